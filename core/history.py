@@ -1,0 +1,93 @@
+"""A user's window: which of their events the encoder reads, as a pure function of the history.
+
+Knows nothing about storage or models. History order is (event time, order of first application). With n events the
+window starts at rank S*ceil(max(0, n-W-S)/S), so that it slides in steps of S and an incremental encoder pays a full
+re-encode once in S events; rebuild, restore and replay agree because nothing but n decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import InvalidSettings
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowShape:
+    """`size` = W + S, the longest a window gets ("window N"); `step` = S, by how much it slides."""
+
+    size: int = 50
+    step: int = 10
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.step <= self.size:
+            msg = f"window: wanted 1 <= step <= size, got size {self.size} and step {self.step}"
+            raise InvalidSettings(msg)
+
+    def start(self, num_events: int) -> int:
+        """The rank (from 0, oldest first) of the first event in the window after `num_events` events."""
+        overhang = max(0, num_events - self.size)
+        return self.step * -(-overhang // self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Events as the encoder reads them, oldest first. The first has no gap before it.
+
+    `items`: (L,) integer item keys. `times_ms`: (L,) event times, never decreasing.
+    """
+
+    items: IntArray
+    times_ms: IntArray
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+EMPTY_HISTORY = History(np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A user's stored window: the newest part of a history of `num_events` windowed events."""
+
+    num_events: int
+    history: History
+
+    def __post_init__(self) -> None:
+        assert len(self.history.items) == len(self.history.times_ms)
+
+    @property
+    def last_time_ms(self) -> int | None:
+        """The time of the newest event, or None where there is none."""
+        return int(self.history.times_ms[-1]) if len(self.history) else None
+
+    def accepts(self, time_ms: int) -> bool:
+        """Whether an event of that time goes to the end (else the window is rebuilt from the interactions)."""
+        last = self.last_time_ms
+        return last is None or time_ms >= last
+
+
+EMPTY_WINDOW = Window(0, EMPTY_HISTORY)
+
+
+def append(window: Window, items: IntArray, times_ms: IntArray, shape: WindowShape) -> Window:
+    """`window` with events (sorted, none earlier than its last) added at the end and cut by the rule of steps."""
+    num_events = window.num_events + len(items)
+    start = window.num_events - len(window.history)
+    cut = max(0, shape.start(num_events) - start)
+    joined = History(
+        np.concatenate([window.history.items, items])[cut:], np.concatenate([window.history.times_ms, times_ms])[cut:]
+    )
+    return Window(num_events, joined)
+
+
+def windows_of(items: IntArray, times_ms: IntArray, shape: WindowShape) -> Window:
+    """The window of a whole history (sorted): the plain reference of `append` and of every rebuild."""
+    start = shape.start(len(items))
+    return Window(len(items), History(np.asarray(items[start:], np.int64), np.asarray(times_ms[start:], np.int64)))

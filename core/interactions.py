@@ -1,0 +1,246 @@
+"""Interactions: what one event is, which types there are, and how foreign input becomes one.
+
+Knows nothing about where events come from (HTTP, Kafka, files) or where they are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.errors import InvalidEvent, InvalidInput, InvalidSettings
+
+MAX_ID_BYTES = 256
+MAX_CONTEXT_ENTRIES = 32
+MAX_CONTEXT_CHARS = 1024
+SMALLEST_TIME_MS = 10**11  # 1973 in milliseconds, the year 5138 in seconds: below it a time is surely in seconds
+LARGEST_TIME_MS = 10**14  # the year 5138: beyond it arithmetic on times might leave 64 bits somewhere
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """What one type of event does to a user's state.
+
+    `window`: it enters the history that the encoder reads. `weight`: what it adds to popularity. `seen`: its item is
+    not recommended to this user again. `hide`: as `seen`, and also where seen items are allowed (a dislike).
+    `negative`: it speaks against the item.
+    """
+
+    name: str
+    window: bool = True
+    weight: float = 1.0
+    seen: bool = True
+    hide: bool = False
+    negative: bool = False
+
+
+DEFAULT_EVENT_TYPES: tuple[EventType, ...] = (
+    EventType("view"),
+    EventType("click"),
+    EventType("cart", weight=3.0),
+    EventType("purchase", weight=5.0),
+    EventType("rating"),
+    EventType("like", weight=2.0),
+    EventType("dislike", window=False, weight=0.0, hide=True, negative=True),
+    EventType("impression", window=False, weight=0.0, seen=False),
+)
+
+
+@dataclass(frozen=True)
+class EventTypes:
+    """The table of event types of one installation. A type's code is its place in the table, stored with each event."""
+
+    table: tuple[EventType, ...] = DEFAULT_EVENT_TYPES
+    codes: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        codes = {kind.name: code for code, kind in enumerate(self.table)}
+        if len(codes) != len(self.table) or not codes:
+            msg = f"event types need unique names and at least one type, got {[t.name for t in self.table]}"
+            raise InvalidSettings(msg)
+        object.__setattr__(self, "codes", codes)
+
+    def code(self, name: str) -> int:
+        """The code of a type; raises `InvalidEvent` for an unknown one."""
+        try:
+            return self.codes[name]
+        except (KeyError, TypeError):
+            msg = f"type: unknown event type {shorten(name)}; known types are {', '.join(self.codes)}"
+            raise InvalidEvent(msg) from None
+
+    def flagged(self, flag: str) -> tuple[int, ...]:
+        """The codes of all types for which `flag` ("window", "seen", "hide") holds."""
+        return tuple(code for code, kind in enumerate(self.table) if getattr(kind, flag))
+
+    def digest(self) -> str:
+        """A hash of everything that shapes stored state; kept in the database to notice a change."""
+        text = repr([(t.name, t.window, t.weight, t.seen, t.hide, t.negative) for t in self.table])
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@dataclass(slots=True)
+class Interaction:
+    """One event: somebody did something with an item at a time. `time_ms` is event time, integer ms UTC.
+
+    `event_id` identifies the event for ever: the same id applied twice changes nothing the second time.
+    """
+
+    event_id: str
+    user_id: str
+    item_id: str
+    type: str
+    time_ms: int
+    value: float | None = None
+    context: Mapping[str, Any] | None = None
+    recommendation_id: str | None = None
+
+    @property
+    def event_key(self) -> bytes:
+        """The 16 bytes under which the event id is unique in the database."""
+        return hashlib.blake2b(self.event_id.encode(), digest_size=16).digest()
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """A value as it may stand in a message: quoted, cut, never megabytes long."""
+    text = repr(value[: limit * 2]) if isinstance(value, str | bytes) else repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def check_id(name: str, value: object) -> str:
+    """`value` as an identifier of 1-256 bytes of UTF-8 without control characters; raises `InvalidInput`."""
+    if not isinstance(value, str):
+        msg = f"{name}: wanted a string, got {shorten(value)}; send numbers as strings"
+        raise InvalidInput(msg)
+    if value.isascii() and value.isprintable():
+        size = len(value)
+    else:
+        if any(unicodedata.category(char) in ("Cc", "Cs") for char in value[: MAX_ID_BYTES + 1]):
+            msg = f"{name}: wanted no control characters, got {shorten(value)}; remove them"
+            raise InvalidInput(msg)
+        size = len(value.encode(errors="surrogatepass"))
+    if not 1 <= size <= MAX_ID_BYTES:
+        msg = f"{name}: wanted 1 to {MAX_ID_BYTES} bytes of UTF-8, got {size} bytes; shorten or hash the identifier"
+        raise InvalidInput(msg)
+    return value
+
+
+def check_time_ms(name: str, value: object) -> int:
+    """`value` as integer milliseconds UTC; raises `InvalidInput` where it looks like seconds or is out of range."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+            return check_time_ms(name, int(value))
+        msg = f"{name}: wanted integer milliseconds since 1970 (UTC), got {shorten(value)}"
+        raise InvalidInput(msg)
+    if SMALLEST_TIME_MS <= value <= LARGEST_TIME_MS:
+        return value
+    if 0 <= value < SMALLEST_TIME_MS:
+        msg = f"{name}: {value} looks like seconds; send milliseconds (multiply by 1000)"
+    elif value < 0:
+        msg = f"{name}: wanted a time after 1973, got {value}; send milliseconds since 1970 (UTC)"
+    else:
+        msg = f"{name}: {shorten(value)} is too large for milliseconds; divide microseconds by 1000"
+    raise InvalidInput(msg)
+
+
+def check_value(value: object) -> float | None:
+    """The optional `value` of an event (a rating, a price, a quantity): a finite number or nothing."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        msg = f"value: wanted a finite number, got {shorten(value)}; leave it out if there is none"
+        raise InvalidInput(msg)
+    return float(value)
+
+
+def check_context(value: object) -> Mapping[str, Any] | None:
+    """The optional `context` of an event: a small flat map from names to strings, numbers or booleans."""
+    if value is None or value == {}:
+        return None
+    if not isinstance(value, Mapping) or len(value) > MAX_CONTEXT_ENTRIES:
+        msg = f"context: wanted a map of at most {MAX_CONTEXT_ENTRIES} entries, got {shorten(value)}"
+        raise InvalidInput(msg)
+    size = 0
+    for key, entry in value.items():
+        scalar = isinstance(entry, str | int | float | bool) or entry is None
+        if not isinstance(key, str) or not scalar or (isinstance(entry, float) and not math.isfinite(entry)):
+            msg = f"context: wanted strings, finite numbers or booleans, got {shorten(key)}: {shorten(entry)}"
+            raise InvalidInput(msg)
+        size += len(key) + len(str(entry))
+    if size > MAX_CONTEXT_CHARS:
+        msg = f"context: wanted at most {MAX_CONTEXT_CHARS} characters in all, got {size}; send only what you need"
+        raise InvalidInput(msg)
+    return dict(value)
+
+
+def content_event_id(*, user_id: str, item_id: str, kind: str, time_ms: int, value: float | None) -> str:
+    """The event id of an event that brought a time but no id: a hash of its content.
+
+    The same event sent again gets the same id, so a retry counts once.
+    """
+    parts = (user_id, item_id, kind, str(time_ms), "" if value is None else repr(value))
+    text = "\x1f".join(parts)
+    return "h:" + hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+FIELDS = ("event_id", "user_id", "item_id", "type", "time", "value", "context", "recommendation_id", "version")
+
+
+def parse_interaction(
+    raw: object, *, types: EventTypes, now_ms: int, max_future_ms: int, new_id: str, default_type: str = "click"
+) -> Interaction:
+    """A decoded JSON object as an `Interaction`.
+
+    `new_id` names the event where it brings neither an id nor a time (then a retry may count twice). Raises
+    `InvalidEvent`; the message begins with the field at fault.
+    """
+    if not isinstance(raw, Mapping):
+        msg = f"event: wanted a JSON object, got {shorten(raw)}"
+        raise InvalidEvent(msg)
+    unknown = [name for name in raw if name not in FIELDS]
+    if unknown:
+        msg = f"{shorten(unknown[0])}: unknown field; known fields are {', '.join(FIELDS)}"
+        raise InvalidEvent(msg)
+    try:
+        return _parse(raw, types, now_ms, max_future_ms, new_id, default_type)
+    except InvalidEvent:
+        raise
+    except InvalidInput as error:
+        raise InvalidEvent(str(error)) from None
+
+
+def _parse(
+    raw: Mapping[str, Any], types: EventTypes, now_ms: int, max_future_ms: int, new_id: str, default_type: str
+) -> Interaction:
+    version = raw.get("version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        msg = f"version: wanted {SCHEMA_VERSION}, got {shorten(version)}"
+        raise InvalidEvent(msg)
+    user_id = check_id("user_id", raw.get("user_id"))
+    item_id = check_id("item_id", raw.get("item_id"))
+    kind = raw.get("type", default_type)
+    types.code(kind)
+    value = check_value(raw.get("value"))
+    time = raw.get("time")
+    time_ms = now_ms if time is None else check_time_ms("time", time)
+    if time_ms > now_ms + max_future_ms:
+        ahead_s = (time_ms - now_ms) / 1000
+        msg = f"time: {time_ms} is {ahead_s:.0f} s in the future; correct the sender's clock and send it again"
+        raise InvalidEvent(msg)
+    event_id = raw.get("event_id")
+    if event_id is not None:
+        check_id("event_id", event_id)
+    elif time is not None:
+        event_id = content_event_id(user_id=user_id, item_id=item_id, kind=kind, time_ms=time_ms, value=value)
+    else:
+        event_id = new_id
+    recommendation_id = raw.get("recommendation_id")
+    if recommendation_id is not None:
+        check_id("recommendation_id", recommendation_id)
+    return Interaction(
+        event_id, user_id, item_id, kind, time_ms, value, check_context(raw.get("context")), recommendation_id
+    )

@@ -1,0 +1,145 @@
+"""Items and the catalogue: what can be recommended, as one item and as an immutable columnar snapshot.
+
+Knows nothing about models: content becomes features in `model/`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import InvalidInput, InvalidItem
+from core.history import IntArray
+from core.interactions import check_id, shorten
+
+MAX_TEXT_CHARS = 10_000
+MAX_CATEGORIES = 64
+MAX_ATTRIBUTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One catalogue item. `hidden` takes it out of every answer at once; events about it still count."""
+
+    item_id: str
+    title: str = ""
+    text: str = ""
+    categories: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    hidden: bool = False
+
+
+ITEM_FIELDS = ("item_id", "title", "text", "categories", "attributes", "hidden")
+
+
+def parse_item(raw: object) -> Item:
+    """A decoded JSON object as an `Item`; raises `InvalidItem`, whose message begins with the field at fault."""
+    if not isinstance(raw, Mapping):
+        msg = f"item: wanted a JSON object, got {shorten(raw)}"
+        raise InvalidItem(msg)
+    unknown = [name for name in raw if name not in ITEM_FIELDS]
+    if unknown:
+        msg = (
+            f"{shorten(unknown[0])}: unknown field; known fields are {', '.join(ITEM_FIELDS)}; put others in attributes"
+        )
+        raise InvalidItem(msg)
+    try:
+        hidden = raw.get("hidden", False)
+        if not isinstance(hidden, bool):
+            msg = f"hidden: wanted true or false, got {shorten(hidden)}"
+            raise InvalidItem(msg)
+        return Item(
+            check_id("item_id", raw.get("item_id")),
+            _text("title", raw.get("title")),
+            _text("text", raw.get("text")),
+            _categories(raw.get("categories")),
+            _attributes(raw.get("attributes")),
+            hidden,
+        )
+    except InvalidItem:
+        raise
+    except InvalidInput as error:
+        raise InvalidItem(str(error)) from None
+
+
+def _text(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > MAX_TEXT_CHARS:
+        msg = f"{name}: wanted text of at most {MAX_TEXT_CHARS} characters, got {shorten(value)}"
+        raise InvalidItem(msg)
+    return value.encode(errors="replace").decode().replace("\x00", " ")
+
+
+def _categories(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > MAX_CATEGORIES:
+        msg = f"categories: wanted a list of at most {MAX_CATEGORIES} names, got {shorten(value)}"
+        raise InvalidItem(msg)
+    return tuple(dict.fromkeys(check_id("categories", name) for name in value))
+
+
+def _attributes(value: object) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or len(value) > MAX_ATTRIBUTES:
+        msg = f"attributes: wanted a map of at most {MAX_ATTRIBUTES} entries, got {shorten(value)}"
+        raise InvalidItem(msg)
+    for name, entry in value.items():
+        check_id("attributes", name)
+        scalar = (
+            entry is None or isinstance(entry, str | int | bool) or (isinstance(entry, float) and math.isfinite(entry))
+        )
+        if not scalar or len(str(entry)) > MAX_TEXT_CHARS:
+            msg = f"attributes.{name}: wanted a string, finite number or boolean, got {shorten(entry)}"
+            raise InvalidItem(msg)
+    return dict(value)
+
+
+@dataclass(frozen=True, slots=False)
+class Catalogue:
+    """All known items at one revision, in columns; row i of every column is the same item.
+
+    `keys`: (n,) integer keys, ascending. `listed`: (n,) bool, whether the item may be recommended (in the catalogue and
+    not hidden; stubs made by events of unknown items are not listed). `revision`: the newest change that it holds.
+    """
+
+    keys: IntArray
+    item_ids: tuple[str, ...]
+    texts: tuple[str, ...]  # title and text joined: what the features read
+    categories: tuple[tuple[str, ...], ...]
+    listed: NDArray[np.bool_]
+    revision: int = 0
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.keys), len(self.item_ids), len(self.texts), len(self.categories), len(self.listed)}
+        assert len(sizes) == 1, f"columns of one length wanted, got {sizes}"
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    def rows(self, keys: IntArray) -> IntArray:
+        """The rows of item keys, -1 where the catalogue does not hold them."""
+        if not len(self.keys):
+            return np.full(len(keys), -1, np.int64)
+        found = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[found] == keys, found, -1).astype(np.int64)
+
+    @cached_property
+    def category_rows(self) -> Mapping[str, IntArray]:
+        """For each category the rows of its items, ascending."""
+        rows: dict[str, list[int]] = {}
+        for row, names in enumerate(self.categories):
+            for name in names:
+                rows.setdefault(name, []).append(row)
+        return {name: np.asarray(found, np.int64) for name, found in rows.items()}
+
+
+EMPTY_CATALOGUE = Catalogue(np.empty(0, np.int64), (), (), (), np.empty(0, np.bool_))

@@ -1,0 +1,383 @@
+"""The ports: what the domain needs from databases, models and indexes, as protocols and plain records.
+
+Adapters live in `storage/`, `model/` and `index/`; they never import each other. Array shapes: B batch, N items, D width of
+a query or item vector (all modalities concatenated), K answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.history import EMPTY_WINDOW, History, IntArray, Window, WindowShape
+from core.items import Catalogue, Item
+
+FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+
+# --- records -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    """One user as stored: integer key, sequence number of the newest event, window.
+
+    `erased_ms`: events at or before it belong to an erased past and are dropped (None where nothing was erased).
+    """
+
+    key: int
+    seq: int = 0
+    window: Window = EMPTY_WINDOW
+    erased_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """How far one writer (a partition, or the requests of one process) has got."""
+
+    key: int
+    applied_offset: int | None
+    newest_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One interaction as stored. Fields in the order of the columns."""
+
+    event_key: bytes
+    user_key: int
+    item_key: int
+    type_code: int
+    time_ms: int
+    user_seq: int
+    value: float | None
+    context: Mapping[str, Any] | None
+    recommendation_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Input that could not be applied, kept aside whole with the reason and where it came from."""
+
+    source: str
+    partition: int
+    offset: int  # in a file: the line number
+    reason: str
+    payload: bytes
+    time_ms: int
+    key: int | None = None  # given by the store
+
+
+@dataclass(frozen=True, slots=True)
+class StoredItem:
+    """An item as stored. `listed`: it may be recommended (in the catalogue and not hidden)."""
+
+    key: int
+    item: Item
+    in_catalogue: bool
+    revision: int
+    updated_ms: int
+
+    @property
+    def listed(self) -> bool:
+        """Whether it may be recommended."""
+        return self.in_catalogue and not self.item.hidden
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """One trained model: where it lies and where it comes from. `status`: "champion" serves, "retired" did."""
+
+    version: str
+    path: str
+    status: str
+    created_ms: int
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EventColumns:
+    """Windowed events in columns, sorted by (user, time, sequence): what training reads.
+
+    `users`, `items`: (n,) integer keys; `times_ms`: (n,) event times.
+    """
+
+    users: IntArray
+    items: IntArray
+    times_ms: IntArray
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTotals:
+    """How much a store holds."""
+
+    users: int
+    items: int
+    listed_items: int
+    events: int
+    dead_letters: int
+
+
+# --- storage -------------------------------------------------------------------------------------------------------
+
+
+class Transaction(Protocol):
+    """One write transaction. Locks are taken in the order of the methods below (DESIGN 4.3), ascending within each.
+
+    Every method is set-based: a fixed number of statements, however many rows.
+    """
+
+    def open_source(self, stream: str, partition: int) -> SourceState:
+        """(a) The state of a writer, made where it is new."""
+        ...
+
+    def advance_source(self, source: SourceState, *, offset: int | None, newest_ms: int | None) -> bool:
+        """(a) Compare-and-set the applied offset from `source.applied_offset`; `newest_ms` only ever rises.
+
+        False: another writer moved it; the caller gives the transaction up.
+        """
+        ...
+
+    def lock_users(self, user_ids: Sequence[str]) -> dict[str, UserState]:
+        """(b) The states of these users, made where they are new, locked until the end.
+
+        A user who was erased starts again at the sequence of the erasure, with `erased_ms` set.
+        """
+        ...
+
+    def resolve_items(self, item_ids: Sequence[str]) -> dict[str, int]:
+        """The integer keys of these items; unknown ones become stubs."""
+        ...
+
+    def known_events(self, event_keys: Sequence[bytes]) -> set[bytes]:
+        """Which of these events are stored already."""
+        ...
+
+    def insert_events(self, rows: Sequence[EventRow]) -> None:
+        """(c) Store events, given in ascending `event_key`; raises `StoreConflict` where one turns out to be known."""
+        ...
+
+    def newest_events(self, user_key: int, *, type_codes: Sequence[int], limit: int) -> History:
+        """The newest `limit` events of these types in history order (time, sequence), oldest first."""
+        ...
+
+    def save_users(self, states: Sequence[UserState]) -> None:
+        """(d) Store sequence and window of locked users."""
+        ...
+
+    def popularity(self, source_key: int, item_keys: Sequence[int]) -> dict[int, float]:
+        """The decayed log2 counts (see `core.popularity`) that this writer keeps for these items."""
+        ...
+
+    def save_popularity(self, source_key: int, scores: Mapping[int, float]) -> None:
+        """(e) Store this writer's decayed log2 counts."""
+        ...
+
+    def add_counts(self, source_key: int, counts: Mapping[tuple[int, int], int]) -> None:
+        """(e) Add to the counters of (bucket start in ms, type code) that this writer keeps."""
+        ...
+
+    def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep bad input aside."""
+        ...
+
+    def save_items(self, items: Sequence[Item], *, now_ms: int) -> int:
+        """Insert or replace catalogue items, all under one new revision; returns it."""
+        ...
+
+    def remove_items(self, item_ids: Sequence[str], *, now_ms: int) -> int:
+        """Take items out of the catalogue (their past stays learnt from); returns how many were in it."""
+        ...
+
+    def erase_user(self, user_id: str, *, now_ms: int) -> bool:
+        """Delete everything about a user, leaving a keyed hash with time and sequence; False if there was nothing."""
+        ...
+
+    def clear_derived(self) -> None:
+        """Empty what `rebuild` computes again: windows, popularity, counts. Events, items and sequences stay."""
+        ...
+
+    def save_model(self, record: ModelRecord) -> None:
+        """Store a model; one with status "champion" retires the previous champion."""
+        ...
+
+    def set_meta(self, values: Mapping[str, str]) -> None:
+        """Store facts about the database itself (clock mode, hash of the event types, window)."""
+        ...
+
+    def commit(self) -> None:
+        """Make it so. Without it, leaving the `with` block rolls everything back."""
+        ...
+
+
+class ReadView(Protocol):
+    """A consistent snapshot for reading."""
+
+    def user(self, user_id: str) -> UserState | None:
+        """One user's state, or None if they are unknown."""
+        ...
+
+    def item_keys_of(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
+        """The distinct keys of items with which a user had events of these types, over the whole history."""
+        ...
+
+    def items(self, keys: Sequence[int]) -> dict[int, StoredItem]:
+        """Items by integer key."""
+        ...
+
+    def items_by_id(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
+        """Items by id, stubs included."""
+        ...
+
+    def list_items(self, *, after: str = "", limit: int = 100) -> list[StoredItem]:
+        """Catalogue items in ascending id after `after`."""
+        ...
+
+    def catalogue(self) -> Catalogue:
+        """All items, stubs included, in columns."""
+        ...
+
+    def revision(self) -> int:
+        """The revision of the newest change of an item (a stub is no change)."""
+        ...
+
+    def popularity(self) -> tuple[IntArray, NDArray[np.float64]]:
+        """Item keys and their decayed log2 counts, joined over all writers."""
+        ...
+
+    def newest_event_ms(self) -> int | None:
+        """The highest event time applied: the stream clock."""
+        ...
+
+    def events(self, *, type_codes: Sequence[int], before_ms: int | None = None) -> EventColumns:
+        """All events of these types (with time < `before_ms`), sorted by (user, time, sequence)."""
+        ...
+
+    def iter_events(self, *, chunk: int = 50_000) -> Iterator[list[EventRow]]:
+        """All events in ascending (user, time, sequence): what `rebuild` and checks read."""
+        ...
+
+    def applied_offsets(self, stream: str) -> dict[int, int]:
+        """The applied offset of each partition of a stream."""
+        ...
+
+    def dead_letters(self, *, limit: int = 100) -> list[DeadLetter]:
+        """The newest dead letters."""
+        ...
+
+    def totals(self) -> StoreTotals:
+        """How much the store holds."""
+        ...
+
+    def models(self) -> list[ModelRecord]:
+        """All models, newest first."""
+        ...
+
+    def champion(self) -> ModelRecord | None:
+        """The model that serves."""
+        ...
+
+    def meta(self) -> dict[str, str]:
+        """Facts about the database itself."""
+        ...
+
+
+class Store(Protocol):
+    """A database."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """A write transaction; rolled back unless committed. Raises `StoreUnavailable` when the database is away."""
+        ...
+
+    def read(self) -> AbstractContextManager[ReadView]:
+        """A snapshot for reading; never blocked by writers."""
+        ...
+
+    def close(self) -> None:
+        """Give all connections back."""
+        ...
+
+
+# --- model ---------------------------------------------------------------------------------------------------------
+
+
+class Encoder(Protocol):
+    """A trained model bound to one catalogue: histories and items become vectors whose inner product is the score."""
+
+    @property
+    def width(self) -> int:
+        """D: the length of query and item vectors."""
+        ...
+
+    def encode(self, histories: Sequence[History]) -> FloatArray:
+        """(B, D) vectors of users after their last event; a full re-encode. Histories hold item keys, none is empty."""
+        ...
+
+    def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
+        """(B, D) queries: the vectors shaped by (B,) gaps from the last event to now."""
+        ...
+
+    def items(self, rows: IntArray) -> FloatArray:
+        """(N, D) vectors of items by their rows in the bound catalogue."""
+        ...
+
+
+class ModelBundle(Protocol):
+    """A model version: weights, frozen feature transforms and id map. Immutable."""
+
+    @property
+    def version(self) -> str:
+        """Names the model in answers, stored vectors and lineage."""
+        ...
+
+    @property
+    def window(self) -> WindowShape:
+        """The window that it was trained for."""
+        ...
+
+    def bind(self, catalogue: Catalogue) -> Encoder:
+        """The encoder over this catalogue: an item without a trained row is "unseen id" plus its content."""
+        ...
+
+
+class BundleLoader(Protocol):
+    """Reads a model version from disk."""
+
+    def __call__(self, path: Path) -> ModelBundle:
+        """The bundle in that folder; raises `CheckpointError`."""
+        ...
+
+
+# --- index ---------------------------------------------------------------------------------------------------------
+
+
+class ItemIndex(Protocol):
+    """Nearest items by inner product; immutable."""
+
+    def __len__(self) -> int:
+        """How many items it holds."""
+        ...
+
+    def search(self, query: FloatArray, n: int, *, allowed: BoolArray | None = None) -> tuple[IntArray, FloatArray]:
+        """The best rows and scores for one (D,) query, best first, ties by row; fewer than `n` when fewer are allowed.
+
+        `allowed`: (size of the catalogue,) whether each row may be returned.
+        """
+        ...
+
+
+class IndexBuilder(Protocol):
+    """Builds an index aside."""
+
+    def __call__(self, rows: IntArray, vectors: FloatArray) -> ItemIndex:
+        """An index of (N, D) `vectors` that answers with (N,) `rows`."""
+        ...
