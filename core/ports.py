@@ -1,7 +1,7 @@
 """The ports: what the domain needs from databases, models and indexes, as protocols and plain records.
 
-Adapters live in `storage/`, `model/` and `index/`; they never import each other. Array shapes: B batch, N items, D width of
-a query or item vector (all modalities concatenated), K answers.
+Adapters live in `storage/`, `model/` and `index/`; they never import each other. Array shapes: B batch, N items, D width
+of a query or item vector (all modalities concatenated), K answers.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class StoredItem:
-    """An item as stored. `listed`: it may be recommended (in the catalogue and not hidden)."""
+    """An item as stored. One that only events have named is a stub: not `in_catalogue`."""
 
     key: int
     item: Item
@@ -84,10 +84,9 @@ class StoredItem:
     revision: int
     updated_ms: int
 
-    @property
-    def listed(self) -> bool:
-        """Whether it may be recommended."""
-        return self.in_catalogue and not self.item.hidden
+    def listed(self, *, stubs: bool) -> bool:
+        """Whether it may be recommended; `stubs`: without waiting for the catalogue to name it."""
+        return (self.in_catalogue or stubs) and not self.item.hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +165,8 @@ class Transaction(Protocol):
         """(c) Store events, given in ascending `event_key`; raises `StoreConflict` where one turns out to be known."""
         ...
 
-    def newest_events(self, user_key: int, *, type_codes: Sequence[int], limit: int) -> History:
-        """The newest `limit` events of these types in history order (time, sequence), oldest first."""
+    def newest_events(self, limits: Mapping[int, int], *, type_codes: Sequence[int]) -> dict[int, History]:
+        """For each user key its newest `limits[key]` events of these types, in history order (time, sequence)."""
         ...
 
     def save_users(self, states: Sequence[UserState]) -> None:
@@ -195,7 +194,7 @@ class Transaction(Protocol):
         ...
 
     def remove_items(self, item_ids: Sequence[str], *, now_ms: int) -> int:
-        """Take items out of the catalogue (their past stays learnt from); returns how many were in it."""
+        """Take items out of the catalogue and hide them (their past stays learnt from); returns how many were in it."""
         ...
 
     def erase_user(self, user_id: str, *, now_ms: int) -> bool:
@@ -242,12 +241,16 @@ class ReadView(Protocol):
         """Catalogue items in ascending id after `after`."""
         ...
 
-    def catalogue(self) -> Catalogue:
-        """All items, stubs included, in columns."""
+    def catalogue(self, *, stubs: bool = False) -> Catalogue:
+        """All items in columns, stubs included; `stubs`: they count as listed too."""
         ...
 
     def revision(self) -> int:
-        """The revision of the newest change of an item (a stub is no change)."""
+        """The revision of the newest change of a catalogue item (a new stub is no change)."""
+        ...
+
+    def newest_item_key(self) -> int:
+        """The highest item key given so far, 0 while there is none: rises with each new stub too."""
         ...
 
     def popularity(self) -> tuple[IntArray, NDArray[np.float64]]:
