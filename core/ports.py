@@ -1,6 +1,6 @@
 """The ports: what the domain needs from databases, models and indexes, as protocols and plain records.
 
-Adapters live in `storage/`, `model/` and `index/`; they never import each other. Array shapes: B batch, N items, D width
+Adapters live in `storage/`, `model/` and `index/`; they never import each other. Shapes: B batch, N items, D width
 of a query or item vector (all modalities concatenated), K answers.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ BoolArray = NDArray[np.bool_]
 class UserState:
     """One user as stored: integer key, sequence number of the newest event, window.
 
-    `erased_ms`: events at or before it belong to an erased past and are dropped (None where nothing was erased).
+    `erased_ms`: the user was erased at that time and came back (None where nothing was erased).
     """
 
     key: int
@@ -46,9 +46,8 @@ class SourceState:
     newest_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """One interaction as stored. Fields in the order of the columns."""
+class EventRow(NamedTuple):
+    """One interaction as stored, fields in the order of the columns. A tuple, because imports make millions."""
 
     event_key: bytes
     user_key: int
@@ -144,6 +143,10 @@ class Transaction(Protocol):
 
         False: another writer moved it; the caller gives the transaction up.
         """
+        ...
+
+    def erased(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """When these users were erased (ms), for those who ever were."""
         ...
 
     def lock_users(self, user_ids: Sequence[str]) -> dict[str, UserState]:

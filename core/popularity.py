@@ -1,0 +1,38 @@
+"""Time-decayed popularity, kept so that it never needs a sweep.
+
+An event of weight w at time t adds w * 2^(t/h) to its item, h being the half-life. Later moments scale all items alike,
+so the ranking needs no "now", order of arrival changes nothing, and writers add up. The sum is kept as its log2, which
+fits a double for any date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+DAY_MS = 86_400_000
+DEFAULT_HALF_LIFE_MS = 7 * DAY_MS
+
+
+def decayed_log2(
+    item_keys: Sequence[int], times_ms: Sequence[int], weights: Sequence[float], *, half_life_ms: float
+) -> dict[int, float]:
+    """For each item the log2 of its events' decayed weight; weights are > 0."""
+    if not item_keys:
+        return {}
+    keys, inverse = np.unique(np.asarray(item_keys, np.int64), return_inverse=True)
+    logs = np.asarray(times_ms, np.float64) / half_life_ms + np.log2(np.asarray(weights, np.float64))
+    highest = np.full(len(keys), -np.inf)
+    np.maximum.at(highest, inverse, logs)
+    sums = np.bincount(inverse, weights=np.exp2(logs - highest[inverse]))
+    return dict(zip(keys.tolist(), (highest + np.log2(sums)).tolist(), strict=True))
+
+
+def add_log2(known: Mapping[int, float], more: Mapping[int, float]) -> dict[int, float]:
+    """`more`, each score joined with what is known of that item."""
+    if not more:
+        return {}
+    before = np.array([known.get(key, -np.inf) for key in more])
+    joined = np.logaddexp2(before, np.fromiter(more.values(), np.float64, len(more)))
+    return dict(zip(more, joined.tolist(), strict=True))
