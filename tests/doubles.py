@@ -1,0 +1,308 @@
+"""Named doubles for unit tests: a store in memory that keeps every promise of `core.ports`, without any I/O.
+
+The contract suite runs over it beside the real databases, so that what unit tests prove here holds there too.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import StoreConflict
+from core.history import EMPTY_WINDOW, History, IntArray
+from core.items import Catalogue, Item
+from core.ports import (
+    DeadLetter,
+    EventColumns,
+    EventRow,
+    ModelRecord,
+    SourceState,
+    StoredItem,
+    StoreTotals,
+    UserState,
+)
+
+
+def _user_hash(user_id: str) -> bytes:
+    return hashlib.blake2b(user_id.encode(), key=b"a test's secret", digest_size=16).digest()
+
+
+def _history_order(row: EventRow) -> tuple[int, int, int]:
+    return row.user_key, row.time_ms, row.user_seq
+
+
+@dataclass
+class _Data:
+    """Everything a store holds; a transaction works on a copy, a reader keeps the one it began with."""
+
+    users: dict[str, UserState] = field(default_factory=dict)
+    erased: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # hash -> (erased_ms, last_seq)
+    items: dict[str, StoredItem] = field(default_factory=dict)
+    events: dict[bytes, EventRow] = field(default_factory=dict)
+    sources: dict[tuple[str, int], SourceState] = field(default_factory=dict)
+    scores: dict[tuple[int, int], float] = field(default_factory=dict)  # (source, item) -> decayed log2 count
+    counts: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (bucket, source, type) -> events
+    letters: list[DeadLetter] = field(default_factory=list)
+    models: dict[str, ModelRecord] = field(default_factory=dict)
+    meta: dict[str, str] = field(default_factory=dict)
+    revision: int = 0
+    last_key: int = 0
+
+    def copy(self) -> _Data:
+        return _Data(**{name: copy.copy(value) for name, value in vars(self).items()})
+
+    def next_key(self) -> int:
+        self.last_key += 1
+        return self.last_key
+
+    def user_id(self, key: int) -> str:
+        return next(user_id for user_id, state in self.users.items() if state.key == key)
+
+
+class MemoryTransaction:
+    """`core.ports.Transaction` over a copy of the data."""
+
+    def __init__(self, data: _Data) -> None:
+        self.data = data
+        self.committed = False
+
+    def open_source(self, stream: str, partition: int) -> SourceState:
+        sources = self.data.sources
+        return sources.setdefault((stream, partition), SourceState(len(sources) + 1, None, None))
+
+    def advance_source(self, source: SourceState, *, offset: int | None, newest_ms: int | None) -> bool:
+        name, stored = next((n, s) for n, s in self.data.sources.items() if s.key == source.key)
+        if stored.applied_offset != source.applied_offset:
+            return False
+        times = [time for time in (stored.newest_ms, newest_ms) if time is not None]
+        applied = stored.applied_offset if offset is None else offset
+        self.data.sources[name] = SourceState(stored.key, applied, max(times, default=None))
+        return True
+
+    def erased(self, user_ids: Sequence[str]) -> dict[str, int]:
+        found = {user_id: self.data.erased.get(_user_hash(user_id)) for user_id in user_ids}
+        return {user_id: mark[0] for user_id, mark in found.items() if mark}
+
+    def lock_users(self, user_ids: Sequence[str]) -> dict[str, UserState]:
+        for user_id in sorted(set(user_ids)):
+            if user_id not in self.data.users:
+                erased_ms, seq = self.data.erased.get(_user_hash(user_id), (None, 0))
+                self.data.users[user_id] = UserState(self.data.next_key(), seq, erased_ms=erased_ms)
+        return {user_id: self.data.users[user_id] for user_id in user_ids}
+
+    def resolve_items(self, item_ids: Sequence[str]) -> dict[str, int]:
+        for item_id in sorted(set(item_ids)):
+            if item_id not in self.data.items:
+                self.data.items[item_id] = StoredItem(self.data.next_key(), Item(item_id), False, 0, 0)
+        return {item_id: self.data.items[item_id].key for item_id in item_ids}
+
+    def known_events(self, event_keys: Sequence[bytes]) -> set[bytes]:
+        return {key for key in event_keys if key in self.data.events}
+
+    def insert_events(self, rows: Sequence[EventRow]) -> None:
+        for row in rows:
+            if row.event_key in self.data.events:
+                msg = "an event of this transaction is stored already; run the transaction again"
+                raise StoreConflict(msg)
+            self.data.events[row.event_key] = row
+
+    def newest_events(self, limits: Mapping[int, int], *, type_codes: Sequence[int]) -> dict[int, History]:
+        return {key: self._newest(key, type_codes, limit) for key, limit in limits.items()}
+
+    def _newest(self, user_key: int, type_codes: Sequence[int], limit: int) -> History:
+        rows = [row for row in self.data.events.values() if row.user_key == user_key and row.type_code in type_codes]
+        newest = sorted(rows, key=_history_order)[max(0, len(rows) - limit) :]
+        return History(
+            np.array([row.item_key for row in newest], np.int64), np.array([row.time_ms for row in newest], np.int64)
+        )
+
+    def save_users(self, states: Sequence[UserState]) -> None:
+        for state in states:
+            user_id = self.data.user_id(state.key)
+            kept = self.data.users[user_id]
+            self.data.users[user_id] = replace(kept, seq=state.seq, window=state.window)
+
+    def popularity(self, source_key: int, item_keys: Sequence[int]) -> dict[int, float]:
+        scores = self.data.scores
+        return {key: scores[source_key, key] for key in item_keys if (source_key, key) in scores}
+
+    def save_popularity(self, source_key: int, scores: Mapping[int, float]) -> None:
+        self.data.scores |= {(source_key, item_key): float(score) for item_key, score in scores.items()}
+
+    def add_counts(self, source_key: int, counts: Mapping[tuple[int, int], int]) -> None:
+        for (bucket_ms, type_code), num in counts.items():
+            name = (bucket_ms, source_key, type_code)
+            self.data.counts[name] = self.data.counts.get(name, 0) + num
+
+    def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        self.data.letters += [replace(letter, key=self.data.next_key()) for letter in letters]
+
+    def save_items(self, items: Sequence[Item], *, now_ms: int) -> int:
+        if items:
+            self.data.revision += 1
+        for item in items:
+            known = self.data.items.get(item.item_id)
+            key = known.key if known else self.data.next_key()
+            self.data.items[item.item_id] = StoredItem(key, item, True, self.data.revision, now_ms)
+        return self.data.revision
+
+    def remove_items(self, item_ids: Sequence[str], *, now_ms: int) -> int:
+        found = [self.data.items[item_id] for item_id in set(item_ids) if item_id in self.data.items]
+        listed = [stored for stored in found if stored.in_catalogue]
+        if listed:
+            self.data.revision += 1
+        for stored in listed:
+            item = replace(stored.item, hidden=True)
+            gone = StoredItem(stored.key, item, False, self.data.revision, now_ms)
+            self.data.items[item.item_id] = gone
+        return len(listed)
+
+    def erase_user(self, user_id: str, *, now_ms: int) -> bool:
+        names = {user_id, json.dumps(user_id)[1:-1]}
+        pattern = re.compile(b"|".join(rb"(?<!\w)" + re.escape(name.encode()) + rb"(?!\w)" for name in names))
+        kept = [letter for letter in self.data.letters if not pattern.search(letter.payload)]
+        had_letters = len(kept) < len(self.data.letters)
+        self.data.letters = kept
+        state = self.data.users.pop(user_id, None)
+        if state is None:
+            return had_letters
+        self.data.events = {key: row for key, row in self.data.events.items() if row.user_key != state.key}
+        self.data.erased[_user_hash(user_id)] = (now_ms, state.seq)
+        return True
+
+    def clear_derived(self) -> None:
+        self.data.users = {user_id: replace(s, window=EMPTY_WINDOW) for user_id, s in self.data.users.items()}
+        self.data.scores = {}
+        self.data.counts = {}
+
+    def save_model(self, record: ModelRecord) -> None:
+        if record.status == "champion":
+            champions = [old for old in self.data.models.values() if old.status == "champion"]
+            self.data.models |= {old.version: replace(old, status="retired") for old in champions}
+        self.data.models[record.version] = record
+
+    def set_meta(self, values: Mapping[str, str]) -> None:
+        self.data.meta |= values
+
+    def commit(self) -> None:
+        self.committed = True
+
+
+class MemoryView:
+    """`core.ports.ReadView` over data that nobody changes any more."""
+
+    def __init__(self, data: _Data) -> None:
+        self.data = data
+
+    def user(self, user_id: str) -> UserState | None:
+        return self.data.users.get(user_id)
+
+    def item_keys_of(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
+        rows = self.data.events.values()
+        keys = {row.item_key for row in rows if row.user_key == user_key and row.type_code in type_codes}
+        return np.array(sorted(keys), np.int64)
+
+    def items(self, keys: Sequence[int]) -> dict[int, StoredItem]:
+        wanted = set(keys)
+        return {stored.key: stored for stored in self.data.items.values() if stored.key in wanted}
+
+    def items_by_id(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
+        return {item_id: self.data.items[item_id] for item_id in item_ids if item_id in self.data.items}
+
+    def list_items(self, *, after: str = "", limit: int = 100) -> list[StoredItem]:
+        ids = sorted(i for i, stored in self.data.items.items() if stored.in_catalogue and i.encode() > after.encode())
+        return [self.data.items[item_id] for item_id in ids[:limit]]
+
+    def catalogue(self, *, stubs: bool = False) -> Catalogue:
+        stored = sorted(self.data.items.values(), key=lambda each: each.key)
+        return Catalogue(
+            np.array([each.key for each in stored], np.int64),
+            tuple(each.item.item_id for each in stored),
+            tuple(f"{each.item.title}\n{each.item.text}".strip() for each in stored),
+            tuple(each.item.categories for each in stored),
+            np.array([each.listed(stubs=stubs) for each in stored], np.bool_),
+            self.data.revision,
+        )
+
+    def revision(self) -> int:
+        return self.data.revision
+
+    def newest_item_key(self) -> int:
+        return max((stored.key for stored in self.data.items.values()), default=0)
+
+    def popularity(self) -> tuple[IntArray, NDArray[np.float64]]:
+        totals: dict[int, float] = {}
+        for (_, item_key), score in self.data.scores.items():
+            totals[item_key] = float(np.logaddexp2(totals.get(item_key, -np.inf), score))
+        keys = sorted(totals)
+        return np.array(keys, np.int64), np.array([totals[key] for key in keys], np.float64)
+
+    def newest_event_ms(self) -> int | None:
+        return max((s.newest_ms for s in self.data.sources.values() if s.newest_ms is not None), default=None)
+
+    def events(self, *, type_codes: Sequence[int], before_ms: int | None = None) -> EventColumns:
+        rows = [
+            (row.user_key, row.item_key, row.time_ms)
+            for row in sorted(self.data.events.values(), key=_history_order)
+            if row.type_code in type_codes and (before_ms is None or row.time_ms < before_ms)
+        ]
+        users, items, times_ms = np.array(rows, np.int64).reshape(-1, 3).T
+        return EventColumns(users, items, times_ms)
+
+    def iter_events(self, *, chunk: int = 50_000) -> Iterator[list[EventRow]]:
+        rows = sorted(self.data.events.values(), key=_history_order)
+        for start in range(0, len(rows), chunk):
+            yield rows[start : start + chunk]
+
+    def applied_offsets(self, stream: str) -> dict[int, int]:
+        found = {part: s.applied_offset for (name, part), s in self.data.sources.items() if name == stream}
+        return {partition: offset for partition, offset in found.items() if offset is not None}
+
+    def dead_letters(self, *, limit: int = 100) -> list[DeadLetter]:
+        return self.data.letters[::-1][:limit]
+
+    def totals(self) -> StoreTotals:
+        stored = self.data.items.values()
+        listed = sum(each.listed(stubs=False) for each in stored)
+        return StoreTotals(len(self.data.users), len(stored), listed, len(self.data.events), len(self.data.letters))
+
+    def models(self) -> list[ModelRecord]:
+        return sorted(self.data.models.values(), key=lambda model: (model.created_ms, model.version), reverse=True)
+
+    def champion(self) -> ModelRecord | None:
+        return next((model for model in self.models() if model.status == "champion"), None)
+
+    def meta(self) -> dict[str, str]:
+        return dict(self.data.meta)
+
+
+class MemoryStore:
+    """`core.ports.Store` in memory: one writer at a time, readers on immutable snapshots."""
+
+    def __init__(self) -> None:
+        self._data = _Data()
+        self._writer = threading.Lock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
+        with self._writer:
+            transaction = MemoryTransaction(self._data.copy())
+            yield transaction
+            if transaction.committed:
+                self._data = transaction.data
+
+    @contextmanager
+    def read(self) -> Iterator[MemoryView]:
+        yield MemoryView(self._data)
+
+    def close(self) -> None:
+        """Nothing to give back."""
