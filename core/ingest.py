@@ -45,7 +45,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StreamSource:
-    """Messages of one partition. `offsets`: the offset of each event; `last_offset` also counts messages without any."""
+    """Messages of one partition. `offsets`: of each event; `last_offset`: of the last message, even one without any."""
 
     stream: str
     partition: int
@@ -278,7 +278,7 @@ def _statuses(num_events: int, source: Source, applied: int | None) -> list[Stat
 
 def _lost(source: StreamSource, last_read: int | None) -> PartitionLost:
     msg = (
-        f"{source.stream}/{source.partition}: offsets {source.first_offset}..{source.last_offset} were not applied, because "
+        f"{source.stream}/{source.partition}: offsets {source.first_offset}..{source.last_offset} were not applied: "
         f"the database no longer stands at {last_read}, where this worker last read it; another worker owns the partition"
     )
     return PartitionLost(msg)

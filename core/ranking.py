@@ -1,0 +1,127 @@
+"""Ranking: orders over the rows of a view's catalogue, by a model's query, by likeness or by popularity.
+
+Knows nothing about users, stores or requests: it gets vectors and a mask of allowed rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from core.history import IntArray
+from core.ports import BoolArray, FloatArray
+from core.views import ModelView, View, unit
+
+AnswerSource = Literal["model", "popularity", "similarity"]
+Ranking = Callable[[int], tuple[IntArray, FloatArray]]  # n -> the best n (rows, scores), best first
+
+
+class Basis(Protocol):
+    """What an answer is ranked by, and the words that say so."""
+
+    @property
+    def source(self) -> AnswerSource:
+        """Named in the answer."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why this source, in words."""
+        ...
+
+    @property
+    def version(self) -> str | None:
+        """The model version behind it, if any."""
+        ...
+
+    def ranking(self, allowed: BoolArray) -> Ranking:
+        """An order over the allowed rows."""
+        ...
+
+    def scores(self, rows: IntArray) -> FloatArray:
+        """The scores of given rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ByModel:
+    """By the inner product of item vectors with a (D,) query."""
+
+    model: ModelView
+    query: FloatArray
+    reason: str
+    source: AnswerSource = "model"
+
+    @property
+    def version(self) -> str | None:
+        """The model's version."""
+        return self.model.version
+
+    def ranking(self, allowed: BoolArray) -> Ranking:
+        """Nearest items first."""
+        return lambda n: self.model.index.search(self.query, n, allowed=allowed)
+
+    def scores(self, rows: IntArray) -> FloatArray:
+        """(N,) inner products."""
+        products: FloatArray = self.model.encoder.items(rows) @ self.query
+        return products
+
+
+@dataclass(frozen=True, slots=True)
+class BySimilarity:
+    """By the cosine of item vectors with that of the item in `row`."""
+
+    model: ModelView
+    row: int
+    reason: str = "nearest item vectors"
+    source: AnswerSource = "similarity"
+
+    @property
+    def version(self) -> str | None:
+        """The model's version."""
+        return self.model.version
+
+    def ranking(self, allowed: BoolArray) -> Ranking:
+        """Most alike first."""
+        vector = unit(self.model.encoder.items(np.array([self.row])))[0]
+        return lambda n: self.model.similar.search(vector, n, allowed=allowed)
+
+    def scores(self, rows: IntArray) -> FloatArray:
+        """(N,) cosines."""
+        vectors = unit(self.model.encoder.items(np.append(rows, self.row)))
+        cosines: FloatArray = vectors[:-1] @ vectors[-1]
+        return cosines
+
+
+@dataclass(frozen=True, slots=True)
+class ByPopularity:
+    """By time-decayed popularity; what has none yet comes last, newest first."""
+
+    view: View
+    reason: str
+    categories: Sequence[str] = ()  # where given, only items that share one of them
+    source: AnswerSource = "popularity"
+    version: str | None = None
+
+    def ranking(self, allowed: BoolArray) -> Ranking:
+        """Most popular first."""
+        if self.categories:
+            inside = np.zeros(len(allowed), np.bool_)
+            for name in self.categories:
+                inside[self.view.catalogue.category_rows.get(name, [])] = True
+            allowed = allowed & inside
+        rows = np.flatnonzero(allowed)[::-1].astype(np.int64)
+        scores = self.view.popularity[rows]
+        order = np.argsort(-scores, kind="stable")
+
+        def rank(n: int) -> tuple[IntArray, FloatArray]:
+            return rows[order[:n]], scores[order[:n]].astype(np.float32)
+
+        return rank
+
+    def scores(self, rows: IntArray) -> FloatArray:
+        """(N,) decayed log2 counts."""
+        return self.view.popularity[rows].astype(np.float32)

@@ -1,0 +1,276 @@
+"""Recommend: answer who should see what, from a pinned view and the user's state as of now.
+
+Every answer is checked against the items as they are stored at that moment, so that an item which was hidden, removed,
+disliked or seen an instant ago is not in it. Knows nothing about HTTP or about how vectors are made.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.clock import Clock
+from core.errors import NotFound
+from core.history import EMPTY_HISTORY, History, IntArray, WindowShape, windows_of
+from core.interactions import EventTypes
+from core.ports import BoolArray, FloatArray, ReadView, Store, UserState
+from core.ranking import AnswerSource, Basis, ByModel, ByPopularity, BySimilarity
+from core.vectors import VectorCache
+from core.views import ModelView, View
+
+SPARE = 8  # answers asked of the index beyond n, for those that the final check takes out
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredItem:
+    """One recommended item. Scores compare within one answer only; None: nothing is known to score it by."""
+
+    item_id: str
+    title: str
+    categories: tuple[str, ...]
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A ranked list and where it comes from.
+
+    `reason`: why the source is what it is, in words. `gap_ms`: from the last event to `now_ms` (0 where `at` lies before
+    it), None without a history. `left_out`: asked-for items that cannot be shown.
+    """
+
+    recommendation_id: str
+    items: tuple[ScoredItem, ...]
+    source: AnswerSource
+    reason: str
+    now_ms: int
+    model_version: str | None = None
+    user_seq: int | None = None
+    gap_ms: int | None = None
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for. `exclude`: item ids. `exclude_seen`: leave out what the user had before. `at_ms`: now."""
+
+    n: int = 10
+    category: str | None = None
+    exclude: Sequence[str] = ()
+    exclude_seen: bool = True
+    at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEvent:
+    """One event of an anonymous session."""
+
+    item_id: str
+    time_ms: int
+
+
+class Recommender:
+    """Answers queries. Safe to use from several threads; holds no state but a cache of vectors."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        views: Callable[[], View],
+        clock: Clock,
+        types: EventTypes,
+        shape: WindowShape,
+        vectors: VectorCache,
+        stubs: bool = False,
+    ) -> None:
+        self._store = store
+        self._views = views
+        self._clock = clock
+        self._types = types
+        self._shape = shape
+        self._vectors = vectors
+        self._stubs = stubs
+
+    def recommend(self, user_id: str, wish: Wish) -> Answer:
+        """The next items for a user; popularity, with the reason, for one without a history."""
+        view = self._views()
+        with self._store.read() as read:
+            state = read.user(user_id)
+            now_ms, gap_ms = self._now(wish, state.window.history if state else EMPTY_HISTORY)
+            basis = self._basis_for(view, state, gap_ms)
+            items = self._pick(read, view, basis, self._allowed(read, view, wish, state), wish.n)
+        return _answer(basis, items, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
+
+    def recommend_session(self, events: Sequence[SessionEvent], wish: Wish) -> Answer:
+        """The next items for an anonymous session given inline."""
+        view = self._views()
+        with self._store.read() as read:
+            history = self._session_history(read, events)
+            now_ms, gap_ms = self._now(wish, history)
+            if view.model is not None and len(history):
+                query = _query(view.model, view.model.encoder.encode([history]), gap_ms)
+                basis: Basis = ByModel(view.model, query, "ranked by the session")
+            else:
+                basis = ByPopularity(view, "no model is trained yet" if len(history) else "the session is empty")
+            allowed = self._allowed(read, view, wish, None)
+            if wish.exclude_seen:
+                _forbid(allowed, view.catalogue.rows(history.items))
+            items = self._pick(read, view, basis, allowed, wish.n)
+        return _answer(basis, items, now_ms, gap_ms=gap_ms)
+
+    def rank(self, user_id: str, item_ids: Sequence[str], *, at_ms: int | None = None) -> Answer:
+        """The given items, best first for this user. Unknown, hidden and removed ones are named in `left_out`."""
+        view = self._views()
+        with self._store.read() as read:
+            stored = read.items_by_id(sorted(set(item_ids)))
+            state = read.user(user_id)
+        listed = [one for one in dict.fromkeys(item_ids) if one in stored and stored[one].listed(stubs=self._stubs)]
+        rows = view.catalogue.rows(np.array([stored[one].key for one in listed], np.int64))
+        rows = rows[rows >= 0]
+        now_ms, gap_ms = self._now(Wish(at_ms=at_ms), state.window.history if state else EMPTY_HISTORY)
+        basis = self._basis_for(view, state, gap_ms)
+        scores = basis.scores(rows)
+        order = np.argsort(-scores, kind="stable")
+        shown = [view.catalogue.item_ids[row] for row in rows.tolist()]
+        titles = {item_id: stored[item_id].item.title for item_id in shown}
+        items = tuple(_scored(view, row, titles, score) for row, score in _pairs(rows[order], scores[order]))
+        left_out = tuple(one for one in dict.fromkeys(item_ids) if one not in titles)
+        seq = state.seq if state else None
+        return _answer(basis, items, now_ms, seq=seq, gap_ms=gap_ms, left_out=left_out)
+
+    def similar(self, item_id: str, wish: Wish) -> Answer:
+        """Items most like one (cosine of their vectors); raises `NotFound` for an unknown item."""
+        view = self._views()
+        with self._store.read() as read:
+            stored = read.items_by_id([item_id]).get(item_id)
+            if stored is None:
+                msg = f"item {item_id!r} is not known; put it into the catalogue first"
+                raise NotFound(msg)
+            row = int(view.catalogue.rows(np.array([stored.key]))[0])
+            if view.model is not None and row >= 0:
+                basis: Basis = BySimilarity(view.model, row)
+            else:
+                reason = "no model is trained yet" if view.model is None else "the item is not indexed yet"
+                basis = ByPopularity(view, reason, stored.item.categories)
+            allowed = self._allowed(read, view, wish, None)
+            _forbid(allowed, np.array([row]))
+            items = self._pick(read, view, basis, allowed, wish.n)
+        return _answer(basis, items, self._now(wish, EMPTY_HISTORY)[0])
+
+    def popular(self, wish: Wish) -> Answer:
+        """What is popular lately, in the whole catalogue or in a category."""
+        view = self._views()
+        basis = ByPopularity(view, "time-decayed popularity")
+        with self._store.read() as read:
+            items = self._pick(read, view, basis, self._allowed(read, view, wish, None), wish.n)
+        return _answer(basis, items, self._now(wish, EMPTY_HISTORY)[0])
+
+    def encode(self, states: Sequence[UserState]) -> int:
+        """Encode users whose state changed, so that their next answer need not; returns how many it encoded."""
+        view = self._views()
+        behind = [state for state in states if len(state.window.history)]
+        if view.model is None or not behind:
+            return 0
+        vectors = view.model.encoder.encode([state.window.history for state in behind])
+        self._vectors.put(behind, vectors, binding=view.binding)
+        return len(behind)
+
+    def _basis_for(self, view: View, state: UserState | None, gap_ms: int | None) -> Basis:
+        if state is None:
+            return ByPopularity(view, "the user is unknown")
+        if not len(state.window.history):
+            return ByPopularity(view, "the user has no history")
+        if view.model is None:
+            return ByPopularity(view, "no model is trained yet")
+        query = _query(view.model, self._vector(view.binding, view.model, state), gap_ms)
+        return ByModel(view.model, query, "ranked by the user's history")
+
+    def _vector(self, binding: str, model: ModelView, state: UserState) -> FloatArray:
+        """(1, D): the kept vector if it is exactly current, else a fresh one."""
+        vector = self._vectors.get(state.key, binding=binding, seq=state.seq)
+        if vector is not None:
+            return vector[None]
+        fresh = model.encoder.encode([state.window.history])
+        self._vectors.put([state], fresh, binding=binding)
+        return fresh
+
+    def _now(self, wish: Wish, history: History) -> tuple[int, int | None]:
+        now_ms = self._clock.now_ms() if wish.at_ms is None else wish.at_ms
+        return now_ms, max(0, now_ms - int(history.times_ms[-1])) if len(history) else None
+
+    def _allowed(self, read: ReadView, view: View, wish: Wish, state: UserState | None) -> BoolArray:
+        """(n,) which catalogue rows may be answered."""
+        catalogue = view.catalogue
+        if wish.category is None:
+            allowed = catalogue.listed.copy()
+        else:
+            allowed = np.zeros(len(catalogue), np.bool_)
+            inside = catalogue.category_rows.get(wish.category, np.empty(0, np.int64))
+            allowed[inside] = catalogue.listed[inside]
+        if state is not None:
+            flags = ("seen", "hide") if wish.exclude_seen else ("hide",)
+            codes = sorted({code for flag in flags for code in self._types.flagged(flag)})
+            _forbid(allowed, catalogue.rows(read.item_keys_of(state.key, type_codes=codes)))
+        if wish.exclude:
+            keys = [stored.key for stored in read.items_by_id(sorted(set(wish.exclude))).values()]
+            _forbid(allowed, catalogue.rows(np.array(keys, np.int64)))
+        return allowed
+
+    def _pick(self, read: ReadView, view: View, basis: Basis, allowed: BoolArray, n: int) -> tuple[ScoredItem, ...]:
+        """The first n of a ranking that may still be shown by what the store says now."""
+        rank = basis.ranking(allowed)
+        wanted = n + SPARE
+        while True:
+            rows, scores = rank(wanted)
+            stored = read.items(view.catalogue.keys[rows].tolist())
+            titles = {one.item.item_id: one.item.title for one in stored.values() if one.listed(stubs=self._stubs)}
+            picked = [
+                _scored(view, row, titles, score)
+                for row, score in _pairs(rows, scores)
+                if view.catalogue.item_ids[row] in titles
+            ]
+            if len(picked) >= n or len(rows) < wanted:
+                return tuple(picked[:n])
+            wanted *= 4
+
+    def _session_history(self, read: ReadView, events: Sequence[SessionEvent]) -> History:
+        stored = read.items_by_id(sorted({event.item_id for event in events}))
+        ordered = sorted(events, key=lambda event: event.time_ms)
+        keys = [stored[event.item_id].key if event.item_id in stored else -1 for event in ordered]
+        times_ms = np.array([event.time_ms for event in ordered], np.int64)
+        return windows_of(np.array(keys, np.int64), times_ms, self._shape).history
+
+
+def _query(model: ModelView, vector: FloatArray, gap_ms: int | None) -> FloatArray:
+    """(D,): a (1, D) user vector shaped by the gap to now."""
+    shaped: FloatArray = model.encoder.query(vector, np.array([gap_ms or 0], np.int64))[0]
+    return shaped
+
+
+def _forbid(allowed: BoolArray, rows: IntArray) -> None:
+    allowed[rows[rows >= 0]] = False
+
+
+def _pairs(rows: IntArray, scores: FloatArray) -> list[tuple[int, float]]:
+    return list(zip(rows.tolist(), scores.tolist(), strict=True))
+
+
+def _scored(view: View, row: int, titles: dict[str, str], score: float) -> ScoredItem:
+    item_id = view.catalogue.item_ids[row]
+    return ScoredItem(item_id, titles[item_id], view.catalogue.categories[row], score if np.isfinite(score) else None)
+
+
+def _answer(
+    basis: Basis,
+    items: tuple[ScoredItem, ...],
+    now_ms: int,
+    *,
+    seq: int | None = None,
+    gap_ms: int | None = None,
+    left_out: tuple[str, ...] = (),
+) -> Answer:
+    new_id = secrets.token_hex(12)
+    return Answer(new_id, items, basis.source, basis.reason, now_ms, basis.version, seq, gap_ms, left_out)

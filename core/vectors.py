@@ -1,0 +1,58 @@
+"""Users' vectors, kept while they are current.
+
+A vector belongs to (user, binding, sequence): the binding names the model version and the catalogue revision that it
+was encoded with, so that a changed item text or a swapped model never lets an old vector through.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from threading import Lock
+
+import numpy as np
+
+from core.ports import FloatArray, UserState
+
+ENTRY_OVERHEAD_BYTES = 300  # dictionary slots, the key and the array's header; measured with tracemalloc
+
+
+class VectorCache:
+    """The most recently used vectors, bounded in bytes; safe to use from several threads."""
+
+    def __init__(self, *, max_mib: float) -> None:
+        self._max_bytes = int(max_mib * 2**20)
+        self._bytes = 0
+        self._entries: OrderedDict[int, tuple[str, int, FloatArray]] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, user_key: int, *, binding: str, seq: int) -> FloatArray | None:
+        """The (D,) vector of a user at exactly this binding and sequence, or None."""
+        with self._lock:
+            entry = self._entries.get(user_key)
+            if entry is None or entry[:2] != (binding, seq):
+                return None
+            self._entries.move_to_end(user_key)
+            return entry[2]
+
+    def put(self, states: Sequence[UserState], vectors: FloatArray, *, binding: str) -> None:
+        """Keep (B, D) vectors of users at their states, where nothing newer is known."""
+        with self._lock:
+            for state, vector in zip(states, vectors, strict=True):
+                entry = self._entries.get(state.key)
+                if entry is not None:
+                    if entry[0] == binding and entry[1] > state.seq:
+                        continue
+                    self._bytes -= _size(entry[2])
+                self._entries[state.key] = (binding, state.seq, np.ascontiguousarray(vector))
+                self._entries.move_to_end(state.key)
+                self._bytes += _size(vector)
+            while self._bytes > self._max_bytes and self._entries:
+                self._bytes -= _size(self._entries.popitem(last=False)[1][2])
+
+
+def _size(vector: FloatArray) -> int:
+    return ENTRY_OVERHEAD_BYTES + vector.size * vector.itemsize

@@ -1,0 +1,136 @@
+"""Views: what a request answers from, pinned from its start to its end, and swapped as a whole.
+
+A view joins one catalogue revision with one model version bound to it and the index of that version's item vectors; so
+no answer ever mixes versions, and building the next view never disturbs a reader of this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import CheckpointError, NotReady
+from core.history import WindowShape
+from core.items import EMPTY_CATALOGUE, Catalogue
+from core.ports import Encoder, FloatArray, IndexBuilder, ItemIndex, ModelBundle, ModelRecord, Store
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """One model version bound to one catalogue. `similar` indexes the item vectors at length 1."""
+
+    version: str
+    encoder: Encoder
+    index: ItemIndex
+    similar: ItemIndex
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one request answers from.
+
+    `popularity`: (n,) decayed log2 counts by catalogue row, -inf where there were no events. `binding` names the model
+    version and the catalogue revision; vectors encoded under another binding are not used.
+    """
+
+    catalogue: Catalogue
+    popularity: NDArray[np.float64]
+    model: ModelView | None
+    binding: str
+
+
+class LiveViews:
+    """The current view, renewed aside and swapped in one assignment."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        load: Callable[[ModelRecord], ModelBundle],
+        build: IndexBuilder,
+        shape: WindowShape,
+        stubs: bool = False,
+    ) -> None:
+        self._store = store
+        self._load = load
+        self._build = build
+        self._shape = shape
+        self._stubs = stubs
+        self._view: View | None = None
+        self._stamp: tuple[int, int] | None = None
+        self._bundle: ModelBundle | None = None
+        self._loaded: str | None = None
+        self._refreshing = Lock()
+        self.problem: str | None = None  # why the champion does not serve, for readiness and operators
+
+    def current(self) -> View:
+        """The view to pin; raises `NotReady` before the first refresh."""
+        if self._view is None:
+            msg = "the catalogue is still being read; try again in a moment"
+            raise NotReady(msg)
+        return self._view
+
+    def refresh(self) -> bool:
+        """Look for item changes, a new champion and new popularity; True if the catalogue or the model changed."""
+        with self._refreshing:
+            with self._store.read() as read:
+                champion = read.champion()
+                stamp = (read.revision(), read.newest_item_key() if self._stubs else 0)
+                changed = stamp != self._stamp
+                old = self._view
+                catalogue = old.catalogue if old and not changed else read.catalogue(stubs=self._stubs)
+                keys, scores = read.popularity()
+            if champion is not None and champion.version != self._loaded:
+                changed = self._adopt(champion) or changed
+            popularity = _by_row(catalogue, keys, scores)
+            if self._view is None or changed:
+                model = self._bind(catalogue)
+                version = model.version if model else "none"
+                self._view = View(catalogue, popularity, model, f"{version}:{stamp[0]}:{stamp[1]}")
+                self._stamp = stamp
+            else:
+                self._view = View(catalogue, popularity, self._view.model, self._view.binding)
+            return changed
+
+    def _adopt(self, champion: ModelRecord) -> bool:
+        """Load a champion; a damaged one leaves the previous model serving."""
+        self._loaded = champion.version
+        try:
+            bundle = self._load(champion)
+            if bundle.window != self._shape:
+                msg = f"model {bundle.version} was trained for {bundle.window}, the settings say {self._shape}; train again"
+                raise CheckpointError(msg)
+        except CheckpointError as error:
+            self.problem = str(error)
+            return False
+        self._bundle, self.problem = bundle, None
+        return True
+
+    def _bind(self, catalogue: Catalogue) -> ModelView | None:
+        if self._bundle is None:
+            return None
+        encoder = self._bundle.bind(catalogue)
+        rows = np.flatnonzero(catalogue.listed).astype(np.int64)
+        vectors = encoder.items(rows)
+        return ModelView(self._bundle.version, encoder, self._build(rows, vectors), self._build(rows, unit(vectors)))
+
+
+def unit(vectors: FloatArray) -> FloatArray:
+    """Vectors scaled to length 1; zero vectors stay zero."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    scaled: FloatArray = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return scaled
+
+
+def _by_row(catalogue: Catalogue, keys: NDArray[np.int64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    popularity = np.full(len(catalogue), -np.inf)
+    rows = catalogue.rows(keys)
+    popularity[rows[rows >= 0]] = scores[rows >= 0]
+    return popularity
+
+
+EMPTY_VIEW = View(EMPTY_CATALOGUE, np.empty(0), None, "none:0:0")
