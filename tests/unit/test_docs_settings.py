@@ -1,0 +1,29 @@
+"""The page of settings says what the table says."""
+
+from pathlib import Path
+
+from tidewise.settings import load_settings
+from tidewise.settings_page import settings_page, settings_table
+
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+def test_the_page_equals_the_generated_text() -> None:
+    assert PAGE.read_text(encoding="utf-8") == settings_page()
+
+
+def test_every_setting_is_described_by_one_sentence() -> None:
+    for row in settings_table():
+        assert row.sentence.endswith("."), row.name
+        assert row.sentence[0].isupper() or row.sentence[0] == "`", row.name
+
+
+def test_the_variable_on_the_page_sets_the_setting() -> None:
+    rows = {row.name: row for row in settings_table()}
+    assert load_settings(environment={rows["server.port"].variable: "81"}).server.port == 81
+
+
+def test_the_defaults_on_the_page_are_those_in_force() -> None:
+    rows = {row.name: row for row in settings_table()}
+    shown = [rows[name].default for name in ("server.port", "recommend.exclude_seen", "clock.mode", "kafka.bootstrap")]
+    assert shown == ["`8080`", "`true`", "`wall`", "empty"]

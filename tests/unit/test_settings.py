@@ -1,0 +1,179 @@
+"""Settings: where values come from, which are refused, and that messages say what to do without telling secrets."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from core.errors import InvalidSettings
+from core.history import WindowShape
+from core.interactions import DEFAULT_EVENT_TYPES, EventTypes
+from tidewise.settings import Settings, load_settings
+
+KEY = "k" * 24
+
+
+def load(
+    toml: str = "", *, folder: Path | None = None, environment: dict[str, str] | None = None, **overrides: object
+) -> Settings:
+    """Settings from a TOML text, an environment and flags (`server_port=1` stands for server.port)."""
+    config = None
+    if toml:
+        assert folder is not None
+        config = folder / "given.toml"
+        config.write_text(toml)
+    flags = {name.replace("_", ".", 1): value for name, value in overrides.items()}
+    return load_settings(config=config, overrides=flags, environment=environment or {})
+
+
+def test_without_anything_given_the_defaults_hold_and_the_database_is_sqlite_in_the_data_folder() -> None:
+    settings = load()
+    assert (settings.server.host, settings.server.port, settings.server.api_key) == ("127.0.0.1", 8080, None)
+    assert settings.database_url() == "sqlite:///.tidewise/tidewise.db"
+    assert settings.event_types() == EventTypes(DEFAULT_EVENT_TYPES)
+    assert settings.window_shape() == WindowShape(size=50, step=10)
+
+
+def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(tmp_path: Path) -> None:
+    toml = "[server]\nport = 1\nmax_batch = 1\nmax_body_mib = 1"
+    environment = {"TIDEWISE_SERVER__PORT": "2", "TIDEWISE_SERVER__MAX_BATCH": "2"}
+    server = load(toml, folder=tmp_path, environment=environment, server_port=3).server
+    assert (server.port, server.max_batch, server.max_body_mib, server.host) == (3, 2, 1, "127.0.0.1")
+
+
+def test_a_flag_that_is_none_was_not_given() -> None:
+    assert load(environment={"TIDEWISE_SERVER__PORT": "2"}, server_port=None).server.port == 2
+
+
+def test_the_file_in_the_data_folder_is_read_unless_another_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tidewise.toml").write_text("[server]\nport = 4")
+    assert load(data_folder=tmp_path).server.port == 4
+    assert load("[server]\nport = 5", folder=tmp_path, data_folder=tmp_path).server.port == 5
+
+
+def test_a_file_found_in_the_data_folder_cannot_move_the_data_folder(tmp_path: Path) -> None:
+    (tmp_path / "tidewise.toml").write_text('[data]\nfolder = "elsewhere"')
+    with pytest.raises(InvalidSettings, match=r"data\.folder \(file .*tidewise\.toml\): .* name it with --config"):
+        load(data_folder=tmp_path)
+
+
+def test_variables_of_other_programs_are_none_of_our_business() -> None:
+    assert load(environment={"PATH": "/bin", "TIDE": "high"}) == load()
+
+
+@pytest.mark.parametrize("variable", ["TIDEWISE_SERVER__PROT", "TIDEWISE_PORT", "TIDEWISE_SERVER__PORT__NUMBER"])
+def test_a_variable_that_matches_no_setting_is_an_error_that_names_it(variable: str) -> None:
+    with pytest.raises(InvalidSettings, match=rf"environment variable {variable}\): "):
+        load(environment={variable: "1"})
+
+
+def test_an_unknown_name_in_the_file_is_an_error_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(
+        InvalidSettings, match=r"^server\.prot \(file .*\): no such setting; did you mean server\.port\?$"
+    ):
+        load("[server]\nprot = 1", folder=tmp_path)
+
+
+def test_an_unknown_flag_is_an_error() -> None:
+    with pytest.raises(InvalidSettings, match=r"^server\.prot \(command line\): no such setting"):
+        load(server_prot=1)
+
+
+def test_every_fault_is_reported_on_a_line_of_its_own() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        load(environment={"TIDEWISE_CLOCK__MODE": "moon"}, server_port="many")
+    assert str(caught.value).splitlines() == [
+        "server.port (command line): wanted a valid integer, unable to parse string as an integer, got 'many'",
+        "clock.mode (environment variable TIDEWISE_CLOCK__MODE): wanted 'wall' or 'stream', got 'moon'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("toml", "wanted"), [("server = 1", "wanted a table of named values"), ("[x", "readable TOML")]
+)
+def test_a_malformed_file_is_an_error(toml: str, wanted: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match=wanted):
+        load(toml, folder=tmp_path)
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match=r"missing\.toml: wanted a readable TOML file"):
+        load_settings(config=tmp_path / "missing.toml", environment={})
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_numbers_are_finite_and_in_range(value: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"popularity\.half_life_days"):
+        load(popularity_half_life_days=value)
+
+
+def test_a_window_that_cannot_slide_is_refused() -> None:
+    with pytest.raises(InvalidSettings, match="wanted 1 <= step <= size, got size 50 and step 60"):
+        load(window_step=60)
+
+
+def test_heads_must_divide_the_width() -> None:
+    with pytest.raises(InvalidSettings, match="got width 64 and heads 3"):
+        load(model_heads=3)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_a_loopback_address_needs_no_key(host: str) -> None:
+    assert load(server_host=host).server.is_loopback
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "shop.example"])
+def test_any_other_address_needs_a_key(host: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"needs server\.api_key; set TIDEWISE_SERVER__API_KEY"):
+        load(server_host=host, environment={"TIDEWISE_SERVER__API_KEY": ""})
+    assert load(server_host=host, server_api_key=KEY).server.host == host
+
+
+def test_secrets_are_masked_wherever_settings_are_shown() -> None:
+    url = "postgresql+psycopg://shop:hunter2@db/tidewise"
+    settings = load(server_api_key=KEY, database_url=url)
+    for shown in (repr(settings), str(settings.shown()), settings.model_dump_json()):
+        assert KEY not in shown
+        assert "hunter2" not in shown
+    assert settings.database_url() == url
+
+
+@pytest.mark.parametrize("name", ["server_api_key", "server_api_kye"])
+def test_a_refused_secret_is_not_repeated_in_the_message(name: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        load(**{name: "hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_one_field_of_a_known_event_type_can_be_changed_and_a_new_type_added(tmp_path: Path) -> None:
+    toml = "[events.types.view]\nweight = 0.5\n[events.types.wishlist]\nseen = false"
+    environment = {"TIDEWISE_EVENTS__TYPES__VIEW__SEEN": "false"}
+    types = load(toml, folder=tmp_path, environment=environment, events_default_type="wishlist").event_types()
+    assert [kind.name for kind in types.table] == [*(kind.name for kind in DEFAULT_EVENT_TYPES), "wishlist"]
+    view, wishlist = types.table[0], types.table[-1]
+    assert (view.weight, view.seen, view.window) == (0.5, False, True)
+    assert (wishlist.weight, wishlist.seen, wishlist.window) == (1.0, False, True)
+
+
+def test_the_default_type_must_be_in_the_table() -> None:
+    with pytest.raises(InvalidSettings, match=r"default_type: wanted one of view, click, .* got 'wish'"):
+        load(events_default_type="wish")
+
+
+def test_an_event_type_has_no_other_fields_and_a_valid_name(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match=r"events\.types\.view\.wieght .*no such setting"):
+        load("[events.types.view]\nwieght = 1", folder=tmp_path)
+    with pytest.raises(InvalidSettings, match="event type: wanted 1 to 256 bytes"):
+        load('[events.types.""]\nweight = 1', folder=tmp_path)
+
+
+def test_foreign_fields_are_mapped_by_our_names() -> None:
+    environment = {"TIDEWISE_KAFKA__FIELDS__USER_ID": "payload.customer.id"}
+    assert load(environment=environment).kafka.fields == {"user_id": "payload.customer.id"}
+    with pytest.raises(InvalidSettings, match=r"wanted names among event_id, user_id, .* got 'user' = 'x'"):
+        load(environment={"TIDEWISE_KAFKA__FIELDS__USER": "x"})
+
+
+def test_settings_cannot_be_changed_after_they_were_loaded() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load().server.port = 1  # type: ignore[misc]

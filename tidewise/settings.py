@@ -1,0 +1,336 @@
+"""The one table of settings: each with its type, its default and one sentence.
+
+A value comes from, strongest first: a flag, an environment variable (`TIDEWISE_SERVER__PORT`), a TOML file
+(`[server]` / `port = 8080`), the default. Unknown names are errors everywhere. `docs/settings.md` is generated from
+here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from core.errors import InvalidSettings
+from core.history import WindowShape
+from core.interactions import DEFAULT_EVENT_TYPES, FIELDS, EventType, EventTypes, check_id
+from tidewise.settings_errors import explain
+from tidewise.sources import Layer, environment_layers, flag_layers, merge, toml_layer
+
+CONFIG_NAME = "tidewise.toml"
+DATABASE_NAME = "tidewise.db"
+
+Count = Annotated[int, Field(ge=1)]
+Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """What all sections share: frozen, unknown names forbidden, the sentence below a field describes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+
+class DataSettings(Section):
+    """Where Tidewise keeps its state."""
+
+    folder: Path = Path(".tidewise")
+    """The folder of the SQLite database, the models and, by default, `tidewise.toml`."""
+
+
+class DatabaseSettings(Section):
+    """Which database."""
+
+    url: SecretStr = SecretStr("")
+    """An SQLAlchemy address, as `postgresql+psycopg://user:password@host/name`; empty: SQLite in the data folder."""
+
+
+class ServerSettings(Section):
+    """The HTTP API."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on; any other than loopback needs `server.api_key`."""
+    port: int = Field(8080, ge=0, le=65535)
+    """The port to listen on; 0 takes a free one."""
+    api_key: SecretStr | None = None
+    """The key (at least 16 printable ASCII characters) that every request must carry; empty: none."""
+    max_batch: Count = 10_000
+    """The most events in one request; more are answered with 413."""
+    max_body_mib: Count = 16
+    """The largest request body in MiB; a larger one is answered with 413."""
+
+    @field_validator("api_key")
+    @classmethod
+    def _usable_key(cls, key: SecretStr | None) -> SecretStr | None:
+        secret = key.get_secret_value() if key else ""
+        if secret and (len(secret) < 16 or not secret.isascii() or not secret.isprintable() or " " in secret):
+            msg = "wanted at least 16 printable ASCII characters without spaces; `openssl rand -hex 24` makes such"
+            raise ValueError(msg)
+        return key if secret else None
+
+    @model_validator(mode="after")
+    def _key_unless_loopback(self) -> Self:
+        if self.api_key is None and not self.is_loopback:
+            msg = (
+                f"listening on {self.host} opens the API to other machines and needs server.api_key; "
+                "set TIDEWISE_SERVER__API_KEY, or listen on 127.0.0.1"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class ClockSettings(Section):
+    """What time it is."""
+
+    mode: Literal["wall", "stream"] = "wall"
+    """`wall`: the machine's clock; `stream`: the highest event time applied, for replays. Fixed with the database."""
+
+
+class WindowSettings(Section):
+    """Which events of a user the encoder reads."""
+
+    size: Count = 50
+    """The longest a user's window gets, in events."""
+    step: Count = 10
+    """By how many events a full window slides at once; from 1 to `window.size`."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        self.shape()
+        return self
+
+    def shape(self) -> WindowShape:
+        """The window as the domain knows it."""
+        return WindowShape(self.size, self.step)
+
+
+class EventTypeSettings(Section):
+    """One type of event."""
+
+    window: bool = True
+    """Whether such events enter the history that the encoder reads."""
+    weight: float = Field(1.0, ge=0, allow_inf_nan=False)
+    """What one such event adds to the popularity of its item."""
+    seen: bool = True
+    """Whether its item is not recommended to this user again."""
+    hide: bool = False
+    """As `seen`, and also where `recommend.exclude_seen` is off: a dislike."""
+    negative: bool = False
+    """Whether it speaks against the item."""
+
+
+def _default_types() -> dict[str, dict[str, Any]]:
+    fields = EventTypeSettings.model_fields
+    return {kind.name: {name: getattr(kind, name) for name in fields} for kind in DEFAULT_EVENT_TYPES}
+
+
+class EventSettings(Section):
+    """What events mean. `[events.types.NAME]` changes a known type or adds one; fields left out keep their value."""
+
+    types: dict[str, EventTypeSettings] = Field(default_factory=_default_types, validate_default=True)
+    """The event types: for each one `window`, `weight`, `seen`, `hide` and `negative`."""
+    default_type: str = "click"
+    """The type of an event that names none."""
+    max_future_s: float = Field(300.0, ge=0, allow_inf_nan=False)
+    """How many seconds ahead of the machine's clock an event's time may be."""
+
+    @field_validator("types", mode="before")
+    @classmethod
+    def _over_the_defaults(cls, given: object) -> object:
+        if not isinstance(given, Mapping):
+            return given
+        known = _default_types()
+        fresh = {check_id("event type", name): fields for name, fields in given.items() if name not in known}
+        changed = {name: _changed(fields, given.get(name, {})) for name, fields in known.items()}
+        return changed | fresh
+
+    @model_validator(mode="after")
+    def _default_is_known(self) -> Self:
+        if self.default_type not in self.types:
+            msg = f"default_type: wanted one of {', '.join(self.types)}, got {self.default_type!r}"
+            raise ValueError(msg)
+        return self
+
+
+def _changed(fields: dict[str, Any], given: object) -> object:
+    return fields | given if isinstance(given, dict) else given
+
+
+class ItemSettings(Section):
+    """The catalogue."""
+
+    catalogue: Literal["required", "none"] = "required"
+    """`required`: only items put into the catalogue are recommended; `none`: every item with an event is."""
+
+
+class RecommendSettings(Section):
+    """Answers."""
+
+    exclude_seen: bool = True
+    """Whether items that the user has seen are left out; switch it off for shops of repeat purchases."""
+    max_n: Count = 500
+    """The most items that one answer holds."""
+
+
+class PopularitySettings(Section):
+    """The fall-back for users without a history."""
+
+    half_life_days: Amount = 7.0
+    """After how many days an event counts half in the popularity of its item."""
+
+
+class ModelSettings(Section):
+    """The encoder's shape; it takes effect when a model is trained."""
+
+    width: Count = 64
+    """The width of each modality's vectors."""
+    layers: Count = 2
+    """The transformer layers of each modality's tower."""
+    heads: Count = 2
+    """The attention heads of each layer; they divide `model.width`."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """The share of activations dropped in training."""
+    experts: Count = 4
+    """The experts of the Interactive and of the Temporal mixture."""
+    text_features: Count = 128
+    """The dimensions of an item's text vector (TF-IDF, reduced)."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            msg = f"wanted model.heads to divide model.width, got width {self.width} and heads {self.heads}"
+            raise ValueError(msg)
+        return self
+
+
+class TrainSettings(Section):
+    """Training."""
+
+    min_events: Count = 1000
+    """`tidewise up` trains the first model once that many windowed events exist."""
+    epochs: Count = 20
+    """The most passes over the training events; training stops earlier when it no longer gains."""
+    max_minutes: Amount = 30.0
+    """The most minutes that a training takes."""
+    batch: Count = 128
+    """The sequences in one training step."""
+    learning_rate: Amount = 1e-3
+    """The highest learning rate."""
+    seed: int = Field(0, ge=0)
+    """The seed of everything random in training."""
+    threads: int = Field(0, ge=0)
+    """The CPU threads of the model; 0 leaves the choice to PyTorch."""
+
+
+class CacheSettings(Section):
+    """Memory."""
+
+    vectors_mib: Count = 64
+    """The MiB that a process may spend on the vectors of recently active users."""
+
+
+class KafkaSettings(Section):
+    """The event log of the distributed system."""
+
+    bootstrap: str = ""
+    """The brokers, as `host:port,host:port`; empty: no Kafka."""
+    topic: str = Field("interactions", min_length=1)
+    """The topic that events are read from and produced to."""
+    group: str = Field("tidewise", min_length=1)
+    """The consumer group of the workers."""
+    partitions: Count = 4
+    """The partitions of a topic that Tidewise creates; at most that many workers share the load."""
+    batch: Count = 500
+    """The most messages in one transaction."""
+    within_ms: Amount = 5.0
+    """How many milliseconds a worker waits at most for a transaction to fill up."""
+    fields: dict[str, str] = Field(default_factory=dict)
+    """Where our fields are in foreign JSON, as dotted paths: `user_id = "payload.customer.id"`."""
+    dead_letter_topic: str = Field("interactions-dead", min_length=1)
+    """The topic that gets messages which could not be applied, with the reason."""
+
+    @field_validator("fields")
+    @classmethod
+    def _our_fields(cls, fields: dict[str, str]) -> dict[str, str]:
+        for name, path in fields.items():
+            if name not in FIELDS or not all(path.split(".")):
+                msg = f"wanted names among {', '.join(FIELDS)}, each with a dotted path, got {name!r} = {path!r}"
+                raise ValueError(msg)
+        return fields
+
+
+class Settings(Section):
+    """All settings of a process."""
+
+    data: DataSettings = DataSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    server: ServerSettings = ServerSettings()
+    clock: ClockSettings = ClockSettings()
+    window: WindowSettings = WindowSettings()
+    events: EventSettings = EventSettings()
+    items: ItemSettings = ItemSettings()
+    recommend: RecommendSettings = RecommendSettings()
+    popularity: PopularitySettings = PopularitySettings()
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    cache: CacheSettings = CacheSettings()
+    kafka: KafkaSettings = KafkaSettings()
+
+    def database_url(self) -> str:
+        """The database's address, in clear."""
+        return self.database.url.get_secret_value() or f"sqlite:///{self.data.folder / DATABASE_NAME}"
+
+    def event_types(self) -> EventTypes:
+        """The table of event types as the domain knows it."""
+        return EventTypes(tuple(EventType(name, **kind.model_dump()) for name, kind in self.events.types.items()))
+
+    def window_shape(self) -> WindowShape:
+        """The window as the domain knows it."""
+        return self.window.shape()
+
+    def shown(self) -> dict[str, Any]:
+        """All values as they may be shown: plain JSON types, secrets masked."""
+        return self.model_dump(mode="json")
+
+
+def load_settings(
+    *,
+    config: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings of this process; raises `InvalidSettings`, whose message names each faulty setting and its origin.
+
+    `config`: a TOML file (default: `tidewise.toml` in the data folder, if there is one). `overrides`: values of flags
+    by dotted name, None where a flag was not given. `environment`: default, that of the process.
+    """
+    given = environment_layers(os.environ if environment is None else environment) + flag_layers(overrides or {})
+    if config is not None:
+        return _validated([toml_layer(config), *given])
+    folder = _validated(given, only="data").data.folder
+    if not (folder / CONFIG_NAME).is_file():
+        return _validated(given)
+    found = toml_layer(folder / CONFIG_NAME)
+    if found.gives(("data", "folder")):
+        msg = f"data.folder ({found.origin}): a file found in the data folder cannot move it; name it with --config"
+        raise InvalidSettings(msg)
+    return _validated([found, *given])
+
+
+def _validated(layers: list[Layer], *, only: str | None = None) -> Settings:
+    values = merge(layers)
+    try:
+        return Settings.model_validate(values if only is None else {only: values[only]} if only in values else {})
+    except ValidationError as error:
+        raise InvalidSettings(explain(error, layers, Settings)) from None
