@@ -279,6 +279,7 @@ def _statuses(num_events: int, source: Source, applied: int | None) -> list[Stat
 def _lost(source: StreamSource, last_read: int | None) -> PartitionLost:
     msg = (
         f"{source.stream}/{source.partition}: offsets {source.first_offset}..{source.last_offset} were not applied: "
-        f"the database no longer stands at {last_read}, where this worker last read it; another worker owns the partition"
+        f"the database no longer stands at {last_read}, where this worker last read it; "
+        "another worker owns the partition"
     )
     return PartitionLost(msg)

@@ -38,8 +38,8 @@ class ScoredItem:
 class Answer:
     """A ranked list and where it comes from.
 
-    `reason`: why the source is what it is, in words. `gap_ms`: from the last event to `now_ms` (0 where `at` lies before
-    it), None without a history. `left_out`: asked-for items that cannot be shown.
+    `reason`: why the source is what it is, in words. `gap_ms`: from the last event to `now_ms` (0 where `at` lies
+    before it), None without a history. `left_out`: asked-for items that cannot be shown.
     """
 
     recommendation_id: str

@@ -102,7 +102,7 @@ class LiveViews:
         try:
             bundle = self._load(champion)
             if bundle.window != self._shape:
-                msg = f"model {bundle.version} was trained for {bundle.window}, the settings say {self._shape}; train again"
+                msg = f"model {bundle.version} was trained for {bundle.window}, wanted {self._shape}; train again"
                 raise CheckpointError(msg)
         except CheckpointError as error:
             self.problem = str(error)

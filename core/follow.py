@@ -1,0 +1,78 @@
+"""Follow: encode users after their events are committed, so that ingest never waits for the model.
+
+Dirty users coalesce: however many events a user had since the last round, they are encoded once. A reader who comes
+first encodes the user itself, so following is a matter of speed, never of truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from threading import Condition, Thread
+
+from core.ports import UserState
+
+BATCH = 64  # a compromise: larger batches encode more users per second, smaller ones let requests in between
+
+
+class Follower:
+    """A thread that encodes dirty users in batches. `encode` is `Recommender.encode`."""
+
+    def __init__(
+        self,
+        encode: Callable[[Sequence[UserState]], int],
+        *,
+        on_error: Callable[[Exception], None],
+        max_dirty: int = 100_000,
+    ) -> None:
+        self._encode = encode
+        self._on_error = on_error
+        self._max_dirty = max_dirty
+        self._dirty: dict[int, UserState] = {}
+        self._condition = Condition()
+        self._running = False
+        self._thread: Thread | None = None
+        self.num_encoded = 0
+
+    def submit(self, states: Iterable[UserState]) -> None:
+        """Mark users as dirty; beyond `max_dirty` they are left to their readers."""
+        with self._condition:
+            for state in states:
+                if len(self._dirty) < self._max_dirty or state.key in self._dirty:
+                    self._dirty[state.key] = state
+            self._condition.notify_all()
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._running = True
+        self._thread = Thread(target=self._run, name="follower", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch in hand and end."""
+        with self._condition:
+            self._running = False
+            self._condition.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def wait_idle(self, *, timeout_s: float) -> bool:
+        """Wait until nobody is dirty; False on timeout."""
+        with self._condition:
+            return self._condition.wait_for(lambda: not self._dirty, timeout=timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._dirty or not self._running)
+                if not self._running:
+                    return
+                batch = [self._dirty[key] for key in list(self._dirty)[:BATCH]]
+            try:
+                self.num_encoded += self._encode(batch)
+            except Exception as error:  # the thread must outlive any one batch: its users are encoded when read
+                self._on_error(error)
+            with self._condition:
+                for state in batch:
+                    if self._dirty.get(state.key) is state:
+                        del self._dirty[state.key]
+                self._condition.notify_all()
