@@ -251,13 +251,23 @@ class KafkaSettings(Section):
     """The consumer group of the workers."""
     partitions: Count = 4
     """The partitions of a topic that Tidewise creates; at most that many workers share the load."""
+    replication: Count = 1
+    """On how many brokers a topic that Tidewise creates is kept; 3 where there are 3."""
+    retention_days: Amount = 7.0
+    """How many days a topic that Tidewise creates keeps its messages."""
+    worker: str = Field("worker-1", min_length=1)
+    """The name of a worker process: unique among those running, and the same after a restart."""
     batch: Count = 500
     """The most messages in one transaction."""
     within_ms: Amount = 5.0
     """How many milliseconds a worker waits at most for a transaction to fill up."""
     fields: dict[str, str] = Field(default_factory=dict)
     """Where our fields are in foreign JSON, as dotted paths: `user_id = "payload.customer.id"`."""
-    dead_letter_topic: str = Field("interactions-dead", min_length=1)
+    types: dict[str, str] = Field(default_factory=dict)
+    """What foreign event types are called here: `pdp_view = "view"`."""
+    time_unit: Literal["s", "ms", "us", "ns"] = "ms"
+    """The unit of `time` in foreign JSON."""
+    dead_letter_topic: str = Field("interactions.dead-letters", min_length=1)
     """The topic that gets messages which could not be applied, with the reason."""
 
     @field_validator("fields")
