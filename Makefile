@@ -38,6 +38,38 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(call install,.[kafka$(comma)postgres$(comma)dev])
 	@touch $@ $(VENV)/.installed-kafka
 
+.PHONY: demo
+demo: $(if $(KAFKA),$(VENV)/.installed-kafka,$(VENV)/.installed) ## set up everything, build a simulated shop, train, serve, show (KAFKA=1: over Kafka; EXIT=1: leave after the tour)
+	$(BIN)/tidewise demo --data $(DATA)/demo$(if $(KAFKA),-kafka) $(if $(KAFKA),--kafka $(KAFKA)) $(if $(EXIT),--exit) $(ARGS)
+
+.PHONY: up
+up: $(VENV)/.installed ## start Tidewise on DATA (default .tidewise)
+	$(BIN)/tidewise up --data $(DATA) $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.installed-dev ## run all tests (ARGS="-k name" for some)
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(ARGS)
+
+.PHONY: test-fast
+test-fast: $(VENV)/.installed-dev ## run the tests that need no services and no patience
+	$(BIN)/pytest tests/unit -m "not slow" $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.installed-dev ## lint, format, types, layer contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(VENV)/.installed-dev ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(VENV)/.installed-dev ## measure ingest, freshness and latency on this machine
+	$(BIN)/python -m benchmarks.serving $(ARGS)
+
 .PHONY: install
 install: $(VENV)/.installed ## install Tidewise into .venv
 

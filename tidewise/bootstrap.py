@@ -1,0 +1,136 @@
+"""Bootstrap: wire the parts of one process from its settings.
+
+Every command begins here, so that the same settings give the same system whether events come from HTTP, Kafka or a
+file. Opening a system connects to the database and nothing else; models and indexes are loaded by the first refresh.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.clock import Clock, StreamClock, WallClock
+from core.errors import CheckpointError, StoreMismatch
+from core.history import IntArray, WindowShape
+from core.ingest import Ingestor
+from core.interactions import EventTypes
+from core.popularity import DAY_MS
+from core.ports import FloatArray, ItemIndex, ModelBundle, ModelRecord, Store
+from core.recommend import Recommender
+from core.vectors import VectorCache
+from core.views import LiveViews
+from tidewise.settings import Settings
+
+MODELS_FOLDER = "models"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The parts of one process."""
+
+    settings: Settings
+    store: Store
+    types: EventTypes
+    shape: WindowShape
+    clock: Clock
+    ingestor: Ingestor
+    views: LiveViews
+    recommender: Recommender
+
+    def close(self) -> None:
+        """Give the database's connections back."""
+        self.store.close()
+
+
+def open_system(settings: Settings, *, check_meta: bool = True) -> System:
+    """The system that the settings describe; raises `StoreMismatch` where the database was made by other ones.
+
+    `check_meta`: False for `tidewise rebuild`, which is the answer to such a mismatch.
+    """
+    from storage import open_store
+
+    settings.data.folder.mkdir(parents=True, exist_ok=True)
+    store = open_store(settings.database_url())
+    try:
+        if check_meta:
+            agree_on_meta(store, settings)
+        return _wire(settings, store)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _wire(settings: Settings, store: Store) -> System:
+    types, shape = settings.event_types(), settings.window_shape()
+    stubs = settings.items.catalogue == "none"
+    clock: Clock = StreamClock(lambda: _newest_event_ms(store)) if settings.clock.mode == "stream" else WallClock()
+    views = LiveViews(
+        store, load=lambda record: load_model(settings, record), build=_exact_index, shape=shape, stubs=stubs
+    )
+    recommender = Recommender(
+        store,
+        views=views.current,
+        clock=clock,
+        types=types,
+        shape=shape,
+        vectors=VectorCache(max_mib=settings.cache.vectors_mib),
+        stubs=stubs,
+    )
+    half_life_ms = settings.popularity.half_life_days * DAY_MS
+    ingestor = Ingestor(store, types=types, shape=shape, half_life_ms=half_life_ms)
+    return System(settings, store, types, shape, clock, ingestor, views, recommender)
+
+
+def meta_of(settings: Settings) -> dict[str, str]:
+    """What the settings say about stored state; kept in the database, because changing it changes what is stored."""
+    return {
+        "clock.mode": settings.clock.mode,
+        "events.types": settings.event_types().digest(),
+        "window": f"{settings.window.size}/{settings.window.step}",
+        "popularity.half_life_days": f"{settings.popularity.half_life_days:g}",
+    }
+
+
+def agree_on_meta(store: Store, settings: Settings) -> None:
+    """Write the settings' meta into a new database; raise `StoreMismatch` where an old one disagrees."""
+    wanted = meta_of(settings)
+    with store.read() as read:
+        stored = read.meta()
+    for name, value in wanted.items():
+        if stored.get(name, value) == value:
+            continue
+        cure = "use the setting that it was made with" if name == "clock.mode" else "run `tidewise rebuild`"
+        msg = f"{name}: the database was made with {stored[name]}, the settings say {value}; {cure}"
+        raise StoreMismatch(msg)
+    missing = {name: value for name, value in wanted.items() if name not in stored}
+    if missing:
+        with store.transaction() as tx:
+            tx.set_meta(missing)
+            tx.commit()
+
+
+def models_folder(settings: Settings) -> Path:
+    """Where model versions lie."""
+    return settings.data.folder / MODELS_FOLDER
+
+
+def load_model(settings: Settings, record: ModelRecord) -> ModelBundle:
+    """The bundle of a model record; raises `CheckpointError`."""
+    from model.checkpoint import load
+
+    path = settings.data.folder / record.path
+    if not path.exists():
+        msg = f"model {record.version}: {path} is missing; restore it from a backup or run `tidewise train`"
+        raise CheckpointError(msg)
+    return load(path)
+
+
+def _exact_index(rows: IntArray, vectors: FloatArray) -> ItemIndex:
+    from index.exact import ExactIndex
+
+    return ExactIndex(rows, vectors)
+
+
+def _newest_event_ms(store: Store) -> int | None:
+    with store.read() as read:
+        return read.newest_event_ms()
