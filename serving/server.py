@@ -1,0 +1,120 @@
+"""The HTTP server: uvicorn on a socket of our own, run from a program and stopped without losing a request.
+
+Knows nothing about routes.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from core.errors import InvalidSettings
+from serving.security import check_exposure
+
+OnBound = Callable[[str, int], None]  # (host, port), once the server answers
+
+
+def _ignore(_host: str, _port: int) -> None:
+    """Nobody wants to know the port."""
+
+
+class Server(uvicorn.Server):
+    """Runs an app until a signal or `stop`; both let requests in flight finish first.
+
+    Unlike uvicorn's own, it returns after SIGINT and SIGTERM, so that the caller can close what it opened. A second
+    Ctrl-C stops at once.
+    """
+
+    def __init__(
+        self, app: FastAPI, *, host: str, port: int, on_bound: OnBound = _ignore, grace_s: int = 10, access_log: bool
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,  # logging belongs to the program, not to a library
+                access_log=access_log,
+                server_header=False,
+                timeout_graceful_shutdown=grace_s,
+                timeout_keep_alive=30,
+            )
+        )
+        self._host = host
+        self._port = port
+        self._on_bound = on_bound
+
+    def run_until_stopped(self) -> None:
+        """Listen, serve, and return when stopped; raises `InvalidSettings` where the address cannot be had."""
+        with _bound(self._host, self._port) as listener:
+            self._port = listener.getsockname()[1]
+            self.run(sockets=[listener])
+
+    def stop(self) -> None:
+        """Ask the server to finish; from any thread."""
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, then tell the port."""
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._on_bound(self._host, self._port)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGINT and SIGTERM while serving (in the main thread; elsewhere `stop` is the way)."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def serve(
+    app: FastAPI,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    on_bound: OnBound = _ignore,
+    grace_s: int = 10,
+    access_log: bool = False,
+) -> None:
+    """Serve an app of `create_app` until SIGINT or SIGTERM. `port` 0 takes a free one; `on_bound` is told which.
+
+    Raises `InvalidSettings` where the address is taken, or open to other machines without an API key.
+    """
+    check_exposure(host, app.state.services.api_key)
+    Server(app, host=host, port=port, on_bound=on_bound, grace_s=grace_s, access_log=access_log).run_until_stopped()
+
+
+@contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        msg = f"server.host: {host!r} is no address of this machine ({error.strerror}); listen on 127.0.0.1 or 0.0.0.0"
+        raise InvalidSettings(msg) from None
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError as error:
+            msg = f"server.port: {host}:{port} cannot be had ({error.strerror}); choose another port, or 0 for a free one"
+            raise InvalidSettings(msg) from None
+        yield listener

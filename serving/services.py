@@ -1,0 +1,80 @@
+"""What the HTTP layer is given: the use cases, ports and limits that the composition root has put together.
+
+Knows nothing about how they are made; `serving` imports `core` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from core.clock import Clock, WallClock
+from core.ingest import Ingestor
+from core.interactions import EventTypes
+from core.ports import Store, UserState
+from core.recommend import Recommender
+from core.views import View
+
+
+class Views(Protocol):
+    """Where the current view comes from: `core.views.LiveViews`."""
+
+    problem: str | None  # why the champion does not serve
+
+    def current(self) -> View:
+        """The view that answers now; raises `NotReady` before the first one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one request may ask for, and how much may wait.
+
+    `max_group_events`: how many events, of however many requests, share one transaction.
+    """
+
+    max_events: int = 10_000
+    max_body_bytes: int = 16 * 2**20
+    max_n: int = 500
+    max_ids: int = 1_000
+    max_future_ms: int = 300_000
+    max_group_events: int = 2_000
+    max_waiting_events: int = 50_000
+    max_waiting_reads: int = 512
+    num_readers: int = 4
+
+
+def _nobody_follows(_states: Iterable[UserState]) -> None:
+    """The null follower: every user is encoded when they are read."""
+
+
+def _nobody_listens() -> None:
+    """The null listener of catalogue changes: the next regular refresh finds them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that the routes call.
+
+    `ingestor` is used by the API's writer thread alone. `clock` says what "now" is for answers and for events without
+    a time; how far in the future an event lies is judged by `wall`. `follow` gets the users changed by a commit
+    (`Follower.submit`); `items_changed` is called after the catalogue changed (wake up the refresh of the views).
+    Both are called on the writer thread and must return at once.
+    """
+
+    store: Store
+    recommender: Recommender
+    ingestor: Ingestor
+    views: Views
+    types: EventTypes
+    clock: Clock
+    wall: Clock = field(default_factory=WallClock)
+    writer_name: str = "http"
+    follow: Callable[[Iterable[UserState]], None] = _nobody_follows
+    items_changed: Callable[[], None] = _nobody_listens
+    default_type: str = "click"
+    exclude_seen: bool = True
+    api_key: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    version: str = "0"
