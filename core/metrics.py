@@ -1,0 +1,74 @@
+"""Ranking metrics with one relevant item per event, and what may be said about their differences.
+
+Ranks start at 0. Equal scores share the mean of their places, so that a constant scorer earns what chance would give it
+and no order of items in memory is rewarded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.history import IntArray
+
+Array = NDArray[np.float64]
+
+
+def rank_of(scores: NDArray[np.floating], target: int, *, allowed: NDArray[np.bool_] | None = None) -> float:
+    """The place of row `target` when (N,) scores are put in falling order, among the allowed rows and itself.
+
+    A NaN score is a fault of the scorer and raises `ValueError`.
+    """
+    if np.isnan(scores).any():
+        msg = "scores: wanted numbers, got NaN; the model that gave them is broken"
+        raise ValueError(msg)
+    others = np.ones(len(scores), np.bool_) if allowed is None else allowed.copy()
+    others[target] = False
+    rivals = scores[others]
+    above = int(np.count_nonzero(rivals > scores[target]))
+    equal = int(np.count_nonzero(rivals == scores[target]))
+    return above + equal / 2
+
+
+def hit(ranks: Array, k: int) -> Array:
+    """HR@k of each event: 1 if its item is among the first k."""
+    return (ranks < k).astype(np.float64)
+
+
+def ndcg(ranks: Array, k: int) -> Array:
+    """NDCG@k of each event: 1/log2(rank + 2) within the first k."""
+    return np.where(ranks < k, 1.0 / np.log2(ranks + 2.0), 0.0)
+
+
+def mrr(ranks: Array, k: int) -> Array:
+    """MRR@k of each event: 1/(rank + 1) within the first k."""
+    return np.where(ranks < k, 1.0 / (ranks + 1.0), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean with the bounds of its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def bootstrap_over_users(values: Array, users: IntArray, *, num_resamples: int = 2000, seed: int = 0) -> Interval:
+    """The mean of (n,) values per event with a 95% percentile interval from resampling users.
+
+    Events of one user depend on each other, so users are drawn, not events. For a paired comparison pass differences.
+    """
+    if not len(values):
+        msg = "values: wanted at least one event, got none"
+        raise ValueError(msg)
+    _, inverse = np.unique(users, return_inverse=True)
+    sums = np.bincount(inverse, weights=values)
+    sizes = np.bincount(inverse).astype(np.float64)
+    random = np.random.default_rng(seed)
+    draws = random.integers(0, len(sums), size=(num_resamples, len(sums)), dtype=np.int64)
+    means = sums[draws].sum(axis=1) / sizes[draws].sum(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Interval(float(values.mean()), float(low), float(high))
