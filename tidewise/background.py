@@ -72,7 +72,9 @@ class FirstTraining:
     events again must arrive before the next try, so that a fault cannot keep the machine busy for ever.
     """
 
-    def __init__(self, store: Store, *, min_events: int, arguments: Sequence[str], variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, store: Store, *, min_events: int, arguments: Sequence[str], variables: Mapping[str, str]
+    ) -> None:
         self._store = store
         self._wanted = min_events
         self._arguments = list(arguments)

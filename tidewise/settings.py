@@ -218,14 +218,14 @@ class TrainSettings(Section):
     """Training."""
 
     min_events: Count = 1000
-    """`tidewise up` trains the first model once that many windowed events exist."""
+    """`tidewise up` trains the first model once that many events exist."""
     epochs: Count = 20
     """The most passes over the training events; training stops earlier when it no longer gains."""
     max_minutes: Amount = 30.0
     """The most minutes that a training takes."""
-    batch: Count = 128
-    """The sequences in one training step."""
-    learning_rate: Amount = 1e-3
+    batch_events: Count = 2048
+    """The events in one training step."""
+    learning_rate: Amount = 2e-3
     """The highest learning rate."""
     seed: int = Field(0, ge=0)
     """The seed of everything random in training."""

@@ -42,8 +42,8 @@ weight = 2.0
 
 An unknown name is an error, in the file and in the environment, so that a typo never passes unnoticed. One field of a
 table is set by `TIDEWISE_EVENTS__TYPES__VIEW__WEIGHT=0.5`; variables stand for names in small letters only. Secrets are
-masked wherever settings are shown. What shapes stored state (`clock.mode`, `window`, `events.types`) is kept with the
-database: after a change of it Tidewise stops and says what to do.
+masked wherever settings are shown. What shapes stored state (`clock.mode`, `window`, `events.types`,
+`popularity.half_life_days`) is kept with the database: after a change of it Tidewise stops and says what to do.
 """
 
 EVENT_TYPES = """\

@@ -12,6 +12,7 @@ Knows nothing about files, servers or models. How a user behaves:
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -61,6 +62,12 @@ class Shop:
     history: tuple[Interaction, ...]
     live: tuple[Interaction, ...]
     drifts: tuple[Drift, ...]
+
+    def typical_user(self) -> str:
+        """A user of the live part with a history of middling length."""
+        counts = Counter(event.user_id for event in self.history)
+        live = sorted({event.user_id for event in self.live}, key=lambda user_id: (counts[user_id], user_id))
+        return live[len(live) // 2]
 
 
 @dataclass(frozen=True, slots=True)

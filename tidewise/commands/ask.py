@@ -1,0 +1,58 @@
+"""`tidewise recommend`: ask the database on this machine without a server."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from core.interactions import check_time_ms
+from core.recommend import Answer, Wish
+from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("recommend")(recommend)
+
+
+def recommend(
+    user: Annotated[str, typer.Argument(help="The user's id.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="How many items.")] = 10,
+    category: Annotated[str | None, typer.Option(help="Only items of this category.")] = None,
+    at: Annotated[int | None, typer.Option(help="Answer as if now were this time (ms since 1970).")] = None,
+    data: Data = None,
+    config: Config = None,
+    set_: Set = None,
+    json_: Json = False,
+) -> None:
+    """Recommend items to a user, straight from the database (for live answers, ask the API of `tidewise up`)."""
+    from tidewise.bootstrap import open_system
+
+    at_ms = None if at is None else check_time_ms("--at", at)
+    settings = settings_of(data, config, set_)
+    system = open_system(settings)
+    try:
+        system.views.refresh()
+        wish = Wish(n=n, category=category, at_ms=at_ms, exclude_seen=settings.recommend.exclude_seen)
+        answer = system.recommender.recommend(user, wish)
+    finally:
+        system.close()
+    if json_:
+        print_json({"user_id": user, **asdict(answer)})
+    else:
+        _print(user, answer)
+
+
+def _print(user: str, answer: Answer) -> None:
+    table = Table(title=f"For {user}: {answer.reason}", title_justify="left")
+    for heading in ("", "item", "title", "categories", "score"):
+        table.add_column(heading, justify="right" if heading in ("", "score") else "left")
+    for place, item in enumerate(answer.items, start=1):
+        score = "" if item.score is None else f"{item.score:.3f}"
+        table.add_row(str(place), item.item_id, item.title, ", ".join(item.categories), score)
+    screen.print(table)
+    version = answer.model_version or "no model"
+    screen.print(f"source {answer.source}, {version}, sequence {answer.user_seq}", markup=False)

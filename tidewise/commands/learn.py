@@ -1,0 +1,78 @@
+"""`tidewise train`: a model from the events in the database."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from core.interactions import check_time_ms
+from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
+
+if TYPE_CHECKING:
+    from model.training import TrainingProgress
+
+LOW_PRIORITY = 10  # niceness: requests come first
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("train")(train)
+
+
+def train(
+    data: Data = None,
+    config: Config = None,
+    set_: Set = None,
+    before: Annotated[int | None, typer.Option(help="Train on events before this time (ms since 1970) only.")] = None,
+    low_priority: Annotated[bool, typer.Option("--low-priority", help="Yield the CPU to everything else.")] = False,
+    json_: Json = False,
+) -> None:
+    """Train a model on the events in the database and let it serve (a running `tidewise up` notices)."""
+    from model.bundle import set_threads
+    from tidewise.bootstrap import open_system
+    from tidewise.learning import train_model
+
+    settings = settings_of(data, config, set_)
+    before_ms = None if before is None else check_time_ms("--before", before)
+    if low_priority:
+        os.nice(LOW_PRIORITY)
+    set_threads(settings.train.threads or os.cpu_count() or 1)
+    system = open_system(settings)
+    try:
+        with _Bar() as bar:
+            record = train_model(system, progress=bar.show, before_ms=before_ms)
+    finally:
+        system.close()
+    if json_:
+        print_json({"version": record.version, "path": record.path, "lineage": dict(record.lineage)})
+        return
+    trained = datetime.fromtimestamp(record.created_ms / 1000, UTC)
+    screen.print(f"Model [bold]{record.version}[/] trained on {record.lineage['num_events']:,} events; it serves now.")
+    screen.print(f"{trained:%Y-%m-%d %H:%M} UTC, validation NDCG@10 {record.lineage.get('validation_ndcg_10')}")
+
+
+class _Bar:
+    """The progress of a training for people: loss, metric, time left."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[now]}"), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=notes, transient=True)
+        self._task = self._progress.add_task("training", total=1.0, now="reading events")
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, at: TrainingProgress) -> None:
+        """Draw where the training stands."""
+        done = at.elapsed_s / max(at.elapsed_s + at.left_s, 1e-9)
+        metric = "" if at.metric is None else f"  NDCG@10 {at.metric:.4f}"
+        now = f"epoch {at.epoch}  loss {at.loss:.3f}{metric}  {at.step / max(at.elapsed_s, 1e-9):.1f} steps/s"
+        self._progress.update(self._task, completed=done, now=now)
