@@ -1,0 +1,20 @@
+"""The HM4SR encoder: the only package that knows torch, scikit-learn and safetensors.
+
+Knows nothing about databases, indexes or HTTP. What other packages call:
+
+    from model.config import ModelConfig
+        ModelConfig(width=64, window=WindowShape(50, 10), contents=(Modality("text", 128),), ...)
+    from model.training import TrainingPlan, TrainingProgress, train
+        train(columns: EventColumns, catalogue: Catalogue, *, config: ModelConfig | None = None,
+              plan: TrainingPlan | None = None, seed: int = 0, progress: Callable[[TrainingProgress], None] = silent)
+            -> HM4SRBundle         raises InvalidInput where there is nothing to learn from
+        TrainingPlan(epochs=20, max_seconds=None, batch_events=2048, ...): max_seconds bounds the whole run
+        TrainingProgress(epoch, step, steps, loss, metric, elapsed_s, left_s)
+    from model.checkpoint import load, save
+        save(bundle, path) writes a new folder, atomically; load(path) -> HM4SRBundle; both raise CheckpointError
+    from model.bundle import BoundEncoder, HM4SRBundle      implement core.ports.ModelBundle and Encoder
+        bundle.version, bundle.window, bundle.report (how it was trained), bundle.bind(catalogue) -> BoundEncoder
+        encoder.width, .encode(histories), .query(vectors, gaps_ms), .items(rows)
+    from model.threads import limit_threads
+        limit_threads(n): how many cores torch may use in this process; call it once, from an entry point
+"""

@@ -1,0 +1,156 @@
+"""A model version as the rest of the system sees it: immutable weights, feature sources, id map; bound to a catalogue.
+
+Implements `core.ports.ModelBundle` and `Encoder`. Knows nothing about training or disks. Everything here may be called
+from several threads at once. Shapes: N items, B batch, L events, C width of a vector.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.history import History, IntArray, WindowShape
+from core.items import Catalogue
+from core.ports import FloatArray
+from model.config import ModelConfig
+from model.features import FeatureSource
+from model.hm4sr import HM4SR, UNSEEN, ContentProjection, Features
+
+MAX_BATCH_EVENTS = 8192  # events encoded at once: bounds memory, and is far beyond where speed stops rising
+
+
+def _batches(lengths: IntArray) -> Iterator[IntArray]:
+    """Places of histories in batches of similar length, so that little is padded."""
+    order = np.argsort(lengths, kind="stable")
+    begin = 0
+    while begin < len(order):
+        end = begin + 1
+        while end < len(order) and (end + 1 - begin) * lengths[order[end]] <= MAX_BATCH_EVENTS:
+            end += 1
+        yield order[begin:end]
+        begin = end
+
+
+@dataclass(frozen=True)
+class BoundEncoder:
+    """A model bound to one catalogue. The last row of `table` is an item that the catalogue does not hold."""
+
+    model: HM4SR
+    catalogue: Catalogue
+    table: Tensor  # (N + 1, C)
+
+    @property
+    def width(self) -> int:
+        """C: the length of query and item vectors."""
+        return self.model.config.vector_width
+
+    def items(self, rows: IntArray) -> FloatArray:
+        """(N, C) vectors of items by their rows in the catalogue; row -1 is an item it does not hold."""
+        return self.table.numpy()[rows]
+
+    def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
+        """The vectors themselves: this model does not read the gap from the last event to now."""
+        assert len(vectors) == len(gaps_ms)
+        return vectors
+
+    def encode(self, histories: Sequence[History]) -> FloatArray:
+        """(B, C) queries after the last event of each history; of one longer than the window, its newest part."""
+        size = self.model.config.window.size
+        out_BC = np.empty((len(histories), self.width), np.float32)
+        lengths_B = np.array([min(len(history), size) for history in histories], np.int64)
+        assert len(histories) == 0 or lengths_B.min() > 0, "an empty history has no vector"
+        for places in _batches(lengths_B):
+            out_BC[places] = self._encode([histories[place] for place in places], lengths_B[places])
+        return out_BC
+
+    def _encode(self, histories: Sequence[History], lengths_B: IntArray) -> FloatArray:
+        """One padded batch. Padding repeats nothing real: item -1 after the end, where causal attention can't look."""
+        keys_BL = np.full((len(histories), int(lengths_B.max())), -1, np.int64)
+        times_ms_BL = np.zeros_like(keys_BL)
+        for row, (history, length) in enumerate(zip(histories, lengths_B, strict=True)):
+            keys_BL[row, :length] = history.items[-length:]
+            times_ms_BL[row, :length] = history.times_ms[-length:]
+        rows_BL = self.catalogue.rows(keys_BL.ravel())
+        with torch.inference_mode():
+            items_BLC = self.table[torch.from_numpy(rows_BL)].view(*keys_BL.shape, self.width)
+            queries_BC = self.model.last(items_BLC, torch.from_numpy(times_ms_BL), torch.from_numpy(lengths_B))
+        return queries_BC.numpy()
+
+
+@dataclass
+class _ContentCache:
+    """Projected contents of the last bound catalogue by feature key: binding again costs only what is new."""
+
+    vectors: dict[str, FloatArray] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(frozen=True)
+class HM4SRBundle:
+    """Immutable: weights, frozen feature sources, and the ids of the items with a trained row.
+
+    Row i + 1 is `item_ids[i]`; row 0 stands in for every other item. `report` says how the model was trained.
+    """
+
+    model: HM4SR
+    item_ids: tuple[str, ...]
+    sources: tuple[FeatureSource, ...]
+    version: str
+    report: Mapping[str, Any] = field(default_factory=dict)
+    _caches: Mapping[str, _ContentCache] = field(init=False, repr=False, compare=False)
+    _rows: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        assert len(self.item_ids) == self.model.num_items
+        assert tuple(source.name for source in self.sources) == tuple(c.name for c in self.config.contents)
+        self.model.eval().requires_grad_(False)
+        object.__setattr__(self, "_caches", {source.name: _ContentCache() for source in self.sources})
+        object.__setattr__(self, "_rows", {item_id: row for row, item_id in enumerate(self.item_ids, start=1)})
+
+    @property
+    def config(self) -> ModelConfig:
+        """The shape of the model."""
+        return self.model.config
+
+    @property
+    def window(self) -> WindowShape:
+        """The window that it was trained for."""
+        return self.config.window
+
+    def id_rows(self, item_ids: Sequence[str]) -> IntArray:
+        """The trained row of each item, or the row that stands in for all others."""
+        return np.fromiter((self._rows.get(item_id, UNSEEN) for item_id in item_ids), np.int64, len(item_ids))
+
+    def bind(self, catalogue: Catalogue) -> BoundEncoder:
+        """The encoder over this catalogue."""
+        id_rows_N = torch.from_numpy(np.append(self.id_rows(catalogue.item_ids), UNSEEN))
+        with torch.inference_mode():
+            parts = [self.model.id_embedding[id_rows_N]] if self.config.use_id else []
+            parts += [self._contents(source, catalogue) for source in self.sources]
+            return BoundEncoder(self.model, catalogue, torch.cat(parts, dim=-1))
+
+    def _contents(self, source: FeatureSource, catalogue: Catalogue) -> Tensor:
+        """(N + 1, D) projected contents, the last row absent; only keys not seen at the last bind are computed."""
+        keys, cache = [*source.keys(catalogue), ""], self._caches[source.name]
+        with cache.lock:
+            known = cache.vectors
+            new = list(dict.fromkeys(key for key in keys if key not in known))
+            vectors = dict(zip(new, self._project(source, new), strict=True)) if new else {}
+            merged = {key: known[key] if key in known else vectors[key] for key in keys}
+            cache.vectors = merged
+        return torch.from_numpy(np.stack([merged[key] for key in keys]))
+
+    def _project(self, source: FeatureSource, keys: Sequence[str]) -> FloatArray:
+        """(K, D) projections of new feature keys."""
+        projection = self.model.contents[source.name]
+        assert isinstance(projection, ContentProjection)
+        values, present = source.transform(keys)
+        with torch.inference_mode():
+            projected: Tensor = projection(Features(torch.from_numpy(values), torch.from_numpy(present)))
+        return projected.numpy()

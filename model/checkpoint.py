@@ -1,0 +1,158 @@
+"""A bundle as a folder: safetensors and JSON, never pickle. Knows nothing about training or serving.
+
+    weights.safetensors   the network's state, and each feature source's arrays under `source.<name>.`
+    bundle.json           configuration, item ids, feature sources, training report
+    manifest.json         layout, version, and the digest of both files
+
+Written aside, flushed to the disk, then renamed: a folder under its final name is whole. Loading checks the digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from core.errors import CheckpointError
+from model.bundle import HM4SRBundle
+from model.config import ModelConfig
+from model.features import restore_source
+from model.hm4sr import HM4SR
+
+LAYOUT = 1
+WEIGHTS, BUNDLE, MANIFEST = "weights.safetensors", "bundle.json", "manifest.json"
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _content(bundle: HM4SRBundle) -> dict[str, bytes]:
+    """The two files that make the bundle."""
+    tensors = {f"model.{name}": tensor.contiguous() for name, tensor in bundle.model.state_dict().items()}
+    for source in bundle.sources:
+        arrays = source.to_arrays().items()
+        tensors |= {f"source.{source.name}.{name}": torch.from_numpy(array) for name, array in arrays}
+    described = {
+        "config": bundle.config.to_json(),
+        "item_ids": list(bundle.item_ids),
+        "sources": [source.to_json() for source in bundle.sources],
+        "report": dict(bundle.report),
+    }
+    return {WEIGHTS: save_tensors(tensors), BUNDLE: _json(described)}
+
+
+def version_of(bundle: HM4SRBundle) -> str:
+    """A name made from the weights: the same training under the same seed has the same one."""
+    weights = _content(bundle)[WEIGHTS]
+    return f"hm4sr-{_digest(weights)[:12]}"
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def save(bundle: HM4SRBundle, path: Path) -> None:
+    """Write the bundle to a new folder; saving what already lies there changes nothing.
+
+    Raises `CheckpointError` where another model lies under that name.
+    """
+    content = _content(bundle)
+    digests = {name: _digest(data) for name, data in content.items()}
+    manifest = {"layout": LAYOUT, "version": bundle.version, "digests": digests}
+    if path.exists():
+        if _manifest(path) == manifest:
+            return
+        msg = f"{path}: another model lies there; choose a new folder, a model is never overwritten"
+        raise CheckpointError(msg)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        for name, data in {**content, MANIFEST: _json(manifest)}.items():
+            _write(aside / name, data)
+        _sync_folder(aside)
+        aside.rename(path)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror or error}); restore the folder from a backup, or train again"
+        raise CheckpointError(msg) from error
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a folder, of a layout that this version reads."""
+    try:
+        manifest = json.loads(_read(path / MANIFEST))
+        layout = manifest["layout"]
+        complete = isinstance(manifest["version"], str) and set(manifest["digests"]) == {WEIGHTS, BUNDLE}
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{path / MANIFEST}: damaged ({error}); restore the folder from a backup, or train again"
+        raise CheckpointError(msg) from error
+    if layout != LAYOUT or not complete:
+        msg = f"{path}: wanted a model of layout {LAYOUT}, got layout {layout!r}; train again with this version"
+        raise CheckpointError(msg)
+    return dict(manifest)
+
+
+def load(path: Path) -> HM4SRBundle:
+    """The bundle in a folder; raises `CheckpointError` saying what is missing, damaged or different."""
+    manifest = _manifest(path)
+    content = {name: _read(path / name) for name in manifest["digests"]}
+    for name, wanted in manifest["digests"].items():
+        got = _digest(content[name])
+        if got != wanted:
+            msg = f"{path / name}: damaged: wanted digest {wanted}, got {got}; restore it from a backup, or train again"
+            raise CheckpointError(msg)
+    try:
+        raw, tensors = json.loads(content[BUNDLE]), load_tensors(content[WEIGHTS])
+        return _assemble(raw, tensors, version=manifest["version"])
+    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        msg = f"{path}: does not fit this version of Tidewise ({error}); train again with this version"
+        raise CheckpointError(msg) from error
+
+
+def _assemble(raw: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], *, version: str) -> HM4SRBundle:
+    config = ModelConfig.from_json(raw["config"])
+    model = HM4SR(config, num_items=len(raw["item_ids"]))
+    model.load_state_dict(_under(tensors, "model."))
+    sources = []
+    for described in raw["sources"]:
+        arrays = _under(tensors, f"source.{described['name']}.")
+        sources.append(restore_source(described, {name: array.numpy() for name, array in arrays.items()}))
+    return HM4SRBundle(model, tuple(raw["item_ids"]), tuple(sources), version, raw["report"])
+
+
+def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

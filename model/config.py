@@ -1,0 +1,116 @@
+"""The shape of one HM4SR model, as one frozen record that travels in its checkpoint. Knows nothing about torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from core.errors import InvalidSettings
+from core.history import WindowShape
+
+YEAR_S = 31_556_952
+Gaps = Literal["on", "off", "shuffled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Modality:
+    """One content modality: its name and how many numbers describe an item in it."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """The auxiliary losses of the paper (section 3.5): a weight of 0 switches one off and saves its cost.
+
+    `temperature` belongs to IDCL; `pcl_temperature` and `pcl_share` (of events that become placeholders) to PCL.
+    """
+
+    idcl: float = 0.0
+    cp: float = 0.0
+    pcl: float = 0.0
+    temperature: float = 0.2
+    pcl_temperature: float = 1.0
+    pcl_share: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Everything that decides the shape and the arithmetic of a model; the weights fill it.
+
+    `contents` lists the modalities beside the item id; leaving one out, or `use_id=False`, is the ablation.
+    `gaps`: "off" hides the time since the previous event, "shuffled" replaces it by another event's.
+    `released=True` keeps the arithmetic of the authors' released code, faults included: it serves their weights alone.
+    """
+
+    width: int = 64
+    num_layers: int = 2
+    num_heads: int = 2
+    inner_width: int = 256
+    dropout: float = 0.2
+    layer_norm_eps: float = 1e-12
+    window: WindowShape = field(default_factory=WindowShape)
+    use_id: bool = True
+    contents: tuple[Modality, ...] = (Modality("text", 128),)
+    interactive_moe: bool = True
+    temporal_moe: bool = True
+    num_interactive_experts: int = 4
+    num_temporal_experts: int = 4
+    gaps: Gaps = "on"
+    gap_scale: float = 20.0
+    max_gap_s: float = 10 * YEAR_S
+    id_dropout: float = 0.1
+    num_categories: int = 0
+    losses: LossWeights = field(default_factory=LossWeights)
+    released: bool = False
+
+    def __post_init__(self) -> None:
+        checks = {
+            "at least one modality (use_id or contents)": bool(self.towers),
+            "modalities with unique names": len(set(self.towers)) == len(self.towers),
+            "a width that num_heads divides": self.width > 0 and self.width % self.num_heads == 0,
+            "at least one layer": self.num_layers > 0,
+            "0 <= dropout < 1": 0 <= self.dropout < 1,
+            "0 <= id_dropout < 1": 0 <= self.id_dropout < 1,
+            "gaps to be on, off or shuffled": self.gaps in ("on", "off", "shuffled"),
+            "positive gap_scale and max_gap_s": self.gap_scale > 0 and self.max_gap_s > 0,
+        }
+        broken = [wanted for wanted, holds in checks.items() if not holds]
+        if broken:
+            msg = f"model: wanted {'; '.join(broken)}; got {self}"
+            raise InvalidSettings(msg)
+
+    @property
+    def towers(self) -> tuple[str, ...]:
+        """The modalities in the order of their towers; "id", where used, is the first."""
+        return ("id",) * self.use_id + tuple(content.name for content in self.contents)
+
+    @property
+    def vector_width(self) -> int:
+        """D: the width of query and item vectors, all towers concatenated."""
+        return self.width * len(self.towers)
+
+    @property
+    def num_gap_rows(self) -> int:
+        """Rows of the gap table: one per index, and (but in released weights) one for "no event before"."""
+        return int(self.gap_scale * math.log2(self.max_gap_s + 1)) + (1 if self.released else 2)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> ModelConfig:
+        """The record back from `to_json`; raises `ValueError` naming unknown or missing fields."""
+        known = {entry.name for entry in fields(cls)}
+        if set(raw) != known:
+            msg = f"model config: missing fields {sorted(known - set(raw))}, unknown fields {sorted(set(raw) - known)}"
+            raise ValueError(msg)
+        values = dict(raw)
+        values["window"] = WindowShape(**raw["window"])
+        values["contents"] = tuple(Modality(**content) for content in raw["contents"])
+        values["losses"] = LossWeights(**raw["losses"])
+        return cls(**values)

@@ -1,0 +1,151 @@
+"""Item features: what each content modality says about items, frozen with the model. Knows nothing about the network.
+
+A source turns a catalogue into rows of numbers and a mark where it has nothing to say. Sources are fitted once, at a
+full training, and travel in the checkpoint as plain arrays and JSON. Text is TF-IDF and a truncated SVD of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.decomposition import TruncatedSVD
+
+from core.items import Catalogue
+from core.ports import BoolArray, FloatArray
+
+WORD = re.compile(r"\w+")
+MAX_VOCABULARY = 30_000
+
+
+class FeatureSource(Protocol):
+    """One fitted content modality."""
+
+    @property
+    def name(self) -> str:
+        """Names the modality in configurations."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many numbers describe an item."""
+        ...
+
+    def keys(self, catalogue: Catalogue) -> Sequence[str]:
+        """For each item what its features are computed from: equal keys have equal features."""
+        ...
+
+    def transform(self, keys: Sequence[str]) -> tuple[FloatArray, BoolArray]:
+        """(N, size) features, and (N,) whether there are any; the same for a key whatever stands beside it."""
+        ...
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Its arrays, for the checkpoint."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """The rest of it, for the checkpoint."""
+        ...
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, as the vocabulary counts them: lower case, letters and digits."""
+    return WORD.findall(text.lower())
+
+
+def described(catalogue: Catalogue) -> list[str]:
+    """Each item's text with its categories, one category after the other."""
+    return [" ".join((text, *names)).strip() for text, names in zip(catalogue.texts, catalogue.categories, strict=True)]
+
+
+def _counts(texts: Sequence[str], vocabulary: Mapping[str, int]) -> csr_matrix:
+    """(N, V) counts of known words."""
+    found = [Counter(vocabulary[word] for word in words(text) if word in vocabulary) for text in texts]
+    columns = np.fromiter((column for row in found for column in sorted(row)), np.int32)
+    values = np.fromiter((row[column] for row in found for column in sorted(row)), np.float64)
+    ends = np.cumsum([0, *(len(row) for row in found)])
+    return csr_matrix((values, columns, ends), shape=(len(texts), len(vocabulary)))
+
+
+def _weighted(counts: csr_matrix, idf: NDArray[np.float64]) -> csr_matrix:
+    """TF-IDF with a logarithmic term frequency, rows of length 1 (rows without a known word stay 0)."""
+    weighted = counts.copy()
+    weighted.data = (1 + np.log(counts.data)) * idf[counts.indices]
+    squares = np.add.reduceat(np.append(weighted.data**2, 0.0), counts.indptr[:-1]) * (np.diff(counts.indptr) > 0)
+    lengths = np.sqrt(np.where(squares > 0, squares, 1.0))
+    weighted.data /= np.repeat(lengths, np.diff(counts.indptr))
+    return weighted
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """TF-IDF over a frozen vocabulary, then its truncated SVD, scaled so that a typical number is about 1."""
+
+    vocabulary: Mapping[str, int]
+    idf: NDArray[np.float64]
+    components: NDArray[np.float64]  # (V, size)
+    name: str = "text"
+
+    kind = "tfidf-svd"
+
+    @classmethod
+    def fit(cls, catalogue: Catalogue, *, size: int, seed: int) -> TextFeatures | None:
+        """Fitted to the texts of a catalogue; None where too few items have words to tell them apart."""
+        texts = described(catalogue)
+        documents = Counter(word for text in texts for word in set(words(text)))
+        kept = sorted(documents, key=lambda word: (-documents[word], word))[:MAX_VOCABULARY]
+        kept = [word for word in kept if documents[word] >= 2]
+        size = min(size, len(kept) - 1, len(texts) - 1)
+        if size < 1:
+            return None
+        vocabulary = {word: column for column, word in enumerate(kept)}
+        idf = 1 + np.log((1 + len(texts)) / (1 + np.array([documents[word] for word in kept], np.float64)))
+        svd = TruncatedSVD(size, algorithm="randomized", n_iter=4, random_state=seed)
+        svd.fit(_weighted(_counts(texts, vocabulary), idf))
+        return cls(vocabulary, idf, np.ascontiguousarray(svd.components_.T))
+
+    @property
+    def size(self) -> int:
+        """The rank of the SVD."""
+        return int(self.components.shape[1])
+
+    def keys(self, catalogue: Catalogue) -> list[str]:
+        """The text itself."""
+        return described(catalogue)
+
+    def transform(self, keys: Sequence[str]) -> tuple[FloatArray, BoolArray]:
+        """Features of texts, rows of length sqrt(size); a text without a known word has none."""
+        counts = _counts(keys, self.vocabulary)
+        projected = np.asarray(_weighted(counts, self.idf) @ self.components)
+        lengths = np.linalg.norm(projected, axis=1, keepdims=True)
+        present = lengths[:, 0] > 1e-9
+        scaled = projected * (np.sqrt(self.size) / np.maximum(lengths, 1e-9))
+        return np.where(present[:, None], scaled, 0.0).astype(np.float32), present
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Inverse document frequencies and SVD components."""
+        return {"idf": self.idf, "components": self.components}
+
+    def to_json(self) -> dict[str, Any]:
+        """Kind, name and vocabulary."""
+        return {"kind": self.kind, "name": self.name, "vocabulary": list(self.vocabulary)}
+
+    @classmethod
+    def restore(cls, raw: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> TextFeatures:
+        """The source back from its JSON and arrays."""
+        vocabulary = {word: column for column, word in enumerate(raw["vocabulary"])}
+        return cls(vocabulary, arrays["idf"], arrays["components"], str(raw["name"]))
+
+
+SOURCES = {TextFeatures.kind: TextFeatures}
+
+
+def restore_source(raw: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> FeatureSource:
+    """A source of any kind back from its checkpoint."""
+    return SOURCES[raw["kind"]].restore(raw, arrays)

@@ -1,0 +1,133 @@
+"""HM4SR: hierarchical time-aware mixtures of experts for multi-modal sequential recommendation (arXiv 2501.14269).
+
+Knows nothing about catalogues, files or training. Shapes: N items, B batch, L events, M towers, D width of a tower,
+C = M * D, F features of a modality, T = 2 * D width of a time embedding, E experts.
+
+The score of an item is ONE inner product of concatenations: <towers of the history, [id row ; projected contents]>.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.config import Modality, ModelConfig
+from model.dropout import drop
+from model.mixtures import InteractiveMoE, TemporalMoE
+from model.time_encoding import ReleasedTimeEncoding, TimeEncoding
+from model.towers import StackedNorm, Towers
+
+UNSEEN = 0  # the id row that stands in for every item without a trained row
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What one modality says about N items: (N, F) `values` and (N,) `present`, false where there is nothing to say."""
+
+    values: Tensor
+    present: Tensor
+
+    def take(self, rows: Tensor) -> Features:
+        """The features of some rows."""
+        return Features(self.values[rows], self.present[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """A batch of histories before the towers: (B, L, M, D) `vectors`, and what the Temporal MoE made of the times."""
+
+    vectors: Tensor
+    time: Tensor
+    route: Tensor | None
+
+
+class ContentProjection(nn.Module):
+    """Projects one modality to the width of its tower; an item without this content has a learned vector instead."""
+
+    def __init__(self, modality: Modality, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(modality.size, width)
+        self.absent = nn.Parameter(torch.zeros(width))
+
+    def forward(self, features: Features) -> Tensor:
+        """(N, D) projected contents."""
+        return torch.where(features.present.unsqueeze(-1), self.linear(features.values), self.absent)
+
+
+class HM4SR(nn.Module):
+    """The network. `num_items` counts the items with an id row of their own: rows 1..num_items; row 0 is "unseen"."""
+
+    def __init__(self, config: ModelConfig, *, num_items: int) -> None:
+        super().__init__()
+        self.config, self.num_items = config, num_items
+        if config.use_id:
+            self.id_embedding = nn.Parameter(torch.empty(num_items + 1, config.width))
+        self.contents = nn.ModuleDict({c.name: ContentProjection(c, config.width) for c in config.contents})
+        self.position_embedding = nn.Parameter(torch.empty(config.window.size, config.width))
+        self.time_encoding = (ReleasedTimeEncoding if config.released else TimeEncoding)(config)
+        self.interactive = InteractiveMoE(config) if config.interactive_moe else None
+        self.temporal = TemporalMoE(config) if config.temporal_moe else None
+        self.norm = StackedNorm(len(config.towers), config.width, config.layer_norm_eps)
+        self.towers = Towers(config)
+
+    def initialise(self, *, seed: int) -> HM4SR:
+        """Every random start in one place, under one seed; returns the model."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if self.config.use_id:
+                nn.init.normal_(self.id_embedding, std=0.02)
+            for projection in self.contents.values():
+                assert isinstance(projection, ContentProjection)
+                nn.init.normal_(projection.linear.weight, std=0.02)
+                nn.init.zeros_(projection.linear.bias)
+            nn.init.normal_(self.position_embedding, std=0.02)
+            self.time_encoding.initialise()
+            if self.interactive is not None:
+                self.interactive.initialise(first_is_id=self.config.use_id)
+            if self.temporal is not None:
+                self.temporal.initialise()
+            self.towers.initialise()
+        return self
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers are trained."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def item_vectors(self, id_rows_N: Tensor, features: Mapping[str, Features]) -> Tensor:
+        """(N, C) item vectors: what histories are made of, and what queries are compared with."""
+        parts = [F.embedding(id_rows_N, self.id_embedding)] if self.config.use_id else []
+        parts += [projection(features[name]) for name, projection in self.contents.items()]
+        return torch.cat(parts, dim=-1)
+
+    def events(self, items_BLC: Tensor, times_ms_BL: Tensor) -> Events:
+        """Item vectors with position, Interactive MoE and Temporal MoE applied."""
+        position_LD = self.position_embedding[: items_BLC.shape[1]]
+        x_BLMD = items_BLC.view(*items_BLC.shape[:2], -1, self.config.width) + position_LD.unsqueeze(1)
+        if self.interactive is not None:
+            x_BLMD = x_BLMD + self.interactive(x_BLMD)
+        time_BLT = self.time_encoding(times_ms_BL)
+        if self.temporal is None:
+            return Events(x_BLMD, time_BLT, None)
+        route_BLE = self.temporal.route(time_BLT)
+        return Events(self.temporal.combine(x_BLMD, route_BLE), time_BLT, route_BLE)
+
+    def tokens(self, vectors_BLMD: Tensor) -> Tensor:
+        """(M, B, L, D): what the towers read."""
+        tokens_MBLD = self.norm(vectors_BLMD.permute(2, 0, 1, 3).contiguous())
+        return drop(tokens_MBLD, self.config.dropout, training=self.training)
+
+    def forward(self, items_BLC: Tensor, times_ms_BL: Tensor) -> Tensor:
+        """(B, L, C): the query after each event. The plain reference of `last`, and what training needs."""
+        towers_MBLD: Tensor = self.towers(self.tokens(self.events(items_BLC, times_ms_BL).vectors))
+        return towers_MBLD.permute(1, 2, 0, 3).flatten(2)
+
+    def last(self, items_BLC: Tensor, times_ms_BL: Tensor, lengths_B: Tensor) -> Tensor:
+        """(B, C): the query after the last event of each row of `lengths_B` events."""
+        tokens_MBLD = self.tokens(self.events(items_BLC, times_ms_BL).vectors)
+        last_MBD: Tensor = self.towers.last(tokens_MBLD, lengths_B)
+        return last_MBD.transpose(0, 1).flatten(1)

@@ -1,0 +1,92 @@
+"""Training data as index ranges over sorted event columns: windows, batches, events held out. No torch here.
+
+A user's history is cut into windows that start at multiples of the window's step, as in serving, and follow each
+other without overlap: in one epoch every event (but a user's first) is predicted once. Each epoch draws new places for
+the cuts, so that over epochs an event is seen after many lengths of context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.history import IntArray, WindowShape
+from core.ports import BoolArray, EventColumns
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """Windows as places in the columns: first input event, number of inputs. The event after an input is its target."""
+
+    first: IntArray
+    length: IntArray
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+@dataclass(frozen=True, slots=True)
+class UserRanges:
+    """Where each user's events lie in the columns."""
+
+    first: IntArray
+    count: IntArray
+
+    @classmethod
+    def of(cls, users: IntArray) -> UserRanges:
+        """The ranges of equal users in a sorted column."""
+        first = np.flatnonzero(np.diff(users, prepend=users[:1] - 1))
+        return cls(first, np.diff(np.append(first, len(users))))
+
+
+def cut_windows(ranges: UserRanges, shape: WindowShape, rng: np.random.Generator) -> Sequences:
+    """Windows over all histories, cut at randomly drawn multiples of the step."""
+    inputs = np.maximum(ranges.count - 1, 0)
+    phases = rng.integers(0, max(1, shape.size // shape.step), len(inputs)) * shape.step
+    phases = np.where(inputs > shape.size, phases, 0)  # what fits into one window is never cut
+    leading = (phases > 0).astype(np.int64)
+    counts = leading + -(-(inputs - phases) // shape.size)
+    user = np.repeat(np.arange(len(inputs)), counts)
+    place = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
+    begin = np.maximum(phases[user] + (place - leading[user]) * shape.size, 0)
+    end = np.minimum(phases[user] + (place - leading[user] + 1) * shape.size, inputs[user])
+    return Sequences(ranges.first[user] + begin, end - begin)
+
+
+def batches(sequences: Sequences, *, max_events: int, rng: np.random.Generator) -> Iterator[Sequences]:
+    """Sequences of similar length together, at most `max_events` with padding, in random order."""
+    order = np.lexsort((rng.random(len(sequences)), -sequences.length))
+    cuts, begin = [], 0
+    while begin < len(order):
+        end = min(len(order), begin + max(1, max_events // int(sequences.length[order[begin]])))
+        cuts.append((begin, end))
+        begin = end
+    for cut in rng.permutation(len(cuts)):
+        places = order[slice(*cuts[cut])]
+        yield Sequences(sequences.first[places], sequences.length[places])
+
+
+def held_out(columns: EventColumns, *, share: float) -> BoolArray:
+    """(n,) whether an event belongs to the last `share` of events in time; all events of one time go together."""
+    if share <= 0 or not len(columns):
+        return np.zeros(len(columns), np.bool_)
+    return columns.times_ms > np.quantile(columns.times_ms, 1 - share, method="lower")
+
+
+def contexts(columns: EventColumns, places: IntArray, shape: WindowShape) -> Sequences:
+    """For events (none the first of its user) the window strictly before each, cut as in serving."""
+    ranges = UserRanges.of(columns.users)
+    user_first = ranges.first[np.searchsorted(ranges.first, places, side="right") - 1]
+    ranks = places - user_first
+    overhang = np.maximum(0, ranks - shape.size)
+    start = shape.step * -(-overhang // shape.step)
+    return Sequences(user_first + start, ranks - start)
+
+
+def padded(sequences: Sequences) -> tuple[IntArray, BoolArray]:
+    """(B, L) places of the inputs, padded to the right with each row's last, and (B, L) which are real."""
+    offsets = np.arange(int(sequences.length.max()))
+    real = offsets < sequences.length[:, None]
+    return sequences.first[:, None] + np.minimum(offsets, sequences.length[:, None] - 1), real
