@@ -142,6 +142,12 @@ def test_after_a_drift_the_new_category_takes_the_place_of_the_old_one(shop: Sho
     assert means["new after"] > 0.5
 
 
+def test_the_typical_user_has_a_history_and_is_about(shop: Shop) -> None:
+    user_id = shop.typical_user()
+    assert user_id in {event.user_id for event in shop.live}
+    assert 10 <= sum(event.user_id == user_id for event in shop.history) <= 120
+
+
 def hit_rate_at_10(shop: Shop, *, by_last_item: bool) -> float:
     """How often one of ten items guessed from the history comes next in live sessions."""
     popular = [item for item, _ in Counter(event.item_id for event in shop.history).most_common(10)]
