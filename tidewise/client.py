@@ -83,7 +83,7 @@ class Client:
             msg = f"{method} {self.base_url}{path}: no answer ({error}); is `tidewise up` running there?"
             raise ApiError(msg) from None
         if not response.is_success:
-            msg = f"{method} {self.base_url}{path}: answered {response.status_code}: {shorten(response.text, 500)}"
+            msg = f"{method} {self.base_url}{path}: answered {response.status_code}: {_reason(response)}"
             raise ApiError(msg)
         body: Json = response.json() if response.content else {}
         return body
@@ -100,6 +100,14 @@ def event_json(event: Interaction) -> Json:
         "time": event.time_ms,
         **given,
     }
+
+
+def _reason(response: httpx.Response) -> str:
+    """The server's own words, from the one error shape where the answer has it."""
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return shorten(response.text, 300)
 
 
 def _part(identifier: str) -> str:

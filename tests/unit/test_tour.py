@@ -231,7 +231,10 @@ def test_a_server_that_is_not_there_is_an_error_that_says_what_to_start() -> Non
         Client("http://shop", transport=httpx.MockTransport(refuse)).popular()
 
 
-def test_a_refusal_carries_the_servers_words() -> None:
-    transport = httpx.MockTransport(lambda request: httpx.Response(401, text="wrong key"))
-    with pytest.raises(ApiError, match="answered 401: 'wrong key'"):
+@pytest.mark.parametrize(
+    ("body", "words"), [('{"error": {"code": "x", "message": "send a key"}}', "send a key"), ("<html>", "'<html>'")]
+)
+def test_a_refusal_carries_the_servers_words(body: str, words: str) -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(401, text=body))
+    with pytest.raises(ApiError, match=f"answered 401: {words}$"):
         Client("http://shop", transport=transport).popular()
