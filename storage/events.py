@@ -1,0 +1,111 @@
+"""Interactions: insertion exactly once, histories, and reading them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from sqlalchemy import bindparam, func, select, tuple_
+from sqlalchemy.sql.elements import CompilerElement
+
+from core.history import EMPTY_HISTORY, History, IntArray
+from core.ports import EventColumns, EventRow
+from storage.codec import pack_context, unpack_json
+from storage.dialects import Dialect
+from storage.session import Session
+from storage.tables import interactions
+
+columns = interactions.c
+HISTORY_ORDER = (columns.user_key, columns.time_ms, columns.user_seq)
+END_OF_TIME_MS = 2**62
+
+
+def _known(dialect: Dialect) -> CompilerElement:
+    return select(columns.event_key).where(dialect.key_is_in(columns.event_key, "event_keys"))
+
+
+def _insert(dialect: Dialect) -> CompilerElement:
+    return dialect.insert(interactions, *EventRow._fields)
+
+
+def _newest(dialect: Dialect) -> CompilerElement:
+    newest_first = (columns.time_ms.desc(), columns.user_seq.desc())
+    rank = func.row_number().over(partition_by=columns.user_key, order_by=newest_first)
+    ranked = (
+        select(*HISTORY_ORDER, columns.item_key, rank.label("rank"))
+        .where(dialect.is_in(columns.user_key, "user_keys"), dialect.is_in(columns.type_code, "type_codes"))
+        .subquery()
+    )
+    kept = select(ranked.c.user_key, ranked.c.item_key, ranked.c.time_ms).where(ranked.c.rank <= bindparam("limit"))
+    return kept.order_by(ranked.c.user_key, ranked.c.time_ms, ranked.c.user_seq)
+
+
+def _item_keys(dialect: Dialect) -> CompilerElement:
+    of_user = columns.user_key == bindparam("user_key")
+    return select(columns.item_key).where(of_user, dialect.is_in(columns.type_code, "type_codes"))
+
+
+def _all(dialect: Dialect) -> CompilerElement:
+    wanted = dialect.is_in(columns.type_code, "type_codes")
+    before = columns.time_ms < bindparam("before_ms")
+    return select(columns.user_key, columns.item_key, columns.time_ms).where(wanted, before).order_by(*HISTORY_ORDER)
+
+
+def _page(dialect: Dialect) -> CompilerElement:
+    last = tuple_(bindparam("user_key"), bindparam("time_ms"), bindparam("user_seq"))
+    return (
+        select(*(columns[name] for name in EventRow._fields))
+        .where(tuple_(*HISTORY_ORDER) > last)
+        .order_by(*HISTORY_ORDER)
+        .limit(bindparam("limit"))
+    )
+
+
+def known(session: Session, event_keys: Sequence[bytes]) -> set[bytes]:
+    """Which of these events are stored already."""
+    return {bytes(key) for (key,) in session.rows(_known, event_keys=session.keys(event_keys))} if event_keys else set()
+
+
+def insert(session: Session, rows: Sequence[EventRow]) -> None:
+    """Store events; `StoreConflict` where one is known."""
+    packed = [row if row.context is None else row._replace(context=pack_context(row.context)) for row in rows]  # type: ignore[arg-type]
+    session.write(_insert, packed)
+
+
+def newest(session: Session, limits: Mapping[int, int], *, type_codes: Sequence[int]) -> dict[int, History]:
+    """For each user key its newest `limits[key]` events of these types, in history order."""
+    found = dict.fromkeys(limits, EMPTY_HISTORY)
+    parameters = {"user_keys": session.array(limits), "type_codes": session.array(type_codes)}
+    rows = session.integers(_newest, **parameters, limit=max(limits.values(), default=0))
+    starts = np.flatnonzero(np.diff(rows[:, 0], prepend=-1))
+    for part in np.split(rows, starts[1:]) if len(rows) else ():
+        user_key = int(part[0, 0])
+        kept = part[max(0, len(part) - limits[user_key]) :]
+        found[user_key] = History(kept[:, 1].copy(), kept[:, 2].copy())
+    return found
+
+
+def item_keys(session: Session, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
+    """The distinct keys of items with which a user had events of these types."""
+    rows = session.rows(_item_keys, user_key=user_key, type_codes=session.array(type_codes))
+    return np.unique(np.fromiter((key for (key,) in rows), np.int64, len(rows)))
+
+
+def all_columns(session: Session, *, type_codes: Sequence[int], before_ms: int | None) -> EventColumns:
+    """All events of these types before a time, in history order, in columns."""
+    before = END_OF_TIME_MS if before_ms is None else before_ms
+    rows = session.integers(_all, type_codes=session.array(type_codes), before_ms=before)
+    users, items, times_ms = np.ascontiguousarray(rows.T)
+    return EventColumns(users, items, times_ms)
+
+
+def pages(session: Session, *, chunk: int) -> Iterator[list[EventRow]]:
+    """All events in history order, `chunk` at a time, each page found from the last row of the one before."""
+    last: dict[str, int] = {"user_key": -1, "time_ms": -1, "user_seq": -1}
+    while True:
+        found = session.rows(_page, **last, limit=chunk)
+        if not found:
+            return
+        page = [EventRow(bytes(key), *row) for key, *row in found]
+        yield [row if row.context is None else row._replace(context=unpack_json(row.context)) for row in page]  # type: ignore[arg-type]
+        last = {"user_key": page[-1].user_key, "time_ms": page[-1].time_ms, "user_seq": page[-1].user_seq}

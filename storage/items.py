@@ -1,0 +1,168 @@
+"""Items: keys and stubs, catalogue changes under one revision, and the columnar snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.sql.elements import CompilerElement
+
+from core.items import Catalogue, Item
+from core.ports import StoredItem
+from storage.codec import pack_json, unpack_json
+from storage.dialects import Dialect, Row
+from storage.session import Session
+from storage.tables import counters, items
+
+columns = items.c
+CONTENT = ("title", "text", "categories", "attributes", "hidden", "in_catalogue", "revision", "updated_ms")
+REVISION = "item_revision"
+
+
+def _keys(dialect: Dialect) -> CompilerElement:
+    return select(columns.item_id, columns.key).where(dialect.is_in(columns.item_id, "item_ids"))
+
+
+def _insert_stubs(dialect: Dialect) -> CompilerElement:
+    return dialect.insert(items, "item_id", *CONTENT).on_conflict_do_nothing()
+
+
+def _upsert(dialect: Dialect) -> CompilerElement:
+    insert = dialect.insert(items, "item_id", *CONTENT)
+    new = {name: insert.excluded[name] for name in CONTENT}
+    return insert.on_conflict_do_update(index_elements=["item_id"], set_=new)
+
+
+def _listed_ids(dialect: Dialect) -> CompilerElement:
+    return select(columns.item_id).where(columns.in_catalogue, dialect.is_in(columns.item_id, "item_ids"))
+
+
+def _remove(dialect: Dialect) -> CompilerElement:
+    new = {"in_catalogue": False, "hidden": True}
+    changed: dict[str, Any] = {"revision": bindparam("new_revision"), "updated_ms": bindparam("now_ms")}
+    return update(items).where(columns.in_catalogue, dialect.is_in(columns.item_id, "item_ids")).values(new | changed)
+
+
+def _by_key(dialect: Dialect) -> CompilerElement:
+    return select(items).where(dialect.is_in(columns.key, "keys"))
+
+
+def _by_id(dialect: Dialect) -> CompilerElement:
+    return select(items).where(dialect.is_in(columns.item_id, "item_ids"))
+
+
+def _list(dialect: Dialect) -> CompilerElement:
+    following = select(items).where(columns.in_catalogue, columns.item_id > bindparam("after"))
+    return following.order_by(columns.item_id).limit(bindparam("limit"))
+
+
+def _all(dialect: Dialect) -> CompilerElement:
+    fields = (columns.title, columns.text, columns.categories, columns.hidden, columns.in_catalogue)
+    return select(columns.key, columns.item_id, *fields).order_by(columns.key)
+
+
+def _newest_key(dialect: Dialect) -> CompilerElement:
+    return select(func.max(columns.key))
+
+
+def _raise_revision(dialect: Dialect) -> CompilerElement:
+    insert = dialect.insert(counters, "name", "value")
+    return insert.on_conflict_do_update(
+        index_elements=["name"], set_={"value": counters.c.value + insert.excluded.value}
+    )
+
+
+def _revision(dialect: Dialect) -> CompilerElement:
+    return select(counters.c.value).where(counters.c.name == bindparam("name"))
+
+
+def resolve(session: Session, item_ids: Sequence[str]) -> dict[str, int]:
+    """The integer keys of these items; unknown ones become stubs, inserted in ascending id."""
+    found: dict[str, int] = dict(session.rows(_keys, item_ids=session.array(item_ids)))
+    missing = sorted(set(item_ids).difference(found))
+    if missing:
+        empty = ("", "", "[]", "{}", False, False, 0, 0)
+        session.write(_insert_stubs, [(item_id, *empty) for item_id in missing])
+        found.update(session.rows(_keys, item_ids=session.array(missing)))
+    return found
+
+
+def revision(session: Session) -> int:
+    """The revision of the newest change of a catalogue item."""
+    row = session.row(_revision, name=REVISION)
+    return 0 if row is None else int(row[0])
+
+
+def _next_revision(session: Session) -> int:
+    """One more, its row locked until the end: revisions become visible in ascending order, none is passed by."""
+    session.write(_raise_revision, [(REVISION, 1)])
+    return revision(session)
+
+
+def save(session: Session, new_items: Sequence[Item], *, now_ms: int) -> int:
+    """Insert or replace catalogue items, all under one new revision. Of two with the same id the last one stays."""
+    if not new_items:
+        return revision(session)
+    changed = _next_revision(session)
+    last = {item.item_id: item for item in new_items}
+    rows = [(*_packed(last[item_id]), True, changed, now_ms) for item_id in sorted(last)]
+    session.write(_upsert, rows)
+    return changed
+
+
+def remove(session: Session, item_ids: Sequence[str], *, now_ms: int) -> int:
+    """Take items out of the catalogue and hide them; how many were in it."""
+    if not session.rows(_listed_ids, item_ids=session.array(item_ids)):
+        return 0
+    changed = _next_revision(session)
+    return session.run(_remove, item_ids=session.array(item_ids), new_revision=changed, now_ms=now_ms)
+
+
+def by_key(session: Session, keys: Sequence[int]) -> dict[int, StoredItem]:
+    """Items by integer key."""
+    found = map(_stored, session.rows(_by_key, keys=session.array(map(int, keys))))
+    return {stored.key: stored for stored in found}
+
+
+def by_id(session: Session, item_ids: Sequence[str]) -> dict[str, StoredItem]:
+    """Items by id, stubs included."""
+    found = map(_stored, session.rows(_by_id, item_ids=session.array(item_ids)))
+    return {stored.item.item_id: stored for stored in found}
+
+
+def listing(session: Session, *, after: str, limit: int) -> list[StoredItem]:
+    """Catalogue items in ascending id after `after`."""
+    return [_stored(row) for row in session.rows(_list, after=after, limit=limit)]
+
+
+def catalogue(session: Session, *, stubs: bool) -> Catalogue:
+    """All items in columns. The revision is read first: a snapshot, so it cannot be newer than the columns."""
+    at = revision(session)
+    rows = session.rows(_all)
+    return Catalogue(
+        np.fromiter((row[0] for row in rows), np.int64, len(rows)),
+        tuple(row[1] for row in rows),
+        tuple(f"{row[2]}\n{row[3]}".strip() for row in rows),
+        tuple(tuple(unpack_json(row[4])) for row in rows),
+        np.fromiter(((bool(row[6]) or stubs) and not row[5] for row in rows), np.bool_, len(rows)),
+        at,
+    )
+
+
+def newest_key(session: Session) -> int:
+    """The highest item key given so far, 0 while there is none."""
+    row = session.row(_newest_key)
+    return 0 if row is None or row[0] is None else int(row[0])
+
+
+def _packed(item: Item) -> Row:
+    content = (item.title, item.text, pack_json(item.categories), pack_json(dict(item.attributes)))
+    return (item.item_id, *content, item.hidden)
+
+
+def _stored(row: Row) -> StoredItem:
+    key, item_id, title, text, categories, attributes, hidden, in_catalogue, changed, updated_ms = row
+    content = (title, text, tuple(unpack_json(categories)), unpack_json(attributes))
+    return StoredItem(key, Item(item_id, *content, bool(hidden)), bool(in_catalogue), changed, updated_ms)

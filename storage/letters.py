@@ -1,0 +1,65 @@
+"""Dead letters: bad input kept aside whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, delete, or_, select
+from sqlalchemy.sql.elements import CompilerElement
+
+from core.ports import DeadLetter
+from storage.dialects import Dialect
+from storage.session import Session
+from storage.tables import dead_letters
+
+columns = dead_letters.c
+
+
+def _insert(dialect: Dialect) -> CompilerElement:
+    return dialect.insert(dead_letters, "source", "partition", "position", "reason", "payload", "time_ms")
+
+
+def _newest(dialect: Dialect) -> CompilerElement:
+    fields = (columns.source, columns.partition, columns.position, columns.reason, columns.payload, columns.time_ms)
+    return select(*fields, columns.key).order_by(columns.key.desc()).limit(bindparam("limit"))
+
+
+def _suspects(dialect: Dialect) -> CompilerElement:
+    found = or_(dialect.contains(columns.payload, "plain"), dialect.contains(columns.payload, "escaped"))
+    return select(columns.key, columns.payload).where(found)
+
+
+def _delete(dialect: Dialect) -> CompilerElement:
+    return delete(dead_letters).where(dialect.is_in(columns.key, "keys"))
+
+
+def add(session: Session, letters: Sequence[DeadLetter]) -> None:
+    """Keep bad input aside."""
+    rows = [
+        (letter.source, letter.partition, letter.offset, letter.reason, letter.payload, letter.time_ms)
+        for letter in letters
+    ]
+    session.write(_insert, rows)
+
+
+def newest(session: Session, *, limit: int) -> list[DeadLetter]:
+    """The newest dead letters."""
+    rows = session.rows(_newest, limit=limit)
+    return [DeadLetter(source, part, at, why, bytes(body), ms, key) for source, part, at, why, body, ms, key in rows]
+
+
+def erase(session: Session, user_id: str) -> bool:
+    """Delete every letter that names a user; whether there was one.
+
+    Letters are kept as they came, so the id is looked for as a word, plain or as JSON escapes it. An item of the same
+    name goes too: rather one letter too many than one too few.
+    """
+    plain, escaped = user_id.encode(), json.dumps(user_id)[1:-1].encode()
+    word = re.compile(rb"(?<!\w)(?:" + re.escape(plain) + rb"|" + re.escape(escaped) + rb")(?!\w)")
+    suspects = session.rows(_suspects, plain=plain, escaped=escaped)
+    keys = [key for key, payload in suspects if word.search(bytes(payload))]
+    if keys:
+        session.run(_delete, keys=session.array(keys))
+    return bool(keys)

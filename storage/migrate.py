@@ -1,0 +1,49 @@
+"""Bringing a database to this version's tables. Alembic is loaded only where there is something to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from core.errors import StoreMismatch
+
+HEAD = "0001"  # the newest migration; a test compares it with the folder
+MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK = 0x7469646577697365  # any number that every Tidewise process knows: one migrates, the others wait
+
+
+def migrate(connection: Connection, *, begin: str) -> None:
+    """Run the missing migrations in one transaction; raises `StoreMismatch` where a newer version made the tables."""
+    connection.exec_driver_sql(begin)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+    current = _revision(connection)
+    if current != HEAD:
+        _upgrade(connection, current)
+    connection.exec_driver_sql("COMMIT")
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
+
+
+def _upgrade(connection: Connection, current: str | None) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        msg = (
+            f"the database is at schema {current}, but this version of Tidewise knows none beyond {HEAD}: "
+            "a newer version made it; install that version, or open another database"
+        )
+        raise StoreMismatch(msg)
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,87 @@
+"""Model records, and facts about the database itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.sql.elements import CompilerElement
+
+from core.ports import ModelRecord
+from storage.codec import pack_json, unpack_json
+from storage.dialects import Dialect, Row
+from storage.session import Session
+from storage.tables import meta, models
+
+CHAMPION, RETIRED = "champion", "retired"
+
+
+def _upsert(dialect: Dialect) -> CompilerElement:
+    insert = dialect.insert(models, "version", "path", "status", "created_ms", "lineage")
+    new = {name: insert.excluded[name] for name in ("path", "status", "created_ms", "lineage")}
+    return insert.on_conflict_do_update(index_elements=["version"], set_=new)
+
+
+def _retire(dialect: Dialect) -> CompilerElement:
+    serving = (models.c.status == CHAMPION, models.c.version != bindparam("successor"))
+    return update(models).where(*serving).values(status=RETIRED)
+
+
+def _newest(dialect: Dialect) -> CompilerElement:
+    return select(models).order_by(models.c.created_ms.desc(), models.c.version.desc())
+
+
+def _champion(dialect: Dialect) -> CompilerElement:
+    return select(models).where(models.c.status == CHAMPION)
+
+
+def _save_facts(dialect: Dialect) -> CompilerElement:
+    insert = dialect.insert(meta, "name", "value")
+    return insert.on_conflict_do_update(index_elements=["name"], set_={"value": insert.excluded.value})
+
+
+def _add_facts(dialect: Dialect) -> CompilerElement:
+    return dialect.insert(meta, "name", "value").on_conflict_do_nothing()
+
+
+def _facts(dialect: Dialect) -> CompilerElement:
+    return select(meta.c.name, meta.c.value)
+
+
+def save(session: Session, record: ModelRecord) -> None:
+    """Store a model; a new champion retires the one before, so that there is never more than one."""
+    if record.status == CHAMPION:
+        session.run(_retire, successor=record.version)
+    row = (record.version, record.path, record.status, record.created_ms, pack_json(dict(record.lineage)))
+    session.write(_upsert, [row])
+
+
+def newest(session: Session) -> list[ModelRecord]:
+    """All models, newest first."""
+    return [_record(row) for row in session.rows(_newest)]
+
+
+def champion(session: Session) -> ModelRecord | None:
+    """The model that serves."""
+    row = session.row(_champion)
+    return None if row is None else _record(row)
+
+
+def _record(row: Row) -> ModelRecord:
+    version, path, status, created_ms, lineage = row
+    return ModelRecord(version, path, status, created_ms, unpack_json(lineage))
+
+
+def save_facts(session: Session, values: Mapping[str, str]) -> None:
+    """Store facts about the database itself."""
+    session.write(_save_facts, sorted(values.items()))
+
+
+def add_facts(session: Session, values: Mapping[str, str]) -> None:
+    """Store facts that are not known yet; known ones stay."""
+    session.write(_add_facts, sorted(values.items()))
+
+
+def facts(session: Session) -> dict[str, str]:
+    """All facts about the database itself."""
+    return dict(session.rows(_facts))

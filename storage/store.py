@@ -1,0 +1,105 @@
+"""The database as the rest of the product sees it: `open_store` makes a `SqlStore`, a `core.ports.Store`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from core.errors import StoreError, StoreUnavailable
+from storage import models
+from storage.dialects import dialect_of
+from storage.engine import POOL_TIMEOUT_S, open_engine, parse_url
+from storage.migrate import migrate
+from storage.session import Session
+from storage.transaction import SqlTransaction
+from storage.view import SECRET, SqlReadView
+
+
+def open_store(url: str, *, create: bool = True) -> SqlStore:
+    """Open the database, bringing its tables to this version. `create`: make a SQLite file where there is none.
+
+    Raises `InvalidSettings` (the URL), `StoreUnavailable` (away) and `StoreMismatch` (a newer version made it).
+    """
+    engine = open_engine(parse_url(url), create=create)
+    store = SqlStore(engine)
+    try:
+        store.prepare()
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+class SqlStore:
+    """A SQLite or PostgreSQL database. Used by any number of threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._dialect = dialect_of(engine)
+        self._secret = b""
+
+    def prepare(self) -> None:
+        """Migrate, and read (or once make) the secret that hides erased users."""
+        try:
+            with self._engine.connect() as connection:
+                migrate(connection, begin=self._dialect.begin_write)
+        except DBAPIError as error:
+            raise self._dialect.failure(cast(Exception, error.orig)) from error
+        with self._session(self._dialect.begin_write) as session:
+            models.add_facts(session, {SECRET: secrets.token_hex(32)})
+            self._secret = bytes.fromhex(models.facts(session)[SECRET])
+            session.command("COMMIT")
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqlTransaction]:
+        """A write transaction; rolled back unless committed."""
+        with self._session(self._dialect.begin_write) as session:
+            yield SqlTransaction(session, self._secret)
+
+    @contextmanager
+    def read(self) -> Iterator[SqlReadView]:
+        """A snapshot for reading; never blocked by writers."""
+        with self._session(self._dialect.begin_read) as session:
+            yield SqlReadView(session)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _session(self, begin: str) -> Iterator[Session]:
+        """A connection of the pool, which rolls back whatever was not committed when it takes the connection back."""
+        connection = self._connect()
+        try:
+            session = Session(self._dialect, self._dialect.cursor(connection))
+            session.command(begin)
+            yield session
+        except StoreUnavailable as error:
+            self._drop_if_lost(connection, error)
+            raise
+        finally:
+            connection.close()
+
+    def _connect(self) -> PoolProxiedConnection:
+        try:
+            return self._engine.raw_connection()
+        except PoolTimeout as error:
+            msg = f"no database connection was free within {POOL_TIMEOUT_S} s; send it again, or run more processes"
+            raise StoreUnavailable(msg) from error
+        except DBAPIError as error:
+            raise self._dialect.failure(cast(Exception, error.orig)) from error
+        except self._dialect.driver_error as error:
+            raise self._dialect.failure(error) from error
+
+    def _drop_if_lost(self, connection: PoolProxiedConnection, error: StoreError) -> None:
+        """After a restart of the server every idle connection is dead too: let the next checkout open a new one."""
+        cause = cast(Any, error.__cause__)
+        if cause is not None and self._engine.dialect.is_disconnect(cause, connection.dbapi_connection, None):
+            connection.invalidate()
+            self._engine.dispose()

@@ -1,0 +1,166 @@
+"""The tables, as SQLAlchemy Core metadata. The migrations in `storage/migrations` build the same; a test compares them.
+
+Integer keys stand for users and items wherever there are many rows. JSON is kept as text: nothing here asks the
+database to look into it. There are no foreign keys: every writer resolves its keys in the transaction that uses them,
+and a check per event would cost a B-tree descent each.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = MetaData(naming_convention=NAMES)
+
+# Byte order on both databases, so that "ascending id" means the same to every process.
+Name = Text().with_variant(Text(collation="C"), "postgresql")
+# SQLite makes a column its row id, and counts it up, only where the type is spelled INTEGER.
+Key = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _key() -> Column[int]:
+    return Column("key", Key, Identity(), primary_key=True)
+
+
+users = Table(
+    "users",
+    metadata,
+    _key(),
+    Column("user_id", Name, nullable=False, unique=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("num_events", BigInteger, nullable=False),
+    Column("window", LargeBinary, nullable=False),  # see codec.pack_history
+    Column("erased_ms", BigInteger),
+    sqlite_autoincrement=True,  # the key of an erased user is never given to another one
+)
+
+items = Table(
+    "items",
+    metadata,
+    _key(),
+    Column("item_id", Name, nullable=False, unique=True),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("categories", Text, nullable=False),
+    Column("attributes", Text, nullable=False),
+    Column("hidden", Boolean, nullable=False),
+    Column("in_catalogue", Boolean, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+)
+
+# The primary key is the history order of each user. On SQLite the table is its own primary key, on PostgreSQL the key
+# carries item and type along: either way a rebuilt window and the seen set are one range of one B-tree.
+interactions = Table(
+    "interactions",
+    metadata,
+    Column("event_key", LargeBinary, nullable=False, unique=True),
+    Column("user_key", BigInteger, nullable=False),
+    Column("item_key", BigInteger, nullable=False),
+    Column("type_code", SmallInteger, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("user_seq", BigInteger, nullable=False),
+    Column("value", Double),
+    Column("context", Text),
+    Column("recommendation_id", Text),
+    PrimaryKeyConstraint("user_key", "time_ms", "user_seq", postgresql_include=["item_key", "type_code"]),
+    sqlite_with_rowid=False,
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    _key(),
+    Column("stream", Name, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("applied_offset", BigInteger),
+    Column("newest_ms", BigInteger),
+    UniqueConstraint("stream", "partition"),
+)
+
+popularity = Table(
+    "popularity",
+    metadata,
+    Column("source_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("item_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("score", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+event_counts = Table(
+    "event_counts",
+    metadata,
+    Column("bucket_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("source_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("type_code", SmallInteger, primary_key=True, autoincrement=False),
+    Column("num", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    _key(),
+    Column("source", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+)
+
+erased_users = Table(
+    "erased_users",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("version", Name, primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("lineage", Text, nullable=False),
+)
+CHAMPION_ONLY = text("status = 'champion'")
+Index(
+    "ix_models_one_champion", models.c.status, unique=True, sqlite_where=CHAMPION_ONLY, postgresql_where=CHAMPION_ONLY
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("value", Text, nullable=False),
+)

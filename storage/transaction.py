@@ -1,0 +1,105 @@
+"""The write transaction: `core.ports.Transaction` over one session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from core.history import History
+from core.items import Item
+from core.ports import DeadLetter, EventRow, ModelRecord, SourceState, UserState
+from storage import events, models, users, writers
+from storage import items as catalogue
+from storage import letters as dead_letters
+from storage.session import Session
+
+
+class SqlTransaction:
+    """One write transaction; `core.ports` says what each method promises."""
+
+    def __init__(self, session: Session, secret: bytes) -> None:
+        self._session = session
+        self._secret = secret
+        self.open = True
+
+    def open_source(self, stream: str, partition: int) -> SourceState:
+        """(a) The state of a writer."""
+        return writers.open_source(self._session, stream, partition)
+
+    def advance_source(self, source: SourceState, *, offset: int | None, newest_ms: int | None) -> bool:
+        """(a) Compare-and-set the applied offset."""
+        return writers.advance(self._session, source, offset=offset, newest_ms=newest_ms)
+
+    def erased(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """When these users were erased, for those who ever were."""
+        found = users.find_erasures(self._session, self._secret, user_ids)
+        return {user_id: erased_ms for user_id, (erased_ms, _) in found.items()}
+
+    def lock_users(self, user_ids: Sequence[str]) -> dict[str, UserState]:
+        """(b) The states of these users, locked."""
+        return users.lock(self._session, self._secret, user_ids)
+
+    def resolve_items(self, item_ids: Sequence[str]) -> dict[str, int]:
+        """The keys of these items; unknown ones become stubs."""
+        return catalogue.resolve(self._session, item_ids)
+
+    def known_events(self, event_keys: Sequence[bytes]) -> set[bytes]:
+        """Which of these events are stored already."""
+        return events.known(self._session, event_keys)
+
+    def insert_events(self, rows: Sequence[EventRow]) -> None:
+        """(c) Store events."""
+        events.insert(self._session, rows)
+
+    def newest_events(self, limits: Mapping[int, int], *, type_codes: Sequence[int]) -> dict[int, History]:
+        """The newest events of each user."""
+        return events.newest(self._session, limits, type_codes=type_codes)
+
+    def save_users(self, states: Sequence[UserState]) -> None:
+        """(d) Store sequences and windows."""
+        users.save(self._session, states)
+
+    def popularity(self, source_key: int, item_keys: Sequence[int]) -> dict[int, float]:
+        """A writer's decayed log2 counts of these items."""
+        return writers.scores(self._session, source_key, item_keys)
+
+    def save_popularity(self, source_key: int, scores: Mapping[int, float]) -> None:
+        """(e) Store this writer's decayed log2 counts."""
+        writers.save_scores(self._session, source_key, scores)
+
+    def add_counts(self, source_key: int, counts: Mapping[tuple[int, int], int]) -> None:
+        """(e) Add to this writer's counters."""
+        writers.add_counts(self._session, source_key, counts)
+
+    def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep bad input aside."""
+        dead_letters.add(self._session, letters)
+
+    def save_items(self, items: Sequence[Item], *, now_ms: int) -> int:
+        """Insert or replace catalogue items; the new revision."""
+        return catalogue.save(self._session, items, now_ms=now_ms)
+
+    def remove_items(self, item_ids: Sequence[str], *, now_ms: int) -> int:
+        """Take items out of the catalogue; how many were in it."""
+        return catalogue.remove(self._session, item_ids, now_ms=now_ms)
+
+    def erase_user(self, user_id: str, *, now_ms: int) -> bool:
+        """Delete everything about a user."""
+        return users.erase(self._session, self._secret, user_id, now_ms=now_ms)
+
+    def clear_derived(self) -> None:
+        """Empty windows, popularity and counts."""
+        users.clear_windows(self._session)
+        writers.clear(self._session)
+
+    def save_model(self, record: ModelRecord) -> None:
+        """Store a model; a champion retires the one before."""
+        models.save(self._session, record)
+
+    def set_meta(self, values: Mapping[str, str]) -> None:
+        """Store facts about the database itself."""
+        models.save_facts(self._session, values)
+
+    def commit(self) -> None:
+        """Make it so."""
+        self._session.command("COMMIT")
+        self.open = False

@@ -1,0 +1,137 @@
+"""Users: state, locks and erasure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.sql.elements import CompilerElement
+
+from core.errors import StoreConflict
+from core.history import Window
+from core.ports import UserState
+from storage import letters
+from storage.codec import pack_history, unpack_history, user_hash
+from storage.dialects import Dialect, Row
+from storage.session import Session
+from storage.tables import erased_users, interactions, users
+
+STATE = (users.c.key, users.c.seq, users.c.num_events, users.c.window, users.c.erased_ms)
+
+
+def _find(dialect: Dialect) -> CompilerElement:
+    return select(*STATE).where(users.c.user_id == bindparam("user_id"))
+
+
+def _known_ids(dialect: Dialect) -> CompilerElement:
+    return select(users.c.user_id).where(dialect.is_in(users.c.user_id, "user_ids"))
+
+
+def _insert(dialect: Dialect) -> CompilerElement:
+    return dialect.insert(users, "user_id", "seq", "num_events", "window").on_conflict_do_nothing()
+
+
+def _lock(dialect: Dialect) -> CompilerElement:
+    wanted = dialect.is_in(users.c.user_id, "user_ids")
+    return select(users.c.user_id, *STATE).where(wanted).order_by(users.c.key).with_for_update()
+
+
+def _save(dialect: Dialect) -> CompilerElement:
+    return dialect.update(users, "seq", "num_events", "window", key="key")
+
+
+def _return_erased(dialect: Dialect) -> CompilerElement:
+    return dialect.update(users, "seq", "erased_ms", key="user_id")
+
+
+def _erasures(dialect: Dialect) -> CompilerElement:
+    wanted = dialect.key_is_in(erased_users.c.hash, "hashes")
+    return select(erased_users.c.hash, erased_users.c.time_ms, erased_users.c.last_seq).where(wanted)
+
+
+def _mark_erased(dialect: Dialect) -> CompilerElement:
+    insert = dialect.insert(erased_users, "hash", "time_ms", "last_seq")
+    new = {"time_ms": insert.excluded.time_ms, "last_seq": insert.excluded.last_seq}
+    return insert.on_conflict_do_update(index_elements=["hash"], set_=new)
+
+
+def _delete(dialect: Dialect) -> CompilerElement:
+    return delete(users).where(users.c.key == bindparam("user_key"))
+
+
+def _delete_events(dialect: Dialect) -> CompilerElement:
+    return delete(interactions).where(interactions.c.user_key == bindparam("user_key"))
+
+
+def _clear_windows(dialect: Dialect) -> CompilerElement:
+    return update(users).values(num_events=0, window=b"")
+
+
+def _state(row: Row) -> UserState:
+    key, seq, num_events, window, erased_ms = row
+    return UserState(key, seq, Window(num_events, unpack_history(window)), erased_ms)
+
+
+def find(session: Session, user_id: str) -> UserState | None:
+    """One user's state."""
+    row = session.row(_find, user_id=user_id)
+    return None if row is None else _state(row)
+
+
+def lock(session: Session, secret: bytes, user_ids: Sequence[str]) -> dict[str, UserState]:
+    """The states of these users, made where they are new, locked until the end.
+
+    The order cannot deadlock. New users are inserted first, in ascending id: whoever waits there waits for an inserter
+    of the same id, so waits only ever point to higher ids. Then all are locked in ascending key: those waits only ever
+    point to higher keys. No wait leads from the second step back to the first, because a user whose insertion
+    is not committed would have been waited for, or inserted, in the first.
+    """
+    given = session.array(user_ids)
+    missing = sorted(set(user_ids).difference(user_id for (user_id,) in session.rows(_known_ids, user_ids=given)))
+    if missing:
+        session.write(_insert, [(user_id, 0, 0, b"") for user_id in missing])
+        _resume_erased(session, secret, missing)
+    found = {row[0]: _state(row[1:]) for row in session.rows(_lock, user_ids=given)}
+    if len(found) != len(set(user_ids)):
+        raise StoreConflict("a user was erased while being locked; run the transaction again")
+    return found
+
+
+def _resume_erased(session: Session, secret: bytes, user_ids: Sequence[str]) -> None:
+    """Who comes back after an erasure goes on at its sequence.
+
+    Read by a statement of its own, after the insertion: only now is an erasure that was waited for in view.
+    """
+    erasures = find_erasures(session, secret, user_ids)
+    if erasures:
+        session.write(_return_erased, [(seq, erased_ms, user_id) for user_id, (erased_ms, seq) in erasures.items()])
+
+
+def find_erasures(session: Session, secret: bytes, user_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """When (ms) and at which sequence these users were erased, for those who ever were."""
+    names = {user_hash(secret, user_id): user_id for user_id in user_ids}
+    rows = session.rows(_erasures, hashes=session.keys(names))
+    return {names[bytes(digest)]: (time_ms, last_seq) for digest, time_ms, last_seq in rows}
+
+
+def save(session: Session, states: Sequence[UserState]) -> None:
+    """Store sequence and window of locked users."""
+    session.write(_save, [(s.seq, s.window.num_events, pack_history(s.window.history), s.key) for s in states])
+
+
+def erase(session: Session, secret: bytes, user_id: str, *, now_ms: int) -> bool:
+    """Delete a user's row, events and dead letters, leaving a keyed hash; False if there was nothing."""
+    had_letters = letters.erase(session, user_id)
+    rows = session.rows(_lock, user_ids=session.array([user_id]))
+    if not rows:
+        return had_letters
+    state = _state(rows[0][1:])
+    session.run(_delete_events, user_key=state.key)
+    session.run(_delete, user_key=state.key)
+    session.write(_mark_erased, [(user_hash(secret, user_id), now_ms, state.seq)])
+    return True
+
+
+def clear_windows(session: Session) -> None:
+    """Empty every window; a rebuild computes them again."""
+    session.run(_clear_windows)

@@ -1,0 +1,109 @@
+"""The consistent snapshot for reading: `core.ports.ReadView` over one session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import func, select
+from sqlalchemy.sql.elements import CompilerElement
+
+from core.history import IntArray
+from core.items import Catalogue
+from core.ports import DeadLetter, EventColumns, EventRow, ModelRecord, StoredItem, StoreTotals, UserState
+from storage import events, items, letters, models, tables, users, writers
+from storage.dialects import Dialect
+from storage.session import Session
+
+SECRET = "erasure_secret"  # noqa: S105 - the name of the fact, not the secret
+
+
+def _totals(dialect: Dialect) -> CompilerElement:
+    item = tables.items.c
+    listed = select(func.count()).where(item.in_catalogue, item.hidden.is_(False)).scalar_subquery()
+    num_users, num_items, num_events, num_letters = (
+        select(func.count()).select_from(table).scalar_subquery()
+        for table in (tables.users, tables.items, tables.interactions, tables.dead_letters)
+    )
+    return select(num_users, num_items, listed, num_events, num_letters)
+
+
+class SqlReadView:
+    """One snapshot; `core.ports` says what each method promises."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def user(self, user_id: str) -> UserState | None:
+        """One user's state."""
+        return users.find(self._session, user_id)
+
+    def item_keys_of(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
+        """The distinct keys of items with which a user had events of these types."""
+        return events.item_keys(self._session, user_key, type_codes=type_codes)
+
+    def items(self, keys: Sequence[int]) -> dict[int, StoredItem]:
+        """Items by integer key."""
+        return items.by_key(self._session, keys)
+
+    def items_by_id(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
+        """Items by id."""
+        return items.by_id(self._session, item_ids)
+
+    def list_items(self, *, after: str = "", limit: int = 100) -> list[StoredItem]:
+        """Catalogue items in ascending id."""
+        return items.listing(self._session, after=after, limit=limit)
+
+    def catalogue(self, *, stubs: bool = False) -> Catalogue:
+        """All items in columns."""
+        return items.catalogue(self._session, stubs=stubs)
+
+    def revision(self) -> int:
+        """The revision of the newest change of a catalogue item."""
+        return items.revision(self._session)
+
+    def newest_item_key(self) -> int:
+        """The highest item key given so far."""
+        return items.newest_key(self._session)
+
+    def popularity(self) -> tuple[IntArray, NDArray[np.float64]]:
+        """Item keys and their decayed log2 counts, joined over all writers."""
+        return writers.all_scores(self._session)
+
+    def newest_event_ms(self) -> int | None:
+        """The highest event time applied."""
+        return writers.newest_event_ms(self._session)
+
+    def events(self, *, type_codes: Sequence[int], before_ms: int | None = None) -> EventColumns:
+        """All events of these types in columns."""
+        return events.all_columns(self._session, type_codes=type_codes, before_ms=before_ms)
+
+    def iter_events(self, *, chunk: int = 50_000) -> Iterator[list[EventRow]]:
+        """All events in history order, `chunk` at a time."""
+        return events.pages(self._session, chunk=chunk)
+
+    def applied_offsets(self, stream: str) -> dict[int, int]:
+        """The applied offset of each partition of a stream."""
+        return writers.applied_offsets(self._session, stream)
+
+    def dead_letters(self, *, limit: int = 100) -> list[DeadLetter]:
+        """The newest dead letters."""
+        return letters.newest(self._session, limit=limit)
+
+    def totals(self) -> StoreTotals:
+        """How much the store holds."""
+        rows = self._session.rows(_totals)
+        return StoreTotals(*rows[0])
+
+    def models(self) -> list[ModelRecord]:
+        """All models, newest first."""
+        return models.newest(self._session)
+
+    def champion(self) -> ModelRecord | None:
+        """The model that serves."""
+        return models.champion(self._session)
+
+    def meta(self) -> dict[str, str]:
+        """Facts about the database itself, without its secret."""
+        return {name: value for name, value in models.facts(self._session).items() if name != SECRET}

@@ -1,0 +1,137 @@
+"""What each writer keeps: its applied offset, decayed popularity and counts. No two writers wait for one row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import BigInteger, bindparam, case, delete, func, select, update
+from sqlalchemy.sql.elements import CompilerElement
+
+from core.history import IntArray
+from core.ports import SourceState
+from storage.dialects import Dialect
+from storage.session import Session
+from storage.tables import event_counts, popularity, sources
+
+
+def _find_source(dialect: Dialect) -> CompilerElement:
+    named = (sources.c.stream == bindparam("stream"), sources.c.partition == bindparam("partition"))
+    return select(sources.c.key, sources.c.applied_offset, sources.c.newest_ms).where(*named).with_for_update()
+
+
+def _insert_source(dialect: Dialect) -> CompilerElement:
+    return dialect.insert(sources, "stream", "partition").on_conflict_do_nothing()
+
+
+def _advance(dialect: Dialect) -> CompilerElement:
+    """Compare-and-set; a parameter that is NULL keeps what is stored."""
+    offset, newest_ms = bindparam("new_offset", type_=BigInteger()), bindparam("new_newest_ms", type_=BigInteger())
+    kept, stored = sources.c.applied_offset, sources.c.newest_ms
+    return (
+        update(sources)
+        .where(sources.c.key == bindparam("source_key"), kept.is_not_distinct_from(bindparam("expected")))
+        .values(
+            applied_offset=func.coalesce(offset, kept),
+            newest_ms=case((stored > newest_ms, stored), else_=func.coalesce(newest_ms, stored)),
+        )
+    )
+
+
+def _offsets(dialect: Dialect) -> CompilerElement:
+    known = (sources.c.stream == bindparam("stream"), sources.c.applied_offset.is_not(None))
+    return select(sources.c.partition, sources.c.applied_offset).where(*known)
+
+
+def _newest_ms(dialect: Dialect) -> CompilerElement:
+    return select(func.max(sources.c.newest_ms))
+
+
+def _scores(dialect: Dialect) -> CompilerElement:
+    mine = (popularity.c.source_key == bindparam("source_key"), dialect.is_in(popularity.c.item_key, "item_keys"))
+    return select(popularity.c.item_key, popularity.c.score).where(*mine)
+
+
+def _save_scores(dialect: Dialect) -> CompilerElement:
+    insert = dialect.insert(popularity, "source_key", "item_key", "score")
+    return insert.on_conflict_do_update(
+        index_elements=["source_key", "item_key"], set_={"score": insert.excluded.score}
+    )
+
+
+def _all_scores(dialect: Dialect) -> CompilerElement:
+    return select(popularity.c.item_key, popularity.c.score)
+
+
+def _add_counts(dialect: Dialect) -> CompilerElement:
+    insert = dialect.insert(event_counts, "bucket_ms", "source_key", "type_code", "num")
+    total = {"num": event_counts.c.num + insert.excluded.num}
+    return insert.on_conflict_do_update(index_elements=["bucket_ms", "source_key", "type_code"], set_=total)
+
+
+def _clear_scores(dialect: Dialect) -> CompilerElement:
+    return delete(popularity)
+
+
+def _clear_counts(dialect: Dialect) -> CompilerElement:
+    return delete(event_counts)
+
+
+def open_source(session: Session, stream: str, partition: int) -> SourceState:
+    """The state of a writer, made where it is new, locked until the end."""
+    row = session.row(_find_source, stream=stream, partition=partition)
+    if row is None:
+        session.write(_insert_source, [(stream, partition)])
+        row = session.row(_find_source, stream=stream, partition=partition)
+    assert row is not None
+    return SourceState(*row)
+
+
+def advance(session: Session, source: SourceState, *, offset: int | None, newest_ms: int | None) -> bool:
+    """Compare-and-set the applied offset; `newest_ms` only ever rises."""
+    expected = source.applied_offset
+    changed = {"new_offset": offset, "new_newest_ms": newest_ms}
+    return session.run(_advance, source_key=source.key, expected=expected, **changed) == 1
+
+
+def applied_offsets(session: Session, stream: str) -> dict[int, int]:
+    """The applied offset of each partition of a stream."""
+    return {partition: offset for partition, offset in session.rows(_offsets, stream=stream)}
+
+
+def newest_event_ms(session: Session) -> int | None:
+    """The highest event time applied by any writer."""
+    row = session.row(_newest_ms)
+    return None if row is None else row[0]
+
+
+def scores(session: Session, source_key: int, item_keys: Sequence[int]) -> dict[int, float]:
+    """A writer's decayed log2 counts of these items."""
+    rows = session.rows(_scores, source_key=source_key, item_keys=session.array(map(int, item_keys)))
+    return {item_key: score for item_key, score in rows}
+
+
+def save_scores(session: Session, source_key: int, new: Mapping[int, float]) -> None:
+    """Store this writer's decayed log2 counts, in ascending key."""
+    session.write(_save_scores, [(source_key, int(item_key), float(new[item_key])) for item_key in sorted(new)])
+
+
+def all_scores(session: Session) -> tuple[IntArray, NDArray[np.float64]]:
+    """Item keys and decayed log2 counts, joined over all writers: log2 of the sum of the counts themselves."""
+    rows = session.rows(_all_scores)
+    keys, places = np.unique(np.fromiter((row[0] for row in rows), np.int64, len(rows)), return_inverse=True)
+    joined = np.full(len(keys), -np.inf)
+    np.logaddexp2.at(joined, places, np.fromiter((row[1] for row in rows), np.float64, len(rows)))
+    return keys, joined
+
+
+def add_counts(session: Session, source_key: int, counts: Mapping[tuple[int, int], int]) -> None:
+    """Add to this writer's counters of (bucket, type)."""
+    session.write(_add_counts, [(bucket, source_key, code, counts[bucket, code]) for bucket, code in sorted(counts)])
+
+
+def clear(session: Session) -> None:
+    """Empty popularity and counts; a rebuild computes them again."""
+    session.run(_clear_scores)
+    session.run(_clear_counts)
