@@ -13,6 +13,7 @@ TidewiseError
 |   |-- StoreConflict                  a concurrent writer won: the transaction may be run again
 |   `-- StoreMismatch                  the database was made by other settings or another version
 `-- StreamError
+|-- StreamUnavailable              Kafka is away or refuses: try again later
 |-- PartitionLost                  another worker owns the partition now
 `-- OffsetOutOfLog                 the log does not hold the position at which the database stands
 """
@@ -85,6 +86,13 @@ class StoreMismatch(StoreError):
 
 class StreamError(TidewiseError):
     """The event log and the database disagree."""
+
+
+class StreamUnavailable(StreamError):
+    """Kafka is away, too slow, or refused what was asked. Messages not reported as sent may be sent again.
+
+    Operator action: check that the brokers named in `kafka.servers` run and can be reached from here.
+    """
 
 
 class PartitionLost(StreamError):

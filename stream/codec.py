@@ -1,0 +1,173 @@
+"""Messages to interactions: what the bytes of one Kafka message mean.
+
+A message carries one event, or an array of events whose users all belong to its partition. What cannot be used
+becomes a dead letter with its reason and place; it never stops the stream and never takes good neighbours with it.
+Knows nothing about Faust or databases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from core.clock import Clock, WallClock
+from core.errors import InvalidEvent
+from core.interactions import EventTypes, Interaction, parse_interaction, shorten
+from core.ports import DeadLetter
+from stream.fields import FieldMap
+from stream.partitioning import partition_of
+
+MAX_PAYLOAD_BYTES = 1 << 20  # a dead letter keeps this much of what it was; beyond it the reason says how much is gone
+MAX_EVENTS_PER_MESSAGE = 10_000
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One Kafka message as it came."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Names the message in log lines."""
+        return f"{self.topic}/{self.partition}@{self.offset}"
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What messages of one partition hold. `offsets`: the offset of each event's message."""
+
+    events: list[Interaction] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Decodes messages of one topic.
+
+    `num_partitions`: events of users who belong to another partition are refused; None accepts any (for producers with
+    their own partitioner, which must still keep each user in one partition).
+    """
+
+    types: EventTypes = field(default_factory=EventTypes)
+    fields: FieldMap = field(default_factory=FieldMap)
+    clock: Clock = field(default_factory=WallClock)
+    num_partitions: int | None = None
+    max_future_ms: int = HOUR_MS
+    default_type: str = "click"
+
+    def decode(self, message: Message, into: Decoded) -> None:
+        """Add what the message holds."""
+        try:
+            payloads = _payloads(message.value)
+        except InvalidEvent as error:
+            into.dead_letters.append(self.dead_letter(message, str(error), message.value or b""))
+            return
+        for place, payload in enumerate(payloads):
+            try:
+                event = self._event(message, place, payload)
+            except InvalidEvent as error:
+                raw = message.value if len(payloads) == 1 else orjson.dumps(payload)
+                into.dead_letters.append(self.dead_letter(message, str(error), raw or b""))
+            else:
+                into.events.append(event)
+                into.offsets.append(message.offset)
+
+    def dead_letter(self, message: Message, reason: str, payload: bytes) -> DeadLetter:
+        """Input of this message set aside; the payload is kept whole up to a mebibyte."""
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            reason = f"{reason} (the payload of {len(payload)} bytes is cut to its first {MAX_PAYLOAD_BYTES})"
+            payload = payload[:MAX_PAYLOAD_BYTES]
+        return DeadLetter(
+            source=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            reason=reason,
+            payload=payload,
+            time_ms=self.clock.now_ms(),
+        )
+
+    def _event(self, message: Message, place: int, payload: object) -> Interaction:
+        raw = self.fields.apply(payload)
+        if raw.get("time") is None:
+            raw = _timed_by_log(raw, message, place)
+        event = parse_interaction(
+            raw,
+            types=self.types,
+            now_ms=self.clock.now_ms(),
+            max_future_ms=self.max_future_ms,
+            new_id=_position_id(message, place),
+            default_type=self.default_type,
+        )
+        if self.num_partitions is not None:
+            home = partition_of(event.user_id, num_partitions=self.num_partitions)
+            if home != message.partition:
+                msg = (
+                    f"user_id: {shorten(event.user_id)} belongs to partition {home} of {self.num_partitions}, but came "
+                    f"in {message.partition}; send with the user id as key, hashed by Kafka's murmur2"
+                )
+                raise InvalidEvent(msg)
+        return event
+
+
+def encode(event: Interaction) -> bytes:
+    """An event as JSON in our own names; what is absent is left out."""
+    fields = {
+        "event_id": event.event_id,
+        "user_id": event.user_id,
+        "item_id": event.item_id,
+        "type": event.type,
+        "time": event.time_ms,
+        "value": event.value,
+        "context": event.context,
+        "recommendation_id": event.recommendation_id,
+    }
+    return orjson.dumps({name: value for name, value in fields.items() if value is not None})
+
+
+def encode_many(events: Sequence[Interaction]) -> bytes:
+    """Several events as one message's value."""
+    return b"[" + b",".join(map(encode, events)) + b"]"
+
+
+def _position_id(message: Message, place: int) -> str:
+    """An event id from the place in the log, so that a redelivered event without an id is still known."""
+    return f"k:{message.topic}:{message.partition}:{message.offset}:{place}"
+
+
+def _timed_by_log(raw: Mapping[str, Any], message: Message, place: int) -> Mapping[str, Any]:
+    """The log's timestamp for an event without a time, so that a redelivery finds the same time."""
+    if message.timestamp_ms is None or message.timestamp_ms <= 0:
+        return raw
+    timed = {**raw, "time": message.timestamp_ms}
+    if timed.get("event_id") is None:
+        timed["event_id"] = _position_id(message, place)
+    return timed
+
+
+def _payloads(value: bytes | None) -> list[object]:
+    """The JSON values of one message: itself, or the elements of its array."""
+    if value is None:
+        msg = "value: wanted an event as JSON, got null; to erase a user call the API, tombstones do not"
+        raise InvalidEvent(msg)
+    try:
+        decoded = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        msg = f"value: wanted JSON in UTF-8, got {len(value)} bytes that are not: {error}; they begin {shorten(value)}"
+        raise InvalidEvent(msg) from None
+    if not isinstance(decoded, list):
+        return [decoded]
+    if not 1 <= len(decoded) <= MAX_EVENTS_PER_MESSAGE:
+        msg = f"value: wanted 1 to {MAX_EVENTS_PER_MESSAGE} events in an array, got {len(decoded)}; send smaller arrays"
+        raise InvalidEvent(msg)
+    return decoded

@@ -1,0 +1,112 @@
+"""Faust, tamed: an app without tables, web server, topics of its own or trust in Kafka's group offsets.
+
+Each setting that differs from Faust's default has its reason beside it. Knows nothing about events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import faust
+from aiokafka.errors import KafkaError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from core.errors import StreamUnavailable
+from stream.resume import Resumer
+from stream.settings import KafkaSettings, WorkerSettings
+
+
+def make_app(kafka: KafkaSettings, worker: WorkerSettings, *, data_dir: Path) -> faust.App:
+    """A Faust app that consumes one topic as one member of one group."""
+    app = faust.App(
+        kafka.group,
+        broker=[f"kafka://{server}" for server in kafka.servers],
+        datadir=data_dir,
+        store="memory://",
+        autodiscover=False,
+        web_enabled=False,  # it would bind 0.0.0.0, and the second worker of a machine could not start
+        topic_disable_leader=True,  # no leader, no topic for electing one
+        topic_allow_declare=False,  # stream.topics makes topics
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=worker.name,  # a restarted worker gets its partitions back in 2 s instead of 5
+        broker_session_timeout=6.0,  # a dead worker is noticed after 6 s instead of a minute
+        broker_heartbeat_interval=1.5,
+        broker_request_timeout=30.0,  # may not be shorter than the session
+        broker_rebalance_timeout=10.0,
+        broker_commit_interval=1.0,
+        broker_max_poll_records=500,
+        stream_buffer_maxsize=65_536,  # at 4,096 a full buffer halves the throughput
+        stream_wait_empty=False,  # the database knows what was applied: nothing to wait for at a rebalance
+        stream_recovery_delay=0.0,
+        worker_redirect_stdouts=False,
+    )
+    return app
+
+
+class ResumingConsumer(driver.Consumer):
+    """A consumer that reads from the database's offsets wherever Faust would read from Kafka's group offsets."""
+
+    @property
+    def _resumer(self) -> Resumer:
+        transport: Any = self.transport
+        found: Resumer = transport.resumer
+        return found
+
+    @property
+    def _topic(self) -> str:
+        transport: Any = self.transport
+        return str(transport.topic)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Distrust what is buffered before partitions change hands."""
+        self._resumer.suspend()
+        await super().on_partitions_revoked(revoked)
+
+    async def perform_seek(self) -> None:
+        """Called by Faust after each rebalance."""
+        await self._resumer.resume(self)
+
+    def assigned(self) -> set[int]:
+        """The partitions that this worker owns."""
+        return {tp.partition for tp in self.assignment() if tp.topic == self._topic}
+
+    async def bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+        """For each partition its first offset, and the offset that its next message will get."""
+        wanted = [self._new_topicpartition(self._topic, partition) for partition in partitions]
+        if not wanted:
+            return {}
+        try:
+            starts = await self.earliest_offsets(*wanted)
+            ends = await self.highwaters(*wanted)
+        except (TimeoutError, KafkaError) as error:
+            msg = f"{self._topic}: Kafka did not tell the bounds of the log ({type(error).__name__}: {error})"
+            raise StreamUnavailable(msg) from error
+        return {tp.partition: (starts[tp], ends[tp]) for tp in wanted}
+
+    def log_end(self, partition: int) -> int | None:
+        """The offset that the next message will get, as of the last fetch."""
+        return self.highwater(self._new_topicpartition(self._topic, partition))
+
+    async def seek(self, offsets: Mapping[int, int]) -> None:  # type: ignore[override]
+        """Read these partitions from these offsets on, and forget acknowledgements of what was read before."""
+        wanted = {self._new_topicpartition(self._topic, partition): offset for partition, offset in offsets.items()}
+        for tp, offset in wanted.items():
+            self._acked.pop(tp, None)
+            self._acked_index.pop(tp, None)
+            self._gap.pop(tp, None)
+            self._committed_offset[tp] = offset or None
+        await self.seek_wait(wanted)
+
+
+class ResumingTransport(driver.Transport):
+    """Kafka with a consumer that resumes from the database."""
+
+    Consumer = ResumingConsumer
+
+    def __init__(self, app: faust.App, *, topic: str, resumer: Resumer) -> None:
+        super().__init__(app.conf.broker_consumer, app)
+        self.topic = topic
+        self.resumer = resumer

@@ -1,0 +1,38 @@
+"""Which partition a user's events belong to: Kafka's own default for keyed messages (murmur2 of the key's bytes).
+
+All events of a user go through one partition, so one worker at a time applies them, in order. The Java client,
+kafka-python and aiokafka agree on this hash; librdkafka does with `partitioner=murmur2_random`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+_SEED = 0x9747B28C
+_MULTIPLIER = 0x5BD1E995
+_MASK = 0xFFFFFFFF
+
+
+def murmur2(data: bytes) -> int:
+    """The 32-bit MurmurHash2 of `data` with Kafka's seed, as an unsigned number."""
+    length = len(data)
+    whole = length & ~3
+    state = _SEED ^ length
+    for start in range(0, whole, 4):
+        word = int.from_bytes(data[start : start + 4], "little") * _MULTIPLIER & _MASK
+        word = (word ^ word >> 24) * _MULTIPLIER & _MASK
+        state = state * _MULTIPLIER & _MASK ^ word
+    if whole < length:
+        state = (state ^ int.from_bytes(data[whole:], "little")) * _MULTIPLIER & _MASK
+    state = (state ^ state >> 13) * _MULTIPLIER & _MASK
+    return state ^ state >> 15
+
+
+@lru_cache(maxsize=200_000)  # hashing costs microseconds in Python, and active users come back
+def _user_hash(user_id: str) -> int:
+    return murmur2(user_id.encode()) & 0x7FFFFFFF
+
+
+def partition_of(user_id: str, *, num_partitions: int) -> int:
+    """The partition of a topic to which all events of this user belong."""
+    return _user_hash(user_id) % num_partitions

@@ -1,0 +1,91 @@
+"""Whether the messages at hand really follow what the database has applied.
+
+The database's offset can only be compared and set; it cannot see that something before a batch never came. Around a
+rebalance Faust hands over messages that it had buffered under an older position, so after a seek nothing counts until
+the message that was sought arrives. Gaps are legal in Kafka (transaction markers, compaction): one that is still there
+after a second seek is believed, and so is one in mid-flow, once the caller has checked that the log still begins before
+it.
+
+Knows nothing about Faust. Used from one event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Admission:
+    """What to do with messages. Places count in the sequence that was given.
+
+    `accepted`: apply these, in this order. `applied`: the database has these already. `seek`: read again from the
+    database's offset. `missing_from`: the first offset that is missing in mid-flow.
+    """
+
+    accepted: list[int] = field(default_factory=list)
+    applied: list[int] = field(default_factory=list)
+    seek: bool = False
+    missing_from: int | None = None
+
+
+@dataclass(slots=True)
+class _Position:
+    next_offset: int
+    flowing: bool = False  # the message that was sought has come; from here on Faust delivers in order
+    suspect: int | None = None  # what came after the last seek instead of the message that was sought
+
+
+class Positions:
+    """The next offset of each partition of one topic. A partition is unknown until it is sought."""
+
+    def __init__(self) -> None:
+        self._positions: dict[int, _Position] = {}
+
+    def suspend(self) -> None:
+        """Partitions change hands: nothing counts until the next seek."""
+        self._positions.clear()
+
+    def forget(self, partition: int) -> None:
+        """Another worker was faster in this one: nothing counts until the next seek."""
+        self._positions.pop(partition, None)
+
+    def sought(self, partition: int, offset: int) -> None:
+        """The log is now read from `offset`, the one after the database's."""
+        before = self._positions.get(partition)
+        suspect = before.suspect if before and before.next_offset == offset else None
+        self._positions[partition] = _Position(offset, suspect=suspect)
+
+    def next_offset(self, partition: int) -> int | None:
+        """Where the next message is expected; None for a partition that waits for its seek."""
+        position = self._positions.get(partition)
+        return position.next_offset if position else None
+
+    def admit(self, partition: int, offsets: Sequence[int]) -> Admission:
+        """Judge messages in the order of their arrival; the position moves behind those accepted."""
+        admission = Admission()
+        position = self._positions.get(partition)
+        if position is None:
+            return admission
+        for place, offset in enumerate(offsets):
+            if offset < position.next_offset:
+                admission.applied.append(place)
+            elif offset == position.next_offset or self._believes(position, offset, admission):
+                admission.accepted.append(place)
+                position.next_offset = offset + 1
+                position.flowing = True
+                position.suspect = None
+        return admission
+
+    def _believes(self, position: _Position, offset: int, admission: Admission) -> bool:
+        """Whether an offset that is too high may be accepted all the same."""
+        if position.flowing:
+            if admission.missing_from is None:
+                admission.missing_from = position.next_offset
+            return True
+        if position.suspect == offset:
+            return not admission.seek  # the seek must come between the two sightings
+        if position.suspect is None or offset < position.suspect:
+            position.suspect = offset
+            admission.seek = True
+        return False

@@ -1,0 +1,55 @@
+"""How to reach Kafka and how one worker behaves: plain values, filled in by the composition root.
+
+Knows nothing about where settings come from (files, variables, flags).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.errors import InvalidSettings
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """A Kafka and the topics that Tidewise uses there."""
+
+    servers: tuple[str, ...] = ("127.0.0.1:9092",)
+    topic: str = "interactions"
+    dead_letter_topic: str = "interactions.dead-letters"
+    partitions: int = 4
+    replication: int = 1
+    retention_ms: int = 7 * DAY_MS
+    group: str = "tidewise"
+    request_timeout_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not self.servers or not all(_is_address(server) for server in self.servers):
+            msg = f"kafka.servers: wanted host:port, one or more, got {', '.join(self.servers) or 'none'}"
+            raise InvalidSettings(msg)
+        if self.partitions < 1 or self.replication < 1:
+            msg = f"kafka.partitions, kafka.replication: wanted at least 1, got {self.partitions}, {self.replication}"
+            raise InvalidSettings(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """One worker process.
+
+    `name` must be unique among the running workers of a group and the same after a restart: Kafka then hands the same
+    partitions back within two seconds. `within_s` bounds how long an event waits for company.
+    """
+
+    name: str = "worker-1"
+    max_messages: int = 1_000
+    within_s: float = 0.005
+    stall_timeout_s: float = 60.0
+    stop_timeout_s: float = 10.0
+    log_level: str = "INFO"
+
+
+def _is_address(server: str) -> bool:
+    host, colon, port = server.rpartition(":")
+    return bool(host and colon and port.isdecimal() and 0 < int(port) < 65536)

@@ -1,0 +1,196 @@
+"""One worker process: Faust hands over messages, one use case applies them, then they are acknowledged.
+
+The order, which is what makes every event count exactly once:
+
+    1  a micro-batch is taken without acknowledging it
+    2  messages that do not follow the database's offset are left out (stream.positions)
+    3  the rest is decoded and applied in one transaction with its offset (stream.applier, in a thread)
+    4  the messages are acknowledged, in order; where another worker was faster, none of them is
+    5  after a rebalance, a lost partition or a gap the log is read again from the database's offset (stream.resume)
+
+Kafka's group offset serves nothing but monitoring. Knows nothing about databases or HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import faust
+import mode.loop
+
+from core.errors import StreamError
+from stream.applier import Applier, Backoff, DeadLetterSink, Ingest, Outcome, Stopping, announce_nothing
+from stream.codec import Codec, Message
+from stream.faust_app import ResumingConsumer, ResumingTransport, make_app
+from stream.positions import Positions
+from stream.resume import Resumer
+from stream.settings import KafkaSettings, WorkerSettings
+from stream.status import PartitionStatus, WorkerStatus
+from stream.watchdog import Watchdog
+
+logger = logging.getLogger(__name__)
+
+STATUS_EVERY_S = 1.0
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class StreamWorker:
+    """Consumes one topic for as long as the process lives. Built by the composition root, run by `run`."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        settings: WorkerSettings,
+        *,
+        ingest: Ingest,
+        codec: Codec,
+        announce: DeadLetterSink = announce_nothing,
+        on_status: Callable[[WorkerStatus], None] = lambda status: None,
+    ) -> None:
+        self._kafka = kafka
+        self._settings = settings
+        self._ingest = ingest
+        self._on_status = on_status
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="applier")  # one: the use case is for one thread
+        self._watchdog = Watchdog(timeout_s=settings.stall_timeout_s)
+        self._applier = Applier(ingest, codec, Backoff(self._stop), announce=announce, heartbeat=self._watchdog.alive)
+        self._positions = Positions()
+        self._resumer = Resumer(
+            kafka.topic, positions=self._positions, applied_offset=self._applied_offset, fail=self._fail
+        )
+        self._failure: BaseException | None = None
+        self._runner: faust.Worker | None = None
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT; to be called in the main thread.
+
+        Raises what ended it otherwise, such as `OffsetOutOfLog`.
+        """
+        mode.loop.use("uvloop")  # a fifth faster; every loop made from here on is one
+        with tempfile.TemporaryDirectory(prefix="tidewise-worker-") as folder:
+            app = self._build(Path(folder))
+            self._runner = faust.Worker(
+                app, loop=asyncio.new_event_loop(), quiet=True, redirect_stdouts=False, override_logging=False
+            )
+            self._runner.spinner = None
+            self._watchdog.start()
+            try:
+                self._execute(self._runner)
+            finally:
+                self._stop.set()
+                self._pool.shutdown()  # a batch that is being applied is finished
+                self._watchdog.stop()
+        if self._failure is not None:
+            raise self._failure
+
+    def _build(self, folder: Path) -> faust.App:
+        app = make_app(self._kafka, self._settings, data_dir=folder)
+        app.transport = ResumingTransport(app, topic=self._kafka.topic, resumer=self._resumer)
+        topic = app.topic(
+            self._kafka.topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+        )
+        app.agent(topic, concurrency=1, name="interactions")(self._consume)
+        app.task(self._report)
+        self._app = app
+        return app
+
+    def _execute(self, runner: faust.Worker) -> None:
+        try:
+            runner.execute_from_commandline()
+        except SystemExit as end:
+            if end.code and self._failure is None:
+                msg = f"the worker ended with exit code {end.code}; the log above says why"
+                raise StreamError(msg) from end
+
+    async def _consume(self, stream: Any) -> None:
+        """The agent. Leaving it would acknowledge what it holds, so it never does: it fails the worker and waits."""
+        try:
+            async for events in stream.noack_take(self._settings.max_messages, within=self._settings.within_s):
+                for partition, group in _by_partition(events).items():
+                    await self._settle(partition, group)
+        except Exception as error:
+            if not isinstance(error, Stopping):
+                self._fail(error)
+            await asyncio.Event().wait()
+
+    async def _settle(self, partition: int, events: Sequence[Any]) -> None:
+        """Apply what follows the database's offset, then acknowledge."""
+        admission = self._positions.admit(partition, [event.message.offset for event in events])
+        if admission.missing_from is not None:
+            await self._resumer.check(self._consumer, partition, missing_from=admission.missing_from)
+        if admission.accepted:
+            messages = [_message(events[place].message) for place in admission.accepted]
+            if await self._off_loop(self._applier.apply, messages) is Outcome.LOST:
+                self._positions.forget(partition)
+                await self._resumer.again(self._consumer, [partition])
+                return
+        elif admission.seek:
+            await self._resumer.again(self._consumer, [partition])
+            return
+        for place in sorted(admission.accepted + admission.applied):
+            events[place].ack()
+        self._watchdog.alive()
+
+    @property
+    def _consumer(self) -> ResumingConsumer:
+        consumer = self._app.consumer
+        assert isinstance(consumer, ResumingConsumer)
+        return consumer
+
+    async def _applied_offset(self, partition: int) -> int | None:
+        self._watchdog.alive()
+        return await self._off_loop(self._ingest.applied_offset, self._kafka.topic, partition)
+
+    async def _off_loop(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run what blocks in the one thread that may use the database."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(call, *args, **kwargs))
+
+    async def _report(self) -> None:
+        """Tell what is going on, and the watchdog when there is nothing to do."""
+        while True:
+            status = self.status()
+            if status.idle:
+                self._watchdog.alive()
+            self._on_status(status)
+            await asyncio.sleep(STATUS_EVERY_S)
+
+    def status(self) -> WorkerStatus:
+        """What there is to say now."""
+        consumer = self._consumer
+        partitions = {
+            partition: PartitionStatus(self._positions.next_offset(partition), consumer.log_end(partition))
+            for partition in sorted(consumer.assigned())
+        }
+        return WorkerStatus(self._settings.name, partitions, self._applier.tally)
+
+    def _fail(self, error: BaseException) -> None:
+        """Stop the worker because of an error; the first one counts."""
+        if self._failure is None:
+            logger.critical("worker %s stops: %s", self._settings.name, error)
+            self._failure = error
+            if self._runner is not None:
+                self._stopping = asyncio.ensure_future(self._runner.stop())
+
+
+def _by_partition(events: Iterable[Any]) -> dict[int, list[Any]]:
+    """The events of a micro-batch by partition, in the order in which they came."""
+    groups: dict[int, list[Any]] = {}
+    for event in events:
+        groups.setdefault(event.message.partition, []).append(event)
+    return groups
+
+
+def _message(record: Any) -> Message:
+    timestamp_s = record.timestamp
+    timestamp_ms = None if timestamp_s is None or timestamp_s < 0 else round(timestamp_s * 1000)
+    return Message(record.topic, record.partition, record.offset, record.key, record.value, timestamp_ms)

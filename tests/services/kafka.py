@@ -1,0 +1,94 @@
+"""A real Kafka for tests: the one named in TIDEWISE_TEST_KAFKA, else one of our own on free loopback ports.
+
+Without Java the tests skip, except in CI (CI=true), where they fail: a suite that quietly tests nothing is worse.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stream.settings import KafkaSettings
+
+RECIPE = Path(__file__).parents[2] / "scripts" / "kafka.sh"
+
+
+class KafkaNode:
+    """A broker of our own that can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        port, controller_port = _free_ports(2)
+        self.address = f"127.0.0.1:{port}"
+        self._environment = os.environ | {
+            "KAFKA_PORT": str(port),
+            "KAFKA_CONTROLLER_PORT": str(controller_port),
+            "KAFKA_INSTANCE": str(folder / "node"),
+            "KAFKA_HEAP": "256m",
+        }
+
+    def command(self, name: str) -> None:
+        done = subprocess.run([RECIPE, name], env=self._environment, capture_output=True, text=True, timeout=180)
+        assert done.returncode == 0, f"kafka.sh {name}: {done.stderr}"
+
+
+@contextmanager
+def kafka_node() -> Iterator[KafkaNode]:
+    """A broker of our own; skips (in CI: fails) where there is no Java."""
+    if shutil.which("java") is None or shutil.which("mvn") is None:
+        reason = "needs Java 17 and Maven, or a broker's address in TIDEWISE_TEST_KAFKA"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory(prefix="tidewise-kafka-") as folder:
+        node = KafkaNode(Path(folder))
+        try:
+            node.command("start")
+            yield node
+        finally:
+            node.command("wipe")
+
+
+@contextmanager
+def kafka_address() -> Iterator[str]:
+    """The address of a broker that tests may use, with topics of their own."""
+    named = os.environ.get("TIDEWISE_TEST_KAFKA")
+    if named:
+        yield named
+        return
+    with kafka_node() as node:
+        yield node.address
+
+
+def fresh_settings(address: str, *, partitions: int = 2) -> KafkaSettings:
+    """Topics and a group that nobody else uses."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    return replace(
+        KafkaSettings(),
+        servers=(address,),
+        topic=name,
+        dead_letter_topic=f"{name}.dead-letters",
+        group=name,
+        partitions=partitions,
+    )
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

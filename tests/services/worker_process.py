@@ -1,0 +1,46 @@
+"""One worker as a process, for tests that kill it: real Faust, real ingest, a SQLite file.
+
+Run as `python worker_process.py DATABASE SETTINGS_JSON`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+from core.history import WindowShape
+from core.ingest import Ingestor
+from core.interactions import EventTypes
+from storage import open_store
+from stream.codec import Codec
+from stream.producer import DeadLetterTopic
+from stream.settings import KafkaSettings, WorkerSettings
+from stream.topics import ensure_topics
+from stream.worker import StreamWorker
+
+SHAPE = WindowShape(8, 4)
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    url, given = sys.argv[1], json.loads(sys.argv[2])
+    kafka = KafkaSettings(**(given | {"servers": tuple(given["servers"])}))
+    types = EventTypes()
+    store = open_store(url)
+    announce = DeadLetterTopic(kafka)
+    try:
+        StreamWorker(
+            kafka,
+            WorkerSettings(name="worker-under-test", stall_timeout_s=30.0),
+            ingest=Ingestor(store, types=types, shape=SHAPE),
+            codec=Codec(types=types, num_partitions=ensure_topics(kafka)),
+            announce=announce,
+        ).run()
+    finally:
+        announce.close()
+        store.close()
+
+
+if __name__ == "__main__":
+    main()
