@@ -2,15 +2,70 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+from fastapi import APIRouter, FastAPI
+
+from serving.answers import AnswerRoutes
+from serving.engine import Engine
+from serving.guards import KeyGuard, LastResort, RawPath
+from serving.interactions import InteractionRoutes
+from serving.introspection import IntrospectionRoutes
+from serving.items import ItemRoutes
+from serving.replies import add_error_replies
 from serving.services import Limits, Services
+from serving.users import UserRoutes
 
 __all__ = ["Limits", "Services", "create_app"]
 
 
 def create_app(services: Services) -> FastAPI:
     """The API over these services; its threads start and drain with the app's lifespan."""
-    app = FastAPI(title="Tidewise", version=services.version, docs_url=None, redoc_url=None, redirect_slashes=False)
+    engine = Engine(services)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with engine.running():
+            yield
+
+    app = FastAPI(
+        title="Tidewise",
+        version=services.version,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
     app.state.services = services
+    app.include_router(_routes(engine))
+    add_error_replies(app)
+    app.add_middleware(KeyGuard, api_key=services.api_key)  # the last one added is the first one passed
+    app.add_middleware(RawPath)
+    app.add_middleware(LastResort)
     return app
+
+
+def _routes(engine: Engine) -> APIRouter:
+    """Every path; longer ones first, because an id takes all that it can."""
+    router = APIRouter()
+    events, answers, items = InteractionRoutes(engine), AnswerRoutes(engine), ItemRoutes(engine)
+    users, inside = UserRoutes(engine), IntrospectionRoutes(engine)
+    add = router.add_api_route
+    add("/v1/interactions", events.post, methods=["POST"])
+    add("/v1/recommendations", answers.recommend_session, methods=["POST"])
+    add("/v1/users/{user_id:path}/recommendations", answers.recommend, methods=["GET"])
+    add("/v1/users/{user_id:path}/rank", answers.rank, methods=["POST"])
+    add("/v1/users/{user_id:path}", users.delete, methods=["DELETE"])
+    add("/v1/items/popular", answers.popular, methods=["GET"])
+    add("/v1/items/{item_id:path}/similar", answers.similar, methods=["GET"])
+    add("/v1/items", items.list_page, methods=["GET"])
+    add("/v1/items", items.post, methods=["POST"])
+    add("/v1/items/{item_id:path}", items.get, methods=["GET"])
+    add("/v1/items/{item_id:path}", items.put, methods=["PUT"])
+    add("/v1/items/{item_id:path}", items.delete, methods=["DELETE"])
+    add("/v1/status", inside.status, methods=["GET"])
+    add("/health", inside.health, methods=["GET"])
+    add("/ready", inside.ready, methods=["GET"])
+    add("/", inside.page, methods=["GET"], include_in_schema=False)
+    return router

@@ -115,6 +115,8 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         try:
             listener.bind(address)
         except OSError as error:
-            msg = f"server.port: {host}:{port} cannot be had ({error.strerror}); choose another port, or 0 for a free one"
+            msg = (
+                f"server.port: {host}:{port} cannot be had ({error.strerror}); choose another port, or 0 for a free one"
+            )
             raise InvalidSettings(msg) from None
         yield listener

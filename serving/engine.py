@@ -1,0 +1,37 @@
+"""The engine behind the routes: the services, the writer and the readers, started and drained together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from serving.readers import Readers
+from serving.services import Services
+from serving.writer import Writer
+
+
+class Engine:
+    """What a route needs to answer: writes go through `writer`, queries through `readers`."""
+
+    def __init__(self, services: Services) -> None:
+        limits = services.limits
+        self.services = services
+        self.limits = limits
+        self.readers = Readers(num_threads=limits.num_readers, max_waiting=limits.max_waiting_reads)
+        self.writer = Writer(
+            services.ingestor,
+            name=services.writer_name,
+            follow=services.follow,
+            max_group_events=limits.max_group_events,
+            max_waiting_events=limits.max_waiting_events,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Write and read until the end; what was taken in is finished first."""
+        self.writer.start()
+        try:
+            yield
+        finally:
+            await self.writer.stop()
+            await self.readers.stop()

@@ -1,0 +1,64 @@
+"""What stands in front of the routes, as plain ASGI: the path as it was sent, the key, and the last line of defence."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.replies import error_body, internal_error, json_reply
+from serving.security import carries_key
+
+OPEN_PATHS = frozenset({"/", "/health", "/ready", "/openapi.json"})
+
+
+class RawPath:
+    """Routes on the path as it was sent, so that an encoded slash (%2F) in an id is no separator."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Replace the decoded path."""
+        if scope["type"] == "http":
+            scope["path"] = scope["raw_path"].decode("ascii", errors="replace")
+        await self._app(scope, receive, send)
+
+
+class KeyGuard:
+    """Lets nothing but the open paths through without the API key."""
+
+    def __init__(self, app: ASGIApp, *, api_key: str | None) -> None:
+        self._app = app
+        self._api_key = api_key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 401, or pass on."""
+        if scope["type"] != "http" or not self._api_key or scope["path"] in OPEN_PATHS:
+            return await self._app(scope, receive, send)
+        if carries_key(scope["headers"], self._api_key):
+            return await self._app(scope, receive, send)
+        message = "an API key is needed; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
+        headers = {"WWW-Authenticate": "Bearer"}
+        await json_reply(error_body("unauthorized", message), status=401, headers=headers)(scope, receive, send)
+
+
+class LastResort:
+    """Answers 500 for what nobody expected; if an answer has begun, the connection is cut by the error."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, and catch."""
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if begun or scope["type"] != "http":
+                raise
+            await internal_error(f"{scope['method']} {scope['path']}", error)(scope, receive, send)

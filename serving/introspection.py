@@ -1,0 +1,102 @@
+"""How it goes: health, readiness, status, and the plain first page."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import resources
+from typing import Any
+
+from fastapi import Request, Response
+
+from core.errors import NotReady, TidewiseError
+from serving.engine import Engine
+from serving.replies import json_reply
+
+WRITE_TIMEOUT_S = 2.0
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+Check = dict[str, Any]
+
+
+class IntrospectionRoutes:
+    """Health, readiness, status, first page."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._services = engine.services
+        self._page = resources.files("serving").joinpath("pages/index.html").read_bytes()
+
+    async def health(self, _request: Request) -> Response:
+        """The process lives: its event loop answers."""
+        return json_reply({"status": "alive", "version": self._services.version})
+
+    async def ready(self, _request: Request) -> Response:
+        """Whether requests are answered as they should be: 200 or 503, with each check."""
+        checks = {"catalogue": self._catalogue(), "database": await self._database(), "model": self._model()}
+        ready = all(check["ok"] for check in checks.values())
+        status = "ready" if ready else "not ready"
+        return json_reply({"status": status, "checks": checks}, status=200 if ready else 503)
+
+    async def status(self, _request: Request) -> Response:
+        """What the system holds and what serves."""
+        return json_reply(await self._engine.readers.run(self._status))
+
+    async def page(self, _request: Request) -> Response:
+        """The first page."""
+        headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+        return Response(self._page, headers=headers, media_type="text/html; charset=utf-8")
+
+    def _catalogue(self) -> Check:
+        try:
+            catalogue = self._services.views.current().catalogue
+        except NotReady as error:
+            return {"ok": False, "message": str(error)}
+        return {"ok": True, "items": len(catalogue), "revision": catalogue.revision}
+
+    def _model(self) -> Check:
+        """A missing model is no fault: popularity serves. A champion that cannot be loaded is one to tell."""
+        try:
+            model = self._services.views.current().model
+        except NotReady:
+            model = None
+        problem = self._services.views.problem
+        if model is None:
+            message = f"no model serves: {problem}" if problem else "no model yet: serving popularity"
+            return {"ok": True, "version": None, "message": message}
+        return {"ok": True, "version": model.version} | ({"message": problem} if problem else {})
+
+    async def _database(self) -> Check:
+        """Whether the writer gets a write transaction in time; it is rolled back."""
+        try:
+            await asyncio.wait_for(self._engine.writer.run(self._try_to_write), WRITE_TIMEOUT_S)
+        except TimeoutError:
+            return {"ok": False, "message": f"no write transaction within {WRITE_TIMEOUT_S:.0f} s; is the disk slow?"}
+        except TidewiseError as error:
+            return {"ok": False, "message": str(error)}
+        return {"ok": True}
+
+    def _try_to_write(self) -> None:
+        with self._services.store.transaction() as tx:
+            tx.open_source(self._services.writer_name, 0)
+
+    def _status(self) -> dict[str, Any]:
+        view = self._services.views.current()
+        with self._services.store.read() as read:
+            totals, champion = read.totals(), read.champion()
+            newest_event_ms = read.newest_event_ms()
+        return {
+            "version": self._services.version,
+            "now": self._services.clock.now_ms(),
+            "newest_event": newest_event_ms,
+            "users": totals.users,
+            "items": totals.items,
+            "listed_items": totals.listed_items,
+            "events": totals.events,
+            "dead_letters": totals.dead_letters,
+            "catalogue_revision": view.catalogue.revision,
+            "model": {
+                "serving": view.model.version if view.model else None,
+                "champion": champion.version if champion else None,
+                "created": champion.created_ms if champion else None,
+                "problem": self._services.views.problem,
+            },
+        }

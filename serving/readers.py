@@ -1,0 +1,36 @@
+"""The readers: a few threads that answer queries, so that the event loop never waits for a database or a model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from core.errors import NotReady
+
+T = TypeVar("T")
+
+
+class Readers:
+    """A bounded pool: beyond `max_waiting` queries, more are refused at once instead of growing old in a queue."""
+
+    def __init__(self, *, num_threads: int, max_waiting: int) -> None:
+        self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="reader")
+        self._max_waiting = max_waiting
+        self._num_waiting = 0
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run a query on one of the threads; raises `NotReady` where too many wait already."""
+        if self._num_waiting >= self._max_waiting:
+            msg = f"{self._num_waiting} queries are waiting already; try again in a moment"
+            raise NotReady(msg)
+        self._num_waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._num_waiting -= 1
+
+    async def stop(self) -> None:
+        """Finish the queries in hand and end."""
+        await asyncio.to_thread(self._pool.shutdown)

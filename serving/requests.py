@@ -1,0 +1,159 @@
+"""Requests: what a body, a path and a query say, checked, with messages that say what to do.
+
+Plain functions instead of a model per request: they cost microseconds on the hot path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from fastapi import Request
+
+from core.errors import InvalidInput
+from core.interactions import MAX_ID_BYTES, check_id, check_time_ms, shorten
+from core.recommend import Wish
+from serving.replies import Refused
+from serving.services import Services
+
+WISH_FIELDS = ("n", "category", "exclude", "at", "seen")
+DEFAULT_N = 10
+
+
+async def read_json(request: Request, *, max_bytes: int) -> Any:
+    """The body as JSON. Its size is checked as announced and as it really comes."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise _too_large(max_bytes)
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        message = f"the body is not valid JSON: {error}; send UTF-8 JSON (without NaN or Infinity)"
+        raise Refused(400, "malformed_json", message) from None
+
+
+def _too_large(max_bytes: int) -> Refused:
+    message = f"the body is larger than {max_bytes} bytes; split it into several requests"
+    return Refused(413, "too_large", message)
+
+
+def many_or_one(body: Any, name: str, *, limit: int) -> tuple[list[Any], bool]:
+    """The entries of {"events": [...]} (or "items"), or one bare object; and whether it was a bare one."""
+    if not isinstance(body, dict):
+        msg = f'body: wanted a JSON object, got {shorten(body)}; send one object, or {{"{name}": [...]}}'
+        raise InvalidInput(msg)
+    if name not in body:
+        return [body], True
+    check_fields(body, (name,))
+    entries = body[name]
+    if not isinstance(entries, list) or not entries:
+        msg = f"{name}: wanted a list with at least one object, got {shorten(entries)}"
+        raise InvalidInput(msg)
+    if len(entries) > limit:
+        message = f"{len(entries)} {name} are too many for one request; send at most {limit} at a time"
+        raise Refused(413, "too_large", message, field=name)
+    return entries, False
+
+
+def check_fields(given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise `InvalidInput` for a name that nobody would read: it is a typing error."""
+    for name in given:
+        if name not in known:
+            msg = f"{shorten(name)}: unknown field; known fields are {', '.join(known)}"
+            raise InvalidInput(msg)
+
+
+def path_id(request: Request, name: str) -> str:
+    """An id from the path, which is routed as it was sent: percent-encoded."""
+    try:
+        return check_id(name, unquote(request.path_params[name], errors="strict"))
+    except UnicodeDecodeError:
+        msg = f"{name}: wanted percent-encoded UTF-8 in the path, got {shorten(request.path_params[name])}"
+        raise InvalidInput(msg) from None
+
+
+def query_wish(request: Request, services: Services) -> Wish:
+    """The wish in a query string."""
+    query = request.query_params
+    check_fields(query, WISH_FIELDS)
+    given: dict[str, Any] = {name: query[name] for name in query if name != "exclude"}
+    for name in ("n", "at"):
+        if name in given:
+            given[name] = _integer(name, given[name])
+    given["exclude"] = _split(query.getlist("exclude"))
+    return parse_wish(given, services)
+
+
+def parse_wish(given: Mapping[str, Any], services: Services) -> Wish:
+    """The wish in a body, or in a query string whose numbers are read."""
+    category, at = given.get("category"), given.get("at")
+    return Wish(
+        n=_n(given.get("n", DEFAULT_N), services.limits.max_n),
+        category=None if category is None else check_id("category", category),
+        exclude=check_ids("exclude", given.get("exclude", []), limit=services.limits.max_ids),
+        exclude_seen=_exclude_seen(given.get("seen"), services),
+        at_ms=None if at is None else check_time_ms("at", at),
+    )
+
+
+def check_ids(name: str, value: Any, *, limit: int) -> list[str]:
+    """A list of ids."""
+    if not isinstance(value, list) or len(value) > limit:
+        got = f"{len(value)} of them" if isinstance(value, list) else shorten(value)
+        msg = f"{name}: wanted a list of at most {limit} ids, got {got}"
+        raise InvalidInput(msg)
+    return [check_id(name, each) for each in value]
+
+
+def integer_query(request: Request, name: str, *, default: int, highest: int) -> int:
+    """A whole number from 1 to `highest` in the query string."""
+    text = request.query_params.get(name)
+    return _in_range(name, default if text is None else _integer(name, text), highest)
+
+
+def _integer(name: str, text: str) -> int:
+    try:
+        return int(text) if text.isascii() and len(text) < 20 else int("")
+    except ValueError:
+        msg = f"{name}: wanted a whole number, got {shorten(text)}"
+        raise InvalidInput(msg) from None
+
+
+def _n(value: Any, highest: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        msg = f"n: wanted a whole number from 1 to {highest}, got {shorten(value)}"
+        raise InvalidInput(msg)
+    return _in_range("n", value, highest)
+
+
+def _in_range(name: str, value: int, highest: int) -> int:
+    if not 1 <= value <= highest:
+        msg = f"{name}: wanted 1 to {highest}, got {shorten(value)}"
+        raise InvalidInput(msg)
+    return value
+
+
+def _exclude_seen(value: Any, services: Services) -> bool:
+    if value is None:
+        return services.exclude_seen
+    if value not in ("exclude", "include"):
+        msg = f"seen: wanted exclude or include, got {shorten(value)}"
+        raise InvalidInput(msg)
+    return bool(value == "exclude")
+
+
+def _split(values: list[str]) -> list[str]:
+    """`exclude=a,b&exclude=c` names a, b and c, and also an item whose id is "a,b": excluding an unknown id is free."""
+    found: dict[str, None] = {}
+    for value in values:
+        found.update(dict.fromkeys(value.split(",")))
+        if len(value) <= MAX_ID_BYTES // 4:  # surely an id by its size, however it is encoded
+            found[value] = None
+    return [each for each in found if each]

@@ -1,0 +1,172 @@
+"""Named doubles for the API: a model of axis vectors whose answers are obvious, and services around a memory store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import httpx
+import numpy as np
+from doubles import MemoryStore
+from fastapi import FastAPI
+
+from core.clock import ManualClock
+from core.history import History, IntArray, WindowShape
+from core.ingest import Ingestor
+from core.interactions import EventTypes
+from core.items import Catalogue, Item
+from core.manage import save_items
+from core.ports import BoolArray, FloatArray, ModelRecord, UserState
+from core.recommend import Recommender
+from core.vectors import VectorCache
+from core.views import LiveViews
+from serving.services import Services
+
+T = TypeVar("T")
+
+NOW_MS = 1_700_000_000_000
+SHAPE = WindowShape(6, 2)
+TYPES = EventTypes()
+
+
+class AxisEncoder:
+    """Item of row r is axis r; a user is the axis after that of their last item, so that it is recommended first.
+
+    The items behind it follow at falling scores: their vectors lean on the next axes.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self.num_encoded = 0
+
+    @property
+    def width(self) -> int:
+        return len(self._catalogue)
+
+    def encode(self, histories: Sequence[History]) -> FloatArray:
+        self.num_encoded += len(histories)
+        return np.stack([self._towards(int(history.items[-1])) for history in histories])
+
+    def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
+        return vectors
+
+    def items(self, rows: IntArray) -> FloatArray:
+        return np.eye(self.width, dtype=np.float32)[rows]
+
+    def _towards(self, item_key: int) -> FloatArray:
+        last = int(self._catalogue.rows(np.array([item_key]))[0])
+        steps = (np.arange(self.width) - last - 1) % self.width
+        return (1.0 / (1.0 + steps)).astype(np.float32)
+
+
+class AxisBundle:
+    """A model version of axis vectors."""
+
+    version = "axes-1"
+    window = SHAPE
+
+    def bind(self, catalogue: Catalogue) -> AxisEncoder:
+        return AxisEncoder(catalogue)
+
+
+class BruteIndex:
+    """Exact search by sorting everything."""
+
+    def __init__(self, rows: IntArray, vectors: FloatArray) -> None:
+        self._rows = rows
+        self._vectors = vectors
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def search(self, query: FloatArray, n: int, *, allowed: BoolArray | None = None) -> tuple[IntArray, FloatArray]:
+        kept = np.ones(len(self), np.bool_) if allowed is None else allowed[self._rows]
+        rows, scores = self._rows[kept], self._vectors[kept] @ query
+        order = np.lexsort((rows, -scores))[:n]
+        return rows[order], scores[order]
+
+
+class Shop:
+    """A small shop behind the API: the store, its views, and the services that `create_app` takes."""
+
+    def __init__(self, store: Any = None, *, item_ids: Iterable[str] = "abcdef", model: bool = True) -> None:
+        self.store = store or MemoryStore()
+        self.clock = ManualClock(NOW_MS)
+        self.followed: list[UserState] = []
+        if model:
+            with self.store.transaction() as tx:
+                tx.save_model(ModelRecord("axes-1", "axes-1", "champion", NOW_MS))
+                tx.commit()
+        self.views = LiveViews(self.store, load=self._load, build=BruteIndex, shape=SHAPE)
+        items = [
+            Item(one, title=f"Item {one}", categories=("even" if i % 2 else "odd",)) for i, one in enumerate(item_ids)
+        ]
+        save_items(self.store, items, clock=self.clock)
+        self.views.refresh()
+        recommender = Recommender(
+            self.store,
+            views=self.views.current,
+            clock=self.clock,
+            types=TYPES,
+            shape=SHAPE,
+            vectors=VectorCache(max_mib=1),
+        )
+        self.services = Services(
+            store=self.store,
+            recommender=recommender,
+            ingestor=Ingestor(self.store, types=TYPES, shape=SHAPE),
+            views=self.views,
+            types=TYPES,
+            clock=self.clock,
+            wall=self.clock,
+            follow=self.followed.extend,
+            items_changed=self._refresh,
+            version="1.2.3",
+        )
+
+    def _refresh(self) -> None:
+        self.views.refresh()
+
+    def with_services(self, **changes: Any) -> Services:
+        return replace(self.services, **changes)
+
+    def _load(self, record: ModelRecord) -> AxisBundle:
+        assert Path(record.path).name == "axes-1"
+        return AxisBundle()
+
+
+class Api:
+    """A client of an app in this process, its lifespan included; `run` takes what needs several requests at once."""
+
+    def __init__(self, app: FastAPI, *, headers: dict[str, str] | None = None) -> None:
+        transport = httpx.ASGITransport(app)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers)
+        self._lifespan = app.router.lifespan_context(app)
+        self._runner = asyncio.Runner()
+
+    def __enter__(self) -> Self:
+        self.run(self._lifespan.__aenter__())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.run(self._lifespan.__aexit__(None, None, None))
+        self.run(self.client.aclose())
+        self._runner.close()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(coroutine)
+
+    def get(self, url: str, **options: Any) -> httpx.Response:
+        return self.run(self.client.get(url, **options))
+
+    def post(self, url: str, **options: Any) -> httpx.Response:
+        return self.run(self.client.post(url, **options))
+
+    def put(self, url: str, **options: Any) -> httpx.Response:
+        return self.run(self.client.put(url, **options))
+
+    def delete(self, url: str, **options: Any) -> httpx.Response:
+        return self.run(self.client.delete(url, **options))
