@@ -39,7 +39,9 @@ def take_tour(client: Client, *, user_id: str, console: Console) -> Tour:
     new_user = guide.new_user()
     show_new_user(console, new_user)
     url = f"{client.base_url}/"
-    console.print(f"\nLook around: [bold]{escape(url)}[/]   API: [bold]{escape(url)}docs[/]", soft_wrap=True)
+    console.print(
+        f"\nLook around: [bold]{escape(url)}[/]   every call: [bold]{escape(url)}openapi.json[/]", soft_wrap=True
+    )
     return Tour(click, new_item, new_user, url)
 
 
