@@ -101,12 +101,18 @@ def simulate_shop(
     live_days: int = 2,
     end_ms: int = DEFAULT_END_MS,
 ) -> Shop:
-    """A shop whose events end at `end_ms`: `days` of them, of which the last `live_days` are the live part."""
+    """A shop whose events end at `end_ms`: `days` of them, of which the last `live_days` are the live part.
+
+    Items and users with their first interests depend on `seed` alone, what happens also on `end_ms`: the same shop
+    visited later has new traffic, with event ids of its own.
+    """
     assert 0 < live_days < days
-    rng = np.random.default_rng(seed)
-    assortment = make_assortment(rng, num_items)
+    made = np.random.default_rng(seed)
+    assortment = make_assortment(made, num_items)
+    interests = _interests(made, assortment, num_users)
     user_ids = [f"user-{number:04d}" for number in range(1, num_users + 1)]
-    sessions, drifts = _drifting(rng, _sessions(rng, assortment, num_users, days, end_ms), assortment, user_ids)
+    rng = np.random.default_rng((seed, end_ms))
+    sessions, drifts = _drifting(rng, _sessions(rng, interests, days, end_ms), assortment, user_ids)
     views = _without_repeats(rng, _views(rng, assortment, sessions))
     run = hashlib.blake2b(repr((seed, num_users, num_items, days, end_ms)).encode(), digest_size=4).hexdigest()
     events = [event for event in _events(rng, views, assortment, user_ids, run) if event.time_ms <= end_ms]
@@ -115,17 +121,20 @@ def simulate_shop(
     return Shop(assortment.items, tuple(events[:num_history]), tuple(events[num_history:]), drifts)
 
 
-def _sessions(rng: np.random.Generator, assortment: Assortment, num_users: int, days: int, end_ms: int) -> _Sessions:
-    """When each user comes, and their interests before any drift."""
-    activity = rng.gamma(2.0, SESSIONS_PER_DAY / 2.0, num_users) * days
-    per_user = np.maximum(rng.poisson(activity), MIN_SESSIONS)
-    users = np.repeat(np.arange(num_users), per_user)
-    starts_ms = _session_starts(rng, len(users), days, end_ms)
-    order = np.lexsort((starts_ms, users))
+def _interests(rng: np.random.Generator, assortment: Assortment, num_users: int) -> IntArray:
+    """(U, 2) each user's main and second category before any drift."""
     num_categories = len(assortment.categories)
     main = rng.choice(num_categories, num_users, p=assortment.category_shares)
     second = (main + rng.integers(1, num_categories, num_users)) % num_categories
-    return _Sessions(users, starts_ms[order], np.stack([main, second], axis=1)[users])
+    return np.stack([main, second], axis=1).astype(np.int64)
+
+
+def _sessions(rng: np.random.Generator, interests: IntArray, days: int, end_ms: int) -> _Sessions:
+    """When each user comes; some come much more often than others."""
+    activity = rng.gamma(2.0, SESSIONS_PER_DAY / 2.0, len(interests)) * days
+    users = np.repeat(np.arange(len(interests)), np.maximum(rng.poisson(activity), MIN_SESSIONS))
+    starts_ms = _session_starts(rng, len(users), days, end_ms)
+    return _Sessions(users, starts_ms[np.lexsort((starts_ms, users))], interests[users])
 
 
 def _session_starts(rng: np.random.Generator, size: int, days: int, end_ms: int) -> IntArray:
