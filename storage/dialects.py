@@ -105,8 +105,8 @@ class Dialect(ABC):
         """Run a statement of `insert` or `update` for all rows."""
 
     @abstractmethod
-    def integers(self, cursor: Any, statement: Statement, values: Sequence[Any]) -> IntArray:
-        """The (rows, columns) result of a query whose columns are all integers, without an object per value."""
+    def integers(self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int) -> IntArray:
+        """The (rows, width) result of a query of `width` 64-bit integers, without an object per value."""
 
     @abstractmethod
     def failure(self, error: Exception) -> StoreError:
@@ -162,11 +162,11 @@ class SqliteDialect(Dialect):
         """Loops inside the driver: about 3 µs a row."""
         cursor.executemany(statement.sql, rows)
 
-    def integers(self, cursor: Any, statement: Statement, values: Sequence[Any]) -> IntArray:
+    def integers(self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int) -> IntArray:
         """Straight from the driver's rows into one array."""
         found = cursor.execute(statement.sql, values)
         flat = np.fromiter(chain.from_iterable(found), np.int64)
-        return flat.reshape(-1, len(found.description))
+        return flat.reshape(-1, width)
 
     def failure(self, error: Exception) -> StoreError:
         """By the result code's name."""
@@ -217,13 +217,12 @@ class PostgresDialect(Dialect):
         if rows:
             cursor.execute(statement.sql, [list(column) for column in zip(*rows, strict=True)])
 
-    def integers(self, cursor: Any, statement: Statement, values: Sequence[Any]) -> IntArray:
+    def integers(self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int) -> IntArray:
         """By binary COPY, whose rows of 64-bit integers all have one width: a signature, the rows, a trailer."""
         with cursor.copy(f"COPY ({statement.sql}) TO STDOUT (FORMAT BINARY)", values) as copy:
             packed = b"".join(copy)
         signature, trailer = 19, 2
-        num_columns = int.from_bytes(packed[signature : signature + 2], "big", signed=True)
-        row = np.dtype([("num", ">i2"), ("columns", [("size", ">i4"), ("value", ">i8")], (max(num_columns, 1),))])
+        row = np.dtype([("width", ">i2"), ("columns", [("size", ">i4"), ("value", ">i8")], (width,))])
         rows = np.frombuffer(packed[signature:-trailer], row)
         return rows["columns"]["value"].astype(np.int64)
 

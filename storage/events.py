@@ -76,7 +76,7 @@ def newest(session: Session, limits: Mapping[int, int], *, type_codes: Sequence[
     """For each user key its newest `limits[key]` events of these types, in history order."""
     found = dict.fromkeys(limits, EMPTY_HISTORY)
     parameters = {"user_keys": session.array(limits), "type_codes": session.array(type_codes)}
-    rows = session.integers(_newest, **parameters, limit=max(limits.values(), default=0))
+    rows = session.integers(_newest, 3, **parameters, limit=max(limits.values(), default=0))
     starts = np.flatnonzero(np.diff(rows[:, 0], prepend=-1))
     for part in np.split(rows, starts[1:]) if len(rows) else ():
         user_key = int(part[0, 0])
@@ -94,7 +94,7 @@ def item_keys(session: Session, user_key: int, *, type_codes: Sequence[int]) -> 
 def all_columns(session: Session, *, type_codes: Sequence[int], before_ms: int | None) -> EventColumns:
     """All events of these types before a time, in history order, in columns."""
     before = END_OF_TIME_MS if before_ms is None else before_ms
-    rows = session.integers(_all, type_codes=session.array(type_codes), before_ms=before)
+    rows = session.integers(_all, 3, type_codes=session.array(type_codes), before_ms=before)
     users, items, times_ms = np.ascontiguousarray(rows.T)
     return EventColumns(users, items, times_ms)
 

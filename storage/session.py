@@ -56,11 +56,11 @@ class Session:
         except self.dialect.driver_error as error:
             raise self.dialect.failure(error) from error
 
-    def integers(self, builder: Builder, **parameters: Any) -> IntArray:
-        """The (rows, columns) result of a query of integers."""
+    def integers(self, builder: Builder, width: int, **parameters: Any) -> IntArray:
+        """The (rows, width) result of a query of `width` 64-bit integers."""
         statement = self.dialect.prepare(builder)
         try:
-            return self.dialect.integers(self._cursor, statement, statement.values(parameters))
+            return self.dialect.integers(self._cursor, statement, statement.values(parameters), width=width)
         except self.dialect.driver_error as error:
             raise self.dialect.failure(error) from error
 

@@ -1,0 +1,17 @@
+"""`store`: each implementation of `core.ports.Store` in turn, the fake included."""
+
+from __future__ import annotations
+
+import pytest
+from doubles import MemoryStore
+
+from core.ports import Store
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest) -> Store:
+    if request.param == "memory":
+        return MemoryStore()
+    name = {"sqlite": "sqlite_database", "postgresql": "postgres_database"}[request.param]
+    found: Store = request.getfixturevalue(name).store
+    return found

@@ -1,0 +1,102 @@
+"""What every store promises about the erasure of a user."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from core.ports import DeadLetter, EventRow, Store
+
+
+def visit(store: Store, user_id: str, *, seq: int, item: str = "x") -> int:
+    """One event of a user; their key."""
+    with store.transaction() as tx:
+        state = tx.lock_users([user_id])[user_id]
+        key = f"{user_id}/{seq}".encode().ljust(16)[:16]
+        tx.insert_events([EventRow(key, state.key, tx.resolve_items([item])[item], 0, seq, seq, None, None, None)])
+        tx.save_users([replace(state, seq=seq)])
+        tx.commit()
+    return state.key
+
+
+def erase(store: Store, user_id: str, *, now_ms: int) -> bool:
+    with store.transaction() as tx:
+        found = tx.erase_user(user_id, now_ms=now_ms)
+        tx.commit()
+    return found
+
+
+def keep_letter(store: Store, payload: bytes) -> None:
+    with store.transaction() as tx:
+        tx.add_dead_letters([DeadLetter("kafka", 0, 1, "bad", payload, 1000)])
+        tx.commit()
+
+
+def test_everything_about_an_erased_user_goes_and_others_stay(store: Store) -> None:
+    visit(store, "ann", seq=1)
+    visit(store, "bob", seq=1)
+    assert erase(store, "ann", now_ms=5000)
+    with store.read() as view:
+        assert view.user("ann") is None
+        assert view.user("bob") is not None
+        assert (view.totals().users, view.totals().events) == (1, 1)
+
+
+def test_erasing_an_unknown_user_finds_nothing(store: Store) -> None:
+    assert not erase(store, "nobody", now_ms=5000)
+    with store.transaction() as tx:
+        assert tx.erased(["nobody"]) == {}
+
+
+def test_the_time_of_an_erasure_is_known_for_those_who_were_erased(store: Store) -> None:
+    visit(store, "ann", seq=1)
+    erase(store, "ann", now_ms=5000)
+    with store.transaction() as tx:
+        assert tx.erased(["ann", "bob"]) == {"ann": 5000}
+        assert tx.erased([]) == {}
+
+
+def test_who_comes_back_goes_on_at_the_old_sequence_under_a_new_key(store: Store) -> None:
+    old_key = visit(store, "ann", seq=7)
+    erase(store, "ann", now_ms=5000)
+    with store.transaction() as tx:
+        states = tx.lock_users(["ann", "bob"])
+        tx.commit()
+    assert (states["ann"].seq, states["ann"].erased_ms) == (7, 5000)
+    assert states["ann"].key != old_key
+    assert (states["bob"].seq, states["bob"].erased_ms) == (0, None)
+    with store.read() as view:
+        assert view.user("ann") == replace(states["ann"], window=states["ann"].window)
+
+
+def test_a_second_erasure_replaces_the_first(store: Store) -> None:
+    for seq, now_ms in ((7, 5000), (8, 9000)):
+        visit(store, "ann", seq=seq)
+        assert erase(store, "ann", now_ms=now_ms)
+    with store.transaction() as tx:
+        state = tx.lock_users(["ann"])["ann"]
+    assert (state.seq, state.erased_ms) == (8, 9000)
+
+
+@pytest.mark.parametrize("payload", [b'{"user_id": "ann"}', b"1;ann;x", b"ann", b'{"user_id":"ann","item_id":3'])
+def test_bad_input_that_names_the_user_goes_too(store: Store, payload: bytes) -> None:
+    keep_letter(store, payload)
+    assert erase(store, "ann", now_ms=5000)
+    with store.read() as view:
+        assert view.dead_letters() == []
+
+
+def test_an_id_is_found_in_bad_input_as_json_escapes_it(store: Store) -> None:
+    keep_letter(store, b'{"user_id": "Zo\\u00eb"}')
+    assert erase(store, "Zoë", now_ms=5000)
+    with store.read() as view:
+        assert view.dead_letters() == []
+
+
+def test_bad_input_of_longer_ids_stays(store: Store) -> None:
+    keep_letter(store, b'{"user_id": "anna"}')
+    visit(store, "ann", seq=1)
+    erase(store, "ann", now_ms=5000)
+    with store.read() as view:
+        assert len(view.dead_letters()) == 1

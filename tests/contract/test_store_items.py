@@ -1,0 +1,150 @@
+"""What every store promises about items: stubs, catalogue changes, revisions, the columnar snapshot."""
+
+from __future__ import annotations
+
+from core.items import Item
+from core.ports import Store
+
+SHOE = Item("shoe", "Red shoe", "Runs fast", ("shoes", "sport"), {"price": 9.5, "sale": True, "note": None})
+HAT = Item("hat", "Hat")
+
+
+def save(store: Store, *items: Item, now_ms: int = 1000) -> int:
+    with store.transaction() as tx:
+        revision = tx.save_items(items, now_ms=now_ms)
+        tx.commit()
+    return revision
+
+
+def test_an_item_comes_back_whole_by_key_and_by_id(store: Store) -> None:
+    revision = save(store, SHOE, now_ms=1234)
+    with store.read() as view:
+        stored = view.items_by_id(["shoe"])["shoe"]
+        assert view.items([stored.key]) == {stored.key: stored}
+    assert (stored.item, stored.in_catalogue, stored.revision, stored.updated_ms) == (SHOE, True, revision, 1234)
+
+
+def test_all_items_of_one_save_share_one_revision_and_the_next_is_higher(store: Store) -> None:
+    first, second = save(store, SHOE, HAT), save(store, HAT)
+    with store.read() as view:
+        assert view.revision() == second > first
+        found = view.items_by_id(["shoe", "hat"])
+    assert (found["shoe"].revision, found["hat"].revision) == (first, second)
+
+
+def test_saving_nothing_changes_no_revision(store: Store) -> None:
+    assert save(store) == 0
+    assert save(store, SHOE) == save(store)
+
+
+def test_of_two_items_with_one_id_the_last_one_stays(store: Store) -> None:
+    save(store, Item("shoe", "first"), Item("shoe", "last"))
+    with store.read() as view:
+        assert view.items_by_id(["shoe"])["shoe"].item.title == "last"
+        assert view.totals().items == 1
+
+
+def test_an_unknown_item_of_an_event_becomes_a_stub_that_is_no_change(store: Store) -> None:
+    save(store, HAT)
+    with store.read() as view:
+        before = (view.revision(), view.newest_item_key())
+    with store.transaction() as tx:
+        keys = tx.resolve_items(["shoe", "hat", "shoe"])
+        tx.commit()
+    with store.read() as view:
+        stub = view.items_by_id(["shoe"])["shoe"]
+        assert (stub.key, stub.item, stub.in_catalogue) == (keys["shoe"], Item("shoe"), False)
+        assert view.revision() == before[0]
+        assert view.newest_item_key() == keys["shoe"] > before[1]
+        assert [each.item.item_id for each in view.list_items()] == ["hat"]
+
+
+def test_a_stub_keeps_its_key_when_the_catalogue_names_it(store: Store) -> None:
+    with store.transaction() as tx:
+        key = tx.resolve_items(["shoe"])["shoe"]
+        tx.commit()
+    save(store, SHOE)
+    with store.read() as view:
+        assert view.items([key])[key].item == SHOE
+        assert view.newest_item_key() == key
+
+
+def test_a_removed_item_is_hidden_and_out_of_the_catalogue_but_keeps_its_key(store: Store) -> None:
+    before = save(store, SHOE, HAT)
+    with store.transaction() as tx:
+        assert tx.remove_items(["shoe", "shoe", "unknown"], now_ms=2000) == 1
+        tx.commit()
+    with store.read() as view:
+        gone = view.items_by_id(["shoe"])["shoe"]
+        assert view.revision() == before + 1
+        assert [each.item.item_id for each in view.list_items()] == ["hat"]
+    assert (gone.in_catalogue, gone.item.hidden, gone.revision, gone.updated_ms) == (False, True, before + 1, 2000)
+
+
+def test_removing_what_is_not_in_the_catalogue_changes_no_revision(store: Store) -> None:
+    before = save(store, SHOE)
+    with store.transaction() as tx:
+        tx.resolve_items(["stub"])
+        assert tx.remove_items(["stub", "unknown"], now_ms=2000) == 0
+        tx.commit()
+    with store.read() as view:
+        assert view.revision() == before
+
+
+def test_items_are_listed_page_by_page_in_the_order_of_their_bytes(store: Store) -> None:
+    ids = ["B", "a", "ä", "b", "10", "9", "b-1", "b1"]
+    save(store, *map(Item, ids))
+    found: list[str] = []
+    with store.read() as view:
+        while page := view.list_items(after=found[-1] if found else "", limit=3):
+            found += [stored.item.item_id for stored in page]
+    assert found == sorted(ids, key=str.encode)
+
+
+def test_the_catalogue_holds_every_item_in_columns_by_key(store: Store) -> None:
+    revision = save(store, SHOE, HAT, Item("secret", "Hidden", hidden=True))
+    with store.transaction() as tx:
+        tx.resolve_items(["stub"])
+        tx.commit()
+    with store.read() as view:
+        catalogue = view.catalogue()
+        keys = {name: stored.key for name, stored in view.items_by_id(["shoe", "hat", "secret", "stub"]).items()}
+    rows = dict(
+        zip(catalogue.item_ids, zip(catalogue.texts, catalogue.categories, catalogue.listed, strict=True), strict=True)
+    )
+    assert catalogue.keys.tolist() == sorted(keys.values())
+    assert [keys[item_id] for item_id in catalogue.item_ids] == sorted(keys.values())
+    assert catalogue.revision == revision
+    assert rows == {
+        "shoe": ("Red shoe\nRuns fast", ("shoes", "sport"), True),
+        "hat": ("Hat", (), True),
+        "secret": ("Hidden", (), False),
+        "stub": ("", (), False),
+    }
+
+
+def test_stubs_may_count_as_listed_but_never_hidden_or_removed_items(store: Store) -> None:
+    save(store, SHOE, HAT, Item("secret", hidden=True))
+    with store.transaction() as tx:
+        tx.resolve_items(["stub"])
+        tx.remove_items(["hat"], now_ms=1)
+        tx.commit()
+    with store.read() as view:
+        catalogue = view.catalogue(stubs=True)
+    listed = dict(zip(catalogue.item_ids, catalogue.listed.tolist(), strict=True))
+    assert listed == {"shoe": True, "hat": False, "secret": False, "stub": True}
+
+
+def test_an_empty_store_has_an_empty_catalogue(store: Store) -> None:
+    with store.read() as view:
+        assert len(view.catalogue()) == 0
+        assert (view.revision(), view.newest_item_key()) == (0, 0)
+
+
+def test_the_totals_count_listed_items_apart(store: Store) -> None:
+    save(store, SHOE, HAT, Item("secret", hidden=True))
+    with store.transaction() as tx:
+        tx.resolve_items(["stub"])
+        tx.commit()
+    with store.read() as view:
+        assert (view.totals().items, view.totals().listed_items) == (4, 2)
