@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
+from serving import documentation as docs
 from serving.answers import AnswerRoutes
 from serving.engine import Engine
 from serving.guards import KeyGuard, LastResort, RawPath
@@ -40,6 +41,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.include_router(_routes(engine))
     add_error_replies(app)
+    docs.describe(app)
     app.add_middleware(KeyGuard, api_key=services.api_key)  # the last one added is the first one passed
     app.add_middleware(RawPath)
     app.add_middleware(LastResort)
@@ -52,20 +54,20 @@ def _routes(engine: Engine) -> APIRouter:
     events, answers, items = InteractionRoutes(engine), AnswerRoutes(engine), ItemRoutes(engine)
     users, inside = UserRoutes(engine), IntrospectionRoutes(engine)
     add = router.add_api_route
-    add("/v1/interactions", events.post, methods=["POST"])
-    add("/v1/recommendations", answers.recommend_session, methods=["POST"])
-    add("/v1/users/{user_id:path}/recommendations", answers.recommend, methods=["GET"])
-    add("/v1/users/{user_id:path}/rank", answers.rank, methods=["POST"])
-    add("/v1/users/{user_id:path}", users.delete, methods=["DELETE"])
-    add("/v1/items/popular", answers.popular, methods=["GET"])
-    add("/v1/items/{item_id:path}/similar", answers.similar, methods=["GET"])
-    add("/v1/items", items.list_page, methods=["GET"])
-    add("/v1/items", items.post, methods=["POST"])
-    add("/v1/items/{item_id:path}", items.get, methods=["GET"])
-    add("/v1/items/{item_id:path}", items.put, methods=["PUT"])
-    add("/v1/items/{item_id:path}", items.delete, methods=["DELETE"])
-    add("/v1/status", inside.status, methods=["GET"])
-    add("/health", inside.health, methods=["GET"])
-    add("/ready", inside.ready, methods=["GET"])
+    add("/v1/interactions", events.post, methods=["POST"], **docs.POST_INTERACTIONS)
+    add("/v1/recommendations", answers.recommend_session, methods=["POST"], **docs.POST_RECOMMENDATIONS)
+    add("/v1/users/{user_id:path}/recommendations", answers.recommend, methods=["GET"], **docs.GET_RECOMMENDATIONS)
+    add("/v1/users/{user_id:path}/rank", answers.rank, methods=["POST"], **docs.POST_RANK)
+    add("/v1/users/{user_id:path}", users.delete, methods=["DELETE"], **docs.DELETE_USER)
+    add("/v1/items/popular", answers.popular, methods=["GET"], **docs.GET_POPULAR)
+    add("/v1/items/{item_id:path}/similar", answers.similar, methods=["GET"], **docs.GET_SIMILAR)
+    add("/v1/items", items.list_page, methods=["GET"], **docs.GET_ITEMS)
+    add("/v1/items", items.post, methods=["POST"], **docs.POST_ITEMS)
+    add("/v1/items/{item_id:path}", items.get, methods=["GET"], **docs.GET_ITEM)
+    add("/v1/items/{item_id:path}", items.put, methods=["PUT"], **docs.PUT_ITEM)
+    add("/v1/items/{item_id:path}", items.delete, methods=["DELETE"], **docs.DELETE_ITEM)
+    add("/v1/status", inside.status, methods=["GET"], **docs.GET_STATUS)
+    add("/health", inside.health, methods=["GET"], **docs.GET_HEALTH)
+    add("/ready", inside.ready, methods=["GET"], **docs.GET_READY)
     add("/", inside.page, methods=["GET"], include_in_schema=False)
     return router

@@ -1,0 +1,148 @@
+"""What OpenAPI says of each route: parameters, bodies with examples, answers. Knows nothing about how they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from serving import schemas
+
+Options = dict[str, Any]
+_REF = "#/components/schemas/{model}"
+_BODIES = (schemas.EventIn, schemas.EventsIn, schemas.SessionIn, schemas.RankIn, schemas.ItemIn, schemas.ItemsIn)
+_DESCRIPTION = (
+    "Live recommendations from a stream of interactions. Times are integer milliseconds since 1970 (UTC). Ids in paths "
+    "are percent-encoded, slashes too. Every failure has the shape of `ErrorReply`."
+)
+
+
+def _parameter(name: str, kind: str, description: str, **schema: Any) -> Options:
+    return {"name": name, "in": "query", "description": description, "schema": {"type": kind} | schema}
+
+
+def _id(name: str) -> Options:
+    schema = {"type": "string", "minLength": 1}
+    return {"name": name, "in": "path", "required": True, "description": "Percent-encoded.", "schema": schema}
+
+
+_WISH = (
+    _parameter("n", "integer", "How many items.", minimum=1, default=10),
+    _parameter("category", "string", "Only items of this category."),
+    _parameter("exclude", "array", "Item ids to leave out: repeated, or a list with commas.", items={"type": "string"}),
+    _parameter("seen", "string", "Whether items that the user has had may come again.", enum=["exclude", "include"]),
+    _parameter("at", "integer", "Answer as of this moment (ms); moves now, never what is known."),
+)
+
+
+def _route(
+    answer: type[BaseModel],
+    *,
+    parameters: Sequence[Options] = (),
+    bodies: Sequence[type[BaseModel]] = (),
+    examples: dict[str, Any] | None = None,
+    errors: Sequence[int] = (401, 422, 503),
+    tag: str,
+) -> Options:
+    """The options of `add_api_route` that document a route."""
+    extra: Options = {"parameters": list(parameters)} if parameters else {}
+    if bodies:
+        refs = [{"$ref": _REF.format(model=body.__name__)} for body in bodies]
+        schema = refs[0] if len(refs) == 1 else {"oneOf": refs}
+        named = {name: {"value": value} for name, value in (examples or {}).items()}
+        extra["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema, "examples": named}},
+        }
+        errors = sorted({400, 413, *errors})
+    failed = {status: {"model": schemas.ErrorReply, "description": _FAILURES[status]} for status in errors}
+    responses = {200: {"model": answer, "description": (answer.__doc__ or "").strip()}} | failed
+    return {"responses": responses, "openapi_extra": extra, "tags": [tag]}
+
+
+_FAILURES = {
+    400: "The body is not JSON.",
+    401: "The API key is missing or wrong.",
+    404: "There is no such thing.",
+    413: "The body is too large, or has too many entries.",
+    422: "What was sent cannot be used; nothing was changed.",
+    503: "Not now: send it again after the seconds of Retry-After.",
+}
+
+_EVENT = {"user_id": "u1", "item_id": "tent", "type": "click", "time": 1_700_000_000_000, "event_id": "web-1"}
+_ITEM = {"item_id": "lamp", "title": "Camping lamp", "categories": ["camping"], "attributes": {"price": 29.5}}
+
+POST_INTERACTIONS = _route(
+    schemas.EventsOut,
+    bodies=(schemas.EventIn, schemas.EventsIn),
+    examples={"one": _EVENT, "many": {"events": [_EVENT, {"user_id": "u1", "item_id": "stove"}]}},
+    tag="events",
+)
+GET_RECOMMENDATIONS = _route(schemas.AnswerOut, parameters=(_id("user_id"), *_WISH), tag="answers")
+POST_RECOMMENDATIONS = _route(
+    schemas.AnswerOut,
+    bodies=(schemas.SessionIn,),
+    examples={"a session": {"events": [{"item_id": "tent", "time": 1_700_000_000_000}, {"item_id": "stove"}], "n": 5}},
+    tag="answers",
+)
+POST_RANK = _route(
+    schemas.AnswerOut,
+    parameters=(_id("user_id"),),
+    bodies=(schemas.RankIn,),
+    examples={"three items": {"item_ids": ["stove", "tent", "mug"]}},
+    tag="answers",
+)
+GET_SIMILAR = _route(schemas.AnswerOut, parameters=(_id("item_id"), *_WISH), errors=(401, 404, 422, 503), tag="answers")
+GET_POPULAR = _route(schemas.AnswerOut, parameters=_WISH, tag="answers")
+GET_ITEMS = _route(
+    schemas.ItemPage,
+    parameters=(
+        _parameter("after", "string", "Start behind this id."),
+        _parameter("limit", "integer", "How many items.", minimum=1, maximum=1000, default=100),
+    ),
+    tag="items",
+)
+POST_ITEMS = _route(
+    schemas.ItemsOut,
+    bodies=(schemas.ItemIn, schemas.ItemsIn),
+    examples={"one": _ITEM, "many": {"items": [_ITEM, {"item_id": "mug", "title": "Steel mug"}]}},
+    tag="items",
+)
+GET_ITEM = _route(schemas.ItemOut, parameters=(_id("item_id"),), errors=(401, 404, 422, 503), tag="items")
+PUT_ITEM = _route(
+    schemas.ItemSaved,
+    parameters=(_id("item_id"),),
+    bodies=(schemas.ItemIn,),
+    examples={"an item": {"title": "Camping lamp", "categories": ["camping"]}},
+    tag="items",
+)
+DELETE_ITEM = _route(schemas.ItemRemoved, parameters=(_id("item_id"),), errors=(401, 404, 422, 503), tag="items")
+DELETE_USER = _route(schemas.UserErased, parameters=(_id("user_id"),), errors=(401, 404, 422, 503), tag="users")
+GET_STATUS = _route(schemas.StatusOut, errors=(401, 503), tag="operations")
+GET_HEALTH = _route(schemas.Health, errors=(), tag="operations")
+GET_READY = _route(schemas.Readiness, errors=(), tag="operations")
+GET_READY["responses"][503] = {"model": schemas.Readiness, "description": "Not ready; the checks say why."}
+
+
+def describe(app: FastAPI) -> None:
+    """Have the app answer /openapi.json with all of this: FastAPI's own, and the bodies, which it never parses."""
+
+    def openapi() -> Options:
+        if app.openapi_schema is None:
+            made = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
+            _, bodies = models_json_schema([(body, "validation") for body in _BODIES], ref_template=_REF)
+            components = made.setdefault("components", {})
+            components["schemas"] = bodies["$defs"] | components.get("schemas", {})
+            components["securitySchemes"] = {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            }
+            made["security"] = [{"bearer": []}, {"header": []}]
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
