@@ -90,7 +90,7 @@ class ResumingConsumer(driver.Consumer):
         """The offset that the next message will get, as of the last fetch."""
         return self.highwater(self._new_topicpartition(self._topic, partition))
 
-    async def seek(self, offsets: Mapping[int, int]) -> None:  # type: ignore[override]
+    async def read_from(self, offsets: Mapping[int, int]) -> None:
         """Read these partitions from these offsets on, and forget acknowledgements of what was read before."""
         wanted = {self._new_topicpartition(self._topic, partition): offset for partition, offset in offsets.items()}
         for tp, offset in wanted.items():

@@ -2,9 +2,9 @@
 
 The database's offset can only be compared and set; it cannot see that something before a batch never came. Around a
 rebalance Faust hands over messages that it had buffered under an older position, so after a seek nothing counts until
-the message that was sought arrives. Gaps are legal in Kafka (transaction markers, compaction): one that is still there
-after a second seek is believed, and so is one in mid-flow, once the caller has checked that the log still begins before
-it.
+the message that was sought arrives, and no offset may be missing. Gaps are legal in Kafka, though (transaction markers,
+compaction): one that is still there after another seek is believed, and then so are later ones of that partition, once
+the caller has checked that the log still begins before them.
 
 Knows nothing about Faust. Used from one event loop.
 """
@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 class Admission:
     """What to do with messages. Places count in the sequence that was given.
 
-    `accepted`: apply these, in this order. `applied`: the database has these already. `seek`: read again from the
-    database's offset. `missing_from`: the first offset that is missing in mid-flow.
+    `accepted`: apply these, in this order. `applied`: the database has these already. `seek`: then read again from the
+    database's offset. `missing_from`: the first offset missing among those accepted, in a partition that has gaps.
     """
 
     accepted: list[int] = field(default_factory=list)
@@ -32,8 +32,8 @@ class Admission:
 @dataclass(slots=True)
 class _Position:
     next_offset: int
-    flowing: bool = False  # the message that was sought has come; from here on Faust delivers in order
-    suspect: int | None = None  # what came after the last seek instead of the message that was sought
+    suspect: int | None = None  # what came instead of the next message, and led to a seek
+    has_gaps: bool = False  # a gap was seen twice: this log has some
 
 
 class Positions:
@@ -53,8 +53,8 @@ class Positions:
     def sought(self, partition: int, offset: int) -> None:
         """The log is now read from `offset`, the one after the database's."""
         before = self._positions.get(partition)
-        suspect = before.suspect if before and before.next_offset == offset else None
-        self._positions[partition] = _Position(offset, suspect=suspect)
+        same = before if before and before.next_offset == offset else _Position(offset)
+        self._positions[partition] = same
 
     def next_offset(self, partition: int) -> int | None:
         """Where the next message is expected; None for a partition that waits for its seek."""
@@ -72,19 +72,19 @@ class Positions:
                 admission.applied.append(place)
             elif offset == position.next_offset or self._believes(position, offset, admission):
                 admission.accepted.append(place)
+                admission.seek = False
                 position.next_offset = offset + 1
-                position.flowing = True
                 position.suspect = None
         return admission
 
     def _believes(self, position: _Position, offset: int, admission: Admission) -> bool:
         """Whether an offset that is too high may be accepted all the same."""
-        if position.flowing:
+        if position.suspect == offset and not admission.seek:  # the seek must come between the two sightings
+            position.has_gaps = True
+        if position.has_gaps:
             if admission.missing_from is None:
                 admission.missing_from = position.next_offset
             return True
-        if position.suspect == offset:
-            return not admission.seek  # the seek must come between the two sightings
         if position.suspect is None or offset < position.suspect:
             position.suspect = offset
             admission.seek = True

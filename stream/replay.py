@@ -13,10 +13,17 @@ from typing import Protocol
 
 from core.errors import InvalidSettings, StreamUnavailable
 from core.interactions import Interaction
-from stream.producer import Pending
 
 GROUP_WAIT_S = 0.05  # an incomplete group is sent after this long, so that a slow replay stays fresh
 PROGRESS_EVERY = 1_000
+
+
+class Pending(Protocol):
+    """A message on its way."""
+
+    def on_failure(self, call: Callable[[BaseException], None]) -> None:
+        """Call back when it fails."""
+        ...
 
 
 class Sender(Protocol):

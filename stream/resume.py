@@ -29,7 +29,7 @@ class Log(Protocol):
         """For each partition its first offset, and the offset that its next message will get."""
         ...
 
-    async def seek(self, offsets: Mapping[int, int]) -> None:
+    async def read_from(self, offsets: Mapping[int, int]) -> None:
         """Read these partitions from these offsets on."""
         ...
 
@@ -120,7 +120,7 @@ class Resumer:
         for partition, offset in offsets.items():
             self._positions.sought(partition, offset)
         if offsets:
-            await log.seek(offsets)
+            await log.read_from(offsets)
             logger.info("%s: reading from the database's offsets %s", self._topic, offsets)
 
     async def check(self, log: Log, partition: int, *, missing_from: int) -> None:

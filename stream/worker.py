@@ -134,11 +134,10 @@ class StreamWorker:
                 self._positions.forget(partition)
                 await self._resumer.again(self._consumer, [partition])
                 return
-        elif admission.seek:
-            await self._resumer.again(self._consumer, [partition])
-            return
         for place in sorted(admission.accepted + admission.applied):
             events[place].ack()
+        if admission.seek:
+            await self._resumer.again(self._consumer, [partition])
         self._watchdog.alive()
 
     @property

@@ -1,0 +1,260 @@
+"""How a batch of messages is settled: applied exactly once, set aside, tried again, or left to another worker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import orjson
+import pytest
+from doubles import MemoryStore
+
+from core.clock import ManualClock
+from core.errors import (
+    InvalidEvent,
+    PartitionLost,
+    StoreConflict,
+    StoreMismatch,
+    StoreUnavailable,
+    StreamUnavailable,
+)
+from core.history import WindowShape
+from core.ingest import Ingestor, StreamSource
+from core.interactions import EventTypes, Interaction
+from core.ports import DeadLetter
+from stream.applier import Applier, Backoff, Outcome, Stopping
+from stream.codec import Codec, Message
+
+NOW_MS = 1_700_000_000_000
+
+
+class FailingIngest:
+    """The real use case, except where `refuse` raises."""
+
+    def __init__(self, store: MemoryStore, refuse: Callable[[Sequence[Interaction]], None]) -> None:
+        self._real = Ingestor(store, types=EventTypes(), shape=WindowShape(4, 2))
+        self._refuse = refuse
+        self.num_calls = 0
+
+    def ingest(
+        self, events: Sequence[Interaction], source: StreamSource, *, dead_letters: Sequence[DeadLetter] = ()
+    ) -> object:
+        self.num_calls += 1
+        self._refuse(events)
+        return self._real.ingest(events, source, dead_letters=dead_letters)
+
+    def forget(self) -> None:
+        self._real.forget()
+
+    def applied_offset(self, stream: str, partition: int) -> int | None:
+        return self._real.applied_offset(stream, partition)
+
+
+def refuse_nothing(events: Sequence[Interaction]) -> None:
+    """All is well."""
+
+
+def refuse_items(*bad: str, error: Exception | None = None) -> Callable[[Sequence[Interaction]], None]:
+    def refuse(events: Sequence[Interaction]) -> None:
+        if any(event.item_id in bad for event in events):
+            raise error or InvalidEvent("item_id: not in this shop")
+
+    return refuse
+
+
+def fail_first(count: int, error: Exception) -> Callable[[Sequence[Interaction]], None]:
+    failures = iter([error] * count)
+
+    def refuse(events: Sequence[Interaction]) -> None:
+        for failure in failures:
+            raise failure
+
+    return refuse
+
+
+def event(name: str, item: str = "lamp") -> dict[str, object]:
+    return {"event_id": name, "user_id": "ann", "item_id": item, "time": NOW_MS - 10_000}
+
+
+def message(offset: int, *payloads: object) -> Message:
+    value = orjson.dumps(payloads[0] if len(payloads) == 1 else payloads)
+    return Message("interactions", 0, offset, b"ann", value, NOW_MS - 40)
+
+
+class Case:
+    """An applier over a store in memory."""
+
+    def __init__(self, refuse: Callable[[Sequence[Interaction]], None] = refuse_nothing) -> None:
+        self.store = MemoryStore()
+        self.ingest = FailingIngest(self.store, refuse)
+        self.stop = threading.Event()
+        self.announced: list[DeadLetter] = []
+        self.num_heartbeats = 0
+        self.applier = Applier(
+            self.ingest,
+            Codec(clock=ManualClock(NOW_MS)),
+            Backoff(self.stop, first_s=0.0, longest_s=0.0),
+            announce=self.announced.extend,
+            heartbeat=self.beat,
+        )
+
+    def beat(self) -> None:
+        self.num_heartbeats += 1
+
+    @property
+    def stored(self) -> set[str]:
+        with self.store.read() as view:
+            return {row.event_key.hex() for rows in view.iter_events() for row in rows}
+
+    @property
+    def letters(self) -> list[DeadLetter]:
+        with self.store.read() as view:
+            return sorted(view.dead_letters(), key=lambda letter: letter.offset)
+
+    @property
+    def offset(self) -> int | None:
+        with self.store.read() as view:
+            return view.applied_offsets("interactions").get(0)
+
+
+def keys(*names: str) -> set[str]:
+    return {Interaction(name, "", "", "", 0).event_key.hex() for name in names}
+
+
+def test_a_batch_is_applied_up_to_its_last_offset() -> None:
+    case = Case()
+    assert case.applier.apply([message(3, event("a")), message(4, event("b"), event("c"))]) is Outcome.APPLIED
+    assert case.stored == keys("a", "b", "c")
+    assert case.offset == 4
+    assert (case.applier.tally.num_messages, case.applier.tally.num_events) == (2, 3)
+    assert case.applier.tally.age_ms == 40
+
+
+def test_messages_without_any_event_still_move_the_offset() -> None:
+    case = Case()
+    case.applier.apply([message(3, event("a")), message(4, "no event"), message(5, "nor this")])
+    assert case.offset == 5
+    assert [letter.offset for letter in case.letters] == [4, 5]
+    assert case.announced == [letter for letter in case.announced if letter.reason.startswith("event: wanted")]
+    assert len(case.announced) == 2
+
+
+def test_dead_letters_are_announced_before_the_commit_because_after_it_nobody_would() -> None:
+    case = Case()
+    seen: list[int | None] = []
+    case.applier.announce = lambda letters: seen.append(case.offset)
+    case.applier.apply([message(3, "no event")])
+    assert seen == [None]
+    assert case.offset == 3
+
+
+@pytest.mark.parametrize("bad", range(5))
+def test_one_bad_event_is_found_by_halving_and_set_aside_alone(bad: int) -> None:
+    case = Case(refuse_items("bomb"))
+    messages = [message(n, event(f"e{n}", "bomb" if n == bad else "lamp")) for n in range(5)]
+    assert case.applier.apply(messages) is Outcome.APPLIED
+    assert case.stored == keys(*(f"e{n}" for n in range(5) if n != bad))
+    (letter,) = case.letters
+    assert (letter.offset, letter.reason) == (bad, "item_id: not in this shop")
+    assert orjson.loads(letter.payload)["event_id"] == f"e{bad}"
+    assert case.offset == 4
+
+
+def test_bad_events_within_one_message_do_not_take_their_neighbours_along() -> None:
+    case = Case(refuse_items("bomb", error=OverflowError("too large for a column")))
+    items = ["lamp", "bomb", "lamp", "lamp", "bomb"]
+    case.applier.apply([message(7, *(event(f"e{n}", item) for n, item in enumerate(items)))])
+    assert case.stored == keys("e0", "e2", "e3")
+    assert [letter.offset for letter in case.letters] == [7, 7]
+    assert case.letters[0].reason == "OverflowError: too large for a column"
+    assert case.offset == 7
+    assert (case.applier.tally.num_events, case.applier.tally.num_dead_letters) == (3, 2)
+
+
+def test_a_crash_between_halves_loses_nothing_and_counts_nothing_twice() -> None:
+    case = Case(refuse_items("bomb"))
+    messages = [message(7, *(event(f"e{n}", "bomb" if n == 3 else "lamp") for n in range(4))), message(8, event("z"))]
+    real = case.ingest.ingest
+    crash = fail_first(1, SystemExit())  # no `Exception`: nothing may catch it, as nothing catches kill -9
+
+    def ingest(
+        events: Sequence[Interaction], source: StreamSource, *, dead_letters: Sequence[DeadLetter] = ()
+    ) -> object:
+        if any(each.item_id == "bomb" for each in events) and len(events) == 1:
+            crash(events)
+        return real(events, source, dead_letters=dead_letters)
+
+    case.ingest.ingest = ingest  # type: ignore[method-assign]
+    with pytest.raises(SystemExit):
+        case.applier.apply(messages)
+    assert case.offset is not None
+    assert case.offset < 7  # the array was applied in part, so its offset was not
+    assert case.applier.apply(messages) is Outcome.APPLIED
+    assert case.stored == keys("e0", "e1", "e2", "z")
+    assert [letter.offset for letter in case.letters] == [7]
+    assert case.offset == 8
+
+
+@pytest.mark.parametrize(
+    "error", [StoreUnavailable("away"), StoreConflict("again"), StreamUnavailable("no dead-letter topic")]
+)
+def test_what_is_not_the_events_fault_is_tried_again_until_it_works(error: Exception) -> None:
+    case = Case(fail_first(3, error))
+    assert case.applier.apply([message(3, event("a"))]) is Outcome.APPLIED
+    assert case.stored == keys("a")
+    assert case.letters == []
+    assert case.applier.tally.num_retries == 3
+    assert case.num_heartbeats == 4  # waiting for a database is not being stuck
+
+
+def test_a_batch_of_a_partition_that_another_worker_has_moved_is_not_applied() -> None:
+    case = Case()
+    case.applier.apply([message(3, event("a"))])
+    other = Ingestor(case.store, types=EventTypes(), shape=WindowShape(4, 2))
+    other.ingest([], StreamSource("interactions", 0, [], 4, 9))
+    assert case.applier.apply([message(4, event("b"))]) is Outcome.LOST
+    assert case.stored == keys("a")
+    assert case.applier.tally.num_lost == 1
+
+
+def test_losing_a_partition_is_no_reason_to_halve() -> None:
+    case = Case(fail_first(1, PartitionLost("moved")))
+    assert case.applier.apply([message(3, event("a")), message(4, event("b"))]) is Outcome.LOST
+    assert case.ingest.num_calls == 1
+
+
+def test_a_database_made_by_other_settings_ends_the_worker_and_sets_nothing_aside() -> None:
+    case = Case(fail_first(1, StoreMismatch("another window")))
+    with pytest.raises(StoreMismatch, match="another window"):
+        case.applier.apply([message(3, event("a"))])
+    assert case.letters == []
+
+
+def test_an_error_without_any_event_to_blame_ends_the_worker() -> None:
+    case = Case(fail_first(1, RuntimeError("a fault of ours")))
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        case.applier.apply([message(3, "no event")])
+
+
+def test_stopping_ends_the_retries_and_acknowledges_nothing() -> None:
+    case = Case(fail_first(1, StoreUnavailable("away")))
+    case.stop.set()
+    with pytest.raises(Stopping):
+        case.applier.apply([message(3, event("a"))])
+    assert case.stored == set()
+
+
+def test_pauses_grow_to_a_limit_and_start_small_again_after_a_success() -> None:
+    waited: list[float] = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout or 0.0)
+            return False
+
+    backoff = Backoff(Stop(), first_s=0.1, longest_s=0.5)
+    for _ in range(4):
+        backoff.pause()
+    backoff.reset()
+    backoff.pause()
+    assert waited == [0.1, 0.2, 0.4, 0.5, 0.1]

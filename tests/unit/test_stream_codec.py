@@ -1,0 +1,178 @@
+"""What the bytes of a message mean, and where each kind of bad message ends."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.clock import ManualClock
+from core.errors import InvalidSettings
+from core.interactions import Interaction
+from stream.codec import MAX_EVENTS_PER_MESSAGE, MAX_PAYLOAD_BYTES, Codec, Decoded, Message, encode, encode_many
+from stream.fields import FieldMap
+from stream.partitioning import partition_of
+
+NOW_MS = 1_700_000_000_000
+EVENT = {"event_id": "e1", "user_id": "ann", "item_id": "lamp", "type": "click", "time": NOW_MS - 5}
+
+
+def message(value: object, **given: object) -> Message:
+    raw = value if value is None or isinstance(value, bytes) else orjson.dumps(value)
+    fields = {"topic": "interactions", "partition": 0, "offset": 7, "key": b"ann", "timestamp_ms": NOW_MS - 1}
+    return Message(value=raw, **(fields | given))
+
+
+def decode(*messages: Message, codec: Codec | None = None) -> Decoded:
+    decoded = Decoded()
+    for each in messages:
+        (codec or Codec(clock=ManualClock(NOW_MS))).decode(each, decoded)
+    return decoded
+
+
+def refusal(value: object, **given: object) -> str:
+    decoded = decode(message(value, **given))
+    assert decoded.events == []
+    (letter,) = decoded.dead_letters
+    assert (letter.source, letter.partition, letter.offset, letter.time_ms) == ("interactions", 0, 7, NOW_MS)
+    return letter.reason
+
+
+def test_one_event_per_message_is_decoded_with_its_offset() -> None:
+    decoded = decode(message(EVENT))
+    assert decoded.events == [Interaction("e1", "ann", "lamp", "click", NOW_MS - 5)]
+    assert decoded.offsets == [7]
+
+
+def test_the_events_of_an_array_share_the_offset_of_their_message() -> None:
+    decoded = decode(message([EVENT, EVENT | {"event_id": "e2"}]), message(EVENT | {"event_id": "e3"}, offset=9))
+    assert [event.event_id for event in decoded.events] == ["e1", "e2", "e3"]
+    assert decoded.offsets == [7, 7, 9]
+
+
+def test_a_bad_element_of_an_array_is_set_aside_alone_with_its_own_payload() -> None:
+    decoded = decode(message([EVENT, {"user_id": "", "item_id": "lamp"}, EVENT | {"event_id": "e2"}]))
+    assert [event.event_id for event in decoded.events] == ["e1", "e2"]
+    (letter,) = decoded.dead_letters
+    assert letter.payload == b'{"user_id":"","item_id":"lamp"}'
+    assert letter.reason.startswith("user_id: wanted 1 to 256 bytes")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "value: wanted an event as JSON, got null"),
+        (b"", "value: wanted JSON in UTF-8, got 0 bytes that are not"),
+        (b"\xff\xfe", "value: wanted JSON in UTF-8, got 2 bytes that are not"),
+        (b"{", "value: wanted JSON in UTF-8, got 1 bytes that are not"),
+        (b'{"value": NaN}', "value: wanted JSON in UTF-8"),
+        (b"17", "event: wanted a JSON object, got 17"),
+        (b"[]", "value: wanted 1 to 10000 events in an array, got 0"),
+        (EVENT | {"time": 1_700_000_000}, "time: 1700000000 looks like seconds"),
+        (EVENT | {"time": NOW_MS + 10 * 3_600_000}, "time: 1700036000000 is 36000 s in the future"),
+        (EVENT | {"colour": "red"}, "'colour': unknown field"),
+        (EVENT | {"type": "teleport"}, "type: unknown event type 'teleport'"),
+        (EVENT | {"user_id": 17}, "user_id: wanted a string, got 17"),
+        (b'{"user_id": "ann", "item_id": "lamp", "time": 1e30}', "time: 1000000000000000019884624838656 is too large"),
+        (b'{"user_id": "ann", "item_id": "lamp", "time": 1e400}', "value: wanted JSON in UTF-8"),
+        (b"[" * 100_000, "value: wanted JSON in UTF-8"),
+    ],
+)
+def test_a_message_that_cannot_be_used_becomes_a_dead_letter_that_says_why(value: object, reason: str) -> None:
+    assert refusal(value).startswith(reason)
+
+
+def test_a_dead_letter_holds_the_payload_as_it_came() -> None:
+    assert decode(message(b"\x00\x01{")).dead_letters[0].payload == b"\x00\x01{"
+
+
+def test_a_payload_beyond_the_limit_is_cut_and_the_reason_says_so() -> None:
+    (letter,) = decode(message(b"x" * (MAX_PAYLOAD_BYTES + 1))).dead_letters
+    assert len(letter.payload) == MAX_PAYLOAD_BYTES
+    assert letter.reason.endswith("(the payload of 1048577 bytes is cut to its first 1048576)")
+
+
+def test_an_array_above_the_limit_is_refused_whole() -> None:
+    assert "got 10001; send smaller arrays" in refusal([EVENT] * (MAX_EVENTS_PER_MESSAGE + 1))
+
+
+def test_a_null_key_does_no_harm() -> None:
+    assert len(decode(message(EVENT, key=None)).events) == 1
+
+
+def test_an_event_without_time_and_id_is_the_same_event_when_it_is_delivered_again() -> None:
+    bare = message([{"user_id": "ann", "item_id": "lamp"}, {"user_id": "ann", "item_id": "lamp"}])
+    first = decode(bare).events
+    again = decode(bare, codec=Codec(clock=ManualClock(NOW_MS + 60_000))).events
+    assert first == again
+    assert first[0].event_id == "k:interactions:0:7:0"
+    assert first[1].event_id == "k:interactions:0:7:1"
+    assert first[0].time_ms == NOW_MS - 1
+
+
+def test_an_event_of_another_partitions_user_is_refused_with_the_partition_that_is_right() -> None:
+    home = partition_of("ann", num_partitions=4)
+    wrong = (home + 1) % 4
+    codec = Codec(clock=ManualClock(NOW_MS), num_partitions=4)
+    decoded = decode(message(EVENT, partition=wrong), message([EVENT], partition=home), codec=codec)
+    assert [event.event_id for event in decoded.events] == ["e1"]
+    (letter,) = decoded.dead_letters
+    assert letter.reason.startswith(f"user_id: 'ann' belongs to partition {home} of 4, but came in {wrong}")
+
+
+ids = st.text(min_size=1, max_size=10).filter(lambda text: text.isprintable())
+
+
+@given(
+    st.builds(
+        Interaction,
+        event_id=ids,
+        user_id=ids,
+        item_id=ids,
+        type=st.sampled_from(["view", "cart", "dislike"]),
+        time_ms=st.integers(10**11, NOW_MS),
+        value=st.none() | st.floats(-1e9, 1e9),
+        context=st.none() | st.dictionaries(ids, st.integers(0, 9) | ids, min_size=1, max_size=3),
+        recommendation_id=st.none() | ids,
+    )
+)
+def test_what_is_encoded_is_decoded_alone_and_in_arrays(event: Interaction) -> None:
+    assert decode(message(encode(event))).events == [event]
+    assert decode(message(encode_many([event, event]))).events == [event, event]
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_end_as_events_or_dead_letters_never_as_an_exception(value: bytes) -> None:
+    decoded = decode(message(value))
+    assert len(decoded.events) + len(decoded.dead_letters) >= 1
+
+
+def test_foreign_events_are_read_through_dotted_paths() -> None:
+    fields = FieldMap(
+        paths={"user_id": "who.id", "item_id": "what", "time": "at", "event_id": "meta.uuid"},
+        types={"addtocart": "cart"},
+        time_unit="s",
+    )
+    foreign = {"who": {"id": 17}, "what": 5, "at": 1_600_000_000.5, "type": "addtocart", "meta": None, "extra": [1]}
+    decoded = decode(message(foreign), codec=Codec(fields=fields, clock=ManualClock(NOW_MS)))
+    (event,) = decoded.events
+    assert (event.user_id, event.item_id, event.type, event.time_ms) == ("17", "5", "cart", 1_600_000_000_500)
+
+
+@pytest.mark.parametrize(("unit", "time"), [("us", 1_600_000_000_123_456), ("ns", 1_600_000_000_123_456_789)])
+def test_finer_units_of_time_are_cut_to_milliseconds(unit: str, time: int) -> None:
+    mapped = FieldMap(time_unit=unit).apply({"time": time})
+    assert mapped["time"] == 1_600_000_000_123
+
+
+def test_a_key_that_holds_dots_itself_is_found() -> None:
+    assert FieldMap(paths={"user_id": "user.id"}).apply({"user.id": "ann"})["user_id"] == "ann"
+
+
+@pytest.mark.parametrize(
+    "given_settings", [{"paths": {"uid": "user"}}, {"time_unit": "minutes"}], ids=["unknown field", "unknown unit"]
+)
+def test_a_mapping_that_cannot_be_meant_is_refused(given_settings: dict[str, object]) -> None:
+    with pytest.raises(InvalidSettings, match=r"^kafka\."):
+        FieldMap(**given_settings)

@@ -1,0 +1,74 @@
+"""A worker that gets nowhere is ended; one that waits or tries is not. Settings that cannot be meant are refused."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from core.errors import InvalidSettings
+from stream.settings import KafkaSettings
+from stream.status import PartitionStatus, WorkerStatus
+from stream.watchdog import Watchdog
+
+
+class Case:
+    """A watchdog with a clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.time_s = 0.0
+        self.ended: list[str] = []
+        self.watchdog = Watchdog(timeout_s=60.0, end=self.ended.append, now_s=lambda: self.time_s)
+
+
+def test_a_worker_without_a_sign_of_life_is_ended() -> None:
+    case = Case()
+    case.time_s = 61.0
+    case.watchdog.check()
+    assert case.ended == ["messages wait, but nothing was applied or tried for 61 s"]
+
+
+def test_a_sign_of_life_starts_the_count_again() -> None:
+    case = Case()
+    case.time_s = 50.0
+    case.watchdog.alive()
+    case.time_s = 109.0
+    case.watchdog.check()
+    assert case.ended == []
+
+
+def test_it_watches_from_a_thread_of_its_own() -> None:
+    ended = threading.Event()
+    watchdog = Watchdog(timeout_s=0.01, end=lambda reason: ended.set())
+    watchdog.start()
+    assert ended.wait(10.0)
+    watchdog.stop()
+
+
+def status(*partitions: PartitionStatus) -> WorkerStatus:
+    return WorkerStatus("w", dict(enumerate(partitions)))
+
+
+def test_lag_is_what_waits_behind_the_next_offset() -> None:
+    assert status(PartitionStatus(5, 9), PartitionStatus(7, 7), PartitionStatus(3, None)).lag == 4
+
+
+def test_a_worker_is_idle_without_partitions_and_at_the_end_of_them() -> None:
+    assert status().idle
+    assert status(PartitionStatus(7, 7)).idle
+
+
+def test_a_worker_is_not_idle_while_messages_wait_or_the_database_has_not_said_where_to_read() -> None:
+    assert not status(PartitionStatus(5, 9), PartitionStatus(7, 7)).idle
+    assert not status(PartitionStatus(None, 7)).idle
+
+
+@pytest.mark.parametrize("servers", [(), ("localhost",), ("host:port",), ("host:0",), (":9092",)])
+def test_servers_that_are_no_addresses_are_refused(servers: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidSettings, match=r"kafka.servers: wanted host:port"):
+        KafkaSettings(servers=servers)
+
+
+def test_no_partitions_are_refused() -> None:
+    with pytest.raises(InvalidSettings, match=r"wanted at least 1, got 0, 1"):
+        KafkaSettings(partitions=0)
