@@ -22,8 +22,8 @@ comma := ,
 
 define install
 	@if [ -n "$(TORCH_INDEX)" ]; then \
-	  $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --index-url $(TORCH_INDEX) torch; fi
-	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '$(1)'
+	  $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --index-url $(TORCH_INDEX) torch; fi
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '$(1)'
 endef
 
 $(VENV)/.installed: $(UV) pyproject.toml constraints.txt

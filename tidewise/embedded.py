@@ -53,9 +53,9 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
 
 
 def _opened(stack: ExitStack, settings: Settings) -> System:
-    from model.bundle import set_threads
+    from model.threads import limit_threads
 
-    set_threads(settings.train.threads or 1)  # requests run side by side; more threads each would only queue
+    limit_threads(settings.train.threads or 1)  # requests run side by side; more threads each would only queue
     system = open_system(settings)
     stack.callback(system.close)
     return system

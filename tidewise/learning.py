@@ -49,7 +49,7 @@ def train_model(system: System, *, progress: ProgressCallback, before_ms: int | 
         path=f"{MODELS_FOLDER}/{bundle.version}",
         status="champion",
         created_ms=int(datetime.now(UTC).timestamp() * 1000),
-        lineage=_lineage(columns, seed=system.settings.train.seed, before_ms=before_ms),
+        lineage={**_data_lineage(columns, before_ms=before_ms), **bundle.report},
     )
     with system.store.transaction() as tx:
         tx.save_model(record)
@@ -87,9 +87,8 @@ def training_plan(settings: Settings) -> TrainingPlan:
     )
 
 
-def _lineage(columns: EventColumns, *, seed: int, before_ms: int | None) -> dict[str, object]:
+def _data_lineage(columns: EventColumns, *, before_ms: int | None) -> dict[str, object]:
     return {
-        "seed": seed,
         "num_events": len(columns),
         "first_event_ms": int(columns.times_ms.min()),
         "last_event_ms": int(columns.times_ms.max()),

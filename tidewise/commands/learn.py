@@ -32,7 +32,7 @@ def train(
     json_: Json = False,
 ) -> None:
     """Train a model on the events in the database and let it serve (a running `tidewise up` notices)."""
-    from model.bundle import set_threads
+    from model.threads import limit_threads
     from tidewise.bootstrap import open_system
     from tidewise.learning import train_model
 
@@ -40,10 +40,10 @@ def train(
     before_ms = None if before is None else check_time_ms("--before", before)
     if low_priority:
         os.nice(LOW_PRIORITY)
-    set_threads(settings.train.threads or os.cpu_count() or 1)
+    limit_threads(settings.train.threads or os.cpu_count() or 1)
     system = open_system(settings)
     try:
-        with _Bar() as bar:
+        with TrainingBar() as bar:
             record = train_model(system, progress=bar.show, before_ms=before_ms)
     finally:
         system.close()
@@ -55,15 +55,20 @@ def train(
     screen.print(f"{trained:%Y-%m-%d %H:%M} UTC, validation NDCG@10 {record.lineage.get('validation_ndcg_10')}")
 
 
-class _Bar:
+class TrainingBar:
     """The progress of a training for people: loss, metric, time left."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[now]}"), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[now]}"),
+            TimeRemainingColumn(),
+        )
         self._progress = Progress(*columns, console=notes, transient=True)
         self._task = self._progress.add_task("training", total=1.0, now="reading events")
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> TrainingBar:
         self._progress.start()
         return self
 

@@ -17,13 +17,26 @@ from core.errors import InvalidSettings
 from tidewise.settings import Settings, load_settings
 
 Data = Annotated[
-    Path | None, typer.Option("--data", "-d", help="Folder that holds the state (default .tidewise).", show_default=False)
+    Path | None,
+    typer.Option("--data", "-d", help="Folder that holds the state (default .tidewise).", show_default=False),
 ]
 Config = Annotated[
-    Path | None, typer.Option("--config", "-c", help="TOML file with settings (default: tidewise.toml in the data folder).", show_default=False)
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="TOML file with settings (default: tidewise.toml in the data folder).",
+        show_default=False,
+    ),
 ]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Any setting of docs/settings.md, as `--set window.size=100`.", show_default=False)
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any setting of docs/settings.md, as `--set window.size=100`.",
+        show_default=False,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 
@@ -53,6 +66,8 @@ def as_arguments(overrides: Mapping[str, object], config: Path | None) -> list[s
     """The options that give a child process the same settings."""
     arguments = ["--config", str(config)] if config else []
     for name, value in overrides.items():
+        if name.startswith("server."):
+            continue  # of no use to a child that does not serve, and a key has no place on a command line
         arguments += ["--set", f"{name}={value}"]
     return arguments
 

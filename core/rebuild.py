@@ -1,0 +1,88 @@
+"""Rebuild: compute windows, popularity and counts again from the interactions, which are the truth.
+
+Asked for after a change of the event types, the window or the half-life. One transaction: it happens whole or not at
+all. Other writers have to be stopped (SQLite sees to that itself).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
+from operator import attrgetter
+
+import numpy as np
+
+from core.history import WindowShape, windows_of
+from core.ingest import BUCKET_MS
+from core.interactions import EventTypes
+from core.popularity import add_log2, decayed_log2
+from core.ports import EventRow, ReadView, Store, Transaction, UserState
+
+WRITER = "rebuild"
+
+
+def rebuild(
+    store: Store,
+    *,
+    types: EventTypes,
+    shape: WindowShape,
+    half_life_ms: float,
+    meta: Mapping[str, str],
+    progress: Callable[[int], None],
+) -> int:
+    """Compute all derived state anew and note the settings it was computed by; returns the number of events read.
+
+    `progress` is told the number of events read so far.
+    """
+    num_events = 0
+    scores: dict[int, float] = {}
+    counts: Counter[tuple[int, int]] = Counter()
+    with store.transaction() as tx, store.read() as read:
+        tx.clear_derived()
+        for rows in _user_groups(read):
+            tx.save_users([_state(list(group), types, shape) for _, group in groupby(rows, attrgetter("user_key"))])
+            scores |= add_log2(scores, _popularity(rows, types, half_life_ms))
+            counts.update((row.time_ms // BUCKET_MS * BUCKET_MS, row.type_code) for row in rows)
+            num_events += len(rows)
+            progress(num_events)
+        _save_totals(tx, scores, counts)
+        tx.set_meta(meta)
+        tx.commit()
+    return num_events
+
+
+def _user_groups(read: ReadView) -> Iterator[list[EventRow]]:
+    """The events of some whole users at a time."""
+    rows: list[EventRow] = []
+    for chunk in read.iter_events():
+        rows += chunk
+        last = rows[-1].user_key
+        whole = [row for row in rows if row.user_key != last]
+        if whole:
+            yield whole
+            rows = [row for row in rows if row.user_key == last]
+    if rows:
+        yield rows
+
+
+def _state(rows: list[EventRow], types: EventTypes, shape: WindowShape) -> UserState:
+    codes = types.flagged("window")
+    windowed = [row for row in rows if row.type_code in codes]
+    items = np.array([row.item_key for row in windowed], np.int64)
+    times_ms = np.array([row.time_ms for row in windowed], np.int64)
+    seq = max(row.user_seq for row in rows)
+    return UserState(rows[0].user_key, seq, windows_of(items, times_ms, shape))
+
+
+def _popularity(rows: list[EventRow], types: EventTypes, half_life_ms: float) -> dict[int, float]:
+    weights = [kind.weight for kind in types.table]
+    counted = [row for row in rows if weights[row.type_code] > 0]
+    keys, times = [row.item_key for row in counted], [row.time_ms for row in counted]
+    return decayed_log2(keys, times, [weights[row.type_code] for row in counted], half_life_ms=half_life_ms)
+
+
+def _save_totals(tx: Transaction, scores: Mapping[int, float], counts: Mapping[tuple[int, int], int]) -> None:
+    writer = tx.open_source(WRITER, 0)
+    tx.save_popularity(writer.key, scores)
+    tx.add_counts(writer.key, counts)

@@ -1,0 +1,56 @@
+"""`tidewise rebuild` and `tidewise settings`: looking after an installation."""
+
+from __future__ import annotations
+
+import typer
+from rich.progress import Progress
+
+from core.popularity import DAY_MS
+from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("rebuild")(rebuild)
+    app.command("settings")(settings)
+
+
+def rebuild(data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
+    """Compute windows, popularity and counts again from the stored events (after a change of settings)."""
+    from core.rebuild import rebuild as rebuild_store
+    from tidewise.bootstrap import meta_of, open_system
+
+    chosen = settings_of(data, config, set_)
+    system = open_system(chosen, check_meta=False)
+    try:
+        with system.store.read() as read:
+            total = read.totals().events
+            meta = {**meta_of(chosen), "clock.mode": read.meta().get("clock.mode", chosen.clock.mode)}
+        with Progress(console=notes, transient=True) as progress:
+            task = progress.add_task("rebuilding", total=total)
+            num_events = rebuild_store(
+                system.store,
+                types=system.types,
+                shape=system.shape,
+                half_life_ms=chosen.popularity.half_life_days * DAY_MS,
+                meta=meta,
+                progress=lambda done: progress.update(task, completed=done),
+            )
+    finally:
+        system.close()
+    if json_:
+        print_json({"events": num_events})
+    else:
+        screen.print(f"Rebuilt the state of all users from {num_events:,} events.")
+
+
+def settings(data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
+    """Show every setting as it stands, secrets masked."""
+    shown = settings_of(data, config, set_).shown()
+    if json_:
+        print_json(shown)
+        return
+    for section, values in shown.items():
+        screen.print(f"[bold]{section}[/]")
+        for name, value in values.items():
+            screen.print(f"  {name} = {value!r}", markup=False, highlight=False, soft_wrap=True)

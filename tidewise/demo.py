@@ -1,0 +1,100 @@
+"""The demo: a simulated shop, trained, served, visited.
+
+A first run builds the shop and trains; the next finds both in the data folder and only serves. The tour speaks to the
+server as any client does.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from core.ingest import RequestSource
+from core.manage import save_items
+from tidewise.bootstrap import System, open_system
+from tidewise.client import Client
+from tidewise.commands.learn import TrainingBar
+from tidewise.live_traffic import Pace, replay_live
+from tidewise.processes import PREFERRED_PORT, free_port, running, wait_ready
+from tidewise.settings import Settings
+from tidewise.simulator import Shop, simulate_shop
+from tidewise.tour import take_tour
+
+SEED = 7
+LIVE_RATE_PER_S = 500.0
+BATCH = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """How the demo runs. `port`: None takes 8080, or a free one if that is taken. `exit_after_tour`: no waiting."""
+
+    port: int | None = None
+    exit_after_tour: bool = False
+
+
+def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> None:
+    """Build what is missing, serve, replay live traffic, take the tour; stay up until Ctrl-C unless told otherwise."""
+    started_s = time.monotonic()
+    prepare(settings, console)
+    port = options.port or free_port(PREFERRED_PORT if options.port is None else 0)
+    url, log = f"http://127.0.0.1:{port}", settings.data.folder / "up.log"
+    arguments = ["up", "--data", str(settings.data.folder), "--port", str(port)]
+    with ExitStack() as stack:
+        server = stack.enter_context(running(arguments, log=log))
+        shop = simulate_shop(seed=SEED, end_ms=_now_ms())  # while the server starts
+        wait_ready(server, url, log=log)
+        client = stack.enter_context(Client(url))
+        user_id = shop.typical_user()
+        client.recommend(user_id)
+        console.print(f"First recommendation [bold]{time.monotonic() - started_s:.1f} s[/] after the start.")
+        report = replay_live(client, shop.live, pace=Pace(LIVE_RATE_PER_S), console=console)
+        console.print(f"Live: {report.num_events:,} events at {report.events_per_s:,.0f}/s.")
+        take_tour(client, user_id=user_id, console=console)
+        if not options.exit_after_tour:
+            console.print("\nIt stays up until Ctrl-C.")
+            _wait_for_interrupt()
+
+
+def prepare(settings: Settings, console: Console) -> None:
+    """Fill the database with the shop and train a model, as far as that has not been done."""
+    system = open_system(settings)
+    try:
+        with system.store.read() as read:
+            if read.champion() is not None:
+                return
+        console.print("Building a simulated shop ...")
+        shop = simulate_shop(seed=SEED, end_ms=_now_ms())
+        fill(system, shop)
+        sizes = f"{len(shop.items):,} items, {len(shop.history):,} events"
+        console.print(f"{sizes}, {len(shop.drifts):,} users whose interest drifts.")
+        _train(system)
+    finally:
+        system.close()
+
+
+def fill(system: System, shop: Shop) -> None:
+    """Put the shop's items and history into the store; doing it twice changes nothing."""
+    save_items(system.store, shop.items)
+    for first in range(0, len(shop.history), BATCH):
+        system.ingestor.ingest(shop.history[first : first + BATCH], RequestSource("demo"))
+
+
+def _train(system: System) -> None:
+    from tidewise.learning import train_model
+
+    with TrainingBar() as bar:
+        train_model(system, progress=bar.show)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _wait_for_interrupt() -> None:
+    """Until Ctrl-C or a request to end."""
+    signal.sigwait({signal.SIGINT, signal.SIGTERM})

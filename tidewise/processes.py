@@ -1,0 +1,78 @@
+"""Child processes of our own command line: started, awaited until they answer, and ended for certain."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from core.errors import TidewiseError
+
+PREFERRED_PORT = 8080
+POLL_S = 0.05
+
+
+class ProcessError(TidewiseError):
+    """A child process ended or did not get ready.
+
+    Operator action: read its log, whose end the message quotes.
+    """
+
+
+@contextmanager
+def running(arguments: Sequence[str], *, log: Path, grace_s: float = 15.0) -> Iterator[subprocess.Popen[bytes]]:
+    """`tidewise ARGUMENTS` as a child whose output goes to `log`; ended (then killed) at the end of the block."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        command = [sys.executable, "-m", "tidewise", *arguments]
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)  # noqa: S603 - ours
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def wait_ready(child: subprocess.Popen[bytes], url: str, *, log: Path, timeout_s: float = 60.0) -> None:
+    """Wait until `url`/ready answers 200; raises `ProcessError` with the end of the log if the child ends first."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if child.poll() is not None:
+            msg = f"the server ended with code {child.returncode}; its log ends with:\n{_tail(log)}"
+            raise ProcessError(msg)
+        try:
+            if httpx.get(f"{url}/ready", timeout=2.0).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            pass  # it does not listen yet
+        time.sleep(POLL_S)
+    msg = f"the server was not ready within {timeout_s:.0f} s; its log ends with:\n{_tail(log)}"
+    raise ProcessError(msg)
+
+
+def free_port(preferred: int) -> int:
+    """The preferred port of the loopback address if nobody has it, else any free one."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    msg = "no port of 127.0.0.1 is free"
+    raise ProcessError(msg)
+
+
+def _tail(log: Path, lines: int = 12) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
