@@ -13,9 +13,9 @@ TidewiseError
 |   |-- StoreConflict                  a concurrent writer won: the transaction may be run again
 |   `-- StoreMismatch                  the database was made by other settings or another version
 `-- StreamError
-|-- StreamUnavailable              Kafka is away or refuses: try again later
-|-- PartitionLost                  another worker owns the partition now
-`-- OffsetOutOfLog                 the log does not hold the position at which the database stands
+    |-- StreamUnavailable              Kafka is away or refuses: try again later
+    |-- PartitionLost                  another worker owns the partition now
+    `-- OffsetOutOfLog                 the log does not hold the position at which the database stands
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ first encodes the user itself, so following is a matter of speed, never of truth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from threading import Condition, Thread
 
 from core.ports import UserState
@@ -66,7 +67,7 @@ class Follower:
                 self._condition.wait_for(lambda: self._dirty or not self._running)
                 if not self._running:
                     return
-                batch = [self._dirty[key] for key in list(self._dirty)[:BATCH]]
+                batch = list(islice(self._dirty.values(), BATCH))
             try:
                 self.num_encoded += self._encode(batch)
             except Exception as error:  # the thread must outlive any one batch: its users are encoded when read

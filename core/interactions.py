@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,6 +64,10 @@ class EventTypes:
         if len(codes) != len(self.table) or not codes:
             msg = f"event types need unique names and at least one type, got {[t.name for t in self.table]}"
             raise InvalidSettings(msg)
+        for kind in self.table:
+            if not 0 <= kind.weight < math.inf:
+                msg = f"event type {kind.name}: wanted a finite weight of at least 0, got {kind.weight}"
+                raise InvalidSettings(msg)
         object.__setattr__(self, "codes", codes)
 
     def code(self, name: str) -> int:
@@ -107,8 +112,17 @@ class Interaction:
 
 def shorten(value: object, limit: int = 60) -> str:
     """A value as it may stand in a message: quoted, cut, never megabytes long."""
+    if isinstance(value, int) and value.bit_length() > 1024:
+        return f"an integer of {value.bit_length()} bits"  # Python refuses to write out the longest ones
     text = repr(value[: limit * 2]) if isinstance(value, str | bytes) else repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def is_scalar(value: object) -> bool:
+    """Whether a value can stand in a context or an attribute: text, a finite number of 64 bits, a boolean, nothing."""
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return value is None or isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
 
 
 def check_id(name: str, value: object) -> str:
@@ -123,7 +137,10 @@ def check_id(name: str, value: object) -> str:
             msg = f"{name}: wanted no control characters, got {shorten(value)}; remove them"
             raise InvalidInput(msg)
         size = len(value.encode(errors="surrogatepass"))
-    if not 1 <= size <= MAX_ID_BYTES:
+    if not size:
+        msg = f"{name}: wanted 1 to {MAX_ID_BYTES} bytes of UTF-8, got none; leave out what has no {name}"
+        raise InvalidInput(msg)
+    if size > MAX_ID_BYTES:
         msg = f"{name}: wanted 1 to {MAX_ID_BYTES} bytes of UTF-8, got {size} bytes; shorten or hash the identifier"
         raise InvalidInput(msg)
     return value
@@ -151,7 +168,7 @@ def check_value(value: object) -> float | None:
     """The optional `value` of an event (a rating, a price, a quantity): a finite number or nothing."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         msg = f"value: wanted a finite number, got {shorten(value)}; leave it out if there is none"
         raise InvalidInput(msg)
     return float(value)
@@ -166,8 +183,7 @@ def check_context(value: object) -> Mapping[str, Any] | None:
         raise InvalidInput(msg)
     size = 0
     for key, entry in value.items():
-        scalar = isinstance(entry, str | int | float | bool) or entry is None
-        if not isinstance(key, str) or not scalar or (isinstance(entry, float) and not math.isfinite(entry)):
+        if not isinstance(key, str) or not is_scalar(entry):
             msg = f"context: wanted strings, finite numbers or booleans, got {shorten(key)}: {shorten(entry)}"
             raise InvalidInput(msg)
         size += len(key) + len(str(entry))
@@ -216,13 +232,15 @@ def parse_interaction(
 def _parse(
     raw: Mapping[str, Any], types: EventTypes, now_ms: int, max_future_ms: int, new_id: str, default_type: str
 ) -> Interaction:
-    version = raw.get("version", SCHEMA_VERSION)
-    if version != SCHEMA_VERSION:
+    version = raw.get("version")
+    if version is not None and version != SCHEMA_VERSION:
         msg = f"version: wanted {SCHEMA_VERSION}, got {shorten(version)}"
         raise InvalidEvent(msg)
     user_id = check_id("user_id", raw.get("user_id"))
     item_id = check_id("item_id", raw.get("item_id"))
-    kind = raw.get("type", default_type)
+    kind = raw.get("type")
+    if kind is None:
+        kind = default_type
     types.code(kind)
     value = check_value(raw.get("value"))
     time = raw.get("time")

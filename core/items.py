@@ -5,7 +5,6 @@ Knows nothing about models: content becomes features in `model/`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.errors import InvalidInput, InvalidItem
 from core.history import IntArray
-from core.interactions import check_id, shorten
+from core.interactions import check_id, is_scalar, shorten
 
 MAX_TEXT_CHARS = 10_000
 MAX_CATEGORIES = 64
@@ -50,8 +49,8 @@ def parse_item(raw: object) -> Item:
         )
         raise InvalidItem(msg)
     try:
-        hidden = raw.get("hidden", False)
-        if not isinstance(hidden, bool):
+        hidden = raw.get("hidden")
+        if hidden is not None and not isinstance(hidden, bool):
             msg = f"hidden: wanted true or false, got {shorten(hidden)}"
             raise InvalidItem(msg)
         return Item(
@@ -60,7 +59,7 @@ def parse_item(raw: object) -> Item:
             _text("text", raw.get("text")),
             _categories(raw.get("categories")),
             _attributes(raw.get("attributes")),
-            hidden,
+            bool(hidden),
         )
     except InvalidItem:
         raise
@@ -94,13 +93,10 @@ def _attributes(value: object) -> dict[str, Any]:
         raise InvalidItem(msg)
     for name, entry in value.items():
         check_id("attributes", name)
-        scalar = (
-            entry is None or isinstance(entry, str | int | bool) or (isinstance(entry, float) and math.isfinite(entry))
-        )
-        if not scalar or len(str(entry)) > MAX_TEXT_CHARS:
+        if not is_scalar(entry) or len(str(entry)) > MAX_TEXT_CHARS:
             msg = f"attributes.{name}: wanted a string, finite number or boolean, got {shorten(entry)}"
             raise InvalidItem(msg)
-    return dict(value)
+    return {name: _text(name, entry) if isinstance(entry, str) else entry for name, entry in value.items()}
 
 
 @dataclass(frozen=True, slots=False)

@@ -171,12 +171,17 @@ class Recommender:
     def encode(self, states: Sequence[UserState]) -> int:
         """Encode users whose state changed, so that their next answer need not; returns how many it encoded."""
         view = self._views()
-        behind = [state for state in states if len(state.window.history)]
-        if view.model is None or not behind:
+        if view.model is None:
+            return 0
+        behind = [state for state in states if len(state.window.history) and not self._current(view, state)]
+        if not behind:
             return 0
         vectors = view.model.encoder.encode([state.window.history for state in behind])
         self._vectors.put(behind, vectors, binding=view.binding)
         return len(behind)
+
+    def _current(self, view: View, state: UserState) -> bool:
+        return self._vectors.get(state.key, binding=view.binding, seq=state.seq) is not None
 
     def _basis_for(self, view: View, state: UserState | None, gap_ms: int | None) -> Basis:
         if state is None:

@@ -10,8 +10,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from threading import Lock
 
-import numpy as np
-
 from core.ports import FloatArray, UserState
 
 ENTRY_OVERHEAD_BYTES = 300  # dictionary slots, the key and the array's header; measured with tracemalloc
@@ -47,7 +45,7 @@ class VectorCache:
                     if entry[0] == binding and entry[1] > state.seq:
                         continue
                     self._bytes -= _size(entry[2])
-                self._entries[state.key] = (binding, state.seq, np.ascontiguousarray(vector))
+                self._entries[state.key] = (binding, state.seq, vector.copy())  # a view would keep the batch alive
                 self._entries.move_to_end(state.key)
                 self._bytes += _size(vector)
             while self._bytes > self._max_bytes and self._entries:

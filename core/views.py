@@ -84,39 +84,43 @@ class LiveViews:
                 old = self._view
                 catalogue = old.catalogue if old and not changed else read.catalogue(stubs=self._stubs)
                 keys, scores = read.popularity()
-            if champion is not None and champion.version != self._loaded:
-                changed = self._adopt(champion) or changed
+            model = self._adopt(champion, catalogue)
+            if model is None and changed and self._bundle is not None:
+                model = self._bind(self._bundle, catalogue)
             popularity = _by_row(catalogue, keys, scores)
-            if self._view is None or changed:
-                model = self._bind(catalogue)
+            if old is None or changed or model is not None:
                 version = model.version if model else "none"
                 self._view = View(catalogue, popularity, model, f"{version}:{stamp[0]}:{stamp[1]}")
                 self._stamp = stamp
-            else:
-                self._view = View(catalogue, popularity, self._view.model, self._view.binding)
-            return changed
+                return True
+            self._view = View(catalogue, popularity, old.model, old.binding)
+            return False
 
-    def _adopt(self, champion: ModelRecord) -> bool:
-        """Load a champion; a damaged one leaves the previous model serving."""
+    def _adopt(self, champion: ModelRecord | None, catalogue: Catalogue) -> ModelView | None:
+        """A new champion, loaded and bound; None where there is none or it is damaged: then the previous serves on."""
+        if champion is None or champion.version == self._loaded:
+            return None
         self._loaded = champion.version
         try:
             bundle = self._load(champion)
             if bundle.window != self._shape:
                 msg = f"model {bundle.version} was trained for {bundle.window}, wanted {self._shape}; train again"
                 raise CheckpointError(msg)
+            model = self._bind(bundle, catalogue)
         except CheckpointError as error:
             self.problem = str(error)
-            return False
-        self._bundle, self.problem = bundle, None
-        return True
-
-    def _bind(self, catalogue: Catalogue) -> ModelView | None:
-        if self._bundle is None:
             return None
-        encoder = self._bundle.bind(catalogue)
+        self._bundle, self.problem = bundle, None
+        return model
+
+    def _bind(self, bundle: ModelBundle, catalogue: Catalogue) -> ModelView:
+        encoder = bundle.bind(catalogue)
         rows = np.flatnonzero(catalogue.listed).astype(np.int64)
         vectors = encoder.items(rows)
-        return ModelView(self._bundle.version, encoder, self._build(rows, vectors), self._build(rows, unit(vectors)))
+        if not np.isfinite(vectors).all():
+            msg = f"model {bundle.version} makes item vectors that are not finite; train again"
+            raise CheckpointError(msg)
+        return ModelView(bundle.version, encoder, self._build(rows, vectors), self._build(rows, unit(vectors)))
 
 
 def unit(vectors: FloatArray) -> FloatArray:

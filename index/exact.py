@@ -37,26 +37,31 @@ class ExactIndex:
 
     def search(self, query: FloatArray, n: int, *, allowed: BoolArray | None = None) -> tuple[IntArray, FloatArray]:
         """The best rows and scores for a (D,) query, best first, equal scores by row; exact."""
-        places = None if allowed is None else np.flatnonzero(allowed[self._rows])
-        num_allowed = len(self._rows) if places is None else len(places)
-        n = min(n, num_allowed)
-        if n <= 0 or self._index is None:
+        if not np.isfinite(query).all():
+            msg = "query: wanted finite numbers; the model that made it must not serve"
+            raise ValueError(msg)
+        places = np.arange(len(self._rows)) if allowed is None else np.flatnonzero(allowed[self._rows])
+        n = min(n, len(places))
+        if n <= 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        if places is not None and num_allowed <= max(n, SMALL_SHARE * len(self._rows)):
-            scores = self._vectors[places] @ query
-        else:
-            scores, places = self._scan(query, n, places)
+        found = None if len(places) <= max(n, SMALL_SHARE * len(self._rows)) else self._scan(query, n, places)
+        scores, places = (self._vectors[places] @ query, places) if found is None else found
         order = np.lexsort((places, -scores))[:n]
         return self._rows[places[order]], scores[order]
 
-    def _scan(self, query: FloatArray, n: int, places: IntArray | None) -> tuple[FloatArray, IntArray]:
+    def _scan(self, query: FloatArray, n: int, places: IntArray) -> tuple[FloatArray, IntArray] | None:
+        """The best n < len(places); None where the cut goes through equal scores, among which FAISS takes any."""
+        assert self._index is not None
         parameters = None
-        if places is not None and len(places) < len(self._rows):
+        if len(places) < len(self._rows):
             mask = np.zeros(len(self._rows), np.bool_)
             mask[places] = True
-            bits = np.packbits(mask, bitorder="little")
-            selector = faiss.IDSelectorBitmap(len(self._rows), faiss.swig_ptr(bits))
-            parameters = faiss.SearchParameters(sel=selector)
-        assert self._index is not None
-        scores, found = self._index.search(np.ascontiguousarray(query[None], np.float32), n, params=parameters)
-        return scores[0], found[0]
+            bits = np.packbits(mask, bitorder="little")  # named, because FAISS reads it without keeping it alive
+            selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+            parameters = faiss.SearchParameters()
+            parameters.sel = selector
+        vector = np.ascontiguousarray(query[None], np.float32)
+        scores, found = self._index.search(vector, n + 1, params=parameters)
+        if scores[0, n - 1] == scores[0, n]:
+            return None
+        return scores[0, :n], found[0, :n]

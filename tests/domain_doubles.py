@@ -1,0 +1,189 @@
+"""Named doubles for the domain: events by the second, stores that spy or fail, a model of axis vectors.
+
+Knows nothing about HTTP, SQL or torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from doubles import MemoryStore, MemoryTransaction
+
+from core.errors import StoreConflict, StoreUnavailable
+from core.history import History, IntArray, Window, WindowShape
+from core.ingest import Ingestor, StreamSource
+from core.interactions import EventTypes, Interaction
+from core.items import Catalogue
+from core.ports import BoolArray, FloatArray, ModelRecord
+
+NOW_MS = 1_700_000_000_000
+TYPES = EventTypes()
+SHAPE = WindowShape(size=5, step=2)  # W = 3, S = 2
+
+
+def event(user_id: str, item_id: str, at_s: int = 0, *, kind: str = "click", event_id: str = "") -> Interaction:
+    """An event `at_s` seconds after `NOW_MS`; without an id, one that its content decides."""
+    return Interaction(event_id or f"{user_id}/{item_id}/{at_s}/{kind}", user_id, item_id, kind, NOW_MS + at_s * 1000)
+
+
+def offsets(first: int, last: int, *, stream: str = "interactions", partition: int = 0) -> StreamSource:
+    """One event per message, from offset `first` to `last`."""
+    return StreamSource(stream, partition, range(first, last + 1), first, last)
+
+
+def ingestor(store: Any, *, shape: WindowShape = SHAPE, types: EventTypes = TYPES) -> Ingestor:
+    """An ingestor with the tests' window and event types."""
+    return Ingestor(store, types=types, shape=shape)
+
+
+def item_ids(store: MemoryStore, window: Window) -> list[str]:
+    """The item ids of a window, oldest first."""
+    with store.read() as view:
+        names = {key: stored.item.item_id for key, stored in view.items(window.history.items.tolist()).items()}
+    return [names[key] for key in window.history.items.tolist()]
+
+
+class Spy:
+    """Passes every call on and notes it."""
+
+    def __init__(self, spied: Any, calls: list[tuple[str, tuple[Any, ...]]]) -> None:
+        self._spied = spied
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> Any:
+        """The spied method, noted when it is called."""
+        method = getattr(self._spied, name)
+
+        def noted(*args: Any, **named: Any) -> Any:
+            self._calls.append((name, args))
+            return method(*args, **named)
+
+        return noted
+
+
+class SpyingStore(MemoryStore):
+    """A store that notes the calls of its transactions in `calls`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """A transaction whose calls are noted."""
+        with super().transaction() as transaction:
+            yield Spy(transaction, self.calls)
+
+
+class _UncommittableTransaction(MemoryTransaction):
+    def commit(self) -> None:
+        msg = "the disk is full; make room"
+        raise StoreUnavailable(msg)
+
+
+class FailingStore(MemoryStore):
+    """A store whose commits fail while `failing`."""
+
+    failing = True
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
+        """A transaction that cannot be committed."""
+        with super().transaction() as transaction:
+            yield _UncommittableTransaction(transaction.data) if self.failing else transaction
+
+
+class ContestedStore(MemoryStore):
+    """A store where somebody else wins the first `num_conflicts` transactions; `between` runs after each."""
+
+    def __init__(self, num_conflicts: int) -> None:
+        super().__init__()
+        self.num_conflicts = num_conflicts
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
+        """A transaction that may lose."""
+        with super().transaction() as transaction:
+            yield transaction
+            if self.num_conflicts:
+                self.num_conflicts -= 1
+                transaction.committed = False
+                msg = "somebody else was faster"
+                raise StoreConflict(msg)
+
+
+class AxisEncoder:
+    """Item of row r is axis r, so a user's vector simply lists the scores of all rows.
+
+    After an item the rows behind it score highest, in order, round the end: after row 1 of 4 the order is 2, 3, 0, 1.
+    The gap to now scales all scores by 1 + gap in seconds.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self.encoded: list[History] = []
+
+    @property
+    def width(self) -> int:
+        """As many axes as rows."""
+        return len(self.catalogue)
+
+    def encode(self, histories: Sequence[History]) -> FloatArray:
+        """The scores of all rows after the last item of each history; an unknown one counts as row -1."""
+        self.encoded += histories
+        last = np.array([self.catalogue.rows(history.items[-1:])[0] for history in histories])
+        behind = (np.arange(self.width)[None] - last[:, None] - 1) % self.width
+        return (self.width - behind).astype(np.float32)
+
+    def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
+        """Scaled by the gap."""
+        return (vectors * (1 + gaps_ms[:, None] / 1000)).astype(np.float32)
+
+    def items(self, rows: IntArray) -> FloatArray:
+        """Axes."""
+        return np.eye(self.width, dtype=np.float32)[rows]
+
+
+class AxisBundle:
+    """A model version of axis vectors; `window` as it was trained."""
+
+    def __init__(self, version: str = "v1", *, window: WindowShape = SHAPE) -> None:
+        self.version = version
+        self.window = window
+        self.encoders: list[AxisEncoder] = []
+
+    def bind(self, catalogue: Catalogue) -> AxisEncoder:
+        """An encoder as wide as the catalogue."""
+        self.encoders.append(AxisEncoder(catalogue))
+        return self.encoders[-1]
+
+
+class BruteForceIndex:
+    """`core.ports.ItemIndex` in five lines of numpy: the oracle."""
+
+    def __init__(self, rows: IntArray, vectors: FloatArray) -> None:
+        self._rows, self._vectors = rows, vectors
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def search(self, query: FloatArray, n: int, *, allowed: BoolArray | None = None) -> tuple[IntArray, FloatArray]:
+        """All products, best first, equal ones by row."""
+        scores = self._vectors @ query
+        order = [i for i in np.lexsort((self._rows, -scores)) if allowed is None or allowed[self._rows[i]]][:n]
+        return self._rows[order], scores[order]
+
+
+def champion(version: str = "v1", *, created_ms: int = NOW_MS) -> ModelRecord:
+    """The record of a serving model."""
+    return ModelRecord(version, f"models/{version}", "champion", created_ms)
+
+
+def crown(store: MemoryStore, version: str = "v1", *, created_ms: int = NOW_MS) -> None:
+    """Make a model version the champion."""
+    with store.transaction() as transaction:
+        transaction.save_model(champion(version, created_ms=created_ms))
+        transaction.commit()
