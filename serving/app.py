@@ -39,6 +39,7 @@ def create_app(services: Services) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.services = services
+    app.state.engine = engine
     app.include_router(_routes(engine))
     add_error_replies(app)
     docs.describe(app)

@@ -68,6 +68,11 @@ class Writer:
         self._open = False
         self._thread: Thread | None = None
 
+    @property
+    def num_waiting(self) -> int:
+        """How many events (and other changes) wait to be written."""
+        return self._num_waiting
+
     def start(self) -> None:
         """Begin to write."""
         self._open = True

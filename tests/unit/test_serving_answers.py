@@ -1,0 +1,233 @@
+"""The queries over HTTP: the list is right, says where it comes from, and bad wishes say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from serving_doubles import NOW_MS, Api, Shop
+
+from serving.app import Limits, create_app
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+@pytest.fixture
+def api(shop: Shop) -> Iterator[Api]:
+    with Api(create_app(shop.services)) as api:
+        yield api
+
+
+def click(api: Api, item_id: str, *, user_id: str = "u", time_ms: int = NOW_MS, kind: str = "click") -> None:
+    event = {"user_id": user_id, "item_id": item_id, "time": time_ms, "type": kind}
+    assert api.post("/v1/interactions", json=event).json()["accepted"] == 1
+
+
+def ids(answer: dict[str, Any]) -> list[str]:
+    return [item["item_id"] for item in answer["items"]]
+
+
+def test_the_next_answer_follows_a_click_and_knows_its_sequence_number(api: Api) -> None:
+    click(api, "a")
+    before = api.get("/v1/users/u/recommendations?n=2").json()
+    click(api, "c", time_ms=NOW_MS + 1)
+    after = api.get("/v1/users/u/recommendations?n=2").json()
+    assert (ids(before), before["user_seq"]) == (["b", "c"], 1)
+    assert (ids(after), after["user_seq"]) == (["d", "e"], 2)
+
+
+def test_an_answer_says_its_source_version_gap_and_age(api: Api, shop: Shop) -> None:
+    click(api, "a")
+    shop.clock.advance(by_ms=5_000)
+    answer = api.get("/v1/users/u/recommendations").json()
+    assert len(answer.pop("recommendation_id")) == 24
+    answer.pop("items")
+    assert answer == {
+        "user_id": "u",
+        "source": "model",
+        "reason": "ranked by the user's history",
+        "model_version": "axes-1",
+        "user_seq": 1,
+        "gap_ms": 5_000,
+        "age_ms": 5_000,
+        "now": NOW_MS + 5_000,
+    }
+
+
+def test_at_moves_the_gap_but_not_the_age(api: Api, shop: Shop) -> None:
+    click(api, "a")
+    shop.clock.advance(by_ms=5_000)
+    answer = api.get(f"/v1/users/u/recommendations?at={NOW_MS + 60_000}").json()
+    assert (answer["gap_ms"], answer["age_ms"], answer["now"]) == (60_000, 5_000, NOW_MS + 60_000)
+
+
+def test_at_before_the_last_event_means_no_gap_and_an_age_that_cannot_be_told(api: Api) -> None:
+    click(api, "a")
+    answer = api.get(f"/v1/users/u/recommendations?at={NOW_MS - 60_000}").json()
+    assert (answer["gap_ms"], answer["age_ms"]) == (0, None)
+
+
+def test_an_unknown_user_gets_popularity_and_the_answer_says_so(api: Api) -> None:
+    click(api, "e", user_id="somebody else")
+    api.put("/v1/items/z", json={"title": "makes the view fresh"})
+    answer = api.get("/v1/users/stranger/recommendations?n=1").json()
+    assert (ids(answer), answer["source"], answer["reason"]) == (["e"], "popularity", "the user is unknown")
+
+
+def test_without_a_model_popularity_serves_and_the_answer_says_so() -> None:
+    with Api(create_app(Shop(model=False).services)) as api:
+        click(api, "a")
+        answer = api.get("/v1/users/u/recommendations").json()
+    assert (answer["source"], answer["reason"]) == ("popularity", "no model is trained yet")
+
+
+def test_wishes_are_obeyed(api: Api) -> None:
+    click(api, "a")
+    path = "/v1/users/u/recommendations"
+    assert ids(api.get(f"{path}?n=1").json()) == ["b"]
+    assert ids(api.get(f"{path}?category=odd").json()) == ["c", "e"]
+    assert ids(api.get(f"{path}?exclude=b,c&exclude=d").json()) == ["e", "f"]
+    assert "a" not in ids(api.get(path).json())
+    assert "a" in ids(api.get(f"{path}?seen=include").json())
+
+
+def test_an_item_whose_id_holds_a_comma_can_be_excluded(api: Api) -> None:
+    api.put("/v1/items/g,h", json={})
+    click(api, "f")
+    assert ids(api.get("/v1/users/u/recommendations?n=1").json()) == ["g,h"]
+    assert "g,h" not in ids(api.get("/v1/users/u/recommendations?exclude=g%2Ch").json())
+
+
+def test_a_disliked_item_is_gone_even_where_seen_items_are_wished_for(api: Api) -> None:
+    click(api, "a")
+    click(api, "b", kind="dislike")
+    assert "b" not in ids(api.get("/v1/users/u/recommendations?seen=include").json())
+
+
+def test_repeat_purchases_can_be_the_rule_of_the_house(shop: Shop) -> None:
+    with Api(create_app(shop.with_services(exclude_seen=False))) as api:
+        click(api, "a")
+        assert "a" in ids(api.get("/v1/users/u/recommendations").json())
+        assert "a" not in ids(api.get("/v1/users/u/recommendations?seen=exclude").json())
+
+
+def test_a_session_given_inline_is_answered_and_not_remembered(api: Api) -> None:
+    answer = api.post("/v1/recommendations", json={"events": [{"item_id": "c"}], "n": 2}).json()
+    assert (ids(answer), answer["reason"]) == (["d", "e"], "ranked by the session")
+    assert api.get("/v1/status").json()["events"] == 0
+
+
+def test_a_session_is_ordered_by_time(api: Api) -> None:
+    events = [{"item_id": "c", "time": NOW_MS}, {"item_id": "a", "time": NOW_MS - 1}]
+    assert ids(api.post("/v1/recommendations", json={"events": events, "n": 1}).json()) == ["d"]
+
+
+def test_an_empty_session_gets_popularity(api: Api) -> None:
+    answer = api.post("/v1/recommendations", json={}).json()
+    assert (answer["source"], answer["reason"]) == ("popularity", "the session is empty")
+
+
+def test_given_items_are_ranked_and_what_cannot_be_shown_is_named(api: Api) -> None:
+    click(api, "c")
+    answer = api.post("/v1/users/u/rank", json={"item_ids": ["f", "nowhere", "d", "e"]}).json()
+    assert ids(answer) == ["d", "e", "f"]
+    assert answer["left_out"] == ["nowhere"]
+
+
+def test_similar_items_leave_the_item_itself_out(api: Api) -> None:
+    answer = api.get("/v1/items/a/similar?n=10").json()
+    assert answer["source"] == "similarity"
+    assert sorted(ids(answer)) == list("bcdef")
+
+
+def test_similar_to_an_unknown_item_is_404_and_says_what_to_do(api: Api) -> None:
+    reply = api.get("/v1/items/nowhere/similar")
+    assert reply.status_code == 404
+    assert reply.json()["error"]["message"] == "item 'nowhere' is not known; put it into the catalogue first"
+
+
+STRANGE_IDS = ["a/b", "a/recommendations", "/", "ü ñ 日本", "a?b#c%2F", "100%", "'; drop table users; --", "x" * 256]
+
+
+@pytest.mark.parametrize("user_id", STRANGE_IDS)
+def test_any_id_works_in_a_path_once_it_is_percent_encoded(api: Api, user_id: str) -> None:
+    click(api, "a", user_id=user_id)
+    answer = api.get(f"/v1/users/{encoded(user_id)}/recommendations").json()
+    assert (answer["user_id"], answer["user_seq"]) == (user_id, 1)
+    assert api.delete(f"/v1/users/{encoded(user_id)}").json() == {"user_id": user_id, "status": "erased"}
+
+
+def encoded(text: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in text.encode())
+
+
+BAD_QUERIES = {
+    "n=0": ("n", "wanted 1 to 500, got 0"),
+    "n=501": ("n", "wanted 1 to 500, got 501"),
+    "n=ten": ("n", "wanted a whole number"),
+    "n=1.5": ("n", "wanted a whole number"),
+    "n=NaN": ("n", "wanted a whole number"),
+    f"n={'9' * 5000}": ("n", "wanted a whole number"),
+    "at=1700000000": ("at", "multiply by 1000"),
+    "at=-1": ("at", "milliseconds"),
+    "at=soon": ("at", "wanted a whole number"),
+    "seen=maybe": ("seen", "wanted exclude or include"),
+    "category=": ("category", "wanted 1 to 256 bytes"),
+    f"exclude={'x' * 10_000}": ("exclude", "256 bytes"),
+    f"exclude={','.join(map(str, range(2000)))}": ("exclude", "at most 1000 ids"),
+    "exlude=a": ("exlude", "known fields are n, category, exclude, at, seen"),
+}
+
+
+@pytest.mark.parametrize(("query", "problem"), BAD_QUERIES.items(), ids=[query[:12] for query in BAD_QUERIES])
+def test_a_bad_query_is_422_with_the_field_and_what_to_do(api: Api, query: str, problem: tuple[str, str]) -> None:
+    field, advice = problem
+    reply = api.get(f"/v1/users/u/recommendations?{query}")
+    error = reply.json()["error"]
+    assert reply.status_code == 422
+    assert error["field"] == field
+    assert advice in error["message"]
+
+
+BAD_BODIES: dict[str, tuple[str, Any, str]] = {
+    "a session that is a list": ("/v1/recommendations", [], "wanted a JSON object with events, n"),
+    "session events of another type": ("/v1/recommendations", {"events": "a"}, "wanted a list"),
+    "a session event of another type": ("/v1/recommendations", {"events": ["a"]}, "wanted objects"),
+    "a session event with an unknown field": ("/v1/recommendations", {"events": [{"item": "a"}]}, "unknown field"),
+    "a session event in seconds": ("/v1/recommendations", {"events": [{"item_id": "a", "time": 17}]}, "seconds"),
+    "a session of 2,000": ("/v1/recommendations", {"events": [{"item_id": "a"}] * 2000}, "at most 1000"),
+    "n as text": ("/v1/recommendations", {"n": "5"}, "n: wanted a whole number"),
+    "n as a boolean": ("/v1/recommendations", {"n": True}, "n: wanted a whole number"),
+    "exclude as text": ("/v1/recommendations", {"exclude": "a"}, "exclude: wanted a list"),
+    "seen as a list": ("/v1/recommendations", {"seen": []}, "seen: wanted exclude or include"),
+    "no items to rank": ("/v1/users/u/rank", {}, "item_ids: wanted a list"),
+    "an empty id to rank": ("/v1/users/u/rank", {"item_ids": [""]}, "item_ids: wanted 1 to 256"),
+    "a time that is text": ("/v1/users/u/rank", {"item_ids": ["a"], "at": "now"}, "at: wanted integer"),
+}
+
+
+@pytest.mark.parametrize(("path", "body", "advice"), BAD_BODIES.values(), ids=BAD_BODIES.keys())
+def test_a_bad_body_is_422_and_says_what_to_do(api: Api, path: str, body: Any, advice: str) -> None:
+    reply = api.post(path, json=body)
+    assert reply.status_code == 422
+    assert advice in reply.json()["error"]["message"]
+
+
+def test_an_empty_id_in_a_path_is_422(api: Api) -> None:
+    assert api.get("/v1/users//recommendations").json()["error"]["field"] == "user_id"
+
+
+def test_a_path_that_is_no_utf8_is_422(api: Api) -> None:
+    reply = api.get("/v1/users/%FF/recommendations")
+    assert reply.status_code == 422
+    assert "percent-encoded UTF-8" in reply.json()["error"]["message"]
+
+
+def test_more_queries_than_may_wait_are_refused_at_once(shop: Shop) -> None:
+    with Api(create_app(shop.with_services(limits=Limits(max_waiting_reads=0)))) as api:
+        reply = api.get("/v1/items/popular")
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")

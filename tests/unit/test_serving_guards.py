@@ -1,0 +1,158 @@
+"""Who gets in, what is told when things go wrong, and how the API says how it goes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import re
+
+import pytest
+from doubles import MemoryStore
+from serving_doubles import SHAPE, Api, AxisBundle, BruteIndex, Shop
+
+from core.errors import CheckpointError, InvalidSettings
+from core.ports import ModelRecord
+from core.views import LiveViews
+from serving.app import create_app
+from serving.security import check_exposure
+
+KEY = "a-key-of-sixteen-characters"
+PROTECTED = [
+    ("GET", "/v1/users/u/recommendations"),
+    ("GET", "/v1/status"),
+    ("GET", "/v1/no/such/path"),
+    ("GET", "//v1/status"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+def test_with_a_key_set_nothing_under_v1_is_answered_without_it(method: str, path: str) -> None:
+    with Api(create_app(Shop().with_services(api_key=KEY))) as api:
+        reply = api.run(api.client.request(method, f"http://localhost{path}"))
+    assert (reply.status_code, reply.headers["www-authenticate"]) == (401, "Bearer")
+    assert reply.json()["error"]["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Authorization": f"Bearer {KEY}"}, {"authorization": f"bearer {KEY}"}, {"X-API-Key": KEY}]
+)
+def test_the_key_is_taken_from_either_header(headers: dict[str, str]) -> None:
+    with Api(create_app(Shop().with_services(api_key=KEY)), headers=headers) as api:
+        assert api.get("/v1/status").status_code == 200
+
+
+@pytest.mark.parametrize("value", [KEY[:-1], KEY + "x", KEY.upper(), "", "ü"])
+def test_a_wrong_key_is_refused(value: str) -> None:
+    with Api(create_app(Shop().with_services(api_key=KEY))) as api:
+        assert api.get("/v1/status", headers={"X-API-Key": value.encode()}).status_code == 401
+        assert api.get("/v1/status", headers={"Authorization": b"Bearer " + value.encode()}).status_code == 401
+        assert api.get("/v1/status", headers={"Authorization": b"Basic " + KEY.encode()}).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/openapi.json"])
+def test_what_a_supervisor_and_a_newcomer_need_is_open(path: str) -> None:
+    with Api(create_app(Shop().with_services(api_key=KEY))) as api:
+        assert api.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.1", "::1"])
+def test_an_api_without_a_key_may_listen_on_this_machine(host: str) -> None:
+    check_exposure(host, None)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "", "localhost.example.org"])
+@pytest.mark.parametrize("key", [None, ""])
+def test_an_api_without_a_key_may_not_listen_elsewhere(host: str, key: str | None) -> None:
+    with pytest.raises(InvalidSettings, match=r"needs server\.api_key; set TIDEWISE_SERVER__API_KEY"):
+        check_exposure(host, key)
+    check_exposure(host, KEY)
+
+
+def test_a_fault_of_ours_is_500_without_internals_and_logged_whole(caplog: pytest.LogCaptureFixture) -> None:
+    class FailingStore(MemoryStore):
+        failing = False
+
+        def read(self):  # type: ignore[no-untyped-def]
+            if self.failing:
+                msg = "password=hunter2 at /srv/secret.db"
+                raise RuntimeError(msg)
+            return super().read()
+
+    store = FailingStore()
+    shop = Shop(store)
+    store.failing = True
+    with Api(create_app(shop.services)) as api, caplog.at_level(logging.ERROR):
+        reply = api.get("/v1/users/u/recommendations")
+    assert reply.status_code == 500
+    assert reply.json()["error"]["code"] == "internal"
+    assert "hunter2" not in reply.text
+    assert "RuntimeError: password=hunter2" in caplog.text
+
+
+def test_an_unknown_path_and_a_wrong_method_have_the_one_error_shape() -> None:
+    with Api(create_app(Shop().services)) as api:
+        missing, wrong = api.get("/v2/what"), api.post("/v1/status")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "no_such_path")
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "wrong_method")
+    assert wrong.headers["allow"] == "GET"
+
+
+def test_ready_when_the_catalogue_is_read_and_the_database_writes() -> None:
+    with Api(create_app(Shop().services)) as api:
+        assert api.get("/ready").json() == {
+            "status": "ready",
+            "checks": {
+                "catalogue": {"ok": True, "items": 6, "revision": 1},
+                "database": {"ok": True},
+                "model": {"ok": True, "version": "axes-1"},
+            },
+        }
+
+
+def test_ready_without_a_model_says_that_popularity_serves() -> None:
+    with Api(create_app(Shop(model=False).services)) as api:
+        ready = api.get("/ready")
+    assert ready.status_code == 200
+    assert ready.json()["checks"]["model"]["message"] == "no model yet: serving popularity"
+
+
+def test_ready_tells_why_the_champion_does_not_serve() -> None:
+    def damaged(record: ModelRecord) -> AxisBundle:
+        msg = f"{record.path}: weights are missing; train again"
+        raise CheckpointError(msg)
+
+    shop = Shop()
+    views = LiveViews(shop.store, load=damaged, build=BruteIndex, shape=SHAPE)
+    views.refresh()
+    with Api(create_app(shop.with_services(views=views))) as api:
+        ready, status = api.get("/ready"), api.get("/v1/status")
+    assert ready.json()["checks"]["model"]["message"] == "no model serves: axes-1: weights are missing; train again"
+    assert status.json()["model"]["problem"] == "axes-1: weights are missing; train again"
+
+
+def test_not_ready_before_the_catalogue_is_read() -> None:
+    shop = Shop()
+    views = LiveViews(shop.store, load=lambda _: AxisBundle(), build=BruteIndex, shape=SHAPE)
+    with Api(create_app(shop.with_services(views=views))) as api:
+        ready, status = api.get("/ready"), api.get("/v1/status")
+    assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
+    assert (status.status_code, status.json()["error"]["code"]) == (503, "not_ready")
+
+
+def test_the_first_page_needs_no_network_and_never_writes_markup() -> None:
+    with Api(create_app(Shop().services)) as api:
+        page = api.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert not re.findall(r"https?://|src=|href=|@import|url\(", page.text)
+    assert not re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", page.text)
+
+
+def test_the_pages_policy_allows_its_own_script_and_nothing_else() -> None:
+    with Api(create_app(Shop().services)) as api:
+        page = api.get("/")
+    policy = page.headers["content-security-policy"]
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", page.text, re.S)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert [f"'sha256-{digest}'" in policy for digest in digests] == [True]
+    assert "default-src 'none'" in policy

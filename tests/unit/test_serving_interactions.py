@@ -1,0 +1,183 @@
+"""POST /v1/interactions: each event is answered for itself, bad input says what to do, nothing else is lost."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from serving_doubles import NOW_MS, Api, Shop
+
+from serving.app import Limits, create_app
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+@pytest.fixture
+def api(shop: Shop) -> Iterator[Api]:
+    with Api(create_app(shop.services)) as api:
+        yield api
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    return {"event_id": "e1", "user_id": "u", "item_id": "a", "time": NOW_MS} | changes
+
+
+def num_events(shop: Shop) -> int:
+    with shop.store.read() as read:
+        return read.totals().events
+
+
+def test_one_event_is_accepted_with_its_place_in_the_users_sequence(api: Api) -> None:
+    reply = api.post("/v1/interactions", json=event())
+    assert reply.status_code == 200
+    assert reply.json()["results"] == [{"status": "accepted", "event_id": "e1", "user_seq": 1}]
+
+
+def test_an_event_sent_again_is_a_duplicate_and_changes_nothing(api: Api, shop: Shop) -> None:
+    api.post("/v1/interactions", json=event())
+    again = api.post("/v1/interactions", json=event()).json()
+    assert again["results"] == [{"status": "duplicate", "event_id": "e1", "user_seq": 1}]
+    assert num_events(shop) == 1
+
+
+def test_an_event_of_an_erased_past_stays_forgotten(api: Api) -> None:
+    api.post("/v1/interactions", json=event())
+    api.delete("/v1/users/u")
+    again = api.post("/v1/interactions", json=event()).json()
+    assert again["results"] == [{"status": "erased", "event_id": "e1"}]
+
+
+def test_good_events_beside_bad_ones_are_kept_and_each_is_answered_in_its_place(api: Api, shop: Shop) -> None:
+    batch = [event(item_id=""), event(event_id="e2"), event(event_id="e3", type="teleport")]
+    reply = api.post("/v1/interactions", json={"events": batch})
+    body = reply.json()
+    assert reply.status_code == 200
+    assert [one["status"] for one in body["results"]] == ["rejected", "accepted", "rejected"]
+    assert [one.get("error", {}).get("field") for one in body["results"]] == ["item_id", None, "type"]
+    assert (body["accepted"], body["rejected"], num_events(shop)) == (1, 2, 1)
+
+
+def test_a_batch_without_a_valid_event_is_422_and_says_why_event_by_event(api: Api) -> None:
+    reply = api.post("/v1/interactions", json={"events": [event(user_id=7), event(time=-5)]})
+    error = reply.json()["error"]
+    assert reply.status_code == 422
+    assert [one["field"] for one in error["details"]] == ["user_id", "time"]
+
+
+def test_an_event_with_neither_id_nor_time_gets_both_and_a_warning_that_a_retry_counts_twice(api: Api) -> None:
+    result = api.post("/v1/interactions", json={"user_id": "u", "item_id": "a"}).json()["results"][0]
+    assert uuid.UUID(result["event_id"]).version == 4
+    assert "sent again counts again" in result["warning"]
+
+
+def test_an_event_with_a_time_but_no_id_counts_once_however_often_it_is_sent(api: Api) -> None:
+    timed = {"user_id": "u", "item_id": "a", "time": NOW_MS}
+    first, second = (api.post("/v1/interactions", json=timed).json()["results"][0] for _ in range(2))
+    assert (first["status"], second["status"]) == ("accepted", "duplicate")
+    assert "warning" not in first
+
+
+def test_the_users_changed_by_a_commit_are_passed_to_the_follower(api: Api, shop: Shop) -> None:
+    api.post("/v1/interactions", json={"events": [event(), event(event_id="e2", user_id="v")]})
+    assert [state.seq for state in shop.followed] == [1, 1]
+
+
+LONG = "x" * 10_000
+BAD_EVENTS = {
+    "a user id of another type": ({"user_id": 7}, "user_id", "send numbers as strings"),
+    "an item id of another type": ({"item_id": ["a"]}, "item_id", "wanted a string"),
+    "no user id": ({"user_id": None}, "user_id", "wanted a string"),
+    "an empty user id": ({"user_id": ""}, "user_id", "wanted 1 to 256 bytes"),
+    "an empty item id": ({"item_id": ""}, "item_id", "wanted 1 to 256 bytes"),
+    "an id of 10 kB": ({"user_id": LONG}, "user_id", "shorten or hash"),
+    "an event id of 10 kB": ({"event_id": LONG}, "event_id", "shorten or hash"),
+    "a control character in an id": ({"item_id": "a\nb"}, "item_id", "remove them"),
+    "a time in seconds": ({"time": NOW_MS // 1000}, "time", "multiply by 1000"),
+    "a time in microseconds": ({"time": NOW_MS * 1000}, "time", "divide microseconds by 1000"),
+    "a time that is text": ({"time": "yesterday"}, "time", "integer milliseconds"),
+    "a time with a fraction": ({"time": NOW_MS + 0.5}, "time", "integer milliseconds"),
+    "a time beyond 64 bits": ({"time": 10**30}, "time", "too large"),
+    "a negative time": ({"time": -1}, "time", "send milliseconds"),
+    "a time in the far future": ({"time": NOW_MS + 10**9}, "time", "correct the sender's clock"),
+    "a value that is text": ({"value": "five"}, "value", "finite number"),
+    "an unknown type": ({"type": "teleport"}, "type", "known types are"),
+    "a type of another type": ({"type": {}}, "type", "unknown event type"),
+    "an unknown field": ({"usr": "u"}, "usr", "known fields are"),
+    "a context of lists": ({"context": {"tags": ["a"]}}, "context", "strings, finite numbers or booleans"),
+    "another version": ({"version": 2}, "version", "wanted 1"),
+}
+
+
+@pytest.mark.parametrize(("changes", "field", "advice"), BAD_EVENTS.values(), ids=BAD_EVENTS.keys())
+def test_a_bad_event_is_422_with_the_field_and_what_to_do(
+    api: Api, shop: Shop, changes: dict[str, Any], field: str, advice: str
+) -> None:
+    reply = api.post("/v1/interactions", json=event(**changes))
+    error = reply.json()["error"]
+    assert reply.status_code == 422
+    assert error["field"] == field
+    assert advice in error["message"]
+    assert num_events(shop) == 0
+
+
+BAD_BODIES = {
+    "malformed JSON": (b'{"user_id": "u",', 400, "not valid JSON"),
+    "an empty body": (b"", 400, "not valid JSON"),
+    "NaN": (b'{"user_id": "u", "item_id": "a", "value": NaN}', 400, "without NaN"),
+    "Infinity": (b'{"user_id": "u", "item_id": "a", "value": Infinity}', 400, "without NaN"),
+    "a number beyond any double": (b'{"user_id": "u", "item_id": "a", "value": 1e999}', 400, "not valid JSON"),
+    "bytes that are no UTF-8": (b'{"user_id": "\xff"}', 400, "UTF-8"),
+    "a lone surrogate": (b'{"user_id": "\\ud800", "item_id": "a"}', 400, "surrogate"),
+    "lists nested 100,000 deep": (b"[" * 100_000, 400, "not valid JSON"),
+    "a list": (b'[{"user_id": "u", "item_id": "a"}]', 422, '{"events": [...]}'),
+    "text": (b'"u"', 422, "wanted a JSON object"),
+    "null": (b"null", 422, "wanted a JSON object"),
+    "events that are no list": (b'{"events": {}}', 422, "wanted a list"),
+    "no events": (b'{"events": []}', 422, "at least one"),
+    "another field beside events": (b'{"events": [{}], "wait": true}', 422, "unknown field"),
+    "an event that is no object": (b'{"events": [1]}', 422, "none of the 1 events is valid"),
+    "a batch of 100,000": (b'{"events": [' + b"{}," * 99_999 + b"{}]}", 413, "at most 10000"),
+}
+
+
+@pytest.mark.parametrize(("body", "status", "advice"), BAD_BODIES.values(), ids=BAD_BODIES.keys())
+def test_a_bad_body_is_refused_whole_in_the_one_error_shape(
+    api: Api, shop: Shop, body: bytes, status: int, advice: str
+) -> None:
+    reply = api.post("/v1/interactions", content=body)
+    assert reply.status_code == status
+    assert set(reply.json()) == {"error"}
+    assert advice in reply.json()["error"]["message"]
+    assert num_events(shop) == 0
+
+
+def test_a_body_announced_as_too_large_is_refused_before_it_is_read(shop: Shop) -> None:
+    services = shop.with_services(limits=Limits(max_body_bytes=100))
+    with Api(create_app(services)) as api:
+        reply = api.post("/v1/interactions", json=event(context={"note": "x" * 200}))
+    assert reply.status_code == 413
+    assert "split it" in reply.json()["error"]["message"]
+
+
+def test_a_body_that_turns_out_too_large_is_refused_though_it_announced_nothing(shop: Shop) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(1000):
+            yield b" " * 60
+
+    services = shop.with_services(limits=Limits(max_body_bytes=100))
+    with Api(create_app(services)) as api:
+        reply = api.post("/v1/interactions", content=endless())
+    assert reply.status_code == 413
+    assert reply.headers["connection"] == "close"
+
+
+def test_a_large_batch_is_parsed_off_the_loop_with_the_same_result(api: Api, shop: Shop) -> None:
+    batch = [event(event_id=f"e{i}") for i in range(1000)]
+    body = api.post("/v1/interactions", json={"events": batch}).json()
+    assert body["accepted"] == 1000
+    assert [one["user_seq"] for one in body["results"]] == list(range(1, 1001))
