@@ -17,7 +17,7 @@ from core.history import History, IntArray, Window, WindowShape
 from core.ingest import Ingestor, StreamSource
 from core.interactions import EventTypes, Interaction
 from core.items import Catalogue
-from core.ports import BoolArray, FloatArray, ModelRecord
+from core.ports import BoolArray, FloatArray, ModelRecord, UserState
 
 NOW_MS = 1_700_000_000_000
 TYPES = EventTypes()
@@ -44,6 +44,25 @@ def item_ids(store: MemoryStore, window: Window) -> list[str]:
     with store.read() as view:
         names = {key: stored.item.item_id for key, stored in view.items(window.history.items.tolist()).items()}
     return [names[key] for key in window.history.items.tolist()]
+
+
+def user(store: MemoryStore, user_id: str = "ann") -> UserState:
+    """A user who must be known."""
+    with store.read() as view:
+        state = view.user(user_id)
+    assert state is not None, f"{user_id} is unknown"
+    return state
+
+
+def history(store: MemoryStore, user_id: str = "ann") -> list[str]:
+    """The item ids in a user's window."""
+    return item_ids(store, user(store, user_id).window)
+
+
+def num_events(store: MemoryStore) -> int:
+    """How many events a store holds."""
+    with store.read() as view:
+        return view.totals().events
 
 
 class Spy:

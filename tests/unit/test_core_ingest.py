@@ -1,0 +1,313 @@
+"""Ingest: each event counts once, in one transaction, whatever is sent again, comes late or is lost on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from domain_doubles import NOW_MS, TYPES, SpyingStore, event, history, ingestor, num_events, offsets, user
+from doubles import MemoryStore, MemoryTransaction
+
+from core.clock import ManualClock
+from core.errors import PartitionLost
+from core.history import EMPTY_WINDOW
+from core.ingest import RequestSource, Status, StreamSource
+from core.interactions import Interaction
+from core.manage import erase_user
+from core.ports import DeadLetter
+
+REQUEST = RequestSource("api")
+
+
+def letter(offset: int) -> DeadLetter:
+    return DeadLetter("interactions", 0, offset, "no JSON", b"?", NOW_MS)
+
+
+# --- what becomes of events
+
+
+def test_new_events_are_accepted_and_numbered_per_user_in_the_order_of_the_source() -> None:
+    store = MemoryStore()
+    result = ingestor(store).ingest([event("ann", "tea"), event("bob", "jam"), event("ann", "pen", 1)], REQUEST)
+    assert result.statuses == [Status.ACCEPTED] * 3
+    assert result.user_seqs == [1, 1, 2]
+    assert result.num_accepted == 3
+    assert (history(store), history(store, "bob")) == (["tea", "pen"], ["jam"])
+
+
+def test_the_result_holds_the_changed_users_as_they_stand_after_the_commit() -> None:
+    store = MemoryStore()
+    states = ingestor(store).ingest([event("ann", "tea"), event("bob", "jam")], REQUEST).states
+    assert states == {"ann": user(store), "bob": user(store, "bob")}
+
+
+def test_an_event_known_from_an_earlier_batch_is_a_duplicate_and_changes_nothing() -> None:
+    store = MemoryStore()
+    ingest = ingestor(store).ingest
+    ingest([event("ann", "tea"), event("ann", "jam", 1)], REQUEST)
+    before = user(store)
+    result = ingest([event("ann", "tea")], REQUEST)
+    assert (result.statuses, result.user_seqs, result.states) == ([Status.DUPLICATE], [2], {})
+    assert (user(store), num_events(store)) == (before, 2)
+
+
+def test_an_event_twice_in_one_batch_counts_once() -> None:
+    store = MemoryStore()
+    result = ingestor(store).ingest([event("ann", "tea"), event("ann", "tea"), event("ann", "jam", 1)], REQUEST)
+    assert result.statuses == [Status.ACCEPTED, Status.DUPLICATE, Status.ACCEPTED]
+    assert result.user_seqs == [1, 1, 2]
+    assert history(store) == ["tea", "jam"]
+
+
+def test_an_event_id_belongs_to_its_first_event_even_if_another_user_brings_it() -> None:
+    store = MemoryStore()
+    ingest = ingestor(store).ingest
+    ingest([event("ann", "tea", event_id="e1")], REQUEST)
+    assert ingest([event("bob", "jam", event_id="e1")], REQUEST).statuses == [Status.DUPLICATE]
+    assert num_events(store) == 1
+
+
+def test_a_late_event_takes_its_place_in_time_and_the_newest_sequence_number() -> None:
+    store = MemoryStore()
+    ingest = ingestor(store).ingest
+    ingest([event("ann", "first", 0), event("ann", "third", 20)], REQUEST)
+    result = ingest([event("ann", "second", 10), event("ann", "fourth", 30)], REQUEST)
+    assert history(store) == ["first", "second", "third", "fourth"]
+    assert result.user_seqs == [3, 4]
+    assert user(store).window.num_events == 4
+
+
+def test_a_late_event_older_than_the_window_moves_the_window_on_but_stays_outside() -> None:
+    store = MemoryStore()
+    ingest = ingestor(store).ingest
+    ingest([event("ann", f"i{at_s}", at_s) for at_s in range(1, 6)], REQUEST)
+    ingest([event("ann", "old", 0)], REQUEST)
+    assert history(store) == ["i2", "i3", "i4", "i5"]  # six events, W = 3, S = 2: the window starts at rank 2
+    assert user(store).window.num_events == 6
+
+
+def test_late_and_punctual_users_of_one_batch_each_get_their_window() -> None:
+    store = MemoryStore()
+    ingest = ingestor(store).ingest
+    ingest([event(user_id, "now", 10) for user_id in ("ann", "bob", "cid")], REQUEST)
+    ingest([event("ann", "late", 5), event("bob", "next", 15), event("cid", "late", 5)], REQUEST)
+    assert [history(store, name) for name in ("ann", "bob", "cid")] == [
+        ["late", "now"],
+        ["now", "next"],
+        ["late", "now"],
+    ]
+
+
+def test_events_of_one_time_keep_the_order_of_the_source_within_and_across_batches() -> None:
+    store = MemoryStore()
+    ingest = ingestor(store).ingest
+    ingest([event("ann", "b"), event("ann", "a")], REQUEST)
+    ingest([event("ann", "c")], REQUEST)
+    assert history(store) == ["b", "a", "c"]
+
+
+def test_types_outside_the_window_are_stored_and_numbered_but_never_read_by_the_encoder() -> None:
+    store = MemoryStore()
+    shown = [event("ann", "tea", 0, kind="impression"), event("ann", "jam", 1, kind="dislike")]
+    result = ingestor(store).ingest(shown, REQUEST)
+    assert result.user_seqs == [1, 2]
+    assert user(store) == replace(result.states["ann"], seq=2, window=EMPTY_WINDOW)
+    assert num_events(store) == 2
+
+
+def test_a_late_impression_does_not_rebuild_the_window() -> None:
+    store = SpyingStore()
+    ingest = ingestor(store).ingest
+    ingest([event("ann", "tea", 10)], REQUEST)
+    ingest([event("ann", "jam", 5, kind="impression")], REQUEST)
+    assert "newest_events" not in {name for name, _ in store.calls}
+    assert history(store) == ["tea"]
+
+
+def test_value_context_and_recommendation_are_stored_with_the_event() -> None:
+    store = MemoryStore()
+    rated = Interaction("e1", "ann", "tea", "rating", NOW_MS, 4.0, {"page": "home"}, "r1")
+    ingestor(store).ingest([rated], REQUEST)
+    with store.read() as view:
+        (row,) = next(view.iter_events())
+    assert (row.value, row.context, row.recommendation_id) == (4.0, {"page": "home"}, "r1")
+    assert (row.type_code, row.time_ms, row.user_seq) == (TYPES.code("rating"), NOW_MS, 1)
+
+
+# --- offsets
+
+
+def test_messages_at_or_below_the_applied_offset_are_skipped() -> None:
+    store = MemoryStore()
+    ingest = ingestor(store).ingest
+    ingest([event("ann", "a", 0), event("ann", "b", 1)], offsets(0, 1))
+    again = [replace(event("ann", "b", 1), event_id="another id, the same message"), event("ann", "c", 2)]
+    result = ingest(again, offsets(1, 2))
+    assert result.statuses == [Status.SKIPPED, Status.ACCEPTED]
+    assert result.user_seqs == [0, 3]
+    assert history(store) == ["a", "b", "c"]
+
+
+def test_a_redelivery_of_old_messages_never_moves_the_offset_back() -> None:
+    store = MemoryStore()
+    applier = ingestor(store)
+    applier.ingest([event("ann", "a", 0), event("ann", "b", 1)], offsets(0, 1))
+    assert applier.ingest([event("ann", "a", 0)], offsets(0, 0)).statuses == [Status.SKIPPED]
+    assert applier.applied_offset("interactions", 0) == 1
+
+
+def test_the_offset_moves_to_the_last_message_even_if_nothing_in_it_was_an_event() -> None:
+    store = MemoryStore()
+    applier = ingestor(store)
+    applier.ingest([], StreamSource("interactions", 0, [], 0, 7))
+    assert applier.applied_offset("interactions", 0) == 7
+    assert applier.applied_offset("interactions", 1) is None
+
+
+def test_many_events_of_one_message_share_its_offset() -> None:
+    store = MemoryStore()
+    applier = ingestor(store)
+    first = applier.ingest([event("ann", "a", 0), event("ann", "b", 1)], StreamSource("interactions", 0, [5, 5], 5, 5))
+    again = applier.ingest([event("ann", "c", 2)], StreamSource("interactions", 0, [5], 5, 5))
+    assert first.num_accepted == 2
+    assert again.statuses == [Status.SKIPPED]
+
+
+def test_partitions_and_streams_have_offsets_of_their_own() -> None:
+    applier = ingestor(MemoryStore())
+    applier.ingest([event("ann", "a", 0)], offsets(9, 9, partition=0))
+    assert applier.ingest([event("bob", "a", 0)], offsets(3, 3, partition=1)).num_accepted == 1
+    assert applier.ingest([event("cid", "a", 0)], offsets(3, 3, stream="other")).num_accepted == 1
+
+
+def test_a_worker_whose_partition_another_advanced_loses_it_and_applies_nothing() -> None:
+    store = MemoryStore()
+    zombie, owner = ingestor(store), ingestor(store)
+    zombie.ingest([event("ann", "a", 0)], offsets(0, 0))
+    owner.ingest([event("ann", "b", 1)], offsets(1, 1))
+    with pytest.raises(PartitionLost, match=r"interactions/0: offsets 2\.\.2 were not applied: .* stands at 0"):
+        zombie.ingest([event("eve", "c", 2)], offsets(2, 2), dead_letters=[letter(3)])
+    with store.read() as view:
+        assert view.user("eve") is None
+        assert view.dead_letters() == []
+        assert view.applied_offsets("interactions") == {0: 1}
+        assert view.newest_event_ms() == NOW_MS + 1000
+
+
+def test_a_worker_that_saw_an_empty_partition_loses_it_to_the_first_who_writes() -> None:
+    store = MemoryStore()
+    zombie = ingestor(store)
+    assert zombie.applied_offset("interactions", 0) is None
+    ingestor(store).ingest([event("ann", "a", 0)], offsets(0, 0))
+    with pytest.raises(PartitionLost, match="no longer stands at None"):
+        zombie.ingest([event("ann", "a", 0)], offsets(0, 0))
+
+
+def test_after_a_loss_the_worker_starts_from_what_the_database_says() -> None:
+    store = MemoryStore()
+    zombie = ingestor(store)
+    zombie.ingest([event("ann", "a", 0)], offsets(0, 0))
+    ingestor(store).ingest([event("ann", "b", 1)], offsets(1, 1))
+    with pytest.raises(PartitionLost):
+        zombie.ingest([event("ann", "b", 1)], offsets(1, 1))
+    result = zombie.ingest([event("ann", "b", 1), event("ann", "c", 2)], offsets(1, 2))
+    assert result.statuses == [Status.SKIPPED, Status.ACCEPTED]
+    assert history(store) == ["a", "b", "c"]
+
+
+def test_requests_have_no_offset_and_share_the_store_with_streams() -> None:
+    store = MemoryStore()
+    applier = ingestor(store)
+    applier.ingest([event("ann", "a", 0)], REQUEST)
+    applier.ingest([event("ann", "b", 1)], offsets(0, 0))
+    applier.ingest([event("ann", "c", 2)], REQUEST)
+    assert history(store) == ["a", "b", "c"]
+    with store.read() as view:
+        assert view.applied_offsets("api") == {}
+
+
+# --- the bad part of a batch
+
+
+def test_dead_letters_are_kept_in_the_transaction_of_their_batch() -> None:
+    store = MemoryStore()
+    ingestor(store).ingest([event("ann", "a", 0)], StreamSource("interactions", 0, [0], 0, 1), dead_letters=[letter(1)])
+    with store.read() as view:
+        assert [kept.offset for kept in view.dead_letters()] == [1]
+
+
+def test_dead_letters_of_messages_applied_before_are_not_kept_twice() -> None:
+    store = MemoryStore()
+    applier = ingestor(store)
+    for _ in range(2):
+        applier.ingest([], StreamSource("interactions", 0, [], 0, 1), dead_letters=[letter(0), letter(1)])
+    with store.read() as view:
+        assert view.totals().dead_letters == 2
+
+
+# --- erased users
+
+
+def erase(store: MemoryStore, user_id: str, *, at_s: int) -> None:
+    erase_user(store, user_id, clock=ManualClock(NOW_MS + at_s * 1000))
+
+
+def test_redelivered_events_of_an_erased_user_leave_no_trace() -> None:
+    store = MemoryStore()
+    ingest = ingestor(store).ingest
+    ingest([event("ann", "tea", 0)], REQUEST)
+    erase(store, "ann", at_s=60)
+    result = ingest([event("ann", "tea", 0), event("ann", "secret item", 60)], REQUEST)
+    assert (result.statuses, result.user_seqs) == ([Status.ERASED] * 2, [0, 0])
+    with store.read() as view:
+        assert view.user("ann") is None
+        assert view.items_by_id(["secret item"]) == {}
+        assert view.totals().events == 0
+
+
+def test_an_erased_user_who_comes_back_goes_on_with_the_next_sequence_number_and_an_empty_past() -> None:
+    store = MemoryStore()
+    ingest = ingestor(store).ingest
+    ingest([event("ann", "tea", 0), event("ann", "jam", 1)], REQUEST)
+    erase(store, "ann", at_s=60)
+    result = ingest([event("ann", "pen", 61), event("ann", "tea", 0), event("bob", "tea", 0)], REQUEST)
+    assert result.statuses == [Status.ACCEPTED, Status.ERASED, Status.ACCEPTED]
+    assert result.user_seqs == [3, 0, 1]
+    assert history(store) == ["pen"]
+
+
+def test_the_erased_past_stays_erased_after_the_user_came_back() -> None:
+    store = MemoryStore()
+    ingest = ingestor(store).ingest
+    ingest([event("ann", "tea", 0)], REQUEST)
+    erase(store, "ann", at_s=60)
+    ingest([event("ann", "pen", 61)], REQUEST)
+    assert ingest([event("ann", "tea", 0)], REQUEST).statuses == [Status.ERASED]
+    assert history(store) == ["pen"]
+
+
+class ErasedMeanwhile(MemoryStore):
+    """A store that, while `blind`, does not know at first sight who was erased: they are erased a moment later."""
+
+    blind = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
+        with super().transaction() as transaction:
+            if self.blind:
+                self.blind = False
+                transaction.erased = lambda user_ids: {}  # type: ignore[method-assign]
+            yield transaction
+
+
+def test_a_user_erased_between_the_first_look_and_the_lock_is_noticed_and_the_batch_runs_again() -> None:
+    store = ErasedMeanwhile()
+    ingest = ingestor(store).ingest
+    ingest([event("ann", "tea", 0)], REQUEST)
+    erase(store, "ann", at_s=60)
+    store.blind = True
+    assert ingest([event("ann", "tea", 0)], REQUEST).statuses == [Status.ERASED]
+    with store.read() as view:
+        assert view.user("ann") is None
