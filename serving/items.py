@@ -74,12 +74,12 @@ class ItemRoutes:
         return await self._engine.writer.run(lambda: self._saved(items))
 
     def _saved(self, items: Sequence[Item]) -> int:
-        revision = save_items(self._store, items)
+        revision = save_items(self._store, items, clock=self._engine.services.wall)
         self._engine.services.items_changed()
         return revision
 
     def _remove(self, item_id: str) -> None:
-        remove_item(self._store, item_id)
+        remove_item(self._store, item_id, clock=self._engine.services.wall)
         self._engine.services.items_changed()
 
     def _read_page(self, after: str, limit: int) -> list[StoredItem]:

@@ -1,0 +1,126 @@
+"""docs/api.md and OpenAPI cannot drift: every route is in both, every example runs, every answer has its shape."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from serving_doubles import Api, Shop
+
+from core.items import Item
+from core.manage import save_items
+from serving import schemas
+from serving.app import create_app
+
+PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+EXAMPLE = re.compile(r"```http\n([A-Z]+) (\S+)\n(.*?)```\n```json (\d+)\n(.*?)```", re.S)
+
+CAMPING = [
+    Item("tent", "Tent for two", categories=("shelter",)),
+    Item("stove", "Gas stove", categories=("kitchen",)),
+    Item("lamp", "Camping lamp", categories=("light",)),
+    Item("mug", "Steel mug", categories=("kitchen",)),
+]
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    shop = Shop(item_ids=())
+    for item in CAMPING:  # one by one: the axes of the model follow this order
+        save_items(shop.store, [item], clock=shop.clock)
+    shop.views.refresh()
+    return create_app(shop.services)
+
+
+def operations(app: FastAPI) -> set[str]:
+    paths = app.openapi()["paths"]
+    return {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+
+
+def test_every_route_has_its_heading_and_every_heading_its_route(app: FastAPI) -> None:
+    headings = set(re.findall(r"^### ([A-Z]+ /\S*)$", PAGE, re.M))
+    assert headings == operations(app)
+
+
+def test_every_route_has_an_example_on_the_page(app: FastAPI) -> None:
+    sections = re.split(r"^#{2,3} ", PAGE, flags=re.M)
+    lacking = [
+        section.splitlines()[0]
+        for section in sections
+        if " /" in section.splitlines()[0] and not EXAMPLE.search(section)
+    ]
+    assert lacking == []
+
+
+def test_the_examples_of_the_page_run_in_order_and_answer_as_printed(app: FastAPI) -> None:
+    examples = EXAMPLE.findall(PAGE)
+    assert len(examples) > len(operations(app))
+    with Api(app) as api:
+        for method, path, body, status, printed in examples:
+            reply = api.run(api.client.request(method, path, content=body.strip() or None))
+            assert (method, path, reply.status_code) == (method, path, int(status)), reply.text
+            assert matched(json.loads(printed), reply.json()) == reply.json(), f"{method} {path}"
+
+
+def matched(printed: Any, real: Any) -> Any:
+    """What the page prints, with the real text wherever it prints "..."."""
+    if printed == "..." and isinstance(real, str):
+        return real
+    if isinstance(printed, dict) and isinstance(real, dict):
+        return {name: matched(one, real.get(name)) for name, one in printed.items()}
+    if isinstance(printed, list) and isinstance(real, list) and len(printed) == len(real):
+        return [matched(*pair) for pair in zip(printed, real, strict=True)]
+    return printed
+
+
+def test_the_examples_of_openapi_are_accepted(app: FastAPI) -> None:
+    num_run = 0
+    with Api(app) as api:
+        for path, methods in app.openapi()["paths"].items():
+            for method, operation in methods.items():
+                content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+                for example in content.get("examples", {}).values():
+                    url = path.replace("{user_id}", "ann").replace("{item_id}", "tent")
+                    reply = api.run(api.client.request(method.upper(), url, json=example["value"]))
+                    assert reply.status_code == 200, reply.text
+                    assert reply.json().get("rejected", 0) == 0
+                    num_run += 1
+    assert num_run == 7
+
+
+def shape_of(app: FastAPI, method: str, path: str, status: int) -> type[schemas.Shape]:
+    """The documented shape of an answer."""
+    for template, methods in app.openapi()["paths"].items():
+        pattern = re.sub(r"\{\w+\}", "[^/]+", template)
+        if re.fullmatch(pattern, path.partition("?")[0]) and method.lower() in methods:
+            reply = methods[method.lower()]["responses"][str(status)]["content"]["application/json"]["schema"]["$ref"]
+            shape: type[schemas.Shape] = getattr(schemas, reply.rpartition("/")[2])
+            return shape
+    raise AssertionError(path)
+
+
+def test_every_answer_has_exactly_the_documented_shape(app: FastAPI) -> None:
+    with Api(app) as api:
+        for method, path, body, _, _ in EXAMPLE.findall(PAGE):
+            reply = api.run(api.client.request(method, path, content=body.strip() or None))
+            shape_of(app, method, path, reply.status_code).model_validate_json(reply.content, strict=True)
+
+
+def test_every_body_refers_to_a_shape_that_openapi_defines(app: FastAPI) -> None:
+    document = json.dumps(app.openapi())
+    wanted = set(re.findall(r"#/components/schemas/(\w+)", document))
+    assert wanted <= set(app.openapi()["components"]["schemas"])
+
+
+def test_the_known_fields_of_the_documentation_are_those_of_the_domain() -> None:
+    from core.interactions import FIELDS
+    from core.items import ITEM_FIELDS
+    from serving.requests import WISH_FIELDS
+
+    assert set(schemas.EventIn.model_fields) == set(FIELDS)
+    assert set(schemas.ItemIn.model_fields) == set(ITEM_FIELDS)
+    assert set(schemas.SessionIn.model_fields) == {"events", *WISH_FIELDS}
