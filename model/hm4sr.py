@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from model.config import Modality, ModelConfig
 from model.dropout import drop
+from model.layers import Linear
 from model.mixtures import InteractiveMoE, TemporalMoE
 from model.time_encoding import ReleasedTimeEncoding, TimeEncoding
 from model.towers import StackedNorm, Towers
@@ -50,7 +51,7 @@ class ContentProjection(nn.Module):
 
     def __init__(self, modality: Modality, width: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(modality.size, width)
+        self.linear = Linear(modality.size, width)
         self.absent = nn.Parameter(torch.zeros(width))
 
     def forward(self, features: Features) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.config import ModelConfig
+from model.layers import Linear
 
 
 class InteractiveMoE(nn.Module):
@@ -64,7 +65,7 @@ class TemporalMoE(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.gate = nn.Linear(2 * config.width, config.num_temporal_experts)
+        self.gate = Linear(2 * config.width, config.num_temporal_experts)
         self.expert = nn.Parameter(torch.empty(config.num_temporal_experts, config.vector_width))
 
     def initialise(self) -> None:

@@ -44,14 +44,15 @@ class UserRanges:
 def cut_windows(ranges: UserRanges, shape: WindowShape, rng: np.random.Generator) -> Sequences:
     """Windows over all histories, cut at randomly drawn multiples of the step."""
     inputs = np.maximum(ranges.count - 1, 0)
-    phases = rng.integers(0, max(1, shape.size // shape.step), len(inputs)) * shape.step
-    phases = np.where(inputs > shape.size, phases, 0)  # what fits into one window is never cut
+    size = shape.size - shape.size % shape.step  # so that every window starts at a multiple of the step
+    phases = rng.integers(0, size // shape.step, len(inputs)) * shape.step
+    phases = np.where(inputs > size, phases, 0)  # what fits into one window is never cut
     leading = (phases > 0).astype(np.int64)
-    counts = leading + -(-(inputs - phases) // shape.size)
+    counts = leading + -(-(inputs - phases) // size)
     user = np.repeat(np.arange(len(inputs)), counts)
     place = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
-    begin = np.maximum(phases[user] + (place - leading[user]) * shape.size, 0)
-    end = np.minimum(phases[user] + (place - leading[user] + 1) * shape.size, inputs[user])
+    begin = np.maximum(phases[user] + (place - leading[user]) * size, 0)
+    end = np.minimum(phases[user] + (place - leading[user] + 1) * size, inputs[user])
     return Sequences(ranges.first[user] + begin, end - begin)
 
 

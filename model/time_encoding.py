@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import ModelConfig
+from model.layers import Linear
 
 NO_GAP = 0  # the row of "no event before this one in the window"
 DAY_MS = 86_400_000
@@ -55,7 +56,7 @@ class TimeEncoding(nn.Module):
         super().__init__()
         self.mode, self.scale = config.gaps, config.gap_scale
         self.gap_embedding = nn.Parameter(torch.empty(config.num_gap_rows, config.width))
-        self.frequency = nn.Linear(1, config.width)
+        self.frequency = Linear(1, config.width)
         damping_D = 1 / torch.pow(10_000, torch.arange(config.width) / config.width)
         self.register_buffer("damping", damping_D, persistent=False)
         self.register_buffer("origin_ms", torch.zeros((), dtype=torch.int64))
@@ -82,9 +83,14 @@ class TimeEncoding(nn.Module):
         return rows_BL
 
     def absolute(self, times_ms_BL: Tensor) -> Tensor:
-        """(B, L, D) cosines of the frequency-scaled linear map of days since the origin."""
-        days_BL = (times_ms_BL - self.origin_ms).double() / DAY_MS
-        return torch.cos(self.frequency(days_BL.float().unsqueeze(-1)) * self.damping)
+        """(B, L, D) cosines of the frequency-scaled linear map of days since the origin.
+
+        The map is spelt out, not a matrix product: a product may or may not fuse its addition, by the shape of the
+        batch, and at an angle of 10,000 that moves the cosine by 0.001.
+        """
+        days_BL1 = ((times_ms_BL - self.origin_ms).double() / DAY_MS).float().unsqueeze(-1)
+        angles_BLD = days_BL1 * self.frequency.weight[:, 0] + self.frequency.bias
+        return torch.cos(angles_BLD * self.damping)
 
     def forward(self, times_ms_BL: Tensor) -> Tensor:
         """(B, L, 2D) time embeddings."""

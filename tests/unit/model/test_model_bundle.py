@@ -1,0 +1,115 @@
+"""The bundle: any item has a vector, binding is cheap to repeat, and company never changes an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.history import History, WindowShape
+from core.items import Catalogue
+from model.bundle import HM4SRBundle
+from model.features import TextFeatures
+
+
+def test_a_batch_gives_what_one_by_one_gives(
+    bundle: HM4SRBundle, shop: Catalogue, make_history: Callable[..., History]
+) -> None:
+    encoder = bundle.bind(shop)
+    histories = [make_history(1 + seed % 10, seed=seed) for seed in range(60)]
+    together = encoder.encode(histories)
+    alone = np.concatenate([encoder.encode([history]) for history in histories])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert together.shape == (60, encoder.width)
+
+
+def test_of_a_history_longer_than_the_window_the_newest_part_is_read(
+    bundle: HM4SRBundle, shop: Catalogue, make_history: Callable[..., History]
+) -> None:
+    encoder, long = bundle.bind(shop), make_history(25)
+    newest = History(long.items[-10:], long.times_ms[-10:])
+    np.testing.assert_array_equal(encoder.encode([long]), encoder.encode([newest]))
+
+
+def test_no_histories_give_no_vectors(bundle: HM4SRBundle, shop: Catalogue) -> None:
+    encoder = bundle.bind(shop)
+    assert encoder.encode([]).shape == (0, encoder.width)
+
+
+def test_an_item_without_a_trained_row_is_the_unseen_row_with_its_own_content(
+    bundle: HM4SRBundle, shop: Catalogue
+) -> None:
+    trained, new, other_new = bundle.bind(shop).items(np.array([0, 32, 33]))
+    width = bundle.config.width
+    unseen = bundle.model.id_embedding[0].numpy()
+    np.testing.assert_array_equal(new[:width], unseen)
+    assert not np.array_equal(trained[:width], unseen)
+    assert not np.array_equal(new[width:], other_new[width:]), "content still tells new items apart"
+
+
+def test_an_item_that_the_catalogue_does_not_hold_yet_can_stand_in_a_history(
+    bundle: HM4SRBundle, shop: Catalogue, make_history: Callable[..., History]
+) -> None:
+    history = make_history(5)
+    history.items[2] = 999_999
+    stranger = bundle.bind(shop).encode([history])
+    stub = replace(
+        shop,
+        keys=np.append(shop.keys, 999_999),
+        item_ids=(*shop.item_ids, "stub"),
+        texts=(*shop.texts, ""),
+        categories=(*shop.categories, ()),
+        listed=np.append(shop.listed, False),
+    )
+    np.testing.assert_allclose(bundle.bind(stub).encode([history]), stranger, atol=1e-6)
+
+
+def test_an_item_with_empty_text_has_the_absent_vector(bundle: HM4SRBundle, shop: Catalogue) -> None:
+    silent = replace(shop, texts=("", *shop.texts[1:]), categories=((), *shop.categories[1:]))
+    absent = bundle.model.contents["text"].absent.numpy()
+    np.testing.assert_array_equal(bundle.bind(silent).items(np.array([0]))[0, bundle.config.width :], absent)
+
+
+def test_binding_again_computes_only_the_texts_that_changed(
+    bundle: HM4SRBundle, shop: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    transform = TextFeatures.transform
+
+    def watched(self: TextFeatures, keys: list[str]) -> object:
+        seen.append(list(keys))
+        return transform(self, keys)
+
+    monkeypatch.setattr(TextFeatures, "transform", watched)
+    first = bundle.bind(shop)
+    changed = replace(shop, texts=("winter coat steel", *shop.texts[1:]))
+    second = bundle.bind(changed)
+    assert seen[1:] == [["winter coat steel theme0"]]
+    rows = np.arange(1, 40)
+    np.testing.assert_array_equal(first.items(rows), second.items(rows))
+    np.testing.assert_allclose(
+        second.items(np.array([0])), replace(bundle).bind(changed).items(np.array([0])), atol=1e-6
+    )
+
+
+def test_threads_get_what_one_caller_gets(
+    bundle: HM4SRBundle, shop: Catalogue, make_history: Callable[..., History]
+) -> None:
+    histories = [make_history(1 + seed % 10, seed=seed) for seed in range(40)]
+    expected = bundle.bind(shop).encode(histories)
+
+    def answer(_: int) -> object:
+        return bundle.bind(shop).encode(histories)
+
+    with ThreadPoolExecutor(4) as threads:
+        for got in threads.map(answer, range(16)):
+            np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def test_the_query_is_the_vector_and_the_window_is_the_configured_one(bundle: HM4SRBundle, shop: Catalogue) -> None:
+    vectors = np.ones((2, bundle.config.vector_width), np.float32)
+    assert bundle.window == WindowShape(10, 3)
+    np.testing.assert_array_equal(bundle.bind(shop).query(vectors, np.array([0, 5])), vectors)

@@ -1,0 +1,105 @@
+"""Checkpoints: what is loaded is what was saved, and damage is named instead of served."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import CheckpointError
+from core.history import History
+from core.items import Catalogue
+from model import checkpoint
+from model.bundle import HM4SRBundle
+from model.checkpoint import BUNDLE, MANIFEST, WEIGHTS, load, save, version_of
+from model.hm4sr import HM4SR
+
+
+@pytest.fixture
+def saved(bundle: HM4SRBundle, tmp_path: Path) -> Path:
+    path = tmp_path / "models" / "one"
+    save(bundle, path)
+    return path
+
+
+def test_a_loaded_model_answers_with_the_same_bits(
+    bundle: HM4SRBundle, shop: Catalogue, saved: Path, make_history: Callable[..., History]
+) -> None:
+    loaded = load(saved)
+    histories = [make_history(1 + seed, seed=seed) for seed in range(10)]
+    assert (loaded.version, loaded.config, loaded.item_ids) == (bundle.version, bundle.config, bundle.item_ids)
+    np.testing.assert_array_equal(loaded.bind(shop).encode(histories), bundle.bind(shop).encode(histories))
+    np.testing.assert_array_equal(loaded.bind(shop).items(np.arange(40)), bundle.bind(shop).items(np.arange(40)))
+
+
+def test_saving_twice_changes_nothing_and_another_model_is_never_overwritten(bundle: HM4SRBundle, saved: Path) -> None:
+    before = {file.name: file.read_bytes() for file in saved.iterdir()}
+    save(bundle, saved)
+    with pytest.raises(CheckpointError, match="another model lies there; choose a new folder"):
+        save(replace(bundle, version="other"), saved)
+    assert {file.name: file.read_bytes() for file in saved.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, BUNDLE])
+def test_one_flipped_bit_is_found_and_the_file_named(saved: Path, name: str) -> None:
+    data = bytearray((saved / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (saved / name).write_bytes(data)
+    with pytest.raises(CheckpointError, match=rf"{name}: damaged: wanted digest"):
+        load(saved)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, BUNDLE, MANIFEST])
+def test_a_missing_file_is_named_with_what_to_do(saved: Path, name: str) -> None:
+    (saved / name).unlink()
+    with pytest.raises(CheckpointError, match=rf"{name}: cannot be read .* restore the folder"):
+        load(saved)
+
+
+@pytest.mark.parametrize("manifest", [b"", b"{", b"[]", b'{"layout": 1}', b"\xff\xfe"])
+def test_a_damaged_manifest_is_named(saved: Path, manifest: bytes) -> None:
+    (saved / MANIFEST).write_bytes(manifest)
+    with pytest.raises(CheckpointError, match=rf"{MANIFEST}: damaged"):
+        load(saved)
+
+
+def test_a_later_layout_is_refused_in_words(saved: Path) -> None:
+    manifest = json.loads((saved / MANIFEST).read_bytes())
+    (saved / MANIFEST).write_text(json.dumps({**manifest, "layout": 99}))
+    with pytest.raises(CheckpointError, match="wanted a model of layout 1, got layout 99"):
+        load(saved)
+
+
+def test_weights_that_do_not_fit_the_configuration_name_the_difference(
+    bundle: HM4SRBundle, make_network: Callable[..., HM4SR], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = checkpoint._content(bundle)
+    wider = bundle.config.to_json() | {"inner_width": 24}
+    described = json.loads(honest[BUNDLE]) | {"config": wider}
+    monkeypatch.setattr(checkpoint, "_content", lambda _: {**honest, BUNDLE: json.dumps(described).encode()})
+    save(bundle, tmp_path / "odd")
+    with pytest.raises(CheckpointError, match=r"size mismatch for towers\.layers\.0\.inner\.weight"):
+        load(tmp_path / "odd")
+
+
+def test_a_save_that_fails_half_way_leaves_nothing_under_the_final_name(
+    bundle: HM4SRBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(path: Path, data: bytes) -> None:
+        if path.name == MANIFEST:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "_write", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save(bundle, tmp_path / "models" / "one")
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_the_version_is_made_from_the_weights(bundle: HM4SRBundle, make_network: Callable[..., HM4SR]) -> None:
+    other = replace(bundle, model=make_network(30, contents=bundle.config.contents, inner_width=24))
+    assert version_of(bundle) == version_of(replace(bundle, version="renamed"))
+    assert version_of(other) != version_of(bundle)

@@ -1,0 +1,66 @@
+"""Text features: frozen at the fit, the same for a text whatever stands beside it, and honest about nothing to say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from core.items import Catalogue
+from model.features import TextFeatures, described, restore_source
+
+
+def fitted(shop: Catalogue, size: int = 4) -> TextFeatures:
+    text = TextFeatures.fit(shop, size=size, seed=0)
+    assert text is not None
+    return text
+
+
+def test_weights_equal_those_of_scikit_learn(shop: Catalogue) -> None:
+    text = fitted(shop)
+    oracle = TfidfVectorizer(token_pattern=r"\w+", sublinear_tf=True, vocabulary=dict(text.vocabulary), min_df=2).fit(
+        described(shop)
+    )
+    sentence = "garden garden hose unheard steel"
+    expected = oracle.transform([sentence]) @ text.components
+    values, _ = text.transform([sentence])
+    np.testing.assert_allclose(values, expected / np.linalg.norm(expected) * np.sqrt(text.size), atol=1e-5)
+
+
+def test_items_of_one_theme_are_nearer_to_each_other_than_to_other_themes(shop: Catalogue) -> None:
+    values, present = fitted(shop).transform(described(shop))
+    assert present.all()
+    alike = values @ values.T
+    same = np.equal.outer(np.arange(40) % 4, np.arange(40) % 4)
+    assert alike[same].min() > alike[~same].max()
+
+
+def test_the_features_of_a_text_do_not_depend_on_its_company(shop: Catalogue) -> None:
+    text, texts = fitted(shop), described(shop)
+    together, _ = text.transform(texts)
+    alone = np.concatenate([text.transform([one])[0] for one in texts])
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_empty_and_unknown_texts_are_absent_wherever_they_stand(shop: Catalogue) -> None:
+    values, present = fitted(shop).transform(["", "garden", "zzz yyy", "steel", ""])
+    assert present.tolist() == [False, True, False, True, False]
+    assert not values[~present].any()
+
+
+def test_the_same_fit_gives_the_same_bits_and_survives_its_checkpoint_form(shop: Catalogue) -> None:
+    one, other = fitted(shop), fitted(shop)
+    again = restore_source(one.to_json(), one.to_arrays())
+    texts = described(shop)
+    np.testing.assert_array_equal(one.transform(texts)[0], other.transform(texts)[0])
+    np.testing.assert_array_equal(one.transform(texts)[0], again.transform(texts)[0])
+
+
+def test_a_catalogue_without_words_has_no_text_features(shop: Catalogue) -> None:
+    silent = replace(shop, texts=("",) * 40, categories=((),) * 40)
+    assert TextFeatures.fit(silent, size=4, seed=0) is None
+
+
+def test_a_small_vocabulary_gives_fewer_features_than_asked_for(shop: Catalogue) -> None:
+    assert fitted(shop, size=500).size < 40

@@ -1,0 +1,117 @@
+"""Training: learns what there is to learn, the same under a seed, on its own part of the data, within its budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from core.errors import InvalidInput
+from core.history import History
+from core.items import Catalogue
+from core.ports import EventColumns
+from model.bundle import HM4SRBundle
+from model.config import ModelConfig
+from model.training import TrainingPlan, TrainingProgress, train
+
+PLAN = TrainingPlan(epochs=12, batch_events=128, learning_rate=1e-2, warmup_steps=10, validation_share=0.1)
+
+
+def hit_rate(bundle: HM4SRBundle, shop: Catalogue, events: EventColumns) -> float:
+    """How often the item that the walk takes next scores highest, after the first six events of each user."""
+    encoder = bundle.bind(shop)
+    walks = [History(events.items[i : i + 6], events.times_ms[i : i + 6]) for i in range(0, len(events), 12)]
+    next_items = events.items[6::12] - 100
+    best = (encoder.encode(walks) @ encoder.items(np.arange(40)).T).argmax(1)
+    return float((best == next_items).mean())
+
+
+@pytest.mark.parametrize("sampled_above", [50_000, 10], ids=["full softmax", "sampled softmax"])
+def test_a_fixed_walk_is_learnt(
+    shop: Catalogue, shop_events: EventColumns, make_config: Callable[..., ModelConfig], sampled_above: int
+) -> None:
+    plan = replace(PLAN, epochs=30, sampled_above=sampled_above, num_samples=16, patience=30)
+    bundle = train(shop_events, shop, config=make_config(width=16, dropout=0.0), plan=plan)
+    assert hit_rate(bundle, shop, shop_events) > 0.9
+
+
+def test_a_seed_fixes_every_bit_and_another_seed_does_not(
+    shop: Catalogue, shop_events: EventColumns, make_config: Callable[..., ModelConfig]
+) -> None:
+    plan = replace(PLAN, epochs=2)
+    state_before = torch.get_rng_state()
+    one, again, other = (train(shop_events, shop, config=make_config(), plan=plan, seed=seed) for seed in (3, 3, 4))
+    assert one.version == again.version != other.version
+    for name, tensor in one.model.state_dict().items():
+        assert tensor.equal(again.model.state_dict()[name]), name
+    assert torch.get_rng_state().equal(state_before), "the caller's random state is left alone"
+
+
+def test_held_out_events_are_neither_trained_on_nor_given_id_rows(
+    shop: Catalogue, shop_events: EventColumns, make_config: Callable[..., ModelConfig]
+) -> None:
+    newest = np.argsort(shop_events.times_ms)[-36:]
+    items = shop_events.items.copy()
+    items[items == 139] = 135
+    items[newest] = 139
+    bundle = train(replace(shop_events, items=items), shop, config=make_config(), plan=replace(PLAN, epochs=1))
+    assert bundle.report["validation_events"] > 20
+    assert "item-39" not in bundle.item_ids
+
+
+def test_the_unseen_row_is_trained_by_id_dropout(
+    shop: Catalogue, shop_events: EventColumns, make_config: Callable[..., ModelConfig]
+) -> None:
+    plan = replace(PLAN, epochs=1, validation_share=0.0)
+    rows = {
+        share: train(shop_events, shop, config=make_config(id_dropout=share), plan=plan).model.id_embedding[0]
+        for share in (0.0, 0.3)
+    }
+    start = train(shop_events, shop, config=make_config(), plan=replace(plan, max_seconds=0.0)).model.id_embedding[0]
+    assert rows[0.0].equal(start)
+    assert not rows[0.3].equal(start)
+
+
+def test_the_budget_ends_training_and_progress_says_where_it_stands(
+    shop: Catalogue, shop_events: EventColumns, make_config: Callable[..., ModelConfig]
+) -> None:
+    seen: list[TrainingProgress] = []
+    plan = replace(PLAN, epochs=100_000, patience=100_000, max_seconds=1.0)
+    begin = time.monotonic()
+    bundle = train(shop_events, shop, config=make_config(), plan=plan, progress=seen.append)
+    assert time.monotonic() - begin < 10
+    assert bundle.report["steps"] == seen[-1].step == len(seen)
+    assert seen[-1].left_s < seen[0].left_s + seen[-1].elapsed_s
+    assert seen[-1].metric is not None
+
+
+def test_early_stopping_keeps_the_best_weights_seen(
+    shop: Catalogue, shop_events: EventColumns, make_config: Callable[..., ModelConfig]
+) -> None:
+    plan = replace(PLAN, epochs=50, patience=2)
+    report = train(shop_events, shop, config=make_config(), plan=plan).report
+    history = report["validation_history"]
+    assert report["validation_ndcg_10"] == max(history)
+    assert len(history) < 50
+    assert history.index(max(history)) == len(history) - 3
+
+
+def test_a_catalogue_without_texts_gives_a_model_of_ids_alone(
+    shop: Catalogue, shop_events: EventColumns, make_config: Callable[..., ModelConfig]
+) -> None:
+    silent = replace(shop, texts=("",) * 40, categories=((),) * 40)
+    bundle = train(shop_events, silent, config=make_config(), plan=replace(PLAN, epochs=1))
+    assert bundle.config.towers == ("id",)
+
+
+def test_nothing_to_learn_from_is_said_in_words(shop: Catalogue) -> None:
+    single = EventColumns(np.array([1, 2]), np.array([100, 101]), np.array([10**12, 10**12]))
+    with pytest.raises(InvalidInput, match="wanted users with at least two events, got 2 events"):
+        train(single, shop)
+    strange = EventColumns(np.array([1, 1]), np.array([100, 7]), np.array([10**12, 10**12]))
+    with pytest.raises(InvalidInput, match="1 events are of items that the catalogue does not hold"):
+        train(strange, shop)
