@@ -18,7 +18,7 @@ from core.ports import DeadLetter
 from stream.codec import encode, encode_many
 from stream.partitioning import partition_of
 from stream.settings import KafkaSettings
-from stream.topics import MAX_MESSAGE_BYTES, client_options, kafka_errors
+from stream.topics import MAX_MESSAGE_BYTES, client_options, kafka_errors, require_broker
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class EventProducer:
 
     def __init__(self, settings: KafkaSettings, *, linger_ms: int = 0) -> None:
         self._settings = settings
+        require_broker(settings)
         with kafka_errors(settings, "producer"):
             self._producer = KafkaProducer(
                 **client_options(settings),
@@ -135,6 +136,7 @@ class DeadLetterTopic:
 
     def _connected(self) -> KafkaProducer:
         if self._producer is None:
+            require_broker(self._settings)
             self._producer = KafkaProducer(
                 **client_options(self._settings), acks="all", linger_ms=5, max_request_size=MAX_MESSAGE_BYTES
             )

@@ -6,6 +6,7 @@ Knows nothing about what messages mean.
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -66,6 +67,24 @@ def delete_topics(settings: KafkaSettings) -> None:
             admin.delete_topics(doomed)
 
 
+def require_broker(settings: KafkaSettings) -> None:
+    """Raise `StreamUnavailable` at once when no broker can be reached.
+
+    A kafka-python client asked to connect to nothing takes its whole timeout to say so, and leaves sockets behind.
+    """
+    refusals = []
+    for server in settings.servers:
+        host, _, port = server.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=settings.request_timeout_s).close()
+        except OSError as error:
+            refusals.append(f"{server} ({error})")
+        else:
+            return
+    msg = f"Kafka cannot be reached at {', '.join(refusals)}; check that it runs and that kafka.servers names it"
+    raise StreamUnavailable(msg)
+
+
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
     """What every kafka-python client is told: where the brokers are and how long to wait for them."""
     timeout_ms = int(settings.request_timeout_s * 1000)
@@ -93,6 +112,7 @@ def kafka_errors(settings: KafkaSettings, what: str) -> Iterator[None]:
 
 @contextmanager
 def _admin(settings: KafkaSettings) -> Iterator[KafkaAdminClient]:
+    require_broker(settings)
     with kafka_errors(settings, "topics"):
         admin = KafkaAdminClient(**client_options(settings))
         try:

@@ -1,0 +1,208 @@
+"""A real worker process on a real Kafka: every event counts exactly once, whatever is sent and whatever is killed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import orjson
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from services.kafka import fresh_settings, kafka_address
+from services.workers import WorkerProcess, num_events, wait_until
+
+from core.history import WindowShape
+from core.ingest import Ingestor, StreamSource
+from core.interactions import EventTypes, Interaction
+from core.ports import Store
+from storage import open_store
+from stream.partitioning import partition_of
+from stream.producer import EventProducer
+from stream.replay import Rate, Replay
+from stream.settings import KafkaSettings
+from stream.topics import MAX_MESSAGE_BYTES, delete_topics, ensure_topics
+
+TIME_MS = 1_700_000_000_000
+SHAPE = WindowShape(8, 4)  # as in worker_process.py
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with kafka_address() as found:
+        yield found
+
+
+class Case:
+    """Topics, a database and a worker of its own."""
+
+    def __init__(self, kafka: KafkaSettings, store: Store, worker: WorkerProcess) -> None:
+        self.kafka = kafka
+        self.store = store
+        self.worker = worker
+
+    def await_events(self, count: int, *, timeout_s: float = 30.0) -> None:
+        wait_until(lambda: num_events(self.store) >= count, self.worker, timeout_s=timeout_s)
+
+    def await_offsets(self, offsets: dict[int, int]) -> None:
+        wait_until(lambda: self.offsets() == offsets, self.worker)
+
+    def offsets(self) -> dict[int, int]:
+        with self.store.read() as view:
+            return view.applied_offsets(self.kafka.topic)
+
+
+@pytest.fixture
+def stopped(address: str, tmp_path: Path) -> Iterator[Case]:
+    """Everything but the worker is there."""
+    kafka = fresh_settings(address)
+    ensure_topics(kafka)
+    url = f"sqlite:///{tmp_path}/events.db"
+    store = open_store(url)
+    worker = WorkerProcess(kafka, url, tmp_path)
+    yield Case(kafka, store, worker)
+    if worker.runs():
+        worker.end(by=signal.SIGKILL)
+    store.close()
+    delete_topics(kafka)
+
+
+@pytest.fixture
+def case(stopped: Case) -> Case:
+    """The worker runs."""
+    stopped.worker.start()
+    return stopped
+
+
+def clicks(count: int, *, users: int = 40, first: int = 0) -> list[Interaction]:
+    return [
+        Interaction(f"e{n}", f"user-{n % users}", f"item-{n % 7}", "click", TIME_MS + 10 * n)
+        for n in range(first, first + count)
+    ]
+
+
+def send(kafka: KafkaSettings, events: Sequence[Interaction], *, group: int = 1) -> None:
+    with EventProducer(kafka, linger_ms=5) as producer:
+        Replay(producer, group=group).run(events)
+
+
+def assert_counted_once(store: Store, events: Sequence[Interaction]) -> None:
+    """Every event is stored once, and windows equal those computed from the events by plain Python."""
+    with store.read() as view:
+        stored = Counter(row.event_key for rows in view.iter_events() for row in rows)
+        assert stored == Counter(event.event_key for event in events)
+        names = {key: item.item.item_id for key, item in view.items(range(1, 100)).items()}
+        for user_id in {event.user_id for event in events}:
+            history = sorted((event.time_ms, event.item_id) for event in events if event.user_id == user_id)
+            state = view.user(user_id)
+            assert state is not None
+            window = [names[key] for key in state.window.history.items.tolist()]
+            assert window == [item_id for _, item_id in history[SHAPE.start(len(history)) :]]
+
+
+def test_events_sent_one_by_one_and_in_groups_are_each_counted_once(case: Case) -> None:
+    single, grouped = clicks(500), clicks(1_000, first=500)
+    send(case.kafka, single)
+    send(case.kafka, grouped, group=50)
+    case.await_events(1_500)
+    assert_counted_once(case.store, [*single, *grouped])
+    assert case.worker.end(by=signal.SIGTERM) == 0
+
+
+def test_a_worker_killed_in_mid_flow_loses_nothing_and_counts_nothing_twice(case: Case) -> None:
+    events = clicks(4_000)
+    with EventProducer(case.kafka, linger_ms=1) as producer:
+        sender = threading.Thread(target=Replay(producer, pace=Rate(1_000.0)).run, args=(events,))
+        sender.start()
+        for threshold in (300, 2_000):
+            case.await_events(threshold)
+            case.worker.end(by=signal.SIGKILL)
+            case.worker.start()
+        sender.join()
+    case.await_events(4_000)
+    assert_counted_once(case.store, events)
+
+
+def test_poison_is_set_aside_with_its_place_and_the_stream_goes_on(case: Case) -> None:
+    partition = partition_of("user-1", num_partitions=2)
+    other = next(event for event in clicks(40) if partition_of(event.user_id, num_partitions=2) != partition)
+    good = [event for event in clicks(10_050, users=1, first=0)]
+    for event in good:
+        event.user_id = "user-1"
+    array = b"[" + b",".join(orjson.dumps(_json(event)) for event in good[50:]) + b"]"
+    producer = KafkaProducer(bootstrap_servers=list(case.kafka.servers), max_request_size=MAX_MESSAGE_BYTES)
+    poison: list[tuple[bytes | None, bytes | None]] = [
+        (b"user-1", b"\xff\x00"),
+        (b"user-1", None),
+        (b"user-1", b"x" * (1 << 20)),
+        (None, orjson.dumps(_json(other))),
+        (b"user-1", orjson.dumps([_json(other), {"user_id": "user-1"}])),
+    ]
+    for key, value in poison:
+        producer.send(case.kafka.topic, key=key, value=value, partition=partition)
+    producer.send(case.kafka.topic, key=None, value=array, partition=partition)
+    for event in good[:50]:
+        producer.send(case.kafka.topic, key=None, value=orjson.dumps(_json(event)), partition=partition)
+    producer.flush()
+    producer.close()
+    case.await_events(10_050)
+    with case.store.read() as view:
+        letters = sorted(view.dead_letters(), key=lambda letter: (letter.offset, letter.reason))
+    assert [(letter.offset, letter.reason.split(":")[0]) for letter in letters] == [
+        (0, "value"),
+        (1, "value"),
+        (2, "value"),
+        (3, "user_id"),
+        (4, "item_id"),
+        (4, "user_id"),
+    ]
+    assert {(letter.source, letter.partition) for letter in letters} == {(case.kafka.topic, partition)}
+    announced = KafkaConsumer(
+        case.kafka.dead_letter_topic, bootstrap_servers=list(case.kafka.servers), auto_offset_reset="earliest"
+    )
+    offsets = [dict(record.headers)["offset"] for _, record in zip(range(6), announced, strict=False)]
+    announced.close()
+    assert offsets == [b"0", b"1", b"2", b"3", b"4", b"4"]
+
+
+def _json(event: Interaction) -> dict[str, object]:
+    return {"event_id": event.event_id, "user_id": event.user_id, "item_id": event.item_id, "time": event.time_ms}
+
+
+@pytest.mark.parametrize("group_offset", ["ahead", "behind"])
+def test_a_worker_resumes_from_the_databases_offset_whatever_kafka_remembers(stopped: Case, group_offset: str) -> None:
+    events = clicks(200, users=1)
+    partition = partition_of("user-0", num_partitions=2)
+    send(stopped.kafka, events)
+    with stopped.store.read():
+        ingestor = Ingestor(stopped.store, types=EventTypes(), shape=SHAPE)
+    ingestor.ingest(events[:100], StreamSource(stopped.kafka.topic, partition, list(range(100)), 0, 99))
+    commit_group_offset(stopped.kafka, partition, 200 if group_offset == "ahead" else 0)
+    stopped.worker.start()
+    stopped.await_events(200)
+    assert_counted_once(stopped.store, events)
+    assert stopped.offsets() == {partition: 199}
+
+
+def test_an_offset_outside_the_log_stops_the_worker_with_what_to_do(stopped: Case) -> None:
+    send(stopped.kafka, clicks(10))
+    Ingestor(stopped.store, types=EventTypes(), shape=SHAPE).ingest(
+        [], StreamSource(stopped.kafka.topic, 0, [], 0, 999)
+    )
+    stopped.worker.start()
+    assert stopped.worker.wait() != 0
+    assert (
+        f"{stopped.kafka.topic}/0: the database has applied up to offset 999, but the log ends at" in stopped.worker.log
+    )
+    assert "docs/operations.md" in stopped.worker.log
+    assert num_events(stopped.store) == 0
+
+
+def commit_group_offset(kafka: KafkaSettings, partition: int, offset: int) -> None:
+    consumer = KafkaConsumer(bootstrap_servers=list(kafka.servers), group_id=kafka.group, enable_auto_commit=False)
+    where = TopicPartition(kafka.topic, partition)
+    consumer.assign([where])
+    consumer.commit({where: OffsetAndMetadata(offset, "", -1)})
+    consumer.close()

@@ -1,0 +1,78 @@
+"""Worker processes for tests: started, stopped, killed, and asked through their database how far they got."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.ports import Store
+from stream.settings import KafkaSettings
+
+ENTRY = Path(__file__).with_name("worker_process.py")
+
+
+class WorkerProcess:
+    """One worker at a time, over one SQLite file."""
+
+    def __init__(self, kafka: KafkaSettings, url: str, folder: Path) -> None:
+        self._command = [sys.executable, "-P", str(ENTRY), url, json.dumps(dataclasses.asdict(kafka))]
+        self._log = folder / "worker.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+            )
+
+    def end(self, *, by: signal.Signals) -> int:
+        """Send a signal; returns the exit status."""
+        assert self._process is not None
+        self._process.send_signal(by)
+        return self.wait()
+
+    def wait(self, timeout_s: float = 30.0) -> int:
+        """The exit status, once it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(timeout_s)
+
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+
+@contextmanager
+def worker_process(kafka: KafkaSettings, url: str, folder: Path) -> Iterator[WorkerProcess]:
+    """A worker that runs until the end of the block."""
+    worker = WorkerProcess(kafka, url, folder)
+    worker.start()
+    try:
+        yield worker
+    finally:
+        if worker.runs():
+            worker.end(by=signal.SIGKILL)
+
+
+def wait_until(reached: Callable[[], bool], worker: WorkerProcess, *, timeout_s: float = 30.0) -> None:
+    """Until a condition holds; fails with the end of the worker's log."""
+    deadline_s = time.monotonic() + timeout_s
+    while not reached():
+        assert worker.runs(), f"the worker ended:\n{worker.log[-3_000:]}"
+        assert time.monotonic() < deadline_s, f"not reached within {timeout_s:g} s:\n{worker.log[-3_000:]}"
+        time.sleep(0.02)
+
+
+def num_events(store: Store) -> int:
+    with store.read() as view:
+        return view.totals().events
