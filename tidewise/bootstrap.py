@@ -86,6 +86,7 @@ def meta_of(settings: Settings) -> dict[str, str]:
     return {
         "clock.mode": settings.clock.mode,
         "events.types": settings.event_types().digest(),
+        "events.names": ",".join(settings.event_types().codes),
         "window": f"{settings.window.size}/{settings.window.step}",
         "popularity.half_life_days": f"{settings.popularity.half_life_days:g}",
     }
@@ -107,6 +108,16 @@ def agree_on_meta(store: Store, settings: Settings) -> None:
         with store.transaction() as tx:
             tx.set_meta(missing)
             tx.commit()
+
+
+def check_rebuildable(store: Store, settings: Settings) -> None:
+    """Raise `StoreMismatch` where the settings have lost event types that stored events refer to by their place."""
+    with store.read() as read:
+        stored = [name for name in read.meta().get("events.names", "").split(",") if name]
+    names = list(settings.event_types().codes)
+    if names[: len(stored)] != stored:
+        msg = f"events.types: the database was made with {', '.join(stored)}; keep these, in this order, and add others"
+        raise StoreMismatch(msg)
 
 
 def models_folder(settings: Settings) -> Path:

@@ -34,7 +34,7 @@ def take_tour(client: Client, *, user_id: str, console: Console) -> Tour:
     client.recommend(user_id)  # the first answer of a server is not the fastest: not the one to measure
     click = guide.click(user_id)
     show_click(console, click)
-    new_item = guide.new_item(click.item, user_id)
+    new_item = guide.new_item(click.after["items"][0], user_id)
     show_new_item(console, new_item)
     new_user = guide.new_user()
     show_new_user(console, new_user)

@@ -18,11 +18,12 @@ def register(app: typer.Typer) -> None:
 def rebuild(data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
     """Compute windows, popularity and counts again from the stored events (after a change of settings)."""
     from core.rebuild import rebuild as rebuild_store
-    from tidewise.bootstrap import meta_of, open_system
+    from tidewise.bootstrap import check_rebuildable, meta_of, open_system
 
     chosen = settings_of(data, config, set_)
     system = open_system(chosen, check_meta=False)
     try:
+        check_rebuildable(system.store, chosen)
         with system.store.read() as read:
             total = read.totals().events
             meta = {**meta_of(chosen), "clock.mode": read.meta().get("clock.mode", chosen.clock.mode)}

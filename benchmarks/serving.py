@@ -1,0 +1,148 @@
+"""Freshness and latency of the embedded system, over HTTP, as its clients see them.
+
+    python -m benchmarks.serving                       a simulated shop, built for the occasion
+    python -m benchmarks.serving --data .tidewise      your own state (a copy of it: nothing is written to the original)
+
+Half of the requests come right after an event of the same user, so that their vector can't have been waiting. Clients
+and server share the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import random
+import shutil
+import sqlite3
+import tempfile
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from rich.console import Console
+
+from benchmarks.report import percentiles, publish
+from tidewise.demo import prepare
+from tidewise.processes import free_port, running, wait_ready
+from tidewise.settings import DATABASE_NAME, load_settings
+
+ANSWERS = 20  # items per answer
+
+
+class Caller:
+    """One client: a kept connection, no frills, so that its own cost stays small beside the server's."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port)
+
+    def call(self, method: str, path: str, body: object = None) -> dict[str, object]:
+        """One request; anything but a success ends the measurement."""
+        payload = None if body is None else json.dumps(body).encode()
+        self._connection.request(method, path, payload, {"Content-Type": "application/json"})
+        response = self._connection.getresponse()
+        content = response.read()
+        if response.status >= http.client.MULTIPLE_CHOICES:
+            msg = f"{method} {path}: {response.status} {content[:300]!r}"
+            raise RuntimeError(msg)
+        answer: dict[str, object] = json.loads(content)
+        return answer
+
+
+def measure(port: int, users: list[str], items: list[str], *, requests: int, seed: int) -> dict[str, list[float]]:
+    """Seconds of single calls by one client: recommend after an event, recommend without, event -> changed answer."""
+    random_source, caller = random.Random(seed), Caller(port)
+    found: dict[str, list[float]] = {"fresh": [], "settled": [], "changed": [], "post": []}
+    for number in range(requests):
+        user = random_source.choice(users)
+        path = f"/v1/users/{quote(user, safe='')}/recommendations?n={ANSWERS}"
+        start_s, wanted = time.perf_counter(), 0
+        if number % 2 == 0:
+            event = {"user_id": user, "item_id": random_source.choice(items), "type": "click"}
+            result = caller.call("POST", "/v1/interactions", event)["results"][0]  # type: ignore[index]
+            wanted = result["user_seq"]
+            found["post"].append(time.perf_counter() - start_s)
+        asked_s = time.perf_counter()
+        answer = caller.call("GET", path)
+        done_s = time.perf_counter()
+        if answer["user_seq"] < wanted:  # type: ignore[operator]
+            msg = f"a stale answer for {user}: {answer['user_seq']} after {wanted}"
+            raise RuntimeError(msg)
+        found["fresh" if wanted else "settled"].append(done_s - asked_s)
+        if wanted:
+            found["changed"].append(done_s - start_s)
+    return found
+
+
+def measure_many(
+    port: int, users: list[str], items: list[str], *, clients: int, requests: int
+) -> dict[str, list[float]]:
+    """The same by several clients at once, each with its share of the users."""
+    results: list[dict[str, list[float]]] = []
+
+    def work(number: int) -> None:
+        own = users[number::clients]
+        results.append(measure(port, own, items, requests=requests // clients, seed=number))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if len(results) != clients:
+        msg = f"{clients - len(results)} of {clients} clients failed"
+        raise RuntimeError(msg)
+    return {name: [value for result in results for value in result[name]] for name in results[0]}
+
+
+def summary(found: dict[str, list[float]]) -> dict[str, object]:
+    """The figures of one run."""
+    return {
+        "recommend, all": percentiles(found["fresh"] + found["settled"]),
+        "recommend, right after an event": percentiles(found["fresh"]),
+        "recommend, otherwise": percentiles(found["settled"]),
+        "POST one event": percentiles(found["post"]),
+        "event -> changed answer": percentiles(found["changed"]),
+    }
+
+
+def main() -> None:
+    """Measure and publish."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="state to measure on (copied); default: a simulated shop")
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--clients", type=int, default=8)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        if options.data:
+            shutil.copytree(options.data, data, ignore=shutil.ignore_patterns("*.log", "*.lock"))
+        else:
+            settings = load_settings(overrides={"data.folder": str(data), "train.max_minutes": 0.5})
+            prepare(settings, Console(stderr=True))
+        users, items = _ids(data)
+        port, log = free_port(0), Path(folder) / "up.log"
+        arguments = ["up", "--data", str(data), "--port", str(port), "--no-train"]
+        with running(arguments, log=log) as server:
+            wait_ready(server, f"http://127.0.0.1:{port}", log=log)
+            measure(port, users, items, requests=200, seed=99)  # warm up
+            publish("one client", summary(measure(port, users, items, requests=options.requests, seed=1)))
+            start_s = time.perf_counter()
+            many = measure_many(port, users, items, clients=options.clients, requests=options.requests)
+            rate = len(many["fresh"] + many["settled"]) / (time.perf_counter() - start_s)
+            figures = {**summary(many), "recommendations/s (with an event before half of them)": round(rate)}
+            publish(f"{options.clients} clients", figures)
+
+
+def _ids(data: Path) -> tuple[list[str], list[str]]:
+    """Users and listed items, in a stable order; read with plain SQL, since no use case needs all users."""
+    with closing(sqlite3.connect(data / DATABASE_NAME)) as connection:
+        users = [row[0] for row in connection.execute("SELECT user_id FROM users ORDER BY key")]
+        items = [row[0] for row in connection.execute("SELECT item_id FROM items WHERE in_catalogue ORDER BY key")]
+    return users, items
+
+
+if __name__ == "__main__":
+    main()
