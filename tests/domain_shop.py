@@ -1,0 +1,89 @@
+"""A shop of six items in memory, with a model of axis vectors and a clock set by hand: for tests of answers."""
+
+from __future__ import annotations
+
+from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, AxisEncoder, BruteForceIndex, crown, event, ingestor
+from doubles import MemoryStore
+
+from core.clock import ManualClock
+from core.ingest import RequestSource
+from core.items import Catalogue, Item
+from core.manage import save_items
+from core.ports import FloatArray
+from core.recommend import Answer, Recommender, Wish
+from core.vectors import VectorCache
+from core.views import LiveViews
+
+NAMES = ("a", "b", "c", "d", "e", "f")
+ALL = Wish(n=20, exclude_seen=False)
+
+
+class Shop:
+    """A store of six items, its views and a recommender, at a time set by hand."""
+
+    def __init__(self, *, model: bool = True, stubs: bool = False, items: tuple[str, ...] = NAMES) -> None:
+        self.store = MemoryStore()
+        self.clock = ManualClock(NOW_MS + 100_000)
+        self.bundle = AxisBundle()
+        self.vectors = VectorCache(max_mib=1)
+        self.ingestor = ingestor(self.store)
+        self.catalogue(*(Item(name, title=name.upper(), categories=_halves(name)) for name in items))
+        if model:
+            crown(self.store)
+        self.views = LiveViews(
+            self.store, load=lambda record: self.bundle, build=BruteForceIndex, shape=SHAPE, stubs=stubs
+        )
+        self.views.refresh()
+        self.recommender = Recommender(
+            self.store,
+            views=self.views.current,
+            clock=self.clock,
+            types=TYPES,
+            shape=SHAPE,
+            vectors=self.vectors,
+            stubs=stubs,
+        )
+
+    def catalogue(self, *items: Item) -> None:
+        save_items(self.store, items, clock=self.clock)
+
+    def had(self, item_id: str, at_s: int = 0, *, user_id: str = "ann", kind: str = "click") -> None:
+        self.ingestor.ingest([event(user_id, item_id, at_s, kind=kind)], RequestSource("api"))
+
+    def for_ann(self, wish: Wish = ALL) -> list[str]:
+        return names(self.recommender.recommend("ann", wish))
+
+    @property
+    def num_encoded(self) -> int:
+        return sum(len(encoder.encoded) for encoder in self.bundle.encoders)
+
+
+def _halves(name: str) -> tuple[str, ...]:
+    return ("early",) if name < "d" else ("late",)
+
+
+def names(answer: Answer) -> list[str]:
+    return [item.item_id for item in answer.items]
+
+
+def popular_shop(*, model: bool = True) -> Shop:
+    """ "d" is the most popular, then "b"; the others have no events and come newest first."""
+    shop = Shop(model=model)
+    for user_id in ("x", "y"):
+        shop.had("d", user_id=user_id)
+    shop.had("b", user_id="x")
+    shop.views.refresh()
+    return shop
+
+
+class GivenVectors(AxisBundle):
+    """A model with given item vectors."""
+
+    def __init__(self, version: str, vectors: FloatArray) -> None:
+        super().__init__(version)
+        self._vectors = vectors
+
+    def bind(self, catalogue: Catalogue) -> AxisEncoder:
+        encoder = super().bind(catalogue)
+        encoder.items = lambda rows: self._vectors[rows]  # type: ignore[method-assign]
+        return encoder

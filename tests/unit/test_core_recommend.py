@@ -1,0 +1,245 @@
+"""Recommend: nobody sees what they should not, every answer says what it rests on, and `at` moves only now.
+
+The model is of axis vectors: after an item the items behind it score highest, in catalogue order, round the end.
+"""
+
+from __future__ import annotations
+
+import pytest
+from domain_doubles import NOW_MS, AxisBundle, crown, user
+from domain_shop import ALL, Shop, names, popular_shop
+
+from core.items import Item
+from core.manage import remove_item
+from core.recommend import SPARE, Wish
+
+# --- for a user with a history
+
+
+def test_items_are_ranked_by_the_users_last_event() -> None:
+    shop = Shop()
+    shop.had("b")
+    assert shop.for_ann() == ["c", "d", "e", "f", "a", "b"]
+
+
+def test_an_answer_says_what_it_rests_on() -> None:
+    shop = Shop()
+    shop.had("b", 40)
+    answer = shop.recommender.recommend("ann", Wish(n=1))
+    assert (answer.source, answer.reason, answer.model_version) == ("model", "ranked by the user's history", "v1")
+    assert (answer.user_seq, answer.now_ms, answer.gap_ms) == (1, NOW_MS + 100_000, 60_000)
+    (best,) = answer.items
+    assert (best.item_id, best.title, best.categories) == ("c", "C", ("early",))
+    assert best.score == pytest.approx(6 * 61)
+
+
+def test_every_answer_has_an_id_of_its_own() -> None:
+    shop = Shop()
+    assert len({shop.recommender.popular(Wish()).recommendation_id for _ in range(10)}) == 10
+
+
+def test_an_event_changes_the_next_answer_without_any_refresh() -> None:
+    shop = Shop()
+    shop.had("b", 0)
+    before = shop.for_ann()[0]
+    shop.had("d", 1)
+    assert (before, shop.for_ann()[0]) == ("c", "e")
+
+
+def test_seen_items_are_left_out_unless_repeats_are_wanted() -> None:
+    shop = Shop()
+    shop.had("b", 0)
+    shop.had("d", 1)
+    assert shop.for_ann(Wish(n=20)) == ["e", "f", "a", "c"]
+    assert {"b", "d"} <= set(shop.for_ann(Wish(n=20, exclude_seen=False)))
+
+
+def test_seen_means_the_whole_history_not_the_window() -> None:
+    shop = Shop()
+    for at_s, name in enumerate(["a", *"bcbcbcbcbc"]):
+        shop.had(name, at_s)
+    assert "a" not in shop.for_ann(Wish(n=20))
+
+
+def test_a_disliked_item_is_gone_even_where_repeats_are_wanted() -> None:
+    shop = Shop()
+    shop.had("b", 0)
+    shop.had("c", 1, kind="dislike")
+    assert shop.for_ann(ALL) == ["d", "e", "f", "a", "b"]
+
+
+def test_an_impression_is_not_seen() -> None:
+    shop = Shop()
+    shop.had("b", 0)
+    shop.had("c", 1, kind="impression")
+    assert shop.for_ann(Wish(n=1)) == ["c"]
+
+
+def test_what_others_had_does_not_matter() -> None:
+    shop = Shop()
+    shop.had("b", 0)
+    shop.had("c", 1, user_id="bob", kind="dislike")
+    assert shop.for_ann(Wish(n=1)) == ["c"]
+
+
+def test_a_hidden_or_removed_item_is_gone_from_the_next_answer_without_any_refresh() -> None:
+    shop = Shop()
+    shop.had("b")
+    shop.catalogue(Item("c", hidden=True))
+    remove_item(shop.store, "d", clock=shop.clock)
+    assert shop.for_ann(Wish(n=2)) == ["e", "f"]
+
+
+def test_a_new_title_is_in_the_next_answer_without_any_refresh() -> None:
+    shop = Shop()
+    shop.had("b")
+    shop.catalogue(Item("c", title="new"))
+    assert shop.recommender.recommend("ann", Wish(n=1)).items[0].title == "new"
+
+
+def test_where_the_final_check_takes_items_out_the_answer_is_filled_up_again() -> None:
+    many = tuple(f"i{place:03}" for place in range(4 * SPARE + 3))
+    shop = Shop(items=many)
+    shop.had(many[-1])
+    for gone in many[: 2 * SPARE]:
+        remove_item(shop.store, gone, clock=shop.clock)
+    assert shop.for_ann(Wish(n=2)) == list(many[2 * SPARE : 2 * SPARE + 2])
+
+
+def test_an_answer_is_shorter_only_where_nothing_else_may_be_shown() -> None:
+    shop = Shop()
+    shop.had("b")
+    for gone in "cdef":
+        remove_item(shop.store, gone, clock=shop.clock)
+    assert shop.for_ann(Wish(n=5)) == ["a"]
+
+
+def test_a_category_and_excluded_items_narrow_the_answer() -> None:
+    shop = Shop()
+    shop.had("b")
+    assert shop.for_ann(Wish(n=20, category="late")) == ["d", "e", "f"]
+    assert shop.for_ann(Wish(n=20, category="late", exclude=["e", "e", "unknown"])) == ["d", "f"]
+    assert shop.for_ann(Wish(n=20, category="no such")) == []
+
+
+def test_at_moves_the_gap_and_nothing_else() -> None:
+    shop = Shop()
+    shop.had("b", 0)
+    shop.had("d", 50)
+    plain = shop.recommender.recommend("ann", ALL)
+    later = shop.recommender.recommend("ann", Wish(n=20, exclude_seen=False, at_ms=NOW_MS + 150_000))
+    before = shop.recommender.recommend("ann", Wish(n=20, exclude_seen=False, at_ms=NOW_MS + 10_000))
+    assert [answer.gap_ms for answer in (plain, later, before)] == [50_000, 100_000, 0]
+    assert [answer.now_ms - NOW_MS for answer in (plain, later, before)] == [100_000, 150_000, 10_000]
+    assert {answer.user_seq for answer in (plain, later, before)} == {2}
+    assert names(plain) == names(later) == names(before)
+    assert [answer.items[0].score for answer in (plain, later, before)] == [6 * 51, 6 * 101, 6]
+
+
+# --- vectors are kept while they are current
+
+
+def test_a_user_is_encoded_once_for_any_number_of_questions() -> None:
+    shop = Shop()
+    shop.had("b")
+    for _ in range(3):
+        shop.for_ann()
+    assert shop.num_encoded == 1
+
+
+def test_encoding_ahead_spares_the_reader_and_a_reader_who_was_first_spares_the_follower() -> None:
+    shop = Shop()
+    shop.had("b", 0)
+    assert shop.recommender.encode([user(shop.store)]) == 1
+    shop.for_ann()
+    assert shop.num_encoded == 1
+    shop.had("d", 1)
+    shop.for_ann()
+    assert shop.recommender.encode([user(shop.store)]) == 0
+    assert shop.num_encoded == 2
+
+
+def test_there_is_nothing_to_encode_without_a_model_or_without_a_history() -> None:
+    without_model = Shop(model=False)
+    without_model.had("b")
+    assert without_model.recommender.encode([user(without_model.store)]) == 0
+    shop = Shop()
+    shop.had("b", kind="impression")
+    assert shop.recommender.encode([user(shop.store)]) == 0
+
+
+def test_a_changed_catalogue_or_a_new_model_lets_no_old_vector_through() -> None:
+    shop = Shop()
+    shop.had("b")
+    shop.for_ann()
+    shop.catalogue(Item("g"))
+    shop.views.refresh()
+    assert shop.for_ann() == ["c", "d", "e", "f", "g", "a", "b"]
+    shop.bundle = AxisBundle("v2")
+    crown(shop.store, "v2", created_ms=NOW_MS + 1)
+    shop.views.refresh()
+    assert shop.recommender.recommend("ann", ALL).model_version == "v2"
+    assert len(shop.bundle.encoders[0].encoded) == 1
+
+
+# --- without a history or a model
+
+
+def test_an_unknown_user_gets_what_is_popular_and_is_told_so() -> None:
+    answer = popular_shop().recommender.recommend("ann", ALL)
+    assert names(answer) == ["d", "b", "f", "e", "c", "a"]
+    assert (answer.source, answer.reason, answer.model_version) == ("popularity", "the user is unknown", None)
+    assert (answer.user_seq, answer.gap_ms) == (None, None)
+
+
+def test_scores_of_items_without_events_are_not_known() -> None:
+    answer = popular_shop().recommender.popular(ALL)
+    assert [item.score is not None for item in answer.items] == [True, True, False, False, False, False]
+
+
+def test_a_user_without_a_windowed_event_gets_what_is_popular() -> None:
+    shop = popular_shop()
+    shop.had("d", kind="dislike")
+    answer = shop.recommender.recommend("ann", ALL)
+    assert (answer.reason, answer.user_seq, names(answer)[0]) == ("the user has no history", 1, "b")
+
+
+def test_before_there_is_a_model_a_user_gets_what_is_popular_and_unseen() -> None:
+    shop = popular_shop(model=False)
+    shop.had("d")
+    answer = shop.recommender.recommend("ann", Wish(n=2))
+    assert (answer.reason, names(answer)) == ("no model is trained yet", ["b", "f"])
+
+
+def test_an_empty_catalogue_gives_an_empty_answer() -> None:
+    shop = Shop(items=())
+    assert names(shop.recommender.recommend("ann", ALL)) == []
+    shop.had("a")
+    assert names(shop.recommender.recommend("ann", ALL)) == []
+
+
+# --- items that only events have named
+
+
+def test_a_stub_is_learnt_from_but_not_recommended_until_the_catalogue_names_it() -> None:
+    shop = Shop()
+    shop.had("new", user_id="bob")
+    shop.views.refresh()
+    assert "new" not in shop.for_ann()
+    assert "new" not in names(shop.recommender.popular(ALL))
+    shop.catalogue(Item("new"))
+    shop.views.refresh()
+    assert "new" in shop.for_ann()
+
+
+def test_without_a_catalogue_of_their_own_stubs_are_recommended() -> None:
+    shop = Shop(stubs=True, items=())
+    shop.had("x", user_id="bob")
+    assert shop.views.refresh()
+    assert shop.for_ann() == ["x"]
+
+
+def test_a_history_of_items_newer_than_the_view_is_answered_all_the_same() -> None:
+    shop = Shop()
+    shop.had("newer than the view")
+    assert shop.for_ann() == ["a", "b", "c", "d", "e", "f"]  # an unknown item counts as row -1

@@ -1,0 +1,136 @@
+"""Recommend without a stored user: anonymous sessions, given lists, similar items, popular items."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from domain_doubles import NOW_MS, crown
+from domain_shop import ALL, GivenVectors, Shop, names, popular_shop
+
+from core.errors import NotFound
+from core.items import Item
+from core.manage import remove_item
+from core.recommend import SessionEvent, Wish
+
+# --- anonymous sessions
+
+
+def session(*ids: str) -> list[SessionEvent]:
+    return [SessionEvent(item_id, NOW_MS + 1000 * place) for place, item_id in enumerate(ids)]
+
+
+def test_a_session_is_ranked_by_its_last_event_in_time_and_leaves_no_trace() -> None:
+    shop = Shop()
+    answer = shop.recommender.recommend_session(session("b", "d")[::-1], Wish(n=20))
+    assert names(answer) == ["e", "f", "a", "c"]
+    assert (answer.source, answer.reason, answer.gap_ms) == ("model", "ranked by the session", 99_000)
+    with shop.store.read() as view:
+        assert view.totals().users == 0
+
+
+def test_a_session_may_ask_for_what_it_had_again() -> None:
+    assert names(Shop().recommender.recommend_session(session("b"), ALL))[-1] == "b"
+
+
+def test_items_of_a_session_that_nobody_knows_make_no_stubs() -> None:
+    shop = Shop()
+    answer = shop.recommender.recommend_session(session("b", "unknown"), Wish(n=20))
+    assert names(answer) == ["a", "c", "d", "e", "f"]
+    with shop.store.read() as view:
+        assert view.items_by_id(["unknown"]) == {}
+
+
+def test_a_long_session_is_cut_as_a_history_is() -> None:
+    shop = Shop()
+    shop.recommender.recommend_session(session(*"abcdef"), ALL)
+    assert len(shop.bundle.encoders[-1].encoded[0]) == 4  # six events, W = 3, S = 2
+
+
+def test_an_empty_session_or_one_before_there_is_a_model_gets_what_is_popular() -> None:
+    empty = popular_shop().recommender.recommend_session([], ALL)
+    early = popular_shop(model=False).recommender.recommend_session(session("d"), Wish(n=1))
+    assert (empty.reason, names(empty)[0]) == ("the session is empty", "d")
+    assert (early.reason, names(early)) == ("no model is trained yet", ["b"])
+
+
+# --- given lists
+
+
+def test_a_given_list_comes_back_best_first_and_what_cannot_be_shown_is_named() -> None:
+    shop = Shop()
+    shop.had("b")
+    shop.had("stub", user_id="bob")
+    remove_item(shop.store, "e", clock=shop.clock)
+    answer = shop.recommender.rank("ann", ["a", "unknown", "d", "e", "stub", "c", "a"])
+    assert names(answer) == ["c", "d", "a"]
+    assert answer.left_out == ("unknown", "e", "stub")
+    assert (answer.source, answer.user_seq, answer.gap_ms) == ("model", 1, 100_000)
+
+
+def test_seen_items_of_a_given_list_are_ranked_as_well() -> None:
+    shop = Shop()
+    shop.had("b")
+    assert names(shop.recommender.rank("ann", ["b", "a"], at_ms=NOW_MS)) == ["a", "b"]
+
+
+def test_for_an_unknown_user_a_given_list_is_ranked_by_popularity_and_ties_keep_its_order() -> None:
+    answer = popular_shop().recommender.rank("ann", ["a", "c", "b", "d"])
+    assert (names(answer), answer.reason) == (["d", "b", "a", "c"], "the user is unknown")
+    assert answer.items[-1].score is None
+
+
+def test_an_item_that_the_view_does_not_hold_yet_is_left_out_of_a_given_list() -> None:
+    shop = Shop()
+    shop.had("b")
+    shop.catalogue(Item("new"))
+    assert shop.recommender.rank("ann", ["new", "c"]).left_out == ("new",)
+
+
+def test_a_list_without_any_known_item_gives_an_empty_answer() -> None:
+    shop = Shop()
+    shop.had("b")
+    answer = shop.recommender.rank("ann", ["x", "y", "x"])
+    assert (answer.items, answer.left_out) == ((), ("x", "y"))
+
+
+# --- similar and popular
+
+
+def test_similar_items_are_those_of_the_nearest_direction_whatever_their_length() -> None:
+    shop = Shop()
+    vectors = np.array([[1, 0], [0, 3], [9, 1], [1, 9], [2, 0], [0, 1]], np.float32)
+    shop.bundle = GivenVectors("v2", vectors)
+    crown(shop.store, "v2", created_ms=NOW_MS + 1)
+    shop.views.refresh()
+    answer = shop.recommender.similar("a", Wish(n=2))
+    assert names(answer) == ["e", "c"]
+    assert (answer.source, answer.model_version) == ("similarity", "v2")
+    assert [item.score for item in answer.items] == pytest.approx([1.0, 9 / np.sqrt(82)])
+
+
+def test_an_item_is_not_similar_to_itself_and_wishes_narrow_the_answer() -> None:
+    shop = Shop()
+    got = names(shop.recommender.similar("e", Wish(n=20, category="late", exclude=["d"])))
+    assert got == ["f"]
+
+
+def test_an_unknown_item_has_no_similar_ones() -> None:
+    with pytest.raises(NotFound, match="item 'x' is not known; put it into the catalogue first"):
+        Shop().recommender.similar("x", ALL)
+
+
+def test_before_there_is_a_model_similar_is_what_is_popular_in_the_same_category() -> None:
+    answer = popular_shop(model=False).recommender.similar("e", ALL)
+    assert (names(answer), answer.source, answer.reason) == (["d", "f"], "popularity", "no model is trained yet")
+
+
+def test_an_item_that_the_view_does_not_hold_yet_is_answered_by_popularity() -> None:
+    shop = popular_shop()
+    shop.catalogue(Item("new", categories=("early", "no such")))
+    answer = shop.recommender.similar("new", ALL)
+    assert (names(answer), answer.reason) == (["b", "c", "a"], "the item is not indexed yet")
+
+
+def test_popular_can_be_asked_by_category_and_time() -> None:
+    answer = popular_shop().recommender.popular(Wish(n=2, category="early", at_ms=NOW_MS + 5))
+    assert (names(answer), answer.now_ms, answer.reason) == (["b", "c"], NOW_MS + 5, "time-decayed popularity")
