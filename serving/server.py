@@ -27,13 +27,21 @@ def _ignore(_host: str, _port: int) -> None:
 class Server(uvicorn.Server):
     """Runs an app until a signal or `stop`; both let requests in flight finish first.
 
-    Unlike uvicorn's own, it returns after SIGINT and SIGTERM, so that the caller can close what it opened. A second
-    Ctrl-C stops at once.
+    Unlike uvicorn's own, it returns after SIGINT and SIGTERM, so that the caller can close what it opened; a second
+    Ctrl-C stops at once. Raises `InvalidSettings` where other machines could reach an API without a key.
     """
 
     def __init__(
-        self, app: FastAPI, *, host: str, port: int, on_bound: OnBound = _ignore, grace_s: int = 10, access_log: bool
+        self,
+        app: FastAPI,
+        *,
+        host: str,
+        port: int,
+        on_bound: OnBound = _ignore,
+        grace_s: int = 10,
+        access_log: bool = False,
     ) -> None:
+        check_exposure(host, app.state.services.api_key)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -97,7 +105,6 @@ def serve(
 
     Raises `InvalidSettings` where the address is taken, or open to other machines without an API key.
     """
-    check_exposure(host, app.state.services.api_key)
     Server(app, host=host, port=port, on_bound=on_bound, grace_s=grace_s, access_log=access_log).run_until_stopped()
 
 

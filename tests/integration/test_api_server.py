@@ -1,0 +1,154 @@
+"""The real server on a real socket: ports, signals, shutdown, and bodies as bytes on the wire."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from doubles import MemoryStore, MemoryTransaction
+from serving_doubles import Shop
+
+from core.errors import InvalidSettings
+from serving.app import Services, create_app
+from serving.server import Server, serve
+
+
+@dataclass
+class Running:
+    """A server in a thread."""
+
+    server: Server
+    url: str
+    port: int
+
+
+@contextmanager
+def running(services: Services) -> Iterator[Running]:
+    bound: list[int] = []
+    up = threading.Event()
+
+    def on_bound(_host: str, port: int) -> None:
+        bound.append(port)
+        up.set()
+
+    server = Server(create_app(services), host="127.0.0.1", port=0, on_bound=on_bound)
+    thread = threading.Thread(target=server.run_until_stopped)
+    thread.start()
+    try:
+        assert up.wait(timeout=20)
+        yield Running(server, f"http://127.0.0.1:{bound[0]}", bound[0])
+    finally:
+        server.stop()
+        thread.join(timeout=20)
+    assert not thread.is_alive()
+
+
+def exchange(port: int, request: bytes) -> bytes:
+    """Bytes to the server, and what it says until it closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_a_free_port_is_taken_and_told_and_the_api_answers_there() -> None:
+    with running(Shop().services) as server:
+        assert server.port > 0
+        assert httpx.get(f"{server.url}/health").json() == {"status": "alive", "version": "1.2.3"}
+
+
+def test_ids_with_slashes_and_any_script_travel_over_the_wire() -> None:
+    with running(Shop().services) as server, httpx.Client(base_url=server.url) as client:
+        client.post("/v1/interactions", json={"user_id": "ü/日本", "item_id": "a"})
+        answer = client.get("/v1/users/%C3%BC%2F%E6%97%A5%E6%9C%AC/recommendations?n=1").json()
+    assert (answer["user_id"], answer["items"][0]["item_id"]) == ("ü/日本", "b")
+
+
+def test_an_oversized_body_is_refused_by_its_announcement_and_the_connection_closed() -> None:
+    with running(Shop().services) as server:
+        head = b"POST /v1/interactions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n"
+        reply = exchange(server.port, head)
+    assert reply.startswith(b"HTTP/1.1 413")
+    assert b"connection: close" in reply.lower()
+
+
+def test_bytes_that_are_no_http_are_answered_with_400() -> None:
+    with running(Shop().services) as server:
+        assert exchange(server.port, b"hello\r\n\r\n").startswith(b"HTTP/1.1 400")
+
+
+def test_many_clients_at_once_each_get_their_events_counted_once() -> None:
+    shop = Shop()
+    with running(shop.services) as server, httpx.Client(base_url=server.url) as client:
+
+        def post(place: int) -> int:
+            event = {"event_id": f"e{place}", "user_id": f"u{place % 7}", "item_id": "a"}
+            return int(client.post("/v1/interactions", json=event).json()["accepted"])
+
+        with ThreadPoolExecutor(16) as pool:
+            assert sum(pool.map(post, range(200))) == 200
+    with shop.store.read() as read:
+        assert read.totals().events == 200
+        assert sum(state.seq for state in (read.user(f"u{i}") for i in range(7)) if state) == 200
+
+
+class SlowStore(MemoryStore):
+    """A store whose commit waits to be let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.begun = threading.Event()
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
+        self.begun.set()
+        assert self.gate.wait(timeout=30)
+        with super().transaction() as tx:
+            yield tx
+
+
+def test_a_stop_lets_the_request_in_flight_commit_and_be_answered() -> None:
+    store = SlowStore()
+    shop = Shop(store)
+    with running(shop.services) as server, ThreadPoolExecutor(1) as pool:
+        store.gate.clear()
+        store.begun.clear()
+        event = {"event_id": "e", "user_id": "u", "item_id": "a"}
+        reply = pool.submit(httpx.post, f"{server.url}/v1/interactions", json=event, timeout=20)
+        assert store.begun.wait(timeout=20)
+        server.server.stop()
+        store.gate.set()
+        assert reply.result().json()["accepted"] == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_server_and_returns_to_the_caller(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    serve(create_app(Shop().services), port=0, on_bound=lambda _host, _port: os.kill(os.getpid(), number))
+    assert signal.getsignal(number) is before
+
+
+def test_a_port_that_is_taken_is_an_error_that_says_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InvalidSettings, match=rf"server\.port: 127\.0\.0\.1:{port} .*choose another port"):
+            serve(create_app(Shop().services), port=port)
+
+
+def test_an_address_of_another_machine_is_an_error_that_says_what_to_do() -> None:
+    with pytest.raises(InvalidSettings, match=r"server\.(host|port)"):
+        serve(create_app(Shop().with_services(api_key="k" * 16)), host="192.0.2.1", port=0)
+
+
+def test_an_api_open_to_other_machines_does_not_start_without_a_key() -> None:
+    with pytest.raises(InvalidSettings, match=r"needs server\.api_key"):
+        serve(create_app(Shop().services), host="0.0.0.0", port=0)
