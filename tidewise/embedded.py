@@ -55,7 +55,7 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
 def _opened(stack: ExitStack, settings: Settings) -> System:
     from model.threads import limit_threads
 
-    limit_threads(settings.train.threads or 1)  # requests run side by side; more threads each would only queue
+    limit_threads(1)  # requests run side by side; more threads each would only queue
     system = open_system(settings)
     stack.callback(system.close)
     return system

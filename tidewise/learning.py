@@ -5,6 +5,7 @@ Called by `tidewise train` and, in a child process, by `tidewise up`.
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,11 @@ def train_model(system: System, *, progress: ProgressCallback, before_ms: int | 
     renamed into place whole, and the record that points to it is written last.
     """
     from model.checkpoint import save
+    from model.threads import limit_threads
     from model.training import train
 
+    # A core is left to others: two threads on busy cores wait for each other, and train slower than one.
+    limit_threads(system.settings.train.threads or max(1, (os.cpu_count() or 1) - 1))
     with system.store.read() as read:
         columns = read.events(type_codes=system.types.flagged("window"), before_ms=before_ms)
         catalogue = read.catalogue(stubs=True)

@@ -230,7 +230,7 @@ class TrainSettings(Section):
     seed: int = Field(0, ge=0)
     """The seed of everything random in training."""
     threads: int = Field(0, ge=0)
-    """The CPU threads of the model; 0 leaves the choice to PyTorch."""
+    """The CPU threads of training; 0: one less than there are cores, at least one."""
 
 
 class CacheSettings(Section):

@@ -14,6 +14,7 @@ from typing import Any
 from core.errors import InvalidSettings
 
 PREFIX = "TIDEWISE_"
+TEST_PREFIX = "TIDEWISE_TEST_"  # tells the test suite which servers to use; no setting begins so
 NESTING = "__"
 
 
@@ -51,7 +52,7 @@ def environment_layers(environment: Mapping[str, str]) -> list[Layer]:
     return [
         Layer(f"environment variable {name}", nested(name.removeprefix(PREFIX).lower().split(NESTING), value))
         for name, value in sorted(environment.items())
-        if name.startswith(PREFIX)
+        if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX)
     ]
 
 

@@ -32,7 +32,6 @@ def train(
     json_: Json = False,
 ) -> None:
     """Train a model on the events in the database and let it serve (a running `tidewise up` notices)."""
-    from model.threads import limit_threads
     from tidewise.bootstrap import open_system
     from tidewise.learning import train_model
 
@@ -40,7 +39,6 @@ def train(
     before_ms = None if before is None else check_time_ms("--before", before)
     if low_priority:
         os.nice(LOW_PRIORITY)
-    limit_threads(settings.train.threads or os.cpu_count() or 1)
     system = open_system(settings)
     try:
         with TrainingBar() as bar:
