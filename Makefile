@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # A package index that holds CPU-only wheels of torch (saves about 4 GB); empty = the usual one.
 TORCH_INDEX ?=
+# The demo over Kafka: KAFKA=1 starts a broker of its own on KAFKA_PORT, KAFKA=HOST:PORT takes yours.
+KAFKA_PORT ?= 19092
+BROKER = $(if $(filter 1,$(KAFKA)),127.0.0.1:$(KAFKA_PORT),$(KAFKA))
 # Where the demo and `make up` keep their state.
 DATA ?= .tidewise
 
@@ -39,8 +42,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@touch $@ $(VENV)/.installed-kafka
 
 .PHONY: demo
-demo: $(if $(KAFKA),$(VENV)/.installed-kafka,$(VENV)/.installed) ## set up everything, build a simulated shop, train, serve, show (KAFKA=1: over Kafka; EXIT=1: leave after the tour)
-	$(BIN)/tidewise demo --data $(DATA)/demo$(if $(KAFKA),-kafka) $(if $(KAFKA),--kafka $(KAFKA)) $(if $(EXIT),--exit) $(ARGS)
+demo: $(if $(KAFKA),$(VENV)/.installed-kafka,$(VENV)/.installed) ## build a simulated shop, train, serve, show (EXIT=1: end after the tour; KAFKA=1: over Kafka)
+	$(if $(filter 1,$(KAFKA)),KAFKA_PORT=$(KAFKA_PORT) scripts/kafka.sh start)
+	$(BIN)/tidewise demo --data $(DATA)/demo$(if $(KAFKA),-kafka --kafka $(BROKER)) $(if $(EXIT),--exit) $(ARGS) \
+	  || status=$$?; $(if $(filter 1,$(KAFKA)),KAFKA_PORT=$(KAFKA_PORT) scripts/kafka.sh stop;) exit $${status:-0}
 
 .PHONY: up
 up: $(VENV)/.installed ## start Tidewise on DATA (default .tidewise)

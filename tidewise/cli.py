@@ -35,7 +35,7 @@ def _common(
     level = logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     if not verbose:
-        for name in ("httpx", "httpcore", "uvicorn.error", "alembic", "faiss"):
+        for name in ("httpx", "httpcore", "uvicorn.error", "alembic", "faiss", "kafka", "aiokafka", "faust", "mode"):
             logging.getLogger(name).setLevel(logging.WARNING)
 
 

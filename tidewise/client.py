@@ -72,6 +72,10 @@ class Client:
         """One item of the catalogue."""
         return self._call("GET", f"/v1/items/{_part(item_id)}")
 
+    def status(self) -> Json:
+        """What the server holds and which model serves."""
+        return self._call("GET", "/v1/status")
+
     def put_item(self, item_id: str, fields: Json) -> Json:
         """Put an item into the catalogue, or replace it."""
         return self._call("PUT", f"/v1/items/{_part(item_id)}", json=fields)

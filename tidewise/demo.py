@@ -41,12 +41,12 @@ def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> N
     """Build what is missing, serve, replay live traffic, take the tour; stay up until Ctrl-C unless told otherwise."""
     started_s = time.monotonic()
     prepare(settings, console)
-    port = options.port or free_port(PREFERRED_PORT if options.port is None else 0)
+    port = choose_port(options)
     url, log = f"http://127.0.0.1:{port}", settings.data.folder / "up.log"
-    arguments = ["up", "--data", str(settings.data.folder), "--port", str(port)]
+    arguments = ["up", *arguments_for(settings), "--port", str(port)]
     with ExitStack() as stack:
         server = stack.enter_context(running(arguments, log=log))
-        shop = simulate_shop(seed=SEED, end_ms=_now_ms())  # while the server starts
+        shop = make_shop()  # while the server starts
         wait_ready(server, url, log=log)
         client = stack.enter_context(Client(url))
         user_id = shop.typical_user()
@@ -57,7 +57,7 @@ def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> N
         take_tour(client, user_id=user_id, console=console)
         if not options.exit_after_tour:
             console.print("\nIt stays up until Ctrl-C.")
-            _wait_for_interrupt()
+            wait_for_interrupt()
 
 
 def prepare(settings: Settings, console: Console) -> None:
@@ -68,7 +68,7 @@ def prepare(settings: Settings, console: Console) -> None:
             if read.champion() is not None:
                 return
         console.print("Building a simulated shop ...")
-        shop = simulate_shop(seed=SEED, end_ms=_now_ms())
+        shop = make_shop()
         fill(system, shop)
         sizes = f"{len(shop.items):,} items, {len(shop.history):,} events"
         console.print(f"{sizes}, {len(shop.drifts):,} users whose interest drifts.")
@@ -91,10 +91,22 @@ def _train(system: System) -> None:
         train_model(system, progress=bar.show)
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+def make_shop() -> Shop:
+    """The demo's shop as of now: always the same items and users, with traffic up to this moment."""
+    return simulate_shop(seed=SEED, end_ms=time.time_ns() // 1_000_000)
 
 
-def _wait_for_interrupt() -> None:
+def choose_port(options: DemoOptions) -> int:
+    """The port asked for; else 8080, or a free one if that is taken (or 0 was asked for)."""
+    return options.port or free_port(PREFERRED_PORT if options.port is None else 0)
+
+
+def arguments_for(settings: Settings) -> list[str]:
+    """The options by which a child process finds the demo's data and Kafka."""
+    arguments = ["--data", str(settings.data.folder)]
+    return arguments + (["--kafka", settings.kafka.bootstrap] if settings.kafka.bootstrap else [])
+
+
+def wait_for_interrupt() -> None:
     """Until Ctrl-C or a request to end."""
     signal.sigwait({signal.SIGINT, signal.SIGTERM})

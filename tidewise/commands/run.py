@@ -9,6 +9,9 @@ import typer
 from tidewise.commands.options import Config, Data, Set, as_arguments, notes, overrides_of, screen
 from tidewise.settings import load_settings
 
+Kafka = Annotated[
+    str | None, typer.Option("--kafka", metavar="HOST:PORT", help="Kafka's address(es), by commas.", show_default=False)
+]
 Host = Annotated[str | None, typer.Option(help="Address to listen on (default 127.0.0.1).", show_default=False)]
 Port = Annotated[
     int | None, typer.Option(help="Port to listen on (default 8080; 0 takes a free one).", show_default=False)
@@ -21,6 +24,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("up")(up)
     app.command("serve")(serve)
+    app.command("worker")(worker)
     app.command("demo")(demo)
 
 
@@ -40,12 +44,35 @@ def up(
     run_up(settings, arguments=as_arguments(overrides, config), variables={}, on_bound=_say_ready, train=train)
 
 
-def serve(data: Data = None, config: Config = None, host: Host = None, port: Port = None, set_: Set = None) -> None:
+def serve(
+    data: Data = None,
+    config: Config = None,
+    host: Host = None,
+    port: Port = None,
+    kafka: Kafka = None,
+    set_: Set = None,
+) -> None:
     """Start the API alone, beside workers that ingest from Kafka. Ctrl-C ends it."""
     from tidewise.embedded import run_api
 
-    overrides = overrides_of(data, set_, server__host=host, server__port=port)
+    overrides = overrides_of(data, set_, server__host=host, server__port=port, kafka__bootstrap=kafka)
     run_api(load_settings(config=config, overrides=overrides), on_bound=_say_ready)
+
+
+def worker(
+    data: Data = None,
+    config: Config = None,
+    kafka: Kafka = None,
+    name: Annotated[
+        str | None, typer.Option(help="Unique among workers, the same after a restart.", show_default=False)
+    ] = None,
+    set_: Set = None,
+) -> None:
+    """Consume interactions from Kafka into the database. Ctrl-C ends it."""
+    from tidewise.distributed import run_worker
+
+    overrides = overrides_of(data, set_, kafka__bootstrap=kafka, kafka__worker=name)
+    run_worker(load_settings(config=config, overrides=overrides))
 
 
 def demo(
@@ -54,14 +81,18 @@ def demo(
     port: Annotated[
         int | None, typer.Option(help="Port (default: 8080, or a free one if it is taken).", show_default=False)
     ] = None,
+    kafka: Kafka = None,
     exit_: Annotated[bool, typer.Option("--exit", help="End after the tour.")] = False,
     set_: Set = None,
 ) -> None:
-    """Build a simulated shop, train, serve it, replay live traffic and show what happens."""
+    """Build a simulated shop, train, serve it, replay live traffic (over Kafka, if given) and show what happens."""
     from tidewise.demo import DemoOptions, run_demo
+    from tidewise.demo_kafka import run_kafka_demo
 
-    settings = load_settings(config=config, overrides={**DEMO_SETTINGS, **overrides_of(data, set_)})
-    run_demo(settings, DemoOptions(port=port, exit_after_tour=exit_), console=screen)
+    overrides = {**DEMO_SETTINGS, **overrides_of(data, set_, kafka__bootstrap=kafka)}
+    settings = load_settings(config=config, overrides=overrides)
+    run = run_kafka_demo if settings.kafka.bootstrap else run_demo
+    run(settings, DemoOptions(port=port, exit_after_tour=exit_), console=screen)
 
 
 def _say_ready(host: str, port: int) -> None:

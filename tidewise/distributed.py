@@ -1,0 +1,61 @@
+"""Distributed: the processes that live beside the API when events come through Kafka."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from core.errors import InvalidSettings
+from tidewise.bootstrap import open_system
+from tidewise.settings import Settings
+
+if TYPE_CHECKING:
+    from stream.settings import KafkaSettings
+
+DAY_MS = 86_400_000
+
+
+def kafka_settings(settings: Settings) -> KafkaSettings:
+    """How to reach Kafka; raises `InvalidSettings` where no broker is named or the extra is not installed."""
+    from stream.settings import KafkaSettings
+
+    given = settings.kafka
+    if not given.bootstrap:
+        msg = "kafka.bootstrap: wanted the brokers' addresses; give --kafka HOST:PORT"
+        raise InvalidSettings(msg)
+    return KafkaSettings(
+        servers=tuple(part.strip() for part in given.bootstrap.split(",")),
+        topic=given.topic,
+        dead_letter_topic=given.dead_letter_topic,
+        partitions=given.partitions,
+        replication=given.replication,
+        retention_ms=int(given.retention_days * DAY_MS),
+        group=given.group,
+    )
+
+
+def run_worker(settings: Settings) -> None:
+    """Consume interactions from Kafka until SIGINT or SIGTERM; to be called in the main thread."""
+    kafka = kafka_settings(settings)
+    try:
+        from stream.codec import Codec
+        from stream.fields import FieldMap
+        from stream.producer import DeadLetterTopic
+        from stream.settings import WorkerSettings
+        from stream.topics import ensure_topics
+        from stream.worker import StreamWorker
+    except ModuleNotFoundError as error:
+        msg = f"the worker needs the kafka extra ({error.name} is missing); install it: pip install 'tidewise[kafka]'"
+        raise InvalidSettings(msg) from error
+
+    given = settings.kafka
+    with closing(open_system(settings)) as system, closing(DeadLetterTopic(kafka)) as announce:
+        codec = Codec(
+            types=system.types,
+            fields=FieldMap(paths=given.fields, types=given.types, time_unit=given.time_unit),
+            num_partitions=ensure_topics(kafka),
+            max_future_ms=int(settings.events.max_future_s * 1000),
+            default_type=settings.events.default_type,
+        )
+        worker = WorkerSettings(name=given.worker, max_messages=given.batch, within_s=given.within_ms / 1000)
+        StreamWorker(kafka, worker, ingest=system.ingestor, codec=codec, announce=announce).run()
