@@ -68,7 +68,10 @@ def bootstrap_over_users(values: Array, users: IntArray, *, num_resamples: int =
     sums = np.bincount(inverse, weights=values)
     sizes = np.bincount(inverse).astype(np.float64)
     random = np.random.default_rng(seed)
-    draws = random.integers(0, len(sums), size=(num_resamples, len(sums)), dtype=np.int64)
-    means = sums[draws].sum(axis=1) / sizes[draws].sum(axis=1)
+    num_users = len(sums)
+    means = np.empty(num_resamples)
+    for resample in range(num_resamples):  # one at a time: all draws together would not fit in memory
+        drawn = random.integers(0, num_users, size=num_users, dtype=np.int64)
+        means[resample] = sums[drawn].sum() / sizes[drawn].sum()
     low, high = np.quantile(means, [0.025, 0.975])
     return Interval(float(values.mean()), float(low), float(high))

@@ -26,8 +26,8 @@ class ExactIndex:
         if not np.isfinite(vectors).all():
             msg = "vectors: wanted finite numbers; the model that made them must not serve"
             raise ValueError(msg)
-        self._rows = np.ascontiguousarray(rows, np.int64)
-        self._vectors = np.ascontiguousarray(vectors, np.float32)
+        self._rows = np.array(rows, np.int64)
+        self._vectors = np.array(vectors, np.float32, order="C")
         self._index = faiss.IndexFlatIP(self._vectors.shape[1]) if len(rows) else None
         if self._index is not None:
             self._index.add(self._vectors)

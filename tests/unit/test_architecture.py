@@ -1,0 +1,132 @@
+"""The architecture as a test: importing does nothing, modules say what they are, files and functions stay small."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("core", "stream", "model", "index", "storage", "serving", "tidewise")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+MIGRATIONS = ROOT / "storage" / "migrations"
+MODULES = [path for path in FILES if MIGRATIONS not in path.parents and path.name != "__main__.py"]
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+BOMBS = """
+import socket, sys, threading
+
+def bomb(*args, **named):
+    raise RuntimeError("an import must not do this")
+
+class NoSockets(socket.socket):
+    connect = connect_ex = bind = listen = bomb
+
+socket.socket = NoSockets
+threading.Thread.start = bomb
+threads = threading.active_count()
+import sqlalchemy
+sqlalchemy.create_engine = bomb
+import importlib
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        sys.exit(f"import {name}: {error!r}")
+assert threading.active_count() == threads, threading.enumerate()
+"""
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_importing_every_module_opens_no_socket_starts_no_thread_and_builds_no_engine() -> None:
+    command = [sys.executable, "-c", BOMBS, *map(module_of, MODULES)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_module_opens_with_a_sentence_that_says_what_it_is(path: Path) -> None:
+    docstring = ast.get_docstring(tree_of(path))
+    assert docstring, "has no docstring"
+    first = docstring.split("\n\n")[0]
+    assert first.endswith((".", ":")), f"its first paragraph is no sentence: {first!r}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
+    num_lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert num_lines <= MAX_FILE_LINES
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_function_fits_a_screen(path: Path) -> None:
+    functions = (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    long = {node.name: length for node in functions if (length := _num_lines(node)) > MAX_FUNCTION_LINES}
+    assert long == {}
+
+
+def _num_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+# --- placeholders that would reach a user: "{name}" in a string that is no f-string and is never formatted
+
+PLACEHOLDER = re.compile(r"\{[a-z_][a-z0-9_.]*(\[[^\]]*\])?(![rsa])?(:[^{}]*)?\}")
+
+
+def placeholders_in(tree: ast.Module) -> list[str]:
+    """Strings that look as if an `f` were missing, and are neither formatted, nor routes, nor docstrings."""
+    innocent = {id(part) for node in ast.walk(tree) for root in _innocent(node) for part in ast.walk(root)}
+    texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return [
+        text.value
+        for text in texts
+        if " " in text.value and PLACEHOLDER.search(text.value) and id(text) not in innocent
+    ]
+
+
+def _innocent(node: ast.AST) -> list[ast.expr]:
+    if isinstance(node, ast.Attribute) and node.attr.startswith("format"):
+        return [node.value]
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return node.decorator_list
+    return [node.value] if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) else []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_placeholder_would_reach_a_user(path: Path) -> None:
+    assert placeholders_in(tree_of(path)) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('msg = "wanted {name} here"', ["wanted {name} here"]),
+        ('raise ValueError("got {value!r} and {size:.2f}")', ["got {value!r} and {size:.2f}"]),
+        ('msg = f"wanted {name} here"', []),
+        ('msg = f"wanted {name} " "and {other} here"', [" and {other} here"]),
+        ('"wanted {name} here".format(name=1)', []),
+        ('@app.get("/v1/users/{id}", summary="the {id} of")\ndef f(): ...', []),
+        ('def f():\n    "Docs of {braces} here."', []),
+    ],
+)
+def test_the_search_for_placeholders_finds_them(source: str, found: list[str]) -> None:
+    assert placeholders_in(ast.parse(source)) == found

@@ -1,0 +1,131 @@
+"""The follower: dirty users coalesce, one bad batch does not end it, and nobody need wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event
+
+import pytest
+
+from core.follow import BATCH, Follower
+from core.ports import UserState
+
+PATIENCE_S = 10.0  # far more than needed: only a fault waits as long
+
+
+class Encoder:
+    """Notes its batches; while `gate` is closed it holds the batch in hand."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[UserState]] = []
+        self.gate = Event()
+        self.gate.set()
+        self.entered = Event()
+        self.error: Exception | None = None
+
+    def __call__(self, states: Sequence[UserState]) -> int:
+        self.batches.append(list(states))
+        self.entered.set()
+        assert self.gate.wait(PATIENCE_S)
+        if self.error is not None:
+            raise self.error
+        return len(states)
+
+    def hold(self) -> None:
+        self.gate.clear()
+        self.entered.clear()
+
+
+@contextmanager
+def following(encoder: Encoder, **changed: int) -> Iterator[tuple[Follower, list[Exception]]]:
+    errors: list[Exception] = []
+    follower = Follower(encoder, on_error=errors.append, **changed)
+    follower.start()
+    try:
+        yield follower, errors
+    finally:
+        encoder.gate.set()
+        follower.stop()
+
+
+@pytest.fixture
+def encoder() -> Encoder:
+    return Encoder()
+
+
+def test_a_dirty_user_is_encoded_and_then_clean(encoder: Encoder) -> None:
+    with following(encoder) as (follower, errors):
+        follower.submit([UserState(1, 1), UserState(2, 1)])
+        assert follower.wait_idle(timeout_s=PATIENCE_S)
+        assert follower.num_encoded == 2
+    assert errors == []
+
+
+def test_however_many_events_a_user_has_meanwhile_they_are_encoded_once_in_their_newest_state(encoder: Encoder) -> None:
+    encoder.hold()
+    with following(encoder) as (follower, _):
+        follower.submit([UserState(1, 1)])
+        assert encoder.entered.wait(PATIENCE_S)
+        for seq in range(2, 100):
+            follower.submit([UserState(1, seq), UserState(2, seq)])
+        encoder.gate.set()
+        assert follower.wait_idle(timeout_s=PATIENCE_S)
+    assert [[(state.key, state.seq) for state in batch] for batch in encoder.batches] == [[(1, 1)], [(1, 99), (2, 99)]]
+
+
+def test_many_dirty_users_are_encoded_in_batches_in_the_order_they_came(encoder: Encoder) -> None:
+    encoder.hold()
+    with following(encoder) as (follower, _):
+        follower.submit([UserState(0, 1)])
+        assert encoder.entered.wait(PATIENCE_S)
+        follower.submit([UserState(key, 1) for key in range(1, 2 * BATCH + 2)])
+        encoder.gate.set()
+        assert follower.wait_idle(timeout_s=PATIENCE_S)
+    assert [len(batch) for batch in encoder.batches] == [1, BATCH, BATCH, 1]
+    assert [state.key for batch in encoder.batches for state in batch] == list(range(2 * BATCH + 2))
+
+
+def test_a_batch_that_fails_is_reported_and_left_to_its_readers_and_the_next_one_is_encoded(encoder: Encoder) -> None:
+    encoder.error = RuntimeError("the model broke")
+    with following(encoder) as (follower, errors):
+        follower.submit([UserState(1, 1)])
+        assert follower.wait_idle(timeout_s=PATIENCE_S)
+        encoder.error = None
+        follower.submit([UserState(2, 1)])
+        assert follower.wait_idle(timeout_s=PATIENCE_S)
+        assert follower.num_encoded == 1
+    assert [str(error) for error in errors] == ["the model broke"]
+
+
+def test_beyond_the_limit_new_dirty_users_are_left_to_their_readers(encoder: Encoder) -> None:
+    encoder.hold()
+    with following(encoder, max_dirty=2) as (follower, _):
+        follower.submit([UserState(1, 1)])
+        assert encoder.entered.wait(PATIENCE_S)
+        follower.submit([UserState(2, 1), UserState(3, 1), UserState(2, 2)])
+        encoder.gate.set()
+        assert follower.wait_idle(timeout_s=PATIENCE_S)
+    assert [(state.key, state.seq) for batch in encoder.batches for state in batch] == [(1, 1), (2, 2)]
+
+
+def test_waiting_ends_when_patience_does(encoder: Encoder) -> None:
+    encoder.hold()
+    with following(encoder) as (follower, _):
+        follower.submit([UserState(1, 1)])
+        assert not follower.wait_idle(timeout_s=0.0)
+
+
+def test_stopping_lets_the_batch_in_hand_finish_and_leaves_the_rest(encoder: Encoder) -> None:
+    encoder.hold()
+    with following(encoder) as (follower, _):
+        follower.submit([UserState(1, 1)])
+        assert encoder.entered.wait(PATIENCE_S)
+        follower.submit([UserState(2, 1)])
+    assert len(encoder.batches) <= 2
+    assert follower.num_encoded >= 1
+
+
+def test_a_follower_that_never_started_can_be_stopped(encoder: Encoder) -> None:
+    Follower(encoder, on_error=lambda error: None).stop()
+    assert encoder.batches == []

@@ -1,0 +1,54 @@
+"""Catalogue changes and erasure: each in one transaction, or a clear refusal."""
+
+from __future__ import annotations
+
+import pytest
+from domain_doubles import NOW_MS, event, ingestor
+from doubles import MemoryStore
+
+from core.clock import ManualClock
+from core.errors import NotFound
+from core.ingest import RequestSource
+from core.items import Item
+from core.manage import erase_user, remove_item, save_items
+
+CLOCK = ManualClock(NOW_MS)
+
+
+def test_items_saved_together_share_one_new_revision_and_the_last_of_an_id_counts() -> None:
+    store = MemoryStore()
+    assert save_items(store, [Item("b"), Item("a", title="old"), Item("a", title="new")], clock=CLOCK) == 1
+    assert save_items(store, [Item("c")], clock=CLOCK) == 2
+    with store.read() as view:
+        listed = view.list_items()
+    assert [one.item for one in listed] == [Item("a", title="new"), Item("b"), Item("c")]
+    assert [one.revision for one in listed] == [1, 1, 2]
+    assert {one.updated_ms for one in listed} == {NOW_MS}
+
+
+def test_a_removed_item_is_hidden_and_out_of_the_catalogue_but_its_past_stays() -> None:
+    store = MemoryStore()
+    save_items(store, [Item("a")], clock=CLOCK)
+    ingestor(store).ingest([event("ann", "a")], RequestSource("api"))
+    remove_item(store, "a", clock=CLOCK)
+    with store.read() as view:
+        (stored,) = view.items_by_id(["a"]).values()
+        assert (stored.in_catalogue, stored.item.hidden, view.revision()) == (False, True, 2)
+        assert view.totals().events == 1
+
+
+def test_what_is_not_there_cannot_be_removed_or_erased() -> None:
+    store = MemoryStore()
+    with pytest.raises(NotFound, match="item 'a' is not in the catalogue"):
+        remove_item(store, "a", clock=CLOCK)
+    with pytest.raises(NotFound, match="user 'ann' is not known"):
+        erase_user(store, "ann", clock=CLOCK)
+
+
+def test_an_erased_user_is_unknown() -> None:
+    store = MemoryStore()
+    ingestor(store).ingest([event("ann", "a"), event("bob", "a")], RequestSource("api"))
+    erase_user(store, "ann", clock=CLOCK)
+    with store.read() as view:
+        assert view.user("ann") is None
+        assert (view.totals().users, view.totals().events) == (1, 1)

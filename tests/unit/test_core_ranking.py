@@ -1,0 +1,57 @@
+"""Ranking: the order that a basis gives to a mask, and the scores that it gives to single rows, agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from domain_doubles import AxisEncoder, BruteForceIndex
+
+from core.history import IntArray
+from core.items import Catalogue
+from core.ports import FloatArray
+from core.ranking import Basis, ByModel, ByPopularity, BySimilarity
+from core.views import ModelView, View, unit
+
+ROWS = np.arange(4)
+VECTORS = np.array([[3, 0], [1, 1], [0, 2], [4, 1]], np.float32)
+CATALOGUE = Catalogue(ROWS + 1, tuple("abcd"), ("",) * 4, (("x",), ("y",), ("x", "y"), ()), np.ones(4, np.bool_))
+
+
+class GivenEncoder(AxisEncoder):
+    """Items have the vectors above."""
+
+    def items(self, rows: IntArray) -> FloatArray:
+        return VECTORS[rows]
+
+
+MODEL = ModelView("v1", GivenEncoder(CATALOGUE), BruteForceIndex(ROWS, VECTORS), BruteForceIndex(ROWS, unit(VECTORS)))
+VIEW = View(CATALOGUE, np.array([1.0, 5.0, -np.inf, 5.0]), MODEL, "v1:0:0")
+BASES: list[Basis] = [
+    ByModel(MODEL, np.array([1, 2], np.float32), "because"),
+    BySimilarity(MODEL, 0),
+    ByPopularity(VIEW, "because"),
+]
+
+
+@pytest.mark.parametrize("basis", BASES, ids=lambda basis: basis.source)
+def test_the_order_is_that_of_the_scores_and_covers_the_allowed_rows_only(basis: Basis) -> None:
+    allowed = np.array([True, True, False, True])
+    rows, scores = basis.ranking(allowed)(10)
+    assert sorted(rows.tolist()) == [0, 1, 3]
+    assert scores.tolist() == pytest.approx(basis.scores(rows).tolist())
+    assert scores.tolist() == sorted(scores.tolist(), reverse=True)
+    assert basis.ranking(allowed)(1)[0].tolist() == rows[:1].tolist()
+
+
+def test_likeness_is_the_cosine_so_a_long_vector_wins_nothing() -> None:
+    assert BySimilarity(MODEL, 0).scores(ROWS).tolist() == pytest.approx([1, 0.5**0.5, 0, 4 / 17**0.5])
+
+
+def test_equally_popular_items_come_newest_first_and_those_without_events_last() -> None:
+    rows, _ = ByPopularity(VIEW, "because").ranking(np.ones(4, np.bool_))(4)
+    assert rows.tolist() == [3, 1, 0, 2]
+
+
+def test_popularity_can_be_narrowed_to_items_that_share_a_category() -> None:
+    rows, _ = ByPopularity(VIEW, "because", ("x", "no such")).ranking(np.ones(4, np.bool_))(4)
+    assert rows.tolist() == [0, 2]

@@ -1,0 +1,130 @@
+"""Rebuild: derived state computed anew equals what ingest kept, or what ingest would have kept under new settings."""
+
+from __future__ import annotations
+
+import pytest
+from domain_doubles import NOW_MS, SHAPE, TYPES, event, history, ingestor, num_events, user
+from doubles import MemoryStore, MemoryView
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.clock import ManualClock
+from core.history import WindowShape
+from core.ingest import RequestSource
+from core.interactions import EventType, EventTypes, Interaction
+from core.manage import erase_user
+from core.popularity import DEFAULT_HALF_LIFE_MS
+from core.rebuild import rebuild
+
+KINDS = ["click", "purchase", "dislike", "impression"]
+a_log = st.lists(
+    st.tuples(st.sampled_from(["ann", "bob", "cid"]), st.integers(0, 4), st.sampled_from(KINDS)), max_size=30
+)
+REQUEST = RequestSource("api")
+
+
+def again(store: MemoryStore, *, types: EventTypes = TYPES, shape: WindowShape = SHAPE) -> list[int]:
+    told: list[int] = []
+    rebuild(
+        store, types=types, shape=shape, half_life_ms=DEFAULT_HALF_LIFE_MS, meta={"window": "new"}, progress=told.append
+    )
+    return told
+
+
+def windows(store: MemoryStore) -> dict[str, tuple[int, int, list[str]]]:
+    with store.read() as view:
+        known = [user_id for user_id in ("ann", "bob", "cid") if view.user(user_id)]
+    states = {user_id: user(store, user_id) for user_id in known}
+    return {name: (state.seq, state.window.num_events, history(store, name)) for name, state in states.items()}
+
+
+def popularity(store: MemoryStore) -> dict[int, float]:
+    with store.read() as view:
+        keys, scores = view.popularity()
+    return dict(zip(keys.tolist(), scores.tolist(), strict=True))
+
+
+def counts(store: MemoryStore) -> dict[tuple[int, int], int]:
+    totals: dict[tuple[int, int], int] = {}
+    with store.read() as view:
+        for (bucket_ms, _, type_code), num in view.data.counts.items():
+            totals[bucket_ms, type_code] = totals.get((bucket_ms, type_code), 0) + num
+    return totals
+
+
+def log_of(found: list[tuple[str, int, str]]) -> list[Interaction]:
+    return [event(user_id, f"i{item}", place * 100, kind=kind) for place, (user_id, item, kind) in enumerate(found)]
+
+
+@given(a_log)
+def test_under_the_same_settings_rebuild_changes_nothing(found: list[tuple[str, int, str]]) -> None:
+    store = MemoryStore()
+    for one in log_of(found)[::-1]:
+        ingestor(store).ingest([one], REQUEST)
+    before = windows(store), counts(store)
+    scores = popularity(store)
+    assert again(store)[-1:] == ([len(found)] if found else [])
+    assert (windows(store), counts(store)) == before
+    assert popularity(store) == pytest.approx(scores)
+
+
+@given(a_log)
+def test_under_new_settings_it_is_as_if_they_had_always_held(found: list[tuple[str, int, str]]) -> None:
+    shape = WindowShape(size=3, step=1)
+    table = [
+        EventType("click", window=False),
+        EventType("purchase", weight=0.0),
+        EventType("dislike"),
+        EventType("impression"),
+    ]
+    old, new = (EventTypes(tuple(kinds)) for kinds in ([EventType(name) for name in KINDS], table))
+    store, fresh = MemoryStore(), MemoryStore()
+    ingestor(store, types=old).ingest(log_of(found), REQUEST)
+    ingestor(fresh, types=new, shape=shape).ingest(log_of(found), REQUEST)
+    again(store, types=new, shape=shape)
+    assert windows(store) == windows(fresh)
+    assert popularity(store) == pytest.approx(popularity(fresh))
+
+
+def test_users_are_whole_even_where_the_events_come_in_small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    ingestor(store).ingest(
+        [event(name, f"i{at_s}", at_s) for name in ("ann", "bob", "cid") for at_s in range(4)], REQUEST
+    )
+    before = windows(store)
+    whole = MemoryView.iter_events
+    monkeypatch.setattr(MemoryView, "iter_events", lambda view: whole(view, chunk=3))
+    told = again(store)
+    assert windows(store) == before
+    assert told == [4, 8, 12]
+
+
+def test_the_settings_it_used_are_noted_with_it() -> None:
+    store = MemoryStore()
+    again(store)
+    with store.read() as view:
+        assert view.meta() == {"window": "new"}
+
+
+def test_an_erased_past_stays_erased() -> None:
+    store = MemoryStore()
+    ingestor(store).ingest([event("ann", "a")], REQUEST)
+    erase_user(store, "ann", clock=ManualClock(NOW_MS + 60_000))
+    ingestor(store).ingest([event("ann", "b", 61)], REQUEST)
+    again(store)
+    ingestor(store).ingest([event("ann", "a")], REQUEST)
+    assert (windows(store), num_events(store)) == ({"ann": (2, 1, ["b"])}, 1)
+
+
+def test_a_rebuild_that_breaks_leaves_everything_as_it_was() -> None:
+    store = MemoryStore()
+    ingestor(store).ingest([event("ann", "a")], REQUEST)
+    before = windows(store), popularity(store)
+
+    def stop(num_events: int) -> None:
+        msg = "stopped by hand"
+        raise KeyboardInterrupt(msg)
+
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(store, types=TYPES, shape=SHAPE, half_life_ms=1.0, meta={}, progress=stop)
+    assert (windows(store), popularity(store)) == before
