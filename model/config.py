@@ -62,6 +62,7 @@ class ModelConfig:
     gaps: Gaps = "on"
     gap_scale: float = 20.0
     max_gap_s: float = 10 * YEAR_S
+    gap_table_rows: int | None = None
     id_dropout: float = 0.1
     num_categories: int = 0
     losses: LossWeights = field(default_factory=LossWeights)
@@ -73,6 +74,8 @@ class ModelConfig:
             "modalities with unique names": len(set(self.towers)) == len(self.towers),
             "a width that num_heads divides": self.width > 0 and self.width % self.num_heads == 0,
             "at least one layer": self.num_layers > 0,
+            "losses of weight 0 or more": min(self.losses.idcl, self.losses.cp, self.losses.pcl) >= 0,
+            "0 <= pcl_share <= 1": 0 <= self.losses.pcl_share <= 1,
             "0 <= dropout < 1": 0 <= self.dropout < 1,
             "0 <= id_dropout < 1": 0 <= self.id_dropout < 1,
             "gaps to be on, off or shuffled": self.gaps in ("on", "off", "shuffled"),
@@ -89,14 +92,29 @@ class ModelConfig:
         return ("id",) * self.use_id + tuple(content.name for content in self.contents)
 
     @property
+    def predicts_categories(self) -> bool:
+        """Whether CP is on and there are categories."""
+        return self.losses.cp > 0 and self.num_categories > 0
+
+    @property
+    def uses_placeholders(self) -> bool:
+        """Whether PCL is on; it needs content."""
+        return self.losses.pcl > 0 and bool(self.contents)
+
+    @property
+    def contrasts_ids(self) -> bool:
+        """Whether IDCL is on; it needs the id tower."""
+        return self.losses.idcl > 0 and self.use_id
+
+    @property
     def vector_width(self) -> int:
         """D: the width of query and item vectors, all towers concatenated."""
         return self.width * len(self.towers)
 
     @property
     def num_gap_rows(self) -> int:
-        """Rows of the gap table: one per index, and (but in released weights) one for "no event before"."""
-        return int(self.gap_scale * math.log2(self.max_gap_s + 1)) + (1 if self.released else 2)
+        """Rows of the gap table: as given, or one for "no event before" and one for each gap up to `max_gap_s`."""
+        return self.gap_table_rows or int(self.gap_scale * math.log2(self.max_gap_s + 1)) + 2
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON values."""

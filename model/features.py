@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 
+from core.errors import InvalidInput
 from core.items import Catalogue
 from core.ports import BoolArray, FloatArray
 
@@ -143,7 +145,61 @@ class TextFeatures:
         return cls(vocabulary, arrays["idf"], arrays["components"], str(raw["name"]))
 
 
-SOURCES = {TextFeatures.kind: TextFeatures}
+@dataclass(frozen=True)
+class VectorFeatures:
+    """Vectors computed elsewhere, one per item id: images, sentence encoders, anything. An item not named has none."""
+
+    name: str
+    item_ids: tuple[str, ...]
+    vectors: FloatArray  # (N, size)
+
+    kind = "vectors"
+
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 2 or len(self.vectors) != len(self.item_ids) or not np.isfinite(self.vectors).all():
+            msg = (
+                f"{self.name}: wanted one finite vector for each of {len(self.item_ids)} items, "
+                f"got an array of shape {self.vectors.shape}; check the file that it was read from"
+            )
+            raise InvalidInput(msg)
+
+    @property
+    def size(self) -> int:
+        """The length of the vectors."""
+        return int(self.vectors.shape[1])
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {item_id: row for row, item_id in enumerate(self.item_ids)}
+
+    def keys(self, catalogue: Catalogue) -> tuple[str, ...]:
+        """The item ids."""
+        return catalogue.item_ids
+
+    def transform(self, keys: Sequence[str]) -> tuple[FloatArray, BoolArray]:
+        """The vectors of items by id."""
+        rows = np.fromiter((self._rows.get(key, -1) for key in keys), np.int64, len(keys))
+        present = rows >= 0
+        return np.where(present[:, None], self.vectors[rows], np.float32(0)).astype(np.float32), present
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The vectors."""
+        return {"vectors": self.vectors}
+
+    def to_json(self) -> dict[str, Any]:
+        """Kind, name and item ids."""
+        return {"kind": self.kind, "name": self.name, "item_ids": list(self.item_ids)}
+
+    @classmethod
+    def restore(cls, raw: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> VectorFeatures:
+        """The source back from its JSON and arrays."""
+        return cls(str(raw["name"]), tuple(raw["item_ids"]), arrays["vectors"])
+
+
+SOURCES: Mapping[str, type[TextFeatures] | type[VectorFeatures]] = {
+    TextFeatures.kind: TextFeatures,
+    VectorFeatures.kind: VectorFeatures,
+}
 
 
 def restore_source(raw: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> FeatureSource:

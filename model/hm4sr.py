@@ -37,6 +37,11 @@ class Features:
         return Features(self.values[rows], self.present[rows])
 
 
+def queries_of(towers_MBLD: Tensor) -> Tensor:
+    """(B, L, C): the towers' outputs side by side."""
+    return towers_MBLD.permute(1, 2, 0, 3).flatten(2)
+
+
 @dataclass(frozen=True, slots=True)
 class Events:
     """A batch of histories before the towers: (B, L, M, D) `vectors`, and what the Temporal MoE made of the times."""
@@ -59,6 +64,12 @@ class ContentProjection(nn.Module):
         return torch.where(features.present.unsqueeze(-1), self.linear(features.values), self.absent)
 
 
+def _initialise(linear: Linear) -> None:
+    """Small random weights, no bias."""
+    nn.init.normal_(linear.weight, std=0.02)
+    nn.init.zeros_(linear.bias)
+
+
 class HM4SR(nn.Module):
     """The network. `num_items` counts the items with an id row of their own: rows 1..num_items; row 0 is "unseen"."""
 
@@ -74,6 +85,10 @@ class HM4SR(nn.Module):
         self.temporal = TemporalMoE(config) if config.temporal_moe else None
         self.norm = StackedNorm(len(config.towers), config.width, config.layer_norm_eps)
         self.towers = Towers(config)
+        self.category_head = Linear(config.vector_width, config.num_categories) if config.predicts_categories else None
+        self.placeholders = nn.ModuleList(
+            Linear(2 * config.width, config.width) for _ in config.contents if config.uses_placeholders
+        )
 
     def initialise(self, *, seed: int) -> HM4SR:
         """Every random start in one place, under one seed; returns the model."""
@@ -83,8 +98,7 @@ class HM4SR(nn.Module):
                 nn.init.normal_(self.id_embedding, std=0.02)
             for projection in self.contents.values():
                 assert isinstance(projection, ContentProjection)
-                nn.init.normal_(projection.linear.weight, std=0.02)
-                nn.init.zeros_(projection.linear.bias)
+                _initialise(projection.linear)
             nn.init.normal_(self.position_embedding, std=0.02)
             self.time_encoding.initialise()
             if self.interactive is not None:
@@ -92,6 +106,9 @@ class HM4SR(nn.Module):
             if self.temporal is not None:
                 self.temporal.initialise()
             self.towers.initialise()
+            for head in (self.category_head, *self.placeholders):
+                if isinstance(head, Linear):
+                    _initialise(head)
         return self
 
     @property
@@ -122,10 +139,20 @@ class HM4SR(nn.Module):
         tokens_MBLD = self.norm(vectors_BLMD.permute(2, 0, 1, 3).contiguous())
         return drop(tokens_MBLD, self.config.dropout, training=self.training)
 
+    def run(self, vectors_BLMD: Tensor) -> Tensor:
+        """(M, B, L, D): what each tower says after each event."""
+        towers_MBLD: Tensor = self.towers(self.tokens(vectors_BLMD))
+        return towers_MBLD
+
     def forward(self, items_BLC: Tensor, times_ms_BL: Tensor) -> Tensor:
-        """(B, L, C): the query after each event. The plain reference of `last`, and what training needs."""
-        towers_MBLD: Tensor = self.towers(self.tokens(self.events(items_BLC, times_ms_BL).vectors))
-        return towers_MBLD.permute(1, 2, 0, 3).flatten(2)
+        """(B, L, C): the query after each event. The plain reference of `last`."""
+        return queries_of(self.run(self.events(items_BLC, times_ms_BL).vectors))
+
+    def with_placeholders(self, events: Events, replaced_BL: Tensor) -> Tensor:
+        """(B, L, M - id, D): the content parts; where `replaced_BL`, a placeholder that knows only the time."""
+        contents_BLMD = events.vectors[:, :, -len(self.placeholders) :]
+        placeholders_BLMD = torch.stack([make(events.time) for make in self.placeholders], dim=2)
+        return torch.where(replaced_BL[..., None, None], placeholders_BLMD, contents_BLMD)
 
     def last(self, items_BLC: Tensor, times_ms_BL: Tensor, lengths_B: Tensor) -> Tensor:
         """(B, C): the query after the last event of each row of `lengths_B` events."""

@@ -16,6 +16,7 @@ from model.layers import Linear
 
 NO_GAP = 0  # the row of "no event before this one in the window"
 DAY_MS = 86_400_000
+POOL_SIZE = 1024
 
 
 def gap_rows(gaps_ms: Tensor, *, scale: float, num_rows: int) -> Tensor:
@@ -60,7 +61,7 @@ class TimeEncoding(nn.Module):
         damping_D = 1 / torch.pow(10_000, torch.arange(config.width) / config.width)
         self.register_buffer("damping", damping_D, persistent=False)
         self.register_buffer("origin_ms", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("shuffle_pool", torch.full((256,), NO_GAP, dtype=torch.int64))
+        self.register_buffer("shuffle_pool", torch.full((POOL_SIZE,), NO_GAP, dtype=torch.int64))
 
     damping: Tensor
 

@@ -2,7 +2,8 @@
 
 Shapes: M towers, B batch, L events, D width, H heads, K = D / H. Layers are post-norm, as in the released code:
 attention, add, norm, feed-forward, add, norm. The towers share no weight but every product: their weights are stacked,
-so that M towers cost one batched call per product. Padding stands to the right, where causal attention can't look.
+so that M towers cost one batched call per product; a layer given fewer parts than it has towers applies its last ones.
+Padding stands to the right, where causal attention can't look.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ class StackedLinear(nn.Module):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Each tower's own map of its own part."""
-        flat = torch.baddbmm(self.bias, x.flatten(1, -2), self.weight)
+        """Each tower's own map of its own part; given fewer parts than towers, those of the last towers."""
+        weight, bias = self.weight[-len(x) :], self.bias[-len(x) :]
+        flat = torch.baddbmm(bias, x.flatten(1, -2), weight)
         return flat.view(*x.shape[:-1], flat.shape[-1])
 
 
@@ -47,9 +49,9 @@ class StackedNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Each tower's part normalised, then scaled and moved by the tower's own weights."""
-        shape = (len(self.weight), *[1] * (x.dim() - 2), -1)
+        shape = (len(x), *[1] * (x.dim() - 2), -1)
         normal = F.layer_norm(x, x.shape[-1:], eps=self.eps)
-        return torch.addcmul(self.bias.view(shape), normal, self.weight.view(shape))
+        return torch.addcmul(self.bias[-len(x) :].view(shape), normal, self.weight[-len(x) :].view(shape))
 
 
 class TowerLayer(nn.Module):

@@ -61,7 +61,7 @@ def test_shuffled_gaps_come_from_the_pool_and_depend_on_the_event_alone(
     make_config: Callable[..., ModelConfig],
 ) -> None:
     encoding = encoding_of(make_config(gaps="shuffled"))
-    encoding.shuffle_pool.copy_(torch.arange(256) + 1)
+    encoding.shuffle_pool.copy_(torch.arange(len(encoding.shuffle_pool)) + 1)
     times_ms = [START_MS + 60_000 * step for step in range(200)]
     rows = rows_of(encoding, *times_ms)
     assert rows[0] == NO_GAP

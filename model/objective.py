@@ -1,0 +1,141 @@
+"""The training objective: from a batch of windows to one loss. Knows nothing about optimisers, epochs or clocks.
+
+Next-item cross-entropy at every position in one pass, and what is switched on of IDCL, CP and PCL. IDCL and PCL look at
+the last and one random position of each window, CP once at each distinct item. Shapes: N candidates, R rows in use,
+B windows, L events, M towers, P positions, Q = 2 * B picked positions, C = M * D.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from model.hm4sr import HM4SR, UNSEEN, Events, queries_of
+from model.losses import category_prediction, id_contrast, placeholder_contrast
+from model.sequences import Sequences, padded
+from model.softmax import cross_entropy
+from model.training_data import TrainingData
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Windows ready to be read. `rows_R`: the candidates in use; `inputs_BL` and the others point into it."""
+
+    rows_R: Tensor
+    inputs_BL: Tensor
+    targets_BL: Tensor
+    times_ms_BL: Tensor
+    real_BL: Tensor
+    scored_N: Tensor | None  # which rows the softmax runs over, None for all
+    bias_N: Tensor | None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss of one model on one set of data.
+
+    Above `sampled_above` candidates the softmax runs over the batch's targets and `num_samples` uniform ones, each
+    corrected by the logarithm of its probability to be among them (log-Q).
+    """
+
+    model: HM4SR
+    data: TrainingData
+    sampled_above: int
+    num_samples: int
+
+    def __call__(self, sequences: Sequences) -> Tensor:
+        """The weighted sum of the losses that are switched on."""
+        batch = self.prepare(sequences)
+        vectors_RC = self.model.item_vectors(self._dropped_ids(batch.rows_R), self.data.take(batch.rows_R))
+        events = self.model.events(F.embedding(batch.inputs_BL, vectors_RC), batch.times_ms_BL)
+        towers_MBLD = self.model.run(events.vectors)
+        loss = self._next_item(batch, vectors_RC, towers_MBLD)
+        config, weights = self.model.config, self.model.config.losses
+        if config.contrasts_ids or config.uses_placeholders:
+            picks_BP = _picks(batch.real_BL)
+            targets_Q = batch.targets_BL.gather(1, picks_BP).flatten()
+            if config.contrasts_ids:
+                loss = loss + weights.idcl * self._idcl(vectors_RC, towers_MBLD, picks_BP, targets_Q)
+            if config.uses_placeholders:
+                loss = loss + weights.pcl * self._pcl(batch, events, towers_MBLD, picks_BP, targets_Q)
+        if config.predicts_categories:
+            loss = loss + weights.cp * self._cp(batch, vectors_RC)
+        return loss
+
+    def prepare(self, sequences: Sequences) -> Batch:
+        """Items, times and candidates of a batch of windows over the training events."""
+        device, train = self.data.items.device, self.data.split.train
+        places_BL, real_BL = padded(sequences)
+        places = torch.from_numpy(train[places_BL]).to(device)
+        inputs_BL, times_ms_BL = self.data.items[places], self.data.times_ms[places]
+        targets_BL = self.data.items[torch.from_numpy(train[places_BL + 1]).to(device)]
+        real = torch.from_numpy(real_BL).to(device)
+        num_items = len(self.data.id_rows)
+        if num_items <= self.sampled_above:
+            rows_R = torch.arange(num_items, device=device)
+            return Batch(rows_R, inputs_BL, targets_BL, times_ms_BL, real, None, None)
+        candidates_N, bias_N = self._sampled(targets_BL[real])
+        rows_R = torch.unique(torch.cat([candidates_N, inputs_BL.flatten(), targets_BL.flatten()]))
+        place = torch.searchsorted
+        scored_N = place(rows_R, candidates_N)
+        return Batch(rows_R, place(rows_R, inputs_BL), place(rows_R, targets_BL), times_ms_BL, real, scored_N, bias_N)
+
+    def _sampled(self, targets_P: Tensor) -> tuple[Tensor, Tensor]:
+        """The candidates of one step, ascending, and -log of the probability that each is among them."""
+        num_items = len(self.data.id_rows)
+        drawn = torch.randint(0, num_items, (self.num_samples,)).to(targets_P.device)
+        candidates_N = torch.unique(torch.cat([targets_P, drawn]))
+        expected_N = len(targets_P) * self.data.target_share[candidates_N] + self.num_samples / num_items
+        return candidates_N, -torch.log(-torch.expm1(-expected_N))
+
+    def _dropped_ids(self, rows_R: Tensor) -> Tensor:
+        """The id rows of candidates, a random few replaced by the "unseen" row for this step, everywhere at once."""
+        ids_R = self.data.id_rows[rows_R]
+        dropped_R = torch.rand(len(rows_R)).to(ids_R.device) < self.model.config.id_dropout
+        return torch.where(dropped_R, UNSEEN, ids_R)
+
+    def _next_item(self, batch: Batch, vectors_RC: Tensor, towers_MBLD: Tensor) -> Tensor:
+        """Cross-entropy of the next item at every real position."""
+        queries_PC, targets_P = queries_of(towers_MBLD)[batch.real_BL], batch.targets_BL[batch.real_BL]
+        if batch.scored_N is None:
+            return cross_entropy(queries_PC, vectors_RC, targets_P)
+        targets_P = torch.searchsorted(batch.scored_N, targets_P)
+        return cross_entropy(queries_PC, vectors_RC[batch.scored_N], targets_P, batch.bias_N)
+
+    def _idcl(self, vectors_RC: Tensor, towers_MBLD: Tensor, picks_BP: Tensor, targets_Q: Tensor) -> Tensor:
+        queries_QD = _at(towers_MBLD[:1], picks_BP)[0]
+        rows_QD = vectors_RC[targets_Q, : self.model.config.width]
+        return id_contrast(queries_QD, rows_QD, targets_Q, temperature=self.model.config.losses.temperature)
+
+    def _pcl(self, batch: Batch, events: Events, towers_MBLD: Tensor, picks_BP: Tensor, targets_Q: Tensor) -> Tensor:
+        losses = self.model.config.losses
+        replaced_BL = torch.rand(batch.real_BL.shape).to(batch.real_BL.device) < losses.pcl_share
+        replaced_MBLD = self.model.run(self.model.with_placeholders(events, replaced_BL))
+        plain_MQD = _at(towers_MBLD[-len(replaced_MBLD) :], picks_BP)
+        replaced_MQD = _at(replaced_MBLD, picks_BP)
+        return placeholder_contrast(plain_MQD, replaced_MQD, targets_Q, temperature=losses.pcl_temperature)
+
+    def _cp(self, batch: Batch, vectors_RC: Tensor) -> Tensor:
+        """Over the distinct items of the batch that have categories; those without are unknown, not in none."""
+        items = torch.unique(batch.inputs_BL[batch.real_BL])
+        categories = self.data.categories[batch.rows_R[items]]
+        known = categories.any(1)
+        if self.model.category_head is None or not known.any():
+            return vectors_RC.new_zeros(())
+        return category_prediction(self.model.category_head(vectors_RC[items[known]]), categories[known])
+
+
+def _picks(real_BL: Tensor) -> Tensor:
+    """(B, 2) the last and one random real position of each row."""
+    lengths_B = real_BL.sum(1)
+    random_B = (torch.rand(len(lengths_B)).to(lengths_B.device) * lengths_B).long()
+    return torch.stack([lengths_B - 1, random_B], dim=1)
+
+
+def _at(towers_MBLD: Tensor, picks_BP: Tensor) -> Tensor:
+    """(M, Q, D) the towers' outputs at the picked positions."""
+    rows_B1 = torch.arange(len(picks_BP), device=picks_BP.device).unsqueeze(1)
+    return towers_MBLD[:, rows_B1, picks_BP].flatten(1, 2)

@@ -1,0 +1,39 @@
+"""The metric that early stopping watches: full-ranking NDCG@10 of held-out events. Knows nothing about optimisers.
+
+Each held-out event is asked for after the window strictly before it, cut as in serving.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from model.hm4sr import HM4SR
+from model.sequences import Sequences, contexts, padded
+from model.training_data import TrainingData
+
+BATCH_WINDOWS = 64
+TOP = 10
+
+
+@torch.no_grad()
+def validation_ndcg(model: HM4SR, data: TrainingData) -> float:
+    """Every candidate is ranked for every held-out event; an item that ties with the target stands before it."""
+    model.eval()
+    table_NC = model.item_vectors(data.id_rows, dict(data.features))
+    places = data.split.validation
+    windows = contexts(data.columns, places, model.config.window)
+    order = np.argsort(windows.length, kind="stable")
+    gain = 0.0
+    for part in np.array_split(order, math.ceil(len(order) / BATCH_WINDOWS)):
+        window = Sequences(windows.first[part], windows.length[part])
+        inputs_BL = torch.from_numpy(padded(window)[0]).to(data.items.device)
+        lengths_B = torch.from_numpy(window.length).to(data.items.device)
+        queries_BC = model.last(table_NC[data.items[inputs_BL]], data.times_ms[inputs_BL], lengths_B)
+        scores_BN = queries_BC @ table_NC.T
+        targets_B1 = data.items[torch.from_numpy(places[part]).to(data.items.device)].unsqueeze(1)
+        ranks_B = (scores_BN >= scores_BN.gather(1, targets_B1)).sum(1)
+        gain += float((1 / torch.log2(ranks_B + 1.0))[ranks_B <= TOP].sum())
+    return gain / len(places)
