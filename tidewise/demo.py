@@ -52,7 +52,7 @@ def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> N
         user_id = shop.typical_user()
         client.recommend(user_id)
         console.print(f"First recommendation [bold]{time.monotonic() - started_s:.1f} s[/] after the start.")
-        report = replay_live(client, shop.live, pace=Pace(LIVE_RATE_PER_S), console=console)
+        report = replay_live([client], shop.live, pace=Pace(LIVE_RATE_PER_S), console=console, total=len(shop.live))
         console.print(f"Live: {report.num_events:,} events at {report.events_per_s:,.0f}/s.")
         take_tour(client, user_id=user_id, console=console)
         if not options.exit_after_tour:

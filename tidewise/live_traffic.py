@@ -6,16 +6,20 @@ Knows nothing about where the events come from; it speaks to the public API only
 from __future__ import annotations
 
 import time
+import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import Queue
+from threading import Event
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from core.interactions import Interaction
-from tidewise.client import Client, event_json
+from tidewise.client import ApiError, Client, event_json
 
 REQUESTS_PER_S = 8  # at a given rate: often enough to look alive, seldom enough to cost nothing
 LARGEST_BATCH = 500
@@ -62,21 +66,82 @@ class Pace:
                 self.sleep(ahead_s)
 
 
-def replay_live(client: Client, events: Sequence[Interaction], *, pace: Pace, console: Console) -> ReplayReport:
-    """Send all events in order, in batches, at the pace; an event that is refused is counted, not sent again."""
-    statuses: Counter[str] = Counter()
+def replay_live(
+    clients: Sequence[Client],
+    events: Iterable[Interaction],
+    *,
+    pace: Pace,
+    console: Console,
+    total: int | None = None,
+    on_batch: Callable[[float], None] = lambda seconds: None,
+) -> ReplayReport:
+    """Send all events, in batches, at the pace; an event that is refused is counted, not sent again.
+
+    Each user belongs to one client, which sends that user's events in order. `on_batch` is told the seconds that each
+    request took. The first failure of any client ends the replay and is raised.
+    """
     start_s = pace.now_s()
-    with _progress(console) as progress:
-        task = progress.add_task("live traffic", total=len(events))
-        for batch in _batches(events, pace.batch):
-            pace.wait(start_s=start_s, num_sent=statuses.total())
-            statuses.update(result["status"] for result in client.send([event_json(event) for event in batch]))
-            progress.update(task, advance=len(batch))
+    lanes = [_Lane(client, on_batch) for client in clients]
+    with ThreadPoolExecutor(len(lanes)) as pool, _progress(console) as progress:
+        task = progress.add_task("replay", total=total)
+        running = [pool.submit(lane.run) for lane in lanes]
+        try:
+            for number, event in enumerate(events):
+                if number % pace.batch == 0:
+                    pace.wait(start_s=start_s, num_sent=number)
+                    progress.update(task, completed=number)
+                lane = lanes[zlib.crc32(event.user_id.encode()) % len(lanes)]
+                if not lane.offer(event, batch=pace.batch):
+                    break
+        finally:
+            for lane in lanes:
+                lane.finish()
+        statuses = sum((future.result() for future in running), Counter[str]())
+        progress.update(task, completed=statuses.total())
     return ReplayReport(dict(statuses), pace.now_s() - start_s)
 
 
-def _batches(events: Sequence[Interaction], size: int) -> Iterator[Sequence[Interaction]]:
-    return (events[first : first + size] for first in range(0, len(events), size))
+class _Lane:
+    """One client's share: events are collected into batches by the reader and sent by a thread of its own."""
+
+    def __init__(self, client: Client, on_batch: Callable[[float], None]) -> None:
+        self._client = client
+        self._on_batch = on_batch
+        self._batches: Queue[list[Interaction] | None] = Queue(maxsize=4)
+        self._waiting: list[Interaction] = []
+        self._failed = Event()
+
+    def offer(self, event: Interaction, *, batch: int) -> bool:
+        """Take an event; False when this lane has failed and the replay should end."""
+        self._waiting.append(event)
+        if len(self._waiting) >= batch:
+            self._batches.put(self._waiting)
+            self._waiting = []
+        return not self._failed.is_set()
+
+    def finish(self) -> None:
+        """Send what is left, then end."""
+        if self._waiting:
+            self._batches.put(self._waiting)
+        self._batches.put(None)
+
+    def run(self) -> Counter[str]:
+        """Send batches until the end; after a failure take them without sending, so that nobody waits for ever."""
+        statuses: Counter[str] = Counter()
+        failure: ApiError | None = None
+        while (batch := self._batches.get()) is not None:
+            if failure is not None:
+                continue
+            try:
+                start_s = time.perf_counter()
+                statuses.update(result["status"] for result in self._client.send([event_json(one) for one in batch]))
+                self._on_batch(time.perf_counter() - start_s)
+            except ApiError as error:
+                failure = error
+                self._failed.set()
+        if failure is not None:
+            raise failure
+        return statuses
 
 
 class _Speed(ProgressColumn):

@@ -182,7 +182,7 @@ def test_the_whole_tour_fits_on_one_screen_and_says_where_to_look() -> None:
 
 def test_live_traffic_sends_every_event_once_in_order() -> None:
     api, events = FakeApi(), tea_events(1201)
-    report = replay_live(api.client(), events, pace=Pace(None), console=quiet())
+    report = replay_live([api.client()], events, pace=Pace(None), console=quiet())
     assert api.events == [event_json(event) for event in events]
     assert api.batches == [LARGEST_BATCH, LARGEST_BATCH, 201]
     assert report.statuses == {"accepted": 1201}
@@ -191,7 +191,7 @@ def test_live_traffic_sends_every_event_once_in_order() -> None:
 def test_live_traffic_keeps_the_rate_that_was_asked_for() -> None:
     clock = HandClock()
     pace = Pace(80.0, now_s=clock.now_s, sleep=clock.sleep)
-    report = replay_live(FakeApi().client(), tea_events(200), pace=pace, console=quiet())
+    report = replay_live([FakeApi().client()], tea_events(200), pace=pace, console=quiet())
     assert report.events_per_s == pytest.approx(80, rel=0.06)
 
 
