@@ -59,6 +59,10 @@ test: $(VENV)/.installed-dev ## run all tests (ARGS="-k name" for some)
 test-fast: $(VENV)/.installed-dev ## run the tests that need no services and no patience
 	$(BIN)/pytest tests/unit -m "not slow" $(ARGS)
 
+.PHONY: test-crash
+test-crash: $(VENV)/.installed-dev ## kill the server 20 times under load, and the other tests of crashes (CRASHES=n)
+	CRASHES=$(or $(CRASHES),20) $(BIN)/pytest tests/crash $(ARGS)
+
 .PHONY: check
 check: $(VENV)/.installed-dev ## lint, format, types, layer contracts
 	$(BIN)/ruff check .

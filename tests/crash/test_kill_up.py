@@ -1,0 +1,96 @@
+"""kill -9 of `tidewise up` with requests in flight: what was acknowledged is there exactly once, and answers go on.
+
+The clients' own log is the oracle of the events, `oracle` that of everything derived from them. `make test-crash`
+kills 20 times, a usual run 3 times; CRASHES=n chooses.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import httpx
+import pytest
+from oracle import KINDS, Snapshot, StoredEvent, assert_consistent, event_key
+from services.answers_by_hand import AnswersByHand
+from services.small_shop import WINDOW_SIZE, WINDOW_STEP
+from services.traffic import Event, Ledger, Traffic
+from services.up_process import UpProcess
+
+NUM_CRASHES = int(os.environ.get("CRASHES", "3"))
+NUM_CLIENTS = 6
+USERS = [f"user-{number:04d}" for number in range(1, 13)] + [f"guest-{number}" for number in range(8)]
+NUM_USERS_ASKED = 8
+
+pytestmark = [pytest.mark.xdist_group("crash"), pytest.mark.timeout(120 + 40 * NUM_CRASHES)]
+
+
+def test_kill_minus_nine_with_requests_in_flight_loses_nothing_counts_nothing_twice_and_answers_go_on(
+    shop: Path,
+) -> None:
+    rng = random.Random(20)
+    before = Snapshot(shop / "tidewise.db")
+    items = [*sorted({event.item_id for event in before.events})[:120], "not-in-the-catalogue", "unheard-of"]
+    traffic = Traffic(seed=7, num_clients=NUM_CLIENTS, users=USERS, items=items)
+    server = UpProcess(shop)
+    traffic.start()
+    try:
+        for _ in range(NUM_CRASHES):
+            url = server.start_and_wait()
+            check(shop, url, before, traffic.ledger, asked=rng.sample(USERS, NUM_USERS_ASKED))
+            traffic.resume(url)
+            more = rng.choice((20, 200, 1000)) + rng.randrange(100)
+            traffic.wait_in_flight(num_acknowledged=len(traffic.ledger.told) + more, num_requests=rng.randint(2, 5))
+            server.kill()
+            traffic.pause()
+        url = server.start_and_wait()
+        traffic.resume(url)
+        traffic.finish()
+        check(shop, url, before, traffic.ledger, asked=USERS)
+    finally:
+        traffic.stop()
+        if server.runs():
+            server.kill()
+    assert traffic.ledger.num_lost_requests >= NUM_CRASHES, "the server was killed while nobody waited for it"
+
+
+def check(shop: Path, url: str, before: Snapshot, ledger: Ledger, *, asked: list[str]) -> None:
+    """The database, while no client writes, and the next answers."""
+    now = Snapshot(shop / "tidewise.db")
+    assert_consistent(now, size=WINDOW_SIZE, step=WINDOW_STEP)
+    assert_agrees(now, before, ledger)
+    model = next((shop / "models").iterdir())
+    by_hand = AnswersByHand(shop, model, size=WINDOW_SIZE, step=WINDOW_STEP)
+    newest = ledger.newest_seqs()
+    with httpx.Client(base_url=url, timeout=30) as http:
+        for user_id in asked:
+            if user_id in now.users:
+                answer = http.get(f"/v1/users/{user_id}/recommendations", params={"n": 20}).json()
+                assert answer["user_seq"] >= newest[user_id]
+                by_hand.check(user_id, answer)
+
+
+def assert_agrees(now: Snapshot, before: Snapshot, ledger: Ledger) -> None:
+    """What clients were told is true, and nothing is there that nobody sent."""
+    stored = {event.key: event for event in now.events}
+    assert len(stored) == len(now.events)
+    sent = {event_key(event_id): event for event_id, event in ledger.sent.items()}
+    assert stored.keys() <= sent.keys() | {event.key for event in before.events}, "nobody sent it"
+    assert all(event == stored[event.key] for event in before.events), "the past has changed"
+    for event_id, told in ledger.told.items():
+        found = stored.get(event_key(event_id))
+        assert found is not None, f"{event_id} was acknowledged and is lost"
+        assert is_stored_as(found, ledger.sent[event_id])
+        accepted = [one.user_seq for one in told if one.status == "accepted"]
+        assert accepted == [found.user_seq][: len(accepted)], f"{event_id}: accepted as {accepted}"
+        assert accepted or event_id in ledger.lost, f"{event_id} was called a duplicate when it was sent first"
+
+
+def is_stored_as(found: StoredEvent, event: Event) -> bool:
+    return (found.user_id, found.item_id, KINDS[found.code], found.time_ms) == (
+        event["user_id"],
+        event["item_id"],
+        event["type"],
+        event["time"],
+    )

@@ -1,0 +1,66 @@
+"""A small simulated shop with a trained model, made once for a whole test run and copied by each test."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tidewise.bootstrap import open_system
+from tidewise.demo import fill
+from tidewise.learning import train_model
+from tidewise.settings import CONFIG_NAME, Settings, load_settings
+from tidewise.simulator import simulate_shop
+
+SETTINGS = """
+[window]
+size = 12
+step = 4
+
+[model]
+width = 16
+layers = 1
+experts = 2
+text_features = 16
+
+[train]
+epochs = 2
+threads = 1
+"""
+WINDOW_SIZE, WINDOW_STEP = 12, 4
+END_MS = 1_700_000_000_000  # long ago, so that what tests add lies in the past too
+
+
+def small_shop_settings(folder: Path) -> Settings:
+    """The settings of the shop in a folder: its `tidewise.toml`, so that every command there has the same."""
+    return load_settings(overrides={"data.folder": str(folder)}, environment={})
+
+
+def build_small_shop(folder: Path) -> None:
+    """40 users, 336 items, some 700 events, and a champion trained on them."""
+    folder.mkdir()
+    (folder / CONFIG_NAME).write_text(SETTINGS)
+    system = open_system(small_shop_settings(folder))
+    try:
+        fill(system, simulate_shop(seed=3, num_users=40, num_items=336, days=20, live_days=1, end_ms=END_MS))
+        train_model(system, progress=lambda _: None)
+    finally:
+        system.close()
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
+    """A folder that the first of all test processes builds, and the others wait for."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / name
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            aside = shared / f"{name}.new"
+            build(aside)
+            aside.rename(folder)
+    return folder

@@ -1,0 +1,106 @@
+"""`tidewise up` as a process, for tests that kill it, starve it and read what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+ANNOUNCED = re.compile(r"Tidewise answers at (http://\S+)")
+START_S = 90.0  # on a machine busy with other tests; 3 s on an idle one
+T = TypeVar("T")
+
+
+class UpProcess:
+    """One server at a time over one data folder; each start takes a free port and begins a log of its own."""
+
+    def __init__(self, folder: Path, *, options: Sequence[str] = (), prefix: Sequence[str] = ()) -> None:
+        own = [sys.executable, "-m", "tidewise", "up", "--data", str(folder), "--port", "0", "--no-train"]
+        self._command = [*prefix, *own, *options]
+        self._logs = folder.parent
+        self._starts = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        """What the latest start has said so far."""
+        return self._log_path.read_text(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def _log_path(self) -> Path:
+        return self._logs / f"up-{self._starts}.log"
+
+    def start(self) -> None:
+        """Start without waiting for anything."""
+        assert not self.runs()
+        self._starts += 1
+        with self._log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=quiet_environment()
+            )
+
+    def start_and_wait(self) -> str:
+        """Start and wait until it is ready; returns its address."""
+        self.start()
+        found = self.until(lambda: ANNOUNCED.search(self.log), timeout_s=START_S)
+        assert found is not None
+        self.until(lambda: httpx.get(f"{found[1]}/ready", timeout=10.0).status_code == httpx.codes.OK)
+        return found[1]
+
+    def until(self, reached: Callable[[], T | None], *, timeout_s: float = 30.0) -> T:
+        """Wait for a condition, which it returns; fails with the log where the server ends or takes too long."""
+        deadline_s = time.monotonic() + timeout_s
+        while not (value := reached()):
+            assert self.runs(), f"the server ended:\n{self.log[-3_000:]}"
+            assert time.monotonic() < deadline_s, f"not reached within {timeout_s:g} s:\n{self.log[-3_000:]}"
+            time.sleep(0.02)
+        return value
+
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """kill -9: no handler runs, nothing is flushed."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def signal(self, which: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(which)
+
+    def wait(self, *, timeout_s: float = 30.0) -> int:
+        """The exit code, once it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(timeout_s)
+
+
+@contextmanager
+def up(folder: Path, *, options: Sequence[str] = ()) -> Iterator[tuple[UpProcess, str]]:
+    """A server that is ready, and its address; killed at the end of the block if it still runs."""
+    process = UpProcess(folder, options=options)
+    try:
+        yield process, process.start_and_wait()
+    finally:
+        if process.runs():
+            process.kill()
+
+
+def quiet_environment() -> dict[str, str]:
+    """The environment without settings that would reach the child, and with its output unbuffered."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWISE_")}
+    return kept | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200", "NO_COLOR": "1"}
