@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from serving import documentation as docs
 from serving.answers import AnswerRoutes
 from serving.engine import Engine
-from serving.guards import KeyGuard, LastResort, RawPath
+from serving.guards import KeyGuard, LastResort, LocalGuard, RawPath
 from serving.interactions import InteractionRoutes
 from serving.introspection import IntrospectionRoutes
 from serving.items import ItemRoutes
@@ -43,7 +43,10 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(_routes(engine))
     add_error_replies(app)
     docs.describe(app)
-    app.add_middleware(KeyGuard, api_key=services.api_key)  # the last one added is the first one passed
+    if services.api_key:  # the last one added is the first one passed
+        app.add_middleware(KeyGuard, api_key=services.api_key)
+    else:
+        app.add_middleware(LocalGuard)
     app.add_middleware(RawPath)
     app.add_middleware(LastResort)
     return app

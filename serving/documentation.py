@@ -45,7 +45,7 @@ def _route(
     parameters: Sequence[Options] = (),
     bodies: Sequence[type[BaseModel]] = (),
     examples: dict[str, Any] | None = None,
-    errors: Sequence[int] = (401, 422, 503),
+    errors: Sequence[int] = (401, 403, 422, 503),
     tag: str,
 ) -> Options:
     """The options of `add_api_route` that document a route."""
@@ -67,6 +67,7 @@ def _route(
 _FAILURES = {
     400: "The body is not JSON.",
     401: "The API key is missing or wrong.",
+    403: "Without an API key, only this machine may ask, and no web page of another site.",
     404: "There is no such thing.",
     413: "The body is too large, or has too many entries.",
     422: "What was sent cannot be used; nothing was changed.",
@@ -96,7 +97,9 @@ POST_RANK = _route(
     examples={"three items": {"item_ids": ["stove", "tent", "mug"]}},
     tag="answers",
 )
-GET_SIMILAR = _route(schemas.AnswerOut, parameters=(_id("item_id"), *_WISH), errors=(401, 404, 422, 503), tag="answers")
+GET_SIMILAR = _route(
+    schemas.AnswerOut, parameters=(_id("item_id"), *_WISH), errors=(401, 403, 404, 422, 503), tag="answers"
+)
 GET_POPULAR = _route(schemas.AnswerOut, parameters=_WISH, tag="answers")
 GET_ITEMS = _route(
     schemas.ItemPage,
@@ -112,7 +115,7 @@ POST_ITEMS = _route(
     examples={"one": _ITEM, "many": {"items": [_ITEM, {"item_id": "mug", "title": "Steel mug"}]}},
     tag="items",
 )
-GET_ITEM = _route(schemas.ItemOut, parameters=(_id("item_id"),), errors=(401, 404, 422, 503), tag="items")
+GET_ITEM = _route(schemas.ItemOut, parameters=(_id("item_id"),), errors=(401, 403, 404, 422, 503), tag="items")
 PUT_ITEM = _route(
     schemas.ItemSaved,
     parameters=(_id("item_id"),),
@@ -120,11 +123,11 @@ PUT_ITEM = _route(
     examples={"an item": {"title": "Camping lamp", "categories": ["camping"]}},
     tag="items",
 )
-DELETE_ITEM = _route(schemas.ItemRemoved, parameters=(_id("item_id"),), errors=(401, 404, 422, 503), tag="items")
-DELETE_USER = _route(schemas.UserErased, parameters=(_id("user_id"),), errors=(401, 404, 422, 503), tag="users")
-GET_STATUS = _route(schemas.StatusOut, errors=(401, 503), tag="operations")
-GET_HEALTH = _route(schemas.Health, errors=(), tag="operations")
-GET_READY = _route(schemas.Readiness, errors=(), tag="operations")
+DELETE_ITEM = _route(schemas.ItemRemoved, parameters=(_id("item_id"),), errors=(401, 403, 404, 422, 503), tag="items")
+DELETE_USER = _route(schemas.UserErased, parameters=(_id("user_id"),), errors=(401, 403, 404, 422, 503), tag="users")
+GET_STATUS = _route(schemas.StatusOut, errors=(401, 403, 503), tag="operations")
+GET_HEALTH = _route(schemas.Health, errors=(403,), tag="operations")
+GET_READY = _route(schemas.Readiness, errors=(403,), tag="operations")
 GET_READY["responses"][503] = {"model": schemas.Readiness, "description": "Not ready; the checks say why."}
 
 

@@ -1,11 +1,12 @@
-"""What stands in front of the routes, as plain ASGI: the path as it was sent, the key, and the last line of defence."""
+"""What stands in front of the routes, as plain ASGI: the path as it was sent, who may ask, the last line of defence."""
 
 from __future__ import annotations
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.replies import error_body, internal_error, json_reply
-from serving.security import carries_key
+from serving.security import carries_key, comes_from_elsewhere
 
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/openapi.json"})
 
@@ -26,19 +27,34 @@ class RawPath:
 class KeyGuard:
     """Lets nothing but the open paths through without the API key."""
 
-    def __init__(self, app: ASGIApp, *, api_key: str | None) -> None:
+    def __init__(self, app: ASGIApp, *, api_key: str) -> None:
         self._app = app
         self._api_key = api_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401, or pass on."""
-        if scope["type"] != "http" or not self._api_key or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             return await self._app(scope, receive, send)
         if carries_key(scope["headers"], self._api_key):
             return await self._app(scope, receive, send)
         message = "an API key is needed; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
         headers = {"WWW-Authenticate": "Bearer"}
         await json_reply(error_body("unauthorized", message), status=401, headers=headers)(scope, receive, send)
+
+
+class LocalGuard:
+    """For an API without a key: keeps web pages of other sites from using it through a browser on this machine."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 403, or pass on."""
+        found = comes_from_elsewhere(scope["headers"]) if scope["type"] == "http" else None
+        if found is None:
+            return await self._app(scope, receive, send)
+        message = f"without an API key only this machine may ask, not {found}; set server.api_key"
+        await json_reply(error_body("forbidden", message), status=403)(scope, receive, send)
 
 
 class LastResort:
@@ -58,6 +74,8 @@ class LastResort:
 
         try:
             await self._app(scope, receive, watched)
+        except ClientDisconnect:
+            return  # nobody is left to be answered
         except Exception as error:
             if begun or scope["type"] != "http":
                 raise

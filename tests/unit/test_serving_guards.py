@@ -29,7 +29,7 @@ PROTECTED = [
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
 def test_with_a_key_set_nothing_under_v1_is_answered_without_it(method: str, path: str) -> None:
     with Api(create_app(Shop().with_services(api_key=KEY))) as api:
-        reply = api.run(api.client.request(method, f"http://localhost{path}"))
+        reply = api.get(f"http://localhost{path}")
     assert (reply.status_code, reply.headers["www-authenticate"]) == (401, "Bearer")
     assert reply.json()["error"]["code"] == "unauthorized"
 
@@ -67,6 +67,38 @@ def test_an_api_without_a_key_may_not_listen_elsewhere(host: str, key: str | Non
     with pytest.raises(InvalidSettings, match=r"needs server\.api_key; set TIDEWISE_SERVER__API_KEY"):
         check_exposure(host, key)
     check_exposure(host, KEY)
+
+
+ELSEWHERE = {
+    "a host name pointed at this machine": {"Host": "evil.example"},
+    "such a host with a port": {"Host": "evil.example:8080"},
+    "an address of another machine": {"Host": "192.0.2.7:8080"},
+    "a host that is no host": {"Host": "[::1"},
+    "a page of another site": {"Origin": "https://evil.example"},
+    "a page of another port of this machine": {"Origin": "http://localhost:3000"},
+    "a page without a site": {"Origin": "null"},
+}
+
+
+@pytest.mark.parametrize("headers", ELSEWHERE.values(), ids=ELSEWHERE.keys())
+def test_without_a_key_only_this_machine_may_ask(headers: dict[str, str]) -> None:
+    with Api(create_app(Shop().services)) as api:
+        reply = api.post("/v1/interactions", json={"user_id": "u", "item_id": "a"}, headers=headers)
+        events = api.get("/v1/status").json()["events"]
+    assert (reply.status_code, reply.json()["error"]["code"], events) == (403, "forbidden", 0)
+    assert "set server.api_key" in reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]"])
+def test_this_machine_and_its_own_page_may_ask_by_any_of_its_names(host: str) -> None:
+    with Api(create_app(Shop().services)) as api:
+        assert api.get("/v1/status", headers={"Host": host, "Origin": f"http://{host}"}).status_code == 200
+
+
+def test_with_a_key_any_name_and_any_origin_may_ask() -> None:
+    headers = {"Host": "shop.example", "Origin": "https://shop.example", "X-API-Key": KEY}
+    with Api(create_app(Shop().with_services(api_key=KEY)), headers=headers) as api:
+        assert api.get("/v1/status").status_code == 200
 
 
 def test_a_fault_of_ours_is_500_without_internals_and_logged_whole(caplog: pytest.LogCaptureFixture) -> None:
