@@ -14,7 +14,6 @@ from serving import schemas
 
 Options = dict[str, Any]
 _REF = "#/components/schemas/{model}"
-_BODIES = (schemas.EventIn, schemas.EventsIn, schemas.SessionIn, schemas.RankIn, schemas.ItemIn, schemas.ItemsIn)
 _DESCRIPTION = (
     "Live recommendations from a stream of interactions. Times are integer milliseconds since 1970 (UTC). Ids in paths "
     "are percent-encoded, slashes too. Every failure has the shape of `ErrorReply`."
@@ -51,7 +50,7 @@ def _route(
     """The options of `add_api_route` that document a route."""
     extra: Options = {"parameters": list(parameters)} if parameters else {}
     if bodies:
-        refs = [{"$ref": _REF.format(model=body.__name__)} for body in bodies]
+        refs = [_ref(body) for body in bodies]
         schema = refs[0] if len(refs) == 1 else {"oneOf": refs}
         named = {name: {"value": value} for name, value in (examples or {}).items()}
         extra["requestBody"] = {
@@ -59,9 +58,18 @@ def _route(
             "content": {"application/json": {"schema": schema, "examples": named}},
         }
         errors = sorted({400, 413, *errors})
-    failed = {status: {"model": schemas.ErrorReply, "description": _FAILURES[status]} for status in errors}
-    responses = {200: {"model": answer, "description": (answer.__doc__ or "").strip()}} | failed
+    failed = {status: _reply(schemas.ErrorReply, _FAILURES[status]) for status in errors}
+    responses = {200: _reply(answer, (answer.__doc__ or "").strip())} | failed
     return {"responses": responses, "openapi_extra": extra, "tags": [tag]}
+
+
+def _reply(shape: type[BaseModel], description: str) -> Options:
+    return {"description": description, "content": {"application/json": {"schema": _ref(shape)}}}
+
+
+def _ref(shape: type[BaseModel]) -> Options:
+    """A reference, not FastAPI's `model`: that would build a validator for each reply of each route at each start."""
+    return {"$ref": _REF.format(model=shape.__name__)}
 
 
 _FAILURES = {
@@ -128,22 +136,22 @@ DELETE_USER = _route(schemas.UserErased, parameters=(_id("user_id"),), errors=(4
 GET_STATUS = _route(schemas.StatusOut, errors=(401, 403, 503), tag="operations")
 GET_HEALTH = _route(schemas.Health, errors=(403,), tag="operations")
 GET_READY = _route(schemas.Readiness, errors=(403,), tag="operations")
-GET_READY["responses"][503] = {"model": schemas.Readiness, "description": "Not ready; the checks say why."}
+GET_READY["responses"][503] = _reply(schemas.Readiness, "Not ready; the checks say why.")
 
 
 def describe(app: FastAPI) -> None:
-    """Have the app answer /openapi.json with all of this: FastAPI's own, and the bodies, which it never parses."""
+    """Have the app answer /openapi.json with all of this: FastAPI's own, and the shapes, which it never parses."""
 
     def openapi() -> Options:
         if app.openapi_schema is None:
             made = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
-            _, bodies = models_json_schema([(body, "validation") for body in _BODIES], ref_template=_REF)
-            components = made.setdefault("components", {})
-            components["schemas"] = bodies["$defs"] | components.get("schemas", {})
-            components["securitySchemes"] = {
+            shapes = [(shape, "validation") for shape in schemas.Shape.__subclasses__()]
+            _, definitions = models_json_schema(shapes, ref_template=_REF)  # type: ignore[arg-type]
+            schemes = {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             }
+            made["components"] = {"schemas": definitions["$defs"], "securitySchemes": schemes}
             made["security"] = [{"bearer": []}, {"header": []}]
             app.openapi_schema = made
         return app.openapi_schema
