@@ -27,7 +27,7 @@ class KafkaSettings:
 
     def __post_init__(self) -> None:
         if not self.servers or not all(_is_address(server) for server in self.servers):
-            msg = f"kafka.servers: wanted host:port, one or more, got {', '.join(self.servers) or 'none'}"
+            msg = f"kafka.bootstrap: wanted host:port, one or more, got {', '.join(self.servers) or 'none'}"
             raise InvalidSettings(msg)
         if self.partitions < 1 or self.replication < 1:
             msg = f"kafka.partitions, kafka.replication: wanted at least 1, got {self.partitions}, {self.replication}"

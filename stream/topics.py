@@ -81,7 +81,7 @@ def require_broker(settings: KafkaSettings) -> None:
             refusals.append(f"{server} ({error})")
         else:
             return
-    msg = f"Kafka cannot be reached at {', '.join(refusals)}; check that it runs and that kafka.servers names it"
+    msg = f"Kafka cannot be reached at {', '.join(refusals)}; check that it runs and that kafka.bootstrap names it"
     raise StreamUnavailable(msg)
 
 
@@ -105,7 +105,7 @@ def kafka_errors(settings: KafkaSettings, what: str) -> Iterator[None]:
     except KafkaError as error:
         msg = (
             f"{what}: Kafka at {', '.join(settings.servers)} did not do it within {settings.request_timeout_s:g} s "
-            f"({type(error).__name__}: {error}); check that the broker runs and kafka.servers names it"
+            f"({type(error).__name__}: {error}); check that the broker runs and kafka.bootstrap names it"
         )
         raise StreamUnavailable(msg) from error
 

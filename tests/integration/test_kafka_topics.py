@@ -9,7 +9,7 @@ from dataclasses import replace
 import orjson
 import pytest
 from kafka import KafkaConsumer
-from services.kafka import fresh_settings, kafka_address
+from services.kafka import Broker, fresh_settings
 
 from core.errors import InvalidEvent, InvalidSettings, StreamUnavailable
 from core.interactions import Interaction
@@ -22,15 +22,9 @@ from stream.topics import delete_topics, ensure_topics, num_partitions
 TIME_MS = 1_700_000_000_000
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with kafka_address() as found:
-        yield found
-
-
 @pytest.fixture
-def kafka(address: str) -> Iterator[KafkaSettings]:
-    settings = fresh_settings(address, partitions=3)
+def kafka(broker: Broker) -> Iterator[KafkaSettings]:
+    settings = fresh_settings(broker.address, partitions=3)
     yield settings
     delete_topics(settings)
 

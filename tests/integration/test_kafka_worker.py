@@ -4,105 +4,41 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
-from services.kafka import fresh_settings, kafka_address
-from services.workers import WorkerProcess, num_events, wait_until
+from services.kafka import Broker
+from services.streaming import SHAPE, Streaming, assert_counted_once, clicks, send, streaming
+from services.workers import num_events
 
-from core.history import WindowShape
 from core.ingest import Ingestor, StreamSource
 from core.interactions import EventTypes, Interaction
-from core.ports import Store
-from storage import open_store
 from stream.partitioning import partition_of
 from stream.producer import EventProducer
 from stream.replay import Rate, Replay
 from stream.settings import KafkaSettings
-from stream.topics import MAX_MESSAGE_BYTES, delete_topics, ensure_topics
-
-TIME_MS = 1_700_000_000_000
-SHAPE = WindowShape(8, 4)  # as in worker_process.py
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with kafka_address() as found:
-        yield found
-
-
-class Case:
-    """Topics, a database and a worker of its own."""
-
-    def __init__(self, kafka: KafkaSettings, store: Store, worker: WorkerProcess) -> None:
-        self.kafka = kafka
-        self.store = store
-        self.worker = worker
-
-    def await_events(self, count: int, *, timeout_s: float = 30.0) -> None:
-        wait_until(lambda: num_events(self.store) >= count, self.worker, timeout_s=timeout_s)
-
-    def await_offsets(self, offsets: dict[int, int]) -> None:
-        wait_until(lambda: self.offsets() == offsets, self.worker)
-
-    def offsets(self) -> dict[int, int]:
-        with self.store.read() as view:
-            return view.applied_offsets(self.kafka.topic)
+from stream.topics import MAX_MESSAGE_BYTES
 
 
 @pytest.fixture
-def stopped(address: str, tmp_path: Path) -> Iterator[Case]:
+def stopped(broker: Broker, sqlite_database: Any, tmp_path: Path) -> Iterator[Streaming]:
     """Everything but the worker is there."""
-    kafka = fresh_settings(address)
-    ensure_topics(kafka)
-    url = f"sqlite:///{tmp_path}/events.db"
-    store = open_store(url)
-    worker = WorkerProcess(kafka, url, tmp_path)
-    yield Case(kafka, store, worker)
-    if worker.runs():
-        worker.end(by=signal.SIGKILL)
-    store.close()
-    delete_topics(kafka)
+    with streaming(broker.address, sqlite_database.url, sqlite_database.store, tmp_path) as stream:
+        yield stream
 
 
 @pytest.fixture
-def case(stopped: Case) -> Case:
+def case(stopped: Streaming) -> Streaming:
     """The worker runs."""
     stopped.worker.start()
     return stopped
 
 
-def clicks(count: int, *, users: int = 40, first: int = 0) -> list[Interaction]:
-    return [
-        Interaction(f"e{n}", f"user-{n % users}", f"item-{n % 7}", "click", TIME_MS + 10 * n)
-        for n in range(first, first + count)
-    ]
-
-
-def send(kafka: KafkaSettings, events: Sequence[Interaction], *, group: int = 1) -> None:
-    with EventProducer(kafka, linger_ms=5) as producer:
-        Replay(producer, group=group).run(events)
-
-
-def assert_counted_once(store: Store, events: Sequence[Interaction]) -> None:
-    """Every event is stored once, and windows equal those computed from the events by plain Python."""
-    with store.read() as view:
-        stored = Counter(row.event_key for rows in view.iter_events() for row in rows)
-        assert stored == Counter(event.event_key for event in events)
-        names = {key: item.item.item_id for key, item in view.items(range(1, 100)).items()}
-        for user_id in {event.user_id for event in events}:
-            history = sorted((event.time_ms, event.item_id) for event in events if event.user_id == user_id)
-            state = view.user(user_id)
-            assert state is not None
-            window = [names[key] for key in state.window.history.items.tolist()]
-            assert window == [item_id for _, item_id in history[SHAPE.start(len(history)) :]]
-
-
-def test_events_sent_one_by_one_and_in_groups_are_each_counted_once(case: Case) -> None:
+def test_events_sent_one_by_one_and_in_groups_are_each_counted_once(case: Streaming) -> None:
     single, grouped = clicks(500), clicks(1_000, first=500)
     send(case.kafka, single)
     send(case.kafka, grouped, group=50)
@@ -111,7 +47,7 @@ def test_events_sent_one_by_one_and_in_groups_are_each_counted_once(case: Case) 
     assert case.worker.end(by=signal.SIGTERM) == 0
 
 
-def test_a_worker_killed_in_mid_flow_loses_nothing_and_counts_nothing_twice(case: Case) -> None:
+def test_a_worker_killed_in_mid_flow_loses_nothing_and_counts_nothing_twice(case: Streaming) -> None:
     events = clicks(4_000)
     with EventProducer(case.kafka, linger_ms=1) as producer:
         sender = threading.Thread(target=Replay(producer, pace=Rate(1_000.0)).run, args=(events,))
@@ -125,7 +61,7 @@ def test_a_worker_killed_in_mid_flow_loses_nothing_and_counts_nothing_twice(case
     assert_counted_once(case.store, events)
 
 
-def test_poison_is_set_aside_with_its_place_and_the_stream_goes_on(case: Case) -> None:
+def test_poison_is_set_aside_with_its_place_and_the_stream_goes_on(case: Streaming) -> None:
     partition = partition_of("user-1", num_partitions=2)
     other = next(event for event in clicks(40) if partition_of(event.user_id, num_partitions=2) != partition)
     good = [event for event in clicks(10_050, users=1, first=0)]
@@ -172,12 +108,13 @@ def _json(event: Interaction) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("group_offset", ["ahead", "behind"])
-def test_a_worker_resumes_from_the_databases_offset_whatever_kafka_remembers(stopped: Case, group_offset: str) -> None:
+def test_a_worker_resumes_from_the_databases_offset_whatever_kafka_remembers(
+    stopped: Streaming, group_offset: str
+) -> None:
     events = clicks(200, users=1)
     partition = partition_of("user-0", num_partitions=2)
     send(stopped.kafka, events)
-    with stopped.store.read():
-        ingestor = Ingestor(stopped.store, types=EventTypes(), shape=SHAPE)
+    ingestor = Ingestor(stopped.store, types=EventTypes(), shape=SHAPE)
     ingestor.ingest(events[:100], StreamSource(stopped.kafka.topic, partition, list(range(100)), 0, 99))
     commit_group_offset(stopped.kafka, partition, 200 if group_offset == "ahead" else 0)
     stopped.worker.start()
@@ -186,7 +123,7 @@ def test_a_worker_resumes_from_the_databases_offset_whatever_kafka_remembers(sto
     assert stopped.offsets() == {partition: 199}
 
 
-def test_an_offset_outside_the_log_stops_the_worker_with_what_to_do(stopped: Case) -> None:
+def test_an_offset_outside_the_log_stops_the_worker_with_what_to_do(stopped: Streaming) -> None:
     send(stopped.kafka, clicks(10))
     Ingestor(stopped.store, types=EventTypes(), shape=SHAPE).ingest(
         [], StreamSource(stopped.kafka.topic, 0, [], 0, 999)

@@ -13,7 +13,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -42,32 +42,33 @@ class KafkaNode:
         assert done.returncode == 0, f"kafka.sh {name}: {done.stderr}"
 
 
+@dataclass(frozen=True)
+class Broker:
+    """A broker for tests. `node` is None where somebody else's was named: it may be used, not killed."""
+
+    address: str
+    node: KafkaNode | None
+
+
 @contextmanager
-def kafka_node() -> Iterator[KafkaNode]:
-    """A broker of our own; skips (in CI: fails) where there is no Java."""
+def kafka_broker() -> Iterator[Broker]:
+    """A broker that tests may use, each with topics of its own."""
+    named = os.environ.get("TIDEWISE_TEST_KAFKA")
+    if named:
+        yield Broker(named, None)
+        return
     if shutil.which("java") is None or shutil.which("mvn") is None:
         reason = "needs Java 17 and Maven, or a broker's address in TIDEWISE_TEST_KAFKA"
-        if os.environ.get("CI") == "true":
+        if os.environ.get("CI", "").lower() in ("1", "true"):
             pytest.fail(reason)
         pytest.skip(reason)
     with tempfile.TemporaryDirectory(prefix="tidewise-kafka-") as folder:
         node = KafkaNode(Path(folder))
         try:
             node.command("start")
-            yield node
+            yield Broker(node.address, node)
         finally:
             node.command("wipe")
-
-
-@contextmanager
-def kafka_address() -> Iterator[str]:
-    """The address of a broker that tests may use, with topics of their own."""
-    named = os.environ.get("TIDEWISE_TEST_KAFKA")
-    if named:
-        yield named
-        return
-    with kafka_node() as node:
-        yield node.address
 
 
 def fresh_settings(address: str, *, partitions: int = 2) -> KafkaSettings:

@@ -1,6 +1,6 @@
 """One worker as a process, for tests that kill it: real Faust, real ingest, a SQLite file.
 
-Run as `python worker_process.py DATABASE SETTINGS_JSON`.
+Run as `python worker_process.py DATABASE SETTINGS_JSON NAME`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> None:
     try:
         StreamWorker(
             kafka,
-            WorkerSettings(name="worker-under-test", stall_timeout_s=30.0),
+            WorkerSettings(name=sys.argv[3], stall_timeout_s=30.0),
             ingest=Ingestor(store, types=types, shape=SHAPE),
             codec=Codec(types=types, num_partitions=ensure_topics(kafka)),
             announce=announce,

@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from core.ports import Store
@@ -22,9 +21,9 @@ ENTRY = Path(__file__).with_name("worker_process.py")
 class WorkerProcess:
     """One worker at a time, over one SQLite file."""
 
-    def __init__(self, kafka: KafkaSettings, url: str, folder: Path) -> None:
-        self._command = [sys.executable, "-P", str(ENTRY), url, json.dumps(dataclasses.asdict(kafka))]
-        self._log = folder / "worker.log"
+    def __init__(self, kafka: KafkaSettings, url: str, folder: Path, *, name: str = "worker-1") -> None:
+        self._command = [sys.executable, "-P", str(ENTRY), url, json.dumps(dataclasses.asdict(kafka)), name]
+        self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -37,10 +36,14 @@ class WorkerProcess:
                 self._command, stdout=log, stderr=log, env=os.environ | {"PYTHONUNBUFFERED": "1"}
             )
 
+    def signal(self, which: signal.Signals) -> None:
+        """Send a signal and go on."""
+        assert self._process is not None
+        self._process.send_signal(which)
+
     def end(self, *, by: signal.Signals) -> int:
         """Send a signal; returns the exit status."""
-        assert self._process is not None
-        self._process.send_signal(by)
+        self.signal(by)
         return self.wait()
 
     def wait(self, timeout_s: float = 30.0) -> int:
@@ -50,18 +53,6 @@ class WorkerProcess:
 
     def runs(self) -> bool:
         return self._process is not None and self._process.poll() is None
-
-
-@contextmanager
-def worker_process(kafka: KafkaSettings, url: str, folder: Path) -> Iterator[WorkerProcess]:
-    """A worker that runs until the end of the block."""
-    worker = WorkerProcess(kafka, url, folder)
-    worker.start()
-    try:
-        yield worker
-    finally:
-        if worker.runs():
-            worker.end(by=signal.SIGKILL)
 
 
 def wait_until(reached: Callable[[], bool], worker: WorkerProcess, *, timeout_s: float = 30.0) -> None:

@@ -65,7 +65,7 @@ def test_a_worker_is_not_idle_while_messages_wait_or_the_database_has_not_said_w
 
 @pytest.mark.parametrize("servers", [(), ("localhost",), ("host:port",), ("host:0",), (":9092",)])
 def test_servers_that_are_no_addresses_are_refused(servers: tuple[str, ...]) -> None:
-    with pytest.raises(InvalidSettings, match=r"kafka.servers: wanted host:port"):
+    with pytest.raises(InvalidSettings, match=r"kafka.bootstrap: wanted host:port"):
         KafkaSettings(servers=servers)
 
 

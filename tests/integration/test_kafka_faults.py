@@ -1,0 +1,88 @@
+"""Faults while events flow: the broker killed, a worker frozen past its session, workers that come and go.
+
+Nothing may be lost and nothing counted twice, and everything recovers by itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from services import workers
+from services.kafka import Broker
+from services.streaming import Streaming, assert_counted_once, clicks, streaming
+from services.workers import wait_until
+
+SERVICES = Path(workers.__file__).parent
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def flowing(stream: Streaming, count: int, *, rate: int = 1_000) -> Iterator[None]:
+    """Clicks flow while the block runs; at its end all of them have been acknowledged by Kafka."""
+    settings = json.dumps(dataclasses.asdict(stream.kafka))
+    command = [sys.executable, "-P", str(SERVICES / "sender_process.py"), settings, str(count), str(rate)]
+    with subprocess.Popen(command) as sender:
+        yield
+        assert sender.wait(90.0) == 0
+
+
+def test_a_broker_killed_in_mid_flow_delays_events_and_loses_none(
+    broker: Broker, sqlite_database: Any, tmp_path: Path
+) -> None:
+    if broker.node is None:
+        pytest.skip("a broker named in TIDEWISE_TEST_KAFKA is not ours to kill")
+    events = clicks(3_000)
+    with streaming(broker.address, sqlite_database.url, sqlite_database.store, tmp_path) as stream:
+        stream.worker.start()
+        with flowing(stream, len(events)):
+            stream.await_events(1_000)
+            broker.node.command("kill")
+            broker.node.command("start")
+        stream.await_events(3_000, timeout_s=60.0)
+        assert_counted_once(stream.store, events)
+
+
+def test_a_worker_frozen_past_its_session_changes_nothing_when_it_wakes(
+    broker: Broker, sqlite_database: Any, tmp_path: Path
+) -> None:
+    events = clicks(12_000)
+    database = sqlite_database
+    with streaming(broker.address, database.url, database.store, tmp_path, num_workers=2) as stream:
+        first, zombie = stream.workers
+        first.start()
+        zombie.start()
+        with flowing(stream, len(events)):
+            wait_until(lambda: "reading from the database's offsets" in zombie.log, zombie)
+            stream.await_events(500)
+            zombie.signal(signal.SIGSTOP)
+            frozen_at = stream.offsets()
+            wait_until(lambda: all(at > frozen_at[key] for key, at in stream.offsets().items()), first)  # taken over
+            zombie.signal(signal.SIGCONT)
+        stream.await_events(12_000)
+        assert zombie.runs()
+        assert_counted_once(stream.store, events)
+
+
+def test_workers_come_and_go_while_events_flow(broker: Broker, sqlite_database: Any, tmp_path: Path) -> None:
+    events = clicks(4_000)
+    database = sqlite_database
+    with streaming(broker.address, database.url, database.store, tmp_path, num_workers=2) as stream:
+        stays, goes = stream.workers
+        stays.start()
+        with flowing(stream, len(events)):
+            stream.await_events(500)
+            goes.start()
+            wait_until(lambda: "reading from the database's offsets" in goes.log, goes)
+            assert goes.end(by=signal.SIGTERM) == 0
+        stream.await_events(4_000, timeout_s=60.0)
+        assert_counted_once(stream.store, events)

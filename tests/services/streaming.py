@@ -1,0 +1,88 @@
+"""What the tests of workers share: a stream with its database and worker, events, and what it means to count once."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.kafka import fresh_settings
+from services.workers import WorkerProcess, num_events, wait_until
+
+from core.history import WindowShape
+from core.interactions import Interaction
+from core.ports import Store
+from stream.producer import EventProducer
+from stream.replay import Replay
+from stream.settings import KafkaSettings
+from stream.topics import delete_topics, ensure_topics
+
+TIME_MS = 1_700_000_000_000
+SHAPE = WindowShape(8, 4)  # as in worker_process.py
+
+
+class Streaming:
+    """A stream of its own with its database, and worker processes named 1, 2, ..."""
+
+    def __init__(self, kafka: KafkaSettings, url: str, store: Store, folder: Path, *, num_workers: int = 1) -> None:
+        self.kafka = kafka
+        self.store = store
+        names = [f"worker-{number + 1}" for number in range(num_workers)]
+        self.workers = [WorkerProcess(kafka, url, folder, name=name) for name in names]
+
+    @property
+    def worker(self) -> WorkerProcess:
+        """The first worker."""
+        return self.workers[0]
+
+    def await_events(self, count: int, *, timeout_s: float = 30.0) -> None:
+        """Until so many events are in the database."""
+        wait_until(lambda: num_events(self.store) >= count, self.worker, timeout_s=timeout_s)
+
+    def offsets(self) -> dict[int, int]:
+        """How far the database has applied each partition."""
+        with self.store.read() as view:
+            return view.applied_offsets(self.kafka.topic)
+
+
+@contextmanager
+def streaming(address: str, url: str, store: Store, folder: Path, *, num_workers: int = 1) -> Iterator[Streaming]:
+    """Fresh topics, workers not yet started; everything is ended and deleted afterwards."""
+    kafka = fresh_settings(address)
+    ensure_topics(kafka)
+    stream = Streaming(kafka, url, store, folder, num_workers=num_workers)
+    try:
+        yield stream
+    finally:
+        for worker in stream.workers:
+            if worker.runs():
+                worker.end(by=signal.SIGKILL)
+        delete_topics(kafka)
+
+
+def clicks(count: int, *, users: int = 40, first: int = 0) -> list[Interaction]:
+    return [
+        Interaction(f"e{n}", f"user-{n % users}", f"item-{n % 7}", "click", TIME_MS + 10 * n)
+        for n in range(first, first + count)
+    ]
+
+
+def send(kafka: KafkaSettings, events: Sequence[Interaction], *, group: int = 1) -> None:
+    with EventProducer(kafka, linger_ms=5) as producer:
+        Replay(producer, group=group).run(events)
+
+
+def assert_counted_once(store: Store, events: Sequence[Interaction]) -> None:
+    """Every event is stored once, and windows equal those computed from the events by plain Python."""
+    with store.read() as view:
+        stored = Counter(row.event_key for rows in view.iter_events() for row in rows)
+        assert stored == Counter(event.event_key for event in events)
+        names = {key: item.item.item_id for key, item in view.items(range(1, 100)).items()}
+        for user_id in {event.user_id for event in events}:
+            history = sorted((event.time_ms, event.item_id) for event in events if event.user_id == user_id)
+            state = view.user(user_id)
+            assert state is not None
+            window = [names[key] for key in state.window.history.items.tolist()]
+            assert window == [item_id for _, item_id in history[SHAPE.start(len(history)) :]]
