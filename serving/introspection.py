@@ -24,6 +24,7 @@ class IntrospectionRoutes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._services = engine.services
+        self._probe: asyncio.Task[None] | None = None
         self._page = resources.files("serving").joinpath("pages/index.html").read_text("utf-8")
         self._page_headers = {"Content-Security-Policy": _policy(self._page), "X-Content-Type-Options": "nosniff"}
 
@@ -66,11 +67,14 @@ class IntrospectionRoutes:
         return {"ok": True, "version": model.version} | ({"message": problem} if problem else {})
 
     async def _database(self) -> Check:
-        """Whether the writer gets a write transaction in time; it is rolled back."""
+        """Whether the writer gets a write transaction in time; it is rolled back. Probes share one that still waits."""
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._engine.writer.run(self._try_to_write))
+            self._probe.add_done_callback(lambda probe: probe.cancelled() or probe.exception())  # may come unawaited
         try:
-            await asyncio.wait_for(self._engine.writer.run(self._try_to_write), WRITE_TIMEOUT_S)
+            await asyncio.wait_for(asyncio.shield(self._probe), WRITE_TIMEOUT_S)
         except TimeoutError:
-            return {"ok": False, "message": f"no write transaction within {WRITE_TIMEOUT_S:.0f} s; is the disk slow?"}
+            return {"ok": False, "message": f"no write transaction within {WRITE_TIMEOUT_S:g} s; is the disk slow?"}
         except TidewiseError as error:
             return {"ok": False, "message": str(error)}
         return {"ok": True}
