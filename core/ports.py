@@ -188,6 +188,10 @@ class Transaction(Protocol):
         """(e) Add to the counters of (bucket start in ms, type code) that this writer keeps."""
         ...
 
+    def save_vectors(self, states: Sequence[UserState], found: FloatArray, *, version: str, binding: str) -> None:
+        """Store (B, D) vectors of users at their states, one per user and version, where nothing newer is stored."""
+        ...
+
     def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep bad input aside."""
         ...
@@ -230,6 +234,10 @@ class ReadView(Protocol):
 
     def item_keys_of(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
         """The distinct keys of items with which a user had events of these types, over the whole history."""
+        ...
+
+    def vector(self, state: UserState, *, version: str, binding: str) -> FloatArray | None:
+        """The stored (D,) vector of a user at exactly this sequence and binding, or None."""
         ...
 
     def items(self, keys: Sequence[int]) -> dict[int, StoredItem]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.clock import Clock
+from core.encode import UserEncoder
 from core.errors import NotFound
 from core.history import EMPTY_HISTORY, History, IntArray, WindowShape, windows_of
 from core.interactions import EventTypes
@@ -85,13 +86,15 @@ class Recommender:
         shape: WindowShape,
         vectors: VectorCache,
         stubs: bool = False,
+        shared: bool = False,
     ) -> None:
+        """`stubs`: items need no catalogue. `shared`: other processes encode too, see `core.encode`."""
         self._store = store
         self._views = views
         self._clock = clock
         self._types = types
         self._shape = shape
-        self._vectors = vectors
+        self._users = UserEncoder(store, cache=vectors, shared=shared)
         self._stubs = stubs
 
     def recommend(self, user_id: str, wish: Wish) -> Answer:
@@ -100,7 +103,7 @@ class Recommender:
         with self._store.read() as read:
             state = read.user(user_id)
             now_ms, gap_ms = self._now(wish, state.window.history if state else EMPTY_HISTORY)
-            basis = self._basis_for(view, state, gap_ms)
+            basis = self._basis_for(read, view, state, gap_ms)
             items = self._pick(read, view, basis, self._allowed(read, view, wish, state), wish.n)
         return _answer(basis, items, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
 
@@ -127,11 +130,11 @@ class Recommender:
         with self._store.read() as read:
             stored = read.items_by_id(sorted(set(item_ids)))
             state = read.user(user_id)
+            now_ms, gap_ms = self._now(Wish(at_ms=at_ms), state.window.history if state else EMPTY_HISTORY)
+            basis = self._basis_for(read, view, state, gap_ms)
         listed = [one for one in dict.fromkeys(item_ids) if one in stored and stored[one].listed(stubs=self._stubs)]
         rows = view.catalogue.rows(np.array([stored[one].key for one in listed], np.int64))
         rows = rows[rows >= 0]
-        now_ms, gap_ms = self._now(Wish(at_ms=at_ms), state.window.history if state else EMPTY_HISTORY)
-        basis = self._basis_for(view, state, gap_ms)
         scores = basis.scores(rows)
         order = np.argsort(-scores, kind="stable")
         shown = [view.catalogue.item_ids[row] for row in rows.tolist()]
@@ -170,37 +173,17 @@ class Recommender:
 
     def encode(self, states: Sequence[UserState]) -> int:
         """Encode users whose state changed, so that their next answer need not; returns how many it encoded."""
-        view = self._views()
-        if view.model is None:
-            return 0
-        behind = [state for state in states if len(state.window.history) and not self._current(view, state)]
-        if not behind:
-            return 0
-        vectors = view.model.encoder.encode([state.window.history for state in behind])
-        self._vectors.put(behind, vectors, binding=view.binding)
-        return len(behind)
+        return self._users.ahead(self._views(), states)
 
-    def _current(self, view: View, state: UserState) -> bool:
-        return self._vectors.get(state.key, binding=view.binding, seq=state.seq) is not None
-
-    def _basis_for(self, view: View, state: UserState | None, gap_ms: int | None) -> Basis:
+    def _basis_for(self, read: ReadView, view: View, state: UserState | None, gap_ms: int | None) -> Basis:
         if state is None:
             return ByPopularity(view, "the user is unknown")
         if not len(state.window.history):
             return ByPopularity(view, "the user has no history")
         if view.model is None:
             return ByPopularity(view, "no model is trained yet")
-        query = _query(view.model, self._vector(view.binding, view.model, state), gap_ms)
+        query = _query(view.model, self._users.vector(read, view, view.model, state), gap_ms)
         return ByModel(view.model, query, "ranked by the user's history")
-
-    def _vector(self, binding: str, model: ModelView, state: UserState) -> FloatArray:
-        """(1, D): the kept vector if it is exactly current, else a fresh one."""
-        vector = self._vectors.get(state.key, binding=binding, seq=state.seq)
-        if vector is not None:
-            return vector[None]
-        fresh = model.encoder.encode([state.window.history])
-        self._vectors.put([state], fresh, binding=binding)
-        return fresh
 
     def _now(self, wish: Wish, history: History) -> tuple[int, int | None]:
         now_ms = self._clock.now_ms() if wish.at_ms is None else wish.at_ms

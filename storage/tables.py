@@ -151,6 +151,17 @@ Index(
     "ix_models_one_champion", models.c.status, unique=True, sqlite_where=CHAMPION_ONLY, postgresql_where=CHAMPION_ONLY
 )
 
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("user_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", Name, primary_key=True),
+    Column("binding", Name, nullable=False),  # model version and catalogue revision, see core.views
+    Column("user_seq", BigInteger, nullable=False),
+    Column("vector", LargeBinary, nullable=False),  # little-endian float32
+    sqlite_with_rowid=False,
+)
+
 counters = Table(
     "counters",
     metadata,

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from core.history import History
 from core.items import Item
-from core.ports import DeadLetter, EventRow, ModelRecord, SourceState, UserState
-from storage import events, models, users, writers
+from core.ports import DeadLetter, EventRow, FloatArray, ModelRecord, SourceState, UserState
+from storage import events, models, users, vectors, writers
 from storage import items as catalogue
 from storage import letters as dead_letters
 from storage.session import Session
@@ -69,6 +69,10 @@ class SqlTransaction:
     def add_counts(self, source_key: int, counts: Mapping[tuple[int, int], int]) -> None:
         """(e) Add to this writer's counters."""
         writers.add_counts(self._session, source_key, counts)
+
+    def save_vectors(self, states: Sequence[UserState], found: FloatArray, *, version: str, binding: str) -> None:
+        """Store vectors of users at their states, where nothing newer is stored."""
+        vectors.save(self._session, states, found, version=version, binding=binding)
 
     def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep bad input aside."""

@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import CompilerElement
 from core.errors import StoreConflict
 from core.history import Window
 from core.ports import UserState
-from storage import letters
+from storage import letters, vectors
 from storage.codec import pack_history, unpack_history, user_hash
 from storage.dialects import Dialect, Row
 from storage.session import Session
@@ -127,6 +127,7 @@ def erase(session: Session, secret: bytes, user_id: str, *, now_ms: int) -> bool
         return had_letters
     state = _state(rows[0][1:])
     session.run(_delete_events, user_key=state.key)
+    vectors.erase(session, state.key)
     session.run(_delete, user_key=state.key)
     session.write(_mark_erased, [(user_hash(secret, user_id), now_ms, state.seq)])
     return True

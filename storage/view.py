@@ -11,8 +11,8 @@ from sqlalchemy.sql.elements import CompilerElement
 
 from core.history import IntArray
 from core.items import Catalogue
-from core.ports import DeadLetter, EventColumns, EventRow, ModelRecord, StoredItem, StoreTotals, UserState
-from storage import events, items, letters, models, tables, users, writers
+from core.ports import DeadLetter, EventColumns, EventRow, FloatArray, ModelRecord, StoredItem, StoreTotals, UserState
+from storage import events, items, letters, models, tables, users, vectors, writers
 from storage.dialects import Dialect
 from storage.session import Session
 
@@ -42,6 +42,10 @@ class SqlReadView:
     def item_keys_of(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
         """The distinct keys of items with which a user had events of these types."""
         return events.item_keys(self._session, user_key, type_codes=type_codes)
+
+    def vector(self, state: UserState, *, version: str, binding: str) -> FloatArray | None:
+        """The stored vector of a user at exactly this state and binding."""
+        return vectors.find(self._session, state, version=version, binding=binding)
 
     def items(self, keys: Sequence[int]) -> dict[int, StoredItem]:
         """Items by integer key."""

@@ -24,6 +24,7 @@ from core.ports import (
     DeadLetter,
     EventColumns,
     EventRow,
+    FloatArray,
     ModelRecord,
     SourceState,
     StoredItem,
@@ -53,6 +54,7 @@ class _Data:
     counts: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (bucket, source, type) -> events
     letters: list[DeadLetter] = field(default_factory=list)
     models: dict[str, ModelRecord] = field(default_factory=dict)
+    vectors: dict[tuple[int, str], tuple[str, int, FloatArray]] = field(default_factory=dict)  # (user, version)
     meta: dict[str, str] = field(default_factory=dict)
     revision: int = 0
     last_key: int = 0
@@ -146,6 +148,12 @@ class MemoryTransaction:
     def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         self.data.letters += [replace(letter, key=self.data.next_key()) for letter in letters]
 
+    def save_vectors(self, states: Sequence[UserState], found: FloatArray, *, version: str, binding: str) -> None:
+        for state, vector in zip(states, found, strict=True):
+            known = self.data.vectors.get((state.key, version))
+            if known is None or known[1] <= state.seq:
+                self.data.vectors[state.key, version] = (binding, state.seq, vector.copy())
+
     def save_items(self, items: Sequence[Item], *, now_ms: int) -> int:
         if items:
             self.data.revision += 1
@@ -176,6 +184,7 @@ class MemoryTransaction:
         if state is None:
             return had_letters
         self.data.events = {key: row for key, row in self.data.events.items() if row.user_key != state.key}
+        self.data.vectors = {key: kept for key, kept in self.data.vectors.items() if key[0] != state.key}
         self.data.erased[_user_hash(user_id)] = (now_ms, state.seq)
         return True
 
@@ -210,6 +219,10 @@ class MemoryView:
         rows = self.data.events.values()
         keys = {row.item_key for row in rows if row.user_key == user_key and row.type_code in type_codes}
         return np.array(sorted(keys), np.int64)
+
+    def vector(self, state: UserState, *, version: str, binding: str) -> FloatArray | None:
+        known = self.data.vectors.get((state.key, version))
+        return known[2] if known is not None and known[:2] == (binding, state.seq) else None
 
     def items(self, keys: Sequence[int]) -> dict[int, StoredItem]:
         wanted = set(keys)

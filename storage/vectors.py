@@ -1,0 +1,54 @@
+"""Users' vectors, one for each model version, so that a rollback finds those of the version it returns to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from sqlalchemy import bindparam, delete, select
+from sqlalchemy.sql.elements import CompilerElement
+
+from core.ports import FloatArray, UserState
+from storage.dialects import Dialect
+from storage.session import Session
+from storage.tables import vectors
+
+PACKED = np.dtype("<f4")
+
+
+def _find(dialect: Dialect) -> CompilerElement:
+    exact = (vectors.c.binding == bindparam("binding"), vectors.c.user_seq == bindparam("user_seq"))
+    mine = (vectors.c.user_key == bindparam("user_key"), vectors.c.version == bindparam("version"))
+    return select(vectors.c.vector).where(*mine, *exact)
+
+
+def _save(dialect: Dialect) -> CompilerElement:
+    """An upsert that never replaces a newer vector: encoders race, and the slower one must not win."""
+    insert = dialect.insert(vectors, "user_key", "version", "binding", "user_seq", "vector")
+    new = {name: insert.excluded[name] for name in ("binding", "user_seq", "vector")}
+    newer = insert.excluded["user_seq"] >= vectors.c.user_seq
+    return insert.on_conflict_do_update(index_elements=["user_key", "version"], set_=new, where=newer)
+
+
+def _delete(dialect: Dialect) -> CompilerElement:
+    return delete(vectors).where(vectors.c.user_key == bindparam("user_key"))
+
+
+def find(session: Session, state: UserState, *, version: str, binding: str) -> FloatArray | None:
+    """The (D,) vector of a user at exactly this state and binding."""
+    row = session.row(_find, user_key=state.key, version=version, binding=binding, user_seq=state.seq)
+    return None if row is None else np.frombuffer(row[0], PACKED).astype(np.float32)
+
+
+def save(session: Session, states: Sequence[UserState], found: FloatArray, *, version: str, binding: str) -> None:
+    """Store (B, D) vectors of users at their states, in ascending key, where nothing newer is stored."""
+    packed = found.astype(PACKED)
+    order = sorted(range(len(states)), key=lambda place: states[place].key)
+    session.write(
+        _save, [(states[place].key, version, binding, states[place].seq, packed[place].tobytes()) for place in order]
+    )
+
+
+def erase(session: Session, user_key: int) -> None:
+    """Delete all vectors of a user."""
+    session.run(_delete, user_key=user_key)

@@ -1,0 +1,82 @@
+"""Encoding of users: kept, passed on through the store, or made afresh; always exactly current."""
+
+import numpy as np
+from doubles import MemoryStore
+
+from core.encode import UserEncoder
+from core.history import History, Window
+from core.ports import FloatArray, UserState
+from core.vectors import VectorCache
+from core.views import EMPTY_VIEW, ModelView, View
+
+HISTORY = History(np.array([1, 2]), np.array([10, 20]))
+
+
+class CountingEncoder:
+    """Encodes a history as its length, and counts how often it is asked."""
+
+    width = 1
+
+    def __init__(self) -> None:
+        self.num_asked = 0
+
+    def encode(self, histories: list[History]) -> FloatArray:
+        self.num_asked += len(histories)
+        return np.array([[len(history)] for history in histories], np.float32)
+
+
+def view_of(encoder: CountingEncoder) -> View:
+    model = ModelView("a", encoder, None, None)  # type: ignore[arg-type]
+    return View(EMPTY_VIEW.catalogue, EMPTY_VIEW.popularity, model, "a:1:0")
+
+
+def user(seq: int = 2) -> UserState:
+    return UserState(7, seq, Window(2, HISTORY))
+
+
+def encoder_over(store: MemoryStore, *, shared: bool) -> UserEncoder:
+    return UserEncoder(store, cache=VectorCache(max_mib=1), shared=shared)
+
+
+def ask(store: MemoryStore, users: UserEncoder, view: View, state: UserState) -> FloatArray:
+    assert view.model is not None
+    with store.read() as read:
+        return users.vector(read, view, view.model, state)
+
+
+def test_a_user_is_encoded_once_while_nothing_changes() -> None:
+    encoder, store = CountingEncoder(), MemoryStore()
+    users = encoder_over(store, shared=False)
+    assert [ask(store, users, view_of(encoder), user()).tolist() for _ in range(3)] == [[[2.0]]] * 3
+    assert encoder.num_asked == 1
+
+
+def test_a_new_event_asks_for_a_new_vector() -> None:
+    encoder, store = CountingEncoder(), MemoryStore()
+    users = encoder_over(store, shared=False)
+    ask(store, users, view_of(encoder), user(seq=2))
+    ask(store, users, view_of(encoder), user(seq=3))
+    assert encoder.num_asked == 2
+
+
+def test_a_vector_encoded_ahead_by_one_process_serves_another_through_the_store() -> None:
+    worker, api, store = CountingEncoder(), CountingEncoder(), MemoryStore()
+    assert encoder_over(store, shared=True).ahead(view_of(worker), [user()]) == 1
+    assert ask(store, encoder_over(store, shared=True), view_of(api), user()).tolist() == [[2.0]]
+    assert (worker.num_asked, api.num_asked) == (1, 0)
+
+
+def test_a_process_of_its_own_leaves_the_store_alone() -> None:
+    encoder, store = CountingEncoder(), MemoryStore()
+    encoder_over(store, shared=False).ahead(view_of(encoder), [user()])
+    with store.read() as read:
+        assert read.vector(user(), version="a", binding="a:1:0") is None
+
+
+def test_users_without_a_history_or_already_current_are_not_behind() -> None:
+    encoder, store = CountingEncoder(), MemoryStore()
+    users, view = encoder_over(store, shared=False), view_of(encoder)
+    assert users.ahead(view, [UserState(8)]) == 0
+    assert users.ahead(view, [user()]) == 1
+    assert users.ahead(view, [user()]) == 0
+    assert users.ahead(EMPTY_VIEW, [user(seq=9)]) == 0
