@@ -52,32 +52,36 @@ class InteractionRoutes:
         return json_reply(_report(parsed, applied))
 
     def _parse(self, raw: list[Any]) -> Parsed:
+        wall_ms = self._services.wall.now_ms()
+        now_ms = self._services.clock.now_ms() if not all(map(_is_timed, raw)) else wall_ms
         entries: list[Interaction | dict[str, Any]] = []
         unnamed = set()
         for place, one in enumerate(raw):
+            timed = _is_timed(one)
+            named = timed or (isinstance(one, dict) and one.get("event_id") is not None)
             try:
-                event, named = self._event(one)
+                entries.append(self._event(one, wall_ms if timed else now_ms, named=named))
             except InvalidEvent as error:
                 entries.append(reason_of(error))
                 continue
-            entries.append(event)
             if not named:
                 unnamed.add(place)
         return Parsed(entries, frozenset(unnamed))
 
-    def _event(self, raw: Any) -> tuple[Interaction, bool]:
-        """One event, and whether a retry of it would be recognised."""
-        timed = isinstance(raw, dict) and raw.get("time") is not None
-        named = timed or (isinstance(raw, dict) and raw.get("event_id") is not None)
-        event = parse_interaction(
+    def _event(self, raw: Any, now_ms: int, *, named: bool) -> Interaction:
+        return parse_interaction(
             raw,
             types=self._services.types,
-            now_ms=(self._services.wall if timed else self._services.clock).now_ms(),
+            now_ms=now_ms,
             max_future_ms=self._services.limits.max_future_ms,
             new_id="" if named else str(uuid.uuid4()),
             default_type=self._services.default_type,
         )
-        return event, named
+
+
+def _is_timed(raw: Any) -> bool:
+    """Whether an entry says when it happened; else it happened now, by the clock that answers use."""
+    return isinstance(raw, dict) and raw.get("time") is not None
 
 
 def _none_valid(entries: list[Any], *, single: bool) -> Refused:

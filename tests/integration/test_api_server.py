@@ -84,6 +84,15 @@ def test_bytes_that_are_no_http_are_answered_with_400() -> None:
         assert exchange(server.port, b"hello\r\n\r\n").startswith(b"HTTP/1.1 400")
 
 
+def test_a_client_that_leaves_in_the_middle_of_its_body_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    shop = Shop()
+    with running(shop.services) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            connection.sendall(b"POST /v1/interactions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60\r\n\r\n{")
+        assert httpx.get(f"{server.url}/v1/status").json()["events"] == 0
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_many_clients_at_once_each_get_their_events_counted_once() -> None:
     shop = Shop()
     with running(shop.services) as server, httpx.Client(base_url=server.url) as client:

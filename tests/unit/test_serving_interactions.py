@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from serving_doubles import NOW_MS, Api, Shop
 
+from core.clock import ManualClock
 from serving.app import Limits, create_app
 
 
@@ -85,6 +86,18 @@ def test_an_event_with_a_time_but_no_id_counts_once_however_often_it_is_sent(api
 def test_the_users_changed_by_a_commit_are_passed_to_the_follower(api: Api, shop: Shop) -> None:
     api.post("/v1/interactions", json={"events": [event(), event(event_id="e2", user_id="v")]})
     assert [state.seq for state in shop.followed] == [1, 1]
+
+
+def test_in_a_replay_an_event_without_a_time_happens_in_the_streams_time_and_the_future_is_the_walls() -> None:
+    shop = Shop()
+    streams_now = ManualClock(NOW_MS - 10**10)
+    with Api(create_app(shop.with_services(clock=streams_now))) as api:
+        untimed = api.post("/v1/interactions", json={"user_id": "u", "item_id": "a"})
+        timed = api.post("/v1/interactions", json=event(user_id="v", time=NOW_MS + 1000))
+    assert (untimed.json()["accepted"], timed.json()["accepted"]) == (1, 1)
+    with shop.store.read() as read:
+        users = [read.user(name) for name in "uv"]
+    assert [user.window.last_time_ms for user in users if user] == [NOW_MS - 10**10, NOW_MS + 1000]
 
 
 LONG = "x" * 10_000
