@@ -19,6 +19,7 @@ from core.ports import FloatArray, ItemIndex, ModelBundle, ModelRecord, Store
 from core.recommend import Recommender
 from core.vectors import VectorCache
 from core.views import LiveViews
+from tidewise.lock import make_folder
 from tidewise.settings import Settings
 
 MODELS_FOLDER = "models"
@@ -49,7 +50,7 @@ def open_system(settings: Settings, *, check_meta: bool = True) -> System:
     """
     from storage import open_store
 
-    settings.data.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.data.folder)
     store = open_store(settings.database_url())
     try:
         if check_meta:

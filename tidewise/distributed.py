@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from core.errors import InvalidSettings
+from core.follow import Follower
+from core.ingest import Ingestor, IngestResult, Source
+from core.interactions import Interaction
+from core.ports import DeadLetter
 from tidewise.bootstrap import open_system
+from tidewise.following import start_following
 from tidewise.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,7 +55,9 @@ def run_worker(settings: Settings) -> None:
         raise InvalidSettings(msg) from error
 
     given = settings.kafka
-    with closing(open_system(settings)) as system, closing(DeadLetterTopic(kafka)) as announce:
+    with ExitStack() as stack:
+        system = stack.enter_context(closing(open_system(settings)))
+        announce = stack.enter_context(closing(DeadLetterTopic(kafka)))
         codec = Codec(
             types=system.types,
             fields=FieldMap(paths=given.fields, types=given.types, time_unit=given.time_unit),
@@ -58,4 +66,29 @@ def run_worker(settings: Settings) -> None:
             default_type=settings.events.default_type,
         )
         worker = WorkerSettings(name=given.worker, max_messages=given.batch, within_s=given.within_ms / 1000)
-        StreamWorker(kafka, worker, ingest=system.ingestor, codec=codec, announce=announce).run()
+        ingest = FollowedIngestor(system.ingestor, start_following(stack, system))
+        StreamWorker(kafka, worker, ingest=ingest, codec=codec, announce=announce).run()
+
+
+class FollowedIngestor:
+    """An `Ingestor` whose changed users are encoded after each commit."""
+
+    def __init__(self, ingestor: Ingestor, follower: Follower) -> None:
+        self._ingestor = ingestor
+        self._follower = follower
+
+    def applied_offset(self, stream: str, partition: int) -> int | None:
+        """The database's offset of a partition."""
+        return self._ingestor.applied_offset(stream, partition)
+
+    def forget(self) -> None:
+        """Drop what was remembered of partitions."""
+        self._ingestor.forget()
+
+    def ingest(
+        self, events: Sequence[Interaction], source: Source, *, dead_letters: Sequence[DeadLetter] = ()
+    ) -> IngestResult:
+        """Apply a batch, then mark its users as dirty."""
+        result = self._ingestor.ingest(events, source, dead_letters=dead_letters)
+        self._follower.submit(result.states.values())
+        return result

@@ -8,20 +8,16 @@ a child process trains the first model once enough events exist
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
-from core.follow import Follower
 from tidewise import __version__
 from tidewise.background import FirstTraining, Periodic
 from tidewise.bootstrap import System, open_system
+from tidewise.following import start_follower, start_refresh
 from tidewise.lock import hold
 from tidewise.settings import Settings
 
-logger = logging.getLogger(__name__)
-
-REFRESH_S = 1.0  # how old popularity may be, and how soon another process's changes are noticed
 CHECK_TRAINING_S = 1.0
 
 OnBound = Callable[[str, int], None]
@@ -37,28 +33,21 @@ def run_up(
     """
     with ExitStack() as stack:
         stack.enter_context(hold(settings.data.folder))
-        system = _opened(stack, settings)
+        system = stack.enter_context(closing(open_system(settings)))
         if train:
             minimum = settings.train.min_events
             training = FirstTraining(system.store, min_events=minimum, arguments=arguments, variables=variables)
             stack.callback(training.stop)
-            _run(stack, Periodic("first training", training.check, period_s=CHECK_TRAINING_S))
+            checks = Periodic("first training", training.check, period_s=CHECK_TRAINING_S)
+            checks.start()
+            stack.callback(checks.stop)
         _serve(stack, system, on_bound)
 
 
 def run_api(settings: Settings, *, on_bound: OnBound) -> None:
     """Serve the API alone until SIGINT or SIGTERM: events may come through workers too, models from elsewhere."""
     with ExitStack() as stack:
-        _serve(stack, _opened(stack, settings), on_bound)
-
-
-def _opened(stack: ExitStack, settings: Settings) -> System:
-    from model.threads import limit_threads
-
-    limit_threads(1)  # requests run side by side; more threads each would only queue
-    system = open_system(settings)
-    stack.callback(system.close)
-    return system
+        _serve(stack, stack.enter_context(closing(open_system(settings))), on_bound)
 
 
 def _serve(stack: ExitStack, system: System, on_bound: OnBound) -> None:
@@ -66,13 +55,8 @@ def _serve(stack: ExitStack, system: System, on_bound: OnBound) -> None:
     from serving.server import serve
 
     settings = system.settings
-    system.views.refresh()
-    if system.views.problem:
-        logger.error("the champion does not serve: %s", system.views.problem)
-    refresh = _run(stack, Periodic("refresh", system.views.refresh, period_s=REFRESH_S))
-    follower = Follower(system.recommender.encode, on_error=_log_follower_error)
-    follower.start()
-    stack.callback(follower.stop)
+    refresh = start_refresh(stack, system)
+    follower = start_follower(stack, system)
     key = settings.server.api_key
     services = Services(
         store=system.store,
@@ -95,13 +79,3 @@ def _serve(stack: ExitStack, system: System, on_bound: OnBound) -> None:
         version=__version__,
     )
     serve(create_app(services), host=settings.server.host, port=settings.server.port, on_bound=on_bound)
-
-
-def _run(stack: ExitStack, periodic: Periodic) -> Periodic:
-    periodic.start()
-    stack.callback(periodic.stop)
-    return periodic
-
-
-def _log_follower_error(error: Exception) -> None:
-    logger.error("users could not be encoded ahead; they are encoded when read", exc_info=error)

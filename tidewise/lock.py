@@ -1,4 +1,7 @@
-"""One `tidewise up` per data folder: a second one would train twice and answer on another port by surprise."""
+"""The data folder: made where it is missing, and held by one `tidewise up` at a time.
+
+A second one would train twice and answer on another port by surprise.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,26 @@ from core.errors import InvalidSettings
 LOCK_NAME = "up.lock"
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder where it is missing; raises `InvalidSettings` where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(folder, error) from error
+
+
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
     """Hold the folder until the end of the block; the kernel lets go by itself when the process dies.
 
-    Raises `InvalidSettings` where another process holds it.
+    Raises `InvalidSettings` where another process holds it, or where it cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_NAME).open("a+") as file:
+    make_folder(folder)
+    try:
+        file = (folder / LOCK_NAME).open("a+")
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -32,3 +47,12 @@ def hold(folder: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _unusable(folder: Path, error: OSError) -> InvalidSettings:
+    reason = error.strerror or str(error)
+    msg = (
+        f"data.folder: wanted a folder to write to, got {folder} ({reason}); "
+        "check its owner and mode, or choose another --data"
+    )
+    return InvalidSettings(msg)

@@ -1,0 +1,46 @@
+"""Following in a process: the view is renewed now and then, and users are encoded behind the commits."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+
+from core.follow import Follower
+from tidewise.background import Periodic
+from tidewise.bootstrap import System
+
+logger = logging.getLogger(__name__)
+
+REFRESH_S = 1.0  # how old popularity may be, and how soon another process's changes are noticed
+
+
+def start_refresh(stack: ExitStack, system: System) -> Periodic:
+    """Read the catalogue and the champion now, and again every second or when nudged, until the stack unwinds."""
+    from model.threads import limit_threads
+
+    limit_threads(1)  # requests run side by side; more threads each would only queue
+    system.views.refresh()
+    if system.views.problem:
+        logger.error("the champion does not serve: %s", system.views.problem)
+    refresh = Periodic("refresh", system.views.refresh, period_s=REFRESH_S)
+    refresh.start()
+    stack.callback(refresh.stop)
+    return refresh
+
+
+def start_follower(stack: ExitStack, system: System) -> Follower:
+    """Encode dirty users in a thread, until the stack unwinds."""
+    follower = Follower(system.recommender.encode, on_error=_log_error)
+    follower.start()
+    stack.callback(follower.stop)
+    return follower
+
+
+def start_following(stack: ExitStack, system: System) -> Follower:
+    """Both."""
+    start_refresh(stack, system)
+    return start_follower(stack, system)
+
+
+def _log_error(error: Exception) -> None:
+    logger.error("users could not be encoded ahead; they are encoded when read", exc_info=error)
