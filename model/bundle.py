@@ -25,7 +25,7 @@ from model.hm4sr import HM4SR, UNSEEN, ContentProjection, Features
 MAX_BATCH_EVENTS = 8192  # events encoded at once: bounds memory, and is far beyond where speed stops rising
 
 
-def _batches(lengths: IntArray) -> Iterator[IntArray]:
+def batches_by_length(lengths: IntArray) -> Iterator[IntArray]:
     """Places of histories in batches of similar length, so that little is padded."""
     order = np.argsort(lengths, kind="stable")
     begin = 0
@@ -65,7 +65,7 @@ class BoundEncoder:
         out_BC = np.empty((len(histories), self.width), np.float32)
         lengths_B = np.array([min(len(history), size) for history in histories], np.int64)
         assert len(histories) == 0 or lengths_B.min() > 0, "an empty history has no vector"
-        for places in _batches(lengths_B):
+        for places in batches_by_length(lengths_B):
             out_BC[places] = self._encode([histories[place] for place in places], lengths_B[places])
         return out_BC
 

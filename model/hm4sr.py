@@ -124,11 +124,15 @@ class HM4SR(nn.Module):
 
     def events(self, items_BLC: Tensor, times_ms_BL: Tensor) -> Events:
         """Item vectors with position, Interactive MoE and Temporal MoE applied."""
-        position_LD = self.position_embedding[: items_BLC.shape[1]]
-        x_BLMD = items_BLC.view(*items_BLC.shape[:2], -1, self.config.width) + position_LD.unsqueeze(1)
+        positions_L = torch.arange(items_BLC.shape[1], device=items_BLC.device)
+        return self.enrich(items_BLC, positions_L, self.time_encoding(times_ms_BL))
+
+    def enrich(self, items_BLC: Tensor, positions: Tensor, time_BLT: Tensor) -> Events:
+        """As `events`, at given places of the window: (L,) for all rows or (B, L) for each."""
+        position_LD = F.embedding(positions, self.position_embedding).unsqueeze(-2)
+        x_BLMD = items_BLC.view(*items_BLC.shape[:2], -1, self.config.width) + position_LD
         if self.interactive is not None:
             x_BLMD = x_BLMD + self.interactive(x_BLMD)
-        time_BLT = self.time_encoding(times_ms_BL)
         if self.temporal is None:
             return Events(x_BLMD, time_BLT, None)
         route_BLE = self.temporal.route(time_BLT)

@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from model.config import ModelConfig
 from model.dropout import drop
 
+Memory = tuple[Tensor, Tensor]  # (M * B, H, L, K) keys and values of one layer
+
 
 class StackedLinear(nn.Module):
     """M linear maps side by side: (M, ..., I) -> (M, ..., O)."""
@@ -84,11 +86,15 @@ class TowerLayer(nn.Module):
 
     def forward(self, x_MBLD: Tensor) -> Tensor:
         """All positions: the plain reference."""
+        return self.with_memory(x_MBLD)[0]
+
+    def with_memory(self, x_MBLD: Tensor) -> tuple[Tensor, Memory]:
+        """All positions, and the keys and values that later ones will look at."""
         q, k, v = (self.heads(part) for part in self.query_key_value(x_MBLD).chunk(3, dim=-1))
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.finish(x_MBLD, mixed.transpose(1, 2).reshape(x_MBLD.shape))
+        return self.finish(x_MBLD, mixed.transpose(1, 2).reshape(x_MBLD.shape)), (k, v)
 
-    def last(self, x_MBLD: Tensor, lengths_B: Tensor) -> Tensor:
+    def last(self, x_MBLD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Memory]:
         """(M, B, D): only the last position of each row, which is all that the top layer of a query needs."""
         num_towers, batch, length, width = x_MBLD.shape
         rows_B = torch.arange(batch, device=x_MBLD.device)
@@ -100,7 +106,7 @@ class TowerLayer(nn.Module):
         visible_BL = torch.arange(length, device=x_MBLD.device) < lengths_B.unsqueeze(1)
         mask = visible_BL.repeat(num_towers, 1)[:, None, None, :]
         mixed = F.scaled_dot_product_attention(self.heads(q.view_as(last_MB1D)), k, v, attn_mask=mask)
-        return self.finish(last_MB1D, mixed.transpose(1, 2).reshape(last_MB1D.shape)).squeeze(2)
+        return self.finish(last_MB1D, mixed.transpose(1, 2).reshape(last_MB1D.shape)).squeeze(2), (k, v)
 
 
 class Towers(nn.Module):
@@ -124,8 +130,14 @@ class Towers(nn.Module):
 
     def last(self, x_MBLD: Tensor, lengths_B: Tensor) -> Tensor:
         """(M, B, D) outputs at the last position of each row: the fast path of `forward`."""
-        *lower, top = self.layers
+        return self.last_with_memory(x_MBLD, lengths_B)[0]
+
+    def last_with_memory(self, x_MBLD: Tensor, lengths_B: Tensor) -> tuple[Tensor, list[Memory]]:
+        """As `last`, with each layer's keys and values."""
+        memories: list[Memory] = []
+        *lower, top = (cast(TowerLayer, layer) for layer in self.layers)
         for layer in lower:
-            x_MBLD = layer(x_MBLD)
-        assert isinstance(top, TowerLayer)
-        return top.last(x_MBLD, lengths_B)
+            x_MBLD, memory = layer.with_memory(x_MBLD)
+            memories.append(memory)
+        last_MBD, memory = top.last(x_MBLD, lengths_B)
+        return last_MBD, [*memories, memory]

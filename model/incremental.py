@@ -1,0 +1,174 @@
+"""The incremental encoder: one new event costs one position, not the whole window. Knows nothing about stores.
+
+A causal encoder never changes what it said about earlier events, so their keys and values are kept per user. Nothing
+has to be told to this cache: each call brings the user's whole window, and what is kept is used only where it is the
+beginning of that window, item by item and time by time. A window that slid, a late event, an erased or evicted user
+therefore cost a full encode and nothing else. The plain reference is `BoundEncoder.encode`. Shapes: U users, W window,
+B batch, M towers, H heads, L events, K width of a head, D width of a tower, C = M * D.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.history import History, IntArray
+from core.ports import FloatArray
+from model.bundle import BoundEncoder, batches_by_length
+from model.key_values import KeyValueCache
+from model.towers import TowerLayer
+
+MAX_CATCH_UP = 4  # a user further behind is encoded whole: four single positions cost about as much as one window
+
+
+@dataclass(frozen=True, slots=True)
+class _Windows:
+    """Histories as padded arrays."""
+
+    items_UW: IntArray
+    times_ms_UW: IntArray
+    lengths: IntArray
+
+    @classmethod
+    def of(cls, histories: Sequence[History], size: int) -> _Windows:
+        """The newest `size` events of each history, padded with -1 and 0."""
+        lengths = np.array([min(len(history), size) for history in histories], np.int64)
+        assert len(histories) == 0 or lengths.min() > 0, "an empty history has no vector"
+        real = np.arange(size) < lengths[:, None]
+        items_UW, times_ms_UW = np.full(real.shape, -1, np.int64), np.zeros(real.shape, np.int64)
+        items_UW[real] = np.concatenate([history.items[-size:] for history in histories])
+        times_ms_UW[real] = np.concatenate([history.times_ms[-size:] for history in histories])
+        return cls(items_UW, times_ms_UW, lengths)
+
+    def take(self, places: IntArray) -> _Windows:
+        """Some of them."""
+        return _Windows(self.items_UW[places], self.times_ms_UW[places], self.lengths[places])
+
+
+@dataclass(slots=True)
+class EncoderCounts:
+    """What the cache was worth: calls answered from it, by extending it, and by a full encode."""
+
+    unchanged: int = 0
+    extended: int = 0
+    full: int = 0
+
+
+class IncrementalEncoder:
+    """Vectors of users after their newest event. One call at a time computes; others wait."""
+
+    def __init__(self, encoder: BoundEncoder, *, memory_mib: float = 256.0) -> None:
+        self._encoder = encoder
+        self._cache = KeyValueCache(encoder.model.config, memory_mib=memory_mib)
+        self._lock = threading.Lock()
+        self.counts = EncoderCounts()
+
+    @property
+    def num_cached_users(self) -> int:
+        """How many users the memory holds now."""
+        return len(self._cache)
+
+    @property
+    def max_cached_users(self) -> int:
+        """How many users the memory can hold."""
+        return self._cache.num_slots
+
+    def rebind(self, encoder: BoundEncoder) -> None:
+        """Go on with another binding of the same model; users whose items changed content are computed anew."""
+        assert encoder.model is self._encoder.model, "another model needs an incremental encoder of its own"
+        with self._lock:
+            old, new = self._encoder, encoder
+            keys = np.union1d(old.catalogue.keys, new.catalogue.keys)
+            before, after = old.items(old.catalogue.rows(keys)), new.items(new.catalogue.rows(keys))
+            self._cache.forget_items(keys[(before != after).any(1)])
+            self._encoder = new
+
+    def encode(self, users: Sequence[int], histories: Sequence[History]) -> FloatArray:
+        """(U, C) vectors after the last event of each user's window. Users are distinct."""
+        assert len(set(users)) == len(users) == len(histories), "each user once, each with a history"
+        out_UC = np.empty((len(users), self._encoder.width), np.float32)
+        size = self._encoder.model.config.window.size
+        with self._lock, torch.inference_mode():
+            for begin in range(0, len(users), self._cache.num_slots):
+                part = slice(begin, begin + self._cache.num_slots)
+                out_UC[part] = self._encode(users[part], _Windows.of(histories[part], size))
+        return out_UC
+
+    def _encode(self, users: Sequence[int], windows: _Windows) -> FloatArray:
+        """One batch that fits into the memory."""
+        cache = self._cache
+        slots = cache.acquire(users)
+        known = cache.common_lengths(slots, windows.items_UW, windows.times_ms_UW, windows.lengths)
+        known = np.where(windows.lengths - known > MAX_CATCH_UP, 0, known)
+        cache.lengths[slots] = 0  # until the end: a failure half-way leaves nothing to trust
+        whole = np.flatnonzero(known == 0)
+        for places in batches_by_length(windows.lengths[whole]):
+            self._read_whole(slots[whole[places]], windows.take(whole[places]))
+        for behind in range(MAX_CATCH_UP, 0, -1):
+            places = np.flatnonzero((known > 0) & (windows.lengths - known >= behind))
+            if len(places):
+                self._read_one(slots[places], windows.take(places), windows.lengths[places] - behind)
+        cache.remember(slots, windows.items_UW, windows.times_ms_UW, windows.lengths)
+        self._count(known, windows.lengths)
+        return cast(FloatArray, cache.vectors[torch.from_numpy(slots)].numpy())
+
+    def _count(self, known: IntArray, lengths: IntArray) -> None:
+        self.counts.full += int((known == 0).sum())
+        self.counts.unchanged += int((known == lengths).sum())
+        self.counts.extended += int(((known > 0) & (known < lengths)).sum())
+
+    def _vectors_of(self, item_keys: IntArray) -> Tensor:
+        """Item vectors by key, of the same shape and C."""
+        rows = self._encoder.catalogue.rows(item_keys.ravel())
+        return self._encoder.table[torch.from_numpy(rows)].view(*item_keys.shape, -1)
+
+    def _read_whole(self, slots: IntArray, windows: _Windows) -> None:
+        """Encode whole windows, keeping keys and values."""
+        model, length = self._encoder.model, int(windows.lengths.max())
+        items_BLC = self._vectors_of(windows.items_UW[:, :length])
+        times_ms_BL = torch.from_numpy(windows.times_ms_UW[:, :length])
+        tokens_MBLD = model.tokens(model.events(items_BLC, times_ms_BL).vectors)
+        last_MBD, memories = model.towers.last_with_memory(tokens_MBLD, torch.from_numpy(windows.lengths))
+        slots_B = torch.from_numpy(slots)
+        for pairs, memory in zip(self._cache.pairs, memories, strict=True):
+            for part, kept_NHLK in zip(pairs, memory, strict=True):
+                kept_MBHLK = kept_NHLK.view(len(last_MBD), len(slots), *kept_NHLK.shape[1:])
+                part[slots_B, :, :, :length] = kept_MBHLK.transpose(0, 1)
+        self._cache.vectors[slots_B] = last_MBD.transpose(0, 1).flatten(1)
+
+    def _read_one(self, slots: IntArray, windows: _Windows, places: IntArray) -> None:
+        """Encode one event of each user, at `places` (none is 0) of their windows, after the events kept before it."""
+        model, rows = self._encoder.model, np.arange(len(slots))
+        items_B1C = self._vectors_of(windows.items_UW[rows, places][:, None])
+        two_times = np.stack([windows.times_ms_UW[rows, places - 1], windows.times_ms_UW[rows, places]], axis=1)
+        time_B1T = model.time_encoding(torch.from_numpy(two_times))[:, 1:]
+        places_B, slots_B = torch.from_numpy(places), torch.from_numpy(slots)
+        events = model.enrich(items_B1C, places_B.unsqueeze(1), time_B1T)
+        x_MB1D = model.tokens(events.vectors)
+        visible_BL = torch.arange(int(places.max()) + 1) <= places_B.unsqueeze(1)
+        for layer, pairs in zip(model.towers.layers, self._cache.pairs, strict=True):
+            x_MB1D = _attend_one(cast(TowerLayer, layer), x_MB1D, pairs, slots_B, places_B, visible_BL)
+        self._cache.vectors[slots_B] = x_MB1D.squeeze(2).transpose(0, 1).flatten(1)
+
+
+def _attend_one(
+    layer: TowerLayer, x_MB1D: Tensor, pairs: Tensor, slots_B: Tensor, places_B: Tensor, visible_BL: Tensor
+) -> Tensor:
+    """One layer for one position of each user: its key and value are kept, then it looks at all that are visible."""
+    num_towers, batch, _, width = x_MB1D.shape
+    heads = (num_towers, batch, 3, layer.num_heads, width // layer.num_heads)
+    q_BMHK, k_BMHK, v_BMHK = layer.query_key_value(x_MB1D).view(heads).transpose(0, 1).unbind(2)
+    pairs[0, slots_B, :, :, places_B] = k_BMHK
+    pairs[1, slots_B, :, :, places_B] = v_BMHK
+    k, v = pairs[:, slots_B, :, :, : visible_BL.shape[1]].flatten(1, 2)  # one gather: (B * M, H, L, K) each
+    mask = visible_BL.repeat_interleave(num_towers, dim=0)[:, None, None, :]
+    q = q_BMHK.reshape(batch * num_towers, layer.num_heads, 1, -1)
+    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    return layer.finish(x_MB1D, mixed.view(batch, num_towers, 1, width).transpose(0, 1))

@@ -1,0 +1,75 @@
+"""Keys and values of recently active users, in one block of bounded memory. Knows nothing about networks.
+
+Shapes: S slots, U users, M towers, H heads, W window, K width of a head, C width of a vector. A slot holds one user:
+what the encoder has read of them (to check that it is still the beginning of their history), each layer's keys and
+values, and the vector after the last event. The least recently used user gives way.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from core.errors import InvalidSettings
+from core.history import IntArray
+from model.config import ModelConfig
+
+MIB = 2**20
+
+
+class KeyValueCache:
+    """The memory, and who is in it."""
+
+    def __init__(self, config: ModelConfig, *, memory_mib: float) -> None:
+        window = config.window.size
+        self.bytes_per_user = 4 * config.vector_width * (2 * config.num_layers * window + 1) + 16 * window
+        self.num_slots = int(memory_mib * MIB) // self.bytes_per_user
+        if self.num_slots < 1:
+            msg = (
+                f"encoder cache: wanted room for at least one user ({self.bytes_per_user / MIB:.2f} MiB), "
+                f"got {memory_mib} MiB; raise the setting"
+            )
+            raise InvalidSettings(msg)
+        heads = (len(config.towers), config.num_heads, window, config.width // config.num_heads)
+        self.pairs = [torch.empty(2, self.num_slots, *heads) for _ in range(config.num_layers)]  # (2, S, M, H, W, K)
+        self.vectors = torch.empty(self.num_slots, config.vector_width)
+        self.items = np.empty((self.num_slots, window), np.int64)
+        self.times_ms = np.empty((self.num_slots, window), np.int64)
+        self.lengths = np.zeros(self.num_slots, np.int64)
+        self._slot_of: OrderedDict[int, int] = OrderedDict()
+        self._free = list(range(self.num_slots))
+
+    def __len__(self) -> int:
+        return len(self._slot_of)
+
+    def acquire(self, users: Sequence[int]) -> IntArray:
+        """(U,) the slots of these users, at most `num_slots` and each once; a newcomer's slot has length 0."""
+        assert len(users) <= self.num_slots
+        for user in users:
+            if user in self._slot_of:
+                self._slot_of.move_to_end(user)
+        for user in users:
+            if user not in self._slot_of:
+                slot = self._free.pop() if self._free else self._slot_of.popitem(last=False)[1]
+                self.lengths[slot] = 0
+                self._slot_of[user] = slot
+        return np.fromiter((self._slot_of[user] for user in users), np.int64, len(users))
+
+    def common_lengths(self, slots: IntArray, items_UW: IntArray, times_ms_UW: IntArray, lengths: IntArray) -> IntArray:
+        """(U,) how much of each slot is the beginning of the history given; 0 where any of it differs."""
+        cached = self.lengths[slots]
+        same = (self.items[slots] == items_UW) & (self.times_ms[slots] == times_ms_UW)
+        beyond = np.arange(items_UW.shape[1]) >= cached[:, None]
+        return np.where((same | beyond).all(1) & (cached <= lengths), cached, 0)
+
+    def remember(self, slots: IntArray, items_UW: IntArray, times_ms_UW: IntArray, lengths: IntArray) -> None:
+        """Note what has been read of each user."""
+        self.items[slots], self.times_ms[slots], self.lengths[slots] = items_UW, times_ms_UW, lengths
+
+    def forget_items(self, item_keys: IntArray) -> None:
+        """Drop what was computed from items whose vectors have changed."""
+        read = np.arange(self.items.shape[1]) < self.lengths[:, None]
+        self.lengths[(np.isin(self.items, item_keys) & read).any(1)] = 0
