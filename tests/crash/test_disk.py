@@ -1,0 +1,117 @@
+"""A disk without room, a database that may not be written to: a clear refusal, and nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from oracle import Snapshot, assert_consistent, event_key
+from services.disks import CannotMount, Disk, LimitedFiles, tiny_disk
+from services.small_shop import WINDOW_SIZE, WINDOW_STEP
+from services.up_process import UpProcess, up
+
+TIME_MS = 1_710_000_000_000
+BATCH = 200
+ROOM_FOR_EVENTS = 40_000  # by then 16 MiB of log would have been written
+
+pytestmark = pytest.mark.xdist_group("crash")
+
+
+@pytest.fixture(params=["the disk is full", "the disk failed"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Disk, Path, str]]:
+    """A disk, a folder on it, and what the server says when it has no room."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with ExitStack() as stack:
+        if request.param == "the disk failed":
+            yield LimitedFiles(folder), folder, request.param
+            return
+        try:
+            yield stack.enter_context(tiny_disk(folder)), folder, request.param
+        except CannotMount as error:
+            pytest.skip(str(error))
+
+
+def batch(number: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "event_id": f"batch-{number}-{place}",
+            "user_id": f"user-{place % 50:04d}",
+            "item_id": f"item-{place % 30}",
+            "type": "view",
+            "time": TIME_MS + number * 1000 + place,
+        }
+        for place in range(BATCH)
+    ]
+
+
+def test_a_full_disk_refuses_events_in_words_keeps_answering_and_takes_them_again_when_there_is_room(
+    shop_template: Path, disk: tuple[Disk, Path, str]
+) -> None:
+    room, folder, words = disk
+    shutil.copytree(shop_template, folder, dirs_exist_ok=True)
+    acknowledged: list[str] = []
+    with up(folder) as (server, url), httpx.Client(base_url=url, timeout=30) as http:
+        room.fill(server.pid)
+        for number in count():
+            response = http.post("/v1/interactions", json={"events": batch(number)})
+            if not response.is_success:
+                break
+            acknowledged += [result["event_id"] for result in response.json()["results"]]
+            assert len(acknowledged) < ROOM_FOR_EVENTS, "the disk never got full"
+        assert response.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        assert words in response.json()["error"]["message"]
+        assert http.get("/v1/users/user-0001/recommendations").is_success, "a full disk stops no answer"
+        assert_stored(folder, acknowledged)
+
+        room.free(server.pid)
+        again = http.post("/v1/interactions", json={"events": batch(number)})
+        assert again.json()["accepted"] == BATCH, again.text
+        acknowledged += [event["event_id"] for event in batch(number)]
+        assert_stored(folder, acknowledged)
+
+
+def assert_stored(folder: Path, event_ids: list[str]) -> None:
+    """All of these events are stored, and everything derived agrees with what is."""
+    snapshot = Snapshot(folder / "tidewise.db")
+    assert {event_key(event_id) for event_id in event_ids} <= {event.key for event in snapshot.events}
+    assert_consistent(snapshot, size=WINDOW_SIZE, step=WINDOW_STEP)
+
+
+@pytest.fixture
+def powerless() -> list[str]:
+    """What to put before a command so that modes of files count for it, even for root."""
+    if os.geteuid():
+        return []
+    if not shutil.which("setpriv"):
+        pytest.skip("root writes to everything, and there is no setpriv to take that power away")
+    return ["setpriv", "--bounding-set=-dac_override"]
+
+
+def test_a_database_that_may_not_be_written_to_is_refused_at_the_start_in_words(
+    shop: Path, powerless: list[str]
+) -> None:
+    (shop / "tidewise.db").chmod(0o444)
+    server = UpProcess(shop, prefix=powerless)
+    server.start()
+    assert server.wait(timeout_s=60) == 1, server.log
+    assert "error: SQLite: the database may not be written to; check the owner and mode" in server.log
+    assert "Traceback" not in server.log
+
+
+def test_a_data_folder_that_may_not_be_written_to_is_refused_at_the_start_in_words(
+    shop: Path, powerless: list[str]
+) -> None:
+    shop.chmod(0o555)
+    server = UpProcess(shop, prefix=powerless)
+    server.start()
+    assert server.wait(timeout_s=60) == 2, server.log
+    assert f"error: data.folder: wanted a folder to write to, got {shop} (Permission denied)" in server.log
+    assert "Traceback" not in server.log
