@@ -62,9 +62,9 @@ class IntrospectionRoutes:
             model = None
         problem = self._services.views.problem
         if model is None:
-            message = f"no model serves: {problem}" if problem else "no model yet: serving popularity"
+            message = f"no model serves: {self._told(problem)}" if problem else "no model yet: serving popularity"
             return {"ok": True, "version": None, "message": message}
-        return {"ok": True, "version": model.version} | ({"message": problem} if problem else {})
+        return {"ok": True, "version": model.version} | ({"message": self._told(problem)} if problem else {})
 
     async def _database(self) -> Check:
         """Whether the writer gets a write transaction in time; it is rolled back. Probes share one that still waits."""
@@ -76,8 +76,12 @@ class IntrospectionRoutes:
         except TimeoutError:
             return {"ok": False, "message": f"no write transaction within {WRITE_TIMEOUT_S:g} s; is the disk slow?"}
         except TidewiseError as error:
-            return {"ok": False, "message": str(error)}
+            return {"ok": False, "message": self._told(str(error))}
         return {"ok": True}
+
+    def _told(self, message: str) -> str:
+        """A message as anybody may read it: with a key set, what may name paths of this machine needs the key."""
+        return "the log and, with the key, /v1/status say why" if self._services.api_key else message
 
     def _try_to_write(self) -> None:
         with self._services.store.transaction() as tx:

@@ -159,7 +159,10 @@ def test_ready_tells_why_the_champion_does_not_serve() -> None:
     views.refresh()
     with Api(create_app(shop.with_services(views=views))) as api:
         ready, status = api.get("/ready"), api.get("/v1/status")
+    with Api(create_app(shop.with_services(views=views, api_key=KEY))) as api:
+        to_strangers = api.get("/ready").json()["checks"]["model"]["message"]
     assert ready.json()["checks"]["model"]["message"] == "no model serves: axes-1: weights are missing; train again"
+    assert to_strangers == "no model serves: the log and, with the key, /v1/status say why"
     assert status.json()["model"]["problem"] == "axes-1: weights are missing; train again"
 
 
