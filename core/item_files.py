@@ -1,0 +1,105 @@
+"""Item import: the rows of a file become catalogue items. Knows nothing about file systems or SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.errors import InvalidInput
+from core.importing import BrokenImport, ImportReport, Progress
+from core.items import Item, parse_item
+from core.ports import DeadLetter, Store
+from core.rowfiles import Chunk, DamagedFile, InputFile, RowReader
+
+BATCH_ITEMS = 2_000  # per transaction, each one revision of the catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class ItemColumns:
+    """Which columns of the file hold what. `text`: joined, line by line. `attributes`: kept under their own names."""
+
+    item_id: str = "item_id"
+    title: str | None = None
+    text: tuple[str, ...] = ()
+    categories: str | None = None
+    attributes: tuple[str, ...] = ()
+    separator: str = "|"  # between the categories of one item
+    names: tuple[str, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        named = (self.title, *self.text, self.categories, *self.attributes)
+        object.__setattr__(self, "names", tuple(dict.fromkeys(name for name in named if name is not None)))
+
+
+def import_items(
+    source: InputFile,
+    store: Store,
+    *,
+    columns: ItemColumns,
+    now_ms: int,
+    progress: Progress | None = None,
+    batch_items: int = BATCH_ITEMS,
+) -> ImportReport:
+    """Insert or replace the items of a file; bad lines are kept aside as dead letters.
+
+    Raises `InvalidInput` where the file as a whole cannot be used (nothing was applied) and `BrokenImport` where it
+    breaks off.
+    """
+    reader = RowReader(source, multiline=True)
+    report = ImportReport()
+    try:
+        for chunk in reader.chunks((columns.item_id,), optional=columns.names, size=batch_items):
+            report.num_rows += chunk.num_lines
+            _apply(store, source, _items(chunk, columns), chunk, now_ms, report)
+            if progress is not None:
+                progress(reader.bytes_read, source.size)
+    except DamagedFile as error:
+        raise BrokenImport(str(error), report) from None
+    return report
+
+
+def _apply(
+    store: Store, source: InputFile, items: Sequence[Item], chunk: Chunk, now_ms: int, report: ImportReport
+) -> None:
+    letters = [DeadLetter(source.plain_name, 0, bad.line, bad.reason, bad.raw, now_ms) for bad in chunk.bad]
+    with store.transaction() as tx:
+        tx.save_items(items, now_ms=now_ms)
+        if letters:
+            tx.add_dead_letters(letters)
+        tx.commit()
+    report.num_accepted += len(items)
+    report.note_bad(chunk.bad)
+
+
+def _items(chunk: Chunk, columns: ItemColumns) -> list[Item]:
+    """The items of a chunk; what cannot be one joins its bad lines."""
+    items: list[Item] = []
+    for place, (item_id, *values) in enumerate(chunk.rows):
+        try:
+            found = dict(zip(columns.names, values, strict=True))
+            items.append(parse_item(_fields(item_id, found, columns)))
+        except InvalidInput as error:
+            chunk.reject(place, str(error))
+    chunk.bad.sort(key=lambda bad: bad.line)
+    return items
+
+
+def _fields(item_id: object, found: Mapping[str, Any], columns: ItemColumns) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "item_id": str(item_id) if isinstance(item_id, int) and not isinstance(item_id, bool) else item_id,
+        "text": "\n".join(str(found[name]) for name in columns.text if found[name] not in (None, "")),
+        "attributes": {name: found[name] for name in columns.attributes if found[name] not in (None, "")},
+    }
+    if columns.title is not None:
+        fields["title"] = found[columns.title]
+    if columns.categories is not None:
+        fields["categories"] = _categories(found[columns.categories], columns.separator)
+    return fields
+
+
+def _categories(value: object, separator: str) -> object:
+    """Names split by the separator; JSON may bring a list of its own."""
+    if not isinstance(value, str):
+        return value
+    return [name.strip() for name in value.split(separator) if name.strip()]
