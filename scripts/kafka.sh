@@ -21,6 +21,7 @@ controller_port=${KAFKA_CONTROLLER_PORT:-$((port + 1))} # the quorum of one, on 
 instance=${KAFKA_INSTANCE:-$root/.cache/kafka/node-$port} # data, log, configuration and pid of this instance
 jars=${KAFKA_JARS:-$root/.cache/kafka/jars-$version}    # shared by all instances
 heap=${KAFKA_HEAP:-512m}
+extra=${KAFKA_PROPERTIES:-}                             # more lines for the broker's configuration, as it has them
 partitions=${KAFKA_PARTITIONS:-4}
 start_timeout_s=${KAFKA_START_TIMEOUT_S:-60}
 stop_timeout_s=${KAFKA_STOP_TIMEOUT_S:-30}
@@ -82,9 +83,10 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller_port
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=CLIENTS://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port
+advertised.listeners=CLIENTS://127.0.0.1:$port
+listener.security.protocol.map=CLIENTS:${KAFKA_PROTOCOL:-PLAINTEXT},CONTROLLER:PLAINTEXT
+inter.broker.listener.name=CLIENTS
 log.dirs=$instance/data
 num.partitions=$partitions
 auto.create.topics.enable=false
@@ -102,6 +104,7 @@ group.min.session.timeout.ms=1000
 # A killed broker may come back when its old session has ended: 3 s instead of 9.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
+$extra
 PROPERTIES
 }
 

@@ -5,6 +5,7 @@ Each setting that differs from Faust's default has its reason beside it. Knows n
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,18 @@ from faust.types import TP
 
 from core.errors import StreamUnavailable
 from stream.resume import Resumer
-from stream.settings import KafkaSettings, WorkerSettings
+from stream.settings import KafkaSecurity, KafkaSettings, WorkerSettings
+
+
+def credentials(security: KafkaSecurity) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    """What Faust is told of how to prove who we are."""
+    context = ssl.create_default_context(cafile=security.ca_file or None) if security.encrypted else None
+    if security.sasl:
+        name, password = security.username, security.password
+        return faust.SASLCredentials(
+            username=name, password=password, mechanism=security.mechanism, ssl_context=context
+        )
+    return faust.SSLCredentials(context) if context else None
 
 
 def make_app(kafka: KafkaSettings, worker: WorkerSettings, *, data_dir: Path) -> faust.App:
@@ -24,6 +36,7 @@ def make_app(kafka: KafkaSettings, worker: WorkerSettings, *, data_dir: Path) ->
     app = faust.App(
         kafka.group,
         broker=[f"kafka://{server}" for server in kafka.servers],
+        broker_credentials=credentials(kafka.security),
         datadir=data_dir,
         store="memory://",
         autodiscover=False,

@@ -79,6 +79,13 @@ class EventProducer:
         with kafka_errors(self._settings, "send"):
             return Pending(self._settings, self._producer.send(self._settings.topic, key=key, value=encode(event)))
 
+    def publish(self, events: Sequence[Interaction]) -> list[Position]:
+        """Send events and wait until all replicas have each.
+
+        Raises `StreamUnavailable` when one is not known to be safe; sending all of them again then counts each once.
+        """
+        return [pending.result() for pending in [self.send(event) for event in events]]
+
     def send_grouped(self, events: Sequence[Interaction], *, partition: int) -> Pending:
         """Hand several events over as one message; every user must belong to `partition` (see `grouped`)."""
         value = encode_many(events)

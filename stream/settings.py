@@ -5,11 +5,47 @@ Knows nothing about where settings come from (files, variables, flags).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from core.errors import InvalidSettings
 
 DAY_MS = 86_400_000
+
+
+PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSecurity:
+    """How to prove who we are to the brokers, and they to us. `ca_file`: empty for the system's authorities."""
+
+    protocol: str = "PLAINTEXT"
+    mechanism: str = "PLAIN"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ca_file: str = ""
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            msg = f"kafka.security_protocol: wanted one of {', '.join(PROTOCOLS)}, got {self.protocol!r}"
+            raise InvalidSettings(msg)
+        if self.mechanism not in MECHANISMS:
+            msg = f"kafka.sasl_mechanism: wanted one of {', '.join(MECHANISMS)}, got {self.mechanism!r}"
+            raise InvalidSettings(msg)
+        if self.sasl and not (self.username and self.password):
+            msg = f"kafka.username, kafka.password: wanted with {self.protocol}, but one is empty; set both"
+            raise InvalidSettings(msg)
+
+    @property
+    def sasl(self) -> bool:
+        """Whether the brokers want a name and a password."""
+        return self.protocol.startswith("SASL")
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the connection is TLS."""
+        return self.protocol.endswith("SSL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +60,7 @@ class KafkaSettings:
     retention_ms: int = 7 * DAY_MS
     group: str = "tidewise"
     request_timeout_s: float = 10.0
+    security: KafkaSecurity = field(default_factory=KafkaSecurity)
 
     def __post_init__(self) -> None:
         if not self.servers or not all(_is_address(server) for server in self.servers):

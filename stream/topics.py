@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -28,10 +29,10 @@ def ensure_topics(settings: KafkaSettings, *, grow: bool = False) -> int:
     An existing topic keeps its messages. More partitions than it has are added only with `grow`, because they move
     users to other partitions (docs/operations.md says how). Fewer are refused: Kafka cannot take partitions away.
     """
-    with _admin(settings) as admin:
+    with connected_admin(settings) as admin:
         _create(admin, settings.topic, settings.partitions, settings)
         _create(admin, settings.dead_letter_topic, 1, settings)
-        found = _num_partitions(admin, settings.topic)
+        found = partitions_of(admin, settings.topic)
         if found > settings.partitions:
             msg = (
                 f"kafka.partitions: topic {settings.topic} has {found} partitions and cannot shrink to "
@@ -54,13 +55,13 @@ def ensure_topics(settings: KafkaSettings, *, grow: bool = False) -> int:
 
 def num_partitions(settings: KafkaSettings) -> int:
     """How many partitions the events' topic has; raises `StreamUnavailable` when it does not exist."""
-    with _admin(settings) as admin:
-        return _num_partitions(admin, settings.topic)
+    with connected_admin(settings) as admin:
+        return partitions_of(admin, settings.topic)
 
 
 def delete_topics(settings: KafkaSettings) -> None:
     """Delete both topics with everything in them."""
-    with _admin(settings) as admin:
+    with connected_admin(settings) as admin:
         present = set(admin.list_topics())
         doomed = [name for name in (settings.topic, settings.dead_letter_topic) if name in present]
         if doomed:
@@ -88,13 +89,22 @@ def require_broker(settings: KafkaSettings) -> None:
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
     """What every kafka-python client is told: where the brokers are and how long to wait for them."""
     timeout_ms = int(settings.request_timeout_s * 1000)
-    return {
+    security = settings.security
+    options: dict[str, Any] = {
         "bootstrap_servers": list(settings.servers),
         "client_id": "tidewise",
         "request_timeout_ms": timeout_ms,
         "bootstrap_timeout_ms": timeout_ms,
         "reconnect_backoff_max_ms": 1_000,
+        "security_protocol": security.protocol,
     }
+    if security.sasl:
+        options["sasl_mechanism"] = security.mechanism
+        options["sasl_plain_username"] = security.username
+        options["sasl_plain_password"] = security.password
+    if security.encrypted:
+        options["ssl_context"] = ssl.create_default_context(cafile=security.ca_file or None)
+    return options
 
 
 @contextmanager
@@ -105,13 +115,15 @@ def kafka_errors(settings: KafkaSettings, what: str) -> Iterator[None]:
     except KafkaError as error:
         msg = (
             f"{what}: Kafka at {', '.join(settings.servers)} did not do it within {settings.request_timeout_s:g} s "
-            f"({type(error).__name__}: {error}); check that the broker runs and kafka.bootstrap names it"
+            f"({type(error).__name__}: {error}); check that the broker runs, that kafka.bootstrap names it, and name "
+            "and password if it wants them"
         )
         raise StreamUnavailable(msg) from error
 
 
 @contextmanager
-def _admin(settings: KafkaSettings) -> Iterator[KafkaAdminClient]:
+def connected_admin(settings: KafkaSettings) -> Iterator[KafkaAdminClient]:
+    """An admin client for one block, its errors turned into ours."""
     require_broker(settings)
     with kafka_errors(settings, "topics"):
         admin = KafkaAdminClient(**client_options(settings))
@@ -136,7 +148,8 @@ def _create(admin: KafkaAdminClient, name: str, partitions: int, settings: Kafka
         admin.wait_for_topics([name])  # somebody was faster
 
 
-def _num_partitions(admin: KafkaAdminClient, name: str) -> int:
+def partitions_of(admin: KafkaAdminClient, name: str) -> int:
+    """How many partitions a topic has; raises `StreamUnavailable` when it does not exist."""
     if name not in admin.list_topics():
         msg = f"topic {name} does not exist; create it with `tidewise topics` or start a worker"
         raise StreamUnavailable(msg)

@@ -14,6 +14,7 @@ from services.kafka import Broker, fresh_settings
 from core.errors import InvalidEvent, InvalidSettings, StreamUnavailable
 from core.interactions import Interaction
 from core.ports import DeadLetter
+from stream.lag import partition_statuses
 from stream.partitioning import partition_of
 from stream.producer import DeadLetterTopic, EventProducer
 from stream.settings import KafkaSettings
@@ -85,6 +86,24 @@ def test_each_users_events_go_to_the_partition_where_the_worker_expects_them(kaf
         partition_of(event.user_id, num_partitions=3) for event in events
     ]
     assert {position.topic for position in positions} == {kafka.topic}
+
+
+def test_publishing_returns_when_every_event_has_its_place(kafka: KafkaSettings) -> None:
+    ensure_topics(kafka)
+    events = [Interaction(f"e{n}", "ann", "lamp", "click", TIME_MS + n) for n in range(5)]
+    with EventProducer(kafka) as producer:
+        assert [position.offset for position in producer.publish(events)] == [0, 1, 2, 3, 4]
+
+
+def test_the_lag_of_each_partition_is_what_the_database_has_not_applied(kafka: KafkaSettings) -> None:
+    ensure_topics(kafka)
+    with EventProducer(kafka) as producer:
+        home = producer.partition_of("ann")
+        producer.publish([Interaction(f"e{n}", "ann", "lamp", "click", TIME_MS + n) for n in range(5)])
+    never = partition_statuses(kafka, {})
+    assert {partition: status.lag for partition, status in never.items()} == {0: 0, 1: 0, 2: 0} | {home: 5}
+    assert partition_statuses(kafka, {home: 3})[home].lag == 1
+    assert partition_statuses(kafka, {home: 4})[home].lag == 0
 
 
 def test_several_events_travel_as_one_message(kafka: KafkaSettings) -> None:

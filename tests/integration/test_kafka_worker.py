@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaProducer
 from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from services.kafka import Broker
 from services.streaming import SHAPE, Streaming, assert_counted_once, clicks, send, streaming
@@ -17,6 +19,7 @@ from services.workers import num_events
 
 from core.ingest import Ingestor, StreamSource
 from core.interactions import EventTypes, Interaction
+from stream.codec import encode
 from stream.partitioning import partition_of
 from stream.producer import EventProducer
 from stream.replay import Rate, Replay
@@ -47,18 +50,38 @@ def test_events_sent_one_by_one_and_in_groups_are_each_counted_once(case: Stream
     assert case.worker.end(by=signal.SIGTERM) == 0
 
 
-def test_a_worker_killed_in_mid_flow_loses_nothing_and_counts_nothing_twice(case: Streaming) -> None:
-    events = clicks(4_000)
-    with EventProducer(case.kafka, linger_ms=1) as producer:
-        sender = threading.Thread(target=Replay(producer, pace=Rate(1_000.0)).run, args=(events,))
-        sender.start()
-        for threshold in (300, 2_000):
-            case.await_events(threshold)
-            case.worker.end(by=signal.SIGKILL)
-            case.worker.start()
-        sender.join()
-    case.await_events(4_000)
+def test_a_worker_killed_in_mid_flow_loses_nothing_and_counts_nothing_twice(
+    broker: Broker, database: Any, tmp_path: Path
+) -> None:
+    events = clicks(3_000)
+    with streaming(broker.address, database.url, database.store, tmp_path) as stream:
+        stream.worker.start()
+        with EventProducer(stream.kafka, linger_ms=1) as producer:
+            sender = threading.Thread(target=Replay(producer, pace=Rate(1_000.0)).run, args=(events,))
+            sender.start()
+            for threshold in (300, 1_500):
+                stream.await_events(threshold)
+                stream.worker.end(by=signal.SIGKILL)
+                stream.worker.start()
+            sender.join()
+        stream.await_events(3_000)
+        assert_counted_once(stream.store, events)
+
+
+def test_messages_compressed_by_other_producers_are_read(case: Streaming) -> None:
+    events = clicks(300)
+    for place, codec in enumerate(("gzip", "snappy", "lz4", "zstd")):
+        asyncio.run(send_compressed(case.kafka, events[place * 75 : (place + 1) * 75], codec))
+    case.await_events(300)
     assert_counted_once(case.store, events)
+
+
+async def send_compressed(kafka: KafkaSettings, events: list[Interaction], codec: str) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=list(kafka.servers), compression_type=codec, linger_ms=50)
+    await producer.start()
+    for event in events:
+        await producer.send(kafka.topic, key=event.user_id.encode(), value=encode(event))
+    await producer.stop()
 
 
 def test_poison_is_set_aside_with_its_place_and_the_stream_goes_on(case: Streaming) -> None:

@@ -16,9 +16,11 @@ if __name__ == "__main__":
 
     from stream.producer import EventProducer
     from stream.replay import Rate, Replay
-    from stream.settings import KafkaSettings
+    from stream.settings import KafkaSecurity, KafkaSettings
 
     given = json.loads(sys.argv[1])
-    kafka = KafkaSettings(**(given | {"servers": tuple(given["servers"]), "request_timeout_s": 60.0}))
+    secrets = KafkaSecurity(**given["security"])
+    servers = tuple(given["servers"])
+    kafka = KafkaSettings(**(given | {"servers": servers, "security": secrets, "request_timeout_s": 60.0}))
     with EventProducer(kafka, linger_ms=1) as producer:
         Replay(producer, pace=Rate(float(sys.argv[3]))).run(clicks(int(sys.argv[2])))

@@ -15,7 +15,7 @@ from core.interactions import EventTypes
 from storage import open_store
 from stream.codec import Codec
 from stream.producer import DeadLetterTopic
-from stream.settings import KafkaSettings, WorkerSettings
+from stream.settings import KafkaSecurity, KafkaSettings, WorkerSettings
 from stream.topics import ensure_topics
 from stream.worker import StreamWorker
 
@@ -25,7 +25,9 @@ SHAPE = WindowShape(8, 4)
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     url, given = sys.argv[1], json.loads(sys.argv[2])
-    kafka = KafkaSettings(**(given | {"servers": tuple(given["servers"])}))
+    kafka = KafkaSettings(
+        **(given | {"servers": tuple(given["servers"]), "security": KafkaSecurity(**given["security"])})
+    )
     types = EventTypes()
     store = open_store(url)
     announce = DeadLetterTopic(kafka)

@@ -1,0 +1,32 @@
+"""How far the database is behind the log, asked from any process that can reach Kafka: for metrics and readiness.
+
+Knows nothing about databases: the applied offsets come in as numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kafka import OffsetSpec, TopicPartition
+
+from stream.settings import KafkaSettings
+from stream.status import PartitionStatus
+from stream.topics import connected_admin, partitions_of
+
+
+def partition_statuses(settings: KafkaSettings, applied: Mapping[int, int]) -> dict[int, PartitionStatus]:
+    """Each partition of the events' topic: where the database stands, where the log ends.
+
+    A partition that was never applied stands at the beginning of the log.
+    """
+    with connected_admin(settings) as admin:
+        places = [TopicPartition(settings.topic, number) for number in range(partitions_of(admin, settings.topic))]
+        starts = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
+        ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
+    return {
+        place.partition: PartitionStatus(
+            next_offset=applied[place.partition] + 1 if place.partition in applied else starts[place].offset,
+            log_end=ends[place].offset,
+        )
+        for place in places
+    }
