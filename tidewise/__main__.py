@@ -1,6 +1,6 @@
 """`python -m tidewise` is `tidewise`."""
 
-from tidewise.cli import main
+from tidewise.entry import main
 
 if __name__ == "__main__":
     main()

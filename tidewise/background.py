@@ -14,6 +14,7 @@ from threading import Condition, Thread
 
 from core.errors import TidewiseError
 from core.ports import Store
+from tidewise.entry import POOL_VARIABLES
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,8 @@ class FirstTraining:
         if not self._has_model and num_events >= self._wanted:
             logger.info("training a first model on %d events", num_events)
             command = [sys.executable, "-m", "tidewise", "train", "--low-priority", *self._arguments]
-            variables = {**os.environ, **self._variables}
+            inherited = {name: value for name, value in os.environ.items() if name not in POOL_VARIABLES}
+            variables = {**inherited, **self._variables}
             self._child = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL)  # noqa: S603 - our own
             self._wanted = num_events * 2
 

@@ -12,6 +12,7 @@ from tidewise.commands.options import Config, Data, Json, Set, notes, print_json
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("rebuild")(rebuild)
+    app.command("migrate")(migrate)
     app.command("settings")(settings)
 
 
@@ -43,6 +44,14 @@ def rebuild(data: Data = None, config: Config = None, set_: Set = None, json_: J
         print_json({"events": num_events})
     else:
         screen.print(f"Rebuilt the state of all users from {num_events:,} events.")
+
+
+def migrate(data: Data = None, config: Config = None, set_: Set = None) -> None:
+    """Bring the database to this version's tables (every other command does so too, one at a time)."""
+    from tidewise.bootstrap import open_system
+
+    open_system(settings_of(data, config, set_)).close()
+    notes.print("The database is ready.")
 
 
 def settings(data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:

@@ -1,0 +1,29 @@
+# One image for every role: migrate, worker, serve. CPU-only torch, no compiler, no root.
+FROM python:3.12-slim AS build
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+WORKDIR /src
+RUN python -m venv /opt/tidewise && /opt/tidewise/bin/pip install --no-cache-dir uv
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY core core
+COPY stream stream
+COPY model model
+COPY index index
+COPY storage storage
+COPY serving serving
+COPY tidewise tidewise
+ENV UV_NO_CACHE=1
+# torch first, alone: its CPU build comes from an index of its own, and nothing else may come from there.
+RUN torch=$(sed -n 's/^torch==\([^ ;]*\).*/torch==\1/p' constraints.txt | head -n 1) \
+ && /opt/tidewise/bin/uv pip install --python /opt/tidewise/bin/python --index-url "$TORCH_INDEX" "$torch" \
+ && /opt/tidewise/bin/uv pip install --python /opt/tidewise/bin/python --compile-bytecode \
+      --constraint constraints.txt '.[kafka,postgres]' \
+ && /opt/tidewise/bin/pip uninstall --yes uv
+
+FROM python:3.12-slim
+RUN useradd --system --uid 10001 --create-home tidewise && install -d -o tidewise /var/lib/tidewise
+COPY --from=build /opt/tidewise /opt/tidewise
+ENV PATH=/opt/tidewise/bin:$PATH PYTHONUNBUFFERED=1 TIDEWISE_DATA__FOLDER=/var/lib/tidewise
+USER tidewise
+VOLUME /var/lib/tidewise
+ENTRYPOINT ["tidewise"]
+CMD ["--help"]

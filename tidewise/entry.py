@@ -1,0 +1,24 @@
+"""The way in of the `tidewise` command: sets the number of native threads before anything loads them.
+
+Processes that answer requests run them side by side, so a pool of BLAS or OpenMP threads inside each of them only
+makes them wait for each other: with one thread, answers took a third of the time (docs/decisions). The pools read their
+size when numpy is first imported, and OpenMP's is per thread, so no later call could do this.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+SERVING_COMMANDS = ("up", "serve", "worker")
+POOL_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def main() -> None:
+    """Run the command line; what the environment says already is left as it is."""
+    if any(command in sys.argv[1:3] for command in SERVING_COMMANDS):
+        for name in POOL_VARIABLES:
+            os.environ.setdefault(name, "1")
+    from tidewise.cli import main as run
+
+    run()
