@@ -1,8 +1,8 @@
 """A bundle as a folder: safetensors and JSON, never pickle. Knows nothing about training or serving.
 
     weights.safetensors   the network's state, and each feature source's arrays under `source.<name>.`
-    bundle.json           configuration, item ids, feature sources, training report
-    manifest.json         layout, version, and the digest of both files
+    bundle.json           configuration, item ids, feature sources
+    manifest.json         layout, version, the digest of both files, and how the model was trained
 
 Written aside, flushed to the disk, then renamed: a folder under its final name is whole. Loading checks the digests.
 """
@@ -51,15 +51,14 @@ def _content(bundle: HM4SRBundle) -> dict[str, bytes]:
         "config": bundle.config.to_json(),
         "item_ids": list(bundle.item_ids),
         "sources": [source.to_json() for source in bundle.sources],
-        "report": dict(bundle.report),
     }
     return {WEIGHTS: save_tensors(tensors), BUNDLE: _json(described)}
 
 
 def version_of(bundle: HM4SRBundle) -> str:
-    """A name made from the weights: the same training under the same seed has the same one."""
-    weights = _content(bundle)[WEIGHTS]
-    return f"hm4sr-{_digest(weights)[:12]}"
+    """A name made from the content: the same training under the same seed has the same one."""
+    content = _content(bundle)
+    return f"hm4sr-{_digest(content[WEIGHTS] + content[BUNDLE])[:12]}"
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -78,15 +77,17 @@ def _sync_folder(path: Path) -> None:
 
 
 def save(bundle: HM4SRBundle, path: Path) -> None:
-    """Write the bundle to a new folder; saving what already lies there changes nothing.
+    """Write the bundle to a new folder; saving a model that already lies there changes nothing.
 
-    Raises `CheckpointError` where another model lies under that name.
+    Raises `CheckpointError` where another model, or a damaged one, lies under that name.
     """
     content = _content(bundle)
     digests = {name: _digest(data) for name, data in content.items()}
-    manifest = {"layout": LAYOUT, "version": bundle.version, "digests": digests}
+    manifest = {"layout": LAYOUT, "version": bundle.version, "digests": digests, "report": dict(bundle.report)}
     if path.exists():
-        if _manifest(path) == manifest:
+        found = _manifest(path)
+        _verified(path, found)
+        if (found["version"], found["digests"]) == (bundle.version, digests):
             return
         msg = f"{path}: another model lies there; choose a new folder, a model is never overwritten"
         raise CheckpointError(msg)
@@ -126,24 +127,30 @@ def _manifest(path: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def load(path: Path) -> HM4SRBundle:
-    """The bundle in a folder; raises `CheckpointError` saying what is missing, damaged or different."""
-    manifest = _manifest(path)
+def _verified(path: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    """Both files, their digests checked."""
     content = {name: _read(path / name) for name in manifest["digests"]}
     for name, wanted in manifest["digests"].items():
         got = _digest(content[name])
         if got != wanted:
             msg = f"{path / name}: damaged: wanted digest {wanted}, got {got}; restore it from a backup, or train again"
             raise CheckpointError(msg)
+    return content
+
+
+def load(path: Path) -> HM4SRBundle:
+    """The bundle in a folder; raises `CheckpointError` saying what is missing, damaged or different."""
+    manifest = _manifest(path)
+    content = _verified(path, manifest)
     try:
         raw, tensors = json.loads(content[BUNDLE]), load_tensors(content[WEIGHTS])
-        return _assemble(raw, tensors, version=manifest["version"])
+        return _assemble(raw, tensors, manifest)
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         msg = f"{path}: does not fit this version of Tidewise ({error}); train again with this version"
         raise CheckpointError(msg) from error
 
 
-def _assemble(raw: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], *, version: str) -> HM4SRBundle:
+def _assemble(raw: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], manifest: Mapping[str, Any]) -> HM4SRBundle:
     config = ModelConfig.from_json(raw["config"])
     model = HM4SR(config, num_items=len(raw["item_ids"]))
     model.load_state_dict(_under(tensors, "model."))
@@ -151,7 +158,7 @@ def _assemble(raw: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], *, ve
     for described in raw["sources"]:
         arrays = _under(tensors, f"source.{described['name']}.")
         sources.append(restore_source(described, {name: array.numpy() for name, array in arrays.items()}))
-    return HM4SRBundle(model, tuple(raw["item_ids"]), tuple(sources), version, raw["report"])
+    return HM4SRBundle(model, tuple(raw["item_ids"]), tuple(sources), manifest["version"], manifest.get("report", {}))
 
 
 def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

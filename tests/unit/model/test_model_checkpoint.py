@@ -38,7 +38,7 @@ def test_a_loaded_model_answers_with_the_same_bits(
 
 def test_saving_twice_changes_nothing_and_another_model_is_never_overwritten(bundle: HM4SRBundle, saved: Path) -> None:
     before = {file.name: file.read_bytes() for file in saved.iterdir()}
-    save(bundle, saved)
+    save(replace(bundle, report={"seconds": 7.0}), saved)
     with pytest.raises(CheckpointError, match="another model lies there; choose a new folder"):
         save(replace(bundle, version="other"), saved)
     assert {file.name: file.read_bytes() for file in saved.iterdir()} == before
@@ -86,6 +86,12 @@ def test_weights_that_do_not_fit_the_configuration_name_the_difference(
         load(tmp_path / "odd")
 
 
+def test_a_damaged_model_is_not_taken_for_saved(bundle: HM4SRBundle, saved: Path) -> None:
+    (saved / WEIGHTS).write_bytes(b"")
+    with pytest.raises(CheckpointError, match=rf"{WEIGHTS}: damaged"):
+        save(bundle, saved)
+
+
 def test_a_save_that_fails_half_way_leaves_nothing_under_the_final_name(
     bundle: HM4SRBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,7 +105,9 @@ def test_a_save_that_fails_half_way_leaves_nothing_under_the_final_name(
     assert list((tmp_path / "models").iterdir()) == []
 
 
-def test_the_version_is_made_from_the_weights(bundle: HM4SRBundle, make_network: Callable[..., HM4SR]) -> None:
+def test_the_version_is_made_from_the_content_and_not_from_how_long_training_took(
+    bundle: HM4SRBundle, make_network: Callable[..., HM4SR]
+) -> None:
     other = replace(bundle, model=make_network(30, contents=bundle.config.contents, inner_width=24))
-    assert version_of(bundle) == version_of(replace(bundle, version="renamed"))
+    assert version_of(bundle) == version_of(replace(bundle, version="renamed", report={"seconds": 7.0}))
     assert version_of(other) != version_of(bundle)
