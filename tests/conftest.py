@@ -53,6 +53,14 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def shop_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a small simulated shop with a trained model; made once, copied by whoever changes it."""
+    from services import small_shop  # the whole product: nothing for those who run one unit test
+
+    return small_shop.made_once(tmp_path_factory, "small-shop", small_shop.build)
+
+
+@pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL server whose user may create databases."""
     try:

@@ -1,4 +1,4 @@
-"""A small shop with a trained model, a fresh copy of it for each test."""
+"""A fresh copy of the small shop for each test."""
 
 from __future__ import annotations
 
@@ -6,12 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from services.small_shop import build_small_shop, made_once
-
-
-@pytest.fixture(scope="session")
-def shop_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made_once(tmp_path_factory, "small-shop", build_small_shop)
 
 
 @pytest.fixture

@@ -34,16 +34,16 @@ WINDOW_SIZE, WINDOW_STEP = 12, 4
 END_MS = 1_700_000_000_000  # long ago, so that what tests add lies in the past too
 
 
-def small_shop_settings(folder: Path) -> Settings:
+def settings_in(folder: Path) -> Settings:
     """The settings of the shop in a folder: its `tidewise.toml`, so that every command there has the same."""
     return load_settings(overrides={"data.folder": str(folder)}, environment={})
 
 
-def build_small_shop(folder: Path) -> None:
+def build(folder: Path) -> None:
     """40 users, 336 items, some 700 events, and a champion trained on them."""
     folder.mkdir()
     (folder / CONFIG_NAME).write_text(SETTINGS)
-    system = open_system(small_shop_settings(folder))
+    system = open_system(settings_in(folder))
     try:
         fill(system, simulate_shop(seed=3, num_users=40, num_items=336, days=20, live_days=1, end_ms=END_MS))
         train_model(system, progress=lambda _: None)
