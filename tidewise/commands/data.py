@@ -1,6 +1,204 @@
-"""placeholder."""
+"""`tidewise import` and `tidewise replay`: events from files, into the database at once or to a server as if live."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict
+from itertools import dropwhile
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from core.clock import WallClock
+from core.errors import InvalidInput
+from core.importing import MS_PER_UNIT, BrokenImport, ImportReport, import_history, read_history
+from core.interactions import Interaction
+from core.item_files import import_items
+from core.rowfiles import BadLine
+from tidewise.bootstrap import System, open_system
+from tidewise.client import Client
+from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
+from tidewise.files import event_columns, item_columns, opened
+from tidewise.live_traffic import Pace, replay_live
+from tidewise.settings import Settings
+
+SHOWN_BAD_LINES = 10
+
+Columns = Annotated[
+    str,
+    typer.Option(
+        metavar="USER,ITEM,TIME[,TYPE[,VALUE[,EVENT_ID]]]", help="Names of the file's columns, in this order."
+    ),
+]
+TimeUnit = Annotated[str, typer.Option(help="Unit of the time column: s, ms or us.")]
+Format = Annotated[
+    str | None, typer.Option("--format", help="csv, tsv or jsonl (default: by the file's name).", show_default=False)
+]
 
 
-def register(app: typer.Typer) -> None: ...
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("import")(import_)
+    app.command("replay")(replay)
+
+
+def import_(
+    events: Annotated[Path | None, typer.Option(help="Events: CSV, TSV or JSON lines, gzip too.")] = None,
+    columns: Columns = "user_id,item_id,time",
+    time_unit: TimeUnit = "ms",
+    before: Annotated[
+        int | None, typer.Option(help="Only events before this time, in the file's unit.", show_default=False)
+    ] = None,
+    items: Annotated[Path | None, typer.Option(help="Catalogue items: CSV, TSV or JSON lines, gzip too.")] = None,
+    columns_of_items: Annotated[
+        str,
+        typer.Option("--item-columns", metavar="FIELD=COLUMN,...", help="Columns of item_id, title, text, categories."),
+    ] = "item_id=item_id,title=title",
+    separator: Annotated[str, typer.Option(help="What stands between the categories of one item.")] = "|",
+    attributes: Annotated[str, typer.Option(help="Item columns to keep as attributes, by commas.")] = "",
+    format_: Format = None,
+    data: Data = None,
+    config: Config = None,
+    set_: Set = None,
+    json_: Json = False,
+) -> None:
+    """Load events, catalogue items, or both. Safe to run twice: what is known counts once."""
+    if events is None and items is None:
+        msg = "import: wanted --events FILE, --items FILE or both, got neither"
+        raise InvalidInput(msg)
+    read_items = item_columns(columns_of_items, attributes=attributes, separator=separator)
+    read_events, before_ms = event_columns(columns), _in_ms(before, time_unit)
+    settings = settings_of(data, config, set_)
+    reports: dict[str, ImportReport] = {}
+    with closing(open_system(settings)) as system:
+        if items is not None:
+            with opened(items, format_) as source, _bar(items) as progress, _reporting(reports, "items", json_):
+                reports["items"] = import_items(
+                    source, system.store, columns=read_items, now_ms=_wall_ms(), progress=progress
+                )
+        if events is not None:
+            with opened(events, format_) as source, _bar(events) as progress, _reporting(reports, "events", json_):
+                reports["events"] = import_history(
+                    source,
+                    system.ingestor,
+                    columns=read_events,
+                    time_unit=time_unit,
+                    before_ms=before_ms,
+                    progress=progress,
+                    **_event_rules(settings, system),
+                )
+    if json_:
+        print_json({name: asdict(report) for name, report in reports.items()})
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="Events: CSV, TSV or JSON lines, gzip too; sorted by time.")],
+    columns: Columns = "user_id,item_id,time",
+    time_unit: TimeUnit = "ms",
+    from_: Annotated[
+        int | None, typer.Option("--from", help="Begin at this time, in the file's unit.", show_default=False)
+    ] = None,
+    url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8080",
+    clients: Annotated[int, typer.Option(min=1, help="How many send at once; each user belongs to one.")] = 1,
+    rate: Annotated[
+        float | None, typer.Option(help="Events per second (default: as fast as it goes).", show_default=False)
+    ] = None,
+    format_: Format = None,
+    data: Data = None,
+    config: Config = None,
+    set_: Set = None,
+    json_: Json = False,
+) -> None:
+    """Send the events of a file to a running server, in order, as live traffic."""
+    settings = settings_of(data, config, set_)
+    key = settings.server.api_key.get_secret_value() if settings.server.api_key else None
+    from_ms = _in_ms(from_, time_unit) or 0
+    num_bad: list[int] = []
+    with ExitStack() as stack:
+        source = stack.enter_context(opened(file, format_))
+        senders = [stack.enter_context(Client(url, api_key=key)) for _ in range(clients)]
+        events: Iterator[Interaction] = read_history(
+            source,
+            columns=event_columns(columns),
+            time_unit=time_unit,
+            types=settings.event_types(),
+            default_type=settings.events.default_type,
+            now_ms=_wall_ms(),
+            max_future_ms=int(settings.events.max_future_s * 1000),
+            on_bad=lambda bad: num_bad.append(len(bad)),
+        )
+        wanted = dropwhile(lambda event: event.time_ms < from_ms, events)
+        report = replay_live(senders, wanted, pace=Pace(rate), console=notes)
+    figures = {**report.statuses, "bad_lines": sum(num_bad), "seconds": round(report.elapsed_s, 1)}
+    figures["events_per_s"] = round(report.events_per_s)
+    if json_:
+        print_json(figures)
+    else:
+        screen.print("  ".join(f"{name} {value:,}" for name, value in figures.items()), highlight=False)
+
+
+def _event_rules(settings: Settings, system: System) -> dict[str, Any]:
+    return {
+        "types": system.types,
+        "default_type": settings.events.default_type,
+        "now_ms": _wall_ms(),
+        "max_future_ms": int(settings.events.max_future_s * 1000),
+    }
+
+
+def _in_ms(value: int | None, unit: str) -> int | None:
+    """A time given in the file's unit, in milliseconds."""
+    if value is None:
+        return None
+    if unit not in MS_PER_UNIT:
+        msg = f"--time-unit: wanted one of {', '.join(MS_PER_UNIT)}, got {unit!r}"
+        raise InvalidInput(msg)
+    factor, divisor = MS_PER_UNIT[unit]
+    return value * factor // divisor
+
+
+def _wall_ms() -> int:
+    return WallClock().now_ms()
+
+
+@contextmanager
+def _bar(path: Path) -> Iterator[Callable[[int, int | None], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=notes, transient=True) as progress:
+        task = progress.add_task(path.name, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _reporting(reports: dict[str, ImportReport], kind: str, silent: bool) -> Iterator[None]:
+    """Say what became of a file, also of one that broke off."""
+    start_s = time.perf_counter()
+    try:
+        yield
+    except BrokenImport as error:
+        reports[kind] = error.report
+        raise
+    finally:
+        if kind in reports and not silent:
+            _print_report(kind, reports[kind], time.perf_counter() - start_s)
+
+
+def _print_report(kind: str, report: ImportReport, elapsed_s: float) -> None:
+    rate = report.num_rows / max(elapsed_s, 1e-9)
+    screen.print(
+        f"{kind}: {report.num_rows:,} rows in {elapsed_s:.1f} s ({rate:,.0f}/s): {report.num_accepted:,} new, "
+        f"{report.num_duplicates:,} known before, {report.num_bad:,} bad",
+        highlight=False,
+    )
+    _print_bad(report.bad_lines[:SHOWN_BAD_LINES], more=report.num_bad - SHOWN_BAD_LINES)
+
+
+def _print_bad(lines: Sequence[BadLine], *, more: int) -> None:
+    for bad in lines:
+        screen.print(f"  line {bad.line}: {bad.reason}", markup=False, highlight=False)
+    if more > 0:
+        screen.print(f"  and {more:,} more, all kept as dead letters", highlight=False)

@@ -1,0 +1,59 @@
+"""Opening input files and naming their columns, for the commands that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.errors import InvalidInput
+from core.importing import HistoryColumns
+from core.item_files import ItemColumns
+from core.rowfiles import InputFile
+
+EVENT_FIELDS = ("user", "item", "time", "type", "value", "event_id")
+ITEM_FIELDS = ("item_id", "title", "text", "categories")
+
+
+@contextmanager
+def opened(path: Path, format_: str | None) -> Iterator[InputFile]:
+    """The file as the readers take it; raises `InvalidInput` where it cannot be opened."""
+    try:
+        with path.open("rb") as stream:
+            yield InputFile(stream, str(path), path.stat().st_size, format_)
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
+        raise InvalidInput(msg) from None
+
+
+def event_columns(given: str) -> HistoryColumns:
+    """`user,item,time[,type[,value[,event_id]]]` as column names; an empty place means that there is none."""
+    names = [name.strip() for name in given.split(",")]
+    if not 3 <= len(names) <= len(EVENT_FIELDS) or not all(names[:3]):
+        msg = f"--columns: wanted USER,ITEM,TIME[,TYPE[,VALUE[,EVENT_ID]]], got {given!r}"
+        raise InvalidInput(msg)
+    return HistoryColumns(**{field: name for field, name in zip(EVENT_FIELDS, names, strict=False) if name})
+
+
+def item_columns(given: str, *, attributes: str, separator: str) -> ItemColumns:
+    """`item_id=COLUMN,title=COLUMN,text=COLUMN+COLUMN,categories=COLUMN` as column names."""
+    found: dict[str, str] = {}
+    for entry in given.split(","):
+        field, sign, column = entry.partition("=")
+        if not sign or field.strip() not in ITEM_FIELDS or not column.strip():
+            msg = f"--item-columns: wanted FIELD=COLUMN with {', '.join(ITEM_FIELDS)}, got {entry!r}"
+            raise InvalidInput(msg)
+        found[field.strip()] = column.strip()
+    return ItemColumns(
+        item_id=found.get("item_id", "item_id"),
+        title=found.get("title"),
+        text=_names(found.get("text", ""), "+"),
+        categories=found.get("categories"),
+        attributes=_names(attributes, ","),
+        separator=separator,
+    )
+
+
+def _names(given: str, separator: str) -> tuple[str, ...]:
+    names: Sequence[str] = [name.strip() for name in given.split(separator)]
+    return tuple(name for name in names if name)
