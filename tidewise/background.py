@@ -14,7 +14,7 @@ from threading import Condition, Thread
 
 from core.errors import TidewiseError
 from core.ports import Store
-from tidewise.entry import POOL_VARIABLES
+from tidewise.pools import POOL_VARIABLES
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import sys
 
+from tidewise.pools import POOL_VARIABLES
+
 SERVING_COMMANDS = ("up", "serve", "worker")
-POOL_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def main() -> None:

@@ -1,0 +1,39 @@
+"""Columns named on the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import InvalidInput
+from core.importing import HistoryColumns
+from tidewise.files import event_columns, item_columns, opened
+
+
+def test_event_columns_are_given_in_order_and_may_be_left_out() -> None:
+    assert event_columns("u, i ,t") == HistoryColumns("u", "i", "t")
+    assert event_columns("u,i,t,,price") == HistoryColumns("u", "i", "t", value="price")
+
+
+@pytest.mark.parametrize("given", ["", "u,i", "u,,t", "u,i,t,k,v,e,more"])
+def test_other_event_columns_are_refused_with_what_was_wanted(given: str) -> None:
+    with pytest.raises(InvalidInput, match="wanted USER,ITEM,TIME"):
+        event_columns(given)
+
+
+def test_item_columns_join_texts_and_keep_attributes() -> None:
+    columns = item_columns(
+        "item_id=sku,title=name,text=plot+cast,categories=genre", attributes="year, maker", separator=";"
+    )
+    assert (columns.item_id, columns.title, columns.text) == ("sku", "name", ("plot", "cast"))
+    assert (columns.categories, columns.attributes, columns.separator) == ("genre", ("year", "maker"), ";")
+
+
+@pytest.mark.parametrize("given", ["title", "colour=red", "title="])
+def test_other_item_columns_are_refused_with_what_was_wanted(given: str) -> None:
+    with pytest.raises(InvalidInput, match="wanted FIELD=COLUMN"):
+        item_columns(given, attributes="", separator="|")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"nowhere\.csv: cannot be read"), opened(tmp_path / "nowhere.csv", None):
+        pass
