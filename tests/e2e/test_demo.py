@@ -1,0 +1,63 @@
+"""`tidewise demo --exit` as a newcomer types it: from an empty folder to a guided tour, and again without training."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from oracle import Snapshot, assert_consistent
+from services.up_process import quiet_environment
+
+SMALL = ("model.width=16", "model.layers=1", "model.experts=2", "model.text_features=16", "train.epochs=1")
+
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def run_demo(folder: Path) -> str:
+    """Everything that the demo prints."""
+    options = [word for setting in SMALL for word in ("--set", setting)]
+    command = [sys.executable, "-m", "tidewise", "demo", "--exit", "--port", "0", "--data", str(folder), *options]
+    done = subprocess.run(command, env=quiet_environment(), capture_output=True, text=True, timeout=240, check=False)
+    log = folder / "up.log"
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{log.read_text() if log.exists() else ''}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "data"
+
+
+@pytest.fixture(scope="module")
+def first(folder: Path) -> str:
+    return run_demo(folder)
+
+
+@pytest.fixture(scope="module")
+def second(folder: Path, first: str) -> str:
+    return run_demo(folder)
+
+
+def test_the_first_run_builds_a_shop_trains_serves_it_and_shows_it_around(first: str) -> None:
+    assert "Building a simulated shop" in first
+    assert re.search(r"1,800 items, [\d,]+ events, \d+ users whose interest drifts", first)
+    assert re.search(r"First recommendation [\d.]+ s after the start", first)
+    assert re.search(r"Live: [\d,]+ events at [\d,]+/s", first)
+    for title in ("1. A click changes the next answer", "2. A new item enters", "3. A new user is served at once"):
+        assert title in first
+    assert re.search(r"\d+ ms after the click\b", first)
+    assert re.search(r"Look around: http://127\.0\.0\.1:\d+/", first)
+
+
+def test_the_second_run_builds_and_trains_nothing_and_shows_the_same_around(folder: Path, second: str) -> None:
+    assert "Building" not in second
+    assert len(list((folder / "models").iterdir())) == 1
+    assert "3. A new user is served at once" in second
+
+
+def test_after_two_runs_everything_in_the_database_agrees_with_its_events(folder: Path, second: str) -> None:
+    assert second
+    assert_consistent(Snapshot(folder / "tidewise.db"), size=50, step=10)
