@@ -12,7 +12,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
-from itertools import islice
+from itertools import chain, islice
+from operator import itemgetter
 from typing import Any, BinaryIO, Never
 
 from core.errors import InvalidInput
@@ -51,19 +52,13 @@ class Chunk:
 
     lines: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    rows: list[list[Any]] = field(default_factory=list)
+    rows: list[Sequence[Any]] = field(default_factory=list)
     bad: list[BadLine] = field(default_factory=list)
 
     @property
     def num_lines(self) -> int:
         """Rows and bad lines; call it before any row is rejected."""
         return len(self.rows) + len(self.bad)
-
-    def add(self, line: int, text: str, values: list[Any]) -> None:
-        """Add a row."""
-        self.lines.append(line)
-        self.texts.append(text)
-        self.rows.append(values)
 
     def reject(self, row: int, reason: str) -> None:
         """Count a row among the bad lines; it stays in its place."""
@@ -106,11 +101,8 @@ class RowReader:
         self._multiline = multiline
         self._lines = _Lines(source.name, self._inflated())
         self._is_json = source.kind == "jsonl"
-        self._table = csv.reader(
-            self._lines,
-            delimiter="\t" if source.kind == "tsv" else ",",
-            quoting=csv.QUOTE_NONE if source.kind == "tsv" else csv.QUOTE_MINIMAL,  # in TSV a quote is just a quote
-        )
+        self._delimiter = "\t" if source.kind == "tsv" else ","
+        self._quoted = source.kind == "csv"  # in TSV a quote is just a quote
         self.columns = self._first_keys() if self._is_json else self._header()
 
     def chunks(self, names: Sequence[str], *, optional: Sequence[str] = (), size: int) -> Iterator[Chunk]:
@@ -144,21 +136,30 @@ class RowReader:
         return [self.columns.index(name) for name in names]
 
     def _read_table(self, chunk: Chunk, places: Sequence[int], size: int) -> None:
-        lines, width, multiline = self._lines, len(self.columns), self._multiline
-        while len(chunk.rows) + len(chunk.bad) < size:
+        lines, width = self._lines, len(self.columns)
+        pick = itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
+        for text in lines:
             try:
-                row = next(self._table, None)
+                row = self._values(text)
             except csv.Error as error:
                 chunk.bad.append(lines.reject(f"{error}; check its quotes"))
                 continue
-            if row is None:
+            num_lines = len(lines.recent)
+            if len(row) == width and (num_lines == 1 or self._multiline):
+                chunk.lines.append(lines.number + 1 - num_lines)
+                chunk.texts.append(text if num_lines == 1 else "".join(lines.recent))
+                chunk.rows.append(pick(row))
+            elif not text.isspace():
+                chunk.bad.append(lines.reject(_shape_problem(len(row), width, num_lines)))
+            lines.recent.clear()
+            if len(chunk.rows) + len(chunk.bad) >= size:
                 return
-            if len(row) == width and (multiline or len(lines.recent) == 1):
-                chunk.add(*lines.accept(), [row[place] for place in places])
-            elif row:
-                chunk.bad.append(lines.reject(_shape_problem(len(row), width, len(lines.recent))))
-            else:
-                lines.recent.clear()
+
+    def _values(self, text: str) -> list[str]:
+        """The values of a line, and of those after it where a quote goes on. Without quotes, splitting is enough."""
+        if self._quoted and '"' in text:
+            return next(csv.reader(chain((text,), self._lines)))
+        return text.rstrip("\r\n").split(self._delimiter)
 
     def _read_objects(self, chunk: Chunk, names: Sequence[str], size: int) -> None:
         for text in self._lines:
@@ -168,18 +169,20 @@ class RowReader:
                 except (ValueError, RecursionError) as error:
                     chunk.bad.append(self._lines.reject(f"{error}"))
                 else:
-                    chunk.add(self._lines.number, text, [found.get(name) for name in names])
+                    chunk.lines.append(self._lines.number)
+                    chunk.texts.append(text)
+                    chunk.rows.append([found.get(name) for name in names])
             self._lines.recent.clear()
             if chunk.num_lines >= size:
                 return
 
     def _header(self) -> tuple[str, ...]:
         try:
-            row = next(self._table, None)
+            row = self._values(next(self._lines, ""))
         except csv.Error as error:
             msg = f"{self.source.name}: its first line is no header of column names ({error})"
             raise InvalidInput(msg) from None
-        if not row:
+        if not any(row):
             msg = f"{self.source.name}: wanted a first line with the names of the columns, got none"
             raise InvalidInput(msg)
         self._lines.recent.clear()
@@ -250,14 +253,6 @@ class _Lines:
         self.number += 1
         self.recent.append(text)
         return text
-
-    def accept(self) -> tuple[int, str]:
-        """The number of the first line of the row, and its text."""
-        recent = self.recent
-        text = recent[0] if len(recent) == 1 else "".join(recent)
-        number = self.number + 1 - len(recent)
-        recent.clear()
-        return number, text
 
     def reject(self, reason: str) -> BadLine:
         """The first line of the row as a bad one; those after it are read again, each on its own."""
