@@ -6,12 +6,14 @@ Each setting that differs from Faust's default has its reason beside it. Knows n
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import faust
 from aiokafka.errors import KafkaError
+from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -83,25 +85,28 @@ class ResumingConsumer(driver.Consumer):
         await self._resumer.resume(self)
 
     def assigned(self) -> set[int]:
-        """The partitions that this worker owns."""
-        return {tp.partition for tp in self.assignment() if tp.topic == self._topic}
+        """The partitions that this worker owns; none before the consumer has started."""
+        try:
+            return {tp.partition for tp in self.assignment() if tp.topic == self._topic}
+        except ConsumerNotStarted:
+            return set()
 
     async def bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
         """For each partition its first offset, and the offset that its next message will get."""
         wanted = [self._new_topicpartition(self._topic, partition) for partition in partitions]
         if not wanted:
             return {}
-        try:
+        with self._unavailable("tell the bounds of the log"):
             starts = await self.earliest_offsets(*wanted)
             ends = await self.highwaters(*wanted)
-        except (TimeoutError, KafkaError) as error:
-            msg = f"{self._topic}: Kafka did not tell the bounds of the log ({type(error).__name__}: {error})"
-            raise StreamUnavailable(msg) from error
         return {tp.partition: (starts[tp], ends[tp]) for tp in wanted}
 
     def log_end(self, partition: int) -> int | None:
-        """The offset that the next message will get, as of the last fetch."""
-        return self.highwater(self._new_topicpartition(self._topic, partition))
+        """The offset that the next message will get, as of the last fetch; None where that is not known."""
+        try:
+            return self.highwater(self._new_topicpartition(self._topic, partition))
+        except KafkaError:  # it was handed to another worker a moment ago
+            return None
 
     async def read_from(self, offsets: Mapping[int, int]) -> None:
         """Read these partitions from these offsets on, and forget acknowledgements of what was read before."""
@@ -111,7 +116,16 @@ class ResumingConsumer(driver.Consumer):
             self._acked_index.pop(tp, None)
             self._gap.pop(tp, None)
             self._committed_offset[tp] = offset or None
-        await self.seek_wait(wanted)
+        with self._unavailable("move to the database's offsets"):
+            await self.seek_wait(wanted)
+
+    @contextmanager
+    def _unavailable(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (TimeoutError, KafkaError) as error:
+            msg = f"{self._topic}: Kafka did not let the worker {what} ({type(error).__name__}: {error})"
+            raise StreamUnavailable(msg) from error
 
 
 class ResumingTransport(driver.Transport):

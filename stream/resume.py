@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from core.errors import OffsetOutOfLog, StoreUnavailable, StreamUnavailable
 from stream.positions import Positions
@@ -16,6 +16,7 @@ from stream.positions import Positions
 logger = logging.getLogger(__name__)
 
 RETRY_S = 0.5
+T = TypeVar("T")
 
 
 class Log(Protocol):
@@ -97,17 +98,24 @@ class Resumer:
 
     async def again(self, log: Log, partitions: Iterable[int]) -> None:
         """Seek some partitions, trying until both the database and Kafka have answered."""
+        try:
+            await self._answered(lambda: self._seek(log, partitions))
+        except Exception as error:
+            self._fail(error)
+
+    async def check(self, log: Log, partition: int, *, missing_from: int) -> None:
+        """Raise `OffsetOutOfLog` if offsets from `missing_from` on were deleted before they were read."""
+        bounds = await self._answered(lambda: log.bounds([partition]))
+        start, end = bounds[partition]
+        resume_offset(self._topic, partition, applied=missing_from - 1, log_start=start, log_end=end)
+
+    async def _answered(self, ask: Callable[[], Awaitable[T]]) -> T:
         while True:
             try:
-                await self._seek(log, partitions)
+                return await ask()
             except (StoreUnavailable, StreamUnavailable) as error:
                 logger.warning("%s: cannot tell where to read yet: %s", self._topic, error)
                 await asyncio.sleep(RETRY_S)
-            except Exception as error:
-                self._fail(error)
-                return
-            else:
-                return
 
     async def _seek(self, log: Log, partitions: Iterable[int]) -> None:
         wanted = sorted(set(partitions) & log.assigned())
@@ -122,8 +130,3 @@ class Resumer:
         if offsets:
             await log.read_from(offsets)
             logger.info("%s: reading from the database's offsets %s", self._topic, offsets)
-
-    async def check(self, log: Log, partition: int, *, missing_from: int) -> None:
-        """Raise `OffsetOutOfLog` if offsets from `missing_from` on were deleted before they were read."""
-        start, end = (await log.bounds([partition]))[partition]
-        resume_offset(self._topic, partition, applied=missing_from - 1, log_start=start, log_end=end)

@@ -22,8 +22,8 @@ from core.history import WindowShape
 from core.ingest import Ingestor, StreamSource
 from core.interactions import EventTypes, Interaction
 from core.ports import DeadLetter
-from stream.applier import Applier, Backoff, Outcome, Stopping
-from stream.codec import Codec, Message
+from stream.applier import MAX_UNEXPLAINED, Applier, Backoff, Outcome, Stopping
+from stream.codec import Codec, Decoded, Message
 
 NOW_MS = 1_700_000_000_000
 
@@ -195,9 +195,7 @@ def test_a_crash_between_halves_loses_nothing_and_counts_nothing_twice() -> None
     assert case.offset == 8
 
 
-@pytest.mark.parametrize(
-    "error", [StoreUnavailable("away"), StoreConflict("again"), StreamUnavailable("no dead-letter topic")]
-)
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), StoreConflict("again")])
 def test_what_is_not_the_events_fault_is_tried_again_until_it_works(error: Exception) -> None:
     case = Case(fail_first(3, error))
     assert case.applier.apply([message(3, event("a"))]) is Outcome.APPLIED
@@ -234,6 +232,60 @@ def test_an_error_without_any_event_to_blame_ends_the_worker() -> None:
     case = Case(fail_first(1, RuntimeError("a fault of ours")))
     with pytest.raises(RuntimeError, match="a fault of ours"):
         case.applier.apply([message(3, "no event")])
+
+
+def test_a_dead_letter_topic_that_is_away_does_not_stop_the_stream_because_the_database_keeps_the_letters() -> None:
+    case = Case()
+    tries: list[int] = []
+
+    def announce(letters: Sequence[DeadLetter]) -> None:
+        tries.append(len(letters))
+        raise StreamUnavailable("no such topic")
+
+    case.applier.announce = announce
+    assert case.applier.apply([message(3, "no event"), message(4, event("a"))]) is Outcome.APPLIED
+    assert tries == [1, 1, 1]
+    assert [letter.offset for letter in case.letters] == [3]
+    assert case.stored == keys("a")
+
+
+def test_when_event_after_event_fails_for_no_reason_of_its_own_the_worker_ends_and_keeps_the_rest() -> None:
+    case = Case(refuse_items("lamp", error=RuntimeError("a fault of ours")))
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        case.applier.apply([message(n, event(f"e{n}")) for n in range(100)])
+    assert len(case.letters) == MAX_UNEXPLAINED
+    assert case.offset == MAX_UNEXPLAINED - 1  # the others are read again once the fault is mended
+
+
+def test_however_many_events_are_refused_with_a_reason_the_stream_goes_on() -> None:
+    case = Case(refuse_items("lamp"))
+    assert case.applier.apply([message(n, event(f"e{n}")) for n in range(100)]) is Outcome.APPLIED
+    assert case.offset == 99
+
+
+def test_large_arrays_are_applied_in_several_transactions_of_whole_messages() -> None:
+    case = Case()
+    case.applier.max_events = 10
+    arrays = [message(n, *(event(f"e{n}-{place}") for place in range(6))) for n in range(5)]
+    assert case.applier.apply(arrays) is Outcome.APPLIED
+    assert case.ingest.num_calls == 3
+    assert len(case.stored) == 30
+    assert case.offset == 4
+
+
+def test_a_decoder_that_fails_on_one_message_does_not_stop_the_stream() -> None:
+    class BrittleCodec(Codec):
+        def decode(self, message: Message, into: Decoded) -> None:
+            if message.offset == 3:
+                raise ZeroDivisionError("oops")
+            super().decode(message, into)
+
+    case = Case()
+    case.applier.codec = BrittleCodec(clock=ManualClock(NOW_MS))
+    assert case.applier.apply([message(3, event("a")), message(4, event("b"))]) is Outcome.APPLIED
+    assert case.stored == keys("b")
+    (letter,) = case.letters
+    assert letter.reason == "value: the decoder failed (ZeroDivisionError: oops); report it with this payload"
 
 
 def test_stopping_ends_the_retries_and_acknowledges_nothing() -> None:
