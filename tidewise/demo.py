@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -31,8 +32,12 @@ BATCH = 5000
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """How the demo runs. `port`: None takes 8080, or a free one if that is taken. `exit_after_tour`: no waiting."""
+    """How the demo runs. `arguments`: what gives a child process the same settings. `exit_after_tour`: no waiting.
 
+    `port`: None takes 8080, or a free one if that is taken.
+    """
+
+    arguments: Sequence[str]
     port: int | None = None
     exit_after_tour: bool = False
 
@@ -43,7 +48,7 @@ def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> N
     prepare(settings, console)
     port = choose_port(options)
     url, log = f"http://127.0.0.1:{port}", settings.data.folder / "up.log"
-    arguments = ["up", *arguments_for(settings), "--port", str(port)]
+    arguments = ["up", *options.arguments, "--port", str(port)]
     with ExitStack() as stack:
         server = stack.enter_context(running(arguments, log=log))
         shop = make_shop()  # while the server starts
@@ -99,12 +104,6 @@ def make_shop() -> Shop:
 def choose_port(options: DemoOptions) -> int:
     """The port asked for; else 8080, or a free one if that is taken (or 0 was asked for)."""
     return options.port or free_port(PREFERRED_PORT if options.port is None else 0)
-
-
-def arguments_for(settings: Settings) -> list[str]:
-    """The options by which a child process finds the demo's data and Kafka."""
-    arguments = ["--data", str(settings.data.folder)]
-    return arguments + (["--kafka", settings.kafka.bootstrap] if settings.kafka.bootstrap else [])
 
 
 def wait_for_interrupt() -> None:

@@ -15,7 +15,7 @@ from stream.producer import EventProducer
 from stream.replay import Replay
 from stream.topics import ensure_topics
 from tidewise.client import Client, Json
-from tidewise.demo import DemoOptions, arguments_for, choose_port, make_shop, prepare, wait_for_interrupt
+from tidewise.demo import DemoOptions, choose_port, make_shop, prepare, wait_for_interrupt
 from tidewise.distributed import kafka_settings
 from tidewise.guide import Click
 from tidewise.processes import ProcessError, running, wait_ready
@@ -36,8 +36,8 @@ def run_kafka_demo(settings: Settings, options: DemoOptions, *, console: Console
     url, folder = f"http://127.0.0.1:{port}", settings.data.folder
     with ExitStack() as stack:
         worker_log, api_log = folder / "worker.log", folder / "serve.log"
-        worker = stack.enter_context(running(["worker", *arguments_for(settings)], log=worker_log))
-        api = stack.enter_context(running(["serve", *arguments_for(settings), "--port", str(port)], log=api_log))
+        worker = stack.enter_context(running(["worker", *options.arguments], log=worker_log))
+        api = stack.enter_context(running(["serve", *options.arguments, "--port", str(port)], log=api_log))
         shop = make_shop()
         wait_ready(api, url, log=api_log)
         client = stack.enter_context(Client(url))

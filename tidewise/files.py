@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.errors import InvalidInput
-from core.importing import HistoryColumns
+from core.event_rows import HistoryColumns
 from core.item_files import ItemColumns
 from core.rowfiles import InputFile
 

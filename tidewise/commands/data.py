@@ -15,7 +15,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from core.clock import WallClock
 from core.errors import InvalidInput
-from core.importing import MS_PER_UNIT, BrokenImport, ImportReport, import_history, read_history
+from core.event_rows import MS_PER_UNIT
+from core.importing import BrokenImport, ImportReport, import_history, read_history
 from core.interactions import Interaction
 from core.item_files import import_items
 from core.rowfiles import BadLine

@@ -92,7 +92,8 @@ def demo(
     overrides = {**DEMO_SETTINGS, **overrides_of(data, set_, kafka__bootstrap=kafka)}
     settings = load_settings(config=config, overrides=overrides)
     run = run_kafka_demo if settings.kafka.bootstrap else run_demo
-    run(settings, DemoOptions(port=port, exit_after_tour=exit_), console=screen)
+    options = DemoOptions(as_arguments(overrides, config), port=port, exit_after_tour=exit_)
+    run(settings, options, console=screen)
 
 
 def _say_ready(host: str, port: int) -> None:
