@@ -33,8 +33,8 @@ class KeyValueCache:
                 f"got {memory_mib} MiB; raise the setting"
             )
             raise InvalidSettings(msg)
-        heads = (len(config.towers), config.num_heads, window, config.width // config.num_heads)
-        self.pairs = [torch.empty(2, self.num_slots, *heads) for _ in range(config.num_layers)]  # (2, S, M, H, W, K)
+        heads = (len(config.towers) * config.num_heads, window, config.width // config.num_heads)
+        self.pairs = [torch.zeros(self.num_slots, 2, *heads) for _ in range(config.num_layers)]  # (S, 2, M * H, W, K)
         self.vectors = torch.empty(self.num_slots, config.vector_width)
         self.items = np.empty((self.num_slots, window), np.int64)
         self.times_ms = np.empty((self.num_slots, window), np.int64)
