@@ -172,7 +172,7 @@ class Ingestor:
         for user_id, rows in batch.windowed(self._window_codes).items():
             state = batch.states[user_id]
             if state.window.accepts(rows[0].time_ms):
-                slid[user_id] = replace(state, window=_appended(state.window, rows, self._shape))
+                slid[user_id] = _with_window(state, _appended(state.window, rows, self._shape))
             else:
                 late[state.key] = user_id
                 totals[state.key] = state.window.num_events + len(rows)
@@ -180,7 +180,7 @@ class Ingestor:
             limits = {key: total - self._shape.start(total) for key, total in totals.items()}
             for key, history in tx.newest_events(limits, type_codes=self._window_codes).items():
                 state = batch.states[late[key]]
-                slid[late[key]] = replace(state, window=Window(totals[key], history))
+                slid[late[key]] = _with_window(state, Window(totals[key], history))
         return slid
 
     def _count(self, tx: Transaction, writer: SourceState, rows: Sequence[EventRow]) -> None:
@@ -218,7 +218,8 @@ class _Batch:
 
     def _lock(self, tx: Transaction, alive: Sequence[Interaction]) -> dict[str, UserState]:
         states = tx.lock_users(sorted({event.user_id for event in alive}))
-        if any(event.time_ms <= (states[event.user_id].erased_ms or -1) for event in alive):
+        erased = {user_id: state.erased_ms for user_id, state in states.items() if state.erased_ms is not None}
+        if erased and any(event.time_ms <= erased.get(event.user_id, -1) for event in alive):
             msg = "a user was erased while their events were being applied"
             raise StoreConflict(msg)
         return states
@@ -244,8 +245,11 @@ class _Batch:
                 row = (key, user_key, item_key, codes[event.type], event.time_ms, seqs[user_id])
                 self.rows.append(EventRow(*row, event.value, event.context, event.recommendation_id))
             self.user_seqs[place] = seqs[user_id]
-        changed = (item for item in self._locked.items() if seqs[item[0]] != item[1].seq)
-        self.states = {user_id: replace(state, seq=seqs[user_id]) for user_id, state in changed}
+        self.states = {
+            user_id: UserState(state.key, seqs[user_id], state.window, state.erased_ms)
+            for user_id, state in self._locked.items()
+            if seqs[user_id] != state.seq
+        }
 
     def windowed(self, codes: Sequence[int]) -> dict[str, list[EventRow]]:
         """For each user the new events that enter the window, by time; ties keep the order of the source."""
@@ -263,9 +267,14 @@ def _highest(applied: int | None, offset: int) -> int:
     return offset if applied is None else max(applied, offset)
 
 
+def _with_window(state: UserState, window: Window) -> UserState:
+    """Spelled out, because `dataclasses.replace` takes five times as long and every batch does it for every user."""
+    return UserState(state.key, state.seq, window, state.erased_ms)
+
+
 def _appended(window: Window, rows: Sequence[EventRow], shape: WindowShape) -> Window:
-    items = np.fromiter((row.item_key for row in rows), np.int64, len(rows))
-    times_ms = np.fromiter((row.time_ms for row in rows), np.int64, len(rows))
+    items = np.array([row.item_key for row in rows], np.int64)
+    times_ms = np.array([row.time_ms for row in rows], np.int64)
     return append(window, items, times_ms, shape)
 
 
