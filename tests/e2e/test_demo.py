@@ -11,14 +11,16 @@ import pytest
 from oracle import Snapshot, assert_consistent
 from services.up_process import quiet_environment
 
+WINDOW_SIZE, WINDOW_STEP = 20, 5  # not the defaults: every process of the demo has to know
 SMALL = ("model.width=16", "model.layers=1", "model.experts=2", "model.text_features=16", "train.epochs=1")
+SETTINGS = (*SMALL, f"window.size={WINDOW_SIZE}", f"window.step={WINDOW_STEP}")
 
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def run_demo(folder: Path) -> str:
     """Everything that the demo prints."""
-    options = [word for setting in SMALL for word in ("--set", setting)]
+    options = [word for setting in SETTINGS for word in ("--set", setting)]
     command = [sys.executable, "-m", "tidewise", "demo", "--exit", "--port", "0", "--data", str(folder), *options]
     done = subprocess.run(command, env=quiet_environment(), capture_output=True, text=True, timeout=240, check=False)
     log = folder / "up.log"
@@ -60,4 +62,4 @@ def test_the_second_run_builds_and_trains_nothing_and_shows_the_same_around(fold
 
 def test_after_two_runs_everything_in_the_database_agrees_with_its_events(folder: Path, second: str) -> None:
     assert second
-    assert_consistent(Snapshot(folder / "tidewise.db"), size=50, step=10)
+    assert_consistent(Snapshot(folder / "tidewise.db"), size=WINDOW_SIZE, step=WINDOW_STEP)
