@@ -1,4 +1,4 @@
-"""Manage: change the catalogue, forget a user, compute derived state again.
+"""Manage: change the catalogue, forget a user.
 
 Each is one transaction; items change under a new revision that every process notices.
 """

@@ -1,7 +1,7 @@
 """Ranking metrics with one relevant item per event, and what may be said about their differences.
 
-Ranks start at 0. Equal scores share the mean of their places, so that a constant scorer earns what chance would give it
-and no order of items in memory is rewarded.
+Ranks start at 0. Equal scores share the mean of their places, so that no order of items in memory is rewarded: a
+constant scorer puts everything in the middle.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.errors import StoreConflict
@@ -61,6 +61,10 @@ def _delete(dialect: Dialect) -> CompilerElement:
 
 def _delete_events(dialect: Dialect) -> CompilerElement:
     return delete(interactions).where(interactions.c.user_key == bindparam("user_key"))
+
+
+def _newest_ms(dialect: Dialect) -> CompilerElement:
+    return select(func.max(interactions.c.time_ms)).where(interactions.c.user_key == bindparam("user_key"))
 
 
 def _clear_windows(dialect: Dialect) -> CompilerElement:
@@ -126,10 +130,14 @@ def erase(session: Session, secret: bytes, user_id: str, *, now_ms: int) -> bool
     if not rows:
         return had_letters
     state = _state(rows[0][1:])
+    # Not before the newest event, whose time may lie a little ahead of the clock, nor before an earlier erasure: what
+    # is deleted now must never come back by being delivered again.
+    newest = session.row(_newest_ms, user_key=state.key)
+    mark_ms = max(now_ms, state.erased_ms or 0, (newest and newest[0]) or 0)
     session.run(_delete_events, user_key=state.key)
     vectors.erase(session, state.key)
     session.run(_delete, user_key=state.key)
-    session.write(_mark_erased, [(user_hash(secret, user_id), now_ms, state.seq)])
+    session.write(_mark_erased, [(user_hash(secret, user_id), mark_ms, state.seq)])
     return True
 
 

@@ -183,9 +183,11 @@ class MemoryTransaction:
         state = self.data.users.pop(user_id, None)
         if state is None:
             return had_letters
+        own = [row.time_ms for row in self.data.events.values() if row.user_key == state.key]
+        mark_ms = max(now_ms, state.erased_ms or 0, *own)
         self.data.events = {key: row for key, row in self.data.events.items() if row.user_key != state.key}
         self.data.vectors = {key: kept for key, kept in self.data.vectors.items() if key[0] != state.key}
-        self.data.erased[_user_hash(user_id)] = (now_ms, state.seq)
+        self.data.erased[_user_hash(user_id)] = (mark_ms, state.seq)
         return True
 
     def clear_derived(self) -> None:
@@ -219,6 +221,13 @@ class MemoryView:
         rows = self.data.events.values()
         keys = {row.item_key for row in rows if row.user_key == user_key and row.type_code in type_codes}
         return np.array(sorted(keys), np.int64)
+
+    def event_seqs(self, event_keys: Sequence[bytes]) -> dict[bytes, int]:
+        return {key: self.data.events[key].user_seq for key in event_keys if key in self.data.events}
+
+    def erased(self, user_ids: Sequence[str]) -> dict[str, int]:
+        found = {user_id: self.data.erased.get(_user_hash(user_id)) for user_id in user_ids}
+        return {user_id: mark[0] for user_id, mark in found.items() if mark}
 
     def vector(self, state: UserState, *, version: str, binding: str) -> FloatArray | None:
         known = self.data.vectors.get((state.key, version))

@@ -100,3 +100,19 @@ def test_bad_input_of_longer_ids_stays(store: Store) -> None:
     erase(store, "ann", now_ms=5000)
     with store.read() as view:
         assert len(view.dead_letters()) == 1
+
+
+def test_an_event_slightly_ahead_of_the_clock_belongs_to_the_erased_past_too(store: Store) -> None:
+    visit(store, "ann", seq=5007)  # its time is its sequence: 7 ms after the erasure's clock
+    erase(store, "ann", now_ms=5000)
+    with store.transaction() as tx:
+        assert tx.erased(["ann"]) == {"ann": 5007}
+
+
+def test_a_second_erasure_never_moves_the_mark_back(store: Store) -> None:
+    visit(store, "ann", seq=1)
+    erase(store, "ann", now_ms=9000)
+    visit(store, "ann", seq=2)
+    erase(store, "ann", now_ms=5000)
+    with store.transaction() as tx:
+        assert tx.erased(["ann"]) == {"ann": 9000}
