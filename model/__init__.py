@@ -6,7 +6,8 @@ Knows nothing about databases, indexes or HTTP. What other packages call:
         ModelConfig(width=64, window=WindowShape(50, 10), contents=(Modality("text", 128),), ...)
     from model.training import TrainingPlan, TrainingProgress, train
         train(columns: EventColumns, catalogue: Catalogue, *, config: ModelConfig | None = None,
-              plan: TrainingPlan | None = None, seed: int = 0, progress: Callable[[TrainingProgress], None] = silent)
+              plan: TrainingPlan | None = None, sources: Sequence[FeatureSource] = (), seed: int = 0,
+              progress: Callable[[TrainingProgress], None] = silent)
             -> HM4SRBundle         raises InvalidInput where there is nothing to learn from
         TrainingPlan(epochs=20, max_seconds=None, batch_events=2048, ...): max_seconds bounds the whole run
         TrainingProgress(epoch, step, steps, loss, metric, elapsed_s, left_s)
@@ -15,6 +16,10 @@ Knows nothing about databases, indexes or HTTP. What other packages call:
     from model.bundle import BoundEncoder, HM4SRBundle      implement core.ports.ModelBundle and Encoder
         bundle.version, bundle.window, bundle.report (how it was trained), bundle.bind(catalogue) -> BoundEncoder
         encoder.width, .encode(histories), .query(vectors, gaps_ms), .items(rows)
+    from model.incremental import IncrementalEncoder
+        IncrementalEncoder(bound_encoder, memory_mib=256).encode(users, histories): as BoundEncoder.encode, but one new
+        event of a cached user costs one position; .rebind(bound_encoder) after the catalogue changed; .counts
+    from model.official import load_official_checkpoint, official_bundle
     from model.threads import limit_threads
         limit_threads(n): how many cores torch may use in this process; call it once, from an entry point
 """

@@ -55,9 +55,14 @@ class BoundEncoder:
         return self.table.numpy()[rows]
 
     def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
-        """The vectors themselves: this model does not read the gap from the last event to now."""
+        """(B, C) queries: the vectors shaped by the gap from the last event to now, where the model reads it."""
         assert len(vectors) == len(gaps_ms)
-        return vectors
+        now_gap = self.model.now_gap
+        if now_gap is None:
+            return vectors
+        with torch.inference_mode():
+            shaped_BC: Tensor = now_gap(torch.from_numpy(vectors), now_gap.rows(torch.from_numpy(gaps_ms)))
+        return shaped_BC.numpy()
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """(B, C) queries after the last event of each history; of one longer than the window, its newest part."""

@@ -43,6 +43,7 @@ class ModelConfig:
 
     `contents` lists the modalities beside the item id; leaving one out, or `use_id=False`, is the ablation.
     `gaps`: "off" hides the time since the previous event, "shuffled" replaces it by another event's.
+    `now_gap`: the gap from the last event to now shapes the query (ours, not in the paper).
     `released=True` keeps the arithmetic of the authors' released code, faults included: it serves their weights alone.
     """
 
@@ -63,6 +64,7 @@ class ModelConfig:
     gap_scale: float = 20.0
     max_gap_s: float = 10 * YEAR_S
     gap_table_rows: int | None = None
+    now_gap: bool = False
     id_dropout: float = 0.1
     num_categories: int = 0
     losses: LossWeights = field(default_factory=LossWeights)
@@ -122,10 +124,13 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> ModelConfig:
-        """The record back from `to_json`; raises `ValueError` naming unknown or missing fields."""
-        known = {entry.name for entry in fields(cls)}
-        if set(raw) != known:
-            msg = f"model config: missing fields {sorted(known - set(raw))}, unknown fields {sorted(set(raw) - known)}"
+        """The record back from `to_json`; raises `ValueError` naming unknown fields.
+
+        A field that an older version did not write has its default: defaults of new fields keep the old arithmetic.
+        """
+        unknown = set(raw) - {entry.name for entry in fields(cls)}
+        if unknown:
+            msg = f"model config: unknown fields {sorted(unknown)}"
             raise ValueError(msg)
         values = dict(raw)
         values["window"] = WindowShape(**raw["window"])

@@ -19,6 +19,7 @@ from model.config import Modality, ModelConfig
 from model.dropout import drop
 from model.layers import Linear
 from model.mixtures import InteractiveMoE, TemporalMoE
+from model.now_gap import NowGap
 from model.time_encoding import ReleasedTimeEncoding, TimeEncoding
 from model.towers import StackedNorm, Towers
 
@@ -85,6 +86,7 @@ class HM4SR(nn.Module):
         self.temporal = TemporalMoE(config) if config.temporal_moe else None
         self.norm = StackedNorm(len(config.towers), config.width, config.layer_norm_eps)
         self.towers = Towers(config)
+        self.now_gap = NowGap(config) if config.now_gap else None
         self.category_head = Linear(config.vector_width, config.num_categories) if config.predicts_categories else None
         self.placeholders = nn.ModuleList(
             Linear(2 * config.width, config.width) for _ in config.contents if config.uses_placeholders

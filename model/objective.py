@@ -15,9 +15,12 @@ from torch.nn import functional as F
 
 from model.hm4sr import HM4SR, UNSEEN, Events, queries_of
 from model.losses import category_prediction, id_contrast, placeholder_contrast
+from model.now_gap import UNKNOWN
 from model.sequences import Sequences, padded
 from model.softmax import cross_entropy
 from model.training_data import TrainingData
+
+TOLD_SHARE = 0.5  # of the queries in training know the gap to their target
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class Batch:
     inputs_BL: Tensor
     targets_BL: Tensor
     times_ms_BL: Tensor
+    gaps_ms_BL: Tensor  # from each input to its target
     real_BL: Tensor
     scored_N: Tensor | None  # which rows the softmax runs over, None for all
     bias_N: Tensor | None
@@ -71,17 +75,18 @@ class Objective:
         places_BL, real_BL = padded(sequences)
         places = torch.from_numpy(train[places_BL]).to(device)
         inputs_BL, times_ms_BL = self.data.items[places], self.data.times_ms[places]
-        targets_BL = self.data.items[torch.from_numpy(train[places_BL + 1]).to(device)]
+        next_places = torch.from_numpy(train[places_BL + 1]).to(device)
+        targets_BL, gaps_ms_BL = self.data.items[next_places], self.data.times_ms[next_places] - times_ms_BL
         real = torch.from_numpy(real_BL).to(device)
         num_items = len(self.data.id_rows)
         if num_items <= self.sampled_above:
             rows_R = torch.arange(num_items, device=device)
-            return Batch(rows_R, inputs_BL, targets_BL, times_ms_BL, real, None, None)
+            return Batch(rows_R, inputs_BL, targets_BL, times_ms_BL, gaps_ms_BL, real, None, None)
         candidates_N, bias_N = self._sampled(targets_BL[real])
         rows_R = torch.unique(torch.cat([candidates_N, inputs_BL.flatten(), targets_BL.flatten()]))
         place = torch.searchsorted
-        scored_N = place(rows_R, candidates_N)
-        return Batch(rows_R, place(rows_R, inputs_BL), place(rows_R, targets_BL), times_ms_BL, real, scored_N, bias_N)
+        scored_N, inputs_BL, targets_BL = (place(rows_R, items) for items in (candidates_N, inputs_BL, targets_BL))
+        return Batch(rows_R, inputs_BL, targets_BL, times_ms_BL, gaps_ms_BL, real, scored_N, bias_N)
 
     def _sampled(self, targets_P: Tensor) -> tuple[Tensor, Tensor]:
         """The candidates of one step, ascending, and -log of the probability that each is among them."""
@@ -100,6 +105,10 @@ class Objective:
     def _next_item(self, batch: Batch, vectors_RC: Tensor, towers_MBLD: Tensor) -> Tensor:
         """Cross-entropy of the next item at every real position."""
         queries_PC, targets_P = queries_of(towers_MBLD)[batch.real_BL], batch.targets_BL[batch.real_BL]
+        if self.model.now_gap is not None:
+            rows_P = self.model.now_gap.rows(batch.gaps_ms_BL[batch.real_BL])
+            told_P = torch.rand(len(rows_P)).to(rows_P.device) < TOLD_SHARE
+            queries_PC = self.model.now_gap(queries_PC, torch.where(told_P, rows_P, UNKNOWN))
         if batch.scored_N is None:
             return cross_entropy(queries_PC, vectors_RC, targets_P)
         targets_P = torch.searchsorted(batch.scored_N, targets_P)

@@ -191,6 +191,7 @@ class _Run:
 
     def _report(self, epochs: int) -> dict[str, Any]:
         """What the checkpoint says about this run."""
+        told = self.model.now_gap is not None and self.history
         return {
             "seed": self.seed,
             "epochs": epochs,
@@ -198,6 +199,7 @@ class _Run:
             "seconds": round(self.elapsed_s, 3),
             "validation_ndcg_10": max(self.history, default=None),
             "validation_history": self.history,
+            "validation_ndcg_10_now_gap": validation_ndcg(self.model, self.data, with_now_gap=True) if told else None,
             "training_events": len(self.data.split.train),
             "validation_events": len(self.data.split.validation),
             "trained_items": len(self.data.trained_rows),

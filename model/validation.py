@@ -19,8 +19,11 @@ TOP = 10
 
 
 @torch.no_grad()
-def validation_ndcg(model: HM4SR, data: TrainingData) -> float:
-    """Every candidate is ranked for every held-out event; an item that ties with the target stands before it."""
+def validation_ndcg(model: HM4SR, data: TrainingData, *, with_now_gap: bool = False) -> float:
+    """Every candidate is ranked for every held-out event; an item that ties with the target stands before it.
+
+    `with_now_gap` tells the model when the target happened, to the minute: no figure to compare with others.
+    """
     model.eval()
     table_NC = model.item_vectors(data.id_rows, dict(data.features))
     places = data.split.validation
@@ -32,8 +35,12 @@ def validation_ndcg(model: HM4SR, data: TrainingData) -> float:
         inputs_BL = torch.from_numpy(padded(window)[0]).to(data.items.device)
         lengths_B = torch.from_numpy(window.length).to(data.items.device)
         queries_BC = model.last(table_NC[data.items[inputs_BL]], data.times_ms[inputs_BL], lengths_B)
+        places_B = torch.from_numpy(places[part]).to(data.items.device)
+        if with_now_gap and model.now_gap is not None:
+            gaps_ms_B = data.times_ms[places_B] - data.times_ms[places_B - 1]
+            queries_BC = model.now_gap(queries_BC, model.now_gap.rows(gaps_ms_B))
         scores_BN = queries_BC @ table_NC.T
-        targets_B1 = data.items[torch.from_numpy(places[part]).to(data.items.device)].unsqueeze(1)
+        targets_B1 = data.items[places_B].unsqueeze(1)
         ranks_B = (scores_BN >= scores_BN.gather(1, targets_B1)).sum(1)
         gain += float((1 / torch.log2(ranks_B + 1.0))[ranks_B <= TOP].sum())
     return gain / len(places)

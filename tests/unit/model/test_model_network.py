@@ -134,6 +134,8 @@ def test_gaps_matter_exactly_where_they_are_switched_on(
 def test_a_configuration_survives_json_and_refuses_what_it_does_not_know() -> None:
     config = ModelConfig(width=16, contents=(Modality("text", 3),), losses=LossWeights(idcl=0.5), gaps="shuffled")
     assert ModelConfig.from_json(config.to_json()) == config
+    older = {name: value for name, value in config.to_json().items() if name != "now_gap"}
+    assert ModelConfig.from_json(older) == config
     with pytest.raises(ValueError, match=r"unknown fields \['depth'\]"):
         ModelConfig.from_json({**config.to_json(), "depth": 3})
 

@@ -1,0 +1,39 @@
+"""The gap from the last event to now, shaping the query after the towers: our own addition, not in the paper.
+
+Knows nothing about histories. Shapes: Q queries, C width of a vector. Each range of gaps has a scale and a shift of its
+own; all start as "change nothing". Gaps are floored to minutes, so that a request a moment before the click and one a
+moment after it ask the same. In training half of the queries don't know the gap: the vector alone stays a good query.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.config import ModelConfig
+from model.time_encoding import gap_rows
+
+UNKNOWN = 0  # the row of "gap not known": always zeros
+MINUTE_MS = 60_000
+STEPS_PER_DOUBLING = 2.0
+NUM_ROWS = 48  # up to 2 ** 23 minutes, 16 years
+
+
+class NowGap(nn.Module):
+    """Query * (1 + scale) + shift, both looked up by the gap."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(NUM_ROWS, config.vector_width))
+        self.shift = nn.Parameter(torch.zeros(NUM_ROWS, config.vector_width))
+
+    def rows(self, gaps_ms_Q: Tensor) -> Tensor:
+        """(Q,) the rows of gaps in ms; a negative gap counts as 0, a huge one as the longest."""
+        minutes_Q = gaps_ms_Q // MINUTE_MS
+        return gap_rows(minutes_Q * 1000, scale=STEPS_PER_DOUBLING, num_rows=NUM_ROWS)
+
+    def forward(self, queries_QC: Tensor, rows_Q: Tensor) -> Tensor:
+        """(Q, C) queries that know how long ago the last event was."""
+        scale_QC = F.embedding(rows_Q, self.scale, padding_idx=UNKNOWN)
+        return torch.addcmul(queries_QC + F.embedding(rows_Q, self.shift, padding_idx=UNKNOWN), queries_QC, scale_QC)
