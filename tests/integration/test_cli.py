@@ -1,0 +1,200 @@
+"""The command line as a user types it: what it says, what it exits with, what it leaves in the database."""
+
+import gzip
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tidewise.cli import main
+
+HEADER = "user_id,item_id,time\n"
+DAY_MS = 86_400_000
+NOON_MS = 1_700_000_000_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def tidewise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs `tidewise ARGUMENTS --data (a fresh folder)` in this process."""
+
+    def run(command: str, *arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["tidewise", command, *arguments, "--data", str(tmp_path / "data")])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(bool(end.code))
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, " ".join(captured.err.split()))
+
+    return run
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Callable[[str], str]:
+    """Writes a file of events and returns its path."""
+
+    def write(text: str, name: str = "events.csv") -> str:
+        path = tmp_path / name
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def rows(*times_ms: int) -> str:
+    return HEADER + "".join(f"ann,item-{place},{time_ms}\n" for place, time_ms in enumerate(times_ms))
+
+
+def test_importing_a_file_twice_counts_every_event_once(tidewise: Command, events: Callable[[str], str]) -> None:
+    path = events(rows(NOON_MS, NOON_MS + DAY_MS))
+    first = json.loads(tidewise("import", "--events", path, "--json").out)["events"]
+    second = json.loads(tidewise("import", "--events", path, "--json").out)["events"]
+    assert (first["num_accepted"], first["num_duplicates"]) == (2, 0)
+    assert (second["num_accepted"], second["num_duplicates"]) == (0, 2)
+
+
+def test_events_from_a_given_time_on_can_be_left_for_later(tidewise: Command, events: Callable[[str], str]) -> None:
+    path = events(rows(NOON_MS, NOON_MS + DAY_MS))
+    early = tidewise("import", "--events", path, "--before", str(NOON_MS + DAY_MS), "--json")
+    assert json.loads(early.out)["events"]["num_accepted"] == 1
+    rest = json.loads(tidewise("import", "--events", path, "--json").out)["events"]
+    assert (rest["num_accepted"], rest["num_duplicates"]) == (1, 1)
+
+
+def test_a_bad_line_is_named_and_the_rest_is_imported(tidewise: Command, events: Callable[[str], str]) -> None:
+    outcome = tidewise("import", "--events", events(rows(NOON_MS) + "bob,,17\n"))
+    assert outcome.code == 0
+    assert "1 new" in outcome.out
+    assert "1 bad" in outcome.out
+    assert "line 3: item: wanted 1 to 256 bytes" in outcome.out
+
+
+def test_seconds_given_as_milliseconds_are_refused_line_by_line_with_the_cure(
+    tidewise: Command, events: Callable[[str], str]
+) -> None:
+    outcome = tidewise("import", "--events", events(rows(1_700_000_000)))
+    assert "0 new" in outcome.out
+    assert "--time-unit s" in outcome.out
+
+
+def test_unknown_columns_are_refused_with_those_the_file_has(tidewise: Command, events: Callable[[str], str]) -> None:
+    outcome = tidewise("import", "--events", events(rows(NOON_MS)), "--columns", "user_id,sku,time")
+    assert outcome.code == 2
+    assert "no column 'sku'" in outcome.err
+    assert "'user_id', 'item_id', 'time'" in outcome.err
+
+
+def test_a_truncated_gzip_is_imported_as_far_as_it_goes_and_told(tidewise: Command, tmp_path: Path) -> None:
+    whole = gzip.compress(rows(*range(NOON_MS, NOON_MS + 50_000)).encode())
+    path = tmp_path / "events.csv.gz"
+    path.write_bytes(whole[: len(whole) // 2])
+    outcome = tidewise("import", "--events", str(path))
+    assert outcome.code == 2
+    assert "line" in outcome.err
+    assert "known before" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "wanted --events FILE, --items FILE or both"),
+        (["--events", "nowhere.csv"], "nowhere.csv: cannot be read"),
+        (["--events", "nowhere.csv", "--columns", "a,b"], "--columns: wanted USER,ITEM,TIME"),
+        (["--items", "nowhere.csv", "--item-columns", "sku"], "--item-columns: wanted FIELD=COLUMN"),
+        (["--events", "nowhere.csv", "--set", "window.size=none"], "window.size"),
+        (["--events", "nowhere.csv", "--set", "windows.size=5"], "windows"),
+        (["--events", "nowhere.csv", "--set", "size=5"], "wanted SECTION.NAME=VALUE"),
+        (["--events", "nowhere.csv", "--before", "17", "--time-unit", "h"], "--time-unit: wanted one of s, ms, us"),
+    ],
+)
+def test_what_cannot_be_used_exits_with_2_and_says_what_to_do(
+    tidewise: Command, arguments: list[str], message: str
+) -> None:
+    outcome = tidewise("import", *arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
+def test_training_on_nothing_says_what_is_missing(tidewise: Command) -> None:
+    outcome = tidewise("train")
+    assert outcome.code == 1
+    assert "wanted at least 100 events to train on, got 0; import more first" in outcome.err
+
+
+def test_recommending_to_a_stranger_gives_what_is_popular_and_says_so(
+    tidewise: Command, events: Callable[[str], str], tmp_path: Path
+) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("item_id,title\nitem-0,First thing\nitem-1,Second thing\n")
+    tidewise("import", "--events", events(rows(NOON_MS, NOON_MS)), "--items", str(items))
+    answer = json.loads(tidewise("recommend", "stranger", "--json").out)
+    assert {item["item_id"] for item in answer["items"]} == {"item-0", "item-1"}
+    assert (answer["source"], answer["reason"]) == ("popularity", "the user is unknown")
+
+
+def test_a_database_made_with_another_window_asks_for_a_rebuild_which_mends_it(
+    tidewise: Command, events: Callable[[str], str]
+) -> None:
+    tidewise("import", "--events", events(rows(NOON_MS, NOON_MS + 1)))
+    refused = tidewise("recommend", "ann", "--set", "window.size=20")
+    assert refused.code == 1
+    assert "made with 50/10, the settings say 20/10; run `tidewise rebuild`" in refused.err
+    rebuilt = tidewise("rebuild", "--set", "window.size=20", "--json")
+    assert json.loads(rebuilt.out) == {"events": 2}
+    assert tidewise("recommend", "ann", "--set", "window.size=20").code == 0
+
+
+def test_the_clock_of_a_database_is_fixed(tidewise: Command, events: Callable[[str], str]) -> None:
+    tidewise("import", "--events", events(rows(NOON_MS)))
+    refused = tidewise("recommend", "ann", "--set", "clock.mode=stream")
+    assert refused.code == 1
+    assert "clock.mode: the database was made with wall" in refused.err
+
+
+def test_an_event_type_that_stored_events_refer_to_cannot_be_lost(
+    tidewise: Command, events: Callable[[str], str], tmp_path: Path
+) -> None:
+    config = tmp_path / "types.toml"
+    config.write_text("[events.types.wish]\nweight = 2.0\n")
+    tidewise("import", "--events", events(rows(NOON_MS)), "--config", str(config))
+    refused = tidewise("rebuild")
+    assert refused.code == 1
+    assert "wish; keep these, in this order" in refused.err
+
+
+def test_settings_are_shown_with_secrets_masked(tidewise: Command) -> None:
+    outcome = tidewise("settings", "--json", "--set", "server.api_key=abcdefghijklmnopqrstuvwxyz")
+    assert json.loads(outcome.out)["server"]["api_key"] == "**********"
+
+
+def test_migrate_prepares_a_database(tidewise: Command, tmp_path: Path) -> None:
+    assert tidewise("migrate").code == 0
+    assert (tmp_path / "data" / "tidewise.db").exists()
+
+
+def test_replaying_to_nobody_says_that_nobody_answers(tidewise: Command, events: Callable[[str], str]) -> None:
+    outcome = tidewise("replay", events(rows(NOON_MS)), "--url", "http://127.0.0.1:9")
+    assert outcome.code == 1
+    assert "is `tidewise up` running there?" in outcome.err
+
+
+def test_a_worker_without_kafka_asks_for_its_address(tidewise: Command) -> None:
+    outcome = tidewise("worker")
+    assert outcome.code == 2
+    assert "give --kafka HOST:PORT" in outcome.err
