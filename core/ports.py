@@ -193,7 +193,7 @@ class Transaction(Protocol):
         ...
 
     def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep bad input aside."""
+        """Keep bad input aside. The same payload from the same place (source, partition, offset) is kept once."""
         ...
 
     def save_items(self, items: Sequence[Item], *, now_ms: int) -> int:
@@ -234,6 +234,14 @@ class ReadView(Protocol):
 
     def item_keys_of(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
         """The distinct keys of items with which a user had events of these types, over the whole history."""
+        ...
+
+    def event_seqs(self, event_keys: Sequence[bytes]) -> dict[bytes, int]:
+        """The user sequence of each of these events that is stored."""
+        ...
+
+    def erased(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """When these users were erased (ms), for those who ever were."""
         ...
 
     def vector(self, state: UserState, *, version: str, binding: str) -> FloatArray | None:

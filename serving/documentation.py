@@ -85,12 +85,15 @@ _FAILURES = {
 _EVENT = {"user_id": "u1", "item_id": "tent", "type": "click", "time": 1_700_000_000_000, "event_id": "web-1"}
 _ITEM = {"item_id": "lamp", "title": "Camping lamp", "categories": ["camping"], "attributes": {"price": 29.5}}
 
+_WAIT = "With an event log: answer when the next recommendation knows the events. Without one it always does."
 POST_INTERACTIONS = _route(
     schemas.EventsOut,
+    parameters=(_parameter("wait", "string", _WAIT, enum=["applied"]),),
     bodies=(schemas.EventIn, schemas.EventsIn),
     examples={"one": _EVENT, "many": {"events": [_EVENT, {"user_id": "u1", "item_id": "stove"}]}},
     tag="events",
 )
+POST_INTERACTIONS["responses"][202] = _reply(schemas.EventsOut, "The events are safe in the log, not yet applied.")
 GET_RECOMMENDATIONS = _route(schemas.AnswerOut, parameters=(_id("user_id"), *_WISH), tag="answers")
 POST_RECOMMENDATIONS = _route(
     schemas.AnswerOut,

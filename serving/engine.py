@@ -1,17 +1,18 @@
-"""The engine behind the routes: the services, the writer and the readers, started and drained together."""
+"""The engine behind the routes: the services, the writer, the intake and the readers, started and drained together."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from serving.intake import DirectIntake, Intake, LogIntake
 from serving.readers import Readers
 from serving.services import Services
 from serving.writer import Writer
 
 
 class Engine:
-    """What a route needs to answer: writes go through `writer`, queries through `readers`."""
+    """What a route needs to answer: events go through `intake`, other writes through `writer`, queries `readers`."""
 
     def __init__(self, services: Services) -> None:
         limits = services.limits
@@ -25,6 +26,8 @@ class Engine:
             max_group_events=limits.max_group_events,
             max_waiting_events=limits.max_waiting_events,
         )
+        direct, log = DirectIntake(self.writer), services.log
+        self.intake: Intake = direct if log is None else LogIntake(log, services.store, limits)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -33,5 +36,6 @@ class Engine:
         try:
             yield
         finally:
+            await self.intake.stop()
             await self.writer.stop()
             await self.readers.stop()

@@ -9,14 +9,16 @@ from typing import Any
 from fastapi import Request, Response
 
 from core.clock import WallClock
-from core.errors import InvalidEvent
-from core.interactions import Interaction, parse_interaction
+from core.errors import InvalidEvent, InvalidInput
+from core.interactions import Interaction, parse_interaction, shorten
 from serving.engine import Engine
-from serving.replies import Refused, json_reply, reason_of
-from serving.requests import many_or_one, read_json
-from serving.writer import Applied
+from serving.intake import QUEUED, SET_ASIDE, Fate
+from serving.replies import Refused, error_body, json_reply, reason_of
+from serving.requests import check_fields, many_or_one, read_json
 
 LOOP_EVENTS = 100  # about half a millisecond of parsing; larger batches are parsed off the event loop
+LATE = "not applied in time: the events are safe in the log, and workers apply them as soon as they can"
+_SET_ASIDE = error_body("set_aside", "no worker could apply it; `tidewise dead-letters list` says why")["error"]
 WARNING = "neither event_id nor time was given: the same event sent again counts again"
 
 
@@ -41,15 +43,19 @@ class InteractionRoutes:
         self._services = engine.services
 
     async def post(self, request: Request) -> Response:
-        """Store one event or many; answers after the commit, each event for itself."""
+        """Take one event or many in; answers when they are safe, each event for itself."""
+        wait = _wants_to_wait(request)
         body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
         raw, single = many_or_one(body, "events", limit=self._engine.limits.max_events)
         quick = len(raw) <= LOOP_EVENTS and isinstance(self._services.clock, WallClock)
         parsed = self._parse(raw) if quick else await self._engine.readers.run(lambda: self._parse(raw))
         if not parsed.events:
             raise _none_valid(parsed.entries, single=single)
-        applied = await self._engine.writer.apply(parsed.events)
-        return json_reply(_report(parsed, applied))
+        fates = await self._engine.intake.take(parsed.events, wait=wait)
+        report = _report(parsed, fates)
+        if report[QUEUED]:
+            return json_reply(report | ({"note": LATE} if wait else {}), status=202)
+        return json_reply(report)
 
     def _parse(self, raw: list[Any]) -> Parsed:
         wall_ms = self._services.wall.now_ms()
@@ -91,17 +97,24 @@ def _none_valid(entries: list[Any], *, single: bool) -> Refused:
     return Refused(422, "invalid_input", message, field="events", details=entries)
 
 
-def _report(parsed: Parsed, applied: Applied) -> dict[str, Any]:
+def _wants_to_wait(request: Request) -> bool:
+    """Whether the answer is to come when the next recommendation knows the events."""
+    check_fields(request.query_params, ("wait",))
+    value = request.query_params.get("wait")
+    if value not in (None, "applied"):
+        msg = f"wait: wanted applied, got {shorten(value)}; leave it out not to wait"
+        raise InvalidInput(msg)
+    return value is not None
+
+
+def _report(parsed: Parsed, fates: list[Fate]) -> dict[str, Any]:
     """What became of each entry, in the order given, and the sums."""
-    fates = iter(zip(applied.statuses, applied.user_seqs, strict=True))
-    sums = {"accepted": 0, "duplicate": 0, "erased": 0, "rejected": 0}
+    left = iter(fates)
+    sums = {"accepted": 0, "queued": 0, "duplicate": 0, "erased": 0, "rejected": 0}
     results = []
     for place, entry in enumerate(parsed.entries):
         if isinstance(entry, Interaction):
-            status, user_seq = next(fates)
-            result: dict[str, Any] = {"status": status.value, "event_id": entry.event_id}
-            if user_seq:
-                result["user_seq"] = user_seq
+            result = _result(entry, next(left))
             if place in parsed.unnamed:
                 result["warning"] = WARNING
         else:
@@ -109,3 +122,14 @@ def _report(parsed: Parsed, applied: Applied) -> dict[str, Any]:
         sums[result["status"]] += 1
         results.append(result)
     return sums | {"results": results}
+
+
+def _result(event: Interaction, fate: Fate) -> dict[str, Any]:
+    """What became of one valid event."""
+    set_aside = fate.status == SET_ASIDE
+    result: dict[str, Any] = {"status": "rejected" if set_aside else fate.status, "event_id": event.event_id}
+    if fate.user_seq:
+        result["user_seq"] = fate.user_seq
+    if (at := fate.position) is not None:
+        result["position"] = {"topic": at.topic, "partition": at.partition, "offset": at.offset}
+    return result | ({"error": _SET_ASIDE} if set_aside else {})

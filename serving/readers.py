@@ -1,4 +1,4 @@
-"""The readers: a few threads that answer queries, so that the event loop never waits for a database or a model."""
+"""The readers: a few threads for what blocks, so that the event loop never waits for a database, a model or a log."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ T = TypeVar("T")
 
 
 class Readers:
-    """A bounded pool: beyond `max_waiting` queries, more are refused at once instead of growing old in a queue."""
+    """A bounded pool: beyond `max_waiting` requests, more are refused at once instead of growing old in a queue."""
 
-    def __init__(self, *, num_threads: int, max_waiting: int) -> None:
-        self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="reader")
+    def __init__(self, *, num_threads: int, max_waiting: int, name: str = "reader") -> None:
+        self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix=name)
         self._max_waiting = max_waiting
         self._num_waiting = 0
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Run a query on one of the threads; raises `NotReady` where too many wait already."""
+        """Run a piece of work on one of the threads; raises `NotReady` where too many wait already."""
         if self._num_waiting >= self._max_waiting:
-            msg = f"{self._num_waiting} queries are waiting already; try again in a moment"
+            msg = f"{self._num_waiting} requests are waiting already; try again in a moment"
             raise NotReady(msg)
         self._num_waiting += 1
         try:
@@ -32,5 +32,5 @@ class Readers:
             self._num_waiting -= 1
 
     async def stop(self) -> None:
-        """Finish the queries in hand and end."""
+        """Finish what is in hand and end."""
         await asyncio.to_thread(self._pool.shutdown)

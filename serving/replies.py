@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from core.errors import InvalidInput, NotFound, NotReady, StoreUnavailable, TidewiseError
+from core.errors import InvalidInput, NotFound, NotReady, StoreUnavailable, StreamUnavailable, TidewiseError
 
 _log = logging.getLogger(__name__)
 _FIELD = re.compile(r"['\"]?([\w.]{1,64})['\"]?: ")  # messages of core begin with the field at fault
@@ -78,7 +78,7 @@ async def _on_domain_error(request: Request, error: Exception) -> Response:
         return json_reply(error_body("invalid_input", message, field=field_of(message)), status=422)
     if isinstance(error, NotFound):
         return json_reply(error_body("not_found", message), status=404)
-    if isinstance(error, NotReady | StoreUnavailable):
+    if isinstance(error, NotReady | StoreUnavailable | StreamUnavailable):
         code = "not_ready" if isinstance(error, NotReady) else "unavailable"
         return json_reply(error_body(code, message), status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
     return internal_error(f"{request.method} {request.url.path}", error)

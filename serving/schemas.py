@@ -65,15 +65,26 @@ class EventsIn(Shape):
     events: list[EventIn]
 
 
+class Position(Shape):
+    """Where an event stands in the event log."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
 class EventResult(Shape):
     """What became of one event."""
 
-    status: Literal["accepted", "duplicate", "erased", "rejected"]
-    """`duplicate`: stored before; `erased`: of the time before its user was erased; `rejected`: see `error`."""
+    status: Literal["accepted", "queued", "duplicate", "erased", "rejected"]
+    """`queued`: safe in the event log, to be applied by a worker; `duplicate`: stored before; `erased`: of the time
+    before its user was erased; `rejected`: see `error`."""
     event_id: str | None = None
     """Its id: yours, or the one it was given."""
     user_seq: int | None = None
     """The sequence number of its user after it; answers carry theirs, so that you see what they know."""
+    position: Position | None = None
+    """With an event log: its place there."""
     warning: str | None = None
     """Where sending it again would count it again."""
     error: Problem | None = None
@@ -81,13 +92,16 @@ class EventResult(Shape):
 
 
 class EventsOut(Shape):
-    """What became of the events, in the order given. It is on disk when you read this."""
+    """What became of the events, in the order given. They are safe when you read this."""
 
     accepted: int
+    queued: int
     duplicate: int
     erased: int
     rejected: int
     results: list[EventResult]
+    note: str | None = None
+    """Where workers did not apply the events in the time that a request waits."""
 
 
 class RecommendedItem(Shape):

@@ -5,13 +5,13 @@ Knows nothing about how they are made; `serving` imports `core` alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from core.clock import Clock, WallClock
 from core.ingest import Ingestor
-from core.interactions import EventTypes
+from core.interactions import EventTypes, Interaction
 from core.ports import Store, UserState
 from core.recommend import Recommender
 from core.views import View
@@ -27,11 +27,44 @@ class Views(Protocol):
         ...
 
 
+class LogPosition(Protocol):
+    """Where an event stands in the log."""
+
+    @property
+    def topic(self) -> str:
+        """The log's name."""
+        ...
+
+    @property
+    def partition(self) -> int:
+        """The part of the log that holds its user."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """The place of its message there."""
+        ...
+
+
+class EventLog(Protocol):
+    """The log that workers apply: `tidewise.event_log.KafkaLog`. Called by several threads."""
+
+    @property
+    def name(self) -> str:
+        """Under which the database keeps how far it has applied each partition."""
+        ...
+
+    def publish(self, events: Sequence[Interaction]) -> Sequence[LogPosition]:
+        """Add events; returns their positions once all replicas have them; raises `StreamUnavailable`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much one request may ask for, and how much may wait.
 
-    `max_group_events`: how many events, of however many requests, share one transaction.
+    `max_group_events`: how many events, of however many requests, share one transaction. `send_timeout_s`: how long an
+    event log may take to confirm. `wait_timeout_s`: how long workers may take where a request waits for them.
     """
 
     max_events: int = 10_000
@@ -43,6 +76,8 @@ class Limits:
     max_waiting_events: int = 50_000
     max_waiting_reads: int = 512
     num_readers: int = 4
+    send_timeout_s: float = 1.9  # a log that is away is told within 2 s
+    wait_timeout_s: float = 10.0
 
 
 def _nobody_follows(_states: Iterable[UserState]) -> None:
@@ -60,7 +95,7 @@ class Services:
     `ingestor` is used by the API's writer thread alone. `clock` says what "now" is for answers and for events without
     a time; how far in the future an event lies is judged by `wall`. `follow` gets the users changed by a commit
     (`Follower.submit`); `items_changed` is called after the catalogue changed (wake up the refresh of the views).
-    Both are called on the writer thread and must return at once.
+    Both are called on the writer thread and must return at once. `log`: where events go instead of the writer.
     """
 
     store: Store
@@ -71,6 +106,7 @@ class Services:
     clock: Clock
     wall: Clock = field(default_factory=WallClock)
     writer_name: str = "http"
+    log: EventLog | None = None
     follow: Callable[[Iterable[UserState]], None] = _nobody_follows
     items_changed: Callable[[], None] = _nobody_listens
     default_type: str = "click"

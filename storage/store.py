@@ -66,7 +66,7 @@ class SqlStore:
     def read(self) -> Iterator[SqlReadView]:
         """A snapshot for reading; never blocked by writers."""
         with self._session(self._dialect.begin_read) as session:
-            yield SqlReadView(session)
+            yield SqlReadView(session, self._secret)
 
     def close(self) -> None:
         """Give all connections back."""

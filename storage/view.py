@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import CompilerElement
 from core.history import IntArray
 from core.items import Catalogue
 from core.ports import DeadLetter, EventColumns, EventRow, FloatArray, ModelRecord, StoredItem, StoreTotals, UserState
-from storage import events, items, letters, models, tables, users, vectors, writers
+from storage import events, fates, items, letters, models, tables, users, vectors, writers
 from storage.dialects import Dialect
 from storage.session import Session
 
@@ -32,8 +32,9 @@ def _totals(dialect: Dialect) -> CompilerElement:
 class SqlReadView:
     """One snapshot; `core.ports` says what each method promises."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, secret: bytes) -> None:
         self._session = session
+        self._secret = secret
 
     def user(self, user_id: str) -> UserState | None:
         """One user's state."""
@@ -42,6 +43,15 @@ class SqlReadView:
     def item_keys_of(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
         """The distinct keys of items with which a user had events of these types."""
         return events.item_keys(self._session, user_key, type_codes=type_codes)
+
+    def event_seqs(self, event_keys: Sequence[bytes]) -> dict[bytes, int]:
+        """The user sequence of each of these events that is stored."""
+        return fates.event_seqs(self._session, event_keys)
+
+    def erased(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """When these users were erased, for those who ever were."""
+        found = users.find_erasures(self._session, self._secret, user_ids)
+        return {user_id: erased_ms for user_id, (erased_ms, _) in found.items()}
 
     def vector(self, state: UserState, *, version: str, binding: str) -> FloatArray | None:
         """The stored vector of a user at exactly this state and binding."""

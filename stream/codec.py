@@ -15,7 +15,7 @@ import orjson
 
 from core.clock import Clock, WallClock
 from core.errors import InvalidEvent
-from core.interactions import EventTypes, Interaction, parse_interaction, shorten
+from core.interactions import SCHEMA_VERSION, EventTypes, Interaction, parse_interaction, shorten
 from core.ports import DeadLetter
 from stream.fields import FieldMap
 from stream.partitioning import partition_of
@@ -131,6 +131,7 @@ def encode(event: Interaction) -> bytes:
         "value": event.value,
         "context": event.context,
         "recommendation_id": event.recommendation_id,
+        "version": SCHEMA_VERSION,  # tells our own events from foreign ones, see stream.fields
     }
     return orjson.dumps({name: value for name, value in fields.items() if value is not None})
 

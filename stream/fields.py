@@ -1,7 +1,9 @@
 """Foreign JSON to our field names: dotted paths, renamed types, other units of time.
 
-Without a mapping events must use our names, and unknown fields are refused, so that a typing error is noticed. With
-one, only mapped fields and those that already bear our names are read. Knows nothing about Kafka.
+An event that bears our version and nothing but our names is ours, whatever the mapping says: the API and replays write
+into the same topic as foreign producers do. Without a mapping events must use our names, and unknown fields are
+refused, so that a typing error is noticed. With one, only mapped fields and those that already bear our names are read.
+Knows nothing about Kafka.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import InvalidEvent, InvalidSettings
-from core.interactions import FIELDS, shorten
+from core.interactions import FIELDS, SCHEMA_VERSION, shorten
 
 IDS = ("event_id", "user_id", "item_id", "recommendation_id")
 MS_PER_UNIT = {"s": 1_000, "ms": 1}
@@ -44,7 +46,7 @@ class FieldMap:
         if not isinstance(payload, Mapping):
             msg = f"event: wanted a JSON object, got {shorten(payload)}"
             raise InvalidEvent(msg)
-        if not self.paths and not self.types and self.time_unit == "ms":
+        if not (self.paths or self.types or self.time_unit != "ms") or _is_ours(payload):
             return payload
         found = {name: _at(payload, self.paths.get(name, name)) for name in FIELDS} if self.paths else dict(payload)
         for name in IDS:
@@ -63,6 +65,10 @@ class FieldMap:
         if self.time_unit in MS_PER_UNIT:
             return round(time * MS_PER_UNIT[self.time_unit])
         return int(time // UNITS_PER_MS[self.time_unit])
+
+
+def _is_ours(payload: Mapping[str, Any]) -> bool:
+    return payload.get("version") == SCHEMA_VERSION and "event_id" in payload and payload.keys() <= set(FIELDS)
 
 
 def _at(payload: Mapping[str, Any], path: str) -> object:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from core.errors import InvalidSettings
+from core.errors import InvalidSettings, StreamUnavailable
 from core.follow import Follower
 from core.ingest import Ingestor, IngestResult, Source
 from core.interactions import Interaction
@@ -16,9 +18,13 @@ from tidewise.following import start_following
 from tidewise.settings import Settings
 
 if TYPE_CHECKING:
+    from stream.event_log import KafkaLog
     from stream.settings import KafkaSettings
 
+logger = logging.getLogger(__name__)
+
 DAY_MS = 86_400_000
+SEND_TIMEOUT_S = 1.5  # a request that cannot be taken in is told so within 2 s
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:
@@ -40,6 +46,30 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
     )
 
 
+def open_log(stack: ExitStack, settings: Settings) -> KafkaLog | None:
+    """Where the API sends events, until the stack unwinds; None without Kafka. One that is away may come later."""
+    if not settings.kafka.bootstrap:
+        return None
+    kafka = replace(kafka_settings(settings), request_timeout_s=SEND_TIMEOUT_S)
+    try:
+        from stream.event_log import KafkaLog
+    except ModuleNotFoundError as error:
+        raise _extra_missing("an API before Kafka", error) from error
+
+    log = KafkaLog(kafka)
+    stack.callback(log.close)
+    try:
+        log.open()
+    except StreamUnavailable as error:
+        logger.warning("events are refused until Kafka answers: %s", error)
+    return log
+
+
+def _extra_missing(what: str, error: ModuleNotFoundError) -> InvalidSettings:
+    msg = f"{what} needs the kafka extra ({error.name} is missing); install it: pip install 'tidewise[kafka]'"
+    return InvalidSettings(msg)
+
+
 def run_worker(settings: Settings) -> None:
     """Consume interactions from Kafka until SIGINT or SIGTERM; to be called in the main thread."""
     kafka = kafka_settings(settings)
@@ -51,8 +81,7 @@ def run_worker(settings: Settings) -> None:
         from stream.topics import ensure_topics
         from stream.worker import StreamWorker
     except ModuleNotFoundError as error:
-        msg = f"the worker needs the kafka extra ({error.name} is missing); install it: pip install 'tidewise[kafka]'"
-        raise InvalidSettings(msg) from error
+        raise _extra_missing("the worker", error) from error
 
     given = settings.kafka
     with ExitStack() as stack:

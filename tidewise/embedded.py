@@ -10,13 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
 
 from tidewise import __version__
 from tidewise.background import FirstTraining, Periodic
 from tidewise.bootstrap import System, open_system
+from tidewise.distributed import open_log
 from tidewise.following import start_follower, start_refresh
 from tidewise.lock import hold
 from tidewise.settings import Settings
+
+if TYPE_CHECKING:
+    from serving.services import EventLog
 
 CHECK_TRAINING_S = 1.0
 
@@ -45,12 +50,16 @@ def run_up(
 
 
 def run_api(settings: Settings, *, on_bound: OnBound) -> None:
-    """Serve the API alone until SIGINT or SIGTERM: events may come through workers too, models from elsewhere."""
+    """Serve the API alone until SIGINT or SIGTERM, models come from elsewhere.
+
+    With Kafka in the settings events go there, to be applied by workers; without, into the database.
+    """
     with ExitStack() as stack:
-        _serve(stack, stack.enter_context(closing(open_system(settings))), on_bound)
+        system = stack.enter_context(closing(open_system(settings)))
+        _serve(stack, system, on_bound, log=open_log(stack, settings))
 
 
-def _serve(stack: ExitStack, system: System, on_bound: OnBound) -> None:
+def _serve(stack: ExitStack, system: System, on_bound: OnBound, *, log: EventLog | None = None) -> None:
     from serving.app import Limits, Services, create_app
     from serving.server import serve
 
@@ -65,6 +74,7 @@ def _serve(stack: ExitStack, system: System, on_bound: OnBound) -> None:
         views=system.views,
         types=system.types,
         clock=system.clock,
+        log=log,
         follow=follower.submit,
         items_changed=refresh.nudge,
         default_type=settings.events.default_type,

@@ -176,3 +176,11 @@ def test_a_key_that_holds_dots_itself_is_found() -> None:
 def test_a_mapping_that_cannot_be_meant_is_refused(given_settings: dict[str, object]) -> None:
     with pytest.raises(InvalidSettings, match=r"^kafka\."):
         FieldMap(**given_settings)
+
+
+def test_our_own_events_are_read_as_they_are_beside_foreign_ones() -> None:
+    fields = FieldMap(paths={"user_id": "customer.id", "time": "at"}, types={"buy": "purchase"}, time_unit="s")
+    event = Interaction("e1", "ann", "tent", "click", NOW_MS)
+    decoded = decode(message(encode(event)), codec=Codec(fields=fields, clock=ManualClock(NOW_MS)))
+    assert decoded.events == [event]
+    assert decoded.dead_letters == []

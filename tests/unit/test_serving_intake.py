@@ -1,0 +1,244 @@
+"""POST /v1/interactions before an event log: 202 with positions, or what became of the events for those who wait."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from serving_doubles import NOW_MS, SHAPE, TYPES, Api, Shop
+
+from core.errors import StoreUnavailable, StreamUnavailable
+from core.ingest import Ingestor, StreamSource
+from core.interactions import Interaction
+from core.manage import erase_user
+from serving.app import create_app
+from serving.applied import AppliedWatch
+from serving.services import Limits
+
+
+@dataclass(frozen=True)
+class Place:
+    topic: str
+    partition: int
+    offset: int
+
+
+class MemoryLog:
+    """A log of one partition that is applied at once, or by hand."""
+
+    name = "events"
+
+    def __init__(self, shop: Shop, *, at_once: bool = True) -> None:
+        self.messages: list[Interaction] = []
+        self._ingestor = Ingestor(shop.store, types=TYPES, shape=SHAPE)
+        self._at_once = at_once
+        self._num_applied = 0
+
+    def publish(self, events: Sequence[Interaction]) -> list[Place]:
+        first = len(self.messages)
+        self.messages += events
+        if self._at_once:
+            self.apply()
+        return [Place(self.name, 0, first + place) for place in range(len(events))]
+
+    def apply(self, *, without: str = "") -> None:
+        """What a worker does; the event named `without` is set aside by it."""
+        kept = [place for place in range(self._num_applied, len(self.messages))]
+        kept = [place for place in kept if self.messages[place].event_id != without]
+        source = StreamSource(self.name, 0, kept, self._num_applied, len(self.messages) - 1)
+        self._ingestor.ingest([self.messages[place] for place in kept], source)
+        self._num_applied = len(self.messages)
+
+
+class AwayLog:
+    """A log that refuses, or never answers."""
+
+    name = "events"
+
+    def __init__(self, *, pause_s: float = 0.0) -> None:
+        self._pause_s = pause_s
+
+    def publish(self, events: Sequence[Interaction]) -> list[Place]:
+        time.sleep(self._pause_s)
+        msg = "Kafka cannot be reached at nowhere:9092"
+        raise StreamUnavailable(msg)
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+@pytest.fixture
+def log(shop: Shop) -> MemoryLog:
+    return MemoryLog(shop)
+
+
+@pytest.fixture
+def api(shop: Shop, log: MemoryLog) -> Iterator[Api]:
+    with Api(create_app(shop.with_services(log=log))) as api:
+        yield api
+
+
+def event(number: int = 1, **changes: Any) -> dict[str, Any]:
+    return {"event_id": f"e{number}", "user_id": "u", "item_id": "a", "time": NOW_MS} | changes
+
+
+def test_an_event_is_queued_and_answered_with_its_position(api: Api, log: MemoryLog) -> None:
+    reply = api.post("/v1/interactions", json=event())
+    assert reply.status_code == 202
+    position = {"topic": "events", "partition": 0, "offset": 0}
+    assert reply.json()["results"] == [{"status": "queued", "event_id": "e1", "position": position}]
+    assert reply.json()["queued"] == 1
+    assert [message.event_id for message in log.messages] == ["e1"]
+
+
+def test_bad_events_are_rejected_at_once_and_never_sent(api: Api, log: MemoryLog) -> None:
+    reply = api.post("/v1/interactions", json={"events": [event(), event(2, item_id="")]})
+    assert (reply.status_code, reply.json()["queued"], reply.json()["rejected"]) == (202, 1, 1)
+    assert len(log.messages) == 1
+
+
+def test_who_waits_is_told_what_became_of_each_event(api: Api) -> None:
+    api.post("/v1/interactions", json=event(1))
+    batch = [event(1), event(2), event(2), event(3, user_id="v")]
+    reply = api.post("/v1/interactions?wait=applied", json={"events": batch})
+    assert reply.status_code == 200
+    assert [(one["status"], one["user_seq"]) for one in reply.json()["results"]] == [
+        ("duplicate", 1),
+        ("accepted", 2),
+        ("duplicate", 2),
+        ("accepted", 1),
+    ]
+
+
+def test_the_next_answer_knows_what_was_waited_for(api: Api) -> None:
+    api.post("/v1/interactions?wait=applied", json=event())
+    assert api.get("/v1/users/u/recommendations").json()["user_seq"] == 1
+
+
+def test_an_event_of_an_erased_past_is_told_as_erased(api: Api, shop: Shop) -> None:
+    api.post("/v1/interactions", json=event())
+    erase_user(shop.store, "u", clock=shop.clock)
+    reply = api.post("/v1/interactions?wait=applied", json=event())
+    assert reply.json()["results"][0]["status"] == "erased"
+
+
+def test_an_event_that_no_worker_could_apply_is_told_as_rejected(shop: Shop) -> None:
+    log = MemoryLog(shop, at_once=False)
+    with Api(create_app(shop.with_services(log=log))) as api:
+
+        async def post_and_apply() -> Any:
+            waiting = asyncio.create_task(api.client.post("/v1/interactions?wait=applied", json=event()))
+            while not log.messages:
+                await asyncio.sleep(0)
+            log.apply(without="e1")
+            return await waiting
+
+        result = api.run(post_and_apply()).json()["results"][0]
+    assert (result["status"], result["error"]["code"]) == ("rejected", "set_aside")
+    assert "tidewise dead-letters list" in result["error"]["message"]
+
+
+def test_who_waits_too_long_is_told_that_the_events_are_safe(shop: Shop) -> None:
+    services = shop.with_services(log=MemoryLog(shop, at_once=False), limits=Limits(wait_timeout_s=0.02))
+    with Api(create_app(services)) as api:
+        reply = api.post("/v1/interactions?wait=applied", json=event())
+    assert reply.status_code == 202
+    assert reply.json()["results"][0]["status"] == "queued"
+    assert "not applied in time" in reply.json()["note"]
+
+
+def test_waiting_means_nothing_where_events_are_applied_directly(shop: Shop) -> None:
+    with Api(create_app(shop.services)) as api:
+        reply = api.post("/v1/interactions?wait=applied", json=event())
+    assert (reply.status_code, reply.json()["results"][0]["status"]) == (200, "accepted")
+
+
+@pytest.mark.parametrize("query", ["wait=forever", "wait=", "await=applied"])
+def test_another_way_to_wait_is_refused(api: Api, log: MemoryLog, query: str) -> None:
+    reply = api.post(f"/v1/interactions?{query}", json=event())
+    assert reply.status_code == 422
+    assert log.messages == []
+
+
+def test_a_log_that_is_away_is_told_with_503_and_when_to_try_again(shop: Shop) -> None:
+    with Api(create_app(shop.with_services(log=AwayLog()))) as api:
+        reply = api.post("/v1/interactions", json=event())
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+    assert reply.json()["error"]["code"] == "unavailable"
+    assert "Kafka cannot be reached" in reply.json()["error"]["message"]
+
+
+def test_a_log_that_does_not_answer_is_told_within_the_time_limit(shop: Shop) -> None:
+    services = shop.with_services(log=AwayLog(pause_s=0.3), limits=Limits(send_timeout_s=0.02))
+    with Api(create_app(services)) as api:
+        reply = api.post("/v1/interactions", json=event())
+    assert reply.status_code == 503
+    assert "did not confirm 1 events within 0.02 s; send them again" in reply.json()["error"]["message"]
+
+
+class CountedOffsets:
+    """Offsets that rise by one with each look; the first `num_away` looks find the database away."""
+
+    def __init__(self, *, num_away: int = 0) -> None:
+        self.num_looks = 0
+        self._num_away = num_away
+
+    def __call__(self) -> dict[int, int]:
+        self.num_looks += 1
+        if self.num_looks <= self._num_away:
+            msg = "the database is away"
+            raise StoreUnavailable(msg)
+        return {0: self.num_looks}
+
+
+def test_however_many_wait_there_is_one_look_for_all() -> None:
+    offsets = CountedOffsets()
+
+    async def wait() -> list[bool]:
+        watch = AppliedWatch(offsets, poll_s=0.001)
+        found = await asyncio.gather(*(watch.reached({0: 5}, timeout_s=5.0) for _ in range(100)))
+        await watch.stop()
+        return found
+
+    assert asyncio.run(wait()) == [True] * 100
+    assert offsets.num_looks == 5
+
+
+def test_nobody_looks_while_nobody_waits() -> None:
+    offsets = CountedOffsets()
+
+    async def wait() -> int:
+        watch = AppliedWatch(offsets, poll_s=0.0)
+        await watch.reached({0: 1}, timeout_s=5.0)
+        before = offsets.num_looks
+        await asyncio.sleep(0.01)
+        await watch.stop()
+        return offsets.num_looks - before
+
+    assert asyncio.run(wait()) <= 1
+
+
+def test_a_partition_that_was_never_applied_is_not_reached() -> None:
+    async def wait() -> bool:
+        watch = AppliedWatch(CountedOffsets(), poll_s=0.001)
+        found = await watch.reached({0: 1, 1: 0}, timeout_s=0.02)
+        await watch.stop()
+        return found
+
+    assert asyncio.run(wait()) is False
+
+
+def test_a_database_that_is_away_for_a_moment_is_asked_again() -> None:
+    async def wait() -> bool:
+        watch = AppliedWatch(CountedOffsets(num_away=1), poll_s=0.001)
+        found = await watch.reached({0: 1}, timeout_s=5.0)
+        await watch.stop()
+        return found
+
+    assert asyncio.run(wait()) is True
