@@ -20,7 +20,7 @@ from core.interactions import EventTypes, Interaction
 from core.ports import DeadLetter
 from core.rowfiles import BadLine, DamagedFile, InputFile, RowReader
 
-BATCH_ROWS = 20_000  # per transaction: other writers wait for about half a second
+BATCH_ROWS = 50_000  # per transaction: other writers wait for about a second; a sixth faster than 20,000
 MAX_BAD_SHOWN = 20
 WRITER = "import"
 

@@ -21,6 +21,11 @@ class Repeats:
         self._runs: list[Hashes] = []  # sorted, each at least twice as long as the next
         self._counts: dict[int, int] = {}  # of those seen more than once
 
+    @property
+    def num_runs(self) -> int:
+        """How many sorted arrays a lookup goes through: about the log2 of the number of batches."""
+        return len(self._runs)
+
     def ordinals(self, digests: Sequence[bytes]) -> list[int]:
         """For each digest (at least 8 bytes) how many equal ones came before it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -18,7 +19,8 @@ columns = dead_letters.c
 
 
 def _insert(dialect: Dialect) -> CompilerElement:
-    return dialect.insert(dead_letters, "source", "partition", "position", "reason", "payload", "time_ms")
+    names = ("source", "partition", "position", "reason", "payload", "time_ms", "digest")
+    return dialect.insert(dead_letters, *names).on_conflict_do_nothing()
 
 
 def _newest(dialect: Dialect) -> CompilerElement:
@@ -36,12 +38,18 @@ def _delete(dialect: Dialect) -> CompilerElement:
 
 
 def add(session: Session, letters: Sequence[DeadLetter]) -> None:
-    """Keep bad input aside."""
+    """Keep bad input aside; what is kept already, from the same place, is not kept twice."""
     rows = [
-        (letter.source, letter.partition, letter.offset, letter.reason, letter.payload, letter.time_ms)
+        (letter.source, letter.partition, letter.offset, letter.reason, letter.payload, letter.time_ms, digest(letter))
         for letter in letters
     ]
     session.write(_insert, rows)
+
+
+def digest(letter: DeadLetter) -> bytes:
+    """Where a letter comes from and what it says, so that a second import, or a redelivery, adds nothing."""
+    place = json.dumps([letter.source, letter.partition, letter.offset]).encode()
+    return hashlib.blake2b(place + b"\n" + letter.payload, digest_size=16).digest()
 
 
 def newest(session: Session, *, limit: int) -> list[DeadLetter]:

@@ -127,7 +127,9 @@ dead_letters = Table(
     Column("reason", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("time_ms", BigInteger, nullable=False),
+    Column("digest", LargeBinary),  # see letters.digest; none on letters older than this column
 )
+Index("ix_dead_letters_digest", dead_letters.c.digest, unique=True)
 
 erased_users = Table(
     "erased_users",

@@ -37,6 +37,10 @@ def _user_hash(user_id: str) -> bytes:
     return hashlib.blake2b(user_id.encode(), key=b"a test's secret", digest_size=16).digest()
 
 
+def _origin(letter: DeadLetter) -> tuple[str, int, int, bytes]:
+    return letter.source, letter.partition, letter.offset, letter.payload
+
+
 def _history_order(row: EventRow) -> tuple[int, int, int]:
     return row.user_key, row.time_ms, row.user_seq
 
@@ -146,7 +150,9 @@ class MemoryTransaction:
             self.data.counts[name] = self.data.counts.get(name, 0) + num
 
     def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        self.data.letters += [replace(letter, key=self.data.next_key()) for letter in letters]
+        for letter in letters:
+            if _origin(letter) not in map(_origin, self.data.letters):
+                self.data.letters.append(replace(letter, key=self.data.next_key()))
 
     def save_vectors(self, states: Sequence[UserState], found: FloatArray, *, version: str, binding: str) -> None:
         for state, vector in zip(states, found, strict=True):

@@ -310,6 +310,18 @@ def test_dead_letters_come_newest_first_and_whole(store: Store) -> None:
     assert len({letter.key for letter in found}) == 2
 
 
+def test_the_same_bad_input_from_the_same_place_is_kept_once(store: Store) -> None:
+    first = DeadLetter("file.csv", 0, 7, "bad", b"line", 1000)
+    others = [replace(first, offset=8), replace(first, partition=1), replace(first, source="g.csv")]
+    letters = [first, *others, replace(first, payload=b"other")]
+    for reason in ("bad", "bad for another reason"):
+        with store.transaction() as tx:
+            tx.add_dead_letters([replace(letter, reason=reason) for letter in (*letters, first)])
+            tx.commit()
+    with store.read() as view:
+        assert [replace(letter, key=None) for letter in view.dead_letters()] == letters[::-1]
+
+
 def test_clearing_derived_state_keeps_events_sequences_and_items(store: Store) -> None:
     with store.transaction() as tx:
         ann = tx.lock_users(["ann"])["ann"]

@@ -1,0 +1,316 @@
+"""History import: every good row becomes one event, whatever else is in the file and however often it is run."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from doubles import MemoryStore
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import InvalidEvent, InvalidInput, InvalidSettings
+from core.event_rows import HistoryColumns
+from core.history import WindowShape
+from core.importing import BrokenImport, ImportReport, import_history, read_history
+from core.ingest import Ingestor
+from core.interactions import EventTypes, Interaction
+from core.rowfiles import InputFile
+
+HEADER = "user_id,item_id,time\n"
+NOW_MS = 1_800_000_000_000
+ALL = HistoryColumns(type="kind", value="stars", event_id="id")
+OPTIONS: dict[str, Any] = {
+    "columns": HistoryColumns(),
+    "time_unit": "s",
+    "types": EventTypes(),
+    "default_type": "view",
+    "now_ms": NOW_MS,
+    "max_future_ms": 60_000,
+}
+
+
+class Shop:
+    """A store in memory, and what an import left in it."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.ingestor = Ingestor(self.store, types=EventTypes(), shape=WindowShape())
+
+    def take(self, content: bytes | str, name: str = "log.csv", **options: Any) -> ImportReport:
+        content = content.encode() if isinstance(content, str) else content
+        source = InputFile(io.BytesIO(content), name, len(content))
+        return import_history(source, self.ingestor, **(OPTIONS | options))
+
+    def events(self) -> list[tuple[str, str, str, int, float | None]]:
+        """(user, item, type, time in ms, value) in the order of their sequence numbers per user."""
+        data = self.store._data
+        users = {state.key: user_id for user_id, state in data.users.items()}
+        items = {stored.key: item_id for item_id, stored in data.items.items()}
+        names = [kind.name for kind in EventTypes().table]
+        rows = sorted(data.events.values(), key=lambda row: (users[row.user_key], row.user_seq))
+        return [(users[r.user_key], items[r.item_key], names[r.type_code], r.time_ms, r.value) for r in rows]
+
+    def letters(self) -> list[tuple[int, bytes]]:
+        with self.store.read() as view:
+            return sorted((letter.offset, letter.payload) for letter in view.dead_letters())
+
+
+def read(content: str, name: str = "log.csv", **options: Any) -> list[Interaction]:
+    source = InputFile(io.BytesIO(content.encode()), name)
+    return list(read_history(source, **(OPTIONS | {"on_bad": lambda _: None} | options)))
+
+
+def test_each_row_becomes_an_event() -> None:
+    shop = Shop()
+    report = shop.take(HEADER + "ann,x,1700000000\nbob,y,1700000001\n")
+    assert (report.num_rows, report.num_accepted, report.num_bad) == (2, 2, 0)
+    assert shop.events() == [
+        ("ann", "x", "view", 1_700_000_000_000, None),
+        ("bob", "y", "view", 1_700_000_001_000, None),
+    ]
+
+
+def test_type_value_and_event_id_may_have_columns() -> None:
+    shop = Shop()
+    shop.take(HEADER.strip() + ",kind,stars,id\nann,x,1700000000,rating,4.5,e1\nann,y,1700000000,,,e2\n", columns=ALL)
+    assert [(item, kind, value) for _, item, kind, _, value in shop.events()] == [
+        ("x", "rating", 4.5),
+        ("y", "view", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "text", "time_ms"),
+    [
+        ("s", "1700000000", 1_700_000_000_000),
+        ("s", "1700000000.25", 1_700_000_000_250),
+        ("s", "1.7e9", 1_700_000_000_000),
+        ("ms", "1700000000123", 1_700_000_000_123),
+        ("us", "1700000000123999", 1_700_000_000_123),
+        ("s", " 1700000000 ", 1_700_000_000_000),
+    ],
+)
+def test_times_are_taken_in_the_unit_given(unit: str, text: str, time_ms: int) -> None:
+    assert [event.time_ms for event in read(f"{HEADER}ann,x,{text}\n", time_unit=unit)] == [time_ms]
+
+
+def test_json_lines_may_hold_numbers_as_ids_and_times() -> None:
+    row = {"user_id": 7, "item_id": "x", "time": 1700000000.5, "stars": 3, "kind": None, "id": 12}
+    event = read(json.dumps(row), "log.jsonl", columns=ALL)[0]
+    assert event == Interaction("12", "7", "x", "view", 1_700_000_000_500, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (",x,1700000000", "user: wanted 1 to 256 bytes of UTF-8, got none"),
+        ("ann,,1700000000", "item: wanted 1 to 256 bytes"),
+        ("a" * 10_000 + ",x,1700000000", "user: wanted 1 to 256 bytes of UTF-8, got 10000 bytes"),
+        ("an\x00n,x,1700000000", "user: wanted no control characters"),
+        ("ann,x,yesterday", "time: wanted a number, got 'yesterday'"),
+        ("ann,x,", "time: wanted a number, got ''"),
+        ("ann,x,nan", "time: wanted a number, got 'nan'"),
+        ("ann,x,inf", "time: wanted a number, got 'inf'"),
+        ("ann,x,-5", "time: '-5' in the unit 's' is negative"),
+        ("ann,x,1700000000000", r"in the unit 's' is in the future; is it a smaller unit \(--time-unit ms"),
+        ("ann,x,1800000061", "is in the future"),
+        ("ann,x,1e300", "is in the future"),
+        ("ann", "has 1 values where the header names 3 columns"),
+    ],
+)
+def test_a_bad_row_is_reported_with_its_line_and_kept_aside_and_nothing_else_is_lost(row: str, reason: str) -> None:
+    shop = Shop()
+    report = shop.take(f"{HEADER}ann,x,1700000000\n{row}\nbob,y,1700000001\n")
+    assert (report.num_rows, report.num_accepted, report.num_bad) == (3, 2, 1)
+    (bad,) = report.bad_lines
+    assert (bad.line, bad.raw) == (3, row.encode())
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(bad.reason)
+    assert shop.letters() == [(3, row.encode())]
+
+
+def test_seconds_taken_for_milliseconds_are_told() -> None:
+    report = Shop().take(f"{HEADER}ann,x,1700000000\n", time_unit="ms")
+    assert report.bad_lines[0].reason.endswith("is before 1973; is it a larger unit (--time-unit s)?")
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"kind": "glance"}, "type: unknown event type 'glance'; known types are"),
+        ({"kind": ["view"]}, "type: unknown event type"),
+        ({"stars": "many"}, "value: wanted a number, got 'many'"),
+        ({"stars": "nan"}, "value: wanted a finite number"),
+        ({"stars": True}, "value: wanted a finite number"),
+        ({"id": ""}, "event_id: wanted 1 to 256 bytes"),
+        ({"id": None}, "event_id: wanted a string"),
+        ({"user_id": None}, "user: wanted a string"),
+        ({"user_id": True}, "user: wanted a string"),
+        ({"item_id": {"a": 1}}, "item: wanted a string"),
+        ({"time": True}, "time: wanted a number"),
+        ({"time": None}, "time: wanted a number"),
+        ({"time": [1]}, "time: wanted a number"),
+    ],
+)
+def test_wrong_types_in_json_are_bad_rows(row: dict[str, object], reason: str) -> None:
+    good = {"user_id": "ann", "item_id": "x", "time": 1700000000, "kind": "view", "stars": 1, "id": "e1"}
+    report = Shop().take("\n".join(map(json.dumps, [good, good | row])), "log.jsonl", columns=ALL)
+    assert (report.num_accepted, report.num_bad) == (1, 1)
+    assert report.bad_lines[0].reason.startswith(reason)
+
+
+def test_only_the_first_bad_lines_are_shown_but_all_are_kept() -> None:
+    shop = Shop()
+    report = shop.take(HEADER + "bad\n" * 150)
+    assert (report.num_bad, len(report.bad_lines)) == (150, 20)
+    with shop.store.read() as view:
+        assert view.totals().dead_letters == 150
+
+
+@pytest.mark.parametrize("batch_rows", [1, 2, 3, 1000])
+def test_ties_keep_the_order_of_the_file(batch_rows: int) -> None:
+    items = ["c", "a", "d", "b", "a"]
+    shop = Shop()
+    shop.take(HEADER + "".join(f"ann,{item},1700000000\n" for item in items), batch_rows=batch_rows)
+    assert [event[1] for event in shop.events()] == items
+    with shop.store.read() as view:
+        state = view.user("ann")
+        assert state is not None
+        names = {stored.key: item_id for item_id, stored in view.items_by_id(items).items()}
+    assert [names[key] for key in state.window.history.items.tolist()] == items
+
+
+def test_a_second_run_changes_nothing() -> None:
+    shop = Shop()
+    content = HEADER + "ann,x,1700000000\n" * 3 + "bob,y,1700000001\nbad\n"
+    first = shop.take(content)
+    before = (shop.events(), shop.letters())
+    second = shop.take(content)
+    assert (first.num_accepted, second.num_accepted, second.num_duplicates) == (4, 0, 4)
+    assert (shop.events(), shop.letters()) == before
+
+
+def test_true_repeats_survive_also_across_batches() -> None:
+    shop = Shop()
+    assert shop.take(HEADER + "ann,x,1700000000\n" * 5, batch_rows=2).num_accepted == 5
+
+
+def test_compressing_moving_or_appending_to_a_file_is_safe() -> None:
+    shop = Shop()
+    content = HEADER + "ann,x,1700000000\n" * 2
+    shop.take(content)
+    shop.take(gzip.compress(content.encode()), "backup/log.csv.gz")
+    report = shop.take(content + "ann,x,1700000000\n", "D:\\logs\\log.csv")
+    assert (report.num_accepted, report.num_duplicates) == (1, 2)
+
+
+def test_the_same_rows_in_a_file_of_another_name_are_other_events() -> None:
+    shop = Shop()
+    for name in ("monday.csv", "tuesday.csv"):
+        assert shop.take(HEADER + "ann,x,1700000000\n", name).num_accepted == 1
+
+
+def test_event_ids_of_the_file_decide_where_it_has_them() -> None:
+    shop = Shop()
+    columns = HistoryColumns(event_id="id")
+    content = "id," + HEADER + "e1,ann,x,1700000000\ne1,ann,x,1700000000\ne2,ann,x,1700000000\n"
+    report = shop.take(content, columns=columns)
+    assert (report.num_accepted, report.num_duplicates) == (2, 1)
+
+
+def test_events_from_a_time_on_are_left_out_on_request() -> None:
+    shop = Shop()
+    rows = HEADER + "ann,x,1700000000\nann,y,1700000001\nann,z,1700000002\n"
+    report = shop.take(rows, before_ms=1_700_000_001_000)
+    assert (report.num_rows, report.num_accepted, report.num_later) == (3, 1, 2)
+    assert [event[1] for event in shop.events()] == ["x"]
+    assert shop.take(rows).num_accepted == 2
+
+
+def test_events_of_an_erased_user_are_counted_apart() -> None:
+    shop = Shop()
+    content = HEADER + "ann,x,1700000000\n"
+    shop.take(content)
+    with shop.store.transaction() as tx:
+        tx.erase_user("ann", now_ms=NOW_MS)
+        tx.commit()
+    assert replace(shop.take(content), bad_lines=[]) == ImportReport(num_rows=1, num_erased=1)
+
+
+def test_an_unknown_column_is_refused_before_anything_is_applied() -> None:
+    shop = Shop()
+    with pytest.raises(InvalidInput, match=r"has no column 'uid'; its columns are 'user_id', 'item_id', 'time'"):
+        shop.take(HEADER + "ann,x,1700000000\n", columns=HistoryColumns(user="uid"))
+    assert shop.events() == []
+
+
+def test_an_unknown_optional_column_of_a_table_is_refused_too() -> None:
+    with pytest.raises(InvalidInput, match="has no column 'stars'"):
+        Shop().take(HEADER, columns=HistoryColumns(value="stars"))
+
+
+def test_an_unknown_time_unit_or_default_type_is_refused() -> None:
+    with pytest.raises(InvalidSettings, match="time unit: wanted one of s, ms, us, got 'min'"):
+        Shop().take(HEADER, time_unit="min")
+    with pytest.raises(InvalidEvent, match="unknown event type 'glance'"):
+        Shop().take(HEADER, default_type="glance")
+
+
+def test_a_truncated_gzip_is_applied_as_far_as_it_goes_and_finished_by_the_whole_file() -> None:
+    shop = Shop()
+    content = HEADER + "".join(f"user{n * 7919},item{n * 104729},{1700000000 + n}\n" for n in range(3000))
+    packed = gzip.compress(content.encode())
+    with pytest.raises(BrokenImport, match="truncated after line") as error:
+        shop.take(packed[: len(packed) // 2], "log.csv.gz")
+    num_first = error.value.report.num_accepted
+    assert 0 < num_first < 3000
+    assert len(shop.events()) == num_first
+    assert shop.take(packed, "log.csv.gz").num_accepted == 3000 - num_first
+
+
+def test_progress_ends_at_the_size_of_the_file() -> None:
+    seen: list[tuple[int, int | None]] = []
+    content = HEADER + "ann,x,1700000000\n" * 10
+    Shop().take(content, batch_rows=4, progress=lambda read, total: seen.append((read, total)))
+    assert seen[-1] == (len(content), len(content))
+    assert len(seen) == 3
+
+
+def test_reading_without_applying_names_events_as_an_import_would() -> None:
+    shop = Shop()
+    content = HEADER + "ann,x,1700000000\n" * 2
+    shop.take(content)
+    data = shop.store._data
+    assert {event.event_key for event in read(content)} == set(data.events)
+
+
+def test_reading_hands_over_bad_lines() -> None:
+    bad: list[int] = []
+    events = read(HEADER + "bad\nann,x,1700000000\n", on_bad=lambda lines: bad.extend(line.line for line in lines))
+    assert (len(events), bad) == (1, [2])
+
+
+def test_no_file_makes_the_remembered_ids_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.event_rows.MAX_IDS_REMEMBERED", 10)
+    rows = "".join(f"user{n},item{n},1700000000\n" for n in range(100))
+    assert len(read(HEADER + rows, batch_rows=7)) == 100
+
+
+rows_of_ints = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2)), max_size=30)
+
+
+@given(rows_of_ints, st.integers(1, 8), st.integers(0, 30))
+def test_however_a_growing_file_is_imported_the_events_are_its_rows(
+    rows: list[tuple[int, int, int]], batch_rows: int, first_part: int
+) -> None:
+    shop = Shop()
+    lines = [f"u{user},i{item},{1700000000 + time}\n" for user, item, time in rows]
+    for part in (lines[:first_part], lines):
+        shop.take(HEADER + "".join(part), batch_rows=batch_rows)
+    expected = sorted(lines)
+    assert sorted(f"{u},{i},{time_ms // 1000}\n" for u, i, _, time_ms, _ in shop.events()) == expected

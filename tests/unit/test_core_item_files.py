@@ -1,0 +1,101 @@
+"""Item import: columns become fields, bad lines are kept aside."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from typing import Any
+
+import pytest
+from doubles import MemoryStore
+
+from core.errors import InvalidInput
+from core.importing import BrokenImport, ImportReport
+from core.item_files import ItemColumns, import_items
+from core.items import Item
+from core.rowfiles import InputFile
+
+COLUMNS = ItemColumns("id", title="name", text=("plot", "cast"), categories="genres", attributes=("year", "mood"))
+
+
+def take(store: MemoryStore, content: str | bytes, name: str = "items.csv", **options: Any) -> ImportReport:
+    content = content.encode() if isinstance(content, str) else content
+    return import_items(InputFile(io.BytesIO(content), name), store, **({"columns": COLUMNS, "now_ms": 1} | options))
+
+
+def stored(store: MemoryStore) -> list[Item]:
+    with store.read() as view:
+        return [each.item for each in view.list_items()]
+
+
+def test_columns_become_fields() -> None:
+    store = MemoryStore()
+    report = take(store, 'id,name,plot,cast,genres,year,mood\n1,"A, B","two\nlines",Tom,x| y |,1995,\n')
+    assert (report.num_rows, report.num_accepted) == (1, 1)
+    assert stored(store) == [Item("1", "A, B", "two\nlines\nTom", ("x", "y"), {"year": "1995"})]
+
+
+def test_an_id_alone_is_enough() -> None:
+    store = MemoryStore()
+    take(store, "item_id,title\n1,A\n", columns=ItemColumns())
+    assert stored(store) == [Item("1")]
+
+
+def test_one_column_may_serve_twice() -> None:
+    store = MemoryStore()
+    take(store, "item_id,title\n1,A\n", columns=ItemColumns(title="title", attributes=("title",)))
+    assert stored(store) == [Item("1", "A", attributes={"title": "A"})]
+
+
+def test_the_separator_of_categories_is_free() -> None:
+    store = MemoryStore()
+    take(store, "item_id,tags\n1,x;y\n", columns=ItemColumns(categories="tags", separator=";"))
+    assert stored(store)[0].categories == ("x", "y")
+
+
+def test_json_lines_keep_lists_and_numbers() -> None:
+    store = MemoryStore()
+    row = {"id": 7, "name": "A", "genres": ["x", "y"], "year": 1995, "plot": None, "mood": True}
+    take(store, json.dumps(row), "items.jsonl")
+    assert stored(store) == [Item("7", "A", "", ("x", "y"), {"year": 1995, "mood": True})]
+
+
+def test_bad_lines_are_reported_and_kept_aside_and_the_others_saved() -> None:
+    store = MemoryStore()
+    rows = [{"id": "1"}, {"id": ""}, {"id": "2", "name": 5}, {"id": "3", "year": [1]}, {"id": "4"}]
+    report = take(store, "\n".join(map(json.dumps, rows)) + "\nnonsense\n", "items.jsonl")
+    assert [item.item_id for item in stored(store)] == ["1", "4"]
+    assert [bad.line for bad in report.bad_lines] == [2, 3, 4, 6]
+    assert (report.num_rows, report.num_accepted, report.num_bad) == (6, 2, 4)
+    with store.read() as view:
+        assert {letter.offset for letter in view.dead_letters()} == {2, 3, 4, 6}
+        assert {letter.source for letter in view.dead_letters()} == {"items.jsonl"}
+
+
+def test_the_last_of_several_rows_with_one_id_stays() -> None:
+    store = MemoryStore()
+    take(store, "item_id,title\n1,A\n1,B\n", columns=ItemColumns(title="title"))
+    assert [item.title for item in stored(store)] == ["B"]
+
+
+def test_an_unknown_column_is_refused_before_anything_is_saved() -> None:
+    store = MemoryStore()
+    with pytest.raises(InvalidInput, match=r"has no column 'plot'; its columns are 'id', 'name'"):
+        take(store, "id,name\n1,A\n")
+    assert stored(store) == []
+
+
+def test_a_truncated_gzip_is_saved_as_far_as_it_goes() -> None:
+    store = MemoryStore()
+    packed = gzip.compress(("item_id\n" + "".join(f"item{n * 104729}\n" for n in range(5000))).encode())
+    with pytest.raises(BrokenImport, match="truncated after line") as error:
+        take(store, packed[: len(packed) // 2], columns=ItemColumns())
+    assert 0 < error.value.report.num_accepted < 5000
+
+
+def test_progress_is_told_after_each_batch() -> None:
+    seen: list[int] = []
+    content = "item_id\n" + "".join(f"{n}\n" for n in range(5))
+    take(MemoryStore(), content, columns=ItemColumns(), batch_items=2, progress=lambda read, _: seen.append(read))
+    assert seen == [len(content)] * 3

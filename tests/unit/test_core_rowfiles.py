@@ -1,0 +1,242 @@
+"""Reading CSV, TSV and JSON lines: line numbers, bad lines, compression, files that break off."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import InvalidInput
+from core.rowfiles import MAX_LINE_BYTES, BadLine, Chunk, DamagedFile, InputFile, RowReader
+
+
+def reader(name: str, content: bytes | str, *, multiline: bool = False) -> RowReader:
+    content = content.encode() if isinstance(content, str) else content
+    return RowReader(InputFile(io.BytesIO(content), name, len(content)), multiline=multiline)
+
+
+def read(name: str, content: bytes | str, *names: str, multiline: bool = False, size: int = 1000) -> Chunk:
+    """All rows of a file in one chunk."""
+    joined = Chunk()
+    for chunk in reader(name, content, multiline=multiline).chunks(names, size=size):
+        joined.lines += chunk.lines
+        joined.texts += chunk.texts
+        joined.rows += chunk.rows
+        joined.bad += chunk.bad
+    return joined
+
+
+def values(chunk: Chunk) -> list[list[object]]:
+    return [list(row) for row in chunk.rows]
+
+
+def test_columns_are_found_by_name_in_any_order() -> None:
+    chunk = read("f.csv", "time,user,item\n1,ann,x\n2,bob,y\n", "user", "item", "time")
+    assert values(chunk) == [["ann", "x", "1"], ["bob", "y", "2"]]
+    assert chunk.lines == [2, 3]
+
+
+def test_one_column_alone_can_be_read() -> None:
+    assert values(read("f.csv", "user,item\nann,x\n", "item")) == [["x"]]
+
+
+@pytest.mark.parametrize("name", ["f.tsv", "f.tab", "F.TSV", "folder.csv/f.tsv"])
+def test_tsv_is_told_by_the_name_and_takes_quotes_as_they_are(name: str) -> None:
+    assert values(read(name, 'user\titem\nann\t"Great" Cats\n', "user", "item")) == [["ann", '"Great" Cats']]
+
+
+def test_csv_values_may_be_quoted() -> None:
+    chunk = read("f.csv", 'user,item\n"Smith, Ann","say ""hi"""\n', "user", "item")
+    assert values(chunk) == [["Smith, Ann", 'say "hi"']]
+
+
+def test_a_format_given_overrides_the_name() -> None:
+    source = InputFile(io.BytesIO(b"user\titem\nann\tx\n"), "export.txt", format="tsv")
+    assert RowReader(source).columns == ("user", "item")
+
+
+@pytest.mark.parametrize(("name", "given"), [("export", None), ("export.xlsx", None), ("f.csv", "xml")])
+def test_an_unknown_format_is_refused_and_the_known_ones_are_named(name: str, given: str | None) -> None:
+    with pytest.raises(InvalidInput, match=r"csv, tsv, jsonl.*--format"):
+        RowReader(InputFile(io.BytesIO(b"user\n"), name, format=given))
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last_end", [True, False])
+def test_line_ends_of_any_system_are_read(line_end: str, last_end: bool) -> None:
+    content = line_end.join(["user,item", "ann,x", "bob,y"]) + (line_end if last_end else "")
+    assert values(read("f.csv", content, "user", "item")) == [["ann", "x"], ["bob", "y"]]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
+    assert reader("f.csv", b"\xef\xbb\xbfuser,item\n").columns == ("user", "item")
+
+
+def test_empty_lines_are_passed_over_and_counted() -> None:
+    chunk = read("f.csv", "user,item\n\nann,x\n   \nbob,y\n", "user", "item")
+    assert (chunk.lines, chunk.bad) == ([3, 5], [])
+
+
+def test_a_line_with_too_few_or_too_many_values_is_bad_and_the_next_is_read() -> None:
+    chunk = read("f.csv", "user,item\nann\nbob,y\ncid,z,extra\n", "user", "item")
+    assert values(chunk) == [["bob", "y"]]
+    assert chunk.bad == [
+        BadLine(2, "has 1 values where the header names 2 columns", b"ann"),
+        BadLine(4, "has 3 values where the header names 2 columns", b"cid,z,extra"),
+    ]
+
+
+def test_a_stray_quote_costs_its_own_line_only() -> None:
+    content = "user,item\n" + 'ann,"x\n' + "".join(f"user{n},item{n}\n" for n in range(5000))
+    chunk = read("f.csv", content, "user", "item")
+    assert chunk.lines == list(range(3, 5003))
+    assert chunk.bad == [BadLine(2, "a quote is opened and not closed; close or remove it", b'ann,"x')]
+
+
+def test_a_quote_that_swallows_more_than_a_field_may_hold_costs_its_own_line_only() -> None:
+    content = "user,item\n" + 'ann,"x\n' + "".join(f"user{n:06},item{n:06}\n" for n in range(20_000))
+    chunk = read("f.csv", content, "user", "item", size=100_000)
+    assert len(chunk.rows) == 20_000
+    assert [bad.line for bad in chunk.bad] == [2]
+
+
+def test_quoted_values_may_go_over_several_lines_where_that_is_allowed() -> None:
+    chunk = read("f.csv", 'id,text\n1,"two\nlines"\n2,one\n', "id", "text", multiline=True)
+    assert values(chunk) == [["1", "two\nlines"], ["2", "one"]]
+    assert chunk.lines == [2, 4]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_the_size_of_chunks_changes_nothing(size: int) -> None:
+    content = 'user,item\nann,x\nbad\n"bob",y\ncid,"z\ndan,w\n'
+    assert read("f.csv", content, "user", "item", size=size) == read("f.csv", content, "user", "item")
+
+
+def test_a_missing_column_is_named_with_those_the_file_has() -> None:
+    with pytest.raises(InvalidInput, match=r"f\.csv has no column 'user'; its columns are 'uid', 'item'"):
+        list(reader("f.csv", "uid,item\n1,2\n").chunks(["user"], size=10))
+
+
+def test_an_ambiguous_column_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="has more than one column 'user'"):
+        list(reader("f.csv", "user,user\n1,2\n").chunks(["user"], size=10))
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xef\xbb\xbf"])
+def test_a_file_without_a_header_is_refused(content: bytes) -> None:
+    with pytest.raises(InvalidInput, match="wanted a first line with the names of the columns"):
+        reader("f.csv", content)
+
+
+def test_a_file_that_is_all_one_quote_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="no header"):
+        reader("f.csv", '"' + "x" * 200_000)
+
+
+def test_json_lines_give_the_values_asked_for_and_none_where_there_is_none() -> None:
+    lines = [{"user": 7, "item": "x", "more": [1]}, {"item": "y", "user": "ann"}]
+    source = reader("f.jsonl", "\n".join(map(json.dumps, lines)))
+    (chunk,) = source.chunks(["user", "item"], optional=["value"], size=10)
+    assert values(chunk) == [[7, "x", None], ["ann", "y", None]]
+    assert source.columns == ("user", "item", "more")
+
+
+def test_lines_that_are_no_json_objects_are_bad() -> None:
+    content = b'{"user": 1}\n[1]\n{"user": NaN}\n{"user"\n' + b"[" * 100_000 + b'\n\n{"user": 2}\n'
+    chunk = read("f.jsonl", content, "user")
+    assert values(chunk) == [[1], [2]]
+    assert [bad.line for bad in chunk.bad] == [2, 3, 4, 5]
+    assert chunk.bad[0].reason == "wanted a JSON object, got [1]"
+    assert chunk.bad[1].reason == "NaN is no JSON; leave the value out"
+
+
+def test_the_first_json_object_says_which_keys_there_are() -> None:
+    with pytest.raises(InvalidInput, match="has no column 'user'; its columns are 'uid'"):
+        list(reader("f.jsonl", 'nonsense\n{"uid": 1}\n').chunks(["user"], size=10))
+
+
+def test_a_file_without_any_json_object_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="wanted one JSON object per line, found none"):
+        reader("f.jsonl", "a\nb\n")
+
+
+def test_bytes_that_are_no_utf_8_reach_the_bad_line_as_they_stand() -> None:
+    chunk = read("f.csv", b"user,item\n\xff\xfe\n", "user", "item")
+    assert chunk.bad[0].raw == b"\xff\xfe"
+
+
+def test_a_line_without_an_end_is_cut_and_does_not_fill_the_memory() -> None:
+    content = b"user,item\n" + b"x" * (5 * MAX_LINE_BYTES) + b"\nann,y\n"
+    chunk = read("f.csv", content, "user", "item")
+    assert values(chunk) == [["ann", "y"]]
+    assert len(chunk.bad[0].raw) < 2 * MAX_LINE_BYTES
+
+
+def table(num_rows: int) -> bytes:
+    return b"user,item\n" + b"".join(b"user%d,item%d\n" % (n * 7919, n * 104729) for n in range(num_rows))
+
+
+def test_gzip_is_told_by_its_bytes_not_by_the_name() -> None:
+    packed = gzip.compress(table(1000))
+    for name in ("f.csv.gz", "f.csv"):
+        assert read(name, packed, "user", "item") == read("f.csv", table(1000), "user", "item")
+
+
+def test_gzip_files_in_several_parts_and_with_padding_are_read_to_the_end() -> None:
+    whole = table(1000)
+    packed = gzip.compress(whole[:5000]) + gzip.compress(whole[5000:]) + b"\0" * 512
+    assert len(read("f.csv.gz", packed, "user", "item").rows) == 1000
+
+
+def test_what_was_read_is_counted_in_bytes_of_the_file() -> None:
+    packed = gzip.compress(table(100_000))
+    source = reader("f.csv.gz", packed)
+    list(source.chunks(["user"], size=1000))
+    assert source.bytes_read == len(packed)
+
+
+@pytest.mark.parametrize("kept", [0.2, 0.5, 0.95])
+def test_a_truncated_gzip_gives_every_whole_line_then_names_the_line_reached(kept: float) -> None:
+    packed = gzip.compress(table(20_000))
+    chunks: list[Chunk] = []
+    read_all = reader("f.csv.gz", packed[: int(len(packed) * kept)]).chunks(["user", "item"], size=1000)
+    with pytest.raises(DamagedFile, match=r"truncated after line (\d+); get the whole file") as error:
+        chunks.extend(read_all)
+    rows = [row for chunk in chunks for row in chunk.rows]
+    assert f"after line {len(rows) + 1};" in str(error.value)
+    assert rows == list(read("f.csv", table(20_000), "user", "item", size=10**6).rows)[: len(rows)]
+    assert len(rows) > 20_000 * kept * 0.5
+
+
+def test_a_damaged_gzip_is_named_as_such() -> None:
+    packed = bytearray(gzip.compress(table(20_000)))
+    packed[len(packed) // 2 : len(packed) // 2 + 64] = bytes(64)
+    with pytest.raises(DamagedFile, match=r"damaged|truncated"):
+        read("f.csv.gz", bytes(packed), "user", "item")
+
+
+def test_a_gzip_that_breaks_off_in_its_header_is_named_as_such() -> None:
+    with pytest.raises(DamagedFile, match="truncated after line 0"):
+        reader("f.csv.gz", gzip.compress(table(10))[:12])
+
+
+@given(st.lists(st.tuples(st.text(max_size=20), st.text(max_size=20)), max_size=20))
+def test_whatever_json_holds_comes_back(rows: list[tuple[str, str]]) -> None:
+    first = {"user": "first", "item": "first"}
+    lines = [first, *({"user": user, "item": item} for user, item in rows)]
+    chunk = read("f.jsonl", "\n".join(map(json.dumps, lines)), "user", "item")
+    assert values(chunk)[1:] == [list(row) for row in rows]
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_after_good_rows_leave_them_good(content: bytes) -> None:
+    for name in ("f.csv", "f.tsv"):
+        good = b"user,item\nann,x\n" if name == "f.csv" else b"user\titem\nann\tx\n"
+        chunk = read(name, good + content, "user", "item")
+        assert values(chunk)[0] == ["ann", "x"]
+        lines = [*chunk.lines, *(bad.line for bad in chunk.bad)]
+        assert len(lines) == len(set(lines))
