@@ -102,6 +102,6 @@ class PartitionLost(StreamError):
 class OffsetOutOfLog(StreamError):
     """The log no longer holds (or never held) the offset after the database's.
 
-    Operator action: restore the matching log or database, or, knowing what is skipped, move the database's offset with
-    `tidewise worker --reset-offsets`.
+    Operator action: restore the matching log or database, or, knowing what is skipped, move the database's offset;
+    `docs/operations.md` says how.
     """

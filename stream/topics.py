@@ -151,6 +151,6 @@ def _create(admin: KafkaAdminClient, name: str, partitions: int, settings: Kafka
 def partitions_of(admin: KafkaAdminClient, name: str) -> int:
     """How many partitions a topic has; raises `StreamUnavailable` when it does not exist."""
     if name not in admin.list_topics():
-        msg = f"topic {name} does not exist; create it with `tidewise topics` or start a worker"
+        msg = f"topic {name} does not exist; start a worker, which makes it"
         raise StreamUnavailable(msg)
     return len(admin.describe_topics([name])[0]["partitions"])

@@ -1,0 +1,123 @@
+"""What the pages and messages tell people to type exists: commands with their options, make targets, programs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import typer.main
+from pages import ROOT, Page, page, pages
+from typer.core import TyperGroup
+
+from tidewise.cli import app
+
+PROGRAMS = {"tidewise", "make", "curl", "source", "python", "cp", "sqlite3"}
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = set(re.findall(r"^\.PHONY: (\S+)$", MAKEFILE, re.M))
+PACKAGES = ("core", "stream", "model", "index", "storage", "serving", "tidewise", "benchmarks")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+NAMED = re.compile(r"`(?:python -m )?tidewise((?: (?:--)?[a-zA-Z][a-zA-Z-]*)+)")
+each_page = pytest.mark.parametrize("at", pages(), ids=lambda at: at.name)
+
+
+def command_line() -> TyperGroup:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    return group
+
+
+def options_of(command: Any) -> set[str]:
+    return {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
+
+
+def problem_with(words: list[str]) -> str | None:
+    """Why `tidewise WORDS` names a command or an option that is not there; words in capitals stand for anything."""
+    group = command_line()
+    global_options = options_of(group) | {"--help"}
+    rest = [word for word in words if word not in global_options]
+    if not rest or rest[0].isupper():
+        return None
+    command = group.commands.get(rest[0])
+    if command is None:
+        return f"there is no command {rest[0]}"
+    known = options_of(command)
+    unknown = [word for word in rest[1:] if word.startswith("--") and word.partition("=")[0] not in known]
+    return f"{rest[0]} has no option {unknown[0]}" if unknown else None
+
+
+@each_page
+def test_every_command_in_a_bash_block_is_of_a_program_that_the_page_may_expect(at: Page) -> None:
+    assert {words[0] for words in at.commands()} <= PROGRAMS
+
+
+@each_page
+def test_every_tidewise_command_in_a_bash_block_parses_with_all_its_options(at: Page) -> None:
+    group = command_line()
+    for program, *words in at.commands():
+        if program == "tidewise":
+            name, *rest = words
+            assert name in group.commands, name
+            group.commands[name].make_context(name, rest)  # refuses unknown options, missing values, words too many
+
+
+@each_page
+def test_every_tidewise_command_named_in_a_sentence_exists(at: Page) -> None:
+    problems = [problem for code in at.named_commands("tidewise") if (problem := problem_with(code.split()[1:]))]
+    assert problems == []
+
+
+def test_every_command_that_a_message_or_a_docstring_names_exists() -> None:
+    problems = {
+        f"{path.relative_to(ROOT)}: {problem}"
+        for path in SOURCES
+        for words in NAMED.findall(path.read_text(encoding="utf-8"))
+        if (problem := problem_with(words.split()))
+    }
+    assert problems == set()
+
+
+def test_the_readme_has_a_line_for_every_command_and_no_other() -> None:
+    rows = re.findall(r"^\| `tidewise (\S+)` \|", page("README.md").text, re.M)
+    assert sorted(rows) == sorted(command_line().commands)
+
+
+def test_every_command_and_every_option_says_what_it_does() -> None:
+    silent = [
+        f"{name} {parameter.name}"
+        for name, command in command_line().commands.items()
+        for parameter in command.params
+        if not getattr(parameter, "help", None) and parameter.name != "help"
+    ]
+    assert silent == []
+    assert all(command.help for command in command_line().commands.values())
+
+
+@each_page
+def test_every_make_target_and_variable_that_a_page_names_exists(at: Page) -> None:
+    blocks = [words[1:] for words in at.commands() if words[0] == "make"]
+    sentences = [code.split()[1:] for code in at.named_commands("make")]
+    for words in [*blocks, *sentences]:
+        targets = [word for word in words if "=" not in word]
+        variables = [word.partition("=")[0] for word in words if "=" in word]
+        assert set(targets) <= TARGETS
+        assert all(re.search(rf"\b{name}\b", MAKEFILE) for name in variables), variables
+
+
+def test_every_make_target_says_what_it_does() -> None:
+    described = set(re.findall(r"^([a-z0-9-]+):.*## .+", MAKEFILE, re.M))
+    assert described == TARGETS
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("up --data x", None),
+        ("COMMAND", None),
+        ("--verbose COMMAND", None),
+        ("fly", "there is no command fly"),
+        ("up --wings=2", "up has no option --wings=2"),
+    ],
+)
+def test_the_search_for_commands_that_do_not_exist_finds_them(words: str, problem: str | None) -> None:
+    assert problem_with(words.split()) == problem
