@@ -36,8 +36,10 @@ from model.validation import validation_ndcg
 class TrainingPlan:
     """How to train. `max_seconds` bounds the whole, features included; the learning rate then falls with the time left.
 
-    Above `sampled_above` items the softmax runs over the batch's targets and `num_samples` uniform ones, corrected by
-    the logarithm of each candidate's probability to be there.
+    It stops after `patience` epochs in a row without a gain of `least_gain` over the best metric so far: smaller gains
+    are kept, but lie within the noise of a few thousand held-out events. Above `sampled_above` items the softmax runs
+    over the batch's targets and `num_samples` uniform ones, corrected by the logarithm of each candidate's probability
+    to be there.
     """
 
     epochs: int = 20
@@ -48,7 +50,8 @@ class TrainingPlan:
     clip_norm: float = 5.0
     validation_share: float = 0.03
     max_validation_events: int = 2000
-    patience: int = 3
+    patience: int = 2
+    least_gain: float = 0.005
     sampled_above: int = 50_000
     num_samples: int = 8192
     device: str = "cpu"
@@ -99,11 +102,25 @@ def train(
     device = torch.device(plan.device)
     data = training_data(columns, catalogue, split, sources=fitted, category_names=categories, device=device)
     model = HM4SR(config, num_items=len(data.trained_rows)).initialise(seed=seed)
-    _freeze_times(model, data, seed)
-    report = _Run(model.to(device), data, plan, seed, progress, started_s).train()
+    report = train_network(model, data, plan=plan, seed=seed, progress=progress, started_s=started_s)
     item_ids = tuple(catalogue.item_ids[row] for row in data.trained_rows)
     bundle = HM4SRBundle(model.cpu(), item_ids, fitted, "untitled", {**report, "categories": list(categories)})
     return replace(bundle, version=version_of(bundle))
+
+
+def train_network(
+    model: HM4SR,
+    data: TrainingData,
+    *,
+    plan: TrainingPlan,
+    seed: int,
+    progress: ProgressCallback = _silent,
+    started_s: float | None = None,
+) -> dict[str, Any]:
+    """Train an initialised network in place, on the device of its data; the report. Networks compared train so too."""
+    _freeze_times(model, data, seed)
+    started_s = time.monotonic() if started_s is None else started_s
+    return _Run(model.to(data.items.device), data, plan, seed, progress, started_s).train()
 
 
 def _fit_sources(
@@ -173,7 +190,7 @@ class _Run:
     def train(self) -> dict[str, Any]:
         """Epochs until the plan, the patience or the budget ends; the model is left with the best weights seen."""
         rng = np.random.default_rng(self.seed)
-        best, best_epoch, epoch = -1.0, 0, 0
+        best, gained_at, epoch = -1.0, 0, 0
         best_state = copy.deepcopy(self.model.state_dict())
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -181,10 +198,12 @@ class _Run:
                 self._epoch(epoch, rng)
                 self.metric = validation_ndcg(self.model, self.data) if len(self.data.split.validation) else None
                 self.history += [] if self.metric is None else [self.metric]
+                if self.metric is None or self.metric > best * (1 + self.plan.least_gain):
+                    gained_at = epoch
                 if self.metric is None or self.metric > best:
-                    best, best_epoch = self.metric or 0.0, epoch
+                    best = self.metric or 0.0
                     best_state = copy.deepcopy(self.model.state_dict())
-                if epoch - best_epoch >= self.plan.patience or self.out_of_time:
+                if epoch - gained_at >= self.plan.patience or self.out_of_time:
                     break
         self.model.load_state_dict(best_state)
         return self._report(epoch)
