@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from services import postgres
-from sqlalchemy import create_engine, text
+from services.databases import Database, missing
 
-from storage import SqlStore, open_store
+from storage import open_store
 from storage.tables import metadata
-
-
-def missing(service: str) -> None:
-    """A missing service skips on a laptop and fails in continuous integration."""
-    if os.environ.get("CI", "").lower() in ("1", "true"):
-        pytest.fail(service)
-    pytest.skip(service)
-
-
-@dataclass
-class Database:
-    """A database with our tables: `store` goes through the product, `sql` around it."""
-
-    url: str
-    store: SqlStore
-
-    def sql(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Run plain SQL in a transaction of its own."""
-        engine = create_engine(self.url)
-        try:
-            with engine.begin() as connection:
-                result = connection.execute(text(statement), parameters)
-                return [tuple(row) for row in result] if result.returns_rows else []
-        finally:
-            engine.dispose()
 
 
 @pytest.fixture(scope="session")

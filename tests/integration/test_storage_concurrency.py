@@ -1,0 +1,205 @@
+"""Several writers and readers on real connections: nobody is lost, nobody waits in a circle."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from services.databases import Database
+from services.postgres import fresh_database
+
+from core.errors import StoreConflict
+from core.history import WindowShape
+from core.ingest import Ingestor, RequestSource
+from core.interactions import EventTypes, Interaction
+from core.items import Item
+from core.ports import UserState
+from storage import open_store
+
+USERS = [f"user{number}" for number in range(12)]
+WAIT_S = 30
+
+
+def in_parallel(*tasks: Callable[[], None]) -> None:
+    """Run all at once; an error of any is an error of the test."""
+    start = threading.Barrier(len(tasks))
+
+    def run(task: Callable[[], None]) -> None:
+        start.wait(WAIT_S)
+        task()
+
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        for done in [pool.submit(run, task) for task in tasks]:
+            done.result(WAIT_S)
+
+
+def test_writers_of_overlapping_users_neither_lose_a_step_nor_deadlock(database: Database) -> None:
+    rounds = 15
+
+    def writer(order: list[str]) -> Callable[[], None]:
+        def work() -> None:
+            with closing(open_store(database.url)) as store:
+                for _ in range(rounds):
+                    with store.transaction() as tx:
+                        states = tx.lock_users(order)
+                        tx.resolve_items(order)
+                        tx.save_users([replace(state, seq=state.seq + 1) for state in states.values()])
+                        tx.commit()
+
+        return work
+
+    in_parallel(writer(USERS), writer(USERS[::-1]), writer(USERS[::2] + USERS[1::2]))
+    with database.store.read() as view:
+        states = [view.user(user) for user in USERS]
+        assert view.totals().items == len(USERS)
+    assert [state.seq for state in states if state] == [3 * rounds] * len(USERS)
+
+
+def test_one_user_first_seen_by_two_writers_gets_one_key(database: Database) -> None:
+    found: list[dict[str, UserState]] = []
+
+    def work() -> None:
+        with database.store.transaction() as tx:
+            states = tx.lock_users(USERS)
+            tx.commit()
+        found.append(states)
+
+    in_parallel(*[work] * 4)
+    assert len({tuple(states[user].key for user in USERS) for states in found}) == 1
+
+
+def test_the_second_of_two_writers_waits_for_the_lock_of_a_user(database: Database) -> None:
+    second_began, second_done = threading.Event(), threading.Event()
+
+    def second() -> None:
+        second_began.set()
+        with database.store.transaction() as tx:
+            state = tx.lock_users(["ann"])["ann"]
+            tx.save_users([replace(state, seq=state.seq + 1)])
+            tx.commit()
+        second_done.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.store.transaction() as tx:
+            state = tx.lock_users(["ann"])["ann"]
+            waiting = pool.submit(second)
+            assert second_began.wait(WAIT_S)
+            assert not second_done.wait(0.2)
+            tx.save_users([replace(state, seq=41)])
+            tx.commit()
+        waiting.result(WAIT_S)
+    with database.store.read() as view:
+        after = view.user("ann")
+    assert after is not None
+    assert after.seq == 42
+
+
+def test_of_two_workers_that_read_the_same_offset_one_advances_it(database: Database) -> None:
+    with database.store.transaction() as tx:
+        source = tx.open_source("interactions", 0)
+        tx.commit()
+    won: list[bool] = []
+
+    def work() -> None:
+        with database.store.transaction() as tx:
+            tx.open_source("interactions", 0)
+            won.append(tx.advance_source(source, offset=10, newest_ms=None))
+            tx.commit()
+
+    in_parallel(work, work, work)
+    assert sorted(won) == [False, False, True]
+
+
+def test_a_reader_is_not_blocked_by_a_writer_and_keeps_its_snapshot(database: Database) -> None:
+    with closing(open_store(database.url)) as other, database.store.transaction() as tx:
+        tx.lock_users(["ann"])
+        with other.read() as view:
+            assert view.user("ann") is None
+            tx.commit()
+            assert view.user("ann") is None
+        with other.read() as view:
+            assert view.user("ann") is not None
+
+
+def test_the_same_events_sent_by_several_writers_at_once_are_stored_once(database: Database) -> None:
+    events = [Interaction(f"e{n}", USERS[n % 12], f"item{n % 5}", "click", 1_700_000_000_000 + n) for n in range(240)]
+    accepted: list[int] = []
+
+    def writer(name: str) -> Callable[[], None]:
+        def work() -> None:
+            with closing(open_store(database.url)) as store:
+                ingestor = Ingestor(store, types=EventTypes(), shape=WindowShape())
+                for start in range(0, len(events), 40):
+                    result = ingestor.ingest(events[start : start + 40], RequestSource(name))
+                    accepted.append(result.num_accepted)
+
+        return work
+
+    in_parallel(*(writer(f"api-{n}") for n in range(3)))
+    assert sum(accepted) == len(events)
+    with database.store.read() as view:
+        assert view.totals().events == len(events)
+        state = view.user(USERS[0])
+        rows = [row for page in view.iter_events() for row in page if state and row.user_key == state.key]
+    assert state is not None
+    assert sorted(row.user_seq for row in rows) == list(range(1, 21))
+    assert state.seq == 20
+    assert state.window.history.items.tolist() == [row.item_key for row in rows]
+
+
+def test_a_user_erased_while_another_writer_waits_for_them_comes_back_as_new(database: Database) -> None:
+    with database.store.transaction() as tx:
+        state = tx.lock_users(["ann"])["ann"]
+        tx.save_users([replace(state, seq=5)])
+        tx.commit()
+    began = threading.Event()
+
+    def lock_again() -> UserState:
+        began.set()
+        for _ in range(5):
+            try:
+                with database.store.transaction() as tx:
+                    found = tx.lock_users(["ann"])["ann"]
+                    tx.commit()
+                    return found
+            except StoreConflict:
+                continue
+        raise AssertionError("never got through")
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.store.transaction() as tx:
+            assert tx.erase_user("ann", now_ms=9000)
+            waiting = pool.submit(lock_again)
+            assert began.wait(WAIT_S)
+            tx.commit()
+        found = waiting.result(WAIT_S)
+    assert (found.seq, found.erased_ms) == (5, 9000)
+    assert found.key != state.key
+
+
+def test_revisions_of_concurrent_catalogue_changes_are_all_different(database: Database) -> None:
+    revisions: list[int] = []
+
+    def work() -> None:
+        for _ in range(10):
+            with database.store.transaction() as tx:
+                revisions.append(tx.save_items([Item("x"), Item("y")], now_ms=1))
+                tx.commit()
+
+    in_parallel(work, work, work)
+    assert sorted(revisions) == list(range(1, 31))
+
+
+@pytest.mark.parametrize("num_stores", [4])
+def test_an_empty_database_opened_by_several_processes_at_once_is_made_once(
+    num_stores: int, tmp_path: object, postgres_server: str
+) -> None:
+    with fresh_database(postgres_server) as url:
+        for each in (url, f"sqlite:///{tmp_path}/new.db"):
+            in_parallel(*[lambda url=each: open_store(url).close()] * num_stores)
+            with closing(open_store(each)) as store, store.read() as view:
+                assert view.totals().users == 0

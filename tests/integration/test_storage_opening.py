@@ -1,0 +1,193 @@
+"""Opening databases: migrations, versions, URLs, and what an operator is told when it does not work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from services.databases import Database, missing
+from services.postgres import NoPostgres, PostgresServer, private_server
+from sqlalchemy import create_engine, inspect
+
+from core.errors import InvalidSettings, StoreError, StoreMismatch, StoreUnavailable
+from storage import SqlStore, engine, open_store
+from storage.migrate import HEAD, MIGRATIONS
+from storage.tables import metadata
+
+
+def test_the_newest_migration_is_the_one_the_code_expects() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_migrations_build_exactly_the_tables_of_the_code(database: Database) -> None:
+    opened = create_engine(database.url)
+    with opened.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, metadata)
+        columns = {name: {c["name"] for c in inspect(connection).get_columns(name)} for name in metadata.tables}
+        keys = {name: inspect(connection).get_pk_constraint(name)["constrained_columns"] for name in metadata.tables}
+    opened.dispose()
+    assert differences == []
+    assert columns == {name: {c.name for c in table.columns} for name, table in metadata.tables.items()}
+    assert keys == {name: [c.name for c in table.primary_key.columns] for name, table in metadata.tables.items()}
+
+
+def test_hot_tables_are_clustered_by_their_keys_on_sqlite(sqlite_database: Database) -> None:
+    found = sqlite_database.sql("SELECT name FROM sqlite_master WHERE sql LIKE '%WITHOUT ROWID%' ORDER BY 1")
+    assert {name for (name,) in found} >= {"interactions", "popularity", "event_counts"}
+
+
+def test_a_database_is_durable_and_lets_readers_go_on_beside_the_writer(sqlite_database: Database) -> None:
+    with sqlite_database.store._session("BEGIN") as session:
+        cursor = session._cursor
+        assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert cursor.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_opening_again_keeps_what_is_there(database: Database) -> None:
+    with database.store.transaction() as tx:
+        tx.lock_users(["ann"])
+        tx.commit()
+    with closing(open_store(database.url, create=False)) as store, store.read() as view:
+        assert view.user("ann") is not None
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(database: Database) -> None:
+    (((before,),)) = database.sql("SELECT version_num FROM alembic_version")
+    database.sql("UPDATE alembic_version SET version_num = '9999'")
+    try:
+        with pytest.raises(
+            StoreMismatch, match=r"schema 9999.*knows none beyond.*install that version, or open another"
+        ):
+            open_store(database.url)
+        assert database.sql("SELECT version_num FROM alembic_version") == [("9999",)]
+    finally:
+        database.sql("UPDATE alembic_version SET version_num = :before", before=before)
+
+
+def test_a_failed_migration_leaves_nothing_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("power cut")
+
+    monkeypatch.setattr("alembic.runtime.migration.MigrationContext._ensure_version_table", fail)
+    url = f"sqlite:///{tmp_path}/new.db"
+    with pytest.raises(RuntimeError, match="power cut"):
+        open_store(url)
+    opened = create_engine(url)
+    assert inspect(opened).get_table_names() == []
+    opened.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://host/db", "wanted sqlite:///path/to/file.db or postgresql"),
+        ("tidewise.db", "wanted sqlite:///path/to/file.db or postgresql"),
+        ("", "wanted sqlite:///path/to/file.db or postgresql"),
+        ("sqlite://", "wanted a file"),
+        ("sqlite:///:memory:", "wanted a file"),
+    ],
+)
+def test_an_unusable_url_is_refused_with_the_ones_that_work(url: str, message: str) -> None:
+    with pytest.raises(InvalidSettings, match=message):
+        open_store(url)
+
+
+def test_a_refused_url_does_not_show_its_password() -> None:
+    with pytest.raises(InvalidSettings) as error:
+        open_store("mysql://me:secret@host/db")
+    assert "secret" not in str(error.value)
+
+
+def test_a_missing_file_is_not_made_unless_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "none.db"
+    with pytest.raises(StoreUnavailable, match=r"no database there; correct the path"):
+        open_store(f"sqlite:///{path}", create=False)
+    assert not path.exists()
+    open_store(f"sqlite:///{path}").close()
+    assert path.exists()
+
+
+def test_a_file_that_is_no_database_is_named_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("dear diary, " * 100)
+    with pytest.raises(StoreError, match=r"damaged or is no database.*restore the last backup"):
+        open_store(f"sqlite:///{path}")
+    assert path.read_text().startswith("dear diary")
+
+
+def test_a_locked_database_is_told_apart(sqlite_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_S", 0.05)
+    with closing(SqlStore(engine.open_engine(engine.parse_url(sqlite_database.url), create=False))) as other:
+        with sqlite_database.store.transaction(), pytest.raises(StoreUnavailable, match="another process keeps"):
+            other.transaction().__enter__()
+        with other.transaction() as tx:
+            tx.set_meta({"free": "again"})
+
+
+def test_a_full_disk_is_told_and_what_was_stored_stays(sqlite_database: Database) -> None:
+    from core.items import Item
+
+    store = sqlite_database.store
+    big = [Item(f"item{n}", text="x" * 5000) for n in range(200)]
+
+    def save() -> None:
+        with store.transaction() as tx:
+            tx._session._cursor.execute("PRAGMA max_page_count = 60")
+            tx.save_items(big, now_ms=1)
+            tx.commit()
+
+    with pytest.raises(StoreUnavailable, match="the disk is full; free some room, then send it again"):
+        save()
+    with store.transaction() as tx:
+        tx._session._cursor.execute("PRAGMA max_page_count = 1000000")
+        tx.save_items(big, now_ms=1)
+        tx.commit()
+    with store.read() as view:
+        assert (view.totals().items, view.revision()) == (200, 1)
+
+
+def test_when_every_connection_is_in_use_the_caller_is_told(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("POOL_SIZE", 1), ("POOL_OVERFLOW", 0), ("POOL_TIMEOUT_S", 0.05)):
+        monkeypatch.setattr(engine, name, value)
+    one_connection = SqlStore(engine.open_engine(engine.parse_url(sqlite_database.url), create=False))
+    refused = pytest.raises(StoreUnavailable, match="no database connection was free")
+    with closing(one_connection) as store, store.read(), refused:
+        store.read().__enter__()
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that a test may stop."""
+    try:
+        with private_server() as server:
+            yield server
+    except NoPostgres as error:
+        missing(str(error))
+
+
+@pytest.mark.slow
+def test_a_postgresql_that_goes_away_is_told_and_used_again_when_it_is_back(own_server: PostgresServer) -> None:
+    with closing(open_store(own_server.url)) as store:
+        with store.transaction() as tx:
+            tx.lock_users(["ann"])
+            tx.commit()
+        own_server.stop()
+        for _ in range(2):
+            with pytest.raises(
+                StoreUnavailable, match=r"PostgreSQL: .*(check that the server runs|stopping or starting)"
+            ):
+                store.read().__enter__()
+        own_server.start()
+        with store.read() as view:
+            assert view.user("ann") is not None
