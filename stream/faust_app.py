@@ -5,6 +5,7 @@ Each setting that differs from Faust's default has its reason beside it. Knows n
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,8 +17,10 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode.services import WaitResults
 
 from core.errors import StreamUnavailable
+from stream.eager import Eager
 from stream.resume import Resumer
 from stream.settings import KafkaSecurity, KafkaSettings, WorkerSettings
 
@@ -79,6 +82,17 @@ class ResumingConsumer(driver.Consumer):
         """Distrust what is buffered before partitions change hands."""
         self._resumer.suspend()
         await super().on_partitions_revoked(revoked)
+
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
+        """As Faust's, but a hand-over of a message that need not wait is done without making tasks for it."""
+        if len(coros) == 2 and asyncio.iscoroutine(coros[0]) and asyncio.iscoroutine(coros[1]):
+            handover, suspended = coros
+            eager = Eager(handover)
+            if not eager.waits:
+                suspended.close()
+                return WaitResults([handover], [None], False)
+            coros = (eager.rest(), suspended)
+        return await super().wait_first(*coros, timeout=timeout)
 
     async def perform_seek(self) -> None:
         """Called by Faust after each rebalance."""

@@ -1,0 +1,82 @@
+"""A coroutine begun at once behaves as one that was awaited."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from stream.eager import Eager
+
+
+async def finished() -> str:
+    return "done"
+
+
+def test_a_coroutine_that_need_not_wait_is_finished_at_once() -> None:
+    done: list[str] = []
+
+    async def note() -> None:
+        done.append("noted")
+
+    assert not Eager(note()).waits
+    assert done == ["noted"]
+
+
+def test_a_coroutine_that_waits_goes_on_where_it_stopped_and_gives_its_result() -> None:
+    async def run() -> tuple[bool, str]:
+        gate = asyncio.Event()
+
+        async def through_gate() -> str:
+            await gate.wait()
+            await asyncio.sleep(0)
+            return await finished()
+
+        eager = Eager(through_gate())
+        rest = asyncio.ensure_future(eager.rest())
+        await asyncio.sleep(0)
+        waited = not rest.done()
+        gate.set()
+        return waited, await rest
+
+    assert asyncio.run(run()) == (True, "done")
+
+
+def test_an_error_in_the_first_step_is_raised_at_once() -> None:
+    async def fail() -> None:
+        raise RuntimeError("first step")
+
+    with pytest.raises(RuntimeError, match="first step"):
+        Eager(fail())
+
+
+def test_an_error_in_a_later_step_is_raised_to_whoever_waits() -> None:
+    async def fail_later() -> None:
+        await asyncio.sleep(0)
+        raise RuntimeError("second step")
+
+    async def run() -> None:
+        await Eager(fail_later()).rest()
+
+    with pytest.raises(RuntimeError, match="second step"):
+        asyncio.run(run())
+
+
+def test_cancelling_reaches_the_coroutine() -> None:
+    cleaned: list[str] = []
+
+    async def wait_for_ever() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.append("cleaned")
+
+    async def run() -> None:
+        rest = asyncio.ensure_future(Eager(wait_for_ever()).rest())
+        await asyncio.sleep(0)
+        rest.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await rest
+
+    asyncio.run(run())
+    assert cleaned == ["cleaned"]
