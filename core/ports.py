@@ -209,7 +209,7 @@ class Transaction(Protocol):
         ...
 
     def clear_derived(self) -> None:
-        """Empty what `rebuild` computes again: windows, popularity, counts. Events, items and sequences stay."""
+        """Empty what is made from events: windows, vectors, popularity, counts. Events, items and sequences stay."""
         ...
 
     def save_model(self, record: ModelRecord) -> None:

@@ -91,8 +91,9 @@ class SqlTransaction:
         return users.erase(self._session, self._secret, user_id, now_ms=now_ms)
 
     def clear_derived(self) -> None:
-        """Empty windows, popularity and counts."""
+        """Empty windows, vectors, popularity and counts."""
         users.clear_windows(self._session)
+        vectors.clear(self._session)
         writers.clear(self._session)
 
     def save_model(self, record: ModelRecord) -> None:

@@ -34,6 +34,10 @@ def _delete(dialect: Dialect) -> CompilerElement:
     return delete(vectors).where(vectors.c.user_key == bindparam("user_key"))
 
 
+def _delete_all(dialect: Dialect) -> CompilerElement:
+    return delete(vectors)
+
+
 def find(session: Session, state: UserState, *, version: str, binding: str) -> FloatArray | None:
     """The (D,) vector of a user at exactly this state and binding."""
     row = session.row(_find, user_key=state.key, version=version, binding=binding, user_seq=state.seq)
@@ -47,6 +51,11 @@ def save(session: Session, states: Sequence[UserState], found: FloatArray, *, ve
     session.write(
         _save, [(states[place].key, version, binding, states[place].seq, packed[place].tobytes()) for place in order]
     )
+
+
+def clear(session: Session) -> None:
+    """Delete all vectors: a rebuild changes windows whose sequence stays."""
+    session.run(_delete_all)
 
 
 def erase(session: Session, user_key: int) -> None:

@@ -198,6 +198,7 @@ class MemoryTransaction:
 
     def clear_derived(self) -> None:
         self.data.users = {user_id: replace(s, window=EMPTY_WINDOW) for user_id, s in self.data.users.items()}
+        self.data.vectors = {}
         self.data.scores = {}
         self.data.counts = {}
 

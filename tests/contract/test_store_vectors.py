@@ -64,3 +64,11 @@ def test_erasing_a_user_erases_their_vectors(store: Store) -> None:
         tx.erase_user("ann", now_ms=1_700_000_000_000)
         tx.commit()
     assert find(store, state) is None
+
+
+def test_a_rebuild_leaves_no_vector_because_windows_change_while_sequences_stay(store: Store) -> None:
+    save(store, USER, [1.0])
+    with store.transaction() as tx:
+        tx.clear_derived()
+        tx.commit()
+    assert find(store, USER) is None
