@@ -7,7 +7,7 @@ Knows nothing about databases, indexes or HTTP. What other packages call:
     from model.training import TrainingPlan, TrainingProgress, train
         train(columns: EventColumns, catalogue: Catalogue, *, config: ModelConfig | None = None,
               plan: TrainingPlan | None = None, sources: Sequence[FeatureSource] = (), seed: int = 0,
-              progress: Callable[[TrainingProgress], None] = silent)
+              progress: Callable[[TrainingProgress], None] = silent, resume: Path | None = None)
             -> HM4SRBundle         raises InvalidInput where there is nothing to learn from
         TrainingPlan(epochs=20, max_seconds=None, batch_events=2048, ...): max_seconds bounds the whole run
         TrainingProgress(epoch, step, steps, loss, metric, elapsed_s, left_s)

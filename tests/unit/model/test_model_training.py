@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +100,71 @@ def test_early_stopping_keeps_the_best_weights_seen(
     assert len(history) < 50
     gained_at = max(epoch for epoch, metric in enumerate(history) if metric > 1.005 * max([0.0, *history[:epoch]]))
     assert len(history) == gained_at + 1 + plan.patience
+
+
+class Killed(BaseException):
+    """As kill -9 in the middle of an epoch, as far as the run can tell."""
+
+
+@pytest.mark.parametrize("kill_at_step", [1, 8, 23])
+def test_a_killed_run_goes_on_and_ends_in_the_same_weights(
+    shop: Catalogue,
+    shop_events: EventColumns,
+    make_config: Callable[..., ModelConfig],
+    tmp_path: Path,
+    kill_at_step: int,
+) -> None:
+    plan, file = replace(PLAN, epochs=5, patience=5), tmp_path / "run.safetensors"
+    whole = train(shop_events, shop, config=make_config(), plan=plan)
+    steps_per_epoch = whole.report["steps"] // 5
+
+    def kill(progress: TrainingProgress) -> None:
+        if progress.step == kill_at_step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(shop_events, shop, config=make_config(), plan=plan, progress=kill, resume=file)
+    steps: list[int] = []
+    resumed = train(
+        shop_events, shop, config=make_config(), plan=plan, progress=lambda p: steps.append(p.step), resume=file
+    )
+    assert resumed.version == whole.version
+    assert steps[0] == 1 + (kill_at_step - 1) // steps_per_epoch * steps_per_epoch, "whole epochs are not run again"
+    assert not file.exists(), "a run that has ended leaves nothing behind"
+
+
+@pytest.mark.parametrize("damage", ["other seed", "truncated", "no safetensors"])
+def test_a_file_of_another_or_a_damaged_run_is_not_gone_on_with(
+    shop: Catalogue,
+    shop_events: EventColumns,
+    make_config: Callable[..., ModelConfig],
+    tmp_path: Path,
+    damage: str,
+) -> None:
+    plan, file = replace(PLAN, epochs=2), tmp_path / "run.safetensors"
+
+    def kill(progress: TrainingProgress) -> None:
+        if progress.epoch == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(shop_events, shop, config=make_config(), plan=plan, seed=7, progress=kill, resume=file)
+    if damage == "truncated":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif damage == "no safetensors":
+        file.write_bytes(b"not a run")
+    seed = 8 if damage == "other seed" else 7
+    steps: list[int] = []
+    train(
+        shop_events,
+        shop,
+        config=make_config(),
+        plan=plan,
+        seed=seed,
+        progress=lambda p: steps.append(p.step),
+        resume=file,
+    )
+    assert steps[0] == 1
 
 
 def test_a_catalogue_without_texts_gives_a_model_of_ids_alone(

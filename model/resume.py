@@ -1,0 +1,119 @@
+"""A training run on disk, so that a killed one goes on where its last epoch ended. Knows nothing about how to train.
+
+One safetensors file, replaced atomically after each epoch: weights, best weights so far, the optimiser's moments and
+both generators' states. Its metadata holds the counters and a fingerprint of everything that decides the run; a file
+with another fingerprint, or a damaged one, is no run to go on with, and training starts afresh.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from core.items import Catalogue
+from core.ports import EventColumns
+
+
+@dataclass(slots=True)
+class Counters:
+    """Where a run stands after an epoch."""
+
+    epoch: int = 0
+    step: int = 0
+    gained_at: int = 0
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """Everything that the rest of a run depends on."""
+
+    counters: Counters
+    history: list[float]
+    best: dict[str, Tensor]
+
+
+def fingerprint(columns: EventColumns, catalogue: Catalogue, *settings: object) -> str:
+    """A hash of the events, the catalogue's content and the settings of a run."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in (columns.users, columns.items, columns.times_ms, catalogue.keys):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(repr((catalogue.item_ids, catalogue.texts, catalogue.categories, settings)).encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeFile:
+    """The file of one run."""
+
+    path: Path
+    fingerprint: str
+
+    def save(
+        self, state: RunState, model: nn.Module, optimizer: torch.optim.Optimizer, rng: np.random.Generator
+    ) -> None:
+        """Replace the file by the present state."""
+        tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in state.best.items()}
+        for place, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{place}.{name}": tensor for name, tensor in moments.items()}
+        tensors["torch_rng"] = torch.get_rng_state()
+        counters = state.counters
+        run = {
+            "fingerprint": self.fingerprint,
+            "counters": [counters.epoch, counters.step, counters.gained_at, counters.elapsed_s],
+            "history": state.history,
+            "numpy_rng": rng.bit_generator.state,
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+        save_file(copies, aside, metadata={"run": json.dumps(run)})
+        aside.replace(self.path)
+
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer, rng: np.random.Generator) -> RunState | None:
+        """Put model, optimiser and generators where the run stood; None (nothing touched) where there is none."""
+        found = self._read()
+        if found is None:
+            return None
+        run, tensors = found
+        model.load_state_dict(_under(tensors, "model."))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _under(tensors, "optimizer.").items():
+            place, moment = name.split(".")
+            moments.setdefault(int(place), {})[moment] = tensor
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        torch.set_rng_state(tensors["torch_rng"])
+        rng.bit_generator.state = run["numpy_rng"]
+        return RunState(Counters(*run["counters"]), list(run["history"]), _under(tensors, "best."))
+
+    def _read(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """Counters and tensors of this very run, whole."""
+        try:
+            with safe_open(self.path, "pt") as file:
+                run = json.loads(file.metadata()["run"])
+                if run["fingerprint"] != self.fingerprint:
+                    return None
+                return run, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+            return None  # absent, damaged or of another layout: a run that starts afresh loses time and nothing else
+
+    def remove(self) -> None:
+        """The run has ended."""
+        self.path.unlink(missing_ok=True)
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,51 @@
+"""How to train, and how training says where it stands. Records only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """How to train. `max_seconds` bounds the whole, features included; the learning rate then falls with the time left.
+
+    It stops after `patience` epochs in a row without a gain of `least_gain` over the best metric so far: smaller gains
+    are kept, but lie within the noise of a few thousand held-out events. Above `sampled_above` items the softmax runs
+    over the batch's targets and `num_samples` uniform ones, corrected by the logarithm of each candidate's probability
+    to be there.
+    """
+
+    epochs: int = 20
+    max_seconds: float | None = None
+    batch_events: int = 2048
+    learning_rate: float = 2e-3
+    warmup_steps: int = 50
+    clip_norm: float = 5.0
+    validation_share: float = 0.03
+    max_validation_events: int = 2000
+    patience: int = 2
+    least_gain: float = 0.005
+    sampled_above: int = 50_000
+    num_samples: int = 8192
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingProgress:
+    """Where training stands. `metric`: the newest validation NDCG@10, or None before the first."""
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    metric: float | None
+    elapsed_s: float
+    left_s: float
+
+
+ProgressCallback = Callable[[TrainingProgress], None]
+
+
+def silent(progress: TrainingProgress) -> None:
+    """The null object of progress callbacks."""

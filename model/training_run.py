@@ -1,0 +1,154 @@
+"""One training run: epochs of optimiser steps, judged by held-out events, kept on disk. Knows nothing about catalogues.
+
+Early stopping watches full-ranking NDCG@10 on the last events in time, each after the window strictly before it: what a
+live system is asked to do (the last event of every user would let the model read what others did later). Those events
+aren't trained on. With `max_seconds=None` a seed decides every bit on one CPU; with a budget, speed decides the steps.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.hm4sr import HM4SR
+from model.objective import Objective
+from model.resume import Counters, ResumeFile, RunState
+from model.sequences import Sequences, batches, cut_windows
+from model.training_data import TrainingData
+from model.training_plan import ProgressCallback, TrainingPlan, TrainingProgress
+from model.validation import validation_ndcg
+
+
+@dataclass
+class TrainingRun:
+    """One training run: the state of the loop."""
+
+    model: HM4SR
+    data: TrainingData
+    plan: TrainingPlan
+    seed: int
+    progress: ProgressCallback
+    started_s: float
+    file: ResumeFile | None
+    counters: Counters = field(default_factory=Counters)
+    steps: int = 0
+    history: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.objective = Objective(self.model, self.data, self.plan.sampled_above, self.plan.num_samples)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.plan.learning_rate, fused=True)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since training was asked for, with those of the runs that this one goes on from."""
+        return time.monotonic() - self.started_s
+
+    @property
+    def metric(self) -> float | None:
+        """The newest validation metric."""
+        return self.history[-1] if self.history else None
+
+    @property
+    def done(self) -> float:
+        """The share of the run that is over: by steps, or by the clock where that ends it earlier."""
+        by_clock = self.elapsed_s / self.plan.max_seconds if self.plan.max_seconds else 0.0
+        return min(1.0, max(self.counters.step / max(1, self.steps), by_clock))
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the budget is spent."""
+        return self.plan.max_seconds is not None and self.elapsed_s >= self.plan.max_seconds
+
+    def train(self) -> dict[str, Any]:
+        """Epochs until the plan, the patience or the budget ends; the model is left with the best weights seen."""
+        rng = np.random.default_rng(self.seed)
+        best = copy.deepcopy(self.model.state_dict())
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            best = self._resumed(rng) or best
+            while not self._ended:
+                self.counters.epoch += 1
+                self._epoch(rng)
+                best = self._judged(best)
+                if self.file is not None:
+                    self.counters.elapsed_s = self.elapsed_s
+                    self.file.save(RunState(self.counters, self.history, best), self.model, self.optimizer, rng)
+        self.model.load_state_dict(best)
+        if self.file is not None:
+            self.file.remove()
+        return self._report()
+
+    @property
+    def _ended(self) -> bool:
+        stale = self.counters.epoch - self.counters.gained_at >= self.plan.patience
+        return stale or self.out_of_time or self.counters.epoch >= self.plan.epochs
+
+    def _resumed(self, rng: np.random.Generator) -> dict[str, Tensor] | None:
+        """Go on from the file, if it holds this very run; returns the best weights so far."""
+        state = self.file.load(self.model, self.optimizer, rng) if self.file is not None else None
+        if state is None:
+            return None
+        self.counters, self.history = state.counters, state.history
+        self.started_s -= state.counters.elapsed_s
+        return state.best
+
+    def _judged(self, best: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The best weights after an epoch: without held-out events the newest."""
+        if not len(self.data.split.validation):
+            self.counters.gained_at = self.counters.epoch
+            return copy.deepcopy(self.model.state_dict())
+        metric, before = validation_ndcg(self.model, self.data), max(self.history, default=-1.0)
+        self.history.append(metric)
+        if metric > before * (1 + self.plan.least_gain):
+            self.counters.gained_at = self.counters.epoch
+        return copy.deepcopy(self.model.state_dict()) if metric > before else best
+
+    def _report(self) -> dict[str, Any]:
+        """What the checkpoint says about this run."""
+        told = self.model.now_gap is not None and self.history
+        return {
+            "seed": self.seed,
+            "epochs": self.counters.epoch,
+            "steps": self.counters.step,
+            "seconds": round(self.elapsed_s, 3),
+            "validation_ndcg_10": max(self.history, default=None),
+            "validation_history": self.history,
+            "validation_ndcg_10_now_gap": validation_ndcg(self.model, self.data, with_now_gap=True) if told else None,
+            "training_events": len(self.data.split.train),
+            "validation_events": len(self.data.split.validation),
+            "trained_items": len(self.data.trained_rows),
+        }
+
+    def _epoch(self, rng: np.random.Generator) -> None:
+        """One pass over all training events."""
+        self.model.train()
+        sequences = cut_windows(self.data.ranges, self.model.config.window, rng)
+        todo = list(batches(sequences, max_events=self.plan.batch_events, rng=rng))
+        self.steps = self.counters.step + len(todo) * (self.plan.epochs - self.counters.epoch + 1)
+        for batch in todo:
+            if self.out_of_time:
+                break
+            loss = self._step(batch)
+            epoch, step = self.counters.epoch, self.counters.step
+            left_s = self.elapsed_s / max(self.done, 1e-3) * (1 - self.done)
+            self.progress(TrainingProgress(epoch, step, self.steps, loss, self.metric, self.elapsed_s, left_s))
+
+    def _step(self, batch: Sequences) -> float:
+        """One step of the optimiser: warm-up, then a cosine down to 2% of the learning rate."""
+        warm = min(1.0, (self.counters.step + 1) / max(1, self.plan.warmup_steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.learning_rate * warm * (0.02 + 0.98 * (1 + math.cos(math.pi * self.done)) / 2)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.objective(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip_norm)
+        self.optimizer.step()
+        self.counters.step += 1
+        return float(loss.detach())
