@@ -8,42 +8,21 @@ from __future__ import annotations
 
 import csv
 import json
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 from itertools import chain, islice
 from operator import itemgetter
-from typing import Any, BinaryIO, Never
+from typing import Any, Never
 
 from core.errors import InvalidInput
+from core.filelines import BadLine, Blocks, DamagedFile, InputFile, Lines, raw_bytes
 from core.interactions import shorten
 
-BLOCK_BYTES = 1 << 18  # read at once
-MAX_INFLATED_BYTES = 1 << 22  # out of one compressed block: a small file cannot fill the memory
-MAX_LINE_BYTES = 1 << 20  # what is longer is cut, so that it is a bad line and no more
-GZIP_MAGIC = b"\x1f\x8b"
-FORMATS = ("csv", "tsv", "jsonl")
-ENDINGS = {"csv": "csv", "tsv": "tsv", "tab": "tsv", "jsonl": "jsonl", "ndjson": "jsonl"}
+__all__ = ["BadLine", "Chunk", "DamagedFile", "InputFile", "RowReader"]
+
 MAX_COLUMNS_SHOWN = 50
+NOT_UTF8 = "is no UTF-8; convert the file (iconv -f latin1 -t utf-8) and import it again"
 MAX_LINES_TRIED = 1000  # before a file counts as holding no JSON at all
-
-
-class DamagedFile(InvalidInput):
-    """The file breaks off or is damaged; the message names the line reached. All before it was read."""
-
-
-class _BrokenOff(Exception):
-    """The compressed stream ends too early or makes no sense; the message says which."""
-
-
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """One line that could not be used, as it stands in the file."""
-
-    line: int
-    reason: str
-    raw: bytes
 
 
 @dataclass(slots=True)
@@ -62,31 +41,7 @@ class Chunk:
 
     def reject(self, row: int, reason: str) -> None:
         """Count a row among the bad lines; it stays in its place."""
-        self.bad.append(BadLine(self.lines[row], reason, _raw(self.texts[row])))
-
-
-@dataclass(frozen=True, slots=True)
-class InputFile:
-    """A stream to read, its name (which says the format, unless `format` does), and its size where that is known."""
-
-    stream: BinaryIO
-    name: str
-    size: int | None = None
-    format: str | None = None
-
-    @property
-    def plain_name(self) -> str:
-        """The name without folders and without what compression adds: recompressing a file changes nothing."""
-        return self.name.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".gz")
-
-    @property
-    def kind(self) -> str:
-        """One of `FORMATS`; raises `InvalidInput` where neither the name nor the caller says it."""
-        found = self.format or ENDINGS.get(self.plain_name.rsplit(".", 1)[-1].lower())
-        if found not in FORMATS:
-            msg = f"{self.name}: wanted a format ({', '.join(FORMATS)}), got {shorten(found)}; name it (--format)"
-            raise InvalidInput(msg)
-        return found
+        self.bad.append(BadLine(self.lines[row], reason, raw_bytes(self.texts[row])))
 
 
 class RowReader:
@@ -97,13 +52,18 @@ class RowReader:
 
     def __init__(self, source: InputFile, *, multiline: bool = False) -> None:
         self.source = source
-        self.bytes_read = 0
         self._multiline = multiline
-        self._lines = _Lines(source.name, self._inflated())
+        self._blocks = Blocks(source.stream)
+        self._lines = Lines(source.name, self._blocks)
         self._is_json = source.kind == "jsonl"
         self._delimiter = "\t" if source.kind == "tsv" else ","
         self._quoted = source.kind == "csv"  # in TSV a quote is just a quote
         self.columns = self._first_keys() if self._is_json else self._header()
+
+    @property
+    def bytes_read(self) -> int:
+        """How much of the file was read, compressed or not."""
+        return self._blocks.bytes_read
 
     def chunks(self, names: Sequence[str], *, optional: Sequence[str] = (), size: int) -> Iterator[Chunk]:
         """All rows, `size` at a time, with the values of `names`, then of `optional` (None where an object has none).
@@ -142,7 +102,7 @@ class RowReader:
             try:
                 row = self._values(text)
             except csv.Error as error:
-                chunk.bad.append(lines.reject(f"{error}; check its quotes"))
+                chunk.bad.append(lines.reject(str(error)))
                 continue
             num_lines = len(lines.recent)
             if len(row) == width and (num_lines == 1 or self._multiline):
@@ -157,9 +117,18 @@ class RowReader:
 
     def _values(self, text: str) -> list[str]:
         """The values of a line, and of those after it where a quote goes on. Without quotes, splitting is enough."""
+        if not text.isascii() and not _is_utf8(text):
+            raise csv.Error(NOT_UTF8)
         if self._quoted and '"' in text:
-            return next(csv.reader(chain((text,), self._lines)))
+            return self._quoted_values(text)
         return text.rstrip("\r\n").split(self._delimiter)
+
+    def _quoted_values(self, text: str) -> list[str]:
+        try:
+            return next(csv.reader(chain((text,), self._lines)))
+        except csv.Error as error:
+            msg = f"{error}; check its quotes"
+            raise csv.Error(msg) from None
 
     def _read_objects(self, chunk: Chunk, names: Sequence[str], size: int) -> None:
         for text in self._lines:
@@ -203,90 +172,19 @@ class RowReader:
         msg = f"{self.source.name}: wanted one JSON object per line, found none in the first {len(passed)} lines"
         raise InvalidInput(msg)
 
-    def _read(self) -> bytes:
-        block = self.source.stream.read(BLOCK_BYTES)
-        self.bytes_read += len(block)
-        return block
 
-    def _inflated(self) -> Iterator[bytes]:
-        """The bytes of the file, decompressed where they begin like gzip."""
-        block = self._read()
-        if not block.startswith(GZIP_MAGIC):
-            while block:
-                yield block
-                block = self._read()
-            return
-        member = zlib.decompressobj(wbits=31)
-        while block:
-            try:
-                yield member.decompress(block, MAX_INFLATED_BYTES)
-            except zlib.error as error:
-                msg = f"the gzip stream is damaged ({error})"
-                raise _BrokenOff(msg) from None
-            if not member.eof:
-                block = member.unconsumed_tail or self._read()
-            elif block := member.unused_data.lstrip(b"\0") or self._read():
-                member = zlib.decompressobj(wbits=31)
-        if not member.eof:
-            raise _BrokenOff("the gzip stream is truncated")
-
-
-class _Lines:
-    """Lines of text with their numbers. `recent`: the lines of the row being read, until it is accepted or rejected."""
-
-    def __init__(self, name: str, blocks: Iterator[bytes]) -> None:
-        self.number = 0
-        self.recent: list[str] = []
-        self._name = name
-        self._lines = _split(blocks)
-        self._again: list[str] = []
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        try:
-            text = self._again.pop() if self._again else next(self._lines)
-        except _BrokenOff as error:
-            msg = f"{self._name}: {error} after line {self.number}; get the whole file and import it again"
-            raise DamagedFile(msg) from None
-        self.number += 1
-        self.recent.append(text)
-        return text
-
-    def reject(self, reason: str) -> BadLine:
-        """The first line of the row as a bad one; those after it are read again, each on its own."""
-        first, *others = self.recent
-        self.put_back(others)
-        return BadLine(self.number, reason, _raw(first))
-
-    def put_back(self, texts: Sequence[str]) -> None:
-        """Read these lines again."""
-        self._again.extend(reversed(texts))
-        self.number -= len(texts)
-        self.recent.clear()
-
-
-def _split(blocks: Iterator[bytes]) -> Iterator[str]:
-    """Blocks as lines with their ends, whatever their encoding: bytes that are no UTF-8 become lone surrogates."""
-    rest = b""
-    first = True
-    for block in blocks:
-        joined = rest + (block.removeprefix(b"\xef\xbb\xbf") if first else block)
-        first = False
-        end = joined.rfind(b"\n") + 1
-        yield from StringIO(joined[:end].decode(errors="surrogateescape"), newline="\n")
-        rest = joined[end:][:MAX_LINE_BYTES]
-    if rest:
-        yield rest.decode(errors="surrogateescape")
-
-
-def _raw(text: str) -> bytes:
-    """The bytes that stand in the file."""
-    return text.rstrip("\r\n").encode(errors="surrogateescape")
+def _is_utf8(text: str) -> bool:
+    """Whether no byte of it had to be kept as a lone surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _object(text: str) -> dict[str, Any]:
+    if not text.isascii() and not _is_utf8(text):
+        raise ValueError(NOT_UTF8)
     found = json.loads(text, parse_constant=_refuse_constant)
     if not isinstance(found, dict):
         msg = f"wanted a JSON object, got {shorten(found)}"

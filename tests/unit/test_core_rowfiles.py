@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidInput
-from core.rowfiles import MAX_LINE_BYTES, BadLine, Chunk, DamagedFile, InputFile, RowReader
+from core.filelines import MAX_LINE_BYTES
+from core.rowfiles import BadLine, Chunk, DamagedFile, InputFile, RowReader
 
 
 def reader(name: str, content: bytes | str, *, multiline: bool = False) -> RowReader:
@@ -164,9 +165,12 @@ def test_a_file_without_any_json_object_is_refused() -> None:
         reader("f.jsonl", "a\nb\n")
 
 
-def test_bytes_that_are_no_utf_8_reach_the_bad_line_as_they_stand() -> None:
-    chunk = read("f.csv", b"user,item\n\xff\xfe\n", "user", "item")
-    assert chunk.bad[0].raw == b"\xff\xfe"
+@pytest.mark.parametrize(("name", "good"), [("f.csv", b"a\n"), ("f.tsv", b"a\n"), ("f.jsonl", b'{"a": 1}\n')])
+def test_bytes_that_are_no_utf_8_make_a_bad_line_kept_as_it_stands(name: str, good: bytes) -> None:
+    chunk = read(name, good + b"caf\xe9\n", "a")
+    assert chunk.bad == [
+        BadLine(2, "is no UTF-8; convert the file (iconv -f latin1 -t utf-8) and import it again", b"caf\xe9")
+    ]
 
 
 def test_a_line_without_an_end_is_cut_and_does_not_fill_the_memory() -> None:
