@@ -51,7 +51,10 @@ class Objective:
     num_samples: int
 
     def __call__(self, sequences: Sequences) -> Tensor:
-        """The weighted sum of the losses that are switched on."""
+        """The weighted sum of the losses that are switched on.
+
+        The released preset keeps the released ways in them: the last position alone, CP at each position.
+        """
         batch = self.prepare(sequences)
         vectors_RC = self.model.item_vectors(self._dropped_ids(batch.rows_R), self.data.take(batch.rows_R))
         events = self.model.events(F.embedding(batch.inputs_BL, vectors_RC), batch.times_ms_BL)
@@ -59,7 +62,7 @@ class Objective:
         loss = self._next_item(batch, vectors_RC, towers_MBLD)
         config, weights = self.model.config, self.model.config.losses
         if config.contrasts_ids or config.uses_placeholders:
-            picks_BP = _picks(batch.real_BL)
+            picks_BP = _picks(batch.real_BL)[:, : 1 if config.released else 2]
             targets_Q = batch.targets_BL.gather(1, picks_BP).flatten()
             if config.contrasts_ids:
                 loss = loss + weights.idcl * self._idcl(vectors_RC, towers_MBLD, picks_BP, targets_Q)
@@ -116,20 +119,23 @@ class Objective:
 
     def _idcl(self, vectors_RC: Tensor, towers_MBLD: Tensor, picks_BP: Tensor, targets_Q: Tensor) -> Tensor:
         queries_QD = _at(towers_MBLD[:1], picks_BP)[0]
-        rows_QD = vectors_RC[targets_Q, : self.model.config.width]
-        return id_contrast(queries_QD, rows_QD, targets_Q, temperature=self.model.config.losses.temperature)
+        rows_QD, config = vectors_RC[targets_Q, : self.model.config.width], self.model.config
+        temperature = config.losses.temperature
+        return id_contrast(queries_QD, rows_QD, targets_Q, temperature=temperature, released=config.released)
 
     def _pcl(self, batch: Batch, events: Events, towers_MBLD: Tensor, picks_BP: Tensor, targets_Q: Tensor) -> Tensor:
-        losses = self.model.config.losses
+        losses, released = self.model.config.losses, self.model.config.released
         replaced_BL = torch.rand(batch.real_BL.shape).to(batch.real_BL.device) < losses.pcl_share
         replaced_MBLD = self.model.run(self.model.with_placeholders(events, replaced_BL))
         plain_MQD = _at(towers_MBLD[-len(replaced_MBLD) :], picks_BP)
         replaced_MQD = _at(replaced_MBLD, picks_BP)
-        return placeholder_contrast(plain_MQD, replaced_MQD, targets_Q, temperature=losses.pcl_temperature)
+        temperature = losses.pcl_temperature
+        return placeholder_contrast(plain_MQD, replaced_MQD, targets_Q, temperature=temperature, released=released)
 
     def _cp(self, batch: Batch, vectors_RC: Tensor) -> Tensor:
         """Over the distinct items of the batch that have categories; those without are unknown, not in none."""
-        items = torch.unique(batch.inputs_BL[batch.real_BL])
+        items = batch.inputs_BL[batch.real_BL]
+        items = items if self.model.config.released else torch.unique(items)
         categories = self.data.categories[batch.rows_R[items]]
         known = categories.any(1)
         if self.model.category_head is None or not known.any():

@@ -42,8 +42,11 @@ class TrainingRun:
     history: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if self.model.config.released and self.model.temporal is not None:
+            self.model.temporal.expert.requires_grad_(False)  # the released code never trained them
         self.objective = Objective(self.model, self.data, self.plan.sampled_above, self.plan.num_samples)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.plan.learning_rate, fused=True)
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.Adam(trained, lr=self.plan.learning_rate, fused=True)
 
     @property
     def elapsed_s(self) -> float:

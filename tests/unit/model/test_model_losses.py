@@ -66,6 +66,30 @@ def test_cp_counts_each_distinct_item_once_and_leaves_items_without_categories_o
     assert all((batch.sum(1) == 1).all() for batch in rows)
 
 
+def test_the_released_preset_keeps_its_experts_as_they_were_and_reads_every_position_for_cp(
+    shop: Catalogue,
+    shop_events: EventColumns,
+    make_config: Callable[..., ModelConfig],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows: list[int] = []
+
+    def watched(logits_NK: Tensor, categories_NK: Tensor) -> Tensor:
+        rows.append(len(categories_NK))
+        return category_prediction(logits_NK, categories_NK)
+
+    monkeypatch.setattr(objective, "category_prediction", watched)
+    plan = replace(PLAN, epochs=1, batch_events=10_000)
+    for released in (True, False):
+        config = make_config(released=released, losses=LossWeights(idcl=1.0, cp=1.0, pcl=1.0))
+        start = train(shop_events, shop, config=config, plan=replace(plan, max_seconds=0.0)).model.temporal
+        after = train(shop_events, shop, config=config, plan=plan).model.temporal
+        assert start is not None
+        assert after is not None
+        assert after.expert.equal(start.expert) == released
+    assert rows == [60 * 11, 40]
+
+
 @pytest.mark.parametrize("name", ["idcl", "cp", "pcl"])
 def test_each_loss_changes_what_is_learnt_and_owns_its_weights(
     shop: Catalogue, shop_events: EventColumns, make_config: Callable[..., ModelConfig], name: str
