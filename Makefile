@@ -53,7 +53,7 @@ up: $(VENV)/.installed ## start Tidewise on DATA (default .tidewise)
 
 .PHONY: test
 test: $(VENV)/.installed-dev ## run all tests (ARGS="-k name" for some)
-	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(VENV)/.installed-dev ## run the tests that need no services and no patience

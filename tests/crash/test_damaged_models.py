@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from services.up_process import up
 
 from core.ports import ModelRecord
 from storage import open_store
-
-pytestmark = pytest.mark.xdist_group("crash")
 
 
 def flip_a_byte(model: Path) -> Path:

@@ -21,8 +21,6 @@ TIME_MS = 1_710_000_000_000
 BATCH = 200
 ROOM_FOR_EVENTS = 40_000  # by then 16 MiB of log would have been written
 
-pytestmark = pytest.mark.xdist_group("crash")
-
 
 @pytest.fixture(params=["the disk is full", "the disk failed"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Disk, Path, str]]:

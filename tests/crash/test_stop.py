@@ -10,15 +10,12 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
 from oracle import Snapshot, event_key
 from services.up_process import UpProcess, quiet_environment, up
 
 NUM_REQUESTS = 4
 BATCH = 100
 TIME_MS = 1_710_000_000_000
-
-pytestmark = pytest.mark.xdist_group("crash")
 
 
 class HalfSentRequest:

@@ -15,7 +15,7 @@ WINDOW_SIZE, WINDOW_STEP = 20, 5  # not the defaults: every process of the demo 
 SMALL = ("model.width=16", "model.layers=1", "model.experts=2", "model.text_features=16", "train.epochs=1")
 SETTINGS = (*SMALL, f"window.size={WINDOW_SIZE}", f"window.step={WINDOW_STEP}")
 
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def run_demo(folder: Path) -> str:

@@ -13,8 +13,6 @@ from services.up_process import up
 
 EVIL = "<script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
 
-pytestmark = pytest.mark.xdist_group("crash")  # where the shop is built anyway
-
 
 @pytest.fixture(scope="module")
 def url(shop_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -33,8 +33,6 @@ ITEMS = ("baking-001", "baking-002", "camping-001", "tea-001", "not-in-the-catal
 KINDS = ("view", "purchase", "dislike", "impression")
 TIME_MS = 1_710_000_000_000
 
-pytestmark = pytest.mark.xdist_group("crash")  # where the shop is built anyway
-
 an_event = st.tuples(st.sampled_from(USERS), st.sampled_from(ITEMS), st.sampled_from(KINDS), st.integers(1, 10**9))
 a_log = st.lists(an_event, min_size=1, max_size=3 * WINDOW_SIZE)
 LONG = [("ann", ITEMS[place % 5], "view", 1 + place**3) for place in range(3 * WINDOW_SIZE)]
