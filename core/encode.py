@@ -20,13 +20,18 @@ class UserEncoder:
         self._store = store
         self._cache = cache
         self._shared = shared
+        self.num_encoded = 0  # by the model, here: for metrics, so that races between threads may cost a count
 
     def vector(self, read: ReadView, view: View, model: ModelView, state: UserState) -> FloatArray:
         """(1, D): the kept vector if it is exactly current, else a fresh one. The history must not be empty."""
         vector = self._cache.get(state.key, binding=view.binding, seq=state.seq)
         if vector is None and self._shared:
             vector = read.vector(state, version=model.version, binding=view.binding)
-        fresh = model.encoder.encode([state.window.history]) if vector is None else vector[None]
+        if vector is not None:
+            fresh = vector[None]
+        else:
+            fresh = model.encoder.encode([state.window.history])
+            self.num_encoded += 1
         self._cache.put([state], fresh, binding=view.binding)
         return fresh
 
@@ -38,6 +43,7 @@ class UserEncoder:
         if not behind:
             return 0
         vectors = view.model.encoder.encode([state.window.history for state in behind])
+        self.num_encoded += len(behind)
         self._cache.put(behind, vectors, binding=view.binding)
         if self._shared:
             with self._store.transaction() as tx:

@@ -34,6 +34,11 @@ class Follower:
         self._thread: Thread | None = None
         self.num_encoded = 0
 
+    @property
+    def num_dirty(self) -> int:
+        """How many users are behind their events."""
+        return len(self._dirty)
+
     def submit(self, states: Iterable[UserState]) -> None:
         """Mark users as dirty; beyond `max_dirty` they are left to their readers."""
         with self._condition:

@@ -1,4 +1,4 @@
-"""The ports: what the domain needs from databases, models and indexes, as protocols and plain records.
+"""The ports: what the domain needs from databases, models and indexes, as protocols over the records of `core.records`.
 
 Adapters live in `storage/`, `model/` and `index/`; they never import each other. Shapes: B batch, N items, D width
 of a query or item vector (all modalities concatenated), K answers.
@@ -8,122 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.history import EMPTY_WINDOW, History, IntArray, Window, WindowShape
+from core.history import History, IntArray, WindowShape
 from core.items import Catalogue, Item
+from core.records import DeadLetter as DeadLetter
+from core.records import EventColumns as EventColumns
+from core.records import EventRow as EventRow
+from core.records import ModelRecord as ModelRecord
+from core.records import SourceState as SourceState
+from core.records import StoredItem as StoredItem
+from core.records import StoreTotals as StoreTotals
+from core.records import UserState as UserState
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
-
-# --- records -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class UserState:
-    """One user as stored: integer key, sequence number of the newest event, window.
-
-    `erased_ms`: the user was erased at that time and came back (None where nothing was erased).
-    """
-
-    key: int
-    seq: int = 0
-    window: Window = EMPTY_WINDOW
-    erased_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SourceState:
-    """How far one writer (a partition, or the requests of one process) has got."""
-
-    key: int
-    applied_offset: int | None
-    newest_ms: int | None
-
-
-class EventRow(NamedTuple):
-    """One interaction as stored, fields in the order of the columns. A tuple, because imports make millions."""
-
-    event_key: bytes
-    user_key: int
-    item_key: int
-    type_code: int
-    time_ms: int
-    user_seq: int
-    value: float | None
-    context: Mapping[str, Any] | None
-    recommendation_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """Input that could not be applied, kept aside whole with the reason and where it came from."""
-
-    source: str
-    partition: int
-    offset: int  # in a file: the line number
-    reason: str
-    payload: bytes
-    time_ms: int
-    key: int | None = None  # given by the store
-
-
-@dataclass(frozen=True, slots=True)
-class StoredItem:
-    """An item as stored. One that only events have named is a stub: not `in_catalogue`."""
-
-    key: int
-    item: Item
-    in_catalogue: bool
-    revision: int
-    updated_ms: int
-
-    def listed(self, *, stubs: bool) -> bool:
-        """Whether it may be recommended; `stubs`: without waiting for the catalogue to name it."""
-        return (self.in_catalogue or stubs) and not self.item.hidden
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRecord:
-    """One trained model: where it lies and where it comes from. `status`: "champion" serves, "retired" did."""
-
-    version: str
-    path: str
-    status: str
-    created_ms: int
-    lineage: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class EventColumns:
-    """Windowed events in columns, sorted by (user, time, sequence): what training reads.
-
-    `users`, `items`: (n,) integer keys; `times_ms`: (n,) event times.
-    """
-
-    users: IntArray
-    items: IntArray
-    times_ms: IntArray
-
-    def __len__(self) -> int:
-        return len(self.users)
-
-
-@dataclass(frozen=True, slots=True)
-class StoreTotals:
-    """How much a store holds."""
-
-    users: int
-    items: int
-    listed_items: int
-    events: int
-    dead_letters: int
-
 
 # --- storage -------------------------------------------------------------------------------------------------------
 

@@ -171,6 +171,11 @@ class Recommender:
             items = self._pick(read, view, basis, self._allowed(read, view, wish, None), wish.n)
         return _answer(basis, items, self._now(wish, EMPTY_HISTORY)[0])
 
+    @property
+    def num_encoded(self) -> int:
+        """How many vectors of users the model has computed here."""
+        return self._users.num_encoded
+
     def encode(self, states: Sequence[UserState]) -> int:
         """Encode users whose state changed, so that their next answer need not; returns how many it encoded."""
         return self._users.ahead(self._views(), states)

@@ -72,6 +72,7 @@ class AnswerRoutes:
     async def _reply(self, query: Callable[[], Answer], at_ms: int | None, **about: str) -> Response:
         def content() -> bytes:
             answer = query()
+            self._engine.metrics.listed(answer.source)
             return orjson.dumps(about | _answer(answer, self._age_ms(answer, at_ms)))
 
         return Response(await self._engine.readers.run(content), media_type="application/json")

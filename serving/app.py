@@ -14,6 +14,7 @@ from serving.guards import KeyGuard, LastResort, LocalGuard, RawPath
 from serving.interactions import InteractionRoutes
 from serving.introspection import IntrospectionRoutes
 from serving.items import ItemRoutes
+from serving.metrics import Measured
 from serving.replies import add_error_replies
 from serving.services import Limits, Services
 from serving.users import UserRoutes
@@ -49,6 +50,7 @@ def create_app(services: Services) -> FastAPI:
         app.add_middleware(LocalGuard)
     app.add_middleware(RawPath)
     app.add_middleware(LastResort)
+    app.add_middleware(Measured, metrics=engine.metrics)
     return app
 
 
@@ -73,5 +75,6 @@ def _routes(engine: Engine) -> APIRouter:
     add("/v1/status", inside.status, methods=["GET"], **docs.GET_STATUS)
     add("/health", inside.health, methods=["GET"], **docs.GET_HEALTH)
     add("/ready", inside.ready, methods=["GET"], **docs.GET_READY)
+    add("/metrics", inside.metrics, methods=["GET"], include_in_schema=False)
     add("/", inside.page, methods=["GET"], include_in_schema=False)
     return router

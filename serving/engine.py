@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from serving.intake import DirectIntake, Intake, LogIntake
+from serving.metrics import Metrics, Waiting
 from serving.readers import Readers
 from serving.services import Services
 from serving.writer import Writer
@@ -27,6 +28,7 @@ class Engine:
             max_waiting_events=limits.max_waiting_events,
         )
         direct, log = DirectIntake(self.writer), services.log
+        self.metrics = Metrics(services, _Waiting(self))
         self.intake: Intake = direct if log is None else LogIntake(log, services.store, limits)
 
     @asynccontextmanager
@@ -39,3 +41,18 @@ class Engine:
             await self.intake.stop()
             await self.writer.stop()
             await self.readers.stop()
+
+
+class _Waiting(Waiting):
+    """What waits in this engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def events(self) -> int:
+        """Events (and other changes) that wait for the writer."""
+        return self._engine.writer.num_waiting
+
+    def requests(self) -> int:
+        """Requests that wait for workers."""
+        return self._engine.intake.num_waiting

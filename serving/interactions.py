@@ -17,6 +17,7 @@ from serving.replies import Refused, error_body, json_reply, reason_of
 from serving.requests import check_fields, many_or_one, read_json
 
 LOOP_EVENTS = 100  # about half a millisecond of parsing; larger batches are parsed off the event loop
+STATUSES = ("accepted", "queued", "duplicate", "erased", "rejected")
 LATE = "not applied in time: the events are safe in the log, and workers apply them as soon as they can"
 _SET_ASIDE = error_body("set_aside", "no worker could apply it; `tidewise dead-letters list` says why")["error"]
 WARNING = "neither event_id nor time was given: the same event sent again counts again"
@@ -50,9 +51,11 @@ class InteractionRoutes:
         quick = len(raw) <= LOOP_EVENTS and isinstance(self._services.clock, WallClock)
         parsed = self._parse(raw) if quick else await self._engine.readers.run(lambda: self._parse(raw))
         if not parsed.events:
+            self._engine.metrics.took_in({"rejected": len(parsed.entries)})
             raise _none_valid(parsed.entries, single=single)
         fates = await self._engine.intake.take(parsed.events, wait=wait)
         report = _report(parsed, fates)
+        self._engine.metrics.took_in({status: report[status] for status in STATUSES})
         if report[QUEUED]:
             return json_reply(report | ({"note": LATE} if wait else {}), status=202)
         return json_reply(report)
@@ -110,7 +113,7 @@ def _wants_to_wait(request: Request) -> bool:
 def _report(parsed: Parsed, fates: list[Fate]) -> dict[str, Any]:
     """What became of each entry, in the order given, and the sums."""
     left = iter(fates)
-    sums = {"accepted": 0, "queued": 0, "duplicate": 0, "erased": 0, "rejected": 0}
+    sums = dict.fromkeys(STATUSES, 0)
     results = []
     for place, entry in enumerate(parsed.entries):
         if isinstance(entry, Interaction):

@@ -12,6 +12,7 @@ from fastapi import Request, Response
 
 from core.errors import NotReady, TidewiseError
 from serving.engine import Engine
+from serving.metrics import CONTENT_TYPE
 from serving.replies import json_reply
 
 WRITE_TIMEOUT_S = 2.0
@@ -42,6 +43,10 @@ class IntrospectionRoutes:
     async def status(self, _request: Request) -> Response:
         """What the system holds and what serves."""
         return json_reply(await self._engine.readers.run(self._status))
+
+    async def metrics(self, _request: Request) -> Response:
+        """What Prometheus asks for."""
+        return Response(self._engine.metrics.text(), media_type=CONTENT_TYPE)
 
     async def page(self, _request: Request) -> Response:
         """The first page."""

@@ -88,6 +88,11 @@ def _nobody_listens() -> None:
     """The null listener of catalogue changes: the next regular refresh finds them."""
 
 
+def _nothing() -> int:
+    """The null count, and the null age."""
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything that the routes call.
@@ -96,6 +101,7 @@ class Services:
     a time; how far in the future an event lies is judged by `wall`. `follow` gets the users changed by a commit
     (`Follower.submit`); `items_changed` is called after the catalogue changed (wake up the refresh of the views).
     Both are called on the writer thread and must return at once. `log`: where events go instead of the writer.
+    `num_encoded`, `view_age_s`: for metrics, how many vectors were computed and when views were last renewed.
     """
 
     store: Store
@@ -109,6 +115,8 @@ class Services:
     log: EventLog | None = None
     follow: Callable[[Iterable[UserState]], None] = _nobody_follows
     items_changed: Callable[[], None] = _nobody_listens
+    num_encoded: Callable[[], int] = _nothing
+    view_age_s: Callable[[], float] = _nothing
     default_type: str = "click"
     exclude_seen: bool = True
     api_key: str | None = None

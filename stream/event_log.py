@@ -6,14 +6,17 @@ one made while a broker restarts costs a tenth of a second. Knows nothing about 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from threading import Lock
+from threading import Lock, Thread
 from typing import Protocol
 
 from core.errors import StreamUnavailable
 from core.interactions import Interaction
 from stream.producer import EventProducer, Position
 from stream.settings import KafkaSettings
+
+logger = logging.getLogger(__name__)
 
 MAX_SINGLE = 16  # larger requests go as arrays: what a worker's consumer costs, it costs per message
 GROUP = 500
@@ -42,7 +45,7 @@ class Producer(Protocol):
         """Hand several events of one partition over."""
         ...
 
-    def close(self, *, timeout_s: float | None = None) -> None:
+    def close(self) -> None:
         """Let go of the connection."""
         ...
 
@@ -84,9 +87,9 @@ class KafkaLog:
     def close(self) -> None:
         """Let go of the connection."""
         with self._lock:
-            if self._producer is not None:
-                self._producer.close()
-                self._producer = None
+            producer, self._producer = self._producer, None
+        if producer is not None:
+            _close(producer)
 
     def _connected(self) -> Producer:
         with self._lock:
@@ -100,7 +103,14 @@ class KafkaLog:
             if self._producer is not producer:
                 return
             self._producer = None
-        producer.close(timeout_s=0.0)
+        Thread(target=_close, args=(producer,), name="closing producer", daemon=True).start()  # it takes its timeout
+
+
+def _close(producer: Producer) -> None:
+    try:
+        producer.close()
+    except StreamUnavailable as error:  # whoever sent what is left has been told already
+        logger.warning("a producer was given up: %s", error)
 
 
 def _publish_grouped(producer: Producer, events: Sequence[Interaction]) -> list[Position]:

@@ -100,9 +100,10 @@ class EventProducer:
         with kafka_errors(self._settings, "flush"):
             self._producer.flush(timeout=self._settings.request_timeout_s * 2)
 
-    def close(self, *, timeout_s: float | None = None) -> None:
-        """Send what is left and let go of the connection; by default it may take as long as a request."""
-        self._producer.close(timeout=self._settings.request_timeout_s if timeout_s is None else timeout_s)
+    def close(self) -> None:
+        """Send what is left and let go of the connection; raises `StreamUnavailable` where some could not be sent."""
+        with kafka_errors(self._settings, "close"):
+            self._producer.close(timeout=self._settings.request_timeout_s)
 
     def __enter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Thread
 
@@ -30,6 +31,12 @@ class Periodic:
         self._nudged = False
         self._running = False
         self._thread: Thread | None = None
+        self._done_s = time.monotonic()
+
+    @property
+    def age_s(self) -> float:
+        """How long ago `work` was last done without an error; at first, since this was made."""
+        return time.monotonic() - self._done_s
 
     def start(self) -> None:
         """Begin."""
@@ -60,6 +67,7 @@ class Periodic:
                 self._nudged = False
             try:
                 self._work()
+                self._done_s = time.monotonic()
             except TidewiseError as error:
                 logger.error("%s: %s", self._name, error)
             except Exception:

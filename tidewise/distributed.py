@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from core.errors import InvalidSettings, StreamUnavailable
 from core.follow import Follower
@@ -80,6 +81,7 @@ def run_worker(settings: Settings) -> None:
         from stream.settings import WorkerSettings
         from stream.topics import ensure_topics
         from stream.worker import StreamWorker
+        from tidewise.worker_metrics import WorkerMetrics, exposed
     except ModuleNotFoundError as error:
         raise _extra_missing("the worker", error) from error
 
@@ -95,16 +97,28 @@ def run_worker(settings: Settings) -> None:
             default_type=settings.events.default_type,
         )
         worker = WorkerSettings(name=given.worker, max_messages=given.batch, within_s=given.within_ms / 1000)
-        ingest = FollowedIngestor(system.ingestor, start_following(stack, system))
-        StreamWorker(kafka, worker, ingest=ingest, codec=codec, announce=announce).run()
+        follower = start_following(stack, system)
+        metrics = WorkerMetrics(follower)
+        stack.enter_context(exposed(metrics.registry, host=settings.metrics.host, port=settings.metrics.port))
+        ingest = FollowedIngestor(system.ingestor, follower, applied=metrics.applied)
+        StreamWorker(kafka, worker, ingest=ingest, codec=codec, announce=announce, on_status=metrics.see).run()
+
+
+class Applied(Protocol):
+    """Who is told of commits."""
+
+    def __call__(self, *, num_events: int, took_s: float) -> None:
+        """A batch was applied."""
+        ...
 
 
 class FollowedIngestor:
-    """An `Ingestor` whose changed users are encoded after each commit."""
+    """An `Ingestor` whose changed users are encoded after each commit; `applied` is told of each."""
 
-    def __init__(self, ingestor: Ingestor, follower: Follower) -> None:
+    def __init__(self, ingestor: Ingestor, follower: Follower, *, applied: Applied) -> None:
         self._ingestor = ingestor
         self._follower = follower
+        self._applied = applied
 
     def applied_offset(self, stream: str, partition: int) -> int | None:
         """The database's offset of a partition."""
@@ -118,6 +132,8 @@ class FollowedIngestor:
         self, events: Sequence[Interaction], source: Source, *, dead_letters: Sequence[DeadLetter] = ()
     ) -> IngestResult:
         """Apply a batch, then mark its users as dirty."""
+        started_s = time.perf_counter()
         result = self._ingestor.ingest(events, source, dead_letters=dead_letters)
+        self._applied(num_events=len(events), took_s=time.perf_counter() - started_s)
         self._follower.submit(result.states.values())
         return result

@@ -77,6 +77,8 @@ def _serve(stack: ExitStack, system: System, on_bound: OnBound, *, log: EventLog
         log=log,
         follow=follower.submit,
         items_changed=refresh.nudge,
+        num_encoded=lambda: system.recommender.num_encoded,
+        view_age_s=lambda: refresh.age_s,
         default_type=settings.events.default_type,
         exclude_seen=settings.recommend.exclude_seen,
         api_key=key.get_secret_value() if key else None,

@@ -280,6 +280,15 @@ class KafkaSettings(Section):
         return fields
 
 
+class MetricsSettings(Section):
+    """What a worker tells Prometheus; an API tells its own at `/metrics`."""
+
+    host: str = "127.0.0.1"
+    """The address on which a worker answers `/metrics`; anybody who reaches it may read them."""
+    port: int = Field(0, ge=0, le=65535)
+    """The port on which a worker answers `/metrics`; 0: none."""
+
+
 class Settings(Section):
     """All settings of a process."""
 
@@ -296,6 +305,7 @@ class Settings(Section):
     train: TrainSettings = TrainSettings()
     cache: CacheSettings = CacheSettings()
     kafka: KafkaSettings = KafkaSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     def database_url(self) -> str:
         """The database's address, in clear."""

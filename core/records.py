@@ -1,0 +1,111 @@
+"""The records that pass through the ports: plain values, as stored. Knows nothing about who stores them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from core.history import EMPTY_WINDOW, IntArray, Window
+from core.items import Item
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    """One user as stored: integer key, sequence number of the newest event, window.
+
+    `erased_ms`: the user was erased at that time and came back (None where nothing was erased).
+    """
+
+    key: int
+    seq: int = 0
+    window: Window = EMPTY_WINDOW
+    erased_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """How far one writer (a partition, or the requests of one process) has got."""
+
+    key: int
+    applied_offset: int | None
+    newest_ms: int | None
+
+
+class EventRow(NamedTuple):
+    """One interaction as stored, fields in the order of the columns. A tuple, because imports make millions."""
+
+    event_key: bytes
+    user_key: int
+    item_key: int
+    type_code: int
+    time_ms: int
+    user_seq: int
+    value: float | None
+    context: Mapping[str, Any] | None
+    recommendation_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Input that could not be applied, kept aside whole with the reason and where it came from."""
+
+    source: str
+    partition: int
+    offset: int  # in a file: the line number
+    reason: str
+    payload: bytes
+    time_ms: int
+    key: int | None = None  # given by the store
+
+
+@dataclass(frozen=True, slots=True)
+class StoredItem:
+    """An item as stored. One that only events have named is a stub: not `in_catalogue`."""
+
+    key: int
+    item: Item
+    in_catalogue: bool
+    revision: int
+    updated_ms: int
+
+    def listed(self, *, stubs: bool) -> bool:
+        """Whether it may be recommended; `stubs`: without waiting for the catalogue to name it."""
+        return (self.in_catalogue or stubs) and not self.item.hidden
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """One trained model: where it lies and where it comes from. `status`: "champion" serves, "retired" did."""
+
+    version: str
+    path: str
+    status: str
+    created_ms: int
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EventColumns:
+    """Windowed events in columns, sorted by (user, time, sequence): what training reads.
+
+    `users`, `items`: (n,) integer keys; `times_ms`: (n,) event times.
+    """
+
+    users: IntArray
+    items: IntArray
+    times_ms: IntArray
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTotals:
+    """How much a store holds."""
+
+    users: int
+    items: int
+    listed_items: int
+    events: int
+    dead_letters: int

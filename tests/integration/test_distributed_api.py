@@ -1,0 +1,114 @@
+"""Two workers and two APIs on a real Kafka and PostgreSQL: what is sent to one API is known to the other."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from services import postgres
+from services.distributed import Distributed, distributed
+from services.kafka import Broker
+
+pytestmark = [pytest.mark.xdist_group("kafka"), pytest.mark.timeout(300)]  # five processes start on busy cores
+USER = "user-1"
+
+
+@pytest.fixture(scope="module")
+def system(
+    broker: Broker, postgres_server: str, shop_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Distributed]:
+    folder = tmp_path_factory.mktemp("distributed") / "data"
+    with (
+        postgres.fresh_database(postgres_server) as url,
+        distributed(broker.address, url, folder, shop=shop_template) as found,
+    ):
+        yield found
+
+
+def item_ids(answer: dict[str, Any]) -> list[str]:
+    return [item["item_id"] for item in answer["items"]]
+
+
+def test_a_click_sent_to_one_api_changes_the_answer_of_the_other(system: Distributed) -> None:
+    first, second = system.apis
+    before = second.get(f"/v1/users/{USER}/recommendations").raise_for_status().json()
+    clicked = {"event_id": "click-1", "user_id": USER, "item_id": item_ids(before)[0]}
+    reply = first.post("/v1/interactions?wait=applied", json=clicked)
+    after = second.get(f"/v1/users/{USER}/recommendations").raise_for_status().json()
+    assert reply.status_code == 200
+    assert reply.json()["results"][0]["status"] == "accepted"
+    assert after["user_seq"] == reply.json()["results"][0]["user_seq"]
+    assert item_ids(before)[0] not in item_ids(after)
+
+
+def test_many_events_in_one_request_are_each_applied_once_in_their_order(system: Distributed) -> None:
+    events = [{"event_id": f"many-{n}", "user_id": f"guest-{n % 7}", "item_id": "item-1"} for n in range(200)]
+    reply = system.apis[0].post("/v1/interactions?wait=applied", json={"events": events})
+    assert (reply.status_code, reply.json()["accepted"]) == (200, 200)
+    of_one = [
+        one["user_seq"]
+        for one, sent in zip(reply.json()["results"], events, strict=True)
+        if sent["user_id"] == "guest-3"
+    ]
+    assert of_one == list(range(1, len(of_one) + 1))
+    again = system.apis[1].post("/v1/interactions?wait=applied", json={"events": events})
+    assert again.json()["duplicate"] == 200
+
+
+def test_without_waiting_the_position_is_the_answer_and_workers_apply_it_in_order(system: Distributed) -> None:
+    first, second = ({"event_id": f"p{n}", "user_id": "pat", "item_id": "item-1"} for n in (1, 2))
+    queued = system.apis[0].post("/v1/interactions", json=first)
+    applied = system.apis[1].post("/v1/interactions?wait=applied", json=second).json()["results"][0]
+    again = system.apis[1].post("/v1/interactions?wait=applied", json=first).json()["results"][0]
+    places = [one["position"] for one in (queued.json()["results"][0], applied, again)]
+    assert queued.status_code == 202
+    assert {(place["topic"], place["partition"]) for place in places} == {(system.kafka.topic, places[0]["partition"])}
+    assert [place["offset"] for place in places] == sorted(place["offset"] for place in places)
+    assert [(one["status"], one["user_seq"]) for one in (applied, again)] == [("accepted", 2), ("duplicate", 1)]
+
+
+def test_a_click_is_in_the_other_apis_answer_within_a_fraction_of_a_second(system: Distributed) -> None:
+    first, second = system.apis
+    took_ms = []
+    for number in range(20):
+        clicked = {"event_id": f"fast-{number}", "user_id": USER, "item_id": f"item-{number}"}
+        start_s = time.perf_counter()
+        sent = first.post("/v1/interactions?wait=applied", json=clicked).json()["results"][0]
+        assert second.get(f"/v1/users/{USER}/recommendations").json()["user_seq"] == sent["user_seq"]
+        took_ms.append((time.perf_counter() - start_s) * 1000)
+    assert statistics.median(took_ms) < 1000  # 25 ms on an idle machine; tests share theirs
+
+
+def test_while_kafka_is_away_events_are_refused_within_two_seconds_and_taken_again_when_it_is_back(
+    system: Distributed, broker: Broker
+) -> None:
+    if broker.node is None:
+        pytest.skip("the named broker may not be killed")
+    api, lost = system.apis[0], {"event_id": "lost", "user_id": "kim", "item_id": "item-1"}
+    broker.node.command("kill")
+    replies = []
+    for _ in range(2):  # the first finds its connection broken, the next finds nobody to connect to
+        start_s = time.perf_counter()
+        replies.append((api.post("/v1/interactions", json=lost), time.perf_counter() - start_s))
+    answers_still = api.get(f"/v1/users/{USER}/recommendations").status_code
+    broker.node.command("start")
+    assert [reply.status_code for reply, _ in replies] == [503, 503]
+    assert all("Kafka" in reply.json()["error"]["message"] or "log" in reply.text for reply, _ in replies)
+    assert max(took_s for _, took_s in replies) < 2.5  # 2 s, and what a busy machine adds
+    assert answers_still == 200
+    assert _accepted_within(api, lost, timeout_s=40.0)["user_seq"] == 1
+
+
+def _accepted_within(api: httpx.Client, event: dict[str, str], *, timeout_s: float) -> dict[str, Any]:
+    """Send it until it is applied, as a client with patience does."""
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        reply = api.post("/v1/interactions?wait=applied", json=event)
+        if reply.status_code == 200:
+            return dict(reply.json()["results"][0])
+    raise AssertionError(reply.text)

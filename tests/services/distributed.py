@@ -1,0 +1,92 @@
+"""The distributed system as processes of our own command line: workers and APIs over one Kafka and one PostgreSQL."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from services import small_shop
+from services.kafka import fresh_settings
+
+from core.ports import Store
+from storage import open_store
+from stream.settings import KafkaSettings
+from stream.topics import delete_topics, ensure_topics
+from tidewise.bootstrap import MODELS_FOLDER, open_system
+from tidewise.demo import fill
+from tidewise.processes import free_port, running, wait_ready
+from tidewise.settings import CONFIG_NAME
+from tidewise.simulator import simulate_shop
+
+
+@dataclass
+class Distributed:
+    """What runs: clients of the APIs, the database, the topics."""
+
+    apis: list[httpx.Client]
+    store: Store
+    kafka: KafkaSettings
+    folder: Path
+
+
+@contextmanager
+def distributed(
+    broker: str, url: str, folder: Path, *, shop: Path, num_workers: int = 2, num_apis: int = 2
+) -> Iterator[Distributed]:
+    """The small shop and its model, served; everything is ended and its topics are deleted afterwards.
+
+    `shop`: a folder of `small_shop.build`.
+    """
+    kafka = fresh_settings(broker)
+    folder.mkdir()
+    (folder / CONFIG_NAME).write_text(small_shop.SETTINGS + _settings(kafka, url))
+    _build(folder, shop)
+    ensure_topics(kafka)
+    with ExitStack() as stack:
+        stack.callback(delete_topics, kafka)
+        for number in range(1, num_workers + 1):
+            log = folder / f"worker-{number}.log"
+            stack.enter_context(running(["worker", "--data", str(folder), "--name", f"worker-{number}"], log=log))
+        apis = [stack.enter_context(_api(folder, number)) for number in range(1, num_apis + 1)]
+        yield Distributed(apis, stack.enter_context(closing(open_store(url))), kafka, folder)
+
+
+@contextmanager
+def _api(folder: Path, number: int) -> Iterator[httpx.Client]:
+    port, log = free_port(0), folder / f"api-{number}.log"
+    address = f"http://127.0.0.1:{port}"
+    with running(["serve", "--data", str(folder), "--port", str(port)], log=log) as process:
+        wait_ready(process, address, log=log, timeout_s=150.0)
+        with httpx.Client(base_url=address, timeout=20.0) as client:
+            yield client
+
+
+def _settings(kafka: KafkaSettings, url: str) -> str:
+    return f"""
+[database]
+url = "{url}"
+
+[kafka]
+bootstrap = "{kafka.servers[0]}"
+topic = "{kafka.topic}"
+dead_letter_topic = "{kafka.dead_letter_topic}"
+group = "{kafka.group}"
+partitions = {kafka.partitions}
+"""
+
+
+def _build(folder: Path, shop: Path) -> None:
+    """The shop's items and events in the new database, and its model, which knows items by their ids."""
+    shutil.copytree(shop / MODELS_FOLDER, folder / MODELS_FOLDER)
+    with closing(open_system(small_shop.settings_in(shop))) as trained, trained.store.read() as read:
+        champion = read.champion()
+    assert champion is not None
+    with closing(open_system(small_shop.settings_in(folder))) as system:
+        fill(system, simulate_shop(seed=3, num_users=40, num_items=336, days=20, live_days=1, end_ms=small_shop.END_MS))
+        with system.store.transaction() as tx:
+            tx.save_model(champion)
+            tx.commit()

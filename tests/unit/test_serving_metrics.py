@@ -1,0 +1,84 @@
+"""/metrics of the API: what it counts, by route and never by path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from serving_doubles import NOW_MS, Api, Shop
+
+from serving.app import create_app
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+@pytest.fixture
+def api(shop: Shop) -> Iterator[Api]:
+    services = shop.with_services(num_encoded=lambda: 7, view_age_s=lambda: 1.5)
+    with Api(create_app(services)) as api:
+        yield api
+
+
+def value(api: Api, name: str, **labels: str) -> float | None:
+    """A sample as Prometheus reads it; None where there is no such series."""
+    for family in text_string_to_metric_families(api.get("/metrics").text):
+        for sample in family.samples:
+            if sample.name == name and sample.labels == labels:
+                return float(sample.value)
+    return None
+
+
+def event(number: int) -> dict[str, object]:
+    return {"event_id": f"e{number}", "user_id": "u", "item_id": "a", "time": NOW_MS}
+
+
+def test_requests_are_counted_by_route_so_that_ids_make_no_series(api: Api) -> None:
+    for user_id in ("u", "v", "a%2Fb"):
+        api.get(f"/v1/users/{user_id}/recommendations")
+    labels = {"method": "GET", "route": "/v1/users/{user_id}/recommendations"}
+    assert value(api, "tidewise_http_requests_total", **labels, status="200") == 3
+    assert value(api, "tidewise_http_request_seconds_count", **labels) == 3
+
+
+def test_paths_and_methods_that_nobody_knows_share_one_series(api: Api) -> None:
+    api.get("/admin.php")
+    api.run(api.client.request("BREW", "/pot"))
+    assert value(api, "tidewise_http_requests_total", method="GET", route="none", status="404") == 1
+    assert value(api, "tidewise_http_requests_total", method="other", route="none", status="404") == 1
+
+
+def test_refused_requests_are_counted_too(shop: Shop) -> None:
+    key = "k" * 16
+    with Api(create_app(shop.with_services(api_key=key))) as api:
+        assert api.get("/metrics").status_code == 401
+        api.client.headers["X-API-Key"] = key
+        assert value(api, "tidewise_http_requests_total", method="GET", route="none", status="401") == 1
+
+
+def test_events_are_counted_by_what_became_of_them(api: Api) -> None:
+    api.post("/v1/interactions", json={"events": [event(1), event(1), {"user_id": "u"}]})
+    api.post("/v1/interactions", json={"user_id": "u"})
+    counted = {status: value(api, "tidewise_events_total", status=status) for status in ("accepted", "duplicate")}
+    assert counted == {"accepted": 1, "duplicate": 1}
+    assert value(api, "tidewise_events_total", status="rejected") == 2
+
+
+def test_answers_are_counted_by_source(api: Api) -> None:
+    api.post("/v1/interactions", json=event(1))
+    api.get("/v1/users/u/recommendations")
+    api.get("/v1/items/popular")
+    assert value(api, "tidewise_answers_total", source="model") == 1
+    assert value(api, "tidewise_answers_total", source="popularity") == 1
+
+
+def test_what_serves_is_told(api: Api, shop: Shop) -> None:
+    assert value(api, "tidewise_model_info", version="axes-1") == 1
+    assert value(api, "tidewise_listed_items") == 6
+    assert value(api, "tidewise_catalogue_revision") == shop.views.current().catalogue.revision
+    assert value(api, "tidewise_vectors_encoded_total") == 7
+    assert value(api, "tidewise_view_age_seconds") == 1.5
+    assert (value(api, "tidewise_waiting_events"), value(api, "tidewise_waiting_requests")) == (0, 0)

@@ -1,0 +1,71 @@
+"""A worker's metrics: its status and its commits, as Prometheus reads them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from core.follow import Follower
+from core.ports import UserState
+from stream.status import PartitionStatus, Tally, WorkerStatus
+from tidewise.worker_metrics import WorkerMetrics
+
+
+def nobody(states: Sequence[UserState]) -> int:
+    return len(states)
+
+
+def metrics_of(follower: Follower) -> WorkerMetrics:
+    return WorkerMetrics(follower)
+
+
+def idle_follower() -> Follower:
+    return Follower(nobody, on_error=lambda error: None)
+
+
+def test_before_the_first_status_everything_is_zero_and_no_age_is_claimed() -> None:
+    registry = metrics_of(idle_follower()).registry
+    assert registry.get_sample_value("tidewise_worker_events_total") == 0
+    age_s = registry.get_sample_value("tidewise_worker_event_age_seconds")
+    assert age_s is not None
+    assert math.isnan(age_s)
+
+
+def test_the_newest_status_is_told() -> None:
+    metrics = metrics_of(idle_follower())
+    partitions = {0: PartitionStatus(10, 13), 3: PartitionStatus(None, 5)}
+    tally = Tally(num_messages=7, num_events=9, num_dead_letters=2, num_retries=3, num_lost=1, age_ms=250)
+    metrics.see(WorkerStatus("worker-1", partitions, tally))
+    told = {
+        name: metrics.registry.get_sample_value(f"tidewise_worker_{name}")
+        for name in (
+            "messages_total",
+            "events_total",
+            "dead_letters_total",
+            "retries_total",
+            "lost_batches_total",
+            "event_age_seconds",
+        )
+    }
+    assert list(told.values()) == [7, 9, 2, 3, 1, 0.25]
+    lags = [metrics.registry.get_sample_value("tidewise_worker_lag_messages", {"partition": n}) for n in ("0", "3")]
+    assert lags == [3, 0]
+
+
+def test_commits_are_counted_by_size_and_time() -> None:
+    metrics = metrics_of(idle_follower())
+    metrics.applied(num_events=40, took_s=0.004)
+    metrics.applied(num_events=2, took_s=0.4)
+    value = metrics.registry.get_sample_value
+    assert value("tidewise_worker_batch_events_sum") == 42
+    assert value("tidewise_worker_batch_events_bucket", {"le": "2.0"}) == 1
+    assert value("tidewise_worker_commit_seconds_bucket", {"le": "0.005"}) == 1
+    assert value("tidewise_worker_commit_seconds_count") == 2
+
+
+def test_users_behind_their_events_are_told() -> None:
+    follower = idle_follower()
+    follower.submit([UserState(1), UserState(2), UserState(1)])
+    registry = metrics_of(follower).registry
+    assert registry.get_sample_value("tidewise_worker_dirty_users") == 2
+    assert registry.get_sample_value("tidewise_worker_vectors_encoded_total") == 0

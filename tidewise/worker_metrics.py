@@ -1,0 +1,104 @@
+"""What a worker tells Prometheus, on a small port of its own.
+
+Names are documented in docs/metrics.md; a test keeps the two in step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from core.errors import InvalidSettings
+from core.follow import Follower
+from stream.status import WorkerStatus
+
+BATCH_EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+COMMIT_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class WorkerMetrics:
+    """The metrics of one worker, in a registry of their own."""
+
+    def __init__(self, follower: Follower) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter that nobody reads
+        self.registry = CollectorRegistry()
+        self._state = _State(follower)
+        self.registry.register(self._state)
+        self._batch_events = Histogram(
+            "tidewise_worker_batch_events",
+            "Events in one transaction.",
+            buckets=BATCH_EVENTS,
+            registry=self.registry,
+        )
+        self._commit_s = Histogram(
+            "tidewise_worker_commit_seconds",
+            "One transaction, from its beginning to its commit.",
+            buckets=COMMIT_S,
+            registry=self.registry,
+        )
+
+    def see(self, status: WorkerStatus) -> None:
+        """Keep the newest status for the next scrape."""
+        self._state.status = status
+
+    def applied(self, *, num_events: int, took_s: float) -> None:
+        """Count one transaction."""
+        self._batch_events.observe(num_events)
+        self._commit_s.observe(took_s)
+
+
+class _State:
+    """Values that are there anyway, read when Prometheus asks."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self.status = WorkerStatus("", {})
+
+    def collect(self) -> Iterable[Metric]:
+        """The values of this moment; the lag is at most a second old."""
+        lag = GaugeMetricFamily(
+            "tidewise_worker_lag_messages", "Messages of a partition that wait to be applied.", labels=["partition"]
+        )
+        for number, partition in self.status.partitions.items():
+            lag.add_metric([str(number)], partition.lag)
+        yield lag
+        tally = self.status.tally
+        yield _counter("messages", "Messages applied.", tally.num_messages)
+        yield _counter("events", "Events applied.", tally.num_events)
+        yield _counter("dead_letters", "Events and messages set aside.", tally.num_dead_letters)
+        yield _counter("retries", "Attempts that waited for a database or a broker.", tally.num_retries)
+        yield _counter("lost_batches", "Batches given up because another worker owns the partition.", tally.num_lost)
+        age_s = float("nan") if tally.age_ms is None else tally.age_ms / 1000
+        yield _gauge("event_age_seconds", "From the log's timestamp of the newest message to its commit.", age_s)
+        yield _gauge("dirty_users", "Users whose vectors are behind their events.", self._follower.num_dirty)
+        yield _counter("vectors_encoded", "Vectors encoded behind commits.", self._follower.num_encoded)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(f"tidewise_worker_{name}", text, value=value)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"tidewise_worker_{name}", text, value=value)
+
+
+@contextmanager
+def exposed(registry: CollectorRegistry, *, host: str, port: int) -> Iterator[None]:
+    """Answer scrapes at http://HOST:PORT/metrics until the end of the block; port 0: do not."""
+    if not port:
+        yield
+        return
+    try:
+        server, thread = start_http_server(port, addr=host, registry=registry)
+    except OSError as error:
+        msg = f"metrics.port: {host}:{port} cannot be had ({error.strerror}); choose another, or 0 for no metrics"
+        raise InvalidSettings(msg) from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
