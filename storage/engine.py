@@ -78,13 +78,19 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 def _postgres_engine(url: URL) -> Engine:
     """Autocommit: we begin and end transactions ourselves, the same way on both databases."""
-    return create_engine(
-        url,
-        paramstyle="format",
-        isolation_level="AUTOCOMMIT",
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_OVERFLOW,
-        pool_timeout=POOL_TIMEOUT_S,
-        pool_use_lifo=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "tidewise"},
-    )
+    try:
+        return create_engine(
+            url,
+            paramstyle="format",
+            isolation_level="AUTOCOMMIT",
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_OVERFLOW,
+            pool_timeout=POOL_TIMEOUT_S,
+            pool_use_lifo=True,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "tidewise"},
+        )
+    except ModuleNotFoundError as error:
+        msg = (
+            f"database: PostgreSQL needs the postgres extra ({error.name} is missing); pip install 'tidewise[postgres]'"
+        )
+        raise InvalidSettings(msg) from error

@@ -87,13 +87,16 @@ def demo(
 ) -> None:
     """Build a simulated shop, train, serve it, replay live traffic (over Kafka, if given) and show what happens."""
     from tidewise.demo import DemoOptions, run_demo
-    from tidewise.demo_kafka import run_kafka_demo
 
     overrides = {**DEMO_SETTINGS, **overrides_of(data, set_, kafka__bootstrap=kafka)}
     settings = load_settings(config=config, overrides=overrides)
-    run = run_kafka_demo if settings.kafka.bootstrap else run_demo
     options = DemoOptions(as_arguments(overrides, config), port=port, exit_after_tour=exit_)
-    run(settings, options, console=screen)
+    if settings.kafka.bootstrap:
+        from tidewise.demo_kafka import run_kafka_demo  # needs the kafka extra
+
+        run_kafka_demo(settings, options, console=screen)
+    else:
+        run_demo(settings, options, console=screen)
 
 
 def _say_ready(host: str, port: int) -> None:
