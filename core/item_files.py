@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from core.errors import InvalidInput
 from core.importing import BrokenImport, ImportReport, Progress
 from core.items import Item, parse_item
 from core.ports import DeadLetter, Store
-from core.rowfiles import Chunk, DamagedFile, InputFile, RowReader
+from core.rowfiles import BadLine, Chunk, DamagedFile, InputFile, RowReader
 
 BATCH_ITEMS = 2_000  # per transaction, each one revision of the catalogue
 
@@ -57,6 +57,21 @@ def import_items(
     except DamagedFile as error:
         raise BrokenImport(str(error), report) from None
     return report
+
+
+def read_items(
+    source: InputFile,
+    *,
+    columns: ItemColumns,
+    on_bad: Callable[[Sequence[BadLine]], None],
+    batch_items: int = BATCH_ITEMS,
+) -> Iterator[Item]:
+    """The items of a file in its order; bad lines are reported. Raises as `import_items` does."""
+    reader = RowReader(source, multiline=True)
+    for chunk in reader.chunks((columns.item_id,), optional=columns.names, size=batch_items):
+        yield from _items(chunk, columns)
+        if chunk.bad:
+            on_bad(chunk.bad)
 
 
 def _apply(

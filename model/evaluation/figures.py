@@ -1,0 +1,63 @@
+"""Figures from places: HR, NDCG and MRR as expected over ties, slices of questions, and what was compared.
+
+Knows nothing about models. An answer that shares its score with others gets the mean of what it would earn at each of
+their places, so that a scorer without an opinion earns exactly what chance earns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from core.history import IntArray
+from core.metrics import Array, hit, mrr, ndcg
+from core.ports import BoolArray
+from core.scorers import TrainingPart
+from model.evaluation.protocols import Questions
+
+METRICS: Mapping[str, Callable[[Array, int], Array]] = {"HR": hit, "NDCG": ndcg, "MRR": mrr}
+LONG_GAP_QUANTILE = 0.9  # of the gaps between events that were learnt from
+
+
+def gains(above: IntArray, equal: IntArray, metric: str, k: int) -> Array:
+    """(q,) a metric at k of each answer, the mean over the places that it shares."""
+    first_k = METRICS[metric](np.arange(k, dtype=np.float64), k)
+    sums = np.concatenate([[0.0], np.cumsum(first_k)])
+    shared: Array = (sums[np.minimum(above + equal + 1, k)] - sums[np.minimum(above, k)]) / (equal + 1)
+    return shared
+
+
+def long_gap_ms(part: TrainingPart) -> int:
+    """The gap that nine in ten events don't reach."""
+    learnt = part.learnt
+    gaps_ms = np.diff(learnt.times_ms)[np.diff(learnt.users) == 0]
+    return int(np.quantile(gaps_ms, LONG_GAP_QUANTILE)) if len(gaps_ms) else 0
+
+
+def slices(part: TrainingPart, questions: Questions) -> dict[str, BoolArray]:
+    """(q,) which questions are of each kind. The time of the answer is used here alone, never by a scorer."""
+    learnt = part.learnt
+    new_users = ~np.isin(questions.users, learnt.users)
+    new_items = ~np.isin(questions.targets, learnt.items)
+    has_past = questions.end > questions.begin
+    times_ms = questions.columns.times_ms
+    gaps_ms = times_ms[questions.answers] - times_ms[np.maximum(questions.end - 1, questions.begin)]
+    long_gaps = has_past & (gaps_ms > long_gap_ms(part))
+    return {
+        "known users": ~new_users,
+        "new users": new_users,
+        "new items": new_items,
+        "known items": ~new_items,
+        "long gaps": long_gaps,
+        "repeats": _repeated(questions),
+    }
+
+
+def _repeated(questions: Questions) -> BoolArray:
+    """(q,) whether the answer is an item that the history holds."""
+    found = [
+        bool((questions.columns.items[begin:end] == target).any())
+        for begin, end, target in zip(questions.begin, questions.end, questions.targets, strict=True)
+    ]
+    return np.array(found, np.bool_)

@@ -1,0 +1,144 @@
+"""The harness: each model is tuned on the validation questions, fitted under several seeds and ranked on the test ones.
+
+Knows nothing about files, tables or particular models. Whatever is done is kept at once, so that a killed run goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.scorers import LiveScorer, Scorer
+from model.evaluation.code import code_version
+from model.evaluation.dataset import Dataset
+from model.evaluation.figures import gains
+from model.evaluation.models import Budget, Config, ModelSpec, Setting
+from model.evaluation.networks import Contents
+from model.evaluation.protocols import Fold
+from model.evaluation.ranking import Places, rank
+from model.evaluation.results import Key, Result, Results
+from model.training import TrainingProgress
+
+MAX_VALIDATION = 2000  # questions that tuning looks at
+TUNED_ON = "NDCG@10"
+HARNESS = "model.evaluation.ranking"  # its code decides every result
+
+Progress = Callable[[str, float], None]  # what is being done, the share of it that is done
+
+
+def _silent(what: str, share: float) -> None:
+    """The null object of progress callbacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One configuration tried in tuning."""
+
+    config: Config
+    validation: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything about one model: what was tried, what was chosen, and the results by seed."""
+
+    spec: ModelSpec
+    trials: Sequence[Trial]
+    config: Config
+    results: Mapping[int, Result]
+
+    def places(self, seen: str) -> list[Places]:
+        """The places under each seed."""
+        return [result.places[seen] for result in self.results.values()]
+
+
+@dataclass
+class Harness:
+    """One dataset, divided in one way; models are run one after the other."""
+
+    dataset: Dataset
+    fold: Fold
+    budget: Budget
+    contents: Contents
+    results: Results
+    seeds: Sequence[int] = (0,)
+    progress: Progress = _silent
+
+    def run(self, spec: ModelSpec) -> Outcome:
+        """Tune, then fit and rank under every seed."""
+        configs = spec.trials(self.budget)
+        trials = [self._try(spec, config, f"{number} of {len(configs)}") for number, config in enumerate(configs, 1)]
+        best = max(trials, key=lambda trial: trial.validation).config if len(trials) > 1 else configs[0]
+        seeds = self.seeds if spec.seeded else self.seeds[:1]
+        return Outcome(spec, trials, best, {seed: self._test(spec, best, seed) for seed in seeds})
+
+    def _try(self, spec: ModelSpec, config: Config, which: str) -> Trial:
+        """A configuration's metric on the validation questions, under the first seed; no test question is asked."""
+        seed = self.seeds[0]
+        if len(spec.trials(self.budget)) == 1:
+            return Trial(config, float("nan"))  # nothing to choose from
+        key = self._key(spec, config, seed, "validation")
+        known = self.results.load(key)
+        if known is None:
+            doing = f"{spec.name}: trial {which}"
+            scorer = self._fitted(spec, config, seed, doing)
+            questions = self.fold.validation.sample(MAX_VALIDATION)
+            places = rank(scorer, self.fold, questions, progress=self._counter(doing))["keep"]
+            mean = float(gains(places.above, places.equal, "NDCG", 10).mean())
+            known = Result({TUNED_ON: mean}, {})
+            self.results.save(key, known)
+        return Trial(config, float(known.facts[TUNED_ON]))
+
+    def _test(self, spec: ModelSpec, config: Config, seed: int) -> Result:
+        key = self._key(spec, config, seed, "test")
+        known = self.results.load(key)
+        if known is None:
+            doing = f"{spec.name}: seed {seed}"
+            started_s = time.monotonic()
+            scorer = self._fitted(spec, config, seed, doing)
+            fitted_s = time.monotonic()
+            places = rank(scorer, self.fold, self.fold.test, progress=self._counter(doing))
+            facts = {
+                "fit_s": round(fitted_s - started_s, 2),
+                "rank_s": round(time.monotonic() - fitted_s, 2),
+                **getattr(scorer, "report", {}),
+            }
+            known = Result(facts, places)
+            self.results.save(key, known)
+        return known
+
+    def _fitted(self, spec: ModelSpec, config: Config, seed: int, doing: str) -> Scorer:
+        self.progress(f"{doing}, fitting", 0.0)
+
+        def show(at: TrainingProgress) -> None:
+            metric = "" if at.metric is None else f", NDCG@10 {at.metric:.4f}"
+            left_s = f"{at.left_s:,.0f} s left"
+            share = at.elapsed_s / max(at.elapsed_s + at.left_s, 1e-9)
+            self.progress(f"{doing}, epoch {at.epoch}, loss {at.loss:.3f}{metric}, {left_s}", share)
+
+        scorer = spec.make(config, seed, Setting(self.budget, self.contents, show))
+        if not isinstance(scorer, LiveScorer):  # a live one is fitted anew by every ranking
+            scorer.fit(self.fold.part)
+        return scorer
+
+    def _counter(self, doing: str) -> Callable[[int, int], None]:
+        return lambda done, total: self.progress(f"{doing}, ranking", done / total)
+
+    def _key(self, spec: ModelSpec, config: Config, seed: int, questions: str) -> Key:
+        """Everything that decides a result."""
+        budget: dict[str, Any] = self.budget.to_json() if spec.trained else {}
+        budget.pop("trials", None)  # decides which configurations are tried, not what comes of one
+        return {
+            "data": self.dataset.digest,
+            "rules": self.fold.rules,
+            "questions": questions,
+            "asked": len(self.fold.test),
+            "model": spec.name,
+            "config": dict(config),
+            "budget": budget,
+            "contents": self.contents.digest if spec.trained else "",
+            "seed": seed,
+            "code": [code_version(spec.code), code_version(HARNESS)],
+        }

@@ -1,0 +1,232 @@
+"""The models that can be compared, by name, each with the configurations that tuning tries.
+
+Knows nothing about data. All trained networks try the same grid, in the same order, up to the number of trials that the
+budget allows, with the same epochs and patience; counting models try all of theirs, so none gets less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from core.errors import InvalidInput
+from core.history import WindowShape
+from core.scorers import Scorer
+from model.baselines.counting import CoOccurrence, RecentPopularity
+from model.baselines.neighbours import VSKNN, ItemKNN
+from model.baselines.networks import GRU4Rec, SASRec
+from model.config import LossWeights, ModelConfig
+from model.evaluation.networks import Contents, NetworkClass, NetworkScorer
+from model.hm4sr import HM4SR
+from model.training import TrainingPlan, TrainingProgress
+
+Config = Mapping[str, Any]
+TrainingCallback = Callable[[TrainingProgress], None]
+
+HALF_LIVES_DAYS = (1, 7, 30, 90, 365, 3650)
+LOSSES = LossWeights(idcl=0.1, cp=0.1, pcl=0.1)
+NETWORK_GRID: tuple[Config, ...] = (
+    {"learning_rate": 2e-3, "dropout": 0.2},
+    {"learning_rate": 1e-3, "dropout": 0.5},
+    {"learning_rate": 2e-3, "dropout": 0.5},
+    {"learning_rate": 1e-3, "dropout": 0.2},
+    {"learning_rate": 5e-4, "dropout": 0.5},
+    {"learning_rate": 5e-4, "dropout": 0.2},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What every trained network gets: its size, and how long it may train and be tuned."""
+
+    trials: int = 1
+    epochs: int = 30
+    patience: int = 3
+    max_seconds: float | None = None  # of one training
+    batch_events: int = 2048
+    width: int = 64
+    num_layers: int = 2
+    num_heads: int = 2
+    window: WindowShape = field(default_factory=WindowShape)
+    device: str = "cpu"
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON values."""
+        return asdict(self)
+
+    def plan(self, *, learning_rate: float) -> TrainingPlan:
+        """How one network trains."""
+        return TrainingPlan(
+            epochs=self.epochs,
+            patience=self.patience,
+            max_seconds=self.max_seconds,
+            batch_events=self.batch_events,
+            learning_rate=learning_rate,
+            device=self.device,
+        )
+
+    def shape(self, *, dropout: float) -> ModelConfig:
+        """The size of one network."""
+        return ModelConfig(
+            width=self.width,
+            num_layers=self.num_layers,
+            num_heads=self.num_heads,
+            inner_width=4 * self.width,
+            dropout=dropout,
+            window=self.window,
+        )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a model is made from beside its configuration and seed."""
+
+    budget: Budget
+    contents: Contents
+    progress: TrainingCallback
+
+
+Make = Callable[[Config, int, Setting], Scorer]  # a configuration and a seed become a scorer
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One model to compare: `grid` is what tuning tries, `code` the module whose code decides its results.
+
+    `trained`: the budget limits its trials; `seeded`: chance plays a part.
+    """
+
+    name: str
+    make: Make
+    grid: Sequence[Config]
+    code: str
+    trained: bool = False
+    seeded: bool = False
+
+    def trials(self, budget: Budget) -> Sequence[Config]:
+        """The configurations to try."""
+        return self.grid[: budget.trials] if self.trained else self.grid
+
+
+Change = Callable[[ModelConfig], ModelConfig]
+
+
+def _with(**changes: Any) -> Change:
+    return lambda config: replace(config, **changes)
+
+
+def _without_loss(*names: str) -> Change:
+    return lambda config: replace(config, losses=replace(config.losses, **dict.fromkeys(names, 0.0)))
+
+
+ABLATIONS: Mapping[str, Change] = {
+    "no-interactive": _with(interactive_moe=False),
+    "no-temporal": _with(temporal_moe=False),
+    "no-moe": _with(interactive_moe=False, temporal_moe=False),
+    "no-gaps": _with(gaps="off"),
+    "shuffled-gaps": _with(gaps="shuffled"),
+    "id-only": _with(contents=()),
+    "text-only": lambda config: replace(
+        config, use_id=False, contents=tuple(content for content in config.contents if content.name == "text")
+    ),
+    "no-idcl": _without_loss("idcl"),
+    "no-cp": _without_loss("cp"),
+    "no-pcl": _without_loss("pcl"),
+    "no-aux": _without_loss("idcl", "cp", "pcl"),
+    "frozen-experts": _with(),  # also read in `_make_hm4sr`
+    "released": _with(released=True),  # the released code's times; its experts were never trained
+}
+FROZEN = {"frozen-experts", "released"}
+
+
+def _make_hm4sr(ablations: Sequence[str], config: Config, seed: int, setting: Setting) -> Scorer:
+    shape = setting.budget.shape(dropout=config["dropout"])
+    shape = replace(shape, contents=setting.contents.modalities(), losses=LOSSES)
+    for name in ablations:
+        shape = ABLATIONS[name](shape)
+    return _network(HM4SR, shape, config, seed, setting, frozen_experts=bool(FROZEN & set(ablations)))
+
+
+def _make_network(network: NetworkClass, with_contents: bool, config: Config, seed: int, setting: Setting) -> Scorer:
+    contents = setting.contents.modalities() if with_contents else ()
+    shape = replace(setting.budget.shape(dropout=config["dropout"]), contents=contents)
+    if not with_contents:
+        shape = replace(shape, id_dropout=0.0)  # nothing else would say which item it was
+    return _network(network, shape, config, seed, setting)
+
+
+def _network(
+    network: NetworkClass,
+    shape: ModelConfig,
+    config: Config,
+    seed: int,
+    setting: Setting,
+    *,
+    frozen_experts: bool = False,
+) -> Scorer:
+    plan = setting.budget.plan(learning_rate=config["learning_rate"])
+    return NetworkScorer(network, shape, plan, setting.contents, seed, setting.progress, frozen_experts)
+
+
+def _trained(name: str, make: Make) -> ModelSpec:
+    return ModelSpec(name, make, NETWORK_GRID, "model.evaluation.models", trained=True, seeded=True)
+
+
+def _counting(name: str, kind: Callable[..., Scorer], grid: Sequence[Config], module: str) -> ModelSpec:
+    return ModelSpec(name, lambda config, seed, setting: kind(**config), grid, module)
+
+
+def _grid(**values: Sequence[Any]) -> tuple[Config, ...]:
+    """All combinations."""
+    found: list[dict[str, Any]] = [{}]
+    for name, options in values.items():
+        found = [{**config, name: option} for config in found for option in options]
+    return tuple(found)
+
+
+BASELINES: Mapping[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        _counting("popularity", RecentPopularity, _grid(half_life_days=HALF_LIVES_DAYS), "model.baselines.counting"),
+        _counting(
+            "co-occurrence",
+            CoOccurrence,
+            _grid(both_ways=(False, True), half_life_days=(7, 90, 3650)),
+            "model.baselines.counting",
+        ),
+        _counting(
+            "item-knn", ItemKNN, _grid(k=(100,), shrink=(0, 10), num_last=(1, 5, 50)), "model.baselines.neighbours"
+        ),
+        _counting(
+            "vsknn",
+            VSKNN,
+            _grid(k=(100, 500), sample=(1000, 5000), num_last=(50,), idf=(0, 5)),
+            "model.baselines.neighbours",
+        ),
+        _trained("sasrec", partial(_make_network, SASRec, False)),
+        _trained("sasrec-text", partial(_make_network, SASRec, True)),
+        _trained("gru4rec", partial(_make_network, GRU4Rec, False)),
+        _trained("gru4rec-text", partial(_make_network, GRU4Rec, True)),
+    )
+}
+
+
+def available() -> tuple[str, ...]:
+    """All names; ablations of `hm4sr:` may be joined by a plus sign."""
+    return (*BASELINES, "hm4sr", *(f"hm4sr:{name}" for name in ABLATIONS))
+
+
+def spec_of(name: str, others: Mapping[str, ModelSpec] | None = None) -> ModelSpec:
+    """The model of that name (`others`: those that live elsewhere); raises `InvalidInput` for an unknown one."""
+    known = {**BASELINES, **(others or {})}
+    if name in known:
+        return known[name]
+    family, _, joined = name.partition(":")
+    ablations = joined.split("+") if joined else []
+    if family != "hm4sr" or any(ablation not in ABLATIONS for ablation in ablations):
+        names = ", ".join((*known, "hm4sr", "hm4sr:ABLATION+..."))
+        msg = f"--model: unknown model {name!r}; known are {names}, with the ablations {', '.join(ABLATIONS)}"
+        raise InvalidInput(msg)
+    return _trained(name, partial(_make_hm4sr, ablations))

@@ -1,0 +1,175 @@
+"""Networks as scorers: training by the product's own loop, then scores of all items after each history.
+
+Knows nothing about protocols. Shapes: B questions, L events, N items, C width of a vector.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.errors import InvalidInput
+from core.history import IntArray
+from core.items import Catalogue
+from core.ports import FloatArray
+from core.scorers import Past, TrainingPart
+from model.config import Modality, ModelConfig
+from model.features import FeatureSource, TextFeatures
+from model.hm4sr import HM4SR, UNSEEN, Features
+from model.training import TrainingPlan, TrainingProgress, train_network
+from model.training_data import (
+    MIN_VALIDATION_EVENTS,
+    Split,
+    TrainingData,
+    frequent_categories,
+    training_data,
+)
+
+
+class NetworkClass(Protocol):
+    """HM4SR, or a network with its methods."""
+
+    def __call__(self, config: ModelConfig, *, num_items: int) -> HM4SR:
+        """The network, not yet initialised."""
+        ...
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The catalogue and what is known of its items, fitted once for all models."""
+
+    catalogue: Catalogue
+    sources: tuple[FeatureSource, ...] = ()
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, *, text_size: int, sources: Sequence[FeatureSource] = ()) -> Contents:
+        """With text fitted to the items of the catalogue's file (not to those that only events name)."""
+        named = np.flatnonzero(catalogue.listed)
+        listed = Catalogue(
+            catalogue.keys[named],
+            tuple(catalogue.item_ids[row] for row in named),
+            tuple(catalogue.texts[row] for row in named),
+            tuple(catalogue.categories[row] for row in named),
+            catalogue.listed[named],
+        )
+        text = TextFeatures.fit(listed, size=text_size, seed=0)
+        return cls(catalogue, (() if text is None else (text,)) + tuple(sources))
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of all features."""
+        found = hashlib.blake2b(digest_size=8)
+        for source in self.sources:
+            found.update(source.name.encode())
+            for name, array in sorted(source.to_arrays().items()):
+                found.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
+
+    def modalities(self) -> tuple[Modality, ...]:
+        """What a model's configuration says about them."""
+        return tuple(Modality(source.name, source.size) for source in self.sources)
+
+    def pick(self, config: ModelConfig) -> tuple[FeatureSource, ...]:
+        """The sources of the configured contents; raises `InvalidInput` where one is missing."""
+        ready = {source.name: source for source in self.sources}
+        missing = [content.name for content in config.contents if content.name not in ready]
+        if missing:
+            msg = f"contents: wanted {', '.join(missing)} of the items, got none; give --items with --item-columns"
+            raise InvalidInput(msg)
+        return tuple(ready[content.name] for content in config.contents)
+
+
+@dataclass
+class NetworkScorer:
+    """One network to be trained. `frozen_experts`: those of the Temporal MoE stay as they started."""
+
+    network: NetworkClass
+    config: ModelConfig
+    plan: TrainingPlan
+    contents: Contents
+    seed: int
+    progress: Callable[[TrainingProgress], None]
+    frozen_experts: bool = False
+
+    def fit(self, part: TrainingPart) -> None:
+        """Train with early stopping on the validation events; `report` then says how it went."""
+        sources = self.contents.pick(self.config)
+        catalogue = self.contents.catalogue
+        categories = frequent_categories(catalogue) if self.config.losses.cp > 0 else ()
+        config = replace(self.config, num_categories=len(categories))
+        data = training_data(
+            part.columns,
+            catalogue,
+            self._split(part),
+            sources=sources,
+            category_names=categories,
+            device=torch.device(self.plan.device),
+        )
+        model = self.network(config, num_items=len(data.trained_rows)).initialise(seed=self.seed)
+        if self.frozen_experts and model.temporal is not None:
+            model.temporal.expert.requires_grad_(False)
+        self.report: dict[str, Any] = train_network(model, data, plan=self.plan, seed=self.seed, progress=self.progress)
+        self.report["parameters"] = model.num_parameters
+        self._model = model.eval()
+        self._table = self._all_items(data, sources)
+
+    def _split(self, part: TrainingPart) -> Split:
+        """Early stopping looks at a sample of the validation events; too few say nothing."""
+        asked = part.validation
+        if len(asked) > self.plan.max_validation_events:
+            drawn = np.random.default_rng(self.seed).choice(asked, self.plan.max_validation_events, replace=False)
+            asked = np.sort(drawn)
+        return Split(part.train, asked if len(asked) >= MIN_VALIDATION_EVENTS else asked[:0])
+
+    @torch.inference_mode()
+    def _all_items(self, data: TrainingData, sources: Sequence[FeatureSource]) -> Tensor:
+        """(N, C) vectors of the whole catalogue; items without a trained row share the one of the unseen."""
+        id_rows = np.full(len(self.contents.catalogue), UNSEEN, np.int64)
+        id_rows[data.trained_rows] = np.arange(1, len(data.trained_rows) + 1)
+        device = data.items.device
+        features = {source.name: _features(source, self.contents.catalogue, device) for source in sources}
+        return self._model.item_vectors(torch.from_numpy(id_rows).to(device), features)
+
+    @torch.inference_mode()
+    def scores(self, pasts: Sequence[Past]) -> FloatArray:
+        """(B, N) scores of all items; 0 after an empty history."""
+        scores_BN = np.zeros((len(pasts), len(self._table)), np.float32)
+        known = np.array([row for row, past in enumerate(pasts) if len(past.history)], np.int64)
+        if len(known):
+            queries_BC = self._encode([pasts[row] for row in known])
+            scores_BN[known] = (queries_BC @ self._table.T).cpu().numpy()
+        return scores_BN
+
+    def _encode(self, pasts: Sequence[Past]) -> Tensor:
+        """(B, C) queries after the windows of histories, cut as in serving and padded to the right."""
+        shape, device = self.config.window, self._table.device
+        starts = [shape.start(len(past.history)) for past in pasts]
+        lengths_B = np.array([len(past.history) - start for past, start in zip(pasts, starts, strict=True)])
+        items_BL = np.zeros((len(pasts), lengths_B.max()), np.int64)
+        times_ms_BL = np.zeros_like(items_BL)
+        for row, (past, start) in enumerate(zip(pasts, starts, strict=True)):
+            items_BL[row, : lengths_B[row]] = past.history.items[start:]
+            times_ms_BL[row, : lengths_B[row]] = past.history.times_ms[start:]
+        items, times_ms, lengths = (_on(device, array) for array in (items_BL, times_ms_BL, lengths_B))
+        return self._model.last(self._table[items], times_ms, lengths)
+
+
+def _on(device: torch.device, array: IntArray) -> Tensor:
+    return torch.from_numpy(array).to(device)
+
+
+def _features(source: FeatureSource, catalogue: Catalogue, device: torch.device) -> Features:
+    values, present = source.transform(source.keys(catalogue))
+    return Features(torch.from_numpy(values).to(device), torch.from_numpy(present).to(device))
+
+
+def device_of(name: str) -> str:
+    """The device by its name; "auto" takes a GPU where there is one."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

@@ -1,0 +1,160 @@
+"""Protocols: how a dataset is divided into what is learnt, what is tuned on and what is asked for.
+
+Knows nothing about models or metrics. Leave-one-out asks for each user's last event and tunes on the one before;
+temporal learns strictly before a time and asks for everything after. In both, a question holds only what happened
+strictly before its answer, and never when the answer happened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from core.errors import InvalidInput
+from core.history import History, IntArray
+from core.ports import BoolArray, EventColumns
+from core.scorers import Past, TrainingPart
+from model.evaluation.dataset import Dataset
+from model.sequences import UserRanges
+
+State = Literal["live", "frozen"]
+MIN_EVENTS = 3  # a user of leave-one-out: one to learn from, one to tune on, one to ask for
+VALIDATION_SHARE = 0.05  # of the events before the cut, the newest ones
+
+
+@dataclass(frozen=True)
+class Questions:
+    """(q,) questions in the order in which they came up: the history is `begin:end`, the answer is at `answers`.
+
+    `stream`: places of events after the training part, in the order in which they happened; a live scorer is told the
+    first `told[i]` of them before question i.
+    """
+
+    columns: EventColumns
+    answers: IntArray
+    begin: IntArray
+    end: IntArray
+    stream: IntArray
+    told: IntArray
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    @property
+    def users(self) -> IntArray:
+        """(q,) who is asked about."""
+        return self.columns.users[self.answers]
+
+    @property
+    def targets(self) -> IntArray:
+        """(q,) rows of the items that came."""
+        return self.columns.items[self.answers]
+
+    def past(self, question: int) -> Past:
+        """What a scorer is given."""
+        known = slice(self.begin[question], self.end[question])
+        history = History(self.columns.items[known], self.columns.times_ms[known])
+        return Past(int(self.columns.users[self.answers[question]]), history)
+
+    def sample(self, size: int | None, *, seed: int = 0) -> Questions:
+        """At most `size` of them, drawn at random, in their order."""
+        if size is None or len(self) <= size:
+            return self
+        kept = np.sort(np.random.default_rng(seed).choice(len(self), size, replace=False))
+        picked = (self.answers[kept], self.begin[kept], self.end[kept], self.stream, self.told[kept])
+        return Questions(self.columns, *picked)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A divided dataset. `rules`: what decided the division, in words and numbers, for reports and for keys."""
+
+    part: TrainingPart
+    validation: Questions
+    test: Questions
+    rules: dict[str, object]
+
+    def asking(self, max_questions: int | None) -> Fold:
+        """With at most so many test questions, drawn at random."""
+        return replace(self, test=self.test.sample(max_questions))
+
+
+def leave_one_out(dataset: Dataset) -> Fold:
+    """The last event of each user with three or more is asked for, the one before tuned on, the rest learnt."""
+    columns = dataset.columns
+    ranges = UserRanges.of(columns.users)
+    chosen = ranges.count >= MIN_EVENTS
+    if not chosen.any():
+        msg = f"leave-one-out: wanted users with at least {MIN_EVENTS} events, got none; use more data"
+        raise InvalidInput(msg)
+    first, last = ranges.first[chosen], (ranges.first + ranges.count - 1)[chosen]
+    asked = np.zeros(len(columns), np.bool_)
+    asked[last] = True
+    nothing = np.empty(0, np.int64)
+
+    def questions(answers: IntArray) -> Questions:
+        return Questions(columns, answers, first, answers, nothing, np.zeros(len(answers), np.int64))
+
+    held = asked.copy()
+    held[last - 1] = True
+    part = _part(dataset, known=~asked, held=held)
+    rules: dict[str, object] = {"protocol": "leave-one-out", "min_events": MIN_EVENTS, "ties": dataset.ties}
+    return Fold(part, questions(last - 1), questions(last), rules)
+
+
+def temporal(dataset: Dataset, *, cut_ms: int, state: State = "live") -> Fold:
+    """Learn strictly before a time, tune on the newest of it, ask for everything from that time on.
+
+    `state="live"`: a question knows everything that happened before it; "frozen": only what happened before the cut.
+    """
+    times_ms = dataset.columns.times_ms
+    before = times_ms < cut_ms
+    if before.all() or not before.any():
+        side = "at or after" if before.all() else "before"
+        msg = f"temporal: wanted events on both sides of the cut, got none {side} {cut_ms}; choose another --cut"
+        raise InvalidInput(msg)
+    tuning_ms = int(np.quantile(times_ms[before], 1 - VALIDATION_SHARE, method="lower"))
+    learnt = before & (times_ms < tuning_ms)
+    part = _part(dataset, known=before, held=~learnt)
+    validation = _after(dataset, learnt=learnt, known=learnt, asked=before & ~learnt, state=state)
+    test = _after(dataset, learnt=learnt, known=before, asked=~before, state=state)
+    rules: dict[str, object] = {"protocol": "temporal", "cut_ms": cut_ms, "state": state, "ties": dataset.ties}
+    return Fold(part, validation, test, rules)
+
+
+def cut_at_share(dataset: Dataset, share: float) -> int:
+    """The time before which that share of the events happened."""
+    if not 0 < share < 1:
+        msg = f"--cut: wanted a share between 0 and 1, or a date, got {share}"
+        raise InvalidInput(msg)
+    return int(dataset.columns.times_ms[dataset.arrival[int(share * len(dataset.arrival))]])
+
+
+def _part(dataset: Dataset, *, known: BoolArray, held: BoolArray) -> TrainingPart:
+    """The training part over the known events alone: what is asked for isn't even in its columns."""
+    columns = dataset.columns
+    kept = EventColumns(columns.users[known], columns.items[known], columns.times_ms[known])
+    held = held[known]
+    if held.all():
+        raise InvalidInput("evaluation: nothing is left to learn from; use more data or a later --cut")
+    follows = np.diff(kept.users, prepend=kept.users[:1] - 1) == 0
+    return TrainingPart(kept, np.flatnonzero(~held), np.flatnonzero(held & follows), dataset.num_items)
+
+
+def _after(dataset: Dataset, *, learnt: BoolArray, known: BoolArray, asked: BoolArray, state: State) -> Questions:
+    """Questions about the asked events, in the order in which they happened."""
+    columns = dataset.columns
+    ranges = UserRanges.of(columns.users)
+    user = np.searchsorted(ranges.first, np.arange(len(columns)), side="right") - 1
+    answers = dataset.arrival[asked[dataset.arrival]]
+    begin = ranges.first[user[answers]]
+    stream = dataset.arrival[~learnt[dataset.arrival]]
+    if state == "live":
+        happened = np.empty(len(columns), np.int64)
+        happened[stream] = np.arange(len(stream))
+        return Questions(columns, answers, begin, answers, stream, happened[answers])
+    num_known = np.add.reduceat(known.astype(np.int64), ranges.first)[user[answers]]
+    told = np.full(len(answers), int((known & ~learnt).sum()))
+    return Questions(columns, answers, begin, begin + num_known, stream, told)

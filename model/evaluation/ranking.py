@@ -1,0 +1,132 @@
+"""Full ranking: every question's answer is placed among all items, with the user's earlier items kept and hidden.
+
+Knows nothing about models. No candidates are sampled. Shapes: Q questions, B of them at once, N items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.history import IntArray
+from core.ports import BoolArray, FloatArray
+from core.scorers import LiveScorer, Past, Scorer
+from model.evaluation.protocols import Fold, Questions
+
+MAX_SCORES = 2**22  # 16 MiB of float32 at a time
+MAX_QUESTIONS = 256
+TOPS = (5, 10, 20)
+SEEN = ("keep", "hide")  # whether the user's earlier items may be answers
+
+Progress = Callable[[int, int], None]  # questions done, questions in all
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where each answer stands: `above` items score higher, `equal` others the same; a hidden one is behind all.
+
+    `num_shown[k]`: how many items were in anybody's top k.
+    """
+
+    above: IntArray
+    equal: IntArray
+    num_shown: Mapping[int, int]
+
+
+def _silent(done: int, total: int) -> None:
+    """The null object of progress callbacks."""
+
+
+def rank(
+    scorer: Scorer, fold: Fold, questions: Questions, *, fit: bool = False, progress: Progress = _silent
+) -> dict[str, Places]:
+    """The places of all answers, by "keep" and "hide". A live scorer is fitted anew and told what happened meanwhile.
+
+    `fit=False`: the scorer has been fitted to this fold. Raises `ValueError` where it answers with NaN.
+    """
+    live = isinstance(scorer, LiveScorer)
+    if fit or live:
+        scorer.fit(fold.part)
+    tallies = {seen: _Tally(len(questions), fold.part.num_items) for seen in SEEN}
+    num_told = 0
+    for begin, end in _blocks(questions, fold.part.num_items, live=live):
+        if isinstance(scorer, LiveScorer):
+            num_told = _tell(scorer, questions, num_told, int(questions.told[begin]))
+        pasts = [questions.past(number) for number in range(begin, end)]
+        scores_BN = scorer.scores(pasts)
+        _check(scores_BN, (len(pasts), fold.part.num_items), scorer)
+        targets_B = questions.targets[begin:end]
+        tallies["keep"].note(begin, scores_BN, targets_B)
+        tallies["hide"].note(begin, _hidden(scores_BN, pasts), targets_B)
+        progress(end, len(questions))
+    return {seen: tally.places() for seen, tally in tallies.items()}
+
+
+def _blocks(questions: Questions, num_items: int, *, live: bool) -> Iterator[tuple[int, int]]:
+    """Ranges of questions to ask at once: bounded in memory, and for a live scorer with nothing told in between."""
+    size = max(1, min(MAX_QUESTIONS, MAX_SCORES // num_items))
+    begin = 0
+    while begin < len(questions):
+        end = min(begin + size, len(questions))
+        if live:
+            same = np.searchsorted(questions.told[begin:end], questions.told[begin], side="right")
+            end = begin + int(same)
+        yield begin, end
+        begin = end
+
+
+def _tell(scorer: LiveScorer, questions: Questions, num_told: int, wanted: int) -> int:
+    columns = questions.columns
+    for place in questions.stream[num_told:wanted]:
+        scorer.apply(int(columns.users[place]), int(columns.items[place]), int(columns.times_ms[place]))
+    return max(num_told, wanted)
+
+
+def _check(scores_BN: FloatArray, shape: tuple[int, int], scorer: Scorer) -> None:
+    if scores_BN.shape != shape or np.isnan(scores_BN).any():
+        name = type(scorer).__name__
+        msg = f"{name}: wanted {shape} scores without NaN, got {scores_BN.shape}; this model or its training is broken"
+        raise ValueError(msg)
+
+
+def _hidden(scores_BN: FloatArray, pasts: Sequence[Past]) -> FloatArray:
+    """The scores with each user's earlier items at minus infinity."""
+    rows = np.repeat(np.arange(len(pasts)), [len(past.history) for past in pasts])
+    hidden_BN = np.array(scores_BN)
+    hidden_BN[rows, np.concatenate([past.history.items for past in pasts])] = -np.inf
+    return hidden_BN
+
+
+class _Tally:
+    """Places of answers, and which items were shown."""
+
+    def __init__(self, num_questions: int, num_items: int) -> None:
+        self._above = np.zeros(num_questions, np.int64)
+        self._equal = np.zeros(num_questions, np.int64)
+        self._shown: dict[int, BoolArray] = {top: np.zeros(num_items, np.bool_) for top in TOPS}
+
+    def note(self, begin: int, scores_BN: FloatArray, targets_B: IntArray) -> None:
+        """Count a block of questions."""
+        own_B1 = scores_BN[np.arange(len(targets_B)), targets_B][:, None]
+        hidden_B = np.isneginf(own_B1[:, 0])
+        part = slice(begin, begin + len(targets_B))
+        self._above[part] = np.where(hidden_B, scores_BN.shape[1], np.count_nonzero(scores_BN > own_B1, axis=1))
+        self._equal[part] = np.where(hidden_B, 0, np.count_nonzero(scores_BN == own_B1, axis=1) - 1)
+        best_BK = best(scores_BN, max(TOPS))
+        for top, shown in self._shown.items():
+            shown[best_BK[:, :top]] = True
+
+    def places(self) -> Places:
+        """What was counted."""
+        return Places(self._above, self._equal, {top: int(shown.sum()) for top, shown in self._shown.items()})
+
+
+def best(scores_BN: FloatArray, k: int) -> NDArray[np.intp]:
+    """(B, k) rows of the highest scores, best first."""
+    k = min(k, scores_BN.shape[1])
+    found_BK = np.argpartition(scores_BN, -k, axis=1)[:, -k:]
+    order_BK = np.argsort(-np.take_along_axis(scores_BN, found_BK, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(found_BK, order_BK, axis=1)

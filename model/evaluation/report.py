@@ -1,0 +1,139 @@
+"""The figures of a comparison as one document of JSON values: means, intervals, slices, differences from a baseline.
+
+Knows nothing about how models were fitted. A user without any earlier event is answered by popularity, whatever the
+model, as the product does. Intervals are 95%, from resampling users after averaging each question over the seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from core.history import IntArray
+from core.metrics import Array, Interval, bootstrap_over_users
+from core.ports import BoolArray
+from model.evaluation.dataset import Dataset
+from model.evaluation.figures import METRICS, gains, long_gap_ms, slices
+from model.evaluation.harness import Outcome
+from model.evaluation.models import Budget
+from model.evaluation.protocols import Fold
+from model.evaluation.ranking import SEEN, TOPS, Places
+
+NUM_RESAMPLES = 1000
+DEEP = 10  # intervals, slices and differences are given at this depth
+SLICED = ("HR", "NDCG")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Finished outcomes over one fold. `fallback` answers users without a past; `against`: the baseline's name."""
+
+    dataset: Dataset
+    fold: Fold
+    budget: Budget
+    outcomes: Mapping[str, Outcome]
+    fallback: Outcome
+    against: str
+
+    def gains(self, name: str, seen: str, metric: str, k: int) -> Array:
+        """(seeds, q) a metric of each question under each seed."""
+        other = self.fallback.places(seen)[0]
+        found = [self._with_fallback(places, other) for places in self.outcomes[name].places(seen)]
+        return np.stack([gains(above, equal, metric, k) for above, equal in found])
+
+    def _with_fallback(self, own: Places, other: Places) -> tuple[IntArray, IntArray]:
+        empty = self.fold.test.end == self.fold.test.begin
+        return np.where(empty, other.above, own.above), np.where(empty, other.equal, own.equal)
+
+    def interval(self, values: Array) -> Interval:
+        """The mean over seeds and questions, and its bounds."""
+        return bootstrap_over_users(values.mean(axis=0), self.fold.test.users, num_resamples=NUM_RESAMPLES)
+
+
+def report(comparison: Comparison) -> dict[str, Any]:
+    """The whole document."""
+    dataset, fold = comparison.dataset, comparison.fold
+    kinds = slices(fold.part, fold.test)
+    return {
+        "data": {
+            "digest": dataset.digest,
+            "users": dataset.num_users,
+            "items": dataset.num_items,
+            "events": len(dataset.columns),
+            "learnt_events": len(fold.part.train),
+            "validation_questions": len(fold.validation),
+            "test_questions": len(fold.test),
+            "test_users": len(np.unique(fold.test.users)),
+            "questions_without_past": int((fold.test.end == fold.test.begin).sum()),
+        },
+        "rules": {**fold.rules, "long_gap_ms": long_gap_ms(fold.part)},
+        "slices": {name: int(chosen.sum()) for name, chosen in kinds.items()},
+        "budget": comparison.budget.to_json(),
+        "against": comparison.against,
+        "models": [_model(comparison, name, kinds) for name in comparison.outcomes],
+    }
+
+
+def _model(comparison: Comparison, name: str, kinds: Mapping[str, BoolArray]) -> dict[str, Any]:
+    outcome = comparison.outcomes[name]
+    return {
+        "model": name,
+        "config": dict(outcome.config),
+        "trials": [
+            {"config": dict(trial.config), "validation NDCG@10": _number(trial.validation)} for trial in outcome.trials
+        ],
+        "seeds": {str(seed): dict(result.facts) for seed, result in outcome.results.items()},
+        "seen": {seen: _figures(comparison, name, seen, kinds) for seen in SEEN},
+    }
+
+
+def _figures(comparison: Comparison, name: str, seen: str, kinds: Mapping[str, BoolArray]) -> dict[str, Any]:
+    """All metrics of one model, with the users' earlier items kept or hidden."""
+    shown = [places.num_shown for places in comparison.outcomes[name].places(seen)]
+    num_items = comparison.dataset.num_items
+    return {
+        "metrics": _metrics(comparison, name, seen),
+        "coverage": {f"@{k}": float(np.mean([found[k] for found in shown])) / num_items for k in TOPS},
+        "slices": {kind: _slice(comparison, name, seen, chosen) for kind, chosen in kinds.items() if chosen.any()},
+        "difference": _differences(comparison, name, seen),
+    }
+
+
+def _metrics(comparison: Comparison, name: str, seen: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for metric in METRICS:
+        for k in TOPS:
+            values = comparison.gains(name, seen, metric, k)
+            found[f"{metric}@{k}"] = {"mean": float(values.mean()), "seeds": values.mean(axis=1).tolist()}
+            if k == DEEP:
+                interval = comparison.interval(values)
+                found[f"{metric}@{k}"] |= {"low": interval.low, "high": interval.high}
+    return found
+
+
+def _slice(comparison: Comparison, name: str, seen: str, chosen: BoolArray) -> dict[str, float]:
+    found = {f"{metric}@{DEEP}": comparison.gains(name, seen, metric, DEEP)[:, chosen] for metric in SLICED}
+    return {metric: float(values.mean()) for metric, values in found.items()}
+
+
+def _differences(comparison: Comparison, name: str, seen: str) -> dict[str, Any]:
+    """Paired by question: this model minus the baseline, empty for the baseline itself."""
+    if name == comparison.against:
+        return {}
+    found: dict[str, Any] = {}
+    for metric in METRICS:
+        own = comparison.gains(name, seen, metric, DEEP).mean(axis=0)
+        other = comparison.gains(comparison.against, seen, metric, DEEP).mean(axis=0)
+        interval = comparison.interval((own - other)[None])
+        relative = interval.mean / other.mean() if other.mean() > 0 else None
+        bounds = {"mean": interval.mean, "low": interval.low, "high": interval.high}
+        found[f"{metric}@{DEEP}"] = {**bounds, "relative": _number(relative)}
+    return found
+
+
+def _number(value: float | None) -> float | None:
+    """A figure, or nothing where there is none: JSON knows no NaN."""
+    return None if value is None or not np.isfinite(value) else float(value)

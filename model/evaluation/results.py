@@ -1,0 +1,79 @@
+"""Results on disk, one file each under a hash of what decided them, so that a killed comparison goes on.
+
+Knows nothing about models. A file gets its name when it is whole; one that cannot be read is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from core.history import IntArray
+from model.evaluation.ranking import SEEN, Places
+
+Key = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one fitted model did: facts as JSON values, and places where it was ranked."""
+
+    facts: Mapping[str, Any]
+    places: Mapping[str, Places]
+
+
+class Results:
+    """A folder of results; without a folder nothing is kept."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def load(self, key: Key) -> Result | None:
+        """The result under a key, if there is one that can be read."""
+        path = self._path(key)
+        if path is None or not path.exists():
+            return None
+        try:
+            with np.load(path) as found:
+                document = json.loads(str(found["document"]))
+                places = {seen: _unpacked(found, document, seen) for seen in document["shown"]}
+        except (OSError, ValueError, KeyError, BadZipFile):
+            return None
+        return Result(document["facts"], places)
+
+    def save(self, key: Key, result: Result) -> None:
+        """Keep a result."""
+        path = self._path(key)
+        if path is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shown = {seen: dict(places.num_shown) for seen, places in result.places.items()}
+        document = json.dumps({"key": dict(key), "facts": dict(result.facts), "shown": shown})
+        arrays: dict[str, Any] = {"document": np.array(document)}
+        for seen, places in result.places.items():
+            arrays[f"above_{seen}"], arrays[f"equal_{seen}"] = places.above, places.equal
+        aside = path.with_suffix(f".{os.getpid()}.part")
+        with aside.open("wb") as stream:
+            np.savez_compressed(stream, **arrays)
+        aside.replace(path)
+
+    def _path(self, key: Key) -> Path | None:
+        if self._folder is None:
+            return None
+        text = json.dumps(dict(key), sort_keys=True)
+        name = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return self._folder / f"{name}.npz"
+
+
+def _unpacked(found: Mapping[str, IntArray], document: Mapping[str, Any], seen: str) -> Places:
+    assert seen in SEEN
+    shown = {int(top): int(count) for top, count in document["shown"][seen].items()}
+    return Places(found[f"above_{seen}"], found[f"equal_{seen}"], shown)

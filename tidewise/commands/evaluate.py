@@ -1,0 +1,118 @@
+"""`tidewise evaluate`: models compared on files of events, with one harness for all; no database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from core.history import WindowShape
+from tidewise.commands import evaluation_options as option
+from tidewise.commands.evaluation_options import Knowledge, Protocol, Seen, TieOrder
+from tidewise.commands.evaluation_tables import print_report
+from tidewise.commands.options import Json, notes, print_json
+from tidewise.files import event_columns, item_columns
+
+if TYPE_CHECKING:
+    from model.evaluation.dataset import Dataset
+    from model.evaluation.protocols import Fold
+
+SHOWN_BAD_LINES = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    protocol: option.How,
+    events: option.Events,
+    columns: option.Columns,
+    items: option.Items = None,
+    columns_of_items: option.ItemColumnNames = "item_id=item_id,title=title",
+    separator: option.Separator = "|",
+    time_unit: option.TimeUnit = None,
+    format_: option.Format = None,
+    model: option.Models = None,
+    against: option.Against = "popularity",
+    cut: option.Cut = "0.8",
+    state: option.State = Knowledge.LIVE,
+    ties: option.Ties = TieOrder.SOURCE,
+    seen: option.ShownSeen = Seen.KEEP,
+    max_questions: option.MaxQuestions = None,
+    seeds: option.Seeds = 1,
+    trials: option.Trials = 1,
+    epochs: option.Epochs = 30,
+    patience: option.Patience = 3,
+    max_minutes: option.MaxMinutes = None,
+    window: option.Window = 50,
+    width: option.Width = 64,
+    device: option.Device = "auto",
+    threads: option.Threads = 0,
+    cache: option.Cache = Path(".tidewise/evaluations"),
+    json_: Json = False,
+) -> None:
+    """Compare models on a file of events: all items ranked, HR, NDCG and MRR at 5, 10 and 20. Needs no database.
+
+    Finished results are kept, so that a run that was killed goes on where it was.
+    """
+    from model.evaluation.models import Budget
+    from model.evaluation.networks import device_of
+    from model.threads import limit_threads
+    from tidewise import evaluation
+
+    limit_threads(threads or max(1, (os.cpu_count() or 1) - 1))
+    files = evaluation.EvaluationFiles(events, event_columns(columns), time_unit, items, format=format_)
+    files.item_columns = item_columns(columns_of_items, attributes="", separator=separator)
+    shape = WindowShape(window, max(1, window // 5))
+    max_seconds = None if max_minutes is None else max_minutes * 60
+    budget = Budget(trials, epochs, patience, max_seconds, width=width, window=shape, device=device_of(device))
+    names = model or evaluation.DEFAULT_MODELS
+    plan = evaluation.Plan(names, against, budget, range(seeds), cache)
+    evaluation.specs_of([*names, against])  # a wrong name is said before anything is read
+    with EvaluationBar() as bar:
+        bar.show("reading the files", 0.0)
+        dataset = files.dataset(ties=ties.value)
+        fold = _fold(protocol, dataset, cut, state, max_questions)
+        found = evaluation.compare(dataset, fold, plan, progress=bar.show)
+    found["bad_lines"] = len(files.bad_lines)
+    for bad in files.bad_lines[:SHOWN_BAD_LINES]:
+        notes.print(f"line {bad.line}: {bad.reason}", markup=False, highlight=False)
+    if json_:
+        print_json(found)
+    else:
+        print_report(found, seen=seen.value)
+
+
+def _fold(protocol: Protocol, dataset: Dataset, cut: str, state: Knowledge, max_questions: int | None) -> Fold:
+    """The dataset divided, with a sample of its questions where that is wanted."""
+    from model.evaluation.protocols import leave_one_out, temporal
+    from tidewise.evaluation import cut_of
+
+    if protocol is Protocol.LEAVE_ONE_OUT:
+        return leave_one_out(dataset).asking(max_questions)
+    return temporal(dataset, cut_ms=cut_of(cut, dataset), state=state.value).asking(max_questions)
+
+
+class EvaluationBar:
+    """What is being done and how much of it is over, for people."""
+
+    def __init__(self) -> None:
+        columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        self._progress = Progress(*columns, console=notes, transient=True)
+        self._task = self._progress.add_task("", total=1.0)
+
+    def __enter__(self) -> EvaluationBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, what: str, share: float) -> None:
+        """Draw where the evaluation stands."""
+        self._progress.update(self._task, description=what, completed=share)

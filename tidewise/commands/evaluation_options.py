@@ -1,0 +1,80 @@
+"""The options of `tidewise evaluate`: each with its words for `--help`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Protocol(StrEnum):
+    """How the events are divided."""
+
+    LEAVE_ONE_OUT = "leave-one-out"
+    TEMPORAL = "temporal"
+
+
+class TieOrder(StrEnum):
+    """The order of a user's events that share a time."""
+
+    SOURCE = "source"
+    HASH = "hash"
+
+
+class Knowledge(StrEnum):
+    """What a question of the temporal protocol knows."""
+
+    LIVE = "live"
+    FROZEN = "frozen"
+
+
+class Seen(StrEnum):
+    """Whether a user's earlier items may be answers."""
+
+    KEEP = "keep"
+    HIDE = "hide"
+
+
+How = Annotated[Protocol, typer.Argument(help="How the events are divided.")]
+Events = Annotated[Path, typer.Option(help="Events: CSV, TSV or JSON lines, gzip too.")]
+Columns = Annotated[
+    str, typer.Option(help="Names of the file's columns, in this order.", metavar="USER,ITEM,TIME[,TYPE]")
+]
+Items = Annotated[Path | None, typer.Option(help="Items with their texts, in the same formats.", show_default=False)]
+ItemColumnNames = Annotated[
+    str,
+    typer.Option(
+        "--item-columns", help="Columns of item_id, title, text, categories.", metavar="FIELD=COLUMN[+COLUMN],..."
+    ),
+]
+Separator = Annotated[str, typer.Option(help="What stands between the categories of one item.")]
+TimeUnit = Annotated[
+    str | None, typer.Option(help="Unit of the time column: s, ms or us (default: by its size).", show_default=False)
+]
+Format = Annotated[
+    str | None, typer.Option("--format", help="csv, tsv or jsonl (default: by the name).", show_default=False)
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(help="A model to compare; again for more (default: the usual ones).", show_default=False),
+]
+Against = Annotated[str, typer.Option(help="The model that differences are taken from.")]
+Cut = Annotated[str, typer.Option(help="Temporal: learn before this share of the events, or before this date (UTC).")]
+State = Annotated[Knowledge, typer.Option(help="Temporal: whether what happened since the cut is known.")]
+Ties = Annotated[TieOrder, typer.Option(help="Order of a user's events that share a time.")]
+ShownSeen = Annotated[
+    Seen, typer.Option(help="Which figures the table shows: with a user's earlier items kept, or hidden.")
+]
+MaxQuestions = Annotated[int | None, typer.Option(help="Ask only so many, drawn at random.", min=1, show_default=False)]
+Seeds = Annotated[int, typer.Option(help="Seeds of each model in which chance plays a part.", min=1)]
+Trials = Annotated[int, typer.Option(help="Configurations tried for each trained network.", min=1)]
+Epochs = Annotated[int, typer.Option(help="Most epochs of one training.", min=1)]
+Patience = Annotated[int, typer.Option(help="Epochs without a gain before a training stops.", min=1)]
+MaxMinutes = Annotated[float | None, typer.Option(help="Most minutes of one training.", show_default=False)]
+Window = Annotated[int, typer.Option(help="Events that a network reads.", min=1)]
+Width = Annotated[int, typer.Option(help="Width of the networks.", min=1)]
+Device = Annotated[str, typer.Option(help="Where networks train: auto, cpu or cuda.")]
+Threads = Annotated[int, typer.Option(help="Cores for networks (0: all but one).", min=0)]
+Cache = Annotated[Path, typer.Option(help="Folder in which finished results are kept.")]

@@ -1,0 +1,86 @@
+"""The report of an evaluation as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tidewise.commands.options import screen
+
+Figures = Mapping[str, Any]
+MIN_WIDTH = 120  # so that no figure is cut where the output goes to a file
+
+
+def print_report(report: Figures, *, seen: str) -> None:
+    """The figures with users' earlier items kept or hidden."""
+    data, rules = report["data"], report["rules"]
+    screen.print(
+        f"{rules['protocol']}: {data['test_questions']:,} questions about {data['test_users']:,} users, "
+        f"{data['items']:,} items ranked, {data['learnt_events']:,} events learnt from; "
+        f"ties by {rules['ties']}; earlier items {'stay' if seen == 'keep' else 'are hidden'}",
+        highlight=False,
+    )
+    wide = Console(width=max(screen.width, MIN_WIDTH))
+    for table in (_main(report, seen), _depths(report, seen), _sliced(report, seen)):
+        wide.print(table)
+    budget = report["budget"]
+    screen.print(
+        f"Each trained network: {budget['trials']} configuration(s) tried, at most {budget['epochs']} epochs, patience "
+        f"{budget['patience']}, width {budget['width']}, window {budget['window']['size']}; counting models: all of "
+        "theirs. Brackets: 95% intervals from resampling users.",
+        highlight=False,
+    )
+
+
+def _main(report: Figures, seen: str) -> Table:
+    table = _table("model", "HR@10", "NDCG@10", "95%", "MRR@10", "coverage@10", f"NDCG@10 - {report['against']}", "")
+    for model in report["models"]:
+        found = model["seen"][seen]
+        metrics = found["metrics"]
+        ndcg, coverage = metrics["NDCG@10"], found["coverage"]["@10"]
+        cells = [f"{metrics['HR@10']['mean']:.4f}", f"{ndcg['mean']:.4f}", _bounds(ndcg)]
+        cells += [f"{metrics['MRR@10']['mean']:.4f}", f"{coverage:.3f}", *_difference(found["difference"])]
+        table.add_row(model["model"], *cells)
+    return table
+
+
+def _depths(report: Figures, seen: str) -> Table:
+    names = [f"{metric}@{k}" for metric in ("HR", "NDCG", "MRR") for k in (5, 10, 20)]
+    table = _table("model", *names)
+    for model in report["models"]:
+        metrics = model["seen"][seen]["metrics"]
+        table.add_row(model["model"], *(f"{metrics[name]['mean']:.4f}" for name in names))
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(title_justify="left")
+    table.add_column(first, no_wrap=True)
+    for heading in others:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _bounds(interval: Figures) -> str:
+    return f"[{interval['low']:.4f}, {interval['high']:.4f}]".replace("[", "\\[")
+
+
+def _difference(found: Figures) -> tuple[str, str]:
+    """The difference with its interval, and as a share of the baseline."""
+    if not found:
+        return "", ""
+    ndcg = found["NDCG@10"]
+    relative = "" if ndcg["relative"] is None else f"{ndcg['relative']:+.1%}"
+    return f"{ndcg['mean']:+.4f} {_bounds(ndcg)}", relative
+
+
+def _sliced(report: Figures, seen: str) -> Table:
+    kinds = [kind for kind, num_questions in report["slices"].items() if num_questions]
+    table = _table("NDCG@10 by kind", *(f"{kind} ({report['slices'][kind]:,})" for kind in kinds))
+    for model in report["models"]:
+        found = model["seen"][seen]["slices"]
+        table.add_row(model["model"], *(f"{found[kind]['NDCG@10']:.4f}" for kind in kinds))
+    return table
