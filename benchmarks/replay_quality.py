@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="the share of events to score, drawn at random")
     options = parser.parse_args()
     started_s = time.monotonic()
-    system = open_system(load_settings(overrides={"data.folder": str(options.data)}))
+    system = open_system(load_settings(overrides={"data.folder": str(options.data)}), check_meta=False)
     with system.store.read() as read:
         columns = read.events(type_codes=system.types.flagged("window"))
         catalogue, champion = read.catalogue(), read.champion()
