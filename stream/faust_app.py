@@ -10,10 +10,12 @@ import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import faust
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -64,8 +66,35 @@ def make_app(kafka: KafkaSettings, worker: WorkerSettings, *, data_dir: Path) ->
     return app
 
 
+class LenientConsumerThread(driver.AIOKafkaConsumerThread):
+    """Commits group offsets as far as Kafka lets it: they serve monitoring alone, so no failure ends the worker.
+
+    Faust's own crashes when a rebalance takes the last partition away between two of its steps.
+    """
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        assigned = self.assignment()
+        mine = {
+            driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "")
+            for tp, offset in offsets.items()
+            if tp in assigned
+        }
+        if not mine:
+            return False
+        try:
+            await self._ensure_consumer().commit(mine)
+        except KafkaError as error:
+            self.log.warning("Group offsets were not committed: %s: %s", type(error).__name__, error)
+            return False
+        self.tp_last_committed_at.update(dict.fromkeys(mine, monotonic()))
+        return True
+
+
 class ResumingConsumer(driver.Consumer):
     """A consumer that reads from the database's offsets wherever Faust would read from Kafka's group offsets."""
+
+    def _new_consumer_thread(self) -> LenientConsumerThread:
+        return LenientConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     @property
     def _resumer(self) -> Resumer:

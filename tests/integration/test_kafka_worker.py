@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ def test_events_sent_one_by_one_and_in_groups_are_each_counted_once(case: Stream
     case.await_events(1_500)
     assert_counted_once(case.store, [*single, *grouped])
     assert case.worker.end(by=signal.SIGTERM) == 0
+    applied = case.offsets()
+    assert group_offsets(case.kafka, applied) == {partition: offset + 1 for partition, offset in applied.items()}
 
 
 def test_a_worker_killed_in_mid_flow_loses_nothing_and_counts_nothing_twice(
@@ -158,6 +160,14 @@ def test_an_offset_outside_the_log_stops_the_worker_with_what_to_do(stopped: Str
     )
     assert "docs/operations.md" in stopped.worker.log
     assert num_events(stopped.store) == 0
+
+
+def group_offsets(kafka: KafkaSettings, partitions: Iterable[int]) -> dict[int, int | None]:
+    """Where Kafka's own tools see the workers stand."""
+    consumer = KafkaConsumer(bootstrap_servers=list(kafka.servers), group_id=kafka.group, enable_auto_commit=False)
+    found = {partition: consumer.committed(TopicPartition(kafka.topic, partition)) for partition in partitions}
+    consumer.close()
+    return found
 
 
 def commit_group_offset(kafka: KafkaSettings, partition: int, offset: int) -> None:
