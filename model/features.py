@@ -25,6 +25,7 @@ from core.ports import BoolArray, FloatArray
 
 WORD = re.compile(r"\w+")
 MAX_VOCABULARY = 30_000
+MAX_SVD_TEXTS = 30_000  # beyond it the components hardly move, and the fit takes many seconds
 
 
 class FeatureSource(Protocol):
@@ -65,6 +66,14 @@ def words(text: str) -> list[str]:
 def described(catalogue: Catalogue) -> list[str]:
     """Each item's text with its categories, one category after the other."""
     return [" ".join((text, *names)).strip() for text, names in zip(catalogue.texts, catalogue.categories, strict=True)]
+
+
+def _sample(texts: Sequence[str], seed: int) -> Sequence[str]:
+    """At most `MAX_SVD_TEXTS` of the texts."""
+    if len(texts) <= MAX_SVD_TEXTS:
+        return texts
+    chosen = np.random.default_rng(seed).choice(len(texts), MAX_SVD_TEXTS, replace=False)
+    return [texts[place] for place in np.sort(chosen)]
 
 
 def _counts(texts: Sequence[str], vocabulary: Mapping[str, int]) -> csr_matrix:
@@ -111,7 +120,7 @@ class TextFeatures:
         idf = 1 + np.log((1 + len(texts)) / (1 + np.array([documents[word] for word in kept], np.float64)))
         svd = TruncatedSVD(size, algorithm="randomized", n_iter=4, random_state=seed)
         with threadpool_limits(1):  # the same bits on any number of cores, and 7 times as fast where cores are busy
-            svd.fit(_weighted(_counts(texts, vocabulary), idf))
+            svd.fit(_weighted(_counts(_sample(texts, seed), vocabulary), idf))
         return cls(vocabulary, idf, np.ascontiguousarray(svd.components_.T))
 
     @property
