@@ -27,11 +27,13 @@ PACKAGES = {
     "serving": "the only place that knows HTTP",
     "tidewise": "the composition root: settings, wiring, the command line",
     "benchmarks": "measurements that anybody can repeat",
+    "scripts": "tools of this repository",
 }
 OTHERS = {
-    "scripts/": "tools of this repository",
     "scripts/kafka.sh": "one real Kafka node, for demos and tests",
-    "scripts/readme_tree.py": "writes this tree",
+    "deploy/": "what watches a distributed system",
+    "deploy/prometheus.yml": "what Prometheus scrapes",
+    "deploy/grafana/": "our dashboard",
     "tests/": "folders say the price",
     "tests/unit/": "no I/O",
     "tests/contract/": "one suite over every implementation of the store",
