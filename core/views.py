@@ -18,6 +18,8 @@ from core.history import WindowShape
 from core.items import EMPTY_CATALOGUE, Catalogue
 from core.ports import Encoder, FloatArray, IndexBuilder, ItemIndex, ModelBundle, ModelRecord, Store
 
+RETRY_REFRESHES = 30  # about half a minute; reading a damaged model every second would only heat the machine
+
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
@@ -64,6 +66,7 @@ class LiveViews:
         self._stamp: tuple[int, int] | None = None
         self._bundle: ModelBundle | None = None
         self._loaded: str | None = None
+        self._refreshes_since_failure = 0
         self._refreshing = Lock()
         self.problem: str | None = None  # why the champion does not serve, for readiness and operators
 
@@ -98,7 +101,7 @@ class LiveViews:
 
     def _adopt(self, champion: ModelRecord | None, catalogue: Catalogue) -> ModelView | None:
         """A new champion, loaded and bound; None where there is none or it is damaged: then the previous serves on."""
-        if champion is None or champion.version == self._loaded:
+        if champion is None or (champion.version == self._loaded and not self._is_retry_due()):
             return None
         self._loaded = champion.version
         try:
@@ -112,6 +115,13 @@ class LiveViews:
             return None
         self._bundle, self.problem = bundle, None
         return model
+
+    def _is_retry_due(self) -> bool:
+        """A champion that could not be loaded is tried again now and then: an operator may have restored its folder."""
+        if self.problem is None:
+            return False
+        self._refreshes_since_failure += 1
+        return self._refreshes_since_failure % RETRY_REFRESHES == 0
 
     def _bind(self, bundle: ModelBundle, catalogue: Catalogue) -> ModelView:
         encoder = bundle.bind(catalogue)

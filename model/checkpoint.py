@@ -97,6 +97,7 @@ def save(bundle: HM4SRBundle, path: Path) -> None:
         for name, data in {**content, MANIFEST: _json(manifest)}.items():
             _write(aside / name, data)
         _sync_folder(aside)
+        aside.chmod(0o755)  # other roles may run under another user; mkdtemp lets in nobody else
         aside.rename(path)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)

@@ -108,7 +108,7 @@ class FirstTraining:
             num_events = read.totals().events
         if not self._has_model and num_events >= self._wanted:
             logger.info("training a first model on %d events", num_events)
-            command = [sys.executable, "-m", "tidewise", "train", "--low-priority", *self._arguments]
+            command = [sys.executable, "-m", "tidewise", "train", "--child", *self._arguments]
             inherited = {name: value for name, value in os.environ.items() if name not in POOL_VARIABLES}
             variables = {**inherited, **self._variables}
             self._child = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL)  # noqa: S603 - our own

@@ -53,7 +53,7 @@ def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> N
         server = stack.enter_context(running(arguments, log=log))
         shop = make_shop()  # while the server starts
         wait_ready(server, url, log=log)
-        client = stack.enter_context(Client(url))
+        client = stack.enter_context(Client(url, api_key=settings.api_key()))
         user_id = shop.typical_user()
         client.recommend(user_id)
         console.print(f"First recommendation [bold]{time.monotonic() - started_s:.1f} s[/] after the start.")

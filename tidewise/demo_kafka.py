@@ -40,7 +40,7 @@ def run_kafka_demo(settings: Settings, options: DemoOptions, *, console: Console
         api = stack.enter_context(running(["serve", *options.arguments, "--port", str(port)], log=api_log))
         shop = make_shop()
         wait_ready(api, url, log=api_log)
-        client = stack.enter_context(Client(url))
+        client = stack.enter_context(Client(url, api_key=settings.api_key()))
         producer = stack.enter_context(EventProducer(kafka))
         user_id = shop.typical_user()
         client.recommend(user_id)

@@ -66,7 +66,6 @@ def _serve(stack: ExitStack, system: System, on_bound: OnBound, *, log: EventLog
     settings = system.settings
     refresh = start_refresh(stack, system)
     follower = start_follower(stack, system)
-    key = settings.server.api_key
     services = Services(
         store=system.store,
         recommender=system.recommender,
@@ -81,7 +80,7 @@ def _serve(stack: ExitStack, system: System, on_bound: OnBound, *, log: EventLog
         view_age_s=lambda: refresh.age_s,
         default_type=settings.events.default_type,
         exclude_seen=settings.recommend.exclude_seen,
-        api_key=key.get_secret_value() if key else None,
+        api_key=settings.api_key(),
         limits=Limits(
             max_events=settings.server.max_batch,
             max_body_bytes=settings.server.max_body_mib * 2**20,

@@ -311,6 +311,10 @@ class Settings(Section):
         """The database's address, in clear."""
         return self.database.url.get_secret_value() or f"sqlite:///{self.data.folder / DATABASE_NAME}"
 
+    def api_key(self) -> str | None:
+        """The key of the API, in clear."""
+        return self.server.api_key.get_secret_value() if self.server.api_key else None
+
     def event_types(self) -> EventTypes:
         """The table of event types as the domain knows it."""
         return EventTypes(tuple(EventType(name, **kind.model_dump()) for name, kind in self.events.types.items()))

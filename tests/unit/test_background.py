@@ -139,7 +139,7 @@ def test_training_begins_when_enough_events_exist_and_only_then(
     to(10)
     training.check()
     assert training.is_training
-    assert list(children.commands[0][1:]) == ["-m", "tidewise", "train", "--low-priority", "--set", "a.b=c"]
+    assert list(children.commands[0][1:]) == ["-m", "tidewise", "train", "--child", "--set", "a.b=c"]
     assert children.environments[0]["EXTRA"] == "1"
 
 

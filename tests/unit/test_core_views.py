@@ -17,7 +17,7 @@ from core.ingest import RequestSource
 from core.items import Item
 from core.manage import save_items
 from core.ports import ModelRecord
-from core.views import LiveViews, unit
+from core.views import RETRY_REFRESHES, LiveViews, unit
 
 
 class Models:
@@ -236,3 +236,24 @@ def test_a_good_champion_after_a_damaged_one_serves_and_clears_the_problem() -> 
 def test_vectors_of_length_one_and_zero_stays_zero() -> None:
     scaled = unit(np.array([[3, 4], [0, 0]], np.float32))
     assert scaled.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
+
+
+def test_a_damaged_champion_whose_folder_is_restored_serves_without_a_restart() -> None:
+    store, models = shop("a"), Models()
+    views = live(store, models)
+    crown(store, "v1")
+    views.refresh()
+    assert (version(views), views.problem) == (None, "models/v1 is damaged; restore it")
+    models.bundles["v1"] = AxisBundle("v1")
+    for _ in range(RETRY_REFRESHES):
+        views.refresh()
+    assert (version(views), views.problem) == ("v1", None)
+
+
+def test_a_damaged_champion_is_not_read_at_every_refresh() -> None:
+    store, models = shop("a"), Models()
+    views = live(store, models)
+    crown(store, "v1")
+    for _ in range(RETRY_REFRESHES):
+        views.refresh()
+    assert models.loaded == ["v1"]

@@ -116,12 +116,11 @@ def replay(
 ) -> None:
     """Send the events of a file to a running server, in order, as live traffic."""
     settings = settings_of(data, config, set_)
-    key = settings.server.api_key.get_secret_value() if settings.server.api_key else None
     from_ms = _in_ms(from_, time_unit) or 0
     num_bad: list[int] = []
     with ExitStack() as stack:
         source = stack.enter_context(opened(file, format_))
-        senders = [stack.enter_context(Client(url, api_key=key)) for _ in range(clients)]
+        senders = [stack.enter_context(Client(url, api_key=settings.api_key())) for _ in range(clients)]
         events: Iterator[Interaction] = read_history(
             source,
             columns=event_columns(columns),

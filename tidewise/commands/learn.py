@@ -28,17 +28,21 @@ def train(
     config: Config = None,
     set_: Set = None,
     before: Annotated[int | None, typer.Option(help="Train on events before this time (ms since 1970) only.")] = None,
-    low_priority: Annotated[bool, typer.Option("--low-priority", help="Yield the CPU to everything else.")] = False,
+    as_child: Annotated[
+        bool, typer.Option("--child", help="As `tidewise up` runs it: at low priority, and ending with its parent.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Train a model on the events in the database and let it serve (a running `tidewise up` notices)."""
     from tidewise.bootstrap import open_system
     from tidewise.learning import train_model
+    from tidewise.processes import end_with_parent
 
     settings = settings_of(data, config, set_)
     before_ms = None if before is None else check_time_ms("--before", before)
-    if low_priority:
+    if as_child:
         os.nice(LOW_PRIORITY)
+        end_with_parent()
     system = open_system(settings)
     try:
         with TrainingBar() as bar:
