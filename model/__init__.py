@@ -19,6 +19,8 @@ Knows nothing about databases, indexes or HTTP. What other packages call:
     from model.incremental import IncrementalEncoder
         IncrementalEncoder(bound_encoder, memory_mib=256).encode(users, histories): as BoundEncoder.encode, but one new
         event of a cached user costs one position; .rebind(bound_encoder) after the catalogue changed; .counts
+    from model.cached import CachedBundle
+        CachedBundle(bundle, memory_mib=256): a ModelBundle whose bindings encode batches of 8 and more incrementally
     from model.official import load_official_checkpoint, official_bundle
     from model.threads import limit_threads
         limit_threads(n): how many cores torch may use in this process; call it once, from an entry point

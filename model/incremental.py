@@ -90,12 +90,19 @@ class IncrementalEncoder:
             self._cache.forget_items(keys[(before != after).any(1)])
             self._encoder = new
 
-    def encode(self, users: Sequence[int], histories: Sequence[History]) -> FloatArray:
-        """(U, C) vectors after the last event of each user's window. Users are distinct."""
+    def encode(
+        self, users: Sequence[int], histories: Sequence[History], *, binding: BoundEncoder | None = None
+    ) -> FloatArray:
+        """(U, C) vectors after the last event of each user's window. Users are distinct.
+
+        `binding`: who asks; where that is not the newest binding, the answer is its own full encode.
+        """
         assert len(set(users)) == len(users) == len(histories), "each user once, each with a history"
         out_UC = np.empty((len(users), self._encoder.width), np.float32)
         size = self._encoder.model.config.window.size
         with self._lock, torch.inference_mode():
+            if binding is not None and binding is not self._encoder:
+                return binding.encode(histories)
             for begin in range(0, len(users), self._cache.num_slots):
                 part = slice(begin, begin + self._cache.num_slots)
                 out_UC[part] = self._encode(users[part], _Windows.of(histories[part], size))

@@ -1,0 +1,91 @@
+"""A bundle whose bindings encode batches incrementally: the same ports, the same answers, less work for a live stream.
+
+Implements `core.ports.ModelBundle` and `Encoder` around `model.bundle`. Ports name no users, and none are needed: a
+window is known by its first event, and what is kept is compared event by event before it is used. Two users whose
+windows begin alike only cost each other a full encode.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.history import History, IntArray, WindowShape
+from core.items import Catalogue
+from core.ports import FloatArray
+from model.bundle import BoundEncoder, HM4SRBundle
+from model.incremental import IncrementalEncoder
+
+SMALLEST_BATCH = 8  # one history alone is as fast to encode whole, and should never wait for somebody's batch
+
+
+@dataclass(frozen=True)
+class CachedEncoder:
+    """One binding; batches go through the memory that all bindings of the bundle share."""
+
+    plain: BoundEncoder
+    incremental: IncrementalEncoder
+
+    @property
+    def width(self) -> int:
+        """C: the length of query and item vectors."""
+        return self.plain.width
+
+    def items(self, rows: IntArray) -> FloatArray:
+        """(N, C) vectors of items by their rows in the catalogue."""
+        return self.plain.items(rows)
+
+    def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
+        """(B, C) queries: the vectors shaped by the gaps to now, where the model reads them."""
+        return self.plain.query(vectors, gaps_ms)
+
+    def encode(self, histories: Sequence[History]) -> FloatArray:
+        """(B, C) queries after the last event of each history; none is empty."""
+        if len(histories) < SMALLEST_BATCH:
+            return self.plain.encode(histories)
+        size = self.plain.model.config.window.size
+        places: dict[int, int] = {}
+        for place, history in enumerate(histories):
+            begin = max(0, len(history) - size)
+            places.setdefault(hash((int(history.items[begin]), int(history.times_ms[begin]))), place)
+        chosen = list(places.values())
+        vectors = self.incremental.encode(list(places), [histories[place] for place in chosen], binding=self.plain)
+        if len(chosen) == len(histories):
+            return vectors
+        others = np.setdiff1d(np.arange(len(histories)), chosen)
+        out_BC = np.empty((len(histories), self.width), np.float32)
+        out_BC[chosen] = vectors
+        out_BC[others] = self.plain.encode([histories[place] for place in others])
+        return out_BC
+
+
+class CachedBundle:
+    """A bundle with one bounded memory of its recently active users."""
+
+    def __init__(self, bundle: HM4SRBundle, *, memory_mib: float) -> None:
+        self.bundle, self._memory_mib = bundle, memory_mib
+        self._incremental: IncrementalEncoder | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def version(self) -> str:
+        """Names the model."""
+        return self.bundle.version
+
+    @property
+    def window(self) -> WindowShape:
+        """The window that it was trained for."""
+        return self.bundle.window
+
+    def bind(self, catalogue: Catalogue) -> CachedEncoder:
+        """The encoder over this catalogue. The newest binding has the memory; older ones answer by full encodes."""
+        plain = self.bundle.bind(catalogue)
+        with self._lock:
+            if self._incremental is None:
+                self._incremental = IncrementalEncoder(plain, memory_mib=self._memory_mib)
+            else:
+                self._incremental.rebind(plain)
+            return CachedEncoder(plain, self._incremental)
