@@ -47,6 +47,10 @@ demo: $(if $(KAFKA),$(VENV)/.installed-kafka,$(VENV)/.installed) ## build a simu
 	$(BIN)/tidewise demo --data $(DATA)/demo$(if $(KAFKA),-kafka --kafka $(BROKER)) $(if $(EXIT),--exit) $(ARGS) \
 	  || status=$$?; $(if $(filter 1,$(KAFKA)),KAFKA_PORT=$(KAFKA_PORT) scripts/kafka.sh stop;) exit $${status:-0}
 
+.PHONY: stack
+stack: $(VENV)/.installed-dev ## run the services of docker-compose.yml as local processes (EXIT=1: end after showing a click)
+	$(BIN)/python scripts/stack.py --data $(DATA)/stack $(if $(EXIT),--exit) $(ARGS)
+
 .PHONY: up
 up: $(VENV)/.installed ## start Tidewise on DATA (default .tidewise)
 	$(BIN)/tidewise up --data $(DATA) $(ARGS)

@@ -49,9 +49,11 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def send(self, events: Sequence[Json]) -> list[Json]:
-        """Post events; returns what became of each, in their order."""
-        results: list[Json] = self._call("POST", "/v1/interactions", json={"events": list(events)})["results"]
+    def send(self, events: Sequence[Json], *, wait: bool = False) -> list[Json]:
+        """Post events; returns what became of each, in their order. `wait`: once the next answer knows them."""
+        params = {"wait": "applied"} if wait else {}
+        body = {"events": list(events)}
+        results: list[Json] = self._call("POST", "/v1/interactions", json=body, params=params)["results"]
         return results
 
     def recommend(self, user_id: str, *, n: int = 10, category: str | None = None) -> Json:
@@ -79,6 +81,10 @@ class Client:
     def put_item(self, item_id: str, fields: Json) -> Json:
         """Put an item into the catalogue, or replace it."""
         return self._call("PUT", f"/v1/items/{_part(item_id)}", json=fields)
+
+    def put_items(self, items: Sequence[Json]) -> Json:
+        """Insert or replace many items, all under one revision."""
+        return self._call("POST", "/v1/items", json={"items": list(items)})
 
     def _call(self, method: str, path: str, *, params: dict[str, str] | None = None, json: Json | None = None) -> Json:
         try:

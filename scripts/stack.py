@@ -1,0 +1,270 @@
+"""The services of docker-compose.yml as local processes: a real Kafka and PostgreSQL, two workers, two APIs.
+
+    python scripts/stack.py [--data FOLDER] [--exit]
+
+Needs Java 17, Maven (once, for Kafka's jars) and PostgreSQL's programs; says so where one is missing, and installs
+nothing. The first run loads a simulated shop through the API and trains; later ones find both. Prometheus and Grafana
+are left to Compose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import compose
+import psycopg
+from local_postgres import NoPostgres, PostgresServer, find_binaries
+from psycopg import sql
+
+from core.items import Item
+from tidewise.client import ApiError, Client, event_json
+from tidewise.demo import make_shop
+from tidewise.guide import ids_of
+from tidewise.processes import ProcessError, free_port, wait_ready
+from tidewise.simulator import Shop
+
+ROOT = Path(__file__).resolve().parents[1]
+KAFKA_PORT, POSTGRES_PORT = 29092, 25432
+BATCH = 1000
+EPOCHS = 6  # a small shop is learnt by then
+PATIENCE_S = 300.0
+
+
+def main() -> int:
+    """Start everything, show a click, stay up; the exit code."""
+    parser = argparse.ArgumentParser(description="Run the services of docker-compose.yml as local processes.")
+    parser.add_argument("--data", type=Path, default=ROOT / ".tidewise" / "stack", help="folder for all state and logs")
+    parser.add_argument("--exit", action="store_true", help="end after the click")
+    given = parser.parse_args()
+    if lacking := missing():
+        say("make stack needs what is not here:", *(f"  - {what}" for what in lacking))
+        return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: whatever was started is ended
+    try:
+        with ExitStack() as stack:
+            apis = start(stack, given.data.resolve())
+            show_click(*apis[:2])
+            if not given.exit:
+                say("It stays up until Ctrl-C.")
+                signal.pause()
+    except (ApiError, NoPostgres, ProcessError, subprocess.CalledProcessError) as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("ended")
+    return 0
+
+
+class Ports:
+    """Free ports, each given once: the one that would be liked, or one near it, or any."""
+
+    def __init__(self) -> None:
+        self._given: set[int] = set()
+
+    def __call__(self, preferred: int) -> int:
+        """A port that was not given before."""
+        for wanted in range(preferred, preferred + 20):
+            if wanted not in self._given and free_port(wanted) == wanted:
+                self._given.add(wanted)
+                return wanted
+        self._given.add(any_port := free_port(0))
+        return any_port
+
+
+def missing() -> list[str]:
+    """What this machine lacks, with what to install."""
+    lacking = []
+    if shutil.which("java") is None:
+        lacking.append("Java 17 or newer (Debian: openjdk-17-jre-headless)")
+    if shutil.which("mvn") is None and not list((ROOT / ".cache" / "kafka").glob("jars-*")):
+        lacking.append("Maven, to fetch Kafka's jars once (Debian: maven)")
+    try:
+        find_binaries()
+    except NoPostgres:
+        lacking.append("PostgreSQL's server programs (Debian: postgresql)")
+    return lacking
+
+
+def start(stack: ExitStack, folder: Path) -> list[Client]:
+    """Everything that docker-compose.yml starts of ours, in its order; clients of the APIs."""
+    for name in ("postgres", "logs"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    key = secrets.token_hex(24)
+    place = compose.Place(
+        kafka=stack.enter_context(kafka(folder)),
+        postgres=stack.enter_context(postgres(folder)),
+        folder=folder / "data",
+        port=Ports(),
+    )
+    services = compose.read(ROOT / "docker-compose.yml")
+    planned = compose.plan(services, variables={**os.environ, "TIDEWISE_API_KEY": key}, place=place)
+    for service in planned:
+        if service.runs_once:
+            subprocess.run(command_of(service.command), env=environment_of(service), check=True)
+    lasting = [service for service in planned if not service.runs_once]
+    running = [(service, stack.enter_context(process(service, folder))) for service in lasting]
+    apis = []
+    for service, child in running:
+        say(f"{service.name}: tidewise {' '.join(service.command)}  metrics at {service.metrics_url}/metrics")
+        if service.url:
+            wait_ready(child, service.url, log=log_of(service, folder), timeout_s=PATIENCE_S)
+            apis.append(stack.enter_context(Client(service.url, api_key=key)))
+    prepare(apis, lasting[0])
+    for service, child in running:
+        if child.poll() is not None:
+            msg = f"{service.name} ended with code {child.returncode}; its log is {log_of(service, folder)}"
+            raise ProcessError(msg)
+    say(f"APIs: {', '.join(api.base_url for api in apis)}   key: {key}   logs: {folder / 'logs'}")
+    return apis
+
+
+def prepare(apis: Sequence[Client], any_service: compose.Service) -> None:
+    """Load the simulated shop through the API (and so through Kafka), and train, as far as that has not been done."""
+    api = apis[0]
+    if not api.status()["listed_items"]:
+        load(api, make_shop())
+    if api.status()["model"]["champion"] is None:
+        say("training a first model ...")
+        train = command_of(["train", "--set", f"train.epochs={EPOCHS}", "--json"])
+        subprocess.run(train, env=environment_of(any_service), check=True, stdout=subprocess.DEVNULL)
+    until("every API has the model", lambda: all(one.status()["model"]["serving"] is not None for one in apis))
+
+
+def load(api: Client, shop: Shop) -> None:
+    """Events through Kafka, items straight into the database."""
+    say(f"loading a simulated shop: {len(shop.items):,} items, {len(shop.history):,} events ...")
+    started_s = time.perf_counter()
+    for first in range(0, len(shop.history), BATCH):
+        api.send([event_json(event) for event in shop.history[first : first + BATCH]])
+    until("workers have applied the history", lambda: api.status()["events"] >= len(shop.history))
+    say(f"applied by the workers: {len(shop.history) / (time.perf_counter() - started_s):,.0f} events/s")
+    api.put_items([_item_json(item) for item in shop.items])  # last, because its presence says that all is loaded
+
+
+def show_click(first: Client, second: Client) -> None:
+    """A click sent to one API, and the answer of the other before and after it."""
+    user_id = make_shop().typical_user()
+    before = second.recommend(user_id)
+    first.send([_click(user_id, ids_of(before)[-1], "warm-up")], wait=True)  # first requests are not the fastest
+    before = second.recommend(user_id)
+    clicked = ids_of(before)[0]
+    started_s = time.perf_counter()
+    [result] = first.send([_click(user_id, clicked, "click")], wait=True)
+    after = second.recommend(user_id)
+    took_ms = (time.perf_counter() - started_s) * 1000
+    if result["status"] != "accepted" or after["user_seq"] < result["user_seq"] or clicked in ids_of(after):
+        msg = f"the answer of {second.base_url} does not follow the click: {result}, then {after}"
+        raise ApiError(msg)
+    say(
+        f"{user_id} clicks {clicked} at {first.base_url}; {took_ms:.0f} ms later {second.base_url} answers with it:",
+        f"  before {' '.join(ids_of(before))}",
+        f"  after  {' '.join(ids_of(after))}",
+    )
+
+
+def _item_json(item: Item) -> dict[str, object]:
+    return {"item_id": item.item_id, "title": item.title, "text": item.text, "categories": list(item.categories)}
+
+
+def _click(user_id: str, item_id: str, name: str) -> dict[str, str]:
+    return {"event_id": f"stack-{name}-{secrets.token_hex(4)}", "user_id": user_id, "item_id": item_id}
+
+
+@contextmanager
+def kafka(folder: Path) -> Iterator[str]:
+    """A broker; its address."""
+    port = free_port(KAFKA_PORT)
+    ports = {"KAFKA_PORT": str(port), "KAFKA_CONTROLLER_PORT": str(free_port(port + 1))}
+    own = {**ports, "KAFKA_INSTANCE": str(folder / "kafka")}
+    recipe = [str(ROOT / "scripts" / "kafka.sh")]
+    subprocess.run([*recipe, "start"], env={**os.environ, **own}, check=True)
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        subprocess.run([*recipe, "stop"], env={**os.environ, **own}, check=False)
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """A server with an empty or kept database `tidewise`; its address."""
+    port = free_port(POSTGRES_PORT)
+    server = PostgresServer(folder / "postgres", binaries=find_binaries(), port=port)
+    server.initialise()
+    server.start()
+    try:
+        with psycopg.connect(server.url, autocommit=True) as admin:
+            known = admin.execute("SELECT 1 FROM pg_database WHERE datname = 'tidewise'").fetchone()
+            if known is None:
+                admin.execute(sql.SQL("CREATE DATABASE tidewise"))
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop()
+
+
+@contextmanager
+def process(service: compose.Service, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A service as a process in a session of its own, so that Ctrl-C is ours to pass on."""
+    with log_of(service, folder).open("wb") as log:
+        child = subprocess.Popen(
+            command_of(service.command),
+            env=environment_of(service),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(20.0)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def command_of(command: Sequence[str]) -> list[str]:
+    """The image's entry point is `tidewise`."""
+    return [sys.executable, "-m", "tidewise", *command]
+
+
+def environment_of(service: compose.Service) -> dict[str, str]:
+    """The service's variables, and of ours only those that are no settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWISE_")}
+    return {**kept, **service.environment, "PYTHONUNBUFFERED": "1"}
+
+
+def log_of(service: compose.Service, folder: Path) -> Path:
+    """Where a service's output goes."""
+    return folder / "logs" / f"{service.name}.log"
+
+
+def until(what: str, reached: Callable[[], bool]) -> None:
+    """Wait for a condition."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not reached():
+        if time.monotonic() > deadline_s:
+            msg = f"waited {PATIENCE_S:.0f} s until {what}, in vain; the logs of the services say more"
+            raise ProcessError(msg)
+        time.sleep(0.1)
+
+
+def say(*lines: str) -> None:
+    """For people."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""docker-compose.yml and `make stack` are in step: the same services, commands, variables and versions."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import compose
+import pytest
+from conftest import missing
+
+from tidewise.settings import load_settings
+
+ROOT = Path(__file__).parents[2]
+KEY = "0123456789abcdef"
+SERVICES = compose.read(ROOT / "docker-compose.yml")
+RECIPE = (ROOT / "scripts" / "kafka.sh").read_text("utf-8")
+THERE = ("kafka:", "@postgres:", "/var/lib", "0.0.0.0")
+
+
+def planned() -> list[compose.Service]:
+    ports = count(20_000)
+    place = compose.Place("127.0.0.1:1", "127.0.0.1:2", Path("/here/data"), lambda _preferred: next(ports))
+    return compose.plan(SERVICES, variables={"TIDEWISE_API_KEY": KEY}, place=place)
+
+
+PLANNED = {service.name: service for service in planned()}
+
+
+def test_every_service_that_is_built_here_is_started_with_its_very_command() -> None:
+    built = {name: service["command"] for name, service in SERVICES.items() if service.get("build")}
+    assert {name: service.command for name, service in PLANNED.items()} == built
+    assert sorted(command[0] for command in built.values()) == ["migrate", "serve", "serve", "worker", "worker"]
+
+
+def test_every_service_gets_exactly_its_variables() -> None:
+    for name, service in PLANNED.items():
+        assert service.environment.keys() == SERVICES[name]["environment"].keys(), name
+
+
+def test_nothing_that_exists_only_between_containers_is_left() -> None:
+    left = [
+        (name, variable)
+        for name, service in PLANNED.items()
+        for variable, value in service.environment.items()
+        if any(there in value for there in THERE)
+    ]
+    assert left == []
+
+
+def test_what_runs_once_comes_first() -> None:
+    assert [service.name for service in planned() if service.runs_once] == [planned()[0].name] == ["migrate"]
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_the_variables_are_settings_that_load(name: str) -> None:
+    settings = load_settings(environment=PLANNED[name].environment)
+    assert settings.database_url() == "postgresql+psycopg://tidewise:tidewise@127.0.0.1:2/tidewise"
+    assert settings.kafka.bootstrap == "127.0.0.1:1"
+    assert settings.data.folder == Path("/here/data")
+
+
+def test_workers_have_names_of_their_own_and_everything_that_listens_a_port_of_its_own() -> None:
+    workers = [service for service in PLANNED.values() if service.command == ["worker"]]
+    urls = [service.metrics_url for service in PLANNED.values() if not service.runs_once]
+    assert len({worker.environment["TIDEWISE_KAFKA__WORKER"] for worker in workers}) == len(workers)
+    assert None not in urls
+    assert len(set(urls)) == len(urls)
+    assert [bool(service.url) for service in workers] == [False, False]
+
+
+def test_kafka_has_the_version_and_the_limits_of_the_recipe() -> None:
+    assert SERVICES["kafka"]["image"].endswith(":" + re.findall(r"KAFKA_VERSION:-([\d.]+)", RECIPE)[0])
+    named = {
+        variable.removeprefix("KAFKA_").lower().replace("_", "."): str(value)
+        for variable, value in SERVICES["kafka"]["environment"].items()
+    }
+    shared = {name: value for name, value in re.findall(r"^([a-z.]+)=([^$\n]+)$", RECIPE, re.M) if name in named}
+    assert {name: named[name] for name in shared if "listener" not in name} == {
+        name: value for name, value in shared.items() if "listener" not in name
+    }
+    assert {"message.max.bytes", "group.min.session.timeout.ms", "group.initial.rebalance.delay.ms"} <= shared.keys()
+
+
+def test_what_lasts_is_watched_restarted_and_limited() -> None:
+    lasting = {name: service for name, service in SERVICES.items() if service.get("restart") != "no"}
+    for name, service in lasting.items():
+        assert service["restart"] == "unless-stopped", name
+        assert service["healthcheck"]["test"], name
+        assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
+
+
+def test_every_published_port_is_on_loopback() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert len(published) == 4
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("${A}", "1"), ("x${A:-2}y", "x1y"), ("${B:-2}", "2"), ("${B}", ""), ("${EMPTY:-2}", "2"), ("plain", "plain")],
+)
+def test_variables_are_filled_in_as_compose_does(text: str, expected: str) -> None:
+    assert compose.substituted(text, {"A": "1", "EMPTY": ""}) == expected
+
+
+def test_a_variable_that_must_be_given_is_named() -> None:
+    with pytest.raises(ValueError, match="TIDEWISE_API_KEY: set TIDEWISE_API_KEY"):
+        compose.plan(SERVICES, variables={}, place=compose.Place("k", "p", Path("/d"), lambda port: port))
+
+
+@pytest.mark.slow
+def test_docker_compose_accepts_the_file() -> None:
+    program: Any = shutil.which("docker-compose") or missing("docker-compose is not installed (Debian: docker-compose)")
+    done = subprocess.run(
+        [program, "-f", str(ROOT / "docker-compose.yml"), "config", "--quiet"],
+        env={**os.environ, "TIDEWISE_API_KEY": KEY},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
