@@ -18,6 +18,7 @@ BUSY_TIMEOUT_S = 10  # how long a SQLite writer waits for another process
 CACHE_KIB = 32 * 1024  # of pages, per SQLite connection
 CHECKPOINT_PAGES = 4_000  # 16 MiB of log between checkpoints: an import spends less time in them than with 4 MiB
 CONNECT_TIMEOUT_S = 5
+FROZEN_TIMEOUT_S = 10
 
 
 def parse_url(text: str) -> URL:
@@ -87,7 +88,12 @@ def _postgres_engine(url: URL) -> Engine:
             max_overflow=POOL_OVERFLOW,
             pool_timeout=POOL_TIMEOUT_S,
             pool_use_lifo=True,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "tidewise"},
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "application_name": "tidewise",
+                # A process that freezes inside a transaction must not keep its locks from the one that takes over.
+                "options": f"-c idle_in_transaction_session_timeout={FROZEN_TIMEOUT_S}s",
+            },
         )
     except ModuleNotFoundError as error:
         msg = (

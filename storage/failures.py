@@ -20,6 +20,7 @@ SQLITE_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 POSTGRES_AWAY = {
     "08": "the connection was lost; check that the server runs",
     "25006": "the server is read-only (a standby); connect to the primary",
+    "25P03": "this process stood still inside a transaction and lost its locks to another; what it held is tried again",
     "28": "the server refused the user or password; check the URL of the database",
     "3D": "the database does not exist; create it (`createdb`) or correct the URL",
     "53": "the server is out of room, memory or connections; free some, then send it again",

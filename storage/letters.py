@@ -23,9 +23,20 @@ def _insert(dialect: Dialect) -> CompilerElement:
     return dialect.insert(dead_letters, *names).on_conflict_do_nothing()
 
 
+FIELDS = ("source", "partition", "position", "reason", "payload", "time_ms", "key", "num_retries")
+
+
 def _newest(dialect: Dialect) -> CompilerElement:
-    fields = (columns.source, columns.partition, columns.position, columns.reason, columns.payload, columns.time_ms)
-    return select(*fields, columns.key).order_by(columns.key.desc()).limit(bindparam("limit"))
+    return select(*(columns[name] for name in FIELDS)).order_by(columns.key.desc()).limit(bindparam("limit"))
+
+
+def _oldest(dialect: Dialect) -> CompilerElement:
+    found = select(*(columns[name] for name in FIELDS)).where(columns.key > bindparam("after"))
+    return found.order_by(columns.key).limit(bindparam("limit"))
+
+
+def _refile(dialect: Dialect) -> CompilerElement:
+    return dialect.update(dead_letters, "reason", "num_retries", key="key")
 
 
 def _suspects(dialect: Dialect) -> CompilerElement:
@@ -54,8 +65,30 @@ def digest(letter: DeadLetter) -> bytes:
 
 def newest(session: Session, *, limit: int) -> list[DeadLetter]:
     """The newest dead letters."""
-    rows = session.rows(_newest, limit=limit)
-    return [DeadLetter(source, part, at, why, bytes(body), ms, key) for source, part, at, why, body, ms, key in rows]
+    return [_letter(*row) for row in session.rows(_newest, limit=limit)]
+
+
+def oldest(session: Session, *, after: int, limit: int) -> list[DeadLetter]:
+    """Dead letters in ascending key after one."""
+    return [_letter(*row) for row in session.rows(_oldest, after=after, limit=limit)]
+
+
+def drop(session: Session, keys: Sequence[int]) -> int:
+    """Delete these; how many there were."""
+    return session.run(_delete, keys=session.array(keys)) if keys else 0
+
+
+def refile(session: Session, letters: Sequence[DeadLetter]) -> None:
+    """Store reasons and numbers of retries, by key."""
+    rows = [(letter.reason, letter.num_retries, letter.key) for letter in letters]
+    if rows:
+        session.write(_refile, rows)
+
+
+def _letter(
+    source: str, partition: int, position: int, reason: str, payload: bytes, time_ms: int, key: int, retries: int
+) -> DeadLetter:
+    return DeadLetter(source, partition, position, reason, bytes(payload), time_ms, key, retries)
 
 
 def erase(session: Session, user_id: str) -> bool:

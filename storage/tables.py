@@ -128,6 +128,7 @@ dead_letters = Table(
     Column("payload", LargeBinary, nullable=False),
     Column("time_ms", BigInteger, nullable=False),
     Column("digest", LargeBinary),  # see letters.digest; none on letters older than this column
+    Column("num_retries", Integer, nullable=False, server_default="0"),
 )
 Index("ix_dead_letters_digest", dead_letters.c.digest, unique=True)
 

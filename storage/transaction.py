@@ -78,6 +78,14 @@ class SqlTransaction:
         """Keep bad input aside."""
         dead_letters.add(self._session, letters)
 
+    def drop_dead_letters(self, keys: Sequence[int]) -> int:
+        """Delete dead letters; how many there were."""
+        return dead_letters.drop(self._session, keys)
+
+    def refile_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Store reasons and numbers of retries of kept letters."""
+        dead_letters.refile(self._session, letters)
+
     def save_items(self, items: Sequence[Item], *, now_ms: int) -> int:
         """Insert or replace catalogue items; the new revision."""
         return catalogue.save(self._session, items, now_ms=now_ms)

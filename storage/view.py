@@ -105,6 +105,10 @@ class SqlReadView:
         """The newest dead letters."""
         return letters.newest(self._session, limit=limit)
 
+    def oldest_dead_letters(self, *, after: int = 0, limit: int = 100) -> list[DeadLetter]:
+        """Dead letters in ascending key after one."""
+        return letters.oldest(self._session, after=after, limit=limit)
+
     def totals(self) -> StoreTotals:
         """How much the store holds."""
         rows = self._session.rows(_totals)

@@ -1,0 +1,39 @@
+"""A process that stands still inside a transaction on PostgreSQL loses its locks, and is told so when it wakes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from services.databases import Database
+
+from core.errors import StoreUnavailable
+
+PATIENCE_S = 20.0
+
+
+def test_every_connection_gives_its_locks_up_after_ten_idle_seconds(postgres_database: Database) -> None:
+    with postgres_database.store.transaction() as tx:
+        tx._session._cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert tx._session._cursor.fetchone() == ("10s",)
+
+
+def test_who_wakes_after_that_is_told_that_nothing_was_applied(postgres_database: Database) -> None:
+    def is_connected() -> bool:
+        return bool(postgres_database.sql("SELECT 1 FROM pg_stat_activity WHERE pid = :pid", pid=backend))
+
+    with postgres_database.store.transaction() as tx:
+        tx.lock_users(["ann"])
+        cursor = tx._session._cursor
+        cursor.execute("SELECT pg_backend_pid()")
+        backend = cursor.fetchone()[0]
+        cursor.execute("SET idle_in_transaction_session_timeout = '10ms'")
+        deadline = time.monotonic() + PATIENCE_S
+        while is_connected() and time.monotonic() < deadline:
+            pass
+        with pytest.raises(StoreUnavailable, match=r"stood still|connection was lost|stopping"):
+            tx.commit()
+    with postgres_database.store.transaction() as tx:
+        assert list(tx.lock_users(["ann"])) == ["ann"]
+        tx.commit()
+    assert postgres_database.sql("SELECT user_id FROM users") == [("ann",)]
