@@ -120,7 +120,6 @@ def cut_of(given: str, dataset: Dataset) -> int:
 def online_baselines() -> dict[str, ModelSpec]:
     """The models that live outside `model/`; empty without the extra that they need."""
     from model.evaluation.models import ModelSpec
-
     from stream.factorisation import OnlineFactorisation
 
     if find_spec("river") is None:

@@ -19,6 +19,7 @@ from model.evaluation.protocols import Fold, Questions
 MAX_SCORES = 2**22  # 16 MiB of float32 at a time
 MAX_QUESTIONS = 256
 TOPS = (5, 10, 20)
+MISS = 2**40  # the place of an answer that could not be given: behind any depth
 SEEN = ("keep", "hide")  # whether the user's earlier items may be answers
 
 Progress = Callable[[int, int], None]  # questions done, questions in all
@@ -113,7 +114,7 @@ class _Tally:
         own_B1 = scores_BN[np.arange(len(targets_B)), targets_B][:, None]
         hidden_B = np.isneginf(own_B1[:, 0])
         part = slice(begin, begin + len(targets_B))
-        self._above[part] = np.where(hidden_B, scores_BN.shape[1], np.count_nonzero(scores_BN > own_B1, axis=1))
+        self._above[part] = np.where(hidden_B, MISS, np.count_nonzero(scores_BN > own_B1, axis=1))
         self._equal[part] = np.where(hidden_B, 0, np.count_nonzero(scores_BN == own_B1, axis=1) - 1)
         best_BK = best(scores_BN, max(TOPS))
         for top, shown in self._shown.items():

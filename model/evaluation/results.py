@@ -42,10 +42,10 @@ class Results:
         if path is None or not path.exists():
             return None
         try:
-            with np.load(path) as found:
+            with path.open("rb") as stream, np.load(stream) as found:
                 document = json.loads(str(found["document"]))
                 places = {seen: _unpacked(found, document, seen) for seen in document["shown"]}
-        except (OSError, ValueError, KeyError, BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile):
             return None
         return Result(document["facts"], places)
 

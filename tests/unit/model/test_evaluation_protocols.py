@@ -1,0 +1,233 @@
+"""Specifications of datasets and protocols: what is learnt, what is asked for, and what a question may know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import InvalidInput
+from core.items import Item
+from core.scorers import TrainingPart
+from model.evaluation.dataset import Dataset
+from model.evaluation.protocols import Fold, cut_at_share, leave_one_out, temporal
+
+T0 = 1_300_000_000_000
+Row = tuple[str, str, int]
+
+
+def at(*rows: tuple[str, str, int]) -> list[Row]:
+    """Rows with times in seconds after a beginning."""
+    return [(user, item, T0 + 1000 * second) for user, item, second in rows]
+
+
+ANN_AND_BOB = at(("ann", "a", 1), ("bob", "b", 2), ("ann", "b", 3), ("bob", "c", 4), ("ann", "c", 5), ("bob", "a", 6))
+
+
+def named(dataset: Dataset, rows: Sequence[int] | np.ndarray) -> list[str]:
+    return [dataset.catalogue.item_ids[row] for row in rows]
+
+
+def asked(dataset: Dataset, fold: Fold) -> list[tuple[list[str], str]]:
+    """Each test question as (history, answer)."""
+    test = fold.test
+    return [
+        (named(dataset, test.past(number).history.items), named(dataset, [test.targets[number]])[0])
+        for number in range(len(test))
+    ]
+
+
+def same(one: TrainingPart, other: TrainingPart) -> bool:
+    arrays = [(part.columns.users, part.columns.times_ms, part.train, part.validation) for part in (one, other)]
+    return all(np.array_equal(a, b) for a, b in zip(*arrays, strict=True))
+
+
+# --- datasets
+
+
+def test_events_are_sorted_by_user_and_time_and_items_are_rows_of_the_catalogue() -> None:
+    dataset = Dataset.of(reversed(ANN_AND_BOB), [Item("b", title="Bee"), Item("z")])
+    assert dataset.catalogue.item_ids == ("b", "z", "a", "c")
+    assert dataset.catalogue.texts == ("Bee", "", "", "")
+    assert dataset.catalogue.listed.tolist() == [True, True, False, False]
+    assert named(dataset, dataset.columns.items) == ["b", "c", "a", "a", "b", "c"]  # bob came first
+    assert named(dataset, dataset.columns.items[dataset.arrival]) == ["a", "b", "b", "c", "c", "a"]
+
+
+def test_ties_keep_the_order_of_the_source() -> None:
+    dataset = Dataset.of(at(("ann", "c", 1), ("ann", "a", 1), ("ann", "b", 1)))
+    assert named(dataset, dataset.columns.items) == ["c", "a", "b"]
+
+
+def test_hashed_ties_depend_on_no_order_of_the_source_and_follow_no_order_of_the_ids() -> None:
+    rows = [(f"user{user}", f"item{item}", T0) for user in range(40) for item in range(4)]
+    forwards, backwards = Dataset.of(rows, ties="hash"), Dataset.of(rows[::-1], ties="hash")
+
+    def orders(dataset: Dataset) -> dict[int, list[str]]:
+        names = np.array(named(dataset, dataset.columns.items)).reshape(40, 4)
+        return {tuple(row) for row in names.tolist()}  # type: ignore[return-value]
+
+    assert orders(forwards) == orders(backwards)
+    assert len(orders(forwards)) > 12  # of 24: not one order for all users
+
+
+def test_a_users_order_agrees_with_the_order_of_arrival() -> None:
+    rows = [(f"user{n % 5}", f"item{n % 7}", T0 + n // 10) for n in range(200)]
+    for ties in ("source", "hash"):
+        dataset = Dataset.of(rows, ties=ties)  # type: ignore[arg-type]
+        rank = np.argsort(dataset.arrival)
+        same_user = np.diff(dataset.columns.users) == 0
+        assert (np.diff(rank)[same_user] > 0).all()
+
+
+def test_the_digest_changes_with_anything_that_a_result_may_depend_on() -> None:
+    base = Dataset.of(ANN_AND_BOB, [Item("a")])
+    others = [
+        Dataset.of([*ANN_AND_BOB[:-1], ("bob", "a", T0)], [Item("a")]),
+        Dataset.of([*ANN_AND_BOB[:-1], ("bob", "b", T0 + 6000)], [Item("a")]),
+        Dataset.of(ANN_AND_BOB, [Item("a", title="A")]),
+        Dataset.of(ANN_AND_BOB, [Item("a", categories=("x",))]),
+        Dataset.of(ANN_AND_BOB, [Item("a"), Item("z")]),
+    ]
+    assert base.digest == Dataset.of(ANN_AND_BOB, [Item("a")]).digest
+    assert len({base.digest, *(other.digest for other in others)}) == 6
+
+
+def test_without_events_there_is_no_dataset() -> None:
+    with pytest.raises(InvalidInput, match="events: wanted at least one, got none"):
+        Dataset.of([])
+
+
+# --- leave-one-out
+
+
+def test_leave_one_out_asks_for_the_last_tunes_on_the_one_before_and_learns_the_rest() -> None:
+    dataset = Dataset.of(ANN_AND_BOB)
+    fold = leave_one_out(dataset)
+    assert asked(dataset, fold) == [(["a", "b"], "c"), (["b", "c"], "a")]
+    assert named(dataset, fold.validation.targets) == ["b", "c"]
+    assert named(dataset, fold.validation.past(1).history.items) == ["b"]
+    assert named(dataset, fold.part.learnt.items) == ["a", "b"]
+    assert named(dataset, fold.part.columns.items[fold.part.validation]) == ["b", "c"]
+
+
+def test_users_of_fewer_than_three_events_are_learnt_from_and_not_asked_about() -> None:
+    dataset = Dataset.of([*ANN_AND_BOB, *at(("cid", "c", 7), ("cid", "a", 8), ("dan", "b", 9))])
+    fold = leave_one_out(dataset)
+    assert len(fold.test) == len(fold.validation) == 2
+    assert named(dataset, fold.part.learnt.items) == ["a", "b", "c", "a", "b"]
+
+
+def test_leave_one_out_without_a_user_of_three_events_says_so() -> None:
+    with pytest.raises(InvalidInput, match="leave-one-out: wanted users with at least 3 events"):
+        leave_one_out(Dataset.of(at(("ann", "a", 1), ("ann", "b", 2))))
+
+
+def test_the_events_asked_for_are_not_even_in_the_columns_of_the_training_part() -> None:
+    part = leave_one_out(Dataset.of(ANN_AND_BOB)).part
+    changed = [*ANN_AND_BOB[:4], ("ann", "b", T0 + 90_000), ("bob", "c", T0 + 99_000)]  # other last items and times
+    other = leave_one_out(Dataset.of(changed)).part
+    assert same(part, other)
+    assert np.array_equal(part.columns.items, other.columns.items)
+
+
+# --- temporal
+
+STREAM = at(
+    *(("ann" if n % 2 else "bob", f"item{n % 5}", n) for n in range(40)), ("eve", "item1", 40), ("eve", "new", 41)
+)
+
+
+def test_temporal_learns_strictly_before_the_cut_and_asks_for_everything_after() -> None:
+    dataset = Dataset.of(STREAM)
+    cut_ms = T0 + 30_000
+    fold = temporal(dataset, cut_ms=cut_ms)
+    times_ms = dataset.columns.times_ms
+    assert fold.part.columns.times_ms.max() < cut_ms
+    assert times_ms[fold.test.answers].tolist() == [T0 + 1000 * n for n in range(30, 42)]
+    held = fold.part.columns.times_ms[fold.part.validation]
+    assert held.min() > fold.part.learnt.times_ms.max()
+    assert len(fold.part.train) + len(held) == 30
+
+
+def test_a_live_question_knows_all_before_it_and_a_frozen_one_all_before_the_cut() -> None:
+    dataset = Dataset.of(STREAM)
+    live, frozen = (temporal(dataset, cut_ms=T0 + 30_000, state=state) for state in ("live", "frozen"))  # type: ignore[arg-type]
+    last_of_ann = int(np.flatnonzero(live.test.users == live.test.users[1])[-1])
+    assert len(live.test.past(last_of_ann).history) == 19
+    assert len(frozen.test.past(last_of_ann).history) == 15
+    assert live.test.past(last_of_ann).history.times_ms.max() < T0 + 39_000
+    assert frozen.test.past(last_of_ann).history.times_ms.max() < T0 + 30_000
+    assert len(live.test.past(10).history) == 0  # eve was never seen before
+    assert len(live.test.past(11).history) == 1
+    assert len(frozen.test.past(11).history) == 0
+
+
+def test_a_live_scorer_is_told_everything_between_training_and_the_question() -> None:
+    dataset = Dataset.of(STREAM)
+    fold = temporal(dataset, cut_ms=T0 + 30_000)
+    for number, answer in enumerate(fold.test.answers):
+        told = dataset.columns.times_ms[fold.test.stream[: fold.test.told[number]]]
+        assert len(told) + len(fold.part.train) == np.flatnonzero(dataset.arrival == answer)[0]
+        assert (told > fold.part.learnt.times_ms.max()).all()
+
+
+def test_a_frozen_question_is_told_nothing_from_the_cut_on() -> None:
+    dataset = Dataset.of(STREAM)
+    fold = temporal(dataset, cut_ms=T0 + 30_000, state="frozen")
+    told = dataset.columns.times_ms[fold.test.stream[: fold.test.told.max()]]
+    assert len(told) == len(fold.part.validation)
+    assert told.max() < T0 + 30_000
+    assert fold.validation.told.max() == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("uvwxyz"), st.integers(31, 90)), max_size=12))
+def test_whatever_happens_after_the_cut_changes_nothing_of_the_training_part(after: list[tuple[str, str, int]]) -> None:
+    before = STREAM[:30]
+    items = [Item(f"item{n}") for n in range(5)]
+    parts = [
+        temporal(Dataset.of([*before, *more], items), cut_ms=T0 + 30_500).part
+        for more in (at(("ann", "item1", 31)), at(("ann", "item1", 31), *after))
+    ]
+    assert same(*parts)
+    assert np.array_equal(parts[0].columns.items, parts[1].columns.items)
+
+
+def test_a_cut_with_nothing_on_one_side_says_so() -> None:
+    dataset = Dataset.of(STREAM)
+    for cut_ms, side in ((T0 - 1, "before"), (T0 + 99_000, "at or after")):
+        with pytest.raises(InvalidInput, match=f"got none {side}"):
+            temporal(dataset, cut_ms=cut_ms)
+
+
+def test_a_share_becomes_the_time_before_which_that_share_happened() -> None:
+    dataset = Dataset.of(STREAM)
+    assert cut_at_share(dataset, 0.5) == T0 + 21_000
+    with pytest.raises(InvalidInput, match="--cut: wanted a share between 0 and 1"):
+        cut_at_share(dataset, 1.5)
+
+
+# --- questions
+
+
+def test_the_answers_time_is_in_nothing_that_a_scorer_is_given() -> None:
+    early = leave_one_out(Dataset.of(ANN_AND_BOB))
+    late = leave_one_out(Dataset.of([*ANN_AND_BOB[:5], ("bob", "a", T0 + 10**9)]))
+    for one, other in zip((early.test.past(n) for n in range(2)), (late.test.past(n) for n in range(2)), strict=True):
+        assert one.user == other.user
+        assert np.array_equal(one.history.items, other.history.items)
+        assert np.array_equal(one.history.times_ms, other.history.times_ms)
+
+
+def test_a_sample_keeps_the_order_and_is_the_same_each_time() -> None:
+    fold = temporal(Dataset.of(STREAM), cut_ms=T0 + 20_000)
+    sample = fold.test.sample(7)
+    assert len(sample) == 7
+    assert (np.diff(sample.told) > 0).all()
+    assert np.array_equal(sample.answers, fold.test.sample(7).answers)
+    assert fold.test.sample(None) is fold.test
+    assert replace(fold, test=sample).asking(100).test is sample

@@ -1,0 +1,234 @@
+"""Specifications of the baselines, each by hand on logs whose answer is obvious."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from core.history import History, WindowShape
+from core.items import Catalogue
+from core.ports import EventColumns
+from core.scorers import LiveScorer, Past, TrainingPart
+from model.baselines.counting import CoOccurrence, RecentPopularity
+from model.baselines.neighbours import VSKNN, ItemKNN
+from model.baselines.networks import GRU4Rec, SASRec
+from model.config import ModelConfig
+from model.evaluation.networks import Contents, NetworkClass, NetworkScorer
+from model.hm4sr import HM4SR
+from model.training import TrainingPlan
+
+T0 = 1_300_000_000_000
+DAY_MS = 86_400_000
+
+
+def part_of(*histories: str, day_of: dict[str, float] | None = None) -> TrainingPart:
+    """Users 0, 1, ... with items named by letters, a day between events unless `day_of` an item says otherwise."""
+    users = [user for user, items in enumerate(histories) for _ in items]
+    letters = "".join(histories)
+    days = [(day_of or {}).get(letter, float(place)) for items in histories for place, letter in enumerate(items)]
+    rows = [ord(letter) - ord("a") for letter in letters]
+    columns = EventColumns(np.array(users), np.array(rows), T0 + (np.array(days) * DAY_MS).astype(np.int64))
+    return TrainingPart(columns, np.arange(len(users)), np.empty(0, np.int64), max(rows) + 1)
+
+
+def after(items: str, *, user: int = 99) -> Past:
+    rows = np.array([ord(letter) - ord("a") for letter in items], np.int64)
+    return Past(user, History(rows, T0 + np.arange(len(rows)) * DAY_MS))
+
+
+# --- counting
+
+
+def test_popularity_halves_with_time() -> None:
+    scorer = RecentPopularity(half_life_days=10)
+    scorer.fit(part_of("aaabc", day_of={"a": 0, "b": 30, "c": 0}))
+    a, b, c = scorer.shares  # a: three of weight 1/8, b: one of weight 1, c: one of weight 1/8
+    assert b == 1.0
+    assert a == pytest.approx(1 / (1 + math.log2(8 / 3)))
+    assert c == pytest.approx(1 / (1 + 3))
+
+
+def test_popularity_is_the_same_for_everybody_and_knows_nothing_of_items_without_events() -> None:
+    scorer = RecentPopularity(half_life_days=10)
+    scorer.fit(part_of("ac"))
+    scores = scorer.scores([after("a"), after("")])
+    assert np.array_equal(scores[0], scores[1])
+    assert scores[0, 1] == 0.0 < scores[0].min(where=[True, False, True], initial=1)
+
+
+def test_popularity_learnt_live_is_popularity_learnt_at_once() -> None:
+    whole, live = RecentPopularity(half_life_days=3), RecentPopularity(half_life_days=3)
+    part = part_of("abcabcaab")
+    whole.fit(part)
+    first = TrainingPart(part.columns, part.train[:4], part.validation, part.num_items)
+    live.fit(first)
+    for place in part.train[4:]:
+        live.apply(0, int(part.columns.items[place]), int(part.columns.times_ms[place]))
+    assert live.shares == pytest.approx(whole.shares, rel=1e-6)
+
+
+def test_what_came_next_most_often_comes_first_and_popularity_decides_between_equals() -> None:
+    scorer = CoOccurrence(half_life_days=1000)
+    scorer.fit(part_of("ab", "ab", "ac", "ddd"))
+    assert np.argsort(-scorer.scores([after("da")])[0])[:2].tolist() == [1, 2]
+    assert np.argsort(-scorer.scores([after("b")])[0])[0] == 3  # nothing came after b: the most popular
+
+
+def test_co_occurrence_both_ways_also_counts_what_came_before() -> None:
+    scorer = CoOccurrence(half_life_days=1000, both_ways=True)
+    scorer.fit(part_of("ab", "cd", "ddd"))
+    assert np.argmax(scorer.scores([after("b")])[0]) == 0
+
+
+def test_co_occurrence_learns_from_each_event_and_forgets_when_fitted_anew() -> None:
+    scorer = CoOccurrence(half_life_days=1000)
+    part = part_of("ab", "ccc")
+    scorer.fit(part)
+    scorer.apply(0, 2, T0 + 9 * DAY_MS)  # after b comes c
+    scorer.apply(5, 1, T0 + 9 * DAY_MS)  # a new user
+    scorer.apply(5, 0, T0 + 9 * DAY_MS)  # after b comes a
+    scorer.apply(6, 1, T0 + 9 * DAY_MS)
+    scorer.apply(6, 0, T0 + 9 * DAY_MS)
+    assert np.argmax(scorer.scores([after("b")])[0]) == 0
+    scorer.fit(part)
+    assert np.argmax(scorer.scores([after("b")])[0]) == 2
+
+
+def test_the_counting_baselines_learn_live_and_the_neighbours_do_not() -> None:
+    assert isinstance(RecentPopularity(half_life_days=1), LiveScorer)
+    assert isinstance(CoOccurrence(half_life_days=1), LiveScorer)
+    assert not isinstance(ItemKNN(k=1, shrink=0, num_last=1), LiveScorer)
+
+
+# --- neighbours
+
+
+def test_item_neighbours_are_cosines_between_sets_of_users() -> None:
+    scorer = ItemKNN(k=10, shrink=0, num_last=10)
+    scorer.fit(part_of("ab", "ab", "ac", "c", "aab"))  # a: 0 1 2 4, b: 0 1 4, c: 2 3
+    scores = scorer.scores([after("a"), after("bc")])
+    assert scores[0] == pytest.approx([0, 3 / math.sqrt(4 * 3), 1 / math.sqrt(4 * 2)])
+    assert scores[1, 0] == pytest.approx(3 / math.sqrt(12) + 1 / math.sqrt(8))
+
+
+def test_an_item_keeps_its_nearest_neighbours_only() -> None:
+    scorer = ItemKNN(k=1, shrink=0, num_last=1)
+    scorer.fit(part_of("ab", "ab", "ac", "c"))
+    assert np.flatnonzero(scorer.scores([after("a")])[0]).tolist() == [1]
+    assert np.flatnonzero(scorer.scores([after("bc")])[0]).tolist() == [0]  # only the last item is looked at
+
+
+def test_shrinking_damps_neighbours_that_few_users_share() -> None:
+    scorer = ItemKNN(k=10, shrink=2, num_last=1)
+    scorer.fit(part_of("ab", "ab"))
+    assert scorer.scores([after("a")])[0, 1] == pytest.approx(2 / (2 + 2))
+
+
+def test_item_neighbours_are_the_same_however_many_items_are_handled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    histories = ["".join(chr(97 + item) for item in rng.integers(0, 20, 8)) for _ in range(30)]
+    pasts = [after(items) for items in histories]
+    found = []
+    for size in (1024, 3):
+        monkeypatch.setattr("model.baselines.neighbours.ITEMS_AT_ONCE", size)
+        scorer = ItemKNN(k=5, shrink=1, num_last=4)
+        scorer.fit(part_of(*histories))
+        found.append(scorer.scores(pasts))
+    assert np.array_equal(*found)
+
+
+def test_sessions_score_their_items_by_likeness_and_by_how_recent_the_shared_item_is() -> None:
+    scorer = VSKNN(k=10, sample=10, num_last=10)
+    scorer.fit(part_of("abx"[:2] + "e", "bc", "d"))
+    scores = scorer.scores([after("ab")])[0]
+    # weights: a 1/2, b 1; session "abe" is alike (1/2 + 1) / 2, session "bc" 1 / 2; both share the newest item: decay 1
+    assert scores == pytest.approx([0.75, 0.75 + 0.5, 0.5, 0, 0.75])
+    scores = scorer.scores([after("bd")])[0]
+    # b weighs 1/2 and is two steps back, d weighs 1 and is the newest
+    assert scores == pytest.approx([0.125, 0.25, 0.125, 0.5, 0.125])
+
+
+def test_only_the_most_alike_of_the_newest_sessions_are_neighbours() -> None:
+    part = part_of("ac", "ad", "abe", day_of={"a": 0, "c": 1, "d": 2, "b": 1, "e": 3})
+    newest = VSKNN(k=10, sample=1, num_last=10)
+    newest.fit(part)
+    assert np.flatnonzero(newest.scores([after("a")])[0]).tolist() == [0, 1, 4]
+    nearest = VSKNN(k=1, sample=10, num_last=10)
+    nearest.fit(part)
+    assert np.flatnonzero(nearest.scores([after("ba")])[0]).tolist() == [0, 1, 4]
+
+
+def test_a_users_own_session_is_no_neighbour() -> None:
+    scorer = VSKNN(k=10, sample=10, num_last=10)
+    scorer.fit(part_of("ab", "bc"))
+    assert np.flatnonzero(scorer.scores([after("ab", user=0)])[0]).tolist() == [1, 2]
+
+
+def test_rare_items_gain_by_idf() -> None:
+    plain, lifted = (VSKNN(k=10, sample=10, num_last=10, idf=idf) for idf in (0.0, 1.0))
+    part = part_of("ab", "ac", "ac", "d")
+    plain.fit(part)
+    lifted.fit(part)
+    boost = lifted.scores([after("a")])[0][:3] / plain.scores([after("a")])[0][:3]
+    assert boost == pytest.approx([1 + math.log(4 / 3), 1 + math.log(4), 1 + math.log(2)])
+
+
+def test_neighbours_answer_an_empty_or_unknown_history_with_zeros() -> None:
+    part = part_of("abc", "ab")
+    for scorer in (ItemKNN(k=5, shrink=0, num_last=5), VSKNN(k=5, sample=5, num_last=5)):
+        scorer.fit(TrainingPart(part.columns, part.train, part.validation, 9))
+        assert not scorer.scores([after(""), after("i")]).any()
+
+
+# --- networks
+
+
+def small(**changes: object) -> ModelConfig:
+    base = {"width": 16, "inner_width": 32, "window": WindowShape(10, 5), "dropout": 0.1, "contents": ()}
+    return ModelConfig(**{**base, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("network", [SASRec, GRU4Rec])
+def test_the_query_after_the_last_event_is_the_one_at_that_position(network: NetworkClass) -> None:
+    model = network(small(), num_items=9).initialise(seed=0).eval()
+    items = torch.randn(3, 6, 16)
+    times_ms = torch.zeros(3, 6, dtype=torch.int64)
+    lengths = torch.tensor([6, 1, 4])
+    everywhere = model(items, times_ms)
+    torch.testing.assert_close(model.last(items, times_ms, lengths), everywhere[torch.arange(3), lengths - 1])
+
+
+@pytest.mark.parametrize("network", [SASRec, GRU4Rec])
+def test_a_network_reads_no_time_and_nothing_after_a_position(network: NetworkClass) -> None:
+    model = network(small(), num_items=9).initialise(seed=0).eval()
+    items, later = torch.randn(2, 6, 16), torch.randn(2, 6, 16)
+    later[:, :4] = items[:, :4]
+    one = model(items, torch.zeros(2, 6, dtype=torch.int64))
+    other = model(later, torch.arange(12).view(2, 6) * DAY_MS)
+    torch.testing.assert_close(one[:, :4], other[:, :4])
+    assert not torch.allclose(one[:, 4], other[:, 4])
+
+
+@pytest.mark.parametrize("network", [SASRec, GRU4Rec, HM4SR])
+def test_a_network_learns_which_item_follows_and_twice_the_same(network: NetworkClass, shop: Catalogue) -> None:
+    catalogue = Catalogue(np.arange(40), shop.item_ids, shop.texts, shop.categories, shop.listed)
+    theme = [item for item in range(40) if item % 4 == 1]
+    users = np.repeat(np.arange(60), 8)
+    items = np.array([theme[(user + step) % 10] for user in range(60) for step in range(8)])
+    columns = EventColumns(users, items, T0 + np.arange(480) * 60_000)
+    validation = np.arange(7, 480, 8)
+    part = TrainingPart(columns, np.setdiff1d(np.arange(480), validation), validation, 40)
+    history = History(np.array(theme[:4]), T0 + np.arange(4) * 60_000)
+    found = []
+    for _ in range(2):
+        plan = TrainingPlan(epochs=12, patience=12, batch_events=128, learning_rate=0.01, warmup_steps=5)
+        scorer = NetworkScorer(network, small(), plan, Contents(catalogue), seed=3, progress=lambda at: None)
+        scorer.fit(part)
+        found.append(scorer.scores([Past(0, history), Past(0, History(history.items[:0], history.times_ms[:0]))]))
+    assert np.argmax(found[0][0]) == theme[4]
+    assert not found[0][1].any()
+    assert np.array_equal(*found)
+    assert scorer.report["validation_ndcg_10"] > 0.5
