@@ -16,7 +16,7 @@ Knows nothing about HTTP, Kafka, files or SQL.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import attrgetter
@@ -81,6 +81,10 @@ class IngestResult:
         return self.statuses.count(Status.ACCEPTED)
 
 
+def _nothing_more(_tx: Transaction) -> None:
+    """Events alone."""
+
+
 class Ingestor:
     """Applies batches to a store. One per process; used by one thread at a time."""
 
@@ -111,16 +115,21 @@ class Ingestor:
         return offset
 
     def ingest(
-        self, events: Sequence[Interaction], source: Source, *, dead_letters: Sequence[DeadLetter] = ()
+        self,
+        events: Sequence[Interaction],
+        source: Source,
+        *,
+        dead_letters: Sequence[DeadLetter] = (),
+        also: Callable[[Transaction], None] = _nothing_more,
     ) -> IngestResult:
-        """Apply a batch and keep its bad part aside, in one transaction.
+        """Apply a batch and keep its bad part aside, in one transaction; `also` is done there too, last.
 
         Raises `PartitionLost` (acknowledge nothing), `StoreUnavailable` (nothing was applied as far as is known: try
         again, what did get through counts once).
         """
         for _ in range(MAX_CONFLICTS):
             try:
-                return self._attempt(events, source, dead_letters)
+                return self._attempt(events, source, dead_letters, also)
             except StoreConflict:
                 continue
             except (PartitionLost, StoreUnavailable):
@@ -129,7 +138,13 @@ class Ingestor:
         msg = f"{MAX_CONFLICTS} conflicts in a row while applying {len(events)} events; send them again"
         raise StoreUnavailable(msg)
 
-    def _attempt(self, events: Sequence[Interaction], source: Source, letters: Sequence[DeadLetter]) -> IngestResult:
+    def _attempt(
+        self,
+        events: Sequence[Interaction],
+        source: Source,
+        letters: Sequence[DeadLetter],
+        also: Callable[[Transaction], None],
+    ) -> IngestResult:
         with self._store.transaction() as tx:
             writer, applied = self._advance(tx, events, source)  # (a)
             batch = _Batch(tx, events, _statuses(len(events), source, applied))  # (b)
@@ -143,6 +158,7 @@ class Ingestor:
             letters = [letter for letter in letters if applied is None or letter.offset > applied]
             if letters:
                 tx.add_dead_letters(letters)
+            also(tx)
             tx.commit()
         if isinstance(source, StreamSource):
             self._last_read[source.stream, source.partition] = _highest(applied, source.last_offset)

@@ -99,6 +99,14 @@ class Transaction(Protocol):
         """Keep bad input aside. The same payload from the same place (source, partition, offset) is kept once."""
         ...
 
+    def drop_dead_letters(self, keys: Sequence[int]) -> int:
+        """Delete dead letters; returns how many there were."""
+        ...
+
+    def refile_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Store the reasons and the numbers of retries of kept letters, by their keys."""
+        ...
+
     def save_items(self, items: Sequence[Item], *, now_ms: int) -> int:
         """Insert or replace catalogue items, all under one new revision; returns it."""
         ...
@@ -197,6 +205,10 @@ class ReadView(Protocol):
 
     def dead_letters(self, *, limit: int = 100) -> list[DeadLetter]:
         """The newest dead letters."""
+        ...
+
+    def oldest_dead_letters(self, *, after: int = 0, limit: int = 100) -> list[DeadLetter]:
+        """Dead letters in ascending key, those whose key is above `after`."""
         ...
 
     def totals(self) -> StoreTotals:

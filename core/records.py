@@ -57,6 +57,7 @@ class DeadLetter:
     payload: bytes
     time_ms: int
     key: int | None = None  # given by the store
+    num_retries: int = 0  # in vain
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class Message:
     key: bytes | None
     value: bytes | None
     timestamp_ms: int | None = None
+    letter: int | None = None  # the key of the dead letter that it was taken from
 
     @property
     def place(self) -> str:
@@ -82,6 +83,17 @@ class Codec:
             else:
                 into.events.append(event)
                 into.offsets.append(message.offset)
+
+    def decode_letter(self, letter: DeadLetter) -> tuple[list[Interaction], list[str]]:
+        """The events of a dead letter as of now, and the reasons why some are none.
+
+        An event without a time happened when it was set aside.
+        """
+        of_letter = (None, letter.payload, letter.time_ms, letter.key)
+        message = Message(letter.source, letter.partition, letter.offset, *of_letter)
+        decoded = Decoded()
+        self.decode(message, decoded)
+        return decoded.events, [refused.reason for refused in decoded.dead_letters]
 
     def dead_letter(self, message: Message, reason: str, payload: bytes) -> DeadLetter:
         """Input of this message set aside; the payload is kept whole up to a mebibyte."""
@@ -142,8 +154,12 @@ def encode_many(events: Sequence[Interaction]) -> bytes:
 
 
 def _position_id(message: Message, place: int) -> str:
-    """An event id from the place in the log, so that a redelivered event without an id is still known."""
-    return f"k:{message.topic}:{message.partition}:{message.offset}:{place}"
+    """An event id from the place in the log, so that a redelivered event without an id is still known.
+
+    A dead letter may hold one element of an array, whose place there is lost: its own key keeps it apart.
+    """
+    letter = "" if message.letter is None else f":letter-{message.letter}"
+    return f"k:{message.topic}:{message.partition}:{message.offset}:{place}{letter}"
 
 
 def _timed_by_log(raw: Mapping[str, Any], message: Message, place: int) -> Mapping[str, Any]:

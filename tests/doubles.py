@@ -154,6 +154,19 @@ class MemoryTransaction:
             if _origin(letter) not in map(_origin, self.data.letters):
                 self.data.letters.append(replace(letter, key=self.data.next_key()))
 
+    def drop_dead_letters(self, keys: Sequence[int]) -> int:
+        kept = [letter for letter in self.data.letters if letter.key not in set(keys)]
+        dropped = len(self.data.letters) - len(kept)
+        self.data.letters = kept
+        return dropped
+
+    def refile_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        new = {letter.key: letter for letter in letters}
+        self.data.letters = [
+            replace(old, reason=new[old.key].reason, num_retries=new[old.key].num_retries) if old.key in new else old
+            for old in self.data.letters
+        ]
+
     def save_vectors(self, states: Sequence[UserState], found: FloatArray, *, version: str, binding: str) -> None:
         for state, vector in zip(states, found, strict=True):
             known = self.data.vectors.get((state.key, version))
@@ -298,6 +311,9 @@ class MemoryView:
 
     def dead_letters(self, *, limit: int = 100) -> list[DeadLetter]:
         return self.data.letters[::-1][:limit]
+
+    def oldest_dead_letters(self, *, after: int = 0, limit: int = 100) -> list[DeadLetter]:
+        return [letter for letter in self.data.letters if (letter.key or 0) > after][:limit]
 
     def totals(self) -> StoreTotals:
         stored = self.data.items.values()

@@ -19,6 +19,7 @@ from tidewise.following import start_following
 from tidewise.settings import Settings
 
 if TYPE_CHECKING:
+    from stream.codec import Codec
     from stream.event_log import KafkaLog
     from stream.settings import KafkaSettings
 
@@ -71,12 +72,25 @@ def _extra_missing(what: str, error: ModuleNotFoundError) -> InvalidSettings:
     return InvalidSettings(msg)
 
 
+def codec_of(settings: Settings, *, num_partitions: int | None = None) -> Codec:
+    """What messages mean by these settings; `num_partitions`: where users of other partitions are to be refused."""
+    from stream.codec import Codec
+    from stream.fields import FieldMap
+
+    given = settings.kafka
+    return Codec(
+        types=settings.event_types(),
+        fields=FieldMap(paths=given.fields, types=given.types, time_unit=given.time_unit),
+        num_partitions=num_partitions,
+        max_future_ms=int(settings.events.max_future_s * 1000),
+        default_type=settings.events.default_type,
+    )
+
+
 def run_worker(settings: Settings) -> None:
     """Consume interactions from Kafka until SIGINT or SIGTERM; to be called in the main thread."""
     kafka = kafka_settings(settings)
     try:
-        from stream.codec import Codec
-        from stream.fields import FieldMap
         from stream.producer import DeadLetterTopic
         from stream.settings import WorkerSettings
         from stream.topics import ensure_topics
@@ -89,13 +103,7 @@ def run_worker(settings: Settings) -> None:
     with ExitStack() as stack:
         system = stack.enter_context(closing(open_system(settings)))
         announce = stack.enter_context(closing(DeadLetterTopic(kafka)))
-        codec = Codec(
-            types=system.types,
-            fields=FieldMap(paths=given.fields, types=given.types, time_unit=given.time_unit),
-            num_partitions=ensure_topics(kafka),
-            max_future_ms=int(settings.events.max_future_s * 1000),
-            default_type=settings.events.default_type,
-        )
+        codec = codec_of(settings, num_partitions=ensure_topics(kafka))
         worker = WorkerSettings(name=given.worker, max_messages=given.batch, within_s=given.within_ms / 1000)
         follower = start_following(stack, system)
         metrics = WorkerMetrics(follower)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from core.ports import EventRow, Store
+from dataclasses import replace
+
+from core.ports import DeadLetter, EventRow, Store
 
 
 def key(number: int) -> bytes:
@@ -32,3 +34,44 @@ def test_readers_see_when_a_user_was_erased(store: Store) -> None:
     with store.read() as view:
         assert view.erased(["ann", "bob", "cid"]) == {"ann": 5000}
         assert view.erased([]) == {}
+
+
+def letters(store: Store) -> list[tuple[int, str, int]]:
+    with store.read() as view:
+        return [(one.offset, one.reason, one.num_retries) for one in view.oldest_dead_letters()]
+
+
+def keep_letters(store: Store, count: int) -> list[int]:
+    with store.transaction() as tx:
+        tx.add_dead_letters([DeadLetter("t", 0, n, "bad", b"%d" % n, 5) for n in range(count)])
+        tx.commit()
+    with store.read() as view:
+        return [one.key or 0 for one in view.oldest_dead_letters()]
+
+
+def test_dead_letters_come_in_ascending_key_a_page_at_a_time(store: Store) -> None:
+    keys = keep_letters(store, 5)
+    assert keys == sorted(keys)
+    with store.read() as view:
+        assert [one.offset for one in view.oldest_dead_letters(after=keys[1], limit=2)] == [2, 3]
+        assert view.oldest_dead_letters(after=keys[-1]) == []
+
+
+def test_a_letter_that_failed_again_keeps_its_place_with_a_new_reason_and_count(store: Store) -> None:
+    keep_letters(store, 2)
+    with store.read() as view:
+        first = view.oldest_dead_letters()[0]
+    with store.transaction() as tx:
+        tx.refile_dead_letters([replace(first, reason="worse", num_retries=3)])
+        tx.refile_dead_letters([])
+        tx.commit()
+    assert letters(store) == [(0, "worse", 3), (1, "bad", 0)]
+
+
+def test_dropped_letters_are_gone(store: Store) -> None:
+    keys = keep_letters(store, 3)
+    with store.transaction() as tx:
+        assert tx.drop_dead_letters([keys[0], keys[2], 10**9]) == 2
+        assert tx.drop_dead_letters([]) == 0
+        tx.commit()
+    assert letters(store) == [(1, "bad", 0)]

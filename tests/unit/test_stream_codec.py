@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from core.clock import ManualClock
 from core.errors import InvalidSettings
 from core.interactions import Interaction
+from core.ports import DeadLetter
 from stream.codec import MAX_EVENTS_PER_MESSAGE, MAX_PAYLOAD_BYTES, Codec, Decoded, Message, encode, encode_many
 from stream.fields import FieldMap
 from stream.partitioning import partition_of
@@ -184,3 +185,24 @@ def test_our_own_events_are_read_as_they_are_beside_foreign_ones() -> None:
     decoded = decode(message(encode(event)), codec=Codec(fields=fields, clock=ManualClock(NOW_MS)))
     assert decoded.events == [event]
     assert decoded.dead_letters == []
+
+
+def letter_of(payload: bytes, *, key: int = 5, offset: int = 7) -> DeadLetter:
+    return DeadLetter("interactions", 0, offset, "bad then", payload, NOW_MS - 9, key)
+
+
+def test_a_dead_letter_is_decoded_as_of_now_wherever_its_user_belongs() -> None:
+    codec = Codec(clock=ManualClock(NOW_MS))
+    events, reasons = codec.decode_letter(letter_of(b'[{"user_id": "ann", "item_id": "a"}, {"user_id": "ann"}]'))
+    assert [(event.user_id, event.time_ms) for event in events] == [("ann", NOW_MS - 9)]
+    assert len(reasons) == 1
+    assert reasons[0].startswith("item_id")
+
+
+def test_events_of_dead_letters_have_ids_that_no_other_event_of_their_message_has() -> None:
+    codec = Codec(clock=ManualClock(NOW_MS))
+    raw = b'{"user_id": "ann", "item_id": "a"}'
+    first, second = (codec.decode_letter(letter_of(raw, key=key))[0][0] for key in (5, 6))
+    [direct] = decode(message(raw)).events
+    assert len({first.event_id, second.event_id, direct.event_id}) == 3
+    assert codec.decode_letter(letter_of(raw, key=5))[0] == [first]

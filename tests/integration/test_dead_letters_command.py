@@ -1,0 +1,91 @@
+"""`tidewise dead-letters` over a real database: an operator finds, mends and retries, or throws away."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from core.errors import InvalidInput
+from core.ingest import RequestSource
+from core.ports import DeadLetter
+from tidewise.bootstrap import open_system
+from tidewise.cli import app
+from tidewise.settings import load_settings
+
+TIME_MS = 1_700_000_000_000
+PAYLOADS = (
+    b'{"user_id": "ann", "item_id": "tent", "type": "pdp_view", "time": 1700000000000}',
+    b"\xff\xfe no JSON at all",
+    b'{"user_id": "bob", "item_id": "tent", "type": "pdp_view", "time": 1700000000000}',
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    settings = load_settings(overrides={"data.folder": str(tmp_path)}, environment={})
+    letters = [DeadLetter("interactions", 0, n, f"reason {n}", payload, TIME_MS) for n, payload in enumerate(PAYLOADS)]
+    with closing(open_system(settings)) as system:
+        system.ingestor.ingest([], RequestSource("a worker"), dead_letters=letters)
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["dead-letters", *arguments, "--data", str(folder), "--json"])
+    if result.exception:
+        raise result.exception
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_letters_are_listed_newest_first_with_their_place_reason_and_payload(folder: Path) -> None:
+    found = run(folder, "list", "--limit", "2")
+    assert found["total"] == 3
+    newest, second = found["dead_letters"]
+    assert (newest["source"], newest["partition"], newest["offset"], newest["reason"]) == (
+        "interactions",
+        0,
+        2,
+        "reason 2",
+    )
+    assert json.loads(newest["payload"])["user_id"] == "bob"
+    assert set(second) - set(newest) == {"payload_base64"}
+
+
+def test_after_the_settings_are_mended_a_retry_applies_what_it_can(folder: Path) -> None:
+    (folder / "tidewise.toml").write_text('[kafka.types]\npdp_view = "view"\n')
+    done = run(folder, "retry", "--all")
+    assert (done["letters"], done["settled"], done["accepted"]) == (3, 2, 2)
+    [left] = run(folder, "list")["dead_letters"]
+    assert left["retries"] == 1
+    assert left["reason"].startswith("value: wanted JSON in UTF-8")
+    assert run(folder, "retry", "--all")["accepted"] == 0
+
+
+def test_without_mending_every_letter_stays(folder: Path) -> None:
+    done = run(folder, "retry", "--all")
+    assert (done["settled"], len(done["failed"])) == (0, 3)
+    assert "unknown event type" in done["failed"][0]["reason"]
+
+
+def test_chosen_letters_are_discarded(folder: Path) -> None:
+    keys = [letter["key"] for letter in run(folder, "list")["dead_letters"]]
+    assert run(folder, "discard", str(keys[0]), str(keys[1])) == {"discarded": 2}
+    assert [letter["key"] for letter in run(folder, "list")["dead_letters"]] == keys[2:]
+
+
+@pytest.mark.parametrize("command", ["retry", "discard"])
+@pytest.mark.parametrize("arguments", [(), ("1", "--all")])
+def test_which_letters_must_be_said(folder: Path, command: str, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidInput, match="or --all, and not both"):
+        run(folder, command, *arguments)
+
+
+def test_people_see_a_line_for_each(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["dead-letters", "list", "--data", str(folder)])
+    assert "interactions/0@2\n    reason 2\n" in result.output
+    assert "3 of 3 dead letters" in result.output

@@ -1,0 +1,148 @@
+"""Dead letters retried: applied once, in one transaction with their going; those that fail again stay and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from doubles import MemoryStore
+
+from core.clock import ManualClock
+from core.dead_letters import PAGE, discard, retry
+from core.errors import StoreUnavailable
+from core.history import WindowShape
+from core.ingest import Ingestor, RequestSource
+from core.interactions import EventTypes, Interaction
+from core.ports import DeadLetter
+
+NOW_MS = 1_700_000_000_000
+TYPES = EventTypes()
+
+
+def decode(letter: DeadLetter) -> tuple[Sequence[Interaction], Sequence[str]]:
+    """`user item ...` is one event for each item; a user named "?" can still not be read."""
+    user_id, *items = letter.payload.decode().split()
+    if user_id == "?":
+        return [], ["still no user"]
+    return [Interaction(f"{letter.key}:{item}", user_id, item, "click", NOW_MS) for item in items], []
+
+
+class PickyIngestor(Ingestor):
+    """Fails on events of one user, as a database does that refuses a value."""
+
+    def ingest(self, events, source, **options):  # type: ignore[no-untyped-def]
+        if any(event.user_id == "cursed" for event in events):
+            raise ArithmeticError("numeric field overflow")
+        return super().ingest(events, source, **options)
+
+
+class AwayIngestor(Ingestor):
+    """Finds the database away."""
+
+    def ingest(self, events, source, **options):  # type: ignore[no-untyped-def]
+        raise StoreUnavailable("the database is away")
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+def ingestor(store: MemoryStore, kind: type[Ingestor] = Ingestor) -> Ingestor:
+    return kind(store, types=TYPES, shape=WindowShape(8, 4))
+
+
+def keep(store: MemoryStore, *payloads: str, source: str = "topic") -> None:
+    letters = [
+        DeadLetter(source, 0, offset, "no user", payload.encode(), NOW_MS) for offset, payload in enumerate(payloads)
+    ]
+    with store.transaction() as tx:
+        tx.add_dead_letters(letters)
+        tx.commit()
+
+
+def kept(store: MemoryStore) -> list[tuple[str, str, int]]:
+    with store.read() as read:
+        return [(one.payload.decode(), one.reason, one.num_retries) for one in read.oldest_dead_letters()]
+
+
+def num_events(store: MemoryStore) -> int:
+    with store.read() as read:
+        return read.totals().events
+
+
+def test_what_can_be_applied_now_is_and_its_letter_goes(store: MemoryStore) -> None:
+    keep(store, "ann tent stove", "bob mug")
+    done = retry(store, ingestor(store), decode, source="topic")
+    assert (done.num_letters, done.num_settled, done.num_accepted) == (2, 2, 3)
+    assert kept(store) == []
+    assert num_events(store) == 3
+
+
+def test_what_fails_again_stays_with_the_new_reason_and_a_count(store: MemoryStore) -> None:
+    keep(store, "? tent", "ann tent")
+    for tries in (1, 2):
+        done = retry(store, ingestor(store), decode, source="topic")
+        assert [letter.num_retries for letter in done.failures] == [tries]
+    assert kept(store) == [("? tent", "still no user", 2)]
+    assert num_events(store) == 1
+
+
+def test_one_letter_that_the_database_refuses_does_not_hold_the_others_up(store: MemoryStore) -> None:
+    keep(store, "ann tent", "cursed tent", "bob tent")
+    done = retry(store, ingestor(store, PickyIngestor), decode, source="topic")
+    assert (done.num_letters, done.num_settled, done.num_accepted) == (3, 2, 2)
+    assert kept(store) == [("cursed tent", "ArithmeticError: numeric field overflow", 1)]
+
+
+def test_while_the_database_is_away_nothing_changes(store: MemoryStore) -> None:
+    keep(store, "ann tent")
+    with pytest.raises(StoreUnavailable):
+        retry(store, ingestor(store, AwayIngestor), decode, source="topic")
+    assert kept(store) == [("ann tent", "no user", 0)]
+
+
+def test_a_retry_whose_transaction_fails_leaves_both_events_and_letters_alone(store: MemoryStore) -> None:
+    def fail(_tx: object) -> None:
+        raise RuntimeError("killed")
+
+    event = Interaction("e1", "ann", "tent", "click", NOW_MS)
+    with pytest.raises(RuntimeError, match="killed"):
+        ingestor(store).ingest([event], RequestSource("dead-letters"), also=fail)
+    assert num_events(store) == 0
+
+
+def test_letters_of_other_sources_and_other_keys_are_left_alone(store: MemoryStore) -> None:
+    keep(store, "ann tent", "bob tent")
+    keep(store, "cid tent", source="history.csv")
+    with store.read() as read:
+        first = read.oldest_dead_letters()[0].key
+    assert first is not None
+    done = retry(store, ingestor(store), decode, source="topic", keys={first})
+    assert done.num_letters == 1
+    assert [payload for payload, _, _ in kept(store)] == ["bob tent", "cid tent"]
+
+
+def test_an_erased_users_letters_bring_nothing_back(store: MemoryStore) -> None:
+    from core.manage import erase_user
+
+    ingestor(store).ingest([Interaction("e1", "ann", "tent", "click", NOW_MS)], RequestSource("http"))
+    erase_user(store, "ann", clock=ManualClock(NOW_MS))
+    keep(store, "ann tent")
+    done = retry(store, ingestor(store), decode, source="topic")
+    assert (done.num_settled, done.num_accepted) == (1, 0)
+
+
+def test_more_letters_than_fit_into_one_transaction_are_all_retried(store: MemoryStore) -> None:
+    keep(store, *("? tent" if n % 2 else f"user-{n} tent" for n in range(2 * PAGE + 3)))
+    done = retry(store, ingestor(store), decode, source="topic")
+    assert (done.num_letters, len(done.failures)) == (2 * PAGE + 3, PAGE + 1)
+    assert len(kept(store)) == PAGE
+
+
+def test_discarded_letters_are_gone_and_the_rest_stays(store: MemoryStore) -> None:
+    keep(store, "a", "b")
+    keep(store, "c", source="history.csv")
+    assert discard(store, source="topic", keys=None) == 2
+    assert [payload for payload, _, _ in kept(store)] == ["c"]
+    assert discard(store, source=None, keys={10**6}) == 0
