@@ -174,4 +174,5 @@ def compare(dataset: Dataset, fold: Fold, plan: Plan, *, progress: Progress) -> 
     harness = Harness(dataset, fold, plan.budget, contents, Results(plan.cache), plan.seeds, progress)
     outcomes = {spec.name: harness.run(spec) for spec in specs}
     progress("resampling users", 0.0)
-    return report(Comparison(dataset, fold, plan.budget, outcomes, outcomes[FALLBACK], plan.against))
+    found = report(Comparison(dataset, fold, plan.budget, outcomes, outcomes[FALLBACK], plan.against))
+    return {**found, "contents": [{"name": source.name, "size": source.size} for source in contents.sources]}

@@ -79,6 +79,8 @@ def evaluate(
         dataset = files.dataset(ties=ties.value)
         fold = _fold(protocol, dataset, cut, state, max_questions)
         found = evaluation.compare(dataset, fold, plan, progress=bar.show)
+    if not found["contents"]:
+        notes.print("No texts of items were given (--items), so networks read ids alone.")
     found["bad_lines"] = len(files.bad_lines)
     for bad in files.bad_lines[:SHOWN_BAD_LINES]:
         notes.print(f"line {bad.line}: {bad.reason}", markup=False, highlight=False)
