@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import compose
 import pytest
-from conftest import missing
+from services import required
 
 from tidewise.settings import load_settings
 
@@ -116,7 +114,7 @@ def test_a_variable_that_must_be_given_is_named() -> None:
 
 @pytest.mark.slow
 def test_docker_compose_accepts_the_file() -> None:
-    program: Any = shutil.which("docker-compose") or missing("docker-compose is not installed (Debian: docker-compose)")
+    program = required.program("docker-compose", package="docker-compose")
     done = subprocess.run(
         [program, "-f", str(ROOT / "docker-compose.yml"), "config", "--quiet"],
         env={**os.environ, "TIDEWISE_API_KEY": KEY},

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from tidewise.cli import app
 
-PROGRAMS = {"tidewise", "make", "curl", "source", "python", "cp", "sqlite3"}
+PROGRAMS = {"tidewise", "make", "curl", "source", "python", "cp", "sqlite3", "docker", "export"}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^\.PHONY: (\S+)$", MAKEFILE, re.M))
 PACKAGES = ("core", "stream", "model", "index", "storage", "serving", "tidewise", "benchmarks")
@@ -41,6 +41,11 @@ def problem_with(words: list[str]) -> str | None:
     command = group.commands.get(rest[0])
     if command is None:
         return f"there is no command {rest[0]}"
+    if isinstance(command, TyperGroup) and len(rest) > 1:
+        command = command.commands.get(rest[1])
+        if command is None:
+            return f"there is no command {rest[0]} {rest[1]}"
+        rest = rest[1:]
     known = options_of(command)
     unknown = [word for word in rest[1:] if word.startswith("--") and word.partition("=")[0] not in known]
     return f"{rest[0]} has no option {unknown[0]}" if unknown else None
