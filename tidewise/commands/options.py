@@ -53,7 +53,7 @@ def overrides_of(data: Path | None, given: Sequence[str] | None, **flags: object
             msg = f"--set: wanted SECTION.NAME=VALUE, got {entry!r}; docs/settings.md lists the names"
             raise InvalidSettings(msg)
         values[name.strip()] = value
-    values.update({name.replace("__", "."): value for name, value in flags.items()})
+    values.update({name.replace("__", "."): value for name, value in flags.items() if value is not None})
     return {name: value for name, value in values.items() if value is not None}
 
 
