@@ -19,6 +19,7 @@ from model.evaluation.networks import Contents
 from model.evaluation.protocols import Fold
 from model.evaluation.ranking import Places, rank
 from model.evaluation.results import Key, Result, Results
+from model.resume import ResumeFile
 from model.training import TrainingProgress
 
 MAX_VALIDATION = 2000  # questions that tuning looks at
@@ -118,10 +119,16 @@ class Harness:
             share = at.elapsed_s / max(at.elapsed_s + at.left_s, 1e-9)
             self.progress(f"{doing}, epoch {at.epoch}, loss {at.loss:.3f}{metric}, {left_s}", share)
 
-        scorer = spec.make(config, seed, Setting(self.budget, self.contents, show))
+        scorer = spec.make(
+            config, seed, Setting(self.budget, self.contents, show, self._unfinished(spec, config, seed))
+        )
         if not isinstance(scorer, LiveScorer):  # a live one is fitted anew by every ranking
             scorer.fit(self.fold.part)
         return scorer
+
+    def _unfinished(self, spec: ModelSpec, config: Config, seed: int) -> ResumeFile | None:
+        """Trainings are the same whatever is asked afterwards."""
+        return self.results.unfinished(self._key(spec, config, seed, "")) if spec.trained else None
 
     def _counter(self, doing: str) -> Callable[[int, int], None]:
         return lambda done, total: self.progress(f"{doing}, ranking", done / total)

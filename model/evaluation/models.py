@@ -20,6 +20,7 @@ from model.baselines.networks import GRU4Rec, SASRec
 from model.config import LossWeights, ModelConfig
 from model.evaluation.networks import Contents, NetworkClass, NetworkScorer
 from model.hm4sr import HM4SR
+from model.resume import ResumeFile
 from model.training import TrainingPlan, TrainingProgress
 
 Config = Mapping[str, Any]
@@ -81,11 +82,12 @@ class Budget:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a model is made from beside its configuration and seed."""
+    """What a model is made from beside its configuration and seed. `file`: where its training keeps its state."""
 
     budget: Budget
     contents: Contents
     progress: TrainingCallback
+    file: ResumeFile | None = None
 
 
 Make = Callable[[Config, int, Setting], Scorer]  # a configuration and a seed become a scorer
@@ -136,9 +138,8 @@ ABLATIONS: Mapping[str, Change] = {
     "no-pcl": _without_loss("pcl"),
     "no-aux": _without_loss("idcl", "cp", "pcl"),
     "frozen-experts": _with(),  # also read in `_make_hm4sr`
-    "released": _with(released=True),  # the released code's times; its experts were never trained
+    "released": _with(released=True),  # the released code's ways; its experts were never trained
 }
-FROZEN = {"frozen-experts", "released"}
 
 
 def _make_hm4sr(ablations: Sequence[str], config: Config, seed: int, setting: Setting) -> Scorer:
@@ -146,7 +147,7 @@ def _make_hm4sr(ablations: Sequence[str], config: Config, seed: int, setting: Se
     shape = replace(shape, contents=setting.contents.modalities(), losses=LOSSES)
     for name in ablations:
         shape = ABLATIONS[name](shape)
-    return _network(HM4SR, shape, config, seed, setting, frozen_experts=bool(FROZEN & set(ablations)))
+    return _network(HM4SR, shape, config, seed, setting, frozen_experts="frozen-experts" in ablations)
 
 
 def _make_network(network: NetworkClass, with_contents: bool, config: Config, seed: int, setting: Setting) -> Scorer:
@@ -167,7 +168,7 @@ def _network(
     frozen_experts: bool = False,
 ) -> Scorer:
     plan = setting.budget.plan(learning_rate=config["learning_rate"])
-    return NetworkScorer(network, shape, plan, setting.contents, seed, setting.progress, frozen_experts)
+    return NetworkScorer(network, shape, plan, setting.contents, seed, setting.progress, frozen_experts, setting.file)
 
 
 def _trained(name: str, make: Make) -> ModelSpec:

@@ -23,6 +23,7 @@ from core.scorers import Past, TrainingPart
 from model.config import Modality, ModelConfig
 from model.features import FeatureSource, TextFeatures
 from model.hm4sr import HM4SR, UNSEEN, Features
+from model.resume import ResumeFile
 from model.training import TrainingPlan, TrainingProgress, train_network
 from model.training_data import (
     MIN_VALIDATION_EVENTS,
@@ -97,6 +98,7 @@ class NetworkScorer:
     seed: int
     progress: Callable[[TrainingProgress], None]
     frozen_experts: bool = False
+    file: ResumeFile | None = None
 
     def fit(self, part: TrainingPart) -> None:
         """Train with early stopping on the validation events; `report` then says how it went."""
@@ -115,7 +117,9 @@ class NetworkScorer:
         model = self.network(config, num_items=len(data.trained_rows)).initialise(seed=self.seed)
         if self.frozen_experts and model.temporal is not None:
             model.temporal.expert.requires_grad_(False)
-        self.report: dict[str, Any] = train_network(model, data, plan=self.plan, seed=self.seed, progress=self.progress)
+        self.report: dict[str, Any] = train_network(
+            model, data, plan=self.plan, seed=self.seed, progress=self.progress, file=self.file
+        )
         self.report["parameters"] = model.num_parameters
         self._model = model.eval()
         self._table = self._all_items(data, sources)

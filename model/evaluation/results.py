@@ -18,6 +18,7 @@ import numpy as np
 
 from core.history import IntArray
 from model.evaluation.ranking import SEEN, Places
+from model.resume import ResumeFile
 
 Key = Mapping[str, Any]
 
@@ -65,12 +66,18 @@ class Results:
             np.savez_compressed(stream, **arrays)
         aside.replace(path)
 
+    def unfinished(self, key: Key) -> ResumeFile | None:
+        """Where the training behind a result keeps its state, so that a killed one goes on at its last epoch."""
+        name = _name(key)
+        return None if self._folder is None else ResumeFile(self._folder / f"{name}.run", name)
+
     def _path(self, key: Key) -> Path | None:
-        if self._folder is None:
-            return None
-        text = json.dumps(dict(key), sort_keys=True)
-        name = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        return self._folder / f"{name}.npz"
+        return None if self._folder is None else self._folder / f"{_name(key)}.npz"
+
+
+def _name(key: Key) -> str:
+    text = json.dumps(dict(key), sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _unpacked(found: Mapping[str, IntArray], document: Mapping[str, Any], seen: str) -> Places:

@@ -126,6 +126,24 @@ def test_a_killed_run_goes_on_where_it_was(dataset: Dataset, fold: Fold, tmp_pat
     assert dict(again.results[0].facts) == dict(outcome.results[0].facts)
 
 
+def test_a_training_that_was_killed_goes_on_at_its_last_epoch(dataset: Dataset, fold: Fold, tmp_path: Path) -> None:
+    budget = replace(SMALL, epochs=4)
+    whole = harness(dataset, fold, budget=budget).run(spec_of("sasrec"))
+
+    def die(what: str, share: float) -> None:
+        if "epoch 3" in what:
+            raise Killed
+
+    with pytest.raises(Killed):
+        harness(dataset, fold, tmp_path, budget=budget, progress=die).run(spec_of("sasrec"))
+    done: list[str] = []
+    again = harness(dataset, fold, tmp_path, budget=budget, progress=lambda what, share: done.append(what))
+    outcome = again.run(spec_of("sasrec"))
+    assert not any("epoch 1" in what or "epoch 2" in what for what in done)
+    assert np.array_equal(outcome.places("keep")[0].above, whole.places("keep")[0].above)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
+
+
 def test_a_kept_result_is_used_for_nothing_else(dataset: Dataset, fold: Fold, tmp_path: Path) -> None:
     log: list[str] = []
     spec = walker(log, steps=(1,))
