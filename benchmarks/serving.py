@@ -114,6 +114,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="state to measure on (copied); default: a simulated shop")
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="settings of the server")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
@@ -124,7 +125,8 @@ def main() -> None:
             prepare(settings, Console(stderr=True))
         users, items = _ids(data)
         port, log = free_port(0), Path(folder) / "up.log"
-        arguments = ["up", "--data", str(data), "--port", str(port), "--no-train"]
+        settings_given = [part for entry in options.set for part in ("--set", entry)]
+        arguments = ["up", "--data", str(data), "--port", str(port), "--no-train", *settings_given]
         with running(arguments, log=log) as server:
             wait_ready(server, f"http://127.0.0.1:{port}", log=log)
             measure(port, users, items, requests=200, seed=99)  # warm up

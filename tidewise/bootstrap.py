@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.clock import Clock, StreamClock, WallClock
 from core.errors import CheckpointError, StoreMismatch
@@ -21,6 +22,9 @@ from core.vectors import VectorCache
 from core.views import LiveViews
 from tidewise.lock import make_folder
 from tidewise.settings import Settings
+
+if TYPE_CHECKING:
+    from model.bundle import HM4SRBundle
 
 MODELS_FOLDER = "models"
 
@@ -66,7 +70,11 @@ def _wire(settings: Settings, store: Store) -> System:
     stubs = settings.items.catalogue == "none"
     clock: Clock = StreamClock(lambda: _newest_event_ms(store)) if settings.clock.mode == "stream" else WallClock()
     views = LiveViews(
-        store, load=lambda record: load_model(settings, record), build=_exact_index, shape=shape, stubs=stubs
+        store,
+        load=lambda record: _remembering(settings, load_model(settings, record)),
+        build=_exact_index,
+        shape=shape,
+        stubs=stubs,
     )
     recommender = Recommender(
         store,
@@ -127,7 +135,7 @@ def models_folder(settings: Settings) -> Path:
     return settings.data.folder / MODELS_FOLDER
 
 
-def load_model(settings: Settings, record: ModelRecord) -> ModelBundle:
+def load_model(settings: Settings, record: ModelRecord) -> HM4SRBundle:
     """The bundle of a model record; raises `CheckpointError`."""
     from model.checkpoint import load
 
@@ -136,6 +144,13 @@ def load_model(settings: Settings, record: ModelRecord) -> ModelBundle:
         msg = f"model {record.version}: {path} is missing; restore it from a backup or run `tidewise train`"
         raise CheckpointError(msg)
     return load(path)
+
+
+def _remembering(settings: Settings, bundle: HM4SRBundle) -> ModelBundle:
+    """The bundle with a memory of recently active users, so that a live stream costs one position per event."""
+    from model.cached import CachedBundle
+
+    return CachedBundle(bundle, memory_mib=settings.cache.states_mib)
 
 
 def _exact_index(rows: IntArray, vectors: FloatArray) -> ItemIndex:

@@ -238,6 +238,8 @@ class CacheSettings(Section):
 
     vectors_mib: Count = 64
     """The MiB that a process may spend on the vectors of recently active users."""
+    states_mib: Count = 256
+    """The MiB that a process may spend on the encoder's keys and values of recently active users."""
 
 
 class KafkaSettings(Section):
