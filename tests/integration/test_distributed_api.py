@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import httpx
@@ -13,6 +16,8 @@ import pytest
 from services import postgres
 from services.distributed import Distributed, distributed
 from services.kafka import Broker
+
+from core.interactions import Interaction
 
 pytestmark = [pytest.mark.xdist_group("kafka"), pytest.mark.timeout(300)]  # five processes start on busy cores
 USER = "user-1"
@@ -82,6 +87,38 @@ def test_a_click_is_in_the_other_apis_answer_within_a_fraction_of_a_second(syste
         assert second.get(f"/v1/users/{USER}/recommendations").json()["user_seq"] == sent["user_seq"]
         took_ms.append((time.perf_counter() - start_s) * 1000)
     assert statistics.median(took_ms) < 1000  # 25 ms on an idle machine; tests share theirs
+
+
+@pytest.mark.parametrize("_kill", range(int(os.environ.get("CRASHES", "1"))))
+def test_what_an_api_acknowledged_before_it_was_killed_is_counted_once(system: Distributed, _kill: int) -> None:
+    run = secrets.token_hex(4)
+    with system.another_api() as (api, process):
+        killer = Timer(0.5, process.kill)
+        killer.start()
+        acknowledged = _send_until_refused(api, run)
+        killer.join()
+    last = {"event_id": f"{run}-after", "user_id": f"user-{run}", "item_id": "item-1"}
+    applied = system.apis[0].post("/v1/interactions?wait=applied", json=last).json()["results"][0]
+    keys = {name: Interaction(name, "u", "i", "click", 0).event_key for name in acknowledged}
+    with system.store.read() as read:
+        seqs = read.event_seqs(list(keys.values()))
+    assert acknowledged
+    assert [name for name, key in keys.items() if key not in seqs] == []
+    assert sorted(seqs.values()) == sorted(set(seqs.values()))
+    assert applied["user_seq"] - 1 in (len(acknowledged), len(acknowledged) + 1)  # one may be in the log, unanswered
+
+
+def _send_until_refused(api: httpx.Client, run: str) -> list[str]:
+    """The ids of the events of one user that were answered, sent one after the other until nobody answers."""
+    acknowledged: list[str] = []
+    while True:
+        name = f"{run}-{len(acknowledged)}"
+        try:
+            reply = api.post("/v1/interactions", json={"event_id": name, "user_id": f"user-{run}", "item_id": "item-1"})
+        except httpx.TransportError:
+            return acknowledged
+        assert reply.status_code == 202
+        acknowledged.append(name)
 
 
 def test_while_kafka_is_away_events_are_refused_within_two_seconds_and_taken_again_when_it_is_back(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,12 @@ class Distributed:
     kafka: KafkaSettings
     folder: Path
 
+    @contextmanager
+    def another_api(self) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
+        """One more API, which may be killed."""
+        with _api(self.folder, len(self.apis) + 1) as (client, process):
+            yield client, process
+
 
 @contextmanager
 def distributed(
@@ -51,18 +58,18 @@ def distributed(
         for number in range(1, num_workers + 1):
             log = folder / f"worker-{number}.log"
             stack.enter_context(running(["worker", "--data", str(folder), "--name", f"worker-{number}"], log=log))
-        apis = [stack.enter_context(_api(folder, number)) for number in range(1, num_apis + 1)]
+        apis = [stack.enter_context(_api(folder, number))[0] for number in range(1, num_apis + 1)]
         yield Distributed(apis, stack.enter_context(closing(open_store(url))), kafka, folder)
 
 
 @contextmanager
-def _api(folder: Path, number: int) -> Iterator[httpx.Client]:
+def _api(folder: Path, number: int) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
     port, log = free_port(0), folder / f"api-{number}.log"
     address = f"http://127.0.0.1:{port}"
     with running(["serve", "--data", str(folder), "--port", str(port)], log=log) as process:
         wait_ready(process, address, log=log, timeout_s=150.0)
         with httpx.Client(base_url=address, timeout=20.0) as client:
-            yield client
+            yield client, process
 
 
 def _settings(kafka: KafkaSettings, url: str) -> str:
