@@ -124,6 +124,7 @@ class VSKNN:
         return np.asarray(scores_N * self._boost, np.float32)
 
     def _with_item(self, item: int) -> IntArray:
-        """The sessions that hold an item, the newest first."""
-        part = slice(self._sessions_of.indptr[item], self._sessions_of.indptr[item + 1])
+        """The sessions that hold an item, the newest first; none further back can be in a sample, with one's own."""
+        begin, end = self._sessions_of.indptr[item], self._sessions_of.indptr[item + 1]
+        part = slice(begin, min(end, begin + self._sample + 1))
         return np.asarray(self._sessions_of.indices[part], np.int64)

@@ -7,6 +7,7 @@ a hash, because a sorted order of ties tells the next item: it is a label.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,14 +44,14 @@ class Dataset:
         listed = {item.item_id: item for item in items}
         row_of_item = {item_id: row for row, item_id in enumerate(listed)}
         key_of_user: dict[str, int] = {}
-        numbers = [
-            (key_of_user.setdefault(user, len(key_of_user)), row_of_item.setdefault(item, len(row_of_item)), time_ms)
-            for user, item, time_ms in rows
-        ]
+        numbers = array("q")  # 24 bytes per event: a log may be far larger than what Python objects would allow
+        for user, item, time_ms in rows:
+            key = key_of_user.setdefault(user, len(key_of_user))
+            numbers.extend((key, row_of_item.setdefault(item, len(row_of_item)), time_ms))
         if not numbers:
             msg = "events: wanted at least one, got none; check the file and the names of its columns"
             raise InvalidInput(msg)
-        users, items_, times_ms = np.array(numbers, np.int64).T
+        users, items_, times_ms = np.frombuffer(numbers, np.int64).reshape(-1, 3).T
         tie = _hashed(list(key_of_user), users, list(row_of_item), items_) if ties == "hash" else np.arange(len(users))
         order = np.lexsort((tie, times_ms, users))
         columns = EventColumns(*(np.ascontiguousarray(column[order]) for column in (users, items_, times_ms)))

@@ -9,6 +9,12 @@ from typing import Annotated
 import typer
 
 
+MODEL_HELP = (
+    "A model to compare; again for more: popularity, co-occurrence, item-knn, vsknn, sasrec, sasrec-text, gru4rec, "
+    "gru4rec-text, hm4sr, hm4sr:ABLATION+..., river-mf (default: most of them)."
+)
+
+
 class Protocol(StrEnum):
     """How the events are divided."""
 
@@ -58,7 +64,7 @@ Format = Annotated[
 ]
 Models = Annotated[
     list[str] | None,
-    typer.Option(help="A model to compare; again for more (default: the usual ones).", show_default=False),
+    typer.Option(help=MODEL_HELP, show_default=False),
 ]
 Against = Annotated[str, typer.Option(help="The model that differences are taken from.")]
 Cut = Annotated[str, typer.Option(help="Temporal: learn before this share of the events, or before this date (UTC).")]

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.history import History, WindowShape
 from core.items import Catalogue
@@ -159,6 +161,33 @@ def test_only_the_most_alike_of_the_newest_sessions_are_neighbours() -> None:
     nearest = VSKNN(k=1, sample=10, num_last=10)
     nearest.fit(part)
     assert np.flatnonzero(nearest.scores([after("ba")])[0]).tolist() == [0, 1, 4]
+
+
+@given(st.lists(st.text("abcdefg", min_size=1, max_size=6), min_size=2, max_size=25), st.integers(1, 6))
+def test_neighbours_are_those_of_the_definition(histories: list[str], sample: int) -> None:
+    part = part_of(*histories, "g")
+    scorer = VSKNN(k=3, sample=sample, num_last=4)
+    scorer.fit(part)
+    newest_first = sorted(range(len(histories) + 1), key=lambda user: -len([*histories, "g"][user]))  # a day per event
+    for user, items in enumerate(histories):
+        assert scorer.scores([after(items, user=user)])[0] == pytest.approx(
+            defined_scores(items, user, [(other, [*histories, "g"][other]) for other in newest_first], sample)
+        )
+
+
+def defined_scores(items: str, user: int, sessions: list[tuple[int, str]], sample: int) -> list[float]:
+    """V-SKNN over sessions (the newest first) as its definition reads, for three neighbours and four recent items."""
+    recent = items[-4:]
+    weight = {letter: place / len(recent) for place, letter in enumerate(recent, start=1)}
+    sharing = [held for other, held in sessions if other != user and set(held) & set(recent)][:sample]
+    alike = [sum(weight[letter] for letter in set(recent) & set(held)) / len(weight) for held in sharing]
+    scores = [0.0] * 7
+    for place in sorted(range(len(sharing)), key=lambda place: -alike[place])[:3]:
+        held = set(sharing[place])
+        steps = next(step for step, letter in enumerate(reversed(recent), start=1) if letter in held)
+        for letter in held:
+            scores[ord(letter) - ord("a")] += alike[place] / steps
+    return scores
 
 
 def test_a_users_own_session_is_no_neighbour() -> None:
