@@ -107,7 +107,9 @@ def _metrics(comparison: Comparison, name: str, seen: str) -> dict[str, Any]:
     for metric in METRICS:
         for k in TOPS:
             values = comparison.gains(name, seen, metric, k)
-            found[f"{metric}@{k}"] = {"mean": float(values.mean()), "seeds": values.mean(axis=1).tolist()}
+            by_seed = values.mean(axis=1)
+            spread = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
+            found[f"{metric}@{k}"] = {"mean": float(values.mean()), "seeds": by_seed.tolist(), "seed_std": spread}
             if k == DEEP:
                 interval = comparison.interval(values)
                 found[f"{metric}@{k}"] |= {"low": interval.low, "high": interval.high}

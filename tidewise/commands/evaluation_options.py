@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-
 MODEL_HELP = (
     "A model to compare; again for more: popularity, co-occurrence, item-knn, vsknn, sasrec, sasrec-text, gru4rec, "
     "gru4rec-text, hm4sr, hm4sr:ABLATION+..., river-mf (default: most of them)."
