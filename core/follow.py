@@ -24,10 +24,12 @@ class Follower:
         *,
         on_error: Callable[[Exception], None],
         max_dirty: int = 100_000,
+        batch: int = BATCH,
     ) -> None:
         self._encode = encode
         self._on_error = on_error
         self._max_dirty = max_dirty
+        self._batch = batch
         self._dirty: dict[int, UserState] = {}
         self._condition = Condition()
         self._running = False
@@ -72,7 +74,7 @@ class Follower:
                 self._condition.wait_for(lambda: self._dirty or not self._running)
                 if not self._running:
                     return
-                batch = list(islice(self._dirty.values(), BATCH))
+                batch = list(islice(self._dirty.values(), self._batch))
             try:
                 self.num_encoded += self._encode(batch)
             except Exception as error:  # the thread must outlive any one batch: its users are encoded when read

@@ -84,7 +84,7 @@ def _wire(settings: Settings, store: Store) -> System:
         shape=shape,
         vectors=VectorCache(max_mib=settings.cache.vectors_mib),
         stubs=stubs,
-        shared=bool(settings.kafka.bootstrap),
+        shared=settings.shares_vectors,
     )
     half_life_ms = settings.popularity.half_life_days * DAY_MS
     ingestor = Ingestor(store, types=types, shape=shape, half_life_ms=half_life_ms)

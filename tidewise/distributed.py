@@ -15,7 +15,7 @@ from core.ingest import Ingestor, IngestResult, Source
 from core.interactions import Interaction
 from core.ports import DeadLetter
 from tidewise.bootstrap import open_system
-from tidewise.following import start_following
+from tidewise.following import start_follower_of_commits
 from tidewise.settings import Settings
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def run_worker(settings: Settings) -> None:
         announce = stack.enter_context(closing(DeadLetterTopic(kafka)))
         codec = codec_of(settings, num_partitions=ensure_topics(kafka))
         worker = WorkerSettings(name=given.worker, max_messages=given.batch, within_s=given.within_ms / 1000)
-        follower = start_following(stack, system)
+        follower = start_follower_of_commits(stack, settings)
         metrics = WorkerMetrics(follower)
         stack.enter_context(exposed(metrics.registry, host=settings.metrics.host, port=settings.metrics.port))
         ingest = FollowedIngestor(system.ingestor, follower, applied=metrics.applied)

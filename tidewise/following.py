@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from core.follow import Follower
+from core.ports import UserState
 from tidewise.background import Periodic
 from tidewise.bootstrap import System
+from tidewise.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+WORKER_BATCH = 512  # nobody waits for a worker's encodes: as large as still coalesces well
 REFRESH_S = 1.0  # how old popularity may be, and how soon another process's changes are noticed
 
 
@@ -36,10 +40,24 @@ def start_follower(stack: ExitStack, system: System) -> Follower:
     return follower
 
 
-def start_following(stack: ExitStack, system: System) -> Follower:
-    """Both."""
-    start_refresh(stack, system)
-    return start_follower(stack, system)
+def start_follower_of_commits(stack: ExitStack, settings: Settings) -> Follower:
+    """The follower of a worker: it encodes in a process of its own, where vectors are passed on through the store."""
+    if not settings.shares_vectors:
+        follower = Follower(_leave_to_readers, on_error=_log_error)
+    else:
+        from tidewise.encoder_process import EncoderProcess
+
+        encoder = EncoderProcess(settings)
+        stack.callback(encoder.stop)
+        follower = Follower(encoder.encode, on_error=_log_error, batch=WORKER_BATCH)
+    follower.start()
+    stack.callback(follower.stop)
+    return follower
+
+
+def _leave_to_readers(states: Sequence[UserState]) -> int:
+    """Where nobody else could read the vectors."""
+    return 0
 
 
 def _log_error(error: Exception) -> None:

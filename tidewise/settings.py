@@ -317,6 +317,14 @@ class Settings(Section):
         """The key of the API, in clear."""
         return self.server.api_key.get_secret_value() if self.server.api_key else None
 
+    @property
+    def shares_vectors(self) -> bool:
+        """Whether users' vectors pass from workers to APIs through the database.
+
+        Not through SQLite: it has one writer, and each vector stored would make ingest wait.
+        """
+        return bool(self.kafka.bootstrap) and self.database_url().startswith("postgresql")
+
     def event_types(self) -> EventTypes:
         """The table of event types as the domain knows it."""
         return EventTypes(tuple(EventType(name, **kind.model_dump()) for name, kind in self.events.types.items()))

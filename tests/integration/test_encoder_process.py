@@ -1,0 +1,77 @@
+"""Encoding in a child process: vectors reach the store, and a child that is killed is replaced."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from services.databases import Database
+
+from core.ports import UserState
+from tidewise.bootstrap import System, open_system
+from tidewise.demo import fill, make_shop
+from tidewise.encoder_process import EncoderGone, EncoderProcess
+from tidewise.learning import train_model
+from tidewise.settings import Settings, load_settings
+
+
+@pytest.fixture
+def settings(postgres_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A worker's settings on PostgreSQL. Kafka is named and never reached."""
+    overrides = {
+        "data.folder": str(tmp_path_factory.mktemp("data")),
+        "database.url": postgres_database.url,
+        "kafka.bootstrap": "127.0.0.1:9",
+        "model.width": 16,
+        "model.text_features": 16,
+        "train.epochs": 1,
+    }
+    return load_settings(overrides=overrides, environment={})
+
+
+@pytest.fixture
+def system(settings: Settings) -> Iterator[System]:
+    """A system with a small shop and a model that has hardly learnt."""
+    system = open_system(settings)
+    fill(system, make_shop())
+    train_model(system, progress=lambda at: None)
+    system.views.refresh()
+    yield system
+    system.close()
+
+
+@pytest.fixture
+def encoder(settings: Settings) -> Iterator[EncoderProcess]:
+    encoder = EncoderProcess(settings)
+    yield encoder
+    encoder.stop()
+
+
+def some_users(system: System) -> list[UserState]:
+    shop = make_shop()
+    with system.store.read() as read:
+        states = [read.user(user_id) for user_id in sorted({event.user_id for event in shop.history})[:20]]
+    return [state for state in states if state is not None]
+
+
+def test_vectors_of_the_child_are_those_of_a_full_encode_and_a_dead_child_is_replaced(
+    system: System, encoder: EncoderProcess
+) -> None:
+    states = some_users(system)
+    assert encoder.encode(states) == len(states)
+    view = system.views.current()
+    assert view.model is not None
+    with system.store.read() as read:
+        for state in states:
+            stored = read.vector(state, version=view.model.version, binding=view.binding)
+            whole = view.model.encoder.encode([state.window.history])[0]
+            assert stored is not None
+            np.testing.assert_allclose(stored, whole, atol=1e-5)
+    assert encoder._child is not None
+    assert encoder._child.pid is not None
+    os.kill(encoder._child.pid, signal.SIGKILL)
+    encoder._child.join()
+    with pytest.raises(EncoderGone, match="the worker's log says why"):
+        encoder.encode(states)
+    assert encoder.encode(states) == len(states)

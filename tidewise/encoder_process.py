@@ -1,0 +1,81 @@
+"""Encoding in a child process: a worker's commits must not wait for the interpreter lock while users are encoded.
+
+One thread of the worker hands batches over a pipe and waits for each to be done, so that dirty users go on coalescing
+in the worker and the pipe never fills up. The child reads the catalogue and the champion itself and writes vectors to
+the store. It runs at low priority: windows come first, vectors follow with what is left of the machine.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import ExitStack, closing, suppress
+from multiprocessing.connection import Connection
+
+from core.errors import TidewiseError
+from core.ports import UserState
+from tidewise.bootstrap import open_system
+from tidewise.following import start_refresh
+from tidewise.processes import end_with_parent
+from tidewise.settings import Settings
+
+LOW_PRIORITY = 5
+STOP_TIMEOUT_S = 5.0
+
+
+class EncoderGone(TidewiseError):
+    """The encoding process ended; a new one is started with the next batch. Its users are encoded when read."""
+
+
+class EncoderProcess:
+    """Encodes users in a child, which is started with the first batch. Used by one thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connection: Connection | None = None
+        self._child: multiprocessing.process.BaseProcess | None = None
+
+    def encode(self, states: Sequence[UserState]) -> int:
+        """Encode users and store their vectors; returns how many were behind. Raises `EncoderGone`."""
+        connection = self._connection or self._start()
+        try:
+            connection.send(list(states))
+            count: int = connection.recv()
+        except (EOFError, OSError) as error:
+            self.stop()
+            msg = "the encoding process ended; the worker's log says why"
+            raise EncoderGone(msg) from error
+        return count
+
+    def stop(self) -> None:
+        """End the child."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._child is not None:
+            self._child.join(STOP_TIMEOUT_S)
+            self._child.kill()
+            self._child = None
+
+    def _start(self) -> Connection:
+        context = multiprocessing.get_context("spawn")  # a fork would copy threads' locks in whatever state they are
+        self._connection, theirs = context.Pipe()
+        self._child = context.Process(target=_run, args=(theirs, self._settings), name="encoder", daemon=True)
+        self._child.start()
+        theirs.close()
+        return self._connection
+
+
+def _run(connection: Connection, settings: Settings) -> None:
+    """The child: encode batch after batch until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which closes the pipe
+    end_with_parent()
+    os.nice(LOW_PRIORITY)
+    with ExitStack() as stack:
+        system = stack.enter_context(closing(open_system(settings)))
+        start_refresh(stack, system)
+        with suppress(EOFError):
+            while True:
+                connection.send(system.recommender.encode(connection.recv()))
