@@ -12,9 +12,9 @@ from doubles import MemoryStore
 
 from core.errors import InvalidInput
 from core.importing import BrokenImport, ImportReport
-from core.item_files import ItemColumns, import_items
+from core.item_files import ItemColumns, import_items, read_items
 from core.items import Item
-from core.rowfiles import InputFile
+from core.rowfiles import BadLine, InputFile
 
 COLUMNS = ItemColumns("id", title="name", text=("plot", "cast"), categories="genres", attributes=("year", "mood"))
 
@@ -99,3 +99,12 @@ def test_progress_is_told_after_each_batch() -> None:
     content = "item_id\n" + "".join(f"{n}\n" for n in range(5))
     take(MemoryStore(), content, columns=ItemColumns(), batch_items=2, progress=lambda read, _: seen.append(read))
     assert seen == [len(content)] * 3
+
+
+def test_items_can_be_read_without_a_store_as_an_import_would_take_them() -> None:
+    content = "id,name,plot,cast,genres,year,mood\n1,A,,,x|y,,\n,no id,,,,,\n2,B,,,,1990,\n"
+    store, bad = MemoryStore(), list[BadLine]()
+    take(store, content)
+    source = InputFile(io.BytesIO(content.encode()), "items.csv")
+    assert list(read_items(source, columns=COLUMNS, on_bad=bad.extend, batch_items=1)) == stored(store)
+    assert [line.line for line in bad] == [3]
