@@ -11,13 +11,13 @@ sending to the changed answer of the API.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import random
 import secrets
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -160,7 +160,6 @@ def freshness(at: Servers, folder: Path, *, rate: float, seconds: float, items: 
     topic, port = "fresh", free_port(0)
     kafka = kafka_of(at, folder, topic)
     ensure_topics(kafka)
-    background = uniform_events(int(rate * seconds), num_users=100_000, items=items, seed=3)
     with ExitStack() as stack:
         arguments = at.arguments(folder, topic)
         stack.enter_context(running(["worker", *arguments], log=folder / "fresh-worker.log"))
@@ -170,7 +169,8 @@ def freshness(at: Servers, folder: Path, *, rate: float, seconds: float, items: 
         client = stack.enter_context(Client(f"http://127.0.0.1:{port}"))
         producer = stack.enter_context(EventProducer(kafka))
         _time_click(client, producer, "warm-up", items[0])
-        flow = threading.Thread(target=Replay(producer, pace=Rate(rate)).run, args=(background,))
+        # A producer of its own, in a process of its own: the one that is timed must not queue behind it.
+        flow = multiprocessing.get_context("spawn").Process(target=_flow, args=(kafka, rate, seconds, items))
         flow.start()
         found = []
         number = 0
@@ -179,6 +179,12 @@ def freshness(at: Servers, folder: Path, *, rate: float, seconds: float, items: 
             number += 1
         flow.join()
     return {"offered events/s": rate, **percentiles(found)}
+
+
+def _flow(kafka: KafkaSettings, rate: float, seconds: float, items: list[str]) -> None:
+    events = uniform_events(int(rate * seconds), num_users=100_000, items=items, seed=3)
+    with EventProducer(kafka, linger_ms=5) as producer:
+        Replay(producer, pace=Rate(rate)).run(events)
 
 
 def _time_click(client: Client, producer: EventProducer, user_id: str, item_id: str) -> float:
