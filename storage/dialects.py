@@ -64,9 +64,13 @@ class Dialect(ABC):
         if found is None:
             compiled: Any = builder(self).compile(dialect=self._compiler)
             constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
-            found = Statement(str(compiled), tuple(compiled.positiontup), constants)
+            found = Statement(self.spelled(str(compiled)), tuple(compiled.positiontup), constants)
             self._prepared[builder] = found
         return found
+
+    def spelled(self, sql: str) -> str:
+        """The compiled text as the driver is given it."""
+        return sql
 
     @abstractmethod
     def cursor(self, connection: Any) -> Any:
@@ -178,6 +182,10 @@ class PostgresDialect(Dialect):
 
     begin_write = "BEGIN"
     begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+    def spelled(self, sql: str) -> str:
+        """Parameters in binary: the driver quotes each element of a text array with regular expressions."""
+        return sql.replace("%s", "%b")
 
     def cursor(self, connection: Any) -> Any:
         """A cursor that gets results in binary: integers and bytes need no parsing."""
