@@ -38,7 +38,7 @@ $(VENV)/.installed-kafka: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(call install,.[kafka$(comma)postgres$(comma)dev])
+	$(call install,.[kafka$(comma)postgres$(comma)drift$(comma)dev])
 	@touch $@ $(VENV)/.installed-kafka
 
 .PHONY: demo
