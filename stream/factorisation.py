@@ -7,6 +7,7 @@ items drawn at random beside each event as 0. Shapes: B questions, N items, D fa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class OnlineFactorisation:
         from river import optim, reco  # an extra: only those who compare with it need it
 
         self._random = np.random.default_rng(self._seed)
-        self._model = reco.BiasedMF(
+        self._model: Any = reco.BiasedMF(  # river's methods carry no types
             n_factors=self._num_factors,
             bias_optimizer=optim.SGD(self._learning_rate),
             latent_optimizer=optim.SGD(self._learning_rate),
