@@ -83,6 +83,10 @@ format: $(VENV)/.installed-dev ## put the code into shape
 bench: $(VENV)/.installed-dev ## measure ingest, freshness and latency on this machine
 	$(BIN)/python -m benchmarks.serving $(ARGS)
 
+.PHONY: faults
+faults: $(VENV)/.installed-dev ## kill workers, broker, PostgreSQL and APIs while events flow (ARGS=--quick: few of each)
+	$(BIN)/python -m benchmarks.faults $(ARGS)
+
 .PHONY: install
 install: $(VENV)/.installed ## install Tidewise into .venv
 
