@@ -25,11 +25,14 @@ class Follower:
         on_error: Callable[[Exception], None],
         max_dirty: int = 100_000,
         batch: int = BATCH,
+        linger_s: float = 0.0,
     ) -> None:
+        """`linger_s`: how long a round waits before it begins, for readers who encode their user themselves."""
         self._encode = encode
         self._on_error = on_error
         self._max_dirty = max_dirty
         self._batch = batch
+        self._linger_s = linger_s
         self._dirty: dict[int, UserState] = {}
         self._condition = Condition()
         self._running = False
@@ -72,6 +75,7 @@ class Follower:
         while True:
             with self._condition:
                 self._condition.wait_for(lambda: self._dirty or not self._running)
+                self._condition.wait_for(lambda: not self._running, timeout=self._linger_s)
                 if not self._running:
                     return
                 batch = list(islice(self._dirty.values(), self._batch))

@@ -14,6 +14,8 @@ from tidewise.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+API_BATCH = 16  # some 5 ms of encoding: requests wait for no more than that
+LINGER_S = 0.03  # who clicks mostly asks at once: encoding the same user twice would cost both of them
 WORKER_BATCH = 512  # nobody waits for a worker's encodes: as large as still coalesces well
 REFRESH_S = 1.0  # how old popularity may be, and how soon another process's changes are noticed
 
@@ -34,7 +36,7 @@ def start_refresh(stack: ExitStack, system: System) -> Periodic:
 
 def start_follower(stack: ExitStack, system: System) -> Follower:
     """Encode dirty users in a thread, until the stack unwinds."""
-    follower = Follower(system.recommender.encode, on_error=_log_error)
+    follower = Follower(system.recommender.encode, on_error=_log_error, batch=API_BATCH, linger_s=LINGER_S)
     follower.start()
     stack.callback(follower.stop)
     return follower

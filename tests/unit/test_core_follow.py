@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ class Encoder:
 
 
 @contextmanager
-def following(encoder: Encoder, **changed: int) -> Iterator[tuple[Follower, list[Exception]]]:
+def following(encoder: Encoder, **changed: Any) -> Iterator[tuple[Follower, list[Exception]]]:
     errors: list[Exception] = []
     follower = Follower(encoder, on_error=errors.append, **changed)
     follower.start()
@@ -128,4 +129,19 @@ def test_stopping_lets_the_batch_in_hand_finish_and_leaves_the_rest(encoder: Enc
 
 def test_a_follower_that_never_started_can_be_stopped(encoder: Encoder) -> None:
     Follower(encoder, on_error=lambda error: None).stop()
+    assert encoder.batches == []
+
+
+def test_a_lingering_follower_lets_events_of_one_moment_share_a_round(encoder: Encoder) -> None:
+    with following(encoder, linger_s=0.2) as (follower, _):
+        follower.submit([UserState(1, 1)])
+        follower.submit([UserState(2, 1)])
+        follower.submit([UserState(1, 2)])
+        assert follower.wait_idle(timeout_s=PATIENCE_S)
+    assert [[(state.key, state.seq) for state in batch] for batch in encoder.batches] == [[(1, 2), (2, 1)]]
+
+
+def test_a_lingering_follower_stops_at_once(encoder: Encoder) -> None:
+    with following(encoder, linger_s=3600.0) as (follower, _):
+        follower.submit([UserState(1, 1)])
     assert encoder.batches == []
