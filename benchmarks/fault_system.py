@@ -27,6 +27,7 @@ from tidewise.simulator import Shop, simulate_shop
 POLL_S = 0.02
 PATIENCE_S = 180.0
 READS = "reading from the database's offsets"
+# Six partitions: Faust gives no worker more than its share rounded up, and the third of three would get none of four.
 # The model is as small as can be: this is about events, and a model costs them nothing but processor time.
 CONFIG = """
 [database]
@@ -34,6 +35,7 @@ url = "{database}"
 
 [kafka]
 bootstrap = "{kafka}"
+partitions = 6
 
 [model]
 width = 16

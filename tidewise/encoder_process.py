@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from multiprocessing.connection import Connection
 
-from core.errors import TidewiseError
+from core.errors import StoreUnavailable, TidewiseError
 from core.ports import UserState
-from tidewise.bootstrap import open_system
+from tidewise.bootstrap import System, open_system
 from tidewise.following import start_refresh
 from tidewise.processes import end_with_parent
 from tidewise.settings import Settings
@@ -38,16 +38,21 @@ class EncoderProcess:
         self._child: multiprocessing.process.BaseProcess | None = None
 
     def encode(self, states: Sequence[UserState]) -> int:
-        """Encode users and store their vectors; returns how many were behind. Raises `EncoderGone`."""
+        """Encode users and store their vectors; returns how many were behind.
+
+        Raises `EncoderGone`, and `StoreUnavailable` while the database is away, which the child outlives.
+        """
         connection = self._connection or self._start()
         try:
             connection.send(list(states))
-            count: int = connection.recv()
+            answer: int | StoreUnavailable = connection.recv()
         except (EOFError, OSError) as error:
             self.stop()
             msg = "the encoding process ended; the worker's log says why"
             raise EncoderGone(msg) from error
-        return count
+        if isinstance(answer, StoreUnavailable):
+            raise answer
+        return answer
 
     def stop(self) -> None:
         """End the child."""
@@ -78,4 +83,12 @@ def _run(connection: Connection, settings: Settings) -> None:
         start_refresh(stack, system)
         with suppress(EOFError):
             while True:
-                connection.send(system.recommender.encode(connection.recv()))
+                connection.send(_encode(system, connection.recv()))
+
+
+def _encode(system: System, states: Sequence[UserState]) -> int | StoreUnavailable:
+    """How many were behind, or that the database is away: starting again would take seconds of a recovering machine."""
+    try:
+        return system.recommender.encode(states)
+    except StoreUnavailable as error:
+        return StoreUnavailable(str(error))  # without what caused it, which need not be fit for a pipe

@@ -133,7 +133,7 @@ def test_a_follower_that_never_started_can_be_stopped(encoder: Encoder) -> None:
 
 
 def test_a_lingering_follower_lets_events_of_one_moment_share_a_round(encoder: Encoder) -> None:
-    with following(encoder, linger_s=0.2) as (follower, _):
+    with following(encoder, linger_s=1.0) as (follower, _):
         follower.submit([UserState(1, 1)])
         follower.submit([UserState(2, 1)])
         follower.submit([UserState(1, 2)])
