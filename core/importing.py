@@ -18,7 +18,7 @@ from core.event_rows import HistoryColumns, RowMapper
 from core.ingest import Ingestor, RequestSource, Status
 from core.interactions import EventTypes, Interaction
 from core.ports import DeadLetter
-from core.rowfiles import BadLine, DamagedFile, InputFile, RowReader
+from core.rowfiles import BadLine, Chunk, DamagedFile, InputFile, RowReader
 
 BATCH_ROWS = 50_000  # per transaction: other writers wait for about a second; a sixth faster than 20,000
 MAX_BAD_SHOWN = 20
@@ -85,27 +85,18 @@ def import_history(
     Raises `InvalidInput` where the file as a whole cannot be used (nothing was applied) and `BrokenImport` where it
     breaks off.
     """
-    mapper = RowMapper(
-        source.plain_name,
-        columns=columns,
-        time_unit=time_unit,
-        types=types,
-        default_type=default_type,
-        latest_ms=now_ms + max_future_ms,
-    )
-    reader = RowReader(source)
     report = ImportReport()
-    required = (columns.user, columns.item, columns.time)
+    latest_ms = now_ms + max_future_ms
+    rows = _Rows(source, columns, time_unit=time_unit, types=types, default_type=default_type, latest_ms=latest_ms)
     try:
-        for chunk in reader.chunks(required, optional=tuple(columns.optional().values()), size=batch_rows):
+        for chunk, events in rows.chunks(batch_rows):
             report.num_rows += chunk.num_lines
-            events = mapper.events(chunk)
             if before_ms is not None:
                 num_all, events = len(events), [event for event in events if event.time_ms < before_ms]
                 report.num_later += num_all - len(events)
             _apply(ingestor, source, events, chunk.bad, now_ms, report)
             if progress is not None:
-                progress(reader.bytes_read, source.size)
+                progress(rows.bytes_read, source.size)
     except DamagedFile as error:
         raise BrokenImport(str(error), report) from None
     return report
@@ -124,19 +115,48 @@ def read_history(
     batch_rows: int = BATCH_ROWS,
 ) -> Iterator[Interaction]:
     """The events of a file in its order, named as an import would name them, so that both count one event once."""
-    mapper = RowMapper(
-        source.plain_name,
-        columns=columns,
-        time_unit=time_unit,
-        types=types,
-        default_type=default_type,
-        latest_ms=now_ms + max_future_ms,
-    )
-    required = (columns.user, columns.item, columns.time)
-    for chunk in RowReader(source).chunks(required, optional=tuple(columns.optional().values()), size=batch_rows):
-        yield from mapper.events(chunk)
+    latest_ms = now_ms + max_future_ms
+    rows = _Rows(source, columns, time_unit=time_unit, types=types, default_type=default_type, latest_ms=latest_ms)
+    for chunk, events in rows.chunks(batch_rows):
+        yield from events
         if chunk.bad:
             on_bad(chunk.bad)
+
+
+class _Rows:
+    """The rows of one file as events, a chunk at a time."""
+
+    def __init__(
+        self,
+        source: InputFile,
+        columns: HistoryColumns,
+        *,
+        time_unit: str,
+        types: EventTypes,
+        default_type: str,
+        latest_ms: int,
+    ) -> None:
+        self._mapper = RowMapper(
+            source.plain_name,
+            columns=columns,
+            time_unit=time_unit,
+            types=types,
+            default_type=default_type,
+            latest_ms=latest_ms,
+        )
+        self._reader = RowReader(source)
+        self._required = (columns.user, columns.item, columns.time)
+        self._optional = tuple(columns.optional().values())
+
+    @property
+    def bytes_read(self) -> int:
+        """How far into the file."""
+        return self._reader.bytes_read
+
+    def chunks(self, size: int) -> Iterator[tuple[Chunk, list[Interaction]]]:
+        """Chunks with their events; what could not be one has joined the chunk's bad lines."""
+        for chunk in self._reader.chunks(self._required, optional=self._optional, size=size):
+            yield chunk, self._mapper.events(chunk)
 
 
 def _apply(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -53,11 +53,9 @@ def wait_ready(child: subprocess.Popen[bytes], url: str, *, log: Path, timeout_s
         if child.poll() is not None:
             msg = f"the server ended with code {child.returncode}; its log ends with:\n{_tail(log)}"
             raise ProcessError(msg)
-        try:
+        with suppress(httpx.TransportError):  # it does not listen yet
             if httpx.get(f"{url}/ready", timeout=2.0).status_code == httpx.codes.OK:
                 return
-        except httpx.TransportError:
-            pass  # it does not listen yet
         time.sleep(POLL_S)
     msg = f"the server was not ready within {timeout_s:.0f} s; its log ends with:\n{_tail(log)}"
     raise ProcessError(msg)
