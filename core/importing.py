@@ -18,7 +18,7 @@ from core.event_rows import HistoryColumns, RowMapper
 from core.ingest import Ingestor, RequestSource, Status
 from core.interactions import EventTypes, Interaction
 from core.ports import DeadLetter
-from core.rowfiles import BadLine, Chunk, DamagedFile, InputFile, RowReader
+from core.rowfiles import BadLine, DamagedFile, InputFile, RowReader
 
 BATCH_ROWS = 50_000  # per transaction: other writers wait for about a second; a sixth faster than 20,000
 MAX_BAD_SHOWN = 20
@@ -89,12 +89,12 @@ def import_history(
     latest_ms = now_ms + max_future_ms
     rows = _Rows(source, columns, time_unit=time_unit, types=types, default_type=default_type, latest_ms=latest_ms)
     try:
-        for chunk, events in rows.chunks(batch_rows):
-            report.num_rows += chunk.num_lines
+        for num_lines, events, bad in rows.chunks(batch_rows):
+            report.num_rows += num_lines
             if before_ms is not None:
                 num_all, events = len(events), [event for event in events if event.time_ms < before_ms]
                 report.num_later += num_all - len(events)
-            _apply(ingestor, source, events, chunk.bad, now_ms, report)
+            _apply(ingestor, source, events, bad, now_ms, report)
             if progress is not None:
                 progress(rows.bytes_read, source.size)
     except DamagedFile as error:
@@ -117,10 +117,10 @@ def read_history(
     """The events of a file in its order, named as an import would name them, so that both count one event once."""
     latest_ms = now_ms + max_future_ms
     rows = _Rows(source, columns, time_unit=time_unit, types=types, default_type=default_type, latest_ms=latest_ms)
-    for chunk, events in rows.chunks(batch_rows):
+    for _, events, bad in rows.chunks(batch_rows):
         yield from events
-        if chunk.bad:
-            on_bad(chunk.bad)
+        if bad:
+            on_bad(bad)
 
 
 class _Rows:
@@ -153,10 +153,11 @@ class _Rows:
         """How far into the file."""
         return self._reader.bytes_read
 
-    def chunks(self, size: int) -> Iterator[tuple[Chunk, list[Interaction]]]:
-        """Chunks with their events; what could not be one has joined the chunk's bad lines."""
+    def chunks(self, size: int) -> Iterator[tuple[int, list[Interaction], list[BadLine]]]:
+        """For some lines at a time: how many, their events, and those that are none."""
         for chunk in self._reader.chunks(self._required, optional=self._optional, size=size):
-            yield chunk, self._mapper.events(chunk)
+            num_lines = chunk.num_lines  # before the mapper moves rows to the bad lines
+            yield num_lines, self._mapper.events(chunk), chunk.bad
 
 
 def _apply(
