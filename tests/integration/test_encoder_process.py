@@ -1,13 +1,18 @@
-"""Encoding in a child process: vectors reach the store, and a child that is killed is replaced."""
+"""Encoding in a child process: vectors reach the store, a killed child is replaced, an absent database outlived."""
 
+import dataclasses
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
+import psycopg
 import pytest
+from psycopg import sql
 from services.databases import Database
 
+from core.errors import StoreUnavailable
 from core.ports import UserState
 from tidewise.bootstrap import System, open_system
 from tidewise.demo import fill, make_shop
@@ -75,3 +80,30 @@ def test_vectors_of_the_child_are_those_of_a_full_encode_and_a_dead_child_is_rep
     with pytest.raises(EncoderGone, match="the worker's log says why"):
         encoder.encode(states)
     assert encoder.encode(states) == len(states)
+
+
+def test_the_child_outlives_a_database_that_is_away(
+    system: System, encoder: EncoderProcess, postgres_server: str, settings: Settings
+) -> None:
+    states = some_users(system)
+    encoder.encode(states)
+    child = encoder._child
+    newer = [dataclasses.replace(state, seq=state.seq + 1) for state in states]
+    name = settings.database_url().rpartition("/")[2]
+    with refusing_connections(postgres_server, name), pytest.raises(StoreUnavailable, match="PostgreSQL"):
+        encoder.encode(newer)
+    assert encoder.encode(states) >= 0
+    assert encoder._child is child
+
+
+@contextmanager
+def refusing_connections(server_url: str, name: str) -> Iterator[None]:
+    """PostgreSQL ends the connections to a database and takes no new ones."""
+    allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    with psycopg.connect(server_url, autocommit=True) as admin:
+        admin.execute(allow.format(sql.Identifier(name), sql.SQL("false")))
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        try:
+            yield
+        finally:
+            admin.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
