@@ -148,6 +148,13 @@ class Child:
         self.process.kill()
         self.process.wait()
 
+    def await_end(self) -> None:
+        """Until it has ended in an orderly way, having been asked to."""
+        until(f"{self.name} ends", lambda: self.process.poll() is not None)
+        if self.process.returncode != 0:
+            msg = f"{self.name} ended with code {self.process.returncode}, wanted 0; its log is {self.log_path}"
+            raise Overdue(msg)
+
     def stop(self) -> None:
         """SIGTERM, where it still runs, and its end."""
         self._stack.close()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import random
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -106,9 +107,12 @@ class Campaign:
             extra.await_partitions()
             self.recovered("worker added (from its first partition)", time.monotonic())
             left_s = time.monotonic()
+            extra.process.terminate()
+            self.recovered("worker removed (from SIGTERM)", left_s)
+            extra.await_end()
+            self._note("worker removed, its process ended", time.monotonic() - left_s)
         finally:
             extra.stop()
-        self.recovered("worker removed (from SIGTERM)", left_s)
 
     def _kill_frozen(self, worker: Child) -> Child:
         """Freeze, note where it stands, kill: the same as killing it at that moment."""
@@ -134,7 +138,7 @@ class Campaign:
         """For the report."""
         figures: dict[str, object] = {}
         for fault, took_s in self.recoveries_s.items():
-            found = {"num": len(took_s), "median_s": sorted(took_s)[len(took_s) // 2], "worst_s": max(took_s)}
+            found = {"num": len(took_s), "median_s": round(statistics.median(took_s), 2), "worst_s": max(took_s)}
             figures[fault] = found | ({"target_s": TARGETS_S[fault]} if fault in TARGETS_S else {})
         return {**figures, "where workers were when killed": dict(self.steps)}
 
