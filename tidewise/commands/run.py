@@ -17,7 +17,7 @@ Port = Annotated[
     int | None, typer.Option(help="Port to listen on (default 8080; 0 takes a free one).", show_default=False)
 ]
 
-DEMO_SETTINGS = {"data.folder": ".tidewise/demo", "train.epochs": 6}  # a small shop is learnt by then
+DEMO_SETTINGS = {"data.folder": ".tidewise/demo", "train.epochs": 4}  # a small shop is learnt by then
 
 
 def register(app: typer.Typer) -> None:
