@@ -13,6 +13,7 @@ import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from multiprocessing.connection import Connection
+from threading import Event
 
 from core.errors import StoreUnavailable, TidewiseError
 from core.ports import UserState
@@ -22,7 +23,8 @@ from tidewise.processes import end_with_parent
 from tidewise.settings import Settings
 
 LOW_PRIORITY = 5
-STOP_TIMEOUT_S = 5.0
+STOP_TIMEOUT_S = 2.0
+POLL_S = 0.1  # how soon a worker that stops leaves its encodes to readers
 
 
 class EncoderGone(TidewiseError):
@@ -30,21 +32,31 @@ class EncoderGone(TidewiseError):
 
 
 class EncoderProcess:
-    """Encodes users in a child, which is started with the first batch. Used by one thread."""
+    """Encodes users in a child, which is started with the first batch. Used by one thread, interrupted by any."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._connection: Connection | None = None
         self._child: multiprocessing.process.BaseProcess | None = None
+        self._interrupted = Event()
+
+    def interrupt(self) -> None:
+        """Let `encode` return at once, with nothing encoded: at low priority a busy machine may need minutes for it."""
+        self._interrupted.set()
 
     def encode(self, states: Sequence[UserState]) -> int:
         """Encode users and store their vectors; returns how many were behind.
 
         Raises `EncoderGone`, and `StoreUnavailable` while the database is away, which the child outlives.
         """
+        if self._interrupted.is_set():
+            return 0
         connection = self._connection or self._start()
         try:
             connection.send(list(states))
+            while not connection.poll(POLL_S):
+                if self._interrupted.is_set():
+                    return 0
             answer: int | StoreUnavailable = connection.recv()
         except (EOFError, OSError) as error:
             self.stop()
@@ -81,7 +93,7 @@ def _run(connection: Connection, settings: Settings) -> None:
     with ExitStack() as stack:
         system = stack.enter_context(closing(open_system(settings)))
         start_refresh(stack, system)
-        with suppress(EOFError):
+        with suppress(EOFError, BrokenPipeError):  # the worker left, perhaps without waiting for an answer
             while True:
                 connection.send(_encode(system, connection.recv()))
 

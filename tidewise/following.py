@@ -46,14 +46,16 @@ def start_follower_of_commits(stack: ExitStack, settings: Settings) -> Follower:
     """The follower of a worker: it encodes in a process of its own, where vectors are passed on through the store."""
     if not settings.shares_vectors:
         follower = Follower(_leave_to_readers, on_error=_log_error)
-    else:
-        from tidewise.encoder_process import EncoderProcess
+        follower.start()
+        stack.callback(follower.stop)
+        return follower
+    from tidewise.encoder_process import EncoderProcess
 
-        encoder = EncoderProcess(settings)
-        stack.callback(encoder.stop)
-        follower = Follower(encoder.encode, on_error=_log_error, batch=WORKER_BATCH)
+    encoder = EncoderProcess(settings)
+    follower = Follower(encoder.encode, on_error=_log_error, batch=WORKER_BATCH)
     follower.start()
-    stack.callback(follower.stop)
+    for last_first in (encoder.stop, follower.stop, encoder.interrupt):  # a worker that stops waits for no encodes
+        stack.callback(last_first)
     return follower
 
 

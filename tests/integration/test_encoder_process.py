@@ -4,6 +4,7 @@ import dataclasses
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -94,6 +95,19 @@ def test_the_child_outlives_a_database_that_is_away(
         encoder.encode(newer)
     assert encoder.encode(states) >= 0
     assert encoder._child is child
+
+
+def test_a_worker_that_stops_does_not_wait_for_its_users_to_be_encoded(system: System, encoder: EncoderProcess) -> None:
+    states = some_users(system)
+    encoder.encode(states)
+    assert encoder._child is not None
+    assert encoder._child.pid is not None
+    os.kill(encoder._child.pid, signal.SIGSTOP)  # as slow as can be
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(encoder.encode, states)
+        encoder.interrupt()
+        assert waiting.result(timeout=10.0) == 0
+    encoder.stop()
 
 
 @contextmanager
