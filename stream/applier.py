@@ -80,7 +80,7 @@ class Backoff:
 
     stop: threading.Event
     first_s: float = 0.1
-    longest_s: float = 5.0
+    longest_s: float = 1.0  # one attempt a second costs a database nothing, and its return is noticed within that
     _next_s: float = 0.0
 
     def pause(self) -> None:
