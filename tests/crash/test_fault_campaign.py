@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,12 @@ from services.required import program
 ROOT = Path(__file__).resolve().parents[2]
 ONE_OF_EACH = [f"--{kind}=1" for kind in ("brokers", "databases", "apis", "zombies", "joins")]
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kafka"), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    # Minutes long, and each of its faults has a test of its own in the default run.
+    pytest.mark.skipif("CRASHES" not in os.environ, reason="part of `make test-crash`, which sets CRASHES"),
+]
 
 
 def test_whatever_is_killed_while_events_flow_each_acknowledged_event_is_counted_once() -> None:
