@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from core.errors import InvalidSettings, StoreUnavailable
 POOL_SIZE = 8  # idle connections kept; the hottest is used first, so that one cache stays warm
 POOL_OVERFLOW = 24
 POOL_TIMEOUT_S = 10
+BUSY_PAUSE_S = 0.01
 BUSY_TIMEOUT_S = 10  # how long a SQLite writer waits for another process
 CACHE_KIB = 32 * 1024  # of pages, per SQLite connection
 CHECKPOINT_PAGES = 4_000  # 16 MiB of log between checkpoints: an import spends less time in them than with 4 MiB
@@ -70,11 +73,25 @@ def _sqlite_engine(url: URL, *, create: bool) -> Engine:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     """WAL lets readers go on beside the writer; FULL makes each commit reach the disk before it is acknowledged."""
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _switch_to_wal(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     cursor.close()
+
+
+def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
+    """Waits for whoever else has a new file in hand: for this one statement SQLite's own busy timeout does not hold."""
+    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline_s:
+                raise
+            time.sleep(BUSY_PAUSE_S)
+        else:
+            return
 
 
 def _postgres_engine(url: URL) -> Engine:
