@@ -24,11 +24,12 @@ class UserEncoder:
 
     def vector(self, read: ReadView, view: View, model: ModelView, state: UserState) -> FloatArray:
         """(1, D): the kept vector if it is exactly current, else a fresh one. The history must not be empty."""
-        vector = self._cache.get(state.key, binding=view.binding, seq=state.seq)
-        if vector is None and self._shared:
-            vector = read.vector(state, version=model.version, binding=view.binding)
-        if vector is not None:
-            fresh = vector[None]
+        kept = self._cache.get(state.key, binding=view.binding, seq=state.seq)
+        if kept is not None:
+            return kept[None]
+        stored = read.vector(state, version=model.version, binding=view.binding) if self._shared else None
+        if stored is not None:
+            fresh = stored[None]
         else:
             fresh = model.encoder.encode([state.window.history])
             self.num_encoded += 1

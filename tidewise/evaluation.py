@@ -6,6 +6,7 @@ Called by `tidewise evaluate`; needs no database. The only place that brings `mo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -102,12 +103,11 @@ def cut_of(given: str, dataset: Dataset) -> int:
     """`--cut`: a share of the events in time order, or a date (UTC)."""
     from model.evaluation.protocols import cut_at_share
 
-    try:
-        return cut_at_share(dataset, float(given))
-    except InvalidInput:
-        raise
-    except ValueError:
-        pass
+    share: float | None = None
+    with suppress(ValueError):
+        share = float(given)
+    if share is not None:
+        return cut_at_share(dataset, share)
     try:
         moment = datetime.fromisoformat(given)
     except ValueError:

@@ -36,26 +36,25 @@ def start_refresh(stack: ExitStack, system: System) -> Periodic:
 
 def start_follower(stack: ExitStack, system: System) -> Follower:
     """Encode dirty users in a thread, until the stack unwinds."""
-    follower = Follower(system.recommender.encode, on_error=_log_error, batch=API_BATCH, linger_s=LINGER_S)
-    follower.start()
-    stack.callback(follower.stop)
-    return follower
+    return _started(stack, Follower(system.recommender.encode, on_error=_log_error, batch=API_BATCH, linger_s=LINGER_S))
 
 
 def start_follower_of_commits(stack: ExitStack, settings: Settings) -> Follower:
     """The follower of a worker: it encodes in a process of its own, where vectors are passed on through the store."""
     if not settings.shares_vectors:
-        follower = Follower(_leave_to_readers, on_error=_log_error)
-        follower.start()
-        stack.callback(follower.stop)
-        return follower
+        return _started(stack, Follower(_leave_to_readers, on_error=_log_error))
     from tidewise.encoder_process import EncoderProcess
 
     encoder = EncoderProcess(settings)
-    follower = Follower(encoder.encode, on_error=_log_error, batch=WORKER_BATCH)
+    stack.callback(encoder.stop)
+    follower = _started(stack, Follower(encoder.encode, on_error=_log_error, batch=WORKER_BATCH))
+    stack.callback(encoder.interrupt)  # first when the stack unwinds: a worker that stops waits for no encodes
+    return follower
+
+
+def _started(stack: ExitStack, follower: Follower) -> Follower:
     follower.start()
-    for last_first in (encoder.stop, follower.stop, encoder.interrupt):  # a worker that stops waits for no encodes
-        stack.callback(last_first)
+    stack.callback(follower.stop)
     return follower
 
 
