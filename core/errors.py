@@ -11,6 +11,7 @@ TidewiseError
 |-- StoreError                         the database refused
 |   |-- StoreUnavailable               it is away or too slow: try again later
 |   |-- StoreConflict                  a concurrent writer won: the transaction may be run again
+|   |-- LeaseLost                      another process fills the role now: write nothing more in it
 |   `-- StoreMismatch                  the database was made by other settings or another version
 `-- StreamError
     |-- StreamUnavailable              Kafka is away or refuses: try again later
@@ -75,6 +76,13 @@ class StoreUnavailable(StoreError):
 
 class StoreConflict(StoreError):
     """A concurrent writer won; the same transaction may be run again at once."""
+
+
+class LeaseLost(StoreError):
+    """Another process has taken over a role that one at a time may fill; nothing was written.
+
+    Operator action: none; if it comes often, the holder was too slow to renew its lease: is the database away?
+    """
 
 
 class StoreMismatch(StoreError):

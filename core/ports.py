@@ -19,6 +19,7 @@ from core.items import Catalogue, Item
 from core.records import DeadLetter as DeadLetter
 from core.records import EventColumns as EventColumns
 from core.records import EventRow as EventRow
+from core.records import Lease as Lease
 from core.records import ModelRecord as ModelRecord
 from core.records import SourceState as SourceState
 from core.records import StoredItem as StoredItem
@@ -36,6 +37,10 @@ class Transaction(Protocol):
 
     Every method is set-based: a fixed number of statements, however many rows.
     """
+
+    def guard(self, lease: Lease) -> None:
+        """Before everything else: nobody takes this lease until the end; raises `LeaseLost` where somebody has."""
+        ...
 
     def open_source(self, stream: str, partition: int) -> SourceState:
         """(a) The state of a writer, made where it is new."""
@@ -125,6 +130,21 @@ class Transaction(Protocol):
 
     def save_model(self, record: ModelRecord) -> None:
         """Store a model; one with status "champion" retires the previous champion."""
+        ...
+
+    def take_lease(self, role: str, *, holder: str, ttl_ms: int) -> Lease | None:
+        """A role for `ttl_ms` from now by the store's clock, or None while another holder has it.
+
+        Each taking, also of one's own, has a higher token: whoever held it under a lower one can no longer write.
+        """
+        ...
+
+    def renew_lease(self, lease: Lease, *, ttl_ms: int) -> bool:
+        """Hold it for `ttl_ms` from now, even where it has expired meanwhile; False where another has taken it."""
+        ...
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give it back at once; nothing where another has taken it."""
         ...
 
     def set_meta(self, values: Mapping[str, str]) -> None:
@@ -221,6 +241,10 @@ class ReadView(Protocol):
 
     def champion(self) -> ModelRecord | None:
         """The model that serves."""
+        ...
+
+    def lease(self, role: str) -> Lease | None:
+        """Who held this role last, expired or not; None where it was given back or never held."""
         ...
 
     def meta(self) -> dict[str, str]:

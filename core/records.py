@@ -87,6 +87,16 @@ class ModelRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """A role that one process at a time may fill. `token` rises with each taking; `expires_ms` by the store's clock."""
+
+    role: str
+    holder: str
+    token: int
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class EventColumns:
     """Windowed events in columns, sorted by (user, time, sequence): what training reads.
 

@@ -89,6 +89,10 @@ class Dialect(ABC):
         """The condition that the bytes of `column` contain those of parameter `name`."""
 
     @abstractmethod
+    def now_ms(self) -> ColumnElement[int]:
+        """The database's clock."""
+
+    @abstractmethod
     def array(self, values: Iterable[Any]) -> Any:
         """Integers or strings as one parameter."""
 
@@ -144,6 +148,10 @@ class SqliteDialect(Dialect):
     def contains(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         """By SQLite's `instr`, which counts bytes."""
         return func.instr(column, bindparam(name)) > 0
+
+    def now_ms(self) -> ColumnElement[int]:
+        """By SQLite's Julian days, counted from 1970."""
+        return cast((func.julianday("now") - literal(2440587.5)) * 86_400_000, BigInteger)
 
     def array(self, values: Iterable[Any]) -> Any:
         """As a JSON list."""
@@ -202,6 +210,10 @@ class PostgresDialect(Dialect):
     def contains(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         """By `position`, which is defined for bytes as well."""
         return func.pg_catalog.position(column, cast(bindparam(name), LargeBinary)) > 0
+
+    def now_ms(self) -> ColumnElement[int]:
+        """By the server's clock as it goes on inside a transaction."""
+        return cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
 
     def array(self, values: Iterable[Any]) -> Any:
         """As a list."""

@@ -165,6 +165,16 @@ vectors = Table(
     sqlite_with_rowid=False,
 )
 
+leases = Table(
+    "leases",
+    metadata,
+    Column("role", Name, primary_key=True),
+    Column("holder", Text, nullable=False),  # empty: nobody
+    Column("token", BigInteger, nullable=False),  # rises with each taking
+    Column("expires_ms", BigInteger, nullable=False),  # by the database's clock
+    sqlite_with_rowid=False,
+)
+
 counters = Table(
     "counters",
     metadata,

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from core.history import History
 from core.items import Item
-from core.ports import DeadLetter, EventRow, FloatArray, ModelRecord, SourceState, UserState
-from storage import events, models, users, vectors, writers
+from core.ports import DeadLetter, EventRow, FloatArray, Lease, ModelRecord, SourceState, UserState
+from storage import events, leases, models, users, vectors, writers
 from storage import items as catalogue
 from storage import letters as dead_letters
 from storage.session import Session
@@ -20,6 +20,10 @@ class SqlTransaction:
         self._session = session
         self._secret = secret
         self.open = True
+
+    def guard(self, lease: Lease) -> None:
+        """Nobody takes this lease until the end."""
+        leases.guard(self._session, lease)
 
     def open_source(self, stream: str, partition: int) -> SourceState:
         """(a) The state of a writer."""
@@ -107,6 +111,18 @@ class SqlTransaction:
     def save_model(self, record: ModelRecord) -> None:
         """Store a model; a champion retires the one before."""
         models.save(self._session, record)
+
+    def take_lease(self, role: str, *, holder: str, ttl_ms: int) -> Lease | None:
+        """A role for some time, or None while another holder has it."""
+        return leases.take(self._session, role, holder=holder, ttl_ms=ttl_ms)
+
+    def renew_lease(self, lease: Lease, *, ttl_ms: int) -> bool:
+        """Hold it for longer; False where another has taken it."""
+        return leases.renew(self._session, lease, ttl_ms=ttl_ms)
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give it back at once."""
+        leases.release(self._session, lease)
 
     def set_meta(self, values: Mapping[str, str]) -> None:
         """Store facts about the database itself."""

@@ -11,8 +11,18 @@ from sqlalchemy.sql.elements import CompilerElement
 
 from core.history import IntArray
 from core.items import Catalogue
-from core.ports import DeadLetter, EventColumns, EventRow, FloatArray, ModelRecord, StoredItem, StoreTotals, UserState
-from storage import events, fates, items, letters, models, tables, users, vectors, writers
+from core.ports import (
+    DeadLetter,
+    EventColumns,
+    EventRow,
+    FloatArray,
+    Lease,
+    ModelRecord,
+    StoredItem,
+    StoreTotals,
+    UserState,
+)
+from storage import events, fates, items, leases, letters, models, tables, users, vectors, writers
 from storage.dialects import Dialect
 from storage.session import Session
 
@@ -121,6 +131,10 @@ class SqlReadView:
     def champion(self) -> ModelRecord | None:
         """The model that serves."""
         return models.champion(self._session)
+
+    def lease(self, role: str) -> Lease | None:
+        """Who held this role last."""
+        return leases.find(self._session, role)
 
     def meta(self) -> dict[str, str]:
         """Facts about the database itself, without its secret."""

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import StoreConflict
+from core.clock import WallClock
+from core.errors import LeaseLost, StoreConflict
 from core.history import EMPTY_WINDOW, History, IntArray
 from core.items import Catalogue, Item
 from core.ports import (
@@ -25,6 +26,7 @@ from core.ports import (
     EventColumns,
     EventRow,
     FloatArray,
+    Lease,
     ModelRecord,
     SourceState,
     StoredItem,
@@ -58,6 +60,7 @@ class _Data:
     counts: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (bucket, source, type) -> events
     letters: list[DeadLetter] = field(default_factory=list)
     models: dict[str, ModelRecord] = field(default_factory=dict)
+    leases: dict[str, Lease] = field(default_factory=dict)
     vectors: dict[tuple[int, str], tuple[str, int, FloatArray]] = field(default_factory=dict)  # (user, version)
     meta: dict[str, str] = field(default_factory=dict)
     revision: int = 0
@@ -80,6 +83,33 @@ class MemoryTransaction:
     def __init__(self, data: _Data) -> None:
         self.data = data
         self.committed = False
+
+    def guard(self, lease: Lease) -> None:
+        if not self._holds(lease):
+            msg = f"the role {lease.role!r} was taken over from {lease.holder}"
+            raise LeaseLost(msg)
+
+    def take_lease(self, role: str, *, holder: str, ttl_ms: int) -> Lease | None:
+        now_ms = WallClock().now_ms()
+        known = self.data.leases.get(role, Lease(role, "", 0, 0))
+        if known.expires_ms > now_ms and known.holder != holder:
+            return None
+        self.data.leases[role] = Lease(role, holder, known.token + 1, now_ms + ttl_ms)
+        return self.data.leases[role]
+
+    def renew_lease(self, lease: Lease, *, ttl_ms: int) -> bool:
+        if self._holds(lease):
+            known = self.data.leases[lease.role]
+            self.data.leases[lease.role] = replace(known, expires_ms=WallClock().now_ms() + ttl_ms)
+        return self._holds(lease)
+
+    def release_lease(self, lease: Lease) -> None:
+        if self._holds(lease):
+            self.data.leases[lease.role] = replace(lease, holder="", expires_ms=0)
+
+    def _holds(self, lease: Lease) -> bool:
+        known = self.data.leases.get(lease.role)
+        return known is not None and known.token == lease.token
 
     def open_source(self, stream: str, partition: int) -> SourceState:
         sources = self.data.sources
@@ -325,6 +355,10 @@ class MemoryView:
 
     def champion(self) -> ModelRecord | None:
         return next((model for model in self.models() if model.status == "champion"), None)
+
+    def lease(self, role: str) -> Lease | None:
+        known = self.data.leases.get(role)
+        return known if known is not None and known.holder else None
 
     def meta(self) -> dict[str, str]:
         return dict(self.data.meta)

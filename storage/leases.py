@@ -1,0 +1,81 @@
+"""Leases: who fills a role that one process at a time may fill, by the database's clock alone.
+
+No process's own clock plays a part, so it does not matter how far two machines are apart.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, bindparam, or_, select, update
+from sqlalchemy.sql.elements import CompilerElement
+
+from core.errors import LeaseLost
+from core.records import Lease
+from storage.dialects import Dialect
+from storage.session import Session
+from storage.tables import leases
+
+MINE = (leases.c.role == bindparam("lease_role"), leases.c.token == bindparam("lease_token"))
+
+
+def _until(dialect: Dialect) -> CompilerElement:
+    return dialect.now_ms() + bindparam("ttl_ms", type_=BigInteger())
+
+
+def _add(dialect: Dialect) -> CompilerElement:
+    return dialect.insert(leases, "role", "holder", "token", "expires_ms").on_conflict_do_nothing()
+
+
+def _take(dialect: Dialect) -> CompilerElement:
+    """Where it is free, expired or one's own; each taking has a token of its own."""
+    open_to_me = or_(leases.c.expires_ms <= dialect.now_ms(), leases.c.holder == bindparam("new_holder"))
+    new = {"holder": bindparam("new_holder"), "token": leases.c.token + 1, "expires_ms": _until(dialect)}
+    return update(leases).where(leases.c.role == bindparam("lease_role"), open_to_me).values(new)
+
+
+def _renew(dialect: Dialect) -> CompilerElement:
+    return update(leases).where(*MINE).values(expires_ms=_until(dialect))
+
+
+def _release(dialect: Dialect) -> CompilerElement:
+    return update(leases).where(*MINE).values(holder="", expires_ms=0)
+
+
+def _lock(dialect: Dialect) -> CompilerElement:
+    return select(leases.c.holder).where(*MINE).with_for_update()
+
+
+def _find(dialect: Dialect) -> CompilerElement:
+    return select(leases).where(leases.c.role == bindparam("lease_role"))
+
+
+def take(session: Session, role: str, *, holder: str, ttl_ms: int) -> Lease | None:
+    """The role for `ttl_ms` from now, or None while another holder has it."""
+    session.write(_add, [(role, "", 0, 0)])
+    if not session.run(_take, lease_role=role, new_holder=holder, ttl_ms=ttl_ms):
+        return None
+    return find(session, role)
+
+
+def renew(session: Session, lease: Lease, *, ttl_ms: int) -> bool:
+    """Hold it for `ttl_ms` from now; False where another holder has taken it."""
+    return session.run(_renew, lease_role=lease.role, lease_token=lease.token, ttl_ms=ttl_ms) == 1
+
+
+def release(session: Session, lease: Lease) -> None:
+    """Give it back, where it is still held."""
+    session.run(_release, lease_role=lease.role, lease_token=lease.token)
+
+
+def guard(session: Session, lease: Lease) -> None:
+    """Lock the lease until the end of the transaction; raises `LeaseLost` where it is no longer held."""
+    if session.row(_lock, lease_role=lease.role, lease_token=lease.token) is None:
+        msg = (
+            f"the role {lease.role!r} was taken over from {lease.holder}; nothing was written, let the new holder work"
+        )
+        raise LeaseLost(msg)
+
+
+def find(session: Session, role: str) -> Lease | None:
+    """Who held the role last, expired or not."""
+    row = session.row(_find, lease_role=role)
+    return Lease(*row) if row is not None and row[1] else None

@@ -1,0 +1,150 @@
+"""Leases: a role has one holder at a time, by the store's clock, and whoever lost it can no longer write."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.errors import LeaseLost
+from core.ports import Lease, Store
+from core.roles import Role
+
+LONG_MS, NO_TIME_MS = 60_000, 0
+
+
+def take(store: Store, holder: str, *, ttl_ms: int = LONG_MS) -> Lease | None:
+    with store.transaction() as tx:
+        lease = tx.take_lease("trainer", holder=holder, ttl_ms=ttl_ms)
+        tx.commit()
+    return lease
+
+
+def taken(store: Store, holder: str, *, ttl_ms: int = LONG_MS) -> Lease:
+    lease = take(store, holder, ttl_ms=ttl_ms)
+    assert lease is not None
+    return lease
+
+
+def write_as(store: Store, lease: Lease) -> None:
+    with store.transaction() as tx:
+        tx.guard(lease)
+        tx.set_meta({"written by": lease.holder})
+        tx.commit()
+
+
+def written_by(store: Store) -> str | None:
+    with store.read() as read:
+        return read.meta().get("written by")
+
+
+def test_a_free_role_is_taken_and_shown_with_its_holder(store: Store) -> None:
+    lease = taken(store, "a")
+    with store.read() as read:
+        assert read.lease("trainer") == lease
+        assert read.lease("monitor") is None
+    assert lease.holder == "a"
+
+
+def test_nobody_else_gets_a_held_role(store: Store) -> None:
+    taken(store, "a")
+    assert take(store, "b") is None
+
+
+def test_two_roles_have_nothing_to_do_with_each_other(store: Store) -> None:
+    taken(store, "a")
+    with store.transaction() as tx:
+        assert tx.take_lease("monitor", holder="b", ttl_ms=LONG_MS) is not None
+
+
+def test_an_expired_role_goes_to_the_next_who_asks_under_a_higher_token(store: Store) -> None:
+    first = taken(store, "a", ttl_ms=NO_TIME_MS)
+    second = taken(store, "b")
+    assert second.token > first.token
+
+
+def test_whoever_lost_the_role_can_neither_write_nor_renew_nor_release_it(store: Store) -> None:
+    lost = taken(store, "a", ttl_ms=NO_TIME_MS)
+    kept = taken(store, "b")
+    with pytest.raises(LeaseLost, match="taken over from a"):
+        write_as(store, lost)
+    with store.transaction() as tx:
+        assert not tx.renew_lease(lost, ttl_ms=LONG_MS)
+        tx.release_lease(lost)
+        tx.commit()
+    assert written_by(store) is None
+    write_as(store, kept)
+    assert written_by(store) == "b"
+
+
+def test_a_holder_who_renews_keeps_the_role_and_its_token(store: Store) -> None:
+    lease = taken(store, "a", ttl_ms=NO_TIME_MS)
+    with store.transaction() as tx:
+        assert tx.renew_lease(lease, ttl_ms=LONG_MS)
+        tx.commit()
+    assert take(store, "b") is None
+    write_as(store, lease)
+    assert written_by(store) == "a"
+
+
+def test_a_holder_whose_time_ran_out_may_still_write_while_nobody_took_over(store: Store) -> None:
+    write_as(store, taken(store, "a", ttl_ms=NO_TIME_MS))
+    assert written_by(store) == "a"
+
+
+def test_a_released_role_is_free_at_once_and_closed_to_its_old_holder_after_the_next_taking(store: Store) -> None:
+    old = taken(store, "a")
+    with store.transaction() as tx:
+        tx.release_lease(old)
+        tx.commit()
+    with store.read() as read:
+        assert read.lease("trainer") is None
+    assert taken(store, "b").token > old.token
+    with pytest.raises(LeaseLost):
+        write_as(store, old)
+
+
+def test_a_holder_who_takes_its_own_role_again_gets_a_higher_token(store: Store) -> None:
+    assert taken(store, "a").token < taken(store, "a").token
+
+
+def test_a_taking_that_was_not_committed_never_happened(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.take_lease("trainer", holder="a", ttl_ms=LONG_MS)
+    assert take(store, "b") is not None
+
+
+def test_a_role_is_held_by_one_process_and_passes_on_when_it_is_released(store: Store) -> None:
+    first, second = Role(store, "trainer", holder="a"), Role(store, "trainer", holder="b")
+    assert first.hold()
+    assert not second.hold()
+    assert first.hold()
+    first.release()
+    assert second.hold()
+    assert (first.is_held, second.is_held) == (False, True)
+
+
+def test_a_process_without_the_role_writes_nothing(store: Store) -> None:
+    def write(role: Role, name: str) -> None:
+        with role.transaction() as tx:
+            tx.set_meta({"written by": name})
+            tx.commit()
+
+    slow = Role(store, "trainer", holder="slow", ttl_ms=NO_TIME_MS)
+    fresh = Role(store, "trainer", holder="fresh")
+    with pytest.raises(LeaseLost, match="not held by slow"):
+        write(slow, "slow")
+    assert slow.hold()
+    assert fresh.hold()
+    with pytest.raises(LeaseLost, match="taken over from slow"):
+        write(slow, "slow")
+    write(fresh, "fresh")
+    assert written_by(store) == "fresh"
+
+
+def test_a_process_that_lost_the_role_may_get_it_back_when_it_is_free_again(store: Store) -> None:
+    slow = Role(store, "trainer", holder="slow", ttl_ms=NO_TIME_MS)
+    other = Role(store, "trainer", holder="other")
+    assert slow.hold()
+    assert other.hold()
+    assert not slow.hold()
+    other.release()
+    assert slow.hold()
