@@ -21,6 +21,7 @@ from core.records import EventColumns as EventColumns
 from core.records import EventRow as EventRow
 from core.records import Lease as Lease
 from core.records import ModelRecord as ModelRecord
+from core.records import Promotion as Promotion
 from core.records import SourceState as SourceState
 from core.records import StoredItem as StoredItem
 from core.records import StoreTotals as StoreTotals
@@ -132,6 +133,22 @@ class Transaction(Protocol):
         """Store a model; one with status "champion" retires the previous champion."""
         ...
 
+    def lock_models(self) -> list[ModelRecord]:
+        """All models, newest first, locked until the end."""
+        ...
+
+    def promotions(self) -> list[Promotion]:
+        """All changes of the model that serves, newest first."""
+        ...
+
+    def add_promotion(self, promotion: Promotion) -> None:
+        """Note a change of the model that serves."""
+        ...
+
+    def drop_vectors(self, version: str) -> None:
+        """Delete the vectors of a model version."""
+        ...
+
     def take_lease(self, role: str, *, holder: str, ttl_ms: int) -> Lease | None:
         """A role for `ttl_ms` from now by the store's clock, or None while another holder has it.
 
@@ -161,6 +178,10 @@ class ReadView(Protocol):
 
     def user(self, user_id: str) -> UserState | None:
         """One user's state, or None if they are unknown."""
+        ...
+
+    def users(self, keys: Sequence[int]) -> list[UserState]:
+        """The states of the users with these keys, in ascending key; unknown ones are left out."""
         ...
 
     def item_keys_of(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
@@ -215,6 +236,10 @@ class ReadView(Protocol):
         """All events of these types (with time < `before_ms`), sorted by (user, time, sequence)."""
         ...
 
+    def num_events(self, *, type_codes: Sequence[int], since_ms: int) -> int:
+        """About how many events of these types have a time from `since_ms` on: by the counts of whole buckets."""
+        ...
+
     def iter_events(self, *, chunk: int = 50_000) -> Iterator[list[EventRow]]:
         """All events in ascending (user, time, sequence): what `rebuild` and checks read."""
         ...
@@ -237,6 +262,10 @@ class ReadView(Protocol):
 
     def models(self) -> list[ModelRecord]:
         """All models, newest first."""
+        ...
+
+    def promotions(self) -> list[Promotion]:
+        """All changes of the model that serves, newest first."""
         ...
 
     def champion(self) -> ModelRecord | None:

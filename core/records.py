@@ -77,13 +77,31 @@ class StoredItem:
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """One trained model: where it lies and where it comes from. `status`: "champion" serves, "retired" did."""
+    """One trained model: where it lies and where it comes from. `status`: see `core.learn.versions`.
+
+    `path`: empty where its files are no longer kept. `lineage`: parent, data, metrics, verdicts.
+    """
 
     version: str
     path: str
     status: str
     created_ms: int
     lineage: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """One change of the model that serves. `previous`: what served before, None for popularity.
+
+    `kind`: "promotion", or "rollback" to a version that had served before.
+    """
+
+    version: str
+    previous: str | None
+    kind: str
+    decided_by: str
+    reason: str
+    time_ms: int
 
 
 @dataclass(frozen=True, slots=True)

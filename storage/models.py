@@ -1,17 +1,18 @@
-"""Model records, and facts about the database itself."""
+"""Model records, which of them served when, and facts about the database itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import astuple, fields
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.ports import ModelRecord
+from core.ports import ModelRecord, Promotion
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
 from storage.session import Session
-from storage.tables import meta, models
+from storage.tables import meta, models, promotions
 
 CHAMPION, RETIRED = "champion", "retired"
 
@@ -33,6 +34,18 @@ def _newest(dialect: Dialect) -> CompilerElement:
 
 def _champion(dialect: Dialect) -> CompilerElement:
     return select(models).where(models.c.status == CHAMPION)
+
+
+def _locked(dialect: Dialect) -> CompilerElement:
+    return select(models).order_by(models.c.created_ms.desc(), models.c.version.desc()).with_for_update()
+
+
+def _add_promotion(dialect: Dialect) -> CompilerElement:
+    return dialect.insert(promotions, "version", "previous", "kind", "decided_by", "reason", "time_ms")
+
+
+def _promotions(dialect: Dialect) -> CompilerElement:
+    return select(*(promotions.c[field.name] for field in fields(Promotion))).order_by(promotions.c.key.desc())
 
 
 def _save_facts(dialect: Dialect) -> CompilerElement:
@@ -59,6 +72,21 @@ def save(session: Session, record: ModelRecord) -> None:
 def newest(session: Session) -> list[ModelRecord]:
     """All models, newest first."""
     return [_record(row) for row in session.rows(_newest)]
+
+
+def lock(session: Session) -> list[ModelRecord]:
+    """All models, newest first, locked until the end of the transaction."""
+    return [_record(row) for row in session.rows(_locked)]
+
+
+def add_promotion(session: Session, promotion: Promotion) -> None:
+    """Note a change of the model that serves."""
+    session.write(_add_promotion, [astuple(promotion)])
+
+
+def all_promotions(session: Session) -> list[Promotion]:
+    """All changes of the model that serves, newest first."""
+    return [Promotion(*row) for row in session.rows(_promotions)]
 
 
 def champion(session: Session) -> ModelRecord | None:

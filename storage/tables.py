@@ -154,6 +154,18 @@ Index(
     "ix_models_one_champion", models.c.status, unique=True, sqlite_where=CHAMPION_ONLY, postgresql_where=CHAMPION_ONLY
 )
 
+promotions = Table(
+    "promotions",
+    metadata,
+    _key(),
+    Column("version", Name, nullable=False),
+    Column("previous", Name),  # none: popularity served
+    Column("kind", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+)
+
 vectors = Table(
     "vectors",
     metadata,

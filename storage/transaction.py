@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from core.history import History
 from core.items import Item
-from core.ports import DeadLetter, EventRow, FloatArray, Lease, ModelRecord, SourceState, UserState
+from core.ports import DeadLetter, EventRow, FloatArray, Lease, ModelRecord, Promotion, SourceState, UserState
 from storage import events, leases, models, users, vectors, writers
 from storage import items as catalogue
 from storage import letters as dead_letters
@@ -111,6 +111,22 @@ class SqlTransaction:
     def save_model(self, record: ModelRecord) -> None:
         """Store a model; a champion retires the one before."""
         models.save(self._session, record)
+
+    def lock_models(self) -> list[ModelRecord]:
+        """All models, newest first, locked."""
+        return models.lock(self._session)
+
+    def promotions(self) -> list[Promotion]:
+        """All changes of the model that serves, newest first."""
+        return models.all_promotions(self._session)
+
+    def add_promotion(self, promotion: Promotion) -> None:
+        """Note a change of the model that serves."""
+        models.add_promotion(self._session, promotion)
+
+    def drop_vectors(self, version: str) -> None:
+        """Delete the vectors of a model version."""
+        vectors.drop(self._session, version)
 
     def take_lease(self, role: str, *, holder: str, ttl_ms: int) -> Lease | None:
         """A role for some time, or None while another holder has it."""

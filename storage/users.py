@@ -23,6 +23,10 @@ def _find(dialect: Dialect) -> CompilerElement:
     return select(*STATE).where(users.c.user_id == bindparam("user_id"))
 
 
+def _find_by_key(dialect: Dialect) -> CompilerElement:
+    return select(*STATE).where(dialect.is_in(users.c.key, "user_keys")).order_by(users.c.key)
+
+
 def _known_ids(dialect: Dialect) -> CompilerElement:
     return select(users.c.user_id).where(dialect.is_in(users.c.user_id, "user_ids"))
 
@@ -74,6 +78,11 @@ def _clear_windows(dialect: Dialect) -> CompilerElement:
 def _state(row: Row) -> UserState:
     key, seq, num_events, window, erased_ms = row
     return UserState(key, seq, Window(num_events, unpack_history(window)), erased_ms)
+
+
+def by_key(session: Session, keys: Sequence[int]) -> list[UserState]:
+    """The states of users by their keys, ascending."""
+    return [_state(row) for row in session.rows(_find_by_key, user_keys=session.array(map(int, keys)))]
 
 
 def find(session: Session, user_id: str) -> UserState | None:

@@ -38,6 +38,10 @@ def _delete_all(dialect: Dialect) -> CompilerElement:
     return delete(vectors)
 
 
+def _delete_version(dialect: Dialect) -> CompilerElement:
+    return delete(vectors).where(vectors.c.version == bindparam("version"))
+
+
 def find(session: Session, state: UserState, *, version: str, binding: str) -> FloatArray | None:
     """The (D,) vector of a user at exactly this state and binding."""
     row = session.row(_find, user_key=state.key, version=version, binding=binding, user_seq=state.seq)
@@ -56,6 +60,11 @@ def save(session: Session, states: Sequence[UserState], found: FloatArray, *, ve
 def clear(session: Session) -> None:
     """Delete all vectors: a rebuild changes windows whose sequence stays."""
     session.run(_delete_all)
+
+
+def drop(session: Session, version: str) -> None:
+    """Delete all vectors of a model version."""
+    session.run(_delete_version, version=version)
 
 
 def erase(session: Session, user_key: int) -> None:

@@ -18,6 +18,7 @@ from core.ports import (
     FloatArray,
     Lease,
     ModelRecord,
+    Promotion,
     StoredItem,
     StoreTotals,
     UserState,
@@ -49,6 +50,10 @@ class SqlReadView:
     def user(self, user_id: str) -> UserState | None:
         """One user's state."""
         return users.find(self._session, user_id)
+
+    def users(self, keys: Sequence[int]) -> list[UserState]:
+        """The states of users by their keys."""
+        return users.by_key(self._session, keys)
 
     def item_keys_of(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
         """The distinct keys of items with which a user had events of these types."""
@@ -103,6 +108,10 @@ class SqlReadView:
         """All events of these types in columns."""
         return events.all_columns(self._session, type_codes=type_codes, before_ms=before_ms)
 
+    def num_events(self, *, type_codes: Sequence[int], since_ms: int) -> int:
+        """About how many events of these types there are from a time on."""
+        return writers.num_events(self._session, type_codes=type_codes, since_ms=since_ms)
+
     def iter_events(self, *, chunk: int = 50_000) -> Iterator[list[EventRow]]:
         """All events in history order, `chunk` at a time."""
         return events.pages(self._session, chunk=chunk)
@@ -127,6 +136,10 @@ class SqlReadView:
     def models(self) -> list[ModelRecord]:
         """All models, newest first."""
         return models.newest(self._session)
+
+    def promotions(self) -> list[Promotion]:
+        """All changes of the model that serves, newest first."""
+        return models.all_promotions(self._session)
 
     def champion(self) -> ModelRecord | None:
         """The model that serves."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, bindparam, case, delete, func, select, update
+from sqlalchemy import BigInteger, bindparam, case, cast, delete, func, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.history import IntArray
@@ -70,6 +70,11 @@ def _add_counts(dialect: Dialect) -> CompilerElement:
     return insert.on_conflict_do_update(index_elements=["bucket_ms", "source_key", "type_code"], set_=total)
 
 
+def _count(dialect: Dialect) -> CompilerElement:
+    wanted = (event_counts.c.bucket_ms >= bindparam("since_ms"), dialect.is_in(event_counts.c.type_code, "type_codes"))
+    return select(cast(func.coalesce(func.sum(event_counts.c.num), 0), BigInteger)).where(*wanted)
+
+
 def _clear_scores(dialect: Dialect) -> CompilerElement:
     return delete(popularity)
 
@@ -129,6 +134,12 @@ def all_scores(session: Session) -> tuple[IntArray, NDArray[np.float64]]:
 def add_counts(session: Session, source_key: int, counts: Mapping[tuple[int, int], int]) -> None:
     """Add to this writer's counters of (bucket, type)."""
     session.write(_add_counts, [(bucket, source_key, code, counts[bucket, code]) for bucket, code in sorted(counts)])
+
+
+def num_events(session: Session, *, type_codes: Sequence[int], since_ms: int) -> int:
+    """How many events of these types lie in buckets that begin at that time or later."""
+    row = session.row(_count, since_ms=since_ms, type_codes=session.array(map(int, type_codes)))
+    return int(row[0]) if row else 0
 
 
 def clear(session: Session) -> None:

@@ -28,6 +28,7 @@ from core.ports import (
     FloatArray,
     Lease,
     ModelRecord,
+    Promotion,
     SourceState,
     StoredItem,
     StoreTotals,
@@ -60,6 +61,7 @@ class _Data:
     counts: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (bucket, source, type) -> events
     letters: list[DeadLetter] = field(default_factory=list)
     models: dict[str, ModelRecord] = field(default_factory=dict)
+    promotions: list[Promotion] = field(default_factory=list)
     leases: dict[str, Lease] = field(default_factory=dict)
     vectors: dict[tuple[int, str], tuple[str, int, FloatArray]] = field(default_factory=dict)  # (user, version)
     meta: dict[str, str] = field(default_factory=dict)
@@ -251,6 +253,18 @@ class MemoryTransaction:
             self.data.models |= {old.version: replace(old, status="retired") for old in champions}
         self.data.models[record.version] = record
 
+    def lock_models(self) -> list[ModelRecord]:
+        return MemoryView(self.data).models()
+
+    def promotions(self) -> list[Promotion]:
+        return self.data.promotions[::-1]
+
+    def add_promotion(self, promotion: Promotion) -> None:
+        self.data.promotions.append(promotion)
+
+    def drop_vectors(self, version: str) -> None:
+        self.data.vectors = {key: kept for key, kept in self.data.vectors.items() if key[1] != version}
+
     def set_meta(self, values: Mapping[str, str]) -> None:
         self.data.meta |= values
 
@@ -266,6 +280,9 @@ class MemoryView:
 
     def user(self, user_id: str) -> UserState | None:
         return self.data.users.get(user_id)
+
+    def users(self, keys: Sequence[int]) -> list[UserState]:
+        return sorted((s for s in self.data.users.values() if s.key in set(keys)), key=lambda state: state.key)
 
     def item_keys_of(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
         rows = self.data.events.values()
@@ -330,6 +347,10 @@ class MemoryView:
         users, items, times_ms = np.array(rows, np.int64).reshape(-1, 3).T
         return EventColumns(users, items, times_ms)
 
+    def num_events(self, *, type_codes: Sequence[int], since_ms: int) -> int:
+        counts = self.data.counts.items()
+        return sum(num for (bucket, _, code), num in counts if bucket >= since_ms and code in type_codes)
+
     def iter_events(self, *, chunk: int = 50_000) -> Iterator[list[EventRow]]:
         rows = sorted(self.data.events.values(), key=_history_order)
         for start in range(0, len(rows), chunk):
@@ -352,6 +373,9 @@ class MemoryView:
 
     def models(self) -> list[ModelRecord]:
         return sorted(self.data.models.values(), key=lambda model: (model.created_ms, model.version), reverse=True)
+
+    def promotions(self) -> list[Promotion]:
+        return self.data.promotions[::-1]
 
     def champion(self) -> ModelRecord | None:
         return next((model for model in self.models() if model.status == "champion"), None)

@@ -1,0 +1,125 @@
+"""Model versions: what each is, which serves, and how that changes. Each change is one transaction of the caller's.
+
+    challenger   trained, and still to be judged (or judged undecided)
+    champion     serves; there is at most one
+    retired      served once
+    refused      judged worse than what served, or not sane; kept with the reason
+    lapsed       undecided until a newer challenger took its place
+
+The files of old versions may go (`expendable`); their records stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from core.errors import InvalidInput, NotFound
+from core.ports import ModelRecord, Promotion, Transaction
+
+CHALLENGER, CHAMPION, RETIRED, REFUSED, LAPSED = "challenger", "champion", "retired", "refused", "lapsed"
+PROMOTION, ROLLBACK = "promotion", "rollback"
+
+
+def named(models: Sequence[ModelRecord], version: str) -> ModelRecord:
+    """The model of that name; raises `NotFound`."""
+    for record in models:
+        if record.version == version:
+            return record
+    msg = f"model {version!r} is not known; `tidewise models list` names all"
+    raise NotFound(msg)
+
+
+def with_status(models: Sequence[ModelRecord], status: str) -> ModelRecord | None:
+    """The newest model of that status."""
+    return next((record for record in models if record.status == status), None)
+
+
+def propose(tx: Transaction, record: ModelRecord) -> None:
+    """Store a new challenger; one that still waited for its verdict lapses."""
+    for known in tx.lock_models():
+        if known.status == CHALLENGER and known.version != record.version:
+            tx.save_model(replace(known, status=LAPSED))
+    tx.save_model(replace(record, status=CHALLENGER))
+
+
+def note(tx: Transaction, version: str, facts: Mapping[str, Any], *, status: str | None = None) -> None:
+    """Add facts to the lineage of a model, and give it another status where one is named."""
+    record = named(tx.lock_models(), version)
+    tx.save_model(replace(record, status=status or record.status, lineage={**record.lineage, **facts}))
+
+
+def promote(
+    tx: Transaction, version: str, *, decided_by: str, reason: str, now_ms: int, force: bool = False
+) -> Promotion:
+    """Let a version serve. A refused one needs `force`; raises `NotFound`, `InvalidInput`."""
+    models = tx.lock_models()
+    record = named(models, version)
+    if record.status == REFUSED and not force:
+        msg = f"model {version} was refused: {record.lineage.get('refused', 'no reason kept')}; --force promotes it"
+        raise InvalidInput(msg)
+    return _serve(tx, models, record, PROMOTION, decided_by=decided_by, reason=reason, now_ms=now_ms)
+
+
+def roll_back(tx: Transaction, *, decided_by: str, reason: str, now_ms: int) -> Promotion:
+    """Let the version serve again that served before the champion; raises `NotFound` where there is none."""
+    models = tx.lock_models()
+    champion = with_status(models, CHAMPION)
+    target = None if champion is None else predecessor(models, tx.promotions(), champion)
+    if target is None:
+        raise NotFound("there is no earlier model to return to; `tidewise models list` shows what there is")
+    return _serve(tx, models, target, ROLLBACK, decided_by=decided_by, reason=reason, now_ms=now_ms)
+
+
+def predecessor(
+    models: Sequence[ModelRecord], promotions: Sequence[Promotion], record: ModelRecord
+) -> ModelRecord | None:
+    """What served before a model was promoted; the newest retired one where no promotion of it is known."""
+    for promotion in promotions:
+        if promotion.version == record.version and promotion.kind == PROMOTION:
+            return named(models, promotion.previous) if promotion.previous else None
+    older = [one for one in models if one.status == RETIRED and one.created_ms < record.created_ms]
+    return older[0] if older else None
+
+
+def ancestors(models: Sequence[ModelRecord], promotions: Sequence[Promotion], *, limit: int) -> list[ModelRecord]:
+    """The champion, what served before it, and so on: at most `limit` + 1 models, newest first."""
+    found: list[ModelRecord] = []
+    record = with_status(models, CHAMPION)
+    while record is not None and record not in found and len(found) <= limit:
+        found.append(record)
+        record = predecessor(models, promotions, record)
+    return found
+
+
+def expendable(models: Sequence[ModelRecord], promotions: Sequence[Promotion], *, keep: int) -> list[ModelRecord]:
+    """Models whose files need not be kept: neither the champion and the `keep` before it, nor the newest `keep`."""
+    wanted = {record.version for record in ancestors(models, promotions, limit=keep)}
+    wanted |= {record.version for record in models[:keep]}
+    wanted |= {record.version for record in models if record.status in (CHALLENGER, CHAMPION)}
+    return [record for record in models if record.path and record.version not in wanted]
+
+
+def _serve(
+    tx: Transaction,
+    models: Sequence[ModelRecord],
+    record: ModelRecord,
+    kind: str,
+    *,
+    decided_by: str,
+    reason: str,
+    now_ms: int,
+) -> Promotion:
+    champion = with_status(models, CHAMPION)
+    if champion is not None and champion.version == record.version:
+        msg = f"model {record.version} serves already"
+        raise InvalidInput(msg)
+    if not record.path:
+        msg = f"the files of model {record.version} are no longer kept; promote another, or raise learn.keep in time"
+        raise InvalidInput(msg)
+    previous = champion.version if champion else None
+    promotion = Promotion(record.version, previous, kind, decided_by, reason, now_ms)
+    tx.save_model(replace(record, status=CHAMPION))
+    tx.add_promotion(promotion)
+    return promotion

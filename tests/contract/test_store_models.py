@@ -1,0 +1,193 @@
+"""Model versions in the store: one champion, every change of it noted, and all of a change or nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.errors import InvalidInput, NotFound
+from core.learn.versions import (
+    CHALLENGER,
+    CHAMPION,
+    LAPSED,
+    REFUSED,
+    RETIRED,
+    ancestors,
+    expendable,
+    note,
+    promote,
+    propose,
+    roll_back,
+)
+from core.ports import ModelRecord, Promotion, Store, UserState
+
+OPERATOR = {"decided_by": "test", "reason": "to see", "now_ms": 7}
+
+
+def add(store: Store, *versions: str, status: str = CHALLENGER) -> None:
+    for version in versions:
+        with store.transaction() as tx:
+            created_ms = len(tx.lock_models())
+            tx.save_model(ModelRecord(version, f"models/{version}", status, created_ms, {"seed": 3}))
+            tx.commit()
+
+
+def serve(store: Store, *versions: str) -> None:
+    """Add versions and promote one after the other."""
+    for version in versions:
+        add(store, version)
+        with store.transaction() as tx:
+            promote(tx, version, **OPERATOR)  # type: ignore[arg-type]
+            tx.commit()
+
+
+def back(store: Store) -> Promotion:
+    with store.transaction() as tx:
+        promotion = roll_back(tx, **OPERATOR)  # type: ignore[arg-type]
+        tx.commit()
+    return promotion
+
+
+def statuses(store: Store) -> dict[str, str]:
+    with store.read() as read:
+        return {record.version: record.status for record in read.models()}
+
+
+def champion(store: Store) -> str | None:
+    with store.read() as read:
+        found = read.champion()
+    return found.version if found else None
+
+
+def test_a_promotion_changes_the_champion_retires_the_one_before_and_is_noted(store: Store) -> None:
+    serve(store, "a", "b")
+    assert statuses(store) == {"a": RETIRED, "b": CHAMPION}
+    with store.read() as read:
+        assert read.promotions() == [
+            Promotion("b", "a", "promotion", "test", "to see", 7),
+            Promotion("a", None, "promotion", "test", "to see", 7),
+        ]
+
+
+def test_a_promotion_that_is_not_committed_leaves_no_trace(store: Store) -> None:
+    serve(store, "a")
+    add(store, "b")
+    with store.transaction() as tx:
+        promote(tx, "b", **OPERATOR)  # type: ignore[arg-type]
+    assert statuses(store) == {"a": CHAMPION, "b": CHALLENGER}
+    with store.read() as read:
+        assert [promotion.version for promotion in read.promotions()] == ["a"]
+
+
+def test_rolling_back_returns_to_what_served_before_again_and_again(store: Store) -> None:
+    serve(store, "a", "b", "c")
+    assert (back(store).version, champion(store)) == ("b", "b")
+    assert (back(store).version, champion(store)) == ("a", "a")
+    with pytest.raises(NotFound, match="no earlier model to return to"):
+        back(store)
+    assert statuses(store) == {"a": CHAMPION, "b": RETIRED, "c": RETIRED}
+
+
+def test_a_model_promoted_after_a_rollback_goes_back_to_the_one_rolled_back_to(store: Store) -> None:
+    serve(store, "a", "b")
+    back(store)
+    serve(store, "c")
+    assert back(store).version == "a"
+
+
+def test_models_from_before_promotions_were_noted_can_be_rolled_back_too(store: Store) -> None:
+    add(store, "a", "b", status=CHAMPION)
+    assert back(store).version == "a"
+
+
+def test_what_serves_already_is_unknown_or_has_no_files_cannot_be_promoted(store: Store) -> None:
+    serve(store, "a")
+    with store.transaction() as tx:
+        tx.save_model(ModelRecord("gone", "", RETIRED, 1))
+        with pytest.raises(InvalidInput, match="serves already"):
+            promote(tx, "a", **OPERATOR)  # type: ignore[arg-type]
+        with pytest.raises(NotFound, match="'b' is not known"):
+            promote(tx, "b", **OPERATOR)  # type: ignore[arg-type]
+        with pytest.raises(InvalidInput, match="files of model gone are no longer kept"):
+            promote(tx, "gone", **OPERATOR)  # type: ignore[arg-type]
+
+
+def test_a_refused_model_is_promoted_by_force_alone(store: Store) -> None:
+    add(store, "bad")
+    with store.transaction() as tx:
+        note(tx, "bad", {"refused": "it knows one item"}, status=REFUSED)
+        with pytest.raises(InvalidInput, match="was refused: it knows one item; --force"):
+            promote(tx, "bad", **OPERATOR)  # type: ignore[arg-type]
+        promote(tx, "bad", **OPERATOR, force=True)  # type: ignore[arg-type]
+        tx.commit()
+    assert champion(store) == "bad"
+
+
+def test_a_new_challenger_takes_the_place_of_one_that_still_waits(store: Store) -> None:
+    serve(store, "a")
+    for version in ("b", "c"):
+        with store.transaction() as tx:
+            propose(tx, ModelRecord(version, f"models/{version}", CHALLENGER, 9))
+            tx.commit()
+    assert statuses(store) == {"a": CHAMPION, "b": LAPSED, "c": CHALLENGER}
+
+
+def test_what_is_noted_joins_the_lineage(store: Store) -> None:
+    add(store, "a")
+    with store.transaction() as tx:
+        note(tx, "a", {"verdict": "undecided"})
+        tx.commit()
+    with store.read() as read:
+        assert read.models()[0].lineage == {"seed": 3, "verdict": "undecided"}
+    assert statuses(store) == {"a": CHALLENGER}
+
+
+def test_the_line_of_champions_is_followed_back_through_promotions(store: Store) -> None:
+    serve(store, "a", "b", "c", "d")
+    with store.read() as read:
+        models, promotions = read.models(), read.promotions()
+    assert [record.version for record in ancestors(models, promotions, limit=2)] == ["d", "c", "b"]
+    assert [record.version for record in ancestors(models, promotions, limit=9)] == ["d", "c", "b", "a"]
+
+
+def test_files_are_kept_of_the_champion_its_predecessors_the_newest_and_a_waiting_challenger(store: Store) -> None:
+    serve(store, "a", "b")
+    add(store, "x", "y", status=REFUSED)
+    serve(store, "c", "d")
+    add(store, "waits")
+    with store.read() as read:
+        models, promotions = read.models(), read.promotions()
+    assert [record.version for record in expendable(models, promotions, keep=1)] == ["y", "x", "b", "a"]
+    assert [record.version for record in expendable(models, promotions, keep=2)] == ["y", "x", "a"]
+
+
+def test_vectors_of_one_version_go_and_those_of_others_stay(store: Store) -> None:
+    user = UserState(key=7, seq=3)
+    with store.transaction() as tx:
+        for version in ("a", "b"):
+            tx.save_vectors([user], np.ones((1, 2), np.float32), version=version, binding=f"{version}:1:0")
+        tx.drop_vectors("a")
+        tx.commit()
+    with store.read() as read:
+        assert read.vector(user, version="a", binding="a:1:0") is None
+        assert read.vector(user, version="b", binding="b:1:0") is not None
+
+
+def test_users_are_found_by_their_keys(store: Store) -> None:
+    with store.transaction() as tx:
+        states = tx.lock_users(["ann", "bob", "cid"])
+        tx.commit()
+    with store.read() as read:
+        found = read.users([states["cid"].key, states["ann"].key, 10**9])
+    assert [state.key for state in found] == sorted([states["ann"].key, states["cid"].key])
+
+
+def test_events_are_counted_by_bucket_and_type(store: Store) -> None:
+    with store.transaction() as tx:
+        source = tx.open_source("http", 0)
+        tx.add_counts(source.key, {(0, 1): 5, (300_000, 1): 7, (300_000, 2): 11})
+        tx.commit()
+    with store.read() as read:
+        assert read.num_events(type_codes=[1], since_ms=0) == 12
+        assert read.num_events(type_codes=[1, 2], since_ms=1) == 18
+        assert read.num_events(type_codes=[1], since_ms=300_001) == 0
