@@ -188,6 +188,10 @@ class ReadView(Protocol):
         """The distinct keys of items with which a user had events of these types, over the whole history."""
         ...
 
+    def events_of(self, user_key: int, *, type_codes: Sequence[int], limit: int) -> list[EventRow]:
+        """A user's newest events of these types, in history order."""
+        ...
+
     def event_seqs(self, event_keys: Sequence[bytes]) -> dict[bytes, int]:
         """The user sequence of each of these events that is stored."""
         ...

@@ -63,6 +63,7 @@ def _routes(engine: Engine) -> APIRouter:
     add("/v1/interactions", events.post, methods=["POST"], **docs.POST_INTERACTIONS)
     add("/v1/recommendations", answers.recommend_session, methods=["POST"], **docs.POST_RECOMMENDATIONS)
     add("/v1/users/{user_id:path}/recommendations", answers.recommend, methods=["GET"], **docs.GET_RECOMMENDATIONS)
+    add("/v1/users/{user_id:path}/interests", users.interests, methods=["GET"], **docs.GET_INTERESTS)
     add("/v1/users/{user_id:path}/rank", answers.rank, methods=["POST"], **docs.POST_RANK)
     add("/v1/users/{user_id:path}", users.delete, methods=["DELETE"], **docs.DELETE_USER)
     add("/v1/items/popular", answers.popular, methods=["GET"], **docs.GET_POPULAR)

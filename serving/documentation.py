@@ -136,6 +136,7 @@ PUT_ITEM = _route(
 )
 DELETE_ITEM = _route(schemas.ItemRemoved, parameters=(_id("item_id"),), errors=(401, 403, 404, 422, 503), tag="items")
 DELETE_USER = _route(schemas.UserErased, parameters=(_id("user_id"),), errors=(401, 403, 404, 422, 503), tag="users")
+GET_INTERESTS = _route(schemas.InterestOut, parameters=(_id("user_id"),), errors=(401, 403, 404, 422, 503), tag="users")
 GET_STATUS = _route(schemas.StatusOut, errors=(401, 403, 503), tag="operations")
 GET_HEALTH = _route(schemas.Health, errors=(403,), tag="operations")
 GET_READY = _route(schemas.Readiness, errors=(403,), tag="operations")

@@ -12,6 +12,7 @@ from typing import Protocol
 from core.clock import Clock, WallClock
 from core.ingest import Ingestor
 from core.interactions import EventTypes, Interaction
+from core.interests import Interests
 from core.ports import Store, UserState
 from core.recommend import Recommender
 from core.views import View
@@ -106,6 +107,7 @@ class Services:
 
     store: Store
     recommender: Recommender
+    interests: Interests
     ingestor: Ingestor
     views: Views
     types: EventTypes

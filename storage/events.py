@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import CompilerElement
 from core.history import EMPTY_HISTORY, History, IntArray
 from core.ports import EventColumns, EventRow
 from storage.codec import pack_context, unpack_json
-from storage.dialects import Dialect
+from storage.dialects import Dialect, Row
 from storage.session import Session
 from storage.tables import interactions
 
@@ -43,6 +43,12 @@ def _newest(dialect: Dialect) -> CompilerElement:
 def _item_keys(dialect: Dialect) -> CompilerElement:
     of_user = columns.user_key == bindparam("user_key")
     return select(columns.item_key).where(of_user, dialect.is_in(columns.type_code, "type_codes"))
+
+
+def _newest_rows(dialect: Dialect) -> CompilerElement:
+    wanted = (columns.user_key == bindparam("user_key"), dialect.is_in(columns.type_code, "type_codes"))
+    rows = select(*(columns[name] for name in EventRow._fields)).where(*wanted)
+    return rows.order_by(columns.time_ms.desc(), columns.user_seq.desc()).limit(bindparam("limit"))
 
 
 def _all(dialect: Dialect) -> CompilerElement:
@@ -93,6 +99,18 @@ def item_keys(session: Session, user_key: int, *, type_codes: Sequence[int]) -> 
     return np.unique(np.fromiter((key for (key,) in rows), np.int64, len(rows)))
 
 
+def newest_rows(session: Session, user_key: int, *, type_codes: Sequence[int], limit: int) -> list[EventRow]:
+    """A user's newest events of these types, in history order."""
+    given = {"user_key": user_key, "type_codes": session.array(type_codes), "limit": limit}
+    return [_unpacked(row) for row in reversed(session.rows(_newest_rows, **given))]
+
+
+def _unpacked(row: Row) -> EventRow:
+    key, *rest = row
+    event = EventRow(bytes(key), *rest)
+    return event if event.context is None else event._replace(context=unpack_json(event.context))  # type: ignore[arg-type]
+
+
 def all_columns(session: Session, *, type_codes: Sequence[int], before_ms: int | None) -> EventColumns:
     """All events of these types before a time, in history order, in columns."""
     before = END_OF_TIME_MS if before_ms is None else before_ms
@@ -108,6 +126,6 @@ def pages(session: Session, *, chunk: int) -> Iterator[list[EventRow]]:
         found = session.rows(_page, **last, limit=chunk)
         if not found:
             return
-        page = [EventRow(bytes(key), *row) for key, *row in found]
-        yield [row if row.context is None else row._replace(context=unpack_json(row.context)) for row in page]  # type: ignore[arg-type]
+        page = [_unpacked(row) for row in found]
+        yield page
         last = {"user_key": page[-1].user_key, "time_ms": page[-1].time_ms, "user_seq": page[-1].user_seq}

@@ -17,6 +17,7 @@ from core.clock import ManualClock
 from core.history import History, IntArray, WindowShape
 from core.ingest import Ingestor
 from core.interactions import EventTypes
+from core.interests import Interests
 from core.items import Catalogue, Item
 from core.manage import save_items
 from core.ports import BoolArray, FloatArray, ModelRecord, UserState
@@ -117,6 +118,7 @@ class Shop:
         self.services = Services(
             store=self.store,
             recommender=recommender,
+            interests=Interests(self.store, views=self.views.current, types=TYPES),
             ingestor=Ingestor(self.store, types=TYPES, shape=SHAPE),
             views=self.views,
             types=TYPES,

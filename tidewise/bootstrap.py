@@ -15,6 +15,8 @@ from core.errors import CheckpointError, StoreMismatch
 from core.history import IntArray, WindowShape
 from core.ingest import Ingestor
 from core.interactions import EventTypes
+from core.interest import Horizons
+from core.interests import Interests
 from core.popularity import DAY_MS
 from core.ports import FloatArray, ItemIndex, ModelBundle, ModelRecord, Store
 from core.recommend import Recommender
@@ -41,6 +43,7 @@ class System:
     ingestor: Ingestor
     views: LiveViews
     recommender: Recommender
+    interests: Interests
 
     def close(self) -> None:
         """Give the database's connections back."""
@@ -88,7 +91,15 @@ def _wire(settings: Settings, store: Store) -> System:
     )
     half_life_ms = settings.popularity.half_life_days * DAY_MS
     ingestor = Ingestor(store, types=types, shape=shape, half_life_ms=half_life_ms)
-    return System(settings, store, types, shape, clock, ingestor, views, recommender)
+    interests = Interests(
+        store,
+        views=views.current,
+        types=types,
+        horizons=Horizons(settings.interest.short_days, settings.interest.long_days),
+        false_alarms=settings.interest.false_alarms,
+        max_events=settings.interest.max_events,
+    )
+    return System(settings, store, types, shape, clock, ingestor, views, recommender, interests)
 
 
 def meta_of(settings: Settings) -> dict[str, str]:

@@ -69,6 +69,7 @@ def _serve(stack: ExitStack, system: System, on_bound: OnBound, *, log: EventLog
     services = Services(
         store=system.store,
         recommender=system.recommender,
+        interests=system.interests,
         ingestor=system.ingestor,
         views=system.views,
         types=system.types,

@@ -54,6 +54,17 @@ def test_an_error_inside_a_transaction_rolls_it_back_and_passes_on(store: Store)
         assert view.user("ann") is None
 
 
+def test_a_user_s_newest_events_come_in_history_order_with_all_that_they_brought(store: Store) -> None:
+    rows = [event(n, user=1, item=n, time_ms=10 * (n % 3), seq=n, kind=CLICK if n % 4 else VIEW) for n in range(1, 8)]
+    rows[5] = rows[5]._replace(value=2.5, context={"country": "PL"}, recommendation_id="r")
+    insert(store, *rows, event(99, user=2, item=1, time_ms=5, seq=1))
+    with store.read() as view:
+        assert view.events_of(1, type_codes=[CLICK], limit=100) == [rows[n - 1] for n in (3, 6, 1, 7, 2, 5)]
+        assert view.events_of(1, type_codes=[CLICK, VIEW], limit=2) == [rows[n - 1] for n in (2, 5)]
+        assert view.events_of(1, type_codes=[CLICK], limit=0) == []
+        assert view.events_of(7, type_codes=[CLICK], limit=9) == []
+
+
 def test_a_reader_keeps_its_snapshot_while_a_writer_commits(store: Store) -> None:
     with store.read() as view:
         assert view.user("ann") is None

@@ -137,6 +137,34 @@ def test_training_on_nothing_says_what_is_missing(tidewise: Command) -> None:
     assert "wanted at least 100 events to train on, got 0; import more first" in outcome.err
 
 
+def test_a_user_s_interest_is_told_for_people_and_for_machines(
+    tidewise: Command, events: Callable[[str], str], tmp_path: Path
+) -> None:
+    days = [NOON_MS + day * DAY_MS for day in range(30)]
+    lines = "".join(f"ann,{'tea' if day < 20 else 'wok'},{time_ms}\n" for day, time_ms in enumerate(days))
+    catalogue = tmp_path / "items.csv"
+    catalogue.write_text("item_id,title,categories\ntea,Tea,Drinks\nwok,Wok,Cooking\n")
+    imported = tidewise(
+        "import",
+        "--events",
+        events(HEADER + lines),
+        "--time-unit",
+        "ms",
+        "--items",
+        str(catalogue),
+        "--item-columns",
+        "item_id=item_id,title=title,categories=categories",
+    )
+    assert imported.code == 0, imported.err
+    told = json.loads(tidewise("interests", "ann", "--json").out)
+    said = "from Drinks to Cooking since 4 December; 10 of the last 10 events"
+    assert told["drift"]["explanation"] == said
+    shown = " ".join(tidewise("interests", "ann").out.split())
+    assert said in shown
+    assert "Cooking │ 66% │ 36%" in shown
+    assert tidewise("interests", "nobody").code == 2
+
+
 def test_recommending_to_a_stranger_gives_what_is_popular_and_says_so(
     tidewise: Command, events: Callable[[str], str], tmp_path: Path
 ) -> None:

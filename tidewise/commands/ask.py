@@ -1,4 +1,4 @@
-"""`tidewise recommend`: ask the database on this machine without a server."""
+"""`tidewise recommend` and `tidewise interests`: ask the database on this machine without a server."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from core.interactions import check_time_ms
+from core.interests import UserInterest
 from core.recommend import Answer, Wish
 from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
 
@@ -16,6 +17,7 @@ from tidewise.commands.options import Config, Data, Json, Set, print_json, scree
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("recommend")(recommend)
+    app.command("interests")(interests)
 
 
 def recommend(
@@ -44,6 +46,42 @@ def recommend(
         print_json({"user_id": user, **asdict(answer)})
     else:
         _print(user, answer)
+
+
+def interests(
+    user: Annotated[str, typer.Argument(help="The user's id.")],
+    data: Data = None,
+    config: Config = None,
+    set_: Set = None,
+    json_: Json = False,
+) -> None:
+    """Tell what a user turns to, lately and on the whole, and whether that moved."""
+    from serving.users import as_json
+    from tidewise.bootstrap import open_system
+
+    system = open_system(settings_of(data, config, set_))
+    try:
+        system.views.refresh()
+        told = system.interests.of(user)
+    finally:
+        system.close()
+    if json_:
+        print_json(as_json(told))
+    else:
+        _print_interest(told)
+
+
+def _print_interest(told: UserInterest) -> None:
+    interest = told.interest
+    title = f"{told.user_id}: {interest.drift.explanation}"
+    table = Table(title=title, title_justify="left")
+    for heading in ("topic", "lately", "on the whole"):
+        table.add_column(heading, justify="left" if heading == "topic" else "right")
+    for topic, short, long in zip(interest.topics, interest.short_term, interest.long_term, strict=True):
+        table.add_row(topic, f"{short:.0%}", f"{long:.0%}")
+    screen.print(table)
+    score = "none" if interest.drift.score is None else f"{interest.drift.score:.3f}"
+    screen.print(f"score {score}, threshold {interest.drift.threshold:g}, {told.num_events} events", markup=False)
 
 
 def _print(user: str, answer: Answer) -> None:

@@ -1,0 +1,80 @@
+"""Interests: the interest of a stored user, from their newest events and the topics that a view knows of their items.
+
+Knows nothing about HTTP or SQL; what an interest is stands in `core.interest`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.errors import NotFound
+from core.history import IntArray
+from core.interactions import EventTypes
+from core.interest import Horizons, Interest, Topics, interest_of
+from core.ports import Store
+from core.views import View
+
+DEFAULT_FALSE_ALARMS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class UserInterest:
+    """A user's interest at a sequence number; `num_events` is how many events it was read from."""
+
+    user_id: str
+    user_seq: int
+    num_events: int
+    interest: Interest
+
+
+class Interests:
+    """Tells users' interests. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        views: Callable[[], View],
+        types: EventTypes,
+        horizons: Horizons | None = None,
+        false_alarms: float = DEFAULT_FALSE_ALARMS,
+        max_events: int = 500,
+    ) -> None:
+        """`false_alarms`: the share of unmoved users for whom a move may be seen. `max_events`: of each user, newest.
+
+        Events that speak against their item, or weigh nothing, say nothing about an interest.
+        """
+        self._store = store
+        self._views = views
+        self._horizons = horizons or Horizons()
+        self._false_alarms = false_alarms
+        self._max_events = max_events
+        self._codes = [code for code, kind in enumerate(types.table) if kind.weight > 0 and not kind.negative]
+
+    def of(self, user_id: str) -> UserInterest:
+        """A user's interest; raises `NotFound` for an unknown one."""
+        view = self._views()
+        with self._store.read() as read:
+            state = read.user(user_id)
+            if state is None:
+                msg = f"user {user_id!r} is not known"
+                raise NotFound(msg)
+            events = read.events_of(state.key, type_codes=self._codes, limit=self._max_events)
+        interest = interest_of(
+            np.array([event.time_ms for event in events], np.int64),
+            topics_of(view, np.array([event.item_key for event in events], np.int64)),
+            horizons=self._horizons,
+            false_alarms=self._false_alarms,
+            seed=int.from_bytes(hashlib.blake2b(user_id.encode(), digest_size=4).digest()),
+        )
+        return UserInterest(user_id, state.seq, len(events), interest)
+
+
+def topics_of(view: View, item_keys: IntArray) -> Sequence[Topics]:
+    """The topics of items: their categories; none for what the view does not know."""
+    categories = view.catalogue.categories
+    return [categories[row] if row >= 0 else () for row in view.catalogue.rows(item_keys).tolist()]
