@@ -88,6 +88,11 @@ class ModelRecord:
     created_ms: int
     lineage: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_json(self) -> dict[str, Any]:
+        """As the API and the command line show it."""
+        shown = {"version": self.version, "status": self.status, "created": self.created_ms}
+        return {**shown, "kept": bool(self.path), "lineage": dict(self.lineage)}
+
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
@@ -102,6 +107,11 @@ class Promotion:
     decided_by: str
     reason: str
     time_ms: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As the API and the command line show it."""
+        shown = {"version": self.version, "previous": self.previous, "kind": self.kind}
+        return {**shown, "decided_by": self.decided_by, "reason": self.reason, "time": self.time_ms}
 
 
 @dataclass(frozen=True, slots=True)

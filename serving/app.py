@@ -15,7 +15,9 @@ from serving.interactions import InteractionRoutes
 from serving.introspection import IntrospectionRoutes
 from serving.items import ItemRoutes
 from serving.metrics import Measured
+from serving.models import ModelRoutes
 from serving.replies import add_error_replies
+from serving.security import Keys
 from serving.services import Limits, Services
 from serving.users import UserRoutes
 
@@ -45,7 +47,8 @@ def create_app(services: Services) -> FastAPI:
     add_error_replies(app)
     docs.describe(app)
     if services.api_key:  # the last one added is the first one passed
-        app.add_middleware(KeyGuard, api_key=services.api_key)
+        keys = Keys(services.api_key, write=services.write_key, read=services.read_key)
+        app.add_middleware(KeyGuard, keys=keys)
     else:
         app.add_middleware(LocalGuard)
     app.add_middleware(RawPath)
@@ -58,7 +61,7 @@ def _routes(engine: Engine) -> APIRouter:
     """Every path; longer ones first, because an id takes all that it can."""
     router = APIRouter()
     events, answers, items = InteractionRoutes(engine), AnswerRoutes(engine), ItemRoutes(engine)
-    users, inside = UserRoutes(engine), IntrospectionRoutes(engine)
+    users, models, inside = UserRoutes(engine), ModelRoutes(engine), IntrospectionRoutes(engine)
     add = router.add_api_route
     add("/v1/interactions", events.post, methods=["POST"], **docs.POST_INTERACTIONS)
     add("/v1/recommendations", answers.recommend_session, methods=["POST"], **docs.POST_RECOMMENDATIONS)
@@ -73,6 +76,10 @@ def _routes(engine: Engine) -> APIRouter:
     add("/v1/items/{item_id:path}", items.get, methods=["GET"], **docs.GET_ITEM)
     add("/v1/items/{item_id:path}", items.put, methods=["PUT"], **docs.PUT_ITEM)
     add("/v1/items/{item_id:path}", items.delete, methods=["DELETE"], **docs.DELETE_ITEM)
+    add("/v1/models/{version:path}/promote", models.promote, methods=["POST"], **docs.POST_PROMOTE)
+    add("/v1/models/rollback", models.roll_back, methods=["POST"], **docs.POST_ROLLBACK)
+    add("/v1/models/{version:path}", models.get, methods=["GET"], **docs.GET_MODEL)
+    add("/v1/models", models.list_all, methods=["GET"], **docs.GET_MODELS)
     add("/v1/status", inside.status, methods=["GET"], **docs.GET_STATUS)
     add("/health", inside.health, methods=["GET"], **docs.GET_HEALTH)
     add("/ready", inside.ready, methods=["GET"], **docs.GET_READY)

@@ -75,7 +75,7 @@ def _ref(shape: type[BaseModel]) -> Options:
 _FAILURES = {
     400: "The body is not JSON.",
     401: "The API key is missing or wrong.",
-    403: "Without an API key, only this machine may ask, and no web page of another site.",
+    403: "The key is not for this; or, without keys, only this machine may ask, and no web page of another site.",
     404: "There is no such thing.",
     413: "The body is too large, or has too many entries.",
     422: "What was sent cannot be used; nothing was changed.",
@@ -137,6 +137,23 @@ PUT_ITEM = _route(
 DELETE_ITEM = _route(schemas.ItemRemoved, parameters=(_id("item_id"),), errors=(401, 403, 404, 422, 503), tag="items")
 DELETE_USER = _route(schemas.UserErased, parameters=(_id("user_id"),), errors=(401, 403, 404, 422, 503), tag="users")
 GET_INTERESTS = _route(schemas.InterestOut, parameters=(_id("user_id"),), errors=(401, 403, 404, 422, 503), tag="users")
+GET_MODELS = _route(schemas.ModelsOut, errors=(401, 403, 503), tag="models")
+GET_MODEL = _route(schemas.ModelOut, parameters=(_id("version"),), errors=(401, 403, 404, 503), tag="models")
+POST_PROMOTE = _route(
+    schemas.PromotionOut,
+    parameters=(_id("version"),),
+    bodies=(schemas.PromoteIn,),
+    examples={"with a reason": {"reason": "better on last week"}},
+    errors=(401, 403, 404, 422, 503),
+    tag="models",
+)
+POST_ROLLBACK = _route(
+    schemas.PromotionOut,
+    bodies=(schemas.RollbackIn,),
+    examples={"with a reason": {"reason": "complaints"}},
+    errors=(401, 403, 404, 422, 503),
+    tag="models",
+)
 GET_STATUS = _route(schemas.StatusOut, errors=(401, 403, 503), tag="operations")
 GET_HEALTH = _route(schemas.Health, errors=(403,), tag="operations")
 GET_READY = _route(schemas.Readiness, errors=(403,), tag="operations")

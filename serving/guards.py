@@ -6,7 +6,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.replies import error_body, internal_error, json_reply
-from serving.security import carries_key, comes_from_elsewhere
+from serving.security import Keys, comes_from_elsewhere, needed
 
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/openapi.json"})
 
@@ -25,18 +25,22 @@ class RawPath:
 
 
 class KeyGuard:
-    """Lets nothing but the open paths through without the API key."""
+    """Lets nothing but the open paths through without a key that is for it."""
 
-    def __init__(self, app: ASGIApp, *, api_key: str) -> None:
+    def __init__(self, app: ASGIApp, *, keys: Keys) -> None:
         self._app = app
-        self._api_key = api_key
+        self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401, or pass on."""
+        """Answer 401 or 403, or pass on."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             return await self._app(scope, receive, send)
-        if carries_key(scope["headers"], self._api_key):
+        granted, wanted = self._keys.granted(scope["headers"]), needed(scope["method"], scope["path"])
+        if granted is not None and granted >= wanted:
             return await self._app(scope, receive, send)
+        if granted is not None:
+            message = f"this key is for {granted.name.lower()} only, and this needs the {wanted.name.lower()} key"
+            return await json_reply(error_body("forbidden", message), status=403)(scope, receive, send)
         message = "an API key is needed; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
         headers = {"WWW-Authenticate": "Bearer"}
         await json_reply(error_body("unauthorized", message), status=401, headers=headers)(scope, receive, send)

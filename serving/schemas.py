@@ -305,6 +305,52 @@ class InterestOut(Shape):
     drift: InterestDrift
 
 
+class ModelOut(Shape):
+    """A model version."""
+
+    version: str
+    status: Literal["challenger", "champion", "retired", "refused", "lapsed"]
+    created: int
+    kept: bool
+    """Whether its files are still there, so that it could serve."""
+    lineage: dict[str, Any]
+    """Where it comes from and what became of it: parent, data, metrics, verdicts."""
+
+
+class PromotionOut(Shape):
+    """A change of the model that serves."""
+
+    version: str
+    previous: str | None
+    """What served before; null for popularity."""
+    kind: Literal["promotion", "rollback"]
+    decided_by: str
+    reason: str
+    time: int
+
+
+class ModelsOut(Shape):
+    """All model versions and every change of what serves, newest first."""
+
+    serving: str | None
+    """What this process answers with at the moment."""
+    models: list[ModelOut]
+    promotions: list[PromotionOut]
+
+
+class PromoteIn(Shape):
+    """Why, and whether even a refused version may serve."""
+
+    reason: str = ""
+    force: bool = False
+
+
+class RollbackIn(Shape):
+    """Why."""
+
+    reason: str = ""
+
+
 class Health(Shape):
     """The process lives."""
 

@@ -1,4 +1,4 @@
-"""Who may ask: the API key, and the rule that an API without one is for this machine only.
+"""Who may ask for what: the API keys, and the rule that an API without one is for this machine only.
 
 This machine's browser counts as this machine, but a web page of another site in it does not: it could post events by a
 form, or read answers under a host name of its own that it has pointed at 127.0.0.1.
@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+from dataclasses import dataclass
+from enum import IntEnum
 from urllib.parse import urlsplit
 
 from core.errors import InvalidSettings
 from core.interactions import shorten
+
+ASKING = frozenset({"/v1/recommendations"})  # POSTs that change nothing
 
 
 def is_loopback(host: str) -> bool:
@@ -30,6 +34,36 @@ def check_exposure(host: str, api_key: str | None) -> None:
             "set TIDEWISE_SERVER__API_KEY, or listen on 127.0.0.1"
         )
         raise InvalidSettings(msg)
+
+
+class Scope(IntEnum):
+    """What a key is for; each includes those below it."""
+
+    READ = 1
+    WRITE = 2
+    ADMIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of the API: `admin` may do everything, the others, where set, less."""
+
+    admin: str
+    write: str | None = None
+    read: str | None = None
+
+    def granted(self, headers: list[tuple[bytes, bytes]]) -> Scope | None:
+        """The highest scope whose key raw request headers hold; all are compared, however early one fits."""
+        keys = {Scope.READ: self.read, Scope.WRITE: self.write, Scope.ADMIN: self.admin}
+        return max((scope for scope, key in keys.items() if key and carries_key(headers, key)), default=None)
+
+
+def needed(method: str, path: str) -> Scope:
+    """The scope that a request needs; what is not named here needs the highest."""
+    if method in ("GET", "HEAD") or (method == "POST" and (path in ASKING or path.endswith("/rank"))):
+        return Scope.READ
+    writes = path == "/v1/interactions" or path == "/v1/items" or path.startswith("/v1/items/")
+    return Scope.WRITE if writes else Scope.ADMIN
 
 
 def carries_key(headers: list[tuple[bytes, bytes]], api_key: str) -> bool:

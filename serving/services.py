@@ -122,5 +122,7 @@ class Services:
     default_type: str = "click"
     exclude_seen: bool = True
     api_key: str | None = None
+    write_key: str | None = None
+    read_key: str | None = None
     limits: Limits = field(default_factory=Limits)
     version: str = "0"

@@ -82,6 +82,8 @@ def _serve(stack: ExitStack, system: System, on_bound: OnBound, *, log: EventLog
         default_type=settings.events.default_type,
         exclude_seen=settings.recommend.exclude_seen,
         api_key=settings.api_key(),
+        write_key=settings.write_key(),
+        read_key=settings.read_key(),
         limits=Limits(
             max_events=settings.server.max_batch,
             max_body_bytes=settings.server.max_body_mib * 2**20,

@@ -56,13 +56,17 @@ class ServerSettings(Section):
     port: int = Field(8080, ge=0, le=65535)
     """The port to listen on; 0 takes a free one."""
     api_key: SecretStr | None = None
-    """The key (at least 16 printable ASCII characters) that every request must carry; empty: none."""
+    """The key (at least 16 printable ASCII characters) that may do everything; empty: no key is asked for."""
+    write_key: SecretStr | None = None
+    """A key that may read, post events and change items, but not erase users or change what serves; empty: none."""
+    read_key: SecretStr | None = None
+    """A key that may ask and change nothing; empty: none."""
     max_batch: Count = 10_000
     """The most events in one request; more are answered with 413."""
     max_body_mib: Count = 16
     """The largest request body in MiB; a larger one is answered with 413."""
 
-    @field_validator("api_key")
+    @field_validator("api_key", "write_key", "read_key")
     @classmethod
     def _usable_key(cls, key: SecretStr | None) -> SecretStr | None:
         secret = key.get_secret_value() if key else ""
@@ -70,6 +74,13 @@ class ServerSettings(Section):
             msg = "wanted at least 16 printable ASCII characters without spaces; `openssl rand -hex 24` makes such"
             raise ValueError(msg)
         return key if secret else None
+
+    @model_validator(mode="after")
+    def _one_key_for_everything(self) -> Self:
+        if self.api_key is None and (self.write_key or self.read_key):
+            msg = "write_key and read_key allow less than server.api_key; set TIDEWISE_SERVER__API_KEY too"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _key_unless_loopback(self) -> Self:
@@ -335,8 +346,16 @@ class Settings(Section):
         return self.database.url.get_secret_value() or f"sqlite:///{self.data.folder / DATABASE_NAME}"
 
     def api_key(self) -> str | None:
-        """The key of the API, in clear."""
-        return self.server.api_key.get_secret_value() if self.server.api_key else None
+        """The key of the API that may do everything, in clear."""
+        return _clear(self.server.api_key)
+
+    def write_key(self) -> str | None:
+        """The key that may write, in clear."""
+        return _clear(self.server.write_key)
+
+    def read_key(self) -> str | None:
+        """The key that may read, in clear."""
+        return _clear(self.server.read_key)
 
     @property
     def shares_vectors(self) -> bool:
@@ -357,6 +376,10 @@ class Settings(Section):
     def shown(self) -> dict[str, Any]:
         """All values as they may be shown: plain JSON types, secrets masked."""
         return self.model_dump(mode="json")
+
+
+def _clear(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
 
 
 def load_settings(

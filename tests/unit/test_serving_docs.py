@@ -13,6 +13,7 @@ from serving_doubles import Api, Shop
 
 from core.items import Item
 from core.manage import save_items
+from core.ports import ModelRecord
 from serving import schemas
 from serving.app import create_app
 
@@ -32,6 +33,9 @@ def app() -> FastAPI:
     shop = Shop(item_ids=())
     for item in CAMPING:  # one by one: the axes of the model follow this order
         save_items(shop.store, [item], clock=shop.clock)
+    with shop.store.transaction() as tx:
+        tx.save_model(ModelRecord("axes-2", "models/axes-1", "challenger", shop.clock.now_ms() + 1))
+        tx.commit()
     shop.views.refresh()
     return create_app(shop.services)
 
@@ -84,12 +88,12 @@ def test_the_examples_of_openapi_are_accepted(app: FastAPI) -> None:
             for method, operation in methods.items():
                 content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
                 for example in content.get("examples", {}).values():
-                    url = path.replace("{user_id}", "ann").replace("{item_id}", "tent")
+                    url = path.replace("{user_id}", "ann").replace("{item_id}", "tent").replace("{version}", "axes-2")
                     reply = api.run(api.client.request(method.upper(), url, json=example["value"]))
                     assert reply.status_code == 200, reply.text
                     assert reply.json().get("rejected", 0) == 0
                     num_run += 1
-    assert num_run == 7
+    assert num_run == 9
 
 
 def shape_of(app: FastAPI, method: str, path: str, status: int) -> type[schemas.Shape]:

@@ -1,0 +1,115 @@
+"""Models over HTTP: promotion and rollback take effect in the next answer, faults change nothing; scopes of keys."""
+
+from __future__ import annotations
+
+import pytest
+from doubles import MemoryStore
+from serving_doubles import NOW_MS, SHAPE, Api, AxisBundle, BruteIndex, Shop
+
+from core.ports import ModelRecord
+from core.views import LiveViews
+from serving.app import create_app
+from serving.security import Scope, needed
+
+ADMIN, WRITE, READ = "admin-key-of-16-or-more", "write-key-of-16-or-more", "read-key-of-16-or-more."
+
+
+class Versioned(AxisBundle):
+    """A model that says its version."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+
+
+def shop_of(*versions: str) -> Shop:
+    """A shop whose first version serves; the others are challengers."""
+    shop = Shop(MemoryStore(), model=False)
+    for age, version in enumerate(versions):
+        with shop.store.transaction() as tx:
+            status = "challenger" if age else "champion"
+            tx.save_model(ModelRecord(version, f"models/{version}", status, NOW_MS + age))
+            tx.commit()
+    shop.views = LiveViews(shop.store, load=lambda r: Versioned(r.version), build=BruteIndex, shape=SHAPE)
+    shop.views.refresh()
+    return shop
+
+
+def api_of(shop: Shop) -> Api:
+    return Api(create_app(shop.with_services(views=shop.views, items_changed=shop.views.refresh)))
+
+
+def test_a_promotion_and_a_rollback_take_effect_at_once_in_the_process_that_is_told() -> None:
+    with api_of(shop_of("a", "b")) as api:
+        assert api.get("/v1/models").json()["serving"] == "a"
+        done = api.post("/v1/models/b/promote", json={"reason": "try"}).json()
+        assert (done["version"], done["previous"], done["decided_by"], done["reason"]) == ("b", "a", "api", "try")
+        assert api.get("/v1/models").json()["serving"] == "b"
+        assert api.post("/v1/models/rollback").json()["kind"] == "rollback"
+        listed = api.get("/v1/models").json()
+    assert listed["serving"] == "a"
+    assert {one["version"]: one["status"] for one in listed["models"]} == {"a": "champion", "b": "retired"}
+    assert [one["kind"] for one in listed["promotions"]] == ["rollback", "promotion"]
+
+
+def test_what_cannot_be_is_refused_and_changes_nothing() -> None:
+    with api_of(shop_of("a", "b")) as api:
+        assert api.get("/v1/models/nobody").status_code == 404
+        assert api.post("/v1/models/nobody/promote").status_code == 404
+        assert api.post("/v1/models/rollback").status_code == 404
+        assert api.post("/v1/models/a/promote").json()["error"]["message"] == "model a serves already"
+        for body in ({"reason": 5}, {"force": "yes"}, {"why": "x"}, []):
+            assert api.post("/v1/models/b/promote", json=body).status_code == 422
+        assert api.get("/v1/models").json()["promotions"] == []
+
+
+def test_a_refused_version_serves_by_force_alone() -> None:
+    shop = shop_of("a")
+    with shop.store.transaction() as tx:
+        tx.save_model(ModelRecord("bad", "models/bad", "refused", NOW_MS, {"refused": "worse"}))
+        tx.commit()
+    with api_of(shop) as api:
+        assert "was refused: worse" in api.post("/v1/models/bad/promote").json()["error"]["message"]
+        assert api.post("/v1/models/bad/promote", json={"force": True}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "/v1/users/u/recommendations", Scope.READ),
+        ("GET", "/v1/models", Scope.READ),
+        ("GET", "/metrics", Scope.READ),
+        ("POST", "/v1/recommendations", Scope.READ),
+        ("POST", "/v1/users/u/rank", Scope.READ),
+        ("POST", "/v1/interactions", Scope.WRITE),
+        ("POST", "/v1/items", Scope.WRITE),
+        ("PUT", "/v1/items/a", Scope.WRITE),
+        ("DELETE", "/v1/items/a", Scope.WRITE),
+        ("DELETE", "/v1/users/u", Scope.ADMIN),
+        ("POST", "/v1/models/a/promote", Scope.ADMIN),
+        ("POST", "/v1/models/rollback", Scope.ADMIN),
+        ("POST", "/v1/anything/new", Scope.ADMIN),
+    ],
+)
+def test_each_call_needs_a_scope_and_one_that_is_not_named_the_highest(method: str, path: str, scope: Scope) -> None:
+    assert needed(method, path) == scope
+
+
+@pytest.mark.parametrize(
+    ("key", "ask", "post", "promote"),
+    [
+        (READ, 200, 403, 403),
+        (WRITE, 200, 200, 403),
+        (ADMIN, 200, 200, 200),
+        ("nobodys-key-of-16", 401, 401, 401),
+    ],
+)
+def test_a_key_opens_what_its_scope_includes(key: str, ask: int, post: int, promote: int) -> None:
+    shop = shop_of("a", "b")
+    services = shop.with_services(views=shop.views, api_key=ADMIN, write_key=WRITE, read_key=READ)
+    with Api(create_app(services), headers={"X-API-Key": key}) as api:
+        assert api.get("/v1/users/u/recommendations").status_code == ask
+        assert api.post("/v1/interactions", json={"user_id": "u", "item_id": "a"}).status_code == post
+        refused = api.post("/v1/models/b/promote")
+    assert refused.status_code == promote
+    if promote == 403:
+        assert "this needs the admin key" in refused.json()["error"]["message"]
