@@ -25,7 +25,7 @@ comma := ,
 
 define install
 	@if [ -n "$(TORCH_INDEX)" ]; then \
-	  $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --index-url $(TORCH_INDEX) torch; fi
+	  $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --index-url $(TORCH_INDEX) torch $(2); fi
 	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '$(1)'
 endef
 
@@ -38,7 +38,7 @@ $(VENV)/.installed-kafka: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(call install,.[kafka$(comma)postgres$(comma)drift$(comma)dev])
+	$(call install,.[kafka$(comma)postgres$(comma)drift$(comma)text$(comma)images$(comma)dev],torchvision)
 	@touch $@ $(VENV)/.installed-kafka
 
 .PHONY: demo

@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from core.errors import InvalidInput
 from core.items import Catalogue
 from core.ports import BoolArray, FloatArray
+from model.content.source import CollectedFeatures
 
 WORD = re.compile(r"\w+")
 MAX_VOCABULARY = 30_000
@@ -207,9 +208,10 @@ class VectorFeatures:
         return cls(str(raw["name"]), tuple(raw["item_ids"]), arrays["vectors"])
 
 
-SOURCES: Mapping[str, type[TextFeatures] | type[VectorFeatures]] = {
+SOURCES: Mapping[str, type[TextFeatures] | type[VectorFeatures] | type[CollectedFeatures]] = {
     TextFeatures.kind: TextFeatures,
     VectorFeatures.kind: VectorFeatures,
+    CollectedFeatures.kind: CollectedFeatures,
 }
 
 

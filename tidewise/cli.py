@@ -9,7 +9,7 @@ import typer
 
 from core.errors import InvalidInput, NotFound, TidewiseError
 from tidewise import __version__
-from tidewise.commands import ask, data, evaluate, learn, letters, models, run, show
+from tidewise.commands import ask, data, evaluate, features, learn, letters, models, run, show
 from tidewise.commands.options import notes
 
 EXIT_FAULT, EXIT_BAD_INPUT = 1, 2
@@ -39,7 +39,7 @@ def _common(
             logging.getLogger(name).setLevel(logging.WARNING)
 
 
-for module in (data, learn, evaluate, run, ask, models, letters, show):
+for module in (data, features, learn, evaluate, run, ask, models, letters, show):
     module.register(app)
 
 

@@ -22,6 +22,7 @@ from core.interactions import LARGEST_TIME_MS, SMALLEST_TIME_MS, EventTypes
 from core.item_files import ItemColumns, read_items
 from core.items import Item
 from core.rowfiles import BadLine, RowReader
+from tidewise.features import sources_of
 from tidewise.files import opened
 
 if TYPE_CHECKING:
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
     from model.evaluation.harness import Progress
     from model.evaluation.models import Budget, Config, ModelSpec, Setting
     from model.evaluation.protocols import Fold
-    from model.features import FeatureSource
 
 ROWS_TRIED = 100  # to find the unit of the time column
 DEFAULT_MODELS = ("popularity", "co-occurrence", "item-knn", "vsknn", "sasrec", "sasrec-text", "hm4sr")
 FALLBACK = "popularity"
 TEXT_FEATURES = 128
+CONTENT_FEATURES = 128
 
 
 @dataclass
@@ -150,7 +151,7 @@ def specs_of(names: Sequence[str]) -> list[ModelSpec]:
 class Plan:
     """What to compare: models by name, the baseline of the differences, seeds, and where finished results are kept.
 
-    `sources`: features of items beside their text.
+    `features`: vectors of items beside their text, as PATH[:NAME].
     """
 
     names: Sequence[str]
@@ -158,7 +159,7 @@ class Plan:
     budget: Budget
     seeds: Sequence[int] = (0,)
     cache: Path | None = None
-    sources: Sequence[FeatureSource] = ()
+    features: Sequence[str] = ()
 
 
 def compare(dataset: Dataset, fold: Fold, plan: Plan, *, progress: Progress) -> dict[str, Any]:
@@ -169,8 +170,9 @@ def compare(dataset: Dataset, fold: Fold, plan: Plan, *, progress: Progress) -> 
     from model.evaluation.results import Results
 
     specs = specs_of([*plan.names, plan.against, FALLBACK])
-    progress("reading the texts of items", 0.0)
-    contents = Contents.of(dataset.catalogue, text_size=TEXT_FEATURES, sources=plan.sources)
+    progress("reading the contents of items", 0.0)
+    sources = sources_of(plan.features, dataset.catalogue, size=CONTENT_FEATURES)
+    contents = Contents.of(dataset.catalogue, text_size=TEXT_FEATURES, sources=sources)
     harness = Harness(dataset, fold, plan.budget, contents, Results(plan.cache), plan.seeds, progress)
     outcomes = {spec.name: harness.run(spec) for spec in specs}
     progress("resampling users", 0.0)

@@ -123,6 +123,10 @@ def _without_loss(*names: str) -> Change:
     return lambda config: replace(config, losses=replace(config.losses, **dict.fromkeys(names, 0.0)))
 
 
+def _without_content(name: str) -> Change:
+    return lambda config: replace(config, contents=tuple(c for c in config.contents if c.name != name))
+
+
 ABLATIONS: Mapping[str, Change] = {
     "no-interactive": _with(interactive_moe=False),
     "no-temporal": _with(temporal_moe=False),
@@ -133,6 +137,9 @@ ABLATIONS: Mapping[str, Change] = {
     "text-only": lambda config: replace(
         config, use_id=False, contents=tuple(content for content in config.contents if content.name == "text")
     ),
+    "no-id": _with(use_id=False),
+    "no-text": _without_content("text"),
+    "no-image": _without_content("image"),
     "no-idcl": _without_loss("idcl"),
     "no-cp": _without_loss("cp"),
     "no-pcl": _without_loss("pcl"),

@@ -60,6 +60,8 @@ class Contents:
             tuple(catalogue.categories[row] for row in named),
             catalogue.listed[named],
         )
+        if any(source.name == "text" for source in sources):  # another encoder's vectors take its place
+            return cls(catalogue, tuple(sources))
         text = TextFeatures.fit(listed, size=text_size, seed=0)
         return cls(catalogue, (() if text is None else (text,)) + tuple(sources))
 

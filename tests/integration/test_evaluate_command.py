@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -124,3 +125,25 @@ def test_a_cut_may_be_a_date(evaluate: Callable[..., Result]) -> None:
 def test_what_cannot_be_used_is_said(evaluate: Callable[..., Result], options: tuple[str, str], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         evaluate("temporal", *FEW, *options)
+
+
+def test_vectors_of_items_become_a_modality_that_an_ablation_takes_away(
+    evaluate: Callable[..., Result], items: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "looks.npy", np.eye(12, 4, dtype=np.float32))
+    (tmp_path / "looks.ids").write_text("".join(f"item{n}\n" for n in range(11)) + "unknown\n")
+    models = ("--model", "hm4sr", "--model", "hm4sr:no-image")
+    short = ("--epochs", "1", "--width", "16", "--items", str(items), "--item-columns", "item_id=id,title=name")
+    found = document(
+        evaluate("leave-one-out", *models, *short, "--features", f"{tmp_path / 'looks.npy'}:image", "--json")
+    )
+    assert [content["name"] for content in found["contents"]] == ["text", "image"]
+    whole, without, _ = (model["seeds"]["0"].get("parameters") for model in found["models"])
+    assert whole > without
+
+
+def test_vectors_of_other_items_are_refused(evaluate: Callable[..., Result], items: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "looks.npy", np.eye(2, 4, dtype=np.float32))
+    (tmp_path / "looks.ids").write_text("other-1\nother-2\n")
+    with pytest.raises(InvalidInput, match="looks: wanted vectors of at least two different items of the catalogue"):
+        evaluate("leave-one-out", *FEW, "--features", str(tmp_path / "looks.npy"))

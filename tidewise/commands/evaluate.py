@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from tidewise.commands.options import Json, notes, print_json
 from tidewise.files import event_columns, item_columns
 
 if TYPE_CHECKING:
+    from core.rowfiles import BadLine
     from model.evaluation.dataset import Dataset
     from model.evaluation.protocols import Fold
 
@@ -35,6 +37,7 @@ def evaluate(
     items: option.Items = None,
     columns_of_items: option.ItemColumnNames = "item_id=item_id,title=title",
     separator: option.Separator = "|",
+    features: option.Features = None,
     time_unit: option.TimeUnit = None,
     format_: option.Format = None,
     model: option.Models = None,
@@ -72,7 +75,7 @@ def evaluate(
     max_seconds = None if max_minutes is None else max_minutes * 60
     budget = Budget(trials, epochs, patience, max_seconds, width=width, window=shape, device=device_of(device))
     names = model or evaluation.DEFAULT_MODELS
-    plan = evaluation.Plan(names, against, budget, range(seeds), cache)
+    plan = evaluation.Plan(names, against, budget, range(seeds), cache, features or ())
     evaluation.specs_of([*names, against])  # a wrong name is said before anything is read
     with EvaluationBar() as bar:
         bar.show("reading the files", 0.0)
@@ -81,13 +84,18 @@ def evaluate(
         found = evaluation.compare(dataset, fold, plan, progress=bar.show)
     if not found["contents"]:
         notes.print("No texts of items were given (--items), so networks read ids alone.")
-    found["bad_lines"] = len(files.bad_lines)
-    for bad in files.bad_lines[:SHOWN_BAD_LINES]:
-        notes.print(f"line {bad.line}: {bad.reason}", markup=False, highlight=False)
+    found["bad_lines"] = _noted(files.bad_lines)
     if json_:
         print_json(found)
     else:
         print_report(found, seen=seen.value)
+
+
+def _noted(bad_lines: Sequence[BadLine]) -> int:
+    """How many lines could not be read; the first ones are said."""
+    for bad in bad_lines[:SHOWN_BAD_LINES]:
+        notes.print(f"line {bad.line}: {bad.reason}", markup=False, highlight=False)
+    return len(bad_lines)
 
 
 def _fold(protocol: Protocol, dataset: Dataset, cut: str, state: Knowledge, max_questions: int | None) -> Fold:

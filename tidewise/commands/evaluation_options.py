@@ -67,6 +67,15 @@ Models = Annotated[
 ]
 Against = Annotated[str, typer.Option(help="The model that differences are taken from.")]
 Cut = Annotated[str, typer.Option(help="Temporal: learn before this share of the events, or before this date (UTC).")]
+Features = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Vectors of items beside their texts: a folder of `tidewise features`, a .npy or .safetensors file; "
+        "again for more.",
+        metavar="PATH[:NAME]",
+        show_default=False,
+    ),
+]
 State = Annotated[Knowledge, typer.Option(help="Temporal: whether what happened since the cut is known.")]
 Ties = Annotated[TieOrder, typer.Option(help="Order of a user's events that share a time.")]
 ShownSeen = Annotated[

@@ -1,0 +1,139 @@
+"""`tidewise features`: vectors of items from pictures, texts or files, kept in the data folder for trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from core.errors import InvalidInput
+from tidewise import features as vectors_of_items
+from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
+from tidewise.features import FEATURES_FOLDER, Target
+from tidewise.files import item_columns, opened
+
+if TYPE_CHECKING:
+    from model.content.collect import Collected
+    from tidewise.settings import Settings
+
+SHOWN_FAULTS = 10
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("features")(features)
+
+
+def features(
+    pictures: Annotated[
+        Path | None, typer.Option(help="Pictures named by item id: a folder or a zip file.", show_default=False)
+    ] = None,
+    texts: Annotated[bool, typer.Option("--texts", help="Describe the texts of the items (needs --encoder).")] = False,
+    vectors: Annotated[
+        Path | None, typer.Option(help="Vectors made elsewhere: a .npy or .safetensors file.", show_default=False)
+    ] = None,
+    ids: Annotated[
+        Path | None, typer.Option(help="The items of --vectors, one id per line (default: the .ids file beside it).")
+    ] = None,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            help="Pictures: classical, timm:FOLDER, open-clip:FOLDER. Texts: sentence-transformers:FOLDER.",
+        ),
+    ] = "classical",
+    name: Annotated[
+        str | None, typer.Option(help="The modality (default: image, text, or the name of the file).")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Forget items that are not given this time.")] = False,
+    items: Annotated[
+        Path | None, typer.Option(help="A file of items for --texts (default: the catalogue).", show_default=False)
+    ] = None,
+    columns_of_items: Annotated[
+        str,
+        typer.Option("--item-columns", metavar="FIELD=COLUMN,...", help="Columns of item_id, title, text, categories."),
+    ] = "item_id=item_id,title=title",
+    data: Data = None,
+    config: Config = None,
+    set_: Set = None,
+    json_: Json = False,
+) -> None:
+    """Make vectors of items; only what is new or changed is computed. `tidewise train` reads them beside the texts."""
+    given = [pictures is not None, texts, vectors is not None]
+    if sum(given) != 1:
+        raise InvalidInput("features: wanted one of --pictures, --texts and --vectors; run it once for each")
+    settings = settings_of(data, config, set_)
+    folder = settings.data.folder / FEATURES_FOLDER
+    with FeaturesBar() as bar:
+        if pictures is not None:
+            target = Target(folder, name or "image")
+            report = vectors_of_items.collect_pictures(target, pictures, encoder, progress=bar.show, replace=replace)
+        elif vectors is not None:
+            target = Target(folder, name or vectors.stem.lower())
+            report = vectors_of_items.collect_vectors(target, vectors, ids, progress=bar.show, replace=replace)
+        else:
+            target = Target(folder, name or "text")
+            found = _texts(settings, items, columns_of_items)
+            report = vectors_of_items.collect_texts(target, found, encoder, progress=bar.show, replace=replace)
+    _print(report, target, json_=json_)
+
+
+def _texts(settings: Settings, items: Path | None, columns_of_items: str) -> dict[str, str]:
+    """The texts of a file's items, or of the catalogue's."""
+    from core.item_files import read_items
+    from core.rowfiles import BadLine
+    from tidewise.bootstrap import open_system
+
+    if items is None:
+        system = open_system(settings)
+        try:
+            with system.store.read() as read:
+                catalogue = read.catalogue(stubs=True)
+        finally:
+            system.close()
+        return dict(zip(catalogue.item_ids, catalogue.texts, strict=True))
+    bad: list[BadLine] = []
+    columns = item_columns(columns_of_items, attributes="", separator="|")
+    with opened(items, None) as source:
+        return {
+            item.item_id: f"{item.title}\n{item.text}".strip()
+            for item in read_items(source, columns=columns, on_bad=bad.extend)
+        }
+
+
+def _print(report: Collected, target: Target, *, json_: bool) -> None:
+    if json_:
+        document = {"name": target.name, "folder": str(target.path), "items": report.num_items}
+        print_json(
+            document | {"computed": report.num_computed, "changed": len(report.changed), "faults": report.faults}
+        )
+        return
+    screen.print(
+        f"{report.num_items:,} items: {report.num_computed:,} computed, "
+        f"{len(report.changed):,} have another vector than before, {len(report.faults):,} have none",
+        highlight=False,
+    )
+    for item_id, reason in list(report.faults.items())[:SHOWN_FAULTS]:
+        notes.print(f"{item_id}: {reason}", markup=False, highlight=False)
+    screen.print(f"Kept in {target.path}; the next `tidewise train` reads it as {target.name}.", highlight=False)
+
+
+class FeaturesBar:
+    """How many items are done, for people."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=notes, transient=True)
+        self._task = self._progress.add_task("items", total=None)
+
+    def __enter__(self) -> FeaturesBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, done: int, total: int) -> None:
+        """Draw where it stands."""
+        self._progress.update(self._task, completed=done, total=total)

@@ -1,0 +1,147 @@
+"""Vectors of items in the data folder: made from pictures, texts or files of vectors, and handed to trainings.
+
+Called by `tidewise features`, `tidewise train` and `tidewise evaluate`. Knows nothing about how vectors are made.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import InvalidInput
+from core.items import Catalogue
+
+if TYPE_CHECKING:
+    from model.content.collect import Collected, Progress
+    from model.features import FeatureSource
+
+FEATURES_FOLDER = "features"
+LOCK_NAME = "features.lock"
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+RESERVED = ("id",)  # the tower of item ids
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where vectors go: the folder of all collections, and the modality's name."""
+
+    folder: Path
+    name: str
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name) or self.name in RESERVED:
+            msg = f"--name: wanted lower-case letters, digits, - and _ (not {', '.join(RESERVED)}), got {self.name!r}"
+            raise InvalidInput(msg)
+
+    @property
+    def path(self) -> Path:
+        """The folder of this collection."""
+        return self.folder / self.name
+
+
+def collect_pictures(
+    target: Target, pictures: Path, encoder: str, *, progress: Progress, replace: bool = False
+) -> Collected:
+    """Vectors of the pictures in a folder or a zip file, named by item."""
+    from model.content.collect import collect
+    from model.content.describers import describer_of
+    from model.content.pictures import Pictures
+
+    describer = describer_of(encoder, kind="pictures")
+    with Pictures.opened(pictures) as found, held(target.folder):
+        if not found.places:
+            msg = f"{pictures}: wanted pictures named by item id, as item-1.jpg, got none ({found.ignored} other files)"
+            raise InvalidInput(msg)
+        return collect(target.path, describer, list(found.places), found.read, progress=progress, replace=replace)
+
+
+def collect_texts(
+    target: Target, texts: Mapping[str, str], encoder: str, *, progress: Progress, replace: bool = False
+) -> Collected:
+    """Vectors of items' texts; an item without a text has none."""
+    from model.content.collect import collect
+    from model.content.describers import describer_of
+
+    describer = describer_of(encoder, kind="texts")
+    worded = {item_id: text for item_id, text in texts.items() if text.strip()}
+    with held(target.folder):
+        read = _encoded(worded)
+        return collect(target.path, describer, list(worded), read, progress=progress, replace=replace)
+
+
+def collect_vectors(
+    target: Target, vectors: Path, ids: Path | None, *, progress: Progress, replace: bool = False
+) -> Collected:
+    """Vectors computed elsewhere."""
+    from model.content.collect import collect
+    from model.content.imported import read_vectors
+
+    found = read_vectors(vectors, ids)
+    with held(target.folder):
+        return collect(target.path, found, list(found.by_item), found.read, progress=progress, replace=replace)
+
+
+def _encoded(texts: Mapping[str, str]) -> Callable[[str], bytes]:
+    return lambda item_id: texts[item_id].encode()
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """One writer at a time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK_NAME).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = f"{folder}: another `tidewise features` writes there; wait until it is done"
+            raise InvalidInput(msg) from None
+        yield
+
+
+def names_of(folder: Path) -> list[str]:
+    """The modalities whose vectors lie under a folder."""
+    from model.content.collection import names_in
+
+    return names_in(folder)
+
+
+def sources_in(folder: Path, catalogue: Catalogue, *, size: int) -> list[FeatureSource]:
+    """What lies under a folder as modalities over this catalogue; a collection of other items alone is left out."""
+    return [source for name in names_of(folder) if (source := _fitted(folder / name, name, catalogue, size))]
+
+
+def _fitted(path: Path, name: str, catalogue: Catalogue, size: int) -> FeatureSource | None:
+    from model.content.collection import Collection
+    from model.content.source import CollectedFeatures
+
+    collection = Collection.open(path)
+    if not any(collection.hashes(catalogue.item_ids)):
+        return None
+    return CollectedFeatures.fit(collection, catalogue, name=name, size=size).following(path)
+
+
+def sources_of(given: Sequence[str], catalogue: Catalogue, *, size: int) -> list[FeatureSource]:
+    """`PATH[:NAME]` of `tidewise evaluate --features`: a folder of `tidewise features`, or a file of vectors."""
+    return [_given(entry, catalogue, size) for entry in given]
+
+
+def _given(entry: str, catalogue: Catalogue, size: int) -> FeatureSource:
+    path, sign, name = entry.rpartition(":")
+    if not sign or not NAME.fullmatch(name) or Path(entry).exists():
+        path, name = entry, Path(entry).stem.lower()
+    Target(Path(path), name)  # checks the name
+    if Path(path).is_dir():
+        found = _fitted(Path(path), name, catalogue, size)
+        if found is None:
+            msg = f"--features {path}: wanted vectors of these items, got none of them; check that the ids agree"
+            raise InvalidInput(msg)
+        return found
+    from model.content.imported import read_vectors
+    from model.content.source import CollectedFeatures
+
+    return CollectedFeatures.fit(read_vectors(Path(path)), catalogue, name=name, size=size)
