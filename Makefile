@@ -65,7 +65,7 @@ test-fast: $(VENV)/.installed-dev ## run the tests that need no services and no 
 
 .PHONY: test-crash
 test-crash: $(VENV)/.installed-dev ## kill the server 20 times under load, and the other tests of crashes (CRASHES=n)
-	CRASHES=$(or $(CRASHES),20) $(BIN)/pytest tests/crash tests/integration/test_kafka_faults.py $(ARGS)
+	CRASHES=$(or $(CRASHES),20) $(BIN)/pytest tests/crash $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.installed-dev ## lint, format, types, layer contracts

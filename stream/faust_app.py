@@ -15,7 +15,7 @@ from typing import Any
 
 import faust
 from aiokafka.errors import KafkaError
-from aiokafka.structs import OffsetAndMetadata
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -89,9 +89,36 @@ class LenientConsumerThread(driver.AIOKafkaConsumerThread):
         self.tp_last_committed_at.update(dict.fromkeys(mine, monotonic()))
         return True
 
+    def read_to(self, partition: TopicPartition) -> int | None:
+        """The offset behind the last one that was taken from Kafka; None where that is not known."""
+        subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001 - `position` would wait
+        state = subscription.assignment.state_value(partition) if subscription and subscription.assignment else None
+        return state.position if state and state.has_valid_position else None
+
+
+class ReadNothing(dict[TP, int | None]):
+    """In place of Faust's note of what it has read, by which it drops what is older, in silence.
+
+    The note is kept per message by the loop that hands messages over, and moved back by a seek in another thread: a
+    message fetched before the seek and handed over after it would hide everything that was sought. What is old, new or
+    missing is told by `stream.positions` instead.
+    """
+
+    def __getitem__(self, partition: TP) -> None:
+        """Nothing was read."""
+
+    def __setitem__(self, partition: TP, offset: int | None) -> None:
+        """Nothing is noted."""
+
 
 class ResumingConsumer(driver.Consumer):
     """A consumer that reads from the database's offsets wherever Faust would read from Kafka's group offsets."""
+
+    _thread: LenientConsumerThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = ReadNothing()
 
     def _new_consumer_thread(self) -> LenientConsumerThread:
         return LenientConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -109,8 +136,25 @@ class ResumingConsumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Distrust what is buffered before partitions change hands."""
-        self._resumer.suspend()
+        self._resumer.revoked()
         await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Nothing flows before the seek, even if Faust has let it since the revocation.
+
+        Where rebalances overlap it does, for the assignment that was overtaken; then, after the seek of the newest, it
+        empties its buffers, and what had flowed until then would be gone.
+        """
+        self.stop_flow()
+        self.app.flow_control.suspend()
+        self._resumer.assigned()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """The group offset to commit: all before the newest acknowledged message is in the database."""
+        acked = self._acked.pop(tp, None)
+        self._acked_index.pop(tp, None)
+        return max(acked) + 1 if acked else None
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
         """As Faust's, but a hand-over of a message that need not wait is done without making tasks for it."""
@@ -151,13 +195,16 @@ class ResumingConsumer(driver.Consumer):
         except KafkaError:  # it was handed to another worker a moment ago
             return None
 
+    def read_to(self, partition: int) -> int | None:
+        """The offset behind the last one that the client has taken from Kafka; None where that is not known."""
+        return self._thread.read_to(TopicPartition(self._topic, partition))
+
     async def read_from(self, offsets: Mapping[int, int]) -> None:
         """Read these partitions from these offsets on, and forget acknowledgements of what was read before."""
         wanted = {self._new_topicpartition(self._topic, partition): offset for partition, offset in offsets.items()}
         for tp, offset in wanted.items():
             self._acked.pop(tp, None)
             self._acked_index.pop(tp, None)
-            self._gap.pop(tp, None)
             self._committed_offset[tp] = offset or None
         with self._unavailable("move to the database's offsets"):
             await self.seek_wait(wanted)

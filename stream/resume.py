@@ -60,6 +60,9 @@ def resume_offset(topic: str, partition: int, *, applied: int | None, log_start:
 class Resumer:
     """Moves a consumer to where the database stands. Used from one event loop.
 
+    Rebalances overlap: partitions may change hands again before the seek of the last time is done. So a seek that was
+    overtaken does not count as done; its caller goes on waiting, until the seek of the newest assignment is.
+
     `applied_offset` asks the database, off the loop. `fail` ends the worker.
     """
 
@@ -78,23 +81,42 @@ class Resumer:
         self._fail = fail
         self._patience_s = patience_s
         self._task: asyncio.Task[None] | None = None
+        self._owns = False  # between an assignment and the next revocation
+        self._done = asyncio.Event()
 
-    def suspend(self) -> None:
+    def revoked(self) -> None:
         """Partitions change hands: what comes before the next seek does not count."""
+        self._owns = False
+        self._forget()
+
+    def assigned(self) -> None:
+        """The worker knows its partitions again, and may seek them."""
+        self._owns = True
+
+    async def resume(self, log: Log) -> None:
+        """Seek every assigned partition; between a revocation and the next assignment, wait for the seek after it.
+
+        Returns after `patience_s` at the latest, because Faust gives up on a rebalance that takes long; while the
+        database is away the seek goes on in the background, and nothing is applied before it.
+        """
+        self._forget()
+        if self._owns:
+            self._task = asyncio.ensure_future(self._resume(log))
+        try:
+            await asyncio.wait_for(self._done.wait(), self._patience_s)
+        except TimeoutError:
+            logger.warning("%s: nobody has told where to read for %g s", self._topic, self._patience_s)
+
+    def _forget(self) -> None:
+        self._done.clear()
         self._positions.suspend()
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
-    async def resume(self, log: Log) -> None:
-        """Seek every assigned partition.
-
-        Returns after `patience_s` at the latest, because Faust gives up on a rebalance that takes long; while the
-        database is away the seek goes on in the background, and nothing is applied before it.
-        """
-        self.suspend()
-        self._task = asyncio.ensure_future(self.again(log, log.assigned()))
-        await asyncio.wait({self._task}, timeout=self._patience_s)
+    async def _resume(self, log: Log) -> None:
+        await self.again(log, log.assigned())
+        self._done.set()
 
     async def again(self, log: Log, partitions: Iterable[int]) -> None:
         """Seek some partitions, trying until both the database and Kafka have answered."""

@@ -48,8 +48,3 @@ class WorkerStatus:
     def lag(self) -> int:
         """Messages waiting in all its partitions."""
         return sum(partition.lag for partition in self.partitions.values())
-
-    @property
-    def idle(self) -> bool:
-        """Whether there is nothing to do: no partition, or each is read to its end."""
-        return all(partition.next_offset is not None and not partition.lag for partition in self.partitions.values())

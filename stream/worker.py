@@ -33,6 +33,7 @@ from stream.faust_app import ResumingConsumer, ResumingTransport, make_app
 from stream.positions import Positions
 from stream.resume import Resumer
 from stream.settings import KafkaSettings, WorkerSettings
+from stream.standstill import Standstill
 from stream.status import PartitionStatus, WorkerStatus
 from stream.watchdog import Watchdog
 
@@ -68,6 +69,8 @@ class StreamWorker:
         self._resumer = Resumer(
             kafka.topic, positions=self._positions, applied_offset=self._applied_offset, fail=self._fail
         )
+        self._standstill = Standstill()
+        self._in_hand = False  # messages are being applied
         self._failure: BaseException | None = None
         self._runner: faust.Worker | None = None
 
@@ -116,8 +119,10 @@ class StreamWorker:
         """The agent. Leaving it would acknowledge what it holds, so it never does: it fails the worker and waits."""
         try:
             async for events in stream.noack_take(self._settings.max_messages, within=self._settings.within_s):
+                self._in_hand = True
                 for partition, group in _by_partition(events).items():
                     await self._settle(partition, group)
+                self._in_hand = False
         except Exception as error:
             if not isinstance(error, Stopping):
                 self._fail(error)
@@ -158,10 +163,21 @@ class StreamWorker:
         """Tell what is going on, and the watchdog when there is nothing to do."""
         while True:
             status = self.status()
-            if status.idle:
-                self._watchdog.alive()
+            if self._in_hand:
+                self._standstill.forget()
+            else:
+                await self._mend(status)
             self._on_status(status)
             await asyncio.sleep(STATUS_EVERY_S)
+
+    async def _mend(self, status: WorkerStatus) -> None:
+        """Read again where messages wait and none comes; a sign of life where none can come."""
+        for partition in self._standstill.check(status.partitions):
+            logger.warning("%s/%d: messages wait, but none arrives: reading again", self._kafka.topic, partition)
+            self._positions.forget(partition)
+            await self._resumer.again(self._consumer, [partition])
+        if self._standstill.nothing_more(status.partitions, read_to=self._consumer.read_to):
+            self._watchdog.alive()
 
     def status(self) -> WorkerStatus:
         """What there is to say now."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -56,7 +55,6 @@ def test_a_broker_killed_in_mid_flow_delays_events_and_loses_none(
         assert_counted_once(stream.store, events)
 
 
-@pytest.mark.skipif("CRASHES" not in os.environ, reason="part of `make test-crash`, which sets CRASHES")
 def test_a_worker_frozen_past_its_session_changes_nothing_when_it_wakes(
     broker: Broker, sqlite_database: Any, tmp_path: Path
 ) -> None:

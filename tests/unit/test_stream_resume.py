@@ -71,6 +71,7 @@ class Case:
             fail=self.failures.append,
             patience_s=patience_s,
         )
+        self.resumer.assigned()
 
     async def ask(self, partition: int) -> int | None:
         if self.num_failures:
@@ -122,7 +123,7 @@ def test_a_second_rebalance_ends_the_seek_of_the_first() -> None:
 
     async def rebalance_twice() -> None:
         await case.resumer.resume(case.log)
-        case.resumer.suspend()
+        case.resumer.revoked()
         case.num_failures = 0
         for _ in range(20):
             await asyncio.sleep(0)

@@ -47,13 +47,3 @@ def status(*partitions: PartitionStatus) -> WorkerStatus:
 
 def test_lag_is_what_waits_behind_the_next_offset() -> None:
     assert status(PartitionStatus(5, 9), PartitionStatus(7, 7), PartitionStatus(3, None)).lag == 4
-
-
-def test_a_worker_is_idle_without_partitions_and_at_the_end_of_them() -> None:
-    assert status().idle
-    assert status(PartitionStatus(7, 7)).idle
-
-
-def test_a_worker_is_not_idle_while_messages_wait_or_the_database_has_not_said_where_to_read() -> None:
-    assert not status(PartitionStatus(5, 9), PartitionStatus(7, 7)).idle
-    assert not status(PartitionStatus(None, 7)).idle
