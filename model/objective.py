@@ -49,6 +49,7 @@ class Objective:
     data: TrainingData
     sampled_above: int
     num_samples: int
+    dtype: torch.dtype = torch.float32  # what the softmax over the items multiplies
 
     def __call__(self, sequences: Sequences) -> Tensor:
         """The weighted sum of the losses that are switched on.
@@ -113,9 +114,9 @@ class Objective:
             told_P = torch.rand(len(rows_P)).to(rows_P.device) < TOLD_SHARE
             queries_PC = self.model.now_gap(queries_PC, torch.where(told_P, rows_P, UNKNOWN))
         if batch.scored_N is None:
-            return cross_entropy(queries_PC, vectors_RC, targets_P)
+            return cross_entropy(queries_PC, vectors_RC, targets_P, dtype=self.dtype)
         targets_P = torch.searchsorted(batch.scored_N, targets_P)
-        return cross_entropy(queries_PC, vectors_RC[batch.scored_N], targets_P, batch.bias_N)
+        return cross_entropy(queries_PC, vectors_RC[batch.scored_N], targets_P, batch.bias_N, dtype=self.dtype)
 
     def _idcl(self, vectors_RC: Tensor, towers_MBLD: Tensor, picks_BP: Tensor, targets_Q: Tensor) -> Tensor:
         queries_QD = _at(towers_MBLD[:1], picks_BP)[0]

@@ -1,7 +1,8 @@
 """Next-item cross-entropy with memory bounded by configuration. Knows nothing about models or data.
 
-Shapes: P positions, N candidates, C width. The P x N logits never exist at once: chunk by chunk they are made, turned
-into probabilities in place, and into the two gradients; only those are kept for the backward pass.
+Shapes: P positions, Q positions of a chunk, N candidates, C width. The P x N logits never exist at once: chunk by
+chunk they are made, turned into probabilities in place, and into the two gradients; only those are kept for the
+backward pass. The products multiply float32 or bfloat16; logits, probabilities, loss and gradients are float32 always.
 """
 
 from __future__ import annotations
@@ -11,44 +12,69 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MAX_LOGITS = 2**23  # 32 MiB of float32 at a time
+from model.products import multiply
+
+MAX_LOGITS = 2**22  # 16 MiB of float32 at a time: larger chunks leave the caches and cost twice as much
+LEAST_PROBABILITY = torch.finfo(torch.float32).tiny
 
 
 class _CrossEntropy(torch.autograd.Function):
     """Mean over positions of -log softmax(queries @ candidates.T + bias)[target]."""
 
     @staticmethod
-    def forward(ctx: Any, queries_PC: Tensor, candidates_NC: Tensor, bias_N: Tensor, targets_P: Tensor) -> Tensor:
+    def forward(
+        ctx: Any,
+        queries_PC: Tensor,
+        candidates_NC: Tensor,
+        bias_N: Tensor | None,
+        targets_P: Tensor,
+        dtype: torch.dtype,
+    ) -> Tensor:
         """The loss; both gradients are computed on the way."""
-        num_positions = len(queries_PC)
-        query_grad_PC, candidate_grad_NC = torch.empty_like(queries_PC), torch.zeros_like(candidates_NC)
-        loss = queries_PC.new_zeros(())
-        rows = max(1, MAX_LOGITS // max(1, len(candidates_NC)))
+        num_positions, num_candidates = len(queries_PC), len(candidates_NC)
+        query_grad_PC = torch.empty_like(queries_PC, dtype=torch.float32)
+        candidate_grad_NC = torch.zeros_like(candidates_NC, dtype=torch.float32)
+        factor_PC, factor_NC = queries_PC.to(dtype), candidates_NC.to(dtype)
+        rows = min(num_positions, max(1, MAX_LOGITS // max(1, num_candidates)))
+        chunk_QN = query_grad_PC.new_empty(rows, num_candidates)
+        rounded_QN = chunk_QN.to(dtype)  # the chunk itself where the products multiply float32
+        loss = query_grad_PC.new_zeros(())
         for begin in range(0, num_positions, rows):
-            part = slice(begin, begin + rows)
-            chunk_QC, targets_Q1 = queries_PC[part], targets_P[part].unsqueeze(1)
-            logits_QN = torch.addmm(bias_N, chunk_QC, candidates_NC.T)
-            target_logits_Q1 = logits_QN.gather(1, targets_Q1)
-            highest_Q1 = logits_QN.amax(1, keepdim=True)
-            probability_QN = logits_QN.sub_(highest_Q1).exp_()
-            total_Q1 = probability_QN.sum(1, keepdim=True)
-            loss += (total_Q1.log() + highest_Q1 - target_logits_Q1).sum()
-            probability_QN.div_(total_Q1).scatter_add_(1, targets_Q1, -torch.ones_like(total_Q1))
-            query_grad_PC[part] = probability_QN @ candidates_NC
-            candidate_grad_NC.addmm_(probability_QN.T, chunk_QC)
+            factor_QC, targets_Q1 = factor_PC[begin : begin + rows], targets_P[begin : begin + rows].unsqueeze(1)
+            probability_QN, probability_rounded_QN = chunk_QN[: len(factor_QC)], rounded_QN[: len(factor_QC)]
+            multiply(factor_QC, factor_NC.T, out=probability_QN)
+            if bias_N is not None:
+                probability_QN += bias_N
+            torch.softmax(probability_QN, 1, out=probability_QN)
+            of_target_Q1 = probability_QN.gather(1, targets_Q1)
+            loss -= of_target_Q1.clamp(min=LEAST_PROBABILITY).log().sum()
+            probability_QN.scatter_(1, targets_Q1, of_target_Q1 - 1)
+            if rounded_QN is not chunk_QN:
+                probability_rounded_QN.copy_(probability_QN)
+            multiply(probability_rounded_QN, factor_NC, out=query_grad_PC[begin : begin + rows])
+            multiply(probability_rounded_QN.T, factor_QC, out=candidate_grad_NC, add=True)
         ctx.save_for_backward(query_grad_PC.div_(num_positions), candidate_grad_NC.div_(num_positions))
         return loss / num_positions
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         """The kept gradients, scaled."""
         query_grad_PC, candidate_grad_NC = ctx.saved_tensors
-        return query_grad_PC * grads[0], candidate_grad_NC * grads[0], None, None
+        return query_grad_PC * grads[0], candidate_grad_NC * grads[0], None, None, None
 
 
-def cross_entropy(queries_PC: Tensor, candidates_NC: Tensor, targets_P: Tensor, bias_N: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy of the targets among the candidates; `bias_N` is added to the scores (log-Q correction)."""
-    if bias_N is None:
-        bias_N = candidates_NC.new_zeros(len(candidates_NC))
-    loss: Tensor = _CrossEntropy.apply(queries_PC, candidates_NC, bias_N, targets_P)
+def cross_entropy(
+    queries_PC: Tensor,
+    candidates_NC: Tensor,
+    targets_P: Tensor,
+    bias_N: Tensor | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Mean cross-entropy of the targets among the candidates; `bias_N` is added to the scores (log-Q correction).
+
+    `dtype`: what the products multiply. A target that is all but impossible counts 87.3 in the value, the logarithm of
+    the smallest float32; its gradient is exact.
+    """
+    loss: Tensor = _CrossEntropy.apply(queries_PC, candidates_NC, bias_N, targets_P, dtype)
     return loss

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from model.precision import Precision
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
@@ -13,7 +15,7 @@ class TrainingPlan:
     It stops after `patience` epochs in a row without a gain of `least_gain` over the best metric so far: smaller gains
     are kept, but lie within the noise of a few thousand held-out events. Above `sampled_above` items the softmax runs
     over the batch's targets and `num_samples` uniform ones, corrected by the logarithm of each candidate's probability
-    to be there.
+    to be there. `precision`: what products multiply; "auto" is bfloat16 where that is fast.
     """
 
     epochs: int = 20
@@ -29,6 +31,7 @@ class TrainingPlan:
     sampled_above: int = 50_000
     num_samples: int = 8192
     device: str = "cpu"
+    precision: Precision = "auto"
 
 
 @dataclass(frozen=True, slots=True)

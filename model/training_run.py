@@ -2,7 +2,8 @@
 
 Early stopping watches full-ranking NDCG@10 on the last events in time, each after the window strictly before it: what a
 live system is asked to do (the last event of every user would let the model read what others did later). Those events
-aren't trained on. With `max_seconds=None` a seed decides every bit on one CPU; with a budget, speed decides the steps.
+aren't trained on. With `max_seconds=None` and float32 a seed decides every bit on one CPU; with a budget, speed decides
+the steps.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from model.hm4sr import HM4SR
 from model.objective import Objective
+from model.precision import autocast, multiplies_bfloat16
 from model.resume import Counters, ResumeFile, RunState
 from model.sequences import Sequences, batches, cut_windows
 from model.training_data import TrainingData
@@ -44,7 +46,10 @@ class TrainingRun:
     def __post_init__(self) -> None:
         if self.model.config.released and self.model.temporal is not None:
             self.model.temporal.expert.requires_grad_(False)  # the released code never trained them
-        self.objective = Objective(self.model, self.data, self.plan.sampled_above, self.plan.num_samples)
+        self.device = self.data.items.device
+        self.bfloat16 = multiplies_bfloat16(self.plan.precision, self.device)
+        dtype = torch.bfloat16 if self.bfloat16 else torch.float32
+        self.objective = Objective(self.model, self.data, self.plan.sampled_above, self.plan.num_samples, dtype)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(trained, lr=self.plan.learning_rate, fused=True)
 
@@ -121,6 +126,7 @@ class TrainingRun:
             "epochs": self.counters.epoch,
             "steps": self.counters.step,
             "seconds": round(self.elapsed_s, 3),
+            "precision": "bfloat16" if self.bfloat16 else "float32",
             "validation_ndcg_10": max(self.history, default=None),
             "validation_history": self.history,
             "validation_ndcg_10_now_gap": validation_ndcg(self.model, self.data, with_now_gap=True) if told else None,
@@ -149,7 +155,8 @@ class TrainingRun:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.learning_rate * warm * (0.02 + 0.98 * (1 + math.cos(math.pi * self.done)) / 2)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.objective(batch)
+        with autocast(self.device, enabled=self.bfloat16):
+            loss = self.objective(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip_norm)
         self.optimizer.step()

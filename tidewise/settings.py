@@ -262,6 +262,8 @@ class TrainSettings(Section):
     """The seed of everything random in training."""
     threads: int = Field(0, ge=0)
     """The CPU threads of training; 0: one less than there are cores, at least one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What training multiplies; auto: bfloat16 where that is fast (a GPU, a CPU with AMX), else float32."""
 
 
 class CacheSettings(Section):

@@ -20,6 +20,7 @@ from model.baselines.networks import GRU4Rec, SASRec
 from model.config import LossWeights, ModelConfig
 from model.evaluation.networks import Contents, NetworkClass, NetworkScorer
 from model.hm4sr import HM4SR
+from model.precision import Precision
 from model.resume import ResumeFile
 from model.training import TrainingPlan, TrainingProgress
 
@@ -52,6 +53,7 @@ class Budget:
     num_heads: int = 2
     window: WindowShape = field(default_factory=WindowShape)
     device: str = "cpu"
+    precision: Precision = "auto"
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON values."""
@@ -66,6 +68,7 @@ class Budget:
             batch_events=self.batch_events,
             learning_rate=learning_rate,
             device=self.device,
+            precision=self.precision,
         )
 
     def shape(self, *, dropout: float) -> ModelConfig:

@@ -23,6 +23,7 @@ from core.scorers import Past, TrainingPart
 from model.config import Modality, ModelConfig
 from model.features import FeatureSource, TextFeatures
 from model.hm4sr import HM4SR, UNSEEN, Features
+from model.precision import Precision, multiplies_bfloat16
 from model.resume import ResumeFile
 from model.training import TrainingPlan, TrainingProgress, train_network
 from model.training_data import (
@@ -179,3 +180,8 @@ def _features(source: FeatureSource, catalogue: Catalogue, device: torch.device)
 def device_of(name: str) -> str:
     """The device by its name; "auto" takes a GPU where there is one."""
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def precision_of(name: Precision, device: str) -> Precision:
+    """What "auto" means on that device; raises `InvalidSettings` for bfloat16 where there is none."""
+    return "bfloat16" if multiplies_bfloat16(name, torch.device(device)) else "float32"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from core.history import WindowShape
 from tidewise.commands import evaluation_options as option
-from tidewise.commands.evaluation_options import Knowledge, Protocol, Seen, TieOrder
+from tidewise.commands.evaluation_options import Knowledge, Products, Protocol, Seen, TieOrder
 from tidewise.commands.evaluation_tables import print_report
 from tidewise.commands.options import Json, notes, print_json
 from tidewise.files import event_columns, item_columns
@@ -55,6 +56,7 @@ def evaluate(
     window: option.Window = 50,
     width: option.Width = 64,
     device: option.Device = "auto",
+    precision: option.Precision = Products.AUTO,
     threads: option.Threads = 0,
     cache: option.Cache = Path(".tidewise/evaluations"),
     json_: Json = False,
@@ -64,7 +66,7 @@ def evaluate(
     Finished results are kept, so that a run that was killed goes on where it was.
     """
     from model.evaluation.models import Budget
-    from model.evaluation.networks import device_of
+    from model.evaluation.networks import device_of, precision_of
     from model.threads import limit_threads
     from tidewise import evaluation
 
@@ -73,7 +75,9 @@ def evaluate(
     files.item_columns = item_columns(columns_of_items, attributes="", separator=separator)
     shape = WindowShape(window, max(1, window // 5))
     max_seconds = None if max_minutes is None else max_minutes * 60
-    budget = Budget(trials, epochs, patience, max_seconds, width=width, window=shape, device=device_of(device))
+    device = device_of(device)
+    budget = Budget(trials, epochs, patience, max_seconds, width=width, window=shape, device=device)
+    budget = replace(budget, precision=precision_of(precision.value, device))
     names = model or evaluation.DEFAULT_MODELS
     plan = evaluation.Plan(names, against, budget, range(seeds), cache, features or ())
     evaluation.specs_of([*names, against])  # a wrong name is said before anything is read

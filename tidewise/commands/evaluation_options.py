@@ -28,6 +28,14 @@ class TieOrder(StrEnum):
     HASH = "hash"
 
 
+class Products(StrEnum):
+    """What the products of a training multiply."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
 class Knowledge(StrEnum):
     """What a question of the temporal protocol knows."""
 
@@ -90,5 +98,6 @@ MaxMinutes = Annotated[float | None, typer.Option(help="Most minutes of one trai
 Window = Annotated[int, typer.Option(help="Events that a network reads.", min=1)]
 Width = Annotated[int, typer.Option(help="Width of the networks.", min=1)]
 Device = Annotated[str, typer.Option(help="Where networks train: auto, cpu or cuda.")]
+Precision = Annotated[Products, typer.Option(help="What trainings multiply; auto: bfloat16 where that is fast.")]
 Threads = Annotated[int, typer.Option(help="Cores for networks (0: all but one).", min=0)]
 Cache = Annotated[Path, typer.Option(help="Folder in which finished results are kept.")]

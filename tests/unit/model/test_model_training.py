@@ -17,6 +17,7 @@ from core.items import Catalogue
 from core.ports import EventColumns
 from model.bundle import HM4SRBundle
 from model.config import ModelConfig
+from model.precision import Precision
 from model.training import TrainingPlan, TrainingProgress, train
 
 PLAN = TrainingPlan(epochs=12, batch_events=128, learning_rate=1e-2, warmup_steps=10, validation_share=0.1)
@@ -32,10 +33,15 @@ def hit_rate(bundle: HM4SRBundle, shop: Catalogue, events: EventColumns) -> floa
 
 
 @pytest.mark.parametrize("sampled_above", [50_000, 10], ids=["full softmax", "sampled softmax"])
+@pytest.mark.parametrize("precision", ["float32", "auto"])
 def test_a_fixed_walk_is_learnt(
-    shop: Catalogue, shop_events: EventColumns, make_config: Callable[..., ModelConfig], sampled_above: int
+    shop: Catalogue,
+    shop_events: EventColumns,
+    make_config: Callable[..., ModelConfig],
+    sampled_above: int,
+    precision: Precision,
 ) -> None:
-    plan = replace(PLAN, epochs=30, sampled_above=sampled_above, num_samples=16, patience=30)
+    plan = replace(PLAN, epochs=30, sampled_above=sampled_above, num_samples=16, patience=30, precision=precision)
     bundle = train(shop_events, shop, config=make_config(width=16, dropout=0.0), plan=plan)
     assert hit_rate(bundle, shop, shop_events) > 0.9
 
@@ -43,7 +49,7 @@ def test_a_fixed_walk_is_learnt(
 def test_a_seed_fixes_every_bit_and_another_seed_does_not(
     shop: Catalogue, shop_events: EventColumns, make_config: Callable[..., ModelConfig]
 ) -> None:
-    plan = replace(PLAN, epochs=2)
+    plan = replace(PLAN, epochs=2, precision="float32")
     state_before = torch.get_rng_state()
     one, again, other = (train(shop_events, shop, config=make_config(), plan=plan, seed=seed) for seed in (3, 3, 4))
     assert one.version == again.version != other.version
