@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from core.drift.ports import DriftReads, DriftWrites
 from core.history import History, IntArray, WindowShape
 from core.items import Catalogue, Item
 from core.records import DeadLetter as DeadLetter
@@ -38,6 +39,11 @@ class Transaction(Protocol):
 
     Every method is set-based: a fixed number of statements, however many rows.
     """
+
+    @property
+    def drift(self) -> DriftWrites:
+        """What drift monitoring writes."""
+        ...
 
     def guard(self, lease: Lease) -> None:
         """Before everything else: nobody takes this lease until the end; raises `LeaseLost` where somebody has."""
@@ -65,8 +71,8 @@ class Transaction(Protocol):
         """
         ...
 
-    def resolve_items(self, item_ids: Sequence[str]) -> dict[str, int]:
-        """The integer keys of these items; unknown ones become stubs."""
+    def resolve_items(self, item_ids: Sequence[str], *, now_ms: int | None = None) -> dict[str, int]:
+        """The integer keys of these items; unknown ones become stubs, first heard of at `now_ms`."""
         ...
 
     def known_events(self, event_keys: Sequence[bytes]) -> set[bytes]:
@@ -175,6 +181,11 @@ class Transaction(Protocol):
 
 class ReadView(Protocol):
     """A consistent snapshot for reading."""
+
+    @property
+    def drift(self) -> DriftReads:
+        """What drift monitoring reads."""
+        ...
 
     def user(self, user_id: str) -> UserState | None:
         """One user's state, or None if they are unknown."""

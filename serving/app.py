@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 
 from serving import documentation as docs
 from serving.answers import AnswerRoutes
+from serving.drift import DriftRoutes
 from serving.engine import Engine
 from serving.guards import KeyGuard, LastResort, LocalGuard, RawPath
 from serving.interactions import InteractionRoutes
@@ -62,6 +63,7 @@ def _routes(engine: Engine) -> APIRouter:
     router = APIRouter()
     events, answers, items = InteractionRoutes(engine), AnswerRoutes(engine), ItemRoutes(engine)
     users, models, inside = UserRoutes(engine), ModelRoutes(engine), IntrospectionRoutes(engine)
+    drift = DriftRoutes(engine)
     add = router.add_api_route
     add("/v1/interactions", events.post, methods=["POST"], **docs.POST_INTERACTIONS)
     add("/v1/recommendations", answers.recommend_session, methods=["POST"], **docs.POST_RECOMMENDATIONS)
@@ -80,6 +82,7 @@ def _routes(engine: Engine) -> APIRouter:
     add("/v1/models/rollback", models.roll_back, methods=["POST"], **docs.POST_ROLLBACK)
     add("/v1/models/{version:path}", models.get, methods=["GET"], **docs.GET_MODEL)
     add("/v1/models", models.list_all, methods=["GET"], **docs.GET_MODELS)
+    add("/v1/drift", drift.get, methods=["GET"], **docs.GET_DRIFT)
     add("/v1/status", inside.status, methods=["GET"], **docs.GET_STATUS)
     add("/health", inside.health, methods=["GET"], **docs.GET_HEALTH)
     add("/ready", inside.ready, methods=["GET"], **docs.GET_READY)

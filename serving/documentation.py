@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from serving import schemas
+from serving import drift_schemas, schemas
 
 Options = dict[str, Any]
 _REF = "#/components/schemas/{model}"
@@ -136,7 +136,9 @@ PUT_ITEM = _route(
 )
 DELETE_ITEM = _route(schemas.ItemRemoved, parameters=(_id("item_id"),), errors=(401, 403, 404, 422, 503), tag="items")
 DELETE_USER = _route(schemas.UserErased, parameters=(_id("user_id"),), errors=(401, 403, 404, 422, 503), tag="users")
-GET_INTERESTS = _route(schemas.InterestOut, parameters=(_id("user_id"),), errors=(401, 403, 404, 422, 503), tag="users")
+GET_INTERESTS = _route(
+    drift_schemas.InterestOut, parameters=(_id("user_id"),), errors=(401, 403, 404, 422, 503), tag="users"
+)
 GET_MODELS = _route(schemas.ModelsOut, errors=(401, 403, 503), tag="models")
 GET_MODEL = _route(schemas.ModelOut, parameters=(_id("version"),), errors=(401, 403, 404, 503), tag="models")
 POST_PROMOTE = _route(
@@ -153,6 +155,14 @@ POST_ROLLBACK = _route(
     examples={"with a reason": {"reason": "complaints"}},
     errors=(401, 403, 404, 422, 503),
     tag="models",
+)
+GET_DRIFT = _route(
+    drift_schemas.DriftOut,
+    parameters=(
+        _parameter("limit", "integer", "How many alarms.", minimum=1, maximum=1000, default=100),
+        _parameter("days", "integer", "How many days of signals.", minimum=1, maximum=3650, default=30),
+    ),
+    tag="operations",
 )
 GET_STATUS = _route(schemas.StatusOut, errors=(401, 403, 503), tag="operations")
 GET_HEALTH = _route(schemas.Health, errors=(403,), tag="operations")

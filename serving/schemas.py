@@ -248,63 +248,6 @@ class UserErased(Shape):
     status: Literal["erased"]
 
 
-class InterestBucket(Shape):
-    """What a user turned to in one stretch of time."""
-
-    start: int
-    """Its beginning, in milliseconds."""
-    events: int
-    shares: dict[str, float]
-    """Of these events, by topic."""
-
-
-class InterestHistory(Shape):
-    """What a user turned to over time; stretches without events are left out."""
-
-    bucket_ms: int
-    """The length of each stretch: an hour up to a year, so that there are at most 30."""
-    buckets: list[InterestBucket]
-
-
-class InterestDrift(Shape):
-    """Whether a user's interest moved, by a test over their visits that is wrong as often as the settings allow."""
-
-    found: bool
-    """Whether `score` is above `threshold`."""
-    score: float | None
-    """The share of users with an unmoved interest whose visits look less like a move; null: too few visits to tell."""
-    threshold: float
-    explanation: str
-    """For people."""
-    since: int | None
-    """The time of the first event after the move; null, as all below, where none was found."""
-    distance: float | None
-    """How much of what the user turns to is another: 0 to 1."""
-    origin: list[str] | None
-    """The topics that lost."""
-    target: list[str] | None
-    """The topics that gained."""
-    events_since: int | None
-    events_to_target: int | None
-
-
-class InterestOut(Shape):
-    """What a user turns to, lately and on the whole, and how it moved."""
-
-    user_id: str
-    user_seq: int
-    """The sequence number of the newest event that it knows."""
-    events: int
-    """From how many of the newest events it is told."""
-    topics: list[str]
-    """Categories of items, the strongest first; at most 12."""
-    short_term: dict[str, float]
-    """Shares by topic; what is missing to 1 went to other topics."""
-    long_term: dict[str, float]
-    history: InterestHistory
-    drift: InterestDrift
-
-
 class ModelOut(Shape):
     """A model version."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
+from core.drift.records import NO_TOPIC, topic_code
 from core.items import Catalogue, Item
 from core.ports import StoredItem
 from storage.codec import pack_json, unpack_json
@@ -17,7 +18,8 @@ from storage.session import Session
 from storage.tables import counters, items
 
 columns = items.c
-CONTENT = ("title", "text", "categories", "attributes", "hidden", "in_catalogue", "revision", "updated_ms")
+CONTENT = ("title", "text", "categories", "attributes", "hidden", "in_catalogue", "revision", "updated_ms", "topic")
+STORED = tuple(columns[name] for name in ("key", "item_id", *CONTENT[:-1]))
 REVISION = "item_revision"
 
 
@@ -26,11 +28,11 @@ def _keys(dialect: Dialect) -> CompilerElement:
 
 
 def _insert_stubs(dialect: Dialect) -> CompilerElement:
-    return dialect.insert(items, "item_id", *CONTENT).on_conflict_do_nothing()
+    return dialect.insert(items, "item_id", *CONTENT, "created_ms").on_conflict_do_nothing()
 
 
 def _upsert(dialect: Dialect) -> CompilerElement:
-    insert = dialect.insert(items, "item_id", *CONTENT)
+    insert = dialect.insert(items, "item_id", *CONTENT, "created_ms")
     new = {name: insert.excluded[name] for name in CONTENT}
     return insert.on_conflict_do_update(index_elements=["item_id"], set_=new)
 
@@ -46,15 +48,15 @@ def _remove(dialect: Dialect) -> CompilerElement:
 
 
 def _by_key(dialect: Dialect) -> CompilerElement:
-    return select(items).where(dialect.is_in(columns.key, "keys"))
+    return select(*STORED).where(dialect.is_in(columns.key, "keys"))
 
 
 def _by_id(dialect: Dialect) -> CompilerElement:
-    return select(items).where(dialect.is_in(columns.item_id, "item_ids"))
+    return select(*STORED).where(dialect.is_in(columns.item_id, "item_ids"))
 
 
 def _list(dialect: Dialect) -> CompilerElement:
-    following = select(items).where(columns.in_catalogue, columns.item_id > bindparam("after"))
+    following = select(*STORED).where(columns.in_catalogue, columns.item_id > bindparam("after"))
     return following.order_by(columns.item_id).limit(bindparam("limit"))
 
 
@@ -78,12 +80,12 @@ def _revision(dialect: Dialect) -> CompilerElement:
     return select(counters.c.value).where(counters.c.name == bindparam("name"))
 
 
-def resolve(session: Session, item_ids: Sequence[str]) -> dict[str, int]:
+def resolve(session: Session, item_ids: Sequence[str], *, now_ms: int | None) -> dict[str, int]:
     """The integer keys of these items; unknown ones become stubs, inserted in ascending id."""
     found: dict[str, int] = dict(session.rows(_keys, item_ids=session.array(item_ids)))
     missing = sorted(set(item_ids).difference(found))
     if missing:
-        empty = ("", "", "[]", "{}", False, False, 0, 0)
+        empty = ("", "", "[]", "{}", False, False, 0, 0, NO_TOPIC, now_ms)
         session.write(_insert_stubs, [(item_id, *empty) for item_id in missing])
         found.update(session.rows(_keys, item_ids=session.array(missing)))
     return found
@@ -107,7 +109,10 @@ def save(session: Session, new_items: Sequence[Item], *, now_ms: int) -> int:
         return revision(session)
     changed = _next_revision(session)
     last = {item.item_id: item for item in new_items}
-    rows = [(*_packed(last[item_id]), True, changed, now_ms) for item_id in sorted(last)]
+    rows = [
+        (*_packed(last[item_id]), True, changed, now_ms, topic_code(last[item_id].categories), now_ms)
+        for item_id in sorted(last)
+    ]
     session.write(_upsert, rows)
     return changed
 

@@ -67,6 +67,8 @@ items = Table(
     Column("in_catalogue", Boolean, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
+    Column("topic", SmallInteger, nullable=False, server_default="0"),  # see core.drift.records.topic_code
+    Column("created_ms", BigInteger),  # none on items older than this column
 )
 
 # The primary key is the history order of each user. On SQLite the table is its own primary key, on PostgreSQL the key
@@ -184,6 +186,67 @@ leases = Table(
     Column("holder", Text, nullable=False),  # empty: nobody
     Column("token", BigInteger, nullable=False),  # rises with each taking
     Column("expires_ms", BigInteger, nullable=False),  # by the database's clock
+    sqlite_with_rowid=False,
+)
+
+drift_counts = Table(
+    "drift_counts",
+    metadata,
+    Column("bucket_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("source_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("counts", Text, nullable=False),  # one row, however many topics: see drift_codec.pack_counts
+    sqlite_with_rowid=False,
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("event_key", LargeBinary, primary_key=True),
+    Column("user_key", BigInteger, nullable=False, index=True),
+    Column("time_ms", BigInteger, nullable=False, index=True),
+    Column("scored", Boolean, nullable=False),
+    Column("version", Text),
+    Column("rank", BigInteger),
+    Column("loss", Double),
+    Column("topic", SmallInteger),
+    Column("segments", Text),
+    sqlite_with_rowid=False,
+)
+
+drift_buckets = Table(
+    "drift_buckets",
+    metadata,
+    Column("bucket_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("content", Text, nullable=False),  # see drift_codec.pack_bucket
+)
+
+drift_points = Table(
+    "drift_points",
+    metadata,
+    Column("signal", Name, primary_key=True),
+    Column("segment", Name, primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("num", BigInteger, nullable=False),
+    Column("value", Double, nullable=False),
+    Column("expected", Double),
+    sqlite_with_rowid=False,
+)
+
+drift_alarms = Table(
+    "drift_alarms",
+    metadata,
+    Column("alarm_id", Name, primary_key=True),
+    Column("signal", Text, nullable=False),
+    Column("segment", Text, nullable=False),
+    Column("detected_ms", BigInteger, nullable=False),
+    Column("onset_ms", BigInteger, nullable=False),
+    Column("before", Double, nullable=False),
+    Column("after", Double, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("model_version", Text),
+    Column("sent_ms", BigInteger),
+    Column("num_attempts", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from core.history import History
 from core.items import Item
 from core.ports import DeadLetter, EventRow, FloatArray, Lease, ModelRecord, Promotion, SourceState, UserState
-from storage import events, leases, models, users, vectors, writers
+from storage import drift, events, leases, models, users, vectors, writers
 from storage import items as catalogue
 from storage import letters as dead_letters
+from storage.drift import SqlDriftWrites
 from storage.session import Session
 
 
@@ -20,6 +21,7 @@ class SqlTransaction:
         self._session = session
         self._secret = secret
         self.open = True
+        self.drift = SqlDriftWrites(session)
 
     def guard(self, lease: Lease) -> None:
         """Nobody takes this lease until the end."""
@@ -42,9 +44,9 @@ class SqlTransaction:
         """(b) The states of these users, locked."""
         return users.lock(self._session, self._secret, user_ids)
 
-    def resolve_items(self, item_ids: Sequence[str]) -> dict[str, int]:
+    def resolve_items(self, item_ids: Sequence[str], *, now_ms: int | None = None) -> dict[str, int]:
         """The keys of these items; unknown ones become stubs."""
-        return catalogue.resolve(self._session, item_ids)
+        return catalogue.resolve(self._session, item_ids, now_ms=now_ms)
 
     def known_events(self, event_keys: Sequence[bytes]) -> set[bytes]:
         """Which of these events are stored already."""
@@ -107,6 +109,7 @@ class SqlTransaction:
         users.clear_windows(self._session)
         vectors.clear(self._session)
         writers.clear(self._session)
+        drift.clear_counts(self._session)
 
     def save_model(self, record: ModelRecord) -> None:
         """Store a model; a champion retires the one before."""

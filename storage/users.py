@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import CompilerElement
 from core.errors import StoreConflict
 from core.history import Window
 from core.ports import UserState
-from storage import letters, vectors
+from storage import drift, letters, vectors
 from storage.codec import pack_history, unpack_history, user_hash
 from storage.dialects import Dialect, Row
 from storage.session import Session
@@ -145,6 +145,7 @@ def erase(session: Session, secret: bytes, user_id: str, *, now_ms: int) -> bool
     mark_ms = max(now_ms, state.erased_ms or 0, (newest and newest[0]) or 0)
     session.run(_delete_events, user_key=state.key)
     vectors.erase(session, state.key)
+    drift.erase(session, state.key)
     session.run(_delete, user_key=state.key)
     session.write(_mark_erased, [(user_hash(secret, user_id), mark_ms, state.seq)])
     return True

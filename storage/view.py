@@ -25,6 +25,7 @@ from core.ports import (
 )
 from storage import events, fates, items, leases, letters, models, tables, users, vectors, writers
 from storage.dialects import Dialect
+from storage.drift import SqlDriftReads
 from storage.session import Session
 
 SECRET = "erasure_secret"  # noqa: S105 - the name of the fact, not the secret
@@ -46,6 +47,7 @@ class SqlReadView:
     def __init__(self, session: Session, secret: bytes) -> None:
         self._session = session
         self._secret = secret
+        self.drift = SqlDriftReads(session)
 
     def user(self, user_id: str) -> UserState | None:
         """One user's state."""

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from drift_doubles import DriftData, MemoryDriftReads, MemoryDriftWrites
 from numpy.typing import NDArray
 
 from core.clock import WallClock
@@ -65,6 +66,7 @@ class _Data:
     leases: dict[str, Lease] = field(default_factory=dict)
     vectors: dict[tuple[int, str], tuple[str, int, FloatArray]] = field(default_factory=dict)  # (user, version)
     meta: dict[str, str] = field(default_factory=dict)
+    drift: DriftData = field(default_factory=DriftData)
     revision: int = 0
     last_key: int = 0
 
@@ -84,6 +86,7 @@ class MemoryTransaction:
 
     def __init__(self, data: _Data) -> None:
         self.data = data
+        self.drift = MemoryDriftWrites(data)
         self.committed = False
 
     def guard(self, lease: Lease) -> None:
@@ -137,10 +140,11 @@ class MemoryTransaction:
                 self.data.users[user_id] = UserState(self.data.next_key(), seq, erased_ms=erased_ms)
         return {user_id: self.data.users[user_id] for user_id in user_ids}
 
-    def resolve_items(self, item_ids: Sequence[str]) -> dict[str, int]:
+    def resolve_items(self, item_ids: Sequence[str], *, now_ms: int | None = None) -> dict[str, int]:
         for item_id in sorted(set(item_ids)):
             if item_id not in self.data.items:
                 self.data.items[item_id] = StoredItem(self.data.next_key(), Item(item_id), False, 0, 0)
+                self.data.drift.created_ms[self.data.last_key] = now_ms
         return {item_id: self.data.items[item_id].key for item_id in item_ids}
 
     def known_events(self, event_keys: Sequence[bytes]) -> set[bytes]:
@@ -212,6 +216,7 @@ class MemoryTransaction:
             known = self.data.items.get(item.item_id)
             key = known.key if known else self.data.next_key()
             self.data.items[item.item_id] = StoredItem(key, item, True, self.data.revision, now_ms)
+            self.data.drift.created_ms.setdefault(key, now_ms)
         return self.data.revision
 
     def remove_items(self, item_ids: Sequence[str], *, now_ms: int) -> int:
@@ -238,6 +243,8 @@ class MemoryTransaction:
         mark_ms = max(now_ms, state.erased_ms or 0, *own)
         self.data.events = {key: row for key, row in self.data.events.items() if row.user_key != state.key}
         self.data.vectors = {key: kept for key, kept in self.data.vectors.items() if key[0] != state.key}
+        samples = self.data.drift.samples
+        self.data.drift.samples = {key: kept for key, kept in samples.items() if kept.user_key != state.key}
         self.data.erased[_user_hash(user_id)] = (mark_ms, state.seq)
         return True
 
@@ -246,6 +253,7 @@ class MemoryTransaction:
         self.data.vectors = {}
         self.data.scores = {}
         self.data.counts = {}
+        self.data.drift.counts = {}
 
     def save_model(self, record: ModelRecord) -> None:
         if record.status == "champion":
@@ -277,6 +285,7 @@ class MemoryView:
 
     def __init__(self, data: _Data) -> None:
         self.data = data
+        self.drift = MemoryDriftReads(data.drift)
 
     def user(self, user_id: str) -> UserState | None:
         return self.data.users.get(user_id)

@@ -1,0 +1,79 @@
+"""GET /v1/drift: alarms, and the signals behind them over time."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from fastapi import Request, Response
+
+from core.drift.records import BUCKET_MS, Alarm, Point
+from core.ports import ModelRecord
+from serving.engine import Engine
+from serving.replies import json_reply
+from serving.requests import check_fields, integer_query
+
+DAY_MS = 86_400_000
+DEFAULT_DAYS, MOST_DAYS = 30, 3650
+DEFAULT_LIMIT, HIGHEST_LIMIT = 100, 1000
+MONITOR_ROLE = "monitor"
+
+
+class DriftRoutes:
+    """What the monitor found."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def get(self, request: Request) -> Response:
+        """Alarms, the newest first, and the signals of the last days."""
+        check_fields(request.query_params, ("limit", "days"))
+        limit = integer_query(request, "limit", default=DEFAULT_LIMIT, highest=HIGHEST_LIMIT)
+        days = integer_query(request, "days", default=DEFAULT_DAYS, highest=MOST_DAYS)
+        return json_reply(await self._engine.readers.run(lambda: self._drift(limit, days)))
+
+    def _drift(self, limit: int, days: int) -> dict[str, Any]:
+        with self._engine.services.store.read() as read:
+            last_ms = read.drift.last_bucket_ms()
+            seen_to_ms = None if last_ms is None else last_ms + BUCKET_MS
+            alarms = read.drift.alarms(limit=limit)
+            points = read.drift.points(since_ms=(seen_to_ms or 0) - days * DAY_MS)
+            champion, lease = read.champion(), read.lease(MONITOR_ROLE)
+        return {
+            "now": self._engine.services.clock.now_ms(),
+            "seen_to": seen_to_ms,
+            "monitor": lease.holder if lease else None,
+            "alarms": [alarm_as_json(alarm, champion) for alarm in alarms],
+            "signals": [
+                {"name": name, "segment": segment or None, "points": [_point(point) for point in several]}
+                for (name, segment), several in groupby(points, lambda point: (point.signal, point.segment))
+            ],
+        }
+
+
+def alarm_as_json(alarm: Alarm, champion: ModelRecord | None) -> dict[str, Any]:
+    """An alarm as it is sent; a champion made after it has followed the change."""
+    followed = champion is not None and champion.created_ms > alarm.detected_ms
+    return {
+        "id": alarm.alarm_id,
+        "signal": alarm.signal,
+        "segment": alarm.segment or None,
+        "detected": alarm.detected_ms,
+        "onset": alarm.onset_ms,
+        "before": alarm.before,
+        "after": alarm.after,
+        "cause": alarm.cause,
+        "model_version": alarm.model_version,
+        "status": "followed" if followed else "open",
+        "sent": alarm.sent_ms,
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    return {
+        "start": point.start_ms,
+        "end": point.end_ms,
+        "events": point.num,
+        "value": point.value,
+        "expected": point.expected,
+    }

@@ -1,0 +1,259 @@
+"""What drift monitoring keeps: counts per bucket and writer, samples with scores, closed buckets, points and alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy.sql.elements import CompilerElement
+
+from core.drift.records import Alarm, Bucket, BucketCounts, ItemFacts, Point, Sample, Score
+from core.errors import StoreConflict
+from storage.codec import pack_json, unpack_json
+from storage.dialects import Dialect, Row
+from storage.drift_codec import pack_bucket, pack_counts, unpack_bucket, unpack_counts
+from storage.session import Session
+from storage.tables import drift_alarms, drift_buckets, drift_counts, drift_points, items, scores
+
+ALARM = tuple(column.name for column in drift_alarms.c)
+SCORE = (scores.c.event_key, scores.c.user_key, scores.c.time_ms)
+FOUND = ("version", "rank", "loss", "topic", "segments")
+
+
+def _facts(dialect: Dialect) -> CompilerElement:
+    return select(items.c.key, items.c.topic, items.c.created_ms).where(dialect.is_in(items.c.key, "item_keys"))
+
+
+def _mine(dialect: Dialect) -> CompilerElement:
+    mine = (drift_counts.c.source_key == bindparam("source_key"), dialect.is_in(drift_counts.c.bucket_ms, "buckets"))
+    return select(drift_counts.c.bucket_ms, drift_counts.c.counts).where(*mine)
+
+
+def _save_counts(dialect: Dialect) -> CompilerElement:
+    insert = dialect.insert(drift_counts, "bucket_ms", "source_key", "counts")
+    new = {"counts": insert.excluded.counts}
+    return insert.on_conflict_do_update(index_elements=["bucket_ms", "source_key"], set_=new)
+
+
+def _all_counts(dialect: Dialect) -> CompilerElement:
+    return select(drift_counts.c.bucket_ms, drift_counts.c.counts).where(
+        dialect.is_in(drift_counts.c.bucket_ms, "buckets")
+    )
+
+
+def _counted(dialect: Dialect) -> CompilerElement:
+    start = drift_counts.c.bucket_ms
+    between = (start > bindparam("after_ms"), start < bindparam("before_ms"))
+    return select(start).distinct().where(*between).order_by(start).limit(bindparam("limit"))
+
+
+def _add_samples(dialect: Dialect) -> CompilerElement:
+    return dialect.insert(scores, "event_key", "user_key", "time_ms", "scored").on_conflict_do_nothing()
+
+
+def _save_scores(dialect: Dialect) -> CompilerElement:
+    return dialect.update(scores, "scored", *FOUND, key="event_key")
+
+
+def _unscored(dialect: Dialect) -> CompilerElement:
+    oldest = (scores.c.time_ms, scores.c.event_key)
+    return select(*SCORE).where(scores.c.scored.is_(False)).order_by(*oldest).limit(bindparam("limit"))
+
+
+def _scored(dialect: Dialect) -> CompilerElement:
+    between = (scores.c.time_ms >= bindparam("from_ms"), scores.c.time_ms < bindparam("to_ms"))
+    rows = select(*SCORE, *(scores.c[name] for name in FOUND)).where(scores.c.scored, *between)
+    return rows.order_by(scores.c.time_ms, scores.c.event_key)
+
+
+def _drop_scores(dialect: Dialect) -> CompilerElement:
+    return delete(scores).where(scores.c.time_ms < bindparam("before_ms"))
+
+
+def _drop_scores_of(dialect: Dialect) -> CompilerElement:
+    return delete(scores).where(scores.c.user_key == bindparam("user_key"))
+
+
+def _add_bucket(dialect: Dialect) -> CompilerElement:
+    return dialect.insert(drift_buckets, "bucket_ms", "content").on_conflict_do_nothing()
+
+
+def _has_bucket(dialect: Dialect) -> CompilerElement:
+    return select(drift_buckets.c.bucket_ms).where(drift_buckets.c.bucket_ms == bindparam("bucket_ms"))
+
+
+def _buckets(dialect: Dialect) -> CompilerElement:
+    start = drift_buckets.c.bucket_ms
+    after = select(start, drift_buckets.c.content).where(start > bindparam("after_ms"))
+    return after.order_by(start).limit(bindparam("limit"))
+
+
+def _last_bucket(dialect: Dialect) -> CompilerElement:
+    return select(func.max(drift_buckets.c.bucket_ms))
+
+
+def _save_points(dialect: Dialect) -> CompilerElement:
+    insert = dialect.insert(drift_points, *Point._fields)
+    new = {name: insert.excluded[name] for name in ("end_ms", "num", "value", "expected")}
+    return insert.on_conflict_do_update(index_elements=["signal", "segment", "start_ms"], set_=new)
+
+
+def _points(dialect: Dialect) -> CompilerElement:
+    order = (drift_points.c.signal, drift_points.c.segment, drift_points.c.start_ms)
+    since = drift_points.c.end_ms > bindparam("since_ms")
+    return select(*(drift_points.c[name] for name in Point._fields)).where(since).order_by(*order)
+
+
+def _save_alarms(dialect: Dialect) -> CompilerElement:
+    insert = dialect.insert(drift_alarms, *ALARM)
+    new = {name: insert.excluded[name] for name in ALARM if name != "alarm_id"}
+    return insert.on_conflict_do_update(index_elements=["alarm_id"], set_=new)
+
+
+def _alarms(dialect: Dialect) -> CompilerElement:
+    order = (drift_alarms.c.detected_ms.desc(), drift_alarms.c.alarm_id.desc())
+    return select(*(drift_alarms.c[name] for name in ALARM)).order_by(*order).limit(bindparam("limit"))
+
+
+def _unsent(dialect: Dialect) -> CompilerElement:
+    order = (drift_alarms.c.detected_ms, drift_alarms.c.alarm_id)
+    waiting = select(*(drift_alarms.c[name] for name in ALARM)).where(drift_alarms.c.sent_ms.is_(None))
+    return waiting.order_by(*order).limit(bindparam("limit"))
+
+
+def _newest_alarm(dialect: Dialect) -> CompilerElement:
+    return select(func.max(drift_alarms.c.detected_ms))
+
+
+def _clear_counts(dialect: Dialect) -> CompilerElement:
+    return delete(drift_counts)
+
+
+def _clear_buckets(dialect: Dialect) -> CompilerElement:
+    return delete(drift_buckets)
+
+
+def _clear_points(dialect: Dialect) -> CompilerElement:
+    return delete(drift_points)
+
+
+def clear_counts(session: Session) -> None:
+    """Empty the counts; a rebuild counts again."""
+    session.run(_clear_counts)
+
+
+def erase(session: Session, user_key: int) -> None:
+    """Delete all samples and scores of a user."""
+    session.run(_drop_scores_of, user_key=user_key)
+
+
+class SqlDriftWrites:
+    """`core.drift.ports.DriftWrites` over one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def item_facts(self, item_keys: Sequence[int]) -> dict[int, ItemFacts]:
+        """What counting needs to know of these items."""
+        rows = self._session.rows(_facts, item_keys=self._session.array(item_keys))
+        return {key: ItemFacts(topic, created_ms) for key, topic, created_ms in rows}
+
+    def add_counts(self, source_key: int, counts: Mapping[int, BucketCounts]) -> None:
+        """Add to this writer's counts: read, joined and written back, because nobody else writes these rows."""
+        starts = sorted(counts)
+        for start_ms, packed in self._session.rows(_mine, source_key=source_key, buckets=self._session.array(starts)):
+            counts[start_ms].add(unpack_counts(packed))
+        self._session.write(_save_counts, [(start, source_key, pack_counts(counts[start])) for start in starts])
+
+    def add_samples(self, samples: Sequence[Sample]) -> None:
+        """Note events to be scored."""
+        self._session.write(_add_samples, [(*sample, False) for sample in sorted(samples)])
+
+    def save_scores(self, scores: Sequence[Score]) -> None:
+        """Store the scores of noted events."""
+        self._session.write(_save_scores, [_score_row(score) for score in sorted(scores)])
+
+    def add_bucket(self, bucket: Bucket) -> None:
+        """Store a closed bucket; `StoreConflict` where it is stored already."""
+        if self._session.rows(_has_bucket, bucket_ms=bucket.start_ms):
+            msg = f"the bucket that begins at {bucket.start_ms} was closed by another monitor; read it from the store"
+            raise StoreConflict(msg)
+        self._session.write(_add_bucket, [(bucket.start_ms, pack_bucket(bucket))])
+
+    def save_points(self, points: Sequence[Point]) -> None:
+        """Insert or replace points of signals."""
+        self._session.write(_save_points, sorted(points))
+
+    def save_alarms(self, alarms: Sequence[Alarm]) -> None:
+        """Insert or replace alarms."""
+        rows = [tuple(getattr(alarm, name) for name in ALARM) for alarm in alarms]
+        self._session.write(_save_alarms, sorted(rows))
+
+    def drop_scores(self, *, before_ms: int) -> int:
+        """Delete samples and scores of events before a time."""
+        return self._session.run(_drop_scores, before_ms=before_ms)
+
+    def forget_buckets(self) -> None:
+        """Delete closed buckets and points."""
+        self._session.run(_clear_buckets)
+        self._session.run(_clear_points)
+
+
+class SqlDriftReads:
+    """`core.drift.ports.DriftReads` over one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def counted_ms(self, *, after_ms: int, before_ms: int, limit: int) -> list[int]:
+        """The starts of buckets in which anything was counted."""
+        rows = self._session.rows(_counted, after_ms=after_ms, before_ms=before_ms, limit=limit)
+        return [start for (start,) in rows]
+
+    def counts(self, starts_ms: Sequence[int]) -> dict[int, BucketCounts]:
+        """The counts of these buckets, joined over all writers."""
+        joined: dict[int, BucketCounts] = {}
+        for start_ms, packed in self._session.rows(_all_counts, buckets=self._session.array(starts_ms)):
+            joined.setdefault(start_ms, BucketCounts()).add(unpack_counts(packed))
+        return joined
+
+    def unscored(self, *, limit: int) -> list[Sample]:
+        """Events that wait to be scored, the oldest first."""
+        return [Sample(bytes(key), *rest) for key, *rest in self._session.rows(_unscored, limit=limit)]
+
+    def scores(self, *, from_ms: int, to_ms: int) -> list[Score]:
+        """The scores of events in [from, to)."""
+        return [_score(row) for row in self._session.rows(_scored, from_ms=from_ms, to_ms=to_ms)]
+
+    def buckets(self, *, after_ms: int = -1, limit: int = 10_000) -> list[Bucket]:
+        """Closed buckets in ascending start."""
+        rows = self._session.rows(_buckets, after_ms=after_ms, limit=limit)
+        return [unpack_bucket(start_ms, content) for start_ms, content in rows]
+
+    def last_bucket_ms(self) -> int | None:
+        """The start of the newest closed bucket."""
+        row = self._session.row(_last_bucket)
+        return None if row is None else row[0]
+
+    def points(self, *, since_ms: int) -> list[Point]:
+        """Points of signals that end after a time."""
+        return [Point(*row) for row in self._session.rows(_points, since_ms=since_ms)]
+
+    def alarms(self, *, limit: int = 100, unsent: bool = False) -> list[Alarm]:
+        """The newest alarms; `unsent`: the oldest of those that no webhook took yet."""
+        return [Alarm(*row) for row in self._session.rows(_unsent if unsent else _alarms, limit=limit)]
+
+    def newest_alarm_ms(self) -> int | None:
+        """When the newest alarm was raised."""
+        row = self._session.row(_newest_alarm)
+        return None if row is None else row[0]
+
+
+def _score_row(score: Score) -> Row:
+    found = (score.version, score.rank, score.loss, score.topic, pack_json(score.segments))
+    return (True, *found, score.event_key)
+
+
+def _score(row: Row) -> Score:
+    key, user_key, time_ms, version, rank, loss, topic, segments = row
+    return Score(bytes(key), user_key, time_ms, version, rank, loss, topic, tuple(unpack_json(segments)))

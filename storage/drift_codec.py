@@ -1,0 +1,61 @@
+"""How counts and closed buckets look inside the database: compact JSON. Knows nothing about SQL."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import astuple
+from typing import Any
+
+from core.drift.records import Bucket, BucketCounts, Tally
+from storage.codec import pack_json, unpack_json
+
+
+def pack_counts(counts: BucketCounts) -> str:
+    """The counts as a list, in the order of their fields."""
+    return pack_json(_counts_as_list(counts))
+
+
+def unpack_counts(packed: str) -> BucketCounts:
+    """The inverse of `pack_counts`."""
+    return _counts_from_list(unpack_json(packed))
+
+
+def pack_bucket(bucket: Bucket) -> str:
+    """Everything but the start."""
+    content = {
+        "counts": _counts_as_list(bucket.counts),
+        "version": bucket.version,
+        "tally": astuple(bucket.tally),
+        "topics": {code: astuple(tally) for code, tally in sorted(bucket.topics.items())},
+        "segments": {name: astuple(tally) for name, tally in sorted(bucket.segments.items())},
+    }
+    return pack_json(content)
+
+
+def unpack_bucket(start_ms: int, packed: str) -> Bucket:
+    """The inverse of `pack_bucket`."""
+    content = unpack_json(packed)
+    return Bucket(
+        start_ms,
+        _counts_from_list(content["counts"]),
+        content["version"],
+        Tally(*content["tally"]),
+        {int(code): Tally(*tally) for code, tally in content["topics"].items()},
+        {name: Tally(*tally) for name, tally in content["segments"].items()},
+    )
+
+
+def _counts_as_list(counts: BucketCounts) -> list[Any]:
+    scalars = [counts.num_events, counts.num_new_users, counts.num_new_items]
+    return [*scalars, _sorted(counts.topics), _sorted(counts.gaps)]
+
+
+def _sorted(counts: Mapping[int, int]) -> dict[int, int]:
+    return dict(sorted(counts.items()))
+
+
+def _counts_from_list(content: list[Any]) -> BucketCounts:
+    num_events, num_new_users, num_new_items, topics, gaps = content
+    topics, gaps = ({int(code): num for code, num in each.items()} for each in (topics, gaps))
+    return BucketCounts(num_events, num_new_users, num_new_items, Counter(topics), Counter(gaps))

@@ -1,0 +1,178 @@
+"""What every store promises about drift: counts add up, samples are scored once, buckets close once, alarms stay."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core.drift.records import (
+    Alarm,
+    Bucket,
+    BucketCounts,
+    ItemFacts,
+    Point,
+    Sample,
+    Score,
+    Tally,
+    topic_code,
+)
+from core.errors import StoreConflict
+from core.items import Item
+from core.ports import Store
+
+HOUR = 3_600_000
+ALARM = Alarm("hit_rate//5", "hit_rate", "", 5, 2, 0.2, 0.1, "events moved from Tea to Wok", "v1")
+
+
+def key(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+def write(store: Store, method: str, *args: Any, **named: Any) -> Any:
+    with store.transaction() as tx:
+        found = getattr(tx.drift, method)(*args, **named)
+        tx.commit()
+    return found
+
+
+def counts(num: int, **topics: int) -> BucketCounts:
+    return BucketCounts(num, 1, 2, Counter({int(code[1:]): n for code, n in topics.items()}), Counter({3: num}))
+
+
+def test_counts_of_a_bucket_add_up_over_batches_and_writers(store: Store) -> None:
+    for source, num in ((1, 2), (1, 3), (2, 10)):
+        write(store, "add_counts", source, {HOUR: counts(num, t5=num), 2 * HOUR: counts(1)})
+    with store.read() as view:
+        assert view.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=9) == [HOUR, 2 * HOUR]
+        assert view.drift.counted_ms(after_ms=HOUR, before_ms=9 * HOUR, limit=9) == [2 * HOUR]
+        assert view.drift.counted_ms(after_ms=-1, before_ms=2 * HOUR, limit=9) == [HOUR]
+        assert view.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=1) == [HOUR]
+        found = view.drift.counts([HOUR, 7 * HOUR])
+    assert found == {HOUR: BucketCounts(15, 3, 6, Counter({5: 15}), Counter({3: 15}))}
+
+
+def test_a_rebuild_empties_the_counts_with_all_others(store: Store) -> None:
+    write(store, "add_counts", 1, {HOUR: counts(1)})
+    with store.transaction() as tx:
+        tx.clear_derived()
+        tx.commit()
+    with store.read() as view:
+        assert view.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=9) == []
+
+
+def test_an_item_s_topic_follows_the_catalogue_and_its_first_time_stays(store: Store) -> None:
+    with store.transaction() as tx:
+        stub = tx.resolve_items(["stub"], now_ms=70)["stub"]
+        tx.save_items([Item("tea", categories=("Tea", "Drinks"))], now_ms=50)
+        tx.commit()
+    with store.transaction() as tx:
+        tea = tx.resolve_items(["tea"], now_ms=99)["tea"]
+        assert tx.drift.item_facts([stub, tea, 1234]) == {
+            stub: ItemFacts(0, 70),
+            tea: ItemFacts(topic_code(["Tea"]), 50),
+        }
+        tx.save_items([Item("stub", categories=("Wok",)), Item("tea")], now_ms=200)
+        assert tx.drift.item_facts([stub, tea]) == {stub: ItemFacts(topic_code(["Wok"]), 70), tea: ItemFacts(0, 50)}
+
+
+def test_samples_wait_oldest_first_until_they_are_scored(store: Store) -> None:
+    write(store, "add_samples", [Sample(key(1), 7, 30), Sample(key(2), 8, 20), Sample(key(3), 7, 10)])
+    with store.read() as view:
+        assert [sample.time_ms for sample in view.drift.unscored(limit=2)] == [10, 20]
+        assert view.drift.scores(from_ms=0, to_ms=100) == []
+    first = Score(key(3), 7, 10, "v1", 4, 2.5, 9, ("category=Tea",))
+    nothing = Score(key(2), 8, 20)
+    write(store, "save_scores", [first, nothing])
+    with store.read() as view:
+        assert view.drift.unscored(limit=9) == [Sample(key(1), 7, 30)]
+        assert view.drift.scores(from_ms=10, to_ms=20) == [first]
+        assert view.drift.scores(from_ms=10, to_ms=21) == [first, nothing]
+
+
+def test_an_event_sampled_again_keeps_its_score(store: Store) -> None:
+    write(store, "add_samples", [Sample(key(1), 7, 30)])
+    write(store, "save_scores", [Score(key(1), 7, 30, "v1", 1, 0.5)])
+    write(store, "add_samples", [Sample(key(1), 7, 30)])
+    with store.read() as view:
+        assert view.drift.unscored(limit=9) == []
+
+
+def test_old_scores_are_dropped(store: Store) -> None:
+    write(store, "add_samples", [Sample(key(n), 7, n) for n in (1, 2, 3)])
+    assert write(store, "drop_scores", before_ms=3) == 2
+    with store.read() as view:
+        assert view.drift.unscored(limit=9) == [Sample(key(3), 7, 3)]
+
+
+def test_what_was_sampled_of_an_erased_user_goes(store: Store) -> None:
+    with store.transaction() as tx:
+        ann, bob = (tx.lock_users([name])[name].key for name in ("ann", "bob"))
+        tx.drift.add_samples([Sample(key(1), ann, 1), Sample(key(2), bob, 2), Sample(key(3), ann, 3)])
+        tx.drift.save_scores([Score(key(1), ann, 1, "v1", 1, 0.5)])
+        tx.commit()
+    with store.transaction() as tx:
+        tx.erase_user("ann", now_ms=100)
+        tx.drift.save_scores([Score(key(3), ann, 3, "v1", 1, 0.5)])
+        tx.commit()
+    with store.read() as view:
+        assert view.drift.scores(from_ms=0, to_ms=9) == []
+        assert view.drift.unscored(limit=9) == [Sample(key(2), bob, 2)]
+
+
+def test_a_bucket_is_closed_once_and_kept_as_it_was_read(store: Store) -> None:
+    tally = Tally(3, 1.5, 7.0, 20.0)
+    bucket = Bucket(HOUR, counts(4, t1=3, t2=1), "v1", tally, {1: tally}, {"category=Tea": tally})
+    write(store, "add_bucket", bucket)
+    write(store, "add_bucket", Bucket(3 * HOUR, BucketCounts()))
+    with pytest.raises(StoreConflict, match="closed by another monitor"):
+        write(store, "add_bucket", Bucket(HOUR, BucketCounts()))
+    with store.read() as view:
+        assert view.drift.last_bucket_ms() == 3 * HOUR
+        assert view.drift.buckets() == [bucket, Bucket(3 * HOUR, BucketCounts())]
+        assert view.drift.buckets(after_ms=HOUR) == [Bucket(3 * HOUR, BucketCounts())]
+        assert view.drift.buckets(limit=1) == [bucket]
+
+
+def test_points_are_read_by_signal_segment_and_time(store: Store) -> None:
+    points = [Point("loss", "", 10, 20, 5, 1.5, None), Point("loss", "", 0, 10, 5, 1.0, 1.1)]
+    other = Point("hit_rate", "category=Tea", 0, 5, 1, 0.5, None)
+    write(store, "save_points", [*points, other])
+    write(store, "save_points", [points[0]._replace(value=2.5)])
+    with store.read() as view:
+        assert view.drift.points(since_ms=0) == [other, points[1], points[0]._replace(value=2.5)]
+        assert view.drift.points(since_ms=10) == [points[0]._replace(value=2.5)]
+
+
+def test_alarms_are_listed_newest_first_and_wait_for_the_webhook_oldest_first(store: Store) -> None:
+    later = replace(ALARM, alarm_id="loss//9", signal="loss", detected_ms=9, model_version=None)
+    write(store, "save_alarms", [ALARM, later])
+    with store.read() as view:
+        assert view.drift.alarms() == [later, ALARM]
+        assert view.drift.alarms(limit=1) == [later]
+        assert view.drift.alarms(unsent=True) == [ALARM, later]
+        assert view.drift.newest_alarm_ms() == 9
+    write(store, "save_alarms", [replace(ALARM, sent_ms=50, num_attempts=2)])
+    with store.read() as view:
+        assert view.drift.alarms(unsent=True) == [later]
+        assert view.drift.alarms()[1] == replace(ALARM, sent_ms=50, num_attempts=2)
+
+
+def test_forgetting_what_was_read_keeps_the_alarms(store: Store) -> None:
+    write(store, "add_bucket", Bucket(HOUR, BucketCounts()))
+    write(store, "save_points", [Point("loss", "", 0, 10, 5, 1.0, 1.1)])
+    write(store, "save_alarms", [ALARM])
+    write(store, "forget_buckets")
+    with store.read() as view:
+        assert view.drift.last_bucket_ms() is None
+        assert view.drift.points(since_ms=0) == []
+        assert view.drift.alarms() == [ALARM]
+
+
+def test_an_untouched_store_has_nothing_to_tell_about_drift(store: Store) -> None:
+    with store.read() as view:
+        assert view.drift.last_bucket_ms() is None
+        assert view.drift.newest_alarm_ms() is None
+        assert view.drift.counts([HOUR]) == {}

@@ -1,0 +1,128 @@
+"""The drift part of the store in memory: named doubles that keep the promises of `core.drift.ports`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.drift.records import (
+    Alarm,
+    Bucket,
+    BucketCounts,
+    ItemFacts,
+    Point,
+    Sample,
+    Score,
+    topic_code,
+)
+from core.errors import StoreConflict
+
+
+@dataclass
+class DriftData:
+    """What the drift tables hold."""
+
+    counts: dict[tuple[int, int], BucketCounts] = field(default_factory=dict)  # (bucket, source)
+    samples: dict[bytes, Sample | Score] = field(default_factory=dict)
+    buckets: dict[int, Bucket] = field(default_factory=dict)
+    points: dict[tuple[str, str, int], Point] = field(default_factory=dict)
+    alarms: dict[str, Alarm] = field(default_factory=dict)
+    created_ms: dict[int, int | None] = field(default_factory=dict)  # of items by key
+
+    def __copy__(self) -> DriftData:
+        return DriftData(**{name: dict(value) for name, value in vars(self).items()})
+
+
+class MemoryDriftWrites:
+    """`core.drift.ports.DriftWrites` over a transaction's copy of all data."""
+
+    def __init__(self, data: Any) -> None:
+        self._all = data
+        self._data: DriftData = data.drift
+
+    def item_facts(self, item_keys: Sequence[int]) -> dict[int, ItemFacts]:
+        stored = {each.key: each for each in self._all.items.values()}
+        return {
+            key: ItemFacts(topic_code(stored[key].item.categories), self._data.created_ms.get(key))
+            for key in item_keys
+            if key in stored
+        }
+
+    def add_counts(self, source_key: int, counts: Mapping[int, BucketCounts]) -> None:
+        for start_ms, more in counts.items():
+            joined = deepcopy(self._data.counts.get((start_ms, source_key), BucketCounts()))
+            joined.add(more)
+            self._data.counts[start_ms, source_key] = joined
+
+    def add_samples(self, samples: Sequence[Sample]) -> None:
+        for sample in samples:
+            self._data.samples.setdefault(sample.event_key, sample)
+
+    def save_scores(self, scores: Sequence[Score]) -> None:
+        self._data.samples |= {score.event_key: score for score in scores if score.event_key in self._data.samples}
+
+    def add_bucket(self, bucket: Bucket) -> None:
+        if bucket.start_ms in self._data.buckets:
+            msg = f"the bucket that begins at {bucket.start_ms} was closed by another monitor; read it from the store"
+            raise StoreConflict(msg)
+        self._data.buckets[bucket.start_ms] = bucket
+
+    def save_points(self, points: Sequence[Point]) -> None:
+        self._data.points |= {(each.signal, each.segment, each.start_ms): each for each in points}
+
+    def save_alarms(self, alarms: Sequence[Alarm]) -> None:
+        self._data.alarms |= {alarm.alarm_id: alarm for alarm in alarms}
+
+    def drop_scores(self, *, before_ms: int) -> int:
+        old = [key for key, each in self._data.samples.items() if each.time_ms < before_ms]
+        for key in old:
+            del self._data.samples[key]
+        return len(old)
+
+    def forget_buckets(self) -> None:
+        self._data.buckets.clear()
+        self._data.points.clear()
+
+
+class MemoryDriftReads:
+    """`core.drift.ports.DriftReads` over data that nobody changes any more."""
+
+    def __init__(self, data: DriftData) -> None:
+        self._data = data
+
+    def counted_ms(self, *, after_ms: int, before_ms: int, limit: int) -> list[int]:
+        return sorted({start for start, _ in self._data.counts if after_ms < start < before_ms})[:limit]
+
+    def counts(self, starts_ms: Sequence[int]) -> dict[int, BucketCounts]:
+        joined: dict[int, BucketCounts] = {}
+        for (start_ms, _), counts in self._data.counts.items():
+            if start_ms in starts_ms:
+                joined.setdefault(start_ms, BucketCounts()).add(counts)
+        return joined
+
+    def unscored(self, *, limit: int) -> list[Sample]:
+        waiting = [each for each in self._data.samples.values() if isinstance(each, Sample)]
+        return sorted(waiting, key=lambda each: (each.time_ms, each.event_key))[:limit]
+
+    def scores(self, *, from_ms: int, to_ms: int) -> list[Score]:
+        found = [each for each in self._data.samples.values() if isinstance(each, Score)]
+        inside = [each for each in found if from_ms <= each.time_ms < to_ms]
+        return sorted(inside, key=lambda each: (each.time_ms, each.event_key))
+
+    def buckets(self, *, after_ms: int = -1, limit: int = 10_000) -> list[Bucket]:
+        return [self._data.buckets[start] for start in sorted(self._data.buckets) if start > after_ms][:limit]
+
+    def last_bucket_ms(self) -> int | None:
+        return max(self._data.buckets, default=None)
+
+    def points(self, *, since_ms: int) -> list[Point]:
+        return [each for _, each in sorted(self._data.points.items()) if each.end_ms > since_ms]
+
+    def alarms(self, *, limit: int = 100, unsent: bool = False) -> list[Alarm]:
+        ordered = sorted(self._data.alarms.values(), key=lambda alarm: (alarm.detected_ms, alarm.alarm_id))
+        return [alarm for alarm in ordered if alarm.sent_ms is None][:limit] if unsent else ordered[::-1][:limit]
+
+    def newest_alarm_ms(self) -> int | None:
+        return max((alarm.detected_ms for alarm in self._data.alarms.values()), default=None)
