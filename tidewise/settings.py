@@ -11,27 +11,21 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
 from core.errors import InvalidSettings
 from core.history import WindowShape
-from core.interactions import DEFAULT_EVENT_TYPES, FIELDS, EventType, EventTypes, check_id
+from core.interactions import DEFAULT_EVENT_TYPES, EventType, EventTypes, check_id
+from tidewise.settings_drift import InterestSettings
 from tidewise.settings_errors import explain
+from tidewise.settings_kafka import KafkaSettings, MetricsSettings
+from tidewise.settings_section import Amount, Count, Section
 from tidewise.sources import Layer, environment_layers, flag_layers, merge, toml_layer
 
 CONFIG_NAME = "tidewise.toml"
 DATABASE_NAME = "tidewise.db"
-
-Count = Annotated[int, Field(ge=1)]
-Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, unknown names forbidden, the sentence below a field describes it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
 
 class DataSettings(Section):
@@ -201,26 +195,6 @@ class PopularitySettings(Section):
     """After how many days an event counts half in the popularity of its item."""
 
 
-class InterestSettings(Section):
-    """What is told of a user's interest."""
-
-    short_days: Amount = 7.0
-    """After how many days an event counts half in what the user turns to lately."""
-    long_days: Amount = 90.0
-    """After how many days an event counts half in what the user turns to on the whole."""
-    false_alarms: float = Field(0.05, gt=0, lt=1)
-    """In what share of users whose interest does not move a move may be seen."""
-    max_events: Count = 500
-    """From how many of a user's newest events their interest is told."""
-
-    @model_validator(mode="after")
-    def _short_is_shorter(self) -> Self:
-        if self.short_days >= self.long_days:
-            msg = f"wanted interest.short_days below interest.long_days, got {self.short_days} and {self.long_days}"
-            raise ValueError(msg)
-        return self
-
-
 class ModelSettings(Section):
     """The encoder's shape; it takes effect when a model is trained."""
 
@@ -273,55 +247,6 @@ class CacheSettings(Section):
     """The MiB that a process may spend on the vectors of recently active users."""
     states_mib: Count = 256
     """The MiB that a process may spend on the encoder's keys and values of recently active users."""
-
-
-class KafkaSettings(Section):
-    """The event log of the distributed system."""
-
-    bootstrap: str = ""
-    """The brokers, as `host:port,host:port`; empty: no Kafka."""
-    topic: str = Field("interactions", min_length=1)
-    """The topic that events are read from and produced to."""
-    group: str = Field("tidewise", min_length=1)
-    """The consumer group of the workers."""
-    partitions: Count = 4
-    """The partitions of a topic that Tidewise creates; at most that many workers share the load."""
-    replication: Count = 1
-    """On how many brokers a topic that Tidewise creates is kept; 3 where there are 3."""
-    retention_days: Amount = 7.0
-    """How many days a topic that Tidewise creates keeps its messages."""
-    worker: str = Field("worker-1", min_length=1)
-    """The name of a worker process: unique among those running, and the same after a restart."""
-    batch: Count = 500
-    """The most messages in one transaction."""
-    within_ms: Amount = 5.0
-    """How many milliseconds a worker waits at most for a transaction to fill up."""
-    fields: dict[str, str] = Field(default_factory=dict)
-    """Where our fields are in foreign JSON, as dotted paths: `user_id = "payload.customer.id"`."""
-    types: dict[str, str] = Field(default_factory=dict)
-    """What foreign event types are called here: `pdp_view = "view"`."""
-    time_unit: Literal["s", "ms", "us", "ns"] = "ms"
-    """The unit of `time` in foreign JSON."""
-    dead_letter_topic: str = Field("interactions.dead-letters", min_length=1)
-    """The topic that gets messages which could not be applied, with the reason."""
-
-    @field_validator("fields")
-    @classmethod
-    def _our_fields(cls, fields: dict[str, str]) -> dict[str, str]:
-        for name, path in fields.items():
-            if name not in FIELDS or not all(path.split(".")):
-                msg = f"wanted names among {', '.join(FIELDS)}, each with a dotted path, got {name!r} = {path!r}"
-                raise ValueError(msg)
-        return fields
-
-
-class MetricsSettings(Section):
-    """What a worker tells Prometheus; an API tells its own at `/metrics`."""
-
-    host: str = "127.0.0.1"
-    """The address on which a worker answers `/metrics`; anybody who reaches it may read them."""
-    port: int = Field(0, ge=0, le=65535)
-    """The port on which a worker answers `/metrics`; 0: none."""
 
 
 class Settings(Section):
