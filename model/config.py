@@ -43,6 +43,7 @@ class ModelConfig:
 
     `contents` lists the modalities beside the item id; leaving one out, or `use_id=False`, is the ablation.
     `gaps`: "off" hides the time since the previous event, "shuffled" replaces it by another event's.
+    `absolute_time=False` hides when events happened, but for the gaps between them.
     `now_gap`: the gap from the last event to now shapes the query (ours, not in the paper).
     `released=True` keeps the arithmetic of the authors' released code, faults included: it serves their weights alone.
     """
@@ -61,6 +62,7 @@ class ModelConfig:
     num_interactive_experts: int = 4
     num_temporal_experts: int = 4
     gaps: Gaps = "on"
+    absolute_time: bool = True
     gap_scale: float = 20.0
     max_gap_s: float = 10 * YEAR_S
     gap_table_rows: int | None = None

@@ -65,8 +65,17 @@ def words(text: str) -> list[str]:
 
 
 def described(catalogue: Catalogue) -> list[str]:
-    """Each item's text with its categories, one category after the other."""
-    return [" ".join((text, *names)).strip() for text, names in zip(catalogue.texts, catalogue.categories, strict=True)]
+    """Each item's text with its categories, one category after the other.
+
+    A category that is a bare number says nothing as a word, and would be taken for a number in the text: it becomes a
+    word of its own.
+    """
+    rows = zip(catalogue.texts, catalogue.categories, strict=True)
+    return [" ".join((text, *map(_category_word, names))).strip() for text, names in rows]
+
+
+def _category_word(name: str) -> str:
+    return f"category_{name}" if name.isdecimal() else name
 
 
 def _sample(texts: Sequence[str], seed: int) -> Sequence[str]:

@@ -138,7 +138,7 @@ class Objective:
         items = batch.inputs_BL[batch.real_BL]
         items = items if self.model.config.released else torch.unique(items)
         categories = self.data.categories[batch.rows_R[items]]
-        known = categories.any(1)
+        known = categories.any(1) | self.model.config.released
         if self.model.category_head is None or not known.any():
             return vectors_RC.new_zeros(())
         return category_prediction(self.model.category_head(vectors_RC[items[known]]), categories[known])

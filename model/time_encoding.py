@@ -56,6 +56,7 @@ class TimeEncoding(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.mode, self.scale = config.gaps, config.gap_scale
+        self.reads_absolute = config.absolute_time
         self.gap_embedding = nn.Parameter(torch.empty(config.num_gap_rows, config.width))
         self.frequency = Linear(1, config.width)
         damping_D = 1 / torch.pow(10_000, torch.arange(config.width) / config.width)
@@ -96,11 +97,18 @@ class TimeEncoding(nn.Module):
     def forward(self, times_ms_BL: Tensor) -> Tensor:
         """(B, L, 2D) time embeddings."""
         gaps_BLD = nn.functional.embedding(self.rows(times_ms_BL), self.gap_embedding)
-        return torch.cat([gaps_BLD, self.absolute(times_ms_BL)], dim=-1)
+        absolute_BLD = self.absolute(times_ms_BL) if self.reads_absolute else torch.zeros_like(gaps_BLD)
+        return torch.cat([gaps_BLD, absolute_BLD], dim=-1)
 
 
 class ReleasedTimeEncoding(TimeEncoding):
     """The released code's arithmetic: float32 seconds before subtracting, raw seconds into the cosine, row 0 first."""
+
+    def initialise(self) -> None:
+        """Small random weights, no bias: as the released code starts, whatever the cosines then make of raw seconds."""
+        nn.init.normal_(self.gap_embedding, std=0.02)
+        nn.init.normal_(self.frequency.weight, std=0.02)
+        nn.init.zeros_(self.frequency.bias)
 
     def rows(self, times_ms_BL: Tensor) -> Tensor:
         """Rows from float32 seconds, whose neighbours are 128 s apart in our times."""

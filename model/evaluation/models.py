@@ -136,6 +136,8 @@ ABLATIONS: Mapping[str, Change] = {
     "no-moe": _with(interactive_moe=False, temporal_moe=False),
     "no-gaps": _with(gaps="off"),
     "shuffled-gaps": _with(gaps="shuffled"),
+    "no-absolute-time": _with(absolute_time=False),
+    "now-gap": _with(now_gap=True),
     "id-only": _with(contents=()),
     "text-only": lambda config: replace(
         config, use_id=False, contents=tuple(content for content in config.contents if content.name == "text")
@@ -148,7 +150,8 @@ ABLATIONS: Mapping[str, Change] = {
     "no-pcl": _without_loss("pcl"),
     "no-aux": _without_loss("idcl", "cp", "pcl"),
     "frozen-experts": _with(),  # also read in `_make_hm4sr`
-    "released": _with(released=True),  # the released code's ways; its experts were never trained
+    "released": _with(released=True, id_dropout=0.0),  # the released code's ways; its experts were never trained
+    "unit-losses": lambda config: replace(config, losses=replace(config.losses, idcl=1.0, cp=1.0, pcl=1.0)),
 }
 
 
