@@ -55,6 +55,24 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class NowScorer(Protocol):
+    """May read how long ago the last event was when it is asked; asked without, it answers as any other."""
+
+    @property
+    def reads_now(self) -> bool:
+        """Whether this one does."""
+        ...
+
+    def fit(self, part: TrainingPart) -> None:
+        """Learn, forgetting everything learnt before."""
+        ...
+
+    def scores(self, pasts: Sequence[Past], *, gaps_ms: IntArray | None = None) -> FloatArray:
+        """(B, N) scores; `gaps_ms`: (B,) from each last event to the request."""
+        ...
+
+
+@runtime_checkable
 class LiveScorer(Scorer, Protocol):
     """Also learns from each event as it happens."""
 

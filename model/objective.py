@@ -110,7 +110,9 @@ class Objective:
         """Cross-entropy of the next item at every real position."""
         queries_PC, targets_P = queries_of(towers_MBLD)[batch.real_BL], batch.targets_BL[batch.real_BL]
         if self.model.now_gap is not None:
-            rows_P = self.model.now_gap.rows(batch.gaps_ms_BL[batch.real_BL])
+            gaps_ms_P = batch.gaps_ms_BL[batch.real_BL]
+            asked_ms_P = (gaps_ms_P * torch.rand(len(gaps_ms_P)).to(gaps_ms_P.device)).long()
+            rows_P = self.model.now_gap.rows(asked_ms_P)
             told_P = torch.rand(len(rows_P)).to(rows_P.device) < TOLD_SHARE
             queries_PC = self.model.now_gap(queries_PC, torch.where(told_P, rows_P, UNKNOWN))
         if batch.scored_N is None:

@@ -17,7 +17,7 @@ from model.evaluation.figures import gains
 from model.evaluation.models import Budget, Config, ModelSpec, Setting
 from model.evaluation.networks import Contents
 from model.evaluation.protocols import Fold
-from model.evaluation.ranking import Places, rank
+from model.evaluation.ranking import CLICK, DRAWN, SEEN, Places, place_key, rank
 from model.evaluation.results import Key, Result, Results
 from model.resume import ResumeFile
 from model.training import TrainingProgress
@@ -50,8 +50,14 @@ class Outcome:
     config: Config
     results: Mapping[int, Result]
 
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """When a model that reads the gap to now was asked; empty for others."""
+        places = next(iter(self.results.values())).places
+        return tuple(way for way in (DRAWN, CLICK) if place_key(SEEN[0], way) in places)
+
     def places(self, seen: str) -> list[Places]:
-        """The places under each seed."""
+        """The places under each seed; `seen` as `place_key` names them."""
         return [result.places[seen] for result in self.results.values()]
 
 

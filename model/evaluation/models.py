@@ -127,7 +127,13 @@ def _without_loss(*names: str) -> Change:
 
 
 def _without_content(name: str) -> Change:
-    return lambda config: replace(config, contents=tuple(c for c in config.contents if c.name != name))
+    def change(config: ModelConfig) -> ModelConfig:
+        if not any(content.name == name for content in config.contents):
+            msg = f"--model hm4sr:no-{name}: wanted items with {name}, got none; give it (--items, --features)"
+            raise InvalidInput(msg)
+        return replace(config, contents=tuple(content for content in config.contents if content.name != name))
+
+    return change
 
 
 ABLATIONS: Mapping[str, Change] = {

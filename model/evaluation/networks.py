@@ -144,13 +144,21 @@ class NetworkScorer:
         features = {source.name: _features(source, self.contents.catalogue, device) for source in sources}
         return self._model.item_vectors(torch.from_numpy(id_rows).to(device), features)
 
+    @property
+    def reads_now(self) -> bool:
+        """Whether the gap from the last event to the request shapes the query."""
+        return self.config.now_gap
+
     @torch.inference_mode()
-    def scores(self, pasts: Sequence[Past]) -> FloatArray:
-        """(B, N) scores of all items; 0 after an empty history."""
+    def scores(self, pasts: Sequence[Past], *, gaps_ms: IntArray | None = None) -> FloatArray:
+        """(B, N) scores of all items; 0 after an empty history. `gaps_ms`: told to a model that reads them."""
         scores_BN = np.zeros((len(pasts), len(self._table)), np.float32)
         known = np.array([row for row, past in enumerate(pasts) if len(past.history)], np.int64)
         if len(known):
             queries_BC = self._encode([pasts[row] for row in known])
+            if gaps_ms is not None and self._model.now_gap is not None:
+                told_B = self._model.now_gap.rows(_on(self._table.device, gaps_ms[known]))
+                queries_BC = self._model.now_gap(queries_BC, told_B)
             scores_BN[known] = (queries_BC @ self._table.T).cpu().numpy()
         return scores_BN
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.history import IntArray
 from core.ports import BoolArray, FloatArray
-from core.scorers import LiveScorer, Past, Scorer
+from core.scorers import LiveScorer, NowScorer, Past, Scorer
 from model.evaluation.protocols import Fold, Questions
 
 MAX_SCORES = 2**22  # 16 MiB of float32 at a time
@@ -21,6 +21,9 @@ MAX_QUESTIONS = 256
 TOPS = (5, 10, 20)
 MISS = 2**40  # the place of an answer that could not be given: behind any depth
 SEEN = ("keep", "hide")  # whether the user's earlier items may be answers
+UNTOLD = ""
+DRAWN, CLICK = "drawn", "click"  # when a model that reads the gap to now is asked: at a moment drawn before, or then
+MINUTE_MS = 60_000
 
 Progress = Callable[[int, int], None]  # questions done, questions in all
 
@@ -51,19 +54,46 @@ def rank(
     live = isinstance(scorer, LiveScorer)
     if fit or live:
         scorer.fit(fold.part)
-    tallies = {seen: _Tally(len(questions), fold.part.num_items) for seen in SEEN}
+    gaps_ms = request_gaps_ms(questions) if isinstance(scorer, NowScorer) and scorer.reads_now else {}
+    keys = [place_key(seen, way) for seen in SEEN for way in (UNTOLD, *gaps_ms)]
+    tallies = {key: _Tally(len(questions), fold.part.num_items) for key in keys}
     num_told = 0
     for begin, end in _blocks(questions, fold.part.num_items, live=live):
         if isinstance(scorer, LiveScorer):
             num_told = _tell(scorer, questions, num_told, int(questions.told[begin]))
         pasts = [questions.past(number) for number in range(begin, end)]
-        scores_BN = scorer.scores(pasts)
-        _check(scores_BN, (len(pasts), fold.part.num_items), scorer)
-        targets_B = questions.targets[begin:end]
-        tallies["keep"].note(begin, scores_BN, targets_B)
-        tallies["hide"].note(begin, _hidden(scores_BN, pasts), targets_B)
+        for way in (UNTOLD, *gaps_ms):
+            told = {} if way == UNTOLD else {"gaps_ms": gaps_ms[way][begin:end]}
+            scores_BN = scorer.scores(pasts, **told)
+            _check(scores_BN, (len(pasts), fold.part.num_items), scorer)
+            targets_B = questions.targets[begin:end]
+            tallies[place_key("keep", way)].note(begin, scores_BN, targets_B)
+            tallies[place_key("hide", way)].note(begin, _hidden(scores_BN, pasts), targets_B)
         progress(end, len(questions))
-    return {seen: tally.places() for seen, tally in tallies.items()}
+    return {key: tally.places() for key, tally in tallies.items()}
+
+
+def place_key(seen: str, way: str) -> str:
+    """Names the places under one treatment of earlier items, and one of the gap to now."""
+    return f"{seen} {way}" if way else seen
+
+
+def request_gaps_ms(questions: Questions) -> dict[str, IntArray]:
+    """(q,) gaps from each user's last known event to the request, floored to minutes, by when the request comes.
+
+    "click": at the very time of the answer, which no live system knows beforehand. "drawn": at a moment drawn uniformly
+    between the last event and the answer.
+    """
+    times_ms = questions.columns.times_ms
+    known = questions.end > questions.begin
+    gaps_ms = np.where(known, times_ms[questions.answers] - times_ms[np.maximum(questions.end - 1, 0)], 0)
+    moments = np.random.default_rng(0).random(len(times_ms))[
+        questions.answers
+    ]  # each question's, however many are asked
+    return {
+        DRAWN: (gaps_ms * moments).astype(np.int64) // MINUTE_MS * MINUTE_MS,
+        CLICK: gaps_ms // MINUTE_MS * MINUTE_MS,
+    }
 
 
 def _blocks(questions: Questions, num_items: int, *, live: bool) -> Iterator[tuple[int, int]]:

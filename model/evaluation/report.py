@@ -20,7 +20,7 @@ from model.evaluation.figures import METRICS, gains, long_gap_ms, slices
 from model.evaluation.harness import Outcome
 from model.evaluation.models import Budget
 from model.evaluation.protocols import Fold
-from model.evaluation.ranking import SEEN, TOPS, Places
+from model.evaluation.ranking import SEEN, TOPS, UNTOLD, Places, place_key
 
 NUM_RESAMPLES = 1000
 DEEP = 10  # intervals, slices and differences are given at this depth
@@ -38,10 +38,10 @@ class Comparison:
     fallback: Outcome
     against: str
 
-    def gains(self, name: str, seen: str, metric: str, k: int) -> Array:
-        """(seeds, q) a metric of each question under each seed."""
+    def gains(self, name: str, seen: str, metric: str, k: int, *, way: str = UNTOLD) -> Array:
+        """(seeds, q) a metric of each question under each seed; `way`: when a model that reads the time is asked."""
         other = self.fallback.places(seen)[0]
-        found = [self._with_fallback(places, other) for places in self.outcomes[name].places(seen)]
+        found = [self._with_fallback(places, other) for places in self.outcomes[name].places(place_key(seen, way))]
         return np.stack([gains(above, equal, metric, k) for above, equal in found])
 
     def _with_fallback(self, own: Places, other: Places) -> tuple[IntArray, IntArray]:
@@ -87,6 +87,7 @@ def _model(comparison: Comparison, name: str, kinds: Mapping[str, BoolArray]) ->
         ],
         "seeds": {str(seed): dict(result.facts) for seed, result in outcome.results.items()},
         "seen": {seen: _figures(comparison, name, seen, kinds) for seen in SEEN},
+        "now_gap": {way: {seen: _told(comparison, name, seen, way) for seen in SEEN} for way in outcome.ways},
     }
 
 
@@ -113,6 +114,18 @@ def _metrics(comparison: Comparison, name: str, seen: str) -> dict[str, Any]:
             if k == DEEP:
                 interval = comparison.interval(values)
                 found[f"{metric}@{k}"] |= {"low": interval.low, "high": interval.high}
+    return found
+
+
+def _told(comparison: Comparison, name: str, seen: str, way: str) -> dict[str, Any]:
+    """Metrics of a model that is told when it is asked, and what that changes, paired by question."""
+    found: dict[str, Any] = {}
+    for metric in METRICS:
+        told = comparison.gains(name, seen, metric, DEEP, way=way)
+        untold = comparison.gains(name, seen, metric, DEEP)
+        interval = comparison.interval(told - untold)
+        change = {"mean": interval.mean, "low": interval.low, "high": interval.high}
+        found[f"{metric}@{DEEP}"] = {"mean": float(told.mean()), "change": change}
     return found
 
 

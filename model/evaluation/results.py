@@ -17,7 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from core.history import IntArray
-from model.evaluation.ranking import SEEN, Places
+from model.evaluation.ranking import Places
 from model.resume import ResumeFile
 
 Key = Mapping[str, Any]
@@ -81,6 +81,5 @@ def _name(key: Key) -> str:
 
 
 def _unpacked(found: Mapping[str, IntArray], document: Mapping[str, Any], seen: str) -> Places:
-    assert seen in SEEN
     shown = {int(top): int(count) for top, count in document["shown"][seen].items()}
     return Places(found[f"above_{seen}"], found[f"equal_{seen}"], shown)

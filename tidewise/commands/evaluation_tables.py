@@ -24,7 +24,10 @@ def print_report(report: Figures, *, seen: str) -> None:
         highlight=False,
     )
     wide = Console(width=max(screen.width, MIN_WIDTH))
-    for table in (_main(report, seen), _depths(report, seen), _sliced(report, seen)):
+    tables = [_main(report, seen), _depths(report, seen), _sliced(report, seen)]
+    if any(model["now_gap"] for model in report["models"]):
+        tables.append(_told(report, seen))
+    for table in tables:
         wide.print(table)
     budget = report["budget"]
     screen.print(
@@ -53,6 +56,20 @@ def _depths(report: Figures, seen: str) -> Table:
     for model in report["models"]:
         metrics = model["seen"][seen]["metrics"]
         table.add_row(model["model"], *(f"{metrics[name]['mean']:.4f}" for name in names))
+    return table
+
+
+def _told(report: Figures, seen: str) -> Table:
+    """Models that read the gap to now: not told, asked at a moment drawn before the answer, asked at its very time."""
+    table = _table("NDCG@10, gap to now", "not told", "drawn before", "change", "at the click", "change")
+    for model in report["models"]:
+        if model["now_gap"]:
+            cells = [f"{model['seen'][seen]['metrics']['NDCG@10']['mean']:.4f}"]
+            for way in ("drawn", "click"):
+                found = model["now_gap"][way][seen]["NDCG@10"]
+                change = found["change"]
+                cells += [f"{found['mean']:.4f}", f"{change['mean']:+.4f} {_bounds(change)}"]
+            table.add_row(model["model"], *cells)
     return table
 
 

@@ -24,6 +24,8 @@ from model.evaluation.protocols import Fold, leave_one_out, temporal
 from model.evaluation.ranking import MISS, Places
 from model.evaluation.report import Comparison, report
 from model.evaluation.results import Result, Results
+from model.features import VectorFeatures
+from model.time_encoding import ReleasedTimeEncoding
 
 T0 = 1_300_000_000_000
 SMALL = Budget(epochs=2, width=16, window=WindowShape(10, 5))
@@ -194,6 +196,9 @@ def test_an_ablation_changes_what_it_is_called_after_and_they_add_up(dataset: Da
     assert built("hm4sr:text-only", dataset).config == replace(whole, use_id=False)
     both = built("hm4sr:no-moe+no-cp", dataset).config
     assert both == replace(whole, interactive_moe=False, temporal_moe=False, losses=replace(whole.losses, cp=0.0))
+    assert built("hm4sr:no-id", dataset).config == built("hm4sr:text-only", dataset).config
+    assert built("hm4sr:no-text", dataset).config == built("hm4sr:id-only", dataset).config
+    assert built("hm4sr:no-absolute-time", dataset).config == replace(whole, absolute_time=False)
     assert built("hm4sr:frozen-experts", dataset).frozen_experts
     assert not built("hm4sr:no-moe", dataset).frozen_experts
 
@@ -201,9 +206,9 @@ def test_an_ablation_changes_what_it_is_called_after_and_they_add_up(dataset: Da
 @pytest.mark.parametrize("name", [name for name in available() if spec_of(name).trained])
 def test_every_trained_model_by_name_trains_and_ranks(name: str, dataset: Dataset, fold: Fold) -> None:
     budget = replace(SMALL, epochs=1)
-    outcome = harness(dataset, fold, budget=budget, contents=Contents.of(dataset.catalogue, text_size=4)).run(
-        spec_of(name)
-    )
+    looks = VectorFeatures("image", dataset.catalogue.item_ids, np.eye(dataset.num_items, 3, dtype=np.float32))
+    contents = Contents.of(dataset.catalogue, text_size=4, sources=[looks])
+    outcome = harness(dataset, fold, budget=budget, contents=contents).run(spec_of(name))
     facts = outcome.results[0].facts
     assert facts["parameters"] > 0
     assert facts["validation_events"] == 40
@@ -220,6 +225,28 @@ def test_frozen_experts_stay_as_they_started(dataset: Dataset, fold: Fold) -> No
     assert start.temporal is not None
     assert frozen.temporal.expert.equal(start.temporal.expert)
     assert not trained.temporal.expert.equal(start.temporal.expert)
+
+
+def test_the_released_code_is_run_in_its_own_ways_with_experts_that_are_never_trained(
+    dataset: Dataset, fold: Fold
+) -> None:
+    scorer = built("hm4sr:released", dataset)
+    whole = built("hm4sr", dataset).config
+    assert scorer.config == replace(whole, released=True, id_dropout=0.0)
+    scorer.fit(fold.part)
+    released = scorer._model
+    start = type(released)(released.config, num_items=released.num_items).initialise(seed=0)
+    assert isinstance(released.time_encoding, ReleasedTimeEncoding)
+    assert released.temporal is not None
+    assert start.temporal is not None
+    assert released.temporal.expert.equal(start.temporal.expert)
+    assert not released.temporal.gate.weight.equal(start.temporal.gate.weight)
+    assert built("hm4sr:released+unit-losses", dataset).config.losses.idcl == 1.0
+
+
+def test_an_ablation_of_what_is_not_there_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(InvalidInput, match="hm4sr:no-image: wanted items with image, got none"):
+        built("hm4sr:no-image", dataset)
 
 
 @pytest.mark.parametrize("name", ["hm5sr", "hm4sr:no-towers", "sasrec:no-gaps", ""])

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from core.history import IntArray
 from core.ports import FloatArray
 from core.scorers import Past, TrainingPart
 from model.evaluation.dataset import Dataset
 from model.evaluation.figures import gains, slices
 from model.evaluation.protocols import Fold, leave_one_out, temporal
-from model.evaluation.ranking import best, rank
+from model.evaluation.ranking import MINUTE_MS, best, rank, request_gaps_ms
 
 T0 = 1_300_000_000_000
 DAY_MS = 86_400_000
@@ -189,3 +190,61 @@ def test_questions_fall_into_kinds() -> None:
         "long gaps": [True, False, True],
         "repeats": [True, False, False],
     }
+
+
+@dataclass
+class NowReader(FixedScorer):
+    """Notes the gaps that it is told; prefers the last item when asked at once."""
+
+    reads_now: bool = True
+    told_ms: list[int] = field(default_factory=list)
+
+    def scores(self, pasts: Sequence[Past], *, gaps_ms: IntArray | None = None) -> FloatArray:
+        found = super().scores(pasts)
+        if gaps_ms is not None:
+            self.told_ms += gaps_ms.tolist()
+            found[gaps_ms < 5 * MINUTE_MS, -1] = 1.0
+        return found
+
+
+def pairs(num_users: int = 200, gap_ms: int = 10 * MINUTE_MS) -> Dataset:
+    """Users who take a, b and then c, each some minutes and a bit after the one before."""
+    return Dataset.of(
+        (f"user{user}", item, T0 + DAY_MS * user + (gap_ms + 1_234) * step)
+        for user in range(num_users)
+        for step, item in enumerate("abc")
+    )
+
+
+def test_a_model_that_reads_the_gap_to_now_is_asked_untold_at_a_drawn_moment_and_at_the_click() -> None:
+    fold = leave_one_out(pairs())
+    scorer = NowReader([0.5, 0.4, 0.1])
+    places = rank(scorer, fold, fold.test)
+    assert sorted(places) == ["hide", "hide click", "hide drawn", "keep", "keep click", "keep drawn"]
+    first = {key: float((places[key].above == 0).mean()) for key in ("keep", "keep drawn", "keep click")}
+    assert first["keep"] == 0  # untold: c is behind a and b
+    assert first["keep click"] == 0  # ten minutes have passed at the click itself
+    assert 0.4 < first["keep drawn"] < 0.6  # drawn uniformly before: half of the requests come in the first five
+
+
+def test_a_request_is_told_whole_minutes_and_never_more_than_have_passed() -> None:
+    fold = leave_one_out(pairs())
+    gaps_ms = request_gaps_ms(fold.test)
+    assert set(gaps_ms["click"]) == {10 * MINUTE_MS}
+    assert set(gaps_ms["drawn"]) <= {minute * MINUTE_MS for minute in range(11)}
+    assert len(set(gaps_ms["drawn"])) >= 10
+
+
+def test_the_moment_of_a_question_is_the_same_however_many_are_asked() -> None:
+    fold = leave_one_out(pairs())
+    few = fold.asking(20)
+    every = dict(zip(fold.test.answers.tolist(), request_gaps_ms(fold.test)["drawn"].tolist(), strict=True))
+    drawn = request_gaps_ms(few.test)["drawn"].tolist()
+    assert drawn == [every[answer] for answer in few.test.answers.tolist()]
+
+
+def test_others_are_never_told_the_time() -> None:
+    fold = leave_one_out(pairs())
+    silent = NowReader([0.5, 0.4, 0.1], reads_now=False)
+    assert sorted(rank(silent, fold, fold.test)) == ["hide", "keep"]
+    assert silent.told_ms == []

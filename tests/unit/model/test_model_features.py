@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from core.items import Catalogue
-from model.features import TextFeatures, described, restore_source
+from model.features import TextFeatures, described, restore_source, words
 
 
 def fitted(shop: Catalogue, size: int = 4) -> TextFeatures:
@@ -64,3 +64,8 @@ def test_a_catalogue_without_words_has_no_text_features(shop: Catalogue) -> None
 
 def test_a_small_vocabulary_gives_fewer_features_than_asked_for(shop: Catalogue) -> None:
     assert fitted(shop, size=500).size < 40
+
+
+def test_a_category_that_is_a_bare_number_is_a_word_of_its_own_and_no_number_of_the_text(shop: Catalogue) -> None:
+    numbered = replace(shop, texts=("route 66",) * 40, categories=(("66", "Toys & Games"),) * 40)
+    assert words(described(numbered)[0]) == ["route", "66", "category_66", "toys", "games"]

@@ -84,3 +84,10 @@ def test_the_frequencies_are_trained_parameters(make_config: Callable[..., Model
     assert isinstance(encoding.frequency.weight, nn.Parameter)
     assert encoding.frequency.weight.grad is not None
     assert encoding.frequency.weight.grad.abs().sum() > 0
+
+
+def test_without_the_absolute_time_only_gaps_are_read() -> None:
+    encoding = encoding_of(ModelConfig(absolute_time=False))
+    times_ms = torch.tensor([[0, 60_000, 90_000]]) + START_MS
+    assert encoding(times_ms).equal(encoding(times_ms + 12_345_678_901))
+    assert not encoding(times_ms).equal(encoding(torch.tensor([[0, 1_000, 90_000]]) + START_MS))
