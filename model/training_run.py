@@ -120,7 +120,7 @@ class TrainingRun:
 
     def _report(self) -> dict[str, Any]:
         """What the checkpoint says about this run."""
-        told = self.model.now_gap is not None and self.history
+        reads_now = self.model.now_gap is not None and self.history
         return {
             "seed": self.seed,
             "epochs": self.counters.epoch,
@@ -129,7 +129,7 @@ class TrainingRun:
             "precision": "bfloat16" if self.bfloat16 else "float32",
             "validation_ndcg_10": max(self.history, default=None),
             "validation_history": self.history,
-            "validation_ndcg_10_now_gap": validation_ndcg(self.model, self.data, with_now_gap=True) if told else None,
+            "validation_ndcg_10_untold": validation_ndcg(self.model, self.data, told=False) if reads_now else None,
             "training_events": len(self.data.split.train),
             "validation_events": len(self.data.split.validation),
             "trained_items": len(self.data.trained_rows),

@@ -19,16 +19,18 @@ TOP = 10
 
 
 @torch.no_grad()
-def validation_ndcg(model: HM4SR, data: TrainingData, *, with_now_gap: bool = False) -> float:
+def validation_ndcg(model: HM4SR, data: TrainingData, *, told: bool = True) -> float:
     """Every candidate is ranked for every held-out event; an item that ties with the target stands before it.
 
-    `with_now_gap` tells the model when the target happened, to the minute: no figure to compare with others.
+    A model that reads the gap to now is asked at a moment drawn between the last event and the target, as a live system
+    is; `told=False` asks it without.
     """
     model.eval()
     table_NC = model.item_vectors(data.id_rows, dict(data.features))
     places = data.split.validation
     windows = contexts(data.columns, places, model.config.window)
     order = np.argsort(windows.length, kind="stable")
+    moments = np.random.default_rng(0).random(len(places))
     gain = 0.0
     for part in np.array_split(order, math.ceil(len(order) / BATCH_WINDOWS)):
         window = Sequences(windows.first[part], windows.length[part])
@@ -36,9 +38,10 @@ def validation_ndcg(model: HM4SR, data: TrainingData, *, with_now_gap: bool = Fa
         lengths_B = torch.from_numpy(window.length).to(data.items.device)
         queries_BC = model.last(table_NC[data.items[inputs_BL]], data.times_ms[inputs_BL], lengths_B)
         places_B = torch.from_numpy(places[part]).to(data.items.device)
-        if with_now_gap and model.now_gap is not None:
+        if told and model.now_gap is not None:
             gaps_ms_B = data.times_ms[places_B] - data.times_ms[places_B - 1]
-            queries_BC = model.now_gap(queries_BC, model.now_gap.rows(gaps_ms_B))
+            asked_ms_B = (gaps_ms_B * torch.from_numpy(moments[part]).to(gaps_ms_B.device)).long()
+            queries_BC = model.now_gap(queries_BC, model.now_gap.rows(asked_ms_B))
         scores_BN = queries_BC @ table_NC.T
         targets_B1 = data.items[places_B].unsqueeze(1)
         ranks_B = (scores_BN >= scores_BN.gather(1, targets_B1)).sum(1)
