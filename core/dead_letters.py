@@ -6,8 +6,10 @@ letter goes, or stays with its new reason and a count. So a retry that is killed
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from core.errors import InvalidInput, StoreError
 from core.ingest import Ingestor, RequestSource
@@ -32,6 +34,24 @@ class Retried:
     def num_settled(self) -> int:
         """How many letters are gone, because all their events are applied."""
         return self.num_letters - len(self.failures)
+
+
+def described(letter: DeadLetter) -> dict[str, Any]:
+    """A letter for machines; a payload that is no text comes as base64."""
+    try:
+        payload = {"payload": letter.payload.decode()}
+    except UnicodeDecodeError:
+        payload = {"payload_base64": base64.b64encode(letter.payload).decode()}
+    return {
+        "key": letter.key,
+        "source": letter.source,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "reason": letter.reason,
+        "retries": letter.num_retries,
+        "time": letter.time_ms,
+        **payload,
+    }
 
 
 def find(store: Store, *, source: str | None, keys: Collection[int] | None) -> Iterator[list[DeadLetter]]:

@@ -129,6 +129,11 @@ class Catalogue:
         return np.where(self.keys[found] == keys, found, -1).astype(np.int64)
 
     @cached_property
+    def searched(self) -> tuple[str, ...]:
+        """What a search looks into: id and text, in one case."""
+        return tuple(f"{item_id}\n{text}".casefold() for item_id, text in zip(self.item_ids, self.texts, strict=True))
+
+    @cached_property
     def category_rows(self) -> Mapping[str, IntArray]:
         """For each category the rows of its items, ascending."""
         rows: dict[str, list[int]] = {}

@@ -27,6 +27,7 @@ from core.records import SourceState as SourceState
 from core.records import StoredItem as StoredItem
 from core.records import StoreTotals as StoreTotals
 from core.records import UserState as UserState
+from core.records import WriterPosition as WriterPosition
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -195,6 +196,14 @@ class ReadView(Protocol):
         """The states of the users with these keys, in ascending key; unknown ones are left out."""
         ...
 
+    def list_users(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[tuple[str, UserState]]:
+        """Users in ascending id after `after`, those whose id begins with `prefix`."""
+        ...
+
+    def history_page(self, user_key: int, *, before: tuple[int, int], limit: int = 100) -> list[EventRow]:
+        """The newest events of a user, newest first, of all types, whose (time, sequence) lies below `before`."""
+        ...
+
     def item_keys_of(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
         """The distinct keys of items with which a user had events of these types, over the whole history."""
         ...
@@ -261,6 +270,14 @@ class ReadView(Protocol):
 
     def applied_offsets(self, stream: str) -> dict[int, int]:
         """The applied offset of each partition of a stream."""
+        ...
+
+    def writers(self) -> list[WriterPosition]:
+        """Every writer, in ascending (stream, partition)."""
+        ...
+
+    def num_counted(self, *, since_ms: int) -> int:
+        """How many events the monitoring counts hold in buckets that begin at `since_ms` or later."""
         ...
 
     def dead_letters(self, *, limit: int = 100) -> list[DeadLetter]:

@@ -7,17 +7,18 @@ disliked or seen an instant ago is not in it. Knows nothing about HTTP or about 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from core.clock import Clock
 from core.encode import UserEncoder
 from core.errors import NotFound
-from core.history import EMPTY_HISTORY, History, IntArray, WindowShape, windows_of
+from core.explain import Cause, causes_of
+from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, IntArray, Window, WindowShape, append
 from core.interactions import EventTypes
-from core.ports import BoolArray, FloatArray, ReadView, Store, UserState
+from core.ports import BoolArray, FloatArray, ReadView, Store, StoredItem, UserState
 from core.ranking import AnswerSource, Basis, ByModel, ByPopularity, BySimilarity
 from core.vectors import VectorCache
 from core.views import ModelView, View
@@ -26,13 +27,27 @@ SPARE = 8  # answers asked of the index beyond n, for those that the final check
 
 
 @dataclass(frozen=True, slots=True)
+class Because:
+    """An event that a recommended item leans on. `share`: of all that speaks for the item."""
+
+    item_id: str
+    title: str
+    time_ms: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class ScoredItem:
-    """One recommended item. Scores compare within one answer only; None: nothing is known to score it by."""
+    """One recommended item. Scores compare within one answer only; None: nothing is known to score it by.
+
+    `because`: the events that it leans on most, where that was asked for.
+    """
 
     item_id: str
     title: str
     categories: tuple[str, ...]
     score: float | None
+    because: tuple[Because, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +71,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked for. `exclude`: item ids. `exclude_seen`: leave out what the user had before. `at_ms`: now."""
+    """What is asked for. `exclude`: item ids. `exclude_seen`: leave out what the user had before. `at_ms`: now.
+
+    `explain`: find out for each item which events it leans on; costs an encode for each event of the window.
+    """
 
     n: int = 10
     category: str | None = None
     exclude: Sequence[str] = ()
     exclude_seen: bool = True
     at_ms: int | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +124,35 @@ class Recommender:
             now_ms, gap_ms = self._now(wish, state.window.history if state else EMPTY_HISTORY)
             basis = self._basis_for(read, view, state, gap_ms)
             items = self._pick(read, view, basis, self._allowed(read, view, wish, state), wish.n)
+            if wish.explain:
+                history = state.window.history if state else EMPTY_HISTORY
+                items = self._explained(read, view, items, history, now_ms)
         return _answer(basis, items, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
 
-    def recommend_session(self, events: Sequence[SessionEvent], wish: Wish) -> Answer:
-        """The next items for an anonymous session given inline."""
+    def recommend_session(self, events: Sequence[SessionEvent], wish: Wish, *, user_id: str | None = None) -> Answer:
+        """The next items for a session given inline and not remembered.
+
+        With a user: what they would be shown if these events came now, after their history.
+        """
         view = self._views()
         with self._store.read() as read:
-            history = self._session_history(read, events)
+            state = None if user_id is None else read.user(user_id)
+            session = self._session(read, events)
+            history = _continued(state.window if state else EMPTY_WINDOW, session, self._shape)
             now_ms, gap_ms = self._now(wish, history)
             if view.model is not None and len(history):
                 query = _query(view.model, view.model.encoder.encode([history]), gap_ms)
-                basis: Basis = ByModel(view.model, query, "ranked by the session")
+                reason = "ranked by the session" if state is None else "ranked by the user's history and the session"
+                basis: Basis = ByModel(view.model, query, reason)
             else:
                 basis = ByPopularity(view, "no model is trained yet" if len(history) else "the session is empty")
-            allowed = self._allowed(read, view, wish, None)
+            allowed = self._allowed(read, view, wish, state)
             if wish.exclude_seen:
-                _forbid(allowed, view.catalogue.rows(history.items))
+                _forbid(allowed, view.catalogue.rows(session.items))
             items = self._pick(read, view, basis, allowed, wish.n)
-        return _answer(basis, items, now_ms, gap_ms=gap_ms)
+            if wish.explain:
+                items = self._explained(read, view, items, history, now_ms)
+        return _answer(basis, items, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
 
     def rank(self, user_id: str, item_ids: Sequence[str], *, at_ms: int | None = None) -> Answer:
         """The given items, best first for this user. Unknown, hidden and removed ones are named in `left_out`."""
@@ -229,12 +259,38 @@ class Recommender:
                 return tuple(picked[:n])
             wanted *= 4
 
-    def _session_history(self, read: ReadView, events: Sequence[SessionEvent]) -> History:
+    def _explained(
+        self, read: ReadView, view: View, items: tuple[ScoredItem, ...], history: History, now_ms: int
+    ) -> tuple[ScoredItem, ...]:
+        """The items, each with the events that it leans on."""
+        if view.model is None or not items or not len(history):
+            return tuple(replace(item, because=()) for item in items)
+        row_of = {item_id: row for row, item_id in enumerate(view.catalogue.item_ids)}
+        rows = np.array([row_of[item.item_id] for item in items], np.int64)
+        found = causes_of(view.model.encoder, view.catalogue, history, rows=rows, now_ms=now_ms)
+        named = read.items(sorted({cause.item_key for causes in found for cause in causes}))
+        return tuple(
+            replace(item, because=tuple(_because(cause, named) for cause in causes if cause.item_key in named))
+            for item, causes in zip(items, found, strict=True)
+        )
+
+    def _session(self, read: ReadView, events: Sequence[SessionEvent]) -> History:
+        """All events of a session by time; an item that nobody knows has key -1."""
         stored = read.items_by_id(sorted({event.item_id for event in events}))
         ordered = sorted(events, key=lambda event: event.time_ms)
         keys = [stored[event.item_id].key if event.item_id in stored else -1 for event in ordered]
-        times_ms = np.array([event.time_ms for event in ordered], np.int64)
-        return windows_of(np.array(keys, np.int64), times_ms, self._shape).history
+        return History(np.array(keys, np.int64), np.array([event.time_ms for event in ordered], np.int64))
+
+
+def _because(cause: Cause, named: Mapping[int, StoredItem]) -> Because:
+    item = named[cause.item_key].item
+    return Because(item.item_id, item.title, cause.time_ms, cause.share)
+
+
+def _continued(window: Window, session: History, shape: WindowShape) -> History:
+    """A window with a session after it; a session that is said to be earlier begins with the window's last event."""
+    times_ms = session.times_ms if window.last_time_ms is None else np.maximum(session.times_ms, window.last_time_ms)
+    return append(window, session.items, times_ms, shape).history
 
 
 def _query(model: ModelView, vector: FloatArray, gap_ms: int | None) -> FloatArray:

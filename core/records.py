@@ -140,6 +140,16 @@ class EventColumns:
 
 
 @dataclass(frozen=True, slots=True)
+class WriterPosition:
+    """How far one writer has got, under its name: a partition of a stream, or (no offset) the requests of a process."""
+
+    stream: str
+    partition: int
+    applied_offset: int | None
+    newest_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoreTotals:
     """How much a store holds."""
 

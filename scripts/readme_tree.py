@@ -44,7 +44,7 @@ OTHERS = {
     "tests/services/": "how tests start real processes",
     "docs/": "architecture, operations, API, settings",
     "docs/decisions/": "why it is so, a page each",
-    "serving/pages/index.html": "the first page, for people",
+    "serving/pages/": "the dashboard, without a build: one page, its scripts and styles, uPlot",
     "storage/migrations/": "one file for each change of the tables",
     "tidewise/commands/": "one module for each kind of command",
     ".ci/run": "what CI runs",

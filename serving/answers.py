@@ -10,7 +10,7 @@ from fastapi import Request, Response
 
 from core.errors import InvalidInput
 from core.interactions import check_id, check_time_ms, shorten
-from core.recommend import Answer, SessionEvent
+from core.recommend import Answer, ScoredItem, SessionEvent
 from serving.engine import Engine
 from serving.requests import WISH_FIELDS, check_fields, check_ids, parse_wish, path_id, query_wish, read_json
 
@@ -29,11 +29,16 @@ class AnswerRoutes:
         return await self._reply(lambda: self._recommender.recommend(user_id, wish), wish.at_ms, user_id=user_id)
 
     async def recommend_session(self, request: Request) -> Response:
-        """The next items for an anonymous session, given in the body."""
-        body = await self._body(request, ("events", *WISH_FIELDS))
+        """The next items for a session given in the body: anonymous, or as if it were a user's next events."""
+        body = await self._body(request, ("user_id", "events", *WISH_FIELDS))
         wish = parse_wish(body, self._services)
         events = self._session(body.get("events", []))
-        return await self._reply(lambda: self._recommender.recommend_session(events, wish), wish.at_ms)
+        if body.get("user_id") is None:
+            return await self._reply(lambda: self._recommender.recommend_session(events, wish), wish.at_ms)
+        user_id = check_id("user_id", body["user_id"])
+        return await self._reply(
+            lambda: self._recommender.recommend_session(events, wish, user_id=user_id), wish.at_ms, user_id=user_id
+        )
 
     async def rank(self, request: Request) -> Response:
         """The given items, best first for a user."""
@@ -103,10 +108,7 @@ def _answer(answer: Answer, age_ms: int | None) -> dict[str, Any]:
     """An answer as it is sent."""
     return {
         "recommendation_id": answer.recommendation_id,
-        "items": [
-            {"item_id": one.item_id, "title": one.title, "categories": one.categories, "score": one.score}
-            for one in answer.items
-        ],
+        "items": [_item(one) for one in answer.items],
         "source": answer.source,
         "reason": answer.reason,
         "model_version": answer.model_version,
@@ -116,3 +118,14 @@ def _answer(answer: Answer, age_ms: int | None) -> dict[str, Any]:
         "now": answer.now_ms,
         **({"left_out": answer.left_out} if answer.left_out else {}),
     }
+
+
+def _item(one: ScoredItem) -> dict[str, Any]:
+    item = {"item_id": one.item_id, "title": one.title, "categories": one.categories, "score": one.score}
+    if one.because is None:
+        return item
+    because = [
+        {"item_id": event.item_id, "title": event.title, "time": event.time_ms, "share": round(event.share, 3)}
+        for event in one.because
+    ]
+    return item | {"because": because}

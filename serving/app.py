@@ -9,15 +9,20 @@ from fastapi import APIRouter, FastAPI
 
 from serving import documentation as docs
 from serving.answers import AnswerRoutes
+from serving.dashboard import DashboardRoutes
 from serving.drift import DriftRoutes
 from serving.engine import Engine
 from serving.guards import KeyGuard, LastResort, LocalGuard, RawPath
+from serving.histories import HistoryRoutes
+from serving.ingestion import IngestionRoutes
 from serving.interactions import InteractionRoutes
 from serving.introspection import IntrospectionRoutes
 from serving.items import ItemRoutes
+from serving.letters import DeadLetterRoutes
 from serving.metrics import Measured
 from serving.models import ModelRoutes
 from serving.replies import add_error_replies
+from serving.search import SearchRoutes
 from serving.security import Keys
 from serving.services import Limits, Services
 from serving.users import UserRoutes
@@ -54,7 +59,7 @@ def create_app(services: Services) -> FastAPI:
         app.add_middleware(LocalGuard)
     app.add_middleware(RawPath)
     app.add_middleware(LastResort)
-    app.add_middleware(Measured, metrics=engine.metrics)
+    app.add_middleware(Measured, metrics=engine.metrics, pulse=engine.pulse)
     return app
 
 
@@ -64,13 +69,18 @@ def _routes(engine: Engine) -> APIRouter:
     events, answers, items = InteractionRoutes(engine), AnswerRoutes(engine), ItemRoutes(engine)
     users, models, inside = UserRoutes(engine), ModelRoutes(engine), IntrospectionRoutes(engine)
     drift = DriftRoutes(engine)
+    search, letters, ingestion = SearchRoutes(engine), DeadLetterRoutes(engine), IngestionRoutes(engine)
+    histories, dashboard = HistoryRoutes(engine), DashboardRoutes()
     add = router.add_api_route
     add("/v1/interactions", events.post, methods=["POST"], **docs.POST_INTERACTIONS)
     add("/v1/recommendations", answers.recommend_session, methods=["POST"], **docs.POST_RECOMMENDATIONS)
     add("/v1/users/{user_id:path}/recommendations", answers.recommend, methods=["GET"], **docs.GET_RECOMMENDATIONS)
     add("/v1/users/{user_id:path}/interests", users.interests, methods=["GET"], **docs.GET_INTERESTS)
     add("/v1/users/{user_id:path}/rank", answers.rank, methods=["POST"], **docs.POST_RANK)
+    add("/v1/users/{user_id:path}/events", histories.events, methods=["GET"], **docs.GET_USER_EVENTS)
+    add("/v1/users", histories.users, methods=["GET"], **docs.GET_USERS)
     add("/v1/users/{user_id:path}", users.delete, methods=["DELETE"], **docs.DELETE_USER)
+    add("/v1/items/search", search.search, methods=["GET"], **docs.GET_SEARCH)
     add("/v1/items/popular", answers.popular, methods=["GET"], **docs.GET_POPULAR)
     add("/v1/items/{item_id:path}/similar", answers.similar, methods=["GET"], **docs.GET_SIMILAR)
     add("/v1/items", items.list_page, methods=["GET"], **docs.GET_ITEMS)
@@ -83,9 +93,16 @@ def _routes(engine: Engine) -> APIRouter:
     add("/v1/models/{version:path}", models.get, methods=["GET"], **docs.GET_MODEL)
     add("/v1/models", models.list_all, methods=["GET"], **docs.GET_MODELS)
     add("/v1/drift", drift.get, methods=["GET"], **docs.GET_DRIFT)
+    add("/v1/categories", search.categories, methods=["GET"], **docs.GET_CATEGORIES)
+    add("/v1/dead-letters/retry", letters.retry, methods=["POST"], **docs.POST_RETRY)
+    add("/v1/dead-letters/discard", letters.discard, methods=["POST"], **docs.POST_DISCARD)
+    add("/v1/dead-letters", letters.list_newest, methods=["GET"], **docs.GET_DEAD_LETTERS)
+    add("/v1/ingestion", ingestion.state, methods=["GET"], **docs.GET_INGESTION)
+    add("/v1/activity", inside.activity, methods=["GET"], **docs.GET_ACTIVITY)
     add("/v1/status", inside.status, methods=["GET"], **docs.GET_STATUS)
     add("/health", inside.health, methods=["GET"], **docs.GET_HEALTH)
     add("/ready", inside.ready, methods=["GET"], **docs.GET_READY)
     add("/metrics", inside.metrics, methods=["GET"], include_in_schema=False)
-    add("/", inside.page, methods=["GET"], include_in_schema=False)
+    add("/", dashboard.index, methods=["GET"], include_in_schema=False)
+    add("/pages/{path:path}", dashboard.file, methods=["GET"], include_in_schema=False)
     return router

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from serving import drift_schemas, schemas
+from serving import looking_schemas as looking
 
 Options = dict[str, Any]
 _REF = "#/components/schemas/{model}"
@@ -34,6 +35,7 @@ _WISH = (
     _parameter("category", "string", "Only items of this category."),
     _parameter("exclude", "array", "Item ids to leave out: repeated, or a list with commas.", items={"type": "string"}),
     _parameter("seen", "string", "Whether items that the user has had may come again.", enum=["exclude", "include"]),
+    _parameter("explain", "string", "Tell of each item which events it leans on.", enum=["full"]),
     _parameter("at", "integer", "Answer as of this moment (ms); moves now, never what is known."),
 )
 
@@ -164,6 +166,38 @@ GET_DRIFT = _route(
     ),
     tag="operations",
 )
+_PAGE = _parameter("limit", "integer", "How many.", minimum=1, maximum=1000, default=100)
+GET_USERS = _route(
+    looking.UserPage,
+    parameters=(
+        _parameter("prefix", "string", "Only ids that begin so."),
+        _parameter("after", "string", "Start behind this id."),
+        _PAGE,
+    ),
+    tag="users",
+)
+GET_USER_EVENTS = _route(
+    looking.UserEvents,
+    parameters=(_id("user_id"), _parameter("before", "string", "next_before of the page before."), _PAGE),
+    errors=(401, 403, 404, 422, 503),
+    tag="users",
+)
+GET_SEARCH = _route(
+    looking.FoundItems,
+    parameters=(
+        _parameter("query", "string", "Words that all occur in the item's id, title or text."),
+        _parameter("category", "string", "Only items of this category."),
+        _parameter("n", "integer", "How many items.", minimum=1, maximum=200, default=20),
+    ),
+    tag="items",
+)
+GET_CATEGORIES = _route(looking.CategoriesOut, errors=(401, 403, 503), tag="items")
+GET_DEAD_LETTERS = _route(looking.LettersOut, parameters=(_PAGE,), tag="operations")
+_LETTER_KEYS = {"some": {"keys": [7, 8]}, "all of them": {"all": True}}
+POST_RETRY = _route(looking.LettersRetried, bodies=(looking.LetterKeys,), examples=_LETTER_KEYS, tag="operations")
+POST_DISCARD = _route(looking.LettersDiscarded, bodies=(looking.LetterKeys,), examples=_LETTER_KEYS, tag="operations")
+GET_INGESTION = _route(looking.IngestionOut, errors=(401, 403, 503), tag="operations")
+GET_ACTIVITY = _route(looking.ActivityOut, errors=(401, 403), tag="operations")
 GET_STATUS = _route(schemas.StatusOut, errors=(401, 403, 503), tag="operations")
 GET_HEALTH = _route(schemas.Health, errors=(403,), tag="operations")
 GET_READY = _route(schemas.Readiness, errors=(403,), tag="operations")

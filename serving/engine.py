@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from serving.intake import DirectIntake, Intake, LogIntake
 from serving.metrics import Metrics, Waiting
+from serving.pulse import Pulse
 from serving.readers import Readers
 from serving.services import Services
 from serving.writer import Writer
@@ -29,15 +31,25 @@ class Engine:
         )
         direct, log = DirectIntake(self.writer), services.log
         self.metrics = Metrics(services, _Waiting(self))
+        self.pulse = Pulse(
+            services.store,
+            num_waiting=lambda: self.writer.num_waiting,
+            now_ms=services.wall.now_ms,
+            period_s=limits.pulse_s,
+        )
         self.intake: Intake = direct if log is None else LogIntake(log, services.store, limits)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Write and read until the end; what was taken in is finished first."""
         self.writer.start()
+        pulse = asyncio.create_task(self.pulse.run(self.readers))
         try:
             yield
         finally:
+            pulse.cancel()
+            with suppress(asyncio.CancelledError):
+                await pulse
             await self.intake.stop()
             await self.writer.stop()
             await self.readers.stop()

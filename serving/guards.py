@@ -9,6 +9,7 @@ from serving.replies import error_body, internal_error, json_reply
 from serving.security import Keys, comes_from_elsewhere, needed
 
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/openapi.json"})
+OPEN_FOLDER = "/pages/"  # the dashboard's files, which hold no data
 
 
 class RawPath:
@@ -24,6 +25,10 @@ class RawPath:
         await self._app(scope, receive, send)
 
 
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
+
+
 class KeyGuard:
     """Lets nothing but the open paths through without a key that is for it."""
 
@@ -33,7 +38,7 @@ class KeyGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401 or 403, or pass on."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or _is_open(scope["path"]):
             return await self._app(scope, receive, send)
         granted, wanted = self._keys.granted(scope["headers"]), needed(scope["method"], scope["path"])
         if granted is not None and granted >= wanted:

@@ -1,11 +1,8 @@
-"""How it goes: health, readiness, status, and the plain first page."""
+"""How it goes: health, readiness, status, activity."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-from importlib import resources
 from typing import Any
 
 from fastapi import Request, Response
@@ -20,14 +17,12 @@ Check = dict[str, Any]
 
 
 class IntrospectionRoutes:
-    """Health, readiness, status, first page."""
+    """Health, readiness, status, activity, metrics."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._services = engine.services
         self._probe: asyncio.Task[None] | None = None
-        self._page = resources.files("serving").joinpath("pages/index.html").read_text("utf-8")
-        self._page_headers = {"Content-Security-Policy": _policy(self._page), "X-Content-Type-Options": "nosniff"}
 
     async def health(self, _request: Request) -> Response:
         """The process lives: its event loop answers."""
@@ -48,9 +43,10 @@ class IntrospectionRoutes:
         """What Prometheus asks for."""
         return Response(self._engine.metrics.text(), media_type=CONTENT_TYPE)
 
-    async def page(self, _request: Request) -> Response:
-        """The first page."""
-        return Response(self._page, headers=self._page_headers, media_type="text/html")
+    async def activity(self, _request: Request) -> Response:
+        """The last hour, in columns."""
+        pulse = self._engine.pulse
+        return json_reply({"period_ms": round(pulse.period_s * 1000), "samples": pulse.columns()})
 
     def _catalogue(self) -> Check:
         try:
@@ -114,11 +110,3 @@ class IntrospectionRoutes:
                 "problem": self._services.views.problem,
             },
         }
-
-
-def _policy(page: str) -> str:
-    """What a browser may do on the page: run its own script, style it, call this server; nothing else."""
-    script = page.partition("<script>")[2].partition("</script>")[0]
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    allowed = f"script-src 'sha256-{digest}'; style-src 'unsafe-inline'; connect-src 'self'"
-    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -33,12 +33,12 @@ class ItemRoutes:
         after = request.query_params.get("after", "")
         page = await self._engine.readers.run(lambda: self._read_page(check_id("after", after) if after else "", limit))
         last = page[-1].item.item_id if len(page) == limit else None
-        return json_reply({"items": [_stored(one) for one in page], "next_after": last})
+        return json_reply({"items": [stored_item(one) for one in page], "next_after": last})
 
     async def get(self, request: Request) -> Response:
         """One catalogue item."""
         item_id = path_id(request, "item_id")
-        return json_reply(_stored(await self._engine.readers.run(lambda: self._read_one(item_id))))
+        return json_reply(stored_item(await self._engine.readers.run(lambda: self._read_one(item_id))))
 
     async def put(self, request: Request) -> Response:
         """Insert or replace one item; from the next answer on it counts as it is now."""
@@ -116,7 +116,8 @@ def _none_valid(parsed: list[Any], *, single: bool) -> Refused:
     return Refused(422, "invalid_input", message, field="items", details=parsed)
 
 
-def _stored(stored: StoredItem) -> dict[str, Any]:
+def stored_item(stored: StoredItem) -> dict[str, Any]:
+    """An item as it is sent."""
     item = stored.item
     return {
         "item_id": item.item_id,

@@ -13,9 +13,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import NotReady
+from serving.pulse import Pulse
 from serving.services import Services
 
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+PERSONAL = ("/v1/recommendations", "/v1/users/{user_id}/recommendations", "/v1/users/{user_id}/rank")
+EVENTS = "/v1/interactions"
 METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -127,9 +130,10 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 class Measured:
     """Counts and times what passes, by route: never by path, whose ids would make a series each."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, pulse: Pulse) -> None:
         self._app = app
         self._metrics = metrics
+        self._pulse = pulse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, and look at the clock."""
@@ -149,7 +153,12 @@ class Measured:
         finally:
             took_s = time.perf_counter() - started_s
             method = scope["method"] if scope["method"] in METHODS else "other"
-            self._metrics.answered(method=method, route=_route(scope), status=status, took_s=took_s)
+            route = _route(scope)
+            self._metrics.answered(method=method, route=route, status=status, took_s=took_s)
+            if status == "200" and route in PERSONAL:
+                self._pulse.answered(took_s)
+            elif status == "200" and route == EVENTS:  # 202: queued, nobody here sees when it is applied
+                self._pulse.applied(took_s)
 
 
 def _route(scope: Scope) -> str:

@@ -18,7 +18,7 @@ from core.recommend import Wish
 from serving.replies import Refused
 from serving.services import Services
 
-WISH_FIELDS = ("n", "category", "exclude", "at", "seen")
+WISH_FIELDS = ("n", "category", "exclude", "at", "seen", "explain")
 DEFAULT_N = 10
 
 
@@ -100,6 +100,7 @@ def parse_wish(given: Mapping[str, Any], services: Services) -> Wish:
         exclude=check_ids("exclude", given.get("exclude", []), limit=services.limits.max_ids),
         exclude_seen=_exclude_seen(given.get("seen"), services),
         at_ms=None if at is None else check_time_ms("at", at),
+        explain=_explain(given.get("explain")),
     )
 
 
@@ -147,6 +148,13 @@ def _exclude_seen(value: Any, services: Services) -> bool:
         msg = f"seen: wanted exclude or include, got {shorten(value)}"
         raise InvalidInput(msg)
     return bool(value == "exclude")
+
+
+def _explain(value: Any) -> bool:
+    if value not in (None, "full"):
+        msg = f"explain: wanted full (or nothing), got {shorten(value)}"
+        raise InvalidInput(msg)
+    return bool(value == "full")
 
 
 def _split(values: list[str]) -> list[str]:

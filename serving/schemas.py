@@ -104,6 +104,16 @@ class EventsOut(Shape):
     """Where workers did not apply the events in the time that a request waits."""
 
 
+class Because(Shape):
+    """An event that a recommended item leans on."""
+
+    item_id: str
+    title: str
+    time: int
+    share: float
+    """Of all that speaks for the item, 0 to 1."""
+
+
 class RecommendedItem(Shape):
     """One item of an answer."""
 
@@ -112,6 +122,8 @@ class RecommendedItem(Shape):
     categories: list[str]
     score: float | None
     """Comparable within one answer only; null where nothing is known to score it by."""
+    because: list[Because] | None = None
+    """With `explain=full`: the events that it leans on, strongest first; none where the model has no part in it."""
 
 
 class AnswerOut(Shape):
@@ -149,13 +161,16 @@ class SessionEventIn(Shape):
 
 
 class SessionIn(Shape):
-    """An anonymous session and what is wished for."""
+    """A session and what is wished for."""
 
+    user_id: str | None = None
+    """As if the events were this user's next ones; by default the session is anonymous."""
     events: list[SessionEventIn] = []
     n: int = 10
     category: str | None = None
     exclude: list[str] = []
     seen: Literal["exclude", "include"] | None = None
+    explain: Literal["full"] | None = None
     at: int | None = None
 
 

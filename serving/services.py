@@ -5,15 +5,16 @@ Knows nothing about how they are made; `serving` imports `core` alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from core.clock import Clock, WallClock
+from core.dead_letters import Decode
 from core.ingest import Ingestor
 from core.interactions import EventTypes, Interaction
 from core.interests import Interests
-from core.ports import Store, UserState
+from core.ports import DeadLetter, Store, UserState
 from core.recommend import Recommender
 from core.views import View
 
@@ -66,6 +67,7 @@ class Limits:
 
     `max_group_events`: how many events, of however many requests, share one transaction. `send_timeout_s`: how long an
     event log may take to confirm. `wait_timeout_s`: how long workers may take where a request waits for them.
+    `pulse_s`: the period of a sample of `/v1/activity`.
     """
 
     max_events: int = 10_000
@@ -79,6 +81,15 @@ class Limits:
     num_readers: int = 4
     send_timeout_s: float = 1.9  # a log that is away is told within 2 s
     wait_timeout_s: float = 10.0
+    pulse_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class LetterDesk:
+    """Who can read dead letters again: the sources whose letters `decode` understands."""
+
+    decode: Decode
+    sources: tuple[str, ...] = ()
 
 
 def _nobody_follows(_states: Iterable[UserState]) -> None:
@@ -87,6 +98,16 @@ def _nobody_follows(_states: Iterable[UserState]) -> None:
 
 def _nobody_listens() -> None:
     """The null listener of catalogue changes: the next regular refresh finds them."""
+
+
+def _cannot_read(_letter: DeadLetter) -> tuple[list[Interaction], list[str]]:
+    """The null decoder: of letters from nowhere."""
+    return [], ["nothing here can read it again"]
+
+
+def _no_log(_applied: Mapping[int, int]) -> Mapping[int, tuple[int, int]]:
+    """The null log: it has no partitions."""
+    return {}
 
 
 def _nothing() -> int:
@@ -102,6 +123,8 @@ class Services:
     a time; how far in the future an event lies is judged by `wall`. `follow` gets the users changed by a commit
     (`Follower.submit`); `items_changed` is called after the catalogue changed (wake up the refresh of the views).
     Both are called on the writer thread and must return at once. `log`: where events go instead of the writer.
+    `letters`: who can read dead letters again. `log_ends`: from the applied offset of each partition of `log`, the next
+    offset to apply and the end of the log; it may block, and raise `StreamUnavailable`.
     `num_encoded`, `view_age_s`: for metrics, how many vectors were computed and when views were last renewed.
     """
 
@@ -117,6 +140,8 @@ class Services:
     log: EventLog | None = None
     follow: Callable[[Iterable[UserState]], None] = _nobody_follows
     items_changed: Callable[[], None] = _nobody_listens
+    letters: LetterDesk = LetterDesk(_cannot_read)
+    log_ends: Callable[[Mapping[int, int]], Mapping[int, tuple[int, int]]] = _no_log
     num_encoded: Callable[[], int] = _nothing
     view_age_s: Callable[[], float] = _nothing
     default_type: str = "click"

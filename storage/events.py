@@ -40,6 +40,14 @@ def _newest(dialect: Dialect) -> CompilerElement:
     return kept.order_by(ranked.c.user_key, ranked.c.time_ms, ranked.c.user_seq)
 
 
+def _history_page(dialect: Dialect) -> CompilerElement:
+    below = tuple_(columns.time_ms, columns.user_seq) < tuple_(bindparam("time_ms"), bindparam("user_seq"))
+    found = select(*(columns[name] for name in EventRow._fields)).where(
+        columns.user_key == bindparam("user_key"), below
+    )
+    return found.order_by(columns.time_ms.desc(), columns.user_seq.desc()).limit(bindparam("limit"))
+
+
 def _item_keys(dialect: Dialect) -> CompilerElement:
     of_user = columns.user_key == bindparam("user_key")
     return select(columns.item_key).where(of_user, dialect.is_in(columns.type_code, "type_codes"))
@@ -91,6 +99,15 @@ def newest(session: Session, limits: Mapping[int, int], *, type_codes: Sequence[
         kept = part[max(0, len(part) - limits[user_key]) :]
         found[user_key] = History(kept[:, 1].copy(), kept[:, 2].copy())
     return found
+
+
+def history_page(session: Session, user_key: int, *, before: tuple[int, int], limit: int) -> list[EventRow]:
+    """A user's newest events of all types below a place of their history, newest first."""
+    time_ms, user_seq = before
+    return [
+        _unpacked(row)
+        for row in session.rows(_history_page, user_key=user_key, time_ms=time_ms, user_seq=user_seq, limit=limit)
+    ]
 
 
 def item_keys(session: Session, user_key: int, *, type_codes: Sequence[int]) -> IntArray:

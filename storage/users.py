@@ -16,6 +16,7 @@ from storage.dialects import Dialect, Row
 from storage.session import Session
 from storage.tables import erased_users, interactions, users
 
+HIGHEST_CHARACTER = "\U0010ffff"  # no id begins with a prefix and sorts behind the prefix and this
 STATE = (users.c.key, users.c.seq, users.c.num_events, users.c.window, users.c.erased_ms)
 
 
@@ -25,6 +26,12 @@ def _find(dialect: Dialect) -> CompilerElement:
 
 def _find_by_key(dialect: Dialect) -> CompilerElement:
     return select(*STATE).where(dialect.is_in(users.c.key, "user_keys")).order_by(users.c.key)
+
+
+def _list(dialect: Dialect) -> CompilerElement:
+    inside = (users.c.user_id > bindparam("after"), users.c.user_id >= bindparam("first"))
+    found = select(users.c.user_id, *STATE).where(*inside, users.c.user_id < bindparam("end"))
+    return found.order_by(users.c.user_id).limit(bindparam("limit"))
 
 
 def _known_ids(dialect: Dialect) -> CompilerElement:
@@ -89,6 +96,13 @@ def find(session: Session, user_id: str) -> UserState | None:
     """One user's state."""
     row = session.row(_find, user_id=user_id)
     return None if row is None else _state(row)
+
+
+def listing(session: Session, *, prefix: str, after: str, limit: int) -> list[tuple[str, UserState]]:
+    """Users in ascending id after `after`, those whose id begins with `prefix`."""
+    end = prefix + HIGHEST_CHARACTER
+    rows = session.rows(_list, after=after, first=prefix, end=end, limit=limit)
+    return [(row[0], _state(row[1:])) for row in rows]
 
 
 def lock(session: Session, secret: bytes, user_ids: Sequence[str]) -> dict[str, UserState]:

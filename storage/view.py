@@ -22,6 +22,7 @@ from core.ports import (
     StoredItem,
     StoreTotals,
     UserState,
+    WriterPosition,
 )
 from storage import events, fates, items, leases, letters, models, tables, users, vectors, writers
 from storage.dialects import Dialect
@@ -56,6 +57,14 @@ class SqlReadView:
     def users(self, keys: Sequence[int]) -> list[UserState]:
         """The states of users by their keys."""
         return users.by_key(self._session, keys)
+
+    def list_users(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[tuple[str, UserState]]:
+        """Users in ascending id."""
+        return users.listing(self._session, prefix=prefix, after=after, limit=limit)
+
+    def history_page(self, user_key: int, *, before: tuple[int, int], limit: int = 100) -> list[EventRow]:
+        """The newest events of a user."""
+        return events.history_page(self._session, user_key, before=before, limit=limit)
 
     def item_keys_of(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
         """The distinct keys of items with which a user had events of these types."""
@@ -125,6 +134,14 @@ class SqlReadView:
     def applied_offsets(self, stream: str) -> dict[int, int]:
         """The applied offset of each partition of a stream."""
         return writers.applied_offsets(self._session, stream)
+
+    def writers(self) -> list[WriterPosition]:
+        """Every writer and how far it has got."""
+        return writers.positions(self._session)
+
+    def num_counted(self, *, since_ms: int) -> int:
+        """How many events the monitoring counts hold since a time."""
+        return writers.num_counted(self._session, since_ms=since_ms)
 
     def dead_letters(self, *, limit: int = 100) -> list[DeadLetter]:
         """The newest dead letters."""

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, bindparam, case, cast, delete, func, select, 
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.history import IntArray
-from core.ports import SourceState
+from core.ports import SourceState, WriterPosition
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import event_counts, popularity, sources
@@ -42,6 +42,15 @@ def _advance(dialect: Dialect) -> CompilerElement:
 def _offsets(dialect: Dialect) -> CompilerElement:
     known = (sources.c.stream == bindparam("stream"), sources.c.applied_offset.is_not(None))
     return select(sources.c.partition, sources.c.applied_offset).where(*known)
+
+
+def _positions(dialect: Dialect) -> CompilerElement:
+    place = (sources.c.stream, sources.c.partition)
+    return select(*place, sources.c.applied_offset, sources.c.newest_ms).order_by(*place)
+
+
+def _num_counted(dialect: Dialect) -> CompilerElement:
+    return select(func.sum(event_counts.c.num)).where(event_counts.c.bucket_ms >= bindparam("since_ms"))
 
 
 def _newest_ms(dialect: Dialect) -> CompilerElement:
@@ -103,6 +112,17 @@ def advance(session: Session, source: SourceState, *, offset: int | None, newest
 def applied_offsets(session: Session, stream: str) -> dict[int, int]:
     """The applied offset of each partition of a stream."""
     return {partition: offset for partition, offset in session.rows(_offsets, stream=stream)}
+
+
+def positions(session: Session) -> list[WriterPosition]:
+    """Every writer, in ascending (stream, partition)."""
+    return [WriterPosition(*row) for row in session.rows(_positions)]
+
+
+def num_counted(session: Session, *, since_ms: int) -> int:
+    """How many events all writers have counted in buckets that begin at a time or later."""
+    row = session.row(_num_counted, since_ms=since_ms)
+    return int(row[0] or 0) if row else 0
 
 
 def newest_event_ms(session: Session) -> int | None:

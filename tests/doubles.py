@@ -34,6 +34,7 @@ from core.ports import (
     StoredItem,
     StoreTotals,
     UserState,
+    WriterPosition,
 )
 
 
@@ -293,6 +294,14 @@ class MemoryView:
     def users(self, keys: Sequence[int]) -> list[UserState]:
         return sorted((s for s in self.data.users.values() if s.key in set(keys)), key=lambda state: state.key)
 
+    def list_users(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[tuple[str, UserState]]:
+        ids = sorted(one for one in self.data.users if one.startswith(prefix) and one.encode() > after.encode())
+        return [(user_id, self.data.users[user_id]) for user_id in ids[:limit]]
+
+    def history_page(self, user_key: int, *, before: tuple[int, int], limit: int = 100) -> list[EventRow]:
+        rows = [row for row in self.data.events.values() if row.user_key == user_key]
+        return sorted((row for row in rows if _history_order(row)[1:] < before), key=_history_order)[::-1][:limit]
+
     def item_keys_of(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
         rows = self.data.events.values()
         keys = {row.item_key for row in rows if row.user_key == user_key and row.type_code in type_codes}
@@ -372,6 +381,13 @@ class MemoryView:
     def applied_offsets(self, stream: str) -> dict[int, int]:
         found = {part: s.applied_offset for (name, part), s in self.data.sources.items() if name == stream}
         return {partition: offset for partition, offset in found.items() if offset is not None}
+
+    def writers(self) -> list[WriterPosition]:
+        found = sorted(self.data.sources.items())
+        return [WriterPosition(*name, source.applied_offset, source.newest_ms) for name, source in found]
+
+    def num_counted(self, *, since_ms: int) -> int:
+        return sum(num for (bucket_ms, _, _), num in self.data.counts.items() if bucket_ms >= since_ms)
 
     def dead_letters(self, *, limit: int = 100) -> list[DeadLetter]:
         return self.data.letters[::-1][:limit]

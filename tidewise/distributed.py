@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +19,7 @@ from tidewise.following import start_follower_of_commits
 from tidewise.settings import Settings
 
 if TYPE_CHECKING:
+    from serving.services import LetterDesk
     from stream.codec import Codec
     from stream.event_log import KafkaLog
     from stream.settings import KafkaSettings
@@ -65,6 +66,25 @@ def open_log(stack: ExitStack, settings: Settings) -> KafkaLog | None:
     except StreamUnavailable as error:
         logger.warning("events are refused until Kafka answers: %s", error)
     return log
+
+
+def letter_desk(settings: Settings) -> LetterDesk:
+    """Who can read the dead letters of the events' topic again."""
+    from serving.services import LetterDesk
+
+    return LetterDesk(codec_of(settings).decode_letter, (settings.kafka.topic,))
+
+
+def log_ends(settings: Settings) -> Callable[[Mapping[int, int]], Mapping[int, tuple[int, int]]]:
+    """How far the database is behind the log: asks Kafka at each call."""
+
+    def ends(applied: Mapping[int, int]) -> Mapping[int, tuple[int, int]]:
+        from stream.lag import partition_statuses
+
+        statuses = partition_statuses(replace(kafka_settings(settings), request_timeout_s=SEND_TIMEOUT_S), applied)
+        return {part: (one.next_offset or 0, one.log_end or 0) for part, one in statuses.items()}
+
+    return ends
 
 
 def _extra_missing(what: str, error: ModuleNotFoundError) -> InvalidSettings:

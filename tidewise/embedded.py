@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tidewise import __version__
 from tidewise.background import FirstTraining, Periodic
 from tidewise.bootstrap import System, open_system
-from tidewise.distributed import open_log
+from tidewise.distributed import letter_desk, log_ends, open_log
 from tidewise.following import start_follower, start_refresh
 from tidewise.lock import hold
 from tidewise.settings import Settings
@@ -77,6 +77,8 @@ def _serve(stack: ExitStack, system: System, on_bound: OnBound, *, log: EventLog
         log=log,
         follow=follower.submit,
         items_changed=refresh.nudge,
+        letters=letter_desk(settings),
+        log_ends=log_ends(settings),
         num_encoded=lambda: system.recommender.num_encoded,
         view_age_s=lambda: refresh.age_s,
         default_type=settings.events.default_type,

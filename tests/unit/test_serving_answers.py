@@ -194,7 +194,7 @@ def test_a_bad_query_is_422_with_the_field_and_what_to_do(api: Api, query: str, 
 
 
 BAD_BODIES: dict[str, tuple[str, Any, str]] = {
-    "a session that is a list": ("/v1/recommendations", [], "wanted a JSON object with events, n"),
+    "a session that is a list": ("/v1/recommendations", [], "wanted a JSON object with user_id, events, n"),
     "session events of another type": ("/v1/recommendations", {"events": "a"}, "wanted a list"),
     "a session event of another type": ("/v1/recommendations", {"events": ["a"]}, "wanted objects"),
     "a session event with an unknown field": ("/v1/recommendations", {"events": [{"item": "a"}]}, "unknown field"),

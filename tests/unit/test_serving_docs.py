@@ -93,7 +93,7 @@ def test_the_examples_of_openapi_are_accepted(app: FastAPI) -> None:
                     assert reply.status_code == 200, reply.text
                     assert reply.json().get("rejected", 0) == 0
                     num_run += 1
-    assert num_run == 9
+    assert num_run == 13
 
 
 def shape_of(app: FastAPI, method: str, path: str, status: int) -> type[schemas.Shape]:
@@ -127,4 +127,4 @@ def test_the_known_fields_of_the_documentation_are_those_of_the_domain() -> None
 
     assert set(schemas.EventIn.model_fields) == set(FIELDS)
     assert set(schemas.ItemIn.model_fields) == set(ITEM_FIELDS)
-    assert set(schemas.SessionIn.model_fields) == {"events", *WISH_FIELDS}
+    assert set(schemas.SessionIn.model_fields) == {"user_id", "events", *WISH_FIELDS}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from core.dead_letters import described
 from core.errors import InvalidInput
 from core.interactions import shorten
 from core.ports import DeadLetter
@@ -45,7 +45,7 @@ def list_(
     with closing(open_system(settings_of(data, config, set_))) as system, system.store.read() as read:
         found, total = read.dead_letters(limit=limit), read.totals().dead_letters
     if json_:
-        print_json({"total": total, "dead_letters": [_shown(letter) for letter in found]})
+        print_json({"total": total, "dead_letters": [described(letter) for letter in found]})
         return
     for letter in found:
         screen.print(_line(letter), markup=False, highlight=False, soft_wrap=True)
@@ -79,7 +79,7 @@ def retry(
         done = retry_letters(system.store, system.ingestor, decode, source=topic, keys=wanted)
     if json_:
         report = {"letters": done.num_letters, "settled": done.num_settled, "accepted": done.num_accepted}
-        print_json({**report, "failed": [_shown(letter) for letter in done.failures]})
+        print_json({**report, "failed": [described(letter) for letter in done.failures]})
         return
     for letter in done.failures[:20]:
         screen.print(_line(letter), markup=False, highlight=False, soft_wrap=True)
@@ -122,21 +122,3 @@ def _line(letter: DeadLetter) -> str:
     retried = f" (retried {letter.num_retries}x)" if letter.num_retries else ""
     place = f"{letter.source}/{letter.partition}@{letter.offset}"
     return f"{letter.key}  {at:%Y-%m-%d %H:%M:%S}  {place}{retried}\n    {letter.reason}\n    {shorten(letter.payload)}"
-
-
-def _shown(letter: DeadLetter) -> dict[str, Any]:
-    """A letter for machines; a payload that is no text comes as base64."""
-    try:
-        payload = {"payload": letter.payload.decode()}
-    except UnicodeDecodeError:
-        payload = {"payload_base64": base64.b64encode(letter.payload).decode()}
-    return {
-        "key": letter.key,
-        "source": letter.source,
-        "partition": letter.partition,
-        "offset": letter.offset,
-        "reason": letter.reason,
-        "retries": letter.num_retries,
-        "time": letter.time_ms,
-        **payload,
-    }

@@ -1,0 +1,84 @@
+"""Dead letters over HTTP: look at input that was set aside, apply it again, or discard it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from fastapi import Request, Response
+
+from core.dead_letters import described, discard, retry
+from core.errors import InvalidInput
+from core.interactions import shorten
+from serving.engine import Engine
+from serving.replies import json_reply
+from serving.requests import check_fields, integer_query, read_json
+
+MAX_PAGE = 1_000
+MAX_KEYS = 10_000
+MAX_SHOWN = 100  # failures that an answer tells of
+DEFAULT_PAGE = 100
+HIGHEST_KEY = 2**63
+
+
+class DeadLetterRoutes:
+    """Listing reads; retrying and discarding go through the writer, as every change does."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._services = engine.services
+
+    async def list_newest(self, request: Request) -> Response:
+        """The newest letters: where each came from, what it says, why it was set aside."""
+        check_fields(request.query_params, ("limit",))
+        limit = integer_query(request, "limit", default=DEFAULT_PAGE, highest=MAX_PAGE)
+        return json_reply(await self._engine.readers.run(lambda: self._newest(limit)))
+
+    async def retry(self, request: Request) -> Response:
+        """Decode letters by the settings as they are now and apply them; those that fail again stay."""
+        keys = await self._keys(request)
+        return json_reply(await self._engine.writer.run(lambda: self._retried(keys)))
+
+    async def discard(self, request: Request) -> Response:
+        """Delete letters for good."""
+        keys = await self._keys(request)
+        num = await self._engine.writer.run(lambda: discard(self._services.store, source=None, keys=keys))
+        return json_reply({"discarded": num})
+
+    async def _keys(self, request: Request) -> set[int] | None:
+        """Which letters a body names; None for all."""
+        body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
+        if not isinstance(body, dict):
+            msg = f'body: wanted {{"keys": [...]}} or {{"all": true}}, got {shorten(body)}'
+            raise InvalidInput(msg)
+        check_fields(body, ("keys", "all"))
+        if body.get("all") is True and "keys" not in body:
+            return None
+        return _checked(body.get("keys"))
+
+    def _newest(self, limit: int) -> dict[str, Any]:
+        with self._services.store.read() as read:
+            letters, total = read.dead_letters(limit=limit), read.totals().dead_letters
+        sources = self._services.letters.sources
+        shown = [described(letter) | {"retryable": letter.source in sources} for letter in letters]
+        return {"total": total, "dead_letters": shown}
+
+    def _retried(self, keys: Collection[int] | None) -> dict[str, Any]:
+        letters, services = self._services.letters, self._services
+        sums = {"letters": 0, "settled": 0, "accepted": 0}
+        failures: list[dict[str, Any]] = []
+        for source in letters.sources:
+            done = retry(services.store, services.ingestor, letters.decode, source=source, keys=keys)
+            sums["letters"] += done.num_letters
+            sums["settled"] += done.num_settled
+            sums["accepted"] += done.num_accepted
+            failures += [described(letter) | {"retryable": True} for letter in done.failures[:MAX_SHOWN]]
+        return sums | {"failed": sums["letters"] - sums["settled"], "failures": failures[:MAX_SHOWN]}
+
+
+def _checked(value: Any) -> set[int]:
+    valid = isinstance(value, list) and 0 < len(value) <= MAX_KEYS
+    if not valid or any(type(key) is not int or not 0 <= key < HIGHEST_KEY for key in value):
+        msg = f"keys: wanted a list of 1 to {MAX_KEYS} keys of letters, or all: true instead, got {shorten(value)}"
+        raise InvalidInput(msg)
+    return set(value)

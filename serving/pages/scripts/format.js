@@ -1,0 +1,58 @@
+// Numbers, times and spans as people read them.
+
+const whole = new Intl.NumberFormat("en");
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hour12: false });
+const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "short" });
+const dayAndYear = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", year: "numeric" });
+const full = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium", hour12: false });
+
+const UNITS = [["year", 31557600000], ["month", 2629800000], ["day", 86400000], ["hour", 3600000], ["minute", 60000], ["second", 1000]];
+
+export const number = (value) => (value === null || value === undefined ? "–" : whole.format(value));
+export const short = (value) => (Math.abs(value) < 10000 ? whole.format(value) : compact.format(value));
+export const percent = (share, digits = 0) => (share === null || share === undefined ? "–" : (share * 100).toFixed(digits) + "%");
+
+// A rate with as many digits as it deserves.
+export function rate(value) {
+  if (value === null || value === undefined) return "–";
+  if (value >= 100) return short(Math.round(value));
+  return value >= 10 ? value.toFixed(0) : value >= 1 || value === 0 ? value.toFixed(1).replace(/\.0$/, "") : value.toFixed(2);
+}
+
+// [figure, unit] of a duration in milliseconds.
+export function duration(ms) {
+  if (ms === null || ms === undefined) return ["–", ""];
+  if (ms < 1) return [ms.toFixed(2), "ms"];
+  if (ms < 10) return [ms.toFixed(1), "ms"];
+  if (ms < 1000) return [ms.toFixed(0), "ms"];
+  return [(ms / 1000).toFixed(ms < 10000 ? 1 : 0), "s"];
+}
+
+export const milliseconds = (ms) => (ms === null || ms === undefined ? "–" : duration(ms).join(" "));
+
+// "3 hours", from its largest unit.
+export function span(ms) {
+  const [name, size] = UNITS.find(([, size]) => Math.abs(ms) >= size) || UNITS.at(-1);
+  const count = Math.round(ms / size);
+  return `${whole.format(count)} ${name}${Math.abs(count) === 1 ? "" : "s"}`;
+}
+
+// "3 hours ago", "just now", "in 2 minutes".
+export function ago(ms, now = Date.now()) {
+  if (ms === null || ms === undefined) return "never";
+  const passed = now - ms;
+  if (Math.abs(passed) < 2000) return "just now";
+  return passed > 0 ? `${span(passed)} ago` : `in ${span(-passed)}`;
+}
+
+export const exact = (ms) => full.format(ms);
+export const time = (ms) => clock.format(ms);
+
+// A date as short as it can be: the year only where it is another.
+export function date(ms) {
+  return new Date(ms).getFullYear() === new Date().getFullYear() ? day.format(ms) : dayAndYear.format(ms);
+}
+export const moment = (ms) => `${date(ms)}, ${time(ms)}`;
+
+export const plural = (count, one, many = one + "s") => `${number(count)} ${count === 1 ? one : many}`;

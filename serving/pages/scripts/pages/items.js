@@ -1,0 +1,49 @@
+// The catalogue: find by words and category, what is popular, what is hidden.
+import { api } from "../api.js";
+import { el, fill } from "../dom.js";
+import { number, plural } from "../format.js";
+import { action, badge, card, categoriesOf, empty, failed, head, itemLink, itemList, table, when } from "../parts.js";
+
+const FOUND = 50;
+const POPULAR = 12;
+
+export async function showItems(visit) {
+  const { signal, view } = visit;
+  const found = el("div", { "aria-live": "polite" }), popular = el("div");
+  const words = el("input", { type: "search", id: "words", autocomplete: "off" });
+  const category = el("select", { id: "category" }, el("option", { value: "" }, "all categories"));
+  let asked = 0;
+
+  async function search() {
+    const turn = ++asked;
+    const hits = await api.search({ query: words.value, category: category.value, n: FOUND }, signal);
+    if (turn !== asked) return;
+    fill(found, hits.items.length ? listed(hits.items) : empty(words.value || category.value ? "No item matches." : "The catalogue is empty. Put items with POST /v1/items or `tidewise import`."),
+      hits.matching > hits.items.length ? el("p.soft.small", {}, `The first ${number(hits.items.length)} of ${plural(hits.matching, "item")}, the popular ones first. More words find fewer.`) : null);
+  }
+
+  async function loadPopular() {
+    const answer = await api.popular({ n: POPULAR, category: category.value }, signal);
+    fill(popular, answer.items.length ? itemList(answer.items, { label: "Popular items" }) : empty("Nothing to show."));
+  }
+
+  const again = (work) => () => work().catch((error) => { if (error.name !== "AbortError") fill(found, failed(error)); });
+  words.addEventListener("input", again(search));
+  category.addEventListener("change", again(() => Promise.all([search(), loadPopular()])));
+  const [known] = await Promise.all([api.categories(signal), search(), loadPopular()]);
+  for (const one of known.categories) category.append(el("option", { value: one.category }, `${one.category} (${number(one.items)})`));
+  const form = el("form.search", { role: "search" },
+    el("div.grow", {}, el("label", { for: "words" }, "Words in title, text or id"), words),
+    el("div", {}, el("label", { for: "category" }, "Category"), category));
+  form.addEventListener("submit", (event) => event.preventDefault());
+  fill(view, head("Items", "What can be recommended, and what is kept back."),
+    el("div.grid", {}, card("Find items", { where: "two-thirds" }, form, found), card("Popular now", { where: "third", about: "time-decayed" }, popular)));
+  visit.every(15, loadPopular);
+}
+
+function listed(items) {
+  return table("Items", [["Item"], ["Categories"], ["State", "keep"], ["Changed", "keep"]], items.map((item) => [
+    itemLink(item), el("span.soft", {}, categoriesOf(item)),
+    item.hidden ? badge("hidden", "warn") : badge("shown", "good"), when(item.updated),
+  ]));
+}

@@ -1,0 +1,119 @@
+"""The pulse: how it went in the last hour, a sample every few seconds, kept in memory for whoever looks.
+
+Rates of events come from the database, so that they count what every process applied; answers and their times are this
+process's own. Knows nothing about HTTP: it is told of answers and asked for columns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, fields
+from threading import Lock
+
+import numpy as np
+
+from core.errors import TidewiseError
+from core.ingest import BUCKET_MS
+from core.ports import Store
+from serving.readers import Readers
+
+_log = logging.getLogger(__name__)
+
+KEPT_MS = 3_600_000
+LOOKED_BACK_MS = 30 * 86_400_000  # events older than this, when they arrive, are history that is being imported
+MAX_TIMES = 20_000  # of one period: beyond it the newest are left out, which bounds memory
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One period. Times are None where nothing was answered."""
+
+    time: int
+    events_per_s: float
+    answers_per_s: float
+    answer_p50_ms: float | None
+    answer_p99_ms: float | None
+    applied_p50_ms: float | None
+    applied_p99_ms: float | None
+    waiting_events: int
+
+
+class Pulse:
+    """Collects samples. `answered` and `applied` may be called from anywhere, `sample` by one caller."""
+
+    def __init__(
+        self, store: Store, *, num_waiting: Callable[[], int], now_ms: Callable[[], int], period_s: float
+    ) -> None:
+        self._store = store
+        self._num_waiting = num_waiting
+        self._now_ms = now_ms
+        self.period_s = period_s
+        self._samples: deque[Sample] = deque(maxlen=max(1, int(KEPT_MS / 1000 / period_s)))
+        self._lock = Lock()
+        self._answers_s: list[float] = []
+        self._applied_s: list[float] = []
+        self._since_ms = 0
+        self._counted: int | None = None
+        self._sampled_s = 0.0
+
+    def answered(self, took_s: float) -> None:
+        """Somebody was recommended something."""
+        with self._lock:
+            if len(self._answers_s) < MAX_TIMES:
+                self._answers_s.append(took_s)
+
+    def applied(self, took_s: float) -> None:
+        """Events of a request were applied: the next answer knows them."""
+        with self._lock:
+            if len(self._applied_s) < MAX_TIMES:
+                self._applied_s.append(took_s)
+
+    def sample(self, at_s: float) -> None:
+        """End a period; the first call only begins one."""
+        began, num_events = self._counted is not None, self._num_new_events()
+        with self._lock:
+            answers_s, self._answers_s = self._answers_s, []
+            applied_s, self._applied_s = self._applied_s, []
+        took_s, self._sampled_s = at_s - self._sampled_s, at_s
+        if began and took_s > 0:
+            rates = (round(num_events / took_s, 3), round(len(answers_s) / took_s, 3))
+            times = (*_quantiles_ms(answers_s), *_quantiles_ms(applied_s))
+            self._samples.append(Sample(self._now_ms(), *rates, *times, self._num_waiting()))
+
+    def columns(self) -> dict[str, list[float | int | None]]:
+        """All samples, oldest first, a list for each field."""
+        names = [field.name for field in fields(Sample)]
+        rows = [astuple(one) for one in list(self._samples)]
+        return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+
+    async def run(self, readers: Readers) -> None:
+        """Sample until cancelled. A database that is away makes a gap."""
+        while True:
+            try:
+                await readers.run(lambda: self.sample(time.monotonic()))
+            except TidewiseError as error:
+                _log.debug("no sample: %s", error)
+            except Exception:  # a fault of ours costs a sample, and never the process
+                _log.exception("no sample")
+            await asyncio.sleep(self.period_s)
+
+    def _num_new_events(self) -> int:
+        """Events counted since the last call. The bound moves along: what is added up stays a month of buckets."""
+        with self._store.read() as read:
+            counted = read.num_counted(since_ms=self._since_ms)
+            new = 0 if self._counted is None else max(0, counted - self._counted)
+            newest_ms = read.newest_event_ms() or 0
+            self._since_ms = max(0, newest_ms - LOOKED_BACK_MS) // BUCKET_MS * BUCKET_MS
+            self._counted = read.num_counted(since_ms=self._since_ms)
+        return new
+
+
+def _quantiles_ms(times_s: list[float]) -> tuple[float | None, float | None]:
+    if not times_s:
+        return None, None
+    p50, p99 = np.quantile(times_s, (0.5, 0.99)) * 1000
+    return round(float(p50), 3), round(float(p99), 3)

@@ -1,0 +1,67 @@
+"""Looking for items over HTTP: by words, and what categories there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request, Response
+
+from core.errors import InvalidInput
+from core.history import IntArray
+from core.interactions import check_id, shorten
+from core.search import search_rows
+from core.views import View
+from serving.engine import Engine
+from serving.items import stored_item
+from serving.replies import json_reply
+from serving.requests import check_fields, integer_query
+
+MAX_PAGE = 200
+DEFAULT_PAGE = 20
+MAX_QUERY_CHARS = 200
+
+
+class SearchRoutes:
+    """Reads the view for what matches, the store for what each item says now."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._services = engine.services
+
+    async def search(self, request: Request) -> Response:
+        """Catalogue items that hold all words of a query, the popular ones first; hidden ones too."""
+        given = request.query_params
+        check_fields(given, ("query", "category", "n"))
+        n = integer_query(request, "n", default=DEFAULT_PAGE, highest=MAX_PAGE)
+        query = given.get("query", "")
+        if len(query) > MAX_QUERY_CHARS:
+            msg = f"query: wanted at most {MAX_QUERY_CHARS} characters, got {shorten(query)}"
+            raise InvalidInput(msg)
+        category = check_id("category", given["category"]) if given.get("category") else None
+        return json_reply(await self._engine.readers.run(lambda: self._found(query.split(), category, n)))
+
+    async def categories(self, _request: Request) -> Response:
+        """Every category and how many items of it may be recommended."""
+        return json_reply(await self._engine.readers.run(self._categories))
+
+    def _found(self, words: list[str], category: str | None, n: int) -> dict[str, Any]:
+        view = self._services.views.current()
+        rows = search_rows(view, words, category=category)
+        return {"items": self._read(view, rows, n), "matching": len(rows)}
+
+    def _read(self, view: View, rows: IntArray, n: int) -> list[dict[str, Any]]:
+        """The first n that are in the catalogue; what only events have named is passed over."""
+        found: list[dict[str, Any]] = []
+        with self._services.store.read() as read:
+            for first in range(0, len(rows), MAX_PAGE):
+                keys = view.catalogue.keys[rows[first : first + MAX_PAGE]].tolist()
+                stored = read.items(keys)
+                found += [stored_item(stored[key]) for key in keys if key in stored and stored[key].in_catalogue]
+                if len(found) >= n:
+                    break
+        return found[:n]
+
+    def _categories(self) -> dict[str, Any]:
+        catalogue = self._services.views.current().catalogue
+        sizes = {name: int(catalogue.listed[rows].sum()) for name, rows in catalogue.category_rows.items()}
+        return {"categories": [{"category": name, "items": sizes[name]} for name in sorted(sizes)]}

@@ -1,0 +1,103 @@
+"""Explain: an item leans on the event without which it would score lower, and on no other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from domain_doubles import NOW_MS, crown
+from domain_shop import Shop
+
+from core.explain import MAX_LEFT_OUT, Cause, causes_of
+from core.history import History, IntArray
+from core.items import Catalogue
+from core.ports import FloatArray
+from core.recommend import Because, SessionEvent, Wish
+
+
+class SumEncoder:
+    """A user is the sum of the axes of what they had, so that an item is liked for itself alone."""
+
+    def __init__(self, num_items: int) -> None:
+        self.width = num_items
+        self.gaps_ms: list[int] = []
+
+    def encode(self, histories: Sequence[History]) -> FloatArray:
+        return np.stack([np.bincount(one.items, minlength=self.width) for one in histories]).astype(np.float32)
+
+    def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
+        self.gaps_ms = gaps_ms.tolist()
+        return vectors
+
+    def items(self, rows: IntArray) -> FloatArray:
+        return np.eye(self.width, dtype=np.float32)[rows]
+
+
+def catalogue(num_items: int) -> Catalogue:
+    names = tuple(f"i{number}" for number in range(num_items))
+    return Catalogue(np.arange(num_items), names, names, ((),) * num_items, np.ones(num_items, np.bool_))
+
+
+def history(*items: int) -> History:
+    return History(np.array(items, np.int64), np.arange(len(items), dtype=np.int64) * 1000)
+
+
+def causes(given: History, rows: Sequence[int], *, num_items: int = 100, now_ms: int = 10_000) -> list[list[Cause]]:
+    return causes_of(SumEncoder(num_items), catalogue(num_items), given, rows=np.array(rows), now_ms=now_ms)
+
+
+def test_each_item_leans_on_the_event_that_lifts_it() -> None:
+    found = causes(history(3, 7, 5), [7, 3])
+    assert [[(cause.item_key, cause.time_ms) for cause in one] for one in found] == [[(7, 1000)], [(3, 0)]]
+    assert found[0][0].share == pytest.approx(1.0)
+
+
+def test_events_that_lift_alike_share_and_the_older_one_comes_first() -> None:
+    (found,) = causes(history(7, 2, 7), [7])
+    assert [(cause.time_ms, cause.share) for cause in found] == [(0, pytest.approx(0.5)), (2000, pytest.approx(0.5))]
+
+
+def test_nothing_is_made_up_for_an_item_that_no_event_lifts() -> None:
+    assert causes(history(3, 7), [50]) == [[]]
+
+
+def test_an_only_event_is_all_that_speaks() -> None:
+    assert causes(history(3), [3, 50]) == [[Cause(3, 0, 1.0)]] * 2
+
+
+def test_without_the_last_event_now_is_further_away() -> None:
+    encoder = SumEncoder(10)
+    causes_of(encoder, catalogue(10), history(1, 2), rows=np.array([1]), now_ms=5_000)
+    assert encoder.gaps_ms == [4_000, 4_000, 5_000]
+
+
+def test_of_a_long_history_only_the_newest_events_are_left_out() -> None:
+    long = history(*[1] * 5, *[2] * MAX_LEFT_OUT)
+    assert causes(long, [1]) == [[]]
+    assert len(causes(long, [2])[0]) == 0  # each of fifty equal events is far below what is worth telling
+
+
+def test_a_recommended_item_names_the_event_of_the_user_that_it_leans_on() -> None:
+    shop = Shop()
+    shop.had("a", 0)
+    shop.had("b", 10)
+    answer = shop.recommender.recommend("ann", Wish(n=1, explain=True))
+    (item,) = answer.items
+    assert item.item_id == "c"
+    assert item.because == (Because("b", "B", NOW_MS + 10_000, pytest.approx(1.0)),)
+
+
+def test_nothing_is_said_where_it_was_not_asked_for_or_the_model_has_no_part() -> None:
+    shop = Shop()
+    shop.had("a")
+    assert shop.recommender.recommend("ann", Wish(n=1)).items[0].because is None
+    assert shop.recommender.recommend("stranger", Wish(n=1, explain=True)).items[0].because == ()
+
+
+def test_a_session_is_explained_too_and_unknown_items_speak_without_a_name() -> None:
+    shop = Shop()
+    crown(shop.store)
+    session = [SessionEvent("nobody knows it", NOW_MS), SessionEvent("b", NOW_MS + 1)]
+    (item,) = shop.recommender.recommend_session(session, Wish(n=1, explain=True)).items
+    assert [cause.item_id for cause in item.because or ()] == ["b"]

@@ -1,0 +1,53 @@
+"""What if: a session taken as a user's next events, answered as if they had happened, and remembered by nobody."""
+
+from __future__ import annotations
+
+from domain_doubles import NOW_MS, history, user
+from domain_shop import ALL, Shop, names
+
+from core.recommend import SessionEvent, Wish
+
+
+def later(*ids: str, at_s: int = 50) -> list[SessionEvent]:
+    return [SessionEvent(item_id, NOW_MS + (at_s + place) * 1000) for place, item_id in enumerate(ids)]
+
+
+def test_it_is_the_answer_that_the_user_gets_once_it_has_happened() -> None:
+    asked, happened = Shop(), Shop()
+    for shop in (asked, happened):
+        for at_s, item_id in enumerate("abcab"):
+            shop.had(item_id, at_s)
+    foreseen = asked.recommender.recommend_session(later("d"), Wish(n=20), user_id="ann")
+    happened.had("d", 50)
+    real = happened.recommender.recommend("ann", Wish(n=20))
+    assert [(item.item_id, item.score) for item in foreseen.items] == [(i.item_id, i.score) for i in real.items]
+    assert (foreseen.gap_ms, foreseen.now_ms) == (real.gap_ms, real.now_ms)
+    read = asked.bundle.encoders[-1].encoded[-1]
+    assert read.items.tolist() == user(happened.store).window.history.items.tolist(), "the window slid as it would"
+
+
+def test_nothing_of_it_is_remembered() -> None:
+    shop = Shop()
+    shop.had("a")
+    answer = shop.recommender.recommend_session(later("b", "c"), ALL, user_id="ann")
+    assert (answer.user_seq, history(shop.store)) == (1, ["a"])
+    assert answer.reason == "ranked by the user's history and the session"
+
+
+def test_what_the_user_had_before_stays_left_out() -> None:
+    shop = Shop()
+    shop.had("c")
+    assert names(shop.recommender.recommend_session(later("b"), Wish(n=20), user_id="ann")) == ["d", "e", "f", "a"]
+
+
+def test_a_moment_before_the_users_last_event_counts_as_that_moment() -> None:
+    shop = Shop()
+    shop.had("a", 90)
+    answer = shop.recommender.recommend_session(later("b", at_s=10), ALL, user_id="ann")
+    assert answer.gap_ms == 10_000
+    assert names(answer)[0] == "c"
+
+
+def test_for_a_user_whom_nobody_knows_it_is_an_anonymous_session() -> None:
+    answer = Shop().recommender.recommend_session(later("b"), ALL, user_id="stranger")
+    assert (answer.reason, answer.user_seq) == ("ranked by the session", None)

@@ -1,0 +1,69 @@
+"""The dashboard's files: whole, self-contained, and sent so that a browser runs nothing but them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from serving_doubles import Api, Shop
+
+from serving.app import create_app
+
+PAGES = Path(__file__).parents[2] / "serving" / "pages"
+FILES = sorted(
+    str(path.relative_to(PAGES)) for path in PAGES.rglob("*") if path.suffix in (".html", ".css", ".js", ".svg")
+)
+OWN = [name for name in FILES if not name.startswith("vendor/")]
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with Api(create_app(Shop().services)) as api:
+        yield api
+
+
+@pytest.mark.parametrize("name", ["", *(f"pages/{name}" for name in FILES)])
+def test_every_file_is_sent_with_its_type_and_a_policy_that_allows_only_this_server(api: Api, name: str) -> None:
+    reply = api.get(f"/{name}")
+    suffix = name.rpartition(".")[2] or "html"
+    wanted = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}[suffix]
+    policy = reply.headers["content-security-policy"]
+    assert (reply.status_code, reply.headers["content-type"].partition(";")[0]) == (200, wanted)
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_file_that_the_browser_has_already_is_not_sent_again(api: Api) -> None:
+    etag = api.get("/").headers["etag"]
+    again = api.get("/", headers={"If-None-Match": etag})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "path", ["/pages/", "/pages/nothing.js", "/pages/../app.py", "/pages/%2e%2e/app.py", "/pages/scripts"]
+)
+def test_nothing_else_is_served(api: Api, path: str) -> None:
+    reply = api.get(path)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "no_such_path")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_our_files_name_no_other_server_and_never_write_markup(name: str) -> None:
+    text = (PAGES / name).read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+    assert not re.findall(r"https?:|//[a-z]+\.|@import|url\((?!#)", text)
+    assert not re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(|new Function|srcdoc", text)
+
+
+def test_the_page_has_no_script_or_style_of_its_own_inside() -> None:
+    page = (PAGES / "index.html").read_text("utf-8")
+    assert re.findall(r"<script(?![^>]*\bsrc=)", page) == []
+    assert re.findall(r"<style|\sstyle=|\son[a-z]+=", page) == []
+
+
+def test_what_others_made_says_where_it_comes_from_and_under_which_licence() -> None:
+    origin = (PAGES / "vendor" / "ORIGIN.txt").read_text("utf-8")
+    for path in (PAGES / "vendor").iterdir():
+        assert path.name in origin
