@@ -29,12 +29,14 @@ from rich.console import Console
 
 from benchmarks.report import percentiles, publish
 from core.interactions import Interaction
+from core.popularity import DAY_MS
 from scripts.local_postgres import PostgresServer, find_binaries
 from stream.producer import EventProducer
 from stream.replay import Rate, Replay
 from stream.settings import KafkaSettings
 from stream.topics import ensure_topics
 from tidewise.client import Client
+
 from tidewise.demo import make_shop, prepare
 from tidewise.processes import free_port, running, wait_ready
 from tidewise.settings import Settings, load_settings
@@ -91,15 +93,16 @@ def servers(folder: Path) -> Iterator[Servers]:
 
 
 def uniform_events(num_events: int, *, num_users: int, items: list[str], seed: int) -> list[Interaction]:
-    """Clicks of uniformly drawn users on uniformly drawn items, a millisecond apart."""
+    """Clicks of uniformly drawn users on uniformly drawn items, a millisecond apart; a higher seed's are all later."""
     source, run = random.Random(seed), secrets.token_hex(4)
+    start_ms = START_MS + seed * DAY_MS  # in the past of what is stored they would be late, and windows rebuilt
     return [
         Interaction(
             f"{run}-{number}",
             f"bench-{source.randrange(num_users)}",
             source.choice(items),
             "click",
-            START_MS + number,
+            start_ms + number,
         )
         for number in range(num_events)
     ]

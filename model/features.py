@@ -16,7 +16,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.decomposition import TruncatedSVD
 from threadpoolctl import threadpool_limits
 
 from core.errors import InvalidInput
@@ -119,6 +118,8 @@ class TextFeatures:
     @classmethod
     def fit(cls, catalogue: Catalogue, *, size: int, seed: int) -> TextFeatures | None:
         """Fitted to the texts of a catalogue; None where too few items have words to tell them apart."""
+        from sklearn.decomposition import TruncatedSVD  # more than a second, which no process that serves has to spend
+
         texts = described(catalogue)
         documents = Counter(word for text in texts for word in set(words(text)))
         kept = sorted(documents, key=lambda word: (-documents[word], word))[:MAX_VOCABULARY]

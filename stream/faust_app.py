@@ -17,6 +17,7 @@ import faust
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.exceptions import ConsumerNotStarted
+from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.services import WaitResults
@@ -46,6 +47,7 @@ def make_app(kafka: KafkaSettings, worker: WorkerSettings, *, data_dir: Path) ->
         broker_credentials=credentials(kafka.security),
         datadir=data_dir,
         store="memory://",
+        TableManager=NoTables,
         autodiscover=False,
         web_enabled=False,  # it would bind 0.0.0.0, and the second worker of a machine could not start
         topic_disable_leader=True,  # no leader, no topic for electing one
@@ -64,6 +66,15 @@ def make_app(kafka: KafkaSettings, worker: WorkerSettings, *, data_dir: Path) ->
         worker_redirect_stdouts=False,
     )
     return app
+
+
+class NoTables(TableManager):
+    """Faust's own waits a second for tables before it lets the worker join its group; there are none."""
+
+    async def on_start(self) -> None:
+        """Go on at once."""
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class LenientConsumerThread(driver.AIOKafkaConsumerThread):

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 from tidewise.pools import POOL_VARIABLES
 
 SERVING_COMMANDS = ("up", "serve", "worker")
 
 
+def serves(arguments: Sequence[str]) -> bool:
+    """Whether a command line (its program first) is of a process that answers or applies events until it is ended."""
+    return next((given for given in arguments[1:] if not given.startswith("-")), "") in SERVING_COMMANDS
+
+
 def main() -> None:
     """Run the command line; what the environment says already is left as it is."""
-    if any(command in sys.argv[1:3] for command in SERVING_COMMANDS):
+    if serves(sys.argv):
         for name in POOL_VARIABLES:
             os.environ.setdefault(name, "1")
     from tidewise.cli import main as run
