@@ -36,7 +36,6 @@ from stream.replay import Rate, Replay
 from stream.settings import KafkaSettings
 from stream.topics import ensure_topics
 from tidewise.client import Client
-
 from tidewise.demo import make_shop, prepare
 from tidewise.processes import free_port, running, wait_ready
 from tidewise.settings import Settings, load_settings

@@ -26,6 +26,19 @@ def main() -> None:
     if serves(sys.argv):
         for name in POOL_VARIABLES:
             os.environ.setdefault(name, "1")
-    from tidewise.cli import main as run
+        _serve()
+    else:
+        from tidewise.cli import main as run_any
 
-    run()
+        run_any()
+
+
+def _serve() -> None:
+    """A killed worker has to be back soon, so it imports nothing of commands that are not asked for."""
+    from tidewise.commands import run
+    from tidewise.shell import new_app
+    from tidewise.shell import run as run_app
+
+    app = new_app()
+    run.register(app)
+    run_app(app)

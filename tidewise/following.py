@@ -43,9 +43,9 @@ def start_follower_of_commits(stack: ExitStack, settings: Settings) -> Follower:
     """The follower of a worker: it encodes in a process of its own, where vectors are passed on through the store."""
     if not settings.shares_vectors:
         return _started(stack, Follower(_leave_to_readers, on_error=_log_error))
-    from tidewise.encoder_process import EncoderProcess
+    from tidewise.encoder_process import HEAD_START_S, EncoderProcess
 
-    encoder = EncoderProcess(settings)
+    encoder = EncoderProcess(settings, head_start_s=HEAD_START_S)
     stack.callback(encoder.stop)
     follower = _started(stack, Follower(encoder.encode, on_error=_log_error, batch=WORKER_BATCH))
     stack.callback(encoder.interrupt)  # first when the stack unwinds: a worker that stops waits for no encodes

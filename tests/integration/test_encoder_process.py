@@ -121,3 +121,12 @@ def refusing_connections(server_url: str, name: str) -> Iterator[None]:
             yield
         finally:
             admin.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
+
+
+def test_a_worker_has_a_head_start_of_its_child_and_may_stop_within_it(settings: Settings) -> None:
+    encoder = EncoderProcess(settings, head_start_s=60.0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(encoder.encode, [])
+        encoder.interrupt()
+        assert waiting.result(timeout=10.0) == 0
+    assert encoder._child is None

@@ -10,7 +10,7 @@ import typer.main
 from pages import ROOT, Page, page, pages
 from typer.core import TyperGroup
 
-from tidewise import cli
+from tidewise.cli import app
 
 PROGRAMS = {"tidewise", "make", "curl", "source", "python", "cp", "sqlite3", "docker", "export"}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -21,8 +21,8 @@ NAMED = re.compile(r"`(?:python -m )?tidewise((?: (?:--)?[a-zA-Z][a-zA-Z-]*)+)")
 each_page = pytest.mark.parametrize("at", pages(), ids=lambda at: at.name)
 
 
-def command_line(*, serving: bool = False) -> TyperGroup:
-    group = typer.main.get_command(cli.command_line(serving=serving))
+def command_line() -> TyperGroup:
+    group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
     return group
 

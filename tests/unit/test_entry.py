@@ -1,0 +1,41 @@
+"""How a process begins: which command lines serve, and what those that serve leave unimported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tidewise.entry import serves
+
+LOADED = "import sys; import {module}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+
+
+def packages_loaded_by(module: str) -> set[str]:
+    command = [sys.executable, "-c", LOADED.format(module=module)]
+    return set(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("tidewise worker --data x", True),
+        ("tidewise -v serve", True),
+        ("tidewise up", True),
+        ("tidewise", False),
+        ("tidewise train", False),
+        ("tidewise recommend up", False),
+    ],
+)
+def test_a_process_serves_by_the_first_word_that_is_no_option(line: str, answer: bool) -> None:
+    assert serves(line.split()) is answer
+
+
+def test_a_worker_imports_no_model_and_no_client_before_it_applies_events() -> None:
+    worker = "tidewise.shell, tidewise.commands.run, tidewise.distributed, stream.worker, storage"
+    assert packages_loaded_by(worker).isdisjoint({"torch", "sklearn", "scipy", "faiss", "httpx", "fastapi"})
+
+
+def test_a_process_that_answers_imports_nothing_that_only_training_needs() -> None:
+    assert "sklearn" not in packages_loaded_by("tidewise.commands.run, serving.app, model.checkpoint, model.cached")
