@@ -170,7 +170,7 @@ def _apply(
 ) -> None:
     name = source.plain_name
     letters = [DeadLetter(name, 0, line.line, line.reason, line.raw, now_ms) for line in bad]
-    result = ingestor.ingest(events, RequestSource(WRITER), dead_letters=letters)
+    result = ingestor.ingest(events, RequestSource(WRITER, live=False), dead_letters=letters)
     report.num_accepted += result.statuses.count(Status.ACCEPTED)
     report.num_duplicates += result.statuses.count(Status.DUPLICATE)
     report.num_erased += result.statuses.count(Status.ERASED)

@@ -16,20 +16,21 @@ Knows nothing about HTTP, Kafka, files or SQL.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import attrgetter
 
 import numpy as np
 
+from core.drift.counting import Watch
+from core.drift.records import BUCKET_MS
 from core.errors import PartitionLost, StoreConflict, StoreUnavailable
 from core.history import Window, WindowShape, append
 from core.interactions import EventTypes, Interaction
 from core.popularity import DEFAULT_HALF_LIFE_MS, add_log2, decayed_log2
 from core.ports import DeadLetter, EventRow, SourceState, Store, Transaction, UserState
 
-BUCKET_MS = 300_000  # counts for monitoring are kept per five minutes of event time
 _event_key = attrgetter("event_key")
 MAX_CONFLICTS = 8  # a conflict means that somebody else got through, so this many in a row is a fault
 
@@ -56,9 +57,13 @@ class StreamSource:
 
 @dataclass(frozen=True, slots=True)
 class RequestSource:
-    """Events without offsets; `writer` names who applies them (a process, an import)."""
+    """Events without offsets; `writer` names who applies them (a process, an import).
+
+    `live`: they happen now, so that it makes sense to ask how the model of this moment would have placed them.
+    """
 
     writer: str
+    live: bool = True
 
 
 Source = StreamSource | RequestSource
@@ -95,8 +100,11 @@ class Ingestor:
         types: EventTypes,
         shape: WindowShape,
         half_life_ms: float = DEFAULT_HALF_LIFE_MS,
+        watch: Watch | None = None,
     ) -> None:
+        """`watch`: counts and samples for drift monitoring."""
         self._store = store
+        self._watch = watch
         self._types = types
         self._shape = shape
         self._half_life_ms = half_life_ms
@@ -155,6 +163,9 @@ class Ingestor:
                 batch.states.update(self._slide(tx, batch))
                 tx.save_users(list(batch.states.values()))  # (d)
                 self._count(tx, writer, batch.rows)  # (e)
+                if self._watch is not None:
+                    live = isinstance(source, StreamSource) or source.live
+                    self._watch.note(tx, writer.key, batch.rows, batch.before, live=live)
             letters = [letter for letter in letters if applied is None or letter.offset > applied]
             if letters:
                 tx.add_dead_letters(letters)
@@ -222,7 +233,9 @@ class _Batch:
         alive = [event for event, status in zip(events, statuses, strict=True) if status is Status.ACCEPTED]
         if alive:
             self._locked = self._lock(tx, alive)
-            self._items = tx.resolve_items(sorted({event.item_id for event in alive}))
+            self._items = tx.resolve_items(
+                sorted({event.item_id for event in alive}), now_ms=min(event.time_ms for event in alive)
+            )
 
     def _drop_erased(self, tx: Transaction, events: Sequence[Interaction]) -> None:
         """Before any lock, so that a redelivered event of an erased user leaves no trace of them."""
@@ -239,6 +252,11 @@ class _Batch:
             msg = "a user was erased while their events were being applied"
             raise StoreConflict(msg)
         return states
+
+    @property
+    def before(self) -> Collection[UserState]:
+        """The users of the batch as they stood before it."""
+        return self._locked.values()
 
     def number(self, tx: Transaction, events: Sequence[Interaction], codes: Mapping[str, int]) -> None:
         """Give each new event its sequence number, in the order of the source; mark the known ones."""

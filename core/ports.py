@@ -208,8 +208,14 @@ class ReadView(Protocol):
         """The distinct keys of items with which a user had events of these types, over the whole history."""
         ...
 
-    def events_of(self, user_key: int, *, type_codes: Sequence[int], limit: int) -> list[EventRow]:
-        """A user's newest events of these types, in history order."""
+    def events_of(
+        self, user_key: int, *, type_codes: Sequence[int], limit: int, before: tuple[int, int] | None = None
+    ) -> list[EventRow]:
+        """A user's newest events of these types in history order, all before a (time, sequence) where one is given."""
+        ...
+
+    def events_by_key(self, event_keys: Sequence[bytes]) -> dict[bytes, EventRow]:
+        """Stored events by their keys."""
         ...
 
     def event_seqs(self, event_keys: Sequence[bytes]) -> dict[bytes, int]:

@@ -13,8 +13,9 @@ from operator import attrgetter
 
 import numpy as np
 
+from core.drift.counting import count
+from core.drift.records import BUCKET_MS, BucketCounts
 from core.history import WindowShape, windows_of
-from core.ingest import BUCKET_MS
 from core.interactions import EventTypes
 from core.popularity import add_log2, decayed_log2
 from core.ports import EventRow, ReadView, Store, Transaction, UserState
@@ -38,15 +39,17 @@ def rebuild(
     num_events = 0
     scores: dict[int, float] = {}
     counts: Counter[tuple[int, int]] = Counter()
+    watched: dict[int, BucketCounts] = {}
     with store.transaction() as tx, store.read() as read:
         tx.clear_derived()
         for rows in _user_groups(read):
             tx.save_users([_state(list(group), types, shape) for _, group in groupby(rows, attrgetter("user_key"))])
             scores |= add_log2(scores, _popularity(rows, types, half_life_ms))
             counts.update((row.time_ms // BUCKET_MS * BUCKET_MS, row.type_code) for row in rows)
+            _watch(watched, tx, rows, types)
             num_events += len(rows)
             progress(num_events)
-        _save_totals(tx, scores, counts)
+        _save_totals(tx, scores, counts, watched)
         tx.set_meta(meta)
         tx.commit()
     return num_events
@@ -82,7 +85,22 @@ def _popularity(rows: list[EventRow], types: EventTypes, half_life_ms: float) ->
     return decayed_log2(keys, times, [weights[row.type_code] for row in counted], half_life_ms=half_life_ms)
 
 
-def _save_totals(tx: Transaction, scores: Mapping[int, float], counts: Mapping[tuple[int, int], int]) -> None:
+def _watch(watched: dict[int, BucketCounts], tx: Transaction, rows: list[EventRow], types: EventTypes) -> None:
+    """Add what ingest would have counted for monitoring."""
+    nobody_yet = {key: UserState(key) for key in {row.user_key for row in rows}}
+    facts = tx.drift.item_facts(sorted({row.item_key for row in rows}))
+    more = count(rows, nobody_yet, facts, window_codes=types.flagged("window"))
+    for start_ms, counts in more.items():
+        watched.setdefault(start_ms, BucketCounts()).add(counts)
+
+
+def _save_totals(
+    tx: Transaction,
+    scores: Mapping[int, float],
+    counts: Mapping[tuple[int, int], int],
+    watched: Mapping[int, BucketCounts],
+) -> None:
     writer = tx.open_source(WRITER, 0)
+    tx.drift.add_counts(writer.key, watched)
     tx.save_popularity(writer.key, scores)
     tx.add_counts(writer.key, counts)

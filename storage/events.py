@@ -53,9 +53,15 @@ def _item_keys(dialect: Dialect) -> CompilerElement:
     return select(columns.item_key).where(of_user, dialect.is_in(columns.type_code, "type_codes"))
 
 
+def _by_key(dialect: Dialect) -> CompilerElement:
+    rows = select(*(columns[name] for name in EventRow._fields))
+    return rows.where(dialect.key_is_in(columns.event_key, "event_keys"))
+
+
 def _newest_rows(dialect: Dialect) -> CompilerElement:
     wanted = (columns.user_key == bindparam("user_key"), dialect.is_in(columns.type_code, "type_codes"))
-    rows = select(*(columns[name] for name in EventRow._fields)).where(*wanted)
+    earlier = tuple_(columns.time_ms, columns.user_seq) < tuple_(bindparam("time_ms"), bindparam("user_seq"))
+    rows = select(*(columns[name] for name in EventRow._fields)).where(*wanted, earlier)
     return rows.order_by(columns.time_ms.desc(), columns.user_seq.desc()).limit(bindparam("limit"))
 
 
@@ -116,10 +122,20 @@ def item_keys(session: Session, user_key: int, *, type_codes: Sequence[int]) -> 
     return np.unique(np.fromiter((key for (key,) in rows), np.int64, len(rows)))
 
 
-def newest_rows(session: Session, user_key: int, *, type_codes: Sequence[int], limit: int) -> list[EventRow]:
+def newest_rows(
+    session: Session, user_key: int, *, type_codes: Sequence[int], limit: int, before: tuple[int, int] | None
+) -> list[EventRow]:
     """A user's newest events of these types, in history order."""
+    time_ms, user_seq = before or (END_OF_TIME_MS, 0)
     given = {"user_key": user_key, "type_codes": session.array(type_codes), "limit": limit}
+    given |= {"time_ms": time_ms, "user_seq": user_seq}
     return [_unpacked(row) for row in reversed(session.rows(_newest_rows, **given))]
+
+
+def by_key(session: Session, event_keys: Sequence[bytes]) -> dict[bytes, EventRow]:
+    """Stored events by their keys."""
+    rows = session.rows(_by_key, event_keys=session.keys(sorted(event_keys))) if event_keys else []
+    return {row.event_key: row for row in map(_unpacked, rows)}
 
 
 def _unpacked(row: Row) -> EventRow:

@@ -70,9 +70,15 @@ class SqlReadView:
         """The distinct keys of items with which a user had events of these types."""
         return events.item_keys(self._session, user_key, type_codes=type_codes)
 
-    def events_of(self, user_key: int, *, type_codes: Sequence[int], limit: int) -> list[EventRow]:
+    def events_of(
+        self, user_key: int, *, type_codes: Sequence[int], limit: int, before: tuple[int, int] | None = None
+    ) -> list[EventRow]:
         """A user's newest events of these types, in history order."""
-        return events.newest_rows(self._session, user_key, type_codes=type_codes, limit=limit)
+        return events.newest_rows(self._session, user_key, type_codes=type_codes, limit=limit, before=before)
+
+    def events_by_key(self, event_keys: Sequence[bytes]) -> dict[bytes, EventRow]:
+        """Stored events by their keys."""
+        return events.by_key(self._session, event_keys)
 
     def event_seqs(self, event_keys: Sequence[bytes]) -> dict[bytes, int]:
         """The user sequence of each of these events that is stored."""

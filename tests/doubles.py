@@ -307,8 +307,14 @@ class MemoryView:
         keys = {row.item_key for row in rows if row.user_key == user_key and row.type_code in type_codes}
         return np.array(sorted(keys), np.int64)
 
-    def events_of(self, user_key: int, *, type_codes: Sequence[int], limit: int) -> list[EventRow]:
+    def events_by_key(self, event_keys: Sequence[bytes]) -> dict[bytes, EventRow]:
+        return {key: self.data.events[key] for key in event_keys if key in self.data.events}
+
+    def events_of(
+        self, user_key: int, *, type_codes: Sequence[int], limit: int, before: tuple[int, int] | None = None
+    ) -> list[EventRow]:
         rows = [row for row in self.data.events.values() if row.user_key == user_key and row.type_code in type_codes]
+        rows = [row for row in rows if before is None or (row.time_ms, row.user_seq) < before]
         return sorted(rows, key=_history_order)[max(0, len(rows) - limit) :]
 
     def event_seqs(self, event_keys: Sequence[bytes]) -> dict[bytes, int]:

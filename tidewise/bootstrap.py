@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.clock import Clock, StreamClock, WallClock
+from core.drift.counting import Watch
 from core.errors import CheckpointError, StoreMismatch
 from core.history import IntArray, WindowShape
 from core.ingest import Ingestor
@@ -90,7 +91,8 @@ def _wire(settings: Settings, store: Store) -> System:
         shared=settings.shares_vectors,
     )
     half_life_ms = settings.popularity.half_life_days * DAY_MS
-    ingestor = Ingestor(store, types=types, shape=shape, half_life_ms=half_life_ms)
+    watch = _watch(settings) if settings.drift.monitor else None
+    ingestor = Ingestor(store, types=types, shape=shape, half_life_ms=half_life_ms, watch=watch)
     interests = Interests(
         store,
         views=views.current,
@@ -100,6 +102,11 @@ def _wire(settings: Settings, store: Store) -> System:
         max_events=settings.interest.max_events,
     )
     return System(settings, store, types, shape, clock, ingestor, views, recommender, interests)
+
+
+def _watch(settings: Settings) -> Watch:
+    windowed = frozenset(settings.event_types().flagged("window"))
+    return Watch(window_codes=windowed, samples_per_minute=settings.drift.samples_per_minute)
 
 
 def meta_of(settings: Settings) -> dict[str, str]:

@@ -86,7 +86,7 @@ def fill(system: System, shop: Shop) -> None:
     """Put the shop's items and history into the store; doing it twice changes nothing."""
     save_items(system.store, shop.items)
     for first in range(0, len(shop.history), BATCH):
-        system.ingestor.ingest(shop.history[first : first + BATCH], RequestSource("demo"))
+        system.ingestor.ingest(shop.history[first : first + BATCH], RequestSource("demo", live=False))
 
 
 def _train(system: System) -> None:

@@ -18,7 +18,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from core.errors import InvalidSettings
 from core.history import WindowShape
 from core.interactions import DEFAULT_EVENT_TYPES, EventType, EventTypes, check_id
-from tidewise.settings_drift import InterestSettings
+from tidewise.settings_drift import DriftSettings, InterestSettings
 from tidewise.settings_errors import explain
 from tidewise.settings_kafka import KafkaSettings, MetricsSettings
 from tidewise.settings_section import Amount, Count, Section
@@ -262,6 +262,7 @@ class Settings(Section):
     recommend: RecommendSettings = RecommendSettings()
     popularity: PopularitySettings = PopularitySettings()
     interest: InterestSettings = InterestSettings()
+    drift: DriftSettings = DriftSettings()
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
     cache: CacheSettings = CacheSettings()

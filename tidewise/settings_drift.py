@@ -4,9 +4,45 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tidewise.settings_section import Amount, Count, Section
+
+
+class DriftSettings(Section):
+    """Watching everybody's interest."""
+
+    monitor: bool = True
+    """Whether ingest counts and samples events, and `tidewise up` watches them."""
+    samples_per_minute: Amount = 120.0
+    """How many live events each process may have scored, by how the champion would have placed them."""
+    warmup_days: float = Field(7.0, ge=0, allow_inf_nan=False)
+    """How many days a signal is watched before it can raise an alarm: a week knows the rhythm of days and weekdays."""
+    segments: str = ""
+    """What else to watch apart, by commas: `category`, `item.NAME` (an attribute), `event.NAME` (of the context)."""
+    max_segments: Count = 20
+    """How many values of each, those with the most events."""
+    keep_days: Amount = 90.0
+    """After how many days single scores are deleted; what was made of them stays."""
+
+    @field_validator("segments")
+    @classmethod
+    def _known_segments(cls, given: str) -> str:
+        for name in split_names(given):
+            kind, dot, rest = name.partition(".")
+            if name != "category" and not (kind in ("item", "event") and dot and rest):
+                msg = f"wanted category, item.NAME or event.NAME, got {name!r}"
+                raise ValueError(msg)
+        return given
+
+    def segment_names(self) -> tuple[str, ...]:
+        """What to watch apart, one by one."""
+        return split_names(self.segments)
+
+
+def split_names(given: str) -> tuple[str, ...]:
+    """Names separated by commas."""
+    return tuple(name.strip() for name in given.split(",") if name.strip())
 
 
 class InterestSettings(Section):

@@ -62,6 +62,9 @@ def test_a_user_s_newest_events_come_in_history_order_with_all_that_they_brought
         assert view.events_of(1, type_codes=[CLICK], limit=100) == [rows[n - 1] for n in (3, 6, 1, 7, 2, 5)]
         assert view.events_of(1, type_codes=[CLICK, VIEW], limit=2) == [rows[n - 1] for n in (2, 5)]
         assert view.events_of(1, type_codes=[CLICK], limit=0) == []
+        assert view.events_of(1, type_codes=[CLICK, VIEW], limit=2, before=(10, 7)) == [rows[n - 1] for n in (1, 4)]
+        assert view.events_by_key([event_key(6), event_key(1234)]) == {event_key(6): rows[5]}
+        assert view.events_by_key([]) == {}
         assert view.events_of(7, type_codes=[CLICK], limit=9) == []
 
 

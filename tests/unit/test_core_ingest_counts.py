@@ -20,8 +20,9 @@ from domain_doubles import (
 )
 from doubles import MemoryStore
 
+from core.drift.records import BUCKET_MS
 from core.errors import StoreUnavailable
-from core.ingest import BUCKET_MS, MAX_CONFLICTS, Ingestor, RequestSource
+from core.ingest import MAX_CONFLICTS, Ingestor, RequestSource
 from core.interactions import EventType, EventTypes
 
 REQUEST = RequestSource("api")

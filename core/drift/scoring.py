@@ -1,0 +1,139 @@
+"""Scoring: how the model that serves would have placed the events of the sample, each under the state before it.
+
+The state strictly before an event is what (time, sequence) order says, whatever has happened since; so it does not
+matter how late an event is scored, or by whom. Knows nothing about HTTP, detectors or alarms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.drift.records import Sample, Score, topic_code
+from core.history import History, IntArray, WindowShape, windows_of
+from core.interactions import EventTypes
+from core.ports import BoolArray, EventRow, FloatArray, ReadView, Store, StoredItem
+from core.views import ModelView, View
+
+BATCH = 64
+MAX_PAST = 2_000  # of a user's events: who has more has all that the window and the eye can hold
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """An event that can be scored: the history before it, its row, and which rows might have been recommended."""
+
+    sample: Sample
+    history: History
+    row: int
+    allowed: BoolArray
+    gap_ms: int
+
+
+class Scoring:
+    """Scores samples of a store with the view that serves."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        views: Callable[[], View],
+        types: EventTypes,
+        shape: WindowShape,
+        exclude_seen: bool = True,
+        segments: Sequence[str] = (),
+    ) -> None:
+        """`segments`: what to note of each event: `category`, `item.NAME`, `event.NAME`."""
+        self._store = store
+        self._views = views
+        self._shape = shape
+        self._segments = segments
+        self._codes = tuple(range(len(types.table)))
+        self._windowed = frozenset(types.flagged("window"))
+        self._taken = frozenset(types.flagged("hide")) | frozenset(types.flagged("seen") if exclude_seen else ())
+
+    def next_scores(self) -> list[Score]:
+        """The scores of the oldest events that wait; to be stored by the caller. Empty: nothing waits."""
+        view = self._views()
+        with self._store.read() as read:
+            samples = read.drift.unscored(limit=BATCH)
+            events = read.events_by_key([sample.event_key for sample in samples])
+            items = read.items([event.item_key for event in events.values()])
+            cases = [case for sample in samples if (case := self._case(read, view, sample, events)) is not None]
+        placed = _placed(view.model, cases) if view.model is not None and cases else {}
+        version = view.model.version if view.model else None
+        return [self._score(sample, events, items, version, placed) for sample in samples]
+
+    def _case(self, read: ReadView, view: View, sample: Sample, events: Mapping[bytes, EventRow]) -> _Case | None:
+        """None where there is nothing to place: no history, an item that could not have been recommended."""
+        event = events.get(sample.event_key)
+        if event is None or view.model is None:
+            return None
+        row = int(view.catalogue.rows(np.array([event.item_key]))[0])
+        if row < 0 or not view.catalogue.listed[row]:
+            return None
+        before = (event.time_ms, event.user_seq)
+        past = read.events_of(event.user_key, type_codes=self._codes, limit=MAX_PAST, before=before)
+        windowed = [each for each in past if each.type_code in self._windowed]
+        taken = view.catalogue.rows(_keys(each for each in past if each.type_code in self._taken))
+        if not windowed or row in taken:
+            return None
+        allowed = view.catalogue.listed.copy()
+        allowed[taken[taken >= 0]] = False
+        times_ms = np.array([each.time_ms for each in windowed], np.int64)
+        history = windows_of(_keys(windowed), times_ms, self._shape).history
+        return _Case(sample, history, row, allowed, event.time_ms - int(times_ms[-1]))
+
+    def _score(
+        self,
+        sample: Sample,
+        events: Mapping[bytes, EventRow],
+        items: Mapping[int, StoredItem],
+        version: str | None,
+        placed: Mapping[bytes, tuple[int, float]],
+    ) -> Score:
+        if sample.event_key not in placed:
+            return Score(*sample)
+        rank, loss = placed[sample.event_key]
+        event = events[sample.event_key]
+        stored = items[event.item_key]
+        segments = tuple(_segments(self._segments, event, stored))
+        return Score(*sample, version, rank, loss, topic_code(stored.item.categories), segments)
+
+
+def _keys(events: Iterable[EventRow]) -> IntArray:
+    return np.array([event.item_key for event in events], np.int64)
+
+
+def _placed(model: ModelView, cases: Sequence[_Case]) -> dict[bytes, tuple[int, float]]:
+    """The rank, from 1, and the loss of each case's item among the rows allowed to it."""
+    encoded = model.encoder.encode([case.history for case in cases])
+    queries = model.encoder.query(encoded, np.array([case.gap_ms for case in cases], np.int64))
+    rows = np.flatnonzero(np.logical_or.reduce([case.allowed for case in cases]))
+    scores = queries @ model.encoder.items(rows).T
+    return {case.sample.event_key: _place(scores[n], rows, case) for n, case in enumerate(cases)}
+
+
+def _place(scores: FloatArray, rows: IntArray, case: _Case) -> tuple[int, float]:
+    kept = scores[case.allowed[rows]].astype(np.float64)
+    own = float(scores[np.searchsorted(rows, case.row)])
+    higher, equal = np.count_nonzero(kept > own), np.count_nonzero(kept == own) - 1
+    highest = kept.max()
+    loss = float(highest + np.log(np.exp(kept - highest).sum()) - own)
+    return 1 + int(higher + equal // 2), loss
+
+
+def _segments(wanted: Sequence[str], event: EventRow, stored: StoredItem) -> list[str]:
+    """The segments that an event belongs to, as `category=Tea`."""
+    found = []
+    for name in wanted:
+        kind, _, key = name.partition(".")
+        if kind == "category":
+            found += [f"category={category}" for category in stored.item.categories]
+            continue
+        held = stored.item.attributes if kind == "item" else event.context or {}
+        if held.get(key) is not None:
+            found.append(f"{name}={held[key]}")
+    return found

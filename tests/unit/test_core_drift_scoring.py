@@ -1,0 +1,128 @@
+"""Scores say where the model would have placed an event's item, under the state strictly before it, however late."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from domain_doubles import NOW_MS, SHAPE, TYPES, event
+from domain_shop import Shop
+
+from core.drift.records import Sample, Score, topic_code
+from core.drift.scoring import Scoring
+from core.ingest import RequestSource
+from core.items import Item
+from core.manage import erase_user, remove_item
+
+
+def sampled(shop: Shop, user_id: str, item_id: str, at_s: int, *, kind: str = "click") -> bytes:
+    """An event that was chosen when it was stored."""
+    one = event(user_id, item_id, at_s, kind=kind)
+    with shop.store.read() as view:
+        state = view.user(user_id)
+
+    def note(tx: object) -> None:
+        key = tx.lock_users([user_id])[user_id].key  # type: ignore[attr-defined]
+        tx.drift.add_samples([Sample(one.event_key, key, one.time_ms)])  # type: ignore[attr-defined]
+
+    assert state is not None or at_s == 0
+    shop.ingestor.ingest([one], RequestSource("api"), also=note)
+    return one.event_key
+
+
+def scores(shop: Shop, *, exclude_seen: bool = True, segments: tuple[str, ...] = ()) -> list[Score]:
+    scoring = Scoring(
+        shop.store,
+        views=shop.views.current,
+        types=TYPES,
+        shape=SHAPE,
+        exclude_seen=exclude_seen,
+        segments=segments,
+    )
+    found: list[Score] = []
+    while more := scoring.next_scores():
+        with shop.store.transaction() as tx:
+            tx.drift.save_scores(more)
+            tx.commit()
+        found += more
+    return found
+
+
+def ranks(shop: Shop, **options: bool) -> list[int | None]:
+    return [score.rank for score in scores(shop, **options)]
+
+
+def test_the_rank_is_the_place_among_what_might_have_been_recommended() -> None:
+    shop = Shop()  # after "a" the order is b, c, d, e, f
+    shop.had("a")
+    sampled(shop, "ann", "d", 10)
+    (score,) = scores(shop)
+    assert (score.rank, score.version, score.topic) == (3, "v1", topic_code(["late"]))
+    logits = (1 + 10) * np.arange(6.0, 1.0, -1)  # the double's scores at a gap of 10 s, without the seen "a"
+    assert score.loss == pytest.approx(np.log(np.exp(logits - logits[2]).sum()), rel=1e-5)
+
+
+def test_what_happened_later_changes_nothing() -> None:
+    shop = Shop()
+    shop.had("a")
+    sampled(shop, "ann", "d", 10)
+    shop.had("e", 20)
+    shop.had("c", 5)  # earlier, though it came later: the state before the event knows it
+    shop.views.refresh()
+    assert ranks(shop) == [1]
+
+
+def test_an_item_seen_before_could_not_have_been_recommended_unless_it_may_come_again() -> None:
+    shop = Shop()
+    shop.had("a")
+    shop.had("b", 1)
+    sampled(shop, "ann", "a", 10)
+    assert ranks(shop) == [None]
+    again = Shop()
+    again.had("a")
+    again.had("b", 1)
+    sampled(again, "ann", "a", 10)
+    assert ranks(again, exclude_seen=False) == [5]
+
+
+def test_who_had_no_history_is_not_scored() -> None:
+    shop = Shop()
+    sampled(shop, "ann", "a", 0)
+    assert ranks(shop) == [None]
+
+
+def test_an_item_that_is_not_listed_is_not_scored() -> None:
+    shop = Shop()
+    shop.had("a")
+    sampled(shop, "ann", "unknown", 5)
+    sampled(shop, "ann", "d", 10)
+    remove_item(shop.store, "d", clock=shop.clock)
+    shop.views.refresh()
+    assert ranks(shop) == [None, None]
+
+
+def test_without_a_model_nothing_is_scored_and_nothing_waits() -> None:
+    shop = Shop(model=False)
+    shop.had("a")
+    sampled(shop, "ann", "b", 5)
+    assert [score.version for score in scores(shop)] == [None]
+    with shop.store.read() as view:
+        assert view.drift.unscored(limit=9) == []
+
+
+def test_the_samples_of_an_erased_user_are_gone() -> None:
+    shop = Shop()
+    shop.had("a")
+    sampled(shop, "ann", "b", 5)
+    erase_user(shop.store, "ann", clock=shop.clock)
+    assert scores(shop) == []
+
+
+def test_a_score_names_the_segments_that_are_watched() -> None:
+    shop = Shop()
+    shop.catalogue(Item("d", categories=("late", "sale"), attributes={"brand": "Acme", "price": 2.5}))
+    shop.views.refresh()
+    shop.had("a")
+    sampled(shop, "ann", "d", 10)
+    (score,) = scores(shop, segments=("category", "item.brand", "item.colour", "event.country"))
+    assert score.segments == ("category=late", "category=sale", "item.brand=Acme")
+    assert score.time_ms == NOW_MS + 10_000
