@@ -6,7 +6,6 @@ Each setting that differs from Faust's default has its reason beside it. Knows n
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +29,7 @@ from stream.settings import KafkaSecurity, KafkaSettings, WorkerSettings
 
 def credentials(security: KafkaSecurity) -> faust.SASLCredentials | faust.SSLCredentials | None:
     """What Faust is told of how to prove who we are."""
-    context = ssl.create_default_context(cafile=security.ca_file or None) if security.encrypted else None
+    context = security.tls()
     if security.sasl:
         name, password = security.username, security.password
         return faust.SASLCredentials(

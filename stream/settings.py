@@ -5,6 +5,7 @@ Knows nothing about where settings come from (files, variables, flags).
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 
 from core.errors import InvalidSettings
@@ -18,13 +19,18 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 @dataclass(frozen=True, slots=True)
 class KafkaSecurity:
-    """How to prove who we are to the brokers, and they to us. `ca_file`: empty for the system's authorities."""
+    """How to prove who we are to the brokers, and they to us.
+
+    `ca_file`: empty for the system's authorities. `cert_file`, `key_file`: where brokers want certificates of clients.
+    """
 
     protocol: str = "PLAINTEXT"
     mechanism: str = "PLAIN"
     username: str = ""
     password: str = field(default="", repr=False)
     ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -36,6 +42,15 @@ class KafkaSecurity:
         if self.sasl and not (self.username and self.password):
             msg = f"kafka.username, kafka.password: wanted with {self.protocol}, but one is empty; set both"
             raise InvalidSettings(msg)
+        if self.key_file and not self.cert_file:
+            msg = "kafka.cert_file: wanted the certificate that belongs to kafka.key_file, got none; set it"
+            raise InvalidSettings(msg)
+        if not self.encrypted and (self.ca_file or self.cert_file):
+            msg = (
+                "kafka.ca_file, kafka.cert_file: wanted with SSL or SASL_SSL only, got them with "
+                f"{self.protocol}, which is not encrypted; set kafka.security_protocol"
+            )
+            raise InvalidSettings(msg)
 
     @property
     def sasl(self) -> bool:
@@ -46,6 +61,22 @@ class KafkaSecurity:
     def encrypted(self) -> bool:
         """Whether the connection is TLS."""
         return self.protocol.endswith("SSL")
+
+    def tls(self) -> ssl.SSLContext | None:
+        """What encrypts: brokers must have a certificate for their name. None where nothing is encrypted."""
+        if not self.encrypted:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file or None)
+            if self.cert_file:
+                context.load_cert_chain(self.cert_file, self.key_file or None, password=_no_password)
+        except OSError as error:  # ssl.SSLError is one
+            msg = (
+                "kafka.ca_file, kafka.cert_file, kafka.key_file: wanted readable PEM files, the key without a "
+                f"password, got {error}"
+            )
+            raise InvalidSettings(msg) from error
+        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +116,11 @@ class WorkerSettings:
     stall_timeout_s: float = 60.0
     stop_timeout_s: float = 10.0
     log_level: str = "INFO"
+
+
+def _no_password() -> str:
+    """Without this OpenSSL would ask at the terminal."""
+    return ""
 
 
 def _is_address(server: str) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -102,8 +101,8 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         options["sasl_mechanism"] = security.mechanism
         options["sasl_plain_username"] = security.username
         options["sasl_plain_password"] = security.password
-    if security.encrypted:
-        options["ssl_context"] = ssl.create_default_context(cafile=security.ca_file or None)
+    if context := security.tls():
+        options["ssl_context"] = context
     return options
 
 
@@ -116,7 +115,7 @@ def kafka_errors(settings: KafkaSettings, what: str) -> Iterator[None]:
         msg = (
             f"{what}: Kafka at {', '.join(settings.servers)} did not do it within {settings.request_timeout_s:g} s "
             f"({type(error).__name__}: {error}); check that the broker runs, that kafka.bootstrap names it, and name "
-            "and password if it wants them"
+            "and password or certificates if it wants them"
         )
         raise StreamUnavailable(msg) from error
 

@@ -32,7 +32,7 @@ SEND_TIMEOUT_S = 1.5  # a request that cannot be taken in is told so within 2 s
 
 def kafka_settings(settings: Settings) -> KafkaSettings:
     """How to reach Kafka; raises `InvalidSettings` where no broker is named or the extra is not installed."""
-    from stream.settings import KafkaSettings
+    from stream.settings import KafkaSecurity, KafkaSettings
 
     given = settings.kafka
     if not given.bootstrap:
@@ -46,6 +46,15 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
         replication=given.replication,
         retention_ms=int(given.retention_days * DAY_MS),
         group=given.group,
+        security=KafkaSecurity(
+            protocol=given.security_protocol,
+            mechanism=given.sasl_mechanism,
+            username=given.username,
+            password=given.password.get_secret_value(),
+            ca_file=given.ca_file,
+            cert_file=given.cert_file,
+            key_file=given.key_file,
+        ),
     )
 
 

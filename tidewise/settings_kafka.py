@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from core.interactions import FIELDS
 from tidewise.settings_section import Amount, Count, Section
@@ -39,6 +39,20 @@ class KafkaSettings(Section):
     """The unit of `time` in foreign JSON."""
     dead_letter_topic: str = Field("interactions.dead-letters", min_length=1)
     """The topic that gets messages which could not be applied, with the reason."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How to speak to the brokers: encrypted or not, with a login or not."""
+    ca_file: str = ""
+    """A PEM file of the authorities that sign the brokers' certificates; empty: those of the system."""
+    cert_file: str = ""
+    """A PEM file with our certificate, where brokers want one of their clients."""
+    key_file: str = ""
+    """A PEM file with the certificate's key, without a password; empty: it is in `kafka.cert_file`."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    """How a login is proven."""
+    username: str = ""
+    """The login's name, where `kafka.security_protocol` begins with SASL."""
+    password: SecretStr = SecretStr("")
+    """The login's password; give it as `TIDEWISE_KAFKA__PASSWORD`, not by `--set`."""
 
     @field_validator("fields")
     @classmethod

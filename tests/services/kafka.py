@@ -11,14 +11,14 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from stream.settings import KafkaSettings
+from stream.settings import KafkaSecurity, KafkaSettings
 
 RECIPE = Path(__file__).parents[2] / "scripts" / "kafka.sh"
 
@@ -26,15 +26,18 @@ RECIPE = Path(__file__).parents[2] / "scripts" / "kafka.sh"
 class KafkaNode:
     """A broker of our own that can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, more: Callable[[str], str] = lambda listeners: "") -> None:
+        """`more`: further lines of its configuration, given its listeners."""
         self._folder = folder
-        port, controller_port = _free_ports(2)
+        port, controller_port = free_ports(2)
         self.address = f"127.0.0.1:{port}"
+        listeners = f"CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}"
         self._environment = os.environ | {
             "KAFKA_PORT": str(port),
             "KAFKA_CONTROLLER_PORT": str(controller_port),
             "KAFKA_INSTANCE": str(folder / "node"),
             "KAFKA_HEAP": "256m",
+            "KAFKA_PROPERTIES": more(listeners),
         }
 
     def command(self, name: str) -> None:
@@ -57,21 +60,28 @@ def kafka_broker() -> Iterator[Broker]:
     if named:
         yield Broker(named, None)
         return
+    with kafka_node() as node:
+        yield Broker(node.address, node)
+
+
+@contextmanager
+def kafka_node(*, more: Callable[[str], str] = lambda listeners: "") -> Iterator[KafkaNode]:
+    """A broker of our own, while the block runs."""
     if shutil.which("java") is None or shutil.which("mvn") is None:
         reason = "needs Java 17 and Maven, or a broker's address in TIDEWISE_TEST_KAFKA"
         if os.environ.get("CI", "").lower() in ("1", "true"):
             pytest.fail(reason)
         pytest.skip(reason)
     with tempfile.TemporaryDirectory(prefix="tidewise-kafka-") as folder:
-        node = KafkaNode(Path(folder))
+        node = KafkaNode(Path(folder), more=more)
         try:
             node.command("start")
-            yield Broker(node.address, node)
+            yield node
         finally:
             node.command("wipe")
 
 
-def fresh_settings(address: str, *, partitions: int = 2) -> KafkaSettings:
+def fresh_settings(address: str, *, partitions: int = 2, security: KafkaSecurity | None = None) -> KafkaSettings:
     """Topics and a group that nobody else uses."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     return replace(
@@ -81,10 +91,11 @@ def fresh_settings(address: str, *, partitions: int = 2) -> KafkaSettings:
         dead_letter_topic=f"{name}.dead-letters",
         group=name,
         partitions=partitions,
+        security=security or KafkaSecurity(),
     )
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

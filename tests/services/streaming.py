@@ -16,7 +16,7 @@ from core.interactions import Interaction
 from core.ports import Store
 from stream.producer import EventProducer
 from stream.replay import Replay
-from stream.settings import KafkaSettings
+from stream.settings import KafkaSecurity, KafkaSettings
 from stream.topics import delete_topics, ensure_topics
 
 TIME_MS = 1_700_000_000_000
@@ -48,9 +48,11 @@ class Streaming:
 
 
 @contextmanager
-def streaming(address: str, url: str, store: Store, folder: Path, *, num_workers: int = 1) -> Iterator[Streaming]:
+def streaming(
+    address: str, url: str, store: Store, folder: Path, *, num_workers: int = 1, security: KafkaSecurity | None = None
+) -> Iterator[Streaming]:
     """Fresh topics, workers not yet started; everything is ended and deleted afterwards."""
-    kafka = fresh_settings(address)
+    kafka = fresh_settings(address, security=security)
     ensure_topics(kafka)
     stream = Streaming(kafka, url, store, folder, num_workers=num_workers)
     try:

@@ -27,6 +27,8 @@ def test_no_partitions_are_refused() -> None:
         ({"protocol": "TLS"}, r"kafka.security_protocol: wanted one of PLAINTEXT, SSL, .*, got 'TLS'"),
         ({"mechanism": "KERBEROS"}, r"kafka.sasl_mechanism: wanted one of PLAIN, .*, got 'KERBEROS'"),
         ({"protocol": "SASL_SSL", "username": "ann"}, r"kafka.username, kafka.password: wanted with SASL_SSL"),
+        ({"protocol": "SSL", "key_file": "ours.key"}, r"kafka.cert_file: wanted the certificate that belongs to"),
+        ({"ca_file": "ours.pem"}, r"wanted with SSL or SASL_SSL only, got them with PLAINTEXT, which is not encrypted"),
     ],
 )
 def test_security_that_cannot_work_is_refused(given: dict[str, str], reason: str) -> None:
@@ -54,3 +56,8 @@ def test_both_clients_are_told_the_same_of_security() -> None:
 def test_without_security_nothing_is_told() -> None:
     assert credentials(KafkaSecurity()) is None
     assert "ssl_context" not in client_options(KafkaSettings())
+
+
+def test_a_certificate_that_cannot_be_read_is_refused_by_the_names_of_its_settings() -> None:
+    with pytest.raises(InvalidSettings, match=r"kafka.ca_file, .*: wanted readable PEM files, .*, got .*No such file"):
+        KafkaSecurity(protocol="SSL", ca_file="nowhere.pem").tls()
