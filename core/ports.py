@@ -262,8 +262,10 @@ class ReadView(Protocol):
         """The highest event time applied: the stream clock."""
         ...
 
-    def events(self, *, type_codes: Sequence[int], before_ms: int | None = None) -> EventColumns:
-        """All events of these types (with time < `before_ms`), sorted by (user, time, sequence)."""
+    def events(
+        self, *, type_codes: Sequence[int], before_ms: int | None = None, since_ms: int | None = None
+    ) -> EventColumns:
+        """All events of these types (with `since_ms` <= time < `before_ms`), sorted by (user, time, sequence)."""
         ...
 
     def num_events(self, *, type_codes: Sequence[int], since_ms: int) -> int:

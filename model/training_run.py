@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +42,7 @@ class TrainingRun:
     file: ResumeFile | None
     counters: Counters = field(default_factory=Counters)
     steps: int = 0
+    windows: Callable[[np.random.Generator], Sequences] | None = None  # of an epoch; None: all training events
     history: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -138,7 +140,8 @@ class TrainingRun:
     def _epoch(self, rng: np.random.Generator) -> None:
         """One pass over all training events."""
         self.model.train()
-        sequences = cut_windows(self.data.ranges, self.model.config.window, rng)
+        cut = self.windows or (lambda rng: cut_windows(self.data.ranges, self.model.config.window, rng))
+        sequences = cut(rng)
         todo = list(batches(sequences, max_events=self.plan.batch_events, rng=rng))
         self.steps = self.counters.step + len(todo) * (self.plan.epochs - self.counters.epoch + 1)
         for batch in todo:

@@ -67,8 +67,8 @@ def _newest_rows(dialect: Dialect) -> CompilerElement:
 
 def _all(dialect: Dialect) -> CompilerElement:
     wanted = dialect.is_in(columns.type_code, "type_codes")
-    before = columns.time_ms < bindparam("before_ms")
-    return select(columns.user_key, columns.item_key, columns.time_ms).where(wanted, before).order_by(*HISTORY_ORDER)
+    inside = (columns.time_ms < bindparam("before_ms"), columns.time_ms >= bindparam("since_ms"))
+    return select(columns.user_key, columns.item_key, columns.time_ms).where(wanted, *inside).order_by(*HISTORY_ORDER)
 
 
 def _page(dialect: Dialect) -> CompilerElement:
@@ -144,10 +144,15 @@ def _unpacked(row: Row) -> EventRow:
     return event if event.context is None else event._replace(context=unpack_json(event.context))  # type: ignore[arg-type]
 
 
-def all_columns(session: Session, *, type_codes: Sequence[int], before_ms: int | None) -> EventColumns:
-    """All events of these types before a time, in history order, in columns."""
-    before = END_OF_TIME_MS if before_ms is None else before_ms
-    rows = session.integers(_all, 3, type_codes=session.array(type_codes), before_ms=before)
+def all_columns(
+    session: Session, *, type_codes: Sequence[int], before_ms: int | None, since_ms: int | None
+) -> EventColumns:
+    """All events of these types between two times, in history order, in columns."""
+    inside = {
+        "before_ms": END_OF_TIME_MS if before_ms is None else before_ms,
+        "since_ms": -END_OF_TIME_MS if since_ms is None else since_ms,
+    }
+    rows = session.integers(_all, 3, type_codes=session.array(type_codes), **inside)
     users, items, times_ms = np.ascontiguousarray(rows.T)
     return EventColumns(users, items, times_ms)
 

@@ -125,9 +125,11 @@ class SqlReadView:
         """The highest event time applied."""
         return writers.newest_event_ms(self._session)
 
-    def events(self, *, type_codes: Sequence[int], before_ms: int | None = None) -> EventColumns:
+    def events(
+        self, *, type_codes: Sequence[int], before_ms: int | None = None, since_ms: int | None = None
+    ) -> EventColumns:
         """All events of these types in columns."""
-        return events.all_columns(self._session, type_codes=type_codes, before_ms=before_ms)
+        return events.all_columns(self._session, type_codes=type_codes, before_ms=before_ms, since_ms=since_ms)
 
     def num_events(self, *, type_codes: Sequence[int], since_ms: int) -> int:
         """About how many events of these types there are from a time on."""

@@ -366,11 +366,15 @@ class MemoryView:
     def newest_event_ms(self) -> int | None:
         return max((s.newest_ms for s in self.data.sources.values() if s.newest_ms is not None), default=None)
 
-    def events(self, *, type_codes: Sequence[int], before_ms: int | None = None) -> EventColumns:
+    def events(
+        self, *, type_codes: Sequence[int], before_ms: int | None = None, since_ms: int | None = None
+    ) -> EventColumns:
         rows = [
             (row.user_key, row.item_key, row.time_ms)
             for row in sorted(self.data.events.values(), key=_history_order)
-            if row.type_code in type_codes and (before_ms is None or row.time_ms < before_ms)
+            if row.type_code in type_codes
+            and (before_ms is None or row.time_ms < before_ms)
+            and (since_ms is None or row.time_ms >= since_ms)
         ]
         users, items, times_ms = np.array(rows, np.int64).reshape(-1, 3).T
         return EventColumns(users, items, times_ms)

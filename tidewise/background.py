@@ -1,4 +1,4 @@
-"""What runs beside the requests of `tidewise up`: the renewal of the view, and the training of a first model.
+"""What runs beside the requests of `tidewise up`: the renewal of the view, and learning.
 
 Knows nothing about HTTP. Each is one thread with a condition: it can be woken at once and ended at once.
 """
@@ -6,6 +6,7 @@ Knows nothing about HTTP. Each is one thread with a condition: it can be woken a
 from __future__ import annotations
 
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -14,10 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Thread
 
 from core.errors import TidewiseError
-from core.ports import Store
+from core.learn.triggers import Job
 from tidewise.pools import POOL_VARIABLES
 
 logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 3600.0  # after a job that failed
 
 
 class Periodic:
@@ -74,48 +77,52 @@ class Periodic:
                 logger.exception("%s failed; it is tried again in %s s", self._name, self._period_s)
 
 
-class FirstTraining:
-    """Trains the first model in a child process once enough events exist; call `check` now and then.
+class Learning:
+    """Begins a learning job in a child process when one is due; call `check` now and then.
 
-    The child writes the model and its record itself; the view's renewal notices the record. If a child fails, as many
-    events again must arrive before the next try, so that a fault cannot keep the machine busy for ever.
+    The child writes models and records itself, and the renewal of the views notices. After a child that failed it waits
+    longer each time, so that a fault cannot keep the machine busy for ever.
     """
 
     def __init__(
-        self, store: Store, *, min_events: int, arguments: Sequence[str], variables: Mapping[str, str]
+        self,
+        *,
+        next_job: Callable[[], Job | None],
+        arguments: Sequence[str],
+        variables: Mapping[str, str],
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
-        self._wanted = min_events
+        self._next_job = next_job
         self._arguments = list(arguments)
         self._variables = dict(variables)
+        self._now_s = now_s
         self._child: subprocess.Popen[bytes] | None = None
-        self._has_model = False
+        self._failures_in_a_row = 0
+        self.num_begun = self.num_failed = 0
+        self._not_before_s = -math.inf
 
     @property
-    def is_training(self) -> bool:
+    def is_learning(self) -> bool:
         """Whether a child is at work."""
         return self._child is not None
 
     def check(self) -> None:
         """Start the child when it is time, and notice its end."""
-        if self._has_model:
-            return
         if self._child is not None:
             self._reap(self._child)
             return
-        with self._store.read() as read:
-            self._has_model = read.champion() is not None
-            num_events = read.totals().events
-        if not self._has_model and num_events >= self._wanted:
-            logger.info("training a first model on %d events", num_events)
-            command = [sys.executable, "-m", "tidewise", "train", "--child", *self._arguments]
-            inherited = {name: value for name, value in os.environ.items() if name not in POOL_VARIABLES}
-            variables = {**inherited, **self._variables}
-            self._child = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL)  # noqa: S603 - our own
-            self._wanted = num_events * 2
+        job = self._next_job() if self._now_s() >= self._not_before_s else None
+        if job is None:
+            return
+        self.num_begun += 1
+        logger.info("learning (%s): %s", job.kind, job.reason)
+        command = [sys.executable, "-m", "tidewise", "learn", "--once", "--child", *self._arguments]
+        inherited = {name: value for name, value in os.environ.items() if name not in POOL_VARIABLES}
+        variables = {**inherited, **self._variables}
+        self._child = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL)  # noqa: S603 - our own
 
     def stop(self) -> None:
-        """End the child; what it had not finished is trained anew another time."""
+        """End the child; the next one goes on with what it had not finished."""
         if self._child is not None:
             self._child.terminate()
             self._child.wait()
@@ -126,5 +133,9 @@ class FirstTraining:
         if code is None:
             return
         self._child = None
+        self._failures_in_a_row = self._failures_in_a_row + 1 if code else 0
         if code:
-            logger.error("training ended with code %d; it is tried again at %d events", code, self._wanted)
+            self.num_failed += 1
+            pause_s = min(FIRST_PAUSE_S * 2 ** (self._failures_in_a_row - 1), LONGEST_PAUSE_S)
+            self._not_before_s = self._now_s() + pause_s
+            logger.error("learning ended with code %d; it is tried again in %d s", code, pause_s)

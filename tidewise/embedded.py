@@ -3,7 +3,7 @@
 requests -> the writer thread (core.ingest, one transaction for all that wait) -> the answer
                   `-> the follower thread encodes the users who changed
 the refresh thread renews the view: catalogue, popularity, champion
-a child process trains the first model once enough events exist
+a child process learns when it is time: a first model, fine-tunes, the gate
 """
 
 from __future__ import annotations
@@ -13,17 +13,14 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from tidewise import __version__
-from tidewise.background import FirstTraining, Periodic
 from tidewise.bootstrap import System, open_system
 from tidewise.distributed import letter_desk, log_ends, open_log
-from tidewise.following import start_follower, start_refresh
+from tidewise.following import start_follower, start_learning, start_refresh
 from tidewise.lock import hold
 from tidewise.settings import Settings
 
 if TYPE_CHECKING:
     from serving.services import EventLog
-
-CHECK_TRAINING_S = 1.0
 
 OnBound = Callable[[str, int], None]
 
@@ -34,18 +31,13 @@ def run_up(
     """Serve the embedded system until SIGINT or SIGTERM.
 
     `arguments`, `variables`: what a child process needs on its command line and in its environment to have the same
-    settings. `train`: whether to train a first model once enough events exist.
+    settings. `train`: whether to learn.
     """
     with ExitStack() as stack:
         stack.enter_context(hold(settings.data.folder))
         system = stack.enter_context(closing(open_system(settings)))
-        if train:
-            minimum = settings.train.min_events
-            training = FirstTraining(system.store, min_events=minimum, arguments=arguments, variables=variables)
-            stack.callback(training.stop)
-            checks = Periodic("first training", training.check, period_s=CHECK_TRAINING_S)
-            checks.start()
-            stack.callback(checks.stop)
+        if train and settings.learn.mode != "off":
+            start_learning(stack, system, arguments=arguments, variables=variables)
         _serve(stack, system, on_bound)
 
 

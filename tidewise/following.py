@@ -1,15 +1,19 @@
-"""Following in a process: the view is renewed now and then, and users are encoded behind the commits."""
+"""Following and learning in a process: the view is renewed now and then, and users are encoded behind the commits."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
+from core.clock import WallClock
 from core.follow import Follower
+from core.learn.cycle import next_job
+from core.learn.triggers import Job
 from core.ports import UserState
-from tidewise.background import Periodic
+from tidewise.background import Learning, Periodic
 from tidewise.bootstrap import System
+from tidewise.learning import TRAINER, learning_schedule
 from tidewise.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -17,6 +21,7 @@ logger = logging.getLogger(__name__)
 API_BATCH = 16  # some 5 ms of encoding: requests wait for no more than that
 LINGER_S = 0.03  # who clicks mostly asks at once: encoding the same user twice would cost both of them
 WORKER_BATCH = 512  # nobody waits for a worker's encodes: as large as still coalesces well
+CHECK_LEARNING_S = 1.0
 REFRESH_S = 1.0  # how old popularity may be, and how soon another process's changes are noticed
 
 
@@ -32,6 +37,27 @@ def start_refresh(stack: ExitStack, system: System) -> Periodic:
     refresh.start()
     stack.callback(refresh.stop)
     return refresh
+
+
+def start_learning(
+    stack: ExitStack, system: System, *, arguments: Sequence[str], variables: Mapping[str, str]
+) -> Learning:
+    """Begin learning jobs in child processes when they are due, until the stack unwinds."""
+    codes, schedule = system.types.flagged("window"), learning_schedule(system.settings)
+
+    def job() -> Job | None:
+        with system.store.read() as read:
+            lease = read.lease(TRAINER)
+        if lease is not None and lease.expires_ms > WallClock().now_ms():
+            return None  # somebody is at work
+        return next_job(system.store, type_codes=codes, schedule=schedule, clock=WallClock())
+
+    learning = Learning(next_job=job, arguments=arguments, variables=variables)
+    stack.callback(learning.stop)
+    checks = Periodic("learning", learning.check, period_s=CHECK_LEARNING_S)
+    checks.start()
+    stack.callback(checks.stop)
+    return learning
 
 
 def start_follower(stack: ExitStack, system: System) -> Follower:

@@ -1,64 +1,151 @@
-"""Learning: train a model from the store's events, keep it, and let it serve.
+"""Learning: train models from the store's events, keep them, and let them serve.
 
-Called by `tidewise train` and, in a child process, by `tidewise up`.
+Called by `tidewise train`, and by `tidewise learn`, which `tidewise up` runs as a child process.
 """
 
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+import secrets
+import shutil
+import socket
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
+from core.clock import WallClock
 from core.errors import NotReady
-from core.ports import EventColumns, ModelRecord
-from tidewise.bootstrap import MODELS_FOLDER, System, models_folder
+from core.items import Catalogue
+from core.learn.cycle import LearningCycle, Policy, Task
+from core.learn.gate import GateRules
+from core.learn.triggers import Schedule
+from core.learn.versions import CHALLENGER, promote, propose
+from core.popularity import DAY_MS
+from core.ports import EventColumns, ModelBundle, ModelRecord
+from core.roles import Role
+from tidewise.bootstrap import MODELS_FOLDER, System, load_model, models_folder
 from tidewise.settings import Settings
 
 if TYPE_CHECKING:
+    from model.bundle import HM4SRBundle
     from model.config import ModelConfig
+    from model.fine_tuning import FineTuningPlan
     from model.training import ProgressCallback, TrainingPlan
 
 MIN_TRAINABLE_EVENTS = 100  # below it there is nothing to hold out, let alone to learn
+TRAINER = "trainer"
+UNFINISHED = ".unfinished"  # the state of a training that is under way, in the models' folder
 
 
 def train_model(system: System, *, progress: ProgressCallback, before_ms: int | None = None) -> ModelRecord:
-    """Train on all windowed events (before a time), save the model and make it the champion.
+    """Train on all windowed events (before a time), save the model and make it the champion, whatever it is worth.
 
     Raises `NotReady` with fewer than 100 events. A crash at any moment leaves the previous champion: the folder is
     renamed into place whole, and the record that points to it is written last.
     """
-    from model.checkpoint import save
     from model.threads import limit_threads
-    from model.training import train
 
     # A core is left to others: two threads on busy cores wait for each other, and train slower than one.
     limit_threads(system.settings.train.threads or max(1, (os.cpu_count() or 1) - 1))
     with system.store.read() as read:
         columns = read.events(type_codes=system.types.flagged("window"), before_ms=before_ms)
         catalogue = read.catalogue(stubs=True)
-    if len(columns) < MIN_TRAINABLE_EVENTS:
-        msg = f"wanted at least {MIN_TRAINABLE_EVENTS} events to train on, got {len(columns)}; import more first"
-        raise NotReady(msg)
-    bundle = train(
-        columns,
-        catalogue,
-        config=model_config(system.settings),
-        plan=training_plan(system.settings),
-        seed=system.settings.train.seed,
-        progress=progress,
-    )
-    save(bundle, models_folder(system.settings) / bundle.version)
-    record = ModelRecord(
-        version=bundle.version,
-        path=f"{MODELS_FOLDER}/{bundle.version}",
-        status="champion",
-        created_ms=int(datetime.now(UTC).timestamp() * 1000),
-        lineage={**_data_lineage(columns, before_ms=before_ms), **bundle.report},
-    )
+    bundle = _train_fully(system.settings, columns, catalogue, progress)
+    record = _saved(system.settings, bundle, columns, {"kind": "by hand", "before_ms": before_ms})
     with system.store.transaction() as tx:
-        tx.save_model(record)
+        known = {one.version: one for one in tx.lock_models()}
+        if record.version not in known or not known[record.version].path:
+            propose(tx, record)
+        if record.version not in known or known[record.version].status != "champion":
+            reason, now_ms = "trained by hand", record.created_ms
+            promote(tx, record.version, decided_by="tidewise train", reason=reason, now_ms=now_ms, force=True)
         tx.commit()
-    return record
+    return replace(record, status="champion")
+
+
+class NetworkTrainer:
+    """`core.learn.cycle.Trainer` with HM4SR: full trainings and fine-tunes that go on where a killed one stopped."""
+
+    def __init__(self, settings: Settings, *, progress: ProgressCallback) -> None:
+        self._settings = settings
+        self._progress = progress
+
+    def train(
+        self, task: Task, *, parent: ModelRecord | None, columns: EventColumns, catalogue: Catalogue
+    ) -> ModelRecord:
+        """A new model, saved."""
+        if parent is None:
+            bundle = _train_fully(self._settings, columns, catalogue, self._progress, resumable=True)
+        else:
+            bundle = self._fine_tuned(parent, columns, catalogue)
+        return _saved(self._settings, bundle, columns, {})
+
+    def _fine_tuned(self, parent: ModelRecord, columns: EventColumns, catalogue: Catalogue) -> HM4SRBundle:
+        from core.learn.triggers import learnt_until_ms
+        from model.fine_tuning import fine_tune
+
+        return fine_tune(
+            load_model(self._settings, parent),
+            columns,
+            catalogue,
+            since_ms=learnt_until_ms(parent),
+            plan=fine_tuning_plan(self._settings),
+            seed=self._settings.train.seed,
+            progress=self._progress,
+            resume=models_folder(self._settings) / UNFINISHED,
+        )
+
+    def load(self, record: ModelRecord) -> ModelBundle:
+        """The bundle of a model."""
+        return load_model(self._settings, record)
+
+    def remove(self, record: ModelRecord) -> None:
+        """Delete a model's folder."""
+        shutil.rmtree(self._settings.data.folder / record.path, ignore_errors=True)
+
+
+def learning_cycle(system: System, *, progress: ProgressCallback) -> LearningCycle:
+    """The cycle of this process, whose role is still to be taken."""
+    settings = system.settings
+    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    return LearningCycle(
+        store=system.store,
+        role=Role(system.store, TRAINER, holder=holder),
+        trainer=NetworkTrainer(settings, progress=progress),
+        shape=system.shape,
+        type_codes=system.types.flagged("window"),
+        clock=WallClock(),
+        policy=learning_policy(settings),
+        stubs=settings.items.catalogue == "none",
+        stream=settings.kafka.topic,
+    )
+
+
+def learning_policy(settings: Settings) -> Policy:
+    """How careful to be, by the settings."""
+    learn = settings.learn
+    return Policy(
+        rules=GateRules(margin=learn.margin),
+        schedule=learning_schedule(settings),
+        slice_share=learn.slice_share,
+        max_slice=learn.max_slice,
+        anchor_age=learn.anchor_age,
+        keep=learn.keep,
+        promotes=learn.mode != "propose",
+        hide_seen=settings.recommend.exclude_seen,
+        half_life_ms=settings.popularity.half_life_days * DAY_MS,
+        max_events=learn.max_events,
+    )
+
+
+def learning_schedule(settings: Settings) -> Schedule:
+    """When to train, by the settings."""
+    learn = settings.learn
+    return Schedule(
+        first_events=settings.train.min_events,
+        every_events=learn.every_events,
+        every_ms=int(learn.every_minutes * 60_000),
+        min_new_events=learn.min_new_events,
+    )
 
 
 def model_config(settings: Settings) -> ModelConfig:
@@ -92,10 +179,60 @@ def training_plan(settings: Settings) -> TrainingPlan:
     )
 
 
-def _data_lineage(columns: EventColumns, *, before_ms: int | None) -> dict[str, object]:
-    return {
+def fine_tuning_plan(settings: Settings) -> FineTuningPlan:
+    """How to fine-tune by the settings."""
+    from model.fine_tuning import FineTuningPlan
+
+    options = settings.learn
+    return FineTuningPlan(
+        epochs=options.epochs,
+        max_seconds=options.max_minutes * 60,
+        batch_events=options.batch_events,
+        learning_rate=options.learning_rate,
+        replay=options.replay,
+    )
+
+
+def _train_fully(
+    settings: Settings,
+    columns: EventColumns,
+    catalogue: Catalogue,
+    progress: ProgressCallback,
+    *,
+    resumable: bool = False,
+) -> HM4SRBundle:
+    from model.training import train
+
+    if len(columns) < MIN_TRAINABLE_EVENTS:
+        msg = f"wanted at least {MIN_TRAINABLE_EVENTS} events to train on, got {len(columns)}; import more first"
+        raise NotReady(msg)
+    return train(
+        columns,
+        catalogue,
+        config=model_config(settings),
+        plan=training_plan(settings),
+        seed=settings.train.seed,
+        progress=progress,
+        resume=models_folder(settings) / UNFINISHED if resumable else None,
+    )
+
+
+def _saved(settings: Settings, bundle: HM4SRBundle, columns: EventColumns, facts: dict[str, Any]) -> ModelRecord:
+    """The bundle on disk, and its record."""
+    from model.checkpoint import save
+
+    save(bundle, models_folder(settings) / bundle.version)
+    data = {
         "num_events": len(columns),
         "first_event_ms": int(columns.times_ms.min()),
         "last_event_ms": int(columns.times_ms.max()),
-        "before_ms": before_ms,
     }
+    shape = {"window": asdict(bundle.window), "num_parameters": bundle.model.num_parameters}
+    report = {name: value for name, value in bundle.report.items() if name != "categories"}
+    return ModelRecord(
+        version=bundle.version,
+        path=f"{MODELS_FOLDER}/{bundle.version}",
+        status=CHALLENGER,
+        created_ms=WallClock().now_ms(),
+        lineage={**data, **shape, **report, **facts},
+    )

@@ -240,6 +240,43 @@ class TrainSettings(Section):
     """What training multiplies; auto: bfloat16 where that is fast (a GPU, a CPU with AMX), else float32."""
 
 
+class LearnSettings(Section):
+    """Learning that goes on by itself: fine-tuning, the gate, promotion."""
+
+    mode: Literal["auto", "propose", "off"] = "auto"
+    """`auto`: the gate promotes; `propose`: an operator does, the gate only judges; `off`: nothing trains by itself."""
+    every_events: Count = 10_000
+    """A fine-tune begins after so many new events."""
+    every_minutes: Amount = 60.0
+    """A fine-tune begins after so many minutes, if there are at least `learn.min_new_events` new events."""
+    min_new_events: Count = 1000
+    """See `learn.every_minutes`."""
+    epochs: Count = 2
+    """The passes of a fine-tune over the new events."""
+    learning_rate: Amount = 5e-4
+    """The highest learning rate of a fine-tune."""
+    batch_events: Count = 1024
+    """The events in one step of a fine-tune."""
+    replay: float = Field(1.0, ge=0, allow_inf_nan=False)
+    """How many events of old windows are learnt again for each event of the new ones."""
+    max_minutes: Amount = 10.0
+    """The most minutes that a fine-tune takes."""
+    max_events: Count = 2_000_000
+    """The newest events that a trainer reads: some 100 bytes of memory each; older ones are out of view."""
+    threads: Count = 1
+    """The CPU threads of a trainer that runs by itself."""
+    slice_share: float = Field(0.2, gt=0, le=0.5)
+    """The share of the new events that a training leaves to the gate."""
+    max_slice: Count = 5_000
+    """The most events that the gate ranks."""
+    margin: float = Field(0.02, ge=0, lt=1)
+    """The share of the champion's NDCG@10 that a challenger may lose by."""
+    anchor_age: Count = 5
+    """A challenger is also compared with the champion of so many promotions ago."""
+    keep: Count = 5
+    """How many old versions stay on disk, to go back to; their records stay for ever."""
+
+
 class CacheSettings(Section):
     """Memory."""
 
@@ -265,6 +302,7 @@ class Settings(Section):
     drift: DriftSettings = DriftSettings()
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
+    learn: LearnSettings = LearnSettings()
     cache: CacheSettings = CacheSettings()
     kafka: KafkaSettings = KafkaSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -65,9 +65,9 @@ class KafkaSettings(Section):
 
 
 class MetricsSettings(Section):
-    """What a worker tells Prometheus; an API tells its own at `/metrics`."""
+    """What a worker or a trainer tells Prometheus; an API tells its own at `/metrics`."""
 
     host: str = "127.0.0.1"
-    """The address on which a worker answers `/metrics`; anybody who reaches it may read them."""
+    """The address on which a worker or a trainer answers `/metrics`; anybody who reaches it may read them."""
     port: int = Field(0, ge=0, le=65535)
-    """The port on which a worker answers `/metrics`; 0: none."""
+    """The port on which a worker or a trainer answers `/metrics`; 0: none."""

@@ -224,10 +224,12 @@ def test_event_columns_hold_the_types_asked_for_before_a_time_in_history_order(s
     with store.read() as view:
         everything = view.events(type_codes=[CLICK, VIEW])
         early = view.events(type_codes=[CLICK, VIEW], before_ms=30)
+        late = view.events(type_codes=[CLICK, VIEW], since_ms=20, before_ms=30)
     assert everything.users.tolist() == [1, 1, 2]
     assert everything.items.tolist() == [11, 12, 21]
     assert everything.times_ms.tolist() == [20, 30, 10]
     assert early.items.tolist() == [11, 21]
+    assert late.items.tolist() == [11]
     assert {column.dtype for column in (early.users, early.items, early.times_ms)} == {np.dtype(np.int64)}
 
 

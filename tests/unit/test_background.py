@@ -1,23 +1,19 @@
-"""What runs beside requests: periodic work, and the training of a first model."""
+"""What runs beside requests: periodic work, and learning in child processes."""
 
 from __future__ import annotations
 
 import logging
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from queue import Queue
 from typing import Any
 
 import pytest
-from doubles import MemoryStore
 
 from core.errors import StoreUnavailable
-from core.history import WindowShape
-from core.ingest import Ingestor, RequestSource
-from core.interactions import EventTypes, Interaction
-from core.ports import ModelRecord
+from core.learn.triggers import Job
 from tidewise import background
-from tidewise.background import FirstTraining, Periodic
+from tidewise.background import Learning, Periodic
 from tidewise.pools import POOL_VARIABLES
 
 NEVER_S = 3600.0
@@ -113,84 +109,71 @@ def children(monkeypatch: pytest.MonkeyPatch) -> Children:
     return children
 
 
-@pytest.fixture
-def grow() -> tuple[MemoryStore, Callable[[int], None]]:
-    """A store, and a way to bring it to so many events."""
-    store = MemoryStore()
-    ingestor = Ingestor(store, types=EventTypes(), shape=WindowShape())
+class Waiting:
+    """Jobs that wait, and a clock set by hand."""
 
-    def to(num_events: int) -> None:
-        events = [
-            Interaction(f"e{number}", "ann", "x", "click", 1_700_000_000_000 + number) for number in range(num_events)
-        ]
-        ingestor.ingest(events, RequestSource("test"))
+    def __init__(self, num_jobs: int) -> None:
+        self.jobs = [Job("fine-tune", "a test") for _ in range(num_jobs)]
+        self.now_s = 0.0
 
-    return store, to
+    def next_job(self) -> Job | None:
+        return self.jobs.pop() if self.jobs else None
+
+    def learning(self) -> Learning:
+        options = {"arguments": ["--set", "a.b=c"], "variables": {"EXTRA": "1"}}
+        return Learning(next_job=self.next_job, now_s=lambda: self.now_s, **options)  # type: ignore[arg-type]
 
 
-def test_training_begins_when_enough_events_exist_and_only_then(
-    children: Children, grow: tuple[MemoryStore, Callable[[int], None]]
-) -> None:
-    store, to = grow
-    training = FirstTraining(store, min_events=10, arguments=["--set", "a.b=c"], variables={"EXTRA": "1"})
-    to(9)
-    training.check()
-    assert not training.is_training
-    to(10)
-    training.check()
-    assert training.is_training
-    assert list(children.commands[0][1:]) == ["-m", "tidewise", "train", "--child", "--set", "a.b=c"]
+def test_a_child_learns_when_a_job_is_due_and_one_at_a_time(children: Children) -> None:
+    waiting = Waiting(2)
+    learning = waiting.learning()
+    for _ in range(3):
+        learning.check()
+    assert learning.is_learning
+    assert [list(command[1:]) for command in children.commands] == [
+        ["-m", "tidewise", "learn", "--once", "--child", "--set", "a.b=c"]
+    ]
     assert children.environments[0]["EXTRA"] == "1"
-
-
-def test_the_child_does_not_inherit_the_servers_thread_limits(
-    children: Children, grow: tuple[MemoryStore, Callable[[int], None]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, to = grow
-    for name in POOL_VARIABLES:
-        monkeypatch.setenv(name, "1")
-    to(10)
-    FirstTraining(store, min_events=10, arguments=[], variables={}).check()
-    assert not set(POOL_VARIABLES) & set(children.environments[0])
-
-
-def test_a_model_that_exists_ends_the_watch(
-    children: Children, grow: tuple[MemoryStore, Callable[[int], None]]
-) -> None:
-    store, to = grow
-    to(10)
-    with store.transaction() as tx:
-        tx.save_model(ModelRecord("v1", "models/v1", "champion", 1))
-        tx.commit()
-    training = FirstTraining(store, min_events=10, arguments=[], variables={})
-    training.check()
-    training.check()
-    assert children.started == []
-
-
-def test_a_failed_training_is_tried_again_only_with_twice_the_events(
-    children: Children, grow: tuple[MemoryStore, Callable[[int], None]], caplog: pytest.LogCaptureFixture
-) -> None:
-    store, to = grow
-    training = FirstTraining(store, min_events=10, arguments=[], variables={})
-    to(10)
-    training.check()
-    children.started[0].code = 1
-    training.check()
-    assert "training ended with code 1; it is tried again at 20 events" in caplog.text
-    to(19)
-    training.check()
-    assert len(children.started) == 1
-    to(20)
-    training.check()
+    children.started[0].code = 0
+    learning.check()
+    learning.check()
     assert len(children.started) == 2
 
 
-def test_stopping_ends_the_child(children: Children, grow: tuple[MemoryStore, Callable[[int], None]]) -> None:
-    store, to = grow
-    to(10)
-    training = FirstTraining(store, min_events=10, arguments=[], variables={})
-    training.check()
-    training.stop()
+def test_nothing_is_started_where_nothing_is_due(children: Children) -> None:
+    Waiting(0).learning().check()
+    assert children.started == []
+
+
+def test_the_child_does_not_inherit_the_servers_thread_limits(
+    children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in POOL_VARIABLES:
+        monkeypatch.setenv(name, "1")
+    Waiting(1).learning().check()
+    assert not set(POOL_VARIABLES) & set(children.environments[0])
+
+
+def test_a_child_that_failed_is_followed_by_another_only_after_a_pause_that_doubles(
+    children: Children, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting = Waiting(9)
+    learning = waiting.learning()
+    for num_failed, pause_s in enumerate((30.0, 60.0, 120.0), start=1):
+        learning.check()
+        assert len(children.started) == num_failed
+        children.started[-1].code = 1
+        learning.check()
+        assert f"ended with code 1; it is tried again in {pause_s:.0f} s" in caplog.text
+        waiting.now_s += pause_s - 1
+        learning.check()
+        assert len(children.started) == num_failed
+        waiting.now_s += 1
+
+
+def test_stopping_ends_the_child(children: Children) -> None:
+    learning = Waiting(1).learning()
+    learning.check()
+    learning.stop()
     assert children.started[0].terminated
-    assert not training.is_training
+    assert not learning.is_learning

@@ -33,7 +33,14 @@ PLANNED = {service.name: service for service in planned()}
 def test_every_service_that_is_built_here_is_started_with_its_very_command() -> None:
     built = {name: service["command"] for name, service in SERVICES.items() if service.get("build")}
     assert {name: service.command for name, service in PLANNED.items()} == built
-    assert sorted(command[0] for command in built.values()) == ["migrate", "serve", "serve", "worker", "worker"]
+    assert sorted(command[0] for command in built.values()) == [
+        "learn",
+        "migrate",
+        "serve",
+        "serve",
+        "worker",
+        "worker",
+    ]
 
 
 def test_every_service_gets_exactly_its_variables() -> None:

@@ -12,6 +12,8 @@ from serving_doubles import Shop
 
 from core.follow import Follower
 from serving.metrics import Metrics, Waiting, names_of
+from tidewise.background import Learning
+from tidewise.trainer_metrics import TrainerMetrics
 from tidewise.worker_metrics import WorkerMetrics
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +32,11 @@ def of_the_worker() -> set[str]:
     return names_of(WorkerMetrics(Follower(len, on_error=lambda error: None)).registry)
 
 
+def of_the_trainer() -> set[str]:
+    learning = Learning(next_job=lambda: None, arguments=[], variables={})
+    return names_of(TrainerMetrics(learning).registry)
+
+
 def documented(section: str) -> set[str]:
     """The names in the first column of a section's table."""
     text = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
@@ -44,8 +51,12 @@ def test_every_metric_of_a_worker_is_documented_and_every_documented_one_exists(
     assert documented("Worker") == of_the_worker()
 
 
+def test_every_metric_of_the_trainer_is_documented_and_every_documented_one_exists() -> None:
+    assert documented("Trainer") == of_the_trainer()
+
+
 def test_whatever_the_page_and_the_dashboard_mention_exists() -> None:
-    known = of_the_api() | of_the_worker()
+    known = of_the_api() | of_the_worker() | of_the_trainer()
     queries = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
     mentioned = set(NAME.findall(PAGE)) | {name for query in queries for name in NAME.findall(query)}
     assert {re.sub(r"_bucket$", "", name) for name in mentioned} <= known
@@ -61,14 +72,14 @@ def test_the_panels_do_not_lie_on_each_other_and_ask_the_source_that_is_provided
 def ports_of(service: dict[str, Any]) -> str:
     """Where a service of ours answers /metrics, within the network of the services."""
     environment = service["environment"]
-    return str(environment["TIDEWISE_METRICS__PORT" if service["command"] == ["worker"] else "TIDEWISE_SERVER__PORT"])
+    return str(environment["TIDEWISE_METRICS__PORT" if service["command"] != ["serve"] else "TIDEWISE_SERVER__PORT"])
 
 
-def test_prometheus_scrapes_every_api_and_every_worker() -> None:
+def test_prometheus_scrapes_every_api_worker_and_trainer() -> None:
     wanted = {
         f"{name}:{ports_of(service)}"
         for name, service in COMPOSE["services"].items()
-        if service.get("command") in (["worker"], ["serve"])
+        if service.get("command") in (["worker"], ["serve"], ["learn"])
     }
     scraped = {
         target for job in PROMETHEUS["scrape_configs"] for one in job["static_configs"] for target in one["targets"]

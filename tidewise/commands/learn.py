@@ -1,8 +1,10 @@
-"""`tidewise train`: a model from the events in the database."""
+"""`tidewise train` and `tidewise learn`: models from the events in the database."""
 
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +12,20 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.interactions import check_time_ms
-from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
+from tidewise.commands.options import (
+    Config,
+    Data,
+    Json,
+    Set,
+    as_arguments,
+    notes,
+    overrides_of,
+    print_json,
+    screen,
+    settings_of,
+)
+from tidewise.processes import end_with_parent
+from tidewise.settings import load_settings
 
 if TYPE_CHECKING:
     from model.training import TrainingProgress
@@ -21,6 +36,7 @@ LOW_PRIORITY = 10  # niceness: requests come first
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("train")(train)
+    app.command("learn")(learn)
 
 
 def train(
@@ -28,21 +44,14 @@ def train(
     config: Config = None,
     set_: Set = None,
     before: Annotated[int | None, typer.Option(help="Train on events before this time (ms since 1970) only.")] = None,
-    as_child: Annotated[
-        bool, typer.Option("--child", help="As `tidewise up` runs it: at low priority, and ending with its parent.")
-    ] = False,
     json_: Json = False,
 ) -> None:
-    """Train a model on the events in the database and let it serve (a running `tidewise up` notices)."""
+    """Train a model on all events in the database and let it serve at once, whatever it is worth."""
     from tidewise.bootstrap import open_system
     from tidewise.learning import train_model
-    from tidewise.processes import end_with_parent
 
     settings = settings_of(data, config, set_)
     before_ms = None if before is None else check_time_ms("--before", before)
-    if as_child:
-        os.nice(LOW_PRIORITY)
-        end_with_parent()
     system = open_system(settings)
     try:
         with TrainingBar() as bar:
@@ -55,6 +64,39 @@ def train(
     trained = datetime.fromtimestamp(record.created_ms / 1000, UTC)
     screen.print(f"Model [bold]{record.version}[/] trained on {record.lineage['num_events']:,} events; it serves now.")
     screen.print(f"{trained:%Y-%m-%d %H:%M} UTC, validation NDCG@10 {record.lineage.get('validation_ndcg_10')}")
+
+
+def learn(
+    data: Data = None,
+    config: Config = None,
+    once: Annotated[bool, typer.Option("--once", help="Do what is due, then end.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Fine-tune now, whether it is due or not.")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="As --now, but a full training.")] = False,
+    as_child: Annotated[
+        bool, typer.Option("--child", help="As `tidewise up` runs it: at low priority, and ending with its parent.")
+    ] = False,
+    set_: Set = None,
+) -> None:
+    """Keep the model up to date: fine-tune when it is time, let the gate judge, promote. Ctrl-C ends it.
+
+    Of several such processes one works at a time. With --now and a trainer that runs elsewhere, that one does it.
+    """
+    from tidewise.trainer import run_trainer, wish_for, work_once
+
+    overrides = overrides_of(data, set_)
+    settings = load_settings(config=config, overrides=overrides)
+    if now or retrain:
+        wish_for(settings, kind="retrain" if retrain else "fine-tune")
+    if not once and not now and not retrain:
+        run_trainer(settings, arguments=as_arguments(overrides, config))
+        return
+    if as_child:
+        os.nice(LOW_PRIORITY)
+        end_with_parent()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the role is given back
+    with TrainingBar() as bar:
+        told = work_once(settings, progress=bar.show)
+    notes.print(told, markup=False, highlight=False, soft_wrap=True)
 
 
 class TrainingBar:

@@ -1,0 +1,113 @@
+"""Triggers: whether it is time to train, and what. A pure function of what is known.
+
+A first model once there are events enough; then a fine-tune after so many new events, or after so long, or when
+somebody asks (an operator, a drift monitor); and a challenger that is undecided is judged again when its slice has
+doubled, so that looking often doesn't let chance in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from core.learn.versions import CHALLENGER, CHAMPION, with_status
+from core.ports import ModelRecord, Transaction
+
+JobKind = Literal["first", "fine-tune", "retrain", "judge"]
+ASKED = "learn.asked"  # the fact under which a wish is kept
+GROWTH = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to do, and why."""
+
+    kind: JobKind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When to train. `every_ms` counts from the last training, and only where `min_new_events` have come."""
+
+    first_events: int = 1000
+    every_events: int = 10_000
+    every_ms: int = 3_600_000
+    min_new_events: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Somebody asks for a training."""
+
+    kind: JobKind
+    by: str
+    reason: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What is known. `num_events`: of interest while nothing serves. `num_new`: since what the newest training read.
+
+    `unfinished`: a trainer was killed at its work.
+    """
+
+    models: Sequence[ModelRecord]
+    num_events: int
+    num_new: int
+    num_since_challenger: int
+    wish: Wish | None
+    unfinished: bool
+    now_ms: int
+
+
+def due(situation: Situation, schedule: Schedule) -> Job | None:
+    """What to do now, if anything."""
+    models, wish = situation.models, situation.wish
+    champion, newest_ms = with_status(models, CHAMPION), max((one.created_ms for one in models), default=0)
+    if situation.unfinished:
+        return Job("fine-tune" if champion else "first", "a training was not finished")
+    if wish is not None:
+        kind: JobKind = wish.kind if champion else "first"
+        return Job(kind, f"asked for by {wish.by}" + (f": {wish.reason}" if wish.reason else ""))
+    challenger = with_status(models, CHALLENGER)
+    if challenger is not None and situation.num_since_challenger >= GROWTH * _judged_on(challenger):
+        return Job("judge", f"{situation.num_since_challenger:,} events since the challenger's last one")
+    if champion is None:
+        wanted = schedule.first_events if challenger is None and not models else schedule.every_events
+        enough = situation.num_events >= schedule.first_events and (not models or situation.num_new >= wanted)
+        return Job("first", f"{situation.num_events:,} events and no model") if enough else None
+    if situation.num_new >= schedule.every_events:
+        return Job("fine-tune", f"{situation.num_new:,} new events")
+    if situation.num_new >= schedule.min_new_events and situation.now_ms - newest_ms >= schedule.every_ms:
+        return Job(
+            "fine-tune", f"{situation.num_new:,} new events in {(situation.now_ms - newest_ms) // 60_000} minutes"
+        )
+    return None
+
+
+def _judged_on(challenger: ModelRecord) -> int:
+    """How many events lay behind the challenger's training when it was last judged; 1 where it never was."""
+    trials = challenger.lineage.get("trials", ())
+    return max(1, int(trials[-1]["available"])) if trials else 1
+
+
+def learnt_until_ms(record: ModelRecord | None) -> int:
+    """The time from which on a model has learnt nothing; 0 where it is not known."""
+    if record is None:
+        return 0
+    lineage = record.lineage
+    return int(lineage.get("before_ms") or (lineage.get("last_event_ms") or -1) + 1)
+
+
+def ask(tx: Transaction, *, kind: JobKind, by: str, reason: str, now_ms: int) -> None:
+    """Keep a wish for a training, for whoever fills the role of the trainer."""
+    tx.set_meta({ASKED: json.dumps({"kind": kind, "by": by, "reason": reason, "time_ms": now_ms})})
+
+
+def asked(meta: Mapping[str, str]) -> Wish | None:
+    """The newest wish among the facts of a store."""
+    return Wish(**json.loads(meta[ASKED])) if meta.get(ASKED) else None

@@ -1,0 +1,127 @@
+"""Fine-tuning: a model goes on learning from the newest events, and from old ones drawn at random so as not to forget.
+
+The tables grow for new items; feature transforms, categories and time's origin stay as the last full training left
+them. Knows nothing about where events come from or bundles go.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from core.errors import InvalidInput
+from core.history import WindowShape
+from core.items import Catalogue
+from core.ports import EventColumns
+from model.bundle import HM4SRBundle
+from model.checkpoint import version_of
+from model.growth import grow
+from model.resume import ResumeFile, fingerprint
+from model.sequences import Sequences, UserRanges, cut_windows
+from model.training_data import Split, training_data
+from model.training_plan import ProgressCallback, TrainingPlan, silent
+from model.training_run import TrainingRun
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuningPlan:
+    """How to fine-tune. `replay`: how many events of old windows are learnt again for each event of the recent ones."""
+
+    epochs: int = 2
+    max_seconds: float | None = None
+    batch_events: int = 1024
+    learning_rate: float = 5e-4
+    replay: float = 1.0
+
+    def training_plan(self) -> TrainingPlan:
+        """As the training loop wants it: nothing is held out, because the gate judges the result on later events."""
+        return TrainingPlan(
+            epochs=self.epochs,
+            max_seconds=self.max_seconds,
+            batch_events=self.batch_events,
+            learning_rate=self.learning_rate,
+            warmup_steps=10,
+            validation_share=0.0,
+        )
+
+
+def fine_tune(
+    parent: HM4SRBundle,
+    columns: EventColumns,
+    catalogue: Catalogue,
+    *,
+    since_ms: int,
+    plan: FineTuningPlan | None = None,
+    seed: int = 0,
+    progress: ProgressCallback = silent,
+    resume: Path | None = None,
+) -> HM4SRBundle:
+    """The parent after learning the events from `since_ms` on; older ones in `columns` are context and replay.
+
+    `resume`: as in `train`. Raises `InvalidInput` where there is nothing new to learn.
+    """
+    started_s = time.monotonic()
+    plan = plan or FineTuningPlan()
+    everything = Split(np.arange(len(columns), dtype=np.int64), np.empty(0, np.int64))
+    names = tuple(parent.report.get("categories", ()))
+    data = training_data(
+        columns, catalogue, everything, sources=parent.sources, category_names=names, device=torch.device("cpu")
+    )
+    ids = [catalogue.item_ids[row] for row in data.trained_rows]
+    known = set(parent.item_ids)
+    new_ids = [item_id for item_id in ids if item_id not in known]
+    model = grow(parent, catalogue, new_ids)
+    item_ids = (*parent.item_ids, *new_ids)
+    row_of = {item_id: row for row, item_id in enumerate(item_ids, start=1)}
+    data = replace(data, id_rows=torch.tensor([row_of[item_id] for item_id in ids]))
+    recent = recent_windows(columns, since_ms, parent.window)
+    if not len(recent):
+        msg = f"fine-tuning: wanted users with an event since {since_ms} and one before it, got none; wait for more"
+        raise InvalidInput(msg)
+
+    def windows(rng: np.random.Generator) -> Sequences:
+        return joined(recent, replayed(data.ranges, parent.window, int(plan.replay * recent.length.sum()), rng))
+
+    file = ResumeFile(resume, fingerprint(columns, catalogue, parent.version, plan, since_ms, seed)) if resume else None
+    run = TrainingRun(model, data, plan.training_plan(), seed, progress, started_s, file, windows=windows)
+    facts = {"parent": parent.version, "since_ms": since_ms, "new_items": len(new_ids), "categories": list(names)}
+    bundle = HM4SRBundle(model, item_ids, parent.sources, "untitled", {**run.train(), **facts})
+    return replace(bundle, version=version_of(bundle))
+
+
+def recent_windows(columns: EventColumns, since_ms: int, shape: WindowShape) -> Sequences:
+    """Windows in which every event from `since_ms` on (but a user's first) is a target, with what came before it.
+
+    They end at each user's last event and begin at multiples of the step, as in serving.
+    """
+    ranges = UserRanges.of(columns.users)
+    num_recent = np.add.reduceat((columns.times_ms >= since_ms).astype(np.int64), ranges.first)
+    active = (num_recent > 0) & (ranges.count > 1)
+    first, inputs = ranges.first[active], ranges.count[active] - 1
+    targets = np.minimum(num_recent[active], inputs)
+    size = shape.size - shape.size % shape.step
+    counts = -(-(targets + shape.step - 1) // size)
+    start = shape.step * -(-np.maximum(inputs - counts * size, 0) // shape.step)
+    counts = np.maximum(-(-(inputs - start) // size), 1)
+    user = np.repeat(np.arange(len(first)), counts)
+    place = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
+    begin = start[user] + place * size
+    end = np.minimum(begin + size, inputs[user])
+    return Sequences(first[user] + begin, end - begin)
+
+
+def replayed(ranges: UserRanges, shape: WindowShape, num_events: int, rng: np.random.Generator) -> Sequences:
+    """Windows drawn at random over all histories, of about so many events together."""
+    windows = cut_windows(ranges, shape, rng)
+    order = rng.permutation(len(windows))
+    kept = order[: int(np.searchsorted(np.cumsum(windows.length[order]), num_events, side="right"))]
+    return Sequences(windows.first[kept], windows.length[kept])
+
+
+def joined(one: Sequences, other: Sequences) -> Sequences:
+    """Both."""
+    return Sequences(np.concatenate([one.first, other.first]), np.concatenate([one.length, other.length]))

@@ -1,0 +1,176 @@
+"""Fine-tuning: what it learns again, which rows new items get, what stays frozen, and that a killed run goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import InvalidInput
+from core.history import WindowShape
+from core.items import Catalogue
+from core.ports import EventColumns
+from model.bundle import HM4SRBundle
+from model.config import Modality, ModelConfig
+from model.fine_tuning import FineTuningPlan, fine_tune, recent_windows, replayed
+from model.growth import first_rows
+from model.hm4sr import UNSEEN
+from model.sequences import Sequences, UserRanges
+from model.training import TrainingPlan, train
+
+SHAPE = WindowShape(8, 4)
+CONFIG = ModelConfig(width=8, num_layers=1, num_heads=1, inner_width=16, window=SHAPE, contents=(Modality("text", 6),))
+DAY_MS = 86_400_000
+CUT_MS = 40 * DAY_MS
+WORDS = ("red", "blue", "green", "warm", "cold", "soft", "hard")
+
+
+def catalogue(num_items: int) -> Catalogue:
+    texts = tuple(f"{WORDS[i % 7]} {WORDS[(i // 7) % 7]} thing" for i in range(num_items))
+    ids = tuple(f"i{i}" for i in range(num_items))
+    keys = np.arange(num_items, dtype=np.int64)
+    return Catalogue(keys, ids, texts, ((),) * num_items, np.ones(num_items, np.bool_))
+
+
+def events(num_users: int, num_items: int, *, first_day: int, num_days: int, seed: int) -> EventColumns:
+    """Users who go round the items one after the other, one event a day."""
+    rng = np.random.default_rng(seed)
+    users = np.repeat(np.arange(num_users), num_days)
+    starts = np.repeat(rng.integers(0, num_items, num_users), num_days)
+    days = np.tile(np.arange(first_day, first_day + num_days), num_users)
+    return EventColumns(users, (starts + days) % num_items, days * DAY_MS + users)
+
+
+def merged(one: EventColumns, two: EventColumns) -> EventColumns:
+    users, items, times = (np.concatenate(pair) for pair in zip(_parts(one), _parts(two), strict=True))
+    order = np.lexsort((times, users))
+    return EventColumns(users[order], items[order], times[order])
+
+
+def _parts(columns: EventColumns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return columns.users, columns.items, columns.times_ms
+
+
+OLD = events(30, 20, first_day=20, num_days=20, seed=1)
+NEW = events(30, 24, first_day=41, num_days=6, seed=1)  # four items more
+ALL = merged(OLD, NEW)
+
+
+@pytest.fixture(scope="module")
+def parent() -> HM4SRBundle:
+    return train(OLD, catalogue(20), config=CONFIG, plan=TrainingPlan(epochs=2, batch_events=256), seed=0)
+
+
+def targets_of(windows: Sequences) -> list[int]:
+    """The places of the events that are predicted."""
+    spans = zip(windows.first.tolist(), windows.length.tolist(), strict=True)
+    return [place + 1 for first, length in spans for place in range(first, first + length)]
+
+
+def test_every_recent_event_but_a_users_first_is_a_target_and_windows_fit() -> None:
+    found = recent_windows(ALL, CUT_MS, SHAPE)
+    targets = {
+        place + 1
+        for first, length in zip(found.first, found.length, strict=True)
+        for place in range(first, first + length)
+    }
+    follows = np.diff(ALL.users, prepend=-1) == 0
+    wanted = set(np.flatnonzero((ALL.times_ms >= CUT_MS) & follows).tolist())
+    assert wanted <= targets
+    assert found.length.max() <= SHAPE.size
+
+
+@given(counts=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=8))
+def test_recent_windows_cover_their_targets_once_for_any_histories(counts: list[tuple[int, int]]) -> None:
+    users = np.repeat(np.arange(len(counts)), [old + new for old, new in counts]).astype(np.int64)
+    times = np.concatenate([np.r_[np.arange(old), 1000 + np.arange(new)] for old, new in counts]).astype(np.int64)
+    if not len(users):
+        return
+    columns = EventColumns(users, np.zeros_like(users), times)
+    found = recent_windows(columns, 1000, SHAPE)
+    targets = [
+        place + 1
+        for first, length in zip(found.first, found.length, strict=True)
+        for place in range(first, first + length)
+    ]
+    follows = np.diff(users, prepend=-1) == 0
+    assert len(targets) == len(set(targets))
+    assert set(np.flatnonzero((times >= 1000) & follows).tolist()) <= set(targets)
+    assert all(follows[place] for place in targets)
+    assert not len(found) or (found.length.max() <= SHAPE.size and found.length.min() > 0)
+
+
+def test_replay_takes_about_as_many_events_as_asked_for_and_never_more() -> None:
+    ranges, rng = UserRanges.of(ALL.users), np.random.default_rng(0)
+    total = int(replayed(ranges, SHAPE, 200, rng).length.sum())
+    assert 200 - SHAPE.size < total <= 200
+    assert len(replayed(ranges, SHAPE, 0, rng)) == 0
+
+
+def test_new_items_get_rows_behind_the_old_ones_and_the_rest_of_the_shape_stays(parent: HM4SRBundle) -> None:
+    tuned = fine_tune(parent, ALL, catalogue(24), since_ms=CUT_MS, plan=FineTuningPlan(epochs=1))
+    assert tuned.item_ids[: len(parent.item_ids)] == parent.item_ids
+    assert set(tuned.item_ids[len(parent.item_ids) :]) == {"i20", "i21", "i22", "i23"}
+    assert tuned.sources is parent.sources
+    assert tuned.model.time_encoding.origin_ms == parent.model.time_encoding.origin_ms
+    assert (tuned.report["parent"], tuned.report["new_items"]) == (parent.version, 4)
+    assert tuned.version != parent.version
+
+
+def test_the_parent_is_left_as_it_was(parent: HM4SRBundle) -> None:
+    before = {name: tensor.clone() for name, tensor in parent.model.state_dict().items()}
+    fine_tune(parent, ALL, catalogue(24), since_ms=CUT_MS, plan=FineTuningPlan(epochs=1))
+    after = parent.model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_same_seed_gives_the_same_model_and_another_one_another(parent: HM4SRBundle) -> None:
+    made = [
+        fine_tune(parent, ALL, catalogue(24), since_ms=CUT_MS, plan=FineTuningPlan(epochs=1), seed=s) for s in (1, 1, 2)
+    ]
+    assert made[0].version == made[1].version != made[2].version
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_model(parent: HM4SRBundle, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    class Killed(Exception):
+        pass
+
+    def kill(at) -> None:  # type: ignore[no-untyped-def]
+        if at.epoch == 2:
+            raise Killed
+
+    plan, file = FineTuningPlan(epochs=3), tmp_path / "run"
+    whole = fine_tune(parent, ALL, catalogue(24), since_ms=CUT_MS, plan=plan)
+    with pytest.raises(Killed):
+        fine_tune(parent, ALL, catalogue(24), since_ms=CUT_MS, plan=plan, progress=kill, resume=file)
+    assert file.exists()
+    resumed = fine_tune(parent, ALL, catalogue(24), since_ms=CUT_MS, plan=plan, resume=file)
+    assert resumed.version == whole.version
+    assert not file.exists()
+
+
+def test_nothing_new_is_said_so(parent: HM4SRBundle) -> None:
+    with pytest.raises(InvalidInput, match="wait for more"):
+        fine_tune(parent, ALL, catalogue(24), since_ms=10**15)
+
+
+def test_a_new_item_starts_near_the_rows_of_items_with_its_content(parent: HM4SRBundle) -> None:
+    """Rows that are a linear map of the content are recovered, where there is content; else the unseen row."""
+    shop = catalogue(24)
+    source = parent.sources[0]
+    contents = source.transform(source.keys(shop))[0]
+    mapping = np.random.default_rng(0).normal(size=(contents.shape[1], CONFIG.width))
+    table = np.concatenate([np.zeros((1, CONFIG.width)), 100 * contents[:20] @ mapping]).astype(np.float32)
+    model = type(parent.model)(parent.config, num_items=20)
+    state = {**parent.model.state_dict(), "id_embedding": torch.from_numpy(table)}
+    model.load_state_dict(state)
+    made = replace(parent, model=model, item_ids=tuple(f"i{i}" for i in range(20)))
+    bare = replace(shop, texts=(*shop.texts[:23], ""))
+    rows = first_rows(made, bare, ["i20", "i23"])
+    wanted = 100 * contents[20] @ mapping
+    assert np.dot(rows[0], wanted) / (np.linalg.norm(rows[0]) * np.linalg.norm(wanted)) > 0.8
+    np.testing.assert_array_equal(rows[1], table[UNSEEN])

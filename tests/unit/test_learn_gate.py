@@ -1,0 +1,112 @@
+"""The gate: three verdicts from paired trials with users resampled, an anchor against slow decline, and sanity."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.learn.gate import GateRules, judge
+from core.learn.trial import Trial
+
+NUM_USERS, PER_USER = 100, 4
+USERS = np.repeat(np.arange(NUM_USERS), PER_USER)
+MISS, HIT = 1000.0, 0.0
+
+
+def trial(hits: np.ndarray, *, shown: int = 50, ms: float = 1.0) -> Trial:
+    """A trial that hits (NDCG 1) where told, and names `shown` different items evenly."""
+    top = np.arange(len(hits) * 10).reshape(-1, 10) % shown
+    return Trial(np.where(hits, HIT, MISS), top, ms)
+
+
+def share(of: float, *, seed: int = 0, users: int = NUM_USERS) -> np.ndarray:
+    return np.random.default_rng(seed).random(users * PER_USER) < of
+
+
+HALF = share(0.5)
+
+
+def flipped(hits: np.ndarray, places: slice | np.ndarray, to: bool) -> np.ndarray:
+    changed = hits.copy()
+    changed[places] = to
+    return changed
+
+
+def test_a_challenger_that_does_the_same_is_promoted() -> None:
+    verdict = judge(USERS, trial(HALF), trial(HALF))
+    assert verdict.outcome == "promote"
+    assert "+0.0000 NDCG@10" in verdict.reason
+
+
+def test_a_clearly_better_one_is_promoted_and_the_figures_say_by_how_much() -> None:
+    verdict = judge(USERS, trial(share(0.9, seed=1)), trial(HALF))
+    assert verdict.outcome == "promote"
+    assert verdict.figures["against_champion"]["low"] > 0.2
+    assert verdict.figures["events"] == 400
+
+
+def test_a_clearly_worse_one_is_refused() -> None:
+    verdict = judge(USERS, trial(share(0.2, seed=1)), trial(HALF))
+    assert verdict.outcome == "refuse"
+    assert verdict.reason.startswith("against the champion -0.")
+
+
+def test_a_difference_within_chance_is_undecided() -> None:
+    assert judge(USERS, trial(share(0.5, seed=7)), trial(share(0.5, seed=8))).outcome == "undecided"
+
+
+def test_users_are_resampled_and_not_events() -> None:
+    """One user's thousand lost events are one observation."""
+    users = np.concatenate([np.zeros(1000, np.int64), USERS + 1])
+    better = flipped(np.concatenate([np.zeros(1000, bool), HALF]), slice(1000, 1400), True)
+    worse = np.concatenate([np.ones(1000, bool), HALF])
+    assert judge(users, trial(better), trial(worse)).outcome == "undecided"
+
+
+def test_a_few_events_are_never_enough_for_a_promotion() -> None:
+    verdict = judge(USERS[:40], trial(np.ones(40, bool)), trial(np.zeros(40, bool)))
+    assert (verdict.outcome, verdict.reason) == ("undecided", "wanted at least 100 events, got 40")
+
+
+def test_small_losses_within_the_margin_cannot_add_up_because_of_the_anchor() -> None:
+    anchor = trial(np.ones(400, bool))
+    champion = trial(flipped(np.ones(400, bool), slice(0, 400, 12), False))
+    challenger = trial(flipped(np.ones(400, bool), slice(0, 400, 11), False))
+    rules = GateRules(margin=0.05)
+    assert judge(USERS, challenger, champion, rules=GateRules(margin=0.2)).outcome == "promote"
+    verdict = judge(USERS, challenger, champion, anchor=anchor, rules=rules)
+    assert verdict.outcome == "refuse"
+    assert "against the anchor" in verdict.reason
+
+
+def test_scores_that_are_not_finite_are_refused() -> None:
+    broken = Trial(np.where(np.arange(400) == 7, np.nan, HIT), trial(HALF).top)
+    assert judge(USERS, broken, trial(HALF)).reason == "its scores are not all finite numbers"
+
+
+def test_lists_that_name_few_items_are_refused_however_good_they_are() -> None:
+    verdict = judge(USERS, trial(np.ones(400, bool), shown=20), trial(HALF, shown=50))
+    assert (verdict.outcome, verdict.reason) == ("refuse", "its lists name 20 different items, the champion's 50")
+
+
+def test_one_item_before_all_others_is_refused() -> None:
+    same_first = trial(np.ones(400, bool))
+    same_first.top[:200, 0] = 3
+    verdict = judge(USERS, same_first, trial(HALF))
+    assert verdict.outcome == "refuse"
+    assert "one item comes first for" in verdict.reason
+
+
+@pytest.mark.parametrize(("ms", "outcome"), [(9.0, "promote"), (16.0, "refuse")])
+def test_a_model_that_is_much_slower_is_refused(ms: float, outcome: str) -> None:
+    assert judge(USERS, trial(HALF, ms=ms), trial(HALF, ms=5.0)).outcome == outcome
+
+
+def test_against_popularity_neither_speed_nor_a_top_item_counts() -> None:
+    popularity = Trial(trial(HALF).ranks, np.zeros((400, 10), np.int64))
+    assert judge(USERS, trial(share(0.9), ms=50.0), popularity).outcome == "promote"
+
+
+def test_where_nobody_hits_anything_nothing_is_known() -> None:
+    nothing = trial(np.zeros(400, bool))
+    assert judge(USERS, nothing, nothing).outcome == "undecided"

@@ -1,0 +1,114 @@
+"""Trials: every asked event ranked under the state strictly before it, among what could have been shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from domain_doubles import SHAPE, AxisBundle, AxisEncoder
+
+from core.errors import NotReady
+from core.history import History
+from core.items import Catalogue
+from core.learn.trial import Slice, slice_of, try_model, try_popularity
+from core.ports import EventColumns, FloatArray
+
+KEYS = np.array([10, 20, 30, 40], np.int64)
+ROWS = {10: 0, 20: 1, 30: 2, 40: 3}
+
+
+def catalogue(*, hidden: Sequence[int] = ()) -> Catalogue:
+    listed = np.array([key not in hidden for key in KEYS.tolist()])
+    return Catalogue(KEYS, ("a", "b", "c", "d"), ("",) * 4, ((),) * 4, listed)
+
+
+def events(*rows: tuple[int, int, int]) -> EventColumns:
+    """(user, item key, time) in the order of users and times."""
+    users, items, times = np.array(sorted(rows, key=lambda row: (row[0], row[2])), np.int64).T
+    return EventColumns(users, items, times)
+
+
+def asked(columns: EventColumns, *, since_ms: int = 0, **options: object) -> Slice:
+    given = {"max_events": 100, "hide_seen": False, **options}
+    return slice_of(columns, catalogue(), since_ms=since_ms, **given)  # type: ignore[arg-type]
+
+
+def test_events_are_asked_for_from_the_time_on_but_never_a_users_first() -> None:
+    found = asked(events((1, 10, 5), (1, 20, 6), (1, 30, 7), (2, 10, 8), (2, 40, 9)), since_ms=7)
+    assert found.places.tolist() == [2, 4]
+
+
+def test_what_cannot_be_shown_is_not_asked_for() -> None:
+    columns = events((1, 10, 5), (1, 20, 6), (1, 10, 7), (1, 99, 8), (1, 30, 9))
+    hidden = slice_of(columns, catalogue(hidden=[20]), since_ms=0, max_events=9, hide_seen=False)
+    assert hidden.places.tolist() == [2, 4]
+    assert asked(columns, hide_seen=True).places.tolist() == [1, 4]
+
+
+def test_a_slice_that_grows_keeps_what_it_had_in_about_its_share() -> None:
+    rng = np.random.default_rng(0)
+    rows = [(int(u), int(rng.choice(KEYS)), t) for t, u in enumerate(rng.integers(0, 50, 2000))]
+    small = asked(events(*rows), since_ms=1000, max_events=200)
+    large = asked(events(*rows), since_ms=1000, max_events=400)
+    assert len(small) == 200
+    assert set(small.places.tolist()) <= set(large.places.tolist())
+    assert len(np.unique(small.users)) > 40
+    assert small.num_available > 900
+
+
+def test_the_window_holds_what_came_strictly_before_cut_as_in_serving() -> None:
+    rows = [(1, int(KEYS[t % 4]), t) for t in range(9)]
+    found = asked(events((0, 10, 0), *rows))
+    assert found.window(1 + 8, SHAPE).times_ms.tolist() == [4, 5, 6, 7]  # 8 events before: starts at rank 4
+    assert found.window(1 + 2, SHAPE).times_ms.tolist() == [0, 1]
+
+
+def test_a_model_is_asked_after_the_window_and_its_ranks_are_those_of_the_product() -> None:
+    """After row r the axis model ranks r+1, r+2, ... first."""
+    columns = events((1, 10, 1), (1, 20, 2), (1, 40, 3), (1, 30, 4))
+    trial = try_model(AxisBundle(), asked(columns), SHAPE)
+    assert trial.ranks.tolist() == [0.0, 1.0, 2.0]
+    assert trial.top[0].tolist() == [1, 2, 3, 0]
+    assert trial.is_finite
+
+
+def test_seen_and_unlisted_items_are_no_rivals() -> None:
+    columns = events((1, 10, 1), (1, 20, 2), (1, 40, 3), (1, 30, 4))
+    trial = try_model(AxisBundle(), asked(columns, hide_seen=True), SHAPE)
+    assert trial.ranks.tolist() == [0.0, 1.0, 0.0]
+
+
+class BrokenEncoder(AxisEncoder):
+    def encode(self, histories: Sequence[History]) -> FloatArray:
+        vectors = super().encode(histories)
+        vectors[-1] = np.nan
+        return vectors
+
+
+class BrokenBundle(AxisBundle):
+    def bind(self, catalogue: Catalogue) -> AxisEncoder:
+        return BrokenEncoder(catalogue)
+
+
+def test_a_score_that_is_no_number_is_told() -> None:
+    trial = try_model(BrokenBundle(), asked(events((1, 10, 1), (1, 20, 2), (1, 40, 3))), SHAPE)
+    assert not trial.is_finite
+
+
+def test_popularity_counts_what_came_before_everybodys_and_nothing_after() -> None:
+    columns = events((1, 10, 1), (1, 20, 4), (2, 20, 2), (2, 20, 3), (3, 30, 5), (3, 10, 6))
+    found = asked(columns, since_ms=4)
+    trial = try_popularity(found, half_life_ms=1e9)
+    assert found.places.tolist() == [1, 5]
+    assert trial.ranks.tolist() == [0.0, 2.0]  # before 4: b twice, a once; before 6: b thrice, c lately, a
+
+
+def test_decay_prefers_what_is_new() -> None:
+    columns = events((1, 10, 0), (2, 10, 0), (3, 20, 10), (4, 30, 0), (4, 20, 11))
+    assert try_popularity(asked(columns, since_ms=11), half_life_ms=1.0).ranks.tolist() == [0.0]
+
+
+def test_nothing_to_ask_is_told() -> None:
+    with pytest.raises(NotReady, match="wait for more"):
+        try_model(AxisBundle(), asked(events((1, 10, 1))), SHAPE)

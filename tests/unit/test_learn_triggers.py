@@ -1,0 +1,82 @@
+"""When to train: a pure function of what is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from doubles import MemoryStore
+
+from core.learn.triggers import Job, Schedule, Situation, ask, asked, due, learnt_until_ms
+from core.ports import ModelRecord
+
+SCHEDULE = Schedule(first_events=1000, every_events=10_000, every_ms=3_600_000, min_new_events=500)
+CHAMPION = ModelRecord("a", "models/a", "champion", 1_000_000, {"before_ms": 5})
+NOTHING = Situation((), 0, 0, 0, None, False, 2_000_000)
+SERVING = replace(NOTHING, models=(CHAMPION,))
+
+
+def kind(situation: Situation) -> str | None:
+    job = due(situation, SCHEDULE)
+    return job.kind if job else None
+
+
+def challenger(*available: int) -> ModelRecord:
+    trials = [{"available": number} for number in available]
+    return ModelRecord("b", "models/b", "challenger", 1_500_000, {"before_ms": 9, "trials": trials})
+
+
+def test_a_first_model_is_due_once_there_are_events_enough() -> None:
+    assert kind(replace(NOTHING, num_events=999, num_new=999)) is None
+    assert kind(replace(NOTHING, num_events=1000, num_new=1000)) == "first"
+
+
+def test_after_a_refused_first_model_the_next_waits_for_as_many_new_events_as_a_fine_tune() -> None:
+    refused = replace(CHAMPION, status="refused")
+    situation = replace(NOTHING, models=(refused,), num_events=20_000)
+    assert kind(replace(situation, num_new=9_999)) is None
+    assert kind(replace(situation, num_new=10_000)) == "first"
+
+
+def test_a_fine_tune_is_due_after_so_many_events() -> None:
+    assert kind(replace(SERVING, num_new=9_999, now_ms=1_000_001)) is None
+    assert due(replace(SERVING, num_new=10_000), SCHEDULE) == Job("fine-tune", "10,000 new events")
+
+
+def test_a_fine_tune_is_due_after_so_long_if_anything_came() -> None:
+    late = replace(SERVING, now_ms=1_000_000 + 3_600_000)
+    assert kind(replace(late, num_new=499)) is None
+    assert kind(replace(late, num_new=500)) == "fine-tune"
+    assert kind(replace(late, num_new=500, now_ms=late.now_ms - 1)) is None
+
+
+def test_a_challenger_is_judged_at_first_and_again_when_its_slice_has_doubled() -> None:
+    def waits(record: ModelRecord, num: int) -> Situation:
+        return replace(SERVING, models=(record, CHAMPION), num_since_challenger=num)
+
+    assert kind(waits(challenger(), 2)) == "judge"
+    assert kind(waits(challenger(300), 599)) is None
+    assert kind(waits(challenger(300), 600)) == "judge"
+    assert kind(waits(challenger(300, 600), 1199)) is None
+
+
+def test_what_was_not_finished_comes_before_everything() -> None:
+    assert kind(replace(SERVING, unfinished=True)) == "fine-tune"
+    assert kind(replace(NOTHING, unfinished=True)) == "first"
+
+
+def test_a_wish_is_kept_in_the_store_and_due_at_once() -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        ask(tx, kind="fine-tune", by="the drift monitor", reason="clicks fell", now_ms=7)
+        tx.commit()
+    with store.read() as read:
+        wish = asked(read.meta())
+    assert due(replace(SERVING, wish=wish), SCHEDULE) == Job("fine-tune", "asked for by the drift monitor: clicks fell")
+    assert kind(replace(NOTHING, wish=wish)) == "first"
+    assert asked({}) is None
+
+
+def test_what_a_model_has_learnt_ends_before_its_cut_or_with_its_last_event() -> None:
+    assert learnt_until_ms(None) == 0
+    assert learnt_until_ms(CHAMPION) == 5
+    assert learnt_until_ms(replace(CHAMPION, lineage={"last_event_ms": 8, "before_ms": None})) == 9
