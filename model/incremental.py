@@ -1,10 +1,10 @@
 """The incremental encoder: one new event costs one position, not the whole window. Knows nothing about stores.
 
-A causal encoder never changes what it said about earlier events, so their keys and values are kept per user. Nothing
-has to be told to this cache: each call brings the user's whole window, and what is kept is used only where it is the
-beginning of that window, item by item and time by time. A window that slid, a late event, an erased or evicted user
-therefore cost a full encode and nothing else. The plain reference is `BoundEncoder.encode`. Shapes: U users, W window,
-B batch, M towers, H heads, L events, K width of a head, D width of a tower, C = M * D.
+A causal encoder never changes what it said about earlier events, so what each of its layers was given is kept per user.
+Nothing has to be told to this cache: each call brings the user's whole window, and what is kept is used only where it
+is the beginning of that window, item by item and time by time. A window that slid, a late event, an erased or evicted
+user therefore cost a full encode and nothing else. The plain reference is `BoundEncoder.encode`. Shapes: U users,
+W window, B batch, M towers, L events, D width of a tower, C = M * D, S slots.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from typing import cast
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from core.history import History, IntArray
 from core.ports import FloatArray
 from model.bundle import BoundEncoder, batches_by_length
-from model.key_values import KeyValueCache
+from model.folded import FoldedLayer
+from model.layer_inputs import LayerInputCache
 from model.towers import TowerLayer
 
+FETCHED_AT_ONCE = 64  # users whose inputs lie in the processor's second cache (2 MiB) together: 25 KiB each
 MAX_CATCH_UP = 4  # a user further behind is encoded whole: four single positions cost about as much as one window
 
 
@@ -66,7 +67,9 @@ class IncrementalEncoder:
 
     def __init__(self, encoder: BoundEncoder, *, memory_mib: float = 256.0) -> None:
         self._encoder = encoder
-        self._cache = KeyValueCache(encoder.model.config, memory_mib=memory_mib)
+        self._cache = LayerInputCache(encoder.model.config, memory_mib=memory_mib)
+        self._layers = [FoldedLayer(cast(TowerLayer, layer)) for layer in encoder.model.towers.layers]
+        self._fetched = torch.empty(FETCHED_AT_ONCE, *self._cache.inputs[0].shape[1:])
         self._lock = threading.Lock()
         self.counts = EncoderCounts()
 
@@ -137,17 +140,19 @@ class IncrementalEncoder:
         return self._encoder.table[torch.from_numpy(rows)].view(*item_keys.shape, -1)
 
     def _read_whole(self, slots: IntArray, windows: _Windows) -> None:
-        """Encode whole windows, keeping keys and values."""
+        """Encode whole windows, keeping what each layer was given. The top layer looks from the last position only."""
         model, length = self._encoder.model, int(windows.lengths.max())
         items_BLC = self._vectors_of(windows.items_UW[:, :length])
         times_ms_BL = torch.from_numpy(windows.times_ms_UW[:, :length])
-        tokens_MBLD = model.tokens(model.events(items_BLC, times_ms_BL).vectors)
-        last_MBD, memories = model.towers.last_with_memory(tokens_MBLD, torch.from_numpy(windows.lengths))
-        slots_B = torch.from_numpy(slots)
-        for pairs, memory in zip(self._cache.pairs, memories, strict=True):
-            for part, kept_NHLK in enumerate(memory):
-                kept_MBHLK = kept_NHLK.view(len(last_MBD), len(slots), *kept_NHLK.shape[1:])
-                pairs[slots_B, part, :, :length] = kept_MBHLK.transpose(0, 1).flatten(1, 2)
+        x_MBLD = model.tokens(model.events(items_BLC, times_ms_BL).vectors)
+        slots_B, last_B = torch.from_numpy(slots), torch.from_numpy(windows.lengths - 1)
+        *lower, top = self._layers
+        for place, folded in enumerate(lower):
+            self._cache.inputs[place][slots_B, :, :length] = x_MBLD.transpose(0, 1)
+            x_MBLD = folded.layer(x_MBLD)
+        self._cache.inputs[-1][slots_B, :, :length] = x_MBLD.transpose(0, 1)
+        last_MBD = x_MBLD[:, torch.arange(len(slots)), last_B]
+        last_MBD = self._attend(top, last_MBD, self._cache.inputs[-1], slots_B, self._hidden(last_B))
         self._cache.vectors[slots_B] = last_MBD.transpose(0, 1).flatten(1)
 
     def _read_one(self, slots: IntArray, windows: _Windows, places: IntArray) -> None:
@@ -157,24 +162,28 @@ class IncrementalEncoder:
         two_times = np.stack([windows.times_ms_UW[rows, places - 1], windows.times_ms_UW[rows, places]], axis=1)
         time_B1T = model.time_encoding(torch.from_numpy(two_times))[:, 1:]
         places_B, slots_B = torch.from_numpy(places), torch.from_numpy(slots)
-        events = model.enrich(items_B1C, places_B.unsqueeze(1), time_B1T)
-        x_MB1D = model.tokens(events.vectors)
-        visible_BW = torch.arange(model.config.window.size) <= places_B.unsqueeze(1)
-        for layer, pairs in zip(model.towers.layers, self._cache.pairs, strict=True):
-            x_MB1D = _attend_one(cast(TowerLayer, layer), x_MB1D, pairs, slots_B, places_B, visible_BW)
-        self._cache.vectors[slots_B] = x_MB1D.squeeze(2).transpose(0, 1).flatten(1)
+        x_MBD = model.tokens(model.enrich(items_B1C, places_B.unsqueeze(1), time_B1T).vectors).squeeze(2)
+        hidden_BW = self._hidden(places_B)
+        kept_MB = self._cache.rows_of(slots_B, places_B)
+        for folded, inputs_SMWD in zip(self._layers, self._cache.inputs, strict=True):
+            inputs_SMWD.view(-1, x_MBD.shape[-1]).index_copy_(0, kept_MB.flatten(), x_MBD.flatten(0, 1))
+            x_MBD = self._attend(folded, x_MBD, inputs_SMWD, slots_B, hidden_BW)
+        self._cache.vectors[slots_B] = x_MBD.transpose(0, 1).flatten(1)
 
+    def _hidden(self, places_B: Tensor) -> Tensor:
+        """(B, W) 0 up to each place and -inf after it, to be added to scores."""
+        later_BW = torch.arange(self._encoder.model.config.window.size) > places_B.unsqueeze(1)
+        return torch.zeros(later_BW.shape).masked_fill_(later_BW, -torch.inf)
 
-def _attend_one(
-    layer: TowerLayer, x_MB1D: Tensor, pairs: Tensor, slots_B: Tensor, places_B: Tensor, visible_BW: Tensor
-) -> Tensor:
-    """One layer for one position of each user: its key and value are kept, then it looks at all that are visible."""
-    num_towers, batch, _, width = x_MB1D.shape
-    heads = (num_towers, batch, 3, layer.num_heads, width // layer.num_heads)
-    parts = layer.query_key_value(x_MB1D).view(heads).permute(2, 1, 0, 3, 4)
-    q_BGK, k_BGK, v_BGK = parts.reshape(3, batch, num_towers * layer.num_heads, -1)  # G = M * H
-    pairs[slots_B, 0, :, places_B] = k_BGK
-    pairs[slots_B, 1, :, places_B] = v_BGK
-    k_BGWK, v_BGWK = pairs.index_select(0, slots_B).unbind(1)  # one gather of whole slots: 3 times as fast as of parts
-    mixed = F.scaled_dot_product_attention(q_BGK.unsqueeze(2), k_BGWK, v_BGWK, attn_mask=visible_BW[:, None, None, :])
-    return layer.finish(x_MB1D, mixed.view(batch, num_towers, 1, width).transpose(0, 1))
+    def _attend(
+        self, folded: FoldedLayer, x_MBD: Tensor, inputs_SMWD: Tensor, slots_B: Tensor, hidden_BW: Tensor
+    ) -> Tensor:
+        """One layer at one position of each user, whose own input is kept already."""
+        looks_BMHD = folded.looks(x_MBD)
+        seen_BMHD = torch.empty_like(looks_BMHD, memory_format=torch.contiguous_format)
+        for begin in range(0, len(slots_B), FETCHED_AT_ONCE):
+            part = slice(begin, begin + FETCHED_AT_ONCE)
+            fetched_BMWD = self._fetched[: len(slots_B[part])]
+            torch.index_select(inputs_SMWD, 0, slots_B[part], out=fetched_BMWD)
+            seen_BMHD[part] = folded.seen(looks_BMHD[part], fetched_BMWD, hidden_BW[part])
+        return folded.finish(x_MBD, seen_BMHD)

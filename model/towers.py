@@ -17,8 +17,6 @@ from torch.nn import functional as F
 from model.config import ModelConfig
 from model.dropout import drop
 
-Memory = tuple[Tensor, Tensor]  # (M * B, H, L, K) keys and values of one layer
-
 
 class StackedLinear(nn.Module):
     """M linear maps side by side: (M, ..., I) -> (M, ..., O)."""
@@ -35,7 +33,7 @@ class StackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Each tower's own map of its own part; given fewer parts than towers, those of the last towers."""
-        weight, bias = self.weight[-len(x) :], self.bias[-len(x) :]
+        weight, bias = self.weight[-x.shape[0] :], self.bias[-x.shape[0] :]
         flat = torch.baddbmm(bias, x.flatten(1, -2), weight)
         return flat.view(*x.shape[:-1], flat.shape[-1])
 
@@ -51,9 +49,10 @@ class StackedNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Each tower's part normalised, then scaled and moved by the tower's own weights."""
-        shape = (len(x), *[1] * (x.dim() - 2), -1)
+        num_towers = x.shape[0]
+        shape = (num_towers, *[1] * (x.dim() - 2), -1)
         normal = F.layer_norm(x, x.shape[-1:], eps=self.eps)
-        return torch.addcmul(self.bias[-len(x) :].view(shape), normal, self.weight[-len(x) :].view(shape))
+        return torch.addcmul(self.bias[-num_towers:].view(shape), normal, self.weight[-num_towers:].view(shape))
 
 
 class TowerLayer(nn.Module):
@@ -76,25 +75,20 @@ class TowerLayer(nn.Module):
         shape = (num_towers * batch, length, self.num_heads, width // self.num_heads)
         return x_MBLD.reshape(shape).transpose(1, 2)
 
-    def finish(self, x_MBLD: Tensor, mixed_MBLD: Tensor) -> Tensor:
-        """Everything after the attention: its output map, both residuals and the feed-forward."""
-        mixed_MBLD = drop(self.out(mixed_MBLD), self.dropout, training=self.training)
-        x_MBLD = self.attention_norm(x_MBLD + mixed_MBLD)
+    def finish(self, x_MBLD: Tensor, told_MBLD: Tensor) -> Tensor:
+        """Everything after the attention and its output map: both residuals and the feed-forward."""
+        x_MBLD = self.attention_norm(x_MBLD + drop(told_MBLD, self.dropout, training=self.training))
         inner_MBLD = self.outer(F.gelu(self.inner(x_MBLD)))
         x_MBLD = x_MBLD + drop(inner_MBLD, self.dropout, training=self.training)
         return cast(Tensor, self.inner_norm(x_MBLD))
 
     def forward(self, x_MBLD: Tensor) -> Tensor:
         """All positions: the plain reference."""
-        return self.with_memory(x_MBLD)[0]
-
-    def with_memory(self, x_MBLD: Tensor) -> tuple[Tensor, Memory]:
-        """All positions, and the keys and values that later ones will look at."""
         q, k, v = (self.heads(part) for part in self.query_key_value(x_MBLD).chunk(3, dim=-1))
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.finish(x_MBLD, mixed.transpose(1, 2).reshape(x_MBLD.shape)), (k, v)
+        return self.finish(x_MBLD, self.out(mixed.transpose(1, 2).reshape(x_MBLD.shape)))
 
-    def last(self, x_MBLD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Memory]:
+    def last(self, x_MBLD: Tensor, lengths_B: Tensor) -> Tensor:
         """(M, B, D): only the last position of each row, which is all that the top layer of a query needs."""
         num_towers, batch, length, width = x_MBLD.shape
         rows_B = torch.arange(batch, device=x_MBLD.device)
@@ -106,7 +100,7 @@ class TowerLayer(nn.Module):
         visible_BL = torch.arange(length, device=x_MBLD.device) < lengths_B.unsqueeze(1)
         mask = visible_BL.repeat(num_towers, 1)[:, None, None, :]
         mixed = F.scaled_dot_product_attention(self.heads(q.view_as(last_MB1D)), k, v, attn_mask=mask)
-        return self.finish(last_MB1D, mixed.transpose(1, 2).reshape(last_MB1D.shape)).squeeze(2), (k, v)
+        return self.finish(last_MB1D, self.out(mixed.transpose(1, 2).reshape(last_MB1D.shape))).squeeze(2)
 
 
 class Towers(nn.Module):
@@ -130,14 +124,7 @@ class Towers(nn.Module):
 
     def last(self, x_MBLD: Tensor, lengths_B: Tensor) -> Tensor:
         """(M, B, D) outputs at the last position of each row: the fast path of `forward`."""
-        return self.last_with_memory(x_MBLD, lengths_B)[0]
-
-    def last_with_memory(self, x_MBLD: Tensor, lengths_B: Tensor) -> tuple[Tensor, list[Memory]]:
-        """As `last`, with each layer's keys and values."""
-        memories: list[Memory] = []
         *lower, top = (cast(TowerLayer, layer) for layer in self.layers)
         for layer in lower:
-            x_MBLD, memory = layer.with_memory(x_MBLD)
-            memories.append(memory)
-        last_MBD, memory = top.last(x_MBLD, lengths_B)
-        return last_MBD, [*memories, memory]
+            x_MBLD = layer(x_MBLD)
+        return top.last(x_MBLD, lengths_B)

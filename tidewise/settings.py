@@ -283,7 +283,7 @@ class CacheSettings(Section):
     vectors_mib: Count = 64
     """The MiB that a process may spend on the vectors of recently active users."""
     states_mib: Count = 256
-    """The MiB that a process may spend on the encoder's keys and values of recently active users."""
+    """The MiB that a process may spend on what the encoder keeps of recently active users."""
 
 
 class Settings(Section):

@@ -16,7 +16,7 @@ from core.history import History, WindowShape, windows_of
 from core.items import Catalogue
 from model.bundle import BoundEncoder, HM4SRBundle
 from model.incremental import EncoderCounts, IncrementalEncoder
-from model.key_values import MIB, KeyValueCache
+from model.layer_inputs import MIB, LayerInputCache
 
 START_MS = 1_300_000_000_000
 TOLERANCE = 1e-5
@@ -24,7 +24,7 @@ TOLERANCE = 1e-5
 
 def room_for(users: int, bundle: HM4SRBundle) -> float:
     """The memory in MiB that holds this many users."""
-    return users * KeyValueCache(bundle.config, memory_mib=1).bytes_per_user / MIB
+    return users * LayerInputCache(bundle.config, memory_mib=1).bytes_per_user / MIB
 
 
 class Log:
@@ -194,10 +194,13 @@ def test_threads_share_one_memory(bundle: HM4SRBundle, shop: Catalogue, make_his
 
 
 def test_memory_is_bounded_by_the_setting_and_too_little_of_it_is_refused(bundle: HM4SRBundle) -> None:
-    cache = KeyValueCache(bundle.config, memory_mib=2)
+    cache = LayerInputCache(bundle.config, memory_mib=2)
     held = (
-        sum(pairs.nbytes for pairs in cache.pairs) + cache.vectors.nbytes + cache.items.nbytes + cache.times_ms.nbytes
+        sum(inputs.nbytes for inputs in cache.inputs)
+        + cache.vectors.nbytes
+        + cache.items.nbytes
+        + cache.times_ms.nbytes
     )
     assert 2 * MIB - cache.bytes_per_user <= held <= 2 * MIB
     with pytest.raises(InvalidSettings, match="wanted room for at least one user"):
-        KeyValueCache(bundle.config, memory_mib=0.001)
+        LayerInputCache(bundle.config, memory_mib=0.001)

@@ -1,8 +1,8 @@
-"""Keys and values of recently active users, in one block of bounded memory. Knows nothing about networks.
+"""What each layer was given for recently active users, in one block of bounded memory. Knows nothing about networks.
 
-Shapes: S slots, U users, M towers, H heads, W window, K width of a head, C width of a vector. A slot holds one user:
-what the encoder has read of them (to check that it is still the beginning of their history), each layer's keys and
-values, and the vector after the last event. The least recently used user gives way.
+Shapes: S slots, U users, M towers, W window, D width of a tower, C width of a vector. A slot holds one user: what the
+encoder has read of them (to check that it is still the beginning of their history), each layer's inputs at every
+position, and the vector after the last event. The least recently used user gives way.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from core.errors import InvalidSettings
 from core.history import IntArray
@@ -20,12 +21,12 @@ from model.config import ModelConfig
 MIB = 2**20
 
 
-class KeyValueCache:
+class LayerInputCache:
     """The memory, and who is in it."""
 
     def __init__(self, config: ModelConfig, *, memory_mib: float) -> None:
         window = config.window.size
-        self.bytes_per_user = 4 * config.vector_width * (2 * config.num_layers * window + 1) + 16 * window
+        self.bytes_per_user = 4 * config.vector_width * (config.num_layers * window + 1) + 16 * window
         self.num_slots = int(memory_mib * MIB) // self.bytes_per_user
         if self.num_slots < 1:
             msg = (
@@ -33,8 +34,8 @@ class KeyValueCache:
                 f"got {memory_mib} MiB; raise the setting"
             )
             raise InvalidSettings(msg)
-        heads = (len(config.towers) * config.num_heads, window, config.width // config.num_heads)
-        self.pairs = [torch.zeros(self.num_slots, 2, *heads) for _ in range(config.num_layers)]  # (S, 2, M * H, W, K)
+        shape = (self.num_slots, len(config.towers), window, config.width)
+        self.inputs = [torch.zeros(shape) for _ in range(config.num_layers)]  # (S, M, W, D) of each layer
         self.vectors = torch.empty(self.num_slots, config.vector_width)
         self.items = np.empty((self.num_slots, window), np.int64)
         self.times_ms = np.empty((self.num_slots, window), np.int64)
@@ -57,6 +58,11 @@ class KeyValueCache:
                 self.lengths[slot] = 0
                 self._slot_of[user] = slot
         return np.fromiter((self._slot_of[user] for user in users), np.int64, len(users))
+
+    def rows_of(self, slots_B: Tensor, places_B: Tensor) -> Tensor:
+        """(M, B) the rows of one position of each user in a layer's inputs, seen as one table of width D."""
+        _, num_towers, window, _ = self.inputs[0].shape
+        return (slots_B * num_towers + torch.arange(num_towers).unsqueeze(1)) * window + places_B
 
     def common_lengths(self, slots: IntArray, items_UW: IntArray, times_ms_UW: IntArray, lengths: IntArray) -> IntArray:
         """(U,) how much of each slot is the beginning of the history given; 0 where any of it differs."""
