@@ -206,6 +206,10 @@ class Recommender:
         """How many vectors of users the model has computed here."""
         return self._users.num_encoded
 
+    def warm(self, view: View) -> int:
+        """Encode recently active users under a view that is about to serve."""
+        return self._users.warm(view)
+
     def encode(self, states: Sequence[UserState]) -> int:
         """Encode users whose state changed, so that their next answer need not; returns how many it encoded."""
         return self._users.ahead(self._views(), states)

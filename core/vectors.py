@@ -1,13 +1,15 @@
 """Users' vectors, kept while they are current.
 
 A vector belongs to (user, binding, sequence): the binding names the model version and the catalogue revision that it
-was encoded with, so that a changed item text or a swapped model never lets an old vector through.
+was encoded with, so that a changed item text or a swapped model never lets an old vector through. One vector is kept
+for each user and model version: while a new version is made ready, and after a rollback, the other's are still there.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import islice
 from threading import Lock
 
 from core.ports import FloatArray, UserState
@@ -21,7 +23,7 @@ class VectorCache:
     def __init__(self, *, max_mib: float) -> None:
         self._max_bytes = int(max_mib * 2**20)
         self._bytes = 0
-        self._entries: OrderedDict[int, tuple[str, int, FloatArray]] = OrderedDict()
+        self._entries: OrderedDict[tuple[int, str], tuple[str, int, FloatArray]] = OrderedDict()
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -30,26 +32,38 @@ class VectorCache:
     def get(self, user_key: int, *, binding: str, seq: int) -> FloatArray | None:
         """The (D,) vector of a user at exactly this binding and sequence, or None."""
         with self._lock:
-            entry = self._entries.get(user_key)
+            key = (user_key, _version(binding))
+            entry = self._entries.get(key)
             if entry is None or entry[:2] != (binding, seq):
                 return None
-            self._entries.move_to_end(user_key)
+            self._entries.move_to_end(key)
             return entry[2]
+
+    def recent_users(self, limit: int) -> list[int]:
+        """The keys of at most so many users, the most recently used first."""
+        with self._lock:
+            return list(islice(dict.fromkeys(key for key, _ in reversed(self._entries)), limit))
 
     def put(self, states: Sequence[UserState], vectors: FloatArray, *, binding: str) -> None:
         """Keep (B, D) vectors of users at their states, where nothing newer is known."""
         with self._lock:
             for state, vector in zip(states, vectors, strict=True):
-                entry = self._entries.get(state.key)
+                key = (state.key, _version(binding))
+                entry = self._entries.get(key)
                 if entry is not None:
                     if entry[0] == binding and entry[1] > state.seq:
                         continue
                     self._bytes -= _size(entry[2])
-                self._entries[state.key] = (binding, state.seq, vector.copy())  # a view would keep the batch alive
-                self._entries.move_to_end(state.key)
+                self._entries[key] = (binding, state.seq, vector.copy())  # a view would keep the batch alive
+                self._entries.move_to_end(key)
                 self._bytes += _size(vector)
             while self._bytes > self._max_bytes and self._entries:
                 self._bytes -= _size(self._entries.popitem(last=False)[1][2])
+
+
+def _version(binding: str) -> str:
+    """The model version that a binding names first."""
+    return binding.partition(":")[0]
 
 
 def _size(vector: FloatArray) -> int:

@@ -68,6 +68,7 @@ class LiveViews:
         self._loaded: str | None = None
         self._refreshes_since_failure = 0
         self._refreshing = Lock()
+        self.before_switch: Callable[[View], object] = _no_preparation  # called with a view of a new model
         self.problem: str | None = None  # why the champion does not serve, for readiness and operators
 
     def current(self) -> View:
@@ -93,8 +94,10 @@ class LiveViews:
             popularity = _by_row(catalogue, keys, scores)
             if old is None or changed or model is not None:
                 version = model.version if model else "none"
-                self._view = View(catalogue, popularity, model, f"{version}:{stamp[0]}:{stamp[1]}")
-                self._stamp = stamp
+                view = View(catalogue, popularity, model, f"{version}:{stamp[0]}:{stamp[1]}")
+                if old is not None and model is not None and (old.model is None or old.model.version != version):
+                    self.before_switch(view)
+                self._view, self._stamp = view, stamp
                 return True
             self._view = View(catalogue, popularity, old.model, old.binding)
             return False
@@ -131,6 +134,10 @@ class LiveViews:
             msg = f"model {bundle.version} makes item vectors that are not finite; train again"
             raise CheckpointError(msg)
         return ModelView(bundle.version, encoder, self._build(rows, vectors), self._build(rows, unit(vectors)))
+
+
+def _no_preparation(view: View) -> None:
+    """The null preparation: users are encoded when they are read."""
 
 
 def unit(vectors: FloatArray) -> FloatArray:

@@ -90,6 +90,7 @@ def _wire(settings: Settings, store: Store) -> System:
         stubs=stubs,
         shared=settings.shares_vectors,
     )
+    views.before_switch = recommender.warm
     half_life_ms = settings.popularity.half_life_days * DAY_MS
     watch = _watch(settings) if settings.drift.monitor else None
     ingestor = Ingestor(store, types=types, shape=shape, half_life_ms=half_life_ms, watch=watch)

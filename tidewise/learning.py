@@ -109,7 +109,7 @@ def learning_cycle(system: System, *, progress: ProgressCallback) -> LearningCyc
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     return LearningCycle(
         store=system.store,
-        role=Role(system.store, TRAINER, holder=holder),
+        role=Role(system.store, TRAINER, holder=holder, ttl_ms=int(settings.learn.lease_s * 1000)),
         trainer=NetworkTrainer(settings, progress=progress),
         shape=system.shape,
         type_codes=system.types.flagged("window"),

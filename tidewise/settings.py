@@ -265,6 +265,8 @@ class LearnSettings(Section):
     """The newest events that a trainer reads: some 100 bytes of memory each; older ones are out of view."""
     threads: Count = 1
     """The CPU threads of a trainer that runs by itself."""
+    lease_s: Amount = 30.0
+    """After how many seconds another trainer takes over from one that died."""
     slice_share: float = Field(0.2, gt=0, le=0.5)
     """The share of the new events that a training leaves to the gate."""
     max_slice: Count = 5_000

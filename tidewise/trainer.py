@@ -18,7 +18,7 @@ from core.clock import WallClock
 from core.errors import StoreUnavailable
 from core.learn.cycle import next_job
 from core.learn.triggers import JobKind, ask
-from core.roles import TTL_MS, Role
+from core.roles import Role
 from tidewise.background import Periodic
 from tidewise.bootstrap import open_system
 from tidewise.following import start_learning
@@ -59,7 +59,7 @@ def work_once(settings: Settings, *, progress: ProgressCallback) -> str:
         if job is None:
             return "Nothing is due."
         cycle = learning_cycle(system, progress=progress)
-        with held(cycle.role) as ours:
+        with held(cycle.role, renewed_every_s=settings.learn.lease_s / 3) as ours:
             if not ours:
                 return "Another trainer is at work."
             verdict = cycle.run(job)
@@ -74,12 +74,12 @@ def wish_for(settings: Settings, *, kind: JobKind) -> None:
 
 
 @contextmanager
-def held(role: Role) -> Iterator[bool]:
+def held(role: Role, *, renewed_every_s: float) -> Iterator[bool]:
     """The role, renewed in the background until the end of the block; False where another process fills it."""
     if not role.hold():
         yield False
         return
-    renewal = Periodic("the trainer's lease", role.hold, period_s=TTL_MS / 3000)
+    renewal = Periodic("the trainer's lease", role.hold, period_s=renewed_every_s)
     renewal.start()
     try:
         yield True

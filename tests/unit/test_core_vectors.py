@@ -29,6 +29,17 @@ def test_a_vector_is_found_under_its_user_binding_and_sequence_only() -> None:
         assert kept.get(key, binding=binding, seq=seq) is None
 
 
+def test_vectors_of_two_model_versions_are_kept_side_by_side_and_users_listed_by_their_last_use() -> None:
+    kept = cache()
+    kept.put([UserState(1, 7), UserState(2, 7)], vectors(0.1, 0.2), binding="v1:1")
+    kept.put([UserState(1, 7)], vectors(0.9), binding="v2:1")
+    assert first(kept.get(2, binding="v1:1", seq=7)) == np.float32(0.2)
+    assert first(kept.get(1, binding="v1:1", seq=7)) == np.float32(0.1)
+    assert first(kept.get(1, binding="v2:1", seq=7)) == np.float32(0.9)
+    assert kept.recent_users(9) == [1, 2]
+    assert kept.recent_users(1) == [1]
+
+
 def test_an_older_state_never_replaces_a_newer_one() -> None:
     kept = cache()
     kept.put([UserState(1, 8)], vectors(0.8), binding="v1")
@@ -37,9 +48,9 @@ def test_an_older_state_never_replaces_a_newer_one() -> None:
     assert first(kept.get(1, binding="v1", seq=8)) == np.float32(0.8)
 
 
-def test_a_newer_state_or_another_binding_replaces_what_was_kept() -> None:
+def test_a_newer_state_or_another_catalogue_replaces_what_was_kept() -> None:
     kept = cache()
-    for binding, seq in (("v1", 1), ("v1", 2), ("v2", 1)):
+    for binding, seq in (("v1:1", 1), ("v1:1", 2), ("v1:2", 1)):
         kept.put([UserState(1, seq)], vectors(seq), binding=binding)
         assert first(kept.get(1, binding=binding, seq=seq)) == seq
     assert len(kept) == 1

@@ -1,0 +1,102 @@
+"""kill -9 of the trainer: the champion serves on, nothing is half-promoted, and the next trainer goes on.
+
+`make test-crash` kills 20 times, a usual run 2 times; CRASHES=n chooses.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from services.small_shop import settings_in
+from services.up_process import quiet_environment, up
+
+from core.ingest import RequestSource
+from core.interactions import Interaction
+from tidewise.bootstrap import open_system
+from tidewise.settings import CONFIG_NAME
+
+NUM_CRASHES = int(os.environ.get("CRASHES", "2"))
+NUM_EVENTS_AT_ONCE, GAP_MS = 600, 5_000
+BUSY = "Another trainer is at work"
+
+pytestmark = pytest.mark.timeout(180 + 30 * NUM_CRASHES)
+
+
+def more_events(shop: Path, number: int) -> None:
+    """Users of the shop go on."""
+    system = open_system(settings_in(shop))
+    with system.store.read() as read:
+        items = [stored.item.item_id for stored in read.list_items(limit=100)]
+        newest_ms = read.newest_event_ms() or 0
+    rng = random.Random(number)
+    users, times_ms = [f"user-{number:04d}" for number in range(1, 41)], range(newest_ms, newest_ms + 10**9, GAP_MS)
+    events = [
+        Interaction(f"{number}/{place}", rng.choice(users), rng.choice(items), "click", times_ms[place + 1])
+        for place in range(NUM_EVENTS_AT_ONCE)
+    ]
+    system.ingestor.ingest(events, RequestSource("test"))
+    system.close()
+
+
+def trainer(shop: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tidewise", "learn", "--once", "--data", str(shop), *options]
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=quiet_environment()
+    )
+
+
+def finished(shop: Path) -> str:
+    """What a trainer says who is let work; one that died before it keeps the role for a second."""
+    deadline_s = time.monotonic() + 60
+    while time.monotonic() < deadline_s:
+        said = trainer(shop).communicate(timeout=120)[1]
+        if BUSY not in said:
+            return said
+    raise AssertionError(said)
+
+
+def check(shop: Path, url: str) -> None:
+    """One champion, its files whole, and it serves; no record points to files that are not there."""
+    system = open_system(settings_in(shop))
+    with system.store.read() as read:
+        models, promotions = read.models(), read.promotions()
+    system.close()
+    champions = [record for record in models if record.status == "champion"]
+    assert len(champions) == 1
+    assert promotions[0].version == champions[0].version
+    assert all((shop / record.path / "manifest.json").is_file() for record in models if record.path)
+    with httpx.Client(base_url=url, timeout=30) as http:
+        deadline_s = time.monotonic() + 20
+        while http.get("/v1/models").json()["serving"] != champions[0].version:
+            assert time.monotonic() < deadline_s
+        answer = http.get("/v1/users/user-0001/recommendations").json()
+    assert (answer["source"], answer["model_version"]) == ("model", champions[0].version)
+
+
+def test_a_trainer_killed_at_any_moment_leaves_a_champion_that_serves_and_the_next_one_goes_on(shop: Path) -> None:
+    with (shop / CONFIG_NAME).open("a") as config:
+        config.write("\n[learn]\nlease_s = 1\nevery_events = 300\nepochs = 3\n")
+    rng = random.Random(6)
+    with up(shop) as (_, url):
+        more_events(shop, 0)
+        started_s = time.monotonic()
+        said = finished(shop)
+        whole_s = time.monotonic() - started_s
+        assert any(verdict in said for verdict in ("promote:", "refuse:", "undecided:")), said
+        for number in range(1, NUM_CRASHES + 1):
+            more_events(shop, number)
+            child = trainer(shop, "--now")
+            time.sleep(rng.uniform(0.3, 1.0) * whole_s)  # a random moment is the point of this test
+            child.kill()
+            child.communicate()
+            check(shop, url)
+        said = finished(shop)
+        check(shop, url)
+    assert "Traceback" not in said
