@@ -83,6 +83,11 @@ format: $(VENV)/.installed-dev ## put the code into shape
 bench: $(VENV)/.installed-dev ## measure ingest, freshness and latency on this machine
 	$(BIN)/python -m benchmarks.serving $(ARGS)
 
+.PHONY: experiments
+experiments: $(VENV)/.installed-dev ## compare models on the data sets in DATA_DIR: all tables of docs/evaluation.md, resumable (TABLES="name ...")
+	@test -n "$(DATA_DIR)" || { echo "wanted DATA_DIR=FOLDER, the folder of the data sets; see docs/evaluation.md"; exit 2; }
+	$(BIN)/python -m benchmarks.tables $(or $(TABLES),all) --data-dir $(DATA_DIR) --out $(DATA)/tables $(ARGS)
+
 .PHONY: faults
 faults: $(VENV)/.installed-dev ## kill workers, broker, PostgreSQL and APIs while events flow (ARGS=--quick: few of each)
 	$(BIN)/python -m benchmarks.faults $(ARGS)

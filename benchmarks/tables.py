@@ -1,0 +1,303 @@
+"""The tables of docs/experiments.md that compare models, each by its name, resumable after a kill.
+
+    python -m benchmarks.tables --list
+    python -m benchmarks.tables toys-leave-one-out toys-temporal --data-dir DATA
+    python -m benchmarks.tables all --data-dir DATA --out .tidewise/tables
+
+DATA holds one folder per data set (docs/evaluation.md says where they come from). Each table is one call of `tidewise
+evaluate`, printed before it runs; trainings that are finished are read from the cache, one that was killed goes on at
+its last epoch. `OUT/NAME.json` is the whole report, `OUT/NAME.md` the table. Every training of a table has one budget.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+NETWORKS = ("sasrec", "sasrec-text", "gru4rec", "gru4rec-text", "hm4sr")
+COUNTING = ("popularity", "co-occurrence", "item-knn", "vsknn")
+PARTS = (
+    *("no-interactive", "no-temporal", "no-moe", "no-gaps", "shuffled-gaps", "no-absolute-time"),
+    *("no-idcl", "no-cp", "no-pcl", "no-aux", "no-id", "no-text"),
+)
+RELEASED = ("hm4sr", "hm4sr:frozen-experts", "hm4sr:released", "hm4sr:released+unit-losses")
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The files of one data set and how to read them."""
+
+    folder: str
+    columns: str
+    item_columns: str
+    separator: str
+    pictures: str | None = None
+
+    def options(self, data: Path) -> list[str]:
+        """What `tidewise evaluate` needs to know of it."""
+        files = [data / self.folder / f"{self.folder}.{part}.tsv.gz" for part in ("inter", "item")]
+        named = ["--events", str(files[0]), "--columns", self.columns, "--items", str(files[1])]
+        return [*named, "--item-columns", self.item_columns, "--separator", self.separator]
+
+
+TOYS = DataSet(
+    "amazon2014-toys", "user_id,item_id,timestamp", "item_id=item_id,title=title,categories=s3rec_attribute_ids", " "
+)
+ML_1M = DataSet(
+    "ml-1m",
+    "user_id,movie_id,timestamp",
+    "item_id=movie_id,title=title,text=plot+director+actors,categories=genres",
+    "|",
+    "posters_128x192.zip",
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One comparison. `epochs`, `max_minutes`: of each training, the first to end it; `with_pictures`: a modality."""
+
+    about: str
+    data: DataSet
+    protocol: str
+    models: tuple[str, ...]
+    against: str
+    seeds: int = 1
+    ties: str = "source"
+    window: int = 50
+    epochs: int = 30
+    max_minutes: float = 10.0
+    max_questions: int | None = None
+    trials: int = 1
+    with_pictures: bool = False
+
+    def command(self, data: Path, out: Path, threads: int) -> list[str]:
+        """The words after `tidewise`."""
+        words = ["evaluate", self.protocol, *self.data.options(data), "--ties", self.ties, "--window", str(self.window)]
+        words += [word for model in self.models for word in ("--model", model)]
+        words += ["--against", self.against, "--seeds", str(self.seeds), "--trials", str(self.trials)]
+        words += ["--epochs", str(self.epochs), "--max-minutes", f"{self.max_minutes:g}", "--threads", str(threads)]
+        if self.max_questions is not None:
+            words += ["--max-questions", str(self.max_questions)]
+        if self.with_pictures:
+            words += ["--features", str(features_of(self.data, out) / "features" / "image")]
+        return [*words, "--cache", str(out / "cache"), "--json"]
+
+
+def _ablations(*more: str) -> tuple[str, ...]:
+    return ("hm4sr", *(f"hm4sr:{name}" for name in (*PARTS, *more)))
+
+
+LEAVE_ONE_OUT = Table(
+    "every model, the protocol of published tables",
+    TOYS,
+    "leave-one-out",
+    (*COUNTING, *NETWORKS),
+    "sasrec-text",
+    seeds=3,
+)
+TEMPORAL = replace(
+    LEAVE_ONE_OUT,
+    about="every model, trained strictly before and tested after: the table that counts",
+    protocol="temporal",
+    models=(*LEAVE_ONE_OUT.models, "river-mf"),
+    max_questions=20_000,
+)
+POSTERS = replace(
+    LEAVE_ONE_OUT,
+    about="each part of the model taken away; id, text and posters",
+    data=ML_1M,
+    models=_ablations("no-image"),
+    against="hm4sr",
+    seeds=1,
+    epochs=15,
+    max_minutes=20.0,
+    with_pictures=True,
+)
+
+TABLES: Mapping[str, Table] = {
+    "toys-leave-one-out": LEAVE_ONE_OUT,
+    "toys-temporal": TEMPORAL,
+    "toys-ties": replace(
+        LEAVE_ONE_OUT,
+        about="the same with ties in a random order: what the order of the source was worth",
+        ties="hash",
+        models=("co-occurrence", "sasrec", "sasrec-text", "hm4sr"),
+    ),
+    "toys-ablations": replace(
+        LEAVE_ONE_OUT,
+        about="each part of the model taken away, the protocol of published tables",
+        models=_ablations(),
+        against="hm4sr",
+        seeds=1,
+    ),
+    "toys-temporal-ablations": replace(
+        TEMPORAL,
+        about="each part of the model taken away, tested after the cut",
+        models=_ablations(),
+        against="hm4sr",
+        seeds=1,
+    ),
+    "toys-released": replace(
+        LEAVE_ONE_OUT, about="what the faults of the released code cost", models=RELEASED, against="hm4sr", seeds=1
+    ),
+    "toys-now-gap": replace(
+        TEMPORAL,
+        about="the gap to now; times are days here",
+        models=("hm4sr", "hm4sr:now-gap"),
+        against="hm4sr",
+        seeds=1,
+    ),
+    "ml-1m-ablations": POSTERS,
+    "ml-1m-released": replace(POSTERS, about="what the faults of the released code cost", models=RELEASED),
+    "ml-1m-200": replace(
+        POSTERS,
+        about="a long window",
+        models=("popularity", "co-occurrence", "sasrec", "sasrec-text", "hm4sr"),
+        against="sasrec-text",
+        window=200,
+        max_minutes=60.0,
+        with_pictures=False,
+    ),
+    "ml-1m-temporal": replace(
+        POSTERS,
+        about="trained strictly before and tested after; id and text",
+        protocol="temporal",
+        models=(*COUNTING, "sasrec", "sasrec-text", "hm4sr"),
+        against="sasrec-text",
+        max_questions=20_000,
+        with_pictures=False,
+    ),
+    "ml-1m-now-gap": replace(
+        POSTERS,
+        about="the gap to now; times are seconds here",
+        protocol="temporal",
+        models=("hm4sr", "hm4sr:now-gap"),
+        max_questions=20_000,
+        with_pictures=False,
+    ),
+}
+
+
+def features_of(data: DataSet, out: Path) -> Path:
+    """The data folder in which `tidewise features` keeps the vectors of a data set."""
+    return out / data.folder
+
+
+def tidewise(words: Sequence[str]) -> str:
+    """Run a command, its progress on standard error; its output. Raises `CalledProcessError`."""
+    sys.stderr.write(f"tidewise {shlex.join(words)}\n")
+    done = subprocess.run([sys.executable, "-m", "tidewise", *words], stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout
+
+
+def make(name: str, table: Table, data: Path, out: Path, threads: int) -> None:
+    """Compute one table, or go on with it."""
+    if table.with_pictures:
+        assert table.data.pictures is not None
+        pictures = data / table.data.folder / table.data.pictures
+        tidewise(["features", "--data", str(features_of(table.data, out)), "--pictures", str(pictures), "--json"])
+    words = table.command(data, out, threads)
+    report = json.loads(tidewise(words))
+    (out / f"{name}.json").write_text(json.dumps(report, indent=1))
+    text = f"{name}: {table.about}\n\n    tidewise {shlex.join(words)}\n\n{markdown(report)}"
+    (out / f"{name}.md").write_text(text)
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The figures that people compare, with earlier items kept and hidden."""
+    data, rules = report["data"], report["rules"]
+    against = report["against"]
+    lines = [
+        f"{rules['protocol']}, ties by {rules['ties']}: {data['test_questions']:,} questions about "
+        f"{data['test_users']:,} users, {data['items']:,} items; learnt from {data['learnt_events']:,} events.",
+        "",
+        f"| | HR@10 | NDCG@10 (95%) | MRR@10 | coverage@10 | NDCG@10 - {against} | NDCG@10 hidden | epochs | seconds |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *(_row(model) for model in report["models"]),
+    ]
+    told = [_told_row(model) for model in report["models"] if model["now_gap"]]
+    if told:
+        lines += ["", "| NDCG@10 | gap not told | drawn before the answer | at the click |", "|---|---|---|---|", *told]
+    return "\n".join(lines) + "\n"
+
+
+def _row(model: Mapping[str, Any]) -> str:
+    kept, hidden = model["seen"]["keep"], model["seen"]["hide"]
+    metrics, difference = kept["metrics"], kept["difference"].get("NDCG@10")
+    ndcg = metrics["NDCG@10"]
+    runs = list(model["seeds"].values())
+    cells = [
+        model["model"],
+        f"{metrics['HR@10']['mean']:.4f}",
+        f"{ndcg['mean']:.4f} ({ndcg['low']:.4f} to {ndcg['high']:.4f})",
+        f"{metrics['MRR@10']['mean']:.4f}",
+        f"{kept['coverage']['@10']:.3f}",
+        _change(difference) if difference else "",
+        f"{hidden['metrics']['NDCG@10']['mean']:.4f}",
+        ", ".join(str(run["epochs"]) for run in runs if "epochs" in run),
+        ", ".join(f"{run['fit_s']:.0f}" for run in runs),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _told_row(model: Mapping[str, Any]) -> str:
+    untold = model["seen"]["keep"]["metrics"]["NDCG@10"]["mean"]
+    found = [model["now_gap"][way]["keep"]["NDCG@10"] for way in ("drawn", "click")]
+    cells = [f"{each['mean']:.4f}, {_change(each['change'])}" for each in found]
+    return f"| {model['model']} | {untold:.4f} | {' | '.join(cells)} |"
+
+
+def _change(interval: Mapping[str, float | None]) -> str:
+    relative = interval.get("relative")
+    share = "" if relative is None else f", {relative:+.1%}"
+    return f"{interval['mean']:+.4f} ({interval['low']:+.4f} to {interval['high']:+.4f}){share}"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="tables to make, or all")
+    parser.add_argument("--list", action="store_true", help="say which tables there are")
+    parser.add_argument("--data-dir", type=Path, help="the folder of the data sets")
+    parser.add_argument("--out", type=Path, default=Path(".tidewise/tables"), help="where results are kept")
+    parser.add_argument("--threads", type=int, default=0, help="cores for networks (0: all but one)")
+    for name in ("epochs", "seeds", "trials", "max-questions"):
+        parser.add_argument(f"--{name}", type=int, help="instead of the table's own")
+    parser.add_argument("--max-minutes", type=float, help="instead of the table's own, of each training")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Make the named tables one after the other; 1 where one failed, the others are made all the same."""
+    given = _arguments()
+    if given.list or not given.names:
+        sys.stdout.writelines(f"{name:<26} {table.about}\n" for name, table in TABLES.items())
+        return 0
+    unknown = [name for name in given.names if name not in (*TABLES, "all")]
+    if unknown or given.data_dir is None:
+        problem = f"unknown table {unknown[0]!r}" if unknown else "wanted --data-dir"
+        sys.stderr.write(f"{problem}; see --help and --list\n")
+        return 2
+    given.out.mkdir(parents=True, exist_ok=True)
+    own = {name: getattr(given, name) for name in ("epochs", "seeds", "trials", "max_questions", "max_minutes")}
+    changes = {name: value for name, value in own.items() if value is not None}
+    failed = []
+    for name in TABLES if "all" in given.names else given.names:
+        try:
+            make(name, replace(TABLES[name], **changes), given.data_dir, given.out, given.threads)
+        except subprocess.CalledProcessError as error:
+            failed.append(name)
+            sys.stderr.write(f"{name}: ended with {error.returncode}; the next one follows\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

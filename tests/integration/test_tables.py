@@ -1,0 +1,74 @@
+"""The tables of the experiments: each is a command that `tidewise evaluate` takes, made from its name alone."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from benchmarks import tables
+from model.evaluation.models import spec_of
+from tidewise.cli import app
+from tidewise.evaluation import online_baselines
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_every_table_is_a_command_that_parses_with_models_that_exist(name: str, tmp_path: Path) -> None:
+    table = tables.TABLES[name]
+    command, *words = table.command(tmp_path, tmp_path, 1)
+    group = typer.main.get_command(app)
+    group.commands[command].make_context(command, words)  # type: ignore[attr-defined]
+    for model in (*table.models, table.against):
+        spec_of(model, online_baselines())
+    assert table.against in table.models
+
+
+def test_every_training_of_a_table_has_one_budget_and_pictures_where_an_ablation_takes_them_away() -> None:
+    for table in tables.TABLES.values():
+        assert table.max_minutes > 0
+        assert ("hm4sr:no-image" in table.models) <= table.with_pictures
+
+
+@pytest.fixture
+def toys(tmp_path: Path) -> Path:
+    """A small log in the layout of amazon2014-toys."""
+    folder = tmp_path / "data" / "amazon2014-toys"
+    folder.mkdir(parents=True)
+    day = 86_400
+    events = [f"u{u}\ti{(u + s) % 15}\t{1_300_000_000 + day * (3 * u + s)}" for u in range(40) for s in range(6)]
+    items = [f"i{n}\tred thing {n}\t{n % 3} 7" for n in range(15)]
+    for name, lines in (
+        ("inter", ["user_id\titem_id\ttimestamp", *events]),
+        ("item", ["item_id\ttitle\ts3rec_attribute_ids", *items]),
+    ):
+        (folder / f"amazon2014-toys.{name}.tsv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    return folder.parent
+
+
+def test_a_table_is_made_from_its_name_alone(
+    toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["toys-now-gap", "--data-dir", str(toys), "--out", str(tmp_path / "out"), "--epochs", "1", "--threads", "1"]
+    monkeypatch.setattr(sys, "argv", ["tables", *words])
+    assert tables.main() == 0
+    report = json.loads((tmp_path / "out" / "toys-now-gap.json").read_text())
+    assert [model["model"] for model in report["models"]] == ["hm4sr", "hm4sr:now-gap", "popularity"]
+    printed = capsys.readouterr().out
+    assert printed.strip() == (tmp_path / "out" / "toys-now-gap.md").read_text().strip()
+    assert "| hm4sr:now-gap | 0." in printed
+    assert "| NDCG@10 | gap not told | drawn before the answer | at the click |" in printed
+
+
+def test_a_table_that_fails_does_not_stop_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["toys-released", "toys-ties", "--data-dir", str(tmp_path / "absent"), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["tables", *words])
+    assert tables.main() == 1
+    said = capsys.readouterr().err
+    assert "toys-released: ended with 2" in said
+    assert "toys-ties: ended with 2" in said
