@@ -16,6 +16,7 @@ from core.interactions import Interaction
 
 GROUP_WAIT_S = 0.05  # an incomplete group is sent after this long, so that a slow replay stays fresh
 PROGRESS_EVERY = 1_000
+PROGRESS_EVERY_S = 0.5  # and at least so often, or a slow replay would seem to stand still
 
 
 class Pending(Protocol):
@@ -104,11 +105,17 @@ class TimeLapse:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay did. All of it was acknowledged by all replicas."""
+    """What a replay did. All of it was acknowledged by all replicas. `interrupted`: by Ctrl-C, before the end."""
 
     num_events: int
     num_messages: int
     elapsed_s: float
+    interrupted: bool = False
+
+    @property
+    def events_per_s(self) -> float:
+        """The rate that was reached."""
+        return self.num_events / max(self.elapsed_s, 1e-9)
 
 
 class Stopwatch(Protocol):
@@ -158,21 +165,28 @@ class Replay:
         self._num_messages = 0
 
     def run(self, events: Iterable[Interaction]) -> Replayed:
-        """Send everything; raises `StreamUnavailable` as soon as a message is known to have failed."""
+        """Send everything; raises `StreamUnavailable` as soon as a message is known to have failed.
+
+        Ctrl-C ends it early: what was handed over until then is still sent, and counted.
+        """
         started_s = self._clock.now_s()
-        num_events = 0
-        for place, event in enumerate(events):
-            self._wait_until(started_s + self._pace.due_s(place, event.time_ms))
-            self._hand_over(event)
-            num_events = place + 1
-            if num_events % PROGRESS_EVERY == 0:
-                self._check()
-                self._on_progress(num_events)
+        reported_s, num_events, interrupted = started_s, 0, False
+        try:
+            for place, event in enumerate(events):
+                self._wait_until(started_s + self._pace.due_s(place, event.time_ms))
+                self._hand_over(event)
+                num_events = place + 1
+                if num_events % PROGRESS_EVERY == 0 or self._clock.now_s() - reported_s >= PROGRESS_EVERY_S:
+                    reported_s = self._clock.now_s()
+                    self._check()
+                    self._on_progress(num_events)
+        except KeyboardInterrupt:
+            interrupted = True
         self._send_waiting()
         self._sender.flush()
         self._check()
         self._on_progress(num_events)
-        return Replayed(num_events, self._num_messages, self._clock.now_s() - started_s)
+        return Replayed(num_events, self._num_messages, self._clock.now_s() - started_s, interrupted)
 
     def _wait_until(self, due_s: float) -> None:
         while (ahead_s := due_s - self._clock.now_s()) > 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from serving.services import LetterDesk
     from stream.codec import Codec
     from stream.event_log import KafkaLog
+    from stream.replay import Replayed
     from stream.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
 
 DAY_MS = 86_400_000
+REPLAY_TIMEOUT_S = 30.0  # a broker that restarts is waited for
+REPLAY_LINGER_MS = 5
 SEND_TIMEOUT_S = 1.5  # a request that cannot be taken in is told so within 2 s
 
 
@@ -94,6 +97,30 @@ def log_ends(settings: Settings) -> Callable[[Mapping[int, int]], Mapping[int, t
         return {part: (one.next_offset or 0, one.log_end or 0) for part, one in statuses.items()}
 
     return ends
+
+
+def replay_to_kafka(
+    settings: Settings,
+    events: Iterable[Interaction],
+    *,
+    rate: float | None = None,
+    speed: float | None = None,
+    group: int = 1,
+    on_progress: Callable[[int], None] = lambda num_sent: None,
+) -> Replayed:
+    """Send events to the topic, which is made where it is missing; `rate`: per second; `speed`: of their own times."""
+    kafka = replace(kafka_settings(settings), request_timeout_s=REPLAY_TIMEOUT_S)
+    try:
+        from stream.producer import EventProducer
+        from stream.replay import FullSpeed, Rate, Replay, TimeLapse
+        from stream.topics import ensure_topics
+    except ModuleNotFoundError as error:
+        raise _extra_missing("a replay through Kafka", error) from error
+
+    pace = Rate(rate) if rate is not None else TimeLapse(speed) if speed is not None else FullSpeed()
+    ensure_topics(kafka)
+    with EventProducer(kafka, linger_ms=REPLAY_LINGER_MS) as producer:
+        return Replay(producer, pace=pace, group=group, on_progress=on_progress).run(events)
 
 
 def _extra_missing(what: str, error: ModuleNotFoundError) -> InvalidSettings:

@@ -82,7 +82,7 @@ def replay_live(
     """
     start_s = pace.now_s()
     lanes = [_Lane(client, on_batch) for client in clients]
-    with ThreadPoolExecutor(len(lanes)) as pool, _progress(console) as progress:
+    with ThreadPoolExecutor(len(lanes)) as pool, events_bar(console) as progress:
         task = progress.add_task("replay", total=total)
         running = [pool.submit(lane.run) for lane in lanes]
         try:
@@ -151,6 +151,7 @@ class _Speed(ProgressColumn):
         return Text(f"{task.speed or 0:,.0f} events/s")
 
 
-def _progress(console: Console) -> Progress:
+def events_bar(console: Console) -> Progress:
+    """A progress bar that counts events and shows their rate."""
     columns = (BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
     return Progress(TextColumn("{task.description}"), *columns, console=console)

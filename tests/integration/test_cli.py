@@ -222,6 +222,23 @@ def test_replaying_to_nobody_says_that_nobody_answers(tidewise: Command, events:
     assert "is `tidewise up` running there?" in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--kafka", "h:1", "--url", "http://h"), "wanted --url or --kafka, got both"),
+        (("--rate", "1", "--speed", "2"), "wanted --rate or --speed, got both"),
+        (("--kafka", "h:1", "--clients", "2"), "--clients is for a server"),
+        (("--group", "5"), "--speed and --group are for Kafka"),
+    ],
+)
+def test_options_of_a_replay_that_contradict_each_other_are_refused(
+    tidewise: Command, events: Callable[[str], str], options: tuple[str, ...], reason: str
+) -> None:
+    outcome = tidewise("replay", events(rows(NOON_MS)), *options)
+    assert outcome.code == 2
+    assert reason in outcome.err
+
+
 def test_a_worker_without_kafka_asks_for_its_address(tidewise: Command) -> None:
     outcome = tidewise("worker")
     assert outcome.code == 2

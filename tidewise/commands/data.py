@@ -1,12 +1,11 @@
-"""`tidewise import` and `tidewise replay`: events from files, into the database at once or to a server as if live."""
+"""`tidewise import`: events and items from files into the database."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
-from itertools import dropwhile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,15 +15,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from core.clock import WallClock
 from core.errors import InvalidInput
 from core.event_rows import MS_PER_UNIT
-from core.importing import BrokenImport, ImportReport, import_history, read_history
-from core.interactions import Interaction
+from core.importing import BrokenImport, ImportReport, import_history
 from core.item_files import import_items
 from core.rowfiles import BadLine
 from tidewise.bootstrap import System, open_system
-from tidewise.client import Client
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.files import event_columns, item_columns, opened
-from tidewise.live_traffic import Pace, replay_live
 from tidewise.settings import Settings
 
 SHOWN_BAD_LINES = 10
@@ -42,9 +38,8 @@ Format = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
+    """Add the command of this module."""
     app.command("import")(import_)
-    app.command("replay")(replay)
 
 
 def import_(
@@ -72,14 +67,14 @@ def import_(
         msg = "import: wanted --events FILE, --items FILE or both, got neither"
         raise InvalidInput(msg)
     read_items = item_columns(columns_of_items, attributes=attributes, separator=separator)
-    read_events, before_ms = event_columns(columns), _in_ms(before, time_unit)
+    read_events, before_ms = event_columns(columns), in_ms(before, time_unit)
     settings = settings_of(data, config, set_)
     reports: dict[str, ImportReport] = {}
     with closing(open_system(settings)) as system:
         if items is not None:
             with opened(items, format_) as source, _bar(items) as progress, _reporting(reports, "items", json_):
                 reports["items"] = import_items(
-                    source, system.store, columns=read_items, now_ms=_wall_ms(), progress=progress
+                    source, system.store, columns=read_items, now_ms=wall_ms(), progress=progress
                 )
         if events is not None:
             with opened(events, format_) as source, _bar(events) as progress, _reporting(reports, "events", json_):
@@ -96,61 +91,16 @@ def import_(
         print_json({name: asdict(report) for name, report in reports.items()})
 
 
-def replay(
-    file: Annotated[Path, typer.Argument(help="Events: CSV, TSV or JSON lines, gzip too; sorted by time.")],
-    columns: Columns = "user_id,item_id,time",
-    time_unit: TimeUnit = "ms",
-    from_: Annotated[
-        int | None, typer.Option("--from", help="Begin at this time, in the file's unit.", show_default=False)
-    ] = None,
-    url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8080",
-    clients: Annotated[int, typer.Option(min=1, help="How many send at once; each user belongs to one.")] = 1,
-    rate: Annotated[
-        float | None, typer.Option(help="Events per second (default: as fast as it goes).", show_default=False)
-    ] = None,
-    format_: Format = None,
-    data: Data = None,
-    config: Config = None,
-    set_: Set = None,
-    json_: Json = False,
-) -> None:
-    """Send the events of a file to a running server, in order, as live traffic."""
-    settings = settings_of(data, config, set_)
-    from_ms = _in_ms(from_, time_unit) or 0
-    num_bad: list[int] = []
-    with ExitStack() as stack:
-        source = stack.enter_context(opened(file, format_))
-        senders = [stack.enter_context(Client(url, api_key=settings.api_key())) for _ in range(clients)]
-        events: Iterator[Interaction] = read_history(
-            source,
-            columns=event_columns(columns),
-            time_unit=time_unit,
-            types=settings.event_types(),
-            default_type=settings.events.default_type,
-            now_ms=_wall_ms(),
-            max_future_ms=int(settings.events.max_future_s * 1000),
-            on_bad=lambda bad: num_bad.append(len(bad)),
-        )
-        wanted = dropwhile(lambda event: event.time_ms < from_ms, events)
-        report = replay_live(senders, wanted, pace=Pace(rate), console=notes)
-    figures = {**report.statuses, "bad_lines": sum(num_bad), "seconds": round(report.elapsed_s, 1)}
-    figures["events_per_s"] = round(report.events_per_s)
-    if json_:
-        print_json(figures)
-    else:
-        screen.print("  ".join(f"{name} {value:,}" for name, value in figures.items()), highlight=False)
-
-
 def _event_rules(settings: Settings, system: System) -> dict[str, Any]:
     return {
         "types": system.types,
         "default_type": settings.events.default_type,
-        "now_ms": _wall_ms(),
+        "now_ms": wall_ms(),
         "max_future_ms": int(settings.events.max_future_s * 1000),
     }
 
 
-def _in_ms(value: int | None, unit: str) -> int | None:
+def in_ms(value: int | None, unit: str) -> int | None:
     """A time given in the file's unit, in milliseconds."""
     if value is None:
         return None
@@ -161,7 +111,8 @@ def _in_ms(value: int | None, unit: str) -> int | None:
     return value * factor // divisor
 
 
-def _wall_ms() -> int:
+def wall_ms() -> int:
+    """Now, by the machine's clock."""
     return WallClock().now_ms()
 
 

@@ -38,6 +38,9 @@ Set = Annotated[
         show_default=False,
     ),
 ]
+Kafka = Annotated[
+    str | None, typer.Option("--kafka", metavar="HOST:PORT", help="Kafka's address(es), by commas.", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 
 screen = Console()

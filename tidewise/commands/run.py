@@ -6,12 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tidewise.commands.options import Config, Data, Set, as_arguments, notes, overrides_of, screen
+from tidewise.commands.options import Config, Data, Kafka, Set, as_arguments, notes, overrides_of, screen
 from tidewise.settings import load_settings
 
-Kafka = Annotated[
-    str | None, typer.Option("--kafka", metavar="HOST:PORT", help="Kafka's address(es), by commas.", show_default=False)
-]
 Host = Annotated[str | None, typer.Option(help="Address to listen on (default 127.0.0.1).", show_default=False)]
 Port = Annotated[
     int | None, typer.Option(help="Port to listen on (default 8080; 0 takes a free one).", show_default=False)

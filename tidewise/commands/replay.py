@@ -1,0 +1,141 @@
+"""`tidewise replay`: a file's events, in order, to a running server or into Kafka, as live traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from itertools import dropwhile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.errors import InvalidInput
+from core.importing import read_history
+from core.interactions import Interaction
+from tidewise.client import Client
+from tidewise.commands.data import Columns, Format, TimeUnit, in_ms, wall_ms
+from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
+from tidewise.distributed import replay_to_kafka
+from tidewise.files import event_columns, opened
+from tidewise.live_traffic import Pace, events_bar, replay_live
+from tidewise.settings import Settings
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+EXIT_INTERRUPTED = 130  # as a shell tells it
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("replay")(replay)
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="Events: CSV, TSV or JSON lines, gzip too; sorted by time.")],
+    columns: Columns = "user_id,item_id,time",
+    time_unit: TimeUnit = "ms",
+    from_: Annotated[
+        int | None, typer.Option("--from", help="Begin at this time, in the file's unit.", show_default=False)
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help=f"The server (default {DEFAULT_URL}, unless Kafka is named).", show_default=False)
+    ] = None,
+    clients: Annotated[
+        int, typer.Option(min=1, help="To a server: how many send at once; each user belongs to one.")
+    ] = 1,
+    kafka: Kafka = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Events per second (default: as fast as it goes).", show_default=False)
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(help="Into Kafka: by the events' own times, so many times faster.", show_default=False),
+    ] = None,
+    group: Annotated[int, typer.Option(min=1, max=10_000, help="Into Kafka: events per message at most.")] = 1,
+    format_: Format = None,
+    data: Data = None,
+    config: Config = None,
+    set_: Set = None,
+    json_: Json = False,
+) -> None:
+    """Send the events of a file to a running server, or into Kafka, in order, as live traffic."""
+    settings = settings_of(data, config, set_, kafka__bootstrap=kafka)
+    into_kafka = bool(settings.kafka.bootstrap) and url is None
+    _check(into_kafka, kafka=kafka, url=url, clients=clients, rate=rate, speed=speed, group=group)
+    from_ms, num_bad = in_ms(from_, time_unit) or 0, list[int]()
+    interrupted = False
+    with ExitStack() as stack:
+        events = read_history(
+            stack.enter_context(opened(file, format_)),
+            columns=event_columns(columns),
+            time_unit=time_unit,
+            types=settings.event_types(),
+            default_type=settings.events.default_type,
+            now_ms=wall_ms(),
+            max_future_ms=int(settings.events.max_future_s * 1000),
+            on_bad=lambda bad: num_bad.append(len(bad)),
+        )
+        wanted = dropwhile(lambda event: event.time_ms < from_ms, events)
+        if into_kafka:
+            figures, interrupted = _into_kafka(settings, wanted, rate=rate, speed=speed, group=group)
+        else:
+            senders = [
+                stack.enter_context(Client(url or DEFAULT_URL, api_key=settings.api_key())) for _ in range(clients)
+            ]
+            report = replay_live(senders, wanted, pace=Pace(rate), console=notes)
+            figures = {**report.statuses, **_speed(report.elapsed_s, report.events_per_s)}
+    _print({**figures, "bad_lines": sum(num_bad)}, json_=json_)
+    if interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _check(
+    into_kafka: bool,
+    *,
+    kafka: str | None,
+    url: str | None,
+    clients: int,
+    rate: float | None,
+    speed: float | None,
+    group: int,
+) -> None:
+    """Refuse options that contradict each other."""
+    if kafka is not None and url is not None:
+        msg = "replay: wanted --url or --kafka, got both; events go to a server or straight into Kafka"
+    elif rate is not None and speed is not None:
+        msg = "replay: wanted --rate or --speed, got both; a rate has no use for the events' own times"
+    elif into_kafka and clients != 1:
+        msg = "replay: --clients is for a server; into Kafka one producer sends, so that each user's order survives"
+    elif not into_kafka and (speed is not None or group != 1):
+        msg = "replay: --speed and --group are for Kafka; name it with --kafka HOST:PORT, or leave them out"
+    else:
+        return
+    raise InvalidInput(msg)
+
+
+def _into_kafka(
+    settings: Settings, events: Iterable[Interaction], *, rate: float | None, speed: float | None, group: int
+) -> tuple[dict[str, float], bool]:
+    with events_bar(notes) as progress:
+        task = progress.add_task("replay", total=None)
+        done = replay_to_kafka(
+            settings,
+            events,
+            rate=rate,
+            speed=speed,
+            group=group,
+            on_progress=lambda num_sent: progress.update(task, completed=num_sent),
+        )
+    figures = {"events": done.num_events, "messages": done.num_messages}
+    return {**figures, **_speed(done.elapsed_s, done.events_per_s)}, done.interrupted
+
+
+def _speed(elapsed_s: float, events_per_s: float) -> dict[str, float]:
+    return {"seconds": round(elapsed_s, 1), "events_per_s": round(events_per_s)}
+
+
+def _print(figures: dict[str, float], *, json_: bool) -> None:
+    if json_:
+        print_json(figures)
+    else:
+        screen.print("  ".join(f"{name} {value:,}" for name, value in figures.items()), highlight=False)
