@@ -92,6 +92,10 @@ experiments: $(VENV)/.installed-dev ## compare models on the data sets in DATA_D
 faults: $(VENV)/.installed-dev ## kill workers, broker, PostgreSQL and APIs while events flow (ARGS=--quick: few of each)
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
+.PHONY: exactness
+exactness: $(VENV)/.installed-dev ## replay a file through Kafka and compare the database with it (ARGS="--events FILE --columns USER,ITEM,TIME")
+	$(BIN)/python -m benchmarks.exactness $(ARGS)
+
 .PHONY: install
 install: $(VENV)/.installed ## install Tidewise into .venv
 

@@ -14,19 +14,21 @@ from stream.status import PartitionStatus
 from stream.topics import connected_admin, partitions_of
 
 
+def log_bounds(settings: KafkaSettings) -> dict[int, tuple[int, int]]:
+    """For each partition of the events' topic its first offset, and the offset that its next message will get."""
+    with connected_admin(settings) as admin:
+        places = [TopicPartition(settings.topic, number) for number in range(partitions_of(admin, settings.topic))]
+        starts = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
+        ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
+    return {place.partition: (starts[place].offset, ends[place].offset) for place in places}
+
+
 def partition_statuses(settings: KafkaSettings, applied: Mapping[int, int]) -> dict[int, PartitionStatus]:
     """Each partition of the events' topic: where the database stands, where the log ends.
 
     A partition that was never applied stands at the beginning of the log.
     """
-    with connected_admin(settings) as admin:
-        places = [TopicPartition(settings.topic, number) for number in range(partitions_of(admin, settings.topic))]
-        starts = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
-        ends = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
     return {
-        place.partition: PartitionStatus(
-            next_offset=applied[place.partition] + 1 if place.partition in applied else starts[place].offset,
-            log_end=ends[place].offset,
-        )
-        for place in places
+        partition: PartitionStatus(applied[partition] + 1 if partition in applied else start, end)
+        for partition, (start, end) in log_bounds(settings).items()
     }

@@ -52,7 +52,8 @@ def resume_offset(topic: str, partition: int, *, applied: int | None, log_start:
         found = f"the log ends at {log_end}, so it is not the log that the database has read"
     msg = (
         f"{topic}/{partition}: the database has applied up to offset {applied}, but {found}; restore the log or the "
-        "database that belong together, or accept the loss by moving the database's offset (docs/operations.md)"
+        "database that belong together, or look with `tidewise offsets show` and accept the loss with "
+        f"`tidewise offsets set --partition {partition} --to earliest` (docs/operations.md)"
     )
     raise OffsetOutOfLog(msg)
 

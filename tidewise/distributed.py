@@ -123,6 +123,17 @@ def replay_to_kafka(
         return Replay(producer, pace=pace, group=group, on_progress=on_progress).run(events)
 
 
+def log_bounds_of(settings: Settings) -> dict[int, tuple[int, int]]:
+    """For each partition its first offset, and the offset that its next message will get."""
+    kafka = kafka_settings(settings)
+    try:
+        from stream.lag import log_bounds
+    except ModuleNotFoundError as error:
+        raise _extra_missing("looking at Kafka's log", error) from error
+
+    return log_bounds(kafka)
+
+
 def _extra_missing(what: str, error: ModuleNotFoundError) -> InvalidSettings:
     msg = f"{what} needs the kafka extra ({error.name} is missing); install it: pip install 'tidewise[kafka]'"
     return InvalidSettings(msg)

@@ -158,7 +158,7 @@ def test_an_offset_outside_the_log_stops_the_worker_with_what_to_do(stopped: Str
     assert (
         f"{stopped.kafka.topic}/0: the database has applied up to offset 999, but the log ends at" in stopped.worker.log
     )
-    assert "docs/operations.md" in stopped.worker.log
+    assert "`tidewise offsets set --partition 0 --to earliest` (docs/operations.md)" in stopped.worker.log
     assert num_events(stopped.store) == 0
 
 

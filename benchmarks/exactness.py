@@ -1,0 +1,199 @@
+"""Every event counted exactly once: a real log through a real Kafka into PostgreSQL, compared with the file.
+
+    python -m benchmarks.exactness --events ml-1m.inter.tsv.gz --columns user_id,movie_id,timestamp --time-unit s
+
+Starts a Kafka, a PostgreSQL and workers, lets `tidewise replay` send the file, kills workers on the way (SIGKILL,
+restarted at once), and then compares the database with the file row by row: each line once, in the order of the file,
+nothing else; each user's window as plain Python computes it from the file. The file is read by Python's csv and the
+database by SQL, without a line of the product, so that both can only agree by being right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import io
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import psycopg
+
+from benchmarks.fault_ledger import Stored
+from benchmarks.report import publish
+from benchmarks.streaming import Servers, servers
+from tidewise.processes import running
+
+ROWS = """SELECT u.user_id, time_ms, i.item_id, value FROM interactions
+          JOIN users u ON u.key = user_key JOIN items i ON i.key = item_key ORDER BY u.user_id, time_ms, user_seq"""
+TO_MS = {"s": 1000, "ms": 1}
+STALL_S = 60.0
+POLL_S = 0.1
+
+Event = tuple[int, str, float | None]
+Histories = Mapping[str, Sequence[Event]]
+
+
+@dataclass(frozen=True)
+class EventFile:
+    """A file of events, and what its columns are called: user, item, time, and a value where there is one."""
+
+    path: Path
+    columns: tuple[str, ...]
+    time_unit: str = "s"
+
+    def histories(self) -> dict[str, list[Event]]:
+        """Each user's events as (time in ms, item, value): by time, equal times in the order of the file."""
+        found: dict[str, list[Event]] = defaultdict(list)
+        with self._text() as text:
+            for row in csv.DictReader(text, delimiter="\t" if ".tsv" in self.path.name else ","):
+                user, item, at, *value = (row[name] for name in self.columns)
+                found[user].append((int(at) * TO_MS[self.time_unit], item, float(value[0]) if value else None))
+        return {user: sorted(events, key=lambda event: event[0]) for user, events in found.items()}
+
+    def arguments(self) -> list[str]:
+        """As `tidewise replay` is told."""
+        names = list(self.columns)
+        if len(names) > 3:
+            names.insert(3, "")  # there is no column of types
+        return [str(self.path), "--columns", ",".join(names), "--time-unit", self.time_unit]
+
+    def _text(self) -> IO[str]:
+        if self.path.suffix == ".gz":
+            return io.TextIOWrapper(gzip.open(self.path), encoding="utf-8", newline="")
+        return self.path.open(encoding="utf-8", newline="")
+
+
+def replay(
+    at: Servers, folder: Path, file: EventFile, *, topic: str, group: int, num_workers: int, num_kills: int
+) -> dict[str, object]:
+    """Send the file, kill workers on the way, and wait until as many events are stored as it has, or no more come."""
+    arguments = at.arguments(folder, topic)
+    wanted = sum(len(events) for events in file.histories().values())
+    command = [sys.executable, "-m", "tidewise", "replay", *file.arguments(), "--group", str(group), "--json"]
+    started_s = time.perf_counter()
+    with ExitStack() as stack, psycopg.connect(at.postgres, autocommit=True) as connection:
+        workers = [_worker(stack, folder, arguments, number) for number in range(num_workers)]
+        sender = stack.enter_context(subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True))
+        stack.callback(sender.kill)
+        for number in range(num_kills):
+            _await(connection, at_least=wanted * (number + 1) // (num_kills + 1), workers=workers)
+            victim = number % num_workers
+            workers[victim].kill()
+            workers[victim].wait()
+            workers[victim] = _worker(stack, folder, arguments, victim)
+        _await(connection, at_least=wanted, workers=workers)
+        elapsed_s = time.perf_counter() - started_s
+        sent = json.loads(sender.communicate()[0])
+    return {
+        "events": wanted,
+        "seconds, starts and kills included": round(elapsed_s, 1),
+        "events/s": round(wanted / elapsed_s),
+        "messages": sent["messages"],
+        "sent/s": sent["events_per_s"],
+        "bad lines": sent["bad_lines"],
+        "workers": num_workers,
+        "workers killed": num_kills,
+    }
+
+
+def _worker(stack: ExitStack, folder: Path, arguments: list[str], number: int) -> subprocess.Popen[bytes]:
+    name = f"worker-{number + 1}"
+    return stack.enter_context(running(["worker", *arguments, "--name", name], log=folder / f"{name}.log"))
+
+
+def _await(
+    connection: psycopg.Connection[tuple[int]], *, at_least: int, workers: Sequence[subprocess.Popen[bytes]]
+) -> None:
+    """Until so many events are stored. Returns too when no more come: the comparison will tell what is missing."""
+    seen, changed_s = -1, time.perf_counter()
+    while True:
+        row = connection.execute("SELECT coalesce(sum(num), 0) FROM event_counts").fetchone()
+        num = int(row[0]) if row else 0
+        if num >= at_least:
+            return
+        if num != seen:
+            seen, changed_s = num, time.perf_counter()
+        if time.perf_counter() - changed_s > STALL_S or any(worker.poll() is not None for worker in workers):
+            return
+        time.sleep(POLL_S)
+
+
+def compare(expected: Histories, url: str, *, size: int, step: int) -> dict[str, int]:
+    """How often the database differs from the file; all zero is what is wanted."""
+    found: dict[str, list[Event]] = defaultdict(list)
+    with psycopg.connect(url) as connection:
+        for user, time_ms, item, value in connection.execute(ROWS):
+            found[user].append((time_ms, item, value))
+        letters = connection.execute("SELECT count(*) FROM dead_letters").fetchone()
+    stored = Stored.read(url)
+    wrong_rows = sum(_differences(expected.get(user, ()), found[user]) for user in expected.keys() | found.keys())
+    return {
+        "rows that are not the file's": wrong_rows,
+        "users whose order is not the file's": sum(list(events) != found[user] for user, events in expected.items()),
+        "wrong windows": sum(
+            user not in stored.users or stored.users[user].window != window(events, size=size, step=step)
+            for user, events in expected.items()
+        ),
+        "wrong numbers of events": sum(
+            (state.seq, state.num_events) != (len(expected.get(user, ())),) * 2 for user, state in stored.users.items()
+        ),
+        "wrong totals": abs(stored.num_counted - sum(len(events) for events in expected.values())),
+        "dead letters": int(letters[0]) if letters else 0,
+    }
+
+
+def _differences(expected: Sequence[Event], found: Sequence[Event]) -> int:
+    """Rows that one side has and the other has not, each as often as it is missing."""
+    surplus: dict[Event, int] = defaultdict(int)
+    for event in expected:
+        surplus[event] += 1
+    for event in found:
+        surplus[event] -= 1
+    return sum(map(abs, surplus.values()))
+
+
+def window(events: Sequence[Event], *, size: int, step: int) -> list[tuple[str, int]]:
+    """The newest part of a history, beginning at a multiple of `step`, as (item, time)."""
+    start = step * math.ceil(max(0, len(events) - size) / step)
+    return [(item, time_ms) for time_ms, item, _ in events[start:]]
+
+
+def main() -> None:
+    """Replay, compare, publish; exit status 1 where anything differs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=Path, required=True)
+    parser.add_argument("--columns", required=True, help="user, item, time and perhaps value, by commas")
+    parser.add_argument("--time-unit", choices=TO_MS, default="s")
+    parser.add_argument("--group", type=int, default=1, help="events per message")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--kills", type=int, default=2)
+    given = parser.parse_args()
+    file = EventFile(given.events, tuple(given.columns.split(",")), given.time_unit)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # PostgreSQL may run under another account
+        with servers(folder) as at:
+            migrate = [sys.executable, "-m", "tidewise", "migrate", *at.arguments(folder, "exactness")]
+            subprocess.run(migrate, check=True)
+            figures = replay(
+                at, folder, file, topic="exactness", group=given.group, num_workers=given.workers, num_kills=given.kills
+            )
+            differences = compare(file.histories(), at.postgres, size=50, step=10)
+    publish(f"exactness, {file.path.name}", {**figures, **differences})
+    if any(differences.values()):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

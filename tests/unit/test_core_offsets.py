@@ -1,0 +1,85 @@
+"""What moving an offset by hand means, and that it never overtakes a worker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from doubles import MemoryStore
+
+from core.errors import PartitionLost
+from core.history import WindowShape
+from core.ingest import Ingestor, StreamSource
+from core.interactions import EventTypes
+from core.offsets import Place, move
+
+FITS = Place("interactions", 0, applied=41, log_start=10, log_end=100)
+
+
+@pytest.mark.parametrize(
+    ("place", "trouble"),
+    [
+        (FITS, None),
+        (replace(FITS, applied=None), None),
+        (replace(FITS, log_start=42), None),
+        (replace(FITS, log_end=42), None),
+        (replace(FITS, log_start=45), "3 offsets were deleted before they were applied"),
+        (replace(FITS, log_end=41), "the log ends at 41: it is not the log that the database has read"),
+    ],
+)
+def test_where_database_and_log_do_not_belong_together_it_is_said_why(place: Place, trouble: str | None) -> None:
+    assert place.trouble == trouble
+
+
+@pytest.mark.parametrize(
+    ("place", "to", "consequence"),
+    [
+        (FITS, 42, "nothing is skipped, and nothing is read again"),
+        (FITS, 100, "58 offsets that the log holds are never applied"),
+        (FITS, 10, "32 offsets are read again (what was applied counts once, by its event id)"),
+        (replace(FITS, log_start=45), 45, "3 offsets that the log no longer holds are given up"),
+        (
+            replace(FITS, log_start=45),
+            50,
+            "3 offsets that the log no longer holds are given up; 5 offsets that the log holds are never applied",
+        ),
+        (replace(FITS, log_start=0, log_end=7), 0, "7 offsets are read again (what was applied counts once, by"),
+        (replace(FITS, log_start=0, log_end=7), 7, "nothing is skipped, and nothing is read again"),
+    ],
+)
+def test_what_is_skipped_and_what_is_read_again_is_said_beforehand(place: Place, to: int, consequence: str) -> None:
+    assert place.consequence(to).startswith(consequence)
+
+
+def ingestor(store: MemoryStore) -> Ingestor:
+    return Ingestor(store, types=EventTypes(), shape=WindowShape(8, 4))
+
+
+def applied(store: MemoryStore) -> dict[int, int]:
+    with store.read() as view:
+        return view.applied_offsets("interactions")
+
+
+def test_a_moved_offset_fences_off_the_worker_that_stood_elsewhere() -> None:
+    store = MemoryStore()
+    worker = ingestor(store)
+    worker.ingest([], StreamSource("interactions", 0, [], 0, 41))
+    move(store, FITS, to=10)
+    assert applied(store) == {0: 9}
+    with pytest.raises(PartitionLost):
+        worker.ingest([], StreamSource("interactions", 0, [], 42, 50))
+    assert worker.applied_offset("interactions", 0) == 9
+
+
+def test_a_partition_that_a_worker_has_moved_meanwhile_is_left_as_it_is() -> None:
+    store = MemoryStore()
+    ingestor(store).ingest([], StreamSource("interactions", 0, [], 0, 50))
+    with pytest.raises(PartitionLost, match="stood at 41 when it was looked at, and now at 50: a worker reads"):
+        move(store, FITS, to=10)
+    assert applied(store) == {0: 50}
+
+
+def test_a_partition_that_was_never_read_can_be_moved_too() -> None:
+    store = MemoryStore()
+    move(store, replace(FITS, applied=None), to=100)
+    assert applied(store) == {0: 99}

@@ -1,0 +1,99 @@
+"""`tidewise offsets`: where the database stands in the log, and moving it where the two do not belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from core.errors import InvalidInput
+from core.offsets import Place, move
+from core.ports import Store
+from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
+from tidewise.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Where the database stands in Kafka's log: show, set.")
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("show")(show)
+    app.command("set")(set_offset)
+    parent.add_typer(app, name="offsets")
+
+
+def show(kafka: Kafka = None, data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
+    """Show each partition: what the database has applied, what the log holds, and whether the two fit."""
+    from tidewise.bootstrap import open_system
+
+    settings = settings_of(data, config, set_, kafka__bootstrap=kafka)
+    with closing(open_system(settings)) as system:
+        places = _places(settings, system.store)
+    if json_:
+        print_json([asdict(place) | {"trouble": place.trouble} for place in places.values()])
+        return
+    for place in places.values():
+        screen.print(_line(place), markup=False, highlight=False, soft_wrap=True)
+
+
+def set_offset(
+    partition: Annotated[int, typer.Option(min=0, help="Which partition.")],
+    to: Annotated[str, typer.Option(metavar="earliest|latest|OFFSET", help="Where to read on.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    kafka: Kafka = None,
+    data: Data = None,
+    config: Config = None,
+    set_: Set = None,
+) -> None:
+    """Let workers read a partition on from another offset, after saying what that skips or reads again."""
+    from tidewise.bootstrap import open_system
+
+    settings = settings_of(data, config, set_, kafka__bootstrap=kafka)
+    with closing(open_system(settings)) as system:
+        places = _places(settings, system.store)
+        if partition not in places:
+            msg = f"--partition: wanted one of {settings.kafka.topic}, 0 to {len(places) - 1}, got {partition}"
+            raise InvalidInput(msg)
+        place = places[partition]
+        offset = _wanted(to, place)
+        notes.print(_line(place), markup=False, highlight=False, soft_wrap=True)
+        notes.print(f"Reading on at {offset}: {place.consequence(offset)}.", markup=False, highlight=False)
+        if not yes and not typer.confirm("Do it?", err=True):
+            notes.print("Nothing was changed.")
+            raise typer.Exit(1)
+        move(system.store, place, to=offset)
+    notes.print(f"{place.stream}/{partition}: workers read on at {offset}.", markup=False, highlight=False)
+
+
+def _places(settings: Settings, store: Store) -> Mapping[int, Place]:
+    from tidewise.distributed import log_bounds_of
+
+    bounds = log_bounds_of(settings)
+    with store.read() as view:
+        applied = view.applied_offsets(settings.kafka.topic)
+    return {
+        number: Place(settings.kafka.topic, number, applied.get(number), start, end)
+        for number, (start, end) in sorted(bounds.items())
+    }
+
+
+def _wanted(to: str, place: Place) -> int:
+    named = {"earliest": place.log_start, "latest": place.log_end}
+    if to not in named and not to.isdecimal():
+        msg = f"--to: wanted earliest, latest or an offset, got {to!r}"
+        raise InvalidInput(msg)
+    offset = named.get(to, int(to) if to.isdecimal() else 0)
+    if not place.log_start <= offset <= place.log_end:
+        msg = f"--to: wanted an offset that the log holds, {place.log_start} to {place.log_end}, got {offset}"
+        raise InvalidInput(msg)
+    return offset
+
+
+def _line(place: Place) -> str:
+    applied = "nothing" if place.next_offset == 0 or place.applied is None else f"up to {place.applied}"
+    holds = f"the log holds {place.log_start} to {place.log_end}"
+    fits = place.trouble or f"{place.log_end - place.next_offset} to read"
+    return f"{place.stream}/{place.partition}: applied {applied}, {holds}: {fits}"
