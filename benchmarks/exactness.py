@@ -153,6 +153,18 @@ def compare(expected: Histories, url: str, *, size: int, step: int) -> dict[str,
     }
 
 
+def sizes(url: str) -> dict[str, int]:
+    """Bytes in PostgreSQL, indexes included, per row."""
+    per_row = {}
+    with psycopg.connect(url) as connection:
+        for table in ("interactions", "users", "popularity"):
+            row = connection.execute(
+                f"SELECT pg_total_relation_size('{table}') / greatest(1, (SELECT count(*) FROM {table}))"
+            ).fetchone()
+            per_row[f"bytes per row of {table}"] = int(row[0]) if row else 0
+    return per_row
+
+
 def _differences(expected: Sequence[Event], found: Sequence[Event]) -> int:
     """Rows that one side has and the other has not, each as often as it is missing."""
     surplus: dict[Event, int] = defaultdict(int)
@@ -190,6 +202,7 @@ def main() -> None:
                 at, folder, file, topic="exactness", group=given.group, num_workers=given.workers, num_kills=given.kills
             )
             differences = compare(file.histories(), at.postgres, size=50, step=10)
+            figures |= sizes(at.postgres)
     publish(f"exactness, {file.path.name}", {**figures, **differences})
     if any(differences.values()):
         sys.exit(1)

@@ -30,6 +30,7 @@ from core.errors import StreamError
 from stream.applier import Applier, Backoff, DeadLetterSink, Ingest, Outcome, Stopping, announce_nothing
 from stream.codec import Codec, Message
 from stream.faust_app import ResumingConsumer, ResumingTransport, make_app
+from stream.membership import leave
 from stream.positions import Positions
 from stream.resume import Resumer
 from stream.settings import KafkaSettings, WorkerSettings
@@ -95,6 +96,7 @@ class StreamWorker:
                 self._watchdog.stop()
         if self._failure is not None:
             raise self._failure
+        leave(self._kafka, self._settings.name)  # others take its partitions over at once
 
     def _build(self, folder: Path) -> faust.App:
         app = make_app(self._kafka, self._settings, data_dir=folder)

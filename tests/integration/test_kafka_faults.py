@@ -10,6 +10,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,3 +90,21 @@ def test_workers_come_and_go_while_events_flow(broker: Broker, sqlite_database: 
             assert goes.end(by=signal.SIGTERM) == 0
         stream.await_events(4_000, timeout_s=60.0)
         assert_counted_once(stream.store, events)
+
+
+def test_a_worker_told_to_stop_leaves_its_partitions_to_others_within_their_heartbeat(
+    broker: Broker, sqlite_database: Any, tmp_path: Path
+) -> None:
+    database = sqlite_database
+    with streaming(broker.address, database.url, database.store, tmp_path, num_workers=2) as stream:
+        stays, goes = stream.workers
+        stays.start()
+        goes.start()
+        for worker in stream.workers:
+            wait_until(lambda worker=worker: SOUGHT in worker.log, worker)  # type: ignore[misc]
+        num_rebalances = stays.log.count(REBALANCED)
+        assert goes.end(by=signal.SIGTERM) == 0
+        left_s = time.monotonic()
+        wait_until(lambda: stays.log.count(REBALANCED) > num_rebalances, stays)
+        assert time.monotonic() - left_s < 4.0  # its session would end after 6 s
+        assert "has left" in goes.log
