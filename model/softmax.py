@@ -37,7 +37,7 @@ class _CrossEntropy(torch.autograd.Function):
         factor_PC, factor_NC = queries_PC.to(dtype), candidates_NC.to(dtype)
         rows = min(num_positions, max(1, MAX_LOGITS // max(1, num_candidates)))
         chunk_QN = query_grad_PC.new_empty(rows, num_candidates)
-        rounded_QN = chunk_QN.to(dtype)  # the chunk itself where the products multiply float32
+        rounded_QN = chunk_QN if dtype == torch.float32 else torch.empty_like(chunk_QN, dtype=dtype)
         loss = query_grad_PC.new_zeros(())
         for begin in range(0, num_positions, rows):
             factor_QC, targets_Q1 = factor_PC[begin : begin + rows], targets_P[begin : begin + rows].unsqueeze(1)
