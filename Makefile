@@ -79,6 +79,14 @@ format: $(VENV)/.installed-dev ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: bench-gate
+bench-gate: $(VENV)/.installed-dev ## what the gate lets through, on a log of yours (ARGS="--events FILE --columns ...")
+	$(BIN)/python -m benchmarks.gate_trial $(ARGS)
+
+.PHONY: bench-promotions
+bench-promotions: $(VENV)/.installed-dev ## 200 requests a second during 20 promotions (ARGS="--data FOLDER --apis 2")
+	$(BIN)/python -m benchmarks.promotions $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.installed-dev ## measure ingest, freshness and latency on this machine
 	$(BIN)/python -m benchmarks.serving $(ARGS)

@@ -123,7 +123,7 @@ def main() -> None:
         else:
             settings = load_settings(overrides={"data.folder": str(data), "train.max_minutes": 0.5})
             prepare(settings, Console(stderr=True))
-        users, items = _ids(data)
+        users, items = ids_of(data)
         port, log = free_port(0), Path(folder) / "up.log"
         settings_given = [part for entry in options.set for part in ("--set", entry)]
         arguments = ["up", "--data", str(data), "--port", str(port), "--no-train", *settings_given]
@@ -138,7 +138,7 @@ def main() -> None:
             publish(f"{options.clients} clients", figures)
 
 
-def _ids(data: Path) -> tuple[list[str], list[str]]:
+def ids_of(data: Path) -> tuple[list[str], list[str]]:
     """Users and listed items, in a stable order; read with plain SQL, since no use case needs all users."""
     with closing(sqlite3.connect(data / DATABASE_NAME)) as connection:
         users = [row[0] for row in connection.execute("SELECT user_id FROM users ORDER BY key")]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from core.drift.ports import DriftReads, DriftWrites
 from core.history import History, IntArray, WindowShape
 from core.items import Catalogue, Item
+from core.learn.ports import VersionReads, VersionWrites
 from core.records import DeadLetter as DeadLetter
 from core.records import EventColumns as EventColumns
 from core.records import EventRow as EventRow
@@ -35,7 +36,7 @@ BoolArray = NDArray[np.bool_]
 # --- storage -------------------------------------------------------------------------------------------------------
 
 
-class Transaction(Protocol):
+class Transaction(VersionWrites, Protocol):
     """One write transaction. Locks are taken in the order of the methods below (DESIGN 4.3), ascending within each.
 
     Every method is set-based: a fixed number of statements, however many rows.
@@ -44,10 +45,6 @@ class Transaction(Protocol):
     @property
     def drift(self) -> DriftWrites:
         """What drift monitoring writes."""
-        ...
-
-    def guard(self, lease: Lease) -> None:
-        """Before everything else: nobody takes this lease until the end; raises `LeaseLost` where somebody has."""
         ...
 
     def open_source(self, stream: str, partition: int) -> SourceState:
@@ -136,41 +133,6 @@ class Transaction(Protocol):
         """Empty what is made from events: windows, vectors, popularity, counts. Events, items and sequences stay."""
         ...
 
-    def save_model(self, record: ModelRecord) -> None:
-        """Store a model; one with status "champion" retires the previous champion."""
-        ...
-
-    def lock_models(self) -> list[ModelRecord]:
-        """All models, newest first, locked until the end."""
-        ...
-
-    def promotions(self) -> list[Promotion]:
-        """All changes of the model that serves, newest first."""
-        ...
-
-    def add_promotion(self, promotion: Promotion) -> None:
-        """Note a change of the model that serves."""
-        ...
-
-    def drop_vectors(self, version: str) -> None:
-        """Delete the vectors of a model version."""
-        ...
-
-    def take_lease(self, role: str, *, holder: str, ttl_ms: int) -> Lease | None:
-        """A role for `ttl_ms` from now by the store's clock, or None while another holder has it.
-
-        Each taking, also of one's own, has a higher token: whoever held it under a lower one can no longer write.
-        """
-        ...
-
-    def renew_lease(self, lease: Lease, *, ttl_ms: int) -> bool:
-        """Hold it for `ttl_ms` from now, even where it has expired meanwhile; False where another has taken it."""
-        ...
-
-    def release_lease(self, lease: Lease) -> None:
-        """Give it back at once; nothing where another has taken it."""
-        ...
-
     def set_meta(self, values: Mapping[str, str]) -> None:
         """Store facts about the database itself (clock mode, hash of the event types, window)."""
         ...
@@ -180,7 +142,7 @@ class Transaction(Protocol):
         ...
 
 
-class ReadView(Protocol):
+class ReadView(VersionReads, Protocol):
     """A consistent snapshot for reading."""
 
     @property
@@ -298,22 +260,6 @@ class ReadView(Protocol):
 
     def totals(self) -> StoreTotals:
         """How much the store holds."""
-        ...
-
-    def models(self) -> list[ModelRecord]:
-        """All models, newest first."""
-        ...
-
-    def promotions(self) -> list[Promotion]:
-        """All changes of the model that serves, newest first."""
-        ...
-
-    def champion(self) -> ModelRecord | None:
-        """The model that serves."""
-        ...
-
-    def lease(self, role: str) -> Lease | None:
-        """Who held this role last, expired or not; None where it was given back or never held."""
         ...
 
     def meta(self) -> dict[str, str]:

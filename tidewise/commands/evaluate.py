@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from core.history import WindowShape
 from tidewise.commands import evaluation_options as option
 from tidewise.commands.evaluation_options import Knowledge, Products, Protocol, Seen, TieOrder
-from tidewise.commands.evaluation_tables import print_report
+from tidewise.commands.evaluation_tables import print_replay, print_report
 from tidewise.commands.options import Json, notes, print_json
 from tidewise.files import event_columns, item_columns
 
 if TYPE_CHECKING:
     from core.rowfiles import BadLine
     from model.evaluation.dataset import Dataset
+    from model.evaluation.models import Budget
     from model.evaluation.protocols import Fold
+    from tidewise.evaluation import EvaluationFiles
 
 SHOWN_BAD_LINES = 5
 
@@ -42,12 +44,14 @@ def evaluate(
     time_unit: option.TimeUnit = None,
     format_: option.Format = None,
     model: option.Models = None,
-    against: option.Against = "popularity",
+    against: option.Against = None,
     cut: option.Cut = "0.8",
     state: option.State = Knowledge.LIVE,
     ties: option.Ties = TieOrder.SOURCE,
     seen: option.ShownSeen = Seen.KEEP,
     max_questions: option.MaxQuestions = None,
+    periods: option.Periods = 5,
+    chart: option.Chart = None,
     seeds: option.Seeds = 1,
     trials: option.Trials = 1,
     epochs: option.Epochs = 30,
@@ -65,34 +69,126 @@ def evaluate(
 
     Finished results are kept, so that a run that was killed goes on where it was.
     """
+    files = _files(events, columns, time_unit, items, format_, columns_of_items, separator)
+    budget = _budget(trials, epochs, patience, max_minutes, width, window, device, precision, threads)
+    shown = Shown(seen, chart, json_)
+    wanted = Wanted(protocol, cut, state, ties, max_questions, periods, model, against, seeds, features, cache, shown)
+    (_replay if protocol is Protocol.PREQUENTIAL else _compare)(files, budget, wanted)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of the results, and how."""
+
+    seen: Seen
+    chart: Path | None
+    json: bool
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked, of which models."""
+
+    protocol: Protocol
+    cut: str
+    state: Knowledge
+    ties: TieOrder
+    max_questions: int | None
+    periods: int
+    names: Sequence[str] | None
+    against: str | None
+    seeds: int
+    features: Sequence[str] | None
+    cache: Path
+    shown: Shown
+
+
+def _files(
+    events: Path,
+    columns: str,
+    time_unit: str | None,
+    items: Path | None,
+    format_: str | None,
+    columns_of_items: str,
+    separator: str,
+) -> EvaluationFiles:
+    from tidewise.evaluation import EvaluationFiles
+
+    files = EvaluationFiles(events, event_columns(columns), time_unit, items, format=format_)
+    files.item_columns = item_columns(columns_of_items, attributes="", separator=separator)
+    return files
+
+
+def _budget(
+    trials: int,
+    epochs: int,
+    patience: int,
+    max_minutes: float | None,
+    width: int,
+    window: int,
+    device: str,
+    precision: Products,
+    threads: int,
+) -> Budget:
+    """What every trained network gets; the threads of this process are limited to it."""
     from model.evaluation.models import Budget
     from model.evaluation.networks import device_of, precision_of
     from model.threads import limit_threads
-    from tidewise import evaluation
 
     limit_threads(threads or max(1, (os.cpu_count() or 1) - 1))
-    files = evaluation.EvaluationFiles(events, event_columns(columns), time_unit, items, format=format_)
-    files.item_columns = item_columns(columns_of_items, attributes="", separator=separator)
     shape = WindowShape(window, max(1, window // 5))
     max_seconds = None if max_minutes is None else max_minutes * 60
     device = device_of(device)
     budget = Budget(trials, epochs, patience, max_seconds, width=width, window=shape, device=device)
-    budget = replace(budget, precision=precision_of(precision.value, device))
-    names = model or evaluation.DEFAULT_MODELS
-    plan = evaluation.Plan(names, against, budget, range(seeds), cache, features or ())
+    return replace(budget, precision=precision_of(precision.value, device))
+
+
+def _compare(files: EvaluationFiles, budget: Budget, given: Wanted) -> None:
+    """The protocols that ask once: models compared, and their report."""
+    from tidewise import evaluation
+
+    names, against = given.names or evaluation.DEFAULT_MODELS, given.against or evaluation.FALLBACK
+    plan = evaluation.Plan(names, against, budget, range(given.seeds), given.cache, given.features or ())
     evaluation.specs_of([*names, against])  # a wrong name is said before anything is read
     with EvaluationBar() as bar:
         bar.show("reading the files", 0.0)
-        dataset = files.dataset(ties=ties.value)
-        fold = _fold(protocol, dataset, cut, state, max_questions)
+        dataset = files.dataset(ties=given.ties.value)
+        fold = _fold(given.protocol, dataset, given.cut, given.state, given.max_questions)
         found = evaluation.compare(dataset, fold, plan, progress=bar.show)
     if not found["contents"]:
         notes.print("No texts of items were given (--items), so networks read ids alone.")
     found["bad_lines"] = _noted(files.bad_lines)
-    if json_:
+    if given.shown.json:
         print_json(found)
     else:
-        print_report(found, seen=seen.value)
+        print_report(found, seen=given.shown.seen.value)
+
+
+def _replay(files: EvaluationFiles, budget: Budget, given: Wanted) -> None:
+    """The prequential protocol: a replay, its report and its chart."""
+    from tidewise import prequential
+
+    names, against = prequential.arms_of(given.names, given.against)
+    with EvaluationBar() as bar:
+        bar.show("reading the files", 0.0)
+        dataset = files.dataset(ties=given.ties.value)
+        stream = prequential.stream_of(
+            dataset,
+            cut=given.cut,
+            num_periods=given.periods,
+            max_questions=given.max_questions,
+            hide_seen=given.shown.seen is Seen.HIDE,
+        )
+        recipe = prequential.recipe_of(budget, has_text=files.items is not None, folder=given.cache)
+        replayed = prequential.Replay(stream, recipe, names, range(given.seeds), against)
+        found = prequential.replay(replayed, progress=bar.show)
+    found["bad_lines"] = _noted(files.bad_lines)
+    if given.shown.chart is not None:
+        prequential.write_chart(found, given.shown.chart)
+    if given.shown.json:
+        print_json(found)
+    else:
+        print_replay(found)
 
 
 def _noted(bad_lines: Sequence[BadLine]) -> int:

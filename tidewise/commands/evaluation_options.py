@@ -10,7 +10,8 @@ import typer
 
 MODEL_HELP = (
     "A model to compare; again for more: popularity, co-occurrence, item-knn, vsknn, sasrec, sasrec-text, gru4rec, "
-    "gru4rec-text, hm4sr, hm4sr:ABLATION+..., river-mf (default: most of them)."
+    "gru4rec-text, hm4sr, hm4sr:ABLATION+..., river-mf (default: most of them). Prequential: popularity, "
+    "co-occurrence, vsknn, frozen-frozen, frozen, fine-tune, fine-tune+replay, retrain (default: all)."
 )
 
 
@@ -19,6 +20,7 @@ class Protocol(StrEnum):
 
     LEAVE_ONE_OUT = "leave-one-out"
     TEMPORAL = "temporal"
+    PREQUENTIAL = "prequential"
 
 
 class TieOrder(StrEnum):
@@ -73,7 +75,12 @@ Models = Annotated[
     list[str] | None,
     typer.Option(help=MODEL_HELP, show_default=False),
 ]
-Against = Annotated[str, typer.Option(help="The model that differences are taken from.")]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        help="The model that differences are taken from (default: popularity; prequential: frozen).", show_default=False
+    ),
+]
 Cut = Annotated[str, typer.Option(help="Temporal: learn before this share of the events, or before this date (UTC).")]
 Features = Annotated[
     list[str] | None,
@@ -91,6 +98,10 @@ ShownSeen = Annotated[
 ]
 MaxQuestions = Annotated[int | None, typer.Option(help="Ask only so many, drawn at random.", min=1, show_default=False)]
 Seeds = Annotated[int, typer.Option(help="Seeds of each model in which chance plays a part.", min=1)]
+Periods = Annotated[int, typer.Option(help="Prequential: periods, at whose ends models learn on.", min=1)]
+Chart = Annotated[
+    Path | None, typer.Option(help="Prequential: write NDCG@10 by period to this SVG file.", show_default=False)
+]
 Trials = Annotated[int, typer.Option(help="Configurations tried for each trained network.", min=1)]
 Epochs = Annotated[int, typer.Option(help="Most epochs of one training.", min=1)]
 Patience = Annotated[int, typer.Option(help="Epochs without a gain before a training stops.", min=1)]

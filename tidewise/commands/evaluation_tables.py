@@ -38,6 +38,29 @@ def print_report(report: Figures, *, seen: str) -> None:
     )
 
 
+def print_replay(report: Figures) -> None:
+    """The figures of a prequential evaluation."""
+    asked = f"{report['questions']:,} questions about {report['users']:,} users, {report['items']:,} items"
+    screen.print(f"prequential: {asked}, periods from {', '.join(report['periods'])}", highlight=False)
+    wide = Console(width=max(screen.width, MIN_WIDTH))
+    table = _table(
+        "arm", "HR@10", "NDCG@10", f"NDCG@10 - {report['against']}", "95%", "training, CPU s", "ranking, CPU s"
+    )
+    young = _table("arm", "HR@10, items after the cut", "younger than its model", "popularity there", "events")
+    periods = _table("NDCG@10 from", *report["periods"])
+    for name, arm in report["arms"].items():
+        mean, low, high = arm["difference"]
+        cells = [f"{arm['hr_10']:.4f}", f"{arm['ndcg_10']:.4f}", f"{mean:+.4f}", f"[{low:+.4f}, {high:+.4f}]"]
+        table.add_row(name, *cells, f"{arm['train_cpu_s']:,.1f}", f"{arm['rank_cpu_s']:,.1f}")
+        shares = ("hr_10_items_after_the_cut", "hr_10_items_younger_than_the_model", "popularity_on_the_same")
+        young.add_row(
+            name, *("-" if arm[key] is None else f"{arm[key]:.4f}" for key in shares), f"{arm['num_younger']:,}"
+        )
+        periods.add_row(name, *(f"{value:.4f}" for value in arm["by_period"]))
+    for one in (table, periods, young):
+        wide.print(one)
+
+
 def _main(report: Figures, seen: str) -> Table:
     table = _table("model", "HR@10", "NDCG@10", "95%", "MRR@10", "coverage@10", f"NDCG@10 - {report['against']}", "")
     for model in report["models"]:

@@ -1,0 +1,231 @@
+"""Promotions under load: requests at a steady rate while the serving model changes again and again.
+
+    python -m benchmarks.promotions --data .tidewise             one `tidewise up`
+    python -m benchmarks.promotions --data .tidewise --apis 2    two `tidewise serve` over one database
+
+Two more versions are made by short fine-tunes of the champion in a copy of the data. Beforehand each version is served
+alone, and its answer to each user is written down. Then requests come at a fixed rate, first in peace, then during
+promotions and rollbacks. An answer counts as mixed where it is not, item by item and score by score, the one that the
+version it names gave alone. Latency counts from the moment at which a request was due.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import random
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from benchmarks.report import percentiles, publish
+from benchmarks.serving import Caller, ids_of
+from core.errors import NotFound
+from core.learn.versions import promote, propose, roll_back
+from core.ports import ModelRecord, Transaction
+from tidewise.bootstrap import System, load_model, models_folder, open_system
+from tidewise.processes import free_port, running, wait_ready
+from tidewise.settings import load_settings
+
+NUM_USERS, NUM_CLIENTS, ANSWERS = 300, 16, 10
+PAUSE_S = 1.5  # between two changes; views are renewed every second
+TOLERANCE = 1e-4  # of scores: batches of another size round differently
+Answer = tuple[tuple[str, float], ...]
+
+
+@dataclass
+class Told:
+    """What the clients saw."""
+
+    latencies_s: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    mixed: list[str] = field(default_factory=list)
+    versions: set[str] = field(default_factory=set)
+
+
+def answer_of(caller: Caller, user: str, at_ms: int) -> tuple[str, Answer]:
+    """The version that answers, and the answer."""
+    found = caller.call("GET", f"/v1/users/{quote(user, safe='')}/recommendations?n={ANSWERS}&at={at_ms}")
+    items: Sequence[dict[str, object]] = found["items"]  # type: ignore[assignment]
+    pairs = tuple((str(item["item_id"]), float(item["score"])) for item in items)  # type: ignore[arg-type]
+    return str(found["model_version"]), pairs
+
+
+def same(one: Answer, other: Answer) -> bool:
+    """Whether two answers are one: equal scores may change places."""
+    if len(one) != len(other):
+        return False
+    wanted = dict(one)
+    close = all(abs(score - wanted.get(item, 1e9)) < TOLERANCE * max(1.0, abs(score)) for item, score in other)
+    return close or all(abs(a[1] - b[1]) < TOLERANCE for a, b in zip(one, other, strict=True))
+
+
+def make_versions(system: System) -> list[str]:
+    """The champion and two fine-tunes of it, all known to the database."""
+    from model.checkpoint import save
+    from model.fine_tuning import FineTuningPlan, fine_tune
+
+    with system.store.read() as read:
+        champion, catalogue = read.champion(), read.catalogue(stubs=True)
+        columns = read.events(type_codes=system.types.flagged("window"))
+    if champion is None:
+        raise NotFound("the data has no model; run `tidewise train` first")
+    versions, parent = [champion.version], load_model(system.settings, champion)
+    since_ms = int(sorted(columns.times_ms.tolist())[len(columns) * 9 // 10])
+    for seed in (1, 2):
+        plan = FineTuningPlan(epochs=1, learning_rate=2e-3)
+        bundle = fine_tune(parent, columns, catalogue, since_ms=since_ms, plan=plan, seed=seed)
+        save(bundle, models_folder(system.settings) / bundle.version)
+        record = ModelRecord(bundle.version, f"models/{bundle.version}", "challenger", champion.created_ms + seed)
+        with system.store.transaction() as tx:
+            propose(tx, record)
+            tx.commit()
+        versions.append(bundle.version)
+    return versions
+
+
+def serve_alone(system: System, version: str, callers: Sequence[Caller]) -> None:
+    """Promote a version and wait until every API answers with it."""
+    with system.store.read() as read:
+        champion = read.champion()
+    if champion is None or champion.version != version:
+        change(system, partial(_promote, version=version))
+    for caller in callers:
+        while caller.call("GET", "/v1/models")["serving"] != version:
+            time.sleep(0.05)
+
+
+def _promote(tx: Transaction, *, version: str, **facts: Any) -> None:
+    promote(tx, version, **facts)
+
+
+def change(system: System, what: Callable[..., object]) -> None:
+    """A promotion or a rollback, as an operator does it."""
+    with system.store.transaction() as tx:
+        what(tx, decided_by="benchmark", reason="", now_ms=int(time.time() * 1000))
+        tx.commit()
+
+
+@dataclass(frozen=True)
+class Load:
+    """What clients do. `expected`: by version and user; `rate`: requests per second."""
+
+    ports: Sequence[int]
+    users: Sequence[str]
+    expected: Mapping[str, Mapping[str, Answer]]
+    at_ms: int
+    rate: float
+
+
+def traffic(load: Load, stop: threading.Event) -> Told:
+    """Requests at a fixed rate until told to stop; the clients share the schedule."""
+    told, lock, begun_s = Told(), threading.Lock(), time.perf_counter()
+
+    def client(number: int) -> None:
+        caller, rng, turn = Caller(load.ports[number % len(load.ports)]), random.Random(number), number
+        while not stop.is_set():
+            due_s = begun_s + turn / load.rate
+            time.sleep(max(0.0, due_s - time.perf_counter()))
+            user, turn = rng.choice(load.users), turn + NUM_CLIENTS
+            try:
+                version, answer = answer_of(caller, user, load.at_ms)
+            except (RuntimeError, OSError, http.client.HTTPException) as error:
+                with lock:
+                    told.failed.append(str(error))
+                caller = Caller(load.ports[number % len(load.ports)])
+                continue
+            took_s = time.perf_counter() - due_s
+            with lock:
+                told.latencies_s.append(took_s)
+                told.versions.add(version)
+                if not same(load.expected[version][user], answer):
+                    told.mixed.append(json.dumps([version, user, answer, load.expected[version][user]]))
+
+    clients = [threading.Thread(target=client, args=(number,)) for number in range(NUM_CLIENTS)]
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join()
+    return told
+
+
+def changes(system: System, versions: Sequence[str], *, num_promotions: int, num_rollbacks: int) -> None:
+    """Promotions in turn, a rollback after every few of them."""
+    rng, num_left = random.Random(0), num_rollbacks
+    for number in range(num_promotions):
+        with system.store.read() as read:
+            champion = read.champion()
+        others = [version for version in versions if champion is None or version != champion.version]
+        change(system, partial(_promote, version=rng.choice(others)))
+        time.sleep(PAUSE_S)
+        if num_left and (number + 1) % max(1, num_promotions // num_rollbacks) == 0:
+            change(system, roll_back)
+            num_left -= 1
+            time.sleep(PAUSE_S)
+
+
+def observed(work: Callable[[], object], load: Callable[[threading.Event], Told]) -> Told:
+    """What clients see while some work is done."""
+    stop, found = threading.Event(), list[Told]()
+    thread = threading.Thread(target=lambda: found.append(load(stop)))
+    thread.start()
+    work()
+    stop.set()
+    thread.join()
+    return found[0]
+
+
+def main() -> None:
+    """Measure and publish."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="state with a trained model (copied)")
+    parser.add_argument("--apis", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=200.0, help="requests per second, of all APIs together")
+    parser.add_argument("--promotions", type=int, default=20)
+    parser.add_argument("--rollbacks", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        data = Path(name) / "data"
+        shutil.copytree(options.data, data, ignore=shutil.ignore_patterns("*.log", "*.lock"))
+        system = open_system(load_settings(overrides={"data.folder": str(data)}))
+        stack.callback(system.close)
+        versions = make_versions(system)
+        ports = []
+        for number in range(options.apis):
+            ports.append(free_port(0))
+            command = ["up", "--no-train"] if options.apis == 1 else ["serve"]
+            log = Path(name) / f"api-{number}.log"
+            arguments = [*command, "--data", str(data), "--port", str(ports[-1])]
+            child = stack.enter_context(running(arguments, log=log))
+            wait_ready(child, f"http://127.0.0.1:{ports[-1]}", log=log)
+        callers, users = [Caller(port) for port in ports], ids_of(data)[0][:NUM_USERS]
+        at_ms = int(time.time() * 1000)
+        expected = {}
+        for version in versions:
+            serve_alone(system, version, callers)
+            expected[version] = {user: answer_of(callers[0], user, at_ms)[1] for user in users}
+
+        load = partial(traffic, Load(ports, users, expected, at_ms, options.rate))
+        num = options.promotions + options.rollbacks
+        peace = observed(lambda: time.sleep(num * PAUSE_S / 2), load)
+        given = {"num_promotions": options.promotions, "num_rollbacks": options.rollbacks}
+        unrest = observed(lambda: changes(system, versions, **given), load)
+        title = f"{options.promotions} promotions, {options.rollbacks} rollbacks"
+        for what, told in (("in peace", peace), (title, unrest)):
+            figures = {"requests": len(told.latencies_s), "failed": len(told.failed), "mixed": len(told.mixed)}
+            publish(what, {**figures, "versions seen": len(told.versions), "latency": percentiles(told.latencies_s)})
+        for problem in [*unrest.failed[:3], *unrest.mixed[:3]]:
+            publish("problem", {"what": problem})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The arms of a prequential evaluation: who answers, and what is trained when, on what.
+
+    popularity, co-occurrence, vsknn   counting models; the first two learn from each event, the last at period ends
+    frozen-frozen    a model trained before the cut, users as they were then
+    frozen           the same model, users as they are: the reference
+    fine-tune        fine-tuned at each period's end on the period's events alone
+    fine-tune+replay with as many old events drawn at random
+    retrain          trained anew on everything at each period's end
+
+All networks begin with the same model of a seed. Trained models are kept on disk, so that a killed run goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from core.errors import CheckpointError, InvalidInput
+from core.scorers import Scorer
+from model.baselines.counting import CoOccurrence, RecentPopularity
+from model.baselines.neighbours import VSKNN
+from model.bundle import HM4SRBundle
+from model.checkpoint import load, save
+from model.config import ModelConfig
+from model.evaluation.prequential import Model, Run, Stream, Ticker, run_models, run_scorer
+from model.fine_tuning import FineTuningPlan, fine_tune
+from model.training import train
+from model.training_plan import TrainingPlan
+
+COUNTING: Mapping[str, Callable[[], Scorer]] = {
+    "popularity": lambda: RecentPopularity(half_life_days=7),
+    "co-occurrence": lambda: CoOccurrence(half_life_days=7, both_ways=True),
+    "vsknn": lambda: VSKNN(k=100, sample=1000, num_last=50),
+}
+NETWORKS = ("frozen-frozen", "frozen", "fine-tune", "fine-tune+replay", "retrain")
+ARMS = (*COUNTING, *NETWORKS)
+REFERENCE = "frozen"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How networks train. `event_ms_per_s`: how much of the log's time passes in a second of training."""
+
+    config: ModelConfig
+    plan: TrainingPlan
+    tuning: FineTuningPlan
+    event_ms_per_s: float = 1000.0
+    folder: Path | None = None
+
+
+def check(names: Sequence[str]) -> None:
+    """Raise `InvalidInput` for an arm that there is not."""
+    unknown = [name for name in names if name not in ARMS]
+    if unknown:
+        msg = f"--model: wanted arms among {', '.join(ARMS)}, got {', '.join(unknown)}"
+        raise InvalidInput(msg)
+
+
+def run_arm(stream: Stream, name: str, recipe: Recipe, *, seed: int, tick: Ticker) -> Run:
+    """One arm's answers to all questions."""
+    if name in COUNTING:
+        return run_scorer(stream, COUNTING[name](), tick=tick)
+    models = list(_models(stream, name, recipe, seed))
+    return run_models(stream, models, frozen=name == "frozen-frozen", shape=recipe.config.window, tick=tick)
+
+
+def _models(stream: Stream, name: str, recipe: Recipe, seed: int) -> list[Model]:
+    """The first model, and those of the ends of periods."""
+    starts_ms = [int(start) for start in stream.starts_ms]
+    chain = [_trained(stream, recipe, seed, starts_ms[0])]
+    if name in ("fine-tune", "fine-tune+replay"):
+        tuning = recipe.tuning if name == "fine-tune+replay" else replace(recipe.tuning, replay=0.0)
+        for since_ms, until_ms in pairwise(starts_ms):
+            chain.append(_tuned(stream, recipe, tuning, seed, chain[-1], since_ms, until_ms))
+    elif name == "retrain":
+        chain += [_trained(stream, recipe, seed, until_ms) for until_ms in starts_ms[1:]]
+    return [replace(chain[0], from_ms=0), *chain[1:]]
+
+
+def _trained(stream: Stream, recipe: Recipe, seed: int, until_ms: int) -> Model:
+    key = {"full": asdict(recipe.plan), "config": recipe.config.to_json(), "until": until_ms, "seed": seed}
+
+    def make() -> HM4SRBundle:
+        catalogue, columns = stream.catalogue_at(until_ms), stream.before(until_ms)
+        return train(columns, catalogue, config=recipe.config, plan=recipe.plan, seed=seed)
+
+    return _kept(stream, recipe, key, make, until_ms)
+
+
+def _tuned(
+    stream: Stream, recipe: Recipe, tuning: FineTuningPlan, seed: int, parent: Model, since_ms: int, until_ms: int
+) -> Model:
+    key = {"tuned": asdict(tuning), "parent": parent.bundle.version, "until": until_ms, "seed": seed}
+
+    def make() -> HM4SRBundle:
+        catalogue, columns = stream.catalogue_at(until_ms), stream.before(until_ms)
+        assert isinstance(parent.bundle, HM4SRBundle)
+        return fine_tune(parent.bundle, columns, catalogue, since_ms=since_ms, plan=tuning, seed=seed)
+
+    return _kept(stream, recipe, key, make, until_ms)
+
+
+def _kept(
+    stream: Stream, recipe: Recipe, key: Mapping[str, Any], make: Callable[[], HM4SRBundle], until_ms: int
+) -> Model:
+    """The model from disk, or made and kept there; its cost in CPU and in time is told either way."""
+    text = json.dumps({**key, "data": stream.dataset.digest}, sort_keys=True)
+    name = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    path = recipe.folder / name if recipe.folder else None
+    found = _loaded(path)
+    if found is None:
+        begun_s, cpu_s = time.monotonic(), time.process_time()
+        found = make()
+        cost = {"wall_s": time.monotonic() - begun_s, "cpu_s": time.process_time() - cpu_s}
+        found = replace(found, report={**found.report, **cost})
+        if path is not None:
+            save(found, path)
+    took_ms = float(found.report["wall_s"]) * recipe.event_ms_per_s
+    return Model(found, until_ms, until_ms + round(took_ms), float(found.report["cpu_s"]))
+
+
+def _loaded(path: Path | None) -> HM4SRBundle | None:
+    """A kept model; None where there is none, or none that is whole."""
+    if path is None or not path.exists():
+        return None
+    try:
+        return load(path)
+    except CheckpointError:
+        return None

@@ -1,0 +1,228 @@
+"""Prequential evaluation: a log replayed in time order, each asked event ranked before it is learnt from.
+
+A question holds the user's events strictly before it (or, with a frozen state, those before the cut) and is ranked
+among all items born so far, an item being born with its first event. What a model learnt ends strictly before it acts,
+and a new one acts only after the time that its training took. Knows nothing about files. Shapes: q questions, N items.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from core.errors import InvalidInput
+from core.history import History, IntArray, WindowShape
+from core.items import Catalogue
+from core.metrics import Array
+from core.ports import EventColumns, FloatArray, ModelBundle
+from core.scorers import LiveScorer, Past, Scorer, TrainingPart
+from model.evaluation.dataset import Dataset
+from model.sequences import UserRanges
+
+BATCH = 128
+Ticker = Callable[[float], None]  # the share that is over
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A dataset divided in time: learnt up to `starts_ms[0]`, then periods with as many events each.
+
+    `questions`: (q,) places of the asked events, in the order in which they happened.
+    """
+
+    dataset: Dataset
+    starts_ms: IntArray
+    questions: IntArray
+    hide_seen: bool
+
+    @classmethod
+    def of(
+        cls, dataset: Dataset, *, cut_ms: int, num_periods: int, max_questions: int | None, hide_seen: bool
+    ) -> Stream:
+        """Divided at a time; raises `InvalidInput` where nothing is before or after it."""
+        columns, arrival = dataset.columns, dataset.arrival
+        after = arrival[columns.times_ms[arrival] >= cut_ms]
+        if not 0 < len(after) < len(columns):
+            msg = (
+                f"prequential: wanted events before and after the cut, got {len(after)} after it; choose another --cut"
+            )
+            raise InvalidInput(msg)
+        marks = np.arange(1, num_periods) * len(after) // num_periods
+        starts_ms = np.unique(np.concatenate([[cut_ms], columns.times_ms[after[marks]]]))
+        asked = after[~_repeats(columns)[after]] if hide_seen else after
+        if max_questions is not None and len(asked) > max_questions:
+            drawn = np.random.default_rng(0).choice(len(asked), max_questions, replace=False)
+            asked = asked[np.sort(drawn)]
+        return cls(dataset, starts_ms, asked, hide_seen)
+
+    @property
+    def columns(self) -> EventColumns:
+        """All events."""
+        return self.dataset.columns
+
+    @property
+    def times_ms(self) -> IntArray:
+        """(q,) when each question was asked."""
+        return self.columns.times_ms[self.questions]
+
+    @property
+    def targets(self) -> IntArray:
+        """(q,) rows of the items that came."""
+        return self.columns.items[self.questions]
+
+    @property
+    def users(self) -> IntArray:
+        """(q,) who is asked about."""
+        return self.columns.users[self.questions]
+
+    @property
+    def periods(self) -> IntArray:
+        """(q,) the period of each question."""
+        return np.searchsorted(self.starts_ms, self.times_ms, side="right") - 1
+
+    @cached_property
+    def first(self) -> IntArray:
+        """(n,) the place of the first event of each event's user."""
+        ranges = UserRanges.of(self.columns.users)
+        return np.repeat(ranges.first, ranges.count)
+
+    @cached_property
+    def born_ms(self) -> IntArray:
+        """(N,) when each item had its first event; items without one are never born."""
+        born = np.full(self.dataset.num_items, np.iinfo(np.int64).max)
+        np.minimum.at(born, self.columns.items, self.columns.times_ms)
+        return born
+
+    def before(self, time_ms: int) -> EventColumns:
+        """The events strictly before a time."""
+        kept = self.columns.times_ms < time_ms
+        return EventColumns(self.columns.users[kept], self.columns.items[kept], self.columns.times_ms[kept])
+
+    def catalogue_at(self, time_ms: int) -> Catalogue:
+        """The items born before a time: what a training then can know."""
+        whole = self.dataset.catalogue
+        rows = np.flatnonzero(self.born_ms < time_ms)
+        return Catalogue(
+            whole.keys[rows],
+            tuple(whole.item_ids[row] for row in rows),
+            tuple(whole.texts[row] for row in rows),
+            tuple(whole.categories[row] for row in rows),
+            np.ones(len(rows), np.bool_),
+        )
+
+    def past(self, place: int, *, frozen: bool = False) -> Past:
+        """What is known of the user strictly before an event; frozen: before the cut."""
+        begin, end = int(self.first[place]), place
+        if frozen:
+            end = begin + int(np.searchsorted(self.columns.times_ms[begin:place], self.starts_ms[0]))
+        history = History(self.columns.items[begin:end], self.columns.times_ms[begin:end])
+        return Past(int(self.columns.users[place]), history)
+
+    def ranks(self, numbers: IntArray, scores_BN: FloatArray) -> Array:
+        """(b,) places from 0 among the items born so far, equal scores sharing theirs."""
+        scores_BN = np.where(self.born_ms <= self.times_ms[numbers][:, None], scores_BN, -np.inf)
+        if self.hide_seen:
+            for row, place in enumerate(self.questions[numbers].tolist()):
+                scores_BN[row, self.columns.items[self.first[place] : place]] = -np.inf
+        own_B1 = scores_BN[np.arange(len(numbers)), self.targets[numbers]][:, None]
+        above = np.count_nonzero(scores_BN > own_B1, axis=1)
+        return np.asarray(above + (np.count_nonzero(scores_BN == own_B1, axis=1) - 1) / 2, np.float64)
+
+
+def _repeats(columns: EventColumns) -> np.ndarray:
+    """(n,) whether the user had the item before."""
+    order = np.lexsort((np.arange(len(columns)), columns.items, columns.users))
+    same = (np.diff(columns.users[order], prepend=-1) == 0) & (np.diff(columns.items[order], prepend=-1) == 0)
+    found = np.zeros(len(columns), np.bool_)
+    found[order] = same
+    return found
+
+
+@dataclass
+class Run:
+    """What one arm did. `ranks`: (q,) NaN for users without a known event, whom popularity answers.
+
+    `train_s`, `rank_s`: CPU seconds; `fresh`: (q,) whether the item was born after all that the acting model knows.
+    """
+
+    ranks: Array
+    fresh: np.ndarray
+    train_s: list[float] = field(default_factory=list)
+    rank_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model version in time: it has learnt what was strictly before `until_ms`, and acts from `from_ms` on."""
+
+    bundle: ModelBundle
+    until_ms: int
+    from_ms: int
+    train_s: float
+
+
+def run_models(stream: Stream, models: Sequence[Model], *, frozen: bool, shape: WindowShape, tick: Ticker) -> Run:
+    """Each question by the newest model that acts by then."""
+    begun_s = time.process_time()
+    acts_from = np.array([model.from_ms for model in models])
+    acting = np.maximum(np.searchsorted(acts_from, stream.times_ms, side="right") - 1, 0)
+    until_ms = np.array([model.until_ms for model in models])[acting]
+    run = Run(np.full(len(stream.questions), np.nan), stream.born_ms[stream.targets] >= until_ms)
+    run.train_s = [model.train_s for model in models]
+    for number, model in enumerate(models):
+        encoder = model.bundle.bind(stream.dataset.catalogue)
+        table_NC = encoder.items(np.arange(stream.dataset.num_items))
+        todo = np.flatnonzero(acting == number)
+        pasts = {int(one): stream.past(int(stream.questions[one]), frozen=frozen) for one in todo}
+        todo = todo[[len(pasts[int(one)].history) > 0 for one in todo]] if len(todo) else todo
+        for part in np.array_split(todo, max(1, len(todo) // BATCH)) if len(todo) else ():
+            windows = [_window(pasts[int(one)].history, shape) for one in part]
+            queries_BC = encoder.query(encoder.encode(windows), np.zeros(len(part), np.int64))
+            run.ranks[part] = stream.ranks(part, queries_BC @ table_NC.T)
+            tick(float(part[-1]) / len(stream.questions))
+    run.rank_s = time.process_time() - begun_s
+    return run
+
+
+def _window(history: History, shape: WindowShape) -> History:
+    start = shape.start(len(history))
+    return History(history.items[start:], history.times_ms[start:])
+
+
+def run_scorer(stream: Stream, scorer: Scorer, *, tick: Ticker) -> Run:
+    """A counting model: a live one is told each event after it was asked for, another is fitted anew each period."""
+    run = Run(np.full(len(stream.questions), np.nan), stream.born_ms[stream.targets] >= stream.times_ms)
+    begun_s = time.process_time()
+    _fit(stream, scorer, int(stream.starts_ms[0]))
+    run.train_s = [time.process_time() - begun_s]
+    live, period, told = isinstance(scorer, LiveScorer), 0, 0
+    arrival, columns = stream.dataset.arrival, stream.columns
+    stream_places = arrival[columns.times_ms[arrival] >= stream.starts_ms[0]]
+    turn = {int(place): number for number, place in enumerate(stream_places)}
+    for number, place in enumerate(stream.questions.tolist()):
+        if live:
+            assert isinstance(scorer, LiveScorer)
+            for one in stream_places[told : turn[place]].tolist():
+                scorer.apply(int(columns.users[one]), int(columns.items[one]), int(columns.times_ms[one]))
+            told = turn[place]
+        elif stream.periods[number] > period:
+            period, fit_s = int(stream.periods[number]), time.process_time()
+            _fit(stream, scorer, int(stream.starts_ms[period]))
+            run.train_s.append(time.process_time() - fit_s)
+        past = stream.past(place)
+        one = np.array([number])
+        run.ranks[number] = stream.ranks(one, scorer.scores([past]))[0]
+        if number % BATCH == 0:
+            tick(number / len(stream.questions))
+    run.rank_s = time.process_time() - begun_s - sum(run.train_s)
+    return run
+
+
+def _fit(stream: Stream, scorer: Scorer, time_ms: int) -> None:
+    columns = stream.before(time_ms)
+    everything = np.arange(len(columns), dtype=np.int64)
+    scorer.fit(TrainingPart(columns, everything, everything[:0], stream.dataset.num_items))

@@ -1,0 +1,186 @@
+"""Prequential evaluation: nothing is known before it happened, models act when they are ready, costs are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import InvalidInput
+from core.history import WindowShape
+from core.items import Item
+from core.ports import FloatArray
+from core.scorers import Past, TrainingPart
+from model.config import Modality, ModelConfig
+from model.evaluation.arms import Recipe, check, run_arm
+from model.evaluation.chart import line_chart
+from model.evaluation.dataset import Dataset
+from model.evaluation.prequential import Model as ActingModel
+from model.evaluation.prequential import Stream, run_models, run_scorer
+from model.fine_tuning import FineTuningPlan
+from model.training_plan import TrainingPlan
+from tidewise.prequential import Replay, replay, write_chart
+
+DAY_MS = 86_400_000
+SHAPE = WindowShape(6, 2)
+CONFIG = ModelConfig(width=8, num_layers=1, num_heads=1, inner_width=8, window=SHAPE, contents=(Modality("text", 4),))
+RECIPE = Recipe(CONFIG, TrainingPlan(epochs=1, batch_events=256), FineTuningPlan(epochs=1))
+NUM_USERS, NUM_ITEMS, NUM_DAYS = 20, 15, 20
+
+
+def dataset() -> Dataset:
+    """Users who go round the items day by day; items 12.. are born late, with day 12 and after."""
+    rows = [
+        (f"u{user:02}", f"i{(user + day) % (12 if day < 12 else NUM_ITEMS):02}", day * DAY_MS + user)
+        for day in range(NUM_DAYS)
+        for user in range(NUM_USERS)
+    ]
+    items = [Item(f"i{number:02}", f"thing {number % 4} red {number % 3}") for number in range(NUM_ITEMS)]
+    return Dataset.of(rows, items)
+
+
+def stream(*, num_periods: int = 2, max_questions: int | None = None, hide_seen: bool = False) -> Stream:
+    return Stream.of(
+        dataset(),
+        cut_ms=10 * DAY_MS,
+        num_periods=num_periods,
+        max_questions=max_questions,
+        hide_seen=hide_seen,
+    )
+
+
+def silent(share: float) -> None:
+    """Nobody watches."""
+
+
+class Watching:
+    """A live scorer that writes down what it knows and is asked."""
+
+    def __init__(self) -> None:
+        self.known: list[tuple[int, int, int]] = []
+        self.asked: list[Past] = []
+        self.num_known: list[int] = []
+
+    def fit(self, part: TrainingPart) -> None:
+        learnt = part.learnt
+        self.known = list(zip(learnt.users.tolist(), learnt.items.tolist(), learnt.times_ms.tolist(), strict=True))
+        self.num_items = part.num_items
+
+    def apply(self, user: int, item: int, time_ms: int) -> None:
+        self.known.append((user, item, time_ms))
+
+    def scores(self, pasts: Sequence[Past]) -> FloatArray:
+        self.asked += pasts
+        self.num_known.append(len(self.known))
+        return np.zeros((len(pasts), self.num_items), np.float32)
+
+
+def test_a_live_scorer_knows_every_event_strictly_before_the_question_and_none_after() -> None:
+    scorer, given = Watching(), stream()
+    run_scorer(given, scorer, tick=silent)
+    asked_at = given.times_ms.tolist()
+    everything = sorted(given.columns.times_ms.tolist())
+    assert scorer.num_known == [np.searchsorted(everything, time_ms) for time_ms in asked_at]
+    for past, place in zip(scorer.asked, given.questions.tolist(), strict=True):
+        assert past.history.times_ms.max() < given.columns.times_ms[place]
+
+
+def test_a_frozen_state_ends_with_the_cut() -> None:
+    given = stream()
+    place = int(given.questions[-1])
+    assert given.past(place, frozen=True).history.times_ms.max() < 10 * DAY_MS
+    assert len(given.past(place).history) > len(given.past(place, frozen=True).history)
+
+
+def test_only_items_born_so_far_are_rivals() -> None:
+    given = stream()
+    one = np.array([0])
+    born = given.born_ms <= given.times_ms[0]
+    scores = np.ones((1, NUM_ITEMS), np.float32)
+    assert given.ranks(one, scores)[0] == (born.sum() - 1) / 2
+    assert born.sum() == 12
+
+
+def test_a_users_earlier_items_are_hidden_where_that_is_wanted() -> None:
+    given = stream(hide_seen=True)
+    for place in given.questions.tolist():
+        seen = given.columns.items[given.first[place] : place]
+        assert given.columns.items[place] not in seen
+    assert 0 < len(given.questions) < len(stream().questions)
+
+
+def test_a_training_knows_only_items_that_were_born_before_it() -> None:
+    assert len(stream().catalogue_at(10 * DAY_MS)) == 12
+    assert len(stream().catalogue_at(10**15)) == NUM_ITEMS
+
+
+class Fixed:
+    """A model that puts one row first."""
+
+    def __init__(self, row: int) -> None:
+        self.row, self.version, self.window = row, str(row), SHAPE
+
+    def bind(self, catalogue: object) -> Fixed:
+        return self
+
+    width = NUM_ITEMS
+
+    def items(self, rows: np.ndarray) -> FloatArray:
+        return np.eye(NUM_ITEMS, dtype=np.float32)[rows]
+
+    def encode(self, histories: Sequence[object]) -> FloatArray:
+        return np.repeat(np.eye(NUM_ITEMS, dtype=np.float32)[[self.row]], len(histories), axis=0)
+
+    def query(self, vectors: FloatArray, gaps_ms: np.ndarray) -> FloatArray:
+        return vectors
+
+
+def test_a_new_model_acts_only_from_the_time_at_which_its_training_was_over() -> None:
+    given = stream()
+    middle_ms = int(given.times_ms[50])
+    models = [ActingModel(Fixed(3), 0, 0, 1.0), ActingModel(Fixed(5), middle_ms - 1, middle_ms, 2.0)]  # type: ignore[arg-type]
+    run = run_models(given, models, frozen=False, shape=SHAPE, tick=silent)
+    early = given.times_ms < middle_ms
+    assert (run.ranks[early & (given.targets == 3)] == 0).all()
+    assert (run.ranks[~early & (given.targets == 5)] == 0).all()
+    assert (run.ranks[~early & (given.targets == 3)] > 0).all()
+    assert run.train_s == [1.0, 2.0]
+
+
+def test_all_arms_run_and_a_second_run_takes_the_models_from_disk(tmp_path: Path) -> None:
+    recipe = Recipe(CONFIG, RECIPE.plan, RECIPE.tuning, folder=tmp_path)
+    names = ("frozen-frozen", "frozen", "fine-tune", "fine-tune+replay", "retrain", "vsknn")
+    given = Replay(stream(max_questions=60), recipe, names, (0,), "frozen")
+    found = replay(given, progress=lambda what, share: None)
+    num_models = len(list(tmp_path.iterdir()))
+    again = replay(given, progress=lambda what, share: None)
+    assert num_models == 4  # the first, two fine-tunes, a second full training
+    assert len(list(tmp_path.iterdir())) == num_models
+    assert set(found["arms"]) == {"popularity", *names}
+    for name in names:
+        assert again["arms"][name]["ndcg_10"] == found["arms"][name]["ndcg_10"]
+        assert again["arms"][name]["train_cpu_s"] == pytest.approx(found["arms"][name]["train_cpu_s"], abs=0.5)
+    assert found["arms"]["frozen"]["difference"] == [0, 0, 0]
+    write_chart(found, tmp_path / "chart.svg")
+    assert (tmp_path / "chart.svg").read_text().count("<polyline") == len(names) + 1
+
+
+def test_a_seed_gives_the_same_answers() -> None:
+    runs = [run_arm(stream(max_questions=40), "fine-tune+replay", RECIPE, seed=3, tick=silent) for _ in range(2)]
+    np.testing.assert_array_equal(runs[0].ranks, runs[1].ranks)
+
+
+def test_an_unknown_arm_and_an_empty_side_of_the_cut_are_said_so() -> None:
+    with pytest.raises(InvalidInput, match="wanted arms among popularity"):
+        check(["frozen", "magic"])
+    with pytest.raises(InvalidInput, match="choose another --cut"):
+        Stream.of(dataset(), cut_ms=0, num_periods=2, max_questions=None, hide_seen=False)
+
+
+def test_a_chart_names_its_lines_and_escapes_what_it_is_given() -> None:
+    chart = line_chart("a < b", {"x & y": [0.1, 0.2]}, ["one", "two"])
+    assert "a &lt; b" in chart
+    assert "x &amp; y" in chart
+    assert chart.startswith("<svg")
