@@ -5,7 +5,7 @@
 Each part drains a topic that was filled before: a worker whose use case does nothing (the ceiling of Faust), then
 `tidewise worker` on one event per message, then on grouped messages. Events are uniform over the users, the worst case:
 hardly two events of one transaction share a window. Last, events flow at a steady rate and single ones are timed from
-sending to the changed answer of the API.
+sending to the changed answer of the API, after all processes are ready and have answered clicks for a while.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from tidewise.settings import Settings, load_settings
 ROOT = Path(__file__).resolve().parents[1]
 POLL_S = 0.02
 PATIENCE_S = 300.0
+WARM_UP_CLICKS = 200
 START_MS = 1_780_000_000_000
 
 
@@ -170,7 +171,7 @@ def freshness(at: Servers, folder: Path, *, rate: float, seconds: float, items: 
         wait_ready(api, f"http://127.0.0.1:{port}", log=api_log)
         client = stack.enter_context(Client(f"http://127.0.0.1:{port}"))
         producer = stack.enter_context(EventProducer(kafka))
-        _time_click(client, producer, "warm-up", items[0])
+        _warm_up(at, client, producer, items)
         # A producer of its own, in a process of its own: the one that is timed must not queue behind it.
         flow = multiprocessing.get_context("spawn").Process(target=_flow, args=(kafka, rate, seconds, items))
         flow.start()
@@ -181,6 +182,20 @@ def freshness(at: Servers, folder: Path, *, rate: float, seconds: float, items: 
             number += 1
         flow.join()
     return {"offered events/s": rate, **percentiles(found)}
+
+
+def _warm_up(at: Servers, client: Client, producer: EventProducer, items: list[str]) -> None:
+    """Clicks until the worker's child stores vectors, and then some: nothing that is measured may still be starting."""
+    with psycopg.connect(at.postgres, autocommit=True) as connection:
+        before = _vector_seqs(connection)
+        deadline = time.perf_counter() + PATIENCE_S
+        while _vector_seqs(connection) == before:
+            if time.perf_counter() > deadline:
+                msg = "the worker's child stored no vector; see fresh-worker.log"
+                raise RuntimeError(msg)
+            _time_click(client, producer, "warm-up", items[0])
+    for number in range(WARM_UP_CLICKS):
+        _time_click(client, producer, f"warm-up-{number % 50}", items[number % len(items)])
 
 
 def _flow(kafka: KafkaSettings, rate: float, seconds: float, items: list[str]) -> None:
@@ -208,6 +223,12 @@ def _num_events(connection: psycopg.Connection[tuple[int]]) -> int:
 
 def _num_vectors(connection: psycopg.Connection[tuple[int]]) -> int:
     row = connection.execute("SELECT count(*) FROM vectors").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _vector_seqs(connection: psycopg.Connection[tuple[int]]) -> int:
+    """A number that rises with every vector that is stored."""
+    row = connection.execute("SELECT coalesce(sum(user_seq), 0) FROM vectors").fetchone()
     return int(row[0]) if row else 0
 
 

@@ -159,10 +159,11 @@ class Ingestor:
             if Status.ACCEPTED in batch.statuses:
                 batch.number(tx, events, self._types.codes)
             if batch.rows:
+                popularity = self._popularity(tx, writer, batch.rows)  # read first: a read waits for earlier writes
                 tx.insert_events(sorted(batch.rows, key=_event_key))  # (c)
                 batch.states.update(self._slide(tx, batch))
                 tx.save_users(list(batch.states.values()))  # (d)
-                self._count(tx, writer, batch.rows)  # (e)
+                self._count(tx, writer, batch.rows, popularity)  # (e)
                 if self._watch is not None:
                     live = isinstance(source, StreamSource) or source.live
                     self._watch.note(tx, writer.key, batch.rows, batch.before, live=live)
@@ -210,14 +211,22 @@ class Ingestor:
                 slid[late[key]] = _with_window(state, Window(totals[key], history))
         return slid
 
-    def _count(self, tx: Transaction, writer: SourceState, rows: Sequence[EventRow]) -> None:
-        """(e) What monitoring and popularity keep, per writer, so that no two writers wait for one row."""
+    def _popularity(self, tx: Transaction, writer: SourceState, rows: Sequence[EventRow]) -> dict[int, float]:
+        """The writer's decayed log2 counts of the batch's items, the batch included."""
         weights = [kind.weight for kind in self._types.table]
         counted = [(row.item_key, row.time_ms, weights[row.type_code]) for row in rows if weights[row.type_code] > 0]
-        if counted:
-            keys, times, values = zip(*counted, strict=True)
-            more = decayed_log2(keys, times, values, half_life_ms=self._half_life_ms)
-            tx.save_popularity(writer.key, add_log2(tx.popularity(writer.key, sorted(more)), more))
+        if not counted:
+            return {}
+        keys, times, values = zip(*counted, strict=True)
+        more = decayed_log2(keys, times, values, half_life_ms=self._half_life_ms)
+        return add_log2(tx.popularity(writer.key, sorted(more)), more)
+
+    def _count(
+        self, tx: Transaction, writer: SourceState, rows: Sequence[EventRow], popularity: dict[int, float]
+    ) -> None:
+        """(e) What monitoring and popularity keep, per writer, so that no two writers wait for one row."""
+        if popularity:
+            tx.save_popularity(writer.key, popularity)
         tx.add_counts(writer.key, Counter((row.time_ms // BUCKET_MS * BUCKET_MS, row.type_code) for row in rows))
 
 

@@ -15,10 +15,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import zip_longest
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from core.errors import InvalidInput, PartitionLost, StoreConflict, StoreMismatch, StoreUnavailable, StreamUnavailable
 from core.ingest import StreamSource
@@ -28,6 +29,7 @@ from stream.codec import Codec, Decoded, Message, encode
 from stream.status import Tally
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 ANNOUNCEMENTS = 3  # tries to put dead letters on their topic; the database keeps them anyhow
 MAX_UNEXPLAINED = 20  # so many events in a row with an error that names no fault of theirs: the fault is ours
@@ -109,6 +111,7 @@ class Applier:
     tally: Tally = field(default_factory=Tally)
     max_events: int = 2_000
     _num_unexplained: int = field(default=0, init=False)
+    _decoder: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "decoder"), init=False)
 
     def apply(self, messages: Sequence[Message]) -> Outcome:
         """Apply messages in their order, a transaction's worth at a time.
@@ -116,7 +119,7 @@ class Applier:
         LOST: the partition is another worker's by now, and what is left was not applied.
         """
         try:
-            for batch in self._batches(messages):
+            for batch in _one_ahead(self._batches(messages), self._decoder):
                 self._log_refused(batch.dead_letters)
                 self._apply(batch)
                 self._count(batch)
@@ -215,6 +218,15 @@ class Applier:
             logger.warning("%s/%d@%d: set aside: %s", letter.source, letter.partition, letter.offset, letter.reason)
         if len(letters) > 5:
             logger.warning("and %d more in the same batch", len(letters) - 5)
+
+
+def _one_ahead(items: Iterator[T], pool: Executor) -> Iterator[T]:
+    """The items of an iterator; the next is made in a thread while one is in use: it waits for the database anyhow."""
+    item = next(items, None)
+    while item is not None:
+        coming = pool.submit(next, items, None)
+        yield item
+        item = coming.result()
 
 
 @dataclass(frozen=True, slots=True)

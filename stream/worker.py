@@ -2,7 +2,7 @@
 
 The order, which is what makes every event count exactly once:
 
-    1  a micro-batch is taken without acknowledging it
+    1  a micro-batch is taken without acknowledging it (stream.arrivals)
     2  messages that do not follow the database's offset are left out (stream.positions)
     3  the rest is decoded and applied in one transaction with its offset (stream.applier, in a thread)
     4  the messages are acknowledged, in order; where another worker was faster, none of them is
@@ -17,7 +17,7 @@ import asyncio
 import logging
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ import mode.loop
 
 from core.errors import StreamError
 from stream.applier import Applier, Backoff, DeadLetterSink, Ingest, Outcome, Stopping, announce_nothing
+from stream.arrivals import Arrivals
 from stream.codec import Codec, Message
 from stream.faust_app import ResumingConsumer, ResumingTransport, make_app
 from stream.membership import leave
@@ -66,6 +67,7 @@ class StreamWorker:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="applier")  # one: the use case is for one thread
         self._watchdog = Watchdog(timeout_s=settings.stall_timeout_s)
         self._applier = Applier(ingest, codec, Backoff(self._stop), announce=announce, heartbeat=self._watchdog.alive)
+        self._arrivals: Arrivals[Any] = Arrivals(batch=settings.max_messages, within_s=settings.within_s)
         self._positions = Positions()
         self._resumer = Resumer(
             kafka.topic, positions=self._positions, applied_offset=self._applied_offset, fail=self._fail
@@ -105,6 +107,7 @@ class StreamWorker:
             self._kafka.topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
         app.agent(topic, concurrency=1, name="interactions")(self._consume)
+        app.task(self._apply_arrivals)
         app.task(self._report)
         self._app = app
         return app
@@ -118,16 +121,25 @@ class StreamWorker:
                 raise StreamError(msg) from end
 
     async def _consume(self, stream: Any) -> None:
-        """The agent. Leaving it would acknowledge what it holds, so it never does: it fails the worker and waits."""
+        """The agent. It acknowledges nothing itself; leaving it would acknowledge what it holds, so it never does."""
+        stream.enable_acks = False
+        async for event in stream.events():
+            await self._arrivals.put(event.message.partition, event)
+        await asyncio.Event().wait()
+
+    async def _apply_arrivals(self) -> None:
+        """Apply what came, as long as the worker runs; an error ends the worker."""
         try:
-            async for events in stream.noack_take(self._settings.max_messages, within=self._settings.within_s):
-                self._in_hand = True
-                for partition, group in _by_partition(events).items():
-                    await self._settle(partition, group)
+            while True:
+                for partition, events in (await self._arrivals.take()).items():
+                    self._in_hand = True
+                    for first in range(0, len(events), self._settings.max_messages):
+                        await self._settle(partition, events[first : first + self._settings.max_messages])
                 self._in_hand = False
+        except Stopping:
+            await asyncio.Event().wait()
         except Exception as error:
-            if not isinstance(error, Stopping):
-                self._fail(error)
+            self._fail(error)
             await asyncio.Event().wait()
 
     async def _settle(self, partition: int, events: Sequence[Any]) -> None:
@@ -165,7 +177,7 @@ class StreamWorker:
         """Tell what is going on, and the watchdog when there is nothing to do."""
         while True:
             status = self.status()
-            if self._in_hand:
+            if self._in_hand or len(self._arrivals):
                 self._standstill.forget()
             else:
                 await self._mend(status)
@@ -197,14 +209,6 @@ class StreamWorker:
             self._failure = error
             if self._runner is not None:
                 self._stopping = asyncio.ensure_future(self._runner.stop())
-
-
-def _by_partition(events: Iterable[Any]) -> dict[int, list[Any]]:
-    """The events of a micro-batch by partition, in the order in which they came."""
-    groups: dict[int, list[Any]] = {}
-    for event in events:
-        groups.setdefault(event.message.partition, []).append(event)
-    return groups
 
 
 def _message(record: Any) -> Message:
