@@ -100,6 +100,8 @@ def test_poison_is_set_aside_with_its_place_and_the_stream_goes_on(case: Streami
         (b"user-1", b"x" * (1 << 20)),
         (None, orjson.dumps(_json(other))),
         (b"user-1", orjson.dumps([_json(other), {"user_id": "user-1"}])),
+        (b"user-1", b"[]"),
+        (b"user-1", b"[" + b",".join([b"0"] * 10_001) + b"]"),
     ]
     for key, value in poison:
         producer.send(case.kafka.topic, key=key, value=value, partition=partition)
@@ -118,14 +120,17 @@ def test_poison_is_set_aside_with_its_place_and_the_stream_goes_on(case: Streami
         (3, "user_id"),
         (4, "item_id"),
         (4, "user_id"),
+        (5, "value"),
+        (6, "value"),
     ]
+    assert [len(letter.payload) for letter in letters[:3]] == [2, 0, 1 << 20]
     assert {(letter.source, letter.partition) for letter in letters} == {(case.kafka.topic, partition)}
     announced = KafkaConsumer(
         case.kafka.dead_letter_topic, bootstrap_servers=list(case.kafka.servers), auto_offset_reset="earliest"
     )
-    offsets = [dict(record.headers)["offset"] for _, record in zip(range(6), announced, strict=False)]
+    offsets = [dict(record.headers)["offset"] for _, record in zip(range(8), announced, strict=False)]
     announced.close()
-    assert offsets == [b"0", b"1", b"2", b"3", b"4", b"4"]
+    assert offsets == [b"0", b"1", b"2", b"3", b"4", b"4", b"5", b"6"]
 
 
 def _json(event: Interaction) -> dict[str, object]:

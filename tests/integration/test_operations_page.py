@@ -60,16 +60,3 @@ def test_the_lines_for_a_backup_copy_the_database_and_the_models(folder: Path) -
 def test_the_line_for_dead_letters_shows_place_reason_and_payload(folder: Path) -> None:
     (show,) = typed("sqlite3", with_text="FROM dead_letters")
     assert run_sql(show, folder=folder) == [(STREAM, PARTITION, 41, "time: too late", '{"user_id": "ben"}')]
-
-
-def test_the_lines_for_an_offset_outside_the_log_let_the_worker_begin_at_its_first_message(folder: Path) -> None:
-    look, move = typed("sqlite3", with_text="applied_offset")
-    assert (STREAM, PARTITION, 41) in run_sql(look, folder=folder)
-    run_sql(move, folder=folder)
-    with closing(open_store(f"sqlite:///{folder / '.tidewise' / 'tidewise.db'}")) as store:
-        ingestor = Ingestor(store, types=EventTypes(), shape=WindowShape())
-        assert ingestor.applied_offset(STREAM, PARTITION) is None
-        again = ingestor.ingest(
-            [Interaction("e1", "ann", "tent", "click", NOW_MS)], StreamSource(STREAM, PARTITION, [0], 0, 0)
-        )
-    assert [status.value for status in again.statuses] == ["duplicate"]
