@@ -124,6 +124,10 @@ class Transaction(VersionWrites, Protocol):
         """Insert or replace catalogue items, all under one new revision; returns it."""
         ...
 
+    def touch_items(self, item_ids: Sequence[str], *, now_ms: int) -> int:
+        """Put known items under one new revision: what is kept of them elsewhere has changed; returns the revision."""
+        ...
+
     def remove_items(self, item_ids: Sequence[str], *, now_ms: int) -> int:
         """Take items out of the catalogue and hide them (their past stays learnt from); returns how many were in it."""
         ...

@@ -6,6 +6,7 @@ full training, and travel in the checkpoint as plain arrays and JSON. Text is TF
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -223,6 +224,16 @@ SOURCES: Mapping[str, type[TextFeatures] | type[VectorFeatures] | type[Collected
     VectorFeatures.kind: VectorFeatures,
     CollectedFeatures.kind: CollectedFeatures,
 }
+
+
+def digest_of(sources: Sequence[FeatureSource]) -> str:
+    """A hash of all that fitted sources say."""
+    found = hashlib.blake2b(digest_size=8)
+    for source in sources:
+        found.update(source.name.encode())
+        for name, array in sorted(source.to_arrays().items()):
+            found.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def restore_source(raw: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> FeatureSource:

@@ -17,7 +17,7 @@ from core.ports import EventColumns
 from model.bundle import HM4SRBundle
 from model.checkpoint import version_of
 from model.config import Modality, ModelConfig
-from model.features import FeatureSource, TextFeatures
+from model.features import FeatureSource, TextFeatures, digest_of
 from model.hm4sr import HM4SR
 from model.resume import ResumeFile, fingerprint
 from model.time_encoding import gap_rows
@@ -55,7 +55,8 @@ def train(
     device = torch.device(plan.device)
     data = training_data(columns, catalogue, split, sources=fitted, category_names=categories, device=device)
     model = HM4SR(config, num_items=len(data.trained_rows)).initialise(seed=seed)
-    file = ResumeFile(resume, fingerprint(columns, catalogue, config, plan, seed)) if resume else None
+    decided = fingerprint(columns, catalogue, config, plan, seed, digest_of(fitted))
+    file = ResumeFile(resume, decided) if resume else None
     report = train_network(model, data, plan=plan, seed=seed, progress=progress, started_s=started_s, file=file)
     item_ids = tuple(catalogue.item_ids[row] for row in data.trained_rows)
     bundle = HM4SRBundle(model.cpu(), item_ids, fitted, "untitled", {**report, "categories": list(categories)})

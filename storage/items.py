@@ -47,6 +47,11 @@ def _remove(dialect: Dialect) -> CompilerElement:
     return update(items).where(columns.in_catalogue, dialect.is_in(columns.item_id, "item_ids")).values(new | changed)
 
 
+def _touch(dialect: Dialect) -> CompilerElement:
+    changed: dict[str, Any] = {"revision": bindparam("new_revision"), "updated_ms": bindparam("now_ms")}
+    return update(items).where(dialect.is_in(columns.item_id, "item_ids")).values(changed)
+
+
 def _by_key(dialect: Dialect) -> CompilerElement:
     return select(*STORED).where(dialect.is_in(columns.key, "keys"))
 
@@ -114,6 +119,15 @@ def save(session: Session, new_items: Sequence[Item], *, now_ms: int) -> int:
         for item_id in sorted(last)
     ]
     session.write(_upsert, rows)
+    return changed
+
+
+def touch(session: Session, item_ids: Sequence[str], *, now_ms: int) -> int:
+    """Put known items under one new revision; the revision, which stays where none is known."""
+    if not session.rows(_keys, item_ids=session.array(item_ids)):
+        return revision(session)
+    changed = _next_revision(session)
+    session.run(_touch, item_ids=session.array(item_ids), new_revision=changed, now_ms=now_ms)
     return changed
 
 

@@ -96,6 +96,10 @@ class SqlTransaction:
         """Insert or replace catalogue items; the new revision."""
         return catalogue.save(self._session, items, now_ms=now_ms)
 
+    def touch_items(self, item_ids: Sequence[str], *, now_ms: int) -> int:
+        """Put known items under one new revision; the revision."""
+        return catalogue.touch(self._session, item_ids, now_ms=now_ms)
+
     def remove_items(self, item_ids: Sequence[str], *, now_ms: int) -> int:
         """Take items out of the catalogue; how many were in it."""
         return catalogue.remove(self._session, item_ids, now_ms=now_ms)

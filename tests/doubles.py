@@ -220,6 +220,15 @@ class MemoryTransaction:
             self.data.drift.created_ms.setdefault(key, now_ms)
         return self.data.revision
 
+    def touch_items(self, item_ids: Sequence[str], *, now_ms: int) -> int:
+        known = [self.data.items[item_id] for item_id in set(item_ids) if item_id in self.data.items]
+        if known:
+            self.data.revision += 1
+        for stored in known:
+            touched = replace(stored, revision=self.data.revision, updated_ms=now_ms)
+            self.data.items[stored.item.item_id] = touched
+        return self.data.revision
+
     def remove_items(self, item_ids: Sequence[str], *, now_ms: int) -> int:
         found = [self.data.items[item_id] for item_id in set(item_ids) if item_id in self.data.items]
         listed = [stored for stored in found if stored.in_catalogue]

@@ -23,6 +23,7 @@ from core.ports import FloatArray, ItemIndex, ModelBundle, ModelRecord, Store
 from core.recommend import Recommender
 from core.vectors import VectorCache
 from core.views import LiveViews
+from tidewise.features import FEATURES_FOLDER, following
 from tidewise.lock import make_folder
 from tidewise.settings import Settings
 
@@ -162,7 +163,7 @@ def load_model(settings: Settings, record: ModelRecord) -> HM4SRBundle:
     if not path.exists():
         msg = f"model {record.version}: {path} is missing; restore it from a backup or run `tidewise train`"
         raise CheckpointError(msg)
-    return load(path)
+    return following(load(path), settings.data.folder / FEATURES_FOLDER)
 
 
 def _remembering(settings: Settings, bundle: HM4SRBundle) -> ModelBundle:

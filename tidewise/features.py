@@ -5,6 +5,7 @@ Called by `tidewise features`, `tidewise train` and `tidewise evaluate`. Knows n
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,10 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.clock import WallClock
 from core.errors import InvalidInput
 from core.items import Catalogue
+from core.ports import Store
 
 if TYPE_CHECKING:
+    from model.bundle import HM4SRBundle
     from model.content.collect import Collected, Progress
     from model.features import FeatureSource
 
@@ -24,6 +28,7 @@ FEATURES_FOLDER = "features"
 LOCK_NAME = "features.lock"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 RESERVED = ("id",)  # the tower of item ids
+TOUCHED = 2_000  # items in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,26 @@ def names_of(folder: Path) -> list[str]:
     from model.content.collection import names_in
 
     return names_in(folder)
+
+
+def following(bundle: HM4SRBundle, folder: Path) -> HM4SRBundle:
+    """The bundle with the vectors of new and changed items read from a folder of collections."""
+    from model.content.source import CollectedFeatures
+
+    live = (
+        source.following(folder / source.name) if isinstance(source, CollectedFeatures) else source
+        for source in bundle.sources
+    )
+    return dataclasses.replace(bundle, sources=tuple(live))
+
+
+def touch(store: Store, item_ids: Sequence[str]) -> None:
+    """Tell the processes that serve that these items have other vectors than before."""
+    now_ms = WallClock().now_ms()
+    for begin in range(0, len(item_ids), TOUCHED):
+        with store.transaction() as tx:
+            tx.touch_items(item_ids[begin : begin + TOUCHED], now_ms=now_ms)
+            tx.commit()
 
 
 def sources_in(folder: Path, catalogue: Catalogue, *, size: int) -> list[FeatureSource]:

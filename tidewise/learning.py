@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import socket
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,13 @@ from core.popularity import DAY_MS
 from core.ports import EventColumns, ModelBundle, ModelRecord
 from core.roles import Role
 from tidewise.bootstrap import MODELS_FOLDER, System, load_model, models_folder
+from tidewise.features import FEATURES_FOLDER, sources_in
 from tidewise.settings import Settings
 
 if TYPE_CHECKING:
     from model.bundle import HM4SRBundle
     from model.config import ModelConfig
+    from model.features import FeatureSource
     from model.fine_tuning import FineTuningPlan
     from model.training import ProgressCallback, TrainingPlan
 
@@ -148,18 +151,19 @@ def learning_schedule(settings: Settings) -> Schedule:
     )
 
 
-def model_config(settings: Settings) -> ModelConfig:
-    """The model's shape by the settings."""
+def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> ModelConfig:
+    """The model's shape by the settings; of `sources`, one named text takes the place of TF-IDF."""
     from model.config import Modality, ModelConfig
 
     shape = settings.model
+    sizes = {"text": shape.text_features, **{source.name: source.size for source in sources}}
     return ModelConfig(
         width=shape.width,
         num_layers=shape.layers,
         num_heads=shape.heads,
         dropout=shape.dropout,
         window=settings.window_shape(),
-        contents=(Modality("text", shape.text_features),),
+        contents=tuple(Modality(name, size) for name, size in sizes.items()),
         num_interactive_experts=shape.experts,
         num_temporal_experts=shape.experts,
     )
@@ -206,11 +210,14 @@ def _train_fully(
     if len(columns) < MIN_TRAINABLE_EVENTS:
         msg = f"wanted at least {MIN_TRAINABLE_EVENTS} events to train on, got {len(columns)}; import more first"
         raise NotReady(msg)
+    features = settings.data.folder / FEATURES_FOLDER
+    sources = sources_in(features, catalogue, size=settings.model.content_features)
     return train(
         columns,
         catalogue,
-        config=model_config(settings),
+        config=model_config(settings, sources),
         plan=training_plan(settings),
+        sources=sources,
         seed=settings.train.seed,
         progress=progress,
         resume=models_folder(settings) / UNFINISHED if resumable else None,

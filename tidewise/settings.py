@@ -210,6 +210,8 @@ class ModelSettings(Section):
     """The experts of the Interactive and of the Temporal mixture."""
     text_features: Count = 128
     """The dimensions of an item's text vector (TF-IDF, reduced)."""
+    content_features: Count = 128
+    """The dimensions of each vector that `tidewise features` has made (pictures and others, reduced)."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
@@ -312,6 +314,10 @@ class Settings(Section):
     def database_url(self) -> str:
         """The database's address, in clear."""
         return self.database.url.get_secret_value() or f"sqlite:///{self.data.folder / DATABASE_NAME}"
+
+    def has_database(self) -> bool:
+        """Whether there may be a database: a file of SQLite exists once it was opened."""
+        return bool(self.database.url.get_secret_value()) or (self.data.folder / DATABASE_NAME).exists()
 
     def api_key(self) -> str | None:
         """The key of the API that may do everything, in clear."""

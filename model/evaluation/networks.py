@@ -5,7 +5,6 @@ Knows nothing about protocols. Shapes: B questions, L events, N items, C width o
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,7 +20,7 @@ from core.items import Catalogue
 from core.ports import FloatArray
 from core.scorers import Past, TrainingPart
 from model.config import Modality, ModelConfig
-from model.features import FeatureSource, TextFeatures
+from model.features import FeatureSource, TextFeatures, digest_of
 from model.hm4sr import HM4SR, UNSEEN, Features
 from model.precision import Precision, multiplies_bfloat16
 from model.resume import ResumeFile
@@ -69,12 +68,7 @@ class Contents:
     @cached_property
     def digest(self) -> str:
         """A hash of all features."""
-        found = hashlib.blake2b(digest_size=8)
-        for source in self.sources:
-            found.update(source.name.encode())
-            for name, array in sorted(source.to_arrays().items()):
-                found.update(name.encode() + np.ascontiguousarray(array).tobytes())
-        return found.hexdigest()
+        return digest_of(self.sources)
 
     def modalities(self) -> tuple[Modality, ...]:
         """What a model's configuration says about them."""

@@ -148,3 +148,31 @@ def test_the_totals_count_listed_items_apart(store: Store) -> None:
         tx.commit()
     with store.read() as view:
         assert (view.totals().items, view.totals().listed_items) == (4, 2)
+
+
+def test_touched_items_have_a_new_revision_and_nothing_else_of_them_changes(store: Store) -> None:
+    first = save(store, SHOE, HAT, now_ms=1000)
+    with store.transaction() as tx:
+        tx.resolve_items(["stub"])
+        revision = tx.touch_items(["shoe", "stub", "unknown"], now_ms=2000)
+        tx.commit()
+    with store.read() as view:
+        found = view.items_by_id(["shoe", "hat", "stub", "unknown"])
+        assert view.revision() == revision > first
+    assert {item_id: (each.revision, each.updated_ms) for item_id, each in found.items()} == {
+        "shoe": (revision, 2000),
+        "hat": (first, 1000),
+        "stub": (revision, 2000),
+    }
+    assert (found["shoe"].item, found["shoe"].in_catalogue) == (SHOE, True)
+    assert not found["stub"].in_catalogue
+
+
+def test_touching_what_nobody_knows_is_no_change(store: Store) -> None:
+    before = save(store, SHOE)
+    with store.transaction() as tx:
+        assert tx.touch_items(["unknown"], now_ms=2000) == before
+        assert tx.touch_items([], now_ms=2000) == before
+        tx.commit()
+    with store.read() as view:
+        assert view.revision() == before

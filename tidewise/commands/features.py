@@ -76,7 +76,21 @@ def features(
             target = Target(folder, name or "text")
             found = _texts(settings, items, columns_of_items)
             report = vectors_of_items.collect_texts(target, found, encoder, progress=bar.show, replace=replace)
+    _tell(settings, report)
     _print(report, target, json_=json_)
+
+
+def _tell(settings: Settings, report: Collected) -> None:
+    """Processes that serve read changed items anew; where there is no database yet, there is nobody to tell."""
+    from tidewise.bootstrap import open_system
+
+    if not report.changed or not settings.has_database():
+        return
+    system = open_system(settings)
+    try:
+        vectors_of_items.touch(system.store, report.changed)
+    finally:
+        system.close()
 
 
 def _texts(settings: Settings, items: Path | None, columns_of_items: str) -> dict[str, str]:
