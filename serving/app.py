@@ -92,6 +92,7 @@ def _routes(engine: Engine) -> APIRouter:
     add("/v1/models/rollback", models.roll_back, methods=["POST"], **docs.POST_ROLLBACK)
     add("/v1/models/{version:path}", models.get, methods=["GET"], **docs.GET_MODEL)
     add("/v1/models", models.list_all, methods=["GET"], **docs.GET_MODELS)
+    add("/v1/drift/categories", drift.categories, methods=["GET"], **docs.GET_DRIFT_CATEGORIES)
     add("/v1/drift", drift.get, methods=["GET"], **docs.GET_DRIFT)
     add("/v1/categories", search.categories, methods=["GET"], **docs.GET_CATEGORIES)
     add("/v1/dead-letters/retry", letters.retry, methods=["POST"], **docs.POST_RETRY)

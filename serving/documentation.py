@@ -158,6 +158,8 @@ POST_ROLLBACK = _route(
     errors=(401, 403, 404, 422, 503),
     tag="models",
 )
+_DAYS = _parameter("days", "integer", "How many days before the newest event.", minimum=1, maximum=3650, default=30)
+GET_DRIFT_CATEGORIES = _route(drift_schemas.CategoryMix, parameters=(_DAYS,), tag="operations")
 GET_DRIFT = _route(
     drift_schemas.DriftOut,
     parameters=(
@@ -187,6 +189,7 @@ GET_SEARCH = _route(
     parameters=(
         _parameter("query", "string", "Words that all occur in the item's id, title or text."),
         _parameter("category", "string", "Only items of this category."),
+        _parameter("hidden", "string", "Hidden items alone.", enum=["only"]),
         _parameter("n", "integer", "How many items.", minimum=1, maximum=200, default=20),
     ),
     tag="items",

@@ -1,4 +1,4 @@
-"""GET /v1/drift: alarms, and the signals behind them over time."""
+"""Drift over HTTP: alarms, the signals behind them, and the mix of categories over time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
+from core.drift.mix import read_mix
 from core.drift.records import BUCKET_MS, Alarm, Point
 from core.ports import ModelRecord
 from serving.engine import Engine
@@ -31,6 +32,23 @@ class DriftRoutes:
         limit = integer_query(request, "limit", default=DEFAULT_LIMIT, highest=HIGHEST_LIMIT)
         days = integer_query(request, "days", default=DEFAULT_DAYS, highest=MOST_DAYS)
         return json_reply(await self._engine.readers.run(lambda: self._drift(limit, days)))
+
+    async def categories(self, request: Request) -> Response:
+        """How events spread over categories, over time."""
+        check_fields(request.query_params, ("days",))
+        days = integer_query(request, "days", default=DEFAULT_DAYS, highest=MOST_DAYS)
+        return json_reply(await self._engine.readers.run(lambda: self._mix(days)))
+
+    def _mix(self, days: int) -> dict[str, Any]:
+        names = self._engine.services.views.current().catalogue.category_rows
+        with self._engine.services.store.read() as read:
+            newest_ms = read.newest_event_ms() or 0
+            mix = read_mix(read.drift, names, to_ms=newest_ms, span_ms=days * DAY_MS)
+        return {
+            "stretch_ms": mix.length_ms,
+            "categories": mix.categories,
+            "stretches": [{"start": one.start_ms, "events": dict(one.events)} for one in mix.stretches],
+        }
 
     def _drift(self, limit: int, days: int) -> dict[str, Any]:
         with self._engine.services.store.read() as read:

@@ -119,3 +119,21 @@ class DriftOut(Shape):
     alarms: list[AlarmOut]
     """The newest first."""
     signals: list[SignalOut]
+
+
+class MixStretch(Shape):
+    """How many events of each category there were in one stretch of time."""
+
+    start: int
+    events: dict[str, int]
+
+
+class CategoryMix(Shape):
+    """How events spread over categories, over time."""
+
+    stretch_ms: int
+    """The length of each stretch: the shortest of which at most 72 cover the days asked for."""
+    categories: list[str]
+    """The strongest first; those that are counted together are named together."""
+    stretches: list[MixStretch]
+    """The oldest first; those without events are left out."""

@@ -29,28 +29,31 @@ class SearchRoutes:
         self._services = engine.services
 
     async def search(self, request: Request) -> Response:
-        """Catalogue items that hold all words of a query, the popular ones first; hidden ones too."""
+        """Catalogue items that hold all words of a query, the popular ones first; hidden ones too, or alone."""
         given = request.query_params
-        check_fields(given, ("query", "category", "n"))
+        check_fields(given, ("query", "category", "hidden", "n"))
         n = integer_query(request, "n", default=DEFAULT_PAGE, highest=MAX_PAGE)
         query = given.get("query", "")
         if len(query) > MAX_QUERY_CHARS:
             msg = f"query: wanted at most {MAX_QUERY_CHARS} characters, got {shorten(query)}"
             raise InvalidInput(msg)
         category = check_id("category", given["category"]) if given.get("category") else None
-        return json_reply(await self._engine.readers.run(lambda: self._found(query.split(), category, n)))
+        hidden = _only_hidden(given.get("hidden"))
+        return json_reply(await self._engine.readers.run(lambda: self._found(query.split(), category, hidden, n)))
 
     async def categories(self, _request: Request) -> Response:
         """Every category and how many items of it may be recommended."""
         return json_reply(await self._engine.readers.run(self._categories))
 
-    def _found(self, words: list[str], category: str | None, n: int) -> dict[str, Any]:
+    def _found(self, words: list[str], category: str | None, hidden: bool, n: int) -> dict[str, Any]:
         view = self._services.views.current()
         rows = search_rows(view, words, category=category)
+        if hidden:
+            rows = rows[~view.catalogue.listed[rows]]
         return {"items": self._read(view, rows, n), "matching": len(rows)}
 
     def _read(self, view: View, rows: IntArray, n: int) -> list[dict[str, Any]]:
-        """The first n that are in the catalogue; what only events have named is passed over."""
+        """The first n that are in the catalogue; what only events have named, or was removed, is passed over."""
         found: list[dict[str, Any]] = []
         with self._services.store.read() as read:
             for first in range(0, len(rows), MAX_PAGE):
@@ -65,3 +68,10 @@ class SearchRoutes:
         catalogue = self._services.views.current().catalogue
         sizes = {name: int(catalogue.listed[rows].sum()) for name, rows in catalogue.category_rows.items()}
         return {"categories": [{"category": name, "items": sizes[name]} for name in sorted(sizes)]}
+
+
+def _only_hidden(value: str | None) -> bool:
+    if value not in (None, "only"):
+        msg = f"hidden: wanted only (or nothing), got {shorten(value)}"
+        raise InvalidInput(msg)
+    return value == "only"

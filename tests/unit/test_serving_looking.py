@@ -113,6 +113,8 @@ def test_items_are_found_by_words_hidden_ones_too_but_not_what_only_events_have_
     assert [item["item_id"] for item in found["items"]] == ["a", "b", "c"]
     assert [item["hidden"] for item in found["items"]] == [False, True, False]
     assert api.get("/v1/items/search", params={"category": "even"}).json()["matching"] == 2
+    assert [one["item_id"] for one in api.get("/v1/items/search?hidden=only").json()["items"]] == ["b"]
+    assert api.get("/v1/items/search?hidden=no").json()["error"]["field"] == "hidden"
     assert api.get("/v1/items/search", params={"query": "x" * 201}).status_code == 422
 
 

@@ -10,7 +10,7 @@ export class ApiError extends Error {
 
 const id = encodeURIComponent;
 // An item named like a route is reached by encoding one of its letters.
-const ROUTES = new Set(["popular", "search"]);
+const ROUTES = new Set(["popular", "search", "trending", "latest"]);
 const itemId = (name) => (ROUTES.has(name) ? "%" + name.charCodeAt(0).toString(16) + name.slice(1) : id(name));
 
 function query(given) {
@@ -94,6 +94,7 @@ export const api = {
   promote: (version, body, signal) => post(`/v1/models/${id(version)}/promote`, body, signal),
   rollback: (body, signal) => post("/v1/models/rollback", body, signal),
   drift: (given, signal) => get("/v1/drift" + query(given), signal),
+  categoryMix: (given, signal) => get("/v1/drift/categories" + query(given), signal),
 };
 
 // Not randomUUID: browsers have it on secure pages only, and this page may be served over plain HTTP in a network.

@@ -83,7 +83,8 @@ function axes(format, timeSpan) {
 
 function timeLabels(span) {
   const style = span > 300 * 86400000 ? { month: "short", year: "numeric" }
-    : span > 2 * 86400000 ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit", hour12: false };
+    : span > 2 * 86400000 ? { day: "numeric", month: "short" }
+      : { hour: "2-digit", minute: "2-digit", second: span < 10 * 60000 ? "2-digit" : undefined, hour12: false };
   const shown = new Intl.DateTimeFormat("en", style);
   return (_, splits) => splits.map((ms) => shown.format(ms));
 }
@@ -104,7 +105,7 @@ export function lineChart({ caption, format, height = 170, area = false }) {
         scales: { x: { time: true }, y: { range: (_, low, high) => range ?? [0, Math.max(high * 1.15, 1e-9) || 1] } },
         axes: axes(format, times.at(-1) - times[0]),
         series: [{}, ...series.map((one) => ({
-          stroke: colour(one.colour), width: 1.5, dash: one.dashed ? [5, 4] : undefined, points: { show: times.length < 3, size: 5 },
+          stroke: colour(one.colour), width: 1.5, dash: one.dashed ? [5, 4] : undefined, points: { size: 5, space: 12 },
           fill: area ? colour(one.colour, 0.12) : undefined, spanGaps: false,
         }))],
         hooks: { setCursor: [(plot) => show(plot.cursor.idx ?? null)], draw: [(plot) => drawMarks(plot, marks)] },

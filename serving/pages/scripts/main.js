@@ -114,17 +114,15 @@ function onKeyWanted(problem) {
   asked ??= new Promise((resolve) => {
     document.getElementById("key-problem").textContent = problem;
     dialog.showModal();
-    dialog.addEventListener("close", () => {
+    dialog.addEventListener("close", function closed() {
       const field = document.getElementById("key");
-      if (!field.value) { // closed by Escape: there is no way on without a key
-        dialog.showModal();
-        return;
-      }
+      if (!field.value) return void dialog.showModal(); // closed by Escape: there is no way on without a key
+      dialog.removeEventListener("close", closed);
       sessionStorage.setItem("key", field.value);
       field.value = "";
       asked = null;
       resolve();
-    }, { once: false });
+    });
   });
   return asked;
 }

@@ -33,7 +33,7 @@ export function stat(name, value, note, { words = false, kind = "" } = {}) {
   const [figure, unit] = Array.isArray(value) ? value : [value, ""];
   return el("dl.stat", {}, el("dt", {}, name),
     el("dd", { class: (words ? "words " : "") + kind }, figure, unit ? el("span.unit", {}, unit) : null),
-    el("dd.note", {}, note || "\u00a0"));
+    el("dd.hint", {}, note || "\u00a0"));
 }
 
 export const empty = (text) => el("p.empty", {}, text);
@@ -45,17 +45,19 @@ export function failed(error, again) {
 
 export const facts = (pairs) => el("dl.facts", {}, pairs.filter(Boolean).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 
-// A table; `columns`: [heading, class]; `rows`: lists of cells. It scrolls by itself where it is too wide.
+// A table; `columns`: [heading, class]; `rows`: lists of cells. On a phone each row becomes a block, and roles say what it was.
 export function table(caption, columns, rows) {
   const headings = el("tr", {}, columns.map(([name, kind]) => el("th", { class: kind || "", scope: "col" }, name)));
-  const body = rows.map((cells) => el("tr", {}, cells.map((cell, place) => el("td", { class: columns[place][1] || "" }, cell))));
+  const label = ([name]) => (typeof name === "string" ? name : "");
+  const cell = (content, place) => el("td", { class: columns[place][1] || "", role: "cell", "data-label": label(columns[place]) }, el("div.wide", {}, content));
+  const body = rows.map((cells) => el("tr", { role: "row" }, cells.map(cell)));
   return el("div.scroll", { tabindex: "0", role: "region", "aria-label": caption },
-    el("table", {}, el("caption.unseen", {}, caption), el("thead", {}, headings), el("tbody", {}, body)));
+    el("table.stacks", { role: "table" }, el("caption.unseen", {}, caption), el("thead", {}, headings), el("tbody", { role: "rowgroup" }, body)));
 }
 
 // A ranked list of items. `under(item)` and `side(item)` give what stands below and beside each.
-export function itemList(items, { under = categoriesOf, side = () => null, label }) {
-  return el("ol.list", { "aria-label": label }, items.map((item, place) => {
+export function itemList(items, { under = categoriesOf, side = () => null, label, kind = "" }) {
+  return el("ol.list", { "aria-label": label, class: kind }, items.map((item, place) => {
     const below = under(item);
     return el("li", {}, el("span.place", {}, place + 1), el("span.name", {}, itemLink(item)),
       el("span.side", {}, side(item)), below ? el("div.under", {}, below) : null);

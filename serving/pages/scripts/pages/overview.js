@@ -7,7 +7,7 @@ import { card, empty, facts, head, itemList, stat, when } from "../parts.js";
 import { driftState, hitRate } from "./drift_state.js";
 
 const PERIOD_S = 5;
-const POPULAR = 10;
+const POPULAR = 12;
 
 export async function showOverview(visit) {
   const { signal, view } = visit;
@@ -18,13 +18,13 @@ export async function showOverview(visit) {
   const flowState = el("div"), timesState = el("div");
 
   async function load() {
-    const [status, activity, top] = await Promise.all([
-      api.status(signal), api.activity(signal), api.popular({ n: POPULAR }, signal),
+    const [status, activity, top, drift] = await Promise.all([
+      api.status(signal), api.activity(signal), api.popular({ n: POPULAR }, signal), api.drift({ days: 7, limit: 20 }, signal),
     ]);
-    fill(stats, ...figures(status, activity.samples, null));
+    fill(stats, ...figures(status, activity.samples, drift));
     fill(problem, trouble(status));
     fill(holds, contents(status));
-    fill(popular, top.items.length ? itemList(top.items, { label: "Popular items" }) : empty("The catalogue is empty. Put items with POST /v1/items or `tidewise import`."));
+    fill(popular, top.items.length ? itemList(top.items, { label: "Popular items", kind: "columns" }) : empty("The catalogue is empty. Put items with POST /v1/items or `tidewise import`."));
     draw(activity.samples);
   }
 
@@ -71,8 +71,8 @@ function figures(status, samples, drift) {
     stat("Freshness", duration(p50), p50 === null ? "from event to next answer; none yet" : `from event to next answer; p99 ${milliseconds(p99)}`),
     stat("Answer time", duration(last(samples.answer_p50_ms)), `half within it; p99 ${milliseconds(last(samples.answer_p99_ms))}`),
     stat("Hit rate", hits ? [percent(hits.value, 1), ""] : "–", hits ? hits.note : "no events scored yet"),
-    stat("Champion", model.serving || "none yet", model.serving ? `trained ${ago(model.created, Date.now())}` : "popularity serves", { words: true }),
-    stat("Drift", moved.text, moved.note, { words: true, kind: moved.kind }),
+    stat("Champion", el("a", { href: "#/models" }, model.serving || "none yet"), model.serving ? `trained ${ago(model.created)}` : "popularity serves", { words: true }),
+    stat("Drift", el("a", { href: "#/drift" }, moved.text), moved.note, { words: true, kind: moved.kind }),
   ];
 }
 

@@ -13,7 +13,7 @@ const LIST = 10;
 export async function showUser(visit) {
   const { id: user, signal, view } = visit;
   const shown = el("div"), why = el("p.soft.small"), supposed = el("div"), history = el("div"), more = el("footer"), interest = el("div");
-  const about = el("div");
+  const about = el("p"), hint = empty("Choose an item here, or press “What if?” beside one below. The list they would see then appears, with every move marked. Nothing is remembered.");
   let answer = null;
   let events = [];
 
@@ -42,8 +42,9 @@ export async function showUser(visit) {
       fill(supposed, el("p.note", {}, "Sent. The list, the events and the interest on this page know it now."));
       await Promise.all([loadAnswer(), loadEvents(), loadInterest(interest, user, signal)]);
     }, { kind: "small" });
+    hint.hidden = true;
     fill(supposed, el("p.note", {}, "If they clicked ", itemLink(item), " now, they would be shown:"),
-      list(foreseen, answer), el("div.row", {}, really, action("Forget it", async () => fill(supposed), { kind: "small quiet" })));
+      list(foreseen, answer), el("div.row", {}, really, action("Forget it", async () => { fill(supposed); hint.hidden = false; }, { kind: "small quiet" })));
     announce(`The list after a click on ${item.title || item.item_id}`);
     supposed.scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
@@ -62,7 +63,7 @@ export async function showUser(visit) {
   fill(view, head(user, about),
     el("div.grid", {},
       card("Interest over time", { where: "two-thirds" }, interest),
-      el("div.third", {}, card("What if this click came now?", { about: "nothing is remembered" }, picker(suppose, signal), supposed)),
+      el("div.third", {}, card("What if this click came now?", {}, picker(suppose, signal), supposed, hint)),
       card("Shown now", { where: "half" }, why, shown),
       card("Events", { where: "half", about: "newest first" }, history, more)));
   chartOf(interest)?.redraw();
