@@ -87,6 +87,10 @@ bench-gate: $(VENV)/.installed-dev ## what the gate lets through, on a log of yo
 bench-promotions: $(VENV)/.installed-dev ## 200 requests a second during 20 promotions (ARGS="--data FOLDER --apis 2")
 	$(BIN)/python -m benchmarks.promotions $(ARGS)
 
+.PHONY: screenshots
+screenshots: $(VENV)/.installed-dev ## make the pictures of the dashboard in docs/images anew; needs chromium
+	SCREENSHOTS=docs/images $(BIN)/pytest -q tests/e2e/test_dashboard_pictures.py $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.installed-dev ## measure ingest, freshness and latency on this machine
 	$(BIN)/python -m benchmarks.serving $(ARGS)

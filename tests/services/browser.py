@@ -1,4 +1,4 @@
-"""Headless Chromium: what stands on a page once its scripts have run, and what they complained about.
+"""Real headless Chromium, driven by Playwright: pages opened as people have them, and what they complained about.
 
 Without Chromium the tests skip, except in CI (CI=true), where they fail.
 """
@@ -6,80 +6,97 @@ Without Chromium the tests skip, except in CI (CI=true), where they fail.
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
-import tempfile
-from dataclasses import dataclass
-from html.parser import HTMLParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--enable-logging=stderr",
-    "--virtual-time-budget=4000",  # of the page's own time: enough for its first requests, before its first renewal
-)
-COMPLAINT = re.compile(r":CONSOLE(?::|\()\d+\)?\] (.*)")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking")
+PATIENCE_MS = 20_000  # on a machine busy with other tests
+DESK, PHONE = (1280, 860), (390, 844)
+REFUSED = "Failed to load resource"  # what Chromium says of every answer that is no success
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
-@dataclass(frozen=True)
-class Rendered:
-    """`texts`: what stands in each element with an id, scripts left out. `counts`: how many elements of each kind."""
+@dataclass
+class Tab:
+    """An open page. `complaints`: errors, and what it wrote to the console. `strangers`: requests elsewhere."""
 
-    texts: dict[str, str]
-    counts: dict[str, int]
-    complaints: list[str]
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+    def go(self, url: str) -> None:
+        """Open a page of the dashboard and wait until it shows what it wants to show."""
+        self.page.goto("about:blank")  # else an address that differs behind # alone would not load anything
+        self.page.goto(url)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the page has what it asked for."""
+        expect(self.page.locator("#view[aria-busy=false]")).to_be_attached()
+
+    @property
+    def text(self) -> str:
+        return self.page.locator("body").inner_text()
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than the window."""
+        width: int = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        return width
 
 
-def render(url: str) -> Rendered:
-    """Open a page, let it run, and read it."""
-    with tempfile.TemporaryDirectory() as profile:
-        command = [_program(), *FLAGS, f"--user-data-dir={profile}", "--dump-dom", url]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    page = _Page()
-    page.feed(done.stdout)
-    texts = {name: " ".join(parts) for name, parts in page.texts.items()}
-    return Rendered(texts, page.counts, COMPLAINT.findall(done.stderr))
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser, for one module of tests: while it runs, its thread can run no other event loop."""
+    program = _program()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def tab(browser: Browser, *, dark: bool = False, size: tuple[int, int] = DESK, still: bool = True) -> Iterator[Tab]:
+    """A new window with nothing remembered."""
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme="dark" if dark else "light",
+        reduced_motion="reduce" if still else None,
+        timezone_id="UTC",
+        locale="en-GB",
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    try:
+        page = context.new_page()
+        opened = Tab(page)
+        page.on("pageerror", lambda error: opened.complaints.append(f"uncaught: {error}"))
+        page.on(
+            "console",
+            lambda said: said.type in ("error", "warning") and opened.complaints.append(f"{said.type}: {said.text}"),
+        )
+        page.on("request", lambda asked: _note_stranger(opened, asked.url))
+        yield opened
+    finally:
+        context.close()
+
+
+def _note_stranger(opened: Tab, url: str) -> None:
+    if not url.startswith(("http://127.0.0.1:", "about:", "data:")):
+        opened.strangers.append(url)
 
 
 def _program() -> str:
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
-        reason = "no chromium on this machine; install it to have the pages tested"
+        reason = "no chromium on this machine; install it (Debian: chromium) to have the pages tested"
         if os.environ.get("CI", "").lower() in ("1", "true"):
             pytest.fail(reason)
         pytest.skip(reason)
     return program
-
-
-class _Page(HTMLParser):
-    """Collects the text below each element with an id, and how many elements of each kind there are."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.texts: dict[str, list[str]] = {}
-        self.counts: dict[str, int] = {}
-        self._open: list[tuple[str, str | None]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.counts[tag] = self.counts.get(tag, 0) + 1
-        if tag not in ("meta", "link", "input", "br", "img"):
-            self._open.append((tag, dict(attrs).get("id")))
-
-    def handle_endtag(self, tag: str) -> None:
-        while self._open and self._open.pop()[0] != tag:
-            pass
-
-    def handle_data(self, data: str) -> None:
-        if data.strip() and not any(tag in ("script", "style") for tag, _ in self._open):
-            for name in {name for _, name in self._open if name}:
-                self.texts.setdefault(name, []).append(data.strip())

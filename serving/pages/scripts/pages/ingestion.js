@@ -3,6 +3,7 @@ import { api } from "../api.js";
 import { lineChart } from "../charts.js";
 import { announce, el, fill } from "../dom.js";
 import { exact, milliseconds, number, plural, rate } from "../format.js";
+import { lately } from "./overview.js";
 import { action, badge, card, confirmed, empty, failed, head, stat, table, when } from "../parts.js";
 
 const PERIOD_S = 5;
@@ -91,7 +92,7 @@ function figures(state, samples) {
   const kind = state.lag > 10000 ? "warn" : "";
   const last = samples.applied_p99_ms.findLast((ms) => ms !== null) ?? null;
   return [
-    stat("Events", [rate(samples.events_per_s.at(-1) ?? 0), "per second"], "applied in the last five seconds"),
+    stat("Events", [rate(lately(samples.events_per_s)), "per second"], "applied, over the last minute"),
     stat("Lag", state.log === null ? "none" : state.lag === null ? "unknown" : [number(state.lag), "messages"], state.log === null ? "no event log: applied at once" : `of topic ${state.log}`, { kind, words: state.lag === null }),
     stat("Waiting", [number(state.waiting_events), "changes"], `p99 until applied: ${milliseconds(last)}`),
     stat("Dead letters", number(state.dead_letters), state.dead_letters ? "see below" : "all input could be applied", { kind: state.dead_letters ? "warn" : "" }),

@@ -4,7 +4,7 @@ import { el, fill } from "../dom.js";
 import { number, plural } from "../format.js";
 import { action, badge, card, categoriesOf, empty, failed, head, itemLink, itemList, table, when } from "../parts.js";
 
-const FOUND = 50;
+const FOUND = 30;
 const POPULAR = 12;
 
 export async function showItems(visit) {
@@ -12,13 +12,14 @@ export async function showItems(visit) {
   const found = el("div", { "aria-live": "polite" }), popular = el("div");
   const words = el("input", { type: "search", id: "words", autocomplete: "off" });
   const category = el("select", { id: "category" }, el("option", { value: "" }, "all categories"));
+  const state = el("select", { id: "state" }, el("option", { value: "" }, "all"), el("option", { value: "only" }, "hidden only"));
   let asked = 0;
 
   async function search() {
     const turn = ++asked;
-    const hits = await api.search({ query: words.value, category: category.value, n: FOUND }, signal);
+    const hits = await api.search({ query: words.value, category: category.value, hidden: state.value, n: FOUND }, signal);
     if (turn !== asked) return;
-    fill(found, hits.items.length ? listed(hits.items) : empty(words.value || category.value ? "No item matches." : "The catalogue is empty. Put items with POST /v1/items or `tidewise import`."),
+    fill(found, hits.items.length ? listed(hits.items) : empty(words.value || category.value || state.value ? "No item matches." : "The catalogue is empty. Put items with POST /v1/items or `tidewise import`."),
       hits.matching > hits.items.length ? el("p.soft.small", {}, `The first ${number(hits.items.length)} of ${plural(hits.matching, "item")}, the popular ones first. More words find fewer.`) : null);
   }
 
@@ -30,11 +31,13 @@ export async function showItems(visit) {
   const again = (work) => () => work().catch((error) => { if (error.name !== "AbortError") fill(found, failed(error)); });
   words.addEventListener("input", again(search));
   category.addEventListener("change", again(() => Promise.all([search(), loadPopular()])));
+  state.addEventListener("change", again(search));
   const [known] = await Promise.all([api.categories(signal), search(), loadPopular()]);
   for (const one of known.categories) category.append(el("option", { value: one.category }, `${one.category} (${number(one.items)})`));
   const form = el("form.search", { role: "search" },
     el("div.grow", {}, el("label", { for: "words" }, "Words in title, text or id"), words),
-    el("div", {}, el("label", { for: "category" }, "Category"), category));
+    el("div", {}, el("label", { for: "category" }, "Category"), category),
+    el("div", {}, el("label", { for: "state" }, "State"), state));
   form.addEventListener("submit", (event) => event.preventDefault());
   fill(view, head("Items", "What can be recommended, and what is kept back."),
     el("div.grid", {}, card("Find items", { where: "two-thirds" }, form, found), card("Popular now", { where: "third", about: "time-decayed" }, popular)));

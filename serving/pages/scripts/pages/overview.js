@@ -61,13 +61,19 @@ function last(values) {
   return values.findLast((value) => value !== null) ?? null;
 }
 
+// The mean of the last minute.
+export function lately(values) {
+  const minute = values.slice(-60 / PERIOD_S);
+  return minute.length ? minute.reduce((sum, value) => sum + value, 0) / minute.length : 0;
+}
+
 function figures(status, samples, drift) {
   const { model } = status;
   const moved = driftState(drift);
   const hits = hitRate(drift);
   const p50 = last(samples.applied_p50_ms), p99 = last(samples.applied_p99_ms);
   return [
-    stat("Events", [rate(samples.events_per_s.at(-1) ?? 0), "per second"], `${number(status.events)} in all`),
+    stat("Events", [rate(lately(samples.events_per_s)), "per second"], `${number(status.events)} in all`),
     stat("Freshness", duration(p50), p50 === null ? "from event to next answer; none yet" : `from event to next answer; p99 ${milliseconds(p99)}`),
     stat("Answer time", duration(last(samples.answer_p50_ms)), `half within it; p99 ${milliseconds(last(samples.answer_p99_ms))}`),
     stat("Hit rate", hits ? [percent(hits.value, 1), ""] : "–", hits ? hits.note : "no events scored yet"),

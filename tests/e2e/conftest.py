@@ -1,0 +1,59 @@
+"""One server for the dashboard's pages, one browser for each module, a new window for each test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser
+from services import dashboard_shop, small_shop
+from services.browser import Tab, chromium, tab
+from services.up_process import up
+
+OpenTab = Callable[..., Tab]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_tab(browser: Browser) -> Iterator[OpenTab]:
+    """Opens windows; at the end none may have asked another server for anything."""
+    with ExitStack() as stack:
+        opened: list[Tab] = []
+
+        def open_one(**options: object) -> Tab:
+            opened.append(stack.enter_context(tab(browser, **options)))  # type: ignore[arg-type]
+            return opened[-1]
+
+        yield open_one
+        assert [stranger for one in opened for stranger in one.strangers] == []
+
+
+@pytest.fixture(scope="session")
+def dashboard_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_shop.made_once(tmp_path_factory, "dashboard-shop", dashboard_shop.build)
+
+
+@pytest.fixture(scope="module")
+def shop(dashboard_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of a served shop that has something for every page; live traffic has begun."""
+    folder = tmp_path_factory.mktemp("dashboard") / "data"
+    shutil.copytree(dashboard_template, folder)
+    with up(folder) as (server, address), httpx.Client(base_url=address, timeout=30) as http:
+        events = [
+            {"user_id": user_id, "item_id": dashboard_shop.EVIL_ITEM, "type": "purchase"}
+            for user_id in (dashboard_shop.EVIL_USER, "ann", "bob", "ann")
+        ]
+        http.post("/v1/interactions", json={"events": events}).raise_for_status()
+        for _ in range(40):
+            http.get("/v1/users/user-0007/recommendations").raise_for_status()
+        server.until(lambda: len(http.get("/v1/activity").json()["samples"]["time"]) > 1)
+        yield http

@@ -1,0 +1,58 @@
+"""For everybody: axe-core finds no serious fault on any page, light or dark, and every page fits a phone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import axe_playwright_python
+import httpx
+import pytest
+from playwright.sync_api import expect
+from services.browser import PHONE, Tab
+from services.dashboard_shop import EVIL_ITEM
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
+PLACES = ["", "users", "users/user-0007", "users/nobody", "items", f"items/{EVIL_ITEM}", "drift", "models", "ingestion"]
+FAULTS = """async () => {
+    const found = await axe.run(document, { resultTypes: ["violations"] });
+    const grave = found.violations.filter((one) => ["serious", "critical"].includes(one.impact));
+    return grave.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(" ")).join(", ")}`);
+}"""
+
+
+def faults(tab: Tab) -> list[str]:
+    """What axe-core calls serious or critical."""
+    tab.page.evaluate(AXE)
+    found: list[str] = tab.page.evaluate(FAULTS)
+    return found
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_page_has_no_serious_fault(shop: httpx.Client, open_tab, place: str, dark: bool) -> None:  # type: ignore[no-untyped-def]
+    tab = open_tab(dark=dark)
+    tab.go(f"{shop.base_url}/#/{place}")
+    for summary in tab.page.locator("details > summary").all()[:3]:
+        summary.click()
+    assert faults(tab) == []
+
+
+def test_what_opens_later_has_no_serious_fault_either(shop: httpx.Client, open_tab) -> None:  # type: ignore[no-untyped-def]
+    tab = open_tab()
+    tab.go(f"{shop.base_url}/#/users/user-0007")
+    tab.page.get_by_role("button", name="What if they clicked").first.click()
+    expect(tab.page.get_by_role("list", name="Foreseen recommendations")).to_be_visible()
+    assert faults(tab) == []
+    tab.go(f"{shop.base_url}/#/ingestion")
+    tab.page.get_by_role("button", name="Delete all").click()
+    expect(tab.page.get_by_role("dialog")).to_be_visible()
+    assert faults(tab) == []
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_page_fits_a_phone(shop: httpx.Client, open_tab, place: str) -> None:  # type: ignore[no-untyped-def]
+    tab = open_tab(size=PHONE)
+    tab.go(f"{shop.base_url}/#/{place}")
+    assert tab.overflow() == 0
+    assert faults(tab) == []

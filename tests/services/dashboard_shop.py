@@ -1,0 +1,153 @@
+"""A shop for the dashboard's tests: simulated up to this moment, trained, and with everything that a page can show.
+
+Users, items, events, counts and the champion are real. What takes days to come about is planted: verdicts of the gate,
+alarms, the signals behind them, dead letters. Three things try to break out of their place: an item, a user, a letter.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from core.drift.records import Alarm, Point
+from core.items import Item
+from core.manage import save_items
+from core.ports import DeadLetter, ModelRecord
+from tidewise.bootstrap import System, open_system
+from tidewise.demo import fill
+from tidewise.learning import train_model
+from tidewise.settings import CONFIG_NAME, load_settings
+from tidewise.simulator import Shop, simulate_shop
+
+SETTINGS = """
+[window]
+size = 30
+step = 10
+
+[model]
+width = 32
+layers = 1
+experts = 2
+text_features = 32
+
+[train]
+epochs = 4
+threads = 1
+"""
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+EVIL = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">"
+EVIL_USER = "eve/<img src=x onerror=alert(1)>?&#/.."
+EVIL_ITEM = "evil-1"
+EVIL_CATEGORY = "<b>bold</b>"
+OLDER, REFUSED, CHALLENGER = "hm4sr-0d8fb31c77aa", "hm4sr-52c09e1b6f40", "hm4sr-9b1e64f0c2d8"
+
+
+def simulated(end_ms: int) -> Shop:
+    """The shop, its last day kept back as live traffic."""
+    return simulate_shop(seed=11, num_users=240, num_items=480, days=45, live_days=1, end_ms=end_ms)
+
+
+def build(folder: Path) -> None:
+    """Make the data folder."""
+    now_ms = time.time_ns() // 1_000_000
+    folder.mkdir()
+    (folder / CONFIG_NAME).write_text(SETTINGS)
+    system = open_system(load_settings(overrides={"data.folder": str(folder)}, environment={}))
+    try:
+        fill(system, simulated(now_ms))
+        train_model(system, progress=lambda _: None)
+        plant(system, now_ms)
+    finally:
+        system.close()
+
+
+def plant(system: System, now_ms: int) -> None:
+    """What takes days to come about."""
+    save_items(system.store, [Item(EVIL_ITEM, EVIL, EVIL, (EVIL_CATEGORY, "Tea"), {EVIL: EVIL})])
+    with system.store.read() as read:
+        champion = read.champion()
+    assert champion is not None
+    with system.store.transaction() as tx:
+        for record in [replace(champion, created_ms=now_ms - 5 * DAY_MS), *_models(now_ms)]:
+            tx.save_model(record)
+        tx.drift.save_points(list(_points(now_ms)))
+        tx.drift.save_alarms(_alarms(now_ms))
+        tx.add_dead_letters(_letters(now_ms))
+        tx.commit()
+
+
+def _models(now_ms: int) -> list[ModelRecord]:
+    trained = {"num_events": 14_210, "seed": 0, "epochs": 4, "seconds": 9.4, "precision": "float32"}
+    fine_tuned = {"kind": "fine-tune", "parent": OLDER, "trigger": "5,000 new events"}
+    return [
+        ModelRecord(OLDER, "", "retired", now_ms - 9 * DAY_MS, {"kind": "first", **trained}),
+        ModelRecord(
+            REFUSED,
+            "",
+            "refused",
+            now_ms - 4 * DAY_MS,
+            {**trained, **fine_tuned, "refused": "worse", "trials": [_trial(now_ms - 4 * DAY_MS, "refuse", -0.031)]},
+        ),
+        ModelRecord(
+            CHALLENGER,
+            "models/of-the-future",
+            "challenger",
+            now_ms + HOUR_MS // 60,
+            {**trained, **fine_tuned, "trials": [_trial(now_ms, "undecided", 0.004)]},
+        ),
+    ]
+
+
+def _trial(time_ms: int, verdict: str, mean: float) -> dict[str, Any]:
+    low, high = mean - 0.009, mean + 0.009
+    reason = f"against the champion {mean:+.4f} NDCG@10 [{low:+.4f}, {high:+.4f}], margin 0.0061"
+    return {"time": time_ms, "verdict": verdict, "reason": reason, "events": 812, "users": 164}
+
+
+def _points(now_ms: int) -> Iterator[Point]:
+    """Two weeks, hour by hour, in a daily rhythm; two days ago something moved."""
+    chance = random.Random(5)
+    moved_ms = now_ms - 2 * DAY_MS
+    first = (now_ms - 14 * DAY_MS) // HOUR_MS
+    for hour in range(first, now_ms // HOUR_MS):
+        start_ms = hour * HOUR_MS
+        moved, rhythm = start_ms >= moved_ms, math.sin(hour / 24 * math.tau)
+        for name, level, swing, after in (
+            ("hit_rate", 0.31, 0.03, 0.17),
+            ("loss", 4.9, -0.2, 5.8),
+            ("categories", 0.05, 0.01, 0.21),
+            ("new_users", 0.04, 0.015, 0.042),
+        ):
+            expected = level + swing * rhythm
+            value = (after if moved else level) + swing * rhythm + chance.gauss(0, 0.04 * level)
+            yield Point(name, "", start_ms, start_ms + HOUR_MS, 120, max(0.0, value), expected)
+
+
+def _alarms(now_ms: int) -> list[Alarm]:
+    moved_ms, put_ms = now_ms - 2 * DAY_MS, now_ms - 11 * DAY_MS
+    moved, put = "events moved from Cooking to Camping", "40 items of Tea were put within an hour"
+    tea = "category=Tea"
+    return [
+        Alarm("hit_rate//2", "hit_rate", "", moved_ms + 3 * HOUR_MS, moved_ms, 0.31, 0.17, moved),
+        Alarm("categories//1", "categories", "", moved_ms + 2 * HOUR_MS, moved_ms, 0.05, 0.21, moved),
+        Alarm(f"new_items/{tea}/0", "new_items", tea, put_ms, put_ms - HOUR_MS, 0.02, 0.19, put, OLDER),
+    ]
+
+
+def _letters(now_ms: int) -> list[DeadLetter]:
+    good = b'{"user_id": "user-0007", "item_id": "tea-001", "type": "click", "event_id": "late-1"}'
+    unknown = "type: wanted one of click, view, got 'wish'"
+    evil = f"time: wanted a number, got {EVIL!r}"
+    return [
+        DeadLetter("interactions", 2, 4711, unknown, b'{"type": "wish"}', now_ms - 60 * MINUTE_MS),
+        DeadLetter("interactions", 0, 4799, "the database refused it", good, now_ms - 30 * MINUTE_MS),
+        DeadLetter("events.csv", 0, 18, evil, EVIL.encode(), now_ms - 20 * MINUTE_MS),
+        DeadLetter("interactions", 1, 90, "wanted JSON, got bytes", b"\xff\xfe", now_ms - 10 * MINUTE_MS),
+    ]
