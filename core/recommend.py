@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, IntArray, Window,
 from core.interactions import EventTypes
 from core.ports import BoolArray, FloatArray, ReadView, Store, StoredItem, UserState
 from core.ranking import AnswerSource, Basis, ByModel, ByPopularity, BySimilarity
+from core.trends import Trends
 from core.vectors import VectorCache
 from core.views import ModelView, View
 
@@ -201,6 +203,16 @@ class Recommender:
             items = self._pick(read, view, basis, self._allowed(read, view, wish, None), wish.n)
         return _answer(basis, items, self._now(wish, EMPTY_HISTORY)[0])
 
+    def trending(self, wish: Wish, trends: Trends) -> Answer:
+        """What gains most; nothing where nothing does."""
+        view = self._views()
+        gains, since_ms = trends.gains(view)
+        basis = ByPopularity(replace(view, popularity=gains), _told(since_ms))
+        with self._store.read() as read:
+            allowed = self._allowed(read, view, wish, None) & np.isfinite(gains)
+            items = self._pick(read, view, basis, allowed, wish.n)
+        return _answer(basis, items, self._now(wish, EMPTY_HISTORY)[0])
+
     @property
     def num_encoded(self) -> int:
         """How many vectors of users the model has computed here."""
@@ -295,6 +307,13 @@ def _continued(window: Window, session: History, shape: WindowShape) -> History:
     """A window with a session after it; a session that is said to be earlier begins with the window's last event."""
     times_ms = session.times_ms if window.last_time_ms is None else np.maximum(session.times_ms, window.last_time_ms)
     return append(window, session.items, times_ms, shape).history
+
+
+def _told(since_ms: int | None) -> str:
+    if since_ms is None:
+        return "nothing is known yet of what gains"
+    since = datetime.fromtimestamp(since_ms / 1000, UTC)
+    return f"gains since {since:%Y-%m-%d %H:%M} UTC, against all that went before"
 
 
 def _query(model: ModelView, vector: FloatArray, gap_ms: int | None) -> FloatArray:

@@ -58,6 +58,11 @@ class AnswerRoutes:
         wish = query_wish(request, self._services)
         return await self._reply(lambda: self._recommender.popular(wish), wish.at_ms)
 
+    async def trending(self, request: Request) -> Response:
+        """What gains most."""
+        wish, trends = query_wish(request, self._services), self._engine.trends
+        return await self._reply(lambda: self._recommender.trending(wish, trends), wish.at_ms)
+
     async def _body(self, request: Request, fields: tuple[str, ...]) -> dict[str, Any]:
         body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
         if not isinstance(body, dict):

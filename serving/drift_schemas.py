@@ -132,7 +132,7 @@ class CategoryMix(Shape):
     """How events spread over categories, over time."""
 
     stretch_ms: int
-    """The length of each stretch: the shortest of which at most 72 cover the days asked for."""
+    """The length of each stretch: the shortest of which at most 40 cover the days asked for."""
     categories: list[str]
     """The strongest first; those that are counted together are named together."""
     stretches: list[MixStretch]

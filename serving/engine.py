@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from core.trends import Trends
 from serving.intake import DirectIntake, Intake, LogIntake
 from serving.metrics import Metrics, Waiting
 from serving.pulse import Pulse
@@ -31,13 +32,18 @@ class Engine:
         )
         direct, log = DirectIntake(self.writer), services.log
         self.metrics = Metrics(services, _Waiting(self))
+        self.trends = Trends()
         self.pulse = Pulse(
             services.store,
             num_waiting=lambda: self.writer.num_waiting,
             now_ms=services.wall.now_ms,
             period_s=limits.pulse_s,
+            also=self._note_trends,
         )
         self.intake: Intake = direct if log is None else LogIntake(log, services.store, limits)
+
+    def _note_trends(self) -> None:
+        self.trends.note(self.services.views.current(), self.services.wall.now_ms())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

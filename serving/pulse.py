@@ -16,8 +16,8 @@ from threading import Lock
 
 import numpy as np
 
+from core.drift.records import BUCKET_MS
 from core.errors import TidewiseError
-from core.ingest import BUCKET_MS
 from core.ports import Store
 from serving.readers import Readers
 
@@ -42,16 +42,30 @@ class Sample:
     waiting_events: int
 
 
+def _nothing_else() -> None:
+    """Sampling alone."""
+
+
 class Pulse:
-    """Collects samples. `answered` and `applied` may be called from anywhere, `sample` by one caller."""
+    """Collects samples. `answered` and `applied` may be called from anywhere, `sample` by one caller.
+
+    `also`: what else is to be done with each sample.
+    """
 
     def __init__(
-        self, store: Store, *, num_waiting: Callable[[], int], now_ms: Callable[[], int], period_s: float
+        self,
+        store: Store,
+        *,
+        num_waiting: Callable[[], int],
+        now_ms: Callable[[], int],
+        period_s: float,
+        also: Callable[[], None] = _nothing_else,
     ) -> None:
         self._store = store
         self._num_waiting = num_waiting
         self._now_ms = now_ms
         self.period_s = period_s
+        self._also = also
         self._samples: deque[Sample] = deque(maxlen=max(1, int(KEPT_MS / 1000 / period_s)))
         self._lock = Lock()
         self._answers_s: list[float] = []
@@ -95,6 +109,7 @@ class Pulse:
         while True:
             try:
                 await readers.run(lambda: self.sample(time.monotonic()))
+                await readers.run(self._also)
             except TidewiseError as error:
                 _log.debug("no sample: %s", error)
             except Exception:  # a fault of ours costs a sample, and never the process

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from core.drift.ports import DriftReads
 from core.drift.records import BUCKET_MS, NO_TOPIC, BucketCounts, topic_code
 
-MAX_STRETCHES = 72
+MAX_STRETCHES = 40
 HOUR_MS = 3_600_000
-LENGTHS_MS = (BUCKET_MS, 900_000, *(HOUR_MS * hours for hours in (1, 3, 6, 12, 24, 168, 672)))
+LENGTHS_MS = (BUCKET_MS, 900_000, *(HOUR_MS * hours for hours in (1, 3, 6, 12, 24, 72, 168, 336, 672)))
 MAX_BUCKETS = 100_000
 WITHOUT = "without category"
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 from PIL import Image
 from services.browser import DESK, PHONE
-from services.dashboard_shop import EVIL_ITEM
+from services.dashboard_shop import EVIL_ITEM, simulated
+
+from core.interactions import Interaction
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 MODES = {"light": (False, DESK), "dark": (True, DESK), "phone": (False, PHONE)}
 PAGES = {
     "overview": "",
-    "user": "users/user-0019",
-    "what-if": "users/user-0019",
+    "user": "users/USER",
+    "what-if": "users/USER",
     "items": "items",
     "item": "items/tea-001",
     "drift": "drift",
@@ -26,7 +29,8 @@ PAGES = {
 }
 MAX_HEIGHT = {"light": 1250, "dark": 1250, "phone": 1500}
 MAX_BYTES = 150 * 1024
-COLOURS = 128
+COLOURS = 256
+TRAFFIC_S = 100  # before pictures that are kept: a chart wants something to draw
 
 
 @pytest.fixture(scope="module")
@@ -39,25 +43,60 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def without_evil(shop: httpx.Client) -> Iterator[httpx.Client]:
+def without_evil(shop: httpx.Client) -> httpx.Client:
     """The same shop without what tries to break out of its place."""
     shop.delete(f"/v1/items/{EVIL_ITEM}").raise_for_status()
     letters = shop.get("/v1/dead-letters").json()["dead_letters"]
     evil = [letter["key"] for letter in letters if letter["source"] == "events.csv"]
     shop.post("/v1/dead-letters/discard", json={"keys": evil}).raise_for_status()
-    yield shop
+    if os.environ.get("SCREENSHOTS"):
+        send_traffic(shop, for_s=TRAFFIC_S)
+    return shop
+
+
+def send_traffic(shop: httpx.Client, *, for_s: float) -> None:
+    """Events of the day that was kept back, at their own times, in waves; and people who ask."""
+    live = simulated(time.time_ns() // 1_000_000).live
+    began_s, sent = time.monotonic(), 0
+    while (passed_s := time.monotonic() - began_s) < for_s and sent < len(live):
+        many = 2 + round(2 * math.sin(passed_s / 9))
+        events = [_sent(event) for event in live[sent : sent + many]]
+        if events:
+            shop.post("/v1/interactions", json={"events": events}).raise_for_status()
+            shop.get(f"/v1/users/{events[0]['user_id']}/recommendations").raise_for_status()
+        sent += many
+        time.sleep(0.4)
+
+
+def _sent(event: Interaction) -> dict[str, object]:
+    named = {"event_id": event.event_id, "user_id": event.user_id, "item_id": event.item_id}
+    return {**named, "type": event.type, "time": event.time_ms}
+
+
+@pytest.fixture(scope="module")
+def mover(without_evil: httpx.Client) -> str:
+    """A user whose interest has moved, the one with the most events."""
+    users = without_evil.get("/v1/users", params={"prefix": "user-", "limit": 1000}).json()["users"]
+    for user in sorted(users, key=lambda user: -user["user_seq"])[:60]:
+        user_id: str = user["user_id"]
+        if without_evil.get(f"/v1/users/{user_id}/interests").json()["drift"]["found"]:
+            return user_id
+    return users[0]["user_id"]  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", PAGES)
-def test_a_picture_of_each_page(without_evil: httpx.Client, open_tab, folder: Path, name: str, mode: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_picture_of_each_page(  # type: ignore[no-untyped-def]
+    without_evil: httpx.Client, open_tab, folder: Path, mover: str, name: str, mode: str
+) -> None:
     dark, size = MODES[mode]
     tab = open_tab(dark=dark, size=size)
-    tab.go(f"{without_evil.base_url}/#/{PAGES[name]}")
+    tab.go(f"{without_evil.base_url}/#/{PAGES[name].replace('USER', mover)}")
     if name == "what-if":
         tab.page.get_by_role("button", name="What if they clicked").nth(3).click()
         tab.page.get_by_role("list", name="Foreseen recommendations").wait_for()
         tab.page.locator("main").focus()
+        tab.page.evaluate("scrollTo(0, 0)")
     path = folder / f"{name}-{mode}.png"
     tab.page.screenshot(path=path, full_page=True)
     with Image.open(path) as picture:

@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PLACES = ["", "users", "users/nobody", "items", "drift", "models", "ingestion"]
 KEY = "a-key-of-sixteen-characters"
 LONG = "An exceedingly long name " * 40
-UNBROKEN = "unbroken" * 30
-TIRELESS = f"tireless-{UNBROKEN}"[:200]
+UNBROKEN = "unbroken" * 30  # 240 characters
+TIRELESS = f"tireless-{UNBROKEN}"
 NUM_ITEMS, NUM_EVENTS, BATCH = 10_000, 1_000, 2_500
 
 
@@ -70,11 +70,7 @@ def huge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ):
         names = {0: LONG, 1: UNBROKEN}
         items = [
-            {
-                "item_id": f"item-{n:05}",
-                "title": names.get(n, f"Thing {n}"),
-                "categories": [f"c{n % 300}", UNBROKEN[:200]],
-            }
+            {"item_id": f"item-{n:05}", "title": names.get(n, f"Thing {n}"), "categories": [f"c{n % 300}", UNBROKEN]}
             for n in range(NUM_ITEMS)
         ]
         for first in range(0, NUM_ITEMS, BATCH):

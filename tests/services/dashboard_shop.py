@@ -36,7 +36,7 @@ experts = 2
 text_features = 32
 
 [train]
-epochs = 4
+epochs = 8
 threads = 1
 """
 MINUTE_MS = 60_000
@@ -99,7 +99,7 @@ def _models(now_ms: int) -> list[ModelRecord]:
             CHALLENGER,
             "models/of-the-future",
             "challenger",
-            now_ms + HOUR_MS // 60,
+            now_ms - HOUR_MS,
             {**trained, **fine_tuned, "trials": [_trial(now_ms, "undecided", 0.004)]},
         ),
     ]

@@ -75,6 +75,7 @@ export const api = {
   activity: (signal) => get("/v1/activity", signal),
   ingestion: (signal) => get("/v1/ingestion", signal),
   popular: (given, signal) => get("/v1/items/popular" + query(given), signal),
+  trending: (given, signal) => get("/v1/items/trending" + query(given), signal),
   categories: (signal) => get("/v1/categories", signal),
   search: (given, signal) => get("/v1/items/search" + query(given), signal),
   items: (given, signal) => get("/v1/items" + query(given), signal),

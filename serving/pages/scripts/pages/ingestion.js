@@ -72,9 +72,9 @@ export async function showIngestion(visit) {
       every.indeterminate = chosen.size > 0 && chosen.size < shown.length;
     }
     update();
-    const bar = el("div.row", {}, retryChosen, discardChosen, el("span.grow"), action("Retry all", () => retry(true)), action("Delete all", () => discard(true, told.total), { kind: "danger" }));
+    const bar = el("div.row.spread.bar", {}, el("div.row", {}, retryChosen, discardChosen), el("div.row", {}, action("Retry all", () => retry(true)), action("Delete all", () => discard(true, told.total), { kind: "danger" })));
     const rows = shown.map((letter, place) => [boxes[place], when(letter.time), origin(letter), content(letter)]);
-    return [bar, table("Dead letters", [[every, "keep"], ["Set aside", "keep"], ["From"], ["Why, and what it says"]], rows),
+    return [bar, table("Dead letters", [[every, "keep box"], ["Set aside", "keep"], ["From"], ["Why, and what it says"]], rows),
       told.total > shown.length ? el("p.soft.small", {}, `The newest ${number(shown.length)} of ${number(told.total)}.`) : null];
   }
 
@@ -100,6 +100,8 @@ function figures(state, samples) {
 }
 
 function writerTable(state) {
+  const isOffsetless = state.log === null && state.writers.every((one) => one.applied_offset === null);
+  if (isOffsetless) return table("Writers", [["Writer"], ["Newest event", "keep"]], state.writers.map((one) => [one.name, when(one.newest_event, state.now)]));
   return table("Writers", [["Writer"], ["Partition", "number"], ["Applied", "number"], ["Lag", "number"], ["Newest event", "keep"]],
     state.writers.map((one) => [one.name, one.log_end === null && one.applied_offset === null ? "–" : number(one.partition),
       number(one.applied_offset), number(one.lag), when(one.newest_event, state.now)]));

@@ -5,11 +5,11 @@ import { number, plural } from "../format.js";
 import { action, badge, card, categoriesOf, empty, failed, head, itemLink, itemList, table, when } from "../parts.js";
 
 const FOUND = 30;
-const POPULAR = 12;
+const LISTED = 8;
 
 export async function showItems(visit) {
   const { signal, view } = visit;
-  const found = el("div", { "aria-live": "polite" }), popular = el("div");
+  const found = el("div", { "aria-live": "polite" }), popular = el("div"), trending = el("div"), since = el("p.soft.small");
   const words = el("input", { type: "search", id: "words", autocomplete: "off" });
   const category = el("select", { id: "category" }, el("option", { value: "" }, "all categories"));
   const state = el("select", { id: "state" }, el("option", { value: "" }, "all"), el("option", { value: "only" }, "hidden only"));
@@ -24,8 +24,11 @@ export async function showItems(visit) {
   }
 
   async function loadPopular() {
-    const answer = await api.popular({ n: POPULAR, category: category.value }, signal);
+    const wish = { n: LISTED, category: category.value };
+    const [answer, gaining] = await Promise.all([api.popular(wish, signal), api.trending(wish, signal)]);
     fill(popular, answer.items.length ? itemList(answer.items, { label: "Popular items" }) : empty("Nothing to show."));
+    fill(since, gaining.items.length ? `${gaining.reason.charAt(0).toUpperCase()}${gaining.reason.slice(1)}.` : null);
+    fill(trending, gaining.items.length ? itemList(gaining.items, { label: "Trending items" }) : empty("Nothing stands out since this process began to watch."));
   }
 
   const again = (work) => () => work().catch((error) => { if (error.name !== "AbortError") fill(found, failed(error)); });
@@ -40,7 +43,7 @@ export async function showItems(visit) {
     el("div", {}, el("label", { for: "state" }, "State"), state));
   form.addEventListener("submit", (event) => event.preventDefault());
   fill(view, head("Items", "What can be recommended, and what is kept back."),
-    el("div.grid", {}, card("Find items", { where: "two-thirds" }, form, found), card("Popular now", { where: "third", about: "time-decayed" }, popular)));
+    el("div.grid", {}, card("Find items", { where: "two-thirds" }, form, found), el("div.third.stack", {}, card("Trending", { about: "gaining against what went before" }, since, trending), card("Popular now", { about: "time-decayed" }, popular))));
   visit.every(15, loadPopular);
 }
 

@@ -62,7 +62,7 @@ function figures(told) {
   const refused = told.models.filter((one) => one.status === "refused").length;
   return [
     stat("Champion", champion?.version ?? "none yet", champion ? ["trained ", when(champion.created)] : "popularity serves", { words: true }),
-    stat("Learnt from", champion?.lineage.num_events ? [number(champion.lineage.num_events), "events"] : "–", champion?.lineage.kind ? `as a ${champion.lineage.kind}` : ""),
+    stat("Learnt from", champion?.lineage.num_events ? [number(champion.lineage.num_events), "events"] : "–", champion?.lineage.kind ?? ""),
     stat("Versions", number(told.models.length), `${plural(waiting, "challenger")} waiting, ${number(refused)} refused`),
     stat("Changes", number(told.promotions.length), "promotions and rollbacks"),
   ];
@@ -70,7 +70,7 @@ function figures(told) {
 
 function origin(one) {
   const { lineage } = one;
-  return ["made ", when(one.created), lineage.kind ? ` as a ${lineage.kind}` : "", lineage.parent ? [" of ", el("code", {}, lineage.parent)] : "",
+  return ["made ", when(one.created), lineage.kind ? ` (${lineage.kind})` : "", lineage.parent ? [", out of ", el("code", {}, lineage.parent)] : "",
     lineage.num_events ? `, from ${plural(lineage.num_events, "event")}` : "", lineage.seconds ? ` in ${span(lineage.seconds * 1000)}` : "", lineage.trigger ? `: ${lineage.trigger}` : ""];
 }
 

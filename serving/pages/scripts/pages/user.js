@@ -62,10 +62,9 @@ export async function showUser(visit) {
   await Promise.all([loadAnswer(), loadEvents(), loadInterest(interest, user, signal)]);
   fill(view, head(user, about),
     el("div.grid", {},
-      card("Interest over time", { where: "two-thirds" }, interest),
-      el("div.third", {}, card("What if this click came now?", {}, picker(suppose, signal), supposed, hint)),
-      card("Shown now", { where: "half" }, why, shown),
-      card("Events", { where: "half", about: "newest first" }, history, more)));
+      el("div.half.stack", {}, card("Shown now", {}, why, shown), card("Interest over time", {}, interest)),
+      el("div.half.stack", {}, card("What if this click came now?", {}, picker(suppose, signal), supposed, hint),
+        card("Events", { about: "newest first" }, history, more))));
   chartOf(interest)?.redraw();
 }
 
