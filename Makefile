@@ -30,11 +30,11 @@ define install
 endef
 
 $(VENV)/.installed: $(UV) pyproject.toml constraints.txt
-	$(call install,.)
+	$(call install,.[drift])
 	@touch $@
 
 $(VENV)/.installed-kafka: $(VENV)/.installed
-	$(call install,.[kafka])
+	$(call install,.[kafka$(comma)drift])
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -7,9 +7,11 @@ from typing import Any
 
 from fastapi import Request, Response
 
+from core.clock import Clock
 from core.drift.mix import read_mix
+from core.drift.monitor import ROLE
 from core.drift.records import BUCKET_MS, Alarm, Point
-from core.ports import ModelRecord
+from core.ports import ModelRecord, Store
 from serving.engine import Engine
 from serving.replies import json_reply
 from serving.requests import check_fields, integer_query
@@ -17,7 +19,6 @@ from serving.requests import check_fields, integer_query
 DAY_MS = 86_400_000
 DEFAULT_DAYS, MOST_DAYS = 30, 3650
 DEFAULT_LIMIT, HIGHEST_LIMIT = 100, 1000
-MONITOR_ROLE = "monitor"
 
 
 class DriftRoutes:
@@ -31,7 +32,11 @@ class DriftRoutes:
         check_fields(request.query_params, ("limit", "days"))
         limit = integer_query(request, "limit", default=DEFAULT_LIMIT, highest=HIGHEST_LIMIT)
         days = integer_query(request, "days", default=DEFAULT_DAYS, highest=MOST_DAYS)
-        return json_reply(await self._engine.readers.run(lambda: self._drift(limit, days)))
+        services = self._engine.services
+        found = await self._engine.readers.run(
+            lambda: told(services.store, clock=services.clock, limit=limit, days=days)
+        )
+        return json_reply(found)
 
     async def categories(self, request: Request) -> Response:
         """How events spread over categories, over time."""
@@ -50,23 +55,25 @@ class DriftRoutes:
             "stretches": [{"start": one.start_ms, "events": dict(one.events)} for one in mix.stretches],
         }
 
-    def _drift(self, limit: int, days: int) -> dict[str, Any]:
-        with self._engine.services.store.read() as read:
-            last_ms = read.drift.last_bucket_ms()
-            seen_to_ms = None if last_ms is None else last_ms + BUCKET_MS
-            alarms = read.drift.alarms(limit=limit)
-            points = read.drift.points(since_ms=(seen_to_ms or 0) - days * DAY_MS)
-            champion, lease = read.champion(), read.lease(MONITOR_ROLE)
-        return {
-            "now": self._engine.services.clock.now_ms(),
-            "seen_to": seen_to_ms,
-            "monitor": lease.holder if lease else None,
-            "alarms": [alarm_as_json(alarm, champion) for alarm in alarms],
-            "signals": [
-                {"name": name, "segment": segment or None, "points": [_point(point) for point in several]}
-                for (name, segment), several in groupby(points, lambda point: (point.signal, point.segment))
-            ],
-        }
+
+def told(store: Store, *, clock: Clock, limit: int, days: int) -> dict[str, Any]:
+    """What the monitor found, as it is sent."""
+    with store.read() as read:
+        last_ms = read.drift.last_bucket_ms()
+        seen_to_ms = None if last_ms is None else last_ms + BUCKET_MS
+        alarms = read.drift.alarms(limit=limit)
+        points = read.drift.points(since_ms=(seen_to_ms or 0) - days * DAY_MS)
+        champion, lease = read.champion(), read.lease(ROLE)
+    return {
+        "now": clock.now_ms(),
+        "seen_to": seen_to_ms,
+        "monitor": lease.holder if lease else None,
+        "alarms": [alarm_as_json(alarm, champion) for alarm in alarms],
+        "signals": [
+            {"name": name, "segment": segment or None, "points": [_point(point) for point in several]}
+            for (name, segment), several in groupby(points, lambda point: (point.signal, point.segment))
+        ],
+    }
 
 
 def alarm_as_json(alarm: Alarm, champion: ModelRecord | None) -> dict[str, Any]:

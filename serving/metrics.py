@@ -42,6 +42,8 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter that nobody reads
         self._registry = CollectorRegistry()
         self._registry.register(_State(services, waiting))
+        for collector in services.collectors:
+            self._registry.register(collector)
         mine = self._registry
         self._requests = Counter(
             "tidewise_http_requests", "Answered requests.", ["method", "route", "status"], registry=mine

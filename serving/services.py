@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.clock import Clock, WallClock
 from core.dead_letters import Decode
@@ -151,3 +151,4 @@ class Services:
     read_key: str | None = None
     limits: Limits = field(default_factory=Limits)
     version: str = "0"
+    collectors: Sequence[Any] = ()  # of Prometheus, for what else this process does

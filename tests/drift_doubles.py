@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.drift.monitor import Monitor
 from core.drift.records import (
     Alarm,
     Bucket,
@@ -17,7 +18,12 @@ from core.drift.records import (
     Score,
     topic_code,
 )
+from core.drift.scoring import Scoring
+from core.drift.watch import Watcher
 from core.errors import StoreConflict
+from core.history import WindowShape
+from core.interactions import EventTypes
+from core.roles import Role
 
 
 @dataclass
@@ -126,3 +132,23 @@ class MemoryDriftReads:
 
     def newest_alarm_ms(self) -> int | None:
         return max((alarm.detected_ms for alarm in self._data.alarms.values()), default=None)
+
+
+class Quiet:
+    """A detector that never sees anything."""
+
+    def update(self, value: float) -> bool:
+        return False
+
+
+def monitor_of(shop: Any, name: str = "one", *, told: list[Alarm] | None = None) -> Monitor:
+    scoring = Scoring(shop.store, views=shop.views.current, types=EventTypes(), shape=WindowShape(5, 2))
+    return Monitor(
+        shop.store,
+        role=Role(shop.store, "monitor", holder=name),
+        scoring=scoring,
+        watcher=lambda: Watcher(lambda _one_of_many: Quiet()),
+        clock=shop.clock,
+        keep_ms=10**12,
+        on_alarm=(told if told is not None else []).append,
+    )

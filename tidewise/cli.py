@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tidewise.commands import ask, data, evaluate, features, learn, letters, models, offsets, replay, run, show
+from tidewise.commands import ask, data, drift, evaluate, features, learn, letters, models, offsets, replay, run, show
 from tidewise.shell import new_app
 from tidewise.shell import run as run_app
 
 app = new_app()
 
-for module in (data, replay, features, learn, evaluate, run, ask, models, letters, offsets, show):
+for module in (data, replay, features, learn, evaluate, run, ask, drift, models, letters, offsets, show):
     module.register(app)
 
 

@@ -16,6 +16,7 @@ from core.interactions import Interaction
 from core.ports import DeadLetter
 from tidewise.bootstrap import open_system
 from tidewise.following import start_follower_of_commits
+from tidewise.logs import use_format
 from tidewise.settings import Settings
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def run_worker(settings: Settings) -> None:
         raise _extra_missing("the worker", error) from error
 
     given = settings.kafka
+    use_format(settings.log.format)
     with ExitStack() as stack:
         system = stack.enter_context(closing(open_system(settings)))
         announce = stack.enter_context(closing(DeadLetterTopic(kafka)))

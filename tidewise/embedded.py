@@ -17,6 +17,9 @@ from tidewise.bootstrap import System, open_system
 from tidewise.distributed import letter_desk, log_ends, open_log
 from tidewise.following import start_follower, start_learning, start_refresh
 from tidewise.lock import hold
+from tidewise.logs import use_format
+from tidewise.monitor_metrics import MonitorCollector
+from tidewise.monitoring import start_monitor
 from tidewise.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,12 +36,13 @@ def run_up(
     `arguments`, `variables`: what a child process needs on its command line and in its environment to have the same
     settings. `train`: whether to learn.
     """
+    use_format(settings.log.format)
     with ExitStack() as stack:
         stack.enter_context(hold(settings.data.folder))
         system = stack.enter_context(closing(open_system(settings)))
         if train and settings.learn.mode != "off":
             start_learning(stack, system, arguments=arguments, variables=variables)
-        _serve(stack, system, on_bound)
+        _serve(stack, system, on_bound, monitored=True)
 
 
 def run_api(settings: Settings, *, on_bound: OnBound) -> None:
@@ -46,18 +50,22 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
 
     With Kafka in the settings events go there, to be applied by workers; without, into the database.
     """
+    use_format(settings.log.format)
     with ExitStack() as stack:
         system = stack.enter_context(closing(open_system(settings)))
         _serve(stack, system, on_bound, log=open_log(stack, settings))
 
 
-def _serve(stack: ExitStack, system: System, on_bound: OnBound, *, log: EventLog | None = None) -> None:
+def _serve(
+    stack: ExitStack, system: System, on_bound: OnBound, *, log: EventLog | None = None, monitored: bool = False
+) -> None:
     from serving.app import Limits, Services, create_app
     from serving.server import serve
 
     settings = system.settings
     refresh = start_refresh(stack, system)
     follower = start_follower(stack, system)
+    monitor = start_monitor(stack, system) if monitored else None
     services = Services(
         store=system.store,
         recommender=system.recommender,
@@ -85,5 +93,6 @@ def _serve(stack: ExitStack, system: System, on_bound: OnBound, *, log: EventLog
             max_future_ms=int(settings.events.max_future_s * 1000),
         ),
         version=__version__,
+        collectors=[MonitorCollector(system.store, monitor, clock=system.clock)] if monitor else [],
     )
     serve(create_app(services), host=settings.server.host, port=settings.server.port, on_bound=on_bound)

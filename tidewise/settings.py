@@ -18,7 +18,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from core.errors import InvalidSettings
 from core.history import WindowShape
 from core.interactions import DEFAULT_EVENT_TYPES, EventType, EventTypes, check_id
-from tidewise.settings_drift import DriftSettings, InterestSettings
+from tidewise.settings_drift import DriftSettings, InterestSettings, LogSettings
 from tidewise.settings_errors import explain
 from tidewise.settings_kafka import KafkaSettings, MetricsSettings
 from tidewise.settings_section import Amount, Count, Section
@@ -310,6 +310,7 @@ class Settings(Section):
     cache: CacheSettings = CacheSettings()
     kafka: KafkaSettings = KafkaSettings()
     metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
 
     def database_url(self) -> str:
         """The database's address, in clear."""

@@ -1,10 +1,10 @@
-"""The settings of interest and its drift."""
+"""The settings of interest and its drift, and of the log."""
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from tidewise.settings_section import Amount, Count, Section
 
@@ -22,6 +22,12 @@ class DriftSettings(Section):
     """What else to watch apart, by commas: `category`, `item.NAME` (an attribute), `event.NAME` (of the context)."""
     max_segments: Count = 20
     """How many values of each, those with the most events."""
+    webhook: str = ""
+    """The address (http or https) that alarms are posted to; empty: none."""
+    webhook_secret: SecretStr = SecretStr("")
+    """The secret (at least 16 characters) that posted alarms are signed with; needed for a webhook."""
+    webhook_private: bool = False
+    """Whether the webhook may be an address of the own network."""
     keep_days: Amount = 90.0
     """After how many days single scores are deleted; what was made of them stays."""
 
@@ -35,6 +41,13 @@ class DriftSettings(Section):
                 raise ValueError(msg)
         return given
 
+    @model_validator(mode="after")
+    def _webhook_has_a_secret(self) -> Self:
+        if self.webhook and len(self.webhook_secret.get_secret_value()) < 16:
+            msg = "drift.webhook needs drift.webhook_secret of at least 16 characters; `openssl rand -hex 24` makes one"
+            raise ValueError(msg)
+        return self
+
     def segment_names(self) -> tuple[str, ...]:
         """What to watch apart, one by one."""
         return split_names(self.segments)
@@ -43,6 +56,13 @@ class DriftSettings(Section):
 def split_names(given: str) -> tuple[str, ...]:
     """Names separated by commas."""
     return tuple(name.strip() for name in given.split(",") if name.strip())
+
+
+class LogSettings(Section):
+    """What long-running processes write on standard error."""
+
+    format: Literal["text", "json"] = "text"
+    """`text`: lines for people; `json`: one object per line, for machines."""
 
 
 class InterestSettings(Section):

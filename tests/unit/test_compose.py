@@ -36,6 +36,7 @@ def test_every_service_that_is_built_here_is_started_with_its_very_command() -> 
     assert sorted(command[0] for command in built.values()) == [
         "learn",
         "migrate",
+        "monitor",
         "serve",
         "serve",
         "worker",

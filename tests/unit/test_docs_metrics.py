@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from domain_shop import Shop as WatchedShop
+from drift_doubles import monitor_of
 from serving_doubles import Shop
 
+from core.drift.records import Alarm, Bucket, BucketCounts, Point
 from core.follow import Follower
 from serving.metrics import Metrics, Waiting, names_of
 from tidewise.background import Learning
+from tidewise.monitor_metrics import MonitorMetrics
 from tidewise.trainer_metrics import TrainerMetrics
 from tidewise.worker_metrics import WorkerMetrics
 
@@ -20,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "metrics.md").read_text("utf-8")
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "tidewise.json").read_text("utf-8"))
 PROMETHEUS = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text("utf-8"))
+ALERTS = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text("utf-8"))
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 NAME = re.compile(r"tidewise_\w+")
 
@@ -35,6 +40,18 @@ def of_the_worker() -> set[str]:
 def of_the_trainer() -> set[str]:
     learning = Learning(next_job=lambda: None, arguments=[], variables={})
     return names_of(TrainerMetrics(learning).registry)
+
+
+def of_the_monitor() -> set[str]:
+    shop = WatchedShop()
+    monitor = monitor_of(shop)
+    assert monitor.step()
+    with shop.store.transaction() as tx:
+        tx.drift.add_bucket(Bucket(0, BucketCounts()))
+        tx.drift.save_alarms([Alarm("a", "loss", "", 5, 2, 0.2, 0.1, "why")])
+        tx.drift.save_points([Point("loss", "", 0, 10, 5, 1.0, 1.1)])
+        tx.commit()
+    return names_of(MonitorMetrics(shop.store, monitor, clock=shop.clock).registry)
 
 
 def documented(section: str) -> set[str]:
@@ -55,8 +72,31 @@ def test_every_metric_of_the_trainer_is_documented_and_every_documented_one_exis
     assert documented("Trainer") == of_the_trainer()
 
 
+def test_every_metric_of_the_monitor_is_documented_and_every_documented_one_exists() -> None:
+    assert documented("Monitor") == of_the_monitor()
+
+
+def test_a_monitor_that_stands_by_leaves_what_is_stored_to_the_one_that_works() -> None:
+    shop = WatchedShop()
+    assert monitor_of(shop, "one").step()
+    second = monitor_of(shop, "two")
+    second.step()
+    names = names_of(MonitorMetrics(shop.store, second, clock=shop.clock).registry)
+    assert "tidewise_drift_active" in names
+    assert "tidewise_drift_signal" not in names
+
+
+def test_the_rules_of_alerts_ask_for_metrics_that_exist_and_say_what_to_do() -> None:
+    rules = [rule for group in ALERTS["groups"] for rule in group["rules"]]
+    mentioned = {name for rule in rules for name in NAME.findall(rule["expr"])}
+    assert mentioned <= of_the_api() | of_the_worker() | of_the_monitor()
+    assert all(rule["annotations"]["summary"] for rule in rules)
+    assert len({rule["alert"] for rule in rules}) == len(rules)
+    assert PROMETHEUS["rule_files"] == ["/etc/prometheus/alerts.yml"]
+
+
 def test_whatever_the_page_and_the_dashboard_mention_exists() -> None:
-    known = of_the_api() | of_the_worker() | of_the_trainer()
+    known = of_the_api() | of_the_worker() | of_the_trainer() | of_the_monitor()
     queries = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
     mentioned = set(NAME.findall(PAGE)) | {name for query in queries for name in NAME.findall(query)}
     assert {re.sub(r"_bucket$", "", name) for name in mentioned} <= known
@@ -79,7 +119,7 @@ def test_prometheus_scrapes_every_api_worker_and_trainer() -> None:
     wanted = {
         f"{name}:{ports_of(service)}"
         for name, service in COMPOSE["services"].items()
-        if service.get("command") in (["worker"], ["serve"], ["learn"])
+        if service.get("command") in (["worker"], ["serve"], ["learn"], ["monitor"])
     }
     scraped = {
         target for job in PROMETHEUS["scrape_configs"] for one in job["static_configs"] for target in one["targets"]
@@ -90,5 +130,5 @@ def test_prometheus_scrapes_every_api_worker_and_trainer() -> None:
 def test_the_files_that_containers_read_are_there() -> None:
     mounts = [volume for service in COMPOSE["services"].values() for volume in service.get("volumes", [])]
     files = [ROOT / mount.split(":")[0] for mount in mounts if mount.startswith("./")]
-    assert len(files) == 3
+    assert len(files) == 4
     assert [path for path in files if not path.exists()] == []

@@ -1,0 +1,180 @@
+"""The monitor: scores the sample, closes buckets in order, and stores what the watcher makes of them.
+
+One process at a time holds the role. What a step stores, it stores in one transaction, fenced by the role's lease: the
+closed bucket with its points and alarms. Everything the watcher knows follows from the closed buckets, so whoever takes
+the role, after whatever crash, reads those and goes on where the last one stood.
+
+Knows nothing about detectors' libraries, HTTP or threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+from core.clock import Clock
+from core.drift.records import BUCKET_MS, Alarm, Bucket, BucketCounts, Point, Score, Tally
+from core.drift.scoring import Scoring
+from core.drift.watch import Watcher
+from core.errors import LeaseLost, StoreConflict
+from core.ports import Store
+from core.roles import Role
+
+ROLE = "monitor"
+GRACE_MS = 60_000  # how late an event may come and still be in its bucket
+HIT_RANK = 10
+MANY = 200  # buckets in one transaction: some 20 ms
+PAGE = 5_000  # closed buckets read at once
+
+
+class Monitor:
+    """The monitor of one process. Used by one thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        role: Role,
+        scoring: Scoring,
+        watcher: Callable[[], Watcher],
+        clock: Clock,
+        keep_ms: int,
+        on_alarm: Callable[[Alarm], None],
+    ) -> None:
+        """`watcher`: makes a fresh one. `keep_ms`: how long single scores are kept. `on_alarm`: told of new ones."""
+        self._store = store
+        self._role = role
+        self._scoring = scoring
+        self._fresh = watcher
+        self._clock = clock
+        self._keep_ms = keep_ms
+        self._on_alarm = on_alarm
+        self._watcher: Watcher | None = None
+        self._last_ms = -1
+        self._num_events: int | None = None
+        self.num_scored = 0
+        self.num_buckets = 0
+        self.num_alarms = 0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether this process held the role at its last step."""
+        return self._role.is_held
+
+    def step(self) -> bool:
+        """Do what there is to do; False where another process monitors."""
+        if not self._role.hold():
+            self._watcher = None
+            return False
+        try:
+            self._score()
+            watcher = self._watcher or self._resumed()
+            while self._close(watcher):
+                if not self._role.hold():
+                    break
+        except (LeaseLost, StoreConflict):
+            self._watcher = None  # another monitor went on meanwhile: what was read since is its business
+            raise
+        return True
+
+    def catch_up(self) -> bool:
+        """Step until nothing is left to do; False where another process monitors."""
+        while self.step():
+            if self._num_events is None:  # else there was a backlog that seemed to grow: look again
+                return True
+        return False
+
+    def release(self) -> None:
+        """Let another process monitor."""
+        self._role.release()
+
+    def _score(self) -> None:
+        """Score what waits."""
+        while scores := self._scoring.next_scores():
+            with self._role.transaction() as tx:
+                tx.drift.save_scores(scores)
+                tx.commit()
+            self.num_scored += len(scores)
+            if not self._role.hold():
+                return
+
+    def _resumed(self) -> Watcher:
+        """A watcher that has read all closed buckets."""
+        watcher, self._last_ms = self._fresh(), -1
+        while True:
+            with self._store.read() as read:
+                closed = read.drift.buckets(after_ms=self._last_ms, limit=PAGE)
+            for bucket in closed:
+                watcher.read(bucket)
+                self._last_ms = bucket.start_ms
+            if not closed:
+                self._watcher = watcher
+                return watcher
+
+    def _close(self, watcher: Watcher) -> bool:
+        """Close some of the buckets whose time is over; False where there are no more."""
+        before_ms = self._clock.now_ms() - GRACE_MS - BUCKET_MS + 1
+        with self._store.read() as read:
+            starts = read.drift.counted_ms(after_ms=self._last_ms, before_ms=before_ms, limit=MANY)
+            if self._is_filling(read.totals().events if len(starts) > 1 else None) or not starts:
+                return False
+            counts = read.drift.counts(starts)
+            scores = read.drift.scores(from_ms=starts[0], to_ms=starts[-1] + BUCKET_MS)
+        by_start = {start: list(some) for start, some in groupby(scores, lambda s: s.time_ms // BUCKET_MS * BUCKET_MS)}
+        closed = [bucket_of(start, counts[start], by_start.get(start, ())) for start in starts]
+        self._watcher = None  # until what it is about to read is stored
+        findings = [watcher.read(bucket) for bucket in closed]
+        points = [point for found in findings for point in found.points]
+        alarms = [alarm for found in findings for alarm in found.alarms]
+        self._store_all(closed, points, alarms)
+        self._watcher, self._last_ms = watcher, starts[-1]
+        self.num_buckets += len(closed)
+        self.num_alarms += len(alarms)
+        for alarm in alarms:
+            self._on_alarm(alarm)
+        return len(starts) == MANY
+
+    def _is_filling(self, num_events: int | None) -> bool:
+        """Whether a history is being imported just now: its buckets are closed when no more of it comes.
+
+        `num_events`: how many are stored; None where there is no backlog to ask for.
+        """
+        grown = num_events is not None and num_events != self._num_events
+        self._num_events = num_events
+        return grown
+
+    def _store_all(self, closed: Sequence[Bucket], points: Sequence[Point], alarms: Sequence[Alarm]) -> None:
+        with self._role.transaction() as tx:
+            for bucket in closed:
+                tx.drift.add_bucket(bucket)
+            tx.drift.save_points(points)
+            tx.drift.save_alarms(alarms)
+            tx.drift.drop_scores(before_ms=closed[-1].start_ms - self._keep_ms)
+            tx.commit()
+
+
+def bucket_of(start_ms: int, counts: BucketCounts, scores: Sequence[Score]) -> Bucket:
+    """A closed bucket: its counts, and the tallies of the scores of the model that scored it last."""
+    version = next((score.version for score in reversed(scores) if score.version is not None), None)
+    own = [score for score in scores if version is not None and score.version == version]
+    segments = sorted({name for score in own for name in score.segments})
+    return Bucket(
+        start_ms,
+        counts,
+        version,
+        _tally(own),
+        {code: _tally([s for s in own if s.topic == code]) for code in sorted({score.topic for score in own})},
+        {name: _tally([score for score in own if name in score.segments]) for name in segments},
+    )
+
+
+def _tally(scores: Sequence[Score]) -> Tally:
+    """One observation per user: the mean of their scores."""
+    total = Tally()
+    by_user = sorted(scores, key=lambda score: score.user_key)
+    for _, some in groupby(by_user, lambda score: score.user_key):
+        own = list(some)
+        hits = sum(score.rank is not None and score.rank <= HIT_RANK for score in own) / len(own)
+        loss = sum(score.loss or 0.0 for score in own) / len(own)
+        total += Tally(1, hits, loss, loss * loss)
+    return total

@@ -1,0 +1,165 @@
+"""Signals: closed buckets become blocks of enough events to tell, each with how far it is from what was expected.
+
+Knows nothing about detectors or alarms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from core.drift.baseline import FloatArray, LevelBaseline, MixBaseline, Standard
+from core.drift.records import BUCKET_MS, Bucket, BucketCounts
+
+HOUR_MS = 3_600_000
+COUNT_BLOCK = 200  # events in a block of counts: a share of 10 % is then known to 2 %
+SCORE_BLOCK = 50  # users scored in a block of scores
+MIN_KNOWN = 200  # events before the expectation of a mix means anything
+
+
+class Reading(NamedTuple):
+    """One block of a signal. `surprise`: in deviations of this signal; None while it is still being learned."""
+
+    start_ms: int
+    end_ms: int
+    num: int
+    value: float
+    expected: float | None
+    surprise: float | None
+
+
+class Signal(Protocol):
+    """Buckets in, now and then a reading out."""
+
+    def feed(self, bucket: Bucket) -> Reading | None:
+        """Take a bucket in; a reading where it completes a block."""
+        ...
+
+    def settle(self) -> None:
+        """The state of this moment is the new normal."""
+        ...
+
+
+@dataclass
+class _Block:
+    """Buckets that wait until there are enough of them."""
+
+    start_ms: int = 0
+    end_ms: int = 0
+    num: float = 0.0
+    parts: list[tuple[int, float, FloatArray]] = field(default_factory=list)  # time, events, what they were
+
+    def add(self, start_ms: int, num: float, what: FloatArray) -> None:
+        """Take a bucket in."""
+        self.start_ms = self.start_ms if self.parts else start_ms
+        self.end_ms = start_ms + BUCKET_MS
+        self.num += num
+        self.parts.append((start_ms, num, what))
+
+    def is_full(self, *, num: int, span_ms: int) -> bool:
+        """Whether it holds enough events of a stretch that is long enough."""
+        return self.num >= num and self.end_ms - self.start_ms >= span_ms
+
+
+class MixSignal:
+    """How far the mix of kinds of events is from the expected one: the share of events of another kind, 0 to 1."""
+
+    def __init__(self, num_kinds: int, counts_of: Callable[[BucketCounts], dict[int, int]]) -> None:
+        self._num_kinds = num_kinds
+        self._counts_of = counts_of
+        self._baseline = MixBaseline(num_kinds)
+        self._strength, self._distance = Standard(), Standard()
+        self._block = _Block()
+
+    def feed(self, bucket: Bucket) -> Reading | None:
+        """A reading for every hour or more with enough events."""
+        counts = np.zeros(self._num_kinds)
+        for kind, num in self._counts_of(bucket.counts).items():
+            counts[kind] = num
+        if counts.sum():
+            self._block.add(bucket.start_ms, counts.sum(), counts)
+        if not self._block.is_full(num=COUNT_BLOCK, span_ms=HOUR_MS):
+            return None
+        block, self._block = self._block, _Block()
+        return self._read(block)
+
+    def settle(self) -> None:
+        """What comes now is the new normal."""
+        self._baseline.settle()
+        self._strength, self._distance, self._block = Standard(), Standard(), _Block()
+
+    def _read(self, block: _Block) -> Reading:
+        found, wanted = np.zeros(self._num_kinds), np.zeros(self._num_kinds)
+        known = np.inf
+        for time_ms, num, counts in block.parts:
+            shares, from_events = self._baseline.expected(time_ms)
+            found, wanted, known = found + counts, wanted + num * shares, min(known, from_events)
+        # An expectation from few events is off by itself: that much surprise is none.
+        chi_square = float(((found - wanted) ** 2 / (wanted + 1)).sum() / (1 + block.num / max(known, 1.0)))
+        strength, distance = float(np.log1p(chi_square)), float(np.abs(found - wanted).sum() / 2 / block.num)
+        ready = known >= MIN_KNOWN and self._strength.num >= 10
+        surprise = self._strength.place(strength) if ready else None
+        expected = self._distance.mean if ready else None
+        for time_ms, _num, counts in block.parts:
+            self._baseline.learn(time_ms, counts)
+        if known >= MIN_KNOWN:
+            self._strength.learn(strength)
+            self._distance.learn(distance)
+        return Reading(block.start_ms, block.end_ms, int(block.num), distance, expected, surprise)
+
+
+class Sums(NamedTuple):
+    """What a level is the mean of: how many, their sum, and the sum of their squares (None: they are 0 or 1)."""
+
+    num: int
+    total: float
+    squares: float | None = None
+
+
+class LevelSignal:
+    """A mean: of scores, or of what holds for some of the events."""
+
+    def __init__(self, sums_of: Callable[[Bucket], Sums], *, block: int, span_ms: int = 0) -> None:
+        self._sums_of = sums_of
+        self._size = block
+        self._span_ms = span_ms
+        self._baseline = LevelBaseline()
+        self._standard = Standard()
+        self._block = _Block()
+
+    def feed(self, bucket: Bucket) -> Reading | None:
+        """A reading for every block with enough events."""
+        sums = self._sums_of(bucket)
+        if sums.num:
+            squares = sums.total if sums.squares is None else sums.squares
+            self._block.add(bucket.start_ms, sums.num, np.array([sums.total, squares]))
+        if not self._block.is_full(num=self._size, span_ms=self._span_ms):
+            return None
+        block, self._block = self._block, _Block()
+        return self._read(block)
+
+    def settle(self) -> None:
+        """What comes now is the new normal; how the hours of the week differ from it stays known."""
+        self._baseline.settle()
+        self._standard, self._block = Standard(), _Block()
+
+    def _read(self, block: _Block) -> Reading:
+        total, squares = np.sum([what for _, _, what in block.parts], axis=0)
+        value = float(total / block.num)
+        means = [(num, *self._baseline.expected(time_ms)) for time_ms, num, _ in block.parts]
+        expected = sum(num * mean for num, mean, _ in means) / block.num
+        known = means[0][2]
+        variance = max(float(squares / block.num) - value**2, 1e-4)
+        noise = np.sqrt(variance * (1 / block.num + 1 / max(known, 1.0)))
+        deviation = float((value - expected) / noise)
+        is_known = known >= 3 * self._size
+        ready = is_known and self._standard.num >= 10
+        surprise = self._standard.place(deviation) if ready else None
+        for time_ms, num, what in block.parts:
+            self._baseline.learn(time_ms, int(num), float(what[0] / num))
+        if is_known:
+            self._standard.learn(deviation)
+        return Reading(block.start_ms, block.end_ms, int(block.num), value, expected if is_known else None, surprise)

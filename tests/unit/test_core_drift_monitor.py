@@ -1,0 +1,176 @@
+"""The monitor: one at a time, in order, whatever is killed in between; what it stored is never read differently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from domain_doubles import NOW_MS, SHAPE, TYPES, event
+from domain_shop import Shop
+from doubles import MemoryStore, MemoryTransaction
+from drift_doubles import monitor_of
+
+from core.drift.counting import Watch
+from core.drift.monitor import GRACE_MS, bucket_of
+from core.drift.records import BUCKET_MS, BucketCounts, Score, Tally
+from core.errors import StoreUnavailable
+from core.ingest import Ingestor, RequestSource
+
+START_MS = NOW_MS // BUCKET_MS * BUCKET_MS
+FIRST_S = (START_MS - NOW_MS) // 1000
+
+
+def visit(shop: Shop, bucket: int, *item_ids: str, user_id: str = "ann") -> None:
+    """Clicks in the n-th bucket, one second apart."""
+    watch = Watch(window_codes=TYPES.flagged("window"), samples_per_minute=10**6)
+    ingestor = Ingestor(shop.store, types=TYPES, shape=SHAPE, watch=watch)
+    for place, item_id in enumerate(item_ids):
+        at_s = FIRST_S + bucket * BUCKET_MS // 1000 + place
+        ingestor.ingest([event(user_id, item_id, at_s)], RequestSource("api"))
+
+
+def at_the_end_of(shop: Shop, bucket: int) -> None:
+    shop.clock.time_ms = START_MS + (bucket + 1) * BUCKET_MS + GRACE_MS
+
+
+def closed(shop: Shop) -> list[tuple[int, int]]:
+    """(number of the bucket, events) of what was read."""
+    with shop.store.read() as view:
+        found = view.drift.buckets()
+    return [((each.start_ms - START_MS) // BUCKET_MS, each.counts.num_events) for each in found]
+
+
+def test_a_bucket_is_closed_when_late_events_had_their_time_and_not_before() -> None:
+    shop = Shop()
+    visit(shop, 0, "a", "b")
+    at_the_end_of(shop, 0)
+    shop.clock.time_ms -= 1
+    monitor = monitor_of(shop)
+    assert monitor.step()
+    assert closed(shop) == []
+    shop.clock.time_ms += 1
+    assert monitor.step()
+    assert closed(shop) == [(0, 2)]
+
+
+def test_events_that_come_too_late_change_nothing_that_was_read() -> None:
+    shop = Shop()
+    visit(shop, 0, "a", "b")
+    at_the_end_of(shop, 0)
+    monitor = monitor_of(shop)
+    monitor.step()
+    visit(shop, 0, "c", user_id="bob")
+    visit(shop, 1, "c")
+    at_the_end_of(shop, 1)
+    monitor.step()
+    assert closed(shop) == [(0, 2), (1, 1)]
+
+
+def test_what_was_sampled_is_scored_before_its_bucket_closes() -> None:
+    shop = Shop()
+    visit(shop, 0, "a", "b", "c")
+    at_the_end_of(shop, 0)
+    monitor_of(shop).step()
+    with shop.store.read() as view:
+        (bucket,) = view.drift.buckets()
+    assert bucket.version == "v1"
+    assert bucket.tally.num == 1  # two scores of one user are one observation
+    assert bucket.tally.hits == 1.0
+
+
+def test_a_backlog_waits_while_it_grows() -> None:
+    shop = Shop()
+    visit(shop, 0, "a")
+    visit(shop, 1, "b")
+    at_the_end_of(shop, 5)
+    monitor = monitor_of(shop)
+    monitor.step()
+    assert closed(shop) == []
+    visit(shop, 2, "c")
+    monitor.step()
+    assert closed(shop) == []
+    monitor.step()
+    assert closed(shop) == [(0, 1), (1, 1), (2, 1)]
+
+
+def test_of_two_monitors_one_works_and_the_other_goes_on_where_it_stopped() -> None:
+    shop = Shop()
+    visit(shop, 0, "a")
+    at_the_end_of(shop, 0)
+    first, second = monitor_of(shop, "one"), monitor_of(shop, "two")
+    assert first.step()
+    assert not second.step()
+    first.release()
+    visit(shop, 1, "b")
+    at_the_end_of(shop, 1)
+    assert second.step()
+    assert not first.step()
+    assert closed(shop) == [(0, 1), (1, 1)]
+
+
+class _Interrupted(MemoryTransaction):
+    def commit(self) -> None:
+        if self.data.drift.buckets:
+            raise StoreUnavailable("the machine went down; nothing was stored")
+        super().commit()
+
+
+class CrashingStore(MemoryStore):
+    """A store whose next transaction with a closed bucket is lost."""
+
+    crashes = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
+        with super().transaction() as tx:
+            if self.crashes:
+                tx.__class__ = _Interrupted
+            yield tx
+
+
+def test_a_crash_before_the_commit_loses_nothing_and_reads_nothing_twice() -> None:
+    shop = Shop()
+    store = CrashingStore()
+    store._data = shop.store._data
+    shop.store = store
+    visit(shop, 0, "a", "b")
+    at_the_end_of(shop, 0)
+    monitor = monitor_of(shop)
+    store.crashes = True
+    with pytest.raises(StoreUnavailable):
+        monitor.step()
+    store.crashes = False
+    assert closed(shop) == []
+    monitor.step()
+    assert closed(shop) == [(0, 2)]
+    assert monitor.num_buckets == 1
+
+
+def test_catching_up_reads_everything_that_can_be_closed() -> None:
+    shop = Shop()
+    for bucket in range(5):
+        visit(shop, bucket, "a")
+    at_the_end_of(shop, 3)
+    assert monitor_of(shop).catch_up()
+    assert [number for number, _ in closed(shop)] == [0, 1, 2, 3]
+
+
+def score(user: int, rank: int | None, loss: float | None, *, version: str | None = "v1", topic: int = 1) -> Score:
+    return Score(bytes([user]), user, 0, version, rank, loss, topic, ("category=Tea",) if topic == 1 else ())
+
+
+def test_a_bucket_holds_the_scores_of_one_model_and_one_observation_per_user() -> None:
+    scores = [
+        score(1, 1, 2.0, version="v0"),
+        score(1, 1, 2.0),
+        score(1, 99, 4.0),
+        score(2, 10, 1.0, topic=2),
+        score(3, None, None, version=None),
+    ]
+    bucket = bucket_of(0, BucketCounts(7), scores)
+    assert bucket.version == "v1"
+    assert bucket.tally == Tally(2, 1.5, 4.0, 10.0)
+    assert bucket.topics == {1: Tally(1, 0.5, 3.0, 9.0), 2: Tally(1, 1.0, 1.0, 1.0)}
+    assert bucket.segments == {"category=Tea": Tally(1, 0.5, 3.0, 9.0)}
+    assert bucket_of(0, BucketCounts(7), []).version is None

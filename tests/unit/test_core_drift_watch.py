@@ -1,0 +1,130 @@
+"""The watcher: it knows the rhythm, notices changes with onset and cause, and is a pure function of the buckets."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.drift.records import BUCKET_MS, Alarm, Bucket, BucketCounts, Tally
+from core.drift.watch import Findings, Watcher
+from stream.drift.detectors import detectors
+
+DAY_MS = 86_400_000
+MONDAY_MS = 1_699_833_600_000
+NAMES = {1: "Tea", 2: "Cooking", 3: "Garden"}
+
+
+def watcher(*, warmup_days: float = 7) -> Watcher:
+    return Watcher(detectors, warmup_ms=int(warmup_days * DAY_MS), topic_name=lambda code: NAMES[code])
+
+
+def buckets(
+    *,
+    days: int,
+    seed: int = 1,
+    first_day: int = 0,
+    mix: tuple[float, float, float] = (0.5, 0.3, 0.2),
+    hit: float = 0.2,
+    version: str | None = "v1",
+    rhythm: float = 0.0,
+) -> Iterator[Bucket]:
+    """Buckets of 20 events and 10 scored users each; `rhythm`: how much evenings differ from mornings."""
+    rng = np.random.default_rng((seed, first_day))
+    for number in range(days * DAY_MS // BUCKET_MS):
+        start_ms = MONDAY_MS + first_day * DAY_MS + number * BUCKET_MS
+        tilt = rhythm * np.sin(2 * np.pi * (start_ms % DAY_MS) / DAY_MS)
+        shares = np.array(mix) * np.exp([tilt, 0.0, -tilt])
+        topics = Counter({c + 1: int(n) for c, n in enumerate(rng.multinomial(20, shares / shares.sum())) if n})
+        gaps = Counter(rng.choice(5, 15, p=[0.1, 0.3, 0.3, 0.2, 0.1]).tolist())
+        hits = rng.random(10) < hit * np.exp(tilt / 2)
+        losses = np.where(hits, 2.0, 6.0) + rng.standard_normal(10)
+        tally = Tally(10, float(hits.sum()), float(losses.sum()), float((losses**2).sum())) if version else Tally()
+        counts = BucketCounts(20, int(rng.random() < 0.2), 0, topics, gaps)
+        yield Bucket(start_ms, counts, version, tally, {1: tally})
+
+
+def read(watcher: Watcher, *parts: Iterator[Bucket]) -> list[Alarm]:
+    return [alarm for part in parts for bucket in part for alarm in watcher.read(bucket).alarms]
+
+
+def test_nothing_is_noticed_where_nothing_changes() -> None:
+    assert read(watcher(), buckets(days=28)) == []
+
+
+def test_a_daily_rhythm_of_mix_and_hits_is_learned_and_surprises_nobody() -> None:
+    assert read(watcher(), buckets(days=28, rhythm=0.7)) == []
+
+
+def test_a_halved_hit_rate_is_noticed_within_a_day_with_its_onset() -> None:
+    alarms = read(watcher(), buckets(days=14), buckets(days=1, first_day=14, hit=0.1))
+    assert {alarm.signal for alarm in alarms} <= {"hit_rate", "loss"}
+    change_ms = MONDAY_MS + 14 * DAY_MS
+    assert abs(alarms[0].onset_ms - change_ms) < DAY_MS / 12
+    assert alarms[0].detected_ms - change_ms < DAY_MS / 4
+    assert alarms[0].cause == "mostly in Tea: hits from 20% to 10%"
+    assert alarms[0].model_version == "v1"
+    (hits,) = [alarm for alarm in alarms if alarm.signal == "hit_rate"]
+    assert (hits.before, hits.after) == (pytest.approx(0.2, abs=0.02), pytest.approx(0.1, abs=0.03))
+
+
+def test_a_better_model_is_no_trouble() -> None:
+    assert read(watcher(), buckets(days=14), buckets(days=3, first_day=14, hit=0.4)) == []
+
+
+def test_a_moved_mix_is_noticed_once_and_says_from_where_to_where() -> None:
+    (alarm,) = read(watcher(), buckets(days=14), buckets(days=7, first_day=14, mix=(0.3, 0.5, 0.2)))
+    assert alarm.signal == "categories"
+    assert re.fullmatch(r"events moved from Tea \(50% to 3\d%\) to Cooking \(30% to (4|5)\d%\)", alarm.cause)
+    assert alarm.after > alarm.before
+
+
+def test_nothing_is_told_before_the_week_is_known() -> None:
+    early = [*buckets(days=3), *buckets(days=3, first_day=3, mix=(0.1, 0.1, 0.8))]
+    assert read(watcher(), iter(early)) == []
+    assert read(watcher(warmup_days=2), iter(early)) != []
+
+
+def test_another_model_begins_at_its_own_level() -> None:
+    worse = buckets(days=3, first_day=14, hit=0.1, version="v2")
+    assert read(watcher(), buckets(days=14), worse) == []
+
+
+def test_a_model_that_gets_worse_after_its_promotion_is_noticed() -> None:
+    second = buckets(days=3, first_day=14, hit=0.3, version="v2")
+    alarms = read(watcher(), buckets(days=14), second, buckets(days=1, first_day=17, hit=0.15, version="v2"))
+    assert {alarm.model_version for alarm in alarms} == {"v2"}
+
+
+def test_without_a_model_only_what_is_counted_is_watched() -> None:
+    points = [point for bucket in buckets(days=9, version=None) for point in watcher().read(bucket).points]
+    assert {point.signal for point in points} <= {"categories", "gaps", "new_users", "new_items"}
+
+
+def test_a_watched_segment_has_signals_of_its_own() -> None:
+    def with_segment(some: Iterator[Bucket], hits: float) -> Iterator[Bucket]:
+        for bucket in some:
+            tally = Tally(5, 5 * hits, 10.0, 30.0)
+            yield replace(bucket, segments={"event.country=PL": tally})
+
+    watched = watcher()
+    alarms = read(watched, with_segment(buckets(days=14), 0.4), with_segment(buckets(days=2, first_day=14), 0.2))
+    assert {(alarm.signal, alarm.segment) for alarm in alarms} == {("hit_rate", "event.country=PL")}
+
+
+def test_a_watcher_that_reads_the_same_buckets_again_finds_the_same() -> None:
+    given = [*buckets(days=14), *buckets(days=3, first_day=14, mix=(0.2, 0.6, 0.2), hit=0.1)]
+    straight = watcher()
+    expected = [straight.read(bucket) for bucket in given]
+    assert any(found.alarms for found in expected)
+    for crash_at in (3, len(given) // 2, len(given) - 5):
+        first, second = watcher(), watcher()
+        found: list[Findings] = [first.read(bucket) for bucket in given[:crash_at]]
+        for bucket in given[:crash_at]:
+            second.read(bucket)
+        found += [second.read(bucket) for bucket in given[crash_at:]]
+        assert found == expected

@@ -1,0 +1,169 @@
+"""The webhook: signed, retried with growing pauses, never redirected, never led into the own network."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from doubles import MemoryStore
+
+from core.clock import ManualClock
+from core.drift.records import Alarm
+from core.errors import InvalidSettings
+from tidewise.settings import load_settings
+from tidewise.webhook import MAX_AGE_MS, SIGNATURE, Courier, Webhook, WebhookRefused, signature, webhook_of
+
+SECRET = "a secret of sixteen"
+ALARM = Alarm("hit_rate//5", "hit_rate", "", 5, 2, 0.2, 0.1, "events moved", "v1")
+
+
+class Receiver:
+    """A server on loopback that notes what it gets and answers as told."""
+
+    def __init__(self) -> None:
+        self.status = 204
+        self.got: list[tuple[str, dict[str, str], bytes]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.got.append((self.path, dict(self.headers), body))
+                self.send_response(outer.status)
+                self.send_header("Location", f"http://127.0.0.1:{outer.port}/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Silence."""
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.close()
+
+
+def hook(receiver: Receiver, *, host: str = "127.0.0.1", allow_private: bool = True) -> Webhook:
+    return Webhook(f"http://{host}:{receiver.port}/alarms?to=me", SECRET, allow_private)
+
+
+def test_an_alarm_arrives_whole_and_signed(receiver: Receiver) -> None:
+    hook(receiver).post(ALARM)
+    ((path, headers, body),) = receiver.got
+    assert path == "/alarms?to=me"
+    assert json.loads(body)["alarm"]["cause"] == "events moved"
+    stamp, _, mac = headers[SIGNATURE].removeprefix("t=").partition(",v1=")
+    assert mac == signature(SECRET, stamp, body)
+    assert mac != signature("another secret", stamp, body)
+
+
+def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
+    receiver.status = 302
+    with pytest.raises(WebhookRefused, match="answered 302"):
+        hook(receiver).post(ALARM)
+    assert len(receiver.got) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "10.1.2.3", "169.254.169.254", "[::1]"])
+def test_an_address_of_this_network_is_refused_unless_it_is_allowed(host: str) -> None:
+    with pytest.raises(WebhookRefused, match=r"an address of this network|cannot be reached"):
+        Webhook(f"http://{host}:9/alarms", SECRET).post(ALARM)
+
+
+def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter(["127.0.0.1", "192.0.2.1"])
+
+    def looked_up(host: str, port: int, **_: object) -> list[object]:
+        assert host == "hooks.example"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
+
+    monkeypatch.setattr("tidewise.webhook.socket.getaddrinfo", looked_up, raising=True)
+    original = socket.create_connection
+    monkeypatch.setattr(
+        "tidewise.webhook.socket.create_connection", lambda address, timeout: _direct(original, address, timeout)
+    )
+    hook(receiver, host="hooks.example").post(ALARM)
+    assert receiver.got[0][1]["Host"] == f"hooks.example:{receiver.port}"
+
+
+def _direct(_original: object, address: tuple[str, int], timeout: float) -> socket.socket:
+    """Connect without another look-up."""
+    assert address[0] == "127.0.0.1"
+    made = socket.socket()
+    made.settimeout(timeout)
+    made.connect(address)
+    return made
+
+
+def stored(*alarms: Alarm) -> MemoryStore:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        tx.drift.save_alarms(alarms)
+        tx.commit()
+    return store
+
+
+def alarms(store: MemoryStore) -> list[Alarm]:
+    with store.read() as view:
+        return view.drift.alarms()
+
+
+def test_an_alarm_is_delivered_once(receiver: Receiver) -> None:
+    store = stored(ALARM)
+    courier = Courier(store, hook(receiver), clock=ManualClock(10))
+    assert [courier.deliver(), courier.deliver()] == [1, 0]
+    assert len(receiver.got) == 1
+    assert alarms(store)[0].sent_ms is not None
+    assert alarms(store)[0].num_attempts == 1
+
+
+def test_a_webhook_that_refuses_is_asked_again_after_longer_and_longer_pauses(receiver: Receiver) -> None:
+    receiver.status, now_s = 503, [0.0]
+    store = stored(ALARM)
+    courier = Courier(store, hook(receiver), clock=ManualClock(10), seconds=lambda: now_s[0])
+    tried_at = []
+    for second in range(100):
+        now_s[0] = float(second)
+        before = len(receiver.got)
+        courier.deliver()
+        tried_at += [second] * (len(receiver.got) - before)
+    assert tried_at == [0, 10, 30, 70]
+    receiver.status, now_s[0] = 200, 1000.0
+    assert courier.deliver() == 1
+    assert alarms(store)[0].num_attempts == 5
+
+
+def test_alarms_from_before_there_was_a_webhook_are_not_sent(receiver: Receiver) -> None:
+    courier = Courier(stored(ALARM), hook(receiver), clock=ManualClock(MAX_AGE_MS + 100))
+    assert courier.deliver() == 0
+    assert receiver.got == []
+
+
+def test_without_a_webhook_nothing_is_sent() -> None:
+    assert Courier(stored(ALARM), None, clock=ManualClock(10)).deliver() == 0
+
+
+def test_a_webhook_needs_a_secret_and_an_address_of_the_web() -> None:
+    with pytest.raises(InvalidSettings, match=r"needs drift\.webhook_secret"):
+        load_settings(overrides={"drift.webhook": "https://hooks.example"}, environment={})
+    given = {"drift.webhook": "ftp://hooks.example", "drift.webhook_secret": SECRET}
+    with pytest.raises(InvalidSettings, match=r"wanted http\(s\)"):
+        webhook_of(load_settings(overrides=given, environment={}))

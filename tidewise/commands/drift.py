@@ -1,0 +1,72 @@
+"""`tidewise drift` and `tidewise monitor`: what moved in everybody's interest, and the process that watches it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from tidewise.commands.options import Config, Data, Json, Set, notes, overrides_of, print_json, screen, settings_of
+from tidewise.settings import load_settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("drift")(drift)
+    app.command("monitor")(monitor)
+
+
+def drift(
+    limit: Annotated[int, typer.Option(min=1, help="How many alarms.")] = 20,
+    days: Annotated[int, typer.Option(min=1, help="With --json: how many days of signals.")] = 30,
+    catch_up: Annotated[bool, typer.Option(help="Read first what was counted and not yet read.")] = False,
+    again: Annotated[bool, typer.Option(help="Forget what was read (alarms stay) and read all counts again.")] = False,
+    data: Data = None,
+    config: Config = None,
+    set_: Set = None,
+    json_: Json = False,
+) -> None:
+    """Tell what moved in everybody's interest: the alarms of the monitor, newest first."""
+    from serving.drift import told
+    from tidewise.bootstrap import open_system
+    from tidewise.monitoring import read_all
+
+    system = open_system(settings_of(data, config, set_))
+    try:
+        if catch_up or again:
+            read_all(system, again=again)
+        document = told(system.store, clock=system.clock, limit=limit, days=days)
+    finally:
+        system.close()
+    if json_:
+        print_json(document)
+    else:
+        _print(document)
+
+
+def monitor(data: Data = None, config: Config = None, set_: Set = None) -> None:
+    """Watch everybody's interest beside workers and APIs; of several, one works. Ctrl-C ends it."""
+    from tidewise.monitoring import run_monitor
+
+    settings = load_settings(config=config, overrides=overrides_of(data, set_))
+    run_monitor(settings, on_ready=lambda: notes.print("Monitoring (Ctrl-C ends it)", markup=False, highlight=False))
+
+
+def _print(document: dict[str, Any]) -> None:
+    table = Table(title="Changes of everybody's interest", title_justify="left")
+    for heading in ("noticed", "since", "signal", "before", "after", "likely cause", ""):
+        table.add_column(heading, justify="right" if heading in ("before", "after") else "left")
+    for alarm in document["alarms"]:
+        signal = alarm["signal"] + (f" {alarm['segment']}" if alarm["segment"] else "")
+        before, after = f"{alarm['before']:.3g}", f"{alarm['after']:.3g}"
+        times = (_minute(alarm["detected"]), _minute(alarm["onset"]))
+        table.add_row(*times, signal, before, after, alarm["cause"], alarm["status"])
+    screen.print(table)
+    seen = "nothing was read yet" if document["seen_to"] is None else f"read up to {_minute(document['seen_to'])} UTC"
+    screen.print(seen, markup=False)
+
+
+def _minute(time_ms: int) -> str:
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M}"

@@ -1,0 +1,163 @@
+"""Monitoring in a process: the monitor is wired, stepped every few seconds, and its alarms are sent on.
+
+In `tidewise up` it is a thread, in the distributed system a process of its own (`tidewise monitor`); of several, the
+one that holds the lease works and the others stand by.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from functools import lru_cache
+from threading import Event
+from typing import TYPE_CHECKING
+
+from core.drift.monitor import ROLE, Monitor
+from core.drift.records import Alarm, topic_code
+from core.drift.scoring import Scoring
+from core.drift.watch import Watcher
+from core.errors import InvalidSettings, NotReady
+from core.items import Catalogue
+from core.roles import Role
+from tidewise.background import Periodic
+from tidewise.bootstrap import System, open_system
+from tidewise.following import start_refresh
+from tidewise.logs import use_format
+from tidewise.settings import Settings
+from tidewise.webhook import Courier, webhook_of
+
+if TYPE_CHECKING:
+    from core.drift.watch import Detectors
+
+logger = logging.getLogger(__name__)
+
+PERIOD_S = 3.0
+DAY_MS = 86_400_000
+
+
+def open_monitor(system: System) -> Monitor:
+    """The monitor of this process; raises `InvalidSettings` where the drift extra is missing."""
+    given = system.settings.drift
+    detectors = _detectors()
+    scoring = Scoring(
+        system.store,
+        views=system.views.current,
+        types=system.types,
+        shape=system.shape,
+        exclude_seen=system.settings.recommend.exclude_seen,
+        segments=given.segment_names(),
+    )
+    holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
+
+    def watcher() -> Watcher:
+        return Watcher(
+            detectors,
+            warmup_ms=int(given.warmup_days * DAY_MS),
+            max_segments=given.max_segments,
+            topic_name=lambda code: _topic_names(system.views.current().catalogue).get(code, "other items"),
+        )
+
+    return Monitor(
+        system.store,
+        role=Role(system.store, ROLE, holder=holder),
+        scoring=scoring,
+        watcher=watcher,
+        clock=system.clock,
+        keep_ms=int(given.keep_days * DAY_MS),
+        on_alarm=_tell,
+    )
+
+
+def start_monitor(stack: ExitStack, system: System) -> Monitor | None:
+    """Monitor in a thread until the stack unwinds; None where the settings or a missing extra say no."""
+    if not system.settings.drift.monitor:
+        return None
+    try:
+        monitor = open_monitor(system)
+    except InvalidSettings as error:
+        logger.warning("drift is not monitored: %s", error)
+        return None
+    courier = Courier(system.store, webhook_of(system.settings), clock=system.clock)
+    stack.callback(monitor.release)
+    for name, work in (("monitor", monitor.step), ("webhook", courier.deliver)):
+        thread = Periodic(name, work, period_s=PERIOD_S)
+        thread.start()
+        stack.callback(thread.stop)
+    return monitor
+
+
+def read_all(system: System, *, again: bool) -> None:
+    """Read everything that was counted and can be closed; `again`: as if nothing had been read before."""
+    system.views.refresh()
+    monitor = open_monitor(system)
+    try:
+        if again:
+            with system.store.transaction() as tx:
+                tx.drift.forget_buckets()
+                tx.commit()
+        if not monitor.catch_up():
+            msg = "another process monitors this database; it reads by itself, stop it first to do it here"
+            raise NotReady(msg)
+    finally:
+        monitor.release()
+
+
+def run_monitor(settings: Settings, *, on_ready: Callable[[], None]) -> None:
+    """Monitor until SIGINT or SIGTERM; to be called in the main thread."""
+    from tidewise.monitor_metrics import MonitorMetrics
+    from tidewise.worker_metrics import exposed
+
+    done = Event()
+    use_format(settings.log.format)
+    with ExitStack() as stack:
+        system = stack.enter_context(closing(open_system(settings)))
+        start_refresh(stack, system)
+        open_monitor(system)  # a missing extra is a fault here, and said at once
+        monitor = start_monitor(stack, system)
+        if monitor is None:
+            msg = "drift.monitor: wanted true for a process that does nothing else; switch it on, or do not start it"
+            raise InvalidSettings(msg)
+        metrics = MonitorMetrics(system.store, monitor, clock=system.clock)
+        stack.enter_context(exposed(metrics.registry, host=settings.metrics.host, port=settings.metrics.port))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: done.set())
+        on_ready()
+        done.wait()
+
+
+def _detectors() -> Detectors:
+    try:
+        from stream.drift.detectors import detectors
+    except ModuleNotFoundError as error:
+        msg = f"monitoring needs the drift extra ({error.name} is missing); install it: pip install 'tidewise[drift]'"
+        raise InvalidSettings(msg) from error
+    return detectors
+
+
+@lru_cache(maxsize=2)
+def _topic_names(catalogue: Catalogue) -> dict[int, str]:
+    """What topics' codes stand for: of several categories with one code, all."""
+    names: dict[int, list[str]] = {}
+    for first in dict.fromkeys(each[0] for each in catalogue.categories if each):
+        names.setdefault(topic_code([first]), []).append(first)
+    return {code: " or ".join(found[:3]) for code, found in names.items()}
+
+
+def _tell(alarm: Alarm) -> None:
+    onset = datetime.fromtimestamp(alarm.onset_ms / 1000, UTC)
+    where = f" of {alarm.segment}" if alarm.segment else ""
+    logger.warning(
+        "drift: %s%s from %.3g to %.3g since %s: %s",
+        alarm.signal,
+        where,
+        alarm.before,
+        alarm.after,
+        f"{onset:%Y-%m-%d %H:%M} UTC",
+        alarm.cause,
+    )
