@@ -80,7 +80,7 @@ def make_versions(system: System) -> list[str]:
     if champion is None:
         raise NotFound("the data has no model; run `tidewise train` first")
     versions, parent = [champion.version], load_model(system.settings, champion)
-    since_ms = int(sorted(columns.times_ms.tolist())[len(columns) * 9 // 10])
+    since_ms = int(sorted(columns.times_ms.tolist())[len(columns) * 98 // 100])
     for seed in (1, 2):
         plan = FineTuningPlan(epochs=1, learning_rate=2e-3)
         bundle = fine_tune(parent, columns, catalogue, since_ms=since_ms, plan=plan, seed=seed)
