@@ -1,0 +1,173 @@
+"""Streams of closed buckets with changes of known time, size and kind, as `core.drift.watch` reads them.
+
+Users come in visits, mostly about one category; a visit is a burst of events seconds apart. Evenings and weekends are
+busier, and in the kind "rhythm" other categories, other pauses and other hit rates belong to them. Hits and losses are
+drawn from what the model of the simulated shop really scored (a test compares), with some users easier than others.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.drift.records import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, Tally
+from tidewise.simulator import HOUR_WEIGHTS, WEEKDAY_WEIGHTS
+
+Kind = Literal["none", "rhythm", "sudden", "gradual", "segment", "interests"]
+KINDS: tuple[Kind, ...] = ("none", "rhythm", "sudden", "gradual", "segment", "interests")
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+MONDAY_MS = 1_699_833_600_000
+# Deciles of the cross-entropy of events that the shop's model had among its first ten, and of those that it had not.
+LOSS_OF_HITS = (1.26, 1.95, 2.31, 2.5, 2.69, 2.87, 3.07, 3.25, 3.4, 3.52, 4.07)
+LOSS_OF_MISSES = (3.41, 3.93, 4.26, 4.8, 5.37, 6.5, 7.6, 8.72, 9.42, 10.7, 13.22)
+HIT_RATE = 0.40
+SD_OF_USERS = 0.10  # of their own hit rates
+GRADUAL_MS = 3 * DAY_MS
+NUM_CATEGORIES = 12
+VISIT_EVENTS = 5.0
+SCORED = 0.7  # the share of events that can be scored: not the first of a user, not an item seen before
+MEDIAN_GAP_S = 35.0
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One stream. `hit_rate`: before the change. `change_day`: after the first; the change itself is by kind:
+
+    sudden and gradual halve the hit rate, segment quarters it in the largest of twelve categories, that of an eighth of all
+    events, interests moves a fifth of all visits from one category to another.
+    """
+
+    kind: Kind
+    seed: int
+    num_users: int = 3_000
+    events_per_day: float = 5_000
+    days: int = 40
+    change_day: int = 20
+    hit_rate: float = HIT_RATE
+    by_category: bool = False  # with tallies of each category: ten times the work
+
+    @property
+    def change_ms(self) -> int | None:
+        """When it changes; None for kinds that do not."""
+        return None if self.kind in ("none", "rhythm") else MONDAY_MS + self.change_day * DAY_MS + 11 * HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Events in columns, by time."""
+
+    users: IntArray
+    times_ms: IntArray
+    topics: IntArray
+    gaps_s: FloatArray
+    hits: NDArray[np.bool_]
+    losses: FloatArray
+    scored: NDArray[np.bool_]
+
+
+def stream(plan: Plan) -> Iterator[Bucket]:
+    """The closed buckets of a stream."""
+    events = draw_events(plan)
+    starts = events.times_ms // BUCKET_MS * BUCKET_MS
+    for place in np.split(np.arange(len(starts)), np.flatnonzero(np.diff(starts)) + 1):
+        yield _bucket(int(starts[place[0]]), events, place, by_category=plan.by_category)
+
+
+def draw_events(plan: Plan) -> Events:
+    """All events of a stream."""
+    rng = np.random.default_rng((KINDS.index(plan.kind), plan.seed))
+    starts_ms = _visit_starts(rng, plan)
+    activity = rng.gamma(1.0, 1.0, plan.num_users)
+    visitors = rng.choice(plan.num_users, len(starts_ms), p=activity / activity.sum())
+    topics = _topics(rng, plan, starts_ms, visitors)
+    lengths = rng.geometric(1 / VISIT_EVENTS, len(starts_ms))
+    visit = np.repeat(np.arange(len(starts_ms)), lengths)
+    slower = _tilt(plan, starts_ms)[visit] * 0.5
+    gaps_s = rng.lognormal(np.log(MEDIAN_GAP_S), 0.9, len(visit)) * np.exp(slower)
+    first = np.diff(visit, prepend=-1) > 0
+    elapsed = np.cumsum(np.where(first, 0.0, gaps_s))
+    times_ms = starts_ms[visit] + ((elapsed - elapsed[np.flatnonzero(first)][visit]) * 1000).astype(np.int64)
+    gaps_s[first] = rng.exponential(4 * 86_400, first.sum())
+    order = np.argsort(times_ms, kind="stable")
+    users, topic = visitors[visit][order], topics[visit][order]
+    hits, losses = draw_scores(rng, _hit_rates(rng, plan, times_ms[order], users, topic))
+    return Events(users, times_ms[order], topic, gaps_s[order], hits, losses, rng.random(len(visit)) < SCORED)
+
+
+def draw_scores(rng: np.random.Generator, rates: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
+    """Whether each event is a hit, and its loss."""
+    hits = rng.random(len(rates)) < rates
+    places, deciles = rng.random(len(rates)), np.linspace(0, 1, 11)
+    losses = np.where(hits, np.interp(places, deciles, LOSS_OF_HITS), np.interp(places, deciles, LOSS_OF_MISSES))
+    return hits, losses
+
+
+def _visit_starts(rng: np.random.Generator, plan: Plan) -> IntArray:
+    hours = np.arange(plan.days * 24)
+    weights = np.asarray(HOUR_WEIGHTS, float)[hours % 24] * np.asarray(WEEKDAY_WEIGHTS)[hours // 24 % 7]
+    per_hour = plan.events_per_day / VISIT_EVENTS * weights / weights.mean() / 24
+    drawn = np.repeat(hours, rng.poisson(per_hour))
+    return np.sort(MONDAY_MS + drawn * HOUR_MS + rng.integers(0, HOUR_MS, len(drawn)))
+
+
+def _tilt(plan: Plan, times_ms: IntArray) -> FloatArray:
+    """-1 in the morning to 1 in the evening, higher at weekends; 0 without a rhythm."""
+    if plan.kind != "rhythm":
+        return np.zeros(len(times_ms))
+    hour, day = times_ms // HOUR_MS % 24, (times_ms // DAY_MS + 3) % 7
+    return np.asarray(np.sin((hour - 14) / 24 * 2 * np.pi) + 0.5 * (day >= 5))
+
+
+def _topics(rng: np.random.Generator, plan: Plan, starts_ms: IntArray, visitors: IntArray) -> IntArray:
+    """The category of each visit: the user's own, more often than another; the first gets an eighth of all."""
+    weights = np.linspace(2.0, 0.5, NUM_CATEGORIES)
+    own = rng.choice(NUM_CATEGORIES, plan.num_users, p=weights / weights.sum())
+    drawn = rng.choice(NUM_CATEGORIES, len(visitors), p=weights / weights.sum())
+    topics = np.where(rng.random(len(visitors)) < 0.5, own[visitors], drawn)
+    evening = rng.random(len(visitors)) < 0.3 * np.clip(_tilt(plan, starts_ms), 0, 1)
+    topics = np.where(evening, NUM_CATEGORIES - 1, topics)
+    if plan.kind == "interests" and plan.change_ms is not None:
+        moved = (starts_ms >= plan.change_ms) & (rng.random(len(visitors)) < 0.2)
+        topics = np.where(moved, NUM_CATEGORIES - 2, topics)
+    return np.asarray(topics + 1, np.int64)
+
+
+def _hit_rates(
+    rng: np.random.Generator, plan: Plan, times_ms: IntArray, users: IntArray, topics: IntArray
+) -> FloatArray:
+    easier = rng.normal(0, SD_OF_USERS, plan.num_users)[users] * plan.hit_rate / HIT_RATE
+    rates = np.clip((plan.hit_rate + easier) * (1 + 0.2 * _tilt(plan, times_ms)), 0.005, 0.95)
+    if plan.change_ms is None or plan.kind == "interests":
+        return rates
+    since = np.clip((times_ms - plan.change_ms) / (GRADUAL_MS if plan.kind == "gradual" else 1), 0, 1)
+    lost = 0.75 * (topics == 1) if plan.kind == "segment" else 0.5
+    return np.asarray(rates * (1 - since * lost))
+
+
+def _bucket(start_ms: int, events: Events, place: IntArray, *, by_category: bool) -> Bucket:
+    topics, gaps = events.topics[place], np.searchsorted(GAP_EDGES_S, events.gaps_s[place], side="right")
+    newcomers = int(np.count_nonzero(events.gaps_s[place] > 20 * 86_400))
+    counts = BucketCounts(len(place), newcomers, 0, Counter(topics.tolist()), Counter(gaps.tolist()))
+    scored = place[events.scored[place]]
+    kinds = set(topics.tolist()) if by_category else ()
+    tallies = {int(topic): _tally(events, scored[events.topics[scored] == topic]) for topic in kinds}
+    segments = {f"category={topic}": tally for topic, tally in tallies.items() if tally.num}
+    return Bucket(start_ms, counts, "model", _tally(events, scored), tallies, segments)
+
+
+def _tally(events: Events, scored: IntArray) -> Tally:
+    """One observation per user."""
+    if not len(scored):
+        return Tally()
+    _, user = np.unique(events.users[scored], return_inverse=True)
+    num = np.bincount(user)
+    hits, losses = (np.bincount(user, column[scored]) / num for column in (events.hits, events.losses))
+    return Tally(len(num), float(hits.sum()), float(losses.sum()), float((losses**2).sum()))

@@ -1,0 +1,124 @@
+"""How soon changes of known time are noticed, and how often one is noticed that is none.
+
+    python -m benchmarks.drift_truth --streams 100
+    python -m benchmarks.drift_truth --streams 20 --thresholds 10 14 18 22 26   # the trade-off behind the default
+
+All default detectors together over streams of `benchmarks.drift_streams`, as the monitor
+would read them. False alarms are those where nothing changes, and those before a change, per 100,000 events watched
+(after the warm-up); the delay is in events, from the change to the end of the block that brought the alarm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.drift_streams import KINDS, MONDAY_MS, Kind, Plan, stream
+from benchmarks.report import publish
+from core.drift.watch import DAY_MS, Watcher
+from stream.drift.detectors import DEFAULT, ONE_OF_MANY, Detectors, Sensitivity
+
+WARMUP_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One stream. `watched`: events after the warm-up and before the change. `delay`: None where it was missed."""
+
+    kind: Kind
+    watched: int
+    false_alarms: tuple[str, ...]
+    delay: int | None
+    signal: str | None
+    onset_error_h: float | None
+
+
+def watch(plan: Plan, sensitivity: Sensitivity, *, segments: bool) -> Outcome:
+    """Read one stream."""
+    watcher = Watcher(
+        lambda one_of_many: Detectors(ONE_OF_MANY if one_of_many else sensitivity),
+        warmup_ms=WARMUP_DAYS * DAY_MS,
+        max_segments=20 if segments else 0,
+    )
+    watched = since = 0
+    false_alarms: list[str] = []
+    for bucket in stream(plan):
+        changed = plan.change_ms is not None and bucket.start_ms >= plan.change_ms
+        since += bucket.counts.num_events if changed else 0
+        if not changed and bucket.start_ms >= MONDAY_MS + WARMUP_DAYS * DAY_MS:
+            watched += bucket.counts.num_events
+        for alarm in watcher.read(bucket).alarms:
+            if not changed:
+                false_alarms.append(alarm.signal)
+                continue
+            error_h = abs(alarm.onset_ms - (plan.change_ms or 0)) / 3_600_000
+            return Outcome(plan.kind, watched, tuple(false_alarms), since, alarm.signal, error_h)
+    return Outcome(plan.kind, watched, tuple(false_alarms), None, None, None)
+
+
+def _watch(arguments: tuple[Plan, Sensitivity, bool]) -> Outcome:
+    plan, sensitivity, segments = arguments
+    return watch(plan, sensitivity, segments=segments)
+
+
+def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
+    """The figures of one kind."""
+    watched = sum(outcome.watched for outcome in outcomes)
+    false_alarms = [name for outcome in outcomes for name in outcome.false_alarms]
+    delays = [outcome.delay for outcome in outcomes if outcome.delay is not None]
+    found: dict[str, object] = {
+        "streams": len(outcomes),
+        "events_watched": watched,
+        "false_alarms": len(false_alarms),
+        "false_alarms_per_100k": round(len(false_alarms) / watched * 100_000, 3),
+        "false_alarms_of": {name: false_alarms.count(name) for name in sorted(set(false_alarms))},
+    }
+    if outcomes[0].kind not in ("none", "rhythm"):
+        signals = [outcome.signal for outcome in outcomes if outcome.signal]
+        errors = [outcome.onset_error_h for outcome in outcomes if outcome.onset_error_h is not None]
+        found |= {
+            "noticed": len(delays),
+            "delay_events_median": int(np.median(delays)) if delays else None,
+            "delay_events_90%": int(np.percentile(delays, 90)) if delays else None,
+            "onset_error_h_median": round(float(np.median(errors)), 1) if errors else None,
+            "by": {name: signals.count(name) for name in sorted(set(signals))},
+        }
+    return found
+
+
+def main() -> None:
+    """Measure and publish."""
+    options = _options()
+    for threshold in options.thresholds:
+        sensitivity = Sensitivity(threshold, DEFAULT.delta)
+        config = {"threshold": threshold, "hit_rate": options.hit_rate, "segments": options.segments}
+        figures: dict[str, object] = {}
+        with ProcessPoolExecutor(options.processes) as pool:
+            for kind in options.kinds:
+                plans = [
+                    Plan(kind, seed, hit_rate=options.hit_rate, by_category=options.segments)
+                    for seed in range(options.streams)
+                ]
+                given = [(plan, sensitivity, options.segments) for plan in plans]
+                figures[kind] = summary(list(pool.map(_watch, given)))
+        publish("drift truth", {"config": config, **figures})
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--streams", type=int, default=100, help="of each kind")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--hit-rate", type=float, default=0.4, help="before the change")
+    parser.add_argument("--segments", action="store_true", help="watch each category apart, too")
+    parser.add_argument("--thresholds", type=float, nargs="+", default=[DEFAULT.threshold])
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The streams of known truth are what they claim to be, and the figures about them are counted right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.drift_streams import (
+    DAY_MS,
+    HIT_RATE,
+    LOSS_OF_HITS,
+    LOSS_OF_MISSES,
+    MONDAY_MS,
+    Kind,
+    Plan,
+    draw_events,
+    stream,
+)
+from benchmarks.drift_truth import Outcome, summary, watch
+from stream.drift.detectors import DEFAULT
+
+
+def test_a_stream_has_the_rate_the_visits_and_the_scores_it_claims() -> None:
+    events = draw_events(Plan("none", seed=1, days=14))
+    assert len(events.users) / 14 == pytest.approx(5_000, rel=0.05)
+    assert events.hits.mean() == pytest.approx(HIT_RATE, abs=0.02)
+    assert np.median(events.losses[events.hits]) == pytest.approx(LOSS_OF_HITS[5], abs=0.1)
+    assert np.median(events.losses[~events.hits]) == pytest.approx(LOSS_OF_MISSES[5], abs=0.3)
+    same_visit = events.gaps_s < 1800
+    assert same_visit.mean() == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.parametrize(("kind", "ratio"), [("sudden", 0.5), ("gradual", 0.5), ("segment", 0.9), ("interests", 1.0)])
+def test_the_change_comes_when_and_as_large_as_the_plan_says(kind: Kind, ratio: float) -> None:
+    plan = Plan(kind, seed=2)
+    assert plan.change_ms is not None
+    events = draw_events(plan)
+    before, after = events.times_ms < plan.change_ms, events.times_ms > plan.change_ms + 4 * DAY_MS
+    assert events.hits[after].mean() / events.hits[before].mean() == pytest.approx(ratio, abs=0.04)
+    moved = (events.topics[after] == 11).mean() - (events.topics[before] == 11).mean()
+    assert moved == pytest.approx(0.19 if kind == "interests" else 0.0, abs=0.03)
+
+
+def test_buckets_hold_every_event_once_and_no_user_twice() -> None:
+    plan = Plan("none", seed=3, days=2)
+    events, buckets = draw_events(plan), list(stream(plan))
+    assert sum(bucket.counts.num_events for bucket in buckets) == len(events.users)
+    assert [bucket.start_ms for bucket in buckets] == sorted({bucket.start_ms for bucket in buckets})
+    assert all(bucket.tally.num <= bucket.counts.num_events for bucket in buckets)
+    assert buckets[0].start_ms >= MONDAY_MS
+
+
+def test_a_halved_hit_rate_is_noticed_within_two_thousand_events() -> None:
+    outcome = watch(Plan("sudden", seed=11), DEFAULT, segments=False)
+    assert outcome.false_alarms == ()
+    assert outcome.delay is not None
+    assert outcome.delay < 2_000
+
+
+def test_the_figures_count_false_alarms_per_100_000_events_and_delays_of_what_was_noticed() -> None:
+    outcomes = [
+        Outcome("sudden", 50_000, (), 1_000, "loss", 0.5),
+        Outcome("sudden", 50_000, ("gaps",), 3_000, "hit_rate", 1.5),
+        Outcome("sudden", 100_000, (), None, None, None),
+    ]
+    figures = summary(outcomes)
+    assert figures["false_alarms_per_100k"] == 0.5
+    assert (figures["noticed"], figures["delay_events_median"]) == (2, 2_000)
+    assert figures["by"] == {"hit_rate": 1, "loss": 1}
