@@ -41,8 +41,8 @@ IntArray = NDArray[np.int64]
 class Plan:
     """One stream. `hit_rate`: before the change. `change_day`: after the first; the change itself is by kind:
 
-    sudden and gradual halve the hit rate, segment quarters it in the largest of twelve categories, that of an eighth of all
-    events, interests moves a fifth of all visits from one category to another.
+    sudden and gradual halve the hit rate, segment quarters it in the largest of twelve categories, that of an eighth of
+    all events, interests moves a fifth of all visits from one category to another.
     """
 
     kind: Kind

@@ -14,7 +14,6 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from functools import lru_cache
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -60,7 +59,7 @@ def open_monitor(system: System) -> Monitor:
             detectors,
             warmup_ms=int(given.warmup_days * DAY_MS),
             max_segments=given.max_segments,
-            topic_name=lambda code: _topic_names(system.views.current().catalogue).get(code, "other items"),
+            topic_name=lambda code: _topic_name(system.views.current().catalogue, code),
         )
 
     return Monitor(
@@ -140,13 +139,10 @@ def _detectors() -> Detectors:
     return detectors
 
 
-@lru_cache(maxsize=2)
-def _topic_names(catalogue: Catalogue) -> dict[int, str]:
-    """What topics' codes stand for: of several categories with one code, all."""
-    names: dict[int, list[str]] = {}
-    for first in dict.fromkeys(each[0] for each in catalogue.categories if each):
-        names.setdefault(topic_code([first]), []).append(first)
-    return {code: " or ".join(found[:3]) for code, found in names.items()}
+def _topic_name(catalogue: Catalogue, code: int) -> str:
+    """What a topic's code stands for: of several categories with one code, all. Asked for with each alarm alone."""
+    firsts = dict.fromkeys(each[0] for each in catalogue.categories if each)
+    return " or ".join([first for first in firsts if topic_code([first]) == code][:3]) or "other items"
 
 
 def _tell(alarm: Alarm) -> None:

@@ -1,0 +1,67 @@
+"""Drift end to end on a real database: events in, counted by ingest, read by the monitor, an alarm out over the API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.drift_streams import DAY_MS, MONDAY_MS, Kind, Plan, draw_events
+from core.ingest import RequestSource
+from core.interactions import Interaction
+from core.items import Item
+from core.manage import save_items
+from core.ports import Store
+from serving.drift import told
+from tidewise.bootstrap import System, open_system
+from tidewise.monitoring import open_monitor, read_all
+from tidewise.settings import load_settings
+
+BATCH = 500
+
+
+def shop_with(folder: Path, plan: Plan) -> System:
+    """A system that has taken in the events of a plan, and nothing else."""
+    given = {"data.folder": str(folder), "clock.mode": "stream"}
+    system = open_system(load_settings(overrides=given, environment={}))
+    save_items(system.store, [Item(f"i{topic}", categories=(f"Category {topic}",)) for topic in range(1, 13)])
+    drawn = draw_events(plan)
+    columns = zip(drawn.users.tolist(), drawn.topics.tolist(), drawn.times_ms.tolist(), strict=True)
+    events = [
+        Interaction(f"e{number}", f"u{user}", f"i{topic}", "view", time_ms)
+        for number, (user, topic, time_ms) in enumerate(columns)
+    ]
+    for first in range(0, len(events), BATCH):
+        system.ingestor.ingest(events[first : first + BATCH], RequestSource("import", live=False))
+    return system
+
+
+def alarms(store: Store) -> list[str]:
+    """The signals of all alarms, which begin within two days of the change on day 18."""
+    with store.read() as read:
+        found = read.drift.alarms()
+    assert all(18 <= (alarm.onset_ms - MONDAY_MS) // DAY_MS < 20 for alarm in found)
+    return [alarm.signal for alarm in found]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "expected"), [("interests", ["categories"]), ("rhythm", [])])
+def test_interests_that_move_raise_an_alarm_that_names_them_and_a_rhythm_raises_none(
+    tmp_path: Path, kind: Kind, expected: list[str]
+) -> None:
+    system = shop_with(tmp_path, Plan(kind, seed=4, events_per_day=1_500, days=24, change_day=18))
+    try:
+        read_all(system, again=False)
+        assert alarms(system.store) == expected
+        document = told(system.store, clock=system.clock, limit=10, days=30)
+        assert {signal["name"] for signal in document["signals"]} == {"categories", "gaps", "new_items", "new_users"}
+        for alarm in document["alarms"]:
+            assert "to Category 11 (" in alarm["cause"]
+            assert alarm["status"] == "open"
+        read_all(system, again=True)
+        assert alarms(system.store) == expected
+        second = open_monitor(system)
+        assert second.catch_up()  # the first has given the role back
+        second.release()
+    finally:
+        system.close()
