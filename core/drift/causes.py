@@ -49,6 +49,8 @@ class Recent:
         from_ms = onset_ms - max(7 * day_ms, -(-since_for_ms // day_ms) * day_ms)
         before = _joined(hour for hour in self._hours if from_ms <= hour.start_ms < onset_ms)
         since = _joined(hour for hour in self._hours if hour.start_ms >= onset_ms)
+        if not before.counts.num_events:
+            return "a slow change: what came before it is too long ago to compare"
         if signal == "gaps":
             return _gaps(before.counts, since.counts)
         if signal == "categories":

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.drift.causes import Recent
 from core.drift.records import BUCKET_MS, Alarm, Bucket, BucketCounts, Tally
 from core.drift.watch import Findings, Watcher
 from stream.drift.detectors import detectors
@@ -81,6 +82,13 @@ def test_a_moved_mix_is_noticed_once_and_says_from_where_to_where() -> None:
     assert alarm.signal == "categories"
     assert re.fullmatch(r"events moved from Tea \(50% to 3\d%\) to Cooking \(30% to (4|5)\d%\)", alarm.cause)
     assert alarm.after > alarm.before
+
+
+def test_a_change_that_began_too_long_ago_is_told_without_a_comparison() -> None:
+    recent = Recent(str)
+    for bucket in buckets(days=1):
+        recent.add(bucket)
+    assert recent.cause("categories", onset_ms=MONDAY_MS).startswith("a slow change")
 
 
 def test_nothing_is_told_before_the_week_is_known() -> None:
