@@ -47,7 +47,8 @@ def shop(dashboard_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """A client of a served shop that has something for every page; live traffic has begun."""
     folder = tmp_path_factory.mktemp("dashboard") / "data"
     shutil.copytree(dashboard_template, folder)
-    with up(folder) as (server, address), httpx.Client(base_url=address, timeout=30) as http:
+    still = ["--set", "drift.monitor=false"]  # the planted signals stay as they are
+    with up(folder, options=still) as (server, address), httpx.Client(base_url=address, timeout=30) as http:
         events = [
             {"user_id": user_id, "item_id": dashboard_shop.EVIL_ITEM, "type": "purchase"}
             for user_id in (dashboard_shop.EVIL_USER, "ann", "bob", "ann")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import time
@@ -12,8 +13,6 @@ import pytest
 from PIL import Image
 from services.browser import DESK, PHONE
 from services.dashboard_shop import EVIL_ITEM, simulated
-
-from core.interactions import Interaction
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 MODES = {"light": (False, DESK), "dark": (True, DESK), "phone": (False, PHONE)}
@@ -30,7 +29,7 @@ PAGES = {
 MAX_HEIGHT = {"light": 1250, "dark": 1250, "phone": 1500}
 MAX_BYTES = 150 * 1024
 COLOURS = 256
-TRAFFIC_S = 100  # before pictures that are kept: a chart wants something to draw
+TRAFFIC_S = 70  # before pictures that are kept: a chart wants something to draw
 
 
 @pytest.fixture(scope="module")
@@ -55,22 +54,15 @@ def without_evil(shop: httpx.Client) -> httpx.Client:
 
 
 def send_traffic(shop: httpx.Client, *, for_s: float) -> None:
-    """Events of the day that was kept back, at their own times, in waves; and people who ask."""
-    live = simulated(time.time_ns() // 1_000_000).live
-    began_s, sent = time.monotonic(), 0
-    while (passed_s := time.monotonic() - began_s) < for_s and sent < len(live):
-        many = 2 + round(2 * math.sin(passed_s / 9))
-        events = [_sent(event) for event in live[sent : sent + many]]
-        if events:
-            shop.post("/v1/interactions", json={"events": events}).raise_for_status()
-            shop.get(f"/v1/users/{events[0]['user_id']}/recommendations").raise_for_status()
-        sent += many
+    """What the day that was kept back had, happening now, in waves; and people who ask."""
+    live = itertools.cycle(simulated(time.time_ns() // 1_000_000).live)
+    began_s = time.monotonic()
+    while (passed_s := time.monotonic() - began_s) < for_s:
+        taken = list(itertools.islice(live, 3 + round(2 * math.sin(passed_s / 9))))
+        events = [{"user_id": one.user_id, "item_id": one.item_id, "type": one.type} for one in taken]
+        shop.post("/v1/interactions", json={"events": events}).raise_for_status()
+        shop.get(f"/v1/users/{taken[0].user_id}/recommendations").raise_for_status()
         time.sleep(0.4)
-
-
-def _sent(event: Interaction) -> dict[str, object]:
-    named = {"event_id": event.event_id, "user_id": event.user_id, "item_id": event.item_id}
-    return {**named, "type": event.type, "time": event.time_ms}
 
 
 @pytest.fixture(scope="module")

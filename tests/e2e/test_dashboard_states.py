@@ -141,8 +141,12 @@ def test_an_answer_that_is_no_json_is_told_in_words(shop: httpx.Client, tab: Tab
 
 def test_an_answer_that_comes_late_never_covers_a_newer_one(shop: httpx.Client, tab: Tab) -> None:
     held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
     tab.go(f"{shop.base_url}/#/items")
-    tab.page.route("**/v1/items/search?query=tea*", held.append)
+    tab.page.route("**/v1/items/search?query=tea*", hold)
     words = tab.page.get_by_label("Words in title, text or id")
     words.fill("tea")
     words.fill("yoga mat")

@@ -77,6 +77,17 @@ def test_without_waiting_the_position_is_the_answer_and_workers_apply_it_in_orde
     assert [(one["status"], one["user_seq"]) for one in (applied, again)] == [("accepted", 2), ("duplicate", 1)]
 
 
+def test_each_partition_tells_where_the_log_ends_and_that_nothing_waits(system: Distributed) -> None:
+    sent = {"event_id": "counted", "user_id": "ida", "item_id": "item-1"}
+    place = system.apis[0].post("/v1/interactions?wait=applied", json=sent).json()["results"][0]["position"]
+    told = system.apis[1].get("/v1/ingestion").raise_for_status().json()
+    partitions = {one["partition"]: one for one in told["writers"] if one["name"] == system.kafka.topic}
+    assert (told["log"], told["lag"], told["problem"]) == (system.kafka.topic, 0, None)
+    assert sorted(partitions) == list(range(system.kafka.partitions))
+    assert partitions[place["partition"]]["applied_offset"] == place["offset"]
+    assert partitions[place["partition"]]["log_end"] == place["offset"] + 1
+
+
 def test_a_click_is_in_the_other_apis_answer_within_a_fraction_of_a_second(system: Distributed) -> None:
     first, second = system.apis
     took_ms = []

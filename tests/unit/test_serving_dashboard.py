@@ -67,3 +67,18 @@ def test_what_others_made_says_where_it_comes_from_and_under_which_licence() -> 
     origin = (PAGES / "vendor" / "ORIGIN.txt").read_text("utf-8")
     for path in (PAGES / "vendor").iterdir():
         assert path.name in origin
+
+
+SCRIPTS = [name for name in OWN if name.endswith(".js")]
+IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.[^"]+)";', re.M)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_imports_what_is_there_and_uses_what_it_imports(name: str) -> None:
+    text = (PAGES / name).read_text("utf-8")
+    body = IMPORT.sub("", text)
+    for names, source in IMPORT.findall(text):
+        exporting = ((PAGES / name).parent / source).read_text("utf-8")
+        for one in filter(None, (part.strip() for part in names.split(","))):
+            assert re.search(rf"\bexport (async )?(function|class|const) {one}\b", exporting), f"{one} of {source}"
+            assert re.search(rf"\b{one}\b", body), f"{one} is not used"

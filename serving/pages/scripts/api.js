@@ -33,7 +33,12 @@ export async function call(method, path, { body, signal } = {}) {
     const headers = { Accept: "application/json" };
     if (key) headers["X-API-Key"] = key;
     if (body !== undefined) headers["Content-Type"] = "application/json";
-    const response = await reach(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+    const response = await reach(path, {
+      method,
+      headers,
+      signal,
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
     if (response.status === 401) {
       await askForKey(key ? "That key was not accepted." : "");
       signal?.throwIfAborted();
@@ -60,7 +65,11 @@ async function read(response) {
   try {
     content = await response.json();
   } catch {
-    throw new ApiError(`The server sent something that is no JSON (HTTP ${response.status}).`, response.status, "no_json");
+    throw new ApiError(
+      `The server sent something that is no JSON (HTTP ${response.status}).`,
+      response.status,
+      "no_json",
+    );
   }
   if (response.ok) return content;
   const told = content?.error;

@@ -21,7 +21,10 @@ function colour(name, alpha = 1) {
 export const bandColour = (place) => (place < MAX_BANDS ? `c${place}` : "other");
 
 document.addEventListener("themechange", () => live.forEach((chart) => chart.redraw()));
-new MutationObserver(() => live.forEach((chart) => chart.isGone() && chart.drop())).observe(document, { childList: true, subtree: true });
+new MutationObserver(() => live.forEach((chart) => chart.isGone() && chart.drop())).observe(document, {
+  childList: true,
+  subtree: true,
+});
 
 class Chart {
   constructor(caption, height, build, table) {
@@ -31,7 +34,9 @@ class Chart {
     this.legend = el("ul.legend", { "aria-hidden": "true" });
     this.rows = el("div");
     const details = el("details", {}, el("summary", {}, "As a table"), this.rows);
-    details.addEventListener("toggle", () => { if (details.open) fill(this.rows, table(this.data)); });
+    details.addEventListener("toggle", () => {
+      if (details.open) fill(this.rows, table(this.data));
+    });
     this.details = details;
     this.table = table;
     this.node = el("figure.chart", {}, this.plot, this.legend, details);
@@ -53,7 +58,11 @@ class Chart {
     this.width = this.plot.clientWidth;
     this.plot.style.minHeight = this.height + "px";
     const { options, columns } = this.build(this.data);
-    this.drawn = new uPlot({ width: this.width, height: this.height, legend: { show: false }, ms: 1, ...options }, columns, this.plot);
+    this.drawn = new uPlot(
+      { width: this.width, height: this.height, legend: { show: false }, ms: 1, ...options },
+      columns,
+      this.plot,
+    );
   }
 
   resize() {
@@ -74,17 +83,30 @@ class Chart {
 }
 
 function axes(format, timeSpan) {
-  const line = { stroke: colour("soft"), font: FONT, grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
+  const line = {
+    stroke: colour("soft"),
+    font: FONT,
+    grid: { stroke: colour("line"), width: 1 },
+    ticks: { show: false },
+  };
   return [
     { ...line, grid: { show: false }, space: 70, size: 26, values: timeLabels(timeSpan) },
-    { ...line, size: 46, space: 32, values: (_, splits) => splits.map((value) => (value === null ? "" : format(value))) },
+    {
+      ...line,
+      size: 46,
+      space: 32,
+      values: (_, splits) => splits.map((value) => (value === null ? "" : format(value))),
+    },
   ];
 }
 
 function timeLabels(span) {
-  const style = span > 300 * 86400000 ? { month: "short", year: "numeric" }
-    : span > 2 * 86400000 ? { day: "numeric", month: "short" }
-      : { hour: "2-digit", minute: "2-digit", second: span < 10 * 60000 ? "2-digit" : undefined, hour12: false };
+  const style =
+    span > 300 * 86400000
+      ? { month: "short", year: "numeric" }
+      : span > 2 * 86400000
+        ? { day: "numeric", month: "short" }
+        : { hour: "2-digit", minute: "2-digit", second: span < 10 * 60000 ? "2-digit" : undefined, hour12: false };
   const shown = new Intl.DateTimeFormat("en", style);
   return (_, splits) => splits.map((ms) => shown.format(ms));
 }
@@ -93,53 +115,101 @@ const cursor = { y: false, points: { size: 6 }, drag: { x: false, y: false } };
 
 // Lines over time. `series`: [{name, colour, values, dashed}]; `marks`: [{time, colour}] are drawn as upright lines.
 export function lineChart({ caption, format, height = 170, area = false }) {
-  const rowsOf = ({ times, series }) => numbers(caption, times, series.map((one) => one.name), series.map((one) => one.values), format);
-  const chart = new Chart(caption, height, ({ times, series, marks = [], range = null }) => {
-    const show = (place) => fill(chart.legend, series.map((one) => entry(one.colour, one.name, text(one.values[place ?? one.values.findLastIndex((v) => v !== null)], format))),
-      place === null ? null : el("li", {}, exact(times[place])));
-    show(null);
-    return {
-      columns: [times, ...series.map((one) => one.values)],
-      options: {
-        cursor,
-        scales: { x: { time: true }, y: { range: (_, low, high) => range ?? [0, Math.max(high * 1.15, 1e-9) || 1] } },
-        axes: axes(format, times.at(-1) - times[0]),
-        series: [{}, ...series.map((one) => ({
-          stroke: colour(one.colour), width: 1.5, dash: one.dashed ? [5, 4] : undefined, points: { size: 5, space: 12 },
-          fill: area ? colour(one.colour, 0.12) : undefined, spanGaps: false,
-        }))],
-        hooks: { setCursor: [(plot) => show(plot.cursor.idx ?? null)], draw: [(plot) => drawMarks(plot, marks)] },
-      },
-    };
-  }, rowsOf);
+  const rowsOf = ({ times, series }) =>
+    numbers(
+      caption,
+      times,
+      series.map((one) => one.name),
+      series.map((one) => one.values),
+      format,
+    );
+  const chart = new Chart(
+    caption,
+    height,
+    ({ times, series, marks = [], range = null }) => {
+      const show = (place) =>
+        fill(
+          chart.legend,
+          series.map((one) =>
+            entry(one.colour, one.name, text(one.values[place ?? one.values.findLastIndex((v) => v !== null)], format)),
+          ),
+          place === null ? null : el("li", {}, exact(times[place])),
+        );
+      show(null);
+      return {
+        columns: [times, ...series.map((one) => one.values)],
+        options: {
+          cursor,
+          scales: { x: { time: true }, y: { range: (_, low, high) => range ?? [0, Math.max(high * 1.15, 1e-9) || 1] } },
+          axes: axes(format, times.at(-1) - times[0]),
+          series: [
+            {},
+            ...series.map((one) => ({
+              stroke: colour(one.colour),
+              width: 1.5,
+              dash: one.dashed ? [5, 4] : undefined,
+              points: { size: 5, space: 12 },
+              fill: area ? colour(one.colour, 0.12) : undefined,
+              spanGaps: false,
+            })),
+          ],
+          hooks: { setCursor: [(plot) => show(plot.cursor.idx ?? null)], draw: [(plot) => drawMarks(plot, marks)] },
+        },
+      };
+    },
+    rowsOf,
+  );
   return chart;
 }
 
 // Shares of the whole over time, one band above the other. `bands`: [{name, values}], the strongest first.
 export function streamChart({ caption, format, height = 200 }) {
-  const rowsOf = ({ times, bands }) => numbers(caption, times, bands.map((one) => one.name), bands.map((one) => one.values), format);
-  const chart = new Chart(caption, height, ({ times, bands, marks = [] }) => {
-    const tops = [];
-    bands.forEach((band, place) => tops.push(band.values.map((value, at) => (value ?? 0) + (place ? tops[place - 1][at] : 0))));
-    const top = Math.max(...tops.at(-1));
-    const show = (place) => fill(chart.legend, bands.map((one, band) => entry(one.colour ?? bandColour(band), one.name, place === null ? null : text(one.values[place], format))),
-      place === null ? null : el("li", {}, exact(times[place])));
-    show(null);
-    const order = bands.map((_, place) => place).reverse(); // the highest first: each covers what lies below its top
-    return {
-      columns: [times, ...order.map((place) => tops[place])],
-      options: {
-        cursor: { ...cursor, points: { show: false } },
-        scales: { x: { time: true }, y: { range: () => [0, top || 1] } },
-        axes: axes(format, times.at(-1) - times[0]),
-        series: [{}, ...order.map((place) => {
-          const name = bands[place].colour ?? bandColour(place);
-          return { stroke: colour("surface"), width: 1, fill: colour(name), points: { show: false } };
-        })],
-        hooks: { setCursor: [(plot) => show(plot.cursor.idx ?? null)], draw: [(plot) => drawMarks(plot, marks)] },
-      },
-    };
-  }, rowsOf);
+  const rowsOf = ({ times, bands }) =>
+    numbers(
+      caption,
+      times,
+      bands.map((one) => one.name),
+      bands.map((one) => one.values),
+      format,
+    );
+  const chart = new Chart(
+    caption,
+    height,
+    ({ times, bands, marks = [] }) => {
+      const tops = [];
+      bands.forEach((band, place) =>
+        tops.push(band.values.map((value, at) => (value ?? 0) + (place ? tops[place - 1][at] : 0))),
+      );
+      const top = Math.max(...tops.at(-1));
+      const show = (place) =>
+        fill(
+          chart.legend,
+          bands.map((one, band) =>
+            entry(one.colour ?? bandColour(band), one.name, place === null ? null : text(one.values[place], format)),
+          ),
+          place === null ? null : el("li", {}, exact(times[place])),
+        );
+      show(null);
+      const order = bands.map((_, place) => place).reverse(); // the highest first: each covers what lies below its top
+      return {
+        columns: [times, ...order.map((place) => tops[place])],
+        options: {
+          cursor: { ...cursor, points: { show: false } },
+          scales: { x: { time: true }, y: { range: () => [0, top || 1] } },
+          axes: axes(format, times.at(-1) - times[0]),
+          series: [
+            {},
+            ...order.map((place) => {
+              const name = bands[place].colour ?? bandColour(place);
+              return { stroke: colour("surface"), width: 1, fill: colour(name), points: { show: false } };
+            }),
+          ],
+          hooks: { setCursor: [(plot) => show(plot.cursor.idx ?? null)], draw: [(plot) => drawMarks(plot, marks)] },
+        },
+      };
+    },
+    rowsOf,
+  );
   return chart;
 }
 
@@ -163,15 +233,38 @@ function drawMarks(plot, marks) {
 const text = (value, format) => (value === null || value === undefined ? "–" : format(value));
 
 function entry(swatch, name, value) {
-  return el("li", {}, el("span.swatch", { class: swatch }), el("span.label", { title: name }, name), value === null ? null : el("b", {}, value));
+  return el(
+    "li",
+    {},
+    el("span.swatch", { class: swatch }),
+    el("span.label", { title: name }, name),
+    value === null ? null : el("b", {}, value),
+  );
 }
 
 // The same numbers for those who cannot see the lines, thinned out where there are many.
 function numbers(caption, times, names, columns, format) {
   const step = Math.max(1, Math.ceil(times.length / MAX_ROWS));
-  const places = times.map((_, place) => place).filter((place) => (times.length - 1 - place) % step === 0).reverse();
-  const body = places.map((place) => el("tr", {}, el("td.keep", {}, exact(times[place])), columns.map((values) => el("td.number", {}, text(values[place], format)))));
-  const heading = el("tr", {}, el("th", { scope: "col" }, "Time"), names.map((name) => el("th.number", { scope: "col" }, name)));
-  return add(el("div.scroll", { tabindex: "0", role: "region", "aria-label": caption + ", as a table" }),
-    el("table", {}, el("caption.unseen", {}, caption), el("thead", {}, heading), el("tbody", {}, body)));
+  const places = times
+    .map((_, place) => place)
+    .filter((place) => (times.length - 1 - place) % step === 0)
+    .reverse();
+  const body = places.map((place) =>
+    el(
+      "tr",
+      {},
+      el("td.keep", {}, exact(times[place])),
+      columns.map((values) => el("td.number", {}, text(values[place], format))),
+    ),
+  );
+  const heading = el(
+    "tr",
+    {},
+    el("th", { scope: "col" }, "Time"),
+    names.map((name) => el("th.number", { scope: "col" }, name)),
+  );
+  return add(
+    el("div.scroll", { tabindex: "0", role: "region", "aria-label": caption + ", as a table" }),
+    el("table", {}, el("caption.unseen", {}, caption), el("thead", {}, heading), el("tbody", {}, body)),
+  );
 }

@@ -7,17 +7,29 @@ const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "short" });
 const dayAndYear = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", year: "numeric" });
 const full = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium", hour12: false });
 
-const UNITS = [["year", 31557600000], ["month", 2629800000], ["day", 86400000], ["hour", 3600000], ["minute", 60000], ["second", 1000]];
+const UNITS = [
+  ["year", 31557600000],
+  ["month", 2629800000],
+  ["day", 86400000],
+  ["hour", 3600000],
+  ["minute", 60000],
+  ["second", 1000],
+];
 
 export const number = (value) => (value === null || value === undefined ? "–" : whole.format(value));
 export const short = (value) => (Math.abs(value) < 10000 ? whole.format(value) : compact.format(value));
-export const percent = (share, digits = 0) => (share === null || share === undefined ? "–" : (share * 100).toFixed(digits) + "%");
+export const percent = (share, digits = 0) =>
+  share === null || share === undefined ? "–" : (share * 100).toFixed(digits) + "%";
 
 // A rate with as many digits as it deserves.
 export function rate(value) {
   if (value === null || value === undefined) return "–";
   if (value >= 100) return short(Math.round(value));
-  return value >= 10 ? value.toFixed(0) : value >= 1 || value === 0 ? value.toFixed(1).replace(/\.0$/, "") : value.toFixed(2);
+  return value >= 10
+    ? value.toFixed(0)
+    : value >= 1 || value === 0
+      ? value.toFixed(1).replace(/\.0$/, "")
+      : value.toFixed(2);
 }
 
 // [figure, unit] of a duration in milliseconds.

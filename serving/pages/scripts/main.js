@@ -76,7 +76,8 @@ async function open() {
   }
   const title = shown ? shown.title(id) : "Nothing here";
   document.title = `${title} · Tidewise`;
-  if (!isFirst) { // the keyboard goes on where the page begins
+  if (!isFirst) {
+    // the keyboard goes on where the page begins
     view.focus({ preventScroll: true });
     scrollTo(0, 0);
     announce(title);
@@ -101,7 +102,9 @@ function onAnswer(isAlive) {
   if (isAlive && silentSince !== null) announce("The server answers again.");
   if (!isAlive && silentSince === null) silentSince = new Date();
   if (isAlive) silentSince = null;
-  const text = isAlive ? "" : `The server does not answer since ${silentSince.toTimeString().slice(0, 8)}. What you see may be old.`;
+  const text = isAlive
+    ? ""
+    : `The server does not answer since ${silentSince.toTimeString().slice(0, 8)}. What you see may be old.`;
   if (banner.textContent !== text) banner.textContent = text;
   banner.hidden = isAlive;
 }

@@ -6,7 +6,8 @@ export const userHref = (user) => "#/users/" + encodeURIComponent(user);
 export const itemHref = (item) => "#/items/" + encodeURIComponent(item);
 
 // An item goes by its title; the id stands in where there is none, and is always told on hover.
-export const itemLink = (item) => el("a", { href: itemHref(item.item_id), title: item.item_id }, item.title || item.item_id);
+export const itemLink = (item) =>
+  el("a", { href: itemHref(item.item_id), title: item.item_id }, item.title || item.item_id);
 export const userLink = (user) => el("a", { href: userHref(user) }, user);
 
 export const badge = (text, kind = "", title = null) => el("span.badge", { class: kind, title }, text);
@@ -18,59 +19,114 @@ export function when(ms, now = Date.now()) {
 }
 
 export function head(title, about, ...tools) {
-  return el("div.head", {}, el("h1", { id: "title" }, title), about ? el("p", {}, about) : null,
-    tools.length ? el("div.tools", {}, ...tools) : null);
+  return el(
+    "div.head",
+    {},
+    el("h1", { id: "title" }, title),
+    about ? el("p", {}, about) : null,
+    tools.length ? el("div.tools", {}, ...tools) : null,
+  );
 }
 
 export function card(title, { about = null, tools = [], where = "" } = {}, ...children) {
-  const header = el("header", {}, el("h2", {}, title), about ? el("span.soft", {}, about) : null,
-    tools.length ? el("div.tools", {}, ...tools) : null);
+  const header = el(
+    "header",
+    {},
+    el("h2", {}, title),
+    about ? el("span.soft", {}, about) : null,
+    tools.length ? el("div.tools", {}, ...tools) : null,
+  );
   return el("section.card", { class: where, "aria-label": title }, header, ...children);
 }
 
 // `value` is text, or [figure, unit].
 export function stat(name, value, note, { words = false, kind = "" } = {}) {
   const [figure, unit] = Array.isArray(value) ? value : [value, ""];
-  return el("dl.stat", {}, el("dt", {}, name),
+  return el(
+    "dl.stat",
+    {},
+    el("dt", {}, name),
     el("dd", { class: (words ? "words " : "") + kind }, figure, unit ? el("span.unit", {}, unit) : null),
-    el("dd.hint", {}, note || "\u00a0"));
+    el("dd.hint", {}, note || "\u00a0"),
+  );
 }
 
 export const empty = (text) => el("p.empty", {}, text);
 
 export function failed(error, again) {
-  return el("div.failed", { role: "alert" }, el("span", {}, error.message),
-    again ? el("button.small", { type: "button", onclick: again }, "Try again") : null);
+  return el(
+    "div.failed",
+    { role: "alert" },
+    el("span", {}, error.message),
+    again ? el("button.small", { type: "button", onclick: again }, "Try again") : null,
+  );
 }
 
-export const facts = (pairs) => el("dl.facts", {}, pairs.filter(Boolean).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+export const facts = (pairs) =>
+  el(
+    "dl.facts",
+    {},
+    pairs.filter(Boolean).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
+  );
 
 // A table; `columns`: [heading, class]; `rows`: lists of cells. On a phone each row becomes a block, and roles say what it was.
 export function table(caption, columns, rows) {
-  const headings = el("tr", {}, columns.map(([name, kind]) => el("th", { class: kind || "", scope: "col" }, name)));
+  const headings = el(
+    "tr",
+    {},
+    columns.map(([name, kind]) => el("th", { class: kind || "", scope: "col" }, name)),
+  );
   const label = ([name]) => (typeof name === "string" ? name : "");
-  const cell = (content, place) => el("td", { class: columns[place][1] || "", role: "cell", "data-label": label(columns[place]) }, el("div.wide", {}, content));
+  const cell = (content, place) =>
+    el(
+      "td",
+      { class: columns[place][1] || "", role: "cell", "data-label": label(columns[place]) },
+      el("div.wide", {}, content),
+    );
   const body = rows.map((cells) => el("tr", { role: "row" }, cells.map(cell)));
-  return el("div.scroll", { tabindex: "0", role: "region", "aria-label": caption },
-    el("table.stacks", { role: "table" }, el("caption.unseen", {}, caption), el("thead", {}, headings), el("tbody", { role: "rowgroup" }, body)));
+  return el(
+    "div.scroll",
+    { tabindex: "0", role: "region", "aria-label": caption },
+    el(
+      "table.stacks",
+      { role: "table" },
+      el("caption.unseen", {}, caption),
+      el("thead", {}, headings),
+      el("tbody", { role: "rowgroup" }, body),
+    ),
+  );
 }
 
 // A ranked list of items. `under(item)` and `side(item)` give what stands below and beside each.
 export function itemList(items, { under = categoriesOf, side = () => null, label, kind = "" }) {
-  return el("ol.list", { "aria-label": label, class: kind }, items.map((item, place) => {
-    const below = under(item);
-    return el("li", {}, el("span.place", {}, place + 1), el("span.name", {}, itemLink(item)),
-      el("span.side", {}, side(item)), below ? el("div.under", {}, below) : null);
-  }));
+  return el(
+    "ol.list",
+    { "aria-label": label, class: kind },
+    items.map((item, place) => {
+      const below = under(item);
+      return el(
+        "li",
+        {},
+        el("span.place", {}, place + 1),
+        el("span.name", {}, itemLink(item)),
+        el("span.side", {}, side(item)),
+        below ? el("div.under", {}, below) : null,
+      );
+    }),
+  );
 }
 
-export const categoriesOf = (item) => item.categories.slice(0, 4).join(" · ") + (item.categories.length > 4 ? " …" : "");
+export const categoriesOf = (item) =>
+  item.categories.slice(0, 4).join(" · ") + (item.categories.length > 4 ? " …" : "");
 
 // Why an item is in a list: the events that it leans on.
 export function because(item) {
   if (!item.because || !item.because.length) return null;
   const causes = item.because.map((cause) => el("span", {}, itemLink(cause), ` ${percent(cause.share)}`));
-  return add(el("span", {}, "because of "), causes.flatMap((cause, place) => (place ? [", ", cause] : [cause])));
+  return add(
+    el("span", {}, "because of "),
+    causes.flatMap((cause, place) => (place ? [", ", cause] : [cause])),
+  );
 }
 
 // A button that works once at a time, and tells what went wrong beside it.
@@ -93,10 +149,20 @@ export function action(text, work, { kind = "", title = null, label = null } = {
 // Asks before something that cannot be taken back.
 export function confirmed(question, yes) {
   return new Promise((resolve) => {
-    const dialog = el("dialog", { "aria-label": question },
-      el("form", { method: "dialog" }, el("p", {}, question),
-        el("div.row.end", {}, el("button", { value: "" }, "Cancel"), el("button.danger", { value: "yes" }, yes))));
-    dialog.addEventListener("close", () => { dialog.remove(); resolve(dialog.returnValue === "yes"); });
+    const dialog = el(
+      "dialog",
+      { "aria-label": question },
+      el(
+        "form",
+        { method: "dialog" },
+        el("p", {}, question),
+        el("div.row.end", {}, el("button", { value: "" }, "Cancel"), el("button.danger", { value: "yes" }, yes)),
+      ),
+    );
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    });
     document.body.append(dialog);
     dialog.returnValue = "";
     dialog.showModal();

@@ -3,7 +3,11 @@
 (function () {
   const NAMES = ["system", "light", "dark"];
   let chosen = "system";
-  try { chosen = localStorage.getItem("theme") || "system"; } catch { /* storage may be forbidden: then it is not kept */ }
+  try {
+    chosen = localStorage.getItem("theme") || "system";
+  } catch {
+    /* storage may be forbidden: then it is not kept */
+  }
 
   function apply() {
     if (chosen === "system") document.documentElement.removeAttribute("data-theme");
@@ -18,7 +22,11 @@
     apply();
     document.getElementById("theme").addEventListener("click", () => {
       chosen = NAMES[(NAMES.indexOf(chosen) + 1) % NAMES.length];
-      try { localStorage.setItem("theme", chosen); } catch { /* as above */ }
+      try {
+        localStorage.setItem("theme", chosen);
+      } catch {
+        /* as above */
+      }
       apply();
     });
   });

@@ -8,13 +8,31 @@ import { bandsOf } from "./bands.js";
 import { alarmTitle, hitRate, signalOf, SIGNALS } from "./drift_state.js";
 
 const PERIOD_S = 30;
-const SPANS = [[1, "a day"], [7, "a week"], [30, "30 days"], [90, "90 days"], [365, "a year"]];
+const SPANS = [
+  [1, "a day"],
+  [7, "a week"],
+  [30, "30 days"],
+  [90, "90 days"],
+  [365, "a year"],
+];
 
 export async function showDrift(visit) {
   const { signal, view } = visit;
-  const stats = el("div.stats"), alarms = el("div"), mixState = el("div"), signals = el("div.grid"), about = el("p.soft.small");
-  const stream = streamChart({ caption: "Share of each category in the events, over time", format: (share) => percent(share), height: 240 });
-  const choice = el("select", { id: "days", onchange: () => load() }, SPANS.map(([days, text]) => el("option", { value: days }, text)));
+  const stats = el("div.stats"),
+    alarms = el("div"),
+    mixState = el("div"),
+    signals = el("div.grid"),
+    about = el("p.soft.small");
+  const stream = streamChart({
+    caption: "Share of each category in the events, over time",
+    format: (share) => percent(share),
+    height: 240,
+  });
+  const choice = el(
+    "select",
+    { id: "days", onchange: () => load() },
+    SPANS.map(([days, text]) => el("option", { value: days }, text)),
+  );
   choice.value = "30";
   const charts = new Map();
 
@@ -22,9 +40,16 @@ export async function showDrift(visit) {
     const days = Number(choice.value);
     const [drift, mix] = await Promise.all([api.drift({ days }, signal), api.categoryMix({ days }, signal)]);
     fill(stats, ...figures(drift));
-    fill(alarms, drift.alarms.length ? timeline(drift) : empty(drift.seen_to === null
-      ? "Nothing has been read yet. Once events come in, the monitor reads them in stretches of five minutes."
-      : "No alarm. Daily and weekly rhythm is expected, and raises none."));
+    fill(
+      alarms,
+      drift.alarms.length
+        ? timeline(drift)
+        : empty(
+            drift.seen_to === null
+              ? "Nothing has been read yet. Once events come in, the monitor reads them in stretches of five minutes."
+              : "No alarm. Daily and weekly rhythm is expected, and raises none.",
+          ),
+    );
     const marks = drift.alarms.map((alarm) => ({ time: alarm.onset, colour: "ink" }));
     drawMix(mix, marks);
     drawSignals(drift);
@@ -37,7 +62,10 @@ export async function showDrift(visit) {
     if (isEmpty) return;
     const points = mix.stretches.map(({ start, events }) => {
       const total = Object.values(events).reduce((sum, num) => sum + num, 0);
-      return { time: start, shares: Object.fromEntries(Object.entries(events).map(([name, num]) => [name, num / total])) };
+      return {
+        time: start,
+        shares: Object.fromEntries(Object.entries(events).map(([name, num]) => [name, num / total])),
+      };
     });
     fill(about, `Stretches of ${span(mix.stretch_ms)}. An upright line marks the probable onset of an alarm.`);
     stream.set({ ...bandsOf(mix.categories, points), marks });
@@ -58,17 +86,38 @@ export async function showDrift(visit) {
           { name: "was", colour: "c0", values: one.points.map((point) => point.value) },
           { name: "expected", colour: "other", values: one.points.map((point) => point.expected), dashed: true },
         ],
-        marks: marks.flatMap((alarm) => [{ time: alarm.onset, colour: "soft" }, { time: alarm.detected, colour: "bad" }]),
+        marks: marks.flatMap((alarm) => [
+          { time: alarm.onset, colour: "soft" },
+          { time: alarm.detected, colour: "bad" },
+        ]),
       });
     }
-    for (const [id, { node }] of charts) if (!known.has(id)) { node.remove(); charts.delete(id); }
+    for (const [id, { node }] of charts)
+      if (!known.has(id)) {
+        node.remove();
+        charts.delete(id);
+      }
   }
 
   await load();
-  fill(view, head("Drift", "Where everybody's interest moves, and when that was noticed.",
-    el("label", { for: "days" }, "The last"), choice), stats,
-    el("div.grid", {}, card("Categories", { where: "two-thirds", about: "shares of all events" }, mixState, stream.node, about),
-      card("Alarms", { where: "third", about: "newest first" }, alarms)), el("div", { class: "gap" }), signals);
+  fill(
+    view,
+    head(
+      "Drift",
+      "Where everybody's interest moves, and when that was noticed.",
+      el("label", { for: "days" }, "The last"),
+      choice,
+    ),
+    stats,
+    el(
+      "div.grid",
+      {},
+      card("Categories", { where: "two-thirds", about: "shares of all events" }, mixState, stream.node, about),
+      card("Alarms", { where: "third", about: "newest first" }, alarms),
+    ),
+    el("div", { class: "spacer" }),
+    signals,
+  );
   stream.redraw();
   charts.forEach(({ chart }) => chart.redraw());
   visit.every(PERIOD_S, load);
@@ -78,19 +127,56 @@ function figures(drift) {
   const open = drift.alarms.filter((alarm) => alarm.status === "open").length;
   const hits = hitRate(drift);
   return [
-    stat("Open alarms", number(open), open ? `of ${number(drift.alarms.length)} in all` : `${number(drift.alarms.length)} in all`, { kind: open ? "bad" : "" }),
+    stat(
+      "Open alarms",
+      number(open),
+      open ? `of ${number(drift.alarms.length)} in all` : `${number(drift.alarms.length)} in all`,
+      { kind: open ? "bad" : "" },
+    ),
     stat("Hit rate", hits ? percent(hits.value, 1) : "–", hits ? hits.note : "no events scored yet"),
-    stat("Read to", drift.seen_to === null ? "nothing yet" : ago(drift.seen_to, drift.now), drift.seen_to === null ? "" : moment(drift.seen_to), { words: true }),
-    stat("Monitor", drift.monitor ?? "nobody", drift.monitor ? "holds the lease" : "no process monitors at the moment", { words: true, kind: drift.monitor ? "" : "warn" }),
+    stat(
+      "Read to",
+      drift.seen_to === null ? "nothing yet" : ago(drift.seen_to, drift.now),
+      drift.seen_to === null ? "" : moment(drift.seen_to),
+      { words: true },
+    ),
+    stat(
+      "Monitor",
+      drift.monitor ?? "nobody",
+      drift.monitor ? "holds the lease" : "no process monitors at the moment",
+      { words: true, kind: drift.monitor ? "" : "warn" },
+    ),
   ];
 }
 
 function timeline(drift) {
-  return el("ol.alarms", { "aria-label": "Alarms, newest first" }, drift.alarms.map((alarm) => el("li", {},
-    el("div.row.spread", {}, el("strong", {}, alarmTitle(alarm)), alarm.status === "open" ? badge("open", "bad") : badge("followed", "good", "A model made after it serves.")),
-    alarm.cause ? el("p", {}, sentence(alarm.cause)) : null,
-    el("p.soft.small", {}, "Probably since ", el("span.keep", {}, moment(alarm.onset)), "; noticed ", when(alarm.detected, drift.now),
-      alarm.detected > alarm.onset ? `, ${span(alarm.detected - alarm.onset)} later` : "", alarm.sent === null ? "" : "; told to the webhook"))));
+  return el(
+    "ol.alarms",
+    { "aria-label": "Alarms, newest first" },
+    drift.alarms.map((alarm) =>
+      el(
+        "li",
+        {},
+        el(
+          "div.row.spread",
+          {},
+          el("strong", {}, alarmTitle(alarm)),
+          alarm.status === "open" ? badge("open", "bad") : badge("followed", "good", "A model made after it serves."),
+        ),
+        alarm.cause ? el("p", {}, sentence(alarm.cause)) : null,
+        el(
+          "p.soft.small",
+          {},
+          "Probably since ",
+          el("span.keep", {}, moment(alarm.onset)),
+          "; noticed ",
+          when(alarm.detected, drift.now),
+          alarm.detected > alarm.onset ? `, ${span(alarm.detected - alarm.onset)} later` : "",
+          alarm.sent === null ? "" : "; told to the webhook",
+        ),
+      ),
+    ),
+  );
 }
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
@@ -98,8 +184,11 @@ const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?
 // Those for everybody first, in the order in which they are described; segments after them.
 function ordered(signals) {
   const names = Object.keys(SIGNALS);
-  const place = (one) => (one.segment === null ? 0 : 1000) + (names.indexOf(one.name) + names.length + 1) % (names.length + 1);
-  return signals.filter((one) => one.points.length > 1).sort((one, other) => place(one) - place(other) || (one.segment ?? "").localeCompare(other.segment ?? ""));
+  const place = (one) =>
+    (one.segment === null ? 0 : 1000) + ((names.indexOf(one.name) + names.length + 1) % (names.length + 1));
+  return signals
+    .filter((one) => one.points.length > 1)
+    .sort((one, other) => place(one) - place(other) || (one.segment ?? "").localeCompare(other.segment ?? ""));
 }
 
 function signalCard(one) {

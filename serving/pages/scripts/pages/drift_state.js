@@ -2,12 +2,32 @@
 import { ago, percent, plural } from "../format.js";
 
 export const SIGNALS = {
-  hit_rate: { name: "Hit rate", about: "scored events whose item the model had among its first ten", format: (value) => percent(value, 1) },
-  loss: { name: "Loss", about: "cross-entropy of the scored events; lower is better", format: (value) => value.toFixed(2) },
-  categories: { name: "Category mix", about: "how far it is from what was expected: 0 is the same, 1 all another", format: (value) => value.toFixed(3) },
-  gaps: { name: "Gaps between events", about: "how far their distribution is from what was expected", format: (value) => value.toFixed(3) },
+  hit_rate: {
+    name: "Hit rate",
+    about: "scored events whose item the model had among its first ten",
+    format: (value) => percent(value, 1),
+  },
+  loss: {
+    name: "Loss",
+    about: "cross-entropy of the scored events; lower is better",
+    format: (value) => value.toFixed(2),
+  },
+  categories: {
+    name: "Category mix",
+    about: "how far it is from what was expected: 0 is the same, 1 all another",
+    format: (value) => value.toFixed(3),
+  },
+  gaps: {
+    name: "Gaps between events",
+    about: "how far their distribution is from what was expected",
+    format: (value) => value.toFixed(3),
+  },
   new_users: { name: "New users", about: "first events of users, of all events", format: (value) => percent(value, 1) },
-  new_items: { name: "New items", about: "events of items younger than a week, of all events", format: (value) => percent(value, 1) },
+  new_items: {
+    name: "New items",
+    about: "events of items younger than a week, of all events",
+    format: (value) => percent(value, 1),
+  },
 };
 
 export const signalOf = (name) => SIGNALS[name] || { name, about: "", format: (value) => value.toFixed(3) };
@@ -29,7 +49,12 @@ export function hitRate(drift) {
 
 export function driftState(drift) {
   const open = drift.alarms.filter((alarm) => alarm.status === "open");
-  if (open.length) return { text: plural(open.length, "open alarm"), note: `${signalOf(open[0].signal).name}, ${ago(open[0].detected, drift.now)}`, kind: "bad" };
+  if (open.length)
+    return {
+      text: plural(open.length, "open alarm"),
+      note: `${signalOf(open[0].signal).name}, ${ago(open[0].detected, drift.now)}`,
+      kind: "bad",
+    };
   if (drift.seen_to === null) return { text: "not watched yet", note: "no events were read so far", kind: "" };
   return { text: "calm", note: `read to ${ago(drift.seen_to, drift.now)}`, kind: "" };
 }

@@ -8,7 +8,8 @@ const PAGE = 50;
 
 export async function showUsers(visit) {
   const { signal, view } = visit;
-  const found = el("div", { "aria-live": "polite" }), more = el("footer");
+  const found = el("div", { "aria-live": "polite" }),
+    more = el("footer");
   const field = el("input", { type: "search", id: "user-id", autocomplete: "off", spellcheck: "false" });
   let users = [];
   let asked = 0;
@@ -18,22 +19,46 @@ export async function showUsers(visit) {
     const page = await api.users({ prefix: field.value, after, limit: PAGE }, signal);
     if (turn !== asked) return; // an older question, answered late
     users = after ? [...users, ...page.users] : page.users;
-    fill(found, users.length ? listed(users) : empty(field.value ? "No user's id begins so." : "Nobody has done anything yet. Send events with POST /v1/interactions or `tidewise import`."));
+    fill(
+      found,
+      users.length
+        ? listed(users)
+        : empty(
+            field.value
+              ? "No user's id begins so."
+              : "Nobody has done anything yet. Send events with POST /v1/interactions or `tidewise import`.",
+          ),
+    );
     fill(more, page.next_after ? action("More", () => load(page.next_after)) : null);
   }
 
-  field.addEventListener("input", () => load().catch((error) => { if (error.name !== "AbortError") fill(found, failed(error)); }));
-  const form = el("form.search", { role: "search" },
-    el("div.grow", {}, el("label", { for: "user-id" }, "User id, or how it begins"), field), el("button.primary", {}, "Open"));
+  field.addEventListener("input", () =>
+    load().catch((error) => {
+      if (error.name !== "AbortError") fill(found, failed(error));
+    }),
+  );
+  const form = el(
+    "form.search",
+    { role: "search" },
+    el("div.grow", {}, el("label", { for: "user-id" }, "User id, or how it begins"), field),
+    el("button.primary", {}, "Open"),
+  );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (field.value) location.hash = userHref(field.value);
   });
   await load();
-  fill(view, head("Users", "What each did, where their interest goes, what they are shown and why."), card("Find a user", {}, form, found, more));
+  fill(
+    view,
+    head("Users", "What each did, where their interest goes, what they are shown and why."),
+    card("Find a user", {}, form, found, more),
+  );
 }
 
 function listed(users) {
-  return table("Users", [["User"], ["Events", "number"], ["Newest event", "keep"]],
-    users.map((user) => [userLink(user.user_id), number(user.user_seq), when(user.newest_event)]));
+  return table(
+    "Users",
+    [["User"], ["Events", "number"], ["Newest event", "keep"]],
+    users.map((user) => [userLink(user.user_id), number(user.user_seq), when(user.newest_event)]),
+  );
 }
