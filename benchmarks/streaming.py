@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import psycopg
@@ -44,6 +45,7 @@ ROOT = Path(__file__).resolve().parents[1]
 POLL_S = 0.02
 PATIENCE_S = 300.0
 WARM_UP_CLICKS = 200
+ASK_AGAIN_S = 0.005  # asking without a pause would load the machine more than the events do
 START_MS = 1_780_000_000_000
 
 
@@ -53,6 +55,7 @@ class Servers:
 
     kafka: str
     postgres: str
+    partitions: int = 4
 
     def settings(self, folder: Path, topic: str) -> Settings:
         """The settings of processes on these servers, with a topic and a consumer group for each part."""
@@ -61,6 +64,7 @@ class Servers:
             "data.folder": str(folder),
             "database.url": url,
             "kafka.bootstrap": self.kafka,
+            "kafka.partitions": self.partitions,
             "train.epochs": 1,  # an untrained model costs as much as a good one
         }
         return load_settings(overrides={**overrides, "kafka.topic": topic, "kafka.group": topic}, environment={})
@@ -69,12 +73,13 @@ class Servers:
         """The same for a command line."""
         url = self.postgres.replace("postgresql://", "postgresql+psycopg://")
         given = {"database.url": url, "kafka.bootstrap": self.kafka, "kafka.topic": topic, "kafka.group": topic}
+        given["kafka.partitions"] = str(self.partitions)
         options = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
         return ["--data", str(folder), *options]
 
 
 @contextmanager
-def servers(folder: Path) -> Iterator[Servers]:
+def servers(folder: Path, *, partitions: int = 4) -> Iterator[Servers]:
     """Both servers, started and stopped."""
     port = free_port(0)
     environment = {**os.environ, "KAFKA_PORT": str(port), "KAFKA_CONTROLLER_PORT": str(free_port(0))}
@@ -86,7 +91,7 @@ def servers(folder: Path) -> Iterator[Servers]:
         postgres.folder.mkdir()
         postgres.initialise()
         postgres.start()
-        yield Servers(f"127.0.0.1:{port}", postgres.url)
+        yield Servers(f"127.0.0.1:{port}", postgres.url, partitions)
     finally:
         postgres.stop()
         subprocess.run([*command, "stop"], env=environment, check=True, stdout=subprocess.DEVNULL)
@@ -175,13 +180,20 @@ def freshness(at: Servers, folder: Path, *, rate: float, seconds: float, items: 
         # A producer of its own, in a process of its own: the one that is timed must not queue behind it.
         flow = multiprocessing.get_context("spawn").Process(target=_flow, args=(kafka, rate, seconds, items))
         flow.start()
-        found = []
-        number = 0
-        while flow.is_alive():
-            found.append(_time_click(client, producer, f"probe-{number % 50}", items[number % len(items)]))
-            number += 1
+        seen: list[float] = []
+        posted: list[float] = []
+        for number in count():
+            if not flow.is_alive():
+                break
+            user_id, item_id = f"probe-{number % 50}", items[number % len(items)]
+            seen.append(_time_click(client, producer, user_id, item_id))
+            posted.append(_time_post(client, user_id, item_id))
         flow.join()
-    return {"offered events/s": rate, **percentiles(found)}
+    return {
+        "offered events/s": rate,
+        "seen by asking again": percentiles(seen),
+        "posted, wait=applied": percentiles(posted),
+    }
 
 
 def _warm_up(at: Servers, client: Client, producer: EventProducer, items: list[str]) -> None:
@@ -210,9 +222,19 @@ def _time_click(client: Client, producer: EventProducer, user_id: str, item_id: 
     start_s = time.perf_counter()
     producer.send(event).result()
     while (client.recommend(user_id)["user_seq"] or 0) <= before:
+        time.sleep(ASK_AGAIN_S)
         if time.perf_counter() - start_s > PATIENCE_S:
             msg = "a click never arrived; see fresh-worker.log"
             raise RuntimeError(msg)
+    return time.perf_counter() - start_s
+
+
+def _time_post(client: Client, user_id: str, item_id: str) -> float:
+    """The way of a client that wants to read its own writes: post, be told that it is applied, ask once."""
+    event = {"event_id": secrets.token_hex(8), "user_id": user_id, "item_id": item_id, "type": "click"}
+    start_s = time.perf_counter()
+    seq = client.send([event], wait=True)[0]["user_seq"]
+    assert client.recommend(user_id)["user_seq"] >= seq, "the answer does not know the event"
     return time.perf_counter() - start_s
 
 
@@ -248,13 +270,14 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=60_000)
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--rate", type=float, default=1000.0)
+    parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=30.0)
     given = parser.parse_args()
     items = [item.item_id for item in make_shop().items]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL may run under another account
-        with servers(folder) as at:
+        with servers(folder, partitions=given.partitions) as at:
             prepare(at.settings(folder, "shop"), Console(stderr=True))
             single = uniform_events(given.events, num_users=given.users, items=items, seed=1)
             grouped = uniform_events(given.events * 3, num_users=given.users, items=items, seed=2)

@@ -27,7 +27,7 @@ class Follower:
         batch: int = BATCH,
         linger_s: float = 0.0,
     ) -> None:
-        """`linger_s`: how long a round waits before it begins, for readers who encode their user themselves."""
+        """`linger_s`: how long a round waits for a full batch: small ones cost most, and readers may be faster."""
         self._encode = encode
         self._on_error = on_error
         self._max_dirty = max_dirty
@@ -75,7 +75,9 @@ class Follower:
         while True:
             with self._condition:
                 self._condition.wait_for(lambda: self._dirty or not self._running)
-                self._condition.wait_for(lambda: not self._running, timeout=self._linger_s)
+                self._condition.wait_for(
+                    lambda: len(self._dirty) >= self._batch or not self._running, timeout=self._linger_s
+                )
                 if not self._running:
                     return
                 batch = list(islice(self._dirty.values(), self._batch))

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 API_BATCH = 16  # some 5 ms of encoding: requests wait for no more than that
 LINGER_S = 0.03  # who clicks mostly asks at once: encoding the same user twice would cost both of them
 WORKER_BATCH = 512  # nobody waits for a worker's encodes: as large as still coalesces well
+WORKER_LINGER_S = 0.25  # a batch is a transaction: a few full ones a second leave the disk and the cores to commits
 CHECK_LEARNING_S = 1.0
 REFRESH_S = 1.0  # how old popularity may be, and how soon another process's changes are noticed
 
@@ -73,7 +74,9 @@ def start_follower_of_commits(stack: ExitStack, settings: Settings) -> Follower:
 
     encoder = EncoderProcess(settings, head_start_s=HEAD_START_S)
     stack.callback(encoder.stop)
-    follower = _started(stack, Follower(encoder.encode, on_error=_log_error, batch=WORKER_BATCH))
+    follower = _started(
+        stack, Follower(encoder.encode, on_error=_log_error, batch=WORKER_BATCH, linger_s=WORKER_LINGER_S)
+    )
     stack.callback(encoder.interrupt)  # first when the stack unwinds: a worker that stops waits for no encodes
     return follower
 
