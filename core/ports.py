@@ -78,10 +78,7 @@ class Transaction(VersionWrites, Protocol):
         ...
 
     def insert_events(self, rows: Sequence[EventRow]) -> None:
-        """(c) Store events, given in ascending `event_key`.
-
-        Where one turns out to be known, `StoreConflict` is raised here, by a later read or by `commit`.
-        """
+        """(c) Store events, given in ascending `event_key`; raises `StoreConflict` where one turns out to be known."""
         ...
 
     def newest_events(self, limits: Mapping[int, int], *, type_codes: Sequence[int]) -> dict[int, History]:

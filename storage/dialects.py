@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -114,10 +113,6 @@ class Dialect(ABC):
         """Run a statement of `insert` or `update` for all rows."""
 
     @abstractmethod
-    def pipeline(self, cursor: Any) -> AbstractContextManager[object]:
-        """A block in which what is written need not wait for what was written before; errors may come at its end."""
-
-    @abstractmethod
     def integers(self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int) -> IntArray:
         """The (rows, width) result of a query of `width` 64-bit integers, without an object per value."""
 
@@ -178,10 +173,6 @@ class SqliteDialect(Dialect):
     def write(self, cursor: Any, statement: Statement, rows: Sequence[Row]) -> None:
         """Loops inside the driver: about 3 µs a row."""
         cursor.executemany(statement.sql, rows)
-
-    def pipeline(self, cursor: Any) -> AbstractContextManager[object]:
-        """There is nobody to wait for: the database is this process."""
-        return nullcontext()
 
     def integers(self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int) -> IntArray:
         """Straight from the driver's rows into one array."""
@@ -245,11 +236,6 @@ class PostgresDialect(Dialect):
         """One statement, one array per column."""
         if rows:
             cursor.execute(statement.sql, [list(column) for column in zip(*rows, strict=True)])
-
-    def pipeline(self, cursor: Any) -> AbstractContextManager[object]:
-        """The server works on one statement while the next is put together here."""
-        block: AbstractContextManager[object] = cursor.connection.pipeline()
-        return block
 
     def integers(self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int) -> IntArray:
         """By binary COPY, whose rows of 64-bit integers all have one width: a signature, the rows, a trailer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any, cast
 
 from sqlalchemy import Engine, PoolProxiedConnection
@@ -77,9 +77,9 @@ class SqlStore:
         """A connection of the pool, which rolls back whatever was not committed when it takes the connection back."""
         connection = self._connect()
         try:
-            with closing(Session(self._dialect, self._dialect.cursor(connection))) as session:
-                session.command(begin)
-                yield session
+            session = Session(self._dialect, self._dialect.cursor(connection))
+            session.command(begin)
+            yield session
         except StoreUnavailable as error:
             self._drop_if_lost(connection, error)
             raise

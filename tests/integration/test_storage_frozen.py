@@ -37,3 +37,21 @@ def test_who_wakes_after_that_is_told_that_nothing_was_applied(postgres_database
         assert list(tx.lock_users(["ann"])) == ["ann"]
         tx.commit()
     assert postgres_database.sql("SELECT user_id FROM users") == [("ann",)]
+
+
+def test_a_transaction_that_has_just_written_counts_as_idle_so_that_its_locks_are_given_up_too(
+    postgres_database: Database,
+) -> None:
+    # In a pipeline the server would wait for more of it, "active" and without any timeout.
+    def state_of(backend: int) -> str:
+        return str(postgres_database.sql("SELECT state FROM pg_stat_activity WHERE pid = :pid", pid=backend)[0][0])
+
+    with postgres_database.store.transaction() as tx:
+        states = tx.lock_users(["ann"])
+        tx._session._cursor.execute("SELECT pg_backend_pid()")
+        backend = tx._session._cursor.fetchone()[0]
+        tx.save_users(list(states.values()))
+        deadline = time.monotonic() + PATIENCE_S
+        while state_of(backend) != "idle in transaction" and time.monotonic() < deadline:
+            pass
+        assert state_of(backend) == "idle in transaction"
