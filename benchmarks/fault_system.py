@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -216,7 +216,7 @@ class System:
         url = at.postgres.replace("postgresql://", "postgresql+psycopg://")
         self.data.mkdir()
         (self.data / CONFIG_NAME).write_text(CONFIG.format(database=url, kafka=at.kafka))
-        with closing(open_system(self.settings())) as system:
+        with open_system(self.settings()) as system:
             fill(system, shop())
             train_model(system, progress=lambda _: None)
 

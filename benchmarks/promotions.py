@@ -196,8 +196,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         data = Path(name) / "data"
         shutil.copytree(options.data, data, ignore=shutil.ignore_patterns("*.log", "*.lock"))
-        system = open_system(load_settings(overrides={"data.folder": str(data)}))
-        stack.callback(system.close)
+        system = stack.enter_context(open_system(load_settings(overrides={"data.folder": str(data)})))
         versions = make_versions(system)
         ports = []
         for number in range(options.apis):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from core.clock import Clock, StreamClock, WallClock
 from core.drift.counting import Watch
@@ -35,7 +35,7 @@ MODELS_FOLDER = "models"
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """The parts of one process."""
+    """The parts of one process; at the end of a `with` block, or by `close`, it gives the database back."""
 
     settings: Settings
     store: Store
@@ -46,6 +46,12 @@ class System:
     views: LiveViews
     recommender: Recommender
     interests: Interests
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Give the database's connections back."""

@@ -67,8 +67,7 @@ def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> N
 
 def prepare(settings: Settings, console: Console) -> None:
     """Fill the database with the shop and train a model, as far as that has not been done."""
-    system = open_system(settings)
-    try:
+    with open_system(settings) as system:
         with system.store.read() as read:
             if read.champion() is not None:
                 return
@@ -78,8 +77,6 @@ def prepare(settings: Settings, console: Console) -> None:
         sizes = f"{len(shop.items):,} items, {len(shop.history):,} events"
         console.print(f"{sizes}, {len(shop.drifts):,} users whose interest drifts.")
         _train(system)
-    finally:
-        system.close()
 
 
 def fill(system: System, shop: Shop) -> None:

@@ -170,7 +170,7 @@ def run_worker(settings: Settings) -> None:
     given = settings.kafka
     use_format(settings.log.format)
     with ExitStack() as stack:
-        system = stack.enter_context(closing(open_system(settings)))
+        system = stack.enter_context(open_system(settings))
         announce = stack.enter_context(closing(DeadLetterTopic(kafka)))
         codec = codec_of(settings, num_partitions=ensure_topics(kafka))
         worker = WorkerSettings(name=given.worker, max_messages=given.batch, within_s=given.within_ms / 1000)

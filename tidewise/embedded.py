@@ -9,7 +9,7 @@ a child process learns when it is time: a first model, fine-tunes, the gate
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tidewise import __version__
@@ -39,7 +39,7 @@ def run_up(
     use_format(settings.log.format)
     with ExitStack() as stack:
         stack.enter_context(hold(settings.data.folder))
-        system = stack.enter_context(closing(open_system(settings)))
+        system = stack.enter_context(open_system(settings))
         if train and settings.learn.mode != "off":
             start_learning(stack, system, arguments=arguments, variables=variables)
         _serve(stack, system, on_bound, monitored=True)
@@ -52,7 +52,7 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
     """
     use_format(settings.log.format)
     with ExitStack() as stack:
-        system = stack.enter_context(closing(open_system(settings)))
+        system = stack.enter_context(open_system(settings))
         _serve(stack, system, on_bound, log=open_log(stack, settings))
 
 

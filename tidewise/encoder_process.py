@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from threading import Event
 
@@ -97,7 +97,7 @@ def _run(connection: Connection, settings: Settings) -> None:
     end_with_parent()
     os.nice(LOW_PRIORITY)
     with ExitStack() as stack:
-        system = stack.enter_context(closing(open_system(settings)))
+        system = stack.enter_context(open_system(settings))
         start_refresh(stack, system)
         with suppress(EOFError, BrokenPipeError):  # the worker left, perhaps without waiting for an answer
             while True:

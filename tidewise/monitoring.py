@@ -12,7 +12,7 @@ import secrets
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from threading import Event
 from typing import TYPE_CHECKING
@@ -115,7 +115,7 @@ def run_monitor(settings: Settings, *, on_ready: Callable[[], None]) -> None:
     done = Event()
     use_format(settings.log.format)
     with ExitStack() as stack:
-        system = stack.enter_context(closing(open_system(settings)))
+        system = stack.enter_context(open_system(settings))
         start_refresh(stack, system)
         open_monitor(system)  # a missing extra is a fault here, and said at once
         monitor = start_monitor(stack, system)

@@ -10,7 +10,7 @@ import getpass
 import logging
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ def run_trainer(settings: Settings, *, arguments: Sequence[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     with ExitStack() as stack:
-        system = stack.enter_context(closing(open_system(settings)))
+        system = stack.enter_context(open_system(settings))
         learning = start_learning(stack, system, arguments=arguments, variables={})
         metrics = TrainerMetrics(learning)
         stack.enter_context(exposed(metrics.registry, host=settings.metrics.host, port=settings.metrics.port))
@@ -53,7 +53,7 @@ def work_once(settings: Settings, *, progress: ProgressCallback) -> str:
     from model.threads import limit_threads
 
     limit_threads(settings.learn.threads)
-    with closing(open_system(settings)) as system:
+    with open_system(settings) as system:
         codes, schedule = system.types.flagged("window"), learning_schedule(settings)
         job = next_job(system.store, type_codes=codes, schedule=schedule, clock=WallClock())
         if job is None:
@@ -68,7 +68,7 @@ def work_once(settings: Settings, *, progress: ProgressCallback) -> str:
 
 def wish_for(settings: Settings, *, kind: JobKind) -> None:
     """Ask whoever fills the role for a training."""
-    with closing(open_system(settings)) as system, system.store.transaction() as tx:
+    with open_system(settings) as system, system.store.transaction() as tx:
         ask(tx, kind=kind, by=f"{getpass.getuser()} by command", reason="", now_ms=WallClock().now_ms())
         tx.commit()
 

@@ -64,10 +64,8 @@ def finished(shop: Path) -> str:
 
 def check(shop: Path, url: str) -> None:
     """One champion, its files whole, and it serves; no record points to files that are not there."""
-    system = open_system(settings_in(shop))
-    with system.store.read() as read:
+    with open_system(settings_in(shop)) as system, system.store.read() as read:
         models, promotions = read.models(), read.promotions()
-    system.close()
     champions = [record for record in models if record.status == "champion"]
     assert len(champions) == 1
     assert promotions[0].version == champions[0].version

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ PAYLOADS = (
 def folder(tmp_path: Path) -> Path:
     settings = load_settings(overrides={"data.folder": str(tmp_path)}, environment={})
     letters = [DeadLetter("interactions", 0, n, f"reason {n}", payload, TIME_MS) for n, payload in enumerate(PAYLOADS)]
-    with closing(open_system(settings)) as system:
+    with open_system(settings) as system:
         system.ingestor.ingest([], RequestSource("a worker"), dead_letters=letters)
     return tmp_path
 

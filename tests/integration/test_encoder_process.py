@@ -39,12 +39,11 @@ def settings(postgres_database: Database, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def system(settings: Settings) -> Iterator[System]:
     """A system with a small shop and a model that has hardly learnt."""
-    system = open_system(settings)
-    fill(system, make_shop())
-    train_model(system, progress=lambda at: None)
-    system.views.refresh()
-    yield system
-    system.close()
+    with open_system(settings) as system:
+        fill(system, make_shop())
+        train_model(system, progress=lambda at: None)
+        system.views.refresh()
+        yield system
 
 
 @pytest.fixture

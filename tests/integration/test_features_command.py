@@ -96,8 +96,8 @@ def test_a_new_item_is_answered_by_its_picture_without_another_training(
     run("features", "--pictures", str(posters), "--json")
     assert run("train").exit_code == 0
     overrides = dict(each.split("=") for each in SMALL)
-    system = open_system(load_settings(overrides={"data.folder": str(tmp_path / "data"), **overrides}, environment={}))
-    try:
+    settings = load_settings(overrides={"data.folder": str(tmp_path / "data"), **overrides}, environment={})
+    with open_system(settings) as system:
         system.views.refresh()
         first = system.views.current()
         (tmp_path / "more.csv").write_text("item_id,title\nlate,\n")
@@ -111,8 +111,6 @@ def test_a_new_item_is_answered_by_its_picture_without_another_training(
         second = system.views.current()
         assert not np.array_equal(vector(second, "late"), bare)
         np.testing.assert_array_equal(vector(second, "item-3"), vector(first, "item-3"))
-    finally:
-        system.close()
 
 
 def test_texts_are_described_by_a_local_sentence_model(run: Callable[..., Result], tmp_path: Path) -> None:

@@ -23,12 +23,11 @@ def folder(shop_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """The small shop with a second model, which serves."""
     folder = tmp_path_factory.mktemp("models") / "shop"
     shutil.copytree(shop_template, folder)
-    system = open_system(settings_in(folder))
-    with system.store.read() as read:
-        newest_ms = read.newest_event_ms()
-    assert newest_ms is not None
-    train_model(system, progress=lambda _: None, before_ms=newest_ms - 1)
-    system.close()
+    with open_system(settings_in(folder)) as system:
+        with system.store.read() as read:
+            newest_ms = read.newest_event_ms()
+        assert newest_ms is not None
+        train_model(system, progress=lambda _: None, before_ms=newest_ms - 1)
     return folder
 
 

@@ -59,13 +59,10 @@ def build(folder: Path) -> None:
     now_ms = time.time_ns() // 1_000_000
     folder.mkdir()
     (folder / CONFIG_NAME).write_text(SETTINGS)
-    system = open_system(load_settings(overrides={"data.folder": str(folder)}, environment={}))
-    try:
+    with open_system(load_settings(overrides={"data.folder": str(folder)}, environment={})) as system:
         fill(system, simulated(now_ms))
         train_model(system, progress=lambda _: None)
         plant(system, now_ms)
-    finally:
-        system.close()
 
 
 def plant(system: System, now_ms: int) -> None:

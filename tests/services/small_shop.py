@@ -43,12 +43,9 @@ def build(folder: Path) -> None:
     """40 users, 336 items, some 700 events, and a champion trained on them."""
     folder.mkdir()
     (folder / CONFIG_NAME).write_text(SETTINGS)
-    system = open_system(settings_in(folder))
-    try:
+    with open_system(settings_in(folder)) as system:
         fill(system, simulate_shop(seed=3, num_users=40, num_items=336, days=20, live_days=1, end_ms=END_MS))
         train_model(system, progress=lambda _: None)
-    finally:
-        system.close()
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:

@@ -11,6 +11,7 @@ from rich.table import Table
 from core.interactions import check_time_ms
 from core.interests import UserInterest
 from core.recommend import Answer, Wish
+from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
 
 
@@ -31,17 +32,12 @@ def recommend(
     json_: Json = False,
 ) -> None:
     """Recommend items to a user, straight from the database (for live answers, ask the API of `tidewise up`)."""
-    from tidewise.bootstrap import open_system
-
     at_ms = None if at is None else check_time_ms("--at", at)
     settings = settings_of(data, config, set_)
-    system = open_system(settings)
-    try:
+    with open_system(settings) as system:
         system.views.refresh()
         wish = Wish(n=n, category=category, at_ms=at_ms, exclude_seen=settings.recommend.exclude_seen)
         answer = system.recommender.recommend(user, wish)
-    finally:
-        system.close()
     if json_:
         print_json({"user_id": user, **asdict(answer)})
     else:
@@ -57,14 +53,10 @@ def interests(
 ) -> None:
     """Tell what a user turns to, lately and on the whole, and whether that moved."""
     from serving.users import as_json
-    from tidewise.bootstrap import open_system
 
-    system = open_system(settings_of(data, config, set_))
-    try:
+    with open_system(settings_of(data, config, set_)) as system:
         system.views.refresh()
         told = system.interests.of(user)
-    finally:
-        system.close()
     if json_:
         print_json(as_json(told))
     else:

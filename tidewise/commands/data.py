@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,7 +70,7 @@ def import_(
     read_events, before_ms = event_columns(columns), in_ms(before, time_unit)
     settings = settings_of(data, config, set_)
     reports: dict[str, ImportReport] = {}
-    with closing(open_system(settings)) as system:
+    with open_system(settings) as system:
         if items is not None:
             with opened(items, format_) as source, _bar(items) as progress, _reporting(reports, "items", json_):
                 reports["items"] = import_items(

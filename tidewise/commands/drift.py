@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, overrides_of, print_json, screen, settings_of
 from tidewise.settings import load_settings
 
@@ -30,16 +31,12 @@ def drift(
 ) -> None:
     """Tell what moved in everybody's interest: the alarms of the monitor, newest first."""
     from serving.drift import told
-    from tidewise.bootstrap import open_system
     from tidewise.monitoring import read_all
 
-    system = open_system(settings_of(data, config, set_))
-    try:
+    with open_system(settings_of(data, config, set_)) as system:
         if catch_up or again:
             read_all(system, again=again)
         document = told(system.store, clock=system.clock, limit=limit, days=days)
-    finally:
-        system.close()
     if json_:
         print_json(document)
     else:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from core.errors import InvalidInput
 from tidewise import features as vectors_of_items
+from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.features import FEATURES_FOLDER, Target
 from tidewise.files import item_columns, opened
@@ -82,30 +83,20 @@ def features(
 
 def _tell(settings: Settings, report: Collected) -> None:
     """Processes that serve read changed items anew; where there is no database yet, there is nobody to tell."""
-    from tidewise.bootstrap import open_system
-
     if not report.changed or not settings.has_database():
         return
-    system = open_system(settings)
-    try:
+    with open_system(settings) as system:
         vectors_of_items.touch(system.store, report.changed)
-    finally:
-        system.close()
 
 
 def _texts(settings: Settings, items: Path | None, columns_of_items: str) -> dict[str, str]:
     """The texts of a file's items, or of the catalogue's."""
     from core.item_files import read_items
     from core.rowfiles import BadLine
-    from tidewise.bootstrap import open_system
 
     if items is None:
-        system = open_system(settings)
-        try:
-            with system.store.read() as read:
-                catalogue = read.catalogue(stubs=True)
-        finally:
-            system.close()
+        with open_system(settings) as system, system.store.read() as read:
+            catalogue = read.catalogue(stubs=True)
         return dict(zip(catalogue.item_ids, catalogue.texts, strict=True))
     bad: list[BadLine] = []
     columns = item_columns(columns_of_items, attributes="", separator="|")

@@ -12,6 +12,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.interactions import check_time_ms
+from tidewise.bootstrap import open_system
 from tidewise.commands.options import (
     Config,
     Data,
@@ -47,17 +48,12 @@ def train(
     json_: Json = False,
 ) -> None:
     """Train a model on all events in the database and let it serve at once, whatever it is worth."""
-    from tidewise.bootstrap import open_system
     from tidewise.learning import train_model
 
     settings = settings_of(data, config, set_)
     before_ms = None if before is None else check_time_ms("--before", before)
-    system = open_system(settings)
-    try:
-        with TrainingBar() as bar:
-            record = train_model(system, progress=bar.show, before_ms=before_ms)
-    finally:
-        system.close()
+    with open_system(settings) as system, TrainingBar() as bar:
+        record = train_model(system, progress=bar.show, before_ms=before_ms)
     if json_:
         print_json({"version": record.version, "path": record.path, "lineage": dict(record.lineage)})
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from core.dead_letters import described
 from core.errors import InvalidInput
 from core.interactions import shorten
 from core.ports import DeadLetter
+from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 
 app = typer.Typer(no_args_is_help=True, help="Input that could not be applied: list, retry, discard.")
@@ -40,9 +40,7 @@ def list_(
     json_: Json = False,
 ) -> None:
     """Show the newest letters: their keys, where they came from, and why they were set aside."""
-    from tidewise.bootstrap import open_system
-
-    with closing(open_system(settings_of(data, config, set_))) as system, system.store.read() as read:
+    with open_system(settings_of(data, config, set_)) as system, system.store.read() as read:
         found, total = read.dead_letters(limit=limit), read.totals().dead_letters
     if json_:
         print_json({"total": total, "dead_letters": [described(letter) for letter in found]})
@@ -69,12 +67,11 @@ def retry(
     What came from a file is imported again from the file.
     """
     from core.dead_letters import retry as retry_letters
-    from tidewise.bootstrap import open_system
     from tidewise.distributed import codec_of
 
     wanted = _wanted(keys, all_)
     settings = settings_of(data, config, set_)
-    with closing(open_system(settings)) as system:
+    with open_system(settings) as system:
         decode, topic = codec_of(settings).decode_letter, source or settings.kafka.topic
         done = retry_letters(system.store, system.ingestor, decode, source=topic, keys=wanted)
     if json_:
@@ -98,10 +95,9 @@ def discard(
 ) -> None:
     """Delete letters for good."""
     from core.dead_letters import discard as discard_letters
-    from tidewise.bootstrap import open_system
 
     wanted = _wanted(keys, all_)
-    with closing(open_system(settings_of(data, config, set_))) as system:
+    with open_system(settings_of(data, config, set_)) as system:
         num = discard_letters(system.store, source=source, keys=wanted)
     if json_:
         print_json({"discarded": num})

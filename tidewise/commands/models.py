@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ import typer
 from core.clock import WallClock
 from core.learn.versions import named, promote, roll_back
 from core.ports import ModelRecord, Promotion
+from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 
 app = typer.Typer(no_args_is_help=True, help="Model versions: list, show, compare, promote, roll back.")
@@ -117,9 +117,7 @@ def differences(one: Mapping[str, Any], two: Mapping[str, Any], prefix: str = ""
 
 
 def _change(change: Callable[..., Promotion], reason: str, data: Any, config: Any, set_: Any, json_: bool) -> None:
-    from tidewise.bootstrap import open_system
-
-    with closing(open_system(settings_of(data, config, set_))) as system, system.store.transaction() as tx:
+    with open_system(settings_of(data, config, set_)) as system, system.store.transaction() as tx:
         done = change(tx, decided_by=f"{getpass.getuser()} by command", reason=reason, now_ms=WallClock().now_ms())
         tx.commit()
     if json_:
@@ -129,9 +127,7 @@ def _change(change: Callable[..., Promotion], reason: str, data: Any, config: An
 
 
 def _read(data: Any, config: Any, set_: Any) -> tuple[list[ModelRecord], list[Promotion]]:
-    from tidewise.bootstrap import open_system
-
-    with closing(open_system(settings_of(data, config, set_))) as system, system.store.read() as read:
+    with open_system(settings_of(data, config, set_)) as system, system.store.read() as read:
         return read.models(), read.promotions()
 
 

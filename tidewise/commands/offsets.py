@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import asdict
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import typer
 from core.errors import InvalidInput
 from core.offsets import Place, move
 from core.ports import Store
+from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
 from tidewise.settings import Settings
 
@@ -27,10 +27,8 @@ def register(parent: typer.Typer) -> None:
 
 def show(kafka: Kafka = None, data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
     """Show each partition: what the database has applied, what the log holds, and whether the two fit."""
-    from tidewise.bootstrap import open_system
-
     settings = settings_of(data, config, set_, kafka__bootstrap=kafka)
-    with closing(open_system(settings)) as system:
+    with open_system(settings) as system:
         places = _places(settings, system.store)
     if json_:
         print_json([asdict(place) | {"trouble": place.trouble} for place in places.values()])
@@ -49,10 +47,8 @@ def set_offset(
     set_: Set = None,
 ) -> None:
     """Let workers read a partition on from another offset, after saying what that skips or reads again."""
-    from tidewise.bootstrap import open_system
-
     settings = settings_of(data, config, set_, kafka__bootstrap=kafka)
-    with closing(open_system(settings)) as system:
+    with open_system(settings) as system:
         places = _places(settings, system.store)
         if partition not in places:
             msg = f"--partition: wanted one of {settings.kafka.topic}, 0 to {len(places) - 1}, got {partition}"

@@ -6,6 +6,7 @@ import typer
 from rich.progress import Progress
 
 from core.popularity import DAY_MS
+from tidewise.bootstrap import check_rebuildable, meta_of, open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 
 
@@ -19,11 +20,9 @@ def register(app: typer.Typer) -> None:
 def rebuild(data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
     """Compute windows, popularity and counts again from the stored events (after a change of settings)."""
     from core.rebuild import rebuild as rebuild_store
-    from tidewise.bootstrap import check_rebuildable, meta_of, open_system
 
     chosen = settings_of(data, config, set_)
-    system = open_system(chosen, check_meta=False)
-    try:
+    with open_system(chosen, check_meta=False) as system:
         check_rebuildable(system.store, chosen)
         with system.store.read() as read:
             total = read.totals().events
@@ -38,8 +37,6 @@ def rebuild(data: Data = None, config: Config = None, set_: Set = None, json_: J
                 meta=meta,
                 progress=lambda done: progress.update(task, completed=done),
             )
-    finally:
-        system.close()
     if json_:
         print_json({"events": num_events})
     else:
@@ -48,8 +45,6 @@ def rebuild(data: Data = None, config: Config = None, set_: Set = None, json_: J
 
 def migrate(data: Data = None, config: Config = None, set_: Set = None) -> None:
     """Bring the database to this version's tables (every other command does so too, one at a time)."""
-    from tidewise.bootstrap import open_system
-
     open_system(settings_of(data, config, set_)).close()
     notes.print("The database is ready.")
 
