@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from core.clock import WallClock
-from core.errors import NotReady
+from core.errors import InvalidSettings, NotReady
 from core.items import Catalogue
 from core.learn.cycle import LearningCycle, Policy, Task
 from core.learn.gate import GateRules
@@ -152,20 +152,34 @@ def learning_schedule(settings: Settings) -> Schedule:
 
 
 def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> ModelConfig:
-    """The model's shape by the settings; of `sources`, one named text takes the place of TF-IDF."""
-    from model.config import Modality, ModelConfig
+    """The model's shape by the settings; of `sources`, one named text takes the place of TF-IDF.
+
+    Raises `InvalidSettings` where a modality to be left out is none, or is the last.
+    """
+    from model.config import LossWeights, Modality, ModelConfig
 
     shape = settings.model
     sizes = {"text": shape.text_features, **{source.name: source.size for source in sources}}
+    left_out = shape.left_out()
+    if unknown := [name for name in left_out if name not in ("id", *sizes)]:
+        msg = f"model.without: wanted some of {', '.join(('id', *sizes))}, got {', '.join(unknown)}"
+        raise InvalidSettings(msg)
     return ModelConfig(
         width=shape.width,
         num_layers=shape.layers,
         num_heads=shape.heads,
         dropout=shape.dropout,
         window=settings.window_shape(),
-        contents=tuple(Modality(name, size) for name, size in sizes.items()),
+        use_id="id" not in left_out,
+        contents=tuple(Modality(name, size) for name, size in sizes.items() if name not in left_out),
+        interactive_moe=shape.interactive_moe,
+        temporal_moe=shape.temporal_moe,
         num_interactive_experts=shape.experts,
         num_temporal_experts=shape.experts,
+        gaps="on" if shape.gaps else "off",
+        absolute_time=shape.absolute_time,
+        now_gap=shape.now_gap,
+        losses=LossWeights(idcl=shape.idcl, cp=shape.cp, pcl=shape.pcl),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from tidewise.settings_section import Amount, Count, Section
+from tidewise.settings_section import Amount, Count, Section, split_names
 
 
 class DriftSettings(Section):
@@ -51,11 +51,6 @@ class DriftSettings(Section):
     def segment_names(self) -> tuple[str, ...]:
         """What to watch apart, one by one."""
         return split_names(self.segments)
-
-
-def split_names(given: str) -> tuple[str, ...]:
-    """Names separated by commas."""
-    return tuple(name.strip() for name in given.split(",") if name.strip())
 
 
 class LogSettings(Section):

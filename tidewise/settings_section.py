@@ -14,3 +14,8 @@ class Section(BaseModel):
     """What all sections share: frozen, unknown names forbidden, the sentence below a field describes it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+
+def split_names(given: str) -> tuple[str, ...]:
+    """Names separated by commas."""
+    return tuple(name.strip() for name in given.split(",") if name.strip())

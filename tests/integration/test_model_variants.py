@@ -1,0 +1,44 @@
+"""Settings of the model reach what is trained, saved, served and fine-tuned."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from services.small_shop import settings_in
+
+from core.learn.cycle import Task
+from tidewise.bootstrap import open_system
+from tidewise.learning import NetworkTrainer, train_model
+from tidewise.settings import ModelSettings
+
+
+def test_a_model_with_all_losses_and_the_gap_to_now_is_trained_and_learns_on(
+    shop_template: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shop"
+    shutil.copytree(shop_template, folder)
+    plain = settings_in(folder)
+    chosen = {**plain.model.model_dump(), "idcl": 0.1, "cp": 0.1, "pcl": 0.1, "now_gap": True}
+    settings = plain.model_copy(update={"model": ModelSettings.model_validate(chosen)})
+    system = open_system(settings)
+    with system.store.read() as read:
+        columns, catalogue = read.events(type_codes=system.types.flagged("window")), read.catalogue(stubs=True)
+    middle_ms = int(np.median(columns.times_ms))
+    parent = train_model(system, progress=lambda _: None, before_ms=middle_ms)
+    system.close()
+
+    trainer = NetworkTrainer(settings, progress=lambda _: None)
+    task = Task("fine-tune", int(columns.times_ms.max()) + 1, parent.version, "a test")
+    child = trainer.train(task, parent=parent, columns=columns, catalogue=catalogue)
+
+    for record in (parent, child):
+        bundle = trainer.load(record)
+        encoder = bundle.bind(catalogue)
+        vector = np.ones((1, encoder.width), np.float32)
+        minute, day = (encoder.query(vector, np.array([gap_ms])) for gap_ms in (60_000, 86_400_000))
+        assert not np.array_equal(minute, day), (
+            "an answer a minute after the last event is another one than a day after"
+        )
+    assert child.lineage["parent"] == parent.version
