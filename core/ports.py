@@ -262,8 +262,12 @@ class ReadView(VersionReads, Protocol):
         """Dead letters in ascending key, those whose key is above `after`."""
         ...
 
+    def num_dead_letters(self) -> int:
+        """How many dead letters are kept."""
+        ...
+
     def totals(self) -> StoreTotals:
-        """How much the store holds."""
+        """How much the store holds, counted: with many events that takes a while."""
         ...
 
     def meta(self) -> dict[str, str]:

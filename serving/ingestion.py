@@ -27,7 +27,7 @@ class IngestionRoutes:
     def _state(self) -> dict[str, Any]:
         log = self._services.log
         with self._services.store.read() as read:
-            writers, totals = read.writers(), read.totals()
+            writers, num_letters = read.writers(), read.num_dead_letters()
             applied = {} if log is None else read.applied_offsets(log.name)
         ends, problem = self._log_ends(applied) if log else ({}, None)
         known = {(one.stream, one.partition) for one in writers}
@@ -42,7 +42,7 @@ class IngestionRoutes:
             "writers": shown,
             "waiting_events": self._engine.writer.num_waiting,
             "waiting_requests": self._engine.intake.num_waiting,
-            "dead_letters": totals.dead_letters,
+            "dead_letters": num_letters,
         }
 
     def _log_ends(self, applied: Mapping[int, int]) -> tuple[Mapping[int, tuple[int, int]], str | None]:

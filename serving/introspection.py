@@ -11,6 +11,7 @@ from core.errors import NotReady, TidewiseError
 from serving.engine import Engine
 from serving.metrics import CONTENT_TYPE
 from serving.replies import json_reply
+from serving.totals import Totals
 
 WRITE_TIMEOUT_S = 2.0
 Check = dict[str, Any]
@@ -22,6 +23,7 @@ class IntrospectionRoutes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._services = engine.services
+        self._totals = Totals(engine.services.wall)
         self._probe: asyncio.Task[None] | None = None
 
     async def health(self, _request: Request) -> Response:
@@ -91,8 +93,9 @@ class IntrospectionRoutes:
     def _status(self) -> dict[str, Any]:
         view = self._services.views.current()
         with self._services.store.read() as read:
-            totals, champion = read.totals(), read.champion()
+            counted, champion = self._totals.of(read), read.champion()
             newest_event_ms = read.newest_event_ms()
+        totals = counted.totals
         return {
             "version": self._services.version,
             "now": self._services.clock.now_ms(),
@@ -102,6 +105,7 @@ class IntrospectionRoutes:
             "listed_items": totals.listed_items,
             "events": totals.events,
             "dead_letters": totals.dead_letters,
+            "counted": counted.counted_ms,
             "catalogue_revision": view.catalogue.revision,
             "model": {
                 "serving": view.model.version if view.model else None,

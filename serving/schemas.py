@@ -362,5 +362,6 @@ class StatusOut(Shape):
     listed_items: int
     events: int
     dead_letters: int
+    counted: int
     catalogue_revision: int
     model: ModelStatus

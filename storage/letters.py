@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, delete, or_, select
+from sqlalchemy import bindparam, delete, func, or_, select
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.ports import DeadLetter
@@ -33,6 +33,10 @@ def _newest(dialect: Dialect) -> CompilerElement:
 def _oldest(dialect: Dialect) -> CompilerElement:
     found = select(*(columns[name] for name in FIELDS)).where(columns.key > bindparam("after"))
     return found.order_by(columns.key).limit(bindparam("limit"))
+
+
+def _total(dialect: Dialect) -> CompilerElement:
+    return select(func.count()).select_from(dead_letters)
 
 
 def _refile(dialect: Dialect) -> CompilerElement:
@@ -71,6 +75,12 @@ def newest(session: Session, *, limit: int) -> list[DeadLetter]:
 def oldest(session: Session, *, after: int, limit: int) -> list[DeadLetter]:
     """Dead letters in ascending key after one."""
     return [_letter(*row) for row in session.rows(_oldest, after=after, limit=limit)]
+
+
+def total(session: Session) -> int:
+    """How many there are."""
+    row = session.row(_total)
+    return 0 if row is None else int(row[0])
 
 
 def drop(session: Session, keys: Sequence[int]) -> int:

@@ -159,6 +159,10 @@ class SqlReadView:
         """Dead letters in ascending key after one."""
         return letters.oldest(self._session, after=after, limit=limit)
 
+    def num_dead_letters(self) -> int:
+        """How many dead letters are kept."""
+        return letters.total(self._session)
+
     def totals(self) -> StoreTotals:
         """How much the store holds."""
         rows = self._session.rows(_totals)

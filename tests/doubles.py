@@ -414,6 +414,9 @@ class MemoryView:
     def oldest_dead_letters(self, *, after: int = 0, limit: int = 100) -> list[DeadLetter]:
         return [letter for letter in self.data.letters if (letter.key or 0) > after][:limit]
 
+    def num_dead_letters(self) -> int:
+        return len(self.data.letters)
+
     def totals(self) -> StoreTotals:
         stored = self.data.items.values()
         listed = sum(each.listed(stubs=False) for each in stored)

@@ -321,7 +321,7 @@ def test_dead_letters_come_newest_first_and_whole(store: Store) -> None:
         tx.commit()
     with store.read() as view:
         found = view.dead_letters(limit=2)
-        assert view.totals().dead_letters == 3
+        assert view.totals().dead_letters == view.num_dead_letters() == 3
     assert [replace(letter, key=None) for letter in found] == letters[:0:-1]
     assert len({letter.key for letter in found}) == 2
 

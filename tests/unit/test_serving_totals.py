@@ -1,0 +1,48 @@
+"""Totals are counted for whoever asks while that is cheap, and seldom where it is dear."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from core.clock import StreamClock
+from core.ports import ReadView, StoreTotals
+from serving.totals import Totals
+
+
+class SlowStore:
+    """Counting takes a while of a clock turned by hand; each count finds one event more."""
+
+    def __init__(self, *, takes_s: float) -> None:
+        self.takes_s = takes_s
+        self.now_s = 100.0
+        self.num_counts = 0
+
+    def totals(self) -> StoreTotals:
+        self.now_s += self.takes_s
+        self.num_counts += 1
+        return StoreTotals(0, 0, 0, self.num_counts, 0)
+
+
+def counted(totals: Totals, store: SlowStore) -> tuple[int, int]:
+    found = totals.of(cast(ReadView, store))
+    return found.totals.events, found.counted_ms
+
+
+def totals_of(store: SlowStore) -> Totals:
+    return Totals(StreamClock(lambda: int(store.now_s * 1000)), now_s=lambda: store.now_s)
+
+
+def test_a_store_that_counts_quickly_counts_for_whoever_asks() -> None:
+    store = SlowStore(takes_s=0.01)
+    totals = totals_of(store)
+    assert [counted(totals, store)[0] for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_store_that_counts_slowly_counts_one_hundredth_of_the_time_and_the_answer_says_when() -> None:
+    store = SlowStore(takes_s=2.0)
+    totals = totals_of(store)
+    assert counted(totals, store) == (1, 100_000)
+    store.now_s += 199
+    assert counted(totals, store) == (1, 100_000)
+    store.now_s += 2
+    assert counted(totals, store) == (2, 303_000)
