@@ -23,7 +23,7 @@ from typing import TypeVar
 
 from benchmarks.report import percentiles, publish
 from core.clock import WallClock
-from core.event_rows import HistoryColumns
+from core.event_rows import HistoryColumns, RowRules
 from core.history import WindowShape
 from core.importing import ImportReport, import_history, read_history
 from core.ingest import Ingestor, RequestSource
@@ -61,23 +61,17 @@ class Run:
         self.ingestor = Ingestor(store, types=EventTypes(), shape=WindowShape())
         self._content = content
         self._name = name
-        self._rules = {
-            "columns": columns,
-            "time_unit": unit,
-            "types": EventTypes(),
-            "default_type": "view",
-            "now_ms": WallClock().now_ms(),
-            "max_future_ms": 0,
-        }
+        self._now_ms = WallClock().now_ms()
+        self._rules = RowRules(columns, unit, EventTypes(), default_type="view", latest_ms=self._now_ms)
 
     def read_only(self) -> list[str]:
         """Read, check and name all rows; apply none. The user of each."""
-        events = read_history(self._source(), on_bad=lambda _: None, **self._rules)  # type: ignore[arg-type]
+        events = read_history(self._source(), rules=self._rules, on_bad=lambda _: None)
         return [event.user_id for event in events]
 
     def import_all(self) -> ImportReport:
         """The import itself."""
-        return import_history(self._source(), self.ingestor, **self._rules)  # type: ignore[arg-type]
+        return import_history(self._source(), self.ingestor, rules=self._rules, now_ms=self._now_ms)
 
     def single_events(self, users: list[str]) -> list[float]:
         """Seconds for transactions of one event each."""

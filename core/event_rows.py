@@ -41,35 +41,47 @@ class HistoryColumns:
     value: str | None = None
     event_id: str | None = None
 
+    @property
+    def required(self) -> tuple[str, str, str]:
+        """The columns that the file must have."""
+        return self.user, self.item, self.time
+
     def optional(self) -> dict[str, str]:
         """The optional fields that have a column."""
         named = {"type": self.type, "value": self.value, "event_id": self.event_id}
         return {name: column for name, column in named.items() if column is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class RowRules:
+    """How rows are read. `default_type`: of events without one. `latest_ms`: later ones lie in the future."""
+
+    columns: HistoryColumns
+    time_unit: str
+    types: EventTypes
+    default_type: str
+    latest_ms: int
+
+    def __post_init__(self) -> None:
+        if self.time_unit not in MS_PER_UNIT:
+            msg = f"--time-unit: wanted one of {', '.join(MS_PER_UNIT)}, got {shorten(self.time_unit)}"
+            raise InvalidSettings(msg)
+        self.types.code(self.default_type)
+
+    def in_ms(self, times: Iterable[float]) -> list[int]:
+        """Times in the file's unit, in milliseconds."""
+        factor, divisor = MS_PER_UNIT[self.time_unit]
+        return [int(time * factor) // divisor for time in times]
+
+
 class RowMapper:
     """Turns rows into interactions; what cannot be one joins the bad lines of its chunk."""
 
-    def __init__(
-        self,
-        source_name: str,
-        *,
-        columns: HistoryColumns,
-        time_unit: str,
-        types: EventTypes,
-        default_type: str,
-        latest_ms: int,
-    ) -> None:
-        if time_unit not in MS_PER_UNIT:
-            msg = f"time unit: wanted one of {', '.join(MS_PER_UNIT)}, got {shorten(time_unit)}"
-            raise InvalidSettings(msg)
-        types.code(default_type)
+    def __init__(self, source_name: str, rules: RowRules) -> None:
         self._key = hashlib.blake2b(source_name.encode(errors="surrogateescape")).digest()
-        self._optional = tuple(columns.optional())
-        self._unit = time_unit
-        self._types = types
-        self._default_type = default_type
-        self._latest_ms = min(latest_ms, LARGEST_TIME_MS)
+        self._optional = tuple(rules.columns.optional())
+        self._rules = rules
+        self._latest_ms = min(rules.latest_ms, LARGEST_TIME_MS)
         self._good_ids: set[str] = set()
         self._repeats = Repeats()
 
@@ -101,7 +113,7 @@ class RowMapper:
         users, items, times, *others = zip(*rows, strict=True)
         columns: list[Iterable[Any]] = [repeat(""), self._ids("user", users), self._ids("item", items)]
         optional = dict(zip(self._optional, others, strict=True))
-        kinds = self._kinds(optional["type"]) if "type" in optional else repeat(self._default_type)
+        kinds = self._kinds(optional["type"]) if "type" in optional else repeat(self._rules.default_type)
         columns += [kinds, self._times_ms(times)]
         if "value" in optional:
             columns.append(map(_value, optional["value"]))
@@ -119,14 +131,13 @@ class RowMapper:
         return ids
 
     def _kinds(self, values: Sequence[Any]) -> list[str]:
-        kinds = [value or self._default_type for value in values]
+        kinds = [value or self._rules.default_type for value in values]
         for kind in kinds if any(type(kind) is not str for kind in kinds) else set(kinds):
-            self._types.code(kind)
+            self._rules.types.code(kind)
         return kinds
 
     def _times_ms(self, values: Sequence[Any]) -> list[int]:
-        factor, divisor = MS_PER_UNIT[self._unit]
-        times_ms = [int(number * factor) // divisor for number in _numbers(values)]
+        times_ms = self._rules.in_ms(_numbers(values))
         if min(times_ms) < SMALLEST_TIME_MS or max(times_ms) > self._latest_ms:
             for value, time_ms in zip(values, times_ms, strict=True):
                 if not SMALLEST_TIME_MS <= time_ms <= self._latest_ms:
@@ -134,7 +145,7 @@ class RowMapper:
         return times_ms
 
     def _time_problem(self, value: object, time_ms: int) -> str:
-        got = f"time: {shorten(value)} in the unit {self._unit!r}"
+        got = f"time: {shorten(value)} in the unit {self._rules.time_unit!r}"
         if time_ms < 0:
             return f"{got} is negative; wanted a time after 1973"
         if time_ms < SMALLEST_TIME_MS:

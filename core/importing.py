@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import InvalidInput
-from core.event_rows import HistoryColumns, RowMapper
+from core.event_rows import RowMapper, RowRules
 from core.ingest import Ingestor, RequestSource, Status
-from core.interactions import EventTypes, Interaction
+from core.interactions import Interaction
 from core.ports import DeadLetter
 from core.rowfiles import BadLine, DamagedFile, InputFile, RowReader
 
@@ -70,12 +70,8 @@ def import_history(
     source: InputFile,
     ingestor: Ingestor,
     *,
-    columns: HistoryColumns,
-    time_unit: str,
-    types: EventTypes,
-    default_type: str,
+    rules: RowRules,
     now_ms: int,
-    max_future_ms: int,
     before_ms: int | None = None,
     progress: Progress | None = None,
     batch_rows: int = BATCH_ROWS,
@@ -85,18 +81,16 @@ def import_history(
     Raises `InvalidInput` where the file as a whole cannot be used (nothing was applied) and `BrokenImport` where it
     breaks off.
     """
-    report = ImportReport()
-    latest_ms = now_ms + max_future_ms
-    rows = _Rows(source, columns, time_unit=time_unit, types=types, default_type=default_type, latest_ms=latest_ms)
+    reader, report = RowReader(source), ImportReport()
     try:
-        for num_lines, events, bad in rows.chunks(batch_rows):
+        for num_lines, events, bad in _chunks(reader, source, rules, batch_rows):
             report.num_rows += num_lines
             if before_ms is not None:
                 num_all, events = len(events), [event for event in events if event.time_ms < before_ms]
                 report.num_later += num_all - len(events)
             _apply(ingestor, source, events, bad, now_ms, report)
             if progress is not None:
-                progress(rows.bytes_read, source.size)
+                progress(reader.bytes_read, source.size)
     except DamagedFile as error:
         raise BrokenImport(str(error), report) from None
     return report
@@ -105,59 +99,25 @@ def import_history(
 def read_history(
     source: InputFile,
     *,
-    columns: HistoryColumns,
-    time_unit: str,
-    types: EventTypes,
-    default_type: str,
-    now_ms: int,
-    max_future_ms: int,
+    rules: RowRules,
     on_bad: Callable[[Sequence[BadLine]], None],
     batch_rows: int = BATCH_ROWS,
 ) -> Iterator[Interaction]:
     """The events of a file in its order, named as an import would name them, so that both count one event once."""
-    latest_ms = now_ms + max_future_ms
-    rows = _Rows(source, columns, time_unit=time_unit, types=types, default_type=default_type, latest_ms=latest_ms)
-    for _, events, bad in rows.chunks(batch_rows):
+    for _, events, bad in _chunks(RowReader(source), source, rules, batch_rows):
         yield from events
         if bad:
             on_bad(bad)
 
 
-class _Rows:
-    """The rows of one file as events, a chunk at a time."""
-
-    def __init__(
-        self,
-        source: InputFile,
-        columns: HistoryColumns,
-        *,
-        time_unit: str,
-        types: EventTypes,
-        default_type: str,
-        latest_ms: int,
-    ) -> None:
-        self._mapper = RowMapper(
-            source.plain_name,
-            columns=columns,
-            time_unit=time_unit,
-            types=types,
-            default_type=default_type,
-            latest_ms=latest_ms,
-        )
-        self._reader = RowReader(source)
-        self._required = (columns.user, columns.item, columns.time)
-        self._optional = tuple(columns.optional().values())
-
-    @property
-    def bytes_read(self) -> int:
-        """How far into the file."""
-        return self._reader.bytes_read
-
-    def chunks(self, size: int) -> Iterator[tuple[int, list[Interaction], list[BadLine]]]:
-        """For some lines at a time: how many, their events, and those that are none."""
-        for chunk in self._reader.chunks(self._required, optional=self._optional, size=size):
-            num_lines = chunk.num_lines  # before the mapper moves rows to the bad lines
-            yield num_lines, self._mapper.events(chunk), chunk.bad
+def _chunks(
+    reader: RowReader, source: InputFile, rules: RowRules, size: int
+) -> Iterator[tuple[int, list[Interaction], list[BadLine]]]:
+    """For some lines at a time: how many, their events, and those that are none."""
+    mapper, optional = RowMapper(source.plain_name, rules), tuple(rules.columns.optional().values())
+    for chunk in reader.chunks(rules.columns.required, optional=optional, size=size):
+        num_lines = chunk.num_lines  # before the mapper moves rows to the bad lines
+        yield num_lines, mapper.events(chunk), chunk.bad
 
 
 def _apply(

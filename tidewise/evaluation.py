@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.clock import WallClock
 from core.errors import InvalidInput
-from core.event_rows import HistoryColumns
+from core.event_rows import HistoryColumns, RowRules
 from core.importing import read_history
 from core.interactions import LARGEST_TIME_MS, SMALLEST_TIME_MS, EventTypes
 from core.item_files import ItemColumns, read_items
@@ -64,12 +64,7 @@ class EvaluationFiles:
         with opened(self.events, self.format) as source:
             events = read_history(
                 source,
-                columns=self.columns,
-                time_unit=unit,
-                types=types,
-                default_type="click",
-                now_ms=WallClock().now_ms(),
-                max_future_ms=0,
+                rules=RowRules(self.columns, unit, types, default_type="click", latest_ms=WallClock().now_ms()),
                 on_bad=self.bad_lines.extend,
             )
             yield from ((event.user_id, event.item_id, event.time_ms) for event in events if event.type in inside)

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from core.clock import WallClock
 from core.errors import InvalidInput
-from core.event_rows import HistoryColumns
+from core.event_rows import HistoryColumns, RowRules
 from core.item_files import ItemColumns
 from core.rowfiles import InputFile
+from tidewise.settings import Settings
 
 EVENT_FIELDS = ("user", "item", "time", "type", "value", "event_id")
 ITEM_FIELDS = ("item_id", "title", "text", "categories")
@@ -19,11 +21,12 @@ ITEM_FIELDS = ("item_id", "title", "text", "categories")
 def opened(path: Path, format_: str | None) -> Iterator[InputFile]:
     """The file as the readers take it; raises `InvalidInput` where it cannot be opened."""
     try:
-        with path.open("rb") as stream:
-            yield InputFile(stream, str(path), path.stat().st_size, format_)
+        stream = path.open("rb")
     except OSError as error:
         msg = f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
         raise InvalidInput(msg) from None
+    with stream:
+        yield InputFile(stream, str(path), path.stat().st_size, format_)
 
 
 def event_columns(given: str) -> HistoryColumns:
@@ -33,6 +36,17 @@ def event_columns(given: str) -> HistoryColumns:
         msg = f"--columns: wanted USER,ITEM,TIME[,TYPE[,VALUE[,EVENT_ID]]], got {given!r}"
         raise InvalidInput(msg)
     return HistoryColumns(**{field: name for field, name in zip(EVENT_FIELDS, names, strict=False) if name})
+
+
+def row_rules(settings: Settings, columns: HistoryColumns, *, time_unit: str) -> RowRules:
+    """How a file of events is read by these settings."""
+    return RowRules(
+        columns=columns,
+        time_unit=time_unit,
+        types=settings.event_types(),
+        default_type=settings.events.default_type,
+        latest_ms=WallClock().now_ms() + int(settings.events.max_future_s * 1000),
+    )
 
 
 def item_columns(given: str, *, attributes: str, separator: str) -> ItemColumns:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.event_rows import HistoryColumns
+from core.event_rows import HistoryColumns, RowRules
 from core.history import WindowShape
 from core.importing import ImportReport, import_history
 from core.ingest import Ingestor
@@ -52,12 +52,10 @@ def import_into(store: Store, rows: list[tuple[str, str, int]]) -> ImportReport:
     return import_history(
         InputFile(io.BytesIO(text.encode()), "log.tsv"),
         ingestor,
-        columns=HistoryColumns("user", "item", "time"),
-        time_unit="ms",
-        types=EventTypes(),
-        default_type="click",
+        rules=RowRules(
+            HistoryColumns("user", "item", "time"), "ms", EventTypes(), default_type="click", latest_ms=NOW_MS
+        ),
         now_ms=NOW_MS,
-        max_future_ms=0,
         batch_rows=7_000,
     )
 

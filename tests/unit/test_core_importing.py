@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidEvent, InvalidInput, InvalidSettings
-from core.event_rows import HistoryColumns
+from core.event_rows import HistoryColumns, RowRules
 from core.history import WindowShape
 from core.importing import BrokenImport, ImportReport, import_history, read_history
 from core.ingest import Ingestor
@@ -24,13 +24,12 @@ from core.rowfiles import InputFile
 HEADER = "user_id,item_id,time\n"
 NOW_MS = 1_800_000_000_000
 ALL = HistoryColumns(type="kind", value="stars", event_id="id")
-OPTIONS: dict[str, Any] = {
+RULES: dict[str, Any] = {
     "columns": HistoryColumns(),
     "time_unit": "s",
     "types": EventTypes(),
     "default_type": "view",
-    "now_ms": NOW_MS,
-    "max_future_ms": 60_000,
+    "latest_ms": NOW_MS + 60_000,
 }
 
 
@@ -44,7 +43,7 @@ class Shop:
     def take(self, content: bytes | str, name: str = "log.csv", **options: Any) -> ImportReport:
         content = content.encode() if isinstance(content, str) else content
         source = InputFile(io.BytesIO(content), name, len(content))
-        return import_history(source, self.ingestor, **(OPTIONS | options))
+        return import_history(source, self.ingestor, rules=_rules(options), now_ms=NOW_MS, **options)
 
     def events(self) -> list[tuple[str, str, str, int, float | None]]:
         """(user, item, type, time in ms, value) in the order of their sequence numbers per user."""
@@ -62,7 +61,12 @@ class Shop:
 
 def read(content: str, name: str = "log.csv", **options: Any) -> list[Interaction]:
     source = InputFile(io.BytesIO(content.encode()), name)
-    return list(read_history(source, **(OPTIONS | {"on_bad": lambda _: None} | options)))
+    return list(read_history(source, rules=_rules(options), **({"on_bad": lambda _: None} | options)))
+
+
+def _rules(options: dict[str, Any]) -> RowRules:
+    """The rules, with what a test says of them taken out of its options."""
+    return RowRules(**{name: options.pop(name, default) for name, default in RULES.items()})
 
 
 def test_each_row_becomes_an_event() -> None:
@@ -255,7 +259,7 @@ def test_an_unknown_optional_column_of_a_table_is_refused_too() -> None:
 
 
 def test_an_unknown_time_unit_or_default_type_is_refused() -> None:
-    with pytest.raises(InvalidSettings, match="time unit: wanted one of s, ms, us, got 'min'"):
+    with pytest.raises(InvalidSettings, match="--time-unit: wanted one of s, ms, us, got 'min'"):
         Shop().take(HEADER, time_unit="min")
     with pytest.raises(InvalidEvent, match="unknown event type 'glance'"):
         Shop().take(HEADER, default_type="glance")

@@ -7,21 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.clock import WallClock
 from core.errors import InvalidInput
-from core.event_rows import MS_PER_UNIT
 from core.importing import BrokenImport, ImportReport, import_history
 from core.item_files import import_items
 from core.rowfiles import BadLine
-from tidewise.bootstrap import System, open_system
+from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
-from tidewise.files import event_columns, item_columns, opened
-from tidewise.settings import Settings
+from tidewise.files import event_columns, item_columns, opened, row_rules
 
 SHOWN_BAD_LINES = 10
 
@@ -67,53 +65,23 @@ def import_(
         msg = "import: wanted --events FILE, --items FILE or both, got neither"
         raise InvalidInput(msg)
     read_items = item_columns(columns_of_items, attributes=attributes, separator=separator)
-    read_events, before_ms = event_columns(columns), in_ms(before, time_unit)
     settings = settings_of(data, config, set_)
+    rules = row_rules(settings, event_columns(columns), time_unit=time_unit)
+    now_ms, before_ms = WallClock().now_ms(), None if before is None else rules.in_ms([before])[0]
     reports: dict[str, ImportReport] = {}
     with open_system(settings) as system:
         if items is not None:
             with opened(items, format_) as source, _bar(items) as progress, _reporting(reports, "items", json_):
                 reports["items"] = import_items(
-                    source, system.store, columns=read_items, now_ms=wall_ms(), progress=progress
+                    source, system.store, columns=read_items, now_ms=now_ms, progress=progress
                 )
         if events is not None:
             with opened(events, format_) as source, _bar(events) as progress, _reporting(reports, "events", json_):
                 reports["events"] = import_history(
-                    source,
-                    system.ingestor,
-                    columns=read_events,
-                    time_unit=time_unit,
-                    before_ms=before_ms,
-                    progress=progress,
-                    **_event_rules(settings, system),
+                    source, system.ingestor, rules=rules, now_ms=now_ms, before_ms=before_ms, progress=progress
                 )
     if json_:
         print_json({name: asdict(report) for name, report in reports.items()})
-
-
-def _event_rules(settings: Settings, system: System) -> dict[str, Any]:
-    return {
-        "types": system.types,
-        "default_type": settings.events.default_type,
-        "now_ms": wall_ms(),
-        "max_future_ms": int(settings.events.max_future_s * 1000),
-    }
-
-
-def in_ms(value: int | None, unit: str) -> int | None:
-    """A time given in the file's unit, in milliseconds."""
-    if value is None:
-        return None
-    if unit not in MS_PER_UNIT:
-        msg = f"--time-unit: wanted one of {', '.join(MS_PER_UNIT)}, got {unit!r}"
-        raise InvalidInput(msg)
-    factor, divisor = MS_PER_UNIT[unit]
-    return value * factor // divisor
-
-
-def wall_ms() -> int:
-    """Now, by the machine's clock."""
-    return WallClock().now_ms()
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from core.errors import InvalidInput
 from core.importing import read_history
 from core.interactions import Interaction
 from tidewise.client import Client
-from tidewise.commands.data import Columns, Format, TimeUnit, in_ms, wall_ms
+from tidewise.commands.data import Columns, Format, TimeUnit
 from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
 from tidewise.distributed import replay_to_kafka
-from tidewise.files import event_columns, opened
+from tidewise.files import event_columns, opened, row_rules
 from tidewise.live_traffic import Pace, events_bar, replay_live
 from tidewise.settings import Settings
 
@@ -62,17 +62,13 @@ def replay(
     settings = settings_of(data, config, set_, kafka__bootstrap=kafka)
     into_kafka = bool(settings.kafka.bootstrap) and url is None
     _check(into_kafka, kafka=kafka, url=url, clients=clients, rate=rate, speed=speed, group=group)
-    from_ms, num_bad = in_ms(from_, time_unit) or 0, list[int]()
+    rules = row_rules(settings, event_columns(columns), time_unit=time_unit)
+    from_ms, num_bad = rules.in_ms([from_ or 0])[0], list[int]()
     interrupted = False
     with ExitStack() as stack:
         events = read_history(
             stack.enter_context(opened(file, format_)),
-            columns=event_columns(columns),
-            time_unit=time_unit,
-            types=settings.event_types(),
-            default_type=settings.events.default_type,
-            now_ms=wall_ms(),
-            max_future_ms=int(settings.events.max_future_s * 1000),
+            rules=rules,
             on_bad=lambda bad: num_bad.append(len(bad)),
         )
         wanted = dropwhile(lambda event: event.time_ms < from_ms, events)
