@@ -18,7 +18,7 @@ from core.errors import InvalidSettings, NotReady
 from core.items import Catalogue
 from core.learn.cycle import LearningCycle, Policy, Task
 from core.learn.gate import GateRules
-from core.learn.triggers import Schedule
+from core.learn.triggers import Schedule, answer
 from core.learn.versions import CHALLENGER, promote, propose
 from core.popularity import DAY_MS
 from core.ports import EventColumns, ModelBundle, ModelRecord
@@ -51,7 +51,7 @@ def train_model(system: System, *, progress: ProgressCallback, before_ms: int | 
     limit_threads(system.settings.train.threads or max(1, (os.cpu_count() or 1) - 1))
     with system.store.read() as read:
         columns = read.events(type_codes=system.types.flagged("window"), before_ms=before_ms)
-        catalogue = read.catalogue(stubs=True)
+        catalogue, newest_alarm_ms = read.catalogue(stubs=True), read.drift.newest_alarm_ms()
     bundle = _train_fully(system.settings, columns, catalogue, progress)
     record = _saved(system.settings, bundle, columns, {"kind": "by hand", "before_ms": before_ms})
     with system.store.transaction() as tx:
@@ -61,6 +61,7 @@ def train_model(system: System, *, progress: ProgressCallback, before_ms: int | 
         if record.version not in known or known[record.version].status != "champion":
             reason, now_ms = "trained by hand", record.created_ms
             promote(tx, record.version, decided_by="tidewise train", reason=reason, now_ms=now_ms, force=True)
+        answer(tx, newest_alarm_ms)
         tx.commit()
     return replace(record, status="champion")
 
@@ -148,6 +149,8 @@ def learning_schedule(settings: Settings) -> Schedule:
         every_events=learn.every_events,
         every_ms=int(learn.every_minutes * 60_000),
         min_new_events=learn.min_new_events,
+        on_drift=learn.on_drift,
+        drift_pause_ms=int(learn.drift_pause_minutes * 60_000),
     )
 
 

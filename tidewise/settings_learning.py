@@ -91,6 +91,10 @@ class LearnSettings(Section):
     """A fine-tune begins after so many minutes, if there are at least `learn.min_new_events` new events."""
     min_new_events: Count = 1000
     """See `learn.every_minutes`."""
+    on_drift: bool = True
+    """Whether an alarm of the drift monitor begins a fine-tune, if there are `learn.min_new_events` new events."""
+    drift_pause_minutes: float = Field(15.0, ge=0, allow_inf_nan=False)
+    """How many minutes after the last training an alarm begins another one at the soonest."""
     epochs: Count = 2
     """The passes of a fine-tune over the new events."""
     learning_rate: Amount = 5e-4

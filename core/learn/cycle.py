@@ -26,7 +26,18 @@ from core.history import WindowShape
 from core.items import Catalogue
 from core.learn.gate import GateRules, Verdict, judge
 from core.learn.trial import Trial, slice_of, try_model, try_popularity
-from core.learn.triggers import ASKED, Job, JobKind, Schedule, Situation, asked, due, learnt_until_ms
+from core.learn.triggers import (
+    ASKED,
+    Job,
+    JobKind,
+    Schedule,
+    Situation,
+    answer,
+    asked,
+    due,
+    learnt_until_ms,
+    unanswered,
+)
 from core.learn.versions import (
     CHALLENGER,
     CHAMPION,
@@ -124,10 +135,11 @@ class LearningCycle:
             models = read.models()
             champion = with_status(models, CHAMPION)
             columns, catalogue = self._columns(read), read.catalogue(stubs=True)
-            offsets = read.applied_offsets(self.stream)
+            offsets, newest_alarm_ms = read.applied_offsets(self.stream), read.drift.newest_alarm_ms()
             task = self._unfinished(read, champion) or self._task(job, columns, champion)
         with self.role.transaction() as tx:
             tx.set_meta({JOB: json.dumps(asdict(task)), ASKED: ""})
+            answer(tx, newest_alarm_ms)
             tx.commit()
         known = columns.times_ms < task.before_ms
         learnt = EventColumns(columns.users[known], columns.items[known], columns.times_ms[known])
@@ -278,6 +290,7 @@ def situation(store: Store, *, type_codes: Sequence[int], now_ms: int) -> Situat
             wish=asked(meta),
             unfinished=bool(meta.get(JOB)),
             now_ms=now_ms,
+            alarm=unanswered(read),
         )
 
 

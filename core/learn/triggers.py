@@ -1,8 +1,8 @@
 """Triggers: whether it is time to train, and what. A pure function of what is known.
 
 A first model once there are events enough; then a fine-tune after so many new events, or after so long, or when
-somebody asks (an operator, a drift monitor); and a challenger that is undecided is judged again when its slice has
-doubled, so that looking often doesn't let chance in.
+the drift monitor has raised an alarm that no training has answered yet, or when somebody asks; and a challenger that is
+undecided is judged again when its slice has doubled, so that looking often doesn't let chance in.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from core.drift.records import Alarm
 from core.learn.versions import CHALLENGER, CHAMPION, with_status
-from core.ports import ModelRecord, Transaction
+from core.ports import ModelRecord, ReadView, Transaction
 
 JobKind = Literal["first", "fine-tune", "retrain", "judge"]
 ASKED = "learn.asked"  # the fact under which a wish is kept
+ANSWERED = "learn.answered"  # the fact that names when the newest alarm was raised before the newest training
 GROWTH = 2.0
 
 
@@ -30,12 +32,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When to train. `every_ms` counts from the last training, and only where `min_new_events` have come."""
+    """When to train. `every_ms` counts from the last training, and only where `min_new_events` have come.
+
+    `on_drift`: whether alarms are answered, `drift_pause_ms` after the last training at the soonest.
+    """
 
     first_events: int = 1000
     every_events: int = 10_000
     every_ms: int = 3_600_000
     min_new_events: int = 1000
+    on_drift: bool = True
+    drift_pause_ms: int = 900_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ class Wish:
 class Situation:
     """What is known. `num_events`: of interest while nothing serves. `num_new`: since what the newest training read.
 
-    `unfinished`: a trainer was killed at its work.
+    `unfinished`: a trainer was killed at its work. `alarm`: the newest one, if no training has answered it.
     """
 
     models: Sequence[ModelRecord]
@@ -62,12 +69,13 @@ class Situation:
     wish: Wish | None
     unfinished: bool
     now_ms: int
+    alarm: Alarm | None = None
 
 
 def due(situation: Situation, schedule: Schedule) -> Job | None:
     """What to do now, if anything."""
     models, wish = situation.models, situation.wish
-    champion, newest_ms = with_status(models, CHAMPION), max((one.created_ms for one in models), default=0)
+    champion = with_status(models, CHAMPION)
     if situation.unfinished:
         return Job("fine-tune" if champion else "first", "a training was not finished")
     if wish is not None:
@@ -80,12 +88,21 @@ def due(situation: Situation, schedule: Schedule) -> Job | None:
         wanted = schedule.first_events if challenger is None and not models else schedule.every_events
         enough = situation.num_events >= schedule.first_events and (not models or situation.num_new >= wanted)
         return Job("first", f"{situation.num_events:,} events and no model") if enough else None
-    if situation.num_new >= schedule.every_events:
-        return Job("fine-tune", f"{situation.num_new:,} new events")
-    if situation.num_new >= schedule.min_new_events and situation.now_ms - newest_ms >= schedule.every_ms:
-        return Job(
-            "fine-tune", f"{situation.num_new:,} new events in {(situation.now_ms - newest_ms) // 60_000} minutes"
-        )
+    return _fine_tune_due(situation, schedule)
+
+
+def _fine_tune_due(situation: Situation, schedule: Schedule) -> Job | None:
+    """Whether the champion should learn on."""
+    num_new, alarm = situation.num_new, situation.alarm
+    age_ms = situation.now_ms - max(one.created_ms for one in situation.models)
+    if num_new >= schedule.every_events:
+        return Job("fine-tune", f"{num_new:,} new events")
+    if num_new < schedule.min_new_events:
+        return None
+    if alarm is not None and schedule.on_drift and age_ms >= schedule.drift_pause_ms:
+        return Job("fine-tune", f"drift of {alarm.signal}" + (f": {alarm.cause}" if alarm.cause else ""))
+    if age_ms >= schedule.every_ms:
+        return Job("fine-tune", f"{num_new:,} new events in {age_ms // 60_000} minutes")
     return None
 
 
@@ -111,3 +128,17 @@ def ask(tx: Transaction, *, kind: JobKind, by: str, reason: str, now_ms: int) ->
 def asked(meta: Mapping[str, str]) -> Wish | None:
     """The newest wish among the facts of a store."""
     return Wish(**json.loads(meta[ASKED])) if meta.get(ASKED) else None
+
+
+def unanswered(read: ReadView) -> Alarm | None:
+    """The newest alarm, where no training has begun since it was raised."""
+    newest_ms = read.drift.newest_alarm_ms()
+    if newest_ms is None or newest_ms <= int(read.meta().get(ANSWERED) or -1):
+        return None
+    return next(iter(read.drift.alarms(limit=1)), None)
+
+
+def answer(tx: Transaction, newest_alarm_ms: int | None) -> None:
+    """A training begins that knows of all alarms up to the newest one."""
+    if newest_alarm_ms is not None:
+        tx.set_meta({ANSWERED: str(newest_alarm_ms)})

@@ -12,6 +12,7 @@ from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, AxisEncoder, crown,
 from doubles import MemoryStore
 
 from core.clock import ManualClock
+from core.drift.records import Alarm
 from core.errors import LeaseLost, NotReady
 from core.ingest import RequestSource
 from core.items import Catalogue, Item
@@ -267,6 +268,22 @@ def test_a_wish_is_fulfilled_once() -> None:
     assert job is not None
     trial.cycle.run(job)
     assert next_job(trial.store, type_codes=CODES, schedule=Schedule(), clock=trial.clock) is None
+
+
+def test_an_alarm_is_answered_by_one_fine_tune_whose_lineage_names_it() -> None:
+    trial = Trial(1, 1)
+    outcome(trial)
+    trial.goes_on(8)
+    with trial.store.transaction() as tx:
+        tx.drift.save_alarms([Alarm("loss//9", "loss", "", 9, 8, 1.0, 2.0, "more of Tea")])
+        tx.commit()
+    trial.clock.advance(by_ms=1_000)
+    schedule = Schedule(min_new_events=10, drift_pause_ms=900)
+    job = next_job(trial.store, type_codes=CODES, schedule=schedule, clock=trial.clock)
+    assert job is not None
+    assert trial.cycle.run(job).outcome == "promote"  # type: ignore[union-attr]
+    assert trial.lineage("m1")["trigger"] == "drift of loss: more of Tea"
+    assert next_job(trial.store, type_codes=CODES, schedule=schedule, clock=trial.clock) is None
 
 
 def test_only_the_newest_events_are_read_where_there_are_more_than_fit() -> None:

@@ -6,12 +6,16 @@ from dataclasses import replace
 
 from doubles import MemoryStore
 
-from core.learn.triggers import Job, Schedule, Situation, ask, asked, due, learnt_until_ms
+from core.drift.records import Alarm
+from core.learn.triggers import Job, Schedule, Situation, answer, ask, asked, due, learnt_until_ms, unanswered
 from core.ports import ModelRecord
 
-SCHEDULE = Schedule(first_events=1000, every_events=10_000, every_ms=3_600_000, min_new_events=500)
+SCHEDULE = Schedule(
+    first_events=1000, every_events=10_000, every_ms=3_600_000, min_new_events=500, drift_pause_ms=600_000
+)
 CHAMPION = ModelRecord("a", "models/a", "champion", 1_000_000, {"before_ms": 5})
 NOTHING = Situation((), 0, 0, 0, None, False, 2_000_000)
+ALARM = Alarm("loss//70", "loss", "", 70, 60, 1.0, 2.0, "more of Tea")
 SERVING = replace(NOTHING, models=(CHAMPION,))
 
 
@@ -57,6 +61,38 @@ def test_a_challenger_is_judged_at_first_and_again_when_its_slice_has_doubled() 
     assert kind(waits(challenger(300), 599)) is None
     assert kind(waits(challenger(300), 600)) == "judge"
     assert kind(waits(challenger(300, 600), 1199)) is None
+
+
+def test_an_alarm_begins_a_fine_tune_once_the_pause_is_over_and_something_is_there_to_learn() -> None:
+    moved = replace(SERVING, alarm=ALARM, num_new=500, now_ms=1_000_000 + 600_000)
+    assert due(moved, SCHEDULE) == Job("fine-tune", "drift of loss: more of Tea")
+    assert kind(replace(moved, now_ms=moved.now_ms - 1)) is None
+    assert kind(replace(moved, num_new=499)) is None
+    assert kind(replace(moved, models=(), num_events=999)) is None
+    assert due(moved, replace(SCHEDULE, on_drift=False)) is None
+
+
+def test_an_alarm_is_new_until_a_training_begins_that_knows_of_it() -> None:
+    store = MemoryStore()
+
+    def found() -> Alarm | None:
+        with store.read() as read:
+            return unanswered(read)
+
+    assert found() is None
+    with store.transaction() as tx:
+        tx.drift.save_alarms([replace(ALARM, alarm_id="gaps//50", detected_ms=50), ALARM])
+        answer(tx, None)
+        tx.commit()
+    assert found() == ALARM
+    with store.transaction() as tx:
+        answer(tx, 50)
+        tx.commit()
+    assert found() == ALARM
+    with store.transaction() as tx:
+        answer(tx, 70)
+        tx.commit()
+    assert found() is None
 
 
 def test_what_was_not_finished_comes_before_everything() -> None:
