@@ -15,12 +15,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from core.clock import DAY_MS, HOUR_MS
 from core.drift.records import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, Tally
 from tidewise.simulator import HOUR_WEIGHTS, WEEKDAY_WEIGHTS
 
 Kind = Literal["none", "rhythm", "sudden", "gradual", "segment", "interests"]
 KINDS: tuple[Kind, ...] = ("none", "rhythm", "sudden", "gradual", "segment", "interests")
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 MONDAY_MS = 1_699_833_600_000
 # Deciles of the cross-entropy of events that the shop's model had among its first ten, and of those that it had not.
 LOSS_OF_HITS = (1.26, 1.95, 2.31, 2.5, 2.69, 2.87, 3.07, 3.25, 3.4, 3.52, 4.07)

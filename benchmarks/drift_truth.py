@@ -20,7 +20,8 @@ import numpy as np
 
 from benchmarks.drift_streams import KINDS, MONDAY_MS, Kind, Plan, stream
 from benchmarks.report import publish
-from core.drift.watch import DAY_MS, Watcher
+from core.clock import DAY_MS
+from core.drift.watch import Watcher
 from stream.drift.detectors import DEFAULT, ONE_OF_MANY, Detectors, Sensitivity
 
 WARMUP_DAYS = 7

@@ -22,6 +22,7 @@ import psycopg
 
 from benchmarks.fault_ledger import Ledger, event_key
 from benchmarks.fault_system import PATIENCE_S, POLL_S, Overdue
+from core.clock import HOUR_MS
 from core.errors import StreamUnavailable
 from core.interactions import Interaction
 from stream.partitioning import partition_of
@@ -30,7 +31,6 @@ from stream.settings import KafkaSettings
 from tidewise.client import event_json
 
 CLIENT_PAUSE_S = 0.05
-HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from benchmarks.report import publish
+from core.clock import DAY_MS
 from core.history import History, IntArray, WindowShape
 from core.items import Catalogue
 from core.learn.gate import GateRules, judge
@@ -39,7 +40,6 @@ from tidewise.evaluation import EvaluationFiles
 from tidewise.files import event_columns, item_columns
 
 SHAPE = WindowShape(30, 6)
-DAY_MS = 86_400_000
 LOOKS = 3
 RULES = GateRules()
 

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import publish
+from core.clock import DAY_MS
 from core.history import History, IntArray, WindowShape
 from core.metrics import Array, bootstrap_over_users, hit, ndcg
-from core.popularity import DAY_MS
 from core.ports import Encoder, FloatArray
 from tidewise.bootstrap import load_model, open_system
 from tidewise.settings import load_settings

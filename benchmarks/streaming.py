@@ -29,8 +29,8 @@ import psycopg
 from rich.console import Console
 
 from benchmarks.report import percentiles, publish
+from core.clock import DAY_MS
 from core.interactions import Interaction
-from core.popularity import DAY_MS
 from scripts.local_postgres import PostgresServer, find_binaries
 from stream.producer import EventProducer
 from stream.replay import Rate, Replay

@@ -13,13 +13,12 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from core.clock import DAY_MS, HOUR_MS
 from core.history import IntArray
 from core.shift import Shift, find_shift
 
 FloatArray = NDArray[np.float64]
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 BUCKETS_MS = (HOUR_MS, 6 * HOUR_MS, DAY_MS, 7 * DAY_MS, 30 * DAY_MS, 91 * DAY_MS, 365 * DAY_MS)
 MAX_BUCKETS = 30
 MAX_TOPICS = 12  # more lines than that nobody can tell apart

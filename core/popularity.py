@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-DAY_MS = 86_400_000
+from core.clock import DAY_MS
+
 DEFAULT_HALF_LIFE_MS = 7 * DAY_MS
 
 

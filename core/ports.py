@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -330,14 +329,6 @@ class ModelBundle(Protocol):
 
     def bind(self, catalogue: Catalogue) -> Encoder:
         """The encoder over this catalogue: an item without a trained row is "unseen id" plus its content."""
-        ...
-
-
-class BundleLoader(Protocol):
-    """Reads a model version from disk."""
-
-    def __call__(self, path: Path) -> ModelBundle:
-        """The bundle in that folder; raises `CheckpointError`."""
         ...
 
 

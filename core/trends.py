@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.clock import HOUR_MS
 from core.history import IntArray
 from core.views import View
 
-HOUR_MS = 3_600_000
 KEPT = 24
 
 Scores = NDArray[np.float64]

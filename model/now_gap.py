@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.clock import MINUTE_MS
 from model.config import ModelConfig
 from model.time_encoding import gap_rows
 
 UNKNOWN = 0  # the row of "gap not known": always zeros
-MINUTE_MS = 60_000
 STEPS_PER_DOUBLING = 2.0
 NUM_ROWS = 48  # up to 2 ** 23 minutes, 16 years
 

@@ -11,11 +11,11 @@ import math
 import torch
 from torch import Tensor, nn
 
+from core.clock import DAY_MS
 from model.config import ModelConfig
 from model.layers import Linear
 
 NO_GAP = 0  # the row of "no event before this one in the window"
-DAY_MS = 86_400_000
 POOL_SIZE = 1024
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from core.clock import Clock
+from core.clock import DAY_MS, Clock
 from core.drift.mix import read_mix
 from core.drift.monitor import ROLE
 from core.drift.records import BUCKET_MS, Alarm, Point
@@ -16,7 +16,6 @@ from serving.engine import Engine
 from serving.replies import json_reply
 from serving.requests import check_fields, integer_query
 
-DAY_MS = 86_400_000
 DEFAULT_DAYS, MOST_DAYS = 30, 3650
 DEFAULT_LIMIT, HIGHEST_LIMIT = 100, 1000
 

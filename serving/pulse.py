@@ -16,6 +16,7 @@ from threading import Lock
 
 import numpy as np
 
+from core.clock import DAY_MS, HOUR_MS
 from core.drift.records import BUCKET_MS
 from core.errors import TidewiseError
 from core.ports import Store
@@ -23,8 +24,8 @@ from serving.readers import Readers
 
 _log = logging.getLogger(__name__)
 
-KEPT_MS = 3_600_000
-LOOKED_BACK_MS = 30 * 86_400_000  # events older than this, when they arrive, are history that is being imported
+KEPT_MS = HOUR_MS
+LOOKED_BACK_MS = 30 * DAY_MS  # events older than this, when they arrive, are history that is being imported
 MAX_TIMES = 20_000  # of one period: beyond it the newest are left out, which bounds memory
 
 

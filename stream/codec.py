@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from core.clock import Clock, WallClock
+from core.clock import HOUR_MS, Clock, WallClock
 from core.errors import InvalidEvent
 from core.interactions import SCHEMA_VERSION, EventTypes, Interaction, parse_interaction, shorten
 from core.ports import DeadLetter
@@ -22,7 +22,6 @@ from stream.partitioning import partition_of
 
 MAX_PAYLOAD_BYTES = 1 << 20  # a dead letter keeps this much of what it was; beyond it the reason says how much is gone
 MAX_EVENTS_PER_MESSAGE = 10_000
-HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,8 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 
+from core.clock import DAY_MS
 from core.errors import InvalidSettings
-
-DAY_MS = 86_400_000
-
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -114,8 +112,6 @@ class WorkerSettings:
     max_messages: int = 1_000
     within_s: float = 0.005
     stall_timeout_s: float = 60.0
-    stop_timeout_s: float = 10.0
-    log_level: str = "INFO"
 
 
 def _no_password() -> str:

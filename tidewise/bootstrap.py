@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from core.clock import Clock, StreamClock, WallClock
+from core.clock import DAY_MS, Clock, StreamClock, WallClock
 from core.drift.counting import Watch
 from core.errors import CheckpointError, StoreMismatch
 from core.history import IntArray, WindowShape
@@ -18,7 +18,6 @@ from core.ingest import Ingestor
 from core.interactions import EventTypes
 from core.interest import Horizons
 from core.interests import Interests
-from core.popularity import DAY_MS
 from core.ports import FloatArray, ItemIndex, ModelBundle, ModelRecord, Store
 from core.recommend import Recommender
 from core.vectors import VectorCache

@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from core.clock import DAY_MS
 from core.errors import InvalidSettings, StreamUnavailable
 from core.follow import Follower
 from core.ingest import Ingestor, IngestResult, Source
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DAY_MS = 86_400_000
 REPLAY_TIMEOUT_S = 30.0  # a broker that restarts is waited for
 REPLAY_LINGER_MS = 5
 SEND_TIMEOUT_S = 1.5  # a request that cannot be taken in is told so within 2 s

@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from core.clock import WallClock
+from core.clock import DAY_MS, WallClock
 from core.errors import InvalidSettings, NotReady
 from core.items import Catalogue
 from core.learn.cycle import LearningCycle, Policy, Task
 from core.learn.gate import GateRules
 from core.learn.triggers import Schedule, answer
 from core.learn.versions import CHALLENGER, promote, propose
-from core.popularity import DAY_MS
 from core.ports import EventColumns, ModelBundle, ModelRecord
 from core.roles import Role
 from tidewise.bootstrap import MODELS_FOLDER, System, load_model, models_folder

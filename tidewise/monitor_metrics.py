@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from core.clock import Clock
+from core.clock import DAY_MS, Clock
 from core.drift.monitor import Monitor
 from core.drift.records import BUCKET_MS, Point
 from core.errors import TidewiseError
 from core.ports import Store
 
-LATELY_MS = 7 * 86_400_000
+LATELY_MS = 7 * DAY_MS
 
 
 class MonitorMetrics:

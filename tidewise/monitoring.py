@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from threading import Event
 from typing import TYPE_CHECKING
 
+from core.clock import DAY_MS
 from core.drift.monitor import ROLE, Monitor
 from core.drift.records import Alarm, topic_code
 from core.drift.scoring import Scoring
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PERIOD_S = 3.0
-DAY_MS = 86_400_000
 
 
 def open_monitor(system: System) -> Monitor:

@@ -19,13 +19,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from core.clock import DAY_MS, HOUR_MS
 from core.interactions import Interaction
 from core.items import Item
 from tidewise.shop_items import Assortment, make_assortment
 
 DEFAULT_END_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
-DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
 
 SESSIONS_PER_DAY = 0.13  # of the average user; with sessions of 5 views, 1,500 users make about 1,000 events a day
 MIN_SESSIONS = 3

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from urllib.parse import urlsplit
 
-from core.clock import Clock
+from core.clock import DAY_MS, Clock
 from core.drift.records import Alarm
 from core.errors import InvalidSettings, TidewiseError
 from core.ports import Store
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 TIMEOUT_S = 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 3600.0
 MAX_ATTEMPTS = 20  # some 14 hours
-MAX_AGE_MS = 86_400_000  # older alarms were raised before there was a webhook
+MAX_AGE_MS = DAY_MS  # older alarms were raised before there was a webhook
 SIGNATURE = "X-Tidewise-Signature"
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from core.clock import HOUR_MS
+
 FloatArray = NDArray[np.float64]
 
-HOUR_MS = 3_600_000
 DAYS, HOURS = 7, 24
 HALF_LIFE_MS = 21 * 24 * HOUR_MS
 LEAN = 200.0  # how many events of its own make an hour count as much as what it leans on

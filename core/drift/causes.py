@@ -6,9 +6,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from core.clock import HOUR_MS
 from core.drift.records import BUCKET_MS, GAP_EDGES_S, NO_TOPIC, Bucket, BucketCounts, Tally
 
-HOUR_MS = 3_600_000
 KEPT_HOURS = 28 * 24
 MOVED = 0.08  # a mix whose share of other topics rose by that much explains a model's trouble
 RISEN = 1.5  # so does a share of new users or items that rose by that factor

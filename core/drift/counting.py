@@ -12,10 +12,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 
+from core.clock import DAY_MS
 from core.drift.records import BUCKET_MS, GAP_EDGES_S, NO_TOPIC, BucketCounts, ItemFacts, Sample
 from core.ports import EventRow, Transaction, UserState
 
-NEW_ITEM_MS = 7 * 86_400_000
+NEW_ITEM_MS = 7 * DAY_MS
 MAX_FACTS = 200_000  # items whose topics are remembered: some 20 MB
 _GAP_EDGES_MS = tuple(edge * 1000 for edge in GAP_EDGES_S)
 _event_key = attrgetter("event_key")

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from core.clock import HOUR_MS
 from core.drift.ports import DriftReads
 from core.drift.records import BUCKET_MS, NO_TOPIC, BucketCounts, topic_code
 
 MAX_STRETCHES = 40
-HOUR_MS = 3_600_000
 LENGTHS_MS = (BUCKET_MS, 900_000, *(HOUR_MS * hours for hours in (1, 3, 6, 12, 24, 72, 168, 336, 672)))
 MAX_BUCKETS = 100_000
 WITHOUT = "without category"

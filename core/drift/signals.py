@@ -11,10 +11,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from core.clock import HOUR_MS
 from core.drift.baseline import FloatArray, LevelBaseline, MixBaseline, Standard
 from core.drift.records import BUCKET_MS, Bucket, BucketCounts
 
-HOUR_MS = 3_600_000
 COUNT_BLOCK = 200  # events in a block of counts: a share of 10 % is then known to 2 %
 SCORE_BLOCK = 50  # users scored in a block of scores
 MIN_KNOWN = 200  # events before the expectation of a mix means anything

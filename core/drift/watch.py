@@ -12,11 +12,11 @@ from typing import Protocol
 
 import numpy as np
 
+from core.clock import DAY_MS, HOUR_MS
 from core.drift.causes import Recent
 from core.drift.records import NUM_GAPS, NUM_TOPICS, Alarm, Bucket, Point, Tally
-from core.drift.signals import COUNT_BLOCK, HOUR_MS, SCORE_BLOCK, LevelSignal, MixSignal, Reading, Signal, Sums
+from core.drift.signals import COUNT_BLOCK, SCORE_BLOCK, LevelSignal, MixSignal, Reading, Signal, Sums
 
-DAY_MS = 86_400_000
 MAX_READINGS = 2_000  # of each signal, since the last change: where the onset is looked for
 ADMITTED_AFTER = 2 * SCORE_BLOCK  # scores of a segment, before it is watched
 

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from core.clock import Clock
+from core.clock import DAY_MS, Clock
 from core.errors import NotReady
 from core.history import WindowShape
 from core.items import Catalogue
@@ -104,7 +104,7 @@ class Policy:
     keep: int = 5
     promotes: bool = True
     hide_seen: bool = True
-    half_life_ms: float = 7 * 86_400_000
+    half_life_ms: float = 7 * DAY_MS
     max_events: int = 2_000_000
 
 

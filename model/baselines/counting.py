@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from core.clock import DAY_MS
 from core.history import IntArray
 from core.metrics import Array
-from core.popularity import DAY_MS, decayed_log2
+from core.popularity import decayed_log2
 from core.ports import FloatArray
 from core.scorers import Past, TrainingPart
 

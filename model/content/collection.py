@@ -72,11 +72,6 @@ class Collection:
         """(n, size) vectors of contents that have one."""
         return np.asarray(self._memory[[self.rows[key] for key in hashes]], np.float32)
 
-    @property
-    def version(self) -> tuple[int, ...]:
-        """What changes when items do."""
-        return stamp(self.folder)
-
 
 def stamp(folder: Path) -> tuple[int, ...]:
     """What a folder's collection looked like from outside: changes whenever its items are replaced."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.clock import MINUTE_MS
 from core.history import IntArray
 from core.ports import BoolArray, FloatArray
 from core.scorers import LiveScorer, NowScorer, Past, Scorer
@@ -23,7 +24,6 @@ MISS = 2**40  # the place of an answer that could not be given: behind any depth
 SEEN = ("keep", "hide")  # whether the user's earlier items may be answers
 UNTOLD = ""
 DRAWN, CLICK = "drawn", "click"  # when a model that reads the gap to now is asked: at a moment drawn before, or then
-MINUTE_MS = 60_000
 
 Progress = Callable[[int, int], None]  # questions done, questions in all
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.drift_streams import DAY_MS, MONDAY_MS, Kind, Plan, draw_events
+from benchmarks.drift_streams import MONDAY_MS, Kind, Plan, draw_events
+from core.clock import DAY_MS
 from core.ingest import RequestSource
 from core.interactions import Interaction
 from core.items import Item

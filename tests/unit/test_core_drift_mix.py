@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from core.drift.mix import HOUR_MS, WITHOUT, mix_of
+from core.clock import HOUR_MS
+from core.drift.mix import WITHOUT, mix_of
 from core.drift.records import BUCKET_MS, NO_TOPIC, BucketCounts, topic_code
 
 TEA, TENTS = topic_code(("Tea",)), topic_code(("Tents",))

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from core.interest import DAY_MS, HOUR_MS, MAX_BUCKETS, MAX_TOPICS, Horizons, Interest, Topics, interest_of
+from core.clock import DAY_MS, HOUR_MS
+from core.interest import MAX_BUCKETS, MAX_TOPICS, Horizons, Interest, Topics, interest_of
 
 START_MS = int(datetime(2024, 4, 1, tzinfo=UTC).timestamp() * 1000)
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from domain_shop import ALL, Shop, names
 
+from core.clock import HOUR_MS
 from core.items import Item
 from core.recommend import Wish
-from core.trends import HOUR_MS, KEPT, Trends
+from core.trends import KEPT, Trends
 
 
 @pytest.fixture

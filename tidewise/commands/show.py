@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from rich.progress import Progress
 
-from core.popularity import DAY_MS
+from core.clock import DAY_MS
 from tidewise.bootstrap import check_rebuildable, meta_of, open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 

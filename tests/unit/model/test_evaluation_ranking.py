@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from core.clock import MINUTE_MS
 from core.history import IntArray
 from core.ports import FloatArray
 from core.scorers import Past, TrainingPart
 from model.evaluation.dataset import Dataset
 from model.evaluation.figures import gains, slices
 from model.evaluation.protocols import Fold, leave_one_out, temporal
-from model.evaluation.ranking import MINUTE_MS, best, rank, request_gaps_ms
+from model.evaluation.ranking import best, rank, request_gaps_ms
 
 T0 = 1_300_000_000_000
 DAY_MS = 86_400_000

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from core.clock import DAY_MS
 from model.config import YEAR_S, ModelConfig
-from model.time_encoding import DAY_MS, NO_GAP, TimeEncoding, gap_rows
+from model.time_encoding import NO_GAP, TimeEncoding, gap_rows
 
 START_MS = 1_300_000_000_000
 
