@@ -42,6 +42,14 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model after its training, and how long that took."""
+
+    scorer: Scorer
+    fit_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Everything about one model: what was tried, what was chosen, and the results by seed."""
 
@@ -75,48 +83,61 @@ class Harness:
 
     def run(self, spec: ModelSpec) -> Outcome:
         """Tune, then fit and rank under every seed."""
-        configs = spec.trials(self.budget)
-        trials = [self._try(spec, config, f"{number} of {len(configs)}") for number, config in enumerate(configs, 1)]
-        best = max(trials, key=lambda trial: trial.validation).config if len(trials) > 1 else configs[0]
+        trials, best, tried = self._tune(spec, spec.trials(self.budget))
         seeds = self.seeds if spec.seeded else self.seeds[:1]
-        return Outcome(spec, trials, best, {seed: self._test(spec, best, seed) for seed in seeds})
+        results = {
+            seed: self._test(spec, best.config, seed, tried if seed == self.seeds[0] else None) for seed in seeds
+        }
+        return Outcome(spec, trials, best.config, results)
 
-    def _try(self, spec: ModelSpec, config: Config, which: str) -> Trial:
+    def _tune(self, spec: ModelSpec, configs: Sequence[Config]) -> tuple[list[Trial], Trial, Fitted | None]:
+        """All trials, the best, and the model that it fitted, where this call did: the first seed needs no other."""
+        if len(configs) == 1:  # nothing to choose from
+            only = Trial(configs[0], float("nan"))
+            return [only], only, None
+        trials: list[Trial] = []
+        best, kept = None, None
+        for number, config in enumerate(configs, 1):
+            trial, fitted = self._try(spec, config, f"{number} of {len(configs)}")
+            trials.append(trial)
+            if best is None or trial.validation > best.validation:
+                best, kept = trial, fitted
+        assert best is not None, "a model has a configuration"
+        return trials, best, kept
+
+    def _try(self, spec: ModelSpec, config: Config, which: str) -> tuple[Trial, Fitted | None]:
         """A configuration's metric on the validation questions, under the first seed; no test question is asked."""
-        seed = self.seeds[0]
-        if len(spec.trials(self.budget)) == 1:
-            return Trial(config, float("nan"))  # nothing to choose from
-        key = self._key(spec, config, seed, "validation")
-        known = self.results.load(key)
+        key = self._key(spec, config, self.seeds[0], "validation")
+        known, fitted = self.results.load(key), None
         if known is None:
             doing = f"{spec.name}: trial {which}"
-            scorer = self._fitted(spec, config, seed, doing)
+            fitted = self._fitted(spec, config, self.seeds[0], doing)
             questions = self.fold.validation.sample(MAX_VALIDATION)
-            places = rank(scorer, self.fold, questions, progress=self._counter(doing))["keep"]
+            places = rank(fitted.scorer, self.fold, questions, progress=self._counter(doing))["keep"]
             mean = float(gains(places.above, places.equal, "NDCG", 10).mean())
             known = Result({TUNED_ON: mean}, {})
             self.results.save(key, known)
-        return Trial(config, float(known.facts[TUNED_ON]))
+        return Trial(config, float(known.facts[TUNED_ON])), fitted
 
-    def _test(self, spec: ModelSpec, config: Config, seed: int) -> Result:
+    def _test(self, spec: ModelSpec, config: Config, seed: int, tried: Fitted | None) -> Result:
         key = self._key(spec, config, seed, "test")
         known = self.results.load(key)
         if known is None:
             doing = f"{spec.name}: seed {seed}"
+            fitted = tried or self._fitted(spec, config, seed, doing)
             started_s = time.monotonic()
-            scorer = self._fitted(spec, config, seed, doing)
-            fitted_s = time.monotonic()
-            places = rank(scorer, self.fold, self.fold.test, progress=self._counter(doing))
+            places = rank(fitted.scorer, self.fold, self.fold.test, progress=self._counter(doing))
             facts = {
-                "fit_s": round(fitted_s - started_s, 2),
-                "rank_s": round(time.monotonic() - fitted_s, 2),
-                **getattr(scorer, "report", {}),
+                "fit_s": round(fitted.fit_s, 2),
+                "rank_s": round(time.monotonic() - started_s, 2),
+                **getattr(fitted.scorer, "report", {}),
             }
             known = Result(facts, places)
             self.results.save(key, known)
         return known
 
-    def _fitted(self, spec: ModelSpec, config: Config, seed: int, doing: str) -> Scorer:
+    def _fitted(self, spec: ModelSpec, config: Config, seed: int, doing: str) -> Fitted:
+        started_s = time.monotonic()
         self.progress(f"{doing}, fitting", 0.0)
 
         def show(at: TrainingProgress) -> None:
@@ -130,7 +151,7 @@ class Harness:
         )
         if not isinstance(scorer, LiveScorer):  # a live one is fitted anew by every ranking
             scorer.fit(self.fold.part)
-        return scorer
+        return Fitted(scorer, time.monotonic() - started_s)
 
     def _unfinished(self, spec: ModelSpec, config: Config, seed: int) -> ResumeFile | None:
         """Trainings are the same whatever is asked afterwards."""

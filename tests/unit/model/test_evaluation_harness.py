@@ -98,7 +98,7 @@ def test_tuning_chooses_by_the_validation_questions_and_every_seed_is_fitted(dat
     ]
     assert dict(outcome.config) == {"step": 1}
     assert list(outcome.results) == [0, 1]
-    assert log == [f"fit step {step}" for step in (2, 1, 3, 1, 1)]
+    assert log == [f"fit step {step}" for step in (2, 1, 3, 1)]  # under the first seed the chosen one is fitted already
 
 
 def test_tuning_never_looks_at_the_test_questions(dataset: Dataset, fold: Fold) -> None:
