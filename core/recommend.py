@@ -281,8 +281,8 @@ class Recommender:
         """The items, each with the events that it leans on."""
         if view.model is None or not items or not len(history):
             return tuple(replace(item, because=()) for item in items)
-        row_of = {item_id: row for row, item_id in enumerate(view.catalogue.item_ids)}
-        rows = np.array([row_of[item.item_id] for item in items], np.int64)
+        stored = read.items_by_id([item.item_id for item in items])
+        rows = view.catalogue.rows(np.array([stored[item.item_id].key for item in items], np.int64))
         found = causes_of(view.model.encoder, view.catalogue, history, rows=rows, now_ms=now_ms)
         named = read.items(sorted({cause.item_key for causes in found for cause in causes}))
         return tuple(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.clock import HOUR_MS
 from core.history import IntArray
-from core.views import View
+from core.views import View, by_row
 
 KEPT = 24
 
@@ -53,9 +53,7 @@ class Trends:
         if not kept:
             return gains, None
         then = kept[0]
-        before = np.full(len(view.catalogue), -np.inf)
-        rows = view.catalogue.rows(then.keys)
-        before[rows[rows >= 0]] = then.popularity[rows >= 0]
+        before = by_row(view.catalogue, then.keys, then.popularity)
         highest = view.popularity.max(initial=-np.inf)
         if np.isfinite(highest):
             was = np.exp2(before - highest)

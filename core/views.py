@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import CheckpointError, NotReady
-from core.history import WindowShape
+from core.history import IntArray, WindowShape
 from core.items import EMPTY_CATALOGUE, Catalogue
 from core.ports import Encoder, FloatArray, IndexBuilder, ItemIndex, ModelBundle, ModelRecord, Store
 
@@ -91,7 +91,7 @@ class LiveViews:
             model = self._adopt(champion, catalogue)
             if model is None and changed and self._bundle is not None:
                 model = self._bind(self._bundle, catalogue)
-            popularity = _by_row(catalogue, keys, scores)
+            popularity = by_row(catalogue, keys, scores)
             if old is None or changed or model is not None:
                 version = model.version if model else "none"
                 view = View(catalogue, popularity, model, f"{version}:{stamp[0]}:{stamp[1]}")
@@ -147,11 +147,12 @@ def unit(vectors: FloatArray) -> FloatArray:
     return scaled
 
 
-def _by_row(catalogue: Catalogue, keys: NDArray[np.int64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    popularity = np.full(len(catalogue), -np.inf)
+def by_row(catalogue: Catalogue, keys: IntArray, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) scores by catalogue row, -inf where there is none; of keys that the catalogue does not hold, none count."""
+    placed = np.full(len(catalogue), -np.inf)
     rows = catalogue.rows(keys)
-    popularity[rows[rows >= 0]] = scores[rows >= 0]
-    return popularity
+    placed[rows[rows >= 0]] = scores[rows >= 0]
+    return placed
 
 
 EMPTY_VIEW = View(EMPTY_CATALOGUE, np.empty(0), None, "none:0:0")

@@ -55,12 +55,13 @@ class Pictures:
             yield cls(*_places(names), lambda name: _file(path / name))
             return
         try:
-            with ZipFile(path) as archive:
-                names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
-                yield cls(*_places(names), lambda name: _member(archive, name))
+            archive = ZipFile(path)
         except (OSError, BadZipFile) as error:
             msg = f"{path}: wanted a folder or a zip file of pictures, got {error}; check the path"
             raise InvalidInput(msg) from None
+        with archive:
+            names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+            yield cls(*_places(names), lambda name: _member(archive, name))
 
 
 def _places(names: list[str]) -> tuple[dict[str, str], int]:
