@@ -12,7 +12,9 @@ from core.errors import InvalidInput
 from core.interactions import check_id, check_time_ms, shorten
 from core.recommend import Answer, ScoredItem, SessionEvent
 from serving.engine import Engine
-from serving.requests import WISH_FIELDS, check_fields, check_ids, parse_wish, path_id, query_wish, read_json
+from serving.requests import WISH_FIELDS, check_fields, check_ids, parse_wish, path_id, query_wish, read_object
+
+SESSION_FIELDS = ("user_id", "events", *WISH_FIELDS)
 
 
 class AnswerRoutes:
@@ -30,7 +32,7 @@ class AnswerRoutes:
 
     async def recommend_session(self, request: Request) -> Response:
         """The next items for a session given in the body: anonymous, or as if it were a user's next events."""
-        body = await self._body(request, ("user_id", "events", *WISH_FIELDS))
+        body = await read_object(request, SESSION_FIELDS, max_bytes=self._engine.limits.max_body_bytes)
         wish = parse_wish(body, self._services)
         events = self._session(body.get("events", []))
         if body.get("user_id") is None:
@@ -43,7 +45,7 @@ class AnswerRoutes:
     async def rank(self, request: Request) -> Response:
         """The given items, best first for a user."""
         user_id = path_id(request, "user_id")
-        body = await self._body(request, ("item_ids", "at"))
+        body = await read_object(request, ("item_ids", "at"), max_bytes=self._engine.limits.max_body_bytes)
         item_ids = check_ids("item_ids", body.get("item_ids"), limit=self._engine.limits.max_ids)
         at_ms = None if body.get("at") is None else check_time_ms("at", body["at"])
         return await self._reply(lambda: self._recommender.rank(user_id, item_ids, at_ms=at_ms), at_ms, user_id=user_id)
@@ -62,14 +64,6 @@ class AnswerRoutes:
         """What gains most."""
         wish, trends = query_wish(request, self._services), self._engine.trends
         return await self._reply(lambda: self._recommender.trending(wish, trends), wish.at_ms)
-
-    async def _body(self, request: Request, fields: tuple[str, ...]) -> dict[str, Any]:
-        body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
-        if not isinstance(body, dict):
-            msg = f"body: wanted a JSON object with {', '.join(fields)}, got {shorten(body)}"
-            raise InvalidInput(msg)
-        check_fields(body, fields)
-        return body
 
     def _session(self, raw: Any) -> list[SessionEvent]:
         """The events of a session; one without a time happened now."""

@@ -12,7 +12,7 @@ from core.errors import InvalidInput
 from core.interactions import shorten
 from serving.engine import Engine
 from serving.replies import json_reply
-from serving.requests import check_fields, integer_query, read_json
+from serving.requests import check_fields, integer_query, read_object
 
 MAX_PAGE = 1_000
 MAX_KEYS = 10_000
@@ -47,11 +47,7 @@ class DeadLetterRoutes:
 
     async def _keys(self, request: Request) -> set[int] | None:
         """Which letters a body names; None for all."""
-        body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
-        if not isinstance(body, dict):
-            msg = f'body: wanted {{"keys": [...]}} or {{"all": true}}, got {shorten(body)}'
-            raise InvalidInput(msg)
-        check_fields(body, ("keys", "all"))
+        body = await read_object(request, ("keys", "all"), max_bytes=self._engine.limits.max_body_bytes)
         if body.get("all") is True and "keys" not in body:
             return None
         return _checked(body.get("keys"))

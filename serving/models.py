@@ -13,7 +13,7 @@ from core.learn.versions import named, promote, roll_back
 from core.ports import Promotion
 from serving.engine import Engine
 from serving.replies import json_reply
-from serving.requests import check_fields, path_id, read_json
+from serving.requests import path_id, read_object
 
 DECIDED_BY = "api"
 MAX_REASON_CHARS = 1000
@@ -38,7 +38,7 @@ class ModelRoutes:
     async def promote(self, request: Request) -> Response:
         """Let a version serve."""
         version = path_id(request, "version")
-        body = await self._body(request, ("reason", "force"))
+        body = await self._body(request, "reason", "force")
         force = body.get("force", False)
         if not isinstance(force, bool):
             msg = f"force: wanted true or false, got {shorten(force)}"
@@ -47,7 +47,7 @@ class ModelRoutes:
 
     async def roll_back(self, request: Request) -> Response:
         """Let the version serve again that served before."""
-        return await self._change(roll_back, _reason(await self._body(request, ("reason",))))
+        return await self._change(roll_back, _reason(await self._body(request, "reason")))
 
     async def _change(self, change: Callable[..., Promotion], reason: str) -> Response:
         def work() -> Promotion:
@@ -59,16 +59,9 @@ class ModelRoutes:
 
         return json_reply((await self._engine.writer.run(work)).to_json())
 
-    async def _body(self, request: Request, known: tuple[str, ...]) -> dict[str, Any]:
-        """The body; none at all is an empty one."""
-        if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
-            return {}
-        body = await read_json(request, max_bytes=self._services.limits.max_body_bytes)
-        if not isinstance(body, dict):
-            msg = f"body: wanted a JSON object, got {shorten(body)}"
-            raise InvalidInput(msg)
-        check_fields(body, known)
-        return body
+    async def _body(self, request: Request, *fields: str) -> dict[str, Any]:
+        max_bytes = self._services.limits.max_body_bytes
+        return await read_object(request, fields, max_bytes=max_bytes, optional=True)
 
     def _list(self) -> dict[str, Any]:
         model = self._services.views.current().model

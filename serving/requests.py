@@ -39,6 +39,20 @@ async def read_json(request: Request, *, max_bytes: int) -> Any:
         raise Refused(400, "malformed_json", message) from None
 
 
+async def read_object(
+    request: Request, fields: Sequence[str], *, max_bytes: int, optional: bool = False
+) -> dict[str, Any]:
+    """The body as a JSON object without other fields than these; `optional`: no body at all is an empty one."""
+    if optional and request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+        return {}
+    body = await read_json(request, max_bytes=max_bytes)
+    if not isinstance(body, dict):
+        msg = f"body: wanted a JSON object with {', '.join(fields)}, got {shorten(body)}"
+        raise InvalidInput(msg)
+    check_fields(body, fields)
+    return body
+
+
 def _too_large(max_bytes: int) -> Refused:
     message = f"the body is larger than {max_bytes} bytes; split it into several requests"
     return Refused(413, "too_large", message)

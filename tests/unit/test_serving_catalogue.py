@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from serving_doubles import NOW_MS, Api, Shop
 
 from serving.app import create_app
-
-
-@pytest.fixture
-def shop() -> Shop:
-    return Shop()
-
-
-@pytest.fixture
-def api(shop: Shop) -> Iterator[Api]:
-    with Api(create_app(shop.services)) as api:
-        yield api
 
 
 def recommended(api: Api) -> list[str]:

@@ -69,11 +69,6 @@ class AwayLog:
 
 
 @pytest.fixture
-def shop() -> Shop:
-    return Shop()
-
-
-@pytest.fixture
 def log(shop: Shop) -> MemoryLog:
     return MemoryLog(shop)
 

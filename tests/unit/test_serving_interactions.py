@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,17 +11,6 @@ from serving_doubles import NOW_MS, Api, Shop
 
 from core.clock import ManualClock
 from serving.app import Limits, create_app
-
-
-@pytest.fixture
-def shop() -> Shop:
-    return Shop()
-
-
-@pytest.fixture
-def api(shop: Shop) -> Iterator[Api]:
-    with Api(create_app(shop.services)) as api:
-        yield api
 
 
 def event(**changes: Any) -> dict[str, Any]:

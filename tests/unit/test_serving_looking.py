@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from serving_doubles import NOW_MS, Api, Shop
@@ -27,17 +27,6 @@ class NamedLog:
     def publish(self, events: Sequence[Interaction]) -> Sequence[object]:
         msg = "the log is away"
         raise StreamUnavailable(msg)
-
-
-@pytest.fixture
-def shop() -> Shop:
-    return Shop()
-
-
-@pytest.fixture
-def api(shop: Shop) -> Iterator[Api]:
-    with Api(create_app(shop.services)) as api:
-        yield api
 
 
 def click(api: Api, user_id: str, item_id: str, at_s: int = 0, kind: str = "click") -> None:

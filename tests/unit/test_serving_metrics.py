@@ -12,11 +12,6 @@ from serving.app import create_app
 
 
 @pytest.fixture
-def shop() -> Shop:
-    return Shop()
-
-
-@pytest.fixture
 def api(shop: Shop) -> Iterator[Api]:
     services = shop.with_services(num_encoded=lambda: 7, view_age_s=lambda: 1.5)
     with Api(create_app(services)) as api:
