@@ -163,7 +163,8 @@ def run_worker(settings: Settings) -> None:
         from stream.settings import WorkerSettings
         from stream.topics import ensure_topics
         from stream.worker import StreamWorker
-        from tidewise.worker_metrics import WorkerMetrics, exposed
+        from tidewise.metrics_port import exposed
+        from tidewise.worker_metrics import WorkerMetrics
     except ModuleNotFoundError as error:
         raise _extra_missing("the worker", error) from error
 
@@ -176,7 +177,7 @@ def run_worker(settings: Settings) -> None:
         worker = WorkerSettings(name=given.worker, max_messages=given.batch, within_s=given.within_ms / 1000)
         follower = start_follower_of_commits(stack, settings)
         metrics = WorkerMetrics(follower)
-        stack.enter_context(exposed(metrics.registry, host=settings.metrics.host, port=settings.metrics.port))
+        stack.enter_context(exposed(metrics.registry, settings.metrics))
         ingest = FollowedIngestor(system.ingestor, follower, applied=metrics.applied)
         StreamWorker(kafka, worker, ingest=ingest, codec=codec, announce=announce, on_status=metrics.see).run()
 

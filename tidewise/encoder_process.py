@@ -19,8 +19,8 @@ from core.errors import StoreUnavailable, TidewiseError
 from core.ports import UserState
 from tidewise.bootstrap import System, open_system
 from tidewise.following import start_refresh
-from tidewise.processes import end_with_parent
 from tidewise.settings import Settings
+from tidewise.this_process import end_with_parent
 
 LOW_PRIORITY = 5
 STOP_TIMEOUT_S = 2.0

@@ -6,9 +6,7 @@ Called by `tidewise train`, and by `tidewise learn`, which `tidewise up` runs as
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
-import socket
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +23,7 @@ from core.roles import Role
 from tidewise.bootstrap import MODELS_FOLDER, System, load_model, models_folder
 from tidewise.features import FEATURES_FOLDER, sources_in
 from tidewise.settings import Settings
+from tidewise.this_process import name_of_process
 
 if TYPE_CHECKING:
     from model.bundle import HM4SRBundle
@@ -109,10 +108,9 @@ class NetworkTrainer:
 def learning_cycle(system: System, *, progress: ProgressCallback) -> LearningCycle:
     """The cycle of this process, whose role is still to be taken."""
     settings = system.settings
-    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     return LearningCycle(
         store=system.store,
-        role=Role(system.store, TRAINER, holder=holder, ttl_ms=int(settings.learn.lease_s * 1000)),
+        role=Role(system.store, TRAINER, holder=name_of_process(), ttl_ms=int(settings.learn.lease_s * 1000)),
         trainer=NetworkTrainer(settings, progress=progress),
         shape=system.shape,
         type_codes=system.types.flagged("window"),

@@ -7,14 +7,9 @@ one that holds the lease works and the others stand by.
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import signal
-import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from threading import Event
 from typing import TYPE_CHECKING
 
 from core.clock import DAY_MS
@@ -30,6 +25,7 @@ from tidewise.bootstrap import System, open_system
 from tidewise.following import start_refresh
 from tidewise.logs import use_format
 from tidewise.settings import Settings
+from tidewise.this_process import end_asked_for, name_of_process
 from tidewise.webhook import Courier, webhook_of
 
 if TYPE_CHECKING:
@@ -52,7 +48,6 @@ def open_monitor(system: System) -> Monitor:
         exclude_seen=system.settings.recommend.exclude_seen,
         segments=given.segment_names(),
     )
-    holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(3)}"
 
     def watcher() -> Watcher:
         return Watcher(
@@ -64,7 +59,7 @@ def open_monitor(system: System) -> Monitor:
 
     return Monitor(
         system.store,
-        role=Role(system.store, ROLE, holder=holder),
+        role=Role(system.store, ROLE, holder=name_of_process()),
         scoring=scoring,
         watcher=watcher,
         clock=system.clock,
@@ -82,13 +77,18 @@ def start_monitor(stack: ExitStack, system: System) -> Monitor | None:
     except InvalidSettings as error:
         logger.warning("drift is not monitored: %s", error)
         return None
+    _step_in_threads(stack, system, monitor)
+    return monitor
+
+
+def _step_in_threads(stack: ExitStack, system: System, monitor: Monitor) -> None:
+    """Step the monitor, and bring its alarms to the webhook, until the stack unwinds."""
     courier = Courier(system.store, webhook_of(system.settings), clock=system.clock)
     stack.callback(monitor.release)
     for name, work in (("monitor", monitor.step), ("webhook", courier.deliver)):
         thread = Periodic(name, work, period_s=PERIOD_S)
         thread.start()
         stack.callback(thread.stop)
-    return monitor
 
 
 def read_all(system: System, *, again: bool) -> None:
@@ -109,25 +109,23 @@ def read_all(system: System, *, again: bool) -> None:
 
 def run_monitor(settings: Settings, *, on_ready: Callable[[], None]) -> None:
     """Monitor until SIGINT or SIGTERM; to be called in the main thread."""
+    from tidewise.metrics_port import exposed
     from tidewise.monitor_metrics import MonitorMetrics
-    from tidewise.worker_metrics import exposed
 
-    done = Event()
+    if not settings.drift.monitor:
+        msg = "drift.monitor: wanted true for a process that does nothing else; switch it on, or do not start it"
+        raise InvalidSettings(msg)
     use_format(settings.log.format)
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings))
         start_refresh(stack, system)
-        open_monitor(system)  # a missing extra is a fault here, and said at once
-        monitor = start_monitor(stack, system)
-        if monitor is None:
-            msg = "drift.monitor: wanted true for a process that does nothing else; switch it on, or do not start it"
-            raise InvalidSettings(msg)
+        monitor = open_monitor(system)
+        _step_in_threads(stack, system, monitor)
         metrics = MonitorMetrics(system.store, monitor, clock=system.clock)
-        stack.enter_context(exposed(metrics.registry, host=settings.metrics.host, port=settings.metrics.port))
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: done.set())
+        stack.enter_context(exposed(metrics.registry, settings.metrics))
+        ended = end_asked_for()
         on_ready()
-        done.wait()
+        ended.wait()
 
 
 def _detectors() -> Detectors:

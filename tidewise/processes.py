@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +16,6 @@ from core.errors import TidewiseError
 
 PREFERRED_PORT = 8080
 POLL_S = 0.05
-PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 class ProcessError(TidewiseError):
@@ -59,12 +56,6 @@ def wait_ready(child: subprocess.Popen[bytes], url: str, *, log: Path, timeout_s
         time.sleep(POLL_S)
     msg = f"the server was not ready within {timeout_s:.0f} s; its log ends with:\n{_tail(log)}"
     raise ProcessError(msg)
-
-
-def end_with_parent() -> None:
-    """Ask the kernel to end this process when its parent dies, however it dies. Linux only."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port(preferred: int) -> int:

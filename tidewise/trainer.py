@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import getpass
 import logging
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from threading import Event
 from typing import TYPE_CHECKING
 
 from core.clock import WallClock
@@ -23,7 +21,10 @@ from tidewise.background import Periodic
 from tidewise.bootstrap import open_system
 from tidewise.following import start_learning
 from tidewise.learning import learning_cycle, learning_schedule
+from tidewise.logs import use_format
+from tidewise.metrics_port import exposed
 from tidewise.settings import Settings
+from tidewise.this_process import end_asked_for
 from tidewise.trainer_metrics import TrainerMetrics
 
 if TYPE_CHECKING:
@@ -34,16 +35,13 @@ logger = logging.getLogger(__name__)
 
 def run_trainer(settings: Settings, *, arguments: Sequence[str]) -> None:
     """Learn whenever it is time until SIGINT or SIGTERM; to be called in the main thread."""
-    from tidewise.worker_metrics import exposed
-
-    ended = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    ended = end_asked_for()
+    use_format(settings.log.format)
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings))
         learning = start_learning(stack, system, arguments=arguments, variables={})
         metrics = TrainerMetrics(learning)
-        stack.enter_context(exposed(metrics.registry, host=settings.metrics.host, port=settings.metrics.port))
+        stack.enter_context(exposed(metrics.registry, settings.metrics))
         logger.info("waiting for something to learn")
         ended.wait()
 

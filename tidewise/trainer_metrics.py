@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, disable_created_metrics
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from tidewise.background import Learning
@@ -17,7 +17,6 @@ class TrainerMetrics:
     """The metrics of one trainer, in a registry of their own; values are there anyway, and read when asked for."""
 
     def __init__(self, learning: Learning) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter that nobody reads
         self.registry = CollectorRegistry()
         self._learning = learning
         self.registry.register(self)

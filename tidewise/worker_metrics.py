@@ -5,13 +5,11 @@ Names are documented in docs/metrics.md; a test keeps the two in step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics, start_http_server
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from core.errors import InvalidSettings
 from core.follow import Follower
 from stream.status import WorkerStatus
 
@@ -83,22 +81,3 @@ def _counter(name: str, text: str, value: float) -> Metric:
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"tidewise_worker_{name}", text, value=value)
-
-
-@contextmanager
-def exposed(registry: CollectorRegistry, *, host: str, port: int) -> Iterator[None]:
-    """Answer scrapes at http://HOST:PORT/metrics until the end of the block; port 0: do not."""
-    if not port:
-        yield
-        return
-    try:
-        server, thread = start_http_server(port, addr=host, registry=registry)
-    except OSError as error:
-        msg = f"metrics.port: {host}:{port} cannot be had ({error.strerror}); choose another, or 0 for no metrics"
-        raise InvalidSettings(msg) from error
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -25,8 +25,9 @@ from tidewise.commands.options import (
     screen,
     settings_of,
 )
-from tidewise.processes import end_with_parent
+from tidewise.logs import use_format
 from tidewise.settings import load_settings
+from tidewise.this_process import end_with_parent
 
 if TYPE_CHECKING:
     from model.training import TrainingProgress
@@ -87,6 +88,7 @@ def learn(
         run_trainer(settings, arguments=as_arguments(overrides, config))
         return
     if as_child:
+        use_format(settings.log.format)
         os.nice(LOW_PRIORITY)
         end_with_parent()
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the role is given back
