@@ -5,21 +5,20 @@ The contract suite runs over it beside the real databases, so that what unit tes
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import json
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
-from drift_doubles import DriftData, MemoryDriftReads, MemoryDriftWrites
+from drift_doubles import MemoryDriftReads, MemoryDriftWrites
+from memory_data import Data, history_order, origin_of, user_hash
 from numpy.typing import NDArray
+from version_doubles import MemoryVersionReads, MemoryVersionWrites
 
-from core.clock import WallClock
-from core.errors import LeaseLost, StoreConflict
+from core.errors import StoreConflict
 from core.history import EMPTY_WINDOW, History, IntArray
 from core.items import Catalogue, Item
 from core.ports import (
@@ -27,9 +26,6 @@ from core.ports import (
     EventColumns,
     EventRow,
     FloatArray,
-    Lease,
-    ModelRecord,
-    Promotion,
     SourceState,
     StoredItem,
     StoreTotals,
@@ -38,84 +34,13 @@ from core.ports import (
 )
 
 
-def _user_hash(user_id: str) -> bytes:
-    return hashlib.blake2b(user_id.encode(), key=b"a test's secret", digest_size=16).digest()
-
-
-def _origin(letter: DeadLetter) -> tuple[str, int, int, bytes]:
-    return letter.source, letter.partition, letter.offset, letter.payload
-
-
-def _history_order(row: EventRow) -> tuple[int, int, int]:
-    return row.user_key, row.time_ms, row.user_seq
-
-
-@dataclass
-class _Data:
-    """Everything a store holds; a transaction works on a copy, a reader keeps the one it began with."""
-
-    users: dict[str, UserState] = field(default_factory=dict)
-    erased: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # hash -> (erased_ms, last_seq)
-    items: dict[str, StoredItem] = field(default_factory=dict)
-    events: dict[bytes, EventRow] = field(default_factory=dict)
-    sources: dict[tuple[str, int], SourceState] = field(default_factory=dict)
-    scores: dict[tuple[int, int], float] = field(default_factory=dict)  # (source, item) -> decayed log2 count
-    counts: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (bucket, source, type) -> events
-    letters: list[DeadLetter] = field(default_factory=list)
-    models: dict[str, ModelRecord] = field(default_factory=dict)
-    promotions: list[Promotion] = field(default_factory=list)
-    leases: dict[str, Lease] = field(default_factory=dict)
-    vectors: dict[tuple[int, str], tuple[str, int, FloatArray]] = field(default_factory=dict)  # (user, version)
-    meta: dict[str, str] = field(default_factory=dict)
-    drift: DriftData = field(default_factory=DriftData)
-    revision: int = 0
-    last_key: int = 0
-
-    def copy(self) -> _Data:
-        return _Data(**{name: copy.copy(value) for name, value in vars(self).items()})
-
-    def next_key(self) -> int:
-        self.last_key += 1
-        return self.last_key
-
-    def user_id(self, key: int) -> str:
-        return next(user_id for user_id, state in self.users.items() if state.key == key)
-
-
-class MemoryTransaction:
+class MemoryTransaction(MemoryVersionWrites):
     """`core.ports.Transaction` over a copy of the data."""
 
-    def __init__(self, data: _Data) -> None:
-        self.data = data
+    def __init__(self, data: Data) -> None:
+        super().__init__(data)
         self.drift = MemoryDriftWrites(data)
         self.committed = False
-
-    def guard(self, lease: Lease) -> None:
-        if not self._holds(lease):
-            msg = f"the role {lease.role!r} was taken over from {lease.holder}"
-            raise LeaseLost(msg)
-
-    def take_lease(self, role: str, *, holder: str, ttl_ms: int) -> Lease | None:
-        now_ms = WallClock().now_ms()
-        known = self.data.leases.get(role, Lease(role, "", 0, 0))
-        if known.expires_ms > now_ms and known.holder != holder:
-            return None
-        self.data.leases[role] = Lease(role, holder, known.token + 1, now_ms + ttl_ms)
-        return self.data.leases[role]
-
-    def renew_lease(self, lease: Lease, *, ttl_ms: int) -> bool:
-        if self._holds(lease):
-            known = self.data.leases[lease.role]
-            self.data.leases[lease.role] = replace(known, expires_ms=WallClock().now_ms() + ttl_ms)
-        return self._holds(lease)
-
-    def release_lease(self, lease: Lease) -> None:
-        if self._holds(lease):
-            self.data.leases[lease.role] = replace(lease, holder="", expires_ms=0)
-
-    def _holds(self, lease: Lease) -> bool:
-        known = self.data.leases.get(lease.role)
-        return known is not None and known.token == lease.token
 
     def open_source(self, stream: str, partition: int) -> SourceState:
         sources = self.data.sources
@@ -131,13 +56,13 @@ class MemoryTransaction:
         return True
 
     def erased(self, user_ids: Sequence[str]) -> dict[str, int]:
-        found = {user_id: self.data.erased.get(_user_hash(user_id)) for user_id in user_ids}
+        found = {user_id: self.data.erased.get(user_hash(user_id)) for user_id in user_ids}
         return {user_id: mark[0] for user_id, mark in found.items() if mark}
 
     def lock_users(self, user_ids: Sequence[str]) -> dict[str, UserState]:
         for user_id in sorted(set(user_ids)):
             if user_id not in self.data.users:
-                erased_ms, seq = self.data.erased.get(_user_hash(user_id), (None, 0))
+                erased_ms, seq = self.data.erased.get(user_hash(user_id), (None, 0))
                 self.data.users[user_id] = UserState(self.data.next_key(), seq, erased_ms=erased_ms)
         return {user_id: self.data.users[user_id] for user_id in user_ids}
 
@@ -163,7 +88,7 @@ class MemoryTransaction:
 
     def _newest(self, user_key: int, type_codes: Sequence[int], limit: int) -> History:
         rows = [row for row in self.data.events.values() if row.user_key == user_key and row.type_code in type_codes]
-        newest = sorted(rows, key=_history_order)[max(0, len(rows) - limit) :]
+        newest = sorted(rows, key=history_order)[max(0, len(rows) - limit) :]
         return History(
             np.array([row.item_key for row in newest], np.int64), np.array([row.time_ms for row in newest], np.int64)
         )
@@ -188,7 +113,7 @@ class MemoryTransaction:
 
     def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         for letter in letters:
-            if _origin(letter) not in map(_origin, self.data.letters):
+            if origin_of(letter) not in map(origin_of, self.data.letters):
                 self.data.letters.append(replace(letter, key=self.data.next_key()))
 
     def drop_dead_letters(self, keys: Sequence[int]) -> int:
@@ -255,7 +180,7 @@ class MemoryTransaction:
         self.data.vectors = {key: kept for key, kept in self.data.vectors.items() if key[0] != state.key}
         samples = self.data.drift.samples
         self.data.drift.samples = {key: kept for key, kept in samples.items() if kept.user_key != state.key}
-        self.data.erased[_user_hash(user_id)] = (mark_ms, state.seq)
+        self.data.erased[user_hash(user_id)] = (mark_ms, state.seq)
         return True
 
     def clear_derived(self) -> None:
@@ -265,24 +190,6 @@ class MemoryTransaction:
         self.data.counts = {}
         self.data.drift.counts = {}
 
-    def save_model(self, record: ModelRecord) -> None:
-        if record.status == "champion":
-            champions = [old for old in self.data.models.values() if old.status == "champion"]
-            self.data.models |= {old.version: replace(old, status="retired") for old in champions}
-        self.data.models[record.version] = record
-
-    def lock_models(self) -> list[ModelRecord]:
-        return MemoryView(self.data).models()
-
-    def promotions(self) -> list[Promotion]:
-        return self.data.promotions[::-1]
-
-    def add_promotion(self, promotion: Promotion) -> None:
-        self.data.promotions.append(promotion)
-
-    def drop_vectors(self, version: str) -> None:
-        self.data.vectors = {key: kept for key, kept in self.data.vectors.items() if key[1] != version}
-
     def set_meta(self, values: Mapping[str, str]) -> None:
         self.data.meta |= values
 
@@ -290,11 +197,11 @@ class MemoryTransaction:
         self.committed = True
 
 
-class MemoryView:
+class MemoryView(MemoryVersionReads):
     """`core.ports.ReadView` over data that nobody changes any more."""
 
-    def __init__(self, data: _Data) -> None:
-        self.data = data
+    def __init__(self, data: Data) -> None:
+        super().__init__(data)
         self.drift = MemoryDriftReads(data.drift)
 
     def user(self, user_id: str) -> UserState | None:
@@ -309,7 +216,7 @@ class MemoryView:
 
     def history_page(self, user_key: int, *, before: tuple[int, int], limit: int = 100) -> list[EventRow]:
         rows = [row for row in self.data.events.values() if row.user_key == user_key]
-        return sorted((row for row in rows if _history_order(row)[1:] < before), key=_history_order)[::-1][:limit]
+        return sorted((row for row in rows if history_order(row)[1:] < before), key=history_order)[::-1][:limit]
 
     def item_keys_of(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
         rows = self.data.events.values()
@@ -324,13 +231,13 @@ class MemoryView:
     ) -> list[EventRow]:
         rows = [row for row in self.data.events.values() if row.user_key == user_key and row.type_code in type_codes]
         rows = [row for row in rows if before is None or (row.time_ms, row.user_seq) < before]
-        return sorted(rows, key=_history_order)[max(0, len(rows) - limit) :]
+        return sorted(rows, key=history_order)[max(0, len(rows) - limit) :]
 
     def event_seqs(self, event_keys: Sequence[bytes]) -> dict[bytes, int]:
         return {key: self.data.events[key].user_seq for key in event_keys if key in self.data.events}
 
     def erased(self, user_ids: Sequence[str]) -> dict[str, int]:
-        found = {user_id: self.data.erased.get(_user_hash(user_id)) for user_id in user_ids}
+        found = {user_id: self.data.erased.get(user_hash(user_id)) for user_id in user_ids}
         return {user_id: mark[0] for user_id, mark in found.items() if mark}
 
     def vector(self, state: UserState, *, version: str, binding: str) -> FloatArray | None:
@@ -380,7 +287,7 @@ class MemoryView:
     ) -> EventColumns:
         rows = [
             (row.user_key, row.item_key, row.time_ms)
-            for row in sorted(self.data.events.values(), key=_history_order)
+            for row in sorted(self.data.events.values(), key=history_order)
             if row.type_code in type_codes
             and (before_ms is None or row.time_ms < before_ms)
             and (since_ms is None or row.time_ms >= since_ms)
@@ -393,7 +300,7 @@ class MemoryView:
         return sum(num for (bucket, _, code), num in counts if bucket >= since_ms and code in type_codes)
 
     def iter_events(self, *, chunk: int = 50_000) -> Iterator[list[EventRow]]:
-        rows = sorted(self.data.events.values(), key=_history_order)
+        rows = sorted(self.data.events.values(), key=history_order)
         for start in range(0, len(rows), chunk):
             yield rows[start : start + chunk]
 
@@ -422,19 +329,6 @@ class MemoryView:
         listed = sum(each.listed(stubs=False) for each in stored)
         return StoreTotals(len(self.data.users), len(stored), listed, len(self.data.events), len(self.data.letters))
 
-    def models(self) -> list[ModelRecord]:
-        return sorted(self.data.models.values(), key=lambda model: (model.created_ms, model.version), reverse=True)
-
-    def promotions(self) -> list[Promotion]:
-        return self.data.promotions[::-1]
-
-    def champion(self) -> ModelRecord | None:
-        return next((model for model in self.models() if model.status == "champion"), None)
-
-    def lease(self, role: str) -> Lease | None:
-        known = self.data.leases.get(role)
-        return known if known is not None and known.holder else None
-
     def meta(self) -> dict[str, str]:
         return dict(self.data.meta)
 
@@ -443,7 +337,7 @@ class MemoryStore:
     """`core.ports.Store` in memory: one writer at a time, readers on immutable snapshots."""
 
     def __init__(self) -> None:
-        self._data = _Data()
+        self._data = Data()
         self._writer = threading.Lock()
 
     @contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from stored_events import CLICK, VIEW, event_key, insert
+
 from core.ports import EventRow, Store, WriterPosition
 
-CLICK, VIEW = 0, 1
 NOW = (2**62, 0)
 
 
@@ -17,13 +18,7 @@ def add_users(store: Store, *user_ids: str) -> dict[str, int]:
 
 
 def row(number: int, *, user: int, time_ms: int, seq: int, kind: int = CLICK) -> EventRow:
-    return EventRow(number.to_bytes(16, "big"), user, 7, kind, time_ms, seq, 1.5, {"page": "home"}, "rec-1")
-
-
-def insert(store: Store, *rows: EventRow) -> None:
-    with store.transaction() as tx:
-        tx.insert_events(sorted(rows))
-        tx.commit()
+    return EventRow(event_key(number), user, 7, kind, time_ms, seq, 1.5, {"page": "home"}, "rec-1")
 
 
 def test_users_come_in_ascending_id_page_by_page(store: Store) -> None:

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from stored_events import event_key, insert
+
 from core.ports import DeadLetter, EventRow, Store
 
 
-def key(number: int) -> bytes:
-    return number.to_bytes(16, "big")
-
-
-def keep(store: Store, *rows: EventRow) -> None:
-    with store.transaction() as tx:
-        tx.insert_events(sorted(rows))
-        tx.commit()
-
-
 def test_stored_events_tell_their_sequence_and_others_are_left_out(store: Store) -> None:
-    keep(store, *(EventRow(key(n), n % 2, 1, 0, n, 10 + n, None, None, None) for n in range(5)))
+    insert(store, *(EventRow(event_key(n), n % 2, 1, 0, n, 10 + n, None, None, None) for n in range(5)))
     with store.read() as view:
-        assert view.event_seqs([key(3), key(9), key(1), key(3)]) == {key(3): 13, key(1): 11}
+        assert view.event_seqs([event_key(3), event_key(9), event_key(1), event_key(3)]) == {
+            event_key(3): 13,
+            event_key(1): 11,
+        }
         assert view.event_seqs([]) == {}
 
 

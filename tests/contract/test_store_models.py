@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TypedDict
+
 import numpy as np
 import pytest
 
@@ -21,7 +24,16 @@ from core.learn.versions import (
 )
 from core.ports import ModelRecord, Promotion, Store, UserState
 
-OPERATOR = {"decided_by": "test", "reason": "to see", "now_ms": 7}
+
+class Decision(TypedDict):
+    """Who changes what serves, why and when."""
+
+    decided_by: str
+    reason: str
+    now_ms: int
+
+
+OPERATOR: Decision = {"decided_by": "test", "reason": "to see", "now_ms": 7}
 
 
 def add(store: Store, *versions: str, status: str = CHALLENGER) -> None:
@@ -37,13 +49,13 @@ def serve(store: Store, *versions: str) -> None:
     for version in versions:
         add(store, version)
         with store.transaction() as tx:
-            promote(tx, version, **OPERATOR)  # type: ignore[arg-type]
+            promote(tx, version, **OPERATOR)
             tx.commit()
 
 
 def back(store: Store) -> Promotion:
     with store.transaction() as tx:
-        promotion = roll_back(tx, **OPERATOR)  # type: ignore[arg-type]
+        promotion = roll_back(tx, **OPERATOR)
         tx.commit()
     return promotion
 
@@ -57,6 +69,29 @@ def champion(store: Store) -> str | None:
     with store.read() as read:
         found = read.champion()
     return found.version if found else None
+
+
+def test_there_is_one_champion_and_the_one_before_retires(store: Store) -> None:
+    first = ModelRecord("m1", "models/m1", "champion", 1000, {"seed": 1, "parent": None})
+    second = ModelRecord("m2", "models/m2", "champion", 2000, {"parent": "m1"})
+    for record in (first, second):
+        with store.transaction() as tx:
+            tx.save_model(record)
+            tx.commit()
+    with store.read() as view:
+        assert view.champion() == second
+        assert view.models() == [second, replace(first, status="retired")]
+
+
+def test_an_old_champion_can_serve_again(store: Store) -> None:
+    models = [ModelRecord(f"m{n}", f"models/m{n}", "champion", n) for n in (1, 2)]
+    with store.transaction() as tx:
+        for record in (*models, models[0]):
+            tx.save_model(record)
+        tx.commit()
+    with store.read() as view:
+        assert view.champion() == models[0]
+        assert [record.status for record in view.models()] == ["retired", "champion"]
 
 
 def test_a_promotion_changes_the_champion_retires_the_one_before_and_is_noted(store: Store) -> None:
@@ -73,7 +108,7 @@ def test_a_promotion_that_is_not_committed_leaves_no_trace(store: Store) -> None
     serve(store, "a")
     add(store, "b")
     with store.transaction() as tx:
-        promote(tx, "b", **OPERATOR)  # type: ignore[arg-type]
+        promote(tx, "b", **OPERATOR)
     assert statuses(store) == {"a": CHAMPION, "b": CHALLENGER}
     with store.read() as read:
         assert [promotion.version for promotion in read.promotions()] == ["a"]
@@ -105,11 +140,11 @@ def test_what_serves_already_is_unknown_or_has_no_files_cannot_be_promoted(store
     with store.transaction() as tx:
         tx.save_model(ModelRecord("gone", "", RETIRED, 1))
         with pytest.raises(InvalidInput, match="serves already"):
-            promote(tx, "a", **OPERATOR)  # type: ignore[arg-type]
+            promote(tx, "a", **OPERATOR)
         with pytest.raises(NotFound, match="'b' is not known"):
-            promote(tx, "b", **OPERATOR)  # type: ignore[arg-type]
+            promote(tx, "b", **OPERATOR)
         with pytest.raises(InvalidInput, match="files of model gone are no longer kept"):
-            promote(tx, "gone", **OPERATOR)  # type: ignore[arg-type]
+            promote(tx, "gone", **OPERATOR)
 
 
 def test_a_refused_model_is_promoted_by_force_alone(store: Store) -> None:
@@ -117,8 +152,8 @@ def test_a_refused_model_is_promoted_by_force_alone(store: Store) -> None:
     with store.transaction() as tx:
         note(tx, "bad", {"refused": "it knows one item"}, status=REFUSED)
         with pytest.raises(InvalidInput, match="was refused: it knows one item; --force"):
-            promote(tx, "bad", **OPERATOR)  # type: ignore[arg-type]
-        promote(tx, "bad", **OPERATOR, force=True)  # type: ignore[arg-type]
+            promote(tx, "bad", **OPERATOR)
+        promote(tx, "bad", **OPERATOR, force=True)
         tx.commit()
     assert champion(store) == "bad"
 

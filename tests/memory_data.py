@@ -1,0 +1,65 @@
+"""What a store in memory holds. A transaction works on a copy, a reader keeps the one that it began with."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, field
+
+from drift_doubles import DriftData
+
+from core.ports import (
+    DeadLetter,
+    EventRow,
+    FloatArray,
+    Lease,
+    ModelRecord,
+    Promotion,
+    SourceState,
+    StoredItem,
+    UserState,
+)
+
+
+def user_hash(user_id: str) -> bytes:
+    return hashlib.blake2b(user_id.encode(), key=b"a test's secret", digest_size=16).digest()
+
+
+def origin_of(letter: DeadLetter) -> tuple[str, int, int, bytes]:
+    return letter.source, letter.partition, letter.offset, letter.payload
+
+
+def history_order(row: EventRow) -> tuple[int, int, int]:
+    return row.user_key, row.time_ms, row.user_seq
+
+
+@dataclass
+class Data:
+    """Everything a store holds."""
+
+    users: dict[str, UserState] = field(default_factory=dict)
+    erased: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # hash -> (erased_ms, last_seq)
+    items: dict[str, StoredItem] = field(default_factory=dict)
+    events: dict[bytes, EventRow] = field(default_factory=dict)
+    sources: dict[tuple[str, int], SourceState] = field(default_factory=dict)
+    scores: dict[tuple[int, int], float] = field(default_factory=dict)  # (source, item) -> decayed log2 count
+    counts: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (bucket, source, type) -> events
+    letters: list[DeadLetter] = field(default_factory=list)
+    models: dict[str, ModelRecord] = field(default_factory=dict)
+    promotions: list[Promotion] = field(default_factory=list)
+    leases: dict[str, Lease] = field(default_factory=dict)
+    vectors: dict[tuple[int, str], tuple[str, int, FloatArray]] = field(default_factory=dict)  # (user, version)
+    meta: dict[str, str] = field(default_factory=dict)
+    drift: DriftData = field(default_factory=DriftData)
+    revision: int = 0
+    last_key: int = 0
+
+    def copy(self) -> Data:
+        return Data(**{name: copy.copy(value) for name, value in vars(self).items()})
+
+    def next_key(self) -> int:
+        self.last_key += 1
+        return self.last_key
+
+    def user_id(self, key: int) -> str:
+        return next(user_id for user_id, state in self.users.items() if state.key == key)

@@ -1,0 +1,21 @@
+"""Events as rows of a store, for the tests of what a store promises about them."""
+
+from __future__ import annotations
+
+from core.ports import EventRow, Store
+
+CLICK, VIEW, IMPRESSION = 0, 1, 2
+
+
+def event_key(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+def event(number: int, *, user: int, item: int, time_ms: int, seq: int, kind: int = CLICK) -> EventRow:
+    return EventRow(event_key(number), user, item, kind, time_ms, seq, None, None, None)
+
+
+def insert(store: Store, *rows: EventRow) -> None:
+    with store.transaction() as tx:
+        tx.insert_events(sorted(rows))
+        tx.commit()
