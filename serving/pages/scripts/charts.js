@@ -18,7 +18,7 @@ function colour(name, alpha = 1) {
   return alpha === 1 ? value : value.replace(/^rgb\((.*)\)$/, `rgba($1, ${alpha})`);
 }
 
-export const bandColour = (place) => (place < MAX_BANDS ? `c${place}` : "other");
+const bandColour = (place) => (place < MAX_BANDS ? `c${place}` : "other");
 
 document.addEventListener("themechange", () => live.forEach((chart) => chart.redraw()));
 new MutationObserver(() => live.forEach((chart) => chart.isGone() && chart.drop())).observe(document, {
@@ -111,106 +111,83 @@ function timeLabels(span) {
   return (_, splits) => splits.map((ms) => shown.format(ms));
 }
 
-const cursor = { y: false, points: { size: 6 }, drag: { x: false, y: false } };
+// A chart over time. `linesOf(data)`: what the legend and the table tell, [{name, colour, values}]; `drawn(data)`: how
+// uPlot draws it; `tellsNewest`: the legend has the newest values while nothing is pointed at.
+function timeChart({ caption, format, height, tellsNewest }, linesOf, drawn) {
+  const build = (data) => {
+    const { times, marks = [] } = data;
+    const lines = linesOf(data);
+    const valueAt = ({ values }, place) => {
+      if (place !== null) return text(values[place], format);
+      return tellsNewest ? text(values.findLast((value) => value !== null), format) : null;
+    };
+    const show = (place) =>
+      fill(
+        chart.legend,
+        lines.map((line) => entry(line.colour, line.name, valueAt(line, place))),
+        place === null ? null : el("li", {}, exact(times[place])),
+      );
+    show(null);
+    const { columns, range, series, points } = drawn(data);
+    return {
+      columns: [times, ...columns],
+      options: {
+        cursor: { y: false, points, drag: { x: false, y: false } },
+        scales: { x: { time: true }, y: { range } },
+        axes: axes(format, times.at(-1) - times[0]),
+        series: [{}, ...series],
+        hooks: { setCursor: [(plot) => show(plot.cursor.idx ?? null)], draw: [(plot) => drawMarks(plot, marks)] },
+      },
+    };
+  };
+  const chart = new Chart(caption, height, build, (data) => numbers(caption, data.times, linesOf(data), format));
+  return chart;
+}
 
 // Lines over time. `series`: [{name, colour, values, dashed}]; `marks`: [{time, colour}] are drawn as upright lines.
 export function lineChart({ caption, format, height = 170, area = false }) {
-  const rowsOf = ({ times, series }) =>
-    numbers(
-      caption,
-      times,
-      series.map((one) => one.name),
-      series.map((one) => one.values),
-      format,
-    );
-  const chart = new Chart(
-    caption,
-    height,
-    ({ times, series, marks = [], range = null }) => {
-      const show = (place) =>
-        fill(
-          chart.legend,
-          series.map((one) =>
-            entry(one.colour, one.name, text(one.values[place ?? one.values.findLastIndex((v) => v !== null)], format)),
-          ),
-          place === null ? null : el("li", {}, exact(times[place])),
-        );
-      show(null);
-      return {
-        columns: [times, ...series.map((one) => one.values)],
-        options: {
-          cursor,
-          scales: { x: { time: true }, y: { range: (_, low, high) => range ?? [0, Math.max(high * 1.15, 1e-9) || 1] } },
-          axes: axes(format, times.at(-1) - times[0]),
-          series: [
-            {},
-            ...series.map((one) => ({
-              stroke: colour(one.colour),
-              width: 1.5,
-              dash: one.dashed ? [5, 4] : undefined,
-              points: { size: 5, space: 12 },
-              fill: area ? colour(one.colour, 0.12) : undefined,
-              spanGaps: false,
-            })),
-          ],
-          hooks: { setCursor: [(plot) => show(plot.cursor.idx ?? null)], draw: [(plot) => drawMarks(plot, marks)] },
-        },
-      };
-    },
-    rowsOf,
+  return timeChart(
+    { caption, format, height, tellsNewest: true },
+    ({ series }) => series,
+    ({ series }) => ({
+      columns: series.map((one) => one.values),
+      range: (_, low, high) => [0, Math.max(high * 1.15, 1e-9) || 1],
+      points: { size: 6 },
+      series: series.map((one) => ({
+        stroke: colour(one.colour),
+        width: 1.5,
+        dash: one.dashed ? [5, 4] : undefined,
+        points: { size: 5, space: 12 },
+        fill: area ? colour(one.colour, 0.12) : undefined,
+        spanGaps: false,
+      })),
+    }),
   );
-  return chart;
 }
 
 // Shares of the whole over time, one band above the other. `bands`: [{name, values}], the strongest first.
 export function streamChart({ caption, format, height = 200 }) {
-  const rowsOf = ({ times, bands }) =>
-    numbers(
-      caption,
-      times,
-      bands.map((one) => one.name),
-      bands.map((one) => one.values),
-      format,
-    );
-  const chart = new Chart(
-    caption,
-    height,
-    ({ times, bands, marks = [] }) => {
+  return timeChart(
+    { caption, format, height, tellsNewest: false },
+    ({ bands }) => bands.map((one, place) => ({ ...one, colour: one.colour ?? bandColour(place) })),
+    ({ bands }) => {
       const tops = [];
       bands.forEach((band, place) =>
         tops.push(band.values.map((value, at) => (value ?? 0) + (place ? tops[place - 1][at] : 0))),
       );
-      const top = Math.max(...tops.at(-1));
-      const show = (place) =>
-        fill(
-          chart.legend,
-          bands.map((one, band) =>
-            entry(one.colour ?? bandColour(band), one.name, place === null ? null : text(one.values[place], format)),
-          ),
-          place === null ? null : el("li", {}, exact(times[place])),
-        );
-      show(null);
+      const top = Math.max(...tops.at(-1)) || 1;
       const order = bands.map((_, place) => place).reverse(); // the highest first: each covers what lies below its top
       return {
-        columns: [times, ...order.map((place) => tops[place])],
-        options: {
-          cursor: { ...cursor, points: { show: false } },
-          scales: { x: { time: true }, y: { range: () => [0, top || 1] } },
-          axes: axes(format, times.at(-1) - times[0]),
-          series: [
-            {},
-            ...order.map((place) => {
-              const name = bands[place].colour ?? bandColour(place);
-              return { stroke: colour("surface"), width: 1, fill: colour(name), points: { show: false } };
-            }),
-          ],
-          hooks: { setCursor: [(plot) => show(plot.cursor.idx ?? null)], draw: [(plot) => drawMarks(plot, marks)] },
-        },
+        columns: order.map((place) => tops[place]),
+        range: () => [0, top],
+        points: { show: false },
+        series: order.map((place) => {
+          const name = bands[place].colour ?? bandColour(place);
+          return { stroke: colour("surface"), width: 1, fill: colour(name), points: { show: false } };
+        }),
       };
     },
-    rowsOf,
   );
-  return chart;
 }
 
 function drawMarks(plot, marks) {
@@ -243,7 +220,7 @@ function entry(swatch, name, value) {
 }
 
 // The same numbers for those who cannot see the lines, thinned out where there are many.
-function numbers(caption, times, names, columns, format) {
+function numbers(caption, times, lines, format) {
   const step = Math.max(1, Math.ceil(times.length / MAX_ROWS));
   const places = times
     .map((_, place) => place)
@@ -254,14 +231,14 @@ function numbers(caption, times, names, columns, format) {
       "tr",
       {},
       el("td.keep", {}, exact(times[place])),
-      columns.map((values) => el("td.number", {}, text(values[place], format))),
+      lines.map(({ values }) => el("td.number", {}, text(values[place], format))),
     ),
   );
   const heading = el(
     "tr",
     {},
     el("th", { scope: "col" }, "Time"),
-    names.map((name) => el("th.number", { scope: "col" }, name)),
+    lines.map(({ name }) => el("th.number", { scope: "col" }, name)),
   );
   return add(
     el("div.scroll", { tabindex: "0", role: "region", "aria-label": caption + ", as a table" }),

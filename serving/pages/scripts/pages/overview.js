@@ -83,7 +83,8 @@ export async function showOverview(visit) {
       card("What there is", { where: "third" }, holds),
     ),
   );
-  draw((await api.activity(signal)).samples);
+  flow.redraw();
+  times.redraw();
   visit.every(PERIOD_S, load);
 }
 
