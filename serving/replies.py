@@ -38,12 +38,8 @@ def json_reply(content: Any, *, status: int = 200, headers: Mapping[str, str] | 
 
 def error_body(code: str, message: str, *, field: str | None = None, details: Any = None) -> dict[str, Any]:
     """The one error shape."""
-    error: dict[str, Any] = {"code": code, "message": message}
-    if field is not None:
-        error["field"] = field
-    if details is not None:
-        error["details"] = details
-    return {"error": error}
+    rest = {"field": field, "details": details}
+    return {"error": {"code": code, "message": message} | {name: it for name, it in rest.items() if it is not None}}
 
 
 def field_of(message: str) -> str | None:
@@ -54,7 +50,8 @@ def field_of(message: str) -> str | None:
 
 def reason_of(error: InvalidInput) -> dict[str, Any]:
     """Why one event or item of several was rejected."""
-    return error_body("invalid_input", str(error), field=field_of(str(error)))["error"]  # type: ignore[no-any-return]
+    reason: dict[str, Any] = error_body("invalid_input", str(error), field=field_of(str(error)))["error"]
+    return reason
 
 
 def internal_error(request: str, error: Exception) -> Response:

@@ -16,7 +16,11 @@ from storage.session import Session
 from storage.tables import interactions
 
 columns = interactions.c
+ROW = tuple(columns[name] for name in EventRow._fields)
 HISTORY_ORDER = (columns.user_key, columns.time_ms, columns.user_seq)
+NEWEST_FIRST = (columns.time_ms.desc(), columns.user_seq.desc())
+OF_USER = columns.user_key == bindparam("user_key")
+EARLIER = tuple_(columns.time_ms, columns.user_seq) < tuple_(bindparam("time_ms"), bindparam("user_seq"))
 END_OF_TIME_MS = 2**62
 
 
@@ -29,8 +33,7 @@ def _insert(dialect: Dialect) -> CompilerElement:
 
 
 def _newest(dialect: Dialect) -> CompilerElement:
-    newest_first = (columns.time_ms.desc(), columns.user_seq.desc())
-    rank = func.row_number().over(partition_by=columns.user_key, order_by=newest_first)
+    rank = func.row_number().over(partition_by=columns.user_key, order_by=NEWEST_FIRST)
     ranked = (
         select(*HISTORY_ORDER, columns.item_key, rank.label("rank"))
         .where(dialect.is_in(columns.user_key, "user_keys"), dialect.is_in(columns.type_code, "type_codes"))
@@ -41,28 +44,20 @@ def _newest(dialect: Dialect) -> CompilerElement:
 
 
 def _history_page(dialect: Dialect) -> CompilerElement:
-    below = tuple_(columns.time_ms, columns.user_seq) < tuple_(bindparam("time_ms"), bindparam("user_seq"))
-    found = select(*(columns[name] for name in EventRow._fields)).where(
-        columns.user_key == bindparam("user_key"), below
-    )
-    return found.order_by(columns.time_ms.desc(), columns.user_seq.desc()).limit(bindparam("limit"))
+    return select(*ROW).where(OF_USER, EARLIER).order_by(*NEWEST_FIRST).limit(bindparam("limit"))
 
 
 def _item_keys(dialect: Dialect) -> CompilerElement:
-    of_user = columns.user_key == bindparam("user_key")
-    return select(columns.item_key).where(of_user, dialect.is_in(columns.type_code, "type_codes"))
+    return select(columns.item_key).where(OF_USER, dialect.is_in(columns.type_code, "type_codes"))
 
 
 def _by_key(dialect: Dialect) -> CompilerElement:
-    rows = select(*(columns[name] for name in EventRow._fields))
-    return rows.where(dialect.key_is_in(columns.event_key, "event_keys"))
+    return select(*ROW).where(dialect.key_is_in(columns.event_key, "event_keys"))
 
 
 def _newest_rows(dialect: Dialect) -> CompilerElement:
-    wanted = (columns.user_key == bindparam("user_key"), dialect.is_in(columns.type_code, "type_codes"))
-    earlier = tuple_(columns.time_ms, columns.user_seq) < tuple_(bindparam("time_ms"), bindparam("user_seq"))
-    rows = select(*(columns[name] for name in EventRow._fields)).where(*wanted, earlier)
-    return rows.order_by(columns.time_ms.desc(), columns.user_seq.desc()).limit(bindparam("limit"))
+    rows = select(*ROW).where(OF_USER, dialect.is_in(columns.type_code, "type_codes"), EARLIER)
+    return rows.order_by(*NEWEST_FIRST).limit(bindparam("limit"))
 
 
 def _all(dialect: Dialect) -> CompilerElement:
@@ -73,12 +68,7 @@ def _all(dialect: Dialect) -> CompilerElement:
 
 def _page(dialect: Dialect) -> CompilerElement:
     last = tuple_(bindparam("user_key"), bindparam("time_ms"), bindparam("user_seq"))
-    return (
-        select(*(columns[name] for name in EventRow._fields))
-        .where(tuple_(*HISTORY_ORDER) > last)
-        .order_by(*HISTORY_ORDER)
-        .limit(bindparam("limit"))
-    )
+    return select(*ROW).where(tuple_(*HISTORY_ORDER) > last).order_by(*HISTORY_ORDER).limit(bindparam("limit"))
 
 
 def known(session: Session, event_keys: Sequence[bytes]) -> set[bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -82,11 +82,11 @@ def _type_name(field: FieldInfo) -> str:
     if "SecretStr" in text:
         return "secret"
     if "Literal" in text:
-        return " or ".join(f"`{choice}`" for choice in field.annotation.__args__)  # type: ignore[union-attr]
+        return " or ".join(f"`{choice}`" for choice in get_args(field.annotation))
     if "dict" in text:
         return "table"
-    names = {int: "integer", float: "number", bool: "true or false", str: "text", Path: "path"}
-    return names[field.annotation]  # type: ignore[index]
+    names: dict[Any, str] = {int: "integer", float: "number", bool: "true or false", str: "text", Path: "path"}
+    return names[field.annotation]
 
 
 def _shown(default: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -30,7 +31,7 @@ def kafka(broker: Broker) -> Iterator[KafkaSettings]:
     delete_topics(settings)
 
 
-def records(kafka: KafkaSettings, topic: str, count: int) -> list[object]:
+def records(kafka: KafkaSettings, topic: str, count: int) -> list[Any]:
     consumer = KafkaConsumer(
         topic, bootstrap_servers=list(kafka.servers), auto_offset_reset="earliest", consumer_timeout_ms=10_000
     )
@@ -113,7 +114,7 @@ def test_several_events_travel_as_one_message(kafka: KafkaSettings) -> None:
         home = producer.partition_of("ann")
         assert producer.send_grouped(events, partition=home).result().offset == 0
     (record,) = records(kafka, kafka.topic, 1)
-    assert [event["event_id"] for event in orjson.loads(record.value)] == [f"e{n}" for n in range(50)]  # type: ignore[attr-defined]
+    assert [event["event_id"] for event in orjson.loads(record.value)] == [f"e{n}" for n in range(50)]
 
 
 def test_a_message_above_the_limit_is_refused_before_it_is_sent(kafka: KafkaSettings) -> None:
@@ -129,8 +130,8 @@ def test_dead_letters_are_announced_with_their_place_and_reason(kafka: KafkaSett
     announce([DeadLetter("interactions", 2, 41, "time: looks like seconds", b'{"time": 17}', TIME_MS)])
     announce.close()
     (record,) = records(kafka, kafka.dead_letter_topic, 1)
-    assert record.value == b'{"time": 17}'  # type: ignore[attr-defined]
-    assert dict(record.headers) == {  # type: ignore[attr-defined]
+    assert record.value == b'{"time": 17}'
+    assert dict(record.headers) == {
         "reason": b"time: looks like seconds",
         "topic": b"interactions",
         "partition": b"2",

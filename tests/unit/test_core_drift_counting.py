@@ -83,8 +83,7 @@ def test_a_rebuild_counts_what_ingest_counted() -> None:
     for user_id in ("ann", "bob"):
         watched(store).ingest([event(user_id, f"i{n}", n * 100) for n in range(9)], LIVE)
     before = counts(store)
-    arguments = {"types": TYPES, "shape": SHAPE, "half_life_ms": DEFAULT_HALF_LIFE_MS}
-    rebuild(store, **arguments, meta={}, progress=lambda _num: None)  # type: ignore[arg-type]
+    rebuild(store, types=TYPES, shape=SHAPE, half_life_ms=DEFAULT_HALF_LIFE_MS, meta={}, progress=lambda _num: None)
     assert counts(store) == before
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,9 +34,14 @@ def _one_thread() -> Iterator[None]:
 def make_config() -> Callable[..., ModelConfig]:
     """A factory of small configurations."""
 
-    def make(**changes: object) -> ModelConfig:
-        small = {"width": 8, "inner_width": 16, "window": WindowShape(10, 3), "contents": (Modality("text", 4),)}
-        return ModelConfig(**{**small, **changes})  # type: ignore[arg-type]
+    def make(**changes: Any) -> ModelConfig:
+        small: dict[str, Any] = {
+            "width": 8,
+            "inner_width": 16,
+            "window": WindowShape(10, 3),
+            "contents": (Modality("text", 4),),
+        }
+        return ModelConfig(**{**small, **changes})
 
     return make
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,9 +81,9 @@ def fold(dataset: Dataset) -> Fold:
     return leave_one_out(dataset)
 
 
-def harness(dataset: Dataset, fold: Fold, folder: Path | None = None, **changes: object) -> Harness:
+def harness(dataset: Dataset, fold: Fold, folder: Path | None = None, **changes: Any) -> Harness:
     base = Harness(dataset, fold, SMALL, Contents(dataset.catalogue), Results(folder))
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return replace(base, **changes)
 
 
 # --- running

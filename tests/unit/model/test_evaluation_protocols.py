@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.errors import InvalidInput
 from core.items import Item
 from core.scorers import TrainingPart
-from model.evaluation.dataset import Dataset
+from model.evaluation.dataset import Dataset, Ties
 from model.evaluation.protocols import Fold, cut_at_share, leave_one_out, temporal
 
 T0 = 1_300_000_000_000
@@ -67,9 +67,9 @@ def test_hashed_ties_depend_on_no_order_of_the_source_and_follow_no_order_of_the
     rows = [(f"user{user}", f"item{item}", T0) for user in range(40) for item in range(4)]
     forwards, backwards = Dataset.of(rows, ties="hash"), Dataset.of(rows[::-1], ties="hash")
 
-    def orders(dataset: Dataset) -> dict[int, list[str]]:
+    def orders(dataset: Dataset) -> set[tuple[str, ...]]:
         names = np.array(named(dataset, dataset.columns.items)).reshape(40, 4)
-        return {tuple(row) for row in names.tolist()}  # type: ignore[return-value]
+        return {tuple(row) for row in names.tolist()}
 
     assert orders(forwards) == orders(backwards)
     assert len(orders(forwards)) > 12  # of 24: not one order for all users
@@ -77,8 +77,9 @@ def test_hashed_ties_depend_on_no_order_of_the_source_and_follow_no_order_of_the
 
 def test_a_users_order_agrees_with_the_order_of_arrival() -> None:
     rows = [(f"user{n % 5}", f"item{n % 7}", T0 + n // 10) for n in range(200)]
-    for ties in ("source", "hash"):
-        dataset = Dataset.of(rows, ties=ties)  # type: ignore[arg-type]
+    both: tuple[Ties, ...] = ("source", "hash")
+    for ties in both:
+        dataset = Dataset.of(rows, ties=ties)
         rank = np.argsort(dataset.arrival)
         same_user = np.diff(dataset.columns.users) == 0
         assert (np.diff(rank)[same_user] > 0).all()
@@ -156,7 +157,8 @@ def test_temporal_learns_strictly_before_the_cut_and_asks_for_everything_after()
 
 def test_a_live_question_knows_all_before_it_and_a_frozen_one_all_before_the_cut() -> None:
     dataset = Dataset.of(STREAM)
-    live, frozen = (temporal(dataset, cut_ms=T0 + 30_000, state=state) for state in ("live", "frozen"))  # type: ignore[arg-type]
+    live = temporal(dataset, cut_ms=T0 + 30_000, state="live")
+    frozen = temporal(dataset, cut_ms=T0 + 30_000, state="frozen")
     last_of_ann = int(np.flatnonzero(live.test.users == live.test.users[1])[-1])
     assert len(live.test.past(last_of_ann).history) == 19
     assert len(frozen.test.past(last_of_ann).history) == 15

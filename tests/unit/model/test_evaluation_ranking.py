@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,8 +80,8 @@ def walks(num_users: int = 30, num_items: int = 40, length: int = 6) -> Dataset:
     )
 
 
-def mean(fold: Fold, scorer: object, metric: str, k: int, seen: str = "keep") -> float:
-    places = rank(scorer, fold, fold.test, fit=True)[seen]  # type: ignore[arg-type]
+def mean(fold: Fold, scorer: Any, metric: str, k: int, seen: str = "keep") -> float:
+    places = rank(scorer, fold, fold.test, fit=True)[seen]
     return float(gains(places.above, places.equal, metric, k).mean())
 
 

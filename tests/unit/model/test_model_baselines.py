@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -215,9 +216,15 @@ def test_neighbours_answer_an_empty_or_unknown_history_with_zeros() -> None:
 # --- networks
 
 
-def small(**changes: object) -> ModelConfig:
-    base = {"width": 16, "inner_width": 32, "window": WindowShape(10, 5), "dropout": 0.1, "contents": ()}
-    return ModelConfig(**{**base, **changes})  # type: ignore[arg-type]
+def small(**changes: Any) -> ModelConfig:
+    base: dict[str, Any] = {
+        "width": 16,
+        "inner_width": 32,
+        "window": WindowShape(10, 5),
+        "dropout": 0.1,
+        "contents": (),
+    }
+    return ModelConfig(**{**base, **changes})
 
 
 @pytest.mark.parametrize("network", [SASRec, GRU4Rec])
