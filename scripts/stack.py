@@ -1,4 +1,4 @@
-"""The services of docker-compose.yml as local processes: a real Kafka and PostgreSQL, two workers, a trainer, two APIs.
+"""The services of docker-compose.yml as local processes: a real Kafka, PostgreSQL, workers, APIs, trainer, monitor.
 
     python scripts/stack.py [--data FOLDER] [--exit]
 
