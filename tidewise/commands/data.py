@@ -29,6 +29,9 @@ Columns = Annotated[
         metavar="USER,ITEM,TIME[,TYPE[,VALUE[,EVENT_ID]]]", help="Names of the file's columns, in this order."
     ),
 ]
+ItemColumnNames = Annotated[
+    str, typer.Option("--item-columns", metavar="FIELD=COLUMN,...", help="Columns of item_id, title, text, categories.")
+]
 TimeUnit = Annotated[str, typer.Option(help="Unit of the time column: s, ms or us.")]
 Format = Annotated[
     str | None, typer.Option("--format", help="csv, tsv or jsonl (default: by the file's name).", show_default=False)
@@ -48,10 +51,7 @@ def import_(
         int | None, typer.Option(help="Only events before this time, in the file's unit.", show_default=False)
     ] = None,
     items: Annotated[Path | None, typer.Option(help="Catalogue items: CSV, TSV or JSON lines, gzip too.")] = None,
-    columns_of_items: Annotated[
-        str,
-        typer.Option("--item-columns", metavar="FIELD=COLUMN,...", help="Columns of item_id, title, text, categories."),
-    ] = "item_id=item_id,title=title",
+    columns_of_items: ItemColumnNames = "item_id=item_id,title=title",
     separator: Annotated[str, typer.Option(help="What stands between the categories of one item.")] = "|",
     attributes: Annotated[str, typer.Option(help="Item columns to keep as attributes, by commas.")] = "",
     format_: Format = None,

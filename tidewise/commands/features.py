@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from core.errors import InvalidInput
 from tidewise import features as vectors_of_items
 from tidewise.bootstrap import open_system
+from tidewise.commands.data import ItemColumnNames
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.features import FEATURES_FOLDER, Target
 from tidewise.files import item_columns, opened
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 
 SHOWN_FAULTS = 10
 
+Pictures = Annotated[
+    Path | None, typer.Option(help="Pictures named by item id: a folder or a zip file.", show_default=False)
+]
+Vectors = Annotated[
+    Path | None, typer.Option(help="Vectors made elsewhere: a .npy or .safetensors file.", show_default=False)
+]
+Encoder = Annotated[
+    str, typer.Option(help="Pictures: classical, timm:FOLDER, open-clip:FOLDER. Texts: sentence-transformers:FOLDER.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
@@ -28,22 +39,13 @@ def register(app: typer.Typer) -> None:
 
 
 def features(
-    pictures: Annotated[
-        Path | None, typer.Option(help="Pictures named by item id: a folder or a zip file.", show_default=False)
-    ] = None,
+    pictures: Pictures = None,
     texts: Annotated[bool, typer.Option("--texts", help="Describe the texts of the items (needs --encoder).")] = False,
-    vectors: Annotated[
-        Path | None, typer.Option(help="Vectors made elsewhere: a .npy or .safetensors file.", show_default=False)
-    ] = None,
+    vectors: Vectors = None,
     ids: Annotated[
         Path | None, typer.Option(help="The items of --vectors, one id per line (default: the .ids file beside it).")
     ] = None,
-    encoder: Annotated[
-        str,
-        typer.Option(
-            help="Pictures: classical, timm:FOLDER, open-clip:FOLDER. Texts: sentence-transformers:FOLDER.",
-        ),
-    ] = "classical",
+    encoder: Encoder = "classical",
     name: Annotated[
         str | None, typer.Option(help="The modality (default: image, text, or the name of the file).")
     ] = None,
@@ -51,10 +53,7 @@ def features(
     items: Annotated[
         Path | None, typer.Option(help="A file of items for --texts (default: the catalogue).", show_default=False)
     ] = None,
-    columns_of_items: Annotated[
-        str,
-        typer.Option("--item-columns", metavar="FIELD=COLUMN,...", help="Columns of item_id, title, text, categories."),
-    ] = "item_id=item_id,title=title",
+    columns_of_items: ItemColumnNames = "item_id=item_id,title=title",
     data: Data = None,
     config: Config = None,
     set_: Set = None,

@@ -25,6 +25,21 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 EXIT_INTERRUPTED = 130  # as a shell tells it
 
 
+From = Annotated[int | None, typer.Option("--from", help="Begin at this time, in the file's unit.", show_default=False)]
+Url = Annotated[
+    str | None, typer.Option(help=f"The server (default {DEFAULT_URL}, unless Kafka is named).", show_default=False)
+]
+Clients = Annotated[int, typer.Option(min=1, help="To a server: how many send at once; each user belongs to one.")]
+Rate = Annotated[
+    float | None, typer.Option(help="Events per second (default: as fast as it goes).", show_default=False)
+]
+Speed = Annotated[
+    float | None,
+    typer.Option(help="Into Kafka: by the events' own times, so many times faster.", show_default=False),
+]
+Group = Annotated[int, typer.Option(min=1, max=10_000, help="Into Kafka: events per message at most.")]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command of this module."""
     app.command("replay")(replay)
@@ -34,24 +49,13 @@ def replay(
     file: Annotated[Path, typer.Argument(help="Events: CSV, TSV or JSON lines, gzip too; sorted by time.")],
     columns: Columns = "user_id,item_id,time",
     time_unit: TimeUnit = "ms",
-    from_: Annotated[
-        int | None, typer.Option("--from", help="Begin at this time, in the file's unit.", show_default=False)
-    ] = None,
-    url: Annotated[
-        str | None, typer.Option(help=f"The server (default {DEFAULT_URL}, unless Kafka is named).", show_default=False)
-    ] = None,
-    clients: Annotated[
-        int, typer.Option(min=1, help="To a server: how many send at once; each user belongs to one.")
-    ] = 1,
+    from_: From = None,
+    url: Url = None,
+    clients: Clients = 1,
     kafka: Kafka = None,
-    rate: Annotated[
-        float | None, typer.Option(help="Events per second (default: as fast as it goes).", show_default=False)
-    ] = None,
-    speed: Annotated[
-        float | None,
-        typer.Option(help="Into Kafka: by the events' own times, so many times faster.", show_default=False),
-    ] = None,
-    group: Annotated[int, typer.Option(min=1, max=10_000, help="Into Kafka: events per message at most.")] = 1,
+    rate: Rate = None,
+    speed: Speed = None,
+    group: Group = 1,
     format_: Format = None,
     data: Data = None,
     config: Config = None,
