@@ -13,7 +13,8 @@ from core.learn.triggers import Job
 from core.ports import UserState
 from tidewise.background import Learning, Periodic
 from tidewise.bootstrap import System
-from tidewise.learning import TRAINER, learning_schedule
+from tidewise.learning import TRAINER
+from tidewise.plans import learning_schedule
 from tidewise.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -7,30 +7,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from core.clock import DAY_MS, WallClock
-from core.errors import InvalidSettings, NotReady
+from core.clock import WallClock
+from core.errors import NotReady
 from core.items import Catalogue
-from core.learn.cycle import LearningCycle, Policy, Task
-from core.learn.gate import GateRules
-from core.learn.triggers import Schedule, answer
+from core.learn.cycle import LearningCycle, Task
+from core.learn.triggers import answer, learnt_until_ms
 from core.learn.versions import CHALLENGER, promote, propose
 from core.ports import EventColumns, ModelBundle, ModelRecord
 from core.roles import Role
 from tidewise.bootstrap import MODELS_FOLDER, System, load_model, models_folder
 from tidewise.features import FEATURES_FOLDER, sources_in
+from tidewise.plans import fine_tuning_plan, learning_policy, model_config, training_plan
 from tidewise.settings import Settings
 from tidewise.this_process import name_of_process
 
 if TYPE_CHECKING:
     from model.bundle import HM4SRBundle
-    from model.config import ModelConfig
-    from model.features import FeatureSource
-    from model.fine_tuning import FineTuningPlan
-    from model.training import ProgressCallback, TrainingPlan
+    from model.training import ProgressCallback
 
 MIN_TRAINABLE_EVENTS = 100  # below it there is nothing to hold out, let alone to learn
 TRAINER = "trainer"
@@ -82,7 +78,6 @@ class NetworkTrainer:
         return _saved(self._settings, bundle, columns, {})
 
     def _fine_tuned(self, parent: ModelRecord, columns: EventColumns, catalogue: Catalogue) -> HM4SRBundle:
-        from core.learn.triggers import learnt_until_ms
         from model.fine_tuning import fine_tune
 
         return fine_tune(
@@ -118,96 +113,6 @@ def learning_cycle(system: System, *, progress: ProgressCallback) -> LearningCyc
         policy=learning_policy(settings),
         stubs=settings.items.catalogue == "none",
         stream=settings.kafka.topic,
-    )
-
-
-def learning_policy(settings: Settings) -> Policy:
-    """How careful to be, by the settings."""
-    learn = settings.learn
-    return Policy(
-        rules=GateRules(margin=learn.margin),
-        schedule=learning_schedule(settings),
-        slice_share=learn.slice_share,
-        max_slice=learn.max_slice,
-        anchor_age=learn.anchor_age,
-        keep=learn.keep,
-        promotes=learn.mode != "propose",
-        hide_seen=settings.recommend.exclude_seen,
-        half_life_ms=settings.popularity.half_life_days * DAY_MS,
-        max_events=learn.max_events,
-    )
-
-
-def learning_schedule(settings: Settings) -> Schedule:
-    """When to train, by the settings."""
-    learn = settings.learn
-    return Schedule(
-        first_events=settings.train.min_events,
-        every_events=learn.every_events,
-        every_ms=int(learn.every_minutes * 60_000),
-        min_new_events=learn.min_new_events,
-        on_drift=learn.on_drift,
-        drift_pause_ms=int(learn.drift_pause_minutes * 60_000),
-    )
-
-
-def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> ModelConfig:
-    """The model's shape by the settings; of `sources`, one named text takes the place of TF-IDF.
-
-    Raises `InvalidSettings` where a modality to be left out is none, or is the last.
-    """
-    from model.config import LossWeights, Modality, ModelConfig
-
-    shape = settings.model
-    sizes = {"text": shape.text_features, **{source.name: source.size for source in sources}}
-    left_out = shape.left_out()
-    if unknown := [name for name in left_out if name not in ("id", *sizes)]:
-        msg = f"model.without: wanted some of {', '.join(('id', *sizes))}, got {', '.join(unknown)}"
-        raise InvalidSettings(msg)
-    return ModelConfig(
-        width=shape.width,
-        num_layers=shape.layers,
-        num_heads=shape.heads,
-        dropout=shape.dropout,
-        window=settings.window_shape(),
-        use_id="id" not in left_out,
-        contents=tuple(Modality(name, size) for name, size in sizes.items() if name not in left_out),
-        interactive_moe=shape.interactive_moe,
-        temporal_moe=shape.temporal_moe,
-        num_interactive_experts=shape.experts,
-        num_temporal_experts=shape.experts,
-        gaps="on" if shape.gaps else "off",
-        absolute_time=shape.absolute_time,
-        now_gap=shape.now_gap,
-        losses=LossWeights(idcl=shape.idcl, cp=shape.cp, pcl=shape.pcl),
-    )
-
-
-def training_plan(settings: Settings) -> TrainingPlan:
-    """How to train by the settings."""
-    from model.training import TrainingPlan
-
-    options = settings.train
-    return TrainingPlan(
-        epochs=options.epochs,
-        max_seconds=options.max_minutes * 60,
-        batch_events=options.batch_events,
-        learning_rate=options.learning_rate,
-        precision=options.precision,
-    )
-
-
-def fine_tuning_plan(settings: Settings) -> FineTuningPlan:
-    """How to fine-tune by the settings."""
-    from model.fine_tuning import FineTuningPlan
-
-    options = settings.learn
-    return FineTuningPlan(
-        epochs=options.epochs,
-        max_seconds=options.max_minutes * 60,
-        batch_events=options.batch_events,
-        learning_rate=options.learning_rate,
-        replay=options.replay,
     )
 
 

@@ -20,9 +20,10 @@ from core.roles import Role
 from tidewise.background import Periodic
 from tidewise.bootstrap import open_system
 from tidewise.following import start_learning
-from tidewise.learning import learning_cycle, learning_schedule
+from tidewise.learning import learning_cycle
 from tidewise.logs import use_format
 from tidewise.metrics_port import exposed
+from tidewise.plans import learning_schedule
 from tidewise.settings import Settings
 from tidewise.this_process import end_asked_for
 from tidewise.trainer_metrics import TrainerMetrics

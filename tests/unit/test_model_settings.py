@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import InvalidSettings
 from model.config import ModelConfig
-from tidewise.learning import model_config
+from tidewise.plans import model_config
 from tidewise.settings import Settings
 
 
