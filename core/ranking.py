@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from core.answers import AnswerSource
 from core.history import IntArray
 from core.ports import BoolArray, FloatArray
 from core.views import ModelView, View, unit
 
-AnswerSource = Literal["model", "popularity", "similarity"]
 Ranking = Callable[[int], tuple[IntArray, FloatArray]]  # n -> the best n (rows, scores), best first
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 
+from core.answers import Answer, Because, ScoredItem, SessionEvent, Wish
 from core.clock import Clock
 from core.encode import UserEncoder
 from core.errors import NotFound
@@ -20,78 +21,12 @@ from core.explain import Cause, causes_of
 from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, IntArray, Window, WindowShape, append
 from core.interactions import EventTypes
 from core.ports import BoolArray, FloatArray, ReadView, Store, StoredItem, UserState
-from core.ranking import AnswerSource, Basis, ByModel, ByPopularity, BySimilarity
+from core.ranking import Basis, ByModel, ByPopularity, BySimilarity
 from core.trends import Trends
 from core.vectors import VectorCache
 from core.views import ModelView, View
 
 SPARE = 8  # answers asked of the index beyond n, for those that the final check takes out
-
-
-@dataclass(frozen=True, slots=True)
-class Because:
-    """An event that a recommended item leans on. `share`: of all that speaks for the item."""
-
-    item_id: str
-    title: str
-    time_ms: int
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredItem:
-    """One recommended item. Scores compare within one answer only; None: nothing is known to score it by.
-
-    `because`: the events that it leans on most, where that was asked for.
-    """
-
-    item_id: str
-    title: str
-    categories: tuple[str, ...]
-    score: float | None
-    because: tuple[Because, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A ranked list and where it comes from.
-
-    `reason`: why the source is what it is, in words. `gap_ms`: from the last event to `now_ms` (0 where `at` lies
-    before it), None without a history. `left_out`: asked-for items that cannot be shown.
-    """
-
-    recommendation_id: str
-    items: tuple[ScoredItem, ...]
-    source: AnswerSource
-    reason: str
-    now_ms: int
-    model_version: str | None = None
-    user_seq: int | None = None
-    gap_ms: int | None = None
-    left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked for. `exclude`: item ids. `exclude_seen`: leave out what the user had before. `at_ms`: now.
-
-    `explain`: find out for each item which events it leans on; costs an encode for each event of the window.
-    """
-
-    n: int = 10
-    category: str | None = None
-    exclude: Sequence[str] = ()
-    exclude_seen: bool = True
-    at_ms: int | None = None
-    explain: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SessionEvent:
-    """One event of an anonymous session."""
-
-    item_id: str
-    time_ms: int
 
 
 class Recommender:
@@ -190,18 +125,14 @@ class Recommender:
             else:
                 reason = "no model is trained yet" if view.model is None else "the item is not indexed yet"
                 basis = ByPopularity(view, reason, stored.item.categories)
-            allowed = self._allowed(read, view, wish, None)
-            _forbid(allowed, np.array([row]))
-            items = self._pick(read, view, basis, allowed, wish.n)
-        return _answer(basis, items, self._now(wish, EMPTY_HISTORY)[0])
+            others = np.arange(len(view.catalogue)) != row
+            return self._listed(read, view, basis, wish, among=others)
 
     def popular(self, wish: Wish) -> Answer:
         """What is popular lately, in the whole catalogue or in a category."""
         view = self._views()
-        basis = ByPopularity(view, "time-decayed popularity")
         with self._store.read() as read:
-            items = self._pick(read, view, basis, self._allowed(read, view, wish, None), wish.n)
-        return _answer(basis, items, self._now(wish, EMPTY_HISTORY)[0])
+            return self._listed(read, view, ByPopularity(view, "time-decayed popularity"), wish)
 
     def trending(self, wish: Wish, trends: Trends) -> Answer:
         """What gains most; nothing where nothing does."""
@@ -209,9 +140,7 @@ class Recommender:
         gains, since_ms = trends.gains(view)
         basis = ByPopularity(replace(view, popularity=gains), _told(since_ms))
         with self._store.read() as read:
-            allowed = self._allowed(read, view, wish, None) & np.isfinite(gains)
-            items = self._pick(read, view, basis, allowed, wish.n)
-        return _answer(basis, items, self._now(wish, EMPTY_HISTORY)[0])
+            return self._listed(read, view, basis, wish, among=np.isfinite(gains))
 
     @property
     def num_encoded(self) -> int:
@@ -225,6 +154,16 @@ class Recommender:
     def encode(self, states: Sequence[UserState]) -> int:
         """Encode users whose state changed, so that their next answer need not; returns how many it encoded."""
         return self._users.ahead(self._views(), states)
+
+    def _listed(
+        self, read: ReadView, view: View, basis: Basis, wish: Wish, *, among: BoolArray | None = None
+    ) -> Answer:
+        """An answer to nobody in particular, from all rows or only from those that are given."""
+        allowed = self._allowed(read, view, wish, None)
+        if among is not None:
+            allowed &= among
+        items = self._pick(read, view, basis, allowed, wish.n)
+        return _answer(basis, items, self._now(wish, EMPTY_HISTORY)[0])
 
     def _basis_for(self, read: ReadView, view: View, state: UserState | None, gap_ms: int | None) -> Basis:
         if state is None:

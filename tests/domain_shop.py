@@ -5,12 +5,13 @@ from __future__ import annotations
 from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, AxisEncoder, BruteForceIndex, crown, event, ingestor
 from doubles import MemoryStore
 
+from core.answers import Answer, Wish
 from core.clock import ManualClock
 from core.ingest import RequestSource
 from core.items import Catalogue, Item
 from core.manage import save_items
 from core.ports import FloatArray
-from core.recommend import Answer, Recommender, Wish
+from core.recommend import Recommender
 from core.vectors import VectorCache
 from core.views import LiveViews
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from domain_shop import ALL, Shop, names
 
+from core.answers import Wish
 from core.clock import HOUR_MS
 from core.items import Item
-from core.recommend import Wish
 from core.trends import KEPT, Trends
 
 
