@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-AnswerSource = Literal["model", "popularity", "similarity"]
+AnswerSource = Literal["model", "popularity", "similarity", "latest"]
 
 
 @dataclass(frozen=True, slots=True)

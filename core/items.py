@@ -105,6 +105,7 @@ class Catalogue:
 
     `keys`: (n,) integer keys, ascending. `listed`: (n,) bool, whether the item may be recommended (in the catalogue and
     not hidden; stubs made by events of unknown items are not listed). `revision`: the newest change that it holds.
+    `created_ms`: (n,) when each was first heard of, 0 where that is not known; left out where nobody asks for it.
     """
 
     keys: IntArray
@@ -113,9 +114,11 @@ class Catalogue:
     categories: tuple[tuple[str, ...], ...]
     listed: NDArray[np.bool_]
     revision: int = 0
+    created_ms: IntArray | None = None
 
     def __post_init__(self) -> None:
-        sizes = {len(self.keys), len(self.item_ids), len(self.texts), len(self.categories), len(self.listed)}
+        columns = (self.keys, self.item_ids, self.texts, self.categories, self.listed, self.created_ms)
+        sizes = {len(column) for column in columns if column is not None}
         assert len(sizes) == 1, f"columns of one length wanted, got {sizes}"
 
     def __len__(self) -> int:
@@ -127,6 +130,14 @@ class Catalogue:
             return np.full(len(keys), -1, np.int64)
         found = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[found] == keys, found, -1).astype(np.int64)
+
+    @cached_property
+    def newest_first(self) -> IntArray:
+        """(n,) rows by the time at which their items were first heard of; of equal ones the higher key first."""
+        rows = np.arange(len(self))[::-1]
+        if self.created_ms is None:
+            return rows
+        return rows[np.argsort(-self.created_ms[rows], kind="stable")]
 
     @cached_property
     def searched(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Ranking: orders over the rows of a view's catalogue, by a model's query, by likeness or by popularity.
+"""Ranking: orders over the rows of a view's catalogue, by a model's query, by likeness, popularity or age.
 
 Knows nothing about users, stores or requests: it gets vectors and a mask of allowed rows.
 """
@@ -113,7 +113,7 @@ class ByPopularity:
             for name in self.categories:
                 inside[self.view.catalogue.category_rows.get(name, [])] = True
             allowed = allowed & inside
-        rows = np.flatnonzero(allowed)[::-1].astype(np.int64)
+        rows = _newest_first(self.view, allowed)
         scores = self.view.popularity[rows]
         order = np.argsort(-scores, kind="stable")
 
@@ -125,3 +125,27 @@ class ByPopularity:
     def scores(self, rows: IntArray) -> FloatArray:
         """(N,) decayed log2 counts."""
         return self.view.popularity[rows].astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class ByAge:
+    """What was first heard of last comes first. There is nothing to score."""
+
+    view: View
+    reason: str = "the newest items of the catalogue"
+    source: AnswerSource = "latest"
+    version: str | None = None
+
+    def ranking(self, allowed: BoolArray) -> Ranking:
+        """Newest first."""
+        rows = _newest_first(self.view, allowed)
+        return lambda n: (rows[:n], self.scores(rows[:n]))
+
+    def scores(self, rows: IntArray) -> FloatArray:
+        """(N,) none."""
+        return np.full(len(rows), -np.inf, np.float32)
+
+
+def _newest_first(view: View, allowed: BoolArray) -> IntArray:
+    rows = view.catalogue.newest_first
+    return rows[allowed[rows]]

@@ -21,7 +21,7 @@ from core.explain import Cause, causes_of
 from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, IntArray, Window, WindowShape, append
 from core.interactions import EventTypes
 from core.ports import BoolArray, FloatArray, ReadView, Store, StoredItem, UserState
-from core.ranking import Basis, ByModel, ByPopularity, BySimilarity
+from core.ranking import Basis, ByAge, ByModel, ByPopularity, BySimilarity
 from core.trends import Trends
 from core.vectors import VectorCache
 from core.views import ModelView, View
@@ -133,6 +133,12 @@ class Recommender:
         view = self._views()
         with self._store.read() as read:
             return self._listed(read, view, ByPopularity(view, "time-decayed popularity"), wish)
+
+    def latest(self, wish: Wish) -> Answer:
+        """What was first heard of last."""
+        view = self._views()
+        with self._store.read() as read:
+            return self._listed(read, view, ByAge(view), wish)
 
     def trending(self, wish: Wish, trends: Trends) -> Answer:
         """What gains most; nothing where nothing does."""

@@ -1,4 +1,4 @@
-"""The queries: recommendations, ranking, similar and popular items."""
+"""The queries: recommendations, ranking, similar, popular, trending and new items."""
 
 from __future__ import annotations
 
@@ -59,6 +59,11 @@ class AnswerRoutes:
         """What is popular lately."""
         wish = query_wish(request, self._services)
         return await self._reply(lambda: self._recommender.popular(wish), wish.at_ms)
+
+    async def latest(self, request: Request) -> Response:
+        """What is new in the catalogue."""
+        wish = query_wish(request, self._services)
+        return await self._reply(lambda: self._recommender.latest(wish), wish.at_ms)
 
     async def trending(self, request: Request) -> Response:
         """What gains most."""

@@ -82,6 +82,7 @@ def _routes(engine: Engine) -> APIRouter:
     add("/v1/users/{user_id:path}", users.delete, methods=["DELETE"], **docs.DELETE_USER)
     add("/v1/items/search", search.search, methods=["GET"], **docs.GET_SEARCH)
     add("/v1/items/trending", answers.trending, methods=["GET"], **docs.GET_TRENDING)
+    add("/v1/items/latest", answers.latest, methods=["GET"], **docs.GET_LATEST)
     add("/v1/items/popular", answers.popular, methods=["GET"], **docs.GET_POPULAR)
     add("/v1/items/{item_id:path}/similar", answers.similar, methods=["GET"], **docs.GET_SIMILAR)
     add("/v1/items", items.list_page, methods=["GET"], **docs.GET_ITEMS)

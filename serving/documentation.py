@@ -114,6 +114,7 @@ GET_SIMILAR = _route(
     schemas.AnswerOut, parameters=(_id("item_id"), *_WISH), errors=(401, 403, 404, 422, 503), tag="answers"
 )
 GET_TRENDING = _route(schemas.AnswerOut, parameters=_WISH, tag="answers")
+GET_LATEST = _route(schemas.AnswerOut, parameters=_WISH, tag="answers")
 GET_POPULAR = _route(schemas.AnswerOut, parameters=_WISH, tag="answers")
 GET_ITEMS = _route(
     schemas.ItemPage,

@@ -136,14 +136,14 @@ class AnswerOut(Shape):
     recommendation_id: str
     """Send it back with what the user does next."""
     items: list[RecommendedItem]
-    source: Literal["model", "popularity", "similarity"]
+    source: Literal["model", "popularity", "similarity", "latest"]
     reason: str
     """Why this source, in words."""
     model_version: str | None
     user_seq: int | None
     """The sequence number of the newest event that the answer knows."""
     gap_ms: int | None
-    """From the newest event to `now`, as the model reads it; null without a history."""
+    """From the newest event to `now`; null without a history."""
     age_ms: int | None
     """How long ago the newest event happened; other than `gap_ms` only where `at` was given."""
     now: int

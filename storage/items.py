@@ -66,7 +66,7 @@ def _list(dialect: Dialect) -> CompilerElement:
 
 
 def _all(dialect: Dialect) -> CompilerElement:
-    fields = (columns.title, columns.text, columns.categories, columns.hidden, columns.in_catalogue)
+    fields = (columns.title, columns.text, columns.categories, columns.hidden, columns.in_catalogue, columns.created_ms)
     return select(columns.key, columns.item_id, *fields).order_by(columns.key)
 
 
@@ -167,6 +167,7 @@ def catalogue(session: Session, *, stubs: bool) -> Catalogue:
         tuple(tuple(unpack_json(row[4])) for row in rows),
         np.fromiter(((bool(row[6]) or stubs) and not row[5] for row in rows), np.bool_, len(rows)),
         at,
+        np.fromiter((row[7] or 0 for row in rows), np.int64, len(rows)),
     )
 
 

@@ -264,6 +264,7 @@ class MemoryView(MemoryVersionReads):
             tuple(each.item.categories for each in stored),
             np.array([each.listed(stubs=stubs) for each in stored], np.bool_),
             self.data.revision,
+            np.array([self.data.drift.created_ms.get(each.key) or 0 for each in stored], np.int64),
         )
 
     def revision(self) -> int:

@@ -176,3 +176,18 @@ def test_touching_what_nobody_knows_is_no_change(store: Store) -> None:
         tx.commit()
     with store.read() as view:
         assert view.revision() == before
+
+
+def test_a_catalogue_tells_when_each_item_was_first_heard_of(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.resolve_items(["heard"], now_ms=500)
+        tx.resolve_items(["somehow"])
+        tx.commit()
+    save(store, HAT, Item("heard", "Now named"), now_ms=1000)
+    save(store, SHOE, HAT, now_ms=2000)
+    with store.read() as view:
+        found = view.catalogue()
+    assert found.created_ms is not None
+    created_ms = dict(zip(found.item_ids, found.created_ms.tolist(), strict=True))
+    assert created_ms == {"heard": 500, "somehow": 0, "hat": 1000, "shoe": 2000}
+    assert [found.item_ids[row] for row in found.newest_first] == ["shoe", "hat", "heard", "somehow"]

@@ -9,7 +9,7 @@ from domain_doubles import AxisEncoder, BruteForceIndex
 from core.history import IntArray
 from core.items import Catalogue
 from core.ports import FloatArray
-from core.ranking import Basis, ByModel, ByPopularity, BySimilarity
+from core.ranking import Basis, ByAge, ByModel, ByPopularity, BySimilarity
 from core.views import ModelView, View, unit
 
 ROWS = np.arange(4)
@@ -30,6 +30,7 @@ BASES: list[Basis] = [
     ByModel(MODEL, np.array([1, 2], np.float32), "because"),
     BySimilarity(MODEL, 0),
     ByPopularity(VIEW, "because"),
+    ByAge(VIEW),
 ]
 
 

@@ -93,7 +93,7 @@ def test_a_list_without_any_known_item_gives_an_empty_answer() -> None:
     assert (answer.items, answer.left_out) == ((), ("x", "y"))
 
 
-# --- similar and popular
+# --- similar, popular and new
 
 
 def test_similar_items_are_those_of_the_nearest_direction_whatever_their_length() -> None:
@@ -134,3 +134,17 @@ def test_an_item_that_the_view_does_not_hold_yet_is_answered_by_popularity() -> 
 def test_popular_can_be_asked_by_category_and_time() -> None:
     answer = popular_shop().recommender.popular(Wish(n=2, category="early", at_ms=NOW_MS + 5))
     assert (names(answer), answer.now_ms, answer.reason) == (["b", "c"], NOW_MS + 5, "time-decayed popularity")
+
+
+def test_the_latest_items_are_those_first_heard_of_last_however_popular_they_are() -> None:
+    shop = popular_shop()
+    shop.clock.advance(by_ms=1)
+    shop.catalogue(Item("new", categories=("early",)))
+    shop.had("older", at_s=-60)  # an event names it before the catalogue does
+    shop.catalogue(Item("older"), Item("a"))
+    shop.views.refresh()
+    answer = shop.recommender.latest(ALL)
+    assert names(answer) == ["new", "f", "e", "d", "c", "b", "a", "older"]
+    assert (answer.source, answer.reason) == ("latest", "the newest items of the catalogue")
+    assert {item.score for item in answer.items} == {None}
+    assert names(shop.recommender.latest(Wish(n=2, category="early", exclude=["c"]))) == ["new", "b"]
