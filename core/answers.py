@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from core.attributes import Condition
+
 AnswerSource = Literal["model", "popularity", "similarity", "latest"]
 
 
@@ -54,13 +56,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked for. `exclude`: item ids. `exclude_seen`: leave out what the user had before. `at_ms`: now.
+    """What is asked for. `where`: all hold for each item. `exclude`: item ids. `at_ms`: now.
 
+    `exclude_seen`: leave out what the user had before.
     `explain`: find out for each item which events it leans on; costs an encode for each event of the window.
     """
 
     n: int = 10
     category: str | None = None
+    where: tuple[Condition, ...] = ()
     exclude: Sequence[str] = ()
     exclude_seen: bool = True
     at_ms: int | None = None

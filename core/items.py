@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.attributes import AttributeIndex
 from core.errors import InvalidInput, InvalidItem
 from core.history import IntArray
 from core.interactions import check_id, is_scalar, shorten
@@ -105,7 +106,8 @@ class Catalogue:
 
     `keys`: (n,) integer keys, ascending. `listed`: (n,) bool, whether the item may be recommended (in the catalogue and
     not hidden; stubs made by events of unknown items are not listed). `revision`: the newest change that it holds.
-    `created_ms`: (n,) when each was first heard of, 0 where that is not known; left out where nobody asks for it.
+    `created_ms`: (n,) when each was first heard of, 0 where that is not known. This and `attributes` may be left out
+    where nobody asks for them.
     """
 
     keys: IntArray
@@ -115,10 +117,11 @@ class Catalogue:
     listed: NDArray[np.bool_]
     revision: int = 0
     created_ms: IntArray | None = None
+    attributes: tuple[Mapping[str, Any], ...] | None = None
 
     def __post_init__(self) -> None:
-        columns = (self.keys, self.item_ids, self.texts, self.categories, self.listed, self.created_ms)
-        sizes = {len(column) for column in columns if column is not None}
+        columns = (self.keys, self.item_ids, self.texts, self.categories, self.listed)
+        sizes = {len(column) for column in (*columns, self.created_ms, self.attributes) if column is not None}
         assert len(sizes) == 1, f"columns of one length wanted, got {sizes}"
 
     def __len__(self) -> int:
@@ -130,6 +133,11 @@ class Catalogue:
             return np.full(len(keys), -1, np.int64)
         found = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[found] == keys, found, -1).astype(np.int64)
+
+    @cached_property
+    def by_attribute(self) -> AttributeIndex:
+        """The rows of items by their attributes."""
+        return AttributeIndex(self.attributes or ())
 
     @cached_property
     def newest_first(self) -> IntArray:

@@ -194,6 +194,10 @@ class Recommender:
             allowed = np.zeros(len(catalogue), np.bool_)
             inside = catalogue.category_rows.get(wish.category, np.empty(0, np.int64))
             allowed[inside] = catalogue.listed[inside]
+        for condition in wish.where:
+            holds = np.zeros(len(catalogue), np.bool_)
+            holds[catalogue.by_attribute.rows(condition)] = True
+            allowed &= holds
         if state is not None:
             flags = ("seen", "hide") if wish.exclude_seen else ("hide",)
             codes = sorted({code for flag in flags for code in self._types.flagged(flag)})

@@ -33,6 +33,13 @@ def _id(name: str) -> Options:
 _WISH = (
     _parameter("n", "integer", "How many items.", minimum=1, default=10),
     _parameter("category", "string", "Only items of this category."),
+    _parameter(
+        "where",
+        "array",
+        "Only items with such an attribute, as brand:acme or price:10..30 (either end may be left out): repeated; of "
+        "several with one name any may hold.",
+        items={"type": "string"},
+    ),
     _parameter("exclude", "array", "Item ids to leave out: repeated, or a list with commas.", items={"type": "string"}),
     _parameter("seen", "string", "Whether items that the user has had may come again.", enum=["exclude", "include"]),
     _parameter("explain", "string", "Tell of each item which events it leans on.", enum=["full"]),

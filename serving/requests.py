@@ -6,6 +6,7 @@ Plain functions instead of a model per request: they cost microseconds on the ho
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,12 +14,13 @@ import orjson
 from fastapi import Request
 
 from core.answers import Wish
+from core.attributes import conditions_in, conditions_of
 from core.errors import InvalidInput
 from core.interactions import MAX_ID_BYTES, check_id, check_time_ms, shorten
 from serving.replies import Refused
 from serving.services import Services
 
-WISH_FIELDS = ("n", "category", "exclude", "at", "seen", "explain")
+WISH_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "explain")
 DEFAULT_N = 10
 
 
@@ -97,12 +99,12 @@ def query_wish(request: Request, services: Services) -> Wish:
     """The wish in a query string."""
     query = request.query_params
     check_fields(query, WISH_FIELDS)
-    given: dict[str, Any] = {name: query[name] for name in query if name != "exclude"}
+    given: dict[str, Any] = {name: query[name] for name in query if name not in ("where", "exclude")}
     for name in ("n", "at"):
         if name in given:
             given[name] = _integer(name, given[name])
     given["exclude"] = _split(query.getlist("exclude"))
-    return parse_wish(given, services)
+    return replace(parse_wish(given, services), where=conditions_in(query.getlist("where")))
 
 
 def parse_wish(given: Mapping[str, Any], services: Services) -> Wish:
@@ -111,6 +113,7 @@ def parse_wish(given: Mapping[str, Any], services: Services) -> Wish:
     return Wish(
         n=_n(given.get("n", DEFAULT_N), services.limits.max_n),
         category=None if category is None else check_id("category", category),
+        where=conditions_of(given.get("where")),
         exclude=check_ids("exclude", given.get("exclude", []), limit=services.limits.max_ids),
         exclude_seen=_exclude_seen(given.get("seen"), services),
         at_ms=None if at is None else check_time_ms("at", at),

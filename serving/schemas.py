@@ -160,6 +160,16 @@ class SessionEventIn(Shape):
     """In milliseconds; by default now."""
 
 
+class NumberRange(Shape):
+    """Numbers, both ends included; one of them may be left out."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+Condition = str | float | bool | NumberRange
+
+
 class SessionIn(Shape):
     """A session and what is wished for."""
 
@@ -168,6 +178,8 @@ class SessionIn(Shape):
     events: list[SessionEventIn] = []
     n: int = 10
     category: str | None = None
+    where: dict[str, Condition | list[Condition]] = {}
+    """By attribute what an item has to have: a value, a range, or several of which one will do."""
     exclude: list[str] = []
     seen: Literal["exclude", "include"] | None = None
     explain: Literal["full"] | None = None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
@@ -21,6 +22,7 @@ columns = items.c
 CONTENT = ("title", "text", "categories", "attributes", "hidden", "in_catalogue", "revision", "updated_ms", "topic")
 STORED = tuple(columns[name] for name in ("key", "item_id", *CONTENT[:-1]))
 REVISION = "item_revision"
+NO_ATTRIBUTES: Mapping[str, Any] = {}  # one for all items without any
 
 
 def _keys(dialect: Dialect) -> CompilerElement:
@@ -66,8 +68,9 @@ def _list(dialect: Dialect) -> CompilerElement:
 
 
 def _all(dialect: Dialect) -> CompilerElement:
-    fields = (columns.title, columns.text, columns.categories, columns.hidden, columns.in_catalogue, columns.created_ms)
-    return select(columns.key, columns.item_id, *fields).order_by(columns.key)
+    state = (columns.hidden, columns.in_catalogue, columns.created_ms)
+    content = (columns.title, columns.text, columns.categories, columns.attributes)
+    return select(columns.key, columns.item_id, *content, *state).order_by(columns.key)
 
 
 def _newest_key(dialect: Dialect) -> CompilerElement:
@@ -164,10 +167,11 @@ def catalogue(session: Session, *, stubs: bool) -> Catalogue:
         np.fromiter((row[0] for row in rows), np.int64, len(rows)),
         tuple(row[1] for row in rows),
         tuple(f"{row[2]}\n{row[3]}".strip() for row in rows),
-        tuple(tuple(unpack_json(row[4])) for row in rows),
-        np.fromiter(((bool(row[6]) or stubs) and not row[5] for row in rows), np.bool_, len(rows)),
+        tuple(tuple(orjson.loads(row[4])) for row in rows),
+        np.fromiter(((bool(row[7]) or stubs) and not row[6] for row in rows), np.bool_, len(rows)),
         at,
-        np.fromiter((row[7] or 0 for row in rows), np.int64, len(rows)),
+        np.fromiter((row[8] or 0 for row in rows), np.int64, len(rows)),
+        tuple(NO_ATTRIBUTES if row[5] == "{}" else orjson.loads(row[5]) for row in rows),
     )
 
 

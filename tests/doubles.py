@@ -265,6 +265,7 @@ class MemoryView(MemoryVersionReads):
             np.array([each.listed(stubs=stubs) for each in stored], np.bool_),
             self.data.revision,
             np.array([self.data.drift.created_ms.get(each.key) or 0 for each in stored], np.int64),
+            tuple(each.item.attributes for each in stored),
         )
 
     def revision(self) -> int:

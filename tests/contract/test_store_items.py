@@ -191,3 +191,11 @@ def test_a_catalogue_tells_when_each_item_was_first_heard_of(store: Store) -> No
     created_ms = dict(zip(found.item_ids, found.created_ms.tolist(), strict=True))
     assert created_ms == {"heard": 500, "somehow": 0, "hat": 1000, "shoe": 2000}
     assert [found.item_ids[row] for row in found.newest_first] == ["shoe", "hat", "heard", "somehow"]
+
+
+def test_a_catalogue_knows_the_attributes_of_its_items(store: Store) -> None:
+    save(store, SHOE, HAT)
+    with store.read() as view:
+        found = view.catalogue()
+    assert found.attributes is not None
+    assert dict(zip(found.item_ids, found.attributes, strict=True)) == {"shoe": SHOE.attributes, "hat": {}}

@@ -8,6 +8,7 @@ from domain_doubles import NOW_MS, crown
 from domain_shop import ALL, GivenVectors, Shop, names, popular_shop
 
 from core.answers import SessionEvent, Wish
+from core.attributes import conditions_in
 from core.errors import NotFound
 from core.items import Item
 from core.manage import remove_item
@@ -148,3 +149,22 @@ def test_the_latest_items_are_those_first_heard_of_last_however_popular_they_are
     assert (answer.source, answer.reason) == ("latest", "the newest items of the catalogue")
     assert {item.score for item in answer.items} == {None}
     assert names(shop.recommender.latest(Wish(n=2, category="early", exclude=["c"]))) == ["new", "b"]
+
+
+# --- attributes
+
+
+def test_a_wish_for_attributes_narrows_every_answer() -> None:
+    shop = Shop()
+    shop.catalogue(*(Item(name, attributes={"brand": "acme", "price": ord(name)}) for name in "bdf"))
+    shop.catalogue(Item("c", attributes={"brand": "nord"}))
+    shop.had("a")
+    shop.views.refresh()
+    acme, cheap = Wish(where=conditions_in(["brand:acme"])), Wish(where=conditions_in(["brand:acme", "price:..100"]))
+    assert names(shop.recommender.recommend("ann", acme)) == ["b", "d", "f"]
+    assert names(shop.recommender.recommend("ann", cheap)) == ["b", "d"]
+    assert names(shop.recommender.recommend_session(session("c"), acme)) == ["d", "f", "b"]
+    assert sorted(names(shop.recommender.similar("b", acme))) == ["d", "f"]
+    assert sorted(names(shop.recommender.popular(acme))) == ["b", "d", "f"]
+    assert names(shop.recommender.latest(Wish(where=conditions_in(["brand:acme", "brand:nord"])))) == list("fdcb")
+    assert names(shop.recommender.popular(Wish(where=conditions_in(["brand:acme", "colour:red"])))) == []

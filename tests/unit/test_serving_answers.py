@@ -83,6 +83,18 @@ def test_wishes_are_obeyed(api: Api) -> None:
     assert "a" in ids(api.get(f"{path}?seen=include").json())
 
 
+def test_items_can_be_asked_for_by_their_attributes_in_the_address_and_in_the_body(api: Api) -> None:
+    for item_id, price in (("b", 10), ("d", 20), ("f", 30)):
+        api.put(f"/v1/items/{item_id}", json={"attributes": {"brand": "acme", "price": price}})
+    click(api, "a")
+    path = "/v1/users/u/recommendations"
+    assert ids(api.get(f"{path}?where=brand:acme").json()) == ["b", "d", "f"]
+    assert ids(api.get(f"{path}?where=brand:acme&where=price:15..").json()) == ["d", "f"]
+    assert ids(api.get("/v1/items/latest?where=price:10&where=price:20").json()) == ["d", "b"]
+    wish = {"events": [{"item_id": "a"}], "where": {"brand": "acme", "price": {"max": 20}}}
+    assert ids(api.post("/v1/recommendations", json=wish).json()) == ["b", "d"]
+
+
 def test_an_item_whose_id_holds_a_comma_can_be_excluded(api: Api) -> None:
     api.put("/v1/items/g,h", json={})
     click(api, "f")
@@ -167,7 +179,8 @@ BAD_QUERIES = {
     "category=": ("category", "wanted 1 to 256 bytes"),
     f"exclude={'x' * 10_000}": ("exclude", "256 bytes"),
     f"exclude={','.join(map(str, range(2000)))}": ("exclude", "at most 1000 ids"),
-    "exlude=a": ("exlude", "known fields are n, category, exclude, at, seen"),
+    "where=brand": ("where", "wanted NAME:VALUE or NAME:LOW..HIGH"),
+    "exlude=a": ("exlude", "known fields are n, category, where, exclude, at, seen"),
 }
 
 
@@ -191,6 +204,7 @@ BAD_BODIES: dict[str, tuple[str, Any, str]] = {
     "n as text": ("/v1/recommendations", {"n": "5"}, "n: wanted a whole number"),
     "n as a boolean": ("/v1/recommendations", {"n": True}, "n: wanted a whole number"),
     "exclude as text": ("/v1/recommendations", {"exclude": "a"}, "exclude: wanted a list"),
+    "where as text": ("/v1/recommendations", {"where": "brand:acme"}, "where: wanted an object"),
     "seen as a list": ("/v1/recommendations", {"seen": []}, "seen: wanted exclude or include"),
     "no items to rank": ("/v1/users/u/rank", {}, "item_ids: wanted a list"),
     "an empty id to rank": ("/v1/users/u/rank", {"item_ids": [""]}, "item_ids: wanted 1 to 256"),

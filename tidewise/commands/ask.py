@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from core.answers import Answer, Wish
+from core.attributes import conditions_in
 from core.interactions import check_time_ms
 from core.interests import UserInterest
 from tidewise.bootstrap import open_system
@@ -25,6 +26,10 @@ def recommend(
     user: Annotated[str, typer.Argument(help="The user's id.")],
     n: Annotated[int, typer.Option("--n", min=1, help="How many items.")] = 10,
     category: Annotated[str | None, typer.Option(help="Only items of this category.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME:VALUE", help="Only items with such an attribute, as brand:acme or price:..30."),
+    ] = None,
     at: Annotated[int | None, typer.Option(help="Answer as if now were this time (ms since 1970).")] = None,
     data: Data = None,
     config: Config = None,
@@ -36,7 +41,13 @@ def recommend(
     settings = settings_of(data, config, set_)
     with open_system(settings) as system:
         system.views.refresh()
-        wish = Wish(n=n, category=category, at_ms=at_ms, exclude_seen=settings.recommend.exclude_seen)
+        wish = Wish(
+            n=n,
+            category=category,
+            where=conditions_in(where or []),
+            at_ms=at_ms,
+            exclude_seen=settings.recommend.exclude_seen,
+        )
         answer = system.recommender.recommend(user, wish)
     if json_:
         print_json({"user_id": user, **asdict(answer)})
