@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ NUM_CATEGORIES = 12
 VISIT_EVENTS = 5.0
 SCORED = 0.7  # the share of events that can be scored: not the first of a user, not an item seen before
 MEDIAN_GAP_S = 35.0
+_MOST_KINDS = 16  # of categories and of gaps
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -49,8 +51,8 @@ class Plan:
     seed: int
     num_users: int = 3_000
     events_per_day: float = 5_000
-    days: int = 40
-    change_day: int = 20
+    days: int = 30
+    change_day: int = 14
     hit_rate: float = HIT_RATE
     by_category: bool = False  # with tallies of each category: ten times the work
 
@@ -76,9 +78,21 @@ class Events:
 def stream(plan: Plan) -> Iterator[Bucket]:
     """The closed buckets of a stream."""
     events = draw_events(plan)
-    starts = events.times_ms // BUCKET_MS * BUCKET_MS
-    for place in np.split(np.arange(len(starts)), np.flatnonzero(np.diff(starts)) + 1):
-        yield _bucket(int(starts[place[0]]), events, place, by_category=plan.by_category)
+    starts, bucket = np.unique(events.times_ms // BUCKET_MS * BUCKET_MS, return_inverse=True)
+    nums = np.bincount(bucket).tolist()
+    newcomers = np.bincount(bucket, events.gaps_s > 20 * DAY_MS / 1000).astype(int).tolist()
+    topics = _counters(bucket, events.topics, len(starts))
+    gaps = _counters(bucket, np.searchsorted(GAP_EDGES_S, events.gaps_s, side="right"), len(starts))
+    tallies = _tallies(bucket, events, events.scored, len(starts))
+    by_topic = [
+        _tallies(bucket, events, events.scored & (events.topics == topic), len(starts))
+        for topic in range(1, NUM_CATEGORIES + 1 if plan.by_category else 1)
+    ]
+    for place, start_ms in enumerate(starts.tolist()):
+        counts = BucketCounts(nums[place], newcomers[place], 0, topics[place], gaps[place])
+        own = {topic: some[place] for topic, some in enumerate(by_topic, start=1) if some[place].num}
+        segments = {f"category={topic}": tally for topic, tally in own.items()}
+        yield Bucket(start_ms, counts, "model", tallies[place], own, segments)
 
 
 def draw_events(plan: Plan) -> Events:
@@ -152,22 +166,18 @@ def _hit_rates(
     return np.asarray(rates * (1 - since * lost))
 
 
-def _bucket(start_ms: int, events: Events, place: IntArray, *, by_category: bool) -> Bucket:
-    topics, gaps = events.topics[place], np.searchsorted(GAP_EDGES_S, events.gaps_s[place], side="right")
-    newcomers = int(np.count_nonzero(events.gaps_s[place] > 20 * 86_400))
-    counts = BucketCounts(len(place), newcomers, 0, Counter(topics.tolist()), Counter(gaps.tolist()))
-    scored = place[events.scored[place]]
-    kinds = set(topics.tolist()) if by_category else ()
-    tallies = {int(topic): _tally(events, scored[events.topics[scored] == topic]) for topic in kinds}
-    segments = {f"category={topic}": tally for topic, tally in tallies.items() if tally.num}
-    return Bucket(start_ms, counts, "model", _tally(events, scored), tallies, segments)
+def _counters(bucket: IntArray, kinds: IntArray, num_buckets: int) -> list[Counter[int]]:
+    """For each bucket how many events of each kind it has."""
+    table = np.bincount(bucket * _MOST_KINDS + kinds, minlength=num_buckets * _MOST_KINDS).reshape(num_buckets, -1)
+    return [Counter({kind: num for kind, num in enumerate(row) if num}) for row in table.tolist()]
 
 
-def _tally(events: Events, scored: IntArray) -> Tally:
-    """One observation per user."""
-    if not len(scored):
-        return Tally()
-    _, user = np.unique(events.users[scored], return_inverse=True)
-    num = np.bincount(user)
-    hits, losses = (np.bincount(user, column[scored]) / num for column in (events.hits, events.losses))
-    return Tally(len(num), float(hits.sum()), float(losses.sum()), float((losses**2).sum()))
+def _tallies(bucket: IntArray, events: Events, chosen: NDArray[np.bool_], num_buckets: int) -> list[Tally]:
+    """For each bucket the tally of its chosen events: one observation per user."""
+    most_users = int(events.users.max()) + 1
+    pairs, pair = np.unique(bucket[chosen] * most_users + events.users[chosen], return_inverse=True)
+    num = np.bincount(pair)
+    hits, losses = (np.bincount(pair, column[chosen]) / num for column in (events.hits, events.losses))
+    of_bucket = pairs // most_users
+    columns = (np.bincount(of_bucket, values, num_buckets).tolist() for values in (None, hits, losses, losses**2))
+    return list(starmap(Tally, zip(*columns, strict=True)))

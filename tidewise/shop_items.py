@@ -44,6 +44,17 @@ class Assortment:
         size = NUM_KINDS * BRANDS_PER_CATEGORY
         return self._draw(rng, categories * size, (categories + 1) * size)
 
+    def draw_evenly(self, rng: np.random.Generator, categories: IntArray) -> IntArray:
+        """One item of each of `categories`, whatever its popularity."""
+        size = NUM_KINDS * BRANDS_PER_CATEGORY
+        first, end = (np.searchsorted(self.groups, (categories + more) * size, "left") for more in (0, 1))
+        return first + (rng.random(len(categories)) * (end - first)).astype(np.int64)
+
+    def least_popular(self, category: int, num: int) -> IntArray:
+        """The items of a category that are looked at least."""
+        inside = np.flatnonzero(self.category_of(np.arange(len(self.items))) == category)
+        return np.sort(inside[np.argsort(np.diff(self.running)[inside], kind="stable")[:num]])
+
     def draw_main(self, rng: np.random.Generator, categories: IntArray) -> IntArray:
         """One item of each of `categories`, of the kinds that one begins with."""
         first = categories * NUM_KINDS * BRANDS_PER_CATEGORY

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from core.clock import DAY_MS, HOUR_MS
 from core.interactions import Interaction
 from core.items import Item
+from tidewise.shop_changes import Change
 from tidewise.shop_items import Assortment, make_assortment
 
 DEFAULT_END_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
@@ -41,6 +43,7 @@ HOUR_WEIGHTS = (1, 1, 1, 1, 1, 2, 4, 6, 7, 6, 6, 7, 9, 8, 6, 6, 7, 9, 12, 15, 17
 WEEKDAY_WEIGHTS = (1.0, 0.9, 0.9, 1.0, 1.1, 1.6, 1.7)  # Monday first
 
 IntArray = NDArray[np.int64]
+Swap = Callable[[IntArray, IntArray], IntArray]  # items about to be looked at, when; what is looked at instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +102,12 @@ def simulate_shop(
     days: int = 60,
     live_days: int = 2,
     end_ms: int = DEFAULT_END_MS,
+    change: Change | None = None,
 ) -> Shop:
     """A shop whose events end at `end_ms`: `days` of them, of which the last `live_days` are the live part.
 
     Items and users with their first interests depend on `seed` alone, what happens also on `end_ms`: the same shop
-    visited later has new traffic, with event ids of its own.
+    visited later has new traffic, with event ids of its own. `change`: what everybody does otherwise from then on.
     """
     assert 0 < live_days < days
     made = np.random.default_rng(seed)
@@ -112,8 +116,10 @@ def simulate_shop(
     user_ids = [f"user-{number:04d}" for number in range(1, num_users + 1)]
     rng = np.random.default_rng((seed, end_ms))
     sessions, drifts = _drifting(rng, _sessions(rng, interests, days, end_ms), assortment, user_ids)
-    views = _without_repeats(rng, _views(rng, assortment, sessions))
-    run = hashlib.blake2b(repr((seed, num_users, num_items, days, end_ms)).encode(), digest_size=4).hexdigest()
+    sessions, swap = _changed(np.random.default_rng((seed, end_ms, 1)), assortment, sessions, change)
+    views = _without_repeats(rng, _views(rng, assortment, sessions, swap))
+    facts = (seed, num_users, num_items, days, end_ms, *((change,) if change else ()))
+    run = hashlib.blake2b(repr(facts).encode(), digest_size=4).hexdigest()
     events = [event for event in _events(rng, views, assortment, user_ids, run) if event.time_ms <= end_ms]
     live_from_ms = end_ms - live_days * DAY_MS
     num_history = sum(event.time_ms < live_from_ms for event in events)
@@ -168,18 +174,29 @@ def _drifting(
     return _Sessions(sessions.users, sessions.starts_ms, interests), tuple(drifts)
 
 
-def _views(rng: np.random.Generator, assortment: Assortment, sessions: _Sessions) -> _Views:
+def _changed(
+    rng: np.random.Generator, assortment: Assortment, sessions: _Sessions, change: Change | None
+) -> tuple[_Sessions, Swap]:
+    """The sessions as a change leaves them, and what it makes of items about to be looked at."""
+    if change is None:
+        return sessions, lambda items, _times_ms: items
+    interests = change.turn(rng, assortment, sessions.interests, sessions.starts_ms)
+    turned = _Sessions(sessions.users, sessions.starts_ms, interests)
+    return turned, lambda items, times_ms: change.swap(rng, assortment, items, times_ms)
+
+
+def _views(rng: np.random.Generator, assortment: Assortment, sessions: _Sessions, swap: Swap) -> _Views:
     """All sessions walked at once, one step at a time; a session leaves when its user stops."""
     alive = np.arange(len(sessions.users))
     times_ms = sessions.starts_ms.copy()
-    items = assortment.draw_main(rng, _wanted(rng, assortment, sessions.interests))
+    items = swap(assortment.draw_main(rng, _wanted(rng, assortment, sessions.interests)), times_ms)
     steps = []
     for _ in range(MAX_SESSION_VIEWS):
         gaps_ms = (rng.lognormal(np.log(MEDIAN_GAP_S), 0.9, len(alive)) * 1000).astype(np.int64) + 1000
         steps.append(_Views(sessions.users[alive], items, times_ms, gaps_ms))
         stays = rng.random(len(alive)) < GO_ON
         alive, items, times_ms = alive[stays], items[stays], (times_ms + gaps_ms)[stays]
-        items = _next(rng, assortment, items, sessions.interests[alive])
+        items = swap(_next(rng, assortment, items, sessions.interests[alive]), times_ms)
     return _joined(steps)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from math import pi, sqrt
 
 from core.clock import HOUR_MS
 from core.drift.records import BUCKET_MS, GAP_EDGES_S, NO_TOPIC, Bucket, BucketCounts, Tally
 
 KEPT_HOURS = 28 * 24
-MOVED = 0.08  # a mix whose share of other topics rose by that much explains a model's trouble
+MOVED = 0.08  # a mix whose share of other topics rose by that much, beyond chance, explains a model's trouble
+CHOICE_EVENTS = 5.0  # events of one visit go together: so many say as much as one choice
 RISEN = 1.5  # so does a share of new users or items that rose by that factor
 MIN_SCORES = 30
 
@@ -62,7 +64,7 @@ class Recent:
     def _model(self, before: _Hour, since: _Hour) -> str:
         """Why a model's scores changed."""
         moved, said = self._mix(before, since)
-        if moved >= MOVED:
+        if moved >= MOVED + _by_chance(before.counts.topics, since.counts.topics):
             return said
         newcomers = _newcomers(before.counts, since.counts, least=RISEN)
         if newcomers:
@@ -110,6 +112,13 @@ def _joined(hours: Iterable[_Hour]) -> _Hour:
 def _shares(counts: Counter[int]) -> dict[int, float]:
     total = counts.total() or 1
     return {code: num / total for code, num in counts.items()}
+
+
+def _by_chance(before: Counter[int], since: Counter[int]) -> float:
+    """How far two mixes are apart on average that differ by chance alone."""
+    choices = sum(CHOICE_EVENTS / max(counts.total(), 1) for counts in (before, since))
+    shares = _shares(before + since).values()
+    return sum(sqrt(share * (1 - share) * choices * 2 / pi) for share in shares) / 2
 
 
 def _newcomers(before: BucketCounts, since: BucketCounts, *, least: float) -> str:

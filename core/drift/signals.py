@@ -45,7 +45,7 @@ class Signal(Protocol):
 
 @dataclass
 class _Block:
-    """Buckets that wait until there are enough of them."""
+    """Buckets that wait until there are enough of them; those of one hour together, since they are expected alike."""
 
     start_ms: int = 0
     end_ms: int = 0
@@ -57,7 +57,11 @@ class _Block:
         self.start_ms = self.start_ms if self.parts else start_ms
         self.end_ms = start_ms + BUCKET_MS
         self.num += num
-        self.parts.append((start_ms, num, what))
+        if self.parts and self.parts[-1][0] // HOUR_MS == start_ms // HOUR_MS:
+            first_ms, so_far, known = self.parts[-1]
+            self.parts[-1] = (first_ms, so_far + num, known + what)
+        else:
+            self.parts.append((start_ms, num, what))
 
     def is_full(self, *, num: int, span_ms: int) -> bool:
         """Whether it holds enough events of a stretch that is long enough."""
@@ -76,11 +80,11 @@ class MixSignal:
 
     def feed(self, bucket: Bucket) -> Reading | None:
         """A reading for every hour or more with enough events."""
-        counts = np.zeros(self._num_kinds)
-        for kind, num in self._counts_of(bucket.counts).items():
-            counts[kind] = num
-        if counts.sum():
-            self._block.add(bucket.start_ms, counts.sum(), counts)
+        counted = self._counts_of(bucket.counts)
+        if counted:
+            counts = np.zeros(self._num_kinds)
+            counts[list(counted)] = list(counted.values())
+            self._block.add(bucket.start_ms, sum(counted.values()), counts)
         if not self._block.is_full(num=COUNT_BLOCK, span_ms=HOUR_MS):
             return None
         block, self._block = self._block, _Block()

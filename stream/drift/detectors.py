@@ -11,26 +11,30 @@ from typing import Any
 
 from river.drift import ADWIN, PageHinkley
 
-SLACK = 0.25  # deviations; smaller changes are left to ADWIN
-
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """How sure a detector has to be. A higher threshold and a smaller delta: fewer false alarms, later true ones."""
+    """How sure a detector has to be. A higher threshold and a smaller delta: fewer false alarms, later true ones.
 
-    threshold: float = 18.0
+    `slack`: deviations that Page-Hinkley forgives each number; smaller changes are left to ADWIN.
+    """
+
+    threshold: float = 10.0
+    slack: float = 0.5
     delta: float = 0.002
 
 
 DEFAULT = Sensitivity()
-ONE_OF_MANY = Sensitivity(threshold=26.0, delta=0.0002)  # there are dozens of segments, and each may be wrong
+ONE_OF_MANY = Sensitivity(threshold=14.0, delta=0.0002)  # there are dozens of segments, and each may be wrong
 
 
 class Detectors:
     """Both detectors over one stream of numbers."""
 
     def __init__(self, sensitivity: Sensitivity = DEFAULT) -> None:
-        self._jump: Any = PageHinkley(min_instances=3, delta=SLACK, threshold=sensitivity.threshold, alpha=1.0)
+        self._jump: Any = PageHinkley(
+            min_instances=3, delta=sensitivity.slack, threshold=sensitivity.threshold, alpha=1.0
+        )
         make_adwin: Any = ADWIN  # compiled without types
         self._slide = make_adwin(delta=sensitivity.delta, clock=1, min_window_length=5, grace_period=10)
 

@@ -10,6 +10,7 @@ from core.clock import DAY_MS
 from core.errors import InvalidInput
 from core.interactions import DEFAULT_EVENT_TYPES, Interaction, check_id, check_time_ms
 from core.items import parse_item
+from tidewise.shop_changes import Change, Kind
 from tidewise.shop_items import MAX_ITEMS
 from tidewise.simulator import DEFAULT_END_MS, Shop, simulate_shop
 
@@ -190,3 +191,69 @@ def test_a_shop_too_small_or_too_large_for_the_words_is_refused(num_items: int) 
 
 def test_the_largest_shop_still_has_titles_of_their_own() -> None:
     assert len({item.title for item in small_shop(num_items=MAX_ITEMS).items}) == MAX_ITEMS
+
+
+CHANGE_MS = DEFAULT_END_MS - 6 * DAY_MS
+
+
+def changed(kind: Kind, category: str = "Tea") -> Shop:
+    return simulate_shop(days=12, live_days=10, change=Change(kind, CHANGE_MS, category))
+
+
+def share_of(shop: Shop, category: str, since_ms: int, before_ms: int) -> float:
+    categories = categories_of(shop)
+    inside = [event for event in events_of(shop) if event.type == "view" and since_ms <= event.time_ms < before_ms]
+    return sum(categories[event.item_id] == category for event in inside) / len(inside)
+
+
+def test_a_change_leaves_what_came_before_it_as_it_was() -> None:
+    def views(shop: Shop) -> set[tuple[str, str, int]]:
+        before = (event for event in events_of(shop) if event.type == "view" and event.time_ms < CHANGE_MS)
+        return {(event.user_id, event.item_id, event.time_ms) for event in before}
+
+    plain, turned = views(simulate_shop(days=12, live_days=10)), views(changed("season"))
+    assert len(plain ^ turned) < 0.02 * len(plain)  # whether an item is looked at again depends on what comes later
+
+
+@pytest.mark.parametrize(("kind", "least"), [("interests", 0.2), ("season", 0.4)])
+def test_visits_turn_to_the_category_of_a_change(kind: Kind, least: float) -> None:
+    shop = changed(kind)
+    before, after = (share_of(shop, "Tea", *span) for span in ((0, CHANGE_MS), (CHANGE_MS, DEFAULT_END_MS)))
+    assert before < 0.1
+    assert after > least
+
+
+def test_a_season_is_about_a_few_items_that_hardly_anybody_had_looked_at() -> None:
+    shop = changed("season")
+    categories = categories_of(shop)
+    tea = [event for event in events_of(shop) if event.type == "view" and categories[event.item_id] == "Tea"]
+    since = Counter(event.item_id for event in tea if event.time_ms >= CHANGE_MS)
+    before = Counter(event.item_id for event in tea if event.time_ms < CHANGE_MS)
+    top = [item_id for item_id, _ in since.most_common(12)]
+    assert sum(since[item_id] for item_id in top) > 0.6 * since.total()
+    assert sum(before[item_id] for item_id in top) < 0.1 * before.total()
+
+
+@pytest.mark.parametrize(("kind", "category", "odd"), [("sudden", "Yoga", True), ("segment", "Yoga", False)])
+def test_odd_views_scatter_over_their_category_in_a_segment_over_its_own_alone(
+    kind: Kind, category: str, odd: bool
+) -> None:
+    def top_share(shop: Shop) -> float:
+        categories = categories_of(shop)
+        seen = [event for event in events_of(shop) if event.time_ms >= CHANGE_MS]
+        counts = Counter(event.item_id for event in seen if categories[event.item_id] == category)
+        return sum(num for _, num in counts.most_common(12)) / counts.total()
+
+    plain, scattered = simulate_shop(days=12, live_days=10), changed(kind, "Tea")
+    assert (top_share(scattered) < 0.8 * top_share(plain)) == odd
+
+
+def test_a_rhythm_belongs_to_evenings_and_weekends_from_the_beginning() -> None:
+    shop = changed("rhythm")
+    categories = categories_of(shop)
+    evening, morning = Counter[bool](), Counter[bool]()
+    for event in events_of(shop):
+        hour, day = event.time_ms // 3_600_000 % 24, (event.time_ms // DAY_MS + 3) % 7
+        if day < 5:
+            (evening if 17 <= hour < 23 else morning)[categories[event.item_id] == "Tea"] += 1
+    assert evening[True] / evening.total() > 2.5 * morning[True] / morning.total()
