@@ -78,6 +78,18 @@ class Client:
         """What the server holds and which model serves."""
         return self._call("GET", "/v1/status")
 
+    def interests(self, user_id: str) -> Json:
+        """What a user turns to, and whether that moved."""
+        return self._call("GET", f"/v1/users/{_part(user_id)}/interests")
+
+    def drift(self) -> Json:
+        """What the monitor found: alarms, and the signals of the last day."""
+        return self._call("GET", "/v1/drift", params={"days": "1"})
+
+    def models(self) -> Json:
+        """All model versions, the newest first, and every change of what serves."""
+        return self._call("GET", "/v1/models")
+
     def put_item(self, item_id: str, fields: Json) -> Json:
         """Put an item into the catalogue, or replace it."""
         return self._call("PUT", f"/v1/items/{_part(item_id)}", json=fields)

@@ -58,12 +58,23 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """A whole shop. `history` and `live` are sorted by time, and every live event comes after all of the history."""
+    """A whole shop. `history` and `live` are sorted by time, and every live event comes after all of the history.
+
+    `drifts`: of single users; `change`: what everybody does otherwise from some moment on.
+    """
 
     items: tuple[Item, ...]
     history: tuple[Interaction, ...]
     live: tuple[Interaction, ...]
     drifts: tuple[Drift, ...]
+    change: Change | None = None
+
+    def parted_live(self) -> tuple[tuple[Interaction, ...], tuple[Interaction, ...]]:
+        """The live part before the change and since; without one all of it is before."""
+        if self.change is None:
+            return self.live, ()
+        num_before = sum(event.time_ms < self.change.time_ms for event in self.live)
+        return self.live[:num_before], self.live[num_before:]
 
     def typical_user(self) -> str:
         """A user of the live part with a history of middling length."""
@@ -123,7 +134,7 @@ def simulate_shop(
     events = [event for event in _events(rng, views, assortment, user_ids, run) if event.time_ms <= end_ms]
     live_from_ms = end_ms - live_days * DAY_MS
     num_history = sum(event.time_ms < live_from_ms for event in events)
-    return Shop(assortment.items, tuple(events[:num_history]), tuple(events[num_history:]), drifts)
+    return Shop(assortment.items, tuple(events[:num_history]), tuple(events[num_history:]), drifts, change)
 
 
 def _interests(rng: np.random.Generator, assortment: Assortment, num_users: int) -> IntArray:

@@ -25,11 +25,10 @@ class Tour:
     click: Click
     new_item: NewItem
     new_user: NewUser
-    url: str
 
 
 def take_tour(client: Client, *, user_id: str, console: Console) -> Tour:
-    """Show a click of `user_id`, a new item and a new user, and say where to look."""
+    """Show a click of `user_id`, a new item and a new user."""
     guide = Guide(client)
     client.recommend(user_id)  # the first answer of a server is not the fastest: not the one to measure
     click = guide.click(user_id)
@@ -38,24 +37,26 @@ def take_tour(client: Client, *, user_id: str, console: Console) -> Tour:
     show_new_item(console, new_item)
     new_user = guide.new_user()
     show_new_user(console, new_user)
-    url = f"{client.base_url}/"
-    console.print(
-        f"\nLook around: [bold]{escape(url)}[/]   every call: [bold]{escape(url)}openapi.json[/]", soft_wrap=True
-    )
-    return Tour(click, new_item, new_user, url)
+    return Tour(click, new_item, new_user)
+
+
+def show_where_to_look(client: Client, console: Console) -> None:
+    """The dashboard's address, and that of the API's documentation."""
+    url = escape(client.base_url)
+    console.print(f"\nLook around: [bold]{url}/[/]   every call: [bold]{url}/openapi.json[/]", soft_wrap=True)
 
 
 def show_click(console: Console, click: Click) -> None:
     """One user's list before and after a click."""
     liking = " and ".join(categories_of(click.before)[:2]) or "nothing yet"
-    _heading(console, 1, "A click changes the next answer")
+    heading(console, 1, "A click changes the next answer")
     console.print(f"[bold]{escape(click.user_id)}[/], so far into {escape(liking)}, clicks {_named(click.item)}")
-    _side_by_side(console, click.before, click.after, titles=("before", f"{click.changed_ms:.0f} ms after the click"))
+    side_by_side(console, click.before, click.after, titles=("before", f"{click.changed_ms:.0f} ms after the click"))
 
 
 def show_new_item(console: Console, entered: NewItem) -> None:
     """A new item, how soon it was recommended, and what stands near it."""
-    _heading(console, 2, "A new item enters, no training needed")
+    heading(console, 2, "A new item enters, no training needed")
     console.print(
         f"{_named(entered.item)} is recommended to {escape(entered.user_id)} "
         f"[bold green]{entered.entered_ms:.0f} ms[/] later: place {entered.place} of {entered.out_of} in its category."
@@ -66,17 +67,18 @@ def show_new_item(console: Console, entered: NewItem) -> None:
 
 def show_new_user(console: Console, guest: NewUser) -> None:
     """The first two answers to somebody new."""
-    _heading(console, 3, "A new user is served at once")
+    heading(console, 3, "A new user is served at once")
     console.print(f"[bold]{escape(guest.user_id)}[/] clicks {' and '.join(_named(item) for item in guest.clicks)}")
     titles = (f"at first: {_why(guest.first)}", f"{guest.personal_ms:.0f} ms after the clicks: {_why(guest.after)}")
-    _side_by_side(console, guest.first, guest.after, titles=titles)
+    side_by_side(console, guest.first, guest.after, titles=titles)
 
 
 def _why(answer: Json) -> str:
     return "what is popular" if answer["source"] == "popularity" else "their own list"
 
 
-def _heading(console: Console, number: int, text: str) -> None:
+def heading(console: Console, number: int, text: str) -> None:
+    """The title of one part of the tour."""
     console.print(f"\n[bold cyan]{number}. {text}[/]")
 
 
@@ -86,7 +88,7 @@ def _named(item: Json) -> str:
     return f"[bold]{escape(item['title'])}[/] [dim]({categories})[/]"
 
 
-def _side_by_side(console: Console, before: Json, after: Json, *, titles: tuple[str, str]) -> None:
+def side_by_side(console: Console, before: Json, after: Json, *, titles: tuple[str, str]) -> None:
     """Two lists in one table; what is new in the second stands out."""
     table = Table(*titles, box=box.SIMPLE_HEAD, pad_edge=False)
     known = set(ids_of(before))

@@ -54,10 +54,25 @@ def test_the_first_run_builds_a_shop_trains_serves_it_and_shows_it_around(first:
     assert re.search(r"Look around: http://127\.0\.0\.1:\d+/", first)
 
 
+def test_a_planted_change_is_noticed_with_its_cause_explained_for_a_user_and_followed_by_a_model(first: str) -> None:
+    assert "4. Everybody's interest moves, and it is noticed" in first
+    found = re.search(r"Noticed after ([\d,]+) of these events, in `\w+`: since [^,]+, off by ([\d.]+) h", first)
+    assert found is not None, first
+    assert int(found[1].replace(",", "")) < 2_500
+    assert float(found[2]) < 24
+    assert re.search(r"Likely cause: events moved from .* to Gardening \(\d+% to \d+%\)", first)
+    assert re.search(r"One of those who moved, user-\d+: from .* to .*Gardening", first)
+    assert re.search(r"Why it was trained: drift of \w+", first)
+    assert re.search(r"What the gate says of hm4sr-\w+: promote, against the champion \+", first)
+
+
 def test_the_second_run_builds_and_trains_nothing_and_shows_the_same_around(folder: Path, second: str) -> None:
     assert "Building" not in second
-    assert len(list((folder / "models").iterdir())) == 1
+    assert len(list((folder / "models").glob("hm4sr-*"))) >= 2  # the first one, and the one that followed the change
     assert "3. A new user is served at once" in second
+    assert "4. What was noticed before" in second
+    assert "to Gardening" in second
+    assert re.search(r"trained after drift of \w+.*: promote", second, re.S)
 
 
 def test_after_two_runs_everything_in_the_database_agrees_with_its_events(folder: Path, second: str) -> None:

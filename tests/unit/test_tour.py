@@ -13,7 +13,7 @@ from core.interactions import Interaction
 from tidewise.client import ApiError, Client, event_json
 from tidewise.guide import PATIENCE_S, Guide
 from tidewise.live_traffic import LARGEST_BATCH, Pace, replay_live
-from tidewise.tour import take_tour
+from tidewise.tour import show_where_to_look, take_tour
 
 Json = dict[str, Any]
 
@@ -173,6 +173,7 @@ def test_a_shop_without_categories_is_told_what_the_tour_needs() -> None:
 def test_the_whole_tour_fits_on_one_screen_and_says_where_to_look() -> None:
     console = quiet()
     tour = take_tour(FakeApi().client(), user_id="regular", console=console)
+    show_where_to_look(FakeApi().client(), console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert len(text.splitlines()) <= 40

@@ -14,7 +14,12 @@ Port = Annotated[
     int | None, typer.Option(help="Port to listen on (default 8080; 0 takes a free one).", show_default=False)
 ]
 
-DEMO_SETTINGS = {"data.folder": ".tidewise/demo", "train.epochs": 4}  # a small shop is learnt by then
+DEMO_SETTINGS = {
+    "data.folder": ".tidewise/demo",
+    "train.epochs": 4,  # a small shop is learnt by then
+    "drift.samples_per_minute": 100_000,  # its days pass in seconds
+    "learn.drift_pause_minutes": 0,
+}
 
 
 def register(app: typer.Typer) -> None:
