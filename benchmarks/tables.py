@@ -5,8 +5,9 @@
     python -m benchmarks.tables all --data-dir DATA --out .tidewise/tables
 
 DATA holds one folder per data set (docs/evaluation.md says where they come from). Each table is one call of `tidewise
-evaluate`, printed before it runs; trainings that are finished are read from the cache, one that was killed goes on at
-its last epoch. `OUT/NAME.json` is the whole report, `OUT/NAME.md` the table. Every training of a table has one budget.
+evaluate` (a replay two), printed before it runs; trainings that are finished are read from the cache, one that was
+killed goes on at its last epoch. `OUT/NAME.json` is the whole report, `OUT/NAME.md` the table. Every training of a
+table has one budget.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+from benchmarks.datasets import ML_1M, TOYS, DataSet
+from benchmarks.replay_tables import REPLAYS, ReplayTable, Run
 
 NETWORKS = ("sasrec", "sasrec-text", "gru4rec", "gru4rec-text", "hm4sr")
 COUNTING = ("popularity", "co-occurrence", "item-knn", "vsknn")
@@ -28,35 +32,6 @@ PARTS = (
     *("no-idcl", "no-cp", "no-pcl", "no-aux", "no-id", "no-text"),
 )
 RELEASED = ("hm4sr", "hm4sr:frozen-experts", "hm4sr:released", "hm4sr:released+unit-losses")
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """The files of one data set and how to read them."""
-
-    folder: str
-    columns: str
-    item_columns: str
-    separator: str
-    pictures: str | None = None
-
-    def options(self, data: Path) -> list[str]:
-        """What `tidewise evaluate` needs to know of it."""
-        files = [data / self.folder / f"{self.folder}.{part}.tsv.gz" for part in ("inter", "item")]
-        named = ["--events", str(files[0]), "--columns", self.columns, "--items", str(files[1])]
-        return [*named, "--item-columns", self.item_columns, "--separator", self.separator]
-
-
-TOYS = DataSet(
-    "amazon2014-toys", "user_id,item_id,timestamp", "item_id=item_id,title=title,categories=s3rec_attribute_ids", " "
-)
-ML_1M = DataSet(
-    "ml-1m",
-    "user_id,movie_id,timestamp",
-    "item_id=movie_id,title=title,text=plot+director+actors,categories=genres",
-    "|",
-    "posters_128x192.zip",
-)
 
 
 @dataclass(frozen=True)
@@ -88,6 +63,19 @@ class Table:
         if self.with_pictures:
             words += ["--features", str(features_of(self.data, out) / "features" / "image")]
         return [*words, "--cache", str(out / "cache"), "--json"]
+
+    def commands(self, data: Path, out: Path, threads: int) -> list[list[str]]:
+        """All of them, as other kinds of tables have more."""
+        return [self.command(data, out, threads)]
+
+    def make(self, run: Run, data: Path, out: Path, threads: int) -> tuple[dict[str, Any], str]:
+        """The report, and the table."""
+        if self.with_pictures:
+            assert self.data.pictures is not None
+            pictures = data / self.data.folder / self.data.pictures
+            run(["features", "--data", str(features_of(self.data, out)), "--pictures", str(pictures), "--json"])
+        report = json.loads(run(self.command(data, out, threads)))
+        return report, markdown(report)
 
 
 def _ablations(*more: str) -> tuple[str, ...]:
@@ -121,7 +109,7 @@ POSTERS = replace(
     with_pictures=True,
 )
 
-TABLES: Mapping[str, Table] = {
+COMPARISONS: Mapping[str, Table] = {
     "toys-leave-one-out": LEAVE_ONE_OUT,
     "toys-temporal": TEMPORAL,
     "toys-ties": replace(
@@ -184,6 +172,8 @@ TABLES: Mapping[str, Table] = {
     ),
 }
 
+TABLES: Mapping[str, Table | ReplayTable] = {**COMPARISONS, **REPLAYS}
+
 
 def features_of(data: DataSet, out: Path) -> Path:
     """The data folder in which `tidewise features` keeps the vectors of a data set."""
@@ -197,16 +187,12 @@ def tidewise(words: Sequence[str]) -> str:
     return done.stdout
 
 
-def make(name: str, table: Table, data: Path, out: Path, threads: int) -> None:
+def make(name: str, table: Table | ReplayTable, data: Path, out: Path, threads: int) -> None:
     """Compute one table, or go on with it."""
-    if table.with_pictures:
-        assert table.data.pictures is not None
-        pictures = data / table.data.folder / table.data.pictures
-        tidewise(["features", "--data", str(features_of(table.data, out)), "--pictures", str(pictures), "--json"])
-    words = table.command(data, out, threads)
-    report = json.loads(tidewise(words))
+    report, figures = table.make(tidewise, data, out, threads)
     (out / f"{name}.json").write_text(json.dumps(report, indent=1))
-    text = f"{name}: {table.about}\n\n    tidewise {shlex.join(words)}\n\n{markdown(report)}"
+    commands = [f"    tidewise {shlex.join(words)}" for words in table.commands(data, out, threads)]
+    text = "\n".join([f"{name}: {table.about}", "", *commands, "", figures])
     (out / f"{name}.md").write_text(text)
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
@@ -262,6 +248,12 @@ def _change(interval: Mapping[str, float | None]) -> str:
     return f"{interval['mean']:+.4f} ({interval['low']:+.4f} to {interval['high']:+.4f}){share}"
 
 
+def changed(table: Table | ReplayTable, changes: Mapping[str, Any]) -> Table | ReplayTable:
+    """The table with what the command line says instead of its own, as far as it has that."""
+    own = {field.name for field in fields(table)}
+    return replace(table, **{name: value for name, value in changes.items() if name in own})
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="tables to make, or all")
@@ -292,7 +284,7 @@ def main() -> int:
     failed = []
     for name in TABLES if "all" in given.names else given.names:
         try:
-            make(name, replace(TABLES[name], **changes), given.data_dir, given.out, given.threads)
+            make(name, changed(TABLES[name], changes), given.data_dir, given.out, given.threads)
         except subprocess.CalledProcessError as error:
             failed.append(name)
             sys.stderr.write(f"{name}: ended with {error.returncode}; the next one follows\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from benchmarks import tables
 from model.evaluation.models import spec_of
 from tidewise.cli import app
 from tidewise.evaluation import online_baselines
+from tidewise.prequential import arms_of
 
 
-@pytest.mark.parametrize("name", tables.TABLES)
+@pytest.mark.parametrize("name", tables.COMPARISONS)
 def test_every_table_is_a_command_that_parses_with_models_that_exist(name: str, tmp_path: Path) -> None:
-    table = tables.TABLES[name]
+    table = tables.COMPARISONS[name]
     command, *words = table.command(tmp_path, tmp_path, 1)
     group = typer.main.get_command(app)
     group.commands[command].make_context(command, words)  # type: ignore[attr-defined]
@@ -28,9 +30,17 @@ def test_every_table_is_a_command_that_parses_with_models_that_exist(name: str, 
 
 
 def test_every_training_of_a_table_has_one_budget_and_pictures_where_an_ablation_takes_them_away() -> None:
-    for table in tables.TABLES.values():
+    for table in tables.COMPARISONS.values():
         assert table.max_minutes > 0
         assert ("hm4sr:no-image" in table.models) <= table.with_pictures
+
+
+@pytest.mark.parametrize("name", tables.REPLAYS)
+def test_every_replay_is_commands_that_parse_with_arms_that_exist(name: str, tmp_path: Path) -> None:
+    group = typer.main.get_command(app)
+    for command, *words in tables.REPLAYS[name].commands(tmp_path, tmp_path, 1):
+        context = group.commands[command].make_context(command, words)  # type: ignore[attr-defined]
+        arms_of(context.params["model"], context.params["against"])
 
 
 @pytest.fixture
@@ -61,6 +71,23 @@ def test_a_table_is_made_from_its_name_alone(
     assert printed.strip() == (tmp_path / "out" / "toys-now-gap.md").read_text().strip()
     assert "| hm4sr:now-gap | 0." in printed
     assert "| NDCG@10 | gap not told | drawn before the answer | at the click |" in printed
+
+
+def test_a_replay_is_told_with_several_seeds_and_the_full_retraining_beside_the_first(
+    toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = replace(tables.REPLAYS["prequential-yelp2019"], data=tables.TOYS, periods=2, seeds=2, width=8, window=10)
+    monkeypatch.setattr(tables, "TABLES", {"replay": small})
+    words = ["replay", "--data-dir", str(toys), "--out", str(tmp_path / "out"), "--epochs", "1", "--threads", "1"]
+    monkeypatch.setattr(sys, "argv", ["tables", *words])
+    assert tables.main() == 0
+    report = json.loads((tmp_path / "out" / "replay.json").read_text())
+    assert report["several_seeds"]["arms"]["fine-tune+replay"]["seeds"] == 2
+    assert report["full_retraining"]["arms"]["retrain"]["seeds"] == 1
+    printed = capsys.readouterr().out
+    assert "| fine-tune+replay | 2 | 0." in printed
+    assert "| retrain | 0." in printed
+    assert (tmp_path / "out" / "replay-amazon2014-toys.svg").read_text().startswith("<svg")
 
 
 def test_a_table_that_fails_does_not_stop_the_next(
