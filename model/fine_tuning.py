@@ -29,12 +29,12 @@ from model.training_run import TrainingRun
 
 @dataclass(frozen=True, slots=True)
 class FineTuningPlan:
-    """How to fine-tune. `replay`: how many events of old windows are learnt again for each event of the recent ones."""
+    """How to fine-tune. `replay`: how many events of old windows are learnt again for each new one."""
 
     epochs: int = 2
     max_seconds: float | None = None
     batch_events: int = 1024
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-3
     replay: float = 1.0
 
     def training_plan(self) -> TrainingPlan:
@@ -84,7 +84,7 @@ def fine_tune(
         raise InvalidInput(msg)
 
     def windows(rng: np.random.Generator) -> Sequences:
-        return joined(recent, replayed(data.ranges, parent.window, int(plan.replay * recent.length.sum()), rng))
+        return recent.join(replayed(data.ranges, parent.window, int(plan.replay * recent.num_targets), rng))
 
     file = ResumeFile(resume, fingerprint(columns, catalogue, parent.version, plan, since_ms, seed)) if resume else None
     run = TrainingRun(model, data, plan.training_plan(), seed, progress, started_s, file, windows=windows)
@@ -94,7 +94,7 @@ def fine_tune(
 
 
 def recent_windows(columns: EventColumns, since_ms: int, shape: WindowShape) -> Sequences:
-    """Windows in which every event from `since_ms` on (but a user's first) is a target, with what came before it.
+    """Windows in which the events from `since_ms` on (but a user's first) are learnt, with what came before as context.
 
     They end at each user's last event and begin at multiples of the step, as in serving.
     """
@@ -111,7 +111,9 @@ def recent_windows(columns: EventColumns, since_ms: int, shape: WindowShape) -> 
     place = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
     begin = start[user] + place * size
     end = np.minimum(begin + size, inputs[user])
-    return Sequences(first[user] + begin, end - begin)
+    context = np.clip((inputs - targets)[user] - begin, 0, end - begin)
+    found = Sequences(first[user] + begin, end - begin, context)
+    return found.take(np.flatnonzero(context < found.length))
 
 
 def replayed(ranges: UserRanges, shape: WindowShape, num_events: int, rng: np.random.Generator) -> Sequences:
@@ -119,9 +121,4 @@ def replayed(ranges: UserRanges, shape: WindowShape, num_events: int, rng: np.ra
     windows = cut_windows(ranges, shape, rng)
     order = rng.permutation(len(windows))
     kept = order[: int(np.searchsorted(np.cumsum(windows.length[order]), num_events, side="right"))]
-    return Sequences(windows.first[kept], windows.length[kept])
-
-
-def joined(one: Sequences, other: Sequences) -> Sequences:
-    """Both."""
-    return Sequences(np.concatenate([one.first, other.first]), np.concatenate([one.length, other.length]))
+    return windows.take(kept)

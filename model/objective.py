@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from model.hm4sr import HM4SR, UNSEEN, Events, queries_of
 from model.losses import category_prediction, id_contrast, placeholder_contrast
 from model.now_gap import UNKNOWN
-from model.sequences import Sequences, padded
+from model.sequences import Sequences, learnt, padded
 from model.softmax import cross_entropy
 from model.training_data import TrainingData
 
@@ -33,6 +33,7 @@ class Batch:
     times_ms_BL: Tensor
     gaps_ms_BL: Tensor  # from each input to its target
     real_BL: Tensor
+    learnt_BL: Tensor  # the real ones whose targets the next-item loss asks for
     scored_N: Tensor | None  # which rows the softmax runs over, None for all
     bias_N: Tensor | None
 
@@ -81,16 +82,16 @@ class Objective:
         inputs_BL, times_ms_BL = self.data.items[places], self.data.times_ms[places]
         next_places = torch.from_numpy(train[places_BL + 1]).to(device)
         targets_BL, gaps_ms_BL = self.data.items[next_places], self.data.times_ms[next_places] - times_ms_BL
-        real = torch.from_numpy(real_BL).to(device)
+        real, asked = torch.from_numpy(real_BL).to(device), torch.from_numpy(learnt(sequences)).to(device)
         num_items = len(self.data.id_rows)
         if num_items <= self.sampled_above:
             rows_R = torch.arange(num_items, device=device)
-            return Batch(rows_R, inputs_BL, targets_BL, times_ms_BL, gaps_ms_BL, real, None, None)
-        candidates_N, bias_N = self._sampled(targets_BL[real])
+            return Batch(rows_R, inputs_BL, targets_BL, times_ms_BL, gaps_ms_BL, real, asked, None, None)
+        candidates_N, bias_N = self._sampled(targets_BL[asked])
         rows_R = torch.unique(torch.cat([candidates_N, inputs_BL.flatten(), targets_BL.flatten()]))
         place = torch.searchsorted
         scored_N, inputs_BL, targets_BL = (place(rows_R, items) for items in (candidates_N, inputs_BL, targets_BL))
-        return Batch(rows_R, inputs_BL, targets_BL, times_ms_BL, gaps_ms_BL, real, scored_N, bias_N)
+        return Batch(rows_R, inputs_BL, targets_BL, times_ms_BL, gaps_ms_BL, real, asked, scored_N, bias_N)
 
     def _sampled(self, targets_P: Tensor) -> tuple[Tensor, Tensor]:
         """The candidates of one step, ascending, and -log of the probability that each is among them."""
@@ -107,10 +108,10 @@ class Objective:
         return torch.where(dropped_R, UNSEEN, ids_R)
 
     def _next_item(self, batch: Batch, vectors_RC: Tensor, towers_MBLD: Tensor) -> Tensor:
-        """Cross-entropy of the next item at every real position."""
-        queries_PC, targets_P = queries_of(towers_MBLD)[batch.real_BL], batch.targets_BL[batch.real_BL]
+        """Cross-entropy of the next item at every position that is learnt."""
+        queries_PC, targets_P = queries_of(towers_MBLD)[batch.learnt_BL], batch.targets_BL[batch.learnt_BL]
         if self.model.now_gap is not None:
-            gaps_ms_P = batch.gaps_ms_BL[batch.real_BL]
+            gaps_ms_P = batch.gaps_ms_BL[batch.learnt_BL]
             asked_ms_P = (gaps_ms_P * torch.rand(len(gaps_ms_P)).to(gaps_ms_P.device)).long()
             rows_P = self.model.now_gap.rows(asked_ms_P)
             told_P = torch.rand(len(rows_P)).to(rows_P.device) < TOLD_SHARE

@@ -18,13 +18,33 @@ from core.ports import BoolArray, EventColumns
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Windows as places in the columns: first input event, number of inputs. The event after an input is its target."""
+    """Windows as places in the columns: first input event, number of inputs. The event after an input is its target.
+
+    `context`: how many inputs at the beginning of each are read and not learnt from; None: none.
+    """
 
     first: IntArray
     length: IntArray
+    context: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.first)
+
+    @property
+    def num_targets(self) -> int:
+        """How many events are learnt."""
+        return int(self.length.sum()) - (0 if self.context is None else int(self.context.sum()))
+
+    def take(self, places: IntArray) -> Sequences:
+        """Some of them."""
+        context = None if self.context is None else self.context[places]
+        return Sequences(self.first[places], self.length[places], context)
+
+    def join(self, other: Sequences) -> Sequences:
+        """Both."""
+        contexts = [np.zeros(len(one), np.int64) if one.context is None else one.context for one in (self, other)]
+        first, length = np.concatenate([self.first, other.first]), np.concatenate([self.length, other.length])
+        return Sequences(first, length, np.concatenate(contexts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +85,7 @@ def batches(sequences: Sequences, *, max_events: int, rng: np.random.Generator) 
         cuts.append((begin, end))
         begin = end
     for cut in rng.permutation(len(cuts)):
-        places = order[slice(*cuts[cut])]
-        yield Sequences(sequences.first[places], sequences.length[places])
+        yield sequences.take(order[slice(*cuts[cut])])
 
 
 def held_out(columns: EventColumns, *, share: float) -> BoolArray:
@@ -91,3 +110,11 @@ def padded(sequences: Sequences) -> tuple[IntArray, BoolArray]:
     offsets = np.arange(int(sequences.length.max()))
     real = offsets < sequences.length[:, None]
     return sequences.first[:, None] + np.minimum(offsets, sequences.length[:, None] - 1), real
+
+
+def learnt(sequences: Sequences) -> BoolArray:
+    """(B, L) the inputs of padded windows whose targets are learnt: real ones behind the context."""
+    offsets = np.arange(int(sequences.length.max()))
+    context = 0 if sequences.context is None else sequences.context[:, None]
+    found: BoolArray = (offsets >= context) & (offsets < sequences.length[:, None])
+    return found

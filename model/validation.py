@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from model.hm4sr import HM4SR
-from model.sequences import Sequences, contexts, padded
+from model.sequences import contexts, padded
 from model.training_data import TrainingData
 
 BATCH_WINDOWS = 64
@@ -33,7 +33,7 @@ def validation_ndcg(model: HM4SR, data: TrainingData, *, told: bool = True) -> f
     moments = np.random.default_rng(0).random(len(places))
     gain = 0.0
     for part in np.array_split(order, math.ceil(len(order) / BATCH_WINDOWS)):
-        window = Sequences(windows.first[part], windows.length[part])
+        window = windows.take(part)
         inputs_BL = torch.from_numpy(padded(window)[0]).to(data.items.device)
         lengths_B = torch.from_numpy(window.length).to(data.items.device)
         queries_BC = model.last(table_NC[data.items[inputs_BL]], data.times_ms[inputs_BL], lengths_B)

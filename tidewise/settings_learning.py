@@ -97,12 +97,12 @@ class LearnSettings(Section):
     """How many minutes after the last training an alarm begins another one at the soonest."""
     epochs: Count = 2
     """The passes of a fine-tune over the new events."""
-    learning_rate: Amount = 5e-4
+    learning_rate: Amount = 2e-3
     """The highest learning rate of a fine-tune."""
     batch_events: Count = 1024
     """The events in one step of a fine-tune."""
     replay: float = Field(1.0, ge=0, allow_inf_nan=False)
-    """How many events of old windows are learnt again for each event of the new ones."""
+    """How many old events are learnt again, in windows drawn at random, for each new one."""
     max_minutes: Amount = 10.0
     """The most minutes that a fine-tune takes."""
     max_events: Count = 2_000_000

@@ -66,41 +66,34 @@ def parent() -> HM4SRBundle:
 
 
 def targets_of(windows: Sequences) -> list[int]:
-    """The places of the events that are predicted."""
-    spans = zip(windows.first.tolist(), windows.length.tolist(), strict=True)
-    return [place + 1 for first, length in spans for place in range(first, first + length)]
+    """The places of the events that are learnt."""
+    starts = np.zeros(len(windows), np.int64) if windows.context is None else windows.context
+    spans = zip(windows.first.tolist(), starts.tolist(), windows.length.tolist(), strict=True)
+    return [place + 1 for first, start, length in spans for place in range(first + start, first + length)]
 
 
-def test_every_recent_event_but_a_users_first_is_a_target_and_windows_fit() -> None:
+def test_every_recent_event_but_a_users_first_is_learnt_and_windows_fit() -> None:
     found = recent_windows(ALL, CUT_MS, SHAPE)
-    targets = {
-        place + 1
-        for first, length in zip(found.first, found.length, strict=True)
-        for place in range(first, first + length)
-    }
     follows = np.diff(ALL.users, prepend=-1) == 0
-    wanted = set(np.flatnonzero((ALL.times_ms >= CUT_MS) & follows).tolist())
-    assert wanted <= targets
+    assert sorted(targets_of(found)) == np.flatnonzero((ALL.times_ms >= CUT_MS) & follows).tolist()
+    assert found.num_targets == len(targets_of(found))
     assert found.length.max() <= SHAPE.size
+    assert found.length.sum() > found.num_targets  # what came before is read along
 
 
 @given(counts=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=8))
-def test_recent_windows_cover_their_targets_once_for_any_histories(counts: list[tuple[int, int]]) -> None:
+def test_recent_windows_learn_each_new_event_once_and_nothing_old_for_any_histories(
+    counts: list[tuple[int, int]],
+) -> None:
     users = np.repeat(np.arange(len(counts)), [old + new for old, new in counts]).astype(np.int64)
     times = np.concatenate([np.r_[np.arange(old), 1000 + np.arange(new)] for old, new in counts]).astype(np.int64)
     if not len(users):
         return
     columns = EventColumns(users, np.zeros_like(users), times)
     found = recent_windows(columns, 1000, SHAPE)
-    targets = [
-        place + 1
-        for first, length in zip(found.first, found.length, strict=True)
-        for place in range(first, first + length)
-    ]
     follows = np.diff(users, prepend=-1) == 0
-    assert len(targets) == len(set(targets))
-    assert set(np.flatnonzero((times >= 1000) & follows).tolist()) <= set(targets)
-    assert all(follows[place] for place in targets)
+    assert sorted(targets_of(found)) == np.flatnonzero((times >= 1000) & follows).tolist()
+    assert all(follows[place] for place in targets_of(found))
     assert not len(found) or (found.length.max() <= SHAPE.size and found.length.min() > 0)
 
 

@@ -76,3 +76,16 @@ def test_under_autocast_loss_and_gradients_are_near_those_in_float32(
     (exact, exact_grad), (rounded, rounded_grad) = found
     assert rounded == pytest.approx(exact, rel=0.01)
     assert float(torch.cosine_similarity(exact_grad, rounded_grad, dim=0)) > 0.99
+
+
+def test_the_loss_behind_a_context_is_that_of_the_rest_of_the_window(
+    data: TrainingData, make_config: Callable[..., ModelConfig]
+) -> None:
+    model = HM4SR(make_config(dropout=0.0, id_dropout=0.0), num_items=len(data.trained_rows)).initialise(seed=0)
+    objective, first = Objective(model, data, sampled_above=50_000, num_samples=1), data.ranges.first
+
+    def summed(num_inputs: int, context: int = 0) -> Tensor:
+        inputs, skipped = np.full(len(first), num_inputs), np.full(len(first), context)
+        return objective(Sequences(first, inputs, skipped)) * (num_inputs - context)
+
+    torch.testing.assert_close(summed(9, context=6), summed(9) - summed(6))

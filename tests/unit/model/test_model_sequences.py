@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.history import WindowShape, windows_of
 from core.ports import EventColumns
-from model.sequences import UserRanges, batches, contexts, cut_windows, held_out, padded
+from model.sequences import Sequences, UserRanges, batches, contexts, cut_windows, held_out, learnt, padded
 
 shapes = st.integers(1, 12).flatmap(lambda size: st.builds(WindowShape, st.just(size), st.integers(1, size)))
 histories = st.lists(st.integers(1, 60), min_size=1, max_size=8)
@@ -67,6 +67,17 @@ def test_batches_hold_every_window_once_and_no_more_events_than_asked_for(
         assert real.sum(1).tolist() == batch.length.tolist()
         assert (places[:, 0] == batch.first).all()
         assert (places.max(1) == batch.first + batch.length - 1).all()
+
+
+def test_what_is_context_is_read_and_not_learnt() -> None:
+    whole = Sequences(np.array([0, 10]), np.array([3, 2]))
+    behind = Sequences(np.array([20]), np.array([4]), np.array([3]))
+    both = whole.join(behind)
+    assert learnt(both).tolist() == [[True, True, True, False], [True, True, False, False], [False, False, False, True]]
+    assert (whole.num_targets, behind.num_targets, both.num_targets) == (5, 1, 6)
+    (batch,) = batches(both, max_events=100, rng=np.random.default_rng(0))
+    assert learnt(batch).sum(1).tolist() == [{0: 3, 10: 2, 20: 1}[first] for first in batch.first.tolist()]
+    assert padded(batch)[1].sum(1).tolist() == batch.length.tolist()
 
 
 def test_the_held_out_share_is_the_newest_and_never_splits_a_moment() -> None:
