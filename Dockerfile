@@ -1,4 +1,4 @@
-# One image for every role: migrate, worker, serve. CPU-only torch, no compiler, no root.
+# One image for every role: migrate, worker, serve, learn, monitor. CPU-only torch, no compiler, no root.
 FROM python:3.12-slim AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /src
@@ -16,7 +16,7 @@ ENV UV_NO_CACHE=1
 RUN torch=$(sed -n 's/^torch==\([^ ;]*\).*/torch==\1/p' constraints.txt | head -n 1) \
  && /opt/tidewise/bin/uv pip install --python /opt/tidewise/bin/python --index-url "$TORCH_INDEX" "$torch" \
  && /opt/tidewise/bin/uv pip install --python /opt/tidewise/bin/python --compile-bytecode \
-      --constraint constraints.txt '.[kafka,postgres]' \
+      --constraint constraints.txt '.[kafka,postgres,drift]' \
  && /opt/tidewise/bin/pip uninstall --yes uv
 
 FROM python:3.12-slim

@@ -55,8 +55,7 @@ class Shop:
 
     def before(self, time_ms: int) -> EventColumns:
         """The events before a time."""
-        kept = self.columns.times_ms < time_ms
-        return EventColumns(self.columns.users[kept], self.columns.items[kept], self.columns.times_ms[kept])
+        return self.columns.where(self.columns.times_ms < time_ms)
 
     def trial(self, bundle: ModelBundle, since: int, num: int) -> tuple[IntArray, Trial]:
         """Users and ranks of a model on the `num` events from a place in time order on."""

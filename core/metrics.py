@@ -16,20 +16,12 @@ from core.history import IntArray
 Array = NDArray[np.float64]
 
 
-def rank_of(scores: NDArray[np.floating], target: int, *, allowed: NDArray[np.bool_] | None = None) -> float:
-    """The place of row `target` when (N,) scores are put in falling order, among the allowed rows and itself.
-
-    A NaN score is a fault of the scorer and raises `ValueError`.
-    """
-    if np.isnan(scores).any():
-        msg = "scores: wanted numbers, got NaN; the model that gave them is broken"
-        raise ValueError(msg)
-    others = np.ones(len(scores), np.bool_) if allowed is None else allowed.copy()
-    others[target] = False
-    rivals = scores[others]
-    above = int(np.count_nonzero(rivals > scores[target]))
-    equal = int(np.count_nonzero(rivals == scores[target]))
-    return above + equal / 2
+def ranks_of(scores: NDArray[np.floating], targets: IntArray) -> Array:
+    """(B,) the place of each row's target when (B, N) scores are put in falling order."""
+    own = scores[np.arange(len(targets)), targets][:, None]
+    above = np.count_nonzero(scores > own, axis=1)
+    equal = np.count_nonzero(scores == own, axis=1) - 1
+    return np.asarray(above + equal / 2, np.float64)
 
 
 def hit(ranks: Array, k: int) -> Array:

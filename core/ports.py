@@ -17,6 +17,7 @@ from core.drift.ports import DriftReads, DriftWrites
 from core.history import History, IntArray, WindowShape
 from core.items import Catalogue, Item
 from core.learn.ports import VersionReads, VersionWrites
+from core.records import BoolArray as BoolArray
 from core.records import DeadLetter as DeadLetter
 from core.records import EventColumns as EventColumns
 from core.records import EventRow as EventRow
@@ -30,7 +31,6 @@ from core.records import UserState as UserState
 from core.records import WriterPosition as WriterPosition
 
 FloatArray = NDArray[np.float32]
-BoolArray = NDArray[np.bool_]
 
 # --- storage -------------------------------------------------------------------------------------------------------
 

@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.history import EMPTY_WINDOW, IntArray, Window
 from core.items import Item
+
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,18 @@ class EventColumns:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def where(self, kept: BoolArray | IntArray) -> EventColumns:
+        """Some of them, by an (n,) mask or by their places."""
+        return EventColumns(self.users[kept], self.items[kept], self.times_ms[kept])
+
+    def repeats(self) -> BoolArray:
+        """(n,) whether the user had the item before."""
+        order = np.lexsort((np.arange(len(self)), self.items, self.users))
+        same = (np.diff(self.users[order], prepend=-1) == 0) & (np.diff(self.items[order], prepend=-1) == 0)
+        found = np.zeros(len(self), np.bool_)
+        found[order] = same
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class TrainingPart:
     def learnt(self) -> EventColumns:
         """The events to learn from."""
         columns, train = self.columns, self.train
-        return EventColumns(columns.users[train], columns.items[train], columns.times_ms[train])
+        return columns.where(train)
 
 
 class Scorer(Protocol):

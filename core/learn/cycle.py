@@ -141,8 +141,7 @@ class LearningCycle:
             tx.set_meta({JOB: json.dumps(asdict(task)), ASKED: ""})
             answer(tx, newest_alarm_ms)
             tx.commit()
-        known = columns.times_ms < task.before_ms
-        learnt = EventColumns(columns.users[known], columns.items[known], columns.times_ms[known])
+        learnt = columns.where(columns.times_ms < task.before_ms)
         logger.info("training (%s) on %d events: %s", task.kind, len(learnt), task.reason)
         record = self.trainer.train(
             task, parent=champion if task.kind == "fine-tune" else None, columns=learnt, catalogue=catalogue

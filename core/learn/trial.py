@@ -16,7 +16,7 @@ import numpy as np
 from core.errors import NotReady
 from core.history import History, IntArray, WindowShape
 from core.items import Catalogue
-from core.metrics import Array
+from core.metrics import Array, ranks_of
 from core.ports import BoolArray, EventColumns, FloatArray, ModelBundle
 
 TOP = 10
@@ -98,7 +98,7 @@ def slice_of(columns: EventColumns, catalogue: Catalogue, *, since_ms: int, max_
     asked = (columns.times_ms >= since_ms) & (np.arange(len(columns)) > starts) & (rows >= 0)
     asked &= catalogue.listed[np.maximum(rows, 0)]
     if hide_seen:
-        asked &= ~_repeats(columns)
+        asked &= ~columns.repeats()
     places = np.flatnonzero(asked).astype(np.int64)
     num_available = len(places)
     if num_available > max_events:
@@ -106,15 +106,6 @@ def slice_of(columns: EventColumns, catalogue: Catalogue, *, since_ms: int, max_
         mixed = (mixed ^ (mixed >> np.uint64(29))) * MIX
         places = np.sort(places[np.argsort(mixed, kind="stable")[:max_events]])
     return Slice(columns, catalogue, rows, starts, places, catalogue.listed, hide_seen, num_available)
-
-
-def _repeats(columns: EventColumns) -> BoolArray:
-    """(n,) whether the user had the item before."""
-    order = np.lexsort((np.arange(len(columns)), columns.items, columns.users))
-    same = (np.diff(columns.users[order], prepend=-1) == 0) & (np.diff(columns.items[order], prepend=-1) == 0)
-    found = np.zeros(len(columns), np.bool_)
-    found[order] = same
-    return found
 
 
 def try_model(bundle: ModelBundle, asked: Slice, shape: WindowShape) -> Trial:
@@ -163,13 +154,11 @@ def rank(scores: FloatArray | Array, asked: Slice, places: list[int]) -> tuple[A
     if asked.hide_seen:
         for row, place in enumerate(places):
             scores[row, asked.seen(place)] = -np.inf
-    own = scores[np.arange(len(places)), targets][:, None]
-    above = np.count_nonzero(scores > own, axis=1)
-    equal = np.count_nonzero(scores == own, axis=1) - 1
+    ranks = ranks_of(scores, targets)
     k = min(TOP, scores.shape[1])
     best = np.argpartition(scores, -k, axis=1)[:, -k:]
     order = np.argsort(np.negative(np.take_along_axis(scores, best, axis=1)), axis=1, kind="stable")
-    return np.where(broken, np.nan, above + equal / 2), np.take_along_axis(best, order, axis=1).astype(np.int64)
+    return np.where(broken, np.nan, ranks), np.take_along_axis(best, order, axis=1).astype(np.int64)
 
 
 def _batches(size: int) -> Iterator[slice]:

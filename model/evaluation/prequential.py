@@ -17,7 +17,7 @@ import numpy as np
 from core.errors import InvalidInput
 from core.history import History, IntArray, WindowShape
 from core.items import Catalogue
-from core.metrics import Array
+from core.metrics import Array, ranks_of
 from core.ports import EventColumns, FloatArray, ModelBundle
 from core.scorers import LiveScorer, Past, Scorer, TrainingPart
 from model.evaluation.dataset import Dataset
@@ -53,7 +53,7 @@ class Stream:
             raise InvalidInput(msg)
         marks = np.arange(1, num_periods) * len(after) // num_periods
         starts_ms = np.unique(np.concatenate([[cut_ms], columns.times_ms[after[marks]]]))
-        asked = after[~_repeats(columns)[after]] if hide_seen else after
+        asked = after[~columns.repeats()[after]] if hide_seen else after
         if max_questions is not None and len(asked) > max_questions:
             drawn = np.random.default_rng(0).choice(len(asked), max_questions, replace=False)
             asked = asked[np.sort(drawn)]
@@ -99,8 +99,7 @@ class Stream:
 
     def before(self, time_ms: int) -> EventColumns:
         """The events strictly before a time."""
-        kept = self.columns.times_ms < time_ms
-        return EventColumns(self.columns.users[kept], self.columns.items[kept], self.columns.times_ms[kept])
+        return self.columns.where(self.columns.times_ms < time_ms)
 
     def catalogue_at(self, time_ms: int) -> Catalogue:
         """The items born before a time: what a training then can know."""
@@ -128,18 +127,7 @@ class Stream:
         if self.hide_seen:
             for row, place in enumerate(self.questions[numbers].tolist()):
                 scores_BN[row, self.columns.items[self.first[place] : place]] = -np.inf
-        own_B1 = scores_BN[np.arange(len(numbers)), self.targets[numbers]][:, None]
-        above = np.count_nonzero(scores_BN > own_B1, axis=1)
-        return np.asarray(above + (np.count_nonzero(scores_BN == own_B1, axis=1) - 1) / 2, np.float64)
-
-
-def _repeats(columns: EventColumns) -> np.ndarray:
-    """(n,) whether the user had the item before."""
-    order = np.lexsort((np.arange(len(columns)), columns.items, columns.users))
-    same = (np.diff(columns.users[order], prepend=-1) == 0) & (np.diff(columns.items[order], prepend=-1) == 0)
-    found = np.zeros(len(columns), np.bool_)
-    found[order] = same
-    return found
+        return ranks_of(scores_BN, self.targets[numbers])
 
 
 @dataclass

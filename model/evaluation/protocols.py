@@ -135,7 +135,7 @@ def cut_at_share(dataset: Dataset, share: float) -> int:
 def _part(dataset: Dataset, *, known: BoolArray, held: BoolArray) -> TrainingPart:
     """The training part over the known events alone: what is asked for isn't even in its columns."""
     columns = dataset.columns
-    kept = EventColumns(columns.users[known], columns.items[known], columns.times_ms[known])
+    kept = columns.where(known)
     held = held[known]
     if held.all():
         raise InvalidInput("evaluation: nothing is left to learn from; use more data or a later --cut")

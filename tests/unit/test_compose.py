@@ -44,6 +44,12 @@ def test_every_service_that_is_built_here_is_started_with_its_very_command() -> 
     ]
 
 
+def test_the_image_holds_what_its_services_need_beyond_the_core() -> None:
+    found = re.search(r"'\.\[([\w,]+)\]'", (ROOT / "Dockerfile").read_text("utf-8"))
+    assert found is not None
+    assert set(found[1].split(",")) == {"kafka", "postgres", "drift"}  # the worker, the database, the monitor
+
+
 def test_every_service_gets_exactly_its_variables() -> None:
     for name, service in PLANNED.items():
         assert service.environment.keys() == SERVICES[name]["environment"].keys(), name

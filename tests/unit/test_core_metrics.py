@@ -10,37 +10,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.metrics import bootstrap_over_users, hit, mrr, ndcg, rank_of
+from core.metrics import bootstrap_over_users, hit, mrr, ndcg, ranks_of
+
+
+def ranks(*scores: float) -> list[float]:
+    """The rank of each of the scores among all of them."""
+    return ranks_of(np.array([scores] * len(scores)), np.arange(len(scores))).tolist()
 
 
 def test_the_rank_is_the_number_of_better_items() -> None:
-    scores = np.array([0.1, 0.9, 0.5, 0.7])
-    assert [rank_of(scores, target) for target in range(4)] == [3, 0, 2, 1]
+    assert ranks(0.1, 0.9, 0.5, 0.7) == [3, 0, 2, 1]
 
 
-def test_only_allowed_items_are_rivals_and_the_target_always_counts() -> None:
-    scores = np.array([0.1, 0.9, 0.5, 0.7])
-    allowed = np.array([True, False, False, True])
-    assert rank_of(scores, 2, allowed=allowed) == 1
-    assert allowed.tolist() == [True, False, False, True]
+def test_each_row_of_scores_is_ranked_for_itself() -> None:
+    scores = np.array([[0.1, 0.9, -np.inf], [3.0, 1.0, 2.0]])
+    assert ranks_of(scores, np.array([0, 1])).tolist() == [1, 2]
 
 
 def test_equal_scores_share_the_mean_of_their_places() -> None:
-    assert rank_of(np.zeros(5), 3) == 2.0
-    assert rank_of(np.array([1.0, 0.0, 0.0]), 1) == 1.5
+    assert ranks(0.0, 0.0, 0.0, 0.0, 0.0)[3] == 2.0
+    assert ranks(1.0, 0.0, 0.0)[1] == 1.5
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=20))
 def test_no_order_of_items_in_memory_is_rewarded(values: list[int]) -> None:
-    scores = np.array(values, np.float64)
-    ranks = [rank_of(scores, target) for target in range(len(values))]
-    assert sum(ranks) == pytest.approx(len(values) * (len(values) - 1) / 2)
-    assert [rank_of(scores[::-1], len(values) - 1 - target) for target in range(len(values))] == ranks
-
-
-def test_a_score_that_is_no_number_is_a_fault() -> None:
-    with pytest.raises(ValueError, match="scores: wanted numbers, got NaN"):
-        rank_of(np.array([0.0, np.nan]), 0)
+    found = ranks(*values)
+    assert sum(found) == pytest.approx(len(values) * (len(values) - 1) / 2)
+    assert ranks(*values[::-1]) == found[::-1]
 
 
 def test_the_metrics_by_hand() -> None:
