@@ -84,7 +84,7 @@ bench-gate: $(VENV)/.installed-dev ## what the gate lets through, on a log of yo
 	$(BIN)/python -m benchmarks.gate_trial $(ARGS)
 
 .PHONY: bench-promotions
-bench-promotions: $(VENV)/.installed-dev ## 200 requests a second during 20 promotions (ARGS="--data FOLDER --apis 2")
+bench-promotions: $(VENV)/.installed-dev ## 200 requests a second during 20 promotions (ARGS="--data FOLDER", or ARGS="--distributed --apis 2")
 	$(BIN)/python -m benchmarks.promotions $(ARGS)
 
 .PHONY: screenshots

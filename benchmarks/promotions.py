@@ -1,12 +1,14 @@
 """Promotions under load: requests at a steady rate while the serving model changes again and again.
 
     python -m benchmarks.promotions --data .tidewise             one `tidewise up`
-    python -m benchmarks.promotions --data .tidewise --apis 2    two `tidewise serve` over one database
+    python -m benchmarks.promotions --data .tidewise --apis 2    two `tidewise serve` over one SQLite
+    python -m benchmarks.promotions --distributed --apis 2       a Kafka, a PostgreSQL, a worker, two `tidewise serve`
 
-Two more versions are made by short fine-tunes of the champion in a copy of the data. Beforehand each version is served
-alone, and its answer to each user is written down. Then requests come at a fixed rate, first in peace, then during
-promotions and rollbacks. An answer counts as mixed where it is not, item by item and score by score, the one that the
-version it names gave alone. Latency counts from the moment at which a request was due.
+Two more versions are made by short fine-tunes of the champion in a copy of the data (distributed: of the demo's shop).
+Beforehand each version is served alone, and its answer to each user is written down. Then requests come at a fixed
+rate, first in peace, then during promotions and rollbacks; `--events` other users click meanwhile. An answer counts as
+mixed where it is not, item by item and score by score, the one that the version it names gave alone. Latency counts
+from the moment at which a request was due.
 """
 
 from __future__ import annotations
@@ -15,26 +17,25 @@ import argparse
 import http.client
 import json
 import random
-import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from benchmarks.promotion_systems import over_kafka, over_sqlite
 from benchmarks.report import percentiles, publish
-from benchmarks.serving import Caller, ids_of
+from benchmarks.serving import Caller
 from core.errors import NotFound
 from core.learn.versions import promote, propose, roll_back
 from core.ports import ModelRecord, Transaction
-from tidewise.bootstrap import System, load_model, models_folder, open_system
-from tidewise.processes import free_port, running, wait_ready
-from tidewise.settings import load_settings
+from tidewise.bootstrap import System, load_model, models_folder
 
 NUM_USERS, NUM_CLIENTS, ANSWERS = 300, 16, 10
 PAUSE_S = 1.5  # between two changes; views are renewed every second
@@ -184,29 +185,42 @@ def observed(work: Callable[[], object], load: Callable[[threading.Event], Told]
     return found[0]
 
 
-def main() -> None:
+@contextmanager
+def clicking(port: int, items: Sequence[str], *, rate: float) -> Iterator[list[str]]:
+    """Users whom nobody asks about click at a rate; yields what failed."""
+    stop, failed, caller = threading.Event(), list[str](), Caller(port)
+
+    def click() -> None:
+        for number in count():
+            if stop.wait(1 / rate):
+                return
+            event = {"user_id": f"bystander-{number % 200}", "item_id": items[number % len(items)], "type": "click"}
+            try:
+                caller.call("POST", "/v1/interactions", event)
+            except (RuntimeError, OSError, http.client.HTTPException) as error:
+                failed.append(str(error))
+
+    thread = threading.Thread(target=click)
+    if rate:
+        thread.start()
+    yield failed
+    stop.set()
+    if rate:
+        thread.join()
+
+
+def measure(options: argparse.Namespace, folder: Path) -> None:
     """Measure and publish."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="state with a trained model (copied)")
-    parser.add_argument("--apis", type=int, default=1)
-    parser.add_argument("--rate", type=float, default=200.0, help="requests per second, of all APIs together")
-    parser.add_argument("--promotions", type=int, default=20)
-    parser.add_argument("--rollbacks", type=int, default=5)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        data = Path(name) / "data"
-        shutil.copytree(options.data, data, ignore=shutil.ignore_patterns("*.log", "*.lock"))
-        system = stack.enter_context(open_system(load_settings(overrides={"data.folder": str(data)})))
+    where = over_kafka(folder) if options.distributed else over_sqlite(options.data, folder)
+    with ExitStack() as stack:
+        stage = stack.enter_context(where)
+        system = stage.system
         versions = make_versions(system)
-        ports = []
-        for number in range(options.apis):
-            ports.append(free_port(0))
-            command = ["up", "--no-train"] if options.apis == 1 else ["serve"]
-            log = Path(name) / f"api-{number}.log"
-            arguments = [*command, "--data", str(data), "--port", str(ports[-1])]
-            child = stack.enter_context(running(arguments, log=log))
-            wait_ready(child, f"http://127.0.0.1:{ports[-1]}", log=log)
-        callers, users = [Caller(port) for port in ports], ids_of(data)[0][:NUM_USERS]
+        with system.store.read() as read:
+            users = [user for user, state in read.list_users(limit=NUM_USERS) if len(state.window.history)]
+            items = [stored.item.item_id for stored in read.list_items(limit=100)]
+        ports = stack.enter_context(stage.serving(options.apis))
+        callers = [Caller(port) for port in ports]
         at_ms = int(time.time() * 1000)
         expected = {}
         for version in versions:
@@ -215,6 +229,7 @@ def main() -> None:
 
         load = partial(traffic, Load(ports, users, expected, at_ms, options.rate))
         num = options.promotions + options.rollbacks
+        failed = stack.enter_context(clicking(ports[0], items, rate=options.events))
         peace = observed(lambda: time.sleep(num * PAUSE_S / 2), load)
         given = {"num_promotions": options.promotions, "num_rollbacks": options.rollbacks}
         unrest = observed(lambda: changes(system, versions, **given), load)
@@ -222,8 +237,24 @@ def main() -> None:
         for what, told in (("in peace", peace), (title, unrest)):
             figures = {"requests": len(told.latencies_s), "failed": len(told.failed), "mixed": len(told.mixed)}
             publish(what, {**figures, "versions seen": len(told.versions), "latency": percentiles(told.latencies_s)})
-        for problem in [*unrest.failed[:3], *unrest.mixed[:3]]:
+        for problem in [*failed[:3], *peace.failed[:3], *unrest.failed[:3], *peace.mixed[:3], *unrest.mixed[:3]]:
             publish("problem", {"what": problem})
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--data", type=Path, help="state with a trained model (copied)")
+    where.add_argument("--distributed", action="store_true", help="over a Kafka and a PostgreSQL of our own")
+    parser.add_argument("--apis", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=200.0, help="requests per second, of all APIs together")
+    parser.add_argument("--events", type=float, default=0.0, help="clicks per second of users whom nobody asks about")
+    parser.add_argument("--promotions", type=int, default=20)
+    parser.add_argument("--rollbacks", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        measure(options, Path(name))
 
 
 if __name__ == "__main__":

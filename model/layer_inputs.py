@@ -35,7 +35,10 @@ class LayerInputCache:
             )
             raise InvalidSettings(msg)
         shape = (self.num_slots, len(config.towers), window, config.width)
-        self.inputs = [torch.zeros(shape) for _ in range(config.num_layers)]  # (S, M, W, D) of each layer
+        # (S, M, W, D) of each layer. Zeros by numpy: memory is taken where it is first written, not all at once while a
+        # promotion is under way (0.4 s for 256 MiB).
+        zeros = [np.zeros(shape, np.float32) for _ in range(config.num_layers)]
+        self.inputs = [torch.from_numpy(layer) for layer in zeros]
         self.vectors = torch.empty(self.num_slots, config.vector_width)
         self.items = np.empty((self.num_slots, window), np.int64)
         self.times_ms = np.empty((self.num_slots, window), np.int64)
