@@ -31,7 +31,7 @@ import psycopg
 
 from benchmarks.fault_ledger import Stored
 from benchmarks.report import publish
-from benchmarks.streaming import Servers, servers
+from benchmarks.stream_servers import Servers, servers
 from tidewise.processes import running
 
 ROWS = """SELECT u.user_id, time_ms, i.item_id, value FROM interactions

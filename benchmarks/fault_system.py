@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.streaming import ROOT, Servers
+from benchmarks.stream_servers import ROOT, Servers
 from scripts.local_postgres import NoPostgres, PostgresServer, find_binaries
 from tidewise.bootstrap import open_system
 from tidewise.demo import fill

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from core.ingest import Batch
 from stream.codec import Codec
 from stream.settings import KafkaSettings, WorkerSettings
 from stream.worker import StreamWorker
@@ -28,10 +29,10 @@ class Nothing:
     def forget(self) -> None:
         """Nothing was remembered."""
 
-    def ingest(self, events: Sequence[object], source: object, *, dead_letters: Sequence[object] = ()) -> None:
+    def ingest_together(self, batches: Sequence[Batch]) -> None:
         """Count."""
         self._first_s = self._first_s or time.perf_counter()
-        self._left -= len(events)
+        self._left -= sum(len(batch.events) for batch in batches)
         if self._left <= 0:
             sys.stdout.write(f"{self._num_events / (time.perf_counter() - self._first_s)}\n")
             sys.stdout.flush()

@@ -1,100 +1,53 @@
 """End to end over a real Kafka and PostgreSQL, everything on this machine: how fast windows and vectors follow.
 
     python -m benchmarks.streaming            starts both servers itself (Java 17, Maven once, PostgreSQL's programs)
+    python -m benchmarks.streaming --only single grouped --log ml-1m.inter.tsv.gz --columns user_id,movie_id,timestamp
 
 Each part drains a topic that was filled before: a worker whose use case does nothing (the ceiling of Faust), then
 `tidewise worker` on one event per message, then on grouped messages. Events are uniform over the users, the worst case:
-hardly two events of one transaction share a window. Last, events flow at a steady rate and single ones are timed from
-sending to the changed answer of the API, after all processes are ready and have answered clicks for a while.
+hardly two events of one transaction share a window. With `--log` the same is measured with the first events of a real
+log, by time. Last, events flow at a steady rate and single ones are timed from sending to the changed answer of the
+API, after all processes are ready and have answered clicks for a while (`benchmarks.freshness`).
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import os
+import heapq
 import random
 import secrets
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
-from itertools import count
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psycopg
 from rich.console import Console
 
-from benchmarks.report import percentiles, publish
+from benchmarks.exactness import EventFile
+from benchmarks.freshness import freshness
+from benchmarks.report import publish
+from benchmarks.stream_servers import Servers, kafka_of, servers
 from core.clock import DAY_MS
 from core.interactions import Interaction
-from scripts.local_postgres import PostgresServer, find_binaries
 from stream.producer import EventProducer
-from stream.replay import Rate, Replay
+from stream.replay import Replay
 from stream.settings import KafkaSettings
 from stream.topics import ensure_topics
-from tidewise.client import Client
 from tidewise.demo import make_shop, prepare
-from tidewise.processes import free_port, running, wait_ready
-from tidewise.settings import Settings, load_settings
+from tidewise.processes import free_port, running
 
-ROOT = Path(__file__).resolve().parents[1]
 POLL_S = 0.02
+COUNT_VECTORS_EVERY_S = 0.25
 PATIENCE_S = 300.0
-WARM_UP_CLICKS = 200
-ASK_AGAIN_S = 0.005  # asking without a pause would load the machine more than the events do
 START_MS = 1_780_000_000_000
-
-
-@dataclass(frozen=True)
-class Servers:
-    """A Kafka and a PostgreSQL of our own."""
-
-    kafka: str
-    postgres: str
-    partitions: int = 4
-
-    def settings(self, folder: Path, topic: str) -> Settings:
-        """The settings of processes on these servers, with a topic and a consumer group for each part."""
-        url = self.postgres.replace("postgresql://", "postgresql+psycopg://")
-        overrides = {
-            "data.folder": str(folder),
-            "database.url": url,
-            "kafka.bootstrap": self.kafka,
-            "kafka.partitions": self.partitions,
-            "train.epochs": 1,  # an untrained model costs as much as a good one
-        }
-        return load_settings(overrides={**overrides, "kafka.topic": topic, "kafka.group": topic}, environment={})
-
-    def arguments(self, folder: Path, topic: str) -> list[str]:
-        """The same for a command line."""
-        url = self.postgres.replace("postgresql://", "postgresql+psycopg://")
-        given = {"database.url": url, "kafka.bootstrap": self.kafka, "kafka.topic": topic, "kafka.group": topic}
-        given["kafka.partitions"] = str(self.partitions)
-        options = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
-        return ["--data", str(folder), *options]
-
-
-@contextmanager
-def servers(folder: Path, *, partitions: int = 4) -> Iterator[Servers]:
-    """Both servers, started and stopped."""
-    port = free_port(0)
-    environment = {**os.environ, "KAFKA_PORT": str(port), "KAFKA_CONTROLLER_PORT": str(free_port(0))}
-    environment["KAFKA_INSTANCE"] = str(folder / "kafka")
-    command = [str(ROOT / "scripts" / "kafka.sh")]
-    subprocess.run([*command, "start"], env=environment, check=True, stdout=subprocess.DEVNULL)
-    postgres = PostgresServer(folder / "postgres", binaries=find_binaries(), port=free_port(0))
-    try:
-        postgres.folder.mkdir()
-        postgres.initialise()
-        postgres.start()
-        yield Servers(f"127.0.0.1:{port}", postgres.url, partitions)
-    finally:
-        postgres.stop()
-        subprocess.run([*command, "stop"], env=environment, check=True, stdout=subprocess.DEVNULL)
+GROUP = 50
+PARTS = ("ceiling", "single", "grouped", "freshness")
 
 
 def uniform_events(num_events: int, *, num_users: int, items: list[str], seed: int) -> list[Interaction]:
@@ -113,6 +66,14 @@ def uniform_events(num_events: int, *, num_users: int, items: list[str], seed: i
     ]
 
 
+def logged_events(file: EventFile, num_events: int) -> list[Interaction]:
+    """The first events of a log, in the order of their times."""
+    run = secrets.token_hex(4)
+    of_users = ([(at_ms, user_id, item_id) for at_ms, item_id, _ in h] for user_id, h in file.histories().items())
+    first = heapq.nsmallest(num_events, (event for events in of_users for event in events))
+    return [Interaction(f"{run}-{n}", user, item, "click", at_ms) for n, (at_ms, user, item) in enumerate(first)]
+
+
 def fill(at: Servers, folder: Path, topic: str, events: list[Interaction], *, group: int) -> KafkaSettings:
     """Put events into a fresh topic."""
     kafka = kafka_of(at, folder, topic)
@@ -120,13 +81,6 @@ def fill(at: Servers, folder: Path, topic: str, events: list[Interaction], *, gr
     with EventProducer(kafka, linger_ms=5) as producer:
         Replay(producer, group=group).run(events)
     return kafka
-
-
-def kafka_of(at: Servers, folder: Path, topic: str) -> KafkaSettings:
-    """How to reach a topic."""
-    from tidewise.distributed import kafka_settings
-
-    return replace(kafka_settings(at.settings(folder, topic)), request_timeout_s=30.0)
 
 
 def drain_ceiling(at: Servers, folder: Path, num_events: int, items: list[str]) -> dict[str, object]:
@@ -141,101 +95,45 @@ def drain_ceiling(at: Servers, folder: Path, num_events: int, items: list[str]) 
 def drain(at: Servers, folder: Path, topic: str, events: list[Interaction], *, group: int) -> dict[str, object]:
     """Windows per second of `tidewise worker` on a filled topic, and how fast vectors follow."""
     fill(at, folder, topic, events, group=group)
+    port, log = free_port(0), folder / f"{topic}.log"
+    arguments = [*at.arguments(folder, topic), "--set", f"metrics.port={port}"]
     with psycopg.connect(at.postgres, autocommit=True) as connection:
         before = _num_events(connection)
-        log = folder / f"{topic}.log"
-        with running(["worker", *at.arguments(folder, topic)], log=log) as worker:
-            first_s = _wait(lambda: _num_events(connection) > before, worker, log)
-            at_first, vectors_at_first = _num_events(connection), _num_vectors(connection)
-            last_s = _wait(lambda: _num_events(connection) >= before + len(events), worker, log)
-            vectors = _num_vectors(connection)
-            rate = (before + len(events) - at_first) / (last_s - first_s)
-            while_draining = (vectors - vectors_at_first) / (last_s - first_s)
-            settled_s = time.perf_counter()
+        with running(["worker", *arguments], log=log) as worker:
+            _wait(lambda: _num_events(connection) > before, worker, log)
+            seen = [_Sample(time.perf_counter(), _num_events(connection) - before, 0)]
+
+            def all_stored() -> bool:
+                now_s, num_events = time.perf_counter(), _num_events(connection) - before
+                if num_events == len(events) or now_s - seen[-1].at_s > COUNT_VECTORS_EVERY_S:
+                    seen.append(_Sample(now_s, num_events, _num_vectors(port)))
+                return num_events == len(events)
+
+            _wait(all_stored, worker, log)
             time.sleep(3.0)  # a measuring interval, not a synchronisation
-            after = (_num_vectors(connection) - vectors) / (time.perf_counter() - settled_s)
+            after = _Sample(time.perf_counter(), len(events), _num_vectors(port))
+    following = [sample for sample in seen if sample.num_vectors] or seen[-1:]
     return {
-        "windows/s": round(rate),
-        "vectors/s meanwhile": round(while_draining),
-        "vectors/s when only they are left": round(after),
+        "windows/s": round(_rate(seen[0], seen[-1], seen[-1].num_events - seen[0].num_events)),
+        "vectors/s meanwhile": round(_rate(following[0], seen[-1], seen[-1].num_vectors - following[0].num_vectors)),
+        "for seconds": round(seen[-1].at_s - following[0].at_s, 1),
+        "vectors/s when only they are left": round(_rate(seen[-1], after, after.num_vectors - seen[-1].num_vectors)),
         "events": len(events),
         "events per message": group,
     }
 
 
-def freshness(at: Servers, folder: Path, *, rate: float, seconds: float, items: list[str]) -> dict[str, object]:
-    """Milliseconds from sending an event to holding a changed answer, while others flow at a rate."""
-    topic, port = "fresh", free_port(0)
-    kafka = kafka_of(at, folder, topic)
-    ensure_topics(kafka)
-    with ExitStack() as stack:
-        arguments = at.arguments(folder, topic)
-        stack.enter_context(running(["worker", *arguments], log=folder / "fresh-worker.log"))
-        api_log = folder / "fresh-api.log"
-        api = stack.enter_context(running(["serve", *arguments, "--port", str(port)], log=api_log))
-        wait_ready(api, f"http://127.0.0.1:{port}", log=api_log)
-        client = stack.enter_context(Client(f"http://127.0.0.1:{port}"))
-        producer = stack.enter_context(EventProducer(kafka))
-        _warm_up(at, client, producer, items)
-        # A producer of its own, in a process of its own: the one that is timed must not queue behind it.
-        flow = multiprocessing.get_context("spawn").Process(target=_flow, args=(kafka, rate, seconds, items))
-        flow.start()
-        seen: list[float] = []
-        posted: list[float] = []
-        for number in count():
-            if not flow.is_alive():
-                break
-            user_id, item_id = f"probe-{number % 50}", items[number % len(items)]
-            seen.append(_time_click(client, producer, user_id, item_id))
-            posted.append(_time_post(client, user_id, item_id))
-        flow.join()
-    return {
-        "offered events/s": rate,
-        "seen by asking again": percentiles(seen),
-        "posted, wait=applied": percentiles(posted),
-    }
+@dataclass(frozen=True)
+class _Sample:
+    """What was done at one moment."""
+
+    at_s: float
+    num_events: int
+    num_vectors: int
 
 
-def _warm_up(at: Servers, client: Client, producer: EventProducer, items: list[str]) -> None:
-    """Clicks until the worker's child stores vectors, and then some: nothing that is measured may still be starting."""
-    with psycopg.connect(at.postgres, autocommit=True) as connection:
-        before = _vector_seqs(connection)
-        deadline = time.perf_counter() + PATIENCE_S
-        while _vector_seqs(connection) == before:
-            if time.perf_counter() > deadline:
-                msg = "the worker's child stored no vector; see fresh-worker.log"
-                raise RuntimeError(msg)
-            _time_click(client, producer, "warm-up", items[0])
-    for number in range(WARM_UP_CLICKS):
-        _time_click(client, producer, f"warm-up-{number % 50}", items[number % len(items)])
-
-
-def _flow(kafka: KafkaSettings, rate: float, seconds: float, items: list[str]) -> None:
-    events = uniform_events(int(rate * seconds), num_users=100_000, items=items, seed=3)
-    with EventProducer(kafka, linger_ms=5) as producer:
-        Replay(producer, pace=Rate(rate)).run(events)
-
-
-def _time_click(client: Client, producer: EventProducer, user_id: str, item_id: str) -> float:
-    before = client.recommend(user_id)["user_seq"] or 0
-    event = Interaction(secrets.token_hex(8), user_id, item_id, "click", time.time_ns() // 1_000_000)
-    start_s = time.perf_counter()
-    producer.send(event).result()
-    while (client.recommend(user_id)["user_seq"] or 0) <= before:
-        time.sleep(ASK_AGAIN_S)
-        if time.perf_counter() - start_s > PATIENCE_S:
-            msg = "a click never arrived; see fresh-worker.log"
-            raise RuntimeError(msg)
-    return time.perf_counter() - start_s
-
-
-def _time_post(client: Client, user_id: str, item_id: str) -> float:
-    """The way of a client that wants to read its own writes: post, be told that it is applied, ask once."""
-    event = {"event_id": secrets.token_hex(8), "user_id": user_id, "item_id": item_id, "type": "click"}
-    start_s = time.perf_counter()
-    seq = client.send([event], wait=True)[0]["user_seq"]
-    assert client.recommend(user_id)["user_seq"] >= seq, "the answer does not know the event"
-    return time.perf_counter() - start_s
+def _rate(first: _Sample, last: _Sample, num: int) -> float:
+    return num / (last.at_s - first.at_s) if last.at_s > first.at_s else 0.0
 
 
 def _num_events(connection: psycopg.Connection[tuple[int]]) -> int:
@@ -243,15 +141,12 @@ def _num_events(connection: psycopg.Connection[tuple[int]]) -> int:
     return int(row[0]) if row else 0
 
 
-def _num_vectors(connection: psycopg.Connection[tuple[int]]) -> int:
-    row = connection.execute("SELECT count(*) FROM vectors").fetchone()
-    return int(row[0]) if row else 0
-
-
-def _vector_seqs(connection: psycopg.Connection[tuple[int]]) -> int:
-    """A number that rises with every vector that is stored."""
-    row = connection.execute("SELECT coalesce(sum(user_seq), 0) FROM vectors").fetchone()
-    return int(row[0]) if row else 0
+def _num_vectors(metrics_port: int) -> int:
+    """As the worker says."""
+    lines = httpx.get(f"http://127.0.0.1:{metrics_port}/metrics").text.splitlines()
+    return sum(
+        int(float(line.split()[-1])) for line in lines if line.startswith("tidewise_worker_vectors_encoded_total")
+    )
 
 
 def _wait(done: Callable[[], bool], worker: subprocess.Popen[bytes], log: Path) -> float:
@@ -264,31 +159,66 @@ def _wait(done: Callable[[], bool], worker: subprocess.Popen[bytes], log: Path) 
     return time.perf_counter()
 
 
+def settle(at: Servers) -> None:
+    """Let PostgreSQL clean up behind what was drained, which is a bulk load to it, and have its log's segments back.
+
+    Where events flow steadily it does so as it goes. Making a new segment takes 80 ms.
+    """
+    with psycopg.connect(at.postgres, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")
+
+
+def measure(at: Servers, folder: Path, given: argparse.Namespace) -> dict[str, object]:
+    """The chosen parts."""
+    items = [item.item_id for item in make_shop().items]
+    parts = given.only
+    figures: dict[str, object] = {}
+    if "ceiling" in parts:
+        figures["Faust with nothing to do"] = drain_ceiling(at, folder, given.events, items)
+    if "single" in parts:
+        events = uniform_events(given.events, num_users=given.users, items=items, seed=1)
+        figures["one event per message"] = drain(at, folder, "single", events, group=1)
+    if "grouped" in parts:
+        events = uniform_events(given.events * 3, num_users=given.users, items=items, seed=2)
+        figures[f"{GROUP} events per message"] = drain(at, folder, "grouped", events, group=GROUP)
+    for part, group, times in (("single", 1, 1), ("grouped", GROUP, 3)) if given.log else ():
+        if part in parts:
+            events = logged_events(EventFile(given.log, given.columns, given.time_unit), given.events * times)
+            name = f"{given.log.name.split('.')[0]}, {group} per message"
+            figures[name] = drain(at, folder, f"{part}-log", events, group=group)
+    if "freshness" in parts:
+        settle(at)
+        flow = uniform_events(int(given.rate * given.seconds), num_users=given.users, items=items, seed=3)
+        figures["event -> changed answer"] = freshness(at, folder, flow, rate=given.rate, items=items)
+    with closing(psycopg.connect(at.postgres)) as connection:
+        figures["server"] = {"PostgreSQL": str(connection.info.server_version), "partitions": at.partitions}
+    return figures
+
+
 def main() -> None:
     """Measure and publish."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=60_000)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="the parts to measure")
+    parser.add_argument(
+        "--events", type=int, default=120_000, help="one per message; grouped ones are three times as many"
+    )
     parser.add_argument("--users", type=int, default=100_000)
-    parser.add_argument("--rate", type=float, default=1000.0)
+    parser.add_argument("--rate", type=float, default=1000.0, help="events per second that flow beside the timed ones")
     parser.add_argument("--partitions", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=30.0, help="for how long they flow")
+    parser.add_argument("--log", type=Path, help="a file of events to measure with too")
+    parser.add_argument(
+        "--columns", type=lambda names: tuple(names.split(",")), default=("user_id", "item_id", "timestamp")
+    )
+    parser.add_argument("--time-unit", choices=("s", "ms"), default="s")
     given = parser.parse_args()
-    items = [item.item_id for item in make_shop().items]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL may run under another account
         with servers(folder, partitions=given.partitions) as at:
             prepare(at.settings(folder, "shop"), Console(stderr=True))
-            single = uniform_events(given.events, num_users=given.users, items=items, seed=1)
-            grouped = uniform_events(given.events * 3, num_users=given.users, items=items, seed=2)
-            figures = {
-                "Faust with nothing to do": drain_ceiling(at, folder, given.events, items),
-                "one event per message": drain(at, folder, "single", single, group=1),
-                "50 events per message": drain(at, folder, "grouped", grouped, group=50),
-                "event -> changed answer": freshness(at, folder, rate=given.rate, seconds=given.seconds, items=items),
-            }
-            with closing(psycopg.connect(at.postgres)) as connection:
-                figures["server"] = {"PostgreSQL": str(connection.info.server_version)}
+            figures = measure(at, folder, given)
     publish("streaming, one worker", figures)
 
 

@@ -15,11 +15,13 @@ TidewiseError
 |   `-- StoreMismatch                  the database was made by other settings or another version
 `-- StreamError
     |-- StreamUnavailable              Kafka is away or refuses: try again later
-    |-- PartitionLost                  another worker owns the partition now
+    |-- PartitionLost                  other workers own partitions now
     `-- OffsetOutOfLog                 the log does not hold the position at which the database stands
 """
 
 from __future__ import annotations
+
+from collections import abc
 
 
 class TidewiseError(Exception):
@@ -104,7 +106,11 @@ class StreamUnavailable(StreamError):
 
 
 class PartitionLost(StreamError):
-    """Another worker has advanced this partition: drop caches, acknowledge nothing, let the rebalance decide."""
+    """Other workers have advanced these partitions: acknowledge nothing of them, let the rebalance decide."""
+
+    def __init__(self, message: str, *, partitions: abc.Collection[int]) -> None:
+        super().__init__(message)
+        self.partitions = frozenset(partitions)
 
 
 class OffsetOutOfLog(StreamError):

@@ -1,11 +1,13 @@
 """Follow: encode users after their events are committed, so that ingest never waits for the model.
 
 Dirty users coalesce: however many events a user had since the last round, they are encoded once. A reader who comes
-first encodes the user itself, so following is a matter of speed, never of truth.
+first encodes the user itself, so following is a matter of speed, never of truth. Where ingest is behind, following
+rests as long as it works: it uses the same database and the same memory, and states come before vectors.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from threading import Condition, Thread
@@ -26,6 +28,7 @@ class Follower:
         max_dirty: int = 100_000,
         batch: int = BATCH,
         linger_s: float = 0.0,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """`linger_s`: how long a round waits for a full batch: small ones cost most, and readers may be faster."""
         self._encode = encode
@@ -33,9 +36,11 @@ class Follower:
         self._max_dirty = max_dirty
         self._batch = batch
         self._linger_s = linger_s
+        self._seconds = seconds
         self._dirty: dict[int, UserState] = {}
         self._condition = Condition()
         self._running = False
+        self._behind = False
         self._thread: Thread | None = None
         self.num_encoded = 0
 
@@ -44,9 +49,10 @@ class Follower:
         """How many users are behind their events."""
         return len(self._dirty)
 
-    def submit(self, states: Iterable[UserState]) -> None:
-        """Mark users as dirty; beyond `max_dirty` they are left to their readers."""
+    def submit(self, states: Iterable[UserState], *, behind: bool = False) -> None:
+        """Mark users as dirty; beyond `max_dirty` they are left to their readers. `behind`: more events wait."""
         with self._condition:
+            self._behind = behind
             for state in states:
                 if len(self._dirty) < self._max_dirty or state.key in self._dirty:
                     self._dirty[state.key] = state
@@ -81,6 +87,7 @@ class Follower:
                 if not self._running:
                     return
                 batch = list(islice(self._dirty.values(), self._batch))
+            began_s = self._seconds()
             try:
                 self.num_encoded += self._encode(batch)
             except Exception as error:  # the thread must outlive any one batch: its users are encoded when read
@@ -90,3 +97,5 @@ class Follower:
                     if self._dirty.get(state.key) is state:
                         del self._dirty[state.key]
                 self._condition.notify_all()
+                took_s = self._seconds() - began_s
+                self._condition.wait_for(lambda: not self._behind or not self._running, timeout=took_s)

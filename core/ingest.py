@@ -3,11 +3,12 @@
 Every path that writes user state comes through here (HTTP, Kafka, files, dead-letter retries), so that the order of
 locks is the same everywhere and nobody waits for each other in a circle:
 
-    (a) the writer's applied offset: drop what is at or below it, compare-and-set it to the batch's last
+    (a) the writers' applied offsets, in ascending partition: drop what is at or below them, compare-and-set each to its
+        batch's last; one that stands elsewhere than it was last read belongs to another worker: nothing is applied
     (b) the touched users, made where they are new, in ascending key
     (c) interactions, in ascending event key; known ones change nothing
     (d) windows
-    (e) popularity and counts, each kept per writer
+    (e) popularity and counts, kept under the first of the writers: nobody else has its row now
     commit; only then may the caller acknowledge
 
 Knows nothing about HTTP, Kafka, files or SQL.
@@ -16,9 +17,8 @@ Knows nothing about HTTP, Kafka, files or SQL.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter
 
 import numpy as np
@@ -28,62 +28,19 @@ from core.drift.records import BUCKET_MS
 from core.errors import PartitionLost, StoreConflict, StoreUnavailable
 from core.history import Window, WindowShape, append
 from core.interactions import EventTypes, Interaction
-from core.popularity import DEFAULT_HALF_LIFE_MS, add_log2, decayed_log2
+from core.popularity import DEFAULT_HALF_LIFE_MS, decayed_log2
 from core.ports import DeadLetter, EventRow, SourceState, Store, Transaction, UserState
+from core.resolution import Resolution
+from core.sources import Batch as Batch
+from core.sources import IngestResult as IngestResult
+from core.sources import RequestSource as RequestSource
+from core.sources import Source as Source
+from core.sources import Status as Status
+from core.sources import StreamSource as StreamSource
 
 _event_key = attrgetter("event_key")
 MAX_CONFLICTS = 8  # a conflict means that somebody else got through, so this many in a row is a fault
-
-
-class Status(StrEnum):
-    """What became of one event."""
-
-    ACCEPTED = "accepted"
-    DUPLICATE = "duplicate"  # its event id is stored already
-    ERASED = "erased"  # it belongs to the erased past of its user
-    SKIPPED = "skipped"  # its offset was applied before
-
-
-@dataclass(frozen=True, slots=True)
-class StreamSource:
-    """Messages of one partition. `offsets`: of each event; `last_offset`: of the last message, even one without any."""
-
-    stream: str
-    partition: int
-    offsets: Sequence[int]
-    first_offset: int
-    last_offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class RequestSource:
-    """Events without offsets; `writer` names who applies them (a process, an import).
-
-    `live`: they happen now, so that it makes sense to ask how the model of this moment would have placed them.
-    """
-
-    writer: str
-    live: bool = True
-
-
-Source = StreamSource | RequestSource
-
-
-@dataclass(frozen=True, slots=True)
-class IngestResult:
-    """What became of a batch. `statuses`, `user_seqs`: one per event, in the order given.
-
-    `states`: the users who changed, as they stand after the commit.
-    """
-
-    statuses: list[Status]
-    user_seqs: list[int]
-    states: dict[str, UserState]
-
-    @property
-    def num_accepted(self) -> int:
-        """How many events were new."""
-        return self.statuses.count(Status.ACCEPTED)
+MAX_ITEM_KEYS = 200_000  # remembered by one process: some 20 MB
 
 
 def _nothing_more(_tx: Transaction) -> None:
@@ -110,10 +67,12 @@ class Ingestor:
         self._half_life_ms = half_life_ms
         self._window_codes = types.flagged("window")
         self._last_read: dict[tuple[str, int], int | None] = {}
+        self._item_keys: dict[str, int] = {}  # of committed items: a key is given once and for good
 
     def forget(self) -> None:
-        """Drop what was remembered of partitions; the next batch of each starts from the database's offset."""
+        """Drop what was remembered; the next batch of each partition starts from the database's offset."""
         self._last_read.clear()
+        self._item_keys.clear()
 
     def applied_offset(self, stream: str, partition: int) -> int | None:
         """The database's offset of a partition, remembered as the value this worker last read."""
@@ -130,69 +89,76 @@ class Ingestor:
         dead_letters: Sequence[DeadLetter] = (),
         also: Callable[[Transaction], None] = _nothing_more,
     ) -> IngestResult:
-        """Apply a batch and keep its bad part aside, in one transaction; `also` is done there too, last.
+        """Apply one batch and keep its bad part aside; `also` is done in the same transaction, last."""
+        return self.ingest_together([Batch(events, source, dead_letters)], also=also)
 
-        Raises `PartitionLost` (acknowledge nothing), `StoreUnavailable` (nothing was applied as far as is known: try
-        again, what did get through counts once).
+    def ingest_together(
+        self, batches: Sequence[Batch], *, also: Callable[[Transaction], None] = _nothing_more
+    ) -> IngestResult:
+        """Apply the batches of one request, or of any partitions of one stream, in one transaction.
+
+        Raises `PartitionLost` (acknowledge nothing of the partitions that it names; the others may be applied without
+        them), `StoreUnavailable` (nothing was applied as far as is known: try again, what did get through counts once).
         """
         for _ in range(MAX_CONFLICTS):
             try:
-                return self._attempt(events, source, dead_letters, also)
+                return self._attempt(batches, also)
             except StoreConflict:
                 continue
-            except (PartitionLost, StoreUnavailable):
+            except PartitionLost as error:
+                for partition in error.partitions:
+                    del self._last_read[batches[0].source.stream, partition]
+                raise
+            except StoreUnavailable:
                 self.forget()
                 raise
-        msg = f"{MAX_CONFLICTS} conflicts in a row while applying {len(events)} events; send them again"
+        num_events = sum(len(batch.events) for batch in batches)
+        msg = f"{MAX_CONFLICTS} conflicts in a row while applying {num_events} events; send them again"
         raise StoreUnavailable(msg)
 
-    def _attempt(
-        self,
-        events: Sequence[Interaction],
-        source: Source,
-        letters: Sequence[DeadLetter],
-        also: Callable[[Transaction], None],
-    ) -> IngestResult:
+    def _attempt(self, batches: Sequence[Batch], also: Callable[[Transaction], None]) -> IngestResult:
+        events = [event for batch in batches for event in batch.events]
         with self._store.transaction() as tx:
-            writer, applied = self._advance(tx, events, source)  # (a)
-            batch = _Batch(tx, events, _statuses(len(events), source, applied))  # (b)
-            if Status.ACCEPTED in batch.statuses:
-                batch.number(tx, events, self._types.codes)
-            if batch.rows:
-                popularity = self._popularity(tx, writer, batch.rows)  # read first: a read waits for earlier writes
-                tx.insert_events(sorted(batch.rows, key=_event_key))  # (c)
-                batch.states.update(self._slide(tx, batch))
-                tx.save_users(list(batch.states.values()))  # (d)
-                self._count(tx, writer, batch.rows, popularity)  # (e)
+            before = self._advance(tx, batches)  # (a)
+            writer = before[min(before)]
+            statuses = [status for batch in batches for status in _statuses(batch, before)]
+            found = Resolution(tx, events, statuses, codes=self._types.codes, item_keys=self._item_keys)  # (b)
+            if found.rows:
+                tx.insert_events(sorted(found.rows, key=_event_key))  # (c)
+                found.states.update(self._slide(tx, found))
+                tx.save_users(list(found.states.values()))  # (d)
+                self._count(tx, writer, found.rows)  # (e)
                 if self._watch is not None:
-                    live = isinstance(source, StreamSource) or source.live
-                    self._watch.note(tx, writer.key, batch.rows, batch.before, live=live)
-            letters = [letter for letter in letters if applied is None or letter.offset > applied]
+                    self._watch.note(tx, writer.key, found.rows, found.before, live=batches[0].source.live)
+            letters = [letter for batch in batches for letter in _new_letters(batch, before)]
             if letters:
                 tx.add_dead_letters(letters)
             also(tx)
             tx.commit()
-        if isinstance(source, StreamSource):
-            self._last_read[source.stream, source.partition] = _highest(applied, source.last_offset)
-        return IngestResult(batch.statuses, batch.user_seqs, batch.states)
+        for source in (batch.source for batch in batches):
+            if isinstance(source, StreamSource):
+                offset = _highest(before[source.partition].applied_offset, source.last_offset)
+                self._last_read[source.stream, source.partition] = offset
+        if len(self._item_keys) > MAX_ITEM_KEYS:
+            self._item_keys.clear()
+        self._item_keys |= found.item_keys
+        return IngestResult(found.statuses, found.user_seqs, found.states)
 
-    def _advance(
-        self, tx: Transaction, events: Sequence[Interaction], source: Source
-    ) -> tuple[SourceState, int | None]:
-        """(a) Move the writer's offset; returns the writer and the offset at which it stood before."""
-        newest_ms = max((event.time_ms for event in events), default=None)
-        if isinstance(source, RequestSource):
-            writer = tx.open_source(source.writer, 0)
-            tx.advance_source(writer, offset=None, newest_ms=newest_ms)
-            return writer, None
-        stored = tx.open_source(source.stream, source.partition)
-        last_read = self._last_read.get((source.stream, source.partition), stored.applied_offset)
-        writer = replace(stored, applied_offset=last_read)
-        if not tx.advance_source(writer, offset=_highest(last_read, source.last_offset), newest_ms=newest_ms):
-            raise _lost(source, last_read)
-        return writer, last_read
+    def _advance(self, tx: Transaction, batches: Sequence[Batch]) -> dict[int, SourceState]:
+        """(a) Move the offsets of all the writers, or of none; returns them as they stood, by partition."""
+        stream = batches[0].source.stream
+        before = tx.open_sources(stream, [batch.source.partition for batch in batches])
+        lost = {
+            partition: self._last_read[stream, partition]
+            for partition, state in before.items()
+            if self._last_read.get((stream, partition), state.applied_offset) != state.applied_offset
+        }
+        if lost:
+            raise _lost(batches, lost)
+        tx.save_sources([_advanced(before[batch.source.partition], batch) for batch in batches])
+        return before
 
-    def _slide(self, tx: Transaction, batch: _Batch) -> dict[str, UserState]:
+    def _slide(self, tx: Transaction, batch: Resolution) -> dict[str, UserState]:
         """(d) The new windows of all users with windowed events: appended to, or rebuilt where an event came late."""
         slid: dict[str, UserState] = {}
         late: dict[int, str] = {}
@@ -211,99 +177,13 @@ class Ingestor:
                 slid[late[key]] = _with_window(state, Window(totals[key], history))
         return slid
 
-    def _popularity(self, tx: Transaction, writer: SourceState, rows: Sequence[EventRow]) -> dict[int, float]:
-        """The writer's decayed log2 counts of the batch's items, the batch included."""
+    def _count(self, tx: Transaction, writer: SourceState, rows: Sequence[EventRow]) -> None:
+        """(e) What monitoring and popularity keep, per writer, so that no two writers wait for one row."""
         weights = [kind.weight for kind in self._types.table]
         counted = [(row.item_key, row.time_ms, weights[row.type_code]) for row in rows if weights[row.type_code] > 0]
-        if not counted:
-            return {}
-        keys, times, values = zip(*counted, strict=True)
-        more = decayed_log2(keys, times, values, half_life_ms=self._half_life_ms)
-        return add_log2(tx.popularity(writer.key, sorted(more)), more)
-
-    def _count(
-        self, tx: Transaction, writer: SourceState, rows: Sequence[EventRow], popularity: dict[int, float]
-    ) -> None:
-        """(e) What monitoring and popularity keep, per writer, so that no two writers wait for one row."""
-        if popularity:
-            tx.save_popularity(writer.key, popularity)
+        if counted:
+            tx.add_popularity(writer.key, decayed_log2(*zip(*counted, strict=True), half_life_ms=self._half_life_ms))
         tx.add_counts(writer.key, Counter((row.time_ms // BUCKET_MS * BUCKET_MS, row.type_code) for row in rows))
-
-
-class _Batch:
-    """The events of one batch resolved against the store: (b) users locked, items keyed, known events marked."""
-
-    def __init__(self, tx: Transaction, events: Sequence[Interaction], statuses: list[Status]) -> None:
-        self.statuses = statuses
-        self.user_seqs = [0] * len(events)
-        self.rows: list[EventRow] = []
-        self.states: dict[str, UserState] = {}
-        self._drop_erased(tx, events)
-        alive = [event for event, status in zip(events, statuses, strict=True) if status is Status.ACCEPTED]
-        if alive:
-            self._locked = self._lock(tx, alive)
-            self._items = tx.resolve_items(
-                sorted({event.item_id for event in alive}), now_ms=min(event.time_ms for event in alive)
-            )
-
-    def _drop_erased(self, tx: Transaction, events: Sequence[Interaction]) -> None:
-        """Before any lock, so that a redelivered event of an erased user leaves no trace of them."""
-        erased = tx.erased(sorted({event.user_id for event in events}))
-        if erased:
-            for place, event in enumerate(events):
-                if event.time_ms <= erased.get(event.user_id, -1):
-                    self.statuses[place] = Status.ERASED
-
-    def _lock(self, tx: Transaction, alive: Sequence[Interaction]) -> dict[str, UserState]:
-        states = tx.lock_users(sorted({event.user_id for event in alive}))
-        erased = {user_id: state.erased_ms for user_id, state in states.items() if state.erased_ms is not None}
-        if erased and any(event.time_ms <= erased.get(event.user_id, -1) for event in alive):
-            msg = "a user was erased while their events were being applied"
-            raise StoreConflict(msg)
-        return states
-
-    @property
-    def before(self) -> Collection[UserState]:
-        """The users of the batch as they stood before it."""
-        return self._locked.values()
-
-    def number(self, tx: Transaction, events: Sequence[Interaction], codes: Mapping[str, int]) -> None:
-        """Give each new event its sequence number, in the order of the source; mark the known ones."""
-        keys = [
-            event.event_key if status is Status.ACCEPTED else b""
-            for event, status in zip(events, self.statuses, strict=True)
-        ]
-        known = tx.known_events([key for key in keys if key])
-        seqs = {user_id: state.seq for user_id, state in self._locked.items()}
-        for place, (event, key) in enumerate(zip(events, keys, strict=True)):
-            if not key:
-                continue
-            user_id = event.user_id
-            if key in known:
-                self.statuses[place] = Status.DUPLICATE
-            else:
-                known.add(key)
-                seqs[user_id] += 1
-                user_key, item_key = self._locked[user_id].key, self._items[event.item_id]
-                row = (key, user_key, item_key, codes[event.type], event.time_ms, seqs[user_id])
-                self.rows.append(EventRow(*row, event.value, event.context, event.recommendation_id))
-            self.user_seqs[place] = seqs[user_id]
-        self.states = {
-            user_id: UserState(state.key, seqs[user_id], state.window, state.erased_ms)
-            for user_id, state in self._locked.items()
-            if seqs[user_id] != state.seq
-        }
-
-    def windowed(self, codes: Sequence[int]) -> dict[str, list[EventRow]]:
-        """For each user the new events that enter the window, by time; ties keep the order of the source."""
-        names = {state.key: user_id for user_id, state in self.states.items()}
-        found: dict[str, list[EventRow]] = {}
-        for row in self.rows:
-            if row.type_code in codes:
-                found.setdefault(names[row.user_key], []).append(row)
-        for rows in found.values():
-            rows.sort(key=lambda row: row.time_ms)
-        return found
 
 
 def _highest(applied: int | None, offset: int) -> int:
@@ -321,17 +201,35 @@ def _appended(window: Window, rows: Sequence[EventRow], shape: WindowShape) -> W
     return append(window, items, times_ms, shape)
 
 
-def _statuses(num_events: int, source: Source, applied: int | None) -> list[Status]:
+def _advanced(writer: SourceState, batch: Batch) -> SourceState:
+    """Behind the batch; the newest time only ever rises."""
+    newest_ms = max((event.time_ms for event in batch.events), default=writer.newest_ms)
+    if newest_ms is not None and writer.newest_ms is not None:
+        newest_ms = max(newest_ms, writer.newest_ms)
+    if isinstance(batch.source, RequestSource):
+        return replace(writer, newest_ms=newest_ms)
+    return SourceState(writer.key, _highest(writer.applied_offset, batch.source.last_offset), newest_ms)
+
+
+def _statuses(batch: Batch, before: Mapping[int, SourceState]) -> list[Status]:
     """Skipped for events at or below the applied offset, accepted until proven otherwise."""
-    if isinstance(source, RequestSource) or applied is None:
-        return [Status.ACCEPTED] * num_events
-    return [Status.SKIPPED if offset <= applied else Status.ACCEPTED for offset in source.offsets]
+    applied = before[batch.source.partition].applied_offset
+    if isinstance(batch.source, RequestSource) or applied is None:
+        return [Status.ACCEPTED] * len(batch.events)
+    return [Status.SKIPPED if offset <= applied else Status.ACCEPTED for offset in batch.source.offsets]
 
 
-def _lost(source: StreamSource, last_read: int | None) -> PartitionLost:
-    msg = (
+def _new_letters(batch: Batch, before: Mapping[int, SourceState]) -> list[DeadLetter]:
+    """Those of messages that were not applied before."""
+    applied = before[batch.source.partition].applied_offset
+    return [letter for letter in batch.dead_letters if applied is None or letter.offset > applied]
+
+
+def _lost(batches: Sequence[Batch], last_read: Mapping[int, int | None]) -> PartitionLost:
+    lost = "; ".join(
         f"{source.stream}/{source.partition}: offsets {source.first_offset}..{source.last_offset} were not applied: "
-        f"the database no longer stands at {last_read}, where this worker last read it; "
-        "another worker owns the partition"
+        f"the database no longer stands at {last_read[source.partition]}, where this worker last read it"
+        for source in (batch.source for batch in batches)
+        if isinstance(source, StreamSource) and source.partition in last_read
     )
-    return PartitionLost(msg)
+    return PartitionLost(f"{lost}; another worker owns the partition", partitions=last_read)

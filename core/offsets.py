@@ -6,7 +6,7 @@ the next batch and reads again from where the database stands. Knows nothing abo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.errors import PartitionLost
 from core.ports import Store
@@ -52,11 +52,12 @@ class Place:
 def move(store: Store, place: Place, *, to: int) -> None:
     """Let workers read on from offset `to`; raises `PartitionLost` if somebody has moved the partition meanwhile."""
     with store.transaction() as tx:
-        found = tx.open_source(place.stream, place.partition)
-        if found.applied_offset != place.applied or not tx.advance_source(found, offset=to - 1, newest_ms=None):
+        found = tx.open_sources(place.stream, [place.partition])[place.partition]
+        if found.applied_offset != place.applied:
             msg = (
                 f"{place.stream}/{place.partition}: the database stood at {place.applied} when it was looked at, and "
                 f"now at {found.applied_offset}: a worker reads this partition; nothing was changed, look again"
             )
-            raise PartitionLost(msg)
+            raise PartitionLost(msg, partitions=[place.partition])
+        tx.save_sources([replace(found, applied_offset=to - 1)])
         tx.commit()

@@ -46,25 +46,22 @@ class Transaction(VersionWrites, Protocol):
         """What drift monitoring writes."""
         ...
 
-    def open_source(self, stream: str, partition: int) -> SourceState:
-        """(a) The state of a writer, made where it is new."""
+    def open_sources(self, stream: str, partitions: Sequence[int]) -> dict[int, SourceState]:
+        """(a) The states of writers by their partitions, made where they are new, locked until the end."""
         ...
 
-    def advance_source(self, source: SourceState, *, offset: int | None, newest_ms: int | None) -> bool:
-        """(a) Compare-and-set the applied offset from `source.applied_offset`; `newest_ms` only ever rises.
-
-        False: another writer moved it; the caller gives the transaction up.
-        """
+    def save_sources(self, states: Sequence[SourceState]) -> None:
+        """(a) Store offsets and newest times of opened writers: who has compared them first has compared and set."""
         ...
 
-    def erased(self, user_ids: Sequence[str]) -> dict[str, int]:
-        """When these users were erased (ms), for those who ever were."""
-        ...
-
-    def lock_users(self, user_ids: Sequence[str]) -> dict[str, UserState]:
+    def lock_users(
+        self, user_ids: Sequence[str], *, unless_erased: Mapping[str, int] | None = None
+    ) -> dict[str, UserState]:
         """(b) The states of these users, made where they are new, locked until the end.
 
-        A user who was erased starts again at the sequence of the erasure, with `erased_ms` set.
+        A user who was erased starts again at the sequence of the erasure, with `erased_ms` set. But who is new, and
+        was erased at the time given in `unless_erased` or later, is left out. Raises `StoreConflict` where another
+        transaction makes or erases one of them at the same moment.
         """
         ...
 
@@ -88,12 +85,8 @@ class Transaction(VersionWrites, Protocol):
         """(d) Store sequence and window of locked users."""
         ...
 
-    def popularity(self, source_key: int, item_keys: Sequence[int]) -> dict[int, float]:
-        """The decayed log2 counts (see `core.popularity`) that this writer keeps for these items."""
-        ...
-
-    def save_popularity(self, source_key: int, scores: Mapping[int, float]) -> None:
-        """(e) Store this writer's decayed log2 counts."""
+    def add_popularity(self, source_key: int, scores: Mapping[int, float]) -> None:
+        """(e) Join decayed log2 counts (see `core.popularity`) with those that this writer keeps for the items."""
         ...
 
     def add_counts(self, source_key: int, counts: Mapping[tuple[int, int], int]) -> None:
@@ -283,6 +276,10 @@ class Store(Protocol):
 
     def read(self) -> AbstractContextManager[ReadView]:
         """A snapshot for reading; never blocked by writers."""
+        ...
+
+    def glance(self) -> AbstractContextManager[ReadView]:
+        """As `read` without a snapshot: each question is answered as of its own moment, for a third of the cost."""
         ...
 
     def close(self) -> None:

@@ -100,7 +100,7 @@ def _save_totals(
     counts: Mapping[tuple[int, int], int],
     watched: Mapping[int, BucketCounts],
 ) -> None:
-    writer = tx.open_source(WRITER, 0)
+    writer = tx.open_sources(WRITER, [0])[0]
     tx.drift.add_counts(writer.key, watched)
-    tx.save_popularity(writer.key, scores)
+    tx.add_popularity(writer.key, scores)
     tx.add_counts(writer.key, counts)

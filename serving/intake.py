@@ -116,16 +116,16 @@ class LogIntake:
             raise StreamUnavailable(msg) from None
 
     def _offsets(self) -> Offsets:
-        with self._store.read() as read:
+        with self._store.glance() as read:
             return read.applied_offsets(self._log.name)
 
     def _known(self, events: Sequence[Interaction]) -> set[bytes]:
         """Those that are stored before they are sent: the only sure sign of a duplicate."""
-        with self._store.read() as read:
+        with self._store.glance() as read:
             return set(read.event_seqs([event.event_key for event in events]))
 
     def _fates(self, events: Sequence[Interaction], places: Sequence[LogPosition], known: set[bytes]) -> list[Fate]:
-        with self._store.read() as read:
+        with self._store.glance() as read:
             seqs = read.event_seqs([event.event_key for event in events])
             erased = read.erased(sorted({event.user_id for event in events if event.event_key not in seqs}))
         fates, seen = [], set(known)

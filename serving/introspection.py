@@ -88,7 +88,7 @@ class IntrospectionRoutes:
 
     def _try_to_write(self) -> None:
         with self._services.store.transaction() as tx:
-            tx.open_source(self._services.writer_name, 0)
+            tx.open_sources(self._services.writer_name, [0])
 
     def _status(self) -> dict[str, Any]:
         view = self._services.views.current()

@@ -7,6 +7,7 @@ through SQLAlchemy costs about ten times one through the driver, and ingest of o
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ARRAY, Engine, any_, bindparam, cast, func, literal, select, update
+from sqlalchemy import ARRAY, Engine, any_, bindparam, cast, func, literal, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.elements import CompilerElement
@@ -25,6 +26,7 @@ from core.errors import StoreError
 from core.history import IntArray
 from storage.failures import postgres_failure, sqlite_failure
 
+MOST_BITS_APART = 60.0  # of two numbers the smaller one adds nothing that a double could hold
 KEY_BYTES = 16  # event keys and hashes of users
 
 
@@ -93,6 +95,10 @@ class Dialect(ABC):
         """The database's clock."""
 
     @abstractmethod
+    def add_log2(self, one: ColumnElement[float], other: ColumnElement[float]) -> ColumnElement[float]:
+        """The log2 of the sum of two numbers that are given by their log2."""
+
+    @abstractmethod
     def array(self, values: Iterable[Any]) -> Any:
         """Integers or strings as one parameter."""
 
@@ -110,7 +116,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def write(self, cursor: Any, statement: Statement, rows: Sequence[Row]) -> None:
-        """Run a statement of `insert` or `update` for all rows."""
+        """Run a statement of `insert` or `update` for all rows, of which there are some."""
 
     @abstractmethod
     def integers(self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int) -> IntArray:
@@ -152,6 +158,10 @@ class SqliteDialect(Dialect):
     def now_ms(self) -> ColumnElement[int]:
         """By SQLite's Julian days, counted from 1970."""
         return cast((func.julianday("now") - literal(2440587.5)) * 86_400_000, BigInteger)
+
+    def add_log2(self, one: ColumnElement[float], other: ColumnElement[float]) -> ColumnElement[float]:
+        """By a function of ours (storage.engine): not every SQLite has logarithms."""
+        return func.add_log2(one, other)
 
     def array(self, values: Iterable[Any]) -> Any:
         """As a JSON list."""
@@ -215,6 +225,12 @@ class PostgresDialect(Dialect):
         """By the server's clock as it goes on inside a transaction."""
         return cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
 
+    def add_log2(self, one: ColumnElement[float], other: ColumnElement[float]) -> ColumnElement[float]:
+        """The larger, and what the smaller adds; the server refuses powers too small for a double."""
+        apart = func.least(func.abs(one - other), literal_column(str(MOST_BITS_APART)))
+        more = func.ln(literal_column("1") + func.power(literal_column("2.0"), -apart))
+        return func.greatest(one, other) + more * literal_column(str(1 / math.log(2)))
+
     def array(self, values: Iterable[Any]) -> Any:
         """As a list."""
         return list(values)
@@ -234,8 +250,7 @@ class PostgresDialect(Dialect):
 
     def write(self, cursor: Any, statement: Statement, rows: Sequence[Row]) -> None:
         """One statement, one array per column."""
-        if rows:
-            cursor.execute(statement.sql, [list(column) for column in zip(*rows, strict=True)])
+        cursor.execute(statement.sql, [list(column) for column in zip(*rows, strict=True)])
 
     def integers(self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int) -> IntArray:
         """By binary COPY, whose rows of 64-bit integers all have one width: a signature, the rows, a trailer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
 from pathlib import Path
@@ -78,6 +79,12 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     cursor.close()
+    connection.create_function("add_log2", 2, _add_log2, deterministic=True)
+
+
+def _add_log2(one: float, other: float) -> float:
+    """The log2 of the sum of two numbers that are given by their log2."""
+    return max(one, other) + math.log2(1 + 2.0 ** -abs(one - other))
 
 
 def _switch_to_wal(cursor: sqlite3.Cursor) -> None:

@@ -48,13 +48,16 @@ class Session:
             raise self.dialect.failure(error) from error
         return int(self._cursor.rowcount)
 
-    def write(self, builder: Builder, rows: Sequence[Row]) -> None:
-        """Insert or update many rows."""
+    def write(self, builder: Builder, rows: Sequence[Row]) -> int:
+        """Insert or update many rows; how many it were."""
+        if not rows:
+            return 0
         statement = self.dialect.prepare(builder)
         try:
             self.dialect.write(self._cursor, statement, rows)
         except self.dialect.driver_error as error:
             raise self.dialect.failure(error) from error
+        return int(self._cursor.rowcount)
 
     def integers(self, builder: Builder, width: int, **parameters: Any) -> IntArray:
         """The (rows, width) result of a query of `width` 64-bit integers."""

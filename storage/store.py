@@ -68,17 +68,27 @@ class SqlStore:
         with self._session(self._dialect.begin_read) as session:
             yield SqlReadView(session, self._secret)
 
+    @contextmanager
+    def glance(self) -> Iterator[SqlReadView]:
+        """Reading without a transaction, so that one question is one round trip."""
+        with self._session("") as session:
+            yield SqlReadView(session, self._secret)
+
     def close(self) -> None:
         """Give all connections back."""
         self._engine.dispose()
 
     @contextmanager
     def _session(self, begin: str) -> Iterator[Session]:
-        """A connection of the pool, which rolls back whatever was not committed when it takes the connection back."""
+        """A connection of the pool, which rolls back whatever was not committed when it takes the connection back.
+
+        `begin`: how its transaction begins; empty for none.
+        """
         connection = self._connect()
         try:
             session = Session(self._dialect, self._dialect.cursor(connection))
-            session.command(begin)
+            if begin:
+                session.command(begin)
             yield session
         except StoreUnavailable as error:
             self._drop_if_lost(connection, error)

@@ -27,22 +27,19 @@ class SqlTransaction:
         """Nobody takes this lease until the end."""
         leases.guard(self._session, lease)
 
-    def open_source(self, stream: str, partition: int) -> SourceState:
-        """(a) The state of a writer."""
-        return writers.open_source(self._session, stream, partition)
+    def open_sources(self, stream: str, partitions: Sequence[int]) -> dict[int, SourceState]:
+        """(a) The states of writers, locked."""
+        return writers.open_sources(self._session, stream, partitions)
 
-    def advance_source(self, source: SourceState, *, offset: int | None, newest_ms: int | None) -> bool:
-        """(a) Compare-and-set the applied offset."""
-        return writers.advance(self._session, source, offset=offset, newest_ms=newest_ms)
+    def save_sources(self, states: Sequence[SourceState]) -> None:
+        """(a) Store offsets and newest times."""
+        writers.save_sources(self._session, states)
 
-    def erased(self, user_ids: Sequence[str]) -> dict[str, int]:
-        """When these users were erased, for those who ever were."""
-        found = users.find_erasures(self._session, self._secret, user_ids)
-        return {user_id: erased_ms for user_id, (erased_ms, _) in found.items()}
-
-    def lock_users(self, user_ids: Sequence[str]) -> dict[str, UserState]:
+    def lock_users(
+        self, user_ids: Sequence[str], *, unless_erased: Mapping[str, int] | None = None
+    ) -> dict[str, UserState]:
         """(b) The states of these users, locked."""
-        return users.lock(self._session, self._secret, user_ids)
+        return users.lock(self._session, self._secret, user_ids, unless_erased=unless_erased or {})
 
     def resolve_items(self, item_ids: Sequence[str], *, now_ms: int | None = None) -> dict[str, int]:
         """The keys of these items; unknown ones become stubs."""
@@ -64,13 +61,9 @@ class SqlTransaction:
         """(d) Store sequences and windows."""
         users.save(self._session, states)
 
-    def popularity(self, source_key: int, item_keys: Sequence[int]) -> dict[int, float]:
-        """A writer's decayed log2 counts of these items."""
-        return writers.scores(self._session, source_key, item_keys)
-
-    def save_popularity(self, source_key: int, scores: Mapping[int, float]) -> None:
-        """(e) Store this writer's decayed log2 counts."""
-        writers.save_scores(self._session, source_key, scores)
+    def add_popularity(self, source_key: int, scores: Mapping[int, float]) -> None:
+        """(e) Join decayed log2 counts with this writer's."""
+        writers.add_scores(self._session, source_key, scores)
 
     def add_counts(self, source_key: int, counts: Mapping[tuple[int, int], int]) -> None:
         """(e) Add to this writer's counters."""

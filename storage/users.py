@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.sql.elements import CompilerElement
@@ -34,12 +34,8 @@ def _list(dialect: Dialect) -> CompilerElement:
     return found.order_by(users.c.user_id).limit(bindparam("limit"))
 
 
-def _known_ids(dialect: Dialect) -> CompilerElement:
-    return select(users.c.user_id).where(dialect.is_in(users.c.user_id, "user_ids"))
-
-
 def _insert(dialect: Dialect) -> CompilerElement:
-    return dialect.insert(users, "user_id", "seq", "num_events", "window").on_conflict_do_nothing()
+    return dialect.insert(users, "user_id", "seq", "num_events", "window", "erased_ms").on_conflict_do_nothing()
 
 
 def _lock(dialect: Dialect) -> CompilerElement:
@@ -49,10 +45,6 @@ def _lock(dialect: Dialect) -> CompilerElement:
 
 def _save(dialect: Dialect) -> CompilerElement:
     return dialect.update(users, "seq", "num_events", "window", key="key")
-
-
-def _return_erased(dialect: Dialect) -> CompilerElement:
-    return dialect.update(users, "seq", "erased_ms", key="user_id")
 
 
 def _erasures(dialect: Dialect) -> CompilerElement:
@@ -105,33 +97,49 @@ def listing(session: Session, *, prefix: str, after: str, limit: int) -> list[tu
     return [(row[0], _state(row[1:])) for row in rows]
 
 
-def lock(session: Session, secret: bytes, user_ids: Sequence[str]) -> dict[str, UserState]:
+def lock(
+    session: Session, secret: bytes, user_ids: Sequence[str], *, unless_erased: Mapping[str, int]
+) -> dict[str, UserState]:
     """The states of these users, made where they are new, locked until the end.
 
-    The order cannot deadlock. New users are inserted first, in ascending id: whoever waits there waits for an inserter
-    of the same id, so waits only ever point to higher ids. Then all are locked in ascending key: those waits only ever
-    point to higher keys. No wait leads from the second step back to the first, because a user whose insertion
-    is not committed would have been waited for, or inserted, in the first.
+    The order cannot deadlock. Known users are locked first, in ascending key: those waits only ever point to higher
+    keys. Then new ones are inserted, in ascending id: whoever waits there waits for an inserter of the same id, who is
+    past the first step, so these waits only ever point to higher ids. Nobody waits for anything after that.
     """
-    given = session.array(user_ids)
-    missing = sorted(set(user_ids).difference(user_id for (user_id,) in session.rows(_known_ids, user_ids=given)))
+    found = _locked(session, user_ids)
+    missing = sorted(set(user_ids).difference(found))
     if missing:
-        session.write(_insert, [(user_id, 0, 0, b"") for user_id in missing])
-        _resume_erased(session, secret, missing)
-    found = {row[0]: _state(row[1:]) for row in session.rows(_lock, user_ids=given)}
-    if len(found) != len(set(user_ids)):
-        raise StoreConflict("a user was erased while being locked; run the transaction again")
+        erasures = find_erasures(session, secret, missing)
+        gone = {
+            user_id
+            for user_id, (erased_ms, _) in erasures.items()
+            if unless_erased.get(user_id, erased_ms + 1) <= erased_ms
+        }
+        found |= _add(session, secret, [user_id for user_id in missing if user_id not in gone], erasures)
     return found
 
 
-def _resume_erased(session: Session, secret: bytes, user_ids: Sequence[str]) -> None:
-    """Who comes back after an erasure goes on at its sequence.
+def _locked(session: Session, user_ids: Sequence[str]) -> dict[str, UserState]:
+    """Those of the users who are known."""
+    return {row[0]: _state(row[1:]) for row in session.rows(_lock, user_ids=session.array(user_ids))}
 
-    Read by a statement of its own, after the insertion: only now is an erasure that was waited for in view.
+
+def _add(
+    session: Session, secret: bytes, user_ids: Sequence[str], erasures: Mapping[str, tuple[int, int]]
+) -> dict[str, UserState]:
+    """Make users; who comes back after an erasure goes on at its sequence.
+
+    Where another transaction was faster with one of them, this one begins anew: waiting for a lock now might be
+    waiting in a circle. And the erasures are read again, because only now is one that was waited for in view.
     """
-    erasures = find_erasures(session, secret, user_ids)
-    if erasures:
-        session.write(_return_erased, [(seq, erased_ms, user_id) for user_id, (erased_ms, seq) in erasures.items()])
+    if not user_ids:
+        return {}
+    begun = [(user_id, *erasures.get(user_id, (None, 0))) for user_id in user_ids]
+    num_made = session.write(_insert, [(user_id, seq, 0, b"", erased_ms) for user_id, erased_ms, seq in begun])
+    again = find_erasures(session, secret, user_ids)
+    if num_made < len(user_ids) or any(erasures.get(user_id) != mark for user_id, mark in again.items()):
+        raise StoreConflict("a user was made or erased by another at the same moment; run the transaction again")
+    return _locked(session, user_ids)
 
 
 def find_erasures(session: Session, secret: bytes, user_ids: Sequence[str]) -> dict[str, tuple[int, int]]:

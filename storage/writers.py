@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, bindparam, case, cast, delete, func, select, update
+from sqlalchemy import BigInteger, bindparam, cast, delete, func, select
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.history import IntArray
@@ -16,27 +16,18 @@ from storage.session import Session
 from storage.tables import event_counts, popularity, sources
 
 
-def _find_source(dialect: Dialect) -> CompilerElement:
-    named = (sources.c.stream == bindparam("stream"), sources.c.partition == bindparam("partition"))
-    return select(sources.c.key, sources.c.applied_offset, sources.c.newest_ms).where(*named).with_for_update()
+def _find_sources(dialect: Dialect) -> CompilerElement:
+    named = (sources.c.stream == bindparam("stream"), dialect.is_in(sources.c.partition, "partitions"))
+    found = select(sources.c.partition, sources.c.key, sources.c.applied_offset, sources.c.newest_ms).where(*named)
+    return found.order_by(sources.c.partition).with_for_update()
 
 
 def _insert_source(dialect: Dialect) -> CompilerElement:
     return dialect.insert(sources, "stream", "partition").on_conflict_do_nothing()
 
 
-def _advance(dialect: Dialect) -> CompilerElement:
-    """Compare-and-set; a parameter that is NULL keeps what is stored."""
-    offset, newest_ms = bindparam("new_offset", type_=BigInteger()), bindparam("new_newest_ms", type_=BigInteger())
-    kept, stored = sources.c.applied_offset, sources.c.newest_ms
-    return (
-        update(sources)
-        .where(sources.c.key == bindparam("source_key"), kept.is_not_distinct_from(bindparam("expected")))
-        .values(
-            applied_offset=func.coalesce(offset, kept),
-            newest_ms=case((stored > newest_ms, stored), else_=func.coalesce(newest_ms, stored)),
-        )
-    )
+def _save_sources(dialect: Dialect) -> CompilerElement:
+    return dialect.update(sources, "applied_offset", "newest_ms", key="key")
 
 
 def _offsets(dialect: Dialect) -> CompilerElement:
@@ -57,16 +48,10 @@ def _newest_ms(dialect: Dialect) -> CompilerElement:
     return select(func.max(sources.c.newest_ms))
 
 
-def _scores(dialect: Dialect) -> CompilerElement:
-    mine = (popularity.c.source_key == bindparam("source_key"), dialect.is_in(popularity.c.item_key, "item_keys"))
-    return select(popularity.c.item_key, popularity.c.score).where(*mine)
-
-
-def _save_scores(dialect: Dialect) -> CompilerElement:
+def _add_scores(dialect: Dialect) -> CompilerElement:
     insert = dialect.insert(popularity, "source_key", "item_key", "score")
-    return insert.on_conflict_do_update(
-        index_elements=["source_key", "item_key"], set_={"score": insert.excluded.score}
-    )
+    joined = {"score": dialect.add_log2(popularity.c.score, insert.excluded.score)}
+    return insert.on_conflict_do_update(index_elements=["source_key", "item_key"], set_=joined)
 
 
 def _all_scores(dialect: Dialect) -> CompilerElement:
@@ -92,21 +77,20 @@ def _clear_counts(dialect: Dialect) -> CompilerElement:
     return delete(event_counts)
 
 
-def open_source(session: Session, stream: str, partition: int) -> SourceState:
-    """The state of a writer, made where it is new, locked until the end."""
-    row = session.row(_find_source, stream=stream, partition=partition)
-    if row is None:
-        session.write(_insert_source, [(stream, partition)])
-        row = session.row(_find_source, stream=stream, partition=partition)
-    assert row is not None
-    return SourceState(*row)
+def open_sources(session: Session, stream: str, partitions: Sequence[int]) -> dict[int, SourceState]:
+    """The states of writers, made where they are new, locked until the end: both in ascending partition."""
+    wanted = {"stream": stream, "partitions": session.array(partitions)}
+    found = session.rows(_find_sources, **wanted)
+    if len(found) < len(partitions):
+        missing = set(partitions).difference(partition for partition, *_ in found)
+        session.write(_insert_source, [(stream, partition) for partition in sorted(missing)])
+        found = session.rows(_find_sources, **wanted)
+    return {partition: SourceState(*state) for partition, *state in found}
 
 
-def advance(session: Session, source: SourceState, *, offset: int | None, newest_ms: int | None) -> bool:
-    """Compare-and-set the applied offset; `newest_ms` only ever rises."""
-    expected = source.applied_offset
-    changed = {"new_offset": offset, "new_newest_ms": newest_ms}
-    return session.run(_advance, source_key=source.key, expected=expected, **changed) == 1
+def save_sources(session: Session, states: Sequence[SourceState]) -> None:
+    """Store the offsets and newest times of opened writers."""
+    session.write(_save_sources, [(state.applied_offset, state.newest_ms, state.key) for state in states])
 
 
 def applied_offsets(session: Session, stream: str) -> dict[int, int]:
@@ -131,15 +115,9 @@ def newest_event_ms(session: Session) -> int | None:
     return None if row is None else row[0]
 
 
-def scores(session: Session, source_key: int, item_keys: Sequence[int]) -> dict[int, float]:
-    """A writer's decayed log2 counts of these items."""
-    rows = session.rows(_scores, source_key=source_key, item_keys=session.array(map(int, item_keys)))
-    return {item_key: score for item_key, score in rows}
-
-
-def save_scores(session: Session, source_key: int, new: Mapping[int, float]) -> None:
-    """Store this writer's decayed log2 counts, in ascending key."""
-    session.write(_save_scores, [(source_key, int(item_key), float(new[item_key])) for item_key in sorted(new)])
+def add_scores(session: Session, source_key: int, more: Mapping[int, float]) -> None:
+    """Join decayed log2 counts with this writer's, in ascending key."""
+    session.write(_add_scores, [(source_key, int(item_key), float(more[item_key])) for item_key in sorted(more)])
 
 
 def all_scores(session: Session) -> tuple[IntArray, NDArray[np.float64]]:

@@ -1,10 +1,11 @@
-"""Applies the messages of one partition: decode, call the use case, and settle every error, so that the caller may
-acknowledge all of them or none.
+"""Applies the messages of a worker's partitions: decode, call the use case, and settle every error, so that the caller
+may acknowledge all of a partition or nothing of it. What came from several partitions shares a transaction.
 
     operational (the database is away)      tried again for ever, with growing pauses, until the worker stops
-    data (the use case refuses an event)    the batch is halved until the bad event is alone: a dead letter;
+    data (the use case refuses an event)    what came together is halved until the bad event is alone: a dead letter;
                                             if event after event fails and none says why, the worker ends
-    fencing (another worker was faster)     nothing is acknowledged; the worker reads again from the database's offset
+    fencing (another worker was faster)     nothing of that partition is acknowledged, and the worker reads it again
+                                            from the database's offset; the others are applied without it
     fatal (the database is not ours)        nothing is acknowledged; the worker ends
 
 Runs in a thread of its own, never on an event loop. Knows nothing about Faust.
@@ -17,13 +18,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
-from itertools import zip_longest
 from typing import Protocol, TypeVar
 
 from core.errors import InvalidInput, PartitionLost, StoreConflict, StoreMismatch, StoreUnavailable, StreamUnavailable
-from core.ingest import StreamSource
-from core.interactions import Interaction
+from core.ingest import Batch, StreamSource
 from core.ports import DeadLetter
 from stream.codec import Codec, Decoded, Message, encode
 from stream.status import Tally
@@ -38,10 +36,8 @@ MAX_UNEXPLAINED = 20  # so many events in a row with an error that names no faul
 class Ingest(Protocol):
     """The use case: `core.ingest.Ingestor`."""
 
-    def ingest(
-        self, events: Sequence[Interaction], source: StreamSource, *, dead_letters: Sequence[DeadLetter] = ()
-    ) -> object:
-        """Apply events and keep dead letters, in one transaction."""
+    def ingest_together(self, batches: Sequence[Batch]) -> object:
+        """Apply events of several partitions and keep dead letters, in one transaction."""
         ...
 
     def forget(self) -> None:
@@ -69,13 +65,6 @@ class Stopping(Exception):
     """The worker is stopping: nothing more is applied, nothing is acknowledged."""
 
 
-class Outcome(Enum):
-    """What to do with the messages: acknowledge all of them, or start again at the database's offset."""
-
-    APPLIED = auto()
-    LOST = auto()
-
-
 @dataclass(slots=True)
 class Backoff:
     """Growing pauses that end at once when the worker stops."""
@@ -98,7 +87,7 @@ class Backoff:
 
 @dataclass
 class Applier:
-    """Applies batches of messages, each of one partition, in ascending offset.
+    """Applies messages. `max_events`: with so many a transaction is full; a message is never divided, though.
 
     `heartbeat` is called at every attempt, so that waiting for a database is told from being stuck.
     """
@@ -113,34 +102,35 @@ class Applier:
     _num_unexplained: int = field(default=0, init=False)
     _decoder: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "decoder"), init=False)
 
-    def apply(self, messages: Sequence[Message]) -> Outcome:
-        """Apply messages in their order, a transaction's worth at a time.
+    def apply(self, messages: Sequence[Message]) -> set[int]:
+        """Apply messages, partition after partition, each in ascending offset, a transaction's worth at a time.
 
-        LOST: the partition is another worker's by now, and what is left was not applied.
+        Returns the partitions that are another worker's by now: what was left of them was not applied.
         """
-        try:
-            for batch in _one_ahead(self._batches(messages), self._decoder):
-                self._log_refused(batch.dead_letters)
-                self._apply(batch)
-                self._count(batch)
-        except PartitionLost as error:
-            logger.warning("%s and what follows: not applied: %s", messages[0].place, error)
-            self.tally.num_lost += 1
-            return Outcome.LOST
-        self.tally.num_messages += len(messages)
-        if messages[-1].timestamp_ms is not None:
-            self.tally.age_ms = max(0, self.codec.clock.now_ms() - messages[-1].timestamp_ms)
-        return Outcome.APPLIED
+        lost: set[int] = set()
+        for parts in _one_ahead(self._rounds(messages), self._decoder):
+            _log_refused([letter for part in parts for letter in part.decoded.dead_letters])
+            self._apply(parts, lost)
+        applied = [message for message in messages if message.partition not in lost] if lost else messages
+        self.tally.num_messages += len(applied)
+        newest_ms = max((message.timestamp_ms or 0 for message in applied), default=0)
+        if newest_ms:
+            self.tally.age_ms = max(0, self.codec.clock.now_ms() - newest_ms)
+        return lost
 
-    def _batches(self, messages: Sequence[Message]) -> Iterator[_Batch]:
+    def _rounds(self, messages: Sequence[Message]) -> Iterator[list[_Part]]:
         """Whole messages, decoded, until a transaction holds enough events: arrays would make it long otherwise."""
-        first, decoded = messages[0], Decoded()
-        for message, following in zip_longest(messages, messages[1:]):
-            self._decode(message, decoded)
-            if following is None or len(decoded.events) >= self.max_events:
-                events = list(zip(decoded.offsets, decoded.events, strict=True))
-                yield _Batch(first, message.offset, events, decoded.dead_letters)
-                first, decoded = following, Decoded()
+        parts: list[_Part] = []
+        for message in messages:
+            if not parts or parts[-1].first.partition != message.partition:
+                parts.append(_Part(message, message.offset))
+            parts[-1].last_offset = message.offset
+            self._decode(message, parts[-1].decoded)
+            if sum(len(part.decoded.events) for part in parts) >= self.max_events:
+                yield parts
+                parts = []
+        if parts:
+            yield parts
 
     def _decode(self, message: Message, into: Decoded) -> None:
         try:
@@ -150,36 +140,57 @@ class Applier:
             reason = f"value: the decoder failed ({type(error).__name__}: {error}); report it with this payload"
             into.dead_letters.append(self.codec.dead_letter(message, reason, message.value or b""))
 
-    def _apply(self, batch: _Batch) -> None:
-        """One transaction, or several where the use case refuses an event."""
+    def _apply(self, parts: Sequence[_Part], lost: set[int]) -> None:
+        """One transaction, or several where the use case refuses an event; without what is lost."""
+        kept = [part for part in parts if part.first.partition not in lost]
+        if not kept:
+            return
         try:
-            self._persist(batch)
-        except (PartitionLost, StoreMismatch, Stopping):
+            self._persist(kept)
+        except PartitionLost as error:
+            logger.warning("not applied: %s", error)
+            self.tally.num_lost += len(error.partitions)
+            lost |= error.partitions
+            self._apply(kept, lost)
+        except (StoreMismatch, Stopping):
             raise
         except Exception as error:
-            if not batch.events:
-                raise
-            if len(batch.events) == 1:
-                self._quarantine(batch, error)
-            else:
-                for half in batch.halves():
-                    self._apply(half)
+            for smaller in self._divided(kept, error):
+                self._apply(smaller, lost)
 
-    def _persist(self, batch: _Batch) -> None:
+    def _divided(self, parts: list[_Part], error: Exception) -> Sequence[list[_Part]]:
+        """What to try instead after an error: halves, or the letter of the one event that is left."""
+        if len(parts) > 1:
+            middle = len(parts) // 2
+            return parts[:middle], parts[middle:]
+        (part,) = parts
+        if not part.decoded.events:
+            raise error
+        if len(part.decoded.events) > 1:
+            return [[half] for half in part.halves()]
+        return [[self._quarantined(part, error)]]
+
+    def _persist(self, parts: Sequence[_Part]) -> None:
         """Announce and apply, for as long as what is in the way is not the batch itself."""
-        self._announce(batch.dead_letters)
+        letters = [letter for part in parts for letter in part.decoded.dead_letters]
+        batches = [part.batch for part in parts]
+        self._announce(letters)
         while True:
             self.heartbeat()
             try:
-                self.ingest.ingest([event for _, event in batch.events], batch.source, dead_letters=batch.dead_letters)
+                self.ingest.ingest_together(batches)
             except (StoreUnavailable, StoreConflict) as error:
                 self.tally.num_retries += 1
-                logger.warning("%s..%d: trying again: %s", batch.first.place, batch.last_offset, error)
+                places = ", ".join(f"{part.first.place}..{part.last_offset}" for part in parts)
+                logger.warning("%s: trying again: %s", places, error)
                 self.backoff.pause()
             else:
-                self.backoff.reset()
-                self._num_unexplained = 0 if batch.events else self._num_unexplained
-                return
+                break
+        self.backoff.reset()
+        num_events = sum(len(batch.events) for batch in batches)
+        self._num_unexplained = 0 if num_events else self._num_unexplained
+        self.tally.num_events += num_events
+        self.tally.num_dead_letters += len(letters)
 
     def _announce(self, letters: Sequence[DeadLetter]) -> None:
         """Before the commit: after it nobody would send them again. The database keeps them in any case."""
@@ -194,30 +205,25 @@ class Applier:
             else:
                 return
 
-    def _quarantine(self, batch: _Batch, error: Exception) -> None:
-        """The bad event is alone: keep it aside, go on behind it. Unless every event is bad: then it is our fault."""
+    def _quarantined(self, part: _Part, error: Exception) -> _Part:
+        """The bad event is alone: a dead letter in its place. Unless every event is bad: then it is our fault."""
         if not isinstance(error, InvalidInput):
             self._num_unexplained += 1
             if self._num_unexplained > MAX_UNEXPLAINED:
                 raise error
-        offset, event = batch.events[0]
-        message = Message(batch.first.topic, batch.first.partition, offset, key=None, value=None)
+        (event,), (offset,) = part.decoded.events, part.decoded.offsets
+        message = Message(part.first.topic, part.first.partition, offset, key=None, value=None)
         reason = str(error) if isinstance(error, InvalidInput) else f"{type(error).__name__}: {error}"
         logger.error("%s: event %s set aside: %s", message.place, event.event_id, reason)
         letter = self.codec.dead_letter(message, reason, encode(event))
-        self._persist(replace(batch, events=[], dead_letters=[*batch.dead_letters, letter]))
-        self.tally.num_dead_letters += 1
-        self.tally.num_events -= 1
+        return replace(part, decoded=Decoded(dead_letters=[*part.decoded.dead_letters, letter]))
 
-    def _count(self, batch: _Batch) -> None:
-        self.tally.num_events += len(batch.events)
-        self.tally.num_dead_letters += len(batch.dead_letters)
 
-    def _log_refused(self, letters: Sequence[DeadLetter]) -> None:
-        for letter in letters[:5]:
-            logger.warning("%s/%d@%d: set aside: %s", letter.source, letter.partition, letter.offset, letter.reason)
-        if len(letters) > 5:
-            logger.warning("and %d more in the same batch", len(letters) - 5)
+def _log_refused(letters: Sequence[DeadLetter]) -> None:
+    for letter in letters[:5]:
+        logger.warning("%s/%d@%d: set aside: %s", letter.source, letter.partition, letter.offset, letter.reason)
+    if len(letters) > 5:
+        logger.warning("and %d more in the same batch", len(letters) - 5)
 
 
 def _one_ahead(items: Iterator[T], pool: Executor) -> Iterator[T]:
@@ -229,27 +235,28 @@ def _one_ahead(items: Iterator[T], pool: Executor) -> Iterator[T]:
         item = coming.result()
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """What one transaction is to apply: events with the offsets of their messages, and the dead letters among them."""
+@dataclass(slots=True)
+class _Part:
+    """What one partition brings to a transaction: `decoded`, from the messages `first` to `last_offset`."""
 
     first: Message
     last_offset: int
-    events: list[tuple[int, Interaction]]
-    dead_letters: list[DeadLetter]
+    decoded: Decoded = field(default_factory=Decoded)
 
     @property
-    def source(self) -> StreamSource:
-        offsets = [offset for offset, _ in self.events]
-        return StreamSource(self.first.topic, self.first.partition, offsets, self.first.offset, self.last_offset)
+    def batch(self) -> Batch:
+        held = self.decoded
+        place = (self.first.topic, self.first.partition, held.offsets, self.first.offset, self.last_offset)
+        return Batch(held.events, StreamSource(*place), held.dead_letters)
 
-    def halves(self) -> tuple[_Batch, _Batch]:
+    def halves(self) -> tuple[_Part, _Part]:
         """Two halves. The left one's last offset counts complete messages only: of a split array, none."""
-        middle = len(self.events) // 2
-        boundary = self.events[middle][0] - 1
-        left = [letter for letter in self.dead_letters if letter.offset <= boundary]
-        right = [letter for letter in self.dead_letters if letter.offset > boundary]
+        held = self.decoded
+        middle = len(held.events) // 2
+        boundary = held.offsets[middle] - 1
+        left = [letter for letter in held.dead_letters if letter.offset <= boundary]
+        right = [letter for letter in held.dead_letters if letter.offset > boundary]
         return (
-            _Batch(self.first, boundary, self.events[:middle], left),
-            _Batch(self.first, self.last_offset, self.events[middle:], right),
+            _Part(self.first, boundary, Decoded(held.events[:middle], held.offsets[:middle], left)),
+            _Part(self.first, self.last_offset, Decoded(held.events[middle:], held.offsets[middle:], right)),
         )

@@ -13,17 +13,15 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-BATCHES = 4  # so many of them may wait: enough for the next transaction to begin at once
-
 
 class Arrivals(Generic[T]):
     """Messages by partition, in the order in which they came.
 
-    `batch`: how many make it pointless to wait for more; `within_s`: how long to wait for that many.
+    `room`: for so many, which make it pointless to wait for more; `within_s`: how long to wait for that many.
     """
 
-    def __init__(self, *, batch: int, within_s: float) -> None:
-        self._batch = batch
+    def __init__(self, *, room: int, within_s: float) -> None:
+        self._size = room
         self._within_s = within_s
         self._waiting: dict[int, list[T]] = {}
         self._num = 0
@@ -36,13 +34,13 @@ class Arrivals(Generic[T]):
 
     async def put(self, partition: int, message: T) -> None:
         """Add a message; waits while too many lie here."""
-        while self._num >= self._batch * BATCHES:
+        while self._num >= self._size:
             self._room.clear()
             await self._room.wait()
         self._waiting.setdefault(partition, []).append(message)
         self._num += 1
         self._some.set()
-        if self._num >= self._batch:
+        if self._num >= self._size:
             self._enough.set()
 
     async def take(self) -> dict[int, list[T]]:

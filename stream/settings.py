@@ -105,12 +105,13 @@ class WorkerSettings:
     """One worker process.
 
     `name` must be unique among the running workers of a group and the same after a restart: Kafka then hands the same
-    partitions back within two seconds. `within_s` bounds how long an event waits for company.
+    partitions back within two seconds. `max_events`: with so many a transaction is full. `within_s` bounds how long an
+    event waits for company while nothing is being applied; while something is, company comes by itself.
     """
 
     name: str = "worker-1"
-    max_messages: int = 1_000
-    within_s: float = 0.005
+    max_events: int = 2_000
+    within_s: float = 0.001
     stall_timeout_s: float = 60.0
 
 

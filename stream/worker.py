@@ -4,8 +4,8 @@ The order, which is what makes every event count exactly once:
 
     1  a micro-batch is taken without acknowledging it (stream.arrivals)
     2  messages that do not follow the database's offset are left out (stream.positions)
-    3  the rest is decoded and applied in one transaction with its offset (stream.applier, in a thread)
-    4  the messages are acknowledged, in order; where another worker was faster, none of them is
+    3  the rest of all partitions is decoded and applied in one transaction with its offsets (stream.applier)
+    4  the messages are acknowledged, in order; none of a partition in which another worker was faster
     5  after a rebalance, a lost partition or a gap the log is read again from the database's offset (stream.resume)
 
 Kafka's group offset serves nothing but monitoring. Knows nothing about databases or HTTP.
@@ -17,7 +17,7 @@ import asyncio
 import logging
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -27,12 +27,12 @@ import faust
 import mode.loop
 
 from core.errors import StreamError
-from stream.applier import Applier, Backoff, DeadLetterSink, Ingest, Outcome, Stopping, announce_nothing
+from stream.applier import Applier, Backoff, DeadLetterSink, Ingest, Stopping, announce_nothing
 from stream.arrivals import Arrivals
 from stream.codec import Codec, Message
 from stream.faust_app import ResumingConsumer, ResumingTransport, make_app
 from stream.membership import leave
-from stream.positions import Positions
+from stream.positions import Admission, Positions
 from stream.resume import Resumer
 from stream.settings import KafkaSettings, WorkerSettings
 from stream.standstill import Standstill
@@ -66,8 +66,15 @@ class StreamWorker:
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="applier")  # one: the use case is for one thread
         self._watchdog = Watchdog(timeout_s=settings.stall_timeout_s)
-        self._applier = Applier(ingest, codec, Backoff(self._stop), announce=announce, heartbeat=self._watchdog.alive)
-        self._arrivals: Arrivals[Any] = Arrivals(batch=settings.max_messages, within_s=settings.within_s)
+        self._applier = Applier(
+            ingest,
+            codec,
+            Backoff(self._stop),
+            announce=announce,
+            heartbeat=self._watchdog.alive,
+            max_events=settings.max_events,
+        )
+        self._arrivals: Arrivals[Any] = Arrivals(room=settings.max_events, within_s=settings.within_s)
         self._positions = Positions()
         self._resumer = Resumer(
             kafka.topic, positions=self._positions, applied_offset=self._applied_offset, fail=self._fail
@@ -131,10 +138,9 @@ class StreamWorker:
         """Apply what came, as long as the worker runs; an error ends the worker."""
         try:
             while True:
-                for partition, events in (await self._arrivals.take()).items():
-                    self._in_hand = True
-                    for first in range(0, len(events), self._settings.max_messages):
-                        await self._settle(partition, events[first : first + self._settings.max_messages])
+                arrived = await self._arrivals.take()
+                self._in_hand = True
+                await self._settle(arrived)
                 self._in_hand = False
         except Stopping:
             await asyncio.Event().wait()
@@ -142,21 +148,26 @@ class StreamWorker:
             self._fail(error)
             await asyncio.Event().wait()
 
-    async def _settle(self, partition: int, events: Sequence[Any]) -> None:
-        """Apply what follows the database's offset, then acknowledge."""
-        admission = self._positions.admit(partition, [event.message.offset for event in events])
-        if admission.missing_from is not None:
-            await self._resumer.check(self._consumer, partition, missing_from=admission.missing_from)
-        if admission.accepted:
-            messages = [_message(events[place].message) for place in admission.accepted]
-            if await self._off_loop(self._applier.apply, messages) is Outcome.LOST:
+    async def _settle(self, arrived: Mapping[int, Sequence[Any]]) -> None:
+        """Apply what follows the database's offsets, then acknowledge; read again what does not."""
+        admitted: dict[int, Admission] = {}
+        messages: list[Message] = []
+        for partition, events in sorted(arrived.items()):
+            admission = self._positions.admit(partition, [event.message.offset for event in events])
+            if admission.missing_from is not None:
+                await self._resumer.check(self._consumer, partition, missing_from=admission.missing_from)
+            admitted[partition] = admission
+            messages += [_message(events[place].message) for place in admission.accepted]
+        lost = await self._off_loop(self._applier.apply, messages) if messages else set()
+        for partition, admission in admitted.items():
+            if partition in lost:
                 self._positions.forget(partition)
-                await self._resumer.again(self._consumer, [partition])
-                return
-        for place in sorted(admission.accepted + admission.applied):
-            events[place].ack()
-        if admission.seek:
-            await self._resumer.again(self._consumer, [partition])
+                continue
+            for place in sorted(admission.accepted + admission.applied):
+                arrived[partition][place].ack()
+        again = lost | {partition for partition, admission in admitted.items() if admission.seek}
+        if again:
+            await self._resumer.again(self._consumer, again)
         self._watchdog.alive()
 
     @property

@@ -9,7 +9,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from version_doubles import MemoryVersionReads, MemoryVersionWrites
 from core.errors import StoreConflict
 from core.history import EMPTY_WINDOW, History, IntArray
 from core.items import Catalogue, Item
+from core.popularity import add_log2
 from core.ports import (
     DeadLetter,
     EventColumns,
@@ -42,29 +43,25 @@ class MemoryTransaction(MemoryVersionWrites):
         self.drift = MemoryDriftWrites(data)
         self.committed = False
 
-    def open_source(self, stream: str, partition: int) -> SourceState:
+    def open_sources(self, stream: str, partitions: Sequence[int]) -> dict[int, SourceState]:
         sources = self.data.sources
-        return sources.setdefault((stream, partition), SourceState(len(sources) + 1, None, None))
+        for partition in sorted(partitions):
+            sources.setdefault((stream, partition), SourceState(len(sources) + 1, None, None))
+        return {partition: sources[stream, partition] for partition in partitions}
 
-    def advance_source(self, source: SourceState, *, offset: int | None, newest_ms: int | None) -> bool:
-        name, stored = next((n, s) for n, s in self.data.sources.items() if s.key == source.key)
-        if stored.applied_offset != source.applied_offset:
-            return False
-        times = [time for time in (stored.newest_ms, newest_ms) if time is not None]
-        applied = stored.applied_offset if offset is None else offset
-        self.data.sources[name] = SourceState(stored.key, applied, max(times, default=None))
-        return True
+    def save_sources(self, states: Sequence[SourceState]) -> None:
+        names = {stored.key: name for name, stored in self.data.sources.items()}
+        self.data.sources |= {names[state.key]: state for state in states}
 
-    def erased(self, user_ids: Sequence[str]) -> dict[str, int]:
-        found = {user_id: self.data.erased.get(user_hash(user_id)) for user_id in user_ids}
-        return {user_id: mark[0] for user_id, mark in found.items() if mark}
-
-    def lock_users(self, user_ids: Sequence[str]) -> dict[str, UserState]:
+    def lock_users(
+        self, user_ids: Sequence[str], *, unless_erased: Mapping[str, int] | None = None
+    ) -> dict[str, UserState]:
         for user_id in sorted(set(user_ids)):
-            if user_id not in self.data.users:
-                erased_ms, seq = self.data.erased.get(user_hash(user_id), (None, 0))
+            erased_ms, seq = self.data.erased.get(user_hash(user_id), (None, 0))
+            gone = erased_ms is not None and (unless_erased or {}).get(user_id, erased_ms + 1) <= erased_ms
+            if user_id not in self.data.users and not gone:
                 self.data.users[user_id] = UserState(self.data.next_key(), seq, erased_ms=erased_ms)
-        return {user_id: self.data.users[user_id] for user_id in user_ids}
+        return {user_id: self.data.users[user_id] for user_id in user_ids if user_id in self.data.users}
 
     def resolve_items(self, item_ids: Sequence[str], *, now_ms: int | None = None) -> dict[str, int]:
         for item_id in sorted(set(item_ids)):
@@ -99,12 +96,9 @@ class MemoryTransaction(MemoryVersionWrites):
             kept = self.data.users[user_id]
             self.data.users[user_id] = replace(kept, seq=state.seq, window=state.window)
 
-    def popularity(self, source_key: int, item_keys: Sequence[int]) -> dict[int, float]:
-        scores = self.data.scores
-        return {key: scores[source_key, key] for key in item_keys if (source_key, key) in scores}
-
-    def save_popularity(self, source_key: int, scores: Mapping[int, float]) -> None:
-        self.data.scores |= {(source_key, item_key): float(score) for item_key, score in scores.items()}
+    def add_popularity(self, source_key: int, scores: Mapping[int, float]) -> None:
+        known = {item_key: score for (source, item_key), score in self.data.scores.items() if source == source_key}
+        self.data.scores |= {(source_key, item_key): score for item_key, score in add_log2(known, scores).items()}
 
     def add_counts(self, source_key: int, counts: Mapping[tuple[int, int], int]) -> None:
         for (bucket_ms, type_code), num in counts.items():
@@ -353,6 +347,9 @@ class MemoryStore:
     @contextmanager
     def read(self) -> Iterator[MemoryView]:
         yield MemoryView(self._data)
+
+    def glance(self) -> AbstractContextManager[MemoryView]:
+        return self.read()
 
     def close(self) -> None:
         """Nothing to give back."""

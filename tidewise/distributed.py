@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Protocol
 from core.clock import DAY_MS
 from core.errors import InvalidSettings, StreamUnavailable
 from core.follow import Follower
-from core.ingest import Ingestor, IngestResult, Source
+from core.ingest import Batch, Ingestor, IngestResult
 from core.interactions import Interaction
-from core.ports import DeadLetter
 from tidewise.bootstrap import open_system
 from tidewise.following import start_follower_of_commits
 from tidewise.logs import use_format
+from tidewise.memory import spare_what_is_loaded
 from tidewise.settings import Settings
 
 if TYPE_CHECKING:
@@ -174,11 +174,12 @@ def run_worker(settings: Settings) -> None:
         system = stack.enter_context(open_system(settings))
         announce = stack.enter_context(closing(DeadLetterTopic(kafka)))
         codec = codec_of(settings, num_partitions=ensure_topics(kafka))
-        worker = WorkerSettings(name=given.worker, max_messages=given.batch, within_s=given.within_ms / 1000)
+        worker = WorkerSettings(name=given.worker, max_events=given.batch, within_s=given.within_ms / 1000)
         follower = start_follower_of_commits(stack, settings)
         metrics = WorkerMetrics(follower)
         stack.enter_context(exposed(metrics.registry, settings.metrics))
-        ingest = FollowedIngestor(system.ingestor, follower, applied=metrics.applied)
+        ingest = FollowedIngestor(system.ingestor, follower, applied=metrics.applied, full=given.batch)
+        spare_what_is_loaded()
         StreamWorker(kafka, worker, ingest=ingest, codec=codec, announce=announce, on_status=metrics.see).run()
 
 
@@ -191,11 +192,15 @@ class Applied(Protocol):
 
 
 class FollowedIngestor:
-    """An `Ingestor` whose changed users are encoded after each commit; `applied` is told of each."""
+    """An `Ingestor` whose changed users are encoded after each commit; `applied` is told of each.
 
-    def __init__(self, ingestor: Ingestor, follower: Follower, *, applied: Applied) -> None:
+    `full`: with so many events a transaction is full, so that more of them probably wait.
+    """
+
+    def __init__(self, ingestor: Ingestor, follower: Follower, *, applied: Applied, full: int) -> None:
         self._ingestor = ingestor
         self._follower = follower
+        self._full = full
         self._applied = applied
 
     def applied_offset(self, stream: str, partition: int) -> int | None:
@@ -206,12 +211,10 @@ class FollowedIngestor:
         """Drop what was remembered of partitions."""
         self._ingestor.forget()
 
-    def ingest(
-        self, events: Sequence[Interaction], source: Source, *, dead_letters: Sequence[DeadLetter] = ()
-    ) -> IngestResult:
-        """Apply a batch, then mark its users as dirty."""
+    def ingest_together(self, batches: Sequence[Batch]) -> IngestResult:
+        """Apply batches of several partitions, then mark their users as dirty."""
         started_s = time.perf_counter()
-        result = self._ingestor.ingest(events, source, dead_letters=dead_letters)
-        self._applied(num_events=len(events), took_s=time.perf_counter() - started_s)
-        self._follower.submit(result.states.values())
+        result = self._ingestor.ingest_together(batches)
+        self._applied(num_events=len(result.statuses), took_s=time.perf_counter() - started_s)
+        self._follower.submit(result.states.values(), behind=len(result.statuses) >= self._full)
         return result

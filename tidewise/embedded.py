@@ -18,6 +18,7 @@ from tidewise.distributed import letter_desk, log_ends, open_log
 from tidewise.following import start_follower, start_learning, start_refresh
 from tidewise.lock import hold
 from tidewise.logs import use_format
+from tidewise.memory import spare_what_is_loaded
 from tidewise.monitor_metrics import MonitorCollector
 from tidewise.monitoring import start_monitor
 from tidewise.settings import Settings
@@ -95,4 +96,6 @@ def _serve(
         version=__version__,
         collectors=[MonitorCollector(system.store, monitor, clock=system.clock)] if monitor else [],
     )
-    serve(create_app(services), host=settings.server.host, port=settings.server.port, on_bound=on_bound)
+    app = create_app(services)
+    spare_what_is_loaded()
+    serve(app, host=settings.server.host, port=settings.server.port, on_bound=on_bound)

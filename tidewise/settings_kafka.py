@@ -27,10 +27,10 @@ class KafkaSettings(Section):
     """How many days a topic that Tidewise creates keeps its messages."""
     worker: str = Field("worker-1", min_length=1)
     """The name of a worker process: unique among those running, and the same after a restart."""
-    batch: Count = 500
-    """The most messages in one transaction."""
-    within_ms: Amount = 5.0
-    """How many milliseconds a worker waits at most for a transaction to fill up."""
+    batch: Count = 2000
+    """With so many events a worker's transaction is full; a message is applied whole."""
+    within_ms: Amount = 1.0
+    """How many milliseconds an event waits at most for company in its transaction, while none is under way."""
     fields: dict[str, str] = Field(default_factory=dict)
     """Where our fields are in foreign JSON, as dotted paths: `user_id = "payload.customer.id"`."""
     types: dict[str, str] = Field(default_factory=dict)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stored_events import CLICK, VIEW, event_key, insert
 
 from core.ports import EventRow, Store, WriterPosition
@@ -54,10 +56,9 @@ def test_a_users_events_of_all_types_come_newest_first_whole_and_page_by_page(st
 
 def test_writers_are_listed_with_what_they_have_applied(store: Store) -> None:
     with store.transaction() as tx:
-        partition = tx.open_source("interactions", 1)
-        tx.advance_source(partition, offset=41, newest_ms=1_000)
-        tx.advance_source(tx.open_source("http", 0), offset=None, newest_ms=2_000)
-        tx.open_source("interactions", 0)
+        partition = tx.open_sources("interactions", [0, 1])[1]
+        tx.save_sources([replace(partition, applied_offset=41, newest_ms=1_000)])
+        tx.save_sources([replace(tx.open_sources("http", [0])[0], newest_ms=2_000)])
         tx.commit()
     with store.read() as view:
         assert view.writers() == [
@@ -70,7 +71,7 @@ def test_writers_are_listed_with_what_they_have_applied(store: Store) -> None:
 def test_counts_since_a_bucket_add_up_over_writers_and_types(store: Store) -> None:
     with store.transaction() as tx:
         for stream in ("http", "import"):
-            key = tx.open_source(stream, 0).key
+            key = tx.open_sources(stream, [0])[0].key
             tx.add_counts(key, {(0, CLICK): 5, (300_000, CLICK): 2, (300_000, VIEW): 3, (600_000, VIEW): 1})
         tx.commit()
     with store.read() as view:

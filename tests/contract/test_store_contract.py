@@ -49,6 +49,17 @@ def test_a_reader_keeps_its_snapshot_while_a_writer_commits(store: Store) -> Non
         assert view.user("ann") is not None
 
 
+def test_a_glance_sees_what_is_committed_when_it_asks(store: Store) -> None:
+    with store.glance() as view:
+        assert view.user("ann") is None
+        with store.transaction() as tx:
+            tx.lock_users(["ann"])
+            tx.commit()
+    with store.glance() as view:
+        assert view.user("ann") is not None
+        assert view.applied_offsets("interactions") == {}
+
+
 def test_a_new_user_starts_at_sequence_zero_with_an_empty_window(store: Store) -> None:
     with store.transaction() as tx:
         state = tx.lock_users(["ann"])["ann"]
@@ -92,57 +103,56 @@ def test_any_valid_id_names_one_user_and_one_item(store: Store, name: str) -> No
         assert view.items_by_id([name])[name].key == item
 
 
-def test_a_source_begins_without_an_offset_and_keeps_its_key(store: Store) -> None:
+def test_sources_begin_without_an_offset_and_keep_their_keys(store: Store) -> None:
     with store.transaction() as tx:
-        source = tx.open_source("interactions", 3)
-        other = tx.open_source("interactions", 4)
+        sources = tx.open_sources("interactions", [4, 3])
         tx.commit()
     with store.transaction() as tx:
-        assert tx.open_source("interactions", 3) == source
-    assert (source.applied_offset, source.newest_ms) == (None, None)
-    assert source.key != other.key
+        assert tx.open_sources("interactions", [3]) == {3: sources[3]}
+        assert tx.open_sources("interactions", [3, 5, 4]) == sources | {5: tx.open_sources("interactions", [5])[5]}
+    assert {(source.applied_offset, source.newest_ms) for source in sources.values()} == {(None, None)}
+    assert sources[3].key != sources[4].key
 
 
-def test_an_offset_advances_only_from_the_value_last_read(store: Store) -> None:
+def test_offsets_of_several_partitions_are_saved_at_once_and_others_stay(store: Store) -> None:
     with store.transaction() as tx:
-        source = tx.open_source("interactions", 0)
-        assert tx.advance_source(source, offset=41, newest_ms=1000)
+        sources = tx.open_sources("interactions", [0, 1, 2])
+        tx.save_sources([replace(source, applied_offset=41) for source in sources.values()])
         tx.commit()
     with store.transaction() as tx:
-        assert not tx.advance_source(source, offset=50, newest_ms=2000)
-        assert tx.advance_source(replace(source, applied_offset=41), offset=50, newest_ms=2000)
+        opened = tx.open_sources("interactions", [0, 2])
+        assert {source.applied_offset for source in opened.values()} == {41}
+        tx.save_sources([replace(opened[2], applied_offset=50), replace(opened[0], applied_offset=43)])
         tx.commit()
     with store.read() as view:
-        assert view.applied_offsets("interactions") == {0: 50}
+        assert view.applied_offsets("interactions") == {0: 43, 1: 41, 2: 50}
 
 
 def test_a_writer_without_offsets_keeps_none(store: Store) -> None:
     with store.transaction() as tx:
-        source = tx.open_source("api", 0)
-        assert tx.advance_source(source, offset=None, newest_ms=1000)
+        tx.save_sources([replace(tx.open_sources("api", [0])[0], newest_ms=1000)])
         tx.commit()
     with store.read() as view:
         assert view.applied_offsets("api") == {}
 
 
-def test_the_newest_event_time_only_ever_rises(store: Store) -> None:
+def test_the_stream_clock_is_the_newest_event_time_of_any_writer(store: Store) -> None:
     with store.read() as view:
         assert view.newest_event_ms() is None
-    for newest_ms in (2000, None, 1000):
-        with store.transaction() as tx:
-            tx.advance_source(tx.open_source("api", 0), offset=None, newest_ms=newest_ms)
-            tx.commit()
+    with store.transaction() as tx:
+        tx.save_sources([replace(tx.open_sources("api", [0])[0], newest_ms=2000)])
+        tx.save_sources([replace(tx.open_sources("interactions", [0])[0], newest_ms=1000)])
+        tx.open_sources("interactions", [1])
+        tx.commit()
     with store.read() as view:
         assert view.newest_event_ms() == 2000
 
 
 def test_popularity_is_kept_per_writer_and_joined_by_adding_the_counts(store: Store) -> None:
     with store.transaction() as tx:
-        tx.save_popularity(1, {10: 3.0, 11: -2.0})
-        tx.save_popularity(2, {10: 3.0})
-        tx.save_popularity(1, {11: 5.0})
-        assert tx.popularity(1, [10, 11, 12]) == {10: 3.0, 11: 5.0}
-        assert tx.popularity(2, [11]) == {}
+        tx.add_popularity(1, {10: 3.0, 11: 4.0})
+        tx.add_popularity(2, {10: 3.0})
+        tx.add_popularity(1, {11: 4.0})
         tx.commit()
     with store.read() as view:
         keys, scores = view.popularity()
@@ -152,11 +162,25 @@ def test_popularity_is_kept_per_writer_and_joined_by_adding_the_counts(store: St
 
 def test_popularity_joins_scores_far_beyond_what_a_float_can_count(store: Store) -> None:
     with store.transaction() as tx:
-        tx.save_popularity(1, {10: 5000.0})
-        tx.save_popularity(2, {10: 5000.0})
+        tx.add_popularity(1, {10: 5000.0})
+        tx.add_popularity(2, {10: 5000.0})
+        for score in (3000.0, 7.0, -5000.0):
+            tx.add_popularity(1, {11: score})
         tx.commit()
     with store.read() as view:
-        assert view.popularity()[1].tolist() == pytest.approx([5001.0])
+        assert view.popularity()[1].tolist() == pytest.approx([5001.0, 3000.0])
+
+
+@pytest.mark.parametrize("scores", [[-3000.0, 3000.0], [0.5, 0.25, -1.0], [10.0] * 5, [0.0, -59.0, -61.0]])
+def test_scores_add_up_as_their_counts_do_in_any_order(store: Store, scores: list[float]) -> None:
+    with store.transaction() as tx:
+        for score in scores:
+            tx.add_popularity(1, {10: score})
+        for score in reversed(scores):
+            tx.add_popularity(1, {11: score})
+        tx.commit()
+    with store.read() as view:
+        assert view.popularity()[1].tolist()[-2:] == pytest.approx([np.logaddexp2.reduce(scores)] * 2)
 
 
 def test_dead_letters_come_newest_first_and_whole(store: Store) -> None:
@@ -189,7 +213,7 @@ def test_clearing_derived_state_keeps_events_sequences_and_items(store: Store) -
         item = tx.resolve_items(["x"])["x"]
         tx.insert_events([event(1, user=ann.key, item=item, time_ms=10, seq=1)])
         tx.save_users([replace(ann, seq=1, window=window([item], [10], num_events=1))])
-        tx.save_popularity(1, {item: 1.0})
+        tx.add_popularity(1, {item: 1.0})
         tx.add_counts(1, {(0, CLICK): 1})
         tx.commit()
     with store.transaction() as tx:

@@ -219,7 +219,7 @@ def test_users_are_found_by_their_keys(store: Store) -> None:
 
 def test_events_are_counted_by_bucket_and_type(store: Store) -> None:
     with store.transaction() as tx:
-        source = tx.open_source("http", 0)
+        source = tx.open_sources("http", [0])[0]
         tx.add_counts(source.key, {(0, 1): 5, (300_000, 1): 7, (300_000, 2): 11})
         tx.commit()
     with store.read() as read:

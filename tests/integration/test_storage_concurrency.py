@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,7 @@ from core.history import WindowShape
 from core.ingest import Ingestor, RequestSource
 from core.interactions import EventTypes, Interaction
 from core.items import Item
-from core.ports import UserState
+from core.ports import Store, Transaction, UserState
 from storage import open_store
 
 USERS = [f"user{number}" for number in range(12)]
@@ -37,20 +38,40 @@ def in_parallel(*tasks: Callable[[], None]) -> None:
             done.result(WAIT_S)
 
 
+def wait_for_a_lock(database: Database) -> None:
+    """Until some transaction waits for another one."""
+    deadline_s = time.monotonic() + WAIT_S
+    while not database.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+        assert time.monotonic() < deadline_s, "nobody waits"
+
+
+def until_it_goes_through(store: Store, work: Callable[[Transaction], object]) -> None:
+    """A transaction as use cases run it: again after a conflict, which means that another one got through."""
+    while True:
+        with suppress(StoreConflict), store.transaction() as tx:
+            work(tx)
+            tx.commit()
+            return
+
+
 def test_writers_of_overlapping_users_neither_lose_a_step_nor_deadlock(database: Database) -> None:
     rounds = 15
 
-    def writer(order: list[str]) -> Callable[[], None]:
-        def work() -> None:
-            with closing(open_store(database.url)) as store:
-                for _ in range(rounds):
-                    with store.transaction() as tx:
-                        states = tx.lock_users(order)
-                        tx.resolve_items(order)
-                        tx.save_users([replace(state, seq=state.seq + 1) for state in states.values()])
-                        tx.commit()
+    def step(order: list[str]) -> Callable[[Transaction], None]:
+        def work(tx: Transaction) -> None:
+            states = tx.lock_users(order)
+            tx.resolve_items(order)
+            tx.save_users([replace(state, seq=state.seq + 1) for state in states.values()])
 
         return work
+
+    def writer(order: list[str]) -> Callable[[], None]:
+        def run() -> None:
+            with closing(open_store(database.url)) as store:
+                for _ in range(rounds):
+                    until_it_goes_through(store, step(order))
+
+        return run
 
     in_parallel(writer(USERS), writer(USERS[::-1]), writer(USERS[::2] + USERS[1::2]))
     with database.store.read() as view:
@@ -63,16 +84,50 @@ def test_one_user_first_seen_by_two_writers_gets_one_key(database: Database) -> 
     found: list[dict[str, UserState]] = []
 
     def work() -> None:
-        with database.store.transaction() as tx:
-            states = tx.lock_users(USERS)
-            tx.commit()
-        found.append(states)
+        until_it_goes_through(database.store, lambda tx: found.append(tx.lock_users(USERS)))
 
     in_parallel(*[work] * 4)
     assert len({tuple(states[user].key for user in USERS) for states in found}) == 1
 
 
+def test_who_comes_second_in_making_a_user_is_told_to_begin_anew(postgres_database: Database) -> None:
+    with closing(open_store(postgres_database.url)) as other, ThreadPoolExecutor(1) as pool:
+
+        def second() -> None:
+            with other.transaction() as tx:
+                tx.lock_users(["ann"])
+
+        with postgres_database.store.transaction() as tx:
+            tx.lock_users(["ann"])
+            waiting = pool.submit(second)
+            wait_for_a_lock(postgres_database)
+            tx.commit()
+        with pytest.raises(StoreConflict, match="made or erased by another at the same moment"):
+            waiting.result(WAIT_S)
+
+
+def test_a_user_erased_while_being_made_is_noticed(postgres_database: Database) -> None:
+    def erase(tx: Transaction) -> None:
+        tx.lock_users(["ann"])
+        tx.erase_user("ann", now_ms=5000)
+
+    with closing(open_store(postgres_database.url)) as other, ThreadPoolExecutor(1) as pool:
+
+        def second() -> None:
+            with other.transaction() as tx:
+                tx.lock_users(["ann"], unless_erased={"ann": 4000})
+
+        with postgres_database.store.transaction() as tx:
+            erase(tx)
+            waiting = pool.submit(second)
+            wait_for_a_lock(postgres_database)
+            tx.commit()
+        with pytest.raises(StoreConflict, match="made or erased by another at the same moment"):
+            waiting.result(WAIT_S)
+
+
 def test_the_second_of_two_writers_waits_for_the_lock_of_a_user(database: Database) -> None:
+    until_it_goes_through(database.store, lambda tx: tx.lock_users(["ann"]))
     second_began, second_done = threading.Event(), threading.Event()
 
     def second() -> None:
@@ -100,18 +155,39 @@ def test_the_second_of_two_writers_waits_for_the_lock_of_a_user(database: Databa
 
 def test_of_two_workers_that_read_the_same_offset_one_advances_it(database: Database) -> None:
     with database.store.transaction() as tx:
-        source = tx.open_source("interactions", 0)
+        source = tx.open_sources("interactions", [0])[0]
         tx.commit()
     won: list[bool] = []
 
     def work() -> None:
         with database.store.transaction() as tx:
-            tx.open_source("interactions", 0)
-            won.append(tx.advance_source(source, offset=10, newest_ms=None))
+            unchanged = tx.open_sources("interactions", [0]) == {0: source}
+            if unchanged:
+                tx.save_sources([replace(source, applied_offset=10)])
+            won.append(unchanged)
             tx.commit()
 
     in_parallel(work, work, work)
     assert sorted(won) == [False, False, True]
+
+
+def test_workers_that_open_the_same_partitions_in_any_order_do_not_wait_in_a_circle(database: Database) -> None:
+    rounds = 15
+
+    def opener(partitions: list[int]) -> Callable[[], None]:
+        def work() -> None:
+            with closing(open_store(database.url)) as store:
+                for _ in range(rounds):
+                    with store.transaction() as tx:
+                        sources = tx.open_sources("interactions", partitions).values()
+                        tx.save_sources([replace(one, applied_offset=(one.applied_offset or 0) + 1) for one in sources])
+                        tx.commit()
+
+        return work
+
+    in_parallel(opener([0, 1, 2, 3]), opener([3, 2, 1, 0]), opener([1, 3, 0, 2]))
+    with database.store.read() as view:
+        assert view.applied_offsets("interactions") == dict.fromkeys(range(4), 3 * rounds)
 
 
 def test_a_reader_is_not_blocked_by_a_writer_and_keeps_its_snapshot(database: Database) -> None:

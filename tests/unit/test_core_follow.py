@@ -55,6 +55,18 @@ def encoder() -> Encoder:
     return Encoder()
 
 
+def test_while_more_events_wait_it_rests_as_long_as_it_worked(encoder: Encoder) -> None:
+    now_s = iter([10.0, 10.0 + PATIENCE_S, 100.0, 100.0])
+    with following(encoder, batch=1, seconds=lambda: next(now_s)) as (follower, _):
+        follower.submit([UserState(1, 1), UserState(2, 1)], behind=True)
+        assert encoder.entered.wait(PATIENCE_S)
+        assert not follower.wait_idle(timeout_s=0.05)
+        assert len(encoder.batches) == 1
+        follower.submit([])  # not behind any more: the rest is over
+        assert follower.wait_idle(timeout_s=PATIENCE_S)
+    assert len(encoder.batches) == 2
+
+
 def test_a_dirty_user_is_encoded_and_then_clean(encoder: Encoder) -> None:
     with following(encoder) as (follower, errors):
         follower.submit([UserState(1, 1), UserState(2, 1)])

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 from domain_doubles import NOW_MS, TYPES, SpyingStore, event, history, ingestor, num_events, offsets, user
-from doubles import MemoryStore, MemoryTransaction
+from doubles import MemoryStore
 
 from core.clock import ManualClock
 from core.errors import PartitionLost
 from core.history import EMPTY_WINDOW
-from core.ingest import RequestSource, Status, StreamSource
+from core.ingest import Batch, RequestSource, Status, StreamSource
 from core.interactions import Interaction
 from core.manage import erase_user
 from core.ports import DeadLetter
@@ -217,6 +215,48 @@ def test_after_a_loss_the_worker_starts_from_what_the_database_says() -> None:
     assert history(store) == ["a", "b", "c"]
 
 
+def test_batches_of_several_partitions_are_applied_together_and_their_results_come_in_the_order_given() -> None:
+    store = MemoryStore()
+    applier = ingestor(store)
+    applier.ingest([event("ann", "a", 0)], offsets(4, 4, partition=2))
+    again = Batch([event("ann", "a", 0), event("ann", "b", 1)], offsets(4, 5, partition=2))
+    result = applier.ingest_together([again, Batch([event("bob", "a", 0)], offsets(9, 9, partition=0))])
+    assert result.statuses == [Status.SKIPPED, Status.ACCEPTED, Status.ACCEPTED]
+    assert (result.user_seqs, set(result.states)) == ([0, 2, 1], {"ann", "bob"})
+    with store.read() as view:
+        assert view.applied_offsets("interactions") == {0: 9, 2: 5}
+
+
+def test_of_several_partitions_those_are_named_that_another_worker_advanced_and_nothing_is_applied() -> None:
+    store = MemoryStore()
+    zombie, owner = ingestor(store), ingestor(store)
+    for partition in range(3):
+        zombie.ingest([], StreamSource("interactions", partition, [], 0, 0))
+    for partition in (0, 2):
+        owner.ingest([], StreamSource("interactions", partition, [], 1, 1))
+    batches = [Batch([event(f"user-{p}", "c")], offsets(1, 1, partition=p), [letter(1)]) for p in range(3)]
+    message = r"interactions/0: offsets 1\.\.1 .* stands at 0, .*; interactions/2: .*; another worker owns"
+    with pytest.raises(PartitionLost, match=message) as lost:
+        zombie.ingest_together(batches)
+    assert lost.value.partitions == {0, 2}
+    with store.read() as view:
+        assert (num_events(store), view.dead_letters()) == (0, [])
+        assert view.applied_offsets("interactions") == {0: 1, 1: 0, 2: 1}
+    assert zombie.ingest_together(batches[1:2]).num_accepted == 1
+
+
+def test_losing_one_partition_leaves_the_others_fenced() -> None:
+    store = MemoryStore()
+    zombie, owner = ingestor(store), ingestor(store)
+    for partition in (0, 1):
+        zombie.ingest([], StreamSource("interactions", partition, [], 0, 0))
+        owner.ingest([], StreamSource("interactions", partition, [], 1, 1))
+    for partition in (0, 1):
+        with pytest.raises(PartitionLost) as lost:
+            zombie.ingest([], StreamSource("interactions", partition, [], 2, 2))
+        assert lost.value.partitions == {partition}
+
+
 def test_requests_have_no_offset_and_share_the_store_with_streams() -> None:
     store = MemoryStore()
     applier = ingestor(store)
@@ -286,28 +326,3 @@ def test_the_erased_past_stays_erased_after_the_user_came_back() -> None:
     ingest([event("ann", "pen", 61)], REQUEST)
     assert ingest([event("ann", "tea", 0)], REQUEST).statuses == [Status.ERASED]
     assert history(store) == ["pen"]
-
-
-class ErasedMeanwhile(MemoryStore):
-    """A store that, while `blind`, does not know at first sight who was erased: they are erased a moment later."""
-
-    blind = False
-
-    @contextmanager
-    def transaction(self) -> Iterator[MemoryTransaction]:
-        with super().transaction() as transaction:
-            if self.blind:
-                self.blind = False
-                transaction.erased = lambda user_ids: {}  # type: ignore[method-assign]
-            yield transaction
-
-
-def test_a_user_erased_between_the_first_look_and_the_lock_is_noticed_and_the_batch_runs_again() -> None:
-    store = ErasedMeanwhile()
-    ingest = ingestor(store).ingest
-    ingest([event("ann", "tea", 0)], REQUEST)
-    erase(store, "ann", at_s=60)
-    store.blind = True
-    assert ingest([event("ann", "tea", 0)], REQUEST).statuses == [Status.ERASED]
-    with store.read() as view:
-        assert view.user("ann") is None

@@ -72,7 +72,7 @@ def test_duplicates_are_not_counted_again() -> None:
     ingest([event("ann", "a")], REQUEST)
     store.calls.clear()
     ingest([event("ann", "a")], REQUEST)
-    assert {"insert_events", "save_users", "save_popularity", "add_counts"}.isdisjoint(name for name, _ in store.calls)
+    assert {"insert_events", "save_users", "add_popularity", "add_counts"}.isdisjoint(name for name, _ in store.calls)
 
 
 def test_where_no_type_weighs_anything_popularity_is_left_alone() -> None:
@@ -80,7 +80,7 @@ def test_where_no_type_weighs_anything_popularity_is_left_alone() -> None:
     Ingestor(store, types=EventTypes((EventType("view", weight=0.0),)), shape=SHAPE).ingest(
         [event("ann", "a", kind="view")], REQUEST
     )
-    assert "save_popularity" not in {name for name, _ in store.calls}
+    assert "add_popularity" not in {name for name, _ in store.calls}
 
 
 def test_the_stream_clock_follows_the_newest_event() -> None:
@@ -124,12 +124,12 @@ def test_conflicts_without_end_are_given_up_and_nothing_was_applied() -> None:
 
 
 LOCKS = {
-    "open_source": "a",
-    "advance_source": "a",
+    "open_sources": "a",
+    "save_sources": "a",
     "lock_users": "b",
     "insert_events": "c",
     "save_users": "d",
-    "save_popularity": "e",
+    "add_popularity": "e",
     "add_counts": "e",
     "commit": "commit",
 }
@@ -138,7 +138,7 @@ LOCKS = {
 def test_locks_are_taken_in_the_order_that_the_module_states_and_ascending_within_each() -> None:
     store = SpyingStore()
     applier = ingestor(store)
-    applier.ingest([event("bob", "z", 10), event("ann", "y", 10)], offsets(0, 1))
+    applier.ingest([event("bob", "w", 10), event("ann", "w", 10)], offsets(0, 1))
     store.calls.clear()
     applier.ingest([event("cid", "z", 20), event("bob", "x", 5), event("ann", "y", 20)], offsets(2, 4))
     taken = [LOCKS[name] for name, _ in store.calls if name in LOCKS]
@@ -148,8 +148,27 @@ def test_locks_are_taken_in_the_order_that_the_module_states_and_ascending_withi
     assert arguments["resolve_items"][0] == ["x", "y", "z"]
     inserted = [row.event_key for row in arguments["insert_events"][0]]
     assert inserted == sorted(inserted)
-    popular = list(arguments["save_popularity"][1])
+    popular = list(arguments["add_popularity"][1])
     assert popular == sorted(popular)
+
+
+def test_items_are_looked_up_once_and_only_what_was_committed_is_remembered() -> None:
+    store = SpyingStore()
+    applier = ingestor(store)
+
+    def looked_up() -> list[list[str]]:
+        return [arguments[0] for name, arguments in store.calls if name == "resolve_items"]
+
+    def fail(_tx: object) -> None:
+        raise RuntimeError("before the commit")
+
+    with pytest.raises(RuntimeError, match="before the commit"):
+        applier.ingest([event("ann", "x")], REQUEST, also=fail)
+    applier.ingest([event("ann", "x")], REQUEST)
+    applier.ingest([event("ann", "x", 1), event("bob", "y", 1)], REQUEST)
+    applier.forget()
+    applier.ingest([event("ann", "x", 2)], REQUEST)
+    assert looked_up() == [["x"], ["x"], ["y"], ["x"]]
 
 
 def test_the_number_of_statements_does_not_grow_with_the_batch() -> None:

@@ -19,13 +19,14 @@ from core.errors import (
     StreamUnavailable,
 )
 from core.history import WindowShape
-from core.ingest import Ingestor, StreamSource
+from core.ingest import Batch, Ingestor, StreamSource
 from core.interactions import EventTypes, Interaction
 from core.ports import DeadLetter
-from stream.applier import MAX_UNEXPLAINED, Applier, Backoff, Outcome, Stopping
+from stream.applier import MAX_UNEXPLAINED, Applier, Backoff, Stopping
 from stream.codec import Codec, Decoded, Message
 
 NOW_MS = 1_700_000_000_000
+NOTHING_LOST: set[int] = set()
 
 
 class FailingIngest:
@@ -36,12 +37,10 @@ class FailingIngest:
         self._refuse = refuse
         self.num_calls = 0
 
-    def ingest(
-        self, events: Sequence[Interaction], source: StreamSource, *, dead_letters: Sequence[DeadLetter] = ()
-    ) -> object:
+    def ingest_together(self, batches: Sequence[Batch]) -> object:
         self.num_calls += 1
-        self._refuse(events)
-        return self._real.ingest(events, source, dead_letters=dead_letters)
+        self._refuse([event for batch in batches for event in batch.events])
+        return self._real.ingest_together(batches)
 
     def forget(self) -> None:
         self._real.forget()
@@ -72,13 +71,13 @@ def fail_first(count: int, error: Exception) -> Callable[[Sequence[Interaction]]
     return refuse
 
 
-def event(name: str, item: str = "lamp") -> dict[str, object]:
-    return {"event_id": name, "user_id": "ann", "item_id": item, "time": NOW_MS - 10_000}
+def event(name: str, item: str = "lamp", *, user: str = "ann") -> dict[str, object]:
+    return {"event_id": name, "user_id": user, "item_id": item, "time": NOW_MS - 10_000}
 
 
-def message(offset: int, *payloads: object) -> Message:
+def message(offset: int, *payloads: object, partition: int = 0) -> Message:
     value = orjson.dumps(payloads[0] if len(payloads) == 1 else payloads)
-    return Message("interactions", 0, offset, b"ann", value, NOW_MS - 40)
+    return Message("interactions", partition, offset, b"ann", value, NOW_MS - 40)
 
 
 class Case:
@@ -113,8 +112,16 @@ class Case:
 
     @property
     def offset(self) -> int | None:
+        return self.offsets.get(0)
+
+    @property
+    def offsets(self) -> dict[int, int]:
         with self.store.read() as view:
-            return view.applied_offsets("interactions").get(0)
+            return view.applied_offsets("interactions")
+
+    def move_by_another_worker(self, partition: int, *, to: int) -> None:
+        other = Ingestor(self.store, types=EventTypes(), shape=WindowShape(4, 2))
+        other.ingest([], StreamSource("interactions", partition, [], 0, to))
 
 
 def keys(*names: str) -> set[str]:
@@ -123,7 +130,7 @@ def keys(*names: str) -> set[str]:
 
 def test_a_batch_is_applied_up_to_its_last_offset() -> None:
     case = Case()
-    assert case.applier.apply([message(3, event("a")), message(4, event("b"), event("c"))]) is Outcome.APPLIED
+    assert case.applier.apply([message(3, event("a")), message(4, event("b"), event("c"))]) == NOTHING_LOST
     assert case.stored == keys("a", "b", "c")
     assert case.offset == 4
     assert (case.applier.tally.num_messages, case.applier.tally.num_events) == (2, 3)
@@ -152,7 +159,7 @@ def test_dead_letters_are_announced_before_the_commit_because_after_it_nobody_wo
 def test_one_bad_event_is_found_by_halving_and_set_aside_alone(bad: int) -> None:
     case = Case(refuse_items("bomb"))
     messages = [message(n, event(f"e{n}", "bomb" if n == bad else "lamp")) for n in range(5)]
-    assert case.applier.apply(messages) is Outcome.APPLIED
+    assert case.applier.apply(messages) == NOTHING_LOST
     assert case.stored == keys(*(f"e{n}" for n in range(5) if n != bad))
     (letter,) = case.letters
     assert (letter.offset, letter.reason) == (bad, "item_id: not in this shop")
@@ -174,22 +181,20 @@ def test_bad_events_within_one_message_do_not_take_their_neighbours_along() -> N
 def test_a_crash_between_halves_loses_nothing_and_counts_nothing_twice() -> None:
     case = Case(refuse_items("bomb"))
     messages = [message(7, *(event(f"e{n}", "bomb" if n == 3 else "lamp") for n in range(4))), message(8, event("z"))]
-    real = case.ingest.ingest
+    real = case.ingest.ingest_together
     crash = fail_first(1, SystemExit())  # no `Exception`: nothing may catch it, as nothing catches kill -9
 
-    def ingest(
-        events: Sequence[Interaction], source: StreamSource, *, dead_letters: Sequence[DeadLetter] = ()
-    ) -> object:
-        if any(each.item_id == "bomb" for each in events) and len(events) == 1:
-            crash(events)
-        return real(events, source, dead_letters=dead_letters)
+    def ingest_together(batches: Sequence[Batch]) -> object:
+        if [event.item_id for batch in batches for event in batch.events] == ["bomb"]:
+            crash(batches[0].events)
+        return real(batches)
 
-    case.ingest.ingest = ingest  # type: ignore[method-assign]
+    case.ingest.ingest_together = ingest_together  # type: ignore[method-assign]
     with pytest.raises(SystemExit):
         case.applier.apply(messages)
     assert case.offset is not None
     assert case.offset < 7  # the array was applied in part, so its offset was not
-    assert case.applier.apply(messages) is Outcome.APPLIED
+    assert case.applier.apply(messages) == NOTHING_LOST
     assert case.stored == keys("e0", "e1", "e2", "z")
     assert [letter.offset for letter in case.letters] == [7]
     assert case.offset == 8
@@ -198,7 +203,7 @@ def test_a_crash_between_halves_loses_nothing_and_counts_nothing_twice() -> None
 @pytest.mark.parametrize("error", [StoreUnavailable("away"), StoreConflict("again")])
 def test_what_is_not_the_events_fault_is_tried_again_until_it_works(error: Exception) -> None:
     case = Case(fail_first(3, error))
-    assert case.applier.apply([message(3, event("a"))]) is Outcome.APPLIED
+    assert case.applier.apply([message(3, event("a"))]) == NOTHING_LOST
     assert case.stored == keys("a")
     assert case.letters == []
     assert case.applier.tally.num_retries == 3
@@ -208,16 +213,89 @@ def test_what_is_not_the_events_fault_is_tried_again_until_it_works(error: Excep
 def test_a_batch_of_a_partition_that_another_worker_has_moved_is_not_applied() -> None:
     case = Case()
     case.applier.apply([message(3, event("a"))])
-    other = Ingestor(case.store, types=EventTypes(), shape=WindowShape(4, 2))
-    other.ingest([], StreamSource("interactions", 0, [], 4, 9))
-    assert case.applier.apply([message(4, event("b"))]) is Outcome.LOST
+    case.move_by_another_worker(0, to=9)
+    assert case.applier.apply([message(4, event("b"))]) == {0}
     assert case.stored == keys("a")
     assert case.applier.tally.num_lost == 1
 
 
+def round_of(*partitions: int, offset: int) -> list[Message]:
+    return [message(offset, event(f"{p}-{offset}", user=f"user-{p}"), partition=p) for p in partitions]
+
+
+def test_what_came_from_several_partitions_is_applied_in_one_transaction() -> None:
+    case = Case()
+    assert case.applier.apply(round_of(0, 1, 3, offset=7)) == NOTHING_LOST
+    assert case.ingest.num_calls == 1
+    assert case.stored == keys("0-7", "1-7", "3-7")
+    assert case.offsets == {0: 7, 1: 7, 3: 7}
+
+
+def test_the_others_are_applied_without_the_partition_that_another_worker_has_moved() -> None:
+    case = Case()
+    case.applier.apply(round_of(0, 1, 2, offset=7))
+    case.move_by_another_worker(1, to=20)
+    assert case.applier.apply(round_of(0, 1, 2, offset=8)) == {1}
+    assert case.stored == keys("0-7", "1-7", "2-7", "0-8", "2-8")
+    assert case.offsets == {0: 8, 1: 20, 2: 8}
+    assert (case.applier.tally.num_lost, case.applier.tally.num_messages) == (1, 5)
+
+
+def test_nothing_more_of_a_lost_partition_is_applied_by_the_later_transactions_of_the_same_round() -> None:
+    case = Case()
+    case.applier.max_events = 2
+    case.applier.apply(round_of(0, 1, offset=7))
+    case.move_by_another_worker(1, to=20)
+    late = [message(offset, event(f"1-{offset}"), partition=1) for offset in range(8, 24)]
+    assert case.applier.apply([*round_of(0, offset=8), *late]) == {1}
+    assert case.stored == keys("0-7", "1-7", "0-8")
+    assert case.offsets == {0: 8, 1: 20}
+
+
+def test_a_round_of_which_all_is_lost_applies_nothing() -> None:
+    case = Case()
+    case.applier.apply(round_of(0, 1, offset=7))
+    for partition in (0, 1):
+        case.move_by_another_worker(partition, to=20)
+    assert case.applier.apply(round_of(0, 1, offset=8)) == {0, 1}
+    assert case.offsets == {0: 20, 1: 20}
+
+
+@pytest.mark.parametrize("bad", range(3))
+def test_a_bad_event_of_one_partition_does_not_take_the_others_along(bad: int) -> None:
+    case = Case(refuse_items("bomb"))
+    messages = [
+        message(n, event(f"{partition}-{n}", "bomb" if (partition, n) == (bad, 1) else "lamp"), partition=partition)
+        for partition in range(3)
+        for n in range(3)
+    ]
+    assert case.applier.apply(messages) == NOTHING_LOST
+    assert case.stored == keys(*(f"{p}-{n}" for p in range(3) for n in range(3) if (p, n) != (bad, 1)))
+    assert [(letter.partition, letter.offset) for letter in case.letters] == [(bad, 1)]
+    assert case.offsets == {0: 2, 1: 2, 2: 2}
+    assert (case.applier.tally.num_events, case.applier.tally.num_dead_letters) == (8, 1)
+
+
+def test_a_partition_lost_while_its_bad_event_is_searched_for_is_lost_alone() -> None:
+    case = Case(refuse_items("bomb"))
+    case.applier.apply(round_of(0, 1, offset=7))
+    real = case.ingest.ingest_together
+
+    def ingest_together(batches: Sequence[Batch]) -> object:
+        if len(batches) == 1 and batches[0].source.partition == 1:
+            case.move_by_another_worker(1, to=20)
+        return real(batches)
+
+    case.ingest.ingest_together = ingest_together  # type: ignore[method-assign]
+    bomb = message(8, event("1-8", "bomb"), event("1-8b"), partition=1)
+    assert case.applier.apply([*round_of(0, offset=8), bomb]) == {1}
+    assert case.stored == keys("0-7", "1-7", "0-8")
+    assert (case.letters, case.offsets) == ([], {0: 8, 1: 20})
+
+
 def test_losing_a_partition_is_no_reason_to_halve() -> None:
-    case = Case(fail_first(1, PartitionLost("moved")))
-    assert case.applier.apply([message(3, event("a")), message(4, event("b"))]) is Outcome.LOST
+    case = Case(fail_first(1, PartitionLost("moved", partitions=[0])))
+    assert case.applier.apply([message(3, event("a")), message(4, event("b"))]) == {0}
     assert case.ingest.num_calls == 1
 
 
@@ -243,7 +321,7 @@ def test_a_dead_letter_topic_that_is_away_does_not_stop_the_stream_because_the_d
         raise StreamUnavailable("no such topic")
 
     case.applier.announce = announce
-    assert case.applier.apply([message(3, "no event"), message(4, event("a"))]) is Outcome.APPLIED
+    assert case.applier.apply([message(3, "no event"), message(4, event("a"))]) == NOTHING_LOST
     assert tries == [1, 1, 1]
     assert [letter.offset for letter in case.letters] == [3]
     assert case.stored == keys("a")
@@ -259,7 +337,7 @@ def test_when_event_after_event_fails_for_no_reason_of_its_own_the_worker_ends_a
 
 def test_however_many_events_are_refused_with_a_reason_the_stream_goes_on() -> None:
     case = Case(refuse_items("lamp"))
-    assert case.applier.apply([message(n, event(f"e{n}")) for n in range(100)]) is Outcome.APPLIED
+    assert case.applier.apply([message(n, event(f"e{n}")) for n in range(100)]) == NOTHING_LOST
     assert case.offset == 99
 
 
@@ -267,7 +345,7 @@ def test_large_arrays_are_applied_in_several_transactions_of_whole_messages() ->
     case = Case()
     case.applier.max_events = 10
     arrays = [message(n, *(event(f"e{n}-{place}") for place in range(6))) for n in range(5)]
-    assert case.applier.apply(arrays) is Outcome.APPLIED
+    assert case.applier.apply(arrays) == NOTHING_LOST
     assert case.ingest.num_calls == 3
     assert len(case.stored) == 30
     assert case.offset == 4
@@ -282,7 +360,7 @@ def test_a_decoder_that_fails_on_one_message_does_not_stop_the_stream() -> None:
 
     case = Case()
     case.applier.codec = BrittleCodec(clock=ManualClock(NOW_MS))
-    assert case.applier.apply([message(3, event("a")), message(4, event("b"))]) is Outcome.APPLIED
+    assert case.applier.apply([message(3, event("a")), message(4, event("b"))]) == NOTHING_LOST
     assert case.stored == keys("b")
     (letter,) = case.letters
     assert letter.reason == "value: the decoder failed (ZeroDivisionError: oops); report it with this payload"

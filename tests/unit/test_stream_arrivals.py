@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from stream.arrivals import BATCHES, Arrivals
+from stream.arrivals import Arrivals
 
 FOREVER_S = 60.0
 
 
-def arrivals(*, batch: int = 3, within_s: float = 0.0) -> Arrivals[str]:
-    return Arrivals(batch=batch, within_s=within_s)
+def arrivals(*, room: int = 3, within_s: float = 0.0) -> Arrivals[str]:
+    return Arrivals(room=room, within_s=within_s)
 
 
 def test_all_that_came_is_taken_at_once_by_partition_and_in_order() -> None:
@@ -25,7 +25,7 @@ def test_all_that_came_is_taken_at_once_by_partition_and_in_order() -> None:
     assert asyncio.run(scenario()) == ({1: ["a", "c"], 0: ["b"]}, 0)
 
 
-def test_a_full_batch_does_not_wait_for_company() -> None:
+def test_a_full_room_does_not_wait_for_company() -> None:
     async def scenario() -> dict[int, list[str]]:
         waiting = arrivals(within_s=FOREVER_S)
         for message in "abc":
@@ -35,7 +35,7 @@ def test_a_full_batch_does_not_wait_for_company() -> None:
     assert asyncio.run(scenario()) == {0: ["a", "b", "c"]}
 
 
-def test_what_comes_while_a_batch_waits_for_company_goes_with_it() -> None:
+def test_what_comes_while_others_wait_for_company_goes_with_them() -> None:
     async def scenario() -> dict[int, list[str]]:
         waiting = arrivals(within_s=FOREVER_S)
         taking = asyncio.ensure_future(waiting.take())
@@ -56,11 +56,11 @@ def test_a_lone_message_is_taken_when_nothing_joins_it() -> None:
     assert asyncio.run(scenario()) == {7: ["alone"]}
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-def test_who_brings_more_than_a_few_batches_waits_until_they_are_taken(batch: int) -> None:
+@pytest.mark.parametrize("room", [1, 3])
+def test_who_brings_more_than_there_is_room_for_waits_until_what_lies_there_is_taken(room: int) -> None:
     async def scenario() -> tuple[bool, list[str], list[str]]:
-        waiting = arrivals(batch=batch)
-        for number in range(batch * BATCHES):
+        waiting = arrivals(room=room)
+        for number in range(room):
             await waiting.put(0, str(number))
         one_more = asyncio.ensure_future(waiting.put(0, "more"))
         await asyncio.sleep(0)
@@ -69,4 +69,4 @@ def test_who_brings_more_than_a_few_batches_waits_until_they_are_taken(batch: in
         await one_more
         return waited, first[0], (await waiting.take())[0]
 
-    assert asyncio.run(scenario()) == (True, [str(number) for number in range(batch * BATCHES)], ["more"])
+    assert asyncio.run(scenario()) == (True, [str(number) for number in range(room)], ["more"])

@@ -1,0 +1,88 @@
+"""Where events come from, how they are handed to ingest, and what became of them: plain values.
+
+Knows nothing about stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.interactions import Interaction
+from core.records import DeadLetter, UserState
+
+
+class Status(StrEnum):
+    """What became of one event."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"  # its event id is stored already
+    ERASED = "erased"  # it belongs to the erased past of its user
+    SKIPPED = "skipped"  # its offset was applied before
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSource:
+    """Messages of one partition. `offsets`: of each event; `last_offset`: of the last message, even one without any."""
+
+    stream: str
+    partition: int
+    offsets: Sequence[int]
+    first_offset: int
+    last_offset: int
+
+    @property
+    def live(self) -> bool:
+        """They happen now."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSource:
+    """Events without offsets; `writer` names who applies them (a process, an import).
+
+    `live`: they happen now, so that it makes sense to ask how the model of this moment would have placed them.
+    """
+
+    writer: str
+    live: bool = True
+
+    @property
+    def stream(self) -> str:
+        """A writer of requests is a stream of one partition that keeps no offset."""
+        return self.writer
+
+    @property
+    def partition(self) -> int:
+        """Always the first."""
+        return 0
+
+
+Source = StreamSource | RequestSource
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one source brings: events in their order, and input that is to be kept aside."""
+
+    events: Sequence[Interaction]
+    source: Source
+    dead_letters: Sequence[DeadLetter] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IngestResult:
+    """What became of events. `statuses`, `user_seqs`: one per event, in the order given.
+
+    `states`: the users who changed, as they stand after the commit.
+    """
+
+    statuses: list[Status]
+    user_seqs: list[int]
+    states: dict[str, UserState]
+
+    @property
+    def num_accepted(self) -> int:
+        """How many events were new."""
+        return self.statuses.count(Status.ACCEPTED)
