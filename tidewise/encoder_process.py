@@ -22,7 +22,7 @@ from tidewise.following import start_refresh
 from tidewise.settings import Settings
 from tidewise.this_process import end_with_parent
 
-LOW_PRIORITY = 10
+LOW_PRIORITY = 5
 STOP_TIMEOUT_S = 2.0
 HEAD_START_S = 3.0  # a restarted worker catches up before its child takes two seconds of a core to load torch
 POLL_S = 0.1  # how soon a worker that stops leaves its encodes to readers
