@@ -40,7 +40,7 @@ class ModelSettings(Section):
     """Whether the Temporal mixture reads when an event happened."""
     now_gap: bool = False
     """Whether the time since the user's last event shapes each answer (not in the paper)."""
-    idcl: Weight = 0.0
+    idcl: Weight = 0.1
     """The weight of the loss IDCL: what the id tower says of a history is near the id of its next item; 0: off."""
     cp: Weight = 0.0
     """The weight of the loss CP: an item's vector tells its categories; 0: off."""

@@ -48,3 +48,8 @@ def test_a_modality_that_is_left_out_has_no_tower() -> None:
 def test_leaving_out_what_is_none_or_everything_is_an_error_that_says_what_was_wanted(without: str) -> None:
     with pytest.raises(InvalidSettings, match=r"wanted (some of id, text|at least one modality)"):
         config_of(without=without)
+
+
+def test_a_model_learns_with_idcl_and_without_the_losses_that_measured_nothing() -> None:
+    losses = config_of().losses
+    assert (losses.idcl, losses.cp, losses.pcl) == (0.1, 0.0, 0.0)
