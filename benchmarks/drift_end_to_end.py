@@ -62,8 +62,8 @@ class Plan:
 
     kind: Kind
     seed: int
-    num_users: int = 2_000
-    days: int = 34
+    num_users: int = 1_500
+    days: int = 32
     days_learnt: int = 14
     days_after: int = 8
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.drift.topics import NO_TOPIC
 from core.errors import NotFound
 from core.history import IntArray
 from core.interactions import EventTypes
 from core.interest import Horizons, Interest, Topics, interest_of
-from core.ports import Store
+from core.ports import ReadView, Store
 from core.views import View
 
 DEFAULT_FALSE_ALARMS = 0.05
@@ -64,9 +65,11 @@ class Interests:
                 msg = f"user {user_id!r} is not known"
                 raise NotFound(msg)
             events = read.events_of(state.key, type_codes=self._codes, limit=self._max_events)
+            item_keys = np.array([event.item_key for event in events], np.int64)
+            topics = topics_of(read, view, item_keys)
         interest = interest_of(
             np.array([event.time_ms for event in events], np.int64),
-            topics_of(view, np.array([event.item_key for event in events], np.int64)),
+            topics,
             horizons=self._horizons,
             false_alarms=self._false_alarms,
             seed=int.from_bytes(hashlib.blake2b(user_id.encode(), digest_size=4).digest()),
@@ -74,7 +77,13 @@ class Interests:
         return UserInterest(user_id, state.seq, len(events), interest)
 
 
-def topics_of(view: View, item_keys: IntArray) -> Sequence[Topics]:
-    """The topics of items: their categories; none for what the view does not know."""
+def topics_of(read: ReadView, view: View, item_keys: IntArray) -> Sequence[Topics]:
+    """The topics of items: their categories; for those without, the topic of their text, if they were given one."""
     categories = view.catalogue.categories
-    return [categories[row] if row >= 0 else () for row in view.catalogue.rows(item_keys).tolist()]
+    found = [categories[row] if row >= 0 else () for row in view.catalogue.rows(item_keys).tolist()]
+    without = sorted({key for key, names in zip(item_keys.tolist(), found, strict=True) if not names})
+    if not without:
+        return found
+    facts, names = read.drift.item_facts(without), read.drift.topics()
+    told = {key: (names[each.topic],) for key, each in facts.items() if each.topic != NO_TOPIC}
+    return [own or told.get(key, ()) for key, own in zip(item_keys.tolist(), found, strict=True)]

@@ -86,7 +86,7 @@ def _sample(texts: Sequence[str], seed: int) -> Sequence[str]:
     return [texts[place] for place in np.sort(chosen)]
 
 
-def _counts(texts: Sequence[str], vocabulary: Mapping[str, int]) -> csr_matrix:
+def word_counts(texts: Sequence[str], vocabulary: Mapping[str, int]) -> csr_matrix:
     """(N, V) counts of known words."""
     found = [Counter(vocabulary[word] for word in words(text) if word in vocabulary) for text in texts]
     columns = np.fromiter((column for row in found for column in sorted(row)), np.int32)
@@ -95,7 +95,7 @@ def _counts(texts: Sequence[str], vocabulary: Mapping[str, int]) -> csr_matrix:
     return csr_matrix((values, columns, ends), shape=(len(texts), len(vocabulary)))
 
 
-def _weighted(counts: csr_matrix, idf: NDArray[np.float64]) -> csr_matrix:
+def words_weighted(counts: csr_matrix, idf: NDArray[np.float64]) -> csr_matrix:
     """TF-IDF with a logarithmic term frequency, rows of length 1 (rows without a known word stay 0)."""
     weighted = counts.copy()
     weighted.data = (1 + np.log(counts.data)) * idf[counts.indices]
@@ -103,6 +103,11 @@ def _weighted(counts: csr_matrix, idf: NDArray[np.float64]) -> csr_matrix:
     lengths = np.sqrt(np.where(squares > 0, squares, 1.0))
     weighted.data /= np.repeat(lengths, np.diff(counts.indptr))
     return weighted
+
+
+def inverse_frequencies(num_with: Sequence[int], num_texts: int) -> NDArray[np.float64]:
+    """How much a word says, by how many of the texts have it."""
+    return 1 + np.log((1 + num_texts) / (1 + np.array(num_with, np.float64)))
 
 
 @dataclass(frozen=True)
@@ -129,10 +134,10 @@ class TextFeatures:
         if size < 1:
             return None
         vocabulary = {word: column for column, word in enumerate(kept)}
-        idf = 1 + np.log((1 + len(texts)) / (1 + np.array([documents[word] for word in kept], np.float64)))
+        idf = inverse_frequencies([documents[word] for word in kept], len(texts))
         svd = TruncatedSVD(size, algorithm="randomized", n_iter=4, random_state=seed)
         with threadpool_limits(1):  # the same bits on any number of cores, and 7 times as fast where cores are busy
-            svd.fit(_weighted(_counts(_sample(texts, seed), vocabulary), idf))
+            svd.fit(words_weighted(word_counts(_sample(texts, seed), vocabulary), idf))
         return cls(vocabulary, idf, np.ascontiguousarray(svd.components_.T))
 
     @property
@@ -146,8 +151,8 @@ class TextFeatures:
 
     def transform(self, keys: Sequence[str]) -> tuple[FloatArray, BoolArray]:
         """Features of texts, rows of length sqrt(size); a text without a known word has none."""
-        counts = _counts(keys, self.vocabulary)
-        projected = np.asarray(_weighted(counts, self.idf) @ self.components)
+        counts = word_counts(keys, self.vocabulary)
+        projected = np.asarray(words_weighted(counts, self.idf) @ self.components)
         lengths = np.linalg.norm(projected, axis=1, keepdims=True)
         present = lengths[:, 0] > 1e-9
         scaled = projected * (np.sqrt(self.size) / np.maximum(lengths, 1e-9))

@@ -44,10 +44,9 @@ class DriftRoutes:
         return json_reply(await self._engine.readers.run(lambda: self._mix(days)))
 
     def _mix(self, days: int) -> dict[str, Any]:
-        names = self._engine.services.views.current().catalogue.category_rows
         with self._engine.services.store.read() as read:
             newest_ms = read.newest_event_ms() or 0
-            mix = read_mix(read.drift, names, to_ms=newest_ms, span_ms=days * DAY_MS)
+            mix = read_mix(read.drift, to_ms=newest_ms, span_ms=days * DAY_MS)
         return {
             "stretch_ms": mix.length_ms,
             "categories": mix.categories,

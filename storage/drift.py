@@ -9,9 +9,11 @@ from sqlalchemy.sql.elements import CompilerElement
 
 from core.drift.records import Alarm, Bucket, BucketCounts, ItemFacts, Point, Sample, Score
 from core.errors import StoreConflict
+from storage import topics
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
 from storage.drift_codec import pack_bucket, pack_counts, unpack_bucket, unpack_counts
+from storage.items import lock_revision
 from storage.session import Session
 from storage.tables import drift_alarms, drift_buckets, drift_counts, drift_points, items, scores
 
@@ -22,6 +24,10 @@ FOUND = ("version", "rank", "loss", "topic", "segments")
 
 def _facts(dialect: Dialect) -> CompilerElement:
     return select(items.c.key, items.c.topic, items.c.created_ms).where(dialect.is_in(items.c.key, "item_keys"))
+
+
+def _set_topics(dialect: Dialect) -> CompilerElement:
+    return dialect.update(items, "topic", key="key")
 
 
 def _mine(dialect: Dialect) -> CompilerElement:
@@ -155,8 +161,16 @@ class SqlDriftWrites:
 
     def item_facts(self, item_keys: Sequence[int]) -> dict[int, ItemFacts]:
         """What counting needs to know of these items."""
-        rows = self._session.rows(_facts, item_keys=self._session.array(item_keys))
-        return {key: ItemFacts(topic, created_ms) for key, topic, created_ms in rows}
+        return _item_facts(self._session, item_keys)
+
+    def name_topics(self, names: Sequence[str]) -> dict[str, int]:
+        """The codes of topics, made where they are new."""
+        lock_revision(self._session)
+        return topics.codes(self._session, names)
+
+    def set_topics(self, topics: Mapping[int, int]) -> None:
+        """The topics of items that have no category."""
+        self._session.write(_set_topics, [(topics[key], key) for key in sorted(topics)])
 
     def add_counts(self, source_key: int, counts: Mapping[int, BucketCounts]) -> None:
         """Add to this writer's counts: read, joined and written back, because nobody else writes these rows."""
@@ -205,6 +219,14 @@ class SqlDriftReads:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    def topics(self) -> dict[int, str]:
+        """What each topic's code stands for."""
+        return topics.names(self._session)
+
+    def item_facts(self, item_keys: Sequence[int]) -> dict[int, ItemFacts]:
+        """The topics of these items, and when each was first heard of."""
+        return _item_facts(self._session, item_keys)
+
     def counted_ms(self, *, after_ms: int, before_ms: int, limit: int) -> list[int]:
         """The starts of buckets in which anything was counted."""
         rows = self._session.rows(_counted, after_ms=after_ms, before_ms=before_ms, limit=limit)
@@ -247,6 +269,11 @@ class SqlDriftReads:
         """When the newest alarm was raised."""
         row = self._session.row(_newest_alarm)
         return None if row is None else row[0]
+
+
+def _item_facts(session: Session, item_keys: Sequence[int]) -> dict[int, ItemFacts]:
+    rows = session.rows(_facts, item_keys=session.array(item_keys))
+    return {key: ItemFacts(topic, created_ms) for key, topic, created_ms in rows}
 
 
 def _score_row(score: Score) -> Row:

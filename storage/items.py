@@ -10,9 +10,10 @@ import orjson
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.drift.records import NO_TOPIC, topic_code
+from core.drift.topics import NO_TOPIC
 from core.items import Catalogue, Item
 from core.ports import StoredItem
+from storage import topics
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
 from storage.session import Session
@@ -111,17 +112,22 @@ def _next_revision(session: Session) -> int:
     return revision(session)
 
 
+def lock_revision(session: Session) -> None:
+    """Nobody else changes the catalogue until the end."""
+    session.write(_raise_revision, [(REVISION, 0)])
+
+
 def save(session: Session, new_items: Sequence[Item], *, now_ms: int) -> int:
     """Insert or replace catalogue items, all under one new revision. Of two with the same id the last one stays."""
     if not new_items:
         return revision(session)
     changed = _next_revision(session)
     last = {item.item_id: item for item in new_items}
-    rows = [
-        (*_packed(last[item_id]), True, changed, now_ms, topic_code(last[item_id].categories), now_ms)
-        for item_id in sorted(last)
-    ]
-    session.write(_upsert, rows)
+    codes = topics.codes(session, [item.categories[0] for item in last.values() if item.categories])
+    session.write(
+        _upsert,
+        [(*_packed(item), True, changed, now_ms, _topic(item, codes), now_ms) for _, item in sorted(last.items())],
+    )
     return changed
 
 
@@ -179,6 +185,10 @@ def newest_key(session: Session) -> int:
     """The highest item key given so far, 0 while there is none."""
     row = session.row(_newest_key)
     return 0 if row is None or row[0] is None else int(row[0])
+
+
+def _topic(item: Item, codes: Mapping[str, int]) -> int:
+    return codes[item.categories[0]] if item.categories else NO_TOPIC
 
 
 def _packed(item: Item) -> Row:

@@ -67,7 +67,7 @@ items = Table(
     Column("in_catalogue", Boolean, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
-    Column("topic", SmallInteger, nullable=False, server_default="0"),  # see core.drift.records.topic_code
+    Column("topic", SmallInteger, nullable=False, server_default="0"),  # see core.drift.topics
     Column("created_ms", BigInteger),  # none on items older than this column
 )
 
@@ -187,6 +187,13 @@ leases = Table(
     Column("token", BigInteger, nullable=False),  # rises with each taking
     Column("expires_ms", BigInteger, nullable=False),  # by the database's clock
     sqlite_with_rowid=False,
+)
+
+topics = Table(
+    "topics",
+    metadata,
+    Column("code", SmallInteger, primary_key=True, autoincrement=False),
+    Column("name", Name, nullable=False, unique=True),
 )
 
 drift_counts = Table(

@@ -132,11 +132,13 @@ class MemoryTransaction(MemoryVersionWrites):
     def save_items(self, items: Sequence[Item], *, now_ms: int) -> int:
         if items:
             self.data.revision += 1
+        codes = self.drift.name_topics([item.categories[0] for item in items if item.categories])
         for item in items:
             known = self.data.items.get(item.item_id)
             key = known.key if known else self.data.next_key()
             self.data.items[item.item_id] = StoredItem(key, item, True, self.data.revision, now_ms)
             self.data.drift.created_ms.setdefault(key, now_ms)
+            self.data.drift.topic_of[key] = codes[item.categories[0]] if item.categories else 0
         return self.data.revision
 
     def touch_items(self, item_ids: Sequence[str], *, now_ms: int) -> int:

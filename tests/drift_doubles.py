@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +16,9 @@ from core.drift.records import (
     Point,
     Sample,
     Score,
-    topic_code,
 )
 from core.drift.scoring import Scoring
+from core.drift.topics import NO_TOPIC, OTHERS, OTHERS_NAME, new_codes
 from core.drift.watch import Watcher
 from core.errors import StoreConflict
 from core.history import WindowShape
@@ -36,6 +36,8 @@ class DriftData:
     points: dict[tuple[str, str, int], Point] = field(default_factory=dict)
     alarms: dict[str, Alarm] = field(default_factory=dict)
     created_ms: dict[int, int | None] = field(default_factory=dict)  # of items by key
+    topics: dict[str, int] = field(default_factory=dict)  # codes by name
+    topic_of: dict[int, int] = field(default_factory=dict)  # items' codes by key
 
     def __copy__(self) -> DriftData:
         return DriftData(**{name: dict(value) for name, value in vars(self).items()})
@@ -49,12 +51,15 @@ class MemoryDriftWrites:
         self._data: DriftData = data.drift
 
     def item_facts(self, item_keys: Sequence[int]) -> dict[int, ItemFacts]:
-        stored = {each.key: each for each in self._all.items.values()}
-        return {
-            key: ItemFacts(topic_code(stored[key].item.categories), self._data.created_ms.get(key))
-            for key in item_keys
-            if key in stored
-        }
+        known = {each.key for each in self._all.items.values()}
+        return _facts(self._data, known.intersection(item_keys))
+
+    def name_topics(self, names: Sequence[str]) -> dict[str, int]:
+        self._data.topics |= new_codes(names, self._data.topics)
+        return {name: self._data.topics.get(name, OTHERS) for name in names}
+
+    def set_topics(self, topics: Mapping[int, int]) -> None:
+        self._data.topic_of |= topics
 
     def add_counts(self, source_key: int, counts: Mapping[int, BucketCounts]) -> None:
         for start_ms, more in counts.items():
@@ -98,6 +103,12 @@ class MemoryDriftReads:
     def __init__(self, data: DriftData) -> None:
         self._data = data
 
+    def topics(self) -> dict[int, str]:
+        return {code: name for name, code in self._data.topics.items()} | {OTHERS: OTHERS_NAME}
+
+    def item_facts(self, item_keys: Sequence[int]) -> dict[int, ItemFacts]:
+        return _facts(self._data, item_keys)
+
     def counted_ms(self, *, after_ms: int, before_ms: int, limit: int) -> list[int]:
         return sorted({start for start, _ in self._data.counts if after_ms < start < before_ms})[:limit]
 
@@ -132,6 +143,10 @@ class MemoryDriftReads:
 
     def newest_alarm_ms(self) -> int | None:
         return max((alarm.detected_ms for alarm in self._data.alarms.values()), default=None)
+
+
+def _facts(data: DriftData, item_keys: Iterable[int]) -> dict[int, ItemFacts]:
+    return {key: ItemFacts(data.topic_of.get(key, NO_TOPIC), data.created_ms.get(key)) for key in item_keys}
 
 
 class Quiet:

@@ -22,6 +22,7 @@ from tidewise.bootstrap import MODELS_FOLDER, System, load_model, models_folder
 from tidewise.features import FEATURES_FOLDER, sources_in
 from tidewise.plans import fine_tuning_plan, learning_policy, model_config, training_plan
 from tidewise.settings import Settings
+from tidewise.text_topics import name_text_topics
 from tidewise.this_process import name_of_process
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def train_model(system: System, *, progress: ProgressCallback, before_ms: int | 
 
     # A core is left to others: two threads on busy cores wait for each other, and train slower than one.
     limit_threads(system.settings.train.threads or max(1, (os.cpu_count() or 1) - 1))
+    name_text_topics(system.store)
     with system.store.read() as read:
         columns = read.events(type_codes=system.types.flagged("window"), before_ms=before_ms)
         catalogue, newest_alarm_ms = read.catalogue(stubs=True), read.drift.newest_alarm_ms()

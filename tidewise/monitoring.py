@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from core.clock import DAY_MS
 from core.drift.monitor import ROLE, Monitor
-from core.drift.records import Alarm, topic_code
+from core.drift.records import Alarm
 from core.drift.scoring import Scoring
 from core.drift.watch import Watcher
 from core.errors import InvalidSettings, NotReady
-from core.items import Catalogue
+from core.ports import Store
 from core.roles import Role
 from tidewise.background import Periodic
 from tidewise.bootstrap import System, open_system
@@ -54,7 +54,7 @@ def open_monitor(system: System) -> Monitor:
             detectors,
             warmup_ms=int(given.warmup_days * DAY_MS),
             max_segments=given.max_segments,
-            topic_name=lambda code: _topic_name(system.views.current().catalogue, code),
+            topic_name=lambda code: _topic_name(system.store, code),
         )
 
     return Monitor(
@@ -137,10 +137,10 @@ def _detectors() -> Detectors:
     return detectors
 
 
-def _topic_name(catalogue: Catalogue, code: int) -> str:
-    """What a topic's code stands for: of several categories with one code, all. Asked for with each alarm alone."""
-    firsts = dict.fromkeys(each[0] for each in catalogue.categories if each)
-    return " or ".join([first for first in firsts if topic_code([first]) == code][:3]) or "other items"
+def _topic_name(store: Store, code: int) -> str:
+    """What a topic's code stands for; asked for with each alarm alone."""
+    with store.read() as read:
+        return read.drift.topics().get(code, "other items")
 
 
 def _tell(alarm: Alarm) -> None:

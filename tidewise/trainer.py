@@ -25,6 +25,7 @@ from tidewise.logs import use_format
 from tidewise.metrics_port import exposed
 from tidewise.plans import learning_schedule
 from tidewise.settings import Settings
+from tidewise.text_topics import name_text_topics
 from tidewise.this_process import end_asked_for
 from tidewise.trainer_metrics import TrainerMetrics
 
@@ -61,6 +62,7 @@ def work_once(settings: Settings, *, progress: ProgressCallback) -> str:
         with held(cycle.role, renewed_every_s=settings.learn.lease_s / 3) as ours:
             if not ours:
                 return "Another trainer is at work."
+            name_text_topics(system.store)
             verdict = cycle.run(job)
     return "There is no challenger to judge." if verdict is None else f"{verdict.outcome}: {verdict.reason}"
 

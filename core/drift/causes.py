@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from math import pi, sqrt
 
 from core.clock import HOUR_MS
-from core.drift.records import BUCKET_MS, GAP_EDGES_S, NO_TOPIC, Bucket, BucketCounts, Tally
+from core.drift.records import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, Tally
+from core.drift.topics import NO_TOPIC
 
 KEPT_HOURS = 28 * 24
 MOVED = 0.08  # a mix whose share of other topics rose by that much, beyond chance, explains a model's trouble

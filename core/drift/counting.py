@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from core.clock import DAY_MS
-from core.drift.records import BUCKET_MS, GAP_EDGES_S, NO_TOPIC, BucketCounts, ItemFacts, Sample
+from core.drift.records import BUCKET_MS, GAP_EDGES_S, BucketCounts, ItemFacts, Sample
+from core.drift.topics import NO_TOPIC
 from core.ports import EventRow, Transaction, UserState
 
 NEW_ITEM_MS = 7 * DAY_MS

@@ -6,12 +6,12 @@ Knows nothing about detectors: it shows what was counted, whether anybody monito
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.clock import HOUR_MS
 from core.drift.ports import DriftReads
-from core.drift.records import BUCKET_MS, NO_TOPIC, BucketCounts, topic_code
+from core.drift.records import BUCKET_MS, BucketCounts
 
 MAX_STRETCHES = 40
 LENGTHS_MS = (BUCKET_MS, 900_000, *(HOUR_MS * hours for hours in (1, 3, 6, 12, 24, 72, 168, 336, 672)))
@@ -36,16 +36,15 @@ class Mix:
     stretches: tuple[Stretch, ...]
 
 
-def read_mix(drift: DriftReads, categories: Iterable[str], *, to_ms: int, span_ms: int) -> Mix:
+def read_mix(drift: DriftReads, *, to_ms: int, span_ms: int) -> Mix:
     """The mix of the last `span_ms` before `to_ms`."""
     length_ms = next((one for one in LENGTHS_MS if span_ms <= one * MAX_STRETCHES), LENGTHS_MS[-1])
     starts_ms = drift.counted_ms(after_ms=to_ms - span_ms - 1, before_ms=to_ms + 1, limit=MAX_BUCKETS)
-    return mix_of(drift.counts(starts_ms), categories, length_ms=length_ms)
+    return mix_of(drift.counts(starts_ms), drift.topics(), length_ms=length_ms)
 
 
-def mix_of(counts: Mapping[int, BucketCounts], categories: Iterable[str], *, length_ms: int) -> Mix:
-    """Counts by bucket as stretches of `length_ms`."""
-    names = _names(categories)
+def mix_of(counts: Mapping[int, BucketCounts], names: Mapping[int, str], *, length_ms: int) -> Mix:
+    """Counts by bucket as stretches of `length_ms`; `names`: of the topics' codes."""
     found: dict[int, Counter[str]] = {}
     for start_ms, bucket in counts.items():
         stretch = found.setdefault(start_ms // length_ms * length_ms, Counter())
@@ -55,11 +54,3 @@ def mix_of(counts: Mapping[int, BucketCounts], categories: Iterable[str], *, len
     ordered = tuple(sorted(total, key=lambda name: (-total[name], name)))
     stretches = tuple(Stretch(start_ms, found[start_ms]) for start_ms in sorted(found) if found[start_ms])
     return Mix(length_ms, ordered, stretches)
-
-
-def _names(categories: Iterable[str]) -> dict[int, str]:
-    """The names behind each code; categories that share one are told together."""
-    names: dict[int, list[str]] = {}
-    for name in sorted(categories):
-        names.setdefault(topic_code((name,)), []).append(name)
-    return {NO_TOPIC: WITHOUT} | {code: " or ".join(several) for code, several in names.items()}

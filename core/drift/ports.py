@@ -15,6 +15,14 @@ class DriftWrites(Protocol):
         """What counting needs to know of these items."""
         ...
 
+    def name_topics(self, names: Sequence[str]) -> dict[str, int]:
+        """The codes of topics, made where they are new."""
+        ...
+
+    def set_topics(self, topics: Mapping[int, int]) -> None:
+        """The topics, by code, of items that have no category."""
+        ...
+
     def add_counts(self, source_key: int, counts: Mapping[int, BucketCounts]) -> None:
         """Add to the counts by bucket (its start in ms) that this writer keeps."""
         ...
@@ -50,6 +58,14 @@ class DriftWrites(Protocol):
 
 class DriftReads(Protocol):
     """The part of a read view."""
+
+    def topics(self) -> dict[int, str]:
+        """What each topic's code stands for."""
+        ...
+
+    def item_facts(self, item_keys: Sequence[int]) -> dict[int, ItemFacts]:
+        """The topics of these items, and when each was first heard of."""
+        ...
 
     def counted_ms(self, *, after_ms: int, before_ms: int, limit: int) -> list[int]:
         """The starts of buckets in which anything was counted, ascending, in (after, before)."""

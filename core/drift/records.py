@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from core.drift.topics import NO_TOPIC
+
 BUCKET_MS = 300_000  # counts for monitoring are kept per five minutes of event time
-NUM_TOPICS = 255
-NO_TOPIC = 0
 GAP_EDGES_S = (2, 5, 15, 60, 300, 1800, 7200, 43_200, 172_800, 604_800, 2_592_000)  # a bin below, between and above
 NUM_GAPS = len(GAP_EDGES_S) + 1
-
-
-def topic_code(categories: Sequence[str]) -> int:
-    """The code under which events of an item are counted: of its first category, 1 to 255; 0 without one.
-
-    So that counts stay small however many categories there are; two that share a code move together.
-    """
-    return 1 + zlib.crc32(categories[0].encode()) % NUM_TOPICS if categories else NO_TOPIC
 
 
 @dataclass(slots=True)

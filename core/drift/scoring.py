@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.drift.records import Sample, Score, topic_code
+from core.drift.records import ItemFacts, Sample, Score
 from core.history import History, IntArray, WindowShape, windows_of
 from core.interactions import EventTypes
 from core.ports import BoolArray, EventRow, FloatArray, ReadView, Store, StoredItem
@@ -61,10 +61,11 @@ class Scoring:
             samples = read.drift.unscored(limit=BATCH)
             events = read.events_by_key([sample.event_key for sample in samples])
             items = read.items([event.item_key for event in events.values()])
+            facts = read.drift.item_facts(sorted(items))
             cases = [case for sample in samples if (case := self._case(read, view, sample, events)) is not None]
         placed = _placed(view.model, cases) if view.model is not None and cases else {}
         version = view.model.version if view.model else None
-        return [self._score(sample, events, items, version, placed) for sample in samples]
+        return [self._score(sample, events, items, facts, version, placed) for sample in samples]
 
     def _case(self, read: ReadView, view: View, sample: Sample, events: Mapping[bytes, EventRow]) -> _Case | None:
         """None where there is nothing to place: no history, an item that could not have been recommended."""
@@ -91,6 +92,7 @@ class Scoring:
         sample: Sample,
         events: Mapping[bytes, EventRow],
         items: Mapping[int, StoredItem],
+        facts: Mapping[int, ItemFacts],
         version: str | None,
         placed: Mapping[bytes, tuple[int, float]],
     ) -> Score:
@@ -98,9 +100,8 @@ class Scoring:
             return Score(*sample)
         rank, loss = placed[sample.event_key]
         event = events[sample.event_key]
-        stored = items[event.item_key]
-        segments = tuple(_segments(self._segments, event, stored))
-        return Score(*sample, version, rank, loss, topic_code(stored.item.categories), segments)
+        segments = tuple(_segments(self._segments, event, items[event.item_key]))
+        return Score(*sample, version, rank, loss, facts[event.item_key].topic, segments)
 
 
 def _keys(events: Iterable[EventRow]) -> IntArray:

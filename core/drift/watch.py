@@ -14,8 +14,9 @@ import numpy as np
 
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.causes import Recent
-from core.drift.records import NUM_GAPS, NUM_TOPICS, Alarm, Bucket, Point, Tally
+from core.drift.records import NUM_GAPS, Alarm, Bucket, BucketCounts, Point, Tally
 from core.drift.signals import COUNT_BLOCK, SCORE_BLOCK, LevelSignal, MixSignal, Reading, Signal, Sums
+from core.drift.topics import NO_TOPIC, NUM_TOPICS
 
 MAX_READINGS = 2_000  # of each signal, since the last change: where the onset is looked for
 ADMITTED_AFTER = 2 * SCORE_BLOCK  # scores of a segment, before it is watched
@@ -75,7 +76,7 @@ class Watcher:
         self._watched = [
             self._watch("hit_rate", _hits, worse=-1, of_model=True),
             self._watch("loss", _loss, worse=1, of_model=True),
-            self._watch_mix("categories", NUM_TOPICS + 1, lambda counts: counts.topics),
+            self._watch_mix("categories", NUM_TOPICS + 1, _known_topics),
             self._watch_mix("gaps", NUM_GAPS, lambda counts: counts.gaps),
             self._watch("new_users", lambda bucket: _share(bucket, bucket.counts.num_new_users), worse=1),
             self._watch("new_items", lambda bucket: _share(bucket, bucket.counts.num_new_items), worse=1),
@@ -175,6 +176,11 @@ class _Of:
 
     def __call__(self, bucket: Bucket) -> Sums:
         return self.sums_of(bucket.segments.get(self.segment, Tally()))
+
+
+def _known_topics(counts: BucketCounts) -> dict[int, int]:
+    """Events by topic, without those of items that have none: once they are given one, nobody's interest has moved."""
+    return {code: num for code, num in counts.topics.items() if code != NO_TOPIC}
 
 
 def _hits_of(tally: Tally) -> Sums:

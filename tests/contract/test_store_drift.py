@@ -17,8 +17,8 @@ from core.drift.records import (
     Sample,
     Score,
     Tally,
-    topic_code,
 )
+from core.drift.topics import OTHERS, OTHERS_NAME
 from core.errors import StoreConflict
 from core.items import Item
 from core.ports import Store
@@ -70,12 +70,38 @@ def test_an_item_s_topic_follows_the_catalogue_and_its_first_time_stays(store: S
         tx.commit()
     with store.transaction() as tx:
         tea = tx.resolve_items(["tea"], now_ms=99)["tea"]
-        assert tx.drift.item_facts([stub, tea, 1234]) == {
-            stub: ItemFacts(0, 70),
-            tea: ItemFacts(topic_code(["Tea"]), 50),
-        }
+        assert tx.drift.item_facts([stub, tea, 1234]) == {stub: ItemFacts(0, 70), tea: ItemFacts(1, 50)}
         tx.save_items([Item("stub", categories=("Wok",)), Item("tea")], now_ms=200)
-        assert tx.drift.item_facts([stub, tea]) == {stub: ItemFacts(topic_code(["Wok"]), 70), tea: ItemFacts(0, 50)}
+        assert tx.drift.item_facts([stub, tea]) == {stub: ItemFacts(2, 70), tea: ItemFacts(0, 50)}
+        tx.commit()
+    with store.read() as view:
+        assert view.drift.item_facts([stub]) == {stub: ItemFacts(2, 70)}
+        assert view.drift.topics() == {1: "Tea", 2: "Wok", OTHERS: OTHERS_NAME}
+
+
+def test_items_without_a_category_are_given_a_topic_until_they_are_saved_again(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.save_items([Item("tea", "Green tea"), Item("wok", categories=("Wok",))], now_ms=50)
+        keys = tx.resolve_items(["tea", "wok"])
+        assert tx.drift.name_topics(["Wok", "green, tea"]) == {"Wok": 1, "green, tea": 2}
+        tx.drift.set_topics({keys["tea"]: 2})
+        tx.commit()
+    with store.read() as view:
+        assert {key: facts.topic for key, facts in view.drift.item_facts(list(keys.values())).items()} == {
+            keys["tea"]: 2,
+            keys["wok"]: 1,
+        }
+    with store.transaction() as tx:
+        tx.save_items([Item("tea", "Black tea")], now_ms=60)
+        assert tx.drift.item_facts([keys["tea"]])[keys["tea"]].topic == 0
+
+
+def test_where_codes_are_used_up_the_rest_is_counted_together(store: Store) -> None:
+    with store.transaction() as tx:
+        codes = tx.drift.name_topics([*(f"c{number:03d}" for number in range(300)), "c299"])
+        tx.commit()
+    assert (codes["c299"], codes["c000"], codes["c253"]) == (1, 2, OTHERS)
+    assert len(set(codes.values())) == OTHERS
 
 
 def test_samples_wait_oldest_first_until_they_are_scored(store: Store) -> None:

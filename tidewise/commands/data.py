@@ -20,6 +20,7 @@ from core.rowfiles import BadLine
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.files import event_columns, item_columns, opened, row_rules
+from tidewise.text_topics import name_text_topics
 
 SHOWN_BAD_LINES = 10
 
@@ -75,6 +76,7 @@ def import_(
                 reports["items"] = import_items(
                     source, system.store, columns=read_items, now_ms=now_ms, progress=progress
                 )
+            name_text_topics(system.store)  # before the events, which are counted by topic
         if events is not None:
             with opened(events, format_) as source, _bar(events) as progress, _reporting(reports, "events", json_):
                 reports["events"] = import_history(

@@ -1,0 +1,60 @@
+"""Topics of a stored catalogue: items without a category are given one by their texts, once and for good.
+
+The first time their texts are clustered; an item that comes later joins the topic whose items it is most like. Done
+before each training, in the process that trains. Knows nothing about how texts are clustered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from core.drift.topics import NO_TOPIC
+from core.ports import Store
+
+logger = logging.getLogger(__name__)
+
+
+def name_text_topics(store: Store) -> int:
+    """Give topics to items that have none; returns how many got one."""
+    with store.read() as read:
+        catalogue = read.catalogue(stubs=False)
+        rows = [
+            row
+            for row, names in enumerate(catalogue.categories)
+            if not names and catalogue.texts[row] and catalogue.listed[row]
+        ]
+        texts = {int(catalogue.keys[row]): catalogue.texts[row] for row in rows}
+        facts = read.drift.item_facts(sorted(texts))
+    known = {key: found.topic for key, found in facts.items() if found.topic != NO_TOPIC}
+    missing = {key: text for key, text in texts.items() if key not in known}
+    if not missing:
+        return 0
+    return _join(store, texts, known, missing) if known else _cluster(store, texts)
+
+
+def _join(store: Store, texts: Mapping[int, str], known: Mapping[int, int], missing: Mapping[int, str]) -> int:
+    from model.text_topics import nearest_topics
+
+    found = nearest_topics([texts[key] for key in known], list(known.values()), list(missing.values()))
+    topics = {key: topic for key, topic in zip(missing, found, strict=True) if topic is not None}
+    with store.transaction() as tx:
+        tx.drift.set_topics(topics)
+        tx.commit()
+    return len(topics)
+
+
+def _cluster(store: Store, texts: Mapping[int, str]) -> int:
+    from model.text_topics import find_topics
+
+    found = find_topics(list(texts.values()))
+    if found is None:
+        return 0
+    with store.transaction() as tx:
+        codes = tx.drift.name_topics(found.names)
+        labels = zip(texts, found.of_text.tolist(), strict=True)
+        topics = {key: codes[found.names[label]] for key, label in labels if label >= 0}
+        tx.drift.set_topics(topics)
+        tx.commit()
+    logger.info("%d items without a category have %d topics now: %s", len(topics), len(codes), "; ".join(codes))
+    return len(topics)
