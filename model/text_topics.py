@@ -105,7 +105,8 @@ def _centres(vectors: csr_matrix, labels: IntArray, num_topics: int) -> FloatArr
     """(K, V) the direction of each cluster."""
     inside = csr_matrix((np.ones(len(labels)), (labels, np.arange(len(labels)))), shape=(num_topics, len(labels)))
     sums = np.asarray((inside @ vectors).todense())
-    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    directions: FloatArray = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    return directions
 
 
 def _names(vectors: csr_matrix, labels: IntArray, vocabulary: Sequence[str]) -> tuple[str, ...]:

@@ -1,18 +1,28 @@
-"""Pictures of every page, for the documentation: `make screenshots` puts them into docs/images."""
+"""Pictures of every page: for the documentation (`make screenshots`) of the demo's shop, else of the tests' own.
+
+The demo's monitor, trainer and gate have decided what its pages show; nothing on them is planted. SCREENSHOTS names the
+folder for the pictures, SCREENSHOTS_OF the data folder of a demo that has run already, if there is one.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
 import os
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from PIL import Image
 from services.browser import DESK, PHONE
-from services.dashboard_shop import EVIL_ITEM, simulated
+from services.up_process import quiet_environment, up
+
+from tidewise.demo import LIVE_DAYS, make_shop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 MODES = {"light": (False, DESK), "dark": (True, DESK), "phone": (False, PHONE)}
@@ -30,6 +40,12 @@ MAX_HEIGHT = {"light": 1250, "dark": 1250, "phone": 1500}
 MAX_BYTES = 150 * 1024
 COLOURS = 256
 TRAFFIC_S = 70  # before pictures that are kept: a chart wants something to draw
+BAD_LINES = (
+    "user,item,time,type",
+    "user-0012,tea-004,1700000000,view",  # looks like seconds
+    "user-0044,yoga-011,1760000000000,wish",
+    ",camping-007,1760000000000,view",
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,20 +58,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def without_evil(shop: httpx.Client) -> httpx.Client:
-    """The same shop without what tries to break out of its place."""
-    shop.delete(f"/v1/items/{EVIL_ITEM}").raise_for_status()
-    letters = shop.get("/v1/dead-letters").json()["dead_letters"]
-    evil = [letter["key"] for letter in letters if letter["source"] == "events.csv"]
-    shop.post("/v1/dead-letters/discard", json={"keys": evil}).raise_for_status()
-    if os.environ.get("SCREENSHOTS"):
-        send_traffic(shop, for_s=TRAFFIC_S)
-    return shop
+def pictured(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
+    """What is pictured."""
+    if not os.environ.get("SCREENSHOTS"):
+        yield request.getfixturevalue("shop")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(os.environ.get("SCREENSHOTS_OF") or name)
+        if not (folder / "tidewise.db").exists():
+            tidewise("demo", "--exit", "--port", "0", "--data", str(folder))
+        (Path(name) / "events.csv").write_text("\n".join(BAD_LINES))
+        tidewise("import", "--events", f"{name}/events.csv", "--columns", "user,item,time,type", "--data", str(folder))
+        with up(folder) as (_, address), httpx.Client(base_url=address, timeout=30) as http:
+            send_traffic(http, for_s=TRAFFIC_S)
+            yield http
+
+
+def tidewise(*words: str) -> None:
+    """A command of ours, to its end."""
+    subprocess.run([sys.executable, "-m", "tidewise", *words], env=quiet_environment(), check=True)
 
 
 def send_traffic(shop: httpx.Client, *, for_s: float) -> None:
     """What the day that was kept back had, happening now, in waves; and people who ask."""
-    live = itertools.cycle(simulated(time.time_ns() // 1_000_000).live)
+    live = itertools.cycle(make_shop(season_days=LIVE_DAYS).live)
     began_s = time.monotonic()
     while (passed_s := time.monotonic() - began_s) < for_s:
         taken = list(itertools.islice(live, 3 + round(2 * math.sin(passed_s / 9))))
@@ -66,12 +92,12 @@ def send_traffic(shop: httpx.Client, *, for_s: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def mover(without_evil: httpx.Client) -> str:
+def mover(pictured: httpx.Client) -> str:
     """A user whose interest has moved, the one with the most events."""
-    users = without_evil.get("/v1/users", params={"prefix": "user-", "limit": 1000}).json()["users"]
+    users = pictured.get("/v1/users", params={"prefix": "user-", "limit": 1000}).json()["users"]
     for user in sorted(users, key=lambda user: -user["user_seq"])[:60]:
         user_id: str = user["user_id"]
-        if without_evil.get(f"/v1/users/{user_id}/interests").json()["drift"]["found"]:
+        if pictured.get(f"/v1/users/{user_id}/interests").json()["drift"]["found"]:
             return user_id
     return users[0]["user_id"]  # type: ignore[no-any-return]
 
@@ -79,11 +105,11 @@ def mover(without_evil: httpx.Client) -> str:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_picture_of_each_page(  # type: ignore[no-untyped-def]
-    without_evil: httpx.Client, open_tab, folder: Path, mover: str, name: str, mode: str
+    pictured: httpx.Client, open_tab, folder: Path, mover: str, name: str, mode: str
 ) -> None:
     dark, size = MODES[mode]
     tab = open_tab(dark=dark, size=size)
-    tab.go(f"{without_evil.base_url}/#/{PAGES[name].replace('USER', mover)}")
+    tab.go(f"{pictured.base_url}/#/{PAGES[name].replace('USER', mover)}")
     if name == "what-if":
         tab.page.get_by_role("button", name="What if they clicked").nth(3).click()
         tab.page.get_by_role("list", name="Foreseen recommendations").wait_for()
