@@ -49,6 +49,7 @@ def picture(title: str, points: Sequence[Point], alarms: Sequence[Alarm]) -> str
         for (name, segment), several in groupby(points, lambda point: (point.signal, point.segment))
         if not segment
     }
+    panels = {name: places for name, places in panels.items() if any(seen for _, seen, _ in places)}
     times_ms = [point.start_ms for point in points] + [point.end_ms for point in points]
     span = (min(times_ms), max(times_ms))
     height = TOP + len(panels) * (PANEL + SPACE) + 6

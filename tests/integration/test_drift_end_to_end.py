@@ -1,0 +1,45 @@
+"""One stream through the whole system; and whether the scores drawn for long measurements are like a real model's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.drift_end_to_end import Outcome, Plan, learn, run, summary
+from benchmarks.drift_streams import draw_scores
+
+PLAN = Plan("interests", 3)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    folder = tmp_path_factory.mktemp("drift") / "data"
+    learn(PLAN, folder)
+    return run(PLAN, folder)
+
+
+def distance(found: np.ndarray, drawn: np.ndarray) -> float:
+    """Of Kolmogorov and Smirnov: how far apart two distributions are where they are farthest apart."""
+    places = np.sort(np.concatenate([found, drawn]))
+    shares = [np.searchsorted(np.sort(values), places, side="right") / len(values) for values in (found, drawn)]
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+def test_a_move_of_everybody_s_interest_is_noticed_by_the_monitor_process_with_its_cause(outcome: Outcome) -> None:
+    assert outcome.false_alarms == ()
+    assert outcome.alarm is not None
+    assert outcome.alarm.signal == "categories"
+    assert PLAN.wanted_cause in outcome.alarm.cause
+    assert outcome.delay is not None
+    assert outcome.delay < 4_000
+    assert summary([outcome])["cause_right"] == 1
+
+
+def test_scores_drawn_for_streams_of_known_truth_are_like_those_of_a_real_model(outcome: Outcome) -> None:
+    hit_rate = outcome.hit_rate(changed=False)
+    assert 0.25 < hit_rate < 0.45
+    hits, losses = draw_scores(np.random.default_rng(1), np.full(50_000, hit_rate))
+    assert hits.mean() == pytest.approx(hit_rate, abs=0.01)
+    assert distance(outcome.losses(of_hits=True), losses[hits]) < 0.3
+    assert distance(outcome.losses(of_hits=False), losses[~hits]) < 0.2
