@@ -14,6 +14,7 @@ from threading import Condition, Thread
 
 from core.ports import UserState
 
+LONGEST_REST_S = 0.5  # the first round may take seconds, while an encoder starts
 BATCH = 64  # a compromise: larger batches encode more users per second, smaller ones let requests in between
 
 
@@ -28,6 +29,7 @@ class Follower:
         max_dirty: int = 100_000,
         batch: int = BATCH,
         linger_s: float = 0.0,
+        longest_rest_s: float = LONGEST_REST_S,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """`linger_s`: how long a round waits for a full batch: small ones cost most, and readers may be faster."""
@@ -37,6 +39,7 @@ class Follower:
         self._batch = batch
         self._linger_s = linger_s
         self._seconds = seconds
+        self._longest_rest_s = longest_rest_s
         self._dirty: dict[int, UserState] = {}
         self._condition = Condition()
         self._running = False
@@ -97,5 +100,5 @@ class Follower:
                     if self._dirty.get(state.key) is state:
                         del self._dirty[state.key]
                 self._condition.notify_all()
-                took_s = self._seconds() - began_s
-                self._condition.wait_for(lambda: not self._behind or not self._running, timeout=took_s)
+                rest_s = min(self._seconds() - began_s, self._longest_rest_s)
+                self._condition.wait_for(lambda: not self._behind or not self._running, timeout=rest_s)

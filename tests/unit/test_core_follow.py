@@ -57,12 +57,20 @@ def encoder() -> Encoder:
 
 def test_while_more_events_wait_it_rests_as_long_as_it_worked(encoder: Encoder) -> None:
     now_s = iter([10.0, 10.0 + PATIENCE_S, 100.0, 100.0])
-    with following(encoder, batch=1, seconds=lambda: next(now_s)) as (follower, _):
+    with following(encoder, batch=1, longest_rest_s=PATIENCE_S, seconds=lambda: next(now_s)) as (follower, _):
         follower.submit([UserState(1, 1), UserState(2, 1)], behind=True)
         assert encoder.entered.wait(PATIENCE_S)
         assert not follower.wait_idle(timeout_s=0.05)
         assert len(encoder.batches) == 1
         follower.submit([])  # not behind any more: the rest is over
+        assert follower.wait_idle(timeout_s=PATIENCE_S)
+    assert len(encoder.batches) == 2
+
+
+def test_it_never_rests_for_longer_than_a_moment_however_long_a_round_took(encoder: Encoder) -> None:
+    now_s = iter([0.0, 1e6, 1e6, 1e6])
+    with following(encoder, batch=1, longest_rest_s=0.01, seconds=lambda: next(now_s)) as (follower, _):
+        follower.submit([UserState(1, 1), UserState(2, 1)], behind=True)
         assert follower.wait_idle(timeout_s=PATIENCE_S)
     assert len(encoder.batches) == 2
 
