@@ -14,7 +14,7 @@ from threading import Condition, Thread
 
 from core.ports import UserState
 
-LONGEST_REST_S = 0.5  # the first round may take seconds, while an encoder starts
+LONGEST_REST_S = 0.1  # a round of a worker takes about that; the first one seconds, while the encoder starts
 BATCH = 64  # a compromise: larger batches encode more users per second, smaller ones let requests in between
 
 
