@@ -24,8 +24,8 @@ import numpy as np
 from benchmarks.report import publish
 from core.drift.monitor import GRACE_MS, HIT_RANK
 from core.drift.records import BUCKET_MS, Alarm, Score
-from core.ingest import RequestSource
 from core.ports import Store
+from core.sources import RequestSource
 from tidewise.bootstrap import open_system
 from tidewise.demo import fill
 from tidewise.learning import train_model

@@ -26,9 +26,10 @@ from core.clock import WallClock
 from core.event_rows import HistoryColumns, RowRules
 from core.history import WindowShape
 from core.importing import ImportReport, import_history, read_history
-from core.ingest import Ingestor, RequestSource
+from core.ingest import Ingestor
 from core.interactions import EventTypes, Interaction
 from core.rowfiles import InputFile
+from core.sources import RequestSource
 from storage import SqlStore, open_store
 
 Found = TypeVar("Found")

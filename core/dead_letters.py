@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.errors import InvalidInput, StoreError
-from core.ingest import Ingestor, RequestSource
+from core.ingest import Ingestor
 from core.interactions import Interaction
 from core.ports import DeadLetter, Store, Transaction
+from core.sources import RequestSource
 
 PAGE = 100  # letters in one transaction; each may hold a mebibyte
 SOURCE = RequestSource("dead-letters")

@@ -15,10 +15,11 @@ from typing import Any
 
 from core.errors import InvalidInput
 from core.event_rows import RowMapper, RowRules
-from core.ingest import Ingestor, RequestSource, Status
+from core.ingest import Ingestor
 from core.interactions import Interaction
 from core.ports import DeadLetter
 from core.rowfiles import BadLine, DamagedFile, InputFile, RowReader
+from core.sources import RequestSource, Status
 
 BATCH_ROWS = 50_000  # per transaction: other writers wait for about a second; a sixth faster than 20,000
 MAX_BAD_SHOWN = 20

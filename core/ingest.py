@@ -31,12 +31,7 @@ from core.interactions import EventTypes, Interaction
 from core.popularity import DEFAULT_HALF_LIFE_MS, decayed_log2
 from core.ports import DeadLetter, EventRow, SourceState, Store, Transaction, UserState
 from core.resolution import Resolution
-from core.sources import Batch as Batch
-from core.sources import IngestResult as IngestResult
-from core.sources import RequestSource as RequestSource
-from core.sources import Source as Source
-from core.sources import Status as Status
-from core.sources import StreamSource as StreamSource
+from core.sources import Batch, IngestResult, RequestSource, Source, Status, StreamSource
 
 _event_key = attrgetter("event_key")
 MAX_CONFLICTS = 8  # a conflict means that somebody else got through, so this many in a row is a fault

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from core.errors import InvalidInput, PartitionLost, StoreConflict, StoreMismatch, StoreUnavailable, StreamUnavailable
-from core.ingest import Batch, StreamSource
 from core.ports import DeadLetter
+from core.sources import Batch, StreamSource
 from stream.codec import Codec, Decoded, Message, encode
 from stream.status import Tally
 

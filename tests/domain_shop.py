@@ -7,11 +7,11 @@ from doubles import MemoryStore
 
 from core.answers import Answer, Wish
 from core.clock import ManualClock
-from core.ingest import RequestSource
 from core.items import Catalogue, Item
 from core.manage import save_items
 from core.ports import FloatArray
 from core.recommend import Recommender
+from core.sources import RequestSource
 from core.vectors import VectorCache
 from core.views import LiveViews
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from core.ingest import RequestSource
 from core.interactions import Interaction
 from core.manage import save_items
+from core.sources import RequestSource
 from tidewise.bootstrap import System, open_system
 from tidewise.client import Client
 from tidewise.commands.learn import TrainingBar

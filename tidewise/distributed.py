@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 from core.clock import DAY_MS
 from core.errors import InvalidSettings, StreamUnavailable
 from core.follow import Follower
-from core.ingest import Batch, Ingestor, IngestResult
+from core.ingest import Ingestor
 from core.interactions import Interaction
+from core.sources import Batch, IngestResult
 from tidewise.bootstrap import open_system
 from tidewise.following import start_follower_of_commits
 from tidewise.logs import use_format

@@ -9,11 +9,12 @@ from doubles import MemoryStore
 from core.clock import ManualClock
 from core.drift.counting import NEW_ITEM_MS, Watch
 from core.drift.records import BUCKET_MS, GAP_EDGES_S, NUM_GAPS, BucketCounts
-from core.ingest import Ingestor, RequestSource
+from core.ingest import Ingestor
 from core.items import Item
 from core.manage import save_items
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.rebuild import rebuild
+from core.sources import RequestSource
 
 WINDOWED = TYPES.flagged("window")
 LIVE = RequestSource("api")

@@ -13,10 +13,10 @@ from doubles import MemoryStore
 from core.clock import ManualClock
 from core.errors import CheckpointError, NotReady
 from core.history import WindowShape
-from core.ingest import RequestSource
 from core.items import Item
 from core.manage import save_items
 from core.ports import ModelRecord
+from core.sources import RequestSource
 from core.views import RETRY_REFRESHES, LiveViews, unit
 
 
