@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.report import publish
+from core.clock import DAY_MS, HOUR_MS
 from core.drift.monitor import GRACE_MS, HIT_RANK
 from core.drift.records import BUCKET_MS, Alarm, Score
 from core.ports import Store
@@ -31,7 +32,7 @@ from tidewise.demo import fill
 from tidewise.learning import train_model
 from tidewise.processes import ProcessError, running
 from tidewise.settings import CONFIG_NAME, Settings, load_settings
-from tidewise.shop_changes import DAY_MS, HOUR_MS, Change
+from tidewise.shop_changes import Change
 from tidewise.shop_items import make_assortment
 from tidewise.simulator import DEFAULT_END_MS, Shop, simulate_shop
 

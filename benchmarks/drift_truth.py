@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.drift_streams import KINDS, MONDAY_MS, Kind, Plan, stream
 from benchmarks.report import publish
-from core.clock import DAY_MS
+from core.clock import DAY_MS, HOUR_MS
 from core.drift.watch import Watcher
 from stream.drift.detectors import DEFAULT, ONE_OF_MANY, Detectors, Sensitivity
 
@@ -57,7 +57,7 @@ def watch(plan: Plan, sensitivity: Sensitivity, *, segments: bool) -> Outcome:
             if not changed:
                 false_alarms.append(alarm.signal)
                 continue
-            error_h = abs(alarm.onset_ms - (plan.change_ms or 0)) / 3_600_000
+            error_h = abs(alarm.onset_ms - (plan.change_ms or 0)) / HOUR_MS
             return Outcome(plan.kind, watched, tuple(false_alarms), since, alarm.signal, error_h)
     return Outcome(plan.kind, watched, tuple(false_alarms), None, None, None)
 

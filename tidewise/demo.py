@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from core.clock import DAY_MS
 from core.interactions import Interaction
 from core.manage import save_items
 from core.sources import RequestSource
@@ -24,7 +25,7 @@ from tidewise.drift_tour import recall_drift, take_drift_tour
 from tidewise.live_traffic import Pace, replay_live
 from tidewise.processes import PREFERRED_PORT, free_port, running, wait_ready
 from tidewise.settings import Settings
-from tidewise.shop_changes import DAY_MS, Change
+from tidewise.shop_changes import Change
 from tidewise.simulator import Shop, simulate_shop
 from tidewise.tour import show_where_to_look, take_tour
 

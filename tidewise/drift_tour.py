@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.markup import escape
 
+from core.clock import HOUR_MS
 from core.interactions import Interaction
 from tidewise.client import Client, Json
 from tidewise.drift_guide import DriftGuide, visitors_of
@@ -92,7 +93,7 @@ def _say_what_comes(console: Console, client: Client, change: Change, num_events
 
 def _show_alarm(console: Console, alarm: Json, change: Change, times_ms: Sequence[int]) -> None:
     since = sum(time_ms < alarm["detected"] for time_ms in times_ms)
-    off_h = abs(alarm["onset"] - change.time_ms) / 3_600_000
+    off_h = abs(alarm["onset"] - change.time_ms) / HOUR_MS
     console.print(
         f"[bold green]Noticed[/] after {since:,} of these events, in `{alarm['signal']}`: since "
         f"{_moment(alarm['onset'])}, off by {off_h:.1f} h. Likely cause: [bold]{escape(alarm['cause'])}[/].",

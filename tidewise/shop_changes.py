@@ -11,10 +11,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from core.clock import DAY_MS, HOUR_MS
 from tidewise.shop_items import Assortment
 
 Kind = Literal["rhythm", "sudden", "gradual", "segment", "interests", "season"]
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 GRADUAL_MS = 3 * DAY_MS
 TURNED = {"rhythm": 0.3, "interests": 0.2, "season": 0.5}  # the share of visits that turn to the category
 ODD = {"sudden": 0.5, "gradual": 0.5, "segment": 0.75}  # the share of views of just any item of their category

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from core.clock import HOUR_MS, MINUTE_MS
 from core.drift.records import Alarm
 from core.learn.versions import CHALLENGER, CHAMPION, with_status
 from core.ports import ModelRecord, ReadView, Transaction
@@ -39,10 +40,10 @@ class Schedule:
 
     first_events: int = 1000
     every_events: int = 10_000
-    every_ms: int = 3_600_000
+    every_ms: int = HOUR_MS
     min_new_events: int = 1000
     on_drift: bool = True
-    drift_pause_ms: int = 900_000
+    drift_pause_ms: int = 15 * MINUTE_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def _fine_tune_due(situation: Situation, schedule: Schedule) -> Job | None:
     if alarm is not None and schedule.on_drift and age_ms >= schedule.drift_pause_ms:
         return Job("fine-tune", f"drift of {alarm.signal}" + (f": {alarm.cause}" if alarm.cause else ""))
     if age_ms >= schedule.every_ms:
-        return Job("fine-tune", f"{num_new:,} new events in {age_ms // 60_000} minutes")
+        return Job("fine-tune", f"{num_new:,} new events in {age_ms // MINUTE_MS} minutes")
     return None
 
 
