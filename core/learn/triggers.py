@@ -47,7 +47,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class TrainingWish:
     """Somebody asks for a training."""
 
     kind: JobKind
@@ -67,7 +67,7 @@ class Situation:
     num_events: int
     num_new: int
     num_since_challenger: int
-    wish: Wish | None
+    wish: TrainingWish | None
     unfinished: bool
     now_ms: int
     alarm: Alarm | None = None
@@ -126,9 +126,9 @@ def ask(tx: Transaction, *, kind: JobKind, by: str, reason: str, now_ms: int) ->
     tx.set_meta({ASKED: json.dumps({"kind": kind, "by": by, "reason": reason, "time_ms": now_ms})})
 
 
-def asked(meta: Mapping[str, str]) -> Wish | None:
+def asked(meta: Mapping[str, str]) -> TrainingWish | None:
     """The newest wish among the facts of a store."""
-    return Wish(**json.loads(meta[ASKED])) if meta.get(ASKED) else None
+    return TrainingWish(**json.loads(meta[ASKED])) if meta.get(ASKED) else None
 
 
 def unanswered(read: ReadView) -> Alarm | None:
