@@ -38,9 +38,12 @@ def test_every_training_of_a_table_has_one_budget_and_pictures_where_an_ablation
 @pytest.mark.parametrize("name", tables.REPLAYS)
 def test_every_replay_is_commands_that_parse_with_arms_that_exist(name: str, tmp_path: Path) -> None:
     group = typer.main.get_command(app)
+    found: set[str] = set()
     for command, *words in tables.REPLAYS[name].commands(tmp_path, tmp_path, 1):
         context = group.commands[command].make_context(command, words)  # type: ignore[attr-defined]
-        arms_of(context.params["model"], context.params["against"])
+        arms, against = arms_of(context.params["model"], context.params["against"])
+        found |= {*arms, against}
+    assert found >= {"frozen", "fine-tune", "fine-tune+replay", "retrain"}
 
 
 @pytest.fixture
