@@ -14,13 +14,15 @@ export const SIGNALS = {
   },
   categories: {
     name: "Category mix",
-    about: "how far it is from what was expected: 0 is the same, 1 all another",
-    format: (value) => value.toFixed(3),
+    subject: "Events in other categories than expected",
+    about: "share of the events that are in other categories than expected",
+    format: (value) => percent(value, 1),
   },
   gaps: {
     name: "Gaps between events",
-    about: "how far their distribution is from what was expected",
-    format: (value) => value.toFixed(3),
+    subject: "Gaps of other lengths than expected",
+    about: "share of the gaps that are of other lengths than expected",
+    format: (value) => percent(value, 1),
   },
   new_users: { name: "New users", about: "first events of users, of all events", format: (value) => percent(value, 1) },
   new_items: {
@@ -33,9 +35,9 @@ export const SIGNALS = {
 export const signalOf = (name) => SIGNALS[name] || { name, about: "", format: (value) => value.toFixed(3) };
 
 export function alarmTitle(alarm) {
-  const { name, format } = signalOf(alarm.signal);
+  const { name, subject = name, format } = signalOf(alarm.signal);
   const where = alarm.segment ? ` in ${alarm.segment.replace("=", " ")}` : "";
-  return `${name}${where} ${alarm.after < alarm.before ? "fell" : "rose"} from ${format(alarm.before)} to ${format(alarm.after)}`;
+  return `${subject}${where} ${alarm.after < alarm.before ? "fell" : "rose"} from ${format(alarm.before)} to ${format(alarm.after)}`;
 }
 
 // The newest hit rate for everybody, or null where nothing was scored yet.
