@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from core.items import Catalogue
 from core.ports import EventColumns
+from model.adam import Adam
 
 
 @dataclass(slots=True)
@@ -60,14 +61,11 @@ class ResumeFile:
     path: Path
     fingerprint: str
 
-    def save(
-        self, state: RunState, model: nn.Module, optimizer: torch.optim.Optimizer, rng: np.random.Generator
-    ) -> None:
+    def save(self, state: RunState, model: nn.Module, optimizer: Adam, rng: np.random.Generator) -> None:
         """Replace the file by the present state."""
         tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in state.best.items()}
-        for place, moments in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{place}.{name}": tensor for name, tensor in moments.items()}
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer.state().items()}
         tensors["torch_rng"] = torch.get_rng_state()
         counters = state.counters
         run = {
@@ -82,19 +80,14 @@ class ResumeFile:
         save_file(copies, aside, metadata={"run": json.dumps(run)})
         aside.replace(self.path)
 
-    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer, rng: np.random.Generator) -> RunState | None:
+    def load(self, model: nn.Module, optimizer: Adam, rng: np.random.Generator) -> RunState | None:
         """Put model, optimiser and generators where the run stood; None (nothing touched) where there is none."""
         found = self._read()
         if found is None:
             return None
         run, tensors = found
         model.load_state_dict(_under(tensors, "model."))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _under(tensors, "optimizer.").items():
-            place, moment = name.split(".")
-            moments.setdefault(int(place), {})[moment] = tensor
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        optimizer.load(_under(tensors, "optimizer."))
         torch.set_rng_state(tensors["torch_rng"])
         rng.bit_generator.state = run["numpy_rng"]
         return RunState(Counters(*run["counters"]), list(run["history"]), _under(tensors, "best."))

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.adam import Adam
 from model.hm4sr import HM4SR
 from model.objective import Objective
 from model.precision import autocast, multiplies_bfloat16
@@ -53,7 +54,7 @@ class TrainingRun:
         dtype = torch.bfloat16 if self.bfloat16 else torch.float32
         self.objective = Objective(self.model, self.data, self.plan.sampled_above, self.plan.num_samples, dtype)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(trained, lr=self.plan.learning_rate, fused=True)
+        self.optimizer = Adam(trained)
 
     @property
     def elapsed_s(self) -> float:
@@ -155,13 +156,12 @@ class TrainingRun:
     def _step(self, batch: Sequences) -> float:
         """One step of the optimiser: warm-up, then a cosine down to 2% of the learning rate."""
         warm = min(1.0, (self.counters.step + 1) / max(1, self.plan.warmup_steps))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.learning_rate * warm * (0.02 + 0.98 * (1 + math.cos(math.pi * self.done)) / 2)
-        self.optimizer.zero_grad(set_to_none=True)
+        learning_rate = self.plan.learning_rate * warm * (0.02 + 0.98 * (1 + math.cos(math.pi * self.done)) / 2)
+        self.optimizer.forget_gradients()
         with autocast(self.device, enabled=self.bfloat16):
             loss = self.objective(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip_norm)
-        self.optimizer.step()
+        self.optimizer.step(learning_rate)
         self.counters.step += 1
         return float(loss.detach())
