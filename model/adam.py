@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-
 BETAS = (0.9, 0.999)
 EPS = 1e-8
 
