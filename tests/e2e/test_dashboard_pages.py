@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from playwright.sync_api import expect
-from services.browser import Tab
+from services.browser import PHONE, Tab
 from services.dashboard_shop import CHALLENGER, EVIL, EVIL_CATEGORY, EVIL_ITEM, EVIL_USER, OLDER, REFUSED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -94,6 +94,18 @@ def test_what_if_shows_the_list_after_a_click_that_never_happened_and_can_make_i
         clicked["title"]
     )
     assert tab.complaints == []
+
+
+def test_on_a_phone_what_if_brings_the_list_foreseen_into_view_below_the_header(  # type: ignore[no-untyped-def]
+    shop: httpx.Client, open_tab
+) -> None:
+    page = open_tab(size=PHONE)
+    page.go(page_of(shop, f"/users/{USER}"))
+    page.page.get_by_role("button", name=re.compile("What if they clicked")).first.click()
+    told = page.page.get_by_text("If they clicked")
+    expect(told).to_be_in_viewport(ratio=1)
+    header, text = page.page.get_by_role("banner").bounding_box(), told.bounding_box()
+    assert text["y"] >= header["y"] + header["height"]
 
 
 def test_what_if_takes_any_item_found_by_words(shop: httpx.Client, tab: Tab) -> None:

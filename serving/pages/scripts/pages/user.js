@@ -9,6 +9,7 @@ import { chartOf, loadInterest } from "./interest.js";
 const SESSION_GAP_MS = 30 * 60000;
 const PAGE = 60;
 const LIST = 10;
+const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 const UNKNOWN = "Nobody has seen this user yet. They get what is popular; their first event makes the list their own.";
 
 export async function showUser(visit) {
@@ -83,7 +84,7 @@ export async function showUser(visit) {
       ),
     );
     announce(`The list after a click on ${item.title || item.item_id}`);
-    supposed.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    supposed.scrollIntoView({ block: "nearest", behavior: STILL.matches ? "instant" : "smooth" });
   }
 
   function list(of, before) {
