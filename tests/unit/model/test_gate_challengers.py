@@ -1,0 +1,84 @@
+"""Challengers spoilt on purpose are spoilt in the way that their names say, and leave the champion as it was."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.gate_challengers import BLURS, Moment, plainly_spoilt, subtly_spoilt
+from core.history import History, WindowShape
+from core.items import Catalogue
+from core.ports import EventColumns, ModelBundle
+from model.bundle import HM4SRBundle
+from model.config import ModelConfig
+from model.training import TrainingPlan, train
+
+NUM_USERS, NUM_ITEMS, NUM_DAYS, DAY_MS = 20, 12, 12, 86_400_000
+SHAPE = WindowShape(8, 4)
+CONFIG = ModelConfig(width=8, num_layers=1, num_heads=1, inner_width=16, window=SHAPE, contents=())
+USERS, DAYS = np.repeat(np.arange(NUM_USERS), NUM_DAYS), np.tile(np.arange(NUM_DAYS), NUM_USERS)
+COLUMNS = EventColumns(USERS, (USERS + DAYS) % NUM_ITEMS, DAYS * DAY_MS + USERS)
+
+
+def catalogue(*, with_categories: bool) -> Catalogue:
+    ids = tuple(f"i{place}" for place in range(NUM_ITEMS))
+    categories = tuple(("a",) if place < 7 else ("b",) for place in range(NUM_ITEMS))
+    listed = np.ones(NUM_ITEMS, np.bool_)
+    none = ((),) * NUM_ITEMS
+    return Catalogue(np.arange(NUM_ITEMS), ids, ("",) * NUM_ITEMS, categories if with_categories else none, listed)
+
+
+def moment(*, with_categories: bool = True) -> Moment:
+    items = catalogue(with_categories=with_categories)
+    champion = train(COLUMNS, items, config=CONFIG, plan=TrainingPlan(epochs=1, batch_events=64))
+    return Moment(champion, COLUMNS, items, since_ms=8 * DAY_MS, seed=3)
+
+
+@pytest.fixture(scope="module")
+def challengers() -> dict[str, ModelBundle]:
+    made = moment()
+    return {"champion": made.champion, **dict(chain(plainly_spoilt(made), subtly_spoilt(made)))}
+
+
+def weights(bundle: ModelBundle) -> dict[str, torch.Tensor]:
+    assert isinstance(bundle, HM4SRBundle)
+    return dict(bundle.model.state_dict())
+
+
+def test_what_is_not_a_number_is_so_and_everything_else_is_finite(challengers: dict[str, ModelBundle]) -> None:
+    finite = {
+        name: all(bool(weight.isfinite().all()) for weight in weights(bundle).values())
+        for name, bundle in challengers.items()
+        if name != "popularity collapse"
+    }
+    assert {name for name, is_finite in finite.items() if not is_finite} == {"not a number"}
+
+
+def test_another_shop_has_the_same_items_in_another_order(challengers: dict[str, ModelBundle]) -> None:
+    other, champion = challengers["of another shop"], challengers["champion"]
+    assert isinstance(other, HM4SRBundle)
+    assert isinstance(champion, HM4SRBundle)
+    assert sorted(other.item_ids) == sorted(champion.item_ids) != list(other.item_ids)
+
+
+def test_a_collapsed_model_answers_everybody_with_what_most_turned_to(challengers: dict[str, ModelBundle]) -> None:
+    encoder = challengers["popularity collapse"].bind(catalogue(with_categories=True))
+    histories = [History(np.array([item]), np.array([0])) for item in (1, 5)]
+    scores = encoder.query(encoder.encode(histories), np.zeros(2, np.int64)) @ encoder.items(np.arange(NUM_ITEMS)).T
+    np.testing.assert_array_equal(scores, np.repeat(np.bincount(COLUMNS.items)[None], 2, axis=0))
+
+
+def test_blurred_weights_differ_by_the_share_of_their_own_spread(challengers: dict[str, ModelBundle]) -> None:
+    table = weights(challengers["champion"])["id_embedding"]
+    for share in BLURS:
+        moved = weights(challengers[f"weights blurred by {share:.0%}"])["id_embedding"] - table
+        assert float(moved.std() / table.std()) == pytest.approx(share, rel=0.3)
+
+
+def test_a_log_without_categories_has_no_challenger_of_one_category(challengers: dict[str, ModelBundle]) -> None:
+    name = "new events of one category alone"
+    assert name in challengers
+    assert name not in dict(subtly_spoilt(moment(with_categories=False)))
