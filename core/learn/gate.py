@@ -30,6 +30,9 @@ NUM_RESAMPLES = 1000
 class GateRules:
     """What a challenger must keep. `margin`: the share of the other's NDCG@10 that may be lost.
 
+    Nobody is promoted on fewer than `min_events` events of `min_users` users: resampling a handful of users gives an
+    interval far too narrow, and one user's events alone give none at all.
+
     Its first ten may name no fewer than `min_coverage` of the items that the champion's name; no item may come first
     for more than `max_top_share` of the users and `max_top_growth` times as many as with the champion; encoding may
     take `max_slowdown` times as long, and less than `free_ms` never counts as slow.
@@ -37,6 +40,7 @@ class GateRules:
 
     margin: float = 0.02
     min_events: int = 100
+    min_users: int = 20
     min_coverage: float = 0.5
     max_top_share: float = 0.2
     max_top_growth: float = 2.0
@@ -73,8 +77,9 @@ def judge(
         outcomes.append(outcome)
         reasons.append(f"against the {name} {reason}")
     worst = next(one for one in ("refuse", "undecided", "promote") if one in outcomes)
-    if worst == "promote" and len(users) < rules.min_events:
-        return Verdict("undecided", f"wanted at least {rules.min_events} events, got {len(users)}", figures)
+    if worst == "promote" and (len(users) < rules.min_events or figures["users"] < rules.min_users):
+        wanted = f"wanted at least {rules.min_events} events of {rules.min_users} users"
+        return Verdict("undecided", f"{wanted}, got {len(users)} of {figures['users']}", figures)
     return Verdict(worst, "; ".join(reasons), figures)
 
 
