@@ -15,6 +15,7 @@ TidewiseError
 |   `-- StoreMismatch                  the database was made by other settings or another version
 `-- StreamError
     |-- StreamUnavailable              Kafka is away or refuses: try again later
+    |   `-- TopicMissing               it is there, but nobody has made the topic yet
     |-- PartitionLost                  other workers own partitions now
     `-- OffsetOutOfLog                 the log does not hold the position at which the database stands
 """
@@ -102,6 +103,13 @@ class StreamUnavailable(StreamError):
     """Kafka is away, too slow, or refused what was asked. Messages not reported as sent may be sent again.
 
     Operator action: check that the brokers named in `kafka.bootstrap` run and can be reached from here.
+    """
+
+
+class TopicMissing(StreamUnavailable):
+    """Kafka has no such topic, yet or any more.
+
+    Operator action: start a worker, which makes topics that are missing, or make it yourself; check `kafka.topic`.
     """
 
 

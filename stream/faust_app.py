@@ -6,15 +6,15 @@ Each setting that differs from Faust's default has its reason beside it. Knows n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import faust
 from aiokafka.errors import KafkaError
-from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from aiokafka.structs import TopicPartition
 from faust.exceptions import ConsumerNotStarted
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
@@ -22,9 +22,13 @@ from faust.types import TP
 from mode.services import WaitResults
 
 from core.errors import StreamUnavailable
+from stream.consumer_thread import BOUNDS_S, LenientConsumerThread
 from stream.eager import Eager
+from stream.lag import log_bounds
 from stream.resume import Resumer
 from stream.settings import KafkaSecurity, KafkaSettings, WorkerSettings
+
+logger = logging.getLogger(__name__)
 
 
 def credentials(security: KafkaSecurity) -> faust.SASLCredentials | faust.SSLCredentials | None:
@@ -55,8 +59,8 @@ def make_app(kafka: KafkaSettings, worker: WorkerSettings, *, data_dir: Path) ->
         consumer_group_instance_id=worker.name,  # a restarted worker gets its partitions back in 2 s instead of 5
         broker_session_timeout=6.0,  # a dead worker is noticed after 6 s instead of a minute
         broker_heartbeat_interval=1.5,
-        broker_request_timeout=30.0,  # may not be shorter than the session
         broker_rebalance_timeout=10.0,
+        broker_request_timeout=15.0,  # then a silent connection is given up; joining takes as long as a rebalance may
         broker_commit_interval=1.0,
         broker_max_poll_records=500,
         stream_buffer_maxsize=65_536,  # at 4,096 a full buffer halves the throughput
@@ -74,36 +78,6 @@ class NoTables(TableManager):
         """Go on at once."""
         await self._update_channels()
         await self.recovery.start()
-
-
-class LenientConsumerThread(driver.AIOKafkaConsumerThread):
-    """Commits group offsets as far as Kafka lets it: they serve monitoring alone, so no failure ends the worker.
-
-    Faust's own crashes when a rebalance takes the last partition away between two of its steps.
-    """
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        assigned = self.assignment()
-        mine = {
-            driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "")
-            for tp, offset in offsets.items()
-            if tp in assigned
-        }
-        if not mine:
-            return False
-        try:
-            await self._ensure_consumer().commit(mine)
-        except KafkaError as error:
-            self.log.warning("Group offsets were not committed: %s: %s", type(error).__name__, error)
-            return False
-        self.tp_last_committed_at.update(dict.fromkeys(mine, monotonic()))
-        return True
-
-    def read_to(self, partition: TopicPartition) -> int | None:
-        """The offset behind the last one that was taken from Kafka; None where that is not known."""
-        subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001 - `position` would wait
-        state = subscription.assignment.state_value(partition) if subscription and subscription.assignment else None
-        return state.position if state and state.has_valid_position else None
 
 
 class ReadNothing(dict[TP, int | None]):
@@ -140,9 +114,14 @@ class ResumingConsumer(driver.Consumer):
         return found
 
     @property
-    def _topic(self) -> str:
+    def _kafka(self) -> KafkaSettings:
         transport: Any = self.transport
-        return str(transport.topic)
+        found: KafkaSettings = transport.kafka
+        return found
+
+    @property
+    def _topic(self) -> str:
+        return self._kafka.topic
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Distrust what is buffered before partitions change hands."""
@@ -193,10 +172,17 @@ class ResumingConsumer(driver.Consumer):
         wanted = [self._new_topicpartition(self._topic, partition) for partition in partitions]
         if not wanted:
             return {}
-        with self._unavailable("tell the bounds of the log"):
-            starts = await self.earliest_offsets(*wanted)
-            ends = await self.highwaters(*wanted)
-        return {tp.partition: (starts[tp], ends[tp]) for tp in wanted}
+        try:
+            async with asyncio.timeout(2 * BOUNDS_S):
+                return await self._thread.bounds(wanted)
+        except (TimeoutError, KafkaError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            logger.warning("%s: the bounds of the log are asked on a new connection (%s)", self._topic, reason)
+        return await self.bounds_anew()
+
+    async def bounds_anew(self) -> Mapping[int, tuple[int, int]]:
+        """The bounds of every partition, asked on a connection that is made for it: none of ours is believed."""
+        return await asyncio.to_thread(log_bounds, replace(self._kafka, request_timeout_s=BOUNDS_S))
 
     def log_end(self, partition: int) -> int | None:
         """The offset that the next message will get, as of the last fetch; None where that is not known."""
@@ -216,15 +202,10 @@ class ResumingConsumer(driver.Consumer):
             self._acked.pop(tp, None)
             self._acked_index.pop(tp, None)
             self._committed_offset[tp] = offset or None
-        with self._unavailable("move to the database's offsets"):
-            await self.seek_wait(wanted)
-
-    @contextmanager
-    def _unavailable(self, what: str) -> Iterator[None]:
         try:
-            yield
+            await self.seek_wait(wanted)
         except (TimeoutError, KafkaError) as error:
-            msg = f"{self._topic}: Kafka did not let the worker {what} ({type(error).__name__}: {error})"
+            msg = f"{self._topic}: could not move to the database's offsets ({type(error).__name__}: {error})"
             raise StreamUnavailable(msg) from error
 
 
@@ -233,7 +214,7 @@ class ResumingTransport(driver.Transport):
 
     Consumer = ResumingConsumer
 
-    def __init__(self, app: faust.App, *, topic: str, resumer: Resumer) -> None:
+    def __init__(self, app: faust.App, *, kafka: KafkaSettings, resumer: Resumer) -> None:
         super().__init__(app.conf.broker_consumer, app)
-        self.topic = topic
+        self.kafka = kafka
         self.resumer = resumer

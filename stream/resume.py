@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
-from core.errors import OffsetOutOfLog, StoreUnavailable, StreamUnavailable
+from core.errors import OffsetOutOfLog, StoreUnavailable, StreamUnavailable, TopicMissing
 from stream.positions import Positions
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,8 @@ class Resumer:
     Rebalances overlap: partitions may change hands again before the seek of the last time is done. So a seek that was
     overtaken does not count as done; its caller goes on waiting, until the seek of the newest assignment is.
 
-    `applied_offset` asks the database, off the loop. `fail` ends the worker.
+    `applied_offset` asks the database, off the loop. `fail` ends the worker. `alive` is a sign of life: waiting for a
+    Kafka that is away is not being stuck.
     """
 
     def __init__(
@@ -74,12 +75,14 @@ class Resumer:
         positions: Positions,
         applied_offset: Callable[[int], Awaitable[int | None]],
         fail: Callable[[BaseException], None],
+        alive: Callable[[], None] = lambda: None,
         patience_s: float = 10.0,
     ) -> None:
         self._topic = topic
         self._positions = positions
         self._applied_offset = applied_offset
         self._fail = fail
+        self._alive = alive
         self._patience_s = patience_s
         self._task: asyncio.Task[None] | None = None
         self._owns = False  # between an assignment and the next revocation
@@ -128,7 +131,7 @@ class Resumer:
 
     async def check(self, log: Log, partition: int, *, missing_from: int) -> None:
         """Raise `OffsetOutOfLog` if offsets from `missing_from` on were deleted before they were read."""
-        bounds = await self._answered(lambda: log.bounds([partition]))
+        bounds = await self._answered(lambda: self._bounds(log, [partition]))
         start, end = bounds[partition]
         resume_offset(self._topic, partition, applied=missing_from - 1, log_start=start, log_end=end)
 
@@ -140,9 +143,18 @@ class Resumer:
                 logger.warning("%s: cannot tell where to read yet: %s", self._topic, error)
                 await asyncio.sleep(RETRY_S)
 
+    async def _bounds(self, log: Log, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+        try:
+            return await log.bounds(partitions)
+        except TopicMissing:  # a worker started anew makes it, and says that it is not the log of this database
+            raise
+        except StreamUnavailable:
+            self._alive()
+            raise
+
     async def _seek(self, log: Log, partitions: Iterable[int]) -> None:
         wanted = sorted(set(partitions) & log.assigned())
-        bounds = await log.bounds(wanted)
+        bounds = await self._bounds(log, wanted)
         offsets = {}
         for partition in wanted:
             applied = await self._applied_offset(partition)

@@ -33,20 +33,25 @@ class Standstill:
         self._places: dict[int, _Place] = {}
 
     def check(self, partitions: Mapping[int, PartitionStatus]) -> list[int]:
-        """The partitions to read again: they have not moved for a while. At the same place the pauses grow."""
+        """The partitions to read again: they have not moved for a while."""
         now_s = self._now_s()
         self._places = {number: self._seen(number, status, now_s) for number, status in partitions.items()}
-        still = [
+        return [
             number
             for number, place in self._places.items()
             if place.status.lag and now_s - place.since_s >= place.patience_s
         ]
-        for number in still:
-            place = self._places[number]
-            place.since_s = now_s
-            place.patience_s = min(place.patience_s * 2, LONGEST_S)
-            place.num_read_again += 1
-        return still
+
+    def read_again(self, partition: int) -> None:
+        """It was just read again, and gets another chance from now on. At the same place the pauses grow."""
+        place = self._places[partition]
+        place.since_s = self._now_s()
+        place.patience_s = min(place.patience_s * 2, LONGEST_S)
+        place.num_read_again += 1
+
+    def in_vain(self, partition: int) -> bool:
+        """Whether it was read again from where it stands."""
+        return bool(self._places[partition].num_read_again)
 
     def forget(self) -> None:
         """The worker has something in hand: what stands still now is waiting for that."""

@@ -14,7 +14,7 @@ from typing import Any
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from core.errors import InvalidSettings, StreamUnavailable
+from core.errors import InvalidSettings, StreamUnavailable, TopicMissing
 from stream.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def ensure_topics(settings: KafkaSettings, *, grow: bool = False) -> int:
 
 
 def num_partitions(settings: KafkaSettings) -> int:
-    """How many partitions the events' topic has; raises `StreamUnavailable` when it does not exist."""
+    """How many partitions the events' topic has; raises `TopicMissing` when it does not exist."""
     with connected_admin(settings) as admin:
         return partitions_of(admin, settings.topic)
 
@@ -148,8 +148,8 @@ def _create(admin: KafkaAdminClient, name: str, partitions: int, settings: Kafka
 
 
 def partitions_of(admin: KafkaAdminClient, name: str) -> int:
-    """How many partitions a topic has; raises `StreamUnavailable` when it does not exist."""
+    """How many partitions a topic has; raises `TopicMissing` when it does not exist."""
     if name not in admin.list_topics():
         msg = f"topic {name} does not exist; start a worker, which makes it"
-        raise StreamUnavailable(msg)
+        raise TopicMissing(msg)
     return len(admin.describe_topics([name])[0]["partitions"])

@@ -33,11 +33,12 @@ from stream.codec import Codec, Message
 from stream.faust_app import ResumingConsumer, ResumingTransport, make_app
 from stream.membership import leave
 from stream.positions import Admission, Positions
+from stream.rescue import Rescue
 from stream.resume import Resumer
 from stream.settings import KafkaSettings, WorkerSettings
 from stream.standstill import Standstill
 from stream.status import PartitionStatus, WorkerStatus
-from stream.watchdog import Watchdog
+from stream.watchdog import Watchdog, end_process
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +78,20 @@ class StreamWorker:
         self._arrivals: Arrivals[Any] = Arrivals(room=settings.max_events, within_s=settings.within_s)
         self._positions = Positions()
         self._resumer = Resumer(
-            kafka.topic, positions=self._positions, applied_offset=self._applied_offset, fail=self._fail
+            kafka.topic,
+            positions=self._positions,
+            applied_offset=self._applied_offset,
+            fail=self._fail,
+            alive=self._watchdog.alive,
         )
-        self._standstill = Standstill()
+        self._rescue = Rescue(
+            kafka.topic,
+            resumer=self._resumer,
+            positions=self._positions,
+            standstill=Standstill(),
+            alive=self._watchdog.alive,
+            end=end_process,
+        )
         self._in_hand = False  # messages are being applied
         self._failure: BaseException | None = None
         self._runner: faust.Worker | None = None
@@ -89,7 +101,7 @@ class StreamWorker:
 
         Raises what ended it otherwise, such as `OffsetOutOfLog`.
         """
-        mode.loop.use("uvloop")  # a fifth faster; every loop made from here on is one
+        mode.loop.use("uvloop")  # a fifth faster; every loop made from here on is one, but Kafka's
         with tempfile.TemporaryDirectory(prefix="tidewise-worker-") as folder:
             app = self._build(Path(folder))
             self._runner = faust.Worker(
@@ -109,7 +121,7 @@ class StreamWorker:
 
     def _build(self, folder: Path) -> faust.App:
         app = make_app(self._kafka, self._settings, data_dir=folder)
-        app.transport = ResumingTransport(app, topic=self._kafka.topic, resumer=self._resumer)
+        app.transport = ResumingTransport(app, kafka=self._kafka, resumer=self._resumer)
         topic = app.topic(
             self._kafka.topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
@@ -189,20 +201,11 @@ class StreamWorker:
         while True:
             status = self.status()
             if self._in_hand or len(self._arrivals):
-                self._standstill.forget()
+                self._rescue.busy()
             else:
-                await self._mend(status)
+                await self._rescue.look(status, self._consumer)
             self._on_status(status)
             await asyncio.sleep(STATUS_EVERY_S)
-
-    async def _mend(self, status: WorkerStatus) -> None:
-        """Read again where messages wait and none comes; a sign of life where none can come."""
-        for partition in self._standstill.check(status.partitions):
-            logger.warning("%s/%d: messages wait, but none arrives: reading again", self._kafka.topic, partition)
-            self._positions.forget(partition)
-            await self._resumer.again(self._consumer, [partition])
-        if self._standstill.nothing_more(status.partitions, read_to=self._consumer.read_to):
-            self._watchdog.alive()
 
     def status(self) -> WorkerStatus:
         """What there is to say now."""

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from stream import faust_app
+from stream.consumer_thread import BOUNDS_S
 from stream.faust_app import ResumingConsumer, ResumingTransport, make_app
 from stream.positions import Positions
 from stream.resume import Resumer
@@ -28,6 +30,7 @@ class PlayedThread:
     def __init__(self, consumer: ResumingConsumer) -> None:
         self.consumer = consumer
         self.position = 0
+        self.answers = True
         self.fetches: asyncio.Queue[list[int]] = asyncio.Queue()
 
     async def getmany(self, active: set[TP] | None, timeout: float) -> Mapping[TP, list[Any]]:
@@ -38,11 +41,10 @@ class PlayedThread:
             self.position = offset
             self.consumer._read_offset[tp] = offset  # as Faust's thread does
 
-    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
-        return dict.fromkeys(partitions, 0)
-
-    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
-        return dict.fromkeys(partitions, 200)
+    async def bounds(self, partitions: list[TP]) -> Mapping[int, tuple[int, int]]:
+        if not self.answers:
+            raise TimeoutError
+        return {tp.partition: (0, 200) for tp in partitions}
 
     def highwater(self, partition: TP) -> int:
         return 200
@@ -71,7 +73,7 @@ class Case:
             "interactions", positions=self.positions, applied_offset=self._applied_offset, fail=self.failures.append
         )
         self.app = make_app(KafkaSettings(), WorkerSettings(), data_dir=folder)
-        self.app.transport = ResumingTransport(self.app, topic="interactions", resumer=self.resumer)
+        self.app.transport = ResumingTransport(self.app, kafka=KafkaSettings(), resumer=self.resumer)
         self.accepted: list[int] = []
         self.app.consumer = self.consumer = PlayedConsumer(
             self.app.transport, self._settle, _no_callback, _no_callback, loop=asyncio.get_running_loop()
@@ -164,3 +166,25 @@ def test_group_offsets_follow_the_newest_acknowledged_message(tmp_path: Path) ->
         return [consumer._new_offset(HERE), consumer._new_offset(HERE)]
 
     assert asyncio.run(scenario()) == [108, None]
+
+
+def test_bounds_that_the_client_does_not_get_in_time_are_asked_on_a_new_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[KafkaSettings] = []
+
+    def log_bounds(settings: KafkaSettings) -> dict[int, tuple[int, int]]:
+        asked.append(settings)
+        return {0: (5, 200), 1: (0, 7)}
+
+    monkeypatch.setattr(faust_app, "log_bounds", log_bounds)
+
+    async def scenario() -> list[Mapping[int, tuple[int, int]]]:
+        case = Case(tmp_path)
+        by_client = await case.consumer.bounds([0])
+        case.thread.answers = False
+        return [by_client, await case.consumer.bounds([0])]
+
+    by_client, anew = asyncio.run(scenario())
+    assert (by_client[0], anew[0]) == ((0, 200), (5, 200))
+    assert [settings.request_timeout_s for settings in asked] == [BOUNDS_S]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
-from core.errors import OffsetOutOfLog, StoreUnavailable
+from core.errors import OffsetOutOfLog, StoreUnavailable, StreamUnavailable, TopicMissing
 from stream import resume as resume_module
 from stream.positions import Positions
 from stream.resume import Resumer, resume_offset
@@ -44,11 +44,14 @@ class FakeLog:
 
     def __init__(self) -> None:
         self.sought: dict[int, int] = {}
+        self.refusals: list[StreamUnavailable] = []
 
     def assigned(self) -> set[int]:
         return {0, 1}
 
     async def bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+        if self.refusals:
+            raise self.refusals.pop()
         return {partition: (0, 100) for partition in partitions}
 
     async def read_from(self, offsets: Mapping[int, int]) -> None:
@@ -62,6 +65,7 @@ class Case:
         self.applied = applied
         self.num_failures = num_failures
         self.failures: list[BaseException] = []
+        self.num_signs = 0
         self.positions = Positions()
         self.log = FakeLog()
         self.resumer = Resumer(
@@ -69,9 +73,13 @@ class Case:
             positions=self.positions,
             applied_offset=self.ask,
             fail=self.failures.append,
+            alive=self.live,
             patience_s=patience_s,
         )
         self.resumer.assigned()
+
+    def live(self) -> None:
+        self.num_signs += 1
 
     async def ask(self, partition: int) -> int | None:
         if self.num_failures:
@@ -102,6 +110,14 @@ def test_the_database_is_asked_again_until_it_answers() -> None:
     case = Case({0: 9, 1: 9}, num_failures=5)
     asyncio.run(case.resumer.resume(case.log))
     assert case.log.sought == {0: 10, 1: 10}
+
+
+def test_waiting_for_a_kafka_that_is_away_is_a_sign_of_life_but_not_waiting_for_a_topic_that_nobody_makes() -> None:
+    case = Case({0: 9, 1: 9})
+    case.log.refusals = [StreamUnavailable("away")] * 3 + [TopicMissing("gone")] * 4
+    asyncio.run(case.resumer.resume(case.log))
+    assert case.log.sought == {0: 10, 1: 10}
+    assert case.num_signs == 3
 
 
 def test_a_rebalance_does_not_wait_for_the_database_but_nothing_counts_before_it_answers() -> None:

@@ -1,0 +1,85 @@
+"""What a worker does about a partition that stands still: it is read again, and in vain, the worker ends itself.
+
+It ends only where a worker started anew is likely to get further: messages wait, nothing is in hand, so it is not the
+database; Kafka tells its bounds on a new connection, so it is not Kafka; and messages did come once, so it is not the
+settings. Everything else waits, for the watchdog at the most. Knows nothing about Faust.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from core.errors import StreamUnavailable
+from stream.positions import Positions
+from stream.resume import Log, Resumer
+from stream.standstill import Standstill
+from stream.status import PartitionStatus, WorkerStatus
+
+logger = logging.getLogger(__name__)
+
+
+class Client(Log, Protocol):
+    """The consumer, asked about itself."""
+
+    def read_to(self, partition: int) -> int | None:
+        """The offset behind the last one that the client has taken from Kafka; None where that is not known."""
+        ...
+
+    async def bounds_anew(self) -> Mapping[int, tuple[int, int]]:
+        """The bounds of every partition, asked on a connection that is made for it."""
+        ...
+
+
+class Rescue:
+    """Looks at one worker's partitions while it has nothing in hand. `alive` is a sign of life, `end` the end."""
+
+    def __init__(
+        self,
+        topic: str,
+        *,
+        resumer: Resumer,
+        positions: Positions,
+        standstill: Standstill,
+        alive: Callable[[], None],
+        end: Callable[[str], None],
+    ) -> None:
+        self._topic = topic
+        self._resumer = resumer
+        self._positions = positions
+        self._standstill = standstill
+        self._alive = alive
+        self._end = end
+
+    def busy(self) -> None:
+        """The worker has something in hand: what stands still now is waiting for that."""
+        self._standstill.forget()
+
+    async def look(self, status: WorkerStatus, client: Client) -> None:
+        """Read again where messages wait and none comes, once; a sign of life where none can come."""
+        for partition in self._standstill.check(status.partitions):
+            came = bool(status.tally.num_messages)
+            if came and self._standstill.in_vain(partition):
+                await self._end_if_kafka_answers(partition, status.partitions[partition], client)
+            logger.warning("%s/%d: messages wait, but none arrives: reading again", self._topic, partition)
+            self._positions.forget(partition)
+            await self._resumer.again(client, [partition])
+            self._standstill.read_again(partition)
+        if self._standstill.nothing_more(status.partitions, read_to=client.read_to):
+            self._alive()
+
+    async def _end_if_kafka_answers(self, partition: int, stands: PartitionStatus, client: Client) -> None:
+        """The client was given another chance and took nothing. Whose fault is it?"""
+        assert stands.log_end is not None
+        assert stands.next_offset is not None
+        if (client.read_to(partition) or 0) >= stands.log_end:
+            return  # it has taken everything: those offsets hold no message
+        try:
+            _, end = (await client.bounds_anew())[partition]
+        except StreamUnavailable as error:
+            logger.warning("%s/%d: Kafka does not answer, so it is waited for: %s", self._topic, partition, error)
+            return
+        if end > stands.next_offset:
+            place = f"{self._topic}/{partition}@{stands.next_offset}"
+            self._end(f"{place}: messages wait and Kafka answers, but none arrives, nor did reading again help")
