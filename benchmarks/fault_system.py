@@ -10,23 +10,21 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
 
+from benchmarks.fault_processes import PATIENCE_S, POLL_S, Api, Child, Overdue, supervised
 from benchmarks.stream_servers import ROOT, Servers
 from scripts.local_postgres import NoPostgres, PostgresServer, find_binaries
 from tidewise.bootstrap import open_system
 from tidewise.demo import fill
-from tidewise.processes import free_port, running, wait_ready
+from tidewise.processes import free_port
 from tidewise.settings import CONFIG_NAME, Settings, load_settings
 from tidewise.simulator import Shop, simulate_shop
 
-POLL_S = 0.02
-PATIENCE_S = 180.0
-READS = "reading from the database's offsets"
 # Six partitions: Faust gives no worker more than its share rounded up, and the third of three would get none of four.
 # The model is as small as can be: this is about events, and a model costs them nothing but processor time.
 CONFIG = """
@@ -54,20 +52,6 @@ def shop() -> Shop:
     return simulate_shop(seed=3, num_users=40, num_items=336, days=20, live_days=1)
 
 
-class Overdue(Exception):
-    """Something did not happen in time; the message says what."""
-
-
-def until(what: str, reached: Callable[[], bool], *, timeout_s: float = PATIENCE_S) -> None:
-    """Wait for a condition."""
-    deadline_s = time.monotonic() + timeout_s
-    while not reached():
-        if time.monotonic() > deadline_s:
-            msg = f"waited {timeout_s:.0f} s until {what}, in vain"
-            raise Overdue(msg)
-        time.sleep(POLL_S)
-
-
 class Broker:
     """One Kafka broker by `scripts/kafka.sh`."""
 
@@ -80,7 +64,10 @@ class Broker:
     def command(self, name: str) -> None:
         """`start`, `stop` or `kill`; returns when that has happened."""
         recipe = [str(ROOT / "scripts" / "kafka.sh"), name]
-        subprocess.run(recipe, env=self._environment, check=True, stderr=subprocess.DEVNULL)
+        done = subprocess.run(recipe, env=self._environment, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            msg = f"kafka.sh {name} failed: {done.stderr.strip()}"
+            raise Overdue(msg)
 
 
 class Database:
@@ -106,86 +93,15 @@ class Database:
         while True:
             try:
                 return self._server.start()
-            except NoPostgres:
+            except NoPostgres as error:
                 if time.monotonic() > deadline_s:
-                    raise
+                    msg = f"PostgreSQL did not start within {PATIENCE_S:.0f} s: {error}"
+                    raise Overdue(msg) from error
                 time.sleep(POLL_S)
 
     def stop(self) -> None:
         """An orderly end."""
         self._server.stop()
-
-
-class Child:
-    """A process of our command line under a name that it keeps. Each start begins a log of its own."""
-
-    def __init__(self, name: str, folder: Path, arguments: list[str]) -> None:
-        self.name = name
-        self._folder = folder
-        self._arguments = arguments
-        self._stack = ExitStack()
-        self._num_starts = 0
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        """The latest start."""
-        assert self._process is not None
-        return self._process
-
-    @property
-    def log_path(self) -> Path:
-        """What the latest start says."""
-        return self._folder / f"{self.name}-{self._num_starts}.log"
-
-    def start(self) -> None:
-        """Start without waiting for anything."""
-        self._num_starts += 1
-        self._process = self._stack.enter_context(running(self._arguments, log=self.log_path))
-
-    def kill(self) -> None:
-        """End it by SIGKILL: no handler runs, nothing is flushed."""
-        self.process.kill()
-        self.process.wait()
-
-    def await_end(self) -> None:
-        """Until it has ended in an orderly way, having been asked to."""
-        until(f"{self.name} ends", lambda: self.process.poll() is not None)
-        if self.process.returncode != 0:
-            msg = f"{self.name} ended with code {self.process.returncode}, wanted 0; its log is {self.log_path}"
-            raise Overdue(msg)
-
-    def stop(self) -> None:
-        """SIGTERM, where it still runs, and its end."""
-        self._stack.close()
-
-    @property
-    def num_reads(self) -> int:
-        """How often this start of a worker was given partitions and began to read them."""
-        return self.log_path.read_text(errors="replace").count(READS)
-
-    def await_partitions(self, *, more_than: int = 0) -> None:
-        """Until this worker was given partitions (again)."""
-        until(f"{self.name} is given partitions ({self.log_path})", lambda: self.num_reads > more_than or self._ended())
-
-    def _ended(self) -> bool:
-        if self.process.poll() is not None:
-            msg = f"{self.name} ended with code {self.process.returncode}; its log is {self.log_path}"
-            raise Overdue(msg)
-        return False
-
-
-class Api(Child):
-    """`tidewise serve` on a port that it keeps."""
-
-    def __init__(self, name: str, folder: Path, data: list[str]) -> None:
-        port = free_port(0)
-        self.url = f"http://127.0.0.1:{port}"
-        super().__init__(name, folder, ["serve", *data, "--port", str(port)])
-
-    def await_ready(self) -> None:
-        """Until it answers that it is ready."""
-        wait_ready(self.process, self.url, log=self.log_path, timeout_s=PATIENCE_S)
 
 
 class System:
@@ -197,12 +113,21 @@ class System:
         self.database = Database(folder / "postgres")
         self.data = folder / "data"
         (folder / "logs").mkdir()
+        self.children: list[Child] = []
         self.workers = [self.worker(f"worker-{number}") for number in (1, 2)]
         self.apis = [Api(f"api-{number}", folder / "logs", ["--data", str(self.data)]) for number in (1, 2)]
+        self.children += self.apis
 
     def worker(self, name: str) -> Child:
         """A worker, not yet started."""
-        return Child(name, self.folder / "logs", ["worker", "--data", str(self.data), "--name", name])
+        made = Child(name, self.folder / "logs", ["worker", "--data", str(self.data), "--name", name])
+        self.children.append(made)
+        return made
+
+    @property
+    def own_ends(self) -> dict[str, list[str]]:
+        """Which processes ended by themselves, each with exit code and log."""
+        return {child.name: child.own_ends for child in self.children if child.own_ends}
 
     def settings(self) -> Settings:
         """The settings of all its processes."""
@@ -223,7 +148,7 @@ class System:
 
 @contextmanager
 def system(folder: Path) -> Iterator[System]:
-    """Broker, database, two workers and two APIs, running; all of them ended at the end."""
+    """Broker, database, two workers and two APIs, running under a supervisor; all of them ended at the end."""
     found = System(folder)
     with ExitStack() as stack:
         found.broker.command("start")
@@ -234,6 +159,7 @@ def system(folder: Path) -> Iterator[System]:
         for child in (*found.workers, *found.apis):
             child.start()
             stack.callback(child.stop)
+        stack.enter_context(supervised(found.children))
         for worker in found.workers:
             worker.await_partitions()
         for api in found.apis:

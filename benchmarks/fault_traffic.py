@@ -21,7 +21,7 @@ import httpx
 import psycopg
 
 from benchmarks.fault_ledger import Ledger, event_key
-from benchmarks.fault_system import PATIENCE_S, POLL_S, Overdue
+from benchmarks.fault_processes import PATIENCE_S, POLL_S, Overdue
 from core.clock import HOUR_MS
 from core.errors import StreamUnavailable
 from core.interactions import Interaction
@@ -172,7 +172,8 @@ class Probes:
         self._url = database_url
         self._item_id = item_id
         self._ledger = ledger
-        self._users = _one_user_each(self._producer.num_partitions)
+        found = _one_user_each(self._producer.num_partitions)
+        self._partitions, self._users = list(found), list(found.values())
         self._count = 0
         self._start_ms = time.time_ns() // 1_000_000 - HOUR_MS
 
@@ -200,10 +201,11 @@ class Probes:
     def _await_applied(self, keys: list[bytes]) -> None:
         deadline_s = time.monotonic() + PATIENCE_S
         with psycopg.connect(self._url, autocommit=True) as connection:
-            query = "SELECT count(*) FROM interactions WHERE event_key = ANY(%s)"
-            while connection.execute(query, [keys]).fetchone() != (len(keys),):
+            query = "SELECT event_key FROM interactions WHERE event_key = ANY(%s)"
+            while len(found := connection.execute(query, [keys]).fetchall()) < len(keys):
                 if time.monotonic() > deadline_s:
-                    msg = f"probes were not applied within {PATIENCE_S:.0f} s"
+                    missing = [self._partitions[place] for place, key in enumerate(keys) if (key,) not in found]
+                    msg = f"clicks in partitions {missing} were not applied within {PATIENCE_S:.0f} s"
                     raise Overdue(msg)
                 time.sleep(POLL_S)
 
@@ -213,11 +215,11 @@ def patient(kafka: KafkaSettings) -> KafkaSettings:
     return replace(kafka, request_timeout_s=90.0)
 
 
-def _one_user_each(num_partitions: int) -> list[str]:
+def _one_user_each(num_partitions: int) -> dict[int, str]:
     found: dict[int, str] = {}
     number = 0
     while len(found) < num_partitions:
         user_id = f"probe-{number}"
         found.setdefault(partition_of(user_id, num_partitions=num_partitions), user_id)
         number += 1
-    return list(found.values())
+    return found
