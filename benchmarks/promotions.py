@@ -6,9 +6,9 @@
 
 Two more versions are made by short fine-tunes of the champion in a copy of the data (distributed: of the demo's shop).
 Beforehand each version is served alone, and its answer to each user is written down. Then requests come at a fixed
-rate, first in peace, then during promotions and rollbacks; `--events` other users click meanwhile. An answer counts as
-mixed where it is not, item by item and score by score, the one that the version it names gave alone. Latency counts
-from the moment at which a request was due.
+rate, unmeasured until a process has settled, then in peace, then during promotions and rollbacks; `--events` other
+users click meanwhile. An answer counts as mixed where it is not, item by item and score by score, the one that the
+version it names gave alone. Latency counts from the moment at which a request was due.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from core.ports import ModelRecord, Transaction
 from tidewise.bootstrap import System, load_model, models_folder
 
 NUM_USERS, NUM_CLIENTS, ANSWERS = 300, 16, 10
+SETTLE_S = 8.0  # after a start the monitor reads again what it had read, and connections are opened
 PAUSE_S = 1.5  # between two changes; views are renewed every second
 TOLERANCE = 1e-4  # of scores: batches of another size round differently
 Answer = tuple[tuple[str, float], ...]
@@ -230,6 +231,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         load = partial(traffic, Load(ports, users, expected, at_ms, options.rate))
         num = options.promotions + options.rollbacks
         failed = stack.enter_context(clicking(ports[0], items, rate=options.events))
+        observed(lambda: time.sleep(SETTLE_S), load)
         peace = observed(lambda: time.sleep(num * PAUSE_S / 2), load)
         given = {"num_promotions": options.promotions, "num_rollbacks": options.rollbacks}
         unrest = observed(lambda: changes(system, versions, **given), load)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from core.errors import InvalidInput
 from core.history import WindowShape
@@ -22,20 +23,25 @@ from model.checkpoint import version_of
 from model.growth import grow
 from model.resume import ResumeFile, fingerprint
 from model.sequences import Sequences, UserRanges, cut_windows
-from model.training_data import Split, training_data
+from model.training_data import Split, TrainingData, training_data
 from model.training_plan import ProgressCallback, TrainingPlan, silent
 from model.training_run import TrainingRun
 
 
 @dataclass(frozen=True, slots=True)
 class FineTuningPlan:
-    """How to fine-tune. `replay`: how many events of old windows are learnt again for each new one."""
+    """How to fine-tune. `replay`: how many events of old windows are learnt again for each new one.
+
+    `num_samples`: the softmax runs over the items that a step asks for and so many drawn at random (log-Q corrected);
+    where there are fewer, over all.
+    """
 
     epochs: int = 2
     max_seconds: float | None = None
     batch_events: int = 1024
     learning_rate: float = 2e-3
     replay: float = 1.0
+    num_samples: int = 2048
 
     def training_plan(self) -> TrainingPlan:
         """As the training loop wants it: nothing is held out, because the gate judges the result on later events."""
@@ -46,6 +52,8 @@ class FineTuningPlan:
             learning_rate=self.learning_rate,
             warmup_steps=10,
             validation_share=0.0,
+            sampled_above=self.num_samples,
+            num_samples=self.num_samples,
         )
 
 
@@ -77,7 +85,11 @@ def fine_tune(
     model = grow(parent, catalogue, new_ids)
     item_ids = (*parent.item_ids, *new_ids)
     row_of = {item_id: row for row, item_id in enumerate(item_ids, start=1)}
-    data = replace(data, id_rows=torch.tensor([row_of[item_id] for item_id in ids]))
+    data = replace(
+        data,
+        id_rows=torch.tensor([row_of[item_id] for item_id in ids]),
+        target_share=target_share(data, since_ms, plan.replay),
+    )
     recent = recent_windows(columns, since_ms, parent.window)
     if not len(recent):
         msg = f"fine-tuning: wanted users with an event since {since_ms} and one before it, got none; wait for more"
@@ -91,6 +103,12 @@ def fine_tune(
     facts = {"parent": parent.version, "since_ms": since_ms, "new_items": len(new_ids), "categories": list(names)}
     bundle = HM4SRBundle(model, item_ids, parent.sources, "untitled", {**run.train(), **facts})
     return replace(bundle, version=version_of(bundle))
+
+
+def target_share(data: TrainingData, since_ms: int, replay: float) -> Tensor:
+    """(N,) how often each candidate is asked for: among the new events, and among all in the replayed part."""
+    new = torch.bincount(data.items[data.times_ms >= since_ms], minlength=len(data.target_share))
+    return (new / max(1, int(new.sum())) + replay * data.target_share) / (1 + replay)
 
 
 def recent_windows(columns: EventColumns, since_ms: int, shape: WindowShape) -> Sequences:

@@ -106,4 +106,5 @@ def fine_tuning_plan(settings: Settings) -> FineTuningPlan:
         batch_events=options.batch_events,
         learning_rate=options.learning_rate,
         replay=options.replay,
+        num_samples=options.num_samples,
     )

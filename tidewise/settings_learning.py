@@ -103,6 +103,8 @@ class LearnSettings(Section):
     """The events in one step of a fine-tune."""
     replay: float = Field(1.0, ge=0, allow_inf_nan=False)
     """How many old events are learnt again, in windows drawn at random, for each new one."""
+    num_samples: Count = 2_048
+    """A step of a fine-tune ranks its items among so many others drawn at random; if there are fewer, among all."""
     max_minutes: Amount = 10.0
     """The most minutes that a fine-tune takes."""
     max_events: Count = 2_000_000

@@ -16,11 +16,12 @@ from core.items import Catalogue
 from core.ports import EventColumns
 from model.bundle import HM4SRBundle
 from model.config import Modality, ModelConfig
-from model.fine_tuning import FineTuningPlan, fine_tune, recent_windows, replayed
+from model.fine_tuning import FineTuningPlan, fine_tune, recent_windows, replayed, target_share
 from model.growth import first_rows
 from model.hm4sr import UNSEEN
 from model.sequences import Sequences, UserRanges
 from model.training import TrainingPlan, train
+from model.training_data import Split, training_data
 
 SHAPE = WindowShape(8, 4)
 CONFIG = ModelConfig(width=8, num_layers=1, num_heads=1, inner_width=16, window=SHAPE, contents=(Modality("text", 6),))
@@ -102,6 +103,34 @@ def test_replay_takes_about_as_many_events_as_asked_for_and_never_more() -> None
     total = int(replayed(ranges, SHAPE, 200, rng).length.sum())
     assert 200 - SHAPE.size < total <= 200
     assert len(replayed(ranges, SHAPE, 0, rng)) == 0
+
+
+@pytest.mark.parametrize("replay", [0.0, 1.0, 3.0])
+def test_the_share_that_corrects_a_sampled_softmax_is_how_often_steps_ask_for_each_item(
+    parent: HM4SRBundle, replay: float
+) -> None:
+    """Otherwise what has just become popular would be taken for rare, and learnt to be so."""
+    everything = Split(np.arange(len(ALL), dtype=np.int64), np.empty(0, np.int64))
+    data = training_data(
+        ALL, catalogue(24), everything, sources=parent.sources, category_names=(), device=torch.device("cpu")
+    )
+    recent, rng, asked = recent_windows(ALL, CUT_MS, SHAPE), np.random.default_rng(0), np.zeros(24)
+    for _ in range(50):
+        windows = recent.join(replayed(data.ranges, SHAPE, int(replay * recent.num_targets), rng))
+        asked += np.bincount(data.items[targets_of(windows)].numpy(), minlength=24)
+    share = target_share(data, CUT_MS, replay).numpy()
+    np.testing.assert_allclose(share, asked / asked.sum(), atol=0.01)
+    assert share.sum() == pytest.approx(1)
+
+
+def test_a_sampled_softmax_and_a_whole_one_make_different_models_where_items_are_more_than_samples(
+    parent: HM4SRBundle,
+) -> None:
+    few, all_, more = (
+        fine_tune(parent, ALL, catalogue(24), since_ms=CUT_MS, plan=FineTuningPlan(epochs=1, num_samples=number))
+        for number in (8, 24, 1000)
+    )
+    assert few.version != all_.version == more.version
 
 
 def test_new_items_get_rows_behind_the_old_ones_and_the_rest_of_the_shape_stays(parent: HM4SRBundle) -> None:
