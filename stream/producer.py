@@ -18,7 +18,7 @@ from core.ports import DeadLetter
 from stream.codec import encode, encode_many
 from stream.partitioning import partition_of
 from stream.settings import KafkaSettings
-from stream.topics import MAX_MESSAGE_BYTES, client_options, kafka_errors, require_broker
+from stream.topics import MAX_MESSAGE_BYTES, client_options, kafka_errors, num_partitions, require_broker
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class EventProducer:
 
     def __init__(self, settings: KafkaSettings, *, linger_ms: int = 0) -> None:
         self._settings = settings
-        require_broker(settings)
+        self.num_partitions = num_partitions(settings)  # the client would ask for a missing topic until its time is up
         with kafka_errors(settings, "producer"):
             self._producer = KafkaProducer(
                 **client_options(settings),
@@ -68,7 +68,7 @@ class EventProducer:
                 delivery_timeout_ms=int(settings.request_timeout_s * 1000) + linger_ms,
             )
             try:
-                self.num_partitions = len(self._producer.partitions_for(settings.topic))
+                self._producer.partitions_for(settings.topic)  # so that the first event need not wait for it
             except BaseException:
                 self._producer.close(timeout=0)
                 raise

@@ -78,7 +78,7 @@ def open_log(stack: ExitStack, settings: Settings) -> KafkaLog | None:
     try:
         log.open()
     except StreamUnavailable as error:
-        logger.warning("events are refused until Kafka answers: %s", error)
+        logger.warning("events are refused until Kafka takes them: %s", error)
     return log
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from kafka import KafkaConsumer
 from services.kafka import Broker, fresh_settings
 
-from core.errors import InvalidEvent, InvalidSettings, StreamUnavailable
+from core.errors import InvalidEvent, InvalidSettings, StreamUnavailable, TopicMissing
 from core.interactions import Interaction
 from core.ports import DeadLetter
 from stream.lag import partition_statuses
@@ -20,6 +21,8 @@ from stream.partitioning import partition_of
 from stream.producer import DeadLetterTopic, EventProducer
 from stream.settings import KafkaSettings
 from stream.topics import delete_topics, ensure_topics, num_partitions
+from tidewise.distributed import open_log
+from tidewise.settings import load_settings
 
 TIME_MS = 1_700_000_000_000
 
@@ -47,6 +50,23 @@ def test_topics_are_made_with_the_partitions_asked_for_and_making_them_again_cha
     assert ensure_topics(kafka) == 3
     assert ensure_topics(kafka) == 3
     assert num_partitions(kafka) == 3
+
+
+def test_an_api_started_before_its_topic_is_made_says_so_once_and_takes_events_when_it_is(
+    kafka: KafkaSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    named = {"bootstrap": kafka.servers[0], "topic": kafka.topic}
+    settings = load_settings(overrides={f"kafka.{name}": value for name, value in named.items()}, environment={})
+    click = Interaction("e1", "ann", "item-1", "click", TIME_MS)
+    with ExitStack() as stack, caplog.at_level("WARNING"):
+        log = open_log(stack, settings)
+        assert log is not None
+        with pytest.raises(TopicMissing, match="start a worker"):
+            log.publish([click])
+        ensure_topics(kafka)
+        assert [position.topic for position in log.publish([click])] == [kafka.topic]
+    missing = f"topic {kafka.topic} does not exist; start a worker, which makes it"
+    assert caplog.messages == [f"events are refused until Kafka takes them: {missing}"]
 
 
 def test_a_topic_never_shrinks(kafka: KafkaSettings) -> None:
