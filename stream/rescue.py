@@ -8,7 +8,10 @@ settings. Everything else waits, for the watchdog at the most. Knows nothing abo
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from core.errors import StreamUnavailable
@@ -18,6 +21,8 @@ from stream.standstill import Standstill
 from stream.status import PartitionStatus, WorkerStatus
 
 logger = logging.getLogger(__name__)
+
+ASK_EVERY_S = 10.0
 
 
 class Client(Log, Protocol):
@@ -33,7 +38,11 @@ class Client(Log, Protocol):
 
 
 class Rescue:
-    """Looks at one worker's partitions while it has nothing in hand. `alive` is a sign of life, `end` the end."""
+    """Looks at one worker's partitions while it has nothing in hand. `alive` is a sign of life, `end` the end.
+
+    The client knows where the log ends from what it fetched last. One that fetches no more would never know that it is
+    behind, so now and then Kafka is asked.
+    """
 
     def __init__(
         self,
@@ -44,6 +53,7 @@ class Rescue:
         standstill: Standstill,
         alive: Callable[[], None],
         end: Callable[[str], None],
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topic = topic
         self._resumer = resumer
@@ -51,6 +61,9 @@ class Rescue:
         self._standstill = standstill
         self._alive = alive
         self._end = end
+        self._now_s = now_s
+        self._asked_s = -math.inf
+        self._ends: dict[int, int] = {}
 
     def busy(self) -> None:
         """The worker has something in hand: what stands still now is waiting for that."""
@@ -58,16 +71,29 @@ class Rescue:
 
     async def look(self, status: WorkerStatus, client: Client) -> None:
         """Read again where messages wait and none comes, once; a sign of life where none can come."""
-        for partition in self._standstill.check(status.partitions):
+        partitions = await self._with_ends(status.partitions, client)
+        for partition in self._standstill.check(partitions):
             came = bool(status.tally.num_messages)
             if came and self._standstill.in_vain(partition):
-                await self._end_if_kafka_answers(partition, status.partitions[partition], client)
+                await self._end_if_kafka_answers(partition, partitions[partition], client)
             logger.warning("%s/%d: messages wait, but none arrives: reading again", self._topic, partition)
             self._positions.forget(partition)
             await self._resumer.again(client, [partition])
             self._standstill.read_again(partition)
-        if self._standstill.nothing_more(status.partitions, read_to=client.read_to):
+        if self._standstill.nothing_more(partitions, read_to=client.read_to):
             self._alive()
+
+    async def _with_ends(self, partitions: Mapping[int, PartitionStatus], client: Client) -> dict[int, PartitionStatus]:
+        if self._now_s() - self._asked_s >= ASK_EVERY_S:
+            self._asked_s = self._now_s()
+            try:
+                self._ends = {partition: end for partition, (_, end) in (await client.bounds(partitions)).items()}
+            except StreamUnavailable as error:
+                logger.warning("%s: Kafka does not say where the log ends: %s", self._topic, error)
+        return {
+            partition: replace(status, log_end=max(status.log_end or 0, self._ends.get(partition, 0)))
+            for partition, status in partitions.items()
+        }
 
     async def _end_if_kafka_answers(self, partition: int, stands: PartitionStatus, client: Client) -> None:
         """The client was given another chance and took nothing. Whose fault is it?"""

@@ -65,6 +65,7 @@ class Case:
             standstill=Standstill(after_s=3.0, now_s=lambda: self.now_s),
             alive=self._alive,
             end=self._end,
+            now_s=lambda: self.now_s,
         )
 
     async def _applied(self, partition: int) -> int | None:
@@ -79,12 +80,12 @@ class Case:
     def _end(self, reason: str) -> None:
         raise Ended(reason)
 
-    def look(self, *, until_s: int) -> None:
-        """Once a second, at a partition that stands at offset 42."""
+    def look(self, *, until_s: int, log_end: int = 100) -> None:
+        """Once a second, at a partition that stands at offset 42; `log_end`: as of what was fetched last."""
 
         async def scenario() -> None:
             while self.now_s <= until_s:
-                status = WorkerStatus("worker-1", {0: PartitionStatus(42, 100)}, self.tally)
+                status = WorkerStatus("worker-1", {0: PartitionStatus(42, log_end)}, self.tally)
                 await self.rescue.look(status, self.client)
                 self.now_s += 1.0
 
@@ -102,6 +103,13 @@ def test_a_worker_ends_itself_when_reading_again_did_not_help_and_kafka_answers_
     reason = "interactions/0@42: messages wait and Kafka answers, but none arrives, nor did reading again help"
     with pytest.raises(Ended, match=reason):
         case.look(until_s=60)
+    assert case.now_s == 9.0
+
+
+def test_a_client_that_fetches_no_more_is_noticed_although_it_knows_of_no_message_that_waits() -> None:
+    case = Case()
+    with pytest.raises(Ended):
+        case.look(until_s=60, log_end=42)
     assert case.now_s == 9.0
 
 
