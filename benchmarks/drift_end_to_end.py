@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -24,12 +25,14 @@ import numpy as np
 from benchmarks.report import publish
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.monitor import GRACE_MS, HIT_RANK
+from core.drift.ports import DriftReads
 from core.drift.records import BUCKET_MS, Alarm, Score
 from core.ports import Store
 from core.sources import RequestSource
 from tidewise.bootstrap import open_system
 from tidewise.demo import fill
 from tidewise.learning import train_model
+from tidewise.monitoring import watcher_of
 from tidewise.processes import ProcessError, running
 from tidewise.settings import CONFIG_NAME, Settings, load_settings
 from tidewise.shop_changes import Change
@@ -39,7 +42,7 @@ from tidewise.simulator import DEFAULT_END_MS, Shop, simulate_shop
 Kind = Literal["none", "rhythm", "sudden", "gradual", "segment", "interests"]
 KINDS: tuple[Kind, ...] = ("none", "rhythm", "sudden", "gradual", "segment", "interests")
 BATCH = 25  # a quarter of an hour or so: most events of a visit are in batches of their own, as live ones are
-PATIENCE_S = 300.0
+PATIENCE_S = 900.0
 POLL_S = 0.2
 SETTINGS = """
 [clock]
@@ -88,12 +91,12 @@ class Plan:
         assortment = make_assortment(np.random.default_rng(self.seed), 1800)
         return assortment.categories[int(assortment.category_shares.argmax())]
 
-    @property
-    def wanted_cause(self) -> str:
-        """What the likely cause has to say."""
+    def is_cause_of(self, alarm: Alarm) -> bool:
+        """Whether an alarm says what the change was."""
         if self.kind == "segment":
-            return f"mostly in {self.category}:"
-        return f"to {self.category} (" if self.kind == "interests" else "people choose differently within them"
+            return alarm.segment == f"category={self.category}" or f"mostly in {self.category}:" in alarm.cause
+        said = f"to {self.category} (" if self.kind == "interests" else "people choose differently within them"
+        return said in alarm.cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +146,25 @@ def run(plan: Plan, folder: Path) -> Outcome:
             system.ingestor.ingest(live[first : first + BATCH], RequestSource("live"))
         until_read(system.store, live[-1].time_ms, lambda: monitor.poll() is None, log)
         with system.store.read() as read:
-            alarms = read.drift.alarms()[::-1]
-            scores = tuple(read.drift.scores(from_ms=0, to_ms=DEFAULT_END_MS + 1))
+            return outcome_of(plan, read.drift.alarms()[::-1], read.drift)
+
+
+def read_again(plan: Plan, folder: Path) -> Outcome:
+    """What today's detectors say of what the monitor of an earlier run had read."""
+    with open_system(settings_in(folder)) as system, system.store.read() as read:
+        watcher = watcher_of(system)
+        alarms = [alarm for bucket in read.drift.buckets() for alarm in watcher.read(bucket).alarms]
+        return outcome_of(plan, alarms, read.drift)
+
+
+def outcome_of(plan: Plan, alarms: Sequence[Alarm], read: DriftReads) -> Outcome:
+    """What came of a stream, from its alarms, oldest first."""
     change_ms = plan.change_ms or DEFAULT_END_MS
-    times_ms = np.array([event.time_ms for event in live])
+    times_ms = np.array([event.time_ms for event in plan.shop(plan.kind).live])
     false_alarms = tuple(alarm for alarm in alarms if alarm.detected_ms < change_ms or plan.change_ms is None)
     alarm = next((each for each in alarms if each not in false_alarms), None)
     delay = int(((times_ms >= change_ms) & (times_ms < alarm.detected_ms)).sum()) if alarm else None
+    scores = tuple(read.scores(from_ms=0, to_ms=DEFAULT_END_MS + 1))
     return Outcome(plan, int((times_ms < change_ms).sum()), false_alarms, delay, alarm, scores)
 
 
@@ -165,6 +180,15 @@ def until_read(store: Store, now_ms: int, alive: Callable[[], bool], log: Path) 
         time.sleep(POLL_S)
     msg = f"the monitor ended, or did not read everything within {PATIENCE_S:.0f} s: {log.read_text()[-500:]}"
     raise ProcessError(msg)
+
+
+def told(outcome: Outcome) -> str:
+    """One stream in words, for who waits for the others."""
+    false = [f"{alarm.signal} {alarm.segment}".strip() for alarm in outcome.false_alarms]
+    found = "nothing noticed"
+    if outcome.alarm is not None:
+        found = f"noticed after {outcome.delay} events by {outcome.alarm.signal} {outcome.alarm.segment}".strip()
+    return f"{found}, false alarms: {', '.join(false) or 'none'}"
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
@@ -183,16 +207,31 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
     if plan.change_ms is None:
         return found
     seen = [(one.delay, one.alarm, one.plan) for one in outcomes if one.alarm is not None and one.delay is not None]
-    signals = [alarm.signal for _, alarm, _ in seen]
+    signals = [f"{alarm.signal} {alarm.segment}".strip() for _, alarm, _ in seen]
     return found | {
         "hit_rate_after": round(float(np.mean([one.hit_rate(changed=True) for one in outcomes])), 3),
         "noticed": len(seen),
         "delays_events": sorted(delay for delay, _, _ in seen),
         "onset_errors_h": sorted(round(abs(a.onset_ms - (p.change_ms or 0)) / HOUR_MS, 1) for _, a, p in seen),
         "by": {name: signals.count(name) for name in sorted(set(signals))},
-        "cause_right": sum(p.wanted_cause in alarm.cause for _, alarm, p in seen),
+        "cause_right": sum(p.is_cause_of(alarm) for _, alarm, p in seen),
         "causes": sorted({alarm.cause for _, alarm, _ in seen}),
     }
+
+
+def measured(plan: Plan, top: Path) -> Outcome:
+    """A stream in a folder of its own, or what is there already of an earlier run."""
+    folder = top / f"{plan.kind}-{plan.seed}-live"
+    if folder.exists():
+        return read_again(plan, folder)
+    learnt = top / f"{'rhythm' if plan.kind == 'rhythm' else 'plain'}-{plan.seed}"
+    if not learnt.exists():
+        learn(plan, learnt)
+    partial = folder.with_suffix(".partial")
+    shutil.copytree(learnt, partial)
+    outcome = run(plan, partial)
+    partial.rename(folder)
+    return outcome
 
 
 def main() -> None:
@@ -200,18 +239,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--streams", type=int, default=5, help="of each kind")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--folder", type=Path, help="keep the databases here; those of an earlier run are read again")
     options = parser.parse_args()
     outcomes: dict[str, list[Outcome]] = {kind: [] for kind in options.kinds}
     with tempfile.TemporaryDirectory() as name:
         for seed in range(1, options.streams + 1):
             for kind in options.kinds:
-                plan, learnt = Plan(kind, seed), Path(name) / f"{'rhythm' if kind == 'rhythm' else 'plain'}-{seed}"
-                if not learnt.exists():
-                    learn(plan, learnt)
-                folder = Path(name) / f"{kind}-{seed}-live"
-                shutil.copytree(learnt, folder)
-                outcomes[kind].append(run(plan, folder))
-                shutil.rmtree(folder)
+                outcome = measured(Plan(kind, seed), options.folder or Path(name))
+                outcomes[kind].append(outcome)
+                sys.stderr.write(f"{kind}, seed {seed}: {told(outcome)}\n")
     figures: dict[str, object] = {kind: summary(found) for kind, found in outcomes.items()}
     unchanged = [one for found in outcomes.values() for one in found]
     for what, of_hits in (("losses of hits", True), ("losses of the others", False)):

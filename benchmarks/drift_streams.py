@@ -54,7 +54,6 @@ class Plan:
     days: int = 30
     change_day: int = 14
     hit_rate: float = HIT_RATE
-    by_category: bool = False  # with tallies of each category: ten times the work
 
     @property
     def change_ms(self) -> int | None:
@@ -86,7 +85,7 @@ def stream(plan: Plan) -> Iterator[Bucket]:
     tallies = _tallies(bucket, events, events.scored, len(starts))
     by_topic = [
         _tallies(bucket, events, events.scored & (events.topics == topic), len(starts))
-        for topic in range(1, NUM_CATEGORIES + 1 if plan.by_category else 1)
+        for topic in range(1, NUM_CATEGORIES + 1)
     ]
     for place, start_ms in enumerate(starts.tolist()):
         counts = BucketCounts(nums[place], newcomers[place], 0, topics[place], gaps[place])

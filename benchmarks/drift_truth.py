@@ -1,11 +1,12 @@
 """How soon changes of known time are noticed, and how often one is noticed that is none.
 
     python -m benchmarks.drift_truth --streams 100
-    python -m benchmarks.drift_truth --streams 20 --thresholds 7 8 10 12 14   # the trade-off behind the default
+    python -m benchmarks.drift_truth --streams 20 --thresholds 8 9 10 11 12 14   # the trade-off behind the default
 
-All default detectors together over streams of `benchmarks.drift_streams`, as the monitor
-would read them. False alarms are those where nothing changes, and those before a change, per 100,000 events watched
-(after the warm-up); the delay is in events, from the change to the end of the block that brought the alarm.
+All default detectors together over streams of `benchmarks.drift_streams`, as the monitor would read them, each category
+watched apart (`--max-segments 0`: none). False alarms are those where nothing changes, and those before a change, per
+100,000 events watched (after the warm-up); the delay is in events, from the change to the end of the block that brought
+the alarm.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -22,9 +24,11 @@ from benchmarks.drift_streams import KINDS, MONDAY_MS, Kind, Plan, stream
 from benchmarks.report import publish
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.watch import Watcher
-from stream.drift.detectors import DEFAULT, ONE_OF_MANY, Detectors, Sensitivity
+from stream.drift.detectors import DEFAULT, Detectors, Sensitivity
+from tidewise.settings_drift import DriftSettings
 
 WARMUP_DAYS = 7
+MAX_SEGMENTS = DriftSettings().max_segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,12 @@ class Outcome:
     onset_error_h: float | None
 
 
-def watch(plan: Plan, sensitivity: Sensitivity, *, segments: bool) -> Outcome:
+def watch(plan: Plan, sensitivity: Sensitivity = DEFAULT, max_segments: int = MAX_SEGMENTS) -> Outcome:
     """Read one stream."""
     watcher = Watcher(
-        lambda one_of_many: Detectors(ONE_OF_MANY if one_of_many else sensitivity),
+        lambda one_of_many: Detectors(sensitivity.surer() if one_of_many else sensitivity),
         warmup_ms=WARMUP_DAYS * DAY_MS,
-        max_segments=20 if segments else 0,
+        max_segments=max_segments,
     )
     watched = since = 0
     false_alarms: list[str] = []
@@ -54,17 +58,13 @@ def watch(plan: Plan, sensitivity: Sensitivity, *, segments: bool) -> Outcome:
         if not changed and bucket.start_ms >= MONDAY_MS + WARMUP_DAYS * DAY_MS:
             watched += bucket.counts.num_events
         for alarm in watcher.read(bucket).alarms:
+            name = f"{alarm.signal} of {alarm.segment}" if alarm.segment else alarm.signal
             if not changed:
-                false_alarms.append(alarm.signal)
+                false_alarms.append(name)
                 continue
             error_h = abs(alarm.onset_ms - (plan.change_ms or 0)) / HOUR_MS
-            return Outcome(plan.kind, watched, tuple(false_alarms), since, alarm.signal, error_h)
+            return Outcome(plan.kind, watched, tuple(false_alarms), since, name, error_h)
     return Outcome(plan.kind, watched, tuple(false_alarms), None, None, None)
-
-
-def _watch(arguments: tuple[Plan, Sensitivity, bool]) -> Outcome:
-    plan, sensitivity, segments = arguments
-    return watch(plan, sensitivity, segments=segments)
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
@@ -96,23 +96,16 @@ def main() -> None:
     """Measure and publish."""
     options = _options()
     for threshold in options.thresholds:
-        sensitivity = Sensitivity(threshold, options.slack)
-        config = {
-            "threshold": threshold,
-            "slack": options.slack,
-            "hit_rate": options.hit_rate,
-            "segments": options.segments,
-        }
+        measured = partial(watch, sensitivity=Sensitivity(threshold, options.slack), max_segments=options.max_segments)
         figures: dict[str, object] = {}
         with ProcessPoolExecutor(options.processes) as pool:
             for kind in options.kinds:
                 plans = [
-                    Plan(kind, seed, hit_rate=options.hit_rate, by_category=options.segments)
+                    Plan(kind, seed, hit_rate=options.hit_rate, events_per_day=options.events_per_day)
                     for seed in range(options.streams)
                 ]
-                given = [(plan, sensitivity, options.segments) for plan in plans]
-                figures[kind] = summary(list(pool.map(_watch, given)))
-        publish("drift truth", {"config": config, **figures})
+                figures[kind] = summary(list(pool.map(measured, plans)))
+        publish("drift truth", {"config": {**vars(options), "thresholds": threshold}, **figures})
 
 
 def _options() -> argparse.Namespace:
@@ -120,7 +113,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--streams", type=int, default=100, help="of each kind")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--hit-rate", type=float, default=0.4, help="before the change")
-    parser.add_argument("--segments", action="store_true", help="watch each category apart, too")
+    parser.add_argument("--events-per-day", type=float, default=5_000)
+    parser.add_argument("--max-segments", type=int, default=MAX_SEGMENTS, help="how many categories to watch apart")
     parser.add_argument("--thresholds", type=float, nargs="+", default=[DEFAULT.threshold])
     parser.add_argument("--slack", type=float, default=DEFAULT.slack)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)

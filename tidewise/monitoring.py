@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from core.clock import DAY_MS
@@ -39,7 +40,7 @@ PERIOD_S = 3.0
 def open_monitor(system: System) -> Monitor:
     """The monitor of this process; raises `InvalidSettings` where the drift extra is missing."""
     given = system.settings.drift
-    detectors = _detectors()
+    watcher_of(system)  # what is missing is told at once
     scoring = Scoring(
         system.store,
         views=system.views.current,
@@ -49,22 +50,25 @@ def open_monitor(system: System) -> Monitor:
         segments=given.segment_names(),
     )
 
-    def watcher() -> Watcher:
-        return Watcher(
-            detectors,
-            warmup_ms=int(given.warmup_days * DAY_MS),
-            max_segments=given.max_segments,
-            topic_name=lambda code: _topic_name(system.store, code),
-        )
-
     return Monitor(
         system.store,
         role=Role(system.store, ROLE, holder=name_of_process()),
         scoring=scoring,
-        watcher=watcher,
+        watcher=partial(watcher_of, system),
         clock=system.clock,
         keep_ms=int(given.keep_days * DAY_MS),
         on_alarm=_tell,
+    )
+
+
+def watcher_of(system: System) -> Watcher:
+    """A fresh watcher as the settings want it; raises `InvalidSettings` where the drift extra is missing."""
+    given = system.settings.drift
+    return Watcher(
+        _detectors(),
+        warmup_ms=int(given.warmup_days * DAY_MS),
+        max_segments=given.max_segments,
+        topic_name=lambda code: _topic_name(system.store, code),
     )
 
 

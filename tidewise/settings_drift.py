@@ -18,10 +18,10 @@ class DriftSettings(Section):
     """How many live events each process may have scored, by how the champion would have placed them."""
     warmup_days: float = Field(7.0, ge=0, allow_inf_nan=False)
     """How many days a signal is watched before it can raise an alarm: a week knows the rhythm of days and weekdays."""
-    segments: str = ""
+    segments: str = "category"
     """What else to watch apart, by commas: `category`, `item.NAME` (an attribute), `event.NAME` (of the context)."""
-    max_segments: Count = 20
-    """How many values of each, those with the most events."""
+    max_segments: Count = 12
+    """How many of all their values, those that have enough events first."""
     webhook: str = ""
     """The address (http or https) that alarms are posted to; empty: none."""
     webhook_secret: SecretStr = SecretStr("")

@@ -15,7 +15,8 @@ FloatArray = NDArray[np.float64]
 
 DAYS, HOURS = 7, 24
 HALF_LIFE_MS = 21 * 24 * HOUR_MS
-LEAN = 200.0  # how many events of its own make an hour count as much as what it leans on
+LEAN = 200.0  # how many events of its own make an hour of a mix count as much as what it leans on
+LEVEL_LEAN = 50.0  # the same of a level
 MAX_DOUBLINGS = 100  # of the weight of an event, before all weights are scaled back
 KEPT_AFTER_CHANGE = 0.02  # what is left of the past once a change was noticed: the new state is the new normal
 
@@ -108,15 +109,16 @@ class LevelBaseline:
         self._known = 0.0
 
     def _offset(self, day: int, hour: int) -> float:
-        daily = self._sums[:, hour].sum() / (self._counts[:, hour].sum() + LEAN)
+        daily = self._sums[:, hour].sum() / (self._counts[:, hour].sum() + LEVEL_LEAN)
         own_sum, own_count = self._sums[day, hour], self._counts[day, hour]
-        return float((own_sum + LEAN * daily) / (own_count + LEAN))
+        return float((own_sum + LEVEL_LEAN * daily) / (own_count + LEVEL_LEAN))
 
 
 class Standard:
     """Numbers as distances from their own running mean, in their own running deviation."""
 
     MEMORY = 300.0
+    LEAST = 0.01  # of a deviation: what never differed may differ at last
     WILD = 4.0  # one wild number moves the mean no further than that many deviations would
 
     def __init__(self) -> None:
@@ -125,13 +127,12 @@ class Standard:
 
     def place(self, value: float) -> float:
         """How far out a number is, by those before it."""
-        deviation = self._deviation()
-        return float(np.clip((value - self.mean) / deviation, -self.WILD, self.WILD)) if deviation else 0.0
+        return float(np.clip((value - self.mean) / self._deviation(), -self.WILD, self.WILD))
 
     def learn(self, value: float) -> None:
         """Take a number in."""
         deviation = self._deviation()
-        if self.num > 10 and deviation:
+        if self.num > 10:
             value = float(np.clip(value, self.mean - self.WILD * deviation, self.mean + self.WILD * deviation))
         self.num += 1
         weight = max(1 / self.num, 1 / self.MEMORY)
@@ -141,4 +142,4 @@ class Standard:
     def _deviation(self) -> float:
         # Few numbers underestimate their deviation by chance; the wider estimate keeps early surprises rare.
         widened = 1 + 4 / max(self.num, 1)
-        return float(np.sqrt(max(self._square - self.mean**2, 0.0) * widened))
+        return max(float(np.sqrt(max(self._square - self.mean**2, 0.0) * widened)), self.LEAST)

@@ -32,6 +32,16 @@ class _Case:
     gap_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is stored of the events of a sample. `topics`: the names of topics by code."""
+
+    events: Mapping[bytes, EventRow]
+    items: Mapping[int, StoredItem]
+    facts: Mapping[int, ItemFacts]
+    topics: Mapping[int, str]
+
+
 class Scoring:
     """Scores samples of a store with the view that serves."""
 
@@ -45,7 +55,7 @@ class Scoring:
         exclude_seen: bool = True,
         segments: Sequence[str] = (),
     ) -> None:
-        """`segments`: what to note of each event: `category`, `item.NAME`, `event.NAME`."""
+        """`segments`: what to note of each event: `category` (or the topic of its text), `item.NAME`, `event.NAME`."""
         self._store = store
         self._views = views
         self._shape = shape
@@ -61,11 +71,12 @@ class Scoring:
             samples = read.drift.unscored(limit=BATCH)
             events = read.events_by_key([sample.event_key for sample in samples])
             items = read.items([event.item_key for event in events.values()])
-            facts = read.drift.item_facts(sorted(items))
+            topics = read.drift.topics() if "category" in self._segments else {}
+            known = _Known(events, items, read.drift.item_facts(sorted(items)), topics)
             cases = [case for sample in samples if (case := self._case(read, view, sample, events)) is not None]
         placed = _placed(view.model, cases) if view.model is not None and cases else {}
         version = view.model.version if view.model else None
-        return [self._score(sample, events, items, facts, version, placed) for sample in samples]
+        return [self._score(sample, known, version, placed) for sample in samples]
 
     def _case(self, read: ReadView, view: View, sample: Sample, events: Mapping[bytes, EventRow]) -> _Case | None:
         """None where there is nothing to place: no history, an item that could not have been recommended."""
@@ -88,20 +99,15 @@ class Scoring:
         return _Case(sample, history, row, allowed, event.time_ms - int(times_ms[-1]))
 
     def _score(
-        self,
-        sample: Sample,
-        events: Mapping[bytes, EventRow],
-        items: Mapping[int, StoredItem],
-        facts: Mapping[int, ItemFacts],
-        version: str | None,
-        placed: Mapping[bytes, tuple[int, float]],
+        self, sample: Sample, known: _Known, version: str | None, placed: Mapping[bytes, tuple[int, float]]
     ) -> Score:
         if sample.event_key not in placed:
             return Score(*sample)
         rank, loss = placed[sample.event_key]
-        event = events[sample.event_key]
-        segments = tuple(_segments(self._segments, event, items[event.item_key]))
-        return Score(*sample, version, rank, loss, facts[event.item_key].topic, segments)
+        event = known.events[sample.event_key]
+        topic = known.facts[event.item_key].topic
+        segments = _segments(self._segments, event, known.items[event.item_key], known.topics.get(topic))
+        return Score(*sample, version, rank, loss, topic, tuple(segments))
 
 
 def _keys(events: Iterable[EventRow]) -> IntArray:
@@ -126,13 +132,13 @@ def _place(scores: FloatArray, rows: IntArray, case: _Case) -> tuple[int, float]
     return 1 + int(higher + equal // 2), loss
 
 
-def _segments(wanted: Sequence[str], event: EventRow, stored: StoredItem) -> list[str]:
+def _segments(wanted: Sequence[str], event: EventRow, stored: StoredItem, topic: str | None) -> list[str]:
     """The segments that an event belongs to, as `category=Tea`."""
     found = []
     for name in wanted:
         kind, _, key = name.partition(".")
         if kind == "category":
-            found += [f"category={category}" for category in stored.item.categories]
+            found += [f"category={each}" for each in stored.item.categories or ([topic] if topic else [])]
             continue
         held = stored.item.attributes if kind == "item" else event.context or {}
         if held.get(key) is not None:

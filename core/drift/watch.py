@@ -6,7 +6,7 @@ detectors to say, which somebody else provides. Knows nothing about stores, cloc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,12 +14,13 @@ import numpy as np
 
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.causes import Recent
+from core.drift.lag import GROWTH
 from core.drift.records import NUM_GAPS, Alarm, Bucket, BucketCounts, Point, Tally
-from core.drift.signals import COUNT_BLOCK, SCORE_BLOCK, LevelSignal, MixSignal, Reading, Signal, Sums
+from core.drift.signals import COUNT_BLOCK, SCORE_BLOCK, SEGMENT_BLOCK, LevelSignal, MixSignal, Reading, Signal, Sums
 from core.drift.topics import NO_TOPIC, NUM_TOPICS
 
 MAX_READINGS = 2_000  # of each signal, since the last change: where the onset is looked for
-ADMITTED_AFTER = 2 * SCORE_BLOCK  # scores of a segment, before it is watched
+ADMITTED_AFTER = 3 * SEGMENT_BLOCK  # users scored in a segment, before it is watched
 
 
 class Detector(Protocol):
@@ -70,21 +71,21 @@ class Watcher:
         self._warmup_ms = warmup_ms
         self._max_segments = max_segments
         self._recent = Recent(topic_name)
-        self._first_ms: int | None = None
         self._version: str | None = None
-        self._pending_segments: dict[str, int] = {}
+        self._pending: dict[str, int] = {}  # scores of segments that are not watched
+        self._segments: set[str] = set()
         self._watched = [
             self._watch("hit_rate", _hits, worse=-1, of_model=True),
             self._watch("loss", _loss, worse=1, of_model=True),
             self._watch_mix("categories", NUM_TOPICS + 1, _known_topics),
-            self._watch_mix("gaps", NUM_GAPS, lambda counts: counts.gaps),
+            # A young shop has had no long pauses yet: their share grows by itself, and has to be learned at once.
+            self._watch_mix("gaps", NUM_GAPS, lambda counts: counts.gaps, lag=0.0),
             self._watch("new_users", lambda bucket: _share(bucket, bucket.counts.num_new_users), worse=1),
             self._watch("new_items", lambda bucket: _share(bucket, bucket.counts.num_new_items), worse=1),
         ]
 
     def read(self, bucket: Bucket) -> Findings:
         """Take the next bucket in."""
-        self._first_ms = bucket.start_ms if self._first_ms is None else self._first_ms
         if bucket.version is not None and bucket.version != self._version:
             self._begin_version(bucket.version)
         self._recent.add(bucket)
@@ -104,22 +105,20 @@ class Watcher:
             if watched.of_model:
                 self._settle(watched)
 
-    def _admit(self, segments: Collection[str]) -> None:
-        """Watch a segment from when it has had enough events; the first ones who have, up to the limit."""
-        for name in sorted(segments):
-            if name in self._pending_segments or len(self._pending_segments) < 50 * self._max_segments:
-                self._pending_segments[name] = self._pending_segments.get(name, 0) + 1
-        known = {watched.segment for watched in self._watched}
-        for name in sorted(segments):
-            if name in known or len(known) > self._max_segments:
-                continue
-            if self._pending_segments.get(name, 0) >= ADMITTED_AFTER:
-                known.add(name)
+    def _admit(self, segments: Mapping[str, Tally]) -> None:
+        """Watch a segment from when it has had enough scores; the first ones who have, up to the limit."""
+        if len(self._segments) >= self._max_segments:
+            return
+        for name in sorted(segments.keys() - self._segments):
+            if name in self._pending or len(self._pending) < 50 * self._max_segments:
+                self._pending[name] = self._pending.get(name, 0) + segments[name].num
+            if self._pending.get(name, 0) >= ADMITTED_AFTER and len(self._segments) < self._max_segments:
+                self._segments.add(name)
                 self._watched.append(self._watch("hit_rate", _Of(name, _hits_of), name, worse=-1, of_model=True))
                 self._watched.append(self._watch("loss", _Of(name, _loss_of), name, worse=1, of_model=True))
 
     def _judge(self, watched: _Watched, reading: Reading) -> list[Alarm]:
-        if reading.surprise is None or self._first_ms is None or reading.start_ms < self._first_ms + self._warmup_ms:
+        if reading.surprise is None:
             return []
         watched.readings.append(reading)
         del watched.readings[:-MAX_READINGS]
@@ -128,8 +127,15 @@ class Watcher:
         before, since = _parted(watched.readings)
         change = _mean(since) - _mean(before)
         alarms = [] if change * watched.worse < 0 else [self._alarm(watched, before, since)]
-        self._settle(watched)
+        for each in self._covered(watched) if alarms else [watched]:
+            self._settle(each)
         return alarms
+
+    def _covered(self, alarmed: _Watched) -> list[_Watched]:
+        """What an alarm speaks for: a model that got worse need not be told again by its loss, nor by each segment."""
+        if not alarmed.of_model:
+            return [alarmed]
+        return [each for each in self._watched if each.of_model and alarmed.segment in ("", each.segment)]
 
     def _settle(self, watched: _Watched) -> None:
         watched.signal.settle()
@@ -159,12 +165,16 @@ class Watcher:
         worse: int = 0,
         of_model: bool = False,
     ) -> _Watched:
-        size, span_ms = (SCORE_BLOCK, 0) if of_model else (COUNT_BLOCK, HOUR_MS)
-        signal = LevelSignal(sums_of, block=size, span_ms=span_ms)
+        of_all = (SCORE_BLOCK, 0) if of_model else (COUNT_BLOCK, HOUR_MS)
+        size, span_ms = (SEGMENT_BLOCK, HOUR_MS) if segment else of_all
+        signal = LevelSignal(sums_of, block=size, span_ms=span_ms, warmup_ms=self._warmup_ms)
         return _Watched(name, segment, signal, self._detectors(bool(segment)), worse, of_model)
 
-    def _watch_mix(self, name: str, num_kinds: int, counts_of: Callable[..., dict[int, int]]) -> _Watched:
-        return _Watched(name, "", MixSignal(num_kinds, counts_of), self._detectors(False), 1, False)
+    def _watch_mix(
+        self, name: str, num_kinds: int, counts_of: Callable[..., dict[int, int]], *, lag: float = GROWTH
+    ) -> _Watched:
+        signal = MixSignal(num_kinds, counts_of, warmup_ms=self._warmup_ms, lag=lag)
+        return _Watched(name, "", signal, self._detectors(False), 1, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +198,7 @@ def _hits_of(tally: Tally) -> Sums:
 
 
 def _loss_of(tally: Tally) -> Sums:
-    return Sums(tally.num, tally.loss, tally.loss_squares)
+    return Sums(tally.num, tally.loss)
 
 
 def _hits(bucket: Bucket) -> Sums:

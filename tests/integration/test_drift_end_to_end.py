@@ -30,7 +30,7 @@ def test_a_move_of_everybody_s_interest_is_noticed_by_the_monitor_process_with_i
     assert outcome.false_alarms == ()
     assert outcome.alarm is not None
     assert outcome.alarm.signal == "categories"
-    assert PLAN.wanted_cause in outcome.alarm.cause
+    assert PLAN.is_cause_of(outcome.alarm)
     assert outcome.delay is not None
     assert outcome.delay < 4_000
     assert summary([outcome])["cause_right"] == 1

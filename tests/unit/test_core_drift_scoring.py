@@ -131,3 +131,17 @@ def test_a_score_names_the_segments_that_are_watched() -> None:
     (score,) = scores(shop, segments=("category", "item.brand", "item.colour", "event.country"))
     assert score.segments == ("category=late", "category=sale", "item.brand=Acme")
     assert score.time_ms == NOW_MS + 10_000
+
+
+def test_an_item_without_a_category_belongs_to_the_topic_of_its_text() -> None:
+    shop = Shop()
+    shop.catalogue(Item("d", title="Small candle pot"))
+    with shop.store.transaction() as tx:
+        code = tx.drift.name_topics(["candle, small, pot"])["candle, small, pot"]
+        tx.drift.set_topics({tx.resolve_items(["d"])["d"]: code})
+        tx.commit()
+    shop.views.refresh()
+    shop.had("a")
+    sampled(shop, "ann", "d", 10)
+    (score,) = scores(shop, segments=("category",))
+    assert score.segments == ("category=candle, small, pot",)

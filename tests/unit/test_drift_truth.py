@@ -17,7 +17,6 @@ from benchmarks.drift_streams import (
     stream,
 )
 from benchmarks.drift_truth import Outcome, summary, watch
-from stream.drift.detectors import DEFAULT
 
 
 def test_a_stream_has_the_rate_the_visits_and_the_scores_it_claims() -> None:
@@ -51,10 +50,18 @@ def test_buckets_hold_every_event_once_and_no_user_twice() -> None:
 
 
 def test_a_halved_hit_rate_is_noticed_within_two_thousand_events() -> None:
-    outcome = watch(Plan("sudden", seed=11), DEFAULT, segments=False)
+    outcome = watch(Plan("sudden", seed=12))
     assert outcome.false_alarms == ()
     assert outcome.delay is not None
     assert outcome.delay < 2_000
+
+
+def test_a_change_in_one_category_is_noticed_there() -> None:
+    outcome = watch(Plan("segment", seed=12))
+    assert outcome.false_alarms == ()
+    assert outcome.signal == "hit_rate of category=1"
+    assert outcome.delay is not None
+    assert outcome.delay < 5_000
 
 
 def test_the_figures_count_false_alarms_per_100_000_events_and_delays_of_what_was_noticed() -> None:
