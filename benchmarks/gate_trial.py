@@ -14,7 +14,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from benchmarks.report import publish
 from core.history import IntArray, WindowShape
 from core.items import Catalogue
 from core.learn.gate import GateRules, judge
-from core.learn.trial import Trial, slice_of, try_model
+from core.learn.trial import Slice, Trial, slice_of, try_model
 from core.metrics import ndcg
 from core.ports import EventColumns, ModelBundle
 from model.bundle import HM4SRBundle
@@ -56,12 +56,11 @@ class Shop:
         """The events before a time."""
         return self.columns.where(self.columns.times_ms < time_ms)
 
-    def trial(self, bundle: ModelBundle, since: int, num: int) -> tuple[IntArray, Trial]:
-        """Users and ranks of a model on the `num` events from a place in time order on."""
+    def asked(self, since: int, num: int) -> Slice:
+        """The `num` events from a place in time order on, as a trial asks for them."""
         columns = self.before(int(self.times_ms[min(since + num, len(self.times_ms) - 1)]))
-        given = {"since_ms": int(self.times_ms[since]), "max_events": 2 * num, "hide_seen": self.hide_seen}
-        asked = slice_of(columns, self.catalogue, **given)  # type: ignore[arg-type]
-        return asked.users, try_model(bundle, asked, SHAPE)
+        since_ms = int(self.times_ms[since])
+        return slice_of(columns, self.catalogue, since_ms=since_ms, max_events=2 * num, hide_seen=self.hide_seen)
 
 
 @dataclass(frozen=True)
@@ -73,23 +72,30 @@ class Meeting:
 
 
 class Judge:
-    """The gate at one moment, and what comes after all that it sees; the champion's trials are made once."""
+    """The gate at one moment, and what comes after all that it sees; what all challengers share is made once."""
 
     def __init__(self, shop: Shop, champion: HM4SRBundle, place: int, options: argparse.Namespace) -> None:
-        self.shop, self.place, self.num, self.step = shop, place, options.slice, options.step
-        self.of_champion = cache(partial(shop.trial, champion))
+        self.place, self.num, self.step = place, options.slice, options.step
+        self.asked = cache(shop.asked)
+        self.of_champion = cache(lambda *spot: self.trial(champion, *spot))
+
+    def trial(self, bundle: ModelBundle, since: int, num: int) -> Trial:
+        """How a model does on some events."""
+        return try_model(bundle, self.asked(since, num), SHAPE)
 
     def meet(self, challenger: ModelBundle) -> Meeting:
         """The verdict, with the slice doubled while it is undecided, and the truth."""
         for look in range(LOOKS):
             spot = self.place, self.num * 2**look
-            users, own = self.shop.trial(challenger, *spot)
-            outcome = judge(users, own, self.of_champion(*spot)[1], rules=RULES).outcome
+            own, other = self.trial(challenger, *spot), self.of_champion(*spot)
+            outcome = judge(self.asked(*spot).users, own, other, rules=RULES).outcome
             if outcome != "undecided":
                 break
         later = self.place + self.num * 2 ** (LOOKS - 1), self.step
-        own_gain, other = (trial.ranks for _, trial in (self.shop.trial(challenger, *later), self.of_champion(*later)))
-        return Meeting(outcome, float(ndcg(own_gain, 10).mean() / ndcg(other, 10).mean() - 1))
+        gained, before = (
+            ndcg(one.ranks, 10).mean() for one in (self.trial(challenger, *later), self.of_champion(*later))
+        )
+        return Meeting(outcome, float(gained / before - 1))
 
 
 def told(meetings: Sequence[Meeting]) -> dict[str, object]:
