@@ -36,7 +36,10 @@ RELEASED = ("hm4sr", "hm4sr:frozen-experts", "hm4sr:released", "hm4sr:released+u
 
 @dataclass(frozen=True)
 class Table:
-    """One comparison. `epochs`, `max_minutes`: of each training, the first to end it; `with_pictures`: a modality."""
+    """One comparison. `epochs`, `max_minutes`: of each training, the first to end it; `with_pictures`: a modality.
+
+    `hides_seen`: networks are trained for answers without what the user has had.
+    """
 
     about: str
     data: DataSet
@@ -51,6 +54,7 @@ class Table:
     max_questions: int | None = None
     trials: int = 1
     with_pictures: bool = False
+    hides_seen: bool = False
 
     def command(self, data: Path, out: Path, threads: int) -> list[str]:
         """The words after `tidewise`."""
@@ -60,6 +64,8 @@ class Table:
         words += ["--epochs", str(self.epochs), "--max-minutes", f"{self.max_minutes:g}", "--threads", str(threads)]
         if self.max_questions is not None:
             words += ["--max-questions", str(self.max_questions)]
+        if self.hides_seen:
+            words += ["--hides-seen", "--seen", "hide"]
         if self.with_pictures:
             words += ["--features", str(features_of(self.data, out) / "features" / "image")]
         return [*words, "--cache", str(out / "cache"), "--json"]
@@ -141,6 +147,12 @@ COMPARISONS: Mapping[str, Table] = {
         models=("hm4sr", "hm4sr:now-gap"),
         against="hm4sr",
         seeds=1,
+    ),
+    "toys-hides-seen": replace(
+        TEMPORAL,
+        about="trained for answers without seen items, as the product serves by default",
+        models=("co-occurrence", "sasrec-text", "hm4sr"),
+        hides_seen=True,
     ),
     "ml-1m-ablations": POSTERS,
     "ml-1m-released": replace(POSTERS, about="what the faults of the released code cost", models=RELEASED),

@@ -45,6 +45,8 @@ class ModelConfig:
     `gaps`: "off" hides the time since the previous event, "shuffled" replaces it by another event's.
     `absolute_time=False` hides when events happened, but for the gaps between them.
     `now_gap`: the gap from the last event to now shapes the query (ours, not in the paper).
+    `hides_seen`: it is trained for answers without what the user has had: the items of a window are no candidates after
+    it, and the Temporal MoE starts near doing nothing (ours, not in the paper).
     `released=True` keeps the arithmetic of the authors' released code, faults included: it serves their weights alone.
     """
 
@@ -67,6 +69,7 @@ class ModelConfig:
     max_gap_s: float = 10 * YEAR_S
     gap_table_rows: int | None = None
     now_gap: bool = False
+    hides_seen: bool = False
     id_dropout: float = 0.1
     num_categories: int = 0
     losses: LossWeights = field(default_factory=LossWeights)

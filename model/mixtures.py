@@ -65,14 +65,15 @@ class TemporalMoE(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.start = 1.0 if config.hides_seen else 0.0
         self.gate = Linear(2 * config.width, config.num_temporal_experts)
         self.expert = nn.Parameter(torch.empty(config.num_temporal_experts, config.vector_width))
 
     def initialise(self) -> None:
-        """Experts around 0, as published: around 1 trained worse."""
+        """Experts around 0, as published, from where the model learns not to repeat; around 1 where it need not."""
         nn.init.normal_(self.gate.weight, std=0.02)
         nn.init.zeros_(self.gate.bias)
-        nn.init.normal_(self.expert, std=0.1)
+        nn.init.normal_(self.expert, mean=self.start, std=0.1)
 
     def route(self, time_BLT: Tensor) -> Tensor:
         """(B, L, E) softmax gate over the time embeddings."""

@@ -1,8 +1,9 @@
 """Next-item cross-entropy with memory bounded by configuration. Knows nothing about models or data.
 
-Shapes: P positions, Q positions of a chunk, N candidates, C width. The P x N logits never exist at once: chunk by
-chunk they are made, turned into probabilities in place, and into the two gradients; only those are kept for the
-backward pass. The products multiply float32 or bfloat16; logits, probabilities, loss and gradients are float32 always.
+Shapes: P positions, Q positions of a chunk, N candidates, C width, S candidates left out. The P x N logits never exist
+at once: chunk by chunk they are made, turned into probabilities in place, and into the two gradients; only those are
+kept for the backward pass. The products multiply float32 or bfloat16; logits, probabilities, loss and gradients are
+float32 always.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class _CrossEntropy(torch.autograd.Function):
         candidates_NC: Tensor,
         bias_N: Tensor | None,
         targets_P: Tensor,
+        left_out_PS: Tensor | None,
         dtype: torch.dtype,
     ) -> Tensor:
         """The loss; both gradients are computed on the way."""
@@ -45,6 +47,10 @@ class _CrossEntropy(torch.autograd.Function):
             multiply(factor_QC, factor_NC.T, out=probability_QN)
             if bias_N is not None:
                 probability_QN += bias_N
+            if left_out_PS is not None:
+                of_target_Q1 = probability_QN.gather(1, targets_Q1)
+                probability_QN.scatter_(1, left_out_PS[begin : begin + rows], -torch.inf)
+                probability_QN.scatter_(1, targets_Q1, of_target_Q1)
             torch.softmax(probability_QN, 1, out=probability_QN)
             of_target_Q1 = probability_QN.gather(1, targets_Q1)
             loss -= of_target_Q1.clamp(min=LEAST_PROBABILITY).log().sum()
@@ -57,10 +63,10 @@ class _CrossEntropy(torch.autograd.Function):
         return loss / num_positions
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         """The kept gradients, scaled."""
         query_grad_PC, candidate_grad_NC = ctx.saved_tensors
-        return query_grad_PC * grads[0], candidate_grad_NC * grads[0], None, None, None
+        return query_grad_PC * grads[0], candidate_grad_NC * grads[0], None, None, None, None
 
 
 def cross_entropy(
@@ -69,12 +75,14 @@ def cross_entropy(
     targets_P: Tensor,
     bias_N: Tensor | None = None,
     *,
+    left_out_PS: Tensor | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Mean cross-entropy of the targets among the candidates; `bias_N` is added to the scores (log-Q correction).
 
+    `left_out_PS`: candidates that a position does not choose among; a target among them stays one.
     `dtype`: what the products multiply. A target that is all but impossible counts 87.3 in the value, the logarithm of
     the smallest float32; its gradient is exact.
     """
-    loss: Tensor = _CrossEntropy.apply(queries_PC, candidates_NC, bias_N, targets_P, dtype)
+    loss: Tensor = _CrossEntropy.apply(queries_PC, candidates_NC, bias_N, targets_P, left_out_PS, dtype)
     return loss

@@ -77,6 +77,7 @@ def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> M
         gaps="on" if shape.gaps else "off",
         absolute_time=shape.absolute_time,
         now_gap=shape.now_gap,
+        hides_seen=settings.recommend.exclude_seen,
         losses=LossWeights(idcl=shape.idcl, cp=shape.cp, pcl=shape.pcl),
     )
 

@@ -184,7 +184,9 @@ class RecommendSettings(Section):
     """Answers."""
 
     exclude_seen: bool = True
-    """Whether items that the user has seen are left out; switch it off for shops of repeat purchases."""
+    """Whether items that the user has seen are left out; switch it off for shops of repeat purchases.
+
+    Models are trained for the one or the other: after a change, train anew (`tidewise learn --retrain`)."""
     max_n: Count = 500
     """The most items that one answer holds."""
 

@@ -113,7 +113,8 @@ class Harness:
             doing = f"{spec.name}: trial {which}"
             fitted = self._fitted(spec, config, self.seeds[0], doing)
             questions = self.fold.validation.sample(MAX_VALIDATION)
-            places = rank(fitted.scorer, self.fold, questions, progress=self._counter(doing))["keep"]
+            ranked = rank(fitted.scorer, self.fold, questions, progress=self._counter(doing))
+            places = ranked[SEEN[self.budget.hides_seen]]
             mean = float(gains(places.above, places.equal, "NDCG", 10).mean())
             known = Result({TUNED_ON: mean}, {})
             self.results.save(key, known)

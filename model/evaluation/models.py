@@ -41,7 +41,7 @@ NETWORK_GRID: tuple[Config, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What every trained network gets: its size, and how long it may train and be tuned."""
+    """What every trained network gets: its size, how long it may train and be tuned, and for which answers."""
 
     trials: int = 1
     epochs: int = 30
@@ -54,6 +54,7 @@ class Budget:
     window: WindowShape = field(default_factory=WindowShape)
     device: str = "cpu"
     precision: Precision = "auto"
+    hides_seen: bool = False  # answers leave out what the user has had
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON values."""
@@ -80,6 +81,7 @@ class Budget:
             inner_width=4 * self.width,
             dropout=dropout,
             window=self.window,
+            hides_seen=self.hides_seen,
         )
 
 

@@ -53,3 +53,8 @@ def test_leaving_out_what_is_none_or_everything_is_an_error_that_says_what_was_w
 def test_a_model_learns_with_idcl_and_without_the_losses_that_measured_nothing() -> None:
     losses = config_of().losses
     assert (losses.idcl, losses.cp, losses.pcl) == (0.1, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_a_model_is_trained_for_the_answers_that_are_given_seen_items_left_out_or_not(exclude_seen: bool) -> None:
+    assert model_config(Settings(recommend={"exclude_seen": exclude_seen})).hides_seen is exclude_seen  # type: ignore[arg-type]

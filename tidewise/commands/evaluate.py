@@ -49,6 +49,7 @@ def evaluate(
     state: option.State = Knowledge.LIVE,
     ties: option.Ties = TieOrder.SOURCE,
     seen: option.ShownSeen = Seen.KEEP,
+    hides_seen: option.HidesSeen = False,
     max_questions: option.MaxQuestions = None,
     periods: option.Periods = 5,
     chart: option.Chart = None,
@@ -71,6 +72,7 @@ def evaluate(
     """
     files = _files(events, columns, time_unit, items, format_, columns_of_items, separator)
     budget = _budget(trials, epochs, patience, max_minutes, width, window, device, precision, threads)
+    budget = replace(budget, hides_seen=hides_seen)
     shown = Shown(seen, chart, json_)
     wanted = Wanted(protocol, cut, state, ties, max_questions, periods, model, against, seeds, features, cache, shown)
     (_replay if protocol is Protocol.PREQUENTIAL else _compare)(files, budget, wanted)

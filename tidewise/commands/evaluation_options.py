@@ -96,6 +96,9 @@ Ties = Annotated[TieOrder, typer.Option(help="Order of a user's events that shar
 ShownSeen = Annotated[
     Seen, typer.Option(help="Which figures the table shows: with a user's earlier items kept, or hidden.")
 ]
+HidesSeen = Annotated[
+    bool, typer.Option("--hides-seen", help="Train networks for answers that leave out what the user has had.")
+]
 MaxQuestions = Annotated[int | None, typer.Option(help="Ask only so many, drawn at random.", min=1, show_default=False)]
 Seeds = Annotated[int, typer.Option(help="Seeds of each model in which chance plays a part.", min=1)]
 Periods = Annotated[int, typer.Option(help="Prequential: periods, at whose ends models learn on.", min=1)]
