@@ -20,10 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import httpx
 import psycopg
@@ -48,6 +49,8 @@ PATIENCE_S = 300.0
 START_MS = 1_780_000_000_000
 GROUP = 50
 PARTS = ("ceiling", "single", "grouped", "freshness")
+ON_REQUEST = "monitor"
+TURNS = 3
 
 
 def uniform_events(num_events: int, *, num_users: int, items: list[str], seed: int) -> list[Interaction]:
@@ -92,11 +95,28 @@ def drain_ceiling(at: Servers, folder: Path, num_events: int, items: list[str]) 
     return {"messages/s": round(float(done.stdout.split()[-1]))}
 
 
-def drain(at: Servers, folder: Path, topic: str, events: list[Interaction], *, group: int) -> dict[str, object]:
+def drain_in_turn(at: Servers, folder: Path, num_events: int, *, num_users: int, items: list[str]) -> dict[str, object]:
+    """Windows per second with what ingest counts and notes for the monitor, and without, in turn."""
+    rates: dict[str, list[float]] = {"true": [], "false": []}
+    for turn in range(TURNS):
+        for place, switch in enumerate(rates):
+            events = uniform_events(num_events, num_users=num_users, items=items, seed=10 + 2 * turn + place)
+            topic, given = f"monitor-{switch}-{turn}", f"drift.monitor={switch}"
+            found = drain(at, folder, topic, events, group=GROUP, settings=(given,))
+            rates[switch].append(float(str(found["windows/s"])))
+    median_on, median_off = (median(several) for several in rates.values())
+    return {"with": rates["true"], "without": rates["false"], "ratio of medians": round(median_on / median_off, 3)}
+
+
+def drain(
+    at: Servers, folder: Path, topic: str, events: list[Interaction], *, group: int, settings: Sequence[str] = ()
+) -> dict[str, object]:
     """Windows per second of `tidewise worker` on a filled topic, and how fast vectors follow."""
     fill(at, folder, topic, events, group=group)
     port, log = free_port(0), folder / f"{topic}.log"
-    arguments = [*at.arguments(folder, topic), "--set", f"metrics.port={port}"]
+    arguments = at.arguments(folder, topic)
+    for setting in (f"metrics.port={port}", *settings):
+        arguments += ["--set", setting]
     with psycopg.connect(at.postgres, autocommit=True) as connection:
         before = _num_events(connection)
         with running(["worker", *arguments], log=log) as worker:
@@ -187,6 +207,9 @@ def measure(at: Servers, folder: Path, given: argparse.Namespace) -> dict[str, o
             events = logged_events(EventFile(given.log, given.columns, given.time_unit), given.events * times)
             name = f"{given.log.name.split('.')[0]}, {group} per message"
             figures[name] = drain(at, folder, f"{part}-log", events, group=group)
+    if ON_REQUEST in parts:
+        counted = drain_in_turn(at, folder, given.events, num_users=given.users, items=items)
+        figures["windows/s with and without what the monitor needs"] = counted
     if "freshness" in parts:
         settle(at)
         flow = uniform_events(int(given.rate * given.seconds), num_users=given.users, items=items, seed=3)
@@ -199,7 +222,7 @@ def measure(at: Servers, folder: Path, given: argparse.Namespace) -> dict[str, o
 def main() -> None:
     """Measure and publish."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="the parts to measure")
+    parser.add_argument("--only", nargs="+", choices=(*PARTS, ON_REQUEST), default=PARTS, help="what to measure")
     parser.add_argument(
         "--events", type=int, default=120_000, help="one per message; grouped ones are three times as many"
     )

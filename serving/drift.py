@@ -75,8 +75,13 @@ def told(store: Store, *, clock: Clock, limit: int, days: int) -> dict[str, Any]
 
 
 def alarm_as_json(alarm: Alarm, champion: ModelRecord | None) -> dict[str, Any]:
-    """An alarm as it is sent; a champion made after it has followed the change."""
-    followed = champion is not None and champion.created_ms > alarm.detected_ms
+    """An alarm as it is sent; another champion, made after it, has followed the change.
+
+    Both are asked for: on the stream's clock a replay's alarms lie before all models; a rollback serves an older one.
+    """
+    followed = (
+        champion is not None and champion.version != alarm.model_version and champion.created_ms > alarm.detected_ms
+    )
     return {
         "id": alarm.alarm_id,
         "signal": alarm.signal,

@@ -24,6 +24,7 @@ ROLE = "monitor"
 GRACE_MS = 60_000  # how late an event may come and still be in its bucket
 HIT_RANK = 10
 MANY = 200  # buckets in one transaction: some 20 ms
+LOOK = 2_000  # buckets of a backlog looked at before they are closed: a week
 PAGE = 5_000  # closed buckets read at once
 
 
@@ -51,7 +52,7 @@ class Monitor:
         self._on_alarm = on_alarm
         self._watcher: Watcher | None = None
         self._last_ms = -1
-        self._num_events: int | None = None
+        self._looked_at: dict[int, int] = {}  # buckets of a backlog with their numbers of events, at the last look
         self.num_scored = 0
         self.num_buckets = 0
         self.num_alarms = 0
@@ -80,7 +81,7 @@ class Monitor:
     def catch_up(self) -> bool:
         """Step until nothing is left to do; False where another process monitors."""
         while self.step():
-            if self._num_events is None:  # else there was a backlog that seemed to grow: look again
+            if not self._looked_at:  # else there was a backlog: look again whether it grows
                 return True
         return False
 
@@ -115,10 +116,12 @@ class Monitor:
         """Close some of the buckets whose time is over; False where there are no more."""
         before_ms = self._clock.now_ms() - GRACE_MS - BUCKET_MS + 1
         with self._store.read() as read:
-            starts = read.drift.counted_ms(after_ms=self._last_ms, before_ms=before_ms, limit=MANY)
-            if self._is_filling(read.totals().events if len(starts) > 1 else None) or not starts:
+            waiting = read.drift.counted_ms(after_ms=self._last_ms, before_ms=before_ms, limit=LOOK)
+            counts = read.drift.counts(waiting)
+            settled = self._settled({start: counts[start].num_events for start in waiting})
+            starts = settled[:MANY]
+            if not starts:
                 return False
-            counts = read.drift.counts(starts)
             scores = read.drift.scores(from_ms=starts[0], to_ms=starts[-1] + BUCKET_MS)
         by_start = {start: list(some) for start, some in groupby(scores, lambda s: s.time_ms // BUCKET_MS * BUCKET_MS)}
         closed = [bucket_of(start, counts[start], by_start.get(start, ())) for start in starts]
@@ -132,16 +135,23 @@ class Monitor:
         self.num_alarms += len(alarms)
         for alarm in alarms:
             self._on_alarm(alarm)
-        return len(starts) == MANY
+        return len(settled) > MANY
 
-    def _is_filling(self, num_events: int | None) -> bool:
-        """Whether a history is being imported just now: its buckets are closed when no more of it comes.
+    def _settled(self, waiting: dict[int, int]) -> list[int]:
+        """Which buckets to close, of those whose time is over, with their numbers of events.
 
-        `num_events`: how many are stored; None where there is no backlog to ask for.
+        Of a backlog those of the last look, once none of them has grown since: a history that is being imported just
+        now is read when it is there, and live events, which are in later buckets, hold nothing up.
         """
-        grown = num_events is not None and num_events != self._num_events
-        self._num_events = num_events
-        return grown
+        looked_at = {start: num for start, num in self._looked_at.items() if start > self._last_ms}
+        newest_ms = max(looked_at, default=-1)
+        if len(waiting) > 1 and {start: num for start, num in waiting.items() if start <= newest_ms} != looked_at:
+            looked_at = {}
+        if len(waiting) > 1 and not looked_at:
+            self._looked_at = waiting
+            return []
+        self._looked_at = looked_at
+        return sorted(looked_at or waiting)
 
     def _store_all(self, closed: Sequence[Bucket], points: Sequence[Point], alarms: Sequence[Alarm]) -> None:
         with self._role.transaction() as tx:

@@ -88,11 +88,37 @@ def test_a_backlog_waits_while_it_grows() -> None:
     monitor = monitor_of(shop)
     monitor.step()
     assert closed(shop) == []
-    visit(shop, 2, "c")
+    visit(shop, 1, "c", user_id="bob")
+    monitor.step()
+    assert closed(shop) == []
+    monitor.step()
+    assert closed(shop) == [(0, 1), (1, 2)]
+
+
+def test_a_backlog_waits_for_a_bucket_that_appears_within_it() -> None:
+    shop = Shop()
+    visit(shop, 0, "a")
+    visit(shop, 2, "b")
+    at_the_end_of(shop, 5)
+    monitor = monitor_of(shop)
+    monitor.step()
+    visit(shop, 1, "c", user_id="bob")
     monitor.step()
     assert closed(shop) == []
     monitor.step()
     assert closed(shop) == [(0, 1), (1, 1), (2, 1)]
+
+
+def test_a_monitor_that_was_away_catches_up_while_live_events_go_on_coming() -> None:
+    shop = Shop()
+    visit(shop, 0, "a")
+    visit(shop, 1, "b")
+    at_the_end_of(shop, 1)
+    monitor = monitor_of(shop)
+    for second in range(3):
+        visit(shop, 3, "c", user_id=f"user-{second}")
+        monitor.step()
+    assert closed(shop) == [(0, 1), (1, 1)]
 
 
 def test_of_two_monitors_one_works_and_the_other_goes_on_where_it_stopped() -> None:
