@@ -40,7 +40,7 @@ PERIOD_S = 3.0
 def open_monitor(system: System) -> Monitor:
     """The monitor of this process; raises `InvalidSettings` where the drift extra is missing."""
     given = system.settings.drift
-    watcher_of(system)  # what is missing is told at once
+    _detectors()  # what is missing is told at once
     scoring = Scoring(
         system.store,
         views=system.views.current,
