@@ -6,7 +6,7 @@ Knows nothing about events, nor about where to read.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
@@ -36,6 +36,15 @@ class LenientConsumerThread(driver.AIOKafkaConsumerThread):
         """End the thread, then its loop: Faust closes only what it has made."""
         await super().stop()
         self.thread_loop.close()
+
+    async def call_thread(self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+        """As mode's, but who asks while the thread ends, or later, waits to be ended as well: nobody answers any more.
+
+        A rebalance may be under way when the worker is told to stop, and would seek in a loop that is closed.
+        """
+        if self.should_stop:
+            await asyncio.Event().wait()
+        return await super().call_thread(fun, *args, **kwargs)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         assigned = self.assignment()

@@ -104,3 +104,17 @@ def test_a_commit_that_is_not_answered_holds_nothing_up(silent: LenientConsumerT
 def test_bounds_that_are_not_answered_are_given_up_in_the_thread_itself(silent: LenientConsumerThread) -> None:
     with pytest.raises(TimeoutError):
         silent.thread_loop.run_until_complete(silent._bounds([HERE]))
+
+
+def test_who_asks_a_thread_that_ends_waits_to_be_ended_as_well(thread: LenientConsumerThread) -> None:
+    """A rebalance under way when the worker is told to stop would otherwise seek in a loop that is closed."""
+
+    async def scenario() -> None:
+        await thread.stop()
+        asked = asyncio.ensure_future(thread.call_thread(_nothing))
+        await asyncio.sleep(0)
+        assert not asked.done()
+        asked.cancel()
+
+    thread._stopped.set()
+    asyncio.run(scenario())
