@@ -48,6 +48,10 @@ class Collapsed:
         """At any time."""
         return vectors
 
+    def repeats(self, history: History) -> None:
+        """Nothing is added."""
+        return
+
 
 @dataclass(frozen=True)
 class Moment:

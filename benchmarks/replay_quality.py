@@ -22,8 +22,10 @@ import numpy as np
 from benchmarks.report import publish
 from core.clock import DAY_MS
 from core.history import History, IntArray, WindowShape
+from core.items import Catalogue
 from core.metrics import Array, bootstrap_over_users, hit, ndcg
 from core.ports import Encoder, FloatArray
+from core.repeated import add_repeats
 from tidewise.bootstrap import load_model, open_system
 from tidewise.settings import load_settings
 
@@ -63,13 +65,15 @@ def ranks_of(scores: FloatArray, target: int, seen: IntArray) -> tuple[float, fl
     return above + equal / 2, above - fewer_above + (equal - fewer_equal) / 2
 
 
-def score_model(log: Log, places: IntArray, encoder: Encoder, table: FloatArray, shape: WindowShape) -> Ranks:
+def score_model(log: Log, places: IntArray, encoder: Encoder, catalogue: Catalogue, shape: WindowShape) -> Ranks:
     """Ranks by the model; NaN where the user had no event before."""
-    found = np.full((len(places), 2), np.nan)
+    found, everything = np.full((len(places), 2), np.nan), np.arange(len(catalogue))
+    table = encoder.items(everything)
     known = np.flatnonzero(places > log.starts[places])
     for part in np.array_split(known, max(1, len(known) // BATCH)):
         histories = [_window(log, int(place), shape) for place in places[part]]
         scores = encoder.encode(histories) @ table.T
+        add_repeats(scores, everything, encoder, catalogue, histories)
         for number, row_scores in zip(part, scores, strict=True):
             place = int(places[number])
             seen = log.rows[log.starts[place] : place]
@@ -198,8 +202,8 @@ def main() -> None:
         parser.error("the database has no model; run `tidewise train` first")
     # Items become rows of the catalogue here; the encoder is bound to a catalogue whose keys are those rows.
     log = Log.of(columns.users, catalogue.rows(columns.items), columns.times_ms)
-    encoder = load_model(system.settings, champion).bind(replace(catalogue, keys=np.arange(len(catalogue))))
-    table = encoder.items(np.arange(len(catalogue)))
+    numbered = replace(catalogue, keys=np.arange(len(catalogue)))
+    encoder = load_model(system.settings, champion).bind(numbered)
     sample = sampler(options.share)
     places = sample(np.flatnonzero(columns.times_ms >= options.from_ms))
     half_life = choose_half_life(log, options.from_ms, len(catalogue), sampler(min(1.0, options.share, 0.2)))
@@ -207,7 +211,7 @@ def main() -> None:
     popularity = Popularity(len(catalogue), half_life_days=half_life, origin_ms=origin_ms)
     arms = {"popularity": popularity, "co-occurrence": CoOccurrence(len(catalogue), popularity)}
     ranks = score_baseline(log, set(places.tolist()), arms, len(log.in_time))
-    ranks["model"] = score_model(log, places, encoder, table, system.shape)
+    ranks["model"] = score_model(log, places, encoder, numbered, system.shape)
     for kind, own in ranks["model"].items():
         ranks["model"][kind] = np.where(np.isnan(own), ranks["popularity"][kind], own)
     trained_users = np.unique(columns.users[columns.times_ms < options.from_ms])

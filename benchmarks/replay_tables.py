@@ -22,7 +22,10 @@ Run = Callable[[Sequence[str]], str]
 
 @dataclass(frozen=True)
 class ReplayTable:
-    """One log, its second half replayed. `epochs`: the most of a full training."""
+    """One log, its second half replayed. `epochs`: the most of a full training.
+
+    Where seen items are hidden, networks are trained for that, as the product trains them.
+    """
 
     about: str
     data: DataSet
@@ -41,6 +44,7 @@ class ReplayTable:
         both += ["--seen", self.seen, "--ties", self.ties, "--periods", str(self.periods)]
         both += ["--max-questions", str(self.max_questions), "--epochs", str(self.epochs), "--threads", str(threads)]
         both += ["--width", str(self.width), "--window", str(self.window), "--cache", str(out / "cache"), "--json"]
+        both += ["--hides-seen"] if self.seen == "hide" else []
         chart = ["--chart", str(out / f"replay-{self.data.folder}.svg")]
         several = [*_models(*COUNTING, *LEARNT), "--against", "frozen", "--seeds", str(self.seeds), *chart]
         full = [*_models("fine-tune+replay", "frozen"), "--against", FULL, "--seeds", "1"]

@@ -25,13 +25,14 @@ from typing import Any
 from benchmarks.datasets import ML_1M, TOYS, DataSet
 from benchmarks.replay_tables import REPLAYS, ReplayTable, Run
 
-NETWORKS = ("sasrec", "sasrec-text", "gru4rec", "gru4rec-text", "hm4sr")
+NETWORKS = ("sasrec", "sasrec-text", "gru4rec", "gru4rec-text", "hm4sr:paper", "hm4sr")
+ADDITIONS = ("sasrec-text", "sasrec-text-repeats", "hm4sr:paper", "hm4sr")
 COUNTING = ("popularity", "co-occurrence", "item-knn", "vsknn")
 PARTS = (
     *("no-interactive", "no-temporal", "no-moe", "no-gaps", "shuffled-gaps", "no-absolute-time"),
     *("no-idcl", "no-cp", "no-pcl", "no-aux", "no-id", "no-text"),
 )
-RELEASED = ("hm4sr", "hm4sr:frozen-experts", "hm4sr:released", "hm4sr:released+unit-losses")
+RELEASED = ("hm4sr:paper", "hm4sr:paper+frozen-experts", "hm4sr:released", "hm4sr:released+unit-losses")
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Table:
 
 
 def _ablations(*more: str) -> tuple[str, ...]:
-    return ("hm4sr", *(f"hm4sr:{name}" for name in (*PARTS, *more)))
+    return ("hm4sr:paper", *(f"hm4sr:paper+{name}" for name in (*PARTS, *more)))
 
 
 LEAVE_ONE_OUT = Table(
@@ -108,7 +109,7 @@ POSTERS = replace(
     about="each part of the model taken away; id, text and posters",
     data=ML_1M,
     models=_ablations("no-image"),
-    against="hm4sr",
+    against="hm4sr:paper",
     seeds=1,
     epochs=15,
     max_minutes=20.0,
@@ -124,22 +125,34 @@ COMPARISONS: Mapping[str, Table] = {
         ties="hash",
         models=("co-occurrence", "sasrec", "sasrec-text", "hm4sr"),
     ),
+    "toys-additions": replace(
+        LEAVE_ONE_OUT,
+        about="what we have added to the network, the protocol of published tables",
+        models=ADDITIONS,
+    ),
+    "toys-temporal-additions": replace(
+        TEMPORAL, about="what we have added to the network, tested after the cut", models=ADDITIONS
+    ),
     "toys-ablations": replace(
         LEAVE_ONE_OUT,
         about="each part of the model taken away, the protocol of published tables",
         models=_ablations(),
-        against="hm4sr",
+        against="hm4sr:paper",
         seeds=1,
     ),
     "toys-temporal-ablations": replace(
         TEMPORAL,
         about="each part of the model taken away, tested after the cut",
         models=_ablations(),
-        against="hm4sr",
+        against="hm4sr:paper",
         seeds=1,
     ),
     "toys-released": replace(
-        LEAVE_ONE_OUT, about="what the faults of the released code cost", models=RELEASED, against="hm4sr", seeds=1
+        LEAVE_ONE_OUT,
+        about="what the faults of the released code cost",
+        models=RELEASED,
+        against="hm4sr:paper",
+        seeds=1,
     ),
     "toys-now-gap": replace(
         TEMPORAL,
@@ -151,7 +164,7 @@ COMPARISONS: Mapping[str, Table] = {
     "toys-hides-seen": replace(
         TEMPORAL,
         about="trained for answers without seen items, as the product serves by default",
-        models=("co-occurrence", "sasrec-text", "hm4sr"),
+        models=("co-occurrence", "sasrec-text", "hm4sr:paper", "hm4sr"),
         hides_seen=True,
     ),
     "ml-1m-ablations": POSTERS,
@@ -179,6 +192,7 @@ COMPARISONS: Mapping[str, Table] = {
         about="the gap to now; times are seconds here",
         protocol="temporal",
         models=("hm4sr", "hm4sr:now-gap"),
+        against="hm4sr",
         max_questions=20_000,
         with_pictures=False,
     ),

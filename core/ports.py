@@ -306,6 +306,10 @@ class Encoder(Protocol):
         """(B, D) queries: the vectors shaped by (B,) gaps from the last event to now."""
         ...
 
+    def repeats(self, history: History) -> FloatArray | None:
+        """(L,) what each event adds to the score of its own item; None from a model that adds nothing."""
+        ...
+
     def items(self, rows: IntArray) -> FloatArray:
         """(N, D) vectors of items by their rows in the bound catalogue."""
         ...

@@ -14,6 +14,7 @@ import numpy as np
 from core.answers import AnswerSource
 from core.history import IntArray
 from core.ports import BoolArray, FloatArray
+from core.repeated import NOTHING, Repeated
 from core.views import ModelView, View, unit
 
 Ranking = Callable[[int], tuple[IntArray, FloatArray]]  # n -> the best n (rows, scores), best first
@@ -48,11 +49,12 @@ class Basis(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ByModel:
-    """By the inner product of item vectors with a (D,) query."""
+    """By the inner product of item vectors with a (D,) query, and what the history adds to its own items."""
 
     model: ModelView
     query: FloatArray
     reason: str
+    repeated: Repeated = NOTHING
     source: AnswerSource = "model"
 
     @property
@@ -61,13 +63,25 @@ class ByModel:
         return self.model.version
 
     def ranking(self, allowed: BoolArray) -> Ranking:
-        """Nearest items first."""
-        return lambda n: self.model.index.search(self.query, n, allowed=allowed)
+        """Nearest items first; the history's own, where they are allowed, find their places among them."""
+        own = self.repeated.among(allowed)
+        if not len(own):
+            return lambda n: self.model.index.search(self.query, n, allowed=allowed)
+        others, own_scores = allowed.copy(), self.scores(own)
+        others[own] = False
+
+        def rank(n: int) -> tuple[IntArray, FloatArray]:
+            rows, scores = self.model.index.search(self.query, n, allowed=others)
+            rows, scores = np.append(rows, own), np.append(scores, own_scores)
+            order = np.lexsort((rows, -scores))[:n]
+            return rows[order], scores[order]
+
+        return rank
 
     def scores(self, rows: IntArray) -> FloatArray:
-        """(N,) inner products."""
-        products: FloatArray = self.model.encoder.items(rows) @ self.query
-        return products
+        """(N,) inner products, with what is added."""
+        scores: FloatArray = self.model.encoder.items(rows) @ self.query + self.repeated.at(rows)
+        return scores
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, IntArray, Window,
 from core.interactions import EventTypes
 from core.ports import BoolArray, FloatArray, ReadView, Store, StoredItem, UserState
 from core.ranking import Basis, ByAge, ByModel, ByPopularity, BySimilarity
+from core.repeated import Repeated
 from core.trends import Trends
 from core.vectors import VectorCache
 from core.views import ModelView, View
@@ -80,7 +81,8 @@ class Recommender:
             if view.model is not None and len(history):
                 query = _query(view.model, view.model.encoder.encode([history]), gap_ms)
                 reason = "ranked by the session" if state is None else "ranked by the user's history and the session"
-                basis: Basis = ByModel(view.model, query, reason)
+                repeated = Repeated.of(view.model.encoder, view.catalogue, history)
+                basis: Basis = ByModel(view.model, query, reason, repeated)
             else:
                 basis = ByPopularity(view, "no model is trained yet" if len(history) else "the session is empty")
             allowed = self._allowed(read, view, wish, state)
@@ -179,7 +181,8 @@ class Recommender:
         if view.model is None:
             return ByPopularity(view, "no model is trained yet")
         query = _query(view.model, self._users.vector(read, view, view.model, state), gap_ms)
-        return ByModel(view.model, query, "ranked by the user's history")
+        repeated = Repeated.of(view.model.encoder, view.catalogue, state.window.history)
+        return ByModel(view.model, query, "ranked by the user's history", repeated)
 
     def _now(self, wish: Wish, history: History) -> tuple[int, int | None]:
         now_ms = self._clock.now_ms() if wish.at_ms is None else wish.at_ms

@@ -20,7 +20,7 @@ from core.items import Catalogue
 from core.ports import FloatArray
 from model.config import ModelConfig
 from model.features import FeatureSource
-from model.hm4sr import HM4SR, UNSEEN, ContentProjection, Features
+from model.hm4sr import HM4SR, UNSEEN, Features
 
 MAX_BATCH_EVENTS = 8192  # events encoded at once: bounds memory, and is far beyond where speed stops rising
 
@@ -63,6 +63,17 @@ class BoundEncoder:
         with torch.inference_mode():
             shaped_BC: Tensor = now_gap(torch.from_numpy(vectors), now_gap.rows(torch.from_numpy(gaps_ms)))
         return shaped_BC.numpy()
+
+    def repeats(self, history: History) -> FloatArray | None:
+        """(L,) what each event adds to the score of its own item, those before the window nothing; None: none does."""
+        repeats = self.model.repeats
+        if repeats is None:
+            return None
+        times_ms_BL = torch.from_numpy(history.times_ms[-self.model.config.window.size :][None])
+        added_L = np.zeros(len(history), np.float32)
+        with torch.inference_mode():
+            added_L[-times_ms_BL.shape[1] :] = repeats(times_ms_BL, torch.tensor([times_ms_BL.shape[1] - 1]))[0].numpy()
+        return added_L
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """(B, C) queries after the last event of each history; of one longer than the window, its newest part."""
@@ -136,12 +147,17 @@ class HM4SRBundle:
         """The encoder over this catalogue."""
         id_rows_N = torch.from_numpy(np.append(self.id_rows(catalogue.item_ids), UNSEEN))
         with torch.inference_mode():
-            parts = [self.model.id_embedding[id_rows_N]] if self.config.use_id else []
-            parts += [self._contents(source, catalogue) for source in self.sources]
+            contents = [self._contents(source, catalogue) for source in self.sources]
+            parts = [content_ND[:, : self.config.width] for content_ND in contents]
+            if self.config.use_id:
+                ids_ND = self.model.id_embedding[id_rows_N]
+                if self.config.fuses_id:
+                    ids_ND = sum((content_ND[:, self.config.width :] for content_ND in contents), ids_ND)
+                parts = [ids_ND, *parts]
             return BoundEncoder(self.model, catalogue, torch.cat(parts, dim=-1))
 
     def _contents(self, source: FeatureSource, catalogue: Catalogue) -> Tensor:
-        """(N + 1, D) projected contents, the last row absent; only keys not seen at the last bind are computed."""
+        """(N + 1, D or 2 D) projected contents, the last row absent; only keys new since the last bind are computed."""
         keys, cache = [*source.keys(catalogue), ""], self._caches[source.name]
         with cache.lock:
             known = cache.vectors
@@ -152,10 +168,9 @@ class HM4SRBundle:
         return torch.from_numpy(np.stack([merged[key] for key in keys]))
 
     def _project(self, source: FeatureSource, keys: Sequence[str]) -> FloatArray:
-        """(K, D) projections of new feature keys."""
-        projection = self.model.contents[source.name]
-        assert isinstance(projection, ContentProjection)
+        """(K, D) projections of new feature keys; beside them, where ids are fused, those that go to the id tower."""
         values, present = source.transform(keys)
+        features = Features(torch.from_numpy(values), torch.from_numpy(present))
+        projections = [kind[source.name] for kind in (self.model.contents, self.model.fused) if source.name in kind]
         with torch.inference_mode():
-            projected: Tensor = projection(Features(torch.from_numpy(values), torch.from_numpy(present)))
-        return projected.numpy()
+            return torch.cat([projection(features) for projection in projections], dim=-1).numpy()

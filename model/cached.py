@@ -42,6 +42,10 @@ class CachedEncoder:
         """(B, C) queries: the vectors shaped by the gaps to now, where the model reads them."""
         return self.plain.query(vectors, gaps_ms)
 
+    def repeats(self, history: History) -> FloatArray | None:
+        """(L,) what each event adds to the score of its own item."""
+        return self.plain.repeats(history)
+
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """(B, C) queries after the last event of each history; none is empty."""
         if len(histories) < SMALLEST_BATCH:

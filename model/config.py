@@ -45,8 +45,10 @@ class ModelConfig:
     `gaps`: "off" hides the time since the previous event, "shuffled" replaces it by another event's.
     `absolute_time=False` hides when events happened, but for the gaps between them.
     `now_gap`: the gap from the last event to now shapes the query (ours, not in the paper).
+    `fused_id`: the id tower reads each item's id row plus its projected contents (ours, not in the paper).
+    `repeats`: earlier events add to the scores of their own items, by how long ago they are (ours, not in the paper).
     `hides_seen`: it is trained for answers without what the user has had: the items of a window are no candidates after
-    it, and the Temporal MoE starts near doing nothing (ours, not in the paper).
+    it (ours, not in the paper). With either, the Temporal MoE starts near doing nothing.
     `released=True` keeps the arithmetic of the authors' released code, faults included: it serves their weights alone.
     """
 
@@ -69,6 +71,8 @@ class ModelConfig:
     max_gap_s: float = 10 * YEAR_S
     gap_table_rows: int | None = None
     now_gap: bool = False
+    fused_id: bool = False
+    repeats: bool = False
     hides_seen: bool = False
     id_dropout: float = 0.1
     num_categories: int = 0
@@ -86,6 +90,7 @@ class ModelConfig:
             "0 <= dropout < 1": 0 <= self.dropout < 1,
             "0 <= id_dropout < 1": 0 <= self.id_dropout < 1,
             "gaps to be on, off or shuffled": self.gaps in ("on", "off", "shuffled"),
+            "not both repeats and hides_seen": not (self.repeats and self.hides_seen),
             "positive gap_scale and max_gap_s": self.gap_scale > 0 and self.max_gap_s > 0,
         }
         broken = [wanted for wanted, holds in checks.items() if not holds]
@@ -97,6 +102,11 @@ class ModelConfig:
     def towers(self) -> tuple[str, ...]:
         """The modalities in the order of their towers; "id", where used, is the first."""
         return ("id",) * self.use_id + tuple(content.name for content in self.contents)
+
+    @property
+    def fuses_id(self) -> bool:
+        """Whether contents are added to the id rows; it needs both."""
+        return self.fused_id and self.use_id and bool(self.contents)
 
     @property
     def predicts_categories(self) -> bool:

@@ -20,6 +20,7 @@ from model.dropout import drop
 from model.layers import Linear
 from model.mixtures import InteractiveMoE, TemporalMoE
 from model.now_gap import NowGap
+from model.repeats import Repeats
 from model.time_encoding import ReleasedTimeEncoding, TimeEncoding
 from model.towers import StackedNorm, Towers
 
@@ -80,6 +81,8 @@ class HM4SR(nn.Module):
         if config.use_id:
             self.id_embedding = nn.Parameter(torch.empty(num_items + 1, config.width))
         self.contents = nn.ModuleDict({c.name: ContentProjection(c, config.width) for c in config.contents})
+        fused = config.contents if config.fuses_id else ()
+        self.fused = nn.ModuleDict({c.name: ContentProjection(c, config.width) for c in fused})
         self.position_embedding = nn.Parameter(torch.empty(config.window.size, config.width))
         self.time_encoding = (ReleasedTimeEncoding if config.released else TimeEncoding)(config)
         self.interactive = InteractiveMoE(config) if config.interactive_moe else None
@@ -87,6 +90,7 @@ class HM4SR(nn.Module):
         self.norm = StackedNorm(len(config.towers), config.width, config.layer_norm_eps)
         self.towers = Towers(config)
         self.now_gap = NowGap(config) if config.now_gap else None
+        self.repeats = Repeats() if config.repeats else None
         self.category_head = Linear(config.vector_width, config.num_categories) if config.predicts_categories else None
         self.placeholders = nn.ModuleList(
             Linear(2 * config.width, config.width) for _ in config.contents if config.uses_placeholders
@@ -98,7 +102,7 @@ class HM4SR(nn.Module):
             torch.manual_seed(seed)
             if self.config.use_id:
                 nn.init.normal_(self.id_embedding, std=0.02)
-            for projection in self.contents.values():
+            for projection in (*self.contents.values(), *self.fused.values()):
                 assert isinstance(projection, ContentProjection)
                 _initialise(projection.linear)
             nn.init.normal_(self.position_embedding, std=0.02)
@@ -120,9 +124,13 @@ class HM4SR(nn.Module):
 
     def item_vectors(self, id_rows_N: Tensor, features: Mapping[str, Features]) -> Tensor:
         """(N, C) item vectors: what histories are made of, and what queries are compared with."""
-        parts = [F.embedding(id_rows_N, self.id_embedding)] if self.config.use_id else []
-        parts += [projection(features[name]) for name, projection in self.contents.items()]
-        return torch.cat(parts, dim=-1)
+        contents = [projection(features[name]) for name, projection in self.contents.items()]
+        if not self.config.use_id:
+            return torch.cat(contents, dim=-1)
+        ids_ND = F.embedding(id_rows_N, self.id_embedding)
+        for name, projection in self.fused.items():
+            ids_ND = ids_ND + projection(features[name])
+        return torch.cat([ids_ND, *contents], dim=-1)
 
     def events(self, items_BLC: Tensor, times_ms_BL: Tensor) -> Events:
         """Item vectors with position, Interactive MoE and Temporal MoE applied."""
@@ -149,6 +157,19 @@ class HM4SR(nn.Module):
         """(M, B, L, D): what each tower says after each event."""
         towers_MBLD: Tensor = self.towers(self.tokens(vectors_BLMD))
         return towers_MBLD
+
+    def added(self, times_ms_BL: Tensor, positions_B: Tensor) -> Tensor | None:
+        """(B, L) what is added to the scores of a window's own items after its event at a position; None: nothing.
+
+        Minus infinity where the model is trained for answers without them.
+        """
+        if self.config.hides_seen:
+            places_L = torch.arange(times_ms_BL.shape[1], device=times_ms_BL.device)
+            return torch.where(places_L <= positions_B.unsqueeze(1), -torch.inf, 0.0)
+        if self.repeats is None:
+            return None
+        added_BL: Tensor = self.repeats(times_ms_BL, positions_B)
+        return added_BL
 
     def forward(self, items_BLC: Tensor, times_ms_BL: Tensor) -> Tensor:
         """(B, L, C): the query after each event. The plain reference of `last`."""

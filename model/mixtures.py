@@ -65,7 +65,7 @@ class TemporalMoE(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.start = 1.0 if config.hides_seen else 0.0
+        self.start = 1.0 if config.hides_seen or config.repeats else 0.0
         self.gate = Linear(2 * config.width, config.num_temporal_experts)
         self.expert = nn.Parameter(torch.empty(config.num_temporal_experts, config.vector_width))
 

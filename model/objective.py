@@ -116,15 +116,16 @@ class Objective:
             rows_P = self.model.now_gap.rows(asked_ms_P)
             told_P = torch.rand(len(rows_P)).to(rows_P.device) < TOLD_SHARE
             queries_PC = self.model.now_gap(queries_PC, torch.where(told_P, rows_P, UNKNOWN))
-        left_out_PS = _before(batch) if self.model.config.hides_seen else None
-        if batch.scored_N is None:
-            return cross_entropy(queries_PC, vectors_RC, targets_P, left_out_PS=left_out_PS, dtype=self.dtype)
-        scored_N, bias_N, vectors_NC = batch.scored_N, batch.bias_N, vectors_RC[batch.scored_N]
-        targets_P = torch.searchsorted(scored_N, targets_P)
-        if left_out_PS is not None:
-            places_PS = torch.searchsorted(scored_N, left_out_PS).clamp(max=len(scored_N) - 1)
-            left_out_PS = torch.where(scored_N[places_PS] == left_out_PS, places_PS, targets_P.unsqueeze(1))
-        return cross_entropy(queries_PC, vectors_NC, targets_P, bias_N, left_out_PS=left_out_PS, dtype=self.dtype)
+        rows_P, positions_P = batch.learnt_BL.nonzero(as_tuple=True)
+        items_PS, added_PS = batch.inputs_BL[rows_P], self.model.added(batch.times_ms_BL[rows_P], positions_P)
+        scored_N, bias_N = batch.scored_N, batch.bias_N
+        if scored_N is not None:
+            vectors_RC, targets_P = vectors_RC[scored_N], torch.searchsorted(scored_N, targets_P)
+            if added_PS is not None:
+                items_PS, added_PS = _among(scored_N, items_PS, added_PS)
+        return cross_entropy(
+            queries_PC, vectors_RC, targets_P, bias_N, places_PS=items_PS, added_PS=added_PS, dtype=self.dtype
+        )
 
     def _idcl(self, vectors_RC: Tensor, towers_MBLD: Tensor, picks_BP: Tensor, targets_Q: Tensor) -> Tensor:
         queries_QD = _at(towers_MBLD[:1], picks_BP)[0]
@@ -152,12 +153,10 @@ class Objective:
         return category_prediction(self.model.category_head(vectors_RC[items[known]]), categories[known])
 
 
-def _before(batch: Batch) -> Tensor:
-    """(P, L) the items of each learnt position's window up to it; the window's first fills the places behind it."""
-    length = batch.inputs_BL.shape[1]
-    up_to_LL = torch.ones(length, length, dtype=torch.bool, device=batch.inputs_BL.device).tril()
-    items_BLL = torch.where(up_to_LL, batch.inputs_BL.unsqueeze(1), batch.inputs_BL[:, :1].unsqueeze(1))
-    return items_BLL[batch.learnt_BL]
+def _among(scored_N: Tensor, items_PS: Tensor, added_PS: Tensor) -> tuple[Tensor, Tensor]:
+    """The places of items among the sampled candidates; what isn't there gets nothing."""
+    places_PS = torch.searchsorted(scored_N, items_PS).clamp(max=len(scored_N) - 1)
+    return places_PS, torch.where(scored_N[places_PS] == items_PS, added_PS, 0.0)
 
 
 def _picks(real_BL: Tensor) -> Tensor:

@@ -23,7 +23,8 @@ def validation_ndcg(model: HM4SR, data: TrainingData, *, told: bool = True) -> f
     """Every candidate is ranked for every held-out event; an item that ties with the target stands before it.
 
     A model that reads the gap to now is asked at a moment drawn between the last event and the target, as a live system
-    is; `told=False` asks it without. Where the model is trained to hide seen items, those of the window are no answers.
+    is; `told=False` asks it without. What the model adds to the scores of a window's own items counts; where it is
+    trained to hide them, they are no answers.
     """
     model.eval()
     table_NC = model.item_vectors(data.id_rows, dict(data.features))
@@ -44,8 +45,9 @@ def validation_ndcg(model: HM4SR, data: TrainingData, *, told: bool = True) -> f
             queries_BC = model.now_gap(queries_BC, model.now_gap.rows(asked_ms_B))
         scores_BN = queries_BC @ table_NC.T
         targets_B1 = data.items[places_B].unsqueeze(1)
-        if model.config.hides_seen:  # rows are padded with their last event
-            scores_BN.scatter_(1, data.items[inputs_BL], -torch.inf)
+        added_BL = model.added(data.times_ms[inputs_BL], lengths_B - 1)
+        if added_BL is not None:
+            scores_BN.scatter_add_(1, data.items[inputs_BL], added_BL)
         ranks_B = (scores_BN >= scores_BN.gather(1, targets_B1)).sum(1)
         gain += float((1 / torch.log2(ranks_B + 1.0))[ranks_B <= TOP].sum())
     return gain / len(places)

@@ -139,11 +139,11 @@ class AxisEncoder:
     """Item of row r is axis r, so a user's vector simply lists the scores of all rows.
 
     After an item the rows behind it score highest, in order, round the end: after row 1 of 4 the order is 2, 3, 0, 1.
-    The gap to now scales all scores by 1 + gap in seconds.
+    The gap to now scales all scores by 1 + gap in seconds. `each_adds`: what an event adds to its own item's score.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.catalogue = catalogue
+    def __init__(self, catalogue: Catalogue, *, each_adds: float | None = None) -> None:
+        self.catalogue, self.each_adds = catalogue, each_adds
         self.encoded: list[History] = []
 
     @property
@@ -162,6 +162,10 @@ class AxisEncoder:
         """Scaled by the gap."""
         return (vectors * (1 + gaps_ms[:, None] / 1000)).astype(np.float32)
 
+    def repeats(self, history: History) -> FloatArray | None:
+        """As given."""
+        return None if self.each_adds is None else np.full(len(history), self.each_adds, np.float32)
+
     def items(self, rows: IntArray) -> FloatArray:
         """Axes."""
         return np.eye(self.width, dtype=np.float32)[rows]
@@ -170,14 +174,13 @@ class AxisEncoder:
 class AxisBundle:
     """A model version of axis vectors; `window` as it was trained."""
 
-    def __init__(self, version: str = "v1", *, window: WindowShape = SHAPE) -> None:
-        self.version = version
-        self.window = window
+    def __init__(self, version: str = "v1", *, window: WindowShape = SHAPE, each_adds: float | None = None) -> None:
+        self.version, self.window, self.each_adds = version, window, each_adds
         self.encoders: list[AxisEncoder] = []
 
     def bind(self, catalogue: Catalogue) -> AxisEncoder:
         """An encoder as wide as the catalogue."""
-        self.encoders.append(AxisEncoder(catalogue))
+        self.encoders.append(AxisEncoder(catalogue, each_adds=self.each_adds))
         return self.encoders[-1]
 
 

@@ -22,10 +22,18 @@ ALL = Wish(n=20, exclude_seen=False)
 class Shop:
     """A store of six items, its views and a recommender, at a time set by hand."""
 
-    def __init__(self, *, model: bool = True, stubs: bool = False, items: tuple[str, ...] = NAMES) -> None:
+    def __init__(
+        self,
+        *,
+        model: bool = True,
+        stubs: bool = False,
+        items: tuple[str, ...] = NAMES,
+        each_adds: float | None = None,
+    ) -> None:
+        """`each_adds`: what an event adds to the score of its own item."""
         self.store = MemoryStore()
         self.clock = ManualClock(NOW_MS + 100_000)
-        self.bundle = AxisBundle()
+        self.bundle = AxisBundle(each_adds=each_adds)
         self.vectors = VectorCache(max_mib=1)
         self.ingestor = ingestor(self.store)
         self.catalogue(*(Item(name, title=name.upper(), categories=_halves(name)) for name in items))

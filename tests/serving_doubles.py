@@ -54,6 +54,9 @@ class AxisEncoder:
     def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
         return vectors
 
+    def repeats(self, history: History) -> None:
+        return None
+
     def items(self, rows: IntArray) -> FloatArray:
         return np.eye(self.width, dtype=np.float32)[rows]
 

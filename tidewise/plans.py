@@ -77,6 +77,8 @@ def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> M
         gaps="on" if shape.gaps else "off",
         absolute_time=shape.absolute_time,
         now_gap=shape.now_gap,
+        fused_id=shape.fused_id,
+        repeats=shape.repeats and not settings.recommend.exclude_seen,
         hides_seen=settings.recommend.exclude_seen,
         losses=LossWeights(idcl=shape.idcl, cp=shape.cp, pcl=shape.pcl),
     )

@@ -64,7 +64,8 @@ def recipe_of(budget: Budget, *, has_text: bool, folder: Path | None) -> Recipe:
     from model.fine_tuning import FineTuningPlan
 
     contents = (Modality("text", TEXT_FEATURES),) if has_text else ()
-    config = dataclasses.replace(budget.shape(dropout=DROPOUT), contents=contents)
+    shape = budget.shape(dropout=DROPOUT)
+    config = dataclasses.replace(shape, contents=contents, fused_id=True, repeats=not shape.hides_seen)
     return Recipe(config, budget.plan(learning_rate=LEARNING_RATE), FineTuningPlan(), folder=folder)
 
 

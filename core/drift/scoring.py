@@ -14,7 +14,9 @@ import numpy as np
 from core.drift.records import ItemFacts, Sample, Score
 from core.history import History, IntArray, WindowShape, windows_of
 from core.interactions import EventTypes
+from core.items import Catalogue
 from core.ports import BoolArray, EventRow, FloatArray, ReadView, Store, StoredItem
+from core.repeated import add_repeats
 from core.views import ModelView, View
 
 BATCH = 64
@@ -74,7 +76,7 @@ class Scoring:
             topics = read.drift.topics() if "category" in self._segments else {}
             known = _Known(events, items, read.drift.item_facts(sorted(items)), topics)
             cases = [case for sample in samples if (case := self._case(read, view, sample, events)) is not None]
-        placed = _placed(view.model, cases) if view.model is not None and cases else {}
+        placed = _placed(view.model, view.catalogue, cases) if view.model and cases else {}
         version = view.model.version if view.model else None
         return [self._score(sample, known, version, placed) for sample in samples]
 
@@ -114,12 +116,14 @@ def _keys(events: Iterable[EventRow]) -> IntArray:
     return np.array([event.item_key for event in events], np.int64)
 
 
-def _placed(model: ModelView, cases: Sequence[_Case]) -> dict[bytes, tuple[int, float]]:
+def _placed(model: ModelView, catalogue: Catalogue, cases: Sequence[_Case]) -> dict[bytes, tuple[int, float]]:
     """The rank, from 1, and the loss of each case's item among the rows allowed to it."""
-    encoded = model.encoder.encode([case.history for case in cases])
+    histories = [case.history for case in cases]
+    encoded = model.encoder.encode(histories)
     queries = model.encoder.query(encoded, np.array([case.gap_ms for case in cases], np.int64))
     rows = np.flatnonzero(np.logical_or.reduce([case.allowed for case in cases]))
     scores = queries @ model.encoder.items(rows).T
+    add_repeats(scores, rows, model.encoder, catalogue, histories)
     return {case.sample.event_key: _place(scores[n], rows, case) for n, case in enumerate(cases)}
 
 

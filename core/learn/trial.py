@@ -18,6 +18,7 @@ from core.history import History, IntArray, WindowShape
 from core.items import Catalogue
 from core.metrics import Array, ranks_of
 from core.ports import BoolArray, EventColumns, FloatArray, ModelBundle
+from core.repeated import add_repeats
 
 TOP = 10
 BATCH = 128
@@ -112,15 +113,18 @@ def try_model(bundle: ModelBundle, asked: Slice, shape: WindowShape) -> Trial:
     """A model's ranks; raises `NotReady` where nothing can be asked."""
     _check(asked)
     encoder = bundle.bind(asked.catalogue)
-    table = encoder.items(np.arange(len(asked.catalogue)))
+    everything = np.arange(len(asked.catalogue))
+    table = encoder.items(everything)
     ranks, tops, took_s = np.empty(len(asked)), [], 0.0
     for batch in _batches(len(asked)):
         places = asked.places[batch].tolist()
         started_s = time.perf_counter()
-        vectors = encoder.encode([asked.window(place, shape) for place in places])
+        windows = [asked.window(place, shape) for place in places]
+        vectors = encoder.encode(windows)
         took_s += time.perf_counter() - started_s
         with np.errstate(invalid="ignore", over="ignore"):
             scores = encoder.query(vectors, np.zeros(len(places), np.int64)) @ table.T
+            add_repeats(scores, everything, encoder, asked.catalogue, windows)
         ranks[batch], top = rank(scores, asked, places)
         tops.append(top)
     return Trial(ranks, np.concatenate(tops), 1000 * took_s / len(asked))

@@ -138,6 +138,7 @@ def _without_content(name: str) -> Change:
     return change
 
 
+PAPER = {"fused_id": False, "repeats": False}  # without what we have added to the network
 ABLATIONS: Mapping[str, Change] = {
     "no-interactive": _with(interactive_moe=False),
     "no-temporal": _with(temporal_moe=False),
@@ -145,6 +146,9 @@ ABLATIONS: Mapping[str, Change] = {
     "no-gaps": _with(gaps="off"),
     "shuffled-gaps": _with(gaps="shuffled"),
     "no-absolute-time": _with(absolute_time=False),
+    "paper": _with(**PAPER),
+    "no-fused-id": _with(fused_id=False),
+    "no-repeats": _with(repeats=False),
     "now-gap": _with(now_gap=True),
     "id-only": _with(contents=()),
     "text-only": lambda config: replace(
@@ -158,22 +162,26 @@ ABLATIONS: Mapping[str, Change] = {
     "no-pcl": _without_loss("pcl"),
     "no-aux": _without_loss("idcl", "cp", "pcl"),
     "frozen-experts": _with(),  # also read in `_make_hm4sr`
-    "released": _with(released=True, id_dropout=0.0),  # the released code's ways; its experts were never trained
+    "released": _with(released=True, id_dropout=0.0, **PAPER),  # the released code's ways; no expert is trained
     "unit-losses": lambda config: replace(config, losses=replace(config.losses, idcl=1.0, cp=1.0, pcl=1.0)),
 }
 
 
 def _make_hm4sr(ablations: Sequence[str], config: Config, seed: int, setting: Setting) -> Scorer:
     shape = setting.budget.shape(dropout=config["dropout"])
-    shape = replace(shape, contents=setting.contents.modalities(), losses=LOSSES)
+    repeats = not setting.budget.hides_seen
+    shape = replace(shape, contents=setting.contents.modalities(), losses=LOSSES, fused_id=True, repeats=repeats)
     for name in ablations:
         shape = ABLATIONS[name](shape)
     return _network(HM4SR, shape, config, seed, setting, frozen_experts="frozen-experts" in ablations)
 
 
-def _make_network(network: NetworkClass, with_contents: bool, config: Config, seed: int, setting: Setting) -> Scorer:
+def _make_network(
+    network: NetworkClass, with_contents: bool, config: Config, seed: int, setting: Setting, *, repeats: bool = False
+) -> Scorer:
     contents = setting.contents.modalities() if with_contents else ()
     shape = replace(setting.budget.shape(dropout=config["dropout"]), contents=contents)
+    shape = replace(shape, repeats=repeats and not shape.hides_seen)
     if not with_contents:
         shape = replace(shape, id_dropout=0.0)  # nothing else would say which item it was
     return _network(network, shape, config, seed, setting)
@@ -229,6 +237,7 @@ BASELINES: Mapping[str, ModelSpec] = {
         ),
         _trained("sasrec", partial(_make_network, SASRec, False)),
         _trained("sasrec-text", partial(_make_network, SASRec, True)),
+        _trained("sasrec-text-repeats", partial(_make_network, SASRec, True, repeats=True)),
         _trained("gru4rec", partial(_make_network, GRU4Rec, False)),
         _trained("gru4rec-text", partial(_make_network, GRU4Rec, True)),
     )

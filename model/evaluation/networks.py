@@ -153,11 +153,20 @@ class NetworkScorer:
             if gaps_ms is not None and self._model.now_gap is not None:
                 told_B = self._model.now_gap.rows(_on(self._table.device, gaps_ms[known]))
                 queries_BC = self._model.now_gap(queries_BC, told_B)
-            scores_BN[known] = (queries_BC @ self._table.T).cpu().numpy()
+            found_BN = queries_BC @ self._table.T
+            if self._model.repeats is not None:
+                items, times_ms, lengths = self._windows([pasts[row] for row in known])
+                found_BN.scatter_add_(1, items, self._model.repeats(times_ms, lengths - 1))
+            scores_BN[known] = found_BN.cpu().numpy()
         return scores_BN
 
     def _encode(self, pasts: Sequence[Past]) -> Tensor:
-        """(B, C) queries after the windows of histories, cut as in serving and padded to the right."""
+        """(B, C) queries after the windows of histories."""
+        items, times_ms, lengths = self._windows(pasts)
+        return self._model.last(self._table[items], times_ms, lengths)
+
+    def _windows(self, pasts: Sequence[Past]) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, L) items and times and (B,) lengths of windows, cut as in serving and padded to the right."""
         shape, device = self.config.window, self._table.device
         starts = [shape.start(len(past.history)) for past in pasts]
         lengths_B = np.array([len(past.history) - start for past, start in zip(pasts, starts, strict=True)])
@@ -166,8 +175,7 @@ class NetworkScorer:
         for row, (past, start) in enumerate(zip(pasts, starts, strict=True)):
             items_BL[row, : lengths_B[row]] = past.history.items[start:]
             times_ms_BL[row, : lengths_B[row]] = past.history.times_ms[start:]
-        items, times_ms, lengths = (_on(device, array) for array in (items_BL, times_ms_BL, lengths_B))
-        return self._model.last(self._table[items], times_ms, lengths)
+        return _on(device, items_BL), _on(device, times_ms_BL), _on(device, lengths_B)
 
 
 def _on(device: torch.device, array: IntArray) -> Tensor:

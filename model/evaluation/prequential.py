@@ -19,6 +19,7 @@ from core.history import History, IntArray, WindowShape
 from core.items import Catalogue
 from core.metrics import Array, ranks_of
 from core.ports import EventColumns, FloatArray, ModelBundle
+from core.repeated import add_repeats
 from core.scorers import LiveScorer, Past, Scorer, TrainingPart
 from model.evaluation.dataset import Dataset
 from model.sequences import UserRanges
@@ -163,14 +164,17 @@ def run_models(stream: Stream, models: Sequence[Model], *, frozen: bool, shape: 
     run.train_s = [model.train_s for model in models]
     for number, model in enumerate(models):
         encoder = model.bundle.bind(stream.dataset.catalogue)
-        table_NC = encoder.items(np.arange(stream.dataset.num_items))
+        everything = np.arange(stream.dataset.num_items)
+        table_NC = encoder.items(everything)
         todo = np.flatnonzero(acting == number)
         pasts = {int(one): stream.past(int(stream.questions[one]), frozen=frozen) for one in todo}
         todo = todo[[len(pasts[int(one)].history) > 0 for one in todo]] if len(todo) else todo
         for part in np.array_split(todo, max(1, len(todo) // BATCH)) if len(todo) else ():
             windows = [_window(pasts[int(one)].history, shape) for one in part]
             queries_BC = encoder.query(encoder.encode(windows), np.zeros(len(part), np.int64))
-            run.ranks[part] = stream.ranks(part, queries_BC @ table_NC.T)
+            scores_BN = queries_BC @ table_NC.T
+            add_repeats(scores_BN, everything, encoder, stream.dataset.catalogue, windows)
+            run.ranks[part] = stream.ranks(part, scores_BN)
             tick(float(part[-1]) / len(stream.questions))
     run.rank_s = time.process_time() - begun_s
     return run

@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pytest
 from services.small_shop import settings_in
 
+from core.history import History
 from core.learn.cycle import Task
-from tidewise.bootstrap import open_system
+from tidewise.bootstrap import load_model, open_system
 from tidewise.learning import NetworkTrainer, train_model
 from tidewise.settings import ModelSettings
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_repeats_are_learnt_where_users_may_be_shown_again_what_they_had(
+    shop_template: Path, tmp_path: Path, exclude_seen: bool
+) -> None:
+    folder = tmp_path / "shop"
+    shutil.copytree(shop_template, folder)
+    plain = settings_in(folder)
+    recommend = plain.recommend.model_copy(update={"exclude_seen": exclude_seen})
+    with closing(open_system(plain.model_copy(update={"recommend": recommend}))) as system:
+        record = train_model(system, progress=lambda _: None)
+        bundle = load_model(system.settings, record)
+        with system.store.read() as read:
+            columns, catalogue = read.events(type_codes=system.types.flagged("window")), read.catalogue(stubs=True)
+    history = History(columns.items[:3], columns.times_ms[:3])
+    added = bundle.bind(catalogue).repeats(history)
+    if exclude_seen:
+        assert added is None
+    else:
+        assert added is not None
+        assert np.any(added), "it has learnt something"
 
 
 def test_a_model_with_all_losses_and_the_gap_to_now_is_trained_and_learns_on(

@@ -43,6 +43,7 @@ def test_every_replay_is_commands_that_parse_with_arms_that_exist(name: str, tmp
         context = group.commands[command].make_context(command, words)  # type: ignore[attr-defined]
         arms, against = arms_of(context.params["model"], context.params["against"])
         found |= {*arms, against}
+        assert context.params["hides_seen"] == (context.params["seen"] == "hide"), "trained for what is asked"
     assert found >= {"frozen", "fine-tune", "fine-tune+replay", "retrain"}
 
 

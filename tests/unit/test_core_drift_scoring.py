@@ -89,6 +89,15 @@ def test_an_item_seen_before_could_not_have_been_recommended_unless_it_may_come_
     assert ranks(again, exclude_seen=False) == [5]
 
 
+def test_what_the_history_adds_to_its_own_items_counts() -> None:
+    shop = Shop(each_adds=9_999.0)
+    shop.had("a")
+    shop.had("b", 1)
+    sampled(shop, "ann", "a", 10)
+    (score,) = scores(shop, exclude_seen=False)
+    assert score.rank == 1, "it was the fifth by the vectors alone"
+
+
 def test_who_had_no_history_is_not_scored() -> None:
     shop = Shop()
     sampled(shop, "ann", "a", 0)

@@ -19,8 +19,8 @@ from core.ports import FloatArray
 class SumEncoder:
     """A user is the sum of the axes of what they had, so that an item is liked for itself alone."""
 
-    def __init__(self, num_items: int) -> None:
-        self.width = num_items
+    def __init__(self, num_items: int, *, each_adds: float | None = None) -> None:
+        self.width, self.each_adds = num_items, each_adds
         self.gaps_ms: list[int] = []
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
@@ -29,6 +29,9 @@ class SumEncoder:
     def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
         self.gaps_ms = gaps_ms.tolist()
         return vectors
+
+    def repeats(self, history: History) -> FloatArray | None:
+        return None if self.each_adds is None else np.full(len(history), self.each_adds, np.float32)
 
     def items(self, rows: IntArray) -> FloatArray:
         return np.eye(self.width, dtype=np.float32)[rows]
@@ -56,6 +59,12 @@ def test_each_item_leans_on_the_event_that_lifts_it() -> None:
 def test_events_that_lift_alike_share_and_the_older_one_comes_first() -> None:
     (found,) = causes(history(7, 2, 7), [7])
     assert [(cause.time_ms, cause.share) for cause in found] == [(0, pytest.approx(0.5)), (2000, pytest.approx(0.5))]
+
+
+def test_what_an_event_takes_from_its_own_item_speaks_against_it() -> None:
+    encoder = SumEncoder(100, each_adds=-2.0)
+    rows = np.array([7, 3])
+    assert causes_of(encoder, catalogue(100), history(3, 7, 5), rows=rows, now_ms=10_000) == [[], []]
 
 
 def test_nothing_is_made_up_for_an_item_that_no_event_lifts() -> None:

@@ -10,6 +10,7 @@ from core.history import IntArray
 from core.items import Catalogue
 from core.ports import FloatArray
 from core.ranking import Basis, ByAge, ByModel, ByPopularity, BySimilarity
+from core.repeated import Repeated
 from core.views import ModelView, View, unit
 
 ROWS = np.arange(4)
@@ -28,6 +29,7 @@ MODEL = ModelView("v1", GivenEncoder(CATALOGUE), BruteForceIndex(ROWS, VECTORS),
 VIEW = View(CATALOGUE, np.array([1.0, 5.0, -np.inf, 5.0]), MODEL, "v1:0:0")
 BASES: list[Basis] = [
     ByModel(MODEL, np.array([1, 2], np.float32), "because"),
+    ByModel(MODEL, np.array([1, 2], np.float32), "because", Repeated(ROWS[1:3], np.array([4, -9], np.float32))),
     BySimilarity(MODEL, 0),
     ByPopularity(VIEW, "because"),
     ByAge(VIEW),
@@ -42,6 +44,15 @@ def test_the_order_is_that_of_the_scores_and_covers_the_allowed_rows_only(basis:
     assert scores.tolist() == pytest.approx(basis.scores(rows).tolist())
     assert scores.tolist() == sorted(scores.tolist(), reverse=True)
     assert basis.ranking(allowed)(1)[0].tolist() == rows[:1].tolist()
+
+
+@pytest.mark.parametrize(("added", "order"), [(3.5, [1, 3, 2, 0]), (-3.5, [3, 2, 0, 1]), (0.5, [3, 2, 1, 0])])
+def test_what_the_history_adds_moves_its_own_items_alone(added: float, order: list[int]) -> None:
+    basis = ByModel(MODEL, np.array([1, 2], np.float32), "because", Repeated(ROWS[1:2], np.array([added], np.float32)))
+    rows, scores = basis.ranking(np.ones(4, np.bool_))(4)
+    plain = dict(zip(ROWS.tolist(), (VECTORS @ basis.query).tolist(), strict=True))
+    assert rows.tolist() == order
+    assert dict(zip(rows.tolist(), scores.tolist(), strict=True)) == {**plain, 1: plain[1] + added}
 
 
 def test_likeness_is_the_cosine_so_a_long_vector_wins_nothing() -> None:

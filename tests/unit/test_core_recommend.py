@@ -9,7 +9,7 @@ import pytest
 from domain_doubles import NOW_MS, AxisBundle, crown, user
 from domain_shop import ALL, Shop, names, popular_shop
 
-from core.answers import Wish
+from core.answers import SessionEvent, Wish
 from core.items import Item
 from core.manage import remove_item
 from core.recommend import SPARE
@@ -53,6 +53,20 @@ def test_seen_items_are_left_out_unless_repeats_are_wanted() -> None:
     shop.had("d", 1)
     assert shop.for_ann(Wish(n=20)) == ["e", "f", "a", "c"]
     assert {"b", "d"} <= set(shop.for_ann(Wish(n=20, exclude_seen=False)))
+
+
+def test_a_model_that_knows_of_repeats_moves_seen_items_wherever_they_may_be_answered() -> None:
+    plain, never, soon = (Shop(each_adds=each) for each in (None, -9_999.0, 9_999.0))
+    for shop in (plain, never, soon):
+        shop.had("e", 0)
+        shop.had("b", 1)
+    assert plain.for_ann() == ["c", "d", "e", "f", "a", "b"]
+    assert never.for_ann() == ["c", "d", "f", "a", "e", "b"]
+    assert soon.for_ann() == ["e", "b", "c", "d", "f", "a"]
+    assert soon.for_ann(Wish(n=1)) == ["c"], "what is left out stays out"
+    assert names(soon.recommender.rank("ann", ["c", "b"])) == ["b", "c"]
+    session = [SessionEvent("b", NOW_MS)]
+    assert names(soon.recommender.recommend_session(session, ALL))[0] == "b"
 
 
 def test_seen_means_the_whole_history_not_the_window() -> None:

@@ -64,6 +64,13 @@ def test_the_window_holds_what_came_strictly_before_cut_as_in_serving() -> None:
     assert found.window(1 + 2, SHAPE).times_ms.tolist() == [0, 1]
 
 
+def test_what_the_window_adds_to_its_own_items_counts() -> None:
+    """After row 0 the axis model ranks 1, 2, 3, 0; an event that adds enough puts its own item first."""
+    columns = events((1, 10, 1), (1, 10, 2))
+    plain, adding = (try_model(AxisBundle(each_adds=each), asked(columns), SHAPE) for each in (None, 9.0))
+    assert (plain.ranks.tolist(), adding.ranks.tolist()) == ([3.0], [0.0])
+
+
 def test_a_model_is_asked_after_the_window_and_its_ranks_are_those_of_the_product() -> None:
     """After row r the axis model ranks r+1, r+2, ... first."""
     columns = events((1, 10, 1), (1, 20, 2), (1, 40, 3), (1, 30, 4))

@@ -19,7 +19,7 @@ from core.scorers import Past, Scorer, TrainingPart
 from model.evaluation.code import code_version
 from model.evaluation.dataset import Dataset
 from model.evaluation.harness import Harness, Outcome
-from model.evaluation.models import BASELINES, Budget, Config, ModelSpec, Setting, available, spec_of
+from model.evaluation.models import BASELINES, NETWORK_GRID, Budget, Config, ModelSpec, Setting, available, spec_of
 from model.evaluation.networks import Contents, NetworkScorer
 from model.evaluation.protocols import Fold, leave_one_out, temporal
 from model.evaluation.ranking import MISS, Places
@@ -174,7 +174,7 @@ def test_the_budget_decides_the_results_of_trained_models_alone(dataset: Dataset
 def test_all_trained_networks_are_tuned_over_the_same_grid_up_to_the_budget() -> None:
     trained = [spec for spec in (*BASELINES.values(), spec_of("hm4sr"), spec_of("hm4sr:no-moe")) if spec.trained]
     grids = [spec.trials(Budget(trials=3)) for spec in trained]
-    assert len(trained) == 6
+    assert len(trained) == 7
     assert all(list(grid) == list(grids[0]) and len(grid) == 3 for grid in grids)
     counting = [spec for spec in BASELINES.values() if not spec.trained]
     assert all(len(spec.trials(Budget(trials=1))) == len(spec.grid) > 3 for spec in counting)
@@ -192,6 +192,8 @@ def built(name: str, dataset: Dataset) -> NetworkScorer:
 
 def test_an_ablation_changes_what_it_is_called_after_and_they_add_up(dataset: Dataset) -> None:
     whole = built("hm4sr", dataset).config
+    assert built("hm4sr:paper", dataset).config == replace(whole, fused_id=False, repeats=False)
+    assert built("hm4sr:no-fused-id+no-repeats", dataset).config == built("hm4sr:paper", dataset).config
     assert built("hm4sr:no-gaps", dataset).config == replace(whole, gaps="off")
     assert built("hm4sr:id-only", dataset).config == replace(whole, contents=())
     assert built("hm4sr:text-only", dataset).config == replace(whole, use_id=False)
@@ -202,6 +204,16 @@ def test_an_ablation_changes_what_it_is_called_after_and_they_add_up(dataset: Da
     assert built("hm4sr:no-absolute-time", dataset).config == replace(whole, absolute_time=False)
     assert built("hm4sr:frozen-experts", dataset).frozen_experts
     assert not built("hm4sr:no-moe", dataset).frozen_experts
+
+
+@pytest.mark.parametrize("name", ["hm4sr", "sasrec-text-repeats"])
+def test_repeats_are_learnt_where_the_answers_may_hold_them(name: str, dataset: Dataset) -> None:
+    setting = Setting(SMALL, Contents.of(dataset.catalogue, text_size=4), lambda at: None)
+    for hides_seen in (False, True):
+        budget = replace(SMALL, hides_seen=hides_seen)
+        scorer = spec_of(name).make(NETWORK_GRID[0], 0, replace(setting, budget=budget))
+        assert isinstance(scorer, NetworkScorer)
+        assert (scorer.config.repeats, scorer.config.hides_seen) == (not hides_seen, hides_seen)
 
 
 @pytest.mark.parametrize("name", [name for name in available() if spec_of(name).trained])
@@ -232,7 +244,7 @@ def test_the_released_code_is_run_in_its_own_ways_with_experts_that_are_never_tr
     dataset: Dataset, fold: Fold
 ) -> None:
     scorer = built("hm4sr:released", dataset)
-    whole = built("hm4sr", dataset).config
+    whole = built("hm4sr:paper", dataset).config
     assert scorer.config == replace(whole, released=True, id_dropout=0.0)
     scorer.fit(fold.part)
     released = scorer._model

@@ -136,6 +136,9 @@ class Fixed:
     def query(self, vectors: FloatArray, gaps_ms: np.ndarray) -> FloatArray:
         return vectors
 
+    def repeats(self, history: object) -> None:
+        return None
+
 
 def test_a_new_model_acts_only_from_the_time_at_which_its_training_was_over() -> None:
     given = stream()

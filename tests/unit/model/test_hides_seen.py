@@ -49,7 +49,7 @@ def test_the_softmax_runs_over_what_is_not_left_out_but_always_over_the_target(
     targets, left_out = (torch.randint(0, 11, shape, generator=generator) for shape in ((7,), (7, 3)))
     left_out[0, 0] = targets[0]
     ours, plain = ([part.clone().requires_grad_() for part in (queries, candidates)] for _ in range(2))
-    softmax.cross_entropy(*ours, targets, left_out_PS=left_out).backward()
+    softmax.cross_entropy(*ours, targets, places_PS=left_out, added_PS=torch.full((7, 3), -torch.inf)).backward()
     mean_of_rows(plain[0] @ plain[1].T, targets.tolist(), left_out.tolist()).backward()  # type: ignore[no-untyped-call]
     for mine, theirs in zip(ours, plain, strict=True):
         torch.testing.assert_close(mine.grad, theirs.grad)

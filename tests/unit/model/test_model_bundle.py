@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from core.history import History, WindowShape
 from core.items import Catalogue
 from model.bundle import HM4SRBundle
 from model.features import TextFeatures
+from model.hm4sr import HM4SR, UNSEEN, Features
 
 
 def test_a_batch_gives_what_one_by_one_gives(
@@ -48,6 +50,21 @@ def test_an_item_without_a_trained_row_is_the_unseen_row_with_its_own_content(
     np.testing.assert_array_equal(new[:width], unseen)
     assert not np.array_equal(trained[:width], unseen)
     assert not np.array_equal(new[width:], other_new[width:]), "content still tells new items apart"
+
+
+def test_binding_gives_the_items_the_vectors_that_the_network_gives_them(
+    shop: Catalogue, make_network: Callable[..., HM4SR]
+) -> None:
+    text = TextFeatures.fit(shop, size=4, seed=0)
+    assert text is not None
+    for fused_id in (False, True):
+        network = make_network(30, fused_id=fused_id)
+        fused = HM4SRBundle(network, shop.item_ids[:30], (text,), "hm4sr-test")
+        values, present = (torch.from_numpy(part) for part in text.transform(text.keys(shop)))
+        id_rows = torch.tensor([*range(1, 31), *[UNSEEN] * 10])
+        with torch.no_grad():
+            expected = network.item_vectors(id_rows, {"text": Features(values, present)})
+        np.testing.assert_allclose(fused.bind(shop).items(np.arange(40)), expected.numpy(), atol=1e-6)
 
 
 def test_an_item_that_the_catalogue_does_not_hold_yet_can_stand_in_a_history(

@@ -93,10 +93,26 @@ def test_an_item_without_content_has_the_learned_absent_vector(make_network: Cal
     assert table_NC[1, :8].equal(network.id_embedding[UNSEEN])
 
 
+@torch.no_grad()
+def test_a_fused_id_is_the_id_row_with_every_content_projected_for_it(make_network: Callable[..., HM4SR]) -> None:
+    contents = (Modality("text", 4), Modality("image", 6))
+    network = make_network(contents=contents, fused_id=True)
+    present = torch.tensor([True, False])
+    features = {one.name: Features(torch.randn(2, one.size), present) for one in contents}
+    table_NC = network.item_vectors(torch.tensor([3, UNSEEN]), features)
+    fused = network.id_embedding[[3, UNSEEN]] + sum(network.fused[name](one) for name, one in features.items())
+    torch.testing.assert_close(table_NC[:, :8], fused)
+    torch.testing.assert_close(table_NC[:, 8:16], network.contents["text"](features["text"]))
+    assert not network.fused["text"].linear.weight.equal(network.contents["text"].linear.weight)
+
+
 @pytest.mark.parametrize(
     "switch",
     [
         {"interactive_moe": False},
+        {"fused_id": True},
+        {"fused_id": True, "use_id": False},
+        {"fused_id": True, "contents": ()},
         {"temporal_moe": False},
         {"interactive_moe": False, "temporal_moe": False},
         {"gaps": "off"},

@@ -1,0 +1,185 @@
+"""Earlier events add to the scores of their own items: in the loss, in validation and in serving alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.errors import InvalidSettings
+from core.history import History
+from core.items import Catalogue
+from core.ports import EventColumns
+from model import softmax
+from model.bundle import HM4SRBundle
+from model.config import Modality, ModelConfig
+from model.features import TextFeatures
+from model.hm4sr import HM4SR
+from model.objective import Objective
+from model.repeats import RATE, Repeats
+from model.sequences import Sequences
+from model.training import TrainingPlan, train
+from model.training_data import Split, TrainingData, training_data
+from model.validation import TOP, validation_ndcg
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def repeats() -> Repeats:
+    """With numbers of its own in every row."""
+    made = Repeats().requires_grad_(False)
+    made.gap += torch.randn(made.gap.shape, generator=torch.Generator().manual_seed(3))
+    made.step += torch.randn(made.step.shape, generator=torch.Generator().manual_seed(4))
+    return made
+
+
+@pytest.fixture
+def data(shop: Catalogue, shop_events: EventColumns) -> TrainingData:
+    """Every third event repeats the one before it; the last event of each user is held out."""
+    again = np.arange(len(shop_events)) % 3 == 2
+    items = np.where(again, np.roll(shop_events.items, 1), shop_events.items)
+    columns = EventColumns(shop_events.users, items, shop_events.times_ms)
+    text = TextFeatures.fit(shop, size=4, seed=0)
+    assert text is not None
+    last = np.append(np.diff(columns.users) > 0, True)
+    split = Split(np.flatnonzero(~last), np.flatnonzero(last))
+    return training_data(columns, shop, split, sources=(text,), category_names=(), device=torch.device("cpu"))
+
+
+@pytest.fixture
+def model(data: TrainingData, make_network: Callable[..., HM4SR]) -> HM4SR:
+    made = make_network(len(data.trained_rows), dropout=0.0, id_dropout=0.0, repeats=True)
+    assert made.repeats is not None
+    with torch.no_grad():
+        for table in made.repeats.parameters():
+            table /= RATE  # about as large as the other scores, so that some events come first and others don't
+    return made
+
+
+@pytest.fixture
+def repeating(shop: Catalogue, make_network: Callable[..., HM4SR]) -> HM4SRBundle:
+    text = TextFeatures.fit(shop, size=4, seed=0)
+    assert text is not None
+    network = make_network(30, contents=(Modality("text", text.size),), repeats=True)
+    return HM4SRBundle(network, shop.item_ids[:30], (text,), "hm4sr-test")
+
+
+def test_an_event_adds_by_the_time_and_by_the_number_of_events_since(repeats: Repeats) -> None:
+    times_ms = torch.tensor([[0, DAY_MS, DAY_MS, DAY_MS + 3_000, 9 * DAY_MS]])
+    added = repeats(times_ms, torch.tensor([3]))[0]
+    gap, step = repeats.gap[:, 0], repeats.step[:, 0]
+    day = int(np.log2(DAY_MS / 1000 + 4))
+    expected = [gap[day] + step[2], gap[2] + step[1], gap[2] + step[1], gap[0] + step[0]]
+    torch.testing.assert_close(added[:4], RATE * torch.stack(expected))
+    assert float(added[4]) == 0, "what comes later adds nothing"
+
+
+@pytest.mark.parametrize("max_logits", [1, 40, 2**23])
+def test_the_softmax_learns_what_is_added_and_adds_it_as_often_as_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, max_logits: int
+) -> None:
+    monkeypatch.setattr(softmax, "MAX_LOGITS", max_logits)
+    generator = torch.Generator().manual_seed(0)
+    queries, candidates = torch.randn(7, 5, generator=generator), torch.randn(11, 5, generator=generator)
+    targets, places = (torch.randint(0, 11, shape, generator=generator) for shape in ((7,), (7, 4)))
+    places[0, 0], places[1, 1] = targets[0], places[1, 0]
+    parts = (queries, candidates, torch.randn(7, 4, generator=generator))
+    ours, plain = ([part.clone().requires_grad_() for part in parts] for _ in range(2))
+    loss = softmax.cross_entropy(ours[0], ours[1], targets, places_PS=places, added_PS=ours[2])
+    named = F.one_hot(places, 11).float()
+    expected = F.cross_entropy(plain[0] @ plain[1].T + torch.einsum("ps,psn->pn", plain[2], named), targets)
+    (3 * loss).backward()
+    (3 * expected).backward()
+    torch.testing.assert_close(loss, expected)
+    for mine, theirs in zip(ours, plain, strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("sampled_above", [50_000, 10], ids=["full softmax", "sampled softmax"])
+def test_the_loss_scores_a_windows_own_items_with_what_its_events_add(
+    data: TrainingData, model: HM4SR, sampled_above: int
+) -> None:
+    inputs = 9
+    objective = Objective(model, data, sampled_above=sampled_above, num_samples=25)
+    sequences = Sequences(data.ranges.first, np.full(len(data.ranges.first), inputs))
+    torch.manual_seed(1)
+    batch = objective.prepare(sequences)
+    torch.manual_seed(1)
+    loss = objective(sequences)
+    table_NC = model.item_vectors(data.id_rows, dict(data.features))
+    rows_R = batch.rows_R if batch.scored_N is None else batch.rows_R[batch.scored_N]
+    items_BL = batch.rows_R[batch.inputs_BL]
+    queries_BLC = model(table_NC[items_BL], batch.times_ms_BL)
+    bias_N = 0 if batch.bias_N is None else batch.bias_N
+    losses = []
+    for row in range(len(items_BL)):
+        for at in range(inputs):
+            scores_N = (
+                queries_BLC[row, at] @ table_NC[rows_R].T
+                + bias_N
+                + added_by(model, batch.times_ms_BL, items_BL, row, at)[rows_R]
+            )
+            target = (rows_R == batch.rows_R[batch.targets_BL[row, at]]).nonzero()[0]
+            losses.append(F.cross_entropy(scores_N[None], target))
+    torch.testing.assert_close(loss, torch.stack(losses).mean())
+
+
+def added_by(model: HM4SR, times_ms_BL: Tensor, items_BL: Tensor, row: int, at: int) -> Tensor:
+    """(N,) what the events of one window up to one of them add to the scores of all items, one after the other."""
+    assert model.repeats is not None
+    added_L = model.repeats(times_ms_BL[row][None, : at + 1], torch.tensor([at]))[0]
+    sums = [added_L[items_BL[row, : at + 1] == item].sum() for item in range(model.num_items)]
+    return torch.stack(sums)
+
+
+def test_validation_ranks_a_windows_own_items_with_what_its_events_add(data: TrainingData, model: HM4SR) -> None:
+    table_NC = model.item_vectors(data.id_rows, dict(data.features))
+    gain, history = 0.0, 11
+    for place in data.split.validation:
+        before = torch.arange(place - history + model.config.window.start(history), place)
+        items, times_ms = data.items[before][None], data.times_ms[before][None]
+        query_C = model.last(table_NC[items], times_ms, torch.tensor([len(before)]))[0]
+        scores_N = (table_NC @ query_C + added_by(model, times_ms, items, 0, len(before) - 1)).detach()
+        rank = int((scores_N >= scores_N[data.items[place]]).sum())
+        gain += 1 / np.log2(rank + 1) if rank <= TOP else 0.0
+    assert validation_ndcg(model, data) == pytest.approx(gain / len(data.split.validation))
+    assert gain > 0
+
+
+def test_what_is_served_is_what_was_trained_and_nothing_before_the_window_counts(
+    repeating: HM4SRBundle, shop: Catalogue, make_history: Callable[..., History]
+) -> None:
+    long, size = make_history(25), repeating.window.size
+    added = repeating.bind(shop).repeats(long)
+    assert repeating.model.repeats is not None
+    assert added is not None
+    expected = repeating.model.repeats(torch.from_numpy(long.times_ms[-size:])[None], torch.tensor([size - 1]))
+    np.testing.assert_array_equal(added[-size:], expected.numpy()[0])
+    np.testing.assert_array_equal(added[:-size], np.zeros(25 - size))
+
+
+def test_a_model_without_it_adds_nothing(
+    bundle: HM4SRBundle, shop: Catalogue, make_history: Callable[..., History]
+) -> None:
+    assert bundle.bind(shop).repeats(make_history(5)) is None
+
+
+def test_where_nobody_comes_back_it_learns_to_leave_out_what_the_user_has_had(
+    shop: Catalogue, shop_events: EventColumns, make_config: Callable[..., ModelConfig]
+) -> None:
+    plan = TrainingPlan(epochs=6, batch_events=64, learning_rate=1e-2, warmup_steps=1)
+    trained = train(shop_events, shop, config=make_config(repeats=True), plan=plan, seed=0)
+    last = History(shop_events.items[:9], shop_events.times_ms[:9])
+    added = trained.bind(shop).repeats(last)
+    assert added is not None
+    assert added.max() < -1
+
+
+def test_answers_without_what_the_user_has_had_leave_it_nothing_to_learn() -> None:
+    with pytest.raises(InvalidSettings, match="not both repeats and hides_seen"):
+        ModelConfig(repeats=True, hides_seen=True)
