@@ -69,10 +69,11 @@ class BoundEncoder:
         repeats = self.model.repeats
         if repeats is None:
             return None
-        times_ms_BL = torch.from_numpy(history.times_ms[-self.model.config.window.size :][None])
+        times_ms_W = history.times_ms[-self.model.config.window.size :]
+        last = torch.tensor([len(times_ms_W) - 1])
         added_L = np.zeros(len(history), np.float32)
-        with torch.inference_mode():
-            added_L[-times_ms_BL.shape[1] :] = repeats(times_ms_BL, torch.tensor([times_ms_BL.shape[1] - 1]))[0].numpy()
+        with torch.inference_mode():  # a copy: a stored window's array can't be written to, of which torch warns
+            added_L[-len(times_ms_W) :] = repeats(torch.from_numpy(times_ms_W.copy())[None], last)[0].numpy()
         return added_L
 
     def encode(self, histories: Sequence[History]) -> FloatArray:

@@ -155,10 +155,11 @@ def test_what_is_served_is_what_was_trained_and_nothing_before_the_window_counts
     repeating: HM4SRBundle, shop: Catalogue, make_history: Callable[..., History]
 ) -> None:
     long, size = make_history(25), repeating.window.size
+    long.times_ms.flags.writeable = False  # as a stored window is
     added = repeating.bind(shop).repeats(long)
     assert repeating.model.repeats is not None
     assert added is not None
-    expected = repeating.model.repeats(torch.from_numpy(long.times_ms[-size:])[None], torch.tensor([size - 1]))
+    expected = repeating.model.repeats(torch.from_numpy(long.times_ms[-size:].copy())[None], torch.tensor([size - 1]))
     np.testing.assert_array_equal(added[-size:], expected.numpy()[0])
     np.testing.assert_array_equal(added[:-size], np.zeros(25 - size))
 
