@@ -102,9 +102,11 @@ class HM4SR(nn.Module):
             torch.manual_seed(seed)
             if self.config.use_id:
                 nn.init.normal_(self.id_embedding, std=0.02)
-            for projection in (*self.contents.values(), *self.fused.values()):
+            for projection in self.contents.values():
                 assert isinstance(projection, ContentProjection)
                 _initialise(projection.linear)
+            for weight in self.fused.parameters():
+                nn.init.zeros_(weight)  # contents enter the id tower as far as they help, where ids say little
             nn.init.normal_(self.position_embedding, std=0.02)
             self.time_encoding.initialise()
             if self.interactive is not None:
