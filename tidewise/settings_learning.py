@@ -40,8 +40,8 @@ class ModelSettings(Section):
     """Whether the Temporal mixture reads when an event happened."""
     now_gap: bool = False
     """Whether the time since the user's last event shapes each answer (not in the paper)."""
-    fused_id: bool = True
-    """Whether the id tower reads an item's contents beside its id (not in the paper)."""
+    fused_id: bool = False
+    """Whether the id tower reads an item's contents beside its id (not in the paper): for items of few events."""
     repeats: bool = True
     """Whether users' earlier items gain or lose by how long ago they were, where they may be answered again
     (`recommend.exclude_seen` off; not in the paper)."""
