@@ -17,7 +17,7 @@ from model.hm4sr import HM4SR, UNSEEN, Events, queries_of
 from model.losses import category_prediction, id_contrast, placeholder_contrast
 from model.now_gap import UNKNOWN
 from model.sequences import Sequences, learnt, padded
-from model.softmax import cross_entropy
+from model.softmax import Added, cross_entropy
 from model.training_data import TrainingData
 
 TOLD_SHARE = 0.5  # of the queries in training know the gap to their target
@@ -116,16 +116,23 @@ class Objective:
             rows_P = self.model.now_gap.rows(asked_ms_P)
             told_P = torch.rand(len(rows_P)).to(rows_P.device) < TOLD_SHARE
             queries_PC = self.model.now_gap(queries_PC, torch.where(told_P, rows_P, UNKNOWN))
-        rows_P, positions_P = batch.learnt_BL.nonzero(as_tuple=True)
-        items_PS, added_PS = batch.inputs_BL[rows_P], self.model.added(batch.times_ms_BL[rows_P], positions_P)
-        scored_N, bias_N = batch.scored_N, batch.bias_N
-        if scored_N is not None:
-            vectors_RC, targets_P = vectors_RC[scored_N], torch.searchsorted(scored_N, targets_P)
-            if added_PS is not None:
-                items_PS, added_PS = _among(scored_N, items_PS, added_PS)
+        if batch.scored_N is not None:
+            vectors_RC, targets_P = vectors_RC[batch.scored_N], torch.searchsorted(batch.scored_N, targets_P)
         return cross_entropy(
-            queries_PC, vectors_RC, targets_P, bias_N, places_PS=items_PS, added_PS=added_PS, dtype=self.dtype
+            queries_PC, vectors_RC, targets_P, batch.bias_N, added=self._added(batch), dtype=self.dtype
         )
+
+    def _added(self, batch: Batch) -> Added | None:
+        """What windows add to the scores of their own items; nothing to those that are no candidates in this step."""
+        rows_P, positions_P = batch.learnt_BL.nonzero(as_tuple=True)
+        added_PS = self.model.added(batch.times_ms_BL[rows_P], positions_P)
+        if added_PS is None:
+            return None
+        items_PS, scored_N = batch.inputs_BL[rows_P], batch.scored_N
+        if scored_N is None:
+            return Added(items_PS, added_PS)
+        places_PS = torch.searchsorted(scored_N, items_PS).clamp(max=len(scored_N) - 1)
+        return Added(places_PS, torch.where(scored_N[places_PS] == items_PS, added_PS, 0.0))
 
     def _idcl(self, vectors_RC: Tensor, towers_MBLD: Tensor, picks_BP: Tensor, targets_Q: Tensor) -> Tensor:
         queries_QD = _at(towers_MBLD[:1], picks_BP)[0]
@@ -151,12 +158,6 @@ class Objective:
         if self.model.category_head is None or not known.any():
             return vectors_RC.new_zeros(())
         return category_prediction(self.model.category_head(vectors_RC[items[known]]), categories[known])
-
-
-def _among(scored_N: Tensor, items_PS: Tensor, added_PS: Tensor) -> tuple[Tensor, Tensor]:
-    """The places of items among the sampled candidates; what isn't there gets nothing."""
-    places_PS = torch.searchsorted(scored_N, items_PS).clamp(max=len(scored_N) - 1)
-    return places_PS, torch.where(scored_N[places_PS] == items_PS, added_PS, 0.0)
 
 
 def _picks(real_BL: Tensor) -> Tensor:

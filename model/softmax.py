@@ -7,7 +7,7 @@ are kept. The products multiply float32 or bfloat16; logits, probabilities, loss
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,16 @@ from model.products import multiply
 
 MAX_LOGITS = 2**21  # 8 MiB of float32 at a time: of 32 MiB, which leave the caches, a step takes half as long again
 LEAST_PROBABILITY = torch.finfo(torch.float32).tiny
+
+
+class Added(NamedTuple):
+    """What positions add to the scores of some candidates, as often as each is named in `places_PS`.
+
+    Minus infinity: the position does not choose among them, but a target stays one.
+    """
+
+    places_PS: Tensor
+    scores_PS: Tensor
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -40,7 +50,7 @@ class _CrossEntropy(torch.autograd.Function):
         rows = min(num_positions, max(1, MAX_LOGITS // max(1, num_candidates)))
         chunk_QN = query_grad_PC.new_empty(rows, num_candidates)
         rounded_QN = chunk_QN if dtype == torch.float32 else torch.empty_like(chunk_QN, dtype=dtype)
-        added_grad_PS = torch.empty_like(queries_PC[:, :0] if added_PS is None else added_PS)
+        added_grad_PS = torch.empty_like(added_PS) if added_PS is not None and ctx.needs_input_grad[5] else None
         loss = query_grad_PC.new_zeros(())
         for begin in range(0, num_positions, rows):
             factor_QC, targets_Q1 = factor_PC[begin : begin + rows], targets_P[begin : begin + rows].unsqueeze(1)
@@ -58,22 +68,22 @@ class _CrossEntropy(torch.autograd.Function):
             of_target_Q1 = probability_QN.gather(1, targets_Q1)
             loss -= of_target_Q1.clamp(min=LEAST_PROBABILITY).log().sum()
             probability_QN.scatter_(1, targets_Q1, of_target_Q1 - 1)
-            if places_PS is not None and added_PS is not None:
+            if added_grad_PS is not None:
                 added_grad_PS[begin : begin + rows] = probability_QN.gather(1, places_QS)
             if rounded_QN is not chunk_QN:
                 probability_rounded_QN.copy_(probability_QN)
             multiply(probability_rounded_QN, factor_NC, out=query_grad_PC[begin : begin + rows])
             multiply(probability_rounded_QN.T, factor_QC, out=candidate_grad_NC, add=True)
         grads = (query_grad_PC, candidate_grad_NC, added_grad_PS)
-        ctx.save_for_backward(*(grad.div_(num_positions) for grad in grads))
+        ctx.save_for_backward(*(None if grad is None else grad.div_(num_positions) for grad in grads))
         return loss / num_positions
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """The kept gradients, scaled."""
-        query_grad_PC, candidate_grad_NC, added_grad_PS = (kept * grads[0] for kept in ctx.saved_tensors)
-        learnt = ctx.needs_input_grad[5]
-        return query_grad_PC, candidate_grad_NC, None, None, None, added_grad_PS if learnt else None, None
+        scaled = (None if kept is None else kept * grads[0] for kept in ctx.saved_tensors)
+        query_grad_PC, candidate_grad_NC, added_grad_PS = scaled
+        return query_grad_PC, candidate_grad_NC, None, None, None, added_grad_PS, None
 
 
 def cross_entropy(
@@ -82,16 +92,14 @@ def cross_entropy(
     targets_P: Tensor,
     bias_N: Tensor | None = None,
     *,
-    places_PS: Tensor | None = None,
-    added_PS: Tensor | None = None,
+    added: Added | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Mean cross-entropy of the targets among the candidates; `bias_N` is added to the scores (log-Q correction).
 
-    `added_PS` is added to the scores of the candidates in `places_PS`, as often as each is named there; minus infinity:
-    the position does not choose among them, but a target stays one.
     `dtype`: what the products multiply. A target that is all but impossible counts 87.3 in the value, the logarithm of
     the smallest float32; its gradient is exact.
     """
+    places_PS, added_PS = added or (None, None)
     loss: Tensor = _CrossEntropy.apply(queries_PC, candidates_NC, bias_N, targets_P, places_PS, added_PS, dtype)
     return loss

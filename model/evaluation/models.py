@@ -180,8 +180,8 @@ def _make_network(
     network: NetworkClass, with_contents: bool, config: Config, seed: int, setting: Setting, *, repeats: bool = False
 ) -> Scorer:
     contents = setting.contents.modalities() if with_contents else ()
-    shape = replace(setting.budget.shape(dropout=config["dropout"]), contents=contents)
-    shape = replace(shape, repeats=repeats and not shape.hides_seen)
+    shape = setting.budget.shape(dropout=config["dropout"])
+    shape = replace(shape, contents=contents, repeats=repeats and not shape.hides_seen)
     if not with_contents:
         shape = replace(shape, id_dropout=0.0)  # nothing else would say which item it was
     return _network(network, shape, config, seed, setting)

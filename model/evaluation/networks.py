@@ -149,21 +149,16 @@ class NetworkScorer:
         scores_BN = np.zeros((len(pasts), len(self._table)), np.float32)
         known = np.array([row for row, past in enumerate(pasts) if len(past.history)], np.int64)
         if len(known):
-            queries_BC = self._encode([pasts[row] for row in known])
+            items_BL, times_ms_BL, lengths_B = self._windows([pasts[row] for row in known])
+            queries_BC = self._model.last(self._table[items_BL], times_ms_BL, lengths_B)
             if gaps_ms is not None and self._model.now_gap is not None:
                 told_B = self._model.now_gap.rows(_on(self._table.device, gaps_ms[known]))
                 queries_BC = self._model.now_gap(queries_BC, told_B)
             found_BN = queries_BC @ self._table.T
             if self._model.repeats is not None:
-                items, times_ms, lengths = self._windows([pasts[row] for row in known])
-                found_BN.scatter_add_(1, items, self._model.repeats(times_ms, lengths - 1))
+                found_BN.scatter_add_(1, items_BL, self._model.repeats(times_ms_BL, lengths_B - 1))
             scores_BN[known] = found_BN.cpu().numpy()
         return scores_BN
-
-    def _encode(self, pasts: Sequence[Past]) -> Tensor:
-        """(B, C) queries after the windows of histories."""
-        items, times_ms, lengths = self._windows(pasts)
-        return self._model.last(self._table[items], times_ms, lengths)
 
     def _windows(self, pasts: Sequence[Past]) -> tuple[Tensor, Tensor, Tensor]:
         """(B, L) items and times and (B,) lengths of windows, cut as in serving and padded to the right."""

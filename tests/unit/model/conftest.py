@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from core.history import History, WindowShape
 from core.items import Catalogue
@@ -16,6 +18,9 @@ from model.bundle import HM4SRBundle
 from model.config import Modality, ModelConfig
 from model.features import TextFeatures
 from model.hm4sr import HM4SR
+from model.objective import Objective
+from model.sequences import Sequences
+from model.training_data import Split, TrainingData, training_data
 
 START_MS = 1_300_000_000_000
 THEMES = ("garden hose water", "kitchen knife steel", "running shoe light", "winter coat warm")
@@ -82,6 +87,57 @@ def shop_events() -> EventColumns:
             items.append(100 + theme + 4 * ((first + step) % 10))
             times_ms.append(START_MS + user * 1_000_000 + step * 60_000)
     return EventColumns(np.array(users), np.array(items), np.array(times_ms))
+
+
+@pytest.fixture
+def hold_out(shop: Catalogue) -> Callable[[EventColumns], TrainingData]:
+    """A factory of training data in which the last event of each user is held out."""
+
+    def make(columns: EventColumns) -> TrainingData:
+        text = TextFeatures.fit(shop, size=4, seed=0)
+        assert text is not None
+        last = np.append(np.diff(columns.users) > 0, True)
+        split = Split(np.flatnonzero(~last), np.flatnonzero(last))
+        return training_data(columns, shop, split, sources=(text,), category_names=(), device=torch.device("cpu"))
+
+    return make
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training step: its loss, and what it was computed from, windows of B users and L events.
+
+    `scores_BLN`: of the candidates `items_N`, by the vectors and the sampling alone; `targets_BL`: places among them.
+    """
+
+    loss: Tensor
+    items_N: Tensor
+    inputs_BL: Tensor
+    times_ms_BL: Tensor
+    targets_BL: Tensor
+    scores_BLN: Tensor
+
+
+@pytest.fixture
+def take_step() -> Callable[[TrainingData, HM4SR, int], Step]:
+    """A factory of steps over the first events of each user, by the number of items above which they are sampled."""
+
+    def take(data: TrainingData, model: HM4SR, sampled_above: int) -> Step:
+        objective = Objective(model, data, sampled_above=sampled_above, num_samples=25)
+        sequences = Sequences(data.ranges.first, np.full(len(data.ranges.first), 9))
+        torch.manual_seed(1)
+        batch = objective.prepare(sequences)
+        torch.manual_seed(1)
+        loss = objective(sequences)
+        table_NC = model.item_vectors(data.id_rows, dict(data.features))
+        items_N = batch.rows_R if batch.scored_N is None else batch.rows_R[batch.scored_N]
+        inputs_BL = batch.rows_R[batch.inputs_BL]
+        queries_BLC = model(table_NC[inputs_BL], batch.times_ms_BL)
+        scores_BLN = queries_BLC @ table_NC[items_N].T + (0 if batch.bias_N is None else batch.bias_N)
+        targets_BL = (batch.rows_R[batch.targets_BL].unsqueeze(-1) == items_N).int().argmax(-1)
+        return Step(loss, items_N, inputs_BL, batch.times_ms_BL, targets_BL, scores_BLN)
+
+    return take
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,27 +11,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.items import Catalogue
 from core.ports import EventColumns
 from model import softmax
 from model.config import ModelConfig
-from model.features import TextFeatures
 from model.hm4sr import HM4SR
-from model.objective import Objective
-from model.sequences import Sequences
-from model.training_data import Split, TrainingData, training_data
+from model.softmax import Added
+from model.training_data import TrainingData
 from model.validation import TOP, validation_ndcg
 
 
 @pytest.fixture
-def data(shop: Catalogue, shop_events: EventColumns) -> TrainingData:
-    """The last event of each user is held out."""
-    text = TextFeatures.fit(shop, size=4, seed=0)
-    assert text is not None
-    last = np.append(np.diff(shop_events.users) > 0, True)
-    split = Split(np.flatnonzero(~last), np.flatnonzero(last))
-    cpu = torch.device("cpu")
-    return training_data(shop_events, shop, split, sources=(text,), category_names=(), device=cpu)
+def data(hold_out: Callable[[EventColumns], TrainingData], shop_events: EventColumns) -> TrainingData:
+    return hold_out(shop_events)
 
 
 @pytest.fixture
@@ -49,7 +41,7 @@ def test_the_softmax_runs_over_what_is_not_left_out_but_always_over_the_target(
     targets, left_out = (torch.randint(0, 11, shape, generator=generator) for shape in ((7,), (7, 3)))
     left_out[0, 0] = targets[0]
     ours, plain = ([part.clone().requires_grad_() for part in (queries, candidates)] for _ in range(2))
-    softmax.cross_entropy(*ours, targets, places_PS=left_out, added_PS=torch.full((7, 3), -torch.inf)).backward()
+    softmax.cross_entropy(*ours, targets, added=Added(left_out, torch.full((7, 3), -torch.inf))).backward()
     mean_of_rows(plain[0] @ plain[1].T, targets.tolist(), left_out.tolist()).backward()  # type: ignore[no-untyped-call]
     for mine, theirs in zip(ours, plain, strict=True):
         torch.testing.assert_close(mine.grad, theirs.grad)
@@ -66,24 +58,17 @@ def mean_of_rows(scores: Tensor, targets: Sequence[int], left_out: Sequence[Sequ
 
 @pytest.mark.parametrize("sampled_above", [50_000, 10], ids=["full softmax", "sampled softmax"])
 def test_the_next_item_is_chosen_among_those_that_the_window_has_not_had_so_far(
-    data: TrainingData, model: HM4SR, sampled_above: int
+    data: TrainingData, model: HM4SR, take_step: Callable[..., Any], sampled_above: int
 ) -> None:
-    inputs = 9
-    objective = Objective(model, data, sampled_above=sampled_above, num_samples=25)
-    sequences = Sequences(data.ranges.first, np.full(len(data.ranges.first), inputs))
-    torch.manual_seed(1)
-    batch = objective.prepare(sequences)
-    torch.manual_seed(1)
-    loss = objective(sequences)
-    table_NC = model.item_vectors(data.id_rows, dict(data.features))
-    rows_R = batch.rows_R if batch.scored_N is None else batch.rows_R[batch.scored_N]
-    items = batch.rows_R[batch.inputs_BL]
-    queries_PC = model(table_NC[items], batch.times_ms_BL).flatten(0, 1)
-    scores = queries_PC @ table_NC[rows_R].T + (0 if batch.bias_N is None else batch.bias_N)
-    place = {int(item): at for at, item in enumerate(rows_R)}
-    targets = [place[int(item)] for item in batch.rows_R[batch.targets_BL].flatten()]
-    had = [{place[int(item)] for item in row[: at + 1] if int(item) in place} for row in items for at in range(inputs)]
-    torch.testing.assert_close(loss, mean_of_rows(scores, targets, [sorted(places) for places in had]))
+    step = take_step(data, model, sampled_above)
+    place = {int(item): at for at, item in enumerate(step.items_N)}
+    had = [
+        {place[int(item)] for item in row[: at + 1] if int(item) in place} for row in step.inputs_BL for at in range(9)
+    ]
+    expected = mean_of_rows(
+        step.scores_BLN.flatten(0, 1), step.targets_BL.flatten().tolist(), [sorted(places) for places in had]
+    )
+    torch.testing.assert_close(step.loss, expected)
 
 
 def test_validation_ranks_among_what_the_window_has_not_had(data: TrainingData, model: HM4SR) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +20,10 @@ from model.bundle import HM4SRBundle
 from model.config import Modality, ModelConfig
 from model.features import TextFeatures
 from model.hm4sr import HM4SR
-from model.objective import Objective
 from model.repeats import RATE, Repeats
-from model.sequences import Sequences
+from model.softmax import Added
 from model.training import TrainingPlan, train
-from model.training_data import Split, TrainingData, training_data
+from model.training_data import TrainingData
 from model.validation import TOP, validation_ndcg
 
 DAY_MS = 86_400_000
@@ -39,16 +39,11 @@ def repeats() -> Repeats:
 
 
 @pytest.fixture
-def data(shop: Catalogue, shop_events: EventColumns) -> TrainingData:
-    """Every third event repeats the one before it; the last event of each user is held out."""
+def data(hold_out: Callable[[EventColumns], TrainingData], shop_events: EventColumns) -> TrainingData:
+    """Every third event repeats the one before it."""
     again = np.arange(len(shop_events)) % 3 == 2
     items = np.where(again, np.roll(shop_events.items, 1), shop_events.items)
-    columns = EventColumns(shop_events.users, items, shop_events.times_ms)
-    text = TextFeatures.fit(shop, size=4, seed=0)
-    assert text is not None
-    last = np.append(np.diff(columns.users) > 0, True)
-    split = Split(np.flatnonzero(~last), np.flatnonzero(last))
-    return training_data(columns, shop, split, sources=(text,), category_names=(), device=torch.device("cpu"))
+    return hold_out(EventColumns(shop_events.users, items, shop_events.times_ms))
 
 
 @pytest.fixture
@@ -90,7 +85,7 @@ def test_the_softmax_learns_what_is_added_and_adds_it_as_often_as_it_is_named(
     places[0, 0], places[1, 1] = targets[0], places[1, 0]
     parts = (queries, candidates, torch.randn(7, 4, generator=generator))
     ours, plain = ([part.clone().requires_grad_() for part in parts] for _ in range(2))
-    loss = softmax.cross_entropy(ours[0], ours[1], targets, places_PS=places, added_PS=ours[2])
+    loss = softmax.cross_entropy(ours[0], ours[1], targets, added=Added(places, ours[2]))
     named = F.one_hot(places, 11).float()
     expected = F.cross_entropy(plain[0] @ plain[1].T + torch.einsum("ps,psn->pn", plain[2], named), targets)
     (3 * loss).backward()
@@ -102,31 +97,14 @@ def test_the_softmax_learns_what_is_added_and_adds_it_as_often_as_it_is_named(
 
 @pytest.mark.parametrize("sampled_above", [50_000, 10], ids=["full softmax", "sampled softmax"])
 def test_the_loss_scores_a_windows_own_items_with_what_its_events_add(
-    data: TrainingData, model: HM4SR, sampled_above: int
+    data: TrainingData, model: HM4SR, take_step: Callable[..., Any], sampled_above: int
 ) -> None:
-    inputs = 9
-    objective = Objective(model, data, sampled_above=sampled_above, num_samples=25)
-    sequences = Sequences(data.ranges.first, np.full(len(data.ranges.first), inputs))
-    torch.manual_seed(1)
-    batch = objective.prepare(sequences)
-    torch.manual_seed(1)
-    loss = objective(sequences)
-    table_NC = model.item_vectors(data.id_rows, dict(data.features))
-    rows_R = batch.rows_R if batch.scored_N is None else batch.rows_R[batch.scored_N]
-    items_BL = batch.rows_R[batch.inputs_BL]
-    queries_BLC = model(table_NC[items_BL], batch.times_ms_BL)
-    bias_N = 0 if batch.bias_N is None else batch.bias_N
+    step = take_step(data, model, sampled_above)
     losses = []
-    for row in range(len(items_BL)):
-        for at in range(inputs):
-            scores_N = (
-                queries_BLC[row, at] @ table_NC[rows_R].T
-                + bias_N
-                + added_by(model, batch.times_ms_BL, items_BL, row, at)[rows_R]
-            )
-            target = (rows_R == batch.rows_R[batch.targets_BL[row, at]]).nonzero()[0]
-            losses.append(F.cross_entropy(scores_N[None], target))
-    torch.testing.assert_close(loss, torch.stack(losses).mean())
+    for row, at in np.ndindex(*step.inputs_BL.shape):
+        added_N = added_by(model, step.times_ms_BL, step.inputs_BL, row, at)[step.items_N]
+        losses.append(F.cross_entropy(step.scores_BLN[row, at] + added_N, step.targets_BL[row, at]))
+    torch.testing.assert_close(step.loss, torch.stack(losses).mean())
 
 
 def added_by(model: HM4SR, times_ms_BL: Tensor, items_BL: Tensor, row: int, at: int) -> Tensor:
