@@ -1,4 +1,4 @@
-"""Streams of closed buckets with changes of known time, size and kind, as `core.drift.watch` reads them.
+"""Streams of closed buckets with changes of known time, size and kind, as `core.drift.detector_bank` reads them.
 
 Users come in visits, mostly about one category; a visit is a burst of events seconds apart. Evenings and weekends are
 busier, and in the kind "rhythm" other categories, other pauses and other hit rates belong to them. Hits and losses are

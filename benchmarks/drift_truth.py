@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.drift_streams import KINDS, MONDAY_MS, Kind, Plan, stream
 from benchmarks.report import publish
 from core.clock import DAY_MS, HOUR_MS
-from core.drift.watch import Watcher
+from core.drift.detector_bank import Watcher
 from stream.drift.detectors import DEFAULT, Detectors, Sensitivity
 from tidewise.settings_drift import DriftSettings
 

@@ -22,11 +22,11 @@ import numpy as np
 
 from benchmarks.gate_challengers import Moment, plainly_spoilt, subtly_spoilt
 from benchmarks.report import publish
+from core.evaluation.metrics import ndcg
 from core.history import IntArray, WindowShape
 from core.items import Catalogue
 from core.learn.gate import GateRules, judge
 from core.learn.trial import Slice, Trial, slice_of, try_model
-from core.metrics import ndcg
 from core.ports import EventColumns, ModelBundle
 from model.bundle import HM4SRBundle
 from model.config import Modality, ModelConfig

@@ -23,13 +23,13 @@ from typing import TypeVar
 
 from benchmarks.report import percentiles, publish
 from core.clock import WallClock
-from core.event_rows import HistoryColumns, RowRules
 from core.history import WindowShape
-from core.importing import ImportReport, import_history, read_history
-from core.ingest import Ingestor
+from core.imports.event_import import ImportReport, import_history, read_history
+from core.imports.event_rows import HistoryColumns, RowRules
+from core.imports.rows import InputFile
+from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import RequestSource
 from core.interactions import EventTypes, Interaction
-from core.rowfiles import InputFile
-from core.sources import RequestSource
 from storage import SqlStore, open_store
 
 Found = TypeVar("Found")

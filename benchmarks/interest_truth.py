@@ -15,9 +15,9 @@ from collections import defaultdict
 import numpy as np
 
 from benchmarks.report import publish
-from core.interest import VISIT_GAP_MS
-from core.interests import DEFAULT_FALSE_ALARMS
-from core.shift import find_shift
+from core.interests.interest import VISIT_GAP_MS
+from core.interests.shift import find_shift
+from core.interests.user_interest import DEFAULT_FALSE_ALARMS
 from tidewise.simulator import Shop, simulate_shop
 
 LEVELS = (0.1, 0.05, 0.01)

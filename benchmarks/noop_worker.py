@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from core.sources import Batch
+from core.ingestion.sources import Batch
 from stream.codec import Codec
 from stream.settings import KafkaSettings, WorkerSettings
 from stream.worker import StreamWorker

@@ -21,11 +21,11 @@ import numpy as np
 
 from benchmarks.report import publish
 from core.clock import DAY_MS
+from core.evaluation.metrics import Array, bootstrap_over_users, hit, ndcg
 from core.history import History, IntArray, WindowShape
 from core.items import Catalogue
-from core.metrics import Array, bootstrap_over_users, hit, ndcg
 from core.ports import Encoder, FloatArray
-from core.repeated import add_repeats
+from core.recommendation.repeat_scores import add_repeats
 from tidewise.bootstrap import load_model, open_system
 from tidewise.settings import load_settings
 

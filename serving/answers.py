@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
-from core.answers import Answer, ScoredItem, SessionEvent
 from core.errors import InvalidInput
 from core.interactions import check_id, check_time_ms, shorten
+from core.recommendation.requests import Answer, ScoredItem, SessionEvent
 from serving.engine import Engine
 from serving.requests import WISH_FIELDS, check_fields, check_ids, parse_wish, path_id, query_wish, read_object
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from core.trends import Trends
+from core.recommendation.trends import Trends
 from serving.intake import DirectIntake, Intake, LogIntake
 from serving.metrics import Metrics, Waiting
 from serving.pulse import Pulse

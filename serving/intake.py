@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.errors import StreamUnavailable
+from core.ingestion.sources import Status
 from core.interactions import Interaction
 from core.ports import Store
-from core.sources import Status
 from serving.applied import AppliedWatch, Offsets
 from serving.readers import Readers
 from serving.services import EventLog, Limits, LogPosition
@@ -30,7 +30,7 @@ NUM_SENDERS = 8  # each waits for the log's acknowledgement; the log itself join
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one event: a `core.sources.Status`, queued or set aside."""
+    """What became of one event: a `core.ingestion.sources.Status`, queued or set aside."""
 
     status: str
     user_seq: int = 0

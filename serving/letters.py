@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from core.dead_letters import described, discard, retry
 from core.errors import InvalidInput
+from core.ingestion.dead_letters import described, discard, retry
 from core.interactions import shorten
 from serving.engine import Engine
 from serving.replies import json_reply

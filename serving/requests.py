@@ -13,10 +13,10 @@ from urllib.parse import unquote
 import orjson
 from fastapi import Request
 
-from core.answers import Wish
 from core.attributes import conditions_in, conditions_of
 from core.errors import InvalidInput
 from core.interactions import MAX_ID_BYTES, check_id, check_time_ms, shorten
+from core.recommendation.requests import Wish
 from serving.replies import Refused
 from serving.services import Services
 

@@ -9,8 +9,8 @@ from fastapi import Request, Response
 from core.errors import InvalidInput
 from core.history import IntArray
 from core.interactions import check_id, shorten
-from core.search import search_rows
-from core.views import View
+from core.recommendation.search import search_rows
+from core.recommendation.snapshot import View
 from serving.engine import Engine
 from serving.items import stored_item
 from serving.replies import json_reply

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from core.clock import Clock, WallClock
-from core.dead_letters import Decode
-from core.ingest import Ingestor
+from core.ingestion.dead_letters import Decode
+from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes, Interaction
-from core.interests import Interests
+from core.interests.user_interest import Interests
 from core.ports import DeadLetter, Store, UserState
-from core.recommend import Recommender
-from core.views import View
+from core.recommendation.recommender import Recommender
+from core.recommendation.snapshot import View
 
 
 class Views(Protocol):
-    """Where the current view comes from: `core.views.LiveViews`."""
+    """Where the current view comes from: `core.recommendation.snapshot.LiveViews`."""
 
     problem: str | None  # why the champion does not serve
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from core.interest import Drift, FloatArray
-from core.interests import UserInterest
+from core.interests.interest import Drift, FloatArray
+from core.interests.user_interest import UserInterest
 from core.manage import erase_user
 from serving.engine import Engine
 from serving.replies import json_reply

@@ -16,10 +16,10 @@ from threading import Condition, Thread
 from typing import Any, TypeVar
 
 from core.errors import StoreUnavailable
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import IngestResult, RequestSource, Status
 from core.interactions import Interaction
 from core.ports import UserState
-from core.sources import IngestResult, RequestSource, Status
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")

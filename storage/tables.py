@@ -173,7 +173,7 @@ vectors = Table(
     metadata,
     Column("user_key", BigInteger, primary_key=True, autoincrement=False),
     Column("version", Name, primary_key=True),
-    Column("binding", Name, nullable=False),  # model version and catalogue revision, see core.views
+    Column("binding", Name, nullable=False),  # model version and catalogue revision, see core.recommendation.snapshot
     Column("user_seq", BigInteger, nullable=False),
     Column("vector", LargeBinary, nullable=False),  # little-endian float32
     sqlite_with_rowid=False,

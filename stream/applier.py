@@ -21,8 +21,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from core.errors import InvalidInput, PartitionLost, StoreConflict, StoreMismatch, StoreUnavailable, StreamUnavailable
+from core.ingestion.sources import Batch, StreamSource
 from core.ports import DeadLetter
-from core.sources import Batch, StreamSource
 from stream.codec import Codec, Decoded, Message, encode
 from stream.status import Tally
 
@@ -34,7 +34,7 @@ MAX_UNEXPLAINED = 20  # so many events in a row with an error that names no faul
 
 
 class Ingest(Protocol):
-    """The use case: `core.ingest.Ingestor`."""
+    """The use case: `core.ingestion.ingest.Ingestor`."""
 
     def ingest_together(self, batches: Sequence[Batch]) -> object:
         """Apply events of several partitions and keep dead letters, in one transaction."""

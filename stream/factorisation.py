@@ -1,7 +1,7 @@
 """River's biased matrix factorisation as a recommender that learns from each event: the online baseline.
 
-Knows river; imports neither Kafka nor Faust. Implements `core.scorers.LiveScorer`. What happened is learnt as 1, a few
-items drawn at random beside each event as 0. Shapes: B questions, N items, D factors.
+Knows river; imports neither Kafka nor Faust. Implements `core.evaluation.scorers.LiveScorer`. What happened is learnt
+as 1, a few items drawn at random beside each event as 0. Shapes: B questions, N items, D factors.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from core.evaluation.scorers import Past, TrainingPart
 from core.ports import FloatArray
-from core.scorers import Past, TrainingPart
 
 
 class OnlineFactorisation:

@@ -14,11 +14,11 @@ from doubles import MemoryStore, MemoryTransaction
 
 from core.errors import StoreConflict, StoreUnavailable
 from core.history import History, IntArray, Window, WindowShape
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import StreamSource
 from core.interactions import EventTypes, Interaction
 from core.items import Catalogue
 from core.ports import BoolArray, FloatArray, ModelRecord, UserState
-from core.sources import StreamSource
 
 NOW_MS = 1_700_000_000_000
 TYPES = EventTypes()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, AxisEncoder, BruteForceIndex, crown, event, ingestor
 from doubles import MemoryStore
 
-from core.answers import Answer, Wish
 from core.clock import ManualClock
+from core.ingestion.sources import RequestSource
 from core.items import Catalogue, Item
 from core.manage import save_items
 from core.ports import FloatArray
-from core.recommend import Recommender
-from core.sources import RequestSource
-from core.vectors import VectorCache
-from core.views import LiveViews
+from core.recommendation.recommender import Recommender
+from core.recommendation.requests import Answer, Wish
+from core.recommendation.snapshot import LiveViews
+from core.recommendation.vector_cache import VectorCache
 
 NAMES = ("a", "b", "c", "d", "e", "f")
 ALL = Wish(n=20, exclude_seen=False)

@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.drift.detector_bank import Watcher
 from core.drift.monitor import Monitor
 from core.drift.records import (
     Alarm,
@@ -19,11 +20,10 @@ from core.drift.records import (
 )
 from core.drift.scoring import Scoring
 from core.drift.topics import NO_TOPIC, OTHERS, OTHERS_NAME, new_codes
-from core.drift.watch import Watcher
 from core.errors import StoreConflict
 from core.history import WindowShape
 from core.interactions import EventTypes
-from core.roles import Role
+from core.lease import Role
 
 
 @dataclass

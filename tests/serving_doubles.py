@@ -15,15 +15,15 @@ from fastapi import FastAPI
 
 from core.clock import ManualClock
 from core.history import History, IntArray, WindowShape
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes
-from core.interests import Interests
+from core.interests.user_interest import Interests
 from core.items import Catalogue, Item
 from core.manage import save_items
 from core.ports import BoolArray, FloatArray, ModelRecord, UserState
-from core.recommend import Recommender
-from core.vectors import VectorCache
-from core.views import LiveViews
+from core.recommendation.recommender import Recommender
+from core.recommendation.snapshot import LiveViews
+from core.recommendation.vector_cache import VectorCache
 from serving.services import Services
 
 T = TypeVar("T")

@@ -14,14 +14,14 @@ from core.clock import DAY_MS, Clock, StreamClock, WallClock
 from core.drift.counting import Watch
 from core.errors import CheckpointError, StoreMismatch
 from core.history import IntArray, WindowShape
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes
-from core.interest import Horizons
-from core.interests import Interests
+from core.interests.interest import Horizons
+from core.interests.user_interest import Interests
 from core.ports import FloatArray, ItemIndex, ModelBundle, ModelRecord, Store
-from core.recommend import Recommender
-from core.vectors import VectorCache
-from core.views import LiveViews
+from core.recommendation.recommender import Recommender
+from core.recommendation.snapshot import LiveViews
+from core.recommendation.vector_cache import VectorCache
 from tidewise.features import FEATURES_FOLDER, following
 from tidewise.lock import make_folder
 from tidewise.settings import Settings

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from core.clock import DAY_MS
+from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
 from core.manage import save_items
-from core.sources import RequestSource
 from tidewise.bootstrap import System, open_system
 from tidewise.client import Client
 from tidewise.commands.learn import TrainingBar

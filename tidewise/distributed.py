@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from core.clock import DAY_MS
 from core.errors import InvalidSettings, StreamUnavailable
-from core.follow import Follower
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import Batch, IngestResult
 from core.interactions import Interaction
-from core.sources import Batch, IngestResult
+from core.recommendation.encoding_queue import Follower
 from tidewise.bootstrap import open_system
 from tidewise.following import start_follower_of_commits
 from tidewise.logs import use_format

@@ -1,6 +1,6 @@
 """Embedded: the whole system in one process on one machine (`tidewise up`), or its API alone (`tidewise serve`).
 
-requests -> the writer thread (core.ingest, one transaction for all that wait) -> the answer
+requests -> the writer thread (core.ingestion.ingest, one transaction for all that wait) -> the answer
                   `-> the follower thread encodes the users who changed
 the refresh thread renews the view: catalogue, popularity, champion
 a child process learns when it is time: a first model, fine-tunes, the gate

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from core.clock import WallClock
 from core.errors import InvalidInput
-from core.event_rows import HistoryColumns, RowRules
-from core.importing import read_history
+from core.imports.event_import import read_history
+from core.imports.event_rows import HistoryColumns, RowRules
+from core.imports.item_import import ItemColumns, read_items
+from core.imports.rows import BadLine, RowReader
 from core.interactions import LARGEST_TIME_MS, SMALLEST_TIME_MS, EventTypes
-from core.item_files import ItemColumns, read_items
 from core.items import Item
-from core.rowfiles import BadLine, RowReader
 from tidewise.features import sources_of
 from tidewise.files import opened
 
 if TYPE_CHECKING:
-    from core.scorers import Scorer
+    from core.evaluation.scorers import Scorer
     from model.evaluation.dataset import Dataset, Row, Ties
     from model.evaluation.harness import Progress
     from model.evaluation.models import Budget, Config, ModelSpec, Setting

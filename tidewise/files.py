@@ -8,9 +8,9 @@ from pathlib import Path
 
 from core.clock import WallClock
 from core.errors import InvalidInput
-from core.event_rows import HistoryColumns, RowRules
-from core.item_files import ItemColumns
-from core.rowfiles import InputFile
+from core.imports.event_rows import HistoryColumns, RowRules
+from core.imports.item_import import ItemColumns
+from core.imports.rows import InputFile
 from tidewise.settings import Settings
 
 EVENT_FIELDS = ("user", "item", "time", "type", "value", "event_id")

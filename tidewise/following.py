@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from core.clock import WallClock
-from core.follow import Follower
 from core.learn.cycle import next_job
 from core.learn.triggers import Job
 from core.ports import UserState
+from core.recommendation.encoding_queue import Follower
 from tidewise.background import Learning, Periodic
 from tidewise.bootstrap import System
 from tidewise.learning import TRAINER

@@ -16,8 +16,8 @@ from core.items import Catalogue
 from core.learn.cycle import LearningCycle, Task
 from core.learn.triggers import answer, learnt_until_ms
 from core.learn.versions import CHALLENGER, promote, propose
+from core.lease import Role
 from core.ports import EventColumns, ModelBundle, ModelRecord
-from core.roles import Role
 from tidewise.bootstrap import MODELS_FOLDER, System, load_model, models_folder
 from tidewise.features import FEATURES_FOLDER, sources_in
 from tidewise.plans import fine_tuning_plan, learning_policy, model_config, training_plan

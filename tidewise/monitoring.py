@@ -14,13 +14,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from core.clock import DAY_MS
+from core.drift.detector_bank import Watcher
 from core.drift.monitor import ROLE, Monitor
 from core.drift.records import Alarm
 from core.drift.scoring import Scoring
-from core.drift.watch import Watcher
 from core.errors import InvalidSettings, NotReady
+from core.lease import Role
 from core.ports import Store
-from core.roles import Role
 from tidewise.background import Periodic
 from tidewise.bootstrap import System, open_system
 from tidewise.following import start_refresh
@@ -30,7 +30,7 @@ from tidewise.this_process import end_asked_for, name_of_process
 from tidewise.webhook import Courier, webhook_of
 
 if TYPE_CHECKING:
-    from core.drift.watch import Detectors
+    from core.drift.detector_bank import Detectors
 
 logger = logging.getLogger(__name__)
 

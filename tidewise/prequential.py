@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.metrics import Array, bootstrap_over_users, hit, ndcg
+from core.evaluation.metrics import Array, bootstrap_over_users, hit, ndcg
 from tidewise.evaluation import TEXT_FEATURES, cut_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from core.clock import WallClock
 from core.errors import StoreUnavailable
 from core.learn.cycle import next_job
 from core.learn.triggers import JobKind, ask
-from core.roles import Role
+from core.lease import Role
 from tidewise.background import Periodic
 from tidewise.bootstrap import open_system
 from tidewise.following import start_learning

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from core.clock import Clock
+from core.drift.detector_bank import Watcher
 from core.drift.records import BUCKET_MS, Alarm, Bucket, BucketCounts, Point, Score, Tally
 from core.drift.scoring import Scoring
-from core.drift.watch import Watcher
 from core.errors import LeaseLost, StoreConflict
+from core.lease import Role
 from core.ports import Store
-from core.roles import Role
 
 ROLE = "monitor"
 GRACE_MS = 60_000  # how late an event may come and still be in its bucket

@@ -16,8 +16,8 @@ from core.history import History, IntArray, WindowShape, windows_of
 from core.interactions import EventTypes
 from core.items import Catalogue
 from core.ports import BoolArray, EventRow, FloatArray, ReadView, Store, StoredItem
-from core.repeated import add_repeats
-from core.views import ModelView, View
+from core.recommendation.repeat_scores import add_repeats
+from core.recommendation.snapshot import ModelView, View
 
 BATCH = 64
 MAX_PAST = 2_000  # of a user's events: who has more has all that the window and the eye can hold

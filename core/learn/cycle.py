@@ -49,8 +49,8 @@ from core.learn.versions import (
     propose,
     with_status,
 )
+from core.lease import Role
 from core.ports import EventColumns, ModelBundle, ModelRecord, ReadView, Store
-from core.roles import Role
 
 logger = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from core.evaluation.metrics import Interval, bootstrap_over_users, ndcg
 from core.history import IntArray
 from core.learn.trial import Trial
-from core.metrics import Interval, bootstrap_over_users, ndcg
 
 Outcome = Literal["promote", "refuse", "undecided"]
 NUM_RESAMPLES = 1000

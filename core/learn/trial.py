@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import NotReady
+from core.evaluation.metrics import Array, ranks_of
 from core.history import History, IntArray, WindowShape
 from core.items import Catalogue
-from core.metrics import Array, ranks_of
 from core.ports import BoolArray, EventColumns, FloatArray, ModelBundle
-from core.repeated import add_repeats
+from core.recommendation.repeat_scores import add_repeats
 
 TOP = 10
 BATCH = 128

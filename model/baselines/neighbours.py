@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from core.evaluation.metrics import Array
+from core.evaluation.scorers import Past, TrainingPart
 from core.history import IntArray
-from core.metrics import Array
 from core.ports import FloatArray
-from core.scorers import Past, TrainingPart
 
 ITEMS_AT_ONCE = 1024  # rows of the item x item similarities in memory before only the nearest are kept
 

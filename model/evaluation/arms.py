@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import CheckpointError, InvalidInput
-from core.scorers import Scorer
+from core.evaluation.scorers import Scorer
 from model.baselines.counting import CoOccurrence, RecentPopularity
 from model.baselines.neighbours import VSKNN
 from model.bundle import HM4SRBundle

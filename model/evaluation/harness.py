@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.scorers import LiveScorer, Scorer
+from core.evaluation.scorers import LiveScorer, Scorer
 from model.evaluation.code import code_version
 from model.evaluation.dataset import Dataset
 from model.evaluation.figures import gains

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from core.errors import InvalidInput
+from core.evaluation.scorers import Scorer
 from core.history import WindowShape
-from core.scorers import Scorer
 from model.baselines.counting import CoOccurrence, RecentPopularity
 from model.baselines.neighbours import VSKNN, ItemKNN
 from model.baselines.networks import GRU4Rec, SASRec

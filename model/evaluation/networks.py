@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from core.errors import InvalidInput
+from core.evaluation.scorers import Past, TrainingPart
 from core.history import IntArray
 from core.items import Catalogue
 from core.ports import FloatArray
-from core.scorers import Past, TrainingPart
 from model.config import Modality, ModelConfig
 from model.features import FeatureSource, TextFeatures, digest_of
 from model.hm4sr import HM4SR, UNSEEN, Features

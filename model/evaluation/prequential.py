@@ -15,12 +15,12 @@ from functools import cached_property
 import numpy as np
 
 from core.errors import InvalidInput
+from core.evaluation.metrics import Array, ranks_of
+from core.evaluation.scorers import LiveScorer, Past, Scorer, TrainingPart
 from core.history import History, IntArray, WindowShape
 from core.items import Catalogue
-from core.metrics import Array, ranks_of
 from core.ports import EventColumns, FloatArray, ModelBundle
-from core.repeated import add_repeats
-from core.scorers import LiveScorer, Past, Scorer, TrainingPart
+from core.recommendation.repeat_scores import add_repeats
 from model.evaluation.dataset import Dataset
 from model.sequences import UserRanges
 

@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 
 from core.errors import InvalidInput
+from core.evaluation.scorers import Past, TrainingPart
 from core.history import History, IntArray
 from core.ports import BoolArray, EventColumns
-from core.scorers import Past, TrainingPart
 from model.evaluation.dataset import Dataset
 from model.sequences import UserRanges
 

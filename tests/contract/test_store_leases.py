@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from core.errors import LeaseLost
+from core.lease import Role
 from core.ports import Lease, Store
-from core.roles import Role
 
 LONG_MS, NO_TIME_MS = 60_000, 0
 

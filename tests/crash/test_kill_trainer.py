@@ -17,8 +17,8 @@ import pytest
 from services.small_shop import settings_in
 from services.up_process import quiet_environment, up
 
+from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
-from core.sources import RequestSource
 from tidewise.bootstrap import open_system
 from tidewise.settings import CONFIG_NAME
 

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from core.errors import InvalidInput
+from core.ingestion.sources import RequestSource
 from core.ports import DeadLetter
-from core.sources import RequestSource
 from tidewise.bootstrap import open_system
 from tidewise.cli import app
 from tidewise.settings import load_settings

@@ -8,11 +8,11 @@ import pytest
 
 from benchmarks.drift_streams import MONDAY_MS, Kind, Plan, draw_events
 from core.clock import DAY_MS
+from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
 from core.items import Item
 from core.manage import save_items
 from core.ports import Store
-from core.sources import RequestSource
 from serving.drift import told
 from tidewise.bootstrap import System, open_system
 from tidewise.monitoring import open_monitor, read_all

@@ -17,9 +17,9 @@ from services.kafka import Broker
 from services.streaming import SHAPE, Streaming, assert_counted_once, clicks, send, streaming
 from services.workers import num_events
 
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import StreamSource
 from core.interactions import EventTypes, Interaction
-from core.sources import StreamSource
 from stream.codec import encode
 from stream.partitioning import partition_of
 from stream.producer import EventProducer

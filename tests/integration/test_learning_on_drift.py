@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from core.drift.records import Alarm
+from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
 from core.learn.versions import CHAMPION, with_status
 from core.ports import ModelRecord
-from core.sources import RequestSource
 from tidewise.bootstrap import open_system
 from tidewise.settings import Settings, load_settings
 from tidewise.trainer import work_once

@@ -13,10 +13,10 @@ import pytest
 from pages import page
 
 from core.history import WindowShape
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import StreamSource
 from core.interactions import EventTypes, Interaction
 from core.ports import DeadLetter
-from core.sources import StreamSource
 from storage import open_store
 
 NOW_MS = 1_700_000_000_000

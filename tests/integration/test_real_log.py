@@ -12,13 +12,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.event_rows import HistoryColumns, RowRules
 from core.history import WindowShape
-from core.importing import ImportReport, import_history
-from core.ingest import Ingestor
+from core.imports.event_import import ImportReport, import_history
+from core.imports.event_rows import HistoryColumns, RowRules
+from core.imports.rows import InputFile
+from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes
 from core.ports import Store
-from core.rowfiles import InputFile
 from storage import open_store
 
 NUM_ROWS = 60_000

@@ -15,11 +15,11 @@ from services.postgres import fresh_database
 
 from core.errors import StoreConflict
 from core.history import WindowShape
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import RequestSource
 from core.interactions import EventTypes, Interaction
 from core.items import Item
 from core.ports import Store, Transaction, UserState
-from core.sources import RequestSource
 from storage import open_store
 
 USERS = [f"user{number}" for number in range(12)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
 from core.items import Item
 from core.manage import save_items
-from core.sources import RequestSource
 from tidewise.bootstrap import System, open_system
 from tidewise.settings import load_settings
 from tidewise.text_topics import name_text_topics

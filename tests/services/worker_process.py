@@ -10,7 +10,7 @@ import logging
 import sys
 
 from core.history import WindowShape
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes
 from storage import open_store
 from stream.codec import Codec

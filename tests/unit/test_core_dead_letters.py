@@ -8,13 +8,13 @@ import pytest
 from doubles import MemoryStore
 
 from core.clock import ManualClock
-from core.dead_letters import PAGE, discard, retry
 from core.errors import StoreUnavailable
 from core.history import WindowShape
-from core.ingest import Ingestor
+from core.ingestion.dead_letters import PAGE, discard, retry
+from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import RequestSource
 from core.interactions import EventTypes, Interaction
 from core.ports import DeadLetter
-from core.sources import RequestSource
 
 NOW_MS = 1_700_000_000_000
 TYPES = EventTypes()

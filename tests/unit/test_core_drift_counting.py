@@ -9,12 +9,12 @@ from doubles import MemoryStore
 from core.clock import ManualClock
 from core.drift.counting import NEW_ITEM_MS, Watch
 from core.drift.records import BUCKET_MS, GAP_EDGES_S, NUM_GAPS, BucketCounts
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
+from core.ingestion.rebuild import rebuild
+from core.ingestion.sources import RequestSource
 from core.items import Item
 from core.manage import save_items
 from core.popularity import DEFAULT_HALF_LIFE_MS
-from core.rebuild import rebuild
-from core.sources import RequestSource
 
 WINDOWED = TYPES.flagged("window")
 LIVE = RequestSource("api")

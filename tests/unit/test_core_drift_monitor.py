@@ -15,8 +15,8 @@ from core.drift.counting import Watch
 from core.drift.monitor import GRACE_MS, bucket_of
 from core.drift.records import BUCKET_MS, BucketCounts, Score, Tally
 from core.errors import StoreUnavailable
-from core.ingest import Ingestor
-from core.sources import RequestSource
+from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import RequestSource
 
 START_MS = NOW_MS // BUCKET_MS * BUCKET_MS
 FIRST_S = (START_MS - NOW_MS) // 1000

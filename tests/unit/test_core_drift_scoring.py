@@ -9,9 +9,9 @@ from domain_shop import Shop
 
 from core.drift.records import Sample, Score
 from core.drift.scoring import Scoring
+from core.ingestion.sources import RequestSource
 from core.items import Item
 from core.manage import erase_user, remove_item
-from core.sources import RequestSource
 
 
 def sampled(shop: Shop, user_id: str, item_id: str, at_s: int, *, kind: str = "click") -> bytes:

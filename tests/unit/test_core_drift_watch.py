@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from core.drift.causes import Recent
+from core.drift.detector_bank import Findings, Watcher
 from core.drift.records import BUCKET_MS, Alarm, Bucket, BucketCounts, Tally
-from core.drift.watch import Findings, Watcher
 from stream.drift.detectors import detectors
 
 DAY_MS = 86_400_000

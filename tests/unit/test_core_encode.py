@@ -3,11 +3,11 @@
 import numpy as np
 from doubles import MemoryStore
 
-from core.encode import UserEncoder
 from core.history import History, Window
 from core.ports import FloatArray, UserState
-from core.vectors import VectorCache
-from core.views import EMPTY_VIEW, ModelView, View
+from core.recommendation.snapshot import EMPTY_VIEW, ModelView, View
+from core.recommendation.user_encoder import UserEncoder
+from core.recommendation.vector_cache import VectorCache
 
 HISTORY = History(np.array([1, 2]), np.array([10, 20]))
 

@@ -9,11 +9,11 @@ import pytest
 from domain_doubles import NOW_MS, crown
 from domain_shop import Shop
 
-from core.answers import Because, SessionEvent, Wish
-from core.explain import MAX_LEFT_OUT, Cause, causes_of
 from core.history import History, IntArray
 from core.items import Catalogue
 from core.ports import FloatArray
+from core.recommendation.explain import MAX_LEFT_OUT, Cause, causes_of
+from core.recommendation.requests import Because, SessionEvent, Wish
 
 
 class SumEncoder:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from core.follow import BATCH, Follower
 from core.ports import UserState
+from core.recommendation.encoding_queue import BATCH, Follower
 
 PATIENCE_S = 10.0  # far more than needed: only a fault waits as long
 

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidEvent, InvalidInput, InvalidSettings
-from core.event_rows import HistoryColumns, RowRules
 from core.history import WindowShape
-from core.importing import BrokenImport, ImportReport, import_history, read_history
-from core.ingest import Ingestor
+from core.imports.event_import import BrokenImport, ImportReport, import_history, read_history
+from core.imports.event_rows import HistoryColumns, RowRules
+from core.imports.rows import InputFile
+from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes, Interaction
-from core.rowfiles import InputFile
 
 HEADER = "user_id,item_id,time\n"
 NOW_MS = 1_800_000_000_000
@@ -300,7 +300,7 @@ def test_reading_hands_over_bad_lines() -> None:
 
 
 def test_no_file_makes_the_remembered_ids_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.event_rows.MAX_IDS_REMEMBERED", 10)
+    monkeypatch.setattr("core.imports.event_rows.MAX_IDS_REMEMBERED", 10)
     rows = "".join(f"user{n},item{n},1700000000\n" for n in range(100))
     assert len(read(HEADER + rows, batch_rows=7)) == 100
 

@@ -11,10 +11,10 @@ from doubles import MemoryStore
 from core.clock import ManualClock
 from core.errors import PartitionLost
 from core.history import EMPTY_WINDOW
+from core.ingestion.sources import Batch, RequestSource, Status, StreamSource
 from core.interactions import Interaction
 from core.manage import erase_user
 from core.ports import DeadLetter
-from core.sources import Batch, RequestSource, Status, StreamSource
 
 REQUEST = RequestSource("api")
 

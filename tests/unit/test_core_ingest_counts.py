@@ -22,9 +22,9 @@ from doubles import MemoryStore
 
 from core.drift.records import BUCKET_MS
 from core.errors import StoreUnavailable
-from core.ingest import MAX_CONFLICTS, Ingestor
+from core.ingestion.ingest import MAX_CONFLICTS, Ingestor
+from core.ingestion.sources import RequestSource
 from core.interactions import EventType, EventTypes
-from core.sources import RequestSource
 
 REQUEST = RequestSource("api")
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.history import WindowShape
+from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
-from core.sources import RequestSource
 
 # Distinct times: the list index is the time, so a permutation of the list is an arrival order.
 KINDS = ["click", "purchase", "dislike", "impression"]

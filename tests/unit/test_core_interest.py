@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.clock import DAY_MS, HOUR_MS
-from core.interest import MAX_BUCKETS, MAX_TOPICS, Horizons, Interest, Topics, interest_of
+from core.interests.interest import MAX_BUCKETS, MAX_TOPICS, Horizons, Interest, Topics, interest_of
 
 START_MS = int(datetime(2024, 4, 1, tzinfo=UTC).timestamp() * 1000)
 

@@ -11,10 +11,10 @@ import pytest
 from doubles import MemoryStore
 
 from core.errors import InvalidInput
-from core.importing import BrokenImport, ImportReport
-from core.item_files import ItemColumns, import_items, read_items
+from core.imports.event_import import BrokenImport, ImportReport
+from core.imports.item_import import ItemColumns, import_items, read_items
+from core.imports.rows import BadLine, InputFile
 from core.items import Item
-from core.rowfiles import BadLine, InputFile
 
 COLUMNS = ItemColumns("id", title="name", text=("plot", "cast"), categories="genres", attributes=("year", "mood"))
 

@@ -8,9 +8,9 @@ from doubles import MemoryStore
 
 from core.clock import ManualClock
 from core.errors import NotFound
+from core.ingestion.sources import RequestSource
 from core.items import Item
 from core.manage import erase_user, remove_item, save_items
-from core.sources import RequestSource
 
 CLOCK = ManualClock(NOW_MS)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.metrics import bootstrap_over_users, hit, mrr, ndcg, ranks_of
+from core.evaluation.metrics import bootstrap_over_users, hit, mrr, ndcg, ranks_of
 
 
 def ranks(*scores: float) -> list[float]:

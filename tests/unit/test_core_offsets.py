@@ -9,10 +9,10 @@ from doubles import MemoryStore
 
 from core.errors import PartitionLost
 from core.history import WindowShape
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
+from core.ingestion.offsets import Place, move
+from core.ingestion.sources import StreamSource
 from core.interactions import EventTypes
-from core.offsets import Place, move
-from core.sources import StreamSource
 
 FITS = Place("interactions", 0, applied=41, log_start=10, log_end=100)
 

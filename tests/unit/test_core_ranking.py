@@ -9,9 +9,9 @@ from domain_doubles import AxisEncoder, BruteForceIndex
 from core.history import IntArray
 from core.items import Catalogue
 from core.ports import FloatArray
-from core.ranking import Basis, ByAge, ByModel, ByPopularity, BySimilarity
-from core.repeated import Repeated
-from core.views import ModelView, View, unit
+from core.recommendation.rankers import Basis, ByAge, ByModel, ByPopularity, BySimilarity
+from core.recommendation.repeat_scores import Repeated
+from core.recommendation.snapshot import ModelView, View, unit
 
 ROWS = np.arange(4)
 VECTORS = np.array([[3, 0], [1, 1], [0, 2], [4, 1]], np.float32)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from core.clock import ManualClock
 from core.history import WindowShape
+from core.ingestion.rebuild import rebuild
+from core.ingestion.sources import RequestSource
 from core.interactions import EventType, EventTypes, Interaction
 from core.manage import erase_user
 from core.popularity import DEFAULT_HALF_LIFE_MS
-from core.rebuild import rebuild
-from core.sources import RequestSource
 
 KINDS = ["click", "purchase", "dislike", "impression"]
 a_log = st.lists(

@@ -9,10 +9,10 @@ import pytest
 from domain_doubles import NOW_MS, AxisBundle, crown, user
 from domain_shop import ALL, Shop, names, popular_shop
 
-from core.answers import SessionEvent, Wish
 from core.items import Item
 from core.manage import remove_item
-from core.recommend import SPARE
+from core.recommendation.recommender import SPARE
+from core.recommendation.requests import SessionEvent, Wish
 
 # --- for a user with a history
 

@@ -7,11 +7,11 @@ import pytest
 from domain_doubles import NOW_MS, crown
 from domain_shop import ALL, GivenVectors, Shop, names, popular_shop
 
-from core.answers import SessionEvent, Wish
 from core.attributes import conditions_in
 from core.errors import NotFound
 from core.items import Item
 from core.manage import remove_item
+from core.recommendation.requests import SessionEvent, Wish
 
 # --- anonymous sessions
 

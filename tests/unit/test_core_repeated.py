@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from core.history import History
 from core.items import Catalogue
-from core.repeated import NOTHING, Repeated, add_repeats
+from core.recommendation.repeat_scores import NOTHING, Repeated, add_repeats
 
 NUM_ITEMS = 8
 CATALOGUE = Catalogue(

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.repeats import Repeats
+from core.imports.row_ordinals import Repeats
 
 batches = st.lists(st.lists(st.integers(0, 9), max_size=20), max_size=12)
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidInput
-from core.filelines import MAX_LINE_BYTES
-from core.rowfiles import BadLine, Chunk, DamagedFile, InputFile, RowReader
+from core.imports.lines import MAX_LINE_BYTES
+from core.imports.rows import BadLine, Chunk, DamagedFile, InputFile, RowReader
 
 
 def reader(name: str, content: bytes | str, *, multiline: bool = False) -> RowReader:

@@ -6,7 +6,7 @@ import pytest
 from domain_shop import Shop
 
 from core.items import Item
-from core.search import search_rows
+from core.recommendation.search import search_rows
 
 
 @pytest.fixture

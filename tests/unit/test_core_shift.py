@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core.shift import MIN_SIDE, MIN_VISITS, find_shift
+from core.interests.shift import MIN_SIDE, MIN_VISITS, find_shift
 
 
 def visits_of(rng: np.random.Generator, num_visits: int, shares: list[float], *, size: int = 5) -> np.ndarray:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from domain_shop import ALL, Shop, names
 
-from core.answers import Wish
 from core.clock import HOUR_MS
 from core.items import Item
-from core.trends import KEPT, Trends
+from core.recommendation.requests import Wish
+from core.recommendation.trends import KEPT, Trends
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.ports import FloatArray, UserState
-from core.vectors import ENTRY_OVERHEAD_BYTES, VectorCache
+from core.recommendation.vector_cache import ENTRY_OVERHEAD_BYTES, VectorCache
 
 
 def vectors(*values: float, width: int = 4) -> FloatArray:

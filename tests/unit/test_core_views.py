@@ -13,11 +13,11 @@ from doubles import MemoryStore
 from core.clock import ManualClock
 from core.errors import CheckpointError, NotReady
 from core.history import WindowShape
+from core.ingestion.sources import RequestSource
 from core.items import Item
 from core.manage import save_items
 from core.ports import ModelRecord
-from core.sources import RequestSource
-from core.views import RETRY_REFRESHES, LiveViews, unit
+from core.recommendation.snapshot import RETRY_REFRESHES, LiveViews, unit
 
 
 class Models:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from domain_doubles import NOW_MS, history, user
 from domain_shop import ALL, Shop, names
 
-from core.answers import SessionEvent, Wish
+from core.recommendation.requests import SessionEvent, Wish
 
 
 def later(*ids: str, at_s: int = 50) -> list[SessionEvent]:

@@ -13,7 +13,7 @@ from drift_doubles import monitor_of
 from serving_doubles import Shop
 
 from core.drift.records import Alarm, Bucket, BucketCounts, Point
-from core.follow import Follower
+from core.recommendation.encoding_queue import Follower
 from serving.metrics import Metrics, Waiting, names_of
 from tidewise.background import Learning
 from tidewise.monitor_metrics import MonitorMetrics

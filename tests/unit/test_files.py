@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import InvalidInput
-from core.event_rows import HistoryColumns
+from core.imports.event_rows import HistoryColumns
 from tidewise.files import event_columns, item_columns, opened
 
 

@@ -14,15 +14,15 @@ from doubles import MemoryStore
 from core.clock import ManualClock
 from core.drift.records import Alarm
 from core.errors import LeaseLost, NotReady
+from core.ingestion.sources import RequestSource
 from core.items import Catalogue, Item
 from core.learn.cycle import JOB, LearningCycle, Policy, Task, next_job
 from core.learn.gate import GateRules
 from core.learn.triggers import Job, Schedule, ask
 from core.learn.versions import promote
+from core.lease import Role
 from core.manage import save_items
 from core.ports import EventColumns, ModelRecord
-from core.roles import Role
-from core.sources import RequestSource
 
 NUM_ITEMS, NUM_USERS, NUM_DAYS = 12, 40, 12
 JOB_DUE = Job("fine-tune", "a test")

@@ -10,7 +10,7 @@ from serving_doubles import SHAPE, Api, AxisBundle, BruteIndex, Shop
 
 from core.errors import CheckpointError, InvalidSettings
 from core.ports import ModelRecord
-from core.views import LiveViews
+from core.recommendation.snapshot import LiveViews
 from serving.app import create_app
 from serving.security import check_exposure
 

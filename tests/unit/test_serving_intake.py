@@ -12,10 +12,10 @@ import pytest
 from serving_doubles import NOW_MS, SHAPE, TYPES, Api, Shop
 
 from core.errors import StoreUnavailable, StreamUnavailable
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import StreamSource
 from core.interactions import Interaction
 from core.manage import erase_user
-from core.sources import StreamSource
 from serving.app import create_app
 from serving.applied import AppliedWatch
 from serving.services import Limits

@@ -11,9 +11,9 @@ from serving_doubles import NOW_MS, Api, Shop
 
 from core.clock import ManualClock
 from core.errors import StreamUnavailable
+from core.ingestion.sources import StreamSource
 from core.interactions import Interaction
 from core.ports import DeadLetter
-from core.sources import StreamSource
 from serving.app import create_app
 from serving.pulse import Pulse
 from serving.services import LetterDesk

@@ -7,7 +7,7 @@ from doubles import MemoryStore
 from serving_doubles import NOW_MS, SHAPE, Api, AxisBundle, BruteIndex, Shop
 
 from core.ports import ModelRecord
-from core.views import LiveViews
+from core.recommendation.snapshot import LiveViews
 from serving.app import create_app
 from serving.security import Scope, needed
 

@@ -13,9 +13,9 @@ from doubles import MemoryStore, MemoryTransaction
 from serving_doubles import NOW_MS, SHAPE, TYPES, Api, Shop
 
 from core.errors import StoreUnavailable
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import IngestResult, RequestSource
 from core.interactions import Interaction
-from core.sources import IngestResult, RequestSource
 from serving.app import create_app
 from serving.writer import Applied, Writer
 

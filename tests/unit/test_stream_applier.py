@@ -19,10 +19,10 @@ from core.errors import (
     StreamUnavailable,
 )
 from core.history import WindowShape
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import Batch, StreamSource
 from core.interactions import EventTypes, Interaction
 from core.ports import DeadLetter
-from core.sources import Batch, StreamSource
 from stream.applier import MAX_UNEXPLAINED, Applier, Backoff, Stopping
 from stream.codec import Codec, Decoded, Message
 

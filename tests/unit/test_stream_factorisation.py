@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.evaluation.scorers import LiveScorer, Past, TrainingPart
 from core.history import History
 from core.ports import EventColumns
-from core.scorers import LiveScorer, Past, TrainingPart
 from stream.factorisation import OnlineFactorisation
 
 T0 = 1_300_000_000_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from core.follow import Follower
 from core.ports import UserState
+from core.recommendation.encoding_queue import Follower
 from stream.status import PartitionStatus, Tally, WorkerStatus
 from tidewise.worker_metrics import WorkerMetrics
 

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from core.answers import Answer, Wish
 from core.attributes import conditions_in
 from core.interactions import check_time_ms
-from core.interests import UserInterest
+from core.interests.user_interest import UserInterest
+from core.recommendation.requests import Answer, Wish
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
 

@@ -14,9 +14,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from core.clock import WallClock
 from core.errors import InvalidInput
-from core.importing import BrokenImport, ImportReport, import_history
-from core.item_files import import_items
-from core.rowfiles import BadLine
+from core.imports.event_import import BrokenImport, ImportReport, import_history
+from core.imports.item_import import import_items
+from core.imports.rows import BadLine
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.files import event_columns, item_columns, opened, row_rules

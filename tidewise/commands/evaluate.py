@@ -19,7 +19,7 @@ from tidewise.commands.options import Json, notes, print_json
 from tidewise.files import event_columns, item_columns
 
 if TYPE_CHECKING:
-    from core.rowfiles import BadLine
+    from core.imports.rows import BadLine
     from model.evaluation.dataset import Dataset
     from model.evaluation.models import Budget
     from model.evaluation.protocols import Fold

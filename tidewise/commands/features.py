@@ -90,8 +90,8 @@ def _tell(settings: Settings, report: Collected) -> None:
 
 def _texts(settings: Settings, items: Path | None, columns_of_items: str) -> dict[str, str]:
     """The texts of a file's items, or of the catalogue's."""
-    from core.item_files import read_items
-    from core.rowfiles import BadLine
+    from core.imports.item_import import read_items
+    from core.imports.rows import BadLine
 
     if items is None:
         with open_system(settings) as system, system.store.read() as read:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from core.dead_letters import described
 from core.errors import InvalidInput
+from core.ingestion.dead_letters import described
 from core.interactions import shorten
 from core.ports import DeadLetter
 from tidewise.bootstrap import open_system
@@ -66,7 +66,7 @@ def retry(
 
     What came from a file is imported again from the file.
     """
-    from core.dead_letters import retry as retry_letters
+    from core.ingestion.dead_letters import retry as retry_letters
     from tidewise.distributed import codec_of
 
     wanted = _wanted(keys, all_)
@@ -94,7 +94,7 @@ def discard(
     json_: Json = False,
 ) -> None:
     """Delete letters for good."""
-    from core.dead_letters import discard as discard_letters
+    from core.ingestion.dead_letters import discard as discard_letters
 
     wanted = _wanted(keys, all_)
     with open_system(settings_of(data, config, set_)) as system:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from core.errors import InvalidInput
-from core.offsets import Place, move
+from core.ingestion.offsets import Place, move
 from core.ports import Store
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of

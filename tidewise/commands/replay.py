@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from core.errors import InvalidInput
-from core.importing import read_history
+from core.imports.event_import import read_history
 from core.interactions import Interaction
 from tidewise.client import Client
 from tidewise.commands.data import Columns, Format, TimeUnit

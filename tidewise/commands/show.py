@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def rebuild(data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
     """Compute windows, popularity and counts again from the stored events (after a change of settings)."""
-    from core.rebuild import rebuild as rebuild_store
+    from core.ingestion.rebuild import rebuild as rebuild_store
 
     chosen = settings_of(data, config, set_)
     with open_system(chosen, check_meta=False) as system:

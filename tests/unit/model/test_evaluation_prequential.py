@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from core.errors import InvalidInput
+from core.evaluation.scorers import Past, TrainingPart
 from core.history import WindowShape
 from core.items import Item
 from core.ports import FloatArray
-from core.scorers import Past, TrainingPart
 from model.config import Modality, ModelConfig
 from model.evaluation.arms import Recipe, check, run_arm
 from model.evaluation.chart import line_chart

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidInput
+from core.evaluation.scorers import TrainingPart
 from core.items import Item
-from core.scorers import TrainingPart
 from model.evaluation.dataset import Dataset, Ties
 from model.evaluation.protocols import Fold, cut_at_share, leave_one_out, temporal
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from core.clock import MINUTE_MS
+from core.evaluation.scorers import Past, TrainingPart
 from core.history import IntArray
 from core.ports import FloatArray
-from core.scorers import Past, TrainingPart
 from model.evaluation.dataset import Dataset
 from model.evaluation.figures import gains, slices
 from model.evaluation.protocols import Fold, leave_one_out, temporal

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from core.errors import StoreUnavailable
 from core.ports import FloatArray, ReadView, Store, UserState
-from core.vectors import VectorCache
-from core.views import ModelView, View
+from core.recommendation.snapshot import ModelView, View
+from core.recommendation.vector_cache import VectorCache
 
 WARM_USERS = 2_000
 WARM_BATCH = 16  # some 5 ms of encoding: requests in between wait for no more

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.clock import DAY_MS, HOUR_MS
 from core.history import IntArray
-from core.shift import Shift, find_shift
+from core.interests.shift import Shift, find_shift
 
 FloatArray = NDArray[np.float64]
 

@@ -14,6 +14,8 @@ from itertools import repeat
 from typing import Any
 
 from core.errors import InvalidEvent, InvalidInput, InvalidSettings
+from core.imports.row_ordinals import Repeats
+from core.imports.rows import Chunk
 from core.interactions import (
     LARGEST_TIME_MS,
     SMALLEST_TIME_MS,
@@ -23,8 +25,6 @@ from core.interactions import (
     check_value,
     shorten,
 )
-from core.repeats import Repeats
-from core.rowfiles import Chunk
 
 MAX_IDS_REMEMBERED = 200_000
 MS_PER_UNIT = {"s": (1000, 1), "ms": (1, 1), "us": (1, 1000)}

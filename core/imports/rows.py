@@ -1,7 +1,7 @@
 """Rows out of CSV, TSV and JSON-lines files, plain or gzipped, with line numbers: a bad line is reported, never fatal.
 
-Knows nothing about interactions or items; `core.importing` and `core.item_files` give rows their meaning. Reads any
-binary stream block by block, so that a file may be larger than memory.
+Knows nothing about interactions or items; `core.imports.event_import` and `core.imports.item_import` give rows their
+meaning. Reads any binary stream block by block, so that a file may be larger than memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any, Never
 
 from core.errors import InvalidInput
-from core.filelines import BadLine, Blocks, DamagedFile, InputFile, Lines, raw_bytes
+from core.imports.lines import BadLine, Blocks, DamagedFile, InputFile, Lines, raw_bytes
 from core.interactions import shorten
 
 __all__ = ["BadLine", "Chunk", "DamagedFile", "InputFile", "RowReader"]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.history import IntArray
-from core.views import View
+from core.recommendation.snapshot import View
 
 
 def search_rows(view: View, words: Sequence[str], *, category: str | None = None) -> IntArray:

@@ -11,11 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
-from core.answers import AnswerSource
 from core.history import IntArray
 from core.ports import BoolArray, FloatArray
-from core.repeated import NOTHING, Repeated
-from core.views import ModelView, View, unit
+from core.recommendation.repeat_scores import NOTHING, Repeated
+from core.recommendation.requests import AnswerSource
+from core.recommendation.snapshot import ModelView, View, unit
 
 Ranking = Callable[[int], tuple[IntArray, FloatArray]]  # n -> the best n (rows, scores), best first
 

@@ -1,7 +1,7 @@
 """Dead letters: input set aside, retried once what was in its way is gone, or discarded.
 
-A retry takes the same way as every event: decoded as of now, applied by `core.ingest`, and in the same transaction the
-letter goes, or stays with its new reason and a count. So a retry that is killed has either happened or not.
+A retry takes the same way as every event: decoded as of now, applied by `core.ingestion.ingest`, and in the same
+transaction the letter goes, or stays with its new reason and a count. So a retry that is killed has either happened or not.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.errors import InvalidInput, StoreError
-from core.ingest import Ingestor
+from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
 from core.ports import DeadLetter, Store, Transaction
-from core.sources import RequestSource
 
 PAGE = 100  # letters in one transaction; each may hold a mebibyte
 SOURCE = RequestSource("dead-letters")

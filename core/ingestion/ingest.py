@@ -27,11 +27,11 @@ from core.drift.counting import Watch
 from core.drift.records import BUCKET_MS
 from core.errors import PartitionLost, StoreConflict, StoreUnavailable
 from core.history import Window, WindowShape, append
+from core.ingestion.resolved_batch import Resolution
+from core.ingestion.sources import Batch, IngestResult, RequestSource, Source, Status, StreamSource
 from core.interactions import EventTypes, Interaction
 from core.popularity import DEFAULT_HALF_LIFE_MS, decayed_log2
 from core.ports import DeadLetter, EventRow, SourceState, Store, Transaction, UserState
-from core.resolution import Resolution
-from core.sources import Batch, IngestResult, RequestSource, Source, Status, StreamSource
 
 _event_key = attrgetter("event_key")
 MAX_CONFLICTS = 8  # a conflict means that somebody else got through, so this many in a row is a fault

@@ -15,7 +15,7 @@ import numpy as np
 from core.history import History, IntArray
 from core.items import Catalogue
 from core.ports import Encoder, FloatArray
-from core.repeated import Repeated
+from core.recommendation.repeat_scores import Repeated
 
 MAX_LEFT_OUT = 50  # the newest events; each costs an encode of the whole window
 MAX_CAUSES = 3

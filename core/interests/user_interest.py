@@ -1,6 +1,6 @@
 """Interests: the interest of a stored user, from their newest events and the topics that a view knows of their items.
 
-Knows nothing about HTTP or SQL; what an interest is stands in `core.interest`.
+Knows nothing about HTTP or SQL; what an interest is stands in `core.interests.interest`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from core.drift.topics import NO_TOPIC
 from core.errors import NotFound
 from core.history import IntArray
 from core.interactions import EventTypes
-from core.interest import Horizons, Interest, Topics, interest_of
+from core.interests.interest import Horizons, Interest, Topics, interest_of
 from core.ports import ReadView, Store
-from core.views import View
+from core.recommendation.snapshot import View
 
 DEFAULT_FALSE_ALARMS = 0.05
 

@@ -13,19 +13,19 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from core.answers import Answer, Because, ScoredItem, SessionEvent, Wish
 from core.clock import Clock
-from core.encode import UserEncoder
 from core.errors import NotFound
-from core.explain import Cause, causes_of
 from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, IntArray, Window, WindowShape, append
 from core.interactions import EventTypes
 from core.ports import BoolArray, FloatArray, ReadView, Store, StoredItem, UserState
-from core.ranking import Basis, ByAge, ByModel, ByPopularity, BySimilarity
-from core.repeated import Repeated
-from core.trends import Trends
-from core.vectors import VectorCache
-from core.views import ModelView, View
+from core.recommendation.explain import Cause, causes_of
+from core.recommendation.rankers import Basis, ByAge, ByModel, ByPopularity, BySimilarity
+from core.recommendation.repeat_scores import Repeated
+from core.recommendation.requests import Answer, Because, ScoredItem, SessionEvent, Wish
+from core.recommendation.snapshot import ModelView, View
+from core.recommendation.trends import Trends
+from core.recommendation.user_encoder import UserEncoder
+from core.recommendation.vector_cache import VectorCache
 
 SPARE = 8  # answers asked of the index beyond n, for those that the final check takes out
 
@@ -45,7 +45,7 @@ class Recommender:
         stubs: bool = False,
         shared: bool = False,
     ) -> None:
-        """`stubs`: items need no catalogue. `shared`: other processes encode too, see `core.encode`."""
+        """`stubs`: items need no catalogue. `shared`: other processes encode too (`core.recommendation.user_encoder`)."""
         self._store = store
         self._views = views
         self._clock = clock

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.clock import HOUR_MS
 from core.history import IntArray
-from core.views import View, by_row
+from core.recommendation.snapshot import View, by_row
 
 KEPT = 24
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from core.ingestion.sources import Status
 from core.interactions import Interaction
 from core.ports import EventRow, Transaction, UserState
-from core.sources import Status
 
 
 class Resolution:

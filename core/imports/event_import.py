@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import InvalidInput
-from core.event_rows import RowMapper, RowRules
-from core.ingest import Ingestor
+from core.imports.event_rows import RowMapper, RowRules
+from core.imports.rows import BadLine, DamagedFile, InputFile, RowReader
+from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import RequestSource, Status
 from core.interactions import Interaction
 from core.ports import DeadLetter
-from core.rowfiles import BadLine, DamagedFile, InputFile, RowReader
-from core.sources import RequestSource, Status
 
 BATCH_ROWS = 50_000  # per transaction: other writers wait for about a second; a sixth faster than 20,000
 MAX_BAD_SHOWN = 20

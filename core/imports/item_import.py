@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import InvalidInput
-from core.importing import BrokenImport, ImportReport, Progress
+from core.imports.event_import import BrokenImport, ImportReport, Progress
+from core.imports.rows import BadLine, Chunk, DamagedFile, InputFile, RowReader
 from core.items import Item, parse_item
 from core.ports import DeadLetter, Store
-from core.rowfiles import BadLine, Chunk, DamagedFile, InputFile, RowReader
 
 BATCH_ITEMS = 2_000  # per transaction, each one revision of the catalogue
 

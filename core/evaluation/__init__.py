@@ -1,0 +1,1 @@
+"""What offline comparisons share: the scorer port and ranking metrics."""

@@ -1,0 +1,1 @@
+"""Rows of files as events and catalogue items."""

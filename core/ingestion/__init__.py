@@ -1,0 +1,1 @@
+"""From events to state: ingest, dead letters, offsets, rebuild."""

@@ -1,0 +1,1 @@
+"""Short-term and long-term interests of one user, and shifts between them."""
