@@ -12,13 +12,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import StoreError, StoreUnavailable
-from storage import models
 from storage.dialects import dialect_of
 from storage.engine import POOL_TIMEOUT_S, open_engine, parse_url
 from storage.migrate import migrate
+from storage.read_transaction import SECRET, SqlReadView
+from storage.repositories import models
 from storage.session import Session
 from storage.transaction import SqlTransaction
-from storage.view import SECRET, SqlReadView
 
 
 def open_store(url: str, *, create: bool = True) -> SqlStore:

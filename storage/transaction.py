@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from core.history import History
 from core.items import Item
 from core.ports import DeadLetter, EventRow, FloatArray, Lease, ModelRecord, Promotion, SourceState, UserState
-from storage import drift, events, leases, models, users, vectors, writers
-from storage import items as catalogue
-from storage import letters as dead_letters
-from storage.drift import SqlDriftWrites
+from storage.repositories import dead_letters, drift, events, leases, models, users, vectors
+from storage.repositories import items as catalogue
+from storage.repositories import offsets as writers
+from storage.repositories.drift import SqlDriftWrites
 from storage.session import Session
 
 

@@ -24,9 +24,13 @@ from core.ports import (
     UserState,
     WriterPosition,
 )
-from storage import events, fates, items, leases, letters, models, tables, users, vectors, writers
+from storage import tables
 from storage.dialects import Dialect
-from storage.drift import SqlDriftReads
+from storage.repositories import dead_letters as letters
+from storage.repositories import event_outcomes as fates
+from storage.repositories import events, items, leases, models, users, vectors
+from storage.repositories import offsets as writers
+from storage.repositories.drift import SqlDriftReads
 from storage.session import Session
 
 SECRET = "erasure_secret"  # noqa: S105 - the name of the fact, not the secret

@@ -9,11 +9,11 @@ from sqlalchemy.sql.elements import CompilerElement
 
 from core.drift.records import Alarm, Bucket, BucketCounts, ItemFacts, Point, Sample, Score
 from core.errors import StoreConflict
-from storage import topics
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
-from storage.drift_codec import pack_bucket, pack_counts, unpack_bucket, unpack_counts
-from storage.items import lock_revision
+from storage.repositories import topics
+from storage.repositories.drift_codec import pack_bucket, pack_counts, unpack_bucket, unpack_counts
+from storage.repositories.items import lock_revision
 from storage.session import Session
 from storage.tables import drift_alarms, drift_buckets, drift_counts, drift_points, items, scores
 

@@ -13,9 +13,9 @@ from sqlalchemy.sql.elements import CompilerElement
 from core.drift.topics import NO_TOPIC
 from core.items import Catalogue, Item
 from core.ports import StoredItem
-from storage import topics
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
+from storage.repositories import topics
 from storage.session import Session
 from storage.tables import counters, items
 

@@ -10,9 +10,10 @@ from sqlalchemy.sql.elements import CompilerElement
 from core.errors import StoreConflict
 from core.history import Window
 from core.ports import UserState
-from storage import drift, letters, vectors
 from storage.codec import pack_history, unpack_history, user_hash
 from storage.dialects import Dialect, Row
+from storage.repositories import dead_letters as letters
+from storage.repositories import drift, vectors
 from storage.session import Session
 from storage.tables import erased_users, interactions, users
 
