@@ -7,25 +7,25 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
-from serving import documentation as docs
-from serving.answers import AnswerRoutes
-from serving.dashboard import DashboardRoutes
-from serving.drift import DriftRoutes
-from serving.engine import Engine
-from serving.guards import KeyGuard, LastResort, LocalGuard, RawPath
-from serving.histories import HistoryRoutes
-from serving.ingestion import IngestionRoutes
-from serving.interactions import InteractionRoutes
-from serving.introspection import IntrospectionRoutes
-from serving.items import ItemRoutes
-from serving.letters import DeadLetterRoutes
-from serving.metrics import Measured
-from serving.models import ModelRoutes
-from serving.replies import add_error_replies
-from serving.search import SearchRoutes
-from serving.security import Keys
-from serving.services import Limits, Services
-from serving.users import UserRoutes
+from serving.http.guards import KeyGuard, LastResort, LocalGuard, RawPath
+from serving.http.metrics import Measured
+from serving.http.replies import add_error_replies
+from serving.http.security import Keys
+from serving.routes.dashboard import DashboardRoutes
+from serving.routes.dead_letters import DeadLetterRoutes
+from serving.routes.drift import DriftRoutes
+from serving.routes.histories import HistoryRoutes
+from serving.routes.ingestion import IngestionRoutes
+from serving.routes.interactions import InteractionRoutes
+from serving.routes.items import ItemRoutes
+from serving.routes.models import ModelRoutes
+from serving.routes.recommendations import AnswerRoutes
+from serving.routes.search import SearchRoutes
+from serving.routes.status import IntrospectionRoutes
+from serving.routes.users import UserRoutes
+from serving.runtime.engine import Engine
+from serving.runtime.services import Limits, Services
+from serving.schemas import openapi as docs
 
 __all__ = ["Limits", "Services", "create_app"]
 

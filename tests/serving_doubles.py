@@ -24,7 +24,7 @@ from core.ports import BoolArray, FloatArray, ModelRecord, UserState
 from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import LiveViews
 from core.recommendation.vector_cache import VectorCache
-from serving.services import Services
+from serving.runtime.services import Services
 
 T = TypeVar("T")
 

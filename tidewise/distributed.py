@@ -22,7 +22,7 @@ from tidewise.memory import spare_what_is_loaded
 from tidewise.settings import Settings
 
 if TYPE_CHECKING:
-    from serving.services import LetterDesk
+    from serving.runtime.services import LetterDesk
     from stream.codec import Codec
     from stream.event_log import KafkaLog
     from stream.replay import Replayed
@@ -84,7 +84,7 @@ def open_log(stack: ExitStack, settings: Settings) -> KafkaLog | None:
 
 def letter_desk(settings: Settings) -> LetterDesk:
     """Who can read the dead letters of the events' topic again."""
-    from serving.services import LetterDesk
+    from serving.runtime.services import LetterDesk
 
     return LetterDesk(codec_of(settings).decode_letter, (settings.kafka.topic,))
 

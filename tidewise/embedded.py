@@ -24,7 +24,7 @@ from tidewise.monitoring import start_monitor
 from tidewise.settings import Settings
 
 if TYPE_CHECKING:
-    from serving.services import EventLog
+    from serving.runtime.services import EventLog
 
 OnBound = Callable[[str, int], None]
 
@@ -61,7 +61,7 @@ def _serve(
     stack: ExitStack, system: System, on_bound: OnBound, *, log: EventLog | None = None, monitored: bool = False
 ) -> None:
     from serving.app import Limits, Services, create_app
-    from serving.server import serve
+    from serving.http.server import serve
 
     settings = system.settings
     refresh = start_refresh(stack, system)

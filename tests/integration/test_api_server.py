@@ -18,7 +18,7 @@ from serving_doubles import Shop
 
 from core.errors import InvalidSettings
 from serving.app import Services, create_app
-from serving.server import Server, serve
+from serving.http.server import Server, serve
 
 
 @dataclass

@@ -78,7 +78,7 @@ def test_everything_about_an_erased_user_is_gone_from_disk(api: Api, path: Path)
 def test_ready_says_so_when_the_database_cannot_be_written(
     api: Api, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.introspection.WRITE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("serving.routes.status.WRITE_TIMEOUT_S", 0.05)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         ready = api.get("/ready")

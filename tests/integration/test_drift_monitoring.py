@@ -13,7 +13,7 @@ from core.interactions import Interaction
 from core.items import Item
 from core.manage import save_items
 from core.ports import Store
-from serving.drift import told
+from serving.routes.drift import told
 from tidewise.bootstrap import System, open_system
 from tidewise.monitoring import open_monitor, read_all
 from tidewise.settings import load_settings

@@ -43,7 +43,7 @@ main()
 
 def test_every_process_of_the_embedded_system_can_be_loaded_without_any_extra(tmp_path: Path) -> None:
     modules = (
-        "tidewise.embedded, tidewise.learning, tidewise.tour, serving.app, serving.server, storage, model.training"
+        "tidewise.embedded, tidewise.learning, tidewise.tour, serving.app, serving.http.server, storage, model.training"
     )
     done = python(f"import {modules}, index.exact, tidewise.distributed", folder=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from serving_doubles import Shop
 
 from core.drift.records import Alarm, Bucket, BucketCounts, Point
 from core.recommendation.encoding_queue import Follower
-from serving.metrics import Metrics, Waiting, names_of
+from serving.http.metrics import Metrics, Waiting, names_of
 from tidewise.background import Learning
 from tidewise.monitor_metrics import MonitorMetrics
 from tidewise.trainer_metrics import TrainerMetrics

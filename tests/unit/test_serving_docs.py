@@ -14,8 +14,8 @@ from serving_doubles import Api, Shop
 from core.items import Item
 from core.manage import save_items
 from core.ports import ModelRecord
-from serving import schemas
 from serving.app import create_app
+from serving.schemas import api as schemas
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
 EXAMPLE = re.compile(r"```http\n([A-Z]+) (\S+)\n(.*?)```\n```json (\d+)\n(.*?)```", re.S)
@@ -123,7 +123,7 @@ def test_every_body_refers_to_a_shape_that_openapi_defines(app: FastAPI) -> None
 def test_the_known_fields_of_the_documentation_are_those_of_the_domain() -> None:
     from core.interactions import FIELDS
     from core.items import ITEM_FIELDS
-    from serving.requests import WISH_FIELDS
+    from serving.http.requests import WISH_FIELDS
 
     assert set(schemas.EventIn.model_fields) == set(FIELDS)
     assert set(schemas.ItemIn.model_fields) == set(ITEM_FIELDS)

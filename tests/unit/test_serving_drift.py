@@ -6,7 +6,7 @@ import pytest
 
 from core.drift.records import Alarm
 from core.records import ModelRecord
-from serving.drift import alarm_as_json
+from serving.routes.drift import alarm_as_json
 
 ALARM = Alarm("hit_rate//500", "hit_rate", "", 500, 400, 0.4, 0.2, "people choose differently", "second")
 

@@ -12,7 +12,7 @@ from core.errors import CheckpointError, InvalidSettings
 from core.ports import ModelRecord
 from core.recommendation.snapshot import LiveViews
 from serving.app import create_app
-from serving.security import check_exposure
+from serving.http.security import check_exposure
 
 KEY = "a-key-of-sixteen-characters"
 PROTECTED = [

@@ -17,8 +17,8 @@ from core.ingestion.sources import StreamSource
 from core.interactions import Interaction
 from core.manage import erase_user
 from serving.app import create_app
-from serving.applied import AppliedWatch
-from serving.services import Limits
+from serving.runtime.offset_waiter import AppliedWatch
+from serving.runtime.services import Limits
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from core.ingestion.sources import StreamSource
 from core.interactions import Interaction
 from core.ports import DeadLetter
 from serving.app import create_app
-from serving.pulse import Pulse
-from serving.services import LetterDesk
+from serving.runtime.activity import Pulse
+from serving.runtime.services import LetterDesk
 
 
 class NamedLog:

@@ -9,7 +9,7 @@ from serving_doubles import NOW_MS, SHAPE, Api, AxisBundle, BruteIndex, Shop
 from core.ports import ModelRecord
 from core.recommendation.snapshot import LiveViews
 from serving.app import create_app
-from serving.security import Scope, needed
+from serving.http.security import Scope, needed
 
 ADMIN, WRITE, READ = "admin-key-of-16-or-more", "write-key-of-16-or-more", "read-key-of-16-or-more."
 

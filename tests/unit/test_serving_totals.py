@@ -6,7 +6,7 @@ from typing import cast
 
 from core.clock import StreamClock
 from core.ports import ReadView, StoreTotals
-from serving.totals import Totals
+from serving.runtime.store_counts import Totals
 
 
 class SlowStore:

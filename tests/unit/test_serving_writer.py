@@ -17,7 +17,7 @@ from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import IngestResult, RequestSource
 from core.interactions import Interaction
 from serving.app import create_app
-from serving.writer import Applied, Writer
+from serving.runtime.writer import Applied, Writer
 
 
 class BlockingStore(MemoryStore):

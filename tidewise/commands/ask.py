@@ -63,7 +63,7 @@ def interests(
     json_: Json = False,
 ) -> None:
     """Tell what a user turns to, lately and on the whole, and whether that moved."""
-    from serving.users import as_json
+    from serving.routes.users import as_json
 
     with open_system(settings_of(data, config, set_)) as system:
         system.views.refresh()

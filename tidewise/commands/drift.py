@@ -30,7 +30,7 @@ def drift(
     json_: Json = False,
 ) -> None:
     """Tell what moved in everybody's interest: the alarms of the monitor, newest first."""
-    from serving.drift import told
+    from serving.routes.drift import told
     from tidewise.monitoring import read_all
 
     with open_system(settings_of(data, config, set_)) as system:

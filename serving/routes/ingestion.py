@@ -9,8 +9,8 @@ from fastapi import Request, Response
 
 from core.errors import StreamUnavailable
 from core.ports import WriterPosition
-from serving.engine import Engine
-from serving.replies import json_reply
+from serving.http.replies import json_reply
+from serving.runtime.engine import Engine
 
 
 class IngestionRoutes:

@@ -11,8 +11,8 @@ from fastapi import Request, Response
 from core.errors import InvalidInput
 from core.interactions import check_id, check_time_ms, shorten
 from core.recommendation.requests import Answer, ScoredItem, SessionEvent
-from serving.engine import Engine
-from serving.requests import WISH_FIELDS, check_fields, check_ids, parse_wish, path_id, query_wish, read_object
+from serving.http.requests import WISH_FIELDS, check_fields, check_ids, parse_wish, path_id, query_wish, read_object
+from serving.runtime.engine import Engine
 
 SESSION_FIELDS = ("user_id", "events", *WISH_FIELDS)
 

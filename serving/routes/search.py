@@ -11,10 +11,10 @@ from core.history import IntArray
 from core.interactions import check_id, shorten
 from core.recommendation.search import search_rows
 from core.recommendation.snapshot import View
-from serving.engine import Engine
-from serving.items import stored_item
-from serving.replies import json_reply
-from serving.requests import check_fields, integer_query
+from serving.http.replies import json_reply
+from serving.http.requests import check_fields, integer_query
+from serving.routes.items import stored_item
+from serving.runtime.engine import Engine
 
 MAX_PAGE = 200
 DEFAULT_PAGE = 20

@@ -1,13 +1,13 @@
 """The shapes of what people look at: users and their events, found items, dead letters, ingestion, activity.
 
-For OpenAPI, as `serving.schemas` is.
+For OpenAPI, as `serving.schemas.api` is.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from serving.schemas import ItemOut, Shape
+from serving.schemas.api import ItemOut, Shape
 
 
 class UserOut(Shape):

@@ -11,9 +11,9 @@ from core.errors import InvalidInput
 from core.interactions import shorten
 from core.learn.versions import named, promote, roll_back
 from core.ports import Promotion
-from serving.engine import Engine
-from serving.replies import json_reply
-from serving.requests import path_id, read_object
+from serving.http.replies import json_reply
+from serving.http.requests import path_id, read_object
+from serving.runtime.engine import Engine
 
 DECIDED_BY = "api"
 MAX_REASON_CHARS = 1000

@@ -12,7 +12,7 @@ from importlib.resources.abc import Traversable
 
 from fastapi import Request, Response
 
-from serving.replies import error_body, json_reply
+from serving.http.replies import error_body, json_reply
 
 TYPES = {
     ".html": "text/html; charset=utf-8",

@@ -9,9 +9,9 @@ from fastapi import Request, Response
 from core.interests.interest import Drift, FloatArray
 from core.interests.user_interest import UserInterest
 from core.manage import erase_user
-from serving.engine import Engine
-from serving.replies import json_reply
-from serving.requests import check_fields, path_id
+from serving.http.replies import json_reply
+from serving.http.requests import check_fields, path_id
+from serving.runtime.engine import Engine
 
 
 class UserRoutes:

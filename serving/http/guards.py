@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.replies import error_body, internal_error, json_reply
-from serving.security import Keys, comes_from_elsewhere, needed
+from serving.http.replies import error_body, internal_error, json_reply
+from serving.http.security import Keys, comes_from_elsewhere, needed
 
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/openapi.json"})
 OPEN_FOLDER = "/pages/"  # the dashboard's files, which hold no data

@@ -10,8 +10,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from serving import drift_schemas, schemas
-from serving import looking_schemas as looking
+from serving.schemas import api as schemas
+from serving.schemas import browsing as looking
+from serving.schemas import drift as drift_schemas
 
 Options = dict[str, Any]
 _REF = "#/components/schemas/{model}"

@@ -8,10 +8,10 @@ from typing import Any
 from fastapi import Request, Response
 
 from core.errors import NotReady, TidewiseError
-from serving.engine import Engine
-from serving.metrics import CONTENT_TYPE
-from serving.replies import json_reply
-from serving.totals import Totals
+from serving.http.metrics import CONTENT_TYPE
+from serving.http.replies import json_reply
+from serving.runtime.engine import Engine
+from serving.runtime.store_counts import Totals
 
 WRITE_TIMEOUT_S = 2.0
 Check = dict[str, Any]

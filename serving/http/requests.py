@@ -17,8 +17,8 @@ from core.attributes import conditions_in, conditions_of
 from core.errors import InvalidInput
 from core.interactions import MAX_ID_BYTES, check_id, check_time_ms, shorten
 from core.recommendation.requests import Wish
-from serving.replies import Refused
-from serving.services import Services
+from serving.http.replies import Refused
+from serving.runtime.services import Services
 
 WISH_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "explain")
 DEFAULT_N = 10

@@ -12,9 +12,9 @@ from core.drift.mix import read_mix
 from core.drift.monitor import ROLE
 from core.drift.records import BUCKET_MS, Alarm, Point
 from core.ports import ModelRecord, Store
-from serving.engine import Engine
-from serving.replies import json_reply
-from serving.requests import check_fields, integer_query
+from serving.http.replies import json_reply
+from serving.http.requests import check_fields, integer_query
+from serving.runtime.engine import Engine
 
 DEFAULT_DAYS, MOST_DAYS = 30, 3650
 DEFAULT_LIMIT, HIGHEST_LIMIT = 100, 1000

@@ -10,9 +10,9 @@ from fastapi import Request, Response
 from core.errors import InvalidInput, NotFound
 from core.interactions import check_id, shorten
 from core.ports import EventRow, StoredItem, UserState
-from serving.engine import Engine
-from serving.replies import json_reply
-from serving.requests import check_fields, integer_query, path_id
+from serving.http.replies import json_reply
+from serving.http.requests import check_fields, integer_query, path_id
+from serving.runtime.engine import Engine
 
 MAX_PAGE = 1_000
 THE_END = (2**62, 0)  # behind every event: (time, sequence)

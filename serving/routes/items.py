@@ -12,9 +12,9 @@ from core.interactions import check_id, shorten
 from core.items import Item, parse_item
 from core.manage import remove_item, save_items
 from core.ports import StoredItem
-from serving.engine import Engine
-from serving.replies import Refused, json_reply, reason_of
-from serving.requests import check_fields, integer_query, many_or_one, path_id, read_json
+from serving.http.replies import Refused, json_reply, reason_of
+from serving.http.requests import check_fields, integer_query, many_or_one, path_id, read_json
+from serving.runtime.engine import Engine
 
 MAX_PAGE = 1_000
 

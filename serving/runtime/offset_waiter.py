@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from core.errors import StoreError
-from serving.readers import Readers
+from serving.runtime.query_executor import Readers
 
 POLL_S = 0.003  # half of it is added to an answer on average; a poll costs the database about 0.1 ms
 AWAY_POLL_S = 0.25

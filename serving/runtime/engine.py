@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from core.recommendation.trends import Trends
-from serving.intake import DirectIntake, Intake, LogIntake
-from serving.metrics import Metrics, Waiting
-from serving.pulse import Pulse
-from serving.readers import Readers
-from serving.services import Services
-from serving.writer import Writer
+from serving.http.metrics import Metrics, Waiting
+from serving.runtime.activity import Pulse
+from serving.runtime.event_sinks import DirectIntake, Intake, LogIntake
+from serving.runtime.query_executor import Readers
+from serving.runtime.services import Services
+from serving.runtime.writer import Writer
 
 
 class Engine:

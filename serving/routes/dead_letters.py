@@ -10,9 +10,9 @@ from fastapi import Request, Response
 from core.errors import InvalidInput
 from core.ingestion.dead_letters import described, discard, retry
 from core.interactions import shorten
-from serving.engine import Engine
-from serving.replies import json_reply
-from serving.requests import check_fields, integer_query, read_object
+from serving.http.replies import json_reply
+from serving.http.requests import check_fields, integer_query, read_object
+from serving.runtime.engine import Engine
 
 MAX_PAGE = 1_000
 MAX_KEYS = 10_000

@@ -11,10 +11,10 @@ from fastapi import Request, Response
 from core.clock import WallClock
 from core.errors import InvalidEvent, InvalidInput
 from core.interactions import Interaction, parse_interaction, shorten
-from serving.engine import Engine
-from serving.intake import QUEUED, SET_ASIDE, Fate
-from serving.replies import Refused, error_body, json_reply, reason_of
-from serving.requests import check_fields, many_or_one, read_json
+from serving.http.replies import Refused, error_body, json_reply, reason_of
+from serving.http.requests import check_fields, many_or_one, read_json
+from serving.runtime.engine import Engine
+from serving.runtime.event_sinks import QUEUED, SET_ASIDE, Fate
 
 LOOP_EVENTS = 100  # about half a millisecond of parsing; larger batches are parsed off the event loop
 STATUSES = ("accepted", "queued", "duplicate", "erased", "rejected")

@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from core.errors import InvalidSettings
-from serving.security import check_exposure
+from serving.http.security import check_exposure
 
 OnBound = Callable[[str, int], None]  # (host, port), once the server answers
 

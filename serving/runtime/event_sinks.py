@@ -18,10 +18,10 @@ from core.errors import StreamUnavailable
 from core.ingestion.sources import Status
 from core.interactions import Interaction
 from core.ports import Store
-from serving.applied import AppliedWatch, Offsets
-from serving.readers import Readers
-from serving.services import EventLog, Limits, LogPosition
-from serving.writer import Writer
+from serving.runtime.offset_waiter import AppliedWatch, Offsets
+from serving.runtime.query_executor import Readers
+from serving.runtime.services import EventLog, Limits, LogPosition
+from serving.runtime.writer import Writer
 
 QUEUED = "queued"
 SET_ASIDE = "set aside"

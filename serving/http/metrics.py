@@ -13,8 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import NotReady
-from serving.pulse import Pulse
-from serving.services import Services
+from serving.runtime.activity import Pulse
+from serving.runtime.services import Services
 
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 PERSONAL = ("/v1/recommendations", "/v1/users/{user_id}/recommendations", "/v1/users/{user_id}/rank")

@@ -1,10 +1,10 @@
-"""The shapes of what is told of interest and its drift, for OpenAPI; as `serving.schemas`, documentation alone."""
+"""The shapes of what is told of interest and its drift, for OpenAPI; as `serving.schemas.api`, documentation alone."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from serving.schemas import Shape
+from serving.schemas.api import Shape
 
 
 class InterestBucket(Shape):

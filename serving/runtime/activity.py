@@ -20,7 +20,7 @@ from core.clock import DAY_MS, HOUR_MS
 from core.drift.records import BUCKET_MS
 from core.errors import TidewiseError
 from core.ports import Store
-from serving.readers import Readers
+from serving.runtime.query_executor import Readers
 
 _log = logging.getLogger(__name__)
 

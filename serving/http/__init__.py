@@ -1,0 +1,1 @@
+"""Requests, replies, guards, keys, the server: everything about HTTP that is not a route."""

@@ -1,0 +1,1 @@
+"""The threads and queues behind the routes. Knows no HTTP types."""

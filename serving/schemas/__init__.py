@@ -1,0 +1,1 @@
+"""The OpenAPI document: shapes of bodies and answers, and what is said of each route."""
