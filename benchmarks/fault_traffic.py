@@ -25,9 +25,9 @@ from benchmarks.fault_processes import PATIENCE_S, POLL_S, Overdue
 from core.clock import HOUR_MS
 from core.errors import StreamUnavailable
 from core.interactions import Interaction
-from stream.partitioning import partition_of
-from stream.producer import EventProducer, Pending
-from stream.settings import KafkaSettings
+from stream.kafka.partitioning import partition_of
+from stream.kafka.producer import EventProducer, Pending
+from stream.kafka.settings import KafkaSettings
 from tidewise.client import event_json
 
 CLIENT_PAUSE_S = 0.05

@@ -18,10 +18,10 @@ import psycopg
 from benchmarks.report import percentiles
 from benchmarks.stream_servers import Servers, kafka_of
 from core.interactions import Interaction
-from stream.producer import EventProducer
+from stream.kafka.producer import EventProducer
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import ensure_topics
 from stream.replay import Rate, Replay
-from stream.settings import KafkaSettings
-from stream.topics import ensure_topics
 from tidewise.client import Client
 from tidewise.processes import free_port, running, wait_ready
 

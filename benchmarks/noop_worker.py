@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 
 from core.ingestion.sources import Batch
-from stream.codec import Codec
-from stream.settings import KafkaSettings, WorkerSettings
-from stream.worker import StreamWorker
+from stream.kafka.settings import KafkaSettings, WorkerSettings
+from stream.messages.codec import Codec
+from stream.worker.worker import StreamWorker
 
 
 class Nothing:

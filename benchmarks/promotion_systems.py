@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.streaming import servers
-from stream.topics import ensure_topics
+from stream.kafka.topics import ensure_topics
 from tidewise.bootstrap import System, open_system
 from tidewise.demo import prepare
 from tidewise.distributed import kafka_settings

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts.local_postgres import PostgresServer, find_binaries
-from stream.settings import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 from tidewise.processes import free_port
 from tidewise.settings import Settings, load_settings
 

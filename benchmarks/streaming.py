@@ -36,10 +36,10 @@ from benchmarks.report import publish
 from benchmarks.stream_servers import Servers, kafka_of, servers
 from core.clock import DAY_MS
 from core.interactions import Interaction
-from stream.producer import EventProducer
+from stream.kafka.producer import EventProducer
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import ensure_topics
 from stream.replay import Replay
-from stream.settings import KafkaSettings
-from stream.topics import ensure_topics
 from tidewise.demo import make_shop, prepare
 from tidewise.processes import free_port, running
 

@@ -28,7 +28,7 @@ class Pending(Protocol):
 
 
 class Sender(Protocol):
-    """What a replay needs of `stream.producer.EventProducer`."""
+    """What a replay needs of `stream.kafka.producer.EventProducer`."""
 
     def partition_of(self, user_id: str) -> int:
         """The partition to which a user belongs."""

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from core.interactions import Interaction
-from stream.producer import EventProducer
+from stream.kafka.producer import EventProducer
+from stream.kafka.topics import ensure_topics
 from stream.replay import Replay
-from stream.topics import ensure_topics
 from tidewise.client import Client, Json
 from tidewise.demo import DemoOptions, choose_port, make_shop, prepare, wait_for_interrupt
 from tidewise.distributed import kafka_settings

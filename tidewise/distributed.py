@@ -23,10 +23,10 @@ from tidewise.settings import Settings
 
 if TYPE_CHECKING:
     from serving.runtime.services import LetterDesk
-    from stream.codec import Codec
-    from stream.event_log import KafkaLog
+    from stream.kafka.event_log import KafkaLog
+    from stream.kafka.settings import KafkaSettings
+    from stream.messages.codec import Codec
     from stream.replay import Replayed
-    from stream.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ SEND_TIMEOUT_S = 1.5  # a request that cannot be taken in is told so within 2 s
 
 def kafka_settings(settings: Settings) -> KafkaSettings:
     """How to reach Kafka; raises `InvalidSettings` where no broker is named or the extra is not installed."""
-    from stream.settings import KafkaSecurity, KafkaSettings
+    from stream.kafka.settings import KafkaSecurity, KafkaSettings
 
     given = settings.kafka
     if not given.bootstrap:
@@ -69,7 +69,7 @@ def open_log(stack: ExitStack, settings: Settings) -> KafkaLog | None:
         return None
     kafka = replace(kafka_settings(settings), request_timeout_s=SEND_TIMEOUT_S)
     try:
-        from stream.event_log import KafkaLog
+        from stream.kafka.event_log import KafkaLog
     except ModuleNotFoundError as error:
         raise _extra_missing("an API before Kafka", error) from error
 
@@ -93,7 +93,7 @@ def log_ends(settings: Settings) -> Callable[[Mapping[int, int]], Mapping[int, t
     """How far the database is behind the log: asks Kafka at each call."""
 
     def ends(applied: Mapping[int, int]) -> Mapping[int, tuple[int, int]]:
-        from stream.lag import partition_statuses
+        from stream.kafka.lag import partition_statuses
 
         statuses = partition_statuses(replace(kafka_settings(settings), request_timeout_s=SEND_TIMEOUT_S), applied)
         return {part: (one.next_offset or 0, one.log_end or 0) for part, one in statuses.items()}
@@ -113,9 +113,9 @@ def replay_to_kafka(
     """Send events to the topic, which is made where it is missing; `rate`: per second; `speed`: of their own times."""
     kafka = replace(kafka_settings(settings), request_timeout_s=REPLAY_TIMEOUT_S)
     try:
-        from stream.producer import EventProducer
+        from stream.kafka.producer import EventProducer
+        from stream.kafka.topics import ensure_topics
         from stream.replay import FullSpeed, Rate, Replay, TimeLapse
-        from stream.topics import ensure_topics
     except ModuleNotFoundError as error:
         raise _extra_missing("a replay through Kafka", error) from error
 
@@ -129,7 +129,7 @@ def log_bounds_of(settings: Settings) -> dict[int, tuple[int, int]]:
     """For each partition its first offset, and the offset that its next message will get."""
     kafka = kafka_settings(settings)
     try:
-        from stream.lag import log_bounds
+        from stream.kafka.lag import log_bounds
     except ModuleNotFoundError as error:
         raise _extra_missing("looking at Kafka's log", error) from error
 
@@ -143,8 +143,8 @@ def _extra_missing(what: str, error: ModuleNotFoundError) -> InvalidSettings:
 
 def codec_of(settings: Settings, *, num_partitions: int | None = None) -> Codec:
     """What messages mean by these settings; `num_partitions`: where users of other partitions are to be refused."""
-    from stream.codec import Codec
-    from stream.fields import FieldMap
+    from stream.messages.codec import Codec
+    from stream.messages.fields import FieldMap
 
     given = settings.kafka
     return Codec(
@@ -160,10 +160,10 @@ def run_worker(settings: Settings) -> None:
     """Consume interactions from Kafka until SIGINT or SIGTERM; to be called in the main thread."""
     kafka = kafka_settings(settings)
     try:
-        from stream.producer import DeadLetterTopic
-        from stream.settings import WorkerSettings
-        from stream.topics import ensure_topics
-        from stream.worker import StreamWorker
+        from stream.kafka.producer import DeadLetterTopic
+        from stream.kafka.settings import WorkerSettings
+        from stream.kafka.topics import ensure_topics
+        from stream.worker.worker import StreamWorker
         from tidewise.metrics_port import exposed
         from tidewise.worker_metrics import WorkerMetrics
     except ModuleNotFoundError as error:

@@ -115,8 +115,8 @@ def cut_of(given: str, dataset: Dataset) -> int:
 
 def online_baselines() -> dict[str, ModelSpec]:
     """The models that live outside `model/`; empty without the extra that they need."""
+    from model.baselines.factorisation import OnlineFactorisation
     from model.evaluation.models import ModelSpec
-    from stream.factorisation import OnlineFactorisation
 
     if find_spec("river") is None:
         return {}
@@ -129,7 +129,7 @@ def online_baselines() -> dict[str, ModelSpec]:
         for num_factors in (16, 64)
         for learning_rate in (0.02, 0.1)
     ]
-    return {"river-mf": ModelSpec("river-mf", make, grid, "stream.factorisation", seeded=True)}
+    return {"river-mf": ModelSpec("river-mf", make, grid, "model.baselines.factorisation", seeded=True)}
 
 
 def specs_of(names: Sequence[str]) -> list[ModelSpec]:

@@ -49,7 +49,7 @@ class LogPosition(Protocol):
 
 
 class EventLog(Protocol):
-    """The log that workers apply: `stream.event_log.KafkaLog`. Called by several threads."""
+    """The log that workers apply: `stream.kafka.event_log.KafkaLog`. Called by several threads."""
 
     @property
     def name(self) -> str:

@@ -19,9 +19,9 @@ from services.required import program
 from services.streaming import assert_counted_once, clicks, send, streaming
 from services.workers import wait_until
 
-from stream.event_log import KafkaLog
-from stream.lag import partition_statuses
-from stream.settings import KafkaSecurity, KafkaSettings
+from stream.kafka.event_log import KafkaLog
+from stream.kafka.lag import partition_statuses
+from stream.kafka.settings import KafkaSecurity, KafkaSettings
 from tidewise.distributed import kafka_settings
 from tidewise.settings import load_settings
 
@@ -30,7 +30,7 @@ PASSWORD = "open sesame"
 ASK = """
 import json, sys
 from stream.settings import KafkaSecurity, KafkaSettings
-from stream.topics import num_partitions
+from stream.kafka.topics import num_partitions
 given = json.loads(sys.argv[1])
 security = KafkaSecurity(**given.pop("security"))
 num_partitions(KafkaSettings(**given | {"servers": tuple(given["servers"])}, security=security))

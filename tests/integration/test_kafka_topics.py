@@ -16,11 +16,11 @@ from services.kafka import Broker, fresh_settings
 from core.errors import InvalidEvent, InvalidSettings, StreamUnavailable, TopicMissing
 from core.interactions import Interaction
 from core.ports import DeadLetter
-from stream.lag import partition_statuses
-from stream.partitioning import partition_of
-from stream.producer import DeadLetterTopic, EventProducer
-from stream.settings import KafkaSettings
-from stream.topics import delete_topics, ensure_topics, num_partitions
+from stream.kafka.lag import partition_statuses
+from stream.kafka.partitioning import partition_of
+from stream.kafka.producer import DeadLetterTopic, EventProducer
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import delete_topics, ensure_topics, num_partitions
 from tidewise.distributed import open_log
 from tidewise.settings import load_settings
 

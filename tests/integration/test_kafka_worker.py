@@ -20,12 +20,12 @@ from services.workers import num_events
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import StreamSource
 from core.interactions import EventTypes, Interaction
-from stream.codec import encode
-from stream.partitioning import partition_of
-from stream.producer import EventProducer
+from stream.kafka.partitioning import partition_of
+from stream.kafka.producer import EventProducer
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import MAX_MESSAGE_BYTES
+from stream.messages.codec import encode
 from stream.replay import Rate, Replay
-from stream.settings import KafkaSettings
-from stream.topics import MAX_MESSAGE_BYTES
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from services.kafka import fresh_settings
 
 from core.ports import Store
 from storage import open_store
-from stream.settings import KafkaSettings
-from stream.topics import delete_topics, ensure_topics
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import delete_topics, ensure_topics
 from tidewise.bootstrap import MODELS_FOLDER, open_system
 from tidewise.demo import fill
 from tidewise.processes import free_port, running, wait_ready

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.settings import KafkaSecurity, KafkaSettings
+from stream.kafka.settings import KafkaSecurity, KafkaSettings
 
 RECIPE = Path(__file__).parents[2] / "scripts" / "kafka.sh"
 

@@ -14,9 +14,9 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from services.streaming import clicks
 
-    from stream.producer import EventProducer
+    from stream.kafka.producer import EventProducer
+    from stream.kafka.settings import KafkaSecurity, KafkaSettings
     from stream.replay import Rate, Replay
-    from stream.settings import KafkaSecurity, KafkaSettings
 
     given = json.loads(sys.argv[1])
     secrets = KafkaSecurity(**given["security"])

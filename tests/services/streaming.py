@@ -14,10 +14,10 @@ from services.workers import WorkerProcess, num_events, wait_until
 from core.history import WindowShape
 from core.interactions import Interaction
 from core.ports import Store
-from stream.producer import EventProducer
+from stream.kafka.producer import EventProducer
+from stream.kafka.settings import KafkaSecurity, KafkaSettings
+from stream.kafka.topics import delete_topics, ensure_topics
 from stream.replay import Replay
-from stream.settings import KafkaSecurity, KafkaSettings
-from stream.topics import delete_topics, ensure_topics
 
 TIME_MS = 1_700_000_000_000
 SHAPE = WindowShape(8, 4)  # as in worker_process.py

@@ -13,11 +13,11 @@ from core.history import WindowShape
 from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes
 from storage import open_store
-from stream.codec import Codec
-from stream.producer import DeadLetterTopic
-from stream.settings import KafkaSecurity, KafkaSettings, WorkerSettings
-from stream.topics import ensure_topics
-from stream.worker import StreamWorker
+from stream.kafka.producer import DeadLetterTopic
+from stream.kafka.settings import KafkaSecurity, KafkaSettings, WorkerSettings
+from stream.kafka.topics import ensure_topics
+from stream.messages.codec import Codec
+from stream.worker.worker import StreamWorker
 
 SHAPE = WindowShape(8, 4)
 

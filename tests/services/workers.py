@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.ports import Store
-from stream.settings import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 
 ENTRY = Path(__file__).with_name("worker_process.py")
 

@@ -23,8 +23,8 @@ from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import Batch, StreamSource
 from core.interactions import EventTypes, Interaction
 from core.ports import DeadLetter
-from stream.applier import MAX_UNEXPLAINED, Applier, Backoff, Stopping
-from stream.codec import Codec, Decoded, Message
+from stream.messages.codec import Codec, Decoded, Message
+from stream.worker.applier import MAX_UNEXPLAINED, Applier, Backoff, Stopping
 
 NOW_MS = 1_700_000_000_000
 NOTHING_LOST: set[int] = set()

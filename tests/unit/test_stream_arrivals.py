@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from stream.arrivals import Arrivals
+from stream.worker.micro_batch_buffer import Arrivals
 
 FOREVER_S = 60.0
 

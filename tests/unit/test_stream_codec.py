@@ -11,9 +11,17 @@ from core.clock import ManualClock
 from core.errors import InvalidSettings
 from core.interactions import Interaction
 from core.ports import DeadLetter
-from stream.codec import MAX_EVENTS_PER_MESSAGE, MAX_PAYLOAD_BYTES, Codec, Decoded, Message, encode, encode_many
-from stream.fields import FieldMap
-from stream.partitioning import partition_of
+from stream.kafka.partitioning import partition_of
+from stream.messages.codec import (
+    MAX_EVENTS_PER_MESSAGE,
+    MAX_PAYLOAD_BYTES,
+    Codec,
+    Decoded,
+    Message,
+    encode,
+    encode_many,
+)
+from stream.messages.fields import FieldMap
 
 NOW_MS = 1_700_000_000_000
 EVENT = {"event_id": "e1", "user_id": "ann", "item_id": "lamp", "type": "click", "time": NOW_MS - 5}

@@ -13,12 +13,12 @@ import uvloop
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
-from stream import consumer_thread
-from stream.consumer_thread import LenientConsumerThread
-from stream.faust_app import ResumingConsumer, ResumingTransport, make_app
-from stream.positions import Positions
-from stream.resume import Resumer
-from stream.settings import KafkaSettings, WorkerSettings
+from stream.kafka import consumer_thread
+from stream.kafka.consumer_thread import LenientConsumerThread
+from stream.kafka.faust_app import ResumingConsumer, ResumingTransport, make_app
+from stream.kafka.settings import KafkaSettings, WorkerSettings
+from stream.worker.offset_tracker import Positions
+from stream.worker.resume import Resumer
 
 HERE: Any = TP("interactions", 0)
 

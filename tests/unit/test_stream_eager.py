@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from stream.eager import Eager
+from stream.worker.eager import Eager
 
 
 async def finished() -> str:

@@ -10,9 +10,9 @@ import pytest
 
 from core.errors import StreamUnavailable
 from core.interactions import Interaction
-from stream.event_log import GROUP, MAX_SINGLE, KafkaLog
-from stream.producer import Position
-from stream.settings import KafkaSettings
+from stream.kafka.event_log import GROUP, MAX_SINGLE, KafkaLog
+from stream.kafka.producer import Position
+from stream.kafka.settings import KafkaSettings
 
 
 def events(count: int) -> list[Interaction]:

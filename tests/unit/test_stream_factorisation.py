@@ -8,7 +8,7 @@ import pytest
 from core.evaluation.scorers import LiveScorer, Past, TrainingPart
 from core.history import History
 from core.ports import EventColumns
-from stream.factorisation import OnlineFactorisation
+from model.baselines.factorisation import OnlineFactorisation
 
 T0 = 1_300_000_000_000
 NOTHING = History(np.empty(0, np.int64), np.empty(0, np.int64))

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from stream import faust_app
-from stream.consumer_thread import BOUNDS_S
-from stream.faust_app import ResumingConsumer, ResumingTransport, make_app
-from stream.positions import Positions
-from stream.resume import Resumer
-from stream.settings import KafkaSettings, WorkerSettings
+from stream.kafka import faust_app
+from stream.kafka.consumer_thread import BOUNDS_S
+from stream.kafka.faust_app import ResumingConsumer, ResumingTransport, make_app
+from stream.kafka.settings import KafkaSettings, WorkerSettings
+from stream.worker.offset_tracker import Positions
+from stream.worker.resume import Resumer
 
 HERE = TP("interactions", 0)
 APPLIED = 99

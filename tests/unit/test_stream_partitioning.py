@@ -7,7 +7,7 @@ from aiokafka.partitioner import murmur2 as murmur2_of_aiokafka
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.partitioning import murmur2, partition_of
+from stream.kafka.partitioning import murmur2, partition_of
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.positions import Admission, Positions
+from stream.worker.offset_tracker import Admission, Positions
 
 
 def sought(offset: int) -> Positions:

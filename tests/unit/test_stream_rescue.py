@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from core.errors import StreamUnavailable
-from stream.positions import Positions
-from stream.rescue import Rescue
-from stream.resume import Resumer
-from stream.standstill import Standstill
-from stream.status import PartitionStatus, Tally, WorkerStatus
+from stream.worker.offset_tracker import Positions
+from stream.worker.resume import Resumer
+from stream.worker.stall_detector import Standstill
+from stream.worker.stall_recovery import Rescue
+from stream.worker.status import PartitionStatus, Tally, WorkerStatus
 
 
 class Ended(Exception):

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from core.errors import OffsetOutOfLog, StoreUnavailable, StreamUnavailable, TopicMissing
-from stream import resume as resume_module
-from stream.positions import Positions
-from stream.resume import Resumer, resume_offset
+from stream.worker import resume as resume_module
+from stream.worker.offset_tracker import Positions
+from stream.worker.resume import Resumer, resume_offset
 
 
 def test_reading_goes_on_behind_the_databases_offset() -> None:

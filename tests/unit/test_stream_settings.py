@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from core.errors import InvalidSettings
-from stream.faust_app import credentials
-from stream.settings import KafkaSecurity, KafkaSettings
-from stream.topics import client_options
+from stream.kafka.faust_app import credentials
+from stream.kafka.settings import KafkaSecurity, KafkaSettings
+from stream.kafka.topics import client_options
 
 
 @pytest.mark.parametrize("servers", [(), ("localhost",), ("host:port",), ("host:0",), (":9092",)])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stream.standstill import Standstill
-from stream.status import PartitionStatus
+from stream.worker.stall_detector import Standstill
+from stream.worker.status import PartitionStatus
 
 WAITING = PartitionStatus(next_offset=5, log_end=9)
 

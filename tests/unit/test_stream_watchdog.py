@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from stream.status import PartitionStatus, WorkerStatus
-from stream.watchdog import Watchdog
+from stream.worker.status import PartitionStatus, WorkerStatus
+from stream.worker.watchdog import Watchdog
 
 
 class Case:

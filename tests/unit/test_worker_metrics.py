@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from core.ports import UserState
 from core.recommendation.encoding_queue import Follower
-from stream.status import PartitionStatus, Tally, WorkerStatus
+from stream.worker.status import PartitionStatus, Tally, WorkerStatus
 from tidewise.worker_metrics import WorkerMetrics
 
 

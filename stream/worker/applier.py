@@ -23,8 +23,8 @@ from typing import Protocol, TypeVar
 from core.errors import InvalidInput, PartitionLost, StoreConflict, StoreMismatch, StoreUnavailable, StreamUnavailable
 from core.ingestion.sources import Batch, StreamSource
 from core.ports import DeadLetter
-from stream.codec import Codec, Decoded, Message, encode
-from stream.status import Tally
+from stream.messages.codec import Codec, Decoded, Message, encode
+from stream.worker.status import Tally
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

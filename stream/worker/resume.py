@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
 from core.errors import OffsetOutOfLog, StoreUnavailable, StreamUnavailable, TopicMissing
-from stream.positions import Positions
+from stream.worker.offset_tracker import Positions
 
 logger = logging.getLogger(__name__)
 

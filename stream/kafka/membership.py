@@ -11,8 +11,8 @@ from dataclasses import replace
 from kafka.admin import MemberToRemove
 
 from core.errors import StreamUnavailable
-from stream.settings import KafkaSettings
-from stream.topics import connected_admin
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import connected_admin
 
 logger = logging.getLogger(__name__)
 

@@ -2,11 +2,11 @@
 
 The order, which is what makes every event count exactly once:
 
-    1  a micro-batch is taken without acknowledging it (stream.arrivals)
-    2  messages that do not follow the database's offset are left out (stream.positions)
-    3  the rest of all partitions is decoded and applied in one transaction with its offsets (stream.applier)
+    1  a micro-batch is taken without acknowledging it (stream.worker.micro_batch_buffer)
+    2  messages that do not follow the database's offset are left out (stream.worker.offset_tracker)
+    3  the rest of all partitions is decoded and applied in one transaction with its offsets (stream.worker.applier)
     4  the messages are acknowledged, in order; none of a partition in which another worker was faster
-    5  after a rebalance, a lost partition or a gap the log is read again from the database's offset (stream.resume)
+    5  after a rebalance, a lost partition or a gap the log is read again from the database's offset (worker.resume)
 
 Kafka's group offset serves nothing but monitoring. Knows nothing about databases or HTTP.
 """
@@ -27,18 +27,18 @@ import faust
 import mode.loop
 
 from core.errors import StreamError
-from stream.applier import Applier, Backoff, DeadLetterSink, Ingest, Stopping, announce_nothing
-from stream.arrivals import Arrivals
-from stream.codec import Codec, Message
-from stream.faust_app import ResumingConsumer, ResumingTransport, make_app
-from stream.membership import leave
-from stream.positions import Admission, Positions
-from stream.rescue import Rescue
-from stream.resume import Resumer
-from stream.settings import KafkaSettings, WorkerSettings
-from stream.standstill import Standstill
-from stream.status import PartitionStatus, WorkerStatus
-from stream.watchdog import Watchdog, end_process
+from stream.kafka.faust_app import ResumingConsumer, ResumingTransport, make_app
+from stream.kafka.membership import leave
+from stream.kafka.settings import KafkaSettings, WorkerSettings
+from stream.messages.codec import Codec, Message
+from stream.worker.applier import Applier, Backoff, DeadLetterSink, Ingest, Stopping, announce_nothing
+from stream.worker.micro_batch_buffer import Arrivals
+from stream.worker.offset_tracker import Admission, Positions
+from stream.worker.resume import Resumer
+from stream.worker.stall_detector import Standstill
+from stream.worker.stall_recovery import Rescue
+from stream.worker.status import PartitionStatus, WorkerStatus
+from stream.worker.watchdog import Watchdog, end_process
 
 logger = logging.getLogger(__name__)
 

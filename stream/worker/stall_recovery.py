@@ -15,10 +15,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from core.errors import StreamUnavailable
-from stream.positions import Positions
-from stream.resume import Log, Resumer
-from stream.standstill import Standstill
-from stream.status import PartitionStatus, WorkerStatus
+from stream.worker.offset_tracker import Positions
+from stream.worker.resume import Log, Resumer
+from stream.worker.stall_detector import Standstill
+from stream.worker.status import PartitionStatus, WorkerStatus
 
 logger = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from kafka import KafkaProducer
 from core.errors import InvalidEvent
 from core.interactions import Interaction
 from core.ports import DeadLetter
-from stream.codec import encode, encode_many
-from stream.partitioning import partition_of
-from stream.settings import KafkaSettings
-from stream.topics import MAX_MESSAGE_BYTES, client_options, kafka_errors, num_partitions, require_broker
+from stream.kafka.partitioning import partition_of
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import MAX_MESSAGE_BYTES, client_options, kafka_errors, num_partitions, require_broker
+from stream.messages.codec import encode, encode_many
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from core.clock import HOUR_MS, Clock, WallClock
 from core.errors import InvalidEvent
 from core.interactions import SCHEMA_VERSION, EventTypes, Interaction, parse_interaction, shorten
 from core.ports import DeadLetter
-from stream.fields import FieldMap
-from stream.partitioning import partition_of
+from stream.kafka.partitioning import partition_of
+from stream.messages.fields import FieldMap
 
 MAX_PAYLOAD_BYTES = 1 << 20  # a dead letter keeps this much of what it was; beyond it the reason says how much is gone
 MAX_EVENTS_PER_MESSAGE = 10_000
@@ -142,7 +142,7 @@ def encode(event: Interaction) -> bytes:
         "value": event.value,
         "context": event.context,
         "recommendation_id": event.recommendation_id,
-        "version": SCHEMA_VERSION,  # tells our own events from foreign ones, see stream.fields
+        "version": SCHEMA_VERSION,  # tells our own events from foreign ones, see stream.messages.fields
     }
     return orjson.dumps({name: value for name, value in fields.items() if value is not None})
 

@@ -15,7 +15,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from core.errors import InvalidSettings, StreamUnavailable, TopicMissing
-from stream.settings import KafkaSettings
+from stream.kafka.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from kafka import OffsetSpec, TopicPartition
 
-from stream.settings import KafkaSettings
-from stream.status import PartitionStatus
-from stream.topics import connected_admin, partitions_of
+from stream.kafka.settings import KafkaSettings
+from stream.kafka.topics import connected_admin, partitions_of
+from stream.worker.status import PartitionStatus
 
 
 def log_bounds(settings: KafkaSettings) -> dict[int, tuple[int, int]]:

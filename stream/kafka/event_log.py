@@ -13,8 +13,8 @@ from typing import Protocol
 
 from core.errors import StreamUnavailable
 from core.interactions import Interaction
-from stream.producer import EventProducer, Position
-from stream.settings import KafkaSettings
+from stream.kafka.producer import EventProducer, Position
+from stream.kafka.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Pending(Protocol):
 
 
 class Producer(Protocol):
-    """What the log needs of `stream.producer.EventProducer`."""
+    """What the log needs of `stream.kafka.producer.EventProducer`."""
 
     def partition_of(self, user_id: str) -> int:
         """The partition to which a user belongs."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from stream.status import PartitionStatus
+from stream.worker.status import PartitionStatus
 
 LONGEST_S = 60.0
 

@@ -22,11 +22,11 @@ from faust.types import TP
 from mode.services import WaitResults
 
 from core.errors import StreamUnavailable
-from stream.consumer_thread import BOUNDS_S, LenientConsumerThread
-from stream.eager import Eager
-from stream.lag import log_bounds
-from stream.resume import Resumer
-from stream.settings import KafkaSecurity, KafkaSettings, WorkerSettings
+from stream.kafka.consumer_thread import BOUNDS_S, LenientConsumerThread
+from stream.kafka.lag import log_bounds
+from stream.kafka.settings import KafkaSecurity, KafkaSettings, WorkerSettings
+from stream.worker.eager import Eager
+from stream.worker.resume import Resumer
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def make_app(kafka: KafkaSettings, worker: WorkerSettings, *, data_dir: Path) ->
         autodiscover=False,
         web_enabled=False,  # it would bind 0.0.0.0, and the second worker of a machine could not start
         topic_disable_leader=True,  # no leader, no topic for electing one
-        topic_allow_declare=False,  # stream.topics makes topics
+        topic_allow_declare=False,  # stream.kafka.topics makes topics
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=worker.name,  # a restarted worker gets its partitions back in 2 s instead of 5
         broker_session_timeout=6.0,  # a dead worker is noticed after 6 s instead of a minute
@@ -85,7 +85,7 @@ class ReadNothing(dict[TP, int | None]):
 
     The note is kept per message by the loop that hands messages over, and moved back by a seek in another thread: a
     message fetched before the seek and handed over after it would hide everything that was sought. What is old, new or
-    missing is told by `stream.positions` instead.
+    missing is told by `stream.worker.offset_tracker` instead.
     """
 
     def __getitem__(self, partition: TP) -> None:

@@ -1,0 +1,1 @@
+"""Kafka and Faust: topics, producer, consumer, group membership."""

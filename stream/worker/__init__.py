@@ -1,0 +1,1 @@
+"""The worker: micro-batches, offsets, applying, stall handling."""
