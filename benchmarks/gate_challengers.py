@@ -15,7 +15,7 @@ from core.history import History, IntArray, WindowShape
 from core.items import Catalogue
 from core.ports import BoolArray, EventColumns, FloatArray, ModelBundle
 from model.bundle import HM4SRBundle
-from model.fine_tuning import FineTuningPlan, fine_tune
+from model.training.fine_tuning import FineTuningPlan, fine_tune
 
 BLURS = (0.05, 0.1, 0.2)
 HARD = FineTuningPlan(epochs=3, learning_rate=3e-3, replay=0.0)

@@ -29,11 +29,11 @@ from core.learn.gate import GateRules, judge
 from core.learn.trial import Slice, Trial, slice_of, try_model
 from core.ports import EventColumns, ModelBundle
 from model.bundle import HM4SRBundle
-from model.config import Modality, ModelConfig
 from model.evaluation.dataset import Dataset
-from model.threads import limit_threads
-from model.training import train
-from model.training_plan import TrainingPlan
+from model.network.config import Modality, ModelConfig
+from model.training.plan import TrainingPlan
+from model.training.threads import limit_threads
+from model.training.train import train
 from tidewise.evaluation import EvaluationFiles
 from tidewise.files import event_columns, item_columns
 

@@ -20,11 +20,11 @@ from benchmarks.report import percentiles, publish
 from core.history import History, WindowShape, windows_of
 from core.items import Catalogue
 from model.bundle import BoundEncoder, HM4SRBundle
-from model.config import Modality, ModelConfig
 from model.features import VectorFeatures
-from model.hm4sr import HM4SR
-from model.incremental import IncrementalEncoder
-from model.threads import limit_threads
+from model.inference.incremental import IncrementalEncoder
+from model.network.config import Modality, ModelConfig
+from model.network.hm4sr import HM4SR
+from model.training.threads import limit_threads
 
 NUM_ITEMS = 5_000
 TEXT_SIZE = 128

@@ -74,7 +74,7 @@ def same(one: Answer, other: Answer) -> bool:
 def make_versions(system: System) -> list[str]:
     """The champion and two fine-tunes of it, all known to the database."""
     from model.checkpoint import save
-    from model.fine_tuning import FineTuningPlan, fine_tune
+    from model.training.fine_tuning import FineTuningPlan, fine_tune
 
     with system.store.read() as read:
         champion, catalogue = read.champion(), read.catalogue(stubs=True)

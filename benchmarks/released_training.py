@@ -31,12 +31,12 @@ from core.history import WindowShape
 from model.evaluation.models import LOSSES, Budget
 from model.evaluation.networks import Contents
 from model.evaluation.protocols import leave_one_out
-from model.hm4sr import HM4SR
-from model.losses import category_prediction, id_contrast, placeholder_contrast
-from model.sequences import UserRanges
-from model.threads import limit_threads
-from model.training import TrainingProgress, train_network
-from model.training_data import Split, TrainingData, frequent_categories, training_data
+from model.network.hm4sr import HM4SR
+from model.training.data import Split, TrainingData, frequent_categories, training_data
+from model.training.losses import category_prediction, id_contrast, placeholder_contrast
+from model.training.sequences import UserRanges
+from model.training.threads import limit_threads
+from model.training.train import TrainingProgress, train_network
 from tidewise.evaluation import TEXT_FEATURES, EvaluationFiles
 from tidewise.files import event_columns, item_columns
 

@@ -16,12 +16,12 @@ Knows nothing about databases, indexes or HTTP. What other packages call:
     from model.bundle import BoundEncoder, HM4SRBundle      implement core.ports.ModelBundle and Encoder
         bundle.version, bundle.window, bundle.report (how it was trained), bundle.bind(catalogue) -> BoundEncoder
         encoder.width, .encode(histories), .query(vectors, gaps_ms), .items(rows)
-    from model.incremental import IncrementalEncoder
+    from model.inference.incremental import IncrementalEncoder
         IncrementalEncoder(bound_encoder, memory_mib=256).encode(users, histories): as BoundEncoder.encode, but one new
         event of a cached user costs one position; .rebind(bound_encoder) after the catalogue changed; .counts
-    from model.cached import CachedBundle
+    from model.inference.cached import CachedBundle
         CachedBundle(bundle, memory_mib=256): a ModelBundle whose bindings encode batches of 8 and more incrementally
-    from model.official import load_official_checkpoint, official_bundle
-    from model.threads import limit_threads
+    from model.network.official import load_official_checkpoint, official_bundle
+    from model.training.threads import limit_threads
         limit_threads(n): how many cores torch may use in this process; call it once, from an entry point
 """

@@ -18,9 +18,9 @@ from torch import Tensor
 from core.history import History, IntArray, WindowShape
 from core.items import Catalogue
 from core.ports import FloatArray
-from model.config import ModelConfig
 from model.features import FeatureSource
-from model.hm4sr import HM4SR, UNSEEN, Features
+from model.network.config import ModelConfig
+from model.network.hm4sr import HM4SR, UNSEEN, Features
 
 MAX_BATCH_EVENTS = 8192  # events encoded at once: bounds memory, and is far beyond where speed stops rising
 

@@ -25,9 +25,9 @@ from safetensors.torch import save as save_tensors
 
 from core.errors import CheckpointError
 from model.bundle import HM4SRBundle
-from model.config import ModelConfig
 from model.features import restore_source
-from model.hm4sr import HM4SR
+from model.network.config import ModelConfig
+from model.network.hm4sr import HM4SR
 
 LAYOUT = 1
 WEIGHTS, BUNDLE, MANIFEST = "weights.safetensors", "bundle.json", "manifest.json"

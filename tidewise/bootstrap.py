@@ -173,7 +173,7 @@ def load_model(settings: Settings, record: ModelRecord) -> HM4SRBundle:
 
 def _remembering(settings: Settings, bundle: HM4SRBundle) -> ModelBundle:
     """The bundle with a memory of recently active users, so that a live stream costs one position per event."""
-    from model.cached import CachedBundle
+    from model.inference.cached import CachedBundle
 
     return CachedBundle(bundle, memory_mib=settings.cache.states_mib)
 

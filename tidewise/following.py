@@ -29,7 +29,7 @@ REFRESH_S = 1.0  # how old popularity may be, and how soon another process's cha
 
 def start_refresh(stack: ExitStack, system: System) -> Periodic:
     """Read the catalogue and the champion now, and again every second or when nudged, until the stack unwinds."""
-    from model.threads import limit_threads
+    from model.training.threads import limit_threads
 
     limit_threads(1)  # requests run side by side; more threads each would only queue
     system.views.refresh()

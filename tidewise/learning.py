@@ -27,7 +27,7 @@ from tidewise.this_process import name_of_process
 
 if TYPE_CHECKING:
     from model.bundle import HM4SRBundle
-    from model.training import ProgressCallback
+    from model.training.train import ProgressCallback
 
 MIN_TRAINABLE_EVENTS = 100  # below it there is nothing to hold out, let alone to learn
 TRAINER = "trainer"
@@ -40,7 +40,7 @@ def train_model(system: System, *, progress: ProgressCallback, before_ms: int | 
     Raises `NotReady` with fewer than 100 events. A crash at any moment leaves the previous champion: the folder is
     renamed into place whole, and the record that points to it is written last.
     """
-    from model.threads import limit_threads
+    from model.training.threads import limit_threads
 
     # A core is left to others: two threads on busy cores wait for each other, and train slower than one.
     limit_threads(system.settings.train.threads or max(1, (os.cpu_count() or 1) - 1))
@@ -80,7 +80,7 @@ class NetworkTrainer:
         return _saved(self._settings, bundle, columns, {})
 
     def _fine_tuned(self, parent: ModelRecord, columns: EventColumns, catalogue: Catalogue) -> HM4SRBundle:
-        from model.fine_tuning import fine_tune
+        from model.training.fine_tuning import fine_tune
 
         return fine_tune(
             load_model(self._settings, parent),
@@ -126,7 +126,7 @@ def _train_fully(
     *,
     resumable: bool = False,
 ) -> HM4SRBundle:
-    from model.training import train
+    from model.training.train import train
 
     if len(columns) < MIN_TRAINABLE_EVENTS:
         msg = f"wanted at least {MIN_TRAINABLE_EVENTS} events to train on, got {len(columns)}; import more first"

@@ -13,10 +13,10 @@ from core.learn.triggers import Schedule
 from tidewise.settings import Settings
 
 if TYPE_CHECKING:
-    from model.config import ModelConfig
     from model.features import FeatureSource
-    from model.fine_tuning import FineTuningPlan
-    from model.training import TrainingPlan
+    from model.network.config import ModelConfig
+    from model.training.fine_tuning import FineTuningPlan
+    from model.training.train import TrainingPlan
 
 
 def learning_policy(settings: Settings) -> Policy:
@@ -54,7 +54,7 @@ def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> M
 
     Raises `InvalidSettings` where a modality to be left out is none, or is the last.
     """
-    from model.config import LossWeights, Modality, ModelConfig
+    from model.network.config import LossWeights, Modality, ModelConfig
 
     shape = settings.model
     sizes = {"text": shape.text_features, **{source.name: source.size for source in sources}}
@@ -86,7 +86,7 @@ def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> M
 
 def training_plan(settings: Settings) -> TrainingPlan:
     """How to train by the settings."""
-    from model.training import TrainingPlan
+    from model.training.train import TrainingPlan
 
     options = settings.train
     return TrainingPlan(
@@ -100,7 +100,7 @@ def training_plan(settings: Settings) -> TrainingPlan:
 
 def fine_tuning_plan(settings: Settings) -> FineTuningPlan:
     """How to fine-tune by the settings."""
-    from model.fine_tuning import FineTuningPlan
+    from model.training.fine_tuning import FineTuningPlan
 
     options = settings.learn
     return FineTuningPlan(

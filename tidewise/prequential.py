@@ -59,9 +59,9 @@ def stream_of(dataset: Dataset, *, cut: str, num_periods: int, max_questions: in
 
 def recipe_of(budget: Budget, *, has_text: bool, folder: Path | None) -> Recipe:
     """How all networks of a replay train."""
-    from model.config import Modality
     from model.evaluation.arms import Recipe
-    from model.fine_tuning import FineTuningPlan
+    from model.network.config import Modality
+    from model.training.fine_tuning import FineTuningPlan
 
     contents = (Modality("text", TEXT_FEATURES),) if has_text else ()
     shape = budget.shape(dropout=DROPOUT)

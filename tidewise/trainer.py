@@ -30,7 +30,7 @@ from tidewise.this_process import end_asked_for
 from tidewise.trainer_metrics import TrainerMetrics
 
 if TYPE_CHECKING:
-    from model.training import ProgressCallback
+    from model.training.train import ProgressCallback
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def run_trainer(settings: Settings, *, arguments: Sequence[str]) -> None:
 
 def work_once(settings: Settings, *, progress: ProgressCallback) -> str:
     """Do what is due, if anything, alone in the role; says in words what came of it."""
-    from model.threads import limit_threads
+    from model.training.threads import limit_threads
 
     limit_threads(settings.learn.threads)
     with open_system(settings) as system:

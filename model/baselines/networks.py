@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.config import LossWeights, ModelConfig
-from model.dropout import drop
-from model.hm4sr import HM4SR, ContentProjection, Events, Features
-from model.layers import Linear
+from model.network.config import LossWeights, ModelConfig
+from model.network.dropout import drop
+from model.network.hm4sr import HM4SR, ContentProjection, Events, Features
+from model.network.layers import Linear
 
 
 class SASRec(HM4SR):

@@ -27,11 +27,11 @@ from model.baselines.counting import CoOccurrence, RecentPopularity
 from model.baselines.neighbours import VSKNN
 from model.bundle import HM4SRBundle
 from model.checkpoint import load, save
-from model.config import ModelConfig
 from model.evaluation.prequential import Model, Run, Stream, Ticker, run_models, run_scorer
-from model.fine_tuning import FineTuningPlan, fine_tune
-from model.training import train
-from model.training_plan import TrainingPlan
+from model.network.config import ModelConfig
+from model.training.fine_tuning import FineTuningPlan, fine_tune
+from model.training.plan import TrainingPlan
+from model.training.train import train
 
 COUNTING: Mapping[str, Callable[[], Scorer]] = {
     "popularity": lambda: RecentPopularity(half_life_days=7),

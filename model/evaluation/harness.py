@@ -19,8 +19,8 @@ from model.evaluation.networks import Contents
 from model.evaluation.protocols import Fold
 from model.evaluation.ranking import CLICK, DRAWN, SEEN, Places, place_key, rank
 from model.evaluation.results import Key, Result, Results
-from model.resume import ResumeFile
-from model.training import TrainingProgress
+from model.training.resume import ResumeFile
+from model.training.train import TrainingProgress
 
 MAX_VALIDATION = 2000  # questions that tuning looks at
 TUNED_ON = "NDCG@10"

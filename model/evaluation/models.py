@@ -17,12 +17,12 @@ from core.history import WindowShape
 from model.baselines.counting import CoOccurrence, RecentPopularity
 from model.baselines.neighbours import VSKNN, ItemKNN
 from model.baselines.networks import GRU4Rec, SASRec
-from model.config import LossWeights, ModelConfig
 from model.evaluation.networks import Contents, NetworkClass, NetworkScorer
-from model.hm4sr import HM4SR
-from model.precision import Precision
-from model.resume import ResumeFile
-from model.training import TrainingPlan, TrainingProgress
+from model.network.config import LossWeights, ModelConfig
+from model.network.hm4sr import HM4SR
+from model.training.precision import Precision
+from model.training.resume import ResumeFile
+from model.training.train import TrainingPlan, TrainingProgress
 
 Config = Mapping[str, Any]
 TrainingCallback = Callable[[TrainingProgress], None]

@@ -19,19 +19,19 @@ from core.evaluation.scorers import Past, TrainingPart
 from core.history import IntArray
 from core.items import Catalogue
 from core.ports import FloatArray
-from model.config import Modality, ModelConfig
 from model.features import FeatureSource, TextFeatures, digest_of
-from model.hm4sr import HM4SR, UNSEEN, Features
-from model.precision import Precision, multiplies_bfloat16
-from model.resume import ResumeFile
-from model.training import TrainingPlan, TrainingProgress, train_network
-from model.training_data import (
+from model.network.config import Modality, ModelConfig
+from model.network.hm4sr import HM4SR, UNSEEN, Features
+from model.training.data import (
     MIN_VALIDATION_EVENTS,
     Split,
     TrainingData,
     frequent_categories,
     training_data,
 )
+from model.training.precision import Precision, multiplies_bfloat16
+from model.training.resume import ResumeFile
+from model.training.train import TrainingPlan, TrainingProgress, train_network
 
 
 class NetworkClass(Protocol):

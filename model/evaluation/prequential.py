@@ -22,7 +22,7 @@ from core.items import Catalogue
 from core.ports import EventColumns, FloatArray, ModelBundle
 from core.recommendation.repeat_scores import add_repeats
 from model.evaluation.dataset import Dataset
-from model.sequences import UserRanges
+from model.training.sequences import UserRanges
 
 BATCH = 128
 Ticker = Callable[[float], None]  # the share that is over

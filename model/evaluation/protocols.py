@@ -17,7 +17,7 @@ from core.evaluation.scorers import Past, TrainingPart
 from core.history import History, IntArray
 from core.ports import BoolArray, EventColumns
 from model.evaluation.dataset import Dataset
-from model.sequences import UserRanges
+from model.training.sequences import UserRanges
 
 State = Literal["live", "frozen"]
 MIN_EVENTS = 3  # a user of leave-one-out: one to learn from, one to tune on, one to ask for

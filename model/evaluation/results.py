@@ -18,7 +18,7 @@ import numpy as np
 
 from core.history import IntArray
 from model.evaluation.ranking import Places
-from model.resume import ResumeFile
+from model.training.resume import ResumeFile
 
 Key = Mapping[str, Any]
 

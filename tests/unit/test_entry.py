@@ -38,4 +38,5 @@ def test_a_worker_imports_no_model_and_no_client_before_it_applies_events() -> N
 
 
 def test_a_process_that_answers_imports_nothing_that_only_training_needs() -> None:
-    assert "sklearn" not in packages_loaded_by("tidewise.commands.run, serving.app, model.checkpoint, model.cached")
+    loaded = packages_loaded_by("tidewise.commands.run, serving.app, model.checkpoint, model.inference.cached")
+    assert "sklearn" not in loaded

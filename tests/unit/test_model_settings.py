@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.errors import InvalidSettings
-from model.config import ModelConfig
+from model.network.config import ModelConfig
 from tidewise.plans import model_config
 from tidewise.settings import Settings
 

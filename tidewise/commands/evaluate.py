@@ -135,7 +135,7 @@ def _budget(
     """What every trained network gets; the threads of this process are limited to it."""
     from model.evaluation.models import Budget
     from model.evaluation.networks import device_of, precision_of
-    from model.threads import limit_threads
+    from model.training.threads import limit_threads
 
     limit_threads(threads or max(1, (os.cpu_count() or 1) - 1))
     shape = WindowShape(window, max(1, window // 5))

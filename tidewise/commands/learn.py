@@ -30,7 +30,7 @@ from tidewise.settings import load_settings
 from tidewise.this_process import end_with_parent
 
 if TYPE_CHECKING:
-    from model.training import TrainingProgress
+    from model.training.train import TrainingProgress
 
 LOW_PRIORITY = 10  # niceness: requests come first
 

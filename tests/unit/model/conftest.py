@@ -15,12 +15,12 @@ from core.history import History, WindowShape
 from core.items import Catalogue
 from core.ports import EventColumns
 from model.bundle import HM4SRBundle
-from model.config import Modality, ModelConfig
 from model.features import TextFeatures
-from model.hm4sr import HM4SR
-from model.objective import Objective
-from model.sequences import Sequences
-from model.training_data import Split, TrainingData, training_data
+from model.network.config import Modality, ModelConfig
+from model.network.hm4sr import HM4SR
+from model.training.data import Split, TrainingData, training_data
+from model.training.objective import Objective
+from model.training.sequences import Sequences
 
 START_MS = 1_300_000_000_000
 THEMES = ("garden hose water", "kitchen knife steel", "running shoe light", "winter coat warm")

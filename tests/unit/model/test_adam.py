@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.adam import Adam
+from model.training.adam import Adam
 
 RATES = (0.01, 0.02, 0.005, 0.001)
 
@@ -65,8 +65,11 @@ def test_a_step_without_any_gradient_moves_nothing() -> None:
     assert all(torch.equal(one, two) for one, two in zip(some, before, strict=True))
 
 
-@pytest.mark.parametrize("module", ["model.training", "model.fine_tuning"])
+@pytest.mark.parametrize("module", ["model.training.train", "model.training.fine_tuning"])
 def test_a_training_process_does_not_load_torchs_compiler(module: str) -> None:
-    step = "from model.adam import Adam; p = torch.ones(2, requires_grad=True); p.sum().backward(); Adam([p]).step(0.1)"
+    step = (
+        "from model.training.adam import Adam; p = torch.ones(2, requires_grad=True);"
+        " p.sum().backward(); Adam([p]).step(0.1)"
+    )
     program = f"import sys, torch, {module}; {step}; assert 'torch._dynamo' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)

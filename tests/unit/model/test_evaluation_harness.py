@@ -26,7 +26,7 @@ from model.evaluation.ranking import MISS, Places
 from model.evaluation.report import Comparison, report
 from model.evaluation.results import Result, Results
 from model.features import VectorFeatures
-from model.time_encoding import ReleasedTimeEncoding
+from model.network.time_encoding import ReleasedTimeEncoding
 
 T0 = 1_300_000_000_000
 SMALL = Budget(epochs=2, width=16, window=WindowShape(10, 5))

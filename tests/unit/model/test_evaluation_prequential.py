@@ -13,14 +13,14 @@ from core.evaluation.scorers import Past, TrainingPart
 from core.history import WindowShape
 from core.items import Item
 from core.ports import FloatArray
-from model.config import Modality, ModelConfig
 from model.evaluation.arms import Recipe, check, run_arm
 from model.evaluation.chart import line_chart
 from model.evaluation.dataset import Dataset
 from model.evaluation.prequential import Model as ActingModel
 from model.evaluation.prequential import Stream, run_models, run_scorer
-from model.fine_tuning import FineTuningPlan
-from model.training_plan import TrainingPlan
+from model.network.config import Modality, ModelConfig
+from model.training.fine_tuning import FineTuningPlan
+from model.training.plan import TrainingPlan
 from tidewise.prequential import Replay, replay, write_chart
 
 DAY_MS = 86_400_000

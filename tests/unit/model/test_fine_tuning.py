@@ -15,13 +15,13 @@ from core.history import WindowShape
 from core.items import Catalogue
 from core.ports import EventColumns
 from model.bundle import HM4SRBundle
-from model.config import Modality, ModelConfig
-from model.fine_tuning import FineTuningPlan, fine_tune, recent_windows, replayed, target_share
-from model.growth import first_rows
-from model.hm4sr import UNSEEN
-from model.sequences import Sequences, UserRanges
-from model.training import TrainingPlan, train
-from model.training_data import Split, training_data
+from model.network.config import Modality, ModelConfig
+from model.network.hm4sr import UNSEEN
+from model.training.data import Split, training_data
+from model.training.fine_tuning import FineTuningPlan, fine_tune, recent_windows, replayed, target_share
+from model.training.growth import first_rows
+from model.training.sequences import Sequences, UserRanges
+from model.training.train import TrainingPlan, train
 
 SHAPE = WindowShape(8, 4)
 CONFIG = ModelConfig(width=8, num_layers=1, num_heads=1, inner_width=16, window=SHAPE, contents=(Modality("text", 6),))

@@ -13,8 +13,8 @@ from core.history import History, WindowShape
 from core.items import Catalogue
 from core.ports import EventColumns, ModelBundle
 from model.bundle import HM4SRBundle
-from model.config import ModelConfig
-from model.training import TrainingPlan, train
+from model.network.config import ModelConfig
+from model.training.train import TrainingPlan, train
 
 NUM_USERS, NUM_ITEMS, NUM_DAYS, DAY_MS = 20, 12, 12, 86_400_000
 SHAPE = WindowShape(8, 4)

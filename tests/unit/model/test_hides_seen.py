@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.ports import EventColumns
-from model import softmax
-from model.config import ModelConfig
-from model.hm4sr import HM4SR
-from model.softmax import Added
-from model.training_data import TrainingData
-from model.validation import TOP, validation_ndcg
+from model.network.config import ModelConfig
+from model.network.hm4sr import HM4SR
+from model.training import softmax
+from model.training.data import TrainingData
+from model.training.softmax import Added
+from model.training.validation import TOP, validation_ndcg
 
 
 @pytest.fixture

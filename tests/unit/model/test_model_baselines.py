@@ -18,10 +18,10 @@ from core.ports import EventColumns
 from model.baselines.counting import CoOccurrence, RecentPopularity
 from model.baselines.neighbours import VSKNN, ItemKNN
 from model.baselines.networks import GRU4Rec, SASRec
-from model.config import ModelConfig
 from model.evaluation.networks import Contents, NetworkClass, NetworkScorer
-from model.hm4sr import HM4SR
-from model.training import TrainingPlan
+from model.network.config import ModelConfig
+from model.network.hm4sr import HM4SR
+from model.training.train import TrainingPlan
 
 T0 = 1_300_000_000_000
 DAY_MS = 86_400_000

@@ -14,7 +14,7 @@ from core.history import History, WindowShape
 from core.items import Catalogue
 from model.bundle import HM4SRBundle
 from model.features import TextFeatures
-from model.hm4sr import HM4SR, UNSEEN, Features
+from model.network.hm4sr import HM4SR, UNSEEN, Features
 
 
 def test_a_batch_gives_what_one_by_one_gives(

@@ -11,7 +11,7 @@ from core.history import History
 from core.items import Catalogue
 from core.ports import Encoder, ModelBundle
 from model.bundle import HM4SRBundle
-from model.cached import SMALLEST_BATCH, CachedBundle, CachedEncoder
+from model.inference.cached import SMALLEST_BATCH, CachedBundle, CachedEncoder
 
 TOLERANCE = 1e-5
 

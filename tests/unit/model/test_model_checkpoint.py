@@ -16,7 +16,7 @@ from core.items import Catalogue
 from model import checkpoint
 from model.bundle import HM4SRBundle
 from model.checkpoint import BUNDLE, MANIFEST, WEIGHTS, load, save, version_of
-from model.hm4sr import HM4SR
+from model.network.hm4sr import HM4SR
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from torch import Tensor
 from core.items import Catalogue
 from core.ports import EventColumns
 from model.baselines.networks import GRU4Rec, SASRec
-from model.config import LossWeights, ModelConfig
 from model.features import TextFeatures
-from model.hm4sr import HM4SR, Features
-from model.objective import Objective
-from model.sequences import Sequences
-from model.training_data import Split, TrainingData, training_data
+from model.network.config import LossWeights, ModelConfig
+from model.network.hm4sr import HM4SR, Features
+from model.training.data import Split, TrainingData, training_data
+from model.training.objective import Objective
+from model.training.sequences import Sequences
 
 LOSSES = LossWeights(idcl=0.1, cp=0.1, pcl=0.1)
 

@@ -15,8 +15,8 @@ from core.errors import InvalidSettings
 from core.history import History, WindowShape, windows_of
 from core.items import Catalogue
 from model.bundle import BoundEncoder, HM4SRBundle
-from model.incremental import EncoderCounts, IncrementalEncoder
-from model.layer_inputs import MIB, LayerInputCache
+from model.inference.incremental import EncoderCounts, IncrementalEncoder
+from model.inference.layer_inputs import MIB, LayerInputCache
 
 START_MS = 1_300_000_000_000
 TOLERANCE = 1e-5

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from core.items import Catalogue
 from core.ports import EventColumns
-from model import objective
-from model.config import LossWeights, ModelConfig
-from model.losses import category_prediction, id_contrast, placeholder_contrast
-from model.training import TrainingPlan, train
+from model.network.config import LossWeights, ModelConfig
+from model.training import objective
+from model.training.losses import category_prediction, id_contrast, placeholder_contrast
+from model.training.train import TrainingPlan, train
 
 PLAN = TrainingPlan(epochs=2, batch_events=128, learning_rate=5e-3, warmup_steps=5, validation_share=0.0)
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from core.errors import InvalidSettings
-from model.config import LossWeights, Modality, ModelConfig
-from model.hm4sr import HM4SR, UNSEEN, Features
+from model.network.config import LossWeights, Modality, ModelConfig
+from model.network.hm4sr import HM4SR, UNSEEN, Features
 
 START_MS = 1_300_000_000_000
 

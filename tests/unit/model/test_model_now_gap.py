@@ -13,9 +13,9 @@ from core.clock import MINUTE_MS
 from core.history import History
 from core.items import Catalogue
 from core.ports import EventColumns
-from model.config import ModelConfig
-from model.now_gap import NUM_ROWS, UNKNOWN, NowGap
-from model.training import TrainingPlan, train
+from model.network.config import ModelConfig
+from model.network.now_gap import NUM_ROWS, UNKNOWN, NowGap
+from model.training.train import TrainingPlan, train
 
 START_MS = 1_300_000_000_000
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from core.errors import InvalidSettings
-from model import precision, products
+from model.training import precision, products
 
 CPU = torch.device("cpu")
 needs_amx = pytest.mark.skipif(not products.has_fast_bfloat16(CPU), reason="needs an x86 CPU with AMX")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model import softmax
-from model.products import has_fast_bfloat16
+from model.training import softmax
+from model.training.products import has_fast_bfloat16
 
 
 @pytest.mark.parametrize("max_logits", [1, 40, 2**23])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from core.clock import DAY_MS
-from model.config import YEAR_S, ModelConfig
-from model.time_encoding import NO_GAP, TimeEncoding, gap_rows
+from model.network.config import YEAR_S, ModelConfig
+from model.network.time_encoding import NO_GAP, TimeEncoding, gap_rows
 
 START_MS = 1_300_000_000_000
 

@@ -16,9 +16,9 @@ from core.history import History
 from core.items import Catalogue
 from core.ports import EventColumns
 from model.bundle import HM4SRBundle
-from model.config import ModelConfig
-from model.precision import Precision
-from model.training import TrainingPlan, TrainingProgress, train
+from model.network.config import ModelConfig
+from model.training.precision import Precision
+from model.training.train import TrainingPlan, TrainingProgress, train
 
 PLAN = TrainingPlan(epochs=12, batch_events=128, learning_rate=1e-2, warmup_steps=10, validation_share=0.1)
 

@@ -12,12 +12,12 @@ import torch
 
 from core.items import Catalogue
 from core.ports import EventColumns
-from model.config import ModelConfig
 from model.features import TextFeatures
-from model.hm4sr import HM4SR
-from model.objective import Objective
-from model.sequences import Sequences, UserRanges
-from model.training_data import Split, TrainingData, training_data
+from model.network.config import ModelConfig
+from model.network.hm4sr import HM4SR
+from model.training.data import Split, TrainingData, training_data
+from model.training.objective import Objective
+from model.training.sequences import Sequences, UserRanges
 
 
 @pytest.fixture(autouse=True)

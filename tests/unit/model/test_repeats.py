@@ -15,16 +15,16 @@ from core.errors import InvalidSettings
 from core.history import History
 from core.items import Catalogue
 from core.ports import EventColumns
-from model import softmax
 from model.bundle import HM4SRBundle
-from model.config import Modality, ModelConfig
 from model.features import TextFeatures
-from model.hm4sr import HM4SR
-from model.repeats import RATE, Repeats
-from model.softmax import Added
-from model.training import TrainingPlan, train
-from model.training_data import TrainingData
-from model.validation import TOP, validation_ndcg
+from model.network.config import Modality, ModelConfig
+from model.network.hm4sr import HM4SR
+from model.network.repeat_model import RATE, Repeats
+from model.training import softmax
+from model.training.data import TrainingData
+from model.training.softmax import Added
+from model.training.train import TrainingPlan, train
+from model.training.validation import TOP, validation_ndcg
 
 DAY_MS = 86_400_000
 

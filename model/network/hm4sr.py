@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.config import Modality, ModelConfig
-from model.dropout import drop
-from model.layers import Linear
-from model.mixtures import InteractiveMoE, TemporalMoE
-from model.now_gap import NowGap
-from model.repeats import Repeats
-from model.time_encoding import ReleasedTimeEncoding, TimeEncoding
-from model.towers import StackedNorm, Towers
+from model.network.config import Modality, ModelConfig
+from model.network.dropout import drop
+from model.network.layers import Linear
+from model.network.mixtures import InteractiveMoE, TemporalMoE
+from model.network.now_gap import NowGap
+from model.network.repeat_model import Repeats
+from model.network.time_encoding import ReleasedTimeEncoding, TimeEncoding
+from model.network.towers import StackedNorm, Towers
 
 UNSEEN = 0  # the id row that stands in for every item without a trained row
 

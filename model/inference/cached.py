@@ -17,7 +17,7 @@ from core.history import History, IntArray, WindowShape
 from core.items import Catalogue
 from core.ports import FloatArray
 from model.bundle import BoundEncoder, HM4SRBundle
-from model.incremental import IncrementalEncoder
+from model.inference.incremental import IncrementalEncoder
 
 SMALLEST_BATCH = 8  # one history alone is as fast to encode whole, and should never wait for somebody's batch
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.clock import MINUTE_MS
-from model.config import ModelConfig
-from model.time_encoding import gap_rows
+from model.network.config import ModelConfig
+from model.network.time_encoding import gap_rows
 
 UNKNOWN = 0  # the row of "gap not known": always zeros
 STEPS_PER_DOUBLING = 2.0

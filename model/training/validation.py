@@ -10,9 +10,9 @@ import math
 import numpy as np
 import torch
 
-from model.hm4sr import HM4SR
-from model.sequences import contexts, padded
-from model.training_data import TrainingData
+from model.network.hm4sr import HM4SR
+from model.training.data import TrainingData
+from model.training.sequences import contexts, padded
 
 BATCH_WINDOWS = 64
 TOP = 10

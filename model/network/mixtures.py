@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.config import ModelConfig
-from model.layers import Linear
+from model.network.config import ModelConfig
+from model.network.layers import Linear
 
 
 class InteractiveMoE(nn.Module):

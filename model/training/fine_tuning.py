@@ -20,12 +20,12 @@ from core.items import Catalogue
 from core.ports import EventColumns
 from model.bundle import HM4SRBundle
 from model.checkpoint import version_of
-from model.growth import grow
-from model.resume import ResumeFile, fingerprint
-from model.sequences import Sequences, UserRanges, cut_windows
-from model.training_data import Split, TrainingData, training_data
-from model.training_plan import ProgressCallback, TrainingPlan, silent
-from model.training_run import TrainingRun
+from model.training.data import Split, TrainingData, training_data
+from model.training.growth import grow
+from model.training.plan import ProgressCallback, TrainingPlan, silent
+from model.training.resume import ResumeFile, fingerprint
+from model.training.run import TrainingRun
+from model.training.sequences import Sequences, UserRanges, cut_windows
 
 
 @dataclass(frozen=True, slots=True)

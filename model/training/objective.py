@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.hm4sr import HM4SR, UNSEEN, Events, queries_of
-from model.losses import category_prediction, id_contrast, placeholder_contrast
-from model.now_gap import UNKNOWN
-from model.sequences import Sequences, learnt, padded
-from model.softmax import Added, cross_entropy
-from model.training_data import TrainingData
+from model.network.hm4sr import HM4SR, UNSEEN, Events, queries_of
+from model.network.now_gap import UNKNOWN
+from model.training.data import TrainingData
+from model.training.losses import category_prediction, id_contrast, placeholder_contrast
+from model.training.sequences import Sequences, learnt, padded
+from model.training.softmax import Added, cross_entropy
 
 TOLD_SHARE = 0.5  # of the queries in training know the gap to their target
 

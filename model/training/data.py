@@ -19,8 +19,8 @@ from core.history import IntArray
 from core.items import Catalogue
 from core.ports import BoolArray, EventColumns
 from model.features import FeatureSource
-from model.hm4sr import UNSEEN, Features
-from model.sequences import UserRanges, held_out
+from model.network.hm4sr import UNSEEN, Features
+from model.training.sequences import UserRanges, held_out
 
 MIN_VALIDATION_EVENTS = 20  # below it the metric says nothing: everything is trained on and the plan's epochs are run
 MAX_CATEGORIES = 256

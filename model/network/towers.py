@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.config import ModelConfig
-from model.dropout import drop
+from model.network.config import ModelConfig
+from model.network.dropout import drop
 
 
 class StackedLinear(nn.Module):

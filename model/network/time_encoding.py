@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from core.clock import DAY_MS
-from model.config import ModelConfig
-from model.layers import Linear
+from model.network.config import ModelConfig
+from model.network.layers import Linear
 
 NO_GAP = 0  # the row of "no event before this one in the window"
 POOL_SIZE = 1024

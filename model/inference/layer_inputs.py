@@ -16,7 +16,7 @@ from torch import Tensor
 
 from core.errors import InvalidSettings
 from core.history import IntArray
-from model.config import ModelConfig
+from model.network.config import ModelConfig
 
 MIB = 2**20
 

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from core.errors import InvalidSettings
-from model.products import has_fast_bfloat16
+from model.training.products import has_fast_bfloat16
 
 Precision = Literal["auto", "float32", "bfloat16"]
 

@@ -16,14 +16,14 @@ from core.items import Catalogue
 from core.ports import EventColumns
 from model.bundle import HM4SRBundle
 from model.checkpoint import version_of
-from model.config import Modality, ModelConfig
 from model.features import FeatureSource, TextFeatures, digest_of
-from model.hm4sr import HM4SR
-from model.resume import ResumeFile, fingerprint
-from model.time_encoding import gap_rows
-from model.training_data import Split, TrainingData, frequent_categories, training_data
-from model.training_plan import ProgressCallback, TrainingPlan, TrainingProgress, silent
-from model.training_run import TrainingRun
+from model.network.config import Modality, ModelConfig
+from model.network.hm4sr import HM4SR
+from model.network.time_encoding import gap_rows
+from model.training.data import Split, TrainingData, frequent_categories, training_data
+from model.training.plan import ProgressCallback, TrainingPlan, TrainingProgress, silent
+from model.training.resume import ResumeFile, fingerprint
+from model.training.run import TrainingRun
 
 __all__ = ["ProgressCallback", "TrainingPlan", "TrainingProgress", "train", "train_network"]
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from core.items import Catalogue
 from core.ports import EventColumns
-from model.adam import Adam
+from model.training.adam import Adam
 
 
 @dataclass(slots=True)

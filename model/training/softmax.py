@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from model.products import multiply
+from model.training.products import multiply
 
 MAX_LOGITS = 2**21  # 8 MiB of float32 at a time: of 32 MiB, which leave the caches, a step takes half as long again
 LEAST_PROBABILITY = torch.finfo(torch.float32).tiny

@@ -19,15 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.adam import Adam
-from model.hm4sr import HM4SR
-from model.objective import Objective
-from model.precision import autocast, multiplies_bfloat16
-from model.resume import Counters, ResumeFile, RunState
-from model.sequences import Sequences, batches, cut_windows
-from model.training_data import TrainingData
-from model.training_plan import ProgressCallback, TrainingPlan, TrainingProgress
-from model.validation import validation_ndcg
+from model.network.hm4sr import HM4SR
+from model.training.adam import Adam
+from model.training.data import TrainingData
+from model.training.objective import Objective
+from model.training.plan import ProgressCallback, TrainingPlan, TrainingProgress
+from model.training.precision import autocast, multiplies_bfloat16
+from model.training.resume import Counters, ResumeFile, RunState
+from model.training.sequences import Sequences, batches, cut_windows
+from model.training.validation import validation_ndcg
 
 
 @dataclass

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.towers import TowerLayer
+from model.network.towers import TowerLayer
 
 
 class FoldedLayer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from model.precision import Precision
+from model.training.precision import Precision
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ from torch import Tensor
 from core.history import History, IntArray
 from core.ports import FloatArray
 from model.bundle import BoundEncoder, batches_by_length
-from model.folded import FoldedLayer
-from model.layer_inputs import LayerInputCache
-from model.towers import TowerLayer
+from model.inference.folded import FoldedLayer
+from model.inference.layer_inputs import LayerInputCache
+from model.network.towers import TowerLayer
 
 FETCHED_AT_ONCE = 64  # users whose inputs lie in the processor's second cache (2 MiB) together: 25 KiB each
 MAX_CATCH_UP = 4  # a user further behind is encoded whole: four single positions cost about as much as one window

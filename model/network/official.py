@@ -20,9 +20,9 @@ from torch import Tensor
 from core.errors import CheckpointError
 from core.history import WindowShape
 from model.bundle import HM4SRBundle
-from model.config import LossWeights, Modality, ModelConfig
 from model.features import VectorFeatures
-from model.hm4sr import HM4SR, Features
+from model.network.config import LossWeights, Modality, ModelConfig
+from model.network.hm4sr import HM4SR, Features
 
 PREFIX = "state."
 TOWERS = ("item", "txt", "img")

@@ -13,7 +13,7 @@ import torch
 from core.items import Catalogue
 from core.ports import FloatArray
 from model.bundle import HM4SRBundle
-from model.hm4sr import HM4SR, UNSEEN
+from model.network.hm4sr import HM4SR, UNSEEN
 
 RIDGE = 10.0  # of the regression, in items: with few items with content it says next to nothing
 MAX_ITEMS = 20_000  # that the regression reads; more would not move it

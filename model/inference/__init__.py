@@ -1,0 +1,1 @@
+"""Incremental encoding: what a new event costs."""

@@ -1,0 +1,1 @@
+"""The HM4SR network and its parts."""
