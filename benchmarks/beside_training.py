@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.promotions import SETTLE_S
 from benchmarks.report import publish
 from benchmarks.serving import ids_of, measure_many, summary
-from tidewise.processes import free_port, running, wait_ready
+from tidewise.processes.children import free_port, running, wait_ready
 
 READING_S = 3.0  # the trainer starts up and reads the events meanwhile
 

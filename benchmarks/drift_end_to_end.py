@@ -4,8 +4,8 @@
 
 A simulated shop is visited for days, a small model learns from the first of them, and the rest comes in live, on the
 stream's clock, while `tidewise monitor` watches in a process of its own over SQLite. Each kind of change comes at a
-known moment (`tidewise.shop_changes`). Told are false alarms, the delay in events, by how much the onset is off, and
-whether the likely cause is the real one.
+known moment (`tidewise.demo.shop_changes`). Told are false alarms, the delay in events, by how much the onset is off,
+and whether the likely cause is the real one.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from core.drift.records import BUCKET_MS, Alarm, Score
 from core.ingestion.sources import RequestSource
 from core.ports import Store
 from tidewise.bootstrap import open_system
-from tidewise.demo import fill
-from tidewise.learning import train_model
-from tidewise.monitoring import watcher_of
-from tidewise.processes import ProcessError, running
-from tidewise.settings import CONFIG_NAME, Settings, load_settings
-from tidewise.shop_changes import Change
-from tidewise.shop_items import make_assortment
-from tidewise.simulator import DEFAULT_END_MS, Shop, simulate_shop
+from tidewise.demo.demo import fill
+from tidewise.demo.shop_changes import Change
+from tidewise.demo.shop_items import make_assortment
+from tidewise.demo.simulator import DEFAULT_END_MS, Shop, simulate_shop
+from tidewise.processes.children import ProcessError, running
+from tidewise.processes.monitor import watcher_of
+from tidewise.settings.schema import CONFIG_NAME, Settings, load_settings
+from tidewise.training.learning import train_model
 
 Kind = Literal["none", "rhythm", "sudden", "gradual", "segment", "interests"]
 KINDS: tuple[Kind, ...] = ("none", "rhythm", "sudden", "gradual", "segment", "interests")

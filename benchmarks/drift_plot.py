@@ -17,7 +17,7 @@ from pathlib import Path
 
 from core.drift.records import Alarm, Point
 from tidewise.bootstrap import open_system
-from tidewise.settings import load_settings
+from tidewise.settings.schema import load_settings
 
 WIDTH, LEFT, RIGHT, TOP = 860, 90, 20, 34
 PANEL, SPACE = 84, 26

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.records import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, Tally
-from tidewise.simulator import HOUR_WEIGHTS, WEEKDAY_WEIGHTS
+from tidewise.demo.simulator import HOUR_WEIGHTS, WEEKDAY_WEIGHTS
 
 Kind = Literal["none", "rhythm", "sudden", "gradual", "segment", "interests"]
 KINDS: tuple[Kind, ...] = ("none", "rhythm", "sudden", "gradual", "segment", "interests")

@@ -25,7 +25,7 @@ from benchmarks.report import publish
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.detector_bank import Watcher
 from stream.drift.detectors import DEFAULT, Detectors, Sensitivity
-from tidewise.settings_drift import DriftSettings
+from tidewise.settings.drift import DriftSettings
 
 WARMUP_DAYS = 7
 MAX_SEGMENTS = DriftSettings().max_segments

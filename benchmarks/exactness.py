@@ -32,7 +32,7 @@ import psycopg
 from benchmarks.fault_ledger import Stored
 from benchmarks.report import publish
 from benchmarks.stream_servers import Servers, servers
-from tidewise.processes import running
+from tidewise.processes.children import running
 
 ROWS = """SELECT u.user_id, time_ms, i.item_id, value FROM interactions
           JOIN users u ON u.key = user_key JOIN items i ON i.key = item_key ORDER BY u.user_id, time_ms, user_seq"""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from tidewise.processes import free_port, running
+from tidewise.processes.children import free_port, running
 
 POLL_S = 0.02
 PATIENCE_S = 90.0  # longer than any of our own time limits: the watchdog ends a worker that stands still after 60 s

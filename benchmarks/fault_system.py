@@ -20,10 +20,10 @@ from benchmarks.fault_processes import PATIENCE_S, POLL_S, Api, Child, Overdue, 
 from benchmarks.stream_servers import ROOT, Servers
 from scripts.local_postgres import NoPostgres, PostgresServer, find_binaries
 from tidewise.bootstrap import open_system
-from tidewise.demo import fill
-from tidewise.processes import free_port
-from tidewise.settings import CONFIG_NAME, Settings, load_settings
-from tidewise.simulator import Shop, simulate_shop
+from tidewise.demo.demo import fill
+from tidewise.demo.simulator import Shop, simulate_shop
+from tidewise.processes.children import free_port
+from tidewise.settings.schema import CONFIG_NAME, Settings, load_settings
 
 # Six partitions: Faust gives no worker more than its share rounded up, and the third of three would get none of four.
 # The model is as small as can be: this is about events, and a model costs them nothing but processor time.
@@ -135,7 +135,7 @@ class System:
 
     def prepare(self) -> None:
         """A small shop with a model in the new database."""
-        from tidewise.learning import train_model
+        from tidewise.training.learning import train_model
 
         at = Servers(self.broker.address, self.database.url)
         url = at.postgres.replace("postgresql://", "postgresql+psycopg://")

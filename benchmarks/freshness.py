@@ -23,7 +23,7 @@ from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import ensure_topics
 from stream.replay import Rate, Replay
 from tidewise.client import Client
-from tidewise.processes import free_port, running, wait_ready
+from tidewise.processes.children import free_port, running, wait_ready
 
 PATIENCE_S = 300.0
 WARM_UP_CLICKS = 200

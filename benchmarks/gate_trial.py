@@ -34,7 +34,7 @@ from model.network.config import Modality, ModelConfig
 from model.training.plan import TrainingPlan
 from model.training.threads import limit_threads
 from model.training.train import train
-from tidewise.evaluation import EvaluationFiles
+from tidewise.evaluation.files import EvaluationFiles
 from tidewise.files import event_columns, item_columns
 
 OUTCOMES = ("promote", "refuse", "undecided")

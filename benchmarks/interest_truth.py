@@ -18,7 +18,7 @@ from benchmarks.report import publish
 from core.interests.interest import VISIT_GAP_MS
 from core.interests.shift import find_shift
 from core.interests.user_interest import DEFAULT_FALSE_ALARMS
-from tidewise.simulator import Shop, simulate_shop
+from tidewise.demo.simulator import Shop, simulate_shop
 
 LEVELS = (0.1, 0.05, 0.01)
 MAX_EVENTS = 500

@@ -16,10 +16,10 @@ from rich.console import Console
 from benchmarks.streaming import servers
 from stream.kafka.topics import ensure_topics
 from tidewise.bootstrap import System, open_system
-from tidewise.demo import prepare
-from tidewise.distributed import kafka_settings
-from tidewise.processes import free_port, running, wait_ready
-from tidewise.settings import load_settings
+from tidewise.demo.demo import prepare
+from tidewise.processes.children import free_port, running, wait_ready
+from tidewise.processes.distributed import kafka_settings
+from tidewise.settings.schema import load_settings
 
 TOPIC = "interactions"
 NOT_COPIED = shutil.ignore_patterns("*.log", "*.lock")

@@ -37,7 +37,7 @@ from model.training.losses import category_prediction, id_contrast, placeholder_
 from model.training.sequences import UserRanges
 from model.training.threads import limit_threads
 from model.training.train import TrainingProgress, train_network
-from tidewise.evaluation import TEXT_FEATURES, EvaluationFiles
+from tidewise.evaluation.files import TEXT_FEATURES, EvaluationFiles
 from tidewise.files import event_columns, item_columns
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from core.items import Catalogue
 from core.ports import Encoder, FloatArray
 from core.recommendation.repeat_scores import add_repeats
 from tidewise.bootstrap import load_model, open_system
-from tidewise.settings import load_settings
+from tidewise.settings.schema import load_settings
 
 HALF_LIVES_DAYS = (1.0, 7.0, 30.0, 180.0)
 BATCH = 512

@@ -25,9 +25,9 @@ from urllib.parse import quote
 from rich.console import Console
 
 from benchmarks.report import percentiles, publish
-from tidewise.demo import prepare
-from tidewise.processes import free_port, running, wait_ready
-from tidewise.settings import DATABASE_NAME, load_settings
+from tidewise.demo.demo import prepare
+from tidewise.processes.children import free_port, running, wait_ready
+from tidewise.settings.schema import DATABASE_NAME, load_settings
 
 ANSWERS = 20  # items per answer
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from scripts.local_postgres import PostgresServer, find_binaries
 from stream.kafka.settings import KafkaSettings
-from tidewise.processes import free_port
-from tidewise.settings import Settings, load_settings
+from tidewise.processes.children import free_port
+from tidewise.settings.schema import Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -67,6 +67,6 @@ def servers(folder: Path, *, partitions: int = 4) -> Iterator[Servers]:
 
 def kafka_of(at: Servers, folder: Path, topic: str) -> KafkaSettings:
     """How to reach a topic."""
-    from tidewise.distributed import kafka_settings
+    from tidewise.processes.distributed import kafka_settings
 
     return replace(kafka_settings(at.settings(folder, topic)), request_timeout_s=30.0)

@@ -40,8 +40,8 @@ from stream.kafka.producer import EventProducer
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import ensure_topics
 from stream.replay import Replay
-from tidewise.demo import make_shop, prepare
-from tidewise.processes import free_port, running
+from tidewise.demo.demo import make_shop, prepare
+from tidewise.processes.children import free_port, running
 
 POLL_S = 0.02
 COUNT_VECTORS_EVERY_S = 0.25

@@ -28,10 +28,10 @@ from psycopg import sql
 
 from core.items import Item
 from tidewise.client import ApiError, Client, event_json
-from tidewise.demo import make_shop
-from tidewise.guide import ids_of
-from tidewise.processes import ProcessError, free_port, wait_ready
-from tidewise.simulator import Shop
+from tidewise.demo.demo import make_shop
+from tidewise.demo.guide import ids_of
+from tidewise.demo.simulator import Shop
+from tidewise.processes.children import ProcessError, free_port, wait_ready
 
 ROOT = Path(__file__).resolve().parents[1]
 KAFKA_PORT, POSTGRES_PORT = 29092, 25432

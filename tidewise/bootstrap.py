@@ -22,9 +22,9 @@ from core.ports import FloatArray, ItemIndex, ModelBundle, ModelRecord, Store
 from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import LiveViews
 from core.recommendation.vector_cache import VectorCache
-from tidewise.features import FEATURES_FOLDER, following
-from tidewise.lock import make_folder
-from tidewise.settings import Settings
+from tidewise.processes.lock import make_folder
+from tidewise.settings.schema import Settings
+from tidewise.training.features import FEATURES_FOLDER, following
 
 if TYPE_CHECKING:
     from model.bundle import HM4SRBundle

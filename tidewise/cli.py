@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tidewise.commands import ask, data, drift, evaluate, features, learn, letters, models, offsets, replay, run, show
+from tidewise.commands import ask, data, drift, evaluate, features, learn, models, offsets, replay, run, show
+from tidewise.commands import dead_letters as letters
 from tidewise.shell import new_app
 from tidewise.shell import run as run_app
 

@@ -11,7 +11,7 @@ from core.errors import InvalidInput
 from core.imports.event_rows import HistoryColumns, RowRules
 from core.imports.item_import import ItemColumns
 from core.imports.rows import InputFile
-from tidewise.settings import Settings
+from tidewise.settings.schema import Settings
 
 EVENT_FIELDS = ("user", "item", "time", "type", "value", "event_id")
 ITEM_FIELDS = ("item_id", "title", "text", "categories")

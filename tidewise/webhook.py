@@ -24,7 +24,7 @@ from core.drift.records import Alarm
 from core.errors import InvalidSettings, TidewiseError
 from core.ports import Store
 from tidewise import __version__
-from tidewise.settings import Settings
+from tidewise.settings.schema import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -69,7 +69,7 @@ class Task:
 
 
 class Trainer(Protocol):
-    """Makes models: `tidewise.learning`."""
+    """Makes models: `tidewise.training.learning`."""
 
     def train(
         self, task: Task, *, parent: ModelRecord | None, columns: EventColumns, catalogue: Catalogue

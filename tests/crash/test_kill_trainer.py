@@ -20,7 +20,7 @@ from services.up_process import quiet_environment, up
 from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
 from tidewise.bootstrap import open_system
-from tidewise.settings import CONFIG_NAME
+from tidewise.settings.schema import CONFIG_NAME
 
 NUM_CRASHES = int(os.environ.get("CRASHES", "2"))
 NUM_EVENTS_AT_ONCE, GAP_MS = 600, 5_000

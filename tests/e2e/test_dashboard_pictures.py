@@ -22,7 +22,7 @@ from PIL import Image
 from services.browser import DESK, PHONE
 from services.up_process import quiet_environment, up
 
-from tidewise.demo import LIVE_DAYS, make_shop
+from tidewise.demo.demo import LIVE_DAYS, make_shop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 MODES = {"light": (False, DESK), "dark": (True, DESK), "phone": (False, PHONE)}

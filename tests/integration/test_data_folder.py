@@ -9,8 +9,8 @@ import pytest
 
 from core.errors import InvalidSettings
 from tidewise.bootstrap import open_system
-from tidewise.lock import hold
-from tidewise.settings import load_settings
+from tidewise.processes.lock import hold
+from tidewise.settings.schema import load_settings
 
 
 def opened(folder: Path) -> None:

@@ -14,7 +14,7 @@ from core.ingestion.sources import RequestSource
 from core.ports import DeadLetter
 from tidewise.bootstrap import open_system
 from tidewise.cli import app
-from tidewise.settings import load_settings
+from tidewise.settings.schema import load_settings
 
 TIME_MS = 1_700_000_000_000
 PAYLOADS = (

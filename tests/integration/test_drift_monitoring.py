@@ -15,8 +15,8 @@ from core.manage import save_items
 from core.ports import Store
 from serving.routes.drift import told
 from tidewise.bootstrap import System, open_system
-from tidewise.monitoring import open_monitor, read_all
-from tidewise.settings import load_settings
+from tidewise.processes.monitor import open_monitor, read_all
+from tidewise.settings.schema import load_settings
 
 BATCH = 500
 

@@ -16,10 +16,10 @@ from services.databases import Database
 from core.errors import StoreUnavailable
 from core.ports import UserState
 from tidewise.bootstrap import System, open_system
-from tidewise.demo import fill, make_shop
-from tidewise.encoder_process import EncoderGone, EncoderProcess
-from tidewise.learning import train_model
-from tidewise.settings import Settings, load_settings
+from tidewise.demo.demo import fill, make_shop
+from tidewise.processes.encoder_process import EncoderGone, EncoderProcess
+from tidewise.settings.schema import Settings, load_settings
+from tidewise.training.learning import train_model
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ def python(program: str, *, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_demo_gets_to_work_without_any_extra(tmp_path: Path) -> None:
     program = """
-import tidewise.demo
-tidewise.demo.run_demo = lambda settings, options, *, console: print("it runs")
+import tidewise.demo.demo
+tidewise.demo.demo.run_demo = lambda settings, options, *, console: print("it runs")
 sys.argv = ["tidewise", "demo", "--exit"]
 from tidewise.cli import main
 main()
@@ -43,9 +43,10 @@ main()
 
 def test_every_process_of_the_embedded_system_can_be_loaded_without_any_extra(tmp_path: Path) -> None:
     modules = (
-        "tidewise.embedded, tidewise.learning, tidewise.tour, serving.app, serving.http.server, storage, model.training"
+        "tidewise.processes.embedded, tidewise.training.learning, tidewise.demo.tour, serving.app, serving.http.server, storage,"
+        " model.training.train"
     )
-    done = python(f"import {modules}, index.exact, tidewise.distributed", folder=tmp_path)
+    done = python(f"import {modules}, index.exact, tidewise.processes.distributed", folder=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

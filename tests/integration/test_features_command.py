@@ -19,7 +19,7 @@ from core.errors import InvalidInput
 from model.content.collection import Collection
 from tidewise.bootstrap import open_system
 from tidewise.cli import app
-from tidewise.settings import load_settings
+from tidewise.settings.schema import load_settings
 
 COLOURS = ("red", "blue", "green", "yellow")
 SMALL = ("model.width=8", "model.layers=1", "model.text_features=4", "model.content_features=8", "train.epochs=1")

@@ -22,8 +22,8 @@ from services.workers import wait_until
 from stream.kafka.event_log import KafkaLog
 from stream.kafka.lag import partition_statuses
 from stream.kafka.settings import KafkaSecurity, KafkaSettings
-from tidewise.distributed import kafka_settings
-from tidewise.settings import load_settings
+from tidewise.processes.distributed import kafka_settings
+from tidewise.settings.schema import load_settings
 
 PASSWORD = "open sesame"
 # In a process of its own: kafka-python leaves the sockets of vain connections to the garbage collector.

@@ -21,8 +21,8 @@ from stream.kafka.partitioning import partition_of
 from stream.kafka.producer import DeadLetterTopic, EventProducer
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import delete_topics, ensure_topics, num_partitions
-from tidewise.distributed import open_log
-from tidewise.settings import load_settings
+from tidewise.processes.distributed import open_log
+from tidewise.settings.schema import load_settings
 
 TIME_MS = 1_700_000_000_000
 

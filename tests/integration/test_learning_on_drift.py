@@ -13,8 +13,8 @@ from core.interactions import Interaction
 from core.learn.versions import CHAMPION, with_status
 from core.ports import ModelRecord
 from tidewise.bootstrap import open_system
-from tidewise.settings import Settings, load_settings
-from tidewise.trainer import work_once
+from tidewise.processes.trainer import work_once
+from tidewise.settings.schema import Settings, load_settings
 
 LEARN = {"learn.min_new_events": "100", "learn.drift_pause_minutes": "0", "learn.epochs": "1"}
 GAP_MS = 60_000  # new events are counted by five minutes

@@ -13,8 +13,8 @@ from services.small_shop import settings_in
 from core.history import History
 from core.learn.cycle import Task
 from tidewise.bootstrap import load_model, open_system
-from tidewise.learning import NetworkTrainer, train_model
-from tidewise.settings import ModelSettings
+from tidewise.settings.schema import ModelSettings
+from tidewise.training.learning import NetworkTrainer, train_model
 
 
 @pytest.mark.parametrize("exclude_seen", [True, False])

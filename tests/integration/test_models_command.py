@@ -15,7 +15,7 @@ from core.errors import NotFound
 from tidewise.bootstrap import open_system
 from tidewise.cli import app
 from tidewise.commands.models import differences
-from tidewise.learning import train_model
+from tidewise.training.learning import train_model
 
 
 @pytest.fixture(scope="module")

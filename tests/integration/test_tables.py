@@ -14,8 +14,8 @@ import typer.main
 from benchmarks import tables
 from model.evaluation.models import spec_of
 from tidewise.cli import app
-from tidewise.evaluation import online_baselines
-from tidewise.prequential import arms_of
+from tidewise.evaluation.files import online_baselines
+from tidewise.evaluation.prequential import arms_of
 
 
 @pytest.mark.parametrize("name", tables.COMPARISONS)

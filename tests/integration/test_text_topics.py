@@ -10,8 +10,8 @@ from core.interactions import Interaction
 from core.items import Item
 from core.manage import save_items
 from tidewise.bootstrap import System, open_system
-from tidewise.settings import load_settings
-from tidewise.text_topics import name_text_topics
+from tidewise.settings.schema import load_settings
+from tidewise.training.text_topics import name_text_topics
 
 NOW_MS = 1_700_000_000_000
 KITCHEN, GARDEN = (

@@ -19,10 +19,10 @@ from core.items import Item
 from core.manage import save_items
 from core.ports import DeadLetter, ModelRecord
 from tidewise.bootstrap import System, open_system
-from tidewise.demo import fill
-from tidewise.learning import train_model
-from tidewise.settings import CONFIG_NAME, load_settings
-from tidewise.simulator import Shop, simulate_shop
+from tidewise.demo.demo import fill
+from tidewise.demo.simulator import Shop, simulate_shop
+from tidewise.settings.schema import CONFIG_NAME, load_settings
+from tidewise.training.learning import train_model
 
 SETTINGS = """
 [window]

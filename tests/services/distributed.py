@@ -18,10 +18,10 @@ from storage import open_store
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import delete_topics, ensure_topics
 from tidewise.bootstrap import MODELS_FOLDER, open_system
-from tidewise.demo import fill
-from tidewise.processes import free_port, running, wait_ready
-from tidewise.settings import CONFIG_NAME
-from tidewise.simulator import simulate_shop
+from tidewise.demo.demo import fill
+from tidewise.demo.simulator import simulate_shop
+from tidewise.processes.children import free_port, running, wait_ready
+from tidewise.settings.schema import CONFIG_NAME
 
 
 @dataclass

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tidewise.bootstrap import open_system
-from tidewise.demo import fill
-from tidewise.learning import train_model
-from tidewise.settings import CONFIG_NAME, Settings, load_settings
-from tidewise.simulator import simulate_shop
+from tidewise.demo.demo import fill
+from tidewise.demo.simulator import simulate_shop
+from tidewise.settings.schema import CONFIG_NAME, Settings, load_settings
+from tidewise.training.learning import train_model
 
 SETTINGS = """
 [window]

@@ -12,9 +12,9 @@ import pytest
 
 from core.errors import StoreUnavailable
 from core.learn.triggers import Job
-from tidewise import background
-from tidewise.background import Learning, Periodic
 from tidewise.pools import POOL_VARIABLES
+from tidewise.processes import background
+from tidewise.processes.background import Learning, Periodic
 
 NEVER_S = 3600.0
 PATIENCE_S = 20.0

@@ -12,7 +12,7 @@ import compose
 import pytest
 from services import required
 
-from tidewise.settings import load_settings
+from tidewise.settings.schema import load_settings
 
 ROOT = Path(__file__).parents[2]
 KEY = "0123456789abcdef"

@@ -15,10 +15,10 @@ from serving_doubles import Shop
 from core.drift.records import Alarm, Bucket, BucketCounts, Point
 from core.recommendation.encoding_queue import Follower
 from serving.http.metrics import Metrics, Waiting, names_of
-from tidewise.background import Learning
-from tidewise.monitor_metrics import MonitorMetrics
-from tidewise.trainer_metrics import TrainerMetrics
-from tidewise.worker_metrics import WorkerMetrics
+from tidewise.metrics.monitor import MonitorMetrics
+from tidewise.metrics.trainer import TrainerMetrics
+from tidewise.metrics.worker import WorkerMetrics
+from tidewise.processes.background import Learning
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "metrics.md").read_text("utf-8")

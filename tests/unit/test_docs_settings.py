@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tidewise.settings import load_settings
-from tidewise.settings_page import settings_page, settings_table
+from tidewise.settings.docs_page import settings_page, settings_table
+from tidewise.settings.schema import load_settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 

@@ -13,10 +13,10 @@ from rich.console import Console
 from core.interactions import Interaction
 from core.items import Item
 from tidewise.client import Client
-from tidewise.drift_guide import ALARM_PATIENCE_S, DriftGuide, visitors_of
-from tidewise.drift_tour import recall_drift, take_drift_tour
-from tidewise.shop_changes import Change
-from tidewise.simulator import Shop
+from tidewise.demo.drift_guide import ALARM_PATIENCE_S, DriftGuide, visitors_of
+from tidewise.demo.drift_tour import recall_drift, take_drift_tour
+from tidewise.demo.shop_changes import Change
+from tidewise.demo.simulator import Shop
 
 CHANGE_MS = 1_767_100_000_000
 HOUR_MS = 3_600_000

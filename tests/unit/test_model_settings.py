@@ -8,8 +8,8 @@ import pytest
 
 from core.errors import InvalidSettings
 from model.network.config import ModelConfig
-from tidewise.plans import model_config
-from tidewise.settings import Settings
+from tidewise.settings.schema import Settings
+from tidewise.training.plans import model_config
 
 
 def config_of(**model: Any) -> ModelConfig:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from core.errors import InvalidSettings
 from core.history import WindowShape
 from core.interactions import DEFAULT_EVENT_TYPES, EventTypes
-from tidewise.settings import Settings, load_settings
+from tidewise.settings.schema import Settings, load_settings
 
 KEY = "k" * 24
 

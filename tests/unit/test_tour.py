@@ -11,9 +11,9 @@ from rich.console import Console
 
 from core.interactions import Interaction
 from tidewise.client import ApiError, Client, event_json
-from tidewise.guide import PATIENCE_S, Guide
+from tidewise.demo.guide import PATIENCE_S, Guide
+from tidewise.demo.tour import show_where_to_look, take_tour
 from tidewise.live_traffic import LARGEST_BATCH, Pace, replay_live
-from tidewise.tour import show_where_to_look, take_tour
 
 Json = dict[str, Any]
 

@@ -14,7 +14,7 @@ from doubles import MemoryStore
 from core.clock import ManualClock
 from core.drift.records import Alarm
 from core.errors import InvalidSettings
-from tidewise.settings import load_settings
+from tidewise.settings.schema import load_settings
 from tidewise.webhook import MAX_AGE_MS, SIGNATURE, Courier, Webhook, WebhookRefused, signature, webhook_of
 
 SECRET = "a secret of sixteen"

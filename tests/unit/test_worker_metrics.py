@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from core.ports import UserState
 from core.recommendation.encoding_queue import Follower
 from stream.worker.status import PartitionStatus, Tally, WorkerStatus
-from tidewise.worker_metrics import WorkerMetrics
+from tidewise.metrics.worker import WorkerMetrics
 
 
 def nobody(states: Sequence[UserState]) -> int:

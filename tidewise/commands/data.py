@@ -20,7 +20,7 @@ from core.imports.rows import BadLine
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.files import event_columns, item_columns, opened, row_rules
-from tidewise.text_topics import name_text_topics
+from tidewise.training.text_topics import name_text_topics
 
 SHOWN_BAD_LINES = 10
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, overrides_of, print_json, screen, settings_of
-from tidewise.settings import load_settings
+from tidewise.settings.schema import load_settings
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +31,7 @@ def drift(
 ) -> None:
     """Tell what moved in everybody's interest: the alarms of the monitor, newest first."""
     from serving.routes.drift import told
-    from tidewise.monitoring import read_all
+    from tidewise.processes.monitor import read_all
 
     with open_system(settings_of(data, config, set_)) as system:
         if catch_up or again:
@@ -45,7 +45,7 @@ def drift(
 
 def monitor(data: Data = None, config: Config = None, set_: Set = None) -> None:
     """Watch everybody's interest beside workers and APIs; of several, one works. Ctrl-C ends it."""
-    from tidewise.monitoring import run_monitor
+    from tidewise.processes.monitor import run_monitor
 
     settings = load_settings(config=config, overrides=overrides_of(data, set_))
     run_monitor(settings, on_ready=lambda: notes.print("Monitoring (Ctrl-C ends it)", markup=False, highlight=False))

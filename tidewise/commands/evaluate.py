@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from model.evaluation.dataset import Dataset
     from model.evaluation.models import Budget
     from model.evaluation.protocols import Fold
-    from tidewise.evaluation import EvaluationFiles
+    from tidewise.evaluation.files import EvaluationFiles
 
 SHOWN_BAD_LINES = 5
 
@@ -114,7 +114,7 @@ def _files(
     columns_of_items: str,
     separator: str,
 ) -> EvaluationFiles:
-    from tidewise.evaluation import EvaluationFiles
+    from tidewise.evaluation.files import EvaluationFiles
 
     files = EvaluationFiles(events, event_columns(columns), time_unit, items, format=format_)
     files.item_columns = item_columns(columns_of_items, attributes="", separator=separator)
@@ -147,7 +147,7 @@ def _budget(
 
 def _compare(files: EvaluationFiles, budget: Budget, given: Wanted) -> None:
     """The protocols that ask once: models compared, and their report."""
-    from tidewise import evaluation
+    from tidewise.evaluation import files as evaluation
 
     names, against = given.names or evaluation.DEFAULT_MODELS, given.against or evaluation.FALLBACK
     plan = evaluation.Plan(names, against, budget, range(given.seeds), given.cache, given.features or ())
@@ -168,7 +168,7 @@ def _compare(files: EvaluationFiles, budget: Budget, given: Wanted) -> None:
 
 def _replay(files: EvaluationFiles, budget: Budget, given: Wanted) -> None:
     """The prequential protocol: a replay, its report and its chart."""
-    from tidewise import prequential
+    from tidewise.evaluation import prequential
 
     names, against = prequential.arms_of(given.names, given.against)
     with EvaluationBar() as bar:
@@ -203,7 +203,7 @@ def _noted(bad_lines: Sequence[BadLine]) -> int:
 def _fold(protocol: Protocol, dataset: Dataset, cut: str, state: Knowledge, max_questions: int | None) -> Fold:
     """The dataset divided, with a sample of its questions where that is wanted."""
     from model.evaluation.protocols import leave_one_out, temporal
-    from tidewise.evaluation import cut_of
+    from tidewise.evaluation.files import cut_of
 
     if protocol is Protocol.LEAVE_ONE_OUT:
         return leave_one_out(dataset).asking(max_questions)

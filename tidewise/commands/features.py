@@ -9,16 +9,16 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.errors import InvalidInput
-from tidewise import features as vectors_of_items
 from tidewise.bootstrap import open_system
 from tidewise.commands.data import ItemColumnNames
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
-from tidewise.features import FEATURES_FOLDER, Target
 from tidewise.files import item_columns, opened
+from tidewise.training import features as vectors_of_items
+from tidewise.training.features import FEATURES_FOLDER, Target
 
 if TYPE_CHECKING:
     from model.content.collect import Collected
-    from tidewise.settings import Settings
+    from tidewise.settings.schema import Settings
 
 SHOWN_FAULTS = 10
 

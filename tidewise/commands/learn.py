@@ -26,8 +26,8 @@ from tidewise.commands.options import (
     settings_of,
 )
 from tidewise.logs import use_format
-from tidewise.settings import load_settings
-from tidewise.this_process import end_with_parent
+from tidewise.processes.this_process import end_with_parent
+from tidewise.settings.schema import load_settings
 
 if TYPE_CHECKING:
     from model.training.train import TrainingProgress
@@ -49,7 +49,7 @@ def train(
     json_: Json = False,
 ) -> None:
     """Train a model on all events in the database and let it serve at once, whatever it is worth."""
-    from tidewise.learning import train_model
+    from tidewise.training.learning import train_model
 
     settings = settings_of(data, config, set_)
     before_ms = None if before is None else check_time_ms("--before", before)
@@ -78,7 +78,7 @@ def learn(
 
     Of several such processes one works at a time. With --now and a trainer that runs elsewhere, that one does it.
     """
-    from tidewise.trainer import run_trainer, wish_for, work_once
+    from tidewise.processes.trainer import run_trainer, wish_for, work_once
 
     overrides = overrides_of(data, set_)
     settings = load_settings(config=config, overrides=overrides)

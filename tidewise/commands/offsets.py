@@ -13,7 +13,7 @@ from core.ingestion.offsets import Place, move
 from core.ports import Store
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
-from tidewise.settings import Settings
+from tidewise.settings.schema import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Where the database stands in Kafka's log: show, set.")
 
@@ -65,7 +65,7 @@ def set_offset(
 
 
 def _places(settings: Settings, store: Store) -> Mapping[int, Place]:
-    from tidewise.distributed import log_bounds_of
+    from tidewise.processes.distributed import log_bounds_of
 
     bounds = log_bounds_of(settings)
     with store.read() as view:

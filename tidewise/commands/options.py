@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from core.errors import InvalidSettings
-from tidewise.settings import Settings, load_settings
+from tidewise.settings.schema import Settings, load_settings
 
 Data = Annotated[
     Path | None,

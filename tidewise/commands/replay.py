@@ -16,10 +16,10 @@ from core.interactions import Interaction
 from tidewise.client import Client
 from tidewise.commands.data import Columns, Format, TimeUnit
 from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
-from tidewise.distributed import replay_to_kafka
 from tidewise.files import event_columns, opened, row_rules
 from tidewise.live_traffic import Pace, events_bar, replay_live
-from tidewise.settings import Settings
+from tidewise.processes.distributed import replay_to_kafka
+from tidewise.settings.schema import Settings
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 EXIT_INTERRUPTED = 130  # as a shell tells it

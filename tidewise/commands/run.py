@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tidewise.commands.options import Config, Data, Kafka, Set, as_arguments, notes, overrides_of, screen
-from tidewise.settings import load_settings
+from tidewise.settings.schema import load_settings
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on (default 127.0.0.1).", show_default=False)]
 Port = Annotated[
@@ -39,7 +39,7 @@ def up(
     set_: Set = None,
 ) -> None:
     """Start the whole system in one process: API, ingest, index, first training. Ctrl-C ends it."""
-    from tidewise.embedded import run_up
+    from tidewise.processes.embedded import run_up
 
     overrides = overrides_of(data, set_, server__host=host, server__port=port)
     settings = load_settings(config=config, overrides=overrides)
@@ -55,7 +55,7 @@ def serve(
     set_: Set = None,
 ) -> None:
     """Start the API alone, beside workers that ingest from Kafka. Ctrl-C ends it."""
-    from tidewise.embedded import run_api
+    from tidewise.processes.embedded import run_api
 
     overrides = overrides_of(data, set_, server__host=host, server__port=port, kafka__bootstrap=kafka)
     run_api(load_settings(config=config, overrides=overrides), on_bound=_say_ready)
@@ -71,7 +71,7 @@ def worker(
     set_: Set = None,
 ) -> None:
     """Consume interactions from Kafka into the database. Ctrl-C ends it."""
-    from tidewise.distributed import run_worker
+    from tidewise.processes.distributed import run_worker
 
     overrides = overrides_of(data, set_, kafka__bootstrap=kafka, kafka__worker=name)
     run_worker(load_settings(config=config, overrides=overrides))
@@ -88,13 +88,13 @@ def demo(
     set_: Set = None,
 ) -> None:
     """Build a simulated shop, train, serve it, replay live traffic (over Kafka, if given) and show what happens."""
-    from tidewise.demo import DemoOptions, run_demo
+    from tidewise.demo.demo import DemoOptions, run_demo
 
     overrides = {**DEMO_SETTINGS, **overrides_of(data, set_, kafka__bootstrap=kafka)}
     settings = load_settings(config=config, overrides=overrides)
     options = DemoOptions(as_arguments(overrides, config), port=port, exit_after_tour=exit_)
     if settings.kafka.bootstrap:
-        from tidewise.demo_kafka import run_kafka_demo  # needs the kafka extra
+        from tidewise.demo.demo_kafka import run_kafka_demo  # needs the kafka extra
 
         run_kafka_demo(settings, options, console=screen)
     else:

@@ -21,7 +21,7 @@ from model.evaluation.prequential import Stream, run_models, run_scorer
 from model.network.config import Modality, ModelConfig
 from model.training.fine_tuning import FineTuningPlan
 from model.training.plan import TrainingPlan
-from tidewise.prequential import Replay, replay, write_chart
+from tidewise.evaluation.prequential import Replay, replay, write_chart
 
 DAY_MS = 86_400_000
 SHAPE = WindowShape(6, 2)

@@ -1,0 +1,1 @@
+"""The demo: a simulated shop and a tour through it."""

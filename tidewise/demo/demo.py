@@ -1,0 +1,130 @@
+"""The demo: a simulated shop, trained, served, visited.
+
+A first run builds the shop and trains; the next finds both in the data folder and only serves. The tour speaks to the
+server as any client does.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from core.clock import DAY_MS
+from core.ingestion.sources import RequestSource
+from core.interactions import Interaction
+from core.manage import save_items
+from tidewise.bootstrap import System, open_system
+from tidewise.client import Client
+from tidewise.commands.learn import TrainingBar
+from tidewise.demo.drift_tour import recall_drift, take_drift_tour
+from tidewise.demo.shop_changes import Change
+from tidewise.demo.simulator import Shop, simulate_shop
+from tidewise.demo.tour import show_where_to_look, take_tour
+from tidewise.live_traffic import Pace, replay_live
+from tidewise.processes.children import PREFERRED_PORT, free_port, running, wait_ready
+from tidewise.settings.schema import Settings
+
+SEED = 7
+LIVE_RATE_PER_S = 800.0
+LIVE_DAYS, SEASON_DAYS = 8, 4
+SEASON = "Gardening"
+BATCH = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """How the demo runs. `arguments`: what gives a child process the same settings. `exit_after_tour`: no waiting.
+
+    `port`: None takes 8080, or a free one if that is taken.
+    """
+
+    arguments: Sequence[str]
+    port: int | None = None
+    exit_after_tour: bool = False
+
+
+def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> None:
+    """Build what is missing, serve, replay live traffic, take the tour; stay up until Ctrl-C unless told otherwise."""
+    started_s = time.monotonic()
+    is_new = prepare(settings, console)
+    port = choose_port(options)
+    url, log = f"http://127.0.0.1:{port}", settings.data.folder / "up.log"
+    arguments = ["up", *options.arguments, "--port", str(port)]
+    with ExitStack() as stack:
+        server = stack.enter_context(running(arguments, log=log))
+        shop = make_shop(season_days=SEASON_DAYS if is_new else LIVE_DAYS)  # while the server starts
+        wait_ready(server, url, log=log)
+        client = stack.enter_context(Client(url, api_key=settings.api_key()))
+        user_id = shop.typical_user()
+        client.recommend(user_id)
+        console.print(f"First recommendation [bold]{time.monotonic() - started_s:.1f} s[/] after the start.")
+
+        def send(events: Sequence[Interaction]) -> None:
+            report = replay_live([client], events, pace=Pace(LIVE_RATE_PER_S), console=console, total=len(events))
+            console.print(f"Live: {report.num_events:,} events at {report.events_per_s:,.0f}/s.")
+
+        quiet, season = shop.parted_live()
+        send(quiet or season)
+        take_tour(client, user_id=user_id, console=console)
+        if quiet and season:
+            take_drift_tour(client, shop, send=send, console=console)
+        else:
+            recall_drift(client, console)
+        show_where_to_look(client, console)
+        if not options.exit_after_tour:
+            console.print("\nIt stays up until Ctrl-C.")
+            wait_for_interrupt()
+
+
+def prepare(settings: Settings, console: Console) -> bool:
+    """Fill the database with the shop and train a model; False where that has been done before."""
+    with open_system(settings) as system:
+        with system.store.read() as read:
+            if read.champion() is not None:
+                return False
+        console.print("Building a simulated shop ...")
+        shop = make_shop()
+        fill(system, shop)
+        sizes = f"{len(shop.items):,} items, {len(shop.history):,} events"
+        console.print(f"{sizes}, {len(shop.drifts):,} users whose interest drifts.")
+        _train(system)
+    return True
+
+
+def fill(system: System, shop: Shop) -> None:
+    """Put the shop's items and history into the store; doing it twice changes nothing."""
+    save_items(system.store, shop.items)
+    for first in range(0, len(shop.history), BATCH):
+        system.ingestor.ingest(shop.history[first : first + BATCH], RequestSource("demo", live=False))
+
+
+def _train(system: System) -> None:
+    from tidewise.training.learning import train_model
+
+    with TrainingBar() as bar:
+        train_model(system, progress=bar.show)
+
+
+def make_shop(*, season_days: int = 0) -> Shop:
+    """The demo's shop as of now: always the same items and users, with traffic up to this moment.
+
+    `season_days`: how many days ago everybody's interest began to move; 0: it does not.
+    """
+    end_ms = time.time_ns() // 1_000_000
+    change = Change("season", end_ms - season_days * DAY_MS, SEASON) if season_days else None
+    return simulate_shop(seed=SEED, live_days=LIVE_DAYS, end_ms=end_ms, change=change)
+
+
+def choose_port(options: DemoOptions) -> int:
+    """The port asked for; else 8080, or a free one if that is taken (or 0 was asked for)."""
+    return options.port or free_port(PREFERRED_PORT if options.port is None else 0)
+
+
+def wait_for_interrupt() -> None:
+    """Until Ctrl-C or a request to end."""
+    signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -1,0 +1,87 @@
+"""The demo over Kafka: a worker process ingests, the API answers in another, both on the demo's database."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from rich.console import Console
+from rich.progress import Progress
+
+from core.interactions import Interaction
+from stream.kafka.producer import EventProducer
+from stream.kafka.topics import ensure_topics
+from stream.replay import Replay
+from tidewise.client import Client, Json
+from tidewise.demo.demo import DemoOptions, choose_port, make_shop, prepare, wait_for_interrupt
+from tidewise.demo.guide import Click
+from tidewise.demo.tour import show_click
+from tidewise.processes.children import ProcessError, running, wait_ready
+from tidewise.processes.distributed import kafka_settings
+from tidewise.settings.schema import Settings
+
+PATIENCE_S = 30.0
+PAUSE_S = 0.002
+
+
+def run_kafka_demo(settings: Settings, options: DemoOptions, *, console: Console) -> None:
+    """Train on the simulated shop, start a worker and an API, send traffic and a click through Kafka."""
+    started_s = time.monotonic()
+    prepare(settings, console)
+    kafka = kafka_settings(settings)
+    ensure_topics(kafka)
+    port = choose_port(options)
+    url, folder = f"http://127.0.0.1:{port}", settings.data.folder
+    with ExitStack() as stack:
+        worker_log, api_log = folder / "worker.log", folder / "serve.log"
+        worker = stack.enter_context(running(["worker", *options.arguments], log=worker_log))
+        api = stack.enter_context(running(["serve", *options.arguments, "--port", str(port)], log=api_log))
+        shop = make_shop()
+        wait_ready(api, url, log=api_log)
+        client = stack.enter_context(Client(url, api_key=settings.api_key()))
+        producer = stack.enter_context(EventProducer(kafka))
+        user_id = shop.typical_user()
+        client.recommend(user_id)
+        num_known = client.status()["events"]
+        console.print(f"First recommendation [bold]{time.monotonic() - started_s:.1f} s[/] after the start.")
+        with Progress(console=console) as progress:
+            task = progress.add_task("through Kafka", total=len(shop.live))
+            Replay(producer, on_progress=lambda sent: progress.update(task, completed=sent)).run(shop.live)
+        _wait_through(client, num_known + len(shop.live))
+        show_click(console, _click(client, producer, user_id))
+        if worker.poll() is not None:
+            msg = f"the worker ended with code {worker.returncode}; its log is {worker_log}"
+            raise ProcessError(msg)
+        console.print(f"\nLook around: [bold]{url}/[/]", soft_wrap=True)
+        if not options.exit_after_tour:
+            console.print("It stays up until Ctrl-C.")
+            wait_for_interrupt()
+
+
+def _click(client: Client, producer: EventProducer, user_id: str) -> Click:
+    """A click, timed from sending it to Kafka to holding the changed answer."""
+    before = client.recommend(user_id)
+    item = client.popular(n=20)["items"][-1]
+    event = Interaction(secrets.token_hex(8), user_id, item["item_id"], "click", time.time_ns() // 1_000_000)
+    start_s = time.perf_counter()
+    producer.send(event).result()
+    after = _until(lambda: client.recommend(user_id), lambda answer: answer["user_seq"] > before["user_seq"])
+    return Click(user_id, item, before, after, (time.perf_counter() - start_s) * 1000)
+
+
+def _wait_through(client: Client, num_events: int) -> None:
+    """Wait until the worker has applied so many events in all."""
+    _until(client.status, lambda status: status["events"] >= num_events)
+
+
+def _until(ask: Callable[[], Json], enough: Callable[[Json], bool]) -> Json:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline_s:
+        answer = ask()
+        if enough(answer):
+            return answer
+        time.sleep(PAUSE_S)
+    msg = f"events sent through Kafka had not arrived after {PATIENCE_S:.0f} s; worker.log in the data folder says why"
+    raise ProcessError(msg)

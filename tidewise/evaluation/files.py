@@ -1,0 +1,175 @@
+"""Evaluation of files: events and items become a dataset, names become models, outcomes become a report.
+
+Called by `tidewise evaluate`; needs no database. The only place that brings `model` and river's adapter together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.clock import WallClock
+from core.errors import InvalidInput
+from core.imports.event_import import read_history
+from core.imports.event_rows import HistoryColumns, RowRules
+from core.imports.item_import import ItemColumns, read_items
+from core.imports.rows import BadLine, RowReader
+from core.interactions import LARGEST_TIME_MS, SMALLEST_TIME_MS, EventTypes
+from core.items import Item
+from tidewise.files import opened
+from tidewise.training.features import sources_of
+
+if TYPE_CHECKING:
+    from core.evaluation.scorers import Scorer
+    from model.evaluation.dataset import Dataset, Row, Ties
+    from model.evaluation.harness import Progress
+    from model.evaluation.models import Budget, Config, ModelSpec, Setting
+    from model.evaluation.protocols import Fold
+
+ROWS_TRIED = 100  # to find the unit of the time column
+DEFAULT_MODELS = ("popularity", "co-occurrence", "item-knn", "vsknn", "sasrec", "sasrec-text", "hm4sr")
+FALLBACK = "popularity"
+TEXT_FEATURES = 128
+CONTENT_FEATURES = 128
+
+
+@dataclass
+class EvaluationFiles:
+    """The files of a comparison and how to read them. `bad_lines`: what could not be read, filled while reading."""
+
+    events: Path
+    columns: HistoryColumns
+    time_unit: str | None = None  # None: found by the size of the first times
+    items: Path | None = None
+    item_columns: ItemColumns = field(default_factory=ItemColumns)
+    format: str | None = None
+    bad_lines: list[BadLine] = field(default_factory=list)
+
+    def dataset(self, *, ties: Ties) -> Dataset:
+        """Everything read; raises `InvalidInput` where a file cannot be used."""
+        from model.evaluation.dataset import Dataset
+
+        return Dataset.of(self._rows(), list(self._items()), ties=ties)
+
+    def _rows(self) -> Iterator[Row]:
+        unit = self.time_unit or self._found_unit()
+        types = EventTypes()
+        inside = {kind.name for kind in types.table if kind.window}
+        with opened(self.events, self.format) as source:
+            events = read_history(
+                source,
+                rules=RowRules(self.columns, unit, types, default_type="click", latest_ms=WallClock().now_ms()),
+                on_bad=self.bad_lines.extend,
+            )
+            yield from ((event.user_id, event.item_id, event.time_ms) for event in events if event.type in inside)
+
+    def _found_unit(self) -> str:
+        """Seconds, milliseconds or microseconds, by the size of the first times."""
+        with opened(self.events, self.format) as source:
+            chunks = RowReader(source).chunks((self.columns.time,), size=ROWS_TRIED)
+            values = list(islice(chain.from_iterable(chunk.rows for chunk in chunks), ROWS_TRIED))
+        for (value,) in values:
+            try:
+                return _unit_of(float(value))
+            except (TypeError, ValueError):
+                continue
+        msg = f"{self.events}: no number in the column {self.columns.time!r}; name the right one (--columns)"
+        raise InvalidInput(msg)
+
+    def _items(self) -> Iterator[Item]:
+        if self.items is None:
+            return
+        with opened(self.items, self.format) as source:
+            yield from read_items(source, columns=self.item_columns, on_bad=self.bad_lines.extend)
+
+
+def _unit_of(time: float) -> str:
+    if time < SMALLEST_TIME_MS:
+        return "s"
+    return "ms" if time <= LARGEST_TIME_MS else "us"
+
+
+def cut_of(given: str, dataset: Dataset) -> int:
+    """`--cut`: a share of the events in time order, or a date (UTC)."""
+    from model.evaluation.protocols import cut_at_share
+
+    share: float | None = None
+    with suppress(ValueError):
+        share = float(given)
+    if share is not None:
+        return cut_at_share(dataset, share)
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        msg = f"--cut: wanted a share as 0.8 or a date as 2014-03-01, got {given!r}"
+        raise InvalidInput(msg) from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
+
+
+def online_baselines() -> dict[str, ModelSpec]:
+    """The models that live outside `model/`; empty without the extra that they need."""
+    from model.baselines.factorisation import OnlineFactorisation
+    from model.evaluation.models import ModelSpec
+
+    if find_spec("river") is None:
+        return {}
+
+    def make(config: Config, seed: int, setting: Setting) -> Scorer:
+        return OnlineFactorisation(seed=seed, **config)
+
+    grid = [
+        {"num_factors": num_factors, "learning_rate": learning_rate, "num_negatives": 3}
+        for num_factors in (16, 64)
+        for learning_rate in (0.02, 0.1)
+    ]
+    return {"river-mf": ModelSpec("river-mf", make, grid, "model.baselines.factorisation", seeded=True)}
+
+
+def specs_of(names: Sequence[str]) -> list[ModelSpec]:
+    """The named models, each once; raises `InvalidInput` for an unknown one."""
+    from model.evaluation.models import spec_of
+
+    others = online_baselines()
+    if "river-mf" in names and not others:
+        raise InvalidInput("--model river-mf: river is not installed; install tidewise with the extra `drift`")
+    return [spec_of(name, others) for name in dict.fromkeys(names)]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare: models by name, the baseline of the differences, seeds, and where finished results are kept.
+
+    `features`: vectors of items beside their text, as PATH[:NAME].
+    """
+
+    names: Sequence[str]
+    against: str
+    budget: Budget
+    seeds: Sequence[int] = (0,)
+    cache: Path | None = None
+    features: Sequence[str] = ()
+
+
+def compare(dataset: Dataset, fold: Fold, plan: Plan, *, progress: Progress) -> dict[str, Any]:
+    """Run all models and report; popularity is always run, because it answers for users without a past."""
+    from model.evaluation.harness import Harness
+    from model.evaluation.networks import Contents
+    from model.evaluation.report import Comparison, report
+    from model.evaluation.results import Results
+
+    specs = specs_of([*plan.names, plan.against, FALLBACK])
+    progress("reading the contents of items", 0.0)
+    sources = sources_of(plan.features, dataset.catalogue, size=CONTENT_FEATURES)
+    contents = Contents.of(dataset.catalogue, text_size=TEXT_FEATURES, sources=sources)
+    harness = Harness(dataset, fold, plan.budget, contents, Results(plan.cache), plan.seeds, progress)
+    outcomes = {spec.name: harness.run(spec) for spec in specs}
+    progress("resampling users", 0.0)
+    found = report(Comparison(dataset, fold, plan.budget, outcomes, outcomes[FALLBACK], plan.against))
+    return {**found, "contents": [{"name": source.name, "size": source.size} for source in contents.sources]}

@@ -1,0 +1,131 @@
+"""Prequential evaluation of files: arms over a replayed log become a report and a chart.
+
+Called by `tidewise evaluate prequential`; needs no database.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.evaluation.metrics import Array, bootstrap_over_users, hit, ndcg
+from tidewise.evaluation.files import TEXT_FEATURES, cut_of
+
+if TYPE_CHECKING:
+    from model.evaluation.arms import Recipe
+    from model.evaluation.dataset import Dataset
+    from model.evaluation.models import Budget
+    from model.evaluation.prequential import Run, Stream
+
+NUM_RESAMPLES = 1000
+DROPOUT, LEARNING_RATE = 0.2, 2e-3
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What to compare on a stream: arms by name, seeds of networks, the arm that differences are taken from."""
+
+    stream: Stream
+    recipe: Recipe
+    names: Sequence[str]
+    seeds: Sequence[int]
+    against: str
+
+
+def arms_of(names: Sequence[str] | None, against: str | None) -> tuple[Sequence[str], str]:
+    """The arms to run and the one to compare with; raises `InvalidInput` for one that there is not."""
+    from model.evaluation import arms
+
+    chosen = names or arms.ARMS, against or arms.REFERENCE
+    arms.check([*chosen[0], chosen[1]])
+    return chosen
+
+
+def stream_of(dataset: Dataset, *, cut: str, num_periods: int, max_questions: int | None, hide_seen: bool) -> Stream:
+    """The dataset as a stream, from the cut on."""
+    from model.evaluation.prequential import Stream
+
+    cut_ms = cut_of(cut, dataset)
+    return Stream.of(dataset, cut_ms=cut_ms, num_periods=num_periods, max_questions=max_questions, hide_seen=hide_seen)
+
+
+def recipe_of(budget: Budget, *, has_text: bool, folder: Path | None) -> Recipe:
+    """How all networks of a replay train."""
+    from model.evaluation.arms import Recipe
+    from model.network.config import Modality
+    from model.training.fine_tuning import FineTuningPlan
+
+    contents = (Modality("text", TEXT_FEATURES),) if has_text else ()
+    shape = budget.shape(dropout=DROPOUT)
+    config = dataclasses.replace(shape, contents=contents, fused_id=True, repeats=not shape.hides_seen)
+    return Recipe(config, budget.plan(learning_rate=LEARNING_RATE), FineTuningPlan(), folder=folder)
+
+
+def replay(given: Replay, *, progress: Progress) -> dict[str, Any]:
+    """Run all arms and report."""
+    from model.evaluation.arms import COUNTING, run_arm
+
+    runs: dict[str, list[Run]] = {}
+    for name in dict.fromkeys(("popularity", given.against, *given.names)):
+        for seed in given.seeds if name not in COUNTING else (0,):
+            doing = f"{name}, seed {seed}"
+            progress(doing, 0.0)
+            one = run_arm(given.stream, name, given.recipe, seed=seed, tick=partial(progress, doing))
+            runs.setdefault(name, []).append(one)
+    return report(given, runs)
+
+
+def report(given: Replay, runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
+    """The figures as one document of JSON values; users without a known event are answered by popularity."""
+    stream, popular = given.stream, runs["popularity"][0].ranks
+    users = stream.users
+    gains = {name: _mean(own, popular, ndcg) for name, own in runs.items()}
+    fresh = runs[given.against][0].fresh
+    arms = {}
+    for name, own in runs.items():
+        difference = bootstrap_over_users(gains[name] - gains[given.against], users, num_resamples=NUM_RESAMPLES)
+        young = np.logical_and.reduce([one.fresh for one in own])
+        arms[name] = {
+            "ndcg_10": round(float(gains[name].mean()), 5),
+            "hr_10": round(float(_mean(own, popular, hit).mean()), 5),
+            "difference": [round(value, 5) for value in (difference.mean, difference.low, difference.high)],
+            "by_period": [_at(gains[name], stream.periods == period) or 0.0 for period in range(len(stream.starts_ms))],
+            "hr_10_items_after_the_cut": _at(_mean(own, popular, hit), fresh),
+            "hr_10_items_younger_than_the_model": _at(_mean(own, popular, hit), young),
+            "popularity_on_the_same": _at(_mean(runs["popularity"], popular, hit), young),
+            "num_younger": int(young.sum()),
+            "train_cpu_s": round(float(np.mean([sum(one.train_s) for one in own])), 2),
+            "later_trainings_cpu_s": round(float(np.mean([sum(one.train_s[1:]) for one in own])), 2),
+            "rank_cpu_s": round(float(np.mean([one.rank_s for one in own])), 2),
+            "seeds": len(own),
+        }
+    starts = [f"{datetime.fromtimestamp(start / 1000, UTC):%Y-%m-%d}" for start in stream.starts_ms.tolist()]
+    asked = {"questions": len(users), "users": len(np.unique(users)), "items": stream.dataset.num_items}
+    return {**asked, "events": len(stream.columns), "periods": starts, "against": given.against, "arms": arms}
+
+
+def write_chart(found: Mapping[str, Any], path: Path) -> None:
+    """NDCG@10 over the periods, a line for each arm."""
+    from model.evaluation.chart import line_chart
+
+    lines = {name: arm["by_period"] for name, arm in found["arms"].items()}
+    path.write_text(line_chart("NDCG@10 by period", lines, found["periods"]), encoding="utf-8")
+
+
+def _mean(runs: Sequence[Run], popular: Array, metric: Callable[[Array, int], Array]) -> Array:
+    """(q,) a metric at 10 of each question, averaged over the seeds."""
+    answered = [metric(np.where(np.isnan(one.ranks), popular, one.ranks), 10) for one in runs]
+    return np.asarray(np.mean(answered, axis=0), np.float64)
+
+
+def _at(values: Array, where: Array) -> float | None:
+    """The mean over some questions; None where there is none."""
+    return round(float(values[where].mean()), 5) if where.any() else None

@@ -1,0 +1,31 @@
+"""Metrics of a process without an API: a small port on which it answers Prometheus, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, start_http_server
+
+from core.errors import InvalidSettings
+from tidewise.settings.kafka import MetricsSettings
+
+
+@contextmanager
+def exposed(registry: CollectorRegistry, settings: MetricsSettings) -> Iterator[None]:
+    """Answer scrapes at http://HOST:PORT/metrics until the end of the block; port 0: do not."""
+    host, port = settings.host, settings.port
+    if not port:
+        yield
+        return
+    try:
+        server, thread = start_http_server(port, addr=host, registry=registry)
+    except OSError as error:
+        msg = f"metrics.port: {host}:{port} cannot be had ({error.strerror}); choose another, or 0 for no metrics"
+        raise InvalidSettings(msg) from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,101 @@
+"""Embedded: the whole system in one process on one machine (`tidewise up`), or its API alone (`tidewise serve`).
+
+requests -> the writer thread (core.ingestion.ingest, one transaction for all that wait) -> the answer
+                  `-> the follower thread encodes the users who changed
+the refresh thread renews the view: catalogue, popularity, champion
+a child process learns when it is time: a first model, fine-tunes, the gate
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from tidewise import __version__
+from tidewise.bootstrap import System, open_system
+from tidewise.logs import use_format
+from tidewise.memory import spare_what_is_loaded
+from tidewise.metrics.monitor import MonitorCollector
+from tidewise.processes.distributed import letter_desk, log_ends, open_log
+from tidewise.processes.following import start_follower, start_learning, start_refresh
+from tidewise.processes.lock import hold
+from tidewise.processes.monitor import start_monitor
+from tidewise.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from serving.runtime.services import EventLog
+
+OnBound = Callable[[str, int], None]
+
+
+def run_up(
+    settings: Settings, *, arguments: Sequence[str], variables: Mapping[str, str], on_bound: OnBound, train: bool = True
+) -> None:
+    """Serve the embedded system until SIGINT or SIGTERM.
+
+    `arguments`, `variables`: what a child process needs on its command line and in its environment to have the same
+    settings. `train`: whether to learn.
+    """
+    use_format(settings.log.format)
+    with ExitStack() as stack:
+        stack.enter_context(hold(settings.data.folder))
+        system = stack.enter_context(open_system(settings))
+        if train and settings.learn.mode != "off":
+            start_learning(stack, system, arguments=arguments, variables=variables)
+        _serve(stack, system, on_bound, monitored=True)
+
+
+def run_api(settings: Settings, *, on_bound: OnBound) -> None:
+    """Serve the API alone until SIGINT or SIGTERM, models come from elsewhere.
+
+    With Kafka in the settings events go there, to be applied by workers; without, into the database.
+    """
+    use_format(settings.log.format)
+    with ExitStack() as stack:
+        system = stack.enter_context(open_system(settings))
+        _serve(stack, system, on_bound, log=open_log(stack, settings))
+
+
+def _serve(
+    stack: ExitStack, system: System, on_bound: OnBound, *, log: EventLog | None = None, monitored: bool = False
+) -> None:
+    from serving.app import Limits, Services, create_app
+    from serving.http.server import serve
+
+    settings = system.settings
+    refresh = start_refresh(stack, system)
+    follower = start_follower(stack, system)
+    monitor = start_monitor(stack, system) if monitored else None
+    services = Services(
+        store=system.store,
+        recommender=system.recommender,
+        interests=system.interests,
+        ingestor=system.ingestor,
+        views=system.views,
+        types=system.types,
+        clock=system.clock,
+        log=log,
+        follow=follower.submit,
+        items_changed=refresh.nudge,
+        letters=letter_desk(settings),
+        log_ends=log_ends(settings),
+        num_encoded=lambda: system.recommender.num_encoded,
+        view_age_s=lambda: refresh.age_s,
+        default_type=settings.events.default_type,
+        exclude_seen=settings.recommend.exclude_seen,
+        api_key=settings.api_key(),
+        write_key=settings.write_key(),
+        read_key=settings.read_key(),
+        limits=Limits(
+            max_events=settings.server.max_batch,
+            max_body_bytes=settings.server.max_body_mib * 2**20,
+            max_n=settings.recommend.max_n,
+            max_future_ms=int(settings.events.max_future_s * 1000),
+        ),
+        version=__version__,
+        collectors=[MonitorCollector(system.store, monitor, clock=system.clock)] if monitor else [],
+    )
+    app = create_app(services)
+    spare_what_is_loaded()
+    serve(app, host=settings.server.host, port=settings.server.port, on_bound=on_bound)

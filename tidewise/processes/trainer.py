@@ -1,0 +1,92 @@
+"""The trainer: the process that learns, alone in its role, by itself or for a moment.
+
+`tidewise learn` waits until something is due and does it in a child process, so that the memory of a training is given
+back when it ends; the child holds the trainer's lease. Knows nothing about networks.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from core.clock import WallClock
+from core.errors import StoreUnavailable
+from core.learn.cycle import next_job
+from core.learn.triggers import JobKind, ask
+from core.lease import Role
+from tidewise.bootstrap import open_system
+from tidewise.logs import use_format
+from tidewise.metrics.port import exposed
+from tidewise.metrics.trainer import TrainerMetrics
+from tidewise.processes.background import Periodic
+from tidewise.processes.following import start_learning
+from tidewise.processes.this_process import end_asked_for
+from tidewise.settings.schema import Settings
+from tidewise.training.learning import learning_cycle
+from tidewise.training.plans import learning_schedule
+from tidewise.training.text_topics import name_text_topics
+
+if TYPE_CHECKING:
+    from model.training.train import ProgressCallback
+
+logger = logging.getLogger(__name__)
+
+
+def run_trainer(settings: Settings, *, arguments: Sequence[str]) -> None:
+    """Learn whenever it is time until SIGINT or SIGTERM; to be called in the main thread."""
+    ended = end_asked_for()
+    use_format(settings.log.format)
+    with ExitStack() as stack:
+        system = stack.enter_context(open_system(settings))
+        learning = start_learning(stack, system, arguments=arguments, variables={})
+        metrics = TrainerMetrics(learning)
+        stack.enter_context(exposed(metrics.registry, settings.metrics))
+        logger.info("waiting for something to learn")
+        ended.wait()
+
+
+def work_once(settings: Settings, *, progress: ProgressCallback) -> str:
+    """Do what is due, if anything, alone in the role; says in words what came of it."""
+    from model.training.threads import limit_threads
+
+    limit_threads(settings.learn.threads)
+    with open_system(settings) as system:
+        codes, schedule = system.types.flagged("window"), learning_schedule(settings)
+        job = next_job(system.store, type_codes=codes, schedule=schedule, clock=WallClock())
+        if job is None:
+            return "Nothing is due."
+        cycle = learning_cycle(system, progress=progress)
+        with held(cycle.role, renewed_every_s=settings.learn.lease_s / 3) as ours:
+            if not ours:
+                return "Another trainer is at work."
+            name_text_topics(system.store)
+            verdict = cycle.run(job)
+    return "There is no challenger to judge." if verdict is None else f"{verdict.outcome}: {verdict.reason}"
+
+
+def wish_for(settings: Settings, *, kind: JobKind) -> None:
+    """Ask whoever fills the role for a training."""
+    with open_system(settings) as system, system.store.transaction() as tx:
+        ask(tx, kind=kind, by=f"{getpass.getuser()} by command", reason="", now_ms=WallClock().now_ms())
+        tx.commit()
+
+
+@contextmanager
+def held(role: Role, *, renewed_every_s: float) -> Iterator[bool]:
+    """The role, renewed in the background until the end of the block; False where another process fills it."""
+    if not role.hold():
+        yield False
+        return
+    renewal = Periodic("the trainer's lease", role.hold, period_s=renewed_every_s)
+    renewal.start()
+    try:
+        yield True
+    finally:
+        renewal.stop()
+        try:
+            role.release()
+        except StoreUnavailable as error:
+            logger.warning("the role could not be given back, and expires by itself: %s", error)

@@ -1,0 +1,1 @@
+"""The settings: schema, sources, errors, and their documentation."""

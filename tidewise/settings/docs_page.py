@@ -1,0 +1,151 @@
+"""The page of settings: the table in `tidewise.settings.schema` as rows and as `docs/settings.md`.
+
+`python -m tidewise.settings.docs_page > docs/settings.md` writes the page; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from tidewise.settings.errors import section_of
+from tidewise.settings.layers import NESTING, PREFIX
+from tidewise.settings.schema import EventTypeSettings, Settings
+
+HEAD = """\
+# Settings
+
+<!-- Generated from tidewise/settings by `python -m tidewise.settings.docs_page > docs/settings.md`. -->
+
+A value comes from, strongest first:
+
+1. a flag of the command (`tidewise up --help` lists them),
+2. an environment variable: `TIDEWISE_`, the section, two underscores, the name,
+3. a TOML file: the one named with `--config`, else `tidewise.toml` in the data folder,
+4. the default.
+
+```toml
+[server]
+port = 9000
+
+[events.types.view]      # change one field of a known type
+weight = 0.5
+
+[events.types.wishlist]  # or add a type; fields left out keep the defaults below
+weight = 2.0
+```
+
+An unknown name is an error, in the file and in the environment, so that a typo never passes unnoticed. One field of a
+table is set by `TIDEWISE_EVENTS__TYPES__VIEW__WEIGHT=0.5`; variables stand for names in small letters only. Secrets are
+masked wherever settings are shown. What shapes stored state (`clock.mode`, `window`, `events.types`,
+`popularity.half_life_days`) is kept with the database: after a change of it Tidewise stops and says what to do.
+"""
+
+EVENT_TYPES = """\
+Each type has these fields; add new types below older ones.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One setting as people read it."""
+
+    name: str
+    variable: str
+    type: str
+    default: str
+    sentence: str
+
+
+def settings_table() -> list[SettingRow]:
+    """Every setting, in the order of the table."""
+    return [
+        _row(f"{section}.{name}", field)
+        for section, held in Settings.model_fields.items()
+        for name, field in section_of(held).model_fields.items()
+    ]
+
+
+def _row(name: str, field: FieldInfo) -> SettingRow:
+    variable = PREFIX + name.upper().replace(".", NESTING)
+    default = field.get_default(call_default_factory=True, validated_data={})
+    return SettingRow(name, variable, _type_name(field), _shown(default), field.description or "")
+
+
+def _type_name(field: FieldInfo) -> str:
+    text = str(field.annotation)
+    if "SecretStr" in text:
+        return "secret"
+    if "Literal" in text:
+        return " or ".join(f"`{choice}`" for choice in get_args(field.annotation))
+    if "dict" in text:
+        return "table"
+    names: dict[Any, str] = {int: "integer", float: "number", bool: "true or false", str: "text", Path: "path"}
+    return names[field.annotation]
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
+    if default is None or default in ("", {}):
+        return "empty"
+    if isinstance(default, dict):
+        return "see below"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+def settings_page() -> str:
+    """The whole of `docs/settings.md`."""
+    parts = [HEAD]
+    rows = settings_table()
+    for section, field in Settings.model_fields.items():
+        parts.append(f"## {section}\n\n{_about(section_of(field))}\n")
+        parts.append(_table([row for row in rows if row.name.startswith(f"{section}.")]))
+        if section == "events":
+            parts.append(EVENT_TYPES)
+            parts.append(_type_table())
+            parts.append(_known_types())
+    return "\n".join(parts)
+
+
+def _about(section: type[BaseModel]) -> str:
+    return (section.__doc__ or "").strip()
+
+
+def _table(rows: list[SettingRow]) -> str:
+    lines = ["| Setting | Type | Default | What it does |", "|---|---|---|---|"]
+    lines += [
+        f"| `{row.name}`<br>`{row.variable}` | {row.type} | {row.default} | {_cell(row.sentence)} |" for row in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _type_table() -> str:
+    lines = ["| Field | Type | Default for a new type | What it does |", "|---|---|---|---|"]
+    for name, field in EventTypeSettings.model_fields.items():
+        row = _row(name, field)
+        lines.append(f"| `{name}` | {row.type} | {row.default} | {_cell(row.sentence)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _known_types() -> str:
+    fields = list(EventTypeSettings.model_fields)
+    lines = [f"| Known type | {' | '.join(fields)} |", "|---" * (len(fields) + 1) + "|"]
+    for name, kind in Settings().events.types.items():
+        lines.append(f"| `{name}` | {' | '.join(_shown(getattr(kind, field)) for field in fields)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(settings_page())

@@ -1,0 +1,74 @@
+"""What is wrong with settings, in sentences: the setting, where it came from, what was wanted, what was got.
+
+Knows nothing about which settings exist. Values of secrets never get into a message.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from core.interactions import shorten
+from tidewise.settings.layers import Layer, origin_of
+
+PLAIN = (str, int, float, bool)
+
+
+def explain(error: ValidationError, layers: Sequence[Layer], table: type[BaseModel]) -> str:
+    """All faults, one per line."""
+    return "\n".join(_sentence(fault, layers, table) for fault in error.errors(include_url=False))
+
+
+def _sentence(fault: ErrorDetails, layers: Sequence[Layer], table: type[BaseModel]) -> str:
+    path = fault["loc"]
+    name = ".".join(str(part) for part in path)
+    start = f"{name} ({origin_of(path, layers)}): " if name else ""
+    if fault["type"] == "extra_forbidden":
+        return f"{start}no such setting; {_advice(name, table)}"
+    message = fault["msg"].removeprefix("Value error, ").removeprefix(f"{name}: ")
+    wanted = message.replace("Input should be ", "wanted ", 1)
+    if fault["type"] in ("model_type", "dict_type"):
+        wanted = "wanted a table of named values"
+    return start + wanted + _got(fault, is_secret=is_secret(field_at(path, table)))
+
+
+def _got(fault: ErrorDetails, *, is_secret: bool) -> str:
+    shown = not is_secret and fault["type"] != "value_error" and isinstance(fault["input"], PLAIN)
+    return f", got {shorten(fault['input'])}" if shown else ""
+
+
+def _advice(name: str, table: type[BaseModel]) -> str:
+    near = difflib.get_close_matches(name, leaf_names(table), n=1)
+    return f"did you mean {near[0]}?" if near else "docs/settings.md lists every name"
+
+
+def leaf_names(table: type[BaseModel]) -> list[str]:
+    """The dotted names of all settings of a table of sections."""
+    return [
+        f"{section}.{name}" for section, field in table.model_fields.items() for name in section_of(field).model_fields
+    ]
+
+
+def section_of(field: FieldInfo) -> type[BaseModel]:
+    """The section that a field of the table holds."""
+    assert isinstance(field.annotation, type)
+    assert issubclass(field.annotation, BaseModel)
+    return field.annotation
+
+
+def field_at(path: Sequence[object], table: type[BaseModel]) -> FieldInfo | None:
+    """The field of a setting by its path, or None where the path names none."""
+    match path:
+        case (str(section), str(name), *_) if section in table.model_fields:
+            return section_of(table.model_fields[section]).model_fields.get(name)
+        case _:
+            return None
+
+
+def is_secret(field: FieldInfo | None) -> bool:
+    """Whether values of a field are secret."""
+    return field is not None and "SecretStr" in str(field.annotation)

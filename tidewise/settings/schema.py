@@ -1,0 +1,306 @@
+"""The one table of settings: each with its type, its default and one sentence.
+
+A value comes from, strongest first: a flag, an environment variable (`TIDEWISE_SERVER__PORT`), a TOML file
+(`[server]` / `port = 8080`), the default. Unknown names are errors everywhere. `docs/settings.md` is generated from
+here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+
+from core.errors import InvalidSettings
+from core.history import WindowShape
+from core.interactions import DEFAULT_EVENT_TYPES, EventType, EventTypes, check_id
+from tidewise.settings.drift import DriftSettings, InterestSettings, LogSettings
+from tidewise.settings.errors import explain
+from tidewise.settings.kafka import KafkaSettings, MetricsSettings
+from tidewise.settings.layers import Layer, environment_layers, flag_layers, merge, toml_layer
+from tidewise.settings.learning import LearnSettings, ModelSettings, TrainSettings
+from tidewise.settings.section import Amount, Count, Section
+
+CONFIG_NAME = "tidewise.toml"
+DATABASE_NAME = "tidewise.db"
+
+
+class DataSettings(Section):
+    """Where Tidewise keeps its state."""
+
+    folder: Path = Path(".tidewise")
+    """The folder of the SQLite database, the models and, by default, `tidewise.toml`."""
+
+
+class DatabaseSettings(Section):
+    """Which database."""
+
+    url: SecretStr = SecretStr("")
+    """An SQLAlchemy address, as `postgresql+psycopg://user:password@host/name`; empty: SQLite in the data folder."""
+
+
+class ServerSettings(Section):
+    """The HTTP API."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on; any other than loopback needs `server.api_key`."""
+    port: int = Field(8080, ge=0, le=65535)
+    """The port to listen on; 0 takes a free one."""
+    api_key: SecretStr | None = None
+    """The key (at least 16 printable ASCII characters) that may do everything; empty: no key is asked for."""
+    write_key: SecretStr | None = None
+    """A key that may read, post events and change items, but not erase users or change what serves; empty: none."""
+    read_key: SecretStr | None = None
+    """A key that may ask and change nothing; empty: none."""
+    max_batch: Count = 10_000
+    """The most events in one request; more are answered with 413."""
+    max_body_mib: Count = 16
+    """The largest request body in MiB; a larger one is answered with 413."""
+
+    @field_validator("api_key", "write_key", "read_key")
+    @classmethod
+    def _usable_key(cls, key: SecretStr | None) -> SecretStr | None:
+        secret = key.get_secret_value() if key else ""
+        if secret and (len(secret) < 16 or not secret.isascii() or not secret.isprintable() or " " in secret):
+            msg = "wanted at least 16 printable ASCII characters without spaces; `openssl rand -hex 24` makes such"
+            raise ValueError(msg)
+        return key if secret else None
+
+    @model_validator(mode="after")
+    def _one_key_for_everything(self) -> Self:
+        if self.api_key is None and (self.write_key or self.read_key):
+            msg = "write_key and read_key allow less than server.api_key; set TIDEWISE_SERVER__API_KEY too"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _key_unless_loopback(self) -> Self:
+        if self.api_key is None and not self.is_loopback:
+            msg = (
+                f"listening on {self.host} opens the API to other machines and needs server.api_key; "
+                "set TIDEWISE_SERVER__API_KEY, or listen on 127.0.0.1"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class ClockSettings(Section):
+    """What time it is."""
+
+    mode: Literal["wall", "stream"] = "wall"
+    """`wall`: the machine's clock; `stream`: the highest event time applied, for replays. Fixed with the database."""
+
+
+class WindowSettings(Section):
+    """Which events of a user the encoder reads."""
+
+    size: Count = 50
+    """The longest a user's window gets, in events."""
+    step: Count = 10
+    """By how many events a full window slides at once; from 1 to `window.size`."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        self.shape()
+        return self
+
+    def shape(self) -> WindowShape:
+        """The window as the domain knows it."""
+        return WindowShape(self.size, self.step)
+
+
+class EventTypeSettings(Section):
+    """One type of event."""
+
+    window: bool = True
+    """Whether such events enter the history that the encoder reads."""
+    weight: float = Field(1.0, ge=0, allow_inf_nan=False)
+    """What one such event adds to the popularity of its item."""
+    seen: bool = True
+    """Whether its item is not recommended to this user again."""
+    hide: bool = False
+    """As `seen`, and also where `recommend.exclude_seen` is off: a dislike."""
+    negative: bool = False
+    """Whether it speaks against the item."""
+
+
+def _default_types() -> dict[str, dict[str, Any]]:
+    fields = EventTypeSettings.model_fields
+    return {kind.name: {name: getattr(kind, name) for name in fields} for kind in DEFAULT_EVENT_TYPES}
+
+
+class EventSettings(Section):
+    """What events mean. `[events.types.NAME]` changes a known type or adds one; fields left out keep their value."""
+
+    types: dict[str, EventTypeSettings] = Field(default_factory=_default_types, validate_default=True)
+    """The event types: for each one `window`, `weight`, `seen`, `hide` and `negative`."""
+    default_type: str = "click"
+    """The type of an event that names none."""
+    max_future_s: float = Field(300.0, ge=0, allow_inf_nan=False)
+    """How many seconds ahead of the machine's clock an event's time may be."""
+
+    @field_validator("types", mode="before")
+    @classmethod
+    def _over_the_defaults(cls, given: object) -> object:
+        if not isinstance(given, Mapping):
+            return given
+        known = _default_types()
+        fresh = {check_id("event type", name): fields for name, fields in given.items() if name not in known}
+        changed = {name: _changed(fields, given.get(name, {})) for name, fields in known.items()}
+        return changed | fresh
+
+    @model_validator(mode="after")
+    def _default_is_known(self) -> Self:
+        if self.default_type not in self.types:
+            msg = f"default_type: wanted one of {', '.join(self.types)}, got {self.default_type!r}"
+            raise ValueError(msg)
+        return self
+
+
+def _changed(fields: dict[str, Any], given: object) -> object:
+    return fields | given if isinstance(given, dict) else given
+
+
+class ItemSettings(Section):
+    """The catalogue."""
+
+    catalogue: Literal["required", "none"] = "required"
+    """`required`: only items put into the catalogue are recommended; `none`: every item with an event is."""
+
+
+class RecommendSettings(Section):
+    """Answers."""
+
+    exclude_seen: bool = True
+    """Whether items that the user has seen are left out; switch it off for shops of repeat purchases.
+
+    Models are trained for the one or the other: after a change, train anew (`tidewise learn --retrain`)."""
+    max_n: Count = 500
+    """The most items that one answer holds."""
+
+
+class PopularitySettings(Section):
+    """The fall-back for users without a history."""
+
+    half_life_days: Amount = 7.0
+    """After how many days an event counts half in the popularity of its item."""
+
+
+class CacheSettings(Section):
+    """Memory."""
+
+    vectors_mib: Count = 64
+    """The MiB that a process may spend on the vectors of recently active users."""
+    states_mib: Count = 256
+    """The MiB that a process may spend on what the encoder keeps of recently active users."""
+
+
+class Settings(Section):
+    """All settings of a process."""
+
+    data: DataSettings = DataSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    server: ServerSettings = ServerSettings()
+    clock: ClockSettings = ClockSettings()
+    window: WindowSettings = WindowSettings()
+    events: EventSettings = EventSettings()
+    items: ItemSettings = ItemSettings()
+    recommend: RecommendSettings = RecommendSettings()
+    popularity: PopularitySettings = PopularitySettings()
+    interest: InterestSettings = InterestSettings()
+    drift: DriftSettings = DriftSettings()
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    learn: LearnSettings = LearnSettings()
+    cache: CacheSettings = CacheSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+
+    def database_url(self) -> str:
+        """The database's address, in clear."""
+        return self.database.url.get_secret_value() or f"sqlite:///{self.data.folder / DATABASE_NAME}"
+
+    def has_database(self) -> bool:
+        """Whether there may be a database: a file of SQLite exists once it was opened."""
+        return bool(self.database.url.get_secret_value()) or (self.data.folder / DATABASE_NAME).exists()
+
+    def api_key(self) -> str | None:
+        """The key of the API that may do everything, in clear."""
+        return _clear(self.server.api_key)
+
+    def write_key(self) -> str | None:
+        """The key that may write, in clear."""
+        return _clear(self.server.write_key)
+
+    def read_key(self) -> str | None:
+        """The key that may read, in clear."""
+        return _clear(self.server.read_key)
+
+    @property
+    def shares_vectors(self) -> bool:
+        """Whether users' vectors pass from workers to APIs through the database.
+
+        Not through SQLite: it has one writer, and each vector stored would make ingest wait.
+        """
+        return bool(self.kafka.bootstrap) and self.database_url().startswith("postgresql")
+
+    def event_types(self) -> EventTypes:
+        """The table of event types as the domain knows it."""
+        return EventTypes(tuple(EventType(name, **kind.model_dump()) for name, kind in self.events.types.items()))
+
+    def window_shape(self) -> WindowShape:
+        """The window as the domain knows it."""
+        return self.window.shape()
+
+    def shown(self) -> dict[str, Any]:
+        """All values as they may be shown: plain JSON types, secrets masked."""
+        return self.model_dump(mode="json")
+
+
+def _clear(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def load_settings(
+    *,
+    config: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings of this process; raises `InvalidSettings`, whose message names each faulty setting and its origin.
+
+    `config`: a TOML file (default: `tidewise.toml` in the data folder, if there is one). `overrides`: values of flags
+    by dotted name, None where a flag was not given. `environment`: default, that of the process.
+    """
+    given = environment_layers(os.environ if environment is None else environment) + flag_layers(overrides or {})
+    if config is not None:
+        return _validated([toml_layer(config), *given])
+    folder = _validated(given, only="data").data.folder
+    if not (folder / CONFIG_NAME).is_file():
+        return _validated(given)
+    found = toml_layer(folder / CONFIG_NAME)
+    if found.gives(("data", "folder")):
+        msg = f"data.folder ({found.origin}): a file found in the data folder cannot move it; name it with --config"
+        raise InvalidSettings(msg)
+    return _validated([found, *given])
+
+
+def _validated(layers: list[Layer], *, only: str | None = None) -> Settings:
+    values = merge(layers)
+    try:
+        return Settings.model_validate(values if only is None else {only: values[only]} if only in values else {})
+    except ValidationError as error:
+        raise InvalidSettings(explain(error, layers, Settings)) from None

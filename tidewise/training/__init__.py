@@ -1,0 +1,1 @@
+"""Training from the store's events: features, plans, models."""

@@ -1,0 +1,166 @@
+"""Learning: train models from the store's events, keep them, and let them serve.
+
+Called by `tidewise train`, and by `tidewise learn`, which `tidewise up` runs as a child process.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from core.clock import WallClock
+from core.errors import NotReady
+from core.items import Catalogue
+from core.learn.cycle import LearningCycle, Task
+from core.learn.triggers import answer, learnt_until_ms
+from core.learn.versions import CHALLENGER, promote, propose
+from core.lease import Role
+from core.ports import EventColumns, ModelBundle, ModelRecord
+from tidewise.bootstrap import MODELS_FOLDER, System, load_model, models_folder
+from tidewise.processes.this_process import name_of_process
+from tidewise.settings.schema import Settings
+from tidewise.training.features import FEATURES_FOLDER, sources_in
+from tidewise.training.plans import fine_tuning_plan, learning_policy, model_config, training_plan
+from tidewise.training.text_topics import name_text_topics
+
+if TYPE_CHECKING:
+    from model.bundle import HM4SRBundle
+    from model.training.train import ProgressCallback
+
+MIN_TRAINABLE_EVENTS = 100  # below it there is nothing to hold out, let alone to learn
+TRAINER = "trainer"
+UNFINISHED = ".unfinished"  # the state of a training that is under way, in the models' folder
+
+
+def train_model(system: System, *, progress: ProgressCallback, before_ms: int | None = None) -> ModelRecord:
+    """Train on all windowed events (before a time), save the model and make it the champion, whatever it is worth.
+
+    Raises `NotReady` with fewer than 100 events. A crash at any moment leaves the previous champion: the folder is
+    renamed into place whole, and the record that points to it is written last.
+    """
+    from model.training.threads import limit_threads
+
+    # A core is left to others: two threads on busy cores wait for each other, and train slower than one.
+    limit_threads(system.settings.train.threads or max(1, (os.cpu_count() or 1) - 1))
+    name_text_topics(system.store)
+    with system.store.read() as read:
+        columns = read.events(type_codes=system.types.flagged("window"), before_ms=before_ms)
+        catalogue, newest_alarm_ms = read.catalogue(stubs=True), read.drift.newest_alarm_ms()
+    bundle = _train_fully(system.settings, columns, catalogue, progress)
+    record = _saved(system.settings, bundle, columns, {"kind": "by hand", "before_ms": before_ms})
+    with system.store.transaction() as tx:
+        known = {one.version: one for one in tx.lock_models()}
+        if record.version not in known or not known[record.version].path:
+            propose(tx, record)
+        if record.version not in known or known[record.version].status != "champion":
+            reason, now_ms = "trained by hand", record.created_ms
+            promote(tx, record.version, decided_by="tidewise train", reason=reason, now_ms=now_ms, force=True)
+        answer(tx, newest_alarm_ms)
+        tx.commit()
+    return replace(record, status="champion")
+
+
+class NetworkTrainer:
+    """`core.learn.cycle.Trainer` with HM4SR: full trainings and fine-tunes that go on where a killed one stopped."""
+
+    def __init__(self, settings: Settings, *, progress: ProgressCallback) -> None:
+        self._settings = settings
+        self._progress = progress
+
+    def train(
+        self, task: Task, *, parent: ModelRecord | None, columns: EventColumns, catalogue: Catalogue
+    ) -> ModelRecord:
+        """A new model, saved."""
+        if parent is None:
+            bundle = _train_fully(self._settings, columns, catalogue, self._progress, resumable=True)
+        else:
+            bundle = self._fine_tuned(parent, columns, catalogue)
+        return _saved(self._settings, bundle, columns, {})
+
+    def _fine_tuned(self, parent: ModelRecord, columns: EventColumns, catalogue: Catalogue) -> HM4SRBundle:
+        from model.training.fine_tuning import fine_tune
+
+        return fine_tune(
+            load_model(self._settings, parent),
+            columns,
+            catalogue,
+            since_ms=learnt_until_ms(parent),
+            plan=fine_tuning_plan(self._settings),
+            seed=self._settings.train.seed,
+            progress=self._progress,
+            resume=models_folder(self._settings) / UNFINISHED,
+        )
+
+    def load(self, record: ModelRecord) -> ModelBundle:
+        """The bundle of a model."""
+        return load_model(self._settings, record)
+
+    def remove(self, record: ModelRecord) -> None:
+        """Delete a model's folder."""
+        shutil.rmtree(self._settings.data.folder / record.path, ignore_errors=True)
+
+
+def learning_cycle(system: System, *, progress: ProgressCallback) -> LearningCycle:
+    """The cycle of this process, whose role is still to be taken."""
+    settings = system.settings
+    return LearningCycle(
+        store=system.store,
+        role=Role(system.store, TRAINER, holder=name_of_process(), ttl_ms=int(settings.learn.lease_s * 1000)),
+        trainer=NetworkTrainer(settings, progress=progress),
+        shape=system.shape,
+        type_codes=system.types.flagged("window"),
+        clock=WallClock(),
+        policy=learning_policy(settings),
+        stubs=settings.items.catalogue == "none",
+        stream=settings.kafka.topic,
+    )
+
+
+def _train_fully(
+    settings: Settings,
+    columns: EventColumns,
+    catalogue: Catalogue,
+    progress: ProgressCallback,
+    *,
+    resumable: bool = False,
+) -> HM4SRBundle:
+    from model.training.train import train
+
+    if len(columns) < MIN_TRAINABLE_EVENTS:
+        msg = f"wanted at least {MIN_TRAINABLE_EVENTS} events to train on, got {len(columns)}; import more first"
+        raise NotReady(msg)
+    features = settings.data.folder / FEATURES_FOLDER
+    sources = sources_in(features, catalogue, size=settings.model.content_features)
+    return train(
+        columns,
+        catalogue,
+        config=model_config(settings, sources),
+        plan=training_plan(settings),
+        sources=sources,
+        seed=settings.train.seed,
+        progress=progress,
+        resume=models_folder(settings) / UNFINISHED if resumable else None,
+    )
+
+
+def _saved(settings: Settings, bundle: HM4SRBundle, columns: EventColumns, facts: dict[str, Any]) -> ModelRecord:
+    """The bundle on disk, and its record."""
+    from model.checkpoint import save
+
+    save(bundle, models_folder(settings) / bundle.version)
+    data = {
+        "num_events": len(columns),
+        "first_event_ms": int(columns.times_ms.min()),
+        "last_event_ms": int(columns.times_ms.max()),
+    }
+    shape = {"window": asdict(bundle.window), "num_parameters": bundle.model.num_parameters}
+    report = {name: value for name, value in bundle.report.items() if name != "categories"}
+    return ModelRecord(
+        version=bundle.version,
+        path=f"{MODELS_FOLDER}/{bundle.version}",
+        status=CHALLENGER,
+        created_ms=WallClock().now_ms(),
+        lineage={**data, **shape, **report, **facts},
+    )

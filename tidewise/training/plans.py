@@ -1,0 +1,113 @@
+"""What the settings say about learning: the model's shape, how to train and fine-tune, when, and how careful to be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from core.clock import DAY_MS, MINUTE_MS
+from core.errors import InvalidSettings
+from core.learn.cycle import Policy
+from core.learn.gate import GateRules
+from core.learn.triggers import Schedule
+from tidewise.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from model.features import FeatureSource
+    from model.network.config import ModelConfig
+    from model.training.fine_tuning import FineTuningPlan
+    from model.training.train import TrainingPlan
+
+
+def learning_policy(settings: Settings) -> Policy:
+    """How careful to be, by the settings."""
+    learn = settings.learn
+    return Policy(
+        rules=GateRules(margin=learn.margin),
+        schedule=learning_schedule(settings),
+        slice_share=learn.slice_share,
+        max_slice=learn.max_slice,
+        anchor_age=learn.anchor_age,
+        keep=learn.keep,
+        promotes=learn.mode != "propose",
+        hide_seen=settings.recommend.exclude_seen,
+        half_life_ms=settings.popularity.half_life_days * DAY_MS,
+        max_events=learn.max_events,
+    )
+
+
+def learning_schedule(settings: Settings) -> Schedule:
+    """When to train, by the settings."""
+    learn = settings.learn
+    return Schedule(
+        first_events=settings.train.min_events,
+        every_events=learn.every_events,
+        every_ms=int(learn.every_minutes * MINUTE_MS),
+        min_new_events=learn.min_new_events,
+        on_drift=learn.on_drift,
+        drift_pause_ms=int(learn.drift_pause_minutes * MINUTE_MS),
+    )
+
+
+def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> ModelConfig:
+    """The model's shape by the settings; of `sources`, one named text takes the place of TF-IDF.
+
+    Raises `InvalidSettings` where a modality to be left out is none, or is the last.
+    """
+    from model.network.config import LossWeights, Modality, ModelConfig
+
+    shape = settings.model
+    sizes = {"text": shape.text_features, **{source.name: source.size for source in sources}}
+    left_out = shape.left_out()
+    if unknown := [name for name in left_out if name not in ("id", *sizes)]:
+        msg = f"model.without: wanted some of {', '.join(('id', *sizes))}, got {', '.join(unknown)}"
+        raise InvalidSettings(msg)
+    return ModelConfig(
+        width=shape.width,
+        num_layers=shape.layers,
+        num_heads=shape.heads,
+        dropout=shape.dropout,
+        window=settings.window_shape(),
+        use_id="id" not in left_out,
+        contents=tuple(Modality(name, size) for name, size in sizes.items() if name not in left_out),
+        interactive_moe=shape.interactive_moe,
+        temporal_moe=shape.temporal_moe,
+        num_interactive_experts=shape.experts,
+        num_temporal_experts=shape.experts,
+        gaps="on" if shape.gaps else "off",
+        absolute_time=shape.absolute_time,
+        now_gap=shape.now_gap,
+        fused_id=shape.fused_id,
+        repeats=shape.repeats and not settings.recommend.exclude_seen,
+        hides_seen=settings.recommend.exclude_seen,
+        losses=LossWeights(idcl=shape.idcl, cp=shape.cp, pcl=shape.pcl),
+    )
+
+
+def training_plan(settings: Settings) -> TrainingPlan:
+    """How to train by the settings."""
+    from model.training.train import TrainingPlan
+
+    options = settings.train
+    return TrainingPlan(
+        epochs=options.epochs,
+        max_seconds=options.max_minutes * 60,
+        batch_events=options.batch_events,
+        learning_rate=options.learning_rate,
+        precision=options.precision,
+    )
+
+
+def fine_tuning_plan(settings: Settings) -> FineTuningPlan:
+    """How to fine-tune by the settings."""
+    from model.training.fine_tuning import FineTuningPlan
+
+    options = settings.learn
+    return FineTuningPlan(
+        epochs=options.epochs,
+        max_seconds=options.max_minutes * 60,
+        batch_events=options.batch_events,
+        learning_rate=options.learning_rate,
+        replay=options.replay,
+        num_samples=options.num_samples,
+    )
