@@ -3,7 +3,7 @@
     python -m benchmarks.drift_truth --streams 100
     python -m benchmarks.drift_truth --streams 20 --thresholds 8 9 10 11 12 14   # the trade-off behind the default
 
-All default detectors together over streams of `benchmarks.drift_streams`, as the monitor would read them, each category
+All default detectors together over streams of `benchmarks.drift.streams`, as the monitor would read them, each category
 watched apart (`--max-segments 0`: none). False alarms are those where nothing changes, and those before a change, per
 100,000 events watched (after the warm-up); the delay is in events, from the change to the end of the block that brought
 the alarm.
@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.drift_streams import KINDS, MONDAY_MS, Kind, Plan, stream
+from benchmarks.drift.streams import KINDS, MONDAY_MS, Kind, Plan, stream
 from benchmarks.report import publish
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.detector_bank import Watcher

@@ -29,9 +29,9 @@ from typing import IO
 
 import psycopg
 
-from benchmarks.fault_ledger import Stored
+from benchmarks.faults.ledger import Stored
 from benchmarks.report import publish
-from benchmarks.stream_servers import Servers, servers
+from benchmarks.streaming.servers import Servers, servers
 from tidewise.processes.children import running
 
 ROWS = """SELECT u.user_id, time_ms, i.item_id, value FROM interactions

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.gate_challengers import Moment, plainly_spoilt, subtly_spoilt
+from benchmarks.learning.challengers import Moment, plainly_spoilt, subtly_spoilt
 from benchmarks.report import publish
 from core.evaluation.metrics import ndcg
 from core.history import IntArray, WindowShape

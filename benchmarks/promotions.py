@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from benchmarks.promotion_systems import over_kafka, over_sqlite
+from benchmarks.learning.promotion_systems import over_kafka, over_sqlite
 from benchmarks.report import percentiles, publish
 from benchmarks.serving import Caller
 from core.errors import NotFound

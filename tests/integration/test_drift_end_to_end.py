@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.drift.streams import draw_scores
 from benchmarks.drift_end_to_end import Outcome, Plan, learn, run, summary
-from benchmarks.drift_streams import draw_scores
 
 PLAN = Plan("interests", 3)
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]

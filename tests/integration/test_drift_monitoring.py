@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.drift_streams import MONDAY_MS, Kind, Plan, draw_events
+from benchmarks.drift.streams import MONDAY_MS, Kind, Plan, draw_events
 from core.clock import DAY_MS
 from core.ingestion.sources import RequestSource
 from core.interactions import Interaction

@@ -9,7 +9,7 @@ from typing import Any
 from services.kafka import Broker, fresh_settings
 
 from benchmarks.exactness import EventFile, compare, replay
-from benchmarks.stream_servers import Servers
+from benchmarks.streaming.servers import Servers
 from stream.kafka.topics import delete_topics
 
 TIME_S = 1_700_000_000

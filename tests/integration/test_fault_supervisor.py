@@ -8,7 +8,7 @@ import pytest
 
 
 def test_what_ends_by_itself_is_started_again_and_counted_but_not_what_was_killed(tmp_path: Path) -> None:
-    from benchmarks.fault_processes import Child, supervised, until
+    from benchmarks.faults.processes import Child, supervised, until
 
     ends = Child("ends", tmp_path, ["--help"])
     killed = Child("killed", tmp_path, ["worker", "--help"])
@@ -23,8 +23,8 @@ def test_what_ends_by_itself_is_started_again_and_counted_but_not_what_was_kille
 
 
 def test_what_does_not_happen_in_its_time_ends_the_block_and_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    from benchmarks.fault_processes import until
-    from benchmarks.faults import noted
+    from benchmarks.faults.__main__ import noted
+    from benchmarks.faults.processes import until
 
     stood_still: list[str] = []
     with noted(stood_still):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from benchmarks import tables
+from benchmarks.tables import __main__ as tables
 from model.evaluation.models import spec_of
 from tidewise.cli import app
 from tidewise.evaluation.files import online_baselines

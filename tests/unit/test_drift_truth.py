@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.drift_streams import (
+from benchmarks.drift.streams import (
     DAY_MS,
     HIT_RATE,
     LOSS_OF_HITS,

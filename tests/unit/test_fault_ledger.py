@@ -14,7 +14,7 @@ HALF_LIFE_MS = 1000.0
 @pytest.fixture
 def compared(tmp_path: Path) -> Callable[..., dict[str, int]]:
     """What is broken after three clicks of one user and one change to the rows, users or totals of the database."""
-    from benchmarks.fault_ledger import Ledger, Log, Row, Stored, User, compare, event_key, log2_sum
+    from benchmarks.faults.ledger import Ledger, Log, Row, Stored, User, compare, event_key, log2_sum
 
     def compare_changed(
         *,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.gate_challengers import BLURS, Moment, plainly_spoilt, subtly_spoilt
+from benchmarks.learning.challengers import BLURS, Moment, plainly_spoilt, subtly_spoilt
 from core.history import History, WindowShape
 from core.items import Catalogue
 from core.ports import EventColumns, ModelBundle

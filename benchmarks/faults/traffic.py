@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 import psycopg
 
-from benchmarks.fault_ledger import Ledger, event_key
-from benchmarks.fault_processes import PATIENCE_S, POLL_S, Overdue
+from benchmarks.faults.ledger import Ledger, event_key
+from benchmarks.faults.processes import PATIENCE_S, POLL_S, Overdue
 from core.clock import HOUR_MS
 from core.errors import StreamUnavailable
 from core.interactions import Interaction

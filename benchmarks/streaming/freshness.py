@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.report import percentiles
-from benchmarks.stream_servers import Servers, kafka_of
+from benchmarks.streaming.servers import Servers, kafka_of
 from core.interactions import Interaction
 from stream.kafka.producer import EventProducer
 from stream.kafka.settings import KafkaSettings

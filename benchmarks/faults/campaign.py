@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from benchmarks.fault_processes import Child
-from benchmarks.fault_system import System, step_of
-from benchmarks.fault_traffic import Probes
+from benchmarks.faults.processes import Child
+from benchmarks.faults.system import System, step_of
+from benchmarks.faults.traffic import Probes
 
 SESSION_S = 8.0  # the broker gives up a silent worker after 6
 GAPS_S = (0.9, 0.1, 0.5)  # between the two of a double fault

@@ -22,8 +22,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.datasets import ML_1M, TOYS, DataSet
-from benchmarks.replay_tables import REPLAYS, ReplayTable, Run
+from benchmarks.tables.datasets import ML_1M, TOYS, DataSet
+from benchmarks.tables.replays import REPLAYS, ReplayTable, Run
 
 NETWORKS = ("sasrec", "sasrec-text", "gru4rec", "gru4rec-text", "hm4sr:paper", "hm4sr")
 ADDITIONS = ("sasrec-text", "sasrec-text-repeats", "hm4sr:paper", "hm4sr")

@@ -40,7 +40,7 @@ class Nothing:
 
 
 def main() -> None:
-    """`python -m benchmarks.noop_worker SERVER TOPIC NUM_EVENTS`."""
+    """`python -m benchmarks.streaming.noop_worker SERVER TOPIC NUM_EVENTS`."""
     server, topic, num_events = sys.argv[1:]
     kafka = KafkaSettings(servers=(server,), topic=topic, group=f"{topic}-noop")
     StreamWorker(kafka, WorkerSettings(name="noop"), ingest=Nothing(int(num_events)), codec=Codec()).run()

@@ -1,6 +1,6 @@
 """What the monitor of a database found, as a picture: each signal beside what was expected, and where alarms begin.
 
-    python -m benchmarks.drift_plot --data FOLDER --title online-retail --out drift.svg
+    python -m benchmarks.drift.plot --data FOLDER --title online-retail --out drift.svg
 
 Reads what is stored (after `tidewise drift --catch-up`); draws SVG without a library, points averaged to what a screen
 can show.

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.fault_processes import PATIENCE_S, POLL_S, Api, Child, Overdue, supervised
-from benchmarks.stream_servers import ROOT, Servers
+from benchmarks.faults.processes import PATIENCE_S, POLL_S, Api, Child, Overdue, supervised
+from benchmarks.streaming.servers import ROOT, Servers
 from scripts.local_postgres import NoPostgres, PostgresServer, find_binaries
 from tidewise.bootstrap import open_system
 from tidewise.demo.demo import fill

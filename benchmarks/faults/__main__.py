@@ -20,11 +20,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from benchmarks.fault_campaign import Campaign, plan, say
-from benchmarks.fault_ledger import Ledger, Log, Stored, compare
-from benchmarks.fault_processes import Overdue
-from benchmarks.fault_system import System, shop, system
-from benchmarks.fault_traffic import ApiClients, Flow, Probes, flowing, patient
+from benchmarks.faults.campaign import Campaign, plan, say
+from benchmarks.faults.ledger import Ledger, Log, Stored, compare
+from benchmarks.faults.processes import Overdue
+from benchmarks.faults.system import System, shop, system
+from benchmarks.faults.traffic import ApiClients, Flow, Probes, flowing, patient
 from benchmarks.report import publish
 from tidewise.processes.distributed import kafka_settings
 

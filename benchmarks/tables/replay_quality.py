@@ -1,6 +1,6 @@
 """How good the answers were: every replayed event ranked in process under the state strictly before it.
 
-    python -m benchmarks.replay_quality --data .tidewise --from 975768738000
+    python -m benchmarks.tables.replay_quality --data .tidewise --from 975768738000
 
 Reads a database after a replay. Each event from that time on is ranked among all catalogue items three ways: by the
 champion on the user's window before the event (by popularity where there is none yet, as the product answers), by

@@ -7,7 +7,7 @@ Each part drains a topic that was filled before: a worker whose use case does no
 `tidewise worker` on one event per message, then on grouped messages. Events are uniform over the users, the worst case:
 hardly two events of one transaction share a window. With `--log` the same is measured with the first events of a real
 log, by time. Last, events flow at a steady rate and single ones are timed from sending to the changed answer of the
-API, after all processes are ready and have answered clicks for a while (`benchmarks.freshness`).
+API, after all processes are ready and have answered clicks for a while (`benchmarks.streaming.freshness`).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ import psycopg
 from rich.console import Console
 
 from benchmarks.exactness import EventFile
-from benchmarks.freshness import freshness
 from benchmarks.report import publish
-from benchmarks.stream_servers import Servers, kafka_of, servers
+from benchmarks.streaming.freshness import freshness
+from benchmarks.streaming.servers import Servers, kafka_of, servers
 from core.clock import DAY_MS
 from core.interactions import Interaction
 from stream.kafka.producer import EventProducer
@@ -90,7 +90,7 @@ def drain_ceiling(at: Servers, folder: Path, num_events: int, items: list[str]) 
     """Messages per second through Faust when nothing is done with them."""
     events = uniform_events(num_events, num_users=100_000, items=items, seed=1)
     kafka = fill(at, folder, "ceiling", events, group=1)
-    command = [sys.executable, "-m", "benchmarks.noop_worker", kafka.servers[0], kafka.topic, str(num_events)]
+    command = [sys.executable, "-m", "benchmarks.streaming.noop_worker", kafka.servers[0], kafka.topic, str(num_events)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return {"messages/s": round(float(done.stdout.split()[-1]))}
 

@@ -1,0 +1,1 @@
+"""Streams with known changes, and plots."""

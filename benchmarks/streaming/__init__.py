@@ -1,0 +1,1 @@
+"""Throughput and freshness over Kafka and PostgreSQL."""
