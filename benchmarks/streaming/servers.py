@@ -14,7 +14,7 @@ from stream.kafka.settings import KafkaSettings
 from tidewise.processes.children import free_port
 from tidewise.settings.schema import Settings, load_settings
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Dead letters: input set aside, retried once what was in its way is gone, or discarded.
 
 A retry takes the same way as every event: decoded as of now, applied by `core.ingestion.ingest`, and in the same
-transaction the letter goes, or stays with its new reason and a count. So a retry that is killed has either happened or not.
+transaction the letter goes, or stays with its new reason and a count. So a retry that is killed has either happened or
+not.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Recommender:
         stubs: bool = False,
         shared: bool = False,
     ) -> None:
-        """`stubs`: items need no catalogue. `shared`: other processes encode too (`core.recommendation.user_encoder`)."""
+        """`stubs`: items need no catalogue. `shared`: other processes encode too (see `UserEncoder`)."""
         self._store = store
         self._views = views
         self._clock = clock

@@ -11,7 +11,7 @@ from serving_doubles import Api, Shop
 
 from serving.app import create_app
 
-PAGES = Path(__file__).parents[2] / "serving" / "pages"
+PAGES = Path(__file__).parents[4] / "serving" / "pages"
 FILES = sorted(
     str(path.relative_to(PAGES)) for path in PAGES.rglob("*") if path.suffix in (".html", ".css", ".js", ".svg")
 )

@@ -23,7 +23,7 @@ from model.training.sequences import Sequences, UserRanges
 @pytest.fixture(autouse=True)
 def benchmarks_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     """They belong to the repository, not to the installed package."""
-    monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[3]), *sys.path])
+    monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[4]), *sys.path])
 
 
 @pytest.fixture

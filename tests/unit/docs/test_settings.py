@@ -5,7 +5,7 @@ from pathlib import Path
 from tidewise.settings.docs_page import settings_page, settings_table
 from tidewise.settings.schema import load_settings
 
-PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+PAGE = Path(__file__).parents[3] / "docs" / "settings.md"
 
 
 def test_the_page_equals_the_generated_text() -> None:

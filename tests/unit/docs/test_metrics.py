@@ -20,7 +20,7 @@ from tidewise.metrics.trainer import TrainerMetrics
 from tidewise.metrics.worker import WorkerMetrics
 from tidewise.processes.background import Learning
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "metrics.md").read_text("utf-8")
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "tidewise.json").read_text("utf-8"))
 PROMETHEUS = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text("utf-8"))

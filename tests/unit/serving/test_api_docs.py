@@ -17,7 +17,7 @@ from core.ports import ModelRecord
 from serving.app import create_app
 from serving.schemas import api as schemas
 
-PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "api.md").read_text("utf-8")
 EXAMPLE = re.compile(r"```http\n([A-Z]+) (\S+)\n(.*?)```\n```json (\d+)\n(.*?)```", re.S)
 
 CAMPING = [
