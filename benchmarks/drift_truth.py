@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.drift.streams import KINDS, MONDAY_MS, Kind, Plan, stream
 from benchmarks.report import publish
 from core.clock import DAY_MS, HOUR_MS
-from core.drift.detector_bank import Watcher
+from core.drift.detector_bank import DetectorBank
 from stream.drift.detectors import DEFAULT, Detectors, Sensitivity
 from tidewise.settings.drift import DriftSettings
 
@@ -45,7 +45,7 @@ class Outcome:
 
 def watch(plan: Plan, sensitivity: Sensitivity = DEFAULT, max_segments: int = MAX_SEGMENTS) -> Outcome:
     """Read one stream."""
-    watcher = Watcher(
+    watcher = DetectorBank(
         lambda one_of_many: Detectors(sensitivity.surer() if one_of_many else sensitivity),
         warmup_ms=WARMUP_DAYS * DAY_MS,
         max_segments=max_segments,

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from core.errors import LeaseLost
-from core.ports import Lease, Store, Transaction
+from core.ports import LeaseRecord, Store, Transaction
 
 TTL_MS = 30_000
 
 
-class Role:
+class Lease:
     """One role as one process sees it. `holder` names the process, unlike any other, for operators to read."""
 
     def __init__(self, store: Store, name: str, *, holder: str, ttl_ms: int = TTL_MS) -> None:
@@ -23,7 +23,7 @@ class Role:
         self._name = name
         self._holder = holder
         self._ttl_ms = ttl_ms
-        self._lease: Lease | None = None
+        self._lease: LeaseRecord | None = None
 
     @property
     def is_held(self) -> bool:

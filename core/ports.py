@@ -21,13 +21,13 @@ from core.records import BoolArray as BoolArray
 from core.records import DeadLetter as DeadLetter
 from core.records import EventColumns as EventColumns
 from core.records import EventRow as EventRow
-from core.records import Lease as Lease
+from core.records import LeaseRecord as LeaseRecord
 from core.records import ModelRecord as ModelRecord
 from core.records import Promotion as Promotion
-from core.records import SourceState as SourceState
 from core.records import StoredItem as StoredItem
 from core.records import StoreTotals as StoreTotals
 from core.records import UserState as UserState
+from core.records import WriterOffset as WriterOffset
 from core.records import WriterPosition as WriterPosition
 
 FloatArray = NDArray[np.float32]
@@ -46,11 +46,11 @@ class Transaction(VersionWrites, Protocol):
         """What drift monitoring writes."""
         ...
 
-    def open_sources(self, stream: str, partitions: Sequence[int]) -> dict[int, SourceState]:
+    def open_sources(self, stream: str, partitions: Sequence[int]) -> dict[int, WriterOffset]:
         """(a) The states of writers by their partitions, made where they are new, locked until the end."""
         ...
 
-    def save_sources(self, states: Sequence[SourceState]) -> None:
+    def save_sources(self, states: Sequence[WriterOffset]) -> None:
         """(a) Store offsets and newest times of opened writers: who has compared them first has compared and set."""
         ...
 
@@ -105,7 +105,7 @@ class Transaction(VersionWrites, Protocol):
         """Delete dead letters; returns how many there were."""
         ...
 
-    def refile_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+    def update_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Store the reasons and the numbers of retries of kept letters, by their keys."""
         ...
 
@@ -138,7 +138,7 @@ class Transaction(VersionWrites, Protocol):
         ...
 
 
-class ReadView(VersionReads, Protocol):
+class ReadTransaction(VersionReads, Protocol):
     """A consistent snapshot for reading."""
 
     @property
@@ -274,11 +274,11 @@ class Store(Protocol):
         """A write transaction; rolled back unless committed. Raises `StoreUnavailable` when the database is away."""
         ...
 
-    def read(self) -> AbstractContextManager[ReadView]:
+    def read(self) -> AbstractContextManager[ReadTransaction]:
         """A snapshot for reading; never blocked by writers."""
         ...
 
-    def glance(self) -> AbstractContextManager[ReadView]:
+    def glance(self) -> AbstractContextManager[ReadTransaction]:
         """As `read` without a snapshot: each question is answered as of its own moment, for a third of the cost."""
         ...
 

@@ -29,7 +29,7 @@ class UserState:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceState:
+class WriterOffset:
     """How far one writer (a partition, or the requests of one process) has got."""
 
     key: int
@@ -120,7 +120,7 @@ class Promotion:
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class LeaseRecord:
     """A role that one process at a time may fill. `token` rises with each taking; `expires_ms` by the store's clock."""
 
     role: str

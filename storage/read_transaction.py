@@ -1,4 +1,4 @@
-"""The consistent snapshot for reading: `core.ports.ReadView` over one session."""
+"""The consistent snapshot for reading: `core.ports.ReadTransaction` over one session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.ports import (
     EventColumns,
     EventRow,
     FloatArray,
-    Lease,
+    LeaseRecord,
     ModelRecord,
     Promotion,
     StoredItem,
@@ -46,7 +46,7 @@ def _totals(dialect: Dialect) -> CompilerElement:
     return select(num_users, num_items, listed, num_events, num_letters)
 
 
-class SqlReadView:
+class SqlReadTransaction:
     """One snapshot; `core.ports` says what each method promises."""
 
     def __init__(self, session: Session, secret: bytes) -> None:
@@ -184,7 +184,7 @@ class SqlReadView:
         """The model that serves."""
         return models.champion(self._session)
 
-    def lease(self, role: str) -> Lease | None:
+    def lease(self, role: str) -> LeaseRecord | None:
         """Who held this role last."""
         return leases.find(self._session, role)
 

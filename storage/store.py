@@ -15,7 +15,7 @@ from core.errors import StoreError, StoreUnavailable
 from storage.dialects import dialect_of
 from storage.engine import POOL_TIMEOUT_S, open_engine, parse_url
 from storage.migrate import migrate
-from storage.read_transaction import SECRET, SqlReadView
+from storage.read_transaction import SECRET, SqlReadTransaction
 from storage.repositories import models
 from storage.session import Session
 from storage.transaction import SqlTransaction
@@ -63,16 +63,16 @@ class SqlStore:
             yield SqlTransaction(session, self._secret)
 
     @contextmanager
-    def read(self) -> Iterator[SqlReadView]:
+    def read(self) -> Iterator[SqlReadTransaction]:
         """A snapshot for reading; never blocked by writers."""
         with self._session(self._dialect.begin_read) as session:
-            yield SqlReadView(session, self._secret)
+            yield SqlReadTransaction(session, self._secret)
 
     @contextmanager
-    def glance(self) -> Iterator[SqlReadView]:
+    def glance(self) -> Iterator[SqlReadTransaction]:
         """Reading without a transaction, so that one question is one round trip."""
         with self._session("") as session:
-            yield SqlReadView(session, self._secret)
+            yield SqlReadTransaction(session, self._secret)
 
     def close(self) -> None:
         """Give all connections back."""

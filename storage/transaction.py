@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from core.history import History
 from core.items import Item
-from core.ports import DeadLetter, EventRow, FloatArray, Lease, ModelRecord, Promotion, SourceState, UserState
+from core.ports import DeadLetter, EventRow, FloatArray, LeaseRecord, ModelRecord, Promotion, UserState, WriterOffset
 from storage.repositories import dead_letters, drift, events, leases, models, users, vectors
 from storage.repositories import items as catalogue
 from storage.repositories import offsets as writers
@@ -23,15 +23,15 @@ class SqlTransaction:
         self.open = True
         self.drift = SqlDriftWrites(session)
 
-    def guard(self, lease: Lease) -> None:
+    def guard(self, lease: LeaseRecord) -> None:
         """Nobody takes this lease until the end."""
         leases.guard(self._session, lease)
 
-    def open_sources(self, stream: str, partitions: Sequence[int]) -> dict[int, SourceState]:
+    def open_sources(self, stream: str, partitions: Sequence[int]) -> dict[int, WriterOffset]:
         """(a) The states of writers, locked."""
         return writers.open_sources(self._session, stream, partitions)
 
-    def save_sources(self, states: Sequence[SourceState]) -> None:
+    def save_sources(self, states: Sequence[WriterOffset]) -> None:
         """(a) Store offsets and newest times."""
         writers.save_sources(self._session, states)
 
@@ -81,7 +81,7 @@ class SqlTransaction:
         """Delete dead letters; how many there were."""
         return dead_letters.drop(self._session, keys)
 
-    def refile_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+    def update_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Store reasons and numbers of retries of kept letters."""
         dead_letters.refile(self._session, letters)
 
@@ -128,15 +128,15 @@ class SqlTransaction:
         """Delete the vectors of a model version."""
         vectors.drop(self._session, version)
 
-    def take_lease(self, role: str, *, holder: str, ttl_ms: int) -> Lease | None:
+    def take_lease(self, role: str, *, holder: str, ttl_ms: int) -> LeaseRecord | None:
         """A role for some time, or None while another holder has it."""
         return leases.take(self._session, role, holder=holder, ttl_ms=ttl_ms)
 
-    def renew_lease(self, lease: Lease, *, ttl_ms: int) -> bool:
+    def renew_lease(self, lease: LeaseRecord, *, ttl_ms: int) -> bool:
         """Hold it for longer; False where another has taken it."""
         return leases.renew(self._session, lease, ttl_ms=ttl_ms)
 
-    def release_lease(self, lease: Lease) -> None:
+    def release_lease(self, lease: LeaseRecord) -> None:
         """Give it back at once."""
         leases.release(self._session, lease)
 

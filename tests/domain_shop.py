@@ -11,12 +11,12 @@ from core.items import Catalogue, Item
 from core.manage import save_items
 from core.ports import FloatArray
 from core.recommendation.recommender import Recommender
-from core.recommendation.requests import Answer, Wish
-from core.recommendation.snapshot import LiveViews
+from core.recommendation.requests import Answer, RecommendationRequest
+from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.vector_cache import VectorCache
 
 NAMES = ("a", "b", "c", "d", "e", "f")
-ALL = Wish(n=20, exclude_seen=False)
+ALL = RecommendationRequest(n=20, exclude_seen=False)
 
 
 class Shop:
@@ -39,7 +39,7 @@ class Shop:
         self.catalogue(*(Item(name, title=name.upper(), categories=_halves(name)) for name in items))
         if model:
             crown(self.store)
-        self.views = LiveViews(
+        self.views = SnapshotManager(
             self.store, load=lambda record: self.bundle, build=BruteForceIndex, shape=SHAPE, stubs=stubs
         )
         self.views.refresh()
@@ -59,7 +59,7 @@ class Shop:
     def had(self, item_id: str, at_s: int = 0, *, user_id: str = "ann", kind: str = "click") -> None:
         self.ingestor.ingest([event(user_id, item_id, at_s, kind=kind)], RequestSource("api"))
 
-    def for_ann(self, wish: Wish = ALL) -> list[str]:
+    def for_ann(self, wish: RecommendationRequest = ALL) -> list[str]:
         return names(self.recommender.recommend("ann", wish))
 
     @property

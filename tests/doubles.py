@@ -27,10 +27,10 @@ from core.ports import (
     EventColumns,
     EventRow,
     FloatArray,
-    SourceState,
     StoredItem,
     StoreTotals,
     UserState,
+    WriterOffset,
     WriterPosition,
 )
 
@@ -43,13 +43,13 @@ class MemoryTransaction(MemoryVersionWrites):
         self.drift = MemoryDriftWrites(data)
         self.committed = False
 
-    def open_sources(self, stream: str, partitions: Sequence[int]) -> dict[int, SourceState]:
+    def open_sources(self, stream: str, partitions: Sequence[int]) -> dict[int, WriterOffset]:
         sources = self.data.sources
         for partition in sorted(partitions):
-            sources.setdefault((stream, partition), SourceState(len(sources) + 1, None, None))
+            sources.setdefault((stream, partition), WriterOffset(len(sources) + 1, None, None))
         return {partition: sources[stream, partition] for partition in partitions}
 
-    def save_sources(self, states: Sequence[SourceState]) -> None:
+    def save_sources(self, states: Sequence[WriterOffset]) -> None:
         names = {stored.key: name for name, stored in self.data.sources.items()}
         self.data.sources |= {names[state.key]: state for state in states}
 
@@ -116,7 +116,7 @@ class MemoryTransaction(MemoryVersionWrites):
         self.data.letters = kept
         return dropped
 
-    def refile_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+    def update_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         new = {letter.key: letter for letter in letters}
         self.data.letters = [
             replace(old, reason=new[old.key].reason, num_retries=new[old.key].num_retries) if old.key in new else old
@@ -194,7 +194,7 @@ class MemoryTransaction(MemoryVersionWrites):
 
 
 class MemoryView(MemoryVersionReads):
-    """`core.ports.ReadView` over data that nobody changes any more."""
+    """`core.ports.ReadTransaction` over data that nobody changes any more."""
 
     def __init__(self, data: Data) -> None:
         super().__init__(data)

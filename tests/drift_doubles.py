@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.drift.detector_bank import Watcher
+from core.drift.detector_bank import DetectorBank
 from core.drift.monitor import Monitor
 from core.drift.records import (
     Alarm,
@@ -23,7 +23,7 @@ from core.drift.topics import NO_TOPIC, OTHERS, OTHERS_NAME, new_codes
 from core.errors import StoreConflict
 from core.history import WindowShape
 from core.interactions import EventTypes
-from core.lease import Role
+from core.lease import Lease
 
 
 @dataclass
@@ -160,9 +160,9 @@ def monitor_of(shop: Any, name: str = "one", *, told: list[Alarm] | None = None)
     scoring = Scoring(shop.store, views=shop.views.current, types=EventTypes(), shape=WindowShape(5, 2))
     return Monitor(
         shop.store,
-        role=Role(shop.store, "monitor", holder=name),
+        role=Lease(shop.store, "monitor", holder=name),
         scoring=scoring,
-        watcher=lambda: Watcher(lambda _one_of_many: Quiet()),
+        watcher=lambda: DetectorBank(lambda _one_of_many: Quiet()),
         clock=shop.clock,
         keep_ms=10**12,
         on_alarm=(told if told is not None else []).append,

@@ -12,12 +12,12 @@ from core.ports import (
     DeadLetter,
     EventRow,
     FloatArray,
-    Lease,
+    LeaseRecord,
     ModelRecord,
     Promotion,
-    SourceState,
     StoredItem,
     UserState,
+    WriterOffset,
 )
 
 
@@ -41,13 +41,13 @@ class Data:
     erased: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # hash -> (erased_ms, last_seq)
     items: dict[str, StoredItem] = field(default_factory=dict)
     events: dict[bytes, EventRow] = field(default_factory=dict)
-    sources: dict[tuple[str, int], SourceState] = field(default_factory=dict)
+    sources: dict[tuple[str, int], WriterOffset] = field(default_factory=dict)
     scores: dict[tuple[int, int], float] = field(default_factory=dict)  # (source, item) -> decayed log2 count
     counts: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (bucket, source, type) -> events
     letters: list[DeadLetter] = field(default_factory=list)
     models: dict[str, ModelRecord] = field(default_factory=dict)
     promotions: list[Promotion] = field(default_factory=list)
-    leases: dict[str, Lease] = field(default_factory=dict)
+    leases: dict[str, LeaseRecord] = field(default_factory=dict)
     vectors: dict[tuple[int, str], tuple[str, int, FloatArray]] = field(default_factory=dict)  # (user, version)
     meta: dict[str, str] = field(default_factory=dict)
     drift: DriftData = field(default_factory=DriftData)

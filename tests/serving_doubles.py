@@ -22,7 +22,7 @@ from core.items import Catalogue, Item
 from core.manage import save_items
 from core.ports import BoolArray, FloatArray, ModelRecord, UserState
 from core.recommendation.recommender import Recommender
-from core.recommendation.snapshot import LiveViews
+from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.vector_cache import VectorCache
 from serving.runtime.services import Services
 
@@ -104,7 +104,7 @@ class Shop:
             with self.store.transaction() as tx:
                 tx.save_model(ModelRecord("axes-1", "axes-1", "champion", NOW_MS))
                 tx.commit()
-        self.views = LiveViews(self.store, load=self._load, build=BruteIndex, shape=SHAPE)
+        self.views = SnapshotManager(self.store, load=self._load, build=BruteIndex, shape=SHAPE)
         items = [
             Item(one, title=f"Item {one}", categories=("even" if i % 2 else "odd",)) for i, one in enumerate(item_ids)
         ]

@@ -8,7 +8,7 @@ from memory_data import Data
 
 from core.clock import WallClock
 from core.errors import LeaseLost
-from core.ports import Lease, ModelRecord, Promotion
+from core.ports import LeaseRecord, ModelRecord, Promotion
 
 
 class MemoryVersionReads:
@@ -26,7 +26,7 @@ class MemoryVersionReads:
     def champion(self) -> ModelRecord | None:
         return next((model for model in self.models() if model.status == "champion"), None)
 
-    def lease(self, role: str) -> Lease | None:
+    def lease(self, role: str) -> LeaseRecord | None:
         known = self.data.leases.get(role)
         return known if known is not None and known.holder else None
 
@@ -37,30 +37,30 @@ class MemoryVersionWrites:
     def __init__(self, data: Data) -> None:
         self.data = data
 
-    def guard(self, lease: Lease) -> None:
+    def guard(self, lease: LeaseRecord) -> None:
         if not self._holds(lease):
             msg = f"the role {lease.role!r} was taken over from {lease.holder}"
             raise LeaseLost(msg)
 
-    def take_lease(self, role: str, *, holder: str, ttl_ms: int) -> Lease | None:
+    def take_lease(self, role: str, *, holder: str, ttl_ms: int) -> LeaseRecord | None:
         now_ms = WallClock().now_ms()
-        known = self.data.leases.get(role, Lease(role, "", 0, 0))
+        known = self.data.leases.get(role, LeaseRecord(role, "", 0, 0))
         if known.expires_ms > now_ms and known.holder != holder:
             return None
-        self.data.leases[role] = Lease(role, holder, known.token + 1, now_ms + ttl_ms)
+        self.data.leases[role] = LeaseRecord(role, holder, known.token + 1, now_ms + ttl_ms)
         return self.data.leases[role]
 
-    def renew_lease(self, lease: Lease, *, ttl_ms: int) -> bool:
+    def renew_lease(self, lease: LeaseRecord, *, ttl_ms: int) -> bool:
         if self._holds(lease):
             known = self.data.leases[lease.role]
             self.data.leases[lease.role] = replace(known, expires_ms=WallClock().now_ms() + ttl_ms)
         return self._holds(lease)
 
-    def release_lease(self, lease: Lease) -> None:
+    def release_lease(self, lease: LeaseRecord) -> None:
         if self._holds(lease):
             self.data.leases[lease.role] = replace(lease, holder="", expires_ms=0)
 
-    def _holds(self, lease: Lease) -> bool:
+    def _holds(self, lease: LeaseRecord) -> bool:
         known = self.data.leases.get(lease.role)
         return known is not None and known.token == lease.token
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from core.clock import DAY_MS, Clock, StreamClock, WallClock
-from core.drift.counting import Watch
+from core.drift.counting import DriftSampler
 from core.errors import CheckpointError, StoreMismatch
 from core.history import IntArray, WindowShape
 from core.ingestion.ingest import Ingestor
@@ -20,7 +20,7 @@ from core.interests.interest import Horizons
 from core.interests.user_interest import Interests
 from core.ports import FloatArray, ItemIndex, ModelBundle, ModelRecord, Store
 from core.recommendation.recommender import Recommender
-from core.recommendation.snapshot import LiveViews
+from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.vector_cache import VectorCache
 from tidewise.processes.lock import make_folder
 from tidewise.settings.schema import Settings
@@ -42,7 +42,7 @@ class System:
     shape: WindowShape
     clock: Clock
     ingestor: Ingestor
-    views: LiveViews
+    views: SnapshotManager
     recommender: Recommender
     interests: Interests
 
@@ -79,7 +79,7 @@ def _wire(settings: Settings, store: Store) -> System:
     types, shape = settings.event_types(), settings.window_shape()
     stubs = settings.items.catalogue == "none"
     clock: Clock = StreamClock(lambda: _newest_event_ms(store)) if settings.clock.mode == "stream" else WallClock()
-    views = LiveViews(
+    views = SnapshotManager(
         store,
         load=lambda record: _remembering(settings, load_model(settings, record)),
         build=_exact_index,
@@ -111,9 +111,9 @@ def _wire(settings: Settings, store: Store) -> System:
     return System(settings, store, types, shape, clock, ingestor, views, recommender, interests)
 
 
-def _watch(settings: Settings) -> Watch:
+def _watch(settings: Settings) -> DriftSampler:
     windowed = frozenset(settings.event_types().flagged("window"))
-    return Watch(window_codes=windowed, samples_per_minute=settings.drift.samples_per_minute)
+    return DriftSampler(window_codes=windowed, samples_per_minute=settings.drift.samples_per_minute)
 
 
 def meta_of(settings: Settings) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 
 
-def spare_what_is_loaded() -> None:
+def freeze_gc() -> None:
     """Search once more, then never again among what is left: it lives as long as the process."""
     gc.collect()
     gc.freeze()

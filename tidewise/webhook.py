@@ -112,7 +112,7 @@ class _PinnedHttps(_Pinned):
         self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
 
 
-class Courier:
+class WebhookSender:
     """Brings alarms to a webhook, the oldest first, with longer and longer pauses where it refuses."""
 
     def __init__(

@@ -23,7 +23,7 @@ _GAP_EDGES_MS = tuple(edge * 1000 for edge in GAP_EDGES_S)
 _event_key = attrgetter("event_key")
 
 
-class Watch:
+class DriftSampler:
     """Counts and samples the batches of one process. Used by one thread."""
 
     def __init__(

@@ -55,7 +55,7 @@ class _Watched:
     readings: list[Reading] = field(default_factory=list)
 
 
-class Watcher:
+class DetectorBank:
     """Watches all signals."""
 
     def __init__(

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from core.clock import Clock
-from core.drift.detector_bank import Watcher
+from core.drift.detector_bank import DetectorBank
 from core.drift.records import BUCKET_MS, Alarm, Bucket, BucketCounts, Point, Score, Tally
 from core.drift.scoring import Scoring
 from core.errors import LeaseLost, StoreConflict
-from core.lease import Role
+from core.lease import Lease
 from core.ports import Store
 
 ROLE = "monitor"
@@ -35,9 +35,9 @@ class Monitor:
         self,
         store: Store,
         *,
-        role: Role,
+        role: Lease,
         scoring: Scoring,
-        watcher: Callable[[], Watcher],
+        watcher: Callable[[], DetectorBank],
         clock: Clock,
         keep_ms: int,
         on_alarm: Callable[[Alarm], None],
@@ -50,7 +50,7 @@ class Monitor:
         self._clock = clock
         self._keep_ms = keep_ms
         self._on_alarm = on_alarm
-        self._watcher: Watcher | None = None
+        self._watcher: DetectorBank | None = None
         self._last_ms = -1
         self._looked_at: dict[int, int] = {}  # buckets of a backlog with their numbers of events, at the last look
         self.num_scored = 0
@@ -99,7 +99,7 @@ class Monitor:
             if not self._role.hold():
                 return
 
-    def _resumed(self) -> Watcher:
+    def _resumed(self) -> DetectorBank:
         """A watcher that has read all closed buckets."""
         watcher, self._last_ms = self._fresh(), -1
         while True:
@@ -112,7 +112,7 @@ class Monitor:
                 self._watcher = watcher
                 return watcher
 
-    def _close(self, watcher: Watcher) -> bool:
+    def _close(self, watcher: DetectorBank) -> bool:
         """Close some of the buckets whose time is over; False where there are no more."""
         before_ms = self._clock.now_ms() - GRACE_MS - BUCKET_MS + 1
         with self._store.read() as read:

@@ -15,9 +15,9 @@ from core.drift.records import ItemFacts, Sample, Score
 from core.history import History, IntArray, WindowShape, windows_of
 from core.interactions import EventTypes
 from core.items import Catalogue
-from core.ports import BoolArray, EventRow, FloatArray, ReadView, Store, StoredItem
+from core.ports import BoolArray, EventRow, FloatArray, ReadTransaction, Store, StoredItem
 from core.recommendation.repeat_scores import add_repeats
-from core.recommendation.snapshot import ModelView, View
+from core.recommendation.snapshot import BoundModel, ServingSnapshot
 
 BATCH = 64
 MAX_PAST = 2_000  # of a user's events: who has more has all that the window and the eye can hold
@@ -51,7 +51,7 @@ class Scoring:
         self,
         store: Store,
         *,
-        views: Callable[[], View],
+        views: Callable[[], ServingSnapshot],
         types: EventTypes,
         shape: WindowShape,
         exclude_seen: bool = True,
@@ -80,7 +80,9 @@ class Scoring:
         version = view.model.version if view.model else None
         return [self._score(sample, known, version, placed) for sample in samples]
 
-    def _case(self, read: ReadView, view: View, sample: Sample, events: Mapping[bytes, EventRow]) -> _Case | None:
+    def _case(
+        self, read: ReadTransaction, view: ServingSnapshot, sample: Sample, events: Mapping[bytes, EventRow]
+    ) -> _Case | None:
         """None where there is nothing to place: no history, an item that could not have been recommended."""
         event = events.get(sample.event_key)
         if event is None or view.model is None:
@@ -116,7 +118,7 @@ def _keys(events: Iterable[EventRow]) -> IntArray:
     return np.array([event.item_key for event in events], np.int64)
 
 
-def _placed(model: ModelView, catalogue: Catalogue, cases: Sequence[_Case]) -> dict[bytes, tuple[int, float]]:
+def _placed(model: BoundModel, catalogue: Catalogue, cases: Sequence[_Case]) -> dict[bytes, tuple[int, float]]:
     """The rank, from 1, and the loss of each case's item among the rows allowed to it."""
     histories = [case.history for case in cases]
     encoded = model.encoder.encode(histories)

@@ -14,7 +14,7 @@ from itertools import repeat
 from typing import Any
 
 from core.errors import InvalidEvent, InvalidInput, InvalidSettings
-from core.imports.row_ordinals import Repeats
+from core.imports.row_ordinals import RowOrdinals
 from core.imports.rows import Chunk
 from core.interactions import (
     LARGEST_TIME_MS,
@@ -83,7 +83,7 @@ class RowMapper:
         self._rules = rules
         self._latest_ms = min(rules.latest_ms, LARGEST_TIME_MS)
         self._good_ids: set[str] = set()
-        self._repeats = Repeats()
+        self._repeats = RowOrdinals()
 
     def events(self, chunk: Chunk) -> list[Interaction]:
         """The interactions of a chunk, in the order of the file."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Hashes = NDArray[np.uint64]
 
 
-class Repeats:
+class RowOrdinals:
     """Counts identical digests across batches."""
 
     def __init__(self) -> None:

@@ -130,7 +130,7 @@ def _apply(
 
     def settle(tx: Transaction) -> None:
         tx.drop_dead_letters(settled)
-        tx.refile_dead_letters(failed)
+        tx.update_dead_letters(failed)
 
     result = ingestor.ingest(events, SOURCE, also=settle)
     done.num_letters += len(letters)

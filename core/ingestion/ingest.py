@@ -23,15 +23,15 @@ from operator import attrgetter
 
 import numpy as np
 
-from core.drift.counting import Watch
+from core.drift.counting import DriftSampler
 from core.drift.records import BUCKET_MS
 from core.errors import PartitionLost, StoreConflict, StoreUnavailable
 from core.history import Window, WindowShape, append
-from core.ingestion.resolved_batch import Resolution
+from core.ingestion.resolved_batch import ResolvedBatch
 from core.ingestion.sources import Batch, IngestResult, RequestSource, Source, Status, StreamSource
 from core.interactions import EventTypes, Interaction
 from core.popularity import DEFAULT_HALF_LIFE_MS, decayed_log2
-from core.ports import DeadLetter, EventRow, SourceState, Store, Transaction, UserState
+from core.ports import DeadLetter, EventRow, Store, Transaction, UserState, WriterOffset
 
 _event_key = attrgetter("event_key")
 MAX_CONFLICTS = 8  # a conflict means that somebody else got through, so this many in a row is a fault
@@ -52,7 +52,7 @@ class Ingestor:
         types: EventTypes,
         shape: WindowShape,
         half_life_ms: float = DEFAULT_HALF_LIFE_MS,
-        watch: Watch | None = None,
+        watch: DriftSampler | None = None,
     ) -> None:
         """`watch`: counts and samples for drift monitoring."""
         self._store = store
@@ -117,7 +117,7 @@ class Ingestor:
             before = self._advance(tx, batches)  # (a)
             writer = before[min(before)]
             statuses = [status for batch in batches for status in _statuses(batch, before)]
-            found = Resolution(tx, events, statuses, codes=self._types.codes, item_keys=self._item_keys)  # (b)
+            found = ResolvedBatch(tx, events, statuses, codes=self._types.codes, item_keys=self._item_keys)  # (b)
             if found.rows:
                 tx.insert_events(sorted(found.rows, key=_event_key))  # (c)
                 found.states.update(self._slide(tx, found))
@@ -139,7 +139,7 @@ class Ingestor:
         self._item_keys |= found.item_keys
         return IngestResult(found.statuses, found.user_seqs, found.states)
 
-    def _advance(self, tx: Transaction, batches: Sequence[Batch]) -> dict[int, SourceState]:
+    def _advance(self, tx: Transaction, batches: Sequence[Batch]) -> dict[int, WriterOffset]:
         """(a) Move the offsets of all the writers, or of none; returns them as they stood, by partition."""
         stream = batches[0].source.stream
         before = tx.open_sources(stream, [batch.source.partition for batch in batches])
@@ -153,7 +153,7 @@ class Ingestor:
         tx.save_sources([_advanced(before[batch.source.partition], batch) for batch in batches])
         return before
 
-    def _slide(self, tx: Transaction, batch: Resolution) -> dict[str, UserState]:
+    def _slide(self, tx: Transaction, batch: ResolvedBatch) -> dict[str, UserState]:
         """(d) The new windows of all users with windowed events: appended to, or rebuilt where an event came late."""
         slid: dict[str, UserState] = {}
         late: dict[int, str] = {}
@@ -172,7 +172,7 @@ class Ingestor:
                 slid[late[key]] = _with_window(state, Window(totals[key], history))
         return slid
 
-    def _count(self, tx: Transaction, writer: SourceState, rows: Sequence[EventRow]) -> None:
+    def _count(self, tx: Transaction, writer: WriterOffset, rows: Sequence[EventRow]) -> None:
         """(e) What monitoring and popularity keep, per writer, so that no two writers wait for one row."""
         weights = [kind.weight for kind in self._types.table]
         counted = [(row.item_key, row.time_ms, weights[row.type_code]) for row in rows if weights[row.type_code] > 0]
@@ -196,17 +196,17 @@ def _appended(window: Window, rows: Sequence[EventRow], shape: WindowShape) -> W
     return append(window, items, times_ms, shape)
 
 
-def _advanced(writer: SourceState, batch: Batch) -> SourceState:
+def _advanced(writer: WriterOffset, batch: Batch) -> WriterOffset:
     """Behind the batch; the newest time only ever rises."""
     newest_ms = max((event.time_ms for event in batch.events), default=writer.newest_ms)
     if newest_ms is not None and writer.newest_ms is not None:
         newest_ms = max(newest_ms, writer.newest_ms)
     if isinstance(batch.source, RequestSource):
         return replace(writer, newest_ms=newest_ms)
-    return SourceState(writer.key, _highest(writer.applied_offset, batch.source.last_offset), newest_ms)
+    return WriterOffset(writer.key, _highest(writer.applied_offset, batch.source.last_offset), newest_ms)
 
 
-def _statuses(batch: Batch, before: Mapping[int, SourceState]) -> list[Status]:
+def _statuses(batch: Batch, before: Mapping[int, WriterOffset]) -> list[Status]:
     """Skipped for events at or below the applied offset, accepted until proven otherwise."""
     applied = before[batch.source.partition].applied_offset
     if isinstance(batch.source, RequestSource) or applied is None:
@@ -214,7 +214,7 @@ def _statuses(batch: Batch, before: Mapping[int, SourceState]) -> list[Status]:
     return [Status.SKIPPED if offset <= applied else Status.ACCEPTED for offset in batch.source.offsets]
 
 
-def _new_letters(batch: Batch, before: Mapping[int, SourceState]) -> list[DeadLetter]:
+def _new_letters(batch: Batch, before: Mapping[int, WriterOffset]) -> list[DeadLetter]:
     """Those of messages that were not applied before."""
     applied = before[batch.source.partition].applied_offset
     return [letter for letter in batch.dead_letters if applied is None or letter.offset > applied]

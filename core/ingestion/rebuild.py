@@ -18,7 +18,7 @@ from core.drift.records import BUCKET_MS, BucketCounts
 from core.history import WindowShape, windows_of
 from core.interactions import EventTypes
 from core.popularity import add_log2, decayed_log2
-from core.ports import EventRow, ReadView, Store, Transaction, UserState
+from core.ports import EventRow, ReadTransaction, Store, Transaction, UserState
 
 WRITER = "rebuild"
 
@@ -55,7 +55,7 @@ def rebuild(
     return num_events
 
 
-def _user_groups(read: ReadView) -> Iterator[list[EventRow]]:
+def _user_groups(read: ReadTransaction) -> Iterator[list[EventRow]]:
     """The events of some whole users at a time."""
     rows: list[EventRow] = []
     for chunk in read.iter_events():

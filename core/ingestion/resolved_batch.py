@@ -12,7 +12,7 @@ from core.interactions import Interaction
 from core.ports import EventRow, Transaction, UserState
 
 
-class Resolution:
+class ResolvedBatch:
     """The events of one transaction, and what is to be stored of them.
 
     `statuses`: of each, `user_seqs`: the sequence number of each. `rows`: the new ones. `states`: the users who change,

@@ -16,8 +16,8 @@ from core.errors import NotFound
 from core.history import IntArray
 from core.interactions import EventTypes
 from core.interests.interest import Horizons, Interest, Topics, interest_of
-from core.ports import ReadView, Store
-from core.recommendation.snapshot import View
+from core.ports import ReadTransaction, Store
+from core.recommendation.snapshot import ServingSnapshot
 
 DEFAULT_FALSE_ALARMS = 0.05
 
@@ -39,7 +39,7 @@ class Interests:
         self,
         store: Store,
         *,
-        views: Callable[[], View],
+        views: Callable[[], ServingSnapshot],
         types: EventTypes,
         horizons: Horizons | None = None,
         false_alarms: float = DEFAULT_FALSE_ALARMS,
@@ -77,7 +77,7 @@ class Interests:
         return UserInterest(user_id, state.seq, len(events), interest)
 
 
-def topics_of(read: ReadView, view: View, item_keys: IntArray) -> Sequence[Topics]:
+def topics_of(read: ReadTransaction, view: ServingSnapshot, item_keys: IntArray) -> Sequence[Topics]:
     """The topics of items: their categories; for those without, the topic of their text, if they were given one."""
     categories = view.catalogue.categories
     found = [categories[row] if row >= 0 else () for row in view.catalogue.rows(item_keys).tolist()]

@@ -31,11 +31,11 @@ from core.learn.triggers import (
     Job,
     JobKind,
     Schedule,
-    Situation,
+    TrainingState,
     answer,
     asked,
     due,
-    learnt_until_ms,
+    trained_through_ms,
     unanswered,
 )
 from core.learn.versions import (
@@ -49,8 +49,8 @@ from core.learn.versions import (
     propose,
     with_status,
 )
-from core.lease import Role
-from core.ports import EventColumns, ModelBundle, ModelRecord, ReadView, Store
+from core.lease import Lease
+from core.ports import EventColumns, ModelBundle, ModelRecord, ReadTransaction, Store
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class LearningCycle:
     """One trainer's work. `type_codes`: of the events that enter the window; `stream`: the log they come by."""
 
     store: Store
-    role: Role
+    role: Lease
     trainer: Trainer
     shape: WindowShape
     type_codes: Sequence[int]
@@ -163,8 +163,8 @@ class LearningCycle:
                 return None
             line = ancestors(models, promotions, limit=self.policy.anchor_age)
             columns, catalogue = self._columns(read), read.catalogue(stubs=self.stubs)
-            since_ms = max(learnt_until_ms(one) for one in (challenger, *line[:1], *line[-1:]))
-            available = read.num_events(type_codes=self.type_codes, since_ms=learnt_until_ms(challenger))
+            since_ms = max(trained_through_ms(one) for one in (challenger, *line[:1], *line[-1:]))
+            available = read.num_events(type_codes=self.type_codes, since_ms=trained_through_ms(challenger))
         champion, anchor = (line[0] if line else None), (line[-1] if len(line) > 1 else None)
         verdict = self._verdict(columns, catalogue, since_ms, challenger, champion, anchor)
         logger.info("challenger %s: %s, %s", challenger.version, verdict.outcome, verdict.reason)
@@ -228,7 +228,7 @@ class LearningCycle:
         for record in gone:  # after the commit: no record ever points to files that are gone
             self.trainer.remove(record)
 
-    def _columns(self, read: ReadView) -> EventColumns:
+    def _columns(self, read: ReadTransaction) -> EventColumns:
         """The newest events, at most about `max_events` of them."""
         low_ms, high_ms = 0, (read.newest_event_ms() or 0) + 1
         if read.num_events(type_codes=self.type_codes, since_ms=low_ms) <= self.policy.max_events:
@@ -243,7 +243,7 @@ class LearningCycle:
         """What to learn: everything but the newest slice, which is kept for the trial."""
         fine_tunes = job.kind == "fine-tune" and champion is not None
         times_ms = np.sort(columns.times_ms)
-        new_ms = times_ms[times_ms >= learnt_until_ms(champion)]
+        new_ms = times_ms[times_ms >= trained_through_ms(champion)]
         policy = self.policy
         held = min(max(policy.min_slice, round(policy.slice_share * len(new_ms))), policy.max_slice, len(new_ms) // 2)
         if held < 1:
@@ -253,7 +253,7 @@ class LearningCycle:
         parent = champion.version if champion is not None and fine_tunes else None
         return Task(kind, int(new_ms[-held]), parent, job.reason)
 
-    def _unfinished(self, read: ReadView, champion: ModelRecord | None) -> Task | None:
+    def _unfinished(self, read: ReadTransaction, champion: ModelRecord | None) -> Task | None:
         """The job that a trainer before did not finish, while it still makes sense."""
         kept = read.meta().get(JOB)
         if not kept:
@@ -275,17 +275,17 @@ def _digest(columns: EventColumns) -> str:
     return digest.hexdigest()
 
 
-def situation(store: Store, *, type_codes: Sequence[int], now_ms: int) -> Situation:
+def situation(store: Store, *, type_codes: Sequence[int], now_ms: int) -> TrainingState:
     """What there is to decide by; cheap enough to be asked for every second."""
     with store.read() as read:
         models = read.models()
-        newest, meta = max((learnt_until_ms(one) for one in models), default=0), read.meta()
+        newest, meta = max((trained_through_ms(one) for one in models), default=0), read.meta()
         champion, challenger = with_status(models, CHAMPION), with_status(models, CHALLENGER)
-        return Situation(
+        return TrainingState(
             models=models,
             num_events=0 if champion else read.num_events(type_codes=type_codes, since_ms=0),
             num_new=read.num_events(type_codes=type_codes, since_ms=newest),
-            num_since_challenger=read.num_events(type_codes=type_codes, since_ms=learnt_until_ms(challenger)),
+            num_since_challenger=read.num_events(type_codes=type_codes, since_ms=trained_through_ms(challenger)),
             wish=asked(meta),
             unfinished=bool(meta.get(JOB)),
             now_ms=now_ms,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from core.records import Lease, ModelRecord, Promotion
+from core.records import LeaseRecord, ModelRecord, Promotion
 
 
 class VersionWrites(Protocol):
     """What a transaction writes of them. `guard` comes before every other lock of a transaction."""
 
-    def guard(self, lease: Lease) -> None:
+    def guard(self, lease: LeaseRecord) -> None:
         """Before everything else: nobody takes this lease until the end; raises `LeaseLost` where somebody has."""
         ...
 
@@ -34,18 +34,18 @@ class VersionWrites(Protocol):
         """Delete the vectors of a model version."""
         ...
 
-    def take_lease(self, role: str, *, holder: str, ttl_ms: int) -> Lease | None:
+    def take_lease(self, role: str, *, holder: str, ttl_ms: int) -> LeaseRecord | None:
         """A role for `ttl_ms` from now by the store's clock, or None while another holder has it.
 
         Each taking, also of one's own, has a higher token: whoever held it under a lower one can no longer write.
         """
         ...
 
-    def renew_lease(self, lease: Lease, *, ttl_ms: int) -> bool:
+    def renew_lease(self, lease: LeaseRecord, *, ttl_ms: int) -> bool:
         """Hold it for `ttl_ms` from now, even where it has expired meanwhile; False where another has taken it."""
         ...
 
-    def release_lease(self, lease: Lease) -> None:
+    def release_lease(self, lease: LeaseRecord) -> None:
         """Give it back at once; nothing where another has taken it."""
         ...
 
@@ -65,6 +65,6 @@ class VersionReads(Protocol):
         """The model that serves."""
         ...
 
-    def lease(self, role: str) -> Lease | None:
+    def lease(self, role: str) -> LeaseRecord | None:
         """Who held this role last, expired or not; None where it was given back or never held."""
         ...

@@ -15,7 +15,7 @@ from typing import Literal
 from core.clock import HOUR_MS, MINUTE_MS
 from core.drift.records import Alarm
 from core.learn.versions import CHALLENGER, CHAMPION, with_status
-from core.ports import ModelRecord, ReadView, Transaction
+from core.ports import ModelRecord, ReadTransaction, Transaction
 
 JobKind = Literal["first", "fine-tune", "retrain", "judge"]
 ASKED = "learn.asked"  # the fact under which a wish is kept
@@ -47,7 +47,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingWish:
+class TrainingRequest:
     """Somebody asks for a training."""
 
     kind: JobKind
@@ -57,7 +57,7 @@ class TrainingWish:
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class TrainingState:
     """What is known. `num_events`: of interest while nothing serves. `num_new`: since what the newest training read.
 
     `unfinished`: a trainer was killed at its work. `alarm`: the newest one, if no training has answered it.
@@ -67,13 +67,13 @@ class Situation:
     num_events: int
     num_new: int
     num_since_challenger: int
-    wish: TrainingWish | None
+    wish: TrainingRequest | None
     unfinished: bool
     now_ms: int
     alarm: Alarm | None = None
 
 
-def due(situation: Situation, schedule: Schedule) -> Job | None:
+def due(situation: TrainingState, schedule: Schedule) -> Job | None:
     """What to do now, if anything."""
     models, wish = situation.models, situation.wish
     champion = with_status(models, CHAMPION)
@@ -92,7 +92,7 @@ def due(situation: Situation, schedule: Schedule) -> Job | None:
     return _fine_tune_due(situation, schedule)
 
 
-def _fine_tune_due(situation: Situation, schedule: Schedule) -> Job | None:
+def _fine_tune_due(situation: TrainingState, schedule: Schedule) -> Job | None:
     """Whether the champion should learn on."""
     num_new, alarm = situation.num_new, situation.alarm
     age_ms = situation.now_ms - max(one.created_ms for one in situation.models)
@@ -113,7 +113,7 @@ def _judged_on(challenger: ModelRecord) -> int:
     return max(1, int(trials[-1]["available"])) if trials else 1
 
 
-def learnt_until_ms(record: ModelRecord | None) -> int:
+def trained_through_ms(record: ModelRecord | None) -> int:
     """The time from which on a model has learnt nothing; 0 where it is not known."""
     if record is None:
         return 0
@@ -126,12 +126,12 @@ def ask(tx: Transaction, *, kind: JobKind, by: str, reason: str, now_ms: int) ->
     tx.set_meta({ASKED: json.dumps({"kind": kind, "by": by, "reason": reason, "time_ms": now_ms})})
 
 
-def asked(meta: Mapping[str, str]) -> TrainingWish | None:
+def asked(meta: Mapping[str, str]) -> TrainingRequest | None:
     """The newest wish among the facts of a store."""
-    return TrainingWish(**json.loads(meta[ASKED])) if meta.get(ASKED) else None
+    return TrainingRequest(**json.loads(meta[ASKED])) if meta.get(ASKED) else None
 
 
-def unanswered(read: ReadView) -> Alarm | None:
+def unanswered(read: ReadTransaction) -> Alarm | None:
     """The newest alarm, where no training has begun since it was raised."""
     newest_ms = read.drift.newest_alarm_ms()
     if newest_ms is None or newest_ms <= int(read.meta().get(ANSWERED) or -1):

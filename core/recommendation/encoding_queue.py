@@ -18,7 +18,7 @@ LONGEST_REST_S = 0.1  # a round of a worker takes about that; the first one seco
 BATCH = 64  # a compromise: larger batches encode more users per second, smaller ones let requests in between
 
 
-class Follower:
+class EncodingQueue:
     """A thread that encodes dirty users in batches. `encode` is `Recommender.encode`."""
 
     def __init__(

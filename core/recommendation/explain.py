@@ -15,7 +15,7 @@ import numpy as np
 from core.history import History, IntArray
 from core.items import Catalogue
 from core.ports import Encoder, FloatArray
-from core.recommendation.repeat_scores import Repeated
+from core.recommendation.repeat_scores import RepeatScores
 
 MAX_LEFT_OUT = 50  # the newest events; each costs an encode of the whole window
 MAX_CAUSES = 3
@@ -51,7 +51,7 @@ def _support(
     histories = [history, *(_without(history, int(place)) for place in places)]
     gaps_ms = np.array([max(0, now_ms - int(one.times_ms[-1])) for one in histories], np.int64)
     scores = items @ encoder.query(encoder.encode(histories), gaps_ms).T
-    scores += np.stack([Repeated.of(encoder, catalogue, one).at(rows) for one in histories], axis=1)
+    scores += np.stack([RepeatScores.of(encoder, catalogue, one).at(rows) for one in histories], axis=1)
     support: FloatArray = scores[:, :1] - scores[:, 1:]
     return support
 

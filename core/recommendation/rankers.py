@@ -13,14 +13,14 @@ import numpy as np
 
 from core.history import IntArray
 from core.ports import BoolArray, FloatArray
-from core.recommendation.repeat_scores import NOTHING, Repeated
+from core.recommendation.repeat_scores import NOTHING, RepeatScores
 from core.recommendation.requests import AnswerSource
-from core.recommendation.snapshot import ModelView, View, unit
+from core.recommendation.snapshot import BoundModel, ServingSnapshot, unit
 
 Ranking = Callable[[int], tuple[IntArray, FloatArray]]  # n -> the best n (rows, scores), best first
 
 
-class Basis(Protocol):
+class Ranker(Protocol):
     """What an answer is ranked by, and the words that say so."""
 
     @property
@@ -48,13 +48,13 @@ class Basis(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ByModel:
+class ModelRanker:
     """By the inner product of item vectors with a (D,) query, and what the history adds to its own items."""
 
-    model: ModelView
+    model: BoundModel
     query: FloatArray
     reason: str
-    repeated: Repeated = NOTHING
+    repeated: RepeatScores = NOTHING
     source: AnswerSource = "model"
 
     @property
@@ -85,10 +85,10 @@ class ByModel:
 
 
 @dataclass(frozen=True, slots=True)
-class BySimilarity:
+class SimilarityRanker:
     """By the cosine of item vectors with that of the item in `row`."""
 
-    model: ModelView
+    model: BoundModel
     row: int
     reason: str = "nearest item vectors"
     source: AnswerSource = "similarity"
@@ -111,10 +111,10 @@ class BySimilarity:
 
 
 @dataclass(frozen=True, slots=True)
-class ByPopularity:
+class PopularityRanker:
     """By time-decayed popularity; what has none yet comes last, newest first."""
 
-    view: View
+    view: ServingSnapshot
     reason: str
     categories: Sequence[str] = ()  # where given, only items that share one of them
     source: AnswerSource = "popularity"
@@ -142,10 +142,10 @@ class ByPopularity:
 
 
 @dataclass(frozen=True, slots=True)
-class ByAge:
+class RecencyRanker:
     """What was first heard of last comes first. There is nothing to score."""
 
-    view: View
+    view: ServingSnapshot
     reason: str = "the newest items of the catalogue"
     source: AnswerSource = "latest"
     version: str | None = None
@@ -160,6 +160,6 @@ class ByAge:
         return np.full(len(rows), -np.inf, np.float32)
 
 
-def _newest_first(view: View, allowed: BoolArray) -> IntArray:
+def _newest_first(view: ServingSnapshot, allowed: BoolArray) -> IntArray:
     rows = view.catalogue.newest_first
     return rows[allowed[rows]]

@@ -17,12 +17,12 @@ from core.clock import Clock
 from core.errors import NotFound
 from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, IntArray, Window, WindowShape, append
 from core.interactions import EventTypes
-from core.ports import BoolArray, FloatArray, ReadView, Store, StoredItem, UserState
+from core.ports import BoolArray, FloatArray, ReadTransaction, Store, StoredItem, UserState
 from core.recommendation.explain import Cause, causes_of
-from core.recommendation.rankers import Basis, ByAge, ByModel, ByPopularity, BySimilarity
-from core.recommendation.repeat_scores import Repeated
-from core.recommendation.requests import Answer, Because, ScoredItem, SessionEvent, Wish
-from core.recommendation.snapshot import ModelView, View
+from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
+from core.recommendation.repeat_scores import RepeatScores
+from core.recommendation.requests import Answer, Contribution, RecommendationRequest, ScoredItem, SessionEvent
+from core.recommendation.snapshot import BoundModel, ServingSnapshot
 from core.recommendation.trends import Trends
 from core.recommendation.user_encoder import UserEncoder
 from core.recommendation.vector_cache import VectorCache
@@ -37,7 +37,7 @@ class Recommender:
         self,
         store: Store,
         *,
-        views: Callable[[], View],
+        views: Callable[[], ServingSnapshot],
         clock: Clock,
         types: EventTypes,
         shape: WindowShape,
@@ -54,7 +54,7 @@ class Recommender:
         self._users = UserEncoder(store, cache=vectors, shared=shared)
         self._stubs = stubs
 
-    def recommend(self, user_id: str, wish: Wish) -> Answer:
+    def recommend(self, user_id: str, wish: RecommendationRequest) -> Answer:
         """The next items for a user; popularity, with the reason, for one without a history."""
         view = self._views()
         with self._store.read() as read:
@@ -67,7 +67,9 @@ class Recommender:
                 items = self._explained(read, view, items, history, now_ms)
         return _answer(basis, items, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
 
-    def recommend_session(self, events: Sequence[SessionEvent], wish: Wish, *, user_id: str | None = None) -> Answer:
+    def recommend_session(
+        self, events: Sequence[SessionEvent], wish: RecommendationRequest, *, user_id: str | None = None
+    ) -> Answer:
         """The next items for a session given inline and not remembered.
 
         With a user: what they would be shown if these events came now, after their history.
@@ -81,10 +83,10 @@ class Recommender:
             if view.model is not None and len(history):
                 query = _query(view.model, view.model.encoder.encode([history]), gap_ms)
                 reason = "ranked by the session" if state is None else "ranked by the user's history and the session"
-                repeated = Repeated.of(view.model.encoder, view.catalogue, history)
-                basis: Basis = ByModel(view.model, query, reason, repeated)
+                repeated = RepeatScores.of(view.model.encoder, view.catalogue, history)
+                basis: Ranker = ModelRanker(view.model, query, reason, repeated)
             else:
-                basis = ByPopularity(view, "no model is trained yet" if len(history) else "the session is empty")
+                basis = PopularityRanker(view, "no model is trained yet" if len(history) else "the session is empty")
             allowed = self._allowed(read, view, wish, state)
             if wish.exclude_seen:
                 _forbid(allowed, view.catalogue.rows(session.items))
@@ -99,7 +101,9 @@ class Recommender:
         with self._store.read() as read:
             stored = read.items_by_id(sorted(set(item_ids)))
             state = read.user(user_id)
-            now_ms, gap_ms = self._now(Wish(at_ms=at_ms), state.window.history if state else EMPTY_HISTORY)
+            now_ms, gap_ms = self._now(
+                RecommendationRequest(at_ms=at_ms), state.window.history if state else EMPTY_HISTORY
+            )
             basis = self._basis_for(read, view, state, gap_ms)
         listed = [one for one in dict.fromkeys(item_ids) if one in stored and stored[one].listed(stubs=self._stubs)]
         rows = view.catalogue.rows(np.array([stored[one].key for one in listed], np.int64))
@@ -113,7 +117,7 @@ class Recommender:
         seq = state.seq if state else None
         return _answer(basis, items, now_ms, seq=seq, gap_ms=gap_ms, left_out=left_out)
 
-    def similar(self, item_id: str, wish: Wish) -> Answer:
+    def similar(self, item_id: str, wish: RecommendationRequest) -> Answer:
         """Items most like one (cosine of their vectors); raises `NotFound` for an unknown item."""
         view = self._views()
         with self._store.read() as read:
@@ -123,30 +127,30 @@ class Recommender:
                 raise NotFound(msg)
             row = int(view.catalogue.rows(np.array([stored.key]))[0])
             if view.model is not None and row >= 0:
-                basis: Basis = BySimilarity(view.model, row)
+                basis: Ranker = SimilarityRanker(view.model, row)
             else:
                 reason = "no model is trained yet" if view.model is None else "the item is not indexed yet"
-                basis = ByPopularity(view, reason, stored.item.categories)
+                basis = PopularityRanker(view, reason, stored.item.categories)
             others = np.arange(len(view.catalogue)) != row
             return self._listed(read, view, basis, wish, among=others)
 
-    def popular(self, wish: Wish) -> Answer:
+    def popular(self, wish: RecommendationRequest) -> Answer:
         """What is popular lately, in the whole catalogue or in a category."""
         view = self._views()
         with self._store.read() as read:
-            return self._listed(read, view, ByPopularity(view, "time-decayed popularity"), wish)
+            return self._listed(read, view, PopularityRanker(view, "time-decayed popularity"), wish)
 
-    def latest(self, wish: Wish) -> Answer:
+    def latest(self, wish: RecommendationRequest) -> Answer:
         """What was first heard of last."""
         view = self._views()
         with self._store.read() as read:
-            return self._listed(read, view, ByAge(view), wish)
+            return self._listed(read, view, RecencyRanker(view), wish)
 
-    def trending(self, wish: Wish, trends: Trends) -> Answer:
+    def trending(self, wish: RecommendationRequest, trends: Trends) -> Answer:
         """What gains most; nothing where nothing does."""
         view = self._views()
         gains, since_ms = trends.gains(view)
-        basis = ByPopularity(replace(view, popularity=gains), _told(since_ms))
+        basis = PopularityRanker(replace(view, popularity=gains), _told(since_ms))
         with self._store.read() as read:
             return self._listed(read, view, basis, wish, among=np.isfinite(gains))
 
@@ -155,7 +159,7 @@ class Recommender:
         """How many vectors of users the model has computed here."""
         return self._users.num_encoded
 
-    def warm(self, view: View) -> int:
+    def warm(self, view: ServingSnapshot) -> int:
         """Encode recently active users under a view that is about to serve."""
         return self._users.warm(view)
 
@@ -164,7 +168,13 @@ class Recommender:
         return self._users.ahead(self._views(), states)
 
     def _listed(
-        self, read: ReadView, view: View, basis: Basis, wish: Wish, *, among: BoolArray | None = None
+        self,
+        read: ReadTransaction,
+        view: ServingSnapshot,
+        basis: Ranker,
+        wish: RecommendationRequest,
+        *,
+        among: BoolArray | None = None,
     ) -> Answer:
         """An answer to nobody in particular, from all rows or only from those that are given."""
         allowed = self._allowed(read, view, wish, None)
@@ -173,22 +183,26 @@ class Recommender:
         items = self._pick(read, view, basis, allowed, wish.n)
         return _answer(basis, items, self._now(wish, EMPTY_HISTORY)[0])
 
-    def _basis_for(self, read: ReadView, view: View, state: UserState | None, gap_ms: int | None) -> Basis:
+    def _basis_for(
+        self, read: ReadTransaction, view: ServingSnapshot, state: UserState | None, gap_ms: int | None
+    ) -> Ranker:
         if state is None:
-            return ByPopularity(view, "the user is unknown")
+            return PopularityRanker(view, "the user is unknown")
         if not len(state.window.history):
-            return ByPopularity(view, "the user has no history")
+            return PopularityRanker(view, "the user has no history")
         if view.model is None:
-            return ByPopularity(view, "no model is trained yet")
+            return PopularityRanker(view, "no model is trained yet")
         query = _query(view.model, self._users.vector(read, view, view.model, state), gap_ms)
-        repeated = Repeated.of(view.model.encoder, view.catalogue, state.window.history)
-        return ByModel(view.model, query, "ranked by the user's history", repeated)
+        repeated = RepeatScores.of(view.model.encoder, view.catalogue, state.window.history)
+        return ModelRanker(view.model, query, "ranked by the user's history", repeated)
 
-    def _now(self, wish: Wish, history: History) -> tuple[int, int | None]:
+    def _now(self, wish: RecommendationRequest, history: History) -> tuple[int, int | None]:
         now_ms = self._clock.now_ms() if wish.at_ms is None else wish.at_ms
         return now_ms, max(0, now_ms - int(history.times_ms[-1])) if len(history) else None
 
-    def _allowed(self, read: ReadView, view: View, wish: Wish, state: UserState | None) -> BoolArray:
+    def _allowed(
+        self, read: ReadTransaction, view: ServingSnapshot, wish: RecommendationRequest, state: UserState | None
+    ) -> BoolArray:
         """(n,) which catalogue rows may be answered."""
         catalogue = view.catalogue
         if wish.category is None:
@@ -210,7 +224,9 @@ class Recommender:
             _forbid(allowed, catalogue.rows(np.array(keys, np.int64)))
         return allowed
 
-    def _pick(self, read: ReadView, view: View, basis: Basis, allowed: BoolArray, n: int) -> tuple[ScoredItem, ...]:
+    def _pick(
+        self, read: ReadTransaction, view: ServingSnapshot, basis: Ranker, allowed: BoolArray, n: int
+    ) -> tuple[ScoredItem, ...]:
         """The first n of a ranking that may still be shown by what the store says now."""
         rank = basis.ranking(allowed)
         wanted = n + SPARE
@@ -228,7 +244,7 @@ class Recommender:
             wanted *= 4
 
     def _explained(
-        self, read: ReadView, view: View, items: tuple[ScoredItem, ...], history: History, now_ms: int
+        self, read: ReadTransaction, view: ServingSnapshot, items: tuple[ScoredItem, ...], history: History, now_ms: int
     ) -> tuple[ScoredItem, ...]:
         """The items, each with the events that it leans on."""
         if view.model is None or not items or not len(history):
@@ -242,7 +258,7 @@ class Recommender:
             for item, causes in zip(items, found, strict=True)
         )
 
-    def _session(self, read: ReadView, events: Sequence[SessionEvent]) -> History:
+    def _session(self, read: ReadTransaction, events: Sequence[SessionEvent]) -> History:
         """All events of a session by time; an item that nobody knows has key -1."""
         stored = read.items_by_id(sorted({event.item_id for event in events}))
         ordered = sorted(events, key=lambda event: event.time_ms)
@@ -250,9 +266,9 @@ class Recommender:
         return History(np.array(keys, np.int64), np.array([event.time_ms for event in ordered], np.int64))
 
 
-def _because(cause: Cause, named: Mapping[int, StoredItem]) -> Because:
+def _because(cause: Cause, named: Mapping[int, StoredItem]) -> Contribution:
     item = named[cause.item_key].item
-    return Because(item.item_id, item.title, cause.time_ms, cause.share)
+    return Contribution(item.item_id, item.title, cause.time_ms, cause.share)
 
 
 def _continued(window: Window, session: History, shape: WindowShape) -> History:
@@ -268,7 +284,7 @@ def _told(since_ms: int | None) -> str:
     return f"gains since {since:%Y-%m-%d %H:%M} UTC, against all that went before"
 
 
-def _query(model: ModelView, vector: FloatArray, gap_ms: int | None) -> FloatArray:
+def _query(model: BoundModel, vector: FloatArray, gap_ms: int | None) -> FloatArray:
     """(D,): a (1, D) user vector shaped by the gap to now."""
     shaped: FloatArray = model.encoder.query(vector, np.array([gap_ms or 0], np.int64))[0]
     return shaped
@@ -282,13 +298,13 @@ def _pairs(rows: IntArray, scores: FloatArray) -> list[tuple[int, float]]:
     return list(zip(rows.tolist(), scores.tolist(), strict=True))
 
 
-def _scored(view: View, row: int, titles: dict[str, str], score: float) -> ScoredItem:
+def _scored(view: ServingSnapshot, row: int, titles: dict[str, str], score: float) -> ScoredItem:
     item_id = view.catalogue.item_ids[row]
     return ScoredItem(item_id, titles[item_id], view.catalogue.categories[row], score if np.isfinite(score) else None)
 
 
 def _answer(
-    basis: Basis,
+    basis: Ranker,
     items: tuple[ScoredItem, ...],
     now_ms: int,
     *,

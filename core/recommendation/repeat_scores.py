@@ -18,14 +18,14 @@ from core.ports import BoolArray, Encoder, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
+class RepeatScores:
     """(R,) `rows`, ascending, and what is `added` to the score of each."""
 
     rows: IntArray
     added: FloatArray
 
     @classmethod
-    def of(cls, encoder: Encoder, catalogue: Catalogue, history: History) -> Repeated:
+    def of(cls, encoder: Encoder, catalogue: Catalogue, history: History) -> RepeatScores:
         """What a history adds; nothing where the model doesn't. Several events of an item add up."""
         added_L = encoder.repeats(history)
         if added_L is None:
@@ -54,7 +54,7 @@ class Repeated:
         scores[places[found]] += self.added[found]
 
 
-NOTHING = Repeated(np.empty(0, np.int64), np.empty(0, np.float32))
+NOTHING = RepeatScores(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 def add_repeats(
@@ -62,4 +62,4 @@ def add_repeats(
 ) -> None:
     """Add to the scores of ascending rows, one line for each history, what the history adds; in place."""
     for scores_N, history in zip(scores_BN, histories, strict=True):
-        Repeated.of(encoder, catalogue, history).add_to(scores_N, rows_N)
+        RepeatScores.of(encoder, catalogue, history).add_to(scores_N, rows_N)

@@ -12,7 +12,7 @@ AnswerSource = Literal["model", "popularity", "similarity", "latest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Because:
+class Contribution:
     """An event that a recommended item leans on. `share`: of all that speaks for the item."""
 
     item_id: str
@@ -32,7 +32,7 @@ class ScoredItem:
     title: str
     categories: tuple[str, ...]
     score: float | None
-    because: tuple[Because, ...] | None = None
+    because: tuple[Contribution, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RecommendationRequest:
     """What is asked for. `where`: all hold for each item. `exclude`: item ids. `at_ms`: now.
 
     `exclude_seen`: leave out what the user had before.

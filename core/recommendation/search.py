@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.history import IntArray
-from core.recommendation.snapshot import View
+from core.recommendation.snapshot import ServingSnapshot
 
 
-def search_rows(view: View, words: Sequence[str], *, category: str | None = None) -> IntArray:
+def search_rows(view: ServingSnapshot, words: Sequence[str], *, category: str | None = None) -> IntArray:
     """The catalogue rows in which every word (in any case) occurs, the popular ones first, then the older ones."""
     catalogue = view.catalogue
     wanted = [word.casefold() for word in words]

@@ -22,7 +22,7 @@ RETRY_REFRESHES = 30  # about half a minute; reading a damaged model every secon
 
 
 @dataclass(frozen=True, slots=True)
-class ModelView:
+class BoundModel:
     """One model version bound to one catalogue. `similar` indexes the item vectors at length 1."""
 
     version: str
@@ -32,7 +32,7 @@ class ModelView:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ServingSnapshot:
     """What one request answers from.
 
     `popularity`: (n,) decayed log2 counts by catalogue row, -inf where there were no events. `binding` names the model
@@ -41,11 +41,11 @@ class View:
 
     catalogue: Catalogue
     popularity: NDArray[np.float64]
-    model: ModelView | None
+    model: BoundModel | None
     binding: str
 
 
-class LiveViews:
+class SnapshotManager:
     """The current view, renewed aside and swapped in one assignment."""
 
     def __init__(
@@ -62,16 +62,16 @@ class LiveViews:
         self._build = build
         self._shape = shape
         self._stubs = stubs
-        self._view: View | None = None
+        self._view: ServingSnapshot | None = None
         self._stamp: tuple[int, int] | None = None
         self._bundle: ModelBundle | None = None
         self._loaded: str | None = None
         self._refreshes_since_failure = 0
         self._refreshing = Lock()
-        self.before_switch: Callable[[View], object] = _no_preparation  # called with a view of a new model
+        self.before_switch: Callable[[ServingSnapshot], object] = _no_preparation  # called with a view of a new model
         self.problem: str | None = None  # why the champion does not serve, for readiness and operators
 
-    def current(self) -> View:
+    def current(self) -> ServingSnapshot:
         """The view to pin; raises `NotReady` before the first refresh."""
         if self._view is None:
             msg = "the catalogue is still being read; try again in a moment"
@@ -94,15 +94,15 @@ class LiveViews:
             popularity = by_row(catalogue, keys, scores)
             if old is None or changed or model is not None:
                 version = model.version if model else "none"
-                view = View(catalogue, popularity, model, f"{version}:{stamp[0]}:{stamp[1]}")
+                view = ServingSnapshot(catalogue, popularity, model, f"{version}:{stamp[0]}:{stamp[1]}")
                 if old is not None and model is not None and (old.model is None or old.model.version != version):
                     self.before_switch(view)
                 self._view, self._stamp = view, stamp
                 return True
-            self._view = View(catalogue, popularity, old.model, old.binding)
+            self._view = ServingSnapshot(catalogue, popularity, old.model, old.binding)
             return False
 
-    def _adopt(self, champion: ModelRecord | None, catalogue: Catalogue) -> ModelView | None:
+    def _adopt(self, champion: ModelRecord | None, catalogue: Catalogue) -> BoundModel | None:
         """A new champion, loaded and bound; None where there is none or it is damaged: then the previous serves on."""
         if champion is None or (champion.version == self._loaded and not self._is_retry_due()):
             return None
@@ -126,17 +126,17 @@ class LiveViews:
         self._refreshes_since_failure += 1
         return self._refreshes_since_failure % RETRY_REFRESHES == 0
 
-    def _bind(self, bundle: ModelBundle, catalogue: Catalogue) -> ModelView:
+    def _bind(self, bundle: ModelBundle, catalogue: Catalogue) -> BoundModel:
         encoder = bundle.bind(catalogue)
         rows = np.flatnonzero(catalogue.listed).astype(np.int64)
         vectors = encoder.items(rows)
         if not np.isfinite(vectors).all():
             msg = f"model {bundle.version} makes item vectors that are not finite; train again"
             raise CheckpointError(msg)
-        return ModelView(bundle.version, encoder, self._build(rows, vectors), self._build(rows, unit(vectors)))
+        return BoundModel(bundle.version, encoder, self._build(rows, vectors), self._build(rows, unit(vectors)))
 
 
-def _no_preparation(view: View) -> None:
+def _no_preparation(view: ServingSnapshot) -> None:
     """The null preparation: users are encoded when they are read."""
 
 
@@ -155,4 +155,4 @@ def by_row(catalogue: Catalogue, keys: IntArray, scores: NDArray[np.float64]) ->
     return placed
 
 
-EMPTY_VIEW = View(EMPTY_CATALOGUE, np.empty(0), None, "none:0:0")
+EMPTY_SNAPSHOT = ServingSnapshot(EMPTY_CATALOGUE, np.empty(0), None, "none:0:0")

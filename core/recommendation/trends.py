@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.clock import HOUR_MS
 from core.history import IntArray
-from core.recommendation.snapshot import View, by_row
+from core.recommendation.snapshot import ServingSnapshot, by_row
 
 KEPT = 24
 
@@ -37,12 +37,12 @@ class Trends:
     def __init__(self) -> None:
         self._kept: deque[_Then] = deque(maxlen=KEPT + 1)
 
-    def note(self, view: View, now_ms: int) -> None:
+    def note(self, view: ServingSnapshot, now_ms: int) -> None:
         """Remember what is popular now, unless an hour has not passed since the last time."""
         if not self._kept or now_ms - self._kept[-1].time_ms >= HOUR_MS:
             self._kept.append(_Then(now_ms, view.catalogue.keys, view.popularity))
 
-    def gains(self, view: View) -> tuple[Scores, int | None]:
+    def gains(self, view: ServingSnapshot) -> tuple[Scores, int | None]:
         """(n,) how much each item gains, -inf where it does not, and since when; None before the first note.
 
         The gain is p log(p / q), p the item's share of what happened since then and q its share of what there was: an

@@ -10,8 +10,8 @@ import time
 from collections.abc import Sequence
 
 from core.errors import StoreUnavailable
-from core.ports import FloatArray, ReadView, Store, UserState
-from core.recommendation.snapshot import ModelView, View
+from core.ports import FloatArray, ReadTransaction, Store, UserState
+from core.recommendation.snapshot import BoundModel, ServingSnapshot
 from core.recommendation.vector_cache import VectorCache
 
 WARM_USERS = 2_000
@@ -28,7 +28,7 @@ class UserEncoder:
         self._shared = shared
         self.num_encoded = 0  # by the model, here: for metrics, so that races between threads may cost a count
 
-    def vector(self, read: ReadView, view: View, model: ModelView, state: UserState) -> FloatArray:
+    def vector(self, read: ReadTransaction, view: ServingSnapshot, model: BoundModel, state: UserState) -> FloatArray:
         """(1, D): the kept vector if it is exactly current, else a fresh one. The history must not be empty."""
         kept = self._cache.get(state.key, binding=view.binding, seq=state.seq)
         if kept is not None:
@@ -42,7 +42,7 @@ class UserEncoder:
         self._cache.put([state], fresh, binding=view.binding)
         return fresh
 
-    def ahead(self, view: View, states: Sequence[UserState]) -> int:
+    def ahead(self, view: ServingSnapshot, states: Sequence[UserState]) -> int:
         """Encode users before they are read; returns how many were behind."""
         if view.model is None:
             return 0
@@ -58,7 +58,7 @@ class UserEncoder:
                 tx.commit()
         return len(behind)
 
-    def warm(self, view: View) -> int:
+    def warm(self, view: ServingSnapshot) -> int:
         """Encode recently active users under a view that is about to serve; returns how many, within its time.
 
         A database that is away costs nothing but this: users are then encoded when they are read.
@@ -76,5 +76,5 @@ class UserEncoder:
             return num
         return num
 
-    def _is_current(self, view: View, state: UserState) -> bool:
+    def _is_current(self, view: ServingSnapshot, state: UserState) -> bool:
         return self._cache.get(state.key, binding=view.binding, seq=state.seq) is not None

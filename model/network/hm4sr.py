@@ -20,7 +20,7 @@ from model.network.dropout import drop
 from model.network.layers import Linear
 from model.network.mixtures import InteractiveMoE, TemporalMoE
 from model.network.now_gap import NowGap
-from model.network.repeat_model import Repeats
+from model.network.repeat_model import RepeatModel
 from model.network.time_encoding import ReleasedTimeEncoding, TimeEncoding
 from model.network.towers import StackedNorm, Towers
 
@@ -90,7 +90,7 @@ class HM4SR(nn.Module):
         self.norm = StackedNorm(len(config.towers), config.width, config.layer_norm_eps)
         self.towers = Towers(config)
         self.now_gap = NowGap(config) if config.now_gap else None
-        self.repeats = Repeats() if config.repeats else None
+        self.repeats = RepeatModel() if config.repeats else None
         self.category_head = Linear(config.vector_width, config.num_categories) if config.predicts_categories else None
         self.placeholders = nn.ModuleList(
             Linear(2 * config.width, config.width) for _ in config.contents if config.uses_placeholders

@@ -24,7 +24,7 @@ def _doublings(numbers: Tensor, num_rows: int) -> Tensor:
     return torch.log2(numbers.clamp(min=0) + 1.0).long().clamp(max=num_rows - 1)
 
 
-class Repeats(nn.Module):
+class RepeatModel(nn.Module):
     """Two tables, whose rows are summed: by the time since an event, and by the number of events since."""
 
     def __init__(self) -> None:

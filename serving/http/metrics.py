@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import NotReady
-from serving.runtime.activity import Pulse
+from serving.runtime.activity import ActivitySampler
 from serving.runtime.services import Services
 
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -132,7 +132,7 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 class Measured:
     """Counts and times what passes, by route: never by path, whose ids would make a series each."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, pulse: Pulse) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, pulse: ActivitySampler) -> None:
         self._app = app
         self._metrics = metrics
         self._pulse = pulse

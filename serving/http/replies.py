@@ -22,7 +22,7 @@ _FIELD = re.compile(r"['\"]?([\w.]{1,64})['\"]?: ")  # messages of core begin wi
 RETRY_AFTER_S = 1
 
 
-class Refused(Exception):
+class HTTPError(Exception):
     """A request that HTTP itself refuses: too large, unreadable, without a key."""
 
     def __init__(self, status: int, code: str, message: str, **rest: Any) -> None:
@@ -64,7 +64,7 @@ def internal_error(request: str, error: Exception) -> Response:
 def add_error_replies(app: FastAPI) -> None:
     """Have every error answered in the one shape."""
     app.add_exception_handler(TidewiseError, _on_domain_error)
-    app.add_exception_handler(Refused, _on_refused)
+    app.add_exception_handler(HTTPError, _on_refused)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_http_error)
 
@@ -82,7 +82,7 @@ async def _on_domain_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+    assert isinstance(error, HTTPError)
     headers = {"Connection": "close"} if error.status == 413 else None  # the rest of the body is not read
     return json_reply(error.body, status=error.status, headers=headers)
 

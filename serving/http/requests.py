@@ -16,8 +16,8 @@ from fastapi import Request
 from core.attributes import conditions_in, conditions_of
 from core.errors import InvalidInput
 from core.interactions import MAX_ID_BYTES, check_id, check_time_ms, shorten
-from core.recommendation.requests import Wish
-from serving.http.replies import Refused
+from core.recommendation.requests import RecommendationRequest
+from serving.http.replies import HTTPError
 from serving.runtime.services import Services
 
 WISH_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "explain")
@@ -38,7 +38,7 @@ async def read_json(request: Request, *, max_bytes: int) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         message = f"the body is not valid JSON: {error}; send UTF-8 JSON (without NaN or Infinity)"
-        raise Refused(400, "malformed_json", message) from None
+        raise HTTPError(400, "malformed_json", message) from None
 
 
 async def read_object(
@@ -55,9 +55,9 @@ async def read_object(
     return body
 
 
-def _too_large(max_bytes: int) -> Refused:
+def _too_large(max_bytes: int) -> HTTPError:
     message = f"the body is larger than {max_bytes} bytes; split it into several requests"
-    return Refused(413, "too_large", message)
+    return HTTPError(413, "too_large", message)
 
 
 def many_or_one(body: Any, name: str, *, limit: int) -> tuple[list[Any], bool]:
@@ -74,7 +74,7 @@ def many_or_one(body: Any, name: str, *, limit: int) -> tuple[list[Any], bool]:
         raise InvalidInput(msg)
     if len(entries) > limit:
         message = f"{len(entries)} {name} are too many for one request; send at most {limit} at a time"
-        raise Refused(413, "too_large", message, field=name)
+        raise HTTPError(413, "too_large", message, field=name)
     return entries, False
 
 
@@ -95,7 +95,7 @@ def path_id(request: Request, name: str) -> str:
         raise InvalidInput(msg) from None
 
 
-def query_wish(request: Request, services: Services) -> Wish:
+def query_wish(request: Request, services: Services) -> RecommendationRequest:
     """The wish in a query string."""
     query = request.query_params
     check_fields(query, WISH_FIELDS)
@@ -107,10 +107,10 @@ def query_wish(request: Request, services: Services) -> Wish:
     return replace(parse_wish(given, services), where=conditions_in(query.getlist("where")))
 
 
-def parse_wish(given: Mapping[str, Any], services: Services) -> Wish:
+def parse_wish(given: Mapping[str, Any], services: Services) -> RecommendationRequest:
     """The wish in a body, or in a query string whose numbers are read."""
     category, at = given.get("category"), given.get("at")
-    return Wish(
+    return RecommendationRequest(
         n=_n(given.get("n", DEFAULT_N), services.limits.max_n),
         category=None if category is None else check_id("category", category),
         where=conditions_of(given.get("where")),

@@ -11,10 +11,10 @@ from fastapi import Request, Response
 from core.clock import WallClock
 from core.errors import InvalidEvent, InvalidInput
 from core.interactions import Interaction, parse_interaction, shorten
-from serving.http.replies import Refused, error_body, json_reply, reason_of
+from serving.http.replies import HTTPError, error_body, json_reply, reason_of
 from serving.http.requests import check_fields, many_or_one, read_json
 from serving.runtime.engine import Engine
-from serving.runtime.event_sinks import QUEUED, SET_ASIDE, Fate
+from serving.runtime.event_sinks import QUEUED, SET_ASIDE, EventOutcome
 
 LOOP_EVENTS = 100  # about half a millisecond of parsing; larger batches are parsed off the event loop
 STATUSES = ("accepted", "queued", "duplicate", "erased", "rejected")
@@ -93,11 +93,11 @@ def _is_timed(raw: Any) -> bool:
     return isinstance(raw, dict) and raw.get("time") is not None
 
 
-def _none_valid(entries: list[Any], *, single: bool) -> Refused:
+def _none_valid(entries: list[Any], *, single: bool) -> HTTPError:
     if single:
-        return Refused(422, "invalid_input", entries[0]["message"], field=entries[0].get("field"))
+        return HTTPError(422, "invalid_input", entries[0]["message"], field=entries[0].get("field"))
     message = f"none of the {len(entries)} events is valid; details says why, event by event, in the order given"
-    return Refused(422, "invalid_input", message, field="events", details=entries)
+    return HTTPError(422, "invalid_input", message, field="events", details=entries)
 
 
 def _wants_to_wait(request: Request) -> bool:
@@ -110,7 +110,7 @@ def _wants_to_wait(request: Request) -> bool:
     return value is not None
 
 
-def _report(parsed: Parsed, fates: list[Fate]) -> dict[str, Any]:
+def _report(parsed: Parsed, fates: list[EventOutcome]) -> dict[str, Any]:
     """What became of each entry, in the order given, and the sums."""
     left = iter(fates)
     sums = dict.fromkeys(STATUSES, 0)
@@ -127,7 +127,7 @@ def _report(parsed: Parsed, fates: list[Fate]) -> dict[str, Any]:
     return sums | {"results": results}
 
 
-def _result(event: Interaction, fate: Fate) -> dict[str, Any]:
+def _result(event: Interaction, fate: EventOutcome) -> dict[str, Any]:
     """What became of one valid event."""
     set_aside = fate.status == SET_ASIDE
     result: dict[str, Any] = {"status": "rejected" if set_aside else fate.status, "event_id": event.event_id}

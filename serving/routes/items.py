@@ -12,7 +12,7 @@ from core.interactions import check_id, shorten
 from core.items import Item, parse_item
 from core.manage import remove_item, save_items
 from core.ports import StoredItem
-from serving.http.replies import Refused, json_reply, reason_of
+from serving.http.replies import HTTPError, json_reply, reason_of
 from serving.http.requests import check_fields, integer_query, many_or_one, path_id, read_json
 from serving.runtime.engine import Engine
 
@@ -109,11 +109,11 @@ def _fate(parsed: Item | dict[str, Any]) -> dict[str, Any]:
     return {"status": "rejected", "error": parsed}
 
 
-def _none_valid(parsed: list[Any], *, single: bool) -> Refused:
+def _none_valid(parsed: list[Any], *, single: bool) -> HTTPError:
     if single:
-        return Refused(422, "invalid_input", parsed[0]["message"], field=parsed[0].get("field"))
+        return HTTPError(422, "invalid_input", parsed[0]["message"], field=parsed[0].get("field"))
     message = f"none of the {len(parsed)} items is valid; details says why, item by item, in the order given"
-    return Refused(422, "invalid_input", message, field="items", details=parsed)
+    return HTTPError(422, "invalid_input", message, field="items", details=parsed)
 
 
 def stored_item(stored: StoredItem) -> dict[str, Any]:

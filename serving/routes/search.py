@@ -10,7 +10,7 @@ from core.errors import InvalidInput
 from core.history import IntArray
 from core.interactions import check_id, shorten
 from core.recommendation.search import search_rows
-from core.recommendation.snapshot import View
+from core.recommendation.snapshot import ServingSnapshot
 from serving.http.replies import json_reply
 from serving.http.requests import check_fields, integer_query
 from serving.routes.items import stored_item
@@ -52,7 +52,7 @@ class SearchRoutes:
             rows = rows[~view.catalogue.listed[rows]]
         return {"items": self._read(view, rows, n), "matching": len(rows)}
 
-    def _read(self, view: View, rows: IntArray, n: int) -> list[dict[str, Any]]:
+    def _read(self, view: ServingSnapshot, rows: IntArray, n: int) -> list[dict[str, Any]]:
         """The first n that are in the catalogue; what only events have named, or was removed, is passed over."""
         found: list[dict[str, Any]] = []
         with self._services.store.read() as read:

@@ -11,7 +11,7 @@ from core.errors import NotReady, TidewiseError
 from serving.http.metrics import CONTENT_TYPE
 from serving.http.replies import json_reply
 from serving.runtime.engine import Engine
-from serving.runtime.store_counts import Totals
+from serving.runtime.store_counts import StoreCounts
 
 WRITE_TIMEOUT_S = 2.0
 Check = dict[str, Any]
@@ -23,7 +23,7 @@ class IntrospectionRoutes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._services = engine.services
-        self._totals = Totals(engine.services.wall)
+        self._totals = StoreCounts(engine.services.wall)
         self._probe: asyncio.Task[None] | None = None
 
     async def health(self, _request: Request) -> Response:

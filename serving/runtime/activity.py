@@ -20,7 +20,7 @@ from core.clock import DAY_MS, HOUR_MS
 from core.drift.records import BUCKET_MS
 from core.errors import TidewiseError
 from core.ports import Store
-from serving.runtime.query_executor import Readers
+from serving.runtime.query_executor import QueryExecutor
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def _nothing_else() -> None:
     """Sampling alone."""
 
 
-class Pulse:
+class ActivitySampler:
     """Collects samples. `answered` and `applied` may be called from anywhere, `sample` by one caller.
 
     `also`: what else is to be done with each sample.
@@ -105,7 +105,7 @@ class Pulse:
         rows = [astuple(one) for one in list(self._samples)]
         return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
-    async def run(self, readers: Readers) -> None:
+    async def run(self, readers: QueryExecutor) -> None:
         """Sample until cancelled. A database that is away makes a gap."""
         while True:
             try:

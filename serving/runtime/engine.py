@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, suppress
 
 from core.recommendation.trends import Trends
 from serving.http.metrics import Metrics, Waiting
-from serving.runtime.activity import Pulse
-from serving.runtime.event_sinks import DirectIntake, Intake, LogIntake
-from serving.runtime.query_executor import Readers
+from serving.runtime.activity import ActivitySampler
+from serving.runtime.event_sinks import DirectEventSink, EventSink, LogEventSink
+from serving.runtime.query_executor import QueryExecutor
 from serving.runtime.services import Services
 from serving.runtime.writer import Writer
 
@@ -22,7 +22,7 @@ class Engine:
         limits = services.limits
         self.services = services
         self.limits = limits
-        self.readers = Readers(num_threads=limits.num_readers, max_waiting=limits.max_waiting_reads)
+        self.readers = QueryExecutor(num_threads=limits.num_readers, max_waiting=limits.max_waiting_reads)
         self.writer = Writer(
             services.ingestor,
             name=services.writer_name,
@@ -30,17 +30,17 @@ class Engine:
             max_group_events=limits.max_group_events,
             max_waiting_events=limits.max_waiting_events,
         )
-        direct, log = DirectIntake(self.writer), services.log
+        direct, log = DirectEventSink(self.writer), services.log
         self.metrics = Metrics(services, _Waiting(self))
         self.trends = Trends()
-        self.pulse = Pulse(
+        self.pulse = ActivitySampler(
             services.store,
             num_waiting=lambda: self.writer.num_waiting,
             now_ms=services.wall.now_ms,
             period_s=limits.pulse_s,
             also=self._note_trends,
         )
-        self.intake: Intake = direct if log is None else LogIntake(log, services.store, limits)
+        self.intake: EventSink = direct if log is None else LogEventSink(log, services.store, limits)
 
     def _note_trends(self) -> None:
         self.trends.note(self.services.views.current(), self.services.wall.now_ms())

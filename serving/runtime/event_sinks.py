@@ -18,8 +18,8 @@ from core.errors import StreamUnavailable
 from core.ingestion.sources import Status
 from core.interactions import Interaction
 from core.ports import Store
-from serving.runtime.offset_waiter import AppliedWatch, Offsets
-from serving.runtime.query_executor import Readers
+from serving.runtime.offset_waiter import Offsets, OffsetWaiter
+from serving.runtime.query_executor import QueryExecutor
 from serving.runtime.services import EventLog, Limits, LogPosition
 from serving.runtime.writer import Writer
 
@@ -29,7 +29,7 @@ NUM_SENDERS = 8  # each waits for the log's acknowledgement; the log itself join
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class EventOutcome:
     """What became of one event: a `core.ingestion.sources.Status`, queued or set aside."""
 
     status: str
@@ -37,10 +37,10 @@ class Fate:
     position: LogPosition | None = None
 
 
-class Intake(Protocol):
+class EventSink(Protocol):
     """Takes events in."""
 
-    async def take(self, events: Sequence[Interaction], *, wait: bool) -> list[Fate]:
+    async def take(self, events: Sequence[Interaction], *, wait: bool) -> list[EventOutcome]:
         """Take one request's events in; returns when they are safe, with `wait` when they are applied or time is up.
 
         Raises `StoreUnavailable` or `StreamUnavailable` where they may not be safe.
@@ -57,7 +57,7 @@ class Intake(Protocol):
         ...
 
 
-class DirectIntake:
+class DirectEventSink:
     """Applies events in this process."""
 
     num_waiting = 0
@@ -65,16 +65,18 @@ class DirectIntake:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    async def take(self, events: Sequence[Interaction], *, wait: bool) -> list[Fate]:
+    async def take(self, events: Sequence[Interaction], *, wait: bool) -> list[EventOutcome]:
         """Applied when this returns, whether it was waited for or not."""
         applied = await self._writer.apply(events)
-        return [Fate(status.value, seq) for status, seq in zip(applied.statuses, applied.user_seqs, strict=True)]
+        return [
+            EventOutcome(status.value, seq) for status, seq in zip(applied.statuses, applied.user_seqs, strict=True)
+        ]
 
     async def stop(self) -> None:
         """The writer is stopped by who started it."""
 
 
-class LogIntake:
+class LogEventSink:
     """Sends events to a log, and looks in the database for what workers made of them."""
 
     def __init__(self, log: EventLog, store: Store, limits: Limits) -> None:
@@ -82,21 +84,21 @@ class LogIntake:
         self._store = store
         self._send_timeout_s = limits.send_timeout_s
         self._wait_timeout_s = limits.wait_timeout_s
-        self._senders = Readers(num_threads=NUM_SENDERS, max_waiting=limits.max_waiting_reads, name="sender")
-        self._readers = Readers(num_threads=1, max_waiting=limits.max_waiting_reads, name="fates")
-        self._watch = AppliedWatch(self._offsets)
+        self._senders = QueryExecutor(num_threads=NUM_SENDERS, max_waiting=limits.max_waiting_reads, name="sender")
+        self._readers = QueryExecutor(num_threads=1, max_waiting=limits.max_waiting_reads, name="fates")
+        self._watch = OffsetWaiter(self._offsets)
 
     @property
     def num_waiting(self) -> int:
         """How many requests wait for workers."""
         return self._watch.num_waiting
 
-    async def take(self, events: Sequence[Interaction], *, wait: bool) -> list[Fate]:
+    async def take(self, events: Sequence[Interaction], *, wait: bool) -> list[EventOutcome]:
         """Queued when this returns; applied if that was waited for and came in time."""
         known = await self._readers.run(lambda: self._known(events)) if wait else set()
         positions = await self._send(events)
         if not wait or not await self._watch.reached(_last_offsets(positions), timeout_s=self._wait_timeout_s):
-            return [Fate(QUEUED, position=position) for position in positions]
+            return [EventOutcome(QUEUED, position=position) for position in positions]
         return await self._readers.run(lambda: self._fates(events, positions, known))
 
     async def stop(self) -> None:
@@ -124,13 +126,15 @@ class LogIntake:
         with self._store.glance() as read:
             return set(read.event_seqs([event.event_key for event in events]))
 
-    def _fates(self, events: Sequence[Interaction], places: Sequence[LogPosition], known: set[bytes]) -> list[Fate]:
+    def _fates(
+        self, events: Sequence[Interaction], places: Sequence[LogPosition], known: set[bytes]
+    ) -> list[EventOutcome]:
         with self._store.glance() as read:
             seqs = read.event_seqs([event.event_key for event in events])
             erased = read.erased(sorted({event.user_id for event in events if event.event_key not in seqs}))
         fates, seen = [], set(known)
         for event, place in zip(events, places, strict=True):
-            fates.append(Fate(_status(event, seqs, erased, seen), seqs.get(event.event_key, 0), place))
+            fates.append(EventOutcome(_status(event, seqs, erased, seen), seqs.get(event.event_key, 0), place))
             seen.add(event.event_key)
         return fates
 

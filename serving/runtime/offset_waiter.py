@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from core.errors import StoreError
-from serving.runtime.query_executor import Readers
+from serving.runtime.query_executor import QueryExecutor
 
 POLL_S = 0.003  # half of it is added to an answer on average; a poll costs the database about 0.1 ms
 AWAY_POLL_S = 0.25
@@ -31,13 +31,13 @@ class _Waiter:
             self.applied.set()
 
 
-class AppliedWatch:
+class OffsetWaiter:
     """Waits for offsets. `read_offsets` asks the database; it runs on a thread of its own."""
 
     def __init__(self, read_offsets: Callable[[], Offsets], *, poll_s: float = POLL_S) -> None:
         self._read_offsets = read_offsets
         self._poll_s = poll_s
-        self._thread = Readers(num_threads=1, max_waiting=1, name="applied")
+        self._thread = QueryExecutor(num_threads=1, max_waiting=1, name="applied")
         self._waiters: set[_Waiter] = set()
         self._poller: asyncio.Task[None] | None = None
 

@@ -12,7 +12,7 @@ from core.errors import NotReady
 T = TypeVar("T")
 
 
-class Readers:
+class QueryExecutor:
     """A bounded pool: beyond `max_waiting` requests, more are refused at once instead of growing old in a queue."""
 
     def __init__(self, *, num_threads: int, max_waiting: int, name: str = "reader") -> None:

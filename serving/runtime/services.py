@@ -16,15 +16,15 @@ from core.interactions import EventTypes, Interaction
 from core.interests.user_interest import Interests
 from core.ports import DeadLetter, Store, UserState
 from core.recommendation.recommender import Recommender
-from core.recommendation.snapshot import View
+from core.recommendation.snapshot import ServingSnapshot
 
 
 class Views(Protocol):
-    """Where the current view comes from: `core.recommendation.snapshot.LiveViews`."""
+    """Where the current view comes from: `core.recommendation.snapshot.SnapshotManager`."""
 
     problem: str | None  # why the champion does not serve
 
-    def current(self) -> View:
+    def current(self) -> ServingSnapshot:
         """The view that answers now; raises `NotReady` before the first one."""
         ...
 
@@ -85,7 +85,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class LetterDesk:
+class DeadLetterDecoder:
     """Who can read dead letters again: the sources whose letters `decode` understands."""
 
     decode: Decode
@@ -121,7 +121,7 @@ class Services:
 
     `ingestor` is used by the API's writer thread alone. `clock` says what "now" is for answers and for events without
     a time; how far in the future an event lies is judged by `wall`. `follow` gets the users changed by a commit
-    (`Follower.submit`); `items_changed` is called after the catalogue changed (wake up the refresh of the views).
+    (`EncodingQueue.submit`); `items_changed` is called after the catalogue changed (wake up the refresh of the views).
     Both are called on the writer thread and must return at once. `log`: where events go instead of the writer.
     `letters`: who can read dead letters again. `log_ends`: from the applied offset of each partition of `log`, the next
     offset to apply and the end of the log; it may block, and raise `StreamUnavailable`.
@@ -140,7 +140,7 @@ class Services:
     log: EventLog | None = None
     follow: Callable[[Iterable[UserState]], None] = _nobody_follows
     items_changed: Callable[[], None] = _nobody_listens
-    letters: LetterDesk = LetterDesk(_cannot_read)
+    letters: DeadLetterDecoder = DeadLetterDecoder(_cannot_read)
     log_ends: Callable[[Mapping[int, int]], Mapping[int, tuple[int, int]]] = _no_log
     num_encoded: Callable[[], int] = _nothing
     view_age_s: Callable[[], float] = _nothing

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from core.clock import Clock
-from core.ports import ReadView, StoreTotals
+from core.ports import ReadTransaction, StoreTotals
 
 CHEAP_S = 0.05  # what takes less is counted for whoever asks
 SHARE = 0.01  # of the time may go into counting, where it takes longer
@@ -25,7 +25,7 @@ class Counted:
     counted_ms: int
 
 
-class Totals:
+class StoreCounts:
     """The totals of one store. May be asked by several threads: while one counts, the others get the last count."""
 
     def __init__(self, clock: Clock, *, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -35,7 +35,7 @@ class Totals:
         self._last: Counted | None = None
         self._again_s = 0.0
 
-    def of(self, read: ReadView) -> Counted:
+    def of(self, read: ReadTransaction) -> Counted:
         """The totals of a view, or those of a while ago where counting is dear."""
         last = self._last
         if last is not None and self._now_s() < self._again_s:

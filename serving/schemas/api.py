@@ -104,7 +104,7 @@ class EventsOut(Shape):
     """Where workers did not apply the events in the time that a request waits."""
 
 
-class Because(Shape):
+class Contribution(Shape):
     """An event that a recommended item leans on."""
 
     item_id: str
@@ -122,7 +122,7 @@ class RecommendedItem(Shape):
     categories: list[str]
     score: float | None
     """Comparable within one answer only; null where nothing is known to score it by."""
-    because: list[Because] | None = None
+    because: list[Contribution] | None = None
     """With `explain=full`: the events that it leans on, strongest first; none where the model has no part in it."""
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, bindparam, or_, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.errors import LeaseLost
-from core.records import Lease
+from core.records import LeaseRecord
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import leases
@@ -48,7 +48,7 @@ def _find(dialect: Dialect) -> CompilerElement:
     return select(leases).where(leases.c.role == bindparam("lease_role"))
 
 
-def take(session: Session, role: str, *, holder: str, ttl_ms: int) -> Lease | None:
+def take(session: Session, role: str, *, holder: str, ttl_ms: int) -> LeaseRecord | None:
     """The role for `ttl_ms` from now, or None while another holder has it."""
     session.write(_add, [(role, "", 0, 0)])
     if not session.run(_take, lease_role=role, new_holder=holder, ttl_ms=ttl_ms):
@@ -56,17 +56,17 @@ def take(session: Session, role: str, *, holder: str, ttl_ms: int) -> Lease | No
     return find(session, role)
 
 
-def renew(session: Session, lease: Lease, *, ttl_ms: int) -> bool:
+def renew(session: Session, lease: LeaseRecord, *, ttl_ms: int) -> bool:
     """Hold it for `ttl_ms` from now; False where another holder has taken it."""
     return session.run(_renew, lease_role=lease.role, lease_token=lease.token, ttl_ms=ttl_ms) == 1
 
 
-def release(session: Session, lease: Lease) -> None:
+def release(session: Session, lease: LeaseRecord) -> None:
     """Give it back, where it is still held."""
     session.run(_release, lease_role=lease.role, lease_token=lease.token)
 
 
-def guard(session: Session, lease: Lease) -> None:
+def guard(session: Session, lease: LeaseRecord) -> None:
     """Lock the lease until the end of the transaction; raises `LeaseLost` where it is no longer held."""
     if session.row(_lock, lease_role=lease.role, lease_token=lease.token) is None:
         msg = (
@@ -75,7 +75,7 @@ def guard(session: Session, lease: Lease) -> None:
         raise LeaseLost(msg)
 
 
-def find(session: Session, role: str) -> Lease | None:
+def find(session: Session, role: str) -> LeaseRecord | None:
     """Who held the role last, expired or not."""
     row = session.row(_find, lease_role=role)
-    return Lease(*row) if row is not None and row[1] else None
+    return LeaseRecord(*row) if row is not None and row[1] else None

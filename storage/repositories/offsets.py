@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, bindparam, cast, delete, func, select
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.history import IntArray
-from core.ports import SourceState, WriterPosition
+from core.ports import WriterOffset, WriterPosition
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import event_counts, popularity, sources
@@ -77,7 +77,7 @@ def _clear_counts(dialect: Dialect) -> CompilerElement:
     return delete(event_counts)
 
 
-def open_sources(session: Session, stream: str, partitions: Sequence[int]) -> dict[int, SourceState]:
+def open_sources(session: Session, stream: str, partitions: Sequence[int]) -> dict[int, WriterOffset]:
     """The states of writers, made where they are new, locked until the end: both in ascending partition."""
     wanted = {"stream": stream, "partitions": session.array(partitions)}
     found = session.rows(_find_sources, **wanted)
@@ -85,10 +85,10 @@ def open_sources(session: Session, stream: str, partitions: Sequence[int]) -> di
         missing = set(partitions).difference(partition for partition, *_ in found)
         session.write(_insert_source, [(stream, partition) for partition in sorted(missing)])
         found = session.rows(_find_sources, **wanted)
-    return {partition: SourceState(*state) for partition, *state in found}
+    return {partition: WriterOffset(*state) for partition, *state in found}
 
 
-def save_sources(session: Session, states: Sequence[SourceState]) -> None:
+def save_sources(session: Session, states: Sequence[WriterOffset]) -> None:
     """Store the offsets and newest times of opened writers."""
     session.write(_save_sources, [(state.applied_offset, state.newest_ms, state.key) for state in states])
 

@@ -25,7 +25,7 @@ from core.errors import StreamUnavailable
 from stream.kafka.consumer_thread import BOUNDS_S, LenientConsumerThread
 from stream.kafka.lag import log_bounds
 from stream.kafka.settings import KafkaSecurity, KafkaSettings, WorkerSettings
-from stream.worker.eager import Eager
+from stream.worker.eager import EagerCoroutine
 from stream.worker.resume import Resumer
 
 logger = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class ResumingConsumer(driver.Consumer):
         """As Faust's, but a hand-over of a message that need not wait is done without making tasks for it."""
         if len(coros) == 2 and asyncio.iscoroutine(coros[0]) and asyncio.iscoroutine(coros[1]):
             handover, suspended = coros
-            eager = Eager(handover)
+            eager = EagerCoroutine(handover)
             if not eager.waits:
                 suspended.close()
                 return WaitResults([handover], [None], False)

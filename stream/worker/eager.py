@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 
-class Eager:
+class EagerCoroutine:
     """A coroutine whose first step has run. Await it only while `waits`."""
 
     __slots__ = ("_coroutine", "_step", "waits")

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Arrivals(Generic[T]):
+class MicroBatchBuffer(Generic[T]):
     """Messages by partition, in the order in which they came.
 
     `room`: for so many, which make it pointless to wait for more; `within_s`: how long to wait for that many.

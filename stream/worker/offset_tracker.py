@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Admission:
+class OffsetCheck:
     """What to do with messages. Places count in the sequence that was given.
 
     `accepted`: apply these, in this order. `applied`: the database has these already. `seek`: then read again from the
@@ -36,7 +36,7 @@ class _Position:
     has_gaps: bool = False  # a gap was seen twice: this log has some
 
 
-class Positions:
+class OffsetTracker:
     """The next offset of each partition of one topic. A partition is unknown until it is sought."""
 
     def __init__(self) -> None:
@@ -61,9 +61,9 @@ class Positions:
         position = self._positions.get(partition)
         return position.next_offset if position else None
 
-    def admit(self, partition: int, offsets: Sequence[int]) -> Admission:
+    def admit(self, partition: int, offsets: Sequence[int]) -> OffsetCheck:
         """Judge messages in the order of their arrival; the position moves behind those accepted."""
-        admission = Admission()
+        admission = OffsetCheck()
         position = self._positions.get(partition)
         if position is None:
             return admission
@@ -77,7 +77,7 @@ class Positions:
                 position.suspect = None
         return admission
 
-    def _believes(self, position: _Position, offset: int, admission: Admission) -> bool:
+    def _believes(self, position: _Position, offset: int, admission: OffsetCheck) -> bool:
         """Whether an offset that is too high may be accepted all the same."""
         if position.suspect == offset and not admission.seek:  # the seek must come between the two sightings
             position.has_gaps = True

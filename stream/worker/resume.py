@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
 from core.errors import OffsetOutOfLog, StoreUnavailable, StreamUnavailable, TopicMissing
-from stream.worker.offset_tracker import Positions
+from stream.worker.offset_tracker import OffsetTracker
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Resumer:
         self,
         topic: str,
         *,
-        positions: Positions,
+        positions: OffsetTracker,
         applied_offset: Callable[[int], Awaitable[int | None]],
         fail: Callable[[BaseException], None],
         alive: Callable[[], None] = lambda: None,

@@ -24,7 +24,7 @@ class _Place:
     num_read_again: int = 0
 
 
-class Standstill:
+class StallDetector:
     """Judges the partitions of one worker, seen now and then while it has nothing in hand."""
 
     def __init__(self, *, after_s: float = 3.0, now_s: Callable[[], float] = time.monotonic) -> None:

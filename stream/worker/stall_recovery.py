@@ -15,9 +15,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from core.errors import StreamUnavailable
-from stream.worker.offset_tracker import Positions
+from stream.worker.offset_tracker import OffsetTracker
 from stream.worker.resume import Log, Resumer
-from stream.worker.stall_detector import Standstill
+from stream.worker.stall_detector import StallDetector
 from stream.worker.status import PartitionStatus, WorkerStatus
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Client(Log, Protocol):
         ...
 
 
-class Rescue:
+class StallRecovery:
     """Looks at one worker's partitions while it has nothing in hand. `alive` is a sign of life, `end` the end.
 
     The client knows where the log ends from what it fetched last. One that fetches no more would never know that it is
@@ -49,8 +49,8 @@ class Rescue:
         topic: str,
         *,
         resumer: Resumer,
-        positions: Positions,
-        standstill: Standstill,
+        positions: OffsetTracker,
+        standstill: StallDetector,
         alive: Callable[[], None],
         end: Callable[[str], None],
         now_s: Callable[[], float] = time.monotonic,

@@ -32,11 +32,11 @@ from stream.kafka.membership import leave
 from stream.kafka.settings import KafkaSettings, WorkerSettings
 from stream.messages.codec import Codec, Message
 from stream.worker.applier import Applier, Backoff, DeadLetterSink, Ingest, Stopping, announce_nothing
-from stream.worker.micro_batch_buffer import Arrivals
-from stream.worker.offset_tracker import Admission, Positions
+from stream.worker.micro_batch_buffer import MicroBatchBuffer
+from stream.worker.offset_tracker import OffsetCheck, OffsetTracker
 from stream.worker.resume import Resumer
-from stream.worker.stall_detector import Standstill
-from stream.worker.stall_recovery import Rescue
+from stream.worker.stall_detector import StallDetector
+from stream.worker.stall_recovery import StallRecovery
 from stream.worker.status import PartitionStatus, WorkerStatus
 from stream.worker.watchdog import Watchdog, end_process
 
@@ -75,8 +75,8 @@ class StreamWorker:
             heartbeat=self._watchdog.alive,
             max_events=settings.max_events,
         )
-        self._arrivals: Arrivals[Any] = Arrivals(room=settings.max_events, within_s=settings.within_s)
-        self._positions = Positions()
+        self._arrivals: MicroBatchBuffer[Any] = MicroBatchBuffer(room=settings.max_events, within_s=settings.within_s)
+        self._positions = OffsetTracker()
         self._resumer = Resumer(
             kafka.topic,
             positions=self._positions,
@@ -84,11 +84,11 @@ class StreamWorker:
             fail=self._fail,
             alive=self._watchdog.alive,
         )
-        self._rescue = Rescue(
+        self._rescue = StallRecovery(
             kafka.topic,
             resumer=self._resumer,
             positions=self._positions,
-            standstill=Standstill(),
+            standstill=StallDetector(),
             alive=self._watchdog.alive,
             end=end_process,
         )
@@ -162,7 +162,7 @@ class StreamWorker:
 
     async def _settle(self, arrived: Mapping[int, Sequence[Any]]) -> None:
         """Apply what follows the database's offsets, then acknowledge; read again what does not."""
-        admitted: dict[int, Admission] = {}
+        admitted: dict[int, OffsetCheck] = {}
         messages: list[Message] = []
         for partition, events in sorted(arrived.items()):
             admission = self._positions.admit(partition, [event.message.offset for event in events])

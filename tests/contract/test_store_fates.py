@@ -57,8 +57,8 @@ def test_a_letter_that_failed_again_keeps_its_place_with_a_new_reason_and_count(
     with store.read() as view:
         first = view.oldest_dead_letters()[0]
     with store.transaction() as tx:
-        tx.refile_dead_letters([replace(first, reason="worse", num_retries=3)])
-        tx.refile_dead_letters([])
+        tx.update_dead_letters([replace(first, reason="worse", num_retries=3)])
+        tx.update_dead_letters([])
         tx.commit()
     assert letters(store) == [(0, "worse", 3), (1, "bad", 0)]
 

@@ -5,26 +5,26 @@ from __future__ import annotations
 import pytest
 
 from core.errors import LeaseLost
-from core.lease import Role
-from core.ports import Lease, Store
+from core.lease import Lease
+from core.ports import LeaseRecord, Store
 
 LONG_MS, NO_TIME_MS = 60_000, 0
 
 
-def take(store: Store, holder: str, *, ttl_ms: int = LONG_MS) -> Lease | None:
+def take(store: Store, holder: str, *, ttl_ms: int = LONG_MS) -> LeaseRecord | None:
     with store.transaction() as tx:
         lease = tx.take_lease("trainer", holder=holder, ttl_ms=ttl_ms)
         tx.commit()
     return lease
 
 
-def taken(store: Store, holder: str, *, ttl_ms: int = LONG_MS) -> Lease:
+def taken(store: Store, holder: str, *, ttl_ms: int = LONG_MS) -> LeaseRecord:
     lease = take(store, holder, ttl_ms=ttl_ms)
     assert lease is not None
     return lease
 
 
-def write_as(store: Store, lease: Lease) -> None:
+def write_as(store: Store, lease: LeaseRecord) -> None:
     with store.transaction() as tx:
         tx.guard(lease)
         tx.set_meta({"written by": lease.holder})
@@ -113,7 +113,7 @@ def test_a_taking_that_was_not_committed_never_happened(store: Store) -> None:
 
 
 def test_a_role_is_held_by_one_process_and_passes_on_when_it_is_released(store: Store) -> None:
-    first, second = Role(store, "trainer", holder="a"), Role(store, "trainer", holder="b")
+    first, second = Lease(store, "trainer", holder="a"), Lease(store, "trainer", holder="b")
     assert first.hold()
     assert not second.hold()
     assert first.hold()
@@ -123,13 +123,13 @@ def test_a_role_is_held_by_one_process_and_passes_on_when_it_is_released(store: 
 
 
 def test_a_process_without_the_role_writes_nothing(store: Store) -> None:
-    def write(role: Role, name: str) -> None:
+    def write(role: Lease, name: str) -> None:
         with role.transaction() as tx:
             tx.set_meta({"written by": name})
             tx.commit()
 
-    slow = Role(store, "trainer", holder="slow", ttl_ms=NO_TIME_MS)
-    fresh = Role(store, "trainer", holder="fresh")
+    slow = Lease(store, "trainer", holder="slow", ttl_ms=NO_TIME_MS)
+    fresh = Lease(store, "trainer", holder="fresh")
     with pytest.raises(LeaseLost, match="not held by slow"):
         write(slow, "slow")
     assert slow.hold()
@@ -141,8 +141,8 @@ def test_a_process_without_the_role_writes_nothing(store: Store) -> None:
 
 
 def test_a_process_that_lost_the_role_may_get_it_back_when_it_is_free_again(store: Store) -> None:
-    slow = Role(store, "trainer", holder="slow", ttl_ms=NO_TIME_MS)
-    other = Role(store, "trainer", holder="other")
+    slow = Lease(store, "trainer", holder="slow", ttl_ms=NO_TIME_MS)
+    other = Lease(store, "trainer", holder="other")
     assert slow.hold()
     assert other.hold()
     assert not slow.hold()

@@ -11,7 +11,7 @@ from rich.table import Table
 from core.attributes import conditions_in
 from core.interactions import check_time_ms
 from core.interests.user_interest import UserInterest
-from core.recommendation.requests import Answer, Wish
+from core.recommendation.requests import Answer, RecommendationRequest
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
 
@@ -41,7 +41,7 @@ def recommend(
     settings = settings_of(data, config, set_)
     with open_system(settings) as system:
         system.views.refresh()
-        wish = Wish(
+        wish = RecommendationRequest(
             n=n,
             category=category,
             where=conditions_in(where or []),

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from core.recommendation.encoding_queue import Follower
+from core.recommendation.encoding_queue import EncodingQueue
 from stream.worker.status import WorkerStatus
 
 BATCH_EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
@@ -20,7 +20,7 @@ COMMIT_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 class WorkerMetrics:
     """The metrics of one worker, in a registry of their own."""
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: EncodingQueue) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter that nobody reads
         self.registry = CollectorRegistry()
         self._state = _State(follower)
@@ -51,7 +51,7 @@ class WorkerMetrics:
 class _State:
     """Values that are there anyway, read when Prometheus asks."""
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: EncodingQueue) -> None:
         self._follower = follower
         self.status = WorkerStatus("", {})
 

@@ -14,15 +14,15 @@ from core.errors import InvalidSettings, StreamUnavailable
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import Batch, IngestResult
 from core.interactions import Interaction
-from core.recommendation.encoding_queue import Follower
+from core.recommendation.encoding_queue import EncodingQueue
 from tidewise.bootstrap import open_system
 from tidewise.logs import use_format
-from tidewise.memory import spare_what_is_loaded
+from tidewise.memory import freeze_gc
 from tidewise.processes.following import start_follower_of_commits
 from tidewise.settings.schema import Settings
 
 if TYPE_CHECKING:
-    from serving.runtime.services import LetterDesk
+    from serving.runtime.services import DeadLetterDecoder
     from stream.kafka.event_log import KafkaLog
     from stream.kafka.settings import KafkaSettings
     from stream.messages.codec import Codec
@@ -82,11 +82,11 @@ def open_log(stack: ExitStack, settings: Settings) -> KafkaLog | None:
     return log
 
 
-def letter_desk(settings: Settings) -> LetterDesk:
+def letter_desk(settings: Settings) -> DeadLetterDecoder:
     """Who can read the dead letters of the events' topic again."""
-    from serving.runtime.services import LetterDesk
+    from serving.runtime.services import DeadLetterDecoder
 
-    return LetterDesk(codec_of(settings).decode_letter, (settings.kafka.topic,))
+    return DeadLetterDecoder(codec_of(settings).decode_letter, (settings.kafka.topic,))
 
 
 def log_ends(settings: Settings) -> Callable[[Mapping[int, int]], Mapping[int, tuple[int, int]]]:
@@ -180,7 +180,7 @@ def run_worker(settings: Settings) -> None:
         metrics = WorkerMetrics(follower)
         stack.enter_context(exposed(metrics.registry, settings.metrics))
         ingest = FollowedIngestor(system.ingestor, follower, applied=metrics.applied, full=given.batch)
-        spare_what_is_loaded()
+        freeze_gc()
         StreamWorker(kafka, worker, ingest=ingest, codec=codec, announce=announce, on_status=metrics.see).run()
 
 
@@ -198,7 +198,7 @@ class FollowedIngestor:
     `full`: with so many events a transaction is full, so that more of them probably wait.
     """
 
-    def __init__(self, ingestor: Ingestor, follower: Follower, *, applied: Applied, full: int) -> None:
+    def __init__(self, ingestor: Ingestor, follower: EncodingQueue, *, applied: Applied, full: int) -> None:
         self._ingestor = ingestor
         self._follower = follower
         self._full = full

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tidewise import __version__
 from tidewise.bootstrap import System, open_system
 from tidewise.logs import use_format
-from tidewise.memory import spare_what_is_loaded
+from tidewise.memory import freeze_gc
 from tidewise.metrics.monitor import MonitorCollector
 from tidewise.processes.distributed import letter_desk, log_ends, open_log
 from tidewise.processes.following import start_follower, start_learning, start_refresh
@@ -97,5 +97,5 @@ def _serve(
         collectors=[MonitorCollector(system.store, monitor, clock=system.clock)] if monitor else [],
     )
     app = create_app(services)
-    spare_what_is_loaded()
+    freeze_gc()
     serve(app, host=settings.server.host, port=settings.server.port, on_bound=on_bound)

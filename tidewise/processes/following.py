@@ -10,7 +10,7 @@ from core.clock import WallClock
 from core.learn.cycle import next_job
 from core.learn.triggers import Job
 from core.ports import UserState
-from core.recommendation.encoding_queue import Follower
+from core.recommendation.encoding_queue import EncodingQueue
 from tidewise.bootstrap import System
 from tidewise.processes.background import Learning, Periodic
 from tidewise.settings.schema import Settings
@@ -62,27 +62,29 @@ def start_learning(
     return learning
 
 
-def start_follower(stack: ExitStack, system: System) -> Follower:
+def start_follower(stack: ExitStack, system: System) -> EncodingQueue:
     """Encode dirty users in a thread, until the stack unwinds."""
-    return _started(stack, Follower(system.recommender.encode, on_error=_log_error, batch=API_BATCH, linger_s=LINGER_S))
+    return _started(
+        stack, EncodingQueue(system.recommender.encode, on_error=_log_error, batch=API_BATCH, linger_s=LINGER_S)
+    )
 
 
-def start_follower_of_commits(stack: ExitStack, settings: Settings) -> Follower:
+def start_follower_of_commits(stack: ExitStack, settings: Settings) -> EncodingQueue:
     """The follower of a worker: it encodes in a process of its own, where vectors are passed on through the store."""
     if not settings.shares_vectors:
-        return _started(stack, Follower(_leave_to_readers, on_error=_log_error))
+        return _started(stack, EncodingQueue(_leave_to_readers, on_error=_log_error))
     from tidewise.processes.encoder_process import HEAD_START_S, EncoderProcess
 
     encoder = EncoderProcess(settings, head_start_s=HEAD_START_S)
     stack.callback(encoder.stop)
     follower = _started(
-        stack, Follower(encoder.encode, on_error=_log_error, batch=WORKER_BATCH, linger_s=WORKER_LINGER_S)
+        stack, EncodingQueue(encoder.encode, on_error=_log_error, batch=WORKER_BATCH, linger_s=WORKER_LINGER_S)
     )
     stack.callback(encoder.interrupt)  # first when the stack unwinds: a worker that stops waits for no encodes
     return follower
 
 
-def _started(stack: ExitStack, follower: Follower) -> Follower:
+def _started(stack: ExitStack, follower: EncodingQueue) -> EncodingQueue:
     follower.start()
     stack.callback(follower.stop)
     return follower

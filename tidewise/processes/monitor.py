@@ -14,20 +14,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from core.clock import DAY_MS
-from core.drift.detector_bank import Watcher
+from core.drift.detector_bank import DetectorBank
 from core.drift.monitor import ROLE, Monitor
 from core.drift.records import Alarm
 from core.drift.scoring import Scoring
 from core.errors import InvalidSettings, NotReady
-from core.lease import Role
+from core.lease import Lease
 from core.ports import Store
 from tidewise.bootstrap import System, open_system
 from tidewise.logs import use_format
 from tidewise.processes.background import Periodic
 from tidewise.processes.following import start_refresh
-from tidewise.processes.this_process import end_asked_for, name_of_process
+from tidewise.processes.this_process import name_of_process, shutdown_requested
 from tidewise.settings.schema import Settings
-from tidewise.webhook import Courier, webhook_of
+from tidewise.webhook import WebhookSender, webhook_of
 
 if TYPE_CHECKING:
     from core.drift.detector_bank import Detectors
@@ -52,7 +52,7 @@ def open_monitor(system: System) -> Monitor:
 
     return Monitor(
         system.store,
-        role=Role(system.store, ROLE, holder=name_of_process()),
+        role=Lease(system.store, ROLE, holder=name_of_process()),
         scoring=scoring,
         watcher=partial(watcher_of, system),
         clock=system.clock,
@@ -61,10 +61,10 @@ def open_monitor(system: System) -> Monitor:
     )
 
 
-def watcher_of(system: System) -> Watcher:
+def watcher_of(system: System) -> DetectorBank:
     """A fresh watcher as the settings want it; raises `InvalidSettings` where the drift extra is missing."""
     given = system.settings.drift
-    return Watcher(
+    return DetectorBank(
         _detectors(),
         warmup_ms=int(given.warmup_days * DAY_MS),
         max_segments=given.max_segments,
@@ -87,7 +87,7 @@ def start_monitor(stack: ExitStack, system: System) -> Monitor | None:
 
 def _step_in_threads(stack: ExitStack, system: System, monitor: Monitor) -> None:
     """Step the monitor, and bring its alarms to the webhook, until the stack unwinds."""
-    courier = Courier(system.store, webhook_of(system.settings), clock=system.clock)
+    courier = WebhookSender(system.store, webhook_of(system.settings), clock=system.clock)
     stack.callback(monitor.release)
     for name, work in (("monitor", monitor.step), ("webhook", courier.deliver)):
         thread = Periodic(name, work, period_s=PERIOD_S)
@@ -127,7 +127,7 @@ def run_monitor(settings: Settings, *, on_ready: Callable[[], None]) -> None:
         _step_in_threads(stack, system, monitor)
         metrics = MonitorMetrics(system.store, monitor, clock=system.clock)
         stack.enter_context(exposed(metrics.registry, settings.metrics))
-        ended = end_asked_for()
+        ended = shutdown_requested()
         on_ready()
         ended.wait()
 

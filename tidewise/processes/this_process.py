@@ -18,7 +18,7 @@ def name_of_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def end_asked_for() -> Event:
+def shutdown_requested() -> Event:
     """An event that SIGINT and SIGTERM set from now on; to be called in the main thread."""
     asked = Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -16,14 +16,14 @@ from core.clock import WallClock
 from core.errors import StoreUnavailable
 from core.learn.cycle import next_job
 from core.learn.triggers import JobKind, ask
-from core.lease import Role
+from core.lease import Lease
 from tidewise.bootstrap import open_system
 from tidewise.logs import use_format
 from tidewise.metrics.port import exposed
 from tidewise.metrics.trainer import TrainerMetrics
 from tidewise.processes.background import Periodic
 from tidewise.processes.following import start_learning
-from tidewise.processes.this_process import end_asked_for
+from tidewise.processes.this_process import shutdown_requested
 from tidewise.settings.schema import Settings
 from tidewise.training.learning import learning_cycle
 from tidewise.training.plans import learning_schedule
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 def run_trainer(settings: Settings, *, arguments: Sequence[str]) -> None:
     """Learn whenever it is time until SIGINT or SIGTERM; to be called in the main thread."""
-    ended = end_asked_for()
+    ended = shutdown_requested()
     use_format(settings.log.format)
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings))
@@ -75,7 +75,7 @@ def wish_for(settings: Settings, *, kind: JobKind) -> None:
 
 
 @contextmanager
-def held(role: Role, *, renewed_every_s: float) -> Iterator[bool]:
+def held(role: Lease, *, renewed_every_s: float) -> Iterator[bool]:
     """The role, renewed in the background until the end of the block; False where another process fills it."""
     if not role.hold():
         yield False

@@ -14,9 +14,9 @@ from core.clock import WallClock
 from core.errors import NotReady
 from core.items import Catalogue
 from core.learn.cycle import LearningCycle, Task
-from core.learn.triggers import answer, learnt_until_ms
+from core.learn.triggers import answer, trained_through_ms
 from core.learn.versions import CHALLENGER, promote, propose
-from core.lease import Role
+from core.lease import Lease
 from core.ports import EventColumns, ModelBundle, ModelRecord
 from tidewise.bootstrap import MODELS_FOLDER, System, load_model, models_folder
 from tidewise.processes.this_process import name_of_process
@@ -86,7 +86,7 @@ class NetworkTrainer:
             load_model(self._settings, parent),
             columns,
             catalogue,
-            since_ms=learnt_until_ms(parent),
+            since_ms=trained_through_ms(parent),
             plan=fine_tuning_plan(self._settings),
             seed=self._settings.train.seed,
             progress=self._progress,
@@ -107,7 +107,7 @@ def learning_cycle(system: System, *, progress: ProgressCallback) -> LearningCyc
     settings = system.settings
     return LearningCycle(
         store=system.store,
-        role=Role(system.store, TRAINER, holder=name_of_process(), ttl_ms=int(settings.learn.lease_s * 1000)),
+        role=Lease(system.store, TRAINER, holder=name_of_process(), ttl_ms=int(settings.learn.lease_s * 1000)),
         trainer=NetworkTrainer(settings, progress=progress),
         shape=system.shape,
         type_codes=system.types.flagged("window"),

@@ -13,7 +13,7 @@ from drift_doubles import monitor_of
 from serving_doubles import Shop
 
 from core.drift.records import Alarm, Bucket, BucketCounts, Point
-from core.recommendation.encoding_queue import Follower
+from core.recommendation.encoding_queue import EncodingQueue
 from serving.http.metrics import Metrics, Waiting, names_of
 from tidewise.metrics.monitor import MonitorMetrics
 from tidewise.metrics.trainer import TrainerMetrics
@@ -34,7 +34,7 @@ def of_the_api() -> set[str]:
 
 
 def of_the_worker() -> set[str]:
-    return names_of(WorkerMetrics(Follower(len, on_error=lambda error: None)).registry)
+    return names_of(WorkerMetrics(EncodingQueue(len, on_error=lambda error: None)).registry)
 
 
 def of_the_trainer() -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 
-from tidewise.memory import spare_what_is_loaded
+from tidewise.memory import freeze_gc
 
 
 class Node:
@@ -18,7 +18,7 @@ class Node:
 def test_what_is_loaded_is_searched_a_last_time_and_what_comes_later_as_ever() -> None:
     try:
         garbage = weakref.ref(Node())
-        spare_what_is_loaded()
+        freeze_gc()
         assert garbage() is None
         assert gc.get_freeze_count() > 0
         later = weakref.ref(Node())

@@ -15,7 +15,7 @@ from core.clock import ManualClock
 from core.drift.records import Alarm
 from core.errors import InvalidSettings
 from tidewise.settings.schema import load_settings
-from tidewise.webhook import MAX_AGE_MS, SIGNATURE, Courier, Webhook, WebhookRefused, signature, webhook_of
+from tidewise.webhook import MAX_AGE_MS, SIGNATURE, Webhook, WebhookRefused, WebhookSender, signature, webhook_of
 
 SECRET = "a secret of sixteen"
 ALARM = Alarm("hit_rate//5", "hit_rate", "", 5, 2, 0.2, 0.1, "events moved", "v1")
@@ -128,7 +128,7 @@ def alarms(store: MemoryStore) -> list[Alarm]:
 
 def test_an_alarm_is_delivered_once(receiver: Receiver) -> None:
     store = stored(ALARM)
-    courier = Courier(store, hook(receiver), clock=ManualClock(10))
+    courier = WebhookSender(store, hook(receiver), clock=ManualClock(10))
     assert [courier.deliver(), courier.deliver()] == [1, 0]
     assert len(receiver.got) == 1
     assert alarms(store)[0].sent_ms is not None
@@ -138,7 +138,7 @@ def test_an_alarm_is_delivered_once(receiver: Receiver) -> None:
 def test_a_webhook_that_refuses_is_asked_again_after_longer_and_longer_pauses(receiver: Receiver) -> None:
     receiver.status, now_s = 503, [0.0]
     store = stored(ALARM)
-    courier = Courier(store, hook(receiver), clock=ManualClock(10), seconds=lambda: now_s[0])
+    courier = WebhookSender(store, hook(receiver), clock=ManualClock(10), seconds=lambda: now_s[0])
     tried_at = []
     for second in range(100):
         now_s[0] = float(second)
@@ -152,13 +152,13 @@ def test_a_webhook_that_refuses_is_asked_again_after_longer_and_longer_pauses(re
 
 
 def test_alarms_from_before_there_was_a_webhook_are_not_sent(receiver: Receiver) -> None:
-    courier = Courier(stored(ALARM), hook(receiver), clock=ManualClock(MAX_AGE_MS + 100))
+    courier = WebhookSender(stored(ALARM), hook(receiver), clock=ManualClock(MAX_AGE_MS + 100))
     assert courier.deliver() == 0
     assert receiver.got == []
 
 
 def test_without_a_webhook_nothing_is_sent() -> None:
-    assert Courier(stored(ALARM), None, clock=ManualClock(10)).deliver() == 0
+    assert WebhookSender(stored(ALARM), None, clock=ManualClock(10)).deliver() == 0
 
 
 def test_a_webhook_needs_a_secret_and_an_address_of_the_web() -> None:

@@ -7,7 +7,7 @@ from domain_doubles import NOW_MS, SHAPE, TYPES, event, offsets
 from doubles import MemoryStore
 
 from core.clock import ManualClock
-from core.drift.counting import NEW_ITEM_MS, Watch
+from core.drift.counting import NEW_ITEM_MS, DriftSampler
 from core.drift.records import BUCKET_MS, GAP_EDGES_S, NUM_GAPS, BucketCounts
 from core.ingestion.ingest import Ingestor
 from core.ingestion.rebuild import rebuild
@@ -34,7 +34,7 @@ TEA = 1  # the first topic that a store hears of
 
 
 def watched(store: MemoryStore, *, per_minute: float = 600, seconds: Seconds | None = None) -> Ingestor:
-    watch = Watch(window_codes=WINDOWED, samples_per_minute=per_minute, seconds=seconds or Seconds())
+    watch = DriftSampler(window_codes=WINDOWED, samples_per_minute=per_minute, seconds=seconds or Seconds())
     return Ingestor(store, types=TYPES, shape=SHAPE, watch=watch)
 
 

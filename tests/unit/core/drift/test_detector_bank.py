@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core.drift.causes import Recent
-from core.drift.detector_bank import Findings, Watcher
+from core.drift.detector_bank import DetectorBank, Findings
 from core.drift.records import BUCKET_MS, Alarm, Bucket, BucketCounts, Tally
 from stream.drift.detectors import detectors
 
@@ -20,8 +20,8 @@ MONDAY_MS = 1_699_833_600_000
 NAMES = {1: "Tea", 2: "Cooking", 3: "Garden"}
 
 
-def watcher(*, warmup_days: float = 7) -> Watcher:
-    return Watcher(detectors, warmup_ms=int(warmup_days * DAY_MS), topic_name=lambda code: NAMES[code])
+def watcher(*, warmup_days: float = 7) -> DetectorBank:
+    return DetectorBank(detectors, warmup_ms=int(warmup_days * DAY_MS), topic_name=lambda code: NAMES[code])
 
 
 def buckets(
@@ -49,7 +49,7 @@ def buckets(
         yield Bucket(start_ms, counts, version, tally, {1: tally})
 
 
-def read(watcher: Watcher, *parts: Iterator[Bucket]) -> list[Alarm]:
+def read(watcher: DetectorBank, *parts: Iterator[Bucket]) -> list[Alarm]:
     return [alarm for part in parts for bucket in part for alarm in watcher.read(bucket).alarms]
 
 
@@ -133,7 +133,7 @@ def test_what_everybody_s_alarm_tells_no_segment_and_no_second_signal_tells_agai
 
 
 def test_so_many_segments_are_watched_as_the_limit_says_those_with_enough_scores_first() -> None:
-    watched = Watcher(detectors, max_segments=1, topic_name=str)
+    watched = DetectorBank(detectors, max_segments=1, topic_name=str)
     given = in_segments(buckets(days=1), PL=0.4, DE=0.4)
     rare = (
         replace(bucket, segments=dict(list(bucket.segments.items())[n % 9 > 0 :])) for n, bucket in enumerate(given)

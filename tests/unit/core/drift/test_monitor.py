@@ -11,7 +11,7 @@ from domain_shop import Shop
 from doubles import MemoryStore, MemoryTransaction
 from drift_doubles import monitor_of
 
-from core.drift.counting import Watch
+from core.drift.counting import DriftSampler
 from core.drift.monitor import GRACE_MS, bucket_of
 from core.drift.records import BUCKET_MS, BucketCounts, Score, Tally
 from core.errors import StoreUnavailable
@@ -24,7 +24,7 @@ FIRST_S = (START_MS - NOW_MS) // 1000
 
 def visit(shop: Shop, bucket: int, *item_ids: str, user_id: str = "ann") -> None:
     """Clicks in the n-th bucket, one second apart."""
-    watch = Watch(window_codes=TYPES.flagged("window"), samples_per_minute=10**6)
+    watch = DriftSampler(window_codes=TYPES.flagged("window"), samples_per_minute=10**6)
     ingestor = Ingestor(shop.store, types=TYPES, shape=SHAPE, watch=watch)
     for place, item_id in enumerate(item_ids):
         at_s = FIRST_S + bucket * BUCKET_MS // 1000 + place

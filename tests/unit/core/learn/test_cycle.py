@@ -20,7 +20,7 @@ from core.learn.cycle import JOB, LearningCycle, Policy, Task, next_job
 from core.learn.gate import GateRules
 from core.learn.triggers import Job, Schedule, ask
 from core.learn.versions import promote
-from core.lease import Role
+from core.lease import Lease
 from core.manage import save_items
 from core.ports import EventColumns, ModelRecord
 
@@ -84,7 +84,7 @@ class Trial:
         policy = {"rules": GateRules(min_events=20), "min_slice": 50, "hide_seen": False, **policy}
         self.cycle = LearningCycle(
             store=self.store,
-            role=Role(self.store, "trainer", holder="this test"),
+            role=Lease(self.store, "trainer", holder="this test"),
             trainer=self.trainer,
             shape=SHAPE,
             type_codes=CODES,
@@ -221,10 +221,10 @@ def test_an_unfinished_job_of_another_champion_is_not_gone_on_with() -> None:
 def test_a_trainer_that_lost_its_role_changes_nothing() -> None:
     trial = Trial(1)
     trial.cycle.train(JOB_DUE)
-    lost = Role(trial.store, "trainer", holder="lost", ttl_ms=0)
+    lost = Lease(trial.store, "trainer", holder="lost", ttl_ms=0)
     trial.cycle.role.release()
     assert lost.hold()
-    assert Role(trial.store, "trainer", holder="new").hold()
+    assert Lease(trial.store, "trainer", holder="new").hold()
     with pytest.raises(LeaseLost):
         replace(trial.cycle, role=lost).judge()
     assert trial.statuses() == {"m0": "challenger"}

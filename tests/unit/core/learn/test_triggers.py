@@ -7,19 +7,19 @@ from dataclasses import replace
 from doubles import MemoryStore
 
 from core.drift.records import Alarm
-from core.learn.triggers import Job, Schedule, Situation, answer, ask, asked, due, learnt_until_ms, unanswered
+from core.learn.triggers import Job, Schedule, TrainingState, answer, ask, asked, due, trained_through_ms, unanswered
 from core.ports import ModelRecord
 
 SCHEDULE = Schedule(
     first_events=1000, every_events=10_000, every_ms=3_600_000, min_new_events=500, drift_pause_ms=600_000
 )
 CHAMPION = ModelRecord("a", "models/a", "champion", 1_000_000, {"before_ms": 5})
-NOTHING = Situation((), 0, 0, 0, None, False, 2_000_000)
+NOTHING = TrainingState((), 0, 0, 0, None, False, 2_000_000)
 ALARM = Alarm("loss//70", "loss", "", 70, 60, 1.0, 2.0, "more of Tea")
 SERVING = replace(NOTHING, models=(CHAMPION,))
 
 
-def kind(situation: Situation) -> str | None:
+def kind(situation: TrainingState) -> str | None:
     job = due(situation, SCHEDULE)
     return job.kind if job else None
 
@@ -54,7 +54,7 @@ def test_a_fine_tune_is_due_after_so_long_if_anything_came() -> None:
 
 
 def test_a_challenger_is_judged_at_first_and_again_when_its_slice_has_doubled() -> None:
-    def waits(record: ModelRecord, num: int) -> Situation:
+    def waits(record: ModelRecord, num: int) -> TrainingState:
         return replace(SERVING, models=(record, CHAMPION), num_since_challenger=num)
 
     assert kind(waits(challenger(), 2)) == "judge"
@@ -113,6 +113,6 @@ def test_a_wish_is_kept_in_the_store_and_due_at_once() -> None:
 
 
 def test_what_a_model_has_learnt_ends_before_its_cut_or_with_its_last_event() -> None:
-    assert learnt_until_ms(None) == 0
-    assert learnt_until_ms(CHAMPION) == 5
-    assert learnt_until_ms(replace(CHAMPION, lineage={"last_event_ms": 8, "before_ms": None})) == 9
+    assert trained_through_ms(None) == 0
+    assert trained_through_ms(CHAMPION) == 5
+    assert trained_through_ms(replace(CHAMPION, lineage={"last_event_ms": 8, "before_ms": None})) == 9

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.ports import UserState
-from core.recommendation.encoding_queue import BATCH, Follower
+from core.recommendation.encoding_queue import BATCH, EncodingQueue
 
 PATIENCE_S = 10.0  # far more than needed: only a fault waits as long
 
@@ -39,9 +39,9 @@ class Encoder:
 
 
 @contextmanager
-def following(encoder: Encoder, **changed: Any) -> Iterator[tuple[Follower, list[Exception]]]:
+def following(encoder: Encoder, **changed: Any) -> Iterator[tuple[EncodingQueue, list[Exception]]]:
     errors: list[Exception] = []
-    follower = Follower(encoder, on_error=errors.append, **changed)
+    follower = EncodingQueue(encoder, on_error=errors.append, **changed)
     follower.start()
     try:
         yield follower, errors
@@ -148,7 +148,7 @@ def test_stopping_lets_the_batch_in_hand_finish_and_leaves_the_rest(encoder: Enc
 
 
 def test_a_follower_that_never_started_can_be_stopped(encoder: Encoder) -> None:
-    Follower(encoder, on_error=lambda error: None).stop()
+    EncodingQueue(encoder, on_error=lambda error: None).stop()
     assert encoder.batches == []
 
 

@@ -13,7 +13,7 @@ from core.history import History, IntArray
 from core.items import Catalogue
 from core.ports import FloatArray
 from core.recommendation.explain import MAX_LEFT_OUT, Cause, causes_of
-from core.recommendation.requests import Because, SessionEvent, Wish
+from core.recommendation.requests import Contribution, RecommendationRequest, SessionEvent
 
 
 class SumEncoder:
@@ -91,22 +91,22 @@ def test_a_recommended_item_names_the_event_of_the_user_that_it_leans_on() -> No
     shop = Shop()
     shop.had("a", 0)
     shop.had("b", 10)
-    answer = shop.recommender.recommend("ann", Wish(n=1, explain=True))
+    answer = shop.recommender.recommend("ann", RecommendationRequest(n=1, explain=True))
     (item,) = answer.items
     assert item.item_id == "c"
-    assert item.because == (Because("b", "B", NOW_MS + 10_000, pytest.approx(1.0)),)
+    assert item.because == (Contribution("b", "B", NOW_MS + 10_000, pytest.approx(1.0)),)
 
 
 def test_nothing_is_said_where_it_was_not_asked_for_or_the_model_has_no_part() -> None:
     shop = Shop()
     shop.had("a")
-    assert shop.recommender.recommend("ann", Wish(n=1)).items[0].because is None
-    assert shop.recommender.recommend("stranger", Wish(n=1, explain=True)).items[0].because == ()
+    assert shop.recommender.recommend("ann", RecommendationRequest(n=1)).items[0].because is None
+    assert shop.recommender.recommend("stranger", RecommendationRequest(n=1, explain=True)).items[0].because == ()
 
 
 def test_a_session_is_explained_too_and_unknown_items_speak_without_a_name() -> None:
     shop = Shop()
     crown(shop.store)
     session = [SessionEvent("nobody knows it", NOW_MS), SessionEvent("b", NOW_MS + 1)]
-    (item,) = shop.recommender.recommend_session(session, Wish(n=1, explain=True)).items
+    (item,) = shop.recommender.recommend_session(session, RecommendationRequest(n=1, explain=True)).items
     assert [cause.item_id for cause in item.because or ()] == ["b"]

@@ -9,9 +9,9 @@ from domain_doubles import AxisEncoder, BruteForceIndex
 from core.history import IntArray
 from core.items import Catalogue
 from core.ports import FloatArray
-from core.recommendation.rankers import Basis, ByAge, ByModel, ByPopularity, BySimilarity
-from core.recommendation.repeat_scores import Repeated
-from core.recommendation.snapshot import ModelView, View, unit
+from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
+from core.recommendation.repeat_scores import RepeatScores
+from core.recommendation.snapshot import BoundModel, ServingSnapshot, unit
 
 ROWS = np.arange(4)
 VECTORS = np.array([[3, 0], [1, 1], [0, 2], [4, 1]], np.float32)
@@ -25,19 +25,19 @@ class GivenEncoder(AxisEncoder):
         return VECTORS[rows]
 
 
-MODEL = ModelView("v1", GivenEncoder(CATALOGUE), BruteForceIndex(ROWS, VECTORS), BruteForceIndex(ROWS, unit(VECTORS)))
-VIEW = View(CATALOGUE, np.array([1.0, 5.0, -np.inf, 5.0]), MODEL, "v1:0:0")
-BASES: list[Basis] = [
-    ByModel(MODEL, np.array([1, 2], np.float32), "because"),
-    ByModel(MODEL, np.array([1, 2], np.float32), "because", Repeated(ROWS[1:3], np.array([4, -9], np.float32))),
-    BySimilarity(MODEL, 0),
-    ByPopularity(VIEW, "because"),
-    ByAge(VIEW),
+MODEL = BoundModel("v1", GivenEncoder(CATALOGUE), BruteForceIndex(ROWS, VECTORS), BruteForceIndex(ROWS, unit(VECTORS)))
+VIEW = ServingSnapshot(CATALOGUE, np.array([1.0, 5.0, -np.inf, 5.0]), MODEL, "v1:0:0")
+BASES: list[Ranker] = [
+    ModelRanker(MODEL, np.array([1, 2], np.float32), "because"),
+    ModelRanker(MODEL, np.array([1, 2], np.float32), "because", RepeatScores(ROWS[1:3], np.array([4, -9], np.float32))),
+    SimilarityRanker(MODEL, 0),
+    PopularityRanker(VIEW, "because"),
+    RecencyRanker(VIEW),
 ]
 
 
 @pytest.mark.parametrize("basis", BASES, ids=lambda basis: basis.source)
-def test_the_order_is_that_of_the_scores_and_covers_the_allowed_rows_only(basis: Basis) -> None:
+def test_the_order_is_that_of_the_scores_and_covers_the_allowed_rows_only(basis: Ranker) -> None:
     allowed = np.array([True, True, False, True])
     rows, scores = basis.ranking(allowed)(10)
     assert sorted(rows.tolist()) == [0, 1, 3]
@@ -48,7 +48,9 @@ def test_the_order_is_that_of_the_scores_and_covers_the_allowed_rows_only(basis:
 
 @pytest.mark.parametrize(("added", "order"), [(3.5, [1, 3, 2, 0]), (-3.5, [3, 2, 0, 1]), (0.5, [3, 2, 1, 0])])
 def test_what_the_history_adds_moves_its_own_items_alone(added: float, order: list[int]) -> None:
-    basis = ByModel(MODEL, np.array([1, 2], np.float32), "because", Repeated(ROWS[1:2], np.array([added], np.float32)))
+    basis = ModelRanker(
+        MODEL, np.array([1, 2], np.float32), "because", RepeatScores(ROWS[1:2], np.array([added], np.float32))
+    )
     rows, scores = basis.ranking(np.ones(4, np.bool_))(4)
     plain = dict(zip(ROWS.tolist(), (VECTORS @ basis.query).tolist(), strict=True))
     assert rows.tolist() == order
@@ -56,14 +58,14 @@ def test_what_the_history_adds_moves_its_own_items_alone(added: float, order: li
 
 
 def test_likeness_is_the_cosine_so_a_long_vector_wins_nothing() -> None:
-    assert BySimilarity(MODEL, 0).scores(ROWS).tolist() == pytest.approx([1, 0.5**0.5, 0, 4 / 17**0.5])
+    assert SimilarityRanker(MODEL, 0).scores(ROWS).tolist() == pytest.approx([1, 0.5**0.5, 0, 4 / 17**0.5])
 
 
 def test_equally_popular_items_come_newest_first_and_those_without_events_last() -> None:
-    rows, _ = ByPopularity(VIEW, "because").ranking(np.ones(4, np.bool_))(4)
+    rows, _ = PopularityRanker(VIEW, "because").ranking(np.ones(4, np.bool_))(4)
     assert rows.tolist() == [3, 1, 0, 2]
 
 
 def test_popularity_can_be_narrowed_to_items_that_share_a_category() -> None:
-    rows, _ = ByPopularity(VIEW, "because", ("x", "no such")).ranking(np.ones(4, np.bool_))(4)
+    rows, _ = PopularityRanker(VIEW, "because", ("x", "no such")).ranking(np.ones(4, np.bool_))(4)
     assert rows.tolist() == [0, 2]

@@ -12,7 +12,7 @@ from domain_shop import ALL, Shop, names, popular_shop
 from core.items import Item
 from core.manage import remove_item
 from core.recommendation.recommender import SPARE
-from core.recommendation.requests import SessionEvent, Wish
+from core.recommendation.requests import RecommendationRequest, SessionEvent
 
 # --- for a user with a history
 
@@ -26,7 +26,7 @@ def test_items_are_ranked_by_the_users_last_event() -> None:
 def test_an_answer_says_what_it_rests_on() -> None:
     shop = Shop()
     shop.had("b", 40)
-    answer = shop.recommender.recommend("ann", Wish(n=1))
+    answer = shop.recommender.recommend("ann", RecommendationRequest(n=1))
     assert (answer.source, answer.reason, answer.model_version) == ("model", "ranked by the user's history", "v1")
     assert (answer.user_seq, answer.now_ms, answer.gap_ms) == (1, NOW_MS + 100_000, 60_000)
     (best,) = answer.items
@@ -36,7 +36,7 @@ def test_an_answer_says_what_it_rests_on() -> None:
 
 def test_every_answer_has_an_id_of_its_own() -> None:
     shop = Shop()
-    assert len({shop.recommender.popular(Wish()).recommendation_id for _ in range(10)}) == 10
+    assert len({shop.recommender.popular(RecommendationRequest()).recommendation_id for _ in range(10)}) == 10
 
 
 def test_an_event_changes_the_next_answer_without_any_refresh() -> None:
@@ -51,8 +51,8 @@ def test_seen_items_are_left_out_unless_repeats_are_wanted() -> None:
     shop = Shop()
     shop.had("b", 0)
     shop.had("d", 1)
-    assert shop.for_ann(Wish(n=20)) == ["e", "f", "a", "c"]
-    assert {"b", "d"} <= set(shop.for_ann(Wish(n=20, exclude_seen=False)))
+    assert shop.for_ann(RecommendationRequest(n=20)) == ["e", "f", "a", "c"]
+    assert {"b", "d"} <= set(shop.for_ann(RecommendationRequest(n=20, exclude_seen=False)))
 
 
 def test_a_model_that_knows_of_repeats_moves_seen_items_wherever_they_may_be_answered() -> None:
@@ -63,7 +63,7 @@ def test_a_model_that_knows_of_repeats_moves_seen_items_wherever_they_may_be_ans
     assert plain.for_ann() == ["c", "d", "e", "f", "a", "b"]
     assert never.for_ann() == ["c", "d", "f", "a", "e", "b"]
     assert soon.for_ann() == ["e", "b", "c", "d", "f", "a"]
-    assert soon.for_ann(Wish(n=1)) == ["c"], "what is left out stays out"
+    assert soon.for_ann(RecommendationRequest(n=1)) == ["c"], "what is left out stays out"
     assert names(soon.recommender.rank("ann", ["c", "b"])) == ["b", "c"]
     session = [SessionEvent("b", NOW_MS)]
     assert names(soon.recommender.recommend_session(session, ALL))[0] == "b"
@@ -73,7 +73,7 @@ def test_seen_means_the_whole_history_not_the_window() -> None:
     shop = Shop()
     for at_s, name in enumerate(["a", *"bcbcbcbcbc"]):
         shop.had(name, at_s)
-    assert "a" not in shop.for_ann(Wish(n=20))
+    assert "a" not in shop.for_ann(RecommendationRequest(n=20))
 
 
 def test_a_disliked_item_is_gone_even_where_repeats_are_wanted() -> None:
@@ -87,14 +87,14 @@ def test_an_impression_is_not_seen() -> None:
     shop = Shop()
     shop.had("b", 0)
     shop.had("c", 1, kind="impression")
-    assert shop.for_ann(Wish(n=1)) == ["c"]
+    assert shop.for_ann(RecommendationRequest(n=1)) == ["c"]
 
 
 def test_what_others_had_does_not_matter() -> None:
     shop = Shop()
     shop.had("b", 0)
     shop.had("c", 1, user_id="bob", kind="dislike")
-    assert shop.for_ann(Wish(n=1)) == ["c"]
+    assert shop.for_ann(RecommendationRequest(n=1)) == ["c"]
 
 
 def test_a_hidden_or_removed_item_is_gone_from_the_next_answer_without_any_refresh() -> None:
@@ -102,14 +102,14 @@ def test_a_hidden_or_removed_item_is_gone_from_the_next_answer_without_any_refre
     shop.had("b")
     shop.catalogue(Item("c", hidden=True))
     remove_item(shop.store, "d", clock=shop.clock)
-    assert shop.for_ann(Wish(n=2)) == ["e", "f"]
+    assert shop.for_ann(RecommendationRequest(n=2)) == ["e", "f"]
 
 
 def test_a_new_title_is_in_the_next_answer_without_any_refresh() -> None:
     shop = Shop()
     shop.had("b")
     shop.catalogue(Item("c", title="new"))
-    assert shop.recommender.recommend("ann", Wish(n=1)).items[0].title == "new"
+    assert shop.recommender.recommend("ann", RecommendationRequest(n=1)).items[0].title == "new"
 
 
 def test_where_the_final_check_takes_items_out_the_answer_is_filled_up_again() -> None:
@@ -118,7 +118,7 @@ def test_where_the_final_check_takes_items_out_the_answer_is_filled_up_again() -
     shop.had(many[-1])
     for gone in many[: 2 * SPARE]:
         remove_item(shop.store, gone, clock=shop.clock)
-    assert shop.for_ann(Wish(n=2)) == list(many[2 * SPARE : 2 * SPARE + 2])
+    assert shop.for_ann(RecommendationRequest(n=2)) == list(many[2 * SPARE : 2 * SPARE + 2])
 
 
 def test_an_answer_is_shorter_only_where_nothing_else_may_be_shown() -> None:
@@ -126,15 +126,15 @@ def test_an_answer_is_shorter_only_where_nothing_else_may_be_shown() -> None:
     shop.had("b")
     for gone in "cdef":
         remove_item(shop.store, gone, clock=shop.clock)
-    assert shop.for_ann(Wish(n=5)) == ["a"]
+    assert shop.for_ann(RecommendationRequest(n=5)) == ["a"]
 
 
 def test_a_category_and_excluded_items_narrow_the_answer() -> None:
     shop = Shop()
     shop.had("b")
-    assert shop.for_ann(Wish(n=20, category="late")) == ["d", "e", "f"]
-    assert shop.for_ann(Wish(n=20, category="late", exclude=["e", "e", "unknown"])) == ["d", "f"]
-    assert shop.for_ann(Wish(n=20, category="no such")) == []
+    assert shop.for_ann(RecommendationRequest(n=20, category="late")) == ["d", "e", "f"]
+    assert shop.for_ann(RecommendationRequest(n=20, category="late", exclude=["e", "e", "unknown"])) == ["d", "f"]
+    assert shop.for_ann(RecommendationRequest(n=20, category="no such")) == []
 
 
 def test_at_moves_the_gap_and_nothing_else() -> None:
@@ -142,8 +142,8 @@ def test_at_moves_the_gap_and_nothing_else() -> None:
     shop.had("b", 0)
     shop.had("d", 50)
     plain = shop.recommender.recommend("ann", ALL)
-    later = shop.recommender.recommend("ann", Wish(n=20, exclude_seen=False, at_ms=NOW_MS + 150_000))
-    before = shop.recommender.recommend("ann", Wish(n=20, exclude_seen=False, at_ms=NOW_MS + 10_000))
+    later = shop.recommender.recommend("ann", RecommendationRequest(n=20, exclude_seen=False, at_ms=NOW_MS + 150_000))
+    before = shop.recommender.recommend("ann", RecommendationRequest(n=20, exclude_seen=False, at_ms=NOW_MS + 10_000))
     assert [answer.gap_ms for answer in (plain, later, before)] == [50_000, 100_000, 0]
     assert [answer.now_ms - NOW_MS for answer in (plain, later, before)] == [100_000, 150_000, 10_000]
     assert {answer.user_seq for answer in (plain, later, before)} == {2}
@@ -222,7 +222,7 @@ def test_a_user_without_a_windowed_event_gets_what_is_popular() -> None:
 def test_before_there_is_a_model_a_user_gets_what_is_popular_and_unseen() -> None:
     shop = popular_shop(model=False)
     shop.had("d")
-    answer = shop.recommender.recommend("ann", Wish(n=2))
+    answer = shop.recommender.recommend("ann", RecommendationRequest(n=2))
     assert (answer.reason, names(answer)) == ("no model is trained yet", ["b", "f"])
 
 

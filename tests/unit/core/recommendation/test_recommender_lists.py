@@ -11,7 +11,7 @@ from core.attributes import conditions_in
 from core.errors import NotFound
 from core.items import Item
 from core.manage import remove_item
-from core.recommendation.requests import SessionEvent, Wish
+from core.recommendation.requests import RecommendationRequest, SessionEvent
 
 # --- anonymous sessions
 
@@ -22,7 +22,7 @@ def session(*ids: str) -> list[SessionEvent]:
 
 def test_a_session_is_ranked_by_its_last_event_in_time_and_leaves_no_trace() -> None:
     shop = Shop()
-    answer = shop.recommender.recommend_session(session("b", "d")[::-1], Wish(n=20))
+    answer = shop.recommender.recommend_session(session("b", "d")[::-1], RecommendationRequest(n=20))
     assert names(answer) == ["e", "f", "a", "c"]
     assert (answer.source, answer.reason, answer.gap_ms) == ("model", "ranked by the session", 99_000)
     with shop.store.read() as view:
@@ -35,7 +35,7 @@ def test_a_session_may_ask_for_what_it_had_again() -> None:
 
 def test_items_of_a_session_that_nobody_knows_make_no_stubs() -> None:
     shop = Shop()
-    answer = shop.recommender.recommend_session(session("b", "unknown"), Wish(n=20))
+    answer = shop.recommender.recommend_session(session("b", "unknown"), RecommendationRequest(n=20))
     assert names(answer) == ["a", "c", "d", "e", "f"]
     with shop.store.read() as view:
         assert view.items_by_id(["unknown"]) == {}
@@ -49,7 +49,7 @@ def test_a_long_session_is_cut_as_a_history_is() -> None:
 
 def test_an_empty_session_or_one_before_there_is_a_model_gets_what_is_popular() -> None:
     empty = popular_shop().recommender.recommend_session([], ALL)
-    early = popular_shop(model=False).recommender.recommend_session(session("d"), Wish(n=1))
+    early = popular_shop(model=False).recommender.recommend_session(session("d"), RecommendationRequest(n=1))
     assert (empty.reason, names(empty)[0]) == ("the session is empty", "d")
     assert (early.reason, names(early)) == ("no model is trained yet", ["b"])
 
@@ -103,7 +103,7 @@ def test_similar_items_are_those_of_the_nearest_direction_whatever_their_length(
     shop.bundle = GivenVectors("v2", vectors)
     crown(shop.store, "v2", created_ms=NOW_MS + 1)
     shop.views.refresh()
-    answer = shop.recommender.similar("a", Wish(n=2))
+    answer = shop.recommender.similar("a", RecommendationRequest(n=2))
     assert names(answer) == ["e", "c"]
     assert (answer.source, answer.model_version) == ("similarity", "v2")
     assert [item.score for item in answer.items] == pytest.approx([1.0, 9 / np.sqrt(82)])
@@ -111,7 +111,7 @@ def test_similar_items_are_those_of_the_nearest_direction_whatever_their_length(
 
 def test_an_item_is_not_similar_to_itself_and_wishes_narrow_the_answer() -> None:
     shop = Shop()
-    got = names(shop.recommender.similar("e", Wish(n=20, category="late", exclude=["d"])))
+    got = names(shop.recommender.similar("e", RecommendationRequest(n=20, category="late", exclude=["d"])))
     assert got == ["f"]
 
 
@@ -133,7 +133,7 @@ def test_an_item_that_the_view_does_not_hold_yet_is_answered_by_popularity() -> 
 
 
 def test_popular_can_be_asked_by_category_and_time() -> None:
-    answer = popular_shop().recommender.popular(Wish(n=2, category="early", at_ms=NOW_MS + 5))
+    answer = popular_shop().recommender.popular(RecommendationRequest(n=2, category="early", at_ms=NOW_MS + 5))
     assert (names(answer), answer.now_ms, answer.reason) == (["b", "c"], NOW_MS + 5, "time-decayed popularity")
 
 
@@ -148,7 +148,7 @@ def test_the_latest_items_are_those_first_heard_of_last_however_popular_they_are
     assert names(answer) == ["new", "f", "e", "d", "c", "b", "a", "older"]
     assert (answer.source, answer.reason) == ("latest", "the newest items of the catalogue")
     assert {item.score for item in answer.items} == {None}
-    assert names(shop.recommender.latest(Wish(n=2, category="early", exclude=["c"]))) == ["new", "b"]
+    assert names(shop.recommender.latest(RecommendationRequest(n=2, category="early", exclude=["c"]))) == ["new", "b"]
 
 
 # --- attributes
@@ -160,11 +160,18 @@ def test_a_wish_for_attributes_narrows_every_answer() -> None:
     shop.catalogue(Item("c", attributes={"brand": "nord"}))
     shop.had("a")
     shop.views.refresh()
-    acme, cheap = Wish(where=conditions_in(["brand:acme"])), Wish(where=conditions_in(["brand:acme", "price:..100"]))
+    acme, cheap = (
+        RecommendationRequest(where=conditions_in(["brand:acme"])),
+        RecommendationRequest(where=conditions_in(["brand:acme", "price:..100"])),
+    )
     assert names(shop.recommender.recommend("ann", acme)) == ["b", "d", "f"]
     assert names(shop.recommender.recommend("ann", cheap)) == ["b", "d"]
     assert names(shop.recommender.recommend_session(session("c"), acme)) == ["d", "f", "b"]
     assert sorted(names(shop.recommender.similar("b", acme))) == ["d", "f"]
     assert sorted(names(shop.recommender.popular(acme))) == ["b", "d", "f"]
-    assert names(shop.recommender.latest(Wish(where=conditions_in(["brand:acme", "brand:nord"])))) == list("fdcb")
-    assert names(shop.recommender.popular(Wish(where=conditions_in(["brand:acme", "colour:red"])))) == []
+    assert names(
+        shop.recommender.latest(RecommendationRequest(where=conditions_in(["brand:acme", "brand:nord"])))
+    ) == list("fdcb")
+    assert (
+        names(shop.recommender.popular(RecommendationRequest(where=conditions_in(["brand:acme", "colour:red"])))) == []
+    )

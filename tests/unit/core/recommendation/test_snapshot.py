@@ -17,7 +17,7 @@ from core.ingestion.sources import RequestSource
 from core.items import Item
 from core.manage import save_items
 from core.ports import ModelRecord
-from core.recommendation.snapshot import RETRY_REFRESHES, LiveViews, unit
+from core.recommendation.snapshot import RETRY_REFRESHES, SnapshotManager, unit
 
 
 class Models:
@@ -45,11 +45,11 @@ def add(store: MemoryStore, *item_ids: str, hidden: bool = False) -> None:
     save_items(store, [Item(item_id, hidden=hidden) for item_id in item_ids], clock=ManualClock(NOW_MS))
 
 
-def live(store: MemoryStore, models: Models | None = None, **changed: Any) -> LiveViews:
-    return LiveViews(store, load=models or Models(AxisBundle()), build=BruteForceIndex, shape=SHAPE, **changed)
+def live(store: MemoryStore, models: Models | None = None, **changed: Any) -> SnapshotManager:
+    return SnapshotManager(store, load=models or Models(AxisBundle()), build=BruteForceIndex, shape=SHAPE, **changed)
 
 
-def version(views: LiveViews) -> str | None:
+def version(views: SnapshotManager) -> str | None:
     model = views.current().model
     return model.version if model else None
 
@@ -113,7 +113,7 @@ def test_while_the_next_view_is_built_the_previous_one_answers() -> None:
         seen.append(version(views))
         return BruteForceIndex(rows, vectors)
 
-    views = LiveViews(store, load=Models(AxisBundle("v1"), AxisBundle("v2")), build=build, shape=SHAPE)
+    views = SnapshotManager(store, load=Models(AxisBundle("v1"), AxisBundle("v2")), build=build, shape=SHAPE)
     views.refresh()
     crown(store, "v1")
     views.refresh()

@@ -8,7 +8,7 @@ from domain_shop import ALL, Shop, names
 
 from core.clock import HOUR_MS
 from core.items import Item
-from core.recommendation.requests import Wish
+from core.recommendation.requests import RecommendationRequest
 from core.recommendation.trends import KEPT, Trends
 
 
@@ -29,7 +29,7 @@ def after(shop: Shop, *item_ids: str) -> None:
     shop.views.refresh()
 
 
-def trending(shop: Shop, trends: Trends, wish: Wish = ALL) -> list[str]:
+def trending(shop: Shop, trends: Trends, wish: RecommendationRequest = ALL) -> list[str]:
     return names(shop.recommender.trending(wish, trends))
 
 
@@ -64,7 +64,7 @@ def test_items_that_came_later_and_items_of_one_category_are_told_too(shop: Shop
     shop.catalogue(Item("new", categories=("late",)))
     after(shop, "new", "b", "b")
     assert trending(shop, trends) == ["b", "new"]
-    assert trending(shop, trends, Wish(category="late")) == ["new"]
+    assert trending(shop, trends, RecommendationRequest(category="late")) == ["new"]
 
 
 def test_a_day_is_remembered_hour_by_hour(shop: Shop) -> None:

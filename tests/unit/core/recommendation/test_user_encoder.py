@@ -5,7 +5,7 @@ from doubles import MemoryStore
 
 from core.history import History, Window
 from core.ports import FloatArray, UserState
-from core.recommendation.snapshot import EMPTY_VIEW, ModelView, View
+from core.recommendation.snapshot import EMPTY_SNAPSHOT, BoundModel, ServingSnapshot
 from core.recommendation.user_encoder import UserEncoder
 from core.recommendation.vector_cache import VectorCache
 
@@ -25,9 +25,9 @@ class CountingEncoder:
         return np.array([[len(history)] for history in histories], np.float32)
 
 
-def view_of(encoder: CountingEncoder) -> View:
-    model = ModelView("a", encoder, None, None)  # type: ignore[arg-type]
-    return View(EMPTY_VIEW.catalogue, EMPTY_VIEW.popularity, model, "a:1:0")
+def view_of(encoder: CountingEncoder) -> ServingSnapshot:
+    model = BoundModel("a", encoder, None, None)  # type: ignore[arg-type]
+    return ServingSnapshot(EMPTY_SNAPSHOT.catalogue, EMPTY_SNAPSHOT.popularity, model, "a:1:0")
 
 
 def user(seq: int = 2) -> UserState:
@@ -38,7 +38,7 @@ def encoder_over(store: MemoryStore, *, shared: bool) -> UserEncoder:
     return UserEncoder(store, cache=VectorCache(max_mib=1), shared=shared)
 
 
-def ask(store: MemoryStore, users: UserEncoder, view: View, state: UserState) -> FloatArray:
+def ask(store: MemoryStore, users: UserEncoder, view: ServingSnapshot, state: UserState) -> FloatArray:
     assert view.model is not None
     with store.read() as read:
         return users.vector(read, view, view.model, state)
@@ -79,4 +79,4 @@ def test_users_without_a_history_or_already_current_are_not_behind() -> None:
     assert users.ahead(view, [UserState(8)]) == 0
     assert users.ahead(view, [user()]) == 1
     assert users.ahead(view, [user()]) == 0
-    assert users.ahead(EMPTY_VIEW, [user(seq=9)]) == 0
+    assert users.ahead(EMPTY_SNAPSHOT, [user(seq=9)]) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from domain_doubles import NOW_MS, history, user
 from domain_shop import ALL, Shop, names
 
-from core.recommendation.requests import SessionEvent, Wish
+from core.recommendation.requests import RecommendationRequest, SessionEvent
 
 
 def later(*ids: str, at_s: int = 50) -> list[SessionEvent]:
@@ -17,9 +17,9 @@ def test_it_is_the_answer_that_the_user_gets_once_it_has_happened() -> None:
     for shop in (asked, happened):
         for at_s, item_id in enumerate("abcab"):
             shop.had(item_id, at_s)
-    foreseen = asked.recommender.recommend_session(later("d"), Wish(n=20), user_id="ann")
+    foreseen = asked.recommender.recommend_session(later("d"), RecommendationRequest(n=20), user_id="ann")
     happened.had("d", 50)
-    real = happened.recommender.recommend("ann", Wish(n=20))
+    real = happened.recommender.recommend("ann", RecommendationRequest(n=20))
     assert [(item.item_id, item.score) for item in foreseen.items] == [(i.item_id, i.score) for i in real.items]
     assert (foreseen.gap_ms, foreseen.now_ms) == (real.gap_ms, real.now_ms)
     read = asked.bundle.encoders[-1].encoded[-1]
@@ -37,7 +37,12 @@ def test_nothing_of_it_is_remembered() -> None:
 def test_what_the_user_had_before_stays_left_out() -> None:
     shop = Shop()
     shop.had("c")
-    assert names(shop.recommender.recommend_session(later("b"), Wish(n=20), user_id="ann")) == ["d", "e", "f", "a"]
+    assert names(shop.recommender.recommend_session(later("b"), RecommendationRequest(n=20), user_id="ann")) == [
+        "d",
+        "e",
+        "f",
+        "a",
+    ]
 
 
 def test_a_moment_before_the_users_last_event_counts_as_that_moment() -> None:

@@ -19,7 +19,7 @@ from model.bundle import HM4SRBundle
 from model.features import TextFeatures
 from model.network.config import Modality, ModelConfig
 from model.network.hm4sr import HM4SR
-from model.network.repeat_model import RATE, Repeats
+from model.network.repeat_model import RATE, RepeatModel
 from model.training import softmax
 from model.training.data import TrainingData
 from model.training.softmax import Added
@@ -30,9 +30,9 @@ DAY_MS = 86_400_000
 
 
 @pytest.fixture
-def repeats() -> Repeats:
+def repeats() -> RepeatModel:
     """With numbers of its own in every row."""
-    made = Repeats().requires_grad_(False)
+    made = RepeatModel().requires_grad_(False)
     made.gap += torch.randn(made.gap.shape, generator=torch.Generator().manual_seed(3))
     made.step += torch.randn(made.step.shape, generator=torch.Generator().manual_seed(4))
     return made
@@ -64,7 +64,7 @@ def repeating(shop: Catalogue, make_network: Callable[..., HM4SR]) -> HM4SRBundl
     return HM4SRBundle(network, shop.item_ids[:30], (text,), "hm4sr-test")
 
 
-def test_an_event_adds_by_the_time_and_by_the_number_of_events_since(repeats: Repeats) -> None:
+def test_an_event_adds_by_the_time_and_by_the_number_of_events_since(repeats: RepeatModel) -> None:
     times_ms = torch.tensor([[0, DAY_MS, DAY_MS, DAY_MS + 3_000, 9 * DAY_MS]])
     added = repeats(times_ms, torch.tensor([3]))[0]
     gap, step = repeats.gap[:, 0], repeats.step[:, 0]

@@ -10,7 +10,7 @@ from serving_doubles import SHAPE, Api, AxisBundle, BruteIndex, Shop
 
 from core.errors import CheckpointError, InvalidSettings
 from core.ports import ModelRecord
-from core.recommendation.snapshot import LiveViews
+from core.recommendation.snapshot import SnapshotManager
 from serving.app import create_app
 from serving.http.security import check_exposure
 
@@ -152,7 +152,7 @@ def test_ready_tells_why_the_champion_does_not_serve() -> None:
         raise CheckpointError(msg)
 
     shop = Shop()
-    views = LiveViews(shop.store, load=damaged, build=BruteIndex, shape=SHAPE)
+    views = SnapshotManager(shop.store, load=damaged, build=BruteIndex, shape=SHAPE)
     views.refresh()
     with Api(create_app(shop.with_services(views=views))) as api:
         ready, status = api.get("/ready"), api.get("/v1/status")
@@ -165,7 +165,7 @@ def test_ready_tells_why_the_champion_does_not_serve() -> None:
 
 def test_not_ready_before_the_catalogue_is_read() -> None:
     shop = Shop()
-    views = LiveViews(shop.store, load=lambda _: AxisBundle(), build=BruteIndex, shape=SHAPE)
+    views = SnapshotManager(shop.store, load=lambda _: AxisBundle(), build=BruteIndex, shape=SHAPE)
     with Api(create_app(shop.with_services(views=views))) as api:
         ready, status = api.get("/ready"), api.get("/v1/status")
     assert (ready.status_code, ready.json()["status"]) == (503, "not ready")

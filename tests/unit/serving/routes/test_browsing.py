@@ -15,8 +15,8 @@ from core.ingestion.sources import StreamSource
 from core.interactions import Interaction
 from core.ports import DeadLetter
 from serving.app import create_app
-from serving.runtime.activity import Pulse
-from serving.runtime.services import LetterDesk
+from serving.runtime.activity import ActivitySampler
+from serving.runtime.services import DeadLetterDecoder
 
 
 class NamedLog:
@@ -134,7 +134,7 @@ def keep(shop: Shop, *letters: tuple[str, bytes]) -> list[int]:
 
 def test_letters_are_shown_newest_first_and_say_whether_they_can_be_retried(shop: Shop) -> None:
     keep(shop, ("topic", b'{"a": 1}'), ("log.csv", b"\xff"))
-    services = shop.with_services(letters=LetterDesk(decode, ("topic",)))
+    services = shop.with_services(letters=DeadLetterDecoder(decode, ("topic",)))
     with Api(create_app(services)) as api:
         told = api.get("/v1/dead-letters").json()
     assert told["total"] == 2
@@ -144,7 +144,7 @@ def test_letters_are_shown_newest_first_and_say_whether_they_can_be_retried(shop
 
 def test_a_retry_settles_what_can_be_read_now_and_tells_why_the_rest_stays(shop: Shop) -> None:
     keys = keep(shop, ("topic", b"good"), ("topic", b"bad"), ("log.csv", b"good"))
-    services = shop.with_services(letters=LetterDesk(decode, ("topic",)))
+    services = shop.with_services(letters=DeadLetterDecoder(decode, ("topic",)))
     with Api(create_app(services)) as api:
         one = api.post("/v1/dead-letters/retry", json={"keys": [keys[1]]}).json()
         everything = api.post("/v1/dead-letters/retry", json={"all": True}).json()
@@ -201,8 +201,8 @@ def test_a_log_that_is_away_is_a_problem_to_tell_not_an_error(shop: Shop) -> Non
     assert (told.status_code, told.json()["lag"], told.json()["problem"]) == (200, None, "no broker answers")
 
 
-def pulse_of(shop: Shop) -> Pulse:
-    return Pulse(shop.store, num_waiting=lambda: 3, now_ms=ManualClock(NOW_MS).now_ms, period_s=5)
+def pulse_of(shop: Shop) -> ActivitySampler:
+    return ActivitySampler(shop.store, num_waiting=lambda: 3, now_ms=ManualClock(NOW_MS).now_ms, period_s=5)
 
 
 def test_a_sample_tells_rates_and_times_since_the_one_before(shop: Shop, api: Api) -> None:

@@ -7,7 +7,7 @@ from doubles import MemoryStore
 from serving_doubles import NOW_MS, SHAPE, Api, AxisBundle, BruteIndex, Shop
 
 from core.ports import ModelRecord
-from core.recommendation.snapshot import LiveViews
+from core.recommendation.snapshot import SnapshotManager
 from serving.app import create_app
 from serving.http.security import Scope, needed
 
@@ -29,7 +29,7 @@ def shop_of(*versions: str) -> Shop:
             status = "challenger" if age else "champion"
             tx.save_model(ModelRecord(version, f"models/{version}", status, NOW_MS + age))
             tx.commit()
-    shop.views = LiveViews(shop.store, load=lambda r: Versioned(r.version), build=BruteIndex, shape=SHAPE)
+    shop.views = SnapshotManager(shop.store, load=lambda r: Versioned(r.version), build=BruteIndex, shape=SHAPE)
     shop.views.refresh()
     return shop
 

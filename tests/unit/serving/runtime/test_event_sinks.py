@@ -17,7 +17,7 @@ from core.ingestion.sources import StreamSource
 from core.interactions import Interaction
 from core.manage import erase_user
 from serving.app import create_app
-from serving.runtime.offset_waiter import AppliedWatch
+from serving.runtime.offset_waiter import OffsetWaiter
 from serving.runtime.services import Limits
 
 
@@ -197,7 +197,7 @@ def test_however_many_wait_there_is_one_look_for_all() -> None:
     offsets = CountedOffsets()
 
     async def wait() -> list[bool]:
-        watch = AppliedWatch(offsets, poll_s=0.001)
+        watch = OffsetWaiter(offsets, poll_s=0.001)
         found = await asyncio.gather(*(watch.reached({0: 5}, timeout_s=5.0) for _ in range(100)))
         await watch.stop()
         return found
@@ -210,7 +210,7 @@ def test_nobody_looks_while_nobody_waits() -> None:
     offsets = CountedOffsets()
 
     async def wait() -> int:
-        watch = AppliedWatch(offsets, poll_s=0.0)
+        watch = OffsetWaiter(offsets, poll_s=0.0)
         await watch.reached({0: 1}, timeout_s=5.0)
         before = offsets.num_looks
         await asyncio.sleep(0.01)
@@ -222,7 +222,7 @@ def test_nobody_looks_while_nobody_waits() -> None:
 
 def test_a_partition_that_was_never_applied_is_not_reached() -> None:
     async def wait() -> bool:
-        watch = AppliedWatch(CountedOffsets(), poll_s=0.001)
+        watch = OffsetWaiter(CountedOffsets(), poll_s=0.001)
         found = await watch.reached({0: 1, 1: 0}, timeout_s=0.02)
         await watch.stop()
         return found
@@ -232,7 +232,7 @@ def test_a_partition_that_was_never_applied_is_not_reached() -> None:
 
 def test_a_database_that_is_away_for_a_moment_is_asked_again() -> None:
     async def wait() -> bool:
-        watch = AppliedWatch(CountedOffsets(num_away=1), poll_s=0.001)
+        watch = OffsetWaiter(CountedOffsets(num_away=1), poll_s=0.001)
         found = await watch.reached({0: 1}, timeout_s=5.0)
         await watch.stop()
         return found

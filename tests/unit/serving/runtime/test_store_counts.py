@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from core.clock import StreamClock
-from core.ports import ReadView, StoreTotals
-from serving.runtime.store_counts import Totals
+from core.ports import ReadTransaction, StoreTotals
+from serving.runtime.store_counts import StoreCounts
 
 
 class SlowStore:
@@ -23,13 +23,13 @@ class SlowStore:
         return StoreTotals(0, 0, 0, self.num_counts, 0)
 
 
-def counted(totals: Totals, store: SlowStore) -> tuple[int, int]:
-    found = totals.of(cast(ReadView, store))
+def counted(totals: StoreCounts, store: SlowStore) -> tuple[int, int]:
+    found = totals.of(cast(ReadTransaction, store))
     return found.totals.events, found.counted_ms
 
 
-def totals_of(store: SlowStore) -> Totals:
-    return Totals(StreamClock(lambda: int(store.now_s * 1000)), now_s=lambda: store.now_s)
+def totals_of(store: SlowStore) -> StoreCounts:
+    return StoreCounts(StreamClock(lambda: int(store.now_s * 1000)), now_s=lambda: store.now_s)
 
 
 def test_a_store_that_counts_quickly_counts_for_whoever_asks() -> None:

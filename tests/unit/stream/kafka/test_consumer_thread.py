@@ -17,7 +17,7 @@ from stream.kafka import consumer_thread
 from stream.kafka.consumer_thread import LenientConsumerThread
 from stream.kafka.faust_app import ResumingConsumer, ResumingTransport, make_app
 from stream.kafka.settings import KafkaSettings, WorkerSettings
-from stream.worker.offset_tracker import Positions
+from stream.worker.offset_tracker import OffsetTracker
 from stream.worker.resume import Resumer
 
 HERE: Any = TP("interactions", 0)
@@ -51,7 +51,7 @@ def thread(_uvloop: None, tmp_path: Path) -> Iterator[LenientConsumerThread]:
 
     async def make() -> LenientConsumerThread:
         app = make_app(KafkaSettings(), WorkerSettings(), data_dir=tmp_path)
-        resumer = Resumer("interactions", positions=Positions(), applied_offset=_nothing, fail=lambda error: None)
+        resumer = Resumer("interactions", positions=OffsetTracker(), applied_offset=_nothing, fail=lambda error: None)
         app.transport = ResumingTransport(app, kafka=KafkaSettings(), resumer=resumer)
         loop = asyncio.get_running_loop()
         return ResumingConsumer(app.transport, _nothing, _nothing, _nothing, loop=loop)._thread

@@ -15,7 +15,7 @@ from stream.kafka import faust_app
 from stream.kafka.consumer_thread import BOUNDS_S
 from stream.kafka.faust_app import ResumingConsumer, ResumingTransport, make_app
 from stream.kafka.settings import KafkaSettings, WorkerSettings
-from stream.worker.offset_tracker import Positions
+from stream.worker.offset_tracker import OffsetTracker
 from stream.worker.resume import Resumer
 
 HERE = TP("interactions", 0)
@@ -65,7 +65,7 @@ class Case:
     """A consumer of one partition, of which the database has applied offsets up to 99."""
 
     def __init__(self, folder: Path) -> None:
-        self.positions = Positions()
+        self.positions = OffsetTracker()
         self.failures: list[BaseException] = []
         self.database_is_back = asyncio.Event()
         self.database_is_back.set()

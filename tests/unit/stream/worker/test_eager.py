@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from stream.worker.eager import Eager
+from stream.worker.eager import EagerCoroutine
 
 
 async def finished() -> str:
@@ -19,7 +19,7 @@ def test_a_coroutine_that_need_not_wait_is_finished_at_once() -> None:
     async def note() -> None:
         done.append("noted")
 
-    assert not Eager(note()).waits
+    assert not EagerCoroutine(note()).waits
     assert done == ["noted"]
 
 
@@ -32,7 +32,7 @@ def test_a_coroutine_that_waits_goes_on_where_it_stopped_and_gives_its_result() 
             await asyncio.sleep(0)
             return await finished()
 
-        eager = Eager(through_gate())
+        eager = EagerCoroutine(through_gate())
         rest = asyncio.ensure_future(eager.rest())
         await asyncio.sleep(0)
         waited = not rest.done()
@@ -47,7 +47,7 @@ def test_an_error_in_the_first_step_is_raised_at_once() -> None:
         raise RuntimeError("first step")
 
     with pytest.raises(RuntimeError, match="first step"):
-        Eager(fail())
+        EagerCoroutine(fail())
 
 
 def test_an_error_in_a_later_step_is_raised_to_whoever_waits() -> None:
@@ -56,7 +56,7 @@ def test_an_error_in_a_later_step_is_raised_to_whoever_waits() -> None:
         raise RuntimeError("second step")
 
     async def run() -> None:
-        await Eager(fail_later()).rest()
+        await EagerCoroutine(fail_later()).rest()
 
     with pytest.raises(RuntimeError, match="second step"):
         asyncio.run(run())
@@ -72,7 +72,7 @@ def test_cancelling_reaches_the_coroutine() -> None:
             cleaned.append("cleaned")
 
     async def run() -> None:
-        rest = asyncio.ensure_future(Eager(wait_for_ever()).rest())
+        rest = asyncio.ensure_future(EagerCoroutine(wait_for_ever()).rest())
         await asyncio.sleep(0)
         rest.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from stream.worker.micro_batch_buffer import Arrivals
+from stream.worker.micro_batch_buffer import MicroBatchBuffer
 
 FOREVER_S = 60.0
 
 
-def arrivals(*, room: int = 3, within_s: float = 0.0) -> Arrivals[str]:
-    return Arrivals(room=room, within_s=within_s)
+def arrivals(*, room: int = 3, within_s: float = 0.0) -> MicroBatchBuffer[str]:
+    return MicroBatchBuffer(room=room, within_s=within_s)
 
 
 def test_all_that_came_is_taken_at_once_by_partition_and_in_order() -> None:

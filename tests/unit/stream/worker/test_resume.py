@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import OffsetOutOfLog, StoreUnavailable, StreamUnavailable, TopicMissing
 from stream.worker import resume as resume_module
-from stream.worker.offset_tracker import Positions
+from stream.worker.offset_tracker import OffsetTracker
 from stream.worker.resume import Resumer, resume_offset
 
 
@@ -66,7 +66,7 @@ class Case:
         self.num_failures = num_failures
         self.failures: list[BaseException] = []
         self.num_signs = 0
-        self.positions = Positions()
+        self.positions = OffsetTracker()
         self.log = FakeLog()
         self.resumer = Resumer(
             "interactions",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.worker.stall_detector import Standstill
+from stream.worker.stall_detector import StallDetector
 from stream.worker.status import PartitionStatus
 
 WAITING = PartitionStatus(next_offset=5, log_end=9)
@@ -13,7 +13,7 @@ class Case:
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self.standstill = Standstill(after_s=3.0, now_s=lambda: self.now_s)
+        self.standstill = StallDetector(after_s=3.0, now_s=lambda: self.now_s)
 
     def check(self, status: PartitionStatus, *, at_s: float) -> list[int]:
         self.now_s = at_s
@@ -76,7 +76,7 @@ def test_nothing_is_there_only_when_it_was_read_again_to_the_end_and_nothing_cam
 
 
 def test_nothing_is_there_where_every_partition_is_read_to_its_end_or_there_is_none() -> None:
-    standstill = Standstill()
+    standstill = StallDetector()
     assert standstill.nothing_more({}, read_to=lambda partition: None)
     assert standstill.nothing_more({0: PartitionStatus(7, 7)}, read_to=lambda partition: None)
     assert not standstill.nothing_more({0: PartitionStatus(None, 7)}, read_to=lambda partition: 7)

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from core.errors import StreamUnavailable
-from stream.worker.offset_tracker import Positions
+from stream.worker.offset_tracker import OffsetTracker
 from stream.worker.resume import Resumer
-from stream.worker.stall_detector import Standstill
-from stream.worker.stall_recovery import Rescue
+from stream.worker.stall_detector import StallDetector
+from stream.worker.stall_recovery import StallRecovery
 from stream.worker.status import PartitionStatus, Tally, WorkerStatus
 
 
@@ -54,15 +54,15 @@ class Case:
         self.num_signs = 0
         self.client = StuckClient()
         self.tally = Tally(num_messages=7)
-        positions = Positions()
+        positions = OffsetTracker()
         resumer = Resumer(
             "interactions", positions=positions, applied_offset=self._applied, fail=self._fail, alive=self._alive
         )
-        self.rescue = Rescue(
+        self.rescue = StallRecovery(
             "interactions",
             resumer=resumer,
             positions=positions,
-            standstill=Standstill(after_s=3.0, now_s=lambda: self.now_s),
+            standstill=StallDetector(after_s=3.0, now_s=lambda: self.now_s),
             alive=self._alive,
             end=self._end,
             now_s=lambda: self.now_s,

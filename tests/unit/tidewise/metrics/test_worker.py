@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from core.ports import UserState
-from core.recommendation.encoding_queue import Follower
+from core.recommendation.encoding_queue import EncodingQueue
 from stream.worker.status import PartitionStatus, Tally, WorkerStatus
 from tidewise.metrics.worker import WorkerMetrics
 
@@ -15,12 +15,12 @@ def nobody(states: Sequence[UserState]) -> int:
     return len(states)
 
 
-def metrics_of(follower: Follower) -> WorkerMetrics:
+def metrics_of(follower: EncodingQueue) -> WorkerMetrics:
     return WorkerMetrics(follower)
 
 
-def idle_follower() -> Follower:
-    return Follower(nobody, on_error=lambda error: None)
+def idle_follower() -> EncodingQueue:
+    return EncodingQueue(nobody, on_error=lambda error: None)
 
 
 def test_before_the_first_status_everything_is_zero_and_no_age_is_claimed() -> None:
