@@ -94,7 +94,7 @@ def conditions_in(texts: Sequence[str]) -> tuple[Condition, ...]:
         name, colon, value = text.partition(":")
         if not colon or not value:
             msg = f"where: wanted NAME:VALUE or NAME:LOW..HIGH, got {shorten(text)}"
-            raise InvalidInput(msg)
+            raise InvalidInput(msg, field="where")
         choices.setdefault(name, []).append(_range(value) or value)
     return _checked(choices)
 
@@ -110,7 +110,7 @@ def _range(text: str) -> Between | None:
 def _between(low: float, high: float) -> Between:
     if low > high:
         msg = f"where: wanted a range from the lower number to the higher one, got {low:g} to {high:g}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="where")
     return Between(low, high)
 
 
@@ -120,7 +120,7 @@ def conditions_of(raw: object) -> tuple[Condition, ...]:
         return ()
     if not isinstance(raw, Mapping):
         msg = f'where: wanted an object as {{"brand": "x", "price": {{"max": 30}}}}, got {shorten(raw)}'
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="where")
     lists = {name: given if isinstance(given, list) else [given] for name, given in raw.items()}
     return _checked({name: [_choice(one) for one in given] for name, given in lists.items()})
 
@@ -132,7 +132,7 @@ def _choice(given: object) -> str | Between:
     elif given is not None and is_scalar(given):
         return as_text(given)
     msg = f'where: wanted a string, number, boolean or {{"min": ..., "max": ...}}, got {shorten(given)}'
-    raise InvalidInput(msg)
+    raise InvalidInput(msg, field="where")
 
 
 def _is_number(value: object) -> bool:
@@ -143,5 +143,5 @@ def _checked(choices: Mapping[str, Sequence[str | Between]]) -> tuple[Condition,
     num = sum(map(len, choices.values()))
     if num > MAX_CHOICES or not all(choices.values()):
         msg = f"where: wanted a value for each name, at most {MAX_CHOICES} in all, got {num} for {len(choices)} names"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="where")
     return tuple(Condition(check_id("where", name), tuple(given)) for name, given in choices.items())

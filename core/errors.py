@@ -30,7 +30,14 @@ class TidewiseError(Exception):
 
 
 class InvalidInput(TidewiseError, ValueError):
-    """What a caller sent cannot be used. The message says what was wanted, what was got and what to do."""
+    """What a caller sent cannot be used. The message says what was wanted, what was got and what to do.
+
+    `field`: the field at fault, with which the message begins; None where no single field is.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class InvalidEvent(InvalidInput):

@@ -18,6 +18,7 @@ from core.errors import InvalidEvent, InvalidInput, InvalidSettings
 MAX_ID_BYTES = 256
 MAX_CONTEXT_ENTRIES = 32
 MAX_CONTEXT_CHARS = 1024
+MAX_FIELD_CHARS = 64
 SMALLEST_TIME_MS = 10**11  # 1973 in milliseconds, the year 5138 in seconds: below it a time is surely in seconds
 LARGEST_TIME_MS = 10**14  # the year 5138: beyond it arithmetic on times might leave 64 bits somewhere
 SCHEMA_VERSION = 1
@@ -76,7 +77,7 @@ class EventTypes:
             return self.codes[name]
         except (KeyError, TypeError):
             msg = f"type: unknown event type {shorten(name)}; known types are {', '.join(self.codes)}"
-            raise InvalidEvent(msg) from None
+            raise InvalidEvent(msg, field="type") from None
 
     def flagged(self, flag: str) -> tuple[int, ...]:
         """The codes of all types for which `flag` ("window", "seen", "hide") holds."""
@@ -118,6 +119,11 @@ def shorten(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def field_name(name: object) -> str | None:
+    """The name of an unknown field as an error carries it; None where it is no text of at most 64 characters."""
+    return name if isinstance(name, str) and len(name) <= MAX_FIELD_CHARS else None
+
+
 def is_scalar(value: object) -> bool:
     """Whether a value can stand in a context or an attribute: text, a finite number of 64 bits, a boolean, nothing."""
     if isinstance(value, int):
@@ -129,20 +135,20 @@ def check_id(name: str, value: object) -> str:
     """`value` as an identifier of 1-256 bytes of UTF-8 without control characters; raises `InvalidInput`."""
     if not isinstance(value, str):
         msg = f"{name}: wanted a string, got {shorten(value)}; send numbers as strings"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field=name)
     if value.isascii() and value.isprintable():
         size = len(value)
     else:
         if any(unicodedata.category(char) in ("Cc", "Cs") for char in value[: MAX_ID_BYTES + 1]):
             msg = f"{name}: wanted no control characters, got {shorten(value)}; remove them"
-            raise InvalidInput(msg)
+            raise InvalidInput(msg, field=name)
         size = len(value.encode(errors="surrogatepass"))
     if not size:
         msg = f"{name}: wanted 1 to {MAX_ID_BYTES} bytes of UTF-8, got none; leave out what has no {name}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field=name)
     if size > MAX_ID_BYTES:
         msg = f"{name}: wanted 1 to {MAX_ID_BYTES} bytes of UTF-8, got {size} bytes; shorten or hash the identifier"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field=name)
     return value
 
 
@@ -152,7 +158,7 @@ def check_time_ms(name: str, value: object) -> int:
         if isinstance(value, float) and math.isfinite(value) and value.is_integer():
             return check_time_ms(name, int(value))
         msg = f"{name}: wanted integer milliseconds since 1970 (UTC), got {shorten(value)}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field=name)
     if SMALLEST_TIME_MS <= value <= LARGEST_TIME_MS:
         return value
     if 0 <= value < SMALLEST_TIME_MS:
@@ -161,7 +167,7 @@ def check_time_ms(name: str, value: object) -> int:
         msg = f"{name}: wanted a time after 1973, got {value}; send milliseconds since 1970 (UTC)"
     else:
         msg = f"{name}: {shorten(value)} is too large for milliseconds; divide microseconds by 1000"
-    raise InvalidInput(msg)
+    raise InvalidInput(msg, field=name)
 
 
 def check_value(value: object) -> float | None:
@@ -170,7 +176,7 @@ def check_value(value: object) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         msg = f"value: wanted a finite number, got {shorten(value)}; leave it out if there is none"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="value")
     return float(value)
 
 
@@ -180,16 +186,16 @@ def check_context(value: object) -> Mapping[str, Any] | None:
         return None
     if not isinstance(value, Mapping) or len(value) > MAX_CONTEXT_ENTRIES:
         msg = f"context: wanted a map of at most {MAX_CONTEXT_ENTRIES} entries, got {shorten(value)}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="context")
     size = 0
     for key, entry in value.items():
         if not isinstance(key, str) or not is_scalar(entry):
             msg = f"context: wanted strings, finite numbers or booleans, got {shorten(key)}: {shorten(entry)}"
-            raise InvalidInput(msg)
+            raise InvalidInput(msg, field="context")
         size += len(key) + len(str(entry))
     if size > MAX_CONTEXT_CHARS:
         msg = f"context: wanted at most {MAX_CONTEXT_CHARS} characters in all, got {size}; send only what you need"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="context")
     return dict(value)
 
 
@@ -216,17 +222,17 @@ def parse_interaction(
     """
     if not isinstance(raw, Mapping):
         msg = f"event: wanted a JSON object, got {shorten(raw)}"
-        raise InvalidEvent(msg)
+        raise InvalidEvent(msg, field="event")
     unknown = [name for name in raw if name not in FIELDS]
     if unknown:
         msg = f"{shorten(unknown[0])}: unknown field; known fields are {', '.join(FIELDS)}"
-        raise InvalidEvent(msg)
+        raise InvalidEvent(msg, field=field_name(unknown[0]))
     try:
         return _parse(raw, types, now_ms, max_future_ms, new_id, default_type)
     except InvalidEvent:
         raise
     except InvalidInput as error:
-        raise InvalidEvent(str(error)) from None
+        raise InvalidEvent(str(error), field=error.field) from None
 
 
 def _parse(
@@ -235,7 +241,7 @@ def _parse(
     version = raw.get("version")
     if version is not None and version != SCHEMA_VERSION:
         msg = f"version: wanted {SCHEMA_VERSION}, got {shorten(version)}"
-        raise InvalidEvent(msg)
+        raise InvalidEvent(msg, field="version")
     user_id = check_id("user_id", raw.get("user_id"))
     item_id = check_id("item_id", raw.get("item_id"))
     kind = raw.get("type")
@@ -248,7 +254,7 @@ def _parse(
     if time_ms > now_ms + max_future_ms:
         ahead_s = (time_ms - now_ms) / 1000
         msg = f"time: {time_ms} is {ahead_s:.0f} s in the future; correct the sender's clock and send it again"
-        raise InvalidEvent(msg)
+        raise InvalidEvent(msg, field="time")
     event_id = raw.get("event_id")
     if event_id is not None:
         check_id("event_id", event_id)

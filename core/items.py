@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from core.attributes import AttributeIndex
 from core.errors import InvalidInput, InvalidItem
 from core.history import IntArray
-from core.interactions import check_id, is_scalar, shorten
+from core.interactions import check_id, field_name, is_scalar, shorten
 
 MAX_TEXT_CHARS = 10_000
 MAX_CATEGORIES = 64
@@ -42,18 +42,18 @@ def parse_item(raw: object) -> Item:
     """A decoded JSON object as an `Item`; raises `InvalidItem`, whose message begins with the field at fault."""
     if not isinstance(raw, Mapping):
         msg = f"item: wanted a JSON object, got {shorten(raw)}"
-        raise InvalidItem(msg)
+        raise InvalidItem(msg, field="item")
     unknown = [name for name in raw if name not in ITEM_FIELDS]
     if unknown:
         msg = (
             f"{shorten(unknown[0])}: unknown field; known fields are {', '.join(ITEM_FIELDS)}; put others in attributes"
         )
-        raise InvalidItem(msg)
+        raise InvalidItem(msg, field=field_name(unknown[0]))
     try:
         hidden = raw.get("hidden")
         if hidden is not None and not isinstance(hidden, bool):
             msg = f"hidden: wanted true or false, got {shorten(hidden)}"
-            raise InvalidItem(msg)
+            raise InvalidItem(msg, field="hidden")
         return Item(
             check_id("item_id", raw.get("item_id")),
             _text("title", raw.get("title")),
@@ -65,7 +65,7 @@ def parse_item(raw: object) -> Item:
     except InvalidItem:
         raise
     except InvalidInput as error:
-        raise InvalidItem(str(error)) from None
+        raise InvalidItem(str(error), field=error.field) from None
 
 
 def _text(name: str, value: object) -> str:
@@ -73,7 +73,7 @@ def _text(name: str, value: object) -> str:
         return ""
     if not isinstance(value, str) or len(value) > MAX_TEXT_CHARS:
         msg = f"{name}: wanted text of at most {MAX_TEXT_CHARS} characters, got {shorten(value)}"
-        raise InvalidItem(msg)
+        raise InvalidItem(msg, field=name)
     return value.encode(errors="replace").decode().replace("\x00", " ")
 
 
@@ -82,7 +82,7 @@ def _categories(value: object) -> tuple[str, ...]:
         return ()
     if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > MAX_CATEGORIES:
         msg = f"categories: wanted a list of at most {MAX_CATEGORIES} names, got {shorten(value)}"
-        raise InvalidItem(msg)
+        raise InvalidItem(msg, field="categories")
     return tuple(dict.fromkeys(check_id("categories", name) for name in value))
 
 
@@ -91,12 +91,12 @@ def _attributes(value: object) -> dict[str, Any]:
         return {}
     if not isinstance(value, Mapping) or len(value) > MAX_ATTRIBUTES:
         msg = f"attributes: wanted a map of at most {MAX_ATTRIBUTES} entries, got {shorten(value)}"
-        raise InvalidItem(msg)
+        raise InvalidItem(msg, field="attributes")
     for name, entry in value.items():
         check_id("attributes", name)
         if not is_scalar(entry) or len(str(entry)) > MAX_TEXT_CHARS:
             msg = f"attributes.{name}: wanted a string, finite number or boolean, got {shorten(entry)}"
-            raise InvalidItem(msg)
+            raise InvalidItem(msg, field=f"attributes.{name}")
     return {name: _text(name, entry) if isinstance(entry, str) else entry for name, entry in value.items()}
 
 

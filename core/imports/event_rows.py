@@ -141,7 +141,7 @@ class RowMapper:
         if min(times_ms) < SMALLEST_TIME_MS or max(times_ms) > self._latest_ms:
             for value, time_ms in zip(values, times_ms, strict=True):
                 if not SMALLEST_TIME_MS <= time_ms <= self._latest_ms:
-                    raise InvalidEvent(self._time_problem(value, time_ms))
+                    raise InvalidEvent(self._time_problem(value, time_ms), field="time")
         return times_ms
 
     def _time_problem(self, value: object, time_ms: int) -> str:
@@ -185,7 +185,7 @@ def _number(value: object) -> int | float:
         with suppress(ValueError):
             return _finite(float(value))
     msg = f"time: wanted a number, got {shorten(value)}"
-    raise InvalidEvent(msg)
+    raise InvalidEvent(msg, field="time")
 
 
 def _finite(number: float) -> float:
@@ -202,5 +202,5 @@ def _value(value: object) -> float | None:
             value = float(value)
         except ValueError:
             msg = f"value: wanted a number, got {shorten(value)}; leave it empty if there is none"
-            raise InvalidEvent(msg) from None
+            raise InvalidEvent(msg, field="value") from None
     return check_value(value)

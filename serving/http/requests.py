@@ -15,7 +15,7 @@ from fastapi import Request
 
 from core.attributes import conditions_in, conditions_of
 from core.errors import InvalidInput
-from core.interactions import MAX_ID_BYTES, check_id, check_time_ms, shorten
+from core.interactions import MAX_ID_BYTES, check_id, check_time_ms, field_name, shorten
 from core.recommendation.requests import RecommendationRequest
 from serving.http.replies import HTTPError
 from serving.runtime.services import Services
@@ -50,7 +50,7 @@ async def read_object(
     body = await read_json(request, max_bytes=max_bytes)
     if not isinstance(body, dict):
         msg = f"body: wanted a JSON object with {', '.join(fields)}, got {shorten(body)}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="body")
     check_fields(body, fields)
     return body
 
@@ -64,14 +64,14 @@ def many_or_one(body: Any, name: str, *, limit: int) -> tuple[list[Any], bool]:
     """The entries of {"events": [...]} (or "items"), or one bare object; and whether it was a bare one."""
     if not isinstance(body, dict):
         msg = f'body: wanted a JSON object, got {shorten(body)}; send one object, or {{"{name}": [...]}}'
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="body")
     if name not in body:
         return [body], True
     check_fields(body, (name,))
     entries = body[name]
     if not isinstance(entries, list) or not entries:
         msg = f"{name}: wanted a list with at least one object, got {shorten(entries)}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field=name)
     if len(entries) > limit:
         message = f"{len(entries)} {name} are too many for one request; send at most {limit} at a time"
         raise HTTPError(413, "too_large", message, field=name)
@@ -83,7 +83,7 @@ def check_fields(given: Mapping[str, Any], known: Sequence[str]) -> None:
     for name in given:
         if name not in known:
             msg = f"{shorten(name)}: unknown field; known fields are {', '.join(known)}"
-            raise InvalidInput(msg)
+            raise InvalidInput(msg, field=field_name(name))
 
 
 def path_id(request: Request, name: str) -> str:
@@ -92,7 +92,7 @@ def path_id(request: Request, name: str) -> str:
         return check_id(name, unquote(request.path_params[name], errors="strict"))
     except UnicodeDecodeError:
         msg = f"{name}: wanted percent-encoded UTF-8 in the path, got {shorten(request.path_params[name])}"
-        raise InvalidInput(msg) from None
+        raise InvalidInput(msg, field=name) from None
 
 
 def query_wish(request: Request, services: Services) -> RecommendationRequest:
@@ -126,7 +126,7 @@ def check_ids(name: str, value: Any, *, limit: int) -> list[str]:
     if not isinstance(value, list) or len(value) > limit:
         got = f"{len(value)} of them" if isinstance(value, list) else shorten(value)
         msg = f"{name}: wanted a list of at most {limit} ids, got {got}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field=name)
     return [check_id(name, each) for each in value]
 
 
@@ -141,20 +141,20 @@ def _integer(name: str, text: str) -> int:
         return int(text) if text.isascii() and len(text) < 20 else int("")
     except ValueError:
         msg = f"{name}: wanted a whole number, got {shorten(text)}"
-        raise InvalidInput(msg) from None
+        raise InvalidInput(msg, field=name) from None
 
 
 def _n(value: Any, highest: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         msg = f"n: wanted a whole number from 1 to {highest}, got {shorten(value)}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="n")
     return _in_range("n", value, highest)
 
 
 def _in_range(name: str, value: int, highest: int) -> int:
     if not 1 <= value <= highest:
         msg = f"{name}: wanted 1 to {highest}, got {shorten(value)}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field=name)
     return value
 
 
@@ -163,14 +163,14 @@ def _exclude_seen(value: Any, services: Services) -> bool:
         return services.exclude_seen
     if value not in ("exclude", "include"):
         msg = f"seen: wanted exclude or include, got {shorten(value)}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="seen")
     return bool(value == "exclude")
 
 
 def _explain(value: Any) -> bool:
     if value not in (None, "full"):
         msg = f"explain: wanted full (or nothing), got {shorten(value)}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="explain")
     return bool(value == "full")
 
 

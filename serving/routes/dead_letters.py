@@ -76,5 +76,5 @@ def _checked(value: Any) -> set[int]:
     valid = isinstance(value, list) and 0 < len(value) <= MAX_KEYS
     if not valid or any(type(key) is not int or not 0 <= key < HIGHEST_KEY for key in value):
         msg = f"keys: wanted a list of 1 to {MAX_KEYS} keys of letters, or all: true instead, got {shorten(value)}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="keys")
     return set(value)

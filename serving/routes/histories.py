@@ -90,7 +90,7 @@ def _place(text: str | None) -> tuple[int, int]:
     parts: Sequence[str] = text.split(".")
     if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):
         msg = f"before: wanted next_before of an earlier page, got {shorten(text)}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="before")
     return int(parts[0]), int(parts[1])
 
 

@@ -106,7 +106,7 @@ def _wants_to_wait(request: Request) -> bool:
     value = request.query_params.get("wait")
     if value not in (None, "applied"):
         msg = f"wait: wanted applied, got {shorten(value)}; leave it out not to wait"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="wait")
     return value is not None
 
 

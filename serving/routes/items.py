@@ -46,7 +46,7 @@ class ItemRoutes:
         body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
         if isinstance(body, dict) and body.setdefault("item_id", item_id) != item_id:
             msg = f"item_id: the path says {shorten(item_id)}, the body {shorten(body['item_id'])}; leave it out there"
-            raise InvalidInput(msg)
+            raise InvalidInput(msg, field="item_id")
         item = parse_item(body)
         revision = await self._save([item])
         return json_reply({"item_id": item.item_id, "status": "accepted", "revision": revision})

@@ -42,7 +42,7 @@ class ModelRoutes:
         force = body.get("force", False)
         if not isinstance(force, bool):
             msg = f"force: wanted true or false, got {shorten(force)}"
-            raise InvalidInput(msg)
+            raise InvalidInput(msg, field="force")
         return await self._change(lambda tx, **facts: promote(tx, version, force=force, **facts), _reason(body))
 
     async def roll_back(self, request: Request) -> Response:
@@ -82,5 +82,5 @@ def _reason(body: dict[str, Any]) -> str:
     reason = body.get("reason", "")
     if not isinstance(reason, str) or len(reason) > MAX_REASON_CHARS:
         msg = f"reason: wanted text of at most {MAX_REASON_CHARS} characters, got {shorten(reason)}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="reason")
     return reason

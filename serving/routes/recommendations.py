@@ -74,7 +74,7 @@ class AnswerRoutes:
         """The events of a session; one without a time happened now."""
         if not isinstance(raw, list) or len(raw) > self._engine.limits.max_ids:
             msg = f"events: wanted a list of at most {self._engine.limits.max_ids} events, got {shorten(raw)}"
-            raise InvalidInput(msg)
+            raise InvalidInput(msg, field="events")
         now_ms = self._services.clock.now_ms() if any(_lacks_time(each) for each in raw) else 0
         return [_session_event(each, now_ms) for each in raw]
 
@@ -100,7 +100,7 @@ def _lacks_time(raw: Any) -> bool:
 def _session_event(raw: Any, now_ms: int) -> SessionEvent:
     if not isinstance(raw, dict):
         msg = f'events: wanted objects as {{"item_id": ..., "time": ...}}, got {shorten(raw)}'
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="events")
     check_fields(raw, ("item_id", "time"))
     time = raw.get("time")
     return SessionEvent(

@@ -36,7 +36,7 @@ class SearchRoutes:
         query = given.get("query", "")
         if len(query) > MAX_QUERY_CHARS:
             msg = f"query: wanted at most {MAX_QUERY_CHARS} characters, got {shorten(query)}"
-            raise InvalidInput(msg)
+            raise InvalidInput(msg, field="query")
         category = check_id("category", given["category"]) if given.get("category") else None
         hidden = _only_hidden(given.get("hidden"))
         return json_reply(await self._engine.readers.run(lambda: self._found(query.split(), category, hidden, n)))
@@ -73,5 +73,5 @@ class SearchRoutes:
 def _only_hidden(value: str | None) -> bool:
     if value not in (None, "only"):
         msg = f"hidden: wanted only (or nothing), got {shorten(value)}"
-        raise InvalidInput(msg)
+        raise InvalidInput(msg, field="hidden")
     return value == "only"

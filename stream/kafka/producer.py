@@ -91,7 +91,7 @@ class EventProducer:
         value = encode_many(events)
         if len(value) > MAX_MESSAGE_BYTES:
             msg = f"message: wanted at most {MAX_MESSAGE_BYTES} bytes, got {len(value)}; group fewer events"
-            raise InvalidEvent(msg)
+            raise InvalidEvent(msg, field="message")
         with kafka_errors(self._settings, "send"):
             return Pending(self._settings, self._producer.send(self._settings.topic, value=value, partition=partition))
 

@@ -127,7 +127,7 @@ class Codec:
                     f"user_id: {shorten(event.user_id)} belongs to partition {home} of {self.num_partitions}, but came "
                     f"in {message.partition}; send with the user id as key, hashed by Kafka's murmur2"
                 )
-                raise InvalidEvent(msg)
+                raise InvalidEvent(msg, field="user_id")
         return event
 
 
@@ -175,15 +175,15 @@ def _payloads(value: bytes | None) -> list[object]:
     """The JSON values of one message: itself, or the elements of its array."""
     if value is None:
         msg = "value: wanted an event as JSON, got null; to erase a user call the API, tombstones do not"
-        raise InvalidEvent(msg)
+        raise InvalidEvent(msg, field="value")
     try:
         decoded = orjson.loads(value)
     except orjson.JSONDecodeError as error:
         msg = f"value: wanted JSON in UTF-8, got {len(value)} bytes that are not: {error}; they begin {shorten(value)}"
-        raise InvalidEvent(msg) from None
+        raise InvalidEvent(msg, field="value") from None
     if not isinstance(decoded, list):
         return [decoded]
     if not 1 <= len(decoded) <= MAX_EVENTS_PER_MESSAGE:
         msg = f"value: wanted 1 to {MAX_EVENTS_PER_MESSAGE} events in an array, got {len(decoded)}; send smaller arrays"
-        raise InvalidEvent(msg)
+        raise InvalidEvent(msg, field="value")
     return decoded

@@ -45,7 +45,7 @@ class FieldMap:
         """The payload under our names; raises `InvalidEvent` for anything but an object."""
         if not isinstance(payload, Mapping):
             msg = f"event: wanted a JSON object, got {shorten(payload)}"
-            raise InvalidEvent(msg)
+            raise InvalidEvent(msg, field="event")
         if not (self.paths or self.types or self.time_unit != "ms") or _is_ours(payload):
             return payload
         found = {name: _at(payload, self.paths.get(name, name)) for name in FIELDS} if self.paths else dict(payload)

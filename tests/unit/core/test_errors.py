@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
 
 import pytest
 
 import core.errors
-from core.errors import InvalidInput, NotFound, StoreError, TidewiseError
+from core.errors import InvalidEvent, InvalidInput, NotFound, StoreError, TidewiseError
 
 CLASSES = [kind for _, kind in inspect.getmembers(core.errors, inspect.isclass)]
 
@@ -41,3 +42,9 @@ def test_bad_input_is_a_value_error_and_a_missing_thing_a_lookup_error() -> None
     assert issubclass(InvalidInput, ValueError)
     assert issubclass(NotFound, LookupError)
     assert not issubclass(StoreError, ValueError)
+
+
+def test_invalid_input_carries_its_field_also_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(InvalidEvent("time: wanted a number", field="time")))
+    assert (type(error), str(error), error.field) == (InvalidEvent, "time: wanted a number", "time")
+    assert InvalidInput("no single field is at fault").field is None

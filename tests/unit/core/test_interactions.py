@@ -38,7 +38,9 @@ def parse_raw(raw: object) -> Interaction:
 def refusal(**raw: Any) -> str:
     with pytest.raises(InvalidEvent) as caught:
         parse(**raw)
-    return str(caught.value)
+    message = str(caught.value)
+    assert message.partition(": ")[0].strip("'") == caught.value.field
+    return message
 
 
 def outcome(**raw: Any) -> Interaction | str:

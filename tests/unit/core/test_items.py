@@ -14,7 +14,9 @@ from core.items import EMPTY_CATALOGUE, Catalogue, Item, parse_item
 def refusal(**raw: Any) -> str:
     with pytest.raises(InvalidItem) as caught:
         parse_item({"item_id": "tea"} | raw)
-    return str(caught.value)
+    message = str(caught.value)
+    assert message.partition(": ")[0].strip("'") == caught.value.field
+    return message
 
 
 def catalogue() -> Catalogue:
