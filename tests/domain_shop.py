@@ -20,7 +20,7 @@ ALL = RecommendationRequest(n=20, exclude_seen=False)
 
 
 class Shop:
-    """A store of six items, its views and a recommender, at a time set by hand."""
+    """A store of six items, its snapshots and a recommender, at a time set by hand."""
 
     def __init__(
         self,
@@ -39,13 +39,13 @@ class Shop:
         self.catalogue(*(Item(name, title=name.upper(), categories=_halves(name)) for name in items))
         if model:
             crown(self.store)
-        self.views = SnapshotManager(
+        self.snapshots = SnapshotManager(
             self.store, load=lambda record: self.bundle, build=BruteForceIndex, shape=SHAPE, stubs=stubs
         )
-        self.views.refresh()
+        self.snapshots.refresh()
         self.recommender = Recommender(
             self.store,
-            views=self.views.current,
+            snapshots=self.snapshots.current,
             clock=self.clock,
             types=TYPES,
             shape=SHAPE,
@@ -81,7 +81,7 @@ def popular_shop(*, model: bool = True) -> Shop:
     for user_id in ("x", "y"):
         shop.had("d", user_id=user_id)
     shop.had("b", user_id="x")
-    shop.views.refresh()
+    shop.snapshots.refresh()
     return shop
 
 

@@ -157,7 +157,7 @@ class Quiet:
 
 
 def monitor_of(shop: Any, name: str = "one", *, told: list[Alarm] | None = None) -> Monitor:
-    scoring = Scoring(shop.store, views=shop.views.current, types=EventTypes(), shape=WindowShape(5, 2))
+    scoring = Scoring(shop.store, snapshots=shop.snapshots.current, types=EventTypes(), shape=WindowShape(5, 2))
     return Monitor(
         shop.store,
         role=Lease(shop.store, "monitor", holder=name),

@@ -94,7 +94,7 @@ class BruteIndex:
 
 
 class Shop:
-    """A small shop behind the API: the store, its views, and the services that `create_app` takes."""
+    """A small shop behind the API: the store, its snapshots, and the services that `create_app` takes."""
 
     def __init__(self, store: Any = None, *, item_ids: Iterable[str] = "abcdef", model: bool = True) -> None:
         self.store = store or MemoryStore()
@@ -104,15 +104,15 @@ class Shop:
             with self.store.transaction() as tx:
                 tx.save_model(ModelRecord("axes-1", "axes-1", "champion", NOW_MS))
                 tx.commit()
-        self.views = SnapshotManager(self.store, load=self._load, build=BruteIndex, shape=SHAPE)
+        self.snapshots = SnapshotManager(self.store, load=self._load, build=BruteIndex, shape=SHAPE)
         items = [
             Item(one, title=f"Item {one}", categories=("even" if i % 2 else "odd",)) for i, one in enumerate(item_ids)
         ]
         save_items(self.store, items, clock=self.clock)
-        self.views.refresh()
+        self.snapshots.refresh()
         recommender = Recommender(
             self.store,
-            views=self.views.current,
+            snapshots=self.snapshots.current,
             clock=self.clock,
             types=TYPES,
             shape=SHAPE,
@@ -121,9 +121,9 @@ class Shop:
         self.services = Services(
             store=self.store,
             recommender=recommender,
-            interests=Interests(self.store, views=self.views.current, types=TYPES),
+            interests=Interests(self.store, snapshots=self.snapshots.current, types=TYPES),
             ingestor=Ingestor(self.store, types=TYPES, shape=SHAPE),
-            views=self.views,
+            snapshots=self.snapshots,
             types=TYPES,
             clock=self.clock,
             wall=self.clock,
@@ -133,7 +133,7 @@ class Shop:
         )
 
     def _refresh(self) -> None:
-        self.views.refresh()
+        self.snapshots.refresh()
 
     def with_services(self, **changes: Any) -> Services:
         return replace(self.services, **changes)

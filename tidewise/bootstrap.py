@@ -42,7 +42,7 @@ class System:
     shape: WindowShape
     clock: Clock
     ingestor: Ingestor
-    views: SnapshotManager
+    snapshots: SnapshotManager
     recommender: Recommender
     interests: Interests
 
@@ -79,7 +79,7 @@ def _wire(settings: Settings, store: Store) -> System:
     types, shape = settings.event_types(), settings.window_shape()
     stubs = settings.items.catalogue == "none"
     clock: Clock = StreamClock(lambda: _newest_event_ms(store)) if settings.clock.mode == "stream" else WallClock()
-    views = SnapshotManager(
+    snapshots = SnapshotManager(
         store,
         load=lambda record: _remembering(settings, load_model(settings, record)),
         build=_exact_index,
@@ -88,7 +88,7 @@ def _wire(settings: Settings, store: Store) -> System:
     )
     recommender = Recommender(
         store,
-        views=views.current,
+        snapshots=snapshots.current,
         clock=clock,
         types=types,
         shape=shape,
@@ -96,19 +96,19 @@ def _wire(settings: Settings, store: Store) -> System:
         stubs=stubs,
         shared=settings.shares_vectors,
     )
-    views.before_switch = recommender.warm
+    snapshots.before_switch = recommender.warm
     half_life_ms = settings.popularity.half_life_days * DAY_MS
     watch = _watch(settings) if settings.drift.monitor else None
     ingestor = Ingestor(store, types=types, shape=shape, half_life_ms=half_life_ms, watch=watch)
     interests = Interests(
         store,
-        views=views.current,
+        snapshots=snapshots.current,
         types=types,
         horizons=Horizons(settings.interest.short_days, settings.interest.long_days),
         false_alarms=settings.interest.false_alarms,
         max_events=settings.interest.max_events,
     )
-    return System(settings, store, types, shape, clock, ingestor, views, recommender, interests)
+    return System(settings, store, types, shape, clock, ingestor, snapshots, recommender, interests)
 
 
 def _watch(settings: Settings) -> DriftSampler:

@@ -45,13 +45,13 @@ class _Known:
 
 
 class Scoring:
-    """Scores samples of a store with the view that serves."""
+    """Scores samples of a store with the snapshot that serves."""
 
     def __init__(
         self,
         store: Store,
         *,
-        views: Callable[[], ServingSnapshot],
+        snapshots: Callable[[], ServingSnapshot],
         types: EventTypes,
         shape: WindowShape,
         exclude_seen: bool = True,
@@ -59,7 +59,7 @@ class Scoring:
     ) -> None:
         """`segments`: what to note of each event: `category` (or the topic of its text), `item.NAME`, `event.NAME`."""
         self._store = store
-        self._views = views
+        self._snapshots = snapshots
         self._shape = shape
         self._segments = segments
         self._codes = tuple(range(len(types.table)))
@@ -68,35 +68,35 @@ class Scoring:
 
     def next_scores(self) -> list[Score]:
         """The scores of the oldest events that wait; to be stored by the caller. Empty: nothing waits."""
-        view = self._views()
+        snapshot = self._snapshots()
         with self._store.read() as read:
             samples = read.drift.unscored(limit=BATCH)
             events = read.events_by_key([sample.event_key for sample in samples])
             items = read.items([event.item_key for event in events.values()])
             topics = read.drift.topics() if "category" in self._segments else {}
             known = _Known(events, items, read.drift.item_facts(sorted(items)), topics)
-            cases = [case for sample in samples if (case := self._case(read, view, sample, events)) is not None]
-        placed = _placed(view.model, view.catalogue, cases) if view.model and cases else {}
-        version = view.model.version if view.model else None
+            cases = [case for sample in samples if (case := self._case(read, snapshot, sample, events)) is not None]
+        placed = _placed(snapshot.model, snapshot.catalogue, cases) if snapshot.model and cases else {}
+        version = snapshot.model.version if snapshot.model else None
         return [self._score(sample, known, version, placed) for sample in samples]
 
     def _case(
-        self, read: ReadTransaction, view: ServingSnapshot, sample: Sample, events: Mapping[bytes, EventRow]
+        self, read: ReadTransaction, snapshot: ServingSnapshot, sample: Sample, events: Mapping[bytes, EventRow]
     ) -> _Case | None:
         """None where there is nothing to place: no history, an item that could not have been recommended."""
         event = events.get(sample.event_key)
-        if event is None or view.model is None:
+        if event is None or snapshot.model is None:
             return None
-        row = int(view.catalogue.rows(np.array([event.item_key]))[0])
-        if row < 0 or not view.catalogue.listed[row]:
+        row = int(snapshot.catalogue.rows(np.array([event.item_key]))[0])
+        if row < 0 or not snapshot.catalogue.listed[row]:
             return None
         before = (event.time_ms, event.user_seq)
         past = read.events_of(event.user_key, type_codes=self._codes, limit=MAX_PAST, before=before)
         windowed = [each for each in past if each.type_code in self._windowed]
-        taken = view.catalogue.rows(_keys(each for each in past if each.type_code in self._taken))
+        taken = snapshot.catalogue.rows(_keys(each for each in past if each.type_code in self._taken))
         if not windowed or row in taken:
             return None
-        allowed = view.catalogue.listed.copy()
+        allowed = snapshot.catalogue.listed.copy()
         allowed[taken[taken >= 0]] = False
         times_ms = np.array([each.time_ms for each in windowed], np.int64)
         history = windows_of(_keys(windowed), times_ms, self._shape).history

@@ -1,6 +1,6 @@
-"""Interests: the interest of a stored user, from their newest events and the topics that a view knows of their items.
+"""The interest of a stored user: reads the newest events and the topics of their items.
 
-Knows nothing about HTTP or SQL; what an interest is stands in `core.interests.interest`.
+`core.interests.interest` computes it. Independent of HTTP and SQL.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Interests:
         self,
         store: Store,
         *,
-        views: Callable[[], ServingSnapshot],
+        snapshots: Callable[[], ServingSnapshot],
         types: EventTypes,
         horizons: Horizons | None = None,
         false_alarms: float = DEFAULT_FALSE_ALARMS,
@@ -50,7 +50,7 @@ class Interests:
         Events that speak against their item, or weigh nothing, say nothing about an interest.
         """
         self._store = store
-        self._views = views
+        self._snapshots = snapshots
         self._horizons = horizons or Horizons()
         self._false_alarms = false_alarms
         self._max_events = max_events
@@ -58,7 +58,7 @@ class Interests:
 
     def of(self, user_id: str) -> UserInterest:
         """A user's interest; raises `NotFound` for an unknown one."""
-        view = self._views()
+        snapshot = self._snapshots()
         with self._store.read() as read:
             state = read.user(user_id)
             if state is None:
@@ -66,7 +66,7 @@ class Interests:
                 raise NotFound(msg)
             events = read.events_of(state.key, type_codes=self._codes, limit=self._max_events)
             item_keys = np.array([event.item_key for event in events], np.int64)
-            topics = topics_of(read, view, item_keys)
+            topics = topics_of(read, snapshot, item_keys)
         interest = interest_of(
             np.array([event.time_ms for event in events], np.int64),
             topics,
@@ -77,10 +77,10 @@ class Interests:
         return UserInterest(user_id, state.seq, len(events), interest)
 
 
-def topics_of(read: ReadTransaction, view: ServingSnapshot, item_keys: IntArray) -> Sequence[Topics]:
+def topics_of(read: ReadTransaction, snapshot: ServingSnapshot, item_keys: IntArray) -> Sequence[Topics]:
     """The topics of items: their categories; for those without, the topic of their text, if they were given one."""
-    categories = view.catalogue.categories
-    found = [categories[row] if row >= 0 else () for row in view.catalogue.rows(item_keys).tolist()]
+    categories = snapshot.catalogue.categories
+    found = [categories[row] if row >= 0 else () for row in snapshot.catalogue.rows(item_keys).tolist()]
     without = sorted({key for key, names in zip(item_keys.tolist(), found, strict=True) if not names})
     if not without:
         return found

@@ -1,4 +1,4 @@
-"""Ranking: orders over the rows of a view's catalogue, by a model's query, by likeness, popularity or age.
+"""Ranking: orders over the rows of a snapshot's catalogue, by a model's query, by likeness, popularity or age.
 
 Knows nothing about users, stores or requests: it gets vectors and a mask of allowed rows.
 """
@@ -114,7 +114,7 @@ class SimilarityRanker:
 class PopularityRanker:
     """By time-decayed popularity; what has none yet comes last, newest first."""
 
-    view: ServingSnapshot
+    snapshot: ServingSnapshot
     reason: str
     categories: Sequence[str] = ()  # where given, only items that share one of them
     source: AnswerSource = "popularity"
@@ -125,10 +125,10 @@ class PopularityRanker:
         if self.categories:
             inside = np.zeros(len(allowed), np.bool_)
             for name in self.categories:
-                inside[self.view.catalogue.category_rows.get(name, [])] = True
+                inside[self.snapshot.catalogue.category_rows.get(name, [])] = True
             allowed = allowed & inside
-        rows = _newest_first(self.view, allowed)
-        scores = self.view.popularity[rows]
+        rows = _newest_first(self.snapshot, allowed)
+        scores = self.snapshot.popularity[rows]
         order = np.argsort(-scores, kind="stable")
 
         def rank(n: int) -> tuple[IntArray, FloatArray]:
@@ -138,21 +138,21 @@ class PopularityRanker:
 
     def scores(self, rows: IntArray) -> FloatArray:
         """(N,) decayed log2 counts."""
-        return self.view.popularity[rows].astype(np.float32)
+        return self.snapshot.popularity[rows].astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class RecencyRanker:
     """What was first heard of last comes first. There is nothing to score."""
 
-    view: ServingSnapshot
+    snapshot: ServingSnapshot
     reason: str = "the newest items of the catalogue"
     source: AnswerSource = "latest"
     version: str | None = None
 
     def ranking(self, allowed: BoolArray) -> Ranking:
         """Newest first."""
-        rows = _newest_first(self.view, allowed)
+        rows = _newest_first(self.snapshot, allowed)
         return lambda n: (rows[:n], self.scores(rows[:n]))
 
     def scores(self, rows: IntArray) -> FloatArray:
@@ -160,6 +160,6 @@ class RecencyRanker:
         return np.full(len(rows), -np.inf, np.float32)
 
 
-def _newest_first(view: ServingSnapshot, allowed: BoolArray) -> IntArray:
-    rows = view.catalogue.newest_first
+def _newest_first(snapshot: ServingSnapshot, allowed: BoolArray) -> IntArray:
+    rows = snapshot.catalogue.newest_first
     return rows[allowed[rows]]

@@ -1,4 +1,4 @@
-"""Recommend: answer who should see what, from a pinned view and the user's state as of now.
+"""Recommend: answer who should see what, from a pinned snapshot and the user's state as of now.
 
 Every answer is checked against the items as they are stored at that moment, so that an item which was hidden, removed,
 disliked or seen an instant ago is not in it. Knows nothing about HTTP or about how vectors are made.
@@ -37,7 +37,7 @@ class Recommender:
         self,
         store: Store,
         *,
-        views: Callable[[], ServingSnapshot],
+        snapshots: Callable[[], ServingSnapshot],
         clock: Clock,
         types: EventTypes,
         shape: WindowShape,
@@ -47,7 +47,7 @@ class Recommender:
     ) -> None:
         """`stubs`: items need no catalogue. `shared`: other processes encode too (see `UserEncoder`)."""
         self._store = store
-        self._views = views
+        self._snapshots = snapshots
         self._clock = clock
         self._types = types
         self._shape = shape
@@ -56,15 +56,15 @@ class Recommender:
 
     def recommend(self, user_id: str, wish: RecommendationRequest) -> Answer:
         """The next items for a user; popularity, with the reason, for one without a history."""
-        view = self._views()
+        snapshot = self._snapshots()
         with self._store.read() as read:
             state = read.user(user_id)
             now_ms, gap_ms = self._now(wish, state.window.history if state else EMPTY_HISTORY)
-            basis = self._basis_for(read, view, state, gap_ms)
-            items = self._pick(read, view, basis, self._allowed(read, view, wish, state), wish.n)
+            basis = self._basis_for(read, snapshot, state, gap_ms)
+            items = self._pick(read, snapshot, basis, self._allowed(read, snapshot, wish, state), wish.n)
             if wish.explain:
                 history = state.window.history if state else EMPTY_HISTORY
-                items = self._explained(read, view, items, history, now_ms)
+                items = self._explained(read, snapshot, items, history, now_ms)
         return _answer(basis, items, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
 
     def recommend_session(
@@ -74,137 +74,139 @@ class Recommender:
 
         With a user: what they would be shown if these events came now, after their history.
         """
-        view = self._views()
+        snapshot = self._snapshots()
         with self._store.read() as read:
             state = None if user_id is None else read.user(user_id)
             session = self._session(read, events)
             history = _continued(state.window if state else EMPTY_WINDOW, session, self._shape)
             now_ms, gap_ms = self._now(wish, history)
-            if view.model is not None and len(history):
-                query = _query(view.model, view.model.encoder.encode([history]), gap_ms)
+            if snapshot.model is not None and len(history):
+                query = _query(snapshot.model, snapshot.model.encoder.encode([history]), gap_ms)
                 reason = "ranked by the session" if state is None else "ranked by the user's history and the session"
-                repeated = RepeatScores.of(view.model.encoder, view.catalogue, history)
-                basis: Ranker = ModelRanker(view.model, query, reason, repeated)
+                repeated = RepeatScores.of(snapshot.model.encoder, snapshot.catalogue, history)
+                basis: Ranker = ModelRanker(snapshot.model, query, reason, repeated)
             else:
-                basis = PopularityRanker(view, "no model is trained yet" if len(history) else "the session is empty")
-            allowed = self._allowed(read, view, wish, state)
+                basis = PopularityRanker(
+                    snapshot, "no model is trained yet" if len(history) else "the session is empty"
+                )
+            allowed = self._allowed(read, snapshot, wish, state)
             if wish.exclude_seen:
-                _forbid(allowed, view.catalogue.rows(session.items))
-            items = self._pick(read, view, basis, allowed, wish.n)
+                _forbid(allowed, snapshot.catalogue.rows(session.items))
+            items = self._pick(read, snapshot, basis, allowed, wish.n)
             if wish.explain:
-                items = self._explained(read, view, items, history, now_ms)
+                items = self._explained(read, snapshot, items, history, now_ms)
         return _answer(basis, items, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
 
     def rank(self, user_id: str, item_ids: Sequence[str], *, at_ms: int | None = None) -> Answer:
         """The given items, best first for this user. Unknown, hidden and removed ones are named in `left_out`."""
-        view = self._views()
+        snapshot = self._snapshots()
         with self._store.read() as read:
             stored = read.items_by_id(sorted(set(item_ids)))
             state = read.user(user_id)
             now_ms, gap_ms = self._now(
                 RecommendationRequest(at_ms=at_ms), state.window.history if state else EMPTY_HISTORY
             )
-            basis = self._basis_for(read, view, state, gap_ms)
+            basis = self._basis_for(read, snapshot, state, gap_ms)
         listed = [one for one in dict.fromkeys(item_ids) if one in stored and stored[one].listed(stubs=self._stubs)]
-        rows = view.catalogue.rows(np.array([stored[one].key for one in listed], np.int64))
+        rows = snapshot.catalogue.rows(np.array([stored[one].key for one in listed], np.int64))
         rows = rows[rows >= 0]
         scores = basis.scores(rows)
         order = np.argsort(-scores, kind="stable")
-        shown = [view.catalogue.item_ids[row] for row in rows.tolist()]
+        shown = [snapshot.catalogue.item_ids[row] for row in rows.tolist()]
         titles = {item_id: stored[item_id].item.title for item_id in shown}
-        items = tuple(_scored(view, row, titles, score) for row, score in _pairs(rows[order], scores[order]))
+        items = tuple(_scored(snapshot, row, titles, score) for row, score in _pairs(rows[order], scores[order]))
         left_out = tuple(one for one in dict.fromkeys(item_ids) if one not in titles)
         seq = state.seq if state else None
         return _answer(basis, items, now_ms, seq=seq, gap_ms=gap_ms, left_out=left_out)
 
     def similar(self, item_id: str, wish: RecommendationRequest) -> Answer:
         """Items most like one (cosine of their vectors); raises `NotFound` for an unknown item."""
-        view = self._views()
+        snapshot = self._snapshots()
         with self._store.read() as read:
             stored = read.items_by_id([item_id]).get(item_id)
             if stored is None:
                 msg = f"item {item_id!r} is not known; put it into the catalogue first"
                 raise NotFound(msg)
-            row = int(view.catalogue.rows(np.array([stored.key]))[0])
-            if view.model is not None and row >= 0:
-                basis: Ranker = SimilarityRanker(view.model, row)
+            row = int(snapshot.catalogue.rows(np.array([stored.key]))[0])
+            if snapshot.model is not None and row >= 0:
+                basis: Ranker = SimilarityRanker(snapshot.model, row)
             else:
-                reason = "no model is trained yet" if view.model is None else "the item is not indexed yet"
-                basis = PopularityRanker(view, reason, stored.item.categories)
-            others = np.arange(len(view.catalogue)) != row
-            return self._listed(read, view, basis, wish, among=others)
+                reason = "no model is trained yet" if snapshot.model is None else "the item is not indexed yet"
+                basis = PopularityRanker(snapshot, reason, stored.item.categories)
+            others = np.arange(len(snapshot.catalogue)) != row
+            return self._listed(read, snapshot, basis, wish, among=others)
 
     def popular(self, wish: RecommendationRequest) -> Answer:
         """What is popular lately, in the whole catalogue or in a category."""
-        view = self._views()
+        snapshot = self._snapshots()
         with self._store.read() as read:
-            return self._listed(read, view, PopularityRanker(view, "time-decayed popularity"), wish)
+            return self._listed(read, snapshot, PopularityRanker(snapshot, "time-decayed popularity"), wish)
 
     def latest(self, wish: RecommendationRequest) -> Answer:
         """What was first heard of last."""
-        view = self._views()
+        snapshot = self._snapshots()
         with self._store.read() as read:
-            return self._listed(read, view, RecencyRanker(view), wish)
+            return self._listed(read, snapshot, RecencyRanker(snapshot), wish)
 
     def trending(self, wish: RecommendationRequest, trends: Trends) -> Answer:
         """What gains most; nothing where nothing does."""
-        view = self._views()
-        gains, since_ms = trends.gains(view)
-        basis = PopularityRanker(replace(view, popularity=gains), _told(since_ms))
+        snapshot = self._snapshots()
+        gains, since_ms = trends.gains(snapshot)
+        basis = PopularityRanker(replace(snapshot, popularity=gains), _told(since_ms))
         with self._store.read() as read:
-            return self._listed(read, view, basis, wish, among=np.isfinite(gains))
+            return self._listed(read, snapshot, basis, wish, among=np.isfinite(gains))
 
     @property
     def num_encoded(self) -> int:
         """How many vectors of users the model has computed here."""
         return self._users.num_encoded
 
-    def warm(self, view: ServingSnapshot) -> int:
-        """Encode recently active users under a view that is about to serve."""
-        return self._users.warm(view)
+    def warm(self, snapshot: ServingSnapshot) -> int:
+        """Encode recently active users under a snapshot that is about to serve."""
+        return self._users.warm(snapshot)
 
     def encode(self, states: Sequence[UserState]) -> int:
         """Encode users whose state changed, so that their next answer need not; returns how many it encoded."""
-        return self._users.ahead(self._views(), states)
+        return self._users.ahead(self._snapshots(), states)
 
     def _listed(
         self,
         read: ReadTransaction,
-        view: ServingSnapshot,
+        snapshot: ServingSnapshot,
         basis: Ranker,
         wish: RecommendationRequest,
         *,
         among: BoolArray | None = None,
     ) -> Answer:
         """An answer to nobody in particular, from all rows or only from those that are given."""
-        allowed = self._allowed(read, view, wish, None)
+        allowed = self._allowed(read, snapshot, wish, None)
         if among is not None:
             allowed &= among
-        items = self._pick(read, view, basis, allowed, wish.n)
+        items = self._pick(read, snapshot, basis, allowed, wish.n)
         return _answer(basis, items, self._now(wish, EMPTY_HISTORY)[0])
 
     def _basis_for(
-        self, read: ReadTransaction, view: ServingSnapshot, state: UserState | None, gap_ms: int | None
+        self, read: ReadTransaction, snapshot: ServingSnapshot, state: UserState | None, gap_ms: int | None
     ) -> Ranker:
         if state is None:
-            return PopularityRanker(view, "the user is unknown")
+            return PopularityRanker(snapshot, "the user is unknown")
         if not len(state.window.history):
-            return PopularityRanker(view, "the user has no history")
-        if view.model is None:
-            return PopularityRanker(view, "no model is trained yet")
-        query = _query(view.model, self._users.vector(read, view, view.model, state), gap_ms)
-        repeated = RepeatScores.of(view.model.encoder, view.catalogue, state.window.history)
-        return ModelRanker(view.model, query, "ranked by the user's history", repeated)
+            return PopularityRanker(snapshot, "the user has no history")
+        if snapshot.model is None:
+            return PopularityRanker(snapshot, "no model is trained yet")
+        query = _query(snapshot.model, self._users.vector(read, snapshot, snapshot.model, state), gap_ms)
+        repeated = RepeatScores.of(snapshot.model.encoder, snapshot.catalogue, state.window.history)
+        return ModelRanker(snapshot.model, query, "ranked by the user's history", repeated)
 
     def _now(self, wish: RecommendationRequest, history: History) -> tuple[int, int | None]:
         now_ms = self._clock.now_ms() if wish.at_ms is None else wish.at_ms
         return now_ms, max(0, now_ms - int(history.times_ms[-1])) if len(history) else None
 
     def _allowed(
-        self, read: ReadTransaction, view: ServingSnapshot, wish: RecommendationRequest, state: UserState | None
+        self, read: ReadTransaction, snapshot: ServingSnapshot, wish: RecommendationRequest, state: UserState | None
     ) -> BoolArray:
         """(n,) which catalogue rows may be answered."""
-        catalogue = view.catalogue
+        catalogue = snapshot.catalogue
         if wish.category is None:
             allowed = catalogue.listed.copy()
         else:
@@ -225,33 +227,38 @@ class Recommender:
         return allowed
 
     def _pick(
-        self, read: ReadTransaction, view: ServingSnapshot, basis: Ranker, allowed: BoolArray, n: int
+        self, read: ReadTransaction, snapshot: ServingSnapshot, basis: Ranker, allowed: BoolArray, n: int
     ) -> tuple[ScoredItem, ...]:
         """The first n of a ranking that may still be shown by what the store says now."""
         rank = basis.ranking(allowed)
         wanted = n + SPARE
         while True:
             rows, scores = rank(wanted)
-            stored = read.items(view.catalogue.keys[rows].tolist())
+            stored = read.items(snapshot.catalogue.keys[rows].tolist())
             titles = {one.item.item_id: one.item.title for one in stored.values() if one.listed(stubs=self._stubs)}
             picked = [
-                _scored(view, row, titles, score)
+                _scored(snapshot, row, titles, score)
                 for row, score in _pairs(rows, scores)
-                if view.catalogue.item_ids[row] in titles
+                if snapshot.catalogue.item_ids[row] in titles
             ]
             if len(picked) >= n or len(rows) < wanted:
                 return tuple(picked[:n])
             wanted *= 4
 
     def _explained(
-        self, read: ReadTransaction, view: ServingSnapshot, items: tuple[ScoredItem, ...], history: History, now_ms: int
+        self,
+        read: ReadTransaction,
+        snapshot: ServingSnapshot,
+        items: tuple[ScoredItem, ...],
+        history: History,
+        now_ms: int,
     ) -> tuple[ScoredItem, ...]:
         """The items, each with the events that it leans on."""
-        if view.model is None or not items or not len(history):
+        if snapshot.model is None or not items or not len(history):
             return tuple(replace(item, because=()) for item in items)
         stored = read.items_by_id([item.item_id for item in items])
-        rows = view.catalogue.rows(np.array([stored[item.item_id].key for item in items], np.int64))
-        found = causes_of(view.model.encoder, view.catalogue, history, rows=rows, now_ms=now_ms)
+        rows = snapshot.catalogue.rows(np.array([stored[item.item_id].key for item in items], np.int64))
+        found = causes_of(snapshot.model.encoder, snapshot.catalogue, history, rows=rows, now_ms=now_ms)
         named = read.items(sorted({cause.item_key for causes in found for cause in causes}))
         return tuple(
             replace(item, because=tuple(_because(cause, named) for cause in causes if cause.item_key in named))
@@ -298,9 +305,11 @@ def _pairs(rows: IntArray, scores: FloatArray) -> list[tuple[int, float]]:
     return list(zip(rows.tolist(), scores.tolist(), strict=True))
 
 
-def _scored(view: ServingSnapshot, row: int, titles: dict[str, str], score: float) -> ScoredItem:
-    item_id = view.catalogue.item_ids[row]
-    return ScoredItem(item_id, titles[item_id], view.catalogue.categories[row], score if np.isfinite(score) else None)
+def _scored(snapshot: ServingSnapshot, row: int, titles: dict[str, str], score: float) -> ScoredItem:
+    item_id = snapshot.catalogue.item_ids[row]
+    return ScoredItem(
+        item_id, titles[item_id], snapshot.catalogue.categories[row], score if np.isfinite(score) else None
+    )
 
 
 def _answer(

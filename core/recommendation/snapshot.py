@@ -1,7 +1,7 @@
-"""Views: what a request answers from, pinned from its start to its end, and swapped as a whole.
+"""Serving snapshots: the immutable state that a request pins from start to end, and the manager that swaps it.
 
-A view joins one catalogue revision with one model version bound to it and the index of that version's item vectors; so
-no answer ever mixes versions, and building the next view never disturbs a reader of this one.
+A snapshot holds one catalogue revision, one model version bound to it and the index of that version's item vectors. No
+answer mixes versions, and the next snapshot is built while requests read this one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ServingSnapshot:
 
 
 class SnapshotManager:
-    """The current view, renewed aside and swapped in one assignment."""
+    """The current snapshot, renewed aside and swapped in one assignment."""
 
     def __init__(
         self,
@@ -62,21 +62,23 @@ class SnapshotManager:
         self._build = build
         self._shape = shape
         self._stubs = stubs
-        self._view: ServingSnapshot | None = None
+        self._snapshot: ServingSnapshot | None = None
         self._stamp: tuple[int, int] | None = None
         self._bundle: ModelBundle | None = None
         self._loaded: str | None = None
         self._refreshes_since_failure = 0
         self._refreshing = Lock()
-        self.before_switch: Callable[[ServingSnapshot], object] = _no_preparation  # called with a view of a new model
+        self.before_switch: Callable[[ServingSnapshot], object] = (
+            _no_preparation  # called with a snapshot of a new model
+        )
         self.problem: str | None = None  # why the champion does not serve, for readiness and operators
 
     def current(self) -> ServingSnapshot:
-        """The view to pin; raises `NotReady` before the first refresh."""
-        if self._view is None:
+        """The snapshot to pin; raises `NotReady` before the first refresh."""
+        if self._snapshot is None:
             msg = "the catalogue is still being read; try again in a moment"
             raise NotReady(msg)
-        return self._view
+        return self._snapshot
 
     def refresh(self) -> bool:
         """Look for item changes, a new champion and new popularity; True if the catalogue or the model changed."""
@@ -85,7 +87,7 @@ class SnapshotManager:
                 champion = read.champion()
                 stamp = (read.revision(), read.newest_item_key() if self._stubs else 0)
                 changed = stamp != self._stamp
-                old = self._view
+                old = self._snapshot
                 catalogue = old.catalogue if old and not changed else read.catalogue(stubs=self._stubs)
                 keys, scores = read.popularity()
             model = self._adopt(champion, catalogue)
@@ -94,12 +96,12 @@ class SnapshotManager:
             popularity = by_row(catalogue, keys, scores)
             if old is None or changed or model is not None:
                 version = model.version if model else "none"
-                view = ServingSnapshot(catalogue, popularity, model, f"{version}:{stamp[0]}:{stamp[1]}")
+                snapshot = ServingSnapshot(catalogue, popularity, model, f"{version}:{stamp[0]}:{stamp[1]}")
                 if old is not None and model is not None and (old.model is None or old.model.version != version):
-                    self.before_switch(view)
-                self._view, self._stamp = view, stamp
+                    self.before_switch(snapshot)
+                self._snapshot, self._stamp = snapshot, stamp
                 return True
-            self._view = ServingSnapshot(catalogue, popularity, old.model, old.binding)
+            self._snapshot = ServingSnapshot(catalogue, popularity, old.model, old.binding)
             return False
 
     def _adopt(self, champion: ModelRecord | None, catalogue: Catalogue) -> BoundModel | None:
@@ -136,7 +138,7 @@ class SnapshotManager:
         return BoundModel(bundle.version, encoder, self._build(rows, vectors), self._build(rows, unit(vectors)))
 
 
-def _no_preparation(view: ServingSnapshot) -> None:
+def _no_preparation(snapshot: ServingSnapshot) -> None:
     """The null preparation: users are encoded when they are read."""
 
 

@@ -37,27 +37,27 @@ class Trends:
     def __init__(self) -> None:
         self._kept: deque[_Then] = deque(maxlen=KEPT + 1)
 
-    def note(self, view: ServingSnapshot, now_ms: int) -> None:
+    def note(self, snapshot: ServingSnapshot, now_ms: int) -> None:
         """Remember what is popular now, unless an hour has not passed since the last time."""
         if not self._kept or now_ms - self._kept[-1].time_ms >= HOUR_MS:
-            self._kept.append(_Then(now_ms, view.catalogue.keys, view.popularity))
+            self._kept.append(_Then(now_ms, snapshot.catalogue.keys, snapshot.popularity))
 
-    def gains(self, view: ServingSnapshot) -> tuple[Scores, int | None]:
+    def gains(self, snapshot: ServingSnapshot) -> tuple[Scores, int | None]:
         """(n,) how much each item gains, -inf where it does not, and since when; None before the first note.
 
         The gain is p log(p / q), p the item's share of what happened since then and q its share of what there was: an
         item that did well at all times gains nothing, nor does one that came from nothing to next to nothing.
         """
-        gains = np.full(len(view.catalogue), -np.inf)
+        gains = np.full(len(snapshot.catalogue), -np.inf)
         kept = list(self._kept)
         if not kept:
             return gains, None
         then = kept[0]
-        before = by_row(view.catalogue, then.keys, then.popularity)
-        highest = view.popularity.max(initial=-np.inf)
+        before = by_row(snapshot.catalogue, then.keys, then.popularity)
+        highest = snapshot.popularity.max(initial=-np.inf)
         if np.isfinite(highest):
             was = np.exp2(before - highest)
-            new = np.maximum(0.0, np.exp2(view.popularity - highest) - was)
+            new = np.maximum(0.0, np.exp2(snapshot.popularity - highest) - was)
             _fill(gains, new, was)
         return gains, then.time_ms
 

@@ -20,7 +20,7 @@ WARM_S = 2.0
 
 
 class UserEncoder:
-    """Vectors of users under a view. `shared`: other processes encode too, and vectors are passed on in the store."""
+    """Computes and caches the vectors of users. `shared`: processes exchange vectors through the store."""
 
     def __init__(self, store: Store, *, cache: VectorCache, shared: bool) -> None:
         self._store = store
@@ -28,38 +28,40 @@ class UserEncoder:
         self._shared = shared
         self.num_encoded = 0  # by the model, here: for metrics, so that races between threads may cost a count
 
-    def vector(self, read: ReadTransaction, view: ServingSnapshot, model: BoundModel, state: UserState) -> FloatArray:
+    def vector(
+        self, read: ReadTransaction, snapshot: ServingSnapshot, model: BoundModel, state: UserState
+    ) -> FloatArray:
         """(1, D): the kept vector if it is exactly current, else a fresh one. The history must not be empty."""
-        kept = self._cache.get(state.key, binding=view.binding, seq=state.seq)
+        kept = self._cache.get(state.key, binding=snapshot.binding, seq=state.seq)
         if kept is not None:
             return kept[None]
-        stored = read.vector(state, version=model.version, binding=view.binding) if self._shared else None
+        stored = read.vector(state, version=model.version, binding=snapshot.binding) if self._shared else None
         if stored is not None:
             fresh = stored[None]
         else:
             fresh = model.encoder.encode([state.window.history])
             self.num_encoded += 1
-        self._cache.put([state], fresh, binding=view.binding)
+        self._cache.put([state], fresh, binding=snapshot.binding)
         return fresh
 
-    def ahead(self, view: ServingSnapshot, states: Sequence[UserState]) -> int:
+    def ahead(self, snapshot: ServingSnapshot, states: Sequence[UserState]) -> int:
         """Encode users before they are read; returns how many were behind."""
-        if view.model is None:
+        if snapshot.model is None:
             return 0
-        behind = [state for state in states if len(state.window.history) and not self._is_current(view, state)]
+        behind = [state for state in states if len(state.window.history) and not self._is_current(snapshot, state)]
         if not behind:
             return 0
-        vectors = view.model.encoder.encode([state.window.history for state in behind])
+        vectors = snapshot.model.encoder.encode([state.window.history for state in behind])
         self.num_encoded += len(behind)
-        self._cache.put(behind, vectors, binding=view.binding)
+        self._cache.put(behind, vectors, binding=snapshot.binding)
         if self._shared:
             with self._store.transaction() as tx:
-                tx.save_vectors(behind, vectors, version=view.model.version, binding=view.binding)
+                tx.save_vectors(behind, vectors, version=snapshot.model.version, binding=snapshot.binding)
                 tx.commit()
         return len(behind)
 
-    def warm(self, view: ServingSnapshot) -> int:
-        """Encode recently active users under a view that is about to serve; returns how many, within its time.
+    def warm(self, snapshot: ServingSnapshot) -> int:
+        """Encode recently active users under a snapshot that is about to serve; returns how many, within its time.
 
         A database that is away costs nothing but this: users are then encoded when they are read.
         """
@@ -71,10 +73,10 @@ class UserEncoder:
                     break
                 with self._store.read() as read:
                     states = read.users(keys[begin : begin + WARM_BATCH])
-                num += self.ahead(view, states)
+                num += self.ahead(snapshot, states)
         except StoreUnavailable:
             return num
         return num
 
-    def _is_current(self, view: ServingSnapshot, state: UserState) -> bool:
-        return self._cache.get(state.key, binding=view.binding, seq=state.seq) is not None
+    def _is_current(self, snapshot: ServingSnapshot, state: UserState) -> bool:
+        return self._cache.get(state.key, binding=snapshot.binding, seq=state.seq) is not None

@@ -104,22 +104,24 @@ class _State:
         yield _gauge("waiting_events", "Events and other changes that wait for the writer.", waiting.events())
         yield _gauge("waiting_requests", "Requests that wait for workers to apply their events.", waiting.requests())
         yield _gauge(
-            "view_age_seconds", "Since catalogue, champion and popularity were last read.", services.view_age_s()
+            "snapshot_age_seconds",
+            "Since catalogue, champion and popularity were last read.",
+            services.snapshot_age_s(),
         )
         encoded = CounterMetricFamily("tidewise_vectors_encoded", "Vectors of users that the model computed.")
         encoded.add_metric([], services.num_encoded())
         yield encoded
-        yield from self._view()
+        yield from self._snapshot()
 
-    def _view(self) -> Iterable[Metric]:
+    def _snapshot(self) -> Iterable[Metric]:
         model = GaugeMetricFamily("tidewise_model_info", "1 for the model version that serves.", labels=["version"])
         try:
-            view = self._services.views.current()
+            snapshot = self._services.snapshots.current()
         except NotReady:
             revision, num_items = 0, 0
         else:
-            revision, num_items = view.catalogue.revision, int(view.catalogue.listed.sum())
-            model.add_metric([view.model.version if view.model else "none"], 1)
+            revision, num_items = snapshot.catalogue.revision, int(snapshot.catalogue.listed.sum())
+            model.add_metric([snapshot.model.version if snapshot.model else "none"], 1)
         yield _gauge("catalogue_revision", "The newest change of the catalogue that answers know.", revision)
         yield _gauge("listed_items", "Items that may be recommended.", num_items)
         yield model

@@ -64,7 +64,7 @@ class ModelRoutes:
         return await read_object(request, fields, max_bytes=max_bytes, optional=True)
 
     def _list(self) -> dict[str, Any]:
-        model = self._services.views.current().model
+        model = self._services.snapshots.current().model
         with self._services.store.read() as read:
             models, promotions = read.models(), read.promotions()
         return {

@@ -22,7 +22,7 @@ MAX_QUERY_CHARS = 200
 
 
 class SearchRoutes:
-    """Reads the view for what matches, the store for what each item says now."""
+    """Reads the snapshot for what matches, the store for what each item says now."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -46,18 +46,18 @@ class SearchRoutes:
         return json_reply(await self._engine.readers.run(self._categories))
 
     def _found(self, words: list[str], category: str | None, hidden: bool, n: int) -> dict[str, Any]:
-        view = self._services.views.current()
-        rows = search_rows(view, words, category=category)
+        snapshot = self._services.snapshots.current()
+        rows = search_rows(snapshot, words, category=category)
         if hidden:
-            rows = rows[~view.catalogue.listed[rows]]
-        return {"items": self._read(view, rows, n), "matching": len(rows)}
+            rows = rows[~snapshot.catalogue.listed[rows]]
+        return {"items": self._read(snapshot, rows, n), "matching": len(rows)}
 
-    def _read(self, view: ServingSnapshot, rows: IntArray, n: int) -> list[dict[str, Any]]:
+    def _read(self, snapshot: ServingSnapshot, rows: IntArray, n: int) -> list[dict[str, Any]]:
         """The first n that are in the catalogue; what only events have named, or was removed, is passed over."""
         found: list[dict[str, Any]] = []
         with self._services.store.read() as read:
             for first in range(0, len(rows), MAX_PAGE):
-                keys = view.catalogue.keys[rows[first : first + MAX_PAGE]].tolist()
+                keys = snapshot.catalogue.keys[rows[first : first + MAX_PAGE]].tolist()
                 stored = read.items(keys)
                 found += [stored_item(stored[key]) for key in keys if key in stored and stored[key].in_catalogue]
                 if len(found) >= n:
@@ -65,7 +65,7 @@ class SearchRoutes:
         return found[:n]
 
     def _categories(self) -> dict[str, Any]:
-        catalogue = self._services.views.current().catalogue
+        catalogue = self._services.snapshots.current().catalogue
         sizes = {name: int(catalogue.listed[rows].sum()) for name, rows in catalogue.category_rows.items()}
         return {"categories": [{"category": name, "items": sizes[name]} for name in sorted(sizes)]}
 

@@ -52,7 +52,7 @@ class IntrospectionRoutes:
 
     def _catalogue(self) -> Check:
         try:
-            catalogue = self._services.views.current().catalogue
+            catalogue = self._services.snapshots.current().catalogue
         except NotReady as error:
             return {"ok": False, "message": str(error)}
         return {"ok": True, "items": len(catalogue), "revision": catalogue.revision}
@@ -60,10 +60,10 @@ class IntrospectionRoutes:
     def _model(self) -> Check:
         """A missing model is no fault: popularity serves. A champion that cannot be loaded is one to tell."""
         try:
-            model = self._services.views.current().model
+            model = self._services.snapshots.current().model
         except NotReady:
             model = None
-        problem = self._services.views.problem
+        problem = self._services.snapshots.problem
         if model is None:
             message = f"no model serves: {self._told(problem)}" if problem else "no model yet: serving popularity"
             return {"ok": True, "version": None, "message": message}
@@ -91,7 +91,7 @@ class IntrospectionRoutes:
             tx.open_sources(self._services.writer_name, [0])
 
     def _status(self) -> dict[str, Any]:
-        view = self._services.views.current()
+        snapshot = self._services.snapshots.current()
         with self._services.store.read() as read:
             counted, champion = self._totals.of(read), read.champion()
             newest_event_ms = read.newest_event_ms()
@@ -106,11 +106,11 @@ class IntrospectionRoutes:
             "events": totals.events,
             "dead_letters": totals.dead_letters,
             "counted": counted.counted_ms,
-            "catalogue_revision": view.catalogue.revision,
+            "catalogue_revision": snapshot.catalogue.revision,
             "model": {
-                "serving": view.model.version if view.model else None,
+                "serving": snapshot.model.version if snapshot.model else None,
                 "champion": champion.version if champion else None,
                 "created": champion.created_ms if champion else None,
-                "problem": self._services.views.problem,
+                "problem": self._services.snapshots.problem,
             },
         }

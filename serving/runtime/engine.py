@@ -43,7 +43,7 @@ class Engine:
         self.intake: EventSink = direct if log is None else LogEventSink(log, services.store, limits)
 
     def _note_trends(self) -> None:
-        self.trends.note(self.services.views.current(), self.services.wall.now_ms())
+        self.trends.note(self.services.snapshots.current(), self.services.wall.now_ms())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

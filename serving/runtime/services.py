@@ -19,13 +19,13 @@ from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import ServingSnapshot
 
 
-class Views(Protocol):
-    """Where the current view comes from: `core.recommendation.snapshot.SnapshotManager`."""
+class Snapshots(Protocol):
+    """Where the current snapshot comes from: `core.recommendation.snapshot.SnapshotManager`."""
 
     problem: str | None  # why the champion does not serve
 
     def current(self) -> ServingSnapshot:
-        """The view that answers now; raises `NotReady` before the first one."""
+        """The snapshot that answers now; raises `NotReady` before the first one."""
         ...
 
 
@@ -121,18 +121,18 @@ class Services:
 
     `ingestor` is used by the API's writer thread alone. `clock` says what "now" is for answers and for events without
     a time; how far in the future an event lies is judged by `wall`. `follow` gets the users changed by a commit
-    (`EncodingQueue.submit`); `items_changed` is called after the catalogue changed (wake up the refresh of the views).
+    (`EncodingQueue.submit`); `items_changed` is called after the catalogue changed (wake the refresh of the snapshot).
     Both are called on the writer thread and must return at once. `log`: where events go instead of the writer.
     `letters`: who can read dead letters again. `log_ends`: from the applied offset of each partition of `log`, the next
     offset to apply and the end of the log; it may block, and raise `StreamUnavailable`.
-    `num_encoded`, `view_age_s`: for metrics, how many vectors were computed and when views were last renewed.
+    `num_encoded`, `snapshot_age_s`: for metrics, how many vectors were computed and when snapshots were last renewed.
     """
 
     store: Store
     recommender: Recommender
     interests: Interests
     ingestor: Ingestor
-    views: Views
+    snapshots: Snapshots
     types: EventTypes
     clock: Clock
     wall: Clock = field(default_factory=WallClock)
@@ -143,7 +143,7 @@ class Services:
     letters: DeadLetterDecoder = DeadLetterDecoder(_cannot_read)
     log_ends: Callable[[Mapping[int, int]], Mapping[int, tuple[int, int]]] = _no_log
     num_encoded: Callable[[], int] = _nothing
-    view_age_s: Callable[[], float] = _nothing
+    snapshot_age_s: Callable[[], float] = _nothing
     default_type: str = "click"
     exclude_seen: bool = True
     api_key: str | None = None

@@ -42,7 +42,7 @@ def system(settings: Settings) -> Iterator[System]:
     with open_system(settings) as system:
         fill(system, make_shop())
         train_model(system, progress=lambda at: None)
-        system.views.refresh()
+        system.snapshots.refresh()
         yield system
 
 
@@ -65,12 +65,12 @@ def test_vectors_of_the_child_are_those_of_a_full_encode_and_a_dead_child_is_rep
 ) -> None:
     states = some_users(system)
     assert encoder.encode(states) == len(states)
-    view = system.views.current()
-    assert view.model is not None
+    snapshot = system.snapshots.current()
+    assert snapshot.model is not None
     with system.store.read() as read:
         for state in states:
-            stored = read.vector(state, version=view.model.version, binding=view.binding)
-            whole = view.model.encoder.encode([state.window.history])[0]
+            stored = read.vector(state, version=snapshot.model.version, binding=snapshot.binding)
+            whole = snapshot.model.encoder.encode([state.window.history])[0]
             assert stored is not None
             np.testing.assert_allclose(stored, whole, atol=1e-5)
     assert encoder._child is not None

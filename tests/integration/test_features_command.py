@@ -98,17 +98,17 @@ def test_a_new_item_is_answered_by_its_picture_without_another_training(
     overrides = dict(each.split("=") for each in SMALL)
     settings = load_settings(overrides={"data.folder": str(tmp_path / "data"), **overrides}, environment={})
     with open_system(settings) as system:
-        system.views.refresh()
-        first = system.views.current()
+        system.snapshots.refresh()
+        first = system.snapshots.current()
         (tmp_path / "more.csv").write_text("item_id,title\nlate,\n")
         run("import", "--items", str(tmp_path / "more.csv"))
-        assert system.views.refresh()
-        bare = vector(system.views.current(), "late")
+        assert system.snapshots.refresh()
+        bare = vector(system.snapshots.current(), "late")
         (tmp_path / "new").mkdir()
         (tmp_path / "new" / "late.png").write_bytes(picture("red"))
         assert report(run("features", "--pictures", str(tmp_path / "new"), "--json"))["changed"] == 1
-        assert system.views.refresh()  # a running server notices
-        second = system.views.current()
+        assert system.snapshots.refresh()  # a running server notices
+        second = system.snapshots.current()
         assert not np.array_equal(vector(second, "late"), bare)
         np.testing.assert_array_equal(vector(second, "item-3"), vector(first, "item-3"))
 
@@ -197,7 +197,7 @@ def test_a_model_with_pickled_weights_is_refused(run: Callable[..., Result], pos
         run("features", "--pictures", str(posters), "--encoder", f"timm:{tmp_path / 'network'}")
 
 
-def vector(view: Any, item_id: str) -> Any:
+def vector(snapshot: Any, item_id: str) -> Any:
     """What the model says of an item."""
-    row = view.catalogue.item_ids.index(item_id)
-    return view.model.encoder.items(np.array([row]))[0]
+    row = snapshot.catalogue.item_ids.index(item_id)
+    return snapshot.model.encoder.items(np.array([row]))[0]

@@ -57,7 +57,7 @@ def test_a_user_s_interest_and_the_mix_are_told_by_them(tmp_path: Path) -> None:
         save_items(system.store, [item("kitchen", KITCHEN, number) for number in range(40)])
         save_items(system.store, [item("garden", GARDEN, number) for number in range(40)])
         name_text_topics(system.store)
-        system.views.refresh()
+        system.snapshots.refresh()
         events = [Interaction(f"e{n}", "ann", f"garden-{n}", "view", NOW_MS + n * 60_000) for n in range(6)]
         system.ingestor.ingest(events, RequestSource("test"))
         told = system.interests.of("ann").interest.topics

@@ -40,7 +40,7 @@ def recommend(
     at_ms = None if at is None else check_time_ms("--at", at)
     settings = settings_of(data, config, set_)
     with open_system(settings) as system:
-        system.views.refresh()
+        system.snapshots.refresh()
         wish = RecommendationRequest(
             n=n,
             category=category,
@@ -66,7 +66,7 @@ def interests(
     from serving.routes.users import as_json
 
     with open_system(settings_of(data, config, set_)) as system:
-        system.views.refresh()
+        system.snapshots.refresh()
         told = system.interests.of(user)
     if json_:
         print_json(as_json(told))

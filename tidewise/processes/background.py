@@ -1,4 +1,4 @@
-"""What runs beside the requests of `tidewise up`: the renewal of the view, and learning.
+"""What runs beside the requests of `tidewise up`: the renewal of the snapshot, and learning.
 
 Knows nothing about HTTP. Each is one thread with a condition: it can be woken at once and ended at once.
 """
@@ -80,7 +80,7 @@ class Periodic:
 class Learning:
     """Begins a learning job in a child process when one is due; call `check` now and then.
 
-    The child writes models and records itself, and the renewal of the views notices. After a child that failed it waits
+    The child writes models and records itself, and the next refresh notices. After a child that failed it waits
     longer each time, so that a fault cannot keep the machine busy for ever.
     """
 

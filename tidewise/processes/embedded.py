@@ -2,7 +2,7 @@
 
 requests -> the writer thread (core.ingestion.ingest, one transaction for all that wait) -> the answer
                   `-> the follower thread encodes the users who changed
-the refresh thread renews the view: catalogue, popularity, champion
+the refresh thread renews the snapshot: catalogue, popularity, champion
 a child process learns when it is time: a first model, fine-tunes, the gate
 """
 
@@ -72,7 +72,7 @@ def _serve(
         recommender=system.recommender,
         interests=system.interests,
         ingestor=system.ingestor,
-        views=system.views,
+        snapshots=system.snapshots,
         types=system.types,
         clock=system.clock,
         log=log,
@@ -81,7 +81,7 @@ def _serve(
         letters=letter_desk(settings),
         log_ends=log_ends(settings),
         num_encoded=lambda: system.recommender.num_encoded,
-        view_age_s=lambda: refresh.age_s,
+        snapshot_age_s=lambda: refresh.age_s,
         default_type=settings.events.default_type,
         exclude_seen=settings.recommend.exclude_seen,
         api_key=settings.api_key(),

@@ -1,4 +1,4 @@
-"""Following and learning in a process: the view is renewed now and then, and users are encoded behind the commits."""
+"""Following and learning in a process: refresh of the snapshot, and encoding of users after commits."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def start_refresh(stack: ExitStack, system: System) -> Periodic:
     from model.training.threads import limit_threads
 
     limit_threads(1)  # requests run side by side; more threads each would only queue
-    system.views.refresh()
-    if system.views.problem:
-        logger.error("the champion does not serve: %s", system.views.problem)
-    refresh = Periodic("refresh", system.views.refresh, period_s=REFRESH_S)
+    system.snapshots.refresh()
+    if system.snapshots.problem:
+        logger.error("the champion does not serve: %s", system.snapshots.problem)
+    refresh = Periodic("refresh", system.snapshots.refresh, period_s=REFRESH_S)
     refresh.start()
     stack.callback(refresh.stop)
     return refresh

@@ -43,7 +43,7 @@ def open_monitor(system: System) -> Monitor:
     _detectors()  # what is missing is told at once
     scoring = Scoring(
         system.store,
-        views=system.views.current,
+        snapshots=system.snapshots.current,
         types=system.types,
         shape=system.shape,
         exclude_seen=system.settings.recommend.exclude_seen,
@@ -97,7 +97,7 @@ def _step_in_threads(stack: ExitStack, system: System, monitor: Monitor) -> None
 
 def read_all(system: System, *, again: bool) -> None:
     """Read everything that was counted and can be closed; `again`: as if nothing had been read before."""
-    system.views.refresh()
+    system.snapshots.refresh()
     monitor = open_monitor(system)
     try:
         if again:

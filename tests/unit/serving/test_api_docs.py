@@ -36,7 +36,7 @@ def app() -> FastAPI:
     with shop.store.transaction() as tx:
         tx.save_model(ModelRecord("axes-2", "models/axes-1", "challenger", shop.clock.now_ms() + 1))
         tx.commit()
-    shop.views.refresh()
+    shop.snapshots.refresh()
     return create_app(shop.services)
 
 

@@ -32,7 +32,7 @@ def sampled(shop: Shop, user_id: str, item_id: str, at_s: int, *, kind: str = "c
 def scores(shop: Shop, *, exclude_seen: bool = True, segments: tuple[str, ...] = ()) -> list[Score]:
     scoring = Scoring(
         shop.store,
-        views=shop.views.current,
+        snapshots=shop.snapshots.current,
         types=TYPES,
         shape=SHAPE,
         exclude_seen=exclude_seen,
@@ -72,7 +72,7 @@ def test_what_happened_later_changes_nothing() -> None:
     sampled(shop, "ann", "d", 10)
     shop.had("e", 20)
     shop.had("c", 5)  # earlier, though it came later: the state before the event knows it
-    shop.views.refresh()
+    shop.snapshots.refresh()
     assert ranks(shop) == [1]
 
 
@@ -110,7 +110,7 @@ def test_an_item_that_is_not_listed_is_not_scored() -> None:
     sampled(shop, "ann", "unknown", 5)
     sampled(shop, "ann", "d", 10)
     remove_item(shop.store, "d", clock=shop.clock)
-    shop.views.refresh()
+    shop.snapshots.refresh()
     assert ranks(shop) == [None, None]
 
 
@@ -134,7 +134,7 @@ def test_the_samples_of_an_erased_user_are_gone() -> None:
 def test_a_score_names_the_segments_that_are_watched() -> None:
     shop = Shop()
     shop.catalogue(Item("d", categories=("late", "sale"), attributes={"brand": "Acme", "price": 2.5}))
-    shop.views.refresh()
+    shop.snapshots.refresh()
     shop.had("a")
     sampled(shop, "ann", "d", 10)
     (score,) = scores(shop, segments=("category", "item.brand", "item.colour", "event.country"))
@@ -149,7 +149,7 @@ def test_an_item_without_a_category_belongs_to_the_topic_of_its_text() -> None:
         code = tx.drift.name_topics(["candle, small, pot"])["candle, small, pot"]
         tx.drift.set_topics({tx.resolve_items(["d"])["d"]: code})
         tx.commit()
-    shop.views.refresh()
+    shop.snapshots.refresh()
     shop.had("a")
     sampled(shop, "ann", "d", 10)
     (score,) = scores(shop, segments=("category",))

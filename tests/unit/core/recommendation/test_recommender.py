@@ -188,11 +188,11 @@ def test_a_changed_catalogue_or_a_new_model_lets_no_old_vector_through() -> None
     shop.had("b")
     shop.for_ann()
     shop.catalogue(Item("g"))
-    shop.views.refresh()
+    shop.snapshots.refresh()
     assert shop.for_ann() == ["c", "d", "e", "f", "g", "a", "b"]
     shop.bundle = AxisBundle("v2")
     crown(shop.store, "v2", created_ms=NOW_MS + 1)
-    shop.views.refresh()
+    shop.snapshots.refresh()
     assert shop.recommender.recommend("ann", ALL).model_version == "v2"
     assert len(shop.bundle.encoders[0].encoded) == 1
 
@@ -239,22 +239,22 @@ def test_an_empty_catalogue_gives_an_empty_answer() -> None:
 def test_a_stub_is_learnt_from_but_not_recommended_until_the_catalogue_names_it() -> None:
     shop = Shop()
     shop.had("new", user_id="bob")
-    shop.views.refresh()
+    shop.snapshots.refresh()
     assert "new" not in shop.for_ann()
     assert "new" not in names(shop.recommender.popular(ALL))
     shop.catalogue(Item("new"))
-    shop.views.refresh()
+    shop.snapshots.refresh()
     assert "new" in shop.for_ann()
 
 
 def test_without_a_catalogue_of_their_own_stubs_are_recommended() -> None:
     shop = Shop(stubs=True, items=())
     shop.had("x", user_id="bob")
-    assert shop.views.refresh()
+    assert shop.snapshots.refresh()
     assert shop.for_ann() == ["x"]
 
 
 def test_a_history_of_items_newer_than_the_view_is_answered_all_the_same() -> None:
     shop = Shop()
-    shop.had("newer than the view")
+    shop.had("newer than the snapshot")
     assert shop.for_ann() == ["a", "b", "c", "d", "e", "f"]  # an unknown item counts as row -1

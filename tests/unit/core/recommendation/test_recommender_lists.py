@@ -25,8 +25,8 @@ def test_a_session_is_ranked_by_its_last_event_in_time_and_leaves_no_trace() -> 
     answer = shop.recommender.recommend_session(session("b", "d")[::-1], RecommendationRequest(n=20))
     assert names(answer) == ["e", "f", "a", "c"]
     assert (answer.source, answer.reason, answer.gap_ms) == ("model", "ranked by the session", 99_000)
-    with shop.store.read() as view:
-        assert view.totals().users == 0
+    with shop.store.read() as read:
+        assert read.totals().users == 0
 
 
 def test_a_session_may_ask_for_what_it_had_again() -> None:
@@ -37,8 +37,8 @@ def test_items_of_a_session_that_nobody_knows_make_no_stubs() -> None:
     shop = Shop()
     answer = shop.recommender.recommend_session(session("b", "unknown"), RecommendationRequest(n=20))
     assert names(answer) == ["a", "c", "d", "e", "f"]
-    with shop.store.read() as view:
-        assert view.items_by_id(["unknown"]) == {}
+    with shop.store.read() as read:
+        assert read.items_by_id(["unknown"]) == {}
 
 
 def test_a_long_session_is_cut_as_a_history_is() -> None:
@@ -102,7 +102,7 @@ def test_similar_items_are_those_of_the_nearest_direction_whatever_their_length(
     vectors = np.array([[1, 0], [0, 3], [9, 1], [1, 9], [2, 0], [0, 1]], np.float32)
     shop.bundle = GivenVectors("v2", vectors)
     crown(shop.store, "v2", created_ms=NOW_MS + 1)
-    shop.views.refresh()
+    shop.snapshots.refresh()
     answer = shop.recommender.similar("a", RecommendationRequest(n=2))
     assert names(answer) == ["e", "c"]
     assert (answer.source, answer.model_version) == ("similarity", "v2")
@@ -143,7 +143,7 @@ def test_the_latest_items_are_those_first_heard_of_last_however_popular_they_are
     shop.catalogue(Item("new", categories=("early",)))
     shop.had("older", at_s=-60)  # an event names it before the catalogue does
     shop.catalogue(Item("older"), Item("a"))
-    shop.views.refresh()
+    shop.snapshots.refresh()
     answer = shop.recommender.latest(ALL)
     assert names(answer) == ["new", "f", "e", "d", "c", "b", "a", "older"]
     assert (answer.source, answer.reason) == ("latest", "the newest items of the catalogue")
@@ -159,7 +159,7 @@ def test_a_wish_for_attributes_narrows_every_answer() -> None:
     shop.catalogue(*(Item(name, attributes={"brand": "acme", "price": ord(name)}) for name in "bdf"))
     shop.catalogue(Item("c", attributes={"brand": "nord"}))
     shop.had("a")
-    shop.views.refresh()
+    shop.snapshots.refresh()
     acme, cheap = (
         RecommendationRequest(where=conditions_in(["brand:acme"])),
         RecommendationRequest(where=conditions_in(["brand:acme", "price:..100"])),

@@ -17,13 +17,13 @@ def shop() -> Shop:
     shop.catalogue(Item("pot-1", "TEA pot", "green clay", ("Kitchen",), hidden=True))
     shop.catalogue(Item("straße", "Größe", "", ()))
     shop.had("tea-2")
-    shop.views.refresh()
+    shop.snapshots.refresh()
     return shop
 
 
 def found(shop: Shop, query: str, category: str | None = None) -> list[str]:
-    view = shop.views.current()
-    return [view.catalogue.item_ids[row] for row in search_rows(view, query.split(), category=category)]
+    snapshot = shop.snapshots.current()
+    return [snapshot.catalogue.item_ids[row] for row in search_rows(snapshot, query.split(), category=category)]
 
 
 def test_every_word_must_occur_in_id_title_or_text_and_the_popular_ones_come_first(shop: Shop) -> None:

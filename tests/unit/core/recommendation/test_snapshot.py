@@ -1,4 +1,4 @@
-"""Views: renewed aside, swapped as a whole, and never worse than the last one that was right."""
+"""Snapshots: renewed aside, swapped as a whole, and never worse than the last one that was right."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def live(store: MemoryStore, models: Models | None = None, **changed: Any) -> Sn
     return SnapshotManager(store, load=models or Models(AxisBundle()), build=BruteForceIndex, shape=SHAPE, **changed)
 
 
-def version(views: SnapshotManager) -> str | None:
-    model = views.current().model
+def version(snapshots: SnapshotManager) -> str | None:
+    model = snapshots.current().model
     return model.version if model else None
 
 
@@ -60,18 +60,18 @@ def test_before_the_first_refresh_nothing_can_be_answered() -> None:
 
 
 def test_without_a_champion_a_view_has_a_catalogue_and_no_model() -> None:
-    views = live(shop("a", "b"))
-    assert views.refresh()
-    view = views.current()
-    assert (view.catalogue.item_ids, view.model, views.problem) == (("a", "b"), None, None)
-    assert view.popularity.tolist() == [-np.inf, -np.inf]
+    snapshots = live(shop("a", "b"))
+    assert snapshots.refresh()
+    snapshot = snapshots.current()
+    assert (snapshot.catalogue.item_ids, snapshot.model, snapshots.problem) == (("a", "b"), None, None)
+    assert snapshot.popularity.tolist() == [-np.inf, -np.inf]
 
 
 def test_a_refresh_that_finds_nothing_new_says_so_and_loads_nothing() -> None:
     store, models = shop("a"), Models(AxisBundle())
     crown(store)
-    views = live(store, models)
-    assert [views.refresh(), views.refresh()] == [True, False]
+    snapshots = live(store, models)
+    assert [snapshots.refresh(), snapshots.refresh()] == [True, False]
     assert models.loaded == ["v1"]
 
 
@@ -79,13 +79,13 @@ def test_a_champion_is_loaded_once_and_bound_to_each_new_catalogue() -> None:
     store, bundle = shop("a"), AxisBundle()
     models = Models(bundle)
     crown(store)
-    views = live(store, models)
-    views.refresh()
+    snapshots = live(store, models)
+    snapshots.refresh()
     add(store, "b")
-    assert views.refresh()
+    assert snapshots.refresh()
     assert models.loaded == ["v1"]
     assert [len(encoder.catalogue) for encoder in bundle.encoders] == [1, 2]
-    model = views.current().model
+    model = snapshots.current().model
     assert model is not None
     assert (len(model.index), len(model.similar)) == (2, 2)
 
@@ -93,16 +93,16 @@ def test_a_champion_is_loaded_once_and_bound_to_each_new_catalogue() -> None:
 def test_a_pinned_view_stays_what_it_was_while_the_next_one_is_served() -> None:
     store, models = shop("a"), Models(AxisBundle("v1"), AxisBundle("v2"))
     crown(store, "v1")
-    views = live(store, models)
-    views.refresh()
-    pinned = views.current()
+    snapshots = live(store, models)
+    snapshots.refresh()
+    pinned = snapshots.current()
     add(store, "b")
     crown(store, "v2", created_ms=NOW_MS + 1)
-    assert views.refresh()
+    assert snapshots.refresh()
     assert pinned.catalogue.item_ids == ("a",)
     assert pinned.model is not None
     assert (pinned.model.version, len(pinned.model.index)) == ("v1", 1)
-    assert (version(views), views.current().catalogue.item_ids) == ("v2", ("a", "b"))
+    assert (version(snapshots), snapshots.current().catalogue.item_ids) == ("v2", ("a", "b"))
 
 
 def test_while_the_next_view_is_built_the_previous_one_answers() -> None:
@@ -110,22 +110,22 @@ def test_while_the_next_view_is_built_the_previous_one_answers() -> None:
     seen: list[str | None] = []
 
     def build(rows: Any, vectors: Any) -> BruteForceIndex:
-        seen.append(version(views))
+        seen.append(version(snapshots))
         return BruteForceIndex(rows, vectors)
 
-    views = SnapshotManager(store, load=Models(AxisBundle("v1"), AxisBundle("v2")), build=build, shape=SHAPE)
-    views.refresh()
+    snapshots = SnapshotManager(store, load=Models(AxisBundle("v1"), AxisBundle("v2")), build=build, shape=SHAPE)
+    snapshots.refresh()
     crown(store, "v1")
-    views.refresh()
+    snapshots.refresh()
     crown(store, "v2", created_ms=NOW_MS + 1)
-    views.refresh()
+    snapshots.refresh()
     assert seen == [None, None, "v1", "v1"]
-    assert version(views) == "v2"
+    assert version(snapshots) == "v2"
 
 
 def test_the_binding_changes_with_the_model_and_with_the_catalogue_but_not_with_popularity() -> None:
     store = shop("a")
-    views = live(store, Models(AxisBundle("v1")))
+    snapshots = live(store, Models(AxisBundle("v1")))
     bindings = []
     for change in (
         lambda: None,
@@ -134,8 +134,8 @@ def test_the_binding_changes_with_the_model_and_with_the_catalogue_but_not_with_
         lambda: ingestor(store).ingest([event("ann", "a")], RequestSource("api")),
     ):
         change()
-        views.refresh()
-        bindings.append(views.current().binding)
+        snapshots.refresh()
+        bindings.append(snapshots.current().binding)
     assert len(set(bindings[:3])) == 3
     assert bindings[3] == bindings[2]
 
@@ -143,11 +143,11 @@ def test_the_binding_changes_with_the_model_and_with_the_catalogue_but_not_with_
 def test_popularity_is_renewed_without_rebinding_the_model() -> None:
     store, bundle = shop("a", "b"), AxisBundle()
     crown(store)
-    views = live(store, Models(bundle))
-    views.refresh()
+    snapshots = live(store, Models(bundle))
+    snapshots.refresh()
     ingestor(store).ingest([event("ann", "b")], RequestSource("api"))
-    assert not views.refresh()
-    assert np.isfinite(views.current().popularity).tolist() == [False, True]
+    assert not snapshots.refresh()
+    assert np.isfinite(snapshots.current().popularity).tolist() == [False, True]
     assert len(bundle.encoders) == 1
 
 
@@ -156,22 +156,22 @@ def test_hidden_items_and_stubs_are_in_the_catalogue_but_not_in_the_index() -> N
     add(store, "hidden", hidden=True)
     ingestor(store).ingest([event("ann", "stub")], RequestSource("api"))
     crown(store)
-    views = live(store)
-    views.refresh()
-    view = views.current()
-    assert view.catalogue.item_ids == ("a", "hidden", "stub")
-    assert view.model is not None
-    assert len(view.model.index) == 1
+    snapshots = live(store)
+    snapshots.refresh()
+    snapshot = snapshots.current()
+    assert snapshot.catalogue.item_ids == ("a", "hidden", "stub")
+    assert snapshot.model is not None
+    assert len(snapshot.model.index) == 1
 
 
 def test_a_new_stub_is_no_change_unless_stubs_are_recommended() -> None:
     for stubs in (False, True):
         store = shop("a")
-        views = live(store, stubs=stubs)
-        views.refresh()
+        snapshots = live(store, stubs=stubs)
+        snapshots.refresh()
         ingestor(store).ingest([event("ann", "stub")], RequestSource("api"))
-        assert views.refresh() is stubs
-        assert ("stub" in views.current().catalogue.item_ids) is stubs
+        assert snapshots.refresh() is stubs
+        assert ("stub" in snapshots.current().catalogue.item_ids) is stubs
 
 
 # --- champions that cannot serve
@@ -180,57 +180,60 @@ def test_a_new_stub_is_no_change_unless_stubs_are_recommended() -> None:
 def test_a_damaged_champion_leaves_the_previous_one_serving_and_says_why() -> None:
     store, models = shop("a"), Models(AxisBundle("v1"))
     crown(store, "v1")
-    views = live(store, models)
-    views.refresh()
+    snapshots = live(store, models)
+    snapshots.refresh()
     crown(store, "v2", created_ms=NOW_MS + 1)
-    assert not views.refresh()
-    assert (version(views), views.problem) == ("v1", "models/v2 is damaged; restore it")
+    assert not snapshots.refresh()
+    assert (version(snapshots), snapshots.problem) == ("v1", "models/v2 is damaged; restore it")
     add(store, "b")
-    assert views.refresh()
-    assert (version(views), len(views.current().catalogue)) == ("v1", 2)
+    assert snapshots.refresh()
+    assert (version(snapshots), len(snapshots.current().catalogue)) == ("v1", 2)
 
 
 def test_a_damaged_first_champion_leaves_popularity_serving() -> None:
     store = shop("a")
     crown(store, "v9")
-    views = live(store)
-    assert views.refresh()
-    assert version(views) is None
-    assert views.problem is not None
+    snapshots = live(store)
+    assert snapshots.refresh()
+    assert version(snapshots) is None
+    assert snapshots.problem is not None
 
 
 def test_a_model_of_another_window_is_refused() -> None:
     store = shop("a")
     crown(store)
-    views = live(store, Models(AxisBundle(window=WindowShape(size=7, step=1))))
-    views.refresh()
-    assert version(views) is None
-    assert views.problem is not None
-    assert "wanted WindowShape(size=5, step=2); train again" in views.problem
+    snapshots = live(store, Models(AxisBundle(window=WindowShape(size=7, step=1))))
+    snapshots.refresh()
+    assert version(snapshots) is None
+    assert snapshots.problem is not None
+    assert "wanted WindowShape(size=5, step=2); train again" in snapshots.problem
 
 
 def test_a_model_whose_vectors_are_not_finite_is_refused_and_the_previous_one_serves() -> None:
     store = shop("a")
     broken = GivenVectors("v2", np.full((1, 3), np.nan, np.float32))
     crown(store, "v1")
-    views = live(store, Models(AxisBundle("v1"), broken))
-    views.refresh()
+    snapshots = live(store, Models(AxisBundle("v1"), broken))
+    snapshots.refresh()
     crown(store, "v2", created_ms=NOW_MS + 1)
-    assert not views.refresh()
-    assert (version(views), views.problem) == ("v1", "model v2 makes item vectors that are not finite; train again")
+    assert not snapshots.refresh()
+    assert (version(snapshots), snapshots.problem) == (
+        "v1",
+        "model v2 makes item vectors that are not finite; train again",
+    )
     add(store, "b")
-    assert views.refresh()
-    assert version(views) == "v1"
+    assert snapshots.refresh()
+    assert version(snapshots) == "v1"
 
 
 def test_a_good_champion_after_a_damaged_one_serves_and_clears_the_problem() -> None:
     store = shop("a")
-    views = live(store, Models(AxisBundle("v3")))
+    snapshots = live(store, Models(AxisBundle("v3")))
     crown(store, "v2")
-    views.refresh()
+    snapshots.refresh()
     crown(store, "v3", created_ms=NOW_MS + 1)
-    assert views.refresh()
-    assert (version(views), views.problem) == ("v3", None)
+    assert snapshots.refresh()
+    assert (version(snapshots), snapshots.problem) == ("v3", None)
 
 
 def test_vectors_of_length_one_and_zero_stays_zero() -> None:
@@ -240,20 +243,20 @@ def test_vectors_of_length_one_and_zero_stays_zero() -> None:
 
 def test_a_damaged_champion_whose_folder_is_restored_serves_without_a_restart() -> None:
     store, models = shop("a"), Models()
-    views = live(store, models)
+    snapshots = live(store, models)
     crown(store, "v1")
-    views.refresh()
-    assert (version(views), views.problem) == (None, "models/v1 is damaged; restore it")
+    snapshots.refresh()
+    assert (version(snapshots), snapshots.problem) == (None, "models/v1 is damaged; restore it")
     models.bundles["v1"] = AxisBundle("v1")
     for _ in range(RETRY_REFRESHES):
-        views.refresh()
-    assert (version(views), views.problem) == ("v1", None)
+        snapshots.refresh()
+    assert (version(snapshots), snapshots.problem) == ("v1", None)
 
 
 def test_a_damaged_champion_is_not_read_at_every_refresh() -> None:
     store, models = shop("a"), Models()
-    views = live(store, models)
+    snapshots = live(store, models)
     crown(store, "v1")
     for _ in range(RETRY_REFRESHES):
-        views.refresh()
+        snapshots.refresh()
     assert models.loaded == ["v1"]

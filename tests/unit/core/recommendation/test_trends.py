@@ -19,14 +19,14 @@ def shop() -> Shop:
     for number in range(20):
         shop.had("a", number, user_id=f"u{number}")
     shop.had("b", 30, user_id="u1")
-    shop.views.refresh()
+    shop.snapshots.refresh()
     return shop
 
 
 def after(shop: Shop, *item_ids: str) -> None:
     for place, item_id in enumerate(item_ids):
         shop.had(item_id, 100 + place, user_id=f"later-{place}")
-    shop.views.refresh()
+    shop.snapshots.refresh()
 
 
 def trending(shop: Shop, trends: Trends, wish: RecommendationRequest = ALL) -> list[str]:
@@ -35,16 +35,16 @@ def trending(shop: Shop, trends: Trends, wish: RecommendationRequest = ALL) -> l
 
 def test_an_item_gains_by_its_share_of_what_is_new_not_by_being_popular(shop: Shop) -> None:
     trends = Trends()
-    trends.note(shop.views.current(), 0)
+    trends.note(shop.snapshots.current(), 0)
     after(shop, *"aab", "b", "b", "c")
     assert trending(shop, trends) == ["b", "c"]
 
 
 def test_the_gain_is_what_kl_divergence_says_of_the_events_in_between(shop: Shop) -> None:
     trends = Trends()
-    trends.note(shop.views.current(), 0)
+    trends.note(shop.snapshots.current(), 0)
     after(shop, "b", "b", "a")
-    gains, _ = trends.gains(shop.views.current())
+    gains, _ = trends.gains(shop.snapshots.current())
     p, q = 2 / 3, 2 / 27  # of 3 new events; of 21 old ones and one more of each of 6 items
     assert gains[1] == pytest.approx(p * np.log(p / q), rel=1e-3)  # later events weigh a trifle more
     assert not np.isfinite(gains[[0, 2, 3, 4, 5]]).any()
@@ -52,15 +52,15 @@ def test_the_gain_is_what_kl_divergence_says_of_the_events_in_between(shop: Shop
 
 def test_nothing_gains_while_nothing_happens_or_nothing_was_noted(shop: Shop) -> None:
     trends = Trends()
-    assert (trending(shop, trends), trends.gains(shop.views.current())[1]) == ([], None)
-    trends.note(shop.views.current(), 5)
-    assert (trending(shop, trends), trends.gains(shop.views.current())[1]) == ([], 5)
+    assert (trending(shop, trends), trends.gains(shop.snapshots.current())[1]) == ([], None)
+    trends.note(shop.snapshots.current(), 5)
+    assert (trending(shop, trends), trends.gains(shop.snapshots.current())[1]) == ([], 5)
     assert trending(Shop(model=False, items=()), Trends()) == []
 
 
 def test_items_that_came_later_and_items_of_one_category_are_told_too(shop: Shop) -> None:
     trends = Trends()
-    trends.note(shop.views.current(), 0)
+    trends.note(shop.snapshots.current(), 0)
     shop.catalogue(Item("new", categories=("late",)))
     after(shop, "new", "b", "b")
     assert trending(shop, trends) == ["b", "new"]
@@ -68,13 +68,13 @@ def test_items_that_came_later_and_items_of_one_category_are_told_too(shop: Shop
 
 
 def test_a_day_is_remembered_hour_by_hour(shop: Shop) -> None:
-    trends, view = Trends(), shop.views.current()
+    trends, snapshot = Trends(), shop.snapshots.current()
     for minute in range(0, 40 * 60, 10):
-        trends.note(view, minute * 60_000)
-    assert trends.gains(view)[1] == (39 - KEPT) * HOUR_MS
+        trends.note(snapshot, minute * 60_000)
+    assert trends.gains(snapshot)[1] == (39 - KEPT) * HOUR_MS
 
 
 def test_an_answer_says_since_when(shop: Shop) -> None:
     trends = Trends()
-    trends.note(shop.views.current(), 1_700_000_000_000)
+    trends.note(shop.snapshots.current(), 1_700_000_000_000)
     assert shop.recommender.trending(ALL, trends).reason.startswith("gains since 2023-11-14 22:13 UTC")

@@ -38,10 +38,10 @@ def encoder_over(store: MemoryStore, *, shared: bool) -> UserEncoder:
     return UserEncoder(store, cache=VectorCache(max_mib=1), shared=shared)
 
 
-def ask(store: MemoryStore, users: UserEncoder, view: ServingSnapshot, state: UserState) -> FloatArray:
-    assert view.model is not None
+def ask(store: MemoryStore, users: UserEncoder, snapshot: ServingSnapshot, state: UserState) -> FloatArray:
+    assert snapshot.model is not None
     with store.read() as read:
-        return users.vector(read, view, view.model, state)
+        return users.vector(read, snapshot, snapshot.model, state)
 
 
 def test_a_user_is_encoded_once_while_nothing_changes() -> None:
@@ -75,8 +75,8 @@ def test_a_process_of_its_own_leaves_the_store_alone() -> None:
 
 def test_users_without_a_history_or_already_current_are_not_behind() -> None:
     encoder, store = CountingEncoder(), MemoryStore()
-    users, view = encoder_over(store, shared=False), view_of(encoder)
-    assert users.ahead(view, [UserState(8)]) == 0
-    assert users.ahead(view, [user()]) == 1
-    assert users.ahead(view, [user()]) == 0
+    users, snapshot = encoder_over(store, shared=False), view_of(encoder)
+    assert users.ahead(snapshot, [UserState(8)]) == 0
+    assert users.ahead(snapshot, [user()]) == 1
+    assert users.ahead(snapshot, [user()]) == 0
     assert users.ahead(EMPTY_SNAPSHOT, [user(seq=9)]) == 0

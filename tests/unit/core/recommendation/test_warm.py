@@ -12,13 +12,13 @@ from core.errors import StoreUnavailable
 
 def test_before_a_new_model_serves_recently_active_users_are_encoded_under_it_and_the_old_vectors_stay() -> None:
     shop = Shop()
-    shop.views.before_switch = shop.recommender.warm
+    shop.snapshots.before_switch = shop.recommender.warm
     shop.had("a")
     shop.for_ann()
     encoded = shop.num_encoded
     shop.bundle = AxisBundle("v2")
     crown(shop.store, "v2")
-    shop.views.refresh()
+    shop.snapshots.refresh()
     assert shop.num_encoded == 1  # by the new version, before anybody asked
     shop.for_ann()
     assert shop.num_encoded == 1
@@ -30,9 +30,9 @@ def test_a_database_that_is_away_does_not_keep_a_new_model_from_serving(monkeypa
     shop.had("a")
     shop.for_ann()
 
-    def away(view: object, keys: object) -> None:
+    def away(snapshot: object, keys: object) -> None:
         msg = "away"
         raise StoreUnavailable(msg)
 
     monkeypatch.setattr(MemoryView, "users", away)
-    assert shop.recommender.warm(shop.views.current()) == 0
+    assert shop.recommender.warm(shop.snapshots.current()) == 0

@@ -152,11 +152,11 @@ def test_ready_tells_why_the_champion_does_not_serve() -> None:
         raise CheckpointError(msg)
 
     shop = Shop()
-    views = SnapshotManager(shop.store, load=damaged, build=BruteIndex, shape=SHAPE)
-    views.refresh()
-    with Api(create_app(shop.with_services(views=views))) as api:
+    snapshots = SnapshotManager(shop.store, load=damaged, build=BruteIndex, shape=SHAPE)
+    snapshots.refresh()
+    with Api(create_app(shop.with_services(snapshots=snapshots))) as api:
         ready, status = api.get("/ready"), api.get("/v1/status")
-    with Api(create_app(shop.with_services(views=views, api_key=KEY))) as api:
+    with Api(create_app(shop.with_services(snapshots=snapshots, api_key=KEY))) as api:
         to_strangers = api.get("/ready").json()["checks"]["model"]["message"]
     assert ready.json()["checks"]["model"]["message"] == "no model serves: axes-1: weights are missing; train again"
     assert to_strangers == "no model serves: the log and, with the key, /v1/status say why"
@@ -165,8 +165,8 @@ def test_ready_tells_why_the_champion_does_not_serve() -> None:
 
 def test_not_ready_before_the_catalogue_is_read() -> None:
     shop = Shop()
-    views = SnapshotManager(shop.store, load=lambda _: AxisBundle(), build=BruteIndex, shape=SHAPE)
-    with Api(create_app(shop.with_services(views=views))) as api:
+    snapshots = SnapshotManager(shop.store, load=lambda _: AxisBundle(), build=BruteIndex, shape=SHAPE)
+    with Api(create_app(shop.with_services(snapshots=snapshots))) as api:
         ready, status = api.get("/ready"), api.get("/v1/status")
     assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
     assert (status.status_code, status.json()["error"]["code"]) == (503, "not_ready")

@@ -13,7 +13,7 @@ from serving.app import create_app
 
 @pytest.fixture
 def api(shop: Shop) -> Iterator[Api]:
-    services = shop.with_services(num_encoded=lambda: 7, view_age_s=lambda: 1.5)
+    services = shop.with_services(num_encoded=lambda: 7, snapshot_age_s=lambda: 1.5)
     with Api(create_app(services)) as api:
         yield api
 
@@ -73,7 +73,7 @@ def test_answers_are_counted_by_source(api: Api) -> None:
 def test_what_serves_is_told(api: Api, shop: Shop) -> None:
     assert value(api, "tidewise_model_info", version="axes-1") == 1
     assert value(api, "tidewise_listed_items") == 6
-    assert value(api, "tidewise_catalogue_revision") == shop.views.current().catalogue.revision
+    assert value(api, "tidewise_catalogue_revision") == shop.snapshots.current().catalogue.revision
     assert value(api, "tidewise_vectors_encoded_total") == 7
-    assert value(api, "tidewise_view_age_seconds") == 1.5
+    assert value(api, "tidewise_snapshot_age_seconds") == 1.5
     assert (value(api, "tidewise_waiting_events"), value(api, "tidewise_waiting_requests")) == (0, 0)

@@ -29,13 +29,13 @@ def shop_of(*versions: str) -> Shop:
             status = "challenger" if age else "champion"
             tx.save_model(ModelRecord(version, f"models/{version}", status, NOW_MS + age))
             tx.commit()
-    shop.views = SnapshotManager(shop.store, load=lambda r: Versioned(r.version), build=BruteIndex, shape=SHAPE)
-    shop.views.refresh()
+    shop.snapshots = SnapshotManager(shop.store, load=lambda r: Versioned(r.version), build=BruteIndex, shape=SHAPE)
+    shop.snapshots.refresh()
     return shop
 
 
 def api_of(shop: Shop) -> Api:
-    return Api(create_app(shop.with_services(views=shop.views, items_changed=shop.views.refresh)))
+    return Api(create_app(shop.with_services(snapshots=shop.snapshots, items_changed=shop.snapshots.refresh)))
 
 
 def test_a_promotion_and_a_rollback_take_effect_at_once_in_the_process_that_is_told() -> None:
@@ -105,7 +105,7 @@ def test_each_call_needs_a_scope_and_one_that_is_not_named_the_highest(method: s
 )
 def test_a_key_opens_what_its_scope_includes(key: str, ask: int, post: int, promote: int) -> None:
     shop = shop_of("a", "b")
-    services = shop.with_services(views=shop.views, api_key=ADMIN, write_key=WRITE, read_key=READ)
+    services = shop.with_services(snapshots=shop.snapshots, api_key=ADMIN, write_key=WRITE, read_key=READ)
     with Api(create_app(services), headers={"X-API-Key": key}) as api:
         assert api.get("/v1/users/u/recommendations").status_code == ask
         assert api.post("/v1/interactions", json={"user_id": "u", "item_id": "a"}).status_code == post

@@ -61,7 +61,7 @@ def test_at_before_the_last_event_means_no_gap_and_an_age_that_cannot_be_told(ap
 
 def test_an_unknown_user_gets_popularity_and_the_answer_says_so(api: Api) -> None:
     click(api, "e", user_id="somebody else")
-    api.put("/v1/items/z", json={"title": "makes the view fresh"})
+    api.put("/v1/items/z", json={"title": "makes the snapshot fresh"})
     answer = api.get("/v1/users/stranger/recommendations?n=1").json()
     assert (ids(answer), answer["source"], answer["reason"]) == (["e"], "popularity", "the user is unknown")
 
