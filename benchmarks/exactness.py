@@ -33,6 +33,7 @@ from benchmarks.faults.ledger import Stored
 from benchmarks.report import publish
 from benchmarks.streaming.servers import Servers, servers
 from tidewise.processes.children import running
+from tidewise.processes.this_process import own_command
 
 ROWS = """SELECT u.user_id, time_ms, i.item_id, value FROM interactions
           JOIN users u ON u.key = user_key JOIN items i ON i.key = item_key ORDER BY u.user_id, time_ms, user_seq"""
@@ -80,7 +81,7 @@ def replay(
     """Send the file, kill workers on the way, and wait until as many events are stored as it has, or no more come."""
     arguments = at.arguments(folder, topic)
     wanted = sum(len(events) for events in file.histories().values())
-    command = [sys.executable, "-m", "tidewise", "replay", *file.arguments(), "--group", str(group), "--json"]
+    command = own_command("replay", *file.arguments(), "--group", str(group), "--json")
     started_s = time.perf_counter()
     with ExitStack() as stack, psycopg.connect(at.postgres, autocommit=True) as connection:
         workers = [_worker(stack, folder, arguments, number) for number in range(num_workers)]
@@ -196,7 +197,7 @@ def main() -> None:
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL may run under another account
         with servers(folder) as at:
-            migrate = [sys.executable, "-m", "tidewise", "migrate", *at.arguments(folder, "exactness")]
+            migrate = own_command("migrate", *at.arguments(folder, "exactness"))
             subprocess.run(migrate, check=True)
             figures = replay(
                 at, folder, file, topic="exactness", group=given.group, num_workers=given.workers, num_kills=given.kills

@@ -32,6 +32,7 @@ from tidewise.demo.demo import make_shop
 from tidewise.demo.guide import ids_of
 from tidewise.demo.simulator import Shop
 from tidewise.processes.children import ProcessError, free_port, wait_ready
+from tidewise.processes.this_process import own_command
 
 ROOT = Path(__file__).resolve().parents[1]
 KAFKA_PORT, POSTGRES_PORT = 29092, 25432
@@ -236,7 +237,7 @@ def process(service: compose.Service, folder: Path) -> Iterator[subprocess.Popen
 
 def command_of(command: Sequence[str]) -> list[str]:
     """The image's entry point is `tidewise`."""
-    return [sys.executable, "-m", "tidewise", *command]
+    return own_command(*command)
 
 
 def environment_of(service: compose.Service) -> dict[str, str]:

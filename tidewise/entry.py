@@ -22,7 +22,8 @@ def serves(arguments: Sequence[str]) -> bool:
 
 
 def main() -> None:
-    """Run the command line; what the environment says already is left as it is."""
+    """Run the command line. Variables that are set in the environment already stay as they are."""
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # children, also multiprocessing's, import nothing from the folder
     if serves(sys.argv):
         for name in POOL_VARIABLES:
             os.environ.setdefault(name, "1")

@@ -24,6 +24,7 @@ from typing import Any
 
 from benchmarks.tables.datasets import ML_1M, TOYS, DataSet
 from benchmarks.tables.replays import REPLAYS, ReplayTable, Run
+from tidewise.processes.this_process import own_command
 
 NETWORKS = ("sasrec", "sasrec-text", "gru4rec", "gru4rec-text", "hm4sr:paper", "hm4sr")
 ADDITIONS = ("sasrec-text", "sasrec-text-repeats", "hm4sr:paper", "hm4sr")
@@ -209,7 +210,7 @@ def features_of(data: DataSet, out: Path) -> Path:
 def tidewise(words: Sequence[str]) -> str:
     """Run a command, its progress on standard error; its output. Raises `CalledProcessError`."""
     sys.stderr.write(f"tidewise {shlex.join(words)}\n")
-    done = subprocess.run([sys.executable, "-m", "tidewise", *words], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(own_command(*words), stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout
 
 

@@ -46,7 +46,7 @@ def more_events(shop: Path, number: int) -> None:
 
 
 def trainer(shop: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tidewise", "learn", "--once", "--data", str(shop), *options]
+    command = [sys.executable, "-P", "-m", "tidewise", "learn", "--once", "--data", str(shop), *options]
     return subprocess.Popen(
         command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=quiet_environment()
     )

@@ -70,7 +70,7 @@ def test_a_second_server_on_the_same_folder_is_refused_and_told_who_holds_it(sho
     try:
         lock = shop / "up.lock"
         first.until(lambda: lock.exists() and lock.read_text() == str(first.pid))
-        command = [sys.executable, "-m", "tidewise", "up", "--data", str(shop), "--port", "0"]
+        command = [sys.executable, "-P", "-m", "tidewise", "up", "--data", str(shop), "--port", "0"]
         second = subprocess.run(
             command, env=quiet_environment(), capture_output=True, text=True, check=False, timeout=60
         )

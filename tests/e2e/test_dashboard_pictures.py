@@ -76,7 +76,7 @@ def pictured(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
 
 def tidewise(*words: str) -> None:
     """A command of ours, to its end."""
-    subprocess.run([sys.executable, "-m", "tidewise", *words], env=quiet_environment(), check=True)
+    subprocess.run([sys.executable, "-P", "-m", "tidewise", *words], env=quiet_environment(), check=True)
 
 
 def send_traffic(shop: httpx.Client, *, for_s: float) -> None:

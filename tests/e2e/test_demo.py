@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 def run_demo(folder: Path) -> str:
     """Everything that the demo prints."""
     options = [word for setting in SETTINGS for word in ("--set", setting)]
-    command = [sys.executable, "-m", "tidewise", "demo", "--exit", "--port", "0", "--data", str(folder), *options]
+    command = [sys.executable, "-P", "-m", "tidewise", "demo", "--exit", "--port", "0", "--data", str(folder), *options]
     done = subprocess.run(command, env=quiet_environment(), capture_output=True, text=True, timeout=240, check=False)
     log = folder / "up.log"
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{log.read_text() if log.exists() else ''}"

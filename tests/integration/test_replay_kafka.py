@@ -44,7 +44,7 @@ def start(kafka: KafkaSettings, file: Path, *options: str) -> subprocess.Popen[s
     command = ["replay", str(file), "--columns", "user,item,time", "--time-unit", "s", "--kafka", kafka.servers[0]]
     settings = [part for name, value in names.items() for part in ("--set", f"kafka.{name}={value}")]
     return subprocess.Popen(
-        [sys.executable, "-m", "tidewise", *command, *settings, "--data", str(file.parent), "--json", *options],
+        [sys.executable, "-P", "-m", "tidewise", *command, *settings, "--data", str(file.parent), "--json", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

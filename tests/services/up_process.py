@@ -24,7 +24,7 @@ class UpProcess:
     """One server at a time over one data folder; each start takes a free port and begins a log of its own."""
 
     def __init__(self, folder: Path, *, options: Sequence[str] = (), prefix: Sequence[str] = ()) -> None:
-        own = [sys.executable, "-m", "tidewise", "up", "--data", str(folder), "--port", "0", "--no-train"]
+        own = [sys.executable, "-P", "-m", "tidewise", "up", "--data", str(folder), "--port", "0", "--no-train"]
         self._command = [*prefix, *own, *options]
         self._logs = folder.parent
         self._starts = 0

@@ -9,7 +9,6 @@ import logging
 import math
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Thread
@@ -17,6 +16,7 @@ from threading import Condition, Thread
 from core.errors import TidewiseError
 from core.learn.triggers import Job
 from tidewise.pools import POOL_VARIABLES
+from tidewise.processes.this_process import own_command
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class Learning:
             return
         self.num_begun += 1
         logger.info("learning (%s): %s", job.kind, job.reason)
-        command = [sys.executable, "-m", "tidewise", "learn", "--once", "--child", *self._arguments]
+        command = own_command("learn", "--once", "--child", *self._arguments)
         inherited = {name: value for name, value in os.environ.items() if name not in POOL_VARIABLES}
         variables = {**inherited, **self._variables}
         self._child = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL)  # noqa: S603 - our own

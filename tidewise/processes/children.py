@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from core.errors import TidewiseError
+from tidewise.processes.this_process import own_command
 
 PREFERRED_PORT = 8080
 POLL_S = 0.05
@@ -30,8 +30,9 @@ def running(arguments: Sequence[str], *, log: Path, grace_s: float = 15.0) -> It
     """`tidewise ARGUMENTS` as a child whose output goes to `log`; ended (then killed) at the end of the block."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        command = [sys.executable, "-m", "tidewise", *arguments]
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)  # noqa: S603 - ours
+        child = subprocess.Popen(  # noqa: S603 - ours
+            own_command(*arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
     try:
         yield child
     finally:

@@ -1,4 +1,4 @@
-"""The process that runs: its name among others, and what ends it. Knows nothing about what it does."""
+"""The running process: its name, the signals that end it, and the command line of its children."""
 
 from __future__ import annotations
 
@@ -13,8 +13,16 @@ from threading import Event
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
+def own_command(*arguments: str) -> list[str]:
+    """The command line of `tidewise ARGUMENTS` with this interpreter.
+
+    `-P`: otherwise a `model.py` or a folder `core` in the working directory would be imported instead of ours.
+    """
+    return [sys.executable, "-P", "-m", "tidewise", *arguments]
+
+
 def name_of_process() -> str:
-    """Unlike that of any other process, on whatever machine, at whatever time; for people it begins with the host."""
+    """A name that no other process has, on any machine at any time; it begins with the host, for people."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 

@@ -131,7 +131,7 @@ def test_a_child_learns_when_a_job_is_due_and_one_at_a_time(children: Children) 
         learning.check()
     assert learning.is_learning
     assert [list(command[1:]) for command in children.commands] == [
-        ["-m", "tidewise", "learn", "--once", "--child", "--set", "a.b=c"]
+        ["-P", "-m", "tidewise", "learn", "--once", "--child", "--set", "a.b=c"]
     ]
     assert children.environments[0]["EXTRA"] == "1"
     children.started[0].code = 0

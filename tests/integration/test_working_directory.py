@@ -1,0 +1,58 @@
+"""Modules in the user's working directory do not replace ours: in the console script, the trainer, the encoder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from services.small_shop import settings_in
+from services.up_process import quiet_environment
+
+from core.learn.triggers import Job
+from tidewise.processes.background import Learning
+from tidewise.processes.encoder_process import EncoderProcess
+
+SCRIPT = Path(sys.executable).with_name("tidewise")
+TIMEOUT_S = 60.0
+
+
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with modules of our packages' names, each of which fails when it is imported."""
+    folder = tmp_path / "work"
+    (folder / "core").mkdir(parents=True)
+    for name in ("model.py", "storage.py", "typer.py", "queue.py", "core/__init__.py"):
+        (folder / name).write_text("raise RuntimeError(f'{__file__} was imported')")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_console_script_ignores_modules_in_the_working_directory(tmp_path: Path) -> None:
+    command = [SCRIPT, "learn", "--once", "--data", str(tmp_path / "data")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, env=quiet_environment())
+    assert (ended.returncode, ended.stderr.strip()) == (0, "Nothing is due.")
+
+
+def test_learning_child_ignores_modules_in_the_working_directory(tmp_path: Path) -> None:
+    jobs = [Job("first", "a test")]
+    learning = Learning(
+        next_job=lambda: jobs.pop() if jobs else None, arguments=["--data", str(tmp_path / "data")], variables={}
+    )
+    learning.check()
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while learning.is_learning:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+        learning.check()
+    assert (learning.num_begun, learning.num_failed) == (1, 0)
+
+
+def test_encoder_process_ignores_modules_in_the_working_directory(tmp_path: Path) -> None:
+    encoder = EncoderProcess(settings_in(tmp_path / "data"))
+    try:
+        assert encoder.encode([]) == 0
+    finally:
+        encoder.stop()
