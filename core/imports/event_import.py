@@ -17,9 +17,10 @@ from core.errors import InvalidInput
 from core.imports.event_rows import RowMapper, RowRules
 from core.imports.rows import BadLine, DamagedFile, InputFile, RowReader
 from core.ingestion.ingest import Ingestor
-from core.ingestion.sources import RequestSource, Status
+from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
 from core.ports import DeadLetter
+from core.statuses import EventStatus
 
 BATCH_ROWS = 50_000  # per transaction: other writers wait for about a second; a sixth faster than 20,000
 MAX_BAD_SHOWN = 20
@@ -132,7 +133,7 @@ def _apply(
     name = source.plain_name
     letters = [DeadLetter(name, 0, line.line, line.reason, line.raw, now_ms) for line in bad]
     result = ingestor.ingest(events, RequestSource(WRITER, live=False), dead_letters=letters)
-    report.num_accepted += result.statuses.count(Status.ACCEPTED)
-    report.num_duplicates += result.statuses.count(Status.DUPLICATE)
-    report.num_erased += result.statuses.count(Status.ERASED)
+    report.num_accepted += result.statuses.count(EventStatus.ACCEPTED)
+    report.num_duplicates += result.statuses.count(EventStatus.DUPLICATE)
+    report.num_erased += result.statuses.count(EventStatus.ERASED)
     report.note_bad(bad)

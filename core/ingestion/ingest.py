@@ -28,10 +28,11 @@ from core.drift.records import BUCKET_MS
 from core.errors import PartitionLost, StoreConflict, StoreUnavailable
 from core.history import Window, WindowShape, append
 from core.ingestion.resolved_batch import ResolvedBatch
-from core.ingestion.sources import Batch, IngestResult, RequestSource, Source, Status, StreamSource
+from core.ingestion.sources import Batch, IngestResult, RequestSource, Source, StreamSource
 from core.interactions import EventTypes, Interaction
 from core.popularity import DEFAULT_HALF_LIFE_MS, decayed_log2
 from core.ports import DeadLetter, EventRow, Store, Transaction, UserState, WriterOffset
+from core.statuses import EventStatus
 
 _event_key = attrgetter("event_key")
 MAX_CONFLICTS = 8  # a conflict means that somebody else got through, so this many in a row is a fault
@@ -206,12 +207,12 @@ def _advanced(writer: WriterOffset, batch: Batch) -> WriterOffset:
     return WriterOffset(writer.key, _highest(writer.applied_offset, batch.source.last_offset), newest_ms)
 
 
-def _statuses(batch: Batch, before: Mapping[int, WriterOffset]) -> list[Status]:
+def _statuses(batch: Batch, before: Mapping[int, WriterOffset]) -> list[EventStatus]:
     """Skipped for events at or below the applied offset, accepted until proven otherwise."""
     applied = before[batch.source.partition].applied_offset
     if isinstance(batch.source, RequestSource) or applied is None:
-        return [Status.ACCEPTED] * len(batch.events)
-    return [Status.SKIPPED if offset <= applied else Status.ACCEPTED for offset in batch.source.offsets]
+        return [EventStatus.ACCEPTED] * len(batch.events)
+    return [EventStatus.SKIPPED if offset <= applied else EventStatus.ACCEPTED for offset in batch.source.offsets]
 
 
 def _new_letters(batch: Batch, before: Mapping[int, WriterOffset]) -> list[DeadLetter]:

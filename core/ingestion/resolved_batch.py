@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from core.ingestion.sources import Status
 from core.interactions import Interaction
 from core.ports import EventRow, Transaction, UserState
+from core.statuses import EventStatus
 
 
 class ResolvedBatch:
@@ -23,7 +23,7 @@ class ResolvedBatch:
         self,
         tx: Transaction,
         events: Sequence[Interaction],
-        statuses: list[Status],
+        statuses: list[EventStatus],
         *,
         codes: Mapping[str, int],
         item_keys: Mapping[str, int],
@@ -46,7 +46,7 @@ class ResolvedBatch:
             self._number(tx, events, codes)
 
     def _alive(self, events: Sequence[Interaction]) -> list[Interaction]:
-        return [event for event, status in zip(events, self.statuses, strict=True) if status is Status.ACCEPTED]
+        return [event for event, status in zip(events, self.statuses, strict=True) if status is EventStatus.ACCEPTED]
 
     def _lock(self, tx: Transaction, events: Sequence[Interaction]) -> None:
         """Lock the users, and mark events of erased pasts: who has no other events is not made again by them."""
@@ -58,8 +58,8 @@ class ResolvedBatch:
         erased = {user_id: newest for user_id, newest in newest_ms.items() if user_id not in self._locked}
         erased |= {user_id: s.erased_ms for user_id, s in self._locked.items() if s.erased_ms is not None}
         for place, event in enumerate(events) if erased else ():
-            if self.statuses[place] is Status.ACCEPTED and event.time_ms <= erased.get(event.user_id, -1):
-                self.statuses[place] = Status.ERASED
+            if self.statuses[place] is EventStatus.ACCEPTED and event.time_ms <= erased.get(event.user_id, -1):
+                self.statuses[place] = EventStatus.ERASED
 
     @property
     def before(self) -> Collection[UserState]:
@@ -69,7 +69,7 @@ class ResolvedBatch:
     def _number(self, tx: Transaction, events: Sequence[Interaction], codes: Mapping[str, int]) -> None:
         """Give each new event its sequence number, in the order of the source; mark the known ones."""
         keys = [
-            event.event_key if status is Status.ACCEPTED else b""
+            event.event_key if status is EventStatus.ACCEPTED else b""
             for event, status in zip(events, self.statuses, strict=True)
         ]
         known = tx.known_events([key for key in keys if key])
@@ -79,7 +79,7 @@ class ResolvedBatch:
                 continue
             user_id = event.user_id
             if key in known:
-                self.statuses[place] = Status.DUPLICATE
+                self.statuses[place] = EventStatus.DUPLICATE
             else:
                 known.add(key)
                 seqs[user_id] += 1

@@ -7,19 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from core.interactions import Interaction
 from core.records import DeadLetter, UserState
-
-
-class Status(StrEnum):
-    """What became of one event."""
-
-    ACCEPTED = "accepted"
-    DUPLICATE = "duplicate"  # its event id is stored already
-    ERASED = "erased"  # it belongs to the erased past of its user
-    SKIPPED = "skipped"  # its offset was applied before
+from core.statuses import EventStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +69,11 @@ class IngestResult:
     `states`: the users who changed, as they stand after the commit.
     """
 
-    statuses: list[Status]
+    statuses: list[EventStatus]
     user_seqs: list[int]
     states: dict[str, UserState]
 
     @property
     def num_accepted(self) -> int:
         """How many events were new."""
-        return self.statuses.count(Status.ACCEPTED)
+        return self.statuses.count(EventStatus.ACCEPTED)

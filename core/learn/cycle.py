@@ -39,9 +39,6 @@ from core.learn.triggers import (
     unanswered,
 )
 from core.learn.versions import (
-    CHALLENGER,
-    CHAMPION,
-    REFUSED,
     ancestors,
     expendable,
     note,
@@ -51,6 +48,7 @@ from core.learn.versions import (
 )
 from core.lease import Lease
 from core.ports import EventColumns, ModelBundle, ModelRecord, ReadTransaction, Store
+from core.statuses import ModelStatus
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +131,7 @@ class LearningCycle:
         """Train a challenger and store it; an unfinished job of before is gone on with instead."""
         with self.store.read() as read:
             models = read.models()
-            champion = with_status(models, CHAMPION)
+            champion = with_status(models, ModelStatus.CHAMPION)
             columns, catalogue = self._columns(read), read.catalogue(stubs=True)
             offsets, newest_alarm_ms = read.applied_offsets(self.stream), read.drift.newest_alarm_ms()
             task = self._unfinished(read, champion) or self._task(job, columns, champion)
@@ -158,7 +156,7 @@ class LearningCycle:
         """Try the waiting challenger on the newest events, and act on the verdict."""
         with self.store.read() as read:
             models, promotions = read.models(), read.promotions()
-            challenger = with_status(models, CHALLENGER)
+            challenger = with_status(models, ModelStatus.CHALLENGER)
             if challenger is None:
                 return None
             line = ancestors(models, promotions, limit=self.policy.anchor_age)
@@ -202,15 +200,15 @@ class LearningCycle:
         told["champion_version"] = champion.version if champion else None
         with self.role.transaction() as tx:
             models = tx.lock_models()
-            serving = with_status(models, CHAMPION)
+            serving = with_status(models, ModelStatus.CHAMPION)
             record = next(one for one in models if one.version == challenger.version)
             same = (serving.version if serving else None) == told["champion_version"]
-            if record.status != CHALLENGER or not same:
+            if record.status != ModelStatus.CHALLENGER or not same:
                 msg = f"challenger {challenger.version} was judged against what no longer serves; it is judged again"
                 raise NotReady(msg)
             trials = [*record.lineage.get("trials", ()), told]
             if verdict.outcome == "refuse":
-                note(tx, record.version, {"trials": trials, "refused": verdict.reason}, status=REFUSED)
+                note(tx, record.version, {"trials": trials, "refused": verdict.reason}, status=ModelStatus.REFUSED)
             else:
                 note(tx, record.version, {"trials": trials})
             if verdict.outcome == "promote" and self.policy.promotes:
@@ -280,7 +278,7 @@ def situation(store: Store, *, type_codes: Sequence[int], now_ms: int) -> Traini
     with store.read() as read:
         models = read.models()
         newest, meta = max((trained_through_ms(one) for one in models), default=0), read.meta()
-        champion, challenger = with_status(models, CHAMPION), with_status(models, CHALLENGER)
+        champion, challenger = with_status(models, ModelStatus.CHAMPION), with_status(models, ModelStatus.CHALLENGER)
         return TrainingState(
             models=models,
             num_events=0 if champion else read.num_events(type_codes=type_codes, since_ms=0),

@@ -14,8 +14,9 @@ from typing import Literal
 
 from core.clock import HOUR_MS, MINUTE_MS
 from core.drift.records import Alarm
-from core.learn.versions import CHALLENGER, CHAMPION, with_status
+from core.learn.versions import with_status
 from core.ports import ModelRecord, ReadTransaction, Transaction
+from core.statuses import ModelStatus
 
 JobKind = Literal["first", "fine-tune", "retrain", "judge"]
 ASKED = "learn.asked"  # the fact under which a wish is kept
@@ -76,13 +77,13 @@ class TrainingState:
 def due(situation: TrainingState, schedule: Schedule) -> Job | None:
     """What to do now, if anything."""
     models, wish = situation.models, situation.wish
-    champion = with_status(models, CHAMPION)
+    champion = with_status(models, ModelStatus.CHAMPION)
     if situation.unfinished:
         return Job("fine-tune" if champion else "first", "a training was not finished")
     if wish is not None:
         kind: JobKind = wish.kind if champion else "first"
         return Job(kind, f"asked for by {wish.by}" + (f": {wish.reason}" if wish.reason else ""))
-    challenger = with_status(models, CHALLENGER)
+    challenger = with_status(models, ModelStatus.CHALLENGER)
     if challenger is not None and situation.num_since_challenger >= GROWTH * _judged_on(challenger):
         return Job("judge", f"{situation.num_since_challenger:,} events since the challenger's last one")
     if champion is None:

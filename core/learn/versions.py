@@ -1,12 +1,7 @@
-"""Model versions: what each is, which serves, and how that changes. Each change is one transaction of the caller's.
+"""Model versions: proposing, promoting and rolling back; each change is part of the caller's transaction.
 
-    challenger   trained, and still to be judged (or judged undecided)
-    champion     serves; there is at most one
-    retired      served once
-    refused      judged worse than what served, or not sane; kept with the reason
-    lapsed       undecided until a newer challenger took its place
-
-The files of old versions may go (`expendable`); their records stay.
+`core.statuses.ModelStatus` says what a version can be. Files of old versions may be deleted (`expendable`); their
+records stay.
 """
 
 from __future__ import annotations
@@ -17,9 +12,7 @@ from typing import Any
 
 from core.errors import InvalidInput, NotFound
 from core.ports import ModelRecord, Promotion, Transaction
-
-CHALLENGER, CHAMPION, RETIRED, REFUSED, LAPSED = "challenger", "champion", "retired", "refused", "lapsed"
-PROMOTION, ROLLBACK = "promotion", "rollback"
+from core.statuses import ModelStatus, PromotionKind
 
 
 def named(models: Sequence[ModelRecord], version: str) -> ModelRecord:
@@ -39,9 +32,9 @@ def with_status(models: Sequence[ModelRecord], status: str) -> ModelRecord | Non
 def propose(tx: Transaction, record: ModelRecord) -> None:
     """Store a new challenger; one that still waited for its verdict lapses."""
     for known in tx.lock_models():
-        if known.status == CHALLENGER and known.version != record.version:
-            tx.save_model(replace(known, status=LAPSED))
-    tx.save_model(replace(record, status=CHALLENGER))
+        if known.status == ModelStatus.CHALLENGER and known.version != record.version:
+            tx.save_model(replace(known, status=ModelStatus.LAPSED))
+    tx.save_model(replace(record, status=ModelStatus.CHALLENGER))
 
 
 def note(tx: Transaction, version: str, facts: Mapping[str, Any], *, status: str | None = None) -> None:
@@ -56,20 +49,20 @@ def promote(
     """Let a version serve. A refused one needs `force`; raises `NotFound`, `InvalidInput`."""
     models = tx.lock_models()
     record = named(models, version)
-    if record.status == REFUSED and not force:
+    if record.status == ModelStatus.REFUSED and not force:
         msg = f"model {version} was refused: {record.lineage.get('refused', 'no reason kept')}; --force promotes it"
         raise InvalidInput(msg)
-    return _serve(tx, models, record, PROMOTION, decided_by=decided_by, reason=reason, now_ms=now_ms)
+    return _serve(tx, models, record, PromotionKind.PROMOTION, decided_by=decided_by, reason=reason, now_ms=now_ms)
 
 
 def roll_back(tx: Transaction, *, decided_by: str, reason: str, now_ms: int) -> Promotion:
     """Let the version serve again that served before the champion; raises `NotFound` where there is none."""
     models = tx.lock_models()
-    champion = with_status(models, CHAMPION)
+    champion = with_status(models, ModelStatus.CHAMPION)
     target = None if champion is None else predecessor(models, tx.promotions(), champion)
     if target is None:
         raise NotFound("there is no earlier model to return to; `tidewise models list` shows what there is")
-    return _serve(tx, models, target, ROLLBACK, decided_by=decided_by, reason=reason, now_ms=now_ms)
+    return _serve(tx, models, target, PromotionKind.ROLLBACK, decided_by=decided_by, reason=reason, now_ms=now_ms)
 
 
 def predecessor(
@@ -77,16 +70,16 @@ def predecessor(
 ) -> ModelRecord | None:
     """What served before a model was promoted; the newest retired one where no promotion of it is known."""
     for promotion in promotions:
-        if promotion.version == record.version and promotion.kind == PROMOTION:
+        if promotion.version == record.version and promotion.kind == PromotionKind.PROMOTION:
             return named(models, promotion.previous) if promotion.previous else None
-    older = [one for one in models if one.status == RETIRED and one.created_ms < record.created_ms]
+    older = [one for one in models if one.status == ModelStatus.RETIRED and one.created_ms < record.created_ms]
     return older[0] if older else None
 
 
 def ancestors(models: Sequence[ModelRecord], promotions: Sequence[Promotion], *, limit: int) -> list[ModelRecord]:
     """The champion, what served before it, and so on: at most `limit` + 1 models, newest first."""
     found: list[ModelRecord] = []
-    record = with_status(models, CHAMPION)
+    record = with_status(models, ModelStatus.CHAMPION)
     while record is not None and record not in found and len(found) <= limit:
         found.append(record)
         record = predecessor(models, promotions, record)
@@ -97,7 +90,7 @@ def expendable(models: Sequence[ModelRecord], promotions: Sequence[Promotion], *
     """Models whose files need not be kept: neither the champion and the `keep` before it, nor the newest `keep`."""
     wanted = {record.version for record in ancestors(models, promotions, limit=keep)}
     wanted |= {record.version for record in models[:keep]}
-    wanted |= {record.version for record in models if record.status in (CHALLENGER, CHAMPION)}
+    wanted |= {record.version for record in models if record.status in (ModelStatus.CHALLENGER, ModelStatus.CHAMPION)}
     return [record for record in models if record.path and record.version not in wanted]
 
 
@@ -111,7 +104,7 @@ def _serve(
     reason: str,
     now_ms: int,
 ) -> Promotion:
-    champion = with_status(models, CHAMPION)
+    champion = with_status(models, ModelStatus.CHAMPION)
     if champion is not None and champion.version == record.version:
         msg = f"model {record.version} serves already"
         raise InvalidInput(msg)
@@ -120,6 +113,6 @@ def _serve(
         raise InvalidInput(msg)
     previous = champion.version if champion else None
     promotion = Promotion(record.version, previous, kind, decided_by, reason, now_ms)
-    tx.save_model(replace(record, status=CHAMPION))
+    tx.save_model(replace(record, status=ModelStatus.CHAMPION))
     tx.add_promotion(promotion)
     return promotion

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.errors import StreamUnavailable
-from core.ingestion.sources import Status
 from core.interactions import Interaction
 from core.ports import Store
+from core.statuses import EventStatus
 from serving.runtime.offset_waiter import Offsets, OffsetWaiter
 from serving.runtime.query_executor import QueryExecutor
 from serving.runtime.services import EventLog, Limits, LogPosition
@@ -30,7 +30,7 @@ NUM_SENDERS = 8  # each waits for the log's acknowledgement; the log itself join
 
 @dataclass(frozen=True, slots=True)
 class EventOutcome:
-    """What became of one event: a `core.ingestion.sources.Status`, queued or set aside."""
+    """What became of one event: a `core.ingestion.sources.EventStatus`, queued or set aside."""
 
     status: str
     user_seq: int = 0
@@ -141,8 +141,8 @@ class LogEventSink:
 
 def _status(event: Interaction, seqs: dict[bytes, int], erased: dict[str, int], seen: set[bytes]) -> str:
     if event.event_key in seqs:
-        return (Status.DUPLICATE if event.event_key in seen else Status.ACCEPTED).value
-    return Status.ERASED.value if event.time_ms <= erased.get(event.user_id, -1) else SET_ASIDE
+        return (EventStatus.DUPLICATE if event.event_key in seen else EventStatus.ACCEPTED).value
+    return EventStatus.ERASED.value if event.time_ms <= erased.get(event.user_id, -1) else SET_ASIDE
 
 
 def _last_offsets(positions: Sequence[LogPosition]) -> Offsets:

@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 
 from core.errors import StoreUnavailable
 from core.ingestion.ingest import Ingestor
-from core.ingestion.sources import IngestResult, RequestSource, Status
+from core.ingestion.sources import IngestResult, RequestSource
 from core.interactions import Interaction
 from core.ports import UserState
+from core.statuses import EventStatus
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -29,7 +30,7 @@ T = TypeVar("T")
 class Applied:
     """What became of one request's events: one status and one user sequence each, in the order given."""
 
-    statuses: Sequence[Status]
+    statuses: Sequence[EventStatus]
     user_seqs: Sequence[int]
 
 

@@ -15,9 +15,10 @@ from core.errors import NotReady
 from core.items import Catalogue
 from core.learn.cycle import LearningCycle, Task
 from core.learn.triggers import answer, trained_through_ms
-from core.learn.versions import CHALLENGER, promote, propose
+from core.learn.versions import promote, propose
 from core.lease import Lease
 from core.ports import EventColumns, ModelBundle, ModelRecord
+from core.statuses import ModelStatus
 from tidewise.bootstrap import MODELS_FOLDER, System, load_model, models_folder
 from tidewise.processes.this_process import name_of_process
 from tidewise.settings.schema import Settings
@@ -160,7 +161,7 @@ def _saved(settings: Settings, bundle: HM4SRBundle, columns: EventColumns, facts
     return ModelRecord(
         version=bundle.version,
         path=f"{MODELS_FOLDER}/{bundle.version}",
-        status=CHALLENGER,
+        status=ModelStatus.CHALLENGER,
         created_ms=WallClock().now_ms(),
         lineage={**data, **shape, **report, **facts},
     )

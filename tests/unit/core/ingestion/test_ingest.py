@@ -11,10 +11,11 @@ from doubles import MemoryStore
 from core.clock import ManualClock
 from core.errors import PartitionLost
 from core.history import EMPTY_WINDOW
-from core.ingestion.sources import Batch, RequestSource, Status, StreamSource
+from core.ingestion.sources import Batch, RequestSource, StreamSource
 from core.interactions import Interaction
 from core.manage import erase_user
 from core.ports import DeadLetter
+from core.statuses import EventStatus
 
 REQUEST = RequestSource("api")
 
@@ -29,7 +30,7 @@ def letter(offset: int) -> DeadLetter:
 def test_new_events_are_accepted_and_numbered_per_user_in_the_order_of_the_source() -> None:
     store = MemoryStore()
     result = ingestor(store).ingest([event("ann", "tea"), event("bob", "jam"), event("ann", "pen", 1)], REQUEST)
-    assert result.statuses == [Status.ACCEPTED] * 3
+    assert result.statuses == [EventStatus.ACCEPTED] * 3
     assert result.user_seqs == [1, 1, 2]
     assert result.num_accepted == 3
     assert (history(store), history(store, "bob")) == (["tea", "pen"], ["jam"])
@@ -47,14 +48,14 @@ def test_an_event_known_from_an_earlier_batch_is_a_duplicate_and_changes_nothing
     ingest([event("ann", "tea"), event("ann", "jam", 1)], REQUEST)
     before = user(store)
     result = ingest([event("ann", "tea")], REQUEST)
-    assert (result.statuses, result.user_seqs, result.states) == ([Status.DUPLICATE], [2], {})
+    assert (result.statuses, result.user_seqs, result.states) == ([EventStatus.DUPLICATE], [2], {})
     assert (user(store), num_events(store)) == (before, 2)
 
 
 def test_an_event_twice_in_one_batch_counts_once() -> None:
     store = MemoryStore()
     result = ingestor(store).ingest([event("ann", "tea"), event("ann", "tea"), event("ann", "jam", 1)], REQUEST)
-    assert result.statuses == [Status.ACCEPTED, Status.DUPLICATE, Status.ACCEPTED]
+    assert result.statuses == [EventStatus.ACCEPTED, EventStatus.DUPLICATE, EventStatus.ACCEPTED]
     assert result.user_seqs == [1, 1, 2]
     assert history(store) == ["tea", "jam"]
 
@@ -63,7 +64,7 @@ def test_an_event_id_belongs_to_its_first_event_even_if_another_user_brings_it()
     store = MemoryStore()
     ingest = ingestor(store).ingest
     ingest([event("ann", "tea", event_id="e1")], REQUEST)
-    assert ingest([event("bob", "jam", event_id="e1")], REQUEST).statuses == [Status.DUPLICATE]
+    assert ingest([event("bob", "jam", event_id="e1")], REQUEST).statuses == [EventStatus.DUPLICATE]
     assert num_events(store) == 1
 
 
@@ -143,7 +144,7 @@ def test_messages_at_or_below_the_applied_offset_are_skipped() -> None:
     ingest([event("ann", "a", 0), event("ann", "b", 1)], offsets(0, 1))
     again = [replace(event("ann", "b", 1), event_id="another id, the same message"), event("ann", "c", 2)]
     result = ingest(again, offsets(1, 2))
-    assert result.statuses == [Status.SKIPPED, Status.ACCEPTED]
+    assert result.statuses == [EventStatus.SKIPPED, EventStatus.ACCEPTED]
     assert result.user_seqs == [0, 3]
     assert history(store) == ["a", "b", "c"]
 
@@ -152,7 +153,7 @@ def test_a_redelivery_of_old_messages_never_moves_the_offset_back() -> None:
     store = MemoryStore()
     applier = ingestor(store)
     applier.ingest([event("ann", "a", 0), event("ann", "b", 1)], offsets(0, 1))
-    assert applier.ingest([event("ann", "a", 0)], offsets(0, 0)).statuses == [Status.SKIPPED]
+    assert applier.ingest([event("ann", "a", 0)], offsets(0, 0)).statuses == [EventStatus.SKIPPED]
     assert applier.applied_offset("interactions", 0) == 1
 
 
@@ -170,7 +171,7 @@ def test_many_events_of_one_message_share_its_offset() -> None:
     first = applier.ingest([event("ann", "a", 0), event("ann", "b", 1)], StreamSource("interactions", 0, [5, 5], 5, 5))
     again = applier.ingest([event("ann", "c", 2)], StreamSource("interactions", 0, [5], 5, 5))
     assert first.num_accepted == 2
-    assert again.statuses == [Status.SKIPPED]
+    assert again.statuses == [EventStatus.SKIPPED]
 
 
 def test_partitions_and_streams_have_offsets_of_their_own() -> None:
@@ -211,7 +212,7 @@ def test_after_a_loss_the_worker_starts_from_what_the_database_says() -> None:
     with pytest.raises(PartitionLost):
         zombie.ingest([event("ann", "b", 1)], offsets(1, 1))
     result = zombie.ingest([event("ann", "b", 1), event("ann", "c", 2)], offsets(1, 2))
-    assert result.statuses == [Status.SKIPPED, Status.ACCEPTED]
+    assert result.statuses == [EventStatus.SKIPPED, EventStatus.ACCEPTED]
     assert history(store) == ["a", "b", "c"]
 
 
@@ -221,7 +222,7 @@ def test_batches_of_several_partitions_are_applied_together_and_their_results_co
     applier.ingest([event("ann", "a", 0)], offsets(4, 4, partition=2))
     again = Batch([event("ann", "a", 0), event("ann", "b", 1)], offsets(4, 5, partition=2))
     result = applier.ingest_together([again, Batch([event("bob", "a", 0)], offsets(9, 9, partition=0))])
-    assert result.statuses == [Status.SKIPPED, Status.ACCEPTED, Status.ACCEPTED]
+    assert result.statuses == [EventStatus.SKIPPED, EventStatus.ACCEPTED, EventStatus.ACCEPTED]
     assert (result.user_seqs, set(result.states)) == ([0, 2, 1], {"ann", "bob"})
     with store.read() as view:
         assert view.applied_offsets("interactions") == {0: 9, 2: 5}
@@ -300,7 +301,7 @@ def test_redelivered_events_of_an_erased_user_leave_no_trace() -> None:
     ingest([event("ann", "tea", 0)], REQUEST)
     erase(store, "ann", at_s=60)
     result = ingest([event("ann", "tea", 0), event("ann", "secret item", 60)], REQUEST)
-    assert (result.statuses, result.user_seqs) == ([Status.ERASED] * 2, [0, 0])
+    assert (result.statuses, result.user_seqs) == ([EventStatus.ERASED] * 2, [0, 0])
     with store.read() as view:
         assert view.user("ann") is None
         assert view.items_by_id(["secret item"]) == {}
@@ -313,7 +314,7 @@ def test_an_erased_user_who_comes_back_goes_on_with_the_next_sequence_number_and
     ingest([event("ann", "tea", 0), event("ann", "jam", 1)], REQUEST)
     erase(store, "ann", at_s=60)
     result = ingest([event("ann", "pen", 61), event("ann", "tea", 0), event("bob", "tea", 0)], REQUEST)
-    assert result.statuses == [Status.ACCEPTED, Status.ERASED, Status.ACCEPTED]
+    assert result.statuses == [EventStatus.ACCEPTED, EventStatus.ERASED, EventStatus.ACCEPTED]
     assert result.user_seqs == [3, 0, 1]
     assert history(store) == ["pen"]
 
@@ -324,5 +325,5 @@ def test_the_erased_past_stays_erased_after_the_user_came_back() -> None:
     ingest([event("ann", "tea", 0)], REQUEST)
     erase(store, "ann", at_s=60)
     ingest([event("ann", "pen", 61)], REQUEST)
-    assert ingest([event("ann", "tea", 0)], REQUEST).statuses == [Status.ERASED]
+    assert ingest([event("ann", "tea", 0)], REQUEST).statuses == [EventStatus.ERASED]
     assert history(store) == ["pen"]

@@ -1,0 +1,34 @@
+"""Status words, each in one place: as stored, as sent in answers and as shown to operators."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class EventStatus(StrEnum):
+    """What became of one event."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"  # its event id is stored already
+    ERASED = "erased"  # it happened before its user was erased
+    SKIPPED = "skipped"  # its offset was applied before
+    QUEUED = "queued"  # written to Kafka, not applied yet
+    REJECTED = "rejected"  # invalid; the answer carries the error
+    DEAD_LETTERED = "dead-lettered"  # read from Kafka and written to the dead letters; answered as rejected
+
+
+class ModelStatus(StrEnum):
+    """What a model version is. At most one is the champion."""
+
+    CHALLENGER = "challenger"  # trained, not judged yet or judged undecided
+    CHAMPION = "champion"  # serves
+    RETIRED = "retired"  # served before
+    REFUSED = "refused"  # judged worse than what served, or broken; kept with the reason
+    LAPSED = "lapsed"  # undecided when a newer challenger took its place
+
+
+class PromotionKind(StrEnum):
+    """Why the serving version changed."""
+
+    PROMOTION = "promotion"
+    ROLLBACK = "rollback"  # to a version that served before
