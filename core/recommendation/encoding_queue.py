@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from threading import Condition, Thread
 
+from core.background import BackgroundThread
 from core.ports import UserState
 
 LONGEST_REST_S = 0.1  # a round of a worker takes about that; the first one seconds, while the encoder starts
@@ -34,17 +34,16 @@ class EncodingQueue:
     ) -> None:
         """`linger_s`: how long a round waits for a full batch: small ones cost most, and readers may be faster."""
         self._encode = encode
-        self._on_error = on_error
         self._max_dirty = max_dirty
         self._batch = batch
         self._linger_s = linger_s
         self._seconds = seconds
         self._longest_rest_s = longest_rest_s
         self._dirty: dict[int, UserState] = {}
-        self._condition = Condition()
-        self._running = False
         self._behind = False
-        self._thread: Thread | None = None
+        self._thread = BackgroundThread(
+            "encoding queue", self._encode_batch, ready=lambda: bool(self._dirty), on_error=on_error
+        )
         self.num_encoded = 0
 
     @property
@@ -54,51 +53,40 @@ class EncodingQueue:
 
     def submit(self, states: Iterable[UserState], *, behind: bool = False) -> None:
         """Mark users as dirty; beyond `max_dirty` they are left to their readers. `behind`: more events wait."""
-        with self._condition:
+        with self._thread.condition:
             self._behind = behind
             for state in states:
                 if len(self._dirty) < self._max_dirty or state.key in self._dirty:
                     self._dirty[state.key] = state
-            self._condition.notify_all()
+            self._thread.condition.notify_all()
 
     def start(self) -> None:
-        """Begin to follow."""
-        self._running = True
-        self._thread = Thread(target=self._run, name="follower", daemon=True)
+        """Start to encode."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the batch in hand and end."""
-        with self._condition:
-            self._running = False
-            self._condition.notify_all()
-        if self._thread is not None:
-            self._thread.join()
+        """Finish the batch in progress and end."""
+        self._thread.stop()
 
     def wait_idle(self, *, timeout_s: float) -> bool:
         """Wait until nobody is dirty; False on timeout."""
-        with self._condition:
-            return self._condition.wait_for(lambda: not self._dirty, timeout=timeout_s)
+        with self._thread.condition:
+            return self._thread.condition.wait_for(lambda: not self._dirty, timeout=timeout_s)
 
-    def _run(self) -> None:
-        while True:
-            with self._condition:
-                self._condition.wait_for(lambda: self._dirty or not self._running)
-                self._condition.wait_for(
-                    lambda: len(self._dirty) >= self._batch or not self._running, timeout=self._linger_s
-                )
-                if not self._running:
-                    return
-                batch = list(islice(self._dirty.values(), self._batch))
-            began_s = self._seconds()
-            try:
-                self.num_encoded += self._encode(batch)
-            except Exception as error:  # the thread must outlive any one batch: its users are encoded when read
-                self._on_error(error)
-            with self._condition:
+    def _encode_batch(self) -> None:
+        self._thread.pause(self._linger_s, until=lambda: len(self._dirty) >= self._batch)
+        with self._thread.condition:
+            if not self._thread.is_running:
+                return
+            batch = list(islice(self._dirty.values(), self._batch))
+        began_s = self._seconds()
+        try:
+            self.num_encoded += self._encode(batch)
+        finally:  # users of a failed batch are encoded when read
+            with self._thread.condition:
                 for state in batch:
                     if self._dirty.get(state.key) is state:
                         del self._dirty[state.key]
-                self._condition.notify_all()
-                rest_s = min(self._seconds() - began_s, self._longest_rest_s)
-                self._condition.wait_for(lambda: not self._behind or not self._running, timeout=rest_s)
+                self._thread.condition.notify_all()
+            rest_s = min(self._seconds() - began_s, self._longest_rest_s)
+            self._thread.pause(rest_s, until=lambda: not self._behind)

@@ -12,9 +12,9 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from threading import Condition, Thread
 from typing import Any, TypeVar
 
+from core.background import BackgroundThread
 from core.errors import StoreUnavailable
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import IngestResult, RequestSource
@@ -66,9 +66,7 @@ class Writer:
         self._max_waiting_events = max_waiting_events
         self._jobs: deque[_Job] = deque()
         self._num_waiting = 0
-        self._condition = Condition()
-        self._open = False
-        self._thread: Thread | None = None
+        self._thread = BackgroundThread("writer", self._apply_next, ready=lambda: bool(self._jobs), drain=True)
 
     @property
     def num_waiting(self) -> int:
@@ -76,18 +74,13 @@ class Writer:
         return self._num_waiting
 
     def start(self) -> None:
-        """Begin to write."""
-        self._open = True
-        self._thread = Thread(target=self._run, name="writer", daemon=True)
+        """Start to write."""
         self._thread.start()
 
     async def stop(self) -> None:
         """Take nothing more, finish what waits, end."""
-        with self._condition:
-            self._open = False
-            self._condition.notify()
-        if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+        self._thread.request_stop()
+        await asyncio.to_thread(self._thread.stop)
 
     async def apply(self, events: Sequence[Interaction]) -> Applied:
         """Apply one request's events; returns after the commit.
@@ -103,8 +96,8 @@ class Writer:
         return result
 
     async def _submit(self, job: _Job) -> Any:
-        with self._condition:
-            if not self._open:
+        with self._thread.condition:
+            if not self._thread.is_running:
                 msg = "the server is shutting down; send the request again to the next one"
                 raise StoreUnavailable(msg)
             if self._jobs and self._num_waiting + job.cost > self._max_waiting_events:
@@ -112,20 +105,19 @@ class Writer:
                 raise StoreUnavailable(msg)
             self._num_waiting += job.cost
             self._jobs.append(job)
-            self._condition.notify()
+            self._thread.condition.notify()
         return await job.future
 
-    def _run(self) -> None:
-        while group := self._next_group():
-            work = group[0].work
-            outcomes = self._apply_group(group) if work is None else [_outcome_of(work)]
-            loop = group[0].future.get_loop()
-            loop.call_soon_threadsafe(_resolve, [job.future for job in group], outcomes)
+    def _apply_next(self) -> None:
+        group = self._next_group()
+        work = group[0].work
+        outcomes = self._apply_group(group) if work is None else [_outcome_of(work)]
+        loop = group[0].future.get_loop()
+        loop.call_soon_threadsafe(_resolve, [job.future for job in group], outcomes)
 
     def _next_group(self) -> list[_Job]:
-        """What is done next in one go: one piece of other work, or all events up to the next one; empty at the end."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._jobs or not self._open)
+        """What is done next in one go: one piece of other work, or all events up to the next one."""
+        with self._thread.condition:
             group: list[_Job] = []
             cost = 0
             while self._jobs and (not group or self._fits(self._jobs[0], group, cost)):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable
+
+from core.background import BackgroundThread
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +39,7 @@ class Watchdog:
         self._end = end
         self._now_s = now_s
         self._seen_s = now_s()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = BackgroundThread("watchdog", self.check, period_s=min(1.0, timeout_s / 4))
 
     def alive(self) -> None:
         """A sign of life: something was applied or tried, or there is nothing to do."""
@@ -52,17 +52,10 @@ class Watchdog:
             self._end(f"messages wait, but nothing was applied or tried for {silent_s:.0f} s")
 
     def start(self) -> None:
-        """Look every now and then until `stop`."""
+        """Check periodically until `stop`."""
         self.alive()
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(min(1.0, self._timeout_s / 4)):
-            self.check()
+        """Stop checking."""
+        self._thread.stop()

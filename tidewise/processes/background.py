@@ -11,9 +11,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from threading import Condition, Thread
 
-from core.errors import TidewiseError
 from core.learn.triggers import Job
 from tidewise.pools import POOL_VARIABLES
 from tidewise.processes.this_process import own_command
@@ -21,60 +19,6 @@ from tidewise.processes.this_process import own_command
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 30.0, 3600.0  # after a job that failed
-
-
-class Periodic:
-    """Calls `work` every `period_s`, or at once when nudged. An error is logged, the next call tries again."""
-
-    def __init__(self, name: str, work: Callable[[], object], *, period_s: float) -> None:
-        self._name = name
-        self._work = work
-        self._period_s = period_s
-        self._condition = Condition()
-        self._nudged = False
-        self._running = False
-        self._thread: Thread | None = None
-        self._done_s = time.monotonic()
-
-    @property
-    def age_s(self) -> float:
-        """How long ago `work` was last done without an error; at first, since this was made."""
-        return time.monotonic() - self._done_s
-
-    def start(self) -> None:
-        """Begin."""
-        self._running = True
-        self._thread = Thread(target=self._run, name=self._name, daemon=True)
-        self._thread.start()
-
-    def nudge(self) -> None:
-        """Let the next call come at once."""
-        with self._condition:
-            self._nudged = True
-            self._condition.notify_all()
-
-    def stop(self) -> None:
-        """Let the call in progress finish, then end."""
-        with self._condition:
-            self._running = False
-            self._condition.notify_all()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            with self._condition:
-                self._condition.wait_for(lambda: self._nudged or not self._running, timeout=self._period_s)
-                if not self._running:
-                    return
-                self._nudged = False
-            try:
-                self._work()
-                self._done_s = time.monotonic()
-            except TidewiseError as error:
-                logger.error("%s: %s", self._name, error)
-            except Exception:
-                logger.exception("%s failed; it is tried again in %s s", self._name, self._period_s)
 
 
 class Learning:

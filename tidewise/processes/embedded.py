@@ -77,7 +77,7 @@ def _serve(
         clock=system.clock,
         log=log,
         follow=follower.submit,
-        items_changed=refresh.nudge,
+        items_changed=refresh.wake,
         letters=letter_desk(settings),
         log_ends=log_ends(settings),
         num_encoded=lambda: system.recommender.num_encoded,

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
+from core.background import BackgroundThread
 from core.clock import WallClock
 from core.learn.cycle import next_job
 from core.learn.triggers import Job
 from core.ports import UserState
 from core.recommendation.encoding_queue import EncodingQueue
 from tidewise.bootstrap import System
-from tidewise.processes.background import Learning, Periodic
+from tidewise.processes.background import Learning
 from tidewise.settings.schema import Settings
 from tidewise.training.learning import TRAINER
 from tidewise.training.plans import learning_schedule
@@ -27,15 +28,15 @@ CHECK_LEARNING_S = 1.0
 REFRESH_S = 1.0  # how old popularity may be, and how soon another process's changes are noticed
 
 
-def start_refresh(stack: ExitStack, system: System) -> Periodic:
-    """Read the catalogue and the champion now, and again every second or when nudged, until the stack unwinds."""
+def start_refresh(stack: ExitStack, system: System) -> BackgroundThread:
+    """Read the catalogue and the champion now, and again every second or when woken, until the stack unwinds."""
     from model.training.threads import limit_threads
 
     limit_threads(1)  # requests run side by side; more threads each would only queue
     system.snapshots.refresh()
     if system.snapshots.problem:
         logger.error("the champion does not serve: %s", system.snapshots.problem)
-    refresh = Periodic("refresh", system.snapshots.refresh, period_s=REFRESH_S)
+    refresh = BackgroundThread("refresh", system.snapshots.refresh, period_s=REFRESH_S)
     refresh.start()
     stack.callback(refresh.stop)
     return refresh
@@ -56,7 +57,7 @@ def start_learning(
 
     learning = Learning(next_job=job, arguments=arguments, variables=variables)
     stack.callback(learning.stop)
-    checks = Periodic("learning", learning.check, period_s=CHECK_LEARNING_S)
+    checks = BackgroundThread("learning", learning.check, period_s=CHECK_LEARNING_S)
     checks.start()
     stack.callback(checks.stop)
     return learning

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from core.background import BackgroundThread
 from core.clock import DAY_MS
 from core.drift.detector_bank import DetectorBank
 from core.drift.monitor import ROLE, Monitor
@@ -23,7 +24,6 @@ from core.lease import Lease
 from core.ports import Store
 from tidewise.bootstrap import System, open_system
 from tidewise.logs import use_format
-from tidewise.processes.background import Periodic
 from tidewise.processes.following import start_refresh
 from tidewise.processes.this_process import name_of_process, shutdown_requested
 from tidewise.settings.schema import Settings
@@ -90,7 +90,7 @@ def _step_in_threads(stack: ExitStack, system: System, monitor: Monitor) -> None
     courier = WebhookSender(system.store, webhook_of(system.settings), clock=system.clock)
     stack.callback(monitor.release)
     for name, work in (("monitor", monitor.step), ("webhook", courier.deliver)):
-        thread = Periodic(name, work, period_s=PERIOD_S)
+        thread = BackgroundThread(name, work, period_s=PERIOD_S)
         thread.start()
         stack.callback(thread.stop)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from core.background import BackgroundThread
 from core.clock import WallClock
 from core.errors import StoreUnavailable
 from core.learn.cycle import next_job
@@ -21,7 +22,6 @@ from tidewise.bootstrap import open_system
 from tidewise.logs import use_format
 from tidewise.metrics.port import exposed
 from tidewise.metrics.trainer import TrainerMetrics
-from tidewise.processes.background import Periodic
 from tidewise.processes.following import start_learning
 from tidewise.processes.this_process import shutdown_requested
 from tidewise.settings.schema import Settings
@@ -80,7 +80,7 @@ def held(role: Lease, *, renewed_every_s: float) -> Iterator[bool]:
     if not role.hold():
         yield False
         return
-    renewal = Periodic("the trainer's lease", role.hold, period_s=renewed_every_s)
+    renewal = BackgroundThread("the trainer's lease", role.hold, period_s=renewed_every_s)
     renewal.start()
     try:
         yield True

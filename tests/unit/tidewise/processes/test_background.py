@@ -1,71 +1,17 @@
-"""What runs beside requests: periodic work, and learning in child processes."""
+"""Learning jobs in child processes: one at a time, with pauses after failures."""
 
 from __future__ import annotations
 
-import logging
 import subprocess
 from collections.abc import Sequence
-from queue import Queue
 from typing import Any
 
 import pytest
 
-from core.errors import StoreUnavailable
 from core.learn.triggers import Job
 from tidewise.pools import POOL_VARIABLES
 from tidewise.processes import background
-from tidewise.processes.background import Learning, Periodic
-
-NEVER_S = 3600.0
-PATIENCE_S = 20.0
-
-
-def test_a_nudge_brings_the_next_call_at_once() -> None:
-    calls: Queue[int] = Queue()
-    periodic = Periodic("test", lambda: calls.put(1), period_s=NEVER_S)
-    periodic.start()
-    try:
-        periodic.nudge()
-        assert calls.get(timeout=PATIENCE_S) == 1
-    finally:
-        periodic.stop()
-
-
-@pytest.mark.parametrize("error", [StoreUnavailable("away"), RuntimeError("a fault")])
-def test_a_failing_call_is_logged_and_the_next_one_comes(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    calls: Queue[int] = Queue()
-
-    def work() -> None:
-        calls.put(1)
-        raise error
-
-    periodic = Periodic("renewal", work, period_s=0.001)
-    with caplog.at_level(logging.ERROR):
-        periodic.start()
-        try:
-            assert [calls.get(timeout=PATIENCE_S) for _ in range(2)] == [1, 1]
-        finally:
-            periodic.stop()
-    assert any("renewal" in record.getMessage() for record in caplog.records)
-
-
-def test_stopping_waits_for_the_call_in_progress() -> None:
-    finished: list[int] = []
-    entered: Queue[int] = Queue()
-    proceed: Queue[int] = Queue()
-
-    def work() -> None:
-        entered.put(1)
-        proceed.get(timeout=PATIENCE_S)
-        finished.append(1)
-
-    periodic = Periodic("test", work, period_s=NEVER_S)
-    periodic.start()
-    periodic.nudge()
-    entered.get(timeout=PATIENCE_S)
-    proceed.put(1)
-    periodic.stop()
-    assert finished == [1]
+from tidewise.processes.background import Learning
 
 
 class RecordedChild:
