@@ -51,7 +51,7 @@ mode = "stream"
 width = 48
 layers = 1
 experts = 2
-text_features = 32
+text_dim = 32
 [train]
 epochs = 12
 threads = 1

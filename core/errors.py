@@ -109,7 +109,7 @@ class StreamError(TidewiseError):
 class StreamUnavailable(StreamError):
     """Kafka is away, too slow, or refused what was asked. Messages not reported as sent may be sent again.
 
-    Operator action: check that the brokers named in `kafka.bootstrap` run and can be reached from here.
+    Operator action: check that the brokers named in `kafka.bootstrap_servers` run and can be reached from here.
     """
 
 

@@ -98,14 +98,14 @@ def _wire(settings: Settings, store: Store) -> System:
     )
     snapshots.before_switch = recommender.warm
     half_life_ms = settings.popularity.half_life_days * DAY_MS
-    watch = _watch(settings) if settings.drift.monitor else None
+    watch = _watch(settings) if settings.drift.enabled else None
     ingestor = Ingestor(store, types=types, shape=shape, half_life_ms=half_life_ms, watch=watch)
     interests = Interests(
         store,
         snapshots=snapshots.current,
         types=types,
-        horizons=Horizons(settings.interest.short_days, settings.interest.long_days),
-        false_alarms=settings.interest.false_alarms,
+        horizons=Horizons(settings.interest.short_half_life_days, settings.interest.long_half_life_days),
+        false_alarms=settings.interest.false_positive_rate,
         max_events=settings.interest.max_events,
     )
     return System(settings, store, types, shape, clock, ingestor, snapshots, recommender, interests)

@@ -84,7 +84,7 @@ class Webhook:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         address = str(found[0][4][0])
         if not self.allow_private and not ipaddress.ip_address(address.partition("%")[0]).is_global:
-            msg = f"{host} is {address}, an address of this network; set drift.webhook_private if that is meant"
+            msg = f"{host} is {address}, an address of this network; set drift.webhook_allow_private if that is meant"
             raise WebhookRefused(msg)
         return address
 
@@ -169,10 +169,10 @@ def signature(secret: str, stamp: str, body: bytes) -> str:
 def webhook_of(settings: Settings) -> Webhook | None:
     """The webhook of the settings; raises `InvalidSettings` where its address can be no address."""
     given = settings.drift
-    if not given.webhook:
+    if not given.webhook_url:
         return None
-    parts = urlsplit(given.webhook)
+    parts = urlsplit(given.webhook_url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-        msg = f"drift.webhook: wanted http(s)://HOST/PATH without a password, got {given.webhook!r}"
+        msg = f"drift.webhook_url: wanted http(s)://HOST/PATH without a password, got {given.webhook_url!r}"
         raise InvalidSettings(msg)
-    return Webhook(given.webhook, given.webhook_secret.get_secret_value(), given.webhook_private)
+    return Webhook(given.webhook_url, given.webhook_secret.get_secret_value(), given.webhook_allow_private)

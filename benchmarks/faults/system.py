@@ -32,14 +32,14 @@ CONFIG = """
 url = "{database}"
 
 [kafka]
-bootstrap = "{kafka}"
+bootstrap_servers = "{kafka}"
 partitions = 6
 
 [model]
 width = 16
 layers = 1
 experts = 2
-text_features = 16
+text_dim = 16
 
 [train]
 epochs = 1

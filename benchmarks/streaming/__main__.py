@@ -101,7 +101,7 @@ def drain_in_turn(at: Servers, folder: Path, num_events: int, *, num_users: int,
     for turn in range(TURNS):
         for place, switch in enumerate(rates):
             events = uniform_events(num_events, num_users=num_users, items=items, seed=10 + 2 * turn + place)
-            topic, given = f"monitor-{switch}-{turn}", f"drift.monitor={switch}"
+            topic, given = f"monitor-{switch}-{turn}", f"drift.enabled={switch}"
             found = drain(at, folder, topic, events, group=GROUP, settings=(given,))
             rates[switch].append(float(str(found["windows/s"])))
     median_on, median_off = (median(several) for several in rates.values())

@@ -31,16 +31,21 @@ class Servers:
         overrides = {
             "data.folder": str(folder),
             "database.url": url,
-            "kafka.bootstrap": self.kafka,
+            "kafka.bootstrap_servers": self.kafka,
             "kafka.partitions": self.partitions,
             "train.epochs": 1,  # an untrained model costs as much as a good one
         }
-        return load_settings(overrides={**overrides, "kafka.topic": topic, "kafka.group": topic}, environment={})
+        return load_settings(overrides={**overrides, "kafka.topic": topic, "kafka.group_id": topic}, environment={})
 
     def arguments(self, folder: Path, topic: str) -> list[str]:
         """The same for a command line."""
         url = self.postgres.replace("postgresql://", "postgresql+psycopg://")
-        given = {"database.url": url, "kafka.bootstrap": self.kafka, "kafka.topic": topic, "kafka.group": topic}
+        given = {
+            "database.url": url,
+            "kafka.bootstrap_servers": self.kafka,
+            "kafka.topic": topic,
+            "kafka.group_id": topic,
+        }
         given["kafka.partitions"] = str(self.partitions)
         options = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
         return ["--data", str(folder), *options]

@@ -109,7 +109,10 @@ def _serve(
         msg = f"model {record.version} serves already"
         raise InvalidInput(msg)
     if not record.path:
-        msg = f"the files of model {record.version} are no longer kept; promote another, or raise learn.keep in time"
+        msg = (
+            f"the files of model {record.version} are no longer kept; promote another, "
+            "or raise learn.keep_versions in time"
+        )
         raise InvalidInput(msg)
     previous = champion.version if champion else None
     promotion = Promotion(record.version, previous, kind, decided_by, reason, now_ms)

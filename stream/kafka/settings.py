@@ -38,14 +38,14 @@ class KafkaSecurity:
             msg = f"kafka.sasl_mechanism: wanted one of {', '.join(MECHANISMS)}, got {self.mechanism!r}"
             raise InvalidSettings(msg)
         if self.sasl and not (self.username and self.password):
-            msg = f"kafka.username, kafka.password: wanted with {self.protocol}, but one is empty; set both"
+            msg = f"kafka.sasl_username, kafka.sasl_password: wanted with {self.protocol}, but one is empty; set both"
             raise InvalidSettings(msg)
         if self.key_file and not self.cert_file:
-            msg = "kafka.cert_file: wanted the certificate that belongs to kafka.key_file, got none; set it"
+            msg = "kafka.ssl_cert_file: wanted the certificate that belongs to kafka.ssl_key_file, got none; set it"
             raise InvalidSettings(msg)
         if not self.encrypted and (self.ca_file or self.cert_file):
             msg = (
-                "kafka.ca_file, kafka.cert_file: wanted with SSL or SASL_SSL only, got them with "
+                "kafka.ssl_ca_file, kafka.ssl_cert_file: wanted with SSL or SASL_SSL only, got them with "
                 f"{self.protocol}, which is not encrypted; set kafka.security_protocol"
             )
             raise InvalidSettings(msg)
@@ -70,8 +70,8 @@ class KafkaSecurity:
                 context.load_cert_chain(self.cert_file, self.key_file or None, password=_no_password)
         except OSError as error:  # ssl.SSLError is one
             msg = (
-                "kafka.ca_file, kafka.cert_file, kafka.key_file: wanted readable PEM files, the key without a "
-                f"password, got {error}"
+                "kafka.ssl_ca_file, kafka.ssl_cert_file, kafka.ssl_key_file: wanted readable PEM files, the key "
+                f"without a password, got {error}"
             )
             raise InvalidSettings(msg) from error
         return context
@@ -93,10 +93,11 @@ class KafkaSettings:
 
     def __post_init__(self) -> None:
         if not self.servers or not all(_is_address(server) for server in self.servers):
-            msg = f"kafka.bootstrap: wanted host:port, one or more, got {', '.join(self.servers) or 'none'}"
+            msg = f"kafka.bootstrap_servers: wanted host:port, one or more, got {', '.join(self.servers) or 'none'}"
             raise InvalidSettings(msg)
         if self.partitions < 1 or self.replication < 1:
-            msg = f"kafka.partitions, kafka.replication: wanted at least 1, got {self.partitions}, {self.replication}"
+            got = f"{self.partitions}, {self.replication}"
+            msg = f"kafka.partitions, kafka.replication_factor: wanted at least 1, got {got}"
             raise InvalidSettings(msg)
 
 

@@ -81,7 +81,8 @@ def require_broker(settings: KafkaSettings) -> None:
             refusals.append(f"{server} ({error})")
         else:
             return
-    msg = f"Kafka cannot be reached at {', '.join(refusals)}; check that it runs and that kafka.bootstrap names it"
+    advice = "check that it runs and that kafka.bootstrap_servers names it"
+    msg = f"Kafka cannot be reached at {', '.join(refusals)}; {advice}"
     raise StreamUnavailable(msg)
 
 
@@ -114,8 +115,8 @@ def kafka_errors(settings: KafkaSettings, what: str) -> Iterator[None]:
     except KafkaError as error:
         msg = (
             f"{what}: Kafka at {', '.join(settings.servers)} did not do it within {settings.request_timeout_s:g} s "
-            f"({type(error).__name__}: {error}); check that the broker runs, that kafka.bootstrap names it, and name "
-            "and password or certificates if it wants them"
+            f"({type(error).__name__}: {error}); check that the broker runs, that kafka.bootstrap_servers names "
+            "it, and name and password or certificates if it wants them"
         )
         raise StreamUnavailable(msg) from error
 

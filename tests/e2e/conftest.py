@@ -47,7 +47,7 @@ def shop(dashboard_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """A client of a served shop that has something for every page; live traffic has begun."""
     folder = tmp_path_factory.mktemp("dashboard") / "data"
     shutil.copytree(dashboard_template, folder)
-    still = ["--set", "drift.monitor=false"]  # the planted signals stay as they are
+    still = ["--set", "drift.enabled=false"]  # the planted signals stay as they are
     with up(folder, options=still) as (server, address), httpx.Client(base_url=address, timeout=30) as http:
         events = [
             {"user_id": user_id, "item_id": dashboard_shop.EVIL_ITEM, "type": "purchase"}

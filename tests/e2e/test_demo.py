@@ -12,7 +12,7 @@ from oracle import Snapshot, assert_consistent
 from services.up_process import quiet_environment
 
 WINDOW_SIZE, WINDOW_STEP = 20, 5  # not the defaults: every process of the demo has to know
-SMALL = ("model.width=16", "model.layers=1", "model.experts=2", "model.text_features=16", "train.epochs=1")
+SMALL = ("model.width=16", "model.layers=1", "model.experts=2", "model.text_dim=16", "train.epochs=1")
 SETTINGS = (*SMALL, f"window.size={WINDOW_SIZE}", f"window.step={WINDOW_STEP}")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

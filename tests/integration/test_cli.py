@@ -246,6 +246,6 @@ def test_a_worker_without_kafka_asks_for_its_address(tidewise: Command) -> None:
 
 
 def test_a_setting_given_by_name_is_not_undone_by_a_flag_that_was_not_given(tidewise: Command) -> None:
-    outcome = tidewise("worker", "--set", "kafka.bootstrap=127.0.0.1:9")
+    outcome = tidewise("worker", "--set", "kafka.bootstrap_servers=127.0.0.1:9")
     assert "give --kafka" not in outcome.err
     assert "127.0.0.1:9" in outcome.err

@@ -28,9 +28,9 @@ def settings(postgres_database: Database, tmp_path_factory: pytest.TempPathFacto
     overrides = {
         "data.folder": str(tmp_path_factory.mktemp("data")),
         "database.url": postgres_database.url,
-        "kafka.bootstrap": "127.0.0.1:9",
+        "kafka.bootstrap_servers": "127.0.0.1:9",
         "model.width": 16,
-        "model.text_features": 16,
+        "model.text_dim": 16,
         "train.epochs": 1,
     }
     return load_settings(overrides=overrides, environment={})

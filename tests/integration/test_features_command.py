@@ -22,7 +22,7 @@ from tidewise.cli import app
 from tidewise.settings.schema import load_settings
 
 COLOURS = ("red", "blue", "green", "yellow")
-SMALL = ("model.width=8", "model.layers=1", "model.text_features=4", "model.content_features=8", "train.epochs=1")
+SMALL = ("model.width=8", "model.layers=1", "model.text_dim=4", "model.content_dim=8", "train.epochs=1")
 T0_S = 1_600_000_000
 
 

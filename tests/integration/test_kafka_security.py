@@ -94,7 +94,9 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 def security_of(address: str, given: dict[str, str]) -> KafkaSecurity:
     """As the settings table turns it into what clients are told."""
     overrides: dict[str, object] = {f"kafka.{name}": value for name, value in given.items()}
-    return kafka_settings(load_settings(overrides=overrides | {"kafka.bootstrap": address}, environment={})).security
+    return kafka_settings(
+        load_settings(overrides=overrides | {"kafka.bootstrap_servers": address}, environment={})
+    ).security
 
 
 @pytest.mark.parametrize("listener", ["LOGIN", "TLSLOGIN", "TLS"])

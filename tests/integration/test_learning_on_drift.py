@@ -16,7 +16,7 @@ from tidewise.bootstrap import open_system
 from tidewise.processes.trainer import work_once
 from tidewise.settings.schema import Settings, load_settings
 
-LEARN = {"learn.min_new_events": "100", "learn.drift_pause_minutes": "0", "learn.epochs": "1"}
+LEARN = {"learn.min_new_events": "100", "learn.drift_cooldown_minutes": "0", "learn.epochs": "1"}
 GAP_MS = 60_000  # new events are counted by five minutes
 ALARM = Alarm("categories//9", "categories", "", 9, 8, 0.1, 0.5, "from Cooking to Tea")
 

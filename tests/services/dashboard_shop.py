@@ -33,7 +33,7 @@ step = 10
 width = 32
 layers = 1
 experts = 2
-text_features = 32
+text_dim = 32
 
 [train]
 epochs = 8

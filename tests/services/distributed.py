@@ -78,10 +78,10 @@ def _settings(kafka: KafkaSettings, url: str) -> str:
 url = "{url}"
 
 [kafka]
-bootstrap = "{kafka.servers[0]}"
+bootstrap_servers = "{kafka.servers[0]}"
 topic = "{kafka.topic}"
 dead_letter_topic = "{kafka.dead_letter_topic}"
-group = "{kafka.group}"
+group_id = "{kafka.group}"
 partitions = {kafka.partitions}
 """
 

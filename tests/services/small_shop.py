@@ -24,7 +24,7 @@ step = 4
 width = 16
 layers = 1
 experts = 2
-text_features = 16
+text_dim = 16
 
 [train]
 epochs = 2

@@ -73,7 +73,7 @@ def test_what_runs_once_comes_first() -> None:
 def test_the_variables_are_settings_that_load(name: str) -> None:
     settings = load_settings(environment=PLANNED[name].environment)
     assert settings.database_url() == "postgresql+psycopg://tidewise:tidewise@127.0.0.1:2/tidewise"
-    assert settings.kafka.bootstrap == "127.0.0.1:1"
+    assert settings.kafka.bootstrap_servers == "127.0.0.1:1"
     assert settings.data.folder == Path("/here/data")
 
 

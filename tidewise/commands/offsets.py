@@ -27,7 +27,7 @@ def register(parent: typer.Typer) -> None:
 
 def show(kafka: Kafka = None, data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
     """Show each partition: what the database has applied, what the log holds, and whether the two fit."""
-    settings = settings_of(data, config, set_, kafka__bootstrap=kafka)
+    settings = settings_of(data, config, set_, kafka__bootstrap_servers=kafka)
     with open_system(settings) as system:
         places = _places(settings, system.store)
     if json_:
@@ -47,7 +47,7 @@ def set_offset(
     set_: Set = None,
 ) -> None:
     """Let workers read a partition on from another offset, after saying what that skips or reads again."""
-    settings = settings_of(data, config, set_, kafka__bootstrap=kafka)
+    settings = settings_of(data, config, set_, kafka__bootstrap_servers=kafka)
     with open_system(settings) as system:
         places = _places(settings, system.store)
         if partition not in places:

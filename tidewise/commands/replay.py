@@ -63,8 +63,8 @@ def replay(
     json_: Json = False,
 ) -> None:
     """Send the events of a file to a running server, or into Kafka, in order, as live traffic."""
-    settings = settings_of(data, config, set_, kafka__bootstrap=kafka)
-    into_kafka = bool(settings.kafka.bootstrap) and url is None
+    settings = settings_of(data, config, set_, kafka__bootstrap_servers=kafka)
+    into_kafka = bool(settings.kafka.bootstrap_servers) and url is None
     _check(into_kafka, kafka=kafka, url=url, clients=clients, rate=rate, speed=speed, group=group)
     rules = row_rules(settings, event_columns(columns), time_unit=time_unit)
     from_ms, num_bad = rules.in_ms([from_ or 0])[0], list[int]()

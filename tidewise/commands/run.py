@@ -18,7 +18,7 @@ DEMO_SETTINGS = {
     "data.folder": ".tidewise/demo",
     "train.epochs": 4,  # a small shop is learnt by then
     "drift.samples_per_minute": 100_000,  # its days pass in seconds
-    "learn.drift_pause_minutes": 0,
+    "learn.drift_cooldown_minutes": 0,
 }
 
 
@@ -57,7 +57,7 @@ def serve(
     """Start the API alone, beside workers that ingest from Kafka. Ctrl-C ends it."""
     from tidewise.processes.embedded import run_api
 
-    overrides = overrides_of(data, set_, server__host=host, server__port=port, kafka__bootstrap=kafka)
+    overrides = overrides_of(data, set_, server__host=host, server__port=port, kafka__bootstrap_servers=kafka)
     run_api(load_settings(config=config, overrides=overrides), on_bound=_say_ready)
 
 
@@ -73,7 +73,7 @@ def worker(
     """Consume interactions from Kafka into the database. Ctrl-C ends it."""
     from tidewise.processes.distributed import run_worker
 
-    overrides = overrides_of(data, set_, kafka__bootstrap=kafka, kafka__worker=name)
+    overrides = overrides_of(data, set_, kafka__bootstrap_servers=kafka, kafka__worker=name)
     run_worker(load_settings(config=config, overrides=overrides))
 
 
@@ -90,10 +90,10 @@ def demo(
     """Build a simulated shop, train, serve it, replay live traffic (over Kafka, if given) and show what happens."""
     from tidewise.demo.demo import DemoOptions, run_demo
 
-    overrides = {**DEMO_SETTINGS, **overrides_of(data, set_, kafka__bootstrap=kafka)}
+    overrides = {**DEMO_SETTINGS, **overrides_of(data, set_, kafka__bootstrap_servers=kafka)}
     settings = load_settings(config=config, overrides=overrides)
     options = DemoOptions(as_arguments(overrides, config), port=port, exit_after_tour=exit_)
-    if settings.kafka.bootstrap:
+    if settings.kafka.bootstrap_servers:
         from tidewise.demo.demo_kafka import run_kafka_demo  # needs the kafka extra
 
         run_kafka_demo(settings, options, console=screen)

@@ -40,32 +40,32 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
     from stream.kafka.settings import KafkaSecurity, KafkaSettings
 
     given = settings.kafka
-    if not given.bootstrap:
-        msg = "kafka.bootstrap: wanted the brokers' addresses; give --kafka HOST:PORT"
+    if not given.bootstrap_servers:
+        msg = "kafka.bootstrap_servers: wanted the brokers' addresses; give --kafka HOST:PORT"
         raise InvalidSettings(msg)
     return KafkaSettings(
-        servers=tuple(part.strip() for part in given.bootstrap.split(",")),
+        servers=tuple(part.strip() for part in given.bootstrap_servers.split(",")),
         topic=given.topic,
         dead_letter_topic=given.dead_letter_topic,
         partitions=given.partitions,
-        replication=given.replication,
+        replication=given.replication_factor,
         retention_ms=int(given.retention_days * DAY_MS),
-        group=given.group,
+        group=given.group_id,
         security=KafkaSecurity(
             protocol=given.security_protocol,
             mechanism=given.sasl_mechanism,
-            username=given.username,
-            password=given.password.get_secret_value(),
-            ca_file=given.ca_file,
-            cert_file=given.cert_file,
-            key_file=given.key_file,
+            username=given.sasl_username,
+            password=given.sasl_password.get_secret_value(),
+            ca_file=given.ssl_ca_file,
+            cert_file=given.ssl_cert_file,
+            key_file=given.ssl_key_file,
         ),
     )
 
 
 def open_log(stack: ExitStack, settings: Settings) -> KafkaLog | None:
     """Where the API sends events, until the stack unwinds; None without Kafka. One that is away may come later."""
-    if not settings.kafka.bootstrap:
+    if not settings.kafka.bootstrap_servers:
         return None
     kafka = replace(kafka_settings(settings), request_timeout_s=SEND_TIMEOUT_S)
     try:
@@ -175,11 +175,11 @@ def run_worker(settings: Settings) -> None:
         system = stack.enter_context(open_system(settings))
         announce = stack.enter_context(closing(DeadLetterTopic(kafka)))
         codec = codec_of(settings, num_partitions=ensure_topics(kafka))
-        worker = WorkerSettings(name=given.worker, max_events=given.batch, within_s=given.within_ms / 1000)
+        worker = WorkerSettings(name=given.worker, max_events=given.max_batch_events, within_s=given.linger_ms / 1000)
         follower = start_follower_of_commits(stack, settings)
         metrics = WorkerMetrics(follower)
         stack.enter_context(exposed(metrics.registry, settings.metrics))
-        ingest = FollowedIngestor(system.ingestor, follower, applied=metrics.applied, full=given.batch)
+        ingest = FollowedIngestor(system.ingestor, follower, applied=metrics.applied, full=given.max_batch_events)
         freeze_gc()
         StreamWorker(kafka, worker, ingest=ingest, codec=codec, announce=announce, on_status=metrics.see).run()
 

@@ -56,7 +56,7 @@ def open_monitor(system: System) -> Monitor:
         scoring=scoring,
         watcher=partial(watcher_of, system),
         clock=system.clock,
-        keep_ms=int(given.keep_days * DAY_MS),
+        keep_ms=int(given.retention_days * DAY_MS),
         on_alarm=_tell,
     )
 
@@ -74,7 +74,7 @@ def watcher_of(system: System) -> DetectorBank:
 
 def start_monitor(stack: ExitStack, system: System) -> Monitor | None:
     """Monitor in a thread until the stack unwinds; None where the settings or a missing extra say no."""
-    if not system.settings.drift.monitor:
+    if not system.settings.drift.enabled:
         return None
     try:
         monitor = open_monitor(system)
@@ -116,8 +116,8 @@ def run_monitor(settings: Settings, *, on_ready: Callable[[], None]) -> None:
     from tidewise.metrics.monitor import MonitorMetrics
     from tidewise.metrics.port import exposed
 
-    if not settings.drift.monitor:
-        msg = "drift.monitor: wanted true for a process that does nothing else; switch it on, or do not start it"
+    if not settings.drift.enabled:
+        msg = "drift.enabled: wanted true for a process that does nothing else; switch it on, or do not start it"
         raise InvalidSettings(msg)
     use_format(settings.log.format)
     with ExitStack() as stack:

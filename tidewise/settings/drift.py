@@ -12,7 +12,7 @@ from tidewise.settings.section import Amount, Count, Section, split_names
 class DriftSettings(Section):
     """Watching everybody's interest."""
 
-    monitor: bool = True
+    enabled: bool = True
     """Whether ingest counts and samples events, and `tidewise up` watches them."""
     samples_per_minute: Amount = 120.0
     """How many live events each process may have scored, by how the champion would have placed them."""
@@ -22,13 +22,13 @@ class DriftSettings(Section):
     """What else to watch apart, by commas: `category`, `item.NAME` (an attribute), `event.NAME` (of the context)."""
     max_segments: Count = 12
     """How many of all their values, those that have enough events first."""
-    webhook: str = ""
+    webhook_url: str = ""
     """The address (http or https) that alarms are posted to; empty: none."""
     webhook_secret: SecretStr = SecretStr("")
     """The secret (at least 16 characters) that posted alarms are signed with; needed for a webhook."""
-    webhook_private: bool = False
+    webhook_allow_private: bool = False
     """Whether the webhook may be an address of the own network."""
-    keep_days: Amount = 90.0
+    retention_days: Amount = 90.0
     """After how many days single scores are deleted; what was made of them stays."""
 
     @field_validator("segments")
@@ -43,8 +43,9 @@ class DriftSettings(Section):
 
     @model_validator(mode="after")
     def _webhook_has_a_secret(self) -> Self:
-        if self.webhook and len(self.webhook_secret.get_secret_value()) < 16:
-            msg = "drift.webhook needs drift.webhook_secret of at least 16 characters; `openssl rand -hex 24` makes one"
+        if self.webhook_url and len(self.webhook_secret.get_secret_value()) < 16:
+            advice = "`openssl rand -hex 24` makes one"
+            msg = f"drift.webhook_url needs drift.webhook_secret of at least 16 characters; {advice}"
             raise ValueError(msg)
         return self
 
@@ -63,18 +64,19 @@ class LogSettings(Section):
 class InterestSettings(Section):
     """What is told of a user's interest."""
 
-    short_days: Amount = 7.0
+    short_half_life_days: Amount = 7.0
     """After how many days an event counts half in what the user turns to lately."""
-    long_days: Amount = 90.0
+    long_half_life_days: Amount = 90.0
     """After how many days an event counts half in what the user turns to on the whole."""
-    false_alarms: float = Field(0.05, gt=0, lt=1)
+    false_positive_rate: float = Field(0.05, gt=0, lt=1)
     """In what share of users whose interest does not move a move may be seen."""
     max_events: Count = 500
     """From how many of a user's newest events their interest is told."""
 
     @model_validator(mode="after")
     def _short_is_shorter(self) -> Self:
-        if self.short_days >= self.long_days:
-            msg = f"wanted interest.short_days below interest.long_days, got {self.short_days} and {self.long_days}"
+        short, long = self.short_half_life_days, self.long_half_life_days
+        if short >= long:
+            msg = f"wanted interest.short_half_life_days below interest.long_half_life_days, got {short} and {long}"
             raise ValueError(msg)
         return self

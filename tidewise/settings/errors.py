@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from core.interactions import shorten
 from tidewise.settings.layers import Layer, origin_of
+from tidewise.settings.renamed import RENAMED
 
 PLAIN = (str, int, float, bool)
 
@@ -42,6 +43,8 @@ def _got(fault: ErrorDetails, *, is_secret: bool) -> str:
 
 
 def _advice(name: str, table: type[BaseModel]) -> str:
+    if name in RENAMED:
+        return f"it is called {RENAMED[name]} since version 0.2"
     near = difflib.get_close_matches(name, leaf_names(table), n=1)
     return f"did you mean {near[0]}?" if near else "docs/settings.md lists every name"
 

@@ -13,23 +13,23 @@ from tidewise.settings.section import Amount, Count, Section
 class KafkaSettings(Section):
     """The event log of the distributed system."""
 
-    bootstrap: str = ""
+    bootstrap_servers: str = ""
     """The brokers, as `host:port,host:port`; empty: no Kafka."""
     topic: str = Field("interactions", min_length=1)
     """The topic that events are read from and produced to."""
-    group: str = Field("tidewise", min_length=1)
+    group_id: str = Field("tidewise", min_length=1)
     """The consumer group of the workers."""
     partitions: Count = 4
     """The partitions of a topic that Tidewise creates; at most that many workers share the load."""
-    replication: Count = 1
+    replication_factor: Count = 1
     """On how many brokers a topic that Tidewise creates is kept; 3 where there are 3."""
     retention_days: Amount = 7.0
     """How many days a topic that Tidewise creates keeps its messages."""
     worker: str = Field("worker-1", min_length=1)
     """The name of a worker process: unique among those running, and the same after a restart."""
-    batch: Count = 2000
+    max_batch_events: Count = 2000
     """With so many events a worker's transaction is full; a message is applied whole."""
-    within_ms: Amount = 1.0
+    linger_ms: Amount = 1.0
     """How many milliseconds an event waits at most for company in its transaction, while none is under way."""
     fields: dict[str, str] = Field(default_factory=dict)
     """Where our fields are in foreign JSON, as dotted paths: `user_id = "payload.customer.id"`."""
@@ -41,18 +41,18 @@ class KafkaSettings(Section):
     """The topic that gets messages which could not be applied, with the reason."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """How to speak to the brokers: encrypted or not, with a login or not."""
-    ca_file: str = ""
+    ssl_ca_file: str = ""
     """A PEM file of the authorities that sign the brokers' certificates; empty: those of the system."""
-    cert_file: str = ""
+    ssl_cert_file: str = ""
     """A PEM file with our certificate, where brokers want one of their clients."""
-    key_file: str = ""
-    """A PEM file with the certificate's key, without a password; empty: it is in `kafka.cert_file`."""
+    ssl_key_file: str = ""
+    """A PEM file with the certificate's key, without a password; empty: it is in `kafka.ssl_cert_file`."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     """How a login is proven."""
-    username: str = ""
+    sasl_username: str = ""
     """The login's name, where `kafka.security_protocol` begins with SASL."""
-    password: SecretStr = SecretStr("")
-    """The login's password; give it as `TIDEWISE_KAFKA__PASSWORD`, not by `--set`."""
+    sasl_password: SecretStr = SecretStr("")
+    """The login's password; give it as `TIDEWISE_KAFKA__SASL_PASSWORD`, not by `--set`."""
 
     @field_validator("fields")
     @classmethod

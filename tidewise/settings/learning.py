@@ -24,17 +24,17 @@ class ModelSettings(Section):
     """The share of activations dropped in training."""
     experts: Count = 4
     """The experts of the Interactive and of the Temporal mixture."""
-    text_features: Count = 128
+    text_dim: Count = 128
     """The dimensions of an item's text vector (TF-IDF, reduced)."""
-    content_features: Count = 128
+    content_dim: Count = 128
     """The dimensions of each vector that `tidewise features` has made (pictures and others, reduced)."""
-    without: str = ""
+    exclude_modalities: str = ""
     """Modalities to leave out, by commas: `id`, `text`, `image`, or a name given to `tidewise features`."""
     interactive_moe: bool = True
     """Whether each modality sees the others through the Interactive mixture of experts."""
     temporal_moe: bool = True
     """Whether time shapes what an event says, through the Temporal mixture of experts."""
-    gaps: bool = True
+    time_gaps: bool = True
     """Whether the Temporal mixture reads the time since the previous event."""
     absolute_time: bool = True
     """Whether the Temporal mixture reads when an event happened."""
@@ -42,14 +42,14 @@ class ModelSettings(Section):
     """Whether the time since the user's last event shapes each answer (not in the paper)."""
     fused_id: bool = False
     """Whether the id tower reads an item's contents beside its id (not in the paper): for items of few events."""
-    repeats: bool = True
+    repeat_consumption: bool = True
     """Whether users' earlier items gain or lose by how long ago they were, where they may be answered again
     (`recommend.exclude_seen` off; not in the paper)."""
-    idcl: Weight = 0.1
+    idcl_weight: Weight = 0.1
     """The weight of the loss IDCL: what the id tower says of a history is near the id of its next item; 0: off."""
-    cp: Weight = 0.0
+    cp_weight: Weight = 0.0
     """The weight of the loss CP: an item's vector tells its categories; 0: off."""
-    pcl: Weight = 0.0
+    pcl_weight: Weight = 0.0
     """The weight of the loss PCL: a history with some of its items hidden is near the whole one; 0: off."""
 
     @model_validator(mode="after")
@@ -61,7 +61,7 @@ class ModelSettings(Section):
 
     def left_out(self) -> tuple[str, ...]:
         """The modalities to leave out, one by one."""
-        return split_names(self.without)
+        return split_names(self.exclude_modalities)
 
 
 class TrainSettings(Section):
@@ -98,7 +98,7 @@ class LearnSettings(Section):
     """See `learn.every_minutes`."""
     on_drift: bool = True
     """Whether an alarm of the drift monitor begins a fine-tune, if there are `learn.min_new_events` new events."""
-    drift_pause_minutes: float = Field(15.0, ge=0, allow_inf_nan=False)
+    drift_cooldown_minutes: float = Field(15.0, ge=0, allow_inf_nan=False)
     """How many minutes after the last training an alarm begins another one at the soonest."""
     epochs: Count = 2
     """The passes of a fine-tune over the new events."""
@@ -106,9 +106,9 @@ class LearnSettings(Section):
     """The highest learning rate of a fine-tune."""
     batch_events: Count = 1024
     """The events in one step of a fine-tune."""
-    replay: float = Field(1.0, ge=0, allow_inf_nan=False)
+    replay_ratio: float = Field(1.0, ge=0, allow_inf_nan=False)
     """How many old events are learnt again, in windows drawn at random, for each new one."""
-    num_samples: Count = 2_048
+    num_negatives: Count = 2_048
     """A step of a fine-tune ranks its items among so many others drawn at random; if there are fewer, among all."""
     max_minutes: Amount = 10.0
     """The most minutes that a fine-tune takes."""
@@ -118,13 +118,13 @@ class LearnSettings(Section):
     """The CPU threads of a trainer that runs by itself."""
     lease_s: Amount = 30.0
     """After how many seconds another trainer takes over from one that died."""
-    slice_share: float = Field(0.2, gt=0, le=0.5)
+    holdout_fraction: float = Field(0.2, gt=0, le=0.5)
     """The share of the new events that a training leaves to the gate."""
-    max_slice: Count = 5_000
+    max_holdout_events: Count = 5_000
     """The most events that the gate ranks."""
-    margin: float = Field(0.02, ge=0, lt=1)
+    noninferiority_margin: float = Field(0.02, ge=0, lt=1)
     """The share of the champion's NDCG@10 that a challenger may lose by."""
-    anchor_age: Count = 5
+    lookback_promotions: Count = 5
     """A challenger is also compared with the champion of so many promotions ago."""
-    keep: Count = 5
+    keep_versions: Count = 5
     """How many old versions stay on disk, to go back to; their records stay for ever."""

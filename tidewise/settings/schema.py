@@ -255,7 +255,7 @@ class Settings(Section):
 
         Not through SQLite: it has one writer, and each vector stored would make ingest wait.
         """
-        return bool(self.kafka.bootstrap) and self.database_url().startswith("postgresql")
+        return bool(self.kafka.bootstrap_servers) and self.database_url().startswith("postgresql")
 
     def event_types(self) -> EventTypes:
         """The table of event types as the domain knows it."""

@@ -133,7 +133,7 @@ def _train_fully(
         msg = f"wanted at least {MIN_TRAINABLE_EVENTS} events to train on, got {len(columns)}; import more first"
         raise NotReady(msg)
     features = settings.data.folder / FEATURES_FOLDER
-    sources = sources_in(features, catalogue, size=settings.model.content_features)
+    sources = sources_in(features, catalogue, size=settings.model.content_dim)
     return train(
         columns,
         catalogue,

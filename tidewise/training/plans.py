@@ -23,12 +23,12 @@ def learning_policy(settings: Settings) -> Policy:
     """How careful to be, by the settings."""
     learn = settings.learn
     return Policy(
-        rules=GateRules(margin=learn.margin),
+        rules=GateRules(margin=learn.noninferiority_margin),
         schedule=learning_schedule(settings),
-        slice_share=learn.slice_share,
-        max_slice=learn.max_slice,
-        anchor_age=learn.anchor_age,
-        keep=learn.keep,
+        slice_share=learn.holdout_fraction,
+        max_slice=learn.max_holdout_events,
+        anchor_age=learn.lookback_promotions,
+        keep=learn.keep_versions,
         promotes=learn.mode != "propose",
         hide_seen=settings.recommend.exclude_seen,
         half_life_ms=settings.popularity.half_life_days * DAY_MS,
@@ -45,7 +45,7 @@ def learning_schedule(settings: Settings) -> Schedule:
         every_ms=int(learn.every_minutes * MINUTE_MS),
         min_new_events=learn.min_new_events,
         on_drift=learn.on_drift,
-        drift_pause_ms=int(learn.drift_pause_minutes * MINUTE_MS),
+        drift_pause_ms=int(learn.drift_cooldown_minutes * MINUTE_MS),
     )
 
 
@@ -57,10 +57,10 @@ def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> M
     from model.network.config import LossWeights, Modality, ModelConfig
 
     shape = settings.model
-    sizes = {"text": shape.text_features, **{source.name: source.size for source in sources}}
+    sizes = {"text": shape.text_dim, **{source.name: source.size for source in sources}}
     left_out = shape.left_out()
     if unknown := [name for name in left_out if name not in ("id", *sizes)]:
-        msg = f"model.without: wanted some of {', '.join(('id', *sizes))}, got {', '.join(unknown)}"
+        msg = f"model.exclude_modalities: wanted some of {', '.join(('id', *sizes))}, got {', '.join(unknown)}"
         raise InvalidSettings(msg)
     return ModelConfig(
         width=shape.width,
@@ -74,13 +74,13 @@ def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> M
         temporal_moe=shape.temporal_moe,
         num_interactive_experts=shape.experts,
         num_temporal_experts=shape.experts,
-        gaps="on" if shape.gaps else "off",
+        gaps="on" if shape.time_gaps else "off",
         absolute_time=shape.absolute_time,
         now_gap=shape.now_gap,
         fused_id=shape.fused_id,
-        repeats=shape.repeats and not settings.recommend.exclude_seen,
+        repeats=shape.repeat_consumption and not settings.recommend.exclude_seen,
         hides_seen=settings.recommend.exclude_seen,
-        losses=LossWeights(idcl=shape.idcl, cp=shape.cp, pcl=shape.pcl),
+        losses=LossWeights(idcl=shape.idcl_weight, cp=shape.cp_weight, pcl=shape.pcl_weight),
     )
 
 
@@ -108,6 +108,6 @@ def fine_tuning_plan(settings: Settings) -> FineTuningPlan:
         max_seconds=options.max_minutes * 60,
         batch_events=options.batch_events,
         learning_rate=options.learning_rate,
-        replay=options.replay,
-        num_samples=options.num_samples,
+        replay=options.replay_ratio,
+        num_samples=options.num_negatives,
     )

@@ -25,5 +25,8 @@ def test_the_variable_on_the_page_sets_the_setting() -> None:
 
 def test_the_defaults_on_the_page_are_those_in_force() -> None:
     rows = {row.name: row for row in settings_table()}
-    shown = [rows[name].default for name in ("server.port", "recommend.exclude_seen", "clock.mode", "kafka.bootstrap")]
+    shown = [
+        rows[name].default
+        for name in ("server.port", "recommend.exclude_seen", "clock.mode", "kafka.bootstrap_servers")
+    ]
     assert shown == ["`8080`", "`true`", "`wall`", "empty"]

@@ -12,7 +12,7 @@ from stream.kafka.topics import client_options
 
 @pytest.mark.parametrize("servers", [(), ("localhost",), ("host:port",), ("host:0",), (":9092",)])
 def test_servers_that_are_no_addresses_are_refused(servers: tuple[str, ...]) -> None:
-    with pytest.raises(InvalidSettings, match=r"kafka.bootstrap: wanted host:port"):
+    with pytest.raises(InvalidSettings, match=r"kafka.bootstrap_servers: wanted host:port"):
         KafkaSettings(servers=servers)
 
 
@@ -26,8 +26,11 @@ def test_no_partitions_are_refused() -> None:
     [
         ({"protocol": "TLS"}, r"kafka.security_protocol: wanted one of PLAINTEXT, SSL, .*, got 'TLS'"),
         ({"mechanism": "KERBEROS"}, r"kafka.sasl_mechanism: wanted one of PLAIN, .*, got 'KERBEROS'"),
-        ({"protocol": "SASL_SSL", "username": "ann"}, r"kafka.username, kafka.password: wanted with SASL_SSL"),
-        ({"protocol": "SSL", "key_file": "ours.key"}, r"kafka.cert_file: wanted the certificate that belongs to"),
+        (
+            {"protocol": "SASL_SSL", "username": "ann"},
+            r"kafka.sasl_username, kafka.sasl_password: wanted with SASL_SSL",
+        ),
+        ({"protocol": "SSL", "key_file": "ours.key"}, r"kafka.ssl_cert_file: wanted the certificate that belongs to"),
         ({"ca_file": "ours.pem"}, r"wanted with SSL or SASL_SSL only, got them with PLAINTEXT, which is not encrypted"),
     ],
 )
@@ -59,5 +62,7 @@ def test_without_security_nothing_is_told() -> None:
 
 
 def test_a_certificate_that_cannot_be_read_is_refused_by_the_names_of_its_settings() -> None:
-    with pytest.raises(InvalidSettings, match=r"kafka.ca_file, .*: wanted readable PEM files, .*, got .*No such file"):
+    with pytest.raises(
+        InvalidSettings, match=r"kafka.ssl_ca_file, .*: wanted readable PEM files, .*, got .*No such file"
+    ):
         KafkaSecurity(protocol="SSL", ca_file="nowhere.pem").tls()

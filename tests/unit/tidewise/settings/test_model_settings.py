@@ -21,7 +21,7 @@ def config_of(**model: Any) -> ModelConfig:
     [
         ("interactive_moe", False, "interactive_moe", False),
         ("temporal_moe", False, "temporal_moe", False),
-        ("gaps", False, "gaps", "off"),
+        ("time_gaps", False, "gaps", "off"),
         ("absolute_time", False, "absolute_time", False),
         ("now_gap", True, "now_gap", True),
     ],
@@ -34,20 +34,20 @@ def test_a_part_is_switched_by_its_setting_alone(name: str, value: bool, field: 
 
 @pytest.mark.parametrize("name", ["idcl", "cp", "pcl"])
 def test_a_loss_has_the_weight_of_its_setting_and_none_at_0(name: str) -> None:
-    assert getattr(config_of(**{name: 0.25}).losses, name) == 0.25
-    assert getattr(config_of(**{name: 0.0}).losses, name) == 0.0
+    assert getattr(config_of(**{f"{name}_weight": 0.25}).losses, name) == 0.25
+    assert getattr(config_of(**{f"{name}_weight": 0.0}).losses, name) == 0.0
 
 
 def test_a_modality_that_is_left_out_has_no_tower() -> None:
     assert config_of().towers == ("id", "text")
-    assert config_of(without="text").towers == ("id",)
-    assert config_of(without=" id ").towers == ("text",)
+    assert config_of(exclude_modalities="text").towers == ("id",)
+    assert config_of(exclude_modalities=" id ").towers == ("text",)
 
 
 @pytest.mark.parametrize("without", ["txet", "id,text"])
 def test_leaving_out_what_is_none_or_everything_is_an_error_that_says_what_was_wanted(without: str) -> None:
     with pytest.raises(InvalidSettings, match=r"wanted (some of id, text|at least one modality)"):
-        config_of(without=without)
+        config_of(exclude_modalities=without)
 
 
 def test_a_model_learns_with_idcl_and_without_the_losses_that_measured_nothing() -> None:

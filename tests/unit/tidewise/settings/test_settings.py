@@ -1,5 +1,6 @@
 """Settings: where values come from, which are refused, and that messages say what to do without telling secrets."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from pydantic import ValidationError
 from core.errors import InvalidSettings
 from core.history import WindowShape
 from core.interactions import DEFAULT_EVENT_TYPES, EventTypes
+from tidewise.settings.docs_page import settings_table
+from tidewise.settings.renamed import RENAMED
 from tidewise.settings.schema import Settings, load_settings
 
 KEY = "k" * 24
@@ -72,6 +75,25 @@ def test_an_unknown_name_in_the_file_is_an_error_with_the_nearest_name(tmp_path:
         InvalidSettings, match=r"^server\.prot \(file .*\): no such setting; did you mean server\.port\?$"
     ):
         load("[server]\nprot = 1", folder=tmp_path)
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_an_old_name_is_an_error_that_gives_the_new_name(old: str, tmp_path: Path) -> None:
+    section, name = old.split(".")
+    advice = re.escape(f"no such setting; it is called {RENAMED[old]} since version 0.2")
+    with pytest.raises(InvalidSettings, match=rf"^{old} \(file .*\): {advice}$"):
+        load(f"[{section}]\n{name} = 1", folder=tmp_path)
+    with pytest.raises(InvalidSettings, match=rf"^{old} \(command line\): {advice}$"):
+        load(**{f"{section}_{name}": 1})
+    variable = f"TIDEWISE_{section}__{name}".upper()
+    with pytest.raises(InvalidSettings, match=rf"^{old} \(environment variable {variable}\): {advice}$"):
+        load(environment={variable: "1"})
+
+
+def test_renamed_settings_lead_to_settings_that_exist() -> None:
+    names = {row.name for row in settings_table()}
+    assert set(RENAMED.values()) <= names
+    assert not set(RENAMED) & names
 
 
 def test_an_unknown_flag_is_an_error() -> None:
