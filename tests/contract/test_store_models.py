@@ -10,11 +10,6 @@ import pytest
 
 from core.errors import InvalidInput, NotFound
 from core.learn.versions import (
-    CHALLENGER,
-    CHAMPION,
-    LAPSED,
-    REFUSED,
-    RETIRED,
     ancestors,
     expendable,
     note,
@@ -23,6 +18,7 @@ from core.learn.versions import (
     roll_back,
 )
 from core.ports import ModelRecord, Promotion, Store, UserState
+from core.statuses import ModelStatus
 
 
 class Decision(TypedDict):
@@ -36,7 +32,7 @@ class Decision(TypedDict):
 OPERATOR: Decision = {"decided_by": "test", "reason": "to see", "now_ms": 7}
 
 
-def add(store: Store, *versions: str, status: str = CHALLENGER) -> None:
+def add(store: Store, *versions: str, status: str = ModelStatus.CHALLENGER) -> None:
     for version in versions:
         with store.transaction() as tx:
             created_ms = len(tx.lock_models())
@@ -96,7 +92,7 @@ def test_an_old_champion_can_serve_again(store: Store) -> None:
 
 def test_a_promotion_changes_the_champion_retires_the_one_before_and_is_noted(store: Store) -> None:
     serve(store, "a", "b")
-    assert statuses(store) == {"a": RETIRED, "b": CHAMPION}
+    assert statuses(store) == {"a": ModelStatus.RETIRED, "b": ModelStatus.CHAMPION}
     with store.read() as read:
         assert read.promotions() == [
             Promotion("b", "a", "promotion", "test", "to see", 7),
@@ -109,7 +105,7 @@ def test_a_promotion_that_is_not_committed_leaves_no_trace(store: Store) -> None
     add(store, "b")
     with store.transaction() as tx:
         promote(tx, "b", **OPERATOR)
-    assert statuses(store) == {"a": CHAMPION, "b": CHALLENGER}
+    assert statuses(store) == {"a": ModelStatus.CHAMPION, "b": ModelStatus.CHALLENGER}
     with store.read() as read:
         assert [promotion.version for promotion in read.promotions()] == ["a"]
 
@@ -120,7 +116,7 @@ def test_rolling_back_returns_to_what_served_before_again_and_again(store: Store
     assert (back(store).version, champion(store)) == ("a", "a")
     with pytest.raises(NotFound, match="no earlier model to return to"):
         back(store)
-    assert statuses(store) == {"a": CHAMPION, "b": RETIRED, "c": RETIRED}
+    assert statuses(store) == {"a": ModelStatus.CHAMPION, "b": ModelStatus.RETIRED, "c": ModelStatus.RETIRED}
 
 
 def test_a_model_promoted_after_a_rollback_goes_back_to_the_one_rolled_back_to(store: Store) -> None:
@@ -131,14 +127,14 @@ def test_a_model_promoted_after_a_rollback_goes_back_to_the_one_rolled_back_to(s
 
 
 def test_models_from_before_promotions_were_noted_can_be_rolled_back_too(store: Store) -> None:
-    add(store, "a", "b", status=CHAMPION)
+    add(store, "a", "b", status=ModelStatus.CHAMPION)
     assert back(store).version == "a"
 
 
 def test_what_serves_already_is_unknown_or_has_no_files_cannot_be_promoted(store: Store) -> None:
     serve(store, "a")
     with store.transaction() as tx:
-        tx.save_model(ModelRecord("gone", "", RETIRED, 1))
+        tx.save_model(ModelRecord("gone", "", ModelStatus.RETIRED, 1))
         with pytest.raises(InvalidInput, match="serves already"):
             promote(tx, "a", **OPERATOR)
         with pytest.raises(NotFound, match="'b' is not known"):
@@ -150,7 +146,7 @@ def test_what_serves_already_is_unknown_or_has_no_files_cannot_be_promoted(store
 def test_a_refused_model_is_promoted_by_force_alone(store: Store) -> None:
     add(store, "bad")
     with store.transaction() as tx:
-        note(tx, "bad", {"refused": "it knows one item"}, status=REFUSED)
+        note(tx, "bad", {"refused": "it knows one item"}, status=ModelStatus.REFUSED)
         with pytest.raises(InvalidInput, match="was refused: it knows one item; --force"):
             promote(tx, "bad", **OPERATOR)
         promote(tx, "bad", **OPERATOR, force=True)
@@ -162,9 +158,9 @@ def test_a_new_challenger_takes_the_place_of_one_that_still_waits(store: Store) 
     serve(store, "a")
     for version in ("b", "c"):
         with store.transaction() as tx:
-            propose(tx, ModelRecord(version, f"models/{version}", CHALLENGER, 9))
+            propose(tx, ModelRecord(version, f"models/{version}", ModelStatus.CHALLENGER, 9))
             tx.commit()
-    assert statuses(store) == {"a": CHAMPION, "b": LAPSED, "c": CHALLENGER}
+    assert statuses(store) == {"a": ModelStatus.CHAMPION, "b": ModelStatus.LAPSED, "c": ModelStatus.CHALLENGER}
 
 
 def test_what_is_noted_joins_the_lineage(store: Store) -> None:
@@ -174,7 +170,7 @@ def test_what_is_noted_joins_the_lineage(store: Store) -> None:
         tx.commit()
     with store.read() as read:
         assert read.models()[0].lineage == {"seed": 3, "verdict": "undecided"}
-    assert statuses(store) == {"a": CHALLENGER}
+    assert statuses(store) == {"a": ModelStatus.CHALLENGER}
 
 
 def test_the_line_of_champions_is_followed_back_through_promotions(store: Store) -> None:
@@ -187,7 +183,7 @@ def test_the_line_of_champions_is_followed_back_through_promotions(store: Store)
 
 def test_files_are_kept_of_the_champion_its_predecessors_the_newest_and_a_waiting_challenger(store: Store) -> None:
     serve(store, "a", "b")
-    add(store, "x", "y", status=REFUSED)
+    add(store, "x", "y", status=ModelStatus.REFUSED)
     serve(store, "c", "d")
     add(store, "waits")
     with store.read() as read:

@@ -10,8 +10,9 @@ import pytest
 from core.drift.records import Alarm
 from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
-from core.learn.versions import CHAMPION, with_status
+from core.learn.versions import with_status
 from core.ports import ModelRecord
+from core.statuses import ModelStatus
 from tidewise.bootstrap import open_system
 from tidewise.processes.trainer import work_once
 from tidewise.settings.schema import Settings, load_settings
@@ -53,7 +54,7 @@ def newest(settings: Settings) -> ModelRecord:
     with system.store.read() as read:
         models = read.models()
     system.close()
-    assert with_status(models, CHAMPION) is not None
+    assert with_status(models, ModelStatus.CHAMPION) is not None
     return models[0]
 
 
