@@ -27,16 +27,16 @@ from core.items import Catalogue
 from core.learn.gate import GateRules, Verdict, judge
 from core.learn.trial import Trial, slice_of, try_model, try_popularity
 from core.learn.triggers import (
-    ASKED,
+    REQUEST_KEY,
     Job,
     JobKind,
     Schedule,
     TrainingState,
-    answer,
-    asked,
-    due,
+    acknowledge_alarms,
+    choose_job,
+    requested_training,
     trained_through_ms,
-    unanswered,
+    unacknowledged_alarm,
 )
 from core.learn.versions import (
     ancestors,
@@ -136,8 +136,8 @@ class LearningCycle:
             offsets, newest_alarm_ms = read.applied_offsets(self.stream), read.drift.newest_alarm_ms()
             task = self._unfinished(read, champion) or self._task(job, columns, champion)
         with self.role.transaction() as tx:
-            tx.set_meta({JOB: json.dumps(asdict(task)), ASKED: ""})
-            answer(tx, newest_alarm_ms)
+            tx.set_meta({JOB: json.dumps(asdict(task)), REQUEST_KEY: ""})
+            acknowledge_alarms(tx, newest_alarm_ms)
             tx.commit()
         learnt = columns.where(columns.times_ms < task.before_ms)
         logger.info("training (%s) on %d events: %s", task.kind, len(learnt), task.reason)
@@ -273,7 +273,7 @@ def _digest(columns: EventColumns) -> str:
     return digest.hexdigest()
 
 
-def situation(store: Store, *, type_codes: Sequence[int], now_ms: int) -> TrainingState:
+def training_state(store: Store, *, type_codes: Sequence[int], now_ms: int) -> TrainingState:
     """What there is to decide by; cheap enough to be asked for every second."""
     with store.read() as read:
         models = read.models()
@@ -284,13 +284,13 @@ def situation(store: Store, *, type_codes: Sequence[int], now_ms: int) -> Traini
             num_events=0 if champion else read.num_events(type_codes=type_codes, since_ms=0),
             num_new=read.num_events(type_codes=type_codes, since_ms=newest),
             num_since_challenger=read.num_events(type_codes=type_codes, since_ms=trained_through_ms(challenger)),
-            wish=asked(meta),
+            request=requested_training(meta),
             unfinished=bool(meta.get(JOB)),
             now_ms=now_ms,
-            alarm=unanswered(read),
+            alarm=unacknowledged_alarm(read),
         )
 
 
 def next_job(store: Store, *, type_codes: Sequence[int], schedule: Schedule, clock: Clock) -> Job | None:
     """What is due, if anything."""
-    return due(situation(store, type_codes=type_codes, now_ms=clock.now_ms()), schedule)
+    return choose_job(training_state(store, type_codes=type_codes, now_ms=clock.now_ms()), schedule)

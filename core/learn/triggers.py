@@ -1,8 +1,8 @@
-"""Triggers: whether it is time to train, and what. A pure function of what is known.
+"""Training triggers: decide whether to train now, and what; a pure function of the training state.
 
-A first model once there are events enough; then a fine-tune after so many new events, or after so long, or when
-the drift monitor has raised an alarm that no training has answered yet, or when somebody asks; and a challenger that is
-undecided is judged again when its slice has doubled, so that looking often doesn't let chance in.
+The first model is trained once there are enough events. A champion is fine-tuned after a number of new events, after a
+time, after a drift alarm or on request. An undecided challenger is judged again when its slice has doubled, so that
+frequent judging does not raise the share of false promotions.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from core.ports import ModelRecord, ReadTransaction, Transaction
 from core.statuses import ModelStatus
 
 JobKind = Literal["first", "fine-tune", "retrain", "judge"]
-ASKED = "learn.asked"  # the fact under which a wish is kept
-ANSWERED = "learn.answered"  # the fact that names when the newest alarm was raised before the newest training
-GROWTH = 2.0
+REQUEST_KEY = "learn.asked"  # of the metadata: the training request that waits
+ACKNOWLEDGED_KEY = "learn.answered"  # of the metadata: when the newest alarm was raised that a training has read
+JUDGE_AGAIN_GROWTH = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to do, and why."""
+    """A training or a judgement to run, and why."""
 
     kind: JobKind
     reason: str
@@ -34,9 +34,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When to train. `every_ms` counts from the last training, and only where `min_new_events` have come.
+    """When to train. `every_ms` counts from the last training and needs `min_new_events`.
 
-    `on_drift`: whether alarms are answered, `drift_pause_ms` after the last training at the soonest.
+    `on_drift`: whether drift alarms start a training, at the earliest `drift_pause_ms` after the last one.
     """
 
     first_events: int = 1000
@@ -49,7 +49,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """Somebody asks for a training."""
+    """A training that a person or a process requested."""
 
     kind: JobKind
     by: str
@@ -59,44 +59,52 @@ class TrainingRequest:
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """What is known. `num_events`: of interest while nothing serves. `num_new`: since what the newest training read.
+    """What the decision depends on.
 
-    `unfinished`: a trainer was killed at its work. `alarm`: the newest one, if no training has answered it.
+    `num_events`: all events, counted only while no champion serves. `num_new`: those since the newest training.
+    `num_since_challenger`: those since the challenger's training. `unfinished`: a training was interrupted. `alarm`:
+    the newest unacknowledged one.
     """
 
     models: Sequence[ModelRecord]
     num_events: int
     num_new: int
     num_since_challenger: int
-    wish: TrainingRequest | None
+    request: TrainingRequest | None
     unfinished: bool
     now_ms: int
     alarm: Alarm | None = None
 
 
-def due(situation: TrainingState, schedule: Schedule) -> Job | None:
-    """What to do now, if anything."""
-    models, wish = situation.models, situation.wish
-    champion = with_status(models, ModelStatus.CHAMPION)
-    if situation.unfinished:
-        return Job("fine-tune" if champion else "first", "a training was not finished")
-    if wish is not None:
-        kind: JobKind = wish.kind if champion else "first"
-        return Job(kind, f"asked for by {wish.by}" + (f": {wish.reason}" if wish.reason else ""))
-    challenger = with_status(models, ModelStatus.CHALLENGER)
-    if challenger is not None and situation.num_since_challenger >= GROWTH * _judged_on(challenger):
-        return Job("judge", f"{situation.num_since_challenger:,} events since the challenger's last one")
+def choose_job(state: TrainingState, schedule: Schedule) -> Job | None:
+    """The job to run now, if any."""
+    request = state.request
+    champion = with_status(state.models, ModelStatus.CHAMPION)
+    if state.unfinished:
+        return Job("fine-tune" if champion else "first", "an interrupted training")
+    if request is not None:
+        kind: JobKind = request.kind if champion else "first"
+        return Job(kind, f"requested by {request.by}" + (f": {request.reason}" if request.reason else ""))
+    challenger = with_status(state.models, ModelStatus.CHALLENGER)
+    if challenger is not None and state.num_since_challenger >= JUDGE_AGAIN_GROWTH * _judged_on(challenger):
+        return Job("judge", f"{state.num_since_challenger:,} events since the challenger's last one")
     if champion is None:
-        wanted = schedule.first_events if challenger is None and not models else schedule.every_events
-        enough = situation.num_events >= schedule.first_events and (not models or situation.num_new >= wanted)
-        return Job("first", f"{situation.num_events:,} events and no model") if enough else None
-    return _fine_tune_due(situation, schedule)
+        return _first_job(state, schedule)
+    return _fine_tune_job(state, schedule)
 
 
-def _fine_tune_due(situation: TrainingState, schedule: Schedule) -> Job | None:
-    """Whether the champion should learn on."""
-    num_new, alarm = situation.num_new, situation.alarm
-    age_ms = situation.now_ms - max(one.created_ms for one in situation.models)
+def _first_job(state: TrainingState, schedule: Schedule) -> Job | None:
+    """The first training; after a first model that was not promoted, the next needs as many events as a fine-tune."""
+    enough_new = not state.models or state.num_new >= schedule.every_events
+    if state.num_events >= schedule.first_events and enough_new:
+        return Job("first", f"{state.num_events:,} events and no model")
+    return None
+
+
+def _fine_tune_job(state: TrainingState, schedule: Schedule) -> Job | None:
+    """A fine-tune of the champion, if one is due."""
+    num_new, alarm = state.num_new, state.alarm
+    age_ms = state.now_ms - max(record.created_ms for record in state.models)
     if num_new >= schedule.every_events:
         return Job("fine-tune", f"{num_new:,} new events")
     if num_new < schedule.min_new_events:
@@ -109,38 +117,38 @@ def _fine_tune_due(situation: TrainingState, schedule: Schedule) -> Job | None:
 
 
 def _judged_on(challenger: ModelRecord) -> int:
-    """How many events lay behind the challenger's training when it was last judged; 1 where it never was."""
+    """How many events had come since the challenger's training when it was last judged; 1 if it never was."""
     trials = challenger.lineage.get("trials", ())
     return max(1, int(trials[-1]["available"])) if trials else 1
 
 
 def trained_through_ms(record: ModelRecord | None) -> int:
-    """The time from which on a model has learnt nothing; 0 where it is not known."""
+    """The end of a model's training data, exclusive; 0 where it is not known."""
     if record is None:
         return 0
     lineage = record.lineage
     return int(lineage.get("before_ms") or (lineage.get("last_event_ms") or -1) + 1)
 
 
-def ask(tx: Transaction, *, kind: JobKind, by: str, reason: str, now_ms: int) -> None:
-    """Keep a wish for a training, for whoever fills the role of the trainer."""
-    tx.set_meta({ASKED: json.dumps({"kind": kind, "by": by, "reason": reason, "time_ms": now_ms})})
+def request_training(tx: Transaction, *, kind: JobKind, by: str, reason: str, now_ms: int) -> None:
+    """Store a training request for the process that holds the trainer's lease."""
+    tx.set_meta({REQUEST_KEY: json.dumps({"kind": kind, "by": by, "reason": reason, "time_ms": now_ms})})
 
 
-def asked(meta: Mapping[str, str]) -> TrainingRequest | None:
-    """The newest wish among the facts of a store."""
-    return TrainingRequest(**json.loads(meta[ASKED])) if meta.get(ASKED) else None
+def requested_training(meta: Mapping[str, str]) -> TrainingRequest | None:
+    """The training request that waits in a store's metadata."""
+    return TrainingRequest(**json.loads(meta[REQUEST_KEY])) if meta.get(REQUEST_KEY) else None
 
 
-def unanswered(read: ReadTransaction) -> Alarm | None:
-    """The newest alarm, where no training has begun since it was raised."""
+def unacknowledged_alarm(read: ReadTransaction) -> Alarm | None:
+    """The newest alarm, unless a training has begun since it was raised."""
     newest_ms = read.drift.newest_alarm_ms()
-    if newest_ms is None or newest_ms <= int(read.meta().get(ANSWERED) or -1):
+    if newest_ms is None or newest_ms <= int(read.meta().get(ACKNOWLEDGED_KEY) or -1):
         return None
     return next(iter(read.drift.alarms(limit=1)), None)
 
 
-def answer(tx: Transaction, newest_alarm_ms: int | None) -> None:
-    """A training begins that knows of all alarms up to the newest one."""
+def acknowledge_alarms(tx: Transaction, newest_alarm_ms: int | None) -> None:
+    """Record that a training begins which has read all alarms up to the newest one."""
     if newest_alarm_ms is not None:
-        tx.set_meta({ANSWERED: str(newest_alarm_ms)})
+        tx.set_meta({ACKNOWLEDGED_KEY: str(newest_alarm_ms)})

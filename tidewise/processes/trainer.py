@@ -16,7 +16,7 @@ from core.background import BackgroundThread
 from core.clock import WallClock
 from core.errors import StoreUnavailable
 from core.learn.cycle import next_job
-from core.learn.triggers import JobKind, ask
+from core.learn.triggers import JobKind, request_training
 from core.lease import Lease
 from tidewise.bootstrap import open_system
 from tidewise.logs import use_format
@@ -70,7 +70,7 @@ def work_once(settings: Settings, *, progress: ProgressCallback) -> str:
 def wish_for(settings: Settings, *, kind: JobKind) -> None:
     """Ask whoever fills the role for a training."""
     with open_system(settings) as system, system.store.transaction() as tx:
-        ask(tx, kind=kind, by=f"{getpass.getuser()} by command", reason="", now_ms=WallClock().now_ms())
+        request_training(tx, kind=kind, by=f"{getpass.getuser()} by command", reason="", now_ms=WallClock().now_ms())
         tx.commit()
 
 

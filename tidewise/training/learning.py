@@ -14,7 +14,7 @@ from core.clock import WallClock
 from core.errors import NotReady
 from core.items import Catalogue
 from core.learn.cycle import LearningCycle, Task
-from core.learn.triggers import answer, trained_through_ms
+from core.learn.triggers import acknowledge_alarms, trained_through_ms
 from core.learn.versions import promote, propose
 from core.lease import Lease
 from core.ports import EventColumns, ModelBundle, ModelRecord
@@ -58,7 +58,7 @@ def train_model(system: System, *, progress: ProgressCallback, before_ms: int | 
         if record.version not in known or known[record.version].status != "champion":
             reason, now_ms = "trained by hand", record.created_ms
             promote(tx, record.version, decided_by="tidewise train", reason=reason, now_ms=now_ms, force=True)
-        answer(tx, newest_alarm_ms)
+        acknowledge_alarms(tx, newest_alarm_ms)
         tx.commit()
     return replace(record, status="champion")
 

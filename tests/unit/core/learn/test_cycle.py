@@ -18,7 +18,7 @@ from core.ingestion.sources import RequestSource
 from core.items import Catalogue, Item
 from core.learn.cycle import JOB, LearningCycle, Policy, Task, next_job
 from core.learn.gate import GateRules
-from core.learn.triggers import Job, Schedule, ask
+from core.learn.triggers import Job, Schedule, request_training
 from core.learn.versions import promote
 from core.lease import Lease
 from core.manage import save_items
@@ -262,7 +262,7 @@ def test_files_of_versions_that_nobody_would_go_back_to_are_removed_and_their_re
 def test_a_wish_is_fulfilled_once() -> None:
     trial = Trial(1)
     with trial.store.transaction() as tx:
-        ask(tx, kind="fine-tune", by="somebody", reason="", now_ms=1)
+        request_training(tx, kind="fine-tune", by="somebody", reason="", now_ms=1)
         tx.commit()
     job = next_job(trial.store, type_codes=CODES, schedule=Schedule(), clock=trial.clock)
     assert job is not None
