@@ -1,13 +1,12 @@
-"""Replies: JSON out, and every failure in one shape: {"error": {"code", "message", "field"?, "details"?}}.
+"""Replies: JSON, and every failure in one shape: {"error": {"code", "message", "field"?, "details"?}}.
 
-The one place where the errors of `core` become HTTP.
+The errors of `core` become HTTP statuses here, and nowhere else.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -18,53 +17,66 @@ from starlette.exceptions import HTTPException
 from core.errors import InvalidInput, NotFound, NotReady, StoreUnavailable, StreamUnavailable, TidewiseError
 
 _log = logging.getLogger(__name__)
-_FIELD = re.compile(r"['\"]?([\w.]{1,64})['\"]?: ")  # messages of core begin with the field at fault
 RETRY_AFTER_S = 1
 
 
 class HTTPError(Exception):
-    """A request that HTTP itself refuses: too large, unreadable, without a key."""
+    """A request that is answered with this status: too large, not JSON, no valid entry."""
 
-    def __init__(self, status: int, code: str, message: str, **rest: Any) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        field: str | None = None,
+        details: Sequence[object] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
-        self.body = error_body(code, message, **rest)
+        self.body = error_body(code, message, field=field, details=details)
 
 
-def json_reply(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_reply(content: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Content as JSON."""
     return Response(orjson.dumps(content), status, headers, "application/json")
 
 
-def error_body(code: str, message: str, *, field: str | None = None, details: Any = None) -> dict[str, Any]:
-    """The one error shape."""
-    rest = {"field": field, "details": details}
-    return {"error": {"code": code, "message": message} | {name: it for name, it in rest.items() if it is not None}}
+def error_body(
+    code: str, message: str, *, field: str | None = None, details: Sequence[object] | None = None
+) -> dict[str, Any]:
+    """The error shape: `serving.schemas.base.ErrorReply`."""
+    optional = {"field": field, "details": details}
+    return {"error": {"code": code, "message": message} | {k: v for k, v in optional.items() if v is not None}}
 
 
-def field_of(message: str) -> str | None:
-    """The field that a message of `core` begins with, if it does."""
-    found = _FIELD.match(message)
-    return found[1] if found else None
+def problem_of(error: InvalidInput) -> dict[str, Any]:
+    """The problem with one entry of several."""
+    problem: dict[str, Any] = error_body("invalid_input", str(error), field=error.field)["error"]
+    return problem
 
 
-def reason_of(error: InvalidInput) -> dict[str, Any]:
-    """Why one event or item of several was rejected."""
-    reason: dict[str, Any] = error_body("invalid_input", str(error), field=field_of(str(error)))["error"]
-    return reason
+def invalid_entries(name: str, problems: Sequence[dict[str, Any]], *, single: bool) -> HTTPError:
+    """The error for a request without a valid entry; `single`: it was one bare object. `name`: events or items."""
+    if single:
+        return HTTPError(422, "invalid_input", problems[0]["message"], field=problems[0].get("field"))
+    message = (
+        f"none of the {len(problems)} {name} is valid; details says why, {name[:-1]} by {name[:-1]}, in the order sent"
+    )
+    return HTTPError(422, "invalid_input", message, field=name, details=problems)
 
 
 def internal_error(request: str, error: Exception) -> Response:
-    """A fault of ours: logged whole, told without internals."""
+    """An unexpected error: logged with its traceback, answered without internals."""
     _log.error("%s failed", request, exc_info=error)
     message = "the server failed while answering; its log says why; send the request again, or report it"
     return json_reply(error_body("internal", message), status=500)
 
 
 def add_error_replies(app: FastAPI) -> None:
-    """Have every error answered in the one shape."""
+    """Answer every error in the error shape."""
     app.add_exception_handler(TidewiseError, _on_domain_error)
-    app.add_exception_handler(HTTPError, _on_refused)
+    app.add_exception_handler(HTTPError, _on_request_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_http_error)
 
@@ -72,7 +84,7 @@ def add_error_replies(app: FastAPI) -> None:
 async def _on_domain_error(request: Request, error: Exception) -> Response:
     message = str(error)
     if isinstance(error, InvalidInput):
-        return json_reply(error_body("invalid_input", message, field=field_of(message)), status=422)
+        return json_reply(error_body("invalid_input", message, field=error.field), status=422)
     if isinstance(error, NotFound):
         return json_reply(error_body("not_found", message), status=404)
     if isinstance(error, NotReady | StoreUnavailable | StreamUnavailable):
@@ -81,14 +93,14 @@ async def _on_domain_error(request: Request, error: Exception) -> Response:
     return internal_error(f"{request.method} {request.url.path}", error)
 
 
-async def _on_refused(_request: Request, error: Exception) -> Response:
+async def _on_request_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPError)
     headers = {"Connection": "close"} if error.status == 413 else None  # the rest of the body is not read
     return json_reply(error.body, status=error.status, headers=headers)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
-    """What the router says: no such path, or not with this method."""
+    """Errors of the router: no such path, or not with this method."""
     status = error.status_code if isinstance(error, HTTPException) else 422
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if status == 404:

@@ -1,6 +1,6 @@
-"""Requests: what a body, a path and a query say, checked, with messages that say what to do.
+"""Requests: read and validate bodies, paths and query strings.
 
-Plain functions instead of a model per request: they cost microseconds on the hot path.
+Plain functions instead of a pydantic model per request: they cost microseconds on the hot path.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from core.recommendation.requests import RecommendationRequest
 from serving.http.replies import HTTPError
 from serving.runtime.services import Services
 
-WISH_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "explain")
+RECOMMENDATION_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "explain")
 DEFAULT_N = 10
 
 
 async def read_json(request: Request, *, max_bytes: int) -> Any:
-    """The body as JSON. Its size is checked as announced and as it really comes."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
+    """The body as JSON. Its size is checked by its header and again while it is received."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > max_bytes:
         raise _too_large(max_bytes)
     body = bytearray()
     async for part in request.stream():
@@ -44,7 +44,7 @@ async def read_json(request: Request, *, max_bytes: int) -> Any:
 async def read_object(
     request: Request, fields: Sequence[str], *, max_bytes: int, optional: bool = False
 ) -> dict[str, Any]:
-    """The body as a JSON object without other fields than these; `optional`: no body at all is an empty one."""
+    """The body as a JSON object with no other fields than these; `optional`: a missing body is an empty object."""
     if optional and request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
         return {}
     body = await read_json(request, max_bytes=max_bytes)
@@ -61,7 +61,7 @@ def _too_large(max_bytes: int) -> HTTPError:
 
 
 def many_or_one(body: Any, name: str, *, limit: int) -> tuple[list[Any], bool]:
-    """The entries of {"events": [...]} (or "items"), or one bare object; and whether it was a bare one."""
+    """The entries of {"events": [...]} (or "items"), or of one bare object; and whether it was a bare one."""
     if not isinstance(body, dict):
         msg = f'body: wanted a JSON object, got {shorten(body)}; send one object, or {{"{name}": [...]}}'
         raise InvalidInput(msg, field="body")
@@ -78,16 +78,16 @@ def many_or_one(body: Any, name: str, *, limit: int) -> tuple[list[Any], bool]:
     return entries, False
 
 
-def check_fields(given: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Raise `InvalidInput` for a name that nobody would read: it is a typing error."""
-    for name in given:
+def check_fields(values: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise `InvalidInput` for an unknown name: probably a typing error."""
+    for name in values:
         if name not in known:
             msg = f"{shorten(name)}: unknown field; known fields are {', '.join(known)}"
             raise InvalidInput(msg, field=field_name(name))
 
 
 def path_id(request: Request, name: str) -> str:
-    """An id from the path, which is routed as it was sent: percent-encoded."""
+    """An id from the path, which is routed percent-encoded."""
     try:
         return check_id(name, unquote(request.path_params[name], errors="strict"))
     except UnicodeDecodeError:
@@ -95,29 +95,29 @@ def path_id(request: Request, name: str) -> str:
         raise InvalidInput(msg, field=name) from None
 
 
-def query_wish(request: Request, services: Services) -> RecommendationRequest:
-    """The wish in a query string."""
+def read_recommendation_query(request: Request, services: Services) -> RecommendationRequest:
+    """The recommendation request of a query string."""
     query = request.query_params
-    check_fields(query, WISH_FIELDS)
-    given: dict[str, Any] = {name: query[name] for name in query if name not in ("where", "exclude")}
+    check_fields(query, RECOMMENDATION_FIELDS)
+    values: dict[str, Any] = {name: query[name] for name in query if name not in ("where", "exclude")}
     for name in ("n", "at"):
-        if name in given:
-            given[name] = _integer(name, given[name])
-    given["exclude"] = _split(query.getlist("exclude"))
-    return replace(parse_wish(given, services), where=conditions_in(query.getlist("where")))
+        if name in values:
+            values[name] = _integer(name, values[name])
+    values["exclude"] = _split(query.getlist("exclude"))
+    return replace(parse_recommendation_request(values, services), where=conditions_in(query.getlist("where")))
 
 
-def parse_wish(given: Mapping[str, Any], services: Services) -> RecommendationRequest:
-    """The wish in a body, or in a query string whose numbers are read."""
-    category, at = given.get("category"), given.get("at")
+def parse_recommendation_request(values: Mapping[str, Any], services: Services) -> RecommendationRequest:
+    """The recommendation request of a body, or of a query string whose numbers are parsed."""
+    category, at = values.get("category"), values.get("at")
     return RecommendationRequest(
-        n=_n(given.get("n", DEFAULT_N), services.limits.max_n),
+        n=_n(values.get("n", DEFAULT_N), services.limits.max_n),
         category=None if category is None else check_id("category", category),
-        where=conditions_of(given.get("where")),
-        exclude=check_ids("exclude", given.get("exclude", []), limit=services.limits.max_ids),
-        exclude_seen=_exclude_seen(given.get("seen"), services),
+        where=conditions_of(values.get("where")),
+        exclude=check_ids("exclude", values.get("exclude", []), limit=services.limits.max_ids),
+        exclude_seen=_exclude_seen(values.get("seen"), services),
         at_ms=None if at is None else check_time_ms("at", at),
-        explain=_explain(given.get("explain")),
+        explain=_explain(values.get("explain")),
     )
 
 
@@ -127,7 +127,7 @@ def check_ids(name: str, value: Any, *, limit: int) -> list[str]:
         got = f"{len(value)} of them" if isinstance(value, list) else shorten(value)
         msg = f"{name}: wanted a list of at most {limit} ids, got {got}"
         raise InvalidInput(msg, field=name)
-    return [check_id(name, each) for each in value]
+    return [check_id(name, item_id) for item_id in value]
 
 
 def integer_query(request: Request, name: str, *, default: int, highest: int) -> int:
@@ -176,9 +176,9 @@ def _explain(value: Any) -> bool:
 
 def _split(values: list[str]) -> list[str]:
     """`exclude=a,b&exclude=c` names a, b and c, and also an item whose id is "a,b": excluding an unknown id is free."""
-    found: dict[str, None] = {}
+    item_ids: dict[str, None] = {}
     for value in values:
-        found.update(dict.fromkeys(value.split(",")))
-        if len(value) <= MAX_ID_BYTES // 4:  # surely an id by its size, however it is encoded
-            found[value] = None
-    return [each for each in found if each]
+        item_ids.update(dict.fromkeys(value.split(",")))
+        if len(value) <= MAX_ID_BYTES // 4:  # fits into an id, however it is encoded
+            item_ids[value] = None
+    return [item_id for item_id in item_ids if item_id]

@@ -1,6 +1,6 @@
-"""The dashboard's files: read once, sent with a policy under which a browser runs nothing but them.
+"""The dashboard's static files: read once, sent with a Content-Security-Policy that allows no other script.
 
-The pages hold no data; what they show they ask of the public API. Knows nothing about what is on them.
+The pages contain no data; they fetch it from the public API.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 
 from serving.http.replies import error_body, json_reply
 
@@ -29,7 +29,7 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",  # asked for again each time, answered with 304: an upgrade shows at once
+    "Cache-Control": "no-cache",  # revalidated each time and answered with 304: an upgrade shows at once
 }
 INDEX = "index.html"
 
@@ -42,22 +42,27 @@ class _File:
 
 
 class DashboardRoutes:
-    """Serves what lies in `serving/pages`, and nothing else."""
+    """Serves the files of `serving/pages`, and nothing else."""
 
     def __init__(self) -> None:
         self._files = dict(_read(resources.files("serving").joinpath("pages"), ""))
+
+    def register(self, router: APIRouter) -> None:
+        """Add the routes; they are no part of the documented API."""
+        router.add_api_route("/", self.index, methods=["GET"], include_in_schema=False)
+        router.add_api_route("/pages/{path:path}", self.file, methods=["GET"], include_in_schema=False)
 
     async def index(self, request: Request) -> Response:
         """The page."""
         return _reply(request, self._files[INDEX])
 
     async def file(self, request: Request) -> Response:
-        """A style, a script, a picture."""
-        found = self._files.get(request.path_params["path"])
-        if found is None:
+        """A style, a script, an image."""
+        file = self._files.get(request.path_params["path"])
+        if file is None:
             message = f"there is no {request.url.path}; the dashboard is at /"
             return json_reply(error_body("no_such_path", message), status=404)
-        return _reply(request, found)
+        return _reply(request, file)
 
 
 def _reply(request: Request, file: _File) -> Response:
@@ -68,13 +73,13 @@ def _reply(request: Request, file: _File) -> Response:
 
 
 def _read(folder: Traversable, prefix: str) -> list[tuple[str, _File]]:
-    found: list[tuple[str, _File]] = []
+    files: list[tuple[str, _File]] = []
     for entry in folder.iterdir():
         name = f"{prefix}{entry.name}"
         if entry.is_dir():
-            found += _read(entry, f"{name}/")
+            files += _read(entry, f"{name}/")
         elif (media_type := TYPES.get(f".{name.rpartition('.')[2]}")) is not None:
             body = entry.read_bytes()
             digest = hashlib.blake2b(body, digest_size=12).hexdigest()
-            found.append((name, _File(body, media_type, f'"{digest}"')))
-    return found
+            files.append((name, _File(body, media_type, f'"{digest}"')))
+    return files

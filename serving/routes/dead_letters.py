@@ -1,11 +1,11 @@
-"""Dead letters over HTTP: look at input that was set aside, apply it again, or discard it."""
+"""Dead letters over HTTP: list, retry and discard input that could not be applied."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 
 from core.errors import InvalidInput
 from core.ingestion.dead_letters import described, discard, retry
@@ -13,41 +13,50 @@ from core.interactions import shorten
 from serving.http.replies import json_reply
 from serving.http.requests import check_fields, integer_query, read_object
 from serving.runtime.engine import Engine
+from serving.schemas import dead_letters as schemas
 
 MAX_PAGE = 1_000
 MAX_KEYS = 10_000
-MAX_SHOWN = 100  # failures that an answer tells of
+MAX_SHOWN = 100  # failures in an answer
 DEFAULT_PAGE = 100
-HIGHEST_KEY = 2**63
+KEY_LIMIT = 2**63
+KEY_FIELDS = tuple(schemas.DeadLetterKeys.model_fields)
 
 
 class DeadLetterRoutes:
-    """Listing reads; retrying and discarding go through the writer, as every change does."""
+    """Retries and discards go through the writer, as every change does."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._services = engine.services
 
+    def register(self, router: APIRouter) -> None:
+        """Add the routes."""
+        path = "/v1/dead-letters"
+        router.add_api_route(path, self.list_newest, methods=["GET"], **schemas.GET_DEAD_LETTERS)
+        router.add_api_route(f"{path}/retry", self.retry, methods=["POST"], **schemas.POST_RETRY)
+        router.add_api_route(f"{path}/discard", self.discard, methods=["POST"], **schemas.POST_DISCARD)
+
     async def list_newest(self, request: Request) -> Response:
-        """The newest letters: where each came from, what it says, why it was set aside."""
+        """The newest dead letters: source, payload and reason of each."""
         check_fields(request.query_params, ("limit",))
         limit = integer_query(request, "limit", default=DEFAULT_PAGE, highest=MAX_PAGE)
         return json_reply(await self._engine.readers.run(lambda: self._newest(limit)))
 
     async def retry(self, request: Request) -> Response:
-        """Decode letters by the settings as they are now and apply them; those that fail again stay."""
+        """Decode dead letters with the current settings and apply them; those that fail again remain."""
         keys = await self._keys(request)
         return json_reply(await self._engine.writer.run(lambda: self._retried(keys)))
 
     async def discard(self, request: Request) -> Response:
-        """Delete letters for good."""
+        """Delete dead letters permanently."""
         keys = await self._keys(request)
         num = await self._engine.writer.run(lambda: discard(self._services.store, source=None, keys=keys))
         return json_reply({"discarded": num})
 
     async def _keys(self, request: Request) -> set[int] | None:
-        """Which letters a body names; None for all."""
-        body = await read_object(request, ("keys", "all"), max_bytes=self._engine.limits.max_body_bytes)
+        """The keys in a body; None for all."""
+        body = await read_object(request, KEY_FIELDS, max_bytes=self._engine.limits.max_body_bytes)
         if body.get("all") is True and "keys" not in body:
             return None
         return _checked(body.get("keys"))
@@ -72,9 +81,12 @@ class DeadLetterRoutes:
         return sums | {"failed": sums["letters"] - sums["settled"], "failures": failures[:MAX_SHOWN]}
 
 
-def _checked(value: Any) -> set[int]:
-    valid = isinstance(value, list) and 0 < len(value) <= MAX_KEYS
-    if not valid or any(type(key) is not int or not 0 <= key < HIGHEST_KEY for key in value):
-        msg = f"keys: wanted a list of 1 to {MAX_KEYS} keys of letters, or all: true instead, got {shorten(value)}"
+def _checked(value: object) -> set[int]:
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_KEYS or not all(map(_is_key, value)):
+        msg = f"keys: wanted a list of 1 to {MAX_KEYS} keys of dead letters, or all: true instead, got {shorten(value)}"
         raise InvalidInput(msg, field="keys")
     return set(value)
+
+
+def _is_key(value: object) -> bool:
+    return type(value) is int and 0 <= value < KEY_LIMIT

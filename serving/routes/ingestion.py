@@ -1,52 +1,57 @@
-"""GET /v1/ingestion: who writes, how far each has got, and how far that is behind the event log."""
+"""The progress of ingestion over HTTP: every writer, its applied offset, and its lag behind the event log."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 
 from core.errors import StreamUnavailable
 from core.ports import WriterPosition
 from serving.http.replies import json_reply
 from serving.runtime.engine import Engine
+from serving.schemas import ingestion as schemas
 
 
 class IngestionRoutes:
-    """The state of ingestion."""
+    """Reads writers from the database, log end offsets from the event log."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._services = engine.services
 
-    async def state(self, _request: Request) -> Response:
-        """Every writer; with an event log, each of its partitions and their lag."""
-        return json_reply(await self._engine.readers.run(self._state))
+    def register(self, router: APIRouter) -> None:
+        """Add the route."""
+        router.add_api_route("/v1/ingestion", self.progress, methods=["GET"], **schemas.GET_INGESTION)
 
-    def _state(self) -> dict[str, Any]:
+    async def progress(self, _request: Request) -> Response:
+        """Every writer; with an event log, each of its partitions with its lag."""
+        return json_reply(await self._engine.readers.run(self._progress))
+
+    def _progress(self) -> dict[str, Any]:
         log = self._services.log
         with self._services.store.read() as read:
-            writers, num_letters = read.writers(), read.num_dead_letters()
+            writers, num_dead_letters = read.writers(), read.num_dead_letters()
             applied = {} if log is None else read.applied_offsets(log.name)
         ends, problem = self._log_ends(applied) if log else ({}, None)
-        known = {(one.stream, one.partition) for one in writers}
-        if log is not None:  # partitions of which nothing was applied yet
+        known = {(writer.stream, writer.partition) for writer in writers}
+        if log is not None:  # partitions without an applied offset yet
             writers += [WriterPosition(log.name, part, None, None) for part in ends if (log.name, part) not in known]
-        shown = [_writer(one, ends if log and one.stream == log.name else {}) for one in writers]
+        shown = [_writer(writer, ends if log and writer.stream == log.name else {}) for writer in writers]
         return {
             "now": self._services.wall.now_ms(),
             "log": None if log is None else log.name,
-            "lag": sum(one["lag"] or 0 for one in shown) if ends else None,
+            "lag": sum(writer["lag"] or 0 for writer in shown) if ends else None,
             "problem": problem,
             "writers": shown,
             "waiting_events": self._engine.writer.num_waiting,
             "waiting_requests": self._engine.intake.num_waiting,
-            "dead_letters": num_letters,
+            "dead_letters": num_dead_letters,
         }
 
     def _log_ends(self, applied: Mapping[int, int]) -> tuple[Mapping[int, tuple[int, int]], str | None]:
-        """For each partition (next offset, end of the log); or why that cannot be said now."""
+        """For each partition (next offset, log end offset); or the problem that hides them."""
         try:
             return self._services.log_ends(applied), None
         except StreamUnavailable as error:

@@ -1,4 +1,4 @@
-"""POST /v1/interactions: take events in, and say of each one what became of it."""
+"""Interactions over HTTP: parse events, pass them on, answer with the outcome of each."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 
 from core.clock import WallClock
 from core.errors import InvalidEvent, InvalidInput
 from core.interactions import Interaction, parse_interaction, shorten
-from serving.http.replies import HTTPError, error_body, json_reply, reason_of
+from serving.http.replies import error_body, invalid_entries, json_reply, problem_of
 from serving.http.requests import check_fields, many_or_one, read_json
 from serving.runtime.engine import Engine
 from serving.runtime.event_sinks import QUEUED, SET_ASIDE, EventOutcome
+from serving.schemas import interactions as schemas
 
 LOOP_EVENTS = 100  # about half a millisecond of parsing; larger batches are parsed off the event loop
 STATUSES = ("accepted", "queued", "duplicate", "erased", "rejected")
@@ -32,8 +33,13 @@ class Parsed:
 
     @property
     def events(self) -> list[Interaction]:
-        """The valid ones."""
+        """The valid entries."""
         return [entry for entry in self.entries if isinstance(entry, Interaction)]
+
+    @property
+    def problems(self) -> list[dict[str, Any]]:
+        """What is wrong with each of the others."""
+        return [entry for entry in self.entries if isinstance(entry, dict)]
 
 
 class InteractionRoutes:
@@ -42,6 +48,10 @@ class InteractionRoutes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._services = engine.services
+
+    def register(self, router: APIRouter) -> None:
+        """Add the route."""
+        router.add_api_route("/v1/interactions", self.post, methods=["POST"], **schemas.POST_INTERACTIONS)
 
     async def post(self, request: Request) -> Response:
         """Take one event or many in; answers when they are safe, each event for itself."""
@@ -52,7 +62,7 @@ class InteractionRoutes:
         parsed = self._parse(raw) if quick else await self._engine.readers.run(lambda: self._parse(raw))
         if not parsed.events:
             self._engine.metrics.took_in({"rejected": len(parsed.entries)})
-            raise _none_valid(parsed.entries, single=single)
+            raise invalid_entries("events", parsed.problems, single=single)
         fates = await self._engine.intake.take(parsed.events, wait=wait)
         report = _report(parsed, fates)
         self._engine.metrics.took_in({status: report[status] for status in STATUSES})
@@ -71,7 +81,7 @@ class InteractionRoutes:
             try:
                 entries.append(self._event(one, wall_ms if timed else now_ms, named=named))
             except InvalidEvent as error:
-                entries.append(reason_of(error))
+                entries.append(problem_of(error))
                 continue
             if not named:
                 unnamed.add(place)
@@ -91,13 +101,6 @@ class InteractionRoutes:
 def _is_timed(raw: Any) -> bool:
     """Whether an entry says when it happened; else it happened now, by the clock that answers use."""
     return isinstance(raw, dict) and raw.get("time") is not None
-
-
-def _none_valid(entries: list[Any], *, single: bool) -> HTTPError:
-    if single:
-        return HTTPError(422, "invalid_input", entries[0]["message"], field=entries[0].get("field"))
-    message = f"none of the {len(entries)} events is valid; details says why, event by event, in the order given"
-    return HTTPError(422, "invalid_input", message, field="events", details=entries)
 
 
 def _wants_to_wait(request: Request) -> bool:

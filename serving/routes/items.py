@@ -1,47 +1,67 @@
-"""The catalogue over HTTP: read, put, delete and bulk import items."""
+"""The catalogue over HTTP: read, search, insert, replace and remove items."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 
 from core.errors import InvalidInput, InvalidItem, NotFound
+from core.history import IntArray
 from core.interactions import check_id, shorten
 from core.items import Item, parse_item
 from core.manage import remove_item, save_items
 from core.ports import StoredItem
-from serving.http.replies import HTTPError, json_reply, reason_of
+from core.recommendation.search import search_rows
+from core.recommendation.snapshot import ServingSnapshot
+from serving.http.replies import invalid_entries, json_reply, problem_of
 from serving.http.requests import check_fields, integer_query, many_or_one, path_id, read_json
 from serving.runtime.engine import Engine
+from serving.schemas import items as schemas
 
 MAX_PAGE = 1_000
+MAX_MATCHES = 200
+MAX_QUERY_CHARS = 200
 
 
 class ItemRoutes:
-    """Reading and changing the catalogue. Changes go through the writer, after the events that came before them."""
+    """Reads come from the store, searches from the serving snapshot; changes go through the writer, after the events
+    that came before them.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._services = engine.services
         self._store = engine.services.store
 
+    def register(self, router: APIRouter) -> None:
+        """Add the routes; those with fixed names first, because an id matches every path."""
+        item = "/v1/items/{item_id:path}"
+        router.add_api_route("/v1/items/search", self.search, methods=["GET"], **schemas.GET_SEARCH)
+        router.add_api_route("/v1/items", self.list_page, methods=["GET"], **schemas.GET_ITEMS)
+        router.add_api_route("/v1/items", self.post, methods=["POST"], **schemas.POST_ITEMS)
+        router.add_api_route(item, self.get, methods=["GET"], **schemas.GET_ITEM)
+        router.add_api_route(item, self.put, methods=["PUT"], **schemas.PUT_ITEM)
+        router.add_api_route(item, self.delete, methods=["DELETE"], **schemas.DELETE_ITEM)
+        router.add_api_route("/v1/categories", self.categories, methods=["GET"], **schemas.GET_CATEGORIES)
+
     async def list_page(self, request: Request) -> Response:
-        """A page of catalogue items in the order of their ids."""
+        """A page of catalogue items in ascending id."""
         check_fields(request.query_params, ("after", "limit"))
         limit = integer_query(request, "limit", default=100, highest=MAX_PAGE)
         after = request.query_params.get("after", "")
         page = await self._engine.readers.run(lambda: self._read_page(check_id("after", after) if after else "", limit))
-        last = page[-1].item.item_id if len(page) == limit else None
-        return json_reply({"items": [stored_item(one) for one in page], "next_after": last})
+        next_after = page[-1].item.item_id if len(page) == limit else None
+        return json_reply({"items": [schemas.item_out(stored) for stored in page], "next_after": next_after})
 
     async def get(self, request: Request) -> Response:
         """One catalogue item."""
         item_id = path_id(request, "item_id")
-        return json_reply(stored_item(await self._engine.readers.run(lambda: self._read_one(item_id))))
+        return json_reply(schemas.item_out(await self._engine.readers.run(lambda: self._read_item(item_id))))
 
     async def put(self, request: Request) -> Response:
-        """Insert or replace one item; from the next answer on it counts as it is now."""
+        """Insert or replace one item; the next answer knows the change."""
         item_id = path_id(request, "item_id")
         body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
         if isinstance(body, dict) and body.setdefault("item_id", item_id) != item_id:
@@ -52,41 +72,58 @@ class ItemRoutes:
         return json_reply({"item_id": item.item_id, "status": "accepted", "revision": revision})
 
     async def post(self, request: Request) -> Response:
-        """Insert or replace one item or many; answers each for itself. All take effect together."""
+        """Insert or replace one item or many, all in one revision; each gets its own outcome."""
         body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
         raw, single = many_or_one(body, "items", limit=self._engine.limits.max_events)
-        parsed = await self._engine.readers.run(lambda: [_parsed(one) for one in raw])
-        items = [one for one in parsed if isinstance(one, Item)]
+        entries = await self._engine.readers.run(lambda: [_parsed(entry) for entry in raw])
+        items = [entry for entry in entries if isinstance(entry, Item)]
         if not items:
-            raise _none_valid(parsed, single=single)
+            raise invalid_entries("items", [entry for entry in entries if isinstance(entry, dict)], single=single)
         revision = await self._save(items)
-        results = [_fate(one) for one in parsed]
-        sums = {"accepted": len(items), "rejected": len(parsed) - len(items)}
+        results = [_outcome(entry) for entry in entries]
+        sums = {"accepted": len(items), "rejected": len(entries) - len(items)}
         return json_reply({"revision": revision, **sums, "results": results})
 
     async def delete(self, request: Request) -> Response:
-        """Take an item out of the catalogue; what users did with it stays learnt from."""
+        """Remove an item from the catalogue; events with it are still trained on."""
         item_id = path_id(request, "item_id")
         await self._engine.writer.run(lambda: self._remove(item_id))
         return json_reply({"item_id": item_id, "status": "removed"})
 
-    async def _save(self, items: Sequence[Item]) -> int:
-        return await self._engine.writer.run(lambda: self._saved(items))
+    async def search(self, request: Request) -> Response:
+        """Catalogue items that contain all words of a query, most popular first, with or only hidden ones."""
+        query = request.query_params
+        check_fields(query, ("query", "category", "hidden", "n"))
+        n = integer_query(request, "n", default=20, highest=MAX_MATCHES)
+        text = query.get("query", "")
+        if len(text) > MAX_QUERY_CHARS:
+            msg = f"query: wanted at most {MAX_QUERY_CHARS} characters, got {shorten(text)}"
+            raise InvalidInput(msg, field="query")
+        category = check_id("category", query["category"]) if query.get("category") else None
+        only_hidden = _only_hidden(query.get("hidden"))
+        return json_reply(await self._engine.readers.run(lambda: self._search(text.split(), category, only_hidden, n)))
 
-    def _saved(self, items: Sequence[Item]) -> int:
-        revision = save_items(self._store, items, clock=self._engine.services.wall)
-        self._engine.services.items_changed()
-        return revision
+    async def categories(self, _request: Request) -> Response:
+        """Every category and how many of its items may be recommended."""
+        return json_reply(await self._engine.readers.run(self._categories))
+
+    async def _save(self, items: Sequence[Item]) -> int:
+        def save() -> int:
+            revision = save_items(self._store, items, clock=self._services.wall)
+            self._services.items_changed()
+            return revision
+
+        return await self._engine.writer.run(save)
 
     def _remove(self, item_id: str) -> None:
-        remove_item(self._store, item_id, clock=self._engine.services.wall)
-        self._engine.services.items_changed()
+        remove_item(self._store, item_id, clock=self._services.wall)
+        self._services.items_changed()
 
     def _read_page(self, after: str, limit: int) -> list[StoredItem]:
         with self._store.read() as read:
             return read.list_items(after=after, limit=limit)
 
-    def _read_one(self, item_id: str) -> StoredItem:
+    def _read_item(self, item_id: str) -> StoredItem:
         with self._store.read() as read:
             stored = read.items_by_id([item_id]).get(item_id)
         if stored is None or not stored.in_catalogue:
@@ -95,37 +132,47 @@ class ItemRoutes:
             raise NotFound(msg)
         return stored
 
+    def _search(self, words: list[str], category: str | None, only_hidden: bool, n: int) -> dict[str, Any]:
+        snapshot = self._services.snapshots.current()
+        rows = search_rows(snapshot, words, category=category)
+        if only_hidden:
+            rows = rows[~snapshot.catalogue.listed[rows]]
+        return {"items": self._read_matches(snapshot, rows, n), "matching": len(rows)}
 
-def _parsed(raw: Any) -> Item | dict[str, Any]:
+    def _read_matches(self, snapshot: ServingSnapshot, rows: IntArray, n: int) -> list[dict[str, Any]]:
+        """The first n that are in the catalogue now; removed items and those known from events only are skipped."""
+        matches: list[dict[str, Any]] = []
+        with self._store.read() as read:
+            for first in range(0, len(rows), MAX_MATCHES):
+                keys = snapshot.catalogue.keys[rows[first : first + MAX_MATCHES]].tolist()
+                stored = read.items(keys)
+                matches += [schemas.item_out(stored[key]) for key in keys if key in stored and stored[key].in_catalogue]
+                if len(matches) >= n:
+                    break
+        return matches[:n]
+
+    def _categories(self) -> dict[str, Any]:
+        catalogue = self._services.snapshots.current().catalogue
+        sizes = {name: int(catalogue.listed[rows].sum()) for name, rows in catalogue.category_rows.items()}
+        return {"categories": [{"category": name, "items": sizes[name]} for name in sorted(sizes)]}
+
+
+def _parsed(raw: object) -> Item | dict[str, Any]:
+    """The item, or the problem with it."""
     try:
         return parse_item(raw)
     except InvalidItem as error:
-        return reason_of(error)
+        return problem_of(error)
 
 
-def _fate(parsed: Item | dict[str, Any]) -> dict[str, Any]:
-    if isinstance(parsed, Item):
-        return {"status": "accepted", "item_id": parsed.item_id}
-    return {"status": "rejected", "error": parsed}
+def _outcome(entry: Item | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(entry, Item):
+        return {"status": "accepted", "item_id": entry.item_id}
+    return {"status": "rejected", "error": entry}
 
 
-def _none_valid(parsed: list[Any], *, single: bool) -> HTTPError:
-    if single:
-        return HTTPError(422, "invalid_input", parsed[0]["message"], field=parsed[0].get("field"))
-    message = f"none of the {len(parsed)} items is valid; details says why, item by item, in the order given"
-    return HTTPError(422, "invalid_input", message, field="items", details=parsed)
-
-
-def stored_item(stored: StoredItem) -> dict[str, Any]:
-    """An item as it is sent."""
-    item = stored.item
-    return {
-        "item_id": item.item_id,
-        "title": item.title,
-        "text": item.text,
-        "categories": item.categories,
-        "attributes": item.attributes,
-        "hidden": item.hidden,
-        "revision": stored.revision,
-        "updated": stored.updated_ms,
-    }
+def _only_hidden(value: str | None) -> bool:
+    if value not in (None, "only"):
+        msg = f"hidden: wanted only (or nothing), got {shorten(value)}"
+        raise InvalidInput(msg, field="hidden")
+    return value == "only"

@@ -1,11 +1,11 @@
-"""Model versions over HTTP: what there is, what serves, and changing it. A change takes effect here at once."""
+"""Model versions over HTTP: list, promote, roll back. A change takes effect in this process at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 
 from core.errors import InvalidInput
 from core.interactions import shorten
@@ -14,31 +14,41 @@ from core.ports import Promotion
 from serving.http.replies import json_reply
 from serving.http.requests import path_id, read_object
 from serving.runtime.engine import Engine
+from serving.schemas import models as schemas
+from serving.schemas.base import Schema
 
 DECIDED_BY = "api"
 MAX_REASON_CHARS = 1000
 
 
 class ModelRoutes:
-    """List, show, promote, roll back."""
+    """Changes go through the writer, as every change does."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._services = engine.services
 
+    def register(self, router: APIRouter) -> None:
+        """Add the routes; the one with a fixed name first, because a version matches every path."""
+        version = "/v1/models/{version:path}"
+        router.add_api_route("/v1/models", self.list_all, methods=["GET"], **schemas.GET_MODELS)
+        router.add_api_route(f"{version}/promote", self.promote, methods=["POST"], **schemas.POST_PROMOTE)
+        router.add_api_route("/v1/models/rollback", self.roll_back, methods=["POST"], **schemas.POST_ROLLBACK)
+        router.add_api_route(version, self.get, methods=["GET"], **schemas.GET_MODEL)
+
     async def list_all(self, _request: Request) -> Response:
-        """All versions, newest first, and every change of what serves."""
+        """All versions and all promotions, newest first."""
         return json_reply(await self._engine.readers.run(self._list))
 
     async def get(self, request: Request) -> Response:
-        """One version with its whole lineage."""
+        """One version with its lineage."""
         version = path_id(request, "version")
-        return json_reply(await self._engine.readers.run(lambda: self._one(version)))
+        return json_reply(await self._engine.readers.run(lambda: self._read_version(version)))
 
     async def promote(self, request: Request) -> Response:
-        """Let a version serve."""
+        """Make a version the champion."""
         version = path_id(request, "version")
-        body = await self._body(request, "reason", "force")
+        body = await self._body(request, schemas.PromoteIn)
         force = body.get("force", False)
         if not isinstance(force, bool):
             msg = f"force: wanted true or false, got {shorten(force)}"
@@ -46,22 +56,22 @@ class ModelRoutes:
         return await self._change(lambda tx, **facts: promote(tx, version, force=force, **facts), _reason(body))
 
     async def roll_back(self, request: Request) -> Response:
-        """Let the version serve again that served before."""
-        return await self._change(roll_back, _reason(await self._body(request, "reason")))
+        """Make the previous champion serve again."""
+        return await self._change(roll_back, _reason(await self._body(request, schemas.RollbackIn)))
 
     async def _change(self, change: Callable[..., Promotion], reason: str) -> Response:
-        def work() -> Promotion:
+        def apply() -> Promotion:
             with self._services.store.transaction() as tx:
-                done = change(tx, decided_by=DECIDED_BY, reason=reason, now_ms=self._services.wall.now_ms())
+                promotion = change(tx, decided_by=DECIDED_BY, reason=reason, now_ms=self._services.wall.now_ms())
                 tx.commit()
             self._services.items_changed()
-            return done
+            return promotion
 
-        return json_reply((await self._engine.writer.run(work)).to_json())
+        return json_reply((await self._engine.writer.run(apply)).to_json())
 
-    async def _body(self, request: Request, *fields: str) -> dict[str, Any]:
+    async def _body(self, request: Request, schema: type[Schema]) -> dict[str, Any]:
         max_bytes = self._services.limits.max_body_bytes
-        return await read_object(request, fields, max_bytes=max_bytes, optional=True)
+        return await read_object(request, tuple(schema.model_fields), max_bytes=max_bytes, optional=True)
 
     def _list(self) -> dict[str, Any]:
         model = self._services.snapshots.current().model
@@ -73,7 +83,7 @@ class ModelRoutes:
             "promotions": [promotion.to_json() for promotion in promotions],
         }
 
-    def _one(self, version: str) -> dict[str, Any]:
+    def _read_version(self, version: str) -> dict[str, Any]:
         with self._services.store.read() as read:
             return named(read.models(), version).to_json()
 

@@ -1,52 +1,61 @@
-"""How it goes: health, readiness, status, activity."""
+"""Health, readiness, status, activity and metrics over HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 
 from core.errors import NotReady, TidewiseError
 from serving.http.metrics import CONTENT_TYPE
 from serving.http.replies import json_reply
 from serving.runtime.engine import Engine
 from serving.runtime.store_counts import StoreCounts
+from serving.schemas import status as schemas
 
 WRITE_TIMEOUT_S = 2.0
 Check = dict[str, Any]
 
 
-class IntrospectionRoutes:
-    """Health, readiness, status, activity, metrics."""
+class StatusRoutes:
+    """What probes, Prometheus and the dashboard's overview read."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._services = engine.services
-        self._totals = StoreCounts(engine.services.wall)
+        self._counts = StoreCounts(engine.services.wall)
         self._probe: asyncio.Task[None] | None = None
 
+    def register(self, router: APIRouter) -> None:
+        """Add the routes."""
+        router.add_api_route("/health", self.health, methods=["GET"], **schemas.GET_HEALTH)
+        router.add_api_route("/ready", self.ready, methods=["GET"], **schemas.GET_READY)
+        router.add_api_route("/v1/status", self.status, methods=["GET"], **schemas.GET_STATUS)
+        router.add_api_route("/v1/activity", self.activity, methods=["GET"], **schemas.GET_ACTIVITY)
+        router.add_api_route("/metrics", self.metrics, methods=["GET"], include_in_schema=False)
+
     async def health(self, _request: Request) -> Response:
-        """The process lives: its event loop answers."""
+        """Liveness: the event loop answers."""
         return json_reply({"status": "alive", "version": self._services.version})
 
     async def ready(self, _request: Request) -> Response:
-        """Whether requests are answered as they should be: 200 or 503, with each check."""
+        """Readiness: 200 or 503, with the result of each check."""
         checks = {"catalogue": self._catalogue(), "database": await self._database(), "model": self._model()}
         ready = all(check["ok"] for check in checks.values())
         status = "ready" if ready else "not ready"
         return json_reply({"status": status, "checks": checks}, status=200 if ready else 503)
 
     async def status(self, _request: Request) -> Response:
-        """What the system holds and what serves."""
+        """The contents of the database and the serving model."""
         return json_reply(await self._engine.readers.run(self._status))
 
     async def metrics(self, _request: Request) -> Response:
-        """What Prometheus asks for."""
+        """The metrics in Prometheus's text format."""
         return Response(self._engine.metrics.text(), media_type=CONTENT_TYPE)
 
     async def activity(self, _request: Request) -> Response:
-        """The last hour, in columns."""
+        """The samples of the last hour, as columns."""
         pulse = self._engine.pulse
         return json_reply({"period_ms": round(pulse.period_s * 1000), "samples": pulse.columns()})
 
@@ -58,32 +67,34 @@ class IntrospectionRoutes:
         return {"ok": True, "items": len(catalogue), "revision": catalogue.revision}
 
     def _model(self) -> Check:
-        """A missing model is no fault: popularity serves. A champion that cannot be loaded is one to tell."""
+        """A missing model is ready: popularity serves. A champion that cannot be loaded adds a message."""
         try:
             model = self._services.snapshots.current().model
         except NotReady:
             model = None
         problem = self._services.snapshots.problem
         if model is None:
-            message = f"no model serves: {self._told(problem)}" if problem else "no model yet: serving popularity"
+            message = f"no model serves: {self._public(problem)}" if problem else "no model yet: serving popularity"
             return {"ok": True, "version": None, "message": message}
-        return {"ok": True, "version": model.version} | ({"message": self._told(problem)} if problem else {})
+        return {"ok": True, "version": model.version} | ({"message": self._public(problem)} if problem else {})
 
     async def _database(self) -> Check:
-        """Whether the writer gets a write transaction in time; it is rolled back. Probes share one that still waits."""
+        """Whether the writer gets a write transaction in time; it is rolled back. Concurrent probes share one."""
         if self._probe is None or self._probe.done():
             self._probe = asyncio.create_task(self._engine.writer.run(self._try_to_write))
-            self._probe.add_done_callback(lambda probe: probe.cancelled() or probe.exception())  # may come unawaited
+            self._probe.add_done_callback(
+                lambda probe: probe.cancelled() or probe.exception()
+            )  # the client may have left
         try:
             await asyncio.wait_for(asyncio.shield(self._probe), WRITE_TIMEOUT_S)
         except TimeoutError:
             return {"ok": False, "message": f"no write transaction within {WRITE_TIMEOUT_S:g} s; is the disk slow?"}
         except TidewiseError as error:
-            return {"ok": False, "message": self._told(str(error))}
+            return {"ok": False, "message": self._public(str(error))}
         return {"ok": True}
 
-    def _told(self, message: str) -> str:
-        """A message as anybody may read it: with a key set, what may name paths of this machine needs the key."""
+    def _public(self, message: str) -> str:
+        """A message for clients without a key: if a key is set, messages that may contain paths require it."""
         return "the log and, with the key, /v1/status say why" if self._services.api_key else message
 
     def _try_to_write(self) -> None:
@@ -93,7 +104,7 @@ class IntrospectionRoutes:
     def _status(self) -> dict[str, Any]:
         snapshot = self._services.snapshots.current()
         with self._services.store.read() as read:
-            counted, champion = self._totals.of(read), read.champion()
+            counted, champion = self._counts.of(read), read.champion()
             newest_event_ms = read.newest_event_ms()
         totals = counted.totals
         return {

@@ -1,75 +1,122 @@
-"""One user: their interest, and forgetting them."""
+"""Users over HTTP: list them, page through their events, read their interests, erase them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 
-from core.interests.interest import Drift, FloatArray
-from core.interests.user_interest import UserInterest
+from core.errors import InvalidInput, NotFound
+from core.interactions import check_id, shorten
 from core.manage import erase_user
+from core.ports import EventRow, StoredItem, UserState
 from serving.http.replies import json_reply
-from serving.http.requests import check_fields, path_id
+from serving.http.requests import check_fields, integer_query, path_id
 from serving.runtime.engine import Engine
+from serving.schemas import users as schemas
+
+MAX_PAGE = 1_000
+AFTER_ALL_EVENTS = (2**62, 0)  # (time, sequence)
 
 
 class UserRoutes:
-    """Interest and erasure."""
+    """Users, their events and interests; erasure."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._services = engine.services
+        self._type_names = tuple(engine.services.types.codes)
+
+    def register(self, router: APIRouter) -> None:
+        """Add the routes."""
+        user = "/v1/users/{user_id:path}"
+        router.add_api_route("/v1/users", self.list_page, methods=["GET"], **schemas.GET_USERS)
+        router.add_api_route(f"{user}/events", self.events, methods=["GET"], **schemas.GET_USER_EVENTS)
+        router.add_api_route(f"{user}/interests", self.interests, methods=["GET"], **schemas.GET_INTERESTS)
+        router.add_api_route(user, self.delete, methods=["DELETE"], **schemas.DELETE_USER)
+
+    async def list_page(self, request: Request) -> Response:
+        """A page of users in ascending id."""
+        check_fields(request.query_params, ("prefix", "after", "limit"))
+        limit = integer_query(request, "limit", default=100, highest=MAX_PAGE)
+        prefix, after = (_optional_id(request, name) for name in ("prefix", "after"))
+        users = await self._engine.readers.run(lambda: self._read_page(prefix, after, limit))
+        next_after = users[-1][0] if len(users) == limit else None
+        return json_reply({"users": [_user(*user) for user in users], "next_after": next_after})
+
+    async def events(self, request: Request) -> Response:
+        """The events of a user, newest first."""
+        check_fields(request.query_params, ("before", "limit"))
+        user_id = path_id(request, "user_id")
+        limit = integer_query(request, "limit", default=100, highest=MAX_PAGE)
+        before = _position(request.query_params.get("before"))
+        return json_reply(await self._engine.readers.run(lambda: self._history(user_id, before, limit)))
 
     async def interests(self, request: Request) -> Response:
-        """What a user turns to, lately and on the whole, and how it moved."""
+        """The short-term and long-term interests of a user, and how they shifted."""
         user_id = path_id(request, "user_id")
         check_fields(request.query_params, ())
-        return json_reply(await self._engine.readers.run(lambda: as_json(self._engine.services.interests.of(user_id))))
+        interests = self._services.interests
+        return json_reply(await self._engine.readers.run(lambda: schemas.interest_out(interests.of(user_id))))
 
     async def delete(self, request: Request) -> Response:
-        """Delete everything about a user; events of that time stay forgotten if they are delivered again."""
+        """Delete everything about a user; redelivered events from before the erasure are dropped."""
         user_id = path_id(request, "user_id")
-        services = self._engine.services
+        services = self._services
         await self._engine.writer.run(lambda: erase_user(services.store, user_id, clock=services.clock))
         return json_reply({"user_id": user_id, "status": "erased"})
 
+    def _read_page(self, prefix: str, after: str, limit: int) -> list[tuple[str, UserState]]:
+        with self._services.store.read() as read:
+            return read.list_users(prefix=prefix, after=after, limit=limit)
 
-def as_json(told: UserInterest) -> dict[str, Any]:
-    """An interest as it is sent."""
-    interest = told.interest
+    def _history(self, user_id: str, before: tuple[int, int], limit: int) -> dict[str, Any]:
+        """Reads one more event than requested: for the gap before the last one, and to know whether more follow."""
+        with self._services.store.read() as read:
+            state = read.user(user_id)
+            if state is None:
+                msg = f"user {user_id!r} is not known"
+                raise NotFound(msg)
+            rows = read.history_page(state.key, before=before, limit=limit + 1)
+            items = read.items(sorted({row.item_key for row in rows}))
+        events = [
+            self._event(row, items[row.item_key], rows[index + 1] if index + 1 < len(rows) else None)
+            for index, row in enumerate(rows[:limit])
+        ]
+        more = f"{rows[limit - 1].time_ms}.{rows[limit - 1].user_seq}" if len(rows) > limit else None
+        return {"user_id": user_id, "user_seq": state.seq, "events": events, "next_before": more}
 
-    def shares(values: FloatArray) -> dict[str, float]:
-        return {topic: round(share, 4) for topic, share in zip(interest.topics, values.tolist(), strict=True) if share}
-
-    return {
-        "user_id": told.user_id,
-        "user_seq": told.user_seq,
-        "events": told.num_events,
-        "topics": list(interest.topics),
-        "short_term": shares(interest.short_term),
-        "long_term": shares(interest.long_term),
-        "history": {
-            "bucket_ms": interest.bucket_ms,
-            "buckets": [
-                {"start": bucket.start_ms, "events": bucket.num_events, "shares": shares(bucket.shares)}
-                for bucket in interest.buckets
-            ],
-        },
-        "drift": _drift(interest.drift),
-    }
+    def _event(self, row: EventRow, stored: StoredItem, previous: EventRow | None) -> dict[str, Any]:
+        return {
+            "item_id": stored.item.item_id,
+            "title": stored.item.title,
+            "categories": stored.item.categories,
+            "type": self._type_names[row.type_code],
+            "time": row.time_ms,
+            "gap_ms": None if previous is None else row.time_ms - previous.time_ms,
+            "user_seq": row.user_seq,
+            "value": row.value,
+            "context": row.context,
+            "recommendation_id": row.recommendation_id,
+        }
 
 
-def _drift(drift: Drift) -> dict[str, Any]:
-    found = drift.found
-    return {
-        "found": found,
-        "score": None if drift.score is None else round(drift.score, 4),
-        "threshold": drift.threshold,
-        "explanation": drift.explanation,
-        "since": drift.since_ms,
-        "distance": None if drift.distance is None else round(drift.distance, 4),
-        "origin": list(drift.origin) if found else None,
-        "target": list(drift.target) if found else None,
-        "events_since": drift.num_since if found else None,
-        "events_to_target": drift.num_target if found else None,
-    }
+def _optional_id(request: Request, name: str) -> str:
+    value = request.query_params.get(name, "")
+    return check_id(name, value) if value else ""
+
+
+def _position(text: str | None) -> tuple[int, int]:
+    """(time, sequence) before which a page of events begins: `next_before` of the previous page."""
+    if text is None:
+        return AFTER_ALL_EVENTS
+    parts: Sequence[str] = text.split(".")
+    if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):
+        msg = f"before: wanted next_before of an earlier page, got {shorten(text)}"
+        raise InvalidInput(msg, field="before")
+    return int(parts[0]), int(parts[1])
+
+
+def _user(user_id: str, state: UserState) -> dict[str, Any]:
+    return {"user_id": user_id, "user_seq": state.seq, "newest_event": state.window.last_time_ms}

@@ -1,106 +1,54 @@
-"""The shapes of what is told of interest and its drift, for OpenAPI; as `serving.schemas.api`, documentation alone."""
+"""Drift: what the routes of alarms, signals and the category mix answer."""
 
 from __future__ import annotations
 
-from typing import Literal
+from itertools import groupby
+from typing import Any, Literal
 
-from serving.schemas.api import Shape
-
-
-class InterestBucket(Shape):
-    """What a user turned to in one stretch of time."""
-
-    start: int
-    """Its beginning, in milliseconds."""
-    events: int
-    shares: dict[str, float]
-    """Of these events, by topic."""
+from core.drift.mix import Mix
+from core.drift.records import Alarm, Point
+from core.ports import ModelRecord
+from serving.schemas.base import Schema
+from serving.schemas.openapi import document, limit_parameter, parameter
 
 
-class InterestHistory(Shape):
-    """What a user turned to over time; stretches without events are left out."""
-
-    bucket_ms: int
-    """The length of each stretch: an hour up to a year, so that there are at most 30."""
-    buckets: list[InterestBucket]
-
-
-class InterestDrift(Shape):
-    """Whether a user's interest moved, by a test over their visits that is wrong as often as the settings allow."""
-
-    found: bool
-    """Whether `score` is above `threshold`."""
-    score: float | None
-    """The share of users with an unmoved interest whose visits look less like a move; null: too few visits to tell."""
-    threshold: float
-    explanation: str
-    """For people."""
-    since: int | None
-    """The time of the first event after the move; null, as all below, where none was found."""
-    distance: float | None
-    """How much of what the user turns to is another: 0 to 1."""
-    origin: list[str] | None
-    """The topics that lost."""
-    target: list[str] | None
-    """The topics that gained."""
-    events_since: int | None
-    events_to_target: int | None
-
-
-class InterestOut(Shape):
-    """What a user turns to, lately and on the whole, and how it moved."""
-
-    user_id: str
-    user_seq: int
-    """The sequence number of the newest event that it knows."""
-    events: int
-    """From how many of the newest events it is told."""
-    topics: list[str]
-    """Categories of items, the strongest first; at most 12."""
-    short_term: dict[str, float]
-    """Shares by topic; what is missing to 1 went to other topics."""
-    long_term: dict[str, float]
-    history: InterestHistory
-    drift: InterestDrift
-
-
-class AlarmOut(Shape):
-    """A change that was noticed."""
+class AlarmOut(Schema):
+    """A detected change of a signal."""
 
     id: str
     signal: str
     """As in `signals`."""
     segment: str | None
-    """Where only a part is concerned, as `category=Tea`."""
+    """The affected part, as `category=Tea`; null for all events."""
     detected: int
     onset: int
-    """When it probably began."""
+    """When the change probably began."""
     before: float
     """The signal before the onset."""
     after: float
     cause: str
-    """What else is known, for people."""
+    """Probable causes, for people."""
     model_version: str | None
-    """The champion of that time."""
+    """The champion at that time."""
     status: Literal["open", "followed"]
-    """`followed`: a model made after it serves."""
+    """`followed`: a model trained after the alarm serves."""
     sent: int | None
-    """When the webhook took it."""
+    """When the webhook accepted it."""
 
 
-class SignalPoint(Shape):
-    """A signal over one stretch of time."""
+class SignalPoint(Schema):
+    """A signal in one time bucket."""
 
     start: int
     end: int
     events: int
-    """How many events it was read from."""
+    """How many events it is computed from."""
     value: float
     expected: float | None
-    """For that hour of that weekday, as far as it is known."""
+    """The baseline for that hour of that weekday, once known."""
 
 
-class SignalOut(Shape):
+class SignalOut(Schema):
     """A signal over time."""
 
     name: str
@@ -108,32 +56,101 @@ class SignalOut(Shape):
     points: list[SignalPoint]
 
 
-class DriftOut(Shape):
-    """What the monitor found."""
+class DriftOut(Schema):
+    """The monitor's alarms and signals."""
 
     now: int
     seen_to: int | None
-    """Up to which event time it has read; null before its first reading."""
+    """The event time up to which the monitor has read; null before its first read."""
     monitor: str | None
-    """Who monitors; null where nobody does."""
+    """The process that holds the monitor's lease; null where none does."""
     alarms: list[AlarmOut]
-    """The newest first."""
+    """Newest first."""
     signals: list[SignalOut]
 
 
-class MixStretch(Shape):
-    """How many events of each category there were in one stretch of time."""
+class CategoryMixBucket(Schema):
+    """Events by category in one time bucket."""
 
     start: int
     events: dict[str, int]
 
 
-class CategoryMix(Shape):
-    """How events spread over categories, over time."""
+class CategoryMix(Schema):
+    """The mix of categories over time."""
 
     stretch_ms: int
-    """The length of each stretch: the shortest of which at most 40 cover the days asked for."""
+    """The length of a bucket: the shortest with which at most 40 cover the requested days."""
     categories: list[str]
-    """The strongest first; those that are counted together are named together."""
-    stretches: list[MixStretch]
-    """The oldest first; those without events are left out."""
+    """Largest first; categories that are counted together are named together."""
+    stretches: list[CategoryMixBucket]
+    """Oldest first; buckets without events are omitted."""
+
+
+def category_mix(mix: Mix) -> dict[str, Any]:
+    """A mix as `CategoryMix`."""
+    return {
+        "stretch_ms": mix.length_ms,
+        "categories": mix.categories,
+        "stretches": [{"start": bucket.start_ms, "events": dict(bucket.events)} for bucket in mix.stretches],
+    }
+
+
+def signals_out(points: list[Point]) -> list[dict[str, Any]]:
+    """Points, ordered by signal and segment, as `SignalOut`s."""
+    return [
+        {"name": name, "segment": segment or None, "points": [_point(point) for point in group]}
+        for (name, segment), group in groupby(points, lambda point: (point.signal, point.segment))
+    ]
+
+
+def alarm_out(alarm: Alarm, champion: ModelRecord | None) -> dict[str, Any]:
+    """An alarm as `AlarmOut`: followed once another champion serves that was made after it.
+
+    Both are required: on the stream's clock a replay's alarms lie before all models; a rollback serves an older one.
+    """
+    followed = (
+        champion is not None and champion.version != alarm.model_version and champion.created_ms > alarm.detected_ms
+    )
+    return {
+        "id": alarm.alarm_id,
+        "signal": alarm.signal,
+        "segment": alarm.segment or None,
+        "detected": alarm.detected_ms,
+        "onset": alarm.onset_ms,
+        "before": alarm.before,
+        "after": alarm.after,
+        "cause": alarm.cause,
+        "model_version": alarm.model_version,
+        "status": "followed" if followed else "open",
+        "sent": alarm.sent_ms,
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    return {
+        "start": point.start_ms,
+        "end": point.end_ms,
+        "events": point.num,
+        "value": point.value,
+        "expected": point.expected,
+    }
+
+
+_TAG = "operations"
+
+GET_DRIFT_CATEGORIES = document(
+    CategoryMix,
+    tag=_TAG,
+    parameters=(
+        parameter("days", "integer", "How many days before the newest event.", minimum=1, maximum=3650, default=30),
+    ),
+)
+GET_DRIFT = document(
+    DriftOut,
+    tag=_TAG,
+    parameters=(
+        limit_parameter("How many alarms."),
+        parameter("days", "integer", "How many days of signals.", minimum=1, maximum=3650, default=30),
+    ),
+)

@@ -13,7 +13,7 @@ from core.interactions import Interaction
 from core.items import Item
 from core.manage import save_items
 from core.ports import Store
-from serving.routes.drift import told
+from serving.routes.drift import drift_report
 from tidewise.bootstrap import System, open_system
 from tidewise.processes.monitor import open_monitor, read_all
 from tidewise.settings.schema import load_settings
@@ -54,7 +54,7 @@ def test_interests_that_move_raise_an_alarm_that_names_them_and_a_rhythm_raises_
     try:
         read_all(system, again=False)
         assert alarms(system.store) == expected
-        document = told(system.store, clock=system.clock, limit=10, days=30)
+        document = drift_report(system.store, clock=system.clock, limit=10, days=30)
         assert {signal["name"] for signal in document["signals"]} == {"categories", "gaps", "new_items", "new_users"}
         for alarm in document["alarms"]:
             assert "to Category 11 (" in alarm["cause"]

@@ -63,13 +63,13 @@ def interests(
     json_: Json = False,
 ) -> None:
     """Tell what a user turns to, lately and on the whole, and whether that moved."""
-    from serving.routes.users import as_json
+    from serving.schemas.users import interest_out
 
     with open_system(settings_of(data, config, set_)) as system:
         system.snapshots.refresh()
         told = system.interests.of(user)
     if json_:
-        print_json(as_json(told))
+        print_json(interest_out(told))
     else:
         _print_interest(told)
 

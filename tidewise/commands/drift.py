@@ -30,13 +30,13 @@ def drift(
     json_: Json = False,
 ) -> None:
     """Tell what moved in everybody's interest: the alarms of the monitor, newest first."""
-    from serving.routes.drift import told
+    from serving.routes.drift import drift_report
     from tidewise.processes.monitor import read_all
 
     with open_system(settings_of(data, config, set_)) as system:
         if catch_up or again:
             read_all(system, again=again)
-        document = told(system.store, clock=system.clock, limit=limit, days=days)
+        document = drift_report(system.store, clock=system.clock, limit=limit, days=days)
     if json_:
         print_json(document)
     else:

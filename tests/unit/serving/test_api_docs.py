@@ -15,7 +15,10 @@ from core.items import Item
 from core.manage import save_items
 from core.ports import ModelRecord
 from serving.app import create_app
-from serving.schemas import api as schemas
+from serving.schemas.base import Schema
+from serving.schemas.interactions import EventIn
+from serving.schemas.items import ItemIn
+from serving.schemas.recommendations import SessionIn
 
 PAGE = (Path(__file__).parents[3] / "docs" / "api.md").read_text("utf-8")
 EXAMPLE = re.compile(r"```http\n([A-Z]+) (\S+)\n(.*?)```\n```json (\d+)\n(.*?)```", re.S)
@@ -96,14 +99,14 @@ def test_the_examples_of_openapi_are_accepted(app: FastAPI) -> None:
     assert num_run == 13
 
 
-def shape_of(app: FastAPI, method: str, path: str, status: int) -> type[schemas.Shape]:
+def shape_of(app: FastAPI, method: str, path: str, status: int) -> type[Schema]:
     """The documented shape of an answer."""
     for template, methods in app.openapi()["paths"].items():
         pattern = re.sub(r"\{\w+\}", "[^/]+", template)
         if re.fullmatch(pattern, path.partition("?")[0]) and method.lower() in methods:
             reply = methods[method.lower()]["responses"][str(status)]["content"]["application/json"]["schema"]["$ref"]
             named = reply.rpartition("/")[2]
-            return next(shape for shape in schemas.Shape.__subclasses__() if shape.__name__ == named)
+            return next(shape for shape in Schema.__subclasses__() if shape.__name__ == named)
     raise AssertionError(path)
 
 
@@ -123,8 +126,8 @@ def test_every_body_refers_to_a_shape_that_openapi_defines(app: FastAPI) -> None
 def test_the_known_fields_of_the_documentation_are_those_of_the_domain() -> None:
     from core.interactions import FIELDS
     from core.items import ITEM_FIELDS
-    from serving.http.requests import WISH_FIELDS
+    from serving.http.requests import RECOMMENDATION_FIELDS
 
-    assert set(schemas.EventIn.model_fields) == set(FIELDS)
-    assert set(schemas.ItemIn.model_fields) == set(ITEM_FIELDS)
-    assert set(schemas.SessionIn.model_fields) == {"user_id", "events", *WISH_FIELDS}
+    assert set(EventIn.model_fields) == set(FIELDS)
+    assert set(ItemIn.model_fields) == set(ITEM_FIELDS)
+    assert set(SessionIn.model_fields) == {"user_id", "events", *RECOMMENDATION_FIELDS}

@@ -6,7 +6,7 @@ import pytest
 
 from core.drift.records import Alarm
 from core.records import ModelRecord
-from serving.routes.drift import alarm_as_json
+from serving.schemas.drift import alarm_out
 
 ALARM = Alarm("hit_rate//500", "hit_rate", "", 500, 400, 0.4, 0.2, "people choose differently", "second")
 
@@ -24,4 +24,4 @@ ALARM = Alarm("hit_rate//500", "hit_rate", "", 500, 400, 0.4, 0.2, "people choos
 def test_an_alarm_is_followed_once_another_model_made_after_it_serves(
     champion: ModelRecord | None, status: str
 ) -> None:
-    assert alarm_as_json(ALARM, champion)["status"] == status
+    assert alarm_out(ALARM, champion)["status"] == status

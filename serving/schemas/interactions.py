@@ -1,0 +1,91 @@
+"""Interactions: what POST /v1/interactions takes and answers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from serving.schemas.base import Problem, Schema
+from serving.schemas.openapi import document, parameter, reply
+
+
+class EventIn(Schema):
+    """One interaction."""
+
+    user_id: str = Field(min_length=1)
+    """1-256 bytes of UTF-8."""
+    item_id: str = Field(min_length=1)
+    """1-256 bytes of UTF-8. An item that is not in the catalogue is trained on, but not recommended."""
+    type: str | None = None
+    """One of the event types of the settings; by default `click`."""
+    time: int | None = None
+    """Event time in integer milliseconds since 1970 (UTC); by default now."""
+    event_id: str | None = None
+    """Idempotency key: the same id sent again changes nothing. By default a hash of the content."""
+    value: float | None = None
+    """A rating, a price, a quantity."""
+    context: dict[str, str | float | bool | None] | None = None
+    """A small flat map of anything else."""
+    recommendation_id: str | None = None
+    """The `recommendation_id` of the answer that showed the item."""
+    version: Literal[1] = 1
+    """The version of this schema."""
+
+
+class EventsIn(Schema):
+    """Many interactions."""
+
+    events: list[EventIn]
+
+
+class Position(Schema):
+    """The position of an event in the event log."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class EventResult(Schema):
+    """The outcome of one event."""
+
+    status: Literal["accepted", "queued", "duplicate", "erased", "rejected"]
+    """`queued`: durable in the event log, not yet applied by a worker; `duplicate`: stored before; `erased`: older than
+    the erasure of its user; `rejected`: see `error`."""
+    event_id: str | None = None
+    """Its id: yours, or a generated one."""
+    user_seq: int | None = None
+    """The user's sequence number after the event; answers carry theirs, so that you can tell which events they know."""
+    position: Position | None = None
+    """With an event log: its position there."""
+    warning: str | None = None
+    """Set where sending the event again would count it again."""
+    error: Problem | None = None
+    """Why it was rejected."""
+
+
+class EventsOut(Schema):
+    """The outcomes of the events, in the order sent. The events are durable."""
+
+    accepted: int
+    queued: int
+    duplicate: int
+    erased: int
+    rejected: int
+    results: list[EventResult]
+    note: str | None = None
+    """Set where workers did not apply the events within the timeout of `wait=applied`."""
+
+
+_EVENT = {"user_id": "u1", "item_id": "tent", "type": "click", "time": 1_700_000_000_000, "event_id": "web-1"}
+_WAIT = "With an event log: answer once the next recommendation knows the events. Without a log, it always does."
+
+POST_INTERACTIONS = document(
+    EventsOut,
+    tag="events",
+    parameters=(parameter("wait", "string", _WAIT, enum=["applied"]),),
+    bodies=(EventIn, EventsIn),
+    examples={"one": _EVENT, "many": {"events": [_EVENT, {"user_id": "u1", "item_id": "stove"}]}},
+)
+POST_INTERACTIONS["responses"][202] = reply(EventsOut, "The events are durable in the log, not yet applied.")

@@ -1,0 +1,158 @@
+"""Items: what the routes of the catalogue take and answer."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from core.ports import StoredItem
+from serving.schemas.base import Problem, Schema
+from serving.schemas.openapi import ERRORS_404, document, limit_parameter, parameter, path_parameter
+
+
+class ItemIn(Schema):
+    """One catalogue item."""
+
+    item_id: str | None = None
+    """1-256 bytes of UTF-8; with PUT it comes from the path."""
+    title: str | None = None
+    text: str | None = None
+    """A description: the model reads title and text."""
+    categories: list[str] | None = None
+    attributes: dict[str, str | float | bool | None] | None = None
+    hidden: bool = False
+    """Exclude it from every answer, at once."""
+
+
+class ItemsIn(Schema):
+    """Many catalogue items."""
+
+    items: list[ItemIn]
+
+
+class ItemResult(Schema):
+    """The outcome of one item."""
+
+    status: Literal["accepted", "rejected"]
+    item_id: str | None = None
+    error: Problem | None = None
+
+
+class ItemsOut(Schema):
+    """The outcomes of the items, in the order sent."""
+
+    revision: int
+    accepted: int
+    rejected: int
+    results: list[ItemResult]
+
+
+class ItemSaved(Schema):
+    """The item was stored."""
+
+    item_id: str
+    status: Literal["accepted"]
+    revision: int
+    """The catalogue revision that contains the change."""
+
+
+class ItemOut(Schema):
+    """An item as stored."""
+
+    item_id: str
+    title: str
+    text: str
+    categories: list[str]
+    attributes: dict[str, Any]
+    hidden: bool
+    revision: int
+    updated: int
+    """When it was last changed, in milliseconds."""
+
+
+class ItemPage(Schema):
+    """A page of items in ascending id."""
+
+    items: list[ItemOut]
+    next_after: str | None
+    """Pass it as `after` for the next page; null on the last one."""
+
+
+class ItemRemoved(Schema):
+    """The item was removed from the catalogue."""
+
+    item_id: str
+    status: Literal["removed"]
+
+
+class SearchOut(Schema):
+    """The items that match a search."""
+
+    items: list[ItemOut]
+    matching: int
+    """How many items match in all, including items known from events only."""
+
+
+class CategoryOut(Schema):
+    """A category of the catalogue."""
+
+    category: str
+    items: int
+    """How many of its items may be recommended."""
+
+
+class CategoriesOut(Schema):
+    """All categories by name."""
+
+    categories: list[CategoryOut]
+
+
+def item_out(stored: StoredItem) -> dict[str, Any]:
+    """A stored item as `ItemOut`."""
+    item = stored.item
+    return {
+        "item_id": item.item_id,
+        "title": item.title,
+        "text": item.text,
+        "categories": item.categories,
+        "attributes": item.attributes,
+        "hidden": item.hidden,
+        "revision": stored.revision,
+        "updated": stored.updated_ms,
+    }
+
+
+_TAG = "items"
+_ITEM_ID = (path_parameter("item_id"),)
+_ITEM = {"item_id": "lamp", "title": "Camping lamp", "categories": ["camping"], "attributes": {"price": 29.5}}
+
+GET_ITEMS = document(
+    ItemPage,
+    tag=_TAG,
+    parameters=(parameter("after", "string", "Start after this id."), limit_parameter()),
+)
+POST_ITEMS = document(
+    ItemsOut,
+    tag=_TAG,
+    bodies=(ItemIn, ItemsIn),
+    examples={"one": _ITEM, "many": {"items": [_ITEM, {"item_id": "mug", "title": "Steel mug"}]}},
+)
+GET_ITEM = document(ItemOut, tag=_TAG, parameters=_ITEM_ID, errors=ERRORS_404)
+PUT_ITEM = document(
+    ItemSaved,
+    tag=_TAG,
+    parameters=_ITEM_ID,
+    bodies=(ItemIn,),
+    examples={"an item": {"title": "Camping lamp", "categories": ["camping"]}},
+)
+DELETE_ITEM = document(ItemRemoved, tag=_TAG, parameters=_ITEM_ID, errors=ERRORS_404)
+GET_SEARCH = document(
+    SearchOut,
+    tag=_TAG,
+    parameters=(
+        parameter("query", "string", "Words that all occur in the item's id, title or text."),
+        parameter("category", "string", "Only items of this category."),
+        parameter("hidden", "string", "Only hidden items.", enum=["only"]),
+        parameter("n", "integer", "How many items.", minimum=1, maximum=200, default=20),
+    ),
+)
+GET_CATEGORIES = document(CategoriesOut, tag=_TAG, errors=(401, 403, 503))

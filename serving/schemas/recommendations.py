@@ -1,0 +1,164 @@
+"""Recommendations: what the queries for ranked items take and answer."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from core.recommendation.requests import Answer, ScoredItem
+from serving.schemas.base import Schema
+from serving.schemas.openapi import ERRORS_404, document, parameter, path_parameter
+
+
+class Contribution(Schema):
+    """An event that contributes to the score of a recommended item."""
+
+    item_id: str
+    title: str
+    time: int
+    share: float
+    """Of all contributions to the score, 0 to 1."""
+
+
+class RecommendedItem(Schema):
+    """One item of an answer."""
+
+    item_id: str
+    title: str
+    categories: list[str]
+    score: float | None
+    """Comparable within one answer only; null where the source has no scores."""
+    because: list[Contribution] | None = None
+    """With `explain=full`: the events with the largest contributions; empty where the model did not rank."""
+
+
+class RecommendationsOut(Schema):
+    """A ranked list of items, and where it comes from."""
+
+    user_id: str | None = None
+    """The user of the request."""
+    item_id: str | None = None
+    """The item of the request."""
+    recommendation_id: str
+    """Send it back with the events that follow."""
+    items: list[RecommendedItem]
+    source: Literal["model", "popularity", "similarity", "latest"]
+    reason: str
+    """Why this source, for people."""
+    model_version: str | None
+    user_seq: int | None
+    """The sequence number of the user's newest event that the answer knows."""
+    gap_ms: int | None
+    """From the newest event to `now`; null without a history."""
+    age_ms: int | None
+    """The age of the newest event; differs from `gap_ms` only with `at`."""
+    now: int
+    """The time that the answer is for, in milliseconds."""
+    left_out: list[str] | None = None
+    """Ranking only: requested items that cannot be shown (unknown, hidden, removed)."""
+
+
+class SessionEventIn(Schema):
+    """One event of an anonymous session."""
+
+    item_id: str
+    time: int | None = None
+    """In milliseconds; by default now."""
+
+
+class NumberRange(Schema):
+    """A closed range of numbers; either end may be omitted."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+Condition = str | float | bool | NumberRange
+
+
+class SessionIn(Schema):
+    """A session and what to recommend for it."""
+
+    user_id: str | None = None
+    """Treat the events as this user's next ones; by default the session is anonymous."""
+    events: list[SessionEventIn] = Field(default=[])
+    n: int = 10
+    category: str | None = None
+    where: dict[str, Condition | list[Condition]] = Field(default={})
+    """Filters by attribute: a value, a range, or a list of alternatives."""
+    exclude: list[str] = Field(default=[])
+    seen: Literal["exclude", "include"] | None = None
+    explain: Literal["full"] | None = None
+    at: int | None = None
+
+
+class RankIn(Schema):
+    """Items to rank."""
+
+    item_ids: list[str]
+    at: int | None = None
+
+
+def recommendations_out(answer: Answer, age_ms: int | None) -> dict[str, Any]:
+    """An answer as `RecommendationsOut`."""
+    return {
+        "recommendation_id": answer.recommendation_id,
+        "items": [_item(item) for item in answer.items],
+        "source": answer.source,
+        "reason": answer.reason,
+        "model_version": answer.model_version,
+        "user_seq": answer.user_seq,
+        "gap_ms": answer.gap_ms,
+        "age_ms": age_ms,
+        "now": answer.now_ms,
+        **({"left_out": answer.left_out} if answer.left_out else {}),
+    }
+
+
+def _item(item: ScoredItem) -> dict[str, Any]:
+    content = {"item_id": item.item_id, "title": item.title, "categories": item.categories, "score": item.score}
+    if item.because is None:
+        return content
+    because = [
+        {"item_id": event.item_id, "title": event.title, "time": event.time_ms, "share": round(event.share, 3)}
+        for event in item.because
+    ]
+    return content | {"because": because}
+
+
+_QUERY = (
+    parameter("n", "integer", "How many items.", minimum=1, default=10),
+    parameter("category", "string", "Only items of this category."),
+    parameter(
+        "where",
+        "array",
+        "Filter by attribute, as brand:acme or price:10..30 (either end may be omitted). Repeat it for several; "
+        "conditions on the same attribute are alternatives.",
+        items={"type": "string"},
+    ),
+    parameter("exclude", "array", "Item ids to exclude: repeated, or comma-separated.", items={"type": "string"}),
+    parameter("seen", "string", "Whether items of the user's history may be recommended.", enum=["exclude", "include"]),
+    parameter("explain", "string", "Add the contributing events of each item.", enum=["full"]),
+    parameter("at", "integer", "Answer as of this time (ms): moves now, not the known events."),
+)
+_TAG = "recommendations"
+
+GET_RECOMMENDATIONS = document(RecommendationsOut, tag=_TAG, parameters=(path_parameter("user_id"), *_QUERY))
+POST_RECOMMENDATIONS = document(
+    RecommendationsOut,
+    tag=_TAG,
+    bodies=(SessionIn,),
+    examples={"a session": {"events": [{"item_id": "tent", "time": 1_700_000_000_000}, {"item_id": "stove"}], "n": 5}},
+)
+POST_RANK = document(
+    RecommendationsOut,
+    tag=_TAG,
+    parameters=(path_parameter("user_id"),),
+    bodies=(RankIn,),
+    examples={"three items": {"item_ids": ["stove", "tent", "mug"]}},
+)
+GET_SIMILAR = document(RecommendationsOut, tag=_TAG, parameters=(path_parameter("item_id"), *_QUERY), errors=ERRORS_404)
+GET_TRENDING = document(RecommendationsOut, tag=_TAG, parameters=_QUERY)
+GET_LATEST = document(RecommendationsOut, tag=_TAG, parameters=_QUERY)
+GET_POPULAR = document(RecommendationsOut, tag=_TAG, parameters=_QUERY)

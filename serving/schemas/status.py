@@ -1,0 +1,101 @@
+"""Health, readiness, status and activity: what their routes answer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from serving.schemas.base import Schema
+from serving.schemas.openapi import document, reply
+
+
+class Health(Schema):
+    """The process is alive."""
+
+    status: Literal["alive"]
+    version: str
+
+
+class Check(Schema):
+    """One condition of readiness."""
+
+    ok: bool
+    message: str | None = None
+    version: str | None = None
+    items: int | None = None
+    revision: int | None = None
+
+
+class Checks(Schema):
+    """All conditions of readiness."""
+
+    catalogue: Check
+    database: Check
+    model: Check
+
+
+class Readiness(Schema):
+    """Whether the process can serve traffic."""
+
+    status: Literal["ready", "not ready"]
+    checks: Checks
+
+
+class ModelStatus(Schema):
+    """The serving model."""
+
+    serving: str | None
+    champion: str | None
+    created: int | None
+    problem: str | None
+    """Why the champion does not serve, if so."""
+
+
+class StatusOut(Schema):
+    """The contents of the database and the serving model."""
+
+    version: str
+    now: int
+    newest_event: int | None
+    users: int
+    items: int
+    listed_items: int
+    """Items that may be recommended."""
+    events: int
+    dead_letters: int
+    counted: int
+    """When these were counted, in milliseconds."""
+    catalogue_revision: int
+    model: ModelStatus
+
+
+class Activity(Schema):
+    """Samples as columns of the same length, oldest first."""
+
+    time: list[int]
+    """The end of the sampling period, in milliseconds."""
+    events_per_s: list[float]
+    """Events applied to the database, by any process."""
+    answers_per_s: list[float]
+    """Recommendations and rankings served by this process."""
+    answer_p50_ms: list[float | None]
+    answer_p99_ms: list[float | None]
+    applied_p50_ms: list[float | None]
+    """From posting events until the next answer knows them; null where none were posted to this process."""
+    applied_p99_ms: list[float | None]
+    waiting_events: list[int]
+
+
+class ActivityOut(Schema):
+    """The activity of the last hour."""
+
+    period_ms: int
+    samples: Activity
+
+
+_TAG = "operations"
+
+GET_HEALTH = document(Health, tag=_TAG, errors=(403,))
+GET_READY = document(Readiness, tag=_TAG, errors=(403,))
+GET_READY["responses"][503] = reply(Readiness, "Not ready; the checks say why.")
+GET_STATUS = document(StatusOut, tag=_TAG, errors=(401, 403, 503))
+GET_ACTIVITY = document(ActivityOut, tag=_TAG, errors=(401, 403))

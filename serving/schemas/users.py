@@ -1,0 +1,183 @@
+"""Users: what the routes of users, their events and their interests answer."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from core.interests.interest import Drift, FloatArray
+from core.interests.user_interest import UserInterest
+from serving.schemas.base import Schema
+from serving.schemas.openapi import ERRORS_404, document, limit_parameter, parameter, path_parameter
+
+
+class UserOut(Schema):
+    """A user in a list."""
+
+    user_id: str
+    user_seq: int
+    """The sequence number of their newest event."""
+    newest_event: int | None
+    """The time of the newest event in the model's window."""
+
+
+class UserPage(Schema):
+    """A page of users in ascending id."""
+
+    users: list[UserOut]
+    next_after: str | None
+    """Pass it as `after` for the next page; null on the last one."""
+
+
+class UserEvent(Schema):
+    """One event of a user."""
+
+    item_id: str
+    title: str
+    categories: list[str]
+    type: str
+    time: int
+    gap_ms: int | None
+    """Since the previous event; null for the user's first."""
+    user_seq: int
+    value: float | None
+    context: dict[str, Any] | None
+    recommendation_id: str | None
+
+
+class UserEvents(Schema):
+    """The events of a user, newest first."""
+
+    user_id: str
+    user_seq: int
+    events: list[UserEvent]
+    next_before: str | None
+    """Pass it as `before` for the next page; null on the last one."""
+
+
+class UserErased(Schema):
+    """All data of the user was deleted."""
+
+    user_id: str
+    status: Literal["erased"]
+
+
+class InterestBucket(Schema):
+    """The interest in one time bucket."""
+
+    start: int
+    """Its beginning, in milliseconds."""
+    events: int
+    shares: dict[str, float]
+    """Of its events, by topic."""
+
+
+class InterestHistory(Schema):
+    """The interest over time; buckets without events are omitted."""
+
+    bucket_ms: int
+    """The length of a bucket: an hour up to a year, so that there are at most 30."""
+    buckets: list[InterestBucket]
+
+
+class InterestDrift(Schema):
+    """Whether the user's interest shifted: a test over visits with the false-alarm rate of the settings."""
+
+    found: bool
+    """Whether `score` is above `threshold`."""
+    score: float | None
+    """The share of users with a stable interest whose visits look less like a shift; null: too few visits."""
+    threshold: float
+    explanation: str
+    """For people."""
+    since: int | None
+    """The time of the first event after the shift; null, as all fields below, without a shift."""
+    distance: float | None
+    """The size of the shift: the share of interest that moved to other topics, 0 to 1."""
+    origin: list[str] | None
+    """The topics that lost."""
+    target: list[str] | None
+    """The topics that gained."""
+    events_since: int | None
+    """Events since the shift."""
+    events_to_target: int | None
+    """Of these, the events in the topics that gained."""
+
+
+class InterestOut(Schema):
+    """The short-term and long-term interests of a user, and how they shifted."""
+
+    user_id: str
+    user_seq: int
+    """The sequence number of the newest event included."""
+    events: int
+    """How many of the newest events it is computed from."""
+    topics: list[str]
+    """Categories of items, the strongest first; at most 12."""
+    short_term: dict[str, float]
+    """Shares by topic; the remainder to 1 belongs to other topics."""
+    long_term: dict[str, float]
+    history: InterestHistory
+    drift: InterestDrift
+
+
+def interest_out(user: UserInterest) -> dict[str, Any]:
+    """An interest as `InterestOut`."""
+    interest = user.interest
+
+    def shares(values: FloatArray) -> dict[str, float]:
+        return {topic: round(share, 4) for topic, share in zip(interest.topics, values.tolist(), strict=True) if share}
+
+    return {
+        "user_id": user.user_id,
+        "user_seq": user.user_seq,
+        "events": user.num_events,
+        "topics": list(interest.topics),
+        "short_term": shares(interest.short_term),
+        "long_term": shares(interest.long_term),
+        "history": {
+            "bucket_ms": interest.bucket_ms,
+            "buckets": [
+                {"start": bucket.start_ms, "events": bucket.num_events, "shares": shares(bucket.shares)}
+                for bucket in interest.buckets
+            ],
+        },
+        "drift": _drift(interest.drift),
+    }
+
+
+def _drift(drift: Drift) -> dict[str, Any]:
+    found = drift.found
+    return {
+        "found": found,
+        "score": None if drift.score is None else round(drift.score, 4),
+        "threshold": drift.threshold,
+        "explanation": drift.explanation,
+        "since": drift.since_ms,
+        "distance": None if drift.distance is None else round(drift.distance, 4),
+        "origin": list(drift.origin) if found else None,
+        "target": list(drift.target) if found else None,
+        "events_since": drift.num_since if found else None,
+        "events_to_target": drift.num_target if found else None,
+    }
+
+
+_TAG = "users"
+_USER_ID = path_parameter("user_id")
+
+GET_USERS = document(
+    UserPage,
+    tag=_TAG,
+    parameters=(
+        parameter("prefix", "string", "Only ids with this prefix."),
+        parameter("after", "string", "Start after this id."),
+        limit_parameter(),
+    ),
+)
+GET_USER_EVENTS = document(
+    UserEvents,
+    tag=_TAG,
+    parameters=(_USER_ID, parameter("before", "string", "`next_before` of the previous page."), limit_parameter()),
+    errors=ERRORS_404,
+)
+GET_INTERESTS = document(InterestOut, tag=_TAG, parameters=(_USER_ID,), errors=ERRORS_404)
+DELETE_USER = document(UserErased, tag=_TAG, parameters=(_USER_ID,), errors=ERRORS_404)
