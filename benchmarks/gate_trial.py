@@ -26,7 +26,7 @@ from core.evaluation.metrics import ndcg
 from core.history import IntArray, WindowShape
 from core.items import Catalogue
 from core.learn.gate import GateRules, judge
-from core.learn.trial import Slice, Trial, slice_of, try_model
+from core.learn.trial import Slice, TrialResult, slice_of, try_model
 from core.ports import EventColumns, ModelBundle
 from model.bundle import HM4SRBundle
 from model.evaluation.dataset import Dataset
@@ -79,7 +79,7 @@ class Judge:
         self.asked = cache(shop.asked)
         self.of_champion = cache(lambda *spot: self.trial(champion, *spot))
 
-    def trial(self, bundle: ModelBundle, since: int, num: int) -> Trial:
+    def trial(self, bundle: ModelBundle, since: int, num: int) -> TrialResult:
         """How a model does on some events."""
         return try_model(bundle, self.asked(since, num), SHAPE)
 

@@ -15,7 +15,7 @@ from core.drift.records import (
     BucketCounts,
     ItemFacts,
     Point,
-    Sample,
+    SampledEvent,
     Score,
 )
 from core.drift.scoring import Scoring
@@ -31,7 +31,7 @@ class DriftData:
     """What the drift tables hold."""
 
     counts: dict[tuple[int, int], BucketCounts] = field(default_factory=dict)  # (bucket, source)
-    samples: dict[bytes, Sample | Score] = field(default_factory=dict)
+    samples: dict[bytes, SampledEvent | Score] = field(default_factory=dict)
     buckets: dict[int, Bucket] = field(default_factory=dict)
     points: dict[tuple[str, str, int], Point] = field(default_factory=dict)
     alarms: dict[str, Alarm] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class MemoryDriftWrites:
             joined.add(more)
             self._data.counts[start_ms, source_key] = joined
 
-    def add_samples(self, samples: Sequence[Sample]) -> None:
+    def add_samples(self, samples: Sequence[SampledEvent]) -> None:
         for sample in samples:
             self._data.samples.setdefault(sample.event_key, sample)
 
@@ -119,8 +119,8 @@ class MemoryDriftReads:
                 joined.setdefault(start_ms, BucketCounts()).add(counts)
         return joined
 
-    def unscored(self, *, limit: int) -> list[Sample]:
-        waiting = [each for each in self._data.samples.values() if isinstance(each, Sample)]
+    def unscored(self, *, limit: int) -> list[SampledEvent]:
+        waiting = [each for each in self._data.samples.values() if isinstance(each, SampledEvent)]
         return sorted(waiting, key=lambda each: (each.time_ms, each.event_key))[:limit]
 
     def scores(self, *, from_ms: int, to_ms: int) -> list[Score]:

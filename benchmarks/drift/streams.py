@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.clock import DAY_MS, HOUR_MS
-from core.drift.records import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, Tally
+from core.drift.records import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, ScoreTally
 from tidewise.demo.simulator import HOUR_WEIGHTS, WEEKDAY_WEIGHTS
 
 Kind = Literal["none", "rhythm", "sudden", "gradual", "segment", "interests"]
@@ -171,7 +171,7 @@ def _counters(bucket: IntArray, kinds: IntArray, num_buckets: int) -> list[Count
     return [Counter({kind: num for kind, num in enumerate(row) if num}) for row in table.tolist()]
 
 
-def _tallies(bucket: IntArray, events: Events, chosen: NDArray[np.bool_], num_buckets: int) -> list[Tally]:
+def _tallies(bucket: IntArray, events: Events, chosen: NDArray[np.bool_], num_buckets: int) -> list[ScoreTally]:
     """For each bucket the tally of its chosen events: one observation per user."""
     most_users = int(events.users.max()) + 1
     pairs, pair = np.unique(bucket[chosen] * most_users + events.users[chosen], return_inverse=True)
@@ -179,4 +179,4 @@ def _tallies(bucket: IntArray, events: Events, chosen: NDArray[np.bool_], num_bu
     hits, losses = (np.bincount(pair, column[chosen]) / num for column in (events.hits, events.losses))
     of_bucket = pairs // most_users
     columns = (np.bincount(of_bucket, values, num_buckets).tolist() for values in (None, hits, losses, losses**2))
-    return list(starmap(Tally, zip(*columns, strict=True)))
+    return list(starmap(ScoreTally, zip(*columns, strict=True)))

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from core.ingestion.sources import Batch
+from core.ingestion.sources import EventBatch
 from stream.kafka.settings import KafkaSettings, WorkerSettings
 from stream.messages.codec import Codec
 from stream.worker.worker import StreamWorker
@@ -29,7 +29,7 @@ class Nothing:
     def forget(self) -> None:
         """Nothing was remembered."""
 
-    def ingest_together(self, batches: Sequence[Batch]) -> None:
+    def ingest_together(self, batches: Sequence[EventBatch]) -> None:
         """Count."""
         self._first_s = self._first_s or time.perf_counter()
         self._left -= sum(len(batch.events) for batch in batches)

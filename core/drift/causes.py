@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import pi, sqrt
 
 from core.clock import HOUR_MS
-from core.drift.records import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, Tally
+from core.drift.records import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, ScoreTally
 from core.drift.topics import NO_TOPIC
 
 KEPT_HOURS = 28 * 24
@@ -24,7 +24,7 @@ class _Hour:
 
     start_ms: int
     counts: BucketCounts = field(default_factory=BucketCounts)
-    topics: dict[int, Tally] = field(default_factory=dict)
+    topics: dict[int, ScoreTally] = field(default_factory=dict)
 
 
 class Recent:
@@ -42,7 +42,7 @@ class Recent:
         hour = self._hours[-1]
         hour.counts.add(bucket.counts)
         for code, tally in bucket.topics.items():
-            hour.topics[code] = hour.topics.get(code, Tally()) + tally
+            hour.topics[code] = hour.topics.get(code, ScoreTally()) + tally
 
     def cause(self, signal: str, *, onset_ms: int) -> str:
         """What moved at that moment."""
@@ -92,7 +92,7 @@ class Recent:
         lost = {
             code: tally.num * (before.topics[code].hits / before.topics[code].num - tally.hits / tally.num)
             for code, tally in since.topics.items()
-            if tally.num >= MIN_SCORES and before.topics.get(code, Tally()).num >= MIN_SCORES
+            if tally.num >= MIN_SCORES and before.topics.get(code, ScoreTally()).num >= MIN_SCORES
         }
         if not lost or max(lost.values()) <= sum(value for value in lost.values() if value > 0) / 2:
             return ""
@@ -106,7 +106,7 @@ def _joined(hours: Iterable[_Hour]) -> _Hour:
     for hour in hours:
         joined.counts.add(hour.counts)
         for code, tally in hour.topics.items():
-            joined.topics[code] = joined.topics.get(code, Tally()) + tally
+            joined.topics[code] = joined.topics.get(code, ScoreTally()) + tally
     return joined
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from core.clock import DAY_MS
-from core.drift.records import BUCKET_MS, GAP_EDGES_S, BucketCounts, ItemFacts, Sample
+from core.drift.records import BUCKET_MS, GAP_EDGES_S, BucketCounts, ItemFacts, SampledEvent
 from core.drift.topics import NO_TOPIC
 from core.ports import EventRow, Transaction, UserState
 
@@ -63,17 +63,17 @@ class DriftSampler:
         self._facts.update((key, facts) for key, facts in found.items() if facts.topic != NO_TOPIC)
         return {key: found.get(key) or self._facts[key] for key in item_keys}
 
-    def _choose(self, rows: Sequence[EventRow], states: Mapping[int, UserState]) -> list[Sample]:
+    def _choose(self, rows: Sequence[EventRow], states: Mapping[int, UserState]) -> list[SampledEvent]:
         """As many as the budget allows, the lowest event keys, which are hashes; of each user one at most."""
         now_s = self._seconds()
         self._budget = min(self._burst, self._budget + (now_s - self._filled_s) * self._per_s)
         self._filled_s = now_s
-        chosen: dict[int, Sample] = {}
+        chosen: dict[int, SampledEvent] = {}
         if self._budget < 1:
             return []
         for row in sorted(rows, key=_event_key):
             if row.type_code in self._window_codes and states[row.user_key].window.num_events:
-                chosen.setdefault(row.user_key, Sample(row.event_key, row.user_key, row.time_ms))
+                chosen.setdefault(row.user_key, SampledEvent(row.event_key, row.user_key, row.time_ms))
                 if len(chosen) >= int(self._budget):
                     break
         self._budget -= len(chosen)

@@ -15,7 +15,7 @@ import numpy as np
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.causes import Recent
 from core.drift.lag import GROWTH
-from core.drift.records import NUM_GAPS, Alarm, Bucket, BucketCounts, Point, Tally
+from core.drift.records import NUM_GAPS, Alarm, Bucket, BucketCounts, Point, ScoreTally
 from core.drift.signals import COUNT_BLOCK, SCORE_BLOCK, SEGMENT_BLOCK, LevelSignal, MixSignal, Reading, Signal, Sums
 from core.drift.topics import NO_TOPIC, NUM_TOPICS
 
@@ -105,7 +105,7 @@ class DetectorBank:
             if watched.of_model:
                 self._settle(watched)
 
-    def _admit(self, segments: Mapping[str, Tally]) -> None:
+    def _admit(self, segments: Mapping[str, ScoreTally]) -> None:
         """Watch a segment from when it has had enough scores; the first ones who have, up to the limit."""
         if len(self._segments) >= self._max_segments:
             return
@@ -182,10 +182,10 @@ class _Of:
     """The sums of one segment."""
 
     segment: str
-    sums_of: Callable[[Tally], Sums]
+    sums_of: Callable[[ScoreTally], Sums]
 
     def __call__(self, bucket: Bucket) -> Sums:
-        return self.sums_of(bucket.segments.get(self.segment, Tally()))
+        return self.sums_of(bucket.segments.get(self.segment, ScoreTally()))
 
 
 def _known_topics(counts: BucketCounts) -> dict[int, int]:
@@ -193,11 +193,11 @@ def _known_topics(counts: BucketCounts) -> dict[int, int]:
     return {code: num for code, num in counts.topics.items() if code != NO_TOPIC}
 
 
-def _hits_of(tally: Tally) -> Sums:
+def _hits_of(tally: ScoreTally) -> Sums:
     return Sums(tally.num, tally.hits)
 
 
-def _loss_of(tally: Tally) -> Sums:
+def _loss_of(tally: ScoreTally) -> Sums:
     return Sums(tally.num, tally.loss)
 
 

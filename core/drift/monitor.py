@@ -14,7 +14,7 @@ from itertools import groupby
 
 from core.clock import Clock
 from core.drift.detector_bank import DetectorBank
-from core.drift.records import BUCKET_MS, Alarm, Bucket, BucketCounts, Point, Score, Tally
+from core.drift.records import BUCKET_MS, Alarm, Bucket, BucketCounts, Point, Score, ScoreTally
 from core.drift.scoring import Scoring
 from core.errors import LeaseLost, StoreConflict
 from core.lease import Lease
@@ -178,13 +178,13 @@ def bucket_of(start_ms: int, counts: BucketCounts, scores: Sequence[Score]) -> B
     )
 
 
-def _tally(scores: Sequence[Score]) -> Tally:
+def _tally(scores: Sequence[Score]) -> ScoreTally:
     """One observation per user: the mean of their scores."""
-    total = Tally()
+    total = ScoreTally()
     by_user = sorted(scores, key=lambda score: score.user_key)
     for _, some in groupby(by_user, lambda score: score.user_key):
         own = list(some)
         hits = sum(score.rank is not None and score.rank <= HIT_RANK for score in own) / len(own)
         loss = sum(score.loss or 0.0 for score in own) / len(own)
-        total += Tally(1, hits, loss, loss * loss)
+        total += ScoreTally(1, hits, loss, loss * loss)
     return total

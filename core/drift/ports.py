@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from core.drift.records import Alarm, Bucket, BucketCounts, ItemFacts, Point, Sample, Score
+from core.drift.records import Alarm, Bucket, BucketCounts, ItemFacts, Point, SampledEvent, Score
 
 
 class DriftWrites(Protocol):
@@ -27,7 +27,7 @@ class DriftWrites(Protocol):
         """Add to the counts by bucket (its start in ms) that this writer keeps."""
         ...
 
-    def add_samples(self, samples: Sequence[Sample]) -> None:
+    def add_samples(self, samples: Sequence[SampledEvent]) -> None:
         """Note events to be scored. What is noted already stays as it is."""
         ...
 
@@ -75,7 +75,7 @@ class DriftReads(Protocol):
         """The counts of these buckets, joined over all writers."""
         ...
 
-    def unscored(self, *, limit: int) -> list[Sample]:
+    def unscored(self, *, limit: int) -> list[SampledEvent]:
         """Events that wait to be scored, the oldest first."""
         ...
 

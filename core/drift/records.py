@@ -44,7 +44,7 @@ class ItemFacts(NamedTuple):
     created_ms: int | None
 
 
-class Sample(NamedTuple):
+class SampledEvent(NamedTuple):
     """An event chosen to be scored, in the transaction that stored it."""
 
     event_key: bytes
@@ -71,7 +71,7 @@ class Score(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class ScoreTally:
     """Scores of one stretch of time, one observation per user, so that nobody's burst counts for many."""
 
     num: int = 0
@@ -79,8 +79,8 @@ class Tally:
     loss: float = 0.0
     loss_squares: float = 0.0
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(
+    def __add__(self, other: ScoreTally) -> ScoreTally:
+        return ScoreTally(
             self.num + other.num,
             self.hits + other.hits,
             self.loss + other.loss,
@@ -98,9 +98,9 @@ class Bucket:
     start_ms: int
     counts: BucketCounts
     version: str | None = None
-    tally: Tally = Tally()
-    topics: Mapping[int, Tally] = field(default_factory=dict)
-    segments: Mapping[str, Tally] = field(default_factory=dict)
+    tally: ScoreTally = ScoreTally()
+    topics: Mapping[int, ScoreTally] = field(default_factory=dict)
+    segments: Mapping[str, ScoreTally] = field(default_factory=dict)
 
 
 class Point(NamedTuple):

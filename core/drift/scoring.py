@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.drift.records import ItemFacts, Sample, Score
+from core.drift.records import ItemFacts, SampledEvent, Score
 from core.history import History, IntArray, WindowShape, windows_of
 from core.interactions import EventTypes
 from core.items import Catalogue
@@ -27,7 +27,7 @@ MAX_PAST = 2_000  # of a user's events: who has more has all that the window and
 class _Case:
     """An event that can be scored: the history before it, its row, and which rows might have been recommended."""
 
-    sample: Sample
+    sample: SampledEvent
     history: History
     row: int
     allowed: BoolArray
@@ -81,7 +81,7 @@ class Scoring:
         return [self._score(sample, known, version, placed) for sample in samples]
 
     def _case(
-        self, read: ReadTransaction, snapshot: ServingSnapshot, sample: Sample, events: Mapping[bytes, EventRow]
+        self, read: ReadTransaction, snapshot: ServingSnapshot, sample: SampledEvent, events: Mapping[bytes, EventRow]
     ) -> _Case | None:
         """None where there is nothing to place: no history, an item that could not have been recommended."""
         event = events.get(sample.event_key)
@@ -103,7 +103,7 @@ class Scoring:
         return _Case(sample, history, row, allowed, event.time_ms - int(times_ms[-1]))
 
     def _score(
-        self, sample: Sample, known: _Known, version: str | None, placed: Mapping[bytes, tuple[int, float]]
+        self, sample: SampledEvent, known: _Known, version: str | None, placed: Mapping[bytes, tuple[int, float]]
     ) -> Score:
         if sample.event_key not in placed:
             return Score(*sample)

@@ -28,7 +28,7 @@ from core.drift.records import BUCKET_MS
 from core.errors import PartitionLost, StoreConflict, StoreUnavailable
 from core.history import Window, WindowShape, append
 from core.ingestion.resolved_batch import ResolvedBatch
-from core.ingestion.sources import Batch, IngestResult, RequestSource, Source, StreamSource
+from core.ingestion.sources import EventBatch, IngestResult, RequestSource, Source, StreamSource
 from core.interactions import EventTypes, Interaction
 from core.popularity import DEFAULT_HALF_LIFE_MS, decayed_log2
 from core.ports import DeadLetter, EventRow, Store, Transaction, UserState, WriterOffset
@@ -86,10 +86,10 @@ class Ingestor:
         also: Callable[[Transaction], None] = _nothing_more,
     ) -> IngestResult:
         """Apply one batch and keep its bad part aside; `also` is done in the same transaction, last."""
-        return self.ingest_together([Batch(events, source, dead_letters)], also=also)
+        return self.ingest_together([EventBatch(events, source, dead_letters)], also=also)
 
     def ingest_together(
-        self, batches: Sequence[Batch], *, also: Callable[[Transaction], None] = _nothing_more
+        self, batches: Sequence[EventBatch], *, also: Callable[[Transaction], None] = _nothing_more
     ) -> IngestResult:
         """Apply the batches of one request, or of any partitions of one stream, in one transaction.
 
@@ -112,7 +112,7 @@ class Ingestor:
         msg = f"{MAX_CONFLICTS} conflicts in a row while applying {num_events} events; send them again"
         raise StoreUnavailable(msg)
 
-    def _attempt(self, batches: Sequence[Batch], also: Callable[[Transaction], None]) -> IngestResult:
+    def _attempt(self, batches: Sequence[EventBatch], also: Callable[[Transaction], None]) -> IngestResult:
         events = [event for batch in batches for event in batch.events]
         with self._store.transaction() as tx:
             before = self._advance(tx, batches)  # (a)
@@ -140,7 +140,7 @@ class Ingestor:
         self._item_keys |= found.item_keys
         return IngestResult(found.statuses, found.user_seqs, found.states)
 
-    def _advance(self, tx: Transaction, batches: Sequence[Batch]) -> dict[int, WriterOffset]:
+    def _advance(self, tx: Transaction, batches: Sequence[EventBatch]) -> dict[int, WriterOffset]:
         """(a) Move the offsets of all the writers, or of none; returns them as they stood, by partition."""
         stream = batches[0].source.stream
         before = tx.open_sources(stream, [batch.source.partition for batch in batches])
@@ -197,7 +197,7 @@ def _appended(window: Window, rows: Sequence[EventRow], shape: WindowShape) -> W
     return append(window, items, times_ms, shape)
 
 
-def _advanced(writer: WriterOffset, batch: Batch) -> WriterOffset:
+def _advanced(writer: WriterOffset, batch: EventBatch) -> WriterOffset:
     """Behind the batch; the newest time only ever rises."""
     newest_ms = max((event.time_ms for event in batch.events), default=writer.newest_ms)
     if newest_ms is not None and writer.newest_ms is not None:
@@ -207,7 +207,7 @@ def _advanced(writer: WriterOffset, batch: Batch) -> WriterOffset:
     return WriterOffset(writer.key, _highest(writer.applied_offset, batch.source.last_offset), newest_ms)
 
 
-def _statuses(batch: Batch, before: Mapping[int, WriterOffset]) -> list[EventStatus]:
+def _statuses(batch: EventBatch, before: Mapping[int, WriterOffset]) -> list[EventStatus]:
     """Skipped for events at or below the applied offset, accepted until proven otherwise."""
     applied = before[batch.source.partition].applied_offset
     if isinstance(batch.source, RequestSource) or applied is None:
@@ -215,13 +215,13 @@ def _statuses(batch: Batch, before: Mapping[int, WriterOffset]) -> list[EventSta
     return [EventStatus.SKIPPED if offset <= applied else EventStatus.ACCEPTED for offset in batch.source.offsets]
 
 
-def _new_letters(batch: Batch, before: Mapping[int, WriterOffset]) -> list[DeadLetter]:
+def _new_letters(batch: EventBatch, before: Mapping[int, WriterOffset]) -> list[DeadLetter]:
     """Those of messages that were not applied before."""
     applied = before[batch.source.partition].applied_offset
     return [letter for letter in batch.dead_letters if applied is None or letter.offset > applied]
 
 
-def _lost(batches: Sequence[Batch], last_read: Mapping[int, int | None]) -> PartitionLost:
+def _lost(batches: Sequence[EventBatch], last_read: Mapping[int, int | None]) -> PartitionLost:
     lost = "; ".join(
         f"{source.stream}/{source.partition}: offsets {source.first_offset}..{source.last_offset} were not applied: "
         f"the database no longer stands at {last_read[source.partition]}, where this worker last read it"

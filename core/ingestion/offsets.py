@@ -13,7 +13,7 @@ from core.ports import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PartitionPosition:
     """One partition: where the database stands, and which offsets the log holds (`log_end`: the next to be written)."""
 
     stream: str
@@ -49,7 +49,7 @@ class Place:
         return "; ".join(part for part in parts if part) or "nothing is skipped, and nothing is read again"
 
 
-def move(store: Store, place: Place, *, to: int) -> None:
+def move(store: Store, place: PartitionPosition, *, to: int) -> None:
     """Let workers read on from offset `to`; raises `PartitionLost` if somebody has moved the partition meanwhile."""
     with store.transaction() as tx:
         found = tx.open_sources(place.stream, [place.partition])[place.partition]

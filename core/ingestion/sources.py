@@ -54,7 +54,7 @@ Source = StreamSource | RequestSource
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class EventBatch:
     """What one source brings: events in their order, and input that is to be kept aside."""
 
     events: Sequence[Interaction]

@@ -19,7 +19,7 @@ from core.interests.shift import Shift, find_shift
 
 FloatArray = NDArray[np.float64]
 
-BUCKETS_MS = (HOUR_MS, 6 * HOUR_MS, DAY_MS, 7 * DAY_MS, 30 * DAY_MS, 91 * DAY_MS, 365 * DAY_MS)
+BUCKET_SIZES_MS = (HOUR_MS, 6 * HOUR_MS, DAY_MS, 7 * DAY_MS, 30 * DAY_MS, 91 * DAY_MS, 365 * DAY_MS)
 MAX_BUCKETS = 30
 MAX_TOPICS = 12  # more lines than that nobody can tell apart
 VISIT_GAP_MS = HOUR_MS // 2  # the usual half an hour: after a longer pause a new visit begins
@@ -36,7 +36,7 @@ class Horizons:
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class InterestBucket:
     """What a user turned to in one stretch of time. `shares`: (C,) of its events, by topic."""
 
     start_ms: int
@@ -45,7 +45,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class InterestShift:
     """Whether a user's interest moved.
 
     `score`: among users whose interest does not move, the share whose visits look less like a move; None: too few
@@ -77,8 +77,8 @@ class Interest:
     long_term: FloatArray
     short_term: FloatArray
     bucket_ms: int
-    buckets: tuple[Bucket, ...]
-    drift: Drift
+    buckets: tuple[InterestBucket, ...]
+    drift: InterestShift
 
 
 def interest_of(
@@ -121,22 +121,24 @@ def _faded(times_ms: IntArray, parts: FloatArray, half_life_days: float) -> Floa
     return faded
 
 
-def _buckets(times_ms: IntArray, parts: FloatArray) -> tuple[int, tuple[Bucket, ...]]:
+def _buckets(times_ms: IntArray, parts: FloatArray) -> tuple[int, tuple[InterestBucket, ...]]:
     """Stretches of time of one length, so long that there are at most `MAX_BUCKETS`; empty ones are left out."""
     if not len(parts):
-        return BUCKETS_MS[0], ()
-    fitting = (size for size in BUCKETS_MS if times_ms[-1] // size - times_ms[0] // size < MAX_BUCKETS)
-    size = next(fitting, BUCKETS_MS[-1])
+        return BUCKET_SIZES_MS[0], ()
+    fitting = (size for size in BUCKET_SIZES_MS if times_ms[-1] // size - times_ms[0] // size < MAX_BUCKETS)
+    size = next(fitting, BUCKET_SIZES_MS[-1])
     starts, inside = np.unique(times_ms // size * size, return_inverse=True)
     sums = np.zeros((len(starts), parts.shape[1]))
     np.add.at(sums, inside, parts)
     counts = np.bincount(inside)
     kept = slice(-MAX_BUCKETS, None)
     rows = zip(starts[kept].tolist(), counts[kept].tolist(), (sums / counts[:, None])[kept], strict=True)
-    return size, tuple(Bucket(start, num, shares) for start, num, shares in rows)
+    return size, tuple(InterestBucket(start, num, shares) for start, num, shares in rows)
 
 
-def _drift(times_ms: IntArray, names: Sequence[str], parts: FloatArray, *, false_alarms: float, seed: int) -> Drift:
+def _drift(
+    times_ms: IntArray, names: Sequence[str], parts: FloatArray, *, false_alarms: float, seed: int
+) -> InterestShift:
     threshold = 1 - false_alarms
     visit = np.cumsum(np.diff(times_ms, prepend=times_ms[:1]) > VISIT_GAP_MS)
     visits = np.zeros((int(visit[-1]) + 1 if len(visit) else 0, len(names)))
@@ -144,9 +146,9 @@ def _drift(times_ms: IntArray, names: Sequence[str], parts: FloatArray, *, false
     shift = find_shift(visits, seed=seed)
     if shift is None:
         few = "1 visit is" if len(visits) == 1 else f"{len(visits) or 'no'} visits are"
-        return Drift(None, threshold, f"{few} too few to tell")
+        return InterestShift(None, threshold, f"{few} too few to tell")
     if shift.score <= threshold:
-        return Drift(shift.score, threshold, "no move beyond what chance brings")
+        return InterestShift(shift.score, threshold, "no move beyond what chance brings")
     first = int(np.searchsorted(visit, shift.visit))
     origin, target = _moved(names, shift.before - shift.since), _moved(names, shift.since - shift.before)
     inside = parts[first:, [names.index(name) for name in target]].sum(axis=1) > 0
@@ -157,7 +159,9 @@ def _drift(times_ms: IntArray, names: Sequence[str], parts: FloatArray, *, false
         f"from {' and '.join(origin)} to {' and '.join(target)} since {day}; "
         f"{num_target} of the last {num_since} events"
     )
-    return Drift(shift.score, threshold, said, since_ms, _distance(shift), origin, target, num_since, num_target)
+    return InterestShift(
+        shift.score, threshold, said, since_ms, _distance(shift), origin, target, num_since, num_target
+    )
 
 
 def _moved(names: Sequence[str], gains: FloatArray) -> Topics:

@@ -25,7 +25,7 @@ from core.errors import NotReady
 from core.history import WindowShape
 from core.items import Catalogue
 from core.learn.gate import GateRules, Verdict, judge
-from core.learn.trial import Trial, slice_of, try_model, try_popularity
+from core.learn.trial import TrialResult, slice_of, try_model, try_popularity
 from core.learn.triggers import (
     REQUEST_KEY,
     Job,
@@ -184,7 +184,7 @@ class LearningCycle:
         if not len(asked):
             return Verdict("undecided", "no event of the newest slice can be asked for yet", {"events": 0})
 
-        def trial(record: ModelRecord) -> Trial:
+        def trial(record: ModelRecord) -> TrialResult:
             return try_model(self.trainer.load(record), asked, self.shape)
 
         own = trial(challenger)

@@ -20,9 +20,9 @@ import numpy as np
 
 from core.evaluation.metrics import Interval, bootstrap_over_users, ndcg
 from core.history import IntArray
-from core.learn.trial import Trial
+from core.learn.trial import TrialResult
 
-Outcome = Literal["promote", "refuse", "undecided"]
+VerdictOutcome = Literal["promote", "refuse", "undecided"]
 NUM_RESAMPLES = 1000
 
 
@@ -52,13 +52,18 @@ class GateRules:
 class Verdict:
     """What the gate says, why, and the figures behind it."""
 
-    outcome: Outcome
+    outcome: VerdictOutcome
     reason: str
     figures: dict[str, Any]
 
 
 def judge(
-    users: IntArray, challenger: Trial, champion: Trial, *, anchor: Trial | None = None, rules: GateRules | None = None
+    users: IntArray,
+    challenger: TrialResult,
+    champion: TrialResult,
+    *,
+    anchor: TrialResult | None = None,
+    rules: GateRules | None = None,
 ) -> Verdict:
     """The verdict on trials of the same questions."""
     rules = rules or GateRules()
@@ -67,7 +72,7 @@ def judge(
     if fault is not None:
         return Verdict("refuse", fault, figures)
     figures["challenger"] = round(float(ndcg(challenger.ranks, 10).mean()), 5)
-    outcomes: list[Outcome] = []
+    outcomes: list[VerdictOutcome] = []
     reasons: list[str] = []
     for name, other in (("champion", champion), ("anchor", anchor)):
         if other is None:
@@ -84,12 +89,12 @@ def judge(
 
 
 def _compare(
-    users: IntArray, challenger: Trial, other: Trial, rules: GateRules
-) -> tuple[Outcome, str, dict[str, float]]:
+    users: IntArray, challenger: TrialResult, other: TrialResult, rules: GateRules
+) -> tuple[VerdictOutcome, str, dict[str, float]]:
     theirs = ndcg(other.ranks, 10)
     found: Interval = bootstrap_over_users(ndcg(challenger.ranks, 10) - theirs, users, num_resamples=NUM_RESAMPLES)
     margin = rules.margin * float(theirs.mean())
-    outcome: Outcome = "promote" if found.low > -margin else "refuse" if found.high < -margin else "undecided"
+    outcome: VerdictOutcome = "promote" if found.low > -margin else "refuse" if found.high < -margin else "undecided"
     if found.low == found.high == 0 and margin == 0:
         outcome = "undecided"  # nobody hit anything: it says nothing
     figures = {"other": theirs.mean(), "mean": found.mean, "low": found.low, "high": found.high, "margin": margin}
@@ -97,7 +102,7 @@ def _compare(
     return outcome, reason, {name: round(float(value), 5) for name, value in figures.items()}
 
 
-def _fault(challenger: Trial, champion: Trial, rules: GateRules) -> str | None:
+def _fault(challenger: TrialResult, champion: TrialResult, rules: GateRules) -> str | None:
     """Why a challenger is not sane, if it is not."""
     if not challenger.is_finite:
         return "its scores are not all finite numbers"

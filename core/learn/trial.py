@@ -62,7 +62,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialResult:
     """How one model did. `ranks`: (q,) places from 0, equal scores sharing theirs; NaN where a score was not finite.
 
     `top`: (q, 10) rows that were shown, best first. `ms_per_user`: what encoding one user took.
@@ -109,7 +109,7 @@ def slice_of(columns: EventColumns, catalogue: Catalogue, *, since_ms: int, max_
     return Slice(columns, catalogue, rows, starts, places, catalogue.listed, hide_seen, num_available)
 
 
-def try_model(bundle: ModelBundle, asked: Slice, shape: WindowShape) -> Trial:
+def try_model(bundle: ModelBundle, asked: Slice, shape: WindowShape) -> TrialResult:
     """A model's ranks; raises `NotReady` where nothing can be asked."""
     _check(asked)
     encoder = bundle.bind(asked.catalogue)
@@ -127,10 +127,10 @@ def try_model(bundle: ModelBundle, asked: Slice, shape: WindowShape) -> Trial:
             add_repeats(scores, everything, encoder, asked.catalogue, windows)
         ranks[batch], top = rank(scores, asked, places)
         tops.append(top)
-    return Trial(ranks, np.concatenate(tops), 1000 * took_s / len(asked))
+    return TrialResult(ranks, np.concatenate(tops), 1000 * took_s / len(asked))
 
 
-def try_popularity(asked: Slice, *, half_life_ms: float) -> Trial:
+def try_popularity(asked: Slice, *, half_life_ms: float) -> TrialResult:
     """The ranks of time-decayed popularity, every event counted before those after it are asked for."""
     _check(asked)
     columns, order = asked.columns, np.argsort(asked.columns.times_ms, kind="stable")
@@ -147,7 +147,7 @@ def try_popularity(asked: Slice, *, half_life_ms: float) -> Trial:
         scores = np.where(np.isneginf(log2), -1e300, log2)[None]
         one = slice(number, number + 1)
         ranks[one], tops[one] = rank(scores, asked, [place])
-    return Trial(ranks, tops)
+    return TrialResult(ranks, tops)
 
 
 def rank(scores: FloatArray | Array, asked: Slice, places: list[int]) -> tuple[Array, IntArray]:

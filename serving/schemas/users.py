@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from core.interests.interest import Drift, FloatArray
+from core.interests.interest import FloatArray, InterestShift
 from core.interests.user_interest import UserInterest
 from serving.schemas.base import Schema
 from serving.schemas.openapi import ERRORS_404, document, limit_parameter, parameter, path_parameter
@@ -145,7 +145,7 @@ def interest_out(user: UserInterest) -> dict[str, Any]:
     }
 
 
-def _drift(drift: Drift) -> dict[str, Any]:
+def _drift(drift: InterestShift) -> dict[str, Any]:
     found = drift.found
     return {
         "found": found,

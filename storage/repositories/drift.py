@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.drift.records import Alarm, Bucket, BucketCounts, ItemFacts, Point, Sample, Score
+from core.drift.records import Alarm, Bucket, BucketCounts, ItemFacts, Point, SampledEvent, Score
 from core.errors import StoreConflict
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
@@ -179,7 +179,7 @@ class SqlDriftWrites:
             counts[start_ms].add(unpack_counts(packed))
         self._session.write(_save_counts, [(start, source_key, pack_counts(counts[start])) for start in starts])
 
-    def add_samples(self, samples: Sequence[Sample]) -> None:
+    def add_samples(self, samples: Sequence[SampledEvent]) -> None:
         """Note events to be scored."""
         self._session.write(_add_samples, [(*sample, False) for sample in sorted(samples)])
 
@@ -239,9 +239,9 @@ class SqlDriftReads:
             joined.setdefault(start_ms, BucketCounts()).add(unpack_counts(packed))
         return joined
 
-    def unscored(self, *, limit: int) -> list[Sample]:
+    def unscored(self, *, limit: int) -> list[SampledEvent]:
         """Events that wait to be scored, the oldest first."""
-        return [Sample(bytes(key), *rest) for key, *rest in self._session.rows(_unscored, limit=limit)]
+        return [SampledEvent(bytes(key), *rest) for key, *rest in self._session.rows(_unscored, limit=limit)]
 
     def scores(self, *, from_ms: int, to_ms: int) -> list[Score]:
         """The scores of events in [from, to)."""

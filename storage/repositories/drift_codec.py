@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import astuple
 from typing import Any
 
-from core.drift.records import Bucket, BucketCounts, Tally
+from core.drift.records import Bucket, BucketCounts, ScoreTally
 from storage.codec import pack_json, unpack_json
 
 
@@ -40,9 +40,9 @@ def unpack_bucket(start_ms: int, packed: str) -> Bucket:
         start_ms,
         _counts_from_list(content["counts"]),
         content["version"],
-        Tally(*content["tally"]),
-        {int(code): Tally(*tally) for code, tally in content["topics"].items()},
-        {name: Tally(*tally) for name, tally in content["segments"].items()},
+        ScoreTally(*content["tally"]),
+        {int(code): ScoreTally(*tally) for code, tally in content["topics"].items()},
+        {name: ScoreTally(*tally) for name, tally in content["segments"].items()},
     )
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from core.errors import InvalidInput, PartitionLost, StoreConflict, StoreMismatch, StoreUnavailable, StreamUnavailable
-from core.ingestion.sources import Batch, StreamSource
+from core.ingestion.sources import EventBatch, StreamSource
 from core.ports import DeadLetter
 from stream.messages.codec import Codec, Decoded, Message, encode
 from stream.worker.status import Tally
@@ -36,7 +36,7 @@ MAX_UNEXPLAINED = 20  # so many events in a row with an error that names no faul
 class Ingest(Protocol):
     """The use case: `core.ingestion.ingest.Ingestor`."""
 
-    def ingest_together(self, batches: Sequence[Batch]) -> object:
+    def ingest_together(self, batches: Sequence[EventBatch]) -> object:
         """Apply events of several partitions and keep dead letters, in one transaction."""
         ...
 
@@ -244,10 +244,10 @@ class _Part:
     decoded: Decoded = field(default_factory=Decoded)
 
     @property
-    def batch(self) -> Batch:
+    def batch(self) -> EventBatch:
         held = self.decoded
         place = (self.first.topic, self.first.partition, held.offsets, self.first.offset, self.last_offset)
-        return Batch(held.events, StreamSource(*place), held.dead_letters)
+        return EventBatch(held.events, StreamSource(*place), held.dead_letters)
 
     def halves(self) -> tuple[_Part, _Part]:
         """Two halves. The left one's last offset counts complete messages only: of a split array, none."""

@@ -14,9 +14,9 @@ from core.drift.records import (
     BucketCounts,
     ItemFacts,
     Point,
-    Sample,
+    SampledEvent,
     Score,
-    Tally,
+    ScoreTally,
 )
 from core.drift.topics import OTHERS, OTHERS_NAME
 from core.errors import StoreConflict
@@ -105,7 +105,7 @@ def test_where_codes_are_used_up_the_rest_is_counted_together(store: Store) -> N
 
 
 def test_samples_wait_oldest_first_until_they_are_scored(store: Store) -> None:
-    write(store, "add_samples", [Sample(key(1), 7, 30), Sample(key(2), 8, 20), Sample(key(3), 7, 10)])
+    write(store, "add_samples", [SampledEvent(key(1), 7, 30), SampledEvent(key(2), 8, 20), SampledEvent(key(3), 7, 10)])
     with store.read() as view:
         assert [sample.time_ms for sample in view.drift.unscored(limit=2)] == [10, 20]
         assert view.drift.scores(from_ms=0, to_ms=100) == []
@@ -113,30 +113,30 @@ def test_samples_wait_oldest_first_until_they_are_scored(store: Store) -> None:
     nothing = Score(key(2), 8, 20)
     write(store, "save_scores", [first, nothing])
     with store.read() as view:
-        assert view.drift.unscored(limit=9) == [Sample(key(1), 7, 30)]
+        assert view.drift.unscored(limit=9) == [SampledEvent(key(1), 7, 30)]
         assert view.drift.scores(from_ms=10, to_ms=20) == [first]
         assert view.drift.scores(from_ms=10, to_ms=21) == [first, nothing]
 
 
 def test_an_event_sampled_again_keeps_its_score(store: Store) -> None:
-    write(store, "add_samples", [Sample(key(1), 7, 30)])
+    write(store, "add_samples", [SampledEvent(key(1), 7, 30)])
     write(store, "save_scores", [Score(key(1), 7, 30, "v1", 1, 0.5)])
-    write(store, "add_samples", [Sample(key(1), 7, 30)])
+    write(store, "add_samples", [SampledEvent(key(1), 7, 30)])
     with store.read() as view:
         assert view.drift.unscored(limit=9) == []
 
 
 def test_old_scores_are_dropped(store: Store) -> None:
-    write(store, "add_samples", [Sample(key(n), 7, n) for n in (1, 2, 3)])
+    write(store, "add_samples", [SampledEvent(key(n), 7, n) for n in (1, 2, 3)])
     assert write(store, "drop_scores", before_ms=3) == 2
     with store.read() as view:
-        assert view.drift.unscored(limit=9) == [Sample(key(3), 7, 3)]
+        assert view.drift.unscored(limit=9) == [SampledEvent(key(3), 7, 3)]
 
 
 def test_what_was_sampled_of_an_erased_user_goes(store: Store) -> None:
     with store.transaction() as tx:
         ann, bob = (tx.lock_users([name])[name].key for name in ("ann", "bob"))
-        tx.drift.add_samples([Sample(key(1), ann, 1), Sample(key(2), bob, 2), Sample(key(3), ann, 3)])
+        tx.drift.add_samples([SampledEvent(key(1), ann, 1), SampledEvent(key(2), bob, 2), SampledEvent(key(3), ann, 3)])
         tx.drift.save_scores([Score(key(1), ann, 1, "v1", 1, 0.5)])
         tx.commit()
     with store.transaction() as tx:
@@ -145,11 +145,11 @@ def test_what_was_sampled_of_an_erased_user_goes(store: Store) -> None:
         tx.commit()
     with store.read() as view:
         assert view.drift.scores(from_ms=0, to_ms=9) == []
-        assert view.drift.unscored(limit=9) == [Sample(key(2), bob, 2)]
+        assert view.drift.unscored(limit=9) == [SampledEvent(key(2), bob, 2)]
 
 
 def test_a_bucket_is_closed_once_and_kept_as_it_was_read(store: Store) -> None:
-    tally = Tally(3, 1.5, 7.0, 20.0)
+    tally = ScoreTally(3, 1.5, 7.0, 20.0)
     bucket = Bucket(HOUR, counts(4, t1=3, t2=1), "v1", tally, {1: tally}, {"category=Tea": tally})
     write(store, "add_bucket", bucket)
     write(store, "add_bucket", Bucket(3 * HOUR, BucketCounts()))

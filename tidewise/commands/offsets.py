@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from core.errors import InvalidInput
-from core.ingestion.offsets import Place, move
+from core.ingestion.offsets import PartitionPosition, move
 from core.ports import Store
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
@@ -64,19 +64,19 @@ def set_offset(
     notes.print(f"{place.stream}/{partition}: workers read on at {offset}.", markup=False, highlight=False)
 
 
-def _places(settings: Settings, store: Store) -> Mapping[int, Place]:
+def _places(settings: Settings, store: Store) -> Mapping[int, PartitionPosition]:
     from tidewise.processes.distributed import log_bounds_of
 
     bounds = log_bounds_of(settings)
     with store.read() as view:
         applied = view.applied_offsets(settings.kafka.topic)
     return {
-        number: Place(settings.kafka.topic, number, applied.get(number), start, end)
+        number: PartitionPosition(settings.kafka.topic, number, applied.get(number), start, end)
         for number, (start, end) in sorted(bounds.items())
     }
 
 
-def _wanted(to: str, place: Place) -> int:
+def _wanted(to: str, place: PartitionPosition) -> int:
     named = {"earliest": place.log_start, "latest": place.log_end}
     if to not in named and not to.isdecimal():
         msg = f"--to: wanted earliest, latest or an offset, got {to!r}"
@@ -88,7 +88,7 @@ def _wanted(to: str, place: Place) -> int:
     return offset
 
 
-def _line(place: Place) -> str:
+def _line(place: PartitionPosition) -> str:
     applied = "nothing" if place.next_offset == 0 or place.applied is None else f"up to {place.applied}"
     holds = f"the log holds {place.log_start} to {place.log_end}"
     fits = place.trouble or f"{place.log_end - place.next_offset} to read"

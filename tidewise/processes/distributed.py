@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from core.clock import DAY_MS
 from core.errors import InvalidSettings, StreamUnavailable
 from core.ingestion.ingest import Ingestor
-from core.ingestion.sources import Batch, IngestResult
+from core.ingestion.sources import EventBatch, IngestResult
 from core.interactions import Interaction
 from core.recommendation.encoding_queue import EncodingQueue
 from tidewise.bootstrap import open_system
@@ -212,7 +212,7 @@ class FollowedIngestor:
         """Drop what was remembered of partitions."""
         self._ingestor.forget()
 
-    def ingest_together(self, batches: Sequence[Batch]) -> IngestResult:
+    def ingest_together(self, batches: Sequence[EventBatch]) -> IngestResult:
         """Apply batches of several partitions, then mark their users as dirty."""
         started_s = time.perf_counter()
         result = self._ingestor.ingest_together(batches)

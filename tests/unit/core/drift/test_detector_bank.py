@@ -12,7 +12,7 @@ import pytest
 
 from core.drift.causes import Recent
 from core.drift.detector_bank import DetectorBank, Findings
-from core.drift.records import BUCKET_MS, Alarm, Bucket, BucketCounts, Tally
+from core.drift.records import BUCKET_MS, Alarm, Bucket, BucketCounts, ScoreTally
 from stream.drift.detectors import detectors
 
 DAY_MS = 86_400_000
@@ -44,7 +44,11 @@ def buckets(
         gaps = Counter(rng.choice(5, 15, p=[0.1, 0.3, 0.3, 0.2, 0.1]).tolist())
         hits = rng.random(10) < hit * np.exp(tilt / 2)
         losses = np.where(hits, 2.0, 6.0) + rng.standard_normal(10)
-        tally = Tally(10, float(hits.sum()), float(losses.sum()), float((losses**2).sum())) if version else Tally()
+        tally = (
+            ScoreTally(10, float(hits.sum()), float(losses.sum()), float((losses**2).sum()))
+            if version
+            else ScoreTally()
+        )
         counts = BucketCounts(20, int(rng.random() < 0.2), 0, topics, gaps)
         yield Bucket(start_ms, counts, version, tally, {1: tally})
 
@@ -116,7 +120,7 @@ def test_without_a_model_only_what_is_counted_is_watched() -> None:
 def in_segments(some: Iterator[Bucket], **hits: float) -> Iterator[Bucket]:
     """The buckets with five users scored in each of these countries, so many of whom had a hit."""
     for bucket in some:
-        tallies = {f"event.country={name}": Tally(5, 5 * share, 10.0, 30.0) for name, share in hits.items()}
+        tallies = {f"event.country={name}": ScoreTally(5, 5 * share, 10.0, 30.0) for name, share in hits.items()}
         yield replace(bucket, segments=tallies)
 
 

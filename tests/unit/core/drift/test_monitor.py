@@ -13,7 +13,7 @@ from drift_doubles import monitor_of
 
 from core.drift.counting import DriftSampler
 from core.drift.monitor import GRACE_MS, bucket_of
-from core.drift.records import BUCKET_MS, BucketCounts, Score, Tally
+from core.drift.records import BUCKET_MS, BucketCounts, Score, ScoreTally
 from core.errors import StoreUnavailable
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
@@ -197,7 +197,7 @@ def test_a_bucket_holds_the_scores_of_one_model_and_one_observation_per_user() -
     ]
     bucket = bucket_of(0, BucketCounts(7), scores)
     assert bucket.version == "v1"
-    assert bucket.tally == Tally(2, 1.5, 4.0, 10.0)
-    assert bucket.topics == {1: Tally(1, 0.5, 3.0, 9.0), 2: Tally(1, 1.0, 1.0, 1.0)}
-    assert bucket.segments == {"category=Tea": Tally(1, 0.5, 3.0, 9.0)}
+    assert bucket.tally == ScoreTally(2, 1.5, 4.0, 10.0)
+    assert bucket.topics == {1: ScoreTally(1, 0.5, 3.0, 9.0), 2: ScoreTally(1, 1.0, 1.0, 1.0)}
+    assert bucket.segments == {"category=Tea": ScoreTally(1, 0.5, 3.0, 9.0)}
     assert bucket_of(0, BucketCounts(7), []).version is None

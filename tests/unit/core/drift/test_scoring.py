@@ -7,7 +7,7 @@ import pytest
 from domain_doubles import NOW_MS, SHAPE, TYPES, event
 from domain_shop import Shop
 
-from core.drift.records import Sample, Score
+from core.drift.records import SampledEvent, Score
 from core.drift.scoring import Scoring
 from core.ingestion.sources import RequestSource
 from core.items import Item
@@ -22,7 +22,7 @@ def sampled(shop: Shop, user_id: str, item_id: str, at_s: int, *, kind: str = "c
 
     def note(tx: object) -> None:
         key = tx.lock_users([user_id])[user_id].key  # type: ignore[attr-defined]
-        tx.drift.add_samples([Sample(one.event_key, key, one.time_ms)])  # type: ignore[attr-defined]
+        tx.drift.add_samples([SampledEvent(one.event_key, key, one.time_ms)])  # type: ignore[attr-defined]
 
     assert state is not None or at_s == 0
     shop.ingestor.ingest([one], RequestSource("api"), also=note)

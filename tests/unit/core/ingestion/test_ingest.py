@@ -11,7 +11,7 @@ from doubles import MemoryStore
 from core.clock import ManualClock
 from core.errors import PartitionLost
 from core.history import EMPTY_WINDOW
-from core.ingestion.sources import Batch, RequestSource, StreamSource
+from core.ingestion.sources import EventBatch, RequestSource, StreamSource
 from core.interactions import Interaction
 from core.manage import erase_user
 from core.ports import DeadLetter
@@ -220,8 +220,8 @@ def test_batches_of_several_partitions_are_applied_together_and_their_results_co
     store = MemoryStore()
     applier = ingestor(store)
     applier.ingest([event("ann", "a", 0)], offsets(4, 4, partition=2))
-    again = Batch([event("ann", "a", 0), event("ann", "b", 1)], offsets(4, 5, partition=2))
-    result = applier.ingest_together([again, Batch([event("bob", "a", 0)], offsets(9, 9, partition=0))])
+    again = EventBatch([event("ann", "a", 0), event("ann", "b", 1)], offsets(4, 5, partition=2))
+    result = applier.ingest_together([again, EventBatch([event("bob", "a", 0)], offsets(9, 9, partition=0))])
     assert result.statuses == [EventStatus.SKIPPED, EventStatus.ACCEPTED, EventStatus.ACCEPTED]
     assert (result.user_seqs, set(result.states)) == ([0, 2, 1], {"ann", "bob"})
     with store.read() as view:
@@ -235,7 +235,7 @@ def test_of_several_partitions_those_are_named_that_another_worker_advanced_and_
         zombie.ingest([], StreamSource("interactions", partition, [], 0, 0))
     for partition in (0, 2):
         owner.ingest([], StreamSource("interactions", partition, [], 1, 1))
-    batches = [Batch([event(f"user-{p}", "c")], offsets(1, 1, partition=p), [letter(1)]) for p in range(3)]
+    batches = [EventBatch([event(f"user-{p}", "c")], offsets(1, 1, partition=p), [letter(1)]) for p in range(3)]
     message = r"interactions/0: offsets 1\.\.1 .* stands at 0, .*; interactions/2: .*; another worker owns"
     with pytest.raises(PartitionLost, match=message) as lost:
         zombie.ingest_together(batches)

@@ -10,11 +10,11 @@ from doubles import MemoryStore
 from core.errors import PartitionLost
 from core.history import WindowShape
 from core.ingestion.ingest import Ingestor
-from core.ingestion.offsets import Place, move
+from core.ingestion.offsets import PartitionPosition, move
 from core.ingestion.sources import StreamSource
 from core.interactions import EventTypes
 
-FITS = Place("interactions", 0, applied=41, log_start=10, log_end=100)
+FITS = PartitionPosition("interactions", 0, applied=41, log_start=10, log_end=100)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,9 @@ FITS = Place("interactions", 0, applied=41, log_start=10, log_end=100)
         (replace(FITS, log_end=41), "the log ends at 41: it is not the log that the database has read"),
     ],
 )
-def test_where_database_and_log_do_not_belong_together_it_is_said_why(place: Place, trouble: str | None) -> None:
+def test_where_database_and_log_do_not_belong_together_it_is_said_why(
+    place: PartitionPosition, trouble: str | None
+) -> None:
     assert place.trouble == trouble
 
 
@@ -48,7 +50,9 @@ def test_where_database_and_log_do_not_belong_together_it_is_said_why(place: Pla
         (replace(FITS, log_start=0, log_end=7), 7, "nothing is skipped, and nothing is read again"),
     ],
 )
-def test_what_is_skipped_and_what_is_read_again_is_said_beforehand(place: Place, to: int, consequence: str) -> None:
+def test_what_is_skipped_and_what_is_read_again_is_said_beforehand(
+    place: PartitionPosition, to: int, consequence: str
+) -> None:
     assert place.consequence(to).startswith(consequence)
 
 

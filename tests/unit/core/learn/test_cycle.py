@@ -71,7 +71,7 @@ class AxisTrainer:
         self.removed.append(record.version)
 
 
-class Trial:
+class TrialResult:
     """A shop in which everybody goes from each item to the next one, a trainer and its role."""
 
     def __init__(self, *steps: int, **policy: Any) -> None:
@@ -116,13 +116,13 @@ class Trial:
             return read.meta()
 
 
-def outcome(trial: Trial) -> str | None:
+def outcome(trial: TrialResult) -> str | None:
     verdict = trial.cycle.run(JOB_DUE)
     return verdict.outcome if verdict else None
 
 
 def test_a_first_model_that_knows_more_than_popularity_serves() -> None:
-    trial = Trial(1)
+    trial = TrialResult(1)
     assert outcome(trial) == "promote"
     assert trial.statuses() == {"m0": "champion"}
     told = trial.lineage("m0")
@@ -134,14 +134,14 @@ def test_a_first_model_that_knows_more_than_popularity_serves() -> None:
 
 
 def test_a_first_model_that_knows_less_is_refused_and_kept_with_the_reason() -> None:
-    trial = Trial(2)
+    trial = TrialResult(2)
     assert outcome(trial) == "refuse"
     assert trial.statuses() == {"m0": "refused"}
     assert "against the champion -" in trial.lineage("m0")["refused"]
 
 
 def test_the_newest_events_are_kept_from_training_and_nothing_later_is_learnt() -> None:
-    trial = Trial(1)
+    trial = TrialResult(1)
     trial.cycle.train(JOB_DUE)
     (task,), (learnt,) = trial.trainer.tasks, trial.trainer.learnt
     assert learnt.times_ms.max() < task.before_ms
@@ -150,7 +150,7 @@ def test_the_newest_events_are_kept_from_training_and_nothing_later_is_learnt() 
 
 
 def test_a_fine_tune_begins_at_the_champion_and_is_judged_on_what_neither_has_learnt() -> None:
-    trial = Trial(1, 1)
+    trial = TrialResult(1, 1)
     outcome(trial)
     trial.goes_on(8)
     assert outcome(trial) == "promote"
@@ -160,7 +160,7 @@ def test_a_fine_tune_begins_at_the_champion_and_is_judged_on_what_neither_has_le
 
 
 def test_a_worse_fine_tune_leaves_the_champion_serving() -> None:
-    trial = Trial(1, 5)
+    trial = TrialResult(1, 5)
     outcome(trial)
     trial.goes_on(8)
     assert outcome(trial) == "refuse"
@@ -168,7 +168,7 @@ def test_a_worse_fine_tune_leaves_the_champion_serving() -> None:
 
 
 def test_an_undecided_challenger_waits_and_is_judged_again_on_the_grown_slice() -> None:
-    trial = Trial(1, rules=GateRules(min_events=150))
+    trial = TrialResult(1, rules=GateRules(min_events=150))
     assert outcome(trial) == "undecided"
     trial.goes_on(8)
     assert trial.cycle.run(Job("judge", "more events")).outcome == "promote"  # type: ignore[union-attr]
@@ -177,7 +177,7 @@ def test_an_undecided_challenger_waits_and_is_judged_again_on_the_grown_slice() 
 
 
 def test_where_an_operator_decides_a_challenger_is_tried_beside_the_champion_and_not_promoted() -> None:
-    trial = Trial(1, promotes=False)
+    trial = TrialResult(1, promotes=False)
     assert outcome(trial) == "promote"
     trial.goes_on(4)
     trial.cycle.judge()
@@ -186,7 +186,7 @@ def test_where_an_operator_decides_a_challenger_is_tried_beside_the_champion_and
 
 
 def test_a_trainer_that_is_killed_while_it_trains_leaves_a_job_that_the_next_one_goes_on_with() -> None:
-    trial = Trial(1, 1)
+    trial = TrialResult(1, 1)
 
     def killed() -> None:
         raise KeyboardInterrupt
@@ -206,7 +206,7 @@ def test_a_trainer_that_is_killed_while_it_trains_leaves_a_job_that_the_next_one
 
 
 def test_an_unfinished_job_of_another_champion_is_not_gone_on_with() -> None:
-    trial = Trial(1, 1, 1)
+    trial = TrialResult(1, 1, 1)
     outcome(trial)
     trial.goes_on(8)
     stale = Task("fine-tune", 5, "somebody", "long ago")
@@ -219,7 +219,7 @@ def test_an_unfinished_job_of_another_champion_is_not_gone_on_with() -> None:
 
 
 def test_a_trainer_that_lost_its_role_changes_nothing() -> None:
-    trial = Trial(1)
+    trial = TrialResult(1)
     trial.cycle.train(JOB_DUE)
     lost = Lease(trial.store, "trainer", holder="lost", ttl_ms=0)
     trial.cycle.role.release()
@@ -231,7 +231,7 @@ def test_a_trainer_that_lost_its_role_changes_nothing() -> None:
 
 
 def test_a_verdict_about_a_champion_that_no_longer_serves_is_given_up() -> None:
-    trial = Trial(1, 1)
+    trial = TrialResult(1, 1)
     outcome(trial)
     trial.goes_on(8)
     crown_other = trial.trainer.load
@@ -249,7 +249,7 @@ def test_a_verdict_about_a_champion_that_no_longer_serves_is_given_up() -> None:
 
 
 def test_files_of_versions_that_nobody_would_go_back_to_are_removed_and_their_records_stay() -> None:
-    trial = Trial(*[1] * 6, keep=2)
+    trial = TrialResult(*[1] * 6, keep=2)
     for _ in range(6):
         outcome(trial)
         trial.goes_on(8)
@@ -260,7 +260,7 @@ def test_files_of_versions_that_nobody_would_go_back_to_are_removed_and_their_re
 
 
 def test_a_wish_is_fulfilled_once() -> None:
-    trial = Trial(1)
+    trial = TrialResult(1)
     with trial.store.transaction() as tx:
         request_training(tx, kind="fine-tune", by="somebody", reason="", now_ms=1)
         tx.commit()
@@ -271,7 +271,7 @@ def test_a_wish_is_fulfilled_once() -> None:
 
 
 def test_an_alarm_is_answered_by_one_fine_tune_whose_lineage_names_it() -> None:
-    trial = Trial(1, 1)
+    trial = TrialResult(1, 1)
     outcome(trial)
     trial.goes_on(8)
     with trial.store.transaction() as tx:
@@ -287,13 +287,13 @@ def test_an_alarm_is_answered_by_one_fine_tune_whose_lineage_names_it() -> None:
 
 
 def test_only_the_newest_events_are_read_where_there_are_more_than_fit() -> None:
-    trial = Trial(1, max_events=NUM_USERS * 4)
+    trial = TrialResult(1, max_events=NUM_USERS * 4)
     trial.cycle.train(JOB_DUE)
     assert len(trial.trainer.learnt[0]) < NUM_USERS * 4
 
 
 def test_an_operators_promotion_beats_a_waiting_verdict() -> None:
-    trial = Trial(1, promotes=False)
+    trial = TrialResult(1, promotes=False)
     outcome(trial)
     with trial.store.transaction() as tx:
         promote(tx, "m0", decided_by="operator", reason="", now_ms=1)

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from core.learn.gate import GateRules, judge
-from core.learn.trial import Trial
+from core.learn.trial import TrialResult
 
 NUM_USERS, PER_USER = 100, 4
 USERS = np.repeat(np.arange(NUM_USERS), PER_USER)
 MISS, HIT = 1000.0, 0.0
 
 
-def trial(hits: np.ndarray, *, shown: int = 50, ms: float = 1.0) -> Trial:
+def trial(hits: np.ndarray, *, shown: int = 50, ms: float = 1.0) -> TrialResult:
     """A trial that hits (NDCG 1) where told, and names `shown` different items evenly."""
     top = np.arange(len(hits) * 10).reshape(-1, 10) % shown
-    return Trial(np.where(hits, HIT, MISS), top, ms)
+    return TrialResult(np.where(hits, HIT, MISS), top, ms)
 
 
 def share(of: float, *, seed: int = 0, users: int = NUM_USERS) -> np.ndarray:
@@ -84,7 +84,7 @@ def test_small_losses_within_the_margin_cannot_add_up_because_of_the_anchor() ->
 
 
 def test_scores_that_are_not_finite_are_refused() -> None:
-    broken = Trial(np.where(np.arange(400) == 7, np.nan, HIT), trial(HALF).top)
+    broken = TrialResult(np.where(np.arange(400) == 7, np.nan, HIT), trial(HALF).top)
     assert judge(USERS, broken, trial(HALF)).reason == "its scores are not all finite numbers"
 
 
@@ -107,7 +107,7 @@ def test_a_model_that_is_much_slower_is_refused(ms: float, outcome: str) -> None
 
 
 def test_against_popularity_neither_speed_nor_a_top_item_counts() -> None:
-    popularity = Trial(trial(HALF).ranks, np.zeros((400, 10), np.int64))
+    popularity = TrialResult(trial(HALF).ranks, np.zeros((400, 10), np.int64))
     assert judge(USERS, trial(share(0.9), ms=50.0), popularity).outcome == "promote"
 
 

@@ -20,7 +20,7 @@ from core.errors import (
 )
 from core.history import WindowShape
 from core.ingestion.ingest import Ingestor
-from core.ingestion.sources import Batch, StreamSource
+from core.ingestion.sources import EventBatch, StreamSource
 from core.interactions import EventTypes, Interaction
 from core.ports import DeadLetter
 from stream.messages.codec import Codec, Decoded, Message
@@ -38,7 +38,7 @@ class FailingIngest:
         self._refuse = refuse
         self.num_calls = 0
 
-    def ingest_together(self, batches: Sequence[Batch]) -> object:
+    def ingest_together(self, batches: Sequence[EventBatch]) -> object:
         self.num_calls += 1
         self._refuse([event for batch in batches for event in batch.events])
         return self._real.ingest_together(batches)
@@ -185,7 +185,7 @@ def test_a_crash_between_halves_loses_nothing_and_counts_nothing_twice() -> None
     real = case.ingest.ingest_together
     crash = fail_first(1, SystemExit())  # no `Exception`: nothing may catch it, as nothing catches kill -9
 
-    def ingest_together(batches: Sequence[Batch]) -> object:
+    def ingest_together(batches: Sequence[EventBatch]) -> object:
         if [event.item_id for batch in batches for event in batch.events] == ["bomb"]:
             crash(batches[0].events)
         return real(batches)
@@ -282,7 +282,7 @@ def test_a_partition_lost_while_its_bad_event_is_searched_for_is_lost_alone() ->
     case.applier.apply(round_of(0, 1, offset=7))
     real = case.ingest.ingest_together
 
-    def ingest_together(batches: Sequence[Batch]) -> object:
+    def ingest_together(batches: Sequence[EventBatch]) -> object:
         if len(batches) == 1 and batches[0].source.partition == 1:
             case.move_by_another_worker(1, to=20)
         return real(batches)
