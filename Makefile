@@ -74,6 +74,10 @@ check: $(VENV)/.installed-dev ## lint, format, types, layer contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: wheel-test
+wheel-test: $(VENV)/.installed-dev ## build the wheel, install it into an empty environment and run it there (ARGS=--demo: the demo too)
+	$(BIN)/python scripts/wheel_test.py $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(ARGS)
+
 .PHONY: format
 format: $(VENV)/.installed-dev ## put the code into shape
 	$(BIN)/ruff check --fix .

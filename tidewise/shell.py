@@ -31,13 +31,18 @@ def new_app() -> typer.Typer:
     return app
 
 
-def _common(
-    version: bool = typer.Option(False, "--version", help="Print the version and end.", is_eager=True),
-    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log more."),
-) -> None:
-    if version:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"tidewise {__version__}")
         raise typer.Exit
+
+
+def _common(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and end.", callback=_print_version, is_eager=True
+    ),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log more."),
+) -> None:
     level = logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     if not verbose:

@@ -6,7 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
+from tidewise import __version__
+from tidewise.cli import app
 from tidewise.entry import serves
 
 LOADED = "import sys; import {module}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
@@ -40,3 +43,8 @@ def test_a_worker_imports_no_model_and_no_client_before_it_applies_events() -> N
 def test_a_process_that_answers_imports_nothing_that_only_training_needs() -> None:
     loaded = packages_loaded_by("tidewise.commands.run, serving.app, model.checkpoint, model.inference.cached")
     assert "sklearn" not in loaded
+
+
+def test_version_is_printed_without_a_command() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"tidewise {__version__}\n")
