@@ -25,10 +25,10 @@ import numpy as np
 from benchmarks.report import publish
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.monitor import GRACE_MS, HIT_RANK
-from core.drift.ports import DriftReads
 from core.drift.records import BUCKET_MS, Alarm, Score
 from core.ingestion.sources import RequestSource
 from core.ports import Store
+from core.ports.drift import DriftReader
 from tidewise.bootstrap import open_system
 from tidewise.demo.demo import fill
 from tidewise.demo.shop_changes import Change
@@ -157,7 +157,7 @@ def read_again(plan: Plan, folder: Path) -> Outcome:
         return outcome_of(plan, alarms, read.drift)
 
 
-def outcome_of(plan: Plan, alarms: Sequence[Alarm], read: DriftReads) -> Outcome:
+def outcome_of(plan: Plan, alarms: Sequence[Alarm], read: DriftReader) -> Outcome:
     """What came of a stream, from its alarms, oldest first."""
     change_ms = plan.change_ms or DEFAULT_END_MS
     times_ms = np.array([event.time_ms for event in plan.shop(plan.kind).live])

@@ -91,16 +91,16 @@ class Run:
         for user_id in users:
             start_s = time.perf_counter()
             with self.store.read() as view:
-                state = view.user(user_id)
-                seen = view.item_keys_of(state.key, type_codes=codes) if state else ()
-                view.items([int(key) for key in seen[:20]])
+                state = view.users.find(user_id)
+                seen = view.events.item_keys(state.key, type_codes=codes) if state else ()
+                view.items.by_key([int(key) for key in seen[:20]])
             seconds.append(time.perf_counter() - start_s)
         return seconds
 
     def columns(self) -> int:
         """Read all events as training does."""
         with self.store.read() as view:
-            return len(view.events(type_codes=EventTypes().flagged("window")))
+            return len(view.events.columns(type_codes=EventTypes().flagged("window")))
 
     def _source(self) -> InputFile:
         return InputFile(io.BytesIO(self._content), self._name, len(self._content))

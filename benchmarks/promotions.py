@@ -77,8 +77,8 @@ def make_versions(system: System) -> list[str]:
     from model.training.fine_tuning import FineTuningPlan, fine_tune
 
     with system.store.read() as read:
-        champion, catalogue = read.champion(), read.catalogue(stubs=True)
-        columns = read.events(type_codes=system.types.flagged("window"))
+        champion, catalogue = read.models.champion(), read.items.catalogue(stubs=True)
+        columns = read.events.columns(type_codes=system.types.flagged("window"))
     if champion is None:
         raise NotFound("the data has no model; run `tidewise train` first")
     versions, parent = [champion.version], load_model(system.settings, champion)
@@ -98,7 +98,7 @@ def make_versions(system: System) -> list[str]:
 def serve_alone(system: System, version: str, callers: Sequence[Caller]) -> None:
     """Promote a version and wait until every API answers with it."""
     with system.store.read() as read:
-        champion = read.champion()
+        champion = read.models.champion()
     if champion is None or champion.version != version:
         change(system, partial(_promote, version=version))
     for caller in callers:
@@ -165,7 +165,7 @@ def changes(system: System, versions: Sequence[str], *, num_promotions: int, num
     rng, num_left = random.Random(0), num_rollbacks
     for number in range(num_promotions):
         with system.store.read() as read:
-            champion = read.champion()
+            champion = read.models.champion()
         others = [version for version in versions if champion is None or version != champion.version]
         change(system, partial(_promote, version=rng.choice(others)))
         time.sleep(PAUSE_S)
@@ -218,8 +218,8 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         system = stage.system
         versions = make_versions(system)
         with system.store.read() as read:
-            users = [user for user, state in read.list_users(limit=NUM_USERS) if len(state.window.history)]
-            items = [stored.item.item_id for stored in read.list_items(limit=100)]
+            users = [user for user, state in read.users.page(limit=NUM_USERS) if len(state.window.history)]
+            items = [stored.item.item_id for stored in read.items.page(limit=100)]
         ports = stack.enter_context(stage.serving(options.apis))
         callers = [Caller(port) for port in ports]
         at_ms = int(time.time() * 1000)

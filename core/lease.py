@@ -33,8 +33,8 @@ class Lease:
     def hold(self) -> bool:
         """Take the role or keep it for longer; False while another process fills it. Call it thrice in its time."""
         with self._store.transaction() as tx:
-            if self._lease is None or not tx.renew_lease(self._lease, ttl_ms=self._ttl_ms):
-                self._lease = tx.take_lease(self._name, holder=self._holder, ttl_ms=self._ttl_ms)
+            if self._lease is None or not tx.leases.renew(self._lease, ttl_ms=self._ttl_ms):
+                self._lease = tx.leases.take(self._name, holder=self._holder, ttl_ms=self._ttl_ms)
             tx.commit()
         return self._lease is not None
 
@@ -45,13 +45,13 @@ class Lease:
             msg = f"the role {self._name!r} is not held by {self._holder}; take it first, nothing was written"
             raise LeaseLost(msg)
         with self._store.transaction() as tx:
-            tx.guard(self._lease)
+            tx.leases.guard(self._lease)
             yield tx
 
     def release(self) -> None:
         """Give it back, so that another process need not wait."""
         if self._lease is not None:
             with self._store.transaction() as tx:
-                tx.release_lease(self._lease)
+                tx.leases.release(self._lease)
                 tx.commit()
         self._lease = None

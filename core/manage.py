@@ -19,7 +19,7 @@ def save_items(store: Store, items: Sequence[Item], *, clock: Clock = _WALL) -> 
     """Insert or replace catalogue items; of several with one id the last counts. Returns the new revision."""
     latest = {item.item_id: item for item in items}
     with store.transaction() as tx:
-        revision = tx.save_items([latest[item_id] for item_id in sorted(latest)], now_ms=clock.now_ms())
+        revision = tx.items.save([latest[item_id] for item_id in sorted(latest)], now_ms=clock.now_ms())
         tx.commit()
     return revision
 
@@ -27,7 +27,7 @@ def save_items(store: Store, items: Sequence[Item], *, clock: Clock = _WALL) -> 
 def remove_item(store: Store, item_id: str, *, clock: Clock = _WALL) -> None:
     """Take an item out of the catalogue; raises `NotFound` where it is not in it."""
     with store.transaction() as tx:
-        if not tx.remove_items([item_id], now_ms=clock.now_ms()):
+        if not tx.items.remove([item_id], now_ms=clock.now_ms()):
             msg = f"item {item_id!r} is not in the catalogue"
             raise NotFound(msg)
         tx.commit()
@@ -39,7 +39,7 @@ def erase_user(store: Store, user_id: str, *, clock: Clock) -> None:
     `clock` is the clock of the events: what happened up to its now stays forgotten if it is delivered again.
     """
     with store.transaction() as tx:
-        if not tx.erase_user(user_id, now_ms=clock.now_ms()):
+        if not tx.users.erase(user_id, now_ms=clock.now_ms()):
             msg = f"user {user_id!r} is not known"
             raise NotFound(msg)
         tx.commit()

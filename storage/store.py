@@ -12,11 +12,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import StoreError, StoreUnavailable
+from core.ports.store import ReadTransaction, Transaction
 from storage.dialects import dialect_of
 from storage.engine import POOL_TIMEOUT_S, open_engine, parse_url
 from storage.migrate import migrate
-from storage.read_transaction import SECRET, SqlReadTransaction
-from storage.repositories import models
+from storage.repositories.metadata import MetadataRepository
 from storage.session import Session
 from storage.transaction import SqlTransaction
 
@@ -52,27 +52,26 @@ class SqlStore:
         except DBAPIError as error:
             raise self._dialect.failure(cast(Exception, error.orig)) from error
         with self._session(self._dialect.begin_write) as session:
-            models.add_facts(session, {SECRET: secrets.token_hex(32)})
-            self._secret = bytes.fromhex(models.facts(session)[SECRET])
+            self._secret = bytes.fromhex(MetadataRepository(session).erasure_secret(secrets.token_hex(32)))
             session.command("COMMIT")
 
     @contextmanager
-    def transaction(self) -> Iterator[SqlTransaction]:
+    def transaction(self) -> Iterator[Transaction]:
         """A write transaction; rolled back unless committed."""
         with self._session(self._dialect.begin_write) as session:
             yield SqlTransaction(session, self._secret)
 
     @contextmanager
-    def read(self) -> Iterator[SqlReadTransaction]:
+    def read(self) -> Iterator[ReadTransaction]:
         """A snapshot for reading; never blocked by writers."""
         with self._session(self._dialect.begin_read) as session:
-            yield SqlReadTransaction(session, self._secret)
+            yield SqlTransaction(session, self._secret)
 
     @contextmanager
-    def glance(self) -> Iterator[SqlReadTransaction]:
+    def glance(self) -> Iterator[ReadTransaction]:
         """Reading without a transaction, so that one question is one round trip."""
         with self._session("") as session:
-            yield SqlReadTransaction(session, self._secret)
+            yield SqlTransaction(session, self._secret)
 
     def close(self) -> None:
         """Give all connections back."""

@@ -43,14 +43,14 @@ def ingestor(store: Any, *, shape: WindowShape = SHAPE, types: EventTypes = TYPE
 def item_ids(store: MemoryStore, window: Window) -> list[str]:
     """The item ids of a window, oldest first."""
     with store.read() as view:
-        names = {key: stored.item.item_id for key, stored in view.items(window.history.items.tolist()).items()}
+        names = {key: stored.item.item_id for key, stored in view.items.by_key(window.history.items.tolist()).items()}
     return [names[key] for key in window.history.items.tolist()]
 
 
 def user(store: MemoryStore, user_id: str = "ann") -> UserState:
     """A user who must be known."""
     with store.read() as view:
-        state = view.user(user_id)
+        state = view.users.find(user_id)
     assert state is not None, f"{user_id} is unknown"
     return state
 
@@ -69,19 +69,22 @@ def num_events(store: MemoryStore) -> int:
 class Spy:
     """Passes every call on and notes it."""
 
-    def __init__(self, spied: Any, calls: list[tuple[str, tuple[Any, ...]]]) -> None:
+    def __init__(self, spied: Any, calls: list[tuple[str, tuple[Any, ...]]], prefix: str = "") -> None:
         self._spied = spied
         self._calls = calls
+        self._prefix = prefix
 
     def __getattr__(self, name: str) -> Any:
-        """The spied method, noted when it is called."""
-        method = getattr(self._spied, name)
+        """A spied repository, or a method that is recorded when it is called."""
+        attribute = getattr(self._spied, name)
+        if not callable(attribute):
+            return Spy(attribute, self._calls, f"{name}.")
 
-        def noted(*args: Any, **named: Any) -> Any:
-            self._calls.append((name, args))
-            return method(*args, **named)
+        def recorded(*args: Any, **named: Any) -> Any:
+            self._calls.append((self._prefix + name, args))
+            return attribute(*args, **named)
 
-        return noted
+        return recorded
 
 
 class SpyingStore(MemoryStore):
@@ -208,5 +211,5 @@ def champion(version: str = "v1", *, created_ms: int = NOW_MS) -> ModelRecord:
 def crown(store: MemoryStore, version: str = "v1", *, created_ms: int = NOW_MS) -> None:
     """Make a model version the champion."""
     with store.transaction() as transaction:
-        transaction.save_model(champion(version, created_ms=created_ms))
+        transaction.models.save(champion(version, created_ms=created_ms))
         transaction.commit()

@@ -1,4 +1,4 @@
-"""The drift part of the store in memory: named doubles that keep the promises of `core.drift.ports`."""
+"""The drift repository of a store in memory, and doubles for drift monitoring."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from core.lease import Lease
 class DriftData:
     """What the drift tables hold."""
 
-    counts: dict[tuple[int, int], BucketCounts] = field(default_factory=dict)  # (bucket, source)
+    counts: dict[tuple[int, int], BucketCounts] = field(default_factory=dict)  # (bucket, writer)
     samples: dict[bytes, SampledEvent | Score] = field(default_factory=dict)
     buckets: dict[int, Bucket] = field(default_factory=dict)
     points: dict[tuple[str, str, int], Point] = field(default_factory=dict)
@@ -43,71 +43,23 @@ class DriftData:
         return DriftData(**{name: dict(value) for name, value in vars(self).items()})
 
 
-class MemoryDriftWrites:
-    """`core.drift.ports.DriftWrites` over a transaction's copy of all data."""
+class MemoryDrift:
+    """`core.ports.drift.DriftRepository` over the data of a transaction."""
 
     def __init__(self, data: Any) -> None:
         self._all = data
-        self._data: DriftData = data.drift
 
-    def item_facts(self, item_keys: Sequence[int]) -> dict[int, ItemFacts]:
-        known = {each.key for each in self._all.items.values()}
-        return _facts(self._data, known.intersection(item_keys))
-
-    def name_topics(self, names: Sequence[str]) -> dict[str, int]:
-        self._data.topics |= new_codes(names, self._data.topics)
-        return {name: self._data.topics.get(name, OTHERS) for name in names}
-
-    def set_topics(self, topics: Mapping[int, int]) -> None:
-        self._data.topic_of |= topics
-
-    def add_counts(self, source_key: int, counts: Mapping[int, BucketCounts]) -> None:
-        for start_ms, more in counts.items():
-            joined = deepcopy(self._data.counts.get((start_ms, source_key), BucketCounts()))
-            joined.add(more)
-            self._data.counts[start_ms, source_key] = joined
-
-    def add_samples(self, samples: Sequence[SampledEvent]) -> None:
-        for sample in samples:
-            self._data.samples.setdefault(sample.event_key, sample)
-
-    def save_scores(self, scores: Sequence[Score]) -> None:
-        self._data.samples |= {score.event_key: score for score in scores if score.event_key in self._data.samples}
-
-    def add_bucket(self, bucket: Bucket) -> None:
-        if bucket.start_ms in self._data.buckets:
-            msg = f"the bucket that begins at {bucket.start_ms} was closed by another monitor; read it from the store"
-            raise StoreConflict(msg)
-        self._data.buckets[bucket.start_ms] = bucket
-
-    def save_points(self, points: Sequence[Point]) -> None:
-        self._data.points |= {(each.signal, each.segment, each.start_ms): each for each in points}
-
-    def save_alarms(self, alarms: Sequence[Alarm]) -> None:
-        self._data.alarms |= {alarm.alarm_id: alarm for alarm in alarms}
-
-    def drop_scores(self, *, before_ms: int) -> int:
-        old = [key for key, each in self._data.samples.items() if each.time_ms < before_ms]
-        for key in old:
-            del self._data.samples[key]
-        return len(old)
-
-    def forget_buckets(self) -> None:
-        self._data.buckets.clear()
-        self._data.points.clear()
-
-
-class MemoryDriftReads:
-    """`core.drift.ports.DriftReads` over data that nobody changes any more."""
-
-    def __init__(self, data: DriftData) -> None:
-        self._data = data
+    @property
+    def _data(self) -> DriftData:
+        drift: DriftData = self._all.drift
+        return drift
 
     def topics(self) -> dict[int, str]:
         return {code: name for name, code in self._data.topics.items()} | {OTHERS: OTHERS_NAME}
 
     def item_facts(self, item_keys: Sequence[int]) -> dict[int, ItemFacts]:
-        return _facts(self._data, item_keys)
+        known = {item.key for item in self._all.items.values()}
+        return _facts(self._data, known.intersection(item_keys))
 
     def counted_ms(self, *, after_ms: int, before_ms: int, limit: int) -> list[int]:
         return sorted({start for start, _ in self._data.counts if after_ms < start < before_ms})[:limit]
@@ -143,6 +95,51 @@ class MemoryDriftReads:
 
     def newest_alarm_ms(self) -> int | None:
         return max((alarm.detected_ms for alarm in self._data.alarms.values()), default=None)
+
+    def name_topics(self, names: Sequence[str]) -> dict[str, int]:
+        self._data.topics |= new_codes(names, self._data.topics)
+        return {name: self._data.topics.get(name, OTHERS) for name in names}
+
+    def set_topics(self, topics: Mapping[int, int]) -> None:
+        self._data.topic_of |= topics
+
+    def add_counts(self, writer_key: int, counts: Mapping[int, BucketCounts]) -> None:
+        for start_ms, more in counts.items():
+            joined = deepcopy(self._data.counts.get((start_ms, writer_key), BucketCounts()))
+            joined.add(more)
+            self._data.counts[start_ms, writer_key] = joined
+
+    def add_samples(self, samples: Sequence[SampledEvent]) -> None:
+        for sample in samples:
+            self._data.samples.setdefault(sample.event_key, sample)
+
+    def save_scores(self, scores: Sequence[Score]) -> None:
+        self._data.samples |= {score.event_key: score for score in scores if score.event_key in self._data.samples}
+
+    def add_bucket(self, bucket: Bucket) -> None:
+        if bucket.start_ms in self._data.buckets:
+            msg = f"the bucket that begins at {bucket.start_ms} was closed by another monitor; read it from the store"
+            raise StoreConflict(msg)
+        self._data.buckets[bucket.start_ms] = bucket
+
+    def save_points(self, points: Sequence[Point]) -> None:
+        self._data.points |= {(each.signal, each.segment, each.start_ms): each for each in points}
+
+    def save_alarms(self, alarms: Sequence[Alarm]) -> None:
+        self._data.alarms |= {alarm.alarm_id: alarm for alarm in alarms}
+
+    def delete_scores(self, *, before_ms: int) -> int:
+        old = [key for key, each in self._data.samples.items() if each.time_ms < before_ms]
+        for key in old:
+            del self._data.samples[key]
+        return len(old)
+
+    def delete_buckets(self) -> None:
+        self._data.buckets.clear()
+        self._data.points.clear()
+
+    def clear_counts(self) -> None:
+        self._data.counts = {}
 
 
 def _facts(data: DriftData, item_keys: Iterable[int]) -> dict[int, ItemFacts]:

@@ -25,8 +25,8 @@ def user_hash(user_id: str) -> bytes:
     return hashlib.blake2b(user_id.encode(), key=b"a test's secret", digest_size=16).digest()
 
 
-def origin_of(letter: DeadLetter) -> tuple[str, int, int, bytes]:
-    return letter.source, letter.partition, letter.offset, letter.payload
+def origin_of(dead_letter: DeadLetter) -> tuple[str, int, int, bytes]:
+    return dead_letter.source, dead_letter.partition, dead_letter.offset, dead_letter.payload
 
 
 def history_order(row: EventRow) -> tuple[int, int, int]:
@@ -41,10 +41,10 @@ class Data:
     erased: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # hash -> (erased_ms, last_seq)
     items: dict[str, StoredItem] = field(default_factory=dict)
     events: dict[bytes, EventRow] = field(default_factory=dict)
-    sources: dict[tuple[str, int], WriterOffset] = field(default_factory=dict)
-    scores: dict[tuple[int, int], float] = field(default_factory=dict)  # (source, item) -> decayed log2 count
-    counts: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (bucket, source, type) -> events
-    letters: list[DeadLetter] = field(default_factory=list)
+    writers: dict[tuple[str, int], WriterOffset] = field(default_factory=dict)
+    scores: dict[tuple[int, int], float] = field(default_factory=dict)  # (writer, item) -> decayed log2 count
+    counts: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (bucket, writer, type) -> events
+    dead_letters: list[DeadLetter] = field(default_factory=list)
     models: dict[str, ModelRecord] = field(default_factory=dict)
     promotions: list[Promotion] = field(default_factory=list)
     leases: dict[str, LeaseRecord] = field(default_factory=dict)

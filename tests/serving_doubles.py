@@ -102,7 +102,7 @@ class Shop:
         self.followed: list[UserState] = []
         if model:
             with self.store.transaction() as tx:
-                tx.save_model(ModelRecord("axes-1", "axes-1", "champion", NOW_MS))
+                tx.models.save(ModelRecord("axes-1", "axes-1", "champion", NOW_MS))
                 tx.commit()
         self.snapshots = SnapshotManager(self.store, load=self._load, build=BruteIndex, shape=SHAPE)
         items = [

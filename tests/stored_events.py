@@ -17,5 +17,5 @@ def event(number: int, *, user: int, item: int, time_ms: int, seq: int, kind: in
 
 def insert(store: Store, *rows: EventRow) -> None:
     with store.transaction() as tx:
-        tx.insert_events(sorted(rows))
+        tx.events.insert(sorted(rows))
         tx.commit()

@@ -131,7 +131,7 @@ def agree_on_meta(store: Store, settings: Settings) -> None:
     """Write the settings' meta into a new database; raise `StoreMismatch` where an old one disagrees."""
     wanted = meta_of(settings)
     with store.read() as read:
-        stored = read.meta()
+        stored = read.metadata.all()
     for name, value in wanted.items():
         if stored.get(name, value) == value:
             continue
@@ -141,14 +141,14 @@ def agree_on_meta(store: Store, settings: Settings) -> None:
     missing = {name: value for name, value in wanted.items() if name not in stored}
     if missing:
         with store.transaction() as tx:
-            tx.set_meta(missing)
+            tx.metadata.save(missing)
             tx.commit()
 
 
 def check_rebuildable(store: Store, settings: Settings) -> None:
     """Raise `StoreMismatch` where the settings have lost event types that stored events refer to by their place."""
     with store.read() as read:
-        stored = [name for name in read.meta().get("events.names", "").split(",") if name]
+        stored = [name for name in read.metadata.all().get("events.names", "").split(",") if name]
     names = list(settings.event_types().codes)
     if names[: len(stored)] != stored:
         msg = f"events.types: the database was made with {', '.join(stored)}; keep these, in this order, and add others"
@@ -186,4 +186,4 @@ def _exact_index(rows: IntArray, vectors: FloatArray) -> ItemIndex:
 
 def _newest_event_ms(store: Store) -> int | None:
     with store.read() as read:
-        return read.newest_event_ms()
+        return read.offsets.newest_event_ms()

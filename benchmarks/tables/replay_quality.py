@@ -196,8 +196,8 @@ def main() -> None:
     started_s = time.monotonic()
     system = open_system(load_settings(overrides={"data.folder": str(options.data)}), check_meta=False)
     with system.store.read() as read:
-        columns = read.events(type_codes=system.types.flagged("window"))
-        catalogue, champion = read.catalogue(), read.champion()
+        columns = read.events.columns(type_codes=system.types.flagged("window"))
+        catalogue, champion = read.items.catalogue(), read.models.champion()
     if champion is None:
         parser.error("the database has no model; run `tidewise train` first")
     # Items become rows of the catalogue here; the encoder is bound to a catalogue whose keys are those rows.

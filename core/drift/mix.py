@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.clock import HOUR_MS
-from core.drift.ports import DriftReads
 from core.drift.records import BUCKET_MS, BucketCounts
+from core.ports.drift import DriftReader
 
 MAX_STRETCHES = 40
 LENGTHS_MS = (BUCKET_MS, 900_000, *(HOUR_MS * hours for hours in (1, 3, 6, 12, 24, 72, 168, 336, 672)))
@@ -36,7 +36,7 @@ class Mix:
     stretches: tuple[Stretch, ...]
 
 
-def read_mix(drift: DriftReads, *, to_ms: int, span_ms: int) -> Mix:
+def read_mix(drift: DriftReader, *, to_ms: int, span_ms: int) -> Mix:
     """The mix of the last `span_ms` before `to_ms`."""
     length_ms = next((one for one in LENGTHS_MS if span_ms <= one * MAX_STRETCHES), LENGTHS_MS[-1])
     starts_ms = drift.counted_ms(after_ms=to_ms - span_ms - 1, before_ms=to_ms + 1, limit=MAX_BUCKETS)

@@ -159,7 +159,7 @@ class Monitor:
                 tx.drift.add_bucket(bucket)
             tx.drift.save_points(points)
             tx.drift.save_alarms(alarms)
-            tx.drift.drop_scores(before_ms=closed[-1].start_ms - self._keep_ms)
+            tx.drift.delete_scores(before_ms=closed[-1].start_ms - self._keep_ms)
             tx.commit()
 
 

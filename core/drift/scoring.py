@@ -71,8 +71,8 @@ class Scoring:
         snapshot = self._snapshots()
         with self._store.read() as read:
             samples = read.drift.unscored(limit=BATCH)
-            events = read.events_by_key([sample.event_key for sample in samples])
-            items = read.items([event.item_key for event in events.values()])
+            events = read.events.by_key([sample.event_key for sample in samples])
+            items = read.items.by_key([event.item_key for event in events.values()])
             topics = read.drift.topics() if "category" in self._segments else {}
             known = _Known(events, items, read.drift.item_facts(sorted(items)), topics)
             cases = [case for sample in samples if (case := self._case(read, snapshot, sample, events)) is not None]
@@ -91,7 +91,7 @@ class Scoring:
         if row < 0 or not snapshot.catalogue.listed[row]:
             return None
         before = (event.time_ms, event.user_seq)
-        past = read.events_of(event.user_key, type_codes=self._codes, limit=MAX_PAST, before=before)
+        past = read.events.recent(event.user_key, type_codes=self._codes, limit=MAX_PAST, before=before)
         windowed = [each for each in past if each.type_code in self._windowed]
         taken = snapshot.catalogue.rows(_keys(each for each in past if each.type_code in self._taken))
         if not windowed or row in taken:

@@ -79,9 +79,9 @@ def _apply(
 ) -> None:
     letters = [DeadLetter(source.plain_name, 0, bad.line, bad.reason, bad.raw, now_ms) for bad in chunk.bad]
     with store.transaction() as tx:
-        tx.save_items(items, now_ms=now_ms)
+        tx.items.save(items, now_ms=now_ms)
         if letters:
-            tx.add_dead_letters(letters)
+            tx.dead_letters.add(letters)
         tx.commit()
     report.num_accepted += len(items)
     report.note_bad(chunk.bad)

@@ -61,7 +61,7 @@ def find(store: Store, *, source: str | None, keys: Collection[int] | None) -> I
     after = min(keys) - 1 if keys else 0
     while True:
         with store.read() as read:
-            page = read.oldest_dead_letters(after=after, limit=PAGE)
+            page = read.dead_letters.page(after=after, limit=PAGE)
         if not page:
             return
         wanted = [one for one in page if (keys is None or one.key in keys) and source in (None, one.source)]
@@ -91,7 +91,7 @@ def discard(store: Store, *, source: str | None, keys: Collection[int] | None) -
     total = 0
     for page in find(store, source=source, keys=keys):
         with store.transaction() as tx:
-            total += tx.drop_dead_letters([_key(letter) for letter in page])
+            total += tx.dead_letters.delete([_key(letter) for letter in page])
             tx.commit()
     return total
 
@@ -129,8 +129,8 @@ def _apply(
     settled = [_key(letter) for letter in letters if letter.key not in kept]
 
     def settle(tx: Transaction) -> None:
-        tx.drop_dead_letters(settled)
-        tx.update_dead_letters(failed)
+        tx.dead_letters.delete(settled)
+        tx.dead_letters.update(failed)
 
     result = ingestor.ingest(events, SOURCE, also=settle)
     done.num_letters += len(letters)

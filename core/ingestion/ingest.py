@@ -73,7 +73,7 @@ class Ingestor:
     def applied_offset(self, stream: str, partition: int) -> int | None:
         """The database's offset of a partition, remembered as the value this worker last read."""
         with self._store.read() as view:
-            offset = view.applied_offsets(stream).get(partition)
+            offset = view.offsets.applied(stream).get(partition)
         self._last_read[stream, partition] = offset
         return offset
 
@@ -120,15 +120,15 @@ class Ingestor:
             statuses = [status for batch in batches for status in _statuses(batch, before)]
             found = ResolvedBatch(tx, events, statuses, codes=self._types.codes, item_keys=self._item_keys)  # (b)
             if found.rows:
-                tx.insert_events(sorted(found.rows, key=_event_key))  # (c)
+                tx.events.insert(sorted(found.rows, key=_event_key))  # (c)
                 found.states.update(self._slide(tx, found))
-                tx.save_users(list(found.states.values()))  # (d)
+                tx.users.save(list(found.states.values()))  # (d)
                 self._count(tx, writer, found.rows)  # (e)
                 if self._watch is not None:
                     self._watch.note(tx, writer.key, found.rows, found.before, live=batches[0].source.live)
             letters = [letter for batch in batches for letter in _new_letters(batch, before)]
             if letters:
-                tx.add_dead_letters(letters)
+                tx.dead_letters.add(letters)
             also(tx)
             tx.commit()
         for source in (batch.source for batch in batches):
@@ -143,7 +143,7 @@ class Ingestor:
     def _advance(self, tx: Transaction, batches: Sequence[EventBatch]) -> dict[int, WriterOffset]:
         """(a) Move the offsets of all the writers, or of none; returns them as they stood, by partition."""
         stream = batches[0].source.stream
-        before = tx.open_sources(stream, [batch.source.partition for batch in batches])
+        before = tx.offsets.lock(stream, [batch.source.partition for batch in batches])
         lost = {
             partition: self._last_read[stream, partition]
             for partition, state in before.items()
@@ -151,7 +151,7 @@ class Ingestor:
         }
         if lost:
             raise _lost(batches, lost)
-        tx.save_sources([_advanced(before[batch.source.partition], batch) for batch in batches])
+        tx.offsets.save([_advanced(before[batch.source.partition], batch) for batch in batches])
         return before
 
     def _slide(self, tx: Transaction, batch: ResolvedBatch) -> dict[str, UserState]:
@@ -168,7 +168,7 @@ class Ingestor:
                 totals[state.key] = state.window.num_events + len(rows)
         if late:
             limits = {key: total - self._shape.start(total) for key, total in totals.items()}
-            for key, history in tx.newest_events(limits, type_codes=self._window_codes).items():
+            for key, history in tx.events.histories(limits, type_codes=self._window_codes).items():
                 state = batch.states[late[key]]
                 slid[late[key]] = _with_window(state, Window(totals[key], history))
         return slid
@@ -178,8 +178,8 @@ class Ingestor:
         weights = [kind.weight for kind in self._types.table]
         counted = [(row.item_key, row.time_ms, weights[row.type_code]) for row in rows if weights[row.type_code] > 0]
         if counted:
-            tx.add_popularity(writer.key, decayed_log2(*zip(*counted, strict=True), half_life_ms=self._half_life_ms))
-        tx.add_counts(writer.key, Counter((row.time_ms // BUCKET_MS * BUCKET_MS, row.type_code) for row in rows))
+            tx.popularity.add(writer.key, decayed_log2(*zip(*counted, strict=True), half_life_ms=self._half_life_ms))
+        tx.event_counts.add(writer.key, Counter((row.time_ms // BUCKET_MS * BUCKET_MS, row.type_code) for row in rows))
 
 
 def _highest(applied: int | None, offset: int) -> int:

@@ -52,12 +52,12 @@ class PartitionPosition:
 def move(store: Store, place: PartitionPosition, *, to: int) -> None:
     """Let workers read on from offset `to`; raises `PartitionLost` if somebody has moved the partition meanwhile."""
     with store.transaction() as tx:
-        found = tx.open_sources(place.stream, [place.partition])[place.partition]
+        found = tx.offsets.lock(place.stream, [place.partition])[place.partition]
         if found.applied_offset != place.applied:
             msg = (
                 f"{place.stream}/{place.partition}: the database stood at {place.applied} when it was looked at, and "
                 f"now at {found.applied_offset}: a worker reads this partition; nothing was changed, look again"
             )
             raise PartitionLost(msg, partitions=[place.partition])
-        tx.save_sources([replace(found, applied_offset=to - 1)])
+        tx.offsets.save([replace(found, applied_offset=to - 1)])
         tx.commit()

@@ -41,24 +41,33 @@ def rebuild(
     counts: Counter[tuple[int, int]] = Counter()
     watched: dict[int, BucketCounts] = {}
     with store.transaction() as tx, store.read() as read:
-        tx.clear_derived()
+        _clear_derived(tx)
         for rows in _user_groups(read):
-            tx.save_users([_state(list(group), types, shape) for _, group in groupby(rows, attrgetter("user_key"))])
+            tx.users.save([_state(list(group), types, shape) for _, group in groupby(rows, attrgetter("user_key"))])
             scores |= add_log2(scores, _popularity(rows, types, half_life_ms))
             counts.update((row.time_ms // BUCKET_MS * BUCKET_MS, row.type_code) for row in rows)
             _watch(watched, tx, rows, types)
             num_events += len(rows)
             progress(num_events)
         _save_totals(tx, scores, counts, watched)
-        tx.set_meta(meta)
+        tx.metadata.save(meta)
         tx.commit()
     return num_events
+
+
+def _clear_derived(tx: Transaction) -> None:
+    """Delete everything computed from events. Events, items and sequences stay."""
+    tx.users.clear_windows()
+    tx.vectors.clear()
+    tx.popularity.clear()
+    tx.event_counts.clear()
+    tx.drift.clear_counts()
 
 
 def _user_groups(read: ReadTransaction) -> Iterator[list[EventRow]]:
     """The events of some whole users at a time."""
     rows: list[EventRow] = []
-    for chunk in read.iter_events():
+    for chunk in read.events.pages():
         rows += chunk
         last = rows[-1].user_key
         whole = [row for row in rows if row.user_key != last]
@@ -100,7 +109,7 @@ def _save_totals(
     counts: Mapping[tuple[int, int], int],
     watched: Mapping[int, BucketCounts],
 ) -> None:
-    writer = tx.open_sources(WRITER, [0])[0]
+    writer = tx.offsets.lock(WRITER, [0])[0]
     tx.drift.add_counts(writer.key, watched)
-    tx.add_popularity(writer.key, scores)
-    tx.add_counts(writer.key, counts)
+    tx.popularity.add(writer.key, scores)
+    tx.event_counts.add(writer.key, counts)

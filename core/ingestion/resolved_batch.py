@@ -42,7 +42,7 @@ class ResolvedBatch:
             self.item_keys = {item_id: item_keys[item_id] for item_id in wanted if item_id in item_keys}
             unknown = sorted(wanted.difference(self.item_keys))
             if unknown:
-                self.item_keys |= tx.resolve_items(unknown, now_ms=min(event.time_ms for event in alive))
+                self.item_keys |= tx.items.resolve(unknown, now_ms=min(event.time_ms for event in alive))
             self._number(tx, events, codes)
 
     def _alive(self, events: Sequence[Interaction]) -> list[Interaction]:
@@ -54,7 +54,7 @@ class ResolvedBatch:
         for event in self._alive(events):
             newest_ms[event.user_id] = max(event.time_ms, newest_ms.get(event.user_id, 0))
         if newest_ms:
-            self._locked = tx.lock_users(sorted(newest_ms), unless_erased=newest_ms)
+            self._locked = tx.users.lock(sorted(newest_ms), unless_erased=newest_ms)
         erased = {user_id: newest for user_id, newest in newest_ms.items() if user_id not in self._locked}
         erased |= {user_id: s.erased_ms for user_id, s in self._locked.items() if s.erased_ms is not None}
         for place, event in enumerate(events) if erased else ():
@@ -72,7 +72,7 @@ class ResolvedBatch:
             event.event_key if status is EventStatus.ACCEPTED else b""
             for event, status in zip(events, self.statuses, strict=True)
         ]
-        known = tx.known_events([key for key in keys if key])
+        known = tx.events.known([key for key in keys if key])
         seqs = {user_id: state.seq for user_id, state in self._locked.items()}
         for place, (event, key) in enumerate(zip(events, keys, strict=True)):
             if not key:

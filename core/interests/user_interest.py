@@ -60,11 +60,11 @@ class Interests:
         """A user's interest; raises `NotFound` for an unknown one."""
         snapshot = self._snapshots()
         with self._store.read() as read:
-            state = read.user(user_id)
+            state = read.users.find(user_id)
             if state is None:
                 msg = f"user {user_id!r} is not known"
                 raise NotFound(msg)
-            events = read.events_of(state.key, type_codes=self._codes, limit=self._max_events)
+            events = read.events.recent(state.key, type_codes=self._codes, limit=self._max_events)
             item_keys = np.array([event.item_key for event in events], np.int64)
             topics = topics_of(read, snapshot, item_keys)
         interest = interest_of(

@@ -130,13 +130,13 @@ class LearningCycle:
     def train(self, job: Job) -> ModelRecord:
         """Train a challenger and store it; an unfinished job of before is gone on with instead."""
         with self.store.read() as read:
-            models = read.models()
+            models = read.models.all()
             champion = with_status(models, ModelStatus.CHAMPION)
-            columns, catalogue = self._columns(read), read.catalogue(stubs=True)
-            offsets, newest_alarm_ms = read.applied_offsets(self.stream), read.drift.newest_alarm_ms()
+            columns, catalogue = self._columns(read), read.items.catalogue(stubs=True)
+            offsets, newest_alarm_ms = read.offsets.applied(self.stream), read.drift.newest_alarm_ms()
             task = self._unfinished(read, champion) or self._task(job, columns, champion)
         with self.role.transaction() as tx:
-            tx.set_meta({JOB: json.dumps(asdict(task)), REQUEST_KEY: ""})
+            tx.metadata.save({JOB: json.dumps(asdict(task)), REQUEST_KEY: ""})
             acknowledge_alarms(tx, newest_alarm_ms)
             tx.commit()
         learnt = columns.where(columns.times_ms < task.before_ms)
@@ -146,23 +146,23 @@ class LearningCycle:
         )
         facts = {**_facts(task), "data_hash": _digest(learnt), "offsets": offsets}
         with self.role.transaction() as tx:
-            if record.version not in {one.version for one in tx.lock_models()}:
+            if record.version not in {one.version for one in tx.models.lock()}:
                 propose(tx, replace(record, lineage={**record.lineage, **facts}))
-            tx.set_meta({JOB: ""})
+            tx.metadata.save({JOB: ""})
             tx.commit()
         return record
 
     def judge(self) -> Verdict | None:
         """Try the waiting challenger on the newest events, and act on the verdict."""
         with self.store.read() as read:
-            models, promotions = read.models(), read.promotions()
+            models, promotions = read.models.all(), read.models.promotions()
             challenger = with_status(models, ModelStatus.CHALLENGER)
             if challenger is None:
                 return None
             line = ancestors(models, promotions, limit=self.policy.anchor_age)
-            columns, catalogue = self._columns(read), read.catalogue(stubs=self.stubs)
+            columns, catalogue = self._columns(read), read.items.catalogue(stubs=self.stubs)
             since_ms = max(trained_through_ms(one) for one in (challenger, *line[:1], *line[-1:]))
-            available = read.num_events(type_codes=self.type_codes, since_ms=trained_through_ms(challenger))
+            available = read.event_counts.total(type_codes=self.type_codes, since_ms=trained_through_ms(challenger))
         champion, anchor = (line[0] if line else None), (line[-1] if len(line) > 1 else None)
         verdict = self._verdict(columns, catalogue, since_ms, challenger, champion, anchor)
         logger.info("challenger %s: %s, %s", challenger.version, verdict.outcome, verdict.reason)
@@ -199,7 +199,7 @@ class LearningCycle:
         told = {"time": now_ms, "verdict": verdict.outcome, "reason": verdict.reason, **facts, **verdict.figures}
         told["champion_version"] = champion.version if champion else None
         with self.role.transaction() as tx:
-            models = tx.lock_models()
+            models = tx.models.lock()
             serving = with_status(models, ModelStatus.CHAMPION)
             record = next(one for one in models if one.version == challenger.version)
             same = (serving.version if serving else None) == told["champion_version"]
@@ -218,24 +218,24 @@ class LearningCycle:
     def _tidy(self) -> None:
         """Let go of the files and vectors of versions that nobody would go back to."""
         with self.role.transaction() as tx:
-            gone = expendable(tx.lock_models(), tx.promotions(), keep=self.policy.keep)
+            gone = expendable(tx.models.lock(), tx.models.promotions(), keep=self.policy.keep)
             for record in gone:
-                tx.save_model(replace(record, path=""))
-                tx.drop_vectors(record.version)
+                tx.models.save(replace(record, path=""))
+                tx.vectors.delete(record.version)
             tx.commit()
         for record in gone:  # after the commit: no record ever points to files that are gone
             self.trainer.remove(record)
 
     def _columns(self, read: ReadTransaction) -> EventColumns:
         """The newest events, at most about `max_events` of them."""
-        low_ms, high_ms = 0, (read.newest_event_ms() or 0) + 1
-        if read.num_events(type_codes=self.type_codes, since_ms=low_ms) <= self.policy.max_events:
-            return read.events(type_codes=self.type_codes)
+        low_ms, high_ms = 0, (read.offsets.newest_event_ms() or 0) + 1
+        if read.event_counts.total(type_codes=self.type_codes, since_ms=low_ms) <= self.policy.max_events:
+            return read.events.columns(type_codes=self.type_codes)
         while high_ms - low_ms > 1:
             middle_ms = (low_ms + high_ms) // 2
-            fits = read.num_events(type_codes=self.type_codes, since_ms=middle_ms) <= self.policy.max_events
+            fits = read.event_counts.total(type_codes=self.type_codes, since_ms=middle_ms) <= self.policy.max_events
             low_ms, high_ms = (low_ms, middle_ms) if fits else (middle_ms, high_ms)
-        return read.events(type_codes=self.type_codes, since_ms=high_ms)
+        return read.events.columns(type_codes=self.type_codes, since_ms=high_ms)
 
     def _task(self, job: Job, columns: EventColumns, champion: ModelRecord | None) -> Task:
         """What to learn: everything but the newest slice, which is kept for the trial."""
@@ -253,7 +253,7 @@ class LearningCycle:
 
     def _unfinished(self, read: ReadTransaction, champion: ModelRecord | None) -> Task | None:
         """The job that a trainer before did not finish, while it still makes sense."""
-        kept = read.meta().get(JOB)
+        kept = read.metadata.all().get(JOB)
         if not kept:
             return None
         task = Task(**json.loads(kept))
@@ -276,14 +276,16 @@ def _digest(columns: EventColumns) -> str:
 def training_state(store: Store, *, type_codes: Sequence[int], now_ms: int) -> TrainingState:
     """What there is to decide by; cheap enough to be asked for every second."""
     with store.read() as read:
-        models = read.models()
-        newest, meta = max((trained_through_ms(one) for one in models), default=0), read.meta()
+        models = read.models.all()
+        newest, meta = max((trained_through_ms(one) for one in models), default=0), read.metadata.all()
         champion, challenger = with_status(models, ModelStatus.CHAMPION), with_status(models, ModelStatus.CHALLENGER)
         return TrainingState(
             models=models,
-            num_events=0 if champion else read.num_events(type_codes=type_codes, since_ms=0),
-            num_new=read.num_events(type_codes=type_codes, since_ms=newest),
-            num_since_challenger=read.num_events(type_codes=type_codes, since_ms=trained_through_ms(challenger)),
+            num_events=0 if champion else read.event_counts.total(type_codes=type_codes, since_ms=0),
+            num_new=read.event_counts.total(type_codes=type_codes, since_ms=newest),
+            num_since_challenger=read.event_counts.total(
+                type_codes=type_codes, since_ms=trained_through_ms(challenger)
+            ),
             request=requested_training(meta),
             unfinished=bool(meta.get(JOB)),
             now_ms=now_ms,

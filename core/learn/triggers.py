@@ -132,7 +132,7 @@ def trained_through_ms(record: ModelRecord | None) -> int:
 
 def request_training(tx: Transaction, *, kind: JobKind, by: str, reason: str, now_ms: int) -> None:
     """Store a training request for the process that holds the trainer's lease."""
-    tx.set_meta({REQUEST_KEY: json.dumps({"kind": kind, "by": by, "reason": reason, "time_ms": now_ms})})
+    tx.metadata.save({REQUEST_KEY: json.dumps({"kind": kind, "by": by, "reason": reason, "time_ms": now_ms})})
 
 
 def requested_training(meta: Mapping[str, str]) -> TrainingRequest | None:
@@ -143,7 +143,7 @@ def requested_training(meta: Mapping[str, str]) -> TrainingRequest | None:
 def unacknowledged_alarm(read: ReadTransaction) -> Alarm | None:
     """The newest alarm, unless a training has begun since it was raised."""
     newest_ms = read.drift.newest_alarm_ms()
-    if newest_ms is None or newest_ms <= int(read.meta().get(ACKNOWLEDGED_KEY) or -1):
+    if newest_ms is None or newest_ms <= int(read.metadata.all().get(ACKNOWLEDGED_KEY) or -1):
         return None
     return next(iter(read.drift.alarms(limit=1)), None)
 
@@ -151,4 +151,4 @@ def unacknowledged_alarm(read: ReadTransaction) -> Alarm | None:
 def acknowledge_alarms(tx: Transaction, newest_alarm_ms: int | None) -> None:
     """Record that a training begins which has read all alarms up to the newest one."""
     if newest_alarm_ms is not None:
-        tx.set_meta({ACKNOWLEDGED_KEY: str(newest_alarm_ms)})
+        tx.metadata.save({ACKNOWLEDGED_KEY: str(newest_alarm_ms)})

@@ -31,23 +31,23 @@ def with_status(models: Sequence[ModelRecord], status: str) -> ModelRecord | Non
 
 def propose(tx: Transaction, record: ModelRecord) -> None:
     """Store a new challenger; one that still waited for its verdict lapses."""
-    for known in tx.lock_models():
+    for known in tx.models.lock():
         if known.status == ModelStatus.CHALLENGER and known.version != record.version:
-            tx.save_model(replace(known, status=ModelStatus.LAPSED))
-    tx.save_model(replace(record, status=ModelStatus.CHALLENGER))
+            tx.models.save(replace(known, status=ModelStatus.LAPSED))
+    tx.models.save(replace(record, status=ModelStatus.CHALLENGER))
 
 
 def note(tx: Transaction, version: str, facts: Mapping[str, Any], *, status: str | None = None) -> None:
     """Add facts to the lineage of a model, and give it another status where one is named."""
-    record = named(tx.lock_models(), version)
-    tx.save_model(replace(record, status=status or record.status, lineage={**record.lineage, **facts}))
+    record = named(tx.models.lock(), version)
+    tx.models.save(replace(record, status=status or record.status, lineage={**record.lineage, **facts}))
 
 
 def promote(
     tx: Transaction, version: str, *, decided_by: str, reason: str, now_ms: int, force: bool = False
 ) -> Promotion:
     """Let a version serve. A refused one needs `force`; raises `NotFound`, `InvalidInput`."""
-    models = tx.lock_models()
+    models = tx.models.lock()
     record = named(models, version)
     if record.status == ModelStatus.REFUSED and not force:
         msg = f"model {version} was refused: {record.lineage.get('refused', 'no reason kept')}; --force promotes it"
@@ -57,9 +57,9 @@ def promote(
 
 def roll_back(tx: Transaction, *, decided_by: str, reason: str, now_ms: int) -> Promotion:
     """Let the version serve again that served before the champion; raises `NotFound` where there is none."""
-    models = tx.lock_models()
+    models = tx.models.lock()
     champion = with_status(models, ModelStatus.CHAMPION)
-    target = None if champion is None else predecessor(models, tx.promotions(), champion)
+    target = None if champion is None else predecessor(models, tx.models.promotions(), champion)
     if target is None:
         raise NotFound("there is no earlier model to return to; `tidewise models list` shows what there is")
     return _serve(tx, models, target, PromotionKind.ROLLBACK, decided_by=decided_by, reason=reason, now_ms=now_ms)
@@ -116,6 +116,6 @@ def _serve(
         raise InvalidInput(msg)
     previous = champion.version if champion else None
     promotion = Promotion(record.version, previous, kind, decided_by, reason, now_ms)
-    tx.save_model(replace(record, status=ModelStatus.CHAMPION))
-    tx.add_promotion(promotion)
+    tx.models.save(replace(record, status=ModelStatus.CHAMPION))
+    tx.models.add_promotion(promotion)
     return promotion

@@ -58,7 +58,7 @@ class Recommender:
         """The next items for a user; popularity, with the reason, for one without a history."""
         snapshot = self._snapshots()
         with self._store.read() as read:
-            state = read.user(user_id)
+            state = read.users.find(user_id)
             now_ms, gap_ms = self._now(wish, state.window.history if state else EMPTY_HISTORY)
             basis = self._basis_for(read, snapshot, state, gap_ms)
             items = self._pick(read, snapshot, basis, self._allowed(read, snapshot, wish, state), wish.n)
@@ -76,7 +76,7 @@ class Recommender:
         """
         snapshot = self._snapshots()
         with self._store.read() as read:
-            state = None if user_id is None else read.user(user_id)
+            state = None if user_id is None else read.users.find(user_id)
             session = self._session(read, events)
             history = _continued(state.window if state else EMPTY_WINDOW, session, self._shape)
             now_ms, gap_ms = self._now(wish, history)
@@ -101,8 +101,8 @@ class Recommender:
         """The given items, best first for this user. Unknown, hidden and removed ones are named in `left_out`."""
         snapshot = self._snapshots()
         with self._store.read() as read:
-            stored = read.items_by_id(sorted(set(item_ids)))
-            state = read.user(user_id)
+            stored = read.items.by_id(sorted(set(item_ids)))
+            state = read.users.find(user_id)
             now_ms, gap_ms = self._now(
                 RecommendationRequest(at_ms=at_ms), state.window.history if state else EMPTY_HISTORY
             )
@@ -123,7 +123,7 @@ class Recommender:
         """Items most like one (cosine of their vectors); raises `NotFound` for an unknown item."""
         snapshot = self._snapshots()
         with self._store.read() as read:
-            stored = read.items_by_id([item_id]).get(item_id)
+            stored = read.items.by_id([item_id]).get(item_id)
             if stored is None:
                 msg = f"item {item_id!r} is not known; put it into the catalogue first"
                 raise NotFound(msg)
@@ -220,9 +220,9 @@ class Recommender:
         if state is not None:
             flags = ("seen", "hide") if wish.exclude_seen else ("hide",)
             codes = sorted({code for flag in flags for code in self._types.flagged(flag)})
-            _forbid(allowed, catalogue.rows(read.item_keys_of(state.key, type_codes=codes)))
+            _forbid(allowed, catalogue.rows(read.events.item_keys(state.key, type_codes=codes)))
         if wish.exclude:
-            keys = [stored.key for stored in read.items_by_id(sorted(set(wish.exclude))).values()]
+            keys = [stored.key for stored in read.items.by_id(sorted(set(wish.exclude))).values()]
             _forbid(allowed, catalogue.rows(np.array(keys, np.int64)))
         return allowed
 
@@ -234,7 +234,7 @@ class Recommender:
         wanted = n + SPARE
         while True:
             rows, scores = rank(wanted)
-            stored = read.items(snapshot.catalogue.keys[rows].tolist())
+            stored = read.items.by_key(snapshot.catalogue.keys[rows].tolist())
             titles = {one.item.item_id: one.item.title for one in stored.values() if one.listed(stubs=self._stubs)}
             picked = [
                 _scored(snapshot, row, titles, score)
@@ -256,10 +256,10 @@ class Recommender:
         """The items, each with the events that it leans on."""
         if snapshot.model is None or not items or not len(history):
             return tuple(replace(item, because=()) for item in items)
-        stored = read.items_by_id([item.item_id for item in items])
+        stored = read.items.by_id([item.item_id for item in items])
         rows = snapshot.catalogue.rows(np.array([stored[item.item_id].key for item in items], np.int64))
         found = causes_of(snapshot.model.encoder, snapshot.catalogue, history, rows=rows, now_ms=now_ms)
-        named = read.items(sorted({cause.item_key for causes in found for cause in causes}))
+        named = read.items.by_key(sorted({cause.item_key for causes in found for cause in causes}))
         return tuple(
             replace(item, because=tuple(_because(cause, named) for cause in causes if cause.item_key in named))
             for item, causes in zip(items, found, strict=True)
@@ -267,7 +267,7 @@ class Recommender:
 
     def _session(self, read: ReadTransaction, events: Sequence[SessionEvent]) -> History:
         """All events of a session by time; an item that nobody knows has key -1."""
-        stored = read.items_by_id(sorted({event.item_id for event in events}))
+        stored = read.items.by_id(sorted({event.item_id for event in events}))
         ordered = sorted(events, key=lambda event: event.time_ms)
         keys = [stored[event.item_id].key if event.item_id in stored else -1 for event in ordered]
         return History(np.array(keys, np.int64), np.array([event.time_ms for event in ordered], np.int64))

@@ -84,12 +84,12 @@ class SnapshotManager:
         """Look for item changes, a new champion and new popularity; True if the catalogue or the model changed."""
         with self._refreshing:
             with self._store.read() as read:
-                champion = read.champion()
-                stamp = (read.revision(), read.newest_item_key() if self._stubs else 0)
+                champion = read.models.champion()
+                stamp = (read.items.revision(), read.items.newest_key() if self._stubs else 0)
                 changed = stamp != self._stamp
                 old = self._snapshot
-                catalogue = old.catalogue if old and not changed else read.catalogue(stubs=self._stubs)
-                keys, scores = read.popularity()
+                catalogue = old.catalogue if old and not changed else read.items.catalogue(stubs=self._stubs)
+                keys, scores = read.popularity.scores()
             model = self._adopt(champion, catalogue)
             if model is None and changed and self._bundle is not None:
                 model = self._bind(self._bundle, catalogue)

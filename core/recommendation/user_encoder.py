@@ -35,7 +35,7 @@ class UserEncoder:
         kept = self._cache.get(state.key, binding=snapshot.binding, seq=state.seq)
         if kept is not None:
             return kept[None]
-        stored = read.vector(state, version=model.version, binding=snapshot.binding) if self._shared else None
+        stored = read.vectors.find(state, version=model.version, binding=snapshot.binding) if self._shared else None
         if stored is not None:
             fresh = stored[None]
         else:
@@ -56,7 +56,7 @@ class UserEncoder:
         self._cache.put(behind, vectors, binding=snapshot.binding)
         if self._shared:
             with self._store.transaction() as tx:
-                tx.save_vectors(behind, vectors, version=snapshot.model.version, binding=snapshot.binding)
+                tx.vectors.save(behind, vectors, version=snapshot.model.version, binding=snapshot.binding)
                 tx.commit()
         return len(behind)
 
@@ -72,7 +72,7 @@ class UserEncoder:
                 if time.monotonic() >= deadline_s:
                     break
                 with self._store.read() as read:
-                    states = read.users(keys[begin : begin + WARM_BATCH])
+                    states = read.users.by_key(keys[begin : begin + WARM_BATCH])
                 num += self.ahead(snapshot, states)
         except StoreUnavailable:
             return num

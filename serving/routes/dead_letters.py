@@ -63,7 +63,7 @@ class DeadLetterRoutes:
 
     def _newest(self, limit: int) -> dict[str, Any]:
         with self._services.store.read() as read:
-            letters, total = read.dead_letters(limit=limit), read.num_dead_letters()
+            letters, total = read.dead_letters.newest(limit=limit), read.dead_letters.count()
         sources = self._services.letters.sources
         shown = [described(letter) | {"retryable": letter.source in sources} for letter in letters]
         return {"total": total, "dead_letters": shown}

@@ -50,7 +50,7 @@ class DriftRoutes:
 
     def _mix(self, days: int) -> dict[str, Any]:
         with self._engine.services.store.read() as read:
-            newest_ms = read.newest_event_ms() or 0
+            newest_ms = read.offsets.newest_event_ms() or 0
             mix = read_mix(read.drift, to_ms=newest_ms, span_ms=days * DAY_MS)
         return schemas.category_mix(mix)
 
@@ -62,7 +62,7 @@ def drift_report(store: Store, *, clock: Clock, limit: int, days: int) -> dict[s
         seen_to_ms = None if last_ms is None else last_ms + BUCKET_MS
         alarms = read.drift.alarms(limit=limit)
         points = read.drift.points(since_ms=(seen_to_ms or 0) - days * DAY_MS)
-        champion, lease = read.champion(), read.lease(ROLE)
+        champion, lease = read.models.champion(), read.leases.find(ROLE)
     return {
         "now": clock.now_ms(),
         "seen_to": seen_to_ms,

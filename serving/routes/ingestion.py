@@ -32,8 +32,8 @@ class IngestionRoutes:
     def _progress(self) -> dict[str, Any]:
         log = self._services.log
         with self._services.store.read() as read:
-            writers, num_dead_letters = read.writers(), read.num_dead_letters()
-            applied = {} if log is None else read.applied_offsets(log.name)
+            writers, num_dead_letters = read.offsets.positions(), read.dead_letters.count()
+            applied = {} if log is None else read.offsets.applied(log.name)
         ends, problem = self._log_ends(applied) if log else ({}, None)
         known = {(writer.stream, writer.partition) for writer in writers}
         if log is not None:  # partitions without an applied offset yet

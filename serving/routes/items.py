@@ -121,11 +121,11 @@ class ItemRoutes:
 
     def _read_page(self, after: str, limit: int) -> list[StoredItem]:
         with self._store.read() as read:
-            return read.list_items(after=after, limit=limit)
+            return read.items.page(after=after, limit=limit)
 
     def _read_item(self, item_id: str) -> StoredItem:
         with self._store.read() as read:
-            stored = read.items_by_id([item_id]).get(item_id)
+            stored = read.items.by_id([item_id]).get(item_id)
         if stored is None or not stored.in_catalogue:
             known = "only events have named it" if stored and not stored.item.hidden else "it was never put, or removed"
             msg = f"item {item_id!r} is not in the catalogue ({known}); PUT it to add it"
@@ -145,7 +145,7 @@ class ItemRoutes:
         with self._store.read() as read:
             for first in range(0, len(rows), MAX_MATCHES):
                 keys = snapshot.catalogue.keys[rows[first : first + MAX_MATCHES]].tolist()
-                stored = read.items(keys)
+                stored = read.items.by_key(keys)
                 matches += [schemas.item_out(stored[key]) for key in keys if key in stored and stored[key].in_catalogue]
                 if len(matches) >= n:
                     break

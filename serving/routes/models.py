@@ -76,7 +76,7 @@ class ModelRoutes:
     def _list(self) -> dict[str, Any]:
         model = self._services.snapshots.current().model
         with self._services.store.read() as read:
-            models, promotions = read.models(), read.promotions()
+            models, promotions = read.models.all(), read.models.promotions()
         return {
             "serving": model.version if model else None,
             "models": [record.to_json() for record in models],
@@ -85,7 +85,7 @@ class ModelRoutes:
 
     def _read_version(self, version: str) -> dict[str, Any]:
         with self._services.store.read() as read:
-            return named(read.models(), version).to_json()
+            return named(read.models.all(), version).to_json()
 
 
 def _reason(body: dict[str, Any]) -> str:

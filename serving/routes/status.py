@@ -99,13 +99,13 @@ class StatusRoutes:
 
     def _try_to_write(self) -> None:
         with self._services.store.transaction() as tx:
-            tx.open_sources(self._services.writer_name, [0])
+            tx.offsets.lock(self._services.writer_name, [0])
 
     def _status(self) -> dict[str, Any]:
         snapshot = self._services.snapshots.current()
         with self._services.store.read() as read:
-            counted, champion = self._counts.of(read), read.champion()
-            newest_event_ms = read.newest_event_ms()
+            counted, champion = self._counts.of(read), read.models.champion()
+            newest_event_ms = read.offsets.newest_event_ms()
         totals = counted.totals
         return {
             "version": self._services.version,

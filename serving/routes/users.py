@@ -69,17 +69,17 @@ class UserRoutes:
 
     def _read_page(self, prefix: str, after: str, limit: int) -> list[tuple[str, UserState]]:
         with self._services.store.read() as read:
-            return read.list_users(prefix=prefix, after=after, limit=limit)
+            return read.users.page(prefix=prefix, after=after, limit=limit)
 
     def _history(self, user_id: str, before: tuple[int, int], limit: int) -> dict[str, Any]:
         """Reads one more event than requested: for the gap before the last one, and to know whether more follow."""
         with self._services.store.read() as read:
-            state = read.user(user_id)
+            state = read.users.find(user_id)
             if state is None:
                 msg = f"user {user_id!r} is not known"
                 raise NotFound(msg)
-            rows = read.history_page(state.key, before=before, limit=limit + 1)
-            items = read.items(sorted({row.item_key for row in rows}))
+            rows = read.events.history_page(state.key, before=before, limit=limit + 1)
+            items = read.items.by_key(sorted({row.item_key for row in rows}))
         events = [
             self._event(row, items[row.item_key], rows[index + 1] if index + 1 < len(rows) else None)
             for index, row in enumerate(rows[:limit])

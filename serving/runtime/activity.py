@@ -120,11 +120,11 @@ class ActivitySampler:
     def _num_new_events(self) -> int:
         """Events counted since the last call. The bound moves along: what is added up stays a month of buckets."""
         with self._store.read() as read:
-            counted = read.num_counted(since_ms=self._since_ms)
+            counted = read.event_counts.total(since_ms=self._since_ms)
             new = 0 if self._counted is None else max(0, counted - self._counted)
-            newest_ms = read.newest_event_ms() or 0
+            newest_ms = read.offsets.newest_event_ms() or 0
             self._since_ms = max(0, newest_ms - LOOKED_BACK_MS) // BUCKET_MS * BUCKET_MS
-            self._counted = read.num_counted(since_ms=self._since_ms)
+            self._counted = read.event_counts.total(since_ms=self._since_ms)
         return new
 
 

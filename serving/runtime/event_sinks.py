@@ -119,19 +119,21 @@ class LogEventSink:
 
     def _offsets(self) -> Offsets:
         with self._store.glance() as read:
-            return read.applied_offsets(self._log.name)
+            return read.offsets.applied(self._log.name)
 
     def _known(self, events: Sequence[Interaction]) -> set[bytes]:
         """Those that are stored before they are sent: the only sure sign of a duplicate."""
         with self._store.glance() as read:
-            return set(read.event_seqs([event.event_key for event in events]))
+            return set(read.events.sequences([event.event_key for event in events]))
 
     def _fates(
         self, events: Sequence[Interaction], places: Sequence[LogPosition], known: set[bytes]
     ) -> list[EventOutcome]:
         with self._store.glance() as read:
-            seqs = read.event_seqs([event.event_key for event in events])
-            erased = read.erased(sorted({event.user_id for event in events if event.event_key not in seqs}))
+            seqs = read.events.sequences([event.event_key for event in events])
+            erased = read.users.erasure_times(
+                sorted({event.user_id for event in events if event.event_key not in seqs})
+            )
         fates, seen = [], set(known)
         for event, place in zip(events, places, strict=True):
             fates.append(EventOutcome(_status(event, seqs, erased, seen), seqs.get(event.event_key, 0), place))

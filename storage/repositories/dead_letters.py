@@ -52,13 +52,66 @@ def _delete(dialect: Dialect) -> CompilerElement:
     return delete(dead_letters).where(dialect.is_in(columns.key, "keys"))
 
 
-def add(session: Session, letters: Sequence[DeadLetter]) -> None:
-    """Keep bad input aside; what is kept already, from the same place, is not kept twice."""
-    rows = [
-        (letter.source, letter.partition, letter.offset, letter.reason, letter.payload, letter.time_ms, digest(letter))
-        for letter in letters
-    ]
-    session.write(_insert, rows)
+class DeadLetterRepository:
+    """`core.ports.dead_letters.DeadLetterRepository` over a session."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep bad input aside; what is kept already, from the same place, is not kept twice."""
+        rows = [
+            (
+                letter.source,
+                letter.partition,
+                letter.offset,
+                letter.reason,
+                letter.payload,
+                letter.time_ms,
+                digest(letter),
+            )
+            for letter in letters
+        ]
+        self._session.write(_insert, rows)
+
+    def newest(self, *, limit: int = 100) -> list[DeadLetter]:
+        """The newest dead letters."""
+        return [_letter(*row) for row in self._session.rows(_newest, limit=limit)]
+
+    def page(self, *, after: int = 0, limit: int = 100) -> list[DeadLetter]:
+        """Dead letters in ascending key after one."""
+        return [_letter(*row) for row in self._session.rows(_oldest, after=after, limit=limit)]
+
+    def count(self) -> int:
+        """How many there are."""
+        row = self._session.row(_total)
+        return 0 if row is None else int(row[0])
+
+    def delete(self, keys: Sequence[int]) -> int:
+        """Delete these; how many there were."""
+        return self._session.run(_delete, keys=self._session.array(keys)) if keys else 0
+
+    def update(self, letters: Sequence[DeadLetter]) -> None:
+        """Store reasons and numbers of retries, by key."""
+        rows = [(letter.reason, letter.num_retries, letter.key) for letter in letters]
+        if rows:
+            self._session.write(_refile, rows)
+
+    def erase_user(self, user_id: str) -> bool:
+        """Delete every letter that names a user; whether there was one.
+
+        Payloads are raw bytes, so the id is searched as a word, plain or JSON-escaped. A dead letter that names an item
+        with this id is deleted too: a false match is better than a missed one.
+        """
+        plain, escaped = user_id.encode(), json.dumps(user_id)[1:-1].encode()
+        word = re.compile(rb"(?<!\w)(?:" + re.escape(plain) + rb"|" + re.escape(escaped) + rb")(?!\w)")
+        suspects = self._session.rows(_suspects, plain=plain, escaped=escaped)
+        keys = [key for key, payload in suspects if word.search(bytes(payload))]
+        if keys:
+            self._session.run(_delete, keys=self._session.array(keys))
+        return bool(keys)
 
 
 def digest(letter: DeadLetter) -> bytes:
@@ -67,50 +120,7 @@ def digest(letter: DeadLetter) -> bytes:
     return hashlib.blake2b(place + b"\n" + letter.payload, digest_size=16).digest()
 
 
-def newest(session: Session, *, limit: int) -> list[DeadLetter]:
-    """The newest dead letters."""
-    return [_letter(*row) for row in session.rows(_newest, limit=limit)]
-
-
-def oldest(session: Session, *, after: int, limit: int) -> list[DeadLetter]:
-    """Dead letters in ascending key after one."""
-    return [_letter(*row) for row in session.rows(_oldest, after=after, limit=limit)]
-
-
-def total(session: Session) -> int:
-    """How many there are."""
-    row = session.row(_total)
-    return 0 if row is None else int(row[0])
-
-
-def drop(session: Session, keys: Sequence[int]) -> int:
-    """Delete these; how many there were."""
-    return session.run(_delete, keys=session.array(keys)) if keys else 0
-
-
-def refile(session: Session, letters: Sequence[DeadLetter]) -> None:
-    """Store reasons and numbers of retries, by key."""
-    rows = [(letter.reason, letter.num_retries, letter.key) for letter in letters]
-    if rows:
-        session.write(_refile, rows)
-
-
 def _letter(
     source: str, partition: int, position: int, reason: str, payload: bytes, time_ms: int, key: int, retries: int
 ) -> DeadLetter:
     return DeadLetter(source, partition, position, reason, bytes(payload), time_ms, key, retries)
-
-
-def erase(session: Session, user_id: str) -> bool:
-    """Delete every letter that names a user; whether there was one.
-
-    Letters are kept as they came, so the id is looked for as a word, plain or as JSON escapes it. An item of the same
-    name goes too: rather one letter too many than one too few.
-    """
-    plain, escaped = user_id.encode(), json.dumps(user_id)[1:-1].encode()
-    word = re.compile(rb"(?<!\w)(?:" + re.escape(plain) + rb"|" + re.escape(escaped) + rb")(?!\w)")
-    suspects = session.rows(_suspects, plain=plain, escaped=escaped)
-    keys = [key for key, payload in suspects if word.search(bytes(payload))]
-    if keys:
-        session.run(_delete, keys=session.array(keys))
-    return bool(keys)

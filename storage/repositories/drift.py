@@ -13,7 +13,7 @@ from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
 from storage.repositories import topics
 from storage.repositories.drift_codec import pack_bucket, pack_counts, unpack_bucket, unpack_counts
-from storage.repositories.items import lock_revision
+from storage.repositories.items import ItemRepository
 from storage.session import Session
 from storage.tables import drift_alarms, drift_buckets, drift_counts, drift_points, items, scores
 
@@ -31,7 +31,7 @@ def _set_topics(dialect: Dialect) -> CompilerElement:
 
 
 def _mine(dialect: Dialect) -> CompilerElement:
-    mine = (drift_counts.c.source_key == bindparam("source_key"), dialect.is_in(drift_counts.c.bucket_ms, "buckets"))
+    mine = (drift_counts.c.source_key == bindparam("writer_key"), dialect.is_in(drift_counts.c.bucket_ms, "buckets"))
     return select(drift_counts.c.bucket_ms, drift_counts.c.counts).where(*mine)
 
 
@@ -143,78 +143,10 @@ def _clear_points(dialect: Dialect) -> CompilerElement:
     return delete(drift_points)
 
 
-def clear_counts(session: Session) -> None:
-    """Empty the counts; a rebuild counts again."""
-    session.run(_clear_counts)
+class DriftRepository:
+    """`core.ports.drift.DriftRepository` over a session."""
 
-
-def erase(session: Session, user_key: int) -> None:
-    """Delete all samples and scores of a user."""
-    session.run(_drop_scores_of, user_key=user_key)
-
-
-class SqlDriftWrites:
-    """`core.drift.ports.DriftWrites` over one session."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def item_facts(self, item_keys: Sequence[int]) -> dict[int, ItemFacts]:
-        """What counting needs to know of these items."""
-        return _item_facts(self._session, item_keys)
-
-    def name_topics(self, names: Sequence[str]) -> dict[str, int]:
-        """The codes of topics, made where they are new."""
-        lock_revision(self._session)
-        return topics.codes(self._session, names)
-
-    def set_topics(self, topics: Mapping[int, int]) -> None:
-        """The topics of items that have no category."""
-        self._session.write(_set_topics, [(topics[key], key) for key in sorted(topics)])
-
-    def add_counts(self, source_key: int, counts: Mapping[int, BucketCounts]) -> None:
-        """Add to this writer's counts: read, joined and written back, because nobody else writes these rows."""
-        starts = sorted(counts)
-        for start_ms, packed in self._session.rows(_mine, source_key=source_key, buckets=self._session.array(starts)):
-            counts[start_ms].add(unpack_counts(packed))
-        self._session.write(_save_counts, [(start, source_key, pack_counts(counts[start])) for start in starts])
-
-    def add_samples(self, samples: Sequence[SampledEvent]) -> None:
-        """Note events to be scored."""
-        self._session.write(_add_samples, [(*sample, False) for sample in sorted(samples)])
-
-    def save_scores(self, scores: Sequence[Score]) -> None:
-        """Store the scores of noted events."""
-        self._session.write(_save_scores, [_score_row(score) for score in sorted(scores)])
-
-    def add_bucket(self, bucket: Bucket) -> None:
-        """Store a closed bucket; `StoreConflict` where it is stored already."""
-        if self._session.rows(_has_bucket, bucket_ms=bucket.start_ms):
-            msg = f"the bucket that begins at {bucket.start_ms} was closed by another monitor; read it from the store"
-            raise StoreConflict(msg)
-        self._session.write(_add_bucket, [(bucket.start_ms, pack_bucket(bucket))])
-
-    def save_points(self, points: Sequence[Point]) -> None:
-        """Insert or replace points of signals."""
-        self._session.write(_save_points, sorted(points))
-
-    def save_alarms(self, alarms: Sequence[Alarm]) -> None:
-        """Insert or replace alarms."""
-        rows = [tuple(getattr(alarm, name) for name in ALARM) for alarm in alarms]
-        self._session.write(_save_alarms, sorted(rows))
-
-    def drop_scores(self, *, before_ms: int) -> int:
-        """Delete samples and scores of events before a time."""
-        return self._session.run(_drop_scores, before_ms=before_ms)
-
-    def forget_buckets(self) -> None:
-        """Delete closed buckets and points."""
-        self._session.run(_clear_buckets)
-        self._session.run(_clear_points)
-
-
-class SqlDriftReads:
-    """`core.drift.ports.DriftReads` over one session."""
+    __slots__ = ("_session",)
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -225,7 +157,8 @@ class SqlDriftReads:
 
     def item_facts(self, item_keys: Sequence[int]) -> dict[int, ItemFacts]:
         """The topics of these items, and when each was first heard of."""
-        return _item_facts(self._session, item_keys)
+        rows = self._session.rows(_facts, item_keys=self._session.array(item_keys))
+        return {key: ItemFacts(topic, created_ms) for key, topic, created_ms in rows}
 
     def counted_ms(self, *, after_ms: int, before_ms: int, limit: int) -> list[int]:
         """The starts of buckets in which anything was counted."""
@@ -270,10 +203,62 @@ class SqlDriftReads:
         row = self._session.row(_newest_alarm)
         return None if row is None else row[0]
 
+    def name_topics(self, names: Sequence[str]) -> dict[str, int]:
+        """The codes of topics, made where they are new."""
+        ItemRepository(self._session).lock_revision()
+        return topics.codes(self._session, names)
 
-def _item_facts(session: Session, item_keys: Sequence[int]) -> dict[int, ItemFacts]:
-    rows = session.rows(_facts, item_keys=session.array(item_keys))
-    return {key: ItemFacts(topic, created_ms) for key, topic, created_ms in rows}
+    def set_topics(self, topics: Mapping[int, int]) -> None:
+        """The topics of items that have no category."""
+        self._session.write(_set_topics, [(topics[key], key) for key in sorted(topics)])
+
+    def add_counts(self, writer_key: int, counts: Mapping[int, BucketCounts]) -> None:
+        """Add to this writer's counts: read, joined and written back, because nobody else writes these rows."""
+        starts = sorted(counts)
+        for start_ms, packed in self._session.rows(_mine, writer_key=writer_key, buckets=self._session.array(starts)):
+            counts[start_ms].add(unpack_counts(packed))
+        self._session.write(_save_counts, [(start, writer_key, pack_counts(counts[start])) for start in starts])
+
+    def add_samples(self, samples: Sequence[SampledEvent]) -> None:
+        """Note events to be scored."""
+        self._session.write(_add_samples, [(*sample, False) for sample in sorted(samples)])
+
+    def save_scores(self, scores: Sequence[Score]) -> None:
+        """Store the scores of noted events."""
+        self._session.write(_save_scores, [_score_row(score) for score in sorted(scores)])
+
+    def add_bucket(self, bucket: Bucket) -> None:
+        """Store a closed bucket; `StoreConflict` where it is stored already."""
+        if self._session.rows(_has_bucket, bucket_ms=bucket.start_ms):
+            msg = f"the bucket that begins at {bucket.start_ms} was closed by another monitor; read it from the store"
+            raise StoreConflict(msg)
+        self._session.write(_add_bucket, [(bucket.start_ms, pack_bucket(bucket))])
+
+    def save_points(self, points: Sequence[Point]) -> None:
+        """Insert or replace points of signals."""
+        self._session.write(_save_points, sorted(points))
+
+    def save_alarms(self, alarms: Sequence[Alarm]) -> None:
+        """Insert or replace alarms."""
+        rows = [tuple(getattr(alarm, name) for name in ALARM) for alarm in alarms]
+        self._session.write(_save_alarms, sorted(rows))
+
+    def delete_scores(self, *, before_ms: int) -> int:
+        """Delete samples and scores of events before a time."""
+        return self._session.run(_drop_scores, before_ms=before_ms)
+
+    def delete_buckets(self) -> None:
+        """Delete closed buckets and points."""
+        self._session.run(_clear_buckets)
+        self._session.run(_clear_points)
+
+    def clear_counts(self) -> None:
+        """Delete the counts of all writers."""
+        self._session.run(_clear_counts)
+
+    def erase_user(self, user_key: int) -> None:
+        """Delete all samples and scores of a user."""
+        self._session.run(_drop_scores_of, user_key=user_key)
 
 
 def _score_row(score: Score) -> Row:

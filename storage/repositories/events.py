@@ -32,7 +32,7 @@ def _insert(dialect: Dialect) -> CompilerElement:
     return dialect.insert(interactions, *EventRow._fields)
 
 
-def _newest(dialect: Dialect) -> CompilerElement:
+def _histories(dialect: Dialect) -> CompilerElement:
     rank = func.row_number().over(partition_by=columns.user_key, order_by=NEWEST_FIRST)
     ranked = (
         select(*HISTORY_ORDER, columns.item_key, rank.label("rank"))
@@ -41,6 +41,10 @@ def _newest(dialect: Dialect) -> CompilerElement:
     )
     kept = select(ranked.c.user_key, ranked.c.item_key, ranked.c.time_ms).where(ranked.c.rank <= bindparam("limit"))
     return kept.order_by(ranked.c.user_key, ranked.c.time_ms, ranked.c.user_seq)
+
+
+def _sequences(dialect: Dialect) -> CompilerElement:
+    return select(columns.event_key, columns.user_seq).where(dialect.key_is_in(columns.event_key, "event_keys"))
 
 
 def _history_page(dialect: Dialect) -> CompilerElement:
@@ -55,7 +59,7 @@ def _by_key(dialect: Dialect) -> CompilerElement:
     return select(*ROW).where(dialect.key_is_in(columns.event_key, "event_keys"))
 
 
-def _newest_rows(dialect: Dialect) -> CompilerElement:
+def _recent(dialect: Dialect) -> CompilerElement:
     rows = select(*ROW).where(OF_USER, dialect.is_in(columns.type_code, "type_codes"), EARLIER)
     return rows.order_by(*NEWEST_FIRST).limit(bindparam("limit"))
 
@@ -71,89 +75,98 @@ def _page(dialect: Dialect) -> CompilerElement:
     return select(*ROW).where(tuple_(*HISTORY_ORDER) > last).order_by(*HISTORY_ORDER).limit(bindparam("limit"))
 
 
-def known(session: Session, event_keys: Sequence[bytes]) -> set[bytes]:
-    """Which of these events are stored already."""
-    # Sorted, so that one descent warms the next: a third less time for the random keys of an import.
-    given = session.keys(sorted(event_keys))
-    return {bytes(key) for (key,) in session.rows(_known, event_keys=given)} if event_keys else set()
+class EventRepository:
+    """`core.ports.events.EventRepository` over a session."""
 
+    __slots__ = ("_session",)
 
-def insert(session: Session, rows: Sequence[EventRow]) -> None:
-    """Store events; `StoreConflict` where one is known."""
-    packed = [row if row.context is None else row._replace(context=pack_context(row.context)) for row in rows]  # type: ignore[arg-type]
-    session.write(_insert, packed)
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
+    def known(self, event_keys: Sequence[bytes]) -> set[bytes]:
+        """Which of these events are stored already."""
+        # Sorted, so that one descent warms the next: a third less time for the random keys of an import.
+        given = self._session.keys(sorted(event_keys))
+        return {bytes(key) for (key,) in self._session.rows(_known, event_keys=given)} if event_keys else set()
 
-def newest(session: Session, limits: Mapping[int, int], *, type_codes: Sequence[int]) -> dict[int, History]:
-    """For each user key its newest `limits[key]` events of these types, in history order."""
-    found = dict.fromkeys(limits, EMPTY_HISTORY)
-    parameters = {"user_keys": session.array(limits), "type_codes": session.array(type_codes)}
-    rows = session.integers(_newest, 3, **parameters, limit=max(limits.values(), default=0))
-    starts = np.flatnonzero(np.diff(rows[:, 0], prepend=-1))
-    for part in np.split(rows, starts[1:]) if len(rows) else ():
-        user_key = int(part[0, 0])
-        kept = part[max(0, len(part) - limits[user_key]) :]
-        found[user_key] = History(kept[:, 1].copy(), kept[:, 2].copy())
-    return found
+    def insert(self, rows: Sequence[EventRow]) -> None:
+        """Store events; `StoreConflict` where one is known."""
+        packed = [row if row.context is None else row._replace(context=pack_context(row.context)) for row in rows]  # type: ignore[arg-type]
+        self._session.write(_insert, packed)
 
+    def histories(self, limits: Mapping[int, int], *, type_codes: Sequence[int]) -> dict[int, History]:
+        """For each user key its newest `limits[key]` events of these types, in history order."""
+        found = dict.fromkeys(limits, EMPTY_HISTORY)
+        parameters = {"user_keys": self._session.array(limits), "type_codes": self._session.array(type_codes)}
+        rows = self._session.integers(_histories, 3, **parameters, limit=max(limits.values(), default=0))
+        starts = np.flatnonzero(np.diff(rows[:, 0], prepend=-1))
+        for part in np.split(rows, starts[1:]) if len(rows) else ():
+            user_key = int(part[0, 0])
+            kept = part[max(0, len(part) - limits[user_key]) :]
+            found[user_key] = History(kept[:, 1].copy(), kept[:, 2].copy())
+        return found
 
-def history_page(session: Session, user_key: int, *, before: tuple[int, int], limit: int) -> list[EventRow]:
-    """A user's newest events of all types below a place of their history, newest first."""
-    time_ms, user_seq = before
-    return [
-        _unpacked(row)
-        for row in session.rows(_history_page, user_key=user_key, time_ms=time_ms, user_seq=user_seq, limit=limit)
-    ]
+    def sequences(self, event_keys: Sequence[bytes]) -> dict[bytes, int]:
+        """The user sequence of each of these events that is stored."""
+        if not event_keys:
+            return {}
+        keys = self._session.keys(sorted(set(event_keys)))
+        return {bytes(key): seq for key, seq in self._session.rows(_sequences, event_keys=keys)}
 
+    def history_page(self, user_key: int, *, before: tuple[int, int], limit: int = 100) -> list[EventRow]:
+        """A user's newest events of all types below a place of their history, newest first."""
+        time_ms, user_seq = before
+        return [
+            _unpacked(row)
+            for row in self._session.rows(
+                _history_page, user_key=user_key, time_ms=time_ms, user_seq=user_seq, limit=limit
+            )
+        ]
 
-def item_keys(session: Session, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
-    """The distinct keys of items with which a user had events of these types."""
-    rows = session.rows(_item_keys, user_key=user_key, type_codes=session.array(type_codes))
-    return np.unique(np.fromiter((key for (key,) in rows), np.int64, len(rows)))
+    def item_keys(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
+        """The distinct keys of items with which a user had events of these types."""
+        rows = self._session.rows(_item_keys, user_key=user_key, type_codes=self._session.array(type_codes))
+        return np.unique(np.fromiter((key for (key,) in rows), np.int64, len(rows)))
 
+    def recent(
+        self, user_key: int, *, type_codes: Sequence[int], limit: int, before: tuple[int, int] | None = None
+    ) -> list[EventRow]:
+        """A user's newest events of these types, in history order."""
+        time_ms, user_seq = before or (END_OF_TIME_MS, 0)
+        given = {"user_key": user_key, "type_codes": self._session.array(type_codes), "limit": limit}
+        given |= {"time_ms": time_ms, "user_seq": user_seq}
+        return [_unpacked(row) for row in reversed(self._session.rows(_recent, **given))]
 
-def newest_rows(
-    session: Session, user_key: int, *, type_codes: Sequence[int], limit: int, before: tuple[int, int] | None
-) -> list[EventRow]:
-    """A user's newest events of these types, in history order."""
-    time_ms, user_seq = before or (END_OF_TIME_MS, 0)
-    given = {"user_key": user_key, "type_codes": session.array(type_codes), "limit": limit}
-    given |= {"time_ms": time_ms, "user_seq": user_seq}
-    return [_unpacked(row) for row in reversed(session.rows(_newest_rows, **given))]
+    def by_key(self, event_keys: Sequence[bytes]) -> dict[bytes, EventRow]:
+        """Stored events by their keys."""
+        rows = self._session.rows(_by_key, event_keys=self._session.keys(sorted(event_keys))) if event_keys else []
+        return {row.event_key: row for row in map(_unpacked, rows)}
 
+    def columns(
+        self, *, type_codes: Sequence[int], before_ms: int | None = None, since_ms: int | None = None
+    ) -> EventColumns:
+        """All events of these types between two times, in history order, in columns."""
+        inside = {
+            "before_ms": END_OF_TIME_MS if before_ms is None else before_ms,
+            "since_ms": -END_OF_TIME_MS if since_ms is None else since_ms,
+        }
+        rows = self._session.integers(_all, 3, type_codes=self._session.array(type_codes), **inside)
+        users, items, times_ms = np.ascontiguousarray(rows.T)
+        return EventColumns(users, items, times_ms)
 
-def by_key(session: Session, event_keys: Sequence[bytes]) -> dict[bytes, EventRow]:
-    """Stored events by their keys."""
-    rows = session.rows(_by_key, event_keys=session.keys(sorted(event_keys))) if event_keys else []
-    return {row.event_key: row for row in map(_unpacked, rows)}
+    def pages(self, *, chunk: int = 50_000) -> Iterator[list[EventRow]]:
+        """All events in history order, `chunk` at a time, each page found from the last row of the one before."""
+        last: dict[str, int] = {"user_key": -1, "time_ms": -1, "user_seq": -1}
+        while True:
+            found = self._session.rows(_page, **last, limit=chunk)
+            if not found:
+                return
+            page = [_unpacked(row) for row in found]
+            yield page
+            last = {"user_key": page[-1].user_key, "time_ms": page[-1].time_ms, "user_seq": page[-1].user_seq}
 
 
 def _unpacked(row: Row) -> EventRow:
     key, *rest = row
     event = EventRow(bytes(key), *rest)
     return event if event.context is None else event._replace(context=unpack_json(event.context))  # type: ignore[arg-type]
-
-
-def all_columns(
-    session: Session, *, type_codes: Sequence[int], before_ms: int | None, since_ms: int | None
-) -> EventColumns:
-    """All events of these types between two times, in history order, in columns."""
-    inside = {
-        "before_ms": END_OF_TIME_MS if before_ms is None else before_ms,
-        "since_ms": -END_OF_TIME_MS if since_ms is None else since_ms,
-    }
-    rows = session.integers(_all, 3, type_codes=session.array(type_codes), **inside)
-    users, items, times_ms = np.ascontiguousarray(rows.T)
-    return EventColumns(users, items, times_ms)
-
-
-def pages(session: Session, *, chunk: int) -> Iterator[list[EventRow]]:
-    """All events in history order, `chunk` at a time, each page found from the last row of the one before."""
-    last: dict[str, int] = {"user_key": -1, "time_ms": -1, "user_seq": -1}
-    while True:
-        found = session.rows(_page, **last, limit=chunk)
-        if not found:
-            return
-        page = [_unpacked(row) for row in found]
-        yield page
-        last = {"user_key": page[-1].user_key, "time_ms": page[-1].time_ms, "user_seq": page[-1].user_seq}

@@ -89,102 +89,99 @@ def _revision(dialect: Dialect) -> CompilerElement:
     return select(counters.c.value).where(counters.c.name == bindparam("name"))
 
 
-def resolve(session: Session, item_ids: Sequence[str], *, now_ms: int | None) -> dict[str, int]:
-    """The integer keys of these items; unknown ones become stubs, inserted in ascending id."""
-    found: dict[str, int] = dict(session.rows(_keys, item_ids=session.array(item_ids)))
-    missing = sorted(set(item_ids).difference(found))
-    if missing:
-        empty = ("", "", "[]", "{}", False, False, 0, 0, NO_TOPIC, now_ms)
-        session.write(_insert_stubs, [(item_id, *empty) for item_id in missing])
-        found.update(session.rows(_keys, item_ids=session.array(missing)))
-    return found
+class ItemRepository:
+    """`core.ports.items.ItemRepository` over a session."""
 
+    __slots__ = ("_session",)
 
-def revision(session: Session) -> int:
-    """The revision of the newest change of a catalogue item."""
-    row = session.row(_revision, name=REVISION)
-    return 0 if row is None else int(row[0])
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
+    def resolve(self, item_ids: Sequence[str], *, now_ms: int | None = None) -> dict[str, int]:
+        """The integer keys of these items; unknown ones become stubs, inserted in ascending id."""
+        found: dict[str, int] = dict(self._session.rows(_keys, item_ids=self._session.array(item_ids)))
+        missing = sorted(set(item_ids).difference(found))
+        if missing:
+            empty = ("", "", "[]", "{}", False, False, 0, 0, NO_TOPIC, now_ms)
+            self._session.write(_insert_stubs, [(item_id, *empty) for item_id in missing])
+            found.update(self._session.rows(_keys, item_ids=self._session.array(missing)))
+        return found
 
-def _next_revision(session: Session) -> int:
-    """One more, its row locked until the end: revisions become visible in ascending order, none is passed by."""
-    session.write(_raise_revision, [(REVISION, 1)])
-    return revision(session)
+    def revision(self) -> int:
+        """The revision of the newest change of a catalogue item."""
+        row = self._session.row(_revision, name=REVISION)
+        return 0 if row is None else int(row[0])
 
+    def _next_revision(self) -> int:
+        """One more, its row locked until the end: revisions become visible in ascending order, none is passed by."""
+        self._session.write(_raise_revision, [(REVISION, 1)])
+        return self.revision()
 
-def lock_revision(session: Session) -> None:
-    """Nobody else changes the catalogue until the end."""
-    session.write(_raise_revision, [(REVISION, 0)])
+    def lock_revision(self) -> None:
+        """Nobody else changes the catalogue until the end."""
+        self._session.write(_raise_revision, [(REVISION, 0)])
 
+    def save(self, new_items: Sequence[Item], *, now_ms: int) -> int:
+        """Insert or replace catalogue items, all under one new revision. Of two with the same id the last one stays."""
+        if not new_items:
+            return self.revision()
+        changed = self._next_revision()
+        last = {item.item_id: item for item in new_items}
+        codes = topics.codes(self._session, [item.categories[0] for item in last.values() if item.categories])
+        self._session.write(
+            _upsert,
+            [(*_packed(item), True, changed, now_ms, _topic(item, codes), now_ms) for _, item in sorted(last.items())],
+        )
+        return changed
 
-def save(session: Session, new_items: Sequence[Item], *, now_ms: int) -> int:
-    """Insert or replace catalogue items, all under one new revision. Of two with the same id the last one stays."""
-    if not new_items:
-        return revision(session)
-    changed = _next_revision(session)
-    last = {item.item_id: item for item in new_items}
-    codes = topics.codes(session, [item.categories[0] for item in last.values() if item.categories])
-    session.write(
-        _upsert,
-        [(*_packed(item), True, changed, now_ms, _topic(item, codes), now_ms) for _, item in sorted(last.items())],
-    )
-    return changed
+    def touch(self, item_ids: Sequence[str], *, now_ms: int) -> int:
+        """Put known items under one new revision; the revision, which stays where none is known."""
+        if not self._session.rows(_keys, item_ids=self._session.array(item_ids)):
+            return self.revision()
+        changed = self._next_revision()
+        self._session.run(_touch, item_ids=self._session.array(item_ids), new_revision=changed, now_ms=now_ms)
+        return changed
 
+    def remove(self, item_ids: Sequence[str], *, now_ms: int) -> int:
+        """Take items out of the catalogue and hide them; how many were in it."""
+        if not self._session.rows(_listed_ids, item_ids=self._session.array(item_ids)):
+            return 0
+        changed = self._next_revision()
+        return self._session.run(_remove, item_ids=self._session.array(item_ids), new_revision=changed, now_ms=now_ms)
 
-def touch(session: Session, item_ids: Sequence[str], *, now_ms: int) -> int:
-    """Put known items under one new revision; the revision, which stays where none is known."""
-    if not session.rows(_keys, item_ids=session.array(item_ids)):
-        return revision(session)
-    changed = _next_revision(session)
-    session.run(_touch, item_ids=session.array(item_ids), new_revision=changed, now_ms=now_ms)
-    return changed
+    def by_key(self, keys: Sequence[int]) -> dict[int, StoredItem]:
+        """Items by integer key."""
+        found = map(_stored, self._session.rows(_by_key, keys=self._session.array(map(int, keys))))
+        return {stored.key: stored for stored in found}
 
+    def by_id(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
+        """Items by id, stubs included."""
+        found = map(_stored, self._session.rows(_by_id, item_ids=self._session.array(item_ids)))
+        return {stored.item.item_id: stored for stored in found}
 
-def remove(session: Session, item_ids: Sequence[str], *, now_ms: int) -> int:
-    """Take items out of the catalogue and hide them; how many were in it."""
-    if not session.rows(_listed_ids, item_ids=session.array(item_ids)):
-        return 0
-    changed = _next_revision(session)
-    return session.run(_remove, item_ids=session.array(item_ids), new_revision=changed, now_ms=now_ms)
+    def page(self, *, after: str = "", limit: int = 100) -> list[StoredItem]:
+        """Catalogue items in ascending id after `after`."""
+        return [_stored(row) for row in self._session.rows(_list, after=after, limit=limit)]
 
+    def catalogue(self, *, stubs: bool = False) -> Catalogue:
+        """All items in columns. The revision is read first: a snapshot, so it cannot be newer than the columns."""
+        at = self.revision()
+        rows = self._session.rows(_all)
+        return Catalogue(
+            np.fromiter((row[0] for row in rows), np.int64, len(rows)),
+            tuple(row[1] for row in rows),
+            tuple(f"{row[2]}\n{row[3]}".strip() for row in rows),
+            tuple(tuple(orjson.loads(row[4])) for row in rows),
+            np.fromiter(((bool(row[7]) or stubs) and not row[6] for row in rows), np.bool_, len(rows)),
+            at,
+            np.fromiter((row[8] or 0 for row in rows), np.int64, len(rows)),
+            tuple(NO_ATTRIBUTES if row[5] == "{}" else orjson.loads(row[5]) for row in rows),
+        )
 
-def by_key(session: Session, keys: Sequence[int]) -> dict[int, StoredItem]:
-    """Items by integer key."""
-    found = map(_stored, session.rows(_by_key, keys=session.array(map(int, keys))))
-    return {stored.key: stored for stored in found}
-
-
-def by_id(session: Session, item_ids: Sequence[str]) -> dict[str, StoredItem]:
-    """Items by id, stubs included."""
-    found = map(_stored, session.rows(_by_id, item_ids=session.array(item_ids)))
-    return {stored.item.item_id: stored for stored in found}
-
-
-def listing(session: Session, *, after: str, limit: int) -> list[StoredItem]:
-    """Catalogue items in ascending id after `after`."""
-    return [_stored(row) for row in session.rows(_list, after=after, limit=limit)]
-
-
-def catalogue(session: Session, *, stubs: bool) -> Catalogue:
-    """All items in columns. The revision is read first: a snapshot, so it cannot be newer than the columns."""
-    at = revision(session)
-    rows = session.rows(_all)
-    return Catalogue(
-        np.fromiter((row[0] for row in rows), np.int64, len(rows)),
-        tuple(row[1] for row in rows),
-        tuple(f"{row[2]}\n{row[3]}".strip() for row in rows),
-        tuple(tuple(orjson.loads(row[4])) for row in rows),
-        np.fromiter(((bool(row[7]) or stubs) and not row[6] for row in rows), np.bool_, len(rows)),
-        at,
-        np.fromiter((row[8] or 0 for row in rows), np.int64, len(rows)),
-        tuple(NO_ATTRIBUTES if row[5] == "{}" else orjson.loads(row[5]) for row in rows),
-    )
-
-
-def newest_key(session: Session) -> int:
-    """The highest item key given so far, 0 while there is none."""
-    row = session.row(_newest_key)
-    return 0 if row is None or row[0] is None else int(row[0])
+    def newest_key(self) -> int:
+        """The highest item key given so far, 0 while there is none."""
+        row = self._session.row(_newest_key)
+        return 0 if row is None or row[0] is None else int(row[0])
 
 
 def _topic(item: Item, codes: Mapping[str, int]) -> int:

@@ -48,34 +48,36 @@ def _find(dialect: Dialect) -> CompilerElement:
     return select(leases).where(leases.c.role == bindparam("lease_role"))
 
 
-def take(session: Session, role: str, *, holder: str, ttl_ms: int) -> LeaseRecord | None:
-    """The role for `ttl_ms` from now, or None while another holder has it."""
-    session.write(_add, [(role, "", 0, 0)])
-    if not session.run(_take, lease_role=role, new_holder=holder, ttl_ms=ttl_ms):
-        return None
-    return find(session, role)
+class LeaseRepository:
+    """`core.ports.leases.LeaseRepository` over a session."""
 
+    __slots__ = ("_session",)
 
-def renew(session: Session, lease: LeaseRecord, *, ttl_ms: int) -> bool:
-    """Hold it for `ttl_ms` from now; False where another holder has taken it."""
-    return session.run(_renew, lease_role=lease.role, lease_token=lease.token, ttl_ms=ttl_ms) == 1
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
+    def take(self, role: str, *, holder: str, ttl_ms: int) -> LeaseRecord | None:
+        """The role for `ttl_ms` from now, or None while another holder has it."""
+        self._session.write(_add, [(role, "", 0, 0)])
+        if not self._session.run(_take, lease_role=role, new_holder=holder, ttl_ms=ttl_ms):
+            return None
+        return self.find(role)
 
-def release(session: Session, lease: LeaseRecord) -> None:
-    """Give it back, where it is still held."""
-    session.run(_release, lease_role=lease.role, lease_token=lease.token)
+    def renew(self, lease: LeaseRecord, *, ttl_ms: int) -> bool:
+        """Hold it for `ttl_ms` from now; False where another holder has taken it."""
+        return self._session.run(_renew, lease_role=lease.role, lease_token=lease.token, ttl_ms=ttl_ms) == 1
 
+    def release(self, lease: LeaseRecord) -> None:
+        """Give it back, where it is still held."""
+        self._session.run(_release, lease_role=lease.role, lease_token=lease.token)
 
-def guard(session: Session, lease: LeaseRecord) -> None:
-    """Lock the lease until the end of the transaction; raises `LeaseLost` where it is no longer held."""
-    if session.row(_lock, lease_role=lease.role, lease_token=lease.token) is None:
-        msg = (
-            f"the role {lease.role!r} was taken over from {lease.holder}; nothing was written, let the new holder work"
-        )
-        raise LeaseLost(msg)
+    def guard(self, lease: LeaseRecord) -> None:
+        """Lock the lease until the end of the transaction; raises `LeaseLost` where it is no longer held."""
+        if self._session.row(_lock, lease_role=lease.role, lease_token=lease.token) is None:
+            msg = f"the role {lease.role!r} was taken over from {lease.holder}; nothing was written"
+            raise LeaseLost(msg)
 
-
-def find(session: Session, role: str) -> LeaseRecord | None:
-    """Who held the role last, expired or not."""
-    row = session.row(_find, lease_role=role)
-    return LeaseRecord(*row) if row is not None and row[1] else None
+    def find(self, role: str) -> LeaseRecord | None:
+        """Who held the role last, expired or not."""
+        row = self._session.row(_find, lease_role=role)
+        return LeaseRecord(*row) if row is not None and row[1] else None

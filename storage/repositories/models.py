@@ -1,8 +1,7 @@
-"""Model records, which of them served when, and facts about the database itself."""
+"""Model versions and promotions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import astuple, fields
 
 from sqlalchemy import bindparam, select, update
@@ -12,7 +11,7 @@ from core.ports import ModelRecord, Promotion
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
 from storage.session import Session
-from storage.tables import meta, models, promotions
+from storage.tables import models, promotions
 
 CHAMPION, RETIRED = "champion", "retired"
 
@@ -48,68 +47,43 @@ def _promotions(dialect: Dialect) -> CompilerElement:
     return select(*(promotions.c[field.name] for field in fields(Promotion))).order_by(promotions.c.key.desc())
 
 
-def _save_facts(dialect: Dialect) -> CompilerElement:
-    insert = dialect.insert(meta, "name", "value")
-    return insert.on_conflict_do_update(index_elements=["name"], set_={"value": insert.excluded.value})
+class ModelRepository:
+    """`core.ports.models.ModelRepository` over a session."""
 
+    __slots__ = ("_session",)
 
-def _add_facts(dialect: Dialect) -> CompilerElement:
-    return dialect.insert(meta, "name", "value").on_conflict_do_nothing()
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
+    def save(self, record: ModelRecord) -> None:
+        """Store a model; a new champion retires the one before, so that there is never more than one."""
+        if record.status == CHAMPION:
+            self._session.run(_retire, successor=record.version)
+        row = (record.version, record.path, record.status, record.created_ms, pack_json(dict(record.lineage)))
+        self._session.write(_upsert, [row])
 
-def _facts(dialect: Dialect) -> CompilerElement:
-    return select(meta.c.name, meta.c.value)
+    def all(self) -> list[ModelRecord]:
+        """All models, newest first."""
+        return [_record(row) for row in self._session.rows(_newest)]
 
+    def lock(self) -> list[ModelRecord]:
+        """All models, newest first, locked until the end of the transaction."""
+        return [_record(row) for row in self._session.rows(_locked)]
 
-def save(session: Session, record: ModelRecord) -> None:
-    """Store a model; a new champion retires the one before, so that there is never more than one."""
-    if record.status == CHAMPION:
-        session.run(_retire, successor=record.version)
-    row = (record.version, record.path, record.status, record.created_ms, pack_json(dict(record.lineage)))
-    session.write(_upsert, [row])
+    def add_promotion(self, promotion: Promotion) -> None:
+        """Note a change of the model that serves."""
+        self._session.write(_add_promotion, [astuple(promotion)])
 
+    def promotions(self) -> list[Promotion]:
+        """All changes of the model that serves, newest first."""
+        return [Promotion(*row) for row in self._session.rows(_promotions)]
 
-def newest(session: Session) -> list[ModelRecord]:
-    """All models, newest first."""
-    return [_record(row) for row in session.rows(_newest)]
-
-
-def lock(session: Session) -> list[ModelRecord]:
-    """All models, newest first, locked until the end of the transaction."""
-    return [_record(row) for row in session.rows(_locked)]
-
-
-def add_promotion(session: Session, promotion: Promotion) -> None:
-    """Note a change of the model that serves."""
-    session.write(_add_promotion, [astuple(promotion)])
-
-
-def all_promotions(session: Session) -> list[Promotion]:
-    """All changes of the model that serves, newest first."""
-    return [Promotion(*row) for row in session.rows(_promotions)]
-
-
-def champion(session: Session) -> ModelRecord | None:
-    """The model that serves."""
-    row = session.row(_champion)
-    return None if row is None else _record(row)
+    def champion(self) -> ModelRecord | None:
+        """The model that serves."""
+        row = self._session.row(_champion)
+        return None if row is None else _record(row)
 
 
 def _record(row: Row) -> ModelRecord:
     version, path, status, created_ms, lineage = row
     return ModelRecord(version, path, status, created_ms, unpack_json(lineage))
-
-
-def save_facts(session: Session, values: Mapping[str, str]) -> None:
-    """Store facts about the database itself."""
-    session.write(_save_facts, sorted(values.items()))
-
-
-def add_facts(session: Session, values: Mapping[str, str]) -> None:
-    """Store facts that are not known yet; known ones stay."""
-    session.write(_add_facts, sorted(values.items()))
-
-
-def facts(session: Session) -> dict[str, str]:
-    """All facts about the database itself."""
-    return dict(session.rows(_facts))

@@ -12,8 +12,9 @@ from core.history import Window
 from core.ports import UserState
 from storage.codec import pack_history, unpack_history, user_hash
 from storage.dialects import Dialect, Row
-from storage.repositories import dead_letters as letters
-from storage.repositories import drift, vectors
+from storage.repositories.dead_letters import DeadLetterRepository
+from storage.repositories.drift import DriftRepository
+from storage.repositories.vectors import VectorRepository
 from storage.session import Session
 from storage.tables import erased_users, interactions, users
 
@@ -80,100 +81,104 @@ def _state(row: Row) -> UserState:
     return UserState(key, seq, Window(num_events, unpack_history(window)), erased_ms)
 
 
-def by_key(session: Session, keys: Sequence[int]) -> list[UserState]:
-    """The states of users by their keys, ascending."""
-    return [_state(row) for row in session.rows(_find_by_key, user_keys=session.array(map(int, keys)))]
+class UserRepository:
+    """`core.ports.users.UserRepository` over a session."""
 
+    __slots__ = ("_secret", "_session")
 
-def find(session: Session, user_id: str) -> UserState | None:
-    """One user's state."""
-    row = session.row(_find, user_id=user_id)
-    return None if row is None else _state(row)
+    def __init__(self, session: Session, secret: bytes) -> None:
+        self._session = session
+        self._secret = secret
 
+    def by_key(self, keys: Sequence[int]) -> list[UserState]:
+        """The states of users by their keys, ascending."""
+        return [_state(row) for row in self._session.rows(_find_by_key, user_keys=self._session.array(map(int, keys)))]
 
-def listing(session: Session, *, prefix: str, after: str, limit: int) -> list[tuple[str, UserState]]:
-    """Users in ascending id after `after`, those whose id begins with `prefix`."""
-    end = prefix + HIGHEST_CHARACTER
-    rows = session.rows(_list, after=after, first=prefix, end=end, limit=limit)
-    return [(row[0], _state(row[1:])) for row in rows]
+    def find(self, user_id: str) -> UserState | None:
+        """One user's state."""
+        row = self._session.row(_find, user_id=user_id)
+        return None if row is None else _state(row)
 
+    def page(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[tuple[str, UserState]]:
+        """Users in ascending id after `after`, those whose id begins with `prefix`."""
+        end = prefix + HIGHEST_CHARACTER
+        rows = self._session.rows(_list, after=after, first=prefix, end=end, limit=limit)
+        return [(row[0], _state(row[1:])) for row in rows]
 
-def lock(
-    session: Session, secret: bytes, user_ids: Sequence[str], *, unless_erased: Mapping[str, int]
-) -> dict[str, UserState]:
-    """The states of these users, made where they are new, locked until the end.
+    def lock(self, user_ids: Sequence[str], *, unless_erased: Mapping[str, int] | None = None) -> dict[str, UserState]:
+        """The states of these users, made where they are new, locked until the end.
 
-    The order cannot deadlock. Known users are locked first, in ascending key: those waits only ever point to higher
-    keys. Then new ones are inserted, in ascending id: whoever waits there waits for an inserter of the same id, who is
-    past the first step, so these waits only ever point to higher ids. Nobody waits for anything after that.
-    """
-    found = _locked(session, user_ids)
-    missing = sorted(set(user_ids).difference(found))
-    if missing:
-        erasures = find_erasures(session, secret, missing)
-        gone = {
-            user_id
-            for user_id, (erased_ms, _) in erasures.items()
-            if unless_erased.get(user_id, erased_ms + 1) <= erased_ms
-        }
-        found |= _add(session, secret, [user_id for user_id in missing if user_id not in gone], erasures)
-    return found
+        This order prevents deadlock. Known users are locked first, in ascending key: these waits form a chain of rising
+        keys. Then new users are inserted in ascending id: a transaction can only wait here for another inserter of the
+        same id, which is past the first step: a chain of rising ids. No lock is taken after that.
+        """
+        found = self._locked(user_ids)
+        missing = sorted(set(user_ids).difference(found))
+        if missing:
+            erasures = self._erasures(missing)
+            gone = {
+                user_id
+                for user_id, (erased_ms, _) in erasures.items()
+                if (unless_erased or {}).get(user_id, erased_ms + 1) <= erased_ms
+            }
+            found |= self._add([user_id for user_id in missing if user_id not in gone], erasures)
+        return found
 
+    def _locked(self, user_ids: Sequence[str]) -> dict[str, UserState]:
+        """Those of the users who are known."""
+        return {row[0]: _state(row[1:]) for row in self._session.rows(_lock, user_ids=self._session.array(user_ids))}
 
-def _locked(session: Session, user_ids: Sequence[str]) -> dict[str, UserState]:
-    """Those of the users who are known."""
-    return {row[0]: _state(row[1:]) for row in session.rows(_lock, user_ids=session.array(user_ids))}
+    def _add(self, user_ids: Sequence[str], erasures: Mapping[str, tuple[int, int]]) -> dict[str, UserState]:
+        """Make users; who comes back after an erasure goes on at its sequence.
 
+        Where another transaction was faster with one of them, this one begins anew: waiting for a lock now might be
+        waiting in a circle. And the erasures are read again, because only now is one that was waited for in view.
+        """
+        if not user_ids:
+            return {}
+        begun = [(user_id, *erasures.get(user_id, (None, 0))) for user_id in user_ids]
+        num_made = self._session.write(
+            _insert, [(user_id, seq, 0, b"", erased_ms) for user_id, erased_ms, seq in begun]
+        )
+        again = self._erasures(user_ids)
+        if num_made < len(user_ids) or any(erasures.get(user_id) != mark for user_id, mark in again.items()):
+            raise StoreConflict("a user was made or erased by another at the same moment; run the transaction again")
+        return self._locked(user_ids)
 
-def _add(
-    session: Session, secret: bytes, user_ids: Sequence[str], erasures: Mapping[str, tuple[int, int]]
-) -> dict[str, UserState]:
-    """Make users; who comes back after an erasure goes on at its sequence.
+    def _erasures(self, user_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """When (ms) and at which sequence these users were erased, for those who ever were."""
+        names = {user_hash(self._secret, user_id): user_id for user_id in user_ids}
+        rows = self._session.rows(_erasures, hashes=self._session.keys(names))
+        return {names[bytes(digest)]: (time_ms, last_seq) for digest, time_ms, last_seq in rows}
 
-    Where another transaction was faster with one of them, this one begins anew: waiting for a lock now might be
-    waiting in a circle. And the erasures are read again, because only now is one that was waited for in view.
-    """
-    if not user_ids:
-        return {}
-    begun = [(user_id, *erasures.get(user_id, (None, 0))) for user_id in user_ids]
-    num_made = session.write(_insert, [(user_id, seq, 0, b"", erased_ms) for user_id, erased_ms, seq in begun])
-    again = find_erasures(session, secret, user_ids)
-    if num_made < len(user_ids) or any(erasures.get(user_id) != mark for user_id, mark in again.items()):
-        raise StoreConflict("a user was made or erased by another at the same moment; run the transaction again")
-    return _locked(session, user_ids)
+    def erasure_times(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """When these users were erased (ms)."""
+        return {user_id: erased_ms for user_id, (erased_ms, _) in self._erasures(user_ids).items()}
 
+    def save(self, states: Sequence[UserState]) -> None:
+        """Store sequence and window of locked users."""
+        self._session.write(
+            _save, [(s.seq, s.window.num_events, pack_history(s.window.history), s.key) for s in states]
+        )
 
-def find_erasures(session: Session, secret: bytes, user_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """When (ms) and at which sequence these users were erased, for those who ever were."""
-    names = {user_hash(secret, user_id): user_id for user_id in user_ids}
-    rows = session.rows(_erasures, hashes=session.keys(names))
-    return {names[bytes(digest)]: (time_ms, last_seq) for digest, time_ms, last_seq in rows}
+    def erase(self, user_id: str, *, now_ms: int) -> bool:
+        """Delete a user's row, events and dead letters, leaving a keyed hash; False if there was nothing."""
+        had_dead_letters = DeadLetterRepository(self._session).erase_user(user_id)
+        rows = self._session.rows(_lock, user_ids=self._session.array([user_id]))
+        if not rows:
+            return had_dead_letters
+        state = _state(rows[0][1:])
+        # Not before the newest event, whose time may lie a little ahead of the clock, nor before an earlier erasure:
+        # deleted events must not come back by redelivery.
+        newest = self._session.row(_newest_ms, user_key=state.key)
+        mark_ms = max(now_ms, state.erased_ms or 0, (newest and newest[0]) or 0)
+        self._session.run(_delete_events, user_key=state.key)
+        VectorRepository(self._session).erase_user(state.key)
+        DriftRepository(self._session).erase_user(state.key)
+        self._session.run(_delete, user_key=state.key)
+        self._session.write(_mark_erased, [(user_hash(self._secret, user_id), mark_ms, state.seq)])
+        return True
 
-
-def save(session: Session, states: Sequence[UserState]) -> None:
-    """Store sequence and window of locked users."""
-    session.write(_save, [(s.seq, s.window.num_events, pack_history(s.window.history), s.key) for s in states])
-
-
-def erase(session: Session, secret: bytes, user_id: str, *, now_ms: int) -> bool:
-    """Delete a user's row, events and dead letters, leaving a keyed hash; False if there was nothing."""
-    had_letters = letters.erase(session, user_id)
-    rows = session.rows(_lock, user_ids=session.array([user_id]))
-    if not rows:
-        return had_letters
-    state = _state(rows[0][1:])
-    # Not before the newest event, whose time may lie a little ahead of the clock, nor before an earlier erasure: what
-    # is deleted now must never come back by being delivered again.
-    newest = session.row(_newest_ms, user_key=state.key)
-    mark_ms = max(now_ms, state.erased_ms or 0, (newest and newest[0]) or 0)
-    session.run(_delete_events, user_key=state.key)
-    vectors.erase(session, state.key)
-    drift.erase(session, state.key)
-    session.run(_delete, user_key=state.key)
-    session.write(_mark_erased, [(user_hash(secret, user_id), mark_ms, state.seq)])
-    return True
-
-
-def clear_windows(session: Session) -> None:
-    """Empty every window; a rebuild computes them again."""
-    session.run(_clear_windows)
+    def clear_windows(self) -> None:
+        """Empty every window; a rebuild computes them again."""
+        self._session.run(_clear_windows)

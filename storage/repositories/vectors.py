@@ -42,31 +42,36 @@ def _delete_version(dialect: Dialect) -> CompilerElement:
     return delete(vectors).where(vectors.c.version == bindparam("version"))
 
 
-def find(session: Session, state: UserState, *, version: str, binding: str) -> FloatArray | None:
-    """The (D,) vector of a user at exactly this state and binding."""
-    row = session.row(_find, user_key=state.key, version=version, binding=binding, user_seq=state.seq)
-    return None if row is None else np.frombuffer(row[0], PACKED).astype(np.float32)
+class VectorRepository:
+    """`core.ports.vectors.VectorRepository` over a session."""
 
+    __slots__ = ("_session",)
 
-def save(session: Session, states: Sequence[UserState], found: FloatArray, *, version: str, binding: str) -> None:
-    """Store (B, D) vectors of users at their states, in ascending key, where nothing newer is stored."""
-    packed = found.astype(PACKED)
-    order = sorted(range(len(states)), key=lambda place: states[place].key)
-    session.write(
-        _save, [(states[place].key, version, binding, states[place].seq, packed[place].tobytes()) for place in order]
-    )
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
+    def find(self, state: UserState, *, version: str, binding: str) -> FloatArray | None:
+        """The (D,) vector of a user at exactly this state and binding."""
+        row = self._session.row(_find, user_key=state.key, version=version, binding=binding, user_seq=state.seq)
+        return None if row is None else np.frombuffer(row[0], PACKED).astype(np.float32)
 
-def clear(session: Session) -> None:
-    """Delete all vectors: a rebuild changes windows whose sequence stays."""
-    session.run(_delete_all)
+    def save(self, states: Sequence[UserState], found: FloatArray, *, version: str, binding: str) -> None:
+        """Store (B, D) vectors of users at their states, in ascending key, where nothing newer is stored."""
+        packed = found.astype(PACKED)
+        order = sorted(range(len(states)), key=lambda place: states[place].key)
+        self._session.write(
+            _save,
+            [(states[place].key, version, binding, states[place].seq, packed[place].tobytes()) for place in order],
+        )
 
+    def clear(self) -> None:
+        """Delete all vectors: a rebuild changes windows whose sequence stays."""
+        self._session.run(_delete_all)
 
-def drop(session: Session, version: str) -> None:
-    """Delete all vectors of a model version."""
-    session.run(_delete_version, version=version)
+    def delete(self, version: str) -> None:
+        """Delete all vectors of a model version."""
+        self._session.run(_delete_version, version=version)
 
-
-def erase(session: Session, user_key: int) -> None:
-    """Delete all vectors of a user."""
-    session.run(_delete, user_key=user_key)
+    def erase_user(self, user_key: int) -> None:
+        """Delete all vectors of a user."""
+        self._session.run(_delete, user_key=user_key)

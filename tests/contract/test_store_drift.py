@@ -57,7 +57,7 @@ def test_counts_of_a_bucket_add_up_over_batches_and_writers(store: Store) -> Non
 def test_a_rebuild_empties_the_counts_with_all_others(store: Store) -> None:
     write(store, "add_counts", 1, {HOUR: counts(1)})
     with store.transaction() as tx:
-        tx.clear_derived()
+        tx.drift.clear_counts()
         tx.commit()
     with store.read() as view:
         assert view.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=9) == []
@@ -65,13 +65,13 @@ def test_a_rebuild_empties_the_counts_with_all_others(store: Store) -> None:
 
 def test_an_item_s_topic_follows_the_catalogue_and_its_first_time_stays(store: Store) -> None:
     with store.transaction() as tx:
-        stub = tx.resolve_items(["stub"], now_ms=70)["stub"]
-        tx.save_items([Item("tea", categories=("Tea", "Drinks"))], now_ms=50)
+        stub = tx.items.resolve(["stub"], now_ms=70)["stub"]
+        tx.items.save([Item("tea", categories=("Tea", "Drinks"))], now_ms=50)
         tx.commit()
     with store.transaction() as tx:
-        tea = tx.resolve_items(["tea"], now_ms=99)["tea"]
+        tea = tx.items.resolve(["tea"], now_ms=99)["tea"]
         assert tx.drift.item_facts([stub, tea, 1234]) == {stub: ItemFacts(0, 70), tea: ItemFacts(1, 50)}
-        tx.save_items([Item("stub", categories=("Wok",)), Item("tea")], now_ms=200)
+        tx.items.save([Item("stub", categories=("Wok",)), Item("tea")], now_ms=200)
         assert tx.drift.item_facts([stub, tea]) == {stub: ItemFacts(2, 70), tea: ItemFacts(0, 50)}
         tx.commit()
     with store.read() as view:
@@ -81,8 +81,8 @@ def test_an_item_s_topic_follows_the_catalogue_and_its_first_time_stays(store: S
 
 def test_items_without_a_category_are_given_a_topic_until_they_are_saved_again(store: Store) -> None:
     with store.transaction() as tx:
-        tx.save_items([Item("tea", "Green tea"), Item("wok", categories=("Wok",))], now_ms=50)
-        keys = tx.resolve_items(["tea", "wok"])
+        tx.items.save([Item("tea", "Green tea"), Item("wok", categories=("Wok",))], now_ms=50)
+        keys = tx.items.resolve(["tea", "wok"])
         assert tx.drift.name_topics(["Wok", "green, tea"]) == {"Wok": 1, "green, tea": 2}
         tx.drift.set_topics({keys["tea"]: 2})
         tx.commit()
@@ -92,7 +92,7 @@ def test_items_without_a_category_are_given_a_topic_until_they_are_saved_again(s
             keys["wok"]: 1,
         }
     with store.transaction() as tx:
-        tx.save_items([Item("tea", "Black tea")], now_ms=60)
+        tx.items.save([Item("tea", "Black tea")], now_ms=60)
         assert tx.drift.item_facts([keys["tea"]])[keys["tea"]].topic == 0
 
 
@@ -128,19 +128,19 @@ def test_an_event_sampled_again_keeps_its_score(store: Store) -> None:
 
 def test_old_scores_are_dropped(store: Store) -> None:
     write(store, "add_samples", [SampledEvent(key(n), 7, n) for n in (1, 2, 3)])
-    assert write(store, "drop_scores", before_ms=3) == 2
+    assert write(store, "delete_scores", before_ms=3) == 2
     with store.read() as view:
         assert view.drift.unscored(limit=9) == [SampledEvent(key(3), 7, 3)]
 
 
 def test_what_was_sampled_of_an_erased_user_goes(store: Store) -> None:
     with store.transaction() as tx:
-        ann, bob = (tx.lock_users([name])[name].key for name in ("ann", "bob"))
+        ann, bob = (tx.users.lock([name])[name].key for name in ("ann", "bob"))
         tx.drift.add_samples([SampledEvent(key(1), ann, 1), SampledEvent(key(2), bob, 2), SampledEvent(key(3), ann, 3)])
         tx.drift.save_scores([Score(key(1), ann, 1, "v1", 1, 0.5)])
         tx.commit()
     with store.transaction() as tx:
-        tx.erase_user("ann", now_ms=100)
+        tx.users.erase("ann", now_ms=100)
         tx.drift.save_scores([Score(key(3), ann, 3, "v1", 1, 0.5)])
         tx.commit()
     with store.read() as view:
@@ -190,7 +190,7 @@ def test_forgetting_what_was_read_keeps_the_alarms(store: Store) -> None:
     write(store, "add_bucket", Bucket(HOUR, BucketCounts()))
     write(store, "save_points", [Point("loss", "", 0, 10, 5, 1.0, 1.1)])
     write(store, "save_alarms", [ALARM])
-    write(store, "forget_buckets")
+    write(store, "delete_buckets")
     with store.read() as view:
         assert view.drift.last_bucket_ms() is None
         assert view.drift.points(since_ms=0) == []

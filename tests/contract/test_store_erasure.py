@@ -12,24 +12,24 @@ from core.ports import DeadLetter, EventRow, Store
 def visit(store: Store, user_id: str, *, seq: int, item: str = "x") -> int:
     """One event of a user; their key."""
     with store.transaction() as tx:
-        state = tx.lock_users([user_id])[user_id]
+        state = tx.users.lock([user_id])[user_id]
         key = f"{user_id}/{seq}".encode().ljust(16)[:16]
-        tx.insert_events([EventRow(key, state.key, tx.resolve_items([item])[item], 0, seq, seq, None, None, None)])
-        tx.save_users([replace(state, seq=seq)])
+        tx.events.insert([EventRow(key, state.key, tx.items.resolve([item])[item], 0, seq, seq, None, None, None)])
+        tx.users.save([replace(state, seq=seq)])
         tx.commit()
     return state.key
 
 
 def erase(store: Store, user_id: str, *, now_ms: int) -> bool:
     with store.transaction() as tx:
-        found = tx.erase_user(user_id, now_ms=now_ms)
+        found = tx.users.erase(user_id, now_ms=now_ms)
         tx.commit()
     return found
 
 
 def keep_letter(store: Store, payload: bytes) -> None:
     with store.transaction() as tx:
-        tx.add_dead_letters([DeadLetter("kafka", 0, 1, "bad", payload, 1000)])
+        tx.dead_letters.add([DeadLetter("kafka", 0, 1, "bad", payload, 1000)])
         tx.commit()
 
 
@@ -38,36 +38,36 @@ def test_everything_about_an_erased_user_goes_and_others_stay(store: Store) -> N
     visit(store, "bob", seq=1)
     assert erase(store, "ann", now_ms=5000)
     with store.read() as view:
-        assert view.user("ann") is None
-        assert view.user("bob") is not None
+        assert view.users.find("ann") is None
+        assert view.users.find("bob") is not None
         assert (view.totals().users, view.totals().events) == (1, 1)
 
 
 def test_erasing_an_unknown_user_finds_nothing(store: Store) -> None:
     assert not erase(store, "nobody", now_ms=5000)
     with store.read() as view:
-        assert view.erased(["nobody"]) == {}
+        assert view.users.erasure_times(["nobody"]) == {}
 
 
 def test_the_time_of_an_erasure_is_known_for_those_who_were_erased(store: Store) -> None:
     visit(store, "ann", seq=1)
     erase(store, "ann", now_ms=5000)
     with store.read() as view:
-        assert view.erased(["ann", "bob"]) == {"ann": 5000}
-        assert view.erased([]) == {}
+        assert view.users.erasure_times(["ann", "bob"]) == {"ann": 5000}
+        assert view.users.erasure_times([]) == {}
 
 
 def test_who_comes_back_goes_on_at_the_old_sequence_under_a_new_key(store: Store) -> None:
     old_key = visit(store, "ann", seq=7)
     erase(store, "ann", now_ms=5000)
     with store.transaction() as tx:
-        states = tx.lock_users(["ann", "bob"])
+        states = tx.users.lock(["ann", "bob"])
         tx.commit()
     assert (states["ann"].seq, states["ann"].erased_ms) == (7, 5000)
     assert states["ann"].key != old_key
     assert (states["bob"].seq, states["bob"].erased_ms) == (0, None)
     with store.read() as view:
-        assert view.user("ann") == replace(states["ann"], window=states["ann"].window)
+        assert view.users.find("ann") == replace(states["ann"], window=states["ann"].window)
 
 
 def test_who_was_erased_at_or_after_a_given_time_is_left_out_and_not_made_again(store: Store) -> None:
@@ -76,14 +76,14 @@ def test_who_was_erased_at_or_after_a_given_time_is_left_out_and_not_made_again(
     for user_id in ("ann", "bob"):
         erase(store, user_id, now_ms=5000)
     with store.transaction() as tx:
-        states = tx.lock_users(
+        states = tx.users.lock(
             ["ann", "bob", "cid", "dan"], unless_erased={"ann": 5000, "bob": 5001, "cid": 1, "dan": 1}
         )
         tx.commit()
     assert set(states) == {"bob", "cid", "dan"}
     assert (states["bob"].seq, states["bob"].erased_ms) == (1, 5000)
     with store.read() as view:
-        assert view.user("ann") is None
+        assert view.users.find("ann") is None
 
 
 def test_a_second_erasure_replaces_the_first(store: Store) -> None:
@@ -91,7 +91,7 @@ def test_a_second_erasure_replaces_the_first(store: Store) -> None:
         visit(store, "ann", seq=seq)
         assert erase(store, "ann", now_ms=now_ms)
     with store.transaction() as tx:
-        state = tx.lock_users(["ann"])["ann"]
+        state = tx.users.lock(["ann"])["ann"]
     assert (state.seq, state.erased_ms) == (8, 9000)
 
 
@@ -100,14 +100,14 @@ def test_bad_input_that_names_the_user_goes_too(store: Store, payload: bytes) ->
     keep_letter(store, payload)
     assert erase(store, "ann", now_ms=5000)
     with store.read() as view:
-        assert view.dead_letters() == []
+        assert view.dead_letters.newest() == []
 
 
 def test_an_id_is_found_in_bad_input_as_json_escapes_it(store: Store) -> None:
     keep_letter(store, b'{"user_id": "Zo\\u00eb"}')
     assert erase(store, "Zoë", now_ms=5000)
     with store.read() as view:
-        assert view.dead_letters() == []
+        assert view.dead_letters.newest() == []
 
 
 def test_bad_input_of_longer_ids_stays(store: Store) -> None:
@@ -115,14 +115,14 @@ def test_bad_input_of_longer_ids_stays(store: Store) -> None:
     visit(store, "ann", seq=1)
     erase(store, "ann", now_ms=5000)
     with store.read() as view:
-        assert len(view.dead_letters()) == 1
+        assert len(view.dead_letters.newest()) == 1
 
 
 def test_an_event_slightly_ahead_of_the_clock_belongs_to_the_erased_past_too(store: Store) -> None:
     visit(store, "ann", seq=5007)  # its time is its sequence: 7 ms after the erasure's clock
     erase(store, "ann", now_ms=5000)
     with store.read() as view:
-        assert view.erased(["ann"]) == {"ann": 5007}
+        assert view.users.erasure_times(["ann"]) == {"ann": 5007}
 
 
 def test_a_second_erasure_never_moves_the_mark_back(store: Store) -> None:
@@ -131,4 +131,4 @@ def test_a_second_erasure_never_moves_the_mark_back(store: Store) -> None:
     visit(store, "ann", seq=2)
     erase(store, "ann", now_ms=5000)
     with store.read() as view:
-        assert view.erased(["ann"]) == {"ann": 9000}
+        assert view.users.erasure_times(["ann"]) == {"ann": 9000}

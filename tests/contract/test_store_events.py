@@ -15,27 +15,27 @@ def test_a_user_s_newest_events_come_in_history_order_with_all_that_they_brought
     rows[5] = rows[5]._replace(value=2.5, context={"country": "PL"}, recommendation_id="r")
     insert(store, *rows, event(99, user=2, item=1, time_ms=5, seq=1))
     with store.read() as view:
-        assert view.events_of(1, type_codes=[CLICK], limit=100) == [rows[n - 1] for n in (3, 6, 1, 7, 2, 5)]
-        assert view.events_of(1, type_codes=[CLICK, VIEW], limit=2) == [rows[n - 1] for n in (2, 5)]
-        assert view.events_of(1, type_codes=[CLICK], limit=0) == []
-        assert view.events_of(1, type_codes=[CLICK, VIEW], limit=2, before=(10, 7)) == [rows[n - 1] for n in (1, 4)]
-        assert view.events_by_key([event_key(6), event_key(1234)]) == {event_key(6): rows[5]}
-        assert view.events_by_key([]) == {}
-        assert view.events_of(7, type_codes=[CLICK], limit=9) == []
+        assert view.events.recent(1, type_codes=[CLICK], limit=100) == [rows[n - 1] for n in (3, 6, 1, 7, 2, 5)]
+        assert view.events.recent(1, type_codes=[CLICK, VIEW], limit=2) == [rows[n - 1] for n in (2, 5)]
+        assert view.events.recent(1, type_codes=[CLICK], limit=0) == []
+        assert view.events.recent(1, type_codes=[CLICK, VIEW], limit=2, before=(10, 7)) == [rows[n - 1] for n in (1, 4)]
+        assert view.events.by_key([event_key(6), event_key(1234)]) == {event_key(6): rows[5]}
+        assert view.events.by_key([]) == {}
+        assert view.events.recent(7, type_codes=[CLICK], limit=9) == []
 
 
 def test_an_event_is_known_once_it_is_stored(store: Store) -> None:
     insert(store, event(1, user=1, item=1, time_ms=10, seq=1), event(3, user=1, item=1, time_ms=11, seq=2))
     with store.transaction() as tx:
         asked = [event_key(number) for number in (1, 2, 3, 1)]
-        assert tx.known_events(asked) == {event_key(1), event_key(3)}
-        assert tx.known_events([]) == set()
+        assert tx.events.known(asked) == {event_key(1), event_key(3)}
+        assert tx.events.known([]) == set()
 
 
 def test_thousands_of_events_are_looked_up_at_once(store: Store) -> None:
     insert(store, *(event(n, user=n % 7, item=n, time_ms=n, seq=n) for n in range(0, 6000, 2)))
     with store.transaction() as tx:
-        assert tx.known_events([event_key(n) for n in range(6000)]) == {event_key(n) for n in range(0, 6000, 2)}
+        assert tx.events.known([event_key(n) for n in range(6000)]) == {event_key(n) for n in range(0, 6000, 2)}
 
 
 def test_storing_a_known_event_is_a_conflict_and_changes_nothing(store: Store) -> None:
@@ -53,7 +53,7 @@ def test_everything_about_an_event_comes_back(store: Store) -> None:
     ]
     insert(store, *rows)
     with store.read() as view:
-        assert [row for page in view.iter_events() for row in page] == rows
+        assert [row for page in view.events.pages() for row in page] == rows
 
 
 def test_events_are_iterated_in_history_order_whatever_the_chunk(store: Store) -> None:
@@ -61,7 +61,7 @@ def test_events_are_iterated_in_history_order_whatever_the_chunk(store: Store) -
     insert(store, *(event(n, user=u, item=1, time_ms=t, seq=s) for n, (u, t, s) in enumerate(places)))
     for chunk in (1, 2, 4, 100):
         with store.read() as view:
-            pages = list(view.iter_events(chunk=chunk))
+            pages = list(view.events.pages(chunk=chunk))
         assert max(map(len, pages)) <= chunk
         assert [(row.user_key, row.time_ms, row.user_seq) for page in pages for row in page] == sorted(places)
 
@@ -70,7 +70,7 @@ def test_newest_events_come_oldest_first_and_ties_by_sequence(store: Store) -> N
     places = [(10, 1), (30, 2), (20, 3), (30, 4), (5, 5)]  # (time, sequence); the item is the sequence
     insert(store, *(event(seq, user=1, item=seq, time_ms=time_ms, seq=seq) for time_ms, seq in places))
     with store.transaction() as tx:
-        history = tx.newest_events({1: 3}, type_codes=[CLICK])[1]
+        history = tx.events.histories({1: 3}, type_codes=[CLICK])[1]
     assert history.items.tolist() == [3, 2, 4]
     assert history.times_ms.tolist() == [20, 30, 30]
 
@@ -81,14 +81,14 @@ def test_newest_events_have_a_limit_for_each_user_and_only_the_types_asked_for(s
         rows = (event(10 * user + n, user=user, item=n, time_ms=n, seq=n, kind=kind) for n, kind in enumerate(kinds))
         insert(store, *rows)
     with store.transaction() as tx:
-        found = tx.newest_events({1: 2, 2: 99, 3: 5}, type_codes=[CLICK, VIEW])
+        found = tx.events.histories({1: 2, 2: 99, 3: 5}, type_codes=[CLICK, VIEW])
     assert {user: history.items.tolist() for user, history in found.items()} == {1: [2, 3], 2: [0, 2, 3], 3: []}
 
 
 def test_newest_events_sees_what_its_own_transaction_stored(store: Store) -> None:
     with store.transaction() as tx:
-        tx.insert_events([event(1, user=1, item=8, time_ms=10, seq=1)])
-        assert tx.newest_events({1: 9}, type_codes=[CLICK])[1].items.tolist() == [8]
+        tx.events.insert([event(1, user=1, item=8, time_ms=10, seq=1)])
+        assert tx.events.histories({1: 9}, type_codes=[CLICK])[1].items.tolist() == [8]
 
 
 def test_a_newest_event_agrees_with_plain_python_on_random_histories(store: Store) -> None:
@@ -107,7 +107,7 @@ def test_a_newest_event_agrees_with_plain_python_on_random_histories(store: Stor
     insert(store, *rows)
     limits = {user: int(random.integers(1, 60)) for user in range(4)}
     with store.transaction() as tx:
-        found = tx.newest_events(limits, type_codes=[CLICK, VIEW])
+        found = tx.events.histories(limits, type_codes=[CLICK, VIEW])
     for user, limit in limits.items():
         mine = sorted(
             (r.time_ms, r.user_seq, r.item_key) for r in rows if r.user_key == user and r.type_code != IMPRESSION
@@ -124,9 +124,9 @@ def test_event_columns_hold_the_types_asked_for_before_a_time_in_history_order(s
         event(4, user=1, item=13, time_ms=25, seq=3, kind=IMPRESSION),
     )
     with store.read() as view:
-        everything = view.events(type_codes=[CLICK, VIEW])
-        early = view.events(type_codes=[CLICK, VIEW], before_ms=30)
-        late = view.events(type_codes=[CLICK, VIEW], since_ms=20, before_ms=30)
+        everything = view.events.columns(type_codes=[CLICK, VIEW])
+        early = view.events.columns(type_codes=[CLICK, VIEW], before_ms=30)
+        late = view.events.columns(type_codes=[CLICK, VIEW], since_ms=20, before_ms=30)
     assert everything.users.tolist() == [1, 1, 2]
     assert everything.items.tolist() == [11, 12, 21]
     assert everything.times_ms.tolist() == [20, 30, 10]
@@ -137,7 +137,7 @@ def test_event_columns_hold_the_types_asked_for_before_a_time_in_history_order(s
 
 def test_event_columns_of_an_empty_store_are_empty(store: Store) -> None:
     with store.read() as view:
-        assert len(view.events(type_codes=[CLICK])) == 0
+        assert len(view.events.columns(type_codes=[CLICK])) == 0
 
 
 def test_items_of_a_user_are_distinct_over_the_whole_history_by_type(store: Store) -> None:
@@ -145,5 +145,5 @@ def test_items_of_a_user_are_distinct_over_the_whole_history_by_type(store: Stor
     rows = [event(n, user=1, item=item, time_ms=n, seq=n, kind=kind) for n, (item, kind) in enumerate(places)]
     insert(store, *rows, event(9, user=2, item=1, time_ms=1, seq=1))
     with store.read() as view:
-        assert sorted(view.item_keys_of(1, type_codes=[CLICK, VIEW]).tolist()) == [5, 7]
-        assert view.item_keys_of(3, type_codes=[CLICK]).tolist() == []
+        assert sorted(view.events.item_keys(1, type_codes=[CLICK, VIEW]).tolist()) == [5, 7]
+        assert view.events.item_keys(3, type_codes=[CLICK]).tolist() == []

@@ -11,7 +11,7 @@ HAT = Item("hat", "Hat")
 
 def save(store: Store, *items: Item, now_ms: int = 1000) -> int:
     with store.transaction() as tx:
-        revision = tx.save_items(items, now_ms=now_ms)
+        revision = tx.items.save(items, now_ms=now_ms)
         tx.commit()
     return revision
 
@@ -19,16 +19,16 @@ def save(store: Store, *items: Item, now_ms: int = 1000) -> int:
 def test_an_item_comes_back_whole_by_key_and_by_id(store: Store) -> None:
     revision = save(store, SHOE, now_ms=1234)
     with store.read() as view:
-        stored = view.items_by_id(["shoe"])["shoe"]
-        assert view.items([stored.key]) == {stored.key: stored}
+        stored = view.items.by_id(["shoe"])["shoe"]
+        assert view.items.by_key([stored.key]) == {stored.key: stored}
     assert (stored.item, stored.in_catalogue, stored.revision, stored.updated_ms) == (SHOE, True, revision, 1234)
 
 
 def test_all_items_of_one_save_share_one_revision_and_the_next_is_higher(store: Store) -> None:
     first, second = save(store, SHOE, HAT), save(store, HAT)
     with store.read() as view:
-        assert view.revision() == second > first
-        found = view.items_by_id(["shoe", "hat"])
+        assert view.items.revision() == second > first
+        found = view.items.by_id(["shoe", "hat"])
     assert (found["shoe"].revision, found["hat"].revision) == (first, second)
 
 
@@ -40,55 +40,55 @@ def test_saving_nothing_changes_no_revision(store: Store) -> None:
 def test_of_two_items_with_one_id_the_last_one_stays(store: Store) -> None:
     save(store, Item("shoe", "first"), Item("shoe", "last"))
     with store.read() as view:
-        assert view.items_by_id(["shoe"])["shoe"].item.title == "last"
+        assert view.items.by_id(["shoe"])["shoe"].item.title == "last"
         assert view.totals().items == 1
 
 
 def test_an_unknown_item_of_an_event_becomes_a_stub_that_is_no_change(store: Store) -> None:
     save(store, HAT)
     with store.read() as view:
-        before = (view.revision(), view.newest_item_key())
+        before = (view.items.revision(), view.items.newest_key())
     with store.transaction() as tx:
-        keys = tx.resolve_items(["shoe", "hat", "shoe"])
+        keys = tx.items.resolve(["shoe", "hat", "shoe"])
         tx.commit()
     with store.read() as view:
-        stub = view.items_by_id(["shoe"])["shoe"]
+        stub = view.items.by_id(["shoe"])["shoe"]
         assert (stub.key, stub.item, stub.in_catalogue) == (keys["shoe"], Item("shoe"), False)
-        assert view.revision() == before[0]
-        assert view.newest_item_key() == keys["shoe"] > before[1]
-        assert [each.item.item_id for each in view.list_items()] == ["hat"]
+        assert view.items.revision() == before[0]
+        assert view.items.newest_key() == keys["shoe"] > before[1]
+        assert [each.item.item_id for each in view.items.page()] == ["hat"]
 
 
 def test_a_stub_keeps_its_key_when_the_catalogue_names_it(store: Store) -> None:
     with store.transaction() as tx:
-        key = tx.resolve_items(["shoe"])["shoe"]
+        key = tx.items.resolve(["shoe"])["shoe"]
         tx.commit()
     save(store, SHOE)
     with store.read() as view:
-        assert view.items([key])[key].item == SHOE
-        assert view.newest_item_key() == key
+        assert view.items.by_key([key])[key].item == SHOE
+        assert view.items.newest_key() == key
 
 
 def test_a_removed_item_is_hidden_and_out_of_the_catalogue_but_keeps_its_key(store: Store) -> None:
     before = save(store, SHOE, HAT)
     with store.transaction() as tx:
-        assert tx.remove_items(["shoe", "shoe", "unknown"], now_ms=2000) == 1
+        assert tx.items.remove(["shoe", "shoe", "unknown"], now_ms=2000) == 1
         tx.commit()
     with store.read() as view:
-        gone = view.items_by_id(["shoe"])["shoe"]
-        assert view.revision() == before + 1
-        assert [each.item.item_id for each in view.list_items()] == ["hat"]
+        gone = view.items.by_id(["shoe"])["shoe"]
+        assert view.items.revision() == before + 1
+        assert [each.item.item_id for each in view.items.page()] == ["hat"]
     assert (gone.in_catalogue, gone.item.hidden, gone.revision, gone.updated_ms) == (False, True, before + 1, 2000)
 
 
 def test_removing_what_is_not_in_the_catalogue_changes_no_revision(store: Store) -> None:
     before = save(store, SHOE)
     with store.transaction() as tx:
-        tx.resolve_items(["stub"])
-        assert tx.remove_items(["stub", "unknown"], now_ms=2000) == 0
+        tx.items.resolve(["stub"])
+        assert tx.items.remove(["stub", "unknown"], now_ms=2000) == 0
         tx.commit()
     with store.read() as view:
-        assert view.revision() == before
+        assert view.items.revision() == before
 
 
 def test_items_are_listed_page_by_page_in_the_order_of_their_bytes(store: Store) -> None:
@@ -96,7 +96,7 @@ def test_items_are_listed_page_by_page_in_the_order_of_their_bytes(store: Store)
     save(store, *map(Item, ids))
     found: list[str] = []
     with store.read() as view:
-        while page := view.list_items(after=found[-1] if found else "", limit=3):
+        while page := view.items.page(after=found[-1] if found else "", limit=3):
             found += [stored.item.item_id for stored in page]
     assert found == sorted(ids, key=str.encode)
 
@@ -104,11 +104,11 @@ def test_items_are_listed_page_by_page_in_the_order_of_their_bytes(store: Store)
 def test_the_catalogue_holds_every_item_in_columns_by_key(store: Store) -> None:
     revision = save(store, SHOE, HAT, Item("secret", "Hidden", hidden=True))
     with store.transaction() as tx:
-        tx.resolve_items(["stub"])
+        tx.items.resolve(["stub"])
         tx.commit()
     with store.read() as view:
-        catalogue = view.catalogue()
-        keys = {name: stored.key for name, stored in view.items_by_id(["shoe", "hat", "secret", "stub"]).items()}
+        catalogue = view.items.catalogue()
+        keys = {name: stored.key for name, stored in view.items.by_id(["shoe", "hat", "secret", "stub"]).items()}
     rows = dict(
         zip(catalogue.item_ids, zip(catalogue.texts, catalogue.categories, catalogue.listed, strict=True), strict=True)
     )
@@ -126,25 +126,25 @@ def test_the_catalogue_holds_every_item_in_columns_by_key(store: Store) -> None:
 def test_stubs_may_count_as_listed_but_never_hidden_or_removed_items(store: Store) -> None:
     save(store, SHOE, HAT, Item("secret", hidden=True))
     with store.transaction() as tx:
-        tx.resolve_items(["stub"])
-        tx.remove_items(["hat"], now_ms=1)
+        tx.items.resolve(["stub"])
+        tx.items.remove(["hat"], now_ms=1)
         tx.commit()
     with store.read() as view:
-        catalogue = view.catalogue(stubs=True)
+        catalogue = view.items.catalogue(stubs=True)
     listed = dict(zip(catalogue.item_ids, catalogue.listed.tolist(), strict=True))
     assert listed == {"shoe": True, "hat": False, "secret": False, "stub": True}
 
 
 def test_an_empty_store_has_an_empty_catalogue(store: Store) -> None:
     with store.read() as view:
-        assert len(view.catalogue()) == 0
-        assert (view.revision(), view.newest_item_key()) == (0, 0)
+        assert len(view.items.catalogue()) == 0
+        assert (view.items.revision(), view.items.newest_key()) == (0, 0)
 
 
 def test_the_totals_count_listed_items_apart(store: Store) -> None:
     save(store, SHOE, HAT, Item("secret", hidden=True))
     with store.transaction() as tx:
-        tx.resolve_items(["stub"])
+        tx.items.resolve(["stub"])
         tx.commit()
     with store.read() as view:
         assert (view.totals().items, view.totals().listed_items) == (4, 2)
@@ -153,12 +153,12 @@ def test_the_totals_count_listed_items_apart(store: Store) -> None:
 def test_touched_items_have_a_new_revision_and_nothing_else_of_them_changes(store: Store) -> None:
     first = save(store, SHOE, HAT, now_ms=1000)
     with store.transaction() as tx:
-        tx.resolve_items(["stub"])
-        revision = tx.touch_items(["shoe", "stub", "unknown"], now_ms=2000)
+        tx.items.resolve(["stub"])
+        revision = tx.items.touch(["shoe", "stub", "unknown"], now_ms=2000)
         tx.commit()
     with store.read() as view:
-        found = view.items_by_id(["shoe", "hat", "stub", "unknown"])
-        assert view.revision() == revision > first
+        found = view.items.by_id(["shoe", "hat", "stub", "unknown"])
+        assert view.items.revision() == revision > first
     assert {item_id: (each.revision, each.updated_ms) for item_id, each in found.items()} == {
         "shoe": (revision, 2000),
         "hat": (first, 1000),
@@ -171,22 +171,22 @@ def test_touched_items_have_a_new_revision_and_nothing_else_of_them_changes(stor
 def test_touching_what_nobody_knows_is_no_change(store: Store) -> None:
     before = save(store, SHOE)
     with store.transaction() as tx:
-        assert tx.touch_items(["unknown"], now_ms=2000) == before
-        assert tx.touch_items([], now_ms=2000) == before
+        assert tx.items.touch(["unknown"], now_ms=2000) == before
+        assert tx.items.touch([], now_ms=2000) == before
         tx.commit()
     with store.read() as view:
-        assert view.revision() == before
+        assert view.items.revision() == before
 
 
 def test_a_catalogue_tells_when_each_item_was_first_heard_of(store: Store) -> None:
     with store.transaction() as tx:
-        tx.resolve_items(["heard"], now_ms=500)
-        tx.resolve_items(["somehow"])
+        tx.items.resolve(["heard"], now_ms=500)
+        tx.items.resolve(["somehow"])
         tx.commit()
     save(store, HAT, Item("heard", "Now named"), now_ms=1000)
     save(store, SHOE, HAT, now_ms=2000)
     with store.read() as view:
-        found = view.catalogue()
+        found = view.items.catalogue()
     assert found.created_ms is not None
     created_ms = dict(zip(found.item_ids, found.created_ms.tolist(), strict=True))
     assert created_ms == {"heard": 500, "somehow": 0, "hat": 1000, "shoe": 2000}
@@ -196,6 +196,6 @@ def test_a_catalogue_tells_when_each_item_was_first_heard_of(store: Store) -> No
 def test_a_catalogue_knows_the_attributes_of_its_items(store: Store) -> None:
     save(store, SHOE, HAT)
     with store.read() as view:
-        found = view.catalogue()
+        found = view.items.catalogue()
     assert found.attributes is not None
     assert dict(zip(found.item_ids, found.attributes, strict=True)) == {"shoe": SHOE.attributes, "hat": {}}

@@ -13,7 +13,7 @@ LONG_MS, NO_TIME_MS = 60_000, 0
 
 def take(store: Store, holder: str, *, ttl_ms: int = LONG_MS) -> LeaseRecord | None:
     with store.transaction() as tx:
-        lease = tx.take_lease("trainer", holder=holder, ttl_ms=ttl_ms)
+        lease = tx.leases.take("trainer", holder=holder, ttl_ms=ttl_ms)
         tx.commit()
     return lease
 
@@ -26,21 +26,21 @@ def taken(store: Store, holder: str, *, ttl_ms: int = LONG_MS) -> LeaseRecord:
 
 def write_as(store: Store, lease: LeaseRecord) -> None:
     with store.transaction() as tx:
-        tx.guard(lease)
-        tx.set_meta({"written by": lease.holder})
+        tx.leases.guard(lease)
+        tx.metadata.save({"written by": lease.holder})
         tx.commit()
 
 
 def written_by(store: Store) -> str | None:
     with store.read() as read:
-        return read.meta().get("written by")
+        return read.metadata.all().get("written by")
 
 
 def test_a_free_role_is_taken_and_shown_with_its_holder(store: Store) -> None:
     lease = taken(store, "a")
     with store.read() as read:
-        assert read.lease("trainer") == lease
-        assert read.lease("monitor") is None
+        assert read.leases.find("trainer") == lease
+        assert read.leases.find("monitor") is None
     assert lease.holder == "a"
 
 
@@ -52,7 +52,7 @@ def test_nobody_else_gets_a_held_role(store: Store) -> None:
 def test_two_roles_have_nothing_to_do_with_each_other(store: Store) -> None:
     taken(store, "a")
     with store.transaction() as tx:
-        assert tx.take_lease("monitor", holder="b", ttl_ms=LONG_MS) is not None
+        assert tx.leases.take("monitor", holder="b", ttl_ms=LONG_MS) is not None
 
 
 def test_an_expired_role_goes_to_the_next_who_asks_under_a_higher_token(store: Store) -> None:
@@ -67,8 +67,8 @@ def test_whoever_lost_the_role_can_neither_write_nor_renew_nor_release_it(store:
     with pytest.raises(LeaseLost, match="taken over from a"):
         write_as(store, lost)
     with store.transaction() as tx:
-        assert not tx.renew_lease(lost, ttl_ms=LONG_MS)
-        tx.release_lease(lost)
+        assert not tx.leases.renew(lost, ttl_ms=LONG_MS)
+        tx.leases.release(lost)
         tx.commit()
     assert written_by(store) is None
     write_as(store, kept)
@@ -78,7 +78,7 @@ def test_whoever_lost_the_role_can_neither_write_nor_renew_nor_release_it(store:
 def test_a_holder_who_renews_keeps_the_role_and_its_token(store: Store) -> None:
     lease = taken(store, "a", ttl_ms=NO_TIME_MS)
     with store.transaction() as tx:
-        assert tx.renew_lease(lease, ttl_ms=LONG_MS)
+        assert tx.leases.renew(lease, ttl_ms=LONG_MS)
         tx.commit()
     assert take(store, "b") is None
     write_as(store, lease)
@@ -93,10 +93,10 @@ def test_a_holder_whose_time_ran_out_may_still_write_while_nobody_took_over(stor
 def test_a_released_role_is_free_at_once_and_closed_to_its_old_holder_after_the_next_taking(store: Store) -> None:
     old = taken(store, "a")
     with store.transaction() as tx:
-        tx.release_lease(old)
+        tx.leases.release(old)
         tx.commit()
     with store.read() as read:
-        assert read.lease("trainer") is None
+        assert read.leases.find("trainer") is None
     assert taken(store, "b").token > old.token
     with pytest.raises(LeaseLost):
         write_as(store, old)
@@ -108,7 +108,7 @@ def test_a_holder_who_takes_its_own_role_again_gets_a_higher_token(store: Store)
 
 def test_a_taking_that_was_not_committed_never_happened(store: Store) -> None:
     with store.transaction() as tx:
-        tx.take_lease("trainer", holder="a", ttl_ms=LONG_MS)
+        tx.leases.take("trainer", holder="a", ttl_ms=LONG_MS)
     assert take(store, "b") is not None
 
 
@@ -125,7 +125,7 @@ def test_a_role_is_held_by_one_process_and_passes_on_when_it_is_released(store: 
 def test_a_process_without_the_role_writes_nothing(store: Store) -> None:
     def write(role: Lease, name: str) -> None:
         with role.transaction() as tx:
-            tx.set_meta({"written by": name})
+            tx.metadata.save({"written by": name})
             tx.commit()
 
     slow = Lease(store, "trainer", holder="slow", ttl_ms=NO_TIME_MS)

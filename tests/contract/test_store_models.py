@@ -35,8 +35,8 @@ OPERATOR: Decision = {"decided_by": "test", "reason": "to see", "now_ms": 7}
 def add(store: Store, *versions: str, status: str = ModelStatus.CHALLENGER) -> None:
     for version in versions:
         with store.transaction() as tx:
-            created_ms = len(tx.lock_models())
-            tx.save_model(ModelRecord(version, f"models/{version}", status, created_ms, {"seed": 3}))
+            created_ms = len(tx.models.lock())
+            tx.models.save(ModelRecord(version, f"models/{version}", status, created_ms, {"seed": 3}))
             tx.commit()
 
 
@@ -58,12 +58,12 @@ def back(store: Store) -> Promotion:
 
 def statuses(store: Store) -> dict[str, str]:
     with store.read() as read:
-        return {record.version: record.status for record in read.models()}
+        return {record.version: record.status for record in read.models.all()}
 
 
 def champion(store: Store) -> str | None:
     with store.read() as read:
-        found = read.champion()
+        found = read.models.champion()
     return found.version if found else None
 
 
@@ -72,29 +72,29 @@ def test_there_is_one_champion_and_the_one_before_retires(store: Store) -> None:
     second = ModelRecord("m2", "models/m2", "champion", 2000, {"parent": "m1"})
     for record in (first, second):
         with store.transaction() as tx:
-            tx.save_model(record)
+            tx.models.save(record)
             tx.commit()
     with store.read() as view:
-        assert view.champion() == second
-        assert view.models() == [second, replace(first, status="retired")]
+        assert view.models.champion() == second
+        assert view.models.all() == [second, replace(first, status="retired")]
 
 
 def test_an_old_champion_can_serve_again(store: Store) -> None:
     models = [ModelRecord(f"m{n}", f"models/m{n}", "champion", n) for n in (1, 2)]
     with store.transaction() as tx:
         for record in (*models, models[0]):
-            tx.save_model(record)
+            tx.models.save(record)
         tx.commit()
     with store.read() as view:
-        assert view.champion() == models[0]
-        assert [record.status for record in view.models()] == ["retired", "champion"]
+        assert view.models.champion() == models[0]
+        assert [record.status for record in view.models.all()] == ["retired", "champion"]
 
 
 def test_a_promotion_changes_the_champion_retires_the_one_before_and_is_noted(store: Store) -> None:
     serve(store, "a", "b")
     assert statuses(store) == {"a": ModelStatus.RETIRED, "b": ModelStatus.CHAMPION}
     with store.read() as read:
-        assert read.promotions() == [
+        assert read.models.promotions() == [
             Promotion("b", "a", "promotion", "test", "to see", 7),
             Promotion("a", None, "promotion", "test", "to see", 7),
         ]
@@ -107,7 +107,7 @@ def test_a_promotion_that_is_not_committed_leaves_no_trace(store: Store) -> None
         promote(tx, "b", **OPERATOR)
     assert statuses(store) == {"a": ModelStatus.CHAMPION, "b": ModelStatus.CHALLENGER}
     with store.read() as read:
-        assert [promotion.version for promotion in read.promotions()] == ["a"]
+        assert [promotion.version for promotion in read.models.promotions()] == ["a"]
 
 
 def test_rolling_back_returns_to_what_served_before_again_and_again(store: Store) -> None:
@@ -134,7 +134,7 @@ def test_models_from_before_promotions_were_noted_can_be_rolled_back_too(store: 
 def test_what_serves_already_is_unknown_or_has_no_files_cannot_be_promoted(store: Store) -> None:
     serve(store, "a")
     with store.transaction() as tx:
-        tx.save_model(ModelRecord("gone", "", ModelStatus.RETIRED, 1))
+        tx.models.save(ModelRecord("gone", "", ModelStatus.RETIRED, 1))
         with pytest.raises(InvalidInput, match="serves already"):
             promote(tx, "a", **OPERATOR)
         with pytest.raises(NotFound, match="'b' is not known"):
@@ -169,14 +169,14 @@ def test_what_is_noted_joins_the_lineage(store: Store) -> None:
         note(tx, "a", {"verdict": "undecided"})
         tx.commit()
     with store.read() as read:
-        assert read.models()[0].lineage == {"seed": 3, "verdict": "undecided"}
+        assert read.models.all()[0].lineage == {"seed": 3, "verdict": "undecided"}
     assert statuses(store) == {"a": ModelStatus.CHALLENGER}
 
 
 def test_the_line_of_champions_is_followed_back_through_promotions(store: Store) -> None:
     serve(store, "a", "b", "c", "d")
     with store.read() as read:
-        models, promotions = read.models(), read.promotions()
+        models, promotions = read.models.all(), read.models.promotions()
     assert [record.version for record in ancestors(models, promotions, limit=2)] == ["d", "c", "b"]
     assert [record.version for record in ancestors(models, promotions, limit=9)] == ["d", "c", "b", "a"]
 
@@ -187,7 +187,7 @@ def test_files_are_kept_of_the_champion_its_predecessors_the_newest_and_a_waitin
     serve(store, "c", "d")
     add(store, "waits")
     with store.read() as read:
-        models, promotions = read.models(), read.promotions()
+        models, promotions = read.models.all(), read.models.promotions()
     assert [record.version for record in expendable(models, promotions, keep=1)] == ["y", "x", "b", "a"]
     assert [record.version for record in expendable(models, promotions, keep=2)] == ["y", "x", "a"]
 
@@ -196,29 +196,29 @@ def test_vectors_of_one_version_go_and_those_of_others_stay(store: Store) -> Non
     user = UserState(key=7, seq=3)
     with store.transaction() as tx:
         for version in ("a", "b"):
-            tx.save_vectors([user], np.ones((1, 2), np.float32), version=version, binding=f"{version}:1:0")
-        tx.drop_vectors("a")
+            tx.vectors.save([user], np.ones((1, 2), np.float32), version=version, binding=f"{version}:1:0")
+        tx.vectors.delete("a")
         tx.commit()
     with store.read() as read:
-        assert read.vector(user, version="a", binding="a:1:0") is None
-        assert read.vector(user, version="b", binding="b:1:0") is not None
+        assert read.vectors.find(user, version="a", binding="a:1:0") is None
+        assert read.vectors.find(user, version="b", binding="b:1:0") is not None
 
 
 def test_users_are_found_by_their_keys(store: Store) -> None:
     with store.transaction() as tx:
-        states = tx.lock_users(["ann", "bob", "cid"])
+        states = tx.users.lock(["ann", "bob", "cid"])
         tx.commit()
     with store.read() as read:
-        found = read.users([states["cid"].key, states["ann"].key, 10**9])
+        found = read.users.by_key([states["cid"].key, states["ann"].key, 10**9])
     assert [state.key for state in found] == sorted([states["ann"].key, states["cid"].key])
 
 
 def test_events_are_counted_by_bucket_and_type(store: Store) -> None:
     with store.transaction() as tx:
-        source = tx.open_sources("http", [0])[0]
-        tx.add_counts(source.key, {(0, 1): 5, (300_000, 1): 7, (300_000, 2): 11})
+        source = tx.offsets.lock("http", [0])[0]
+        tx.event_counts.add(source.key, {(0, 1): 5, (300_000, 1): 7, (300_000, 2): 11})
         tx.commit()
     with store.read() as read:
-        assert read.num_events(type_codes=[1], since_ms=0) == 12
-        assert read.num_events(type_codes=[1, 2], since_ms=1) == 18
-        assert read.num_events(type_codes=[1], since_ms=300_001) == 0
+        assert read.event_counts.total(type_codes=[1], since_ms=0) == 12
+        assert read.event_counts.total(type_codes=[1, 2], since_ms=1) == 18
+        assert read.event_counts.total(type_codes=[1], since_ms=300_001) == 0

@@ -10,13 +10,13 @@ USER = UserState(key=7, seq=3)
 
 def save(store: Store, state: UserState, values: list[float], *, version: str = "a", binding: str = "a:1:0") -> None:
     with store.transaction() as tx:
-        tx.save_vectors([state], np.array([values], np.float32), version=version, binding=binding)
+        tx.vectors.save([state], np.array([values], np.float32), version=version, binding=binding)
         tx.commit()
 
 
 def find(store: Store, state: UserState, *, version: str = "a", binding: str = "a:1:0") -> FloatArray | None:
     with store.read() as read:
-        return read.vector(state, version=version, binding=binding)
+        return read.vectors.find(state, version=version, binding=binding)
 
 
 def test_a_vector_comes_back_bit_by_bit(store: Store) -> None:
@@ -56,12 +56,12 @@ def test_each_version_keeps_its_own_vector(store: Store) -> None:
 
 def test_erasing_a_user_erases_their_vectors(store: Store) -> None:
     with store.transaction() as tx:
-        state = UserState(key=tx.lock_users(["ann"])["ann"].key, seq=1)
-        tx.save_users([state])
+        state = UserState(key=tx.users.lock(["ann"])["ann"].key, seq=1)
+        tx.users.save([state])
         tx.commit()
     save(store, state, [1.0])
     with store.transaction() as tx:
-        tx.erase_user("ann", now_ms=1_700_000_000_000)
+        tx.users.erase("ann", now_ms=1_700_000_000_000)
         tx.commit()
     assert find(store, state) is None
 
@@ -69,6 +69,6 @@ def test_erasing_a_user_erases_their_vectors(store: Store) -> None:
 def test_a_rebuild_leaves_no_vector_because_windows_change_while_sequences_stay(store: Store) -> None:
     save(store, USER, [1.0])
     with store.transaction() as tx:
-        tx.clear_derived()
+        tx.vectors.clear()
         tx.commit()
     assert find(store, USER) is None

@@ -88,6 +88,6 @@ def crown(shop: Path, model: Path, *, version: str) -> Path:
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"version": version}))
     with closing(open_store(f"sqlite:///{shop / 'tidewise.db'}")) as store, store.transaction() as tx:
-        tx.save_model(ModelRecord(version, f"models/{version}", "champion", created_ms=1))
+        tx.models.save(ModelRecord(version, f"models/{version}", "champion", created_ms=1))
         tx.commit()
     return folder

@@ -33,8 +33,8 @@ def more_events(shop: Path, number: int) -> None:
     """Users of the shop go on."""
     system = open_system(settings_in(shop))
     with system.store.read() as read:
-        items = [stored.item.item_id for stored in read.list_items(limit=100)]
-        newest_ms = read.newest_event_ms() or 0
+        items = [stored.item.item_id for stored in read.items.page(limit=100)]
+        newest_ms = read.offsets.newest_event_ms() or 0
     rng = random.Random(number)
     users, times_ms = [f"user-{number:04d}" for number in range(1, 41)], range(newest_ms, newest_ms + 10**9, GAP_MS)
     events = [
@@ -65,7 +65,7 @@ def finished(shop: Path) -> str:
 def check(shop: Path, url: str) -> None:
     """One champion, its files whole, and it serves; no record points to files that are not there."""
     with open_system(settings_in(shop)) as system, system.store.read() as read:
-        models, promotions = read.models(), read.promotions()
+        models, promotions = read.models.all(), read.models.promotions()
     champions = [record for record in models if record.status == "champion"]
     assert len(champions) == 1
     assert promotions[0].version == champions[0].version

@@ -105,7 +105,7 @@ def test_many_clients_at_once_each_get_their_events_counted_once() -> None:
             assert sum(pool.map(post, range(200))) == 200
     with shop.store.read() as read:
         assert read.totals().events == 200
-        assert sum(state.seq for state in (read.user(f"u{i}") for i in range(7)) if state) == 200
+        assert sum(state.seq for state in (read.users.find(f"u{i}") for i in range(7)) if state) == 200
 
 
 class SlowStore(MemoryStore):

@@ -69,8 +69,8 @@ def ended(template: Path, bundle: HM4SRBundle, batches: Sequence[Sequence[Intera
         snapshot = Snapshot(path)
         assert_consistent(snapshot, size=WINDOW_SIZE, step=WINDOW_STEP)
         with store.read() as read:
-            catalogue = read.catalogue()
-            states = {user_id: read.user(user_id) for user_id in USERS if user_id in snapshot.users}
+            catalogue = read.items.catalogue()
+            states = {user_id: read.users.find(user_id) for user_id in USERS if user_id in snapshot.users}
         encoder = bundle.bind(catalogue)
         names = dict(zip(catalogue.keys.tolist(), catalogue.item_ids, strict=True))
         histories = {user_id: snapshot.histories(NUM_WINDOWED)[user_id] for user_id in states}

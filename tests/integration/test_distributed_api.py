@@ -112,7 +112,7 @@ def test_what_an_api_acknowledged_before_it_was_killed_is_counted_once(system: D
     applied = system.apis[0].post("/v1/interactions?wait=applied", json=last).json()["results"][0]
     keys = {name: Interaction(name, "u", "i", "click", 0).event_key for name in acknowledged}
     with system.store.read() as read:
-        seqs = read.event_seqs(list(keys.values()))
+        seqs = read.events.sequences(list(keys.values()))
     assert acknowledged
     assert [name for name, key in keys.items() if key not in seqs] == []
     assert sorted(seqs.values()) == sorted(set(seqs.values()))

@@ -56,7 +56,7 @@ def encoder(settings: Settings) -> Iterator[EncoderProcess]:
 def some_users(system: System) -> list[UserState]:
     shop = make_shop()
     with system.store.read() as read:
-        states = [read.user(user_id) for user_id in sorted({event.user_id for event in shop.history})[:20]]
+        states = [read.users.find(user_id) for user_id in sorted({event.user_id for event in shop.history})[:20]]
     return [state for state in states if state is not None]
 
 
@@ -69,7 +69,7 @@ def test_vectors_of_the_child_are_those_of_a_full_encode_and_a_dead_child_is_rep
     assert snapshot.model is not None
     with system.store.read() as read:
         for state in states:
-            stored = read.vector(state, version=snapshot.model.version, binding=snapshot.binding)
+            stored = read.vectors.find(state, version=snapshot.model.version, binding=snapshot.binding)
             whole = snapshot.model.encoder.encode([state.window.history])[0]
             assert stored is not None
             np.testing.assert_allclose(stored, whole, atol=1e-5)

@@ -117,7 +117,7 @@ def test_admin_producer_worker_dead_letters_and_lag_all_come_in(
         wait_until(lambda: lag_of(stream.kafka, stream.offsets()) == 0, stream.worker)
         assert_counted_once(stream.store, events)
         with stream.store.read() as view:
-            assert [letter.reason.split(":")[0] for letter in view.dead_letters()] == ["type"]
+            assert [letter.reason.split(":")[0] for letter in view.dead_letters.newest()] == ["type"]
         assert "dead letters were not announced" not in stream.worker.log
 
 

@@ -113,7 +113,7 @@ def test_poison_is_set_aside_with_its_place_and_the_stream_goes_on(case: Streami
     producer.close()
     case.await_events(10_050)
     with case.store.read() as view:
-        letters = sorted(view.dead_letters(), key=lambda letter: (letter.offset, letter.reason))
+        letters = sorted(view.dead_letters.newest(), key=lambda letter: (letter.offset, letter.reason))
     assert [(letter.offset, letter.reason.split(":")[0]) for letter in letters] == [
         (0, "value"),
         (1, "value"),

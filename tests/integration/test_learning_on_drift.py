@@ -35,8 +35,8 @@ def goes_on(settings: Settings, *alarms: Alarm) -> None:
     """Known users click on known items, and the monitor raises alarms."""
     system = open_system(settings)
     with system.store.read() as read:
-        items = [stored.item.item_id for stored in read.list_items(limit=30)]
-        newest_ms = read.newest_event_ms() or 0
+        items = [stored.item.item_id for stored in read.items.page(limit=30)]
+        newest_ms = read.offsets.newest_event_ms() or 0
     times_ms = range(newest_ms + GAP_MS, newest_ms + 300 * GAP_MS, GAP_MS)
     events = [
         Interaction(f"at-{time_ms}", f"user-{number % 40 + 1:04d}", items[number % 30], "click", time_ms)
@@ -52,7 +52,7 @@ def goes_on(settings: Settings, *alarms: Alarm) -> None:
 def newest(settings: Settings) -> ModelRecord:
     system = open_system(settings)
     with system.store.read() as read:
-        models = read.models()
+        models = read.models.all()
     system.close()
     assert with_status(models, ModelStatus.CHAMPION) is not None
     return models[0]

@@ -29,7 +29,10 @@ def test_repeats_are_learnt_where_users_may_be_shown_again_what_they_had(
         record = train_model(system, progress=lambda _: None)
         bundle = load_model(system.settings, record)
         with system.store.read() as read:
-            columns, catalogue = read.events(type_codes=system.types.flagged("window")), read.catalogue(stubs=True)
+            columns, catalogue = (
+                read.events.columns(type_codes=system.types.flagged("window")),
+                read.items.catalogue(stubs=True),
+            )
     history = History(columns.items[:3], columns.times_ms[:3])
     added = bundle.bind(catalogue).repeats(history)
     if exclude_seen:
@@ -49,7 +52,10 @@ def test_a_model_with_all_losses_and_the_gap_to_now_is_trained_and_learns_on(
     settings = plain.model_copy(update={"model": ModelSettings.model_validate(chosen)})
     system = open_system(settings)
     with system.store.read() as read:
-        columns, catalogue = read.events(type_codes=system.types.flagged("window")), read.catalogue(stubs=True)
+        columns, catalogue = (
+            read.events.columns(type_codes=system.types.flagged("window")),
+            read.items.catalogue(stubs=True),
+        )
     middle_ms = int(np.median(columns.times_ms))
     parent = train_model(system, progress=lambda _: None, before_ms=middle_ms)
     system.close()

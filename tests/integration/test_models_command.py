@@ -25,7 +25,7 @@ def folder(shop_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     shutil.copytree(shop_template, folder)
     with open_system(settings_in(folder)) as system:
         with system.store.read() as read:
-            newest_ms = read.newest_event_ms()
+            newest_ms = read.offsets.newest_event_ms()
         assert newest_ms is not None
         train_model(system, progress=lambda _: None, before_ms=newest_ms - 1)
     return folder

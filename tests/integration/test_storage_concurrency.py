@@ -60,9 +60,9 @@ def test_writers_of_overlapping_users_neither_lose_a_step_nor_deadlock(database:
 
     def step(order: list[str]) -> Callable[[Transaction], None]:
         def work(tx: Transaction) -> None:
-            states = tx.lock_users(order)
-            tx.resolve_items(order)
-            tx.save_users([replace(state, seq=state.seq + 1) for state in states.values()])
+            states = tx.users.lock(order)
+            tx.items.resolve(order)
+            tx.users.save([replace(state, seq=state.seq + 1) for state in states.values()])
 
         return work
 
@@ -76,7 +76,7 @@ def test_writers_of_overlapping_users_neither_lose_a_step_nor_deadlock(database:
 
     in_parallel(writer(USERS), writer(USERS[::-1]), writer(USERS[::2] + USERS[1::2]))
     with database.store.read() as view:
-        states = [view.user(user) for user in USERS]
+        states = [view.users.find(user) for user in USERS]
         assert view.totals().items == len(USERS)
     assert [state.seq for state in states if state] == [3 * rounds] * len(USERS)
 
@@ -85,7 +85,7 @@ def test_one_user_first_seen_by_two_writers_gets_one_key(database: Database) -> 
     found: list[dict[str, UserState]] = []
 
     def work() -> None:
-        until_it_goes_through(database.store, lambda tx: found.append(tx.lock_users(USERS)))
+        until_it_goes_through(database.store, lambda tx: found.append(tx.users.lock(USERS)))
 
     in_parallel(*[work] * 4)
     assert len({tuple(states[user].key for user in USERS) for states in found}) == 1
@@ -96,10 +96,10 @@ def test_who_comes_second_in_making_a_user_is_told_to_begin_anew(postgres_databa
 
         def second() -> None:
             with other.transaction() as tx:
-                tx.lock_users(["ann"])
+                tx.users.lock(["ann"])
 
         with postgres_database.store.transaction() as tx:
-            tx.lock_users(["ann"])
+            tx.users.lock(["ann"])
             waiting = pool.submit(second)
             wait_for_a_lock(postgres_database)
             tx.commit()
@@ -109,14 +109,14 @@ def test_who_comes_second_in_making_a_user_is_told_to_begin_anew(postgres_databa
 
 def test_a_user_erased_while_being_made_is_noticed(postgres_database: Database) -> None:
     def erase(tx: Transaction) -> None:
-        tx.lock_users(["ann"])
-        tx.erase_user("ann", now_ms=5000)
+        tx.users.lock(["ann"])
+        tx.users.erase("ann", now_ms=5000)
 
     with closing(open_store(postgres_database.url)) as other, ThreadPoolExecutor(1) as pool:
 
         def second() -> None:
             with other.transaction() as tx:
-                tx.lock_users(["ann"], unless_erased={"ann": 4000})
+                tx.users.lock(["ann"], unless_erased={"ann": 4000})
 
         with postgres_database.store.transaction() as tx:
             erase(tx)
@@ -128,43 +128,43 @@ def test_a_user_erased_while_being_made_is_noticed(postgres_database: Database) 
 
 
 def test_the_second_of_two_writers_waits_for_the_lock_of_a_user(database: Database) -> None:
-    until_it_goes_through(database.store, lambda tx: tx.lock_users(["ann"]))
+    until_it_goes_through(database.store, lambda tx: tx.users.lock(["ann"]))
     second_began, second_done = threading.Event(), threading.Event()
 
     def second() -> None:
         second_began.set()
         with database.store.transaction() as tx:
-            state = tx.lock_users(["ann"])["ann"]
-            tx.save_users([replace(state, seq=state.seq + 1)])
+            state = tx.users.lock(["ann"])["ann"]
+            tx.users.save([replace(state, seq=state.seq + 1)])
             tx.commit()
         second_done.set()
 
     with ThreadPoolExecutor(1) as pool:
         with database.store.transaction() as tx:
-            state = tx.lock_users(["ann"])["ann"]
+            state = tx.users.lock(["ann"])["ann"]
             waiting = pool.submit(second)
             assert second_began.wait(WAIT_S)
             assert not second_done.wait(0.2)
-            tx.save_users([replace(state, seq=41)])
+            tx.users.save([replace(state, seq=41)])
             tx.commit()
         waiting.result(WAIT_S)
     with database.store.read() as view:
-        after = view.user("ann")
+        after = view.users.find("ann")
     assert after is not None
     assert after.seq == 42
 
 
 def test_of_two_workers_that_read_the_same_offset_one_advances_it(database: Database) -> None:
     with database.store.transaction() as tx:
-        source = tx.open_sources("interactions", [0])[0]
+        source = tx.offsets.lock("interactions", [0])[0]
         tx.commit()
     won: list[bool] = []
 
     def work() -> None:
         with database.store.transaction() as tx:
-            unchanged = tx.open_sources("interactions", [0]) == {0: source}
+            unchanged = tx.offsets.lock("interactions", [0]) == {0: source}
             if unchanged:
-                tx.save_sources([replace(source, applied_offset=10)])
+                tx.offsets.save([replace(source, applied_offset=10)])
             won.append(unchanged)
             tx.commit()
 
@@ -180,26 +180,26 @@ def test_workers_that_open_the_same_partitions_in_any_order_do_not_wait_in_a_cir
             with closing(open_store(database.url)) as store:
                 for _ in range(rounds):
                     with store.transaction() as tx:
-                        sources = tx.open_sources("interactions", partitions).values()
-                        tx.save_sources([replace(one, applied_offset=(one.applied_offset or 0) + 1) for one in sources])
+                        sources = tx.offsets.lock("interactions", partitions).values()
+                        tx.offsets.save([replace(one, applied_offset=(one.applied_offset or 0) + 1) for one in sources])
                         tx.commit()
 
         return work
 
     in_parallel(opener([0, 1, 2, 3]), opener([3, 2, 1, 0]), opener([1, 3, 0, 2]))
     with database.store.read() as view:
-        assert view.applied_offsets("interactions") == dict.fromkeys(range(4), 3 * rounds)
+        assert view.offsets.applied("interactions") == dict.fromkeys(range(4), 3 * rounds)
 
 
 def test_a_reader_is_not_blocked_by_a_writer_and_keeps_its_snapshot(database: Database) -> None:
     with closing(open_store(database.url)) as other, database.store.transaction() as tx:
-        tx.lock_users(["ann"])
+        tx.users.lock(["ann"])
         with other.read() as view:
-            assert view.user("ann") is None
+            assert view.users.find("ann") is None
             tx.commit()
-            assert view.user("ann") is None
+            assert view.users.find("ann") is None
         with other.read() as view:
-            assert view.user("ann") is not None
+            assert view.users.find("ann") is not None
 
 
 def test_the_same_events_sent_by_several_writers_at_once_are_stored_once(database: Database) -> None:
@@ -220,8 +220,8 @@ def test_the_same_events_sent_by_several_writers_at_once_are_stored_once(databas
     assert sum(accepted) == len(events)
     with database.store.read() as view:
         assert view.totals().events == len(events)
-        state = view.user(USERS[0])
-        rows = [row for page in view.iter_events() for row in page if state and row.user_key == state.key]
+        state = view.users.find(USERS[0])
+        rows = [row for page in view.events.pages() for row in page if state and row.user_key == state.key]
     assert state is not None
     assert sorted(row.user_seq for row in rows) == list(range(1, 21))
     assert state.seq == 20
@@ -230,8 +230,8 @@ def test_the_same_events_sent_by_several_writers_at_once_are_stored_once(databas
 
 def test_a_user_erased_while_another_writer_waits_for_them_comes_back_as_new(database: Database) -> None:
     with database.store.transaction() as tx:
-        state = tx.lock_users(["ann"])["ann"]
-        tx.save_users([replace(state, seq=5)])
+        state = tx.users.lock(["ann"])["ann"]
+        tx.users.save([replace(state, seq=5)])
         tx.commit()
     began = threading.Event()
 
@@ -240,7 +240,7 @@ def test_a_user_erased_while_another_writer_waits_for_them_comes_back_as_new(dat
         for _ in range(5):
             try:
                 with database.store.transaction() as tx:
-                    found = tx.lock_users(["ann"])["ann"]
+                    found = tx.users.lock(["ann"])["ann"]
                     tx.commit()
                     return found
             except StoreConflict:
@@ -249,7 +249,7 @@ def test_a_user_erased_while_another_writer_waits_for_them_comes_back_as_new(dat
 
     with ThreadPoolExecutor(1) as pool:
         with database.store.transaction() as tx:
-            assert tx.erase_user("ann", now_ms=9000)
+            assert tx.users.erase("ann", now_ms=9000)
             waiting = pool.submit(lock_again)
             assert began.wait(WAIT_S)
             tx.commit()
@@ -264,7 +264,7 @@ def test_revisions_of_concurrent_catalogue_changes_are_all_different(database: D
     def work() -> None:
         for _ in range(10):
             with database.store.transaction() as tx:
-                revisions.append(tx.save_items([Item("x"), Item("y")], now_ms=1))
+                revisions.append(tx.items.save([Item("x"), Item("y")], now_ms=1))
                 tx.commit()
 
     in_parallel(work, work, work)

@@ -23,7 +23,7 @@ def test_who_wakes_after_that_is_told_that_nothing_was_applied(postgres_database
         return bool(postgres_database.sql("SELECT 1 FROM pg_stat_activity WHERE pid = :pid", pid=backend))
 
     with postgres_database.store.transaction() as tx:
-        tx.lock_users(["ann"])
+        tx.users.lock(["ann"])
         cursor = tx._session._cursor
         cursor.execute("SELECT pg_backend_pid()")
         backend = cursor.fetchone()[0]
@@ -34,7 +34,7 @@ def test_who_wakes_after_that_is_told_that_nothing_was_applied(postgres_database
         with pytest.raises(StoreUnavailable, match=r"stood still|connection was lost|stopping"):
             tx.commit()
     with postgres_database.store.transaction() as tx:
-        assert list(tx.lock_users(["ann"])) == ["ann"]
+        assert list(tx.users.lock(["ann"])) == ["ann"]
         tx.commit()
     assert postgres_database.sql("SELECT user_id FROM users") == [("ann",)]
 
@@ -47,10 +47,10 @@ def test_a_transaction_that_has_just_written_counts_as_idle_so_that_its_locks_ar
         return str(postgres_database.sql("SELECT state FROM pg_stat_activity WHERE pid = :pid", pid=backend)[0][0])
 
     with postgres_database.store.transaction() as tx:
-        states = tx.lock_users(["ann"])
+        states = tx.users.lock(["ann"])
         tx._session._cursor.execute("SELECT pg_backend_pid()")
         backend = tx._session._cursor.fetchone()[0]
-        tx.save_users(list(states.values()))
+        tx.users.save(list(states.values()))
         deadline = time.monotonic() + PATIENCE_S
         while state_of(backend) != "idle in transaction" and time.monotonic() < deadline:
             pass

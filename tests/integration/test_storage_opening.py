@@ -56,10 +56,10 @@ def test_a_database_is_durable_and_lets_readers_go_on_beside_the_writer(sqlite_d
 
 def test_opening_again_keeps_what_is_there(database: Database) -> None:
     with database.store.transaction() as tx:
-        tx.lock_users(["ann"])
+        tx.users.lock(["ann"])
         tx.commit()
     with closing(open_store(database.url, create=False)) as store, store.read() as view:
-        assert view.user("ann") is not None
+        assert view.users.find("ann") is not None
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(database: Database) -> None:
@@ -165,7 +165,7 @@ def test_a_locked_database_is_told_apart(sqlite_database: Database, monkeypatch:
         with sqlite_database.store.transaction(), pytest.raises(StoreUnavailable, match="another process keeps"):
             other.transaction().__enter__()
         with other.transaction() as tx:
-            tx.set_meta({"free": "again"})
+            tx.metadata.save({"free": "again"})
 
 
 def test_a_full_disk_is_told_and_what_was_stored_stays(sqlite_database: Database) -> None:
@@ -177,17 +177,17 @@ def test_a_full_disk_is_told_and_what_was_stored_stays(sqlite_database: Database
     def save() -> None:
         with store.transaction() as tx:
             tx._session._cursor.execute("PRAGMA max_page_count = 60")
-            tx.save_items(big, now_ms=1)
+            tx.items.save(big, now_ms=1)
             tx.commit()
 
     with pytest.raises(StoreUnavailable, match="the disk is full; free some room, then send it again"):
         save()
     with store.transaction() as tx:
         tx._session._cursor.execute("PRAGMA max_page_count = 1000000")
-        tx.save_items(big, now_ms=1)
+        tx.items.save(big, now_ms=1)
         tx.commit()
     with store.read() as view:
-        assert (view.totals().items, view.revision()) == (200, 1)
+        assert (view.totals().items, view.items.revision()) == (200, 1)
 
 
 def test_when_every_connection_is_in_use_the_caller_is_told(
@@ -215,7 +215,7 @@ def own_server() -> Iterator[PostgresServer]:
 def test_a_postgresql_that_goes_away_is_told_and_used_again_when_it_is_back(own_server: PostgresServer) -> None:
     with closing(open_store(own_server.url)) as store:
         with store.transaction() as tx:
-            tx.lock_users(["ann"])
+            tx.users.lock(["ann"])
             tx.commit()
         own_server.stop()
         for _ in range(2):
@@ -225,4 +225,4 @@ def test_a_postgresql_that_goes_away_is_told_and_used_again_when_it_is_back(own_
                 store.read().__enter__()
         own_server.start()
         with store.read() as view:
-            assert view.user("ann") is not None
+            assert view.users.find("ann") is not None

@@ -18,8 +18,8 @@ from storage.tables import metadata
 def test_a_window_is_stored_as_item_keys_then_times_in_little_endian(database: Database) -> None:
     history = History(np.array([5, 6], np.int64), np.array([1000, 2000], np.int64))
     with database.store.transaction() as tx:
-        state = tx.lock_users(["ann"])["ann"]
-        tx.save_users([replace(state, seq=9, window=Window(12, history))])
+        state = tx.users.lock(["ann"])["ann"]
+        tx.users.save([replace(state, seq=9, window=Window(12, history))])
         tx.commit()
     ((seq, num_events, packed),) = database.sql("SELECT seq, num_events, \"window\" FROM users WHERE user_id = 'ann'")
     assert (seq, num_events) == (9, 12)
@@ -32,7 +32,7 @@ def test_a_user_written_with_sql_is_read_through_the_store(database: Database) -
         "INSERT INTO users (key, user_id, seq, num_events, \"window\") VALUES (77, 'ann', 3, 1, :packed)", packed=packed
     )
     with database.store.read() as view:
-        state = view.user("ann")
+        state = view.users.find("ann")
     assert state is not None
     assert (state.key, state.seq, state.window.num_events) == (77, 3, 1)
     assert (state.window.history.items.tolist(), state.window.history.times_ms.tolist()) == ([7], [1234])
@@ -41,7 +41,7 @@ def test_a_user_written_with_sql_is_read_through_the_store(database: Database) -
 def test_an_event_is_one_row_under_its_key(database: Database) -> None:
     row = EventRow(b"k" * 16, 1, 2, 3, 1000, 4, 2.5, {"page": "x"}, "rec")
     with database.store.transaction() as tx:
-        tx.insert_events([row])
+        tx.events.insert([row])
         tx.commit()
     names = ", ".join(EventRow._fields)
     ((key, *rest),) = database.sql(f"SELECT {names} FROM interactions")
@@ -58,7 +58,7 @@ def test_events_written_with_sql_are_read_in_history_order(database: Database) -
             time_ms=time_ms,
         )
     with database.store.read() as view:
-        assert view.events(type_codes=[0]).items.tolist() == [2, 3, 1]
+        assert view.events.columns(type_codes=[0]).items.tolist() == [2, 3, 1]
 
 
 def test_the_database_itself_refuses_an_event_key_twice(database: Database) -> None:
@@ -73,7 +73,7 @@ def test_the_database_itself_refuses_an_event_key_twice(database: Database) -> N
 
 def test_the_database_itself_refuses_two_champions(database: Database) -> None:
     with database.store.transaction() as tx:
-        tx.save_model(ModelRecord("m1", "p", "champion", 1))
+        tx.models.save(ModelRecord("m1", "p", "champion", 1))
         tx.commit()
     with pytest.raises(IntegrityError):
         database.sql(
@@ -84,10 +84,10 @@ def test_the_database_itself_refuses_two_champions(database: Database) -> None:
 def test_counts_add_up_per_bucket_writer_and_type(database: Database) -> None:
     for counts in ({(0, 1): 2, (300_000, 1): 1}, {(0, 1): 3, (0, 2): 1}):
         with database.store.transaction() as tx:
-            tx.add_counts(7, counts)
+            tx.event_counts.add(7, counts)
             tx.commit()
     with database.store.transaction() as tx:
-        tx.add_counts(8, {(0, 1): 1})
+        tx.event_counts.add(8, {(0, 1): 1})
         tx.commit()
     found = database.sql("SELECT bucket_ms, source_key, type_code, num FROM event_counts ORDER BY 1, 2, 3")
     assert found == [(0, 7, 1, 5), (0, 7, 2, 1), (0, 8, 1, 1), (300_000, 7, 1, 1)]
@@ -95,12 +95,12 @@ def test_counts_add_up_per_bucket_writer_and_type(database: Database) -> None:
 
 def test_an_erased_id_is_nowhere_in_the_database_in_any_form(database: Database) -> None:
     with database.store.transaction() as tx:
-        state = tx.lock_users(["ann-4711"])["ann-4711"]
-        tx.insert_events([EventRow(b"k" * 16, state.key, tx.resolve_items(["x"])["x"], 0, 1, 1, None, None, None)])
-        tx.add_dead_letters([DeadLetter("kafka", 0, 1, "bad", b'{"user_id":"ann-4711"}', 1)])
+        state = tx.users.lock(["ann-4711"])["ann-4711"]
+        tx.events.insert([EventRow(b"k" * 16, state.key, tx.items.resolve(["x"])["x"], 0, 1, 1, None, None, None)])
+        tx.dead_letters.add([DeadLetter("kafka", 0, 1, "bad", b'{"user_id":"ann-4711"}', 1)])
         tx.commit()
     with database.store.transaction() as tx:
-        tx.erase_user("ann-4711", now_ms=5000)
+        tx.users.erase("ann-4711", now_ms=5000)
         tx.commit()
     rows = [(table, row) for table in metadata.tables for row in database.sql(f'SELECT * FROM "{table}"')]
     assert [
@@ -115,15 +115,15 @@ def test_the_secret_behind_erasures_stays_the_same_and_is_told_to_nobody(databas
     assert database.sql("SELECT value FROM meta WHERE name = 'erasure_secret'") == [(secret,)]
     assert len(secret) == 64
     with database.store.read() as view:
-        assert view.meta() == {}
+        assert view.metadata.all() == {}
 
 
 def test_the_key_of_an_erased_user_is_never_given_again(database: Database) -> None:
     keys = []
     for _ in range(3):
         with database.store.transaction() as tx:
-            keys.append(tx.lock_users(["ann"])["ann"].key)
-            tx.erase_user("ann", now_ms=1)
+            keys.append(tx.users.lock(["ann"])["ann"].key)
+            tx.users.erase("ann", now_ms=1)
             tx.commit()
     assert len(set(keys)) == 3
 
@@ -131,10 +131,10 @@ def test_the_key_of_an_erased_user_is_never_given_again(database: Database) -> N
 def test_items_with_null_characters_in_attributes_are_stored_on_either_database(database: Database) -> None:
     item = Item("x", attributes={"note": "a\x00b"})
     with database.store.transaction() as tx:
-        tx.save_items([item], now_ms=1)
+        tx.items.save([item], now_ms=1)
         tx.commit()
     with database.store.read() as view:
-        assert view.items_by_id(["x"])["x"].item == item
+        assert view.items.by_id(["x"])["x"].item == item
 
 
 def test_histories_and_seen_sets_are_read_from_one_index(sqlite_database: Database) -> None:

@@ -30,7 +30,7 @@ def opened(folder: Path) -> System:
 
 def topics_of(system: System, *item_ids: str) -> list[str | None]:
     with system.store.read() as read:
-        keys = [read.items_by_id([item_id])[item_id].key for item_id in item_ids]
+        keys = [read.items.by_id([item_id])[item_id].key for item_id in item_ids]
         facts, names = read.drift.item_facts(keys), read.drift.topics()
     return [names.get(facts[key].topic) for key in keys]
 

@@ -65,4 +65,4 @@ class AnswersByHand:
 
 def _catalogue(data: Path) -> Catalogue:
     with closing(open_store(f"sqlite:///{data / 'tidewise.db'}")) as store, store.read() as read:
-        return read.catalogue()
+        return read.items.catalogue()

@@ -69,14 +69,14 @@ def plant(system: System, now_ms: int) -> None:
     """What takes days to come about."""
     save_items(system.store, [Item(EVIL_ITEM, EVIL, EVIL, (EVIL_CATEGORY, "Tea"), {EVIL: EVIL})])
     with system.store.read() as read:
-        champion = read.champion()
+        champion = read.models.champion()
     assert champion is not None
     with system.store.transaction() as tx:
         for record in [replace(champion, created_ms=now_ms - 5 * DAY_MS), *_models(now_ms)]:
-            tx.save_model(record)
+            tx.models.save(record)
         tx.drift.save_points(list(_points(now_ms)))
         tx.drift.save_alarms(_alarms(now_ms))
-        tx.add_dead_letters(_letters(now_ms))
+        tx.dead_letters.add(_letters(now_ms))
         tx.commit()
 
 

@@ -90,10 +90,10 @@ def _build(folder: Path, shop: Path) -> None:
     """The shop's items and events in the new database, and its model, which knows items by their ids."""
     shutil.copytree(shop / MODELS_FOLDER, folder / MODELS_FOLDER)
     with open_system(small_shop.settings_in(shop)) as trained, trained.store.read() as read:
-        champion = read.champion()
+        champion = read.models.champion()
     assert champion is not None
     with open_system(small_shop.settings_in(folder)) as system:
         fill(system, simulate_shop(seed=3, num_users=40, num_items=336, days=20, live_days=1, end_ms=small_shop.END_MS))
         with system.store.transaction() as tx:
-            tx.save_model(champion)
+            tx.models.save(champion)
             tx.commit()

@@ -44,7 +44,7 @@ class Streaming:
     def offsets(self) -> dict[int, int]:
         """How far the database has applied each partition."""
         with self.store.read() as view:
-            return view.applied_offsets(self.kafka.topic)
+            return view.offsets.applied(self.kafka.topic)
 
 
 @contextmanager
@@ -79,12 +79,12 @@ def send(kafka: KafkaSettings, events: Sequence[Interaction], *, group: int = 1)
 def assert_counted_once(store: Store, events: Sequence[Interaction]) -> None:
     """Every event is stored once, and windows equal those computed from the events by plain Python."""
     with store.read() as view:
-        stored = Counter(row.event_key for rows in view.iter_events() for row in rows)
+        stored = Counter(row.event_key for rows in view.events.pages() for row in rows)
         assert stored == Counter(event.event_key for event in events)
-        names = {key: item.item.item_id for key, item in view.items(range(1, 100)).items()}
+        names = {key: item.item.item_id for key, item in view.items.by_key(range(1, 100)).items()}
         for user_id in {event.user_id for event in events}:
             history = sorted((event.time_ms, event.item_id) for event in events if event.user_id == user_id)
-            state = view.user(user_id)
+            state = view.users.find(user_id)
             assert state is not None
             window = [names[key] for key in state.window.history.items.tolist()]
             assert window == [item_id for _, item_id in history[SHAPE.start(len(history)) :]]

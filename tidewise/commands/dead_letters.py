@@ -41,7 +41,7 @@ def list_(
 ) -> None:
     """Show the newest letters: their keys, where they came from, and why they were set aside."""
     with open_system(settings_of(data, config, set_)) as system, system.store.read() as read:
-        found, total = read.dead_letters(limit=limit), read.num_dead_letters()
+        found, total = read.dead_letters.newest(limit=limit), read.dead_letters.count()
     if json_:
         print_json({"total": total, "dead_letters": [described(letter) for letter in found]})
         return

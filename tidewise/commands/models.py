@@ -128,7 +128,7 @@ def _change(change: Callable[..., Promotion], reason: str, data: Any, config: An
 
 def _read(data: Any, config: Any, set_: Any) -> tuple[list[ModelRecord], list[Promotion]]:
     with open_system(settings_of(data, config, set_)) as system, system.store.read() as read:
-        return read.models(), read.promotions()
+        return read.models.all(), read.models.promotions()
 
 
 def _at(time_ms: int) -> str:

@@ -69,7 +69,7 @@ def _places(settings: Settings, store: Store) -> Mapping[int, PartitionPosition]
 
     bounds = log_bounds_of(settings)
     with store.read() as view:
-        applied = view.applied_offsets(settings.kafka.topic)
+        applied = view.offsets.applied(settings.kafka.topic)
     return {
         number: PartitionPosition(settings.kafka.topic, number, applied.get(number), start, end)
         for number, (start, end) in sorted(bounds.items())

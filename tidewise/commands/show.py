@@ -26,7 +26,7 @@ def rebuild(data: Data = None, config: Config = None, set_: Set = None, json_: J
         check_rebuildable(system.store, chosen)
         with system.store.read() as read:
             total = read.totals().events
-            meta = {**meta_of(chosen), "clock.mode": read.meta().get("clock.mode", chosen.clock.mode)}
+            meta = {**meta_of(chosen), "clock.mode": read.metadata.all().get("clock.mode", chosen.clock.mode)}
         with Progress(console=notes, transient=True) as progress:
             task = progress.add_task("rebuilding", total=total)
             num_events = rebuild_store(

@@ -85,7 +85,7 @@ def prepare(settings: Settings, console: Console) -> bool:
     """Fill the database with the shop and train a model; False where that has been done before."""
     with open_system(settings) as system:
         with system.store.read() as read:
-            if read.champion() is not None:
+            if read.models.champion() is not None:
                 return False
         console.print("Building a simulated shop ...")
         shop = make_shop()

@@ -50,7 +50,7 @@ def start_learning(
 
     def job() -> Job | None:
         with system.store.read() as read:
-            lease = read.lease(TRAINER)
+            lease = read.leases.find(TRAINER)
         if lease is not None and lease.expires_ms > WallClock().now_ms():
             return None  # somebody is at work
         return next_job(system.store, type_codes=codes, schedule=schedule, clock=WallClock())

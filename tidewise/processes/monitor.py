@@ -102,7 +102,7 @@ def read_all(system: System, *, again: bool) -> None:
     try:
         if again:
             with system.store.transaction() as tx:
-                tx.drift.forget_buckets()
+                tx.drift.delete_buckets()
                 tx.commit()
         if not monitor.catch_up():
             msg = "another process monitors this database; it reads by itself, stop it first to do it here"

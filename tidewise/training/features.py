@@ -131,7 +131,7 @@ def touch(store: Store, item_ids: Sequence[str]) -> None:
     now_ms = WallClock().now_ms()
     for begin in range(0, len(item_ids), TOUCHED):
         with store.transaction() as tx:
-            tx.touch_items(item_ids[begin : begin + TOUCHED], now_ms=now_ms)
+            tx.items.touch(item_ids[begin : begin + TOUCHED], now_ms=now_ms)
             tx.commit()
 
 

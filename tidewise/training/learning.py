@@ -47,12 +47,12 @@ def train_model(system: System, *, progress: ProgressCallback, before_ms: int | 
     limit_threads(system.settings.train.threads or max(1, (os.cpu_count() or 1) - 1))
     name_text_topics(system.store)
     with system.store.read() as read:
-        columns = read.events(type_codes=system.types.flagged("window"), before_ms=before_ms)
-        catalogue, newest_alarm_ms = read.catalogue(stubs=True), read.drift.newest_alarm_ms()
+        columns = read.events.columns(type_codes=system.types.flagged("window"), before_ms=before_ms)
+        catalogue, newest_alarm_ms = read.items.catalogue(stubs=True), read.drift.newest_alarm_ms()
     bundle = _train_fully(system.settings, columns, catalogue, progress)
     record = _saved(system.settings, bundle, columns, {"kind": "by hand", "before_ms": before_ms})
     with system.store.transaction() as tx:
-        known = {one.version: one for one in tx.lock_models()}
+        known = {one.version: one for one in tx.models.lock()}
         if record.version not in known or not known[record.version].path:
             propose(tx, record)
         if record.version not in known or known[record.version].status != "champion":

@@ -20,7 +20,7 @@ def test_items_saved_together_share_one_new_revision_and_the_last_of_an_id_count
     assert save_items(store, [Item("b"), Item("a", title="old"), Item("a", title="new")], clock=CLOCK) == 1
     assert save_items(store, [Item("c")], clock=CLOCK) == 2
     with store.read() as view:
-        listed = view.list_items()
+        listed = view.items.page()
     assert [one.item for one in listed] == [Item("a", title="new"), Item("b"), Item("c")]
     assert [one.revision for one in listed] == [1, 1, 2]
     assert {one.updated_ms for one in listed} == {NOW_MS}
@@ -32,8 +32,8 @@ def test_a_removed_item_is_hidden_and_out_of_the_catalogue_but_its_past_stays() 
     ingestor(store).ingest([event("ann", "a")], RequestSource("api"))
     remove_item(store, "a", clock=CLOCK)
     with store.read() as view:
-        (stored,) = view.items_by_id(["a"]).values()
-        assert (stored.in_catalogue, stored.item.hidden, view.revision()) == (False, True, 2)
+        (stored,) = view.items.by_id(["a"]).values()
+        assert (stored.in_catalogue, stored.item.hidden, view.items.revision()) == (False, True, 2)
         assert view.totals().events == 1
 
 
@@ -50,5 +50,5 @@ def test_an_erased_user_is_unknown() -> None:
     ingestor(store).ingest([event("ann", "a"), event("bob", "a")], RequestSource("api"))
     erase_user(store, "ann", clock=CLOCK)
     with store.read() as view:
-        assert view.user("ann") is None
+        assert view.users.find("ann") is None
         assert (view.totals().users, view.totals().events) == (1, 1)

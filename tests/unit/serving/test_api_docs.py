@@ -37,7 +37,7 @@ def app() -> FastAPI:
     for item in CAMPING:  # one by one: the axes of the model follow this order
         save_items(shop.store, [item], clock=shop.clock)
     with shop.store.transaction() as tx:
-        tx.save_model(ModelRecord("axes-2", "models/axes-1", "challenger", shop.clock.now_ms() + 1))
+        tx.models.save(ModelRecord("axes-2", "models/axes-1", "challenger", shop.clock.now_ms() + 1))
         tx.commit()
     shop.snapshots.refresh()
     return create_app(shop.services)

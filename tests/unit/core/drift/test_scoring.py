@@ -18,10 +18,10 @@ def sampled(shop: Shop, user_id: str, item_id: str, at_s: int, *, kind: str = "c
     """An event that was chosen when it was stored."""
     one = event(user_id, item_id, at_s, kind=kind)
     with shop.store.read() as view:
-        state = view.user(user_id)
+        state = view.users.find(user_id)
 
     def note(tx: object) -> None:
-        key = tx.lock_users([user_id])[user_id].key  # type: ignore[attr-defined]
+        key = tx.users.lock([user_id])[user_id].key  # type: ignore[attr-defined]
         tx.drift.add_samples([SampledEvent(one.event_key, key, one.time_ms)])  # type: ignore[attr-defined]
 
     assert state is not None or at_s == 0
@@ -147,7 +147,7 @@ def test_an_item_without_a_category_belongs_to_the_topic_of_its_text() -> None:
     shop.catalogue(Item("d", title="Small candle pot"))
     with shop.store.transaction() as tx:
         code = tx.drift.name_topics(["candle, small, pot"])["candle, small, pot"]
-        tx.drift.set_topics({tx.resolve_items(["d"])["d"]: code})
+        tx.drift.set_topics({tx.items.resolve(["d"])["d"]: code})
         tx.commit()
     shop.snapshots.refresh()
     shop.had("a")

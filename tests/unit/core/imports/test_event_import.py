@@ -56,7 +56,7 @@ class Shop:
 
     def letters(self) -> list[tuple[int, bytes]]:
         with self.store.read() as view:
-            return sorted((letter.offset, letter.payload) for letter in view.dead_letters())
+            return sorted((letter.offset, letter.payload) for letter in view.dead_letters.newest())
 
 
 def read(content: str, name: str = "log.csv", **options: Any) -> list[Interaction]:
@@ -183,9 +183,9 @@ def test_ties_keep_the_order_of_the_file(batch_rows: int) -> None:
     shop.take(HEADER + "".join(f"ann,{item},1700000000\n" for item in items), batch_rows=batch_rows)
     assert [event[1] for event in shop.events()] == items
     with shop.store.read() as view:
-        state = view.user("ann")
+        state = view.users.find("ann")
         assert state is not None
-        names = {stored.key: item_id for item_id, stored in view.items_by_id(items).items()}
+        names = {stored.key: item_id for item_id, stored in view.items.by_id(items).items()}
     assert [names[key] for key in state.window.history.items.tolist()] == items
 
 
@@ -241,7 +241,7 @@ def test_events_of_an_erased_user_are_counted_apart() -> None:
     content = HEADER + "ann,x,1700000000\n"
     shop.take(content)
     with shop.store.transaction() as tx:
-        tx.erase_user("ann", now_ms=NOW_MS)
+        tx.users.erase("ann", now_ms=NOW_MS)
         tx.commit()
     assert replace(shop.take(content), bad_lines=[]) == ImportReport(num_rows=1, num_erased=1)
 

@@ -58,13 +58,13 @@ def keep(store: MemoryStore, *payloads: str, source: str = "topic") -> None:
         DeadLetter(source, 0, offset, "no user", payload.encode(), NOW_MS) for offset, payload in enumerate(payloads)
     ]
     with store.transaction() as tx:
-        tx.add_dead_letters(letters)
+        tx.dead_letters.add(letters)
         tx.commit()
 
 
 def kept(store: MemoryStore) -> list[tuple[str, str, int]]:
     with store.read() as read:
-        return [(one.payload.decode(), one.reason, one.num_retries) for one in read.oldest_dead_letters()]
+        return [(one.payload.decode(), one.reason, one.num_retries) for one in read.dead_letters.page()]
 
 
 def num_events(store: MemoryStore) -> int:
@@ -117,7 +117,7 @@ def test_letters_of_other_sources_and_other_keys_are_left_alone(store: MemorySto
     keep(store, "ann tent", "bob tent")
     keep(store, "cid tent", source="history.csv")
     with store.read() as read:
-        first = read.oldest_dead_letters()[0].key
+        first = read.dead_letters.page()[0].key
     assert first is not None
     done = retry(store, ingestor(store), decode, source="topic", keys={first})
     assert done.num_letters == 1

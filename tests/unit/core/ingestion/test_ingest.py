@@ -121,7 +121,7 @@ def test_a_late_impression_does_not_rebuild_the_window() -> None:
     ingest = ingestor(store).ingest
     ingest([event("ann", "tea", 10)], REQUEST)
     ingest([event("ann", "jam", 5, kind="impression")], REQUEST)
-    assert "newest_events" not in {name for name, _ in store.calls}
+    assert "events.histories" not in {name for name, _ in store.calls}
     assert history(store) == ["tea"]
 
 
@@ -130,7 +130,7 @@ def test_value_context_and_recommendation_are_stored_with_the_event() -> None:
     rated = Interaction("e1", "ann", "tea", "rating", NOW_MS, 4.0, {"page": "home"}, "r1")
     ingestor(store).ingest([rated], REQUEST)
     with store.read() as view:
-        (row,) = next(view.iter_events())
+        (row,) = next(view.events.pages())
     assert (row.value, row.context, row.recommendation_id) == (4.0, {"page": "home"}, "r1")
     assert (row.type_code, row.time_ms, row.user_seq) == (TYPES.code("rating"), NOW_MS, 1)
 
@@ -189,10 +189,10 @@ def test_a_worker_whose_partition_another_advanced_loses_it_and_applies_nothing(
     with pytest.raises(PartitionLost, match=r"interactions/0: offsets 2\.\.2 were not applied: .* stands at 0"):
         zombie.ingest([event("eve", "c", 2)], offsets(2, 2), dead_letters=[letter(3)])
     with store.read() as view:
-        assert view.user("eve") is None
-        assert view.dead_letters() == []
-        assert view.applied_offsets("interactions") == {0: 1}
-        assert view.newest_event_ms() == NOW_MS + 1000
+        assert view.users.find("eve") is None
+        assert view.dead_letters.newest() == []
+        assert view.offsets.applied("interactions") == {0: 1}
+        assert view.offsets.newest_event_ms() == NOW_MS + 1000
 
 
 def test_a_worker_that_saw_an_empty_partition_loses_it_to_the_first_who_writes() -> None:
@@ -225,7 +225,7 @@ def test_batches_of_several_partitions_are_applied_together_and_their_results_co
     assert result.statuses == [EventStatus.SKIPPED, EventStatus.ACCEPTED, EventStatus.ACCEPTED]
     assert (result.user_seqs, set(result.states)) == ([0, 2, 1], {"ann", "bob"})
     with store.read() as view:
-        assert view.applied_offsets("interactions") == {0: 9, 2: 5}
+        assert view.offsets.applied("interactions") == {0: 9, 2: 5}
 
 
 def test_of_several_partitions_those_are_named_that_another_worker_advanced_and_nothing_is_applied() -> None:
@@ -241,8 +241,8 @@ def test_of_several_partitions_those_are_named_that_another_worker_advanced_and_
         zombie.ingest_together(batches)
     assert lost.value.partitions == {0, 2}
     with store.read() as view:
-        assert (num_events(store), view.dead_letters()) == (0, [])
-        assert view.applied_offsets("interactions") == {0: 1, 1: 0, 2: 1}
+        assert (num_events(store), view.dead_letters.newest()) == (0, [])
+        assert view.offsets.applied("interactions") == {0: 1, 1: 0, 2: 1}
     assert zombie.ingest_together(batches[1:2]).num_accepted == 1
 
 
@@ -266,7 +266,7 @@ def test_requests_have_no_offset_and_share_the_store_with_streams() -> None:
     applier.ingest([event("ann", "c", 2)], REQUEST)
     assert history(store) == ["a", "b", "c"]
     with store.read() as view:
-        assert view.applied_offsets("api") == {}
+        assert view.offsets.applied("api") == {}
 
 
 # --- the bad part of a batch
@@ -276,7 +276,7 @@ def test_dead_letters_are_kept_in_the_transaction_of_their_batch() -> None:
     store = MemoryStore()
     ingestor(store).ingest([event("ann", "a", 0)], StreamSource("interactions", 0, [0], 0, 1), dead_letters=[letter(1)])
     with store.read() as view:
-        assert [kept.offset for kept in view.dead_letters()] == [1]
+        assert [kept.offset for kept in view.dead_letters.newest()] == [1]
 
 
 def test_dead_letters_of_messages_applied_before_are_not_kept_twice() -> None:
@@ -303,8 +303,8 @@ def test_redelivered_events_of_an_erased_user_leave_no_trace() -> None:
     result = ingest([event("ann", "tea", 0), event("ann", "secret item", 60)], REQUEST)
     assert (result.statuses, result.user_seqs) == ([EventStatus.ERASED] * 2, [0, 0])
     with store.read() as view:
-        assert view.user("ann") is None
-        assert view.items_by_id(["secret item"]) == {}
+        assert view.users.find("ann") is None
+        assert view.items.by_id(["secret item"]) == {}
         assert view.totals().events == 0
 
 

@@ -39,8 +39,8 @@ def test_popularity_is_the_decayed_weight_of_all_accepted_events_over_all_writer
     applier.ingest([event("ann", "tea", 0), bought, event("ann", "pen", 0, kind="impression")], REQUEST)
     applier.ingest([bought, event("bob", "tea", 7200), event("bob", "jam", 0)], offsets(0, 2))
     with store.read() as view:
-        keys = {item_id: stored.key for item_id, stored in view.items_by_id(["tea", "jam", "pen"]).items()}
-        scores = dict(zip(*(column.tolist() for column in view.popularity()), strict=True))
+        keys = {item_id: stored.key for item_id, stored in view.items.by_id(["tea", "jam", "pen"]).items()}
+        scores = dict(zip(*(column.tolist() for column in view.popularity.scores()), strict=True))
     first_s = NOW_MS / 1000
     week_s = 7 * 86_400
     by_hand = math.log2(1 + 5 * 2 ** (3600 / week_s) + 2 ** (7200 / week_s)) + first_s / week_s
@@ -62,7 +62,7 @@ def test_events_are_counted_by_five_minutes_of_event_time_type_and_writer() -> N
         ],
         REQUEST,
     )
-    ((_, counts),) = [args for name, args in store.calls if name == "add_counts"]
+    ((_, counts),) = [args for name, args in store.calls if name == "event_counts.add"]
     click, like = TYPES.code("click"), TYPES.code("like")
     assert counts == {(bucket_ms, click): 2, (bucket_ms + BUCKET_MS, click): 1, (bucket_ms, like): 1}
 
@@ -73,7 +73,9 @@ def test_duplicates_are_not_counted_again() -> None:
     ingest([event("ann", "a")], REQUEST)
     store.calls.clear()
     ingest([event("ann", "a")], REQUEST)
-    assert {"insert_events", "save_users", "add_popularity", "add_counts"}.isdisjoint(name for name, _ in store.calls)
+    assert {"events.insert", "users.save", "popularity.add", "event_counts.add"}.isdisjoint(
+        name for name, _ in store.calls
+    )
 
 
 def test_where_no_type_weighs_anything_popularity_is_left_alone() -> None:
@@ -81,7 +83,7 @@ def test_where_no_type_weighs_anything_popularity_is_left_alone() -> None:
     Ingestor(store, types=EventTypes((EventType("view", weight=0.0),)), shape=SHAPE).ingest(
         [event("ann", "a", kind="view")], REQUEST
     )
-    assert "add_popularity" not in {name for name, _ in store.calls}
+    assert "popularity.add" not in {name for name, _ in store.calls}
 
 
 def test_the_stream_clock_follows_the_newest_event() -> None:
@@ -90,7 +92,7 @@ def test_the_stream_clock_follows_the_newest_event() -> None:
     ingest([event("ann", "a", 50), event("ann", "b", 10)], REQUEST)
     ingest([event("ann", "c", 20)], REQUEST)
     with store.read() as view:
-        assert view.newest_event_ms() == NOW_MS + 50_000
+        assert view.offsets.newest_event_ms() == NOW_MS + 50_000
 
 
 # --- failures
@@ -103,7 +105,7 @@ def test_a_commit_that_fails_leaves_nothing_and_the_same_batch_goes_through_late
     with pytest.raises(StoreUnavailable, match="the disk is full"):
         applier.ingest(batch, source)
     with store.read() as view:
-        assert (view.user("ann"), view.totals().events, view.applied_offsets("interactions")) == (None, 0, {})
+        assert (view.users.find("ann"), view.totals().events, view.offsets.applied("interactions")) == (None, 0, {})
     store.failing = False
     assert applier.ingest(batch, source).num_accepted == 2
 
@@ -125,13 +127,13 @@ def test_conflicts_without_end_are_given_up_and_nothing_was_applied() -> None:
 
 
 LOCKS = {
-    "open_sources": "a",
-    "save_sources": "a",
-    "lock_users": "b",
-    "insert_events": "c",
-    "save_users": "d",
-    "add_popularity": "e",
-    "add_counts": "e",
+    "offsets.lock": "a",
+    "offsets.save": "a",
+    "users.lock": "b",
+    "events.insert": "c",
+    "users.save": "d",
+    "popularity.add": "e",
+    "event_counts.add": "e",
     "commit": "commit",
 }
 
@@ -145,11 +147,11 @@ def test_locks_are_taken_in_the_order_that_the_module_states_and_ascending_withi
     taken = [LOCKS[name] for name, _ in store.calls if name in LOCKS]
     assert taken == ["a", "a", "b", "c", "d", "e", "e", "commit"]
     arguments = dict(store.calls)
-    assert arguments["lock_users"][0] == ["ann", "bob", "cid"]
-    assert arguments["resolve_items"][0] == ["x", "y", "z"]
-    inserted = [row.event_key for row in arguments["insert_events"][0]]
+    assert arguments["users.lock"][0] == ["ann", "bob", "cid"]
+    assert arguments["items.resolve"][0] == ["x", "y", "z"]
+    inserted = [row.event_key for row in arguments["events.insert"][0]]
     assert inserted == sorted(inserted)
-    popular = list(arguments["add_popularity"][1])
+    popular = list(arguments["popularity.add"][1])
     assert popular == sorted(popular)
 
 
@@ -158,7 +160,7 @@ def test_items_are_looked_up_once_and_only_what_was_committed_is_remembered() ->
     applier = ingestor(store)
 
     def looked_up() -> list[list[str]]:
-        return [arguments[0] for name, arguments in store.calls if name == "resolve_items"]
+        return [arguments[0] for name, arguments in store.calls if name == "items.resolve"]
 
     def fail(_tx: object) -> None:
         raise RuntimeError("before the commit")

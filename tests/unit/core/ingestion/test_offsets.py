@@ -62,7 +62,7 @@ def ingestor(store: MemoryStore) -> Ingestor:
 
 def applied(store: MemoryStore) -> dict[int, int]:
     with store.read() as view:
-        return view.applied_offsets("interactions")
+        return view.offsets.applied("interactions")
 
 
 def test_a_moved_offset_fences_off_the_worker_that_stood_elsewhere() -> None:

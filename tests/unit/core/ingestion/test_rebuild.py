@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from domain_doubles import NOW_MS, SHAPE, TYPES, event, history, ingestor, num_events, user
-from doubles import MemoryStore, MemoryView
+from doubles import MemoryStore
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_repositories import MemoryEvents
 
 from core.clock import ManualClock
 from core.history import WindowShape
@@ -33,14 +34,14 @@ def again(store: MemoryStore, *, types: EventTypes = TYPES, shape: WindowShape =
 
 def windows(store: MemoryStore) -> dict[str, tuple[int, int, list[str]]]:
     with store.read() as view:
-        known = [user_id for user_id in ("ann", "bob", "cid") if view.user(user_id)]
+        known = [user_id for user_id in ("ann", "bob", "cid") if view.users.find(user_id)]
     states = {user_id: user(store, user_id) for user_id in known}
     return {name: (state.seq, state.window.num_events, history(store, name)) for name, state in states.items()}
 
 
 def popularity(store: MemoryStore) -> dict[int, float]:
     with store.read() as view:
-        keys, scores = view.popularity()
+        keys, scores = view.popularity.scores()
     return dict(zip(keys.tolist(), scores.tolist(), strict=True))
 
 
@@ -92,8 +93,8 @@ def test_users_are_whole_even_where_the_events_come_in_small_chunks(monkeypatch:
         [event(name, f"i{at_s}", at_s) for name in ("ann", "bob", "cid") for at_s in range(4)], REQUEST
     )
     before = windows(store)
-    whole = MemoryView.iter_events
-    monkeypatch.setattr(MemoryView, "iter_events", lambda view: whole(view, chunk=3))
+    pages = MemoryEvents.pages
+    monkeypatch.setattr(MemoryEvents, "pages", lambda events: pages(events, chunk=3))
     told = again(store)
     assert windows(store) == before
     assert told == [4, 8, 12]
@@ -103,7 +104,7 @@ def test_the_settings_it_used_are_noted_with_it() -> None:
     store = MemoryStore()
     again(store)
     with store.read() as view:
-        assert view.meta() == {"window": "new"}
+        assert view.metadata.all() == {"window": "new"}
 
 
 def test_an_erased_past_stays_erased() -> None:

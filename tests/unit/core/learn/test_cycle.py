@@ -105,15 +105,15 @@ class TrialResult:
 
     def statuses(self) -> dict[str, str]:
         with self.store.read() as read:
-            return {record.version: record.status for record in read.models()}
+            return {record.version: record.status for record in read.models.all()}
 
     def lineage(self, version: str) -> dict[str, Any]:
         with self.store.read() as read:
-            return dict(next(one.lineage for one in read.models() if one.version == version))
+            return dict(next(one.lineage for one in read.models.all() if one.version == version))
 
     def facts(self) -> dict[str, str]:
         with self.store.read() as read:
-            return read.meta()
+            return read.metadata.all()
 
 
 def outcome(trial: TrialResult) -> str | None:
@@ -130,7 +130,7 @@ def test_a_first_model_that_knows_more_than_popularity_serves() -> None:
     assert told["trials"][0]["verdict"] == "promote"
     assert told["trials"][0]["champion_version"] is None
     with trial.store.read() as read:
-        assert [(one.version, one.decided_by) for one in read.promotions()] == [("m0", "the gate")]
+        assert [(one.version, one.decided_by) for one in read.models.promotions()] == [("m0", "the gate")]
 
 
 def test_a_first_model_that_knows_less_is_refused_and_kept_with_the_reason() -> None:
@@ -211,7 +211,7 @@ def test_an_unfinished_job_of_another_champion_is_not_gone_on_with() -> None:
     trial.goes_on(8)
     stale = Task("fine-tune", 5, "somebody", "long ago")
     with trial.store.transaction() as tx:
-        tx.set_meta({JOB: '{"kind": "fine-tune", "before_ms": 5, "parent": "somebody", "reason": "long ago"}'})
+        tx.metadata.save({JOB: '{"kind": "fine-tune", "before_ms": 5, "parent": "somebody", "reason": "long ago"}'})
         tx.commit()
     trial.cycle.train(JOB_DUE)
     assert trial.trainer.tasks[-1] != stale
@@ -256,7 +256,7 @@ def test_files_of_versions_that_nobody_would_go_back_to_are_removed_and_their_re
     assert trial.trainer.removed == ["m0", "m1", "m2"]
     assert len(trial.statuses()) == 6
     with trial.store.read() as read:
-        assert {one.version for one in read.models() if not one.path} == {"m0", "m1", "m2"}
+        assert {one.version for one in read.models.all() if not one.path} == {"m0", "m1", "m2"}
 
 
 def test_a_wish_is_fulfilled_once() -> None:

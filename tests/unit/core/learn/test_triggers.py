@@ -116,7 +116,7 @@ def test_training_request_is_stored_and_starts_a_training_at_once() -> None:
         request_training(tx, kind="fine-tune", by="the drift monitor", reason="clicks fell", now_ms=7)
         tx.commit()
     with store.read() as read:
-        request = requested_training(read.meta())
+        request = requested_training(read.metadata.all())
     assert choose_job(replace(SERVING, request=request), SCHEDULE) == Job(
         "fine-tune", "requested by the drift monitor: clicks fell"
     )

@@ -38,7 +38,7 @@ def test_items_of_a_session_that_nobody_knows_make_no_stubs() -> None:
     answer = shop.recommender.recommend_session(session("b", "unknown"), RecommendationRequest(n=20))
     assert names(answer) == ["a", "c", "d", "e", "f"]
     with shop.store.read() as read:
-        assert read.items_by_id(["unknown"]) == {}
+        assert read.items.by_id(["unknown"]) == {}
 
 
 def test_a_long_session_is_cut_as_a_history_is() -> None:

@@ -70,7 +70,7 @@ def test_a_process_of_its_own_leaves_the_store_alone() -> None:
     encoder, store = CountingEncoder(), MemoryStore()
     encoder_over(store, shared=False).ahead(view_of(encoder), [user()])
     with store.read() as read:
-        assert read.vector(user(), version="a", binding="a:1:0") is None
+        assert read.vectors.find(user(), version="a", binding="a:1:0") is None
 
 
 def test_users_without_a_history_or_already_current_are_not_behind() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from domain_doubles import AxisBundle, crown
 from domain_shop import Shop
-from doubles import MemoryView
+from memory_repositories import MemoryUsers
 
 from core.errors import StoreUnavailable
 
@@ -34,5 +34,5 @@ def test_a_database_that_is_away_does_not_keep_a_new_model_from_serving(monkeypa
         msg = "away"
         raise StoreUnavailable(msg)
 
-    monkeypatch.setattr(MemoryView, "users", away)
+    monkeypatch.setattr(MemoryUsers, "by_key", away)
     assert shop.recommender.warm(shop.snapshots.current()) == 0

@@ -124,12 +124,12 @@ def decode(letter: DeadLetter) -> tuple[Sequence[Interaction], Sequence[str]]:
 
 def keep(shop: Shop, *letters: tuple[str, bytes]) -> list[int]:
     with shop.store.transaction() as tx:
-        tx.add_dead_letters(
+        tx.dead_letters.add(
             [DeadLetter(source, 0, at, "no user", payload, NOW_MS) for at, (source, payload) in enumerate(letters)]
         )
         tx.commit()
     with shop.store.read() as read:
-        return [one.key or 0 for one in read.oldest_dead_letters()]
+        return [one.key or 0 for one in read.dead_letters.page()]
 
 
 def test_letters_are_shown_newest_first_and_say_whether_they_can_be_retried(shop: Shop) -> None:

@@ -85,7 +85,7 @@ def test_in_a_replay_an_event_without_a_time_happens_in_the_streams_time_and_the
         timed = api.post("/v1/interactions", json=event(user_id="v", time=NOW_MS + 1000))
     assert (untimed.json()["accepted"], timed.json()["accepted"]) == (1, 1)
     with shop.store.read() as read:
-        users = [read.user(name) for name in "uv"]
+        users = [read.users.find(name) for name in "uv"]
     assert [user.window.last_time_ms for user in users if user] == [NOW_MS - 10**10, NOW_MS + 1000]
 
 

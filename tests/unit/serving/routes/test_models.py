@@ -27,7 +27,7 @@ def shop_of(*versions: str) -> Shop:
     for age, version in enumerate(versions):
         with shop.store.transaction() as tx:
             status = "challenger" if age else "champion"
-            tx.save_model(ModelRecord(version, f"models/{version}", status, NOW_MS + age))
+            tx.models.save(ModelRecord(version, f"models/{version}", status, NOW_MS + age))
             tx.commit()
     shop.snapshots = SnapshotManager(shop.store, load=lambda r: Versioned(r.version), build=BruteIndex, shape=SHAPE)
     shop.snapshots.refresh()
@@ -65,7 +65,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing() -> None:
 def test_a_refused_version_serves_by_force_alone() -> None:
     shop = shop_of("a")
     with shop.store.transaction() as tx:
-        tx.save_model(ModelRecord("bad", "models/bad", "refused", NOW_MS, {"refused": "worse"}))
+        tx.models.save(ModelRecord("bad", "models/bad", "refused", NOW_MS, {"refused": "worse"}))
         tx.commit()
     with api_of(shop) as api:
         assert "was refused: worse" in api.post("/v1/models/bad/promote").json()["error"]["message"]

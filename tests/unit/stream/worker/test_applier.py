@@ -104,12 +104,12 @@ class Case:
     @property
     def stored(self) -> set[str]:
         with self.store.read() as view:
-            return {row.event_key.hex() for rows in view.iter_events() for row in rows}
+            return {row.event_key.hex() for rows in view.events.pages() for row in rows}
 
     @property
     def letters(self) -> list[DeadLetter]:
         with self.store.read() as view:
-            return sorted(view.dead_letters(), key=lambda letter: letter.offset)
+            return sorted(view.dead_letters.newest(), key=lambda letter: letter.offset)
 
     @property
     def offset(self) -> int | None:
@@ -118,7 +118,7 @@ class Case:
     @property
     def offsets(self) -> dict[int, int]:
         with self.store.read() as view:
-            return view.applied_offsets("interactions")
+            return view.offsets.applied("interactions")
 
     def move_by_another_worker(self, partition: int, *, to: int) -> None:
         other = Ingestor(self.store, types=EventTypes(), shape=WindowShape(4, 2))

@@ -1,0 +1,53 @@
+"""The ports of a trained model. Shapes: B batch, L events, N items, D width of a vector (modalities concatenated)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from core.history import History, IntArray, WindowShape
+from core.items import Catalogue
+from core.ports.vectors import FloatArray
+
+
+class Encoder(Protocol):
+    """A model bound to one catalogue: histories and items become vectors whose inner product is the score."""
+
+    @property
+    def width(self) -> int:
+        """D: the length of query and item vectors."""
+        ...
+
+    def encode(self, histories: Sequence[History]) -> FloatArray:
+        """(B, D) vectors of users after their last event; a full re-encode. Histories hold item keys, none is empty."""
+        ...
+
+    def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
+        """(B, D) queries: the vectors shaped by (B,) gaps from the last event to now."""
+        ...
+
+    def repeats(self, history: History) -> FloatArray | None:
+        """(L,) what each event adds to the score of its own item; None from a model that adds nothing."""
+        ...
+
+    def items(self, rows: IntArray) -> FloatArray:
+        """(N, D) vectors of items by their rows in the bound catalogue."""
+        ...
+
+
+class ModelBundle(Protocol):
+    """A model version: weights, frozen feature transforms and id map. Immutable."""
+
+    @property
+    def version(self) -> str:
+        """Names the model in answers, stored vectors and lineage."""
+        ...
+
+    @property
+    def window(self) -> WindowShape:
+        """The window that it was trained for."""
+        ...
+
+    def bind(self, catalogue: Catalogue) -> Encoder:
+        """The encoder over this catalogue: an item without a trained row is "unseen id" plus its content."""
+        ...

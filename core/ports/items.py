@@ -1,0 +1,57 @@
+"""The repository of items: the catalogue, and items known from events only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from core.items import Catalogue, Item
+from core.records import StoredItem
+
+
+class ItemReader(Protocol):
+    """Reads items. An item that only events have named is a stub: it is not in the catalogue."""
+
+    def by_key(self, keys: Sequence[int]) -> dict[int, StoredItem]:
+        """Items by integer key."""
+        ...
+
+    def by_id(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
+        """Items by id, stubs included."""
+        ...
+
+    def page(self, *, after: str = "", limit: int = 100) -> list[StoredItem]:
+        """Catalogue items in ascending id after `after`."""
+        ...
+
+    def catalogue(self, *, stubs: bool = False) -> Catalogue:
+        """All items in columns, stubs included; `stubs`: they count as listed too."""
+        ...
+
+    def revision(self) -> int:
+        """The revision of the newest catalogue change (a new stub is no change)."""
+        ...
+
+    def newest_key(self) -> int:
+        """The highest item key assigned so far, stubs included; 0 while there is no item."""
+        ...
+
+
+class ItemRepository(ItemReader, Protocol):
+    """Reads and writes items."""
+
+    def resolve(self, item_ids: Sequence[str], *, now_ms: int | None = None) -> dict[str, int]:
+        """The integer keys of these items; unknown items are created as stubs, first seen at `now_ms`."""
+        ...
+
+    def save(self, items: Sequence[Item], *, now_ms: int) -> int:
+        """Insert or replace catalogue items, all under one new revision; returns it."""
+        ...
+
+    def touch(self, item_ids: Sequence[str], *, now_ms: int) -> int:
+        """Put known items under one new revision, because data stored elsewhere changed; returns the revision."""
+        ...
+
+    def remove(self, item_ids: Sequence[str], *, now_ms: int) -> int:
+        """Hide items and take them out of the catalogue; their events stay. Returns how many items were in it."""
+        ...

@@ -1,0 +1,36 @@
+"""The repository of writers: applied offset and newest event time of each writer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from core.records import WriterOffset, WriterPosition
+
+
+class OffsetReader(Protocol):
+    """Reads the offsets of writers (partitions of a stream, or the requests of a process)."""
+
+    def applied(self, stream: str) -> dict[int, int]:
+        """The applied offset of each partition of a stream."""
+        ...
+
+    def positions(self) -> list[WriterPosition]:
+        """All writers, in ascending (stream, partition)."""
+        ...
+
+    def newest_event_ms(self) -> int | None:
+        """The highest event time applied by any writer: the stream clock."""
+        ...
+
+
+class OffsetRepository(OffsetReader, Protocol):
+    """Reads and writes the offsets of writers."""
+
+    def lock(self, stream: str, partitions: Sequence[int]) -> dict[int, WriterOffset]:
+        """The writers of these partitions, created where they are new, locked until the transaction ends."""
+        ...
+
+    def save(self, offsets: Sequence[WriterOffset]) -> None:
+        """Store offsets and newest event times of locked writers."""
+        ...

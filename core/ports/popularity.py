@@ -1,0 +1,51 @@
+"""The repositories of popularity and event counts. Writers have separate rows and never wait for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.history import IntArray
+
+
+class PopularityReader(Protocol):
+    """Reads decayed popularity."""
+
+    def scores(self) -> tuple[IntArray, NDArray[np.float64]]:
+        """Item keys and their decayed log2 counts, summed over all writers (see `core.popularity`)."""
+        ...
+
+
+class PopularityRepository(PopularityReader, Protocol):
+    """Reads and writes decayed popularity."""
+
+    def add(self, writer_key: int, scores: Mapping[int, float]) -> None:
+        """Add decayed log2 counts by item key to those of this writer."""
+        ...
+
+    def clear(self) -> None:
+        """Delete all scores."""
+        ...
+
+
+class EventCountReader(Protocol):
+    """Reads the numbers of events per time bucket and type."""
+
+    def total(self, *, since_ms: int, type_codes: Sequence[int] | None = None) -> int:
+        """The number of events (of these types) in buckets that begin at `since_ms` or later."""
+        ...
+
+
+class EventCountRepository(EventCountReader, Protocol):
+    """Reads and writes the numbers of events per time bucket and type."""
+
+    def add(self, writer_key: int, counts: Mapping[tuple[int, int], int]) -> None:
+        """Add to this writer's counters of (bucket start in ms, type code)."""
+        ...
+
+    def clear(self) -> None:
+        """Delete all counters."""
+        ...

@@ -1,0 +1,85 @@
+"""The ports of a database: a store and its transactions, which expose one repository per kind of data.
+
+Every method of a repository is set-based: a fixed number of statements for any number of rows. The order in which
+transactions take locks is documented in `core.ingestion.ingest`.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from core.ports.dead_letters import DeadLetterReader, DeadLetterRepository
+from core.ports.drift import DriftReader, DriftRepository
+from core.ports.events import EventReader, EventRepository
+from core.ports.items import ItemReader, ItemRepository
+from core.ports.leases import LeaseReader, LeaseRepository
+from core.ports.metadata import MetadataReader, MetadataRepository
+from core.ports.models import ModelReader, ModelRepository
+from core.ports.offsets import OffsetReader, OffsetRepository
+from core.ports.popularity import EventCountReader, EventCountRepository, PopularityReader, PopularityRepository
+from core.ports.users import UserReader, UserRepository
+from core.ports.vectors import VectorReader, VectorRepository
+from core.records import StoreTotals
+
+
+class ReadTransaction(Protocol):
+    """A consistent snapshot for reading."""
+
+    users: UserReader
+    items: ItemReader
+    events: EventReader
+    offsets: OffsetReader
+    popularity: PopularityReader
+    event_counts: EventCountReader
+    dead_letters: DeadLetterReader
+    models: ModelReader
+    leases: LeaseReader
+    vectors: VectorReader
+    drift: DriftReader
+    metadata: MetadataReader
+
+    def totals(self) -> StoreTotals:
+        """The numbers of stored rows, counted: slow with many events."""
+        ...
+
+
+class Transaction(ReadTransaction, Protocol):
+    """A write transaction; reads see its own changes."""
+
+    users: UserRepository
+    items: ItemRepository
+    events: EventRepository
+    offsets: OffsetRepository
+    popularity: PopularityRepository
+    event_counts: EventCountRepository
+    dead_letters: DeadLetterRepository
+    models: ModelRepository
+    leases: LeaseRepository
+    vectors: VectorRepository
+    drift: DriftRepository
+    metadata: MetadataRepository
+
+    def commit(self) -> None:
+        """Commit. Without it, leaving the `with` block rolls everything back."""
+        ...
+
+
+class Store(Protocol):
+    """A database."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """A write transaction; rolled back unless committed. Raises `StoreUnavailable` when the database is away."""
+        ...
+
+    def read(self) -> AbstractContextManager[ReadTransaction]:
+        """A snapshot for reading; never blocked by writers."""
+        ...
+
+    def glance(self) -> AbstractContextManager[ReadTransaction]:
+        """As `read` without a snapshot: each question is answered as of its own moment, for a third of the cost."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections."""
+        ...

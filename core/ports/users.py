@@ -1,0 +1,53 @@
+"""The repository of users: sequence numbers, windows, locks and erasure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from core.records import UserState
+
+
+class UserReader(Protocol):
+    """Reads users."""
+
+    def find(self, user_id: str) -> UserState | None:
+        """A user's state, or None if the user is unknown."""
+        ...
+
+    def by_key(self, keys: Sequence[int]) -> list[UserState]:
+        """The states of the users with these keys, in ascending key; unknown keys are skipped."""
+        ...
+
+    def page(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[tuple[str, UserState]]:
+        """Users in ascending id after `after` whose id begins with `prefix`."""
+        ...
+
+    def erasure_times(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """When these users were erased (ms); users who were never erased are missing."""
+        ...
+
+
+class UserRepository(UserReader, Protocol):
+    """Reads and writes users."""
+
+    def lock(self, user_ids: Sequence[str], *, unless_erased: Mapping[str, int] | None = None) -> dict[str, UserState]:
+        """The states of these users, created where they are new, locked until the transaction ends.
+
+        An erased user starts again at the sequence of the erasure, with `erased_ms` set. But a new user who was erased
+        at the time given in `unless_erased`, or later, is not created and is missing from the result. Raises
+        `StoreConflict` where another transaction creates or erases one of the users at the same moment.
+        """
+        ...
+
+    def save(self, states: Sequence[UserState]) -> None:
+        """Store sequence and window of locked users."""
+        ...
+
+    def erase(self, user_id: str, *, now_ms: int) -> bool:
+        """Delete all data of a user except a keyed hash with time and sequence; False if there was no data."""
+        ...
+
+    def clear_windows(self) -> None:
+        """Empty the window of every user; sequences stay."""
+        ...
