@@ -7,6 +7,7 @@ TidewiseError
 |   `-- InvalidSettings                a settings file, variable or flag cannot be used
 |-- NotFound                           a named thing does not exist
 |-- NotReady                           the system cannot answer yet (no model, still starting)
+|-- Overloaded                         a queue is full: try again later
 |-- CheckpointError                    a model on disk is missing, damaged or from another layout
 |-- StoreError                         the database refused
 |   |-- StoreUnavailable               it is away or too slow: try again later
@@ -63,6 +64,13 @@ class NotReady(TidewiseError):
     """The system cannot answer yet.
 
     Operator action: wait for `/ready` to turn green; the message names what is missing.
+    """
+
+
+class Overloaded(TidewiseError):
+    """A queue is full. The request was not started and may be sent again.
+
+    Operator action: if it lasts, add processes, or slow the clients down.
     """
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 
 from serving.http.guards import KeyGuard, LastResort, LocalGuard, RawPath
-from serving.http.metrics import Measured
+from serving.http.metrics import MetricsMiddleware
 from serving.http.replies import add_error_replies
 from serving.http.security import Keys
 from serving.routes.dashboard import DashboardRoutes
@@ -57,7 +57,7 @@ def create_app(services: Services) -> FastAPI:
         app.add_middleware(LocalGuard)
     app.add_middleware(RawPath)
     app.add_middleware(LastResort)
-    app.add_middleware(Measured, metrics=engine.metrics, pulse=engine.pulse)
+    app.add_middleware(MetricsMiddleware, metrics=engine.metrics, activity=engine.activity)
     return app
 
 

@@ -99,7 +99,7 @@ class Shop:
     def __init__(self, store: Any = None, *, item_ids: Iterable[str] = "abcdef", model: bool = True) -> None:
         self.store = store or MemoryStore()
         self.clock = ManualClock(NOW_MS)
-        self.followed: list[UserState] = []
+        self.changed_users: list[UserState] = []
         if model:
             with self.store.transaction() as tx:
                 tx.models.save(ModelRecord("axes-1", "axes-1", "champion", NOW_MS))
@@ -127,7 +127,7 @@ class Shop:
             types=TYPES,
             clock=self.clock,
             wall=self.clock,
-            follow=self.followed.extend,
+            encode=self.changed_users.extend,
             items_changed=self._refresh,
             version="1.2.3",
         )

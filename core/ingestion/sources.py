@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from core.interactions import Interaction
 from core.records import DeadLetter, UserState
@@ -62,6 +63,34 @@ class EventBatch:
     dead_letters: Sequence[DeadLetter] = ()
 
 
+class LogPosition(Protocol):
+    """The position of a message in the event log."""
+
+    @property
+    def topic(self) -> str:
+        """The log's name."""
+        ...
+
+    @property
+    def partition(self) -> int:
+        """The partition of its user."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """Its offset in the partition."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EventOutcome:
+    """What became of one event. `user_seq`: the user's sequence number after it, 0 where unknown."""
+
+    status: EventStatus
+    user_seq: int = 0
+    position: LogPosition | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class IngestResult:
     """What became of events. `statuses`, `user_seqs`: one per event, in the order given.
@@ -77,3 +106,7 @@ class IngestResult:
     def num_accepted(self) -> int:
         """How many events were new."""
         return self.statuses.count(EventStatus.ACCEPTED)
+
+    def outcomes(self, start: int, end: int) -> list[EventOutcome]:
+        """The outcomes of some of the events: of one request of several that were applied together."""
+        return list(map(EventOutcome, self.statuses[start:end], self.user_seqs[start:end]))

@@ -14,10 +14,16 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from core.errors import InvalidInput, NotFound, NotReady, StoreUnavailable, StreamUnavailable, TidewiseError
+from core.errors import InvalidInput, NotFound, NotReady, Overloaded, StoreUnavailable, StreamUnavailable, TidewiseError
 
 _log = logging.getLogger(__name__)
 RETRY_AFTER_S = 1
+UNAVAILABLE_CODES = {
+    NotReady: "not_ready",
+    Overloaded: "overloaded",
+    StoreUnavailable: "unavailable",
+    StreamUnavailable: "unavailable",
+}
 
 
 class HTTPError(Exception):
@@ -87,9 +93,9 @@ async def _on_domain_error(request: Request, error: Exception) -> Response:
         return json_reply(error_body("invalid_input", message, field=error.field), status=422)
     if isinstance(error, NotFound):
         return json_reply(error_body("not_found", message), status=404)
-    if isinstance(error, NotReady | StoreUnavailable | StreamUnavailable):
-        code = "not_ready" if isinstance(error, NotReady) else "unavailable"
-        return json_reply(error_body(code, message), status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
+    for kind, code in UNAVAILABLE_CODES.items():
+        if isinstance(error, kind):
+            return json_reply(error_body(code, message), status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
     return internal_error(f"{request.method} {request.url.path}", error)
 
 

@@ -41,12 +41,12 @@ class DeadLetterRoutes:
         """The newest dead letters: source, payload and reason of each."""
         check_fields(request.query_params, ("limit",))
         limit = integer_query(request, "limit", default=DEFAULT_PAGE, highest=MAX_PAGE)
-        return json_reply(await self._engine.readers.run(lambda: self._newest(limit)))
+        return json_reply(await self._engine.executor.run(lambda: self._newest(limit)))
 
     async def retry(self, request: Request) -> Response:
         """Decode dead letters with the current settings and apply them; those that fail again remain."""
         keys = await self._keys(request)
-        return json_reply(await self._engine.writer.run(lambda: self._retried(keys)))
+        return json_reply(await self._engine.writer.run(lambda: self._retry(keys)))
 
     async def discard(self, request: Request) -> Response:
         """Delete dead letters permanently."""
@@ -63,21 +63,21 @@ class DeadLetterRoutes:
 
     def _newest(self, limit: int) -> dict[str, Any]:
         with self._services.store.read() as read:
-            letters, total = read.dead_letters.newest(limit=limit), read.dead_letters.count()
-        sources = self._services.letters.sources
-        shown = [described(letter) | {"retryable": letter.source in sources} for letter in letters]
-        return {"total": total, "dead_letters": shown}
+            dead_letters, total = read.dead_letters.newest(limit=limit), read.dead_letters.count()
+        sources = self._services.dead_letter_decoder.sources
+        page = [described(dead_letter) | {"retryable": dead_letter.source in sources} for dead_letter in dead_letters]
+        return {"total": total, "dead_letters": page}
 
-    def _retried(self, keys: Collection[int] | None) -> dict[str, Any]:
-        letters, services = self._services.letters, self._services
+    def _retry(self, keys: Collection[int] | None) -> dict[str, Any]:
+        decoder, services = self._services.dead_letter_decoder, self._services
         sums = {"letters": 0, "settled": 0, "accepted": 0}
         failures: list[dict[str, Any]] = []
-        for source in letters.sources:
-            done = retry(services.store, services.ingestor, letters.decode, source=source, keys=keys)
-            sums["letters"] += done.num_letters
-            sums["settled"] += done.num_settled
-            sums["accepted"] += done.num_accepted
-            failures += [described(letter) | {"retryable": True} for letter in done.failures[:MAX_SHOWN]]
+        for source in decoder.sources:
+            retried = retry(services.store, services.ingestor, decoder.decode, source=source, keys=keys)
+            sums["letters"] += retried.num_letters
+            sums["settled"] += retried.num_settled
+            sums["accepted"] += retried.num_accepted
+            failures += [described(failure) | {"retryable": True} for failure in retried.failures[:MAX_SHOWN]]
         return sums | {"failed": sums["letters"] - sums["settled"], "failures": failures[:MAX_SHOWN]}
 
 

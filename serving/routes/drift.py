@@ -37,7 +37,7 @@ class DriftRoutes:
         limit = integer_query(request, "limit", default=DEFAULT_LIMIT, highest=MAX_LIMIT)
         days = integer_query(request, "days", default=DEFAULT_DAYS, highest=MAX_DAYS)
         services = self._engine.services
-        report = await self._engine.readers.run(
+        report = await self._engine.executor.run(
             lambda: drift_report(services.store, clock=services.clock, limit=limit, days=days)
         )
         return json_reply(report)
@@ -46,7 +46,7 @@ class DriftRoutes:
         """Events by category over time."""
         check_fields(request.query_params, ("days",))
         days = integer_query(request, "days", default=DEFAULT_DAYS, highest=MAX_DAYS)
-        return json_reply(await self._engine.readers.run(lambda: self._mix(days)))
+        return json_reply(await self._engine.executor.run(lambda: self._mix(days)))
 
     def _mix(self, days: int) -> dict[str, Any]:
         with self._engine.services.store.read() as read:

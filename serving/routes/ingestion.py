@@ -27,7 +27,7 @@ class IngestionRoutes:
 
     async def progress(self, _request: Request) -> Response:
         """Every writer; with an event log, each of its partitions with its lag."""
-        return json_reply(await self._engine.readers.run(self._progress))
+        return json_reply(await self._engine.executor.run(self._progress))
 
     def _progress(self) -> dict[str, Any]:
         log = self._services.log
@@ -46,14 +46,14 @@ class IngestionRoutes:
             "problem": problem,
             "writers": shown,
             "waiting_events": self._engine.writer.num_waiting,
-            "waiting_requests": self._engine.intake.num_waiting,
+            "waiting_requests": self._engine.num_waiting_requests,
             "dead_letters": num_dead_letters,
         }
 
     def _log_ends(self, applied: Mapping[int, int]) -> tuple[Mapping[int, tuple[int, int]], str | None]:
         """For each partition (next offset, log end offset); or the problem that hides them."""
         try:
-            return self._services.log_ends(applied), None
+            return self._services.log_end_offsets(applied), None
         except StreamUnavailable as error:
             return {}, str(error)
 

@@ -10,26 +10,33 @@ from fastapi import APIRouter, Request, Response
 
 from core.clock import WallClock
 from core.errors import InvalidEvent, InvalidInput
+from core.ingestion.sources import EventOutcome
 from core.interactions import Interaction, parse_interaction, shorten
+from core.statuses import EventStatus
 from serving.http.replies import error_body, invalid_entries, json_reply, problem_of
 from serving.http.requests import check_fields, many_or_one, read_json
 from serving.runtime.engine import Engine
-from serving.runtime.event_sinks import QUEUED, SET_ASIDE, EventOutcome
 from serving.schemas import interactions as schemas
 
-LOOP_EVENTS = 100  # about half a millisecond of parsing; larger batches are parsed off the event loop
-STATUSES = ("accepted", "queued", "duplicate", "erased", "rejected")
-LATE = "not applied in time: the events are safe in the log, and workers apply them as soon as they can"
-_SET_ASIDE = error_body("set_aside", "no worker could apply it; `tidewise dead-letters list` says why")["error"]
-WARNING = "neither event_id nor time was given: the same event sent again counts again"
+LOOP_EVENTS = 100  # about half a millisecond of parsing; larger requests are parsed off the event loop
+STATUSES = (
+    EventStatus.ACCEPTED,
+    EventStatus.QUEUED,
+    EventStatus.DUPLICATE,
+    EventStatus.ERASED,
+    EventStatus.REJECTED,
+)
+NOT_APPLIED = "not applied within the timeout: the events are durable in the log, and workers will apply them"
+NO_ID = "neither event_id nor time was given: the same event sent again counts again"
+_DEAD_LETTERED = error_body("dead_lettered", "no worker could apply it; `tidewise dead-letters list` says why")["error"]
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """The entries of a request: each an event or the reason why it is none."""
+class ParsedEvents:
+    """The entries of a request, each an event or the problem with it. `unnamed`: positions with a generated id."""
 
     entries: list[Interaction | dict[str, Any]]
-    unnamed: frozenset[int]  # places of events that the server had to name
+    unnamed: frozenset[int]
 
     @property
     def events(self) -> list[Interaction]:
@@ -38,12 +45,12 @@ class Parsed:
 
     @property
     def problems(self) -> list[dict[str, Any]]:
-        """What is wrong with each of the others."""
+        """The problems with the other entries."""
         return [entry for entry in self.entries if isinstance(entry, dict)]
 
 
 class InteractionRoutes:
-    """Taking events in."""
+    """Parses small requests on the event loop; the event sink does the rest."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -54,38 +61,37 @@ class InteractionRoutes:
         router.add_api_route("/v1/interactions", self.post, methods=["POST"], **schemas.POST_INTERACTIONS)
 
     async def post(self, request: Request) -> Response:
-        """Take one event or many in; answers when they are safe, each event for itself."""
-        wait = _wants_to_wait(request)
+        """Apply or publish one event or many; answers when they are durable, with the outcome of each."""
+        wait = _wait_of(request)
         body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
         raw, single = many_or_one(body, "events", limit=self._engine.limits.max_events)
-        quick = len(raw) <= LOOP_EVENTS and isinstance(self._services.clock, WallClock)
-        parsed = self._parse(raw) if quick else await self._engine.readers.run(lambda: self._parse(raw))
+        on_loop = len(raw) <= LOOP_EVENTS and isinstance(self._services.clock, WallClock)
+        parsed = self._parse(raw) if on_loop else await self._engine.executor.run(lambda: self._parse(raw))
         if not parsed.events:
-            self._engine.metrics.took_in({"rejected": len(parsed.entries)})
+            self._engine.metrics.count_events({EventStatus.REJECTED.value: len(parsed.entries)})
             raise invalid_entries("events", parsed.problems, single=single)
-        fates = await self._engine.intake.take(parsed.events, wait=wait)
-        report = _report(parsed, fates)
-        self._engine.metrics.took_in({status: report[status] for status in STATUSES})
-        if report[QUEUED]:
-            return json_reply(report | ({"note": LATE} if wait else {}), status=202)
+        report = _report(parsed, await self._engine.event_sink.submit(parsed.events, wait=wait))
+        self._engine.metrics.count_events({status.value: report[status.value] for status in STATUSES})
+        if report[EventStatus.QUEUED.value]:
+            return json_reply(report | ({"note": NOT_APPLIED} if wait else {}), status=202)
         return json_reply(report)
 
-    def _parse(self, raw: list[Any]) -> Parsed:
+    def _parse(self, raw: list[Any]) -> ParsedEvents:
         wall_ms = self._services.wall.now_ms()
-        now_ms = self._services.clock.now_ms() if not all(map(_is_timed, raw)) else wall_ms
+        now_ms = wall_ms if all(map(_has_time, raw)) else self._services.clock.now_ms()
         entries: list[Interaction | dict[str, Any]] = []
         unnamed = set()
-        for place, one in enumerate(raw):
-            timed = _is_timed(one)
-            named = timed or (isinstance(one, dict) and one.get("event_id") is not None)
+        for index, entry in enumerate(raw):
+            has_time = _has_time(entry)
+            named = has_time or (isinstance(entry, dict) and entry.get("event_id") is not None)
             try:
-                entries.append(self._event(one, wall_ms if timed else now_ms, named=named))
+                entries.append(self._event(entry, wall_ms if has_time else now_ms, named=named))
             except InvalidEvent as error:
                 entries.append(problem_of(error))
                 continue
             if not named:
-                unnamed.add(place)
-        return Parsed(entries, frozenset(unnamed))
+                unnamed.add(index)
+        return ParsedEvents(entries, frozenset(unnamed))
 
     def _event(self, raw: Any, now_ms: int, *, named: bool) -> Interaction:
         return parse_interaction(
@@ -98,13 +104,13 @@ class InteractionRoutes:
         )
 
 
-def _is_timed(raw: Any) -> bool:
-    """Whether an entry says when it happened; else it happened now, by the clock that answers use."""
+def _has_time(raw: object) -> bool:
+    """Whether an entry has an event time; without one it happens now, by the clock of answers."""
     return isinstance(raw, dict) and raw.get("time") is not None
 
 
-def _wants_to_wait(request: Request) -> bool:
-    """Whether the answer is to come when the next recommendation knows the events."""
+def _wait_of(request: Request) -> bool:
+    """Whether to answer only when the next recommendation knows the events."""
     check_fields(request.query_params, ("wait",))
     value = request.query_params.get("wait")
     if value not in (None, "applied"):
@@ -113,29 +119,30 @@ def _wants_to_wait(request: Request) -> bool:
     return value is not None
 
 
-def _report(parsed: Parsed, fates: list[EventOutcome]) -> dict[str, Any]:
-    """What became of each entry, in the order given, and the sums."""
-    left = iter(fates)
-    sums = dict.fromkeys(STATUSES, 0)
+def _report(parsed: ParsedEvents, outcomes: list[EventOutcome]) -> dict[str, Any]:
+    """The result of each entry, in the order sent, and the number of each status."""
+    remaining = iter(outcomes)
+    sums = {status.value: 0 for status in STATUSES}
     results = []
-    for place, entry in enumerate(parsed.entries):
+    for index, entry in enumerate(parsed.entries):
         if isinstance(entry, Interaction):
-            result = _result(entry, next(left))
-            if place in parsed.unnamed:
-                result["warning"] = WARNING
+            result = _result(entry, next(remaining))
+            if index in parsed.unnamed:
+                result["warning"] = NO_ID
         else:
-            result = {"status": "rejected", "error": entry}
+            result = {"status": EventStatus.REJECTED.value, "error": entry}
         sums[result["status"]] += 1
         results.append(result)
     return sums | {"results": results}
 
 
-def _result(event: Interaction, fate: EventOutcome) -> dict[str, Any]:
-    """What became of one valid event."""
-    set_aside = fate.status == SET_ASIDE
-    result: dict[str, Any] = {"status": "rejected" if set_aside else fate.status, "event_id": event.event_id}
-    if fate.user_seq:
-        result["user_seq"] = fate.user_seq
-    if (at := fate.position) is not None:
-        result["position"] = {"topic": at.topic, "partition": at.partition, "offset": at.offset}
-    return result | ({"error": _SET_ASIDE} if set_aside else {})
+def _result(event: Interaction, outcome: EventOutcome) -> dict[str, Any]:
+    """The result of one valid event."""
+    dead_lettered = outcome.status is EventStatus.DEAD_LETTERED
+    status = EventStatus.REJECTED if dead_lettered else outcome.status
+    result: dict[str, Any] = {"status": status.value, "event_id": event.event_id}
+    if outcome.user_seq:
+        result["user_seq"] = outcome.user_seq
+    if (position := outcome.position) is not None:
+        result["position"] = {"topic": position.topic, "partition": position.partition, "offset": position.offset}
+    return result | ({"error": _DEAD_LETTERED} if dead_lettered else {})

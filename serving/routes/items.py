@@ -51,14 +51,16 @@ class ItemRoutes:
         check_fields(request.query_params, ("after", "limit"))
         limit = integer_query(request, "limit", default=100, highest=MAX_PAGE)
         after = request.query_params.get("after", "")
-        page = await self._engine.readers.run(lambda: self._read_page(check_id("after", after) if after else "", limit))
+        page = await self._engine.executor.run(
+            lambda: self._read_page(check_id("after", after) if after else "", limit)
+        )
         next_after = page[-1].item.item_id if len(page) == limit else None
         return json_reply({"items": [schemas.item_out(stored) for stored in page], "next_after": next_after})
 
     async def get(self, request: Request) -> Response:
         """One catalogue item."""
         item_id = path_id(request, "item_id")
-        return json_reply(schemas.item_out(await self._engine.readers.run(lambda: self._read_item(item_id))))
+        return json_reply(schemas.item_out(await self._engine.executor.run(lambda: self._read_item(item_id))))
 
     async def put(self, request: Request) -> Response:
         """Insert or replace one item; the next answer knows the change."""
@@ -75,7 +77,7 @@ class ItemRoutes:
         """Insert or replace one item or many, all in one revision; each gets its own outcome."""
         body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
         raw, single = many_or_one(body, "items", limit=self._engine.limits.max_events)
-        entries = await self._engine.readers.run(lambda: [_parsed(entry) for entry in raw])
+        entries = await self._engine.executor.run(lambda: [_parsed(entry) for entry in raw])
         items = [entry for entry in entries if isinstance(entry, Item)]
         if not items:
             raise invalid_entries("items", [entry for entry in entries if isinstance(entry, dict)], single=single)
@@ -101,11 +103,11 @@ class ItemRoutes:
             raise InvalidInput(msg, field="query")
         category = check_id("category", query["category"]) if query.get("category") else None
         only_hidden = _only_hidden(query.get("hidden"))
-        return json_reply(await self._engine.readers.run(lambda: self._search(text.split(), category, only_hidden, n)))
+        return json_reply(await self._engine.executor.run(lambda: self._search(text.split(), category, only_hidden, n)))
 
     async def categories(self, _request: Request) -> Response:
         """Every category and how many of its items may be recommended."""
-        return json_reply(await self._engine.readers.run(self._categories))
+        return json_reply(await self._engine.executor.run(self._categories))
 
     async def _save(self, items: Sequence[Item]) -> int:
         def save() -> int:

@@ -38,12 +38,12 @@ class ModelRoutes:
 
     async def list_all(self, _request: Request) -> Response:
         """All versions and all promotions, newest first."""
-        return json_reply(await self._engine.readers.run(self._list))
+        return json_reply(await self._engine.executor.run(self._list))
 
     async def get(self, request: Request) -> Response:
         """One version with its lineage."""
         version = path_id(request, "version")
-        return json_reply(await self._engine.readers.run(lambda: self._read_version(version)))
+        return json_reply(await self._engine.executor.run(lambda: self._read_version(version)))
 
     async def promote(self, request: Request) -> Response:
         """Make a version the champion."""

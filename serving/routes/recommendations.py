@@ -127,10 +127,10 @@ class RecommendationRoutes:
     async def _reply(self, query: Callable[[], Answer], at_ms: int | None, **about: str) -> Response:
         def content() -> bytes:
             answer = query()
-            self._engine.metrics.listed(answer.source)
+            self._engine.metrics.count_recommendation(answer.source)
             return orjson.dumps(about | schemas.recommendations_out(answer, self._age_ms(answer, at_ms)))
 
-        return Response(await self._engine.readers.run(content), media_type="application/json")
+        return Response(await self._engine.executor.run(content), media_type="application/json")
 
     def _age_ms(self, answer: Answer, at_ms: int | None) -> int | None:
         """The age of the newest event that an answer knows, whatever `at` the request has."""

@@ -8,9 +8,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from core.errors import NotReady, TidewiseError
-from serving.http.metrics import CONTENT_TYPE
 from serving.http.replies import json_reply
 from serving.runtime.engine import Engine
+from serving.runtime.metrics import CONTENT_TYPE
 from serving.runtime.store_counts import StoreCounts
 from serving.schemas import status as schemas
 
@@ -48,7 +48,7 @@ class StatusRoutes:
 
     async def status(self, _request: Request) -> Response:
         """The contents of the database and the serving model."""
-        return json_reply(await self._engine.readers.run(self._status))
+        return json_reply(await self._engine.executor.run(self._status))
 
     async def metrics(self, _request: Request) -> Response:
         """The metrics in Prometheus's text format."""
@@ -56,7 +56,7 @@ class StatusRoutes:
 
     async def activity(self, _request: Request) -> Response:
         """The samples of the last hour, as columns."""
-        pulse = self._engine.pulse
+        pulse = self._engine.activity
         return json_reply({"period_ms": round(pulse.period_s * 1000), "samples": pulse.columns()})
 
     def _catalogue(self) -> Check:

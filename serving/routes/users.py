@@ -41,7 +41,7 @@ class UserRoutes:
         check_fields(request.query_params, ("prefix", "after", "limit"))
         limit = integer_query(request, "limit", default=100, highest=MAX_PAGE)
         prefix, after = (_optional_id(request, name) for name in ("prefix", "after"))
-        users = await self._engine.readers.run(lambda: self._read_page(prefix, after, limit))
+        users = await self._engine.executor.run(lambda: self._read_page(prefix, after, limit))
         next_after = users[-1][0] if len(users) == limit else None
         return json_reply({"users": [_user(*user) for user in users], "next_after": next_after})
 
@@ -51,14 +51,14 @@ class UserRoutes:
         user_id = path_id(request, "user_id")
         limit = integer_query(request, "limit", default=100, highest=MAX_PAGE)
         before = _position(request.query_params.get("before"))
-        return json_reply(await self._engine.readers.run(lambda: self._history(user_id, before, limit)))
+        return json_reply(await self._engine.executor.run(lambda: self._history(user_id, before, limit)))
 
     async def interests(self, request: Request) -> Response:
         """The short-term and long-term interests of a user, and how they shifted."""
         user_id = path_id(request, "user_id")
         check_fields(request.query_params, ())
         interests = self._services.interests
-        return json_reply(await self._engine.readers.run(lambda: schemas.interest_out(interests.of(user_id))))
+        return json_reply(await self._engine.executor.run(lambda: schemas.interest_out(interests.of(user_id))))
 
     async def delete(self, request: Request) -> Response:
         """Delete everything about a user; redelivered events from before the erasure are dropped."""

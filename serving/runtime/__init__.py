@@ -1,1 +1,1 @@
-"""The threads and queues behind the routes. Knows no HTTP types."""
+"""The threads and queues behind the routes. Independent of HTTP types."""

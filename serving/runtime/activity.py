@@ -1,7 +1,7 @@
-"""The pulse: how it went in the last hour, a sample every few seconds, kept in memory for whoever looks.
+"""Activity: rates and latencies of the last hour, a sample every few seconds, kept in memory.
 
-Rates of events come from the database, so that they count what every process applied; answers and their times are this
-process's own. Knows nothing about HTTP: it is told of answers and asked for columns.
+Event rates come from the database, so that they count the events of all processes; answers and latencies are those of
+this process. Independent of HTTP.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from serving.runtime.query_executor import QueryExecutor
 
 _log = logging.getLogger(__name__)
 
-KEPT_MS = HOUR_MS
-LOOKED_BACK_MS = 30 * DAY_MS  # events older than this, when they arrive, are history that is being imported
-MAX_TIMES = 20_000  # of one period: beyond it the newest are left out, which bounds memory
+RETENTION_MS = HOUR_MS
+LOOKBACK_MS = 30 * DAY_MS  # older events are imported history and not counted as activity
+MAX_LATENCIES = 20_000  # per period, which bounds memory; later ones are dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One period. Times are None where nothing was answered."""
+    """One period. Latencies are None without requests."""
 
     time: int
     events_per_s: float
@@ -43,14 +43,14 @@ class Sample:
     waiting_events: int
 
 
-def _nothing_else() -> None:
-    """Sampling alone."""
+def _do_nothing() -> None:
+    pass
 
 
 class ActivitySampler:
-    """Collects samples. `answered` and `applied` may be called from anywhere, `sample` by one caller.
+    """Collects samples. `add_answer` and `add_applied` may be called from any thread, `sample` from one.
 
-    `also`: what else is to be done with each sample.
+    `after_sample` is called after each sample.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class ActivitySampler:
         num_waiting: Callable[[], int],
         now_ms: Callable[[], int],
         period_s: float,
-        also: Callable[[], None] = _nothing_else,
+        after_sample: Callable[[], None] = _do_nothing,
     ) -> None:
         self._store = store
         self._num_waiting = num_waiting
         self._now_ms = now_ms
         self.period_s = period_s
-        self._also = also
-        self._samples: deque[Sample] = deque(maxlen=max(1, int(KEPT_MS / 1000 / period_s)))
+        self._after_sample = after_sample
+        self._samples: deque[Sample] = deque(maxlen=max(1, int(RETENTION_MS / 1000 / period_s)))
         self._lock = Lock()
         self._answers_s: list[float] = []
         self._applied_s: list[float] = []
@@ -75,26 +75,26 @@ class ActivitySampler:
         self._counted: int | None = None
         self._sampled_s = 0.0
 
-    def answered(self, took_s: float) -> None:
-        """Somebody was recommended something."""
+    def add_answer(self, took_s: float) -> None:
+        """Record the latency of a recommendation."""
         with self._lock:
-            if len(self._answers_s) < MAX_TIMES:
+            if len(self._answers_s) < MAX_LATENCIES:
                 self._answers_s.append(took_s)
 
-    def applied(self, took_s: float) -> None:
-        """Events of a request were applied: the next answer knows them."""
+    def add_applied(self, took_s: float) -> None:
+        """Record the latency of a request whose events were applied: the next answer knows them."""
         with self._lock:
-            if len(self._applied_s) < MAX_TIMES:
+            if len(self._applied_s) < MAX_LATENCIES:
                 self._applied_s.append(took_s)
 
     def sample(self, at_s: float) -> None:
-        """End a period; the first call only begins one."""
-        began, num_events = self._counted is not None, self._num_new_events()
+        """End a period; the first call only starts one."""
+        started, num_events = self._counted is not None, self._num_new_events()
         with self._lock:
             answers_s, self._answers_s = self._answers_s, []
             applied_s, self._applied_s = self._applied_s, []
         took_s, self._sampled_s = at_s - self._sampled_s, at_s
-        if began and took_s > 0:
+        if started and took_s > 0:
             rates = (round(num_events / took_s, 3), round(len(answers_s) / took_s, 3))
             times = (*_quantiles_ms(answers_s), *_quantiles_ms(applied_s))
             self._samples.append(Sample(self._now_ms(), *rates, *times, self._num_waiting()))
@@ -102,28 +102,28 @@ class ActivitySampler:
     def columns(self) -> dict[str, list[float | int | None]]:
         """All samples, oldest first, a list for each field."""
         names = [field.name for field in fields(Sample)]
-        rows = [astuple(one) for one in list(self._samples)]
-        return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+        rows = [astuple(sample) for sample in list(self._samples)]
+        return {name: [row[column] for row in rows] for column, name in enumerate(names)}
 
-    async def run(self, readers: QueryExecutor) -> None:
-        """Sample until cancelled. A database that is away makes a gap."""
+    async def run(self, executor: QueryExecutor) -> None:
+        """Sample until cancelled; without the database, samples are missing."""
         while True:
             try:
-                await readers.run(lambda: self.sample(time.monotonic()))
-                await readers.run(self._also)
+                await executor.run(lambda: self.sample(time.monotonic()))
+                await executor.run(self._after_sample)
             except TidewiseError as error:
                 _log.debug("no sample: %s", error)
-            except Exception:  # a fault of ours costs a sample, and never the process
+            except Exception:  # a bug here costs a sample, not the process
                 _log.exception("no sample")
             await asyncio.sleep(self.period_s)
 
     def _num_new_events(self) -> int:
-        """Events counted since the last call. The bound moves along: what is added up stays a month of buckets."""
+        """Events counted since the last call. The lower bound moves along, so that a month of buckets is summed."""
         with self._store.read() as read:
             counted = read.event_counts.total(since_ms=self._since_ms)
             new = 0 if self._counted is None else max(0, counted - self._counted)
             newest_ms = read.offsets.newest_event_ms() or 0
-            self._since_ms = max(0, newest_ms - LOOKED_BACK_MS) // BUCKET_MS * BUCKET_MS
+            self._since_ms = max(0, newest_ms - LOOKBACK_MS) // BUCKET_MS * BUCKET_MS
             self._counted = read.event_counts.total(since_ms=self._since_ms)
         return new
 

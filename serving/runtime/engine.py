@@ -1,76 +1,86 @@
-"""The engine behind the routes: the services, the writer, the intake and the readers, started and drained together."""
+"""The engine behind the routes: event sink, writer, query executor, metrics and activity; started and stopped as one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Protocol
 
+from core.ingestion.sources import EventOutcome
+from core.interactions import Interaction
 from core.recommendation.trends import Trends
-from serving.http.metrics import Metrics, Waiting
 from serving.runtime.activity import ActivitySampler
-from serving.runtime.event_sinks import DirectEventSink, EventSink, LogEventSink
+from serving.runtime.log_event_sink import LogEventSink
+from serving.runtime.metrics import Metrics
 from serving.runtime.query_executor import QueryExecutor
 from serving.runtime.services import Services
 from serving.runtime.writer import Writer
 
 
+class EventSink(Protocol):
+    """Where the events of requests go: the `Writer` of this process, or the event log (`LogEventSink`)."""
+
+    async def submit(self, events: Sequence[Interaction], *, wait: bool) -> list[EventOutcome]:
+        """Submit one request's events; returns when they are durable, with `wait` when they are applied.
+
+        Raises `StoreUnavailable`, `StreamUnavailable` or `Overloaded` where they may not be durable.
+        """
+        ...
+
+
 class Engine:
-    """What a route needs to answer: events go through `intake`, other writes through `writer`, queries `readers`."""
+    """What routes call: events go to `event_sink`, other changes to `writer`, queries to `executor`."""
 
     def __init__(self, services: Services) -> None:
         limits = services.limits
         self.services = services
         self.limits = limits
-        self.readers = QueryExecutor(num_threads=limits.num_readers, max_waiting=limits.max_waiting_reads)
+        self.executor = QueryExecutor(num_threads=limits.num_readers, max_waiting=limits.max_waiting_reads)
         self.writer = Writer(
             services.ingestor,
             name=services.writer_name,
-            follow=services.follow,
+            encode=services.encode,
             max_group_events=limits.max_group_events,
             max_waiting_events=limits.max_waiting_events,
         )
-        direct, log = DirectEventSink(self.writer), services.log
-        self.metrics = Metrics(services, _Waiting(self))
+        log = services.log
+        self._log_sink = None if log is None else LogEventSink(log, services.store, limits)
+        self.event_sink: EventSink = self._log_sink or self.writer
+        self.metrics = Metrics(
+            services,
+            num_waiting_events=lambda: self.writer.num_waiting,
+            num_waiting_requests=lambda: self.num_waiting_requests,
+        )
         self.trends = Trends()
-        self.pulse = ActivitySampler(
+        self.activity = ActivitySampler(
             services.store,
             num_waiting=lambda: self.writer.num_waiting,
             now_ms=services.wall.now_ms,
-            period_s=limits.pulse_s,
-            also=self._note_trends,
+            period_s=limits.activity_period_s,
+            after_sample=self._update_trends,
         )
-        self.intake: EventSink = direct if log is None else LogEventSink(log, services.store, limits)
 
-    def _note_trends(self) -> None:
+    @property
+    def num_waiting_requests(self) -> int:
+        """How many requests wait for workers; none without an event log."""
+        return 0 if self._log_sink is None else self._log_sink.num_waiting
+
+    def _update_trends(self) -> None:
         self.trends.note(self.services.snapshots.current(), self.services.wall.now_ms())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Write and read until the end; what was taken in is finished first."""
+        """Run the threads; at the end, requests that were accepted are finished first."""
         self.writer.start()
-        pulse = asyncio.create_task(self.pulse.run(self.readers))
+        sampling = asyncio.create_task(self.activity.run(self.executor))
         try:
             yield
         finally:
-            pulse.cancel()
+            sampling.cancel()
             with suppress(asyncio.CancelledError):
-                await pulse
-            await self.intake.stop()
+                await sampling
+            if self._log_sink is not None:
+                await self._log_sink.stop()
             await self.writer.stop()
-            await self.readers.stop()
-
-
-class _Waiting(Waiting):
-    """What waits in this engine."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def events(self) -> int:
-        """Events (and other changes) that wait for the writer."""
-        return self._engine.writer.num_waiting
-
-    def requests(self) -> int:
-        """Requests that wait for workers."""
-        return self._engine.intake.num_waiting
+            await self.executor.stop()

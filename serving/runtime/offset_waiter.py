@@ -1,7 +1,7 @@
-"""The watch over a log's progress: wakes requests up when the database has applied the positions that they wait for.
+"""The offset waiter: wakes requests when the database has applied the offsets that they wait for.
 
-One poller for however many requests wait, and none while nobody does: a request costs the database nothing more, and an
-idle API nothing at all. Knows nothing about HTTP or Kafka: progress is a number per partition.
+One poller serves all waiting requests, and none runs while no request waits: more requests cost the database nothing,
+and an idle API nothing at all. Independent of HTTP and Kafka: progress is an offset per partition.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from core.errors import StoreError
 from serving.runtime.query_executor import QueryExecutor
 
 POLL_S = 0.003  # half of it is added to an answer on average; a poll costs the database about 0.1 ms
-AWAY_POLL_S = 0.25
+UNAVAILABLE_POLL_S = 0.25
 
 Offsets = Mapping[int, int]
 
 
 @dataclass(eq=False, slots=True)
 class _Waiter:
-    """One request: the offset that it waits for in each partition."""
+    """One request, with the offset that it waits for in each partition."""
 
-    wanted: Offsets
+    target: Offsets
     applied: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def look(self, offsets: Offsets) -> None:
-        if all(offsets.get(partition, -1) >= offset for partition, offset in self.wanted.items()):
+    def check(self, offsets: Offsets) -> None:
+        if all(offsets.get(partition, -1) >= offset for partition, offset in self.target.items()):
             self.applied.set()
 
 
 class OffsetWaiter:
-    """Waits for offsets. `read_offsets` asks the database; it runs on a thread of its own."""
+    """Waits for offsets. `read_offsets` reads the database, in a separate thread."""
 
     def __init__(self, read_offsets: Callable[[], Offsets], *, poll_s: float = POLL_S) -> None:
         self._read_offsets = read_offsets
@@ -46,9 +46,9 @@ class OffsetWaiter:
         """How many requests wait."""
         return len(self._waiters)
 
-    async def reached(self, wanted: Offsets, *, timeout_s: float) -> bool:
+    async def reached(self, target: Offsets, *, timeout_s: float) -> bool:
         """Wait until every partition has been applied up to its offset; False on timeout."""
-        waiter = _Waiter(wanted)
+        waiter = _Waiter(target)
         self._waiters.add(waiter)
         if self._poller is None or self._poller.done():
             self._poller = asyncio.create_task(self._poll())
@@ -62,7 +62,7 @@ class OffsetWaiter:
         return True
 
     async def stop(self) -> None:
-        """Poll no more; who still waits runs into their timeout."""
+        """Stop polling; waiting requests run into their timeout."""
         if self._poller is not None:
             self._poller.cancel()
         await self._thread.stop()
@@ -71,9 +71,9 @@ class OffsetWaiter:
         while self._waiters:
             try:
                 offsets = await self._thread.run(self._read_offsets)
-            except StoreError:  # away for now: requests wait on, until their own timeout
-                await asyncio.sleep(AWAY_POLL_S)
+            except StoreError:  # requests wait on, until their own timeout
+                await asyncio.sleep(UNAVAILABLE_POLL_S)
                 continue
             for waiter in self._waiters:
-                waiter.look(offsets)
+                waiter.check(offsets)
             await asyncio.sleep(self._poll_s)

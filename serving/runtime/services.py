@@ -1,6 +1,6 @@
-"""What the HTTP layer is given: the use cases, ports and limits that the composition root has put together.
+"""The dependencies of the API: use cases, ports and limits, put together by the composition root.
 
-Knows nothing about how they are made; `serving` imports `core` alone.
+`serving` imports only `core`; it does not know the adapters behind the ports.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from core.clock import Clock, WallClock
 from core.ingestion.dead_letters import Decode
 from core.ingestion.ingest import Ingestor
+from core.ingestion.sources import LogPosition
 from core.interactions import EventTypes, Interaction
 from core.interests.user_interest import Interests
 from core.ports import DeadLetter, Store, UserState
@@ -20,31 +21,12 @@ from core.recommendation.snapshot import ServingSnapshot
 
 
 class Snapshots(Protocol):
-    """Where the current snapshot comes from: `core.recommendation.snapshot.SnapshotManager`."""
+    """Provides the current serving snapshot: `core.recommendation.snapshot.SnapshotManager`."""
 
     problem: str | None  # why the champion does not serve
 
     def current(self) -> ServingSnapshot:
-        """The snapshot that answers now; raises `NotReady` before the first one."""
-        ...
-
-
-class LogPosition(Protocol):
-    """Where an event stands in the log."""
-
-    @property
-    def topic(self) -> str:
-        """The log's name."""
-        ...
-
-    @property
-    def partition(self) -> int:
-        """The part of the log that holds its user."""
-        ...
-
-    @property
-    def offset(self) -> int:
-        """The place of its message there."""
+        """The current snapshot; raises `NotReady` before the first one."""
         ...
 
 
@@ -53,21 +35,21 @@ class EventLog(Protocol):
 
     @property
     def name(self) -> str:
-        """Under which the database keeps how far it has applied each partition."""
+        """The topic, under which the database keeps the applied offset of each partition."""
         ...
 
     def publish(self, events: Sequence[Interaction]) -> Sequence[LogPosition]:
-        """Add events; returns their positions once all replicas have them; raises `StreamUnavailable`."""
+        """Publish events; returns their positions once all replicas have them; raises `StreamUnavailable`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one request may ask for, and how much may wait.
+    """Limits of one request and of the queues.
 
     `max_group_events`: how many events, of however many requests, share one transaction. `send_timeout_s`: how long an
     event log may take to confirm. `wait_timeout_s`: how long workers may take where a request waits for them.
-    `pulse_s`: the period of a sample of `/v1/activity`.
+    `activity_period_s`: the period of a sample of `/v1/activity`.
     """
 
     max_events: int = 10_000
@@ -79,39 +61,36 @@ class Limits:
     max_waiting_events: int = 50_000
     max_waiting_reads: int = 512
     num_readers: int = 4
-    send_timeout_s: float = 1.9  # a log that is away is told within 2 s
+    send_timeout_s: float = 1.9  # clients learn within 2 s that a log is unavailable
     wait_timeout_s: float = 10.0
-    pulse_s: float = 5.0
+    activity_period_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterDecoder:
-    """Who can read dead letters again: the sources whose letters `decode` understands."""
+    """Decodes dead letters for a retry: those of `sources`."""
 
     decode: Decode
     sources: tuple[str, ...] = ()
 
 
-def _nobody_follows(_states: Iterable[UserState]) -> None:
-    """The null follower: every user is encoded when they are read."""
+def _no_encoding(_states: Iterable[UserState]) -> None:
+    """Users are encoded when they are read."""
 
 
-def _nobody_listens() -> None:
-    """The null listener of catalogue changes: the next regular refresh finds them."""
+def _no_listener() -> None:
+    """Catalogue changes are noticed by the next periodic refresh."""
 
 
-def _cannot_read(_letter: DeadLetter) -> tuple[list[Interaction], list[str]]:
-    """The null decoder: of letters from nowhere."""
-    return [], ["nothing here can read it again"]
+def _no_decoder(_dead_letter: DeadLetter) -> tuple[list[Interaction], list[str]]:
+    return [], ["no decoder for its source"]
 
 
 def _no_log(_applied: Mapping[int, int]) -> Mapping[int, tuple[int, int]]:
-    """The null log: it has no partitions."""
     return {}
 
 
-def _nothing() -> int:
-    """The null count, and the null age."""
+def _zero() -> int:
     return 0
 
 
@@ -119,13 +98,13 @@ def _nothing() -> int:
 class Services:
     """Everything that the routes call.
 
-    `ingestor` is used by the API's writer thread alone. `clock` says what "now" is for answers and for events without
-    a time; how far in the future an event lies is judged by `wall`. `follow` gets the users changed by a commit
-    (`EncodingQueue.submit`); `items_changed` is called after the catalogue changed (wake the refresh of the snapshot).
+    `ingestor` is used by the API's writer thread only. `clock` is "now" for answers and for events without a time;
+    `wall` is the wall clock, by which events too far in the future are rejected. `encode` gets the users changed by a
+    commit (`EncodingQueue.submit`); `items_changed` is called after a catalogue change (wakes the snapshot refresh).
     Both are called on the writer thread and must return at once. `log`: where events go instead of the writer.
-    `letters`: who can read dead letters again. `log_ends`: from the applied offset of each partition of `log`, the next
-    offset to apply and the end of the log; it may block, and raise `StreamUnavailable`.
-    `num_encoded`, `snapshot_age_s`: for metrics, how many vectors were computed and when snapshots were last renewed.
+    `log_end_offsets`: from the applied offset of each partition of `log`, the next offset to apply and the log end
+    offset; it may block, and raise `StreamUnavailable`. `num_encoded`, `snapshot_age_s`: for metrics, the number of
+    vectors computed and the age of the snapshot.
     """
 
     store: Store
@@ -138,12 +117,12 @@ class Services:
     wall: Clock = field(default_factory=WallClock)
     writer_name: str = "http"
     log: EventLog | None = None
-    follow: Callable[[Iterable[UserState]], None] = _nobody_follows
-    items_changed: Callable[[], None] = _nobody_listens
-    letters: DeadLetterDecoder = DeadLetterDecoder(_cannot_read)
-    log_ends: Callable[[Mapping[int, int]], Mapping[int, tuple[int, int]]] = _no_log
-    num_encoded: Callable[[], int] = _nothing
-    snapshot_age_s: Callable[[], float] = _nothing
+    encode: Callable[[Iterable[UserState]], None] = _no_encoding
+    items_changed: Callable[[], None] = _no_listener
+    dead_letter_decoder: DeadLetterDecoder = DeadLetterDecoder(_no_decoder)
+    log_end_offsets: Callable[[Mapping[int, int]], Mapping[int, tuple[int, int]]] = _no_log
+    num_encoded: Callable[[], int] = _zero
+    snapshot_age_s: Callable[[], float] = _zero
     default_type: str = "click"
     exclude_seen: bool = True
     api_key: str | None = None
@@ -151,4 +130,4 @@ class Services:
     read_key: str | None = None
     limits: Limits = field(default_factory=Limits)
     version: str = "0"
-    collectors: Sequence[Any] = ()  # of Prometheus, for what else this process does
+    collectors: Sequence[Any] = ()  # more Prometheus collectors of this process

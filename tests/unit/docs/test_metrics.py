@@ -14,7 +14,7 @@ from serving_doubles import Shop
 
 from core.drift.records import Alarm, Bucket, BucketCounts, Point
 from core.recommendation.encoding_queue import EncodingQueue
-from serving.http.metrics import Metrics, Waiting, names_of
+from serving.runtime.metrics import Metrics, names_of
 from tidewise.metrics.monitor import MonitorMetrics
 from tidewise.metrics.trainer import TrainerMetrics
 from tidewise.metrics.worker import WorkerMetrics
@@ -30,7 +30,7 @@ NAME = re.compile(r"tidewise_\w+")
 
 
 def of_the_api() -> set[str]:
-    return Metrics(Shop().services, Waiting()).names()
+    return Metrics(Shop().services).names()
 
 
 def of_the_worker() -> set[str]:

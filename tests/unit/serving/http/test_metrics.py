@@ -66,8 +66,8 @@ def test_answers_are_counted_by_source(api: Api) -> None:
     api.post("/v1/interactions", json=event(1))
     api.get("/v1/users/u/recommendations")
     api.get("/v1/items/popular")
-    assert value(api, "tidewise_answers_total", source="model") == 1
-    assert value(api, "tidewise_answers_total", source="popularity") == 1
+    assert value(api, "tidewise_recommendations_total", source="model") == 1
+    assert value(api, "tidewise_recommendations_total", source="popularity") == 1
 
 
 def test_what_serves_is_told(api: Api, shop: Shop) -> None:

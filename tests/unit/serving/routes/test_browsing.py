@@ -134,7 +134,7 @@ def keep(shop: Shop, *letters: tuple[str, bytes]) -> list[int]:
 
 def test_letters_are_shown_newest_first_and_say_whether_they_can_be_retried(shop: Shop) -> None:
     keep(shop, ("topic", b'{"a": 1}'), ("log.csv", b"\xff"))
-    services = shop.with_services(letters=DeadLetterDecoder(decode, ("topic",)))
+    services = shop.with_services(dead_letter_decoder=DeadLetterDecoder(decode, ("topic",)))
     with Api(create_app(services)) as api:
         told = api.get("/v1/dead-letters").json()
     assert told["total"] == 2
@@ -144,7 +144,7 @@ def test_letters_are_shown_newest_first_and_say_whether_they_can_be_retried(shop
 
 def test_a_retry_settles_what_can_be_read_now_and_tells_why_the_rest_stays(shop: Shop) -> None:
     keys = keep(shop, ("topic", b"good"), ("topic", b"bad"), ("log.csv", b"good"))
-    services = shop.with_services(letters=DeadLetterDecoder(decode, ("topic",)))
+    services = shop.with_services(dead_letter_decoder=DeadLetterDecoder(decode, ("topic",)))
     with Api(create_app(services)) as api:
         one = api.post("/v1/dead-letters/retry", json={"keys": [keys[1]]}).json()
         everything = api.post("/v1/dead-letters/retry", json={"all": True}).json()
@@ -185,7 +185,7 @@ def test_with_a_log_each_partition_tells_its_lag_even_one_of_which_nothing_was_a
     def ends(applied: Mapping[int, int]) -> Mapping[int, tuple[int, int]]:
         return {0: (0, 4), 1: (applied[1] + 1, 10)}
 
-    with Api(create_app(shop.with_services(log=NamedLog(), log_ends=ends))) as api:
+    with Api(create_app(shop.with_services(log=NamedLog(), log_end_offsets=ends))) as api:
         told = api.get("/v1/ingestion").json()
     lags = {one["partition"]: (one["applied_offset"], one["lag"]) for one in told["writers"]}
     assert (told["log"], told["lag"], lags) == ("interactions", 6, {1: (7, 2), 0: (None, 4)})
@@ -196,28 +196,28 @@ def test_a_log_that_is_away_is_a_problem_to_tell_not_an_error(shop: Shop) -> Non
         msg = "no broker answers"
         raise StreamUnavailable(msg)
 
-    with Api(create_app(shop.with_services(log=NamedLog(), log_ends=away))) as api:
+    with Api(create_app(shop.with_services(log=NamedLog(), log_end_offsets=away))) as api:
         told = api.get("/v1/ingestion")
     assert (told.status_code, told.json()["lag"], told.json()["problem"]) == (200, None, "no broker answers")
 
 
-def pulse_of(shop: Shop) -> ActivitySampler:
+def sampler_of(shop: Shop) -> ActivitySampler:
     return ActivitySampler(shop.store, num_waiting=lambda: 3, now_ms=ManualClock(NOW_MS).now_ms, period_s=5)
 
 
 def test_a_sample_tells_rates_and_times_since_the_one_before(shop: Shop, api: Api) -> None:
-    pulse = pulse_of(shop)
+    sampler = sampler_of(shop)
     click(api, "ann", "a")
-    pulse.sample(100.0)
-    assert pulse.columns()["time"] == [], "the first one only begins"
+    sampler.sample(100.0)
+    assert sampler.columns()["time"] == [], "the first one only begins"
     for at_s in range(4):
         click(api, "bob", "b", at_s + 1)
     for took_s in (0.010, 0.020, 0.030):
-        pulse.answered(took_s)
-    pulse.applied(0.004)
-    pulse.sample(102.0)
-    pulse.sample(104.0)
-    assert pulse.columns() == {
+        sampler.add_answer(took_s)
+    sampler.add_applied(0.004)
+    sampler.sample(102.0)
+    sampler.sample(104.0)
+    assert sampler.columns() == {
         "time": [NOW_MS, NOW_MS],
         "events_per_s": [2.0, 0.0],
         "answers_per_s": [1.5, 0.0],
@@ -230,10 +230,10 @@ def test_a_sample_tells_rates_and_times_since_the_one_before(shop: Shop, api: Ap
 
 
 def test_an_hour_of_samples_is_kept(shop: Shop) -> None:
-    pulse = pulse_of(shop)
+    sampler = sampler_of(shop)
     for at in range(800):
-        pulse.sample(at * 5.0)
-    assert len(pulse.columns()["time"]) == 720
+        sampler.sample(at * 5.0)
+    assert len(sampler.columns()["time"]) == 720
 
 
 def test_only_personal_answers_and_applied_events_count_as_activity(shop: Shop) -> None:
@@ -247,8 +247,8 @@ def test_only_personal_answers_and_applied_events_count_as_activity(shop: Shop) 
             "/v1/users/ann/recommendations?n=0",
         ):
             api.get(url)
-        pulse = app.state.engine.pulse
-        pulse.sample(time.monotonic() + 1)
-        columns = pulse.columns()
+        sampler = app.state.engine.activity
+        sampler.sample(time.monotonic() + 1)
+        columns = sampler.columns()
     assert (columns["answers_per_s"][-1] > 0, columns["applied_p50_ms"][-1] > 0) == (True, True)
     assert columns["answer_p50_ms"][-1] == columns["answer_p99_ms"][-1], "one personal answer and no other"

@@ -74,7 +74,7 @@ def test_an_event_with_a_time_but_no_id_counts_once_however_often_it_is_sent(api
 
 def test_the_users_changed_by_a_commit_are_passed_to_the_follower(api: Api, shop: Shop) -> None:
     api.post("/v1/interactions", json={"events": [event(), event(event_id="e2", user_id="v")]})
-    assert [state.seq for state in shop.followed] == [1, 1]
+    assert [state.seq for state in shop.changed_users] == [1, 1]
 
 
 def test_in_a_replay_an_event_without_a_time_happens_in_the_streams_time_and_the_future_is_the_walls() -> None:

@@ -12,12 +12,12 @@ import pytest
 from doubles import MemoryStore, MemoryTransaction
 from serving_doubles import NOW_MS, SHAPE, TYPES, Api, Shop
 
-from core.errors import StoreUnavailable
+from core.errors import Overloaded, StoreUnavailable
 from core.ingestion.ingest import Ingestor
-from core.ingestion.sources import IngestResult, RequestSource
+from core.ingestion.sources import EventOutcome, IngestResult, RequestSource
 from core.interactions import Interaction
 from serving.app import create_app
-from serving.runtime.writer import Applied, Writer
+from serving.runtime.writer import Writer
 
 
 class BlockingStore(MemoryStore):
@@ -57,7 +57,7 @@ def make_writer(
 ) -> Writer:
     ingestor = kind(store, types=TYPES, shape=SHAPE)
     return Writer(
-        ingestor, name="test", follow=lambda _: None, max_group_events=max_group, max_waiting_events=max_waiting
+        ingestor, name="test", encode=lambda _: None, max_group_events=max_group, max_waiting_events=max_waiting
     )
 
 
@@ -67,11 +67,13 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-async def queued_behind_a_commit(store: BlockingStore, writer: Writer, num_jobs: int) -> list[asyncio.Task[Applied]]:
+async def queued_behind_a_commit(
+    store: BlockingStore, writer: Writer, num_jobs: int
+) -> list[asyncio.Task[list[EventOutcome]]]:
     """One request whose commit is held up, and more that arrived meanwhile; `store.gate` lets them go."""
-    first = asyncio.create_task(writer.apply([interaction("first")]))
+    first = asyncio.create_task(writer.submit([interaction("first")]))
     await until(store.begun.is_set)
-    rest = [asyncio.create_task(writer.apply([interaction(f"e{i}")])) for i in range(num_jobs)]
+    rest = [asyncio.create_task(writer.submit([interaction(f"e{i}")])) for i in range(num_jobs)]
     await until(lambda: writer.num_waiting == num_jobs)
     return [first, *rest]
 
@@ -87,7 +89,7 @@ def test_requests_that_arrive_during_a_commit_share_the_next_one() -> None:
         applied = await asyncio.gather(*tasks)
         await writer.stop()
         assert store.num_transactions == 2
-        assert [one.user_seqs for one in applied] == [[seq] for seq in range(1, 22)]
+        assert [[outcome.user_seq for outcome in outcomes] for outcomes in applied] == [[seq] for seq in range(1, 22)]
 
     asyncio.run(scenario())
 
@@ -111,7 +113,7 @@ def test_no_request_is_answered_before_its_commit() -> None:
         store = BlockingStore()
         writer = make_writer(store)
         writer.start()
-        task = asyncio.create_task(writer.apply([interaction("e")]))
+        task = asyncio.create_task(writer.submit([interaction("e")]))
         await until(store.begun.is_set)
         for _ in range(100):
             await asyncio.sleep(0)
@@ -130,7 +132,7 @@ def test_other_work_keeps_its_place_between_events() -> None:
         store = BlockingStore()
         writer = make_writer(store)
         writer.start()
-        first = asyncio.create_task(writer.apply([interaction("first")]))
+        first = asyncio.create_task(writer.submit([interaction("first")]))
         await until(store.begun.is_set)
         seen: list[int] = []
 
@@ -138,7 +140,7 @@ def test_other_work_keeps_its_place_between_events() -> None:
             with store.read() as read:
                 seen.append(read.totals().events)
 
-        jobs = [writer.apply([interaction("before")]), writer.run(count), writer.apply([interaction("after")])]
+        jobs = [writer.submit([interaction("before")]), writer.run(count), writer.submit([interaction("after")])]
         tasks = [asyncio.create_task(job) for job in jobs]
         await until(lambda: writer.num_waiting == 3)
         store.gate.set()
@@ -154,15 +156,15 @@ def test_a_request_that_spoils_a_group_fails_alone() -> None:
         store = BlockingStore()
         writer = make_writer(store, kind=PickyIngestor)
         writer.start()
-        first = asyncio.create_task(writer.apply([interaction("first")]))
+        first = asyncio.create_task(writer.submit([interaction("first")]))
         await until(store.begun.is_set)
         users = ["v", "poison", "w"]
-        tasks = [asyncio.create_task(writer.apply([interaction(user, user_id=user)])) for user in users]
+        tasks = [asyncio.create_task(writer.submit([interaction(user, user_id=user)])) for user in users]
         await until(lambda: writer.num_waiting == 3)
         store.gate.set()
-        outcomes = await asyncio.gather(first, *tasks, return_exceptions=True)
+        results = await asyncio.gather(first, *tasks, return_exceptions=True)
         await writer.stop()
-        assert [type(outcome) for outcome in outcomes] == [Applied, Applied, ArithmeticError, Applied]
+        assert [type(result) for result in results] == [list, list, ArithmeticError, list]
 
     asyncio.run(scenario())
 
@@ -173,11 +175,11 @@ def test_a_full_queue_refuses_and_takes_again_when_it_has_drained() -> None:
         writer = make_writer(store, max_waiting=5)
         writer.start()
         tasks = await queued_behind_a_commit(store, writer, 5)
-        with pytest.raises(StoreUnavailable, match="5 events are waiting to be written already"):
-            await writer.apply([interaction("one too many")])
+        with pytest.raises(Overloaded, match="5 events are waiting to be written already"):
+            await writer.submit([interaction("one too many")])
         store.gate.set()
         await asyncio.gather(*tasks)
-        assert (await writer.apply([interaction("later")])).user_seqs == [7]
+        assert [outcome.user_seq for outcome in await writer.submit([interaction("later")])] == [7]
         await writer.stop()
 
     asyncio.run(scenario())
@@ -192,7 +194,7 @@ def test_stopping_finishes_what_was_taken_in_and_refuses_the_rest() -> None:
         stopping = asyncio.create_task(writer.stop())
         await asyncio.sleep(0)
         with pytest.raises(StoreUnavailable, match="shutting down"):
-            await writer.apply([interaction("too late")])
+            await writer.submit([interaction("too late")])
         store.gate.set()
         assert len(await asyncio.gather(*tasks)) == 4
         await stopping
@@ -221,7 +223,7 @@ def test_a_failing_follower_cannot_turn_a_commit_into_a_failure() -> None:
         raise OSError
 
     shop = Shop()
-    with Api(create_app(shop.with_services(follow=fail))) as api:
+    with Api(create_app(shop.with_services(encode=fail))) as api:
         reply = api.post("/v1/interactions", json={"user_id": "u", "item_id": "a"})
     assert reply.json()["accepted"] == 1
 

@@ -136,7 +136,7 @@ def test_an_event_that_no_worker_could_apply_is_told_as_rejected(shop: Shop) -> 
             return await waiting
 
         result = api.run(post_and_apply()).json()["results"][0]
-    assert (result["status"], result["error"]["code"]) == ("rejected", "set_aside")
+    assert (result["status"], result["error"]["code"]) == ("rejected", "dead_lettered")
     assert "tidewise dead-letters list" in result["error"]["message"]
 
 
@@ -146,7 +146,7 @@ def test_who_waits_too_long_is_told_that_the_events_are_safe(shop: Shop) -> None
         reply = api.post("/v1/interactions?wait=applied", json=event())
     assert reply.status_code == 202
     assert reply.json()["results"][0]["status"] == "queued"
-    assert "not applied in time" in reply.json()["note"]
+    assert "not applied within the timeout" in reply.json()["note"]
 
 
 def test_waiting_means_nothing_where_events_are_applied_directly(shop: Shop) -> None:

@@ -1,0 +1,127 @@
+"""The API's Prometheus metrics: counters updated by routes and middleware, and gauges read at each scrape.
+
+docs/metrics.md documents the names; a test compares them. Independent of HTTP types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from core.errors import NotReady
+from serving.runtime.services import Services
+
+BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def _zero() -> int:
+    return 0
+
+
+class Metrics:
+    """The metrics of one app, in their own registry."""
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        num_waiting_events: Callable[[], int] = _zero,
+        num_waiting_requests: Callable[[], int] = _zero,
+    ) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second, unused series for each counter
+        self._registry = CollectorRegistry()
+        self._registry.register(_StateCollector(services, num_waiting_events, num_waiting_requests))
+        for collector in services.collectors:
+            self._registry.register(collector)
+        self._requests = Counter(
+            "tidewise_http_requests", "Requests answered.", ["method", "route", "status"], registry=self._registry
+        )
+        self._request_s = Histogram(
+            "tidewise_http_request_seconds",
+            "From the first byte of a request to the last of its answer.",
+            ["method", "route"],
+            buckets=BUCKETS_S,
+            registry=self._registry,
+        )
+        self._events = Counter("tidewise_events", "Events of requests, by status.", ["status"], registry=self._registry)
+        self._recommendations = Counter(
+            "tidewise_recommendations", "Lists of items served, by source.", ["source"], registry=self._registry
+        )
+
+    def text(self) -> bytes:
+        """All metrics in the Prometheus text format."""
+        return generate_latest(self._registry)
+
+    def names(self) -> set[str]:
+        """The names of all metrics, as queries use them."""
+        return names_of(self._registry)
+
+    def count_request(self, *, method: str, route: str, status: str, took_s: float) -> None:
+        """Count one request."""
+        self._requests.labels(method, route, status).inc()
+        self._request_s.labels(method, route).observe(took_s)
+
+    def count_events(self, sums: Mapping[str, int]) -> None:
+        """Count a request's events by status."""
+        for status, num in sums.items():
+            if num:
+                self._events.labels(status).inc(num)
+
+    def count_recommendation(self, source: str) -> None:
+        """Count one list of items."""
+        self._recommendations.labels(source).inc()
+
+
+def names_of(registry: CollectorRegistry) -> set[str]:
+    """The names of all metrics of a registry as queries use them: counters end in _total."""
+    return {f"{metric.name}_total" if metric.type == "counter" else metric.name for metric in registry.collect()}
+
+
+class _StateCollector:
+    """Gauges that are read at each scrape."""
+
+    def __init__(
+        self, services: Services, num_waiting_events: Callable[[], int], num_waiting_requests: Callable[[], int]
+    ) -> None:
+        self._services = services
+        self._num_waiting_events = num_waiting_events
+        self._num_waiting_requests = num_waiting_requests
+
+    def collect(self) -> Iterable[Metric]:
+        """The current values."""
+        services = self._services
+        yield _gauge("waiting_events", "Events and other changes that wait for the writer.", self._num_waiting_events())
+        yield _gauge(
+            "waiting_requests",
+            "Requests that wait for workers to apply their events.",
+            self._num_waiting_requests(),
+        )
+        yield _gauge(
+            "snapshot_age_seconds",
+            "Seconds since catalogue, champion and popularity were last read.",
+            services.snapshot_age_s(),
+        )
+        encoded = CounterMetricFamily("tidewise_vectors_encoded", "User vectors computed by the model.")
+        encoded.add_metric([], services.num_encoded())
+        yield encoded
+        yield from self._snapshot()
+
+    def _snapshot(self) -> Iterable[Metric]:
+        model = GaugeMetricFamily("tidewise_model_info", "1 for the serving model version.", labels=["version"])
+        try:
+            snapshot = self._services.snapshots.current()
+        except NotReady:
+            revision, num_items = 0, 0
+        else:
+            revision, num_items = snapshot.catalogue.revision, int(snapshot.catalogue.listed.sum())
+            model.add_metric([snapshot.model.version if snapshot.model else "none"], 1)
+        yield _gauge("catalogue_revision", "The catalogue revision of the serving snapshot.", revision)
+        yield _gauge("listed_items", "Items that may be recommended.", num_items)
+        yield model
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"tidewise_{name}", text, value=value)
