@@ -1,4 +1,4 @@
-"""The engine behind the routes: event sink, writer, query executor, metrics and activity; started and stopped as one."""
+"""The engine behind the routes: event sink, writer, query executor, metrics and activity, with one life cycle."""
 
 from __future__ import annotations
 
