@@ -78,7 +78,9 @@ class LogEventSink:
     ) -> list[EventOutcome]:
         with self._store.glance() as read:
             seqs = read.events.sequences([event.event_key for event in events])
-            erased = read.users.erasure_times(sorted({event.user_id for event in events if event.event_key not in seqs}))
+            erased = read.users.erasure_times(
+                sorted({event.user_id for event in events if event.event_key not in seqs})
+            )
         outcomes, seen = [], set(known)
         for event, position in zip(events, positions, strict=True):
             outcomes.append(EventOutcome(_status(event, seqs, erased, seen), seqs.get(event.event_key, 0), position))
