@@ -206,6 +206,12 @@ def test_an_event_type_that_stored_events_refer_to_cannot_be_lost(
     assert "wish; keep these, in this order" in refused.err
 
 
+def test_settings_are_shown_with_their_origin(tidewise: Command) -> None:
+    outcome = tidewise("settings", "--set", "server.port=9")
+    assert "  port = 9  # command line\n" in outcome.out
+    assert "  host = '127.0.0.1'\n" in outcome.out
+
+
 def test_settings_are_shown_with_secrets_masked(tidewise: Command) -> None:
     outcome = tidewise("settings", "--json", "--set", "server.api_key=abcdefghijklmnopqrstuvwxyz")
     assert json.loads(outcome.out)["server"]["api_key"] == "**********"

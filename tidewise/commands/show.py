@@ -7,7 +7,9 @@ from rich.progress import Progress
 
 from core.clock import DAY_MS
 from tidewise.bootstrap import check_rebuildable, meta_of, open_system
-from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
+from tidewise.commands.options import Config, Data, Json, Set, notes, overrides_of, print_json, screen, settings_of
+from tidewise.settings.schema import open_sources
+from tidewise.settings.sources import origin_of
 
 
 def register(app: typer.Typer) -> None:
@@ -50,12 +52,15 @@ def migrate(data: Data = None, config: Config = None, set_: Set = None) -> None:
 
 
 def settings(data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
-    """Show every setting as it stands, secrets masked."""
+    """Show every setting, secrets masked, and where each value comes from unless it is the default."""
     shown = settings_of(data, config, set_).shown()
     if json_:
         print_json(shown)
         return
+    sources = open_sources(config, overrides_of(data, set_))
     for section, values in shown.items():
         screen.print(f"[bold]{section}[/]")
         for name, value in values.items():
-            screen.print(f"  {name} = {value!r}", markup=False, highlight=False, soft_wrap=True)
+            origin = origin_of((section, name), sources)
+            note = "" if origin == "default" else f"  # {origin}"
+            screen.print(f"  {name} = {value!r}{note}", markup=False, highlight=False, soft_wrap=True)

@@ -14,8 +14,8 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from tidewise.settings.errors import section_of
-from tidewise.settings.layers import NESTING, PREFIX
 from tidewise.settings.schema import EventTypeSettings, Settings
+from tidewise.settings.sources import NESTING, PREFIX
 
 HEAD = """\
 # Settings
@@ -40,10 +40,11 @@ weight = 0.5
 weight = 2.0
 ```
 
-An unknown name is an error, in the file and in the environment, so that a typo never passes unnoticed. One field of a
-table is set by `TIDEWISE_EVENTS__TYPES__VIEW__WEIGHT=0.5`; variables stand for names in small letters only. Secrets are
-masked wherever settings are shown. What shapes stored state (`clock.mode`, `window`, `events.types`,
-`popularity.half_life_days`) is kept with the database: after a change of it Tidewise stops and says what to do.
+An unknown name is an error in the file, in the environment and on the command line; `tidewise settings` shows where
+each value comes from. `TIDEWISE_EVENTS__TYPES__VIEW__WEIGHT=0.5` sets one field of a table; a table may also be JSON in
+one variable; names from variables are in lower case. Secrets are masked wherever settings are shown. What shapes stored
+state (`clock.mode`, `window`, `events.types`, `popularity.half_life_days`) is kept with the database: after a change of
+it Tidewise stops and says what to do.
 """
 
 EVENT_TYPES = """\

@@ -13,21 +13,21 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from core.interactions import shorten
-from tidewise.settings.layers import Layer, origin_of
 from tidewise.settings.renamed import RENAMED
+from tidewise.settings.sources import Source, origin_of
 
 PLAIN = (str, int, float, bool)
 
 
-def explain(error: ValidationError, layers: Sequence[Layer], table: type[BaseModel]) -> str:
+def explain(error: ValidationError, sources: Sequence[Source], table: type[BaseModel]) -> str:
     """All faults, one per line."""
-    return "\n".join(_sentence(fault, layers, table) for fault in error.errors(include_url=False))
+    return "\n".join(_sentence(fault, sources, table) for fault in error.errors(include_url=False))
 
 
-def _sentence(fault: ErrorDetails, layers: Sequence[Layer], table: type[BaseModel]) -> str:
+def _sentence(fault: ErrorDetails, sources: Sequence[Source], table: type[BaseModel]) -> str:
     path = fault["loc"]
     name = ".".join(str(part) for part in path)
-    start = f"{name} ({origin_of(path, layers)}): " if name else ""
+    start = f"{name} ({origin_of(path, sources)}): " if name else ""
     if fault["type"] == "extra_forbidden":
         return f"{start}no such setting; {_advice(name, table)}"
     message = fault["msg"].removeprefix("Value error, ").removeprefix(f"{name}: ")

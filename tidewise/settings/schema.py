@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
+from pydantic_settings import PydanticBaseSettingsSource as AnySource
 
 from core.errors import InvalidSettings
 from core.history import WindowShape
@@ -21,9 +23,9 @@ from core.interactions import DEFAULT_EVENT_TYPES, EventType, EventTypes, check_
 from tidewise.settings.drift import DriftSettings, InterestSettings, LogSettings
 from tidewise.settings.errors import explain
 from tidewise.settings.kafka import KafkaSettings, MetricsSettings
-from tidewise.settings.layers import Layer, environment_layers, flag_layers, merge, toml_layer
 from tidewise.settings.learning import LearnSettings, ModelSettings, TrainSettings
 from tidewise.settings.section import Amount, Count, Section
+from tidewise.settings.sources import Flag, Source, TomlFile, has_value, variables
 
 CONFIG_NAME = "tidewise.toml"
 DATABASE_NAME = "tidewise.db"
@@ -207,8 +209,10 @@ class CacheSettings(Section):
     """The MiB that a process may spend on what the encoder keeps of recently active users."""
 
 
-class Settings(Section):
+class Settings(BaseSettings):
     """All settings of a process."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     data: DataSettings = DataSettings()
     database: DatabaseSettings = DatabaseSettings()
@@ -228,6 +232,19 @@ class Settings(Section):
     kafka: KafkaSettings = KafkaSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: AnySource,
+        env_settings: AnySource,
+        dotenv_settings: AnySource,
+        file_secret_settings: AnySource,
+    ) -> tuple[AnySource, ...]:
+        """The sources that `load_settings` passes; any other construction reads its arguments alone."""
+        assert isinstance(init_settings, InitSettingsSource)
+        return tuple(init_settings.init_kwargs.get("sources", (init_settings,)))
 
     def database_url(self) -> str:
         """The database's address, in clear."""
@@ -280,27 +297,38 @@ def load_settings(
     overrides: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
-    """The settings of this process; raises `InvalidSettings`, whose message names each faulty setting and its origin.
+    """The settings of this process; raises `InvalidSettings`, whose message names each wrong setting and its origin.
 
-    `config`: a TOML file (default: `tidewise.toml` in the data folder, if there is one). `overrides`: values of flags
-    by dotted name, None where a flag was not given. `environment`: default, that of the process.
+    `config`: a TOML file (default: `tidewise.toml` in the data folder, if it exists). `overrides`: values of flags by
+    dotted name, None for a flag that is absent. `environment`: default, that of the process.
     """
-    given = environment_layers(os.environ if environment is None else environment) + flag_layers(overrides or {})
-    if config is not None:
-        return _validated([toml_layer(config), *given])
-    folder = _validated(given, only="data").data.folder
-    if not (folder / CONFIG_NAME).is_file():
-        return _validated(given)
-    found = toml_layer(folder / CONFIG_NAME)
-    if found.gives(("data", "folder")):
-        msg = f"data.folder ({found.origin}): a file found in the data folder cannot move it; name it with --config"
-        raise InvalidSettings(msg)
-    return _validated([found, *given])
-
-
-def _validated(layers: list[Layer], *, only: str | None = None) -> Settings:
-    values = merge(layers)
+    sources = open_sources(config, overrides or {}, os.environ if environment is None else environment)
     try:
-        return Settings.model_validate(values if only is None else {only: values[only]} if only in values else {})
+        arguments: dict[str, Any] = {"sources": sources}
+        return Settings(**arguments)
     except ValidationError as error:
-        raise InvalidSettings(explain(error, layers, Settings)) from None
+        raise InvalidSettings(explain(error, sources, Settings)) from None
+
+
+def open_sources(
+    config: Path | None, overrides: Mapping[str, object], environment: Mapping[str, str] = os.environ
+) -> list[Source]:
+    """The sources of the settings, strongest first; arguments as for `load_settings`."""
+    flags = [Flag(Settings, name, value) for name, value in overrides.items() if value is not None]
+    sources: list[Source] = [*flags, *variables(Settings, environment)]
+    path = config or _data_folder(sources) / CONFIG_NAME
+    if config is None and not path.is_file():
+        return sources
+    file = TomlFile(Settings, path)
+    if config is None and has_value(file(), ("data", "folder")):
+        msg = f"data.folder (file {path}): a file found in the data folder cannot move it; name it with --config"
+        raise InvalidSettings(msg)
+    return [*sources, file]
+
+
+def _data_folder(sources: Sequence[Source]) -> Path:
+    for source in sources:
+        match source():
+            case {"data": {"folder": str() | Path() as folder}}:
+                return Path(folder)
+    return DataSettings().folder

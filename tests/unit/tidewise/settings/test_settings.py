@@ -64,7 +64,16 @@ def test_variables_of_other_programs_are_none_of_our_business() -> None:
     assert load(environment={"PATH": "/bin", "TIDE": "high"}) == load()
 
 
-@pytest.mark.parametrize("variable", ["TIDEWISE_SERVER__PROT", "TIDEWISE_PORT", "TIDEWISE_SERVER__PORT__NUMBER"])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "TIDEWISE_SERVER__PROT",
+        "TIDEWISE_PORT",
+        "TIDEWISE_SERVR__PORT",
+        "TIDEWISE_SERVER__PORT__NUMBER",
+        "TIDEWISE_SERVER",
+    ],
+)
 def test_a_variable_that_matches_no_setting_is_an_error_that_names_it(variable: str) -> None:
     with pytest.raises(InvalidSettings, match=rf"environment variable {variable}\): "):
         load(environment={variable: "1"})
@@ -175,6 +184,20 @@ def test_one_field_of_a_known_event_type_can_be_changed_and_a_new_type_added(tmp
     view, wishlist = types.table[0], types.table[-1]
     assert (view.weight, view.seen, view.window) == (0.5, False, True)
     assert (wishlist.weight, wishlist.seen, wishlist.window) == (1.0, False, True)
+
+
+def test_a_table_in_a_variable_may_be_json() -> None:
+    types = load(environment={"TIDEWISE_EVENTS__TYPES": '{"view": {"weight": 3}}'}).events.types
+    assert (types["view"].weight, types["cart"].weight) == (3.0, 3.0)
+    wanted = r"kafka\.fields \(environment variable TIDEWISE_KAFKA__FIELDS\): wanted a table of named values, got 'x'"
+    with pytest.raises(InvalidSettings, match=wanted):
+        load(environment={"TIDEWISE_KAFKA__FIELDS": "x"})
+
+
+def test_settings_constructed_directly_ignore_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEWISE_SERVER__PORT", "9")
+    assert Settings().server.port == 8080
+    assert load_settings().server.port == 9
 
 
 def test_the_default_type_must_be_in_the_table() -> None:
