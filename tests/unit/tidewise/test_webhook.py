@@ -1,4 +1,4 @@
-"""The webhook: signed, retried with growing pauses, never redirected, never led into the own network."""
+"""The webhook: signed, retried with back-off, without redirects, never to a private address by accident."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALARM = Alarm("hit_rate//5", "hit_rate", "", 5, 2, 0.2, 0.1, "events moved", "v1
 
 
 class Receiver:
-    """A server on loopback that notes what it gets and answers as told."""
+    """An HTTP server on loopback that records requests and answers with `status`."""
 
     def __init__(self) -> None:
         self.status = 204
@@ -63,7 +63,7 @@ def hook(receiver: Receiver, *, host: str = "127.0.0.1", allow_private: bool = T
     return Webhook(f"http://{host}:{receiver.port}/alarms?to=me", SECRET, allow_private)
 
 
-def test_an_alarm_arrives_whole_and_signed(receiver: Receiver) -> None:
+def test_an_alarm_is_posted_signed(receiver: Receiver) -> None:
     hook(receiver).post(ALARM)
     ((path, headers, body),) = receiver.got
     assert path == "/alarms?to=me"
@@ -81,36 +81,33 @@ def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "10.1.2.3", "169.254.169.254", "[::1]"])
-def test_an_address_of_this_network_is_refused_unless_it_is_allowed(host: str) -> None:
+def test_private_addresses_are_refused_by_default(host: str) -> None:
     with pytest.raises(WebhookRefused, match=r"an address of this network|cannot be reached"):
         Webhook(f"http://{host}:9/alarms", SECRET).post(ALARM)
 
 
-def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_connection_goes_to_the_checked_address(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["127.0.0.1", "192.0.2.1"])
 
-    def looked_up(host: str, port: int, **_: object) -> list[object]:
+    def look_up(host: str, port: int, **_: object) -> list[object]:
         assert host == "hooks.example"
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
 
-    monkeypatch.setattr("tidewise.webhook.socket.getaddrinfo", looked_up, raising=True)
-    original = socket.create_connection
+    monkeypatch.setattr("tidewise.webhook.socket.getaddrinfo", look_up, raising=True)
     monkeypatch.setattr(
-        "tidewise.webhook.socket.create_connection", lambda address, timeout: _direct(original, address, timeout)
+        "tidewise.webhook.socket.create_connection", lambda address, timeout, **_: connect_directly(address, timeout)
     )
     hook(receiver, host="hooks.example").post(ALARM)
     assert receiver.got[0][1]["Host"] == f"hooks.example:{receiver.port}"
 
 
-def _direct(_original: object, address: tuple[str, int], timeout: float) -> socket.socket:
+def connect_directly(address: tuple[str, int], timeout: float) -> socket.socket:
     """Connect without another look-up."""
     assert address[0] == "127.0.0.1"
-    made = socket.socket()
-    made.settimeout(timeout)
-    made.connect(address)
-    return made
+    connection = socket.socket()
+    connection.settimeout(timeout)
+    connection.connect(address)
+    return connection
 
 
 def stored(*alarms: Alarm) -> MemoryStore:
@@ -128,32 +125,32 @@ def alarms(store: MemoryStore) -> list[Alarm]:
 
 def test_an_alarm_is_delivered_once(receiver: Receiver) -> None:
     store = stored(ALARM)
-    courier = WebhookSender(store, hook(receiver), clock=ManualClock(10))
-    assert [courier.deliver(), courier.deliver()] == [1, 0]
+    sender = WebhookSender(store, hook(receiver), clock=ManualClock(10))
+    assert [sender.deliver(), sender.deliver()] == [1, 0]
     assert len(receiver.got) == 1
     assert alarms(store)[0].sent_ms is not None
     assert alarms(store)[0].num_attempts == 1
 
 
-def test_a_webhook_that_refuses_is_asked_again_after_longer_and_longer_pauses(receiver: Receiver) -> None:
+def test_a_refused_alarm_is_retried_with_exponential_backoff(receiver: Receiver) -> None:
     receiver.status, now_s = 503, [0.0]
     store = stored(ALARM)
-    courier = WebhookSender(store, hook(receiver), clock=ManualClock(10), seconds=lambda: now_s[0])
-    tried_at = []
+    sender = WebhookSender(store, hook(receiver), clock=ManualClock(10), seconds=lambda: now_s[0])
+    attempts_s = []
     for second in range(100):
         now_s[0] = float(second)
         before = len(receiver.got)
-        courier.deliver()
-        tried_at += [second] * (len(receiver.got) - before)
-    assert tried_at == [0, 10, 30, 70]
+        sender.deliver()
+        attempts_s += [second] * (len(receiver.got) - before)
+    assert attempts_s == [0, 10, 30, 70]
     receiver.status, now_s[0] = 200, 1000.0
-    assert courier.deliver() == 1
+    assert sender.deliver() == 1
     assert alarms(store)[0].num_attempts == 5
 
 
-def test_alarms_from_before_there_was_a_webhook_are_not_sent(receiver: Receiver) -> None:
-    courier = WebhookSender(stored(ALARM), hook(receiver), clock=ManualClock(MAX_AGE_MS + 100))
-    assert courier.deliver() == 0
+def test_alarms_older_than_a_day_are_not_sent(receiver: Receiver) -> None:
+    sender = WebhookSender(stored(ALARM), hook(receiver), clock=ManualClock(MAX_AGE_MS + 100))
+    assert sender.deliver() == 0
     assert receiver.got == []
 
 
@@ -161,7 +158,7 @@ def test_without_a_webhook_nothing_is_sent() -> None:
     assert WebhookSender(stored(ALARM), None, clock=ManualClock(10)).deliver() == 0
 
 
-def test_a_webhook_needs_a_secret_and_an_address_of_the_web() -> None:
+def test_a_webhook_needs_a_secret_and_an_http_address() -> None:
     with pytest.raises(InvalidSettings, match=r"needs drift\.webhook_secret"):
         load_settings(overrides={"drift.webhook_url": "https://hooks.example"}, environment={})
     given = {"drift.webhook_url": "ftp://hooks.example", "drift.webhook_secret": SECRET}
