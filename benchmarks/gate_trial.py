@@ -22,12 +22,14 @@ import numpy as np
 
 from benchmarks.learning.challengers import Moment, plainly_spoilt, subtly_spoilt
 from benchmarks.report import publish
+from core.arrays import IntArray
 from core.evaluation.metrics import ndcg
-from core.history import IntArray, WindowShape
+from core.history import WindowShape
 from core.items import Catalogue
 from core.learn.gate import GateRules, judge
 from core.learn.trial import Slice, TrialResult, slice_of, try_model
-from core.ports import EventColumns, ModelBundle
+from core.ports.encoder import ModelBundle
+from core.records import EventColumns
 from model.bundle import HM4SRBundle
 from model.evaluation.dataset import Dataset
 from model.network.config import Modality, ModelConfig

@@ -41,7 +41,7 @@ from tidewise.evaluation.files import TEXT_FEATURES, EvaluationFiles
 from tidewise.files import event_columns, item_columns
 
 if TYPE_CHECKING:
-    from core.history import IntArray
+    from core.arrays import IntArray
 
 BATCH_SAMPLES = 1024
 RELEASED_LEARNING_RATE = 1e-3

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import IntArray
 from core.errors import InvalidInput
-from core.history import IntArray
 from core.interactions import check_id, is_scalar, shorten
 
 MAX_CHOICES = 64  # of one wish, over all attributes

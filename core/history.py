@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import IntArray
 from core.errors import InvalidSettings
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

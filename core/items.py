@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import IntArray
 from core.attributes import AttributeIndex
 from core.errors import InvalidInput, InvalidItem
-from core.history import IntArray
 from core.interactions import check_id, field_name, is_scalar, shorten
 
 MAX_TEXT_CHARS = 10_000

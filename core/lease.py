@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from core.errors import LeaseLost
-from core.ports import LeaseRecord, Store, Transaction
+from core.ports.store import Store, Transaction
+from core.records import LeaseRecord
 
 TTL_MS = 30_000
 

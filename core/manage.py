@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from core.clock import Clock, WallClock
 from core.errors import NotFound
 from core.items import Item
-from core.ports import Store
+from core.ports.store import Store
 
 _WALL = WallClock()  # when somebody changed something is a fact of the machine, whatever time the stream lives in
 

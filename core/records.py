@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.history import EMPTY_WINDOW, IntArray, Window
+from core.arrays import BoolArray, IntArray
+from core.history import EMPTY_WINDOW, Window
 from core.items import Item
-
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

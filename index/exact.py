@@ -9,14 +9,13 @@ from __future__ import annotations
 import faiss
 import numpy as np
 
-from core.history import IntArray
-from core.ports import BoolArray, FloatArray
+from core.arrays import BoolArray, FloatArray, IntArray
 
 SMALL_SHARE = 0.05  # below this share of allowed rows their products alone are cheaper than a filtered scan
 
 
 class ExactIndex:
-    """A flat FAISS index whose answers are rows of the catalogue. Implements `core.ports.ItemIndex`."""
+    """A flat FAISS index whose answers are rows of the catalogue. Implements `core.ports.index.ItemIndex`."""
 
     def __init__(self, rows: IntArray, vectors: FloatArray) -> None:
         """`rows`: (N,) unique rows, ascending. `vectors`: (N, D) float32, finite. Raises `ValueError` otherwise."""

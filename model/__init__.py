@@ -13,7 +13,7 @@ Knows nothing about databases, indexes or HTTP. What other packages call:
         TrainingProgress(epoch, step, steps, loss, metric, elapsed_s, left_s)
     from model.checkpoint import load, save
         save(bundle, path) writes a new folder, atomically; load(path) -> HM4SRBundle; both raise CheckpointError
-    from model.bundle import BoundEncoder, HM4SRBundle      implement core.ports.ModelBundle and Encoder
+    from model.bundle import BoundEncoder, HM4SRBundle      implement core.ports.encoder.ModelBundle and Encoder
         bundle.version, bundle.window, bundle.report (how it was trained), bundle.bind(catalogue) -> BoundEncoder
         encoder.width, .encode(histories), .query(vectors, gaps_ms), .items(rows)
     from model.inference.incremental import IncrementalEncoder

@@ -1,6 +1,6 @@
 """A model version as the rest of the system sees it: immutable weights, feature sources, id map; bound to a catalogue.
 
-Implements `core.ports.ModelBundle` and `Encoder`. Knows nothing about training or disks. Everything here may be called
+Implements the ports `ModelBundle` and `Encoder`. Knows nothing about training or disks. Everything here may be called
 from several threads at once. Shapes: N items, B batch, L events, C width of a vector.
 """
 
@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.history import History, IntArray, WindowShape
+from core.arrays import FloatArray, IntArray
+from core.history import History, WindowShape
 from core.items import Catalogue
-from core.ports import FloatArray
 from model.features import FeatureSource
 from model.network.config import ModelConfig
 from model.network.hm4sr import HM4SR, UNSEEN, Features

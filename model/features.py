@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from core.arrays import BoolArray, FloatArray
 from core.errors import InvalidInput
 from core.items import Catalogue
-from core.ports import BoolArray, FloatArray
 from model.content.source import CollectedFeatures
 
 WORD = re.compile(r"\w+")

@@ -22,8 +22,8 @@ from sqlalchemy.sql.elements import CompilerElement
 from sqlalchemy.sql.schema import Table
 from sqlalchemy.types import BigInteger, LargeBinary, Text, TypeEngine
 
+from core.arrays import IntArray
 from core.errors import StoreError
-from core.history import IntArray
 from storage.failures import postgres_failure, sqlite_failure
 
 MOST_BITS_APART = 60.0  # of two numbers the smaller one adds nothing that a double could hold

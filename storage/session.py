@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from core.history import IntArray
+from core.arrays import IntArray
 from storage.dialects import Builder, Dialect, Row
 
 

@@ -1,4 +1,4 @@
-"""The database as the rest of the product sees it: `open_store` makes a `SqlStore`, a `core.ports.Store`."""
+"""The database as the rest of the product sees it: `open_store` makes a `SqlStore`, a `core.ports.store.Store`."""
 
 from __future__ import annotations
 

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from doubles import MemoryStore, MemoryTransaction
 
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.errors import StoreConflict, StoreUnavailable
-from core.history import History, IntArray, Window, WindowShape
+from core.history import History, Window, WindowShape
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import StreamSource
 from core.interactions import EventTypes, Interaction
 from core.items import Catalogue
-from core.ports import BoolArray, FloatArray, ModelRecord, UserState
+from core.records import ModelRecord, UserState
 
 NOW_MS = 1_700_000_000_000
 TYPES = EventTypes()
@@ -188,7 +189,7 @@ class AxisBundle:
 
 
 class BruteForceIndex:
-    """`core.ports.ItemIndex` in five lines of numpy: the oracle."""
+    """`core.ports.index.ItemIndex` in five lines of numpy: the oracle."""
 
     def __init__(self, rows: IntArray, vectors: FloatArray) -> None:
         self._rows, self._vectors = rows, vectors

@@ -5,11 +5,11 @@ from __future__ import annotations
 from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, AxisEncoder, BruteForceIndex, crown, event, ingestor
 from doubles import MemoryStore
 
+from core.arrays import FloatArray
 from core.clock import ManualClock
 from core.ingestion.sources import RequestSource
 from core.items import Catalogue, Item
 from core.manage import save_items
-from core.ports import FloatArray
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import Answer, RecommendationRequest
 from core.recommendation.snapshot import SnapshotManager

@@ -8,17 +8,8 @@ from dataclasses import dataclass, field
 
 from drift_doubles import DriftData
 
-from core.ports import (
-    DeadLetter,
-    EventRow,
-    FloatArray,
-    LeaseRecord,
-    ModelRecord,
-    Promotion,
-    StoredItem,
-    UserState,
-    WriterOffset,
-)
+from core.arrays import FloatArray
+from core.records import DeadLetter, EventRow, LeaseRecord, ModelRecord, Promotion, StoredItem, UserState, WriterOffset
 
 
 def user_hash(user_id: str) -> bytes:

@@ -12,12 +12,12 @@ from drift_doubles import MemoryDrift
 from memory_data import Data, history_order, origin_of, user_hash
 from numpy.typing import NDArray
 
+from core.arrays import FloatArray, IntArray
 from core.clock import WallClock
 from core.errors import LeaseLost, StoreConflict
-from core.history import EMPTY_WINDOW, History, IntArray
+from core.history import EMPTY_WINDOW, History
 from core.items import Catalogue, Item
 from core.popularity import add_log2
-from core.ports.vectors import FloatArray
 from core.records import (
     DeadLetter,
     EventColumns,

@@ -13,17 +13,18 @@ import numpy as np
 from doubles import MemoryStore
 from fastapi import FastAPI
 
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.clock import ManualClock
-from core.history import History, IntArray, WindowShape
+from core.history import History, WindowShape
 from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes
 from core.interests.user_interest import Interests
 from core.items import Catalogue, Item
 from core.manage import save_items
-from core.ports import BoolArray, FloatArray, ModelRecord, UserState
 from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.vector_cache import VectorCache
+from core.records import ModelRecord, UserState
 from serving.runtime.services import Services
 
 T = TypeVar("T")

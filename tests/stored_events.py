@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from core.ports import EventRow, Store
+from core.ports.store import Store
+from core.records import EventRow
 
 CLICK, VIEW, IMPRESSION = 0, 1, 2
 

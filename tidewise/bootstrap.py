@@ -10,18 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from core.arrays import FloatArray, IntArray
 from core.clock import DAY_MS, Clock, StreamClock, WallClock
 from core.drift.counting import DriftSampler
 from core.errors import CheckpointError, StoreMismatch
-from core.history import IntArray, WindowShape
+from core.history import WindowShape
 from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes
 from core.interests.interest import Horizons
 from core.interests.user_interest import Interests
-from core.ports import FloatArray, ItemIndex, ModelBundle, ModelRecord, Store
+from core.ports.encoder import ModelBundle
+from core.ports.index import ItemIndex
+from core.ports.store import Store
 from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.vector_cache import VectorCache
+from core.records import ModelRecord
 from tidewise.processes.lock import make_folder
 from tidewise.settings.schema import Settings
 from tidewise.training.features import FEATURES_FOLDER, following

@@ -26,7 +26,7 @@ import httpcore
 from core.clock import DAY_MS, Clock
 from core.drift.records import Alarm
 from core.errors import InvalidSettings, TidewiseError
-from core.ports import Store
+from core.ports.store import Store
 from tidewise import __version__
 from tidewise.settings.schema import Settings
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.clock import DAY_MS
-from core.history import History, IntArray, WindowShape
+from core.history import History, WindowShape
 from core.items import Catalogue
-from core.ports import BoolArray, EventColumns, FloatArray, ModelBundle
+from core.ports.encoder import ModelBundle
+from core.records import EventColumns
 from model.bundle import HM4SRBundle
 from model.training.fine_tuning import FineTuningPlan, fine_tune
 

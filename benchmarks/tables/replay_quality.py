@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import publish
+from core.arrays import FloatArray, IntArray
 from core.clock import DAY_MS
 from core.evaluation.metrics import Array, bootstrap_over_users, hit, ndcg
-from core.history import History, IntArray, WindowShape
+from core.history import History, WindowShape
 from core.items import Catalogue
-from core.ports import Encoder, FloatArray
+from core.ports.encoder import Encoder
 from core.recommendation.repeat_scores import add_repeats
 from tidewise.bootstrap import load_model, open_system
 from tidewise.settings.schema import load_settings

@@ -15,7 +15,8 @@ from operator import attrgetter
 from core.clock import DAY_MS
 from core.drift.records import BUCKET_MS, GAP_EDGES_S, BucketCounts, ItemFacts, SampledEvent
 from core.drift.topics import NO_TOPIC
-from core.ports import EventRow, Transaction, UserState
+from core.ports.store import Transaction
+from core.records import EventRow, UserState
 
 NEW_ITEM_MS = 7 * DAY_MS
 MAX_FACTS = 200_000  # items whose topics are remembered: some 20 MB

@@ -18,7 +18,7 @@ from core.drift.records import BUCKET_MS, Alarm, Bucket, BucketCounts, Point, Sc
 from core.drift.scoring import Scoring
 from core.errors import LeaseLost, StoreConflict
 from core.lease import Lease
-from core.ports import Store
+from core.ports.store import Store
 
 ROLE = "monitor"
 GRACE_MS = 60_000  # how late an event may come and still be in its bucket

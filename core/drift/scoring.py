@@ -11,13 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.drift.records import ItemFacts, SampledEvent, Score
-from core.history import History, IntArray, WindowShape, windows_of
+from core.history import History, WindowShape, windows_of
 from core.interactions import EventTypes
 from core.items import Catalogue
-from core.ports import BoolArray, EventRow, FloatArray, ReadTransaction, Store, StoredItem
+from core.ports.store import ReadTransaction, Store
 from core.recommendation.repeat_scores import add_repeats
 from core.recommendation.snapshot import BoundModel, ServingSnapshot
+from core.records import EventRow, StoredItem
 
 BATCH = 64
 MAX_PAST = 2_000  # of a user's events: who has more has all that the window and the eye can hold

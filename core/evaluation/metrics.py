@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.history import IntArray
+from core.arrays import IntArray
 
 Array = NDArray[np.float64]
 

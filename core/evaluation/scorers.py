@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from core.history import History, IntArray
-from core.ports import EventColumns, FloatArray
+from core.arrays import FloatArray, IntArray
+from core.history import History
+from core.records import EventColumns
 
 
 @dataclass(frozen=True, slots=True)

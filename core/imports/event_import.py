@@ -19,7 +19,7 @@ from core.imports.rows import BadLine, DamagedFile, InputFile, RowReader
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
-from core.ports import DeadLetter
+from core.records import DeadLetter
 from core.statuses import EventStatus
 
 BATCH_ROWS = 50_000  # per transaction: other writers wait for about a second; a sixth faster than 20,000

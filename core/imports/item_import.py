@@ -10,7 +10,8 @@ from core.errors import InvalidInput
 from core.imports.event_import import BrokenImport, ImportReport, Progress
 from core.imports.rows import BadLine, Chunk, DamagedFile, InputFile, RowReader
 from core.items import Item, parse_item
-from core.ports import DeadLetter, Store
+from core.ports.store import Store
+from core.records import DeadLetter
 
 BATCH_ITEMS = 2_000  # per transaction, each one revision of the catalogue
 

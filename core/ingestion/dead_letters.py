@@ -16,7 +16,8 @@ from core.errors import InvalidInput, StoreError
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
-from core.ports import DeadLetter, Store, Transaction
+from core.ports.store import Store, Transaction
+from core.records import DeadLetter
 
 PAGE = 100  # letters in one transaction; each may hold a mebibyte
 SOURCE = RequestSource("dead-letters")

@@ -31,7 +31,8 @@ from core.ingestion.resolved_batch import ResolvedBatch
 from core.ingestion.sources import EventBatch, IngestResult, RequestSource, Source, StreamSource
 from core.interactions import EventTypes, Interaction
 from core.popularity import DEFAULT_HALF_LIFE_MS, decayed_log2
-from core.ports import DeadLetter, EventRow, Store, Transaction, UserState, WriterOffset
+from core.ports.store import Store, Transaction
+from core.records import DeadLetter, EventRow, UserState, WriterOffset
 from core.statuses import EventStatus
 
 _event_key = attrgetter("event_key")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from core.errors import PartitionLost
-from core.ports import Store
+from core.ports.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from core.drift.records import BUCKET_MS, BucketCounts
 from core.history import WindowShape, windows_of
 from core.interactions import EventTypes
 from core.popularity import add_log2, decayed_log2
-from core.ports import EventRow, ReadTransaction, Store, Transaction, UserState
+from core.ports.store import ReadTransaction, Store, Transaction
+from core.records import EventRow, UserState
 
 WRITER = "rebuild"
 

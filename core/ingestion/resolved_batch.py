@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from core.interactions import Interaction
-from core.ports import EventRow, Transaction, UserState
+from core.ports.store import Transaction
+from core.records import EventRow, UserState
 from core.statuses import EventStatus
 
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import IntArray
 from core.clock import DAY_MS, HOUR_MS
-from core.history import IntArray
 from core.interests.shift import Shift, find_shift
 
 FloatArray = NDArray[np.float64]

@@ -47,7 +47,9 @@ from core.learn.versions import (
     with_status,
 )
 from core.lease import Lease
-from core.ports import EventColumns, ModelBundle, ModelRecord, ReadTransaction, Store
+from core.ports.encoder import ModelBundle
+from core.ports.store import ReadTransaction, Store
+from core.records import EventColumns, ModelRecord
 from core.statuses import ModelStatus
 
 logger = logging.getLogger(__name__)

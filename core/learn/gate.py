@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from core.arrays import IntArray
 from core.evaluation.metrics import Interval, bootstrap_over_users, ndcg
-from core.history import IntArray
 from core.learn.trial import TrialResult
 
 VerdictOutcome = Literal["promote", "refuse", "undecided"]

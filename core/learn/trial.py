@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.errors import NotReady
 from core.evaluation.metrics import Array, ranks_of
-from core.history import History, IntArray, WindowShape
+from core.history import History, WindowShape
 from core.items import Catalogue
-from core.ports import BoolArray, EventColumns, FloatArray, ModelBundle
+from core.ports.encoder import ModelBundle
 from core.recommendation.repeat_scores import add_repeats
+from core.records import EventColumns
 
 TOP = 10
 BATCH = 128

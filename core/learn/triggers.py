@@ -15,7 +15,8 @@ from typing import Literal
 from core.clock import HOUR_MS, MINUTE_MS
 from core.drift.records import Alarm
 from core.learn.versions import with_status
-from core.ports import ModelRecord, ReadTransaction, Transaction
+from core.ports.store import ReadTransaction, Transaction
+from core.records import ModelRecord
 from core.statuses import ModelStatus
 
 JobKind = Literal["first", "fine-tune", "retrain", "judge"]

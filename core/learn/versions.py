@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from core.errors import InvalidInput, NotFound
-from core.ports import ModelRecord, Promotion, Transaction
+from core.ports.store import Transaction
+from core.records import ModelRecord, Promotion
 from core.statuses import ModelStatus, PromotionKind
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from core.history import History, IntArray, WindowShape
+from core.arrays import FloatArray, IntArray
+from core.history import History, WindowShape
 from core.items import Catalogue
-from core.ports.vectors import FloatArray
 
 
 class Encoder(Protocol):

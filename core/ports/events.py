@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from core.history import History, IntArray
+from core.arrays import IntArray
+from core.history import History
 from core.records import EventColumns, EventRow
 
 

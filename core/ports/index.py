@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from core.history import IntArray
-from core.ports.vectors import FloatArray
-from core.records import BoolArray
+from core.arrays import BoolArray, FloatArray, IntArray
 
 
 class ItemIndex(Protocol):

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.history import IntArray
+from core.arrays import IntArray
 
 
 class PopularityReader(Protocol):

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from core.arrays import FloatArray
 from core.records import UserState
-
-FloatArray = NDArray[np.float32]
 
 
 class VectorReader(Protocol):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from core.background import BackgroundThread
-from core.ports import UserState
+from core.records import UserState
 
 LONGEST_REST_S = 0.1  # a round of a worker takes about that; the first one seconds, while the encoder starts
 BATCH = 64  # a compromise: larger batches encode more users per second, smaller ones let requests in between

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.history import History, IntArray
+from core.arrays import FloatArray, IntArray
+from core.history import History
 from core.items import Catalogue
-from core.ports import Encoder, FloatArray
+from core.ports.encoder import Encoder
 from core.recommendation.repeat_scores import RepeatScores
 
 MAX_LEFT_OUT = 50  # the newest events; each costs an encode of the whole window

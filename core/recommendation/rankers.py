@@ -11,8 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from core.history import IntArray
-from core.ports import BoolArray, FloatArray
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.recommendation.repeat_scores import NOTHING, RepeatScores
 from core.recommendation.requests import AnswerSource
 from core.recommendation.snapshot import BoundModel, ServingSnapshot, unit

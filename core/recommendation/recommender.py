@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.clock import Clock
 from core.errors import NotFound
-from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, IntArray, Window, WindowShape, append
+from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, Window, WindowShape, append
 from core.interactions import EventTypes
-from core.ports import BoolArray, FloatArray, ReadTransaction, Store, StoredItem, UserState
+from core.ports.store import ReadTransaction, Store
 from core.recommendation.explain import Cause, causes_of
 from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
 from core.recommendation.repeat_scores import RepeatScores
@@ -26,6 +27,7 @@ from core.recommendation.snapshot import BoundModel, ServingSnapshot
 from core.recommendation.trends import Trends
 from core.recommendation.user_encoder import UserEncoder
 from core.recommendation.vector_cache import VectorCache
+from core.records import StoredItem, UserState
 
 SPARE = 8  # answers asked of the index beyond n, for those that the final check takes out
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.history import History, IntArray
+from core.arrays import BoolArray, FloatArray, IntArray
+from core.history import History
 from core.items import Catalogue
-from core.ports import BoolArray, Encoder, FloatArray
+from core.ports.encoder import Encoder
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.history import IntArray
+from core.arrays import IntArray
 from core.recommendation.snapshot import ServingSnapshot
 
 

@@ -13,10 +13,14 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import FloatArray, IntArray
 from core.errors import CheckpointError, NotReady
-from core.history import IntArray, WindowShape
+from core.history import WindowShape
 from core.items import EMPTY_CATALOGUE, Catalogue
-from core.ports import Encoder, FloatArray, IndexBuilder, ItemIndex, ModelBundle, ModelRecord, Store
+from core.ports.encoder import Encoder, ModelBundle
+from core.ports.index import IndexBuilder, ItemIndex
+from core.ports.store import Store
+from core.records import ModelRecord
 
 RETRY_REFRESHES = 30  # about half a minute; reading a damaged model every second would only heat the machine
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import IntArray
 from core.clock import HOUR_MS
-from core.history import IntArray
 from core.recommendation.snapshot import ServingSnapshot, by_row
 
 KEPT = 24

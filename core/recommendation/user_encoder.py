@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from core.arrays import FloatArray
 from core.errors import StoreUnavailable
-from core.ports import FloatArray, ReadTransaction, Store, UserState
+from core.ports.store import ReadTransaction, Store
 from core.recommendation.snapshot import BoundModel, ServingSnapshot
 from core.recommendation.vector_cache import VectorCache
+from core.records import UserState
 
 WARM_USERS = 2_000
 WARM_BATCH = 16  # some 5 ms of encoding: requests in between wait for no more

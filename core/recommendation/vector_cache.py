@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from itertools import islice
 from threading import Lock
 
-from core.ports import FloatArray, UserState
+from core.arrays import FloatArray
+from core.records import UserState
 
 ENTRY_OVERHEAD_BYTES = 300  # dictionary slots, the key and the array's header; measured with tracemalloc
 

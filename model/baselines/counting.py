@@ -9,12 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from core.arrays import FloatArray, IntArray
 from core.clock import DAY_MS
 from core.evaluation.metrics import Array
 from core.evaluation.scorers import Past, TrainingPart
-from core.history import IntArray
 from core.popularity import decayed_log2
-from core.ports import FloatArray
 
 
 class RecentPopularity:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from core.arrays import FloatArray
 from core.evaluation.scorers import Past, TrainingPart
-from core.ports import FloatArray
 
 
 class OnlineFactorisation:

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from core.arrays import FloatArray, IntArray
 from core.evaluation.metrics import Array
 from core.evaluation.scorers import Past, TrainingPart
-from core.history import IntArray
-from core.ports import FloatArray
 
 ITEMS_AT_ONCE = 1024  # rows of the item x item similarities in memory before only the nearest are kept
 

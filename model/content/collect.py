@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from core.ports import FloatArray
+from core.arrays import FloatArray
 from model.content.collection import ITEMS, Collection, CollectionWriter
 
 Progress = Callable[[int, int], None]  # items done, items in all

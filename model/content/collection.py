@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from core.arrays import FloatArray
 from core.errors import InvalidInput
-from core.ports import FloatArray
 
 LAYOUT = 1
 COLLECTION, ROWS, VECTORS, ITEMS = "collection.json", "rows.jsonl", "vectors.f32", "items.json"

@@ -20,8 +20,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from core.arrays import FloatArray
 from core.errors import InvalidInput
-from core.ports import FloatArray
 from model.content import descriptors
 from model.content.collect import Described, Describer
 from model.content.pictures import BrokenPicture, opened_image, pixels_of

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from core.ports import FloatArray
+from core.arrays import FloatArray
 from model.content.pictures import Pixels
 
 SIDE = 64

@@ -14,9 +14,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from core.arrays import FloatArray
 from core.errors import InvalidInput
 from core.interactions import check_id
-from core.ports import FloatArray
 from model.content.collect import Described
 
 TENSOR = "vectors"

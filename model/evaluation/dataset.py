@@ -16,10 +16,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import IntArray
 from core.errors import InvalidInput
-from core.history import IntArray
 from core.items import Catalogue, Item
-from core.ports import EventColumns
+from core.records import EventColumns
 
 Ties = Literal["source", "hash"]
 Row = tuple[str, str, int]  # user id, item id, time in ms

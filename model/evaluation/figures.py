@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from core.arrays import BoolArray, IntArray
 from core.evaluation.metrics import Array, hit, mrr, ndcg
 from core.evaluation.scorers import TrainingPart
-from core.history import IntArray
-from core.ports import BoolArray
 from model.evaluation.protocols import Questions
 
 METRICS: Mapping[str, Callable[[Array, int], Array]] = {"HR": hit, "NDCG": ndcg, "MRR": mrr}

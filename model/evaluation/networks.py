@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.arrays import FloatArray, IntArray
 from core.errors import InvalidInput
 from core.evaluation.scorers import Past, TrainingPart
-from core.history import IntArray
 from core.items import Catalogue
-from core.ports import FloatArray
 from model.features import FeatureSource, TextFeatures, digest_of
 from model.network.config import Modality, ModelConfig
 from model.network.hm4sr import HM4SR, UNSEEN, Features

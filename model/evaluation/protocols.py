@@ -12,10 +12,11 @@ from typing import Literal
 
 import numpy as np
 
+from core.arrays import BoolArray, IntArray
 from core.errors import InvalidInput
 from core.evaluation.scorers import Past, TrainingPart
-from core.history import History, IntArray
-from core.ports import BoolArray, EventColumns
+from core.history import History
+from core.records import EventColumns
 from model.evaluation.dataset import Dataset
 from model.training.sequences import UserRanges
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.clock import MINUTE_MS
 from core.evaluation.scorers import LiveScorer, NowScorer, Past, Scorer
-from core.history import IntArray
-from core.ports import BoolArray, FloatArray
 from model.evaluation.protocols import Fold, Questions
 
 MAX_SCORES = 2**22  # 16 MiB of float32 at a time

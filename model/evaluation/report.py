@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from core.arrays import BoolArray, IntArray
 from core.evaluation.metrics import Array, Interval, bootstrap_over_users
-from core.history import IntArray
-from core.ports import BoolArray
 from model.evaluation.dataset import Dataset
 from model.evaluation.figures import METRICS, gains, long_gap_ms, slices
 from model.evaluation.harness import Outcome

@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from core.history import IntArray
+from core.arrays import IntArray
 from model.evaluation.ranking import Places
 from model.training.resume import ResumeFile
 

@@ -1,6 +1,6 @@
 """A bundle whose bindings encode batches incrementally: the same ports, the same answers, less work for a live stream.
 
-Implements `core.ports.ModelBundle` and `Encoder` around `model.bundle`. Ports name no users, and none are needed: a
+Implements the ports `ModelBundle` and `Encoder` around `model.bundle`. Ports name no users, and none are needed: a
 window is known by its first event, and what is kept is compared event by event before it is used. Two users whose
 windows begin alike only cost each other a full encode.
 """
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.history import History, IntArray, WindowShape
+from core.arrays import FloatArray, IntArray
+from core.history import History, WindowShape
 from core.items import Catalogue
-from core.ports import FloatArray
 from model.bundle import BoundEncoder, HM4SRBundle
 from model.inference.incremental import IncrementalEncoder
 

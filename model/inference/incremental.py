@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.history import History, IntArray
-from core.ports import FloatArray
+from core.arrays import FloatArray, IntArray
+from core.history import History
 from model.bundle import BoundEncoder, batches_by_length
 from model.inference.folded import FoldedLayer
 from model.inference.layer_inputs import LayerInputCache

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.arrays import IntArray
 from core.errors import InvalidSettings
-from core.history import IntArray
 from model.network.config import ModelConfig
 
 MIB = 2**20

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.arrays import BoolArray, IntArray
 from core.errors import InvalidInput
-from core.history import IntArray
 from core.items import Catalogue
-from core.ports import BoolArray, EventColumns
+from core.records import EventColumns
 from model.features import FeatureSource
 from model.network.hm4sr import UNSEEN, Features
 from model.training.sequences import UserRanges, held_out

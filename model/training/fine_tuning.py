@@ -17,7 +17,7 @@ from torch import Tensor
 from core.errors import InvalidInput
 from core.history import WindowShape
 from core.items import Catalogue
-from core.ports import EventColumns
+from core.records import EventColumns
 from model.bundle import HM4SRBundle
 from model.checkpoint import version_of
 from model.training.data import Split, TrainingData, training_data

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from core.arrays import FloatArray
 from core.items import Catalogue
-from core.ports import FloatArray
 from model.bundle import HM4SRBundle
 from model.network.hm4sr import HM4SR, UNSEEN
 

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from core.items import Catalogue
-from core.ports import EventColumns
+from core.records import EventColumns
 from model.training.adam import Adam
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.history import IntArray, WindowShape
-from core.ports import BoolArray, EventColumns
+from core.arrays import BoolArray, IntArray
+from core.history import WindowShape
+from core.records import EventColumns
 
 
 @dataclass(frozen=True, slots=True)

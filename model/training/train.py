@@ -13,7 +13,7 @@ import torch
 
 from core.errors import InvalidInput
 from core.items import Catalogue
-from core.ports import EventColumns
+from core.records import EventColumns
 from model.bundle import HM4SRBundle
 from model.checkpoint import version_of
 from model.features import FeatureSource, TextFeatures, digest_of

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from core.errors import StreamUnavailable
-from core.ports import WriterPosition
+from core.records import WriterPosition
 from serving.http.replies import json_reply
 from serving.runtime.engine import Engine
 from serving.schemas import ingestion as schemas

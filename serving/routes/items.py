@@ -7,14 +7,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from core.arrays import IntArray
 from core.errors import InvalidInput, InvalidItem, NotFound
-from core.history import IntArray
 from core.interactions import check_id, shorten
 from core.items import Item, parse_item
 from core.manage import remove_item, save_items
-from core.ports import StoredItem
 from core.recommendation.search import search_rows
 from core.recommendation.snapshot import ServingSnapshot
+from core.records import StoredItem
 from serving.http.replies import invalid_entries, json_reply, problem_of
 from serving.http.requests import check_fields, integer_query, many_or_one, path_id, read_json
 from serving.runtime.engine import Engine

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from core.errors import InvalidInput
 from core.interactions import shorten
 from core.learn.versions import named, promote, roll_back
-from core.ports import Promotion
+from core.records import Promotion
 from serving.http.replies import json_reply
 from serving.http.requests import path_id, read_object
 from serving.runtime.engine import Engine

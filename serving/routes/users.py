@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from core.errors import InvalidInput, NotFound
 from core.interactions import check_id, shorten
 from core.manage import erase_user
-from core.ports import EventRow, StoredItem, UserState
+from core.records import EventRow, StoredItem, UserState
 from serving.http.replies import json_reply
 from serving.http.requests import check_fields, integer_query, path_id
 from serving.runtime.engine import Engine

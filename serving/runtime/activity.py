@@ -19,7 +19,7 @@ import numpy as np
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.records import BUCKET_MS
 from core.errors import TidewiseError
-from core.ports import Store
+from core.ports.store import Store
 from serving.runtime.query_executor import QueryExecutor
 
 _log = logging.getLogger(__name__)

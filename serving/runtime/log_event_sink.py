@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from core.errors import StreamUnavailable
 from core.ingestion.sources import EventOutcome, LogPosition
 from core.interactions import Interaction
-from core.ports import Store
+from core.ports.store import Store
 from core.statuses import EventStatus
 from serving.runtime.offset_waiter import Offsets, OffsetWaiter
 from serving.runtime.query_executor import QueryExecutor

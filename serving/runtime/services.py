@@ -15,9 +15,10 @@ from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import LogPosition
 from core.interactions import EventTypes, Interaction
 from core.interests.user_interest import Interests
-from core.ports import DeadLetter, Store, UserState
+from core.ports.store import Store
 from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import ServingSnapshot
+from core.records import DeadLetter, UserState
 
 
 class Snapshots(Protocol):

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from threading import Lock
 
 from core.clock import Clock
-from core.ports import ReadTransaction, StoreTotals
+from core.ports.store import ReadTransaction
+from core.records import StoreTotals
 
 CHEAP_S = 0.05  # faster counts are not cached
 MAX_SHARE = 0.01  # of the time may be spent on slower counts

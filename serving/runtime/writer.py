@@ -19,7 +19,7 @@ from core.errors import Overloaded, StoreUnavailable
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import EventOutcome, IngestResult, RequestSource
 from core.interactions import Interaction
-from core.ports import UserState
+from core.records import UserState
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from core.drift.mix import Mix
 from core.drift.records import Alarm, Point
-from core.ports import ModelRecord
+from core.records import ModelRecord
 from serving.schemas.base import Schema
 from serving.schemas.openapi import document, limit_parameter, parameter
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from core.ports import StoredItem
+from core.records import StoredItem
 from serving.schemas.base import Problem, Schema
 from serving.schemas.openapi import ERRORS_404, document, limit_parameter, parameter, path_parameter
 

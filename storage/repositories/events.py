@@ -8,8 +8,9 @@ import numpy as np
 from sqlalchemy import bindparam, func, select, tuple_
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.history import EMPTY_HISTORY, History, IntArray
-from core.ports import EventColumns, EventRow
+from core.arrays import IntArray
+from core.history import EMPTY_HISTORY, History
+from core.records import EventColumns, EventRow
 from storage.codec import pack_context, unpack_json
 from storage.dialects import Dialect, Row
 from storage.session import Session

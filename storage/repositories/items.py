@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import CompilerElement
 
 from core.drift.topics import NO_TOPIC
 from core.items import Catalogue, Item
-from core.ports import StoredItem
+from core.records import StoredItem
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
 from storage.repositories import topics

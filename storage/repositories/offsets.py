@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.ports import WriterOffset, WriterPosition
+from core.records import WriterOffset, WriterPosition
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import sources

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, select
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.history import IntArray
+from core.arrays import IntArray
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import popularity

@@ -9,7 +9,7 @@ from sqlalchemy.sql.elements import CompilerElement
 
 from core.errors import StoreConflict
 from core.history import Window
-from core.ports import UserState
+from core.records import UserState
 from storage.codec import pack_history, unpack_history, user_hash
 from storage.dialects import Dialect, Row
 from storage.repositories.dead_letters import DeadLetterRepository

@@ -8,7 +8,8 @@ import numpy as np
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.ports import FloatArray, UserState
+from core.arrays import FloatArray
+from core.records import UserState
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import vectors

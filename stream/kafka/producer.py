@@ -14,7 +14,7 @@ from kafka import KafkaProducer
 
 from core.errors import InvalidEvent
 from core.interactions import Interaction
-from core.ports import DeadLetter
+from core.records import DeadLetter
 from stream.kafka.partitioning import partition_of
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import MAX_MESSAGE_BYTES, client_options, kafka_errors, num_partitions, require_broker

@@ -16,7 +16,7 @@ import orjson
 from core.clock import HOUR_MS, Clock, WallClock
 from core.errors import InvalidEvent
 from core.interactions import SCHEMA_VERSION, EventTypes, Interaction, parse_interaction, shorten
-from core.ports import DeadLetter
+from core.records import DeadLetter
 from stream.kafka.partitioning import partition_of
 from stream.messages.fields import FieldMap
 

@@ -22,7 +22,7 @@ from typing import Protocol, TypeVar
 
 from core.errors import InvalidInput, PartitionLost, StoreConflict, StoreMismatch, StoreUnavailable, StreamUnavailable
 from core.ingestion.sources import EventBatch, StreamSource
-from core.ports import DeadLetter
+from core.records import DeadLetter
 from stream.messages.codec import Codec, Decoded, Message, encode
 from stream.worker.status import Tally
 

@@ -1,11 +1,11 @@
-"""`store`: each implementation of `core.ports.Store` in turn, the fake included."""
+"""`store`: each implementation of `core.ports.store.Store` in turn, the fake included."""
 
 from __future__ import annotations
 
 import pytest
 from doubles import MemoryStore
 
-from core.ports import Store
+from core.ports.store import Store
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])

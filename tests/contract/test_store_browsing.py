@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from stored_events import CLICK, VIEW, event_key, insert
 
-from core.ports import EventRow, Store, WriterPosition
+from core.ports.store import Store
+from core.records import EventRow, WriterPosition
 
 NOW = (2**62, 0)
 

@@ -10,7 +10,8 @@ import pytest
 from stored_events import CLICK, event
 
 from core.history import History, Window
-from core.ports import DeadLetter, Store, UserState
+from core.ports.store import Store
+from core.records import DeadLetter, UserState
 
 
 def window(items: Sequence[int], times_ms: Sequence[int], *, num_events: int) -> Window:

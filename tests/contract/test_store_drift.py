@@ -21,7 +21,7 @@ from core.drift.records import (
 from core.drift.topics import OTHERS, OTHERS_NAME
 from core.errors import StoreConflict
 from core.items import Item
-from core.ports import Store
+from core.ports.store import Store
 
 HOUR = 3_600_000
 ALARM = Alarm("hit_rate//5", "hit_rate", "", 5, 2, 0.2, 0.1, "events moved from Tea to Wok", "v1")

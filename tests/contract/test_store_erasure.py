@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from core.ports import DeadLetter, EventRow, Store
+from core.ports.store import Store
+from core.records import DeadLetter, EventRow
 
 
 def visit(store: Store, user_id: str, *, seq: int, item: str = "x") -> int:

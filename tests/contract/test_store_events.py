@@ -7,7 +7,8 @@ import pytest
 from stored_events import CLICK, IMPRESSION, VIEW, event, event_key, insert
 
 from core.errors import StoreConflict
-from core.ports import EventRow, Store
+from core.ports.store import Store
+from core.records import EventRow
 
 
 def test_a_user_s_newest_events_come_in_history_order_with_all_that_they_brought(store: Store) -> None:

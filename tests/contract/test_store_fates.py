@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from stored_events import event_key, insert
 
-from core.ports import DeadLetter, EventRow, Store
+from core.ports.store import Store
+from core.records import DeadLetter, EventRow
 
 
 def test_stored_events_tell_their_sequence_and_others_are_left_out(store: Store) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.items import Item
-from core.ports import Store
+from core.ports.store import Store
 
 SHOE = Item("shoe", "Red shoe", "Runs fast", ("shoes", "sport"), {"price": 9.5, "sale": True, "note": None})
 HAT = Item("hat", "Hat")

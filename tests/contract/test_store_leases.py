@@ -6,7 +6,8 @@ import pytest
 
 from core.errors import LeaseLost
 from core.lease import Lease
-from core.ports import LeaseRecord, Store
+from core.ports.store import Store
+from core.records import LeaseRecord
 
 LONG_MS, NO_TIME_MS = 60_000, 0
 

@@ -17,7 +17,8 @@ from core.learn.versions import (
     propose,
     roll_back,
 )
-from core.ports import ModelRecord, Promotion, Store, UserState
+from core.ports.store import Store
+from core.records import ModelRecord, Promotion, UserState
 from core.statuses import ModelStatus
 
 

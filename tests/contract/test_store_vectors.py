@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from core.ports import FloatArray, Store, UserState
+from core.arrays import FloatArray
+from core.ports.store import Store
+from core.records import UserState
 
 USER = UserState(key=7, seq=3)
 

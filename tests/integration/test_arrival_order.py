@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from oracle import NUM_WINDOWED, Snapshot, assert_consistent
 from services.small_shop import WINDOW_SIZE, WINDOW_STEP
 
+from core.arrays import FloatArray
 from core.history import WindowShape
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
 from core.interactions import EventTypes, Interaction
-from core.ports import FloatArray
 from model.bundle import HM4SRBundle
 from model.checkpoint import load
 from storage import open_store

@@ -12,7 +12,7 @@ from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
 from core.items import Item
 from core.manage import save_items
-from core.ports import Store
+from core.ports.store import Store
 from serving.routes.drift import drift_report
 from tidewise.bootstrap import System, open_system
 from tidewise.processes.monitor import open_monitor, read_all

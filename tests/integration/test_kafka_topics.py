@@ -15,7 +15,7 @@ from services.kafka import Broker, fresh_settings
 
 from core.errors import InvalidEvent, InvalidSettings, StreamUnavailable, TopicMissing
 from core.interactions import Interaction
-from core.ports import DeadLetter
+from core.records import DeadLetter
 from stream.kafka.lag import partition_statuses
 from stream.kafka.partitioning import partition_of
 from stream.kafka.producer import DeadLetterTopic, EventProducer

@@ -11,7 +11,7 @@ from core.drift.records import Alarm
 from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
 from core.learn.versions import with_status
-from core.ports import ModelRecord
+from core.records import ModelRecord
 from core.statuses import ModelStatus
 from tidewise.bootstrap import open_system
 from tidewise.processes.trainer import work_once

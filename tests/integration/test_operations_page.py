@@ -16,7 +16,7 @@ from core.history import WindowShape
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import StreamSource
 from core.interactions import EventTypes, Interaction
-from core.ports import DeadLetter
+from core.records import DeadLetter
 from storage import open_store
 
 NOW_MS = 1_700_000_000_000

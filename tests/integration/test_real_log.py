@@ -18,7 +18,7 @@ from core.imports.event_rows import HistoryColumns, RowRules
 from core.imports.rows import InputFile
 from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes
-from core.ports import Store
+from core.ports.store import Store
 from storage import open_store
 
 NUM_ROWS = 60_000

@@ -19,7 +19,8 @@ from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
 from core.interactions import EventTypes, Interaction
 from core.items import Item
-from core.ports import Store, Transaction, UserState
+from core.ports.store import Store, Transaction
+from core.records import UserState
 from storage import open_store
 
 USERS = [f"user{number}" for number in range(12)]

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.history import History, Window
 from core.items import Item
-from core.ports import DeadLetter, EventRow, ModelRecord
+from core.records import DeadLetter, EventRow, ModelRecord
 from storage.tables import metadata
 
 

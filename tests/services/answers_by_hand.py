@@ -12,7 +12,7 @@ from oracle import NUM_SEEN, NUM_WINDOWED, Snapshot, window_start
 
 from core.history import History
 from core.items import Catalogue
-from core.ports import Encoder
+from core.ports.encoder import Encoder
 from model.checkpoint import load
 from storage import open_store
 

@@ -17,7 +17,7 @@ from typing import Any
 from core.drift.records import Alarm, Point
 from core.items import Item
 from core.manage import save_items
-from core.ports import DeadLetter, ModelRecord
+from core.records import DeadLetter, ModelRecord
 from tidewise.bootstrap import System, open_system
 from tidewise.demo.demo import fill
 from tidewise.demo.simulator import Shop, simulate_shop

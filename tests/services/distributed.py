@@ -13,7 +13,7 @@ import httpx
 from services import small_shop
 from services.kafka import fresh_settings
 
-from core.ports import Store
+from core.ports.store import Store
 from storage import open_store
 from stream.kafka.settings import KafkaSettings
 from stream.kafka.topics import delete_topics, ensure_topics

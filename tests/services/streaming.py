@@ -13,7 +13,7 @@ from services.workers import WorkerProcess, num_events, wait_until
 
 from core.history import WindowShape
 from core.interactions import Interaction
-from core.ports import Store
+from core.ports.store import Store
 from stream.kafka.producer import EventProducer
 from stream.kafka.settings import KafkaSecurity, KafkaSettings
 from stream.kafka.topics import delete_topics, ensure_topics

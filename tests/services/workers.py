@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from core.ports import Store
+from core.ports.store import Store
 from stream.kafka.settings import KafkaSettings
 
 ENTRY = Path(__file__).with_name("worker_process.py")

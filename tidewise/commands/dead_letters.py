@@ -11,7 +11,7 @@ import typer
 from core.errors import InvalidInput
 from core.ingestion.dead_letters import described
 from core.interactions import shorten
-from core.ports import DeadLetter
+from core.records import DeadLetter
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 

@@ -11,7 +11,7 @@ import typer
 
 from core.clock import WallClock
 from core.learn.versions import named, promote, roll_back
-from core.ports import ModelRecord, Promotion
+from core.records import ModelRecord, Promotion
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 

@@ -10,7 +10,7 @@ import typer
 
 from core.errors import InvalidInput
 from core.ingestion.offsets import PartitionPosition, move
-from core.ports import Store
+from core.ports.store import Store
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
 from tidewise.settings.schema import Settings

@@ -14,7 +14,7 @@ from core.clock import DAY_MS, Clock
 from core.drift.monitor import Monitor
 from core.drift.records import BUCKET_MS, Point
 from core.errors import TidewiseError
-from core.ports import Store
+from core.ports.store import Store
 
 LATELY_MS = 7 * DAY_MS
 

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from threading import Event
 
 from core.errors import StoreUnavailable, TidewiseError
-from core.ports import UserState
+from core.records import UserState
 from tidewise.bootstrap import System, open_system
 from tidewise.processes.following import start_refresh
 from tidewise.processes.this_process import end_with_parent

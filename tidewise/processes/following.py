@@ -10,8 +10,8 @@ from core.background import BackgroundThread
 from core.clock import WallClock
 from core.learn.cycle import next_job
 from core.learn.triggers import Job
-from core.ports import UserState
 from core.recommendation.encoding_queue import EncodingQueue
+from core.records import UserState
 from tidewise.bootstrap import System
 from tidewise.processes.background import Learning
 from tidewise.settings.schema import Settings

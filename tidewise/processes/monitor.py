@@ -21,7 +21,7 @@ from core.drift.records import Alarm
 from core.drift.scoring import Scoring
 from core.errors import InvalidSettings, NotReady
 from core.lease import Lease
-from core.ports import Store
+from core.ports.store import Store
 from tidewise.bootstrap import System, open_system
 from tidewise.logs import use_format
 from tidewise.processes.following import start_refresh

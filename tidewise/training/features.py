@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from core.clock import WallClock
 from core.errors import InvalidInput
 from core.items import Catalogue
-from core.ports import Store
+from core.ports.store import Store
 
 if TYPE_CHECKING:
     from model.bundle import HM4SRBundle

@@ -17,7 +17,8 @@ from core.learn.cycle import LearningCycle, Task
 from core.learn.triggers import acknowledge_alarms, trained_through_ms
 from core.learn.versions import promote, propose
 from core.lease import Lease
-from core.ports import EventColumns, ModelBundle, ModelRecord
+from core.ports.encoder import ModelBundle
+from core.records import EventColumns, ModelRecord
 from core.statuses import ModelStatus
 from tidewise.bootstrap import MODELS_FOLDER, System, load_model, models_folder
 from tidewise.processes.this_process import name_of_process

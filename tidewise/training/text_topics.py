@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 
 from core.drift.topics import NO_TOPIC
-from core.ports import Store
+from core.ports.store import Store
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from core.ports import BoolArray, FloatArray
+from core.arrays import BoolArray, FloatArray
 from index.exact import SMALL_SHARE, ExactIndex
 
 CATALOGUE = 80  # rows of the catalogue; the index holds some of them

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core.history import History, WindowShape
 from core.items import Catalogue
-from core.ports import EventColumns
+from core.records import EventColumns
 from model.bundle import HM4SRBundle
 from model.features import TextFeatures
 from model.network.config import Modality, ModelConfig

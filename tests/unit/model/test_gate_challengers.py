@@ -11,7 +11,8 @@ import torch
 from benchmarks.learning.challengers import BLURS, Moment, plainly_spoilt, subtly_spoilt
 from core.history import History, WindowShape
 from core.items import Catalogue
-from core.ports import EventColumns, ModelBundle
+from core.ports.encoder import ModelBundle
+from core.records import EventColumns
 from model.bundle import HM4SRBundle
 from model.network.config import ModelConfig
 from model.training.train import TrainingPlan, train

@@ -13,7 +13,7 @@ from serving_doubles import Api, Shop
 
 from core.items import Item
 from core.manage import save_items
-from core.ports import ModelRecord
+from core.records import ModelRecord
 from serving.app import create_app
 from serving.schemas.base import Schema
 from serving.schemas.interactions import EventIn

@@ -14,7 +14,7 @@ from core.ingestion.dead_letters import PAGE, discard, retry
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
 from core.interactions import EventTypes, Interaction
-from core.ports import DeadLetter
+from core.records import DeadLetter
 
 NOW_MS = 1_700_000_000_000
 TYPES = EventTypes()

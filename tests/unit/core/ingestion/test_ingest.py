@@ -14,7 +14,7 @@ from core.history import EMPTY_WINDOW
 from core.ingestion.sources import EventBatch, RequestSource, StreamSource
 from core.interactions import Interaction
 from core.manage import erase_user
-from core.ports import DeadLetter
+from core.records import DeadLetter
 from core.statuses import EventStatus
 
 REQUEST = RequestSource("api")

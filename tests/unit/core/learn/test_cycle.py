@@ -22,7 +22,7 @@ from core.learn.triggers import Job, Schedule, request_training
 from core.learn.versions import promote
 from core.lease import Lease
 from core.manage import save_items
-from core.ports import EventColumns, ModelRecord
+from core.records import EventColumns, ModelRecord
 
 NUM_ITEMS, NUM_USERS, NUM_DAYS = 12, 40, 12
 JOB_DUE = Job("fine-tune", "a test")

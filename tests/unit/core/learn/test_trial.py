@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from domain_doubles import SHAPE, AxisBundle, AxisEncoder
 
+from core.arrays import FloatArray
 from core.errors import NotReady
 from core.history import History
 from core.items import Catalogue
 from core.learn.trial import Slice, slice_of, try_model, try_popularity
-from core.ports import EventColumns, FloatArray
+from core.records import EventColumns
 
 KEYS = np.array([10, 20, 30, 40], np.int64)
 ROWS = {10: 0, 20: 1, 30: 2, 40: 3}

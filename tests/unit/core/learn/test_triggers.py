@@ -18,7 +18,7 @@ from core.learn.triggers import (
     trained_through_ms,
     unacknowledged_alarm,
 )
-from core.ports import ModelRecord
+from core.records import ModelRecord
 
 SCHEDULE = Schedule(
     first_events=1000, every_events=10_000, every_ms=3_600_000, min_new_events=500, drift_pause_ms=600_000

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from core.ports import UserState
 from core.recommendation.encoding_queue import BATCH, EncodingQueue
+from core.records import UserState
 
 PATIENCE_S = 10.0  # far more than needed: only a fault waits as long
 

@@ -9,9 +9,9 @@ import pytest
 from domain_doubles import NOW_MS, crown
 from domain_shop import Shop
 
-from core.history import History, IntArray
+from core.arrays import FloatArray, IntArray
+from core.history import History
 from core.items import Catalogue
-from core.ports import FloatArray
 from core.recommendation.explain import MAX_LEFT_OUT, Cause, causes_of
 from core.recommendation.requests import Contribution, RecommendationRequest, SessionEvent
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from domain_doubles import AxisEncoder, BruteForceIndex
 
-from core.history import IntArray
+from core.arrays import FloatArray, IntArray
 from core.items import Catalogue
-from core.ports import FloatArray
 from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
 from core.recommendation.repeat_scores import RepeatScores
 from core.recommendation.snapshot import BoundModel, ServingSnapshot, unit

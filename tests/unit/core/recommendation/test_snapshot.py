@@ -16,8 +16,8 @@ from core.history import WindowShape
 from core.ingestion.sources import RequestSource
 from core.items import Item
 from core.manage import save_items
-from core.ports import ModelRecord
 from core.recommendation.snapshot import RETRY_REFRESHES, SnapshotManager, unit
+from core.records import ModelRecord
 
 
 class Models:

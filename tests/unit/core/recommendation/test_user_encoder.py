@@ -3,11 +3,12 @@
 import numpy as np
 from doubles import MemoryStore
 
+from core.arrays import FloatArray
 from core.history import History, Window
-from core.ports import FloatArray, UserState
 from core.recommendation.snapshot import EMPTY_SNAPSHOT, BoundModel, ServingSnapshot
 from core.recommendation.user_encoder import UserEncoder
 from core.recommendation.vector_cache import VectorCache
+from core.records import UserState
 
 HISTORY = History(np.array([1, 2]), np.array([10, 20]))
 

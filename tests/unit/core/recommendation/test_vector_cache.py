@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.ports import FloatArray, UserState
+from core.arrays import FloatArray
 from core.recommendation.vector_cache import ENTRY_OVERHEAD_BYTES, VectorCache
+from core.records import UserState
 
 
 def vectors(*values: float, width: int = 4) -> FloatArray:

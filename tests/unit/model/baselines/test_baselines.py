@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.evaluation.scorers import LiveScorer, Past, TrainingPart
 from core.history import History, WindowShape
 from core.items import Catalogue
-from core.ports import EventColumns
+from core.records import EventColumns
 from model.baselines.counting import CoOccurrence, RecentPopularity
 from model.baselines.neighbours import VSKNN, ItemKNN
 from model.baselines.networks import GRU4Rec, SASRec

@@ -7,7 +7,7 @@ import pytest
 
 from core.evaluation.scorers import LiveScorer, Past, TrainingPart
 from core.history import History
-from core.ports import EventColumns
+from core.records import EventColumns
 from model.baselines.factorisation import OnlineFactorisation
 
 T0 = 1_300_000_000_000

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.arrays import FloatArray
 from core.errors import InvalidInput
 from core.items import Catalogue
-from core.ports import FloatArray
 from model.content.collect import collect
 from model.content.collection import Collection
 from model.content.imported import ImportedVectors, read_vectors

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.arrays import FloatArray
 from core.errors import InvalidInput
 from core.evaluation.scorers import Past, Scorer, TrainingPart
 from core.history import WindowShape
 from core.items import Item
-from core.ports import FloatArray
 from model.evaluation.code import code_version
 from model.evaluation.dataset import Dataset
 from model.evaluation.harness import Harness, Outcome

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.arrays import FloatArray
 from core.errors import InvalidInput
 from core.evaluation.scorers import Past, TrainingPart
 from core.history import WindowShape
 from core.items import Item
-from core.ports import FloatArray
 from model.evaluation.arms import Recipe, check, run_arm
 from model.evaluation.chart import line_chart
 from model.evaluation.dataset import Dataset

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.arrays import FloatArray, IntArray
 from core.clock import MINUTE_MS
 from core.evaluation.scorers import Past, TrainingPart
-from core.history import IntArray
-from core.ports import FloatArray
 from model.evaluation.dataset import Dataset
 from model.evaluation.figures import gains, slices
 from model.evaluation.protocols import Fold, leave_one_out, temporal

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.history import History
 from core.items import Catalogue
-from core.ports import Encoder, ModelBundle
+from core.ports.encoder import Encoder, ModelBundle
 from model.bundle import HM4SRBundle
 from model.inference.cached import SMALLEST_BATCH, CachedBundle, CachedEncoder
 

@@ -12,7 +12,7 @@ import torch
 from core.clock import MINUTE_MS
 from core.history import History
 from core.items import Catalogue
-from core.ports import EventColumns
+from core.records import EventColumns
 from model.network.config import ModelConfig
 from model.network.now_gap import NUM_ROWS, UNKNOWN, NowGap
 from model.training.train import TrainingPlan, train

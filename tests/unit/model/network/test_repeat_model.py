@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from core.errors import InvalidSettings
 from core.history import History
 from core.items import Catalogue
-from core.ports import EventColumns
+from core.records import EventColumns
 from model.bundle import HM4SRBundle
 from model.features import TextFeatures
 from model.network.config import Modality, ModelConfig

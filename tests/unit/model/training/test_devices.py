@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from core.items import Catalogue
-from core.ports import EventColumns
+from core.records import EventColumns
 from model.baselines.networks import GRU4Rec, SASRec
 from model.features import TextFeatures
 from model.network.config import LossWeights, ModelConfig

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.errors import InvalidInput
 from core.history import WindowShape
 from core.items import Catalogue
-from core.ports import EventColumns
+from core.records import EventColumns
 from model.bundle import HM4SRBundle
 from model.network.config import Modality, ModelConfig
 from model.network.hm4sr import UNSEEN

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from core.items import Catalogue
-from core.ports import EventColumns
+from core.records import EventColumns
 from model.network.config import LossWeights, ModelConfig
 from model.training import objective
 from model.training.losses import category_prediction, id_contrast, placeholder_contrast

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from core.items import Catalogue
-from core.ports import EventColumns
+from core.records import EventColumns
 from model.features import TextFeatures
 from model.network.config import ModelConfig
 from model.network.hm4sr import HM4SR

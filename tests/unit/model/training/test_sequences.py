@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.history import WindowShape, windows_of
-from core.ports import EventColumns
+from core.records import EventColumns
 from model.training.sequences import Sequences, UserRanges, batches, contexts, cut_windows, held_out, learnt, padded
 
 shapes = st.integers(1, 12).flatmap(lambda size: st.builds(WindowShape, st.just(size), st.integers(1, size)))

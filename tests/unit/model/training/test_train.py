@@ -14,7 +14,7 @@ import torch
 from core.errors import InvalidInput
 from core.history import History
 from core.items import Catalogue
-from core.ports import EventColumns
+from core.records import EventColumns
 from model.bundle import HM4SRBundle
 from model.network.config import ModelConfig
 from model.training.precision import Precision

@@ -9,8 +9,8 @@ from doubles import MemoryStore
 from serving_doubles import SHAPE, Api, AxisBundle, BruteIndex, Shop
 
 from core.errors import CheckpointError, InvalidSettings
-from core.ports import ModelRecord
 from core.recommendation.snapshot import SnapshotManager
+from core.records import ModelRecord
 from serving.app import create_app
 from serving.http.security import check_exposure
 

@@ -13,7 +13,7 @@ from core.clock import ManualClock
 from core.errors import StreamUnavailable
 from core.ingestion.sources import StreamSource
 from core.interactions import Interaction
-from core.ports import DeadLetter
+from core.records import DeadLetter
 from serving.app import create_app
 from serving.runtime.activity import ActivitySampler
 from serving.runtime.services import DeadLetterDecoder

@@ -6,8 +6,8 @@ import pytest
 from doubles import MemoryStore
 from serving_doubles import NOW_MS, SHAPE, Api, AxisBundle, BruteIndex, Shop
 
-from core.ports import ModelRecord
 from core.recommendation.snapshot import SnapshotManager
+from core.records import ModelRecord
 from serving.app import create_app
 from serving.http.security import Scope, needed
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from core.clock import StreamClock
-from core.ports import ReadTransaction, StoreTotals
+from core.ports.store import ReadTransaction
+from core.records import StoreTotals
 from serving.runtime.store_counts import StoreCounts
 
 

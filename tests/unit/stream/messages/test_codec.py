@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.clock import ManualClock
 from core.errors import InvalidSettings
 from core.interactions import Interaction
-from core.ports import DeadLetter
+from core.records import DeadLetter
 from stream.kafka.partitioning import partition_of
 from stream.messages.codec import (
     MAX_EVENTS_PER_MESSAGE,

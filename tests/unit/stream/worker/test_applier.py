@@ -22,7 +22,7 @@ from core.history import WindowShape
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import EventBatch, StreamSource
 from core.interactions import EventTypes, Interaction
-from core.ports import DeadLetter
+from core.records import DeadLetter
 from stream.messages.codec import Codec, Decoded, Message
 from stream.worker.applier import MAX_UNEXPLAINED, Applier, Backoff, Stopping
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from core.ports import UserState
 from core.recommendation.encoding_queue import EncodingQueue
+from core.records import UserState
 from stream.worker.status import PartitionStatus, Tally, WorkerStatus
 from tidewise.metrics.worker import WorkerMetrics
 
