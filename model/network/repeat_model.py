@@ -19,9 +19,12 @@ NUM_STEPS = 10  # up to 2 ** 9 events
 RATE = 10.0  # an optimiser's step moves a weight by about the learning rate: far too little for a score
 
 
-def _doublings(numbers: Tensor, num_rows: int) -> Tensor:
-    """0 for 0 and less, then one more for each doubling; the last row is for all that is larger."""
-    return torch.log2(numbers.clamp(min=0) + 1.0).long().clamp(max=num_rows - 1)
+def _doublings(numbers: Tensor, powers: Tensor) -> Tensor:
+    """0 for 0 and less, then one more for each doubling; the last row is for all that is larger.
+
+    By comparison, which is exact: a CPU's float32 logarithm may end on either side of a whole number.
+    """
+    return torch.bucketize(numbers + 1.0, powers, right=True)
 
 
 class RepeatModel(nn.Module):
@@ -31,11 +34,14 @@ class RepeatModel(nn.Module):
         super().__init__()
         self.gap = nn.Parameter(torch.zeros(NUM_GAPS, 1))
         self.step = nn.Parameter(torch.zeros(NUM_STEPS, 1))
+        self.register_buffer("powers", 2.0 ** torch.arange(1, NUM_GAPS), persistent=False)
+
+    powers: Tensor
 
     def forward(self, times_ms_BL: Tensor, positions_B: Tensor) -> Tensor:
         """(B, L) what the events of windows add, after the one at a position of each: nothing behind it."""
         steps_BL = positions_B.unsqueeze(1) - torch.arange(times_ms_BL.shape[1], device=times_ms_BL.device)
         gaps_ms_BL = times_ms_BL.gather(1, positions_B.unsqueeze(1)) - times_ms_BL
-        added_BL1 = F.embedding(_doublings(gaps_ms_BL / 1000, NUM_GAPS), self.gap)
-        added_BL1 = added_BL1 + F.embedding(_doublings(steps_BL, NUM_STEPS), self.step)
+        added_BL1 = F.embedding(_doublings(gaps_ms_BL / 1000, self.powers), self.gap)
+        added_BL1 = added_BL1 + F.embedding(_doublings(steps_BL, self.powers[: NUM_STEPS - 1]), self.step)
         return torch.where(steps_BL >= 0, RATE * added_BL1.squeeze(-1), 0.0)

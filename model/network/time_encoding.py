@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from core.clock import DAY_MS
 from model.network.config import ModelConfig
 from model.network.layers import Linear
+from model.network.rounding import log2, multiply_add, power
 
 NO_GAP = 0  # the row of "no event before this one in the window"
 POOL_SIZE = 1024
@@ -59,7 +60,7 @@ class TimeEncoding(nn.Module):
         self.reads_absolute = config.absolute_time
         self.gap_embedding = nn.Parameter(torch.empty(config.num_gap_rows, config.width))
         self.frequency = Linear(1, config.width)
-        damping_D = 1 / torch.pow(10_000, torch.arange(config.width) / config.width)
+        damping_D = 1 / power(10_000, torch.arange(config.width) / config.width)
         self.register_buffer("damping", damping_D, persistent=False)
         self.register_buffer("origin_ms", torch.zeros((), dtype=torch.int64))
         self.register_buffer("shuffle_pool", torch.full((POOL_SIZE,), NO_GAP, dtype=torch.int64))
@@ -115,10 +116,11 @@ class ReleasedTimeEncoding(TimeEncoding):
         seconds_BL = (times_ms_BL.double() / 1000).float()
         gaps_BL = (seconds_BL[:, 1:] - seconds_BL[:, :-1]).clamp(min=0)
         rows_BL = torch.zeros_like(times_ms_BL)
-        rows_BL[:, 1:] = torch.floor(self.scale * torch.log2(gaps_BL + 1)).long()
+        rows_BL[:, 1:] = torch.floor(self.scale * log2(gaps_BL + 1)).long()
         return rows_BL.clamp(max=len(self.gap_embedding) - 1)
 
     def absolute(self, times_ms_BL: Tensor) -> Tensor:
-        """Cosines of raw float32 seconds."""
-        seconds_BL = (times_ms_BL.double() / 1000).float()
-        return torch.cos(self.frequency(seconds_BL.unsqueeze(-1)) * self.damping)
+        """(B, L, D) cosines of raw float32 seconds: angles of up to 10^8, as a fused multiply-add gives them."""
+        seconds_BL1 = (times_ms_BL.double() / 1000).float().unsqueeze(-1)
+        angles_BLD = multiply_add(seconds_BL1, self.frequency.weight[:, 0], self.frequency.bias)
+        return torch.cos(angles_BLD * self.damping)

@@ -19,7 +19,7 @@ from model.bundle import HM4SRBundle
 from model.features import TextFeatures
 from model.network.config import Modality, ModelConfig
 from model.network.hm4sr import HM4SR
-from model.network.repeat_model import RATE, RepeatModel
+from model.network.repeat_model import NUM_GAPS, NUM_STEPS, RATE, RepeatModel
 from model.training import softmax
 from model.training.data import TrainingData
 from model.training.softmax import Added
@@ -72,6 +72,20 @@ def test_an_event_adds_by_the_time_and_by_the_number_of_events_since(repeats: Re
     expected = [gap[day] + step[2], gap[2] + step[1], gap[2] + step[1], gap[0] + step[0]]
     torch.testing.assert_close(added[:4], RATE * torch.stack(expected))
     assert float(added[4]) == 0, "what comes later adds nothing"
+
+
+def test_each_doubling_of_the_gap_or_of_the_steps_is_a_row(repeats: RepeatModel) -> None:
+    repeats.gap[:, 0], repeats.step[:, 0] = torch.arange(NUM_GAPS), 0
+    for row in range(1, NUM_GAPS):
+        gaps_ms = [seconds * 1000 for seconds in (2**row - 2, 2**row - 1, 2 ** (row + 10))]
+        added = [float(repeats(torch.tensor([[0, gap_ms]]), torch.tensor([1]))[0, 0]) / RATE for gap_ms in gaps_ms]
+        just_below = row - 1 if row <= 24 else row  # where float32 seconds are further apart than a second
+        assert added == pytest.approx([just_below, row, min(row + 10, NUM_GAPS - 1)])
+    repeats.gap[:, 0], repeats.step[:, 0] = 0, torch.arange(NUM_STEPS)
+    added_L = repeats(torch.zeros(1, 1100, dtype=torch.int64), torch.tensor([1099]))[0] / RATE
+    steps = np.arange(1099, -1, -1)
+    expected = [min(int(step + 1).bit_length() - 1, NUM_STEPS - 1) for step in steps]
+    assert added_L.tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("max_logits", [1, 40, 2**23])
