@@ -1,7 +1,7 @@
-"""Attributes: which items of a catalogue have the values that a wish asks for.
+"""Attribute filters: conditions on item attributes, and an index that finds the matching catalogue rows.
 
-Values are compared as text, so that 1999 in JSON and "1999" out of a file or an address are one value; what reads as a
-number also lies between others. Knows nothing about requests or about what attributes mean.
+Values are compared as text, so that 1999 in JSON equals "1999" from a file or a query string; values that parse as
+numbers can also be compared with a range. Independent of requests.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from core.arrays import IntArray
 from core.errors import InvalidInput
 from core.interactions import check_id, is_scalar, shorten
 
-MAX_CHOICES = 64  # of one wish, over all attributes
+MAX_CHOICES = 64  # of a request, over all attributes
 NUMBER = r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 PLAIN_NUMBER = re.compile(NUMBER, re.ASCII)
 RANGE = re.compile(rf"({NUMBER})?\.\.({NUMBER})?", re.ASCII)
@@ -26,7 +26,7 @@ NO_ROWS = np.empty(0, np.int64)
 
 
 class Between(NamedTuple):
-    """Numbers from `low` to `high`, both included."""
+    """A range of numbers, both ends included."""
 
     low: float
     high: float
@@ -34,32 +34,32 @@ class Between(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """An attribute has one of these values, or one that lies between two numbers."""
+    """A filter: the attribute has one of these values or lies in one of these ranges."""
 
     name: str
     any_of: tuple[str | Between, ...]
 
 
 class AttributeIndex:
-    """The rows of a catalogue by what their items say of themselves."""
+    """Finds the rows of a catalogue by attribute values."""
 
     def __init__(self, attributes: Sequence[Mapping[str, Any]]) -> None:
-        found: dict[str, dict[str, list[int]]] = {}
-        for row, own in enumerate(attributes):
-            for name, value in own.items():
+        rows_by_value: dict[str, dict[str, list[int]]] = {}
+        for row, values in enumerate(attributes):
+            for name, value in values.items():
                 if value is not None:
-                    found.setdefault(name, {}).setdefault(as_text(value), []).append(row)
+                    rows_by_value.setdefault(name, {}).setdefault(as_text(value), []).append(row)
         self._rows = {
             name: {value: np.array(rows, np.int64) for value, rows in by_value.items()}
-            for name, by_value in found.items()
+            for name, by_value in rows_by_value.items()
         }
-        self._numbers: dict[str, tuple[NDArray[np.float64], IntArray]] = {}  # made when first asked for
+        self._numbers: dict[str, tuple[NDArray[np.float64], IntArray]] = {}  # built at the first range query
 
     def rows(self, condition: Condition) -> IntArray:
-        """The rows that fulfil a condition, in no particular order, some perhaps twice."""
-        return np.concatenate([self._chosen(condition.name, choice) for choice in condition.any_of])
+        """The rows that satisfy a condition, unordered, possibly with duplicates."""
+        return np.concatenate([self._matches(condition.name, choice) for choice in condition.any_of])
 
-    def _chosen(self, name: str, choice: str | Between) -> IntArray:
+    def _matches(self, name: str, choice: str | Between) -> IntArray:
         by_value = self._rows.get(name, {})
         if isinstance(choice, str):
             return by_value.get(choice, NO_ROWS)
@@ -70,16 +70,16 @@ class AttributeIndex:
 
 
 def _sorted_numbers(by_value: Mapping[str, IntArray]) -> tuple[NDArray[np.float64], IntArray]:
-    """The values that read as numbers, ascending, one for each row, and the rows."""
-    known = {value: rows for value, rows in by_value.items() if PLAIN_NUMBER.fullmatch(value)}
-    numbers = np.repeat([float(value) for value in known], [len(rows) for rows in known.values()])
-    rows = np.concatenate([NO_ROWS, *known.values()])
+    """The values that parse as numbers, ascending, one per row, and the rows."""
+    numeric = {value: rows for value, rows in by_value.items() if PLAIN_NUMBER.fullmatch(value)}
+    numbers = np.repeat([float(value) for value in numeric], [len(rows) for rows in numeric.values()])
+    rows = np.concatenate([NO_ROWS, *numeric.values()])
     order = np.argsort(numbers, kind="stable")
     return numbers[order], rows[order]
 
 
 def as_text(value: object) -> str:
-    """A value as it is compared: `true`, `false`, 2 for 2.0, and text as it is."""
+    """A value as compared: `true`, `false`, `2` for 2.0, other text unchanged."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
@@ -88,7 +88,7 @@ def as_text(value: object) -> str:
 
 
 def conditions_in(texts: Sequence[str]) -> tuple[Condition, ...]:
-    """Conditions as NAME:VALUE or NAME:LOW..HIGH, either end left out; of several with one name any may hold."""
+    """Parse NAME:VALUE and NAME:LOW..HIGH (either end optional); conditions with the same name are alternatives."""
     choices: dict[str, list[str | Between]] = {}
     for text in texts:
         name, colon, value = text.partition(":")
@@ -100,10 +100,10 @@ def conditions_in(texts: Sequence[str]) -> tuple[Condition, ...]:
 
 
 def _range(text: str) -> Between | None:
-    found = RANGE.fullmatch(text)
-    if found is None or text == "..":
+    match = RANGE.fullmatch(text)
+    if match is None or text == "..":
         return None
-    low, high = found.groups()
+    low, high = match.groups()
     return _between(float(low or "-inf"), float(high or "inf"))
 
 
@@ -115,23 +115,23 @@ def _between(low: float, high: float) -> Between:
 
 
 def conditions_of(raw: object) -> tuple[Condition, ...]:
-    """Conditions out of JSON: by name a value, {"min", "max"}, or a list of these of which any may hold."""
+    """Parse JSON: for each name a value, {"min", "max"}, or a list of alternatives."""
     if raw is None:
         return ()
     if not isinstance(raw, Mapping):
         msg = f'where: wanted an object as {{"brand": "x", "price": {{"max": 30}}}}, got {shorten(raw)}'
         raise InvalidInput(msg, field="where")
-    lists = {name: given if isinstance(given, list) else [given] for name, given in raw.items()}
-    return _checked({name: [_choice(one) for one in given] for name, given in lists.items()})
+    lists = {name: value if isinstance(value, list) else [value] for name, value in raw.items()}
+    return _checked({name: [_choice(value) for value in values] for name, values in lists.items()})
 
 
-def _choice(given: object) -> str | Between:
-    if isinstance(given, Mapping):
-        if given and set(given) <= {"min", "max"} and all(map(_is_number, given.values())):
-            return _between(float(given.get("min", "-inf")), float(given.get("max", "inf")))
-    elif given is not None and is_scalar(given):
-        return as_text(given)
-    msg = f'where: wanted a string, number, boolean or {{"min": ..., "max": ...}}, got {shorten(given)}'
+def _choice(value: object) -> str | Between:
+    if isinstance(value, Mapping):
+        if value and set(value) <= {"min", "max"} and all(map(_is_number, value.values())):
+            return _between(float(value.get("min", "-inf")), float(value.get("max", "inf")))
+    elif value is not None and is_scalar(value):
+        return as_text(value)
+    msg = f'where: wanted a string, number, boolean or {{"min": ..., "max": ...}}, got {shorten(value)}'
     raise InvalidInput(msg, field="where")
 
 
@@ -144,4 +144,4 @@ def _checked(choices: Mapping[str, Sequence[str | Between]]) -> tuple[Condition,
     if num > MAX_CHOICES or not all(choices.values()):
         msg = f"where: wanted a value for each name, at most {MAX_CHOICES} in all, got {num} for {len(choices)} names"
         raise InvalidInput(msg, field="where")
-    return tuple(Condition(check_id("where", name), tuple(given)) for name, given in choices.items())
+    return tuple(Condition(check_id("where", name), tuple(values)) for name, values in choices.items())

@@ -1,6 +1,6 @@
-"""What time it is: by the wall, by the stream, or by hand in tests.
+"""Clocks: wall clock, stream clock and a manual clock for tests.
 
-A replay of an old log lives in the log's own time: there "now" is the highest event time applied so far.
+During the replay of an old log "now" is stream time: the highest event time applied so far.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Clock(Protocol):
     """A source of "now" in integer milliseconds UTC."""
 
     def now_ms(self) -> int:
-        """The present moment."""
+        """The current time."""
         ...
 
 
@@ -33,7 +33,7 @@ class WallClock:
 
 @dataclass(frozen=True, slots=True)
 class StreamClock:
-    """The highest event time applied to the store; the wall clock while there is none."""
+    """Stream time: the highest event time applied to the store; the wall clock before the first event."""
 
     newest_event_ms: Callable[[], int | None]
 
@@ -45,7 +45,7 @@ class StreamClock:
 
 @dataclass(slots=True)
 class ManualClock:
-    """A clock that stands still until it is moved: for tests and simulations."""
+    """A clock that is advanced by hand, for tests and simulations."""
 
     time_ms: int
 

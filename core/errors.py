@@ -1,24 +1,24 @@
-"""Every error that Tidewise raises on purpose, and what an operator should do about it.
+"""Every error that Tidewise raises on purpose, with the operator's action.
 
 TidewiseError
-|-- InvalidInput (also a ValueError)   what a caller sent cannot be used; nothing was changed
-|   |-- InvalidEvent                   one interaction is malformed (becomes a rejection or a dead letter)
-|   |-- InvalidItem                    one catalogue item is malformed
+|-- InvalidInput (also a ValueError)   the input is invalid; nothing was changed
+|   |-- InvalidEvent                   an interaction is malformed (rejected, or written to the dead letters)
+|   |-- InvalidItem                    a catalogue item is malformed
 |   `-- InvalidSettings                a settings file, variable or flag cannot be used
-|-- NotFound                           a named thing does not exist
+|-- NotFound                           the named user, item, model or job does not exist
 |-- NotReady                           the system cannot answer yet (no model, still starting)
 |-- Overloaded                         a queue is full: try again later
 |-- CheckpointError                    a model on disk is missing, damaged or from another layout
 |-- StoreError                         the database refused
-|   |-- StoreUnavailable               it is away or too slow: try again later
-|   |-- StoreConflict                  a concurrent writer won: the transaction may be run again
-|   |-- LeaseLost                      another process fills the role now: write nothing more in it
-|   `-- StoreMismatch                  the database was made by other settings or another version
+|   |-- StoreUnavailable               it is unreachable or too slow: try again later
+|   |-- StoreConflict                  a concurrent writer won: the transaction can be run again
+|   |-- LeaseLost                      another process holds the lease: write nothing more under it
+|   `-- StoreMismatch                  the database was made with other settings or another version
 `-- StreamError
-    |-- StreamUnavailable              Kafka is away or refuses: try again later
-    |   `-- TopicMissing               it is there, but nobody has made the topic yet
+    |-- StreamUnavailable              Kafka is unreachable or refuses: try again later
+    |   `-- TopicMissing               the topic does not exist
     |-- PartitionLost                  other workers own partitions now
-    `-- OffsetOutOfLog                 the log does not hold the position at which the database stands
+    `-- OffsetOutOfLog                 the log does not hold the next offset to apply
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from collections import abc
 
 
 class TidewiseError(Exception):
-    """The root: catch it to catch everything that Tidewise raises on purpose."""
+    """Base class of all errors that Tidewise raises on purpose."""
 
 
 class InvalidInput(TidewiseError, ValueError):
-    """What a caller sent cannot be used. The message says what was wanted, what was got and what to do.
+    """The input is invalid. The message says what was wanted, what was got and what to do.
 
-    `field`: the field at fault, with which the message begins; None where no single field is.
+    `field`: the invalid field, with which the message begins; None if it is about no single field.
     """
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
@@ -42,11 +42,11 @@ class InvalidInput(TidewiseError, ValueError):
 
 
 class InvalidEvent(InvalidInput):
-    """One interaction is malformed."""
+    """An interaction is malformed."""
 
 
 class InvalidItem(InvalidInput):
-    """One catalogue item is malformed."""
+    """A catalogue item is malformed."""
 
 
 class InvalidSettings(InvalidInput):
@@ -57,13 +57,13 @@ class InvalidSettings(InvalidInput):
 
 
 class NotFound(TidewiseError, LookupError):
-    """A named thing does not exist."""
+    """The named user, item, model or job does not exist."""
 
 
 class NotReady(TidewiseError):
     """The system cannot answer yet.
 
-    Operator action: wait for `/ready` to turn green; the message names what is missing.
+    Operator action: wait until `/ready` answers 200; the message names what is missing.
     """
 
 
@@ -86,27 +86,27 @@ class StoreError(TidewiseError):
 
 
 class StoreUnavailable(StoreError):
-    """The database is away, full or too slow. What was sent was not applied and may be sent again.
+    """The database is unreachable, full or too slow. Nothing was applied; the request can be sent again.
 
     Operator action: check that the database runs and that its disk has room.
     """
 
 
 class StoreConflict(StoreError):
-    """A concurrent writer won; the same transaction may be run again at once."""
+    """A concurrent writer won; the same transaction can be run again at once."""
 
 
 class LeaseLost(StoreError):
-    """Another process has taken over a role that one at a time may fill; nothing was written.
+    """Another process has taken over the lease; nothing was written.
 
-    Operator action: none; if it comes often, the holder was too slow to renew its lease: is the database away?
+    Operator action: none. If it is frequent, the holder renews too slowly: check that the database answers.
     """
 
 
 class StoreMismatch(StoreError):
-    """The database was made with other settings, or by another version of Tidewise.
+    """The database was made with other settings or by another version of Tidewise.
 
-    Operator action: use the settings it was made with, or run the command that the message names.
+    Operator action: use the settings that it was made with, or run the command that the message names.
     """
 
 
@@ -115,21 +115,21 @@ class StreamError(TidewiseError):
 
 
 class StreamUnavailable(StreamError):
-    """Kafka is away, too slow, or refused what was asked. Messages not reported as sent may be sent again.
+    """Kafka is unreachable, too slow, or refused the request. Messages not reported as sent can be sent again.
 
-    Operator action: check that the brokers named in `kafka.bootstrap_servers` run and can be reached from here.
+    Operator action: check that the brokers named in `kafka.bootstrap_servers` run and can be reached from this machine.
     """
 
 
 class TopicMissing(StreamUnavailable):
-    """Kafka has no such topic, yet or any more.
+    """The Kafka topic does not exist.
 
-    Operator action: start a worker, which makes topics that are missing, or make it yourself; check `kafka.topic`.
+    Operator action: start a worker, which creates missing topics, or create it; check `kafka.topic`.
     """
 
 
 class PartitionLost(StreamError):
-    """Other workers have advanced these partitions: acknowledge nothing of them, let the rebalance decide."""
+    """Other workers own these partitions now: acknowledge none of their messages, wait for the rebalance."""
 
     def __init__(self, message: str, *, partitions: abc.Collection[int]) -> None:
         super().__init__(message)
@@ -137,8 +137,8 @@ class PartitionLost(StreamError):
 
 
 class OffsetOutOfLog(StreamError):
-    """The log no longer holds (or never held) the offset after the database's.
+    """The log does not hold the next offset to apply, any more or at all.
 
-    Operator action: restore the matching log or database, or, knowing what is skipped, move the database's offset;
-    `docs/operations.md` says how.
+    Operator action: restore the matching log or database, or move the applied offset and accept what is skipped;
+    see `docs/operations.md`.
     """

@@ -1,8 +1,8 @@
-"""A user's window: which of their events the encoder reads, as a pure function of the history.
+"""A user's window: the events that the encoder reads, a pure function of the history.
 
-Knows nothing about storage or models. History order is (event time, order of first application). With n events the
-window starts at rank S*ceil(max(0, n-W-S)/S), so that it slides in steps of S and an incremental encoder pays a full
-re-encode once in S events; rebuild, restore and replay agree because nothing but n decides.
+Independent of storage and models. History order is (event time, order of first application). With n events the
+window starts at rank S*ceil(max(0, n-W-S)/S): it slides in steps of S, so that an incremental encoder re-encodes once
+per S events. The start depends on n alone, so that rebuild, restore and replay agree.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core.errors import InvalidSettings
 
 @dataclass(frozen=True, slots=True)
 class WindowShape:
-    """`size` = W + S, the longest a window gets ("window N"); `step` = S, by how much it slides."""
+    """`size` = W + S, the maximum length of a window ("window N"); `step` = S, by which it slides."""
 
     size: int = 50
     step: int = 10
@@ -28,7 +28,7 @@ class WindowShape:
             raise InvalidSettings(msg)
 
     def start(self, num_events: int) -> int:
-        """The rank (from 0, oldest first) of the first event in the window after `num_events` events."""
+        """The rank (from 0, oldest first) of the window's first event after `num_events` events."""
         overhang = max(0, num_events - self.size)
         return self.step * -(-overhang // self.step)
 
@@ -62,11 +62,11 @@ class Window:
 
     @property
     def last_time_ms(self) -> int | None:
-        """The time of the newest event, or None where there is none."""
+        """The time of the newest event, None if the window is empty."""
         return int(self.history.times_ms[-1]) if len(self.history) else None
 
     def accepts(self, time_ms: int) -> bool:
-        """Whether an event of that time goes to the end (else the window is rebuilt from the interactions)."""
+        """Whether an event of that time can be appended (else the window is rebuilt from the interactions)."""
         last = self.last_time_ms
         return last is None or time_ms >= last
 
@@ -75,7 +75,7 @@ EMPTY_WINDOW = Window(0, EMPTY_HISTORY)
 
 
 def append(window: Window, items: IntArray, times_ms: IntArray, shape: WindowShape) -> Window:
-    """`window` with events (sorted, none earlier than its last) added at the end and cut by the rule of steps."""
+    """`window` with sorted events, none earlier than its last, appended, and cut by the window rule."""
     num_events = window.num_events + len(items)
     start = window.num_events - len(window.history)
     cut = max(0, shape.start(num_events) - start)
@@ -86,6 +86,6 @@ def append(window: Window, items: IntArray, times_ms: IntArray, shape: WindowSha
 
 
 def windows_of(items: IntArray, times_ms: IntArray, shape: WindowShape) -> Window:
-    """The window of a whole history (sorted): the plain reference of `append` and of every rebuild."""
+    """The window of a complete sorted history: the plain reference of `append` and of every rebuild."""
     start = shape.start(len(items))
     return Window(len(items), History(np.asarray(items[start:], np.int64), np.asarray(times_ms[start:], np.int64)))

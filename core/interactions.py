@@ -1,6 +1,6 @@
-"""Interactions: what one event is, which types there are, and how foreign input becomes one.
+"""Interactions: the event, the table of event types, and parsing and validation of input.
 
-Knows nothing about where events come from (HTTP, Kafka, files) or where they are kept.
+Independent of where events come from (HTTP, Kafka, files) and where they are stored.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ MAX_ID_BYTES = 256
 MAX_CONTEXT_ENTRIES = 32
 MAX_CONTEXT_CHARS = 1024
 MAX_FIELD_CHARS = 64
-SMALLEST_TIME_MS = 10**11  # 1973 in milliseconds, the year 5138 in seconds: below it a time is surely in seconds
-LARGEST_TIME_MS = 10**14  # the year 5138: beyond it arithmetic on times might leave 64 bits somewhere
+SMALLEST_TIME_MS = 10**11  # 1973 in milliseconds, the year 5138 in seconds: a smaller time is in seconds
+LARGEST_TIME_MS = 10**14  # the year 5138: arithmetic on later times could overflow 64 bits
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """What one type of event does to a user's state.
+    """An event type and its effect on a user's state.
 
     `window`: it enters the history that the encoder reads. `weight`: what it adds to popularity. `seen`: its item is
-    not recommended to this user again. `hide`: as `seen`, and also where seen items are allowed (a dislike).
-    `negative`: it speaks against the item.
+    excluded from this user's recommendations unless seen items are included. `hide`: its item is always excluded (a
+    dislike). `negative`: it is negative feedback.
     """
 
     name: str
@@ -55,7 +55,7 @@ DEFAULT_EVENT_TYPES: tuple[EventType, ...] = (
 
 @dataclass(frozen=True)
 class EventTypes:
-    """The table of event types of one installation. A type's code is its place in the table, stored with each event."""
+    """The event types of an installation. A type's code, stored with each event, is its position in the table."""
 
     table: tuple[EventType, ...] = DEFAULT_EVENT_TYPES
     codes: Mapping[str, int] = field(init=False, repr=False, compare=False)
@@ -80,20 +80,20 @@ class EventTypes:
             raise InvalidEvent(msg, field="type") from None
 
     def flagged(self, flag: str) -> tuple[int, ...]:
-        """The codes of all types for which `flag` ("window", "seen", "hide") holds."""
+        """The codes of all types with this flag ("window", "seen", "hide")."""
         return tuple(code for code, kind in enumerate(self.table) if getattr(kind, flag))
 
     def digest(self) -> str:
-        """A hash of everything that shapes stored state; kept in the database to notice a change."""
+        """A hash of all that affects stored state; stored in the database to detect a change."""
         text = repr([(t.name, t.window, t.weight, t.seen, t.hide, t.negative) for t in self.table])
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 @dataclass(slots=True)
 class Interaction:
-    """One event: somebody did something with an item at a time. `time_ms` is event time, integer ms UTC.
+    """An event: a user interacted with an item. `time_ms`: event time, integer ms UTC.
 
-    `event_id` identifies the event for ever: the same id applied twice changes nothing the second time.
+    `event_id` is the idempotency key: an event with a known id changes nothing.
     """
 
     event_id: str
@@ -107,25 +107,25 @@ class Interaction:
 
     @property
     def event_key(self) -> bytes:
-        """The 16 bytes under which the event id is unique in the database."""
+        """The 16-byte hash of the event id, unique in the database."""
         return hashlib.blake2b(self.event_id.encode(), digest_size=16).digest()
 
 
 def shorten(value: object, limit: int = 60) -> str:
-    """A value as it may stand in a message: quoted, cut, never megabytes long."""
+    """A value for a message: quoted and cut to `limit` characters."""
     if isinstance(value, int) and value.bit_length() > 1024:
-        return f"an integer of {value.bit_length()} bits"  # Python refuses to write out the longest ones
+        return f"an integer of {value.bit_length()} bits"  # Python refuses to convert the longest ones
     text = repr(value[: limit * 2]) if isinstance(value, str | bytes) else repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def field_name(name: object) -> str | None:
-    """The name of an unknown field as an error carries it; None where it is no text of at most 64 characters."""
+    """The name of an unknown field for an error's `field`; None unless it is text of at most 64 characters."""
     return name if isinstance(name, str) and len(name) <= MAX_FIELD_CHARS else None
 
 
 def is_scalar(value: object) -> bool:
-    """Whether a value can stand in a context or an attribute: text, a finite number of 64 bits, a boolean, nothing."""
+    """Whether a value is allowed in a context or an attribute: text, a finite 64-bit number, a boolean or None."""
     if isinstance(value, int):
         return -(2**63) <= value < 2**63
     return value is None or isinstance(value, str) or (isinstance(value, float) and math.isfinite(value))
@@ -153,7 +153,7 @@ def check_id(name: str, value: object) -> str:
 
 
 def check_time_ms(name: str, value: object) -> int:
-    """`value` as integer milliseconds UTC; raises `InvalidInput` where it looks like seconds or is out of range."""
+    """`value` as integer milliseconds UTC; raises `InvalidInput` if it looks like seconds or is out of range."""
     if isinstance(value, bool) or not isinstance(value, int):
         if isinstance(value, float) and math.isfinite(value) and value.is_integer():
             return check_time_ms(name, int(value))
@@ -164,14 +164,14 @@ def check_time_ms(name: str, value: object) -> int:
     if 0 <= value < SMALLEST_TIME_MS:
         msg = f"{name}: {value} looks like seconds; send milliseconds (multiply by 1000)"
     elif value < 0:
-        msg = f"{name}: wanted a time after 1973, got {value}; send milliseconds since 1970 (UTC)"
+        msg = f"{name}: wanted a time after 1973, got {shorten(value)}; send milliseconds since 1970 (UTC)"
     else:
         msg = f"{name}: {shorten(value)} is too large for milliseconds; divide microseconds by 1000"
     raise InvalidInput(msg, field=name)
 
 
 def check_value(value: object) -> float | None:
-    """The optional `value` of an event (a rating, a price, a quantity): a finite number or nothing."""
+    """The optional `value` of an event (a rating, a price, a quantity): a finite number or None."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
@@ -181,7 +181,7 @@ def check_value(value: object) -> float | None:
 
 
 def check_context(value: object) -> Mapping[str, Any] | None:
-    """The optional `context` of an event: a small flat map from names to strings, numbers or booleans."""
+    """The optional `context` of an event: a small flat map of strings, numbers and booleans."""
     if value is None or value == {}:
         return None
     if not isinstance(value, Mapping) or len(value) > MAX_CONTEXT_ENTRIES:
@@ -200,10 +200,7 @@ def check_context(value: object) -> Mapping[str, Any] | None:
 
 
 def content_event_id(*, user_id: str, item_id: str, kind: str, time_ms: int, value: float | None) -> str:
-    """The event id of an event that brought a time but no id: a hash of its content.
-
-    The same event sent again gets the same id, so a retry counts once.
-    """
+    """The event id of an event with a time but without an id: a hash of its content, so that a retry counts once."""
     parts = (user_id, item_id, kind, str(time_ms), "" if value is None else repr(value))
     text = "\x1f".join(parts)
     return "h:" + hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
@@ -217,8 +214,8 @@ def parse_interaction(
 ) -> Interaction:
     """A decoded JSON object as an `Interaction`.
 
-    `new_id` names the event where it brings neither an id nor a time (then a retry may count twice). Raises
-    `InvalidEvent`; the message begins with the field at fault.
+    `new_id`: the event id if the event has neither an id nor a time (a retry may then count twice). Raises
+    `InvalidEvent`; the message begins with the invalid field.
     """
     if not isinstance(raw, Mapping):
         msg = f"event: wanted a JSON object, got {shorten(raw)}"

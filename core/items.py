@@ -1,6 +1,6 @@
-"""Items and the catalogue: what can be recommended, as one item and as an immutable columnar snapshot.
+"""Items and the catalogue: the item record, its validation, and an immutable columnar catalogue.
 
-Knows nothing about models: content becomes features in `model/`.
+Independent of models; `model/` computes features from content.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_ATTRIBUTES = 64
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One catalogue item. `hidden` takes it out of every answer at once; events about it still count."""
+    """A catalogue item. `hidden` items are never recommended; their events still count."""
 
     item_id: str
     title: str = ""
@@ -39,7 +39,7 @@ ITEM_FIELDS = ("item_id", "title", "text", "categories", "attributes", "hidden")
 
 
 def parse_item(raw: object) -> Item:
-    """A decoded JSON object as an `Item`; raises `InvalidItem`, whose message begins with the field at fault."""
+    """A decoded JSON object as an `Item`; raises `InvalidItem`, whose message begins with the invalid field."""
     if not isinstance(raw, Mapping):
         msg = f"item: wanted a JSON object, got {shorten(raw)}"
         raise InvalidItem(msg, field="item")
@@ -104,15 +104,14 @@ def _attributes(value: object) -> dict[str, Any]:
 class Catalogue:
     """All known items at one revision, in columns; row i of every column is the same item.
 
-    `keys`: (n,) integer keys, ascending. `listed`: (n,) bool, whether the item may be recommended (in the catalogue and
-    not hidden; stubs made by events of unknown items are not listed). `revision`: the newest change that it holds.
-    `created_ms`: (n,) when each was first heard of, 0 where that is not known. This and `attributes` may be left out
-    where nobody asks for them.
+    `keys`: (n,) integer keys, ascending. `listed`: (n,) bool, whether the item can be recommended (in the catalogue and
+    not hidden; uncatalogued items, known from events only, are not listed). `revision`: the newest change included.
+    `created_ms`: (n,) when each item was first seen, 0 if unknown. `created_ms` and `attributes` are optional.
     """
 
     keys: IntArray
     item_ids: tuple[str, ...]
-    texts: tuple[str, ...]  # title and text joined: what the features read
+    texts: tuple[str, ...]  # title and text joined, for features and search
     categories: tuple[tuple[str, ...], ...]
     listed: NDArray[np.bool_]
     revision: int = 0
@@ -122,17 +121,17 @@ class Catalogue:
     def __post_init__(self) -> None:
         columns = (self.keys, self.item_ids, self.texts, self.categories, self.listed)
         sizes = {len(column) for column in (*columns, self.created_ms, self.attributes) if column is not None}
-        assert len(sizes) == 1, f"columns of one length wanted, got {sizes}"
+        assert len(sizes) == 1, f"wanted columns of one length, got {sizes}"
 
     def __len__(self) -> int:
         return len(self.item_ids)
 
     def rows(self, keys: IntArray) -> IntArray:
-        """The rows of item keys, -1 where the catalogue does not hold them."""
+        """The rows of item keys, -1 for keys that the catalogue does not hold."""
         if not len(self.keys):
             return np.full(len(keys), -1, np.int64)
-        found = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[found] == keys, found, -1).astype(np.int64)
+        rows = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[rows] == keys, rows, -1).astype(np.int64)
 
     @cached_property
     def by_attribute(self) -> AttributeIndex:
@@ -141,7 +140,7 @@ class Catalogue:
 
     @cached_property
     def newest_first(self) -> IntArray:
-        """(n,) rows by the time at which their items were first heard of; of equal ones the higher key first."""
+        """(n,) rows by first-seen time of their items, newest first; ties by higher key."""
         rows = np.arange(len(self))[::-1]
         if self.created_ms is None:
             return rows
@@ -149,7 +148,7 @@ class Catalogue:
 
     @cached_property
     def searched(self) -> tuple[str, ...]:
-        """What a search looks into: id and text, in one case."""
+        """The searched text of each item: id and text, case-folded."""
         return tuple(f"{item_id}\n{text}".casefold() for item_id, text in zip(self.item_ids, self.texts, strict=True))
 
     @cached_property
@@ -159,7 +158,7 @@ class Catalogue:
         for row, names in enumerate(self.categories):
             for name in names:
                 rows.setdefault(name, []).append(row)
-        return {name: np.asarray(found, np.int64) for name, found in rows.items()}
+        return {name: np.asarray(own_rows, np.int64) for name, own_rows in rows.items()}
 
 
 EMPTY_CATALOGUE = Catalogue(np.empty(0, np.int64), (), (), (), np.empty(0, np.bool_))

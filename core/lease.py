@@ -1,7 +1,7 @@
-"""Roles that one process at a time may fill, such as the trainer: held by a lease in the store.
+"""Leases: a role such as the trainer is held by one process at a time, fenced by a token in the store.
 
-A holder renews its lease while it works. One that was too slow for it (a frozen machine, a lost network) finds out at
-its next transaction, which the store refuses: the token of the lease fences it off.
+The holder renews its lease while it works. The store refuses the transactions of a holder whose lease has been taken
+over, for example after a frozen machine or a lost network.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TTL_MS = 30_000
 
 
 class Lease:
-    """One role as one process sees it. `holder` names the process, unlike any other, for operators to read."""
+    """A process's lease of a role. `holder`: the unique name of the process, shown to operators."""
 
     def __init__(self, store: Store, name: str, *, holder: str, ttl_ms: int = TTL_MS) -> None:
         self._store = store
@@ -28,11 +28,11 @@ class Lease:
 
     @property
     def is_held(self) -> bool:
-        """Whether it was ours when last asked for."""
+        """Whether this process held the lease at the last `hold`."""
         return self._lease is not None
 
     def hold(self) -> bool:
-        """Take the role or keep it for longer; False while another process fills it. Call it thrice in its time."""
+        """Acquire or renew the lease; False while another process holds it. Call it three times per `ttl_ms`."""
         with self._store.transaction() as tx:
             if self._lease is None or not tx.leases.renew(self._lease, ttl_ms=self._ttl_ms):
                 self._lease = tx.leases.take(self._name, holder=self._holder, ttl_ms=self._ttl_ms)
@@ -41,16 +41,16 @@ class Lease:
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """A write transaction of the holder alone; raises `LeaseLost` where the role is not ours."""
+        """A write transaction fenced by the lease; raises `LeaseLost` if another process has taken it over."""
         if self._lease is None:
-            msg = f"the role {self._name!r} is not held by {self._holder}; take it first, nothing was written"
+            msg = f"the lease {self._name!r} is not held by {self._holder}; acquire it first, nothing was written"
             raise LeaseLost(msg)
         with self._store.transaction() as tx:
             tx.leases.guard(self._lease)
             yield tx
 
     def release(self) -> None:
-        """Give it back, so that another process need not wait."""
+        """Release the lease, so that another process can acquire it at once."""
         if self._lease is not None:
             with self._store.transaction() as tx:
                 tx.leases.release(self._lease)

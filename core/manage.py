@@ -1,6 +1,6 @@
-"""Manage: change the catalogue, forget a user.
+"""Catalogue changes and user erasure, each in one transaction.
 
-Each is one transaction; items change under a new revision that every process notices.
+Every catalogue change creates a revision; all processes refresh when they read a new one.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from core.errors import NotFound
 from core.items import Item
 from core.ports.store import Store
 
-_WALL = WallClock()  # when somebody changed something is a fact of the machine, whatever time the stream lives in
+_WALL = WallClock()  # catalogue changes have wall-clock times, also while an old log is replayed
 
 
 def save_items(store: Store, items: Sequence[Item], *, clock: Clock = _WALL) -> int:
-    """Insert or replace catalogue items; of several with one id the last counts. Returns the new revision."""
+    """Insert or replace catalogue items; of items with the same id the last wins. Returns the new revision."""
     latest = {item.item_id: item for item in items}
     with store.transaction() as tx:
         revision = tx.items.save([latest[item_id] for item_id in sorted(latest)], now_ms=clock.now_ms())
@@ -25,7 +25,7 @@ def save_items(store: Store, items: Sequence[Item], *, clock: Clock = _WALL) -> 
 
 
 def remove_item(store: Store, item_id: str, *, clock: Clock = _WALL) -> None:
-    """Take an item out of the catalogue; raises `NotFound` where it is not in it."""
+    """Remove an item from the catalogue; raises `NotFound` if it is not in it."""
     with store.transaction() as tx:
         if not tx.items.remove([item_id], now_ms=clock.now_ms()):
             msg = f"item {item_id!r} is not in the catalogue"
@@ -34,9 +34,9 @@ def remove_item(store: Store, item_id: str, *, clock: Clock = _WALL) -> None:
 
 
 def erase_user(store: Store, user_id: str, *, clock: Clock) -> None:
-    """Delete everything about a user; raises `NotFound` where there was nothing.
+    """Delete all data of a user; raises `NotFound` for an unknown user.
 
-    `clock` is the clock of the events: what happened up to its now stays forgotten if it is delivered again.
+    `clock`: the clock of the events. Events up to its now stay erased if they are delivered again.
     """
     with store.transaction() as tx:
         if not tx.users.erase(user_id, now_ms=clock.now_ms()):

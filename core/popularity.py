@@ -1,8 +1,8 @@
-"""Time-decayed popularity, kept so that it never needs a sweep.
+"""Time-decayed popularity without periodic updates.
 
-An event of weight w at time t adds w * 2^(t/h) to its item, h being the half-life. Later moments scale all items alike,
-so the ranking needs no "now", order of arrival changes nothing, and writers add up. The sum is kept as its log2, which
-fits a double for any date.
+An event of weight w at time t adds w * 2^(t/h) to its item, h being the half-life. Decay scales all items alike, so the
+ranking does not depend on "now" or on the order of arrival, and the sums of several writers can be added. The sum is
+stored as its log2, which fits a double for any date.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def decayed_log2(
 
 
 def add_log2(known: Mapping[int, float], more: Mapping[int, float]) -> dict[int, float]:
-    """`more`, each score joined with what is known of that item."""
+    """The scores of `more`, each added to the known score of its item."""
     if not more:
         return {}
     before = np.array([known.get(key, -np.inf) for key in more])

@@ -11,7 +11,7 @@ from core.ingestion.sources import RequestSource
 from core.items import Catalogue, Item
 from core.manage import save_items
 from core.recommendation.recommender import Recommender
-from core.recommendation.requests import Answer, RecommendationRequest
+from core.recommendation.requests import RecommendationRequest, RecommendationResult
 from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.vector_cache import VectorCache
 
@@ -59,8 +59,8 @@ class Shop:
     def had(self, item_id: str, at_s: int = 0, *, user_id: str = "ann", kind: str = "click") -> None:
         self.ingestor.ingest([event(user_id, item_id, at_s, kind=kind)], RequestSource("api"))
 
-    def for_ann(self, wish: RecommendationRequest = ALL) -> list[str]:
-        return names(self.recommender.recommend("ann", wish))
+    def for_ann(self, request: RecommendationRequest = ALL) -> list[str]:
+        return names(self.recommender.recommend("ann", request))
 
     @property
     def num_encoded(self) -> int:
@@ -71,7 +71,7 @@ def _halves(name: str) -> tuple[str, ...]:
     return ("early",) if name < "d" else ("late",)
 
 
-def names(answer: Answer) -> list[str]:
+def names(answer: RecommendationResult) -> list[str]:
     return [item.item_id for item in answer.items]
 
 

@@ -1,4 +1,4 @@
 """Drift of everybody's interest: what ingest counts for it, how samples are scored, and what is made of both.
 
-Knows nothing about databases, detectors' libraries or HTTP.
+Independent of databases, detectors' libraries or HTTP.
 """

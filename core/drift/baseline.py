@@ -1,7 +1,7 @@
 """What is expected of an hour of a weekday: learned as time goes on, so that a known rhythm surprises nobody.
 
 An hour of the week that has been seen often speaks for itself; one that has not leans on the same hour of any day, and
-that on all hours. The past fades by half in `HALF_LIFE_MS`. Knows nothing about where the numbers come from.
+that on all hours. The past fades by half in `HALF_LIFE_MS`. Independent of where the numbers come from.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The likely cause of a change, in words: what else moved at its onset. Knows nothing about how it was noticed."""
+"""The likely cause of a change, in words: what else moved at its onset. Independent of how it was noticed."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Counts are kept per stretch of event time and writer, in one row each, so that a batch costs one read and one write
 however many topics it touches. A sample is bounded in events per minute; what is noted gets scored by the monitor, if
-need be after a crash. Knows nothing about models or detectors.
+need be after a crash. Independent of models or detectors.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The watcher: closed buckets in, in order; points of all signals and alarms out. A pure function of the buckets.
 
 So a monitor that crashed reads the closed buckets again and stands where it stood. Which numbers are a change is for
-detectors to say, which somebody else provides. Knows nothing about stores, clocks or libraries.
+detectors to say, which somebody else provides. Independent of stores, clocks or libraries.
 """
 
 from __future__ import annotations

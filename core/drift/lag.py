@@ -1,6 +1,6 @@
 """What was read is expected some days later: a change is not taken for normal before it is noticed.
 
-Knows nothing about what it holds back.
+Independent of what it holds back.
 """
 
 from __future__ import annotations

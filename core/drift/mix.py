@@ -1,6 +1,6 @@
 """The mix of categories over time, for charts: counts by topic code, joined into stretches and given their names back.
 
-Knows nothing about detectors: it shows what was counted, whether anybody monitors it or not.
+Independent of detectors: it shows what was counted, whether anybody monitors it or not.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ One process at a time holds the role. What a step stores, it stores in one trans
 closed bucket with its points and alarms. Everything the watcher knows follows from the closed buckets, so whoever takes
 the role, after whatever crash, reads those and goes on where the last one stood.
 
-Knows nothing about detectors' libraries, HTTP or threads.
+Independent of detectors' libraries, HTTP or threads.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The records of drift monitoring: plain values, as stored. Knows nothing about who stores them."""
+"""The records of drift monitoring: plain values, as stored. Independent of storage."""
 
 from __future__ import annotations
 

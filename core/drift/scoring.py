@@ -1,7 +1,7 @@
 """Scoring: how the model that serves would have placed the events of the sample, each under the state before it.
 
 The state strictly before an event is what (time, sequence) order says, whatever has happened since; so it does not
-matter how late an event is scored, or by whom. Knows nothing about HTTP, detectors or alarms.
+matter how late an event is scored, or by whom. Independent of HTTP, detectors or alarms.
 """
 
 from __future__ import annotations

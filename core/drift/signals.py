@@ -1,6 +1,6 @@
 """Signals: closed buckets become blocks of enough events to tell, each with how far it is from what was expected.
 
-Knows nothing about detectors or alarms.
+Independent of detectors or alarms.
 """
 
 from __future__ import annotations

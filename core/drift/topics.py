@@ -1,7 +1,7 @@
 """Topics: what events are counted by, each under a small number, so that counts stay small.
 
 A topic is an item's first category or, where it has none, a cluster of texts. Codes are given as topics come, and never
-change; when they are used up, what comes later is counted together. Knows nothing about where topics are stored.
+change; when they are used up, what comes later is counted together. Independent of where topics are stored.
 """
 
 from __future__ import annotations

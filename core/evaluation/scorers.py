@@ -1,7 +1,7 @@
 """The port of everything that can be compared offline: something that learns from events and scores all items.
 
 A scorer is asked "what comes next?" with what was known strictly before; when the answer happened is not part of the
-question. Shapes: B questions, N items. Knows nothing about protocols, metrics or any model.
+question. Shapes: B questions, N items. Independent of protocols, metrics or any model.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Safe to run twice, and on a file that was recompressed or appended to: an event without an id of its own is named by a
 hash of the file's name, its content and its ordinal among equal rows, so that what is known counts once and true
-repeats survive. Knows nothing about file systems or SQL.
+repeats survive. Independent of file systems or SQL.
 """
 
 from __future__ import annotations

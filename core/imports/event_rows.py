@@ -1,6 +1,6 @@
 """Rows of a history file as interactions: checks, times in their unit, and an event id where the file has none.
 
-Knows nothing about files, formats or where events go.
+Independent of files, formats or where events go.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Item import: the rows of a file become catalogue items. Knows nothing about file systems or SQL."""
+"""Item import: the rows of a file become catalogue items. Independent of file systems or SQL."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Numbered lines out of a stream of bytes, plain or gzipped; they can be taken back and read again one by one.
 
-Knows nothing about what a line holds; `core.imports.rows` makes rows of them.
+Independent of what a line holds; `core.imports.rows` makes rows of them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Rows out of CSV, TSV and JSON-lines files, plain or gzipped, with line numbers: a bad line is reported, never fatal.
 
-Knows nothing about interactions or items; `core.imports.event_import` and `core.imports.item_import` give rows their
+Independent of interactions or items; `core.imports.event_import` and `core.imports.item_import` give rows their
 meaning. Reads any binary stream block by block, so that a file may be larger than memory.
 """
 

@@ -11,7 +11,7 @@ locks is the same everywhere and nobody waits for each other in a circle:
     (e) popularity and counts, kept under the first of the writers: nobody else has its row now
     commit; only then may the caller acknowledge
 
-Knows nothing about HTTP, Kafka, files or SQL.
+Independent of HTTP, Kafka, files or SQL.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Moving a partition's applied offset by an operator's hand, where the log and the database do not belong together.
 
 Safe beside running workers: it is the same compare-and-set as theirs. Who stands elsewhere afterwards is fenced off at
-the next batch and reads again from where the database stands. Knows nothing about Kafka.
+the next batch and reads again from where the database stands. Independent of Kafka.
 """
 
 from __future__ import annotations

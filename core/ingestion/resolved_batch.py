@@ -1,6 +1,6 @@
 """Events resolved against the store, step (b) of ingest: users locked, items keyed, known events marked.
 
-Knows nothing about where events come from.
+Independent of where events come from.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where events come from, how they are handed to ingest, and what became of them: plain values.
 
-Knows nothing about stores.
+Independent of stores.
 """
 
 from __future__ import annotations

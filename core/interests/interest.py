@@ -1,6 +1,6 @@
 """Interest: what one user turns to, lately and on the whole, how that moved over time, and whether it moved at all.
 
-Pure functions over the user's events and the topics of their items. Knows nothing about stores or models: a topic is a
+Pure functions over the user's events and the topics of their items. Independent of stores or models: a topic is a
 category of the catalogue or, where an item has none, a cluster of texts that somebody else has made.
 """
 

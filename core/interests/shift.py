@@ -1,6 +1,6 @@
 """A shift in what somebody chooses: the one moment in a history at which the mix of topics changed, if any did.
 
-Knows nothing about users, items or time: it gets visits in order, each with how much of it went to which topic.
+Independent of users, items or time: it gets visits in order, each with how much of it went to which topic.
 
 Events of one visit go together, so single events are no fair sample and visits are the unit. Every cut between two
 visits is tried; the best is the one whose two sides differ most (a chi-square of the shares). Shuffling the visits

@@ -1,4 +1,4 @@
 """Learning: when to train, which model may serve, and what became of every version.
 
-Knows nothing about networks, disks, processes or HTTP.
+Independent of networks, disks, processes or HTTP.
 """

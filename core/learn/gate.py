@@ -8,7 +8,7 @@ in NDCG@10, and a margin m that may be lost:
     undecided   neither: the slice has to grow
 
 An anchor, a champion of several promotions ago, is compared in the same way, so that losses each within the margin
-can't add up. Knows nothing about where trials come from or what is done with the verdict.
+can't add up. Independent of where trials come from or what is done with the verdict.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Follow: encode users after their events are committed, so that ingest never waits for the model.
+"""The encoding queue: encodes users after their events are committed, so that ingest does not wait for the model.
 
-Dirty users coalesce: however many events a user had since the last round, they are encoded once. A reader who comes
-first encodes the user itself, so following is a matter of speed, never of truth. Where ingest is behind, following
-rests as long as it works: it uses the same database and the same memory, and states come before vectors.
+A user with several events in the queue is encoded once. A request that comes first encodes the user itself, so that
+the queue affects latency only. While ingest lags, the queue pauses as long as it works, because both share the
+database and the memory.
 """
 
 from __future__ import annotations
@@ -14,50 +14,50 @@ from itertools import islice
 from core.background import BackgroundThread
 from core.records import UserState
 
-LONGEST_REST_S = 0.1  # a round of a worker takes about that; the first one seconds, while the encoder starts
-BATCH = 64  # a compromise: larger batches encode more users per second, smaller ones let requests in between
+MAX_PAUSE_S = 0.1  # about a worker's round
+BATCH = 64  # larger batches encode more users per second, smaller ones delay requests less
 
 
 class EncodingQueue:
-    """A thread that encodes dirty users in batches. `encode` is `Recommender.encode`."""
+    """A thread that encodes queued users in batches. `encode` is `Recommender.encode`."""
 
     def __init__(
         self,
         encode: Callable[[Sequence[UserState]], int],
         *,
         on_error: Callable[[Exception], None],
-        max_dirty: int = 100_000,
+        max_queued: int = 100_000,
         batch: int = BATCH,
         linger_s: float = 0.0,
-        longest_rest_s: float = LONGEST_REST_S,
+        max_pause_s: float = MAX_PAUSE_S,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`linger_s`: how long a round waits for a full batch: small ones cost most, and readers may be faster."""
+        """`linger_s`: how long to wait for a full batch; small batches cost most per user."""
         self._encode = encode
-        self._max_dirty = max_dirty
+        self._max_queued = max_queued
         self._batch = batch
         self._linger_s = linger_s
         self._seconds = seconds
-        self._longest_rest_s = longest_rest_s
-        self._dirty: dict[int, UserState] = {}
+        self._max_pause_s = max_pause_s
+        self._queued: dict[int, UserState] = {}
         self._behind = False
         self._thread = BackgroundThread(
-            "encoding queue", self._encode_batch, ready=lambda: bool(self._dirty), on_error=on_error
+            "encoding queue", self._encode_batch, ready=lambda: bool(self._queued), on_error=on_error
         )
         self.num_encoded = 0
 
     @property
-    def num_dirty(self) -> int:
-        """How many users are behind their events."""
-        return len(self._dirty)
+    def num_queued(self) -> int:
+        """How many users wait to be encoded."""
+        return len(self._queued)
 
     def submit(self, states: Iterable[UserState], *, behind: bool = False) -> None:
-        """Mark users as dirty; beyond `max_dirty` they are left to their readers. `behind`: more events wait."""
+        """Queue users; beyond `max_queued` they are encoded at their next request. `behind`: ingest lags."""
         with self._thread.condition:
             self._behind = behind
             for state in states:
-                if len(self._dirty) < self._max_dirty or state.key in self._dirty:
-                    self._dirty[state.key] = state
+                if len(self._queued) < self._max_queued or state.key in self._queued:
+                    self._queued[state.key] = state
             self._thread.condition.notify_all()
 
     def start(self) -> None:
@@ -69,24 +69,24 @@ class EncodingQueue:
         self._thread.stop()
 
     def wait_idle(self, *, timeout_s: float) -> bool:
-        """Wait until nobody is dirty; False on timeout."""
+        """Wait until the queue is empty; False on timeout."""
         with self._thread.condition:
-            return self._thread.condition.wait_for(lambda: not self._dirty, timeout=timeout_s)
+            return self._thread.condition.wait_for(lambda: not self._queued, timeout=timeout_s)
 
     def _encode_batch(self) -> None:
-        self._thread.pause(self._linger_s, until=lambda: len(self._dirty) >= self._batch)
+        self._thread.pause(self._linger_s, until=lambda: len(self._queued) >= self._batch)
         with self._thread.condition:
             if not self._thread.is_running:
                 return
-            batch = list(islice(self._dirty.values(), self._batch))
-        began_s = self._seconds()
+            batch = list(islice(self._queued.values(), self._batch))
+        started_s = self._seconds()
         try:
             self.num_encoded += self._encode(batch)
         finally:  # users of a failed batch are encoded when read
             with self._thread.condition:
                 for state in batch:
-                    if self._dirty.get(state.key) is state:
-                        del self._dirty[state.key]
+                    if self._queued.get(state.key) is state:
+                        del self._queued[state.key]
                 self._thread.condition.notify_all()
-            rest_s = min(self._seconds() - began_s, self._longest_rest_s)
-            self._thread.pause(rest_s, until=lambda: not self._behind)
+            pause_s = min(self._seconds() - started_s, self._max_pause_s)
+            self._thread.pause(pause_s, until=lambda: not self._behind)

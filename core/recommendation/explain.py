@@ -1,8 +1,8 @@
-"""Explain: which events of a history a recommended item leans on, found by leaving each of them out.
+"""Explanations: the contribution of each event of a history to an item's score, by leave-one-out.
 
-An item's score without an event is what it would be, had that event not happened: the gaps around it close, the gap to
-now grows if it was the last one. A score is read against the mean over the catalogue, because an event that only makes
-the query longer speaks for nothing in particular. Knows nothing about users, stores or titles.
+An item is scored with and without each event; without it, the gaps around it close, and the gap to now grows if it was
+the last one. Scores are taken relative to the mean over the catalogue, because an event that only lengthens the query
+raises all scores alike. Independent of users, stores and titles.
 """
 
 from __future__ import annotations
@@ -18,58 +18,58 @@ from core.items import Catalogue
 from core.ports.encoder import Encoder
 from core.recommendation.repeat_scores import RepeatScores
 
-MAX_LEFT_OUT = 50  # the newest events; each costs an encode of the whole window
-MAX_CAUSES = 3
+MAX_EVENTS = 50  # of the newest; each costs an encode of the window
+MAX_CONTRIBUTIONS = 3
 SMALLEST_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
-    """An event that speaks for an item. `share`: of all that speaks for it, from 0 to 1."""
+class EventContribution:
+    """An event that raises an item's score. `share`: of all positive contributions, 0 to 1."""
 
     item_key: int
     time_ms: int
     share: float
 
 
-def causes_of(
+def contributions_of(
     encoder: Encoder, catalogue: Catalogue, history: History, *, rows: IntArray, now_ms: int
-) -> list[list[Cause]]:
-    """For each item (by its row) the events that most speak for it, strongest first."""
-    places = np.arange(max(0, len(history) - MAX_LEFT_OUT), len(history))
-    support = _support(encoder, catalogue, history, places=places, rows=rows, now_ms=now_ms)
-    return [_strongest(history, places, one) for one in support]
+) -> list[list[EventContribution]]:
+    """For each item (by row) the events that contribute most to its score, strongest first."""
+    indices = np.arange(max(0, len(history) - MAX_EVENTS), len(history))
+    gains_KP = _gains(encoder, catalogue, history, indices=indices, rows=rows, now_ms=now_ms)
+    return [_strongest(history, indices, gains_P) for gains_P in gains_KP]
 
 
-def _support(
-    encoder: Encoder, catalogue: Catalogue, history: History, *, places: IntArray, rows: IntArray, now_ms: int
+def _gains(
+    encoder: Encoder, catalogue: Catalogue, history: History, *, indices: IntArray, rows: IntArray, now_ms: int
 ) -> FloatArray:
-    """(K, P): by how much each item's score falls, against the mean of the catalogue, without each event."""
-    if len(history) == 1:  # nothing is left to compare with: all there is speaks
+    """(K, P) by how much each of P events raises the score of each of K items, relative to the catalogue's mean."""
+    if len(history) == 1:  # no history is left without it
         return np.ones((len(rows), 1), np.float32)
     mean = encoder.items(np.flatnonzero(catalogue.listed).astype(np.int64)).mean(axis=0)
     items = encoder.items(rows) - mean
-    histories = [history, *(_without(history, int(place)) for place in places)]
-    gaps_ms = np.array([max(0, now_ms - int(one.times_ms[-1])) for one in histories], np.int64)
+    histories = [history, *(_without(history, index) for index in indices.tolist())]
+    gaps_ms = np.array([max(0, now_ms - int(h.times_ms[-1])) for h in histories], np.int64)
     scores = items @ encoder.query(encoder.encode(histories), gaps_ms).T
-    scores += np.stack([RepeatScores.of(encoder, catalogue, one).at(rows) for one in histories], axis=1)
-    support: FloatArray = scores[:, :1] - scores[:, 1:]
-    return support
+    scores += np.stack([RepeatScores.of(encoder, catalogue, h).at(rows) for h in histories], axis=1)
+    gains_KP: FloatArray = scores[:, :1] - scores[:, 1:]
+    return gains_KP
 
 
-def _without(history: History, place: int) -> History:
-    return History(np.delete(history.items, place), np.delete(history.times_ms, place))
+def _without(history: History, index: int) -> History:
+    return History(np.delete(history.items, index), np.delete(history.times_ms, index))
 
 
-def _strongest(history: History, places: IntArray, support: FloatArray) -> list[Cause]:
-    speaking = np.maximum(support, 0.0)
-    total = float(speaking.sum())
+def _strongest(history: History, indices: IntArray, gains_P: FloatArray) -> list[EventContribution]:
+    positive = np.maximum(gains_P, 0.0)
+    total = float(positive.sum())
     if total <= 0:
         return []
-    best: Sequence[int] = np.argsort(-speaking, kind="stable")[:MAX_CAUSES].tolist()
-    found = [(int(places[at]), float(speaking[at]) / total) for at in best]
+    best: Sequence[int] = np.argsort(-positive, kind="stable")[:MAX_CONTRIBUTIONS].tolist()
+    shares = [(int(indices[position]), float(positive[position]) / total) for position in best]
     return [
-        Cause(int(history.items[place]), int(history.times_ms[place]), share)
-        for place, share in found
+        EventContribution(int(history.items[index]), int(history.times_ms[index]), share)
+        for index, share in shares
         if share >= SMALLEST_SHARE
     ]

@@ -1,6 +1,6 @@
-"""Ranking: orders over the rows of a snapshot's catalogue, by a model's query, by likeness, popularity or age.
+"""Rankers: order catalogue rows by model score, similarity, popularity or recency.
 
-Knows nothing about users, stores or requests: it gets vectors and a mask of allowed rows.
+Independent of users, stores and requests: a ranker reads vectors and a mask of allowed rows.
 """
 
 from __future__ import annotations
@@ -12,49 +12,49 @@ from typing import Protocol
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.recommendation.repeat_scores import NOTHING, RepeatScores
-from core.recommendation.requests import AnswerSource
+from core.recommendation.repeat_scores import NO_REPEATS, RepeatScores
+from core.recommendation.requests import RankingSource
 from core.recommendation.snapshot import BoundModel, ServingSnapshot, unit
 
 Ranking = Callable[[int], tuple[IntArray, FloatArray]]  # n -> the best n (rows, scores), best first
 
 
 class Ranker(Protocol):
-    """What an answer is ranked by, and the words that say so."""
+    """Ranks catalogue rows, and says how."""
 
     @property
-    def source(self) -> AnswerSource:
-        """Named in the answer."""
+    def source(self) -> RankingSource:
+        """The source named in the result."""
         ...
 
     @property
     def reason(self) -> str:
-        """Why this source, in words."""
+        """Why this source is used."""
         ...
 
     @property
     def version(self) -> str | None:
-        """The model version behind it, if any."""
+        """The model version, if a model is used."""
         ...
 
     def ranking(self, allowed: BoolArray) -> Ranking:
-        """An order over the allowed rows."""
+        """A ranking of the allowed rows."""
         ...
 
     def scores(self, rows: IntArray) -> FloatArray:
-        """The scores of given rows."""
+        """(N,) the scores of these rows."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRanker:
-    """By the inner product of item vectors with a (D,) query, and what the history adds to its own items."""
+    """Ranks by the inner product of item vectors and a (D,) query, plus the repeat scores of the history's items."""
 
     model: BoundModel
     query: FloatArray
     reason: str
-    repeated: RepeatScores = NOTHING
-    source: AnswerSource = "model"
+    repeats: RepeatScores = NO_REPEATS
+    source: RankingSource = "model"
 
     @property
     def version(self) -> str | None:
@@ -62,8 +62,8 @@ class ModelRanker:
         return self.model.version
 
     def ranking(self, allowed: BoolArray) -> Ranking:
-        """Nearest items first; the history's own, where they are allowed, find their places among them."""
-        own = self.repeated.among(allowed)
+        """Highest scores first; the allowed items of the history are merged into the index's results."""
+        own = self.repeats.among(allowed)
         if not len(own):
             return lambda n: self.model.index.search(self.query, n, allowed=allowed)
         others, own_scores = allowed.copy(), self.scores(own)
@@ -78,19 +78,19 @@ class ModelRanker:
         return rank
 
     def scores(self, rows: IntArray) -> FloatArray:
-        """(N,) inner products, with what is added."""
-        scores: FloatArray = self.model.encoder.items(rows) @ self.query + self.repeated.at(rows)
+        """(N,) inner products plus repeat scores."""
+        scores: FloatArray = self.model.encoder.items(rows) @ self.query + self.repeats.at(rows)
         return scores
 
 
 @dataclass(frozen=True, slots=True)
 class SimilarityRanker:
-    """By the cosine of item vectors with that of the item in `row`."""
+    """Ranks by the cosine similarity to the item in `row`."""
 
     model: BoundModel
     row: int
     reason: str = "nearest item vectors"
-    source: AnswerSource = "similarity"
+    source: RankingSource = "similarity"
 
     @property
     def version(self) -> str | None:
@@ -98,7 +98,7 @@ class SimilarityRanker:
         return self.model.version
 
     def ranking(self, allowed: BoolArray) -> Ranking:
-        """Most alike first."""
+        """Most similar first."""
         vector = unit(self.model.encoder.items(np.array([self.row])))[0]
         return lambda n: self.model.similar.search(vector, n, allowed=allowed)
 
@@ -111,12 +111,12 @@ class SimilarityRanker:
 
 @dataclass(frozen=True, slots=True)
 class PopularityRanker:
-    """By time-decayed popularity; what has none yet comes last, newest first."""
+    """Ranks by time-decayed popularity; items without events come last, newest first."""
 
     snapshot: ServingSnapshot
     reason: str
-    categories: Sequence[str] = ()  # where given, only items that share one of them
-    source: AnswerSource = "popularity"
+    categories: Sequence[str] = ()  # if any, only items in one of them
+    source: RankingSource = "popularity"
     version: str | None = None
 
     def ranking(self, allowed: BoolArray) -> Ranking:
@@ -142,11 +142,11 @@ class PopularityRanker:
 
 @dataclass(frozen=True, slots=True)
 class RecencyRanker:
-    """What was first heard of last comes first. There is nothing to score."""
+    """Ranks by the time an item was first seen, newest first; has no scores."""
 
     snapshot: ServingSnapshot
     reason: str = "the newest items of the catalogue"
-    source: AnswerSource = "latest"
+    source: RankingSource = "latest"
     version: str | None = None
 
     def ranking(self, allowed: BoolArray) -> Ranking:
@@ -155,7 +155,7 @@ class RecencyRanker:
         return lambda n: (rows[:n], self.scores(rows[:n]))
 
     def scores(self, rows: IntArray) -> FloatArray:
-        """(N,) none."""
+        """(N,) -inf: no score."""
         return np.full(len(rows), -np.inf, np.float32)
 
 

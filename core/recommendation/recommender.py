@@ -1,7 +1,7 @@
-"""Recommend: answer who should see what, from a pinned snapshot and the user's state as of now.
+"""The recommender: ranked items for a user, a session or an item, from a pinned snapshot and the user's current state.
 
-Every answer is checked against the items as they are stored at that moment, so that an item which was hidden, removed,
-disliked or seen an instant ago is not in it. Knows nothing about HTTP or about how vectors are made.
+Before it is returned, a result is checked against the store, so that it contains no item that was hidden, removed,
+disliked or seen after the snapshot was built. Independent of HTTP and of how vectors are computed.
 """
 
 from __future__ import annotations
@@ -19,21 +19,27 @@ from core.errors import NotFound
 from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, Window, WindowShape, append
 from core.interactions import EventTypes
 from core.ports.store import ReadTransaction, Store
-from core.recommendation.explain import Cause, causes_of
+from core.recommendation.explain import EventContribution, contributions_of
 from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
 from core.recommendation.repeat_scores import RepeatScores
-from core.recommendation.requests import Answer, Contribution, RecommendationRequest, ScoredItem, SessionEvent
+from core.recommendation.requests import (
+    Contribution,
+    RecommendationRequest,
+    RecommendationResult,
+    ScoredItem,
+    SessionEvent,
+)
 from core.recommendation.snapshot import BoundModel, ServingSnapshot
 from core.recommendation.trends import Trends
 from core.recommendation.user_encoder import UserEncoder
 from core.recommendation.vector_cache import VectorCache
 from core.records import StoredItem, UserState
 
-SPARE = 8  # answers asked of the index beyond n, for those that the final check takes out
+NUM_SPARE = 8  # candidates beyond n, to replace those that the final check removes
 
 
 class Recommender:
-    """Answers queries. Safe to use from several threads; holds no state but a cache of vectors."""
+    """Computes recommendations. Thread-safe; its only state is a cache of user vectors."""
 
     def __init__(
         self,
@@ -47,7 +53,7 @@ class Recommender:
         stubs: bool = False,
         shared: bool = False,
     ) -> None:
-        """`stubs`: items need no catalogue. `shared`: other processes encode too (see `UserEncoder`)."""
+        """`stubs`: uncatalogued items are recommended too. `shared`: processes exchange vectors (see `UserEncoder`)."""
         self._store = store
         self._snapshots = snapshots
         self._clock = clock
@@ -56,51 +62,51 @@ class Recommender:
         self._users = UserEncoder(store, cache=vectors, shared=shared)
         self._stubs = stubs
 
-    def recommend(self, user_id: str, wish: RecommendationRequest) -> Answer:
-        """The next items for a user; popularity, with the reason, for one without a history."""
+    def recommend(self, user_id: str, request: RecommendationRequest) -> RecommendationResult:
+        """The next items for a user; popular items for a user without a history."""
         snapshot = self._snapshots()
         with self._store.read() as read:
             state = read.users.find(user_id)
-            now_ms, gap_ms = self._now(wish, state.window.history if state else EMPTY_HISTORY)
-            basis = self._basis_for(read, snapshot, state, gap_ms)
-            items = self._pick(read, snapshot, basis, self._allowed(read, snapshot, wish, state), wish.n)
-            if wish.explain:
+            now_ms, gap_ms = self._now(request, state.window.history if state else EMPTY_HISTORY)
+            ranker = self._ranker_for(read, snapshot, state, gap_ms)
+            items = self._pick(read, snapshot, ranker, self._allowed(read, snapshot, request, state), request.n)
+            if request.explain:
                 history = state.window.history if state else EMPTY_HISTORY
                 items = self._explained(read, snapshot, items, history, now_ms)
-        return _answer(basis, items, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
+        return _answer(ranker, items, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
 
     def recommend_session(
-        self, events: Sequence[SessionEvent], wish: RecommendationRequest, *, user_id: str | None = None
-    ) -> Answer:
-        """The next items for a session given inline and not remembered.
+        self, events: Sequence[SessionEvent], request: RecommendationRequest, *, user_id: str | None = None
+    ) -> RecommendationResult:
+        """The next items for a session, which is passed inline and not stored.
 
-        With a user: what they would be shown if these events came now, after their history.
+        With `user_id`: the items that this user would get if these events were appended to the history.
         """
         snapshot = self._snapshots()
         with self._store.read() as read:
             state = None if user_id is None else read.users.find(user_id)
             session = self._session(read, events)
             history = _continued(state.window if state else EMPTY_WINDOW, session, self._shape)
-            now_ms, gap_ms = self._now(wish, history)
+            now_ms, gap_ms = self._now(request, history)
             if snapshot.model is not None and len(history):
                 query = _query(snapshot.model, snapshot.model.encoder.encode([history]), gap_ms)
                 reason = "ranked by the session" if state is None else "ranked by the user's history and the session"
-                repeated = RepeatScores.of(snapshot.model.encoder, snapshot.catalogue, history)
-                basis: Ranker = ModelRanker(snapshot.model, query, reason, repeated)
+                repeats = RepeatScores.of(snapshot.model.encoder, snapshot.catalogue, history)
+                ranker: Ranker = ModelRanker(snapshot.model, query, reason, repeats)
             else:
-                basis = PopularityRanker(
+                ranker = PopularityRanker(
                     snapshot, "no model is trained yet" if len(history) else "the session is empty"
                 )
-            allowed = self._allowed(read, snapshot, wish, state)
-            if wish.exclude_seen:
-                _forbid(allowed, snapshot.catalogue.rows(session.items))
-            items = self._pick(read, snapshot, basis, allowed, wish.n)
-            if wish.explain:
+            allowed = self._allowed(read, snapshot, request, state)
+            if request.exclude_seen:
+                _exclude(allowed, snapshot.catalogue.rows(session.items))
+            items = self._pick(read, snapshot, ranker, allowed, request.n)
+            if request.explain:
                 items = self._explained(read, snapshot, items, history, now_ms)
-        return _answer(basis, items, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
+        return _answer(ranker, items, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
 
-    def rank(self, user_id: str, item_ids: Sequence[str], *, at_ms: int | None = None) -> Answer:
-        """The given items, best first for this user. Unknown, hidden and removed ones are named in `left_out`."""
+    def rank(self, user_id: str, item_ids: Sequence[str], *, at_ms: int | None = None) -> RecommendationResult:
+        """These items ranked for a user. `excluded` lists the unknown, hidden and removed ones."""
         snapshot = self._snapshots()
         with self._store.read() as read:
             stored = read.items.by_id(sorted(set(item_ids)))
@@ -108,86 +114,86 @@ class Recommender:
             now_ms, gap_ms = self._now(
                 RecommendationRequest(at_ms=at_ms), state.window.history if state else EMPTY_HISTORY
             )
-            basis = self._basis_for(read, snapshot, state, gap_ms)
-        listed = [one for one in dict.fromkeys(item_ids) if one in stored and stored[one].listed(stubs=self._stubs)]
-        rows = snapshot.catalogue.rows(np.array([stored[one].key for one in listed], np.int64))
+            ranker = self._ranker_for(read, snapshot, state, gap_ms)
+        listed = [name for name in dict.fromkeys(item_ids) if name in stored and stored[name].listed(stubs=self._stubs)]
+        rows = snapshot.catalogue.rows(np.array([stored[item_id].key for item_id in listed], np.int64))
         rows = rows[rows >= 0]
-        scores = basis.scores(rows)
+        scores = ranker.scores(rows)
         order = np.argsort(-scores, kind="stable")
         shown = [snapshot.catalogue.item_ids[row] for row in rows.tolist()]
         titles = {item_id: stored[item_id].item.title for item_id in shown}
         items = tuple(_scored(snapshot, row, titles, score) for row, score in _pairs(rows[order], scores[order]))
-        left_out = tuple(one for one in dict.fromkeys(item_ids) if one not in titles)
+        excluded = tuple(item_id for item_id in dict.fromkeys(item_ids) if item_id not in titles)
         seq = state.seq if state else None
-        return _answer(basis, items, now_ms, seq=seq, gap_ms=gap_ms, left_out=left_out)
+        return _answer(ranker, items, now_ms, seq=seq, gap_ms=gap_ms, excluded=excluded)
 
-    def similar(self, item_id: str, wish: RecommendationRequest) -> Answer:
-        """Items most like one (cosine of their vectors); raises `NotFound` for an unknown item."""
+    def similar(self, item_id: str, request: RecommendationRequest) -> RecommendationResult:
+        """The items most similar to an item (cosine of item vectors); raises `NotFound` for an unknown item."""
         snapshot = self._snapshots()
         with self._store.read() as read:
             stored = read.items.by_id([item_id]).get(item_id)
             if stored is None:
-                msg = f"item {item_id!r} is not known; put it into the catalogue first"
+                msg = f"item {item_id!r} is not known; add it to the catalogue first"
                 raise NotFound(msg)
             row = int(snapshot.catalogue.rows(np.array([stored.key]))[0])
             if snapshot.model is not None and row >= 0:
-                basis: Ranker = SimilarityRanker(snapshot.model, row)
+                ranker: Ranker = SimilarityRanker(snapshot.model, row)
             else:
                 reason = "no model is trained yet" if snapshot.model is None else "the item is not indexed yet"
-                basis = PopularityRanker(snapshot, reason, stored.item.categories)
+                ranker = PopularityRanker(snapshot, reason, stored.item.categories)
             others = np.arange(len(snapshot.catalogue)) != row
-            return self._listed(read, snapshot, basis, wish, among=others)
+            return self._listed(read, snapshot, ranker, request, among=others)
 
-    def popular(self, wish: RecommendationRequest) -> Answer:
-        """What is popular lately, in the whole catalogue or in a category."""
+    def popular(self, request: RecommendationRequest) -> RecommendationResult:
+        """The most popular items by time-decayed popularity."""
         snapshot = self._snapshots()
         with self._store.read() as read:
-            return self._listed(read, snapshot, PopularityRanker(snapshot, "time-decayed popularity"), wish)
+            return self._listed(read, snapshot, PopularityRanker(snapshot, "time-decayed popularity"), request)
 
-    def latest(self, wish: RecommendationRequest) -> Answer:
-        """What was first heard of last."""
+    def latest(self, request: RecommendationRequest) -> RecommendationResult:
+        """The newest items."""
         snapshot = self._snapshots()
         with self._store.read() as read:
-            return self._listed(read, snapshot, RecencyRanker(snapshot), wish)
+            return self._listed(read, snapshot, RecencyRanker(snapshot), request)
 
-    def trending(self, wish: RecommendationRequest, trends: Trends) -> Answer:
-        """What gains most; nothing where nothing does."""
+    def trending(self, request: RecommendationRequest, trends: Trends) -> RecommendationResult:
+        """The items that gain most popularity; an empty list if none gains."""
         snapshot = self._snapshots()
         gains, since_ms = trends.gains(snapshot)
-        basis = PopularityRanker(replace(snapshot, popularity=gains), _told(since_ms))
+        ranker = PopularityRanker(replace(snapshot, popularity=gains), _trend_reason(since_ms))
         with self._store.read() as read:
-            return self._listed(read, snapshot, basis, wish, among=np.isfinite(gains))
+            return self._listed(read, snapshot, ranker, request, among=np.isfinite(gains))
 
     @property
     def num_encoded(self) -> int:
-        """How many vectors of users the model has computed here."""
+        """How many user vectors the model has computed in this process."""
         return self._users.num_encoded
 
     def warm(self, snapshot: ServingSnapshot) -> int:
-        """Encode recently active users under a snapshot that is about to serve."""
+        """Encode recently active users for a snapshot that is about to serve."""
         return self._users.warm(snapshot)
 
     def encode(self, states: Sequence[UserState]) -> int:
-        """Encode users whose state changed, so that their next answer need not; returns how many it encoded."""
-        return self._users.ahead(self._snapshots(), states)
+        """Encode users whose state changed, before their next request; returns how many were encoded."""
+        return self._users.encode_stale(self._snapshots(), states)
 
     def _listed(
         self,
         read: ReadTransaction,
         snapshot: ServingSnapshot,
-        basis: Ranker,
-        wish: RecommendationRequest,
+        ranker: Ranker,
+        request: RecommendationRequest,
         *,
         among: BoolArray | None = None,
-    ) -> Answer:
-        """An answer to nobody in particular, from all rows or only from those that are given."""
-        allowed = self._allowed(read, snapshot, wish, None)
+    ) -> RecommendationResult:
+        """A result without a user, over all rows or those of the mask `among`."""
+        allowed = self._allowed(read, snapshot, request, None)
         if among is not None:
             allowed &= among
-        items = self._pick(read, snapshot, basis, allowed, wish.n)
-        return _answer(basis, items, self._now(wish, EMPTY_HISTORY)[0])
+        items = self._pick(read, snapshot, ranker, allowed, request.n)
+        return _answer(ranker, items, self._now(request, EMPTY_HISTORY)[0])
 
-    def _basis_for(
+    def _ranker_for(
         self, read: ReadTransaction, snapshot: ServingSnapshot, state: UserState | None, gap_ms: int | None
     ) -> Ranker:
         if state is None:
@@ -197,55 +203,55 @@ class Recommender:
         if snapshot.model is None:
             return PopularityRanker(snapshot, "no model is trained yet")
         query = _query(snapshot.model, self._users.vector(read, snapshot, snapshot.model, state), gap_ms)
-        repeated = RepeatScores.of(snapshot.model.encoder, snapshot.catalogue, state.window.history)
-        return ModelRanker(snapshot.model, query, "ranked by the user's history", repeated)
+        repeats = RepeatScores.of(snapshot.model.encoder, snapshot.catalogue, state.window.history)
+        return ModelRanker(snapshot.model, query, "ranked by the user's history", repeats)
 
-    def _now(self, wish: RecommendationRequest, history: History) -> tuple[int, int | None]:
-        now_ms = self._clock.now_ms() if wish.at_ms is None else wish.at_ms
+    def _now(self, request: RecommendationRequest, history: History) -> tuple[int, int | None]:
+        now_ms = self._clock.now_ms() if request.at_ms is None else request.at_ms
         return now_ms, max(0, now_ms - int(history.times_ms[-1])) if len(history) else None
 
     def _allowed(
-        self, read: ReadTransaction, snapshot: ServingSnapshot, wish: RecommendationRequest, state: UserState | None
+        self, read: ReadTransaction, snapshot: ServingSnapshot, request: RecommendationRequest, state: UserState | None
     ) -> BoolArray:
-        """(n,) which catalogue rows may be answered."""
+        """(n,) the catalogue rows that can be recommended."""
         catalogue = snapshot.catalogue
-        if wish.category is None:
+        if request.category is None:
             allowed = catalogue.listed.copy()
         else:
             allowed = np.zeros(len(catalogue), np.bool_)
-            inside = catalogue.category_rows.get(wish.category, np.empty(0, np.int64))
+            inside = catalogue.category_rows.get(request.category, np.empty(0, np.int64))
             allowed[inside] = catalogue.listed[inside]
-        for condition in wish.where:
+        for condition in request.where:
             holds = np.zeros(len(catalogue), np.bool_)
             holds[catalogue.by_attribute.rows(condition)] = True
             allowed &= holds
         if state is not None:
-            flags = ("seen", "hide") if wish.exclude_seen else ("hide",)
+            flags = ("seen", "hide") if request.exclude_seen else ("hide",)
             codes = sorted({code for flag in flags for code in self._types.flagged(flag)})
-            _forbid(allowed, catalogue.rows(read.events.item_keys(state.key, type_codes=codes)))
-        if wish.exclude:
-            keys = [stored.key for stored in read.items.by_id(sorted(set(wish.exclude))).values()]
-            _forbid(allowed, catalogue.rows(np.array(keys, np.int64)))
+            _exclude(allowed, catalogue.rows(read.events.item_keys(state.key, type_codes=codes)))
+        if request.exclude:
+            keys = [stored.key for stored in read.items.by_id(sorted(set(request.exclude))).values()]
+            _exclude(allowed, catalogue.rows(np.array(keys, np.int64)))
         return allowed
 
     def _pick(
-        self, read: ReadTransaction, snapshot: ServingSnapshot, basis: Ranker, allowed: BoolArray, n: int
+        self, read: ReadTransaction, snapshot: ServingSnapshot, ranker: Ranker, allowed: BoolArray, n: int
     ) -> tuple[ScoredItem, ...]:
-        """The first n of a ranking that may still be shown by what the store says now."""
-        rank = basis.ranking(allowed)
-        wanted = n + SPARE
+        """The first n of a ranking that the store still lists."""
+        rank = ranker.ranking(allowed)
+        num_candidates = n + NUM_SPARE
         while True:
-            rows, scores = rank(wanted)
+            rows, scores = rank(num_candidates)
             stored = read.items.by_key(snapshot.catalogue.keys[rows].tolist())
-            titles = {one.item.item_id: one.item.title for one in stored.values() if one.listed(stubs=self._stubs)}
+            titles = {s.item.item_id: s.item.title for s in stored.values() if s.listed(stubs=self._stubs)}
             picked = [
                 _scored(snapshot, row, titles, score)
                 for row, score in _pairs(rows, scores)
                 if snapshot.catalogue.item_ids[row] in titles
             ]
-            if len(picked) >= n or len(rows) < wanted:
+            if len(picked) >= n or len(rows) < num_candidates:
                 return tuple(picked[:n])
-            wanted *= 4
+            num_candidates *= 4
 
     def _explained(
         self,
@@ -255,51 +261,53 @@ class Recommender:
         history: History,
         now_ms: int,
     ) -> tuple[ScoredItem, ...]:
-        """The items, each with the events that it leans on."""
+        """The items, each with the events that contribute most to its score."""
         if snapshot.model is None or not items or not len(history):
-            return tuple(replace(item, because=()) for item in items)
+            return tuple(replace(item, contributions=()) for item in items)
         stored = read.items.by_id([item.item_id for item in items])
         rows = snapshot.catalogue.rows(np.array([stored[item.item_id].key for item in items], np.int64))
-        found = causes_of(snapshot.model.encoder, snapshot.catalogue, history, rows=rows, now_ms=now_ms)
-        named = read.items.by_key(sorted({cause.item_key for causes in found for cause in causes}))
+        by_item = contributions_of(snapshot.model.encoder, snapshot.catalogue, history, rows=rows, now_ms=now_ms)
+        named = read.items.by_key(sorted({event.item_key for events in by_item for event in events}))
         return tuple(
-            replace(item, because=tuple(_because(cause, named) for cause in causes if cause.item_key in named))
-            for item, causes in zip(items, found, strict=True)
+            replace(
+                item, contributions=tuple(_contribution(event, named) for event in events if event.item_key in named)
+            )
+            for item, events in zip(items, by_item, strict=True)
         )
 
     def _session(self, read: ReadTransaction, events: Sequence[SessionEvent]) -> History:
-        """All events of a session by time; an item that nobody knows has key -1."""
+        """The events of a session by time; an unknown item has key -1."""
         stored = read.items.by_id(sorted({event.item_id for event in events}))
         ordered = sorted(events, key=lambda event: event.time_ms)
         keys = [stored[event.item_id].key if event.item_id in stored else -1 for event in ordered]
         return History(np.array(keys, np.int64), np.array([event.time_ms for event in ordered], np.int64))
 
 
-def _because(cause: Cause, named: Mapping[int, StoredItem]) -> Contribution:
-    item = named[cause.item_key].item
-    return Contribution(item.item_id, item.title, cause.time_ms, cause.share)
+def _contribution(event: EventContribution, named: Mapping[int, StoredItem]) -> Contribution:
+    item = named[event.item_key].item
+    return Contribution(item.item_id, item.title, event.time_ms, event.share)
 
 
 def _continued(window: Window, session: History, shape: WindowShape) -> History:
-    """A window with a session after it; a session that is said to be earlier begins with the window's last event."""
+    """A window with a session appended; earlier times of the session are raised to that of the window's last event."""
     times_ms = session.times_ms if window.last_time_ms is None else np.maximum(session.times_ms, window.last_time_ms)
     return append(window, session.items, times_ms, shape).history
 
 
-def _told(since_ms: int | None) -> str:
+def _trend_reason(since_ms: int | None) -> str:
     if since_ms is None:
-        return "nothing is known yet of what gains"
+        return "no trend is known yet"
     since = datetime.fromtimestamp(since_ms / 1000, UTC)
-    return f"gains since {since:%Y-%m-%d %H:%M} UTC, against all that went before"
+    return f"gains since {since:%Y-%m-%d %H:%M} UTC, compared with all time before"
 
 
 def _query(model: BoundModel, vector: FloatArray, gap_ms: int | None) -> FloatArray:
-    """(D,): a (1, D) user vector shaped by the gap to now."""
+    """(D,): the query of a (1, D) user vector after the gap to now."""
     shaped: FloatArray = model.encoder.query(vector, np.array([gap_ms or 0], np.int64))[0]
     return shaped
 
 
-def _forbid(allowed: BoolArray, rows: IntArray) -> None:
+def _exclude(allowed: BoolArray, rows: IntArray) -> None:
     allowed[rows[rows >= 0]] = False
 
 
@@ -315,13 +323,15 @@ def _scored(snapshot: ServingSnapshot, row: int, titles: dict[str, str], score: 
 
 
 def _answer(
-    basis: Ranker,
+    ranker: Ranker,
     items: tuple[ScoredItem, ...],
     now_ms: int,
     *,
     seq: int | None = None,
     gap_ms: int | None = None,
-    left_out: tuple[str, ...] = (),
-) -> Answer:
+    excluded: tuple[str, ...] = (),
+) -> RecommendationResult:
     new_id = secrets.token_hex(12)
-    return Answer(new_id, items, basis.source, basis.reason, now_ms, basis.version, seq, gap_ms, left_out)
+    return RecommendationResult(
+        new_id, items, ranker.source, ranker.reason, now_ms, ranker.version, seq, gap_ms, excluded
+    )

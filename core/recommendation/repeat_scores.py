@@ -1,8 +1,8 @@
-"""Repeated items: what a user's own history adds to the scores of the items in it, beside the inner product.
+"""Repeat scores: what a user's history adds to the scores of its own items, on top of the inner product.
 
-An inner product can't say of one item that this user had it yesterday. A model that knows says it as a number for each
-event (`Encoder.repeats`); here the numbers meet the rows that they belong to. Shapes: L events, R distinct rows of the
-history, N rows, B histories.
+An inner product of vectors cannot express that this user had this item yesterday. A model that learns it returns a
+number for each event (`Encoder.repeats`); this module sums them by catalogue row. Shapes: L events, R distinct rows of
+the history, N rows, B histories.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ from core.ports.encoder import Encoder
 
 @dataclass(frozen=True, slots=True)
 class RepeatScores:
-    """(R,) `rows`, ascending, and what is `added` to the score of each."""
+    """(R,) `rows`, ascending, and the score `added` to each."""
 
     rows: IntArray
     added: FloatArray
 
     @classmethod
     def of(cls, encoder: Encoder, catalogue: Catalogue, history: History) -> RepeatScores:
-        """What a history adds; nothing where the model doesn't. Several events of an item add up."""
+        """The repeat scores of a history, summed over the events of an item; empty if the model has none."""
         added_L = encoder.repeats(history)
         if added_L is None:
-            return NOTHING
+            return NO_REPEATS
         rows_L = catalogue.rows(history.items)
-        rows, places_L = np.unique(rows_L, return_inverse=True)
-        added = np.bincount(places_L, added_L).astype(np.float32)
+        rows, inverse_L = np.unique(rows_L, return_inverse=True)
+        added = np.bincount(inverse_L, added_L).astype(np.float32)
         known = rows >= 0
         return cls(rows[known], added[known])
 
     def among(self, allowed: BoolArray) -> IntArray:
-        """The rows of these that are allowed."""
+        """The allowed ones of these rows."""
         return self.rows[allowed[self.rows]]
 
     def at(self, rows: IntArray) -> FloatArray:
-        """(N,) what is added to the scores of any rows."""
+        """(N,) the added scores of any rows, 0 for others."""
         if not len(self.rows):
             return np.zeros(len(rows), np.float32)
-        places = np.searchsorted(self.rows, rows).clip(max=len(self.rows) - 1)
-        return np.where(self.rows[places] == rows, self.added[places], np.float32(0))
+        indices = np.searchsorted(self.rows, rows).clip(max=len(self.rows) - 1)
+        return np.where(self.rows[indices] == rows, self.added[indices], np.float32(0))
 
     def add_to(self, scores: FloatArray, rows: IntArray) -> None:
         """Add to (N,) scores of ascending rows, in place."""
-        places = np.searchsorted(rows, self.rows).clip(max=len(rows) - 1)
-        found = rows[places] == self.rows
-        scores[places[found]] += self.added[found]
+        indices = np.searchsorted(rows, self.rows).clip(max=len(rows) - 1)
+        present = rows[indices] == self.rows
+        scores[indices[present]] += self.added[present]
 
 
-NOTHING = RepeatScores(np.empty(0, np.int64), np.empty(0, np.float32))
+NO_REPEATS = RepeatScores(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 def add_repeats(
     scores_BN: FloatArray, rows_N: IntArray, encoder: Encoder, catalogue: Catalogue, histories: Sequence[History]
 ) -> None:
-    """Add to the scores of ascending rows, one line for each history, what the history adds; in place."""
+    """Add the repeat scores of each history to its line of scores of ascending rows, in place."""
     for scores_N, history in zip(scores_BN, histories, strict=True):
         RepeatScores.of(encoder, catalogue, history).add_to(scores_N, rows_N)

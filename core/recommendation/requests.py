@@ -1,4 +1,4 @@
-"""What can be asked, and what an answer says: plain values. Knows nothing about how answers are found."""
+"""Recommendation requests and results: plain values."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Literal
 
 from core.attributes import Condition
 
-AnswerSource = Literal["model", "popularity", "similarity", "latest"]
+RankingSource = Literal["model", "popularity", "similarity", "latest"]
 
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """An event that a recommended item leans on. `share`: of all that speaks for the item."""
+    """A past event that contributes to an item's score. `share`: of all positive contributions, 0 to 1."""
 
     item_id: str
     title: str
@@ -23,43 +23,44 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class ScoredItem:
-    """One recommended item. Scores compare within one answer only; None: nothing is known to score it by.
+    """A recommended item. Scores are comparable within one result only; None if the item has no score.
 
-    `because`: the events that it leans on most, where that was asked for.
+    `contributions`: the events that contribute most to the score, if `explain` was requested.
     """
 
     item_id: str
     title: str
     categories: tuple[str, ...]
     score: float | None
-    because: tuple[Contribution, ...] | None = None
+    contributions: tuple[Contribution, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A ranked list and where it comes from.
+class RecommendationResult:
+    """A ranked list of items and how it was computed.
 
-    `reason`: why the source is what it is, in words. `gap_ms`: from the last event to `now_ms` (0 where `at` lies
-    before it), None without a history. `left_out`: asked-for items that cannot be shown.
+    `reason`: why this source was used. `gap_ms`: from the user's last event to `now_ms` (0 if `at` lies before it),
+    None without a history. `excluded`: requested items that cannot be shown.
     """
 
     recommendation_id: str
     items: tuple[ScoredItem, ...]
-    source: AnswerSource
+    source: RankingSource
     reason: str
     now_ms: int
     model_version: str | None = None
     user_seq: int | None = None
     gap_ms: int | None = None
-    left_out: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RecommendationRequest:
-    """What is asked for. `where`: all hold for each item. `exclude`: item ids. `at_ms`: now.
+    """Parameters of a recommendation.
 
-    `exclude_seen`: leave out what the user had before.
-    `explain`: find out for each item which events it leans on; costs an encode for each event of the window.
+    `where`: conditions that every item satisfies. `exclude`: item ids. `exclude_seen`: exclude items that the user has
+    seen. `at_ms`: the time taken as now. `explain`: compute the contributions of past events to each item's score;
+    costs an encode per event of the window.
     """
 
     n: int = 10
@@ -73,7 +74,7 @@ class RecommendationRequest:
 
 @dataclass(frozen=True, slots=True)
 class SessionEvent:
-    """One event of an anonymous session."""
+    """An event of an inline session."""
 
     item_id: str
     time_ms: int

@@ -1,6 +1,6 @@
-"""Search: items of a catalogue whose id or text holds all words of a query, what is popular first.
+"""Catalogue search: items whose id or text contains all words of a query, most popular first.
 
-For people who look for an item, not for answers to users: hidden items are found too. Knows nothing about models.
+For operators, so that hidden items are included. Independent of models.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from core.recommendation.snapshot import ServingSnapshot
 
 
 def search_rows(snapshot: ServingSnapshot, words: Sequence[str], *, category: str | None = None) -> IntArray:
-    """The catalogue rows in which every word (in any case) occurs, the popular ones first, then the older ones."""
+    """The catalogue rows that contain every word (case-insensitive), most popular first, ties by older item."""
     catalogue = snapshot.catalogue
-    wanted = [word.casefold() for word in words]
+    folded = [word.casefold() for word in words]
     inside = range(len(catalogue)) if category is None else catalogue.category_rows.get(category, np.empty(0, np.int64))
     searched = catalogue.searched
-    found = np.array([row for row in inside if all(word in searched[row] for word in wanted)], np.int64)
-    order: IntArray = found[np.argsort(-snapshot.popularity[found], kind="stable")]
-    return order
+    rows = np.array([row for row in inside if all(word in searched[row] for word in folded)], np.int64)
+    ordered: IntArray = rows[np.argsort(-snapshot.popularity[rows], kind="stable")]
+    return ordered

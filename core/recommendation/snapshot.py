@@ -22,12 +22,12 @@ from core.ports.index import IndexBuilder, ItemIndex
 from core.ports.store import Store
 from core.records import ModelRecord
 
-RETRY_REFRESHES = 30  # about half a minute; reading a damaged model every second would only heat the machine
+RETRY_REFRESHES = 30  # about half a minute: reading a damaged model is expensive
 
 
 @dataclass(frozen=True, slots=True)
 class BoundModel:
-    """One model version bound to one catalogue. `similar` indexes the item vectors at length 1."""
+    """A model version bound to a catalogue. `similar` indexes the item vectors at unit length."""
 
     version: str
     encoder: Encoder
@@ -37,10 +37,10 @@ class BoundModel:
 
 @dataclass(frozen=True, slots=True)
 class ServingSnapshot:
-    """What one request answers from.
+    """The catalogue, popularity and model of one moment.
 
-    `popularity`: (n,) decayed log2 counts by catalogue row, -inf where there were no events. `binding` names the model
-    version and the catalogue revision; vectors encoded under another binding are not used.
+    `popularity`: (n,) decayed log2 counts by catalogue row, -inf without events. `binding` names the model version and
+    the catalogue revision; user vectors encoded under another binding are not used.
     """
 
     catalogue: Catalogue
@@ -50,7 +50,7 @@ class ServingSnapshot:
 
 
 class SnapshotManager:
-    """The current snapshot, renewed aside and swapped in one assignment."""
+    """Holds the current snapshot; builds the next one and swaps it in one assignment."""
 
     def __init__(
         self,
@@ -73,9 +73,9 @@ class SnapshotManager:
         self._refreshes_since_failure = 0
         self._refreshing = Lock()
         self.before_switch: Callable[[ServingSnapshot], object] = (
-            _no_preparation  # called with a snapshot of a new model
+            _no_preparation  # called with the snapshot of a new model
         )
-        self.problem: str | None = None  # why the champion does not serve, for readiness and operators
+        self.problem: str | None = None  # why the champion does not serve: for `/ready` and operators
 
     def current(self) -> ServingSnapshot:
         """The snapshot to pin; raises `NotReady` before the first refresh."""
@@ -85,7 +85,7 @@ class SnapshotManager:
         return self._snapshot
 
     def refresh(self) -> bool:
-        """Look for item changes, a new champion and new popularity; True if the catalogue or the model changed."""
+        """Read catalogue changes, a new champion and popularity; True if the catalogue or the model changed."""
         with self._refreshing:
             with self._store.read() as read:
                 champion = read.models.champion()
@@ -109,7 +109,7 @@ class SnapshotManager:
             return False
 
     def _adopt(self, champion: ModelRecord | None, catalogue: Catalogue) -> BoundModel | None:
-        """A new champion, loaded and bound; None where there is none or it is damaged: then the previous serves on."""
+        """Load and bind a new champion; None if there is none or it is damaged (the previous model serves on)."""
         if champion is None or (champion.version == self._loaded and not self._is_retry_due()):
             return None
         self._loaded = champion.version
@@ -126,7 +126,7 @@ class SnapshotManager:
         return model
 
     def _is_retry_due(self) -> bool:
-        """A champion that could not be loaded is tried again now and then: an operator may have restored its folder."""
+        """Whether to retry a champion that could not be loaded: its folder may have been restored."""
         if self.problem is None:
             return False
         self._refreshes_since_failure += 1
@@ -137,13 +137,13 @@ class SnapshotManager:
         rows = np.flatnonzero(catalogue.listed).astype(np.int64)
         vectors = encoder.items(rows)
         if not np.isfinite(vectors).all():
-            msg = f"model {bundle.version} makes item vectors that are not finite; train again"
+            msg = f"model {bundle.version} computes item vectors that are not finite; train again"
             raise CheckpointError(msg)
         return BoundModel(bundle.version, encoder, self._build(rows, vectors), self._build(rows, unit(vectors)))
 
 
 def _no_preparation(snapshot: ServingSnapshot) -> None:
-    """The null preparation: users are encoded when they are read."""
+    """No preparation: users are encoded at their next request."""
 
 
 def unit(vectors: FloatArray) -> FloatArray:
@@ -154,11 +154,11 @@ def unit(vectors: FloatArray) -> FloatArray:
 
 
 def by_row(catalogue: Catalogue, keys: IntArray, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) scores by catalogue row, -inf where there is none; of keys that the catalogue does not hold, none count."""
-    placed = np.full(len(catalogue), -np.inf)
+    """(n,) scores by catalogue row, -inf for items without; keys that the catalogue does not hold are ignored."""
+    scores_by_row = np.full(len(catalogue), -np.inf)
     rows = catalogue.rows(keys)
-    placed[rows[rows >= 0]] = scores[rows >= 0]
-    return placed
+    scores_by_row[rows[rows >= 0]] = scores[rows >= 0]
+    return scores_by_row
 
 
 EMPTY_SNAPSHOT = ServingSnapshot(EMPTY_CATALOGUE, np.empty(0), None, "none:0:0")

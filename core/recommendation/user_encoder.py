@@ -1,7 +1,7 @@
-"""Encode: the current vector of a user, taken from where it already is or made by a full re-encode.
+"""The user encoder: a user's current vector, from the cache, the store or the model.
 
-A vector is used only if it belongs to exactly the state and the binding at hand, so wherever it comes from (this
-process, another one through the store, the encoder) the answer is the same.
+A vector is used only if it has exactly the user's sequence number and the snapshot's binding, so that the result does
+not depend on where it comes from.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core.recommendation.vector_cache import VectorCache
 from core.records import UserState
 
 WARM_USERS = 2_000
-WARM_BATCH = 16  # some 5 ms of encoding: requests in between wait for no more
+WARM_BATCH = 16  # about 5 ms of encoding, the longest that a request waits
 WARM_S = 2.0
 
 
@@ -28,12 +28,14 @@ class UserEncoder:
         self._store = store
         self._cache = cache
         self._shared = shared
-        self.num_encoded = 0  # by the model, here: for metrics, so that races between threads may cost a count
+        self.num_encoded = (
+            0  # by the model in this process; for metrics, so that a lost update between threads is harmless
+        )
 
     def vector(
         self, read: ReadTransaction, snapshot: ServingSnapshot, model: BoundModel, state: UserState
     ) -> FloatArray:
-        """(1, D): the kept vector if it is exactly current, else a fresh one. The history must not be empty."""
+        """(1, D) the cached or stored vector if it is current, else a new one. The history must not be empty."""
         kept = self._cache.get(state.key, binding=snapshot.binding, seq=state.seq)
         if kept is not None:
             return kept[None]
@@ -46,26 +48,26 @@ class UserEncoder:
         self._cache.put([state], fresh, binding=snapshot.binding)
         return fresh
 
-    def ahead(self, snapshot: ServingSnapshot, states: Sequence[UserState]) -> int:
-        """Encode users before they are read; returns how many were behind."""
+    def encode_stale(self, snapshot: ServingSnapshot, states: Sequence[UserState]) -> int:
+        """Encode the users whose vector is not current; returns how many."""
         if snapshot.model is None:
             return 0
-        behind = [state for state in states if len(state.window.history) and not self._is_current(snapshot, state)]
-        if not behind:
+        stale = [state for state in states if len(state.window.history) and not self._is_current(snapshot, state)]
+        if not stale:
             return 0
-        vectors = snapshot.model.encoder.encode([state.window.history for state in behind])
-        self.num_encoded += len(behind)
-        self._cache.put(behind, vectors, binding=snapshot.binding)
+        vectors = snapshot.model.encoder.encode([state.window.history for state in stale])
+        self.num_encoded += len(stale)
+        self._cache.put(stale, vectors, binding=snapshot.binding)
         if self._shared:
             with self._store.transaction() as tx:
-                tx.vectors.save(behind, vectors, version=snapshot.model.version, binding=snapshot.binding)
+                tx.vectors.save(stale, vectors, version=snapshot.model.version, binding=snapshot.binding)
                 tx.commit()
-        return len(behind)
+        return len(stale)
 
     def warm(self, snapshot: ServingSnapshot) -> int:
-        """Encode recently active users under a snapshot that is about to serve; returns how many, within its time.
+        """Encode recently active users for a snapshot that is about to serve, for at most `WARM_S`; returns how many.
 
-        A database that is away costs nothing but this: users are then encoded when they are read.
+        Stops if the database is unavailable; the other users are then encoded at their next request.
         """
         deadline_s, num = time.monotonic() + WARM_S, 0
         try:
@@ -75,7 +77,7 @@ class UserEncoder:
                     break
                 with self._store.read() as read:
                     states = read.users.by_key(keys[begin : begin + WARM_BATCH])
-                num += self.ahead(snapshot, states)
+                num += self.encode_stale(snapshot, states)
         except StoreUnavailable:
             return num
         return num

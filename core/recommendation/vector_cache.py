@@ -1,8 +1,8 @@
-"""Users' vectors, kept while they are current.
+"""An LRU cache of user vectors.
 
-A vector belongs to (user, binding, sequence): the binding names the model version and the catalogue revision that it
-was encoded with, so that a changed item text or a swapped model never lets an old vector through. One vector is kept
-for each user and model version: while a new version is made ready, and after a rollback, the other's are still there.
+A vector belongs to (user, binding, sequence). The binding names the model version and the catalogue revision that it
+was encoded with, so that no vector of an old model or an old item text is used. There is one entry per user and model
+version, so that a warm-up or a rollback does not evict the vectors of the other version.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ENTRY_OVERHEAD_BYTES = 300  # dictionary slots, the key and the array's header; 
 
 
 class VectorCache:
-    """The most recently used vectors, bounded in bytes; safe to use from several threads."""
+    """The most recently used vectors, bounded in bytes; thread-safe."""
 
     def __init__(self, *, max_mib: float) -> None:
         self._max_bytes = int(max_mib * 2**20)
@@ -41,12 +41,12 @@ class VectorCache:
             return entry[2]
 
     def recent_users(self, limit: int) -> list[int]:
-        """The keys of at most so many users, the most recently used first."""
+        """The keys of at most `limit` users, the most recently used first."""
         with self._lock:
             return list(islice(dict.fromkeys(key for key, _ in reversed(self._entries)), limit))
 
     def put(self, states: Sequence[UserState], vectors: FloatArray, *, binding: str) -> None:
-        """Keep (B, D) vectors of users at their states, where nothing newer is known."""
+        """Cache (B, D) vectors of users at their states, unless a newer one is cached."""
         with self._lock:
             for state, vector in zip(states, vectors, strict=True):
                 key = (state.key, _version(binding))
@@ -63,7 +63,7 @@ class VectorCache:
 
 
 def _version(binding: str) -> str:
-    """The model version that a binding names first."""
+    """The model version of a binding."""
     return binding.partition(":")[0]
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from core.errors import InvalidInput
 from core.interactions import check_id, check_time_ms, shorten
-from core.recommendation.requests import Answer, SessionEvent
+from core.recommendation.requests import RecommendationResult, SessionEvent
 from serving.http.requests import (
     check_fields,
     check_ids,
@@ -124,7 +124,7 @@ class RecommendationRoutes:
         now_ms = self._services.clock.now_ms() if any(_lacks_time(event) for event in raw) else 0
         return [_session_event(event, now_ms) for event in raw]
 
-    async def _reply(self, query: Callable[[], Answer], at_ms: int | None, **about: str) -> Response:
+    async def _reply(self, query: Callable[[], RecommendationResult], at_ms: int | None, **about: str) -> Response:
         def content() -> bytes:
             answer = query()
             self._engine.metrics.count_recommendation(answer.source)
@@ -132,7 +132,7 @@ class RecommendationRoutes:
 
         return Response(await self._engine.executor.run(content), media_type="application/json")
 
-    def _age_ms(self, answer: Answer, at_ms: int | None) -> int | None:
+    def _age_ms(self, answer: RecommendationResult, at_ms: int | None) -> int | None:
         """The age of the newest event that an answer knows, whatever `at` the request has."""
         if at_ms is None or not answer.gap_ms:  # with `at`, a gap of 0 only says that the event is later
             return answer.gap_ms if at_ms is None else None

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from core.recommendation.requests import Answer, ScoredItem
+from core.recommendation.requests import RecommendationResult, ScoredItem
 from serving.schemas.base import Schema
 from serving.schemas.openapi import ERRORS_404, document, parameter, path_parameter
 
@@ -100,7 +100,7 @@ class RankIn(Schema):
     at: int | None = None
 
 
-def recommendations_out(answer: Answer, age_ms: int | None) -> dict[str, Any]:
+def recommendations_out(answer: RecommendationResult, age_ms: int | None) -> dict[str, Any]:
     """An answer as `RecommendationsOut`."""
     return {
         "recommendation_id": answer.recommendation_id,
@@ -112,17 +112,17 @@ def recommendations_out(answer: Answer, age_ms: int | None) -> dict[str, Any]:
         "gap_ms": answer.gap_ms,
         "age_ms": age_ms,
         "now": answer.now_ms,
-        **({"left_out": answer.left_out} if answer.left_out else {}),
+        **({"left_out": answer.excluded} if answer.excluded else {}),
     }
 
 
 def _item(item: ScoredItem) -> dict[str, Any]:
     content = {"item_id": item.item_id, "title": item.title, "categories": item.categories, "score": item.score}
-    if item.because is None:
+    if item.contributions is None:
         return content
     because = [
         {"item_id": event.item_id, "title": event.title, "time": event.time_ms, "share": round(event.share, 3)}
-        for event in item.because
+        for event in item.contributions
     ]
     return content | {"because": because}
 

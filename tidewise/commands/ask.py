@@ -11,7 +11,7 @@ from rich.table import Table
 from core.attributes import conditions_in
 from core.interactions import check_time_ms
 from core.interests.user_interest import UserInterest
-from core.recommendation.requests import Answer, RecommendationRequest
+from core.recommendation.requests import RecommendationRequest, RecommendationResult
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
 
@@ -87,7 +87,7 @@ def _print_interest(told: UserInterest) -> None:
     screen.print(f"score {score}, threshold {interest.drift.threshold:g}, {told.num_events} events", markup=False)
 
 
-def _print(user: str, answer: Answer) -> None:
+def _print(user: str, answer: RecommendationResult) -> None:
     table = Table(title=f"For {user}: {answer.reason}", title_justify="left")
     for heading in ("", "item", "title", "categories", "score"):
         table.add_column(heading, justify="right" if heading in ("", "score") else "left")

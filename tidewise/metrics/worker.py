@@ -71,7 +71,7 @@ class _State:
         yield _counter("lost_batches", "Batches given up because another worker owns the partition.", tally.num_lost)
         age_s = float("nan") if tally.age_ms is None else tally.age_ms / 1000
         yield _gauge("event_age_seconds", "From the log's timestamp of the newest message to its commit.", age_s)
-        yield _gauge("dirty_users", "Users whose vectors are behind their events.", self._follower.num_dirty)
+        yield _gauge("queued_users", "Users that wait to be encoded.", self._follower.num_queued)
         yield _counter("vectors_encoded", "Vectors encoded behind commits.", self._follower.num_encoded)
 
 

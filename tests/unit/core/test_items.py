@@ -104,5 +104,5 @@ def test_each_category_lists_its_rows_in_order() -> None:
 
 
 def test_columns_of_different_lengths_are_our_mistake() -> None:
-    with pytest.raises(AssertionError, match="columns of one length wanted"):
+    with pytest.raises(AssertionError, match="wanted columns of one length"):
         Catalogue(np.array([1]), (), (), (), np.empty(0, np.bool_))

@@ -57,7 +57,7 @@ def encoder() -> Encoder:
 
 def test_while_more_events_wait_it_rests_as_long_as_it_worked(encoder: Encoder) -> None:
     now_s = iter([10.0, 10.0 + PATIENCE_S, 100.0, 100.0])
-    with following(encoder, batch=1, longest_rest_s=PATIENCE_S, seconds=lambda: next(now_s)) as (follower, _):
+    with following(encoder, batch=1, max_pause_s=PATIENCE_S, seconds=lambda: next(now_s)) as (follower, _):
         follower.submit([UserState(1, 1), UserState(2, 1)], behind=True)
         assert encoder.entered.wait(PATIENCE_S)
         assert not follower.wait_idle(timeout_s=0.05)
@@ -69,7 +69,7 @@ def test_while_more_events_wait_it_rests_as_long_as_it_worked(encoder: Encoder) 
 
 def test_it_never_rests_for_longer_than_a_moment_however_long_a_round_took(encoder: Encoder) -> None:
     now_s = iter([0.0, 1e6, 1e6, 1e6])
-    with following(encoder, batch=1, longest_rest_s=0.01, seconds=lambda: next(now_s)) as (follower, _):
+    with following(encoder, batch=1, max_pause_s=0.01, seconds=lambda: next(now_s)) as (follower, _):
         follower.submit([UserState(1, 1), UserState(2, 1)], behind=True)
         assert follower.wait_idle(timeout_s=PATIENCE_S)
     assert len(encoder.batches) == 2
@@ -121,7 +121,7 @@ def test_a_batch_that_fails_is_reported_and_left_to_its_readers_and_the_next_one
 
 def test_beyond_the_limit_new_dirty_users_are_left_to_their_readers(encoder: Encoder) -> None:
     encoder.hold()
-    with following(encoder, max_dirty=2) as (follower, _):
+    with following(encoder, max_queued=2) as (follower, _):
         follower.submit([UserState(1, 1)])
         assert encoder.entered.wait(PATIENCE_S)
         follower.submit([UserState(2, 1), UserState(3, 1), UserState(2, 2)])

@@ -12,7 +12,7 @@ from domain_shop import Shop
 from core.arrays import FloatArray, IntArray
 from core.history import History
 from core.items import Catalogue
-from core.recommendation.explain import MAX_LEFT_OUT, Cause, causes_of
+from core.recommendation.explain import MAX_EVENTS, EventContribution, contributions_of
 from core.recommendation.requests import Contribution, RecommendationRequest, SessionEvent
 
 
@@ -46,8 +46,10 @@ def history(*items: int) -> History:
     return History(np.array(items, np.int64), np.arange(len(items), dtype=np.int64) * 1000)
 
 
-def causes(given: History, rows: Sequence[int], *, num_items: int = 100, now_ms: int = 10_000) -> list[list[Cause]]:
-    return causes_of(SumEncoder(num_items), catalogue(num_items), given, rows=np.array(rows), now_ms=now_ms)
+def causes(
+    given: History, rows: Sequence[int], *, num_items: int = 100, now_ms: int = 10_000
+) -> list[list[EventContribution]]:
+    return contributions_of(SumEncoder(num_items), catalogue(num_items), given, rows=np.array(rows), now_ms=now_ms)
 
 
 def test_each_item_leans_on_the_event_that_lifts_it() -> None:
@@ -64,7 +66,7 @@ def test_events_that_lift_alike_share_and_the_older_one_comes_first() -> None:
 def test_what_an_event_takes_from_its_own_item_speaks_against_it() -> None:
     encoder = SumEncoder(100, each_adds=-2.0)
     rows = np.array([7, 3])
-    assert causes_of(encoder, catalogue(100), history(3, 7, 5), rows=rows, now_ms=10_000) == [[], []]
+    assert contributions_of(encoder, catalogue(100), history(3, 7, 5), rows=rows, now_ms=10_000) == [[], []]
 
 
 def test_nothing_is_made_up_for_an_item_that_no_event_lifts() -> None:
@@ -72,17 +74,17 @@ def test_nothing_is_made_up_for_an_item_that_no_event_lifts() -> None:
 
 
 def test_an_only_event_is_all_that_speaks() -> None:
-    assert causes(history(3), [3, 50]) == [[Cause(3, 0, 1.0)]] * 2
+    assert causes(history(3), [3, 50]) == [[EventContribution(3, 0, 1.0)]] * 2
 
 
 def test_without_the_last_event_now_is_further_away() -> None:
     encoder = SumEncoder(10)
-    causes_of(encoder, catalogue(10), history(1, 2), rows=np.array([1]), now_ms=5_000)
+    contributions_of(encoder, catalogue(10), history(1, 2), rows=np.array([1]), now_ms=5_000)
     assert encoder.gaps_ms == [4_000, 4_000, 5_000]
 
 
 def test_of_a_long_history_only_the_newest_events_are_left_out() -> None:
-    long = history(*[1] * 5, *[2] * MAX_LEFT_OUT)
+    long = history(*[1] * 5, *[2] * MAX_EVENTS)
     assert causes(long, [1]) == [[]]
     assert len(causes(long, [2])[0]) == 0  # each of fifty equal events is far below what is worth telling
 
@@ -94,14 +96,14 @@ def test_a_recommended_item_names_the_event_of_the_user_that_it_leans_on() -> No
     answer = shop.recommender.recommend("ann", RecommendationRequest(n=1, explain=True))
     (item,) = answer.items
     assert item.item_id == "c"
-    assert item.because == (Contribution("b", "B", NOW_MS + 10_000, pytest.approx(1.0)),)
+    assert item.contributions == (Contribution("b", "B", NOW_MS + 10_000, pytest.approx(1.0)),)
 
 
 def test_nothing_is_said_where_it_was_not_asked_for_or_the_model_has_no_part() -> None:
     shop = Shop()
     shop.had("a")
-    assert shop.recommender.recommend("ann", RecommendationRequest(n=1)).items[0].because is None
-    assert shop.recommender.recommend("stranger", RecommendationRequest(n=1, explain=True)).items[0].because == ()
+    assert shop.recommender.recommend("ann", RecommendationRequest(n=1)).items[0].contributions is None
+    assert shop.recommender.recommend("stranger", RecommendationRequest(n=1, explain=True)).items[0].contributions == ()
 
 
 def test_a_session_is_explained_too_and_unknown_items_speak_without_a_name() -> None:
@@ -109,4 +111,4 @@ def test_a_session_is_explained_too_and_unknown_items_speak_without_a_name() -> 
     crown(shop.store)
     session = [SessionEvent("nobody knows it", NOW_MS), SessionEvent("b", NOW_MS + 1)]
     (item,) = shop.recommender.recommend_session(session, RecommendationRequest(n=1, explain=True)).items
-    assert [cause.item_id for cause in item.because or ()] == ["b"]
+    assert [cause.item_id for cause in item.contributions or ()] == ["b"]

@@ -35,23 +35,23 @@ BASES: list[Ranker] = [
 ]
 
 
-@pytest.mark.parametrize("basis", BASES, ids=lambda basis: basis.source)
-def test_the_order_is_that_of_the_scores_and_covers_the_allowed_rows_only(basis: Ranker) -> None:
+@pytest.mark.parametrize("ranker", BASES, ids=lambda ranker: ranker.source)
+def test_the_order_is_that_of_the_scores_and_covers_the_allowed_rows_only(ranker: Ranker) -> None:
     allowed = np.array([True, True, False, True])
-    rows, scores = basis.ranking(allowed)(10)
+    rows, scores = ranker.ranking(allowed)(10)
     assert sorted(rows.tolist()) == [0, 1, 3]
-    assert scores.tolist() == pytest.approx(basis.scores(rows).tolist())
+    assert scores.tolist() == pytest.approx(ranker.scores(rows).tolist())
     assert scores.tolist() == sorted(scores.tolist(), reverse=True)
-    assert basis.ranking(allowed)(1)[0].tolist() == rows[:1].tolist()
+    assert ranker.ranking(allowed)(1)[0].tolist() == rows[:1].tolist()
 
 
 @pytest.mark.parametrize(("added", "order"), [(3.5, [1, 3, 2, 0]), (-3.5, [3, 2, 0, 1]), (0.5, [3, 2, 1, 0])])
 def test_what_the_history_adds_moves_its_own_items_alone(added: float, order: list[int]) -> None:
-    basis = ModelRanker(
+    ranker = ModelRanker(
         MODEL, np.array([1, 2], np.float32), "because", RepeatScores(ROWS[1:2], np.array([added], np.float32))
     )
-    rows, scores = basis.ranking(np.ones(4, np.bool_))(4)
-    plain = dict(zip(ROWS.tolist(), (VECTORS @ basis.query).tolist(), strict=True))
+    rows, scores = ranker.ranking(np.ones(4, np.bool_))(4)
+    plain = dict(zip(ROWS.tolist(), (VECTORS @ ranker.query).tolist(), strict=True))
     assert rows.tolist() == order
     assert dict(zip(rows.tolist(), scores.tolist(), strict=True)) == {**plain, 1: plain[1] + added}
 

@@ -11,7 +11,7 @@ from domain_shop import ALL, Shop, names, popular_shop
 
 from core.items import Item
 from core.manage import remove_item
-from core.recommendation.recommender import SPARE
+from core.recommendation.recommender import NUM_SPARE
 from core.recommendation.requests import RecommendationRequest, SessionEvent
 
 # --- for a user with a history
@@ -113,12 +113,12 @@ def test_a_new_title_is_in_the_next_answer_without_any_refresh() -> None:
 
 
 def test_where_the_final_check_takes_items_out_the_answer_is_filled_up_again() -> None:
-    many = tuple(f"i{place:03}" for place in range(4 * SPARE + 3))
+    many = tuple(f"i{place:03}" for place in range(4 * NUM_SPARE + 3))
     shop = Shop(items=many)
     shop.had(many[-1])
-    for gone in many[: 2 * SPARE]:
+    for gone in many[: 2 * NUM_SPARE]:
         remove_item(shop.store, gone, clock=shop.clock)
-    assert shop.for_ann(RecommendationRequest(n=2)) == list(many[2 * SPARE : 2 * SPARE + 2])
+    assert shop.for_ann(RecommendationRequest(n=2)) == list(many[2 * NUM_SPARE : 2 * NUM_SPARE + 2])
 
 
 def test_an_answer_is_shorter_only_where_nothing_else_may_be_shown() -> None:

@@ -64,7 +64,7 @@ def test_a_given_list_comes_back_best_first_and_what_cannot_be_shown_is_named() 
     remove_item(shop.store, "e", clock=shop.clock)
     answer = shop.recommender.rank("ann", ["a", "unknown", "d", "e", "stub", "c", "a"])
     assert names(answer) == ["c", "d", "a"]
-    assert answer.left_out == ("unknown", "e", "stub")
+    assert answer.excluded == ("unknown", "e", "stub")
     assert (answer.source, answer.user_seq, answer.gap_ms) == ("model", 1, 100_000)
 
 
@@ -84,14 +84,14 @@ def test_an_item_that_the_view_does_not_hold_yet_is_left_out_of_a_given_list() -
     shop = Shop()
     shop.had("b")
     shop.catalogue(Item("new"))
-    assert shop.recommender.rank("ann", ["new", "c"]).left_out == ("new",)
+    assert shop.recommender.rank("ann", ["new", "c"]).excluded == ("new",)
 
 
 def test_a_list_without_any_known_item_gives_an_empty_answer() -> None:
     shop = Shop()
     shop.had("b")
     answer = shop.recommender.rank("ann", ["x", "y", "x"])
-    assert (answer.items, answer.left_out) == ((), ("x", "y"))
+    assert (answer.items, answer.excluded) == ((), ("x", "y"))
 
 
 # --- similar, popular and new
@@ -116,7 +116,7 @@ def test_an_item_is_not_similar_to_itself_and_wishes_narrow_the_answer() -> None
 
 
 def test_an_unknown_item_has_no_similar_ones() -> None:
-    with pytest.raises(NotFound, match="item 'x' is not known; put it into the catalogue first"):
+    with pytest.raises(NotFound, match="item 'x' is not known; add it to the catalogue first"):
         Shop().recommender.similar("x", ALL)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from core.history import History
 from core.items import Catalogue
-from core.recommendation.repeat_scores import NOTHING, RepeatScores, add_repeats
+from core.recommendation.repeat_scores import NO_REPEATS, RepeatScores, add_repeats
 
 NUM_ITEMS = 8
 CATALOGUE = Catalogue(
@@ -52,5 +52,5 @@ def test_of_its_rows_those_that_are_allowed_are_told() -> None:
 
 
 def test_a_model_that_adds_nothing_leaves_scores_alone() -> None:
-    assert RepeatScores.of(AxisEncoder(CATALOGUE), CATALOGUE, history([101])) is NOTHING
-    assert NOTHING.at(np.arange(3)).tolist() == [0, 0, 0]
+    assert RepeatScores.of(AxisEncoder(CATALOGUE), CATALOGUE, history([101])) is NO_REPEATS
+    assert NO_REPEATS.at(np.arange(3)).tolist() == [0, 0, 0]

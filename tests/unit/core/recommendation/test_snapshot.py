@@ -219,7 +219,7 @@ def test_a_model_whose_vectors_are_not_finite_is_refused_and_the_previous_one_se
     assert not snapshots.refresh()
     assert (version(snapshots), snapshots.problem) == (
         "v1",
-        "model v2 makes item vectors that are not finite; train again",
+        "model v2 computes item vectors that are not finite; train again",
     )
     add(store, "b")
     assert snapshots.refresh()

@@ -9,7 +9,7 @@ from domain_shop import ALL, Shop, names
 from core.clock import HOUR_MS
 from core.items import Item
 from core.recommendation.requests import RecommendationRequest
-from core.recommendation.trends import KEPT, Trends
+from core.recommendation.trends import NUM_HOURS, Trends
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def after(shop: Shop, *item_ids: str) -> None:
     shop.snapshots.refresh()
 
 
-def trending(shop: Shop, trends: Trends, wish: RecommendationRequest = ALL) -> list[str]:
-    return names(shop.recommender.trending(wish, trends))
+def trending(shop: Shop, trends: Trends, request: RecommendationRequest = ALL) -> list[str]:
+    return names(shop.recommender.trending(request, trends))
 
 
 def test_an_item_gains_by_its_share_of_what_is_new_not_by_being_popular(shop: Shop) -> None:
@@ -71,7 +71,7 @@ def test_a_day_is_remembered_hour_by_hour(shop: Shop) -> None:
     trends, snapshot = Trends(), shop.snapshots.current()
     for minute in range(0, 40 * 60, 10):
         trends.note(snapshot, minute * 60_000)
-    assert trends.gains(snapshot)[1] == (39 - KEPT) * HOUR_MS
+    assert trends.gains(snapshot)[1] == (39 - NUM_HOURS) * HOUR_MS
 
 
 def test_an_answer_says_since_when(shop: Shop) -> None:

@@ -62,14 +62,14 @@ def test_a_new_event_asks_for_a_new_vector() -> None:
 
 def test_a_vector_encoded_ahead_by_one_process_serves_another_through_the_store() -> None:
     worker, api, store = CountingEncoder(), CountingEncoder(), MemoryStore()
-    assert encoder_over(store, shared=True).ahead(view_of(worker), [user()]) == 1
+    assert encoder_over(store, shared=True).encode_stale(view_of(worker), [user()]) == 1
     assert ask(store, encoder_over(store, shared=True), view_of(api), user()).tolist() == [[2.0]]
     assert (worker.num_asked, api.num_asked) == (1, 0)
 
 
 def test_a_process_of_its_own_leaves_the_store_alone() -> None:
     encoder, store = CountingEncoder(), MemoryStore()
-    encoder_over(store, shared=False).ahead(view_of(encoder), [user()])
+    encoder_over(store, shared=False).encode_stale(view_of(encoder), [user()])
     with store.read() as read:
         assert read.vectors.find(user(), version="a", binding="a:1:0") is None
 
@@ -77,7 +77,7 @@ def test_a_process_of_its_own_leaves_the_store_alone() -> None:
 def test_users_without_a_history_or_already_current_are_not_behind() -> None:
     encoder, store = CountingEncoder(), MemoryStore()
     users, snapshot = encoder_over(store, shared=False), view_of(encoder)
-    assert users.ahead(snapshot, [UserState(8)]) == 0
-    assert users.ahead(snapshot, [user()]) == 1
-    assert users.ahead(snapshot, [user()]) == 0
-    assert users.ahead(EMPTY_SNAPSHOT, [user(seq=9)]) == 0
+    assert users.encode_stale(snapshot, [UserState(8)]) == 0
+    assert users.encode_stale(snapshot, [user()]) == 1
+    assert users.encode_stale(snapshot, [user()]) == 0
+    assert users.encode_stale(EMPTY_SNAPSHOT, [user(seq=9)]) == 0

@@ -147,7 +147,7 @@ def test_similar_items_leave_the_item_itself_out(api: Api) -> None:
 def test_similar_to_an_unknown_item_is_404_and_says_what_to_do(api: Api) -> None:
     reply = api.get("/v1/items/nowhere/similar")
     assert reply.status_code == 404
-    assert reply.json()["error"]["message"] == "item 'nowhere' is not known; put it into the catalogue first"
+    assert reply.json()["error"]["message"] == "item 'nowhere' is not known; add it to the catalogue first"
 
 
 STRANGE_IDS = ["a/b", "a/recommendations", "/", "ü ñ 日本", "a?b#c%2F", "100%", "'; drop table users; --", "x" * 256]

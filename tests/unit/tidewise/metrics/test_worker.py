@@ -67,5 +67,5 @@ def test_users_behind_their_events_are_told() -> None:
     follower = idle_follower()
     follower.submit([UserState(1), UserState(2), UserState(1)])
     registry = metrics_of(follower).registry
-    assert registry.get_sample_value("tidewise_worker_dirty_users") == 2
+    assert registry.get_sample_value("tidewise_worker_queued_users") == 2
     assert registry.get_sample_value("tidewise_worker_vectors_encoded_total") == 0
