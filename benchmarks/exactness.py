@@ -32,8 +32,8 @@ import psycopg
 from benchmarks.faults.ledger import Stored
 from benchmarks.report import publish
 from benchmarks.streaming.servers import Servers, servers
+from tidewise.process_setup import own_command
 from tidewise.processes.children import running
-from tidewise.processes.this_process import own_command
 
 ROWS = """SELECT u.user_id, time_ms, i.item_id, value FROM interactions
           JOIN users u ON u.key = user_key JOIN items i ON i.key = item_key ORDER BY u.user_id, time_ms, user_seq"""

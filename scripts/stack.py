@@ -31,8 +31,8 @@ from tidewise.client import ApiError, Client, event_json
 from tidewise.demo.demo import make_shop
 from tidewise.demo.guide import ids_of
 from tidewise.demo.simulator import Shop
+from tidewise.process_setup import own_command
 from tidewise.processes.children import ProcessError, free_port, wait_ready
-from tidewise.processes.this_process import own_command
 
 ROOT = Path(__file__).resolve().parents[1]
 KAFKA_PORT, POSTGRES_PORT = 29092, 25432

@@ -6,6 +6,7 @@ file. Opening a system connects to the database and nothing else; models and ind
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -26,14 +27,14 @@ from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.vector_cache import VectorCache
 from core.records import ModelRecord
-from tidewise.processes.lock import make_folder
+from tidewise.data_folder import make_folder
 from tidewise.settings.schema import Settings
-from tidewise.training.features import FEATURES_FOLDER, following
 
 if TYPE_CHECKING:
     from model.bundle import HM4SRBundle
 
 MODELS_FOLDER = "models"
+FEATURES_FOLDER = "features"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,11 @@ def models_folder(settings: Settings) -> Path:
     return settings.data.folder / MODELS_FOLDER
 
 
+def features_folder(settings: Settings) -> Path:
+    """Where vectors of items lie, made by `tidewise features`."""
+    return settings.data.folder / FEATURES_FOLDER
+
+
 def load_model(settings: Settings, record: ModelRecord) -> HM4SRBundle:
     """The bundle of a model record; raises `CheckpointError`."""
     from model.checkpoint import load
@@ -172,7 +178,7 @@ def load_model(settings: Settings, record: ModelRecord) -> HM4SRBundle:
     if not path.exists():
         msg = f"model {record.version}: {path} is missing; restore it from a backup or run `tidewise train`"
         raise CheckpointError(msg)
-    return following(load(path), settings.data.folder / FEATURES_FOLDER)
+    return _with_live_features(load(path), features_folder(settings))
 
 
 def _remembering(settings: Settings, bundle: HM4SRBundle) -> ModelBundle:
@@ -180,6 +186,17 @@ def _remembering(settings: Settings, bundle: HM4SRBundle) -> ModelBundle:
     from model.inference.cached import CachedBundle
 
     return CachedBundle(bundle, memory_mib=settings.cache.states_mib)
+
+
+def _with_live_features(bundle: HM4SRBundle, folder: Path) -> HM4SRBundle:
+    """The bundle with the vectors of new and changed items read from the collections in a folder."""
+    from model.content.source import CollectedFeatures
+
+    live = (
+        source.following(folder / source.name) if isinstance(source, CollectedFeatures) else source
+        for source in bundle.sources
+    )
+    return dataclasses.replace(bundle, sources=tuple(live))
 
 
 def _exact_index(rows: IntArray, vectors: FloatArray) -> ItemIndex:

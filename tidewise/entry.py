@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tidewise.pools import POOL_VARIABLES
+from tidewise.process_setup import limit_native_threads
 
 SERVING_COMMANDS = ("up", "serve", "worker")
 
@@ -25,8 +25,7 @@ def main() -> None:
     """Run the command line. Variables that are set in the environment already stay as they are."""
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # children, also multiprocessing's, import nothing from the folder
     if serves(sys.argv):
-        for name in POOL_VARIABLES:
-            os.environ.setdefault(name, "1")
+        limit_native_threads()
         _serve()
     else:
         from tidewise.cli import main as run_any

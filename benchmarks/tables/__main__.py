@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks.tables.datasets import ML_1M, TOYS, DataSet
 from benchmarks.tables.replays import REPLAYS, ReplayTable, Run
-from tidewise.processes.this_process import own_command
+from tidewise.process_setup import own_command
 
 NETWORKS = ("sasrec", "sasrec-text", "gru4rec", "gru4rec-text", "hm4sr:paper", "hm4sr")
 ADDITIONS = ("sasrec-text", "sasrec-text-repeats", "hm4sr:paper", "hm4sr")

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import InvalidSettings
 from tidewise.bootstrap import open_system
-from tidewise.processes.lock import hold
+from tidewise.data_folder import hold
 from tidewise.settings.schema import load_settings
 
 

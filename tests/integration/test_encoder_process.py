@@ -123,7 +123,7 @@ def refusing_connections(server_url: str, name: str) -> Iterator[None]:
 
 
 def test_a_worker_has_a_head_start_of_its_child_and_may_stop_within_it(settings: Settings) -> None:
-    encoder = EncoderProcess(settings, head_start_s=60.0)
+    encoder = EncoderProcess(settings, startup_delay_s=60.0)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(encoder.encode, [])
         encoder.interrupt()

@@ -43,7 +43,7 @@ main()
 
 def test_every_process_of_the_embedded_system_can_be_loaded_without_any_extra(tmp_path: Path) -> None:
     modules = (
-        "tidewise.processes.embedded, tidewise.training.learning, tidewise.demo.tour, serving.app,"
+        "tidewise.processes.api, tidewise.training.learning, tidewise.demo.tour, serving.app,"
         " serving.http.server, storage, model.training.train"
     )
     done = python(f"import {modules}, index.exact, tidewise.processes.distributed", folder=tmp_path)

@@ -12,8 +12,8 @@ from services.small_shop import settings_in
 from services.up_process import quiet_environment
 
 from core.learn.triggers import Job
-from tidewise.processes.background import Learning
 from tidewise.processes.encoder_process import EncoderProcess
+from tidewise.processes.learning_scheduler import LearningScheduler
 
 SCRIPT = Path(sys.executable).with_name("tidewise")
 TIMEOUT_S = 60.0
@@ -38,7 +38,7 @@ def test_console_script_ignores_modules_in_the_working_directory(tmp_path: Path)
 
 def test_learning_child_ignores_modules_in_the_working_directory(tmp_path: Path) -> None:
     jobs = [Job("first", "a test")]
-    learning = Learning(
+    learning = LearningScheduler(
         next_job=lambda: jobs.pop() if jobs else None, arguments=["--data", str(tmp_path / "data")], variables={}
     )
     learning.check()
@@ -47,7 +47,7 @@ def test_learning_child_ignores_modules_in_the_working_directory(tmp_path: Path)
         assert time.monotonic() < deadline_s
         time.sleep(0.05)
         learning.check()
-    assert (learning.num_begun, learning.num_failed) == (1, 0)
+    assert (learning.num_started, learning.num_failed) == (1, 0)
 
 
 def test_encoder_process_ignores_modules_in_the_working_directory(tmp_path: Path) -> None:

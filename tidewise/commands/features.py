@@ -9,12 +9,12 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.errors import InvalidInput
-from tidewise.bootstrap import open_system
+from tidewise.bootstrap import features_folder, open_system
 from tidewise.commands.data import ItemColumnNames
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.files import item_columns, opened
 from tidewise.training import features as vectors_of_items
-from tidewise.training.features import FEATURES_FOLDER, Target
+from tidewise.training.features import Target
 
 if TYPE_CHECKING:
     from model.content.collect import Collected
@@ -64,7 +64,7 @@ def features(
     if sum(given) != 1:
         raise InvalidInput("features: wanted one of --pictures, --texts and --vectors; run it once for each")
     settings = settings_of(data, config, set_)
-    folder = settings.data.folder / FEATURES_FOLDER
+    folder = features_folder(settings)
     with FeaturesBar() as bar:
         if pictures is not None:
             target = Target(folder, name or "image")

@@ -25,8 +25,7 @@ from tidewise.commands.options import (
     screen,
     settings_of,
 )
-from tidewise.logs import use_format
-from tidewise.processes.this_process import end_with_parent
+from tidewise.process_setup import end_with_parent, use_log_format
 from tidewise.settings.schema import load_settings
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def learn(
         run_trainer(settings, arguments=as_arguments(overrides, config))
         return
     if as_child:
-        use_format(settings.log.format)
+        use_log_format(settings.log.format)
         os.nice(LOW_PRIORITY)
         end_with_parent()
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the role is given back

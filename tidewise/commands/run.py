@@ -39,7 +39,7 @@ def up(
     set_: Set = None,
 ) -> None:
     """Start the whole system in one process: API, ingest, index, first training. Ctrl-C ends it."""
-    from tidewise.processes.embedded import run_up
+    from tidewise.processes.api import run_up
 
     overrides = overrides_of(data, set_, server__host=host, server__port=port)
     settings = load_settings(config=config, overrides=overrides)
@@ -55,7 +55,7 @@ def serve(
     set_: Set = None,
 ) -> None:
     """Start the API alone, beside workers that ingest from Kafka. Ctrl-C ends it."""
-    from tidewise.processes.embedded import run_api
+    from tidewise.processes.api import run_api
 
     overrides = overrides_of(data, set_, server__host=host, server__port=port, kafka__bootstrap_servers=kafka)
     run_api(load_settings(config=config, overrides=overrides), on_bound=_say_ready)

@@ -1,4 +1,4 @@
-"""What a trainer tells Prometheus, on a small port of its own.
+"""The metrics of a trainer, served on its own port.
 
 Names are documented in docs/metrics.md; a test keeps the two in step.
 """
@@ -6,24 +6,35 @@ Names are documented in docs/metrics.md; a test keeps the two in step.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from tidewise.processes.background import Learning
+
+class LearningStatus(Protocol):
+    """What the metrics read: `tidewise.processes.learning_scheduler.LearningScheduler`."""
+
+    num_started: int
+    num_failed: int
+
+    @property
+    def is_learning(self) -> bool:
+        """Whether a job is under way."""
+        ...
 
 
 class TrainerMetrics:
-    """The metrics of one trainer, in a registry of their own; values are there anyway, and read when asked for."""
+    """The metrics of one trainer in a registry of their own; values are read at each scrape."""
 
-    def __init__(self, learning: Learning) -> None:
+    def __init__(self, status: LearningStatus) -> None:
         self.registry = CollectorRegistry()
-        self._learning = learning
+        self._status = status
         self.registry.register(self)
 
     def collect(self) -> Iterable[Metric]:
-        """The values of this moment."""
-        learning, begun, failed = self._learning.is_learning, self._learning.num_begun, self._learning.num_failed
-        yield GaugeMetricFamily("tidewise_trainer_learning", "1 while a job is under way.", value=float(learning))
-        yield CounterMetricFamily("tidewise_trainer_jobs", "Jobs begun.", value=begun)
-        yield CounterMetricFamily("tidewise_trainer_failures", "Jobs that failed.", value=failed)
+        """The current values."""
+        status = self._status
+        yield GaugeMetricFamily("tidewise_trainer_learning", "1 while a job is under way.", value=status.is_learning)
+        yield CounterMetricFamily("tidewise_trainer_jobs", "Jobs started.", value=status.num_started)
+        yield CounterMetricFamily("tidewise_trainer_failures", "Jobs that failed.", value=status.num_failed)

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from core.errors import TidewiseError
-from tidewise.processes.this_process import own_command
+from tidewise.process_setup import own_command
 
 PREFERRED_PORT = 8080
 POLL_S = 0.05

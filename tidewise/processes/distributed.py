@@ -16,9 +16,8 @@ from core.ingestion.sources import EventBatch, IngestResult
 from core.interactions import Interaction
 from core.recommendation.encoding_queue import EncodingQueue
 from tidewise.bootstrap import open_system
-from tidewise.logs import use_format
-from tidewise.memory import freeze_gc
-from tidewise.processes.following import start_follower_of_commits
+from tidewise.process_setup import freeze_gc, use_log_format
+from tidewise.processes.encoding import start_worker_encoding
 from tidewise.settings.schema import Settings
 
 if TYPE_CHECKING:
@@ -170,13 +169,13 @@ def run_worker(settings: Settings) -> None:
         raise _extra_missing("the worker", error) from error
 
     given = settings.kafka
-    use_format(settings.log.format)
+    use_log_format(settings.log.format)
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings))
         announce = stack.enter_context(closing(DeadLetterTopic(kafka)))
         codec = codec_of(settings, num_partitions=ensure_topics(kafka))
         worker = WorkerSettings(name=given.worker, max_events=given.max_batch_events, within_s=given.linger_ms / 1000)
-        follower = start_follower_of_commits(stack, settings)
+        follower = start_worker_encoding(stack, settings)
         metrics = WorkerMetrics(follower)
         stack.enter_context(exposed(metrics.registry, settings.metrics))
         ingest = FollowedIngestor(system.ingestor, follower, applied=metrics.applied, full=given.max_batch_events)

@@ -18,13 +18,13 @@ from threading import Event
 from core.errors import StoreUnavailable, TidewiseError
 from core.records import UserState
 from tidewise.bootstrap import System, open_system
-from tidewise.processes.following import start_refresh
-from tidewise.processes.this_process import end_with_parent
+from tidewise.process_setup import end_with_parent
+from tidewise.processes.refresh import start_refresh
 from tidewise.settings.schema import Settings
 
 LOW_PRIORITY = 5
 STOP_TIMEOUT_S = 2.0
-HEAD_START_S = 3.0  # a restarted worker catches up before its child takes two seconds of a core to load torch
+STARTUP_DELAY_S = 3.0  # a restarted worker catches up before its child takes two seconds of a core to load torch
 POLL_S = 0.1  # how soon a worker that stops leaves its encodes to readers
 
 
@@ -35,12 +35,12 @@ class EncoderGone(TidewiseError):
 class EncoderProcess:
     """Encodes users in a child, which is started with the first batch. Used by one thread, interrupted by any.
 
-    `head_start_s`: how long the first batch waits before the child is started.
+    `startup_delay_s`: how long the first batch waits before the child is started.
     """
 
-    def __init__(self, settings: Settings, *, head_start_s: float = 0.0) -> None:
+    def __init__(self, settings: Settings, *, startup_delay_s: float = 0.0) -> None:
         self._settings = settings
-        self._head_start_s = head_start_s
+        self._startup_delay_s = startup_delay_s
         self._connection: Connection | None = None
         self._child: multiprocessing.process.BaseProcess | None = None
         self._interrupted = Event()
@@ -54,9 +54,9 @@ class EncoderProcess:
 
         Raises `EncoderGone`, and `StoreUnavailable` while the database is away, which the child outlives.
         """
-        if self._interrupted.wait(self._head_start_s):
+        if self._interrupted.wait(self._startup_delay_s):
             return 0
-        self._head_start_s = 0.0
+        self._startup_delay_s = 0.0
         connection = self._connection or self._start()
         try:
             connection.send(list(states))

@@ -23,9 +23,8 @@ from core.errors import InvalidSettings, NotReady
 from core.lease import Lease
 from core.ports.store import Store
 from tidewise.bootstrap import System, open_system
-from tidewise.logs import use_format
-from tidewise.processes.following import start_refresh
-from tidewise.processes.this_process import name_of_process, shutdown_requested
+from tidewise.process_setup import process_name, shutdown_requested, use_log_format
+from tidewise.processes.refresh import start_refresh
 from tidewise.settings.schema import Settings
 from tidewise.webhook import WebhookSender, webhook_of
 
@@ -52,7 +51,7 @@ def open_monitor(system: System) -> Monitor:
 
     return Monitor(
         system.store,
-        role=Lease(system.store, ROLE, holder=name_of_process()),
+        role=Lease(system.store, ROLE, holder=process_name()),
         scoring=scoring,
         watcher=partial(watcher_of, system),
         clock=system.clock,
@@ -119,7 +118,7 @@ def run_monitor(settings: Settings, *, on_ready: Callable[[], None]) -> None:
     if not settings.drift.enabled:
         msg = "drift.enabled: wanted true for a process that does nothing else; switch it on, or do not start it"
         raise InvalidSettings(msg)
-    use_format(settings.log.format)
+    use_log_format(settings.log.format)
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings))
         start_refresh(stack, system)

@@ -19,11 +19,10 @@ from core.learn.cycle import next_job
 from core.learn.triggers import JobKind, request_training
 from core.lease import Lease
 from tidewise.bootstrap import open_system
-from tidewise.logs import use_format
 from tidewise.metrics.port import exposed
 from tidewise.metrics.trainer import TrainerMetrics
-from tidewise.processes.following import start_learning
-from tidewise.processes.this_process import shutdown_requested
+from tidewise.process_setup import shutdown_requested, use_log_format
+from tidewise.processes.learning_scheduler import start_learning
 from tidewise.settings.schema import Settings
 from tidewise.training.learning import learning_cycle
 from tidewise.training.plans import learning_schedule
@@ -38,7 +37,7 @@ logger = logging.getLogger(__name__)
 def run_trainer(settings: Settings, *, arguments: Sequence[str]) -> None:
     """Learn whenever it is time until SIGINT or SIGTERM; to be called in the main thread."""
     ended = shutdown_requested()
-    use_format(settings.log.format)
+    use_log_format(settings.log.format)
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings))
         learning = start_learning(stack, system, arguments=arguments, variables={})

@@ -5,7 +5,6 @@ Called by `tidewise features`, `tidewise train` and `tidewise evaluate`. Knows n
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,11 +19,9 @@ from core.items import Catalogue
 from core.ports.store import Store
 
 if TYPE_CHECKING:
-    from model.bundle import HM4SRBundle
     from model.content.collect import Collected, Progress
     from model.features import FeatureSource
 
-FEATURES_FOLDER = "features"
 LOCK_NAME = "features.lock"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 RESERVED = ("id",)  # the tower of item ids
@@ -113,17 +110,6 @@ def names_of(folder: Path) -> list[str]:
     from model.content.collection import names_in
 
     return names_in(folder)
-
-
-def following(bundle: HM4SRBundle, folder: Path) -> HM4SRBundle:
-    """The bundle with the vectors of new and changed items read from a folder of collections."""
-    from model.content.source import CollectedFeatures
-
-    live = (
-        source.following(folder / source.name) if isinstance(source, CollectedFeatures) else source
-        for source in bundle.sources
-    )
-    return dataclasses.replace(bundle, sources=tuple(live))
 
 
 def touch(store: Store, item_ids: Sequence[str]) -> None:

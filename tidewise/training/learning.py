@@ -20,10 +20,10 @@ from core.lease import Lease
 from core.ports.encoder import ModelBundle
 from core.records import EventColumns, ModelRecord
 from core.statuses import ModelStatus
-from tidewise.bootstrap import MODELS_FOLDER, System, load_model, models_folder
-from tidewise.processes.this_process import name_of_process
+from tidewise.bootstrap import MODELS_FOLDER, System, features_folder, load_model, models_folder
+from tidewise.process_setup import process_name
 from tidewise.settings.schema import Settings
-from tidewise.training.features import FEATURES_FOLDER, sources_in
+from tidewise.training.features import sources_in
 from tidewise.training.plans import fine_tuning_plan, learning_policy, model_config, training_plan
 from tidewise.training.text_topics import name_text_topics
 
@@ -109,7 +109,7 @@ def learning_cycle(system: System, *, progress: ProgressCallback) -> LearningCyc
     settings = system.settings
     return LearningCycle(
         store=system.store,
-        role=Lease(system.store, TRAINER, holder=name_of_process(), ttl_ms=int(settings.learn.lease_s * 1000)),
+        role=Lease(system.store, TRAINER, holder=process_name(), ttl_ms=int(settings.learn.lease_s * 1000)),
         trainer=NetworkTrainer(settings, progress=progress),
         shape=system.shape,
         type_codes=system.types.flagged("window"),
@@ -133,8 +133,7 @@ def _train_fully(
     if len(columns) < MIN_TRAINABLE_EVENTS:
         msg = f"wanted at least {MIN_TRAINABLE_EVENTS} events to train on, got {len(columns)}; import more first"
         raise NotReady(msg)
-    features = settings.data.folder / FEATURES_FOLDER
-    sources = sources_in(features, catalogue, size=settings.model.content_dim)
+    sources = sources_in(features_folder(settings), catalogue, size=settings.model.content_dim)
     return train(
         columns,
         catalogue,

@@ -18,7 +18,7 @@ from serving.runtime.metrics import Metrics, names_of
 from tidewise.metrics.monitor import MonitorMetrics
 from tidewise.metrics.trainer import TrainerMetrics
 from tidewise.metrics.worker import WorkerMetrics
-from tidewise.processes.background import Learning
+from tidewise.processes.learning_scheduler import LearningScheduler
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "metrics.md").read_text("utf-8")
@@ -38,7 +38,7 @@ def of_the_worker() -> set[str]:
 
 
 def of_the_trainer() -> set[str]:
-    learning = Learning(next_job=lambda: None, arguments=[], variables={})
+    learning = LearningScheduler(next_job=lambda: None, arguments=[], variables={})
     return names_of(TrainerMetrics(learning).registry)
 
 

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 from tidewise import __version__
 from tidewise.bootstrap import System, open_system
-from tidewise.logs import use_format
-from tidewise.memory import freeze_gc
+from tidewise.data_folder import hold
 from tidewise.metrics.monitor import MonitorCollector
+from tidewise.process_setup import freeze_gc, use_log_format
 from tidewise.processes.distributed import letter_desk, log_ends, open_log
-from tidewise.processes.following import start_follower, start_learning, start_refresh
-from tidewise.processes.lock import hold
+from tidewise.processes.encoding import start_encoding
+from tidewise.processes.learning_scheduler import start_learning
 from tidewise.processes.monitor import start_monitor
+from tidewise.processes.refresh import start_refresh
 from tidewise.settings.schema import Settings
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def run_up(
     `arguments`, `variables`: what a child process needs on its command line and in its environment to have the same
     settings. `train`: whether to learn.
     """
-    use_format(settings.log.format)
+    use_log_format(settings.log.format)
     with ExitStack() as stack:
         stack.enter_context(hold(settings.data.folder))
         system = stack.enter_context(open_system(settings))
@@ -51,7 +52,7 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
 
     With Kafka in the settings events go there, to be applied by workers; without, into the database.
     """
-    use_format(settings.log.format)
+    use_log_format(settings.log.format)
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings))
         _serve(stack, system, on_bound, log=open_log(stack, settings))
@@ -65,7 +66,7 @@ def _serve(
 
     settings = system.settings
     refresh = start_refresh(stack, system)
-    follower = start_follower(stack, system)
+    follower = start_encoding(stack, system)
     monitor = start_monitor(stack, system) if monitored else None
     services = Services(
         store=system.store,

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from core.learn.triggers import Job
-from tidewise.pools import POOL_VARIABLES
-from tidewise.processes import background
-from tidewise.processes.background import Learning
+from tidewise.process_setup import THREAD_VARIABLES
+from tidewise.processes.learning_scheduler import LearningScheduler
 
 
 class RecordedChild:
@@ -50,8 +49,7 @@ class Children:
 @pytest.fixture
 def children(monkeypatch: pytest.MonkeyPatch) -> Children:
     children = Children()
-    monkeypatch.setattr(background.subprocess, "Popen", children)
-    assert subprocess.Popen is children
+    monkeypatch.setattr(subprocess, "Popen", children)
     return children
 
 
@@ -65,9 +63,9 @@ class Waiting:
     def next_job(self) -> Job | None:
         return self.jobs.pop() if self.jobs else None
 
-    def learning(self) -> Learning:
+    def learning(self) -> LearningScheduler:
         options = {"arguments": ["--set", "a.b=c"], "variables": {"EXTRA": "1"}}
-        return Learning(next_job=self.next_job, now_s=lambda: self.now_s, **options)  # type: ignore[arg-type]
+        return LearningScheduler(next_job=self.next_job, now_s=lambda: self.now_s, **options)  # type: ignore[arg-type]
 
 
 def test_a_child_learns_when_a_job_is_due_and_one_at_a_time(children: Children) -> None:
@@ -94,10 +92,10 @@ def test_nothing_is_started_where_nothing_is_due(children: Children) -> None:
 def test_the_child_does_not_inherit_the_servers_thread_limits(
     children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in POOL_VARIABLES:
+    for name in THREAD_VARIABLES:
         monkeypatch.setenv(name, "1")
     Waiting(1).learning().check()
-    assert not set(POOL_VARIABLES) & set(children.environments[0])
+    assert not set(THREAD_VARIABLES) & set(children.environments[0])
 
 
 def test_a_child_that_failed_is_followed_by_another_only_after_a_pause_that_doubles(

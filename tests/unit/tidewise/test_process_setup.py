@@ -1,0 +1,59 @@
+"""Process setup: JSON logs, and garbage collection of long-running processes."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import weakref
+from io import StringIO
+
+import pytest
+
+from tidewise.process_setup import JsonFormatter, freeze_gc, use_log_format
+
+
+def test_a_log_record_is_one_line_of_json() -> None:
+    stream = StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter())
+    logger = logging.Logger("tidewise.test")
+    logger.addHandler(handler)
+    try:
+        raise ValueError("boom")
+    except ValueError:
+        logger.exception('user "%s" said\nnothing', "é")
+    (line,) = stream.getvalue().splitlines()
+    entry = json.loads(line)
+    assert (entry["level"], entry["logger"], entry["message"]) == ("ERROR", "tidewise.test", 'user "é" said\nnothing')
+    assert entry["traceback"].endswith("ValueError: boom")
+    assert entry["time"].endswith("+00:00")
+
+
+def test_the_log_format_is_text_unless_json_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = logging.StreamHandler(StringIO())
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    use_log_format("text")
+    assert handler.formatter is None
+    use_log_format("json")
+    assert isinstance(handler.formatter, JsonFormatter)
+
+
+class Node:
+    """An object that refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_freeze_gc_collects_once_more_and_spares_what_is_alive() -> None:
+    try:
+        garbage = weakref.ref(Node())
+        freeze_gc()
+        assert garbage() is None
+        assert gc.get_freeze_count() > 0
+        later = weakref.ref(Node())
+        gc.collect()
+        assert later() is None
+    finally:
+        gc.unfreeze()
