@@ -62,15 +62,9 @@ class SqlStore:
             yield SqlTransaction(session, self._secret)
 
     @contextmanager
-    def read(self) -> Iterator[ReadTransaction]:
-        """A snapshot for reading; never blocked by writers."""
-        with self._session(self._dialect.begin_read) as session:
-            yield SqlTransaction(session, self._secret)
-
-    @contextmanager
-    def glance(self) -> Iterator[ReadTransaction]:
-        """Reading without a transaction, so that one question is one round trip."""
-        with self._session("") as session:
+    def read(self, *, snapshot: bool = True) -> Iterator[ReadTransaction]:
+        """A transaction for reading; never blocked by writers. Without `snapshot`, each query is one round trip."""
+        with self._session(self._dialect.begin_read if snapshot else "") as session:
             yield SqlTransaction(session, self._secret)
 
     def close(self) -> None:

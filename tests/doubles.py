@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 from drift_doubles import MemoryDrift
 from memory_data import Data
@@ -75,11 +75,8 @@ class MemoryStore:
                 self._data = transaction.data
 
     @contextmanager
-    def read(self) -> Iterator[MemoryTransaction]:
+    def read(self, *, snapshot: bool = True) -> Iterator[MemoryTransaction]:
         yield MemoryTransaction(self._data)
-
-    def glance(self) -> AbstractContextManager[MemoryTransaction]:
-        return self.read()
 
     def close(self) -> None:
         """Nothing to close."""

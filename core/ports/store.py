@@ -24,7 +24,7 @@ from core.records import StoreTotals
 
 
 class ReadTransaction(Protocol):
-    """A consistent snapshot for reading."""
+    """Reads from one snapshot, unless opened without."""
 
     users: UserReader
     items: ItemReader
@@ -72,12 +72,11 @@ class Store(Protocol):
         """A write transaction; rolled back unless committed. Raises `StoreUnavailable` when the database is away."""
         ...
 
-    def read(self) -> AbstractContextManager[ReadTransaction]:
-        """A snapshot for reading; never blocked by writers."""
-        ...
+    def read(self, *, snapshot: bool = True) -> AbstractContextManager[ReadTransaction]:
+        """A transaction for reading; never blocked by writers.
 
-    def glance(self) -> AbstractContextManager[ReadTransaction]:
-        """As `read` without a snapshot: each question is answered as of its own moment, for a third of the cost."""
+        With `snapshot=False` each query sees the newest committed data (autocommit), at a third of the cost.
+        """
         ...
 
     def close(self) -> None:

@@ -65,18 +65,18 @@ class LogEventSink:
             raise StreamUnavailable(msg) from None
 
     def _applied_offsets(self) -> Offsets:
-        with self._store.glance() as read:
+        with self._store.read(snapshot=False) as read:
             return read.offsets.applied(self._log.name)
 
     def _known(self, events: Sequence[Interaction]) -> set[bytes]:
         """The keys of events that are stored before they are published: the only reliable sign of a duplicate."""
-        with self._store.glance() as read:
+        with self._store.read(snapshot=False) as read:
             return set(read.events.sequences([event.event_key for event in events]))
 
     def _outcomes(
         self, events: Sequence[Interaction], positions: Sequence[LogPosition], known: set[bytes]
     ) -> list[EventOutcome]:
-        with self._store.glance() as read:
+        with self._store.read(snapshot=False) as read:
             seqs = read.events.sequences([event.event_key for event in events])
             erased = read.users.erasure_times(
                 sorted({event.user_id for event in events if event.event_key not in seqs})

@@ -50,13 +50,13 @@ def test_a_reader_keeps_its_snapshot_while_a_writer_commits(store: Store) -> Non
         assert view.users.find("ann") is not None
 
 
-def test_a_glance_sees_what_is_committed_when_it_asks(store: Store) -> None:
-    with store.glance() as view:
+def test_reading_without_a_snapshot_sees_the_newest_commit(store: Store) -> None:
+    with store.read(snapshot=False) as view:
         assert view.users.find("ann") is None
         with store.transaction() as tx:
             tx.users.lock(["ann"])
             tx.commit()
-    with store.glance() as view:
+    with store.read(snapshot=False) as view:
         assert view.users.find("ann") is not None
         assert view.offsets.applied("interactions") == {}
 
