@@ -38,7 +38,7 @@ $(VENV)/.installed-kafka: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(call install,.[kafka$(comma)postgres$(comma)drift$(comma)text$(comma)images$(comma)dev],torchvision)
+	$(call install,.[kafka$(comma)postgres$(comma)drift$(comma)text$(comma)images$(comma)docs$(comma)dev],torchvision)
 	@touch $@ $(VENV)/.installed-kafka
 
 .PHONY: demo
@@ -68,7 +68,7 @@ test-crash: $(VENV)/.installed-dev ## kill the server 20 times under load, and t
 	CRASHES=$(or $(CRASHES),20) $(BIN)/pytest tests/crash $(ARGS)
 
 .PHONY: check
-check: $(VENV)/.installed-dev ## lint, format, types, layer contracts
+check: $(VENV)/.installed-dev docs ## lint, format, types, layer contracts, documentation site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -77,6 +77,10 @@ check: $(VENV)/.installed-dev ## lint, format, types, layer contracts
 .PHONY: wheel-test
 wheel-test: $(VENV)/.installed-dev ## build the wheel, install it into an empty environment and run it there (ARGS=--demo: the demo too)
 	$(BIN)/python scripts/wheel_test.py $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(ARGS)
+
+.PHONY: docs
+docs: $(VENV)/.installed-dev ## build the documentation site into build/site; dead links and anchors fail it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build $(ARGS)
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## put the code into shape

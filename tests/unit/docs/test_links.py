@@ -13,7 +13,7 @@ MENTIONED = re.compile(r"`((?:core|stream|model|index|storage|serving|tidewise|t
 
 
 @each_page
-def test_every_relative_link_leads_to_a_file_and_to_a_heading_that_is_there(at: Page) -> None:
+def test_relative_links_lead_to_existing_files_and_headings(at: Page) -> None:
     for link in at.links():
         path, _, anchor = link.partition("#")
         target = (at.path.parent / path).resolve() if path else at.path
@@ -24,7 +24,7 @@ def test_every_relative_link_leads_to_a_file_and_to_a_heading_that_is_there(at: 
 
 
 @each_page
-def test_every_file_that_a_sentence_names_exists(at: Page) -> None:
+def test_every_file_named_in_a_sentence_exists(at: Page) -> None:
     missing = [name for name in MENTIONED.findall(at.prose) if not (ROOT / name).exists()]
     assert missing == []
 
@@ -35,19 +35,29 @@ def test_every_page_is_reached_from_the_readme() -> None:
         at = waiting.pop()
         if at.name not in reached:
             reached.add(at.name)
-            found = [(at.path.parent / link.partition("#")[0]).resolve() for link in at.links()]
-            waiting += [Page(path) for path in found if path.suffix == ".md"]
+            linked = [(at.path.parent / link.partition("#")[0]).resolve() for link in at.links()]
+            waiting += [Page(path) for path in linked if path.suffix == ".md"]
     assert reached == {at.name for at in pages()}
 
 
-def test_the_list_of_decisions_names_each_by_its_number_and_title() -> None:
-    listed = re.findall(r"\[(\d{4})\]\((\d{4})-[a-z0-9-]+\.md\) \| (.+) \|", page("docs/decisions/README.md").text)
-    assert [number for number, _, _ in listed] == [f"{place:04}" for place in range(1, len(DECISIONS) + 1)]
-    assert all(number == target for number, target, _ in listed)
+def test_every_path_named_in_the_contributing_page_exists() -> None:
+    named = re.findall(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:toml|txt|yml|md))`", page("CONTRIBUTING.md").prose)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_decision_index_lists_every_decision_with_date_and_status() -> None:
+    rows = re.findall(
+        r"^\| \[(\d{4})\]\((\S+)\) \| (.+?) \| (\S+) \| (.+?) \|$", page("docs/decisions/README.md").text, re.M
+    )
+    assert [number for number, *_ in rows] == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
+    heads = [f"Date: {date} · Status: {status}" for *_, date, status in rows]
+    assert [link for _, link, *_ in rows] == [at.path.name for at in DECISIONS]
+    assert heads == [at.text.splitlines()[2] for at in DECISIONS]
 
 
 @pytest.mark.parametrize("at", DECISIONS, ids=lambda at: at.name)
-def test_a_decision_has_its_number_in_the_title_and_says_what_was_chosen_and_what_it_costs(at: Page) -> None:
+def test_decision_states_number_choice_and_cost(at: Page) -> None:
     assert at.text.startswith(f"# {at.path.stem[:4]} ")
     assert "**Chosen.**" in at.text
     assert "**What it costs.**" in at.text
@@ -57,5 +67,5 @@ def test_a_decision_has_its_number_in_the_title_and_says_what_was_chosen_and_wha
     ("heading", "anchor"),
     [("Backup and restore", "backup-and-restore"), ("What is `user_seq`?", "what-is-user_seq"), ("A, b", "a-b")],
 )
-def test_anchors_are_made_as_github_makes_them(heading: str, anchor: str) -> None:
+def test_anchors_match_those_of_github(heading: str, anchor: str) -> None:
     assert anchor_of(heading) == anchor

@@ -1,4 +1,4 @@
-"""The tree in the README is that of the disk."""
+"""The file tree of the documentation is that of the disk."""
 
 from __future__ import annotations
 
@@ -8,37 +8,45 @@ from collections.abc import Iterator
 
 from pages import ROOT, page
 
-TOOL = runpy.run_path(str(ROOT / "scripts" / "readme_tree.py"))
+TOOL = runpy.run_path(str(ROOT / "scripts" / "file_tree.py"))
 IGNORED = set((ROOT / ".gitignore").read_text(encoding="utf-8").split())
 
 
 def listed() -> Iterator[str]:
     """Every path of the tree on the page."""
-    block = re.search(r"<!-- tree.*?```text\n(.*?)```", page("README.md").text, re.S)
-    assert block is not None
     folder = ""
-    for line in block[1].splitlines():
-        name = line.split()[0]
-        if not line.startswith(" "):
-            folder = name if name.endswith("/") else ""
-            yield name
-        else:
-            yield folder + name
+    for line in page("docs/tree.md").text.splitlines():
+        if heading := re.match(r"##+ (.+)", line):
+            folder = "" if heading[1] == "Other files" else f"{heading[1]}/"
+            if folder:
+                yield folder
+        elif row := re.match(r"\| `(.+?)` \|", line):
+            yield folder + row[1]
 
 
-def test_the_tree_has_a_line_for_every_module_and_for_nothing_else() -> None:
-    assert list(listed()) == [path for path, _ in TOOL["entries"]()], "run python scripts/readme_tree.py"
+def test_tree_lists_every_module_and_nothing_else() -> None:
+    assert list(listed()) == [path for path, _ in TOOL["entries"]()], "run python scripts/file_tree.py"
 
 
-def test_every_path_in_the_tree_exists() -> None:
+def test_every_path_of_the_tree_exists() -> None:
     assert [name for name in listed() if not (ROOT / name).exists()] == []
 
 
-def test_every_line_of_the_tree_says_something() -> None:
+def test_every_line_of_the_tree_has_a_text() -> None:
     assert [path for path, line in TOOL["entries"]() if not line] == []
 
 
-def test_every_folder_of_the_top_and_of_the_tests_is_in_the_tree() -> None:
+def test_every_module_of_the_packages_is_in_the_tree() -> None:
+    modules = {
+        str(path.relative_to(ROOT))
+        for package in TOOL["PACKAGES"]
+        for path in (ROOT / package).rglob("*.py")
+        if path.name not in TOOL["SKIPPED"] and "migrations" not in path.parts
+    }
+    assert modules <= set(listed())
+
+
+def test_every_top_folder_and_test_folder_is_in_the_tree() -> None:
     folders = [path for path in [*ROOT.iterdir(), *(ROOT / "tests").iterdir()] if path.is_dir()]
     names = {f"{path.relative_to(ROOT)}/" for path in folders if not path.name.startswith((".", "__"))}
     names = {name for name in names if not name.endswith(".egg-info/") and name not in IGNORED}
