@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Mapping, Set
 from functools import cache
 from pathlib import Path
 
@@ -85,6 +86,59 @@ def test_a_function_fits_a_screen(path: Path) -> None:
 
 def _num_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+# --- circles: modules that import each other, directly or through others; imports for type checkers count too
+
+
+def imports_of(module: ast.Module, modules: Set[str]) -> set[str]:
+    """The modules that a module imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= (members & modules) or {node.module}
+    return names & modules
+
+
+def circles_in(imports: Mapping[str, Set[str]]) -> list[list[str]]:
+    """The groups of modules that reach each other: what is left after removing modules that import, or that
+    nothing imports, again and again.
+    """
+    left = {name: set(targets) - {name} for name, targets in imports.items()}
+    while True:
+        imported = {target for targets in left.values() for target in targets}
+        ends = {name for name, targets in left.items() if not targets or name not in imported}
+        if not ends:
+            return sorted([name, *sorted(targets)] for name, targets in left.items())
+        left = {name: targets - ends for name, targets in left.items() if name not in ends}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    trees = {module_of(path): tree_of(path) for path in FILES}
+    assert circles_in({name: imports_of(tree, trees.keys()) for name, tree in trees.items()}) == []
+
+
+def test_the_search_for_circles_finds_them() -> None:
+    imports = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}, "e": set[str]()}
+    assert circles_in(imports) == [["b", "c"], ["c", "b"]]
+    assert circles_in({"a": {"b"}, "b": {"c"}, "c": set[str]()}) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "modules"),
+    [
+        ("import core.clock", {"core.clock"}),
+        ("from core import clock", {"core.clock"}),
+        ("from core.clock import Clock", {"core.clock"}),
+        ("def f():\n    from storage import open_store", {"storage"}),
+        ("import json", set()),
+    ],
+)
+def test_the_search_for_circles_reads_imports(source: str, modules: set[str]) -> None:
+    assert imports_of(ast.parse(source), {"core", "core.clock", "storage"}) == modules
 
 
 # --- placeholders that would reach a user: "{name}" in a string that is no f-string and is never formatted

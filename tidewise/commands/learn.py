@@ -6,10 +6,9 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.interactions import check_time_ms
 from tidewise.bootstrap import open_system
@@ -27,9 +26,7 @@ from tidewise.commands.options import (
 )
 from tidewise.process_setup import end_with_parent, use_log_format
 from tidewise.settings.schema import load_settings
-
-if TYPE_CHECKING:
-    from model.training.train import TrainingProgress
+from tidewise.training.progress import TrainingBar
 
 LOW_PRIORITY = 10  # niceness: requests come first
 
@@ -94,31 +91,3 @@ def learn(
     with TrainingBar() as bar:
         told = work_once(settings, progress=bar.show)
     notes.print(told, markup=False, highlight=False, soft_wrap=True)
-
-
-class TrainingBar:
-    """The progress of a training for people: loss, metric, time left."""
-
-    def __init__(self) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[now]}"),
-            TimeRemainingColumn(),
-        )
-        self._progress = Progress(*columns, console=notes, transient=True)
-        self._task = self._progress.add_task("training", total=1.0, now="reading events")
-
-    def __enter__(self) -> TrainingBar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, at: TrainingProgress) -> None:
-        """Draw where the training stands."""
-        done = at.elapsed_s / max(at.elapsed_s + at.left_s, 1e-9)
-        metric = "" if at.metric is None else f"  NDCG@10 {at.metric:.4f}"
-        now = f"epoch {at.epoch}  loss {at.loss:.3f}{metric}  {at.step / max(at.elapsed_s, 1e-9):.1f} steps/s"
-        self._progress.update(self._task, completed=done, now=now)

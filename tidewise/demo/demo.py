@@ -20,7 +20,6 @@ from core.interactions import Interaction
 from core.manage import save_items
 from tidewise.bootstrap import System, open_system
 from tidewise.client import Client
-from tidewise.commands.learn import TrainingBar
 from tidewise.demo.drift_tour import recall_drift, take_drift_tour
 from tidewise.demo.shop_changes import Change
 from tidewise.demo.simulator import Shop, simulate_shop
@@ -28,6 +27,7 @@ from tidewise.demo.tour import show_where_to_look, take_tour
 from tidewise.live_traffic import Pace, replay_live
 from tidewise.processes.children import PREFERRED_PORT, free_port, running, wait_ready
 from tidewise.settings.schema import Settings
+from tidewise.training.progress import TrainingBar
 
 SEED = 7
 LIVE_RATE_PER_S = 800.0
