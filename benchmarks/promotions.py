@@ -78,7 +78,7 @@ def make_versions(system: System) -> list[str]:
     from model.training.fine_tuning import FineTuningPlan, fine_tune
 
     with system.store.read() as read:
-        champion, catalogue = read.models.champion(), read.items.catalogue(stubs=True)
+        champion, catalogue = read.models.champion(), read.items.catalogue(include_uncatalogued=True)
         columns = read.events.columns(type_codes=system.types.flagged("window"))
     if champion is None:
         raise NotFound("the data has no model; run `tidewise train` first")

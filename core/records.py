@@ -65,7 +65,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class StoredItem:
-    """An item as stored. One that only events have named is a stub: not `in_catalogue`."""
+    """An item as stored. `in_catalogue`: False for an uncatalogued item, which only events have named."""
 
     key: int
     item: Item
@@ -73,9 +73,9 @@ class StoredItem:
     revision: int
     updated_ms: int
 
-    def listed(self, *, stubs: bool) -> bool:
-        """Whether it may be recommended; `stubs`: without waiting for the catalogue to name it."""
-        return (self.in_catalogue or stubs) and not self.item.hidden
+    def listed(self, *, include_uncatalogued: bool) -> bool:
+        """Whether it can be recommended; `include_uncatalogued`: also if it is not in the catalogue."""
+        return (self.in_catalogue or include_uncatalogued) and not self.item.hidden
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class Shop:
         self,
         *,
         model: bool = True,
-        stubs: bool = False,
+        include_uncatalogued: bool = False,
         items: tuple[str, ...] = NAMES,
         each_adds: float | None = None,
     ) -> None:
@@ -40,7 +40,11 @@ class Shop:
         if model:
             crown(self.store)
         self.snapshots = SnapshotManager(
-            self.store, load=lambda record: self.bundle, build=BruteForceIndex, shape=SHAPE, stubs=stubs
+            self.store,
+            load=lambda record: self.bundle,
+            build=BruteForceIndex,
+            shape=SHAPE,
+            include_uncatalogued=include_uncatalogued,
         )
         self.snapshots.refresh()
         self.recommender = Recommender(
@@ -50,7 +54,7 @@ class Shop:
             types=TYPES,
             shape=SHAPE,
             vectors=self.vectors,
-            stubs=stubs,
+            include_uncatalogued=include_uncatalogued,
         )
 
     def catalogue(self, *items: Item) -> None:

@@ -50,7 +50,7 @@ class MemoryTransaction(Transaction):
 
     def totals(self) -> StoreTotals:
         stored = self.data.items.values()
-        listed = sum(item.listed(stubs=False) for item in stored)
+        listed = sum(item.listed(include_uncatalogued=False) for item in stored)
         return StoreTotals(
             len(self.data.users), len(stored), listed, len(self.data.events), len(self.data.dead_letters)
         )

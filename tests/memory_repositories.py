@@ -108,14 +108,14 @@ class MemoryItems(MemoryRepository):
         ids = sorted(i for i, stored in self.data.items.items() if stored.in_catalogue and i.encode() > after.encode())
         return [self.data.items[item_id] for item_id in ids[:limit]]
 
-    def catalogue(self, *, stubs: bool = False) -> Catalogue:
+    def catalogue(self, *, include_uncatalogued: bool = False) -> Catalogue:
         rows = sorted(self.data.items.values(), key=lambda stored: stored.key)
         return Catalogue(
             np.array([stored.key for stored in rows], np.int64),
             tuple(stored.item.item_id for stored in rows),
             tuple(f"{stored.item.title}\n{stored.item.text}".strip() for stored in rows),
             tuple(stored.item.categories for stored in rows),
-            np.array([stored.listed(stubs=stubs) for stored in rows], np.bool_),
+            np.array([stored.listed(include_uncatalogued=include_uncatalogued) for stored in rows], np.bool_),
             self.data.revision,
             np.array([self.data.drift.created_ms.get(stored.key) or 0 for stored in rows], np.int64),
             tuple(stored.item.attributes for stored in rows),

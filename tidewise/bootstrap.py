@@ -82,14 +82,14 @@ def open_system(settings: Settings, *, check_meta: bool = True) -> System:
 
 def _wire(settings: Settings, store: Store) -> System:
     types, shape = settings.event_types(), settings.window_shape()
-    stubs = settings.items.catalogue == "none"
+    include_uncatalogued = settings.items.catalogue == "none"
     clock: Clock = StreamClock(lambda: _newest_event_ms(store)) if settings.clock.mode == "stream" else WallClock()
     snapshots = SnapshotManager(
         store,
         load=lambda record: _remembering(settings, load_model(settings, record)),
         build=_exact_index,
         shape=shape,
-        stubs=stubs,
+        include_uncatalogued=include_uncatalogued,
     )
     recommender = Recommender(
         store,
@@ -98,7 +98,7 @@ def _wire(settings: Settings, store: Store) -> System:
         types=types,
         shape=shape,
         vectors=VectorCache(max_mib=settings.cache.vectors_mib),
-        stubs=stubs,
+        include_uncatalogued=include_uncatalogued,
         shared=settings.shares_vectors,
     )
     snapshots.before_switch = recommender.warm

@@ -119,7 +119,7 @@ class LearningCycle:
     type_codes: Sequence[int]
     clock: Clock
     policy: Policy
-    stubs: bool = False
+    include_uncatalogued: bool = False
     stream: str = ""
 
     def run(self, job: Job) -> Verdict | None:
@@ -134,7 +134,7 @@ class LearningCycle:
         with self.store.read() as read:
             models = read.models.all()
             champion = with_status(models, ModelStatus.CHAMPION)
-            columns, catalogue = self._columns(read), read.items.catalogue(stubs=True)
+            columns, catalogue = self._columns(read), read.items.catalogue(include_uncatalogued=True)
             offsets, newest_alarm_ms = read.offsets.applied(self.stream), read.drift.newest_alarm_ms()
             task = self._unfinished(read, champion) or self._task(job, columns, champion)
         with self.role.transaction() as tx:
@@ -162,7 +162,10 @@ class LearningCycle:
             if challenger is None:
                 return None
             line = ancestors(models, promotions, limit=self.policy.anchor_age)
-            columns, catalogue = self._columns(read), read.items.catalogue(stubs=self.stubs)
+            columns, catalogue = (
+                self._columns(read),
+                read.items.catalogue(include_uncatalogued=self.include_uncatalogued),
+            )
             since_ms = max(trained_through_ms(one) for one in (challenger, *line[:1], *line[-1:]))
             available = read.event_counts.total(type_codes=self.type_codes, since_ms=trained_through_ms(challenger))
         champion, anchor = (line[0] if line else None), (line[-1] if len(line) > 1 else None)

@@ -10,30 +10,30 @@ from core.records import StoredItem
 
 
 class ItemReader(Protocol):
-    """Reads items. An item that only events have named is a stub: it is not in the catalogue."""
+    """Reads items. Events of an unknown item create an uncatalogued item."""
 
     def by_key(self, keys: Sequence[int]) -> dict[int, StoredItem]:
         """Items by integer key."""
         ...
 
     def by_id(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
-        """Items by id, stubs included."""
+        """Items by id, uncatalogued ones included."""
         ...
 
     def page(self, *, after: str = "", limit: int = 100) -> list[StoredItem]:
         """Catalogue items in ascending id after `after`."""
         ...
 
-    def catalogue(self, *, stubs: bool = False) -> Catalogue:
-        """All items in columns, stubs included; `stubs`: they count as listed too."""
+    def catalogue(self, *, include_uncatalogued: bool = False) -> Catalogue:
+        """All items in columns; `include_uncatalogued`: uncatalogued items count as listed."""
         ...
 
     def revision(self) -> int:
-        """The revision of the newest catalogue change (a new stub is no change)."""
+        """The revision of the newest catalogue change (a new uncatalogued item is no change)."""
         ...
 
     def newest_key(self) -> int:
-        """The highest item key assigned so far, stubs included; 0 while there is no item."""
+        """The highest item key assigned so far, uncatalogued ones included; 0 while there is no item."""
         ...
 
 
@@ -41,7 +41,7 @@ class ItemRepository(ItemReader, Protocol):
     """Reads and writes items."""
 
     def resolve(self, item_ids: Sequence[str], *, now_ms: int | None = None) -> dict[str, int]:
-        """The integer keys of these items; unknown items are created as stubs, first seen at `now_ms`."""
+        """The integer keys of these items; unknown items are created uncatalogued, first seen at `now_ms`."""
         ...
 
     def save(self, items: Sequence[Item], *, now_ms: int) -> int:

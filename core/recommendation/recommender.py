@@ -50,17 +50,17 @@ class Recommender:
         types: EventTypes,
         shape: WindowShape,
         vectors: VectorCache,
-        stubs: bool = False,
+        include_uncatalogued: bool = False,
         shared: bool = False,
     ) -> None:
-        """`stubs`: uncatalogued items are recommended too. `shared`: processes exchange vectors (see `UserEncoder`)."""
+        """`include_uncatalogued`: recommend uncatalogued items too. `shared`: see `UserEncoder`."""
         self._store = store
         self._snapshots = snapshots
         self._clock = clock
         self._types = types
         self._shape = shape
         self._users = UserEncoder(store, cache=vectors, shared=shared)
-        self._stubs = stubs
+        self._include_uncatalogued = include_uncatalogued
 
     def recommend(self, user_id: str, request: RecommendationRequest) -> RecommendationResult:
         """The next items for a user; popular items for a user without a history."""
@@ -115,7 +115,11 @@ class Recommender:
                 RecommendationRequest(at_ms=at_ms), state.window.history if state else EMPTY_HISTORY
             )
             ranker = self._ranker_for(read, snapshot, state, gap_ms)
-        listed = [name for name in dict.fromkeys(item_ids) if name in stored and stored[name].listed(stubs=self._stubs)]
+        listed = [
+            name
+            for name in dict.fromkeys(item_ids)
+            if name in stored and stored[name].listed(include_uncatalogued=self._include_uncatalogued)
+        ]
         rows = snapshot.catalogue.rows(np.array([stored[item_id].key for item_id in listed], np.int64))
         rows = rows[rows >= 0]
         scores = ranker.scores(rows)
@@ -243,7 +247,11 @@ class Recommender:
         while True:
             rows, scores = rank(num_candidates)
             stored = read.items.by_key(snapshot.catalogue.keys[rows].tolist())
-            titles = {s.item.item_id: s.item.title for s in stored.values() if s.listed(stubs=self._stubs)}
+            titles = {
+                s.item.item_id: s.item.title
+                for s in stored.values()
+                if s.listed(include_uncatalogued=self._include_uncatalogued)
+            }
             picked = [
                 _scored(snapshot, row, titles, score)
                 for row, score in _pairs(rows, scores)

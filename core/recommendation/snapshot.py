@@ -59,13 +59,13 @@ class SnapshotManager:
         load: Callable[[ModelRecord], ModelBundle],
         build: IndexBuilder,
         shape: WindowShape,
-        stubs: bool = False,
+        include_uncatalogued: bool = False,
     ) -> None:
         self._store = store
         self._load = load
         self._build = build
         self._shape = shape
-        self._stubs = stubs
+        self._include_uncatalogued = include_uncatalogued
         self._snapshot: ServingSnapshot | None = None
         self._stamp: tuple[int, int] | None = None
         self._bundle: ModelBundle | None = None
@@ -89,10 +89,14 @@ class SnapshotManager:
         with self._refreshing:
             with self._store.read() as read:
                 champion = read.models.champion()
-                stamp = (read.items.revision(), read.items.newest_key() if self._stubs else 0)
+                stamp = (read.items.revision(), read.items.newest_key() if self._include_uncatalogued else 0)
                 changed = stamp != self._stamp
                 old = self._snapshot
-                catalogue = old.catalogue if old and not changed else read.items.catalogue(stubs=self._stubs)
+                catalogue = (
+                    old.catalogue
+                    if old and not changed
+                    else read.items.catalogue(include_uncatalogued=self._include_uncatalogued)
+                )
                 keys, scores = read.popularity.scores()
             model = self._adopt(champion, catalogue)
             if model is None and changed and self._bundle is not None:

@@ -1,4 +1,4 @@
-"""Items: keys and stubs, catalogue changes under one revision, and the columnar snapshot."""
+"""Items: keys, uncatalogued items, catalogue changes under one revision, and the columnar snapshot."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class ItemRepository:
         self._session = session
 
     def resolve(self, item_ids: Sequence[str], *, now_ms: int | None = None) -> dict[str, int]:
-        """The integer keys of these items; unknown ones become stubs, inserted in ascending id."""
+        """The integer keys of these items; unknown items are created uncatalogued, in ascending id."""
         found: dict[str, int] = dict(self._session.rows(_keys, item_ids=self._session.array(item_ids)))
         missing = sorted(set(item_ids).difference(found))
         if missing:
@@ -155,7 +155,7 @@ class ItemRepository:
         return {stored.key: stored for stored in found}
 
     def by_id(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
-        """Items by id, stubs included."""
+        """Items by id, uncatalogued ones included."""
         found = map(_stored, self._session.rows(_by_id, item_ids=self._session.array(item_ids)))
         return {stored.item.item_id: stored for stored in found}
 
@@ -163,7 +163,7 @@ class ItemRepository:
         """Catalogue items in ascending id after `after`."""
         return [_stored(row) for row in self._session.rows(_list, after=after, limit=limit)]
 
-    def catalogue(self, *, stubs: bool = False) -> Catalogue:
+    def catalogue(self, *, include_uncatalogued: bool = False) -> Catalogue:
         """All items in columns. The revision is read first: a snapshot, so it cannot be newer than the columns."""
         at = self.revision()
         rows = self._session.rows(_all)
@@ -172,7 +172,7 @@ class ItemRepository:
             tuple(row[1] for row in rows),
             tuple(f"{row[2]}\n{row[3]}".strip() for row in rows),
             tuple(tuple(orjson.loads(row[4])) for row in rows),
-            np.fromiter(((bool(row[7]) or stubs) and not row[6] for row in rows), np.bool_, len(rows)),
+            np.fromiter(((bool(row[7]) or include_uncatalogued) and not row[6] for row in rows), np.bool_, len(rows)),
             at,
             np.fromiter((row[8] or 0 for row in rows), np.int64, len(rows)),
             tuple(NO_ATTRIBUTES if row[5] == "{}" else orjson.loads(row[5]) for row in rows),

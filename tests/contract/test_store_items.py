@@ -1,4 +1,4 @@
-"""What every store promises about items: stubs, catalogue changes, revisions, the columnar snapshot."""
+"""What every store promises about items: uncatalogued items, catalogue changes, revisions, the columnar snapshot."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_of_two_items_with_one_id_the_last_one_stays(store: Store) -> None:
         assert view.totals().items == 1
 
 
-def test_an_unknown_item_of_an_event_becomes_a_stub_that_is_no_change(store: Store) -> None:
+def test_event_of_an_unknown_item_creates_an_uncatalogued_item(store: Store) -> None:
     save(store, HAT)
     with store.read() as view:
         before = (view.items.revision(), view.items.newest_key())
@@ -59,7 +59,7 @@ def test_an_unknown_item_of_an_event_becomes_a_stub_that_is_no_change(store: Sto
         assert [each.item.item_id for each in view.items.page()] == ["hat"]
 
 
-def test_a_stub_keeps_its_key_when_the_catalogue_names_it(store: Store) -> None:
+def test_uncatalogued_item_keeps_its_key_when_it_is_catalogued(store: Store) -> None:
     with store.transaction() as tx:
         key = tx.items.resolve(["shoe"])["shoe"]
         tx.commit()
@@ -123,14 +123,14 @@ def test_the_catalogue_holds_every_item_in_columns_by_key(store: Store) -> None:
     }
 
 
-def test_stubs_may_count_as_listed_but_never_hidden_or_removed_items(store: Store) -> None:
+def test_uncatalogued_items_can_be_listed_hidden_and_removed_never(store: Store) -> None:
     save(store, SHOE, HAT, Item("secret", hidden=True))
     with store.transaction() as tx:
         tx.items.resolve(["stub"])
         tx.items.remove(["hat"], now_ms=1)
         tx.commit()
     with store.read() as view:
-        catalogue = view.items.catalogue(stubs=True)
+        catalogue = view.items.catalogue(include_uncatalogued=True)
     listed = dict(zip(catalogue.item_ids, catalogue.listed.tolist(), strict=True))
     assert listed == {"shoe": True, "hat": False, "secret": False, "stub": True}
 

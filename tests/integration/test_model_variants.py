@@ -31,7 +31,7 @@ def test_repeats_are_learnt_where_users_may_be_shown_again_what_they_had(
         with system.store.read() as read:
             columns, catalogue = (
                 read.events.columns(type_codes=system.types.flagged("window")),
-                read.items.catalogue(stubs=True),
+                read.items.catalogue(include_uncatalogued=True),
             )
     history = History(columns.items[:3], columns.times_ms[:3])
     added = bundle.bind(catalogue).repeats(history)
@@ -54,7 +54,7 @@ def test_a_model_with_all_losses_and_the_gap_to_now_is_trained_and_learns_on(
     with system.store.read() as read:
         columns, catalogue = (
             read.events.columns(type_codes=system.types.flagged("window")),
-            read.items.catalogue(stubs=True),
+            read.items.catalogue(include_uncatalogued=True),
         )
     middle_ms = int(np.median(columns.times_ms))
     parent = train_model(system, progress=lambda _: None, before_ms=middle_ms)

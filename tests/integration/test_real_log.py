@@ -82,7 +82,7 @@ def test_importing_again_counts_nothing_twice(store: Store, rows: list[tuple[str
 
 def test_every_window_is_the_one_plain_python_computes(store: Store, rows: list[tuple[str, str, int]]) -> None:
     with store.read() as view:
-        catalogue = view.items.catalogue(stubs=True)
+        catalogue = view.items.catalogue(include_uncatalogued=True)
         names = dict(zip(catalogue.keys.tolist(), catalogue.item_ids, strict=True))
         for user, expected in plain_windows(rows).items():
             state = view.users.find(user)

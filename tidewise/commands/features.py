@@ -95,7 +95,7 @@ def _texts(settings: Settings, items: Path | None, columns_of_items: str) -> dic
 
     if items is None:
         with open_system(settings) as system, system.store.read() as read:
-            catalogue = read.items.catalogue(stubs=True)
+            catalogue = read.items.catalogue(include_uncatalogued=True)
         return dict(zip(catalogue.item_ids, catalogue.texts, strict=True))
     bad: list[BadLine] = []
     columns = item_columns(columns_of_items, attributes="", separator="|")

@@ -49,7 +49,7 @@ def train_model(system: System, *, progress: ProgressCallback, before_ms: int | 
     name_text_topics(system.store)
     with system.store.read() as read:
         columns = read.events.columns(type_codes=system.types.flagged("window"), before_ms=before_ms)
-        catalogue, newest_alarm_ms = read.items.catalogue(stubs=True), read.drift.newest_alarm_ms()
+        catalogue, newest_alarm_ms = read.items.catalogue(include_uncatalogued=True), read.drift.newest_alarm_ms()
     bundle = _train_fully(system.settings, columns, catalogue, progress)
     record = _saved(system.settings, bundle, columns, {"kind": "by hand", "before_ms": before_ms})
     with system.store.transaction() as tx:
@@ -115,7 +115,7 @@ def learning_cycle(system: System, *, progress: ProgressCallback) -> LearningCyc
         type_codes=system.types.flagged("window"),
         clock=WallClock(),
         policy=learning_policy(settings),
-        stubs=settings.items.catalogue == "none",
+        include_uncatalogued=settings.items.catalogue == "none",
         stream=settings.kafka.topic,
     )
 

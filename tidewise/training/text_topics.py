@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 def name_text_topics(store: Store) -> int:
     """Give topics to items that have none; returns how many got one."""
     with store.read() as read:
-        catalogue = read.items.catalogue(stubs=False)
+        catalogue = read.items.catalogue(include_uncatalogued=False)
         rows = [
             row
             for row, names in enumerate(catalogue.categories)

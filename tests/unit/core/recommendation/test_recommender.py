@@ -236,7 +236,7 @@ def test_an_empty_catalogue_gives_an_empty_answer() -> None:
 # --- items that only events have named
 
 
-def test_a_stub_is_learnt_from_but_not_recommended_until_the_catalogue_names_it() -> None:
+def test_uncatalogued_item_is_not_recommended_until_it_is_catalogued() -> None:
     shop = Shop()
     shop.had("new", user_id="bob")
     shop.snapshots.refresh()
@@ -247,8 +247,8 @@ def test_a_stub_is_learnt_from_but_not_recommended_until_the_catalogue_names_it(
     assert "new" in shop.for_ann()
 
 
-def test_without_a_catalogue_of_their_own_stubs_are_recommended() -> None:
-    shop = Shop(stubs=True, items=())
+def test_uncatalogued_items_are_recommended_if_included() -> None:
+    shop = Shop(include_uncatalogued=True, items=())
     shop.had("x", user_id="bob")
     assert shop.snapshots.refresh()
     assert shop.for_ann() == ["x"]

@@ -33,7 +33,7 @@ def test_a_session_may_ask_for_what_it_had_again() -> None:
     assert names(Shop().recommender.recommend_session(session("b"), ALL))[-1] == "b"
 
 
-def test_items_of_a_session_that_nobody_knows_make_no_stubs() -> None:
+def test_unknown_items_of_a_session_are_not_stored() -> None:
     shop = Shop()
     answer = shop.recommender.recommend_session(session("b", "unknown"), RecommendationRequest(n=20))
     assert names(answer) == ["a", "c", "d", "e", "f"]

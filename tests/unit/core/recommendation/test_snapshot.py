@@ -151,7 +151,7 @@ def test_popularity_is_renewed_without_rebinding_the_model() -> None:
     assert len(bundle.encoders) == 1
 
 
-def test_hidden_items_and_stubs_are_in_the_catalogue_but_not_in_the_index() -> None:
+def test_hidden_and_uncatalogued_items_are_not_in_the_index() -> None:
     store = shop("a")
     add(store, "hidden", hidden=True)
     ingestor(store).ingest([event("ann", "stub")], RequestSource("api"))
@@ -164,14 +164,14 @@ def test_hidden_items_and_stubs_are_in_the_catalogue_but_not_in_the_index() -> N
     assert len(snapshot.model.index) == 1
 
 
-def test_a_new_stub_is_no_change_unless_stubs_are_recommended() -> None:
-    for stubs in (False, True):
+def test_new_uncatalogued_item_changes_the_snapshot_only_if_included() -> None:
+    for include_uncatalogued in (False, True):
         store = shop("a")
-        snapshots = live(store, stubs=stubs)
+        snapshots = live(store, include_uncatalogued=include_uncatalogued)
         snapshots.refresh()
         ingestor(store).ingest([event("ann", "stub")], RequestSource("api"))
-        assert snapshots.refresh() is stubs
-        assert ("stub" in snapshots.current().catalogue.item_ids) is stubs
+        assert snapshots.refresh() is include_uncatalogued
+        assert ("stub" in snapshots.current().catalogue.item_ids) is include_uncatalogued
 
 
 # --- champions that cannot serve
