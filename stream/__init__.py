@@ -1,4 +1,4 @@
-"""The event log: everything that knows Apache Kafka and Faust.
+"""The event log: Apache Kafka and Faust.
 
-Knows nothing about databases, models or HTTP: the composition root hands in the use case that applies events.
+Independent of databases, models and HTTP: the composition root passes in the use case that applies events.
 """

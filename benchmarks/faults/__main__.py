@@ -26,7 +26,7 @@ from benchmarks.faults.processes import Overdue
 from benchmarks.faults.system import System, shop, system
 from benchmarks.faults.traffic import ApiClients, Flow, Probes, flowing, patient
 from benchmarks.report import publish
-from tidewise.processes.distributed import kafka_settings
+from tidewise.processes.kafka import kafka_settings
 
 FULL = {"workers": 20, "brokers": 5, "databases": 5, "doubles": 3, "apis": 10, "zombies": 5, "joins": 3}
 QUICK = {"workers": 2, "brokers": 1, "databases": 2, "doubles": 1, "apis": 1, "zombies": 1, "joins": 1}

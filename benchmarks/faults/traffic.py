@@ -25,9 +25,9 @@ from benchmarks.faults.processes import PATIENCE_S, POLL_S, Overdue
 from core.clock import HOUR_MS
 from core.errors import StreamUnavailable
 from core.interactions import Interaction
-from stream.kafka.partitioning import partition_of
-from stream.kafka.producer import EventProducer, Pending
+from stream.kafka.producer import EventProducer, SendFuture
 from stream.kafka.settings import KafkaSettings
+from stream.messages.partitioning import partition_of
 from tidewise.client import event_json
 
 CLIENT_PAUSE_S = 0.05
@@ -64,7 +64,7 @@ def flowing(flow: Flow) -> Iterator[None]:
 
 def _send_until(flow: Flow, stop: threading.Event) -> None:
     source, start_ms = random.Random(1), time.time_ns() // 1_000_000 - HOUR_MS
-    handed: queue.Queue[tuple[Interaction, Pending] | None] = queue.Queue()
+    handed: queue.Queue[tuple[Interaction, SendFuture] | None] = queue.Queue()
     with Ledger(flow.ledger) as ledger, EventProducer(flow.kafka, linger_ms=5) as producer:
         waiter = threading.Thread(target=_acknowledge, args=(handed, producer, ledger))
         waiter.start()
@@ -81,7 +81,7 @@ def _send_until(flow: Flow, stop: threading.Event) -> None:
 
 
 def _acknowledge(
-    handed: queue.Queue[tuple[Interaction, Pending] | None], producer: EventProducer, ledger: Ledger
+    handed: queue.Queue[tuple[Interaction, SendFuture] | None], producer: EventProducer, ledger: Ledger
 ) -> None:
     while (sent := handed.get()) is not None:
         event, pending = sent

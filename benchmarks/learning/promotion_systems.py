@@ -14,11 +14,11 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.streaming.__main__ import servers
-from stream.kafka.topics import ensure_topics
+from stream.kafka.admin import ensure_topics
 from tidewise.bootstrap import System, open_system
 from tidewise.demo.demo import prepare
 from tidewise.processes.children import free_port, running, wait_ready
-from tidewise.processes.distributed import kafka_settings
+from tidewise.processes.kafka import kafka_settings
 from tidewise.settings.schema import load_settings
 
 TOPIC = "interactions"

@@ -36,9 +36,9 @@ from benchmarks.streaming.freshness import freshness
 from benchmarks.streaming.servers import Servers, kafka_of, servers
 from core.clock import DAY_MS
 from core.interactions import Interaction
+from stream.kafka.admin import ensure_topics
 from stream.kafka.producer import EventProducer
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import ensure_topics
 from stream.replay import Replay
 from tidewise.demo.demo import make_shop, prepare
 from tidewise.processes.children import free_port, running

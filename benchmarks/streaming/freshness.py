@@ -18,9 +18,9 @@ import psycopg
 from benchmarks.report import percentiles
 from benchmarks.streaming.servers import Servers, kafka_of
 from core.interactions import Interaction
+from stream.kafka.admin import ensure_topics
 from stream.kafka.producer import EventProducer
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import ensure_topics
 from stream.replay import Rate, Replay
 from tidewise.client import Client
 from tidewise.processes.children import free_port, running, wait_ready

@@ -72,6 +72,6 @@ def servers(folder: Path, *, partitions: int = 4) -> Iterator[Servers]:
 
 def kafka_of(at: Servers, folder: Path, topic: str) -> KafkaSettings:
     """How to reach a topic."""
-    from tidewise.processes.distributed import kafka_settings
+    from tidewise.processes.kafka import kafka_settings
 
     return replace(kafka_settings(at.settings(folder, topic)), request_timeout_s=30.0)

@@ -1,1 +1,1 @@
-"""Kafka and Faust: topics, producer, consumer, group membership."""
+"""Kafka clients: producers, the admin client, and Faust's consumer."""

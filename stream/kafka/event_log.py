@@ -1,7 +1,7 @@
-"""The events' topic as a log to write to, for processes that must go on while Kafka is away.
+"""A reconnecting producer of the events' topic, for processes that keep running while Kafka is unavailable.
 
-It connects at the first use, and anew after a failure: a producer whose messages have timed out may never recover, and
-one made while a broker restarts costs a tenth of a second. Knows nothing about who sends events.
+It connects at the first use, and again after a failure: a producer whose messages have timed out may never recover, and
+a new one takes a tenth of a second. Independent of where events come from.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from stream.kafka.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
 
-MAX_SINGLE = 16  # larger requests go as arrays: what a worker's consumer costs, it costs per message
-GROUP = 500
+MAX_SINGLE = 16  # larger requests are sent as arrays: a worker's consumer has a cost per message
+MAX_GROUP = 500  # events in an array
 
 
-class Pending(Protocol):
-    """A message on its way."""
+class Acknowledgement(Protocol):
+    """The pending result of sending a message: `stream.kafka.producer.SendFuture`."""
 
     def result(self) -> Position:
-        """Wait until all replicas have it."""
+        """Wait until all replicas have the message."""
         ...
 
 
 class Producer(Protocol):
-    """What the log needs of `stream.kafka.producer.EventProducer`."""
+    """The part of `stream.kafka.producer.EventProducer` that is used here."""
 
     def partition_of(self, user_id: str) -> int:
         """The partition to which a user belongs."""
         ...
 
-    def send(self, event: Interaction) -> Pending:
-        """Hand one event over."""
+    def send(self, event: Interaction) -> Acknowledgement:
+        """Send one event."""
         ...
 
-    def send_grouped(self, events: Sequence[Interaction], *, partition: int) -> Pending:
-        """Hand several events of one partition over."""
+    def send_grouped(self, events: Sequence[Interaction], *, partition: int) -> Acknowledgement:
+        """Send several events of one partition as one message."""
         ...
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Disconnect."""
         ...
 
 
 class KafkaLog:
-    """Adds events to the log, acknowledged by all replicas. Shared by threads."""
+    """Appends events to the topic, acknowledged by all replicas. Thread-safe."""
 
     def __init__(
         self, settings: KafkaSettings, *, connect: Callable[[KafkaSettings], Producer] = EventProducer
@@ -67,25 +67,25 @@ class KafkaLog:
         return self._settings.topic
 
     def open(self) -> None:
-        """Connect now, so that the first event need not wait for it; raises `StreamUnavailable`."""
+        """Connect now, so that the first event does not wait for it; raises `StreamUnavailable`."""
         self._connected()
 
     def publish(self, events: Sequence[Interaction]) -> list[Position]:
-        """Send events and wait until all replicas have each; positions in the order given.
+        """Send events and wait until all replicas have them; returns their positions, in the same order.
 
-        Raises `StreamUnavailable` when one is not known to be safe; sending all of them again then counts each once.
+        Raises `StreamUnavailable` when that is not certain for one of them; sending all again is safe (idempotent).
         """
         producer = self._connected()
         try:
             if len(events) <= MAX_SINGLE:
-                return [pending.result() for pending in [producer.send(event) for event in events]]
+                return [sent.result() for sent in [producer.send(event) for event in events]]
             return _publish_grouped(producer, events)
         except StreamUnavailable:
             self._drop(producer)
             raise
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Disconnect."""
         with self._lock:
             producer, self._producer = self._producer, None
         if producer is not None:
@@ -98,33 +98,35 @@ class KafkaLog:
             return self._producer
 
     def _drop(self, producer: Producer) -> None:
-        """The first thread that sees a failure lets the producer go; others that use it fail and come here too."""
+        """Replace a failed producer; called by every thread that used it, and only the first call has an effect."""
         with self._lock:
             if self._producer is not producer:
                 return
             self._producer = None
-        Thread(target=_close, args=(producer,), name="closing producer", daemon=True).start()  # it takes its timeout
+        Thread(
+            target=_close, args=(producer,), name="closing producer", daemon=True
+        ).start()  # closing waits for its timeout
 
 
 def _close(producer: Producer) -> None:
     try:
         producer.close()
-    except StreamUnavailable as error:  # whoever sent what is left has been told already
-        logger.warning("a producer was given up: %s", error)
+    except StreamUnavailable as error:  # `publish` has raised it already to those whose events were not sent
+        logger.warning("a failed producer was not closed cleanly: %s", error)
 
 
 def _publish_grouped(producer: Producer, events: Sequence[Interaction]) -> list[Position]:
-    places: dict[int, list[int]] = {}
-    for place, event in enumerate(events):
-        places.setdefault(producer.partition_of(event.user_id), []).append(place)
-    sent = [
-        (group, producer.send_grouped([events[place] for place in group], partition=partition))
-        for partition, of_partition in places.items()
-        for group in _slices(of_partition)
+    indices_by_partition: dict[int, list[int]] = {}
+    for index, event in enumerate(events):
+        indices_by_partition.setdefault(producer.partition_of(event.user_id), []).append(index)
+    pending = [
+        (group, producer.send_grouped([events[index] for index in group], partition=partition))
+        for partition, indices in indices_by_partition.items()
+        for group in _groups(indices)
     ]
-    positions = {place: position for group, pending in sent for position in [pending.result()] for place in group}
-    return [positions[place] for place in range(len(events))]
+    positions = {index: position for group, sent in pending for position in [sent.result()] for index in group}
+    return [positions[index] for index in range(len(events))]
 
 
-def _slices(places: list[int]) -> list[list[int]]:
-    return [places[first : first + GROUP] for first in range(0, len(places), GROUP)]
+def _groups(indices: list[int]) -> list[list[int]]:
+    return [indices[first : first + MAX_GROUP] for first in range(0, len(indices), MAX_GROUP)]

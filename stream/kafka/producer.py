@@ -1,6 +1,6 @@
-"""Sends events to Kafka: acknowledged by all replicas, each user's events in one partition, in order.
+"""Kafka producers: events, with each user's events in one partition, in order; and dead letters.
 
-Knows nothing about who made the events or what becomes of them.
+Every message is acknowledged by all replicas. Independent of where events come from.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from kafka import KafkaProducer
 from core.errors import InvalidEvent
 from core.interactions import Interaction
 from core.records import DeadLetter
-from stream.kafka.partitioning import partition_of
+from stream.kafka.admin import MAX_MESSAGE_BYTES, client_options, kafka_errors, num_partitions, require_broker
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import MAX_MESSAGE_BYTES, client_options, kafka_errors, num_partitions, require_broker
 from stream.messages.codec import encode, encode_many
+from stream.messages.partitioning import partition_of
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a message stands in the log."""
+    """The position of a message in Kafka's log."""
 
     topic: str
     partition: int
     offset: int
 
 
-class Pending:
-    """A message on its way."""
+class SendFuture:
+    """The pending result of sending a message."""
 
     __slots__ = ("_future", "_settings")
 
@@ -40,22 +40,22 @@ class Pending:
         self._future = future
 
     def result(self) -> Position:
-        """Wait until all replicas have it; raises `StreamUnavailable` when that is not known to have happened."""
+        """Wait until all replicas have the message; raises `StreamUnavailable` when that is not certain."""
         with kafka_errors(self._settings, "send"):
-            done = self._future.get(timeout=self._settings.request_timeout_s)
-            return Position(done.topic, done.partition, done.offset)
+            metadata = self._future.get(timeout=self._settings.request_timeout_s)
+            return Position(metadata.topic, metadata.partition, metadata.offset)
 
-    def on_failure(self, call: Callable[[BaseException], None]) -> None:
-        """Call back (from the producer's thread) when the message fails."""
-        self._future.add_errback(call)
+    def on_failure(self, callback: Callable[[BaseException], None]) -> None:
+        """Register a callback for a failure, called in the producer's thread."""
+        self._future.add_errback(callback)
 
 
 class EventProducer:
-    """A producer of the events' topic. May be shared by threads. `linger_ms`: how long a message waits for company."""
+    """A thread-safe producer of the events' topic. `linger_ms`: how long a message waits to share a request."""
 
     def __init__(self, settings: KafkaSettings, *, linger_ms: int = 0) -> None:
         self._settings = settings
-        self.num_partitions = num_partitions(settings)  # the client would ask for a missing topic until its time is up
+        self.num_partitions = num_partitions(settings)  # the client would request a missing topic until its timeout
         with kafka_errors(settings, "producer"):
             self._producer = KafkaProducer(
                 **client_options(settings),
@@ -68,40 +68,41 @@ class EventProducer:
                 delivery_timeout_ms=int(settings.request_timeout_s * 1000) + linger_ms,
             )
             try:
-                self._producer.partitions_for(settings.topic)  # so that the first event need not wait for it
+                self._producer.partitions_for(settings.topic)  # so that the first event does not wait for metadata
             except BaseException:
                 self._producer.close(timeout=0)
                 raise
 
-    def send(self, event: Interaction) -> Pending:
-        """Hand one event over; the result can be waited for."""
+    def send(self, event: Interaction) -> SendFuture:
+        """Send one event, without waiting for its result."""
         key = event.user_id.encode()
         with kafka_errors(self._settings, "send"):
-            return Pending(self._settings, self._producer.send(self._settings.topic, key=key, value=encode(event)))
+            return SendFuture(self._settings, self._producer.send(self._settings.topic, key=key, value=encode(event)))
 
     def publish(self, events: Sequence[Interaction]) -> list[Position]:
-        """Send events and wait until all replicas have each.
+        """Send events and wait until all replicas have them.
 
-        Raises `StreamUnavailable` when one is not known to be safe; sending all of them again then counts each once.
+        Raises `StreamUnavailable` when that is not certain for one of them; sending all again is safe (idempotent).
         """
-        return [pending.result() for pending in [self.send(event) for event in events]]
+        return [future.result() for future in [self.send(event) for event in events]]
 
-    def send_grouped(self, events: Sequence[Interaction], *, partition: int) -> Pending:
-        """Hand several events over as one message; every user must belong to `partition` (see `grouped`)."""
+    def send_grouped(self, events: Sequence[Interaction], *, partition: int) -> SendFuture:
+        """Send several events as one message; every user must belong to `partition` (see `partition_of`)."""
         value = encode_many(events)
         if len(value) > MAX_MESSAGE_BYTES:
             msg = f"message: wanted at most {MAX_MESSAGE_BYTES} bytes, got {len(value)}; group fewer events"
             raise InvalidEvent(msg, field="message")
         with kafka_errors(self._settings, "send"):
-            return Pending(self._settings, self._producer.send(self._settings.topic, value=value, partition=partition))
+            future = self._producer.send(self._settings.topic, value=value, partition=partition)
+            return SendFuture(self._settings, future)
 
     def flush(self) -> None:
-        """Wait until everything handed over has been acknowledged or has failed."""
+        """Wait until every message has been acknowledged or has failed."""
         with kafka_errors(self._settings, "flush"):
             self._producer.flush(timeout=self._settings.request_timeout_s * 2)
 
     def close(self) -> None:
-        """Send what is left and let go of the connection; raises `StreamUnavailable` where some could not be sent."""
+        """Send pending messages and disconnect; raises `StreamUnavailable` where some could not be sent."""
         with kafka_errors(self._settings, "close"):
             self._producer.close(timeout=self._settings.request_timeout_s)
 
@@ -117,28 +118,28 @@ class EventProducer:
 
 
 class DeadLetterTopic:
-    """Announces dead letters on their topic: the payload as value, place and reason as headers.
+    """A producer of the dead-letter topic: the payload as value, position and reason as headers.
 
-    At least once: a worker killed between announcement and commit announces again, with the same headers.
+    At least once: a worker killed between sending and commit sends again, with the same headers.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._producer: KafkaProducer | None = None  # made when the first dead letter comes; most workers see none
+        self._producer: KafkaProducer | None = None  # created for the first dead letter; most workers see none
 
-    def __call__(self, letters: Sequence[DeadLetter]) -> None:
-        """Announce, and return when all replicas have them; raises `StreamUnavailable`."""
+    def __call__(self, dead_letters: Sequence[DeadLetter]) -> None:
+        """Send, and return when all replicas have them; raises `StreamUnavailable`."""
         with kafka_errors(self._settings, "dead letters"):
-            producer = self._connected()
+            producer, topic = self._connected(), self._settings.dead_letter_topic
             futures = [
-                producer.send(self._settings.dead_letter_topic, value=letter.payload, headers=_headers(letter))
-                for letter in letters
+                producer.send(topic, value=dead_letter.payload, headers=_headers(dead_letter))
+                for dead_letter in dead_letters
             ]
             for future in futures:
                 future.get(timeout=self._settings.request_timeout_s)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Disconnect."""
         if self._producer is not None:
             self._producer.close(timeout=self._settings.request_timeout_s)
 
@@ -151,11 +152,11 @@ class DeadLetterTopic:
         return self._producer
 
 
-def _headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
+def _headers(dead_letter: DeadLetter) -> list[tuple[str, bytes]]:
     return [
-        ("reason", letter.reason.encode(errors="replace")),
-        ("topic", letter.source.encode()),
-        ("partition", str(letter.partition).encode()),
-        ("offset", str(letter.offset).encode()),
-        ("time_ms", str(letter.time_ms).encode()),
+        ("reason", dead_letter.reason.encode(errors="replace")),
+        ("topic", dead_letter.source.encode()),
+        ("partition", str(dead_letter.partition).encode()),
+        ("offset", str(dead_letter.offset).encode()),
+        ("time_ms", str(dead_letter.time_ms).encode()),
     ]

@@ -1,6 +1,6 @@
-"""How to reach Kafka and how one worker behaves: plain values, filled in by the composition root.
+"""Settings of Kafka and of one worker: plain values, filled in by the composition root.
 
-Knows nothing about where settings come from (files, variables, flags).
+Independent of where settings come from (files, variables, flags).
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 @dataclass(frozen=True, slots=True)
 class KafkaSecurity:
-    """How to prove who we are to the brokers, and they to us.
+    """Authentication and encryption between clients and brokers.
 
-    `ca_file`: empty for the system's authorities. `cert_file`, `key_file`: where brokers want certificates of clients.
+    `ca_file`: empty for the system's certificate authorities. `cert_file`, `key_file`: for brokers that require client
+    certificates.
     """
 
     protocol: str = "PLAINTEXT"
@@ -52,7 +53,7 @@ class KafkaSecurity:
 
     @property
     def sasl(self) -> bool:
-        """Whether the brokers want a name and a password."""
+        """Whether clients authenticate with a user name and a password."""
         return self.protocol.startswith("SASL")
 
     @property
@@ -61,7 +62,7 @@ class KafkaSecurity:
         return self.protocol.endswith("SSL")
 
     def tls(self) -> ssl.SSLContext | None:
-        """What encrypts: brokers must have a certificate for their name. None where nothing is encrypted."""
+        """The TLS context, which verifies the brokers' host names; None without encryption."""
         if not self.encrypted:
             return None
         try:
@@ -79,7 +80,7 @@ class KafkaSecurity:
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
-    """A Kafka and the topics that Tidewise uses there."""
+    """A Kafka cluster, its topics and the consumer group."""
 
     servers: tuple[str, ...] = ("127.0.0.1:9092",)
     topic: str = "interactions"
@@ -105,19 +106,19 @@ class KafkaSettings:
 class WorkerSettings:
     """One worker process.
 
-    `name` must be unique among the running workers of a group and the same after a restart: Kafka then hands the same
-    partitions back within two seconds. `max_events`: with so many a transaction is full. `within_s` bounds how long an
-    event waits for company while nothing is being applied; while something is, company comes by itself.
+    `name` is the group instance id: unique in the consumer group and the same after a restart, so that Kafka assigns
+    the same partitions again within two seconds. `max_events`: a transaction is full with so many. `linger_s`: how long
+    a first event waits for more while nothing is being applied.
     """
 
     name: str = "worker-1"
     max_events: int = 2_000
-    within_s: float = 0.001
+    linger_s: float = 0.001
     stall_timeout_s: float = 60.0
 
 
 def _no_password() -> str:
-    """Without this OpenSSL would ask at the terminal."""
+    """Otherwise OpenSSL would prompt at the terminal."""
     return ""
 
 

@@ -1,1 +1,1 @@
-"""What the bytes of one Kafka message mean."""
+"""The content of Kafka messages: decoding, field mapping, partitioning. Independent of any Kafka client."""

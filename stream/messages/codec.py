@@ -1,8 +1,8 @@
-"""Messages to interactions: what the bytes of one Kafka message mean.
+"""Decodes Kafka messages into interactions, and encodes interactions.
 
-A message carries one event, or an array of events whose users all belong to its partition. What cannot be used
-becomes a dead letter with its reason and place; it never stops the stream and never takes good neighbours with it.
-Knows nothing about Faust or databases.
+A message carries one event, or an array of events whose users all belong to its partition. An invalid event becomes a
+dead letter with its reason and position; it never stops the stream, and valid events of the same array are kept.
+Independent of Faust and databases.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from core.clock import HOUR_MS, Clock, WallClock
 from core.errors import InvalidEvent
 from core.interactions import SCHEMA_VERSION, EventTypes, Interaction, parse_interaction, shorten
 from core.records import DeadLetter
-from stream.kafka.partitioning import partition_of
 from stream.messages.fields import FieldMap
+from stream.messages.partitioning import partition_of
 
-MAX_PAYLOAD_BYTES = 1 << 20  # a dead letter keeps this much of what it was; beyond it the reason says how much is gone
+MAX_PAYLOAD_BYTES = 1 << 20  # a dead letter keeps so much of a payload, and its reason says that it was cut
 MAX_EVENTS_PER_MESSAGE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One Kafka message as it came."""
+    """One Kafka message as received."""
 
     topic: str
     partition: int
@@ -34,17 +34,17 @@ class Message:
     key: bytes | None
     value: bytes | None
     timestamp_ms: int | None = None
-    letter: int | None = None  # the key of the dead letter that it was taken from
+    dead_letter_key: int | None = None  # of the dead letter that it was restored from
 
     @property
-    def place(self) -> str:
-        """Names the message in log lines."""
+    def position(self) -> str:
+        """Topic, partition and offset, for log lines."""
         return f"{self.topic}/{self.partition}@{self.offset}"
 
 
 @dataclass(slots=True)
 class Decoded:
-    """What messages of one partition hold. `offsets`: the offset of each event's message."""
+    """The content of messages of one partition. `offsets`: for each event the offset of its message."""
 
     events: list[Interaction] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
@@ -55,8 +55,8 @@ class Decoded:
 class Codec:
     """Decodes messages of one topic.
 
-    `num_partitions`: events of users who belong to another partition are refused; None accepts any (for producers with
-    their own partitioner, which must still keep each user in one partition).
+    `num_partitions`: events of users of other partitions are rejected; None accepts any (for producers with their own
+    partitioner, which must still keep each user in one partition).
     """
 
     types: EventTypes = field(default_factory=EventTypes)
@@ -67,15 +67,15 @@ class Codec:
     default_type: str = "click"
 
     def decode(self, message: Message, into: Decoded) -> None:
-        """Add what the message holds."""
+        """Add the events and dead letters of the message."""
         try:
             payloads = _payloads(message.value)
         except InvalidEvent as error:
             into.dead_letters.append(self.dead_letter(message, str(error), message.value or b""))
             return
-        for place, payload in enumerate(payloads):
+        for index, payload in enumerate(payloads):
             try:
-                event = self._event(message, place, payload)
+                event = self._event(message, index, payload)
             except InvalidEvent as error:
                 raw = message.value if len(payloads) == 1 else orjson.dumps(payload)
                 into.dead_letters.append(self.dead_letter(message, str(error), raw or b""))
@@ -83,19 +83,26 @@ class Codec:
                 into.events.append(event)
                 into.offsets.append(message.offset)
 
-    def decode_letter(self, letter: DeadLetter) -> tuple[list[Interaction], list[str]]:
-        """The events of a dead letter as of now, and the reasons why some are none.
+    def decode_dead_letter(self, dead_letter: DeadLetter) -> tuple[list[Interaction], list[str]]:
+        """The events of a dead letter by the present settings, and the reasons why some are still invalid.
 
-        An event without a time happened when it was set aside.
+        An event without a time gets the time at which it was dead-lettered.
         """
-        of_letter = (None, letter.payload, letter.time_ms, letter.key)
-        message = Message(letter.source, letter.partition, letter.offset, *of_letter)
+        message = Message(
+            dead_letter.source,
+            dead_letter.partition,
+            dead_letter.offset,
+            key=None,
+            value=dead_letter.payload,
+            timestamp_ms=dead_letter.time_ms,
+            dead_letter_key=dead_letter.key,
+        )
         decoded = Decoded()
         self.decode(message, decoded)
-        return decoded.events, [refused.reason for refused in decoded.dead_letters]
+        return decoded.events, [rejected.reason for rejected in decoded.dead_letters]
 
     def dead_letter(self, message: Message, reason: str, payload: bytes) -> DeadLetter:
-        """Input of this message set aside; the payload is kept whole up to a mebibyte."""
+        """A dead letter of this message; a payload above a mebibyte is cut."""
         if len(payload) > MAX_PAYLOAD_BYTES:
             reason = f"{reason} (the payload of {len(payload)} bytes is cut to its first {MAX_PAYLOAD_BYTES})"
             payload = payload[:MAX_PAYLOAD_BYTES]
@@ -108,31 +115,31 @@ class Codec:
             time_ms=self.clock.now_ms(),
         )
 
-    def _event(self, message: Message, place: int, payload: object) -> Interaction:
+    def _event(self, message: Message, index: int, payload: object) -> Interaction:
         raw = self.fields.apply(payload)
         if raw.get("time") is None:
-            raw = _timed_by_log(raw, message, place)
+            raw = _timed_by_log(raw, message, index)
         event = parse_interaction(
             raw,
             types=self.types,
             now_ms=self.clock.now_ms(),
             max_future_ms=self.max_future_ms,
-            new_id=_position_id(message, place),
+            new_id=_position_id(message, index),
             default_type=self.default_type,
         )
         if self.num_partitions is not None:
-            home = partition_of(event.user_id, num_partitions=self.num_partitions)
-            if home != message.partition:
+            partition = partition_of(event.user_id, num_partitions=self.num_partitions)
+            if partition != message.partition:
                 msg = (
-                    f"user_id: {shorten(event.user_id)} belongs to partition {home} of {self.num_partitions}, but came "
-                    f"in {message.partition}; send with the user id as key, hashed by Kafka's murmur2"
+                    f"user_id: {shorten(event.user_id)} belongs to partition {partition} of {self.num_partitions}, but "
+                    f"came in {message.partition}; send with the user id as key, hashed by Kafka's murmur2"
                 )
                 raise InvalidEvent(msg, field="user_id")
         return event
 
 
 def encode(event: Interaction) -> bytes:
-    """An event as JSON in our own names; what is absent is left out."""
+    """An event as JSON with Tidewise's field names; absent fields are left out."""
     fields = {
         "event_id": event.event_id,
         "user_id": event.user_id,
@@ -142,7 +149,7 @@ def encode(event: Interaction) -> bytes:
         "value": event.value,
         "context": event.context,
         "recommendation_id": event.recommendation_id,
-        "version": SCHEMA_VERSION,  # tells our own events from foreign ones, see stream.messages.fields
+        "version": SCHEMA_VERSION,  # marks Tidewise's own events, see stream.messages.fields
     }
     return orjson.dumps({name: value for name, value in fields.items() if value is not None})
 
@@ -152,29 +159,29 @@ def encode_many(events: Sequence[Interaction]) -> bytes:
     return b"[" + b",".join(map(encode, events)) + b"]"
 
 
-def _position_id(message: Message, place: int) -> str:
-    """An event id from the place in the log, so that a redelivered event without an id is still known.
+def _position_id(message: Message, index: int) -> str:
+    """An event id from the position in the log, so that a redelivered event without an id is a duplicate.
 
-    A dead letter may hold one element of an array, whose place there is lost: its own key keeps it apart.
+    A dead letter may hold one element of an array, whose index is lost: its key makes the id unique.
     """
-    letter = "" if message.letter is None else f":letter-{message.letter}"
-    return f"k:{message.topic}:{message.partition}:{message.offset}:{place}{letter}"
+    suffix = "" if message.dead_letter_key is None else f":letter-{message.dead_letter_key}"
+    return f"k:{message.topic}:{message.partition}:{message.offset}:{index}{suffix}"
 
 
-def _timed_by_log(raw: Mapping[str, Any], message: Message, place: int) -> Mapping[str, Any]:
-    """The log's timestamp for an event without a time, so that a redelivery finds the same time."""
+def _timed_by_log(raw: Mapping[str, Any], message: Message, index: int) -> Mapping[str, Any]:
+    """The log's timestamp for an event without a time, so that a redelivery gets the same time."""
     if message.timestamp_ms is None or message.timestamp_ms <= 0:
         return raw
     timed = {**raw, "time": message.timestamp_ms}
     if timed.get("event_id") is None:
-        timed["event_id"] = _position_id(message, place)
+        timed["event_id"] = _position_id(message, index)
     return timed
 
 
 def _payloads(value: bytes | None) -> list[object]:
     """The JSON values of one message: itself, or the elements of its array."""
     if value is None:
-        msg = "value: wanted an event as JSON, got null; to erase a user call the API, tombstones do not"
+        msg = "value: wanted an event as JSON, got null; to erase a user call the API (tombstones are not supported)"
         raise InvalidEvent(msg, field="value")
     try:
         decoded = orjson.loads(value)

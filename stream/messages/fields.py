@@ -1,9 +1,9 @@
-"""Foreign JSON to our field names: dotted paths, renamed types, other units of time.
+"""Maps the fields of foreign events to Tidewise's: dotted paths, renamed event types, units of time.
 
-An event that bears our version and nothing but our names is ours, whatever the mapping says: the API and replays write
-into the same topic as foreign producers do. Without a mapping events must use our names, and unknown fields are
-refused, so that a typing error is noticed. With one, only mapped fields and those that already bear our names are read.
-Knows nothing about Kafka.
+An event with Tidewise's schema version and only its field names is never mapped: the API and replays write into the
+same topic as foreign producers. Without a mapping events must use Tidewise's names, and unknown fields are rejected, so
+that a typing error is noticed. With a mapping, only mapped fields and those with Tidewise's names are read.
+Independent of Kafka.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ UNITS_PER_MS = {"us": 1_000, "ns": 1_000_000}
 
 @dataclass(frozen=True)
 class FieldMap:
-    """Where our fields stand in foreign events.
+    """The mapping of foreign events.
 
-    `paths`: our name -> dotted path ("payload.user.id"). `types`: foreign type name -> ours. `time_unit`: "s", "ms",
-    "us" or "ns". Identifiers that are numbers become strings.
+    `paths`: field name -> dotted path ("payload.user.id"). `types`: foreign event type -> ours. `time_unit`: "s", "ms",
+    "us" or "ns". Numeric identifiers become strings.
     """
 
     paths: Mapping[str, str] = field(default_factory=dict)
@@ -42,24 +42,24 @@ class FieldMap:
             raise InvalidSettings(msg)
 
     def apply(self, payload: object) -> Mapping[str, Any]:
-        """The payload under our names; raises `InvalidEvent` for anything but an object."""
+        """The payload with Tidewise's field names; raises `InvalidEvent` where it is no JSON object."""
         if not isinstance(payload, Mapping):
             msg = f"event: wanted a JSON object, got {shorten(payload)}"
             raise InvalidEvent(msg, field="event")
-        if not (self.paths or self.types or self.time_unit != "ms") or _is_ours(payload):
+        if not (self.paths or self.types or self.time_unit != "ms") or _is_native(payload):
             return payload
-        found = {name: _at(payload, self.paths.get(name, name)) for name in FIELDS} if self.paths else dict(payload)
+        event = {name: _at(payload, self.paths.get(name, name)) for name in FIELDS} if self.paths else dict(payload)
         for name in IDS:
-            if isinstance(found.get(name), int) and not isinstance(found[name], bool):
-                found[name] = str(found[name])
-        kind = found.get("type")
-        if isinstance(kind, str):
-            found["type"] = self.types.get(kind, kind)
-        found["time"] = self._in_ms(found.get("time"))
-        return {name: value for name, value in found.items() if value is not None}
+            if isinstance(event.get(name), int) and not isinstance(event[name], bool):
+                event[name] = str(event[name])
+        event_type = event.get("type")
+        if isinstance(event_type, str):
+            event["type"] = self.types.get(event_type, event_type)
+        event["time"] = self._in_ms(event.get("time"))
+        return {name: value for name, value in event.items() if value is not None}
 
     def _in_ms(self, time: object) -> object:
-        """A time in milliseconds; what is no number is left for validation to refuse."""
+        """A time in milliseconds; anything but a number is left for validation to reject."""
         if isinstance(time, bool) or not isinstance(time, int | float):
             return time
         if self.time_unit in MS_PER_UNIT:
@@ -67,12 +67,12 @@ class FieldMap:
         return int(time // UNITS_PER_MS[self.time_unit])
 
 
-def _is_ours(payload: Mapping[str, Any]) -> bool:
+def _is_native(payload: Mapping[str, Any]) -> bool:
     return payload.get("version") == SCHEMA_VERSION and "event_id" in payload and payload.keys() <= set(FIELDS)
 
 
 def _at(payload: Mapping[str, Any], path: str) -> object:
-    """The value at a dotted path; None where the path ends early. A key that holds the dots itself comes first."""
+    """The value at a dotted path; None where the path ends early. A key that contains the dots takes precedence."""
     if path in payload:
         return payload[path]
     value: object = payload

@@ -1,1 +1,1 @@
-"""The worker: micro-batches, offsets, applying, stall handling."""
+"""The worker: offsets, micro-batches, transactions, stall handling."""

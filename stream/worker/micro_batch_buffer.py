@@ -1,8 +1,8 @@
-"""What came from Kafka and is not yet being applied: Faust goes on handing over while a transaction runs.
+"""Messages received from Kafka that wait to be applied, while a transaction of earlier ones is in progress.
 
-Faust's own `noack_take` hands nothing over meanwhile and gathers for a fixed time, in which hardly a hundred messages
-come through: behind a lag transactions stayed small and each side waited for the other. Here a batch is what came
-during the last one, so that batches grow with the lag. Knows nothing about Faust. Used from one event loop.
+Faust's own `noack_take` receives nothing while a batch is being applied, and then gathers for a fixed time, in which
+hardly a hundred messages arrive: transactions stayed small behind a lag. Here a batch is all that arrived during the
+previous transaction, so batches grow with the lag. Independent of Faust. Used from one event loop.
 """
 
 from __future__ import annotations
@@ -15,41 +15,41 @@ T = TypeVar("T")
 
 
 class MicroBatchBuffer(Generic[T]):
-    """Messages by partition, in the order in which they came.
+    """Messages by partition, in the order of their arrival.
 
-    `room`: for so many, which make it pointless to wait for more; `within_s`: how long to wait for that many.
+    `capacity`: `put` waits at so many. `linger_s`: how long `take` waits for the buffer to fill after a first message.
     """
 
-    def __init__(self, *, room: int, within_s: float) -> None:
-        self._size = room
-        self._within_s = within_s
-        self._waiting: dict[int, list[T]] = {}
-        self._num = 0
-        self._some = asyncio.Event()
-        self._enough = asyncio.Event()
-        self._room = asyncio.Event()
+    def __init__(self, *, capacity: int, linger_s: float) -> None:
+        self._capacity = capacity
+        self._linger_s = linger_s
+        self._messages: dict[int, list[T]] = {}
+        self._num_messages = 0
+        self._not_empty = asyncio.Event()
+        self._full = asyncio.Event()
+        self._not_full = asyncio.Event()
 
     def __len__(self) -> int:
-        return self._num
+        return self._num_messages
 
     async def put(self, partition: int, message: T) -> None:
-        """Add a message; waits while too many lie here."""
-        while self._num >= self._size:
-            self._room.clear()
-            await self._room.wait()
-        self._waiting.setdefault(partition, []).append(message)
-        self._num += 1
-        self._some.set()
-        if self._num >= self._size:
-            self._enough.set()
+        """Add a message; waits while the buffer is full."""
+        while self._num_messages >= self._capacity:
+            self._not_full.clear()
+            await self._not_full.wait()
+        self._messages.setdefault(partition, []).append(message)
+        self._num_messages += 1
+        self._not_empty.set()
+        if self._num_messages >= self._capacity:
+            self._full.set()
 
     async def take(self) -> dict[int, list[T]]:
-        """All that came; waits for a first message, then a moment for company."""
-        await self._some.wait()
+        """Remove and return all messages; waits for a first one, then lingers."""
+        await self._not_empty.wait()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._enough.wait(), self._within_s)
-        taken, self._waiting, self._num = self._waiting, {}, 0
-        self._some.clear()
-        self._enough.clear()
-        self._room.set()
+            await asyncio.wait_for(self._full.wait(), self._linger_s)
+        taken, self._messages, self._num_messages = self._messages, {}, 0
+        self._not_empty.clear()
+        self._full.clear()
+        self._not_full.set()
         return taken

@@ -1,50 +1,34 @@
-"""What a worker can say about itself, for logs and metrics.
-
-Plain values; knows nothing about how they are published.
-"""
+"""A worker's counters and status, for logs and metrics: plain values, independent of how they are published."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from stream.kafka.admin import PartitionStatus
+
 
 @dataclass(slots=True)
-class Tally:
-    """What one worker has done since it started."""
+class WorkerCounters:
+    """Totals of one worker since it started."""
 
     num_messages: int = 0
     num_events: int = 0
     num_dead_letters: int = 0
     num_retries: int = 0
-    num_lost: int = 0
-    age_ms: int | None = None  # of the newest applied message when it was applied, by the log's timestamp
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionStatus:
-    """One assigned partition. `next_offset` is None until the database has said where to read."""
-
-    next_offset: int | None
-    log_end: int | None
-
-    @property
-    def lag(self) -> int:
-        """Messages in the log that have not been applied, as far as is known."""
-        if self.next_offset is None or self.log_end is None:
-            return 0
-        return max(0, self.log_end - self.next_offset)
+    num_lost_batches: int = 0  # batches of a partition, not applied because it was reassigned
+    event_age_ms: int | None = None  # of the newest applied message at its commit, by the log's timestamp
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """One worker at one moment."""
+    """One worker at one moment. `partitions`: those that are assigned to it."""
 
     name: str
     partitions: Mapping[int, PartitionStatus]
-    tally: Tally = field(default_factory=Tally)
+    counters: WorkerCounters = field(default_factory=WorkerCounters)
 
     @property
     def lag(self) -> int:
-        """Messages waiting in all its partitions."""
+        """The lag of all its partitions together."""
         return sum(partition.lag for partition in self.partitions.values())

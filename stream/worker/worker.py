@@ -1,14 +1,14 @@
-"""One worker process: Faust hands over messages, one use case applies them, then they are acknowledged.
+"""One worker process: Faust delivers messages, the use case applies them, then they are acknowledged.
 
-The order, which is what makes every event count exactly once:
+The order that makes every event count exactly once:
 
-    1  a micro-batch is taken without acknowledging it (stream.worker.micro_batch_buffer)
+    1  a micro-batch is taken from the buffer, not acknowledged (stream.worker.micro_batch_buffer)
     2  messages that do not follow the database's offset are left out (stream.worker.offset_tracker)
     3  the rest of all partitions is decoded and applied in one transaction with its offsets (stream.worker.applier)
-    4  the messages are acknowledged, in order; none of a partition in which another worker was faster
-    5  after a rebalance, a lost partition or a gap the log is read again from the database's offset (worker.resume)
+    4  the messages are acknowledged, in order; none of a partition that another worker has advanced
+    5  after a rebalance, a lost partition or a gap, the database's offsets are sought (stream.worker.offset_seeker)
 
-Kafka's group offset serves nothing but monitoring. Knows nothing about databases or HTTP.
+The group's committed offsets only serve monitoring. Independent of databases and HTTP.
 """
 
 from __future__ import annotations
@@ -27,18 +27,26 @@ import faust
 import mode.loop
 
 from core.errors import StreamError
-from stream.kafka.faust_app import ResumingConsumer, ResumingTransport, make_app
-from stream.kafka.membership import leave
+from core.ingestion.sources import IngestResult
+from stream.kafka.admin import PartitionStatus, leave_group
+from stream.kafka.consumer import DatabaseOffsetConsumer, DatabaseOffsetTransport
+from stream.kafka.faust_app import make_app
 from stream.kafka.settings import KafkaSettings, WorkerSettings
 from stream.messages.codec import Codec, Message
-from stream.worker.applier import Applier, Backoff, DeadLetterSink, Ingest, Stopping, announce_nothing
+from stream.worker.applier import (
+    Applier,
+    Backoff,
+    BatchIngestor,
+    DeadLetterSink,
+    ShutdownRequested,
+    ignore_commit,
+    publish_nothing,
+)
 from stream.worker.micro_batch_buffer import MicroBatchBuffer
+from stream.worker.offset_seeker import OffsetSeeker
 from stream.worker.offset_tracker import OffsetCheck, OffsetTracker
-from stream.worker.resume import Resumer
-from stream.worker.stall_detector import StallDetector
-from stream.worker.stall_recovery import StallRecovery
-from stream.worker.status import PartitionStatus, WorkerStatus
-from stream.worker.watchdog import Watchdog, end_process
+from stream.worker.stalls import StallDetector, StallRecovery, Watchdog
+from stream.worker.status import WorkerStatus
 
 logger = logging.getLogger(__name__)
 
@@ -48,60 +56,64 @@ T = TypeVar("T")
 
 
 class StreamWorker:
-    """Consumes one topic for as long as the process lives. Built by the composition root, run by `run`."""
+    """Consumes one topic until the process is stopped. Built by the composition root, run by `run`.
+
+    `on_commit` is called after each transaction, in the applier's thread; `on_status` every second, on the event loop.
+    """
 
     def __init__(
         self,
         kafka: KafkaSettings,
         settings: WorkerSettings,
         *,
-        ingest: Ingest,
+        ingestor: BatchIngestor,
         codec: Codec,
-        announce: DeadLetterSink = announce_nothing,
+        publish_dead_letters: DeadLetterSink = publish_nothing,
+        on_commit: Callable[[IngestResult, float], None] = ignore_commit,
         on_status: Callable[[WorkerStatus], None] = lambda status: None,
     ) -> None:
         self._kafka = kafka
         self._settings = settings
-        self._ingest = ingest
+        self._ingestor = ingestor
         self._on_status = on_status
         self._stop = threading.Event()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="applier")  # one: the use case is for one thread
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="applier")  # one: the use case is not thread-safe
         self._watchdog = Watchdog(timeout_s=settings.stall_timeout_s)
         self._applier = Applier(
-            ingest,
+            ingestor,
             codec,
             Backoff(self._stop),
-            announce=announce,
-            heartbeat=self._watchdog.alive,
+            publish=publish_dead_letters,
+            on_commit=on_commit,
+            reset_watchdog=self._watchdog.reset,
             max_events=settings.max_events,
         )
-        self._arrivals: MicroBatchBuffer[Any] = MicroBatchBuffer(room=settings.max_events, within_s=settings.within_s)
-        self._positions = OffsetTracker()
-        self._resumer = Resumer(
+        self._buffer: MicroBatchBuffer[Any] = MicroBatchBuffer(capacity=settings.max_events, linger_s=settings.linger_s)
+        self._offsets = OffsetTracker()
+        self._seeker = OffsetSeeker(
             kafka.topic,
-            positions=self._positions,
+            offsets=self._offsets,
             applied_offset=self._applied_offset,
             fail=self._fail,
-            alive=self._watchdog.alive,
+            reset_watchdog=self._watchdog.reset,
         )
-        self._rescue = StallRecovery(
+        self._stall_recovery = StallRecovery(
             kafka.topic,
-            resumer=self._resumer,
-            positions=self._positions,
-            standstill=StallDetector(),
-            alive=self._watchdog.alive,
-            end=end_process,
+            seeker=self._seeker,
+            offsets=self._offsets,
+            detector=StallDetector(),
+            reset_watchdog=self._watchdog.reset,
         )
-        self._in_hand = False  # messages are being applied
+        self._is_applying = False
         self._failure: BaseException | None = None
         self._runner: faust.Worker | None = None
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; to be called in the main thread.
 
-        Raises what ended it otherwise, such as `OffsetOutOfLog`.
+        Raises the error that stopped the worker otherwise, such as `OffsetOutOfLog`.
         """
-        mode.loop.use("uvloop")  # a fifth faster; every loop made from here on is one, but Kafka's
+        mode.loop.use("uvloop")  # a fifth faster; used for every loop created from here on but the Kafka client's
         with tempfile.TemporaryDirectory(prefix="tidewise-worker-") as folder:
             app = self._build(Path(folder))
             self._runner = faust.Worker(
@@ -113,21 +125,21 @@ class StreamWorker:
                 self._execute(self._runner)
             finally:
                 self._stop.set()
-                self._pool.shutdown()  # a batch that is being applied is finished
+                self._pool.shutdown()  # waits for the batch that is being applied
                 self._watchdog.stop()
         if self._failure is not None:
             raise self._failure
-        leave(self._kafka, self._settings.name)  # others take its partitions over at once
+        leave_group(self._kafka, self._settings.name)  # other workers get its partitions at once
 
     def _build(self, folder: Path) -> faust.App:
         app = make_app(self._kafka, self._settings, data_dir=folder)
-        app.transport = ResumingTransport(app, kafka=self._kafka, resumer=self._resumer)
+        app.transport = DatabaseOffsetTransport(app, kafka=self._kafka, listener=self._seeker)
         topic = app.topic(
             self._kafka.topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
-        app.agent(topic, concurrency=1, name="interactions")(self._consume)
-        app.task(self._apply_arrivals)
-        app.task(self._report)
+        app.agent(topic, concurrency=1, name="interactions")(self._receive)
+        app.task(self._apply_batches)
+        app.task(self._report_status)
         self._app = app
         return app
 
@@ -136,88 +148,88 @@ class StreamWorker:
             runner.execute_from_commandline()
         except SystemExit as end:
             if end.code and self._failure is None:
-                msg = f"the worker ended with exit code {end.code}; the log above says why"
+                msg = f"the worker ended with exit code {end.code}; see the log above for the reason"
                 raise StreamError(msg) from end
 
-    async def _consume(self, stream: Any) -> None:
-        """The agent. It acknowledges nothing itself; leaving it would acknowledge what it holds, so it never does."""
+    async def _receive(self, stream: Any) -> None:
+        """The agent. It never returns, because Faust would then acknowledge the event that it holds."""
         stream.enable_acks = False
         async for event in stream.events():
-            await self._arrivals.put(event.message.partition, event)
+            await self._buffer.put(event.message.partition, event)
         await asyncio.Event().wait()
 
-    async def _apply_arrivals(self) -> None:
-        """Apply what came, as long as the worker runs; an error ends the worker."""
+    async def _apply_batches(self) -> None:
+        """Apply micro-batches as long as the worker runs; an error ends the worker."""
         try:
             while True:
-                arrived = await self._arrivals.take()
-                self._in_hand = True
-                await self._settle(arrived)
-                self._in_hand = False
-        except Stopping:
+                events_by_partition = await self._buffer.take()  # 1
+                self._is_applying = True
+                await self._apply(events_by_partition)
+                self._is_applying = False
+        except ShutdownRequested:
             await asyncio.Event().wait()
         except Exception as error:
             self._fail(error)
             await asyncio.Event().wait()
 
-    async def _settle(self, arrived: Mapping[int, Sequence[Any]]) -> None:
-        """Apply what follows the database's offsets, then acknowledge; read again what does not."""
-        admitted: dict[int, OffsetCheck] = {}
+    async def _apply(self, events_by_partition: Mapping[int, Sequence[Any]]) -> None:
+        """Apply the messages that follow the database's offsets, acknowledge them, and seek where some are missing."""
+        checks: dict[int, OffsetCheck] = {}
         messages: list[Message] = []
-        for partition, events in sorted(arrived.items()):
-            admission = self._positions.admit(partition, [event.message.offset for event in events])
-            if admission.missing_from is not None:
-                await self._resumer.check(self._consumer, partition, missing_from=admission.missing_from)
-            admitted[partition] = admission
-            messages += [_message(events[place].message) for place in admission.accepted]
-        lost = await self._off_loop(self._applier.apply, messages) if messages else set()
-        for partition, admission in admitted.items():
+        for partition, events in sorted(events_by_partition.items()):
+            check = self._offsets.check(partition, [event.message.offset for event in events])  # 2
+            if check.missing_from is not None:
+                await self._seeker.check_gap(self._consumer, partition, missing_from=check.missing_from)
+            checks[partition] = check
+            messages += [_message(events[index].message) for index in check.accepted]
+        lost = await self._off_loop(self._applier.apply, messages) if messages else set()  # 3
+        for partition, check in checks.items():
             if partition in lost:
-                self._positions.forget(partition)
+                self._offsets.forget(partition)
                 continue
-            for place in sorted(admission.accepted + admission.applied):
-                arrived[partition][place].ack()
-        again = lost | {partition for partition, admission in admitted.items() if admission.seek}
-        if again:
-            await self._resumer.again(self._consumer, again)
-        self._watchdog.alive()
+            for index in sorted(check.accepted + check.already_applied):
+                events_by_partition[partition][index].ack()  # 4
+        to_seek = lost | {partition for partition, check in checks.items() if check.seek}
+        if to_seek:
+            await self._seeker.seek(self._consumer, to_seek)  # 5
+        self._watchdog.reset()
 
     @property
-    def _consumer(self) -> ResumingConsumer:
+    def _consumer(self) -> DatabaseOffsetConsumer:
         consumer = self._app.consumer
-        assert isinstance(consumer, ResumingConsumer)
+        assert isinstance(consumer, DatabaseOffsetConsumer)
         return consumer
 
     async def _applied_offset(self, partition: int) -> int | None:
-        self._watchdog.alive()
-        return await self._off_loop(self._ingest.applied_offset, self._kafka.topic, partition)
+        self._watchdog.reset()
+        return await self._off_loop(self._ingestor.applied_offset, self._kafka.topic, partition)
 
     async def _off_loop(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run what blocks in the one thread that may use the database."""
+        """Run a blocking call in the only thread that uses the database."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, partial(call, *args, **kwargs))
 
-    async def _report(self) -> None:
-        """Tell what is going on, and the watchdog when there is nothing to do."""
+    async def _report_status(self) -> None:
+        """Every second: check for stalls while nothing is being applied, and report the status."""
         while True:
             status = self.status()
-            if self._in_hand or len(self._arrivals):
-                self._rescue.busy()
+            if self._is_applying or len(self._buffer):
+                self._stall_recovery.reset()
             else:
-                await self._rescue.look(status, self._consumer)
+                await self._stall_recovery.check(status, self._consumer)
             self._on_status(status)
             await asyncio.sleep(STATUS_EVERY_S)
 
     def status(self) -> WorkerStatus:
-        """What there is to say now."""
+        """Progress in the assigned partitions, and the counters."""
         consumer = self._consumer
         partitions = {
-            partition: PartitionStatus(self._positions.next_offset(partition), consumer.log_end(partition))
-            for partition in sorted(consumer.assigned())
+            partition: PartitionStatus(self._offsets.next_offset(partition), consumer.end_offset(partition))
+            for partition in sorted(consumer.assigned_partitions())
         }
-        return WorkerStatus(self._settings.name, partitions, self._applier.tally)
+        return WorkerStatus(self._settings.name, partitions, self._applier.counters)
 
     def _fail(self, error: BaseException) -> None:
-        """Stop the worker because of an error; the first one counts."""
+        """Stop the worker because of an error; `run` raises the first one."""
         if self._failure is None:
             logger.critical("worker %s stops: %s", self._settings.name, error)
             self._failure = error

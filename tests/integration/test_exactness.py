@@ -10,7 +10,7 @@ from services.kafka import Broker, fresh_settings
 
 from benchmarks.exactness import EventFile, compare, replay
 from benchmarks.streaming.servers import Servers
-from stream.kafka.topics import delete_topics
+from stream.kafka.admin import delete_topics
 
 TIME_S = 1_700_000_000
 

@@ -46,7 +46,7 @@ def test_every_process_of_the_embedded_system_can_be_loaded_without_any_extra(tm
         "tidewise.processes.api, tidewise.training.learning, tidewise.demo.tour, serving.app,"
         " serving.http.server, storage, model.training.train"
     )
-    done = python(f"import {modules}, index.exact, tidewise.processes.distributed", folder=tmp_path)
+    done = python(f"import {modules}, index.exact, tidewise.processes.kafka", folder=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

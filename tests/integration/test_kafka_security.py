@@ -19,10 +19,10 @@ from services.required import program
 from services.streaming import assert_counted_once, clicks, send, streaming
 from services.workers import wait_until
 
+from stream.kafka.admin import partition_statuses
 from stream.kafka.event_log import KafkaLog
-from stream.kafka.lag import partition_statuses
 from stream.kafka.settings import KafkaSecurity, KafkaSettings
-from tidewise.processes.distributed import kafka_settings
+from tidewise.processes.kafka import kafka_settings
 from tidewise.settings.schema import load_settings
 
 PASSWORD = "open sesame"
@@ -30,7 +30,7 @@ PASSWORD = "open sesame"
 ASK = """
 import json, sys
 from stream.settings import KafkaSecurity, KafkaSettings
-from stream.kafka.topics import num_partitions
+from stream.kafka.admin import num_partitions
 given = json.loads(sys.argv[1])
 security = KafkaSecurity(**given.pop("security"))
 num_partitions(KafkaSettings(**given | {"servers": tuple(given["servers"])}, security=security))

@@ -16,12 +16,11 @@ from services.kafka import Broker, fresh_settings
 from core.errors import InvalidEvent, InvalidSettings, StreamUnavailable, TopicMissing
 from core.interactions import Interaction
 from core.records import DeadLetter
-from stream.kafka.lag import partition_statuses
-from stream.kafka.partitioning import partition_of
+from stream.kafka.admin import delete_topics, ensure_topics, num_partitions, partition_statuses
 from stream.kafka.producer import DeadLetterTopic, EventProducer
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import delete_topics, ensure_topics, num_partitions
-from tidewise.processes.distributed import open_log
+from stream.messages.partitioning import partition_of
+from tidewise.processes.kafka import open_log
 from tidewise.settings.schema import load_settings
 
 TIME_MS = 1_700_000_000_000

@@ -20,11 +20,11 @@ from services.workers import num_events
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import StreamSource
 from core.interactions import EventTypes, Interaction
-from stream.kafka.partitioning import partition_of
+from stream.kafka.admin import MAX_MESSAGE_BYTES
 from stream.kafka.producer import EventProducer
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import MAX_MESSAGE_BYTES
 from stream.messages.codec import encode
+from stream.messages.partitioning import partition_of
 from stream.replay import Rate, Replay
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import StreamSource
 from core.interactions import EventTypes
-from stream.kafka.partitioning import partition_of
+from stream.messages.partitioning import partition_of
 from tidewise.cli import app
 
 

@@ -16,9 +16,9 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from services.kafka import Broker, fresh_settings
 
-from stream.kafka.partitioning import partition_of
+from stream.kafka.admin import delete_topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import delete_topics
+from stream.messages.partitioning import partition_of
 
 TIME_S = 1_700_000_000
 

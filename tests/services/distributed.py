@@ -15,8 +15,8 @@ from services.kafka import fresh_settings
 
 from core.ports.store import Store
 from storage import open_store
+from stream.kafka.admin import delete_topics, ensure_topics
 from stream.kafka.settings import KafkaSettings
-from stream.kafka.topics import delete_topics, ensure_topics
 from tidewise.bootstrap import MODELS_FOLDER, open_system
 from tidewise.demo.demo import fill
 from tidewise.demo.simulator import simulate_shop

@@ -14,9 +14,9 @@ from services.workers import WorkerProcess, num_events, wait_until
 from core.history import WindowShape
 from core.interactions import Interaction
 from core.ports.store import Store
+from stream.kafka.admin import delete_topics, ensure_topics
 from stream.kafka.producer import EventProducer
 from stream.kafka.settings import KafkaSecurity, KafkaSettings
-from stream.kafka.topics import delete_topics, ensure_topics
 from stream.replay import Replay
 
 TIME_MS = 1_700_000_000_000

@@ -13,9 +13,9 @@ from core.history import WindowShape
 from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes
 from storage import open_store
+from stream.kafka.admin import ensure_topics
 from stream.kafka.producer import DeadLetterTopic
 from stream.kafka.settings import KafkaSecurity, KafkaSettings, WorkerSettings
-from stream.kafka.topics import ensure_topics
 from stream.messages.codec import Codec
 from stream.worker.worker import StreamWorker
 
@@ -24,23 +24,23 @@ SHAPE = WindowShape(8, 4)
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    url, given = sys.argv[1], json.loads(sys.argv[2])
+    url, options = sys.argv[1], json.loads(sys.argv[2])
     kafka = KafkaSettings(
-        **(given | {"servers": tuple(given["servers"]), "security": KafkaSecurity(**given["security"])})
+        **(options | {"servers": tuple(options["servers"]), "security": KafkaSecurity(**options["security"])})
     )
     types = EventTypes()
     store = open_store(url)
-    announce = DeadLetterTopic(kafka)
+    dead_letter_topic = DeadLetterTopic(kafka)
     try:
         StreamWorker(
             kafka,
             WorkerSettings(name=sys.argv[3], stall_timeout_s=30.0),
-            ingest=Ingestor(store, types=types, shape=SHAPE),
+            ingestor=Ingestor(store, types=types, shape=SHAPE),
             codec=Codec(types=types, num_partitions=ensure_topics(kafka)),
-            announce=announce,
+            publish_dead_letters=dead_letter_topic,
         ).run()
     finally:
-        announce.close()
+        dead_letter_topic.close()
         store.close()
 
 

@@ -67,12 +67,12 @@ def retry(
     What came from a file is imported again from the file.
     """
     from core.ingestion.dead_letters import retry as retry_letters
-    from tidewise.processes.distributed import codec_of
+    from tidewise.processes.kafka import codec_of
 
     wanted = _wanted(keys, all_)
     settings = settings_of(data, config, set_)
     with open_system(settings) as system:
-        decode, topic = codec_of(settings).decode_letter, source or settings.kafka.topic
+        decode, topic = codec_of(settings).decode_dead_letter, source or settings.kafka.topic
         done = retry_letters(system.store, system.ingestor, decode, source=topic, keys=wanted)
     if json_:
         report = {"letters": done.num_letters, "settled": done.num_settled, "accepted": done.num_accepted}

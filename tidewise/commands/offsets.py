@@ -65,7 +65,7 @@ def set_offset(
 
 
 def _places(settings: Settings, store: Store) -> Mapping[int, PartitionPosition]:
-    from tidewise.processes.distributed import log_bounds_of
+    from tidewise.processes.kafka import log_bounds_of
 
     bounds = log_bounds_of(settings)
     with store.read() as view:

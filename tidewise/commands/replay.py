@@ -18,7 +18,7 @@ from tidewise.commands.data import Columns, Format, TimeUnit
 from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
 from tidewise.files import event_columns, opened, row_rules
 from tidewise.live_traffic import Pace, events_bar, replay_live
-from tidewise.processes.distributed import replay_to_kafka
+from tidewise.processes.kafka import replay_to_kafka
 from tidewise.settings.schema import Settings
 
 DEFAULT_URL = "http://127.0.0.1:8080"

@@ -71,7 +71,7 @@ def worker(
     set_: Set = None,
 ) -> None:
     """Consume interactions from Kafka into the database. Ctrl-C ends it."""
-    from tidewise.processes.distributed import run_worker
+    from tidewise.processes.worker import run_worker
 
     overrides = overrides_of(data, set_, kafka__bootstrap_servers=kafka, kafka__worker=name)
     run_worker(load_settings(config=config, overrides=overrides))

@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from core.interactions import Interaction
+from stream.kafka.admin import ensure_topics
 from stream.kafka.producer import EventProducer
-from stream.kafka.topics import ensure_topics
 from stream.replay import Replay
 from tidewise.client import Client, Json
 from tidewise.demo.demo import DemoOptions, choose_port, make_shop, prepare, wait_for_interrupt
 from tidewise.demo.guide import Click
 from tidewise.demo.tour import show_click
 from tidewise.processes.children import ProcessError, running, wait_ready
-from tidewise.processes.distributed import kafka_settings
+from tidewise.processes.kafka import kafka_settings
 from tidewise.settings.schema import Settings
 
 PATIENCE_S = 30.0

@@ -1,6 +1,6 @@
-"""What a worker tells Prometheus, on a small port of its own.
+"""A worker's Prometheus metrics, exposed on a port of its own.
 
-Names are documented in docs/metrics.md; a test keeps the two in step.
+Their names are documented in docs/metrics.md, which a test compares.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ COMMIT_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 class WorkerMetrics:
     """The metrics of one worker, in a registry of their own."""
 
-    def __init__(self, follower: EncodingQueue) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter that nobody reads
+    def __init__(self, encoding_queue: EncodingQueue) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second, unused series for each counter
         self.registry = CollectorRegistry()
-        self._state = _State(follower)
-        self.registry.register(self._state)
+        self._collector = WorkerCollector(encoding_queue)
+        self.registry.register(self._collector)
         self._batch_events = Histogram(
             "tidewise_worker_batch_events",
             "Events in one transaction.",
@@ -38,41 +38,42 @@ class WorkerMetrics:
             registry=self.registry,
         )
 
-    def see(self, status: WorkerStatus) -> None:
+    def set_status(self, status: WorkerStatus) -> None:
         """Keep the newest status for the next scrape."""
-        self._state.status = status
+        self._collector.status = status
 
-    def applied(self, *, num_events: int, took_s: float) -> None:
+    def observe_commit(self, *, num_events: int, duration_s: float) -> None:
         """Count one transaction."""
         self._batch_events.observe(num_events)
-        self._commit_s.observe(took_s)
+        self._commit_s.observe(duration_s)
 
 
-class _State:
-    """Values that are there anyway, read when Prometheus asks."""
+class WorkerCollector:
+    """Metrics computed at each scrape, from the worker's newest status and the encoding queue."""
 
-    def __init__(self, follower: EncodingQueue) -> None:
-        self._follower = follower
+    def __init__(self, encoding_queue: EncodingQueue) -> None:
+        self._encoding_queue = encoding_queue
         self.status = WorkerStatus("", {})
 
     def collect(self) -> Iterable[Metric]:
-        """The values of this moment; the lag is at most a second old."""
+        """The present values; the lag is at most a second old."""
         lag = GaugeMetricFamily(
             "tidewise_worker_lag_messages", "Messages of a partition that wait to be applied.", labels=["partition"]
         )
         for number, partition in self.status.partitions.items():
             lag.add_metric([str(number)], partition.lag)
         yield lag
-        tally = self.status.tally
-        yield _counter("messages", "Messages applied.", tally.num_messages)
-        yield _counter("events", "Events applied.", tally.num_events)
-        yield _counter("dead_letters", "Events and messages set aside.", tally.num_dead_letters)
-        yield _counter("retries", "Attempts that waited for a database or a broker.", tally.num_retries)
-        yield _counter("lost_batches", "Batches given up because another worker owns the partition.", tally.num_lost)
-        age_s = float("nan") if tally.age_ms is None else tally.age_ms / 1000
+        counters = self.status.counters
+        yield _counter("messages", "Messages applied.", counters.num_messages)
+        yield _counter("events", "Events applied.", counters.num_events)
+        yield _counter("dead_letters", "Events and messages dead-lettered.", counters.num_dead_letters)
+        yield _counter("retries", "Attempts that waited for a database or a broker.", counters.num_retries)
+        lost = "Batches not applied because another worker owns the partition."
+        yield _counter("lost_batches", lost, counters.num_lost_batches)
+        age_s = float("nan") if counters.event_age_ms is None else counters.event_age_ms / 1000
         yield _gauge("event_age_seconds", "From the log's timestamp of the newest message to its commit.", age_s)
-        yield _gauge("queued_users", "Users that wait to be encoded.", self._follower.num_queued)
-        yield _counter("vectors_encoded", "Vectors encoded behind commits.", self._follower.num_encoded)
+        yield _gauge("queued_users", "Users that wait to be encoded.", self._encoding_queue.num_queued)
+        yield _counter("vectors_encoded", "Vectors encoded after commits.", self._encoding_queue.num_encoded)
 
 
 def _counter(name: str, text: str, value: float) -> Metric:

@@ -17,8 +17,8 @@ from tidewise.bootstrap import System, open_system
 from tidewise.data_folder import hold
 from tidewise.metrics.monitor import MonitorCollector
 from tidewise.process_setup import freeze_gc, use_log_format
-from tidewise.processes.distributed import letter_desk, log_ends, open_log
 from tidewise.processes.encoding import start_encoding
+from tidewise.processes.kafka import dead_letter_decoder, end_offsets, open_log
 from tidewise.processes.learning_scheduler import start_learning
 from tidewise.processes.monitor import start_monitor
 from tidewise.processes.refresh import start_refresh
@@ -79,8 +79,8 @@ def _serve(
         log=log,
         encode=follower.submit,
         items_changed=refresh.wake,
-        dead_letter_decoder=letter_desk(settings),
-        log_end_offsets=log_ends(settings),
+        dead_letter_decoder=dead_letter_decoder(settings),
+        log_end_offsets=end_offsets(settings),
         num_encoded=lambda: system.recommender.num_encoded,
         snapshot_age_s=lambda: refresh.age_s,
         default_type=settings.events.default_type,

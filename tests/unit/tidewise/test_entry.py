@@ -36,7 +36,7 @@ def test_a_process_serves_by_the_first_word_that_is_no_option(line: str, answer:
 
 
 def test_a_worker_imports_no_model_and_no_client_before_it_applies_events() -> None:
-    worker = "tidewise.shell, tidewise.commands.run, tidewise.processes.distributed, stream.worker.worker, storage"
+    worker = "tidewise.shell, tidewise.commands.run, tidewise.processes.worker, stream.worker.worker, storage"
     assert packages_loaded_by(worker).isdisjoint({"torch", "sklearn", "scipy", "faiss", "httpx", "fastapi"})
 
 

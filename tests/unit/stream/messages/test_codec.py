@@ -1,4 +1,4 @@
-"""What the bytes of a message mean, and where each kind of bad message ends."""
+"""Decoding messages, and dead letters for invalid ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from core.clock import ManualClock
 from core.errors import InvalidSettings
 from core.interactions import Interaction
 from core.records import DeadLetter
-from stream.kafka.partitioning import partition_of
 from stream.messages.codec import (
     MAX_EVENTS_PER_MESSAGE,
     MAX_PAYLOAD_BYTES,
@@ -22,30 +21,36 @@ from stream.messages.codec import (
     encode_many,
 )
 from stream.messages.fields import FieldMap
+from stream.messages.partitioning import partition_of
 
 NOW_MS = 1_700_000_000_000
 EVENT = {"event_id": "e1", "user_id": "ann", "item_id": "lamp", "type": "click", "time": NOW_MS - 5}
 
 
-def message(value: object, **given: object) -> Message:
+def message(value: object, **overrides: object) -> Message:
     raw = value if value is None or isinstance(value, bytes) else orjson.dumps(value)
     fields = {"topic": "interactions", "partition": 0, "offset": 7, "key": b"ann", "timestamp_ms": NOW_MS - 1}
-    return Message(value=raw, **(fields | given))
+    return Message(value=raw, **(fields | overrides))
 
 
 def decode(*messages: Message, codec: Codec | None = None) -> Decoded:
     decoded = Decoded()
-    for each in messages:
-        (codec or Codec(clock=ManualClock(NOW_MS))).decode(each, decoded)
+    for received in messages:
+        (codec or Codec(clock=ManualClock(NOW_MS))).decode(received, decoded)
     return decoded
 
 
-def refusal(value: object, **given: object) -> str:
-    decoded = decode(message(value, **given))
+def rejection(value: object, **overrides: object) -> str:
+    decoded = decode(message(value, **overrides))
     assert decoded.events == []
-    (letter,) = decoded.dead_letters
-    assert (letter.source, letter.partition, letter.offset, letter.time_ms) == ("interactions", 0, 7, NOW_MS)
-    return letter.reason
+    (dead_letter,) = decoded.dead_letters
+    assert (dead_letter.source, dead_letter.partition, dead_letter.offset, dead_letter.time_ms) == (
+        "interactions",
+        0,
+        7,
+        NOW_MS,
+    )
+    return dead_letter.reason
 
 
 def test_one_event_per_message_is_decoded_with_its_offset() -> None:
@@ -60,12 +65,12 @@ def test_the_events_of_an_array_share_the_offset_of_their_message() -> None:
     assert decoded.offsets == [7, 7, 9]
 
 
-def test_a_bad_element_of_an_array_is_set_aside_alone_with_its_own_payload() -> None:
+def test_an_invalid_element_of_an_array_is_dead_lettered_alone() -> None:
     decoded = decode(message([EVENT, {"user_id": "", "item_id": "lamp"}, EVENT | {"event_id": "e2"}]))
     assert [event.event_id for event in decoded.events] == ["e1", "e2"]
-    (letter,) = decoded.dead_letters
-    assert letter.payload == b'{"user_id":"","item_id":"lamp"}'
-    assert letter.reason.startswith("user_id: wanted 1 to 256 bytes")
+    (dead_letter,) = decoded.dead_letters
+    assert dead_letter.payload == b'{"user_id":"","item_id":"lamp"}'
+    assert dead_letter.reason.startswith("user_id: wanted 1 to 256 bytes")
 
 
 @pytest.mark.parametrize(
@@ -88,29 +93,29 @@ def test_a_bad_element_of_an_array_is_set_aside_alone_with_its_own_payload() -> 
         (b"[" * 100_000, "value: wanted JSON in UTF-8"),
     ],
 )
-def test_a_message_that_cannot_be_used_becomes_a_dead_letter_that_says_why(value: object, reason: str) -> None:
-    assert refusal(value).startswith(reason)
+def test_an_invalid_message_becomes_a_dead_letter_with_a_reason(value: object, reason: str) -> None:
+    assert rejection(value).startswith(reason)
 
 
-def test_a_dead_letter_holds_the_payload_as_it_came() -> None:
+def test_a_dead_letter_keeps_the_original_payload() -> None:
     assert decode(message(b"\x00\x01{")).dead_letters[0].payload == b"\x00\x01{"
 
 
-def test_a_payload_beyond_the_limit_is_cut_and_the_reason_says_so() -> None:
-    (letter,) = decode(message(b"x" * (MAX_PAYLOAD_BYTES + 1))).dead_letters
-    assert len(letter.payload) == MAX_PAYLOAD_BYTES
-    assert letter.reason.endswith("(the payload of 1048577 bytes is cut to its first 1048576)")
+def test_a_payload_above_the_limit_is_cut_and_the_reason_says_so() -> None:
+    (dead_letter,) = decode(message(b"x" * (MAX_PAYLOAD_BYTES + 1))).dead_letters
+    assert len(dead_letter.payload) == MAX_PAYLOAD_BYTES
+    assert dead_letter.reason.endswith("(the payload of 1048577 bytes is cut to its first 1048576)")
 
 
-def test_an_array_above_the_limit_is_refused_whole() -> None:
-    assert "got 10001; send smaller arrays" in refusal([EVENT] * (MAX_EVENTS_PER_MESSAGE + 1))
+def test_an_array_above_the_limit_is_rejected() -> None:
+    assert "got 10001; send smaller arrays" in rejection([EVENT] * (MAX_EVENTS_PER_MESSAGE + 1))
 
 
-def test_a_null_key_does_no_harm() -> None:
+def test_a_message_without_a_key_is_decoded() -> None:
     assert len(decode(message(EVENT, key=None)).events) == 1
 
 
-def test_an_event_without_time_and_id_is_the_same_event_when_it_is_delivered_again() -> None:
+def test_a_redelivered_event_without_time_and_id_is_the_same_event() -> None:
     bare = message([{"user_id": "ann", "item_id": "lamp"}, {"user_id": "ann", "item_id": "lamp"}])
     first = decode(bare).events
     again = decode(bare, codec=Codec(clock=ManualClock(NOW_MS + 60_000))).events
@@ -120,14 +125,14 @@ def test_an_event_without_time_and_id_is_the_same_event_when_it_is_delivered_aga
     assert first[0].time_ms == NOW_MS - 1
 
 
-def test_an_event_of_another_partitions_user_is_refused_with_the_partition_that_is_right() -> None:
-    home = partition_of("ann", num_partitions=4)
-    wrong = (home + 1) % 4
+def test_an_event_in_the_wrong_partition_is_rejected() -> None:
+    right = partition_of("ann", num_partitions=4)
+    wrong = (right + 1) % 4
     codec = Codec(clock=ManualClock(NOW_MS), num_partitions=4)
-    decoded = decode(message(EVENT, partition=wrong), message([EVENT], partition=home), codec=codec)
+    decoded = decode(message(EVENT, partition=wrong), message([EVENT], partition=right), codec=codec)
     assert [event.event_id for event in decoded.events] == ["e1"]
-    (letter,) = decoded.dead_letters
-    assert letter.reason.startswith(f"user_id: 'ann' belongs to partition {home} of 4, but came in {wrong}")
+    (dead_letter,) = decoded.dead_letters
+    assert dead_letter.reason.startswith(f"user_id: 'ann' belongs to partition {right} of 4, but came in {wrong}")
 
 
 ids = st.text(min_size=1, max_size=10).filter(lambda text: text.isprintable())
@@ -146,18 +151,18 @@ ids = st.text(min_size=1, max_size=10).filter(lambda text: text.isprintable())
         recommendation_id=st.none() | ids,
     )
 )
-def test_what_is_encoded_is_decoded_alone_and_in_arrays(event: Interaction) -> None:
+def test_encoded_events_are_decoded_alone_and_in_arrays(event: Interaction) -> None:
     assert decode(message(encode(event))).events == [event]
     assert decode(message(encode_many([event, event]))).events == [event, event]
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_end_as_events_or_dead_letters_never_as_an_exception(value: bytes) -> None:
+def test_any_bytes_are_decoded_into_events_or_dead_letters(value: bytes) -> None:
     decoded = decode(message(value))
     assert len(decoded.events) + len(decoded.dead_letters) >= 1
 
 
-def test_foreign_events_are_read_through_dotted_paths() -> None:
+def test_foreign_events_are_mapped_by_dotted_paths() -> None:
     fields = FieldMap(
         paths={"user_id": "who.id", "item_id": "what", "time": "at", "event_id": "meta.uuid"},
         types={"addtocart": "cart"},
@@ -170,24 +175,24 @@ def test_foreign_events_are_read_through_dotted_paths() -> None:
 
 
 @pytest.mark.parametrize(("unit", "time"), [("us", 1_600_000_000_123_456), ("ns", 1_600_000_000_123_456_789)])
-def test_finer_units_of_time_are_cut_to_milliseconds(unit: str, time: int) -> None:
+def test_microseconds_and_nanoseconds_are_cut_to_milliseconds(unit: str, time: int) -> None:
     mapped = FieldMap(time_unit=unit).apply({"time": time})
     assert mapped["time"] == 1_600_000_000_123
 
 
-def test_a_key_that_holds_dots_itself_is_found() -> None:
+def test_a_key_that_contains_dots_is_mapped() -> None:
     assert FieldMap(paths={"user_id": "user.id"}).apply({"user.id": "ann"})["user_id"] == "ann"
 
 
 @pytest.mark.parametrize(
-    "given_settings", [{"paths": {"uid": "user"}}, {"time_unit": "minutes"}], ids=["unknown field", "unknown unit"]
+    "options", [{"paths": {"uid": "user"}}, {"time_unit": "minutes"}], ids=["unknown field", "unknown unit"]
 )
-def test_a_mapping_that_cannot_be_meant_is_refused(given_settings: dict[str, object]) -> None:
+def test_an_invalid_mapping_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(InvalidSettings, match=r"^kafka\."):
-        FieldMap(**given_settings)
+        FieldMap(**options)
 
 
-def test_our_own_events_are_read_as_they_are_beside_foreign_ones() -> None:
+def test_tidewises_own_events_are_not_mapped() -> None:
     fields = FieldMap(paths={"user_id": "customer.id", "time": "at"}, types={"buy": "purchase"}, time_unit="s")
     event = Interaction("e1", "ann", "tent", "click", NOW_MS)
     decoded = decode(message(encode(event)), codec=Codec(fields=fields, clock=ManualClock(NOW_MS)))
@@ -195,22 +200,24 @@ def test_our_own_events_are_read_as_they_are_beside_foreign_ones() -> None:
     assert decoded.dead_letters == []
 
 
-def letter_of(payload: bytes, *, key: int = 5, offset: int = 7) -> DeadLetter:
-    return DeadLetter("interactions", 0, offset, "bad then", payload, NOW_MS - 9, key)
+def dead_letter_of(payload: bytes, *, key: int = 5, offset: int = 7) -> DeadLetter:
+    return DeadLetter("interactions", 0, offset, "invalid then", payload, NOW_MS - 9, key)
 
 
-def test_a_dead_letter_is_decoded_as_of_now_wherever_its_user_belongs() -> None:
+def test_a_dead_letter_is_decoded_by_the_present_settings() -> None:
     codec = Codec(clock=ManualClock(NOW_MS))
-    events, reasons = codec.decode_letter(letter_of(b'[{"user_id": "ann", "item_id": "a"}, {"user_id": "ann"}]'))
+    events, reasons = codec.decode_dead_letter(
+        dead_letter_of(b'[{"user_id": "ann", "item_id": "a"}, {"user_id": "ann"}]')
+    )
     assert [(event.user_id, event.time_ms) for event in events] == [("ann", NOW_MS - 9)]
     assert len(reasons) == 1
     assert reasons[0].startswith("item_id")
 
 
-def test_events_of_dead_letters_have_ids_that_no_other_event_of_their_message_has() -> None:
+def test_ids_of_events_from_dead_letters_are_unique() -> None:
     codec = Codec(clock=ManualClock(NOW_MS))
     raw = b'{"user_id": "ann", "item_id": "a"}'
-    first, second = (codec.decode_letter(letter_of(raw, key=key))[0][0] for key in (5, 6))
+    first, second = (codec.decode_dead_letter(dead_letter_of(raw, key=key))[0][0] for key in (5, 6))
     [direct] = decode(message(raw)).events
     assert len({first.event_id, second.event_id, direct.event_id}) == 3
-    assert codec.decode_letter(letter_of(raw, key=5))[0] == [first]
+    assert codec.decode_dead_letter(dead_letter_of(raw, key=5))[0] == [first]

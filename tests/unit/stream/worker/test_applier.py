@@ -1,4 +1,4 @@
-"""How a batch of messages is settled: applied exactly once, set aside, tried again, or left to another worker."""
+"""Applying a batch of messages: exactly once, dead-lettered, retried, or left to another worker."""
 
 from __future__ import annotations
 
@@ -20,56 +20,53 @@ from core.errors import (
 )
 from core.history import WindowShape
 from core.ingestion.ingest import Ingestor
-from core.ingestion.sources import EventBatch, StreamSource
+from core.ingestion.sources import EventBatch, IngestResult, StreamSource
 from core.interactions import EventTypes, Interaction
 from core.records import DeadLetter
 from stream.messages.codec import Codec, Decoded, Message
-from stream.worker.applier import MAX_UNEXPLAINED, Applier, Backoff, Stopping
+from stream.worker.applier import MAX_UNEXPECTED_ERRORS, Applier, Backoff, ShutdownRequested
 
 NOW_MS = 1_700_000_000_000
-NOTHING_LOST: set[int] = set()
+NO_PARTITIONS: set[int] = set()
 
 
 class FailingIngest:
-    """The real use case, except where `refuse` raises."""
+    """The real use case, except where `reject` raises."""
 
-    def __init__(self, store: MemoryStore, refuse: Callable[[Sequence[Interaction]], None]) -> None:
+    def __init__(self, store: MemoryStore, reject: Callable[[Sequence[Interaction]], None]) -> None:
         self._real = Ingestor(store, types=EventTypes(), shape=WindowShape(4, 2))
-        self._refuse = refuse
+        self._reject = reject
         self.num_calls = 0
 
-    def ingest_together(self, batches: Sequence[EventBatch]) -> object:
+    def ingest_together(self, batches: Sequence[EventBatch]) -> IngestResult:
         self.num_calls += 1
-        self._refuse([event for batch in batches for event in batch.events])
+        self._reject([event for batch in batches for event in batch.events])
         return self._real.ingest_together(batches)
-
-    def forget(self) -> None:
-        self._real.forget()
 
     def applied_offset(self, stream: str, partition: int) -> int | None:
         return self._real.applied_offset(stream, partition)
 
 
-def refuse_nothing(events: Sequence[Interaction]) -> None:
-    """All is well."""
+def reject_nothing(events: Sequence[Interaction]) -> None:
+    """Accept everything."""
 
 
-def refuse_items(*bad: str, error: Exception | None = None) -> Callable[[Sequence[Interaction]], None]:
-    def refuse(events: Sequence[Interaction]) -> None:
+def reject_items(*bad: str, error: Exception | None = None) -> Callable[[Sequence[Interaction]], None]:
+    def reject(events: Sequence[Interaction]) -> None:
         if any(event.item_id in bad for event in events):
             raise error or InvalidEvent("item_id: not in this shop")
 
-    return refuse
+    return reject
 
 
 def fail_first(count: int, error: Exception) -> Callable[[Sequence[Interaction]], None]:
     failures = iter([error] * count)
 
-    def refuse(events: Sequence[Interaction]) -> None:
+    def reject(events: Sequence[Interaction]) -> None:
         for failure in failures:
             raise failure
 
-    return refuse
+    return reject
 
 
 def event(name: str, item: str = "lamp", *, user: str = "ann") -> dict[str, object]:
@@ -84,22 +81,22 @@ def message(offset: int, *payloads: object, partition: int = 0) -> Message:
 class Case:
     """An applier over a store in memory."""
 
-    def __init__(self, refuse: Callable[[Sequence[Interaction]], None] = refuse_nothing) -> None:
+    def __init__(self, reject: Callable[[Sequence[Interaction]], None] = reject_nothing) -> None:
         self.store = MemoryStore()
-        self.ingest = FailingIngest(self.store, refuse)
+        self.ingest = FailingIngest(self.store, reject)
         self.stop = threading.Event()
-        self.announced: list[DeadLetter] = []
-        self.num_heartbeats = 0
+        self.published: list[DeadLetter] = []
+        self.num_watchdog_resets = 0
         self.applier = Applier(
             self.ingest,
             Codec(clock=ManualClock(NOW_MS)),
-            Backoff(self.stop, first_s=0.0, longest_s=0.0),
-            announce=self.announced.extend,
-            heartbeat=self.beat,
+            Backoff(self.stop, initial_s=0.0, max_s=0.0),
+            publish=self.published.extend,
+            reset_watchdog=self.reset_watchdog,
         )
 
-    def beat(self) -> None:
-        self.num_heartbeats += 1
+    def reset_watchdog(self) -> None:
+        self.num_watchdog_resets += 1
 
     @property
     def stored(self) -> set[str]:
@@ -107,9 +104,9 @@ class Case:
             return {row.event_key.hex() for rows in view.events.pages() for row in rows}
 
     @property
-    def letters(self) -> list[DeadLetter]:
+    def dead_letters(self) -> list[DeadLetter]:
         with self.store.read() as view:
-            return sorted(view.dead_letters.newest(), key=lambda letter: letter.offset)
+            return sorted(view.dead_letters.newest(), key=lambda dead_letter: dead_letter.offset)
 
     @property
     def offset(self) -> int | None:
@@ -120,7 +117,7 @@ class Case:
         with self.store.read() as view:
             return view.offsets.applied("interactions")
 
-    def move_by_another_worker(self, partition: int, *, to: int) -> None:
+    def advance_by_another_worker(self, partition: int, *, to: int) -> None:
         other = Ingestor(self.store, types=EventTypes(), shape=WindowShape(4, 2))
         other.ingest([], StreamSource("interactions", partition, [], 0, to))
 
@@ -131,61 +128,63 @@ def keys(*names: str) -> set[str]:
 
 def test_a_batch_is_applied_up_to_its_last_offset() -> None:
     case = Case()
-    assert case.applier.apply([message(3, event("a")), message(4, event("b"), event("c"))]) == NOTHING_LOST
+    assert case.applier.apply([message(3, event("a")), message(4, event("b"), event("c"))]) == NO_PARTITIONS
     assert case.stored == keys("a", "b", "c")
     assert case.offset == 4
-    assert (case.applier.tally.num_messages, case.applier.tally.num_events) == (2, 3)
-    assert case.applier.tally.age_ms == 40
+    assert (case.applier.counters.num_messages, case.applier.counters.num_events) == (2, 3)
+    assert case.applier.counters.event_age_ms == 40
 
 
-def test_messages_without_any_event_still_move_the_offset() -> None:
+def test_messages_without_events_advance_the_offset() -> None:
     case = Case()
     case.applier.apply([message(3, event("a")), message(4, "no event"), message(5, "nor this")])
     assert case.offset == 5
-    assert [letter.offset for letter in case.letters] == [4, 5]
-    assert case.announced == [letter for letter in case.announced if letter.reason.startswith("event: wanted")]
-    assert len(case.announced) == 2
+    assert [dead_letter.offset for dead_letter in case.dead_letters] == [4, 5]
+    assert case.published == [
+        dead_letter for dead_letter in case.published if dead_letter.reason.startswith("event: wanted")
+    ]
+    assert len(case.published) == 2
 
 
-def test_dead_letters_are_announced_before_the_commit_because_after_it_nobody_would() -> None:
+def test_dead_letters_are_published_before_the_commit() -> None:
     case = Case()
-    seen: list[int | None] = []
-    case.applier.announce = lambda letters: seen.append(case.offset)
+    offsets: list[int | None] = []
+    case.applier.publish = lambda dead_letters: offsets.append(case.offset)
     case.applier.apply([message(3, "no event")])
-    assert seen == [None]
+    assert offsets == [None]
     assert case.offset == 3
 
 
 @pytest.mark.parametrize("bad", range(5))
-def test_one_bad_event_is_found_by_halving_and_set_aside_alone(bad: int) -> None:
-    case = Case(refuse_items("bomb"))
+def test_a_single_rejected_event_is_dead_lettered_alone(bad: int) -> None:
+    case = Case(reject_items("bomb"))
     messages = [message(n, event(f"e{n}", "bomb" if n == bad else "lamp")) for n in range(5)]
-    assert case.applier.apply(messages) == NOTHING_LOST
+    assert case.applier.apply(messages) == NO_PARTITIONS
     assert case.stored == keys(*(f"e{n}" for n in range(5) if n != bad))
-    (letter,) = case.letters
-    assert (letter.offset, letter.reason) == (bad, "item_id: not in this shop")
-    assert orjson.loads(letter.payload)["event_id"] == f"e{bad}"
+    (dead_letter,) = case.dead_letters
+    assert (dead_letter.offset, dead_letter.reason) == (bad, "item_id: not in this shop")
+    assert orjson.loads(dead_letter.payload)["event_id"] == f"e{bad}"
     assert case.offset == 4
 
 
-def test_bad_events_within_one_message_do_not_take_their_neighbours_along() -> None:
-    case = Case(refuse_items("bomb", error=OverflowError("too large for a column")))
+def test_valid_events_of_an_array_with_rejected_ones_are_applied() -> None:
+    case = Case(reject_items("bomb", error=OverflowError("too large for a column")))
     items = ["lamp", "bomb", "lamp", "lamp", "bomb"]
     case.applier.apply([message(7, *(event(f"e{n}", item) for n, item in enumerate(items)))])
     assert case.stored == keys("e0", "e2", "e3")
-    assert [letter.offset for letter in case.letters] == [7, 7]
-    assert case.letters[0].reason == "OverflowError: too large for a column"
+    assert [dead_letter.offset for dead_letter in case.dead_letters] == [7, 7]
+    assert case.dead_letters[0].reason == "OverflowError: too large for a column"
     assert case.offset == 7
-    assert (case.applier.tally.num_events, case.applier.tally.num_dead_letters) == (3, 2)
+    assert (case.applier.counters.num_events, case.applier.counters.num_dead_letters) == (3, 2)
 
 
-def test_a_crash_between_halves_loses_nothing_and_counts_nothing_twice() -> None:
-    case = Case(refuse_items("bomb"))
+def test_after_a_crash_between_halves_every_event_counts_once() -> None:
+    case = Case(reject_items("bomb"))
     messages = [message(7, *(event(f"e{n}", "bomb" if n == 3 else "lamp") for n in range(4))), message(8, event("z"))]
     real = case.ingest.ingest_together
     crash = fail_first(1, SystemExit())  # no `Exception`: nothing may catch it, as nothing catches kill -9
 
-    def ingest_together(batches: Sequence[EventBatch]) -> object:
+    def ingest_together(batches: Sequence[EventBatch]) -> IngestResult:
         if [event.item_id for batch in batches for event in batch.events] == ["bomb"]:
             crash(batches[0].events)
         return real(batches)
@@ -195,164 +194,164 @@ def test_a_crash_between_halves_loses_nothing_and_counts_nothing_twice() -> None
         case.applier.apply(messages)
     assert case.offset is not None
     assert case.offset < 7  # the array was applied in part, so its offset was not
-    assert case.applier.apply(messages) == NOTHING_LOST
+    assert case.applier.apply(messages) == NO_PARTITIONS
     assert case.stored == keys("e0", "e1", "e2", "z")
-    assert [letter.offset for letter in case.letters] == [7]
+    assert [dead_letter.offset for dead_letter in case.dead_letters] == [7]
     assert case.offset == 8
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("away"), StoreConflict("again")])
-def test_what_is_not_the_events_fault_is_tried_again_until_it_works(error: Exception) -> None:
+def test_operational_errors_are_retried_until_the_commit(error: Exception) -> None:
     case = Case(fail_first(3, error))
-    assert case.applier.apply([message(3, event("a"))]) == NOTHING_LOST
+    assert case.applier.apply([message(3, event("a"))]) == NO_PARTITIONS
     assert case.stored == keys("a")
-    assert case.letters == []
-    assert case.applier.tally.num_retries == 3
-    assert case.num_heartbeats == 4  # waiting for a database is not being stuck
+    assert case.dead_letters == []
+    assert case.applier.counters.num_retries == 3
+    assert case.num_watchdog_resets == 4  # waiting for a database is not a stall
 
 
-def test_a_batch_of_a_partition_that_another_worker_has_moved_is_not_applied() -> None:
+def test_a_partition_that_another_worker_advanced_is_not_applied() -> None:
     case = Case()
     case.applier.apply([message(3, event("a"))])
-    case.move_by_another_worker(0, to=9)
+    case.advance_by_another_worker(0, to=9)
     assert case.applier.apply([message(4, event("b"))]) == {0}
     assert case.stored == keys("a")
-    assert case.applier.tally.num_lost == 1
+    assert case.applier.counters.num_lost_batches == 1
 
 
-def round_of(*partitions: int, offset: int) -> list[Message]:
+def messages_of(*partitions: int, offset: int) -> list[Message]:
     return [message(offset, event(f"{p}-{offset}", user=f"user-{p}"), partition=p) for p in partitions]
 
 
-def test_what_came_from_several_partitions_is_applied_in_one_transaction() -> None:
+def test_several_partitions_share_a_transaction() -> None:
     case = Case()
-    assert case.applier.apply(round_of(0, 1, 3, offset=7)) == NOTHING_LOST
+    assert case.applier.apply(messages_of(0, 1, 3, offset=7)) == NO_PARTITIONS
     assert case.ingest.num_calls == 1
     assert case.stored == keys("0-7", "1-7", "3-7")
     assert case.offsets == {0: 7, 1: 7, 3: 7}
 
 
-def test_the_others_are_applied_without_the_partition_that_another_worker_has_moved() -> None:
+def test_a_lost_partition_does_not_stop_the_others() -> None:
     case = Case()
-    case.applier.apply(round_of(0, 1, 2, offset=7))
-    case.move_by_another_worker(1, to=20)
-    assert case.applier.apply(round_of(0, 1, 2, offset=8)) == {1}
+    case.applier.apply(messages_of(0, 1, 2, offset=7))
+    case.advance_by_another_worker(1, to=20)
+    assert case.applier.apply(messages_of(0, 1, 2, offset=8)) == {1}
     assert case.stored == keys("0-7", "1-7", "2-7", "0-8", "2-8")
     assert case.offsets == {0: 8, 1: 20, 2: 8}
-    assert (case.applier.tally.num_lost, case.applier.tally.num_messages) == (1, 5)
+    assert (case.applier.counters.num_lost_batches, case.applier.counters.num_messages) == (1, 5)
 
 
-def test_nothing_more_of_a_lost_partition_is_applied_by_the_later_transactions_of_the_same_round() -> None:
+def test_later_transactions_skip_a_partition_lost_by_an_earlier_one() -> None:
     case = Case()
     case.applier.max_events = 2
-    case.applier.apply(round_of(0, 1, offset=7))
-    case.move_by_another_worker(1, to=20)
-    late = [message(offset, event(f"1-{offset}"), partition=1) for offset in range(8, 24)]
-    assert case.applier.apply([*round_of(0, offset=8), *late]) == {1}
+    case.applier.apply(messages_of(0, 1, offset=7))
+    case.advance_by_another_worker(1, to=20)
+    rest = [message(offset, event(f"1-{offset}"), partition=1) for offset in range(8, 24)]
+    assert case.applier.apply([*messages_of(0, offset=8), *rest]) == {1}
     assert case.stored == keys("0-7", "1-7", "0-8")
     assert case.offsets == {0: 8, 1: 20}
 
 
-def test_a_round_of_which_all_is_lost_applies_nothing() -> None:
+def test_nothing_is_applied_when_all_partitions_are_lost() -> None:
     case = Case()
-    case.applier.apply(round_of(0, 1, offset=7))
+    case.applier.apply(messages_of(0, 1, offset=7))
     for partition in (0, 1):
-        case.move_by_another_worker(partition, to=20)
-    assert case.applier.apply(round_of(0, 1, offset=8)) == {0, 1}
+        case.advance_by_another_worker(partition, to=20)
+    assert case.applier.apply(messages_of(0, 1, offset=8)) == {0, 1}
     assert case.offsets == {0: 20, 1: 20}
 
 
 @pytest.mark.parametrize("bad", range(3))
-def test_a_bad_event_of_one_partition_does_not_take_the_others_along(bad: int) -> None:
-    case = Case(refuse_items("bomb"))
+def test_a_rejected_event_does_not_affect_other_partitions(bad: int) -> None:
+    case = Case(reject_items("bomb"))
     messages = [
         message(n, event(f"{partition}-{n}", "bomb" if (partition, n) == (bad, 1) else "lamp"), partition=partition)
         for partition in range(3)
         for n in range(3)
     ]
-    assert case.applier.apply(messages) == NOTHING_LOST
+    assert case.applier.apply(messages) == NO_PARTITIONS
     assert case.stored == keys(*(f"{p}-{n}" for p in range(3) for n in range(3) if (p, n) != (bad, 1)))
-    assert [(letter.partition, letter.offset) for letter in case.letters] == [(bad, 1)]
+    assert [(dead_letter.partition, dead_letter.offset) for dead_letter in case.dead_letters] == [(bad, 1)]
     assert case.offsets == {0: 2, 1: 2, 2: 2}
-    assert (case.applier.tally.num_events, case.applier.tally.num_dead_letters) == (8, 1)
+    assert (case.applier.counters.num_events, case.applier.counters.num_dead_letters) == (8, 1)
 
 
-def test_a_partition_lost_while_its_bad_event_is_searched_for_is_lost_alone() -> None:
-    case = Case(refuse_items("bomb"))
-    case.applier.apply(round_of(0, 1, offset=7))
+def test_a_partition_lost_during_halving_does_not_affect_the_others() -> None:
+    case = Case(reject_items("bomb"))
+    case.applier.apply(messages_of(0, 1, offset=7))
     real = case.ingest.ingest_together
 
-    def ingest_together(batches: Sequence[EventBatch]) -> object:
+    def ingest_together(batches: Sequence[EventBatch]) -> IngestResult:
         if len(batches) == 1 and batches[0].source.partition == 1:
-            case.move_by_another_worker(1, to=20)
+            case.advance_by_another_worker(1, to=20)
         return real(batches)
 
     case.ingest.ingest_together = ingest_together  # type: ignore[method-assign]
     bomb = message(8, event("1-8", "bomb"), event("1-8b"), partition=1)
-    assert case.applier.apply([*round_of(0, offset=8), bomb]) == {1}
+    assert case.applier.apply([*messages_of(0, offset=8), bomb]) == {1}
     assert case.stored == keys("0-7", "1-7", "0-8")
-    assert (case.letters, case.offsets) == ([], {0: 8, 1: 20})
+    assert (case.dead_letters, case.offsets) == ([], {0: 8, 1: 20})
 
 
-def test_losing_a_partition_is_no_reason_to_halve() -> None:
+def test_a_lost_partition_is_not_halved() -> None:
     case = Case(fail_first(1, PartitionLost("moved", partitions=[0])))
     assert case.applier.apply([message(3, event("a")), message(4, event("b"))]) == {0}
     assert case.ingest.num_calls == 1
 
 
-def test_a_database_made_by_other_settings_ends_the_worker_and_sets_nothing_aside() -> None:
+def test_a_database_with_other_settings_ends_the_worker() -> None:
     case = Case(fail_first(1, StoreMismatch("another window")))
     with pytest.raises(StoreMismatch, match="another window"):
         case.applier.apply([message(3, event("a"))])
-    assert case.letters == []
+    assert case.dead_letters == []
 
 
-def test_an_error_without_any_event_to_blame_ends_the_worker() -> None:
+def test_an_error_in_a_batch_without_events_ends_the_worker() -> None:
     case = Case(fail_first(1, RuntimeError("a fault of ours")))
     with pytest.raises(RuntimeError, match="a fault of ours"):
         case.applier.apply([message(3, "no event")])
 
 
-def test_a_dead_letter_topic_that_is_away_does_not_stop_the_stream_because_the_database_keeps_the_letters() -> None:
+def test_without_the_dead_letter_topic_dead_letters_are_still_stored() -> None:
     case = Case()
-    tries: list[int] = []
+    attempts: list[int] = []
 
-    def announce(letters: Sequence[DeadLetter]) -> None:
-        tries.append(len(letters))
+    def publish(dead_letters: Sequence[DeadLetter]) -> None:
+        attempts.append(len(dead_letters))
         raise StreamUnavailable("no such topic")
 
-    case.applier.announce = announce
-    assert case.applier.apply([message(3, "no event"), message(4, event("a"))]) == NOTHING_LOST
-    assert tries == [1, 1, 1]
-    assert [letter.offset for letter in case.letters] == [3]
+    case.applier.publish = publish
+    assert case.applier.apply([message(3, "no event"), message(4, event("a"))]) == NO_PARTITIONS
+    assert attempts == [1, 1, 1]
+    assert [dead_letter.offset for dead_letter in case.dead_letters] == [3]
     assert case.stored == keys("a")
 
 
-def test_when_event_after_event_fails_for_no_reason_of_its_own_the_worker_ends_and_keeps_the_rest() -> None:
-    case = Case(refuse_items("lamp", error=RuntimeError("a fault of ours")))
+def test_too_many_unexpected_errors_in_a_row_end_the_worker() -> None:
+    case = Case(reject_items("lamp", error=RuntimeError("a fault of ours")))
     with pytest.raises(RuntimeError, match="a fault of ours"):
         case.applier.apply([message(n, event(f"e{n}")) for n in range(100)])
-    assert len(case.letters) == MAX_UNEXPLAINED
-    assert case.offset == MAX_UNEXPLAINED - 1  # the others are read again once the fault is mended
+    assert len(case.dead_letters) == MAX_UNEXPECTED_ERRORS
+    assert case.offset == MAX_UNEXPECTED_ERRORS - 1  # the others are read again once the fault is fixed
 
 
-def test_however_many_events_are_refused_with_a_reason_the_stream_goes_on() -> None:
-    case = Case(refuse_items("lamp"))
-    assert case.applier.apply([message(n, event(f"e{n}")) for n in range(100)]) == NOTHING_LOST
+def test_any_number_of_rejected_events_does_not_stop_the_stream() -> None:
+    case = Case(reject_items("lamp"))
+    assert case.applier.apply([message(n, event(f"e{n}")) for n in range(100)]) == NO_PARTITIONS
     assert case.offset == 99
 
 
-def test_large_arrays_are_applied_in_several_transactions_of_whole_messages() -> None:
+def test_large_arrays_are_applied_in_several_transactions() -> None:
     case = Case()
     case.applier.max_events = 10
-    arrays = [message(n, *(event(f"e{n}-{place}") for place in range(6))) for n in range(5)]
-    assert case.applier.apply(arrays) == NOTHING_LOST
+    arrays = [message(n, *(event(f"e{n}-{index}") for index in range(6))) for n in range(5)]
+    assert case.applier.apply(arrays) == NO_PARTITIONS
     assert case.ingest.num_calls == 3
     assert len(case.stored) == 30
     assert case.offset == 4
 
 
-def test_a_decoder_that_fails_on_one_message_does_not_stop_the_stream() -> None:
+def test_a_decoder_failure_does_not_stop_the_stream() -> None:
     class BrittleCodec(Codec):
         def decode(self, message: Message, into: Decoded) -> None:
             if message.offset == 3:
@@ -361,31 +360,31 @@ def test_a_decoder_that_fails_on_one_message_does_not_stop_the_stream() -> None:
 
     case = Case()
     case.applier.codec = BrittleCodec(clock=ManualClock(NOW_MS))
-    assert case.applier.apply([message(3, event("a")), message(4, event("b"))]) == NOTHING_LOST
+    assert case.applier.apply([message(3, event("a")), message(4, event("b"))]) == NO_PARTITIONS
     assert case.stored == keys("b")
-    (letter,) = case.letters
-    assert letter.reason == "value: the decoder failed (ZeroDivisionError: oops); report it with this payload"
+    (dead_letter,) = case.dead_letters
+    assert dead_letter.reason == "value: the decoder failed (ZeroDivisionError: oops); report it with this payload"
 
 
-def test_stopping_ends_the_retries_and_acknowledges_nothing() -> None:
+def test_a_shutdown_ends_the_retries() -> None:
     case = Case(fail_first(1, StoreUnavailable("away")))
     case.stop.set()
-    with pytest.raises(Stopping):
+    with pytest.raises(ShutdownRequested):
         case.applier.apply([message(3, event("a"))])
     assert case.stored == set()
 
 
-def test_pauses_grow_to_a_limit_and_start_small_again_after_a_success() -> None:
-    waited: list[float] = []
+def test_backoff_grows_to_its_limit_and_restarts_after_a_success() -> None:
+    pauses: list[float] = []
 
     class Stop(threading.Event):
         def wait(self, timeout: float | None = None) -> bool:
-            waited.append(timeout or 0.0)
+            pauses.append(timeout or 0.0)
             return False
 
-    backoff = Backoff(Stop(), first_s=0.1, longest_s=0.5)
+    backoff = Backoff(Stop(), initial_s=0.1, max_s=0.5)
     for _ in range(4):
         backoff.pause()
     backoff.reset()
     backoff.pause()
-    assert waited == [0.1, 0.2, 0.4, 0.5, 0.1]
+    assert pauses == [0.1, 0.2, 0.4, 0.5, 0.1]

@@ -1,4 +1,4 @@
-"""Arrivals: everything that came is taken in its order, waiting is short, and whoever brings too much waits."""
+"""The micro-batch buffer: messages keep their order, `take` lingers briefly, and `put` waits while it is full."""
 
 from __future__ import annotations
 
@@ -11,62 +11,62 @@ from stream.worker.micro_batch_buffer import MicroBatchBuffer
 FOREVER_S = 60.0
 
 
-def arrivals(*, room: int = 3, within_s: float = 0.0) -> MicroBatchBuffer[str]:
-    return MicroBatchBuffer(room=room, within_s=within_s)
+def make_buffer(*, capacity: int = 3, linger_s: float = 0.0) -> MicroBatchBuffer[str]:
+    return MicroBatchBuffer(capacity=capacity, linger_s=linger_s)
 
 
-def test_all_that_came_is_taken_at_once_by_partition_and_in_order() -> None:
+def test_all_messages_are_taken_by_partition_and_in_order() -> None:
     async def scenario() -> tuple[dict[int, list[str]], int]:
-        waiting = arrivals()
+        buffer = make_buffer()
         for partition, message in [(1, "a"), (0, "b"), (1, "c")]:
-            await waiting.put(partition, message)
-        return await waiting.take(), len(waiting)
+            await buffer.put(partition, message)
+        return await buffer.take(), len(buffer)
 
     assert asyncio.run(scenario()) == ({1: ["a", "c"], 0: ["b"]}, 0)
 
 
-def test_a_full_room_does_not_wait_for_company() -> None:
+def test_a_full_buffer_is_taken_without_lingering() -> None:
     async def scenario() -> dict[int, list[str]]:
-        waiting = arrivals(within_s=FOREVER_S)
+        buffer = make_buffer(linger_s=FOREVER_S)
         for message in "abc":
-            await waiting.put(0, message)
-        return await asyncio.wait_for(waiting.take(), 10.0)
+            await buffer.put(0, message)
+        return await asyncio.wait_for(buffer.take(), 10.0)
 
     assert asyncio.run(scenario()) == {0: ["a", "b", "c"]}
 
 
-def test_what_comes_while_others_wait_for_company_goes_with_them() -> None:
+def test_messages_that_arrive_while_take_lingers_are_included() -> None:
     async def scenario() -> dict[int, list[str]]:
-        waiting = arrivals(within_s=FOREVER_S)
-        taking = asyncio.ensure_future(waiting.take())
+        buffer = make_buffer(linger_s=FOREVER_S)
+        taking = asyncio.ensure_future(buffer.take())
         for message in "abc":
-            await waiting.put(0, message)
+            await buffer.put(0, message)
             await asyncio.sleep(0)
         return await asyncio.wait_for(taking, 10.0)
 
     assert asyncio.run(scenario()) == {0: ["a", "b", "c"]}
 
 
-def test_a_lone_message_is_taken_when_nothing_joins_it() -> None:
+def test_a_single_message_is_taken_after_the_linger() -> None:
     async def scenario() -> dict[int, list[str]]:
-        waiting = arrivals(within_s=0.001)
-        await waiting.put(7, "alone")
-        return await waiting.take()
+        buffer = make_buffer(linger_s=0.001)
+        await buffer.put(7, "alone")
+        return await buffer.take()
 
     assert asyncio.run(scenario()) == {7: ["alone"]}
 
 
-@pytest.mark.parametrize("room", [1, 3])
-def test_who_brings_more_than_there_is_room_for_waits_until_what_lies_there_is_taken(room: int) -> None:
+@pytest.mark.parametrize("capacity", [1, 3])
+def test_put_waits_while_the_buffer_is_full(capacity: int) -> None:
     async def scenario() -> tuple[bool, list[str], list[str]]:
-        waiting = arrivals(room=room)
-        for number in range(room):
-            await waiting.put(0, str(number))
-        one_more = asyncio.ensure_future(waiting.put(0, "more"))
+        buffer = make_buffer(capacity=capacity)
+        for number in range(capacity):
+            await buffer.put(0, str(number))
+        put_more = asyncio.ensure_future(buffer.put(0, "more"))
         await asyncio.sleep(0)
-        waited = not one_more.done()
-        first = await waiting.take()
-        await one_more
-        return waited, first[0], (await waiting.take())[0]
+        waited = not put_more.done()
+        first = await buffer.take()
+        await put_more
+        return waited, first[0], (await buffer.take())[0]
 
-    assert asyncio.run(scenario()) == (True, [str(number) for number in range(room)], ["more"])
+    assert asyncio.run(scenario()) == (True, [str(number) for number in range(capacity)], ["more"])

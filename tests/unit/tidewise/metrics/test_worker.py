@@ -1,4 +1,4 @@
-"""A worker's metrics: its status and its commits, as Prometheus reads them."""
+"""A worker's metrics: its status and its commits, as Prometheus scrapes them."""
 
 from __future__ import annotations
 
@@ -7,36 +7,35 @@ from collections.abc import Sequence
 
 from core.recommendation.encoding_queue import EncodingQueue
 from core.records import UserState
-from stream.worker.status import PartitionStatus, Tally, WorkerStatus
+from stream.kafka.admin import PartitionStatus
+from stream.worker.status import WorkerCounters, WorkerStatus
 from tidewise.metrics.worker import WorkerMetrics
 
 
-def nobody(states: Sequence[UserState]) -> int:
+def encode_nothing(states: Sequence[UserState]) -> int:
     return len(states)
 
 
-def metrics_of(follower: EncodingQueue) -> WorkerMetrics:
-    return WorkerMetrics(follower)
+def idle_queue() -> EncodingQueue:
+    return EncodingQueue(encode_nothing, on_error=lambda error: None)
 
 
-def idle_follower() -> EncodingQueue:
-    return EncodingQueue(nobody, on_error=lambda error: None)
-
-
-def test_before_the_first_status_everything_is_zero_and_no_age_is_claimed() -> None:
-    registry = metrics_of(idle_follower()).registry
+def test_before_the_first_status_counters_are_zero_and_the_age_is_nan() -> None:
+    registry = WorkerMetrics(idle_queue()).registry
     assert registry.get_sample_value("tidewise_worker_events_total") == 0
     age_s = registry.get_sample_value("tidewise_worker_event_age_seconds")
     assert age_s is not None
     assert math.isnan(age_s)
 
 
-def test_the_newest_status_is_told() -> None:
-    metrics = metrics_of(idle_follower())
+def test_the_newest_status_is_exposed() -> None:
+    metrics = WorkerMetrics(idle_queue())
     partitions = {0: PartitionStatus(10, 13), 3: PartitionStatus(None, 5)}
-    tally = Tally(num_messages=7, num_events=9, num_dead_letters=2, num_retries=3, num_lost=1, age_ms=250)
-    metrics.see(WorkerStatus("worker-1", partitions, tally))
-    told = {
+    counters = WorkerCounters(
+        num_messages=7, num_events=9, num_dead_letters=2, num_retries=3, num_lost_batches=1, event_age_ms=250
+    )
+    metrics.set_status(WorkerStatus("worker-1", partitions, counters))
+    values = {
         name: metrics.registry.get_sample_value(f"tidewise_worker_{name}")
         for name in (
             "messages_total",
@@ -47,15 +46,15 @@ def test_the_newest_status_is_told() -> None:
             "event_age_seconds",
         )
     }
-    assert list(told.values()) == [7, 9, 2, 3, 1, 0.25]
+    assert list(values.values()) == [7, 9, 2, 3, 1, 0.25]
     lags = [metrics.registry.get_sample_value("tidewise_worker_lag_messages", {"partition": n}) for n in ("0", "3")]
     assert lags == [3, 0]
 
 
 def test_commits_are_counted_by_size_and_time() -> None:
-    metrics = metrics_of(idle_follower())
-    metrics.applied(num_events=40, took_s=0.004)
-    metrics.applied(num_events=2, took_s=0.4)
+    metrics = WorkerMetrics(idle_queue())
+    metrics.observe_commit(num_events=40, duration_s=0.004)
+    metrics.observe_commit(num_events=2, duration_s=0.4)
     value = metrics.registry.get_sample_value
     assert value("tidewise_worker_batch_events_sum") == 42
     assert value("tidewise_worker_batch_events_bucket", {"le": "2.0"}) == 1
@@ -63,9 +62,9 @@ def test_commits_are_counted_by_size_and_time() -> None:
     assert value("tidewise_worker_commit_seconds_count") == 2
 
 
-def test_users_behind_their_events_are_told() -> None:
-    follower = idle_follower()
-    follower.submit([UserState(1), UserState(2), UserState(1)])
-    registry = metrics_of(follower).registry
+def test_users_behind_their_events_are_exposed() -> None:
+    queue = idle_queue()
+    queue.submit([UserState(1), UserState(2), UserState(1)])
+    registry = WorkerMetrics(queue).registry
     assert registry.get_sample_value("tidewise_worker_queued_users") == 2
     assert registry.get_sample_value("tidewise_worker_vectors_encoded_total") == 0

@@ -1,4 +1,4 @@
-"""A coroutine begun at once behaves as one that was awaited."""
+"""An eager coroutine behaves like an awaited one."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from stream.worker.eager import EagerCoroutine
+from stream.kafka.eager import EagerCoroutine
 
 
 async def finished() -> str:
     return "done"
 
 
-def test_a_coroutine_that_need_not_wait_is_finished_at_once() -> None:
+def test_a_coroutine_that_never_waits_completes_at_once() -> None:
     done: list[str] = []
 
     async def note() -> None:
@@ -23,7 +23,7 @@ def test_a_coroutine_that_need_not_wait_is_finished_at_once() -> None:
     assert done == ["noted"]
 
 
-def test_a_coroutine_that_waits_goes_on_where_it_stopped_and_gives_its_result() -> None:
+def test_a_coroutine_that_waits_continues_and_returns_its_result() -> None:
     async def run() -> tuple[bool, str]:
         gate = asyncio.Event()
 
@@ -50,7 +50,7 @@ def test_an_error_in_the_first_step_is_raised_at_once() -> None:
         EagerCoroutine(fail())
 
 
-def test_an_error_in_a_later_step_is_raised_to_whoever_waits() -> None:
+def test_an_error_in_a_later_step_is_raised_when_awaited() -> None:
     async def fail_later() -> None:
         await asyncio.sleep(0)
         raise RuntimeError("second step")
@@ -65,14 +65,14 @@ def test_an_error_in_a_later_step_is_raised_to_whoever_waits() -> None:
 def test_cancelling_reaches_the_coroutine() -> None:
     cleaned: list[str] = []
 
-    async def wait_for_ever() -> None:
+    async def wait_forever() -> None:
         try:
             await asyncio.Event().wait()
         finally:
             cleaned.append("cleaned")
 
     async def run() -> None:
-        rest = asyncio.ensure_future(EagerCoroutine(wait_for_ever()).rest())
+        rest = asyncio.ensure_future(EagerCoroutine(wait_forever()).rest())
         await asyncio.sleep(0)
         rest.cancel()
         with pytest.raises(asyncio.CancelledError):

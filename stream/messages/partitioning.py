@@ -1,7 +1,7 @@
-"""Which partition a user's events belong to: Kafka's own default for keyed messages (murmur2 of the key's bytes).
+"""The partition of a user's events: Kafka's default partitioner for keyed messages (murmur2 of the key's bytes).
 
-All events of a user go through one partition, so one worker at a time applies them, in order. The Java client,
-kafka-python and aiokafka agree on this hash; librdkafka does with `partitioner=murmur2_random`.
+All events of a user go through one partition, so that one worker at a time applies them, in order. The Java client,
+kafka-python and aiokafka use this hash by default; librdkafka does with `partitioner=murmur2_random`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def murmur2(data: bytes) -> int:
     return state ^ state >> 15
 
 
-@lru_cache(maxsize=200_000)  # hashing costs microseconds in Python, and active users come back
+@lru_cache(maxsize=200_000)  # hashing takes microseconds in Python, and active users recur
 def _user_hash(user_id: str) -> int:
     return murmur2(user_id.encode()) & 0x7FFFFFFF
 

@@ -1,4 +1,4 @@
-"""Which partition a user belongs to: the same as every Java client says."""
+"""The partition of a user: equal to that of the Java client."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from aiokafka.partitioner import murmur2 as murmur2_of_aiokafka
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.kafka.partitioning import murmur2, partition_of
+from stream.messages.partitioning import murmur2, partition_of
 
 
 @pytest.mark.parametrize(
@@ -21,22 +21,22 @@ from stream.kafka.partitioning import murmur2, partition_of
         (b"abc", 479470107),
     ],
 )
-def test_hash_equals_the_vectors_in_the_tests_of_the_java_client(data: bytes, signed: int) -> None:
+def test_the_hash_equals_the_java_clients_test_vectors(data: bytes, signed: int) -> None:
     assert murmur2(data) == signed & 0xFFFFFFFF
 
 
 @given(st.binary(max_size=40))
-def test_hash_equals_that_of_another_client_for_any_bytes(data: bytes) -> None:
+def test_the_hash_equals_that_of_aiokafka_for_any_bytes(data: bytes) -> None:
     assert murmur2(data) == murmur2_of_aiokafka(data) & 0xFFFFFFFF
 
 
 @given(st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable()), st.integers(1, 64))
-def test_a_user_always_belongs_to_the_same_existing_partition(user_id: str, num_partitions: int) -> None:
-    home = partition_of(user_id, num_partitions=num_partitions)
-    assert 0 <= home < num_partitions
-    assert home == partition_of(user_id, num_partitions=num_partitions)
+def test_a_user_always_belongs_to_the_same_partition(user_id: str, num_partitions: int) -> None:
+    partition = partition_of(user_id, num_partitions=num_partitions)
+    assert 0 <= partition < num_partitions
+    assert partition == partition_of(user_id, num_partitions=num_partitions)
 
 
 def test_users_spread_over_all_partitions() -> None:
-    homes = [partition_of(f"user-{number}", num_partitions=4) for number in range(4_000)]
-    assert all(homes.count(partition) > 800 for partition in range(4))
+    partitions = [partition_of(f"user-{number}", num_partitions=4) for number in range(4_000)]
+    assert all(partitions.count(partition) > 800 for partition in range(4))

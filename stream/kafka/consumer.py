@@ -1,0 +1,248 @@
+"""A worker's Kafka consumer: starts at the database's offsets, whatever the group's committed offsets are.
+
+Replaces parts of Faust's consumer: what happens at a rebalance, how offsets are committed, and how its client thread
+treats brokers that go away. Independent of what messages mean and of where applied offsets are stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from time import monotonic
+from typing import Any, Protocol
+
+import faust
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.exceptions import ConsumerNotStarted
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode.services import WaitResults
+
+from core.errors import StreamUnavailable
+from stream.kafka.admin import log_bounds
+from stream.kafka.eager import EagerCoroutine
+from stream.kafka.settings import KafkaSettings
+
+logger = logging.getLogger(__name__)
+
+COMMIT_TIMEOUT_S = 5.0  # nothing is fetched while a commit is awaited, which Faust does every 10,000 messages
+BOUNDS_TIMEOUT_S = 3.0  # a reachable broker answers within milliseconds
+
+
+class RebalanceListener(Protocol):
+    """Seeks the assigned partitions after a rebalance: `stream.worker.offset_seeker`."""
+
+    def on_partitions_revoked(self) -> None:
+        """Partitions are revoked: no message is accepted before the next seek."""
+        ...
+
+    def on_partitions_assigned(self) -> None:
+        """Partitions are assigned and may be sought."""
+        ...
+
+    async def seek_assigned(self, consumer: DatabaseOffsetConsumer) -> None:
+        """Seek every assigned partition."""
+        ...
+
+
+class ResilientConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's client thread, with commits that may fail and timeouts where a broker does not answer.
+
+    The committed offsets only serve monitoring, so a failed commit never ends the worker; Faust's own thread crashes
+    when a rebalance takes the last partition away between two of its steps.
+
+    Its event loop is asyncio's. Where a broker resets connections, uvloop raises RuntimeError at the next write, which
+    aiokafka does not expect (aiokafka issue 1038): it can silently end the task that refreshes metadata. After that no
+    coordinator is found, no heartbeat is sent and no offset request is answered.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, thread_loop=asyncio.SelectorEventLoop(), **kwargs)
+
+    async def stop(self) -> None:
+        """Stop the thread, then close its loop: Faust closes only loops that it created."""
+        await super().stop()
+        self.thread_loop.close()
+
+    async def call_thread(self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+        """As mode's, but a call during or after the stop waits until it is cancelled.
+
+        A rebalance in progress when the worker stops would otherwise seek in a closed loop.
+        """
+        if self.should_stop:
+            await asyncio.Event().wait()
+        return await super().call_thread(fun, *args, **kwargs)
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        assigned = self.assignment()
+        commits = {
+            driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "")
+            for tp, offset in offsets.items()
+            if tp in assigned
+        }
+        if not commits:
+            return False
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                await self._ensure_consumer().commit(commits)
+        except (TimeoutError, KafkaError) as error:
+            positions = ", ".join(f"{tp.topic}/{tp.partition}@{commits[tp].offset}" for tp in commits)
+            self.log.warning("%s: group offsets were not committed: %s: %s", positions, type(error).__name__, error)
+            return False
+        self.tp_last_committed_at.update(dict.fromkeys(commits, monotonic()))
+        return True
+
+    async def log_bounds(self, partitions: Sequence[TP]) -> Mapping[int, tuple[int, int]]:
+        """Log start offset and end offset of each partition."""
+        bounds: Mapping[int, tuple[int, int]] = await self.call_thread(self._log_bounds, partitions)
+        return bounds
+
+    async def _log_bounds(self, partitions: Sequence[TP]) -> Mapping[int, tuple[int, int]]:
+        consumer = self._ensure_consumer()
+        async with asyncio.timeout(BOUNDS_TIMEOUT_S):  # not in the caller: Faust's thread runs two calls at a time
+            starts = await consumer.beginning_offsets(partitions)
+            ends = await consumer.end_offsets(partitions)
+        return {tp.partition: (starts[tp], ends[tp]) for tp in partitions}
+
+    def fetch_position(self, partition: TopicPartition) -> int | None:
+        """The offset that the client fetches next; None where it is not known."""
+        subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001 - `position` would wait
+        state = subscription.assignment.state_value(partition) if subscription and subscription.assignment else None
+        return state.position if state and state.has_valid_position else None
+
+
+class NoReadOffsets(dict[TP, int | None]):
+    """Replaces Faust's record of read offsets, by which it silently drops older messages.
+
+    One thread writes the record per message, another resets it at a seek: a message fetched before the seek and handed
+    over after it would hide every message after the seek. `stream.worker.offset_tracker` finds duplicates and gaps.
+    """
+
+    def __getitem__(self, partition: TP) -> None:
+        """No offset is recorded."""
+
+    def __setitem__(self, partition: TP, offset: int | None) -> None:
+        """Discard the offset."""
+
+
+class DatabaseOffsetConsumer(driver.Consumer):
+    """A consumer that seeks to the database's offsets wherever Faust would use the group's committed offsets."""
+
+    _thread: ResilientConsumerThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = NoReadOffsets()
+
+    def _new_consumer_thread(self) -> ResilientConsumerThread:
+        return ResilientConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def _transport(self) -> DatabaseOffsetTransport:
+        transport = self.transport
+        assert isinstance(transport, DatabaseOffsetTransport)
+        return transport
+
+    @property
+    def _topic(self) -> str:
+        return self._transport.kafka.topic
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Invalidate buffered messages before partitions are revoked."""
+        self._transport.listener.on_partitions_revoked()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Suspend the flow until the seek, even where Faust resumed it after the revocation.
+
+        Faust does so where rebalances overlap, for the superseded assignment. After the seek of the newest assignment
+        it clears its buffers, and messages handed over until then would be lost.
+        """
+        self.stop_flow()
+        self.app.flow_control.suspend()
+        self._transport.listener.on_partitions_assigned()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """The offset to commit: everything before the newest acknowledged message is in the database."""
+        acked = self._acked.pop(tp, None)
+        self._acked_index.pop(tp, None)
+        return max(acked) + 1 if acked else None
+
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
+        """As Faust's, without creating tasks where the hand-over of a message completes at once."""
+        if len(coros) == 2 and asyncio.iscoroutine(coros[0]) and asyncio.iscoroutine(coros[1]):
+            handover, suspended = coros
+            eager = EagerCoroutine(handover)
+            if not eager.waits:
+                suspended.close()
+                return WaitResults([handover], [None], False)
+            coros = (eager.rest(), suspended)
+        return await super().wait_first(*coros, timeout=timeout)
+
+    async def perform_seek(self) -> None:
+        """Called by Faust after each rebalance."""
+        await self._transport.listener.seek_assigned(self)
+
+    def assigned_partitions(self) -> set[int]:
+        """The partitions assigned to this worker; none before the consumer has started."""
+        try:
+            return {tp.partition for tp in self.assignment() if tp.topic == self._topic}
+        except ConsumerNotStarted:
+            return set()
+
+    async def log_bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+        """Log start offset and end offset of each partition."""
+        tps = [self._new_topicpartition(self._topic, partition) for partition in partitions]
+        if not tps:
+            return {}
+        try:
+            async with asyncio.timeout(2 * BOUNDS_TIMEOUT_S):
+                return await self._thread.log_bounds(tps)
+        except (TimeoutError, KafkaError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            logger.warning("%s: requesting log start and end offsets on a new connection (%s)", self._topic, reason)
+        return await self.log_bounds_on_new_connection()
+
+    async def log_bounds_on_new_connection(self) -> Mapping[int, tuple[int, int]]:
+        """Log start offset and end offset of every partition, independent of the state of this consumer's client."""
+        return await asyncio.to_thread(log_bounds, replace(self._transport.kafka, request_timeout_s=BOUNDS_TIMEOUT_S))
+
+    def end_offset(self, partition: int) -> int | None:
+        """The end offset as of the last fetch; None where it is not known."""
+        try:
+            return self.highwater(self._new_topicpartition(self._topic, partition))
+        except KafkaError:  # the partition was reassigned a moment ago
+            return None
+
+    def fetch_position(self, partition: int) -> int | None:
+        """The offset that the client fetches next; None where it is not known."""
+        return self._thread.fetch_position(TopicPartition(self._topic, partition))
+
+    async def seek_to(self, offsets: Mapping[int, int]) -> None:
+        """Continue at these offsets (by partition), and drop the acknowledgements of earlier messages."""
+        tps = {self._new_topicpartition(self._topic, partition): offset for partition, offset in offsets.items()}
+        for tp, offset in tps.items():
+            self._acked.pop(tp, None)
+            self._acked_index.pop(tp, None)
+            self._committed_offset[tp] = offset or None
+        try:
+            await self.seek_wait(tps)
+        except (TimeoutError, KafkaError) as error:
+            positions = ", ".join(f"{self._topic}/{partition}@{offset}" for partition, offset in offsets.items())
+            msg = f"{positions}: the seek failed ({type(error).__name__}: {error})"
+            raise StreamUnavailable(msg) from error
+
+
+class DatabaseOffsetTransport(driver.Transport):
+    """Faust's Kafka transport with a `DatabaseOffsetConsumer`."""
+
+    Consumer = DatabaseOffsetConsumer
+
+    def __init__(self, app: faust.App, *, kafka: KafkaSettings, listener: RebalanceListener) -> None:
+        super().__init__(app.conf.broker_consumer, app)
+        self.kafka = kafka
+        self.listener = listener
