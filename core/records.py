@@ -94,7 +94,7 @@ class ModelRecord:
     def to_json(self) -> dict[str, Any]:
         """As the API and the command line show it."""
         shown = {"version": self.version, "status": self.status, "created": self.created_ms}
-        return {**shown, "kept": bool(self.path), "lineage": dict(self.lineage)}
+        return {**shown, "available": bool(self.path), "lineage": dict(self.lineage)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class MetricsMiddleware:
             route = _route(scope)
             self._metrics.count_request(method=method, route=route, status=status, took_s=took_s)
             if status == "200" and route in PERSONAL_ROUTES:
-                self._activity.add_answer(took_s)
+                self._activity.add_recommendation(took_s)
             elif status == "200" and route == EVENTS_ROUTE:  # not 202: queued events are applied elsewhere
                 self._activity.add_applied(took_s)
 

@@ -70,15 +70,15 @@ class DeadLetterRoutes:
 
     def _retry(self, keys: Collection[int] | None) -> dict[str, Any]:
         decoder, services = self._services.dead_letter_decoder, self._services
-        sums = {"letters": 0, "settled": 0, "accepted": 0}
+        sums = {"retried": 0, "succeeded": 0, "accepted": 0}
         failures: list[dict[str, Any]] = []
         for source in decoder.sources:
             retried = retry(services.store, services.ingestor, decoder.decode, source=source, keys=keys)
-            sums["letters"] += retried.num_letters
-            sums["settled"] += retried.num_settled
+            sums["retried"] += retried.num_letters
+            sums["succeeded"] += retried.num_settled
             sums["accepted"] += retried.num_accepted
             failures += [described(failure) | {"retryable": True} for failure in retried.failures[:MAX_SHOWN]]
-        return sums | {"failed": sums["letters"] - sums["settled"], "failures": failures[:MAX_SHOWN]}
+        return sums | {"failed": sums["retried"] - sums["succeeded"], "failures": failures[:MAX_SHOWN]}
 
 
 def _checked(value: object) -> set[int]:

@@ -59,13 +59,13 @@ def drift_report(store: Store, *, clock: Clock, limit: int, days: int) -> dict[s
     """The monitor's alarms and signals, as `schemas.DriftOut`."""
     with store.read() as read:
         last_ms = read.drift.last_bucket_ms()
-        seen_to_ms = None if last_ms is None else last_ms + BUCKET_MS
+        through_ms = None if last_ms is None else last_ms + BUCKET_MS
         alarms = read.drift.alarms(limit=limit)
-        points = read.drift.points(since_ms=(seen_to_ms or 0) - days * DAY_MS)
+        points = read.drift.points(since_ms=(through_ms or 0) - days * DAY_MS)
         champion, lease = read.models.champion(), read.leases.find(ROLE)
     return {
         "now": clock.now_ms(),
-        "seen_to": seen_to_ms,
+        "monitored_through": through_ms,
         "monitor": lease.holder if lease else None,
         "alarms": [schemas.alarm_out(alarm, champion) for alarm in alarms],
         "signals": schemas.signals_out(points),

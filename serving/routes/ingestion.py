@@ -41,7 +41,7 @@ class IngestionRoutes:
         shown = [_writer(writer, ends if log and writer.stream == log.name else {}) for writer in writers]
         return {
             "now": self._services.wall.now_ms(),
-            "log": None if log is None else log.name,
+            "topic": None if log is None else log.name,
             "lag": sum(writer["lag"] or 0 for writer in shown) if ends else None,
             "problem": problem,
             "writers": shown,
@@ -59,13 +59,13 @@ class IngestionRoutes:
 
 
 def _writer(position: WriterPosition, ends: Mapping[int, tuple[int, int]]) -> dict[str, Any]:
-    next_offset, log_end = ends.get(position.partition, (None, None))
-    lag = None if log_end is None or next_offset is None else max(0, log_end - next_offset)
+    next_offset, log_end_offset = ends.get(position.partition, (None, None))
+    lag = None if log_end_offset is None or next_offset is None else max(0, log_end_offset - next_offset)
     return {
         "name": position.stream,
         "partition": position.partition,
         "applied_offset": position.applied_offset,
         "newest_event": position.newest_ms,
-        "log_end": log_end,
+        "log_end_offset": log_end_offset,
         "lag": lag,
     }

@@ -35,11 +35,11 @@ class Sample:
 
     time: int
     events_per_s: float
-    answers_per_s: float
-    answer_p50_ms: float | None
-    answer_p99_ms: float | None
-    applied_p50_ms: float | None
-    applied_p99_ms: float | None
+    recommendations_per_s: float
+    recommendation_p50_ms: float | None
+    recommendation_p99_ms: float | None
+    freshness_p50_ms: float | None
+    freshness_p99_ms: float | None
     waiting_events: int
 
 
@@ -48,7 +48,7 @@ def _do_nothing() -> None:
 
 
 class ActivitySampler:
-    """Collects samples. `add_answer` and `add_applied` may be called from any thread, `sample` from one.
+    """Collects samples. `add_recommendation` and `add_applied` may be called from any thread, `sample` from one.
 
     `after_sample` is called after each sample.
     """
@@ -69,17 +69,17 @@ class ActivitySampler:
         self._after_sample = after_sample
         self._samples: deque[Sample] = deque(maxlen=max(1, int(RETENTION_MS / 1000 / period_s)))
         self._lock = Lock()
-        self._answers_s: list[float] = []
+        self._recommendations_s: list[float] = []
         self._applied_s: list[float] = []
         self._since_ms = 0
         self._counted: int | None = None
         self._sampled_s = 0.0
 
-    def add_answer(self, took_s: float) -> None:
+    def add_recommendation(self, took_s: float) -> None:
         """Record the latency of a recommendation."""
         with self._lock:
-            if len(self._answers_s) < MAX_LATENCIES:
-                self._answers_s.append(took_s)
+            if len(self._recommendations_s) < MAX_LATENCIES:
+                self._recommendations_s.append(took_s)
 
     def add_applied(self, took_s: float) -> None:
         """Record the latency of a request whose events were applied: the next answer knows them."""
@@ -91,12 +91,12 @@ class ActivitySampler:
         """End a period; the first call only starts one."""
         started, num_events = self._counted is not None, self._num_new_events()
         with self._lock:
-            answers_s, self._answers_s = self._answers_s, []
+            recommendations_s, self._recommendations_s = self._recommendations_s, []
             applied_s, self._applied_s = self._applied_s, []
         took_s, self._sampled_s = at_s - self._sampled_s, at_s
         if started and took_s > 0:
-            rates = (round(num_events / took_s, 3), round(len(answers_s) / took_s, 3))
-            times = (*_quantiles_ms(answers_s), *_quantiles_ms(applied_s))
+            rates = (round(num_events / took_s, 3), round(len(recommendations_s) / took_s, 3))
+            times = (*_quantiles_ms(recommendations_s), *_quantiles_ms(applied_s))
             self._samples.append(Sample(self._now_ms(), *rates, *times, self._num_waiting()))
 
     def columns(self) -> dict[str, list[float | int | None]]:

@@ -45,8 +45,8 @@ class DeadLetterKeys(Schema):
 class RetryOut(Schema):
     """The outcome of a retry."""
 
-    letters: int
-    settled: int
+    retried: int
+    succeeded: int
     """Dead letters that were deleted, because all their events are applied."""
     accepted: int
     """Events that were new."""

@@ -30,8 +30,8 @@ class AlarmOut(Schema):
     """Probable causes, for people."""
     model_version: str | None
     """The champion at that time."""
-    status: Literal["open", "followed"]
-    """`followed`: a model trained after the alarm serves."""
+    status: Literal["open", "retrained"]
+    """`retrained`: a model trained after the alarm serves."""
     sent: int | None
     """When the webhook accepted it."""
 
@@ -60,7 +60,7 @@ class DriftOut(Schema):
     """The monitor's alarms and signals."""
 
     now: int
-    seen_to: int | None
+    monitored_through: int | None
     """The event time up to which the monitor has read; null before its first read."""
     monitor: str | None
     """The process that holds the monitor's lease; null where none does."""
@@ -79,20 +79,20 @@ class CategoryMixBucket(Schema):
 class CategoryMix(Schema):
     """The mix of categories over time."""
 
-    stretch_ms: int
+    bucket_ms: int
     """The length of a bucket: the shortest with which at most 40 cover the requested days."""
     categories: list[str]
     """Largest first; categories that are counted together are named together."""
-    stretches: list[CategoryMixBucket]
+    buckets: list[CategoryMixBucket]
     """Oldest first; buckets without events are omitted."""
 
 
 def category_mix(mix: Mix) -> dict[str, Any]:
     """A mix as `CategoryMix`."""
     return {
-        "stretch_ms": mix.length_ms,
+        "bucket_ms": mix.length_ms,
         "categories": mix.categories,
-        "stretches": [{"start": bucket.start_ms, "events": dict(bucket.events)} for bucket in mix.stretches],
+        "buckets": [{"start": bucket.start_ms, "events": dict(bucket.events)} for bucket in mix.stretches],
     }
 
 
@@ -105,11 +105,11 @@ def signals_out(points: list[Point]) -> list[dict[str, Any]]:
 
 
 def alarm_out(alarm: Alarm, champion: ModelRecord | None) -> dict[str, Any]:
-    """An alarm as `AlarmOut`: followed once another champion serves that was made after it.
+    """An alarm as `AlarmOut`: `retrained` once a champion serves that was trained after it.
 
     Both are required: on the stream's clock a replay's alarms lie before all models; a rollback serves an older one.
     """
-    followed = (
+    retrained = (
         champion is not None and champion.version != alarm.model_version and champion.created_ms > alarm.detected_ms
     )
     return {
@@ -122,7 +122,7 @@ def alarm_out(alarm: Alarm, champion: ModelRecord | None) -> dict[str, Any]:
         "after": alarm.after,
         "cause": alarm.cause,
         "model_version": alarm.model_version,
-        "status": "followed" if followed else "open",
+        "status": "retrained" if retrained else "open",
         "sent": alarm.sent_ms,
     }
 

@@ -16,7 +16,7 @@ class WriterOut(Schema):
     """Of a partition: the last message applied."""
     newest_event: int | None
     """The newest event time it has applied."""
-    log_end: int | None
+    log_end_offset: int | None
     """Of a partition: its log end offset."""
     lag: int | None
     """Of a partition: messages not yet applied."""
@@ -26,8 +26,8 @@ class IngestionOut(Schema):
     """The progress of ingestion."""
 
     now: int
-    log: str | None
-    """The topic of the event log; null without one."""
+    topic: str | None
+    """The topic of the event log; null without a log."""
     lag: int | None
     """Messages not yet applied, in all partitions; null without a log, or while it is unavailable."""
     problem: str | None

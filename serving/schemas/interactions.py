@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from core.statuses import EventStatus
 from serving.schemas.base import Problem, Schema
 from serving.schemas.openapi import document, parameter, reply
 
@@ -50,7 +51,9 @@ class Position(Schema):
 class EventResult(Schema):
     """The outcome of one event."""
 
-    status: Literal["accepted", "queued", "duplicate", "erased", "rejected"]
+    status: Literal[
+        EventStatus.ACCEPTED, EventStatus.QUEUED, EventStatus.DUPLICATE, EventStatus.ERASED, EventStatus.REJECTED
+    ]
     """`queued`: durable in the event log, not yet applied by a worker; `duplicate`: stored before; `erased`: older than
     the erasure of its user; `rejected`: see `error`."""
     event_id: str | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
+from core.statuses import ModelStatus, PromotionKind
 from serving.schemas.base import Schema
 from serving.schemas.openapi import ERRORS_404, document, path_parameter
 
@@ -12,10 +13,10 @@ class ModelOut(Schema):
     """A model version."""
 
     version: str
-    status: Literal["challenger", "champion", "retired", "refused", "lapsed"]
+    status: ModelStatus
     created: int
-    kept: bool
-    """Whether its files still exist, so that it could serve."""
+    available: bool
+    """Whether its files still exist, so that it can serve."""
     lineage: dict[str, Any]
     """Its parent, data, metrics and the gate's verdicts."""
 
@@ -26,7 +27,7 @@ class PromotionOut(Schema):
     version: str
     previous: str | None
     """The version that served before; null for popularity."""
-    kind: Literal["promotion", "rollback"]
+    kind: PromotionKind
     decided_by: str
     reason: str
     time: int

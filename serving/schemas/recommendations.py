@@ -29,7 +29,7 @@ class RecommendedItem(Schema):
     categories: list[str]
     score: float | None
     """Comparable within one answer only; null where the source has no scores."""
-    because: list[Contribution] | None = None
+    contributions: list[Contribution] | None = None
     """With `explain=full`: the events with the largest contributions; empty where the model did not rank."""
 
 
@@ -55,7 +55,7 @@ class RecommendationsOut(Schema):
     """The age of the newest event; differs from `gap_ms` only with `at`."""
     now: int
     """The time that the answer is for, in milliseconds."""
-    left_out: list[str] | None = None
+    excluded: list[str] | None = None
     """Ranking only: requested items that cannot be shown (unknown, hidden, removed)."""
 
 
@@ -112,7 +112,7 @@ def recommendations_out(answer: RecommendationResult, age_ms: int | None) -> dic
         "gap_ms": answer.gap_ms,
         "age_ms": age_ms,
         "now": answer.now_ms,
-        **({"left_out": answer.excluded} if answer.excluded else {}),
+        **({"excluded": answer.excluded} if answer.excluded else {}),
     }
 
 
@@ -120,11 +120,11 @@ def _item(item: ScoredItem) -> dict[str, Any]:
     content = {"item_id": item.item_id, "title": item.title, "categories": item.categories, "score": item.score}
     if item.contributions is None:
         return content
-    because = [
+    contributions = [
         {"item_id": event.item_id, "title": event.title, "time": event.time_ms, "share": round(event.share, 3)}
         for event in item.contributions
     ]
-    return content | {"because": because}
+    return content | {"contributions": contributions}
 
 
 _QUERY = (

@@ -75,13 +75,13 @@ class Activity(Schema):
     """The end of the sampling period, in milliseconds."""
     events_per_s: list[float]
     """Events applied to the database, by any process."""
-    answers_per_s: list[float]
+    recommendations_per_s: list[float]
     """Recommendations and rankings served by this process."""
-    answer_p50_ms: list[float | None]
-    answer_p99_ms: list[float | None]
-    applied_p50_ms: list[float | None]
+    recommendation_p50_ms: list[float | None]
+    recommendation_p99_ms: list[float | None]
+    freshness_p50_ms: list[float | None]
     """From posting events until the next answer knows them; null where none were posted to this process."""
-    applied_p99_ms: list[float | None]
+    freshness_p99_ms: list[float | None]
     waiting_events: list[int]
 
 

@@ -82,7 +82,7 @@ class InterestHistory(Schema):
 class InterestDrift(Schema):
     """Whether the user's interest shifted: a test over visits with the false-alarm rate of the settings."""
 
-    found: bool
+    detected: bool
     """Whether `score` is above `threshold`."""
     score: float | None
     """The share of users with a stable interest whose visits look less like a shift; null: too few visits."""
@@ -146,18 +146,18 @@ def interest_out(user: UserInterest) -> dict[str, Any]:
 
 
 def _drift(drift: InterestShift) -> dict[str, Any]:
-    found = drift.found
+    detected = drift.found
     return {
-        "found": found,
+        "detected": detected,
         "score": None if drift.score is None else round(drift.score, 4),
         "threshold": drift.threshold,
         "explanation": drift.explanation,
         "since": drift.since_ms,
         "distance": None if drift.distance is None else round(drift.distance, 4),
-        "origin": list(drift.origin) if found else None,
-        "target": list(drift.target) if found else None,
-        "events_since": drift.num_since if found else None,
-        "events_to_target": drift.num_target if found else None,
+        "origin": list(drift.origin) if detected else None,
+        "target": list(drift.target) if detected else None,
+        "events_since": drift.num_since if detected else None,
+        "events_to_target": drift.num_target if detected else None,
     }
 
 

@@ -63,7 +63,7 @@ def test_a_user_s_page_shows_the_list_with_its_reasons_the_events_with_gaps_and_
     shown = tab.page.get_by_role("list", name="Recommendations").get_by_role("listitem")
     for place, item in enumerate(answer["items"]):
         expect(shown.nth(place)).to_contain_text(item["title"])
-        if item["because"]:
+        if item["contributions"]:
             expect(shown.nth(place)).to_contain_text(f"because of {item['because'][0]['title']}")
     events = shop.get(f"/v1/users/{USER}/events", params={"limit": 60}).json()["events"]
     timeline = tab.page.get_by_role("list", name="Events, newest first")

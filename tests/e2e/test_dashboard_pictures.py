@@ -97,7 +97,7 @@ def mover(pictured: httpx.Client) -> str:
     users = pictured.get("/v1/users", params={"prefix": "user-", "limit": 1000}).json()["users"]
     for user in sorted(users, key=lambda user: -user["user_seq"])[:60]:
         user_id: str = user["user_id"]
-        if pictured.get(f"/v1/users/{user_id}/interests").json()["drift"]["found"]:
+        if pictured.get(f"/v1/users/{user_id}/interests").json()["drift"]["detected"]:
             return user_id
     return users[0]["user_id"]  # type: ignore[no-any-return]
 

@@ -82,10 +82,10 @@ def test_each_partition_tells_where_the_log_ends_and_that_nothing_waits(system: 
     place = system.apis[0].post("/v1/interactions?wait=applied", json=sent).json()["results"][0]["position"]
     told = system.apis[1].get("/v1/ingestion").raise_for_status().json()
     partitions = {one["partition"]: one for one in told["writers"] if one["name"] == system.kafka.topic}
-    assert (told["log"], told["lag"], told["problem"]) == (system.kafka.topic, 0, None)
+    assert (told["topic"], told["lag"], told["problem"]) == (system.kafka.topic, 0, None)
     assert sorted(partitions) == list(range(system.kafka.partitions))
     assert partitions[place["partition"]]["applied_offset"] == place["offset"]
-    assert partitions[place["partition"]]["log_end"] == place["offset"] + 1
+    assert partitions[place["partition"]]["log_end_offset"] == place["offset"] + 1
 
 
 def test_a_click_is_in_the_other_apis_answer_within_a_fraction_of_a_second(system: Distributed) -> None:

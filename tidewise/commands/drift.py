@@ -61,7 +61,11 @@ def _print(document: dict[str, Any]) -> None:
         times = (_minute(alarm["detected"]), _minute(alarm["onset"]))
         table.add_row(*times, signal, before, after, alarm["cause"], alarm["status"])
     screen.print(table)
-    seen = "nothing was read yet" if document["seen_to"] is None else f"read up to {_minute(document['seen_to'])} UTC"
+    seen = (
+        "nothing was read yet"
+        if document["monitored_through"] is None
+        else f"read up to {_minute(document['monitored_through'])} UTC"
+    )
     screen.print(seen, markup=False)
 
 

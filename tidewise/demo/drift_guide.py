@@ -40,7 +40,7 @@ class DriftGuide:
         """The interests of the first of these users who, the server says, moved to a category."""
         for user_id in candidates[:MAX_CANDIDATES]:
             told = self.client.interests(user_id)
-            if told["drift"]["found"] and category in told["drift"]["target"]:
+            if told["drift"]["detected"] and category in told["drift"]["target"]:
                 return told
         return None
 

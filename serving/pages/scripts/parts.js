@@ -121,8 +121,8 @@ export const categoriesOf = (item) =>
 
 // Why an item is in a list: the events that it leans on.
 export function because(item) {
-  if (!item.because || !item.because.length) return null;
-  const causes = item.because.map((cause) => el("span", {}, itemLink(cause), ` ${percent(cause.share)}`));
+  if (!item.contributions || !item.contributions.length) return null;
+  const causes = item.contributions.map((cause) => el("span", {}, itemLink(cause), ` ${percent(cause.share)}`));
   return add(
     el("span", {}, "because of "),
     causes.flatMap((cause, place) => (place ? [", ", cause] : [cause])),

@@ -45,7 +45,7 @@ export async function showDrift(visit) {
       drift.alarms.length
         ? timeline(drift)
         : empty(
-            drift.seen_to === null
+            drift.monitored_through === null
               ? "Nothing has been read yet. Once events come in, the monitor reads them in stretches of five minutes."
               : "No alarm. Daily and weekly rhythm is expected, and raises none.",
           ),
@@ -56,18 +56,18 @@ export async function showDrift(visit) {
   }
 
   function drawMix(mix, marks) {
-    const isEmpty = mix.stretches.length < 2;
+    const isEmpty = mix.buckets.length < 2;
     fill(mixState, isEmpty ? empty("Two stretches with events are needed to draw a stream.") : null);
     stream.node.hidden = about.hidden = isEmpty;
     if (isEmpty) return;
-    const points = mix.stretches.map(({ start, events }) => {
+    const points = mix.buckets.map(({ start, events }) => {
       const total = Object.values(events).reduce((sum, num) => sum + num, 0);
       return {
         time: start,
         shares: Object.fromEntries(Object.entries(events).map(([name, num]) => [name, num / total])),
       };
     });
-    fill(about, `Stretches of ${span(mix.stretch_ms)}. An upright line marks the probable onset of an alarm.`);
+    fill(about, `Stretches of ${span(mix.bucket_ms)}. An upright line marks the probable onset of an alarm.`);
     stream.set({ ...bandsOf(mix.categories, points), marks });
   }
 
@@ -136,8 +136,8 @@ function figures(drift) {
     stat("Hit rate", hits ? percent(hits.value, 1) : "–", hits ? hits.note : "no events scored yet"),
     stat(
       "Read to",
-      drift.seen_to === null ? "nothing yet" : ago(drift.seen_to, drift.now),
-      drift.seen_to === null ? "" : moment(drift.seen_to),
+      drift.monitored_through === null ? "nothing yet" : ago(drift.monitored_through, drift.now),
+      drift.monitored_through === null ? "" : moment(drift.monitored_through),
       { words: true },
     ),
     stat(
@@ -161,7 +161,7 @@ function timeline(drift) {
           "div.row.spread",
           {},
           el("strong", {}, alarmTitle(alarm)),
-          alarm.status === "open" ? badge("open", "bad") : badge("followed", "good", "A model made after it serves."),
+          alarm.status === "open" ? badge("open", "bad") : badge("retrained", "good", "A model trained after the alarm serves."),
         ),
         alarm.cause ? el("p", {}, sentence(alarm.cause)) : null,
         el(

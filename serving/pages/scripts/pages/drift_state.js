@@ -57,6 +57,6 @@ export function driftState(drift) {
       note: `${signalOf(open[0].signal).name}, ${ago(open[0].detected, drift.now)}`,
       kind: "bad",
     };
-  if (drift.seen_to === null) return { text: "not watched yet", note: "no events were read so far", kind: "" };
-  return { text: "calm", note: `read to ${ago(drift.seen_to, drift.now)}`, kind: "" };
+  if (drift.monitored_through === null) return { text: "not watched yet", note: "no events were read so far", kind: "" };
+  return { text: "calm", note: `read to ${ago(drift.monitored_through, drift.now)}`, kind: "" };
 }

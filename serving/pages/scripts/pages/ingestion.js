@@ -54,7 +54,7 @@ export async function showIngestion(visit) {
   const retry = (all) =>
     settle(async (body) => {
       const done = await api.retry(body, signal);
-      const text = `${plural(done.letters, "letter")} retried: ${number(done.settled)} settled, ${plural(done.accepted, "new event")}, ${number(done.failed)} failed again.`;
+      const text = `${plural(done.retried, "letter")} retried: ${number(done.succeeded)} settled, ${plural(done.accepted, "new event")}, ${number(done.failed)} failed again.`;
       announce(text);
       return text;
     }, all);
@@ -138,13 +138,13 @@ export async function showIngestion(visit) {
 
 function figures(state, samples) {
   const kind = state.lag > 10000 ? "warn" : "";
-  const last = samples.applied_p99_ms.findLast((ms) => ms !== null) ?? null;
+  const last = samples.freshness_p99_ms.findLast((ms) => ms !== null) ?? null;
   return [
     stat("Events", [rate(lately(samples.events_per_s)), "per second"], "applied, over the last minute"),
     stat(
       "Lag",
-      state.log === null ? "none" : state.lag === null ? "unknown" : [number(state.lag), "messages"],
-      state.log === null ? "no event log: applied at once" : `of topic ${state.log}`,
+      state.topic === null ? "none" : state.lag === null ? "unknown" : [number(state.lag), "messages"],
+      state.topic === null ? "no event log: applied at once" : `of topic ${state.topic}`,
       { kind, words: state.lag === null },
     ),
     stat("Waiting", [number(state.waiting_events), "changes"], `p99 until applied: ${milliseconds(last)}`),
@@ -155,7 +155,7 @@ function figures(state, samples) {
 }
 
 function writerTable(state) {
-  const isOffsetless = state.log === null && state.writers.every((one) => one.applied_offset === null);
+  const isOffsetless = state.topic === null && state.writers.every((one) => one.applied_offset === null);
   if (isOffsetless)
     return table(
       "Writers",
@@ -167,7 +167,7 @@ function writerTable(state) {
     [["Writer"], ["Partition", "number"], ["Applied", "number"], ["Lag", "number"], ["Newest event", "keep"]],
     state.writers.map((one) => [
       one.name,
-      one.log_end === null && one.applied_offset === null ? "–" : number(one.partition),
+      one.log_end_offset === null && one.applied_offset === null ? "–" : number(one.partition),
       number(one.applied_offset),
       number(one.lag),
       when(one.newest_event, state.now),

@@ -26,7 +26,7 @@ function interestParts(told) {
     told.history.buckets.map((bucket) => ({ time: bucket.start, shares: bucket.shares })),
   );
   const { drift } = told;
-  const parts = [el("p", { class: drift.found ? "note" : "soft" }, driftSentence(drift))];
+  const parts = [el("p", { class: drift.detected ? "note" : "soft" }, driftSentence(drift))];
   if (times.length > 1) {
     const chart = streamChart({
       caption: "Shares of each category over time",
@@ -34,7 +34,7 @@ function interestParts(told) {
       height: 180,
     });
     charts.set(chart.node, chart);
-    chart.set({ times, bands, marks: drift.found ? [{ time: drift.since, colour: "ink" }] : [] });
+    chart.set({ times, bands, marks: drift.detected ? [{ time: drift.since, colour: "ink" }] : [] });
     parts.push(chart.node);
   }
   parts.push(el("h3", {}, "Lately (colour) against on the whole (grey)"), compared(told));
@@ -42,7 +42,7 @@ function interestParts(told) {
 }
 
 function driftSentence(drift) {
-  if (drift.found) return `Their interest moved: ${drift.explanation}.`;
+  if (drift.detected) return `Their interest moved: ${drift.explanation}.`;
   return drift.score === null
     ? `No drift told: ${drift.explanation}.`
     : `No drift: ${drift.explanation || `score ${percent(drift.score)}, below ${percent(drift.threshold)}`}.`;

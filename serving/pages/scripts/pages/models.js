@@ -69,7 +69,7 @@ export async function showModels(visit) {
     const { lineage } = one;
     const isRefused = one.status === "refused";
     const promote =
-      one.status !== "champion" && one.kept
+      one.status !== "champion" && one.available
         ? action(
             "Promote",
             () =>
@@ -92,7 +92,7 @@ export async function showModels(visit) {
           " ",
           badge(one.status, KINDS[one.status], MEANINGS[one.status]),
           one.version === told.serving ? [" ", badge("answers here", "accent")] : null,
-          one.kept ? null : [" ", badge("files gone", "", "Its files were not kept; it cannot serve.")],
+          one.available ? null : [" ", badge("files gone", "", "Its files were not kept; it cannot serve.")],
         ),
         promote,
       ),

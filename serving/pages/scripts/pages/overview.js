@@ -44,26 +44,26 @@ export async function showOverview(visit) {
     fill(flowState, isYoung ? empty("The first samples come within ten seconds.") : null);
     fill(
       timesState,
-      !isYoung && samples.answer_p50_ms.every((ms) => ms === null)
+      !isYoung && samples.recommendation_p50_ms.every((ms) => ms === null)
         ? empty("Nobody asked this process for recommendations in the last hour.")
         : null,
     );
     flow.node.hidden = isYoung;
-    times.node.hidden = isYoung || samples.answer_p50_ms.every((ms) => ms === null);
+    times.node.hidden = isYoung || samples.recommendation_p50_ms.every((ms) => ms === null);
     if (isYoung) return;
     flow.set({
       times: samples.time,
       series: [
         { name: "events/s", colour: "c0", values: samples.events_per_s },
-        { name: "answers/s", colour: "c1", values: samples.answers_per_s, dashed: true },
+        { name: "answers/s", colour: "c1", values: samples.recommendations_per_s, dashed: true },
       ],
     });
     if (times.node.hidden) return;
     times.set({
       times: samples.time,
       series: [
-        { name: "half within (ms)", colour: "c2", values: samples.answer_p50_ms },
-        { name: "99 of 100 within (ms)", colour: "c3", values: samples.answer_p99_ms, dashed: true },
+        { name: "half within (ms)", colour: "c2", values: samples.recommendation_p50_ms },
+        { name: "99 of 100 within (ms)", colour: "c3", values: samples.recommendation_p99_ms, dashed: true },
       ],
     });
   }
@@ -102,8 +102,8 @@ function figures(status, samples, drift) {
   const { model } = status;
   const moved = driftState(drift);
   const hits = hitRate(drift);
-  const p50 = last(samples.applied_p50_ms),
-    p99 = last(samples.applied_p99_ms);
+  const p50 = last(samples.freshness_p50_ms),
+    p99 = last(samples.freshness_p99_ms);
   return [
     stat("Events", [rate(lately(samples.events_per_s)), "per second"], `${number(status.events)} in all`),
     stat(
@@ -113,8 +113,8 @@ function figures(status, samples, drift) {
     ),
     stat(
       "Answer time",
-      duration(last(samples.answer_p50_ms)),
-      `half within it; p99 ${milliseconds(last(samples.answer_p99_ms))}`,
+      duration(last(samples.recommendation_p50_ms)),
+      `half within it; p99 ${milliseconds(last(samples.recommendation_p99_ms))}`,
     ),
     stat("Hit rate", hits ? [percent(hits.value, 1), ""] : "–", hits ? hits.note : "no events scored yet"),
     stat(

@@ -87,8 +87,8 @@ def test_full_explanations_come_only_where_they_are_asked_for(api: Api) -> None:
     click(api, "ann", "a")
     url = "/v1/users/ann/recommendations"
     explained = api.get(url, params={"n": 1, "explain": "full"}).json()["items"][0]
-    assert explained["because"] == [{"item_id": "a", "title": "Item a", "time": NOW_MS, "share": 1.0}]
-    assert "because" not in api.get(url).json()["items"][0]
+    assert explained["contributions"] == [{"item_id": "a", "title": "Item a", "time": NOW_MS, "share": 1.0}]
+    assert "contributions" not in api.get(url).json()["items"][0]
     assert api.get(url, params={"explain": "yes"}).json()["error"]["field"] == "explain"
 
 
@@ -149,8 +149,8 @@ def test_a_retry_settles_what_can_be_read_now_and_tells_why_the_rest_stays(shop:
         one = api.post("/v1/dead-letters/retry", json={"keys": [keys[1]]}).json()
         everything = api.post("/v1/dead-letters/retry", json={"all": True}).json()
         left = api.get("/v1/dead-letters").json()
-    assert (one["letters"], one["failed"], one["failures"][0]["reason"]) == (1, 1, "still bad")
-    assert [everything[name] for name in ("letters", "settled", "accepted", "failed")] == [2, 1, 1, 1]
+    assert (one["retried"], one["failed"], one["failures"][0]["reason"]) == (1, 1, "still bad")
+    assert [everything[name] for name in ("retried", "succeeded", "accepted", "failed")] == [2, 1, 1, 1]
     assert [letter["retries"] for letter in left["dead_letters"]] == [0, 2]
 
 
@@ -174,7 +174,7 @@ def test_which_letters_must_be_said(api: Api, body: object) -> None:
 def test_without_a_log_ingestion_tells_who_writes(api: Api) -> None:
     click(api, "ann", "a", 5)
     told = api.get("/v1/ingestion").json()
-    assert (told["log"], told["lag"], told["problem"]) == (None, None, None)
+    assert (told["topic"], told["lag"], told["problem"]) == (None, None, None)
     assert [(one["name"], one["newest_event"]) for one in told["writers"]] == [("http", NOW_MS + 5000)]
 
 
@@ -188,7 +188,7 @@ def test_with_a_log_each_partition_tells_its_lag_even_one_of_which_nothing_was_a
     with Api(create_app(shop.with_services(log=NamedLog(), log_end_offsets=ends))) as api:
         told = api.get("/v1/ingestion").json()
     lags = {one["partition"]: (one["applied_offset"], one["lag"]) for one in told["writers"]}
-    assert (told["log"], told["lag"], lags) == ("interactions", 6, {1: (7, 2), 0: (None, 4)})
+    assert (told["topic"], told["lag"], lags) == ("interactions", 6, {1: (7, 2), 0: (None, 4)})
 
 
 def test_a_log_that_is_away_is_a_problem_to_tell_not_an_error(shop: Shop) -> None:
@@ -213,18 +213,18 @@ def test_a_sample_tells_rates_and_times_since_the_one_before(shop: Shop, api: Ap
     for at_s in range(4):
         click(api, "bob", "b", at_s + 1)
     for took_s in (0.010, 0.020, 0.030):
-        sampler.add_answer(took_s)
+        sampler.add_recommendation(took_s)
     sampler.add_applied(0.004)
     sampler.sample(102.0)
     sampler.sample(104.0)
     assert sampler.columns() == {
         "time": [NOW_MS, NOW_MS],
         "events_per_s": [2.0, 0.0],
-        "answers_per_s": [1.5, 0.0],
-        "answer_p50_ms": [20.0, None],
-        "answer_p99_ms": [29.8, None],
-        "applied_p50_ms": [4.0, None],
-        "applied_p99_ms": [4.0, None],
+        "recommendations_per_s": [1.5, 0.0],
+        "recommendation_p50_ms": [20.0, None],
+        "recommendation_p99_ms": [29.8, None],
+        "freshness_p50_ms": [4.0, None],
+        "freshness_p99_ms": [4.0, None],
         "waiting_events": [3, 3],
     }
 
@@ -250,5 +250,5 @@ def test_only_personal_answers_and_applied_events_count_as_activity(shop: Shop) 
         sampler = app.state.engine.activity
         sampler.sample(time.monotonic() + 1)
         columns = sampler.columns()
-    assert (columns["answers_per_s"][-1] > 0, columns["applied_p50_ms"][-1] > 0) == (True, True)
-    assert columns["answer_p50_ms"][-1] == columns["answer_p99_ms"][-1], "one personal answer and no other"
+    assert (columns["recommendations_per_s"][-1] > 0, columns["freshness_p50_ms"][-1] > 0) == (True, True)
+    assert columns["recommendation_p50_ms"][-1] == columns["recommendation_p99_ms"][-1], "one recommendation"

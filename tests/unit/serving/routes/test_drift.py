@@ -1,4 +1,4 @@
-"""What an alarm's status says: whether a model made after it serves by now."""
+"""The status of an alarm: whether a model trained after it serves."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ ALARM = Alarm("hit_rate//500", "hit_rate", "", 500, 400, 0.4, 0.2, "people choos
         (None, "open"),
         (ModelRecord("second", "", "champion", 300), "open"),
         (ModelRecord("second", "", "champion", 900), "open"),  # a replay: its events are older than its model
-        (ModelRecord("third", "", "champion", 900), "followed"),
+        (ModelRecord("third", "", "champion", 900), "retrained"),
         (ModelRecord("first", "", "champion", 100), "open"),  # a rollback
     ],
 )
-def test_an_alarm_is_followed_once_another_model_made_after_it_serves(
-    champion: ModelRecord | None, status: str
-) -> None:
+def test_an_alarm_is_retrained_once_a_newer_champion_serves(champion: ModelRecord | None, status: str) -> None:
     assert alarm_out(ALARM, champion)["status"] == status

@@ -30,7 +30,7 @@ def test_a_move_from_odd_items_to_even_ones_is_found_and_told(api: Api) -> None:
     daily(api, *"ace" * 8, *"bdf" * 4)
     told = api.get("/v1/users/u/interests").json()
     drift = told["drift"]
-    assert (drift["found"], drift["origin"], drift["target"]) == (True, ["odd"], ["even"])
+    assert (drift["detected"], drift["origin"], drift["target"]) == (True, ["odd"], ["even"])
     assert drift["since"] == NOW_MS - 76 * DAY_MS
     assert drift["explanation"].endswith("12 of the last 12 events")
     assert drift["explanation"].startswith("from odd to even since ")

@@ -135,7 +135,7 @@ def test_given_items_are_ranked_and_what_cannot_be_shown_is_named(api: Api) -> N
     click(api, "c")
     answer = api.post("/v1/users/u/rank", json={"item_ids": ["f", "nowhere", "d", "e"]}).json()
     assert ids(answer) == ["d", "e", "f"]
-    assert answer["left_out"] == ["nowhere"]
+    assert answer["excluded"] == ["nowhere"]
 
 
 def test_similar_items_leave_the_item_itself_out(api: Api) -> None:

@@ -22,6 +22,9 @@ CHANGE_MS = 1_767_100_000_000
 HOUR_MS = 3_600_000
 
 
+EXPLANATION = "from Tea to Gardening since 1 January; 5 of the last 6 events"
+
+
 class FakeServer:
     """Raises an alarm `after` a number of questions; the gate's `verdict` None: it never comes."""
 
@@ -43,7 +46,7 @@ class FakeServer:
                 return httpx.Response(200, json={"models": self.models()})
             case ["v1", "users", user_id, "interests"]:
                 found = user_id in self.moved
-                told = {"found": found, "explanation": "from Tea to Gardening since 1 January; 5 of the last 6 events"}
+                told = {"detected": found, "explanation": EXPLANATION}
                 return httpx.Response(
                     200, json={"user_id": user_id, "drift": told | {"target": ["Gardening"] if found else None}}
                 )
