@@ -157,7 +157,7 @@ def monitor_of(shop: Any, name: str = "one", *, told: list[Alarm] | None = None)
     scoring = Scoring(shop.store, snapshots=shop.snapshots.current, types=EventTypes(), shape=WindowShape(5, 2))
     return Monitor(
         shop.store,
-        role=Lease(shop.store, "monitor", holder=name),
+        lease=Lease(shop.store, "monitor", holder=name),
         scoring=scoring,
         watcher=lambda: DetectorBank(lambda _one_of_many: Quiet()),
         clock=shop.clock,

@@ -103,8 +103,8 @@ def _wire(settings: Settings, store: Store) -> System:
     )
     snapshots.before_switch = recommender.warm
     half_life_ms = settings.popularity.half_life_days * DAY_MS
-    watch = _watch(settings) if settings.drift.enabled else None
-    ingestor = Ingestor(store, types=types, shape=shape, half_life_ms=half_life_ms, watch=watch)
+    sampler = _sampler(settings) if settings.drift.enabled else None
+    ingestor = Ingestor(store, types=types, shape=shape, half_life_ms=half_life_ms, sampler=sampler)
     interests = Interests(
         store,
         snapshots=snapshots.current,
@@ -116,7 +116,7 @@ def _wire(settings: Settings, store: Store) -> System:
     return System(settings, store, types, shape, clock, ingestor, snapshots, recommender, interests)
 
 
-def _watch(settings: Settings) -> DriftSampler:
+def _sampler(settings: Settings) -> DriftSampler:
     windowed = frozenset(settings.event_types().flagged("window"))
     return DriftSampler(window_codes=windowed, samples_per_minute=settings.drift.samples_per_minute)
 

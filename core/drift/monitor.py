@@ -35,7 +35,7 @@ class Monitor:
         self,
         store: Store,
         *,
-        role: Lease,
+        lease: Lease,
         scoring: Scoring,
         watcher: Callable[[], DetectorBank],
         clock: Clock,
@@ -44,7 +44,7 @@ class Monitor:
     ) -> None:
         """`watcher`: makes a fresh one. `keep_ms`: how long single scores are kept. `on_alarm`: told of new ones."""
         self._store = store
-        self._role = role
+        self._lease = lease
         self._scoring = scoring
         self._fresh = watcher
         self._clock = clock
@@ -60,18 +60,18 @@ class Monitor:
     @property
     def is_active(self) -> bool:
         """Whether this process held the role at its last step."""
-        return self._role.is_held
+        return self._lease.is_held
 
     def step(self) -> bool:
         """Do what there is to do; False where another process monitors."""
-        if not self._role.hold():
+        if not self._lease.hold():
             self._watcher = None
             return False
         try:
             self._score()
             watcher = self._watcher or self._resumed()
             while self._close(watcher):
-                if not self._role.hold():
+                if not self._lease.hold():
                     break
         except (LeaseLost, StoreConflict):
             self._watcher = None  # another monitor went on meanwhile: what was read since is its business
@@ -87,16 +87,16 @@ class Monitor:
 
     def release(self) -> None:
         """Let another process monitor."""
-        self._role.release()
+        self._lease.release()
 
     def _score(self) -> None:
         """Score what waits."""
         while scores := self._scoring.next_scores():
-            with self._role.transaction() as tx:
+            with self._lease.transaction() as tx:
                 tx.drift.save_scores(scores)
                 tx.commit()
             self.num_scored += len(scores)
-            if not self._role.hold():
+            if not self._lease.hold():
                 return
 
     def _resumed(self) -> DetectorBank:
@@ -154,7 +154,7 @@ class Monitor:
         return sorted(looked_at or waiting)
 
     def _store_all(self, closed: Sequence[Bucket], points: Sequence[Point], alarms: Sequence[Alarm]) -> None:
-        with self._role.transaction() as tx:
+        with self._lease.transaction() as tx:
             for bucket in closed:
                 tx.drift.add_bucket(bucket)
             tx.drift.save_points(points)

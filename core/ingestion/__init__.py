@@ -1,1 +1,1 @@
-"""From events to state: ingest, dead letters, offsets, rebuild."""
+"""Ingestion: events become user state, exactly once; dead letters, offsets, rebuild."""

@@ -1,8 +1,7 @@
-"""Dead letters: input set aside, retried once what was in its way is gone, or discarded.
+"""Dead letters: rejected input, kept with the reason, to be retried or discarded.
 
-A retry takes the same way as every event: decoded as of now, applied by `core.ingestion.ingest`, and in the same
-transaction the letter goes, or stays with its new reason and a count. So a retry that is killed has either happened or
-not.
+A retry decodes the payload again and applies it like any event. The same transaction deletes the dead letter, or stores
+its new reason and the number of retries, so that a killed retry has happened completely or not at all.
 """
 
 from __future__ import annotations
@@ -19,130 +18,134 @@ from core.interactions import Interaction
 from core.ports.store import Store, Transaction
 from core.records import DeadLetter
 
-PAGE = 100  # letters in one transaction; each may hold a mebibyte
+PAGE = 100  # dead letters in one transaction; each may hold a mebibyte
 SOURCE = RequestSource("dead-letters")
 
-Decode = Callable[[DeadLetter], tuple[Sequence[Interaction], Sequence[str]]]  # events, and reasons why some are none
+Decode = Callable[
+    [DeadLetter], tuple[Sequence[Interaction], Sequence[str]]
+]  # the events, and the reasons for those that are invalid
 
 
 @dataclass(slots=True)
-class Retried:
-    """What became of retried letters. `failures`: those that stay, with their new reasons."""
+class RetryReport:
+    """The result of a retry. `failures`: the dead letters that remain, with their new reasons."""
 
-    num_letters: int = 0
+    num_dead_letters: int = 0
     num_accepted: int = 0
     failures: list[DeadLetter] = field(default_factory=list)
 
     @property
     def num_settled(self) -> int:
-        """How many letters are gone, because all their events are applied."""
-        return self.num_letters - len(self.failures)
+        """How many were deleted, because all their events are applied."""
+        return self.num_dead_letters - len(self.failures)
 
 
-def described(letter: DeadLetter) -> dict[str, Any]:
-    """A letter for machines; a payload that is no text comes as base64."""
+def dead_letter_json(dead_letter: DeadLetter) -> dict[str, Any]:
+    """A dead letter as JSON; a payload that is not UTF-8 as base64."""
     try:
-        payload = {"payload": letter.payload.decode()}
+        payload = {"payload": dead_letter.payload.decode()}
     except UnicodeDecodeError:
-        payload = {"payload_base64": base64.b64encode(letter.payload).decode()}
+        payload = {"payload_base64": base64.b64encode(dead_letter.payload).decode()}
     return {
-        "key": letter.key,
-        "source": letter.source,
-        "partition": letter.partition,
-        "offset": letter.offset,
-        "reason": letter.reason,
-        "retries": letter.num_retries,
-        "time": letter.time_ms,
+        "key": dead_letter.key,
+        "source": dead_letter.source,
+        "partition": dead_letter.partition,
+        "offset": dead_letter.offset,
+        "reason": dead_letter.reason,
+        "retries": dead_letter.num_retries,
+        "time": dead_letter.time_ms,
         **payload,
     }
 
 
-def find(store: Store, *, source: str | None, keys: Collection[int] | None) -> Iterator[list[DeadLetter]]:
-    """The wanted letters, oldest first, a page at a time; None for any source, or any key."""
+def _pages(store: Store, *, source: str | None, keys: Collection[int] | None) -> Iterator[list[DeadLetter]]:
+    """The matching dead letters, oldest first, in pages; None matches every source, or every key."""
     after = min(keys) - 1 if keys else 0
     while True:
         with store.read() as read:
             page = read.dead_letters.page(after=after, limit=PAGE)
         if not page:
             return
-        wanted = [one for one in page if (keys is None or one.key in keys) and source in (None, one.source)]
-        if wanted:
-            yield wanted
+        matching = [
+            letter for letter in page if (keys is None or letter.key in keys) and source in (None, letter.source)
+        ]
+        if matching:
+            yield matching
         after = _key(page[-1])
 
 
 def retry(
     store: Store, ingestor: Ingestor, decode: Decode, *, source: str, keys: Collection[int] | None = None
-) -> Retried:
-    """Apply the letters of a source (all, or these) again."""
-    done = Retried()
-    for page in find(store, source=source, keys=keys):
+) -> RetryReport:
+    """Retry the dead letters of a source, all or those with these keys."""
+    report = RetryReport()
+    for page in _pages(store, source=source, keys=keys):
         try:
-            _retry(page, ingestor, decode, done)
+            _retry(page, ingestor, decode, report)
         except StoreError:
             raise
-        except Exception:  # one of them is at fault: it must not hold the others up
-            for letter in page:
-                _retry_alone(letter, ingestor, decode, done)
-    return done
+        except Exception:  # one of them fails: retry each alone
+            for dead_letter in page:
+                _retry_alone(dead_letter, ingestor, decode, report)
+    return report
 
 
 def discard(store: Store, *, source: str | None, keys: Collection[int] | None) -> int:
-    """Delete letters for good; how many."""
+    """Delete dead letters; returns how many."""
     total = 0
-    for page in find(store, source=source, keys=keys):
+    for page in _pages(store, source=source, keys=keys):
         with store.transaction() as tx:
-            total += tx.dead_letters.delete([_key(letter) for letter in page])
+            total += tx.dead_letters.delete([_key(dead_letter) for dead_letter in page])
             tx.commit()
     return total
 
 
-def _retry(letters: Sequence[DeadLetter], ingestor: Ingestor, decode: Decode, done: Retried) -> None:
-    """Apply what can be, in one transaction with what that makes of the letters."""
+def _retry(dead_letters: Sequence[DeadLetter], ingestor: Ingestor, decode: Decode, report: RetryReport) -> None:
+    """Apply the valid events and update the dead letters, in one transaction."""
     events: list[Interaction] = []
     failed = []
-    for letter in letters:
-        found, reasons = decode(letter)
-        events += found
+    for dead_letter in dead_letters:
+        decoded_events, reasons = decode(dead_letter)
+        events += decoded_events
         if reasons:
-            failed.append(_again(letter, reasons[0]))
-    _apply(events, letters, failed, ingestor, done)
+            failed.append(_again(dead_letter, reasons[0]))
+    _apply(events, dead_letters, failed, ingestor, report)
 
 
-def _retry_alone(letter: DeadLetter, ingestor: Ingestor, decode: Decode, done: Retried) -> None:
+def _retry_alone(dead_letter: DeadLetter, ingestor: Ingestor, decode: Decode, report: RetryReport) -> None:
     try:
-        _retry([letter], ingestor, decode, done)
+        _retry([dead_letter], ingestor, decode, report)
     except StoreError:
         raise
     except Exception as error:
         reason = str(error) if isinstance(error, InvalidInput) else f"{type(error).__name__}: {error}"
-        _apply([], [letter], [_again(letter, reason)], ingestor, done)
+        _apply([], [dead_letter], [_again(dead_letter, reason)], ingestor, report)
 
 
 def _apply(
     events: Sequence[Interaction],
-    letters: Sequence[DeadLetter],
+    dead_letters: Sequence[DeadLetter],
     failed: Sequence[DeadLetter],
     ingestor: Ingestor,
-    done: Retried,
+    report: RetryReport,
 ) -> None:
-    kept = {letter.key for letter in failed}
-    settled = [_key(letter) for letter in letters if letter.key not in kept]
+    kept = {dead_letter.key for dead_letter in failed}
+    settled = [_key(dead_letter) for dead_letter in dead_letters if dead_letter.key not in kept]
 
     def settle(tx: Transaction) -> None:
         tx.dead_letters.delete(settled)
         tx.dead_letters.update(failed)
 
-    result = ingestor.ingest(events, SOURCE, also=settle)
-    done.num_letters += len(letters)
-    done.num_accepted += result.num_accepted
-    done.failures += failed
+    result = ingestor.ingest(events, SOURCE, extra_writes=settle)
+    report.num_dead_letters += len(dead_letters)
+    report.num_accepted += result.num_accepted
+    report.failures += failed
 
 
-def _again(letter: DeadLetter, reason: str) -> DeadLetter:
-    return replace(letter, reason=reason, num_retries=letter.num_retries + 1)
+def _again(dead_letter: DeadLetter, reason: str) -> DeadLetter:
+    return replace(dead_letter, reason=reason, num_retries=dead_letter.num_retries + 1)
 
 
-def _key(letter: DeadLetter) -> int:
-    assert letter.key is not None, "a stored letter has a key"
-    return letter.key
+def _key(dead_letter: DeadLetter) -> int:
+    assert dead_letter.key is not None, "a stored letter has a key"
+    return dead_letter.key

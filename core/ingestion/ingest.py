@@ -1,17 +1,17 @@
-"""Ingest: apply events to the users' states, each exactly once, in one transaction.
+"""Ingest: applies events to user state exactly once, in one transaction per batch.
 
-Every path that writes user state comes through here (HTTP, Kafka, files, dead-letter retries), so that the order of
-locks is the same everywhere and nobody waits for each other in a circle:
+All writers of user state (HTTP, Kafka, files, dead-letter retries) use it, so that locks are taken in the same order
+everywhere, which prevents deadlock:
 
-    (a) the writers' applied offsets, in ascending partition: drop what is at or below them, compare-and-set each to its
-        batch's last; one that stands elsewhere than it was last read belongs to another worker: nothing is applied
-    (b) the touched users, made where they are new, in ascending key
+    (a) the writers' applied offsets, in ascending partition: skip messages at or below, compare-and-set each to its
+        batch's last; if one differs from the value last read, another worker owns the partition: nothing is applied
+    (b) the users of the batch, created if new, in ascending key
     (c) interactions, in ascending event key; known ones change nothing
     (d) windows
-    (e) popularity and counts, kept under the first of the writers: nobody else has its row now
-    commit; only then may the caller acknowledge
+    (e) popularity and counts, in the rows of the first writer, which only this transaction has locked
+    commit; only then does the caller acknowledge
 
-Independent of HTTP, Kafka, files or SQL.
+Independent of HTTP, Kafka, files and SQL.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from core.records import DeadLetter, EventRow, UserState, WriterOffset
 from core.statuses import EventStatus
 
 _event_key = attrgetter("event_key")
-MAX_CONFLICTS = 8  # a conflict means that somebody else got through, so this many in a row is a fault
-MAX_ITEM_KEYS = 200_000  # remembered by one process: some 20 MB
+MAX_CONFLICTS = 8  # a conflict means that another writer succeeded, so this many in a row is a fault
+MAX_ITEM_KEYS = 200_000  # cached per process: about 20 MB
 
 
-def _nothing_more(_tx: Transaction) -> None:
-    """Events alone."""
+def _no_extra_writes(_tx: Transaction) -> None:
+    """No further writes."""
 
 
 class Ingestor:
-    """Applies batches to a store. One per process; used by one thread at a time."""
+    """Applies batches to a store. One per process, used by one thread at a time."""
 
     def __init__(
         self,
@@ -54,27 +54,27 @@ class Ingestor:
         types: EventTypes,
         shape: WindowShape,
         half_life_ms: float = DEFAULT_HALF_LIFE_MS,
-        watch: DriftSampler | None = None,
+        sampler: DriftSampler | None = None,
     ) -> None:
-        """`watch`: counts and samples for drift monitoring."""
+        """`sampler`: counts and samples for drift monitoring."""
         self._store = store
-        self._watch = watch
+        self._sampler = sampler
         self._types = types
         self._shape = shape
         self._half_life_ms = half_life_ms
         self._window_codes = types.flagged("window")
         self._last_read: dict[tuple[str, int], int | None] = {}
-        self._item_keys: dict[str, int] = {}  # of committed items: a key is given once and for good
+        self._item_keys: dict[str, int] = {}  # of committed items; a key never changes
 
-    def forget(self) -> None:
-        """Drop what was remembered; the next batch of each partition starts from the database's offset."""
+    def clear_caches(self) -> None:
+        """Forget item keys and offsets; the next batch of each partition reads its offset from the database."""
         self._last_read.clear()
         self._item_keys.clear()
 
     def applied_offset(self, stream: str, partition: int) -> int | None:
-        """The database's offset of a partition, remembered as the value this worker last read."""
-        with self._store.read() as view:
-            offset = view.offsets.applied(stream).get(partition)
+        """The applied offset of a partition in the database; kept as the value that this worker last read."""
+        with self._store.read() as read:
+            offset = read.offsets.applied(stream).get(partition)
         self._last_read[stream, partition] = offset
         return offset
 
@@ -84,22 +84,22 @@ class Ingestor:
         source: Source,
         *,
         dead_letters: Sequence[DeadLetter] = (),
-        also: Callable[[Transaction], None] = _nothing_more,
+        extra_writes: Callable[[Transaction], None] = _no_extra_writes,
     ) -> IngestResult:
-        """Apply one batch and keep its bad part aside; `also` is done in the same transaction, last."""
-        return self.ingest_together([EventBatch(events, source, dead_letters)], also=also)
+        """Apply a batch and store its dead letters; `extra_writes` run last in the same transaction."""
+        return self.ingest_together([EventBatch(events, source, dead_letters)], extra_writes=extra_writes)
 
     def ingest_together(
-        self, batches: Sequence[EventBatch], *, also: Callable[[Transaction], None] = _nothing_more
+        self, batches: Sequence[EventBatch], *, extra_writes: Callable[[Transaction], None] = _no_extra_writes
     ) -> IngestResult:
         """Apply the batches of one request, or of any partitions of one stream, in one transaction.
 
-        Raises `PartitionLost` (acknowledge nothing of the partitions that it names; the others may be applied without
-        them), `StoreUnavailable` (nothing was applied as far as is known: try again, what did get through counts once).
+        Raises `PartitionLost` (acknowledge nothing of the partitions that it names; apply the others without them)
+        and `StoreUnavailable` (the outcome is unknown: try again, applied events count once).
         """
         for _ in range(MAX_CONFLICTS):
             try:
-                return self._attempt(batches, also)
+                return self._attempt(batches, extra_writes)
             except StoreConflict:
                 continue
             except PartitionLost as error:
@@ -107,30 +107,30 @@ class Ingestor:
                     del self._last_read[batches[0].source.stream, partition]
                 raise
             except StoreUnavailable:
-                self.forget()
+                self.clear_caches()
                 raise
         num_events = sum(len(batch.events) for batch in batches)
         msg = f"{MAX_CONFLICTS} conflicts in a row while applying {num_events} events; send them again"
         raise StoreUnavailable(msg)
 
-    def _attempt(self, batches: Sequence[EventBatch], also: Callable[[Transaction], None]) -> IngestResult:
+    def _attempt(self, batches: Sequence[EventBatch], extra_writes: Callable[[Transaction], None]) -> IngestResult:
         events = [event for batch in batches for event in batch.events]
         with self._store.transaction() as tx:
             before = self._advance(tx, batches)  # (a)
             writer = before[min(before)]
             statuses = [status for batch in batches for status in _statuses(batch, before)]
-            found = ResolvedBatch(tx, events, statuses, codes=self._types.codes, item_keys=self._item_keys)  # (b)
-            if found.rows:
-                tx.events.insert(sorted(found.rows, key=_event_key))  # (c)
-                found.states.update(self._slide(tx, found))
-                tx.users.save(list(found.states.values()))  # (d)
-                self._count(tx, writer, found.rows)  # (e)
-                if self._watch is not None:
-                    self._watch.note(tx, writer.key, found.rows, found.before, live=batches[0].source.live)
-            letters = [letter for batch in batches for letter in _new_letters(batch, before)]
-            if letters:
-                tx.dead_letters.add(letters)
-            also(tx)
+            resolved = ResolvedBatch(tx, events, statuses, codes=self._types.codes, item_keys=self._item_keys)  # (b)
+            if resolved.rows:
+                tx.events.insert(sorted(resolved.rows, key=_event_key))  # (c)
+                resolved.states.update(self._slide(tx, resolved))
+                tx.users.save(list(resolved.states.values()))  # (d)
+                self._count(tx, writer, resolved.rows)  # (e)
+                if self._sampler is not None:
+                    self._sampler.note(tx, writer.key, resolved.rows, resolved.before, live=batches[0].source.live)
+            dead_letters = [letter for batch in batches for letter in _new_dead_letters(batch, before)]
+            if dead_letters:
+                tx.dead_letters.add(dead_letters)
+            extra_writes(tx)
             tx.commit()
         for source in (batch.source for batch in batches):
             if isinstance(source, StreamSource):
@@ -138,11 +138,11 @@ class Ingestor:
                 self._last_read[source.stream, source.partition] = offset
         if len(self._item_keys) > MAX_ITEM_KEYS:
             self._item_keys.clear()
-        self._item_keys |= found.item_keys
-        return IngestResult(found.statuses, found.user_seqs, found.states)
+        self._item_keys |= resolved.item_keys
+        return IngestResult(resolved.statuses, resolved.user_seqs, resolved.states)
 
     def _advance(self, tx: Transaction, batches: Sequence[EventBatch]) -> dict[int, WriterOffset]:
-        """(a) Move the offsets of all the writers, or of none; returns them as they stood, by partition."""
+        """(a) Advance the offsets of all writers or of none; returns the previous ones by partition."""
         stream = batches[0].source.stream
         before = tx.offsets.lock(stream, [batch.source.partition for batch in batches])
         lost = {
@@ -156,14 +156,14 @@ class Ingestor:
         return before
 
     def _slide(self, tx: Transaction, batch: ResolvedBatch) -> dict[str, UserState]:
-        """(d) The new windows of all users with windowed events: appended to, or rebuilt where an event came late."""
-        slid: dict[str, UserState] = {}
+        """(d) The new windows of the users with windowed events: appended to, or rebuilt after a late event."""
+        states: dict[str, UserState] = {}
         late: dict[int, str] = {}
         totals: dict[int, int] = {}
         for user_id, rows in batch.windowed(self._window_codes).items():
             state = batch.states[user_id]
             if state.window.accepts(rows[0].time_ms):
-                slid[user_id] = _with_window(state, _appended(state.window, rows, self._shape))
+                states[user_id] = _with_window(state, _appended(state.window, rows, self._shape))
             else:
                 late[state.key] = user_id
                 totals[state.key] = state.window.num_events + len(rows)
@@ -171,11 +171,11 @@ class Ingestor:
             limits = {key: total - self._shape.start(total) for key, total in totals.items()}
             for key, history in tx.events.histories(limits, type_codes=self._window_codes).items():
                 state = batch.states[late[key]]
-                slid[late[key]] = _with_window(state, Window(totals[key], history))
-        return slid
+                states[late[key]] = _with_window(state, Window(totals[key], history))
+        return states
 
     def _count(self, tx: Transaction, writer: WriterOffset, rows: Sequence[EventRow]) -> None:
-        """(e) What monitoring and popularity keep, per writer, so that no two writers wait for one row."""
+        """(e) Popularity and event counts, in rows per writer, so that writers do not wait for each other."""
         weights = [kind.weight for kind in self._types.table]
         counted = [(row.item_key, row.time_ms, weights[row.type_code]) for row in rows if weights[row.type_code] > 0]
         if counted:
@@ -188,7 +188,7 @@ def _highest(applied: int | None, offset: int) -> int:
 
 
 def _with_window(state: UserState, window: Window) -> UserState:
-    """Spelled out, because `dataclasses.replace` takes five times as long and every batch does it for every user."""
+    """A copy with another window. `dataclasses.replace` takes five times as long, per user and batch."""
     return UserState(state.key, state.seq, window, state.erased_ms)
 
 
@@ -216,8 +216,8 @@ def _statuses(batch: EventBatch, before: Mapping[int, WriterOffset]) -> list[Eve
     return [EventStatus.SKIPPED if offset <= applied else EventStatus.ACCEPTED for offset in batch.source.offsets]
 
 
-def _new_letters(batch: EventBatch, before: Mapping[int, WriterOffset]) -> list[DeadLetter]:
-    """Those of messages that were not applied before."""
+def _new_dead_letters(batch: EventBatch, before: Mapping[int, WriterOffset]) -> list[DeadLetter]:
+    """The dead letters of messages that were not applied before."""
     applied = before[batch.source.partition].applied_offset
     return [letter for letter in batch.dead_letters if applied is None or letter.offset > applied]
 
@@ -225,7 +225,7 @@ def _new_letters(batch: EventBatch, before: Mapping[int, WriterOffset]) -> list[
 def _lost(batches: Sequence[EventBatch], last_read: Mapping[int, int | None]) -> PartitionLost:
     lost = "; ".join(
         f"{source.stream}/{source.partition}: offsets {source.first_offset}..{source.last_offset} were not applied: "
-        f"the database no longer stands at {last_read[source.partition]}, where this worker last read it"
+        f"the applied offset is no longer {last_read[source.partition]}, as this worker last read it"
         for source in (batch.source for batch in batches)
         if isinstance(source, StreamSource) and source.partition in last_read
     )

@@ -1,7 +1,7 @@
-"""Rebuild: compute windows, popularity and counts again from the interactions, which are the truth.
+"""Rebuild: recomputes windows, popularity and counts from the interactions.
 
-Asked for after a change of the event types, the window or the half-life. One transaction: it happens whole or not at
-all. Other writers have to be stopped (SQLite sees to that itself).
+Needed after a change of the event types, the window or the half-life. One transaction. Stop other writers before
+(SQLite enforces it).
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ def rebuild(
     meta: Mapping[str, str],
     progress: Callable[[int], None],
 ) -> int:
-    """Compute all derived state anew and note the settings it was computed by; returns the number of events read.
+    """Recompute all derived state and store its settings in `meta`; returns the number of events read.
 
-    `progress` is told the number of events read so far.
+    `progress` is called with the number of events read so far.
     """
     num_events = 0
     scores: dict[int, float] = {}
     counts: Counter[tuple[int, int]] = Counter()
-    watched: dict[int, BucketCounts] = {}
+    drift_counts: dict[int, BucketCounts] = {}
     with store.transaction() as tx, store.read() as read:
         _clear_derived(tx)
         for rows in _user_groups(read):
             tx.users.save([_state(list(group), types, shape) for _, group in groupby(rows, attrgetter("user_key"))])
             scores |= add_log2(scores, _popularity(rows, types, half_life_ms))
             counts.update((row.time_ms // BUCKET_MS * BUCKET_MS, row.type_code) for row in rows)
-            _watch(watched, tx, rows, types)
+            _add_drift_counts(drift_counts, tx, rows, types)
             num_events += len(rows)
             progress(num_events)
-        _save_totals(tx, scores, counts, watched)
+        _save_totals(tx, scores, counts, drift_counts)
         tx.metadata.save(meta)
         tx.commit()
     return num_events
@@ -66,15 +66,15 @@ def _clear_derived(tx: Transaction) -> None:
 
 
 def _user_groups(read: ReadTransaction) -> Iterator[list[EventRow]]:
-    """The events of some whole users at a time."""
+    """All events in groups that do not split a user."""
     rows: list[EventRow] = []
     for chunk in read.events.pages():
         rows += chunk
-        last = rows[-1].user_key
-        whole = [row for row in rows if row.user_key != last]
-        if whole:
-            yield whole
-            rows = [row for row in rows if row.user_key == last]
+        last_user = rows[-1].user_key
+        complete = [row for row in rows if row.user_key != last_user]
+        if complete:
+            yield complete
+            rows = [row for row in rows if row.user_key == last_user]
     if rows:
         yield rows
 
@@ -95,22 +95,24 @@ def _popularity(rows: list[EventRow], types: EventTypes, half_life_ms: float) ->
     return decayed_log2(keys, times, [weights[row.type_code] for row in counted], half_life_ms=half_life_ms)
 
 
-def _watch(watched: dict[int, BucketCounts], tx: Transaction, rows: list[EventRow], types: EventTypes) -> None:
-    """Add what ingest would have counted for monitoring."""
-    nobody_yet = {key: UserState(key) for key in {row.user_key for row in rows}}
+def _add_drift_counts(
+    drift_counts: dict[int, BucketCounts], tx: Transaction, rows: list[EventRow], types: EventTypes
+) -> None:
+    """Add what ingest would have counted for drift monitoring."""
+    new_users = {key: UserState(key) for key in {row.user_key for row in rows}}
     facts = tx.drift.item_facts(sorted({row.item_key for row in rows}))
-    more = count(rows, nobody_yet, facts, window_codes=types.flagged("window"))
+    more = count(rows, new_users, facts, window_codes=types.flagged("window"))
     for start_ms, counts in more.items():
-        watched.setdefault(start_ms, BucketCounts()).add(counts)
+        drift_counts.setdefault(start_ms, BucketCounts()).add(counts)
 
 
 def _save_totals(
     tx: Transaction,
     scores: Mapping[int, float],
     counts: Mapping[tuple[int, int], int],
-    watched: Mapping[int, BucketCounts],
+    drift_counts: Mapping[int, BucketCounts],
 ) -> None:
     writer = tx.offsets.lock(WRITER, [0])[0]
-    tx.drift.add_counts(writer.key, watched)
+    tx.drift.add_counts(writer.key, drift_counts)
     tx.popularity.add(writer.key, scores)
     tx.event_counts.add(writer.key, counts)

@@ -1,4 +1,4 @@
-"""Events resolved against the store, step (b) of ingest: users locked, items keyed, known events marked.
+"""Step (b) of ingest: locks users, looks up item keys and marks known events.
 
 Independent of where events come from.
 """
@@ -14,10 +14,10 @@ from core.statuses import EventStatus
 
 
 class ResolvedBatch:
-    """The events of one transaction, and what is to be stored of them.
+    """The events of one transaction, resolved against the store.
 
-    `statuses`: of each, `user_seqs`: the sequence number of each. `rows`: the new ones. `states`: the users who change,
-    their windows still as before. `item_keys`: of all its items.
+    `statuses`, `user_seqs`: one per event. `rows`: the new events. `states`: the users that change, with their old
+    windows. `item_keys`: the keys of all items of the batch.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class ResolvedBatch:
         codes: Mapping[str, int],
         item_keys: Mapping[str, int],
     ) -> None:
-        """`statuses`: what is known before the store is asked; `item_keys`: items that need not be looked up."""
+        """`statuses`: as known before the store is read; `item_keys`: known keys, which are not looked up."""
         self.statuses = statuses
         self.user_seqs = [0] * len(events)
         self.rows: list[EventRow] = []
@@ -37,57 +37,57 @@ class ResolvedBatch:
         self.item_keys: dict[str, int] = {}
         self._locked: dict[str, UserState] = {}
         self._lock(tx, events)
-        alive = self._alive(events)
-        if alive:
-            wanted = {event.item_id for event in alive}
-            self.item_keys = {item_id: item_keys[item_id] for item_id in wanted if item_id in item_keys}
-            unknown = sorted(wanted.difference(self.item_keys))
+        accepted = self._accepted(events)
+        if accepted:
+            item_ids = {event.item_id for event in accepted}
+            self.item_keys = {item_id: item_keys[item_id] for item_id in item_ids if item_id in item_keys}
+            unknown = sorted(item_ids.difference(self.item_keys))
             if unknown:
-                self.item_keys |= tx.items.resolve(unknown, now_ms=min(event.time_ms for event in alive))
+                self.item_keys |= tx.items.resolve(unknown, now_ms=min(event.time_ms for event in accepted))
             self._number(tx, events, codes)
 
-    def _alive(self, events: Sequence[Interaction]) -> list[Interaction]:
+    def _accepted(self, events: Sequence[Interaction]) -> list[Interaction]:
         return [event for event, status in zip(events, self.statuses, strict=True) if status is EventStatus.ACCEPTED]
 
     def _lock(self, tx: Transaction, events: Sequence[Interaction]) -> None:
-        """Lock the users, and mark events of erased pasts: who has no other events is not made again by them."""
+        """Lock the users and mark events from before an erasure, which do not create an erased user again."""
         newest_ms: dict[str, int] = {}
-        for event in self._alive(events):
+        for event in self._accepted(events):
             newest_ms[event.user_id] = max(event.time_ms, newest_ms.get(event.user_id, 0))
         if newest_ms:
             self._locked = tx.users.lock(sorted(newest_ms), unless_erased=newest_ms)
         erased = {user_id: newest for user_id, newest in newest_ms.items() if user_id not in self._locked}
         erased |= {user_id: s.erased_ms for user_id, s in self._locked.items() if s.erased_ms is not None}
-        for place, event in enumerate(events) if erased else ():
-            if self.statuses[place] is EventStatus.ACCEPTED and event.time_ms <= erased.get(event.user_id, -1):
-                self.statuses[place] = EventStatus.ERASED
+        for index, event in enumerate(events) if erased else ():
+            if self.statuses[index] is EventStatus.ACCEPTED and event.time_ms <= erased.get(event.user_id, -1):
+                self.statuses[index] = EventStatus.ERASED
 
     @property
     def before(self) -> Collection[UserState]:
-        """The users of the batch as they stood before it."""
+        """The users of the batch before it."""
         return self._locked.values()
 
     def _number(self, tx: Transaction, events: Sequence[Interaction], codes: Mapping[str, int]) -> None:
-        """Give each new event its sequence number, in the order of the source; mark the known ones."""
+        """Number the new events in the order of the source; mark known ones as duplicates."""
         keys = [
             event.event_key if status is EventStatus.ACCEPTED else b""
             for event, status in zip(events, self.statuses, strict=True)
         ]
         known = tx.events.known([key for key in keys if key])
         seqs = {user_id: state.seq for user_id, state in self._locked.items()}
-        for place, (event, key) in enumerate(zip(events, keys, strict=True)):
+        for index, (event, key) in enumerate(zip(events, keys, strict=True)):
             if not key:
                 continue
             user_id = event.user_id
             if key in known:
-                self.statuses[place] = EventStatus.DUPLICATE
+                self.statuses[index] = EventStatus.DUPLICATE
             else:
                 known.add(key)
                 seqs[user_id] += 1
                 user_key, item_key = self._locked[user_id].key, self.item_keys[event.item_id]
                 row = (key, user_key, item_key, codes[event.type], event.time_ms, seqs[user_id])
                 self.rows.append(EventRow(*row, event.value, event.context, event.recommendation_id))
-            self.user_seqs[place] = seqs[user_id]
+            self.user_seqs[index] = seqs[user_id]
         self.states = {
             user_id: UserState(state.key, seqs[user_id], state.window, state.erased_ms)
             for user_id, state in self._locked.items()
@@ -95,12 +95,12 @@ class ResolvedBatch:
         }
 
     def windowed(self, codes: Sequence[int]) -> dict[str, list[EventRow]]:
-        """For each user the new events that enter the window, by time; ties keep the order of the source."""
-        names = {state.key: user_id for user_id, state in self.states.items()}
-        found: dict[str, list[EventRow]] = {}
+        """For each user the new windowed events by time; ties keep the order of the source."""
+        user_ids = {state.key: user_id for user_id, state in self.states.items()}
+        by_user: dict[str, list[EventRow]] = {}
         for row in self.rows:
             if row.type_code in codes:
-                found.setdefault(names[row.user_key], []).append(row)
-        for rows in found.values():
+                by_user.setdefault(user_ids[row.user_key], []).append(row)
+        for rows in by_user.values():
             rows.sort(key=lambda row: row.time_ms)
-        return found
+        return by_user

@@ -1,7 +1,4 @@
-"""Where events come from, how they are handed to ingest, and what became of them: plain values.
-
-Independent of stores.
-"""
+"""The input and output of ingest: event batches, their sources, and the result. Plain values, independent of stores."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from core.statuses import EventStatus
 
 @dataclass(frozen=True, slots=True)
 class StreamSource:
-    """Messages of one partition. `offsets`: of each event; `last_offset`: of the last message, even one without any."""
+    """Messages of a partition. `offsets`: one per event; `last_offset`: of the last message, with events or not."""
 
     stream: str
     partition: int
@@ -26,15 +23,15 @@ class StreamSource:
 
     @property
     def live(self) -> bool:
-        """They happen now."""
+        """Kafka events are live."""
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class RequestSource:
-    """Events without offsets; `writer` names who applies them (a process, an import).
+    """Events without offsets; `writer` names the process or the import that applies them.
 
-    `live`: they happen now, so that it makes sense to ask how the model of this moment would have placed them.
+    `live`: they happen now, so that the current model can be scored on them.
     """
 
     writer: str
@@ -42,12 +39,12 @@ class RequestSource:
 
     @property
     def stream(self) -> str:
-        """A writer of requests is a stream of one partition that keeps no offset."""
+        """The writer is a stream of one partition without offsets."""
         return self.writer
 
     @property
     def partition(self) -> int:
-        """Always the first."""
+        """Always 0."""
         return 0
 
 
@@ -56,7 +53,7 @@ Source = StreamSource | RequestSource
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """What one source brings: events in their order, and input that is to be kept aside."""
+    """Events of one source in their order, and its dead letters."""
 
     events: Sequence[Interaction]
     source: Source
@@ -93,9 +90,9 @@ class EventOutcome:
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """What became of events. `statuses`, `user_seqs`: one per event, in the order given.
+    """The result of a batch. `statuses`, `user_seqs`: one per event, in their order.
 
-    `states`: the users who changed, as they stand after the commit.
+    `states`: the users that changed, as committed.
     """
 
     statuses: list[EventStatus]

@@ -113,7 +113,7 @@ class LearningCycle:
     """One trainer's work. `type_codes`: of the events that enter the window; `stream`: the log they come by."""
 
     store: Store
-    role: Lease
+    lease: Lease
     trainer: Trainer
     shape: WindowShape
     type_codes: Sequence[int]
@@ -137,7 +137,7 @@ class LearningCycle:
             columns, catalogue = self._columns(read), read.items.catalogue(include_uncatalogued=True)
             offsets, newest_alarm_ms = read.offsets.applied(self.stream), read.drift.newest_alarm_ms()
             task = self._unfinished(read, champion) or self._task(job, columns, champion)
-        with self.role.transaction() as tx:
+        with self.lease.transaction() as tx:
             tx.metadata.save({JOB: json.dumps(asdict(task)), REQUEST_KEY: ""})
             acknowledge_alarms(tx, newest_alarm_ms)
             tx.commit()
@@ -147,7 +147,7 @@ class LearningCycle:
             task, parent=champion if task.kind == "fine-tune" else None, columns=learnt, catalogue=catalogue
         )
         facts = {**_facts(task), "data_hash": _digest(learnt), "offsets": offsets}
-        with self.role.transaction() as tx:
+        with self.lease.transaction() as tx:
             if record.version not in {one.version for one in tx.models.lock()}:
                 propose(tx, replace(record, lineage={**record.lineage, **facts}))
             tx.metadata.save({JOB: ""})
@@ -203,7 +203,7 @@ class LearningCycle:
         now_ms = self.clock.now_ms()
         told = {"time": now_ms, "verdict": verdict.outcome, "reason": verdict.reason, **facts, **verdict.figures}
         told["champion_version"] = champion.version if champion else None
-        with self.role.transaction() as tx:
+        with self.lease.transaction() as tx:
             models = tx.models.lock()
             serving = with_status(models, ModelStatus.CHAMPION)
             record = next(one for one in models if one.version == challenger.version)
@@ -222,7 +222,7 @@ class LearningCycle:
 
     def _tidy(self) -> None:
         """Let go of the files and vectors of versions that nobody would go back to."""
-        with self.role.transaction() as tx:
+        with self.lease.transaction() as tx:
             gone = expendable(tx.models.lock(), tx.models.promotions(), keep=self.policy.keep)
             for record in gone:
                 tx.models.save(replace(record, path=""))

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from core.errors import InvalidInput
-from core.ingestion.dead_letters import described, discard, retry
+from core.ingestion.dead_letters import dead_letter_json, discard, retry
 from core.interactions import shorten
 from serving.http.replies import json_reply
 from serving.http.requests import check_fields, integer_query, read_object
@@ -65,7 +65,9 @@ class DeadLetterRoutes:
         with self._services.store.read() as read:
             dead_letters, total = read.dead_letters.newest(limit=limit), read.dead_letters.count()
         sources = self._services.dead_letter_decoder.sources
-        page = [described(dead_letter) | {"retryable": dead_letter.source in sources} for dead_letter in dead_letters]
+        page = [
+            dead_letter_json(dead_letter) | {"retryable": dead_letter.source in sources} for dead_letter in dead_letters
+        ]
         return {"total": total, "dead_letters": page}
 
     def _retry(self, keys: Collection[int] | None) -> dict[str, Any]:
@@ -74,10 +76,10 @@ class DeadLetterRoutes:
         failures: list[dict[str, Any]] = []
         for source in decoder.sources:
             retried = retry(services.store, services.ingestor, decoder.decode, source=source, keys=keys)
-            sums["retried"] += retried.num_letters
-            sums["succeeded"] += retried.num_settled
+            sums["retried"] += retried.num_retried
+            sums["succeeded"] += retried.num_succeeded
             sums["accepted"] += retried.num_accepted
-            failures += [described(failure) | {"retryable": True} for failure in retried.failures[:MAX_SHOWN]]
+            failures += [dead_letter_json(failure) | {"retryable": True} for failure in retried.failures[:MAX_SHOWN]]
         return sums | {"failed": sums["retried"] - sums["succeeded"], "failures": failures[:MAX_SHOWN]}
 
 

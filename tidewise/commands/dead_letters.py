@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from core.errors import InvalidInput
-from core.ingestion.dead_letters import described
+from core.ingestion.dead_letters import dead_letter_json
 from core.interactions import shorten
 from core.records import DeadLetter
 from tidewise.bootstrap import open_system
@@ -43,7 +43,7 @@ def list_(
     with open_system(settings_of(data, config, set_)) as system, system.store.read() as read:
         found, total = read.dead_letters.newest(limit=limit), read.dead_letters.count()
     if json_:
-        print_json({"total": total, "dead_letters": [described(letter) for letter in found]})
+        print_json({"total": total, "dead_letters": [dead_letter_json(letter) for letter in found]})
         return
     for letter in found:
         screen.print(_line(letter), markup=False, highlight=False, soft_wrap=True)
@@ -75,13 +75,13 @@ def retry(
         decode, topic = codec_of(settings).decode_dead_letter, source or settings.kafka.topic
         done = retry_letters(system.store, system.ingestor, decode, source=topic, keys=wanted)
     if json_:
-        report = {"letters": done.num_letters, "settled": done.num_settled, "accepted": done.num_accepted}
-        print_json({**report, "failed": [described(letter) for letter in done.failures]})
+        report = {"letters": done.num_dead_letters, "settled": done.num_settled, "accepted": done.num_accepted}
+        print_json({**report, "failed": [dead_letter_json(letter) for letter in done.failures]})
         return
     for letter in done.failures[:20]:
         screen.print(_line(letter), markup=False, highlight=False, soft_wrap=True)
     counts = f"{done.num_settled:,} settled, {done.num_accepted:,} events new, {len(done.failures):,} failed again"
-    notes.print(f"{done.num_letters:,} letters from {topic}: {counts}.", markup=False, highlight=False)
+    notes.print(f"{done.num_dead_letters:,} letters from {topic}: {counts}.", markup=False, highlight=False)
 
 
 def discard(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from core.errors import InvalidInput
-from core.ingestion.offsets import PartitionPosition, move
+from core.ingestion.offsets import PartitionPosition, move_offset
 from core.ports.store import Store
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
@@ -31,7 +31,7 @@ def show(kafka: Kafka = None, data: Data = None, config: Config = None, set_: Se
     with open_system(settings) as system:
         places = _places(settings, system.store)
     if json_:
-        print_json([asdict(place) | {"trouble": place.trouble} for place in places.values()])
+        print_json([asdict(place) | {"trouble": place.problem} for place in places.values()])
         return
     for place in places.values():
         screen.print(_line(place), markup=False, highlight=False, soft_wrap=True)
@@ -60,7 +60,7 @@ def set_offset(
         if not yes and not typer.confirm("Do it?", err=True):
             notes.print("Nothing was changed.")
             raise typer.Exit(1)
-        move(system.store, place, to=offset)
+        move_offset(system.store, place, to=offset)
     notes.print(f"{place.stream}/{partition}: workers read on at {offset}.", markup=False, highlight=False)
 
 
@@ -91,5 +91,5 @@ def _wanted(to: str, place: PartitionPosition) -> int:
 def _line(place: PartitionPosition) -> str:
     applied = "nothing" if place.next_offset == 0 or place.applied is None else f"up to {place.applied}"
     holds = f"the log holds {place.log_start} to {place.log_end}"
-    fits = place.trouble or f"{place.log_end - place.next_offset} to read"
+    fits = place.problem or f"{place.log_end - place.next_offset} to read"
     return f"{place.stream}/{place.partition}: applied {applied}, {holds}: {fits}"

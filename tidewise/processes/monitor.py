@@ -51,7 +51,7 @@ def open_monitor(system: System) -> Monitor:
 
     return Monitor(
         system.store,
-        role=Lease(system.store, ROLE, holder=process_name()),
+        lease=Lease(system.store, ROLE, holder=process_name()),
         scoring=scoring,
         watcher=partial(watcher_of, system),
         clock=system.clock,

@@ -58,7 +58,7 @@ def work_once(settings: Settings, *, progress: ProgressCallback) -> str:
         if job is None:
             return "Nothing is due."
         cycle = learning_cycle(system, progress=progress)
-        with held(cycle.role, renewed_every_s=settings.learn.lease_s / 3) as ours:
+        with held(cycle.lease, renewed_every_s=settings.learn.lease_s / 3) as ours:
             if not ours:
                 return "Another trainer is at work."
             name_text_topics(system.store)

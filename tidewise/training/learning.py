@@ -109,7 +109,7 @@ def learning_cycle(system: System, *, progress: ProgressCallback) -> LearningCyc
     settings = system.settings
     return LearningCycle(
         store=system.store,
-        role=Lease(system.store, TRAINER, holder=process_name(), ttl_ms=int(settings.learn.lease_s * 1000)),
+        lease=Lease(system.store, TRAINER, holder=process_name(), ttl_ms=int(settings.learn.lease_s * 1000)),
         trainer=NetworkTrainer(settings, progress=progress),
         shape=system.shape,
         type_codes=system.types.flagged("window"),

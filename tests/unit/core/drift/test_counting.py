@@ -34,8 +34,8 @@ TEA = 1  # the first topic that a store hears of
 
 
 def watched(store: MemoryStore, *, per_minute: float = 600, seconds: Seconds | None = None) -> Ingestor:
-    watch = DriftSampler(window_codes=WINDOWED, samples_per_minute=per_minute, seconds=seconds or Seconds())
-    return Ingestor(store, types=TYPES, shape=SHAPE, watch=watch)
+    sampler = DriftSampler(window_codes=WINDOWED, samples_per_minute=per_minute, seconds=seconds or Seconds())
+    return Ingestor(store, types=TYPES, shape=SHAPE, sampler=sampler)
 
 
 def counts(store: MemoryStore) -> dict[int, BucketCounts]:

@@ -24,8 +24,8 @@ FIRST_S = (START_MS - NOW_MS) // 1000
 
 def visit(shop: Shop, bucket: int, *item_ids: str, user_id: str = "ann") -> None:
     """Clicks in the n-th bucket, one second apart."""
-    watch = DriftSampler(window_codes=TYPES.flagged("window"), samples_per_minute=10**6)
-    ingestor = Ingestor(shop.store, types=TYPES, shape=SHAPE, watch=watch)
+    sampler = DriftSampler(window_codes=TYPES.flagged("window"), samples_per_minute=10**6)
+    ingestor = Ingestor(shop.store, types=TYPES, shape=SHAPE, sampler=sampler)
     for place, item_id in enumerate(item_ids):
         at_s = FIRST_S + bucket * BUCKET_MS // 1000 + place
         ingestor.ingest([event(user_id, item_id, at_s)], RequestSource("api"))

@@ -25,7 +25,7 @@ def sampled(shop: Shop, user_id: str, item_id: str, at_s: int, *, kind: str = "c
         tx.drift.add_samples([SampledEvent(one.event_key, key, one.time_ms)])  # type: ignore[attr-defined]
 
     assert state is not None or at_s == 0
-    shop.ingestor.ingest([one], RequestSource("api"), also=note)
+    shop.ingestor.ingest([one], RequestSource("api"), extra_writes=note)
     return one.event_key
 
 

@@ -186,7 +186,7 @@ def test_a_worker_whose_partition_another_advanced_loses_it_and_applies_nothing(
     zombie, owner = ingestor(store), ingestor(store)
     zombie.ingest([event("ann", "a", 0)], offsets(0, 0))
     owner.ingest([event("ann", "b", 1)], offsets(1, 1))
-    with pytest.raises(PartitionLost, match=r"interactions/0: offsets 2\.\.2 were not applied: .* stands at 0"):
+    with pytest.raises(PartitionLost, match=r"interactions/0: offsets 2\.\.2 were not applied: .* is no longer 0"):
         zombie.ingest([event("eve", "c", 2)], offsets(2, 2), dead_letters=[letter(3)])
     with store.read() as view:
         assert view.users.find("eve") is None
@@ -200,7 +200,7 @@ def test_a_worker_that_saw_an_empty_partition_loses_it_to_the_first_who_writes()
     zombie = ingestor(store)
     assert zombie.applied_offset("interactions", 0) is None
     ingestor(store).ingest([event("ann", "a", 0)], offsets(0, 0))
-    with pytest.raises(PartitionLost, match="no longer stands at None"):
+    with pytest.raises(PartitionLost, match="the applied offset is no longer None"):
         zombie.ingest([event("ann", "a", 0)], offsets(0, 0))
 
 
@@ -236,7 +236,7 @@ def test_of_several_partitions_those_are_named_that_another_worker_advanced_and_
     for partition in (0, 2):
         owner.ingest([], StreamSource("interactions", partition, [], 1, 1))
     batches = [EventBatch([event(f"user-{p}", "c")], offsets(1, 1, partition=p), [letter(1)]) for p in range(3)]
-    message = r"interactions/0: offsets 1\.\.1 .* stands at 0, .*; interactions/2: .*; another worker owns"
+    message = r"interactions/0: offsets 1\.\.1 .* is no longer 0, .*; interactions/2: .*; another worker owns"
     with pytest.raises(PartitionLost, match=message) as lost:
         zombie.ingest_together(batches)
     assert lost.value.partitions == {0, 2}

@@ -166,10 +166,10 @@ def test_items_are_looked_up_once_and_only_what_was_committed_is_remembered() ->
         raise RuntimeError("before the commit")
 
     with pytest.raises(RuntimeError, match="before the commit"):
-        applier.ingest([event("ann", "x")], REQUEST, also=fail)
+        applier.ingest([event("ann", "x")], REQUEST, extra_writes=fail)
     applier.ingest([event("ann", "x")], REQUEST)
     applier.ingest([event("ann", "x", 1), event("bob", "y", 1)], REQUEST)
-    applier.forget()
+    applier.clear_caches()
     applier.ingest([event("ann", "x", 2)], REQUEST)
     assert looked_up() == [["x"], ["x"], ["y"], ["x"]]
 

@@ -93,7 +93,7 @@ def test_a_stream_read_again_from_any_earlier_offset_ends_in_the_same_state(log:
         end = len(events) if rewind == 0 else min(len(events), reached + 5)
         if start < end:
             applier.ingest(events[start:end], offsets(start, end - 1))
-            applier.forget()
+            applier.clear_caches()
         reached = max(reached, end)
     if events:
         ingestor(straight).ingest(events, offsets(0, len(events) - 1))

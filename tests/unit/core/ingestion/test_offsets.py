@@ -10,7 +10,7 @@ from doubles import MemoryStore
 from core.errors import PartitionLost
 from core.history import WindowShape
 from core.ingestion.ingest import Ingestor
-from core.ingestion.offsets import PartitionPosition, move
+from core.ingestion.offsets import PartitionPosition, move_offset
 from core.ingestion.sources import StreamSource
 from core.interactions import EventTypes
 
@@ -18,7 +18,7 @@ FITS = PartitionPosition("interactions", 0, applied=41, log_start=10, log_end=10
 
 
 @pytest.mark.parametrize(
-    ("place", "trouble"),
+    ("place", "problem"),
     [
         (FITS, None),
         (replace(FITS, applied=None), None),
@@ -29,9 +29,9 @@ FITS = PartitionPosition("interactions", 0, applied=41, log_start=10, log_end=10
     ],
 )
 def test_where_database_and_log_do_not_belong_together_it_is_said_why(
-    place: PartitionPosition, trouble: str | None
+    place: PartitionPosition, problem: str | None
 ) -> None:
-    assert place.trouble == trouble
+    assert place.problem == problem
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_where_database_and_log_do_not_belong_together_it_is_said_why(
         (FITS, 42, "nothing is skipped, and nothing is read again"),
         (FITS, 100, "58 offsets that the log holds are never applied"),
         (FITS, 10, "32 offsets are read again (what was applied counts once, by its event id)"),
-        (replace(FITS, log_start=45), 45, "3 offsets that the log no longer holds are given up"),
+        (replace(FITS, log_start=45), 45, "3 offsets that the log no longer holds are skipped"),
         (
             replace(FITS, log_start=45),
             50,
-            "3 offsets that the log no longer holds are given up; 5 offsets that the log holds are never applied",
+            "3 offsets that the log no longer holds are skipped; 5 offsets that the log holds are never applied",
         ),
         (replace(FITS, log_start=0, log_end=7), 0, "7 offsets are read again (what was applied counts once, by"),
         (replace(FITS, log_start=0, log_end=7), 7, "nothing is skipped, and nothing is read again"),
@@ -69,7 +69,7 @@ def test_a_moved_offset_fences_off_the_worker_that_stood_elsewhere() -> None:
     store = MemoryStore()
     worker = ingestor(store)
     worker.ingest([], StreamSource("interactions", 0, [], 0, 41))
-    move(store, FITS, to=10)
+    move_offset(store, FITS, to=10)
     assert applied(store) == {0: 9}
     with pytest.raises(PartitionLost):
         worker.ingest([], StreamSource("interactions", 0, [], 42, 50))
@@ -79,12 +79,12 @@ def test_a_moved_offset_fences_off_the_worker_that_stood_elsewhere() -> None:
 def test_a_partition_that_a_worker_has_moved_meanwhile_is_left_as_it_is() -> None:
     store = MemoryStore()
     ingestor(store).ingest([], StreamSource("interactions", 0, [], 0, 50))
-    with pytest.raises(PartitionLost, match="stood at 41 when it was looked at, and now at 50: a worker reads"):
-        move(store, FITS, to=10)
+    with pytest.raises(PartitionLost, match="was 41 and is now 50: a worker reads"):
+        move_offset(store, FITS, to=10)
     assert applied(store) == {0: 50}
 
 
 def test_a_partition_that_was_never_read_can_be_moved_too() -> None:
     store = MemoryStore()
-    move(store, replace(FITS, applied=None), to=100)
+    move_offset(store, replace(FITS, applied=None), to=100)
     assert applied(store) == {0: 99}

@@ -84,14 +84,14 @@ class TrialResult:
         policy = {"rules": GateRules(min_events=20), "min_slice": 50, "hide_seen": False, **policy}
         self.cycle = LearningCycle(
             store=self.store,
-            role=Lease(self.store, "trainer", holder="this test"),
+            lease=Lease(self.store, "trainer", holder="this test"),
             trainer=self.trainer,
             shape=SHAPE,
             type_codes=CODES,
             clock=self.clock,
             policy=Policy(**policy),
         )
-        assert self.cycle.role.hold()
+        assert self.cycle.lease.hold()
 
     def goes_on(self, num_days: int) -> None:
         last = self.days + num_days
@@ -222,11 +222,11 @@ def test_a_trainer_that_lost_its_role_changes_nothing() -> None:
     trial = TrialResult(1)
     trial.cycle.train(JOB_DUE)
     lost = Lease(trial.store, "trainer", holder="lost", ttl_ms=0)
-    trial.cycle.role.release()
+    trial.cycle.lease.release()
     assert lost.hold()
     assert Lease(trial.store, "trainer", holder="new").hold()
     with pytest.raises(LeaseLost):
-        replace(trial.cycle, role=lost).judge()
+        replace(trial.cycle, lease=lost).judge()
     assert trial.statuses() == {"m0": "challenger"}
 
 
