@@ -30,14 +30,14 @@ Decode = Callable[
 class RetryReport:
     """The result of a retry. `failures`: the dead letters that remain, with their new reasons."""
 
-    num_dead_letters: int = 0
+    num_retried: int = 0
     num_accepted: int = 0
     failures: list[DeadLetter] = field(default_factory=list)
 
     @property
-    def num_settled(self) -> int:
+    def num_succeeded(self) -> int:
         """How many were deleted, because all their events are applied."""
-        return self.num_dead_letters - len(self.failures)
+        return self.num_retried - len(self.failures)
 
 
 def dead_letter_json(dead_letter: DeadLetter) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _apply(
         tx.dead_letters.update(failed)
 
     result = ingestor.ingest(events, SOURCE, extra_writes=settle)
-    report.num_dead_letters += len(dead_letters)
+    report.num_retried += len(dead_letters)
     report.num_accepted += result.num_accepted
     report.failures += failed
 

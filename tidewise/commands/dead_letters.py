@@ -75,13 +75,13 @@ def retry(
         decode, topic = codec_of(settings).decode_dead_letter, source or settings.kafka.topic
         done = retry_letters(system.store, system.ingestor, decode, source=topic, keys=wanted)
     if json_:
-        report = {"letters": done.num_dead_letters, "settled": done.num_settled, "accepted": done.num_accepted}
+        report = {"letters": done.num_retried, "settled": done.num_succeeded, "accepted": done.num_accepted}
         print_json({**report, "failed": [dead_letter_json(letter) for letter in done.failures]})
         return
     for letter in done.failures[:20]:
         screen.print(_line(letter), markup=False, highlight=False, soft_wrap=True)
-    counts = f"{done.num_settled:,} settled, {done.num_accepted:,} events new, {len(done.failures):,} failed again"
-    notes.print(f"{done.num_dead_letters:,} letters from {topic}: {counts}.", markup=False, highlight=False)
+    counts = f"{done.num_succeeded:,} settled, {done.num_accepted:,} events new, {len(done.failures):,} failed again"
+    notes.print(f"{done.num_retried:,} letters from {topic}: {counts}.", markup=False, highlight=False)
 
 
 def discard(

@@ -75,7 +75,7 @@ def num_events(store: MemoryStore) -> int:
 def test_what_can_be_applied_now_is_and_its_letter_goes(store: MemoryStore) -> None:
     keep(store, "ann tent stove", "bob mug")
     done = retry(store, ingestor(store), decode, source="topic")
-    assert (done.num_dead_letters, done.num_settled, done.num_accepted) == (2, 2, 3)
+    assert (done.num_retried, done.num_succeeded, done.num_accepted) == (2, 2, 3)
     assert kept(store) == []
     assert num_events(store) == 3
 
@@ -92,7 +92,7 @@ def test_what_fails_again_stays_with_the_new_reason_and_a_count(store: MemorySto
 def test_one_letter_that_the_database_refuses_does_not_hold_the_others_up(store: MemoryStore) -> None:
     keep(store, "ann tent", "cursed tent", "bob tent")
     done = retry(store, ingestor(store, PickyIngestor), decode, source="topic")
-    assert (done.num_dead_letters, done.num_settled, done.num_accepted) == (3, 2, 2)
+    assert (done.num_retried, done.num_succeeded, done.num_accepted) == (3, 2, 2)
     assert kept(store) == [("cursed tent", "ArithmeticError: numeric field overflow", 1)]
 
 
@@ -120,7 +120,7 @@ def test_letters_of_other_sources_and_other_keys_are_left_alone(store: MemorySto
         first = read.dead_letters.page()[0].key
     assert first is not None
     done = retry(store, ingestor(store), decode, source="topic", keys={first})
-    assert done.num_dead_letters == 1
+    assert done.num_retried == 1
     assert [payload for payload, _, _ in kept(store)] == ["bob tent", "cid tent"]
 
 
@@ -131,13 +131,13 @@ def test_an_erased_users_letters_bring_nothing_back(store: MemoryStore) -> None:
     erase_user(store, "ann", clock=ManualClock(NOW_MS))
     keep(store, "ann tent")
     done = retry(store, ingestor(store), decode, source="topic")
-    assert (done.num_settled, done.num_accepted) == (1, 0)
+    assert (done.num_succeeded, done.num_accepted) == (1, 0)
 
 
 def test_more_letters_than_fit_into_one_transaction_are_all_retried(store: MemoryStore) -> None:
     keep(store, *("? tent" if n % 2 else f"user-{n} tent" for n in range(2 * PAGE + 3)))
     done = retry(store, ingestor(store), decode, source="topic")
-    assert (done.num_dead_letters, len(done.failures)) == (2 * PAGE + 3, PAGE + 1)
+    assert (done.num_retried, len(done.failures)) == (2 * PAGE + 3, PAGE + 1)
     assert len(kept(store)) == PAGE
 
 
