@@ -1,6 +1,6 @@
-"""Any arrival order of events with distinct times ends in the same history, window and vector.
+"""The arrival order of events with distinct times does not change histories, windows and vectors.
 
-Over a real SQLite file and the real encoder; tests/unit has the same law in memory, with many more examples.
+Over a SQLite file and the real encoder; tests/unit has the same property in memory, with many more examples.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ TIME_MS = 1_710_000_000_000
 
 an_event = st.tuples(st.sampled_from(USERS), st.sampled_from(ITEMS), st.sampled_from(KINDS), st.integers(1, 10**9))
 a_log = st.lists(an_event, min_size=1, max_size=3 * WINDOW_SIZE)
-LONG = [("ann", ITEMS[place % 5], "view", 1 + place**3) for place in range(3 * WINDOW_SIZE)]
+LONG = [("ann", ITEMS[index % 5], "view", 1 + index**3) for index in range(3 * WINDOW_SIZE)]
 
 
 @dataclass
-class Ended:
-    """Where a database ended. `windows` and `histories` name items, because their keys depend on the order."""
+class UserStates:
+    """The users of a database. `windows` and `histories` hold item ids, because item keys depend on the order."""
 
     histories: dict[str, list[tuple[str, int]]]
     windows: dict[str, list[tuple[str, int]]]
@@ -55,13 +55,13 @@ def bundle(shop_template: Path) -> HM4SRBundle:
 
 @contextmanager
 def copy_of(template: Path) -> Iterator[Path]:
-    """A database of its own for each run of the law: fixtures live longer than one example."""
+    """A database per example: fixtures live longer than one example."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(shutil.copy(template / "tidewise.db", folder))
 
 
-def ended(template: Path, bundle: HM4SRBundle, batches: Sequence[Sequence[Interaction]]) -> Ended:
-    """Apply batches one after the other to a copy of the shop, and read where that ends."""
+def states_after(template: Path, bundle: HM4SRBundle, batches: Sequence[Sequence[Interaction]]) -> UserStates:
+    """Apply batches to a copy of the shop, and read its users."""
     with copy_of(template) as path, closing(open_store(f"sqlite:///{path}")) as store:
         ingestor = Ingestor(store, types=EventTypes(), shape=WindowShape(WINDOW_SIZE, WINDOW_STEP))
         for batch in batches:
@@ -72,7 +72,7 @@ def ended(template: Path, bundle: HM4SRBundle, batches: Sequence[Sequence[Intera
             catalogue = read.items.catalogue()
             states = {user_id: read.users.find(user_id) for user_id in USERS if user_id in snapshot.users}
         encoder = bundle.bind(catalogue)
-        names = dict(zip(catalogue.keys.tolist(), catalogue.item_ids, strict=True))
+        item_ids = dict(zip(catalogue.keys.tolist(), catalogue.item_ids, strict=True))
         histories = {user_id: snapshot.histories(NUM_WINDOWED)[user_id] for user_id in states}
         windows = {user_id: snapshot.users[user_id].window for user_id in states}
         vectors = {
@@ -80,31 +80,33 @@ def ended(template: Path, bundle: HM4SRBundle, batches: Sequence[Sequence[Intera
             for user_id, state in states.items()
             if state is not None and len(state.window.history)
         }
-        return Ended(_named(histories, names), _named(windows, names), vectors)
+        return UserStates(_with_item_ids(histories, item_ids), _with_item_ids(windows, item_ids), vectors)
 
 
-def _named(events: dict[str, list[tuple[int, int]]], names: dict[int, str]) -> dict[str, list[tuple[str, int]]]:
-    return {user_id: [(names[key], time_ms) for key, time_ms in pairs] for user_id, pairs in events.items()}
+def _with_item_ids(
+    events: dict[str, list[tuple[int, int]]], item_ids: dict[int, str]
+) -> dict[str, list[tuple[str, int]]]:
+    return {user_id: [(item_ids[key], time_ms) for key, time_ms in pairs] for user_id, pairs in events.items()}
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(log=a_log, order=st.randoms(use_true_random=False), batch_size=st.integers(1, 9))
 @example(log=LONG, order=Random(1), batch_size=1)
-def test_any_arrival_order_of_events_with_distinct_times_ends_in_the_same_history_window_and_vector(
+def test_arrival_order_does_not_change_histories_windows_and_vectors(
     shop_template: Path, bundle: HM4SRBundle, log: list[tuple[str, str, str, int]], order: Random, batch_size: int
 ) -> None:
     times_ms = np.cumsum([gap_ms for *_, gap_ms in log]).tolist()
     events = [
-        Interaction(f"event-{place}", user_id, item_id, kind, TIME_MS + time_ms)
-        for place, ((user_id, item_id, kind, _), time_ms) in enumerate(zip(log, times_ms, strict=True))
+        Interaction(f"event-{index}", user_id, item_id, kind, TIME_MS + time_ms)
+        for index, ((user_id, item_id, kind, _), time_ms) in enumerate(zip(log, times_ms, strict=True))
     ]
     arriving = order.sample(events, len(events))
     batches = [arriving[first : first + batch_size] for first in range(0, len(arriving), batch_size)]
 
-    straight, shuffled = ended(shop_template, bundle, [events]), ended(shop_template, bundle, batches)
+    ordered, shuffled = states_after(shop_template, bundle, [events]), states_after(shop_template, bundle, batches)
 
-    assert shuffled.histories == straight.histories
-    assert shuffled.windows == straight.windows
-    assert shuffled.vectors.keys() == straight.vectors.keys()
-    for user_id, vector in straight.vectors.items():
+    assert shuffled.histories == ordered.histories
+    assert shuffled.windows == ordered.windows
+    assert shuffled.vectors.keys() == ordered.vectors.keys()
+    for user_id, vector in ordered.vectors.items():
         np.testing.assert_allclose(shuffled.vectors[user_id], vector, atol=1e-5)

@@ -1,4 +1,4 @@
-"""`tidewise dead-letters` over a real database: an operator finds, mends and retries, or throws away."""
+"""`tidewise dead-letters` over a real database: list, retry, discard."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ PAYLOADS = (
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     settings = load_settings(overrides={"data.folder": str(tmp_path)}, environment={})
-    letters = [DeadLetter("interactions", 0, n, f"reason {n}", payload, TIME_MS) for n, payload in enumerate(PAYLOADS)]
+    dead_letters = [
+        DeadLetter("interactions", 0, n, f"reason {n}", payload, TIME_MS) for n, payload in enumerate(PAYLOADS)
+    ]
     with open_system(settings) as system:
-        system.ingestor.ingest([], RequestSource("a worker"), dead_letters=letters)
+        system.ingestor.ingest([], RequestSource("a worker"), dead_letters=dead_letters)
     return tmp_path
 
 
@@ -37,14 +39,14 @@ def run(folder: Path, *arguments: str) -> dict[str, Any]:
     result = CliRunner().invoke(app, ["dead-letters", *arguments, "--data", str(folder), "--json"])
     if result.exception:
         raise result.exception
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
+    report: dict[str, Any] = json.loads(result.stdout)
+    return report
 
 
-def test_letters_are_listed_newest_first_with_their_place_reason_and_payload(folder: Path) -> None:
-    found = run(folder, "list", "--limit", "2")
-    assert found["total"] == 3
-    newest, second = found["dead_letters"]
+def test_dead_letters_are_listed_newest_first(folder: Path) -> None:
+    report = run(folder, "list", "--limit", "2")
+    assert report["total"] == 3
+    newest, second = report["dead_letters"]
     assert (newest["source"], newest["partition"], newest["offset"], newest["reason"]) == (
         "interactions",
         0,
@@ -55,36 +57,36 @@ def test_letters_are_listed_newest_first_with_their_place_reason_and_payload(fol
     assert set(second) - set(newest) == {"payload_base64"}
 
 
-def test_after_the_settings_are_mended_a_retry_applies_what_it_can(folder: Path) -> None:
+def test_a_retry_after_correcting_the_settings_applies_events(folder: Path) -> None:
     (folder / "tidewise.toml").write_text('[kafka.types]\npdp_view = "view"\n')
-    done = run(folder, "retry", "--all")
-    assert (done["letters"], done["settled"], done["accepted"]) == (3, 2, 2)
-    [left] = run(folder, "list")["dead_letters"]
-    assert left["retries"] == 1
-    assert left["reason"].startswith("value: wanted JSON in UTF-8")
+    report = run(folder, "retry", "--all")
+    assert (report["letters"], report["settled"], report["accepted"]) == (3, 2, 2)
+    [remaining] = run(folder, "list")["dead_letters"]
+    assert remaining["retries"] == 1
+    assert remaining["reason"].startswith("value: wanted JSON in UTF-8")
     assert run(folder, "retry", "--all")["accepted"] == 0
 
 
-def test_without_mending_every_letter_stays(folder: Path) -> None:
-    done = run(folder, "retry", "--all")
-    assert (done["settled"], len(done["failed"])) == (0, 3)
-    assert "unknown event type" in done["failed"][0]["reason"]
+def test_a_retry_without_corrections_keeps_every_dead_letter(folder: Path) -> None:
+    report = run(folder, "retry", "--all")
+    assert (report["settled"], len(report["failed"])) == (0, 3)
+    assert "unknown event type" in report["failed"][0]["reason"]
 
 
-def test_chosen_letters_are_discarded(folder: Path) -> None:
-    keys = [letter["key"] for letter in run(folder, "list")["dead_letters"]]
+def test_selected_dead_letters_are_discarded(folder: Path) -> None:
+    keys = [row["key"] for row in run(folder, "list")["dead_letters"]]
     assert run(folder, "discard", str(keys[0]), str(keys[1])) == {"discarded": 2}
-    assert [letter["key"] for letter in run(folder, "list")["dead_letters"]] == keys[2:]
+    assert [row["key"] for row in run(folder, "list")["dead_letters"]] == keys[2:]
 
 
 @pytest.mark.parametrize("command", ["retry", "discard"])
 @pytest.mark.parametrize("arguments", [(), ("1", "--all")])
-def test_which_letters_must_be_said(folder: Path, command: str, arguments: tuple[str, ...]) -> None:
+def test_retry_and_discard_require_keys_or_all(folder: Path, command: str, arguments: tuple[str, ...]) -> None:
     with pytest.raises(InvalidInput, match="or --all, and not both"):
         run(folder, command, *arguments)
 
 
-def test_people_see_a_line_for_each(folder: Path) -> None:
+def test_each_dead_letter_is_printed_with_its_position_and_reason(folder: Path) -> None:
     result = CliRunner().invoke(app, ["dead-letters", "list", "--data", str(folder)])
     assert "interactions/0@2\n    reason 2\n" in result.output
     assert "3 of 3 dead letters" in result.output

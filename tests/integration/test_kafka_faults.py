@@ -1,6 +1,6 @@
-"""Faults while events flow: the broker killed, a worker frozen past its session, workers that come and go.
+"""Faults while events are sent: a killed broker, a worker suspended past its session, workers that join and leave.
 
-Nothing may be lost and nothing counted twice, and everything recovers by itself.
+Every event counts exactly once, and everything recovers by itself.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ pytestmark = pytest.mark.slow
 
 
 @contextmanager
-def flowing(stream: Streaming, count: int, *, rate: int = 1_000) -> Iterator[None]:
-    """Clicks flow while the block runs; at its end all of them have been acknowledged by Kafka."""
+def sending(stream: Streaming, count: int, *, rate: int = 1_000) -> Iterator[None]:
+    """Send clicks while the block runs; at its end Kafka has acknowledged all of them."""
     settings = json.dumps(dataclasses.asdict(stream.kafka))
     command = [sys.executable, "-P", str(SERVICES / "sender_process.py"), settings, str(count), str(rate)]
     with subprocess.Popen(command) as sender:
@@ -40,15 +40,13 @@ def flowing(stream: Streaming, count: int, *, rate: int = 1_000) -> Iterator[Non
         assert sender.wait(90.0) == 0
 
 
-def test_a_broker_killed_in_mid_flow_delays_events_and_loses_none(
-    broker: Broker, sqlite_database: Any, tmp_path: Path
-) -> None:
+def test_a_killed_broker_delays_events_and_loses_none(broker: Broker, sqlite_database: Any, tmp_path: Path) -> None:
     if broker.node is None:
-        pytest.skip("a broker named in TIDEWISE_TEST_KAFKA is not ours to kill")
+        pytest.skip("a broker named in TIDEWISE_TEST_KAFKA is not killed")
     events = clicks(3_000)
     with streaming(broker.address, sqlite_database.url, sqlite_database.store, tmp_path) as stream:
         stream.worker.start()
-        with flowing(stream, len(events)):
+        with sending(stream, len(events)):
             stream.await_events(1_000)
             broker.node.command("kill")
             broker.node.command("start")
@@ -56,7 +54,7 @@ def test_a_broker_killed_in_mid_flow_delays_events_and_loses_none(
         assert_counted_once(stream.store, events)
 
 
-def test_a_worker_frozen_past_its_session_changes_nothing_when_it_wakes(
+def test_a_worker_suspended_past_its_session_changes_nothing_afterwards(
     broker: Broker, sqlite_database: Any, tmp_path: Path
 ) -> None:
     events = clicks(12_000)
@@ -65,46 +63,46 @@ def test_a_worker_frozen_past_its_session_changes_nothing_when_it_wakes(
         first, zombie = stream.workers
         first.start()
         zombie.start()
-        with flowing(stream, len(events)):
+        with sending(stream, len(events)):
             wait_until(lambda: SOUGHT in zombie.log, zombie)
             stream.await_events(500)
             num_rebalances = first.log.count(REBALANCED)
-            zombie.signal(signal.SIGSTOP)  # perhaps in the middle of a transaction, whose locks it then keeps
-            wait_until(lambda: first.log.count(REBALANCED) > num_rebalances, first)  # its partition was taken over
+            zombie.signal(signal.SIGSTOP)  # perhaps during a transaction, whose locks it then keeps
+            wait_until(lambda: first.log.count(REBALANCED) > num_rebalances, first)  # its partition was reassigned
             zombie.signal(signal.SIGCONT)
         stream.await_events(12_000)
         assert zombie.runs()
         assert_counted_once(stream.store, events)
 
 
-def test_workers_come_and_go_while_events_flow(broker: Broker, sqlite_database: Any, tmp_path: Path) -> None:
+def test_workers_join_and_leave_while_events_are_sent(broker: Broker, sqlite_database: Any, tmp_path: Path) -> None:
     events = clicks(4_000)
     database = sqlite_database
     with streaming(broker.address, database.url, database.store, tmp_path, num_workers=2) as stream:
-        stays, goes = stream.workers
-        stays.start()
-        with flowing(stream, len(events)):
+        staying, leaving = stream.workers
+        staying.start()
+        with sending(stream, len(events)):
             stream.await_events(500)
-            goes.start()
-            wait_until(lambda: SOUGHT in goes.log, goes)
-            assert goes.end(by=signal.SIGTERM) == 0
+            leaving.start()
+            wait_until(lambda: SOUGHT in leaving.log, leaving)
+            assert leaving.end(by=signal.SIGTERM) == 0
         stream.await_events(4_000, timeout_s=60.0)
         assert_counted_once(stream.store, events)
 
 
-def test_a_worker_told_to_stop_leaves_its_partitions_to_others_within_their_heartbeat(
+def test_a_stopped_worker_leaves_its_partitions_within_a_heartbeat(
     broker: Broker, sqlite_database: Any, tmp_path: Path
 ) -> None:
     database = sqlite_database
     with streaming(broker.address, database.url, database.store, tmp_path, num_workers=2) as stream:
-        stays, goes = stream.workers
-        stays.start()
-        goes.start()
+        staying, leaving = stream.workers
+        staying.start()
+        leaving.start()
         for worker in stream.workers:
             wait_until(lambda worker=worker: SOUGHT in worker.log, worker)  # type: ignore[misc]
-        num_rebalances = stays.log.count(REBALANCED)
-        assert goes.end(by=signal.SIGTERM) == 0
+        num_rebalances = staying.log.count(REBALANCED)
+        assert leaving.end(by=signal.SIGTERM) == 0
         left_s = time.monotonic()
-        wait_until(lambda: stays.log.count(REBALANCED) > num_rebalances, stays)
-        assert time.monotonic() - left_s < 4.0  # its session would end after 6 s
-        assert "has left" in goes.log
+        wait_until(lambda: staying.log.count(REBALANCED) > num_rebalances, staying)
+        assert time.monotonic() - left_s < 4.0  # its session would expire after 6 s
+        assert "has left" in leaving.log

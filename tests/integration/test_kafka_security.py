@@ -1,4 +1,4 @@
-"""Every client of Kafka that we have, through listeners that ask who it is: login, login over TLS, certificates."""
+"""Every Kafka client on secured listeners: SASL, SASL over TLS, client certificates."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from tidewise.processes.kafka import kafka_settings
 from tidewise.settings.schema import load_settings
 
 PASSWORD = "open sesame"
-# In a process of its own: kafka-python leaves the sockets of vain connections to the garbage collector.
-ASK = """
+# In a process of its own: kafka-python leaves the sockets of failed connections to the garbage collector.
+NUM_PARTITIONS_SCRIPT = """
 import json, sys
-from stream.settings import KafkaSecurity, KafkaSettings
+from stream.kafka.settings import KafkaSecurity, KafkaSettings
 from stream.kafka.admin import num_partitions
-given = json.loads(sys.argv[1])
-security = KafkaSecurity(**given.pop("security"))
-num_partitions(KafkaSettings(**given | {"servers": tuple(given["servers"])}, security=security))
+options = json.loads(sys.argv[1])
+security = KafkaSecurity(**options.pop("security"))
+num_partitions(KafkaSettings(**options | {"servers": tuple(options["servers"])}, security=security))
 """
-Secured = dict[str, tuple[str, dict[str, str]]]
+SecuredListeners = dict[str, tuple[str, dict[str, str]]]
 
 
-def listeners(given: str, *, ports: dict[str, int], pems: Certificates) -> str:
-    """Three more listeners: LOGIN (name and password), TLSLOGIN (the same, encrypted, hashed), TLS (certificates)."""
+def broker_properties(listeners: str, *, ports: dict[str, int], pems: Certificates) -> str:
+    """Three more listeners: LOGIN (SASL PLAIN), TLSLOGIN (SCRAM over TLS), TLS (client certificates)."""
     module = "org.apache.kafka.common.security"
-    both = ",".join([given, *(f"{name}://127.0.0.1:{port}" for name, port in ports.items())])
+    listeners = ",".join([listeners, *(f"{name}://127.0.0.1:{port}" for name, port in ports.items())])
     tls = "\n".join(
         f"listener.name.{name}.ssl.{line}"
         for name in ("tls", "tlslogin")
@@ -53,8 +53,8 @@ def listeners(given: str, *, ports: dict[str, int], pems: Certificates) -> str:
         )
     )
     return f"""
-listeners={both}
-advertised.listeners={",".join(one for one in both.split(",") if not one.startswith("CONTROLLER"))}
+listeners={listeners}
+advertised.listeners={",".join(name for name in listeners.split(",") if not name.startswith("CONTROLLER"))}
 listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT,LOGIN:SASL_PLAINTEXT,TLSLOGIN:SASL_SSL,TLS:SSL
 listener.name.login.sasl.enabled.mechanisms=PLAIN
 listener.name.login.plain.sasl.jaas.config={module}.plain.PlainLoginModule required user_tidewise="{PASSWORD}";
@@ -66,59 +66,59 @@ listener.name.tls.ssl.client.auth=required
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """The address of each listener, and the settings that it takes."""
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredListeners]:
+    """The address of each listener and its settings."""
     program("openssl", package="openssl")
     pems = certificates(tmp_path_factory.mktemp("certificates"))
     ports = dict(zip(("LOGIN", "TLSLOGIN", "TLS"), free_ports(3), strict=True))
-    with kafka_node(more=lambda given: listeners(given, ports=ports, pems=pems)) as node:
+    with kafka_node(properties=lambda listeners: broker_properties(listeners, ports=ports, pems=pems)) as node:
         admin = KafkaAdminClient(bootstrap_servers=node.address)
         admin.alter_user_scram_credentials(
             [UserScramCredentialUpsertion("tidewise", ScramMechanism.SCRAM_SHA_512, PASSWORD)]
         )
         admin.close()
-        login = {"username": "tidewise", "password": PASSWORD}
-        given = {
+        login = {"sasl_username": "tidewise", "sasl_password": PASSWORD}
+        settings = {
             "LOGIN": login | {"security_protocol": "SASL_PLAINTEXT"},
             "TLSLOGIN": login
             | {
                 "security_protocol": "SASL_SSL",
                 "sasl_mechanism": "SCRAM-SHA-512",
-                "ca_file": str(pems.authority),
+                "ssl_ca_file": str(pems.authority),
             },
-            "TLS": {"security_protocol": "SSL", "ca_file": str(pems.authority), "cert_file": str(pems.client)},
+            "TLS": {"security_protocol": "SSL", "ssl_ca_file": str(pems.authority), "ssl_cert_file": str(pems.client)},
         }
-        yield {name: (f"127.0.0.1:{port}", given[name]) for name, port in ports.items()}
+        yield {name: (f"127.0.0.1:{port}", settings[name]) for name, port in ports.items()}
 
 
-def security_of(address: str, given: dict[str, str]) -> KafkaSecurity:
-    """As the settings table turns it into what clients are told."""
-    overrides: dict[str, object] = {f"kafka.{name}": value for name, value in given.items()}
+def security_of(address: str, settings: dict[str, str]) -> KafkaSecurity:
+    """The settings as the clients get them."""
+    overrides: dict[str, object] = {f"kafka.{name}": value for name, value in settings.items()}
     return kafka_settings(
         load_settings(overrides=overrides | {"kafka.bootstrap_servers": address}, environment={})
     ).security
 
 
 @pytest.mark.parametrize("listener", ["LOGIN", "TLSLOGIN", "TLS"])
-def test_admin_producer_worker_dead_letters_and_lag_all_come_in(
-    secured: Secured, listener: str, sqlite_database: Any, tmp_path: Path
+def test_every_client_connects_to_a_secured_listener(
+    secured: SecuredListeners, listener: str, sqlite_database: Any, tmp_path: Path
 ) -> None:
-    address, given = secured[listener]
-    database, security = sqlite_database, security_of(address, given)
+    address, settings = secured[listener]
+    database, security = sqlite_database, security_of(address, settings)
     events = clicks(60)
-    stranger = replace(events[0], event_id="stranger", type="unheard-of")
+    unknown = replace(events[0], event_id="unknown", type="unheard-of")
     with streaming(address, database.url, database.store, tmp_path, security=security) as stream:
         stream.worker.start()
         send(stream.kafka, events[:50])
         log = KafkaLog(stream.kafka)
-        assert len(log.publish([*events[50:], stranger])) == 11
+        assert len(log.publish([*events[50:], unknown])) == 11
         log.close()
         stream.await_events(60)
         wait_until(lambda: lag_of(stream.kafka, stream.offsets()) == 0, stream.worker)
         assert_counted_once(stream.store, events)
         with stream.store.read() as view:
-            assert [letter.reason.split(":")[0] for letter in view.dead_letters.newest()] == ["type"]
-        assert "dead letters were not announced" not in stream.worker.log
+            assert [dead_letter.reason.split(":")[0] for dead_letter in view.dead_letters.newest()] == ["type"]
+        assert "dead letters were not published" not in stream.worker.log
 
 
 def lag_of(kafka: KafkaSettings, offsets: dict[int, int]) -> int:
@@ -128,21 +128,24 @@ def lag_of(kafka: KafkaSettings, offsets: dict[int, int]) -> int:
 @pytest.mark.parametrize(
     ("listener", "wrong"),
     [
-        ("LOGIN", {"password": "sesame"}),
-        ("TLSLOGIN", {"password": "sesame"}),
-        ("TLS", {"cert_file": ""}),
-        ("TLS", {"ca_file": ""}),
+        ("LOGIN", {"sasl_password": "sesame"}),
+        ("TLSLOGIN", {"sasl_password": "sesame"}),
+        ("TLS", {"ssl_cert_file": ""}),
+        ("TLS", {"ssl_ca_file": ""}),
     ],
 )
-def test_who_cannot_prove_who_he_is_is_told_what_to_look_at(
-    secured: Secured, listener: str, wrong: dict[str, str]
+def test_failed_authentication_is_reported_with_what_to_check(
+    secured: SecuredListeners, listener: str, wrong: dict[str, str]
 ) -> None:
-    address, given = secured[listener]
-    kafka = KafkaSettings(servers=(address,), security=security_of(address, given | wrong), request_timeout_s=3.0)
-    asked = subprocess.run(
-        [sys.executable, "-P", "-c", ASK, json.dumps(asdict(kafka))], capture_output=True, text=True, timeout=60
+    address, settings = secured[listener]
+    kafka = KafkaSettings(servers=(address,), security=security_of(address, settings | wrong), request_timeout_s=3.0)
+    finished = subprocess.run(
+        [sys.executable, "-P", "-c", NUM_PARTITIONS_SCRIPT, json.dumps(asdict(kafka))],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
-    assert asked.returncode != 0
-    assert f"StreamUnavailable: topics: Kafka at {address} did not do it" in asked.stderr
-    assert "and name and password or certificates if it wants them" in asked.stderr
-    assert "sesame" not in asked.stderr
+    assert finished.returncode != 0
+    assert f"StreamUnavailable: admin client: Kafka at {address} failed within 3 s" in finished.stderr
+    assert "and the credentials or certificates if it requires them" in finished.stderr
+    assert "sesame" not in finished.stderr

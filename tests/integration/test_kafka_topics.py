@@ -43,7 +43,7 @@ def records(kafka: KafkaSettings, topic: str, count: int) -> list[Any]:
         consumer.close()
 
 
-def test_topics_are_made_with_the_partitions_asked_for_and_making_them_again_changes_nothing(
+def test_topics_are_created_once_with_the_requested_partitions(
     kafka: KafkaSettings,
 ) -> None:
     assert ensure_topics(kafka) == 3
@@ -51,10 +51,10 @@ def test_topics_are_made_with_the_partitions_asked_for_and_making_them_again_cha
     assert num_partitions(kafka) == 3
 
 
-def test_an_api_started_before_its_topic_is_made_says_so_once_and_takes_events_when_it_is(
+def test_an_api_started_before_its_topic_publishes_once_it_exists(
     kafka: KafkaSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    named = {"bootstrap": kafka.servers[0], "topic": kafka.topic}
+    named = {"bootstrap_servers": kafka.servers[0], "topic": kafka.topic}
     settings = load_settings(overrides={f"kafka.{name}": value for name, value in named.items()}, environment={})
     click = Interaction("e1", "ann", "item-1", "click", TIME_MS)
     with ExitStack() as stack, caplog.at_level("WARNING"):
@@ -64,8 +64,8 @@ def test_an_api_started_before_its_topic_is_made_says_so_once_and_takes_events_w
             log.publish([click])
         ensure_topics(kafka)
         assert [position.topic for position in log.publish([click])] == [kafka.topic]
-    missing = f"topic {kafka.topic} does not exist; start a worker, which makes it"
-    assert caplog.messages == [f"events are refused until Kafka takes them: {missing}"]
+    missing = f"topic {kafka.topic} does not exist; start a worker, which creates it"
+    assert caplog.messages == [f"events are refused until Kafka is available: {missing}"]
 
 
 def test_a_topic_never_shrinks(kafka: KafkaSettings) -> None:
@@ -74,10 +74,10 @@ def test_a_topic_never_shrinks(kafka: KafkaSettings) -> None:
         ensure_topics(replace(kafka, partitions=2))
 
 
-def test_a_topic_grows_only_when_told_so_because_users_move(kafka: KafkaSettings) -> None:
+def test_a_topic_grows_only_on_request(kafka: KafkaSettings) -> None:
     ensure_topics(kafka)
     more = replace(kafka, partitions=5)
-    with pytest.raises(InvalidSettings, match="has 3 partitions, not 5; adding some moves users between partitions"):
+    with pytest.raises(InvalidSettings, match="has 3 partitions, not 5; adding partitions moves users between them"):
         ensure_topics(more)
     assert ensure_topics(more, grow=True) == 5
     assert num_partitions(kafka) == 5
@@ -89,65 +89,65 @@ def test_a_topic_that_does_not_exist_is_named(kafka: KafkaSettings) -> None:
 
 
 @pytest.mark.parametrize("use", [ensure_topics, EventProducer])
-def test_a_broker_that_is_away_is_reported_in_time_with_its_address(use: object) -> None:
-    away = KafkaSettings(servers=("127.0.0.1:9", "127.0.0.1:10"), request_timeout_s=1.0)
+def test_an_unreachable_broker_is_reported_at_once_with_its_address(use: object) -> None:
+    unreachable = KafkaSettings(servers=("127.0.0.1:9", "127.0.0.1:10"), request_timeout_s=1.0)
     started_s = time.monotonic()
     with pytest.raises(StreamUnavailable, match=r"cannot be reached at 127.0.0.1:9 \(.*\), 127.0.0.1:10 \("):
-        use(away)  # type: ignore[operator]
+        use(unreachable)  # type: ignore[operator]
     assert time.monotonic() - started_s < 3.0
 
 
-def test_each_users_events_go_to_the_partition_where_the_worker_expects_them(kafka: KafkaSettings) -> None:
+def test_events_are_sent_to_the_partition_of_their_user(kafka: KafkaSettings) -> None:
     ensure_topics(kafka)
     events = [Interaction(f"e{n}", f"user-{n}", "lamp", "click", TIME_MS) for n in range(20)]
     with EventProducer(kafka) as producer:
-        positions = [pending.result() for pending in [producer.send(event) for event in events]]
+        positions = [sent.result() for sent in [producer.send(event) for event in events]]
     assert [position.partition for position in positions] == [
         partition_of(event.user_id, num_partitions=3) for event in events
     ]
     assert {position.topic for position in positions} == {kafka.topic}
 
 
-def test_publishing_returns_when_every_event_has_its_place(kafka: KafkaSettings) -> None:
+def test_publishing_returns_the_offsets_of_the_events(kafka: KafkaSettings) -> None:
     ensure_topics(kafka)
     events = [Interaction(f"e{n}", "ann", "lamp", "click", TIME_MS + n) for n in range(5)]
     with EventProducer(kafka) as producer:
         assert [position.offset for position in producer.publish(events)] == [0, 1, 2, 3, 4]
 
 
-def test_the_lag_of_each_partition_is_what_the_database_has_not_applied(kafka: KafkaSettings) -> None:
+def test_the_lag_counts_messages_that_the_database_has_not_applied(kafka: KafkaSettings) -> None:
     ensure_topics(kafka)
     with EventProducer(kafka) as producer:
-        home = producer.partition_of("ann")
+        partition = producer.partition_of("ann")
         producer.publish([Interaction(f"e{n}", "ann", "lamp", "click", TIME_MS + n) for n in range(5)])
-    never = partition_statuses(kafka, {})
-    assert {partition: status.lag for partition, status in never.items()} == {0: 0, 1: 0, 2: 0} | {home: 5}
-    assert partition_statuses(kafka, {home: 3})[home].lag == 1
-    assert partition_statuses(kafka, {home: 4})[home].lag == 0
+    statuses = partition_statuses(kafka, {})
+    assert {number: status.lag for number, status in statuses.items()} == {0: 0, 1: 0, 2: 0} | {partition: 5}
+    assert partition_statuses(kafka, {partition: 3})[partition].lag == 1
+    assert partition_statuses(kafka, {partition: 4})[partition].lag == 0
 
 
-def test_several_events_travel_as_one_message(kafka: KafkaSettings) -> None:
+def test_grouped_events_are_sent_as_one_message(kafka: KafkaSettings) -> None:
     ensure_topics(kafka)
     events = [Interaction(f"e{n}", "ann", "lamp", "click", TIME_MS + n) for n in range(50)]
     with EventProducer(kafka) as producer:
-        home = producer.partition_of("ann")
-        assert producer.send_grouped(events, partition=home).result().offset == 0
+        partition = producer.partition_of("ann")
+        assert producer.send_grouped(events, partition=partition).result().offset == 0
     (record,) = records(kafka, kafka.topic, 1)
     assert [event["event_id"] for event in orjson.loads(record.value)] == [f"e{n}" for n in range(50)]
 
 
-def test_a_message_above_the_limit_is_refused_before_it_is_sent(kafka: KafkaSettings) -> None:
+def test_a_message_above_the_size_limit_is_refused_before_sending(kafka: KafkaSettings) -> None:
     ensure_topics(kafka)
     large = Interaction("e", "ann", "lamp", "click", TIME_MS, context={"note": "x" * (11 << 20)})
     with EventProducer(kafka) as producer, pytest.raises(InvalidEvent, match="group fewer events"):
         producer.send_grouped([large], partition=0)
 
 
-def test_dead_letters_are_announced_with_their_place_and_reason(kafka: KafkaSettings) -> None:
+def test_dead_letters_are_published_with_their_position_and_reason(kafka: KafkaSettings) -> None:
     ensure_topics(kafka)
-    announce = DeadLetterTopic(kafka)
-    announce([DeadLetter("interactions", 2, 41, "time: looks like seconds", b'{"time": 17}', TIME_MS)])
-    announce.close()
+    dead_letter_topic = DeadLetterTopic(kafka)
+    dead_letter_topic([DeadLetter("interactions", 2, 41, "time: looks like seconds", b'{"time": 17}', TIME_MS)])
+    dead_letter_topic.close()
     (record,) = records(kafka, kafka.dead_letter_topic, 1)
     assert record.value == b'{"time": 17}'
     assert dict(record.headers) == {

@@ -1,4 +1,4 @@
-"""A real worker process on a real Kafka: every event counts exactly once, whatever is sent and whatever is killed."""
+"""A worker process on a real Kafka: every event counts exactly once."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from stream.replay import Rate, Replay
 
 @pytest.fixture
 def stopped(broker: Broker, sqlite_database: Any, tmp_path: Path) -> Iterator[Streaming]:
-    """Everything but the worker is there."""
+    """Kafka and the database, without a running worker."""
     with streaming(broker.address, sqlite_database.url, sqlite_database.store, tmp_path) as stream:
         yield stream
 
 
 @pytest.fixture
 def case(stopped: Streaming) -> Streaming:
-    """The worker runs."""
+    """A running worker."""
     stopped.worker.start()
     return stopped
 
 
-def test_events_sent_one_by_one_and_in_groups_are_each_counted_once(case: Streaming) -> None:
+def test_single_and_grouped_events_count_once(case: Streaming) -> None:
     single, grouped = clicks(500), clicks(1_000, first=500)
     send(case.kafka, single)
     send(case.kafka, grouped, group=50)
@@ -50,12 +50,10 @@ def test_events_sent_one_by_one_and_in_groups_are_each_counted_once(case: Stream
     assert_counted_once(case.store, [*single, *grouped])
     assert case.worker.end(by=signal.SIGTERM) == 0
     applied = case.offsets()
-    assert group_offsets(case.kafka, applied) == {partition: offset + 1 for partition, offset in applied.items()}
+    assert committed_offsets(case.kafka, applied) == {partition: offset + 1 for partition, offset in applied.items()}
 
 
-def test_a_worker_killed_in_mid_flow_loses_nothing_and_counts_nothing_twice(
-    broker: Broker, database: Any, tmp_path: Path
-) -> None:
+def test_every_event_counts_once_when_the_worker_is_killed(broker: Broker, database: Any, tmp_path: Path) -> None:
     events = clicks(3_000)
     with streaming(broker.address, database.url, database.store, tmp_path) as stream:
         stream.worker.start()
@@ -71,10 +69,10 @@ def test_a_worker_killed_in_mid_flow_loses_nothing_and_counts_nothing_twice(
         assert_counted_once(stream.store, events)
 
 
-def test_messages_compressed_by_other_producers_are_read(case: Streaming) -> None:
+def test_compressed_messages_are_read(case: Streaming) -> None:
     events = clicks(300)
-    for place, codec in enumerate(("gzip", "snappy", "lz4", "zstd")):
-        asyncio.run(send_compressed(case.kafka, events[place * 75 : (place + 1) * 75], codec))
+    for index, codec in enumerate(("gzip", "snappy", "lz4", "zstd")):
+        asyncio.run(send_compressed(case.kafka, events[index * 75 : (index + 1) * 75], codec))
     case.await_events(300)
     assert_counted_once(case.store, events)
 
@@ -87,7 +85,7 @@ async def send_compressed(kafka: KafkaSettings, events: list[Interaction], codec
     await producer.stop()
 
 
-def test_poison_is_set_aside_with_its_place_and_the_stream_goes_on(case: Streaming) -> None:
+def test_poison_messages_are_dead_lettered_and_the_stream_continues(case: Streaming) -> None:
     partition = partition_of("user-1", num_partitions=2)
     other = next(event for event in clicks(40) if partition_of(event.user_id, num_partitions=2) != partition)
     good = [event for event in clicks(10_050, users=1, first=0)]
@@ -95,7 +93,7 @@ def test_poison_is_set_aside_with_its_place_and_the_stream_goes_on(case: Streami
         event.user_id = "user-1"
     array = b"[" + b",".join(orjson.dumps(_json(event)) for event in good[50:]) + b"]"
     producer = KafkaProducer(bootstrap_servers=list(case.kafka.servers), max_request_size=MAX_MESSAGE_BYTES)
-    poison: list[tuple[bytes | None, bytes | None]] = [
+    poison_messages: list[tuple[bytes | None, bytes | None]] = [
         (b"user-1", b"\xff\x00"),
         (b"user-1", None),
         (b"user-1", b"x" * (1 << 20)),
@@ -104,7 +102,7 @@ def test_poison_is_set_aside_with_its_place_and_the_stream_goes_on(case: Streami
         (b"user-1", b"[]"),
         (b"user-1", b"[" + b",".join([b"0"] * 10_001) + b"]"),
     ]
-    for key, value in poison:
+    for key, value in poison_messages:
         producer.send(case.kafka.topic, key=key, value=value, partition=partition)
     producer.send(case.kafka.topic, key=None, value=array, partition=partition)
     for event in good[:50]:
@@ -113,8 +111,8 @@ def test_poison_is_set_aside_with_its_place_and_the_stream_goes_on(case: Streami
     producer.close()
     case.await_events(10_050)
     with case.store.read() as view:
-        letters = sorted(view.dead_letters.newest(), key=lambda letter: (letter.offset, letter.reason))
-    assert [(letter.offset, letter.reason.split(":")[0]) for letter in letters] == [
+        dead_letters = sorted(view.dead_letters.newest(), key=lambda row: (row.offset, row.reason))
+    assert [(row.offset, row.reason.split(":")[0]) for row in dead_letters] == [
         (0, "value"),
         (1, "value"),
         (2, "value"),
@@ -124,13 +122,13 @@ def test_poison_is_set_aside_with_its_place_and_the_stream_goes_on(case: Streami
         (5, "value"),
         (6, "value"),
     ]
-    assert [len(letter.payload) for letter in letters[:3]] == [2, 0, 1 << 20]
-    assert {(letter.source, letter.partition) for letter in letters} == {(case.kafka.topic, partition)}
-    announced = KafkaConsumer(
+    assert [len(row.payload) for row in dead_letters[:3]] == [2, 0, 1 << 20]
+    assert {(row.source, row.partition) for row in dead_letters} == {(case.kafka.topic, partition)}
+    published = KafkaConsumer(
         case.kafka.dead_letter_topic, bootstrap_servers=list(case.kafka.servers), auto_offset_reset="earliest"
     )
-    offsets = [dict(record.headers)["offset"] for _, record in zip(range(8), announced, strict=False)]
-    announced.close()
+    offsets = [dict(record.headers)["offset"] for _, record in zip(range(8), published, strict=False)]
+    published.close()
     assert offsets == [b"0", b"1", b"2", b"3", b"4", b"4", b"5", b"6"]
 
 
@@ -138,23 +136,21 @@ def _json(event: Interaction) -> dict[str, object]:
     return {"event_id": event.event_id, "user_id": event.user_id, "item_id": event.item_id, "time": event.time_ms}
 
 
-@pytest.mark.parametrize("group_offset", ["ahead", "behind"])
-def test_a_worker_resumes_from_the_databases_offset_whatever_kafka_remembers(
-    stopped: Streaming, group_offset: str
-) -> None:
+@pytest.mark.parametrize("committed", ["ahead", "behind"])
+def test_a_worker_starts_at_the_databases_offset_not_the_committed_one(stopped: Streaming, committed: str) -> None:
     events = clicks(200, users=1)
     partition = partition_of("user-0", num_partitions=2)
     send(stopped.kafka, events)
     ingestor = Ingestor(stopped.store, types=EventTypes(), shape=SHAPE)
     ingestor.ingest(events[:100], StreamSource(stopped.kafka.topic, partition, list(range(100)), 0, 99))
-    commit_group_offset(stopped.kafka, partition, 200 if group_offset == "ahead" else 0)
+    commit_offset(stopped.kafka, partition, 200 if committed == "ahead" else 0)
     stopped.worker.start()
     stopped.await_events(200)
     assert_counted_once(stopped.store, events)
     assert stopped.offsets() == {partition: 199}
 
 
-def test_an_offset_outside_the_log_stops_the_worker_with_what_to_do(stopped: Streaming) -> None:
+def test_an_offset_outside_the_log_stops_the_worker_with_instructions(stopped: Streaming) -> None:
     send(stopped.kafka, clicks(10))
     Ingestor(stopped.store, types=EventTypes(), shape=SHAPE).ingest(
         [], StreamSource(stopped.kafka.topic, 0, [], 0, 999)
@@ -168,17 +164,17 @@ def test_an_offset_outside_the_log_stops_the_worker_with_what_to_do(stopped: Str
     assert num_events(stopped.store) == 0
 
 
-def group_offsets(kafka: KafkaSettings, partitions: Iterable[int]) -> dict[int, int | None]:
-    """Where Kafka's own tools see the workers stand."""
+def committed_offsets(kafka: KafkaSettings, partitions: Iterable[int]) -> dict[int, int | None]:
+    """The group's committed offsets, as Kafka's tools show them."""
     consumer = KafkaConsumer(bootstrap_servers=list(kafka.servers), group_id=kafka.group, enable_auto_commit=False)
-    found = {partition: consumer.committed(TopicPartition(kafka.topic, partition)) for partition in partitions}
+    offsets = {partition: consumer.committed(TopicPartition(kafka.topic, partition)) for partition in partitions}
     consumer.close()
-    return found
+    return offsets
 
 
-def commit_group_offset(kafka: KafkaSettings, partition: int, offset: int) -> None:
+def commit_offset(kafka: KafkaSettings, partition: int, offset: int) -> None:
     consumer = KafkaConsumer(bootstrap_servers=list(kafka.servers), group_id=kafka.group, enable_auto_commit=False)
-    where = TopicPartition(kafka.topic, partition)
-    consumer.assign([where])
-    consumer.commit({where: OffsetAndMetadata(offset, "", -1)})
+    tp = TopicPartition(kafka.topic, partition)
+    consumer.assign([tp])
+    consumer.commit({tp: OffsetAndMetadata(offset, "", -1)})
     consumer.close()

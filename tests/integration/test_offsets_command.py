@@ -1,4 +1,4 @@
-"""`tidewise offsets`: an operator whose log and database do not belong together, over a real Kafka."""
+"""`tidewise offsets` on a real Kafka, where the log and the database do not belong together."""
 
 from __future__ import annotations
 
@@ -23,62 +23,62 @@ from tidewise.cli import app
 @pytest.fixture
 def stream(broker: Broker, database: Any, tmp_path: Path) -> Iterator[Streaming]:
     """Ten events of one user in partition 0 or 1 of a fresh topic; the worker is not started."""
-    with streaming(broker.address, database.url, database.store, tmp_path) as found:
-        send(found.kafka, clicks(10, users=1))
-        yield found
+    with streaming(broker.address, database.url, database.store, tmp_path) as stream:
+        send(stream.kafka, clicks(10, users=1))
+        yield stream
 
 
-HOME = partition_of("user-0", num_partitions=2)
+PARTITION = partition_of("user-0", num_partitions=2)
 
 
-def run(stream: Streaming, url: str, *arguments: str, given: str | None = None) -> Result:
+def run(stream: Streaming, url: str, *arguments: str, answer: str | None = None) -> Result:
     shape = {"window.size": SHAPE.size, "window.step": SHAPE.step}
     options = {"database.url": url, "kafka.topic": stream.kafka.topic, **shape}
     settings = [part for name, value in options.items() for part in ("--set", f"{name}={value}")]
     address = ["--kafka", stream.kafka.servers[0]]
-    return CliRunner().invoke(app, ["offsets", *arguments, *address, *settings], input=given)
+    return CliRunner().invoke(app, ["offsets", *arguments, *address, *settings], input=answer)
 
 
-def applied(stream: Streaming, offset: int) -> None:
-    """The database claims to have read that far."""
+def set_applied_offset(stream: Streaming, offset: int) -> None:
+    """Store an applied offset, without events."""
     ingestor = Ingestor(stream.store, types=EventTypes(), shape=SHAPE)
-    ingestor.ingest([], StreamSource(stream.kafka.topic, HOME, [], 0, offset))
+    ingestor.ingest([], StreamSource(stream.kafka.topic, PARTITION, [], 0, offset))
 
 
-def shown(stream: Streaming, url: str) -> dict[str, Any]:
+def show(stream: Streaming, url: str) -> dict[str, Any]:
     result = run(stream, url, "show", "--json")
-    found: dict[str, Any] = json.loads(result.stdout)[HOME]
-    return found
+    partition: dict[str, Any] = json.loads(result.stdout)[PARTITION]
+    return partition
 
 
-def test_a_worker_that_stopped_reads_on_where_the_operator_tells_it_to(stream: Streaming, database: Any) -> None:
-    applied(stream, 999)
+def test_a_stopped_worker_continues_at_the_offset_that_was_set(stream: Streaming, database: Any) -> None:
+    set_applied_offset(stream, 999)
     stream.worker.start()
     assert stream.worker.wait() != 0
-    assert f"`tidewise offsets set --partition {HOME} --to earliest`" in stream.worker.log
-    assert shown(stream, database.url)["trouble"] == "the log ends at 10: it is not the log that the database has read"
-    result = run(stream, database.url, "set", "--partition", str(HOME), "--to", "earliest", "--yes")
+    assert f"`tidewise offsets set --partition {PARTITION} --to earliest`" in stream.worker.log
+    assert show(stream, database.url)["trouble"] == "the log ends at 10: it is not the log that the database has read"
+    result = run(stream, database.url, "set", "--partition", str(PARTITION), "--to", "earliest", "--yes")
     assert result.exit_code == 0, result.output
     assert "10 offsets are read again" in result.stderr
-    assert shown(stream, database.url)["trouble"] is None
+    assert show(stream, database.url)["trouble"] is None
     stream.worker.start()
     stream.await_events(10)
     assert_counted_once(stream.store, clicks(10, users=1))
 
 
-def test_beside_a_running_worker_what_is_read_again_counts_once(stream: Streaming, database: Any) -> None:
+def test_events_read_again_after_offsets_set_count_once(stream: Streaming, database: Any) -> None:
     stream.worker.start()
     stream.await_events(10)
-    result = run(stream, database.url, "set", "--partition", str(HOME), "--to", "3", "--yes")
+    result = run(stream, database.url, "set", "--partition", str(PARTITION), "--to", "3", "--yes")
     assert result.exit_code == 0, result.output
     send(stream.kafka, clicks(5, users=1, first=10))
     stream.await_events(15)
     assert_counted_once(stream.store, clicks(15, users=1))
-    assert stream.offsets()[HOME] == 14
+    assert stream.offsets()[PARTITION] == 14
 
 
-def test_nothing_changes_without_consent(stream: Streaming, database: Any) -> None:
-    result = run(stream, database.url, "set", "--partition", str(HOME), "--to", "latest", given="n\n")
+def test_nothing_changes_without_confirmation(stream: Streaming, database: Any) -> None:
+    result = run(stream, database.url, "set", "--partition", str(PARTITION), "--to", "latest", answer="n\n")
     assert result.exit_code == 1
     assert "10 offsets that the log holds are never applied" in result.stderr
     assert "Nothing was changed." in result.stderr
@@ -89,11 +89,11 @@ def test_nothing_changes_without_consent(stream: Streaming, database: Any) -> No
     ("arguments", "reason"),
     [
         (("--partition", "7", "--to", "earliest"), "wanted one of .*, 0 to 1, got 7"),
-        (("--partition", str(HOME), "--to", "soon"), "wanted earliest, latest or an offset, got 'soon'"),
-        (("--partition", str(HOME), "--to", "11"), "wanted an offset that the log holds, 0 to 10, got 11"),
+        (("--partition", str(PARTITION), "--to", "soon"), "wanted earliest, latest or an offset, got 'soon'"),
+        (("--partition", str(PARTITION), "--to", "11"), "wanted an offset that the log holds, 0 to 10, got 11"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(
+def test_invalid_partitions_and_offsets_are_refused(
     stream: Streaming, database: Any, arguments: tuple[str, ...], reason: str
 ) -> None:
     result = run(stream, database.url, "set", *arguments, "--yes")

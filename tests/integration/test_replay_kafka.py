@@ -1,4 +1,4 @@
-"""`tidewise replay --kafka`: a file's events in a real topic, as its user types it."""
+"""`tidewise replay --kafka`: a file's events in a real topic."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def kafka(broker: Broker) -> Iterator[KafkaSettings]:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """600 events of 20 users, two seconds apart, and a line that is none."""
+    """600 events of 20 users, two seconds apart, and an invalid line."""
     path = tmp_path / "log.csv"
     rows = [f"user-{n % 20},item-{n % 7},{TIME_S + 2 * n}" for n in range(600)]
     path.write_text("\n".join(["user,item,time", *rows, "user-1,,x"]) + "\n")
@@ -51,70 +51,70 @@ def start(kafka: KafkaSettings, file: Path, *options: str) -> subprocess.Popen[s
     )
 
 
-def ended(process: subprocess.Popen[str], *, code: int = 0) -> dict[str, Any]:
+def result_of(process: subprocess.Popen[str], *, code: int = 0) -> dict[str, Any]:
     out, err = process.communicate(timeout=120)
     assert process.returncode == code, err
-    found: dict[str, Any] = json.loads(out)
-    return found
+    result: dict[str, Any] = json.loads(out)
+    return result
 
 
-def in_topic(kafka: KafkaSettings) -> dict[int, list[list[dict[str, Any]]]]:
+def messages_in_topic(kafka: KafkaSettings) -> dict[int, list[list[dict[str, Any]]]]:
     """The events of each message, by partition."""
     consumer = KafkaConsumer(bootstrap_servers=list(kafka.servers), auto_offset_reset="earliest")
-    places = [TopicPartition(kafka.topic, number) for number in range(kafka.partitions)]
-    consumer.assign(places)
-    ends = consumer.end_offsets(places)
-    found: dict[int, list[list[dict[str, Any]]]] = {place.partition: [] for place in places}
-    while any(consumer.position(place) < ends[place] for place in places):
-        for place, records in consumer.poll(timeout_ms=500).items():
+    tps = [TopicPartition(kafka.topic, number) for number in range(kafka.partitions)]
+    consumer.assign(tps)
+    ends = consumer.end_offsets(tps)
+    messages: dict[int, list[list[dict[str, Any]]]] = {tp.partition: [] for tp in tps}
+    while any(consumer.position(tp) < ends[tp] for tp in tps):
+        for tp, records in consumer.poll(timeout_ms=500).items():
             values = [orjson.loads(record.value) for record in records]
-            found[place.partition] += [value if isinstance(value, list) else [value] for value in values]
+            messages[tp.partition] += [value if isinstance(value, list) else [value] for value in values]
     consumer.close()
-    return found
+    return messages
 
 
-def test_every_event_is_sent_each_users_in_order_in_one_partition(kafka: KafkaSettings, file: Path) -> None:
-    figures = ended(start(kafka, file, "--group", "25"))
+def test_each_users_events_are_sent_in_order_in_one_partition(kafka: KafkaSettings, file: Path) -> None:
+    figures = result_of(start(kafka, file, "--group", "25"))
     assert (figures["events"], figures["bad_lines"]) == (600, 1)
-    found = in_topic(kafka)
-    assert figures["messages"] == sum(len(messages) for messages in found.values()) < 60
-    for partition, messages in found.items():
+    by_partition = messages_in_topic(kafka)
+    assert figures["messages"] == sum(len(messages) for messages in by_partition.values()) < 60
+    for partition, messages in by_partition.items():
         assert all(len(message) <= 25 for message in messages)
         events = [event for message in messages for event in message]
         assert {partition_of(event["user_id"], num_partitions=3) for event in events} <= {partition}
-    sent = [event for messages in found.values() for message in messages for event in message]
+    sent = [event for messages in by_partition.values() for message in messages for event in message]
     assert len({event["event_id"] for event in sent}) == 600
     for user in range(20):
         times = [event["time"] for event in sent if event["user_id"] == f"user-{user}"]
         assert times == [(TIME_S + 2 * n) * 1000 for n in range(user, 600, 20)]
 
 
-def test_a_time_lapse_takes_as_long_as_the_events_did_divided_by_the_speed(kafka: KafkaSettings, file: Path) -> None:
-    figures = ended(start(kafka, file, "--speed", "600"))
+def test_a_time_lapse_divides_the_duration_of_the_log_by_its_speed(kafka: KafkaSettings, file: Path) -> None:
+    figures = result_of(start(kafka, file, "--speed", "600"))
     assert figures["messages"] == figures["events"] == 600
     assert 2.0 <= figures["seconds"] < 20.0  # 1,198 s in the log
 
 
-def test_ctrl_c_ends_a_replay_with_what_was_sent_until_then(kafka: KafkaSettings, file: Path) -> None:
+def test_ctrl_c_ends_a_replay_after_the_events_sent_until_then(kafka: KafkaSettings, file: Path) -> None:
     process = start(kafka, file, "--rate", "20")
     await_message(kafka)
     process.send_signal(signal.SIGINT)
-    figures = ended(process, code=130)
+    figures = result_of(process, code=130)
     assert 0 < figures["events"] < 600
-    assert sum(len(messages) for messages in in_topic(kafka).values()) == figures["events"]
+    assert sum(len(messages) for messages in messages_in_topic(kafka).values()) == figures["events"]
 
 
-def test_a_broker_that_dies_and_comes_back_delays_a_replay_and_loses_nothing(
-    broker: Broker, kafka: KafkaSettings, file: Path
-) -> None:
+def test_a_restarted_broker_delays_a_replay_and_loses_nothing(broker: Broker, kafka: KafkaSettings, file: Path) -> None:
     if broker.node is None:
-        pytest.skip("a broker named in TIDEWISE_TEST_KAFKA is not ours to kill")
+        pytest.skip("a broker named in TIDEWISE_TEST_KAFKA is not killed")
     process = start(kafka, file, "--rate", "200")
     await_message(kafka)
     broker.node.command("kill")
     broker.node.command("start")
-    assert ended(process)["events"] == 600
-    sent = [event["event_id"] for messages in in_topic(kafka).values() for message in messages for event in message]
+    assert result_of(process)["events"] == 600
+    sent = [
+        event["event_id"] for messages in messages_in_topic(kafka).values() for message in messages for event in message
+    ]
     assert sorted(sent) == sorted(set(sent))
     assert len(sent) == 600
 
@@ -132,7 +132,7 @@ def await_message(kafka: KafkaSettings) -> None:
         time.sleep(0.05)
 
 
-def test_a_broker_that_is_away_is_told_at_once(file: Path) -> None:
+def test_an_unreachable_broker_fails_a_replay_at_once(file: Path) -> None:
     process = start(fresh_settings("127.0.0.1:9"), file)
     assert "Kafka cannot be reached at 127.0.0.1:9" in process.communicate(timeout=60)[1]
     assert process.returncode == 1

@@ -1,4 +1,4 @@
-"""The distributed system as processes of our own command line: workers and APIs over one Kafka and one PostgreSQL."""
+"""A distributed system: processes of `tidewise worker` and `tidewise serve` with one Kafka and one PostgreSQL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tidewise.settings.schema import CONFIG_NAME
 
 @dataclass
 class Distributed:
-    """What runs: clients of the APIs, the database, the topics."""
+    """HTTP clients of the APIs, the database, the topics."""
 
     apis: list[httpx.Client]
     store: Store
@@ -35,7 +35,7 @@ class Distributed:
 
     @contextmanager
     def another_api(self) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
-        """One more API, which may be killed."""
+        """One more API process, which may be killed."""
         with _api(self.folder, len(self.apis) + 1) as (client, process):
             yield client, process
 
@@ -44,7 +44,7 @@ class Distributed:
 def distributed(
     broker: str, url: str, folder: Path, *, shop: Path, num_workers: int = 2, num_apis: int = 2
 ) -> Iterator[Distributed]:
-    """The small shop and its model, served; everything is ended and its topics are deleted afterwards.
+    """Serve the small shop and its model; afterwards processes are stopped and topics deleted.
 
     `shop`: a folder of `small_shop.build`.
     """
@@ -87,7 +87,7 @@ partitions = {kafka.partitions}
 
 
 def _build(folder: Path, shop: Path) -> None:
-    """The shop's items and events in the new database, and its model, which knows items by their ids."""
+    """Fill the new database with the shop's items and events, and add its model, which names items by their ids."""
     shutil.copytree(shop / MODELS_FOLDER, folder / MODELS_FOLDER)
     with open_system(small_shop.settings_in(shop)) as trained, trained.store.read() as read:
         champion = read.models.champion()

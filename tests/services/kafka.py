@@ -1,6 +1,6 @@
-"""A real Kafka for tests: the one named in TIDEWISE_TEST_KAFKA, else one of our own on free loopback ports.
+"""A real Kafka for tests: the broker named in TIDEWISE_TEST_KAFKA, else a new one on free loopback ports.
 
-Without Java the tests skip, except in CI (CI=true), where they fail: a suite that quietly tests nothing is worse.
+Without Java the tests are skipped, except in CI (CI=true), where they fail.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ RECIPE = Path(__file__).parents[2] / "scripts" / "kafka.sh"
 
 
 class KafkaNode:
-    """A broker of our own that can be killed and started again."""
+    """A broker that can be killed and restarted."""
 
-    def __init__(self, folder: Path, *, more: Callable[[str], str] = lambda listeners: "") -> None:
-        """`more`: further lines of its configuration, given its listeners."""
+    def __init__(self, folder: Path, *, properties: Callable[[str], str] = lambda listeners: "") -> None:
+        """`properties`: more lines of its configuration, as a function of its listeners."""
         self._folder = folder
         port, controller_port = free_ports(2)
         self.address = f"127.0.0.1:{port}"
@@ -37,7 +37,7 @@ class KafkaNode:
             "KAFKA_CONTROLLER_PORT": str(controller_port),
             "KAFKA_INSTANCE": str(folder / "node"),
             "KAFKA_HEAP": "256m",
-            "KAFKA_PROPERTIES": more(listeners),
+            "KAFKA_PROPERTIES": properties(listeners),
         }
 
     def command(self, name: str) -> None:
@@ -47,7 +47,7 @@ class KafkaNode:
 
 @dataclass(frozen=True)
 class Broker:
-    """A broker for tests. `node` is None where somebody else's was named: it may be used, not killed."""
+    """A broker for tests. `node` is None where TIDEWISE_TEST_KAFKA names it: it must not be killed."""
 
     address: str
     node: KafkaNode | None
@@ -55,25 +55,25 @@ class Broker:
 
 @contextmanager
 def kafka_broker() -> Iterator[Broker]:
-    """A broker that tests may use, each with topics of its own."""
-    named = os.environ.get("TIDEWISE_TEST_KAFKA")
-    if named:
-        yield Broker(named, None)
+    """A broker for many tests, which use different topics."""
+    address = os.environ.get("TIDEWISE_TEST_KAFKA")
+    if address:
+        yield Broker(address, None)
         return
     with kafka_node() as node:
         yield Broker(node.address, node)
 
 
 @contextmanager
-def kafka_node(*, more: Callable[[str], str] = lambda listeners: "") -> Iterator[KafkaNode]:
-    """A broker of our own, while the block runs."""
+def kafka_node(*, properties: Callable[[str], str] = lambda listeners: "") -> Iterator[KafkaNode]:
+    """A new broker, while the block runs."""
     if shutil.which("java") is None or shutil.which("mvn") is None:
         reason = "needs Java 17 and Maven, or a broker's address in TIDEWISE_TEST_KAFKA"
         if os.environ.get("CI", "").lower() in ("1", "true"):
             pytest.fail(reason)
         pytest.skip(reason)
     with tempfile.TemporaryDirectory(prefix="tidewise-kafka-") as folder:
-        node = KafkaNode(Path(folder), more=more)
+        node = KafkaNode(Path(folder), properties=properties)
         try:
             node.command("start")
             yield node
@@ -82,7 +82,7 @@ def kafka_node(*, more: Callable[[str], str] = lambda listeners: "") -> Iterator
 
 
 def fresh_settings(address: str, *, partitions: int = 2, security: KafkaSecurity | None = None) -> KafkaSettings:
-    """Topics and a group that nobody else uses."""
+    """Settings with new names for the topics and the consumer group."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     return replace(
         KafkaSettings(),
@@ -98,9 +98,9 @@ def fresh_settings(address: str, *, partitions: int = 2, security: KafkaSecurity
 def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in sockets]
     finally:
-        for each in sockets:
-            each.close()
+        for sock in sockets:
+            sock.close()

@@ -1,7 +1,7 @@
-"""A producer as a process: sends clicks at a rate and exits 0 when Kafka has acknowledged every one.
+"""A producer process: sends clicks at a rate, and exits with 0 when Kafka has acknowledged all of them.
 
-Of its own process because kafka-python leaves sockets of vain reconnections to the garbage collector, for which the
-test that happens to run at that moment would be blamed. Run as `python sender_process.py SETTINGS_JSON COUNT RATE`.
+A process of its own, because kafka-python leaves the sockets of failed connections to the garbage collector, whose
+warning would fail an unrelated test. Run as `python sender_process.py SETTINGS_JSON COUNT RATE`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if __name__ == "__main__":
     from stream.kafka.settings import KafkaSecurity, KafkaSettings
     from stream.replay import Rate, Replay
 
-    given = json.loads(sys.argv[1])
-    secrets = KafkaSecurity(**given["security"])
-    servers = tuple(given["servers"])
-    kafka = KafkaSettings(**(given | {"servers": servers, "security": secrets, "request_timeout_s": 60.0}))
+    options = json.loads(sys.argv[1])
+    security = KafkaSecurity(**options["security"])
+    servers = tuple(options["servers"])
+    kafka = KafkaSettings(**(options | {"servers": servers, "security": security, "request_timeout_s": 60.0}))
     with EventProducer(kafka, linger_ms=1) as producer:
         Replay(producer, pace=Rate(float(sys.argv[3]))).run(clicks(int(sys.argv[2])))

@@ -1,4 +1,4 @@
-"""What the tests of workers share: a stream with its database and worker, events, and what it means to count once."""
+"""For tests of workers: topics with a database and worker processes, events, and the check that each counts once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHAPE = WindowShape(8, 4)  # as in worker_process.py
 
 
 class Streaming:
-    """A stream of its own with its database, and worker processes named 1, 2, ..."""
+    """Fresh topics with a database, and worker processes named worker-1, worker-2, ..."""
 
     def __init__(self, kafka: KafkaSettings, url: str, store: Store, folder: Path, *, num_workers: int = 1) -> None:
         self.kafka = kafka
@@ -38,11 +38,11 @@ class Streaming:
         return self.workers[0]
 
     def await_events(self, count: int, *, timeout_s: float = 30.0) -> None:
-        """Until so many events are in the database."""
+        """Wait until so many events are in the database."""
         wait_until(lambda: num_events(self.store) >= count, self.worker, timeout_s=timeout_s)
 
     def offsets(self) -> dict[int, int]:
-        """How far the database has applied each partition."""
+        """The applied offset of each partition."""
         with self.store.read() as view:
             return view.offsets.applied(self.kafka.topic)
 
@@ -51,7 +51,7 @@ class Streaming:
 def streaming(
     address: str, url: str, store: Store, folder: Path, *, num_workers: int = 1, security: KafkaSecurity | None = None
 ) -> Iterator[Streaming]:
-    """Fresh topics, workers not yet started; everything is ended and deleted afterwards."""
+    """Fresh topics and workers that are not started; afterwards workers are killed and topics deleted."""
     kafka = fresh_settings(address, security=security)
     ensure_topics(kafka)
     stream = Streaming(kafka, url, store, folder, num_workers=num_workers)

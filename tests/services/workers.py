@@ -1,4 +1,4 @@
-"""Worker processes for tests: started, stopped, killed, and asked through their database how far they got."""
+"""Worker processes for tests: started, stopped, killed, and observed through their log and database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENTRY = Path(__file__).with_name("worker_process.py")
 
 
 class WorkerProcess:
-    """One worker at a time, over one SQLite file."""
+    """A worker process that can be restarted, on one database."""
 
     def __init__(self, kafka: KafkaSettings, url: str, folder: Path, *, name: str = "worker-1") -> None:
         self._command = [sys.executable, "-P", str(ENTRY), url, json.dumps(dataclasses.asdict(kafka)), name]
@@ -36,10 +36,10 @@ class WorkerProcess:
                 self._command, stdout=log, stderr=log, env=os.environ | {"PYTHONUNBUFFERED": "1"}
             )
 
-    def signal(self, which: signal.Signals) -> None:
-        """Send a signal and go on."""
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, without waiting."""
         assert self._process is not None
-        self._process.send_signal(which)
+        self._process.send_signal(number)
 
     def end(self, *, by: signal.Signals) -> int:
         """Send a signal; returns the exit status."""
@@ -47,7 +47,7 @@ class WorkerProcess:
         return self.wait()
 
     def wait(self, timeout_s: float = 30.0) -> int:
-        """The exit status, once it has ended by itself."""
+        """Wait for its exit status."""
         assert self._process is not None
         return self._process.wait(timeout_s)
 
@@ -56,7 +56,7 @@ class WorkerProcess:
 
 
 def wait_until(reached: Callable[[], bool], worker: WorkerProcess, *, timeout_s: float = 30.0) -> None:
-    """Until a condition holds; fails with the end of the worker's log."""
+    """Wait until a condition holds; fails with the end of the worker's log."""
     deadline_s = time.monotonic() + timeout_s
     while not reached():
         assert worker.runs(), f"the worker ended:\n{worker.log[-3_000:]}"
