@@ -24,7 +24,7 @@ class ModelStatus(StrEnum):
     CHAMPION = "champion"  # serves
     RETIRED = "retired"  # served before
     REFUSED = "refused"  # judged worse than what served, or broken; kept with the reason
-    LAPSED = "lapsed"  # undecided when a newer challenger took its place
+    SUPERSEDED = "superseded"  # undecided when a newer challenger took its place
 
 
 class PromotionKind(StrEnum):

@@ -89,8 +89,8 @@ interactions = Table(
     sqlite_with_rowid=False,
 )
 
-sources = Table(
-    "sources",
+writer_offsets = Table(
+    "writer_offsets",
     metadata,
     _key(),
     Column("stream", Name, nullable=False),
@@ -103,7 +103,7 @@ sources = Table(
 popularity = Table(
     "popularity",
     metadata,
-    Column("source_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("writer_key", BigInteger, primary_key=True, autoincrement=False),
     Column("item_key", BigInteger, primary_key=True, autoincrement=False),
     Column("score", Double, nullable=False),
     sqlite_with_rowid=False,
@@ -113,7 +113,7 @@ event_counts = Table(
     "event_counts",
     metadata,
     Column("bucket_ms", BigInteger, primary_key=True, autoincrement=False),
-    Column("source_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("writer_key", BigInteger, primary_key=True, autoincrement=False),
     Column("type_code", SmallInteger, primary_key=True, autoincrement=False),
     Column("num", BigInteger, nullable=False),
     sqlite_with_rowid=False,
@@ -200,13 +200,13 @@ drift_counts = Table(
     "drift_counts",
     metadata,
     Column("bucket_ms", BigInteger, primary_key=True, autoincrement=False),
-    Column("source_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("writer_key", BigInteger, primary_key=True, autoincrement=False),
     Column("counts", Text, nullable=False),  # one row, however many topics: see drift_codec.pack_counts
     sqlite_with_rowid=False,
 )
 
-scores = Table(
-    "scores",
+drift_scores = Table(
+    "drift_scores",
     metadata,
     Column("event_key", LargeBinary, primary_key=True),
     Column("user_key", BigInteger, nullable=False, index=True),

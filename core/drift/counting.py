@@ -43,12 +43,12 @@ class DriftSampler:
         self._facts: dict[int, ItemFacts] = {}
 
     def note(
-        self, tx: Transaction, source_key: int, rows: Sequence[EventRow], before: Iterable[UserState], *, live: bool
+        self, tx: Transaction, writer_key: int, rows: Sequence[EventRow], before: Iterable[UserState], *, live: bool
     ) -> None:
         """Count new events, and note a sample of them where they are `live`; `before`: their users before them."""
         states = {state.key: state for state in before}
         facts = self._facts_of(tx, {row.item_key for row in rows})
-        tx.drift.add_counts(source_key, count(rows, states, facts, window_codes=self._window_codes))
+        tx.drift.add_counts(writer_key, count(rows, states, facts, window_codes=self._window_codes))
         chosen = self._choose(rows, states) if live else []
         if chosen:
             tx.drift.add_samples(chosen)

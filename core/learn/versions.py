@@ -34,7 +34,7 @@ def propose(tx: Transaction, record: ModelRecord) -> None:
     """Store a new challenger; one that still waited for its verdict lapses."""
     for known in tx.models.lock():
         if known.status == ModelStatus.CHALLENGER and known.version != record.version:
-            tx.models.save(replace(known, status=ModelStatus.LAPSED))
+            tx.models.save(replace(known, status=ModelStatus.SUPERSEDED))
     tx.models.save(replace(record, status=ModelStatus.CHALLENGER))
 
 

@@ -15,10 +15,10 @@ from storage.repositories import topics
 from storage.repositories.drift_codec import pack_bucket, pack_counts, unpack_bucket, unpack_counts
 from storage.repositories.items import ItemRepository
 from storage.session import Session
-from storage.tables import drift_alarms, drift_buckets, drift_counts, drift_points, items, scores
+from storage.tables import drift_alarms, drift_buckets, drift_counts, drift_points, drift_scores, items
 
 ALARM = tuple(column.name for column in drift_alarms.c)
-SCORE = (scores.c.event_key, scores.c.user_key, scores.c.time_ms)
+SCORE = (drift_scores.c.event_key, drift_scores.c.user_key, drift_scores.c.time_ms)
 FOUND = ("version", "rank", "loss", "topic", "segments")
 
 
@@ -31,14 +31,14 @@ def _set_topics(dialect: Dialect) -> CompilerElement:
 
 
 def _mine(dialect: Dialect) -> CompilerElement:
-    mine = (drift_counts.c.source_key == bindparam("writer_key"), dialect.is_in(drift_counts.c.bucket_ms, "buckets"))
+    mine = (drift_counts.c.writer_key == bindparam("writer_key"), dialect.is_in(drift_counts.c.bucket_ms, "buckets"))
     return select(drift_counts.c.bucket_ms, drift_counts.c.counts).where(*mine)
 
 
 def _save_counts(dialect: Dialect) -> CompilerElement:
-    insert = dialect.insert(drift_counts, "bucket_ms", "source_key", "counts")
+    insert = dialect.insert(drift_counts, "bucket_ms", "writer_key", "counts")
     new = {"counts": insert.excluded.counts}
-    return insert.on_conflict_do_update(index_elements=["bucket_ms", "source_key"], set_=new)
+    return insert.on_conflict_do_update(index_elements=["bucket_ms", "writer_key"], set_=new)
 
 
 def _all_counts(dialect: Dialect) -> CompilerElement:
@@ -54,30 +54,30 @@ def _counted(dialect: Dialect) -> CompilerElement:
 
 
 def _add_samples(dialect: Dialect) -> CompilerElement:
-    return dialect.insert(scores, "event_key", "user_key", "time_ms", "scored").on_conflict_do_nothing()
+    return dialect.insert(drift_scores, "event_key", "user_key", "time_ms", "scored").on_conflict_do_nothing()
 
 
 def _save_scores(dialect: Dialect) -> CompilerElement:
-    return dialect.update(scores, "scored", *FOUND, key="event_key")
+    return dialect.update(drift_scores, "scored", *FOUND, key="event_key")
 
 
 def _unscored(dialect: Dialect) -> CompilerElement:
-    oldest = (scores.c.time_ms, scores.c.event_key)
-    return select(*SCORE).where(scores.c.scored.is_(False)).order_by(*oldest).limit(bindparam("limit"))
+    oldest = (drift_scores.c.time_ms, drift_scores.c.event_key)
+    return select(*SCORE).where(drift_scores.c.scored.is_(False)).order_by(*oldest).limit(bindparam("limit"))
 
 
 def _scored(dialect: Dialect) -> CompilerElement:
-    between = (scores.c.time_ms >= bindparam("from_ms"), scores.c.time_ms < bindparam("to_ms"))
-    rows = select(*SCORE, *(scores.c[name] for name in FOUND)).where(scores.c.scored, *between)
-    return rows.order_by(scores.c.time_ms, scores.c.event_key)
+    between = (drift_scores.c.time_ms >= bindparam("from_ms"), drift_scores.c.time_ms < bindparam("to_ms"))
+    rows = select(*SCORE, *(drift_scores.c[name] for name in FOUND)).where(drift_scores.c.scored, *between)
+    return rows.order_by(drift_scores.c.time_ms, drift_scores.c.event_key)
 
 
 def _drop_scores(dialect: Dialect) -> CompilerElement:
-    return delete(scores).where(scores.c.time_ms < bindparam("before_ms"))
+    return delete(drift_scores).where(drift_scores.c.time_ms < bindparam("before_ms"))
 
 
 def _drop_scores_of(dialect: Dialect) -> CompilerElement:
-    return delete(scores).where(scores.c.user_key == bindparam("user_key"))
+    return delete(drift_scores).where(drift_scores.c.user_key == bindparam("user_key"))
 
 
 def _add_bucket(dialect: Dialect) -> CompilerElement:

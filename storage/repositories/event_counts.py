@@ -16,9 +16,9 @@ RECENT = event_counts.c.bucket_ms >= bindparam("since_ms")
 
 
 def _add(dialect: Dialect) -> CompilerElement:
-    insert = dialect.insert(event_counts, "bucket_ms", "source_key", "type_code", "num")
+    insert = dialect.insert(event_counts, "bucket_ms", "writer_key", "type_code", "num")
     total = {"num": event_counts.c.num + insert.excluded.num}
-    return insert.on_conflict_do_update(index_elements=["bucket_ms", "source_key", "type_code"], set_=total)
+    return insert.on_conflict_do_update(index_elements=["bucket_ms", "writer_key", "type_code"], set_=total)
 
 
 def _total(dialect: Dialect) -> CompilerElement:

@@ -10,35 +10,37 @@ from sqlalchemy.sql.elements import CompilerElement
 from core.records import WriterOffset, WriterPosition
 from storage.dialects import Dialect
 from storage.session import Session
-from storage.tables import sources
+from storage.tables import writer_offsets
+
+columns = writer_offsets.c
 
 
 def _find(dialect: Dialect) -> CompilerElement:
-    named = (sources.c.stream == bindparam("stream"), dialect.is_in(sources.c.partition, "partitions"))
-    found = select(sources.c.partition, sources.c.key, sources.c.applied_offset, sources.c.newest_ms).where(*named)
-    return found.order_by(sources.c.partition).with_for_update()
+    named = (columns.stream == bindparam("stream"), dialect.is_in(columns.partition, "partitions"))
+    found = select(columns.partition, columns.key, columns.applied_offset, columns.newest_ms).where(*named)
+    return found.order_by(columns.partition).with_for_update()
 
 
 def _insert(dialect: Dialect) -> CompilerElement:
-    return dialect.insert(sources, "stream", "partition").on_conflict_do_nothing()
+    return dialect.insert(writer_offsets, "stream", "partition").on_conflict_do_nothing()
 
 
 def _save(dialect: Dialect) -> CompilerElement:
-    return dialect.update(sources, "applied_offset", "newest_ms", key="key")
+    return dialect.update(writer_offsets, "applied_offset", "newest_ms", key="key")
 
 
 def _applied(dialect: Dialect) -> CompilerElement:
-    known = (sources.c.stream == bindparam("stream"), sources.c.applied_offset.is_not(None))
-    return select(sources.c.partition, sources.c.applied_offset).where(*known)
+    known = (columns.stream == bindparam("stream"), columns.applied_offset.is_not(None))
+    return select(columns.partition, columns.applied_offset).where(*known)
 
 
 def _positions(dialect: Dialect) -> CompilerElement:
-    place = (sources.c.stream, sources.c.partition)
-    return select(*place, sources.c.applied_offset, sources.c.newest_ms).order_by(*place)
+    place = (columns.stream, columns.partition)
+    return select(*place, columns.applied_offset, columns.newest_ms).order_by(*place)
 
 
 def _newest_ms(dialect: Dialect) -> CompilerElement:
-    return select(func.max(sources.c.newest_ms))
+    return select(func.max(columns.newest_ms))
 
 
 class OffsetRepository:

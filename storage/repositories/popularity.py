@@ -16,9 +16,9 @@ from storage.tables import popularity
 
 
 def _add(dialect: Dialect) -> CompilerElement:
-    insert = dialect.insert(popularity, "source_key", "item_key", "score")
+    insert = dialect.insert(popularity, "writer_key", "item_key", "score")
     joined = {"score": dialect.add_log2(popularity.c.score, insert.excluded.score)}
-    return insert.on_conflict_do_update(index_elements=["source_key", "item_key"], set_=joined)
+    return insert.on_conflict_do_update(index_elements=["writer_key", "item_key"], set_=joined)
 
 
 def _all(dialect: Dialect) -> CompilerElement:

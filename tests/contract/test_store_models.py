@@ -161,7 +161,7 @@ def test_a_new_challenger_takes_the_place_of_one_that_still_waits(store: Store) 
         with store.transaction() as tx:
             propose(tx, ModelRecord(version, f"models/{version}", ModelStatus.CHALLENGER, 9))
             tx.commit()
-    assert statuses(store) == {"a": ModelStatus.CHAMPION, "b": ModelStatus.LAPSED, "c": ModelStatus.CHALLENGER}
+    assert statuses(store) == {"a": ModelStatus.CHAMPION, "b": ModelStatus.SUPERSEDED, "c": ModelStatus.CHALLENGER}
 
 
 def test_what_is_noted_joins_the_lineage(store: Store) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +15,6 @@ from services.databases import Database, missing
 from services.postgres import NoPostgres, PostgresServer, private_server
 from sqlalchemy import create_engine, inspect
 
-from core.drift.topics import OTHERS
 from core.errors import InvalidSettings, StoreError, StoreMismatch, StoreUnavailable
 from storage import SqlStore, engine, open_store
 from storage.migrate import HEAD, MIGRATIONS
@@ -86,39 +84,6 @@ def test_a_failed_migration_leaves_nothing_half_made(tmp_path: Path, monkeypatch
     opened = create_engine(url)
     assert inspect(opened).get_table_names() == []
     opened.dispose()
-
-
-def test_categories_that_shared_a_code_have_codes_of_their_own_after_an_upgrade(database: Database) -> None:
-    before = {
-        "tea": ("Tea", 103),
-        "ring": ("Rings", 103),
-        "oolong": ("Tea", 103),
-        "plain": ("Paper lamps", 255),
-        "odd": ("", 0),
-    }
-    database.sql("DROP TABLE topics")
-    database.sql("UPDATE alembic_version SET version_num = '0007'")
-    for key, (name, (category, code)) in enumerate(before.items(), start=1):
-        database.sql(
-            "INSERT INTO items (key, item_id, title, text, categories, attributes, hidden, in_catalogue, revision,"
-            " updated_ms, topic) VALUES (:key, :name, '', '', :categories, '{}', FALSE, TRUE, :key, 0, :code)",
-            key=key,
-            name=name,
-            categories=json.dumps([category, "Sale"] if category else []),
-            code=code,
-        )
-    with closing(open_store(database.url)) as store, store.read() as view:
-        named = view.drift.topics()
-    codes = dict(database.sql("SELECT item_id, topic FROM items"))
-    assert {item: named.get(code) for item, code in codes.items()} == {
-        "tea": "Tea",
-        "oolong": "Tea",
-        "ring": "Rings",
-        "plain": "Paper lamps",
-        "odd": None,
-    }
-    assert (codes["tea"], codes["odd"]) == (103, 0)  # who came first keeps the code; no category, no code
-    assert codes["plain"] != OTHERS  # which is the code of what is counted together
 
 
 @pytest.mark.parametrize(

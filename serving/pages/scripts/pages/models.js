@@ -5,13 +5,13 @@ import { exact, number, plural, span } from "../format.js";
 import { action, badge, card, confirmed, empty, facts, head, stat, when } from "../parts.js";
 
 const PERIOD_S = 10;
-const KINDS = { champion: "good", challenger: "accent", refused: "bad", retired: "", lapsed: "" };
+const KINDS = { champion: "good", challenger: "accent", refused: "bad", retired: "", superseded: "" };
 const MEANINGS = {
   champion: "serves",
   challenger: "waits for its verdict",
   refused: "kept with the reason",
   retired: "served once",
-  lapsed: "undecided until a newer one came",
+  superseded: "undecided until a newer one came",
 };
 
 export async function showModels(visit) {

@@ -1,0 +1,125 @@
+"""Upgrades: databases made by older versions keep their data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from services import postgres
+from sqlalchemy import create_engine, text
+
+from core.drift.records import BucketCounts, SampledEvent
+from core.drift.topics import OTHERS
+from core.records import WriterPosition
+from core.statuses import ModelStatus
+from storage import open_store
+from storage.migrate import MIGRATIONS
+
+
+@dataclass
+class OldDatabase:
+    """A database that is empty until `migrate` makes the tables of an older version."""
+
+    url: str
+
+    def migrate(self, revision: str) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        engine = create_engine(self.url)
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+        engine.dispose()
+
+    def sql(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        engine = create_engine(self.url)
+        with engine.begin() as connection:
+            result = connection.execute(text(statement), parameters)
+            rows = [tuple(row) for row in result] if result.returns_rows else []
+        engine.dispose()
+        return rows
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def old_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OldDatabase]:
+    if request.param == "sqlite":
+        yield OldDatabase(f"sqlite:///{tmp_path}/old.db")
+    else:
+        with postgres.fresh_database(request.getfixturevalue("postgres_server")) as url:
+            yield OldDatabase(url)
+
+
+def test_categories_that_shared_a_code_get_separate_codes(old_database: OldDatabase) -> None:
+    before = {
+        "tea": ("Tea", 103),
+        "ring": ("Rings", 103),
+        "oolong": ("Tea", 103),
+        "plain": ("Paper lamps", 255),
+        "odd": ("", 0),
+    }
+    old_database.migrate("0007")
+    for key, (name, (category, code)) in enumerate(before.items(), start=1):
+        old_database.sql(
+            "INSERT INTO items (key, item_id, title, text, categories, attributes, hidden, in_catalogue, revision,"
+            " updated_ms, topic) VALUES (:key, :name, '', '', :categories, '{}', FALSE, TRUE, :key, 0, :code)",
+            key=key,
+            name=name,
+            categories=json.dumps([category, "Sale"] if category else []),
+            code=code,
+        )
+    with closing(open_store(old_database.url)) as store, store.read() as read:
+        topics = read.drift.topics()
+    codes: dict[str, int] = {name: code for name, code in old_database.sql("SELECT item_id, topic FROM items")}
+    assert {item: topics.get(code) for item, code in codes.items()} == {
+        "tea": "Tea",
+        "oolong": "Tea",
+        "ring": "Rings",
+        "plain": "Paper lamps",
+        "odd": None,
+    }
+    assert (codes["tea"], codes["odd"]) == (103, 0)  # the first category keeps the code; no category, no code
+    assert codes["plain"] != OTHERS  # which is the code of topics that are counted together
+
+
+def test_a_database_of_version_0_1_keeps_its_data(old_database: OldDatabase) -> None:
+    old_database.migrate("0008")
+    for status, version in (("lapsed", "b"), ("champion", "a"), ("retired", "c")):
+        old_database.sql(
+            "INSERT INTO models (version, path, status, created_ms, lineage) VALUES (:version, '', :status, 1, '{}')",
+            version=version,
+            status=status,
+        )
+    for partition, offset in ((0, 41), (1, None)):
+        old_database.sql(
+            "INSERT INTO sources (stream, partition, applied_offset, newest_ms) VALUES ('s', :partition, :offset, 9)",
+            partition=partition,
+            offset=offset,
+        )
+    old_database.sql("INSERT INTO popularity (source_key, item_key, score) VALUES (2, 5, 1.5)")
+    old_database.sql("INSERT INTO event_counts (bucket_ms, source_key, type_code, num) VALUES (0, 2, 1, 7)")
+    old_database.sql("INSERT INTO drift_counts (bucket_ms, source_key, counts) VALUES (0, 2, '[3, 1, 0, {}, {}]')")
+    old_database.sql(
+        "INSERT INTO scores (event_key, user_key, time_ms, scored) VALUES (:key, 1, 2, FALSE)", key=b"k" * 16
+    )
+    with closing(open_store(old_database.url)) as store:
+        with store.read() as read:
+            assert {model.version: model.status for model in read.models.all()} == {
+                "a": ModelStatus.CHAMPION,
+                "b": ModelStatus.SUPERSEDED,
+                "c": ModelStatus.RETIRED,
+            }
+            assert read.offsets.positions() == [WriterPosition("s", 0, 41, 9), WriterPosition("s", 1, None, 9)]
+            assert [part.tolist() for part in read.popularity.scores()] == [[5], [1.5]]
+            assert read.event_counts.total(since_ms=0) == 7
+            assert read.drift.counts([0]) == {0: BucketCounts(3, 1, 0)}
+            assert read.drift.unscored(limit=9) == [SampledEvent(b"k" * 16, 1, 2)]
+        with store.transaction() as tx:
+            writers = tx.offsets.lock("s", [0, 1, 2])
+            assert [writers[partition].key for partition in (0, 1, 2)] == [1, 2, 3]
