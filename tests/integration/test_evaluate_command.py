@@ -107,6 +107,15 @@ def test_networks_read_the_texts_of_the_items_file(evaluate: Callable[..., Resul
     assert found["against"] == "sasrec-text"
 
 
+@pytest.mark.parametrize(
+    ("protocol", "option"), [("leave-one-out", "--cut"), ("temporal", "--periods"), ("prequential", "--trials")]
+)
+def test_an_option_of_another_protocol_is_an_error(evaluate: Callable[..., Result], protocol: str, option: str) -> None:
+    result = evaluate(protocol, option, "1")
+    assert result.exit_code == 2
+    assert f"No such option: {option}" in result.output
+
+
 def test_a_cut_may_be_a_date(evaluate: Callable[..., Result]) -> None:
     found = document(evaluate("temporal", *FEW, "--cut", "2011-03-13T10:46:40", "--json"))
     assert found["rules"]["cut_ms"] == (T0_S + 13_200) * 1000

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from typer import Context
 
 from benchmarks.tables import __main__ as tables
 from model.evaluation.models import spec_of
@@ -18,12 +19,18 @@ from tidewise.evaluation.files import online_baselines
 from tidewise.evaluation.prequential import arms_of
 
 
+def parse(words: list[str]) -> Context:
+    """The context of `tidewise evaluate PROTOCOL`; an unknown option is an error."""
+    group, protocol, *options = words
+    command = typer.main.get_command(app).commands[group].commands[protocol]  # type: ignore[attr-defined]
+    context: Context = command.make_context(protocol, options)
+    return context
+
+
 @pytest.mark.parametrize("name", tables.COMPARISONS)
 def test_every_table_is_a_command_that_parses_with_models_that_exist(name: str, tmp_path: Path) -> None:
     table = tables.COMPARISONS[name]
-    command, *words = table.command(tmp_path, tmp_path, 1)
-    group = typer.main.get_command(app)
-    group.commands[command].make_context(command, words)  # type: ignore[attr-defined]
+    parse(table.command(tmp_path, tmp_path, 1))
     for model in (*table.models, table.against):
         spec_of(model, online_baselines())
     assert table.against in table.models
@@ -37,10 +44,9 @@ def test_every_training_of_a_table_has_one_budget_and_pictures_where_an_ablation
 
 @pytest.mark.parametrize("name", tables.REPLAYS)
 def test_every_replay_is_commands_that_parse_with_arms_that_exist(name: str, tmp_path: Path) -> None:
-    group = typer.main.get_command(app)
     found: set[str] = set()
-    for command, *words in tables.REPLAYS[name].commands(tmp_path, tmp_path, 1):
-        context = group.commands[command].make_context(command, words)  # type: ignore[attr-defined]
+    for words in tables.REPLAYS[name].commands(tmp_path, tmp_path, 1):
+        context = parse(words)
         arms, against = arms_of(context.params["model"], context.params["against"])
         found |= {*arms, against}
         assert context.params["hides_seen"] == (context.params["seen"] == "hide"), "trained for what is asked"

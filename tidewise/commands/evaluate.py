@@ -1,217 +1,120 @@
-"""`tidewise evaluate`: models compared on files of events, with one harness for all; no database."""
+"""`tidewise evaluate`: models compared on files of events, by one protocol each command; needs no database."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from core.history import WindowShape
-from tidewise.commands import evaluation_options as option
-from tidewise.commands.evaluation_options import Knowledge, Products, Protocol, Seen, TieOrder
+from tidewise.commands.evaluation_options import (
+    ComparisonRequest,
+    LeaveOneOutRequest,
+    PrequentialRequest,
+    Seen,
+    TemporalRequest,
+    command_of,
+)
 from tidewise.commands.evaluation_tables import print_replay, print_report
-from tidewise.commands.options import Json, notes, print_json
-from tidewise.files import event_columns, item_columns
+from tidewise.commands.options import notes, print_json
 
 if TYPE_CHECKING:
     from core.imports.rows import BadLine
     from model.evaluation.dataset import Dataset
-    from model.evaluation.models import Budget
     from model.evaluation.protocols import Fold
-    from tidewise.evaluation.files import EvaluationFiles
 
 SHOWN_BAD_LINES = 5
 
+app = typer.Typer(no_args_is_help=True, help="Compare models on a file of events; needs no database.")
 
-def register(app: typer.Typer) -> None:
+
+def register(parent: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command("evaluate")(evaluate)
+    app.command("leave-one-out")(command_of(LeaveOneOutRequest, leave_one_out))
+    app.command("temporal")(command_of(TemporalRequest, temporal))
+    app.command("prequential")(command_of(PrequentialRequest, prequential))
+    parent.add_typer(app, name="evaluate")
 
 
-def evaluate(
-    protocol: option.How,
-    events: option.Events,
-    columns: option.Columns,
-    items: option.Items = None,
-    columns_of_items: option.ItemColumnNames = "item_id=item_id,title=title",
-    separator: option.Separator = "|",
-    features: option.Features = None,
-    time_unit: option.TimeUnit = None,
-    format_: option.Format = None,
-    model: option.Models = None,
-    against: option.Against = None,
-    cut: option.Cut = "0.8",
-    state: option.State = Knowledge.LIVE,
-    ties: option.Ties = TieOrder.SOURCE,
-    seen: option.ShownSeen = Seen.KEEP,
-    hides_seen: option.HidesSeen = False,
-    max_questions: option.MaxQuestions = None,
-    periods: option.Periods = 5,
-    chart: option.Chart = None,
-    seeds: option.Seeds = 1,
-    trials: option.Trials = 1,
-    epochs: option.Epochs = 30,
-    patience: option.Patience = 3,
-    max_minutes: option.MaxMinutes = None,
-    window: option.Window = 50,
-    width: option.Width = 64,
-    device: option.Device = "auto",
-    precision: option.Precision = Products.AUTO,
-    threads: option.Threads = 0,
-    cache: option.Cache = Path(".tidewise/evaluations"),
-    json_: Json = False,
-) -> None:
-    """Compare models on a file of events: all items ranked, HR, NDCG and MRR at 5, 10 and 20. Needs no database.
+def leave_one_out(request: LeaveOneOutRequest) -> None:
+    """Compare models on each user's last event."""
+    from model.evaluation import protocols
 
-    Finished results are kept, so that a run that was killed goes on where it was.
-    """
-    files = _files(events, columns, time_unit, items, format_, columns_of_items, separator)
-    budget = _budget(trials, epochs, patience, max_minutes, width, window, device, precision, threads)
-    budget = replace(budget, hides_seen=hides_seen)
-    shown = Shown(seen, chart, json_)
-    wanted = Wanted(protocol, cut, state, ties, max_questions, periods, model, against, seeds, features, cache, shown)
-    (_replay if protocol is Protocol.PREQUENTIAL else _compare)(files, budget, wanted)
+    _compare(request, protocols.leave_one_out)
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What is shown of the results, and how."""
+def temporal(request: TemporalRequest) -> None:
+    """Compare models on the events after the cut."""
+    from model.evaluation import protocols
+    from tidewise.evaluation.files import cut_of
 
-    seen: Seen
-    chart: Path | None
-    json: bool
+    def fold(dataset: Dataset) -> Fold:
+        return protocols.temporal(dataset, cut_ms=cut_of(request.cut, dataset), state=request.state.value)
 
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is asked, of which models."""
-
-    protocol: Protocol
-    cut: str
-    state: Knowledge
-    ties: TieOrder
-    max_questions: int | None
-    periods: int
-    names: Sequence[str] | None
-    against: str | None
-    seeds: int
-    features: Sequence[str] | None
-    cache: Path
-    shown: Shown
+    _compare(request, fold)
 
 
-def _files(
-    events: Path,
-    columns: str,
-    time_unit: str | None,
-    items: Path | None,
-    format_: str | None,
-    columns_of_items: str,
-    separator: str,
-) -> EvaluationFiles:
-    from tidewise.evaluation.files import EvaluationFiles
-
-    files = EvaluationFiles(events, event_columns(columns), time_unit, items, format=format_)
-    files.item_columns = item_columns(columns_of_items, attributes="", separator=separator)
-    return files
-
-
-def _budget(
-    trials: int,
-    epochs: int,
-    patience: int,
-    max_minutes: float | None,
-    width: int,
-    window: int,
-    device: str,
-    precision: Products,
-    threads: int,
-) -> Budget:
-    """What every trained network gets; the threads of this process are limited to it."""
-    from model.evaluation.models import Budget
-    from model.evaluation.networks import device_of, precision_of
-    from model.training.threads import limit_threads
-
-    limit_threads(threads or max(1, (os.cpu_count() or 1) - 1))
-    shape = WindowShape(window, max(1, window // 5))
-    max_seconds = None if max_minutes is None else max_minutes * 60
-    device = device_of(device)
-    budget = Budget(trials, epochs, patience, max_seconds, width=width, window=shape, device=device)
-    return replace(budget, precision=precision_of(precision.value, device))
-
-
-def _compare(files: EvaluationFiles, budget: Budget, given: Wanted) -> None:
-    """The protocols that ask once: models compared, and their report."""
+def _compare(request: ComparisonRequest, protocol: Callable[[Dataset], Fold]) -> None:
     from tidewise.evaluation import files as evaluation
 
-    names, against = given.names or evaluation.DEFAULT_MODELS, given.against or evaluation.FALLBACK
-    plan = evaluation.Plan(names, against, budget, range(given.seeds), given.cache, given.features or ())
-    evaluation.specs_of([*names, against])  # a wrong name is said before anything is read
+    names = request.model or evaluation.DEFAULT_MODELS
+    evaluation.specs_of([*names, request.against])  # an unknown name is an error before anything is read
+    files = request.files()
+    plan = evaluation.Plan(
+        names, request.against, request.budget(), range(request.seeds), request.cache, request.features or ()
+    )
     with EvaluationBar() as bar:
         bar.show("reading the files", 0.0)
-        dataset = files.dataset(ties=given.ties.value)
-        fold = _fold(given.protocol, dataset, given.cut, given.state, given.max_questions)
-        found = evaluation.compare(dataset, fold, plan, progress=bar.show)
-    if not found["contents"]:
-        notes.print("No texts of items were given (--items), so networks read ids alone.")
-    found["bad_lines"] = _noted(files.bad_lines)
-    if given.shown.json:
-        print_json(found)
+        dataset = files.dataset(ties=request.ties.value)
+        fold = protocol(dataset).asking(request.max_questions)
+        report = evaluation.compare(dataset, fold, plan, progress=bar.show)
+    if not report["contents"]:
+        notes.print("No item texts (--items): networks read ids only.")
+    report["bad_lines"] = _print_bad_lines(files.bad_lines)
+    if request.json:
+        print_json(report)
     else:
-        print_report(found, seen=given.shown.seen.value)
+        print_report(report, seen=request.seen.value)
 
 
-def _replay(files: EvaluationFiles, budget: Budget, given: Wanted) -> None:
-    """The prequential protocol: a replay, its report and its chart."""
-    from tidewise.evaluation import prequential
+def prequential(request: PrequentialRequest) -> None:
+    """Replay the events and compare ways of continuous learning."""
+    from tidewise.evaluation import prequential as evaluation
 
-    names, against = prequential.arms_of(given.names, given.against)
+    names, against = evaluation.arms_of(request.model, request.against)
+    files, budget = request.files(), request.budget()
     with EvaluationBar() as bar:
         bar.show("reading the files", 0.0)
-        dataset = files.dataset(ties=given.ties.value)
-        stream = prequential.stream_of(
+        dataset = files.dataset(ties=request.ties.value)
+        stream = evaluation.stream_of(
             dataset,
-            cut=given.cut,
-            num_periods=given.periods,
-            max_questions=given.max_questions,
-            hide_seen=given.shown.seen is Seen.HIDE,
+            cut=request.cut,
+            num_periods=request.periods,
+            max_questions=request.max_questions,
+            hide_seen=request.seen is Seen.HIDE,
         )
-        recipe = prequential.recipe_of(budget, has_text=files.items is not None, folder=given.cache)
-        replayed = prequential.Replay(stream, recipe, names, range(given.seeds), against)
-        found = prequential.replay(replayed, progress=bar.show)
-    found["bad_lines"] = _noted(files.bad_lines)
-    if given.shown.chart is not None:
-        prequential.write_chart(found, given.shown.chart)
-    if given.shown.json:
-        print_json(found)
+        recipe = evaluation.recipe_of(budget, has_text=files.items is not None, folder=request.cache)
+        replay = evaluation.Replay(stream, recipe, names, range(request.seeds), against)
+        report = evaluation.replay(replay, progress=bar.show)
+    report["bad_lines"] = _print_bad_lines(files.bad_lines)
+    if request.chart is not None:
+        evaluation.write_chart(report, request.chart)
+    if request.json:
+        print_json(report)
     else:
-        print_replay(found)
+        print_replay(report)
 
 
-def _noted(bad_lines: Sequence[BadLine]) -> int:
-    """How many lines could not be read; the first ones are said."""
+def _print_bad_lines(bad_lines: Sequence[BadLine]) -> int:
+    """The first lines that cannot be read, as remarks; returns the number of all."""
     for bad in bad_lines[:SHOWN_BAD_LINES]:
         notes.print(f"line {bad.line}: {bad.reason}", markup=False, highlight=False)
     return len(bad_lines)
 
 
-def _fold(protocol: Protocol, dataset: Dataset, cut: str, state: Knowledge, max_questions: int | None) -> Fold:
-    """The dataset divided, with a sample of its questions where that is wanted."""
-    from model.evaluation.protocols import leave_one_out, temporal
-    from tidewise.evaluation.files import cut_of
-
-    if protocol is Protocol.LEAVE_ONE_OUT:
-        return leave_one_out(dataset).asking(max_questions)
-    return temporal(dataset, cut_ms=cut_of(cut, dataset), state=state.value).asking(max_questions)
-
-
 class EvaluationBar:
-    """What is being done and how much of it is over, for people."""
+    """A progress bar: the current step and its progress."""
 
     def __init__(self) -> None:
         columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
@@ -225,6 +128,6 @@ class EvaluationBar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def show(self, what: str, share: float) -> None:
-        """Draw where the evaluation stands."""
-        self._progress.update(self._task, description=what, completed=share)
+    def show(self, step: str, fraction: float) -> None:
+        """Show a step and how much of it is done."""
+        self._progress.update(self._task, description=step, completed=fraction)

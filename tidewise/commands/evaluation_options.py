@@ -1,26 +1,25 @@
-"""The options of `tidewise evaluate`: each with its words for `--help`."""
+"""The options of `tidewise evaluate`: one request object for each protocol, whose fields are the command's options."""
 
 from __future__ import annotations
 
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-MODEL_HELP = (
-    "A model to compare; again for more: popularity, co-occurrence, item-knn, vsknn, sasrec, sasrec-text, gru4rec, "
-    "gru4rec-text, hm4sr, hm4sr:ABLATION+..., river-mf (default: most of them). Prequential: popularity, "
-    "co-occurrence, vsknn, frozen-frozen, frozen, fine-tune, fine-tune+replay, retrain (default: all)."
-)
+from core.history import WindowShape
+from tidewise.files import event_columns, item_columns
 
+if TYPE_CHECKING:
+    from model.evaluation.models import Budget
+    from tidewise.evaluation.files import EvaluationFiles
 
-class Protocol(StrEnum):
-    """How the events are divided."""
-
-    LEAVE_ONE_OUT = "leave-one-out"
-    TEMPORAL = "temporal"
-    PREQUENTIAL = "prequential"
+RequestT = TypeVar("RequestT")
 
 
 class TieOrder(StrEnum):
@@ -30,88 +29,196 @@ class TieOrder(StrEnum):
     HASH = "hash"
 
 
-class Products(StrEnum):
-    """What the products of a training multiply."""
+class TrainingPrecision(StrEnum):
+    """The number format of matrix products in training."""
 
     AUTO = "auto"
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
 
 
-class Knowledge(StrEnum):
-    """What a question of the temporal protocol knows."""
+class State(StrEnum):
+    """The events that a question of the temporal protocol knows: up to the question, or up to the cut."""
 
     LIVE = "live"
     FROZEN = "frozen"
 
 
 class Seen(StrEnum):
-    """Whether a user's earlier items may be answers."""
+    """Whether a user's earlier items are ranked."""
 
     KEEP = "keep"
     HIDE = "hide"
 
 
-How = Annotated[Protocol, typer.Argument(help="How the events are divided.")]
-Events = Annotated[Path, typer.Option(help="Events: CSV, TSV or JSON lines, gzip too.")]
-Columns = Annotated[
-    str, typer.Option(help="Names of the file's columns, in this order.", metavar="USER,ITEM,TIME[,TYPE]")
-]
-Items = Annotated[Path | None, typer.Option(help="Items with their texts, in the same formats.", show_default=False)]
-ItemColumnNames = Annotated[
-    str,
-    typer.Option(
-        "--item-columns", help="Columns of item_id, title, text, categories.", metavar="FIELD=COLUMN[+COLUMN],..."
-    ),
-]
-Separator = Annotated[str, typer.Option(help="What stands between the categories of one item.")]
-TimeUnit = Annotated[
-    str | None, typer.Option(help="Unit of the time column: s, ms or us (default: by its size).", show_default=False)
-]
-Format = Annotated[
-    str | None, typer.Option("--format", help="csv, tsv or jsonl (default: by the name).", show_default=False)
-]
-Models = Annotated[
-    list[str] | None,
-    typer.Option(help=MODEL_HELP, show_default=False),
-]
-Against = Annotated[
-    str | None,
-    typer.Option(
-        help="The model that differences are taken from (default: popularity; prequential: frozen).", show_default=False
-    ),
-]
-Cut = Annotated[str, typer.Option(help="Temporal: learn before this share of the events, or before this date (UTC).")]
-Features = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Vectors of items beside their texts: a folder of `tidewise features`, a .npy or .safetensors file; "
-        "again for more.",
-        metavar="PATH[:NAME]",
-        show_default=False,
-    ),
-]
-State = Annotated[Knowledge, typer.Option(help="Temporal: whether what happened since the cut is known.")]
-Ties = Annotated[TieOrder, typer.Option(help="Order of a user's events that share a time.")]
-ShownSeen = Annotated[
-    Seen, typer.Option(help="Which figures the table shows: with a user's earlier items kept, or hidden.")
-]
-HidesSeen = Annotated[
-    bool, typer.Option("--hides-seen", help="Train networks for answers that leave out what the user has had.")
-]
-MaxQuestions = Annotated[int | None, typer.Option(help="Ask only so many, drawn at random.", min=1, show_default=False)]
-Seeds = Annotated[int, typer.Option(help="Seeds of each model in which chance plays a part.", min=1)]
-Periods = Annotated[int, typer.Option(help="Prequential: periods, at whose ends models learn on.", min=1)]
-Chart = Annotated[
-    Path | None, typer.Option(help="Prequential: write NDCG@10 by period to this SVG file.", show_default=False)
-]
-Trials = Annotated[int, typer.Option(help="Configurations tried for each trained network.", min=1)]
-Epochs = Annotated[int, typer.Option(help="Most epochs of one training.", min=1)]
-Patience = Annotated[int, typer.Option(help="Epochs without a gain before a training stops.", min=1)]
-MaxMinutes = Annotated[float | None, typer.Option(help="Most minutes of one training.", show_default=False)]
-Window = Annotated[int, typer.Option(help="Events that a network reads.", min=1)]
-Width = Annotated[int, typer.Option(help="Width of the networks.", min=1)]
-Device = Annotated[str, typer.Option(help="Where networks train: auto, cpu or cuda.")]
-Precision = Annotated[Products, typer.Option(help="What trainings multiply; auto: bfloat16 where that is fast.")]
-Threads = Annotated[int, typer.Option(help="Cores for networks (0: all but one).", min=0)]
-Cache = Annotated[Path, typer.Option(help="Folder in which finished results are kept.")]
+MODELS = (
+    "popularity, co-occurrence, item-knn, vsknn, sasrec, sasrec-text, gru4rec, gru4rec-text, hm4sr, "
+    "hm4sr:ABLATION+..., river-mf (default: most of them)"
+)
+ARMS = "popularity, co-occurrence, vsknn, frozen-frozen, frozen, fine-tune, fine-tune+replay, retrain (default: all)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRequest:
+    """What every protocol takes: the files, the models to compare, and the budget of their training."""
+
+    events: Annotated[Path, typer.Option(help="Events: CSV, TSV or JSON lines, also gzipped.")]
+    columns: Annotated[
+        str, typer.Option(help="Names of the file's columns, in order.", metavar="USER,ITEM,TIME[,TYPE]")
+    ]
+    items: Annotated[
+        Path | None, typer.Option(help="Items with their texts, in the same formats.", show_default=False)
+    ] = None
+    item_columns: Annotated[
+        str,
+        typer.Option(help="Columns of item_id, title, text, categories.", metavar="FIELD=COLUMN[+COLUMN],..."),
+    ] = "item_id=item_id,title=title"
+    separator: Annotated[str, typer.Option(help="Separator of an item's categories.")] = "|"
+    time_unit: Annotated[
+        str | None, typer.Option(help="Unit of the time column: s, ms or us (default: guessed).", show_default=False)
+    ] = None
+    format: Annotated[
+        str | None, typer.Option(help="csv, tsv or jsonl (default: by the file's name).", show_default=False)
+    ] = None
+    ties: Annotated[TieOrder, typer.Option(help="Order of a user's events that share a time.")] = TieOrder.SOURCE
+    max_questions: Annotated[
+        int | None, typer.Option(help="Size of a random sample of the questions.", min=1, show_default=False)
+    ] = None
+    hides_seen: Annotated[
+        bool, typer.Option("--hides-seen", help="Train networks for answers that exclude seen items.")
+    ] = False
+    seeds: Annotated[int, typer.Option(help="Seeds of each model with randomness.", min=1)] = 1
+    epochs: Annotated[int, typer.Option(help="Maximum epochs of a training.", min=1)] = 30
+    patience: Annotated[int, typer.Option(help="Epochs without improvement before early stopping.", min=1)] = 3
+    max_minutes: Annotated[float | None, typer.Option(help="Maximum minutes of a training.", show_default=False)] = None
+    window: Annotated[int, typer.Option(help="Events that a network reads.", min=1)] = 50
+    width: Annotated[int, typer.Option(help="Width of the networks.", min=1)] = 64
+    device: Annotated[str, typer.Option(help="Device of the networks: auto, cpu or cuda.")] = "auto"
+    precision: Annotated[
+        TrainingPrecision, typer.Option(help="Precision of training; auto: bfloat16 where that is fast.")
+    ] = TrainingPrecision.AUTO
+    threads: Annotated[int, typer.Option(help="CPU threads of the networks (0: all but one).", min=0)] = 0
+    cache: Annotated[Path, typer.Option(help="Folder that keeps finished results.")] = Path(".tidewise/evaluations")
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")] = False
+
+    def files(self) -> EvaluationFiles:
+        """The files and how to read them."""
+        from tidewise.evaluation.files import EvaluationFiles
+
+        return EvaluationFiles(
+            self.events,
+            event_columns(self.columns),
+            self.time_unit,
+            self.items,
+            item_columns(self.item_columns, attributes="", separator=self.separator),
+            self.format,
+        )
+
+    def budget(self) -> Budget:
+        """The budget of every trained network; limits the threads of this process to it."""
+        from model.evaluation.models import Budget
+        from model.evaluation.networks import device_of, precision_of
+        from model.training.threads import limit_threads
+
+        limit_threads(self.threads or max(1, (os.cpu_count() or 1) - 1))
+        device = device_of(self.device)
+        return Budget(
+            epochs=self.epochs,
+            patience=self.patience,
+            max_seconds=None if self.max_minutes is None else self.max_minutes * 60,
+            width=self.width,
+            window=WindowShape(self.window, max(1, self.window // 5)),
+            device=device,
+            precision=precision_of(self.precision.value, device),
+            hides_seen=self.hides_seen,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonRequest(EvaluationRequest):
+    """What the protocols with one training take."""
+
+    model: Annotated[
+        list[str] | None, typer.Option(help=f"A model; repeat for more: {MODELS}.", show_default=False)
+    ] = None
+    against: Annotated[str, typer.Option(help="The baseline of the differences.")] = "popularity"
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Item vectors besides the texts: a folder of `tidewise features`, a .npy or .safetensors file; "
+            "repeat for more.",
+            metavar="PATH[:NAME]",
+            show_default=False,
+        ),
+    ] = None
+    seen: Annotated[Seen, typer.Option(help="The figures of the table: seen items ranked (keep) or not (hide).")] = (
+        Seen.KEEP
+    )
+    trials: Annotated[int, typer.Option(help="Configurations tried for each trained network.", min=1)] = 1
+
+    def budget(self) -> Budget:
+        """The budget of every trained network, with its trials."""
+        return replace(super().budget(), trials=self.trials)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaveOneOutRequest(ComparisonRequest):
+    """Compare models on each user's last event.
+
+    All items are ranked; the report has HR, NDCG and MRR at 5, 10 and 20. Finished results are cached:
+    an interrupted run continues.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemporalRequest(ComparisonRequest):
+    """Compare models on the events after a cut in time.
+
+    All items are ranked; the report has HR, NDCG and MRR at 5, 10 and 20. Finished results are cached:
+    an interrupted run continues.
+    """
+
+    cut: Annotated[str, typer.Option(help="Train on this share of the events, or on those before this date (UTC).")] = (
+        "0.8"
+    )
+    state: Annotated[State, typer.Option(help="Whether a question knows the events since the cut.")] = State.LIVE
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrequentialRequest(EvaluationRequest):
+    """Compare ways of continuous learning on a replay.
+
+    Events are replayed in time order; the report has HR and NDCG at 10 by period. Trained models are cached:
+    an interrupted run continues.
+    """
+
+    model: Annotated[list[str] | None, typer.Option(help=f"An arm; repeat for more: {ARMS}.", show_default=False)] = (
+        None
+    )
+    against: Annotated[str, typer.Option(help="The baseline of the differences.")] = "frozen"
+    cut: Annotated[
+        str, typer.Option(help="Train first on this share of the events, or on those before this date (UTC).")
+    ] = "0.8"
+    periods: Annotated[int, typer.Option(help="Periods; models are updated at the end of each.", min=1)] = 5
+    seen: Annotated[Seen, typer.Option(help="Whether a user's earlier items are ranked (keep) or not (hide).")] = (
+        Seen.KEEP
+    )
+    chart: Annotated[
+        Path | None, typer.Option(help="Write NDCG@10 by period to this SVG file.", show_default=False)
+    ] = None
+
+
+def command_of(request: type[RequestT], run: Callable[[RequestT], None]) -> Callable[..., None]:
+    """A command that builds the request from its options and runs it; its help is the docstring of the request."""
+
+    def command(**options: Any) -> None:
+        run(request(**options))
+
+    hints = get_type_hints(request, include_extras=True)
+    parameters = inspect.signature(request).parameters.items()
+    command.__doc__ = request.__doc__
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [parameter.replace(annotation=hints[name]) for name, parameter in parameters]
+    )
+    command.__annotations__ = hints
+    return command

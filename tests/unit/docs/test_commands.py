@@ -27,6 +27,23 @@ def command_line() -> TyperGroup:
     return group
 
 
+def find_command(words: list[str]) -> tuple[Any, list[str]]:
+    """The command that words name, through its groups, and the words after it."""
+    command: Any = command_line()
+    while isinstance(command, TyperGroup) and words and words[0] in command.commands:
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
+
+
+def all_commands(group: TyperGroup) -> dict[str, Any]:
+    """Every command of a group and of the groups in it, by its words."""
+    commands = dict(group.commands)
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            commands |= {f"{name} {inner}": found for inner, found in all_commands(command).items()}
+    return commands
+
+
 def options_of(command: Any) -> set[str]:
     return {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
 
@@ -41,12 +58,13 @@ def problem_with(words: list[str]) -> str | None:
     command = group.commands.get(rest[0])
     if command is None:
         return f"there is no command {rest[0]}"
-    if isinstance(command, TyperGroup) and len(rest) > 1:
+    if isinstance(command, TyperGroup) and len(rest) > 1 and not rest[1].startswith("--"):
         command = command.commands.get(rest[1])
         if command is None:
             return f"there is no command {rest[0]} {rest[1]}"
         rest = rest[1:]
-    known = options_of(command)
+    inner = all_commands(command).values() if isinstance(command, TyperGroup) else ()
+    known = options_of(command).union(*map(options_of, inner))
     unknown = [word for word in rest[1:] if word.startswith("--") and word.partition("=")[0] not in known]
     return f"{rest[0]} has no option {unknown[0]}" if unknown else None
 
@@ -58,12 +76,11 @@ def test_every_command_in_a_bash_block_is_of_a_program_that_the_page_may_expect(
 
 @each_page
 def test_every_tidewise_command_in_a_bash_block_parses_with_all_its_options(at: Page) -> None:
-    group = command_line()
     for program, *words in at.commands():
         if program == "tidewise":
-            name, *rest = words
-            assert name in group.commands, name
-            group.commands[name].make_context(name, rest)  # refuses unknown options, missing values, words too many
+            command, rest = find_command(words)
+            assert not isinstance(command, TyperGroup), words
+            command.make_context(words[0], rest)  # refuses unknown options, missing values, words too many
 
 
 @each_page
@@ -90,12 +107,12 @@ def test_the_readme_has_a_line_for_every_command_and_no_other() -> None:
 def test_every_command_and_every_option_says_what_it_does() -> None:
     silent = [
         f"{name} {parameter.name}"
-        for name, command in command_line().commands.items()
+        for name, command in all_commands(command_line()).items()
         for parameter in command.params
         if not getattr(parameter, "help", None) and parameter.name != "help"
     ]
     assert silent == []
-    assert all(command.help for command in command_line().commands.values())
+    assert all(command.help for command in all_commands(command_line()).values())
 
 
 @each_page
@@ -122,6 +139,9 @@ def test_every_make_target_says_what_it_does() -> None:
         ("--verbose COMMAND", None),
         ("fly", "there is no command fly"),
         ("up --wings=2", "up has no option --wings=2"),
+        ("evaluate --features", None),
+        ("evaluate --wings", "evaluate has no option --wings"),
+        ("evaluate fly", "there is no command evaluate fly"),
     ],
 )
 def test_the_search_for_commands_that_do_not_exist_finds_them(words: str, problem: str | None) -> None:
