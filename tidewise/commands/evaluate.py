@@ -81,7 +81,10 @@ def _compare(request: ComparisonRequest, protocol: Callable[[Dataset], Fold]) ->
 def prequential(request: PrequentialRequest) -> None:
     """Replay the events and compare ways of continuous learning."""
     from tidewise.evaluation import prequential as evaluation
+    from tidewise.evaluation.charts import require_matplotlib
 
+    if request.chart is not None:
+        require_matplotlib()
     names, against = evaluation.arms_of(request.model, request.against)
     files, budget = request.files(), request.budget()
     with EvaluationBar() as bar:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.evaluation.metrics import Array, bootstrap_over_users, hit, ndcg
+from tidewise.evaluation.charts import write_line_chart
 from tidewise.evaluation.files import TEXT_FEATURES, cut_of
 
 if TYPE_CHECKING:
@@ -114,10 +115,8 @@ def report(given: Replay, runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
 
 def write_chart(found: Mapping[str, Any], path: Path) -> None:
     """NDCG@10 over the periods, a line for each arm."""
-    from model.evaluation.chart import line_chart
-
     lines = {name: arm["by_period"] for name, arm in found["arms"].items()}
-    path.write_text(line_chart("NDCG@10 by period", lines, found["periods"]), encoding="utf-8")
+    write_line_chart(path, "NDCG@10 by period", lines, found["periods"])
 
 
 def _mean(runs: Sequence[Run], popular: Array, metric: Callable[[Array, int], Array]) -> Array:
