@@ -5,4 +5,4 @@ The only package that knows all others. `tidewise` and `python -m tidewise` are 
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
