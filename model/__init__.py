@@ -21,7 +21,7 @@ Knows nothing about databases, indexes or HTTP. What other packages call:
         event of a cached user costs one position; .rebind(bound_encoder) after the catalogue changed; .counts
     from model.inference.cached import CachedBundle
         CachedBundle(bundle, memory_mib=256): a ModelBundle whose bindings encode batches of 8 and more incrementally
-    from model.network.official import load_official_checkpoint, official_bundle
+    from model.official import load_official_checkpoint, official_bundle
     from model.training.threads import limit_threads
         limit_threads(n): how many cores torch may use in this process; call it once, from an entry point
 """

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from model.network.hm4sr import Events
-from model.network.official import OfficialModel, load_official_checkpoint
+from model.official import OfficialModel, load_official_checkpoint
 from model.training.losses import category_prediction, id_contrast, placeholder_contrast
 
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}

@@ -16,7 +16,7 @@ from core.history import History
 from core.items import Catalogue
 from model.checkpoint import load, save
 from model.features import VectorFeatures, restore_source
-from model.network.official import load_official_checkpoint, official_bundle
+from model.official import load_official_checkpoint, official_bundle
 
 D, F, ITEMS, LAYERS, EXPERTS, CATEGORIES = 6, 5, 41, 1, 3, 4
 
