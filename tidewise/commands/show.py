@@ -53,7 +53,7 @@ def migrate(data: Data = None, config: Config = None, set_: Set = None) -> None:
 
 def settings(data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
     """Show every setting, secrets masked, and where each value comes from unless it is the default."""
-    shown = settings_of(data, config, set_).shown()
+    shown = settings_of(data, config, set_).masked()
     if json_:
         print_json(shown)
         return

@@ -1,6 +1,6 @@
-"""The page of settings: the table in `tidewise.settings.schema` as rows and as `docs/settings.md`.
+"""The settings as rows and as the page `docs/settings.md`.
 
-`python -m tidewise.settings.docs_page > docs/settings.md` writes the page; a test compares the two.
+`python -m tidewise.settings.docs_page > docs/settings.md` writes the page; a test compares it with the schema.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ port = 9000
 [events.types.view]      # change one field of a known type
 weight = 0.5
 
-[events.types.wishlist]  # or add a type; fields left out keep the defaults below
+[events.types.wishlist]  # or add a type; omitted fields keep the defaults below
 weight = 2.0
 ```
 
@@ -48,13 +48,13 @@ it Tidewise stops and says what to do.
 """
 
 EVENT_TYPES = """\
-Each type has these fields; add new types below older ones.
+Each type has these fields; add new types below existing ones.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:
-    """One setting as people read it."""
+    """A setting as a row of the page."""
 
     name: str
     variable: str
@@ -64,11 +64,11 @@ class SettingRow:
 
 
 def settings_table() -> list[SettingRow]:
-    """Every setting, in the order of the table."""
+    """Every setting, in the order of the schema."""
     return [
         _row(f"{section}.{name}", field)
-        for section, held in Settings.model_fields.items()
-        for name, field in section_of(held).model_fields.items()
+        for section, field in Settings.model_fields.items()
+        for name, field in section_of(field).model_fields.items()
     ]
 
 
@@ -103,7 +103,7 @@ def _shown(default: Any) -> str:
 
 
 def settings_page() -> str:
-    """The whole of `docs/settings.md`."""
+    """The text of `docs/settings.md`."""
     parts = [HEAD]
     rows = settings_table()
     for section, field in Settings.model_fields.items():

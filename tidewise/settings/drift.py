@@ -1,4 +1,4 @@
-"""The settings of interest and its drift, and of the log."""
+"""The settings of user interests, of drift monitoring and of the log."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from tidewise.settings.section import Amount, Count, Section, split_names
 
 
 class DriftSettings(Section):
-    """Watching everybody's interest."""
+    """Drift monitoring: detectors on the interest of all users together."""
 
     enabled: bool = True
-    """Whether ingest counts and samples events, and `tidewise up` watches them."""
+    """Whether ingestion counts and samples events, and `tidewise up` runs the detectors."""
     samples_per_minute: Amount = 120.0
-    """How many live events each process may have scored, by how the champion would have placed them."""
+    """How many live events each process samples, to record the rank that the champion gives their items."""
     warmup_days: float = Field(7.0, ge=0, allow_inf_nan=False)
-    """How many days a signal is watched before it can raise an alarm: a week knows the rhythm of days and weekdays."""
+    """How many days a signal is observed before it can raise an alarm; a week covers daily and weekly cycles."""
     segments: str = "category"
-    """What else to watch apart, by commas: `category`, `item.NAME` (an attribute), `event.NAME` (of the context)."""
+    """Segments to monitor separately, comma-separated: `category`, `item.NAME` (attribute), `event.NAME` (context)."""
     max_segments: Count = 12
-    """How many of all their values, those that have enough events first."""
+    """The maximum number of segment values, those with enough events first."""
     webhook_url: str = ""
-    """The address (http or https) that alarms are posted to; empty: none."""
+    """The URL (http or https) that alarms are posted to; empty: none."""
     webhook_secret: SecretStr = SecretStr("")
-    """The secret (at least 16 characters) that posted alarms are signed with; needed for a webhook."""
+    """The secret (at least 16 characters) that signs posted alarms; required with a webhook."""
     webhook_allow_private: bool = False
-    """Whether the webhook may be an address of the own network."""
+    """Whether the webhook may have a private address."""
     retention_days: Amount = 90.0
-    """After how many days single scores are deleted; what was made of them stays."""
+    """After how many days individual samples are deleted; aggregates stay."""
 
     @field_validator("segments")
     @classmethod
-    def _known_segments(cls, given: str) -> str:
-        for name in split_names(given):
+    def _known_segments(cls, segments: str) -> str:
+        for name in split_names(segments):
             kind, dot, rest = name.partition(".")
             if name != "category" and not (kind in ("item", "event") and dot and rest):
                 msg = f"wanted category, item.NAME or event.NAME, got {name!r}"
                 raise ValueError(msg)
-        return given
+        return segments
 
     @model_validator(mode="after")
     def _webhook_has_a_secret(self) -> Self:
@@ -50,28 +50,28 @@ class DriftSettings(Section):
         return self
 
     def segment_names(self) -> tuple[str, ...]:
-        """What to watch apart, one by one."""
+        """The segments to monitor separately."""
         return split_names(self.segments)
 
 
 class LogSettings(Section):
-    """What long-running processes write on standard error."""
+    """The log of long-running processes, on standard error."""
 
     format: Literal["text", "json"] = "text"
     """`text`: lines for people; `json`: one object per line, for machines."""
 
 
 class InterestSettings(Section):
-    """What is told of a user's interest."""
+    """A user's short-term and long-term interests."""
 
     short_half_life_days: Amount = 7.0
-    """After how many days an event counts half in what the user turns to lately."""
+    """The half-life in days of an event's weight in the short-term interest."""
     long_half_life_days: Amount = 90.0
-    """After how many days an event counts half in what the user turns to on the whole."""
+    """The half-life in days of an event's weight in the long-term interest."""
     false_positive_rate: float = Field(0.05, gt=0, lt=1)
-    """In what share of users whose interest does not move a move may be seen."""
+    """The share of users with a stable interest for whom drift may be reported (false positives)."""
     max_events: Count = 500
-    """From how many of a user's newest events their interest is told."""
+    """The number of a user's newest events that their interest is computed from."""
 
     @model_validator(mode="after")
     def _short_is_shorter(self) -> Self:

@@ -1,6 +1,6 @@
-"""What is wrong with settings, in sentences: the setting, where it came from, what was wanted, what was got.
+"""Validation errors of settings as messages: the setting, its origin, what was wanted, what was got.
 
-Knows nothing about which settings exist. Values of secrets never get into a message.
+Independent of which settings exist. Values of secrets never appear in a message.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ PLAIN = (str, int, float, bool)
 
 
 def explain(error: ValidationError, sources: Sequence[Source], table: type[BaseModel]) -> str:
-    """All faults, one per line."""
-    return "\n".join(_sentence(fault, sources, table) for fault in error.errors(include_url=False))
+    """All errors, one per line."""
+    return "\n".join(_line(detail, sources, table) for detail in error.errors(include_url=False))
 
 
-def _sentence(fault: ErrorDetails, sources: Sequence[Source], table: type[BaseModel]) -> str:
-    path = fault["loc"]
+def _line(detail: ErrorDetails, sources: Sequence[Source], table: type[BaseModel]) -> str:
+    path = detail["loc"]
     name = ".".join(str(part) for part in path)
     start = f"{name} ({origin_of(path, sources)}): " if name else ""
-    if fault["type"] == "extra_forbidden":
+    if detail["type"] == "extra_forbidden":
         return f"{start}no such setting; {_advice(name, table)}"
-    message = fault["msg"].removeprefix("Value error, ").removeprefix(f"{name}: ")
+    message = detail["msg"].removeprefix("Value error, ").removeprefix(f"{name}: ")
     wanted = message.replace("Input should be ", "wanted ", 1)
-    if fault["type"] in ("model_type", "dict_type"):
+    if detail["type"] in ("model_type", "dict_type"):
         wanted = "wanted a table of named values"
-    return start + wanted + _got(fault, is_secret=is_secret(field_at(path, table)))
+    return start + wanted + _got(detail, is_secret=is_secret(field_at(path, table)))
 
 
-def _got(fault: ErrorDetails, *, is_secret: bool) -> str:
-    shown = not is_secret and fault["type"] != "value_error" and isinstance(fault["input"], PLAIN)
-    return f", got {shorten(fault['input'])}" if shown else ""
+def _got(detail: ErrorDetails, *, is_secret: bool) -> str:
+    shown = not is_secret and detail["type"] != "value_error" and isinstance(detail["input"], PLAIN)
+    return f", got {shorten(detail['input'])}" if shown else ""
 
 
 def _advice(name: str, table: type[BaseModel]) -> str:

@@ -1,4 +1,4 @@
-"""The settings of the distributed system's event log, and of what its workers tell."""
+"""The settings of Kafka and of the metrics endpoint of workers and trainers."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ from tidewise.settings.section import Amount, Count, Section
 
 
 class KafkaSettings(Section):
-    """The event log of the distributed system."""
+    """The event log of the distributed mode."""
 
     bootstrap_servers: str = ""
     """The brokers, as `host:port,host:port`; empty: no Kafka."""
     topic: str = Field("interactions", min_length=1)
-    """The topic that events are read from and produced to."""
+    """The topic that events are produced to and consumed from."""
     group_id: str = Field("tidewise", min_length=1)
     """The consumer group of the workers."""
     partitions: Count = 4
-    """The partitions of a topic that Tidewise creates; at most that many workers share the load."""
+    """The number of partitions of a topic that Tidewise creates; at most that many workers share the load."""
     replication_factor: Count = 1
-    """On how many brokers a topic that Tidewise creates is kept; 3 where there are 3."""
+    """The replication factor of a topic that Tidewise creates; 3 in a cluster of three or more brokers."""
     retention_days: Amount = 7.0
-    """How many days a topic that Tidewise creates keeps its messages."""
+    """The retention in days of a topic that Tidewise creates."""
     worker: str = Field("worker-1", min_length=1)
-    """The name of a worker process: unique among those running, and the same after a restart."""
+    """The name of a worker process: unique among running workers, and the same after a restart."""
     max_batch_events: Count = 2000
-    """With so many events a worker's transaction is full; a message is applied whole."""
+    """The maximum number of events in a worker's transaction; a message is never split."""
     linger_ms: Amount = 1.0
-    """How many milliseconds an event waits at most for company in its transaction, while none is under way."""
+    """How many milliseconds a worker waits for more events before it starts a transaction."""
     fields: dict[str, str] = Field(default_factory=dict)
-    """Where our fields are in foreign JSON, as dotted paths: `user_id = "payload.customer.id"`."""
+    """A mapping from our fields to dotted paths in foreign JSON: `user_id = "payload.customer.id"`."""
     types: dict[str, str] = Field(default_factory=dict)
-    """What foreign event types are called here: `pdp_view = "view"`."""
+    """A mapping from foreign event types to ours: `pdp_view = "view"`."""
     time_unit: Literal["s", "ms", "us", "ns"] = "ms"
     """The unit of `time` in foreign JSON."""
     dead_letter_topic: str = Field("interactions.dead-letters", min_length=1)
-    """The topic that gets messages which could not be applied, with the reason."""
+    """The topic of messages that could not be applied, with the reason."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    """How to speak to the brokers: encrypted or not, with a login or not."""
+    """The protocol of connections to the brokers, as in Kafka's `security.protocol`."""
     ssl_ca_file: str = ""
-    """A PEM file of the authorities that sign the brokers' certificates; empty: those of the system."""
+    """A PEM file of the CA certificates that verify the brokers; empty: those of the system."""
     ssl_cert_file: str = ""
-    """A PEM file with our certificate, where brokers want one of their clients."""
+    """A PEM file with the client certificate, for brokers that require one."""
     ssl_key_file: str = ""
-    """A PEM file with the certificate's key, without a password; empty: it is in `kafka.ssl_cert_file`."""
+    """A PEM file with the client key, without a password; empty: the key is in `kafka.ssl_cert_file`."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    """How a login is proven."""
+    """The SASL mechanism."""
     sasl_username: str = ""
-    """The login's name, where `kafka.security_protocol` begins with SASL."""
+    """The SASL user name, where `kafka.security_protocol` begins with SASL."""
     sasl_password: SecretStr = SecretStr("")
-    """The login's password; give it as `TIDEWISE_KAFKA__SASL_PASSWORD`, not by `--set`."""
+    """The SASL password; set it as `TIDEWISE_KAFKA__SASL_PASSWORD`, not by `--set`."""
 
     @field_validator("fields")
     @classmethod
@@ -65,9 +65,9 @@ class KafkaSettings(Section):
 
 
 class MetricsSettings(Section):
-    """What a worker or a trainer tells Prometheus; an API tells its own at `/metrics`."""
+    """The Prometheus endpoint of a worker or a trainer; an API serves its own at `/metrics`."""
 
     host: str = "127.0.0.1"
-    """The address on which a worker or a trainer answers `/metrics`; anybody who reaches it may read them."""
+    """The address on which a worker or a trainer serves `/metrics`, without authentication."""
     port: int = Field(0, ge=0, le=65535)
-    """The port on which a worker or a trainer answers `/metrics`; 0: none."""
+    """The port on which a worker or a trainer serves `/metrics`; 0: none."""

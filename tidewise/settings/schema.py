@@ -1,4 +1,4 @@
-"""The one table of settings: each with its type, its default and one sentence.
+"""The settings: each with its type, its default and one sentence.
 
 A value comes from, strongest first: a flag, an environment variable (`TIDEWISE_SERVER__PORT`), a TOML file
 (`[server]` / `port = 8080`), the default. Unknown names are errors everywhere. `docs/settings.md` is generated from
@@ -32,17 +32,17 @@ DATABASE_NAME = "tidewise.db"
 
 
 class DataSettings(Section):
-    """Where Tidewise keeps its state."""
+    """The data folder."""
 
     folder: Path = Path(".tidewise")
     """The folder of the SQLite database, the models and, by default, `tidewise.toml`."""
 
 
 class DatabaseSettings(Section):
-    """Which database."""
+    """The database."""
 
     url: SecretStr = SecretStr("")
-    """An SQLAlchemy address, as `postgresql+psycopg://user:password@host/name`; empty: SQLite in the data folder."""
+    """An SQLAlchemy URL, as `postgresql+psycopg://user:password@host/name`; empty: SQLite in the data folder."""
 
 
 class ServerSettings(Section):
@@ -51,29 +51,29 @@ class ServerSettings(Section):
     host: str = "127.0.0.1"
     """The address to listen on; any other than loopback needs `server.api_key`."""
     port: int = Field(8080, ge=0, le=65535)
-    """The port to listen on; 0 takes a free one."""
+    """The port to listen on; 0: any free port."""
     api_key: SecretStr | None = None
-    """The key (at least 16 printable ASCII characters) that may do everything; empty: no key is asked for."""
+    """The API key with all rights (at least 16 printable ASCII characters); empty: no authentication."""
     write_key: SecretStr | None = None
-    """A key that may read, post events and change items, but not erase users or change what serves; empty: none."""
+    """An API key for reading, posting events and changing items, not for erasing users or promoting; empty: none."""
     read_key: SecretStr | None = None
-    """A key that may ask and change nothing; empty: none."""
+    """An API key for reading only; empty: none."""
     max_batch: Count = 10_000
-    """The most events in one request; more are answered with 413."""
+    """The maximum number of events in a request; more are answered with 413."""
     max_body_mib: Count = 16
-    """The largest request body in MiB; a larger one is answered with 413."""
+    """The maximum size of a request body in MiB; a larger body is answered with 413."""
 
     @field_validator("api_key", "write_key", "read_key")
     @classmethod
-    def _usable_key(cls, key: SecretStr | None) -> SecretStr | None:
+    def _check_key(cls, key: SecretStr | None) -> SecretStr | None:
         secret = key.get_secret_value() if key else ""
         if secret and (len(secret) < 16 or not secret.isascii() or not secret.isprintable() or " " in secret):
-            msg = "wanted at least 16 printable ASCII characters without spaces; `openssl rand -hex 24` makes such"
+            msg = "wanted at least 16 printable ASCII characters without spaces; `openssl rand -hex 24` makes one"
             raise ValueError(msg)
         return key if secret else None
 
     @model_validator(mode="after")
-    def _one_key_for_everything(self) -> Self:
+    def _limited_keys_need_api_key(self) -> Self:
         if self.api_key is None and (self.write_key or self.read_key):
             msg = "write_key and read_key allow less than server.api_key; set TIDEWISE_SERVER__API_KEY too"
             raise ValueError(msg)
@@ -99,27 +99,27 @@ class ServerSettings(Section):
 
 
 class ClockSettings(Section):
-    """What time it is."""
+    """The clock of recommendations."""
 
     mode: Literal["wall", "stream"] = "wall"
-    """`wall`: the machine's clock; `stream`: the highest event time applied, for replays. Fixed with the database."""
+    """`wall`: the wall clock; `stream`: the highest event time applied, for replays. Fixed with the database."""
 
 
 class WindowSettings(Section):
-    """Which events of a user the encoder reads."""
+    """The sliding window of a user's events that the encoder reads."""
 
     size: Count = 50
-    """The longest a user's window gets, in events."""
+    """The maximum length of a user's window, in events."""
     step: Count = 10
-    """By how many events a full window slides at once; from 1 to `window.size`."""
+    """The number of events by which a full window slides, from 1 to `window.size`."""
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def _check_shape(self) -> Self:
         self.shape()
         return self
 
     def shape(self) -> WindowShape:
-        """The window as the domain knows it."""
+        """The window as a domain object."""
         return WindowShape(self.size, self.step)
 
 
@@ -127,15 +127,15 @@ class EventTypeSettings(Section):
     """One type of event."""
 
     window: bool = True
-    """Whether such events enter the history that the encoder reads."""
+    """Whether events of this type enter the window that the encoder reads."""
     weight: float = Field(1.0, ge=0, allow_inf_nan=False)
-    """What one such event adds to the popularity of its item."""
+    """The weight of an event in the popularity of its item."""
     seen: bool = True
-    """Whether its item is not recommended to this user again."""
+    """Whether the item counts as seen by the user, and is not recommended again."""
     hide: bool = False
-    """As `seen`, and also where `recommend.exclude_seen` is off: a dislike."""
+    """As `seen`, but also where `recommend.exclude_seen` is off: a dislike."""
     negative: bool = False
-    """Whether it speaks against the item."""
+    """Whether the event is negative feedback."""
 
 
 def _default_types() -> dict[str, dict[str, Any]]:
@@ -144,24 +144,24 @@ def _default_types() -> dict[str, dict[str, Any]]:
 
 
 class EventSettings(Section):
-    """What events mean. `[events.types.NAME]` changes a known type or adds one; fields left out keep their value."""
+    """Event types. `[events.types.NAME]` changes a known type or adds a new one; omitted fields keep their value."""
 
     types: dict[str, EventTypeSettings] = Field(default_factory=_default_types, validate_default=True)
-    """The event types: for each one `window`, `weight`, `seen`, `hide` and `negative`."""
+    """The event types, each with `window`, `weight`, `seen`, `hide` and `negative`."""
     default_type: str = "click"
-    """The type of an event that names none."""
+    """The type of an event without a type."""
     max_future_s: float = Field(300.0, ge=0, allow_inf_nan=False)
-    """How many seconds ahead of the machine's clock an event's time may be."""
+    """How many seconds an event's time may be ahead of the wall clock."""
 
     @field_validator("types", mode="before")
     @classmethod
-    def _over_the_defaults(cls, given: object) -> object:
-        if not isinstance(given, Mapping):
-            return given
-        known = _default_types()
-        fresh = {check_id("event type", name): fields for name, fields in given.items() if name not in known}
-        changed = {name: _changed(fields, given.get(name, {})) for name, fields in known.items()}
-        return changed | fresh
+    def _merge_with_defaults(cls, types: object) -> object:
+        if not isinstance(types, Mapping):
+            return types
+        defaults = _default_types()
+        new = {check_id("event type", name): fields for name, fields in types.items() if name not in defaults}
+        known = {name: _changed(fields, types.get(name, {})) for name, fields in defaults.items()}
+        return known | new
 
     @model_validator(mode="after")
     def _default_is_known(self) -> Self:
@@ -171,42 +171,42 @@ class EventSettings(Section):
         return self
 
 
-def _changed(fields: dict[str, Any], given: object) -> object:
-    return fields | given if isinstance(given, dict) else given
+def _changed(fields: dict[str, Any], changes: object) -> object:
+    return fields | changes if isinstance(changes, dict) else changes
 
 
 class ItemSettings(Section):
     """The catalogue."""
 
     catalogue: Literal["required", "none"] = "required"
-    """`required`: only items put into the catalogue are recommended; `none`: every item with an event is."""
+    """`required`: only items of the catalogue are recommended; `none`: all items with an event are."""
 
 
 class RecommendSettings(Section):
-    """Answers."""
+    """Recommendations."""
 
     exclude_seen: bool = True
-    """Whether items that the user has seen are left out; switch it off for shops of repeat purchases.
+    """Whether items that the user has seen are excluded; switch it off for repeat consumption.
 
-    Models are trained for the one or the other: after a change, train anew (`tidewise learn --retrain`)."""
+    Models are trained for one of the two: after a change, retrain (`tidewise learn --retrain`)."""
     max_n: Count = 500
-    """The most items that one answer holds."""
+    """The maximum number of items in an answer."""
 
 
 class PopularitySettings(Section):
-    """The fall-back for users without a history."""
+    """The fallback for users without a history."""
 
     half_life_days: Amount = 7.0
-    """After how many days an event counts half in the popularity of its item."""
+    """The half-life in days of an event's weight in the popularity of its item."""
 
 
 class CacheSettings(Section):
-    """Memory."""
+    """The memory of caches."""
 
     vectors_mib: Count = 64
-    """The MiB that a process may spend on the vectors of recently active users."""
+    """The size in MiB of a process's cache of user vectors."""
     states_mib: Count = 256
-    """The MiB that a process may spend on what the encoder keeps of recently active users."""
+    """The size in MiB of a process's cache of the encoder's incremental state by user."""
 
 
 class Settings(BaseSettings):
@@ -247,43 +247,43 @@ class Settings(BaseSettings):
         return tuple(init_settings.init_kwargs.get("sources", (init_settings,)))
 
     def database_url(self) -> str:
-        """The database's address, in clear."""
+        """The database URL, unmasked."""
         return self.database.url.get_secret_value() or f"sqlite:///{self.data.folder / DATABASE_NAME}"
 
     def has_database(self) -> bool:
-        """Whether there may be a database: a file of SQLite exists once it was opened."""
+        """Whether a database may exist: an SQLite file is created when it is first opened."""
         return bool(self.database.url.get_secret_value()) or (self.data.folder / DATABASE_NAME).exists()
 
     def api_key(self) -> str | None:
-        """The key of the API that may do everything, in clear."""
+        """The API key with all rights, unmasked."""
         return _clear(self.server.api_key)
 
     def write_key(self) -> str | None:
-        """The key that may write, in clear."""
+        """The API key for writing, unmasked."""
         return _clear(self.server.write_key)
 
     def read_key(self) -> str | None:
-        """The key that may read, in clear."""
+        """The API key for reading, unmasked."""
         return _clear(self.server.read_key)
 
     @property
     def shares_vectors(self) -> bool:
-        """Whether users' vectors pass from workers to APIs through the database.
+        """Whether workers pass user vectors to APIs through the database.
 
-        Not through SQLite: it has one writer, and each vector stored would make ingest wait.
+        Not with SQLite: it has one writer, and each stored vector would delay ingestion.
         """
         return bool(self.kafka.bootstrap_servers) and self.database_url().startswith("postgresql")
 
     def event_types(self) -> EventTypes:
-        """The table of event types as the domain knows it."""
+        """The event types as domain objects."""
         return EventTypes(tuple(EventType(name, **kind.model_dump()) for name, kind in self.events.types.items()))
 
     def window_shape(self) -> WindowShape:
-        """The window as the domain knows it."""
+        """The window as a domain object."""
         return self.window.shape()
 
-    def shown(self) -> dict[str, Any]:
-        """All values as they may be shown: plain JSON types, secrets masked."""
+    def masked(self) -> dict[str, Any]:
+        """All values as JSON types, secrets masked."""
         return self.model_dump(mode="json")
 
 

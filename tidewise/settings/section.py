@@ -1,4 +1,4 @@
-"""What all sections of the settings share: how one is declared, and the types of numbers."""
+"""The base class of all sections of the settings, and the types of numbers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
-    """What all sections share: frozen, unknown names forbidden, the sentence below a field describes it."""
+    """A section: frozen, unknown names forbidden; the docstring below a field describes it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
 
-def split_names(given: str) -> tuple[str, ...]:
-    """Names separated by commas."""
-    return tuple(name.strip() for name in given.split(",") if name.strip())
+def split_names(text: str) -> tuple[str, ...]:
+    """Comma-separated names."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())

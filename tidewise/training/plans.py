@@ -58,8 +58,8 @@ def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> M
 
     shape = settings.model
     sizes = {"text": shape.text_dim, **{source.name: source.size for source in sources}}
-    left_out = shape.left_out()
-    if unknown := [name for name in left_out if name not in ("id", *sizes)]:
+    excluded = shape.excluded()
+    if unknown := [name for name in excluded if name not in ("id", *sizes)]:
         msg = f"model.exclude_modalities: wanted some of {', '.join(('id', *sizes))}, got {', '.join(unknown)}"
         raise InvalidSettings(msg)
     return ModelConfig(
@@ -68,8 +68,8 @@ def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> M
         num_heads=shape.heads,
         dropout=shape.dropout,
         window=settings.window_shape(),
-        use_id="id" not in left_out,
-        contents=tuple(Modality(name, size) for name, size in sizes.items() if name not in left_out),
+        use_id="id" not in excluded,
+        contents=tuple(Modality(name, size) for name, size in sizes.items() if name not in excluded),
         interactive_moe=shape.interactive_moe,
         temporal_moe=shape.temporal_moe,
         num_interactive_experts=shape.experts,

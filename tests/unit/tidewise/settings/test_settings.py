@@ -163,7 +163,7 @@ def test_any_other_address_needs_a_key(host: str) -> None:
 def test_secrets_are_masked_wherever_settings_are_shown() -> None:
     url = "postgresql+psycopg://shop:hunter2@db/tidewise"
     settings = load(server_api_key=KEY, database_url=url)
-    for shown in (repr(settings), str(settings.shown()), settings.model_dump_json()):
+    for shown in (repr(settings), str(settings.masked()), settings.model_dump_json()):
         assert KEY not in shown
         assert "hunter2" not in shown
     assert settings.database_url() == url
