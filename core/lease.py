@@ -7,7 +7,7 @@ over, for example after a frozen machine or a lost network.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from core.errors import LeaseLost
 from core.ports.store import Store, Transaction
@@ -56,3 +56,14 @@ class Lease:
                 tx.leases.release(self._lease)
                 tx.commit()
         self._lease = None
+
+
+class NoLease:
+    """Transactions without a lease, for an operator's command that may run beside the trainer."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """A write transaction."""
+        return self._store.transaction()

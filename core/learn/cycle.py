@@ -1,12 +1,14 @@
-"""The learning cycle: train a challenger, try it against what serves, promote it or keep it with the reason.
+"""The learning cycle: train a challenger, compare it with the champion, promote or refuse it.
 
-A use case over ports. Every write is fenced by the role of the trainer, so a process that lost the role changes nothing
-any more. What may be killed at any moment:
+A use case over ports, and the only path to a promotion that begins with a training. Every write is fenced by the
+trainer's lease, so a process that has lost the lease changes nothing. It may be killed at any moment:
 
-    1. the job is noted, with the time before which it learns: the next trainer goes on with the same job
-    2. the challenger's files are written, whole or not at all (the trainer's promise)
-    3. one transaction: the challenger is stored, the job is done
+    1. one transaction: the task is stored, so that the next trainer resumes it
+    2. the challenger's files are written, all or none (the `Trainer`'s promise)
+    3. one transaction: the challenger is stored, the task is done
     4. one transaction: the verdict, and with it the promotion
+
+An operator's job (`tidewise train`) bypasses the gate: it skips 1 and 4, and 3 promotes the model.
 """
 
 from __future__ import annotations
@@ -41,40 +43,41 @@ from core.learn.triggers import (
 from core.learn.versions import (
     ancestors,
     expendable,
+    named,
     note,
     promote,
     propose,
     with_status,
 )
-from core.lease import Lease
+from core.lease import Lease, NoLease
 from core.ports.encoder import ModelBundle
-from core.ports.store import ReadTransaction, Store
+from core.ports.store import ReadTransaction, Store, Transaction
 from core.records import EventColumns, ModelRecord
 from core.statuses import ModelStatus
 
 logger = logging.getLogger(__name__)
 
-JOB = "learn.job"  # the fact under which an unfinished job is kept
+JOB_KEY = "learn.job"  # of the metadata: the unfinished task
 DECIDED_BY = "the gate"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One training: what kind, from which parent, and before which time it learns."""
+    """One training: its kind, its parent, and the time before which it reads events (None: all events)."""
 
     kind: JobKind
-    before_ms: int
+    before_ms: int | None
     parent: str | None
     reason: str
 
 
 class Trainer(Protocol):
-    """Makes models: `tidewise.training.learning`."""
+    """Trains and loads models; implemented by `tidewise.training.learning`."""
 
     def train(
         self, task: Task, *, parent: ModelRecord | None, columns: EventColumns, catalogue: Catalogue
     ) -> ModelRecord:
-        """A new model of these events, its files on disk whole. The same task after a crash goes on from there."""
+        """Train on these events and write the model's files; the same task resumes after a crash."""
         ...
 
     def load(self, record: ModelRecord) -> ModelBundle:
@@ -88,11 +91,11 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How careful to be. `slice_share`: of the new events, kept from training for the trial, within bounds.
+    """What is held out, kept and promoted.
 
-    `anchor_age`: how many promotions ago the anchor served; `keep`: how many old versions stay on disk. `promotes`:
-    False leaves a promotion to an operator, and goes on trying the challenger beside the champion. `max_events`: the
-    newest events that are read; older ones are out of view.
+    `slice_share`: the share of new events held out for the trial, within `min_slice` and `max_slice`. `anchor_age`:
+    how many promotions ago the anchor served. `keep`: how many old versions stay on disk. `promotes`: False leaves
+    promotions to an operator. `max_events`: how many of the newest events are read.
     """
 
     rules: GateRules = field(default_factory=GateRules)
@@ -110,10 +113,10 @@ class Policy:
 
 @dataclass(frozen=True)
 class LearningCycle:
-    """One trainer's work. `type_codes`: of the events that enter the window; `stream`: the log they come by."""
+    """The cycle of one trainer. `type_codes`: event types that enter the window; `stream`: the log of the events."""
 
     store: Store
-    lease: Lease
+    lease: Lease | NoLease
     trainer: Trainer
     shape: WindowShape
     type_codes: Sequence[int]
@@ -123,56 +126,77 @@ class LearningCycle:
     stream: str = ""
 
     def run(self, job: Job) -> Verdict | None:
-        """Do a job to its end; None where it could not be judged yet."""
-        if job.kind == "judge":
-            return self.judge()
-        self.train(job)
-        return self.judge()
+        """Train, judge, promote; None where there is no challenger that the gate could judge."""
+        if job.kind != "judge":
+            self.train(job)
+        return self.judge() if job.operator is None else None
 
     def train(self, job: Job) -> ModelRecord:
-        """Train a challenger and store it; an unfinished job of before is gone on with instead."""
+        """Train a model and store it, as a challenger or, where an operator decides, as the champion.
+
+        An unfinished job of the trainer is resumed instead of a new one.
+        """
         with self.store.read() as read:
-            models = read.models.all()
-            champion = with_status(models, ModelStatus.CHAMPION)
-            columns, catalogue = self._columns(read), read.items.catalogue(include_uncatalogued=True)
+            champion = with_status(read.models.all(), ModelStatus.CHAMPION)
+            columns, catalogue = self._columns(read, job), read.items.catalogue(include_uncatalogued=True)
             offsets, newest_alarm_ms = read.offsets.applied(self.stream), read.drift.newest_alarm_ms()
-            task = self._unfinished(read, champion) or self._task(job, columns, champion)
+            task = self._task(read, job, columns, champion)
+        if job.operator is None:
+            self._start_job(task, newest_alarm_ms)
+        if task.before_ms is not None:
+            columns = columns.where(columns.times_ms < task.before_ms)
+        logger.info("training (%s) on %d events: %s", task.kind, len(columns), task.reason)
+        parent = champion if task.kind == "fine-tune" else None
+        record = self.trainer.train(task, parent=parent, columns=columns, catalogue=catalogue)
+        facts = {**_facts(task), "data_hash": _digest(columns), "offsets": offsets}
+        record = replace(record, lineage={**record.lineage, **facts})
         with self.lease.transaction() as tx:
-            tx.metadata.save({JOB: json.dumps(asdict(task)), REQUEST_KEY: ""})
-            acknowledge_alarms(tx, newest_alarm_ms)
-            tx.commit()
-        learnt = columns.where(columns.times_ms < task.before_ms)
-        logger.info("training (%s) on %d events: %s", task.kind, len(learnt), task.reason)
-        record = self.trainer.train(
-            task, parent=champion if task.kind == "fine-tune" else None, columns=learnt, catalogue=catalogue
-        )
-        facts = {**_facts(task), "data_hash": _digest(learnt), "offsets": offsets}
-        with self.lease.transaction() as tx:
-            if record.version not in {one.version for one in tx.models.lock()}:
-                propose(tx, replace(record, lineage={**record.lineage, **facts}))
-            tx.metadata.save({JOB: ""})
+            known = {model.version: model for model in tx.models.lock()}.get(record.version)
+            if known is None or not known.path:
+                propose(tx, record)
+            if job.operator is None:
+                tx.metadata.save({JOB_KEY: ""})
+            else:
+                record = self._promote(tx, record, known, job.operator, job.reason)
+                acknowledge_alarms(tx, newest_alarm_ms)
             tx.commit()
         return record
 
+    def _start_job(self, task: Task, newest_alarm_ms: int | None) -> None:
+        """Store the task, so that a trainer after a crash resumes it, and acknowledge what led to it."""
+        with self.lease.transaction() as tx:
+            tx.metadata.save({JOB_KEY: json.dumps(asdict(task)), REQUEST_KEY: ""})
+            acknowledge_alarms(tx, newest_alarm_ms)
+            tx.commit()
+
+    def _promote(
+        self, tx: Transaction, record: ModelRecord, known: ModelRecord | None, operator: str, reason: str
+    ) -> ModelRecord:
+        """Promote a model for an operator, unless the same model is the champion already."""
+        if known is None or known.status != ModelStatus.CHAMPION:
+            promote(tx, record.version, decided_by=operator, reason=reason, now_ms=record.created_ms, force=True)
+        return replace(record, status=ModelStatus.CHAMPION)
+
     def judge(self) -> Verdict | None:
-        """Try the waiting challenger on the newest events, and act on the verdict."""
+        """Compare the challenger with the champion on the newest events, and apply the verdict."""
         with self.store.read() as read:
             models, promotions = read.models.all(), read.models.promotions()
             challenger = with_status(models, ModelStatus.CHALLENGER)
             if challenger is None:
                 return None
-            line = ancestors(models, promotions, limit=self.policy.anchor_age)
+            champions = ancestors(models, promotions, limit=self.policy.anchor_age)
             columns, catalogue = (
                 self._columns(read),
                 read.items.catalogue(include_uncatalogued=self.include_uncatalogued),
             )
-            since_ms = max(trained_through_ms(one) for one in (challenger, *line[:1], *line[-1:]))
+            since_ms = max(trained_through_ms(model) for model in (challenger, *champions[:1], *champions[-1:]))
             available = read.event_counts.total(type_codes=self.type_codes, since_ms=trained_through_ms(challenger))
-        champion, anchor = (line[0] if line else None), (line[-1] if len(line) > 1 else None)
+        champion = champions[0] if champions else None
+        anchor = champions[-1] if len(champions) > 1 else None
         verdict = self._verdict(columns, catalogue, since_ms, challenger, champion, anchor)
         logger.info("challenger %s: %s, %s", challenger.version, verdict.outcome, verdict.reason)
-        self._act(challenger, champion, verdict, {"since": since_ms, "available": available})
-        self._tidy()
+        self._apply(challenger, champion, verdict, {"since": since_ms, "available": available})
+        self._delete_expired()
         return verdict
 
     def _verdict(
@@ -185,33 +209,36 @@ class LearningCycle:
         anchor: ModelRecord | None,
     ) -> Verdict:
         policy = self.policy
-        asked = slice_of(columns, catalogue, since_ms=since_ms, max_events=policy.max_slice, hide_seen=policy.hide_seen)
-        if not len(asked):
+        held_out = slice_of(
+            columns, catalogue, since_ms=since_ms, max_events=policy.max_slice, hide_seen=policy.hide_seen
+        )
+        if not len(held_out):
             return Verdict("undecided", "no event of the newest slice can be asked for yet", {"events": 0})
 
         def trial(record: ModelRecord) -> TrialResult:
-            return try_model(self.trainer.load(record), asked, self.shape)
+            return try_model(self.trainer.load(record), held_out, self.shape)
 
-        own = trial(challenger)
-        theirs = trial(champion) if champion else try_popularity(asked, half_life_ms=policy.half_life_ms)
-        return judge(asked.users, own, theirs, anchor=trial(anchor) if anchor else None, rules=policy.rules)
+        result = trial(challenger)
+        baseline = trial(champion) if champion else try_popularity(held_out, half_life_ms=policy.half_life_ms)
+        anchor_result = trial(anchor) if anchor else None
+        return judge(held_out.users, result, baseline, anchor=anchor_result, rules=policy.rules)
 
-    def _act(
+    def _apply(
         self, challenger: ModelRecord, champion: ModelRecord | None, verdict: Verdict, facts: Mapping[str, Any]
     ) -> None:
-        """One transaction: the verdict, and what follows from it, unless what serves was changed meanwhile."""
+        """Store the verdict and promote, in one transaction; raises `NotReady` if the champion has changed."""
         now_ms = self.clock.now_ms()
-        told = {"time": now_ms, "verdict": verdict.outcome, "reason": verdict.reason, **facts, **verdict.figures}
-        told["champion_version"] = champion.version if champion else None
+        trial = {"time": now_ms, "verdict": verdict.outcome, "reason": verdict.reason, **facts, **verdict.figures}
+        trial["champion_version"] = champion.version if champion else None
         with self.lease.transaction() as tx:
             models = tx.models.lock()
             serving = with_status(models, ModelStatus.CHAMPION)
-            record = next(one for one in models if one.version == challenger.version)
-            same = (serving.version if serving else None) == told["champion_version"]
-            if record.status != ModelStatus.CHALLENGER or not same:
-                msg = f"challenger {challenger.version} was judged against what no longer serves; it is judged again"
+            record = named(models, challenger.version)
+            same_champion = (serving.version if serving else None) == trial["champion_version"]
+            if record.status != ModelStatus.CHALLENGER or not same_champion:
+                msg = f"challenger {challenger.version} was judged against a former champion; it is judged again"
                 raise NotReady(msg)
-            trials = [*record.lineage.get("trials", ()), told]
+            trials = [*record.lineage.get("trials", ()), trial]
             if verdict.outcome == "refuse":
                 note(tx, record.version, {"trials": trials, "refused": verdict.reason}, status=ModelStatus.REFUSED)
             else:
@@ -220,19 +247,21 @@ class LearningCycle:
                 promote(tx, record.version, decided_by=DECIDED_BY, reason=verdict.reason, now_ms=now_ms)
             tx.commit()
 
-    def _tidy(self) -> None:
-        """Let go of the files and vectors of versions that nobody would go back to."""
+    def _delete_expired(self) -> None:
+        """Delete the files and vectors of versions that are too old for a rollback."""
         with self.lease.transaction() as tx:
-            gone = expendable(tx.models.lock(), tx.models.promotions(), keep=self.policy.keep)
-            for record in gone:
+            expired = expendable(tx.models.lock(), tx.models.promotions(), keep=self.policy.keep)
+            for record in expired:
                 tx.models.save(replace(record, path=""))
                 tx.vectors.delete(record.version)
             tx.commit()
-        for record in gone:  # after the commit: no record ever points to files that are gone
+        for record in expired:  # after the commit: no record may point to missing files
             self.trainer.remove(record)
 
-    def _columns(self, read: ReadTransaction) -> EventColumns:
-        """The newest events, at most about `max_events` of them."""
+    def _columns(self, read: ReadTransaction, job: Job | None = None) -> EventColumns:
+        """The newest events, at most about `max_events` of them; for an operator's job all before its time."""
+        if job is not None and job.operator is not None:
+            return read.events.columns(type_codes=self.type_codes, before_ms=job.before_ms)
         low_ms, high_ms = 0, (read.offsets.newest_event_ms() or 0) + 1
         if read.event_counts.total(type_codes=self.type_codes, since_ms=low_ms) <= self.policy.max_events:
             return read.events.columns(type_codes=self.type_codes)
@@ -242,26 +271,33 @@ class LearningCycle:
             low_ms, high_ms = (low_ms, middle_ms) if fits else (middle_ms, high_ms)
         return read.events.columns(type_codes=self.type_codes, since_ms=high_ms)
 
-    def _task(self, job: Job, columns: EventColumns, champion: ModelRecord | None) -> Task:
-        """What to learn: everything but the newest slice, which is kept for the trial."""
+    def _task(self, read: ReadTransaction, job: Job, columns: EventColumns, champion: ModelRecord | None) -> Task:
+        """The task of a job: an operator's as it stands, else the unfinished one, else a new one."""
+        if job.operator is not None:
+            return Task(job.kind, job.before_ms, None, job.reason)
+        return self._unfinished_task(read, champion) or self._new_task(job, columns, champion)
+
+    def _new_task(self, job: Job, columns: EventColumns, champion: ModelRecord | None) -> Task:
+        """Training on everything but the newest slice, which is held out for the trial."""
         fine_tunes = job.kind == "fine-tune" and champion is not None
         times_ms = np.sort(columns.times_ms)
         new_ms = times_ms[times_ms >= trained_through_ms(champion)]
         policy = self.policy
-        held = min(max(policy.min_slice, round(policy.slice_share * len(new_ms))), policy.max_slice, len(new_ms) // 2)
-        if held < 1:
-            msg = "learning: wanted new events to learn from and to judge by, got none; wait for more"
+        num_held_out = max(policy.min_slice, round(policy.slice_share * len(new_ms)))
+        num_held_out = min(num_held_out, policy.max_slice, len(new_ms) // 2)
+        if num_held_out < 1:
+            msg = "learning: wanted new events to train on and to judge by, got none; wait for more"
             raise NotReady(msg)
         kind: JobKind = "fine-tune" if fine_tunes else "retrain" if champion else "first"
         parent = champion.version if champion is not None and fine_tunes else None
-        return Task(kind, int(new_ms[-held]), parent, job.reason)
+        return Task(kind, int(new_ms[-num_held_out]), parent, job.reason)
 
-    def _unfinished(self, read: ReadTransaction, champion: ModelRecord | None) -> Task | None:
-        """The job that a trainer before did not finish, while it still makes sense."""
-        kept = read.metadata.all().get(JOB)
-        if not kept:
+    def _unfinished_task(self, read: ReadTransaction, champion: ModelRecord | None) -> Task | None:
+        """The task that an earlier trainer did not finish, unless another model has been promoted since."""
+        stored = read.metadata.all().get(JOB_KEY)
+        if not stored:
             return None
-        task = Task(**json.loads(kept))
+        task = Task(**json.loads(stored))
         serving = champion.version if champion else None
         return task if task.parent in (None, serving) and (task.kind == "first") == (champion is None) else None
 
@@ -271,7 +307,7 @@ def _facts(task: Task) -> dict[str, Any]:
 
 
 def _digest(columns: EventColumns) -> str:
-    """Names the events that a model has learnt from."""
+    """A hash of the events that a model was trained on."""
     digest = hashlib.blake2b(digest_size=16)
     for column in (columns.users, columns.items, columns.times_ms):
         digest.update(np.ascontiguousarray(column).tobytes())
@@ -279,10 +315,10 @@ def _digest(columns: EventColumns) -> str:
 
 
 def training_state(store: Store, *, type_codes: Sequence[int], now_ms: int) -> TrainingState:
-    """What there is to decide by; cheap enough to be asked for every second."""
+    """The state that `choose_job` decides by; cheap enough to be read every second."""
     with store.read() as read:
         models = read.models.all()
-        newest, meta = max((trained_through_ms(one) for one in models), default=0), read.metadata.all()
+        newest, meta = max((trained_through_ms(model) for model in models), default=0), read.metadata.all()
         champion, challenger = with_status(models, ModelStatus.CHAMPION), with_status(models, ModelStatus.CHALLENGER)
         return TrainingState(
             models=models,
@@ -292,12 +328,12 @@ def training_state(store: Store, *, type_codes: Sequence[int], now_ms: int) -> T
                 type_codes=type_codes, since_ms=trained_through_ms(challenger)
             ),
             request=requested_training(meta),
-            unfinished=bool(meta.get(JOB)),
+            unfinished=bool(meta.get(JOB_KEY)),
             now_ms=now_ms,
             alarm=unacknowledged_alarm(read),
         )
 
 
 def next_job(store: Store, *, type_codes: Sequence[int], schedule: Schedule, clock: Clock) -> Job | None:
-    """What is due, if anything."""
+    """The job that is due, if any."""
     return choose_job(training_state(store, type_codes=type_codes, now_ms=clock.now_ms()), schedule)

@@ -19,7 +19,7 @@ from core.ports.store import ReadTransaction, Transaction
 from core.records import ModelRecord
 from core.statuses import ModelStatus
 
-JobKind = Literal["first", "fine-tune", "retrain", "judge"]
+JobKind = Literal["first", "fine-tune", "retrain", "judge", "by hand"]
 REQUEST_KEY = "learn.asked"  # of the metadata: the training request that waits
 ACKNOWLEDGED_KEY = "learn.answered"  # of the metadata: when the newest alarm was raised that a training has read
 JUDGE_AGAIN_GROWTH = 2.0
@@ -27,10 +27,16 @@ JUDGE_AGAIN_GROWTH = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A training or a judgement to run, and why."""
+    """A training or a judgement to run, and why.
+
+    `before_ms`: train on earlier events only. `operator`: who promotes the model, bypassing the gate; None: the gate
+    decides.
+    """
 
     kind: JobKind
     reason: str
+    before_ms: int | None = None
+    operator: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def test_a_model_with_all_losses_and_the_gap_to_now_is_trained_and_learns_on(
     folder = tmp_path / "shop"
     shutil.copytree(shop_template, folder)
     plain = settings_in(folder)
-    chosen = {**plain.model.model_dump(), "idcl": 0.1, "cp": 0.1, "pcl": 0.1, "now_gap": True}
+    chosen = {**plain.model.model_dump(), "idcl_weight": 0.1, "cp_weight": 0.1, "pcl_weight": 0.1, "now_gap": True}
     settings = plain.model_copy(update={"model": ModelSettings.model_validate(chosen)})
     system = open_system(settings)
     with system.store.read() as read:

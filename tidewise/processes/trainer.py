@@ -24,7 +24,7 @@ from tidewise.metrics.trainer import TrainerMetrics
 from tidewise.process_setup import shutdown_requested, use_log_format
 from tidewise.processes.learning_scheduler import start_learning
 from tidewise.settings.schema import Settings
-from tidewise.training.learning import learning_cycle
+from tidewise.training.learning import learning_cycle, trainer_lease
 from tidewise.training.plans import learning_schedule
 from tidewise.training.text_topics import name_text_topics
 
@@ -57,12 +57,12 @@ def work_once(settings: Settings, *, progress: ProgressCallback) -> str:
         job = next_job(system.store, type_codes=codes, schedule=schedule, clock=WallClock())
         if job is None:
             return "Nothing is due."
-        cycle = learning_cycle(system, progress=progress)
-        with held(cycle.lease, renewed_every_s=settings.learn.lease_s / 3) as ours:
-            if not ours:
+        lease = trainer_lease(system)
+        with held(lease, renewed_every_s=settings.learn.lease_s / 3) as acquired:
+            if not acquired:
                 return "Another trainer is at work."
             name_text_topics(system.store)
-            verdict = cycle.run(job)
+            verdict = learning_cycle(system, lease=lease, progress=progress).run(job)
     return "There is no challenger to judge." if verdict is None else f"{verdict.outcome}: {verdict.reason}"
 
 

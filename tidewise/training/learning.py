@@ -1,22 +1,21 @@
-"""Learning: train models from the store's events, keep them, and let them serve.
+"""The learning cycle of a process: its trainer of networks, its lease and its settings.
 
-Called by `tidewise train`, and by `tidewise learn`, which `tidewise up` runs as a child process.
+Used by `tidewise train` and by `tidewise learn`, which `tidewise up` runs as a child process.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from core.clock import WallClock
 from core.errors import NotReady
 from core.items import Catalogue
 from core.learn.cycle import LearningCycle, Task
-from core.learn.triggers import acknowledge_alarms, trained_through_ms
-from core.learn.versions import promote, propose
-from core.lease import Lease
+from core.learn.triggers import Job, JobKind, trained_through_ms
+from core.lease import Lease, NoLease
 from core.ports.encoder import ModelBundle
 from core.records import EventColumns, ModelRecord
 from core.statuses import ModelStatus
@@ -32,36 +31,28 @@ if TYPE_CHECKING:
     from model.training.train import ProgressCallback
 
 MIN_TRAINABLE_EVENTS = 100  # below it there is nothing to hold out, let alone to learn
-TRAINER = "trainer"
+TRAINER = "trainer"  # the lease
+BY_HAND: JobKind = "by hand"
 UNFINISHED = ".unfinished"  # the state of a training that is under way, in the models' folder
 
 
 def train_model(system: System, *, progress: ProgressCallback, before_ms: int | None = None) -> ModelRecord:
-    """Train on all windowed events (before a time), save the model and make it the champion, whatever it is worth.
+    """Train on all windowed events (before a time) and promote the model without the gate: an operator's decision.
 
-    Raises `NotReady` with fewer than 100 events. A crash at any moment leaves the previous champion: the folder is
-    renamed into place whole, and the record that points to it is written last.
+    Raises `NotReady` with fewer than 100 events.
     """
     from model.training.threads import limit_threads
 
     # A core is left to others: two threads on busy cores wait for each other, and train slower than one.
     limit_threads(system.settings.train.threads or max(1, (os.cpu_count() or 1) - 1))
     name_text_topics(system.store)
-    with system.store.read() as read:
-        columns = read.events.columns(type_codes=system.types.flagged("window"), before_ms=before_ms)
-        catalogue, newest_alarm_ms = read.items.catalogue(include_uncatalogued=True), read.drift.newest_alarm_ms()
-    bundle = _train_fully(system.settings, columns, catalogue, progress)
-    record = _saved(system.settings, bundle, columns, {"kind": "by hand", "before_ms": before_ms})
-    with system.store.transaction() as tx:
-        known = {one.version: one for one in tx.models.lock()}
-        if record.version not in known or not known[record.version].path:
-            propose(tx, record)
-        if record.version not in known or known[record.version].status != "champion":
-            reason, now_ms = "trained by hand", record.created_ms
-            promote(tx, record.version, decided_by="tidewise train", reason=reason, now_ms=now_ms, force=True)
-        acknowledge_alarms(tx, newest_alarm_ms)
-        tx.commit()
-    return replace(record, status="champion")
+    job = Job(BY_HAND, "trained by hand", before_ms=before_ms, operator="tidewise train")
+    return learning_cycle(system, lease=NoLease(system.store), progress=progress).train(job)
+
+
+def trainer_lease(system: System) -> Lease:
+    """The trainer's lease for this process, not yet acquired."""
+    return Lease(system.store, TRAINER, holder=process_name(), ttl_ms=int(system.settings.learn.lease_s * 1000))
 
 
 class NetworkTrainer:
@@ -76,10 +67,11 @@ class NetworkTrainer:
     ) -> ModelRecord:
         """A new model, saved."""
         if parent is None:
-            bundle = _train_fully(self._settings, columns, catalogue, self._progress, resumable=True)
+            resumable = task.kind != BY_HAND
+            bundle = _train_fully(self._settings, columns, catalogue, self._progress, resumable=resumable)
         else:
             bundle = self._fine_tuned(parent, columns, catalogue)
-        return _saved(self._settings, bundle, columns, {})
+        return _saved(self._settings, bundle, columns)
 
     def _fine_tuned(self, parent: ModelRecord, columns: EventColumns, catalogue: Catalogue) -> HM4SRBundle:
         from model.training.fine_tuning import fine_tune
@@ -104,12 +96,12 @@ class NetworkTrainer:
         shutil.rmtree(self._settings.data.folder / record.path, ignore_errors=True)
 
 
-def learning_cycle(system: System, *, progress: ProgressCallback) -> LearningCycle:
-    """The cycle of this process, whose role is still to be taken."""
+def learning_cycle(system: System, *, lease: Lease | NoLease, progress: ProgressCallback) -> LearningCycle:
+    """The learning cycle of this process."""
     settings = system.settings
     return LearningCycle(
         store=system.store,
-        lease=Lease(system.store, TRAINER, holder=process_name(), ttl_ms=int(settings.learn.lease_s * 1000)),
+        lease=lease,
         trainer=NetworkTrainer(settings, progress=progress),
         shape=system.shape,
         type_codes=system.types.flagged("window"),
@@ -126,7 +118,7 @@ def _train_fully(
     catalogue: Catalogue,
     progress: ProgressCallback,
     *,
-    resumable: bool = False,
+    resumable: bool,
 ) -> HM4SRBundle:
     from model.training.train import train
 
@@ -146,7 +138,7 @@ def _train_fully(
     )
 
 
-def _saved(settings: Settings, bundle: HM4SRBundle, columns: EventColumns, facts: dict[str, Any]) -> ModelRecord:
+def _saved(settings: Settings, bundle: HM4SRBundle, columns: EventColumns) -> ModelRecord:
     """The bundle on disk, and its record."""
     from model.checkpoint import save
 
@@ -163,5 +155,5 @@ def _saved(settings: Settings, bundle: HM4SRBundle, columns: EventColumns, facts
         path=f"{MODELS_FOLDER}/{bundle.version}",
         status=ModelStatus.CHALLENGER,
         created_ms=WallClock().now_ms(),
-        lineage={**data, **shape, **report, **facts},
+        lineage={**data, **shape, **report},
     )
