@@ -1,21 +1,21 @@
-# Tidewise: everything a developer or a newcomer types. Bare `make` lists the targets.
+# The commands of a developer. `make` lists the targets.
 .DEFAULT_GOAL := help
 SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-# A package index that holds CPU-only wheels of torch (saves about 4 GB); empty = the usual one.
+# A package index with CPU-only wheels of torch (saves about 4 GB); empty: the default index.
 TORCH_INDEX ?=
-# The demo over Kafka: KAFKA=1 starts a broker of its own on KAFKA_PORT, KAFKA=HOST:PORT takes yours.
+# The demo over Kafka: KAFKA=1 starts a broker on KAFKA_PORT, KAFKA=HOST:PORT uses yours.
 KAFKA_PORT ?= 19092
 BROKER = $(if $(filter 1,$(KAFKA)),127.0.0.1:$(KAFKA_PORT),$(KAFKA))
-# Where the demo and `make up` keep their state.
+# The data folder of `make demo`, `make stack` and `make up`.
 DATA ?= .tidewise
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
 
 $(UV):
 	$(PYTHON) -m venv $(VENV)
@@ -38,33 +38,33 @@ $(VENV)/.installed-kafka: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(call install,.[kafka$(comma)postgres$(comma)drift$(comma)text$(comma)images$(comma)docs$(comma)dev],torchvision)
+	$(call install,.[kafka$(comma)postgres$(comma)drift$(comma)text$(comma)images$(comma)charts$(comma)docs$(comma)dev],torchvision)
 	@touch $@ $(VENV)/.installed-kafka
 
 .PHONY: demo
-demo: $(if $(KAFKA),$(VENV)/.installed-kafka,$(VENV)/.installed) ## build a simulated shop, train, serve, show (EXIT=1: end after the tour; KAFKA=1: over Kafka)
+demo: $(if $(KAFKA),$(VENV)/.installed-kafka,$(VENV)/.installed) ## run the demo: simulate a shop, train, serve, guided tour (EXIT=1: exit after the tour; KAFKA=1: over Kafka)
 	$(if $(filter 1,$(KAFKA)),KAFKA_PORT=$(KAFKA_PORT) scripts/kafka.sh start)
 	$(BIN)/tidewise demo --data $(DATA)/demo$(if $(KAFKA),-kafka --kafka $(BROKER)) $(if $(EXIT),--exit) $(ARGS) \
 	  || status=$$?; $(if $(filter 1,$(KAFKA)),KAFKA_PORT=$(KAFKA_PORT) scripts/kafka.sh stop;) exit $${status:-0}
 
 .PHONY: stack
-stack: $(VENV)/.installed-dev ## run the services of docker-compose.yml as local processes (EXIT=1: end after showing a click)
+stack: $(VENV)/.installed-dev ## run the services of docker-compose.yml as local processes (EXIT=1: exit after the demonstration)
 	$(BIN)/python scripts/stack.py --data $(DATA)/stack $(if $(EXIT),--exit) $(ARGS)
 
 .PHONY: up
-up: $(VENV)/.installed ## start Tidewise on DATA (default .tidewise)
+up: $(VENV)/.installed ## start Tidewise on DATA (default: .tidewise)
 	$(BIN)/tidewise up --data $(DATA) $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.installed-dev ## run all tests (ARGS="-k name" for some)
+test: $(VENV)/.installed-dev ## run all tests (ARGS="-k NAME": some)
 	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
 
 .PHONY: test-fast
-test-fast: $(VENV)/.installed-dev ## run the tests that need no services and no patience
+test-fast: $(VENV)/.installed-dev ## run the fast unit tests; they need no services
 	$(BIN)/pytest tests/unit -m "not slow" $(ARGS)
 
 .PHONY: test-crash
-test-crash: $(VENV)/.installed-dev ## kill the server 20 times under load, and the other tests of crashes (CRASHES=n)
+test-crash: $(VENV)/.installed-dev ## run the crash tests: kill the server 20 times under load (CRASHES=N)
 	CRASHES=$(or $(CRASHES),20) $(BIN)/pytest tests/crash $(ARGS)
 
 .PHONY: check
@@ -75,7 +75,7 @@ check: $(VENV)/.installed-dev docs ## lint, format, types, layer contracts, docu
 	$(BIN)/lint-imports
 
 .PHONY: wheel-test
-wheel-test: $(VENV)/.installed-dev ## build the wheel, install it into an empty environment and run it there (ARGS=--demo: the demo too)
+wheel-test: $(VENV)/.installed-dev ## install the wheel into an empty environment and run it there (ARGS=--demo: the demo too)
 	$(BIN)/python scripts/wheel_test.py $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(ARGS)
 
 .PHONY: docs
@@ -83,33 +83,33 @@ docs: $(VENV)/.installed-dev ## build the documentation site into build/site; de
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build $(ARGS)
 
 .PHONY: format
-format: $(VENV)/.installed-dev ## put the code into shape
+format: $(VENV)/.installed-dev ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 .PHONY: bench-gate
-bench-gate: $(VENV)/.installed-dev ## what the gate lets through, on a log of yours (ARGS="--events FILE --columns ...")
+bench-gate: $(VENV)/.installed-dev ## measure which challengers the gate promotes (ARGS="--events FILE --columns ...")
 	$(BIN)/python -m benchmarks.gate_trial $(ARGS)
 
 .PHONY: bench-promotions
-bench-promotions: $(VENV)/.installed-dev ## 200 requests a second during 20 promotions (ARGS="--data FOLDER", or ARGS="--distributed --apis 2")
+bench-promotions: $(VENV)/.installed-dev ## measure requests during 20 promotions (ARGS="--data FOLDER", or ARGS="--distributed --apis 2")
 	$(BIN)/python -m benchmarks.promotions $(ARGS)
 
 .PHONY: screenshots
-screenshots: $(VENV)/.installed-dev ## make the pictures of the dashboard in docs/images anew; needs chromium
+screenshots: $(VENV)/.installed-dev ## take the screenshots of the dashboard in docs/images again; needs Chromium
 	SCREENSHOTS=docs/images $(BIN)/pytest -q tests/e2e/test_dashboard_pictures.py $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.installed-dev ## measure ingest, freshness and latency on this machine
+bench: $(VENV)/.installed-dev ## measure ingestion, freshness and latency
 	$(BIN)/python -m benchmarks.serving $(ARGS)
 
 .PHONY: experiments
-experiments: $(VENV)/.installed-dev ## compare models on the data sets in DATA_DIR: all tables of docs/evaluation.md, resumable (TABLES="name ...")
-	@test -n "$(DATA_DIR)" || { echo "wanted DATA_DIR=FOLDER, the folder of the data sets; see docs/evaluation.md"; exit 2; }
+experiments: $(VENV)/.installed-dev ## make the tables of docs/evaluation.md from the data sets in DATA_DIR, resumable (TABLES="NAME ...")
+	@test -n "$(DATA_DIR)" || { echo "expected DATA_DIR=FOLDER, the folder of the data sets; see docs/evaluation.md"; exit 2; }
 	$(BIN)/python -m benchmarks.tables $(or $(TABLES),all) --data-dir $(DATA_DIR) --out $(DATA)/tables $(ARGS)
 
 .PHONY: faults
-faults: $(VENV)/.installed-dev ## kill workers, broker, PostgreSQL and APIs while events flow (ARGS=--quick: few of each)
+faults: $(VENV)/.installed-dev ## run the fault campaign: kill workers, broker, PostgreSQL and APIs under load (ARGS=--quick)
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
 .PHONY: exactness
@@ -120,6 +120,6 @@ exactness: $(VENV)/.installed-dev ## replay a file through Kafka and compare the
 install: $(VENV)/.installed ## install Tidewise into .venv
 
 .PHONY: clean
-clean: ## remove the environment, caches and the demo's data
+clean: ## delete the environment, caches and the data of the demo
 	rm -rf $(VENV) .cache .tidewise build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

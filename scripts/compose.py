@@ -1,7 +1,7 @@
-"""docker-compose.yml as a plan for local processes: which of our services run, in which environment, in which order.
+"""Read docker-compose.yml as a plan for local processes: services, environment, order.
 
-Commands and variables are taken as they stand; nothing but where things are is rewritten: the hosts and ports of the
-other services, the data folder and the addresses to listen on. Knows nothing about how processes are started.
+Commands and variables stay as they are. Only locations change: hosts and ports of other services, the data folder and
+the listen addresses. Independent of how processes are started.
 """
 
 from __future__ import annotations

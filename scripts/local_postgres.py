@@ -1,6 +1,6 @@
-"""One private PostgreSQL server from the system's binaries: loopback, a folder and a port of its own.
+"""Start a private PostgreSQL server from the system's binaries: on loopback, with its own folder and port.
 
-For `make stack` and for tests. Knows nothing about what is kept in it.
+For `make stack` and for tests. Independent of what is stored in it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The services of docker-compose.yml as local processes: a real Kafka, PostgreSQL, workers, APIs, trainer, monitor.
+"""Run the services of docker-compose.yml as local processes: Kafka, PostgreSQL, workers, APIs, trainer, monitor.
 
     python scripts/stack.py [--data FOLDER] [--exit]
 
-Needs Java 17, Maven (once, for Kafka's jars) and PostgreSQL's programs; says so where one is missing, and installs
-nothing. The first run loads a simulated shop through the API and trains; later ones find both. Prometheus and Grafana
-are left to Compose.
+Needs Java 17, Maven (once, for Kafka's jars) and PostgreSQL's server binaries; names what is missing and installs
+nothing. The first run loads a simulated shop through the API and trains a model; later runs use both. Prometheus and
+Grafana run only in Compose.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> int:
     """Start everything, show a click, stay up; the exit code."""
     parser = argparse.ArgumentParser(description="Run the services of docker-compose.yml as local processes.")
     parser.add_argument("--data", type=Path, default=ROOT / ".tidewise" / "stack", help="folder for all state and logs")
-    parser.add_argument("--exit", action="store_true", help="end after the click")
+    parser.add_argument("--exit", action="store_true", help="exit after the demonstration")
     given = parser.parse_args()
     if lacking := missing():
         say("make stack needs what is not here:", *(f"  - {what}" for what in lacking))
