@@ -27,7 +27,7 @@ from core.evaluation.metrics import ndcg
 from core.history import WindowShape
 from core.items import Catalogue
 from core.learn.gate import GateRules, judge
-from core.learn.trial import Slice, TrialResult, slice_of, try_model
+from core.learn.trial import TrialResult, TrialSlice, select_slice, try_model
 from core.ports.encoder import ModelBundle
 from core.records import EventColumns
 from model.bundle import HM4SRBundle
@@ -58,11 +58,11 @@ class Shop:
         """The events before a time."""
         return self.columns.where(self.columns.times_ms < time_ms)
 
-    def asked(self, since: int, num: int) -> Slice:
+    def asked(self, since: int, num: int) -> TrialSlice:
         """The `num` events from a place in time order on, as a trial asks for them."""
         columns = self.before(int(self.times_ms[min(since + num, len(self.times_ms) - 1)]))
         since_ms = int(self.times_ms[since])
-        return slice_of(columns, self.catalogue, since_ms=since_ms, max_events=2 * num, hide_seen=self.hide_seen)
+        return select_slice(columns, self.catalogue, since_ms=since_ms, max_events=2 * num, hide_seen=self.hide_seen)
 
 
 @dataclass(frozen=True)

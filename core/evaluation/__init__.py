@@ -1,1 +1,1 @@
-"""What offline comparisons share: the scorer port and ranking metrics."""
+"""Offline evaluation: the scorer port and ranking metrics."""

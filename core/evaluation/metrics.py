@@ -1,7 +1,7 @@
-"""Ranking metrics with one relevant item per event, and what may be said about their differences.
+"""Ranking metrics with one relevant item per event, and bootstrap intervals.
 
-Ranks start at 0. Equal scores share the mean of their places, so that no order of items in memory is rewarded: a
-constant scorer puts everything in the middle.
+Ranks start at 0. Ties share their mean rank, so that the order of items in memory has no effect: a constant scorer
+gives every item the middle rank.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 def ranks_of(scores: NDArray[np.floating], targets: IntArray) -> Array:
-    """(B,) the place of each row's target when (B, N) scores are put in falling order."""
+    """(B,) the rank of each line's target by descending (B, N) scores."""
     own = scores[np.arange(len(targets)), targets][:, None]
     above = np.count_nonzero(scores > own, axis=1)
     equal = np.count_nonzero(scores == own, axis=1) - 1
@@ -41,7 +41,7 @@ def mrr(ranks: Array, k: int) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with the bounds of its 95% interval."""
+    """A mean and its 95% interval."""
 
     mean: float
     low: float
@@ -51,7 +51,7 @@ class Interval:
 def bootstrap_over_users(values: Array, users: IntArray, *, num_resamples: int = 2000, seed: int = 0) -> Interval:
     """The mean of (n,) values per event with a 95% percentile interval from resampling users.
 
-    Events of one user depend on each other, so users are drawn, not events. For a paired comparison pass differences.
+    The events of a user are not independent, so users are resampled. For a paired comparison pass differences.
     """
     if not len(values):
         msg = "values: wanted at least one event, got none"
@@ -62,7 +62,7 @@ def bootstrap_over_users(values: Array, users: IntArray, *, num_resamples: int =
     random = np.random.default_rng(seed)
     num_users = len(sums)
     means = np.empty(num_resamples)
-    for resample in range(num_resamples):  # one at a time: all draws together would not fit in memory
+    for resample in range(num_resamples):  # one by one: all resamples at once do not fit in memory
         drawn = random.integers(0, num_users, size=num_users, dtype=np.int64)
         means[resample] = sums[drawn].sum() / sizes[drawn].sum()
     low, high = np.quantile(means, [0.025, 0.975])

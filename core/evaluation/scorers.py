@@ -1,7 +1,7 @@
-"""The port of everything that can be compared offline: something that learns from events and scores all items.
+"""The scorer port of offline evaluation: a scorer is fitted on events and scores all items.
 
-A scorer is asked "what comes next?" with what was known strictly before; when the answer happened is not part of the
-question. Shapes: B questions, N items. Independent of protocols, metrics or any model.
+A scorer predicts the next item from the events strictly before it; the time of the next event is not part of the
+query. Shapes: B queries, N items. Independent of protocols, metrics and models.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core.records import EventColumns
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """One question: a user (by integer) and all of their events strictly before; items are rows 0..N-1."""
+    """A query: a user (by integer) and all of their events strictly before; items are rows 0..N-1."""
 
     user: int
     history: History
@@ -25,10 +25,10 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class TrainingPart:
-    """What may be learnt from. Items are rows 0..N-1 of a catalogue of `num_items`.
+    """The training part of a dataset. Items are rows 0..N-1 of a catalogue of `num_items`.
 
-    `columns`: events sorted by (user, time, order), `train`: the places of those to learn from, `validation`: of those
-    that early stopping may ask for and nothing may learn from.
+    `columns`: events sorted by (user, time, order). `train`: the indices of training events; `validation`: of those
+    held out for early stopping.
     """
 
     columns: EventColumns
@@ -37,35 +37,35 @@ class TrainingPart:
     num_items: int
 
     @property
-    def learnt(self) -> EventColumns:
-        """The events to learn from."""
+    def training_events(self) -> EventColumns:
+        """The training events."""
         columns, train = self.columns, self.train
         return columns.where(train)
 
 
 class Scorer(Protocol):
-    """Learns once, then answers."""
+    """Is fitted once, then scores."""
 
     def fit(self, part: TrainingPart) -> None:
-        """Learn, forgetting everything learnt before."""
+        """Fit from scratch."""
         ...
 
     def scores(self, pasts: Sequence[Past]) -> FloatArray:
-        """(B, N) scores, the highest first choice. Rows of empty histories may hold anything but NaN."""
+        """(B, N) scores, higher is better. Lines of empty histories may hold anything but NaN."""
         ...
 
 
 @runtime_checkable
 class NowScorer(Protocol):
-    """May read how long ago the last event was when it is asked; asked without, it answers as any other."""
+    """A scorer that can use the gap from the last event to now; without it, it scores like any other."""
 
     @property
     def reads_now(self) -> bool:
-        """Whether this one does."""
+        """Whether this scorer uses the gap."""
         ...
 
     def fit(self, part: TrainingPart) -> None:
-        """Learn, forgetting everything learnt before."""
+        """Fit from scratch."""
         ...
 
     def scores(self, pasts: Sequence[Past], *, gaps_ms: IntArray | None = None) -> FloatArray:
@@ -75,8 +75,8 @@ class NowScorer(Protocol):
 
 @runtime_checkable
 class LiveScorer(Scorer, Protocol):
-    """Also learns from each event as it happens."""
+    """A scorer that is updated with each event."""
 
     def apply(self, user: int, item: int, time_ms: int) -> None:
-        """One event; called in the order in which they happened."""
+        """Update with an event; called in time order."""
         ...

@@ -1,7 +1,7 @@
-"""Interest: what one user turns to, lately and on the whole, how that moved over time, and whether it moved at all.
+"""A user's short-term and long-term interests, their history, and a test for a shift.
 
-Pure functions over the user's events and the topics of their items. Independent of stores or models: a topic is a
-category of the catalogue or, where an item has none, a cluster of texts that somebody else has made.
+Pure functions over the user's events and the topics of their items. A topic is a category of the catalogue or, for
+items without one, a cluster of texts. Independent of stores and models.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ FloatArray = NDArray[np.float64]
 
 BUCKET_SIZES_MS = (HOUR_MS, 6 * HOUR_MS, DAY_MS, 7 * DAY_MS, 30 * DAY_MS, 91 * DAY_MS, 365 * DAY_MS)
 MAX_BUCKETS = 30
-MAX_TOPICS = 12  # more lines than that nobody can tell apart
-VISIT_GAP_MS = HOUR_MS // 2  # the usual half an hour: after a longer pause a new visit begins
-ALSO = 0.6  # a second topic is named where it moved at least that much as far as the first
+MAX_TOPICS = 12  # more lines cannot be told apart in a chart
+VISIT_GAP_MS = HOUR_MS // 2  # a visit ends after half an hour without an event, as usual in web analytics
+SECOND_TOPIC_SHARE = 0.6  # a second topic is named if it moved at least this share as far as the first
 Topics = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Horizons:
-    """How fast the past fades: after that many days an event counts half."""
+    """Half-lives of the weights of past events, in days."""
 
     short_days: float = 7.0
     long_days: float = 90.0
@@ -37,7 +37,7 @@ class Horizons:
 
 @dataclass(frozen=True, slots=True)
 class InterestBucket:
-    """What a user turned to in one stretch of time. `shares`: (C,) of its events, by topic."""
+    """A period of the history. `shares`: (C,) the share of its events by topic."""
 
     start_ms: int
     num_events: int
@@ -46,11 +46,11 @@ class InterestBucket:
 
 @dataclass(frozen=True, slots=True)
 class InterestShift:
-    """Whether a user's interest moved.
+    """The result of the shift test on a user's visits.
 
-    `score`: among users whose interest does not move, the share whose visits look less like a move; None: too few
-    visits to tell. `since_ms`: the first event after the likeliest moment; `origin`, `target`: the topics that lost and
-    gained most there; of the `num_since` events since, `num_target` were about the target.
+    `score`: 1 - p of a permutation test; None with too few visits. `since_ms`: the first event after the most likely
+    change point. `origin`, `target`: the topics that lost and gained most there. Of the `num_since` events since then,
+    `num_target` have the target topic.
     """
 
     score: float | None
@@ -65,13 +65,13 @@ class InterestShift:
 
     @property
     def found(self) -> bool:
-        """Whether the score is above the threshold."""
+        """Whether the score exceeds the threshold."""
         return self.score is not None and self.score > self.threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """A user's interest. `topics`: the strongest first; shares below are of these, and of all others together less."""
+    """A user's interests. `topics`: strongest first; shares are of all topics and can sum to less than 1."""
 
     topics: Topics
     long_term: FloatArray
@@ -84,45 +84,45 @@ class Interest:
 def interest_of(
     times_ms: IntArray, topics: Sequence[Topics], *, horizons: Horizons, false_alarms: float, seed: int = 0
 ) -> Interest:
-    """The interest behind events, oldest first, each with the topics of its item; one with several counts in parts.
+    """The interests behind events, oldest first, each with the topics of its item; several topics share an event.
 
-    `false_alarms`: in what share of unmoved users a move may be seen. Events without a topic are left out.
+    `false_alarms`: the false-positive rate of the shift test. Events without a topic are ignored.
     """
-    known = [place for place, names in enumerate(topics) if names]
+    known = [index for index, names in enumerate(topics) if names]
     times_ms = times_ms[known]
-    names, parts = _parts([topics[place] for place in known])
+    names, parts = _parts([topics[index] for index in known])
     drift = _drift(times_ms, names, parts, false_alarms=false_alarms, seed=seed)
-    long_term = _faded(times_ms, parts, horizons.long_days)
-    short_term = _faded(times_ms, parts, horizons.short_days)
+    long_term = _decayed(times_ms, parts, horizons.long_days)
+    short_term = _decayed(times_ms, parts, horizons.short_days)
     shown = np.argsort(-np.maximum(long_term, short_term), kind="stable")[:MAX_TOPICS]
     bucket_ms, buckets = _buckets(times_ms, parts[:, shown])
     return Interest(
-        tuple(names[place] for place in shown), long_term[shown], short_term[shown], bucket_ms, buckets, drift
+        tuple(names[column] for column in shown), long_term[shown], short_term[shown], bucket_ms, buckets, drift
     )
 
 
 def _parts(topics: Sequence[Topics]) -> tuple[list[str], FloatArray]:
-    """The names of all topics, and (L, C) how much of each event went to each."""
-    names = sorted({name for each in topics for name in each})
-    column = {name: place for place, name in enumerate(names)}
+    """The names of all topics, and (L, C) the share of each event that each topic gets."""
+    names = sorted({name for event_topics in topics for name in event_topics})
+    column = {name: index for index, name in enumerate(names)}
     parts = np.zeros((len(topics), len(names)))
-    for place, each in enumerate(topics):
-        for name in each:
-            parts[place, column[name]] = 1 / len(each)
+    for row, event_topics in enumerate(topics):
+        for name in event_topics:
+            parts[row, column[name]] = 1 / len(event_topics)
     return names, parts
 
 
-def _faded(times_ms: IntArray, parts: FloatArray, half_life_days: float) -> FloatArray:
-    """(C,) shares where an event counts half after each half-life."""
+def _decayed(times_ms: IntArray, parts: FloatArray, half_life_days: float) -> FloatArray:
+    """(C,) shares of events weighted by exponential decay."""
     if not len(parts):
         return np.zeros(parts.shape[1])
     weights = np.exp2((times_ms - times_ms[-1]) / (half_life_days * DAY_MS))
-    faded: FloatArray = weights @ parts / weights.sum()
-    return faded
+    decayed: FloatArray = weights @ parts / weights.sum()
+    return decayed
 
 
 def _buckets(times_ms: IntArray, parts: FloatArray) -> tuple[int, tuple[InterestBucket, ...]]:
-    """Stretches of time of one length, so long that there are at most `MAX_BUCKETS`; empty ones are left out."""
+    """Non-empty periods of equal length, the shortest with which there are at most `MAX_BUCKETS`."""
     if not len(parts):
         return BUCKET_SIZES_MS[0], ()
     fitting = (size for size in BUCKET_SIZES_MS if times_ms[-1] // size - times_ms[0] // size < MAX_BUCKETS)
@@ -146,38 +146,38 @@ def _drift(
     shift = find_shift(visits, seed=seed)
     if shift is None:
         few = "1 visit is" if len(visits) == 1 else f"{len(visits) or 'no'} visits are"
-        return InterestShift(None, threshold, f"{few} too few to tell")
+        return InterestShift(None, threshold, f"{few} too few for a test")
     if shift.score <= threshold:
-        return InterestShift(shift.score, threshold, "no move beyond what chance brings")
+        return InterestShift(shift.score, threshold, "no significant shift")
     first = int(np.searchsorted(visit, shift.visit))
     origin, target = _moved(names, shift.before - shift.since), _moved(names, shift.since - shift.before)
     inside = parts[first:, [names.index(name) for name in target]].sum(axis=1) > 0
     num_since, num_target = len(inside), int(inside.sum())
     since_ms = int(times_ms[first])
     day = _day(since_ms, int(times_ms[-1]))
-    said = (
+    explanation = (
         f"from {' and '.join(origin)} to {' and '.join(target)} since {day}; "
         f"{num_target} of the last {num_since} events"
     )
     return InterestShift(
-        shift.score, threshold, said, since_ms, _distance(shift), origin, target, num_since, num_target
+        shift.score, threshold, explanation, since_ms, _distance(shift), origin, target, num_since, num_target
     )
 
 
 def _moved(names: Sequence[str], gains: FloatArray) -> Topics:
-    """The topics that gained most: one, or two where the second gained nearly as much."""
+    """The topic that gained most, and the second if it gained nearly as much."""
     first, second = (*np.argsort(-gains, kind="stable")[:2].tolist(), None)[:2]
-    if second is None or gains[second] < ALSO * gains[first]:
+    if second is None or gains[second] < SECOND_TOPIC_SHARE * gains[first]:
         return (names[first],)
     return (names[first], names[second])
 
 
 def _distance(shift: Shift) -> float:
-    """The total variation: which share of the events would have to be about something else."""
+    """The total variation distance of the topic shares."""
     return float(np.abs(shift.since - shift.before).sum() / 2)
 
 
 def _day(time_ms: int, last_ms: int) -> str:
-    """A date for people; the year where it is not that of the newest event."""
-    day, last = (datetime.fromtimestamp(each / 1000, UTC) for each in (time_ms, last_ms))
+    """A date; with the year if it differs from that of the newest event."""
+    day, last = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (time_ms, last_ms))
     return f"{day.day} {day:%B}" if day.year == last.year else f"{day.day} {day:%B %Y}"

@@ -24,7 +24,7 @@ DEFAULT_FALSE_ALARMS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class UserInterest:
-    """A user's interest at a sequence number; `num_events` is how many events it was read from."""
+    """A user's interests at a sequence number, computed from `num_events` events."""
 
     user_id: str
     user_seq: int
@@ -33,7 +33,7 @@ class UserInterest:
 
 
 class Interests:
-    """Tells users' interests. Safe to use from several threads."""
+    """Computes users' interests. Thread-safe."""
 
     def __init__(
         self,
@@ -45,9 +45,9 @@ class Interests:
         false_alarms: float = DEFAULT_FALSE_ALARMS,
         max_events: int = 500,
     ) -> None:
-        """`false_alarms`: the share of unmoved users for whom a move may be seen. `max_events`: of each user, newest.
+        """`false_alarms`: the false-positive rate of the shift test. `max_events`: the newest events per user.
 
-        Events that speak against their item, or weigh nothing, say nothing about an interest.
+        Events of negative or zero-weight types are ignored.
         """
         self._store = store
         self._snapshots = snapshots
@@ -57,7 +57,7 @@ class Interests:
         self._codes = [code for code, kind in enumerate(types.table) if kind.weight > 0 and not kind.negative]
 
     def of(self, user_id: str) -> UserInterest:
-        """A user's interest; raises `NotFound` for an unknown one."""
+        """A user's interests; raises `NotFound` for an unknown user."""
         snapshot = self._snapshots()
         with self._store.read() as read:
             state = read.users.find(user_id)
@@ -78,12 +78,12 @@ class Interests:
 
 
 def topics_of(read: ReadTransaction, snapshot: ServingSnapshot, item_keys: IntArray) -> Sequence[Topics]:
-    """The topics of items: their categories; for those without, the topic of their text, if they were given one."""
+    """The topics of items: their categories, or else the topic of their text, if known."""
     categories = snapshot.catalogue.categories
-    found = [categories[row] if row >= 0 else () for row in snapshot.catalogue.rows(item_keys).tolist()]
-    without = sorted({key for key, names in zip(item_keys.tolist(), found, strict=True) if not names})
+    topics = [categories[row] if row >= 0 else () for row in snapshot.catalogue.rows(item_keys).tolist()]
+    without = sorted({key for key, names in zip(item_keys.tolist(), topics, strict=True) if not names})
     if not without:
-        return found
+        return topics
     facts, names = read.drift.item_facts(without), read.drift.topics()
-    told = {key: (names[each.topic],) for key, each in facts.items() if each.topic != NO_TOPIC}
-    return [own or told.get(key, ()) for key, own in zip(item_keys.tolist(), found, strict=True)]
+    text_topics = {key: (names[fact.topic],) for key, fact in facts.items() if fact.topic != NO_TOPIC}
+    return [own or text_topics.get(key, ()) for key, own in zip(item_keys.tolist(), topics, strict=True)]

@@ -27,7 +27,7 @@ from core.errors import NotReady
 from core.history import WindowShape
 from core.items import Catalogue
 from core.learn.gate import GateRules, Verdict, judge
-from core.learn.trial import TrialResult, slice_of, try_model, try_popularity
+from core.learn.trial import TrialResult, select_slice, try_model, try_popularity
 from core.learn.triggers import (
     REQUEST_KEY,
     Job,
@@ -209,11 +209,11 @@ class LearningCycle:
         anchor: ModelRecord | None,
     ) -> Verdict:
         policy = self.policy
-        held_out = slice_of(
+        held_out = select_slice(
             columns, catalogue, since_ms=since_ms, max_events=policy.max_slice, hide_seen=policy.hide_seen
         )
         if not len(held_out):
-            return Verdict("undecided", "no event of the newest slice can be asked for yet", {"events": 0})
+            return Verdict("undecided", "no event of the newest slice can be ranked yet", {"events": 0})
 
         def trial(record: ModelRecord) -> TrialResult:
             return try_model(self.trainer.load(record), held_out, self.shape)

@@ -1,14 +1,14 @@
-"""The gate: may a challenger serve? Decided by paired trials on events that no model in them has learnt from.
+"""The promotion gate: a non-inferiority test of the challenger against the champion on events that neither trained on.
 
-Users are resampled, because events of one user depend on each other. With the 95% interval of (challenger - champion)
-in NDCG@10, and a margin m that may be lost:
+Users are resampled, because the events of a user are not independent. With the 95% interval of the difference in
+NDCG@10 (challenger - champion) and a margin m:
 
     promote     the lower bound is above -m
-    refuse      the upper bound is below -m, or the challenger is not sane
-    undecided   neither: the slice has to grow
+    refuse      the upper bound is below -m, or a sanity check fails
+    undecided   otherwise: more events are needed
 
-An anchor, a champion of several promotions ago, is compared in the same way, so that losses each within the margin
-can't add up. Independent of where trials come from or what is done with the verdict.
+An anchor, a champion of several promotions ago, is compared in the same way, so that losses within the margin do not
+add up over promotions. Independent of how trials are run and of what follows from the verdict.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ NUM_RESAMPLES = 1000
 
 @dataclass(frozen=True, slots=True)
 class GateRules:
-    """What a challenger must keep. `margin`: the share of the other's NDCG@10 that may be lost.
+    """The thresholds of the gate. `margin`: the tolerated loss, as a share of the other model's NDCG@10.
 
-    Nobody is promoted on fewer than `min_events` events of `min_users` users: resampling a handful of users gives an
-    interval far too narrow, and one user's events alone give none at all.
+    A promotion needs `min_events` events of `min_users` users: the bootstrap interval of few users is too narrow.
 
-    Its first ten may name no fewer than `min_coverage` of the items that the champion's name; no item may come first
-    for more than `max_top_share` of the users and `max_top_growth` times as many as with the champion; encoding may
-    take `max_slowdown` times as long, and less than `free_ms` never counts as slow.
+    Sanity checks: the challenger's top tens contain at least `min_coverage` times as many items as the champion's; no
+    item is first for more than `max_top_share` of users and more than `max_top_growth` times the champion's share;
+    encoding takes at most `max_slowdown` times as long, or at most `free_ms`.
     """
 
     margin: float = 0.02
@@ -50,7 +49,7 @@ class GateRules:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate says, why, and the figures behind it."""
+    """The gate's decision, its reason and its figures."""
 
     outcome: VerdictOutcome
     reason: str
@@ -65,7 +64,7 @@ def judge(
     anchor: TrialResult | None = None,
     rules: GateRules | None = None,
 ) -> Verdict:
-    """The verdict on trials of the same questions."""
+    """The verdict on trials of the same slice."""
     rules = rules or GateRules()
     figures: dict[str, Any] = {"events": len(users), "users": len(np.unique(users))}
     fault = _fault(challenger, champion, rules)
@@ -77,11 +76,11 @@ def judge(
     for name, other in (("champion", champion), ("anchor", anchor)):
         if other is None:
             continue
-        outcome, reason, found = _compare(users, challenger, other, rules)
-        figures |= {name: found.pop("other"), f"against_{name}": found}
+        outcome, reason, comparison = _compare(users, challenger, other, rules)
+        figures |= {name: comparison.pop("other"), f"against_{name}": comparison}
         outcomes.append(outcome)
         reasons.append(f"against the {name} {reason}")
-    worst = next(one for one in ("refuse", "undecided", "promote") if one in outcomes)
+    worst = next(outcome for outcome in ("refuse", "undecided", "promote") if outcome in outcomes)
     if worst == "promote" and (len(users) < rules.min_events or figures["users"] < rules.min_users):
         wanted = f"wanted at least {rules.min_events} events of {rules.min_users} users"
         return Verdict("undecided", f"{wanted}, got {len(users)} of {figures['users']}", figures)
@@ -92,18 +91,26 @@ def _compare(
     users: IntArray, challenger: TrialResult, other: TrialResult, rules: GateRules
 ) -> tuple[VerdictOutcome, str, dict[str, float]]:
     theirs = ndcg(other.ranks, 10)
-    found: Interval = bootstrap_over_users(ndcg(challenger.ranks, 10) - theirs, users, num_resamples=NUM_RESAMPLES)
+    interval: Interval = bootstrap_over_users(ndcg(challenger.ranks, 10) - theirs, users, num_resamples=NUM_RESAMPLES)
     margin = rules.margin * float(theirs.mean())
-    outcome: VerdictOutcome = "promote" if found.low > -margin else "refuse" if found.high < -margin else "undecided"
-    if found.low == found.high == 0 and margin == 0:
-        outcome = "undecided"  # nobody hit anything: it says nothing
-    figures = {"other": theirs.mean(), "mean": found.mean, "low": found.low, "high": found.high, "margin": margin}
-    reason = f"{found.mean:+.4f} NDCG@10 [{found.low:+.4f}, {found.high:+.4f}], margin {margin:.4f}"
+    outcome: VerdictOutcome = (
+        "promote" if interval.low > -margin else "refuse" if interval.high < -margin else "undecided"
+    )
+    if interval.low == interval.high == 0 and margin == 0:
+        outcome = "undecided"  # no hits at all: the interval is meaningless
+    figures = {
+        "other": theirs.mean(),
+        "mean": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "margin": margin,
+    }
+    reason = f"{interval.mean:+.4f} NDCG@10 [{interval.low:+.4f}, {interval.high:+.4f}], margin {margin:.4f}"
     return outcome, reason, {name: round(float(value), 5) for name, value in figures.items()}
 
 
 def _fault(challenger: TrialResult, champion: TrialResult, rules: GateRules) -> str | None:
-    """Why a challenger is not sane, if it is not."""
+    """The sanity check that fails, if any."""
     if not challenger.is_finite:
         return "its scores are not all finite numbers"
     if challenger.num_shown < rules.min_coverage * champion.num_shown:

@@ -1,8 +1,7 @@
-"""Trials: how well a model would have ranked what users turned to next, among all that it could have shown.
+"""Trials: rank the items of recent events with a model, each among all items that it could have recommended.
 
-Each asked-for event is ranked under the state strictly before it (time, then order of application): the user's window
-up to there, nothing of theirs or of anybody else's afterwards. Users without a history are not asked for: no model
-answers them. Shapes: q questions, N items of the catalogue.
+Each query event is ranked with the state strictly before it (time, then order of application). First events of users
+are no queries, because no model serves users without a history. Shapes: q queries, N items of the catalogue.
 """
 
 from __future__ import annotations
@@ -24,50 +23,50 @@ from core.records import EventColumns
 
 TOP = 10
 BATCH = 128
-MIX = np.uint64(0x9E3779B97F4A7C15)  # spreads user keys and times over all 64 bits, so that a sample is even
+MIX = np.uint64(0x9E3779B97F4A7C15)  # a multiplicative hash constant: samples user keys and times evenly
 
 
 @dataclass(frozen=True)
-class Slice:
-    """What a trial asks. `columns`: all events sorted by (user, time, order), `rows` their items as catalogue rows.
+class TrialSlice:
+    """The queries of a trial. `columns`: all n events sorted by (user, time, order); `rows`: (n,) their catalogue rows.
 
-    `places`: (q,) of the events asked for; `starts`: (n,) the place of the first event of each event's user;
-    `shown`: (N,) which rows may be answers. `hide_seen`: a user's earlier items are no answers.
+    `indices`: (q,) of the query events; `starts`: (n,) the index of the first event of each event's user; `shown`: (N,)
+    the rows that can be recommended. `hide_seen`: a user's earlier items are excluded.
     """
 
     columns: EventColumns
     catalogue: Catalogue
     rows: IntArray
     starts: IntArray
-    places: IntArray
+    indices: IntArray
     shown: BoolArray
     hide_seen: bool
     num_available: int
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.indices)
 
     @property
     def users(self) -> IntArray:
-        """(q,) whom each question is about."""
-        return self.columns.users[self.places]
+        """(q,) the user of each query."""
+        return self.columns.users[self.indices]
 
-    def window(self, place: int, shape: WindowShape) -> History:
-        """The window of a user strictly before one of their events."""
-        begin = int(self.starts[place])
-        begin += shape.start(place - begin)
-        return History(self.columns.items[begin:place], self.columns.times_ms[begin:place])
+    def window(self, index: int, shape: WindowShape) -> History:
+        """The user's window strictly before this event."""
+        begin = int(self.starts[index])
+        begin += shape.start(index - begin)
+        return History(self.columns.items[begin:index], self.columns.times_ms[begin:index])
 
-    def seen(self, place: int) -> IntArray:
-        """The rows of what the user had before."""
-        return self.rows[self.starts[place] : place]
+    def seen(self, index: int) -> IntArray:
+        """The rows of the user's items before this event."""
+        return self.rows[self.starts[index] : index]
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """How one model did. `ranks`: (q,) places from 0, equal scores sharing theirs; NaN where a score was not finite.
+    """A model's result on a slice. `ranks`: (q,) from 0, ties share the mean rank; NaN if a score is not finite.
 
-    `top`: (q, 10) rows that were shown, best first. `ms_per_user`: what encoding one user took.
+    `top`: (q, 10) the highest-ranked rows. `ms_per_user`: time to encode a user.
     """
 
     ranks: Array
@@ -76,90 +75,95 @@ class TrialResult:
 
     @property
     def is_finite(self) -> bool:
-        """Whether every score was a number."""
+        """Whether all scores are finite."""
         return not bool(np.isnan(self.ranks).any())
 
     @property
     def num_shown(self) -> int:
-        """How many items were in anybody's first ten."""
+        """How many different items the top tens contain."""
         return len(np.unique(self.top))
 
     @property
     def top_share(self) -> float:
-        """In which share of the lists the item stood that most lists named first."""
+        """The share of the lists that begin with the most frequent first item."""
         return float(np.unique(self.top[:, 0], return_counts=True)[1].max() / len(self.top)) if len(self.top) else 0.0
 
 
-def slice_of(columns: EventColumns, catalogue: Catalogue, *, since_ms: int, max_events: int, hide_seen: bool) -> Slice:
-    """The events from a time on that can be asked for, at most `max_events` of them.
+def select_slice(
+    columns: EventColumns, catalogue: Catalogue, *, since_ms: int, max_events: int, hide_seen: bool
+) -> TrialSlice:
+    """The query events since a time, at most `max_events` of them.
 
-    Which are drawn is decided by user and time alone, so that a slice that grows keeps what it had for long.
+    They are sampled by a hash of user and time, so that a growing slice keeps most of its queries.
     """
     rows = catalogue.rows(columns.items)
     first = np.flatnonzero(np.diff(columns.users, prepend=columns.users[:1] - 1))
     starts = first[np.searchsorted(first, np.arange(len(columns)), side="right") - 1]
-    asked = (columns.times_ms >= since_ms) & (np.arange(len(columns)) > starts) & (rows >= 0)
-    asked &= catalogue.listed[np.maximum(rows, 0)]
+    is_query = (columns.times_ms >= since_ms) & (np.arange(len(columns)) > starts) & (rows >= 0)
+    is_query &= catalogue.listed[np.maximum(rows, 0)]
     if hide_seen:
-        asked &= ~columns.repeats()
-    places = np.flatnonzero(asked).astype(np.int64)
-    num_available = len(places)
+        is_query &= ~columns.repeats()
+    indices = np.flatnonzero(is_query).astype(np.int64)
+    num_available = len(indices)
     if num_available > max_events:
-        mixed = (columns.users[places].astype(np.uint64) * MIX) ^ (columns.times_ms[places].astype(np.uint64) * MIX)
+        mixed = (columns.users[indices].astype(np.uint64) * MIX) ^ (columns.times_ms[indices].astype(np.uint64) * MIX)
         mixed = (mixed ^ (mixed >> np.uint64(29))) * MIX
-        places = np.sort(places[np.argsort(mixed, kind="stable")[:max_events]])
-    return Slice(columns, catalogue, rows, starts, places, catalogue.listed, hide_seen, num_available)
+        indices = np.sort(indices[np.argsort(mixed, kind="stable")[:max_events]])
+    return TrialSlice(columns, catalogue, rows, starts, indices, catalogue.listed, hide_seen, num_available)
 
 
-def try_model(bundle: ModelBundle, asked: Slice, shape: WindowShape) -> TrialResult:
-    """A model's ranks; raises `NotReady` where nothing can be asked."""
-    _check(asked)
-    encoder = bundle.bind(asked.catalogue)
-    everything = np.arange(len(asked.catalogue))
-    table = encoder.items(everything)
-    ranks, tops, took_s = np.empty(len(asked)), [], 0.0
-    for batch in _batches(len(asked)):
-        places = asked.places[batch].tolist()
+def try_model(bundle: ModelBundle, trial_slice: TrialSlice, shape: WindowShape) -> TrialResult:
+    """The ranks of a model; raises `NotReady` for an empty slice."""
+    _check_not_empty(trial_slice)
+    encoder = bundle.bind(trial_slice.catalogue)
+    all_rows = np.arange(len(trial_slice.catalogue))
+    table = encoder.items(all_rows)
+    ranks, tops, took_s = np.empty(len(trial_slice)), [], 0.0
+    for batch in _batches(len(trial_slice)):
+        indices = trial_slice.indices[batch].tolist()
         started_s = time.perf_counter()
-        windows = [asked.window(place, shape) for place in places]
+        windows = [trial_slice.window(index, shape) for index in indices]
         vectors = encoder.encode(windows)
         took_s += time.perf_counter() - started_s
         with np.errstate(invalid="ignore", over="ignore"):
-            scores = encoder.query(vectors, np.zeros(len(places), np.int64)) @ table.T
-            add_repeats(scores, everything, encoder, asked.catalogue, windows)
-        ranks[batch], top = rank(scores, asked, places)
+            scores = encoder.query(vectors, np.zeros(len(indices), np.int64)) @ table.T
+            add_repeats(scores, all_rows, encoder, trial_slice.catalogue, windows)
+        ranks[batch], top = rank(scores, trial_slice, indices)
         tops.append(top)
-    return TrialResult(ranks, np.concatenate(tops), 1000 * took_s / len(asked))
+    return TrialResult(ranks, np.concatenate(tops), 1000 * took_s / len(trial_slice))
 
 
-def try_popularity(asked: Slice, *, half_life_ms: float) -> TrialResult:
-    """The ranks of time-decayed popularity, every event counted before those after it are asked for."""
-    _check(asked)
-    columns, order = asked.columns, np.argsort(asked.columns.times_ms, kind="stable")
-    turn = np.empty(len(order), np.int64)
-    turn[order] = np.arange(len(order))
-    counted, log2 = 0, np.full(len(asked.catalogue), -np.inf)
-    ranks, tops = np.empty(len(asked)), np.empty((len(asked), min(TOP, len(asked.catalogue))), np.int64)
-    for number in np.argsort(turn[asked.places], kind="stable").tolist():
-        place = int(asked.places[number])
-        news = order[counted : turn[place]]
-        known = news[asked.rows[news] >= 0]
-        np.logaddexp2.at(log2, asked.rows[known], columns.times_ms[known] / half_life_ms)
-        counted = int(turn[place])
+def try_popularity(trial_slice: TrialSlice, *, half_life_ms: float) -> TrialResult:
+    """The ranks of time-decayed popularity, updated with every event before the next query."""
+    _check_not_empty(trial_slice)
+    columns, order = trial_slice.columns, np.argsort(trial_slice.columns.times_ms, kind="stable")
+    time_rank = np.empty(len(order), np.int64)
+    time_rank[order] = np.arange(len(order))
+    counted, log2 = 0, np.full(len(trial_slice.catalogue), -np.inf)
+    ranks, tops = (
+        np.empty(len(trial_slice)),
+        np.empty((len(trial_slice), min(TOP, len(trial_slice.catalogue))), np.int64),
+    )
+    for query in np.argsort(time_rank[trial_slice.indices], kind="stable").tolist():
+        index = int(trial_slice.indices[query])
+        new_events = order[counted : time_rank[index]]
+        known = new_events[trial_slice.rows[new_events] >= 0]
+        np.logaddexp2.at(log2, trial_slice.rows[known], columns.times_ms[known] / half_life_ms)
+        counted = int(time_rank[index])
         scores = np.where(np.isneginf(log2), -1e300, log2)[None]
-        one = slice(number, number + 1)
-        ranks[one], tops[one] = rank(scores, asked, [place])
+        line = slice(query, query + 1)
+        ranks[line], tops[line] = rank(scores, trial_slice, [index])
     return TrialResult(ranks, tops)
 
 
-def rank(scores: FloatArray | Array, asked: Slice, places: list[int]) -> tuple[Array, IntArray]:
-    """(b,) ranks and (b, 10) best rows of (b, N) scores. NaN where a score is not finite."""
-    targets = asked.rows[places]
+def rank(scores: FloatArray | Array, trial_slice: TrialSlice, indices: list[int]) -> tuple[Array, IntArray]:
+    """(b,) ranks and (b, 10) best rows of (b, N) scores; NaN if a score is not finite."""
+    targets = trial_slice.rows[indices]
     broken = ~np.isfinite(scores).all(axis=1)
-    scores = np.where(asked.shown, scores, -np.inf)
-    if asked.hide_seen:
-        for row, place in enumerate(places):
-            scores[row, asked.seen(place)] = -np.inf
+    scores = np.where(trial_slice.shown, scores, -np.inf)
+    if trial_slice.hide_seen:
+        for row, index in enumerate(indices):
+            scores[row, trial_slice.seen(index)] = -np.inf
     ranks = ranks_of(scores, targets)
     k = min(TOP, scores.shape[1])
     best = np.argpartition(scores, -k, axis=1)[:, -k:]
@@ -171,7 +175,7 @@ def _batches(size: int) -> Iterator[slice]:
     return (slice(begin, min(begin + BATCH, size)) for begin in range(0, size, BATCH))
 
 
-def _check(asked: Slice) -> None:
-    if not len(asked):
-        msg = "a trial: wanted events of users with a history and of listed items, got none; wait for more"
+def _check_not_empty(trial_slice: TrialSlice) -> None:
+    if not len(trial_slice):
+        msg = "trial: wanted events of listed items by users with a history, got none; wait for more events"
         raise NotReady(msg)

@@ -17,21 +17,21 @@ from core.statuses import ModelStatus, PromotionKind
 
 
 def named(models: Sequence[ModelRecord], version: str) -> ModelRecord:
-    """The model of that name; raises `NotFound`."""
+    """The model with this version; raises `NotFound`."""
     for record in models:
         if record.version == version:
             return record
-    msg = f"model {version!r} is not known; `tidewise models list` names all"
+    msg = f"model {version!r} is not known; `tidewise models list` shows all versions"
     raise NotFound(msg)
 
 
 def with_status(models: Sequence[ModelRecord], status: str) -> ModelRecord | None:
-    """The newest model of that status."""
+    """The newest model with this status."""
     return next((record for record in models if record.status == status), None)
 
 
 def propose(tx: Transaction, record: ModelRecord) -> None:
-    """Store a new challenger; one that still waited for its verdict lapses."""
+    """Store a new challenger; an undecided earlier one is superseded."""
     for known in tx.models.lock():
         if known.status == ModelStatus.CHALLENGER and known.version != record.version:
             tx.models.save(replace(known, status=ModelStatus.SUPERSEDED))
@@ -39,7 +39,7 @@ def propose(tx: Transaction, record: ModelRecord) -> None:
 
 
 def note(tx: Transaction, version: str, facts: Mapping[str, Any], *, status: str | None = None) -> None:
-    """Add facts to the lineage of a model, and give it another status where one is named."""
+    """Add facts to a model's lineage and, if given, change its status."""
     record = named(tx.models.lock(), version)
     tx.models.save(replace(record, status=status or record.status, lineage={**record.lineage, **facts}))
 
@@ -47,7 +47,7 @@ def note(tx: Transaction, version: str, facts: Mapping[str, Any], *, status: str
 def promote(
     tx: Transaction, version: str, *, decided_by: str, reason: str, now_ms: int, force: bool = False
 ) -> Promotion:
-    """Let a version serve. A refused one needs `force`; raises `NotFound`, `InvalidInput`."""
+    """Make a version the champion. A refused one needs `force`; raises `NotFound`, `InvalidInput`."""
     models = tx.models.lock()
     record = named(models, version)
     if record.status == ModelStatus.REFUSED and not force:
@@ -57,42 +57,42 @@ def promote(
 
 
 def roll_back(tx: Transaction, *, decided_by: str, reason: str, now_ms: int) -> Promotion:
-    """Let the version serve again that served before the champion; raises `NotFound` where there is none."""
+    """Make the champion's predecessor the champion again; raises `NotFound` if there is none."""
     models = tx.models.lock()
     champion = with_status(models, ModelStatus.CHAMPION)
     target = None if champion is None else predecessor(models, tx.models.promotions(), champion)
     if target is None:
-        raise NotFound("there is no earlier model to return to; `tidewise models list` shows what there is")
+        raise NotFound("there is no earlier model to return to; `tidewise models list` shows all versions")
     return _serve(tx, models, target, PromotionKind.ROLLBACK, decided_by=decided_by, reason=reason, now_ms=now_ms)
 
 
 def predecessor(
     models: Sequence[ModelRecord], promotions: Sequence[Promotion], record: ModelRecord
 ) -> ModelRecord | None:
-    """What served before a model was promoted; the newest retired one where no promotion of it is known."""
+    """The model that served before this one was promoted; without a promotion record, the newest older retired one."""
     for promotion in promotions:
         if promotion.version == record.version and promotion.kind == PromotionKind.PROMOTION:
             return named(models, promotion.previous) if promotion.previous else None
-    older = [one for one in models if one.status == ModelStatus.RETIRED and one.created_ms < record.created_ms]
+    older = [m for m in models if m.status == ModelStatus.RETIRED and m.created_ms < record.created_ms]
     return older[0] if older else None
 
 
 def ancestors(models: Sequence[ModelRecord], promotions: Sequence[Promotion], *, limit: int) -> list[ModelRecord]:
-    """The champion, what served before it, and so on: at most `limit` + 1 models, newest first."""
-    found: list[ModelRecord] = []
+    """The champion and its predecessors: at most `limit` + 1 models, newest first."""
+    line: list[ModelRecord] = []
     record = with_status(models, ModelStatus.CHAMPION)
-    while record is not None and record not in found and len(found) <= limit:
-        found.append(record)
+    while record is not None and record not in line and len(line) <= limit:
+        line.append(record)
         record = predecessor(models, promotions, record)
-    return found
+    return line
 
 
 def expendable(models: Sequence[ModelRecord], promotions: Sequence[Promotion], *, keep: int) -> list[ModelRecord]:
-    """Models whose files need not be kept: neither the champion and the `keep` before it, nor the newest `keep`."""
-    wanted = {record.version for record in ancestors(models, promotions, limit=keep)}
-    wanted |= {record.version for record in models[:keep]}
-    wanted |= {record.version for record in models if record.status in (ModelStatus.CHALLENGER, ModelStatus.CHAMPION)}
-    return [record for record in models if record.path and record.version not in wanted]
+    """Models whose files can be deleted: all but the champion, its `keep` predecessors and the newest `keep`."""
+    kept = {record.version for record in ancestors(models, promotions, limit=keep)}
+    kept |= {record.version for record in models[:keep]}
+    kept |= {record.version for record in models if record.status in (ModelStatus.CHALLENGER, ModelStatus.CHAMPION)}
+    return [record for record in models if record.path and record.version not in kept]
 
 
 def _serve(

@@ -24,7 +24,7 @@ class RecentPopularity:
 
     def fit(self, part: TrainingPart) -> None:
         """Count all events."""
-        learnt = part.learnt
+        learnt = part.training_events
         weights = [1.0] * len(learnt)
         counts = decayed_log2(learnt.items.tolist(), learnt.times_ms.tolist(), weights, half_life_ms=self._half_life_ms)
         self._log2: Array = np.full(part.num_items, -np.inf)
@@ -60,7 +60,7 @@ class CoOccurrence:
         self._popularity.fit(part)
         self._next: dict[int, dict[int, int]] = {}
         self._last: dict[int, int] = {}
-        learnt = part.learnt
+        learnt = part.training_events
         for user, item in zip(learnt.users.tolist(), learnt.items.tolist(), strict=True):
             self._follow(user, item)
 

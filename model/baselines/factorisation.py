@@ -37,7 +37,7 @@ class OnlineFactorisation:
         )
         self._factors_ND = np.zeros((part.num_items, self._num_factors))
         self._biases_N = np.zeros(part.num_items)
-        learnt = part.learnt
+        learnt = part.training_events
         for place in np.argsort(learnt.times_ms, kind="stable"):
             self.apply(int(learnt.users[place]), int(learnt.items[place]), int(learnt.times_ms[place]))
 

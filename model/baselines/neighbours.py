@@ -28,7 +28,7 @@ class ItemKNN:
 
     def fit(self, part: TrainingPart) -> None:
         """The nearest items of every item, a block of items at a time."""
-        learnt = part.learnt
+        learnt = part.training_events
         ones = np.ones(len(learnt), np.float32)
         _, users = np.unique(learnt.users, return_inverse=True)
         taken_UN = csr_matrix((ones, (users, learnt.items)), shape=(users.max() + 1, part.num_items))
@@ -80,7 +80,7 @@ class VSKNN:
 
     def fit(self, part: TrainingPart) -> None:
         """Sessions as sets of items and items as lists of sessions, the newest session first."""
-        learnt = part.learnt
+        learnt = part.training_events
         self._num_items = part.num_items
         newest: dict[int, int] = dict(zip(learnt.users.tolist(), learnt.times_ms.tolist(), strict=True))
         by_age = sorted(newest, key=lambda user: -newest[user])

@@ -29,14 +29,14 @@ def gains(above: IntArray, equal: IntArray, metric: str, k: int) -> Array:
 
 def long_gap_ms(part: TrainingPart) -> int:
     """The gap that nine in ten events don't reach."""
-    learnt = part.learnt
+    learnt = part.training_events
     gaps_ms = np.diff(learnt.times_ms)[np.diff(learnt.users) == 0]
     return int(np.quantile(gaps_ms, LONG_GAP_QUANTILE)) if len(gaps_ms) else 0
 
 
 def slices(part: TrainingPart, questions: Questions) -> dict[str, BoolArray]:
     """(q,) which questions are of each kind. The time of the answer is used here alone, never by a scorer."""
-    learnt = part.learnt
+    learnt = part.training_events
     new_users = ~np.isin(questions.users, learnt.users)
     new_items = ~np.isin(questions.targets, learnt.items)
     has_past = questions.end > questions.begin

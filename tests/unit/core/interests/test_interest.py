@@ -49,7 +49,7 @@ def test_nobody_s_interest_is_told_without_a_fault() -> None:
     assert interest.topics == ()
     assert interest.buckets == ()
     assert not interest.drift.found
-    assert interest.drift.explanation == "no visits are too few to tell"
+    assert interest.drift.explanation == "no visits are too few for a test"
 
 
 def test_a_move_is_told_with_its_day_and_its_count() -> None:
@@ -79,14 +79,14 @@ def test_the_events_of_one_visit_count_as_one() -> None:
     burst: list[tuple[float, Topics]] = [(20 + minute / 1440, ("b",)) for minute in range(50)]
     drift = told([*daily((20, ("a",))), *burst]).drift
     assert not drift.found
-    assert drift.explanation == "no move beyond what chance brings"
+    assert drift.explanation == "no significant shift"
     assert drift.score is not None
 
 
 def test_few_visits_tell_nothing_and_say_how_few() -> None:
     drift = told(daily((3, ("a",)), (3, ("b",)))).drift
     assert drift.score is None
-    assert drift.explanation == "6 visits are too few to tell"
+    assert drift.explanation == "6 visits are too few for a test"
 
 
 def test_stretches_are_as_long_as_it_takes_to_have_few_of_them() -> None:

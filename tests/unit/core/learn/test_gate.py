@@ -26,9 +26,9 @@ def share(of: float, *, seed: int = 0, users: int = NUM_USERS) -> np.ndarray:
 HALF = share(0.5)
 
 
-def flipped(hits: np.ndarray, places: slice | np.ndarray, to: bool) -> np.ndarray:
+def flipped(hits: np.ndarray, indices: slice | np.ndarray, to: bool) -> np.ndarray:
     changed = hits.copy()
-    changed[places] = to
+    changed[indices] = to
     return changed
 
 

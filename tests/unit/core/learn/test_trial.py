@@ -12,7 +12,7 @@ from core.arrays import FloatArray
 from core.errors import NotReady
 from core.history import History
 from core.items import Catalogue
-from core.learn.trial import Slice, slice_of, try_model, try_popularity
+from core.learn.trial import TrialSlice, select_slice, try_model, try_popularity
 from core.records import EventColumns
 
 KEYS = np.array([10, 20, 30, 40], np.int64)
@@ -30,37 +30,37 @@ def events(*rows: tuple[int, int, int]) -> EventColumns:
     return EventColumns(users, items, times)
 
 
-def asked(columns: EventColumns, *, since_ms: int = 0, **options: object) -> Slice:
-    given = {"max_events": 100, "hide_seen": False, **options}
-    return slice_of(columns, catalogue(), since_ms=since_ms, **given)  # type: ignore[arg-type]
+def trial_slice(columns: EventColumns, *, since_ms: int = 0, **options: object) -> TrialSlice:
+    parameters = {"max_events": 100, "hide_seen": False, **options}
+    return select_slice(columns, catalogue(), since_ms=since_ms, **parameters)  # type: ignore[arg-type]
 
 
 def test_events_are_asked_for_from_the_time_on_but_never_a_users_first() -> None:
-    found = asked(events((1, 10, 5), (1, 20, 6), (1, 30, 7), (2, 10, 8), (2, 40, 9)), since_ms=7)
-    assert found.places.tolist() == [2, 4]
+    found = trial_slice(events((1, 10, 5), (1, 20, 6), (1, 30, 7), (2, 10, 8), (2, 40, 9)), since_ms=7)
+    assert found.indices.tolist() == [2, 4]
 
 
 def test_what_cannot_be_shown_is_not_asked_for() -> None:
     columns = events((1, 10, 5), (1, 20, 6), (1, 10, 7), (1, 99, 8), (1, 30, 9))
-    hidden = slice_of(columns, catalogue(hidden=[20]), since_ms=0, max_events=9, hide_seen=False)
-    assert hidden.places.tolist() == [2, 4]
-    assert asked(columns, hide_seen=True).places.tolist() == [1, 4]
+    hidden = select_slice(columns, catalogue(hidden=[20]), since_ms=0, max_events=9, hide_seen=False)
+    assert hidden.indices.tolist() == [2, 4]
+    assert trial_slice(columns, hide_seen=True).indices.tolist() == [1, 4]
 
 
 def test_a_slice_that_grows_keeps_what_it_had_in_about_its_share() -> None:
     rng = np.random.default_rng(0)
     rows = [(int(u), int(rng.choice(KEYS)), t) for t, u in enumerate(rng.integers(0, 50, 2000))]
-    small = asked(events(*rows), since_ms=1000, max_events=200)
-    large = asked(events(*rows), since_ms=1000, max_events=400)
+    small = trial_slice(events(*rows), since_ms=1000, max_events=200)
+    large = trial_slice(events(*rows), since_ms=1000, max_events=400)
     assert len(small) == 200
-    assert set(small.places.tolist()) <= set(large.places.tolist())
+    assert set(small.indices.tolist()) <= set(large.indices.tolist())
     assert len(np.unique(small.users)) > 40
     assert small.num_available > 900
 
 
 def test_the_window_holds_what_came_strictly_before_cut_as_in_serving() -> None:
     rows = [(1, int(KEYS[t % 4]), t) for t in range(9)]
-    found = asked(events((0, 10, 0), *rows))
+    found = trial_slice(events((0, 10, 0), *rows))
     assert found.window(1 + 8, SHAPE).times_ms.tolist() == [4, 5, 6, 7]  # 8 events before: starts at rank 4
     assert found.window(1 + 2, SHAPE).times_ms.tolist() == [0, 1]
 
@@ -68,14 +68,14 @@ def test_the_window_holds_what_came_strictly_before_cut_as_in_serving() -> None:
 def test_what_the_window_adds_to_its_own_items_counts() -> None:
     """After row 0 the axis model ranks 1, 2, 3, 0; an event that adds enough puts its own item first."""
     columns = events((1, 10, 1), (1, 10, 2))
-    plain, adding = (try_model(AxisBundle(each_adds=each), asked(columns), SHAPE) for each in (None, 9.0))
+    plain, adding = (try_model(AxisBundle(each_adds=each), trial_slice(columns), SHAPE) for each in (None, 9.0))
     assert (plain.ranks.tolist(), adding.ranks.tolist()) == ([3.0], [0.0])
 
 
 def test_a_model_is_asked_after_the_window_and_its_ranks_are_those_of_the_product() -> None:
     """After row r the axis model ranks r+1, r+2, ... first."""
     columns = events((1, 10, 1), (1, 20, 2), (1, 40, 3), (1, 30, 4))
-    trial = try_model(AxisBundle(), asked(columns), SHAPE)
+    trial = try_model(AxisBundle(), trial_slice(columns), SHAPE)
     assert trial.ranks.tolist() == [0.0, 1.0, 2.0]
     assert trial.top[0].tolist() == [1, 2, 3, 0]
     assert trial.is_finite
@@ -83,7 +83,7 @@ def test_a_model_is_asked_after_the_window_and_its_ranks_are_those_of_the_produc
 
 def test_seen_and_unlisted_items_are_no_rivals() -> None:
     columns = events((1, 10, 1), (1, 20, 2), (1, 40, 3), (1, 30, 4))
-    trial = try_model(AxisBundle(), asked(columns, hide_seen=True), SHAPE)
+    trial = try_model(AxisBundle(), trial_slice(columns, hide_seen=True), SHAPE)
     assert trial.ranks.tolist() == [0.0, 1.0, 0.0]
 
 
@@ -100,23 +100,23 @@ class BrokenBundle(AxisBundle):
 
 
 def test_a_score_that_is_no_number_is_told() -> None:
-    trial = try_model(BrokenBundle(), asked(events((1, 10, 1), (1, 20, 2), (1, 40, 3))), SHAPE)
+    trial = try_model(BrokenBundle(), trial_slice(events((1, 10, 1), (1, 20, 2), (1, 40, 3))), SHAPE)
     assert not trial.is_finite
 
 
 def test_popularity_counts_what_came_before_everybodys_and_nothing_after() -> None:
     columns = events((1, 10, 1), (1, 20, 4), (2, 20, 2), (2, 20, 3), (3, 30, 5), (3, 10, 6))
-    found = asked(columns, since_ms=4)
+    found = trial_slice(columns, since_ms=4)
     trial = try_popularity(found, half_life_ms=1e9)
-    assert found.places.tolist() == [1, 5]
+    assert found.indices.tolist() == [1, 5]
     assert trial.ranks.tolist() == [0.0, 2.0]  # before 4: b twice, a once; before 6: b thrice, c lately, a
 
 
 def test_decay_prefers_what_is_new() -> None:
     columns = events((1, 10, 0), (2, 10, 0), (3, 20, 10), (4, 30, 0), (4, 20, 11))
-    assert try_popularity(asked(columns, since_ms=11), half_life_ms=1.0).ranks.tolist() == [0.0]
+    assert try_popularity(trial_slice(columns, since_ms=11), half_life_ms=1.0).ranks.tolist() == [0.0]
 
 
 def test_nothing_to_ask_is_told() -> None:
     with pytest.raises(NotReady, match="wait for more"):
-        try_model(AxisBundle(), asked(events((1, 10, 1))), SHAPE)
+        try_model(AxisBundle(), trial_slice(events((1, 10, 1))), SHAPE)

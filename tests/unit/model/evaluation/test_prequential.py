@@ -63,7 +63,7 @@ class Watching:
         self.num_known: list[int] = []
 
     def fit(self, part: TrainingPart) -> None:
-        learnt = part.learnt
+        learnt = part.training_events
         self.known = list(zip(learnt.users.tolist(), learnt.items.tolist(), learnt.times_ms.tolist(), strict=True))
         self.num_items = part.num_items
 

@@ -112,7 +112,7 @@ def test_leave_one_out_asks_for_the_last_tunes_on_the_one_before_and_learns_the_
     assert asked(dataset, fold) == [(["a", "b"], "c"), (["b", "c"], "a")]
     assert named(dataset, fold.validation.targets) == ["b", "c"]
     assert named(dataset, fold.validation.past(1).history.items) == ["b"]
-    assert named(dataset, fold.part.learnt.items) == ["a", "b"]
+    assert named(dataset, fold.part.training_events.items) == ["a", "b"]
     assert named(dataset, fold.part.columns.items[fold.part.validation]) == ["b", "c"]
 
 
@@ -120,7 +120,7 @@ def test_users_of_fewer_than_three_events_are_learnt_from_and_not_asked_about() 
     dataset = Dataset.of([*ANN_AND_BOB, *at(("cid", "c", 7), ("cid", "a", 8), ("dan", "b", 9))])
     fold = leave_one_out(dataset)
     assert len(fold.test) == len(fold.validation) == 2
-    assert named(dataset, fold.part.learnt.items) == ["a", "b", "c", "a", "b"]
+    assert named(dataset, fold.part.training_events.items) == ["a", "b", "c", "a", "b"]
 
 
 def test_leave_one_out_without_a_user_of_three_events_says_so() -> None:
@@ -151,7 +151,7 @@ def test_temporal_learns_strictly_before_the_cut_and_asks_for_everything_after()
     assert fold.part.columns.times_ms.max() < cut_ms
     assert times_ms[fold.test.answers].tolist() == [T0 + 1000 * n for n in range(30, 42)]
     held = fold.part.columns.times_ms[fold.part.validation]
-    assert held.min() > fold.part.learnt.times_ms.max()
+    assert held.min() > fold.part.training_events.times_ms.max()
     assert len(fold.part.train) + len(held) == 30
 
 
@@ -175,7 +175,7 @@ def test_a_live_scorer_is_told_everything_between_training_and_the_question() ->
     for number, answer in enumerate(fold.test.answers):
         told = dataset.columns.times_ms[fold.test.stream[: fold.test.told[number]]]
         assert len(told) + len(fold.part.train) == np.flatnonzero(dataset.arrival == answer)[0]
-        assert (told > fold.part.learnt.times_ms.max()).all()
+        assert (told > fold.part.training_events.times_ms.max()).all()
 
 
 def test_a_frozen_question_is_told_nothing_from_the_cut_on() -> None:

@@ -60,7 +60,7 @@ class NotingScorer(FixedScorer):
     notes: list[str] = field(default_factory=list)
 
     def fit(self, part: TrainingPart) -> None:
-        self.notes = [f"learn {len(part.learnt)}"]
+        self.notes = [f"learn {len(part.training_events)}"]
 
     def apply(self, user: int, item: int, time_ms: int) -> None:
         self.notes.append(f"{(time_ms - T0) // 1000}")
