@@ -1,4 +1,4 @@
-"""The records that pass through the ports: plain values, as stored. Knows nothing about who stores them."""
+"""The records that pass through the ports: plain values, as stored. Independent of storage."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from core.items import Item
 
 @dataclass(frozen=True, slots=True)
 class UserState:
-    """One user as stored: integer key, sequence number of the newest event, window.
+    """A stored user: integer key, sequence number of the newest event, window.
 
-    `erased_ms`: the user was erased at that time and came back (None where nothing was erased).
+    `erased_ms`: when the user was last erased; None if never.
     """
 
     key: int
@@ -28,7 +28,7 @@ class UserState:
 
 @dataclass(frozen=True, slots=True)
 class WriterOffset:
-    """How far one writer (a partition, or the requests of one process) has got."""
+    """The applied offset and newest event time of a writer (a partition, or the requests of a process)."""
 
     key: int
     applied_offset: int | None
@@ -36,7 +36,7 @@ class WriterOffset:
 
 
 class EventRow(NamedTuple):
-    """One interaction as stored, fields in the order of the columns. A tuple, because imports make millions."""
+    """A stored interaction, fields in the order of the columns. A tuple, because imports create millions."""
 
     event_key: bytes
     user_key: int
@@ -51,7 +51,7 @@ class EventRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Input that could not be applied, kept aside whole with the reason and where it came from."""
+    """Input that could not be applied, with the reason and its position (source, partition, offset)."""
 
     source: str
     partition: int
@@ -59,8 +59,8 @@ class DeadLetter:
     reason: str
     payload: bytes
     time_ms: int
-    key: int | None = None  # given by the store
-    num_retries: int = 0  # in vain
+    key: int | None = None  # assigned by the store
+    num_retries: int = 0  # failed ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,9 @@ class StoredItem:
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """One trained model: where it lies and where it comes from. `status`: see `core.learn.versions`.
+    """A trained model. `path`: of its files, empty after they were deleted.
 
-    `path`: empty where its files are no longer kept. `lineage`: parent, data, metrics, verdicts.
+    `status`: see `core.statuses.ModelStatus`. `lineage`: parent, data, metrics, verdicts.
     """
 
     version: str
@@ -92,14 +92,14 @@ class ModelRecord:
     lineage: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As the API and the command line show it."""
-        shown = {"version": self.version, "status": self.status, "created": self.created_ms}
-        return {**shown, "available": bool(self.path), "lineage": dict(self.lineage)}
+        """The JSON form of the API and the command line."""
+        fields = {"version": self.version, "status": self.status, "created": self.created_ms}
+        return {**fields, "available": bool(self.path), "lineage": dict(self.lineage)}
 
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """One change of the model that serves. `previous`: what served before, None for popularity.
+    """A change of the serving model. `previous`: the version that served before, None for popularity.
 
     `kind`: "promotion", or "rollback" to a version that had served before.
     """
@@ -112,14 +112,17 @@ class Promotion:
     time_ms: int
 
     def to_json(self) -> dict[str, Any]:
-        """As the API and the command line show it."""
-        shown = {"version": self.version, "previous": self.previous, "kind": self.kind}
-        return {**shown, "decided_by": self.decided_by, "reason": self.reason, "time": self.time_ms}
+        """The JSON form of the API and the command line."""
+        fields = {"version": self.version, "previous": self.previous, "kind": self.kind}
+        return {**fields, "decided_by": self.decided_by, "reason": self.reason, "time": self.time_ms}
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
-    """A role that one process at a time may fill. `token` rises with each taking; `expires_ms` by the store's clock."""
+    """A role that only one process may hold at a time.
+
+    `token`: the fencing token, increases with each lease. `expires_ms`: by the store's clock.
+    """
 
     role: str
     holder: str
@@ -129,7 +132,7 @@ class LeaseRecord:
 
 @dataclass(frozen=True, slots=True)
 class EventColumns:
-    """Windowed events in columns, sorted by (user, time, sequence): what training reads.
+    """Windowed events in columns, sorted by (user, time, sequence): the input of training.
 
     `users`, `items`: (n,) integer keys; `times_ms`: (n,) event times.
     """
@@ -142,21 +145,21 @@ class EventColumns:
         return len(self.users)
 
     def where(self, kept: BoolArray | IntArray) -> EventColumns:
-        """Some of them, by an (n,) mask or by their places."""
+        """The events selected by an (n,) mask or by indices."""
         return EventColumns(self.users[kept], self.items[kept], self.times_ms[kept])
 
     def repeats(self) -> BoolArray:
-        """(n,) whether the user had the item before."""
+        """(n,) whether the user had an earlier event with the same item."""
         order = np.lexsort((np.arange(len(self)), self.items, self.users))
         same = (np.diff(self.users[order], prepend=-1) == 0) & (np.diff(self.items[order], prepend=-1) == 0)
-        found = np.zeros(len(self), np.bool_)
-        found[order] = same
-        return found
+        repeats = np.zeros(len(self), np.bool_)
+        repeats[order] = same
+        return repeats
 
 
 @dataclass(frozen=True, slots=True)
 class WriterPosition:
-    """How far one writer has got, under its name: a partition of a stream, or (no offset) the requests of a process."""
+    """A writer with its name: a partition of a stream, or the requests of a process (without an offset)."""
 
     stream: str
     partition: int
@@ -166,7 +169,7 @@ class WriterPosition:
 
 @dataclass(frozen=True, slots=True)
 class StoreTotals:
-    """How much a store holds."""
+    """The numbers of rows in a store."""
 
     users: int
     items: int

@@ -1,6 +1,6 @@
-"""Databases: the only package that knows SQLAlchemy. Implements the `Store` of `core.ports` on SQLite and PostgreSQL.
+"""Storage: implements the `Store` of `core.ports` on SQLite and PostgreSQL. The only package that imports SQLAlchemy.
 
-Knows nothing about models, indexes, HTTP or Kafka. Importing it opens nothing; `open_store` does.
+Independent of models, indexes, HTTP and Kafka. Importing it opens no connection; `open_store` does.
 """
 
 from storage.store import SqlStore, open_store

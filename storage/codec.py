@@ -1,4 +1,4 @@
-"""How windows, JSON and user hashes look inside the database. Knows nothing about SQL."""
+"""Encoding of windows, JSON and user hashes for the database. Independent of SQL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LITTLE_INT64 = np.dtype("<i8")
 
 
 def pack_history(history: History) -> bytes:
-    """All item keys, then all times, each eight bytes, little-endian: read back without a loop."""
+    """All item keys, then all times, as little-endian 64-bit integers: decoded without a loop."""
     return np.concatenate([history.items, history.times_ms]).astype(LITTLE_INT64, copy=False).tobytes()
 
 
@@ -29,7 +29,7 @@ def unpack_history(packed: bytes) -> History:
 
 
 def pack_json(value: object) -> str:
-    """Compact ASCII JSON: control characters and lone surrogates are escaped, so that every database takes it."""
+    """Compact ASCII JSON: escaped control characters and lone surrogates are valid text in every database."""
     return json.dumps(value, separators=(",", ":"))
 
 
@@ -39,10 +39,10 @@ def unpack_json(packed: str) -> Any:
 
 
 def pack_context(context: Mapping[str, Any] | None) -> str | None:
-    """The context of an event; most have none."""
+    """The context of an event as JSON; None if it has no context."""
     return None if context is None else pack_json(context)
 
 
 def user_hash(secret: bytes, user_id: str) -> bytes:
-    """What stays of an erased user: without the secret nobody can test whether an id was here."""
+    """The keyed hash of an erased user: without the secret, an id cannot be tested against it."""
     return hashlib.blake2b(user_id.encode(), key=secret, digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""Opening a database: URL, connection pool, and the settings that every connection gets."""
+"""Database engines: URL, connection pool and connection settings."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from sqlalchemy.exc import ArgumentError
 
 from core.errors import InvalidSettings, StoreUnavailable
 
-POOL_SIZE = 8  # idle connections kept; the hottest is used first, so that one cache stays warm
+POOL_SIZE = 8  # idle connections kept; the last used is taken first, so that its page cache stays warm
 POOL_OVERFLOW = 24
 POOL_TIMEOUT_S = 10
 BUSY_PAUSE_S = 0.01
 BUSY_TIMEOUT_S = 10  # how long a SQLite writer waits for another process
 CACHE_KIB = 32 * 1024  # of pages, per SQLite connection
-CHECKPOINT_PAGES = 4_000  # 16 MiB of log between checkpoints: an import spends less time in them than with 4 MiB
+CHECKPOINT_PAGES = 4_000  # 16 MiB of WAL between checkpoints: imports spend less time in them than with 4 MiB
 CONNECT_TIMEOUT_S = 5
-FROZEN_TIMEOUT_S = 10
+IDLE_TRANSACTION_TIMEOUT_S = 10
 
 
 def parse_url(text: str) -> URL:
@@ -32,8 +32,8 @@ def parse_url(text: str) -> URL:
     except ArgumentError:
         url = None
     if url is None or url.get_backend_name() not in ("sqlite", "postgresql"):
-        wanted = "sqlite:///path/to/file.db or postgresql+psycopg://user@host/name"
-        msg = f"database: wanted {wanted}, got {text.split('@')[-1]!r}"
+        expected = "sqlite:///path/to/file.db or postgresql+psycopg://user@host/name"
+        msg = f"database: wanted {expected}, got {text.split('@')[-1]!r}"
         raise InvalidSettings(msg)
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         raise InvalidSettings("database: wanted a file (sqlite:///path/to/file.db), SQLite in memory is not shared")
@@ -41,7 +41,7 @@ def parse_url(text: str) -> URL:
 
 
 def open_engine(url: URL, *, create: bool) -> Engine:
-    """A pool of connections to the database; none is made yet."""
+    """An engine with a connection pool; it does not connect yet."""
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, create=create)
     return _postgres_engine(url)
@@ -52,7 +52,7 @@ def _sqlite_engine(url: URL, *, create: bool) -> Engine:
     if create:
         path.parent.mkdir(parents=True, exist_ok=True)
     elif not path.exists():
-        msg = f"{path}: no database there; correct the path, or begin one with `tidewise import`"
+        msg = f"{path}: no such database; correct the path, or create a database with `tidewise import`"
         raise StoreUnavailable(msg)
     engine = create_engine(
         url,
@@ -62,9 +62,9 @@ def _sqlite_engine(url: URL, *, create: bool) -> Engine:
         pool_use_lifo=True,
         connect_args={
             "timeout": BUSY_TIMEOUT_S,
-            "isolation_level": None,  # the driver begins no transactions of its own
+            "isolation_level": None,  # the driver does not begin transactions itself
             "cached_statements": 256,
-            "check_same_thread": False,  # the pool hands a connection to one thread at a time
+            "check_same_thread": False,  # the pool gives a connection to one thread at a time
         },
     )
     event.listen(engine, "connect", _prepare_sqlite)
@@ -72,7 +72,7 @@ def _sqlite_engine(url: URL, *, create: bool) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """WAL lets readers go on beside the writer; FULL makes each commit reach the disk before it is acknowledged."""
+    """WAL: readers never wait for the writer. FULL: each commit is on disk before it is acknowledged."""
     cursor = connection.cursor()
     _switch_to_wal(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
@@ -82,13 +82,13 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.create_function("add_log2", 2, _add_log2, deterministic=True)
 
 
-def _add_log2(one: float, other: float) -> float:
-    """The log2 of the sum of two numbers that are given by their log2."""
-    return max(one, other) + math.log2(1 + 2.0 ** -abs(one - other))
+def _add_log2(left: float, right: float) -> float:
+    """log2(2**left + 2**right)."""
+    return max(left, right) + math.log2(1 + 2.0 ** -abs(left - right))
 
 
 def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
-    """Waits for whoever else has a new file in hand: for this one statement SQLite's own busy timeout does not hold."""
+    """Retries while another process creates the file: SQLite's busy timeout does not cover this statement."""
     deadline_s = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
@@ -102,7 +102,7 @@ def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
 
 
 def _postgres_engine(url: URL) -> Engine:
-    """Autocommit: we begin and end transactions ourselves, the same way on both databases."""
+    """Autocommit: `storage.store` begins and ends transactions, the same way on both databases."""
     try:
         return create_engine(
             url,
@@ -115,8 +115,8 @@ def _postgres_engine(url: URL) -> Engine:
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_S,
                 "application_name": "tidewise",
-                # A process that freezes inside a transaction must not keep its locks from the one that takes over.
-                "options": f"-c idle_in_transaction_session_timeout={FROZEN_TIMEOUT_S}s",
+                # A process that is suspended inside a transaction must not keep its locks: another one takes over.
+                "options": f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_TIMEOUT_S}s",
             },
         )
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Bringing a database to this version's tables. Alembic is loaded only where there is something to do."""
+"""Schema migrations. Alembic is imported only if there are migrations to run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from core.errors import StoreMismatch
 
 HEAD = "0009"  # the newest migration; a test compares it with the folder
 MIGRATIONS = Path(__file__).parent / "migrations"
-LOCK = 0x7469646577697365  # any number that every Tidewise process knows: one migrates, the others wait
+LOCK = 0x7469646577697365  # of PostgreSQL's advisory locks: one process migrates, the others wait
 
 
 def migrate(connection: Connection, *, begin: str) -> None:
-    """Run the missing migrations in one transaction; raises `StoreMismatch` where a newer version made the tables."""
+    """Run missing migrations in one transaction; raises `StoreMismatch` if a newer version wrote the schema."""
     connection.exec_driver_sql(begin)
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
@@ -27,8 +27,8 @@ def migrate(connection: Connection, *, begin: str) -> None:
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
-    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return found
+    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return revision
 
 
 def _upgrade(connection: Connection, current: str | None) -> None:
@@ -41,8 +41,8 @@ def _upgrade(connection: Connection, current: str | None) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
         msg = (
-            f"the database is at schema {current}, but this version of Tidewise knows none beyond {HEAD}: "
-            "a newer version made it; install that version, or open another database"
+            f"the database has schema {current}, but this version of Tidewise supports schemas up to {HEAD}: "
+            "a newer version wrote it; install that version, or open another database"
         )
         raise StoreMismatch(msg)
     config.attributes["connection"] = connection

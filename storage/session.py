@@ -1,4 +1,4 @@
-"""Statements run on one driver connection inside one transaction. Knows nothing about what they mean."""
+"""A session: prepared statements on one driver connection. Independent of the tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from storage.dialects import Builder, Dialect, Row
 
 
 class Session:
-    """A cursor that speaks prepared statements and raises our errors."""
+    """A cursor that executes prepared statements and raises `StoreError`s."""
 
     __slots__ = ("_cursor", "dialect")
 
@@ -29,18 +29,18 @@ class Session:
         """All rows of a query."""
         statement = self.dialect.prepare(builder)
         try:
-            found: list[Row] = self._cursor.execute(statement.sql, statement.values(parameters)).fetchall()
+            rows: list[Row] = self._cursor.execute(statement.sql, statement.values(parameters)).fetchall()
         except self.dialect.driver_error as error:
             raise self.dialect.failure(error) from error
-        return found
+        return rows
 
     def row(self, builder: Builder, **parameters: Any) -> Row | None:
-        """The first row of a query."""
-        found = self.rows(builder, **parameters)
-        return found[0] if found else None
+        """The first row of a query, if any."""
+        rows = self.rows(builder, **parameters)
+        return rows[0] if rows else None
 
     def run(self, builder: Builder, **parameters: Any) -> int:
-        """Run a statement that returns nothing; how many rows it touched."""
+        """Execute a statement without a result; returns the number of affected rows."""
         statement = self.dialect.prepare(builder)
         try:
             self._cursor.execute(statement.sql, statement.values(parameters))
@@ -49,7 +49,7 @@ class Session:
         return int(self._cursor.rowcount)
 
     def write(self, builder: Builder, rows: Sequence[Row]) -> int:
-        """Insert or update many rows; how many it were."""
+        """Insert or update rows; returns the number of affected rows."""
         if not rows:
             return 0
         statement = self.dialect.prepare(builder)
@@ -60,7 +60,7 @@ class Session:
         return int(self._cursor.rowcount)
 
     def integers(self, builder: Builder, width: int, **parameters: Any) -> IntArray:
-        """The (rows, width) result of a query of `width` 64-bit integers."""
+        """The (rows, width) result of a query for `width` 64-bit integers."""
         statement = self.dialect.prepare(builder)
         try:
             return self.dialect.integers(self._cursor, statement, statement.values(parameters), width=width)
@@ -68,9 +68,9 @@ class Session:
             raise self.dialect.failure(error) from error
 
     def array(self, values: Iterable[Any]) -> Any:
-        """Integers or strings as one parameter."""
+        """Integers or strings as a single parameter."""
         return self.dialect.array(values)
 
     def keys(self, values: Iterable[bytes]) -> Any:
-        """16-byte keys as one parameter."""
+        """16-byte keys as a single parameter."""
         return self.dialect.keys(values)

@@ -1,4 +1,4 @@
-"""The database as the rest of the product sees it: `open_store` makes a `SqlStore`, a `core.ports.store.Store`."""
+"""The store: `open_store` opens a SQLite or PostgreSQL database as a `core.ports.store.Store`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from storage.transaction import SqlTransaction
 
 
 def open_store(url: str, *, create: bool = True) -> SqlStore:
-    """Open the database, bringing its tables to this version. `create`: make a SQLite file where there is none.
+    """Open a database and migrate it. `create`: create a missing SQLite file.
 
-    Raises `InvalidSettings` (the URL), `StoreUnavailable` (away) and `StoreMismatch` (a newer version made it).
+    Raises `InvalidSettings` (bad URL), `StoreUnavailable`, and `StoreMismatch` (written by a newer version).
     """
     engine = open_engine(parse_url(url), create=create)
     store = SqlStore(engine)
@@ -37,7 +37,7 @@ def open_store(url: str, *, create: bool = True) -> SqlStore:
 
 
 class SqlStore:
-    """A SQLite or PostgreSQL database. Used by any number of threads."""
+    """A SQLite or PostgreSQL database. Thread-safe."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -45,7 +45,7 @@ class SqlStore:
         self._secret = b""
 
     def prepare(self) -> None:
-        """Migrate, and read (or once make) the secret that hides erased users."""
+        """Migrate, and read the secret for hashes of erased users; the first time, create it."""
         try:
             with self._engine.connect() as connection:
                 migrate(connection, begin=self._dialect.begin_write)
@@ -68,14 +68,14 @@ class SqlStore:
             yield SqlTransaction(session, self._secret)
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self._engine.dispose()
 
     @contextmanager
     def _session(self, begin: str) -> Iterator[Session]:
-        """A connection of the pool, which rolls back whatever was not committed when it takes the connection back.
+        """A session on a pooled connection; the pool rolls back uncommitted changes when the connection is returned.
 
-        `begin`: how its transaction begins; empty for none.
+        `begin`: the statement that begins the transaction; empty for autocommit.
         """
         connection = self._connect()
         try:
@@ -93,7 +93,7 @@ class SqlStore:
         try:
             return self._engine.raw_connection()
         except PoolTimeout as error:
-            msg = f"no database connection was free within {POOL_TIMEOUT_S} s; send it again, or run more processes"
+            msg = f"no database connection was free within {POOL_TIMEOUT_S} s; retry, or run more processes"
             raise StoreUnavailable(msg) from error
         except DBAPIError as error:
             raise self._dialect.failure(cast(Exception, error.orig)) from error
@@ -101,7 +101,7 @@ class SqlStore:
             raise self._dialect.failure(error) from error
 
     def _drop_if_lost(self, connection: PoolProxiedConnection, error: StoreError) -> None:
-        """After a restart of the server every idle connection is dead too: let the next checkout open a new one."""
+        """Empty the pool if the connection was lost: after a server restart all its connections are dead."""
         cause = cast(Any, error.__cause__)
         if cause is not None and self._engine.dialect.is_disconnect(cause, connection.dbapi_connection, None):
             connection.invalidate()

@@ -1,8 +1,7 @@
-"""The tables, as SQLAlchemy Core metadata. The migrations in `storage/migrations` build the same; a test compares them.
+"""The tables, as SQLAlchemy Core metadata. The migrations in `storage/migrations` create the same (tested).
 
-Integer keys stand for users and items wherever there are many rows. JSON is kept as text: nothing here asks the
-database to look into it. There are no foreign keys: every writer resolves its keys in the transaction that uses them,
-and a check per event would cost a B-tree descent each.
+Large tables reference users and items by integer keys. JSON is stored as text: no query looks into it. There are no
+foreign keys: writers resolve keys in the transaction that uses them, and each check would cost a B-tree lookup.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ NAMES = {
 }
 metadata = MetaData(naming_convention=NAMES)
 
-# Byte order on both databases, so that "ascending id" means the same to every process.
+# Byte order on both databases, so that every process sorts ids alike.
 Name = Text().with_variant(Text(collation="C"), "postgresql")
-# SQLite makes a column its row id, and counts it up, only where the type is spelled INTEGER.
+# SQLite uses a column as its row id only if its type is INTEGER.
 Key = BigInteger().with_variant(Integer(), "sqlite")
 
 
@@ -51,7 +50,7 @@ users = Table(
     Column("num_events", BigInteger, nullable=False),
     Column("window", LargeBinary, nullable=False),  # see codec.pack_history
     Column("erased_ms", BigInteger),
-    sqlite_autoincrement=True,  # the key of an erased user is never given to another one
+    sqlite_autoincrement=True,  # the key of an erased user is never used again
 )
 
 items = Table(
@@ -68,11 +67,11 @@ items = Table(
     Column("revision", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
     Column("topic", SmallInteger, nullable=False, server_default="0"),  # see core.drift.topics
-    Column("created_ms", BigInteger),  # none on items older than this column
+    Column("created_ms", BigInteger),  # NULL for items older than this column
 )
 
-# The primary key is the history order of each user. On SQLite the table is its own primary key, on PostgreSQL the key
-# carries item and type along: either way a rebuilt window and the seen set are one range of one B-tree.
+# The primary key is the history order of each user. On SQLite the table is clustered by it, on PostgreSQL its index
+# includes item and type: either way, a window and the set of seen items are read from one range of one B-tree.
 interactions = Table(
     "interactions",
     metadata,
@@ -129,7 +128,7 @@ dead_letters = Table(
     Column("reason", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("time_ms", BigInteger, nullable=False),
-    Column("digest", LargeBinary),  # see letters.digest; none on letters older than this column
+    Column("digest", LargeBinary),  # see dead_letters.digest; NULL for rows older than this column
     Column("num_retries", Integer, nullable=False, server_default="0"),
 )
 Index("ix_dead_letters_digest", dead_letters.c.digest, unique=True)
@@ -161,7 +160,7 @@ promotions = Table(
     metadata,
     _key(),
     Column("version", Name, nullable=False),
-    Column("previous", Name),  # none: popularity served
+    Column("previous", Name),  # NULL: popularity served
     Column("kind", Text, nullable=False),
     Column("decided_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
@@ -183,8 +182,8 @@ leases = Table(
     "leases",
     metadata,
     Column("role", Name, primary_key=True),
-    Column("holder", Text, nullable=False),  # empty: nobody
-    Column("token", BigInteger, nullable=False),  # rises with each taking
+    Column("holder", Text, nullable=False),  # empty: released
+    Column("token", BigInteger, nullable=False),  # the fencing token: increases with each lease
     Column("expires_ms", BigInteger, nullable=False),  # by the database's clock
     sqlite_with_rowid=False,
 )
@@ -201,7 +200,7 @@ drift_counts = Table(
     metadata,
     Column("bucket_ms", BigInteger, primary_key=True, autoincrement=False),
     Column("writer_key", BigInteger, primary_key=True, autoincrement=False),
-    Column("counts", Text, nullable=False),  # one row, however many topics: see drift_codec.pack_counts
+    Column("counts", Text, nullable=False),  # all topics in one row: see drift_codec.pack_counts
     sqlite_with_rowid=False,
 )
 

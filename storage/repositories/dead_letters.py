@@ -1,4 +1,4 @@
-"""Dead letters: bad input kept aside whole."""
+"""Dead letters: input that could not be applied, stored as it came."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def _newest(dialect: Dialect) -> CompilerElement:
     return select(*(columns[name] for name in FIELDS)).order_by(columns.key.desc()).limit(bindparam("limit"))
 
 
-def _oldest(dialect: Dialect) -> CompilerElement:
-    found = select(*(columns[name] for name in FIELDS)).where(columns.key > bindparam("after"))
-    return found.order_by(columns.key).limit(bindparam("limit"))
+def _page(dialect: Dialect) -> CompilerElement:
+    page = select(*(columns[name] for name in FIELDS)).where(columns.key > bindparam("after"))
+    return page.order_by(columns.key).limit(bindparam("limit"))
 
 
-def _total(dialect: Dialect) -> CompilerElement:
+def _count(dialect: Dialect) -> CompilerElement:
     return select(func.count()).select_from(dead_letters)
 
 
-def _refile(dialect: Dialect) -> CompilerElement:
+def _update(dialect: Dialect) -> CompilerElement:
     return dialect.update(dead_letters, "reason", "num_retries", key="key")
 
 
-def _suspects(dialect: Dialect) -> CompilerElement:
-    found = or_(dialect.contains(columns.payload, "plain"), dialect.contains(columns.payload, "escaped"))
-    return select(columns.key, columns.payload).where(found)
+def _candidates(dialect: Dialect) -> CompilerElement:
+    matches = or_(dialect.contains(columns.payload, "plain"), dialect.contains(columns.payload, "escaped"))
+    return select(columns.key, columns.payload).where(matches)
 
 
 def _delete(dialect: Dialect) -> CompilerElement:
@@ -60,67 +60,67 @@ class DeadLetterRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep bad input aside; what is kept already, from the same place, is not kept twice."""
+    def add(self, dead_letters: Sequence[DeadLetter]) -> None:
+        """Store bad input; the same payload from the same position is stored once."""
         rows = [
             (
-                letter.source,
-                letter.partition,
-                letter.offset,
-                letter.reason,
-                letter.payload,
-                letter.time_ms,
-                digest(letter),
+                dead_letter.source,
+                dead_letter.partition,
+                dead_letter.offset,
+                dead_letter.reason,
+                dead_letter.payload,
+                dead_letter.time_ms,
+                digest(dead_letter),
             )
-            for letter in letters
+            for dead_letter in dead_letters
         ]
         self._session.write(_insert, rows)
 
     def newest(self, *, limit: int = 100) -> list[DeadLetter]:
-        """The newest dead letters."""
-        return [_letter(*row) for row in self._session.rows(_newest, limit=limit)]
+        """The newest dead letters, newest first."""
+        return [_dead_letter(*row) for row in self._session.rows(_newest, limit=limit)]
 
     def page(self, *, after: int = 0, limit: int = 100) -> list[DeadLetter]:
-        """Dead letters in ascending key after one."""
-        return [_letter(*row) for row in self._session.rows(_oldest, after=after, limit=limit)]
+        """Dead letters in ascending key after `after`."""
+        return [_dead_letter(*row) for row in self._session.rows(_page, after=after, limit=limit)]
 
     def count(self) -> int:
-        """How many there are."""
-        row = self._session.row(_total)
+        """The number of stored dead letters."""
+        row = self._session.row(_count)
         return 0 if row is None else int(row[0])
 
     def delete(self, keys: Sequence[int]) -> int:
-        """Delete these; how many there were."""
+        """Delete dead letters; returns how many were deleted."""
         return self._session.run(_delete, keys=self._session.array(keys)) if keys else 0
 
-    def update(self, letters: Sequence[DeadLetter]) -> None:
-        """Store reasons and numbers of retries, by key."""
-        rows = [(letter.reason, letter.num_retries, letter.key) for letter in letters]
+    def update(self, dead_letters: Sequence[DeadLetter]) -> None:
+        """Store reasons and retry counts, by key."""
+        rows = [(dead_letter.reason, dead_letter.num_retries, dead_letter.key) for dead_letter in dead_letters]
         if rows:
-            self._session.write(_refile, rows)
+            self._session.write(_update, rows)
 
     def erase_user(self, user_id: str) -> bool:
-        """Delete every letter that names a user; whether there was one.
+        """Delete all dead letters that name a user; returns whether there was any.
 
         Payloads are raw bytes, so the id is searched as a word, plain or JSON-escaped. A dead letter that names an item
         with this id is deleted too: a false match is better than a missed one.
         """
         plain, escaped = user_id.encode(), json.dumps(user_id)[1:-1].encode()
         word = re.compile(rb"(?<!\w)(?:" + re.escape(plain) + rb"|" + re.escape(escaped) + rb")(?!\w)")
-        suspects = self._session.rows(_suspects, plain=plain, escaped=escaped)
-        keys = [key for key, payload in suspects if word.search(bytes(payload))]
+        candidates = self._session.rows(_candidates, plain=plain, escaped=escaped)
+        keys = [key for key, payload in candidates if word.search(bytes(payload))]
         if keys:
             self._session.run(_delete, keys=self._session.array(keys))
         return bool(keys)
 
 
-def digest(letter: DeadLetter) -> bytes:
-    """Where a letter comes from and what it says, so that a second import, or a redelivery, adds nothing."""
-    place = json.dumps([letter.source, letter.partition, letter.offset]).encode()
-    return hashlib.blake2b(place + b"\n" + letter.payload, digest_size=16).digest()
+def digest(dead_letter: DeadLetter) -> bytes:
+    """Identifies position and payload, so that a second import or a redelivery adds no row."""
+    position = json.dumps([dead_letter.source, dead_letter.partition, dead_letter.offset]).encode()
+    return hashlib.blake2b(position + b"\n" + dead_letter.payload, digest_size=16).digest()
 
 
-def _letter(
+def _dead_letter(
     source: str, partition: int, position: int, reason: str, payload: bytes, time_ms: int, key: int, retries: int
 ) -> DeadLetter:
     return DeadLetter(source, partition, position, reason, bytes(payload), time_ms, key, retries)

@@ -1,4 +1,4 @@
-"""What drift monitoring keeps: counts per bucket and writer, samples with scores, closed buckets, points and alarms."""
+"""Drift monitoring: counts per bucket and writer, sampled events with scores, closed buckets, points and alarms."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from storage.tables import drift_alarms, drift_buckets, drift_counts, drift_poin
 
 ALARM = tuple(column.name for column in drift_alarms.c)
 SCORE = (drift_scores.c.event_key, drift_scores.c.user_key, drift_scores.c.time_ms)
-FOUND = ("version", "rank", "loss", "topic", "segments")
+SCORED = ("version", "rank", "loss", "topic", "segments")
 
 
-def _facts(dialect: Dialect) -> CompilerElement:
+def _item_facts(dialect: Dialect) -> CompilerElement:
     return select(items.c.key, items.c.topic, items.c.created_ms).where(dialect.is_in(items.c.key, "item_keys"))
 
 
@@ -30,9 +30,9 @@ def _set_topics(dialect: Dialect) -> CompilerElement:
     return dialect.update(items, "topic", key="key")
 
 
-def _mine(dialect: Dialect) -> CompilerElement:
-    mine = (drift_counts.c.writer_key == bindparam("writer_key"), dialect.is_in(drift_counts.c.bucket_ms, "buckets"))
-    return select(drift_counts.c.bucket_ms, drift_counts.c.counts).where(*mine)
+def _counts_of_writer(dialect: Dialect) -> CompilerElement:
+    own = (drift_counts.c.writer_key == bindparam("writer_key"), dialect.is_in(drift_counts.c.bucket_ms, "buckets"))
+    return select(drift_counts.c.bucket_ms, drift_counts.c.counts).where(*own)
 
 
 def _save_counts(dialect: Dialect) -> CompilerElement:
@@ -58,7 +58,7 @@ def _add_samples(dialect: Dialect) -> CompilerElement:
 
 
 def _save_scores(dialect: Dialect) -> CompilerElement:
-    return dialect.update(drift_scores, "scored", *FOUND, key="event_key")
+    return dialect.update(drift_scores, "scored", *SCORED, key="event_key")
 
 
 def _unscored(dialect: Dialect) -> CompilerElement:
@@ -68,15 +68,15 @@ def _unscored(dialect: Dialect) -> CompilerElement:
 
 def _scored(dialect: Dialect) -> CompilerElement:
     between = (drift_scores.c.time_ms >= bindparam("from_ms"), drift_scores.c.time_ms < bindparam("to_ms"))
-    rows = select(*SCORE, *(drift_scores.c[name] for name in FOUND)).where(drift_scores.c.scored, *between)
+    rows = select(*SCORE, *(drift_scores.c[name] for name in SCORED)).where(drift_scores.c.scored, *between)
     return rows.order_by(drift_scores.c.time_ms, drift_scores.c.event_key)
 
 
-def _drop_scores(dialect: Dialect) -> CompilerElement:
+def _delete_scores(dialect: Dialect) -> CompilerElement:
     return delete(drift_scores).where(drift_scores.c.time_ms < bindparam("before_ms"))
 
 
-def _drop_scores_of(dialect: Dialect) -> CompilerElement:
+def _delete_scores_of_user(dialect: Dialect) -> CompilerElement:
     return delete(drift_scores).where(drift_scores.c.user_key == bindparam("user_key"))
 
 
@@ -123,8 +123,8 @@ def _alarms(dialect: Dialect) -> CompilerElement:
 
 def _unsent(dialect: Dialect) -> CompilerElement:
     order = (drift_alarms.c.detected_ms, drift_alarms.c.alarm_id)
-    waiting = select(*(drift_alarms.c[name] for name in ALARM)).where(drift_alarms.c.sent_ms.is_(None))
-    return waiting.order_by(*order).limit(bindparam("limit"))
+    unsent = select(*(drift_alarms.c[name] for name in ALARM)).where(drift_alarms.c.sent_ms.is_(None))
+    return unsent.order_by(*order).limit(bindparam("limit"))
 
 
 def _newest_alarm(dialect: Dialect) -> CompilerElement:
@@ -152,32 +152,32 @@ class DriftRepository:
         self._session = session
 
     def topics(self) -> dict[int, str]:
-        """What each topic's code stands for."""
+        """The names of topics by code."""
         return topics.names(self._session)
 
     def item_facts(self, item_keys: Sequence[int]) -> dict[int, ItemFacts]:
-        """The topics of these items, and when each was first heard of."""
-        rows = self._session.rows(_facts, item_keys=self._session.array(item_keys))
+        """The topics of these items, and when each was first seen (ms)."""
+        rows = self._session.rows(_item_facts, item_keys=self._session.array(item_keys))
         return {key: ItemFacts(topic, created_ms) for key, topic, created_ms in rows}
 
     def counted_ms(self, *, after_ms: int, before_ms: int, limit: int) -> list[int]:
-        """The starts of buckets in which anything was counted."""
+        """The starts of buckets with counts, ascending, with `after_ms` < start < `before_ms`."""
         rows = self._session.rows(_counted, after_ms=after_ms, before_ms=before_ms, limit=limit)
         return [start for (start,) in rows]
 
     def counts(self, starts_ms: Sequence[int]) -> dict[int, BucketCounts]:
-        """The counts of these buckets, joined over all writers."""
-        joined: dict[int, BucketCounts] = {}
+        """The counts of these buckets, summed over all writers."""
+        totals: dict[int, BucketCounts] = {}
         for start_ms, packed in self._session.rows(_all_counts, buckets=self._session.array(starts_ms)):
-            joined.setdefault(start_ms, BucketCounts()).add(unpack_counts(packed))
-        return joined
+            totals.setdefault(start_ms, BucketCounts()).add(unpack_counts(packed))
+        return totals
 
     def unscored(self, *, limit: int) -> list[SampledEvent]:
-        """Events that wait to be scored, the oldest first."""
+        """Sampled events without a score, oldest first."""
         return [SampledEvent(bytes(key), *rest) for key, *rest in self._session.rows(_unscored, limit=limit)]
 
     def scores(self, *, from_ms: int, to_ms: int) -> list[Score]:
-        """The scores of events in [from, to)."""
+        """The scores of events with `from_ms` <= time < `to_ms`, by time and key."""
         return [_score(row) for row in self._session.rows(_scored, from_ms=from_ms, to_ms=to_ms)]
 
     def buckets(self, *, after_ms: int = -1, limit: int = 10_000) -> list[Bucket]:
@@ -191,11 +191,11 @@ class DriftRepository:
         return None if row is None else row[0]
 
     def points(self, *, since_ms: int) -> list[Point]:
-        """Points of signals that end after a time."""
+        """Points of signals that end after `since_ms`, by signal, segment and start."""
         return [Point(*row) for row in self._session.rows(_points, since_ms=since_ms)]
 
     def alarms(self, *, limit: int = 100, unsent: bool = False) -> list[Alarm]:
-        """The newest alarms; `unsent`: the oldest of those that no webhook took yet."""
+        """The newest alarms; `unsent`: only those not yet delivered to a webhook, oldest first."""
         return [Alarm(*row) for row in self._session.rows(_unsent if unsent else _alarms, limit=limit)]
 
     def newest_alarm_ms(self) -> int | None:
@@ -204,31 +204,33 @@ class DriftRepository:
         return None if row is None else row[0]
 
     def name_topics(self, names: Sequence[str]) -> dict[str, int]:
-        """The codes of topics, made where they are new."""
+        """The codes of topics, created where they are new."""
         ItemRepository(self._session).lock_revision()
-        return topics.codes(self._session, names)
+        return topics.codes_of(self._session, names)
 
     def set_topics(self, topics: Mapping[int, int]) -> None:
-        """The topics of items that have no category."""
+        """Store topics (codes) of items without a category, by item key."""
         self._session.write(_set_topics, [(topics[key], key) for key in sorted(topics)])
 
     def add_counts(self, writer_key: int, counts: Mapping[int, BucketCounts]) -> None:
-        """Add to this writer's counts: read, joined and written back, because nobody else writes these rows."""
+        """Add to this writer's counts. Reads and rewrites them, because no other transaction writes these rows."""
         starts = sorted(counts)
-        for start_ms, packed in self._session.rows(_mine, writer_key=writer_key, buckets=self._session.array(starts)):
+        for start_ms, packed in self._session.rows(
+            _counts_of_writer, writer_key=writer_key, buckets=self._session.array(starts)
+        ):
             counts[start_ms].add(unpack_counts(packed))
         self._session.write(_save_counts, [(start, writer_key, pack_counts(counts[start])) for start in starts])
 
     def add_samples(self, samples: Sequence[SampledEvent]) -> None:
-        """Note events to be scored."""
+        """Store events to be scored; already stored events stay unchanged."""
         self._session.write(_add_samples, [(*sample, False) for sample in sorted(samples)])
 
     def save_scores(self, scores: Sequence[Score]) -> None:
-        """Store the scores of noted events."""
+        """Store the scores of sampled events."""
         self._session.write(_save_scores, [_score_row(score) for score in sorted(scores)])
 
     def add_bucket(self, bucket: Bucket) -> None:
-        """Store a closed bucket; `StoreConflict` where it is stored already."""
+        """Store a closed bucket; raises `StoreConflict` where it is already stored."""
         if self._session.rows(_has_bucket, bucket_ms=bucket.start_ms):
             msg = f"the bucket that begins at {bucket.start_ms} was closed by another monitor; read it from the store"
             raise StoreConflict(msg)
@@ -245,7 +247,7 @@ class DriftRepository:
 
     def delete_scores(self, *, before_ms: int) -> int:
         """Delete samples and scores of events before a time."""
-        return self._session.run(_drop_scores, before_ms=before_ms)
+        return self._session.run(_delete_scores, before_ms=before_ms)
 
     def delete_buckets(self) -> None:
         """Delete closed buckets and points."""
@@ -258,12 +260,12 @@ class DriftRepository:
 
     def erase_user(self, user_key: int) -> None:
         """Delete all samples and scores of a user."""
-        self._session.run(_drop_scores_of, user_key=user_key)
+        self._session.run(_delete_scores_of_user, user_key=user_key)
 
 
 def _score_row(score: Score) -> Row:
-    found = (score.version, score.rank, score.loss, score.topic, pack_json(score.segments))
-    return (True, *found, score.event_key)
+    values = (score.version, score.rank, score.loss, score.topic, pack_json(score.segments))
+    return (True, *values, score.event_key)
 
 
 def _score(row: Row) -> Score:

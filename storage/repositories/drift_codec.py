@@ -1,4 +1,4 @@
-"""How counts and closed buckets look inside the database: compact JSON. Knows nothing about SQL."""
+"""Encoding of counts and closed buckets as compact JSON for the database. Independent of SQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from storage.codec import pack_json, unpack_json
 
 
 def pack_counts(counts: BucketCounts) -> str:
-    """The counts as a list, in the order of their fields."""
+    """Counts as a JSON list, in the order of their fields."""
     return pack_json(_counts_as_list(counts))
 
 
@@ -22,7 +22,7 @@ def unpack_counts(packed: str) -> BucketCounts:
 
 
 def pack_bucket(bucket: Bucket) -> str:
-    """Everything but the start."""
+    """A bucket as JSON, without its start."""
     content = {
         "counts": _counts_as_list(bucket.counts),
         "version": bucket.version,
@@ -57,5 +57,5 @@ def _sorted(counts: Mapping[int, int]) -> dict[int, int]:
 
 def _counts_from_list(content: list[Any]) -> BucketCounts:
     num_events, num_new_users, num_new_items, topics, gaps = content
-    topics, gaps = ({int(code): num for code, num in each.items()} for each in (topics, gaps))
+    topics, gaps = ({int(code): num for code, num in counts.items()} for counts in (topics, gaps))
     return BucketCounts(num_events, num_new_users, num_new_items, Counter(topics), Counter(gaps))

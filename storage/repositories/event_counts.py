@@ -1,4 +1,4 @@
-"""The numbers of events per time bucket, writer and type; per writer, so that no two wait for the same row."""
+"""Event counts, in rows per time bucket, writer and type, so that writers never wait for each other."""
 
 from __future__ import annotations
 

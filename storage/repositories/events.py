@@ -1,4 +1,4 @@
-"""Interactions: insertion exactly once, histories, and reading them all."""
+"""Events (the table `interactions`): idempotent insertion, histories and scans."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HISTORY_ORDER = (columns.user_key, columns.time_ms, columns.user_seq)
 NEWEST_FIRST = (columns.time_ms.desc(), columns.user_seq.desc())
 OF_USER = columns.user_key == bindparam("user_key")
 EARLIER = tuple_(columns.time_ms, columns.user_seq) < tuple_(bindparam("time_ms"), bindparam("user_seq"))
-END_OF_TIME_MS = 2**62
+MAX_TIME_MS = 2**62
 
 
 def _known(dialect: Dialect) -> CompilerElement:
@@ -66,9 +66,9 @@ def _recent(dialect: Dialect) -> CompilerElement:
 
 
 def _all(dialect: Dialect) -> CompilerElement:
-    wanted = dialect.is_in(columns.type_code, "type_codes")
-    inside = (columns.time_ms < bindparam("before_ms"), columns.time_ms >= bindparam("since_ms"))
-    return select(columns.user_key, columns.item_key, columns.time_ms).where(wanted, *inside).order_by(*HISTORY_ORDER)
+    types = dialect.is_in(columns.type_code, "type_codes")
+    period = (columns.time_ms < bindparam("before_ms"), columns.time_ms >= bindparam("since_ms"))
+    return select(columns.user_key, columns.item_key, columns.time_ms).where(types, *period).order_by(*HISTORY_ORDER)
 
 
 def _page(dialect: Dialect) -> CompilerElement:
@@ -86,26 +86,26 @@ class EventRepository:
 
     def known(self, event_keys: Sequence[bytes]) -> set[bytes]:
         """Which of these events are stored already."""
-        # Sorted, so that one descent warms the next: a third less time for the random keys of an import.
-        given = self._session.keys(sorted(event_keys))
-        return {bytes(key) for (key,) in self._session.rows(_known, event_keys=given)} if event_keys else set()
+        # Sorted, so that neighbouring keys share cached B-tree pages: a third less time for an import's random keys.
+        keys = self._session.keys(sorted(event_keys))
+        return {bytes(key) for (key,) in self._session.rows(_known, event_keys=keys)} if event_keys else set()
 
     def insert(self, rows: Sequence[EventRow]) -> None:
-        """Store events; `StoreConflict` where one is known."""
+        """Store events; raises `StoreConflict` where an event is already stored."""
         packed = [row if row.context is None else row._replace(context=pack_context(row.context)) for row in rows]  # type: ignore[arg-type]
         self._session.write(_insert, packed)
 
     def histories(self, limits: Mapping[int, int], *, type_codes: Sequence[int]) -> dict[int, History]:
         """For each user key its newest `limits[key]` events of these types, in history order."""
-        found = dict.fromkeys(limits, EMPTY_HISTORY)
+        histories = dict.fromkeys(limits, EMPTY_HISTORY)
         parameters = {"user_keys": self._session.array(limits), "type_codes": self._session.array(type_codes)}
         rows = self._session.integers(_histories, 3, **parameters, limit=max(limits.values(), default=0))
         starts = np.flatnonzero(np.diff(rows[:, 0], prepend=-1))
         for part in np.split(rows, starts[1:]) if len(rows) else ():
             user_key = int(part[0, 0])
             kept = part[max(0, len(part) - limits[user_key]) :]
-            found[user_key] = History(kept[:, 1].copy(), kept[:, 2].copy())
-        return found
+            histories[user_key] = History(kept[:, 1].copy(), kept[:, 2].copy())
+        return histories
 
     def sequences(self, event_keys: Sequence[bytes]) -> dict[bytes, int]:
         """The user sequence of each of these events that is stored."""
@@ -115,7 +115,7 @@ class EventRepository:
         return {bytes(key): seq for key, seq in self._session.rows(_sequences, event_keys=keys)}
 
     def history_page(self, user_key: int, *, before: tuple[int, int], limit: int = 100) -> list[EventRow]:
-        """A user's newest events of all types below a place of their history, newest first."""
+        """A user's newest events of all types before a (time, sequence), newest first."""
         time_ms, user_seq = before
         return [
             _unpacked(row)
@@ -133,10 +133,10 @@ class EventRepository:
         self, user_key: int, *, type_codes: Sequence[int], limit: int, before: tuple[int, int] | None = None
     ) -> list[EventRow]:
         """A user's newest events of these types, in history order."""
-        time_ms, user_seq = before or (END_OF_TIME_MS, 0)
-        given = {"user_key": user_key, "type_codes": self._session.array(type_codes), "limit": limit}
-        given |= {"time_ms": time_ms, "user_seq": user_seq}
-        return [_unpacked(row) for row in reversed(self._session.rows(_recent, **given))]
+        time_ms, user_seq = before or (MAX_TIME_MS, 0)
+        parameters = {"user_key": user_key, "type_codes": self._session.array(type_codes), "limit": limit}
+        parameters |= {"time_ms": time_ms, "user_seq": user_seq}
+        return [_unpacked(row) for row in reversed(self._session.rows(_recent, **parameters))]
 
     def by_key(self, event_keys: Sequence[bytes]) -> dict[bytes, EventRow]:
         """Stored events by their keys."""
@@ -146,23 +146,23 @@ class EventRepository:
     def columns(
         self, *, type_codes: Sequence[int], before_ms: int | None = None, since_ms: int | None = None
     ) -> EventColumns:
-        """All events of these types between two times, in history order, in columns."""
-        inside = {
-            "before_ms": END_OF_TIME_MS if before_ms is None else before_ms,
-            "since_ms": -END_OF_TIME_MS if since_ms is None else since_ms,
+        """All events of these types between two times, in history order."""
+        period = {
+            "before_ms": MAX_TIME_MS if before_ms is None else before_ms,
+            "since_ms": -MAX_TIME_MS if since_ms is None else since_ms,
         }
-        rows = self._session.integers(_all, 3, type_codes=self._session.array(type_codes), **inside)
+        rows = self._session.integers(_all, 3, type_codes=self._session.array(type_codes), **period)
         users, items, times_ms = np.ascontiguousarray(rows.T)
         return EventColumns(users, items, times_ms)
 
     def pages(self, *, chunk: int = 50_000) -> Iterator[list[EventRow]]:
-        """All events in history order, `chunk` at a time, each page found from the last row of the one before."""
+        """All events in history order, `chunk` at a time; each page continues after the last row of the one before."""
         last: dict[str, int] = {"user_key": -1, "time_ms": -1, "user_seq": -1}
         while True:
-            found = self._session.rows(_page, **last, limit=chunk)
-            if not found:
+            rows = self._session.rows(_page, **last, limit=chunk)
+            if not rows:
                 return
-            page = [_unpacked(row) for row in found]
+            page = [_unpacked(row) for row in rows]
             yield page
             last = {"user_key": page[-1].user_key, "time_ms": page[-1].time_ms, "user_seq": page[-1].user_seq}
 

@@ -1,4 +1,4 @@
-"""Items: keys, uncatalogued items, catalogue changes under one revision, and the columnar snapshot."""
+"""Items: keys, the catalogue and its revision, and uncatalogued items."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ columns = items.c
 CONTENT = ("title", "text", "categories", "attributes", "hidden", "in_catalogue", "revision", "updated_ms", "topic")
 STORED = tuple(columns[name] for name in ("key", "item_id", *CONTENT[:-1]))
 REVISION = "item_revision"
-NO_ATTRIBUTES: Mapping[str, Any] = {}  # one for all items without any
+NO_ATTRIBUTES: Mapping[str, Any] = {}  # shared by all items without attributes
 
 
 def _keys(dialect: Dialect) -> CompilerElement:
@@ -64,8 +64,8 @@ def _by_id(dialect: Dialect) -> CompilerElement:
 
 
 def _list(dialect: Dialect) -> CompilerElement:
-    following = select(*STORED).where(columns.in_catalogue, columns.item_id > bindparam("after"))
-    return following.order_by(columns.item_id).limit(bindparam("limit"))
+    page = select(*STORED).where(columns.in_catalogue, columns.item_id > bindparam("after"))
+    return page.order_by(columns.item_id).limit(bindparam("limit"))
 
 
 def _all(dialect: Dialect) -> CompilerElement:
@@ -99,13 +99,13 @@ class ItemRepository:
 
     def resolve(self, item_ids: Sequence[str], *, now_ms: int | None = None) -> dict[str, int]:
         """The integer keys of these items; unknown items are created uncatalogued, in ascending id."""
-        found: dict[str, int] = dict(self._session.rows(_keys, item_ids=self._session.array(item_ids)))
-        missing = sorted(set(item_ids).difference(found))
+        keys: dict[str, int] = dict(self._session.rows(_keys, item_ids=self._session.array(item_ids)))
+        missing = sorted(set(item_ids).difference(keys))
         if missing:
             empty = ("", "", "[]", "{}", False, False, 0, 0, NO_TOPIC, now_ms)
             self._session.write(_insert_stubs, [(item_id, *empty) for item_id in missing])
-            found.update(self._session.rows(_keys, item_ids=self._session.array(missing)))
-        return found
+            keys.update(self._session.rows(_keys, item_ids=self._session.array(missing)))
+        return keys
 
     def revision(self) -> int:
         """The revision of the newest change of a catalogue item."""
@@ -113,21 +113,21 @@ class ItemRepository:
         return 0 if row is None else int(row[0])
 
     def _next_revision(self) -> int:
-        """One more, its row locked until the end: revisions become visible in ascending order, none is passed by."""
+        """Increment the revision and lock it until the transaction ends: revisions commit in ascending order."""
         self._session.write(_raise_revision, [(REVISION, 1)])
         return self.revision()
 
     def lock_revision(self) -> None:
-        """Nobody else changes the catalogue until the end."""
+        """Keep other transactions from changing the catalogue until this one ends."""
         self._session.write(_raise_revision, [(REVISION, 0)])
 
     def save(self, new_items: Sequence[Item], *, now_ms: int) -> int:
-        """Insert or replace catalogue items, all under one new revision. Of two with the same id the last one stays."""
+        """Insert or replace catalogue items, all under one new revision. Of duplicate ids the last is stored."""
         if not new_items:
             return self.revision()
         changed = self._next_revision()
         last = {item.item_id: item for item in new_items}
-        codes = topics.codes(self._session, [item.categories[0] for item in last.values() if item.categories])
+        codes = topics.codes_of(self._session, [item.categories[0] for item in last.values() if item.categories])
         self._session.write(
             _upsert,
             [(*_packed(item), True, changed, now_ms, _topic(item, codes), now_ms) for _, item in sorted(last.items())],
@@ -135,7 +135,7 @@ class ItemRepository:
         return changed
 
     def touch(self, item_ids: Sequence[str], *, now_ms: int) -> int:
-        """Put known items under one new revision; the revision, which stays where none is known."""
+        """Put known items under one new revision; returns the revision, unchanged if no item is known."""
         if not self._session.rows(_keys, item_ids=self._session.array(item_ids)):
             return self.revision()
         changed = self._next_revision()
@@ -143,7 +143,7 @@ class ItemRepository:
         return changed
 
     def remove(self, item_ids: Sequence[str], *, now_ms: int) -> int:
-        """Take items out of the catalogue and hide them; how many were in it."""
+        """Hide items and take them out of the catalogue; returns how many were in it."""
         if not self._session.rows(_listed_ids, item_ids=self._session.array(item_ids)):
             return 0
         changed = self._next_revision()
@@ -151,20 +151,20 @@ class ItemRepository:
 
     def by_key(self, keys: Sequence[int]) -> dict[int, StoredItem]:
         """Items by integer key."""
-        found = map(_stored, self._session.rows(_by_key, keys=self._session.array(map(int, keys))))
-        return {stored.key: stored for stored in found}
+        rows = self._session.rows(_by_key, keys=self._session.array(map(int, keys)))
+        return {stored.key: stored for stored in map(_stored, rows)}
 
     def by_id(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
         """Items by id, uncatalogued ones included."""
-        found = map(_stored, self._session.rows(_by_id, item_ids=self._session.array(item_ids)))
-        return {stored.item.item_id: stored for stored in found}
+        rows = self._session.rows(_by_id, item_ids=self._session.array(item_ids))
+        return {stored.item.item_id: stored for stored in map(_stored, rows)}
 
     def page(self, *, after: str = "", limit: int = 100) -> list[StoredItem]:
         """Catalogue items in ascending id after `after`."""
         return [_stored(row) for row in self._session.rows(_list, after=after, limit=limit)]
 
     def catalogue(self, *, include_uncatalogued: bool = False) -> Catalogue:
-        """All items in columns. The revision is read first: a snapshot, so it cannot be newer than the columns."""
+        """All items in columns. The revision is read first, so that it is never newer than the columns."""
         at = self.revision()
         rows = self._session.rows(_all)
         return Catalogue(
@@ -179,7 +179,7 @@ class ItemRepository:
         )
 
     def newest_key(self) -> int:
-        """The highest item key given so far, 0 while there is none."""
+        """The highest item key assigned so far; 0 while there is no item."""
         row = self._session.row(_newest_key)
         return 0 if row is None or row[0] is None else int(row[0])
 

@@ -56,7 +56,7 @@ class ModelRepository:
         self._session = session
 
     def save(self, record: ModelRecord) -> None:
-        """Store a model; a new champion retires the one before, so that there is never more than one."""
+        """Store a model; a new champion retires the previous champion, so that there is at most one."""
         if record.status == CHAMPION:
             self._session.run(_retire, successor=record.version)
         row = (record.version, record.path, record.status, record.created_ms, pack_json(dict(record.lineage)))
@@ -67,19 +67,19 @@ class ModelRepository:
         return [_record(row) for row in self._session.rows(_newest)]
 
     def lock(self) -> list[ModelRecord]:
-        """All models, newest first, locked until the end of the transaction."""
+        """All models, newest first, locked until the transaction ends."""
         return [_record(row) for row in self._session.rows(_locked)]
 
     def add_promotion(self, promotion: Promotion) -> None:
-        """Note a change of the model that serves."""
+        """Record a change of the serving model."""
         self._session.write(_add_promotion, [astuple(promotion)])
 
     def promotions(self) -> list[Promotion]:
-        """All changes of the model that serves, newest first."""
+        """All changes of the serving model, newest first."""
         return [Promotion(*row) for row in self._session.rows(_promotions)]
 
     def champion(self) -> ModelRecord | None:
-        """The model that serves."""
+        """The serving model."""
         row = self._session.row(_champion)
         return None if row is None else _record(row)
 

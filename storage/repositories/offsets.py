@@ -1,4 +1,4 @@
-"""Writers: the applied offset and newest event time of each."""
+"""Writer offsets: applied offset and newest event time per writer."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ columns = writer_offsets.c
 
 def _find(dialect: Dialect) -> CompilerElement:
     named = (columns.stream == bindparam("stream"), dialect.is_in(columns.partition, "partitions"))
-    found = select(columns.partition, columns.key, columns.applied_offset, columns.newest_ms).where(*named)
-    return found.order_by(columns.partition).with_for_update()
+    rows = select(columns.partition, columns.key, columns.applied_offset, columns.newest_ms).where(*named)
+    return rows.order_by(columns.partition).with_for_update()
 
 
 def _insert(dialect: Dialect) -> CompilerElement:
@@ -35,8 +35,8 @@ def _applied(dialect: Dialect) -> CompilerElement:
 
 
 def _positions(dialect: Dialect) -> CompilerElement:
-    place = (columns.stream, columns.partition)
-    return select(*place, columns.applied_offset, columns.newest_ms).order_by(*place)
+    name = (columns.stream, columns.partition)
+    return select(*name, columns.applied_offset, columns.newest_ms).order_by(*name)
 
 
 def _newest_ms(dialect: Dialect) -> CompilerElement:
@@ -52,17 +52,20 @@ class OffsetRepository:
         self._session = session
 
     def lock(self, stream: str, partitions: Sequence[int]) -> dict[int, WriterOffset]:
-        """The states of writers, made where they are new, locked until the end: both in ascending partition."""
-        wanted = {"stream": stream, "partitions": self._session.array(partitions)}
-        found = self._session.rows(_find, **wanted)
-        if len(found) < len(partitions):
-            missing = set(partitions).difference(partition for partition, *_ in found)
+        """The writers of these partitions, created where they are new, locked until the transaction ends.
+
+        Both in ascending partition, to prevent deadlock.
+        """
+        requested = {"stream": stream, "partitions": self._session.array(partitions)}
+        rows = self._session.rows(_find, **requested)
+        if len(rows) < len(partitions):
+            missing = set(partitions).difference(partition for partition, *_ in rows)
             self._session.write(_insert, [(stream, partition) for partition in sorted(missing)])
-            found = self._session.rows(_find, **wanted)
-        return {partition: WriterOffset(*state) for partition, *state in found}
+            rows = self._session.rows(_find, **requested)
+        return {partition: WriterOffset(*columns_) for partition, *columns_ in rows}
 
     def save(self, offsets: Sequence[WriterOffset]) -> None:
-        """Store the offsets and newest times of opened writers."""
+        """Store offsets and newest event times of locked writers."""
         self._session.write(_save, [(offset.applied_offset, offset.newest_ms, offset.key) for offset in offsets])
 
     def applied(self, stream: str) -> dict[int, int]:
@@ -70,7 +73,7 @@ class OffsetRepository:
         return {partition: offset for partition, offset in self._session.rows(_applied, stream=stream)}
 
     def positions(self) -> list[WriterPosition]:
-        """Every writer, in ascending (stream, partition)."""
+        """All writers, in ascending (stream, partition)."""
         return [WriterPosition(*row) for row in self._session.rows(_positions)]
 
     def newest_event_ms(self) -> int | None:

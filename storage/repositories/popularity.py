@@ -1,4 +1,4 @@
-"""Decayed popularity, kept per writer and item, so that no two writers wait for the same row."""
+"""Decayed popularity, in rows per writer and item, so that writers never wait for each other."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from storage.tables import popularity
 
 def _add(dialect: Dialect) -> CompilerElement:
     insert = dialect.insert(popularity, "writer_key", "item_key", "score")
-    joined = {"score": dialect.add_log2(popularity.c.score, insert.excluded.score)}
-    return insert.on_conflict_do_update(index_elements=["writer_key", "item_key"], set_=joined)
+    sums = {"score": dialect.add_log2(popularity.c.score, insert.excluded.score)}
+    return insert.on_conflict_do_update(index_elements=["writer_key", "item_key"], set_=sums)
 
 
 def _all(dialect: Dialect) -> CompilerElement:
@@ -38,16 +38,16 @@ class PopularityRepository:
         self._session = session
 
     def add(self, writer_key: int, scores: Mapping[int, float]) -> None:
-        """Join decayed log2 counts with this writer's, in ascending key."""
+        """Add decayed log2 counts to those of this writer, in ascending item key."""
         self._session.write(_add, [(writer_key, int(item_key), float(scores[item_key])) for item_key in sorted(scores)])
 
     def scores(self) -> tuple[IntArray, NDArray[np.float64]]:
-        """Item keys and decayed log2 counts, joined over all writers: log2 of the sum of the counts themselves."""
+        """Item keys and decayed log2 counts, summed over all writers (the counts, not their logarithms)."""
         rows = self._session.rows(_all)
-        keys, positions = np.unique(np.fromiter((row[0] for row in rows), np.int64, len(rows)), return_inverse=True)
-        joined = np.full(len(keys), -np.inf)
-        np.logaddexp2.at(joined, positions, np.fromiter((row[1] for row in rows), np.float64, len(rows)))
-        return keys, joined
+        keys, indices = np.unique(np.fromiter((row[0] for row in rows), np.int64, len(rows)), return_inverse=True)
+        sums = np.full(len(keys), -np.inf)
+        np.logaddexp2.at(sums, indices, np.fromiter((row[1] for row in rows), np.float64, len(rows)))
+        return keys, sums
 
     def clear(self) -> None:
         """Delete all scores."""

@@ -1,4 +1,4 @@
-"""Topics by code: made under the lock of a catalogue change, so that no two writers give one code twice."""
+"""Topics and their codes: created under the lock of the catalogue revision, so that a code is assigned once."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def _insert(dialect: Dialect) -> CompilerElement:
 
 
 def names(session: Session) -> dict[int, str]:
-    """What each code stands for."""
+    """The names of topics by code."""
     return dict(session.rows(_all)) | {OTHERS: OTHERS_NAME}
 
 
-def codes(session: Session, wanted: Sequence[str]) -> dict[str, int]:
-    """The codes of these names, made where they are new; the caller holds the lock of the catalogue's revision."""
+def codes_of(session: Session, requested: Sequence[str]) -> dict[str, int]:
+    """The codes of these names, created where they are new; the caller holds the lock of the catalogue revision."""
     known = {name: code for code, name in session.rows(_all)}
-    new = new_codes(wanted, known)
+    new = new_codes(requested, known)
     session.write(_insert, [(code, name) for name, code in new.items()])
     known |= new
-    return {name: known.get(name, OTHERS) for name in wanted}
+    return {name: known.get(name, OTHERS) for name in requested}

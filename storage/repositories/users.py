@@ -1,4 +1,4 @@
-"""Users: state, locks and erasure."""
+"""Users: states, locks and erasure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from storage.repositories.vectors import VectorRepository
 from storage.session import Session
 from storage.tables import erased_users, interactions, users
 
-HIGHEST_CHARACTER = "\U0010ffff"  # no id begins with a prefix and sorts behind the prefix and this
+HIGHEST_CHARACTER = "\U0010ffff"  # ids with a prefix sort before the prefix and this
 STATE = (users.c.key, users.c.seq, users.c.num_events, users.c.window, users.c.erased_ms)
 
 
@@ -32,8 +32,8 @@ def _find_by_key(dialect: Dialect) -> CompilerElement:
 
 def _list(dialect: Dialect) -> CompilerElement:
     inside = (users.c.user_id > bindparam("after"), users.c.user_id >= bindparam("first"))
-    found = select(users.c.user_id, *STATE).where(*inside, users.c.user_id < bindparam("end"))
-    return found.order_by(users.c.user_id).limit(bindparam("limit"))
+    page = select(users.c.user_id, *STATE).where(*inside, users.c.user_id < bindparam("end"))
+    return page.order_by(users.c.user_id).limit(bindparam("limit"))
 
 
 def _insert(dialect: Dialect) -> CompilerElement:
@@ -41,8 +41,8 @@ def _insert(dialect: Dialect) -> CompilerElement:
 
 
 def _lock(dialect: Dialect) -> CompilerElement:
-    wanted = dialect.is_in(users.c.user_id, "user_ids")
-    return select(users.c.user_id, *STATE).where(wanted).order_by(users.c.key).with_for_update()
+    requested = dialect.is_in(users.c.user_id, "user_ids")
+    return select(users.c.user_id, *STATE).where(requested).order_by(users.c.key).with_for_update()
 
 
 def _save(dialect: Dialect) -> CompilerElement:
@@ -50,8 +50,8 @@ def _save(dialect: Dialect) -> CompilerElement:
 
 
 def _erasures(dialect: Dialect) -> CompilerElement:
-    wanted = dialect.key_is_in(erased_users.c.hash, "hashes")
-    return select(erased_users.c.hash, erased_users.c.time_ms, erased_users.c.last_seq).where(wanted)
+    requested = dialect.key_is_in(erased_users.c.hash, "hashes")
+    return select(erased_users.c.hash, erased_users.c.time_ms, erased_users.c.last_seq).where(requested)
 
 
 def _mark_erased(dialect: Dialect) -> CompilerElement:
@@ -91,62 +91,64 @@ class UserRepository:
         self._secret = secret
 
     def by_key(self, keys: Sequence[int]) -> list[UserState]:
-        """The states of users by their keys, ascending."""
+        """The states of the users with these keys, in ascending key."""
         return [_state(row) for row in self._session.rows(_find_by_key, user_keys=self._session.array(map(int, keys)))]
 
     def find(self, user_id: str) -> UserState | None:
-        """One user's state."""
+        """A user's state, or None if the user is unknown."""
         row = self._session.row(_find, user_id=user_id)
         return None if row is None else _state(row)
 
     def page(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[tuple[str, UserState]]:
-        """Users in ascending id after `after`, those whose id begins with `prefix`."""
+        """Users in ascending id after `after` whose id begins with `prefix`."""
         end = prefix + HIGHEST_CHARACTER
         rows = self._session.rows(_list, after=after, first=prefix, end=end, limit=limit)
         return [(row[0], _state(row[1:])) for row in rows]
 
     def lock(self, user_ids: Sequence[str], *, unless_erased: Mapping[str, int] | None = None) -> dict[str, UserState]:
-        """The states of these users, made where they are new, locked until the end.
+        """The states of these users, created where they are new, locked until the transaction ends.
 
         This order prevents deadlock. Known users are locked first, in ascending key: these waits form a chain of rising
         keys. Then new users are inserted in ascending id: a transaction can only wait here for another inserter of the
         same id, which is past the first step: a chain of rising ids. No lock is taken after that.
         """
-        found = self._locked(user_ids)
-        missing = sorted(set(user_ids).difference(found))
+        states = self._locked(user_ids)
+        missing = sorted(set(user_ids).difference(states))
         if missing:
             erasures = self._erasures(missing)
-            gone = {
+            skipped = {
                 user_id
                 for user_id, (erased_ms, _) in erasures.items()
                 if (unless_erased or {}).get(user_id, erased_ms + 1) <= erased_ms
             }
-            found |= self._add([user_id for user_id in missing if user_id not in gone], erasures)
-        return found
+            states |= self._add([user_id for user_id in missing if user_id not in skipped], erasures)
+        return states
 
     def _locked(self, user_ids: Sequence[str]) -> dict[str, UserState]:
-        """Those of the users who are known."""
+        """Lock the users that exist."""
         return {row[0]: _state(row[1:]) for row in self._session.rows(_lock, user_ids=self._session.array(user_ids))}
 
     def _add(self, user_ids: Sequence[str], erasures: Mapping[str, tuple[int, int]]) -> dict[str, UserState]:
-        """Make users; who comes back after an erasure goes on at its sequence.
+        """Create users; a user who returns after an erasure continues its sequence.
 
-        Where another transaction was faster with one of them, this one begins anew: waiting for a lock now might be
-        waiting in a circle. And the erasures are read again, because only now is one that was waited for in view.
+        Raises `StoreConflict` if another transaction created one of them: waiting for its lock now could deadlock.
+        Erasures are read again, because one that the insert waited for is visible only now.
         """
         if not user_ids:
             return {}
-        begun = [(user_id, *erasures.get(user_id, (None, 0))) for user_id in user_ids]
-        num_made = self._session.write(
-            _insert, [(user_id, seq, 0, b"", erased_ms) for user_id, erased_ms, seq in begun]
+        starts = [(user_id, *erasures.get(user_id, (None, 0))) for user_id in user_ids]
+        num_created = self._session.write(
+            _insert, [(user_id, seq, 0, b"", erased_ms) for user_id, erased_ms, seq in starts]
         )
-        again = self._erasures(user_ids)
-        if num_made < len(user_ids) or any(erasures.get(user_id) != mark for user_id, mark in again.items()):
-            raise StoreConflict("a user was made or erased by another at the same moment; run the transaction again")
+        current = self._erasures(user_ids)
+        if num_created < len(user_ids) or any(erasures.get(user_id) != mark for user_id, mark in current.items()):
+            raise StoreConflict(
+                "another transaction created or erased a user at the same moment; run the transaction again"
+            )
         return self._locked(user_ids)
 
     def _erasures(self, user_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """When (ms) and at which sequence these users were erased, for those who ever were."""
+        """When (ms) and at which sequence these users were erased, if they were."""
         names = {user_hash(self._secret, user_id): user_id for user_id in user_ids}
         rows = self._session.rows(_erasures, hashes=self._session.keys(names))
         return {names[bytes(digest)]: (time_ms, last_seq) for digest, time_ms, last_seq in rows}
@@ -162,7 +164,7 @@ class UserRepository:
         )
 
     def erase(self, user_id: str, *, now_ms: int) -> bool:
-        """Delete a user's row, events and dead letters, leaving a keyed hash; False if there was nothing."""
+        """Delete all data of a user except a keyed hash; False if there was no data."""
         had_dead_letters = DeadLetterRepository(self._session).erase_user(user_id)
         rows = self._session.rows(_lock, user_ids=self._session.array([user_id]))
         if not rows:
@@ -180,5 +182,5 @@ class UserRepository:
         return True
 
     def clear_windows(self) -> None:
-        """Empty every window; a rebuild computes them again."""
+        """Empty the window of every user."""
         self._session.run(_clear_windows)

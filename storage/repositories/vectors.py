@@ -1,4 +1,4 @@
-"""Users' vectors, one for each model version, so that a rollback finds those of the version it returns to."""
+"""User vectors, one per user and model version: after a rollback, those of the previous version are still stored."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PACKED = np.dtype("<f4")
 
 def _find(dialect: Dialect) -> CompilerElement:
     exact = (vectors.c.binding == bindparam("binding"), vectors.c.user_seq == bindparam("user_seq"))
-    mine = (vectors.c.user_key == bindparam("user_key"), vectors.c.version == bindparam("version"))
-    return select(vectors.c.vector).where(*mine, *exact)
+    own = (vectors.c.user_key == bindparam("user_key"), vectors.c.version == bindparam("version"))
+    return select(vectors.c.vector).where(*own, *exact)
 
 
 def _save(dialect: Dialect) -> CompilerElement:
-    """An upsert that never replaces a newer vector: encoders race, and the slower one must not win."""
+    """An upsert that never replaces a newer vector: several processes encode the same user."""
     insert = dialect.insert(vectors, "user_key", "version", "binding", "user_seq", "vector")
     new = {name: insert.excluded[name] for name in ("binding", "user_seq", "vector")}
     newer = insert.excluded["user_seq"] >= vectors.c.user_seq
@@ -52,27 +52,27 @@ class VectorRepository:
         self._session = session
 
     def find(self, state: UserState, *, version: str, binding: str) -> FloatArray | None:
-        """The (D,) vector of a user at exactly this state and binding."""
+        """The (D,) vector of a user at exactly this sequence and binding, or None."""
         row = self._session.row(_find, user_key=state.key, version=version, binding=binding, user_seq=state.seq)
         return None if row is None else np.frombuffer(row[0], PACKED).astype(np.float32)
 
-    def save(self, states: Sequence[UserState], found: FloatArray, *, version: str, binding: str) -> None:
-        """Store (B, D) vectors of users at their states, in ascending key, where nothing newer is stored."""
-        packed = found.astype(PACKED)
-        order = sorted(range(len(states)), key=lambda place: states[place].key)
+    def save(self, states: Sequence[UserState], vectors: FloatArray, *, version: str, binding: str) -> None:
+        """Store (B, D) vectors of users, in ascending key; a newer stored vector is never replaced."""
+        packed = vectors.astype(PACKED)
+        order = sorted(range(len(states)), key=lambda index: states[index].key)
         self._session.write(
             _save,
-            [(states[place].key, version, binding, states[place].seq, packed[place].tobytes()) for place in order],
+            [(states[index].key, version, binding, states[index].seq, packed[index].tobytes()) for index in order],
         )
 
     def clear(self) -> None:
-        """Delete all vectors: a rebuild changes windows whose sequence stays."""
+        """Delete all vectors. Needed by a rebuild, which changes windows without a new sequence."""
         self._session.run(_delete_all)
 
     def delete(self, version: str) -> None:
-        """Delete all vectors of a model version."""
+        """Delete the vectors of a model version."""
         self._session.run(_delete_version, version=version)
 
     def erase_user(self, user_key: int) -> None:
-        """Delete all vectors of a user."""
+        """Delete the vectors of a user."""
         self._session.run(_delete, user_key=user_key)

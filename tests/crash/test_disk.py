@@ -100,7 +100,7 @@ def test_a_database_that_may_not_be_written_to_is_refused_at_the_start_in_words(
     server = UpProcess(shop, prefix=powerless)
     server.start()
     assert server.wait(timeout_s=60) == 1, server.log
-    assert "error: SQLite: the database may not be written to; check the owner and mode" in server.log
+    assert "error: SQLite: the database is read-only; check the owner and mode" in server.log
     assert "Traceback" not in server.log
 
 

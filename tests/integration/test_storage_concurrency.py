@@ -104,7 +104,7 @@ def test_who_comes_second_in_making_a_user_is_told_to_begin_anew(postgres_databa
             waiting = pool.submit(second)
             wait_for_a_lock(postgres_database)
             tx.commit()
-        with pytest.raises(StoreConflict, match="made or erased by another at the same moment"):
+        with pytest.raises(StoreConflict, match="created or erased a user at the same moment"):
             waiting.result(WAIT_S)
 
 
@@ -124,7 +124,7 @@ def test_a_user_erased_while_being_made_is_noticed(postgres_database: Database) 
             waiting = pool.submit(second)
             wait_for_a_lock(postgres_database)
             tx.commit()
-        with pytest.raises(StoreConflict, match="made or erased by another at the same moment"):
+        with pytest.raises(StoreConflict, match="created or erased a user at the same moment"):
             waiting.result(WAIT_S)
 
 

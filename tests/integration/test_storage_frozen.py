@@ -31,7 +31,7 @@ def test_who_wakes_after_that_is_told_that_nothing_was_applied(postgres_database
         deadline = time.monotonic() + PATIENCE_S
         while is_connected() and time.monotonic() < deadline:
             pass
-        with pytest.raises(StoreUnavailable, match=r"stood still|connection was lost|stopping"):
+        with pytest.raises(StoreUnavailable, match=r"suspended|connection was lost|stopping"):
             tx.commit()
     with postgres_database.store.transaction() as tx:
         assert list(tx.users.lock(["ann"])) == ["ann"]

@@ -65,7 +65,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(database: Datab
     database.sql("UPDATE alembic_version SET version_num = '9999'")
     try:
         with pytest.raises(
-            StoreMismatch, match=r"schema 9999.*knows none beyond.*install that version, or open another"
+            StoreMismatch, match=r"schema 9999.*supports schemas up to.*install that version, or open another"
         ):
             open_store(database.url)
         assert database.sql("SELECT version_num FROM alembic_version") == [("9999",)]
@@ -109,7 +109,7 @@ def test_a_refused_url_does_not_show_its_password() -> None:
 
 def test_a_missing_file_is_not_made_unless_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "none.db"
-    with pytest.raises(StoreUnavailable, match=r"no database there; correct the path"):
+    with pytest.raises(StoreUnavailable, match=r"no such database; correct the path"):
         open_store(f"sqlite:///{path}", create=False)
     assert not path.exists()
     open_store(f"sqlite:///{path}").close()
@@ -119,7 +119,7 @@ def test_a_missing_file_is_not_made_unless_asked_for(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_named_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("dear diary, " * 100)
-    with pytest.raises(StoreError, match=r"damaged or is no database.*restore the last backup"):
+    with pytest.raises(StoreError, match=r"damaged or not a database.*restore the last backup"):
         open_store(f"sqlite:///{path}")
     assert path.read_text().startswith("dear diary")
 
@@ -145,7 +145,7 @@ def test_a_full_disk_is_told_and_what_was_stored_stays(sqlite_database: Database
             tx.items.save(big, now_ms=1)
             tx.commit()
 
-    with pytest.raises(StoreUnavailable, match="the disk is full; free some room, then send it again"):
+    with pytest.raises(StoreUnavailable, match="the disk is full; free some space, then retry"):
         save()
     with store.transaction() as tx:
         tx._session._cursor.execute("PRAGMA max_page_count = 1000000")
