@@ -176,3 +176,9 @@ class Api:
 
     def delete(self, url: str, **options: Any) -> httpx.Response:
         return self.run(self.client.delete(url, **options))
+
+
+def click(api: Api, user_id: str, item_id: str, at_s: int = 0, kind: str = "click") -> None:
+    """Post one event, `at_s` seconds after `NOW_MS`."""
+    event = {"user_id": user_id, "item_id": item_id, "type": kind, "time": NOW_MS + at_s * 1000}
+    assert api.post("/v1/interactions", json=event).status_code == 200

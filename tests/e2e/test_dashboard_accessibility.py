@@ -41,8 +41,8 @@ def test_a_page_has_no_serious_fault(shop: httpx.Client, open_tab, place: str, d
 def test_what_opens_later_has_no_serious_fault_either(shop: httpx.Client, open_tab) -> None:  # type: ignore[no-untyped-def]
     tab = open_tab()
     tab.go(f"{shop.base_url}/#/users/user-0007")
-    tab.page.get_by_role("button", name="What if they clicked").first.click()
-    expect(tab.page.get_by_role("list", name="Foreseen recommendations")).to_be_visible()
+    tab.page.get_by_role("button", name="What if the user clicked").first.click()
+    expect(tab.page.get_by_role("list", name="What-if recommendations")).to_be_visible()
     assert faults(tab) == []
     tab.go(f"{shop.base_url}/#/ingestion")
     tab.page.get_by_role("button", name="Delete all").click()

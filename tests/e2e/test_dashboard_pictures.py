@@ -111,8 +111,8 @@ def test_a_picture_of_each_page(  # type: ignore[no-untyped-def]
     tab = open_tab(dark=dark, size=size)
     tab.go(f"{pictured.base_url}/#/{PAGES[name].replace('USER', mover)}")
     if name == "what-if":
-        tab.page.get_by_role("button", name="What if they clicked").nth(3).click()
-        tab.page.get_by_role("list", name="Foreseen recommendations").wait_for()
+        tab.page.get_by_role("button", name="What if the user clicked").nth(3).click()
+        tab.page.get_by_role("list", name="What-if recommendations").wait_for()
     path = folder / f"{name}-{mode}.png"
     tab.page.screenshot(path=path, full_page=(name, mode) != ("what-if", "phone"))  # there it lies below the list
     with Image.open(path) as picture:

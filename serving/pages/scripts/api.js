@@ -1,4 +1,4 @@
-// The public API, as every other client uses it: JSON, one error shape, the key where the server wants one.
+// A client of the public API: JSON, one error shape, the API key if the server requires one.
 
 export class ApiError extends Error {
   constructor(message, status, code) {
@@ -9,22 +9,22 @@ export class ApiError extends Error {
 }
 
 const id = encodeURIComponent;
-// An item named like a route is reached by encoding one of its letters.
+// For an item named like a route, one letter is percent-encoded.
 const ROUTES = new Set(["popular", "search", "trending", "latest"]);
 const itemId = (name) => (ROUTES.has(name) ? "%" + name.charCodeAt(0).toString(16) + name.slice(1) : id(name));
 
-function query(given) {
-  const parts = Object.entries(given).filter(([, value]) => value !== null && value !== undefined && value !== "");
+function query(parameters) {
+  const parts = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
   return parts.length ? "?" + new URLSearchParams(parts) : "";
 }
 
-let askForKey = () => Promise.reject(new Error("nobody can be asked for a key"));
-let noteAnswer = () => {};
+let requestKey = () => Promise.reject(new Error("not connected"));
+let noteReachable = () => {};
 
-// `onKeyWanted(problem)` resolves once there is a key; `onAnswer(isAlive)` is told whether the server answers.
-export function connect({ onKeyWanted, onAnswer }) {
-  askForKey = onKeyWanted;
-  noteAnswer = onAnswer;
+// `onKeyRequired(problem)` resolves once a key is stored; `onReachable(isAlive)` reports whether the server answered.
+export function connect({ onKeyRequired, onReachable }) {
+  requestKey = onKeyRequired;
+  noteReachable = onReachable;
 }
 
 export async function call(method, path, { body, signal } = {}) {
@@ -40,7 +40,7 @@ export async function call(method, path, { body, signal } = {}) {
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     if (response.status === 401) {
-      await askForKey(key ? "That key was not accepted." : "");
+      await requestKey(key ? "The server rejected this key." : "");
       signal?.throwIfAborted();
       continue;
     }
@@ -50,12 +50,12 @@ export async function call(method, path, { body, signal } = {}) {
 
 async function reach(path, options) {
   try {
-    const response = await fetch(path.slice(1), options); // relative, so that the dashboard may stand behind a prefix
-    noteAnswer(true);
+    const response = await fetch(path.slice(1), options); // relative, so that the dashboard works behind a path prefix
+    noteReachable(true);
     return response;
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    noteAnswer(false);
+    noteReachable(false);
     throw new ApiError("The server does not answer.", 0, "unreachable");
   }
 }
@@ -65,15 +65,11 @@ async function read(response) {
   try {
     content = await response.json();
   } catch {
-    throw new ApiError(
-      `The server sent something that is no JSON (HTTP ${response.status}).`,
-      response.status,
-      "no_json",
-    );
+    throw new ApiError(`The server did not send JSON (HTTP ${response.status}).`, response.status, "no_json");
   }
   if (response.ok) return content;
-  const told = content?.error;
-  throw new ApiError(told?.message || `HTTP ${response.status}`, response.status, told?.code || "unknown");
+  const problem = content?.error;
+  throw new ApiError(problem?.message || `HTTP ${response.status}`, response.status, problem?.code || "unknown");
 }
 
 const get = (path, signal) => call("GET", path, { signal });
@@ -83,28 +79,28 @@ export const api = {
   status: (signal) => get("/v1/status", signal),
   activity: (signal) => get("/v1/activity", signal),
   ingestion: (signal) => get("/v1/ingestion", signal),
-  popular: (given, signal) => get("/v1/items/popular" + query(given), signal),
-  trending: (given, signal) => get("/v1/items/trending" + query(given), signal),
+  popular: (parameters, signal) => get("/v1/items/popular" + query(parameters), signal),
+  trending: (parameters, signal) => get("/v1/items/trending" + query(parameters), signal),
   categories: (signal) => get("/v1/categories", signal),
-  search: (given, signal) => get("/v1/items/search" + query(given), signal),
-  items: (given, signal) => get("/v1/items" + query(given), signal),
+  search: (parameters, signal) => get("/v1/items/search" + query(parameters), signal),
+  items: (parameters, signal) => get("/v1/items" + query(parameters), signal),
   item: (item, signal) => get("/v1/items/" + itemId(item), signal),
   putItem: (item, body, signal) => call("PUT", "/v1/items/" + itemId(item), { body, signal }),
-  similar: (item, given, signal) => get(`/v1/items/${itemId(item)}/similar` + query(given), signal),
-  users: (given, signal) => get("/v1/users" + query(given), signal),
-  events: (user, given, signal) => get(`/v1/users/${id(user)}/events` + query(given), signal),
+  similar: (item, parameters, signal) => get(`/v1/items/${itemId(item)}/similar` + query(parameters), signal),
+  users: (parameters, signal) => get("/v1/users" + query(parameters), signal),
+  events: (user, parameters, signal) => get(`/v1/users/${id(user)}/events` + query(parameters), signal),
   interests: (user, signal) => get(`/v1/users/${id(user)}/interests`, signal),
-  recommend: (user, given, signal) => get(`/v1/users/${id(user)}/recommendations` + query(given), signal),
+  recommend: (user, parameters, signal) => get(`/v1/users/${id(user)}/recommendations` + query(parameters), signal),
   whatIf: (body, signal) => post("/v1/recommendations", body, signal),
   send: (event, signal) => post("/v1/interactions?wait=applied", event, signal),
-  letters: (given, signal) => get("/v1/dead-letters" + query(given), signal),
+  deadLetters: (parameters, signal) => get("/v1/dead-letters" + query(parameters), signal),
   retry: (body, signal) => post("/v1/dead-letters/retry", body, signal),
   discard: (body, signal) => post("/v1/dead-letters/discard", body, signal),
   models: (signal) => get("/v1/models", signal),
   promote: (version, body, signal) => post(`/v1/models/${id(version)}/promote`, body, signal),
   rollback: (body, signal) => post("/v1/models/rollback", body, signal),
-  drift: (given, signal) => get("/v1/drift" + query(given), signal),
-  categoryMix: (given, signal) => get("/v1/drift/categories" + query(given), signal),
+  drift: (parameters, signal) => get("/v1/drift" + query(parameters), signal),
+  categoryMix: (parameters, signal) => get("/v1/drift/categories" + query(parameters), signal),
 };
 
 // Not randomUUID: browsers have it on secure pages only, and this page may be served over plain HTTP in a network.

@@ -1,14 +1,14 @@
-// Charts by uPlot, in the colours of the theme, each with a legend that follows the cursor and a table of its numbers.
+// Charts drawn by uPlot in the colours of the theme, each with a legend that follows the cursor and a table of its data.
 import { add, el, fill } from "./dom.js";
 import { exact } from "./format.js";
 
 const uPlot = window.uPlot;
-export const MAX_BANDS = 9; // as many as there are colours that can be told apart
+export const MAX_BANDS = 9; // the number of distinguishable colours
 const MAX_ROWS = 40;
 const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const live = new Set();
 
-// A colour of the style sheet as the canvas needs it.
+// A colour of the style sheet, resolved for the canvas.
 function colour(name, alpha = 1) {
   const probe = el("span", { hidden: true });
   probe.style.color = `var(--${name})`;
@@ -18,7 +18,7 @@ function colour(name, alpha = 1) {
   return alpha === 1 ? value : value.replace(/^rgb\((.*)\)$/, `rgba($1, ${alpha})`);
 }
 
-const bandColour = (place) => (place < MAX_BANDS ? `c${place}` : "other");
+const bandColour = (index) => (index < MAX_BANDS ? `c${index}` : "other");
 
 document.addEventListener("themechange", () => live.forEach((chart) => chart.redraw()));
 new MutationObserver(() => live.forEach((chart) => chart.isGone() && chart.drop())).observe(document, {
@@ -111,21 +111,26 @@ function timeLabels(span) {
   return (_, splits) => splits.map((ms) => shown.format(ms));
 }
 
-// A chart over time. `linesOf(data)`: what the legend and the table tell, [{name, colour, values}]; `drawn(data)`: how
-// uPlot draws it; `tellsNewest`: the legend has the newest values while nothing is pointed at.
-function timeChart({ caption, format, height, tellsNewest }, linesOf, drawn) {
+// A chart over time. `linesOf(data)`: the lines of legend and table, [{name, colour, values}]; `drawn(data)`: the uPlot
+// options; `showsNewest`: the legend shows the newest values while the cursor is elsewhere.
+function timeChart({ caption, format, height, showsNewest }, linesOf, drawn) {
   const build = (data) => {
     const { times, marks = [] } = data;
     const lines = linesOf(data);
-    const valueAt = ({ values }, place) => {
-      if (place !== null) return text(values[place], format);
-      return tellsNewest ? text(values.findLast((value) => value !== null), format) : null;
+    const valueAt = ({ values }, index) => {
+      if (index !== null) return text(values[index], format);
+      return showsNewest
+        ? text(
+            values.findLast((value) => value !== null),
+            format,
+          )
+        : null;
     };
-    const show = (place) =>
+    const show = (index) =>
       fill(
         chart.legend,
-        lines.map((line) => entry(line.colour, line.name, valueAt(line, place))),
-        place === null ? null : el("li", {}, exact(times[place])),
+        lines.map((line) => entry(line.colour, line.name, valueAt(line, index))),
+        index === null ? null : el("li", {}, exact(times[index])),
       );
     show(null);
     const { columns, range, series, points } = drawn(data);
@@ -144,45 +149,45 @@ function timeChart({ caption, format, height, tellsNewest }, linesOf, drawn) {
   return chart;
 }
 
-// Lines over time. `series`: [{name, colour, values, dashed}]; `marks`: [{time, colour}] are drawn as upright lines.
+// Lines over time. `series`: [{name, colour, values, dashed}]; `marks`: [{time, colour}] are drawn as vertical lines.
 export function lineChart({ caption, format, height = 170, area = false }) {
   return timeChart(
-    { caption, format, height, tellsNewest: true },
+    { caption, format, height, showsNewest: true },
     ({ series }) => series,
     ({ series }) => ({
-      columns: series.map((one) => one.values),
+      columns: series.map((line) => line.values),
       range: (_, low, high) => [0, Math.max(high * 1.15, 1e-9) || 1],
       points: { size: 6 },
-      series: series.map((one) => ({
-        stroke: colour(one.colour),
+      series: series.map((line) => ({
+        stroke: colour(line.colour),
         width: 1.5,
-        dash: one.dashed ? [5, 4] : undefined,
+        dash: line.dashed ? [5, 4] : undefined,
         points: { size: 5, space: 12 },
-        fill: area ? colour(one.colour, 0.12) : undefined,
+        fill: area ? colour(line.colour, 0.12) : undefined,
         spanGaps: false,
       })),
     }),
   );
 }
 
-// Shares of the whole over time, one band above the other. `bands`: [{name, values}], the strongest first.
+// A stacked area chart of shares. `bands`: [{name, values}], largest first.
 export function streamChart({ caption, format, height = 200 }) {
   return timeChart(
-    { caption, format, height, tellsNewest: false },
-    ({ bands }) => bands.map((one, place) => ({ ...one, colour: one.colour ?? bandColour(place) })),
+    { caption, format, height, showsNewest: false },
+    ({ bands }) => bands.map((line, index) => ({ ...line, colour: line.colour ?? bandColour(index) })),
     ({ bands }) => {
       const tops = [];
-      bands.forEach((band, place) =>
-        tops.push(band.values.map((value, at) => (value ?? 0) + (place ? tops[place - 1][at] : 0))),
+      bands.forEach((band, index) =>
+        tops.push(band.values.map((value, at) => (value ?? 0) + (index ? tops[index - 1][at] : 0))),
       );
       const top = Math.max(...tops.at(-1)) || 1;
-      const order = bands.map((_, place) => place).reverse(); // the highest first: each covers what lies below its top
+      const order = bands.map((_, index) => index).reverse(); // top band first: each is painted over by the bands below
       return {
-        columns: order.map((place) => tops[place]),
+        columns: order.map((index) => tops[index]),
         range: () => [0, top],
         points: { show: false },
-        series: order.map((place) => {
-          const name = bands[place].colour ?? bandColour(place);
+        series: order.map((index) => {
+          const name = bands[index].colour ?? bandColour(index);
           return { stroke: colour("surface"), width: 1, fill: colour(name), points: { show: false } };
         }),
       };
@@ -219,22 +224,22 @@ function entry(swatch, name, value) {
   );
 }
 
-// The same numbers for those who cannot see the lines, thinned out where there are many.
+// The data as a table for screen readers, thinned out if long.
 function numbers(caption, times, lines, format) {
   const step = Math.max(1, Math.ceil(times.length / MAX_ROWS));
-  const places = times
-    .map((_, place) => place)
-    .filter((place) => (times.length - 1 - place) % step === 0)
+  const indices = times
+    .map((_, index) => index)
+    .filter((index) => (times.length - 1 - index) % step === 0)
     .reverse();
-  const body = places.map((place) =>
+  const body = indices.map((index) =>
     el(
       "tr",
       {},
-      el("td.keep", {}, exact(times[place])),
-      lines.map(({ values }) => el("td.number", {}, text(values[place], format))),
+      el("td.keep", {}, exact(times[index])),
+      lines.map(({ values }) => el("td.number", {}, text(values[index], format))),
     ),
   );
-  const heading = el(
+  const header = el(
     "tr",
     {},
     el("th", { scope: "col" }, "Time"),
@@ -242,6 +247,6 @@ function numbers(caption, times, lines, format) {
   );
   return add(
     el("div.scroll", { tabindex: "0", role: "region", "aria-label": caption + ", as a table" }),
-    el("table", {}, el("caption.unseen", {}, caption), el("thead", {}, heading), el("tbody", {}, body)),
+    el("table", {}, el("caption.unseen", {}, caption), el("thead", {}, header), el("tbody", {}, body)),
   );
 }

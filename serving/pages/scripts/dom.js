@@ -1,23 +1,23 @@
-// Elements made from text and other elements. There is no way to pass markup: what the API sends stays text.
+// Creates elements from text and other elements. Markup cannot be passed: what the API sends stays text.
 
-// el("p.soft", {title: "..."}, "text", otherElement): children that are null or false are left out.
-export function el(what, attributes = {}, ...children) {
-  const [name, ...classes] = what.split(".");
-  const made = document.createElement(name || "div");
-  if (classes.length) made.className = classes.join(" ");
+// el("p.soft", {title: "..."}, "text", otherElement): null and false children are skipped.
+export function el(tag, attributes = {}, ...children) {
+  const [name, ...classes] = tag.split(".");
+  const element = document.createElement(name || "div");
+  if (classes.length) element.className = classes.join(" ");
   for (const [key, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (key === "class") made.className += (made.className ? " " : "") + value;
-    else if (key in PROPERTIES) made[key] = value;
-    else made.setAttribute(key, value === true ? "" : value);
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key === "class") element.className += (element.className ? " " : "") + value;
+    else if (key in PROPERTIES) element[key] = value;
+    else element.setAttribute(key, value === true ? "" : value);
   }
-  return fill(made, ...children);
+  return fill(element, ...children);
 }
 
 const PROPERTIES = { value: 1, checked: 1, disabled: 1, indeterminate: 1 };
 
-// Replaces what an element holds.
+// Replaces the children of an element.
 export function fill(parent, ...children) {
   parent.replaceChildren();
   return add(parent, ...children);
@@ -31,12 +31,12 @@ export function add(parent, ...children) {
   return parent;
 }
 
-// A list of things in a sentence, with the same separator between any two.
+// Nodes with a separator between them.
 export function joined(nodes, separator) {
-  return nodes.flatMap((node, place) => (place ? [separator, node] : [node]));
+  return nodes.flatMap((node, index) => (index ? [separator, node] : [node]));
 }
 
-// Said by screen readers, seen by nobody.
+// For screen readers only.
 export function announce(text) {
   document.getElementById("announcer").textContent = text;
 }

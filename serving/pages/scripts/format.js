@@ -1,4 +1,4 @@
-// Numbers, times and spans as people read them.
+// Formats numbers, times and durations.
 
 const whole = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -21,7 +21,7 @@ export const short = (value) => (Math.abs(value) < 10000 ? whole.format(value) :
 export const percent = (share, digits = 0) =>
   share === null || share === undefined ? "–" : (share * 100).toFixed(digits) + "%";
 
-// A rate with as many digits as it deserves.
+// A rate, with two significant digits.
 export function rate(value) {
   if (value === null || value === undefined) return "–";
   if (value >= 100) return short(Math.round(value));
@@ -61,10 +61,11 @@ export function ago(ms, now = Date.now()) {
 export const exact = (ms) => full.format(ms);
 export const time = (ms) => clock.format(ms);
 
-// A date as short as it can be: the year only where it is another.
+// A date, with the year only if it is not the current one.
 export function date(ms) {
   return new Date(ms).getFullYear() === new Date().getFullYear() ? day.format(ms) : dayAndYear.format(ms);
 }
 export const moment = (ms) => `${date(ms)}, ${time(ms)}`;
 
-export const plural = (count, one, many = one + "s") => `${number(count)} ${count === 1 ? one : many}`;
+export const plural = (count, singular, pluralForm = singular + "s") =>
+  `${number(count)} ${count === 1 ? singular : pluralForm}`;

@@ -1,4 +1,4 @@
-// The frame: which page is shown, its title, the connection, the key.
+// The frame: routing, page titles, the connection banner, the key dialog.
 import { connect } from "./api.js";
 import { announce, fill } from "./dom.js";
 import { empty, failed, head } from "./parts.js";
@@ -13,18 +13,18 @@ import { showUsers } from "./pages/users.js";
 
 const PAGES = {
   "": { name: "overview", title: () => "Overview", show: showOverview },
-  users: { name: "users", title: () => "Users", show: showUsers, one: { title: (user) => user, show: showUser } },
-  items: { name: "items", title: () => "Items", show: showItems, one: { title: (item) => item, show: showItem } },
+  users: { name: "users", title: () => "Users", show: showUsers, detail: { title: (user) => user, show: showUser } },
+  items: { name: "items", title: () => "Items", show: showItems, detail: { title: (item) => item, show: showItem } },
   drift: { name: "drift", title: () => "Drift", show: showDrift },
   models: { name: "models", title: () => "Models", show: showModels },
   ingestion: { name: "ingestion", title: () => "Ingestion", show: showIngestion },
 };
 
 const view = document.getElementById("view");
-let leaving = new AbortController();
+let controller = new AbortController();
 let isFirst = true;
 
-// What a page is given: its place, a signal that ends with it, and work to do again and again while it is looked at.
+// What a page gets: its element, an abort signal for when it is left, and periodic work while it is visible.
 class Visit {
   constructor(view, id, signal) {
     this.view = view;
@@ -61,23 +61,23 @@ function parse(hash) {
     return { page: null, id: null };
   }
   const page = Object.hasOwn(PAGES, first) ? PAGES[first] : null;
-  return { page, id: page?.one ? id : null };
+  return { page, id: page?.detail ? id : null };
 }
 
 async function open() {
-  leaving.abort();
-  leaving = new AbortController();
-  const { signal } = leaving;
+  controller.abort();
+  controller = new AbortController();
+  const { signal } = controller;
   const { page, id } = parse(location.hash);
-  const shown = page && id !== null ? page.one : page;
+  const shown = page && id !== null ? page.detail : page;
   for (const link of document.querySelectorAll("[data-page]")) {
     if (link.dataset.page === page?.name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const title = shown ? shown.title(id) : "Nothing here";
+  const title = shown ? shown.title(id) : "Page not found";
   document.title = `${title} · Tidewise`;
   if (!isFirst) {
-    // the keyboard goes on where the page begins
+    // keyboard focus continues at the start of the page
     view.focus({ preventScroll: true });
     scrollTo(0, 0);
     announce(title);
@@ -86,7 +86,7 @@ async function open() {
   view.setAttribute("aria-busy", "true");
   try {
     if (shown) await shown.show(new Visit(view, id, signal));
-    else fill(view, head("Nothing here"), empty("There is no such page. The links above lead to all there are."));
+    else fill(view, head("Page not found"), empty("There is no such page. The links above lead to all pages."));
   } catch (error) {
     if (error.name === "AbortError" || signal.aborted) return;
     fill(view, head(title), failed(error, open));
@@ -96,44 +96,44 @@ async function open() {
 }
 
 const banner = document.getElementById("connection");
-let silentSince = null;
+let unreachableSince = null;
 
-function onAnswer(isAlive) {
-  if (isAlive && silentSince !== null) announce("The server answers again.");
-  if (!isAlive && silentSince === null) silentSince = new Date();
-  if (isAlive) silentSince = null;
+function onReachable(isAlive) {
+  if (isAlive && unreachableSince !== null) announce("The server answers again.");
+  if (!isAlive && unreachableSince === null) unreachableSince = new Date();
+  if (isAlive) unreachableSince = null;
   const text = isAlive
     ? ""
-    : `The server does not answer since ${silentSince.toTimeString().slice(0, 8)}. What you see may be old.`;
+    : `No answer from the server since ${unreachableSince.toTimeString().slice(0, 8)}. The data shown may be outdated.`;
   if (banner.textContent !== text) banner.textContent = text;
   banner.hidden = isAlive;
 }
 
 const dialog = document.getElementById("key-dialog");
-let asked = null;
+let keyRequest = null;
 
-// One question, however many requests wait for the key.
-function onKeyWanted(problem) {
-  asked ??= new Promise((resolve) => {
+// One dialog, however many requests wait for the key.
+function onKeyRequired(problem) {
+  keyRequest ??= new Promise((resolve) => {
     document.getElementById("key-problem").textContent = problem;
     dialog.showModal();
     dialog.addEventListener("close", function closed() {
       const field = document.getElementById("key");
-      if (!field.value) return void dialog.showModal(); // closed by Escape: there is no way on without a key
+      if (!field.value) return void dialog.showModal(); // closed by Escape: no page works without a key
       dialog.removeEventListener("close", closed);
       sessionStorage.setItem("key", field.value);
       field.value = "";
-      asked = null;
+      keyRequest = null;
       resolve();
     });
   });
-  return asked;
+  return keyRequest;
 }
 
-// A link to /?user=ID leads to that user.
+// Redirect /?user=ID to the page of the user.
 const user = new URLSearchParams(location.search).get("user");
 if (user) history.replaceState(null, "", location.pathname + "#/users/" + encodeURIComponent(user));
 
-connect({ onKeyWanted, onAnswer });
+connect({ onKeyRequired, onReachable });
 addEventListener("hashchange", open);
 open();

@@ -1,18 +1,18 @@
-// What several pages are made of: cards, figures, links by title, empty and failed states.
+// Shared components: cards, figures, links by title, empty and failed states.
 import { add, el } from "./dom.js";
 import { ago, exact, percent } from "./format.js";
 
 export const userHref = (user) => "#/users/" + encodeURIComponent(user);
 export const itemHref = (item) => "#/items/" + encodeURIComponent(item);
 
-// An item goes by its title; the id stands in where there is none, and is always told on hover.
+// A link to an item by its title, or its id if it has none; the id is shown on hover.
 export const itemLink = (item) =>
   el("a", { href: itemHref(item.item_id), title: item.item_id }, item.title || item.item_id);
 export const userLink = (user) => el("a", { href: userHref(user) }, user);
 
 export const badge = (text, kind = "", title = null) => el("span.badge", { class: kind, title }, text);
 
-// A moment as people say it, the exact one on hover.
+// A relative time, with the exact one on hover.
 export function when(ms, now = Date.now()) {
   if (ms === null || ms === undefined) return el("span", {}, "never");
   return el("time", { datetime: new Date(ms).toISOString(), title: exact(ms) }, ago(ms, now));
@@ -69,7 +69,7 @@ export const facts = (pairs) =>
     pairs.filter(Boolean).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
   );
 
-// A table; `columns`: [heading, class]; `rows`: lists of cells. On a phone each row becomes a block, and roles say what it was.
+// A table; `columns`: [heading, class]; `rows`: lists of cells. On a phone each row becomes a block; roles keep the table semantics.
 export function table(caption, columns, rows) {
   const headings = el(
     "tr",
@@ -77,10 +77,10 @@ export function table(caption, columns, rows) {
     columns.map(([name, kind]) => el("th", { class: kind || "", scope: "col" }, name)),
   );
   const label = ([name]) => (typeof name === "string" ? name : "");
-  const cell = (content, place) =>
+  const cell = (content, index) =>
     el(
       "td",
-      { class: columns[place][1] || "", role: "cell", "data-label": label(columns[place]) },
+      { class: columns[index][1] || "", role: "cell", "data-label": label(columns[index]) },
       el("div.wide", {}, content),
     );
   const body = rows.map((cells) => el("tr", { role: "row" }, cells.map(cell)));
@@ -97,17 +97,17 @@ export function table(caption, columns, rows) {
   );
 }
 
-// A ranked list of items. `under(item)` and `side(item)` give what stands below and beside each.
+// A ranked list of items. `under(item)` and `side(item)` return the content below and beside each.
 export function itemList(items, { under = categoriesOf, side = () => null, label, kind = "" }) {
   return el(
     "ol.list",
     { "aria-label": label, class: kind },
-    items.map((item, place) => {
+    items.map((item, index) => {
       const below = under(item);
       return el(
         "li",
         {},
-        el("span.place", {}, place + 1),
+        el("span.place", {}, index + 1),
         el("span.name", {}, itemLink(item)),
         el("span.side", {}, side(item)),
         below ? el("div.under", {}, below) : null,
@@ -119,17 +119,17 @@ export function itemList(items, { under = categoriesOf, side = () => null, label
 export const categoriesOf = (item) =>
   item.categories.slice(0, 4).join(" · ") + (item.categories.length > 4 ? " …" : "");
 
-// Why an item is in a list: the events that it leans on.
-export function because(item) {
+// Why an item is recommended: the events that contribute most to its score.
+export function contributions(item) {
   if (!item.contributions || !item.contributions.length) return null;
-  const causes = item.contributions.map((cause) => el("span", {}, itemLink(cause), ` ${percent(cause.share)}`));
+  const events = item.contributions.map((event) => el("span", {}, itemLink(event), ` ${percent(event.share)}`));
   return add(
-    el("span", {}, "because of "),
-    causes.flatMap((cause, place) => (place ? [", ", cause] : [cause])),
+    el("span", {}, "based on "),
+    events.flatMap((event, index) => (index ? [", ", event] : [event])),
   );
 }
 
-// A button that works once at a time, and tells what went wrong beside it.
+// A button that runs one action at a time and shows its error beside it.
 export function action(text, work, { kind = "", title = null, label = null } = {}) {
   const button = el("button", { type: "button", class: kind, title, "aria-label": label }, text);
   button.addEventListener("click", async () => {
@@ -146,7 +146,7 @@ export function action(text, work, { kind = "", title = null, label = null } = {
   return button;
 }
 
-// Asks before something that cannot be taken back.
+// Asks for confirmation of an irreversible action.
 export function confirmed(question, yes) {
   return new Promise((resolve) => {
     const dialog = el(

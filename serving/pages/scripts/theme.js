@@ -1,19 +1,19 @@
-// The theme: the system's, or the one chosen here. Runs before anything is drawn, so that nothing flashes.
+// The theme: the system's, or the selected one. Runs before the first paint, so that nothing flashes.
 "use strict";
 (function () {
   const NAMES = ["system", "light", "dark"];
-  let chosen = "system";
+  let selected = "system";
   try {
-    chosen = localStorage.getItem("theme") || "system";
+    selected = localStorage.getItem("theme") || "system";
   } catch {
-    /* storage may be forbidden: then it is not kept */
+    /* storage may be blocked: then it is not remembered */
   }
 
   function apply() {
-    if (chosen === "system") document.documentElement.removeAttribute("data-theme");
-    else document.documentElement.setAttribute("data-theme", chosen);
+    if (selected === "system") document.documentElement.removeAttribute("data-theme");
+    else document.documentElement.setAttribute("data-theme", selected);
     const button = document.getElementById("theme");
-    if (button) button.textContent = "Theme: " + chosen;
+    if (button) button.textContent = "Theme: " + selected;
     document.dispatchEvent(new Event("themechange"));
   }
 
@@ -21,9 +21,9 @@
   document.addEventListener("DOMContentLoaded", () => {
     apply();
     document.getElementById("theme").addEventListener("click", () => {
-      chosen = NAMES[(NAMES.indexOf(chosen) + 1) % NAMES.length];
+      selected = NAMES[(NAMES.indexOf(selected) + 1) % NAMES.length];
       try {
-        localStorage.setItem("theme", chosen);
+        localStorage.setItem("theme", selected);
       } catch {
         /* as above */
       }

@@ -48,7 +48,7 @@ def operations(app: FastAPI) -> set[str]:
     return {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
 
 
-def test_every_route_has_its_heading_and_every_heading_its_route(app: FastAPI) -> None:
+def test_routes_and_headings_of_the_page_match(app: FastAPI) -> None:
     headings = set(re.findall(r"^### ([A-Z]+ /\S*)$", PAGE, re.M))
     assert headings == operations(app)
 
@@ -63,7 +63,7 @@ def test_every_route_has_an_example_on_the_page(app: FastAPI) -> None:
     assert lacking == []
 
 
-def test_the_examples_of_the_page_run_in_order_and_answer_as_printed(app: FastAPI) -> None:
+def test_the_examples_of_the_page_answer_as_printed(app: FastAPI) -> None:
     examples = EXAMPLE.findall(PAGE)
     assert len(examples) > len(operations(app))
     with Api(app) as api:
@@ -117,13 +117,13 @@ def test_every_answer_has_exactly_the_documented_shape(app: FastAPI) -> None:
             shape_of(app, method, path, reply.status_code).model_validate_json(reply.content, strict=True)
 
 
-def test_every_body_refers_to_a_shape_that_openapi_defines(app: FastAPI) -> None:
+def test_every_referenced_schema_is_defined(app: FastAPI) -> None:
     document = json.dumps(app.openapi())
     wanted = set(re.findall(r"#/components/schemas/(\w+)", document))
     assert wanted <= set(app.openapi()["components"]["schemas"])
 
 
-def test_the_known_fields_of_the_documentation_are_those_of_the_domain() -> None:
+def test_documented_request_fields_are_those_of_the_domain() -> None:
     from core.interactions import FIELDS
     from core.items import ITEM_FIELDS
     from serving.http.requests import RECOMMENDATION_FIELDS

@@ -1,4 +1,4 @@
-// What moves: alarms on a timeline, the mix of categories, and the signals behind the alarms.
+// Drift: alarms, the category mix over time, and the signals.
 import { api } from "../api.js";
 import { lineChart, streamChart } from "../charts.js";
 import { el, fill } from "../dom.js";
@@ -20,9 +20,9 @@ export async function showDrift(visit) {
   const { signal, view } = visit;
   const stats = el("div.stats"),
     alarms = el("div"),
-    mixState = el("div"),
+    mixNote = el("div"),
     signals = el("div.grid"),
-    about = el("p.soft.small");
+    note = el("p.soft.small");
   const stream = streamChart({
     caption: "Share of each category in the events, over time",
     format: (share) => percent(share),
@@ -46,8 +46,8 @@ export async function showDrift(visit) {
         ? timeline(drift)
         : empty(
             drift.monitored_through === null
-              ? "Nothing has been read yet. Once events come in, the monitor reads them in stretches of five minutes."
-              : "No alarm. Daily and weekly rhythm is expected, and raises none.",
+              ? "No events have been read yet. The monitor reads them in time buckets of five minutes."
+              : "No alarms. Daily and weekly cycles are part of the baseline and raise none.",
           ),
     );
     const marks = drift.alarms.map((alarm) => ({ time: alarm.onset, colour: "ink" }));
@@ -57,8 +57,8 @@ export async function showDrift(visit) {
 
   function drawMix(mix, marks) {
     const isEmpty = mix.buckets.length < 2;
-    fill(mixState, isEmpty ? empty("Two stretches with events are needed to draw a stream.") : null);
-    stream.node.hidden = about.hidden = isEmpty;
+    fill(mixNote, isEmpty ? empty("The chart needs two time buckets with events.") : null);
+    stream.node.hidden = note.hidden = isEmpty;
     if (isEmpty) return;
     const points = mix.buckets.map(({ start, events }) => {
       const total = Object.values(events).reduce((sum, num) => sum + num, 0);
@@ -67,24 +67,24 @@ export async function showDrift(visit) {
         shares: Object.fromEntries(Object.entries(events).map(([name, num]) => [name, num / total])),
       };
     });
-    fill(about, `Stretches of ${span(mix.bucket_ms)}. An upright line marks the probable onset of an alarm.`);
+    fill(note, `Time buckets of ${span(mix.bucket_ms)}. A vertical line marks the probable onset of an alarm.`);
     stream.set({ ...bandsOf(mix.categories, points), marks });
   }
 
   function drawSignals(drift) {
-    const known = new Set();
-    for (const one of ordered(drift.signals)) {
-      const id = `${one.name}/${one.segment ?? ""}`;
-      known.add(id);
-      if (!charts.has(id)) charts.set(id, signalCard(one));
+    const current = new Set();
+    for (const series of ordered(drift.signals)) {
+      const id = `${series.name}/${series.segment ?? ""}`;
+      current.add(id);
+      if (!charts.has(id)) charts.set(id, signalCard(series));
       const { node, chart } = charts.get(id);
       if (!node.isConnected) signals.append(node);
-      const marks = drift.alarms.filter((alarm) => alarm.signal === one.name && alarm.segment === one.segment);
+      const marks = drift.alarms.filter((alarm) => alarm.signal === series.name && alarm.segment === series.segment);
       chart.set({
-        times: one.points.map((point) => point.end),
+        times: series.points.map((point) => point.end),
         series: [
-          { name: "was", colour: "c0", values: one.points.map((point) => point.value) },
-          { name: "expected", colour: "other", values: one.points.map((point) => point.expected), dashed: true },
+          { name: "observed", colour: "c0", values: series.points.map((point) => point.value) },
+          { name: "expected", colour: "other", values: series.points.map((point) => point.expected), dashed: true },
         ],
         marks: marks.flatMap((alarm) => [
           { time: alarm.onset, colour: "soft" },
@@ -93,7 +93,7 @@ export async function showDrift(visit) {
       });
     }
     for (const [id, { node }] of charts)
-      if (!known.has(id)) {
+      if (!current.has(id)) {
         node.remove();
         charts.delete(id);
       }
@@ -104,7 +104,7 @@ export async function showDrift(visit) {
     view,
     head(
       "Drift",
-      "Where everybody's interest moves, and when that was noticed.",
+      "Changes of the event stream, and when they were detected.",
       el("label", { for: "days" }, "The last"),
       choice,
     ),
@@ -112,7 +112,7 @@ export async function showDrift(visit) {
     el(
       "div.grid",
       {},
-      card("Categories", { where: "two-thirds", about: "shares of all events" }, mixState, stream.node, about),
+      card("Categories", { where: "two-thirds", about: "shares of all events" }, mixNote, stream.node, note),
       card("Alarms", { where: "third", about: "newest first" }, alarms),
     ),
     el("div", { class: "spacer" }),
@@ -130,22 +130,20 @@ function figures(drift) {
     stat(
       "Open alarms",
       number(open),
-      open ? `of ${number(drift.alarms.length)} in all` : `${number(drift.alarms.length)} in all`,
+      open ? `of ${number(drift.alarms.length)} in total` : `${number(drift.alarms.length)} in total`,
       { kind: open ? "bad" : "" },
     ),
     stat("Hit rate", hits ? percent(hits.value, 1) : "–", hits ? hits.note : "no events scored yet"),
     stat(
-      "Read to",
-      drift.monitored_through === null ? "nothing yet" : ago(drift.monitored_through, drift.now),
+      "Monitored through",
+      drift.monitored_through === null ? "no events yet" : ago(drift.monitored_through, drift.now),
       drift.monitored_through === null ? "" : moment(drift.monitored_through),
       { words: true },
     ),
-    stat(
-      "Monitor",
-      drift.monitor ?? "nobody",
-      drift.monitor ? "holds the lease" : "no process monitors at the moment",
-      { words: true, kind: drift.monitor ? "" : "warn" },
-    ),
+    stat("Monitor", drift.monitor ?? "none", drift.monitor ? "holds the lease" : "no process holds the lease", {
+      words: true,
+      kind: drift.monitor ? "" : "warn",
+    }),
   ];
 }
 
@@ -161,7 +159,9 @@ function timeline(drift) {
           "div.row.spread",
           {},
           el("strong", {}, alarmTitle(alarm)),
-          alarm.status === "open" ? badge("open", "bad") : badge("retrained", "good", "A model trained after the alarm serves."),
+          alarm.status === "open"
+            ? badge("open", "bad")
+            : badge("retrained", "good", "A model trained after the alarm serves."),
         ),
         alarm.cause ? el("p", {}, sentence(alarm.cause)) : null,
         el(
@@ -169,10 +169,10 @@ function timeline(drift) {
           {},
           "Probably since ",
           el("span.keep", {}, moment(alarm.onset)),
-          "; noticed ",
+          "; detected ",
           when(alarm.detected, drift.now),
           alarm.detected > alarm.onset ? `, ${span(alarm.detected - alarm.onset)} later` : "",
-          alarm.sent === null ? "" : "; told to the webhook",
+          alarm.sent === null ? "" : "; sent to the webhook",
         ),
       ),
     ),
@@ -181,19 +181,19 @@ function timeline(drift) {
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
-// Those for everybody first, in the order in which they are described; segments after them.
+// Overall signals first, in the order of SIGNALS; segments after them.
 function ordered(signals) {
   const names = Object.keys(SIGNALS);
-  const place = (one) =>
-    (one.segment === null ? 0 : 1000) + ((names.indexOf(one.name) + names.length + 1) % (names.length + 1));
+  const rank = (series) =>
+    (series.segment === null ? 0 : 1000) + ((names.indexOf(series.name) + names.length + 1) % (names.length + 1));
   return signals
-    .filter((one) => one.points.length > 1)
-    .sort((one, other) => place(one) - place(other) || (one.segment ?? "").localeCompare(other.segment ?? ""));
+    .filter((series) => series.points.length > 1)
+    .sort((series, other) => rank(series) - rank(other) || (series.segment ?? "").localeCompare(other.segment ?? ""));
 }
 
-function signalCard(one) {
-  const { name, about, format } = signalOf(one.name);
-  const title = one.segment === null ? name : `${name}, ${one.segment.replace("=", " ")}`;
+function signalCard(series) {
+  const { name, about, format } = signalOf(series.name);
+  const title = series.segment === null ? name : `${name}, ${series.segment.replace("=", " ")}`;
   const chart = lineChart({ caption: `${title} over time`, format, height: 140 });
   return { chart, node: card(title, { where: "half", about }, chart.node) };
 }

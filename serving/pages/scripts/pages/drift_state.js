@@ -1,10 +1,10 @@
-// What drift says in words and figures, from GET /v1/drift; the overview and the drift page share it.
+// Texts and figures from GET /v1/drift, shared by the overview and the drift page.
 import { ago, percent, plural } from "../format.js";
 
 export const SIGNALS = {
   hit_rate: {
     name: "Hit rate",
-    about: "scored events whose item the model had among its first ten",
+    about: "hit rate at 10 of the scored events",
     format: (value) => percent(value, 1),
   },
   loss: {
@@ -14,20 +14,24 @@ export const SIGNALS = {
   },
   categories: {
     name: "Category mix",
-    subject: "Events in other categories than expected",
-    about: "share of the events that are in other categories than expected",
+    subject: "Events in unexpected categories",
+    about: "share of events in other categories than expected",
     format: (value) => percent(value, 1),
   },
   gaps: {
     name: "Gaps between events",
-    subject: "Gaps of other lengths than expected",
-    about: "share of the gaps that are of other lengths than expected",
+    subject: "Gaps of unexpected length",
+    about: "share of gaps of another length than expected",
     format: (value) => percent(value, 1),
   },
-  new_users: { name: "New users", about: "first events of users, of all events", format: (value) => percent(value, 1) },
+  new_users: {
+    name: "New users",
+    about: "share of events that are a user's first",
+    format: (value) => percent(value, 1),
+  },
   new_items: {
     name: "New items",
-    about: "events of items younger than a week, of all events",
+    about: "share of events with items younger than a week",
     format: (value) => percent(value, 1),
   },
 };
@@ -40,13 +44,13 @@ export function alarmTitle(alarm) {
   return `${subject}${where} ${alarm.after < alarm.before ? "fell" : "rose"} from ${format(alarm.before)} to ${format(alarm.after)}`;
 }
 
-// The newest hit rate for everybody, or null where nothing was scored yet.
+// The newest overall hit rate, or null before the first scored event.
 export function hitRate(drift) {
-  const points = drift.signals.find((one) => one.name === "hit_rate" && one.segment === null)?.points ?? [];
+  const points = drift.signals.find((series) => series.name === "hit_rate" && series.segment === null)?.points ?? [];
   const last = points.at(-1);
   if (!last) return null;
   const expected = last.expected === null ? "" : `, ${percent(last.expected, 1)} expected`;
-  return { value: last.value, note: `among the first ten${expected}` };
+  return { value: last.value, note: `in the top 10${expected}` };
 }
 
 export function driftState(drift) {
@@ -57,6 +61,6 @@ export function driftState(drift) {
       note: `${signalOf(open[0].signal).name}, ${ago(open[0].detected, drift.now)}`,
       kind: "bad",
     };
-  if (drift.monitored_through === null) return { text: "not watched yet", note: "no events were read so far", kind: "" };
-  return { text: "calm", note: `read to ${ago(drift.monitored_through, drift.now)}`, kind: "" };
+  if (drift.monitored_through === null) return { text: "not monitored yet", note: "no events read so far", kind: "" };
+  return { text: "no open alarms", note: `monitored through ${ago(drift.monitored_through, drift.now)}`, kind: "" };
 }

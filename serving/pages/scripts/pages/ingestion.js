@@ -1,138 +1,143 @@
-// What comes in: who writes and how far behind, and what was set aside.
+// Ingestion: event rate, writers with their lag, dead letters.
 import { api } from "../api.js";
 import { lineChart } from "../charts.js";
 import { announce, el, fill } from "../dom.js";
 import { exact, milliseconds, number, plural, rate } from "../format.js";
-import { lately } from "./overview.js";
+import { lastMinuteMean } from "./overview.js";
 import { action, badge, card, confirmed, empty, failed, head, stat, table, when } from "../parts.js";
 
 const PERIOD_S = 5;
-const LETTERS = 100;
+const PAGE = 100;
 
 export async function showIngestion(visit) {
   const { signal, view } = visit;
   const stats = el("div.stats"),
     writers = el("div"),
-    letters = el("div"),
+    deadLettersBody = el("div"),
     problem = el("div"),
-    flowState = el("div"),
+    ratesState = el("div"),
     outcome = el("div", { role: "status" });
-  const flow = lineChart({ caption: "Events applied per second in the last hour", format: rate, area: true });
-  const chosen = new Set();
+  const rates = lineChart({ caption: "Events applied per second in the last hour", format: rate, area: true });
+  const selected = new Set();
 
   async function load() {
     const [state, activity] = await Promise.all([api.ingestion(signal), api.activity(signal)]);
     fill(
       problem,
-      state.problem ? el("p.note.warn", { role: "alert" }, `The event log is away: ${state.problem}`) : null,
+      state.problem ? el("p.note.warn", { role: "alert" }, `The event log is unavailable: ${state.problem}`) : null,
     );
     fill(stats, ...figures(state, activity.samples));
-    fill(writers, state.writers.length ? writerTable(state) : empty("Nothing has been written yet."));
+    fill(writers, state.writers.length ? writerTable(state) : empty("No events have been written yet."));
     draw(activity.samples);
   }
 
   function draw(samples) {
-    const isYoung = samples.time.length < 2;
-    fill(flowState, isYoung ? empty("The first samples come within ten seconds.") : null);
-    flow.node.hidden = isYoung;
-    if (!isYoung)
-      flow.set({ times: samples.time, series: [{ name: "events/s", colour: "c0", values: samples.events_per_s }] });
+    const tooFewSamples = samples.time.length < 2;
+    fill(ratesState, tooFewSamples ? empty("The first samples arrive within ten seconds.") : null);
+    rates.node.hidden = tooFewSamples;
+    if (!tooFewSamples)
+      rates.set({ times: samples.time, series: [{ name: "events/s", colour: "c0", values: samples.events_per_s }] });
   }
 
-  async function loadLetters() {
-    const told = await api.letters({ limit: LETTERS }, signal);
-    chosen.clear();
-    fill(letters, told.total ? letterTable(told) : empty("Nothing was set aside: all input could be applied."));
+  async function loadDeadLetters() {
+    const page = await api.deadLetters({ limit: PAGE }, signal);
+    selected.clear();
+    fill(deadLettersBody, page.total ? deadLetterTable(page) : empty("No dead letters: all input was applied."));
   }
 
-  async function settle(work, all) {
+  async function apply(work, all) {
     const body = all ? { all: true } : { keys: [...chosen] };
     fill(outcome, el("p.note", {}, await work(body)));
-    await Promise.all([loadLetters(), load()]);
+    await Promise.all([loadDeadLetters(), load()]);
   }
 
   const retry = (all) =>
-    settle(async (body) => {
-      const done = await api.retry(body, signal);
-      const text = `${plural(done.retried, "letter")} retried: ${number(done.succeeded)} settled, ${plural(done.accepted, "new event")}, ${number(done.failed)} failed again.`;
+    apply(async (body) => {
+      const result = await api.retry(body, signal);
+      const text = `${plural(result.retried, "dead letter")} retried: ${number(result.succeeded)} succeeded, ${plural(result.accepted, "new event")}, ${number(result.failed)} failed again.`;
       announce(text);
       return text;
     }, all);
 
   async function discard(all, count) {
-    if (!(await confirmed(`Delete ${all ? "all " : ""}${plural(count, "dead letter")} for good?`, "Delete"))) return;
-    await settle(async (body) => `${plural((await api.discard(body, signal)).discarded, "letter")} deleted.`, all);
+    if (!(await confirmed(`Delete ${all ? "all " : ""}${plural(count, "dead letter")} permanently?`, "Delete"))) return;
+    await apply(async (body) => `${plural((await api.discard(body, signal)).discarded, "dead letter")} deleted.`, all);
   }
 
-  function letterTable(told) {
-    const shown = told.dead_letters;
-    const boxes = shown.map((letter) =>
+  function deadLetterTable(page) {
+    const shown = page.dead_letters;
+    const boxes = shown.map((deadLetter) =>
       el("input", {
         type: "checkbox",
-        "aria-label": `Choose letter ${letter.key}`,
+        "aria-label": `Select dead letter ${deadLetter.key}`,
         onchange: (event) => {
-          if (event.target.checked) chosen.add(letter.key);
-          else chosen.delete(letter.key);
+          if (event.target.checked) selected.add(deadLetter.key);
+          else selected.delete(deadLetter.key);
           update();
         },
       }),
     );
-    const every = el("input", {
+    const selectAll = el("input", {
       type: "checkbox",
-      "aria-label": "Choose all letters shown",
+      "aria-label": "Select all dead letters shown",
       onchange: () => {
-        boxes.forEach((box, place) => {
-          box.checked = every.checked;
-          if (every.checked) chosen.add(shown[place].key);
-          else chosen.delete(shown[place].key);
+        boxes.forEach((box, index) => {
+          box.checked = selectAll.checked;
+          if (selectAll.checked) selected.add(shown[index].key);
+          else selected.delete(shown[index].key);
         });
         update();
       },
     });
-    const retryChosen = action("Retry chosen", () => retry(false)),
-      discardChosen = action("Delete chosen", () => discard(false, chosen.size), { kind: "danger" });
+    const retrySelected = action("Retry selected", () => retry(false)),
+      discardSelected = action("Delete selected", () => discard(false, selected.size), { kind: "danger" });
     function update() {
-      retryChosen.disabled = discardChosen.disabled = chosen.size === 0;
-      every.checked = chosen.size === shown.length;
-      every.indeterminate = chosen.size > 0 && chosen.size < shown.length;
+      retrySelected.disabled = discardSelected.disabled = selected.size === 0;
+      selectAll.checked = selected.size === shown.length;
+      selectAll.indeterminate = selected.size > 0 && selected.size < shown.length;
     }
     update();
     const bar = el(
       "div.row.spread.bar",
       {},
-      el("div.row", {}, retryChosen, discardChosen),
+      el("div.row", {}, retrySelected, discardSelected),
       el(
         "div.row",
         {},
         action("Retry all", () => retry(true)),
-        action("Delete all", () => discard(true, told.total), { kind: "danger" }),
+        action("Delete all", () => discard(true, page.total), { kind: "danger" }),
       ),
     );
-    const rows = shown.map((letter, place) => [boxes[place], when(letter.time), origin(letter), content(letter)]);
+    const rows = shown.map((deadLetter, index) => [
+      boxes[index],
+      when(deadLetter.time),
+      origin(deadLetter),
+      content(deadLetter),
+    ]);
     return [
       bar,
-      table("Dead letters", [[every, "keep box"], ["Set aside", "keep"], ["From"], ["Why, and what it says"]], rows),
-      told.total > shown.length
-        ? el("p.soft.small", {}, `The newest ${number(shown.length)} of ${number(told.total)}.`)
+      table("Dead letters", [[selectAll, "keep box"], ["Time", "keep"], ["Source"], ["Reason and payload"]], rows),
+      page.total > shown.length
+        ? el("p.soft.small", {}, `The newest ${number(shown.length)} of ${number(page.total)}.`)
         : null,
     ];
   }
 
-  await Promise.all([load(), loadLetters()]);
+  await Promise.all([load(), loadDeadLetters()]);
   fill(
     view,
-    head("Ingestion", "What comes in, how far behind it is, and what could not be applied."),
+    head("Ingestion", "Event rate, lag, and input that could not be applied."),
     problem,
     stats,
     el(
       "div.grid",
       {},
-      card("Events", { where: "half", about: "applied, per second" }, flowState, flow.node),
-      card("Writers", { where: "half", about: "who writes into the database" }, writers),
-      card("Dead letters", { about: "input that could not be applied, kept whole" }, outcome, letters),
+      card("Events", { where: "half", about: "applied, per second" }, ratesState, rates.node),
+      card("Writers", { where: "half", about: "by partition or process" }, writers),
+      card("Dead letters", { about: "input that could not be applied" }, outcome, deadLettersBody),
     ),
   );
-  flow.redraw();
+  rates.redraw();
   visit.every(PERIOD_S, load);
 }
 
@@ -140,64 +145,64 @@ function figures(state, samples) {
   const kind = state.lag > 10000 ? "warn" : "";
   const last = samples.freshness_p99_ms.findLast((ms) => ms !== null) ?? null;
   return [
-    stat("Events", [rate(lately(samples.events_per_s)), "per second"], "applied, over the last minute"),
+    stat("Events", [rate(lastMinuteMean(samples.events_per_s)), "per second"], "applied, over the last minute"),
     stat(
       "Lag",
       state.topic === null ? "none" : state.lag === null ? "unknown" : [number(state.lag), "messages"],
-      state.topic === null ? "no event log: applied at once" : `of topic ${state.topic}`,
+      state.topic === null ? "no event log: events are applied at once" : `of topic ${state.topic}`,
       { kind, words: state.lag === null },
     ),
-    stat("Waiting", [number(state.waiting_events), "changes"], `p99 until applied: ${milliseconds(last)}`),
-    stat("Dead letters", number(state.dead_letters), state.dead_letters ? "see below" : "all input could be applied", {
+    stat("Write queue", [number(state.waiting_events), "changes"], `freshness p99: ${milliseconds(last)}`),
+    stat("Dead letters", number(state.dead_letters), state.dead_letters ? "see below" : "all input was applied", {
       kind: state.dead_letters ? "warn" : "",
     }),
   ];
 }
 
 function writerTable(state) {
-  const isOffsetless = state.topic === null && state.writers.every((one) => one.applied_offset === null);
+  const isOffsetless = state.topic === null && state.writers.every((writer) => writer.applied_offset === null);
   if (isOffsetless)
     return table(
       "Writers",
       [["Writer"], ["Newest event", "keep"]],
-      state.writers.map((one) => [one.name, when(one.newest_event, state.now)]),
+      state.writers.map((writer) => [writer.name, when(writer.newest_event, state.now)]),
     );
   return table(
     "Writers",
-    [["Writer"], ["Partition", "number"], ["Applied", "number"], ["Lag", "number"], ["Newest event", "keep"]],
-    state.writers.map((one) => [
-      one.name,
-      one.log_end_offset === null && one.applied_offset === null ? "–" : number(one.partition),
-      number(one.applied_offset),
-      number(one.lag),
-      when(one.newest_event, state.now),
+    [["Writer"], ["Partition", "number"], ["Applied offset", "number"], ["Lag", "number"], ["Newest event", "keep"]],
+    state.writers.map((writer) => [
+      writer.name,
+      writer.log_end_offset === null && writer.applied_offset === null ? "–" : number(writer.partition),
+      number(writer.applied_offset),
+      number(writer.lag),
+      when(writer.newest_event, state.now),
     ]),
   );
 }
 
-function origin(letter) {
+function origin(deadLetter) {
   return [
-    el("div", {}, letter.source),
+    el("div", {}, deadLetter.source),
     el(
       "div.soft.small",
       {},
-      letter.retryable
-        ? `partition ${letter.partition}, offset ${number(letter.offset)}`
-        : `line ${number(letter.offset)}; import the file again`,
+      deadLetter.retryable
+        ? `partition ${deadLetter.partition}, offset ${number(deadLetter.offset)}`
+        : `line ${number(deadLetter.offset)}; import the file again`,
     ),
-    letter.retries ? badge(`retried ${letter.retries}×`, "warn") : null,
+    deadLetter.retries ? badge(`retried ${deadLetter.retries}×`, "warn") : null,
   ];
 }
 
-function content(letter) {
-  const text = letter.payload ?? letter.payload_base64;
+function content(deadLetter) {
+  const text = deadLetter.payload ?? deadLetter.payload_base64;
   return [
-    el("div", {}, letter.reason),
+    el("div", {}, deadLetter.reason),
     el(
       "details",
       {},
-      el("summary", {}, letter.payload === undefined ? "payload (base64)" : "payload"),
-      el("pre", { title: exact(letter.time) }, text),
+      el("summary", {}, deadLetter.payload === undefined ? "payload (base64)" : "payload"),
+      el("pre", { title: exact(deadLetter.time) }, text),
     ),
   ];
 }

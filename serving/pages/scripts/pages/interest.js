@@ -1,4 +1,4 @@
-// Where a user's interest goes: a sentence, the stream of categories, lately against on the whole.
+// A user's interests: whether they shifted, the categories over time, short-term against long-term.
 import { api } from "../api.js";
 import { streamChart } from "../charts.js";
 import { el, fill } from "../dom.js";
@@ -6,26 +6,26 @@ import { percent } from "../format.js";
 import { empty, failed } from "../parts.js";
 import { bandsOf } from "./bands.js";
 
-export async function loadInterest(place, user, signal) {
+export async function loadInterest(element, user, signal) {
   try {
-    fill(place, ...interestParts(await api.interests(user, signal)));
+    fill(element, ...interestParts(await api.interests(user, signal)));
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    fill(place, error.status === 404 ? empty("An interest shows once there are events.") : failed(error));
+    fill(element, error.status === 404 ? empty("The user has no events yet.") : failed(error));
   }
 }
 
 const charts = new WeakMap();
-export const chartOf = (place) => charts.get(place.querySelector("figure"));
+export const chartOf = (element) => charts.get(element.querySelector("figure"));
 
-function interestParts(told) {
-  if (!told.topics.length)
-    return [empty("The items of this user's events have no categories, so there is nothing to follow.")];
+function interestParts(interest) {
+  if (!interest.topics.length)
+    return [empty("The items of this user's events have no categories, so there are no interests to show.")];
   const { bands, times } = bandsOf(
-    told.topics,
-    told.history.buckets.map((bucket) => ({ time: bucket.start, shares: bucket.shares })),
+    interest.topics,
+    interest.history.buckets.map((bucket) => ({ time: bucket.start, shares: bucket.shares })),
   );
-  const { drift } = told;
+  const { drift } = interest;
   const parts = [el("p", { class: drift.detected ? "note" : "soft" }, driftSentence(drift))];
   if (times.length > 1) {
     const chart = streamChart({
@@ -37,32 +37,32 @@ function interestParts(told) {
     chart.set({ times, bands, marks: drift.detected ? [{ time: drift.since, colour: "ink" }] : [] });
     parts.push(chart.node);
   }
-  parts.push(el("h3", {}, "Lately (colour) against on the whole (grey)"), compared(told));
+  parts.push(el("h3", {}, "Short-term (colour) vs long-term (grey)"), compared(interest));
   return parts;
 }
 
 function driftSentence(drift) {
-  if (drift.detected) return `Their interest moved: ${drift.explanation}.`;
+  if (drift.detected) return `Interest shifted ${drift.explanation}.`;
   return drift.score === null
-    ? `No drift told: ${drift.explanation}.`
+    ? `Drift unknown: ${drift.explanation}.`
     : `No drift: ${drift.explanation || `score ${percent(drift.score)}, below ${percent(drift.threshold)}`}.`;
 }
 
-function compared(told) {
-  const topics = told.topics.slice(0, 6);
+function compared(interest) {
+  const topics = interest.topics.slice(0, 6);
   return el(
     "div.bars",
     {},
     topics.map((topic) => {
-      const short = told.short_term[topic] ?? 0,
-        long = told.long_term[topic] ?? 0;
+      const short = interest.short_term[topic] ?? 0,
+        long = interest.long_term[topic] ?? 0;
       return [
         el("span.label", { title: topic }, topic),
         el(
           "span.pair",
-          { title: `lately ${percent(short)}, on the whole ${percent(long)}` },
-          el("meter", { min: 0, max: 1, value: short, "aria-label": `${topic} lately` }, percent(short)),
-          el("meter.long", { min: 0, max: 1, value: long, "aria-label": `${topic} on the whole` }, percent(long)),
+          { title: `short-term ${percent(short)}, long-term ${percent(long)}` },
+          el("meter", { min: 0, max: 1, value: short, "aria-label": `${topic} short-term` }, percent(short)),
+          el("meter.long", { min: 0, max: 1, value: long, "aria-label": `${topic} long-term` }, percent(long)),
         ),
       ];
     }),

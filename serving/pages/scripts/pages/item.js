@@ -1,4 +1,4 @@
-// One item: what it says, what is like it, and whether it may be shown.
+// One item: its content, similar items, and whether it is hidden.
 import { api } from "../api.js";
 import { announce, el, fill } from "../dom.js";
 import { number } from "../format.js";
@@ -16,7 +16,7 @@ export async function showItem(visit) {
     fill(
       view,
       head(id),
-      empty("This item is not in the catalogue. If events have named it, it is learnt from and waits to be put."),
+      empty("This item is not in the catalogue. Events with it are trained on; add it with PUT /v1/items."),
     );
     return;
   }
@@ -33,13 +33,11 @@ export async function showItem(visit) {
         el(
           "p.soft.small",
           {},
-          answer.source === "similarity"
-            ? "Nearest item vectors; 1.00 would be the same."
-            : `By popularity: ${answer.reason}.`,
+          answer.source === "similarity" ? "Cosine similarity of item vectors." : `By popularity: ${answer.reason}.`,
         ),
         answer.items.length
           ? itemList(answer.items, { label: "Similar items", side })
-          : empty("Nothing else may be shown."),
+          : empty("No other visible items."),
       );
     } catch (error) {
       if (error.name === "AbortError") throw error;
@@ -49,16 +47,16 @@ export async function showItem(visit) {
 
   function showState() {
     const toggle = action(
-      stored.hidden ? "Show it again" : "Hide it",
+      stored.hidden ? "Unhide" : "Hide",
       async () => {
         await api.putItem(id, contentOf({ ...stored, hidden: !stored.hidden }), signal);
         stored.hidden = !stored.hidden;
         showState();
-        announce(stored.hidden ? "The item is hidden from every answer." : "The item may be recommended again.");
+        announce(stored.hidden ? "The item is hidden from all recommendations." : "The item may be recommended again.");
       },
       { kind: stored.hidden ? "" : "danger" },
     );
-    fill(state, stored.hidden ? badge("hidden from every answer", "warn") : badge("shown", "good"), " ", toggle);
+    fill(state, stored.hidden ? badge("hidden", "warn") : badge("visible", "good"), " ", toggle);
   }
 
   showState();
@@ -75,14 +73,14 @@ export async function showItem(visit) {
       "div.grid",
       {},
       card(
-        "What it says",
+        "Content",
         { where: "half" },
-        stored.text ? el("p", {}, stored.text) : empty("It has no text of its own; the model reads its title."),
-        el("h3", {}, "Stored"),
+        stored.text ? el("p", {}, stored.text) : empty("No description; the model reads the title."),
+        el("h3", {}, "Properties"),
         facts([
           ["Id", el("code", {}, stored.item_id)],
           ...attributes.map(([name, value]) => [name, typeof value === "number" ? number(value) : String(value)]),
-          ["Changed", when(stored.updated)],
+          ["Updated", when(stored.updated)],
           ["Revision", number(stored.revision)],
         ]),
       ),
@@ -91,7 +89,7 @@ export async function showItem(visit) {
   );
 }
 
-// What PUT takes: the content, without what the server adds.
+// The body of a PUT: the content, without the fields that the server adds.
 const contentOf = ({ title, text, categories, attributes, hidden }) => ({
   title,
   text,

@@ -1,20 +1,20 @@
-// A field that finds items by words; choosing one hands it on.
+// A search field for items; calls `choose` with the selected item.
 import { api } from "../api.js";
 import { el, fill } from "../dom.js";
 import { action, failed } from "../parts.js";
 
 export function picker(choose, signal) {
   const field = el("input", { type: "search", id: "what-if", autocomplete: "off" });
-  const found = el("ul.list", { "aria-label": "Items found" });
-  let asked = 0;
+  const results = el("ul.list", { "aria-label": "Search results" });
+  let searches = 0;
   field.addEventListener("input", async () => {
-    const turn = ++asked;
-    if (!field.value.trim()) return void fill(found);
+    const turn = ++searches;
+    if (!field.value.trim()) return void fill(results);
     try {
       const { items } = await api.search({ query: field.value, n: 6 }, signal);
-      if (turn !== asked) return;
+      if (turn !== searches) return;
       fill(
-        found,
+        results,
         items.length
           ? items.map((item) =>
               el(
@@ -30,24 +30,24 @@ export function picker(choose, signal) {
                     async () => {
                       await choose(item);
                       field.value = "";
-                      fill(found);
+                      fill(results);
                     },
-                    { kind: "small", label: `What if they clicked ${item.title || item.item_id} now?` },
+                    { kind: "small", label: `What if the user clicked ${item.title || item.item_id} now?` },
                   ),
                 ),
               ),
             )
-          : el("li", {}, el("span"), "No such item."),
+          : el("li", {}, el("span"), "No items match."),
       );
     } catch (error) {
-      if (error.name !== "AbortError") fill(found, failed(error));
+      if (error.name !== "AbortError") fill(results, failed(error));
     }
   });
   const form = el(
     "form.search",
     { role: "search" },
-    el("div.grow", {}, el("label", { for: "what-if" }, "Find an item, or take one from the list"), field),
+    el("div.grow", {}, el("label", { for: "what-if" }, "Search for an item, or use the list"), field),
   );
   form.addEventListener("submit", (event) => event.preventDefault());
-  return el("div", {}, form, found);
+  return el("div", {}, form, results);
 }

@@ -1,15 +1,15 @@
-// The catalogue: find by words and category, what is popular, what is hidden.
+// The catalogue: search, trending and popular items.
 import { api } from "../api.js";
 import { el, fill } from "../dom.js";
 import { number, plural } from "../format.js";
 import { badge, card, categoriesOf, empty, failed, head, itemLink, itemList, table, when } from "../parts.js";
 
-const FOUND = 30;
-const LISTED = 8;
+const MAX_RESULTS = 30;
+const TOP = 8;
 
 export async function showItems(visit) {
   const { signal, view } = visit;
-  const found = el("div", { "aria-live": "polite" }),
+  const results = el("div", { "aria-live": "polite" }),
     popular = el("div"),
     trending = el("div"),
     since = el("p.soft.small");
@@ -21,60 +21,63 @@ export async function showItems(visit) {
     el("option", { value: "" }, "all"),
     el("option", { value: "only" }, "hidden only"),
   );
-  let asked = 0;
+  let searches = 0;
 
   async function search() {
-    const turn = ++asked;
+    const turn = ++searches;
     const hits = await api.search(
-      { query: words.value, category: category.value, hidden: state.value, n: FOUND },
+      { query: words.value, category: category.value, hidden: state.value, n: MAX_RESULTS },
       signal,
     );
-    if (turn !== asked) return;
+    if (turn !== searches) return;
     fill(
-      found,
+      results,
       hits.items.length
-        ? listed(hits.items)
+        ? itemTable(hits.items)
         : empty(
             words.value || category.value || state.value
-              ? "No item matches."
+              ? "No items match."
               : "The catalogue is empty. Put items with POST /v1/items or `tidewise import`.",
           ),
       hits.matching > hits.items.length
         ? el(
             "p.soft.small",
             {},
-            `The first ${number(hits.items.length)} of ${plural(hits.matching, "item")}, the popular ones first. More words find fewer.`,
+            `The first ${number(hits.items.length)} of ${plural(hits.matching, "item")}, most popular first. Add words to narrow the search.`,
           )
         : null,
     );
   }
 
   async function loadPopular() {
-    const wish = { n: LISTED, category: category.value };
-    const [answer, gaining] = await Promise.all([api.popular(wish, signal), api.trending(wish, signal)]);
-    fill(popular, answer.items.length ? itemList(answer.items, { label: "Popular items" }) : empty("Nothing to show."));
-    fill(since, gaining.items.length ? `${gaining.reason.charAt(0).toUpperCase()}${gaining.reason.slice(1)}.` : null);
+    const options = { n: TOP, category: category.value };
+    const [popularItems, trends] = await Promise.all([api.popular(options, signal), api.trending(options, signal)]);
+    fill(
+      popular,
+      popularItems.items.length ? itemList(popularItems.items, { label: "Popular items" }) : empty("No items."),
+    );
+    fill(since, trends.items.length ? `${trends.reason.charAt(0).toUpperCase()}${trends.reason.slice(1)}.` : null);
     fill(
       trending,
-      gaining.items.length
-        ? itemList(gaining.items, { label: "Trending items" })
-        : empty("Nothing stands out since this process began to watch."),
+      trends.items.length
+        ? itemList(trends.items, { label: "Trending items" })
+        : empty("No item has gained since this process started."),
     );
   }
 
-  const again = (work) => () =>
+  const guarded = (work) => () =>
     work().catch((error) => {
-      if (error.name !== "AbortError") fill(found, failed(error));
+      if (error.name !== "AbortError") fill(results, failed(error));
     });
-  words.addEventListener("input", again(search));
+  words.addEventListener("input", guarded(search));
   category.addEventListener(
     "change",
-    again(() => Promise.all([search(), loadPopular()])),
+    guarded(() => Promise.all([search(), loadPopular()])),
   );
-  state.addEventListener("change", again(search));
-  const [known] = await Promise.all([api.categories(signal), search(), loadPopular()]);
-  for (const one of known.categories)
-    category.append(el("option", { value: one.category }, `${one.category} (${number(one.items)})`));
+  state.addEventListener("change", guarded(search));
+  const [categories] = await Promise.all([api.categories(signal), search(), loadPopular()]);
+  for (const entry of categories.categories)
+    category.append(el("option", { value: entry.category }, `${entry.category} (${number(entry.items)})`));
   const form = el(
     "form.search",
     { role: "search" },
@@ -85,15 +88,15 @@ export async function showItems(visit) {
   form.addEventListener("submit", (event) => event.preventDefault());
   fill(
     view,
-    head("Items", "What can be recommended, and what is kept back."),
+    head("Items", "The catalogue: visible and hidden items."),
     el(
       "div.grid",
       {},
-      card("Find items", { where: "two-thirds" }, form, found),
+      card("Search", { where: "two-thirds" }, form, results),
       el(
         "div.third.stack",
         {},
-        card("Trending", { about: "gaining against what went before" }, since, trending),
+        card("Trending", { about: "gaining popularity" }, since, trending),
         card("Popular now", { about: "time-decayed" }, popular),
       ),
     ),
@@ -101,14 +104,14 @@ export async function showItems(visit) {
   visit.every(15, loadPopular);
 }
 
-function listed(items) {
+function itemTable(items) {
   return table(
     "Items",
-    [["Item"], ["Categories"], ["State", "keep"], ["Changed", "keep"]],
+    [["Item"], ["Categories"], ["State", "keep"], ["Updated", "keep"]],
     items.map((item) => [
       itemLink(item),
       el("span.soft", {}, categoriesOf(item)),
-      item.hidden ? badge("hidden", "warn") : badge("shown", "good"),
+      item.hidden ? badge("hidden", "warn") : badge("visible", "good"),
       when(item.updated),
     ]),
   );

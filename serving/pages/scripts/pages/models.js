@@ -1,4 +1,4 @@
-// Versions: what serves, where each comes from, what the gate said, and changing it.
+// Model versions: status, lineage, verdicts of the gate, promotion and rollback.
 import { api } from "../api.js";
 import { announce, el, fill } from "../dom.js";
 import { exact, number, plural, span } from "../format.js";
@@ -8,75 +8,72 @@ const PERIOD_S = 10;
 const KINDS = { champion: "good", challenger: "accent", refused: "bad", retired: "", superseded: "" };
 const MEANINGS = {
   champion: "serves",
-  challenger: "waits for its verdict",
-  refused: "kept with the reason",
-  retired: "served once",
-  superseded: "undecided until a newer one came",
+  challenger: "waits for the gate",
+  refused: "refused by the gate",
+  retired: "served before",
+  superseded: "replaced by a newer challenger while undecided",
 };
 
 export async function showModels(visit) {
   const { signal, view } = visit;
   const stats = el("div.stats"),
     versions = el("div"),
-    history = el("div"),
+    promotions = el("div"),
     tools = el("div.row"),
     problem = el("div");
-  let drawn = "";
+  let lastDrawn = "";
 
   async function load() {
-    const [told, status] = await Promise.all([api.models(signal), api.status(signal)]);
+    const [report, status] = await Promise.all([api.models(signal), api.status(signal)]);
     fill(
       problem,
       status.model.problem
-        ? el("p.note.warn", { role: "alert" }, `The newest model does not serve: ${status.model.problem}`)
+        ? el("p.note.warn", { role: "alert" }, `The champion could not be loaded: ${status.model.problem}`)
         : null,
     );
-    fill(stats, ...figures(told));
-    if (JSON.stringify(told) === drawn) return; // what somebody has opened stays open
-    drawn = JSON.stringify(told);
-    fill(tools, ...(told.promotions.length ? [action("Roll back", () => rollBack(told), { kind: "danger" })] : []));
+    fill(stats, ...figures(report));
+    if (JSON.stringify(report) === lastDrawn) return; // opened details stay open
+    lastDrawn = JSON.stringify(report);
+    fill(tools, ...(report.promotions.length ? [action("Roll back", () => rollBack(report), { kind: "danger" })] : []));
     fill(
       versions,
-      told.models.length
+      report.models.length
         ? el(
             "ol.versions",
             { "aria-label": "Versions, newest first" },
-            told.models.map((one) => version(one, told)),
+            report.models.map((model) => version(model, report)),
           )
         : empty(
-            "No model yet. The first is trained by itself once there are enough events; until then popularity serves.",
+            "No model yet. The first is trained automatically once there are enough events; until then popularity serves.",
           ),
     );
-    fill(
-      history,
-      told.promotions.length ? changes(told) : empty("What serves has not been changed since the first model."),
-    );
+    fill(promotions, report.promotions.length ? promotionList(report) : empty("No promotions yet."));
   }
 
   async function change(question, yes, work) {
     if (!(await confirmed(question, yes))) return;
-    const done = await work();
-    announce(`${done.version} serves.`);
+    const promotion = await work();
+    announce(`${promotion.version} is the champion.`);
     await load();
   }
 
-  const rollBack = (told) =>
-    change(`Let the version serve again that served before ${told.serving ?? "this one"}?`, "Roll back", () =>
+  const rollBack = (report) =>
+    change(`Roll back to the version that served before ${report.serving ?? "this model"}?`, "Roll back", () =>
       api.rollback({ reason: "from the dashboard" }, signal),
     );
 
-  function version(one, told) {
-    const { lineage } = one;
-    const isRefused = one.status === "refused";
+  function version(model, report) {
+    const { lineage } = model;
+    const isRefused = model.status === "refused";
     const promote =
-      one.status !== "champion" && one.available
+      model.status !== "champion" && model.available
         ? action(
             "Promote",
             () =>
-              change(`Let ${one.version} serve${isRefused ? ", though the gate refused it" : ""}?`, "Promote", () =>
-                api.promote(one.version, { reason: "from the dashboard", force: isRefused }, signal),
+              change(`Promote ${model.version}${isRefused ? ", although the gate refused it" : ""}?`, "Promote", () =>
+                api.promote(model.version, { reason: "from the dashboard", force: isRefused }, signal),
               ),
-            { kind: "small", label: `Promote ${one.version}` },
+            { kind: "small", label: `Promote ${model.version}` },
           )
         : null;
     return el(
@@ -88,15 +85,15 @@ export async function showModels(visit) {
         el(
           "span",
           {},
-          el("code", {}, one.version),
+          el("code", {}, model.version),
           " ",
-          badge(one.status, KINDS[one.status], MEANINGS[one.status]),
-          one.version === told.serving ? [" ", badge("answers here", "accent")] : null,
-          one.available ? null : [" ", badge("files gone", "", "Its files were not kept; it cannot serve.")],
+          badge(model.status, KINDS[model.status], MEANINGS[model.status]),
+          model.version === report.serving ? [" ", badge("serving", "accent")] : null,
+          model.available ? null : [" ", badge("files deleted", "", "Its files were deleted; it cannot serve.")],
         ),
         promote,
       ),
-      el("p.soft.small", {}, origin(one)),
+      el("p.soft.small", {}, summary(model)),
       verdicts(lineage.trials ?? []),
       el(
         "details",
@@ -105,7 +102,7 @@ export async function showModels(visit) {
         facts(
           Object.entries(lineage)
             .filter(([name]) => name !== "trials")
-            .map(([name, value]) => [readable(name), shown(name, value)]),
+            .map(([name, value]) => [label(name), format(name, value)]),
         ),
       ),
     );
@@ -114,58 +111,54 @@ export async function showModels(visit) {
   await load();
   fill(
     view,
-    head("Models", "Which versions there are, what the gate said of each, and which serves.", tools),
+    head("Models", "All versions, the gate's verdicts, and the champion.", tools),
     problem,
     stats,
     el(
       "div.grid",
       {},
       card("Versions", { where: "two-thirds", about: "newest first" }, versions),
-      card("What served", { where: "third", about: "newest change first" }, history),
+      card("Promotions", { where: "third", about: "newest first" }, promotions),
     ),
   );
   visit.every(PERIOD_S, load);
 }
 
-function figures(told) {
-  const champion = told.models.find((one) => one.status === "champion");
-  const waiting = told.models.filter((one) => one.status === "challenger").length;
-  const refused = told.models.filter((one) => one.status === "refused").length;
+function figures(report) {
+  const champion = report.models.find((model) => model.status === "champion");
+  const challengers = report.models.filter((model) => model.status === "challenger").length;
+  const refused = report.models.filter((model) => model.status === "refused").length;
   return [
     stat(
       "Champion",
-      champion?.version ?? "none yet",
+      champion?.version ?? "none",
       champion ? ["trained ", when(champion.created)] : "popularity serves",
       { words: true },
     ),
     stat(
-      "Learnt from",
+      "Trained on",
       champion?.lineage.num_events ? [number(champion.lineage.num_events), "events"] : "–",
       champion?.lineage.kind ?? "",
     ),
-    stat(
-      "Versions",
-      number(told.models.length),
-      `${plural(waiting, "challenger")} waiting, ${number(refused)} refused`,
-    ),
-    stat("Changes", number(told.promotions.length), "promotions and rollbacks"),
+    stat("Versions", number(report.models.length), `${plural(challengers, "challenger")}, ${number(refused)} refused`),
+    stat("Promotions", number(report.promotions.length), "with rollbacks"),
   ];
 }
 
-function origin(one) {
-  const { lineage } = one;
+function summary(model) {
+  const { lineage } = model;
   return [
-    "made ",
-    when(one.created),
+    "trained ",
+    when(model.created),
     lineage.kind ? ` (${lineage.kind})` : "",
-    lineage.parent ? [", out of ", el("code", {}, lineage.parent)] : "",
-    lineage.num_events ? `, from ${plural(lineage.num_events, "event")}` : "",
+    lineage.parent ? [", from ", el("code", {}, lineage.parent)] : "",
+    lineage.num_events ? `, on ${plural(lineage.num_events, "event")}` : "",
     lineage.seconds ? ` in ${span(lineage.seconds * 1000)}` : "",
     lineage.trigger ? `: ${lineage.trigger}` : "",
   ];
 }
 
-// What the gate said each time that it looked.
+// The verdicts of the gate.
 function verdicts(trials) {
   if (!trials.length) return null;
   return el(
@@ -189,31 +182,37 @@ function verdicts(trials) {
   );
 }
 
-function changes(told) {
+function promotionList(report) {
   return el(
     "ol.timeline.wide",
-    { "aria-label": "Changes of what serves, newest first" },
-    told.promotions.map((one) =>
+    { "aria-label": "Promotions, newest first" },
+    report.promotions.map((promotion) =>
       el(
         "li",
         {},
-        el("div", {}, el("code", {}, one.version), " ", badge(one.kind, one.kind === "rollback" ? "warn" : "good")),
+        el(
+          "div",
+          {},
+          el("code", {}, promotion.version),
+          " ",
+          badge(promotion.kind, promotion.kind === "rollback" ? "warn" : "good"),
+        ),
         el(
           "div.soft.small",
           {},
-          when(one.time),
-          ` by ${one.decided_by}`,
-          one.previous ? [", instead of ", el("code", {}, one.previous)] : ", instead of popularity",
-          one.reason ? `: ${one.reason}` : "",
+          when(promotion.time),
+          ` by ${promotion.decided_by}`,
+          promotion.previous ? [", replacing ", el("code", {}, promotion.previous)] : ", replacing popularity",
+          promotion.reason ? `: ${promotion.reason}` : "",
         ),
       ),
     ),
   );
 }
 
-const readable = (name) => name.replace(/_ms$/, "").replaceAll("_", " ");
+const label = (name) => name.replace(/_ms$/, "").replaceAll("_", " ");
 
-function shown(name, value) {
+function format(name, value) {
   if (value === null || value === "") return "–";
   if (name.endsWith("_ms") && value > 1e11) return exact(value);
   if (typeof value === "number") return Number.isInteger(value) ? number(value) : String(Number(value.toPrecision(5)));

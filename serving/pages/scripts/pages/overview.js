@@ -1,8 +1,8 @@
-// How it goes right now: rates, times, what serves, what is popular.
+// The overview: rates, latencies, the serving model, popular items.
 import { api } from "../api.js";
 import { lineChart } from "../charts.js";
 import { el, fill } from "../dom.js";
-import { ago, duration, milliseconds, number, percent, plural, rate, short } from "../format.js";
+import { ago, duration, milliseconds, number, percent, rate, short } from "../format.js";
 import { card, empty, facts, head, itemList, stat, when } from "../parts.js";
 import { driftState, hitRate } from "./drift_state.js";
 
@@ -11,14 +11,21 @@ const POPULAR = 12;
 
 export async function showOverview(visit) {
   const { signal, view } = visit;
-  const flow = lineChart({ caption: "Events and answers per second in the last hour", format: rate, area: true });
-  const times = lineChart({ caption: "Milliseconds for an answer in the last hour", format: (ms) => `${rate(ms)}` });
+  const rates = lineChart({
+    caption: "Events and recommendations per second in the last hour",
+    format: rate,
+    area: true,
+  });
+  const latency = lineChart({
+    caption: "Recommendation latency in milliseconds in the last hour",
+    format: (ms) => `${rate(ms)}`,
+  });
   const stats = el("div.stats");
-  const holds = el("div"),
+  const inventoryBody = el("div"),
     popular = el("div"),
     problem = el("div");
-  const flowState = el("div"),
-    timesState = el("div");
+  const ratesState = el("div"),
+    latencyState = el("div");
 
   async function load() {
     const [status, activity, top, drift] = await Promise.all([
@@ -28,8 +35,8 @@ export async function showOverview(visit) {
       api.drift({ days: 7, limit: 20 }, signal),
     ]);
     fill(stats, ...figures(status, activity.samples, drift));
-    fill(problem, trouble(status));
-    fill(holds, contents(status));
+    fill(problem, problemNote(status));
+    fill(inventoryBody, inventory(status));
     fill(
       popular,
       top.items.length
@@ -40,30 +47,30 @@ export async function showOverview(visit) {
   }
 
   function draw(samples) {
-    const isYoung = samples.time.length < 2;
-    fill(flowState, isYoung ? empty("The first samples come within ten seconds.") : null);
+    const tooFewSamples = samples.time.length < 2;
+    fill(ratesState, tooFewSamples ? empty("The first samples arrive within ten seconds.") : null);
     fill(
-      timesState,
-      !isYoung && samples.recommendation_p50_ms.every((ms) => ms === null)
-        ? empty("Nobody asked this process for recommendations in the last hour.")
+      latencyState,
+      !tooFewSamples && samples.recommendation_p50_ms.every((ms) => ms === null)
+        ? empty("This process served no recommendations in the last hour.")
         : null,
     );
-    flow.node.hidden = isYoung;
-    times.node.hidden = isYoung || samples.recommendation_p50_ms.every((ms) => ms === null);
-    if (isYoung) return;
-    flow.set({
+    rates.node.hidden = tooFewSamples;
+    latency.node.hidden = tooFewSamples || samples.recommendation_p50_ms.every((ms) => ms === null);
+    if (tooFewSamples) return;
+    rates.set({
       times: samples.time,
       series: [
         { name: "events/s", colour: "c0", values: samples.events_per_s },
-        { name: "answers/s", colour: "c1", values: samples.recommendations_per_s, dashed: true },
+        { name: "recommendations/s", colour: "c1", values: samples.recommendations_per_s, dashed: true },
       ],
     });
-    if (times.node.hidden) return;
-    times.set({
+    if (latency.node.hidden) return;
+    latency.set({
       times: samples.time,
       series: [
-        { name: "half within (ms)", colour: "c2", values: samples.recommendation_p50_ms },
-        { name: "99 of 100 within (ms)", colour: "c3", values: samples.recommendation_p99_ms, dashed: true },
+        { name: "p50 (ms)", colour: "c2", values: samples.recommendation_p50_ms },
+        { name: "p99 (ms)", colour: "c3", values: samples.recommendation_p99_ms, dashed: true },
       ],
     });
   }
@@ -71,20 +78,25 @@ export async function showOverview(visit) {
   await load();
   fill(
     view,
-    head("Overview", "The last hour, as of now."),
+    head("Overview", "The last hour."),
     problem,
     stats,
     el(
       "div.grid",
       {},
-      card("Events", { where: "half", about: "applied and answered, per second" }, flowState, flow.node),
-      card("Answer time", { where: "half", about: "milliseconds per recommendation" }, timesState, times.node),
+      card(
+        "Events",
+        { where: "half", about: "events applied and recommendations served, per second" },
+        ratesState,
+        rates.node,
+      ),
+      card("Latency", { where: "half", about: "milliseconds per recommendation" }, latencyState, latency.node),
       card("Popular now", { where: "two-thirds", about: "time-decayed" }, popular),
-      card("What there is", { where: "third" }, holds),
+      card("Inventory", { where: "third" }, inventoryBody),
     ),
   );
-  flow.redraw();
-  times.redraw();
+  rates.redraw();
+  latency.redraw();
   visit.every(PERIOD_S, load);
 }
 
@@ -93,52 +105,58 @@ function last(values) {
 }
 
 // The mean of the last minute.
-export function lately(values) {
+export function lastMinuteMean(values) {
   const minute = values.slice(-60 / PERIOD_S);
   return minute.length ? minute.reduce((sum, value) => sum + value, 0) / minute.length : 0;
 }
 
 function figures(status, samples, drift) {
   const { model } = status;
-  const moved = driftState(drift);
-  const hits = hitRate(drift);
+  const state = driftState(drift);
+  const hitRateNow = hitRate(drift);
   const p50 = last(samples.freshness_p50_ms),
     p99 = last(samples.freshness_p99_ms);
   return [
-    stat("Events", [rate(lately(samples.events_per_s)), "per second"], `${number(status.events)} in all`),
+    stat("Events", [rate(lastMinuteMean(samples.events_per_s)), "per second"], `${number(status.events)} in total`),
     stat(
       "Freshness",
       duration(p50),
-      p50 === null ? "from event to next answer; none yet" : `from event to next answer; p99 ${milliseconds(p99)}`,
+      p50 === null
+        ? "from event to next recommendation; none yet"
+        : `from event to next recommendation; p99 ${milliseconds(p99)}`,
     ),
     stat(
-      "Answer time",
+      "Latency",
       duration(last(samples.recommendation_p50_ms)),
-      `half within it; p99 ${milliseconds(last(samples.recommendation_p99_ms))}`,
+      `p50 per recommendation; p99 ${milliseconds(last(samples.recommendation_p99_ms))}`,
     ),
-    stat("Hit rate", hits ? [percent(hits.value, 1), ""] : "–", hits ? hits.note : "no events scored yet"),
+    stat(
+      "Hit rate",
+      hitRateNow ? [percent(hitRateNow.value, 1), ""] : "–",
+      hitRateNow ? hitRateNow.note : "no events scored yet",
+    ),
     stat(
       "Champion",
-      el("a", { href: "#/models" }, model.serving || "none yet"),
+      el("a", { href: "#/models" }, model.serving || "none"),
       model.serving ? `trained ${ago(model.created)}` : "popularity serves",
       { words: true },
     ),
-    stat("Drift", el("a", { href: "#/drift" }, moved.text), moved.note, { words: true, kind: moved.kind }),
+    stat("Drift", el("a", { href: "#/drift" }, state.text), state.note, { words: true, kind: state.kind }),
   ];
 }
 
-function trouble(status) {
+function problemNote(status) {
   const { problem } = status.model;
-  return problem ? el("p.note.warn", { role: "alert" }, `The newest model does not serve: ${problem}`) : null;
+  return problem ? el("p.note.warn", { role: "alert" }, `The champion could not be loaded: ${problem}`) : null;
 }
 
-function contents(status) {
+function inventory(status) {
   return facts([
     ["Users", number(status.users)],
-    ["Items", `${number(status.listed_items)} shown, ${number(status.items)} known`],
+    ["Items", `${number(status.listed_items)} visible of ${number(status.items)}`],
     ["Events", short(status.events)],
     ["Newest event", when(status.newest_event, status.now)],
-    ["Set aside", el("a", { href: "#/ingestion" }, plural(status.dead_letters, "dead letter"))],
+    ["Dead letters", el("a", { href: "#/ingestion" }, number(status.dead_letters))],
     ["Catalogue", `revision ${number(status.catalogue_revision)}`],
     ["Version", status.version],
   ]);

@@ -1,8 +1,8 @@
-// One user: what they did with the gaps between, where their interest goes, what they are shown and why, and "what if".
+// One user: events with the gaps between them, interests, recommendations with their reasons, and "what if".
 import { api, newId } from "../api.js";
 import { announce, el, fill } from "../dom.js";
 import { moment, number, plural, span, time } from "../format.js";
-import { action, badge, because, card, categoriesOf, empty, head, itemLink, itemList, when } from "../parts.js";
+import { action, badge, contributions, card, categoriesOf, empty, head, itemLink, itemList, when } from "../parts.js";
 import { picker } from "./item_picker.js";
 import { chartOf, loadInterest } from "./interest.js";
 
@@ -10,19 +10,19 @@ const SESSION_GAP_MS = 30 * 60000;
 const PAGE = 60;
 const LIST = 10;
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
-const UNKNOWN = "Nobody has seen this user yet. They get what is popular; their first event makes the list their own.";
+const UNKNOWN = "No events of this user yet. They get popular items until their first event.";
 
 export async function showUser(visit) {
   const { id: user, signal, view } = visit;
   const shown = el("div"),
     why = el("p.soft.small"),
-    supposed = el("div"),
+    whatIfBody = el("div"),
     history = el("div"),
     more = el("footer"),
     interest = el("div");
   const about = el("span"),
     hint = empty(
-      "Choose an item here, or press “What if?” in the list. The list they would see then appears, with every move marked. Nothing is remembered.",
+      "Search for an item, or press “What if?” in the list, to see how the recommendations would change. Nothing is stored.",
     );
   let answer = null;
   let events = [];
@@ -33,7 +33,7 @@ export async function showUser(visit) {
       shown,
       answer.items.length
         ? list(answer, null)
-        : empty("Nothing is left to show: the catalogue is empty, or all of it was seen."),
+        : empty("No items to recommend: the catalogue is empty, or the user has seen all of it."),
     );
     fill(why, ...reasons(answer));
   }
@@ -44,64 +44,66 @@ export async function showUser(visit) {
       throw error;
     });
     events = before && page ? [...events, ...page.events] : page ? page.events : [];
-    fill(history, events.length ? timeline(events) : empty("No events of this user are stored."));
+    fill(history, events.length ? timeline(events) : empty("No events."));
     fill(more, page?.next_before ? action("Earlier events", () => loadEvents(page.next_before)) : null);
     if (!before) fill(about, page ? summary(page) : UNKNOWN);
     return page;
   }
 
-  async function suppose(item) {
-    const foreseen = await api.whatIf(
+  async function whatIf(item) {
+    const predicted = await api.whatIf(
       { user_id: user, events: [{ item_id: item.item_id }], n: LIST, explain: "full" },
       signal,
     );
-    const really = action(
-      "Send this click for real",
+    const sendButton = action(
+      "Send this click",
       async () => {
         await api.send({ event_id: newId(), user_id: user, item_id: item.item_id, type: "click" }, signal);
-        fill(supposed, el("p.note", {}, "Sent. The list, the events and the interest on this page know it now."));
+        fill(whatIfBody, el("p.note", {}, "Sent. Recommendations, events and interests are updated."));
         await Promise.all([loadAnswer(), loadEvents(), loadInterest(interest, user, signal)]);
       },
       { kind: "small" },
     );
     hint.hidden = true;
     fill(
-      supposed,
-      el("p.note", {}, "If they clicked ", itemLink(item), " now, they would be shown:"),
-      list(foreseen, answer),
+      whatIfBody,
+      el("p.note", {}, "If the user clicked ", itemLink(item), " now, the recommendations would be:"),
+      list(predicted, answer),
       el(
         "div.row",
         {},
-        really,
+        sendButton,
         action(
-          "Forget it",
+          "Close",
           async () => {
-            fill(supposed);
+            fill(whatIfBody);
             hint.hidden = false;
           },
           { kind: "small quiet" },
         ),
       ),
     );
-    announce(`The list after a click on ${item.title || item.item_id}`);
-    supposed.scrollIntoView({ block: "nearest", behavior: STILL.matches ? "instant" : "smooth" });
+    announce(`Recommendations after a click on ${item.title || item.item_id}`);
+    whatIfBody.scrollIntoView({ block: "nearest", behavior: STILL.matches ? "instant" : "smooth" });
   }
 
-  function list(of, before) {
-    const places = before ? new Map(before.items.map((item, place) => [item.item_id, place])) : null;
-    const now = new Map(of.items.map((item, place) => [item.item_id, place]));
+  function list(answerShown, before) {
+    const ranksBefore = before ? new Map(before.items.map((item, index) => [item.item_id, index])) : null;
+    const ranksNow = new Map(answerShown.items.map((item, index) => [item.item_id, index]));
     const side = before
-      ? (item) => moved(places.get(item.item_id), now.get(item.item_id))
+      ? (item) => rankChange(ranksBefore.get(item.item_id), ranksNow.get(item.item_id))
       : (item) =>
-          action("What if?", () => suppose(item), {
+          action("What if?", () => whatIf(item), {
             kind: "small",
-            label: `What if they clicked ${item.title || item.item_id} now?`,
+            label: `What if the user clicked ${item.title || item.item_id} now?`,
           });
-    return itemList(of.items, {
-      label: before ? "Foreseen recommendations" : "Recommendations",
+    return itemList(answerShown.items, {
+      label: before ? "What-if recommendations" : "Recommendations",
       side,
       under: (item) =>
-        [categoriesOf(item), because(item)].filter(Boolean).flatMap((part, place) => (place ? [" · ", part] : [part])),
+        [categoriesOf(item), contributions(item)]
+          .filter(Boolean)
+          .flatMap((part, index) => (index ? [" · ", part] : [part])),
     });
   }
 
@@ -112,11 +114,11 @@ export async function showUser(visit) {
     el(
       "div.grid",
       {},
-      el("div.half.stack", {}, card("Shown now", {}, why, shown), card("Interest over time", {}, interest)),
+      el("div.half.stack", {}, card("Recommendations", {}, why, shown), card("Interests", {}, interest)),
       el(
         "div.half.stack",
         {},
-        card("What if this click came now?", {}, picker(suppose, signal), supposed, hint),
+        card("What if the user clicked an item now?", {}, picker(whatIf, signal), whatIfBody, hint),
         card("Events", { about: "newest first" }, history, more),
       ),
     ),
@@ -130,22 +132,22 @@ function summary(page) {
 }
 
 function reasons(answer) {
-  const parts = [`From ${answer.source}: ${answer.reason}.`];
+  const parts = [`Source ${answer.source}: ${answer.reason}.`];
   if (answer.model_version) parts.push(` Model ${answer.model_version}, after event ${number(answer.user_seq)}.`);
   if (answer.gap_ms !== null)
     parts.push(
-      answer.gap_ms < 1000 ? " The last event is just now." : ` The last event was ${span(answer.gap_ms)} before.`,
+      answer.gap_ms < 1000 ? " The last event was just now." : ` The last event was ${span(answer.gap_ms)} earlier.`,
     );
   return parts;
 }
 
-function moved(before, now) {
+function rankChange(before, now) {
   if (before === undefined) return el("span.move-new", {}, "new");
-  if (before === now) return el("span", {}, "same");
+  if (before === now) return el("span", {}, "unchanged");
   return before > now ? el("span.move-up", {}, `▲ ${before - now}`) : el("span.move-down", {}, `▼ ${now - before}`);
 }
 
-// Events under each other, with what lies between visits spelled out.
+// Events as a list, with the gaps between visits.
 function timeline(events) {
   const rows = [];
   events.forEach((event) => {
@@ -168,7 +170,7 @@ function timeline(events) {
     );
     if (event.gap_ms === null) rows.push(el("li.gap", {}, `first event, ${moment(event.time)}`));
     else if (event.gap_ms >= SESSION_GAP_MS)
-      rows.push(el("li.gap", {}, `${moment(event.time)}, after ${span(event.gap_ms)} away`));
+      rows.push(el("li.gap", {}, `${moment(event.time)}, after a gap of ${span(event.gap_ms)}`));
   });
   return el("ol.timeline", { "aria-label": "Events, newest first" }, rows);
 }

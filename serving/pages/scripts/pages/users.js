@@ -1,4 +1,4 @@
-// Finding a user by the beginning of their id.
+// Users, searched by id prefix.
 import { api } from "../api.js";
 import { el, fill } from "../dom.js";
 import { number } from "../format.js";
@@ -8,25 +8,25 @@ const PAGE = 50;
 
 export async function showUsers(visit) {
   const { signal, view } = visit;
-  const found = el("div", { "aria-live": "polite" }),
+  const results = el("div", { "aria-live": "polite" }),
     more = el("footer");
   const field = el("input", { type: "search", id: "user-id", autocomplete: "off", spellcheck: "false" });
   let users = [];
-  let asked = 0;
+  let searches = 0;
 
   async function load(after) {
-    const turn = ++asked;
+    const turn = ++searches;
     const page = await api.users({ prefix: field.value, after, limit: PAGE }, signal);
-    if (turn !== asked) return; // an older question, answered late
+    if (turn !== searches) return; // a newer search has started
     users = after ? [...users, ...page.users] : page.users;
     fill(
-      found,
+      results,
       users.length
-        ? listed(users)
+        ? userTable(users)
         : empty(
             field.value
-              ? "No user's id begins so."
-              : "Nobody has done anything yet. Send events with POST /v1/interactions or `tidewise import`.",
+              ? "No user id has this prefix."
+              : "No users yet. Send events with POST /v1/interactions or `tidewise import`.",
           ),
     );
     fill(more, page.next_after ? action("More", () => load(page.next_after)) : null);
@@ -34,13 +34,13 @@ export async function showUsers(visit) {
 
   field.addEventListener("input", () =>
     load().catch((error) => {
-      if (error.name !== "AbortError") fill(found, failed(error));
+      if (error.name !== "AbortError") fill(results, failed(error));
     }),
   );
   const form = el(
     "form.search",
     { role: "search" },
-    el("div.grow", {}, el("label", { for: "user-id" }, "User id, or how it begins"), field),
+    el("div.grow", {}, el("label", { for: "user-id" }, "User id or prefix"), field),
     el("button.primary", {}, "Open"),
   );
   form.addEventListener("submit", (event) => {
@@ -50,12 +50,12 @@ export async function showUsers(visit) {
   await load();
   fill(
     view,
-    head("Users", "What each did, where their interest goes, what they are shown and why."),
-    card("Find a user", {}, form, found, more),
+    head("Users", "Events, interests and recommendations of each user."),
+    card("Search", {}, form, results, more),
   );
 }
 
-function listed(users) {
+function userTable(users) {
   return table(
     "Users",
     [["User"], ["Events", "number"], ["Newest event", "keep"]],

@@ -1,4 +1,4 @@
-"""Who gets in, what is told when things go wrong, and how the API says how it goes."""
+"""Access by key, host and origin; unexpected errors and unknown paths."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import logging
 
 import pytest
 from doubles import MemoryStore
-from serving_doubles import SHAPE, Api, AxisBundle, BruteIndex, Shop
+from serving_doubles import Api, Shop
 
-from core.errors import CheckpointError, InvalidSettings
-from core.recommendation.snapshot import SnapshotManager
-from core.records import ModelRecord
+from core.errors import InvalidSettings
 from serving.app import create_app
 from serving.http.security import check_exposure
 
@@ -24,7 +22,7 @@ PROTECTED = [
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
-def test_with_a_key_set_nothing_under_v1_is_answered_without_it(method: str, path: str) -> None:
+def test_v1_requires_the_key_if_one_is_set(method: str, path: str) -> None:
     with Api(create_app(Shop().with_services(api_key=KEY))) as api:
         reply = api.get(f"http://localhost{path}")
     assert (reply.status_code, reply.headers["www-authenticate"]) == (401, "Bearer")
@@ -48,13 +46,13 @@ def test_a_wrong_key_is_refused(value: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/pages/index.html", "/health", "/ready", "/openapi.json"])
-def test_what_a_supervisor_and_a_newcomer_need_is_open(path: str) -> None:
+def test_probes_and_dashboard_files_need_no_key(path: str) -> None:
     with Api(create_app(Shop().with_services(api_key=KEY))) as api:
         assert api.get(path).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.1", "::1"])
-def test_an_api_without_a_key_may_listen_on_this_machine(host: str) -> None:
+def test_an_api_without_a_key_may_listen_on_loopback(host: str) -> None:
     check_exposure(host, None)
 
 
@@ -78,7 +76,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("headers", ELSEWHERE.values(), ids=ELSEWHERE.keys())
-def test_without_a_key_only_this_machine_may_ask(headers: dict[str, str]) -> None:
+def test_without_a_key_only_this_machine_has_access(headers: dict[str, str]) -> None:
     with Api(create_app(Shop().services)) as api:
         reply = api.post("/v1/interactions", json={"user_id": "u", "item_id": "a"}, headers=headers)
         events = api.get("/v1/status").json()["events"]
@@ -87,18 +85,18 @@ def test_without_a_key_only_this_machine_may_ask(headers: dict[str, str]) -> Non
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]"])
-def test_this_machine_and_its_own_page_may_ask_by_any_of_its_names(host: str) -> None:
+def test_loopback_hosts_and_the_own_page_have_access(host: str) -> None:
     with Api(create_app(Shop().services)) as api:
         assert api.get("/v1/status", headers={"Host": host, "Origin": f"http://{host}"}).status_code == 200
 
 
-def test_with_a_key_any_name_and_any_origin_may_ask() -> None:
+def test_with_a_key_any_host_and_origin_have_access() -> None:
     headers = {"Host": "shop.example", "Origin": "https://shop.example", "X-API-Key": KEY}
     with Api(create_app(Shop().with_services(api_key=KEY)), headers=headers) as api:
         assert api.get("/v1/status").status_code == 200
 
 
-def test_a_fault_of_ours_is_500_without_internals_and_logged_whole(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_is_500_without_internals_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     class FailingStore(MemoryStore):
         failing = False
 
@@ -119,54 +117,9 @@ def test_a_fault_of_ours_is_500_without_internals_and_logged_whole(caplog: pytes
     assert "RuntimeError: password=hunter2" in caplog.text
 
 
-def test_an_unknown_path_and_a_wrong_method_have_the_one_error_shape() -> None:
+def test_unknown_paths_and_wrong_methods_have_the_error_shape() -> None:
     with Api(create_app(Shop().services)) as api:
         missing, wrong = api.get("/v2/what"), api.post("/v1/status")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "no_such_path")
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "wrong_method")
     assert wrong.headers["allow"] == "GET"
-
-
-def test_ready_when_the_catalogue_is_read_and_the_database_writes() -> None:
-    with Api(create_app(Shop().services)) as api:
-        assert api.get("/ready").json() == {
-            "status": "ready",
-            "checks": {
-                "catalogue": {"ok": True, "items": 6, "revision": 1},
-                "database": {"ok": True},
-                "model": {"ok": True, "version": "axes-1"},
-            },
-        }
-
-
-def test_ready_without_a_model_says_that_popularity_serves() -> None:
-    with Api(create_app(Shop(model=False).services)) as api:
-        ready = api.get("/ready")
-    assert ready.status_code == 200
-    assert ready.json()["checks"]["model"]["message"] == "no model yet: serving popularity"
-
-
-def test_ready_tells_why_the_champion_does_not_serve() -> None:
-    def damaged(record: ModelRecord) -> AxisBundle:
-        msg = f"{record.path}: weights are missing; train again"
-        raise CheckpointError(msg)
-
-    shop = Shop()
-    snapshots = SnapshotManager(shop.store, load=damaged, build=BruteIndex, shape=SHAPE)
-    snapshots.refresh()
-    with Api(create_app(shop.with_services(snapshots=snapshots))) as api:
-        ready, status = api.get("/ready"), api.get("/v1/status")
-    with Api(create_app(shop.with_services(snapshots=snapshots, api_key=KEY))) as api:
-        to_strangers = api.get("/ready").json()["checks"]["model"]["message"]
-    assert ready.json()["checks"]["model"]["message"] == "no model serves: axes-1: weights are missing; train again"
-    assert to_strangers == "no model serves: the log and, with the key, /v1/status say why"
-    assert status.json()["model"]["problem"] == "axes-1: weights are missing; train again"
-
-
-def test_not_ready_before_the_catalogue_is_read() -> None:
-    shop = Shop()
-    snapshots = SnapshotManager(shop.store, load=lambda _: AxisBundle(), build=BruteIndex, shape=SHAPE)
-    with Api(create_app(shop.with_services(snapshots=snapshots))) as api:
-        ready, status = api.get("/ready"), api.get("/v1/status")
-    assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
-    assert (status.status_code, status.json()["error"]["code"]) == (503, "not_ready")

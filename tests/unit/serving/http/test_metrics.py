@@ -31,7 +31,7 @@ def event(number: int) -> dict[str, object]:
     return {"event_id": f"e{number}", "user_id": "u", "item_id": "a", "time": NOW_MS}
 
 
-def test_requests_are_counted_by_route_so_that_ids_make_no_series(api: Api) -> None:
+def test_requests_are_counted_by_route_not_by_path(api: Api) -> None:
     for user_id in ("u", "v", "a%2Fb"):
         api.get(f"/v1/users/{user_id}/recommendations")
     labels = {"method": "GET", "route": "/v1/users/{user_id}/recommendations"}
@@ -39,14 +39,14 @@ def test_requests_are_counted_by_route_so_that_ids_make_no_series(api: Api) -> N
     assert value(api, "tidewise_http_request_seconds_count", **labels) == 3
 
 
-def test_paths_and_methods_that_nobody_knows_share_one_series(api: Api) -> None:
+def test_unknown_paths_and_methods_share_one_series(api: Api) -> None:
     api.get("/admin.php")
     api.run(api.client.request("BREW", "/pot"))
     assert value(api, "tidewise_http_requests_total", method="GET", route="none", status="404") == 1
     assert value(api, "tidewise_http_requests_total", method="other", route="none", status="404") == 1
 
 
-def test_refused_requests_are_counted_too(shop: Shop) -> None:
+def test_rejected_requests_are_counted(shop: Shop) -> None:
     key = "k" * 16
     with Api(create_app(shop.with_services(api_key=key))) as api:
         assert api.get("/metrics").status_code == 401
@@ -54,7 +54,7 @@ def test_refused_requests_are_counted_too(shop: Shop) -> None:
         assert value(api, "tidewise_http_requests_total", method="GET", route="none", status="401") == 1
 
 
-def test_events_are_counted_by_what_became_of_them(api: Api) -> None:
+def test_events_are_counted_by_status(api: Api) -> None:
     api.post("/v1/interactions", json={"events": [event(1), event(1), {"user_id": "u"}]})
     api.post("/v1/interactions", json={"user_id": "u"})
     counted = {status: value(api, "tidewise_events_total", status=status) for status in ("accepted", "duplicate")}
@@ -62,7 +62,7 @@ def test_events_are_counted_by_what_became_of_them(api: Api) -> None:
     assert value(api, "tidewise_events_total", status="rejected") == 2
 
 
-def test_answers_are_counted_by_source(api: Api) -> None:
+def test_recommendations_are_counted_by_source(api: Api) -> None:
     api.post("/v1/interactions", json=event(1))
     api.get("/v1/users/u/recommendations")
     api.get("/v1/items/popular")
@@ -70,7 +70,7 @@ def test_answers_are_counted_by_source(api: Api) -> None:
     assert value(api, "tidewise_recommendations_total", source="popularity") == 1
 
 
-def test_what_serves_is_told(api: Api, shop: Shop) -> None:
+def test_the_serving_model_and_snapshot_are_exported(api: Api, shop: Shop) -> None:
     assert value(api, "tidewise_model_info", version="axes-1") == 1
     assert value(api, "tidewise_listed_items") == 6
     assert value(api, "tidewise_catalogue_revision") == shop.snapshots.current().catalogue.revision

@@ -25,7 +25,7 @@ def api() -> Iterator[Api]:
 
 
 @pytest.mark.parametrize("name", ["", *(f"pages/{name}" for name in FILES)])
-def test_every_file_is_sent_with_its_type_and_a_policy_that_allows_only_this_server(api: Api, name: str) -> None:
+def test_every_file_has_its_type_and_the_content_security_policy(api: Api, name: str) -> None:
     reply = api.get(f"/{name}")
     suffix = name.rpartition(".")[2] or "html"
     wanted = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}[suffix]
@@ -36,7 +36,7 @@ def test_every_file_is_sent_with_its_type_and_a_policy_that_allows_only_this_ser
     assert reply.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_file_that_the_browser_has_already_is_not_sent_again(api: Api) -> None:
+def test_an_unchanged_file_is_304(api: Api) -> None:
     etag = api.get("/").headers["etag"]
     again = api.get("/", headers={"If-None-Match": etag})
     assert (again.status_code, again.content) == (304, b"")
@@ -45,25 +45,25 @@ def test_a_file_that_the_browser_has_already_is_not_sent_again(api: Api) -> None
 @pytest.mark.parametrize(
     "path", ["/pages/", "/pages/nothing.js", "/pages/../app.py", "/pages/%2e%2e/app.py", "/pages/scripts"]
 )
-def test_nothing_else_is_served(api: Api, path: str) -> None:
+def test_no_other_file_is_served(api: Api, path: str) -> None:
     reply = api.get(path)
     assert (reply.status_code, reply.json()["error"]["code"]) == (404, "no_such_path")
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_our_files_name_no_other_server_and_never_write_markup(name: str) -> None:
+def test_pages_load_from_no_other_server_and_never_write_markup(name: str) -> None:
     text = (PAGES / name).read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
     assert not re.findall(r"https?:|//[a-z]+\.|@import|url\((?!#)", text)
     assert not re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(|new Function|srcdoc", text)
 
 
-def test_the_page_has_no_script_or_style_of_its_own_inside() -> None:
+def test_the_page_has_no_inline_script_or_style() -> None:
     page = (PAGES / "index.html").read_text("utf-8")
     assert re.findall(r"<script(?![^>]*\bsrc=)", page) == []
     assert re.findall(r"<style|\sstyle=|\son[a-z]+=", page) == []
 
 
-def test_what_others_made_says_where_it_comes_from_and_under_which_licence() -> None:
+def test_vendored_files_name_their_origin_and_licence() -> None:
     origin = (PAGES / "vendor" / "ORIGIN.txt").read_text("utf-8")
     for path in (PAGES / "vendor").iterdir():
         assert path.name in origin
@@ -74,7 +74,7 @@ IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.[^"]+)";', re.M)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_imports_what_is_there_and_uses_what_it_imports(name: str) -> None:
+def test_script_imports_exist_and_are_used(name: str) -> None:
     text = (PAGES / name).read_text("utf-8")
     body = IMPORT.sub("", text)
     for names, source in IMPORT.findall(text):

@@ -22,27 +22,27 @@ def num_events(shop: Shop) -> int:
         return read.totals().events
 
 
-def test_one_event_is_accepted_with_its_place_in_the_users_sequence(api: Api) -> None:
+def test_an_event_is_accepted_with_its_user_sequence_number(api: Api) -> None:
     reply = api.post("/v1/interactions", json=event())
     assert reply.status_code == 200
     assert reply.json()["results"] == [{"status": "accepted", "event_id": "e1", "user_seq": 1}]
 
 
-def test_an_event_sent_again_is_a_duplicate_and_changes_nothing(api: Api, shop: Shop) -> None:
+def test_duplicate_events_change_nothing(api: Api, shop: Shop) -> None:
     api.post("/v1/interactions", json=event())
     again = api.post("/v1/interactions", json=event()).json()
     assert again["results"] == [{"status": "duplicate", "event_id": "e1", "user_seq": 1}]
     assert num_events(shop) == 1
 
 
-def test_an_event_of_an_erased_past_stays_forgotten(api: Api) -> None:
+def test_an_event_from_before_the_erasure_is_dropped(api: Api) -> None:
     api.post("/v1/interactions", json=event())
     api.delete("/v1/users/u")
     again = api.post("/v1/interactions", json=event()).json()
     assert again["results"] == [{"status": "erased", "event_id": "e1"}]
 
 
-def test_good_events_beside_bad_ones_are_kept_and_each_is_answered_in_its_place(api: Api, shop: Shop) -> None:
+def test_valid_events_are_accepted_beside_invalid_ones(api: Api, shop: Shop) -> None:
     batch = [event(item_id=""), event(event_id="e2"), event(event_id="e3", type="teleport")]
     reply = api.post("/v1/interactions", json={"events": batch})
     body = reply.json()
@@ -52,32 +52,32 @@ def test_good_events_beside_bad_ones_are_kept_and_each_is_answered_in_its_place(
     assert (body["accepted"], body["rejected"], num_events(shop)) == (1, 2, 1)
 
 
-def test_a_batch_without_a_valid_event_is_422_and_says_why_event_by_event(api: Api) -> None:
+def test_a_batch_without_a_valid_event_is_422_with_each_problem(api: Api) -> None:
     reply = api.post("/v1/interactions", json={"events": [event(user_id=7), event(time=-5)]})
     error = reply.json()["error"]
     assert reply.status_code == 422
     assert [one["field"] for one in error["details"]] == ["user_id", "time"]
 
 
-def test_an_event_with_neither_id_nor_time_gets_both_and_a_warning_that_a_retry_counts_twice(api: Api) -> None:
+def test_an_event_without_id_and_time_gets_both_and_a_warning(api: Api) -> None:
     result = api.post("/v1/interactions", json={"user_id": "u", "item_id": "a"}).json()["results"][0]
     assert uuid.UUID(result["event_id"]).version == 4
     assert "sent again counts again" in result["warning"]
 
 
-def test_an_event_with_a_time_but_no_id_counts_once_however_often_it_is_sent(api: Api) -> None:
+def test_an_event_with_time_but_no_id_is_deduplicated_by_content(api: Api) -> None:
     timed = {"user_id": "u", "item_id": "a", "time": NOW_MS}
     first, second = (api.post("/v1/interactions", json=timed).json()["results"][0] for _ in range(2))
     assert (first["status"], second["status"]) == ("accepted", "duplicate")
     assert "warning" not in first
 
 
-def test_the_users_changed_by_a_commit_are_passed_to_the_follower(api: Api, shop: Shop) -> None:
+def test_users_changed_by_a_commit_are_submitted_for_encoding(api: Api, shop: Shop) -> None:
     api.post("/v1/interactions", json={"events": [event(), event(event_id="e2", user_id="v")]})
     assert [state.seq for state in shop.changed_users] == [1, 1]
 
 
-def test_in_a_replay_an_event_without_a_time_happens_in_the_streams_time_and_the_future_is_the_walls() -> None:
+def test_a_replay_stamps_events_by_the_stream_clock() -> None:
     shop = Shop()
     streams_now = ManualClock(NOW_MS - 10**10)
     with Api(create_app(shop.with_services(clock=streams_now))) as api:
@@ -116,7 +116,7 @@ BAD_EVENTS = {
 
 
 @pytest.mark.parametrize(("changes", "field", "advice"), BAD_EVENTS.values(), ids=BAD_EVENTS.keys())
-def test_a_bad_event_is_422_with_the_field_and_what_to_do(
+def test_an_invalid_event_is_422_with_the_field(
     api: Api, shop: Shop, changes: dict[str, Any], field: str, advice: str
 ) -> None:
     reply = api.post("/v1/interactions", json=event(**changes))
@@ -148,7 +148,7 @@ BAD_BODIES = {
 
 
 @pytest.mark.parametrize(("body", "status", "advice"), BAD_BODIES.values(), ids=BAD_BODIES.keys())
-def test_a_bad_body_is_refused_whole_in_the_one_error_shape(
+def test_an_invalid_body_is_rejected_in_the_error_shape(
     api: Api, shop: Shop, body: bytes, status: int, advice: str
 ) -> None:
     reply = api.post("/v1/interactions", content=body)
@@ -158,7 +158,7 @@ def test_a_bad_body_is_refused_whole_in_the_one_error_shape(
     assert num_events(shop) == 0
 
 
-def test_a_body_announced_as_too_large_is_refused_before_it_is_read(shop: Shop) -> None:
+def test_a_body_with_too_large_a_length_is_rejected_unread(shop: Shop) -> None:
     services = shop.with_services(limits=Limits(max_body_bytes=100))
     with Api(create_app(services)) as api:
         reply = api.post("/v1/interactions", json=event(context={"note": "x" * 200}))
@@ -166,7 +166,7 @@ def test_a_body_announced_as_too_large_is_refused_before_it_is_read(shop: Shop) 
     assert "split it" in reply.json()["error"]["message"]
 
 
-def test_a_body_that_turns_out_too_large_is_refused_though_it_announced_nothing(shop: Shop) -> None:
+def test_a_body_that_grows_too_large_is_rejected_without_a_length(shop: Shop) -> None:
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(1000):
             yield b" " * 60
@@ -178,7 +178,7 @@ def test_a_body_that_turns_out_too_large_is_refused_though_it_announced_nothing(
     assert reply.headers["connection"] == "close"
 
 
-def test_a_large_batch_is_parsed_off_the_loop_with_the_same_result(api: Api, shop: Shop) -> None:
+def test_a_large_batch_is_parsed_off_the_event_loop(api: Api, shop: Shop) -> None:
     batch = [event(event_id=f"e{i}") for i in range(1000)]
     body = api.post("/v1/interactions", json={"events": batch}).json()
     assert body["accepted"] == 1000

@@ -38,7 +38,7 @@ def api_of(shop: Shop) -> Api:
     return Api(create_app(shop.with_services(snapshots=shop.snapshots, items_changed=shop.snapshots.refresh)))
 
 
-def test_a_promotion_and_a_rollback_take_effect_at_once_in_the_process_that_is_told() -> None:
+def test_promotion_and_rollback_take_effect_at_once_in_this_process() -> None:
     with api_of(shop_of("a", "b")) as api:
         assert api.get("/v1/models").json()["serving"] == "a"
         done = api.post("/v1/models/b/promote", json={"reason": "try"}).json()
@@ -51,7 +51,7 @@ def test_a_promotion_and_a_rollback_take_effect_at_once_in_the_process_that_is_t
     assert [one["kind"] for one in listed["promotions"]] == ["rollback", "promotion"]
 
 
-def test_what_cannot_be_is_refused_and_changes_nothing() -> None:
+def test_invalid_promotions_are_rejected_and_change_nothing() -> None:
     with api_of(shop_of("a", "b")) as api:
         assert api.get("/v1/models/nobody").status_code == 404
         assert api.post("/v1/models/nobody/promote").status_code == 404
@@ -62,7 +62,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing() -> None:
         assert api.get("/v1/models").json()["promotions"] == []
 
 
-def test_a_refused_version_serves_by_force_alone() -> None:
+def test_a_refused_version_serves_only_by_force() -> None:
     shop = shop_of("a")
     with shop.store.transaction() as tx:
         tx.models.save(ModelRecord("bad", "models/bad", "refused", NOW_MS, {"refused": "worse"}))
@@ -90,7 +90,7 @@ def test_a_refused_version_serves_by_force_alone() -> None:
         ("POST", "/v1/anything/new", Scope.ADMIN),
     ],
 )
-def test_each_call_needs_a_scope_and_one_that_is_not_named_the_highest(method: str, path: str, scope: Scope) -> None:
+def test_each_call_needs_a_scope_by_default_the_highest(method: str, path: str, scope: Scope) -> None:
     assert needed(method, path) == scope
 
 
@@ -103,7 +103,7 @@ def test_each_call_needs_a_scope_and_one_that_is_not_named_the_highest(method: s
         ("nobodys-key-of-16", 401, 401, 401),
     ],
 )
-def test_a_key_opens_what_its_scope_includes(key: str, ask: int, post: int, promote: int) -> None:
+def test_a_key_grants_its_scope_and_lower_ones(key: str, ask: int, post: int, promote: int) -> None:
     shop = shop_of("a", "b")
     services = shop.with_services(snapshots=shop.snapshots, api_key=ADMIN, write_key=WRITE, read_key=READ)
     with Api(create_app(services), headers={"X-API-Key": key}) as api:

@@ -19,7 +19,7 @@ def ids(answer: dict[str, Any]) -> list[str]:
     return [item["item_id"] for item in answer["items"]]
 
 
-def test_the_next_answer_follows_a_click_and_knows_its_sequence_number(api: Api) -> None:
+def test_the_next_recommendation_knows_a_click(api: Api) -> None:
     click(api, "a")
     before = api.get("/v1/users/u/recommendations?n=2").json()
     click(api, "c", time_ms=NOW_MS + 1)
@@ -28,7 +28,7 @@ def test_the_next_answer_follows_a_click_and_knows_its_sequence_number(api: Api)
     assert (ids(after), after["user_seq"]) == (["d", "e"], 2)
 
 
-def test_an_answer_says_its_source_version_gap_and_age(api: Api, shop: Shop) -> None:
+def test_an_answer_has_source_version_gap_and_age(api: Api, shop: Shop) -> None:
     click(api, "a")
     shop.clock.advance(by_ms=5_000)
     answer = api.get("/v1/users/u/recommendations").json()
@@ -53,27 +53,27 @@ def test_at_moves_the_gap_but_not_the_age(api: Api, shop: Shop) -> None:
     assert (answer["gap_ms"], answer["age_ms"], answer["now"]) == (60_000, 5_000, NOW_MS + 60_000)
 
 
-def test_at_before_the_last_event_means_no_gap_and_an_age_that_cannot_be_told(api: Api) -> None:
+def test_at_before_the_last_event_gives_gap_zero_and_no_age(api: Api) -> None:
     click(api, "a")
     answer = api.get(f"/v1/users/u/recommendations?at={NOW_MS - 60_000}").json()
     assert (answer["gap_ms"], answer["age_ms"]) == (0, None)
 
 
-def test_an_unknown_user_gets_popularity_and_the_answer_says_so(api: Api) -> None:
+def test_an_unknown_user_gets_popularity_with_the_reason(api: Api) -> None:
     click(api, "e", user_id="somebody else")
     api.put("/v1/items/z", json={"title": "makes the snapshot fresh"})
     answer = api.get("/v1/users/stranger/recommendations?n=1").json()
     assert (ids(answer), answer["source"], answer["reason"]) == (["e"], "popularity", "the user is unknown")
 
 
-def test_without_a_model_popularity_serves_and_the_answer_says_so() -> None:
+def test_without_a_model_popularity_serves() -> None:
     with Api(create_app(Shop(model=False).services)) as api:
         click(api, "a")
         answer = api.get("/v1/users/u/recommendations").json()
     assert (answer["source"], answer["reason"]) == ("popularity", "no model is trained yet")
 
 
-def test_wishes_are_obeyed(api: Api) -> None:
+def test_request_options_are_applied(api: Api) -> None:
     click(api, "a")
     path = "/v1/users/u/recommendations"
     assert ids(api.get(f"{path}?n=1").json()) == ["b"]
@@ -83,7 +83,7 @@ def test_wishes_are_obeyed(api: Api) -> None:
     assert "a" in ids(api.get(f"{path}?seen=include").json())
 
 
-def test_items_can_be_asked_for_by_their_attributes_in_the_address_and_in_the_body(api: Api) -> None:
+def test_attribute_filters_work_in_query_and_body(api: Api) -> None:
     for item_id, price in (("b", 10), ("d", 20), ("f", 30)):
         api.put(f"/v1/items/{item_id}", json={"attributes": {"brand": "acme", "price": price}})
     click(api, "a")
@@ -95,27 +95,27 @@ def test_items_can_be_asked_for_by_their_attributes_in_the_address_and_in_the_bo
     assert ids(api.post("/v1/recommendations", json=wish).json()) == ["b", "d"]
 
 
-def test_an_item_whose_id_holds_a_comma_can_be_excluded(api: Api) -> None:
+def test_an_item_with_a_comma_in_its_id_can_be_excluded(api: Api) -> None:
     api.put("/v1/items/g,h", json={})
     click(api, "f")
     assert ids(api.get("/v1/users/u/recommendations?n=1").json()) == ["g,h"]
     assert "g,h" not in ids(api.get("/v1/users/u/recommendations?exclude=g%2Ch").json())
 
 
-def test_a_disliked_item_is_gone_even_where_seen_items_are_wished_for(api: Api) -> None:
+def test_a_disliked_item_is_excluded_even_with_seen_items(api: Api) -> None:
     click(api, "a")
     click(api, "b", kind="dislike")
     assert "b" not in ids(api.get("/v1/users/u/recommendations?seen=include").json())
 
 
-def test_repeat_purchases_can_be_the_rule_of_the_house(shop: Shop) -> None:
+def test_seen_items_can_be_included_by_default(shop: Shop) -> None:
     with Api(create_app(shop.with_services(exclude_seen=False))) as api:
         click(api, "a")
         assert "a" in ids(api.get("/v1/users/u/recommendations").json())
         assert "a" not in ids(api.get("/v1/users/u/recommendations?seen=exclude").json())
 
 
-def test_a_session_given_inline_is_answered_and_not_remembered(api: Api) -> None:
+def test_an_inline_session_is_answered_and_not_stored(api: Api) -> None:
     answer = api.post("/v1/recommendations", json={"events": [{"item_id": "c"}], "n": 2}).json()
     assert (ids(answer), answer["reason"]) == (["d", "e"], "ranked by the session")
     assert api.get("/v1/status").json()["events"] == 0
@@ -131,20 +131,20 @@ def test_an_empty_session_gets_popularity(api: Api) -> None:
     assert (answer["source"], answer["reason"]) == ("popularity", "the session is empty")
 
 
-def test_given_items_are_ranked_and_what_cannot_be_shown_is_named(api: Api) -> None:
+def test_rank_lists_excluded_items(api: Api) -> None:
     click(api, "c")
     answer = api.post("/v1/users/u/rank", json={"item_ids": ["f", "nowhere", "d", "e"]}).json()
     assert ids(answer) == ["d", "e", "f"]
     assert answer["excluded"] == ["nowhere"]
 
 
-def test_similar_items_leave_the_item_itself_out(api: Api) -> None:
+def test_similar_items_exclude_the_item_itself(api: Api) -> None:
     answer = api.get("/v1/items/a/similar?n=10").json()
     assert answer["source"] == "similarity"
     assert sorted(ids(answer)) == list("bcdef")
 
 
-def test_similar_to_an_unknown_item_is_404_and_says_what_to_do(api: Api) -> None:
+def test_similar_to_an_unknown_item_is_404(api: Api) -> None:
     reply = api.get("/v1/items/nowhere/similar")
     assert reply.status_code == 404
     assert reply.json()["error"]["message"] == "item 'nowhere' is not known; add it to the catalogue first"
@@ -154,7 +154,7 @@ STRANGE_IDS = ["a/b", "a/recommendations", "/", "ü ñ 日本", "a?b#c%2F", "100
 
 
 @pytest.mark.parametrize("user_id", STRANGE_IDS)
-def test_any_id_works_in_a_path_once_it_is_percent_encoded(api: Api, user_id: str) -> None:
+def test_any_percent_encoded_id_works_in_a_path(api: Api, user_id: str) -> None:
     click(api, "a", user_id=user_id)
     answer = api.get(f"/v1/users/{encoded(user_id)}/recommendations").json()
     assert (answer["user_id"], answer["user_seq"]) == (user_id, 1)
@@ -185,7 +185,7 @@ BAD_QUERIES = {
 
 
 @pytest.mark.parametrize(("query", "problem"), BAD_QUERIES.items(), ids=[query[:12] for query in BAD_QUERIES])
-def test_a_bad_query_is_422_with_the_field_and_what_to_do(api: Api, query: str, problem: tuple[str, str]) -> None:
+def test_an_invalid_query_is_422_with_the_field(api: Api, query: str, problem: tuple[str, str]) -> None:
     field, advice = problem
     reply = api.get(f"/v1/users/u/recommendations?{query}")
     error = reply.json()["error"]
@@ -213,7 +213,7 @@ BAD_BODIES: dict[str, tuple[str, Any, str]] = {
 
 
 @pytest.mark.parametrize(("path", "body", "advice"), BAD_BODIES.values(), ids=BAD_BODIES.keys())
-def test_a_bad_body_is_422_and_says_what_to_do(api: Api, path: str, body: Any, advice: str) -> None:
+def test_an_invalid_session_or_ranking_is_422(api: Api, path: str, body: Any, advice: str) -> None:
     reply = api.post(path, json=body)
     assert reply.status_code == 422
     assert advice in reply.json()["error"]["message"]
@@ -229,7 +229,25 @@ def test_a_path_that_is_no_utf8_is_422(api: Api) -> None:
     assert "percent-encoded UTF-8" in reply.json()["error"]["message"]
 
 
-def test_more_queries_than_may_wait_are_refused_at_once(shop: Shop) -> None:
+def test_a_full_query_queue_is_503_overloaded(shop: Shop) -> None:
     with Api(create_app(shop.with_services(limits=Limits(max_waiting_reads=0)))) as api:
         reply = api.get("/v1/items/popular")
     assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+    assert reply.json()["error"]["code"] == "overloaded"
+
+
+def test_what_if_for_a_user_stores_nothing(api: Api) -> None:
+    click(api, "a", user_id="ann")
+    body = {"user_id": "ann", "events": [{"item_id": "d"}], "n": 1}
+    answer = api.post("/v1/recommendations", json=body).json()
+    assert (answer["items"][0]["item_id"], answer["user_id"], answer["user_seq"]) == ("e", "ann", 1)
+    assert len(api.get("/v1/users/ann/events").json()["events"]) == 1
+
+
+def test_contributions_are_sent_only_with_explain(api: Api) -> None:
+    click(api, "a", user_id="ann")
+    url = "/v1/users/ann/recommendations"
+    explained = api.get(url, params={"n": 1, "explain": "full"}).json()["items"][0]
+    assert explained["contributions"] == [{"item_id": "a", "title": "Item a", "time": NOW_MS, "share": 1.0}]
+    assert "contributions" not in api.get(url).json()["items"][0]
+    assert api.get(url, params={"explain": "yes"}).json()["error"]["field"] == "explain"

@@ -84,7 +84,7 @@ def event(number: int = 1, **changes: Any) -> dict[str, Any]:
     return {"event_id": f"e{number}", "user_id": "u", "item_id": "a", "time": NOW_MS} | changes
 
 
-def test_an_event_is_queued_and_answered_with_its_position(api: Api, log: MemoryLog) -> None:
+def test_an_event_is_queued_with_its_position(api: Api, log: MemoryLog) -> None:
     reply = api.post("/v1/interactions", json=event())
     assert reply.status_code == 202
     position = {"topic": "events", "partition": 0, "offset": 0}
@@ -93,13 +93,13 @@ def test_an_event_is_queued_and_answered_with_its_position(api: Api, log: Memory
     assert [message.event_id for message in log.messages] == ["e1"]
 
 
-def test_bad_events_are_rejected_at_once_and_never_sent(api: Api, log: MemoryLog) -> None:
+def test_invalid_events_are_rejected_and_not_published(api: Api, log: MemoryLog) -> None:
     reply = api.post("/v1/interactions", json={"events": [event(), event(2, item_id="")]})
     assert (reply.status_code, reply.json()["queued"], reply.json()["rejected"]) == (202, 1, 1)
     assert len(log.messages) == 1
 
 
-def test_who_waits_is_told_what_became_of_each_event(api: Api) -> None:
+def test_wait_applied_answers_the_outcome_of_each_event(api: Api) -> None:
     api.post("/v1/interactions", json=event(1))
     batch = [event(1), event(2), event(2), event(3, user_id="v")]
     reply = api.post("/v1/interactions?wait=applied", json={"events": batch})
@@ -112,19 +112,19 @@ def test_who_waits_is_told_what_became_of_each_event(api: Api) -> None:
     ]
 
 
-def test_the_next_answer_knows_what_was_waited_for(api: Api) -> None:
+def test_the_next_recommendation_knows_events_waited_for(api: Api) -> None:
     api.post("/v1/interactions?wait=applied", json=event())
     assert api.get("/v1/users/u/recommendations").json()["user_seq"] == 1
 
 
-def test_an_event_of_an_erased_past_is_told_as_erased(api: Api, shop: Shop) -> None:
+def test_an_event_before_the_erasure_is_erased(api: Api, shop: Shop) -> None:
     api.post("/v1/interactions", json=event())
     erase_user(shop.store, "u", clock=shop.clock)
     reply = api.post("/v1/interactions?wait=applied", json=event())
     assert reply.json()["results"][0]["status"] == "erased"
 
 
-def test_an_event_that_no_worker_could_apply_is_told_as_rejected(shop: Shop) -> None:
+def test_a_dead_lettered_event_is_answered_as_rejected(shop: Shop) -> None:
     log = MemoryLog(shop, at_once=False)
     with Api(create_app(shop.with_services(log=log))) as api:
 
@@ -140,7 +140,7 @@ def test_an_event_that_no_worker_could_apply_is_told_as_rejected(shop: Shop) -> 
     assert "tidewise dead-letters list" in result["error"]["message"]
 
 
-def test_who_waits_too_long_is_told_that_the_events_are_safe(shop: Shop) -> None:
+def test_a_wait_beyond_the_timeout_is_answered_as_queued(shop: Shop) -> None:
     services = shop.with_services(log=MemoryLog(shop, at_once=False), limits=Limits(wait_timeout_s=0.02))
     with Api(create_app(services)) as api:
         reply = api.post("/v1/interactions?wait=applied", json=event())
@@ -149,20 +149,20 @@ def test_who_waits_too_long_is_told_that_the_events_are_safe(shop: Shop) -> None
     assert "not applied within the timeout" in reply.json()["note"]
 
 
-def test_waiting_means_nothing_where_events_are_applied_directly(shop: Shop) -> None:
+def test_wait_changes_nothing_without_a_log(shop: Shop) -> None:
     with Api(create_app(shop.services)) as api:
         reply = api.post("/v1/interactions?wait=applied", json=event())
     assert (reply.status_code, reply.json()["results"][0]["status"]) == (200, "accepted")
 
 
 @pytest.mark.parametrize("query", ["wait=forever", "wait=", "await=applied"])
-def test_another_way_to_wait_is_refused(api: Api, log: MemoryLog, query: str) -> None:
+def test_an_unknown_wait_value_is_422(api: Api, log: MemoryLog, query: str) -> None:
     reply = api.post(f"/v1/interactions?{query}", json=event())
     assert reply.status_code == 422
     assert log.messages == []
 
 
-def test_a_log_that_is_away_is_told_with_503_and_when_to_try_again(shop: Shop) -> None:
+def test_an_unavailable_log_is_503_with_retry_after(shop: Shop) -> None:
     with Api(create_app(shop.with_services(log=AwayLog()))) as api:
         reply = api.post("/v1/interactions", json=event())
     assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
@@ -170,7 +170,7 @@ def test_a_log_that_is_away_is_told_with_503_and_when_to_try_again(shop: Shop) -
     assert "Kafka cannot be reached" in reply.json()["error"]["message"]
 
 
-def test_a_log_that_does_not_answer_is_told_within_the_time_limit(shop: Shop) -> None:
+def test_a_silent_log_is_503_within_the_send_timeout(shop: Shop) -> None:
     services = shop.with_services(log=AwayLog(pause_s=0.3), limits=Limits(send_timeout_s=0.02))
     with Api(create_app(services)) as api:
         reply = api.post("/v1/interactions", json=event())
@@ -193,7 +193,7 @@ class CountedOffsets:
         return {0: self.num_looks}
 
 
-def test_however_many_wait_there_is_one_look_for_all() -> None:
+def test_one_poll_serves_all_waiting_requests() -> None:
     offsets = CountedOffsets()
 
     async def wait() -> list[bool]:
@@ -206,7 +206,7 @@ def test_however_many_wait_there_is_one_look_for_all() -> None:
     assert offsets.num_looks == 5
 
 
-def test_nobody_looks_while_nobody_waits() -> None:
+def test_no_poll_runs_without_waiting_requests() -> None:
     offsets = CountedOffsets()
 
     async def wait() -> int:
@@ -220,7 +220,7 @@ def test_nobody_looks_while_nobody_waits() -> None:
     assert asyncio.run(wait()) <= 1
 
 
-def test_a_partition_that_was_never_applied_is_not_reached() -> None:
+def test_a_partition_without_an_applied_offset_is_not_reached() -> None:
     async def wait() -> bool:
         watch = OffsetWaiter(CountedOffsets(), poll_s=0.001)
         found = await watch.reached({0: 1, 1: 0}, timeout_s=0.02)
@@ -230,7 +230,7 @@ def test_a_partition_that_was_never_applied_is_not_reached() -> None:
     assert asyncio.run(wait()) is False
 
 
-def test_a_database_that_is_away_for_a_moment_is_asked_again() -> None:
+def test_a_temporarily_unavailable_database_is_polled_again() -> None:
     async def wait() -> bool:
         watch = OffsetWaiter(CountedOffsets(num_away=1), poll_s=0.001)
         found = await watch.reached({0: 1}, timeout_s=5.0)

@@ -33,13 +33,13 @@ def totals_of(store: SlowStore) -> StoreCounts:
     return StoreCounts(StreamClock(lambda: int(store.now_s * 1000)), now_s=lambda: store.now_s)
 
 
-def test_a_store_that_counts_quickly_counts_for_whoever_asks() -> None:
+def test_fast_counts_are_not_cached() -> None:
     store = SlowStore(takes_s=0.01)
     totals = totals_of(store)
     assert [counted(totals, store)[0] for _ in range(3)] == [1, 2, 3]
 
 
-def test_a_store_that_counts_slowly_counts_one_hundredth_of_the_time_and_the_answer_says_when() -> None:
+def test_slow_counts_are_cached_to_one_percent_of_the_time() -> None:
     store = SlowStore(takes_s=2.0)
     totals = totals_of(store)
     assert counted(totals, store) == (1, 100_000)

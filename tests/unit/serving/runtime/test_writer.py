@@ -127,7 +127,7 @@ def test_no_request_is_answered_before_its_commit() -> None:
     asyncio.run(scenario())
 
 
-def test_other_work_keeps_its_place_between_events() -> None:
+def test_other_changes_keep_their_order_among_events() -> None:
     async def scenario() -> None:
         store = BlockingStore()
         writer = make_writer(store)
@@ -151,7 +151,7 @@ def test_other_work_keeps_its_place_between_events() -> None:
     asyncio.run(scenario())
 
 
-def test_a_request_that_spoils_a_group_fails_alone() -> None:
+def test_a_failing_request_of_a_group_fails_alone() -> None:
     async def scenario() -> None:
         store = BlockingStore()
         writer = make_writer(store, kind=PickyIngestor)
@@ -169,7 +169,7 @@ def test_a_request_that_spoils_a_group_fails_alone() -> None:
     asyncio.run(scenario())
 
 
-def test_a_full_queue_refuses_and_takes_again_when_it_has_drained() -> None:
+def test_a_full_queue_rejects_until_it_has_drained() -> None:
     async def scenario() -> None:
         store = BlockingStore()
         writer = make_writer(store, max_waiting=5)
@@ -185,7 +185,7 @@ def test_a_full_queue_refuses_and_takes_again_when_it_has_drained() -> None:
     asyncio.run(scenario())
 
 
-def test_stopping_finishes_what_was_taken_in_and_refuses_the_rest() -> None:
+def test_stopping_applies_the_queue_and_rejects_new_requests() -> None:
     async def scenario() -> None:
         store = BlockingStore()
         writer = make_writer(store)
@@ -202,7 +202,7 @@ def test_stopping_finishes_what_was_taken_in_and_refuses_the_rest() -> None:
     asyncio.run(scenario())
 
 
-def test_a_client_that_has_gone_disturbs_nobody_and_its_events_count() -> None:
+def test_events_of_a_disconnected_client_are_applied() -> None:
     async def scenario() -> None:
         store = BlockingStore()
         writer = make_writer(store)
@@ -218,7 +218,7 @@ def test_a_client_that_has_gone_disturbs_nobody_and_its_events_count() -> None:
     asyncio.run(scenario())
 
 
-def test_a_failing_follower_cannot_turn_a_commit_into_a_failure() -> None:
+def test_a_failing_encoder_does_not_fail_a_committed_request() -> None:
     def fail(_states: object) -> None:
         raise OSError
 
@@ -228,7 +228,7 @@ def test_a_failing_follower_cannot_turn_a_commit_into_a_failure() -> None:
     assert reply.json()["accepted"] == 1
 
 
-def test_a_database_that_is_away_is_503_with_a_time_to_come_back() -> None:
+def test_an_unavailable_database_is_503_with_retry_after() -> None:
     class AwayStore(MemoryStore):
         away = False
 
@@ -255,7 +255,7 @@ def test_a_database_that_is_away_is_503_with_a_time_to_come_back() -> None:
     }
 
 
-def test_requests_over_http_share_commits_too() -> None:
+def test_http_requests_share_commits() -> None:
     store = BlockingStore()
     store.gate.set()
     app = create_app(Shop(store).services)

@@ -1,11 +1,11 @@
-"""Items and erasure over HTTP: what is changed counts from the next answer on."""
+"""The catalogue over HTTP: the next answer knows each change; search and categories."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from serving_doubles import NOW_MS, Api, Shop
+from serving_doubles import Api, Shop, click
 
 from serving.app import create_app
 
@@ -14,7 +14,7 @@ def recommended(api: Api) -> list[str]:
     return [item["item_id"] for item in api.get("/v1/users/stranger/recommendations").json()["items"]]
 
 
-def test_an_item_put_is_read_back_whole_and_recommended(api: Api) -> None:
+def test_a_put_item_is_stored_and_recommended(api: Api) -> None:
     item = {"title": "Tent", "text": "For two.", "categories": ["camping"], "attributes": {"price": 99.5}}
     saved = api.put("/v1/items/tent", json=item).json()
     stored = api.get("/v1/items/tent").json()
@@ -23,34 +23,34 @@ def test_an_item_put_is_read_back_whole_and_recommended(api: Api) -> None:
     assert recommended(api)[0] == "tent"
 
 
-def test_the_id_in_the_body_must_be_that_of_the_path(api: Api) -> None:
+def test_the_id_in_the_body_must_equal_the_path(api: Api) -> None:
     assert api.put("/v1/items/a", json={"item_id": "a"}).status_code == 200
     reply = api.put("/v1/items/a", json={"item_id": "b"})
     assert reply.status_code == 422
     assert "the path says 'a', the body 'b'" in reply.json()["error"]["message"]
 
 
-def test_a_hidden_item_is_gone_from_the_next_answer_before_any_refresh(shop: Shop) -> None:
+def test_a_hidden_item_is_excluded_before_any_refresh(shop: Shop) -> None:
     with Api(create_app(shop.with_services(items_changed=lambda: None))) as api:
         api.put("/v1/items/a", json={"hidden": True})
         assert recommended(api) == list("fedcb")
 
 
-def test_a_removed_item_is_gone_from_answers_and_from_the_catalogue(api: Api) -> None:
+def test_a_removed_item_is_in_neither_answers_nor_the_catalogue(api: Api) -> None:
     assert api.delete("/v1/items/a").json() == {"item_id": "a", "status": "removed"}
     assert "a" not in recommended(api)
     assert api.get("/v1/items/a").status_code == 404
     assert api.delete("/v1/items/a").status_code == 404
 
 
-def test_an_item_known_from_events_only_is_not_in_the_catalogue_and_the_message_says_so(api: Api) -> None:
+def test_an_item_known_from_events_only_is_not_in_the_catalogue(api: Api) -> None:
     api.post("/v1/interactions", json={"user_id": "u", "item_id": "stub"})
     reply = api.get("/v1/items/stub")
     assert reply.status_code == 404
     assert "only events have named it" in reply.json()["error"]["message"]
 
 
-def test_items_in_bulk_are_answered_each_for_itself(api: Api) -> None:
+def test_bulk_items_have_one_result_each(api: Api) -> None:
     batch = [{"item_id": "x"}, {"item_id": ""}, {"item_id": "y", "colour": "red"}, "z"]
     body = api.post("/v1/items", json={"items": batch}).json()
     assert [one["status"] for one in body["results"]] == ["accepted", "rejected", "rejected", "rejected"]
@@ -58,7 +58,7 @@ def test_items_in_bulk_are_answered_each_for_itself(api: Api) -> None:
     assert body["results"][2]["error"]["field"] == "colour"
 
 
-def test_bulk_items_of_which_none_is_valid_are_422(api: Api) -> None:
+def test_bulk_items_without_a_valid_one_are_422(api: Api) -> None:
     reply = api.post("/v1/items", json={"items": [{"item_id": ""}, {}]})
     assert reply.status_code == 422
     assert len(reply.json()["error"]["details"]) == 2
@@ -75,16 +75,16 @@ BAD_ITEMS = {
 
 
 @pytest.mark.parametrize(("item", "field"), BAD_ITEMS.values(), ids=BAD_ITEMS.keys())
-def test_a_bad_item_is_422_with_the_field(api: Api, item: dict[str, Any], field: str) -> None:
+def test_an_invalid_item_is_422_with_the_field(api: Api, item: dict[str, Any], field: str) -> None:
     reply = api.post("/v1/items", json=item)
     assert (reply.status_code, reply.json()["error"]["field"]) == (422, field)
 
 
-def test_a_put_that_is_no_object_is_422(api: Api) -> None:
+def test_a_put_without_an_object_is_422(api: Api) -> None:
     assert api.put("/v1/items/a", json=["a"]).status_code == 422
 
 
-def test_the_catalogue_is_read_in_pages_each_item_once(api: Api) -> None:
+def test_catalogue_pages_contain_each_item_once(api: Api) -> None:
     seen: list[str] = []
     after: str | None = ""
     while after is not None:
@@ -95,11 +95,11 @@ def test_the_catalogue_is_read_in_pages_each_item_once(api: Api) -> None:
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=all", "page=2"])
-def test_a_bad_page_is_422(api: Api, query: str) -> None:
+def test_an_invalid_page_is_422(api: Api, query: str) -> None:
     assert api.get(f"/v1/items?{query}").status_code == 422
 
 
-def test_an_item_named_like_a_route_is_reached_by_encoding_one_of_its_letters(api: Api) -> None:
+def test_an_item_named_like_a_route_is_reached_by_encoding_a_letter(api: Api) -> None:
     api.put("/v1/items/popular", json={"title": "A book called Popular"})
     api.put("/v1/items/a%2Fsimilar", json={"title": "A slash"})
     assert "items" in api.get("/v1/items/popular").json()
@@ -107,8 +107,19 @@ def test_an_item_named_like_a_route_is_reached_by_encoding_one_of_its_letters(ap
     assert api.get("/v1/items/a%2Fsimilar").json()["title"] == "A slash"
 
 
-def test_an_erased_user_is_unknown_again(api: Api) -> None:
-    api.post("/v1/interactions", json={"user_id": "u", "item_id": "a", "time": NOW_MS})
-    assert api.delete("/v1/users/u").json() == {"user_id": "u", "status": "erased"}
-    assert api.get("/v1/users/u/recommendations").json()["reason"] == "the user is unknown"
-    assert api.delete("/v1/users/u").status_code == 404
+def test_search_finds_catalogue_items_by_words_hidden_ones_included(api: Api) -> None:
+    click(api, "ann", "item stub")
+    api.put("/v1/items/b", json={"title": "Item b", "hidden": True})
+    found = api.get("/v1/items/search", params={"query": "ITEM", "n": 3}).json()
+    assert [item["item_id"] for item in found["items"]] == ["a", "b", "c"]
+    assert [item["hidden"] for item in found["items"]] == [False, True, False]
+    assert api.get("/v1/items/search", params={"category": "even"}).json()["matching"] == 2
+    assert [one["item_id"] for one in api.get("/v1/items/search?hidden=only").json()["items"]] == ["b"]
+    assert api.get("/v1/items/search?hidden=no").json()["error"]["field"] == "hidden"
+    assert api.get("/v1/items/search", params={"query": "x" * 201}).status_code == 422
+
+
+def test_categories_count_their_visible_items(api: Api) -> None:
+    api.put("/v1/items/b", json={"categories": ["even"], "hidden": True})
+    listed = api.get("/v1/categories").json()["categories"]
+    assert listed == [{"category": "even", "items": 2}, {"category": "odd", "items": 3}]

@@ -1,0 +1,57 @@
+"""Readiness over HTTP: each check, and the reasons of a failed one."""
+
+from __future__ import annotations
+
+from serving_doubles import SHAPE, Api, AxisBundle, BruteIndex, Shop
+
+from core.errors import CheckpointError
+from core.recommendation.snapshot import SnapshotManager
+from core.records import ModelRecord
+from serving.app import create_app
+
+KEY = "a-key-of-sixteen-characters"
+
+
+def test_ready_with_a_catalogue_and_a_writable_database() -> None:
+    with Api(create_app(Shop().services)) as api:
+        assert api.get("/ready").json() == {
+            "status": "ready",
+            "checks": {
+                "catalogue": {"ok": True, "items": 6, "revision": 1},
+                "database": {"ok": True},
+                "model": {"ok": True, "version": "axes-1"},
+            },
+        }
+
+
+def test_ready_without_a_model_serving_popularity() -> None:
+    with Api(create_app(Shop(model=False).services)) as api:
+        ready = api.get("/ready")
+    assert ready.status_code == 200
+    assert ready.json()["checks"]["model"]["message"] == "no model yet: serving popularity"
+
+
+def test_ready_reports_why_the_champion_does_not_serve() -> None:
+    def damaged(record: ModelRecord) -> AxisBundle:
+        msg = f"{record.path}: weights are missing; train again"
+        raise CheckpointError(msg)
+
+    shop = Shop()
+    snapshots = SnapshotManager(shop.store, load=damaged, build=BruteIndex, shape=SHAPE)
+    snapshots.refresh()
+    with Api(create_app(shop.with_services(snapshots=snapshots))) as api:
+        ready, status = api.get("/ready"), api.get("/v1/status")
+    with Api(create_app(shop.with_services(snapshots=snapshots, api_key=KEY))) as api:
+        to_strangers = api.get("/ready").json()["checks"]["model"]["message"]
+    assert ready.json()["checks"]["model"]["message"] == "no model serves: axes-1: weights are missing; train again"
+    assert to_strangers == "no model serves: the log and, with the key, /v1/status say why"
+    assert status.json()["model"]["problem"] == "axes-1: weights are missing; train again"
+
+
+def test_not_ready_before_the_catalogue_is_read() -> None:
+    shop = Shop()
+    snapshots = SnapshotManager(shop.store, load=lambda _: AxisBundle(), build=BruteIndex, shape=SHAPE)
+    with Api(create_app(shop.with_services(snapshots=snapshots))) as api:
+        ready, status = api.get("/ready"), api.get("/v1/status")
+    assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
+    assert (status.status_code, status.json()["error"]["code"]) == (503, "not_ready")

@@ -1,0 +1,95 @@
+"""Users over HTTP: pages of users and events, interests, erasure."""
+
+from __future__ import annotations
+
+import pytest
+from serving_doubles import NOW_MS, Api, click
+
+DAY_MS = 86_400_000
+
+
+def test_users_are_paged_and_filtered_by_id_prefix(api: Api) -> None:
+    for user_id in ("bob", "ann", "anna"):
+        click(api, user_id, "a")
+    first = api.get("/v1/users", params={"limit": 2}).json()
+    assert [user["user_id"] for user in first["users"]] == ["ann", "anna"]
+    rest = api.get("/v1/users", params={"after": first["next_after"]}).json()
+    assert rest == {"users": [{"user_id": "bob", "user_seq": 1, "newest_event": NOW_MS}], "next_after": None}
+    assert len(api.get("/v1/users", params={"prefix": "ann"}).json()["users"]) == 2
+
+
+def test_user_events_are_paged_newest_first_with_their_gaps(api: Api) -> None:
+    click(api, "ann", "a", 0)
+    click(api, "ann", "b", 5, "view")
+    click(api, "ann", "c", 65)
+    first = api.get("/v1/users/ann/events", params={"limit": 2}).json()
+    shown = [(one["item_id"], one["title"], one["type"], one["gap_ms"], one["user_seq"]) for one in first["events"]]
+    assert shown == [("c", "Item c", "click", 60_000, 3), ("b", "Item b", "view", 5_000, 2)]
+    last = api.get("/v1/users/ann/events", params={"limit": 2, "before": first["next_before"]}).json()
+    assert [(one["item_id"], one["gap_ms"]) for one in last["events"]] == [("a", None)]
+    assert (first["user_seq"], last["next_before"]) == (3, None)
+
+
+def test_events_of_a_user_with_a_slash_and_of_an_unknown_user(api: Api) -> None:
+    click(api, "a/b", "a")
+    assert api.get("/v1/users/a%2Fb/events").json()["user_id"] == "a/b"
+    assert api.get("/v1/users/nobody/events").status_code == 404
+
+
+@pytest.mark.parametrize("before", ["1", "1.x", "-1.2", "1.2.3", "9" * 30 + ".1"])
+def test_an_invalid_page_position_is_422(api: Api, before: str) -> None:
+    click(api, "ann", "a")
+    reply = api.get("/v1/users/ann/events", params={"before": before})
+    assert (reply.status_code, reply.json()["error"]["field"]) == (422, "before")
+
+
+def daily(api: Api, *item_ids: str, kind: str = "click") -> None:
+    events = [
+        {"user_id": "u", "item_id": item_id, "time": NOW_MS - (100 - day) * DAY_MS, "type": kind}
+        for day, item_id in enumerate(item_ids)
+    ]
+    assert api.post("/v1/interactions", json={"events": events}).json()["accepted"] == len(events)
+
+
+def test_a_shift_from_odd_to_even_items_is_detected(api: Api) -> None:
+    daily(api, *"ace" * 8, *"bdf" * 4)
+    told = api.get("/v1/users/u/interests").json()
+    drift = told["drift"]
+    assert (drift["detected"], drift["origin"], drift["target"]) == (True, ["odd"], ["even"])
+    assert drift["since"] == NOW_MS - 76 * DAY_MS
+    assert drift["explanation"].endswith("12 of the last 12 events")
+    assert drift["explanation"].startswith("from odd to even since ")
+    assert drift["score"] > drift["threshold"] == 0.95
+    assert told["topics"] == ["even", "odd"]
+    assert told["short_term"]["even"] > told["long_term"]["even"]
+    assert sum(bucket["events"] for bucket in told["history"]["buckets"]) == told["events"] == 36
+
+
+def test_dislikes_and_impressions_are_no_interest(api: Api) -> None:
+    daily(api, "a", "c", kind="dislike")
+    daily(api, "a", "c", kind="impression")
+    told = api.get("/v1/users/u/interests").json()
+    assert (told["user_seq"], told["events"], told["topics"]) == (4, 0, [])
+
+
+def test_uncatalogued_items_have_no_topic(api: Api) -> None:
+    daily(api, "a", "unknown")
+    told = api.get("/v1/users/u/interests").json()
+    assert (told["events"], told["long_term"]) == (2, {"odd": 1.0})
+
+
+def test_interests_of_an_unknown_user_are_404(api: Api) -> None:
+    reply = api.get("/v1/users/nobody/interests")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_unknown_parameters_of_interests_are_422(api: Api) -> None:
+    daily(api, "a")
+    assert api.get("/v1/users/u/interests?n=3").status_code == 422
+
+
+def test_an_erased_user_is_unknown_again(api: Api) -> None:
+    api.post("/v1/interactions", json={"user_id": "u", "item_id": "a", "time": NOW_MS})
+    assert api.delete("/v1/users/u").json() == {"user_id": "u", "status": "erased"}
+    assert api.get("/v1/users/u/recommendations").json()["reason"] == "the user is unknown"
+    assert api.delete("/v1/users/u").status_code == 404
