@@ -98,7 +98,7 @@ def test_what_if_scrolls_into_view_below_the_header_on_a_phone(  # type: ignore[
     page = open_tab(size=PHONE)
     page.go(page_of(shop, f"/users/{USER}"))
     page.page.get_by_role("button", name=re.compile("What if the user clicked")).first.click()
-    note = page.page.get_by_text("If the user clicked")
+    note = page.page.get_by_text("recommendations would be")
     expect(note).to_be_in_viewport(ratio=1)
     header, text = page.page.get_by_role("banner").bounding_box(), note.bounding_box()
     assert text["y"] >= header["y"] + header["height"]

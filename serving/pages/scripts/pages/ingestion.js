@@ -4,7 +4,7 @@ import { lineChart } from "../charts.js";
 import { announce, el, fill } from "../dom.js";
 import { exact, milliseconds, number, plural, rate } from "../format.js";
 import { lastMinuteMean } from "./overview.js";
-import { action, badge, card, confirmed, empty, failed, head, stat, table, when } from "../parts.js";
+import { action, badge, card, confirmed, empty, head, stat, table, when } from "../parts.js";
 
 const PERIOD_S = 5;
 const PAGE = 100;
@@ -46,7 +46,7 @@ export async function showIngestion(visit) {
   }
 
   async function apply(work, all) {
-    const body = all ? { all: true } : { keys: [...chosen] };
+    const body = all ? { all: true } : { keys: [...selected] };
     fill(outcome, el("p.note", {}, await work(body)));
     await Promise.all([loadDeadLetters(), load()]);
   }
