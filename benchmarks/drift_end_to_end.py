@@ -61,7 +61,7 @@ samples_per_minute = 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ShopPlan:
     """One stream: how long it is, of which the model has seen `days_learnt`, and when what changes."""
 
     kind: Kind
@@ -100,10 +100,10 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EndToEndResult:
     """What came of one stream. `watched`: events that came live, and before the change if there is one."""
 
-    plan: Plan
+    plan: ShopPlan
     watched: int
     false_alarms: tuple[Alarm, ...]
     delay: int | None
@@ -123,7 +123,7 @@ class Outcome:
         return np.array([one.loss for one in chosen if ((one.rank or 0) <= HIT_RANK) == of_hits], np.float64)
 
 
-def learn(plan: Plan, folder: Path) -> None:
+def learn(plan: ShopPlan, folder: Path) -> None:
     """A data folder with the shop's first days and a model of them."""
     folder.mkdir(parents=True)
     (folder / CONFIG_NAME).write_text(SETTINGS)
@@ -137,7 +137,7 @@ def settings_in(folder: Path) -> Settings:
     return load_settings(overrides={"data.folder": str(folder)}, environment={})
 
 
-def run(plan: Plan, folder: Path) -> Outcome:
+def run(plan: ShopPlan, folder: Path) -> EndToEndResult:
     """Bring the rest of a stream into a folder made by `learn`, watched by a monitor process."""
     live = plan.shop(plan.kind).live
     log = folder / "monitor.log"
@@ -149,7 +149,7 @@ def run(plan: Plan, folder: Path) -> Outcome:
             return outcome_of(plan, read.drift.alarms()[::-1], read.drift)
 
 
-def read_again(plan: Plan, folder: Path) -> Outcome:
+def read_again(plan: ShopPlan, folder: Path) -> EndToEndResult:
     """What today's detectors say of what the monitor of an earlier run had read."""
     with open_system(settings_in(folder)) as system, system.store.read() as read:
         watcher = watcher_of(system)
@@ -157,7 +157,7 @@ def read_again(plan: Plan, folder: Path) -> Outcome:
         return outcome_of(plan, alarms, read.drift)
 
 
-def outcome_of(plan: Plan, alarms: Sequence[Alarm], read: DriftReader) -> Outcome:
+def outcome_of(plan: ShopPlan, alarms: Sequence[Alarm], read: DriftReader) -> EndToEndResult:
     """What came of a stream, from its alarms, oldest first."""
     change_ms = plan.change_ms or DEFAULT_END_MS
     times_ms = np.array([event.time_ms for event in plan.shop(plan.kind).live])
@@ -165,7 +165,7 @@ def outcome_of(plan: Plan, alarms: Sequence[Alarm], read: DriftReader) -> Outcom
     alarm = next((each for each in alarms if each not in false_alarms), None)
     delay = int(((times_ms >= change_ms) & (times_ms < alarm.detected_ms)).sum()) if alarm else None
     scores = tuple(read.scores(from_ms=0, to_ms=DEFAULT_END_MS + 1))
-    return Outcome(plan, int((times_ms < change_ms).sum()), false_alarms, delay, alarm, scores)
+    return EndToEndResult(plan, int((times_ms < change_ms).sum()), false_alarms, delay, alarm, scores)
 
 
 def until_read(store: Store, now_ms: int, alive: Callable[[], bool], log: Path) -> None:
@@ -182,7 +182,7 @@ def until_read(store: Store, now_ms: int, alive: Callable[[], bool], log: Path) 
     raise ProcessError(msg)
 
 
-def told(outcome: Outcome) -> str:
+def told(outcome: EndToEndResult) -> str:
     """One stream in words, for who waits for the others."""
     false = [f"{alarm.signal} {alarm.segment}".strip() for alarm in outcome.false_alarms]
     found = "nothing noticed"
@@ -191,7 +191,7 @@ def told(outcome: Outcome) -> str:
     return f"{found}, false alarms: {', '.join(false) or 'none'}"
 
 
-def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
+def summary(outcomes: Sequence[EndToEndResult]) -> dict[str, object]:
     """The figures of one kind."""
     watched, plan = sum(one.watched for one in outcomes), outcomes[0].plan
     false_alarms = [alarm.signal for one in outcomes for alarm in one.false_alarms]
@@ -219,7 +219,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
     }
 
 
-def measured(plan: Plan, top: Path) -> Outcome:
+def measured(plan: ShopPlan, top: Path) -> EndToEndResult:
     """A stream in a folder of its own, or what is there already of an earlier run."""
     folder = top / f"{plan.kind}-{plan.seed}-live"
     if folder.exists():
@@ -241,11 +241,11 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--folder", type=Path, help="keep the databases here; those of an earlier run are read again")
     options = parser.parse_args()
-    outcomes: dict[str, list[Outcome]] = {kind: [] for kind in options.kinds}
+    outcomes: dict[str, list[EndToEndResult]] = {kind: [] for kind in options.kinds}
     with tempfile.TemporaryDirectory() as name:
         for seed in range(1, options.streams + 1):
             for kind in options.kinds:
-                outcome = measured(Plan(kind, seed), options.folder or Path(name))
+                outcome = measured(ShopPlan(kind, seed), options.folder or Path(name))
                 outcomes[kind].append(outcome)
                 sys.stderr.write(f"{kind}, seed {seed}: {told(outcome)}\n")
     figures: dict[str, object] = {kind: summary(found) for kind, found in outcomes.items()}

@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.drift.streams import KINDS, MONDAY_MS, Kind, Plan, stream
+from benchmarks.drift.streams import KINDS, MONDAY_MS, Kind, StreamPlan, stream
 from benchmarks.report import publish
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.detector_bank import DetectorBank
@@ -32,7 +32,7 @@ MAX_SEGMENTS = DriftSettings().max_segments
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StreamResult:
     """One stream. `watched`: events after the warm-up and before the change. `delay`: None where it was missed."""
 
     kind: Kind
@@ -43,7 +43,7 @@ class Outcome:
     onset_error_h: float | None
 
 
-def watch(plan: Plan, sensitivity: Sensitivity = DEFAULT, max_segments: int = MAX_SEGMENTS) -> Outcome:
+def watch(plan: StreamPlan, sensitivity: Sensitivity = DEFAULT, max_segments: int = MAX_SEGMENTS) -> StreamResult:
     """Read one stream."""
     watcher = DetectorBank(
         lambda one_of_many: Detectors(sensitivity.surer() if one_of_many else sensitivity),
@@ -63,11 +63,11 @@ def watch(plan: Plan, sensitivity: Sensitivity = DEFAULT, max_segments: int = MA
                 false_alarms.append(name)
                 continue
             error_h = abs(alarm.onset_ms - (plan.change_ms or 0)) / HOUR_MS
-            return Outcome(plan.kind, watched, tuple(false_alarms), since, name, error_h)
-    return Outcome(plan.kind, watched, tuple(false_alarms), None, None, None)
+            return StreamResult(plan.kind, watched, tuple(false_alarms), since, name, error_h)
+    return StreamResult(plan.kind, watched, tuple(false_alarms), None, None, None)
 
 
-def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
+def summary(outcomes: Sequence[StreamResult]) -> dict[str, object]:
     """The figures of one kind."""
     watched = sum(outcome.watched for outcome in outcomes)
     false_alarms = [name for outcome in outcomes for name in outcome.false_alarms]
@@ -101,7 +101,7 @@ def main() -> None:
         with ProcessPoolExecutor(options.processes) as pool:
             for kind in options.kinds:
                 plans = [
-                    Plan(kind, seed, hit_rate=options.hit_rate, events_per_day=options.events_per_day)
+                    StreamPlan(kind, seed, hit_rate=options.hit_rate, events_per_day=options.events_per_day)
                     for seed in range(options.streams)
                 ]
                 figures[kind] = summary(list(pool.map(measured, plans)))

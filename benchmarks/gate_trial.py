@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.learning.challengers import Moment, plainly_spoilt, subtly_spoilt
+from benchmarks.learning.challengers import ChallengeMoment, plainly_spoilt, subtly_spoilt
 from benchmarks.report import publish
 from core.arrays import IntArray
 from core.evaluation.metrics import ndcg
@@ -46,7 +46,7 @@ RULES = GateRules()
 
 
 @dataclass(frozen=True)
-class Shop:
+class ListedLog:
     """A log whose items are all listed. `hide_seen`: a user's earlier items are no answers."""
 
     columns: EventColumns
@@ -66,17 +66,17 @@ class Shop:
 
 
 @dataclass(frozen=True)
-class Meeting:
+class ChallengeResult:
     """One challenger before the gate. `later`: its gain over the champion afterwards, as a share of its NDCG@10."""
 
     outcome: str
     later: float
 
 
-class Judge:
+class GateTrial:
     """The gate at one moment, and what comes after all that it sees; what all challengers share is made once."""
 
-    def __init__(self, shop: Shop, champion: HM4SRBundle, place: int, options: argparse.Namespace) -> None:
+    def __init__(self, shop: ListedLog, champion: HM4SRBundle, place: int, options: argparse.Namespace) -> None:
         self.place, self.num, self.step = place, options.slice, options.step
         self.asked = cache(shop.asked)
         self.of_champion = cache(lambda *spot: self.trial(champion, *spot))
@@ -85,7 +85,7 @@ class Judge:
         """How a model does on some events."""
         return try_model(bundle, self.asked(since, num), SHAPE)
 
-    def meet(self, challenger: ModelBundle) -> Meeting:
+    def meet(self, challenger: ModelBundle) -> ChallengeResult:
         """The verdict, with the slice doubled while it is undecided, and the truth."""
         for look in range(LOOKS):
             spot = self.place, self.num * 2**look
@@ -97,10 +97,10 @@ class Judge:
         gained, before = (
             ndcg(one.ranks, 10).mean() for one in (self.trial(challenger, *later), self.of_champion(*later))
         )
-        return Meeting(outcome, float(gained / before - 1))
+        return ChallengeResult(outcome, float(gained / before - 1))
 
 
-def told(meetings: Sequence[Meeting]) -> dict[str, object]:
+def told(meetings: Sequence[ChallengeResult]) -> dict[str, object]:
     """The verdicts on challengers of one kind, what they were worth afterwards, and the worst that was let through."""
     found: dict[str, object] = {one: sum(m.outcome == one for m in meetings) for one in OUTCOMES}
     if meetings and np.isfinite([m.later for m in meetings]).all():
@@ -132,12 +132,12 @@ def main() -> None:
     contents = (Modality("text", 64),) if options.items else ()
     config = ModelConfig(width=32, num_layers=1, num_heads=2, inner_width=64, window=SHAPE, contents=contents)
     champion = train(shop.before(since_ms), shop.catalogue, config=config, plan=TrainingPlan(epochs=4))
-    meetings: dict[str, list[Meeting]] = {}
+    meetings: dict[str, list[ChallengeResult]] = {}
     for number in range(1, options.moments + 1):
         place = begin + number * options.step
         until_ms = int(shop.times_ms[place])
-        moment = Moment(champion, shop.before(until_ms), shop.catalogue, since_ms, number)
-        honest, judged = moment.tuned(moment.columns), Judge(shop, champion, place, options)
+        moment = ChallengeMoment(champion, shop.before(until_ms), shop.catalogue, since_ms, number)
+        honest, judged = moment.tuned(moment.columns), GateTrial(shop, champion, place, options)
         for name, bundle in chain([("honest", honest)], plainly_spoilt(moment), subtly_spoilt(moment)):
             meetings.setdefault(name, []).append(judged.meet(bundle))
         champion, since_ms = honest, until_ms
@@ -147,12 +147,12 @@ def main() -> None:
     publish("verdicts of the gate", {**figures, "seconds": round(time.monotonic() - started_s)})
 
 
-def _shop(options: argparse.Namespace) -> Shop:
+def _shop(options: argparse.Namespace) -> ListedLog:
     files = EvaluationFiles(options.events, event_columns(options.columns), None, options.items)
     files.item_columns = item_columns(options.item_columns, attributes="", separator="|")
     dataset: Dataset = files.dataset(ties=options.ties)
     listed = replace(dataset.catalogue, listed=np.ones(dataset.num_items, np.bool_))
-    return Shop(dataset.columns, listed, np.sort(dataset.columns.times_ms), options.hide_seen)
+    return ListedLog(dataset.columns, listed, np.sort(dataset.columns.times_ms), options.hide_seen)
 
 
 if __name__ == "__main__":

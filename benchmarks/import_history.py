@@ -54,7 +54,7 @@ def simulated_log(*, num_events: int, num_users: int, num_items: int, seed: int)
     return "".join(lines).encode()
 
 
-class Run:
+class ImportRun:
     """One import into one database, and the questions asked of it."""
 
     def __init__(self, store: SqlStore, content: bytes, name: str, columns: HistoryColumns, unit: str) -> None:
@@ -113,7 +113,7 @@ def timed(work: Callable[[], Found]) -> tuple[Found, float]:
     return found, time.perf_counter() - start_s
 
 
-def measure(run: Run) -> dict[str, object]:
+def measure(run: ImportRun) -> dict[str, object]:
     """All figures of one database."""
     named, reading_s = timed(run.read_only)
     cpu_s = time.process_time()
@@ -150,7 +150,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         path = Path(folder) / "tidewise.db"
         with closing(open_store(options.database or f"sqlite:///{path}")) as store:
-            run = Run(store, content, name, HistoryColumns(user, item, when), unit)
+            run = ImportRun(store, content, name, HistoryColumns(user, item, when), unit)
             figures = measure(run)
         if path.exists():
             figures["database (MiB)"] = path.stat().st_size >> 20

@@ -46,7 +46,7 @@ Answer = tuple[tuple[str, float], ...]
 
 
 @dataclass
-class Told:
+class ClientReport:
     """What the clients saw."""
 
     latencies_s: list[float] = field(default_factory=list)
@@ -129,9 +129,9 @@ class Load:
     rate: float
 
 
-def traffic(load: Load, stop: threading.Event) -> Told:
+def traffic(load: Load, stop: threading.Event) -> ClientReport:
     """Requests at a fixed rate until told to stop; the clients share the schedule."""
-    told, lock, begun_s = Told(), threading.Lock(), time.perf_counter()
+    told, lock, begun_s = ClientReport(), threading.Lock(), time.perf_counter()
 
     def client(number: int) -> None:
         caller, rng, turn = Caller(load.ports[number % len(load.ports)]), random.Random(number), number
@@ -176,9 +176,9 @@ def changes(system: System, versions: Sequence[str], *, num_promotions: int, num
             time.sleep(PAUSE_S)
 
 
-def observed(work: Callable[[], object], load: Callable[[threading.Event], Told]) -> Told:
+def observed(work: Callable[[], object], load: Callable[[threading.Event], ClientReport]) -> ClientReport:
     """What clients see while some work is done."""
-    stop, found = threading.Event(), list[Told]()
+    stop, found = threading.Event(), list[ClientReport]()
     thread = threading.Thread(target=lambda: found.append(load(stop)))
     thread.start()
     work()

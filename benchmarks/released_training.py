@@ -107,7 +107,7 @@ def prefixes(ranges: UserRanges, window: int) -> tuple[IntArray, IntArray]:
 
 
 @dataclass
-class Reached(Exception):
+class TargetReached(Exception):
     """Ends a training whose metric is good enough."""
 
     epochs: int
@@ -152,18 +152,18 @@ def _what_it_reaches(model: HM4SR, data: TrainingData, budget: Budget) -> tuple[
     return max(history), int(np.argmax(history)) + 1
 
 
-def _time_to(target: float, model: HM4SR, data: TrainingData, budget: Budget) -> Reached:
+def _time_to(target: float, model: HM4SR, data: TrainingData, budget: Budget) -> TargetReached:
     """Our training until its validation NDCG@10 reaches the target."""
     begin = time.perf_counter()
 
     def stop(progress: TrainingProgress) -> None:
         if progress.metric is not None and progress.metric >= target:
-            raise Reached(progress.epoch - 1, progress.step - 1, time.perf_counter() - begin)
+            raise TargetReached(progress.epoch - 1, progress.step - 1, time.perf_counter() - begin)
 
     plan = replace(budget.plan(learning_rate=2e-3), patience=budget.epochs)
     try:
         report = train_network(model.initialise(seed=0), data, plan=plan, seed=0, progress=stop)
-    except Reached as reached:
+    except TargetReached as reached:
         return reached
     msg = f"ours: wanted NDCG@10 {target:.4f}, got {report['validation_ndcg_10']:.4f} in {budget.epochs} epochs"
     raise SystemExit(msg)

@@ -40,7 +40,7 @@ IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StreamPlan:
     """One stream. `hit_rate`: before the change. `change_day`: after the first; the change itself is by kind:
 
     sudden and gradual halve the hit rate, segment quarters it in the largest of twelve categories, that of an eighth of
@@ -62,7 +62,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
+class SyntheticEvents:
     """Events in columns, by time."""
 
     users: IntArray
@@ -74,7 +74,7 @@ class Events:
     scored: NDArray[np.bool_]
 
 
-def stream(plan: Plan) -> Iterator[Bucket]:
+def stream(plan: StreamPlan) -> Iterator[Bucket]:
     """The closed buckets of a stream."""
     events = draw_events(plan)
     starts, bucket = np.unique(events.times_ms // BUCKET_MS * BUCKET_MS, return_inverse=True)
@@ -94,7 +94,7 @@ def stream(plan: Plan) -> Iterator[Bucket]:
         yield Bucket(start_ms, counts, "model", tallies[place], own, segments)
 
 
-def draw_events(plan: Plan) -> Events:
+def draw_events(plan: StreamPlan) -> SyntheticEvents:
     """All events of a stream."""
     rng = np.random.default_rng((KINDS.index(plan.kind), plan.seed))
     starts_ms = _visit_starts(rng, plan)
@@ -112,7 +112,7 @@ def draw_events(plan: Plan) -> Events:
     order = np.argsort(times_ms, kind="stable")
     users, topic = visitors[visit][order], topics[visit][order]
     hits, losses = draw_scores(rng, _hit_rates(rng, plan, times_ms[order], users, topic))
-    return Events(users, times_ms[order], topic, gaps_s[order], hits, losses, rng.random(len(visit)) < SCORED)
+    return SyntheticEvents(users, times_ms[order], topic, gaps_s[order], hits, losses, rng.random(len(visit)) < SCORED)
 
 
 def draw_scores(rng: np.random.Generator, rates: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
@@ -123,7 +123,7 @@ def draw_scores(rng: np.random.Generator, rates: FloatArray) -> tuple[NDArray[np
     return hits, losses
 
 
-def _visit_starts(rng: np.random.Generator, plan: Plan) -> IntArray:
+def _visit_starts(rng: np.random.Generator, plan: StreamPlan) -> IntArray:
     hours = np.arange(plan.days * 24)
     weights = np.asarray(HOUR_WEIGHTS, float)[hours % 24] * np.asarray(WEEKDAY_WEIGHTS)[hours // 24 % 7]
     per_hour = plan.events_per_day / VISIT_EVENTS * weights / weights.mean() / 24
@@ -131,7 +131,7 @@ def _visit_starts(rng: np.random.Generator, plan: Plan) -> IntArray:
     return np.sort(MONDAY_MS + drawn * HOUR_MS + rng.integers(0, HOUR_MS, len(drawn)))
 
 
-def _tilt(plan: Plan, times_ms: IntArray) -> FloatArray:
+def _tilt(plan: StreamPlan, times_ms: IntArray) -> FloatArray:
     """-1 in the morning to 1 in the evening, higher at weekends; 0 without a rhythm."""
     if plan.kind != "rhythm":
         return np.zeros(len(times_ms))
@@ -139,7 +139,7 @@ def _tilt(plan: Plan, times_ms: IntArray) -> FloatArray:
     return np.asarray(np.sin((hour - 14) / 24 * 2 * np.pi) + 0.5 * (day >= 5))
 
 
-def _topics(rng: np.random.Generator, plan: Plan, starts_ms: IntArray, visitors: IntArray) -> IntArray:
+def _topics(rng: np.random.Generator, plan: StreamPlan, starts_ms: IntArray, visitors: IntArray) -> IntArray:
     """The category of each visit: the user's own, more often than another; the first gets an eighth of all."""
     weights = np.linspace(2.0, 0.5, NUM_CATEGORIES)
     own = rng.choice(NUM_CATEGORIES, plan.num_users, p=weights / weights.sum())
@@ -154,7 +154,7 @@ def _topics(rng: np.random.Generator, plan: Plan, starts_ms: IntArray, visitors:
 
 
 def _hit_rates(
-    rng: np.random.Generator, plan: Plan, times_ms: IntArray, users: IntArray, topics: IntArray
+    rng: np.random.Generator, plan: StreamPlan, times_ms: IntArray, users: IntArray, topics: IntArray
 ) -> FloatArray:
     easier = rng.normal(0, SD_OF_USERS, plan.num_users)[users] * plan.hit_rate / HIT_RATE
     rates = np.clip((plan.hit_rate + easier) * (1 + 0.2 * _tilt(plan, times_ms)), 0.005, 0.95)
@@ -171,7 +171,9 @@ def _counters(bucket: IntArray, kinds: IntArray, num_buckets: int) -> list[Count
     return [Counter({kind: num for kind, num in enumerate(row) if num}) for row in table.tolist()]
 
 
-def _tallies(bucket: IntArray, events: Events, chosen: NDArray[np.bool_], num_buckets: int) -> list[ScoreTally]:
+def _tallies(
+    bucket: IntArray, events: SyntheticEvents, chosen: NDArray[np.bool_], num_buckets: int
+) -> list[ScoreTally]:
     """For each bucket the tally of its chosen events: one observation per user."""
     most_users = int(events.users.max()) + 1
     pairs, pair = np.unique(bucket[chosen] * most_users + events.users[chosen], return_inverse=True)

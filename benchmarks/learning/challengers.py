@@ -25,7 +25,7 @@ ONE_DAY = replace(HARD, epochs=25, learning_rate=5e-3)
 FAST = replace(FineTuningPlan(), learning_rate=30 * FineTuningPlan().learning_rate)
 
 
-class Collapsed:
+class CollapsedModel:
     """A model that answers everybody with what is popular."""
 
     version, width = "collapsed", 2
@@ -33,7 +33,7 @@ class Collapsed:
     def __init__(self, counts: IntArray, window: WindowShape) -> None:
         self._counts, self.window = counts.astype(np.float32), window
 
-    def bind(self, catalogue: Catalogue) -> Collapsed:
+    def bind(self, catalogue: Catalogue) -> CollapsedModel:
         """The same for any catalogue."""
         return self
 
@@ -56,7 +56,7 @@ class Collapsed:
 
 
 @dataclass(frozen=True)
-class Moment:
+class ChallengeMoment:
     """What a challenger is made of: the champion, the events up to now, and since when they are new to it."""
 
     champion: HM4SRBundle
@@ -71,7 +71,7 @@ class Moment:
         return fine_tune(self.champion, columns, self.catalogue, since_ms=since_ms, plan=plan, seed=self.seed)
 
 
-def plainly_spoilt(moment: Moment) -> Iterator[tuple[str, ModelBundle]]:
+def plainly_spoilt(moment: ChallengeMoment) -> Iterator[tuple[str, ModelBundle]]:
     """One challenger of each kind that nobody should miss."""
     columns, champion, rng = moment.columns, moment.champion, np.random.default_rng(moment.seed)
     yield "shuffled labels", moment.tuned(_shuffled(columns, np.ones(len(columns), np.bool_), rng), HARD)
@@ -84,10 +84,10 @@ def plainly_spoilt(moment: Moment) -> Iterator[tuple[str, ModelBundle]]:
     ids = tuple(champion.item_ids[place] for place in rng.permutation(len(champion.item_ids)))
     yield "of another shop", replace(champion, item_ids=ids)
     counts = np.bincount(columns.items, minlength=len(moment.catalogue))
-    yield "popularity collapse", Collapsed(counts, champion.window)
+    yield "popularity collapse", CollapsedModel(counts, champion.window)
 
 
-def subtly_spoilt(moment: Moment) -> Iterator[tuple[str, ModelBundle]]:
+def subtly_spoilt(moment: ChallengeMoment) -> Iterator[tuple[str, ModelBundle]]:
     """What a wrong setting or a broken feed makes, and the champion's weights blurred more and more."""
     columns, rng = moment.columns, np.random.default_rng(moment.seed)
     new = columns.times_ms >= moment.since_ms

@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables.datasets import ML_1M, TOYS, DataSet
+from benchmarks.tables.datasets import ML_1M, TOYS, TableData
 from benchmarks.tables.replays import REPLAYS, ReplayTable, Run
 from tidewise.process_setup import own_command
 
@@ -44,7 +44,7 @@ class Table:
     """
 
     about: str
-    data: DataSet
+    data: TableData
     protocol: str
     models: tuple[str, ...]
     against: str
@@ -202,7 +202,7 @@ COMPARISONS: Mapping[str, Table] = {
 TABLES: Mapping[str, Table | ReplayTable] = {**COMPARISONS, **REPLAYS}
 
 
-def features_of(data: DataSet, out: Path) -> Path:
+def features_of(data: TableData, out: Path) -> Path:
     """The data folder in which `tidewise features` keeps the vectors of a data set."""
     return out / data.folder
 

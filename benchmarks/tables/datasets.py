@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class DataSet:
+class TableData:
     """The files of one data set and how to read them."""
 
     folder: str
@@ -23,14 +23,14 @@ class DataSet:
         return [*named, "--item-columns", self.item_columns, "--separator", self.separator]
 
 
-TOYS = DataSet(
+TOYS = TableData(
     "amazon2014-toys", "user_id,item_id,timestamp", "item_id=item_id,title=title,categories=s3rec_attribute_ids", " "
 )
-ML_1M = DataSet(
+ML_1M = TableData(
     "ml-1m",
     "user_id,movie_id,timestamp",
     "item_id=movie_id,title=title,text=plot+director+actors,categories=genres",
     pictures="posters_128x192.zip",
 )
-YELP = DataSet("yelp2019", "user_id,item_id,timestamp", "item_id=item_id,text=categories")
-RETAIL = DataSet("online-retail", "user_id,item_id,timestamp", "item_id=item_id,title=title")
+YELP = TableData("yelp2019", "user_id,item_id,timestamp", "item_id=item_id,text=categories")
+RETAIL = TableData("online-retail", "user_id,item_id,timestamp", "item_id=item_id,title=title")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables.datasets import ML_1M, RETAIL, YELP, DataSet
+from benchmarks.tables.datasets import ML_1M, RETAIL, YELP, TableData
 
 COUNTING = ("popularity", "co-occurrence", "vsknn")
 LEARNT = ("frozen-frozen", "frozen", "fine-tune", "fine-tune+replay")
@@ -28,7 +28,7 @@ class ReplayTable:
     """
 
     about: str
-    data: DataSet
+    data: TableData
     epochs: int
     seen: str = "keep"
     ties: str = "source"

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from model.network.config import LossWeights, ModelConfig
 from model.network.dropout import drop
-from model.network.hm4sr import HM4SR, ContentProjection, Events, Features
+from model.network.hm4sr import HM4SR, ContentProjection, Features, TowerInputs
 from model.network.layers import Linear
 
 
@@ -37,10 +37,10 @@ class SASRec(HM4SR):
         parts = [projection(features[name]) for name, projection in self.contents.items()]
         return torch.stack([F.embedding(id_rows_N, self.id_embedding), *parts]).sum(0)
 
-    def events(self, items_BLC: Tensor, times_ms_BL: Tensor) -> Events:
+    def events(self, items_BLC: Tensor, times_ms_BL: Tensor) -> TowerInputs:
         """Item vectors with positions."""
         position_LD = self.position_embedding[: items_BLC.shape[1]]
-        return Events((items_BLC + position_LD).unsqueeze(2), times_ms_BL, None)
+        return TowerInputs((items_BLC + position_LD).unsqueeze(2), times_ms_BL, None)
 
 
 class Recurrence(nn.Module):
@@ -82,9 +82,9 @@ class GRU4Rec(SASRec):
         super().__init__(config, num_items=num_items)
         self.towers = Recurrence(config.width, 2 * config.width)  # type: ignore[assignment]
 
-    def events(self, items_BLC: Tensor, times_ms_BL: Tensor) -> Events:
+    def events(self, items_BLC: Tensor, times_ms_BL: Tensor) -> TowerInputs:
         """Item vectors; the order is in the recurrence."""
-        return Events(items_BLC.unsqueeze(2), times_ms_BL, None)
+        return TowerInputs(items_BLC.unsqueeze(2), times_ms_BL, None)
 
     def tokens(self, vectors_BLMD: Tensor) -> Tensor:
         """(1, B, L, D): item vectors as they are."""

@@ -27,7 +27,7 @@ from model.baselines.counting import CoOccurrence, RecentPopularity
 from model.baselines.neighbours import VSKNN
 from model.bundle import HM4SRBundle
 from model.checkpoint import load, save
-from model.evaluation.prequential import Model, Run, Stream, Ticker, run_models, run_scorer
+from model.evaluation.prequential import ArmResult, DeployedModel, PrequentialStream, Ticker, run_models, run_scorer
 from model.network.config import ModelConfig
 from model.training.fine_tuning import FineTuningPlan, fine_tune
 from model.training.plan import TrainingPlan
@@ -44,7 +44,7 @@ REFERENCE = "frozen"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """How networks train. `event_ms_per_s`: how much of the log's time passes in a second of training."""
 
     config: ModelConfig
@@ -62,7 +62,7 @@ def check(names: Sequence[str]) -> None:
         raise InvalidInput(msg)
 
 
-def run_arm(stream: Stream, name: str, recipe: Recipe, *, seed: int, tick: Ticker) -> Run:
+def run_arm(stream: PrequentialStream, name: str, recipe: TrainingRecipe, *, seed: int, tick: Ticker) -> ArmResult:
     """One arm's answers to all questions."""
     if name in COUNTING:
         return run_scorer(stream, COUNTING[name](), tick=tick)
@@ -70,7 +70,7 @@ def run_arm(stream: Stream, name: str, recipe: Recipe, *, seed: int, tick: Ticke
     return run_models(stream, models, frozen=name == "frozen-frozen", shape=recipe.config.window, tick=tick)
 
 
-def _models(stream: Stream, name: str, recipe: Recipe, seed: int) -> list[Model]:
+def _models(stream: PrequentialStream, name: str, recipe: TrainingRecipe, seed: int) -> list[DeployedModel]:
     """The first model, and those of the ends of periods."""
     starts_ms = [int(start) for start in stream.starts_ms]
     chain = [_trained(stream, recipe, seed, starts_ms[0])]
@@ -83,7 +83,7 @@ def _models(stream: Stream, name: str, recipe: Recipe, seed: int) -> list[Model]
     return [replace(chain[0], from_ms=0), *chain[1:]]
 
 
-def _trained(stream: Stream, recipe: Recipe, seed: int, until_ms: int) -> Model:
+def _trained(stream: PrequentialStream, recipe: TrainingRecipe, seed: int, until_ms: int) -> DeployedModel:
     key = {"full": asdict(recipe.plan), "config": recipe.config.to_json(), "until": until_ms, "seed": seed}
 
     def make() -> HM4SRBundle:
@@ -94,8 +94,14 @@ def _trained(stream: Stream, recipe: Recipe, seed: int, until_ms: int) -> Model:
 
 
 def _tuned(
-    stream: Stream, recipe: Recipe, tuning: FineTuningPlan, seed: int, parent: Model, since_ms: int, until_ms: int
-) -> Model:
+    stream: PrequentialStream,
+    recipe: TrainingRecipe,
+    tuning: FineTuningPlan,
+    seed: int,
+    parent: DeployedModel,
+    since_ms: int,
+    until_ms: int,
+) -> DeployedModel:
     key = {"tuned": asdict(tuning), "parent": parent.bundle.version, "until": until_ms, "seed": seed}
 
     def make() -> HM4SRBundle:
@@ -107,8 +113,12 @@ def _tuned(
 
 
 def _kept(
-    stream: Stream, recipe: Recipe, key: Mapping[str, Any], make: Callable[[], HM4SRBundle], until_ms: int
-) -> Model:
+    stream: PrequentialStream,
+    recipe: TrainingRecipe,
+    key: Mapping[str, Any],
+    make: Callable[[], HM4SRBundle],
+    until_ms: int,
+) -> DeployedModel:
     """The model from disk, or made and kept there; its cost in CPU and in time is told either way."""
     text = json.dumps({**key, "data": stream.dataset.digest}, sort_keys=True)
     name = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
@@ -122,7 +132,7 @@ def _kept(
         if path is not None:
             save(found, path)
     took_ms = float(found.report["wall_s"]) * recipe.event_ms_per_s
-    return Model(found, until_ms, until_ms + round(took_ms), float(found.report["cpu_s"]))
+    return DeployedModel(found, until_ms, until_ms + round(took_ms), float(found.report["cpu_s"]))
 
 
 def _loaded(path: Path | None) -> HM4SRBundle | None:

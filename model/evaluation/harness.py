@@ -14,11 +14,11 @@ from core.evaluation.scorers import LiveScorer, Scorer
 from model.evaluation.code import code_version
 from model.evaluation.dataset import Dataset
 from model.evaluation.figures import gains
-from model.evaluation.models import Budget, Config, ModelSpec, Setting
+from model.evaluation.models import Budget, Config, FitContext, ModelSpec
 from model.evaluation.networks import Contents
 from model.evaluation.protocols import Fold
-from model.evaluation.ranking import CLICK, DRAWN, SEEN, Places, place_key, rank
-from model.evaluation.results import Key, Result, Results
+from model.evaluation.ranking import CLICK, DRAWN, SEEN, AnswerRanks, place_key, rank
+from model.evaluation.results import Key, ModelResult, ResultCache
 from model.training.resume import ResumeFile
 from model.training.train import TrainingProgress
 
@@ -42,7 +42,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedModel:
     """A model after its training, and how long that took."""
 
     scorer: Scorer
@@ -50,13 +50,13 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EvaluatedModel:
     """Everything about one model: what was tried, what was chosen, and the results by seed."""
 
     spec: ModelSpec
     trials: Sequence[Trial]
     config: Config
-    results: Mapping[int, Result]
+    results: Mapping[int, ModelResult]
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ class Outcome:
         places = next(iter(self.results.values())).places
         return tuple(way for way in (DRAWN, CLICK) if place_key(SEEN[0], way) in places)
 
-    def places(self, seen: str) -> list[Places]:
+    def places(self, seen: str) -> list[AnswerRanks]:
         """The places under each seed; `seen` as `place_key` names them."""
         return [result.places[seen] for result in self.results.values()]
 
@@ -77,20 +77,20 @@ class Harness:
     fold: Fold
     budget: Budget
     contents: Contents
-    results: Results
+    results: ResultCache
     seeds: Sequence[int] = (0,)
     progress: Progress = _silent
 
-    def run(self, spec: ModelSpec) -> Outcome:
+    def run(self, spec: ModelSpec) -> EvaluatedModel:
         """Tune, then fit and rank under every seed."""
         trials, best, tried = self._tune(spec, spec.trials(self.budget))
         seeds = self.seeds if spec.seeded else self.seeds[:1]
         results = {
             seed: self._test(spec, best.config, seed, tried if seed == self.seeds[0] else None) for seed in seeds
         }
-        return Outcome(spec, trials, best.config, results)
+        return EvaluatedModel(spec, trials, best.config, results)
 
-    def _tune(self, spec: ModelSpec, configs: Sequence[Config]) -> tuple[list[Trial], Trial, Fitted | None]:
+    def _tune(self, spec: ModelSpec, configs: Sequence[Config]) -> tuple[list[Trial], Trial, FittedModel | None]:
         """All trials, the best, and the model that it fitted, where this call did: the first seed needs no other."""
         if len(configs) == 1:  # nothing to choose from
             only = Trial(configs[0], float("nan"))
@@ -105,7 +105,7 @@ class Harness:
         assert best is not None, "a model has a configuration"
         return trials, best, kept
 
-    def _try(self, spec: ModelSpec, config: Config, which: str) -> tuple[Trial, Fitted | None]:
+    def _try(self, spec: ModelSpec, config: Config, which: str) -> tuple[Trial, FittedModel | None]:
         """A configuration's metric on the validation questions, under the first seed; no test question is asked."""
         key = self._key(spec, config, self.seeds[0], "validation")
         known, fitted = self.results.load(key), None
@@ -116,11 +116,11 @@ class Harness:
             ranked = rank(fitted.scorer, self.fold, questions, progress=self._counter(doing))
             places = ranked[SEEN[self.budget.hides_seen]]
             mean = float(gains(places.above, places.equal, "NDCG", 10).mean())
-            known = Result({TUNED_ON: mean}, {})
+            known = ModelResult({TUNED_ON: mean}, {})
             self.results.save(key, known)
         return Trial(config, float(known.facts[TUNED_ON])), fitted
 
-    def _test(self, spec: ModelSpec, config: Config, seed: int, tried: Fitted | None) -> Result:
+    def _test(self, spec: ModelSpec, config: Config, seed: int, tried: FittedModel | None) -> ModelResult:
         key = self._key(spec, config, seed, "test")
         known = self.results.load(key)
         if known is None:
@@ -133,11 +133,11 @@ class Harness:
                 "rank_s": round(time.monotonic() - started_s, 2),
                 **getattr(fitted.scorer, "report", {}),
             }
-            known = Result(facts, places)
+            known = ModelResult(facts, places)
             self.results.save(key, known)
         return known
 
-    def _fitted(self, spec: ModelSpec, config: Config, seed: int, doing: str) -> Fitted:
+    def _fitted(self, spec: ModelSpec, config: Config, seed: int, doing: str) -> FittedModel:
         started_s = time.monotonic()
         self.progress(f"{doing}, fitting", 0.0)
 
@@ -148,11 +148,11 @@ class Harness:
             self.progress(f"{doing}, epoch {at.epoch}, loss {at.loss:.3f}{metric}, {left_s}", share)
 
         scorer = spec.make(
-            config, seed, Setting(self.budget, self.contents, show, self._unfinished(spec, config, seed))
+            config, seed, FitContext(self.budget, self.contents, show, self._unfinished(spec, config, seed))
         )
         if not isinstance(scorer, LiveScorer):  # a live one is fitted anew by every ranking
             scorer.fit(self.fold.part)
-        return Fitted(scorer, time.monotonic() - started_s)
+        return FittedModel(scorer, time.monotonic() - started_s)
 
     def _unfinished(self, spec: ModelSpec, config: Config, seed: int) -> ResumeFile | None:
         """Trainings are the same whatever is asked afterwards."""

@@ -86,7 +86,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Setting:
+class FitContext:
     """What a model is made from beside its configuration and seed. `file`: where its training keeps its state."""
 
     budget: Budget
@@ -95,7 +95,7 @@ class Setting:
     file: ResumeFile | None = None
 
 
-Make = Callable[[Config, int, Setting], Scorer]  # a configuration and a seed become a scorer
+Make = Callable[[Config, int, FitContext], Scorer]  # a configuration and a seed become a scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ ABLATIONS: Mapping[str, Change] = {
 }
 
 
-def _make_hm4sr(ablations: Sequence[str], config: Config, seed: int, setting: Setting) -> Scorer:
+def _make_hm4sr(ablations: Sequence[str], config: Config, seed: int, setting: FitContext) -> Scorer:
     shape = setting.budget.shape(dropout=config["dropout"])
     repeats = not setting.budget.hides_seen
     shape = replace(shape, contents=setting.contents.modalities(), losses=LOSSES, fused_id=True, repeats=repeats)
@@ -177,7 +177,7 @@ def _make_hm4sr(ablations: Sequence[str], config: Config, seed: int, setting: Se
 
 
 def _make_network(
-    network: NetworkClass, with_contents: bool, config: Config, seed: int, setting: Setting, *, repeats: bool = False
+    network: NetworkClass, with_contents: bool, config: Config, seed: int, setting: FitContext, *, repeats: bool = False
 ) -> Scorer:
     contents = setting.contents.modalities() if with_contents else ()
     shape = setting.budget.shape(dropout=config["dropout"])
@@ -192,7 +192,7 @@ def _network(
     shape: ModelConfig,
     config: Config,
     seed: int,
-    setting: Setting,
+    setting: FitContext,
     *,
     frozen_experts: bool = False,
 ) -> Scorer:

@@ -31,7 +31,7 @@ Ticker = Callable[[float], None]  # the share that is over
 
 
 @dataclass(frozen=True)
-class Stream:
+class PrequentialStream:
     """A dataset divided in time: learnt up to `starts_ms[0]`, then periods with as many events each.
 
     `questions`: (q,) places of the asked events, in the order in which they happened.
@@ -45,7 +45,7 @@ class Stream:
     @classmethod
     def of(
         cls, dataset: Dataset, *, cut_ms: int, num_periods: int, max_questions: int | None, hide_seen: bool
-    ) -> Stream:
+    ) -> PrequentialStream:
         """Divided at a time; raises `InvalidInput` where nothing is before or after it."""
         columns, arrival = dataset.columns, dataset.arrival
         after = arrival[columns.times_ms[arrival] >= cut_ms]
@@ -134,7 +134,7 @@ class Stream:
 
 
 @dataclass
-class Run:
+class ArmResult:
     """What one arm did. `ranks`: (q,) NaN for users without a known event, whom popularity answers.
 
     `train_s`, `rank_s`: CPU seconds; `fresh`: (q,) whether the item was born after all that the acting model knows.
@@ -147,7 +147,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Model:
+class DeployedModel:
     """A model version in time: it has learnt what was strictly before `until_ms`, and acts from `from_ms` on."""
 
     bundle: ModelBundle
@@ -156,13 +156,15 @@ class Model:
     train_s: float
 
 
-def run_models(stream: Stream, models: Sequence[Model], *, frozen: bool, shape: WindowShape, tick: Ticker) -> Run:
+def run_models(
+    stream: PrequentialStream, models: Sequence[DeployedModel], *, frozen: bool, shape: WindowShape, tick: Ticker
+) -> ArmResult:
     """Each question by the newest model that acts by then."""
     begun_s = time.process_time()
     acts_from = np.array([model.from_ms for model in models])
     acting = np.maximum(np.searchsorted(acts_from, stream.times_ms, side="right") - 1, 0)
     until_ms = np.array([model.until_ms for model in models])[acting]
-    run = Run(np.full(len(stream.questions), np.nan), stream.born_ms[stream.targets] >= until_ms)
+    run = ArmResult(np.full(len(stream.questions), np.nan), stream.born_ms[stream.targets] >= until_ms)
     run.train_s = [model.train_s for model in models]
     for number, model in enumerate(models):
         encoder = model.bundle.bind(stream.dataset.catalogue)
@@ -187,9 +189,9 @@ def _window(history: History, shape: WindowShape) -> History:
     return History(history.items[start:], history.times_ms[start:])
 
 
-def run_scorer(stream: Stream, scorer: Scorer, *, tick: Ticker) -> Run:
+def run_scorer(stream: PrequentialStream, scorer: Scorer, *, tick: Ticker) -> ArmResult:
     """A counting model: a live one is told each event after it was asked for, another is fitted anew each period."""
-    run = Run(np.full(len(stream.questions), np.nan), stream.born_ms[stream.targets] >= stream.times_ms)
+    run = ArmResult(np.full(len(stream.questions), np.nan), stream.born_ms[stream.targets] >= stream.times_ms)
     begun_s = time.process_time()
     _fit(stream, scorer, int(stream.starts_ms[0]))
     run.train_s = [time.process_time() - begun_s]
@@ -216,7 +218,7 @@ def run_scorer(stream: Stream, scorer: Scorer, *, tick: Ticker) -> Run:
     return run
 
 
-def _fit(stream: Stream, scorer: Scorer, time_ms: int) -> None:
+def _fit(stream: PrequentialStream, scorer: Scorer, time_ms: int) -> None:
     columns = stream.before(time_ms)
     everything = np.arange(len(columns), dtype=np.int64)
     scorer.fit(TrainingPart(columns, everything, everything[:0], stream.dataset.num_items))

@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]  # questions done, questions in all
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class AnswerRanks:
     """Where each answer stands: `above` items score higher, `equal` others the same; a hidden one is behind all.
 
     `num_shown[k]`: how many items were in anybody's top k.
@@ -45,7 +45,7 @@ def _silent(done: int, total: int) -> None:
 
 def rank(
     scorer: Scorer, fold: Fold, questions: Questions, *, fit: bool = False, progress: Progress = _silent
-) -> dict[str, Places]:
+) -> dict[str, AnswerRanks]:
     """The places of all answers, by "keep" and "hide". A live scorer is fitted anew and told what happened meanwhile.
 
     `fit=False`: the scorer has been fitted to this fold. Raises `ValueError` where it answers with NaN.
@@ -149,9 +149,9 @@ class _Tally:
         for top, shown in self._shown.items():
             shown[best_BK[:, :top]] = True
 
-    def places(self) -> Places:
+    def places(self) -> AnswerRanks:
         """What was counted."""
-        return Places(self._above, self._equal, {top: int(shown.sum()) for top, shown in self._shown.items()})
+        return AnswerRanks(self._above, self._equal, {top: int(shown.sum()) for top, shown in self._shown.items()})
 
 
 def best(scores_BN: FloatArray, k: int) -> NDArray[np.intp]:

@@ -16,10 +16,10 @@ from core.arrays import BoolArray, IntArray
 from core.evaluation.metrics import Array, Interval, bootstrap_over_users
 from model.evaluation.dataset import Dataset
 from model.evaluation.figures import METRICS, gains, long_gap_ms, slices
-from model.evaluation.harness import Outcome
+from model.evaluation.harness import EvaluatedModel
 from model.evaluation.models import Budget
 from model.evaluation.protocols import Fold
-from model.evaluation.ranking import SEEN, TOPS, UNTOLD, Places, place_key
+from model.evaluation.ranking import SEEN, TOPS, UNTOLD, AnswerRanks, place_key
 
 NUM_RESAMPLES = 1000
 DEEP = 10  # intervals, slices and differences are given at this depth
@@ -33,8 +33,8 @@ class Comparison:
     dataset: Dataset
     fold: Fold
     budget: Budget
-    outcomes: Mapping[str, Outcome]
-    fallback: Outcome
+    outcomes: Mapping[str, EvaluatedModel]
+    fallback: EvaluatedModel
     against: str
 
     def gains(self, name: str, seen: str, metric: str, k: int, *, way: str = UNTOLD) -> Array:
@@ -43,7 +43,7 @@ class Comparison:
         found = [self._with_fallback(places, other) for places in self.outcomes[name].places(place_key(seen, way))]
         return np.stack([gains(above, equal, metric, k) for above, equal in found])
 
-    def _with_fallback(self, own: Places, other: Places) -> tuple[IntArray, IntArray]:
+    def _with_fallback(self, own: AnswerRanks, other: AnswerRanks) -> tuple[IntArray, IntArray]:
         empty = self.fold.test.end == self.fold.test.begin
         return np.where(empty, other.above, own.above), np.where(empty, other.equal, own.equal)
 

@@ -17,27 +17,27 @@ from zipfile import BadZipFile
 import numpy as np
 
 from core.arrays import IntArray
-from model.evaluation.ranking import Places
+from model.evaluation.ranking import AnswerRanks
 from model.training.resume import ResumeFile
 
 Key = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ModelResult:
     """What one fitted model did: facts as JSON values, and places where it was ranked."""
 
     facts: Mapping[str, Any]
-    places: Mapping[str, Places]
+    places: Mapping[str, AnswerRanks]
 
 
-class Results:
+class ResultCache:
     """A folder of results; without a folder nothing is kept."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
-    def load(self, key: Key) -> Result | None:
+    def load(self, key: Key) -> ModelResult | None:
         """The result under a key, if there is one that can be read."""
         path = self._path(key)
         if path is None or not path.exists():
@@ -48,9 +48,9 @@ class Results:
                 places = {seen: _unpacked(found, document, seen) for seen in document["shown"]}
         except (OSError, EOFError, ValueError, KeyError, BadZipFile):
             return None
-        return Result(document["facts"], places)
+        return ModelResult(document["facts"], places)
 
-    def save(self, key: Key, result: Result) -> None:
+    def save(self, key: Key, result: ModelResult) -> None:
         """Keep a result."""
         path = self._path(key)
         if path is None:
@@ -80,6 +80,6 @@ def _name(key: Key) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _unpacked(found: Mapping[str, IntArray], document: Mapping[str, Any], seen: str) -> Places:
+def _unpacked(found: Mapping[str, IntArray], document: Mapping[str, Any], seen: str) -> AnswerRanks:
     shown = {int(top): int(count) for top, count in document["shown"][seen].items()}
-    return Places(found[f"above_{seen}"], found[f"equal_{seen}"], shown)
+    return AnswerRanks(found[f"above_{seen}"], found[f"equal_{seen}"], shown)

@@ -45,7 +45,7 @@ def queries_of(towers_MBLD: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
+class TowerInputs:
     """A batch of histories before the towers: (B, L, M, D) `vectors`, and what the Temporal MoE made of the times."""
 
     vectors: Tensor
@@ -134,21 +134,21 @@ class HM4SR(nn.Module):
             ids_ND = ids_ND + projection(features[name])
         return torch.cat([ids_ND, *contents], dim=-1)
 
-    def events(self, items_BLC: Tensor, times_ms_BL: Tensor) -> Events:
+    def events(self, items_BLC: Tensor, times_ms_BL: Tensor) -> TowerInputs:
         """Item vectors with position, Interactive MoE and Temporal MoE applied."""
         positions_L = torch.arange(items_BLC.shape[1], device=items_BLC.device)
         return self.enrich(items_BLC, positions_L, self.time_encoding(times_ms_BL))
 
-    def enrich(self, items_BLC: Tensor, positions: Tensor, time_BLT: Tensor) -> Events:
+    def enrich(self, items_BLC: Tensor, positions: Tensor, time_BLT: Tensor) -> TowerInputs:
         """As `events`, at given places of the window: (L,) for all rows or (B, L) for each."""
         position_LD = F.embedding(positions, self.position_embedding).unsqueeze(-2)
         x_BLMD = items_BLC.view(*items_BLC.shape[:2], -1, self.config.width) + position_LD
         if self.interactive is not None:
             x_BLMD = x_BLMD + self.interactive(x_BLMD)
         if self.temporal is None:
-            return Events(x_BLMD, time_BLT, None)
+            return TowerInputs(x_BLMD, time_BLT, None)
         route_BLE = self.temporal.route(time_BLT)
-        return Events(self.temporal.combine(x_BLMD, route_BLE), time_BLT, route_BLE)
+        return TowerInputs(self.temporal.combine(x_BLMD, route_BLE), time_BLT, route_BLE)
 
     def tokens(self, vectors_BLMD: Tensor) -> Tensor:
         """(M, B, L, D): what the towers read."""
@@ -177,7 +177,7 @@ class HM4SR(nn.Module):
         """(B, L, C): the query after each event. The plain reference of `last`."""
         return queries_of(self.run(self.events(items_BLC, times_ms_BL).vectors))
 
-    def with_placeholders(self, events: Events, replaced_BL: Tensor) -> Tensor:
+    def with_placeholders(self, events: TowerInputs, replaced_BL: Tensor) -> Tensor:
         """(B, L, M - id, D): the content parts; where `replaced_BL`, a placeholder that knows only the time."""
         contents_BLMD = events.vectors[:, :, -len(self.placeholders) :]
         placeholders_BLMD = torch.stack([make(events.time) for make in self.placeholders], dim=2)

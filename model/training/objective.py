@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.network.hm4sr import HM4SR, UNSEEN, Events, queries_of
+from model.network.hm4sr import HM4SR, UNSEEN, TowerInputs, queries_of
 from model.network.now_gap import UNKNOWN
 from model.training.data import TrainingData
 from model.training.losses import category_prediction, id_contrast, placeholder_contrast
@@ -140,7 +140,9 @@ class Objective:
         temperature = config.losses.temperature
         return id_contrast(queries_QD, rows_QD, targets_Q, temperature=temperature, released=config.released)
 
-    def _pcl(self, batch: Batch, events: Events, towers_MBLD: Tensor, picks_BP: Tensor, targets_Q: Tensor) -> Tensor:
+    def _pcl(
+        self, batch: Batch, events: TowerInputs, towers_MBLD: Tensor, picks_BP: Tensor, targets_Q: Tensor
+    ) -> Tensor:
         losses, released = self.model.config.losses, self.model.config.released
         replaced_BL = torch.rand(batch.real_BL.shape).to(batch.real_BL.device) < losses.pcl_share
         replaced_MBLD = self.model.run(self.model.with_placeholders(events, replaced_BL))

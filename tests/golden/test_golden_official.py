@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model.network.hm4sr import Events
+from model.network.hm4sr import TowerInputs
 from model.official import OfficialModel, load_official_checkpoint
 from model.training.losses import category_prediction, id_contrast, placeholder_contrast
 
@@ -48,7 +48,7 @@ def times_ms_BL(golden: dict[str, Tensor]) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def events(official: OfficialModel, golden: dict[str, Tensor], table_NC: Tensor, times_ms_BL: Tensor) -> Events:
+def events(official: OfficialModel, golden: dict[str, Tensor], table_NC: Tensor, times_ms_BL: Tensor) -> TowerInputs:
     return official.network.events(table_NC[golden["in.item_id_list"]], times_ms_BL)
 
 
@@ -58,7 +58,7 @@ def queries_BC(official: OfficialModel, golden: dict[str, Tensor], table_NC: Ten
 
 
 @pytest.fixture(scope="module")
-def towers_MBD(official: OfficialModel, golden: dict[str, Tensor], events: Events) -> Tensor:
+def towers_MBD(official: OfficialModel, golden: dict[str, Tensor], events: TowerInputs) -> Tensor:
     return at_last(official.network.run(events.vectors), golden["in.item_length"])
 
 
@@ -66,7 +66,7 @@ def at_last(towers_MBLD: Tensor, lengths_B: Tensor) -> Tensor:
     return towers_MBLD[:, torch.arange(len(lengths_B)), lengths_B - 1]
 
 
-def test_the_temporal_route_equals_theirs(golden: dict[str, Tensor], events: Events) -> None:
+def test_the_temporal_route_equals_theirs(golden: dict[str, Tensor], events: TowerInputs) -> None:
     real_BL = golden["in.item_id_list"] > 0
     assert events.route is not None
     torch.testing.assert_close(events.route[real_BL], golden["out.route"][real_BL], **TOLERANCE)
@@ -103,7 +103,7 @@ def test_cp_equals_theirs_over_the_real_positions(
 
 
 def test_pcl_equals_theirs(
-    official: OfficialModel, golden: dict[str, Tensor], events: Events, towers_MBD: Tensor
+    official: OfficialModel, golden: dict[str, Tensor], events: TowerInputs, towers_MBD: Tensor
 ) -> None:
     network, losses = official.network, official.network.config.losses
     replaced_BLMD = network.with_placeholders(events, golden["in.pcl_mask"])

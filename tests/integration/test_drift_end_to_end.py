@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from benchmarks.drift.streams import draw_scores
-from benchmarks.drift_end_to_end import Outcome, Plan, learn, run, summary
+from benchmarks.drift_end_to_end import EndToEndResult, ShopPlan, learn, run, summary
 
-PLAN = Plan("interests", 3)
+PLAN = ShopPlan("interests", 3)
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> EndToEndResult:
     folder = tmp_path_factory.mktemp("drift") / "data"
     learn(PLAN, folder)
     return run(PLAN, folder)
@@ -26,7 +26,9 @@ def distance(found: np.ndarray, drawn: np.ndarray) -> float:
     return float(np.abs(shares[0] - shares[1]).max())
 
 
-def test_a_move_of_everybody_s_interest_is_noticed_by_the_monitor_process_with_its_cause(outcome: Outcome) -> None:
+def test_a_move_of_everybody_s_interest_is_noticed_by_the_monitor_process_with_its_cause(
+    outcome: EndToEndResult,
+) -> None:
     assert outcome.false_alarms == ()
     assert outcome.alarm is not None
     assert outcome.alarm.signal == "categories"
@@ -36,7 +38,7 @@ def test_a_move_of_everybody_s_interest_is_noticed_by_the_monitor_process_with_i
     assert summary([outcome])["cause_right"] == 1
 
 
-def test_scores_drawn_for_streams_of_known_truth_are_like_those_of_a_real_model(outcome: Outcome) -> None:
+def test_scores_drawn_for_streams_of_known_truth_are_like_those_of_a_real_model(outcome: EndToEndResult) -> None:
     hit_rate = outcome.hit_rate(changed=False)
     assert 0.25 < hit_rate < 0.45
     hits, losses = draw_scores(np.random.default_rng(1), np.full(50_000, hit_rate))

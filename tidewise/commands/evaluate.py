@@ -61,7 +61,7 @@ def _compare(request: ComparisonRequest, protocol: Callable[[Dataset], Fold]) ->
     names = request.model or evaluation.DEFAULT_MODELS
     evaluation.specs_of([*names, request.against])  # an unknown name is an error before anything is read
     files = request.files()
-    plan = evaluation.Plan(
+    plan = evaluation.ComparisonPlan(
         names, request.against, request.budget(), range(request.seeds), request.cache, request.features or ()
     )
     with EvaluationBar() as bar:
@@ -98,7 +98,7 @@ def prequential(request: PrequentialRequest) -> None:
             hide_seen=request.seen is Seen.HIDE,
         )
         recipe = evaluation.recipe_of(budget, has_text=files.items is not None, folder=request.cache)
-        replay = evaluation.Replay(stream, recipe, names, range(request.seeds), against)
+        replay = evaluation.PrequentialReplay(stream, recipe, names, range(request.seeds), against)
         report = evaluation.replay(replay, progress=bar.show)
     report["bad_lines"] = _print_bad_lines(files.bad_lines)
     if request.chart is not None:

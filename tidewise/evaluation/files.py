@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core.evaluation.scorers import Scorer
     from model.evaluation.dataset import Dataset, Row, Ties
     from model.evaluation.harness import Progress
-    from model.evaluation.models import Budget, Config, ModelSpec, Setting
+    from model.evaluation.models import Budget, Config, FitContext, ModelSpec
     from model.evaluation.protocols import Fold
 
 ROWS_TRIED = 100  # to find the unit of the time column
@@ -121,7 +121,7 @@ def online_baselines() -> dict[str, ModelSpec]:
     if find_spec("river") is None:
         return {}
 
-    def make(config: Config, seed: int, setting: Setting) -> Scorer:
+    def make(config: Config, seed: int, setting: FitContext) -> Scorer:
         return OnlineFactorisation(seed=seed, **config)
 
     grid = [
@@ -143,7 +143,7 @@ def specs_of(names: Sequence[str]) -> list[ModelSpec]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComparisonPlan:
     """What to compare: models by name, the baseline of the differences, seeds, and where finished results are kept.
 
     `features`: vectors of items beside their text, as PATH[:NAME].
@@ -157,18 +157,18 @@ class Plan:
     features: Sequence[str] = ()
 
 
-def compare(dataset: Dataset, fold: Fold, plan: Plan, *, progress: Progress) -> dict[str, Any]:
+def compare(dataset: Dataset, fold: Fold, plan: ComparisonPlan, *, progress: Progress) -> dict[str, Any]:
     """Run all models and report; popularity is always run, because it answers for users without a past."""
     from model.evaluation.harness import Harness
     from model.evaluation.networks import Contents
     from model.evaluation.report import Comparison, report
-    from model.evaluation.results import Results
+    from model.evaluation.results import ResultCache
 
     specs = specs_of([*plan.names, plan.against, FALLBACK])
     progress("reading the contents of items", 0.0)
     sources = sources_of(plan.features, dataset.catalogue, size=CONTENT_FEATURES)
     contents = Contents.of(dataset.catalogue, text_size=TEXT_FEATURES, sources=sources)
-    harness = Harness(dataset, fold, plan.budget, contents, Results(plan.cache), plan.seeds, progress)
+    harness = Harness(dataset, fold, plan.budget, contents, ResultCache(plan.cache), plan.seeds, progress)
     outcomes = {spec.name: harness.run(spec) for spec in specs}
     progress("resampling users", 0.0)
     found = report(Comparison(dataset, fold, plan.budget, outcomes, outcomes[FALLBACK], plan.against))

@@ -20,10 +20,10 @@ from tidewise.evaluation.charts import write_line_chart
 from tidewise.evaluation.files import TEXT_FEATURES, cut_of
 
 if TYPE_CHECKING:
-    from model.evaluation.arms import Recipe
+    from model.evaluation.arms import TrainingRecipe
     from model.evaluation.dataset import Dataset
     from model.evaluation.models import Budget
-    from model.evaluation.prequential import Run, Stream
+    from model.evaluation.prequential import ArmResult, PrequentialStream
 
 NUM_RESAMPLES = 1000
 DROPOUT, LEARNING_RATE = 0.2, 2e-3
@@ -31,11 +31,11 @@ Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
-class Replay:
+class PrequentialReplay:
     """What to compare on a stream: arms by name, seeds of networks, the arm that differences are taken from."""
 
-    stream: Stream
-    recipe: Recipe
+    stream: PrequentialStream
+    recipe: TrainingRecipe
     names: Sequence[str]
     seeds: Sequence[int]
     against: str
@@ -50,31 +50,35 @@ def arms_of(names: Sequence[str] | None, against: str | None) -> tuple[Sequence[
     return chosen
 
 
-def stream_of(dataset: Dataset, *, cut: str, num_periods: int, max_questions: int | None, hide_seen: bool) -> Stream:
+def stream_of(
+    dataset: Dataset, *, cut: str, num_periods: int, max_questions: int | None, hide_seen: bool
+) -> PrequentialStream:
     """The dataset as a stream, from the cut on."""
-    from model.evaluation.prequential import Stream
+    from model.evaluation.prequential import PrequentialStream
 
     cut_ms = cut_of(cut, dataset)
-    return Stream.of(dataset, cut_ms=cut_ms, num_periods=num_periods, max_questions=max_questions, hide_seen=hide_seen)
+    return PrequentialStream.of(
+        dataset, cut_ms=cut_ms, num_periods=num_periods, max_questions=max_questions, hide_seen=hide_seen
+    )
 
 
-def recipe_of(budget: Budget, *, has_text: bool, folder: Path | None) -> Recipe:
+def recipe_of(budget: Budget, *, has_text: bool, folder: Path | None) -> TrainingRecipe:
     """How all networks of a replay train."""
-    from model.evaluation.arms import Recipe
+    from model.evaluation.arms import TrainingRecipe
     from model.network.config import Modality
     from model.training.fine_tuning import FineTuningPlan
 
     contents = (Modality("text", TEXT_FEATURES),) if has_text else ()
     shape = budget.shape(dropout=DROPOUT)
     config = dataclasses.replace(shape, contents=contents, fused_id=True, repeats=not shape.hides_seen)
-    return Recipe(config, budget.plan(learning_rate=LEARNING_RATE), FineTuningPlan(), folder=folder)
+    return TrainingRecipe(config, budget.plan(learning_rate=LEARNING_RATE), FineTuningPlan(), folder=folder)
 
 
-def replay(given: Replay, *, progress: Progress) -> dict[str, Any]:
+def replay(given: PrequentialReplay, *, progress: Progress) -> dict[str, Any]:
     """Run all arms and report."""
     from model.evaluation.arms import COUNTING, run_arm
 
-    runs: dict[str, list[Run]] = {}
+    runs: dict[str, list[ArmResult]] = {}
     for name in dict.fromkeys(("popularity", given.against, *given.names)):
         for seed in given.seeds if name not in COUNTING else (0,):
             doing = f"{name}, seed {seed}"
@@ -84,7 +88,7 @@ def replay(given: Replay, *, progress: Progress) -> dict[str, Any]:
     return report(given, runs)
 
 
-def report(given: Replay, runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
+def report(given: PrequentialReplay, runs: Mapping[str, Sequence[ArmResult]]) -> dict[str, Any]:
     """The figures as one document of JSON values; users without a known event are answered by popularity."""
     stream, popular = given.stream, runs["popularity"][0].ranks
     users = stream.users
@@ -119,7 +123,7 @@ def write_chart(found: Mapping[str, Any], path: Path) -> None:
     write_line_chart(path, "NDCG@10 by period", lines, found["periods"])
 
 
-def _mean(runs: Sequence[Run], popular: Array, metric: Callable[[Array, int], Array]) -> Array:
+def _mean(runs: Sequence[ArmResult], popular: Array, metric: Callable[[Array, int], Array]) -> Array:
     """(q,) a metric at 10 of each question, averaged over the seeds."""
     answered = [metric(np.where(np.isnan(one.ranks), popular, one.ranks), 10) for one in runs]
     return np.asarray(np.mean(answered, axis=0), np.float64)

@@ -12,15 +12,15 @@ from benchmarks.drift.streams import (
     LOSS_OF_MISSES,
     MONDAY_MS,
     Kind,
-    Plan,
+    StreamPlan,
     draw_events,
     stream,
 )
-from benchmarks.drift_truth import Outcome, summary, watch
+from benchmarks.drift_truth import StreamResult, summary, watch
 
 
 def test_a_stream_has_the_rate_the_visits_and_the_scores_it_claims() -> None:
-    events = draw_events(Plan("none", seed=1, days=14))
+    events = draw_events(StreamPlan("none", seed=1, days=14))
     assert len(events.users) / 14 == pytest.approx(5_000, rel=0.05)
     assert events.hits.mean() == pytest.approx(HIT_RATE, abs=0.02)
     assert np.median(events.losses[events.hits]) == pytest.approx(LOSS_OF_HITS[5], abs=0.1)
@@ -31,7 +31,7 @@ def test_a_stream_has_the_rate_the_visits_and_the_scores_it_claims() -> None:
 
 @pytest.mark.parametrize(("kind", "ratio"), [("sudden", 0.5), ("gradual", 0.5), ("segment", 0.9), ("interests", 1.0)])
 def test_the_change_comes_when_and_as_large_as_the_plan_says(kind: Kind, ratio: float) -> None:
-    plan = Plan(kind, seed=2)
+    plan = StreamPlan(kind, seed=2)
     assert plan.change_ms is not None
     events = draw_events(plan)
     before, after = events.times_ms < plan.change_ms, events.times_ms > plan.change_ms + 4 * DAY_MS
@@ -41,7 +41,7 @@ def test_the_change_comes_when_and_as_large_as_the_plan_says(kind: Kind, ratio: 
 
 
 def test_buckets_hold_every_event_once_and_no_user_twice() -> None:
-    plan = Plan("none", seed=3, days=2)
+    plan = StreamPlan("none", seed=3, days=2)
     events, buckets = draw_events(plan), list(stream(plan))
     assert sum(bucket.counts.num_events for bucket in buckets) == len(events.users)
     assert [bucket.start_ms for bucket in buckets] == sorted({bucket.start_ms for bucket in buckets})
@@ -50,14 +50,14 @@ def test_buckets_hold_every_event_once_and_no_user_twice() -> None:
 
 
 def test_a_halved_hit_rate_is_noticed_within_two_thousand_events() -> None:
-    outcome = watch(Plan("sudden", seed=12))
+    outcome = watch(StreamPlan("sudden", seed=12))
     assert outcome.false_alarms == ()
     assert outcome.delay is not None
     assert outcome.delay < 2_000
 
 
 def test_a_change_in_one_category_is_noticed_there() -> None:
-    outcome = watch(Plan("segment", seed=12))
+    outcome = watch(StreamPlan("segment", seed=12))
     assert outcome.false_alarms == ()
     assert outcome.signal == "hit_rate of category=1"
     assert outcome.delay is not None
@@ -66,9 +66,9 @@ def test_a_change_in_one_category_is_noticed_there() -> None:
 
 def test_the_figures_count_false_alarms_per_100_000_events_and_delays_of_what_was_noticed() -> None:
     outcomes = [
-        Outcome("sudden", 50_000, (), 1_000, "loss", 0.5),
-        Outcome("sudden", 50_000, ("gaps",), 3_000, "hit_rate", 1.5),
-        Outcome("sudden", 100_000, (), None, None, None),
+        StreamResult("sudden", 50_000, (), 1_000, "loss", 0.5),
+        StreamResult("sudden", 50_000, ("gaps",), 3_000, "hit_rate", 1.5),
+        StreamResult("sudden", 100_000, (), None, None, None),
     ]
     figures = summary(outcomes)
     assert figures["false_alarms_per_100k"] == 0.5

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.learning.challengers import BLURS, Moment, plainly_spoilt, subtly_spoilt
+from benchmarks.learning.challengers import BLURS, ChallengeMoment, plainly_spoilt, subtly_spoilt
 from core.history import History, WindowShape
 from core.items import Catalogue
 from core.ports.encoder import ModelBundle
@@ -32,10 +32,10 @@ def catalogue(*, with_categories: bool) -> Catalogue:
     return Catalogue(np.arange(NUM_ITEMS), ids, ("",) * NUM_ITEMS, categories if with_categories else none, listed)
 
 
-def moment(*, with_categories: bool = True) -> Moment:
+def moment(*, with_categories: bool = True) -> ChallengeMoment:
     items = catalogue(with_categories=with_categories)
     champion = train(COLUMNS, items, config=CONFIG, plan=TrainingPlan(epochs=1, batch_events=64))
-    return Moment(champion, COLUMNS, items, since_ms=8 * DAY_MS, seed=3)
+    return ChallengeMoment(champion, COLUMNS, items, since_ms=8 * DAY_MS, seed=3)
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,13 @@ from core.history import WindowShape
 from core.items import Item
 from model.evaluation.code import code_version
 from model.evaluation.dataset import Dataset
-from model.evaluation.harness import Harness, Outcome
-from model.evaluation.models import BASELINES, NETWORK_GRID, Budget, Config, ModelSpec, Setting, available, spec_of
+from model.evaluation.harness import EvaluatedModel, Harness
+from model.evaluation.models import BASELINES, NETWORK_GRID, Budget, Config, FitContext, ModelSpec, available, spec_of
 from model.evaluation.networks import Contents, NetworkScorer
 from model.evaluation.protocols import Fold, leave_one_out, temporal
-from model.evaluation.ranking import MISS, Places
+from model.evaluation.ranking import MISS, AnswerRanks
 from model.evaluation.report import Comparison, report
-from model.evaluation.results import Result, Results
+from model.evaluation.results import ModelResult, ResultCache
 from model.features import VectorFeatures
 from model.network.time_encoding import ReleasedTimeEncoding
 
@@ -57,7 +57,7 @@ class Walker:
 
 
 def walker(log: list[str], *, steps: Sequence[int] = (1, 2), dies_at: int | None = None) -> ModelSpec:
-    def make(config: Config, seed: int, setting: Setting) -> Scorer:
+    def make(config: Config, seed: int, setting: FitContext) -> Scorer:
         return Walker(config["step"], log, dies=config["step"] == dies_at)
 
     return ModelSpec("walker", make, [{"step": step} for step in steps], "model.baselines.counting", seeded=True)
@@ -82,7 +82,7 @@ def fold(dataset: Dataset) -> Fold:
 
 
 def harness(dataset: Dataset, fold: Fold, folder: Path | None = None, **changes: Any) -> Harness:
-    base = Harness(dataset, fold, SMALL, Contents(dataset.catalogue), Results(folder))
+    base = Harness(dataset, fold, SMALL, Contents(dataset.catalogue), ResultCache(folder))
     return replace(base, **changes)
 
 
@@ -185,7 +185,9 @@ def test_all_trained_networks_are_tuned_over_the_same_grid_up_to_the_budget() ->
 
 def built(name: str, dataset: Dataset) -> NetworkScorer:
     contents = Contents.of(dataset.catalogue, text_size=4)
-    scorer = spec_of(name).make({"learning_rate": 1e-3, "dropout": 0.2}, 0, Setting(SMALL, contents, lambda at: None))
+    scorer = spec_of(name).make(
+        {"learning_rate": 1e-3, "dropout": 0.2}, 0, FitContext(SMALL, contents, lambda at: None)
+    )
     assert isinstance(scorer, NetworkScorer)
     return scorer
 
@@ -208,7 +210,7 @@ def test_an_ablation_changes_what_it_is_called_after_and_they_add_up(dataset: Da
 
 @pytest.mark.parametrize("name", ["hm4sr", "sasrec-text-repeats"])
 def test_repeats_are_learnt_where_the_answers_may_hold_them(name: str, dataset: Dataset) -> None:
-    setting = Setting(SMALL, Contents.of(dataset.catalogue, text_size=4), lambda at: None)
+    setting = FitContext(SMALL, Contents.of(dataset.catalogue, text_size=4), lambda at: None)
     for hides_seen in (False, True):
         budget = replace(SMALL, hides_seen=hides_seen)
         scorer = spec_of(name).make(NETWORK_GRID[0], 0, replace(setting, budget=budget))
@@ -306,21 +308,21 @@ def vars_of(dataset: Dataset) -> tuple[list[int], list[int], list[int]]:
 
 
 def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
-    places = {seen: Places(np.array([3, MISS]), np.array([0, 2]), {5: 4, 10: 9}) for seen in ("keep", "hide")}
-    Results(tmp_path).save({"model": "x"}, Result({"fit_s": 1.5, "none": None}, places))
-    found = Results(tmp_path).load({"model": "x"})
+    places = {seen: AnswerRanks(np.array([3, MISS]), np.array([0, 2]), {5: 4, 10: 9}) for seen in ("keep", "hide")}
+    ResultCache(tmp_path).save({"model": "x"}, ModelResult({"fit_s": 1.5, "none": None}, places))
+    found = ResultCache(tmp_path).load({"model": "x"})
     assert found is not None
     assert dict(found.facts) == {"fit_s": 1.5, "none": None}
     assert found.places["hide"].above.tolist() == [3, MISS]
     assert dict(found.places["keep"].num_shown) == {5: 4, 10: 9}
-    assert Results(tmp_path).load({"model": "y"}) is None
-    assert Results(None).load({"model": "x"}) is None
+    assert ResultCache(tmp_path).load({"model": "y"}) is None
+    assert ResultCache(None).load({"model": "x"}) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half of a file", b"something else"])
 def test_a_damaged_result_counts_as_none(tmp_path: Path, content: bytes) -> None:
-    results = Results(tmp_path)
-    results.save({}, Result({}, {}))
+    results = ResultCache(tmp_path)
+    results.save({}, ModelResult({}, {}))
     (path,) = tmp_path.iterdir()
     path.write_bytes(content)
     assert results.load({}) is None
@@ -340,7 +342,7 @@ def test_the_version_of_code_follows_imports() -> None:
 def compared(dataset: Dataset, fold: Fold, *, seeds: Sequence[int] = (0,)) -> Comparison:
     runner = harness(dataset, fold, seeds=seeds)
     specs = (spec_of("popularity"), walker([], steps=(1,)))
-    outcomes: dict[str, Outcome] = {spec.name: runner.run(spec) for spec in specs}
+    outcomes: dict[str, EvaluatedModel] = {spec.name: runner.run(spec) for spec in specs}
     return Comparison(dataset, fold, SMALL, outcomes, outcomes["popularity"], "popularity")
 
 

@@ -13,19 +13,18 @@ from core.errors import InvalidInput
 from core.evaluation.scorers import Past, TrainingPart
 from core.history import WindowShape
 from core.items import Item
-from model.evaluation.arms import Recipe, check, run_arm
+from model.evaluation.arms import TrainingRecipe, check, run_arm
 from model.evaluation.dataset import Dataset
-from model.evaluation.prequential import Model as ActingModel
-from model.evaluation.prequential import Stream, run_models, run_scorer
+from model.evaluation.prequential import DeployedModel, PrequentialStream, run_models, run_scorer
 from model.network.config import Modality, ModelConfig
 from model.training.fine_tuning import FineTuningPlan
 from model.training.plan import TrainingPlan
-from tidewise.evaluation.prequential import Replay, replay, write_chart
+from tidewise.evaluation.prequential import PrequentialReplay, replay, write_chart
 
 DAY_MS = 86_400_000
 SHAPE = WindowShape(6, 2)
 CONFIG = ModelConfig(width=8, num_layers=1, num_heads=1, inner_width=8, window=SHAPE, contents=(Modality("text", 4),))
-RECIPE = Recipe(CONFIG, TrainingPlan(epochs=1, batch_events=256), FineTuningPlan(epochs=1))
+RECIPE = TrainingRecipe(CONFIG, TrainingPlan(epochs=1, batch_events=256), FineTuningPlan(epochs=1))
 NUM_USERS, NUM_ITEMS, NUM_DAYS = 20, 15, 20
 
 
@@ -40,8 +39,8 @@ def dataset() -> Dataset:
     return Dataset.of(rows, items)
 
 
-def stream(*, num_periods: int = 2, max_questions: int | None = None, hide_seen: bool = False) -> Stream:
-    return Stream.of(
+def stream(*, num_periods: int = 2, max_questions: int | None = None, hide_seen: bool = False) -> PrequentialStream:
+    return PrequentialStream.of(
         dataset(),
         cut_ms=10 * DAY_MS,
         num_periods=num_periods,
@@ -142,7 +141,7 @@ class Fixed:
 def test_a_new_model_acts_only_from_the_time_at_which_its_training_was_over() -> None:
     given = stream()
     middle_ms = int(given.times_ms[50])
-    models = [ActingModel(Fixed(3), 0, 0, 1.0), ActingModel(Fixed(5), middle_ms - 1, middle_ms, 2.0)]  # type: ignore[arg-type]
+    models = [DeployedModel(Fixed(3), 0, 0, 1.0), DeployedModel(Fixed(5), middle_ms - 1, middle_ms, 2.0)]  # type: ignore[arg-type]
     run = run_models(given, models, frozen=False, shape=SHAPE, tick=silent)
     early = given.times_ms < middle_ms
     assert (run.ranks[early & (given.targets == 3)] == 0).all()
@@ -152,9 +151,9 @@ def test_a_new_model_acts_only_from_the_time_at_which_its_training_was_over() ->
 
 
 def test_all_arms_run_and_a_second_run_takes_the_models_from_disk(tmp_path: Path) -> None:
-    recipe = Recipe(CONFIG, RECIPE.plan, RECIPE.tuning, folder=tmp_path)
+    recipe = TrainingRecipe(CONFIG, RECIPE.plan, RECIPE.tuning, folder=tmp_path)
     names = ("frozen-frozen", "frozen", "fine-tune", "fine-tune+replay", "retrain", "vsknn")
-    given = Replay(stream(max_questions=60), recipe, names, (0,), "frozen")
+    given = PrequentialReplay(stream(max_questions=60), recipe, names, (0,), "frozen")
     found = replay(given, progress=lambda what, share: None)
     num_models = len(list(tmp_path.iterdir()))
     again = replay(given, progress=lambda what, share: None)
@@ -179,4 +178,4 @@ def test_an_unknown_arm_and_an_empty_side_of_the_cut_are_said_so() -> None:
     with pytest.raises(InvalidInput, match="wanted arms among popularity"):
         check(["frozen", "magic"])
     with pytest.raises(InvalidInput, match="choose another --cut"):
-        Stream.of(dataset(), cut_ms=0, num_periods=2, max_questions=None, hide_seen=False)
+        PrequentialStream.of(dataset(), cut_ms=0, num_periods=2, max_questions=None, hide_seen=False)
