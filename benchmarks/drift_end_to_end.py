@@ -35,7 +35,7 @@ from tidewise.demo.shop_changes import Change
 from tidewise.demo.shop_items import make_assortment
 from tidewise.demo.simulator import DEFAULT_END_MS, Shop, simulate_shop
 from tidewise.processes.children import ProcessError, running
-from tidewise.processes.monitor import watcher_of
+from tidewise.processes.monitor import new_detector_bank
 from tidewise.settings.schema import CONFIG_NAME, Settings, load_settings
 from tidewise.training.learning import train_model
 
@@ -152,7 +152,7 @@ def run(plan: ShopPlan, folder: Path) -> EndToEndResult:
 def read_again(plan: ShopPlan, folder: Path) -> EndToEndResult:
     """What today's detectors say of what the monitor of an earlier run had read."""
     with open_system(settings_in(folder)) as system, system.store.read() as read:
-        watcher = watcher_of(system)
+        watcher = new_detector_bank(system)
         alarms = [alarm for bucket in read.drift.buckets() for alarm in watcher.read(bucket).alarms]
         return outcome_of(plan, alarms, read.drift)
 

@@ -1,7 +1,7 @@
-"""Bootstrap: wire the parts of one process from its settings.
+"""Bootstrap: builds the parts of one process from its settings.
 
-Every command begins here, so that the same settings give the same system whether events come from HTTP, Kafka or a
-file. Opening a system connects to the database and nothing else; models and indexes are loaded by the first refresh.
+Every command starts here, so the same settings give the same system, whether events come from HTTP, Kafka or a file.
+Opening a system connects to the database only; the first refresh loads the model and builds the index.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FEATURES_FOLDER = "features"
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """The parts of one process; at the end of a `with` block, or by `close`, it gives the database back."""
+    """The parts of one process; `close`, or the end of a `with` block, closes the database's connections."""
 
     settings: Settings
     store: Store
@@ -58,14 +58,14 @@ class System:
         self.close()
 
     def close(self) -> None:
-        """Give the database's connections back."""
+        """Close the database's connections."""
         self.store.close()
 
 
 def open_system(settings: Settings, *, check_meta: bool = True) -> System:
-    """The system that the settings describe; raises `StoreMismatch` where the database was made by other ones.
+    """The system that the settings describe; raises `StoreMismatch` where the database was made with other settings.
 
-    `check_meta`: False for `tidewise rebuild`, which is the answer to such a mismatch.
+    `check_meta`: False for `tidewise rebuild`, which resolves such a mismatch.
     """
     from storage import open_store
 
@@ -86,7 +86,7 @@ def _wire(settings: Settings, store: Store) -> System:
     clock: Clock = StreamClock(lambda: _newest_event_ms(store)) if settings.clock.mode == "stream" else WallClock()
     snapshots = SnapshotManager(
         store,
-        load=lambda record: _remembering(settings, load_model(settings, record)),
+        load=lambda record: _with_state_cache(settings, load_model(settings, record)),
         build=_exact_index,
         shape=shape,
         include_uncatalogued=include_uncatalogued,
@@ -122,7 +122,7 @@ def _sampler(settings: Settings) -> DriftSampler:
 
 
 def meta_of(settings: Settings) -> dict[str, str]:
-    """What the settings say about stored state; kept in the database, because changing it changes what is stored."""
+    """The settings on which stored state depends; kept in the database and compared when it is opened."""
     return {
         "clock.mode": settings.clock.mode,
         "events.types": settings.event_types().digest(),
@@ -134,16 +134,16 @@ def meta_of(settings: Settings) -> dict[str, str]:
 
 def agree_on_meta(store: Store, settings: Settings) -> None:
     """Write the settings' meta into a new database; raise `StoreMismatch` where an old one disagrees."""
-    wanted = meta_of(settings)
+    expected = meta_of(settings)
     with store.read() as read:
         stored = read.metadata.all()
-    for name, value in wanted.items():
+    for name, value in expected.items():
         if stored.get(name, value) == value:
             continue
-        cure = "use the setting that it was made with" if name == "clock.mode" else "run `tidewise rebuild`"
-        msg = f"{name}: the database was made with {stored[name]}, the settings say {value}; {cure}"
+        remedy = "use the setting that it was made with" if name == "clock.mode" else "run `tidewise rebuild`"
+        msg = f"{name}: the database was made with {stored[name]}, the settings say {value}; {remedy}"
         raise StoreMismatch(msg)
-    missing = {name: value for name, value in wanted.items() if name not in stored}
+    missing = {name: value for name, value in expected.items() if name not in stored}
     if missing:
         with store.transaction() as tx:
             tx.metadata.save(missing)
@@ -151,7 +151,7 @@ def agree_on_meta(store: Store, settings: Settings) -> None:
 
 
 def check_rebuildable(store: Store, settings: Settings) -> None:
-    """Raise `StoreMismatch` where the settings have lost event types that stored events refer to by their place."""
+    """Raise `StoreMismatch` where an event type is missing whose position stored events refer to."""
     with store.read() as read:
         stored = [name for name in read.metadata.all().get("events.names", "").split(",") if name]
     names = list(settings.event_types().codes)
@@ -161,12 +161,12 @@ def check_rebuildable(store: Store, settings: Settings) -> None:
 
 
 def models_folder(settings: Settings) -> Path:
-    """Where model versions lie."""
+    """The folder of the model versions."""
     return settings.data.folder / MODELS_FOLDER
 
 
 def features_folder(settings: Settings) -> Path:
-    """Where vectors of items lie, made by `tidewise features`."""
+    """The folder of the item vectors that `tidewise features` makes."""
     return settings.data.folder / FEATURES_FOLDER
 
 
@@ -181,8 +181,8 @@ def load_model(settings: Settings, record: ModelRecord) -> HM4SRBundle:
     return _with_live_features(load(path), features_folder(settings))
 
 
-def _remembering(settings: Settings, bundle: HM4SRBundle) -> ModelBundle:
-    """The bundle with a memory of recently active users, so that a live stream costs one position per event."""
+def _with_state_cache(settings: Settings, bundle: HM4SRBundle) -> ModelBundle:
+    """The bundle with a cache of recently active users, so that a new event costs one position of the encoder."""
     from model.inference.cached import CachedBundle
 
     return CachedBundle(bundle, memory_mib=settings.cache.states_mib)

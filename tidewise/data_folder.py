@@ -1,6 +1,6 @@
-"""The data folder: made where it is missing, and held by one `tidewise up` at a time.
+"""The data folder: created if missing, and locked by one `tidewise up` at a time.
 
-A second one would train twice and answer on another port by surprise.
+A second one would train the same model again and answer on another port.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOCK_NAME = "up.lock"
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder where it is missing; raises `InvalidSettings` where that cannot be."""
+    """Create the folder if it is missing; raises `InvalidSettings` where it cannot be created."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -26,9 +26,9 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Hold the folder until the end of the block; the kernel lets go by itself when the process dies.
+    """Lock the folder until the end of the block; the kernel unlocks it when the process dies.
 
-    Raises `InvalidSettings` where another process holds it, or where it cannot be written to.
+    Raises `InvalidSettings` where another process holds the lock, or where the folder is not writable.
     """
     make_folder(folder)
     try:

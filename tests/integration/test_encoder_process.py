@@ -77,7 +77,7 @@ def test_vectors_of_the_child_are_those_of_a_full_encode_and_a_dead_child_is_rep
     assert encoder._child.pid is not None
     os.kill(encoder._child.pid, signal.SIGKILL)
     encoder._child.join()
-    with pytest.raises(EncoderGone, match="the worker's log says why"):
+    with pytest.raises(EncoderGone, match="see the worker's log"):
         encoder.encode(states)
     assert encoder.encode(states) == len(states)
 

@@ -14,7 +14,7 @@ from core.learn.versions import with_status
 from core.records import ModelRecord
 from core.statuses import ModelStatus
 from tidewise.bootstrap import open_system
-from tidewise.processes.trainer import work_once
+from tidewise.processes.trainer import run_due_job
 from tidewise.settings.schema import Settings, load_settings
 
 LEARN = {"learn.min_new_events": "100", "learn.drift_cooldown_minutes": "0", "learn.epochs": "1"}
@@ -59,22 +59,22 @@ def newest(settings: Settings) -> ModelRecord:
 
 
 def work(settings: Settings) -> str:
-    return work_once(settings, progress=lambda _: None)
+    return run_due_job(settings, progress=lambda _: None)
 
 
 def test_an_alarm_is_answered_by_one_fine_tune_that_goes_through_the_gate(shop: Path) -> None:
     settings = settings_with(shop)
     goes_on(settings)
-    assert work(settings) == "Nothing is due."
+    assert work(settings) == "No training is due."
     goes_on(settings, ALARM)
     assert work(settings).split(":")[0] in ("promote", "refuse", "undecided")
     tuned = newest(settings)
     assert tuned.lineage["trigger"] == "drift of categories: from Cooking to Tea"
     assert len(tuned.lineage["trials"]) == 1
-    assert work(settings) == "Nothing is due."
+    assert work(settings) == "No training is due."
 
 
 def test_alarms_begin_nothing_where_that_is_switched_off(shop: Path) -> None:
     settings = settings_with(shop, **{"learn.on_drift": "false"})
     goes_on(settings, ALARM)
-    assert work(settings) == "Nothing is due."
+    assert work(settings) == "No training is due."

@@ -33,7 +33,7 @@ def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_console_script_ignores_modules_in_the_working_directory(tmp_path: Path) -> None:
     command = [SCRIPT, "learn", "--once", "--data", str(tmp_path / "data")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, env=quiet_environment())
-    assert (ended.returncode, ended.stderr.strip()) == (0, "Nothing is due.")
+    assert (ended.returncode, ended.stderr.strip()) == (0, "No training is due.")
 
 
 def test_learning_child_ignores_modules_in_the_working_directory(tmp_path: Path) -> None:

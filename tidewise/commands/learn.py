@@ -74,12 +74,12 @@ def learn(
 
     Of several such processes one works at a time. With --now and a trainer that runs elsewhere, that one does it.
     """
-    from tidewise.processes.trainer import run_trainer, wish_for, work_once
+    from tidewise.processes.trainer import request_job, run_due_job, run_trainer
 
     overrides = overrides_of(data, set_)
     settings = load_settings(config=config, overrides=overrides)
     if now or retrain:
-        wish_for(settings, kind="retrain" if retrain else "fine-tune")
+        request_job(settings, kind="retrain" if retrain else "fine-tune")
     if not once and not now and not retrain:
         run_trainer(settings, arguments=as_arguments(overrides, config))
         return
@@ -89,5 +89,5 @@ def learn(
         end_with_parent()
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the role is given back
     with TrainingBar() as bar:
-        told = work_once(settings, progress=bar.show)
-    notes.print(told, markup=False, highlight=False, soft_wrap=True)
+        result = run_due_job(settings, progress=bar.show)
+    notes.print(result, markup=False, highlight=False, soft_wrap=True)

@@ -1,9 +1,9 @@
-"""Embedded: the whole system in one process on one machine (`tidewise up`), or its API alone (`tidewise serve`).
+"""The API process: the embedded system (`tidewise up`), or the API alone (`tidewise serve`).
 
 requests -> the writer thread (core.ingestion.ingest, one transaction for all that wait) -> the answer
-                  `-> the follower thread encodes the users who changed
+                  `-> the encoding queue's thread encodes the users who changed
 the refresh thread renews the snapshot: catalogue, popularity, champion
-a child process learns when it is time: a first model, fine-tunes, the gate
+a child process trains when it is due: a first model, fine-tunes, the gate
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def run_up(
 ) -> None:
     """Serve the embedded system until SIGINT or SIGTERM.
 
-    `arguments`, `variables`: what a child process needs on its command line and in its environment to have the same
-    settings. `train`: whether to learn.
+    `arguments`, `variables`: options and environment that give a child process the same settings. `train`: whether
+    models are trained.
     """
     use_log_format(settings.log.format)
     with ExitStack() as stack:
@@ -48,9 +48,9 @@ def run_up(
 
 
 def run_api(settings: Settings, *, on_bound: OnBound) -> None:
-    """Serve the API alone until SIGINT or SIGTERM, models come from elsewhere.
+    """Serve the API alone until SIGINT or SIGTERM; another process trains.
 
-    With Kafka in the settings events go there, to be applied by workers; without, into the database.
+    Events go to Kafka if the settings name it, for workers to apply, otherwise into the database.
     """
     use_log_format(settings.log.format)
     with ExitStack() as stack:
@@ -66,7 +66,7 @@ def _serve(
 
     settings = system.settings
     refresh = start_refresh(stack, system)
-    follower = start_encoding(stack, system)
+    encoding_queue = start_encoding(stack, system)
     monitor = start_monitor(stack, system) if monitored else None
     services = Services(
         store=system.store,
@@ -77,7 +77,7 @@ def _serve(
         types=system.types,
         clock=system.clock,
         log=log,
-        encode=follower.submit,
+        encode=encoding_queue.submit,
         items_changed=refresh.wake,
         dead_letter_decoder=dead_letter_decoder(settings),
         log_end_offsets=end_offsets(settings),

@@ -1,4 +1,4 @@
-"""Child processes of our own command line: started, awaited until they answer, and ended for certain."""
+"""Child processes that run `tidewise`: started, awaited until ready, and ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POLL_S = 0.05
 
 
 class ProcessError(TidewiseError):
-    """A child process ended or did not get ready.
+    """A child process ended or did not become ready.
 
     Operator action: read its log, whose end the message quotes.
     """
@@ -27,7 +27,7 @@ class ProcessError(TidewiseError):
 
 @contextmanager
 def running(arguments: Sequence[str], *, log: Path, grace_s: float = 15.0) -> Iterator[subprocess.Popen[bytes]]:
-    """`tidewise ARGUMENTS` as a child whose output goes to `log`; ended (then killed) at the end of the block."""
+    """Run `tidewise ARGUMENTS` with its output in `log`; terminated, after `grace_s` killed, at the block's end."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         child = subprocess.Popen(  # noqa: S603 - ours
@@ -46,8 +46,8 @@ def running(arguments: Sequence[str], *, log: Path, grace_s: float = 15.0) -> It
 
 def wait_ready(child: subprocess.Popen[bytes], url: str, *, log: Path, timeout_s: float = 60.0) -> None:
     """Wait until `url`/ready answers 200; raises `ProcessError` with the end of the log if the child ends first."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
         if child.poll() is not None:
             msg = f"the server ended with code {child.returncode}; its log ends with:\n{_tail(log)}"
             raise ProcessError(msg)
@@ -60,7 +60,7 @@ def wait_ready(child: subprocess.Popen[bytes], url: str, *, log: Path, timeout_s
 
 
 def free_port(preferred: int) -> int:
-    """The preferred port of the loopback address if nobody has it, else any free one."""
+    """The preferred port of 127.0.0.1 if it is free, else any free port."""
     for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

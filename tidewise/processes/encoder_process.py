@@ -1,8 +1,8 @@
-"""Encoding in a child process: a worker's commits must not wait for the interpreter lock while users are encoded.
+"""The encoder process of a worker: a child, so that commits do not wait for the interpreter lock.
 
-One thread of the worker hands batches over a pipe and waits for each to be done, so that dirty users go on coalescing
-in the worker and the pipe never fills up. The child reads the catalogue and the champion itself and writes vectors to
-the store. It runs at low priority: windows come first, vectors follow with what is left of the machine.
+One thread of the worker sends a batch through a pipe and waits for the answer, so that changed users coalesce in the
+worker and the pipe never fills up. The child reads the catalogue and the champion itself and writes vectors to the
+store. It runs at low priority: commits come first, vectors take what is left of the machine.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from tidewise.settings.schema import Settings
 
 LOW_PRIORITY = 5
 STOP_TIMEOUT_S = 2.0
-STARTUP_DELAY_S = 3.0  # a restarted worker catches up before its child takes two seconds of a core to load torch
-POLL_S = 0.1  # how soon a worker that stops leaves its encodes to readers
+STARTUP_DELAY_S = 3.0  # a restarted worker catches up before its child uses two seconds of a core to load torch
+POLL_S = 0.1  # how soon `encode` notices an interrupt
 
 
 class EncoderGone(TidewiseError):
-    """The encoding process ended; a new one is started with the next batch. Its users are encoded when read."""
+    """The encoder process ended; the next batch starts a new one. Users of this batch are encoded when read."""
 
 
 class EncoderProcess:
-    """Encodes users in a child, which is started with the first batch. Used by one thread, interrupted by any.
+    """Encodes users in a child process, which the first batch starts. For one thread; any thread may interrupt it.
 
     `startup_delay_s`: how long the first batch waits before the child is started.
     """
@@ -46,13 +46,13 @@ class EncoderProcess:
         self._interrupted = Event()
 
     def interrupt(self) -> None:
-        """Let `encode` return at once, with nothing encoded: at low priority a busy machine may need minutes for it."""
+        """Let `encode` return at once with nothing encoded; at low priority a busy machine may need minutes."""
         self._interrupted.set()
 
     def encode(self, states: Sequence[UserState]) -> int:
-        """Encode users and store their vectors; returns how many were behind.
+        """Encode users and store their vectors; returns how many vectors were out of date.
 
-        Raises `EncoderGone`, and `StoreUnavailable` while the database is away, which the child outlives.
+        Raises `EncoderGone`, or `StoreUnavailable` while the database is away; the child keeps running then.
         """
         if self._interrupted.wait(self._startup_delay_s):
             return 0
@@ -66,7 +66,7 @@ class EncoderProcess:
             answer: int | StoreUnavailable = connection.recv()
         except (EOFError, OSError) as error:
             self.stop()
-            msg = "the encoding process ended; the worker's log says why"
+            msg = "the encoder process ended; see the worker's log"
             raise EncoderGone(msg) from error
         if isinstance(answer, StoreUnavailable):
             raise answer
@@ -83,30 +83,30 @@ class EncoderProcess:
             self._child = None
 
     def _start(self) -> Connection:
-        context = multiprocessing.get_context("spawn")  # a fork would copy threads' locks in whatever state they are
-        self._connection, theirs = context.Pipe()
-        self._child = context.Process(target=_run, args=(theirs, self._settings), name="encoder", daemon=True)
+        context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
+        self._connection, child_end = context.Pipe()
+        self._child = context.Process(target=_run, args=(child_end, self._settings), name="encoder", daemon=True)
         self._child.start()
-        theirs.close()
+        child_end.close()
         return self._connection
 
 
 def _run(connection: Connection, settings: Settings) -> None:
     """The child: encode batch after batch until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which closes the pipe
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the worker, which closes the pipe
     end_with_parent()
     os.nice(LOW_PRIORITY)
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings))
         start_refresh(stack, system)
-        with suppress(EOFError, BrokenPipeError):  # the worker left, perhaps without waiting for an answer
+        with suppress(EOFError, BrokenPipeError):  # the worker ended, perhaps before it read the answer
             while True:
                 connection.send(_encode(system, connection.recv()))
 
 
 def _encode(system: System, states: Sequence[UserState]) -> int | StoreUnavailable:
-    """How many were behind, or that the database is away: starting again would take seconds of a recovering machine."""
+    """The number of vectors that were out of date, or the error while the database is away: a restart takes seconds."""
     try:
         return system.recommender.encode(states)
     except StoreUnavailable as error:
-        return StoreUnavailable(str(error))  # without what caused it, which need not be fit for a pipe
+        return StoreUnavailable(str(error))  # without its cause, which may not be picklable

@@ -1,7 +1,7 @@
-"""Monitoring in a process: the monitor is wired, stepped every few seconds, and its alarms are sent on.
+"""The monitor in a process: wired, called every few seconds, its alarms sent to the webhook.
 
-In `tidewise up` it is a thread, in the distributed system a process of its own (`tidewise monitor`); of several, the
-one that holds the lease works and the others stand by.
+In `tidewise up` it is a thread; in the distributed system `tidewise monitor` is a process. Of several monitors, the
+holder of the lease works and the others stand by.
 """
 
 from __future__ import annotations
@@ -38,41 +38,40 @@ PERIOD_S = 3.0
 
 def open_monitor(system: System) -> Monitor:
     """The monitor of this process; raises `InvalidSettings` where the drift extra is missing."""
-    given = system.settings.drift
-    _detectors()  # what is missing is told at once
+    options = system.settings.drift
+    _detectors()  # reports a missing extra now instead of at the first bucket
     scoring = Scoring(
         system.store,
         snapshots=system.snapshots.current,
         types=system.types,
         shape=system.shape,
         exclude_seen=system.settings.recommend.exclude_seen,
-        segments=given.segment_names(),
+        segments=options.segment_names(),
     )
-
     return Monitor(
         system.store,
         lease=Lease(system.store, ROLE, holder=process_name()),
         scoring=scoring,
-        watcher=partial(watcher_of, system),
+        watcher=partial(new_detector_bank, system),
         clock=system.clock,
-        keep_ms=int(given.retention_days * DAY_MS),
-        on_alarm=_tell,
+        keep_ms=int(options.retention_days * DAY_MS),
+        on_alarm=_log_alarm,
     )
 
 
-def watcher_of(system: System) -> DetectorBank:
-    """A fresh watcher as the settings want it; raises `InvalidSettings` where the drift extra is missing."""
-    given = system.settings.drift
+def new_detector_bank(system: System) -> DetectorBank:
+    """New detectors by the settings; raises `InvalidSettings` where the drift extra is missing."""
+    options = system.settings.drift
     return DetectorBank(
         _detectors(),
-        warmup_ms=int(given.warmup_days * DAY_MS),
-        max_segments=given.max_segments,
+        warmup_ms=int(options.warmup_days * DAY_MS),
+        max_segments=options.max_segments,
         topic_name=lambda code: _topic_name(system.store, code),
     )
 
 
 def start_monitor(stack: ExitStack, system: System) -> Monitor | None:
-    """Monitor in a thread until the stack unwinds; None where the settings or a missing extra say no."""
+    """Monitor in a thread until the stack unwinds; None if the settings switch it off or the drift extra is missing."""
     if not system.settings.drift.enabled:
         return None
     try:
@@ -80,22 +79,22 @@ def start_monitor(stack: ExitStack, system: System) -> Monitor | None:
     except InvalidSettings as error:
         logger.warning("drift is not monitored: %s", error)
         return None
-    _step_in_threads(stack, system, monitor)
+    _start_threads(stack, system, monitor)
     return monitor
 
 
-def _step_in_threads(stack: ExitStack, system: System, monitor: Monitor) -> None:
-    """Step the monitor, and bring its alarms to the webhook, until the stack unwinds."""
-    courier = WebhookSender(system.store, webhook_of(system.settings), clock=system.clock)
+def _start_threads(stack: ExitStack, system: System, monitor: Monitor) -> None:
+    """Call the monitor and send its alarms to the webhook periodically, until the stack unwinds."""
+    sender = WebhookSender(system.store, webhook_of(system.settings), clock=system.clock)
     stack.callback(monitor.release)
-    for name, work in (("monitor", monitor.step), ("webhook", courier.deliver)):
+    for name, work in (("monitor", monitor.step), ("webhook", sender.deliver)):
         thread = BackgroundThread(name, work, period_s=PERIOD_S)
         thread.start()
         stack.callback(thread.stop)
 
 
 def read_all(system: System, *, again: bool) -> None:
-    """Read everything that was counted and can be closed; `again`: as if nothing had been read before."""
+    """Read all closed buckets now; `again`: from the first one."""
     system.snapshots.refresh()
     monitor = open_monitor(system)
     try:
@@ -104,7 +103,7 @@ def read_all(system: System, *, again: bool) -> None:
                 tx.drift.delete_buckets()
                 tx.commit()
         if not monitor.catch_up():
-            msg = "another process monitors this database; it reads by itself, stop it first to do it here"
+            msg = "another process monitors this database and reads by itself; stop it first to read here"
             raise NotReady(msg)
     finally:
         monitor.release()
@@ -116,14 +115,14 @@ def run_monitor(settings: Settings, *, on_ready: Callable[[], None]) -> None:
     from tidewise.metrics.port import exposed
 
     if not settings.drift.enabled:
-        msg = "drift.enabled: wanted true for a process that does nothing else; switch it on, or do not start it"
+        msg = "drift.enabled: wanted true for `tidewise monitor`, got false; switch it on, or do not start it"
         raise InvalidSettings(msg)
     use_log_format(settings.log.format)
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings))
         start_refresh(stack, system)
         monitor = open_monitor(system)
-        _step_in_threads(stack, system, monitor)
+        _start_threads(stack, system, monitor)
         metrics = MonitorMetrics(system.store, monitor, clock=system.clock)
         stack.enter_context(exposed(metrics.registry, settings.metrics))
         ended = shutdown_requested()
@@ -141,18 +140,18 @@ def _detectors() -> Detectors:
 
 
 def _topic_name(store: Store, code: int) -> str:
-    """What a topic's code stands for; asked for with each alarm alone."""
+    """The name of a topic's code; read only when an alarm is raised."""
     with store.read() as read:
         return read.drift.topics().get(code, "other items")
 
 
-def _tell(alarm: Alarm) -> None:
+def _log_alarm(alarm: Alarm) -> None:
     onset = datetime.fromtimestamp(alarm.onset_ms / 1000, UTC)
-    where = f" of {alarm.segment}" if alarm.segment else ""
+    segment = f" of {alarm.segment}" if alarm.segment else ""
     logger.warning(
         "drift: %s%s from %.3g to %.3g since %s: %s",
         alarm.signal,
-        where,
+        segment,
         alarm.before,
         alarm.after,
         f"{onset:%Y-%m-%d %H:%M} UTC",

@@ -1,7 +1,6 @@
-"""The trainer: the process that learns, alone in its role, by itself or for a moment.
+"""The trainer: `tidewise learn` schedules trainings, `tidewise learn --once` runs the one that is due.
 
-`tidewise learn` waits until something is due and does it in a child process, so that the memory of a training is given
-back when it ends; the child holds the trainer's lease. Knows nothing about networks.
+Trainings run in a child process, which holds the trainer's lease, so that their memory is freed when they end.
 """
 
 from __future__ import annotations
@@ -35,20 +34,20 @@ logger = logging.getLogger(__name__)
 
 
 def run_trainer(settings: Settings, *, arguments: Sequence[str]) -> None:
-    """Learn whenever it is time until SIGINT or SIGTERM; to be called in the main thread."""
+    """Start trainings when they are due, until SIGINT or SIGTERM; to be called in the main thread."""
     ended = shutdown_requested()
     use_log_format(settings.log.format)
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings))
-        learning = start_learning(stack, system, arguments=arguments, variables={})
-        metrics = TrainerMetrics(learning)
+        scheduler = start_learning(stack, system, arguments=arguments, variables={})
+        metrics = TrainerMetrics(scheduler)
         stack.enter_context(exposed(metrics.registry, settings.metrics))
-        logger.info("waiting for something to learn")
+        logger.info("waiting until a training is due")
         ended.wait()
 
 
-def work_once(settings: Settings, *, progress: ProgressCallback) -> str:
-    """Do what is due, if anything, alone in the role; says in words what came of it."""
+def run_due_job(settings: Settings, *, progress: ProgressCallback) -> str:
+    """Run the job that is due, if any, under the trainer's lease; returns the result as a sentence."""
     from model.training.threads import limit_threads
 
     limit_threads(settings.learn.threads)
@@ -56,7 +55,7 @@ def work_once(settings: Settings, *, progress: ProgressCallback) -> str:
         codes, schedule = system.types.flagged("window"), learning_schedule(settings)
         job = next_job(system.store, type_codes=codes, schedule=schedule, clock=WallClock())
         if job is None:
-            return "Nothing is due."
+            return "No training is due."
         lease = trainer_lease(system)
         with held(lease, renewed_every_s=settings.learn.lease_s / 3) as acquired:
             if not acquired:
@@ -66,26 +65,26 @@ def work_once(settings: Settings, *, progress: ProgressCallback) -> str:
     return "There is no challenger to judge." if verdict is None else f"{verdict.outcome}: {verdict.reason}"
 
 
-def wish_for(settings: Settings, *, kind: JobKind) -> None:
-    """Ask whoever fills the role for a training."""
+def request_job(settings: Settings, *, kind: JobKind) -> None:
+    """Request a training from the process that holds the trainer's lease."""
     with open_system(settings) as system, system.store.transaction() as tx:
         request_training(tx, kind=kind, by=f"{getpass.getuser()} by command", reason="", now_ms=WallClock().now_ms())
         tx.commit()
 
 
 @contextmanager
-def held(role: Lease, *, renewed_every_s: float) -> Iterator[bool]:
-    """The role, renewed in the background until the end of the block; False where another process fills it."""
-    if not role.hold():
+def held(lease: Lease, *, renewed_every_s: float) -> Iterator[bool]:
+    """Hold a lease, renewed in the background, until the end of the block; False while another process holds it."""
+    if not lease.hold():
         yield False
         return
-    renewal = BackgroundThread("the trainer's lease", role.hold, period_s=renewed_every_s)
+    renewal = BackgroundThread("the trainer's lease", lease.hold, period_s=renewed_every_s)
     renewal.start()
     try:
         yield True
     finally:
         renewal.stop()
         try:
-            role.release()
+            lease.release()
         except StoreUnavailable as error:
-            logger.warning("the role could not be given back, and expires by itself: %s", error)
+            logger.warning("the lease could not be released, and expires by itself: %s", error)
