@@ -1,4 +1,4 @@
-"""Events as rows of a store, for the tests of what a store promises about them."""
+"""Users and events in a store, for the contract tests."""
 
 from __future__ import annotations
 
@@ -20,3 +20,11 @@ def insert(store: Store, *rows: EventRow) -> None:
     with store.transaction() as tx:
         tx.events.insert(sorted(rows))
         tx.commit()
+
+
+def add_users(store: Store, *user_ids: str) -> dict[str, int]:
+    """Create users; returns their keys."""
+    with store.transaction() as tx:
+        states = tx.users.lock(list(user_ids))
+        tx.commit()
+    return {user_id: state.key for user_id, state in states.items()}

@@ -1,4 +1,4 @@
-"""`store`: each implementation of `core.ports.store.Store` in turn, the fake included."""
+"""`store`: each implementation of `core.ports.store.Store`, the fake included."""
 
 from __future__ import annotations
 

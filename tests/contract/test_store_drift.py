@@ -1,4 +1,4 @@
-"""What every store promises about drift: counts add up, samples are scored once, buckets close once, alarms stay."""
+"""Drift monitoring: counts, sampled events with scores, buckets, points and alarms."""
 
 from __future__ import annotations
 
@@ -42,28 +42,28 @@ def counts(num: int, **topics: int) -> BucketCounts:
     return BucketCounts(num, 1, 2, Counter({int(code[1:]): n for code, n in topics.items()}), Counter({3: num}))
 
 
-def test_counts_of_a_bucket_add_up_over_batches_and_writers(store: Store) -> None:
+def test_drift_counts_are_summed_over_batches_and_writers(store: Store) -> None:
     for source, num in ((1, 2), (1, 3), (2, 10)):
         write(store, "add_counts", source, {HOUR: counts(num, t5=num), 2 * HOUR: counts(1)})
-    with store.read() as view:
-        assert view.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=9) == [HOUR, 2 * HOUR]
-        assert view.drift.counted_ms(after_ms=HOUR, before_ms=9 * HOUR, limit=9) == [2 * HOUR]
-        assert view.drift.counted_ms(after_ms=-1, before_ms=2 * HOUR, limit=9) == [HOUR]
-        assert view.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=1) == [HOUR]
-        found = view.drift.counts([HOUR, 7 * HOUR])
+    with store.read() as read:
+        assert read.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=9) == [HOUR, 2 * HOUR]
+        assert read.drift.counted_ms(after_ms=HOUR, before_ms=9 * HOUR, limit=9) == [2 * HOUR]
+        assert read.drift.counted_ms(after_ms=-1, before_ms=2 * HOUR, limit=9) == [HOUR]
+        assert read.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=1) == [HOUR]
+        found = read.drift.counts([HOUR, 7 * HOUR])
     assert found == {HOUR: BucketCounts(15, 3, 6, Counter({5: 15}), Counter({3: 15}))}
 
 
-def test_a_rebuild_empties_the_counts_with_all_others(store: Store) -> None:
+def test_clearing_drift_counts_deletes_all(store: Store) -> None:
     write(store, "add_counts", 1, {HOUR: counts(1)})
     with store.transaction() as tx:
         tx.drift.clear_counts()
         tx.commit()
-    with store.read() as view:
-        assert view.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=9) == []
+    with store.read() as read:
+        assert read.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=9) == []
 
 
-def test_an_item_s_topic_follows_the_catalogue_and_its_first_time_stays(store: Store) -> None:
+def test_item_topic_changes_with_the_catalogue_but_not_its_creation(store: Store) -> None:
     with store.transaction() as tx:
         stub = tx.items.resolve(["stub"], now_ms=70)["stub"]
         tx.items.save([Item("tea", categories=("Tea", "Drinks"))], now_ms=50)
@@ -74,20 +74,20 @@ def test_an_item_s_topic_follows_the_catalogue_and_its_first_time_stays(store: S
         tx.items.save([Item("stub", categories=("Wok",)), Item("tea")], now_ms=200)
         assert tx.drift.item_facts([stub, tea]) == {stub: ItemFacts(2, 70), tea: ItemFacts(0, 50)}
         tx.commit()
-    with store.read() as view:
-        assert view.drift.item_facts([stub]) == {stub: ItemFacts(2, 70)}
-        assert view.drift.topics() == {1: "Tea", 2: "Wok", OTHERS: OTHERS_NAME}
+    with store.read() as read:
+        assert read.drift.item_facts([stub]) == {stub: ItemFacts(2, 70)}
+        assert read.drift.topics() == {1: "Tea", 2: "Wok", OTHERS: OTHERS_NAME}
 
 
-def test_items_without_a_category_are_given_a_topic_until_they_are_saved_again(store: Store) -> None:
+def test_topics_set_for_items_without_category_last_until_saved(store: Store) -> None:
     with store.transaction() as tx:
         tx.items.save([Item("tea", "Green tea"), Item("wok", categories=("Wok",))], now_ms=50)
         keys = tx.items.resolve(["tea", "wok"])
         assert tx.drift.name_topics(["Wok", "green, tea"]) == {"Wok": 1, "green, tea": 2}
         tx.drift.set_topics({keys["tea"]: 2})
         tx.commit()
-    with store.read() as view:
-        assert {key: facts.topic for key, facts in view.drift.item_facts(list(keys.values())).items()} == {
+    with store.read() as read:
+        assert {key: facts.topic for key, facts in read.drift.item_facts(list(keys.values())).items()} == {
             keys["tea"]: 2,
             keys["wok"]: 1,
         }
@@ -96,7 +96,7 @@ def test_items_without_a_category_are_given_a_topic_until_they_are_saved_again(s
         assert tx.drift.item_facts([keys["tea"]])[keys["tea"]].topic == 0
 
 
-def test_where_codes_are_used_up_the_rest_is_counted_together(store: Store) -> None:
+def test_topics_beyond_the_last_code_are_counted_together(store: Store) -> None:
     with store.transaction() as tx:
         codes = tx.drift.name_topics([*(f"c{number:03d}" for number in range(300)), "c299"])
         tx.commit()
@@ -104,36 +104,36 @@ def test_where_codes_are_used_up_the_rest_is_counted_together(store: Store) -> N
     assert len(set(codes.values())) == OTHERS
 
 
-def test_samples_wait_oldest_first_until_they_are_scored(store: Store) -> None:
+def test_unscored_events_are_read_oldest_first(store: Store) -> None:
     write(store, "add_samples", [SampledEvent(key(1), 7, 30), SampledEvent(key(2), 8, 20), SampledEvent(key(3), 7, 10)])
-    with store.read() as view:
-        assert [sample.time_ms for sample in view.drift.unscored(limit=2)] == [10, 20]
-        assert view.drift.scores(from_ms=0, to_ms=100) == []
+    with store.read() as read:
+        assert [sample.time_ms for sample in read.drift.unscored(limit=2)] == [10, 20]
+        assert read.drift.scores(from_ms=0, to_ms=100) == []
     first = Score(key(3), 7, 10, "v1", 4, 2.5, 9, ("category=Tea",))
     nothing = Score(key(2), 8, 20)
     write(store, "save_scores", [first, nothing])
-    with store.read() as view:
-        assert view.drift.unscored(limit=9) == [SampledEvent(key(1), 7, 30)]
-        assert view.drift.scores(from_ms=10, to_ms=20) == [first]
-        assert view.drift.scores(from_ms=10, to_ms=21) == [first, nothing]
+    with store.read() as read:
+        assert read.drift.unscored(limit=9) == [SampledEvent(key(1), 7, 30)]
+        assert read.drift.scores(from_ms=10, to_ms=20) == [first]
+        assert read.drift.scores(from_ms=10, to_ms=21) == [first, nothing]
 
 
 def test_an_event_sampled_again_keeps_its_score(store: Store) -> None:
     write(store, "add_samples", [SampledEvent(key(1), 7, 30)])
     write(store, "save_scores", [Score(key(1), 7, 30, "v1", 1, 0.5)])
     write(store, "add_samples", [SampledEvent(key(1), 7, 30)])
-    with store.read() as view:
-        assert view.drift.unscored(limit=9) == []
+    with store.read() as read:
+        assert read.drift.unscored(limit=9) == []
 
 
-def test_old_scores_are_dropped(store: Store) -> None:
+def test_old_scores_are_deleted(store: Store) -> None:
     write(store, "add_samples", [SampledEvent(key(n), 7, n) for n in (1, 2, 3)])
     assert write(store, "delete_scores", before_ms=3) == 2
-    with store.read() as view:
-        assert view.drift.unscored(limit=9) == [SampledEvent(key(3), 7, 3)]
+    with store.read() as read:
+        assert read.drift.unscored(limit=9) == [SampledEvent(key(3), 7, 3)]
 
 
-def test_what_was_sampled_of_an_erased_user_goes(store: Store) -> None:
+def test_erasing_a_user_deletes_sampled_events(store: Store) -> None:
     with store.transaction() as tx:
         ann, bob = (tx.users.lock([name])[name].key for name in ("ann", "bob"))
         tx.drift.add_samples([SampledEvent(key(1), ann, 1), SampledEvent(key(2), bob, 2), SampledEvent(key(3), ann, 3)])
@@ -143,23 +143,23 @@ def test_what_was_sampled_of_an_erased_user_goes(store: Store) -> None:
         tx.users.erase("ann", now_ms=100)
         tx.drift.save_scores([Score(key(3), ann, 3, "v1", 1, 0.5)])
         tx.commit()
-    with store.read() as view:
-        assert view.drift.scores(from_ms=0, to_ms=9) == []
-        assert view.drift.unscored(limit=9) == [SampledEvent(key(2), bob, 2)]
+    with store.read() as read:
+        assert read.drift.scores(from_ms=0, to_ms=9) == []
+        assert read.drift.unscored(limit=9) == [SampledEvent(key(2), bob, 2)]
 
 
-def test_a_bucket_is_closed_once_and_kept_as_it_was_read(store: Store) -> None:
+def test_a_bucket_is_closed_once_and_read_back_unchanged(store: Store) -> None:
     tally = ScoreTally(3, 1.5, 7.0, 20.0)
     bucket = Bucket(HOUR, counts(4, t1=3, t2=1), "v1", tally, {1: tally}, {"category=Tea": tally})
     write(store, "add_bucket", bucket)
     write(store, "add_bucket", Bucket(3 * HOUR, BucketCounts()))
     with pytest.raises(StoreConflict, match="closed by another monitor"):
         write(store, "add_bucket", Bucket(HOUR, BucketCounts()))
-    with store.read() as view:
-        assert view.drift.last_bucket_ms() == 3 * HOUR
-        assert view.drift.buckets() == [bucket, Bucket(3 * HOUR, BucketCounts())]
-        assert view.drift.buckets(after_ms=HOUR) == [Bucket(3 * HOUR, BucketCounts())]
-        assert view.drift.buckets(limit=1) == [bucket]
+    with store.read() as read:
+        assert read.drift.last_bucket_ms() == 3 * HOUR
+        assert read.drift.buckets() == [bucket, Bucket(3 * HOUR, BucketCounts())]
+        assert read.drift.buckets(after_ms=HOUR) == [Bucket(3 * HOUR, BucketCounts())]
+        assert read.drift.buckets(limit=1) == [bucket]
 
 
 def test_points_are_read_by_signal_segment_and_time(store: Store) -> None:
@@ -167,38 +167,38 @@ def test_points_are_read_by_signal_segment_and_time(store: Store) -> None:
     other = Point("hit_rate", "category=Tea", 0, 5, 1, 0.5, None)
     write(store, "save_points", [*points, other])
     write(store, "save_points", [points[0]._replace(value=2.5)])
-    with store.read() as view:
-        assert view.drift.points(since_ms=0) == [other, points[1], points[0]._replace(value=2.5)]
-        assert view.drift.points(since_ms=10) == [points[0]._replace(value=2.5)]
+    with store.read() as read:
+        assert read.drift.points(since_ms=0) == [other, points[1], points[0]._replace(value=2.5)]
+        assert read.drift.points(since_ms=10) == [points[0]._replace(value=2.5)]
 
 
-def test_alarms_are_listed_newest_first_and_wait_for_the_webhook_oldest_first(store: Store) -> None:
+def test_alarms_are_newest_first_and_unsent_ones_oldest_first(store: Store) -> None:
     later = replace(ALARM, alarm_id="loss//9", signal="loss", detected_ms=9, model_version=None)
     write(store, "save_alarms", [ALARM, later])
-    with store.read() as view:
-        assert view.drift.alarms() == [later, ALARM]
-        assert view.drift.alarms(limit=1) == [later]
-        assert view.drift.alarms(unsent=True) == [ALARM, later]
-        assert view.drift.newest_alarm_ms() == 9
+    with store.read() as read:
+        assert read.drift.alarms() == [later, ALARM]
+        assert read.drift.alarms(limit=1) == [later]
+        assert read.drift.alarms(unsent=True) == [ALARM, later]
+        assert read.drift.newest_alarm_ms() == 9
     write(store, "save_alarms", [replace(ALARM, sent_ms=50, num_attempts=2)])
-    with store.read() as view:
-        assert view.drift.alarms(unsent=True) == [later]
-        assert view.drift.alarms()[1] == replace(ALARM, sent_ms=50, num_attempts=2)
+    with store.read() as read:
+        assert read.drift.alarms(unsent=True) == [later]
+        assert read.drift.alarms()[1] == replace(ALARM, sent_ms=50, num_attempts=2)
 
 
-def test_forgetting_what_was_read_keeps_the_alarms(store: Store) -> None:
+def test_deleting_buckets_keeps_alarms(store: Store) -> None:
     write(store, "add_bucket", Bucket(HOUR, BucketCounts()))
     write(store, "save_points", [Point("loss", "", 0, 10, 5, 1.0, 1.1)])
     write(store, "save_alarms", [ALARM])
     write(store, "delete_buckets")
-    with store.read() as view:
-        assert view.drift.last_bucket_ms() is None
-        assert view.drift.points(since_ms=0) == []
-        assert view.drift.alarms() == [ALARM]
+    with store.read() as read:
+        assert read.drift.last_bucket_ms() is None
+        assert read.drift.points(since_ms=0) == []
+        assert read.drift.alarms() == [ALARM]
 
 
-def test_an_untouched_store_has_nothing_to_tell_about_drift(store: Store) -> None:
-    with store.read() as view:
-        assert view.drift.last_bucket_ms() is None
-        assert view.drift.newest_alarm_ms() is None
-        assert view.drift.counts([HOUR]) == {}
+def test_an_empty_store_has_no_drift_data(store: Store) -> None:
+    with store.read() as read:
+        assert read.drift.last_bucket_ms() is None
+        assert read.drift.newest_alarm_ms() is None
+        assert read.drift.counts([HOUR]) == {}

@@ -1,4 +1,4 @@
-"""What every store promises about the erasure of a user."""
+"""Erasure of a user."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.records import DeadLetter, EventRow
 
 
 def visit(store: Store, user_id: str, *, seq: int, item: str = "x") -> int:
-    """One event of a user; their key."""
+    """Store an event of a user; returns the user's key."""
     with store.transaction() as tx:
         state = tx.users.lock([user_id])[user_id]
         key = f"{user_id}/{seq}".encode().ljust(16)[:16]
@@ -28,37 +28,38 @@ def erase(store: Store, user_id: str, *, now_ms: int) -> bool:
     return found
 
 
-def keep_letter(store: Store, payload: bytes) -> None:
+def add_dead_letter(store: Store, payload: bytes) -> None:
     with store.transaction() as tx:
         tx.dead_letters.add([DeadLetter("kafka", 0, 1, "bad", payload, 1000)])
         tx.commit()
 
 
-def test_everything_about_an_erased_user_goes_and_others_stay(store: Store) -> None:
+def test_erasure_deletes_all_data_of_one_user_only(store: Store) -> None:
     visit(store, "ann", seq=1)
     visit(store, "bob", seq=1)
     assert erase(store, "ann", now_ms=5000)
-    with store.read() as view:
-        assert view.users.find("ann") is None
-        assert view.users.find("bob") is not None
-        assert (view.totals().users, view.totals().events) == (1, 1)
+    with store.read() as read:
+        assert read.users.find("ann") is None
+        assert read.users.find("bob") is not None
+        assert (read.totals().users, read.totals().events) == (1, 1)
 
 
-def test_erasing_an_unknown_user_finds_nothing(store: Store) -> None:
+def test_erasing_an_unknown_user_returns_false(store: Store) -> None:
     assert not erase(store, "nobody", now_ms=5000)
-    with store.read() as view:
-        assert view.users.erasure_times(["nobody"]) == {}
+    with store.read() as read:
+        assert read.users.erasure_times(["nobody"]) == {}
 
 
-def test_the_time_of_an_erasure_is_known_for_those_who_were_erased(store: Store) -> None:
+def test_erasure_times_are_known_for_erased_users_only(store: Store) -> None:
     visit(store, "ann", seq=1)
+    visit(store, "bob", seq=1)
     erase(store, "ann", now_ms=5000)
-    with store.read() as view:
-        assert view.users.erasure_times(["ann", "bob"]) == {"ann": 5000}
-        assert view.users.erasure_times([]) == {}
+    with store.read() as read:
+        assert read.users.erasure_times(["ann", "bob", "cid"]) == {"ann": 5000}
+        assert read.users.erasure_times([]) == {}
 
 
-def test_who_comes_back_goes_on_at_the_old_sequence_under_a_new_key(store: Store) -> None:
+def test_a_returning_user_continues_the_sequence_with_a_new_key(store: Store) -> None:
     old_key = visit(store, "ann", seq=7)
     erase(store, "ann", now_ms=5000)
     with store.transaction() as tx:
@@ -67,11 +68,11 @@ def test_who_comes_back_goes_on_at_the_old_sequence_under_a_new_key(store: Store
     assert (states["ann"].seq, states["ann"].erased_ms) == (7, 5000)
     assert states["ann"].key != old_key
     assert (states["bob"].seq, states["bob"].erased_ms) == (0, None)
-    with store.read() as view:
-        assert view.users.find("ann") == replace(states["ann"], window=states["ann"].window)
+    with store.read() as read:
+        assert read.users.find("ann") == replace(states["ann"], window=states["ann"].window)
 
 
-def test_who_was_erased_at_or_after_a_given_time_is_left_out_and_not_made_again(store: Store) -> None:
+def test_users_erased_at_or_after_unless_erased_are_not_created(store: Store) -> None:
     for user_id in ("ann", "bob", "cid"):
         visit(store, user_id, seq=1)
     for user_id in ("ann", "bob"):
@@ -83,8 +84,8 @@ def test_who_was_erased_at_or_after_a_given_time_is_left_out_and_not_made_again(
         tx.commit()
     assert set(states) == {"bob", "cid", "dan"}
     assert (states["bob"].seq, states["bob"].erased_ms) == (1, 5000)
-    with store.read() as view:
-        assert view.users.find("ann") is None
+    with store.read() as read:
+        assert read.users.find("ann") is None
 
 
 def test_a_second_erasure_replaces_the_first(store: Store) -> None:
@@ -97,39 +98,39 @@ def test_a_second_erasure_replaces_the_first(store: Store) -> None:
 
 
 @pytest.mark.parametrize("payload", [b'{"user_id": "ann"}', b"1;ann;x", b"ann", b'{"user_id":"ann","item_id":3'])
-def test_bad_input_that_names_the_user_goes_too(store: Store, payload: bytes) -> None:
-    keep_letter(store, payload)
+def test_erasure_deletes_dead_letters_that_name_the_user(store: Store, payload: bytes) -> None:
+    add_dead_letter(store, payload)
     assert erase(store, "ann", now_ms=5000)
-    with store.read() as view:
-        assert view.dead_letters.newest() == []
+    with store.read() as read:
+        assert read.dead_letters.newest() == []
 
 
-def test_an_id_is_found_in_bad_input_as_json_escapes_it(store: Store) -> None:
-    keep_letter(store, b'{"user_id": "Zo\\u00eb"}')
+def test_erasure_finds_json_escaped_ids_in_dead_letters(store: Store) -> None:
+    add_dead_letter(store, b'{"user_id": "Zo\\u00eb"}')
     assert erase(store, "Zoë", now_ms=5000)
-    with store.read() as view:
-        assert view.dead_letters.newest() == []
+    with store.read() as read:
+        assert read.dead_letters.newest() == []
 
 
-def test_bad_input_of_longer_ids_stays(store: Store) -> None:
-    keep_letter(store, b'{"user_id": "anna"}')
+def test_erasure_keeps_dead_letters_of_longer_ids(store: Store) -> None:
+    add_dead_letter(store, b'{"user_id": "anna"}')
     visit(store, "ann", seq=1)
     erase(store, "ann", now_ms=5000)
-    with store.read() as view:
-        assert len(view.dead_letters.newest()) == 1
+    with store.read() as read:
+        assert len(read.dead_letters.newest()) == 1
 
 
-def test_an_event_slightly_ahead_of_the_clock_belongs_to_the_erased_past_too(store: Store) -> None:
+def test_erasure_covers_events_slightly_ahead_of_the_clock(store: Store) -> None:
     visit(store, "ann", seq=5007)  # its time is its sequence: 7 ms after the erasure's clock
     erase(store, "ann", now_ms=5000)
-    with store.read() as view:
-        assert view.users.erasure_times(["ann"]) == {"ann": 5007}
+    with store.read() as read:
+        assert read.users.erasure_times(["ann"]) == {"ann": 5007}
 
 
-def test_a_second_erasure_never_moves_the_mark_back(store: Store) -> None:
+def test_a_second_erasure_never_lowers_the_erasure_time(store: Store) -> None:
     visit(store, "ann", seq=1)
     erase(store, "ann", now_ms=9000)
     visit(store, "ann", seq=2)
     erase(store, "ann", now_ms=5000)
-    with store.read() as view:
-        assert view.users.erasure_times(["ann"]) == {"ann": 9000}
+    with store.read() as read:
+        assert read.users.erasure_times(["ann"]) == {"ann": 9000}

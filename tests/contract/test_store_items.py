@@ -1,4 +1,4 @@
-"""What every store promises about items: uncatalogued items, catalogue changes, revisions, the columnar snapshot."""
+"""Items: keys, the catalogue, revisions and uncatalogued items."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ def save(store: Store, *items: Item, now_ms: int = 1000) -> int:
     return revision
 
 
-def test_an_item_comes_back_whole_by_key_and_by_id(store: Store) -> None:
+def test_items_are_read_back_by_key_and_by_id(store: Store) -> None:
     revision = save(store, SHOE, now_ms=1234)
-    with store.read() as view:
-        stored = view.items.by_id(["shoe"])["shoe"]
-        assert view.items.by_key([stored.key]) == {stored.key: stored}
+    with store.read() as read:
+        stored = read.items.by_id(["shoe"])["shoe"]
+        assert read.items.by_key([stored.key]) == {stored.key: stored}
     assert (stored.item, stored.in_catalogue, stored.revision, stored.updated_ms) == (SHOE, True, revision, 1234)
 
 
-def test_all_items_of_one_save_share_one_revision_and_the_next_is_higher(store: Store) -> None:
+def test_each_save_puts_its_items_under_a_new_revision(store: Store) -> None:
     first, second = save(store, SHOE, HAT), save(store, HAT)
-    with store.read() as view:
-        assert view.items.revision() == second > first
-        found = view.items.by_id(["shoe", "hat"])
+    with store.read() as read:
+        assert read.items.revision() == second > first
+        found = read.items.by_id(["shoe", "hat"])
     assert (found["shoe"].revision, found["hat"].revision) == (first, second)
 
 
-def test_saving_nothing_changes_no_revision(store: Store) -> None:
+def test_saving_no_items_keeps_the_revision(store: Store) -> None:
     assert save(store) == 0
     assert save(store, SHOE) == save(store)
 
 
-def test_of_two_items_with_one_id_the_last_one_stays(store: Store) -> None:
+def test_of_duplicate_item_ids_the_last_is_stored(store: Store) -> None:
     save(store, Item("shoe", "first"), Item("shoe", "last"))
-    with store.read() as view:
-        assert view.items.by_id(["shoe"])["shoe"].item.title == "last"
-        assert view.totals().items == 1
+    with store.read() as read:
+        assert read.items.by_id(["shoe"])["shoe"].item.title == "last"
+        assert read.totals().items == 1
 
 
 def test_event_of_an_unknown_item_creates_an_uncatalogued_item(store: Store) -> None:
     save(store, HAT)
-    with store.read() as view:
-        before = (view.items.revision(), view.items.newest_key())
+    with store.read() as read:
+        before = (read.items.revision(), read.items.newest_key())
     with store.transaction() as tx:
         keys = tx.items.resolve(["shoe", "hat", "shoe"])
         tx.commit()
-    with store.read() as view:
-        stub = view.items.by_id(["shoe"])["shoe"]
+    with store.read() as read:
+        stub = read.items.by_id(["shoe"])["shoe"]
         assert (stub.key, stub.item, stub.in_catalogue) == (keys["shoe"], Item("shoe"), False)
-        assert view.items.revision() == before[0]
-        assert view.items.newest_key() == keys["shoe"] > before[1]
-        assert [each.item.item_id for each in view.items.page()] == ["hat"]
+        assert read.items.revision() == before[0]
+        assert read.items.newest_key() == keys["shoe"] > before[1]
+        assert [each.item.item_id for each in read.items.page()] == ["hat"]
 
 
 def test_uncatalogued_item_keeps_its_key_when_it_is_catalogued(store: Store) -> None:
@@ -64,51 +64,51 @@ def test_uncatalogued_item_keeps_its_key_when_it_is_catalogued(store: Store) -> 
         key = tx.items.resolve(["shoe"])["shoe"]
         tx.commit()
     save(store, SHOE)
-    with store.read() as view:
-        assert view.items.by_key([key])[key].item == SHOE
-        assert view.items.newest_key() == key
+    with store.read() as read:
+        assert read.items.by_key([key])[key].item == SHOE
+        assert read.items.newest_key() == key
 
 
-def test_a_removed_item_is_hidden_and_out_of_the_catalogue_but_keeps_its_key(store: Store) -> None:
+def test_a_removed_item_is_hidden_and_keeps_its_key(store: Store) -> None:
     before = save(store, SHOE, HAT)
     with store.transaction() as tx:
         assert tx.items.remove(["shoe", "shoe", "unknown"], now_ms=2000) == 1
         tx.commit()
-    with store.read() as view:
-        gone = view.items.by_id(["shoe"])["shoe"]
-        assert view.items.revision() == before + 1
-        assert [each.item.item_id for each in view.items.page()] == ["hat"]
+    with store.read() as read:
+        gone = read.items.by_id(["shoe"])["shoe"]
+        assert read.items.revision() == before + 1
+        assert [each.item.item_id for each in read.items.page()] == ["hat"]
     assert (gone.in_catalogue, gone.item.hidden, gone.revision, gone.updated_ms) == (False, True, before + 1, 2000)
 
 
-def test_removing_what_is_not_in_the_catalogue_changes_no_revision(store: Store) -> None:
+def test_removing_an_uncatalogued_item_keeps_the_revision(store: Store) -> None:
     before = save(store, SHOE)
     with store.transaction() as tx:
         tx.items.resolve(["stub"])
         assert tx.items.remove(["stub", "unknown"], now_ms=2000) == 0
         tx.commit()
-    with store.read() as view:
-        assert view.items.revision() == before
+    with store.read() as read:
+        assert read.items.revision() == before
 
 
-def test_items_are_listed_page_by_page_in_the_order_of_their_bytes(store: Store) -> None:
+def test_items_are_listed_in_byte_order_in_pages(store: Store) -> None:
     ids = ["B", "a", "ä", "b", "10", "9", "b-1", "b1"]
     save(store, *map(Item, ids))
     found: list[str] = []
-    with store.read() as view:
-        while page := view.items.page(after=found[-1] if found else "", limit=3):
+    with store.read() as read:
+        while page := read.items.page(after=found[-1] if found else "", limit=3):
             found += [stored.item.item_id for stored in page]
     assert found == sorted(ids, key=str.encode)
 
 
-def test_the_catalogue_holds_every_item_in_columns_by_key(store: Store) -> None:
+def test_the_catalogue_holds_all_items_by_ascending_key(store: Store) -> None:
     revision = save(store, SHOE, HAT, Item("secret", "Hidden", hidden=True))
     with store.transaction() as tx:
         tx.items.resolve(["stub"])
         tx.commit()
-    with store.read() as view:
-        catalogue = view.items.catalogue()
-        keys = {name: stored.key for name, stored in view.items.by_id(["shoe", "hat", "secret", "stub"]).items()}
+    with store.read() as read:
+        catalogue = read.items.catalogue()
+        keys = {name: stored.key for name, stored in read.items.by_id(["shoe", "hat", "secret", "stub"]).items()}
     rows = dict(
         zip(catalogue.item_ids, zip(catalogue.texts, catalogue.categories, catalogue.listed, strict=True), strict=True)
     )
@@ -129,36 +129,36 @@ def test_uncatalogued_items_can_be_listed_hidden_and_removed_never(store: Store)
         tx.items.resolve(["stub"])
         tx.items.remove(["hat"], now_ms=1)
         tx.commit()
-    with store.read() as view:
-        catalogue = view.items.catalogue(include_uncatalogued=True)
+    with store.read() as read:
+        catalogue = read.items.catalogue(include_uncatalogued=True)
     listed = dict(zip(catalogue.item_ids, catalogue.listed.tolist(), strict=True))
     assert listed == {"shoe": True, "hat": False, "secret": False, "stub": True}
 
 
 def test_an_empty_store_has_an_empty_catalogue(store: Store) -> None:
-    with store.read() as view:
-        assert len(view.items.catalogue()) == 0
-        assert (view.items.revision(), view.items.newest_key()) == (0, 0)
+    with store.read() as read:
+        assert len(read.items.catalogue()) == 0
+        assert (read.items.revision(), read.items.newest_key()) == (0, 0)
 
 
-def test_the_totals_count_listed_items_apart(store: Store) -> None:
+def test_totals_count_listed_items_separately(store: Store) -> None:
     save(store, SHOE, HAT, Item("secret", hidden=True))
     with store.transaction() as tx:
         tx.items.resolve(["stub"])
         tx.commit()
-    with store.read() as view:
-        assert (view.totals().items, view.totals().listed_items) == (4, 2)
+    with store.read() as read:
+        assert (read.totals().items, read.totals().listed_items) == (4, 2)
 
 
-def test_touched_items_have_a_new_revision_and_nothing_else_of_them_changes(store: Store) -> None:
+def test_touching_items_changes_only_their_revision(store: Store) -> None:
     first = save(store, SHOE, HAT, now_ms=1000)
     with store.transaction() as tx:
         tx.items.resolve(["stub"])
         revision = tx.items.touch(["shoe", "stub", "unknown"], now_ms=2000)
         tx.commit()
-    with store.read() as view:
-        found = view.items.by_id(["shoe", "hat", "stub", "unknown"])
-        assert view.items.revision() == revision > first
+    with store.read() as read:
+        found = read.items.by_id(["shoe", "hat", "stub", "unknown"])
+        assert read.items.revision() == revision > first
     assert {item_id: (each.revision, each.updated_ms) for item_id, each in found.items()} == {
         "shoe": (revision, 2000),
         "hat": (first, 1000),
@@ -168,34 +168,34 @@ def test_touched_items_have_a_new_revision_and_nothing_else_of_them_changes(stor
     assert not found["stub"].in_catalogue
 
 
-def test_touching_what_nobody_knows_is_no_change(store: Store) -> None:
+def test_touching_unknown_items_keeps_the_revision(store: Store) -> None:
     before = save(store, SHOE)
     with store.transaction() as tx:
         assert tx.items.touch(["unknown"], now_ms=2000) == before
         assert tx.items.touch([], now_ms=2000) == before
         tx.commit()
-    with store.read() as view:
-        assert view.items.revision() == before
+    with store.read() as read:
+        assert read.items.revision() == before
 
 
-def test_a_catalogue_tells_when_each_item_was_first_heard_of(store: Store) -> None:
+def test_the_catalogue_holds_creation_times(store: Store) -> None:
     with store.transaction() as tx:
         tx.items.resolve(["heard"], now_ms=500)
         tx.items.resolve(["somehow"])
         tx.commit()
     save(store, HAT, Item("heard", "Now named"), now_ms=1000)
     save(store, SHOE, HAT, now_ms=2000)
-    with store.read() as view:
-        found = view.items.catalogue()
+    with store.read() as read:
+        found = read.items.catalogue()
     assert found.created_ms is not None
     created_ms = dict(zip(found.item_ids, found.created_ms.tolist(), strict=True))
     assert created_ms == {"heard": 500, "somehow": 0, "hat": 1000, "shoe": 2000}
     assert [found.item_ids[row] for row in found.newest_first] == ["shoe", "hat", "heard", "somehow"]
 
 
-def test_a_catalogue_knows_the_attributes_of_its_items(store: Store) -> None:
+def test_the_catalogue_holds_attributes(store: Store) -> None:
     save(store, SHOE, HAT)
-    with store.read() as view:
-        found = view.items.catalogue()
+    with store.read() as read:
+        found = read.items.catalogue()
     assert found.attributes is not None
     assert dict(zip(found.item_ids, found.attributes, strict=True)) == {"shoe": SHOE.attributes, "hat": {}}

@@ -1,4 +1,4 @@
-"""Leases: a role has one holder at a time, by the store's clock, and whoever lost it can no longer write."""
+"""Leases: one holder at a time by the store's clock; fencing tokens stop writes of earlier holders."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def written_by(store: Store) -> str | None:
         return read.metadata.all().get("written by")
 
 
-def test_a_free_role_is_taken_and_shown_with_its_holder(store: Store) -> None:
+def test_a_free_lease_is_taken_and_shows_its_holder(store: Store) -> None:
     lease = taken(store, "a")
     with store.read() as read:
         assert read.leases.find("trainer") == lease
@@ -45,24 +45,24 @@ def test_a_free_role_is_taken_and_shown_with_its_holder(store: Store) -> None:
     assert lease.holder == "a"
 
 
-def test_nobody_else_gets_a_held_role(store: Store) -> None:
+def test_a_held_lease_is_refused_to_other_holders(store: Store) -> None:
     taken(store, "a")
     assert take(store, "b") is None
 
 
-def test_two_roles_have_nothing_to_do_with_each_other(store: Store) -> None:
+def test_leases_of_different_roles_are_independent(store: Store) -> None:
     taken(store, "a")
     with store.transaction() as tx:
         assert tx.leases.take("monitor", holder="b", ttl_ms=LONG_MS) is not None
 
 
-def test_an_expired_role_goes_to_the_next_who_asks_under_a_higher_token(store: Store) -> None:
+def test_an_expired_lease_is_taken_with_a_higher_token(store: Store) -> None:
     first = taken(store, "a", ttl_ms=NO_TIME_MS)
     second = taken(store, "b")
     assert second.token > first.token
 
 
-def test_whoever_lost_the_role_can_neither_write_nor_renew_nor_release_it(store: Store) -> None:
+def test_a_lost_lease_cannot_write_renew_or_release(store: Store) -> None:
     lost = taken(store, "a", ttl_ms=NO_TIME_MS)
     kept = taken(store, "b")
     with pytest.raises(LeaseLost, match="taken over from a"):
@@ -76,7 +76,7 @@ def test_whoever_lost_the_role_can_neither_write_nor_renew_nor_release_it(store:
     assert written_by(store) == "b"
 
 
-def test_a_holder_who_renews_keeps_the_role_and_its_token(store: Store) -> None:
+def test_renewing_keeps_the_lease_and_its_token(store: Store) -> None:
     lease = taken(store, "a", ttl_ms=NO_TIME_MS)
     with store.transaction() as tx:
         assert tx.leases.renew(lease, ttl_ms=LONG_MS)
@@ -86,12 +86,12 @@ def test_a_holder_who_renews_keeps_the_role_and_its_token(store: Store) -> None:
     assert written_by(store) == "a"
 
 
-def test_a_holder_whose_time_ran_out_may_still_write_while_nobody_took_over(store: Store) -> None:
+def test_an_expired_lease_still_writes_until_it_is_taken(store: Store) -> None:
     write_as(store, taken(store, "a", ttl_ms=NO_TIME_MS))
     assert written_by(store) == "a"
 
 
-def test_a_released_role_is_free_at_once_and_closed_to_its_old_holder_after_the_next_taking(store: Store) -> None:
+def test_a_released_lease_is_free_at_once(store: Store) -> None:
     old = taken(store, "a")
     with store.transaction() as tx:
         tx.leases.release(old)
@@ -103,17 +103,17 @@ def test_a_released_role_is_free_at_once_and_closed_to_its_old_holder_after_the_
         write_as(store, old)
 
 
-def test_a_holder_who_takes_its_own_role_again_gets_a_higher_token(store: Store) -> None:
+def test_taking_an_own_lease_again_raises_the_token(store: Store) -> None:
     assert taken(store, "a").token < taken(store, "a").token
 
 
-def test_a_taking_that_was_not_committed_never_happened(store: Store) -> None:
+def test_an_uncommitted_lease_is_rolled_back(store: Store) -> None:
     with store.transaction() as tx:
         tx.leases.take("trainer", holder="a", ttl_ms=LONG_MS)
     assert take(store, "b") is not None
 
 
-def test_a_role_is_held_by_one_process_and_passes_on_when_it_is_released(store: Store) -> None:
+def test_a_lease_is_held_by_one_process_until_released(store: Store) -> None:
     first, second = Lease(store, "trainer", holder="a"), Lease(store, "trainer", holder="b")
     assert first.hold()
     assert not second.hold()
@@ -123,7 +123,7 @@ def test_a_role_is_held_by_one_process_and_passes_on_when_it_is_released(store: 
     assert (first.is_held, second.is_held) == (False, True)
 
 
-def test_a_process_without_the_role_writes_nothing(store: Store) -> None:
+def test_a_process_without_the_lease_writes_nothing(store: Store) -> None:
     def write(role: Lease, name: str) -> None:
         with role.transaction() as tx:
             tx.metadata.save({"written by": name})
@@ -141,7 +141,7 @@ def test_a_process_without_the_role_writes_nothing(store: Store) -> None:
     assert written_by(store) == "fresh"
 
 
-def test_a_process_that_lost_the_role_may_get_it_back_when_it_is_free_again(store: Store) -> None:
+def test_a_process_can_take_a_lost_lease_again(store: Store) -> None:
     slow = Lease(store, "trainer", holder="slow", ttl_ms=NO_TIME_MS)
     other = Lease(store, "trainer", holder="other")
     assert slow.hold()

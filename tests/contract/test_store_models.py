@@ -1,4 +1,4 @@
-"""Model versions in the store: one champion, every change of it noted, and all of a change or nothing."""
+"""Model versions: one champion, recorded promotions, and atomic changes."""
 
 from __future__ import annotations
 
@@ -68,30 +68,30 @@ def champion(store: Store) -> str | None:
     return found.version if found else None
 
 
-def test_there_is_one_champion_and_the_one_before_retires(store: Store) -> None:
+def test_a_new_champion_retires_the_previous_champion(store: Store) -> None:
     first = ModelRecord("m1", "models/m1", "champion", 1000, {"seed": 1, "parent": None})
     second = ModelRecord("m2", "models/m2", "champion", 2000, {"parent": "m1"})
     for record in (first, second):
         with store.transaction() as tx:
             tx.models.save(record)
             tx.commit()
-    with store.read() as view:
-        assert view.models.champion() == second
-        assert view.models.all() == [second, replace(first, status="retired")]
+    with store.read() as read:
+        assert read.models.champion() == second
+        assert read.models.all() == [second, replace(first, status="retired")]
 
 
-def test_an_old_champion_can_serve_again(store: Store) -> None:
+def test_a_retired_model_can_become_champion_again(store: Store) -> None:
     models = [ModelRecord(f"m{n}", f"models/m{n}", "champion", n) for n in (1, 2)]
     with store.transaction() as tx:
         for record in (*models, models[0]):
             tx.models.save(record)
         tx.commit()
-    with store.read() as view:
-        assert view.models.champion() == models[0]
-        assert [record.status for record in view.models.all()] == ["retired", "champion"]
+    with store.read() as read:
+        assert read.models.champion() == models[0]
+        assert [record.status for record in read.models.all()] == ["retired", "champion"]
 
 
-def test_a_promotion_changes_the_champion_retires_the_one_before_and_is_noted(store: Store) -> None:
+def test_a_promotion_changes_the_champion_and_is_recorded(store: Store) -> None:
     serve(store, "a", "b")
     assert statuses(store) == {"a": ModelStatus.RETIRED, "b": ModelStatus.CHAMPION}
     with store.read() as read:
@@ -101,7 +101,7 @@ def test_a_promotion_changes_the_champion_retires_the_one_before_and_is_noted(st
         ]
 
 
-def test_a_promotion_that_is_not_committed_leaves_no_trace(store: Store) -> None:
+def test_an_uncommitted_promotion_is_rolled_back(store: Store) -> None:
     serve(store, "a")
     add(store, "b")
     with store.transaction() as tx:
@@ -111,7 +111,7 @@ def test_a_promotion_that_is_not_committed_leaves_no_trace(store: Store) -> None
         assert [promotion.version for promotion in read.models.promotions()] == ["a"]
 
 
-def test_rolling_back_returns_to_what_served_before_again_and_again(store: Store) -> None:
+def test_repeated_rollbacks_go_back_through_earlier_champions(store: Store) -> None:
     serve(store, "a", "b", "c")
     assert (back(store).version, champion(store)) == ("b", "b")
     assert (back(store).version, champion(store)) == ("a", "a")
@@ -120,19 +120,19 @@ def test_rolling_back_returns_to_what_served_before_again_and_again(store: Store
     assert statuses(store) == {"a": ModelStatus.CHAMPION, "b": ModelStatus.RETIRED, "c": ModelStatus.RETIRED}
 
 
-def test_a_model_promoted_after_a_rollback_goes_back_to_the_one_rolled_back_to(store: Store) -> None:
+def test_rollback_after_a_rollback_and_a_promotion(store: Store) -> None:
     serve(store, "a", "b")
     back(store)
     serve(store, "c")
     assert back(store).version == "a"
 
 
-def test_models_from_before_promotions_were_noted_can_be_rolled_back_too(store: Store) -> None:
+def test_models_without_recorded_promotions_can_be_rolled_back(store: Store) -> None:
     add(store, "a", "b", status=ModelStatus.CHAMPION)
     assert back(store).version == "a"
 
 
-def test_what_serves_already_is_unknown_or_has_no_files_cannot_be_promoted(store: Store) -> None:
+def test_serving_unknown_and_deleted_models_cannot_be_promoted(store: Store) -> None:
     serve(store, "a")
     with store.transaction() as tx:
         tx.models.save(ModelRecord("gone", "", ModelStatus.RETIRED, 1))
@@ -144,7 +144,7 @@ def test_what_serves_already_is_unknown_or_has_no_files_cannot_be_promoted(store
             promote(tx, "gone", **OPERATOR)
 
 
-def test_a_refused_model_is_promoted_by_force_alone(store: Store) -> None:
+def test_a_refused_model_is_promoted_only_with_force(store: Store) -> None:
     add(store, "bad")
     with store.transaction() as tx:
         note(tx, "bad", {"refused": "it knows one item"}, status=ModelStatus.REFUSED)
@@ -155,7 +155,7 @@ def test_a_refused_model_is_promoted_by_force_alone(store: Store) -> None:
     assert champion(store) == "bad"
 
 
-def test_a_new_challenger_takes_the_place_of_one_that_still_waits(store: Store) -> None:
+def test_a_new_challenger_supersedes_a_waiting_one(store: Store) -> None:
     serve(store, "a")
     for version in ("b", "c"):
         with store.transaction() as tx:
@@ -164,7 +164,7 @@ def test_a_new_challenger_takes_the_place_of_one_that_still_waits(store: Store) 
     assert statuses(store) == {"a": ModelStatus.CHAMPION, "b": ModelStatus.SUPERSEDED, "c": ModelStatus.CHALLENGER}
 
 
-def test_what_is_noted_joins_the_lineage(store: Store) -> None:
+def test_added_facts_join_the_lineage(store: Store) -> None:
     add(store, "a")
     with store.transaction() as tx:
         note(tx, "a", {"verdict": "undecided"})
@@ -174,7 +174,7 @@ def test_what_is_noted_joins_the_lineage(store: Store) -> None:
     assert statuses(store) == {"a": ModelStatus.CHALLENGER}
 
 
-def test_the_line_of_champions_is_followed_back_through_promotions(store: Store) -> None:
+def test_past_champions_are_read_from_promotions(store: Store) -> None:
     serve(store, "a", "b", "c", "d")
     with store.read() as read:
         models, promotions = read.models.all(), read.models.promotions()
@@ -182,7 +182,7 @@ def test_the_line_of_champions_is_followed_back_through_promotions(store: Store)
     assert [record.version for record in ancestors(models, promotions, limit=9)] == ["d", "c", "b", "a"]
 
 
-def test_files_are_kept_of_the_champion_its_predecessors_the_newest_and_a_waiting_challenger(store: Store) -> None:
+def test_expendable_models_exclude_serving_recent_and_waiting_ones(store: Store) -> None:
     serve(store, "a", "b")
     add(store, "x", "y", status=ModelStatus.REFUSED)
     serve(store, "c", "d")
@@ -193,7 +193,7 @@ def test_files_are_kept_of_the_champion_its_predecessors_the_newest_and_a_waitin
     assert [record.version for record in expendable(models, promotions, keep=2)] == ["y", "x", "a"]
 
 
-def test_vectors_of_one_version_go_and_those_of_others_stay(store: Store) -> None:
+def test_vectors_are_deleted_by_version(store: Store) -> None:
     user = UserState(key=7, seq=3)
     with store.transaction() as tx:
         for version in ("a", "b"):

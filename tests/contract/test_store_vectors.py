@@ -1,4 +1,4 @@
-"""Users' vectors in the store: exactly current ones are found, older ones never replace newer ones."""
+"""User vectors: only current ones are returned, and older ones never replace newer ones."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def find(store: Store, state: UserState, *, version: str = "a", binding: str = "
         return read.vectors.find(state, version=version, binding=binding)
 
 
-def test_a_vector_comes_back_bit_by_bit(store: Store) -> None:
+def test_a_vector_is_read_back_bit_by_bit(store: Store) -> None:
     save(store, USER, [1.5, -0.25, 3e-38])
     np.testing.assert_array_equal(find(store, USER), np.array([1.5, -0.25, 3e-38], np.float32))
 
@@ -36,12 +36,12 @@ def test_a_vector_comes_back_bit_by_bit(store: Store) -> None:
     ],
     ids=["another sequence", "another user", "another version", "another catalogue revision"],
 )
-def test_a_vector_of_anything_else_is_not_found(store: Store, state: UserState, version: str, binding: str) -> None:
+def test_a_vector_of_another_state_is_not_returned(store: Store, state: UserState, version: str, binding: str) -> None:
     save(store, USER, [1.0])
     assert find(store, state, version=version, binding=binding) is None
 
 
-def test_a_slow_encoder_does_not_replace_a_newer_vector(store: Store) -> None:
+def test_an_older_vector_does_not_replace_a_newer_one(store: Store) -> None:
     newer = UserState(key=7, seq=4)
     save(store, newer, [2.0])
     save(store, USER, [1.0])
@@ -49,14 +49,14 @@ def test_a_slow_encoder_does_not_replace_a_newer_vector(store: Store) -> None:
     np.testing.assert_array_equal(find(store, newer), [2.0])
 
 
-def test_each_version_keeps_its_own_vector(store: Store) -> None:
+def test_each_model_version_has_its_own_vector(store: Store) -> None:
     save(store, USER, [1.0])
     save(store, USER, [2.0], version="b", binding="b:1:0")
     np.testing.assert_array_equal(find(store, USER), [1.0])
     np.testing.assert_array_equal(find(store, USER, version="b", binding="b:1:0"), [2.0])
 
 
-def test_erasing_a_user_erases_their_vectors(store: Store) -> None:
+def test_erasing_a_user_deletes_vectors(store: Store) -> None:
     with store.transaction() as tx:
         state = UserState(key=tx.users.lock(["ann"])["ann"].key, seq=1)
         tx.users.save([state])
@@ -68,7 +68,7 @@ def test_erasing_a_user_erases_their_vectors(store: Store) -> None:
     assert find(store, state) is None
 
 
-def test_a_rebuild_leaves_no_vector_because_windows_change_while_sequences_stay(store: Store) -> None:
+def test_clearing_vectors_deletes_all(store: Store) -> None:
     save(store, USER, [1.0])
     with store.transaction() as tx:
         tx.vectors.clear()

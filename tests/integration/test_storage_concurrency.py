@@ -1,4 +1,4 @@
-"""Several writers and readers on real connections: nobody is lost, nobody waits in a circle."""
+"""Concurrent writers and readers on real connections: no lost updates, no deadlocks."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def until_it_goes_through(store: Store, work: Callable[[Transaction], object]) -
             return
 
 
-def test_writers_of_overlapping_users_neither_lose_a_step_nor_deadlock(database: Database) -> None:
+def test_concurrent_writers_of_the_same_users_do_not_deadlock(database: Database) -> None:
     rounds = 15
 
     def step(order: list[str]) -> Callable[[Transaction], None]:
@@ -76,13 +76,13 @@ def test_writers_of_overlapping_users_neither_lose_a_step_nor_deadlock(database:
         return run
 
     in_parallel(writer(USERS), writer(USERS[::-1]), writer(USERS[::2] + USERS[1::2]))
-    with database.store.read() as view:
-        states = [view.users.find(user) for user in USERS]
-        assert view.totals().items == len(USERS)
+    with database.store.read() as read:
+        states = [read.users.find(user) for user in USERS]
+        assert read.totals().items == len(USERS)
     assert [state.seq for state in states if state] == [3 * rounds] * len(USERS)
 
 
-def test_one_user_first_seen_by_two_writers_gets_one_key(database: Database) -> None:
+def test_users_created_concurrently_get_one_key(database: Database) -> None:
     found: list[dict[str, UserState]] = []
 
     def work() -> None:
@@ -92,7 +92,7 @@ def test_one_user_first_seen_by_two_writers_gets_one_key(database: Database) -> 
     assert len({tuple(states[user].key for user in USERS) for states in found}) == 1
 
 
-def test_who_comes_second_in_making_a_user_is_told_to_begin_anew(postgres_database: Database) -> None:
+def test_creating_the_same_user_concurrently_raises_a_conflict(postgres_database: Database) -> None:
     with closing(open_store(postgres_database.url)) as other, ThreadPoolExecutor(1) as pool:
 
         def second() -> None:
@@ -108,7 +108,7 @@ def test_who_comes_second_in_making_a_user_is_told_to_begin_anew(postgres_databa
             waiting.result(WAIT_S)
 
 
-def test_a_user_erased_while_being_made_is_noticed(postgres_database: Database) -> None:
+def test_a_user_erased_during_creation_raises_a_conflict(postgres_database: Database) -> None:
     def erase(tx: Transaction) -> None:
         tx.users.lock(["ann"])
         tx.users.erase("ann", now_ms=5000)
@@ -128,7 +128,7 @@ def test_a_user_erased_while_being_made_is_noticed(postgres_database: Database) 
             waiting.result(WAIT_S)
 
 
-def test_the_second_of_two_writers_waits_for_the_lock_of_a_user(database: Database) -> None:
+def test_a_second_writer_waits_for_the_lock_of_a_user(database: Database) -> None:
     until_it_goes_through(database.store, lambda tx: tx.users.lock(["ann"]))
     second_began, second_done = threading.Event(), threading.Event()
 
@@ -149,13 +149,13 @@ def test_the_second_of_two_writers_waits_for_the_lock_of_a_user(database: Databa
             tx.users.save([replace(state, seq=41)])
             tx.commit()
         waiting.result(WAIT_S)
-    with database.store.read() as view:
-        after = view.users.find("ann")
+    with database.store.read() as read:
+        after = read.users.find("ann")
     assert after is not None
     assert after.seq == 42
 
 
-def test_of_two_workers_that_read_the_same_offset_one_advances_it(database: Database) -> None:
+def test_only_one_of_several_workers_advances_an_offset(database: Database) -> None:
     with database.store.transaction() as tx:
         source = tx.offsets.lock("interactions", [0])[0]
         tx.commit()
@@ -173,7 +173,7 @@ def test_of_two_workers_that_read_the_same_offset_one_advances_it(database: Data
     assert sorted(won) == [False, False, True]
 
 
-def test_workers_that_open_the_same_partitions_in_any_order_do_not_wait_in_a_circle(database: Database) -> None:
+def test_locking_partitions_in_any_order_does_not_deadlock(database: Database) -> None:
     rounds = 15
 
     def opener(partitions: list[int]) -> Callable[[], None]:
@@ -188,22 +188,22 @@ def test_workers_that_open_the_same_partitions_in_any_order_do_not_wait_in_a_cir
         return work
 
     in_parallel(opener([0, 1, 2, 3]), opener([3, 2, 1, 0]), opener([1, 3, 0, 2]))
-    with database.store.read() as view:
-        assert view.offsets.applied("interactions") == dict.fromkeys(range(4), 3 * rounds)
+    with database.store.read() as read:
+        assert read.offsets.applied("interactions") == dict.fromkeys(range(4), 3 * rounds)
 
 
-def test_a_reader_is_not_blocked_by_a_writer_and_keeps_its_snapshot(database: Database) -> None:
+def test_a_writer_does_not_block_readers(database: Database) -> None:
     with closing(open_store(database.url)) as other, database.store.transaction() as tx:
         tx.users.lock(["ann"])
-        with other.read() as view:
-            assert view.users.find("ann") is None
+        with other.read() as read:
+            assert read.users.find("ann") is None
             tx.commit()
-            assert view.users.find("ann") is None
-        with other.read() as view:
-            assert view.users.find("ann") is not None
+            assert read.users.find("ann") is None
+        with other.read() as read:
+            assert read.users.find("ann") is not None
 
 
-def test_the_same_events_sent_by_several_writers_at_once_are_stored_once(database: Database) -> None:
+def test_events_sent_by_several_writers_are_stored_once(database: Database) -> None:
     events = [Interaction(f"e{n}", USERS[n % 12], f"item{n % 5}", "click", 1_700_000_000_000 + n) for n in range(240)]
     accepted: list[int] = []
 
@@ -219,17 +219,17 @@ def test_the_same_events_sent_by_several_writers_at_once_are_stored_once(databas
 
     in_parallel(*(writer(f"api-{n}") for n in range(3)))
     assert sum(accepted) == len(events)
-    with database.store.read() as view:
-        assert view.totals().events == len(events)
-        state = view.users.find(USERS[0])
-        rows = [row for page in view.events.pages() for row in page if state and row.user_key == state.key]
+    with database.store.read() as read:
+        assert read.totals().events == len(events)
+        state = read.users.find(USERS[0])
+        rows = [row for page in read.events.pages() for row in page if state and row.user_key == state.key]
     assert state is not None
     assert sorted(row.user_seq for row in rows) == list(range(1, 21))
     assert state.seq == 20
     assert state.window.history.items.tolist() == [row.item_key for row in rows]
 
 
-def test_a_user_erased_while_another_writer_waits_for_them_comes_back_as_new(database: Database) -> None:
+def test_a_user_erased_while_a_writer_waits_is_created_again(database: Database) -> None:
     with database.store.transaction() as tx:
         state = tx.users.lock(["ann"])["ann"]
         tx.users.save([replace(state, seq=5)])
@@ -259,7 +259,7 @@ def test_a_user_erased_while_another_writer_waits_for_them_comes_back_as_new(dat
     assert found.key != state.key
 
 
-def test_revisions_of_concurrent_catalogue_changes_are_all_different(database: Database) -> None:
+def test_concurrent_catalogue_changes_get_different_revisions(database: Database) -> None:
     revisions: list[int] = []
 
     def work() -> None:
@@ -273,11 +273,11 @@ def test_revisions_of_concurrent_catalogue_changes_are_all_different(database: D
 
 
 @pytest.mark.parametrize("num_stores", [4])
-def test_an_empty_database_opened_by_several_processes_at_once_is_made_once(
+def test_a_database_opened_concurrently_is_migrated_once(
     num_stores: int, tmp_path: object, postgres_server: str
 ) -> None:
     with fresh_database(postgres_server) as url:
         for each in (url, f"sqlite:///{tmp_path}/new.db"):
             in_parallel(*[lambda url=each: open_store(url).close()] * num_stores)
-            with closing(open_store(each)) as store, store.read() as view:
-                assert view.totals().users == 0
+            with closing(open_store(each)) as store, store.read() as read:
+                assert read.totals().users == 0

@@ -1,4 +1,4 @@
-"""A process that stands still inside a transaction on PostgreSQL loses its locks, and is told so when it wakes."""
+"""A process that is suspended inside a PostgreSQL transaction loses its locks and gets an error when it resumes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from core.errors import StoreUnavailable
 PATIENCE_S = 20.0
 
 
-def test_every_connection_gives_its_locks_up_after_ten_idle_seconds(postgres_database: Database) -> None:
+def test_idle_transactions_time_out_after_ten_seconds(postgres_database: Database) -> None:
     with postgres_database.store.transaction() as tx:
         tx._session._cursor.execute("SHOW idle_in_transaction_session_timeout")
         assert tx._session._cursor.fetchone() == ("10s",)
 
 
-def test_who_wakes_after_that_is_told_that_nothing_was_applied(postgres_database: Database) -> None:
+def test_a_timed_out_transaction_fails_and_applies_nothing(postgres_database: Database) -> None:
     def is_connected() -> bool:
         return bool(postgres_database.sql("SELECT 1 FROM pg_stat_activity WHERE pid = :pid", pid=backend))
 
@@ -39,7 +39,7 @@ def test_who_wakes_after_that_is_told_that_nothing_was_applied(postgres_database
     assert postgres_database.sql("SELECT user_id FROM users") == [("ann",)]
 
 
-def test_a_transaction_that_has_just_written_counts_as_idle_so_that_its_locks_are_given_up_too(
+def test_a_transaction_that_has_just_written_counts_as_idle(
     postgres_database: Database,
 ) -> None:
     # In a pipeline the server would wait for more of it, "active" and without any timeout.

@@ -1,4 +1,4 @@
-"""Opening databases: migrations, versions, URLs, and what an operator is told when it does not work."""
+"""Opening databases: migrations, versions, URLs and error messages."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from storage.migrate import HEAD, MIGRATIONS
 from storage.tables import metadata
 
 
-def test_the_newest_migration_is_the_one_the_code_expects() -> None:
+def test_head_is_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 
 
-def test_migrations_build_exactly_the_tables_of_the_code(database: Database) -> None:
+def test_migrations_create_the_tables_of_the_code(database: Database) -> None:
     opened = create_engine(database.url)
     with opened.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -45,22 +45,22 @@ def test_hot_tables_are_clustered_by_their_keys_on_sqlite(sqlite_database: Datab
     assert {name for (name,) in found} >= {"interactions", "popularity", "event_counts"}
 
 
-def test_a_database_is_durable_and_lets_readers_go_on_beside_the_writer(sqlite_database: Database) -> None:
+def test_sqlite_uses_wal_and_full_synchronous(sqlite_database: Database) -> None:
     with sqlite_database.store._session("BEGIN") as session:
         cursor = session._cursor
         assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert cursor.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
-def test_opening_again_keeps_what_is_there(database: Database) -> None:
+def test_opening_again_keeps_the_data(database: Database) -> None:
     with database.store.transaction() as tx:
         tx.users.lock(["ann"])
         tx.commit()
-    with closing(open_store(database.url, create=False)) as store, store.read() as view:
-        assert view.users.find("ann") is not None
+    with closing(open_store(database.url, create=False)) as store, store.read() as read:
+        assert read.users.find("ann") is not None
 
 
-def test_a_database_of_a_newer_version_is_refused_and_left_alone(database: Database) -> None:
+def test_a_database_of_a_newer_version_is_refused_unchanged(database: Database) -> None:
     (((before,),)) = database.sql("SELECT version_num FROM alembic_version")
     database.sql("UPDATE alembic_version SET version_num = '9999'")
     try:
@@ -73,7 +73,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(database: Datab
         database.sql("UPDATE alembic_version SET version_num = :before", before=before)
 
 
-def test_a_failed_migration_leaves_nothing_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_migration_is_rolled_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("power cut")
 
@@ -96,18 +96,18 @@ def test_a_failed_migration_leaves_nothing_half_made(tmp_path: Path, monkeypatch
         ("sqlite:///:memory:", "wanted a file"),
     ],
 )
-def test_an_unusable_url_is_refused_with_the_ones_that_work(url: str, message: str) -> None:
+def test_an_unsupported_url_is_refused(url: str, message: str) -> None:
     with pytest.raises(InvalidSettings, match=message):
         open_store(url)
 
 
-def test_a_refused_url_does_not_show_its_password() -> None:
+def test_the_error_for_a_url_does_not_show_its_password() -> None:
     with pytest.raises(InvalidSettings) as error:
         open_store("mysql://me:secret@host/db")
     assert "secret" not in str(error.value)
 
 
-def test_a_missing_file_is_not_made_unless_asked_for(tmp_path: Path) -> None:
+def test_a_missing_file_is_created_only_with_create(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "none.db"
     with pytest.raises(StoreUnavailable, match=r"no such database; correct the path"):
         open_store(f"sqlite:///{path}", create=False)
@@ -116,7 +116,7 @@ def test_a_missing_file_is_not_made_unless_asked_for(tmp_path: Path) -> None:
     assert path.exists()
 
 
-def test_a_file_that_is_no_database_is_named_and_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("dear diary, " * 100)
     with pytest.raises(StoreError, match=r"damaged or not a database.*restore the last backup"):
@@ -124,7 +124,7 @@ def test_a_file_that_is_no_database_is_named_and_left_alone(tmp_path: Path) -> N
     assert path.read_text().startswith("dear diary")
 
 
-def test_a_locked_database_is_told_apart(sqlite_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_database_is_reported_as_locked(sqlite_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "BUSY_TIMEOUT_S", 0.05)
     with closing(SqlStore(engine.open_engine(engine.parse_url(sqlite_database.url), create=False))) as other:
         with sqlite_database.store.transaction(), pytest.raises(StoreUnavailable, match="another process keeps"):
@@ -133,7 +133,7 @@ def test_a_locked_database_is_told_apart(sqlite_database: Database, monkeypatch:
             tx.metadata.save({"free": "again"})
 
 
-def test_a_full_disk_is_told_and_what_was_stored_stays(sqlite_database: Database) -> None:
+def test_a_full_disk_is_reported_and_stored_data_stays(sqlite_database: Database) -> None:
     from core.items import Item
 
     store = sqlite_database.store
@@ -151,13 +151,11 @@ def test_a_full_disk_is_told_and_what_was_stored_stays(sqlite_database: Database
         tx._session._cursor.execute("PRAGMA max_page_count = 1000000")
         tx.items.save(big, now_ms=1)
         tx.commit()
-    with store.read() as view:
-        assert (view.totals().items, view.items.revision()) == (200, 1)
+    with store.read() as read:
+        assert (read.totals().items, read.items.revision()) == (200, 1)
 
 
-def test_when_every_connection_is_in_use_the_caller_is_told(
-    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_exhausted_connection_pool_is_reported(sqlite_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("POOL_SIZE", 1), ("POOL_OVERFLOW", 0), ("POOL_TIMEOUT_S", 0.05)):
         monkeypatch.setattr(engine, name, value)
     one_connection = SqlStore(engine.open_engine(engine.parse_url(sqlite_database.url), create=False))
@@ -177,7 +175,7 @@ def own_server() -> Iterator[PostgresServer]:
 
 
 @pytest.mark.slow
-def test_a_postgresql_that_goes_away_is_told_and_used_again_when_it_is_back(own_server: PostgresServer) -> None:
+def test_postgresql_is_used_again_after_an_outage(own_server: PostgresServer) -> None:
     with closing(open_store(own_server.url)) as store:
         with store.transaction() as tx:
             tx.users.lock(["ann"])
@@ -189,5 +187,5 @@ def test_a_postgresql_that_goes_away_is_told_and_used_again_when_it_is_back(own_
             ):
                 store.read().__enter__()
         own_server.start()
-        with store.read() as view:
-            assert view.users.find("ann") is not None
+        with store.read() as read:
+            assert read.users.find("ann") is not None

@@ -1,0 +1,116 @@
+"""Offsets, popularity and event counts: each writer has its own, and reads sum over writers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from stored_events import CLICK, VIEW
+
+from core.ports.store import Store
+from core.records import WriterPosition
+
+
+def test_writers_start_without_an_offset_and_keep_their_keys(store: Store) -> None:
+    with store.transaction() as tx:
+        sources = tx.offsets.lock("interactions", [4, 3])
+        tx.commit()
+    with store.transaction() as tx:
+        assert tx.offsets.lock("interactions", [3]) == {3: sources[3]}
+        assert tx.offsets.lock("interactions", [3, 5, 4]) == sources | {5: tx.offsets.lock("interactions", [5])[5]}
+    assert {(source.applied_offset, source.newest_ms) for source in sources.values()} == {(None, None)}
+    assert sources[3].key != sources[4].key
+
+
+def test_offsets_of_several_partitions_are_saved_together(store: Store) -> None:
+    with store.transaction() as tx:
+        sources = tx.offsets.lock("interactions", [0, 1, 2])
+        tx.offsets.save([replace(source, applied_offset=41) for source in sources.values()])
+        tx.commit()
+    with store.transaction() as tx:
+        opened = tx.offsets.lock("interactions", [0, 2])
+        assert {source.applied_offset for source in opened.values()} == {41}
+        tx.offsets.save([replace(opened[2], applied_offset=50), replace(opened[0], applied_offset=43)])
+        tx.commit()
+    with store.read() as read:
+        assert read.offsets.applied("interactions") == {0: 43, 1: 41, 2: 50}
+
+
+def test_a_writer_without_offsets_has_no_applied_offset(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.offsets.save([replace(tx.offsets.lock("api", [0])[0], newest_ms=1000)])
+        tx.commit()
+    with store.read() as read:
+        assert read.offsets.applied("api") == {}
+
+
+def test_the_stream_clock_is_the_newest_event_time_of_any_writer(store: Store) -> None:
+    with store.read() as read:
+        assert read.offsets.newest_event_ms() is None
+    with store.transaction() as tx:
+        tx.offsets.save([replace(tx.offsets.lock("api", [0])[0], newest_ms=2000)])
+        tx.offsets.save([replace(tx.offsets.lock("interactions", [0])[0], newest_ms=1000)])
+        tx.offsets.lock("interactions", [1])
+        tx.commit()
+    with store.read() as read:
+        assert read.offsets.newest_event_ms() == 2000
+
+
+def test_popularity_is_summed_over_writers(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.popularity.add(1, {10: 3.0, 11: 4.0})
+        tx.popularity.add(2, {10: 3.0})
+        tx.popularity.add(1, {11: 4.0})
+        tx.commit()
+    with store.read() as read:
+        keys, scores = read.popularity.scores()
+    assert keys.tolist() == [10, 11]
+    assert scores.tolist() == pytest.approx([4.0, 5.0])  # 2**3 + 2**3 = 2**4
+
+
+def test_popularity_sums_scores_beyond_the_range_of_a_float(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.popularity.add(1, {10: 5000.0})
+        tx.popularity.add(2, {10: 5000.0})
+        for score in (3000.0, 7.0, -5000.0):
+            tx.popularity.add(1, {11: score})
+        tx.commit()
+    with store.read() as read:
+        assert read.popularity.scores()[1].tolist() == pytest.approx([5001.0, 3000.0])
+
+
+@pytest.mark.parametrize("scores", [[-3000.0, 3000.0], [0.5, 0.25, -1.0], [10.0] * 5, [0.0, -59.0, -61.0]])
+def test_popularity_sums_do_not_depend_on_order(store: Store, scores: list[float]) -> None:
+    with store.transaction() as tx:
+        for score in scores:
+            tx.popularity.add(1, {10: score})
+        for score in reversed(scores):
+            tx.popularity.add(1, {11: score})
+        tx.commit()
+    with store.read() as read:
+        assert read.popularity.scores()[1].tolist()[-2:] == pytest.approx([np.logaddexp2.reduce(scores)] * 2)
+
+
+def test_writers_are_listed_with_their_offsets(store: Store) -> None:
+    with store.transaction() as tx:
+        partition = tx.offsets.lock("interactions", [0, 1])[1]
+        tx.offsets.save([replace(partition, applied_offset=41, newest_ms=1_000)])
+        tx.offsets.save([replace(tx.offsets.lock("http", [0])[0], newest_ms=2_000)])
+        tx.commit()
+    with store.read() as read:
+        assert read.offsets.positions() == [
+            WriterPosition("http", 0, None, 2_000),
+            WriterPosition("interactions", 0, None, None),
+            WriterPosition("interactions", 1, 41, 1_000),
+        ]
+
+
+def test_event_counts_are_summed_over_writers_and_types(store: Store) -> None:
+    with store.transaction() as tx:
+        for stream in ("http", "import"):
+            key = tx.offsets.lock(stream, [0])[0].key
+            tx.event_counts.add(key, {(0, CLICK): 5, (300_000, CLICK): 2, (300_000, VIEW): 3, (600_000, VIEW): 1})
+        tx.commit()
+    with store.read() as read:
+        assert [read.event_counts.total(since_ms=ms) for ms in (0, 300_000, 600_000, 900_000)] == [22, 12, 2, 0]

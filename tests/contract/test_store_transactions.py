@@ -1,0 +1,112 @@
+"""Transactions: commit, rollback and snapshots; metadata and totals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from stored_events import CLICK, event
+
+from core.history import History, Window
+from core.ports.store import Store
+
+
+def window(items: Sequence[int], times_ms: Sequence[int], *, num_events: int) -> Window:
+    return Window(num_events, History(np.array(items, np.int64), np.array(times_ms, np.int64)))
+
+
+def test_uncommitted_changes_are_rolled_back(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.users.lock(["ann"])
+        tx.metadata.save({"clock": "wall"})
+    with store.read() as read:
+        assert read.users.find("ann") is None
+        assert read.metadata.all() == {}
+
+
+def test_an_error_in_a_transaction_rolls_it_back_and_is_raised(store: Store) -> None:
+    def write_and_fail() -> None:
+        with store.transaction() as tx:
+            tx.users.lock(["ann"])
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        write_and_fail()
+    with store.read() as read:
+        assert read.users.find("ann") is None
+
+
+def test_a_reader_keeps_its_snapshot_while_a_writer_commits(store: Store) -> None:
+    with store.read() as read:
+        assert read.users.find("ann") is None
+        with store.transaction() as tx:
+            tx.users.lock(["ann"])
+            tx.commit()
+        assert read.users.find("ann") is None
+    with store.read() as read:
+        assert read.users.find("ann") is not None
+
+
+def test_reading_without_a_snapshot_sees_the_newest_commit(store: Store) -> None:
+    with store.read(snapshot=False) as read:
+        assert read.users.find("ann") is None
+        with store.transaction() as tx:
+            tx.users.lock(["ann"])
+            tx.commit()
+    with store.read(snapshot=False) as read:
+        assert read.users.find("ann") is not None
+        assert read.offsets.applied("interactions") == {}
+
+
+def test_clearing_derived_state_keeps_events_sequences_and_items(store: Store) -> None:
+    with store.transaction() as tx:
+        ann = tx.users.lock(["ann"])["ann"]
+        item = tx.items.resolve(["x"])["x"]
+        tx.events.insert([event(1, user=ann.key, item=item, time_ms=10, seq=1)])
+        tx.users.save([replace(ann, seq=1, window=window([item], [10], num_events=1))])
+        tx.popularity.add(1, {item: 1.0})
+        tx.event_counts.add(1, {(0, CLICK): 1})
+        tx.commit()
+    with store.transaction() as tx:
+        tx.users.clear_windows()
+        tx.popularity.clear()
+        tx.event_counts.clear()
+        tx.commit()
+    with store.read() as read:
+        cleared = read.users.find("ann")
+        assert cleared is not None
+        assert (cleared.seq, cleared.window.num_events, len(cleared.window.history)) == (1, 0, 0)
+        assert read.popularity.scores()[0].tolist() == []
+        assert (read.totals().events, read.totals().items) == (1, 1)
+
+
+def test_metadata_is_replaced_by_name(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.metadata.save({"clock": "wall", "window": "50/10"})
+        tx.metadata.save({"clock": "stream"})
+        tx.commit()
+    with store.read() as read:
+        assert read.metadata.all() == {"clock": "stream", "window": "50/10"}
+
+
+def test_totals_count_everything(store: Store) -> None:
+    with store.transaction() as tx:
+        users = tx.users.lock(["ann", "bob"])
+        tx.items.resolve(["x", "y", "z"])
+        tx.events.insert([event(1, user=users["ann"].key, item=1, time_ms=1, seq=1)])
+        tx.commit()
+    with store.read() as read:
+        totals = read.totals()
+    assert (totals.users, totals.items, totals.listed_items, totals.events, totals.dead_letters) == (2, 3, 0, 1, 0)
+
+
+def test_unknown_ids_return_nothing(store: Store) -> None:
+    with store.read() as read:
+        assert read.users.find("nobody") is None
+        assert read.items.by_key([1, 2]) == {}
+        assert read.items.by_id(["nothing"]) == {}
+        assert read.models.champion() is None
+        assert (read.models.all(), read.dead_letters.newest(), read.items.page()) == ([], [], [])
+        assert read.offsets.applied("nowhere") == {}
