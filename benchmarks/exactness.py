@@ -1,11 +1,11 @@
-"""Every event counted exactly once: a real log through a real Kafka into PostgreSQL, compared with the file.
+"""Exactly once: a file of events through Kafka into PostgreSQL, compared with the file.
 
     python -m benchmarks.exactness --events ml-1m.inter.tsv.gz --columns user_id,movie_id,timestamp --time-unit s
 
-Starts a Kafka, a PostgreSQL and workers, lets `tidewise replay` send the file, kills workers on the way (SIGKILL,
-restarted at once), and then compares the database with the file row by row: each line once, in the order of the file,
-nothing else; each user's window as plain Python computes it from the file. The file is read by Python's csv and the
-database by SQL, without a line of the product, so that both can only agree by being right.
+Starts Kafka, PostgreSQL and workers, sends the file by `tidewise replay`, kills workers meanwhile (SIGKILL, restarted
+at once), and compares the database with the file row by row: every line once, in the order of the file, and each user's
+window as plain Python computes it. The file is read by Python's csv and the database by SQL: neither shares code with
+the product.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Histories = Mapping[str, Sequence[Event]]
 
 @dataclass(frozen=True)
 class EventFile:
-    """A file of events, and what its columns are called: user, item, time, and a value where there is one."""
+    """A file of events with the names of its columns: user, item, time, and optionally value."""
 
     path: Path
     columns: tuple[str, ...]
@@ -55,18 +55,18 @@ class EventFile:
 
     def histories(self) -> dict[str, list[Event]]:
         """Each user's events as (time in ms, item, value): by time, equal times in the order of the file."""
-        found: dict[str, list[Event]] = defaultdict(list)
+        histories: dict[str, list[Event]] = defaultdict(list)
         with self._text() as text:
             for row in csv.DictReader(text, delimiter="\t" if ".tsv" in self.path.name else ","):
-                user, item, at, *value = (row[name] for name in self.columns)
-                found[user].append((int(at) * TO_MS[self.time_unit], item, float(value[0]) if value else None))
-        return {user: sorted(events, key=lambda event: event[0]) for user, events in found.items()}
+                user, item, time, *value = (row[name] for name in self.columns)
+                histories[user].append((int(time) * TO_MS[self.time_unit], item, float(value[0]) if value else None))
+        return {user: sorted(events, key=lambda event: event[0]) for user, events in histories.items()}
 
     def arguments(self) -> list[str]:
-        """As `tidewise replay` is told."""
+        """The file's arguments for `tidewise replay`."""
         names = list(self.columns)
         if len(names) > 3:
-            names.insert(3, "")  # there is no column of types
+            names.insert(3, "")  # no column of event types
         return [str(self.path), "--columns", ",".join(names), "--time-unit", self.time_unit]
 
     def _text(self) -> IO[str]:
@@ -78,9 +78,9 @@ class EventFile:
 def replay(
     at: Servers, folder: Path, file: EventFile, *, topic: str, group: int, num_workers: int, num_kills: int
 ) -> dict[str, object]:
-    """Send the file, kill workers on the way, and wait until as many events are stored as it has, or no more come."""
+    """Send the file, kill workers meanwhile, and wait until all its events are stored, or no more arrive."""
     arguments = at.arguments(folder, topic)
-    wanted = sum(len(events) for events in file.histories().values())
+    num_events = sum(len(events) for events in file.histories().values())
     command = own_command("replay", *file.arguments(), "--group", str(group), "--json")
     started_s = time.perf_counter()
     with ExitStack() as stack, psycopg.connect(at.postgres, autocommit=True) as connection:
@@ -88,18 +88,18 @@ def replay(
         sender = stack.enter_context(subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True))
         stack.callback(sender.kill)
         for number in range(num_kills):
-            _await(connection, at_least=wanted * (number + 1) // (num_kills + 1), workers=workers)
+            _await(connection, at_least=num_events * (number + 1) // (num_kills + 1), workers=workers)
             victim = number % num_workers
             workers[victim].kill()
             workers[victim].wait()
             workers[victim] = _worker(stack, folder, arguments, victim)
-        _await(connection, at_least=wanted, workers=workers)
+        _await(connection, at_least=num_events, workers=workers)
         elapsed_s = time.perf_counter() - started_s
         sent = json.loads(sender.communicate()[0])
     return {
-        "events": wanted,
-        "seconds, starts and kills included": round(elapsed_s, 1),
-        "events/s": round(wanted / elapsed_s),
+        "events": num_events,
+        "seconds, including starts and kills": round(elapsed_s, 1),
+        "events/s": round(num_events / elapsed_s),
         "messages": sent["messages"],
         "sent/s": sent["events_per_s"],
         "bad lines": sent["bad_lines"],
@@ -116,7 +116,7 @@ def _worker(stack: ExitStack, folder: Path, arguments: list[str], number: int) -
 def _await(
     connection: psycopg.Connection[tuple[int]], *, at_least: int, workers: Sequence[subprocess.Popen[bytes]]
 ) -> None:
-    """Until so many events are stored. Returns too when no more come: the comparison will tell what is missing."""
+    """Wait until so many events are stored, or no more arrive; the comparison shows missing ones."""
     seen, changed_s = -1, time.perf_counter()
     while True:
         row = connection.execute("SELECT coalesce(sum(num), 0) FROM event_counts").fetchone()
@@ -131,17 +131,21 @@ def _await(
 
 
 def compare(expected: Histories, url: str, *, size: int, step: int) -> dict[str, int]:
-    """How often the database differs from the file; all zero is what is wanted."""
-    found: dict[str, list[Event]] = defaultdict(list)
+    """The number of differences between the database and the file."""
+    histories: dict[str, list[Event]] = defaultdict(list)
     with psycopg.connect(url) as connection:
         for user, time_ms, item, value in connection.execute(ROWS):
-            found[user].append((time_ms, item, value))
-        letters = connection.execute("SELECT count(*) FROM dead_letters").fetchone()
+            histories[user].append((time_ms, item, value))
+        dead_letters = connection.execute("SELECT count(*) FROM dead_letters").fetchone()
     stored = Stored.read(url)
-    wrong_rows = sum(_differences(expected.get(user, ()), found[user]) for user in expected.keys() | found.keys())
+    wrong_rows = sum(
+        _differences(expected.get(user, ()), histories[user]) for user in expected.keys() | histories.keys()
+    )
     return {
-        "rows that are not the file's": wrong_rows,
-        "users whose order is not the file's": sum(list(events) != found[user] for user, events in expected.items()),
+        "rows that differ from the file": wrong_rows,
+        "users whose order differs from the file": sum(
+            list(events) != histories[user] for user, events in expected.items()
+        ),
         "wrong windows": sum(
             user not in stored.users or stored.users[user].window != window(events, size=size, step=step)
             for user, events in expected.items()
@@ -150,7 +154,7 @@ def compare(expected: Histories, url: str, *, size: int, step: int) -> dict[str,
             (state.seq, state.num_events) != (len(expected.get(user, ())),) * 2 for user, state in stored.users.items()
         ),
         "wrong totals": abs(stored.num_counted - sum(len(events) for events in expected.values())),
-        "dead letters": int(letters[0]) if letters else 0,
+        "dead letters": int(dead_letters[0]) if dead_letters else 0,
     }
 
 
@@ -166,12 +170,12 @@ def sizes(url: str) -> dict[str, int]:
     return per_row
 
 
-def _differences(expected: Sequence[Event], found: Sequence[Event]) -> int:
-    """Rows that one side has and the other has not, each as often as it is missing."""
+def _differences(expected: Sequence[Event], stored: Sequence[Event]) -> int:
+    """Rows that only one side has, counted as often as they are missing on the other."""
     surplus: dict[Event, int] = defaultdict(int)
     for event in expected:
         surplus[event] += 1
-    for event in found:
+    for event in stored:
         surplus[event] -= 1
     return sum(map(abs, surplus.values()))
 
@@ -183,16 +187,16 @@ def window(events: Sequence[Event], *, size: int, step: int) -> list[tuple[str, 
 
 
 def main() -> None:
-    """Replay, compare, publish; exit status 1 where anything differs."""
+    """Replay, compare, publish; exits with 1 where anything differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=Path, required=True)
-    parser.add_argument("--columns", required=True, help="user, item, time and perhaps value, by commas")
+    parser.add_argument("--columns", required=True, help="user, item, time and optionally value, separated by commas")
     parser.add_argument("--time-unit", choices=TO_MS, default="s")
     parser.add_argument("--group", type=int, default=1, help="events per message")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--kills", type=int, default=2)
-    given = parser.parse_args()
-    file = EventFile(given.events, tuple(given.columns.split(",")), given.time_unit)
+    options = parser.parse_args()
+    file = EventFile(options.events, tuple(options.columns.split(",")), options.time_unit)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL may run under another account
@@ -200,7 +204,13 @@ def main() -> None:
             migrate = own_command("migrate", *at.arguments(folder, "exactness"))
             subprocess.run(migrate, check=True)
             figures = replay(
-                at, folder, file, topic="exactness", group=given.group, num_workers=given.workers, num_kills=given.kills
+                at,
+                folder,
+                file,
+                topic="exactness",
+                group=options.group,
+                num_workers=options.workers,
+                num_kills=options.kills,
             )
             differences = compare(file.histories(), at.postgres, size=50, step=10)
             figures |= sizes(at.postgres)

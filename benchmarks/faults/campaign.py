@@ -1,6 +1,6 @@
-"""The faults of a campaign, in a drawn order: each is done, and noted with how long the recovery from it took.
+"""The faults of a campaign, in random order, with the recovery time of each.
 
-Knows nothing about how what is broken is put together, nor about what is compared at the end.
+Independent of how the system is built and of the comparison at the end.
 """
 
 from __future__ import annotations
@@ -16,57 +16,57 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from benchmarks.faults.processes import Child
-from benchmarks.faults.system import System, step_of
+from benchmarks.faults.system import DistributedSystem, step_of
 from benchmarks.faults.traffic import Probes
 
-SESSION_S = 8.0  # the broker gives up a silent worker after 6
-GAPS_S = (0.9, 0.1, 0.5)  # between the two of a double fault
+SUSPENDED_S = 8.0  # a worker's session expires after 6 s
+GAPS_S = (0.9, 0.1, 0.5)  # between two combined faults
 TARGETS_S = {
     "worker killed, restarted at once": 5.0,
-    "worker killed, taken over": 12.0,
-    "PostgreSQL killed (from its being back)": 5.0,
-    "broker killed (from its being back)": 20.0,
-    "broker and PostgreSQL killed (from both being back)": 20.0,
+    "worker killed, partitions reassigned": 12.0,
+    "PostgreSQL killed (from its restart)": 5.0,
+    "broker killed (from its restart)": 20.0,
+    "broker and PostgreSQL killed (from both restarts)": 20.0,
 }
 
 
 @dataclass
 class Campaign:
-    """The faults, in any order, and what was seen of each."""
+    """The faults, in any order, and their recovery times."""
 
-    system: System
+    system: DistributedSystem
     probes: Probes
     recoveries_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     steps: Counter[str] = field(default_factory=Counter)
 
     def kill_worker(self, number: int) -> None:
-        """Kill a worker (-9); every second one comes back at once, the others after they were replaced."""
-        worker = self._kill_frozen(self.system.workers[number // 2 % 2])
+        """Kill a worker (-9); restart every second one at once, the others after their partitions were reassigned."""
+        worker = self._suspend_and_kill(self.system.workers[number // 2 % 2])
         killed_s = time.monotonic()
         if number % 2 == 0:
             worker.start()
             self.recovered("worker killed, restarted at once", killed_s)
         else:
-            self.recovered("worker killed, taken over", killed_s)
+            self.recovered("worker killed, partitions reassigned", killed_s)
             worker.start()
         worker.await_partitions()
 
     def kill_broker(self, _number: int) -> None:
-        """Kill the broker (-9) and start it again."""
+        """Kill the broker (-9) and restart it."""
         killed_s = time.monotonic()
         self.system.broker.command("kill")
         self.system.broker.command("start")
-        self._back("broker killed", killed_s)
+        self._restarted("broker killed", killed_s)
 
     def kill_database(self, number: int) -> None:
-        """Crash PostgreSQL, all of it or its first process, and start it again."""
+        """Crash PostgreSQL, all of it or its first process, and restart it."""
         killed_s = time.monotonic()
         self.system.database.crash(signal.SIGKILL if number % 2 else signal.SIGQUIT)
         self.system.database.start()
-        self._back("PostgreSQL killed", killed_s)
+        self._restarted("PostgreSQL killed", killed_s)
 
     def kill_both(self, number: int) -> None:
-        """Kill the broker and PostgreSQL within a second of each other, in either order, and start both again."""
+        """Kill the broker and PostgreSQL within a second of each other, in either order, and restart both."""
         kills = [partial(self.system.broker.command, "kill"), partial(self.system.database.crash, signal.SIGKILL)]
         first, second = kills if number % 2 == 0 else reversed(kills)
         killed_s = time.monotonic()
@@ -75,32 +75,32 @@ class Campaign:
         second()
         self.system.database.start()
         self.system.broker.command("start")
-        self._back("broker and PostgreSQL killed", killed_s, being="both being")
+        self._restarted("broker and PostgreSQL killed", killed_s, restart="both restarts")
 
     def kill_api(self, number: int) -> None:
-        """Kill an API (-9) while clients wait for its answers, and start it again."""
+        """Kill an API (-9) while clients wait for its answers, and restart it."""
         api = self.system.apis[number % 2]
         api.kill()
         killed_s = time.monotonic()
         api.start()
         api.await_ready()
-        self._note("API killed, ready again", time.monotonic() - killed_s)
+        self._record("API killed, ready again", time.monotonic() - killed_s)
 
-    def freeze_worker(self, number: int) -> None:
-        """SIGSTOP a worker past its session, let the other take over, let it go on."""
+    def suspend_worker(self, number: int) -> None:
+        """Suspend a worker (SIGSTOP) past its session, so that its partitions are reassigned, then continue it."""
         zombie = self.system.workers[number % 2]
-        num_reads = zombie.num_reads
+        num_seeks = zombie.num_seeks
         zombie.process.send_signal(signal.SIGSTOP)
-        frozen_s = time.monotonic()
-        self.recovered("worker frozen, taken over", frozen_s)
-        time.sleep(max(0.0, frozen_s + SESSION_S - time.monotonic()))  # past its session is what is asked for
+        suspended_s = time.monotonic()
+        self.recovered("worker suspended, partitions reassigned", suspended_s)
+        time.sleep(max(0.0, suspended_s + SUSPENDED_S - time.monotonic()))  # longer than its session
         zombie.process.send_signal(signal.SIGCONT)
-        woken_s = time.monotonic()
-        self.recovered("worker woken", woken_s)
-        zombie.await_partitions(more_than=num_reads)
+        continued_s = time.monotonic()
+        self.recovered("worker continued", continued_s)
+        zombie.await_partitions(more_than=num_seeks)
 
     def add_and_remove_worker(self, number: int) -> None:
-        """A third worker joins, takes partitions over, and leaves in an orderly way."""
+        """A third worker joins, gets partitions, and leaves."""
         extra = self.system.worker(f"extra-{number}")
         extra.start()
         try:
@@ -110,65 +110,69 @@ class Campaign:
             extra.terminate()
             self.recovered("worker removed (from SIGTERM)", left_s)
             extra.await_end()
-            self._note("worker removed, its process ended", time.monotonic() - left_s)
+            self._record("worker removed, process exited", time.monotonic() - left_s)
         finally:
             extra.stop()
 
-    def _kill_frozen(self, worker: Child) -> Child:
-        """Freeze, note where it stands, kill: the same as killing it at that moment."""
+    def _suspend_and_kill(self, worker: Child) -> Child:
+        """Suspend, record the step of its commit, kill: the same as a kill at that step."""
         worker.process.send_signal(signal.SIGSTOP)
         self.steps[step_of(worker, self.system.database)] += 1
         worker.kill()
         return worker
 
-    def _back(self, fault: str, killed_s: float, *, being: str = "its being") -> None:
-        """A server answers again: how long until the rest has noticed, and how long all of it took."""
-        self.recovered(f"{fault} (from {being} back)", time.monotonic())
-        self._note(f"{fault} (from the kill)", time.monotonic() - killed_s)
+    def _restarted(self, fault: str, killed_s: float, *, restart: str = "its restart") -> None:
+        """Record the recovery time after a server has restarted, and the total time."""
+        self.recovered(f"{fault} (from {restart})", time.monotonic())
+        self._record(f"{fault} (from the kill)", time.monotonic() - killed_s)
 
     def recovered(self, fault: str, since_s: float) -> None:
-        """Note how long after a moment a click sent now to every partition was applied."""
-        self._note(fault, self.probes.recovery_s(since_s))
+        """Record how long after `since_s` a click sent now to every partition was applied."""
+        self._record(fault, self.probes.recovery_s(since_s))
 
-    def _note(self, fault: str, took_s: float) -> None:
-        self.recoveries_s[fault].append(round(took_s, 2))
-        say(f"{fault}: {took_s:.2f} s")
+    def _record(self, fault: str, duration_s: float) -> None:
+        self.recoveries_s[fault].append(round(duration_s, 2))
+        report(f"{fault}: {duration_s:.2f} s")
 
     def figures(self) -> dict[str, object]:
-        """For the report."""
+        """The figures for the report."""
         figures: dict[str, object] = {}
-        for fault, took_s in self.recoveries_s.items():
-            found = {"num": len(took_s), "median_s": round(statistics.median(took_s), 2), "worst_s": max(took_s)}
-            figures[fault] = found | ({"target_s": TARGETS_S[fault]} if fault in TARGETS_S else {})
-        ended = self.system.own_ends
+        for fault, durations_s in self.recoveries_s.items():
+            summary = {
+                "num": len(durations_s),
+                "median_s": round(statistics.median(durations_s), 2),
+                "max_s": max(durations_s),
+            }
+            figures[fault] = summary | ({"target_s": TARGETS_S[fault]} if fault in TARGETS_S else {})
+        exits = self.system.unexpected_exits
         return {
             **figures,
-            "where workers were when killed": dict(self.steps),
-            "ended by themselves and started again": {"num": sum(map(len, ended.values())), **ended},
+            "steps at which workers were killed": dict(self.steps),
+            "unexpected exits, restarted": {"num": sum(map(len, exits.values())), **exits},
         }
 
 
-def say(what: str) -> None:
-    """A line for whoever watches."""
-    sys.stderr.write(f"{time.strftime('%X')} {what}\n")
+def report(message: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(f"{time.strftime('%X')} {message}\n")
 
 
 def plan(campaign: Campaign, counts: dict[str, int], *, seed: int) -> list[Callable[[], None]]:
-    """All faults, mixed."""
-    acts = {
+    """All faults, in random order."""
+    faults = {
         "workers": campaign.kill_worker,
         "brokers": campaign.kill_broker,
         "databases": campaign.kill_database,
         "apis": campaign.kill_api,
-        "zombies": campaign.freeze_worker,
+        "zombies": campaign.suspend_worker,
         "joins": campaign.add_and_remove_worker,
         "doubles": campaign.kill_both,
     }
-    drawn = [name for name, count in counts.items() for _ in range(count)]
-    random.Random(seed).shuffle(drawn)
+    names = [name for name, count in counts.items() for _ in range(count)]
+    random.Random(seed).shuffle(names)
     done: Counter[str] = Counter()
     steps: list[Callable[[], None]] = []
-    for name in drawn:
-        steps.append(partial(acts[name], done[name]))
+    for name in names:
+        steps.append(partial(faults[name], done[name]))
         done[name] += 1
     return steps

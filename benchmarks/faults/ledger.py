@@ -1,7 +1,7 @@
-"""What was sent and what was acknowledged, written down by whoever sends, and the database compared with it.
+"""Ledgers of sent and acknowledged events, and the comparison of the database with them.
 
-Plain Python and SQL without a line of the product, so that both can only agree by being right. A ledger is a file of
-tab-separated lines, each handed to the system before anything else happens: it outlives its writer.
+Plain Python and SQL that share no code with the product. A ledger is a file of tab-separated lines, written line by
+line, so that it survives its writer.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ class Sent:
 
 
 class Ledger:
-    """One writer's file. May be shared by threads: a line is one write."""
+    """The ledger of one sender. Thread-safe: a line is one write."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", buffering=1, encoding="utf-8")
 
     def sent(self, event_id: str, user_id: str, item_id: str, time_ms: int) -> None:
-        """To be called before the event leaves."""
+        """Call before sending an event."""
         self._file.write(f"sent\t{event_id}\t{user_id}\t{item_id}\t{time_ms}\n")
 
     def acknowledged(self, event_id: str, user_seq: int | None = None) -> None:
-        """Somebody answered that the event is safe, perhaps with its place among the user's events."""
+        """Call after an acknowledgement, with the sequence number if the answer has one."""
         self._file.write(f"acknowledged\t{event_id}\t{user_seq or ''}\n")
 
     def __enter__(self) -> Self:
@@ -53,27 +53,27 @@ class Ledger:
 
 
 @dataclass
-class Log:
-    """All ledgers, read back."""
+class LedgerRecords:
+    """The records of several ledgers."""
 
     sent: dict[str, Sent] = field(default_factory=dict)
     acknowledged: set[str] = field(default_factory=set)
-    told_seqs: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    reported_seqs: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     @classmethod
     def read(cls, paths: Iterable[Path]) -> Self:
-        """What the files say."""
-        log = cls()
+        """Read ledger files."""
+        records = cls()
         for path in paths:
             for line in path.read_text(encoding="utf-8").splitlines():
                 kind, event_id, *rest = line.split("\t")
                 if kind == "sent":
-                    log.sent[event_id] = Sent(rest[0], rest[1], int(rest[2]))
+                    records.sent[event_id] = Sent(rest[0], rest[1], int(rest[2]))
                 else:
-                    log.acknowledged.add(event_id)
+                    records.acknowledged.add(event_id)
                     if rest[0]:
-                        log.told_seqs[event_id].add(int(rest[0]))
-        return log
+                        records.reported_seqs[event_id].add(int(rest[0]))
+        return records
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class User:
 
 @dataclass
 class Stored:
-    """Everything the database says that an event changes."""
+    """All stored data that an event changes."""
 
     rows: list[Row]
     users: dict[str, User]
@@ -107,7 +107,7 @@ class Stored:
 
     @classmethod
     def read(cls, url: str) -> Self:
-        """Read it at one moment, past the product."""
+        """Read it in one snapshot, by SQL."""
         with psycopg.connect(url) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             names: dict[int, str] = dict(connection.execute("SELECT key, item_id FROM items").fetchall())
@@ -132,25 +132,29 @@ def _unpack(packed: bytes, names: Mapping[int, str]) -> list[tuple[str, int]]:
 
 
 def event_key(event_id: str) -> bytes:
-    """What stands for an event id in the database."""
+    """The database's key of an event id."""
     return hashlib.blake2b(event_id.encode(), digest_size=16).digest()
 
 
-def compare(log: Log, stored: Stored, *, before: Stored, size: int, step: int, half_life_ms: float) -> dict[str, int]:
-    """How often each promise is broken; all zero is what is wanted. `before`: the database before the first event."""
+def compare(
+    records: LedgerRecords, stored: Stored, *, before: Stored, size: int, step: int, half_life_ms: float
+) -> dict[str, int]:
+    """The number of violations of each guarantee. `before`: the database before the first event."""
     old = {row.key for row in before.rows}
     new = [row for row in stored.rows if row.key not in old]
-    keys = {event_key(event_id): event_id for event_id in log.sent}
+    keys = {event_key(event_id): event_id for event_id in records.sent}
     times = Counter(row.key for row in stored.rows)
     return {
-        "lost": sum(times[event_key(event_id)] == 0 for event_id in log.acknowledged) + len(old - times.keys()),
-        "double": sum(num > 1 for num in times.values()),
+        "lost": sum(times[event_key(event_id)] == 0 for event_id in records.acknowledged) + len(old - times.keys()),
+        "counted twice": sum(num > 1 for num in times.values()),
         "never sent": sum(row.key not in keys for row in new),
-        "changed": sum(_differs(row, log.sent[keys[row.key]]) for row in new if row.key in keys),
-        "wrong windows": len(wrong_windows(log, stored, new, size=size, step=step)),
+        "changed": sum(_differs(row, records.sent[keys[row.key]]) for row in new if row.key in keys),
+        "wrong windows": len(wrong_windows(records, stored, new, size=size, step=step)),
         "gaps in user_seq": len(wrong_sequences(stored)),
-        "wrongly told user_seq": sum(
-            log.told_seqs[keys[row.key]] != {row.user_seq} for row in new if keys.get(row.key) in log.told_seqs
+        "wrong user_seq in answers": sum(
+            records.reported_seqs[keys[row.key]] != {row.user_seq}
+            for row in new
+            if keys.get(row.key) in records.reported_seqs
         ),
         "wrong totals": abs(stored.num_counted - len(stored.rows)),
         "wrong popularity": len(wrong_popularity(stored, new, before=before, half_life_ms=half_life_ms)),
@@ -161,12 +165,12 @@ def _differs(row: Row, sent: Sent) -> bool:
     return (row.user_id, row.item_id, row.time_ms) != (sent.user_id, sent.item_id, sent.time_ms)
 
 
-def wrong_windows(log: Log, stored: Stored, new: Sequence[Row], *, size: int, step: int) -> list[str]:
+def wrong_windows(records: LedgerRecords, stored: Stored, new: Sequence[Row], *, size: int, step: int) -> list[str]:
     """Users whose window is not the newest part of the clicks that were sent for them."""
     arrived = {row.key for row in new}
     histories: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for event_id, sent in log.sent.items():
-        if event_id in log.acknowledged or event_key(event_id) in arrived:
+    for event_id, sent in records.sent.items():
+        if event_id in records.acknowledged or event_key(event_id) in arrived:
             histories[sent.user_id].append((sent.time_ms, sent.item_id))
     wrong = []
     for user_id, history in histories.items():

@@ -1,6 +1,6 @@
-"""Processes of our command line that may be killed, under a supervisor: what ends by itself is started again, counted.
+"""`tidewise` processes that may be killed, under a supervisor that restarts and counts unexpected exits.
 
-Knows nothing about servers, nor about which fault comes when.
+Independent of servers and of the order of faults.
 """
 
 from __future__ import annotations
@@ -17,109 +17,109 @@ import httpx
 from tidewise.processes.children import free_port, running
 
 POLL_S = 0.02
-PATIENCE_S = 90.0  # longer than any of our own time limits: the watchdog ends a worker that stands still after 60 s
-MAX_ENDS = 10  # what ends so often never runs
-READS = "reading from the database's offsets"
+TIMEOUT_S = 90.0  # above every timeout of Tidewise: the watchdog exits a stalled worker after 60 s
+MAX_RESTARTS = 10
+SEEK_LOG_LINE = "reading from the database's offsets"
 
 
-class Overdue(Exception):
-    """Something did not happen in time; the message says what."""
+class RecoveryTimeout(Exception):
+    """A condition was not reached within its timeout."""
 
 
-def until(what: str, reached: Callable[[], bool], *, timeout_s: float = PATIENCE_S) -> None:
+def wait_until(condition: str, reached: Callable[[], bool], *, timeout_s: float = TIMEOUT_S) -> None:
     """Wait for a condition."""
     deadline_s = time.monotonic() + timeout_s
     while not reached():
         if time.monotonic() > deadline_s:
-            msg = f"waited {timeout_s:.0f} s until {what}, in vain"
-            raise Overdue(msg)
+            msg = f"wanted within {timeout_s:.0f} s: {condition}; it did not happen"
+            raise RecoveryTimeout(msg)
         time.sleep(POLL_S)
 
 
 class Child:
-    """A process of our command line under a name that it keeps. Each start begins a log of its own.
+    """A `tidewise` process with a fixed name. Each start writes a new log.
 
-    Whoever starts it wants it to run until `kill`, `terminate` or `stop`: what ends otherwise has ended by itself.
+    It should run until `kill`, `terminate` or `stop`: any other exit is unexpected, and the supervisor restarts it.
     """
 
     def __init__(self, name: str, folder: Path, arguments: list[str]) -> None:
         self.name = name
-        self.own_ends: list[str] = []  # exit code and log of each end of its own
+        self.unexpected_exits: list[str] = []  # exit code and log of each
         self._folder = folder
         self._arguments = arguments
         self._stack = ExitStack()
         self._num_starts = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._wanted = False
+        self._should_run = False
         self._lock = threading.Lock()
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        """The latest start."""
+        """The process of the latest start."""
         assert self._process is not None
         return self._process
 
     @property
     def log_path(self) -> Path:
-        """What the latest start says."""
+        """The log of the latest start."""
         return self._folder / f"{self.name}-{self._num_starts}.log"
 
     def start(self) -> None:
-        """Start without waiting for anything."""
+        """Start, without waiting."""
         with self._lock:
             self._start()
 
-    def start_again(self) -> None:
-        """What a supervisor does: where it has ended by itself, note it and start it."""
+    def restart_after_exit(self) -> None:
+        """As a supervisor does: after an unexpected exit, record it and restart."""
         with self._lock:
-            if self._wanted and self.process.poll() is not None and len(self.own_ends) < MAX_ENDS:
-                self.own_ends.append(f"{self.process.returncode} ({self.log_path.name})")
+            if self._should_run and self.process.poll() is not None and len(self.unexpected_exits) < MAX_RESTARTS:
+                self.unexpected_exits.append(f"{self.process.returncode} ({self.log_path.name})")
                 self._start()
 
     def _start(self) -> None:
         self._num_starts += 1
         self._process = self._stack.enter_context(running(self._arguments, log=self.log_path))
-        self._wanted = True
+        self._should_run = True
 
     def kill(self) -> None:
         """End it by SIGKILL: no handler runs, nothing is flushed."""
-        self._forget()
+        self._expect_exit()
         self.process.kill()
         self.process.wait()
 
     def terminate(self) -> None:
-        """Ask it to end."""
-        self._forget()
+        """Send SIGTERM."""
+        self._expect_exit()
         self.process.terminate()
 
     def await_end(self) -> None:
-        """Until it has ended in an orderly way, having been asked to."""
-        until(f"{self.name} ends", lambda: self.process.poll() is not None)
+        """Wait for its exit with code 0, after `terminate`."""
+        wait_until(f"{self.name} ends", lambda: self.process.poll() is not None)
         if self.process.returncode != 0:
             msg = f"{self.name} ended with code {self.process.returncode}, wanted 0; its log is {self.log_path}"
-            raise Overdue(msg)
+            raise RecoveryTimeout(msg)
 
     def stop(self) -> None:
-        """SIGTERM, where it still runs, and its end."""
-        self._forget()
+        """Send SIGTERM if it runs, and wait for its exit."""
+        self._expect_exit()
         self._stack.close()
 
-    def _forget(self) -> None:
+    def _expect_exit(self) -> None:
         with self._lock:
-            self._wanted = False
+            self._should_run = False
 
     @property
-    def num_reads(self) -> int:
-        """How often this start of a worker was given partitions and began to read them."""
-        return self.log_path.read_text(errors="replace").count(READS)
+    def num_seeks(self) -> int:
+        """How often this worker has sought assigned partitions since its latest start."""
+        return self.log_path.read_text(errors="replace").count(SEEK_LOG_LINE)
 
     def await_partitions(self, *, more_than: int = 0) -> None:
-        """Until this worker was given partitions (again)."""
-        until(f"{self.name} is given partitions", lambda: self.num_reads > more_than)
+        """Wait until this worker has partitions (again)."""
+        wait_until(f"{self.name} has partitions", lambda: self.num_seeks > more_than)
 
 
 class Api(Child):
-    """`tidewise serve` on a port that it keeps."""
+    """`tidewise serve` on a fixed port."""
 
     def __init__(self, name: str, folder: Path, data: list[str]) -> None:
         port = free_port(0)
@@ -127,8 +127,8 @@ class Api(Child):
         super().__init__(name, folder, ["serve", *data, "--port", str(port)])
 
     def await_ready(self) -> None:
-        """Until it answers that it is ready."""
-        until(f"{self.name} is ready", self._ready)
+        """Wait until `/ready` answers 200."""
+        wait_until(f"{self.name} is ready", self._ready)
 
     def _ready(self) -> bool:
         try:
@@ -139,18 +139,18 @@ class Api(Child):
 
 @contextmanager
 def supervised(children: Sequence[Child]) -> Iterator[None]:
-    """While the block runs, what ends by itself is started again: compose's `restart: unless-stopped`."""
-    over = threading.Event()
+    """Restart processes after unexpected exits while the block runs: compose's `restart: unless-stopped`."""
+    stop = threading.Event()
 
-    def watch() -> None:
-        while not over.wait(POLL_S):
+    def supervise() -> None:
+        while not stop.wait(POLL_S):
             for child in tuple(children):
-                child.start_again()
+                child.restart_after_exit()
 
-    watcher = threading.Thread(target=watch, name="supervisor")
-    watcher.start()
+    supervisor = threading.Thread(target=supervise, name="supervisor")
+    supervisor.start()
     try:
         yield
     finally:
-        over.set()
-        watcher.join()
+        stop.set()
+        supervisor.join()

@@ -1,6 +1,6 @@
-"""The distributed system as processes that may be killed: broker, PostgreSQL, workers and APIs, each started again.
+"""A distributed system whose processes may be killed and restarted: broker, PostgreSQL, workers and APIs.
 
-Knows nothing about what flows through it, nor about which fault comes when.
+Independent of the traffic and of the order of faults.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.faults.processes import PATIENCE_S, POLL_S, Api, Child, Overdue, supervised
+from benchmarks.faults.processes import POLL_S, TIMEOUT_S, Api, Child, RecoveryTimeout, supervised
 from benchmarks.streaming.servers import ROOT, Servers
 from scripts.local_postgres import NoPostgres, PostgresServer, find_binaries
 from tidewise.bootstrap import open_system
@@ -25,8 +25,8 @@ from tidewise.demo.simulator import Shop, simulate_shop
 from tidewise.processes.children import free_port
 from tidewise.settings.schema import CONFIG_NAME, Settings, load_settings
 
-# Six partitions: Faust gives no worker more than its share rounded up, and the third of three would get none of four.
-# The model is as small as can be: this is about events, and a model costs them nothing but processor time.
+# Six partitions: Faust assigns no worker more than its share rounded up, so of four the third worker would get none.
+# The model is as small as possible: events do not depend on it.
 CONFIG = """
 [database]
 url = "{database}"
@@ -48,7 +48,7 @@ threads = 1
 
 
 def shop() -> Shop:
-    """What is in the database before the first fault."""
+    """The content of the database before the first fault."""
     return simulate_shop(seed=3, num_users=40, num_items=336, days=20, live_days=1)
 
 
@@ -58,20 +58,20 @@ class Broker:
     def __init__(self, folder: Path) -> None:
         port = free_port(0)
         self.address = f"127.0.0.1:{port}"
-        own = {"KAFKA_PORT": str(port), "KAFKA_CONTROLLER_PORT": str(free_port(0)), "KAFKA_INSTANCE": str(folder)}
-        self._environment = {**os.environ, **own}
+        variables = {"KAFKA_PORT": str(port), "KAFKA_CONTROLLER_PORT": str(free_port(0)), "KAFKA_INSTANCE": str(folder)}
+        self._environment = {**os.environ, **variables}
 
     def command(self, name: str) -> None:
-        """`start`, `stop` or `kill`; returns when that has happened."""
-        recipe = [str(ROOT / "scripts" / "kafka.sh"), name]
-        done = subprocess.run(recipe, env=self._environment, stderr=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            msg = f"kafka.sh {name} failed: {done.stderr.strip()}"
-            raise Overdue(msg)
+        """Run `start`, `stop` or `kill`, and wait for it."""
+        command = [str(ROOT / "scripts" / "kafka.sh"), name]
+        finished = subprocess.run(command, env=self._environment, stderr=subprocess.PIPE, text=True)
+        if finished.returncode != 0:
+            msg = f"kafka.sh {name} failed: {finished.stderr.strip()}"
+            raise RecoveryTimeout(msg)
 
 
 class Database:
-    """One PostgreSQL, with its files where they survive it."""
+    """One PostgreSQL server, whose files survive a crash."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -79,33 +79,33 @@ class Database:
         self.url = self._server.url
 
     def create(self) -> None:
-        """Make the cluster and start it."""
+        """Initialise the cluster and start it."""
         self._server.initialise()
         self._server.start()
 
     def crash(self, how: signal.Signals) -> None:
-        """SIGQUIT: every backend ends at once; SIGKILL: only the first process does, the others find out."""
+        """SIGQUIT: every backend exits at once; SIGKILL: only the postmaster does, and backends notice later."""
         self._server.stop(how=how)
 
     def start(self) -> None:
-        """Start it; backends of a killed server first have to notice, and until then it refuses."""
-        deadline_s = time.monotonic() + PATIENCE_S
+        """Start it, retrying until the backends of a killed server have exited."""
+        deadline_s = time.monotonic() + TIMEOUT_S
         while True:
             try:
                 return self._server.start()
             except NoPostgres as error:
                 if time.monotonic() > deadline_s:
-                    msg = f"PostgreSQL did not start within {PATIENCE_S:.0f} s: {error}"
-                    raise Overdue(msg) from error
+                    msg = f"PostgreSQL did not start within {TIMEOUT_S:.0f} s: {error}"
+                    raise RecoveryTimeout(msg) from error
                 time.sleep(POLL_S)
 
     def stop(self) -> None:
-        """An orderly end."""
+        """Shut it down."""
         self._server.stop()
 
 
-class System:
-    """Everything, as one value."""
+class DistributedSystem:
+    """Broker, database, workers and APIs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -120,55 +120,55 @@ class System:
 
     def worker(self, name: str) -> Child:
         """A worker, not yet started."""
-        made = Child(name, self.folder / "logs", ["worker", "--data", str(self.data), "--name", name])
-        self.children.append(made)
-        return made
+        worker = Child(name, self.folder / "logs", ["worker", "--data", str(self.data), "--name", name])
+        self.children.append(worker)
+        return worker
 
     @property
-    def own_ends(self) -> dict[str, list[str]]:
-        """Which processes ended by themselves, each with exit code and log."""
-        return {child.name: child.own_ends for child in self.children if child.own_ends}
+    def unexpected_exits(self) -> dict[str, list[str]]:
+        """Exit codes and logs of unexpected exits, by process."""
+        return {child.name: child.unexpected_exits for child in self.children if child.unexpected_exits}
 
     def settings(self) -> Settings:
         """The settings of all its processes."""
         return load_settings(overrides={"data.folder": str(self.data)}, environment={})
 
     def prepare(self) -> None:
-        """A small shop with a model in the new database."""
+        """Fill the new database with a small shop and train a model."""
         from tidewise.training.learning import train_model
 
-        at = Servers(self.broker.address, self.database.url)
-        url = at.postgres.replace("postgresql://", "postgresql+psycopg://")
+        servers = Servers(self.broker.address, self.database.url)
+        url = servers.postgres.replace("postgresql://", "postgresql+psycopg://")
         self.data.mkdir()
-        (self.data / CONFIG_NAME).write_text(CONFIG.format(database=url, kafka=at.kafka))
+        (self.data / CONFIG_NAME).write_text(CONFIG.format(database=url, kafka=servers.kafka))
         with open_system(self.settings()) as system:
             fill(system, shop())
             train_model(system, progress=lambda _: None)
 
 
 @contextmanager
-def system(folder: Path) -> Iterator[System]:
-    """Broker, database, two workers and two APIs, running under a supervisor; all of them ended at the end."""
-    found = System(folder)
+def system(folder: Path) -> Iterator[DistributedSystem]:
+    """Broker, database, two workers and two APIs, running under a supervisor while the block runs."""
+    running_system = DistributedSystem(folder)
     with ExitStack() as stack:
-        found.broker.command("start")
-        stack.callback(found.broker.command, "stop")
-        found.database.create()
-        stack.callback(found.database.stop)
-        found.prepare()
-        for child in (*found.workers, *found.apis):
+        running_system.broker.command("start")
+        stack.callback(running_system.broker.command, "stop")
+        running_system.database.create()
+        stack.callback(running_system.database.stop)
+        running_system.prepare()
+        for child in (*running_system.workers, *running_system.apis):
             child.start()
             stack.callback(child.stop)
-        stack.enter_context(supervised(found.children))
-        for worker in found.workers:
+        stack.enter_context(supervised(running_system.children))
+        for worker in running_system.workers:
             worker.await_partitions()
-        for api in found.apis:
+        for api in running_system.apis:
             api.await_ready()
-        yield found
+        yield running_system
 
 
 def step_of(worker: Child, database: Database) -> str:
-    """Where a frozen worker stands in its commit order, as the database sees its connections."""
+    """The step of a suspended worker's commit, from the state of its connections in the database."""
     ports = _local_ports(worker.process.pid)
     with psycopg.connect(database.url, autocommit=True) as admin:
         rows = admin.execute("SELECT client_port, state, query FROM pg_stat_activity WHERE client_port IS NOT NULL")
@@ -187,12 +187,12 @@ def _step(state: str | None, query: str) -> str:
 
 
 def _local_ports(pid: int) -> set[int]:
-    """The TCP ports that a process holds on this machine, by /proc."""
-    held = set()
+    """The local TCP ports of a process, from /proc."""
+    sockets = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            held.add(descriptor.readlink().name)
+            sockets.add(descriptor.readlink().name)
         except FileNotFoundError:  # closed meanwhile
             continue
     rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
-    return {int(row[1].rpartition(":")[2], 16) for row in rows if f"socket:[{row[9]}]" in held}
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if f"socket:[{row[9]}]" in sockets}

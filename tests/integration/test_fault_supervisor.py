@@ -1,4 +1,4 @@
-"""The supervisor of the fault campaign, and what the campaign does where something stands still."""
+"""The supervisor of the fault campaign, and timeouts in the campaign."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from pathlib import Path
 import pytest
 
 
-def test_what_ends_by_itself_is_started_again_and_counted_but_not_what_was_killed(tmp_path: Path) -> None:
-    from benchmarks.faults.processes import Child, supervised, until
+def test_unexpected_exits_are_restarted_and_counted_kills_are_not(tmp_path: Path) -> None:
+    from benchmarks.faults.processes import Child, supervised, wait_until
 
-    ends = Child("ends", tmp_path, ["--help"])
+    exiting = Child("exiting", tmp_path, ["--help"])
     killed = Child("killed", tmp_path, ["worker", "--help"])
-    with supervised([ends, killed]):
+    with supervised([exiting, killed]):
         killed.start()
         killed.kill()
-        ends.start()
-        until("it was started a third time", lambda: len(ends.own_ends) >= 2)
-        ends.stop()
-    assert ends.own_ends[:2] == ["0 (ends-1.log)", "0 (ends-2.log)"]
-    assert killed.own_ends == []
+        exiting.start()
+        wait_until("it is started a third time", lambda: len(exiting.unexpected_exits) >= 2)
+        exiting.stop()
+    assert exiting.unexpected_exits[:2] == ["0 (exiting-1.log)", "0 (exiting-2.log)"]
+    assert killed.unexpected_exits == []
 
 
-def test_what_does_not_happen_in_its_time_ends_the_block_and_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    from benchmarks.faults.__main__ import noted
-    from benchmarks.faults.processes import until
+def test_a_timeout_ends_the_block_and_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks.faults.__main__ import recorded
+    from benchmarks.faults.processes import wait_until
 
-    stood_still: list[str] = []
-    with noted(stood_still):
-        until("pigs fly", lambda: False, timeout_s=0.0)
-        pytest.fail("the block went on")
-    assert stood_still == ["waited 0 s until pigs fly, in vain"]
-    assert "stood still: waited 0 s until pigs fly, in vain" in capsys.readouterr().err
+    timeouts: list[str] = []
+    with recorded(timeouts):
+        wait_until("pigs fly", lambda: False, timeout_s=0.0)
+        pytest.fail("the block continued")
+    assert timeouts == ["wanted within 0 s: pigs fly; it did not happen"]
+    assert "timeout: wanted within 0 s: pigs fly; it did not happen" in capsys.readouterr().err
