@@ -45,7 +45,7 @@ class StreamResult:
 
 def watch(plan: StreamPlan, sensitivity: Sensitivity = DEFAULT, max_segments: int = MAX_SEGMENTS) -> StreamResult:
     """Read one stream."""
-    watcher = DetectorBank(
+    detector_bank = DetectorBank(
         lambda one_of_many: Detectors(sensitivity.surer() if one_of_many else sensitivity),
         warmup_ms=WARMUP_DAYS * DAY_MS,
         max_segments=max_segments,
@@ -57,7 +57,7 @@ def watch(plan: StreamPlan, sensitivity: Sensitivity = DEFAULT, max_segments: in
         since += bucket.counts.num_events if changed else 0
         if not changed and bucket.start_ms >= MONDAY_MS + WARMUP_DAYS * DAY_MS:
             watched += bucket.counts.num_events
-        for alarm in watcher.read(bucket).alarms:
+        for alarm in detector_bank.read(bucket).alarms:
             name = f"{alarm.signal} of {alarm.segment}" if alarm.segment else alarm.signal
             if not changed:
                 false_alarms.append(name)

@@ -159,7 +159,7 @@ def monitor_of(shop: Any, name: str = "one", *, told: list[Alarm] | None = None)
         shop.store,
         lease=Lease(shop.store, "monitor", holder=name),
         scoring=scoring,
-        watcher=lambda: DetectorBank(lambda _one_of_many: Quiet()),
+        detector_bank=lambda: DetectorBank(lambda _one_of_many: Quiet()),
         clock=shop.clock,
         keep_ms=10**12,
         on_alarm=(told if told is not None else []).append,

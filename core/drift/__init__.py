@@ -1,4 +1,4 @@
-"""Drift of everybody's interest: what ingest counts for it, how samples are scored, and what is made of both.
+"""Drift monitoring of all users: counting in ingest, scoring of sampled events, signals and alarms.
 
-Independent of databases, detectors' libraries or HTTP.
+Independent of databases, detector libraries and HTTP.
 """

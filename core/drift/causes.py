@@ -1,4 +1,4 @@
-"""The likely cause of a change, in words: what else moved at its onset. Independent of how it was noticed."""
+"""The likely cause of an alarm, in words: what else changed at its onset. Independent of detection."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from core.drift.records import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, Sco
 from core.drift.topics import NO_TOPIC
 
 KEPT_HOURS = 28 * 24
-MOVED = 0.08  # a mix whose share of other topics rose by that much, beyond chance, explains a model's trouble
-CHOICE_EVENTS = 5.0  # events of one visit go together: so many say as much as one choice
-RISEN = 1.5  # so does a share of new users or items that rose by that factor
+MIX_SHIFT = 0.08  # a mix that moved by this share beyond chance explains a change of a model's scores
+CHOICE_EVENTS = 5.0  # events of a visit are not independent: this many count as one observation
+NEWCOMER_RISE = 1.5  # so does a share of new users or items that rose by this factor
 MIN_SCORES = 30
 
 
@@ -28,14 +28,14 @@ class _Hour:
 
 
 class Recent:
-    """The last weeks, hour by hour."""
+    """Hourly counts of the last weeks."""
 
     def __init__(self, topic_name: Callable[[int], str]) -> None:
         self._topic_name = topic_name
         self._hours: deque[_Hour] = deque(maxlen=KEPT_HOURS)
 
     def add(self, bucket: Bucket) -> None:
-        """Take a bucket in."""
+        """Add a bucket."""
         start_ms = bucket.start_ms // HOUR_MS * HOUR_MS
         if not self._hours or self._hours[-1].start_ms != start_ms:
             self._hours.append(_Hour(start_ms))
@@ -45,7 +45,7 @@ class Recent:
             hour.topics[code] = hour.topics.get(code, ScoreTally()) + tally
 
     def cause(self, signal: str, *, onset_ms: int) -> str:
-        """What moved at that moment."""
+        """What else changed at the onset."""
         onset_ms = onset_ms // HOUR_MS * HOUR_MS
         since_for_ms = self._hours[-1].start_ms + BUCKET_MS - onset_ms
         day_ms = 24 * HOUR_MS
@@ -53,7 +53,7 @@ class Recent:
         before = _joined(hour for hour in self._hours if from_ms <= hour.start_ms < onset_ms)
         since = _joined(hour for hour in self._hours if hour.start_ms >= onset_ms)
         if not before.counts.num_events:
-            return "a slow change: what came before it is too long ago to compare"
+            return "a slow change: no counts before its onset are kept"
         if signal == "gaps":
             return _gaps(before.counts, since.counts)
         if signal == "categories":
@@ -63,32 +63,33 @@ class Recent:
         return self._model(before, since)
 
     def _model(self, before: _Hour, since: _Hour) -> str:
-        """Why a model's scores changed."""
-        moved, said = self._mix(before, since)
-        if moved >= MOVED + _by_chance(before.counts.topics, since.counts.topics):
-            return said
-        newcomers = _newcomers(before.counts, since.counts, least=RISEN)
+        """The cause of a change of a model's scores."""
+        shift, explanation = self._mix(before, since)
+        if shift >= MIX_SHIFT + _by_chance(before.counts.topics, since.counts.topics):
+            return explanation
+        newcomers = _newcomers(before.counts, since.counts, least=NEWCOMER_RISE)
         if newcomers:
             return newcomers
-        where = self._worst(before, since)
-        return where or "the same categories and users; people choose differently within them"
+        return self._worst(before, since) or "the same categories and users; users choose differently within them"
 
     def _mix(self, before: _Hour, since: _Hour) -> tuple[float, str]:
-        """By how much the mix of topics moved, and from where to where."""
+        """The total variation distance of the topic mix, and its largest loser and gainer in words."""
         old, new = _shares(before.counts.topics), _shares(since.counts.topics)
         gains = {code: new.get(code, 0.0) - old.get(code, 0.0) for code in {*old, *new} - {NO_TOPIC}}
         if not gains:
             return 0.0, "items without categories"
         ranked = sorted(gains, key=lambda code: (gains[code], code))
         loser, gainer = ranked[0], ranked[-1]
-        said = f"events moved from {self._told(loser, old, new)} to {self._told(gainer, old, new)}"
-        return sum(abs(gain) for gain in gains.values()) / 2, said
+        explanation = (
+            f"events moved from {self._topic_change(loser, old, new)} to {self._topic_change(gainer, old, new)}"
+        )
+        return sum(abs(gain) for gain in gains.values()) / 2, explanation
 
-    def _told(self, code: int, old: dict[int, float], new: dict[int, float]) -> str:
+    def _topic_change(self, code: int, old: dict[int, float], new: dict[int, float]) -> str:
         return f"{self._topic_name(code)} ({old.get(code, 0.0):.0%} to {new.get(code, 0.0):.0%})"
 
     def _worst(self, before: _Hour, since: _Hour) -> str:
-        """The topic that lost most hits, where one stands for more than half of the loss."""
+        """The topic that lost most hits, if it accounts for more than half of the loss."""
         lost = {
             code: tally.num * (before.topics[code].hits / before.topics[code].num - tally.hits / tally.num)
             for code, tally in since.topics.items()
@@ -96,8 +97,8 @@ class Recent:
         }
         if not lost or max(lost.values()) <= sum(value for value in lost.values() if value > 0) / 2:
             return ""
-        code = max(lost, key=lambda each: (lost[each], each))
-        rates = (each.topics[code].hits / each.topics[code].num for each in (before, since))
+        code = max(lost, key=lambda topic: (lost[topic], topic))
+        rates = (hour.topics[code].hits / hour.topics[code].num for hour in (before, since))
         return f"mostly in {self._topic_name(code)}: hits from {next(rates):.0%} to {next(rates):.0%}"
 
 
@@ -116,28 +117,28 @@ def _shares(counts: Counter[int]) -> dict[int, float]:
 
 
 def _by_chance(before: Counter[int], since: Counter[int]) -> float:
-    """How far two mixes are apart on average that differ by chance alone."""
+    """The expected distance of two samples of the same mix."""
     choices = sum(CHOICE_EVENTS / max(counts.total(), 1) for counts in (before, since))
     shares = _shares(before + since).values()
     return sum(sqrt(share * (1 - share) * choices * 2 / pi) for share in shares) / 2
 
 
 def _newcomers(before: BucketCounts, since: BucketCounts, *, least: float) -> str:
-    """That new items or users came, where their share rose at least by a factor."""
-    for what, old, new in (
+    """A rise of the share of new items or users by at least a factor, in words."""
+    for label, old, new in (
         ("items known for less than a week", before.num_new_items, since.num_new_items),
         ("users who were never here", before.num_new_users, since.num_new_users),
     ):
-        was, is_now = old / max(before.num_events, 1), new / max(since.num_events, 1)
-        if new >= MIN_SCORES and is_now > least * was:
-            return f"more events of {what}: {was:.1%} to {is_now:.1%}"
+        was, now = old / max(before.num_events, 1), new / max(since.num_events, 1)
+        if new >= MIN_SCORES and now > least * was:
+            return f"more events of {label}: {was:.1%} to {now:.1%}"
     return ""
 
 
 def _gaps(before: BucketCounts, since: BucketCounts) -> str:
-    """Which pauses became more common."""
+    """The gap between events that became more frequent, in words."""
     old, new = _shares(before.gaps), _shares(since.gaps)
-    bin_ = max(range(len(GAP_EDGES_S) + 1), key=lambda each: new.get(each, 0.0) - old.get(each, 0.0))
+    bin_ = max(range(len(GAP_EDGES_S) + 1), key=lambda gap: new.get(gap, 0.0) - old.get(gap, 0.0))
     edges = ("0 s", *(_duration(edge) for edge in GAP_EDGES_S), "ever")
     change = f"{old.get(bin_, 0.0):.0%} to {new.get(bin_, 0.0):.0%}"
     return f"more pauses of {edges[bin_]} to {edges[bin_ + 1]}: {change}"

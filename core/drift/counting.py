@@ -1,8 +1,8 @@
-"""What ingest does for monitoring, in the transaction that stores the events: it counts them, and notes a sample.
+"""Counting and sampling for drift monitoring, in the transaction that stores the events.
 
-Counts are kept per stretch of event time and writer, in one row each, so that a batch costs one read and one write
-however many topics it touches. A sample is bounded in events per minute; what is noted gets scored by the monitor, if
-need be after a crash. Independent of models or detectors.
+Counts are kept per bucket of event time and writer, one row each, so that a batch costs one read and one write however
+many topics it touches. The sample is limited in events per minute; the monitor scores it later, also after a crash.
+Independent of models and detectors.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from core.ports.store import Transaction
 from core.records import EventRow, UserState
 
 NEW_ITEM_MS = 7 * DAY_MS
-MAX_FACTS = 200_000  # items whose topics are remembered: some 20 MB
+MAX_FACTS = 200_000  # items whose topics are cached: about 20 MB
 _GAP_EDGES_MS = tuple(edge * 1000 for edge in GAP_EDGES_S)
 _event_key = attrgetter("event_key")
 
@@ -45,7 +45,7 @@ class DriftSampler:
     def note(
         self, tx: Transaction, writer_key: int, rows: Sequence[EventRow], before: Iterable[UserState], *, live: bool
     ) -> None:
-        """Count new events, and note a sample of them where they are `live`; `before`: their users before them."""
+        """Count new events and, if `live`, store a sample; `before`: their users' states before the batch."""
         states = {state.key: state for state in before}
         facts = self._facts_of(tx, {row.item_key for row in rows})
         tx.drift.add_counts(writer_key, count(rows, states, facts, window_codes=self._window_codes))
@@ -54,18 +54,18 @@ class DriftSampler:
             tx.drift.add_samples(chosen)
 
     def _facts_of(self, tx: Transaction, item_keys: Collection[int]) -> Mapping[int, ItemFacts]:
-        """From memory; an item without a topic may get one any time and is asked for again."""
+        """From the cache; items without a topic are read again, because they can get one later."""
         if len(self._facts) > MAX_FACTS:
             self._facts.clear()
         unknown = [key for key in item_keys if key not in self._facts]
         if not unknown:
             return self._facts
-        found = tx.drift.item_facts(sorted(unknown))
-        self._facts.update((key, facts) for key, facts in found.items() if facts.topic != NO_TOPIC)
-        return {key: found.get(key) or self._facts[key] for key in item_keys}
+        read = tx.drift.item_facts(sorted(unknown))
+        self._facts.update((key, facts) for key, facts in read.items() if facts.topic != NO_TOPIC)
+        return {key: read.get(key) or self._facts[key] for key in item_keys}
 
     def _choose(self, rows: Sequence[EventRow], states: Mapping[int, UserState]) -> list[SampledEvent]:
-        """As many as the budget allows, the lowest event keys, which are hashes; of each user one at most."""
+        """A sample within the budget: the lowest event keys (hashes), at most one event per user."""
         now_s = self._seconds()
         self._budget = min(self._burst, self._budget + (now_s - self._filled_s) * self._per_s)
         self._filled_s = now_s
@@ -88,24 +88,24 @@ def count(
     *,
     window_codes: Collection[int],
 ) -> dict[int, BucketCounts]:
-    """The counts of new events by bucket; `before`: the states of their users before any of them."""
-    found: dict[int, BucketCounts] = {}
+    """The counts of new events by bucket; `before`: the states of their users before them."""
+    by_bucket: dict[int, BucketCounts] = {}
     last_ms: dict[int, int | None] = {key: state.window.last_time_ms for key, state in before.items()}
-    unknown = {key for key, state in before.items() if state.seq == 0}
+    new_users = {key for key, state in before.items() if state.seq == 0}
     for row in sorted(rows, key=attrgetter("time_ms")):
         start_ms = row.time_ms // BUCKET_MS * BUCKET_MS
-        counts = found.get(start_ms) or found.setdefault(start_ms, BucketCounts())
+        counts = by_bucket.get(start_ms) or by_bucket.setdefault(start_ms, BucketCounts())
         counts.num_events += 1
         topic, created_ms = facts[row.item_key]
         counts.topics[topic] += 1
         if created_ms is not None and 0 <= row.time_ms - created_ms < NEW_ITEM_MS:
             counts.num_new_items += 1
-        if row.user_key in unknown:
-            unknown.discard(row.user_key)
+        if row.user_key in new_users:
+            new_users.discard(row.user_key)
             counts.num_new_users += 1
         if row.type_code in window_codes:
             previous_ms = last_ms[row.user_key]
             if previous_ms is not None and row.time_ms >= previous_ms:
                 counts.gaps[bisect_right(_GAP_EDGES_MS, row.time_ms - previous_ms)] += 1
             last_ms[row.user_key] = row.time_ms if previous_ms is None else max(row.time_ms, previous_ms)
-    return found
+    return by_bucket

@@ -1,7 +1,7 @@
-"""The watcher: closed buckets in, in order; points of all signals and alarms out. A pure function of the buckets.
+"""The detector bank: reads closed buckets in order, emits points of all signals and alarms.
 
-So a monitor that crashed reads the closed buckets again and stands where it stood. Which numbers are a change is for
-detectors to say, which somebody else provides. Independent of stores, clocks or libraries.
+A pure function of the buckets, so that a monitor that crashed replays them and reaches the same state. Detectors are
+injected. Independent of stores, clocks and detector libraries.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from core.drift.records import NUM_GAPS, Alarm, Bucket, BucketCounts, Point, Sco
 from core.drift.signals import COUNT_BLOCK, SCORE_BLOCK, SEGMENT_BLOCK, LevelSignal, MixSignal, Reading, Signal, Sums
 from core.drift.topics import NO_TOPIC, NUM_TOPICS
 
-MAX_READINGS = 2_000  # of each signal, since the last change: where the onset is looked for
-ADMITTED_AFTER = 3 * SEGMENT_BLOCK  # users scored in a segment, before it is watched
+MAX_READINGS = 2_000  # per signal since its last alarm: the onset is searched in them
+MIN_SEGMENT_SCORES = 3 * SEGMENT_BLOCK  # before a segment is monitored
 
 
 class Detector(Protocol):
-    """Sees one number after the other; about 0 with a deviation of about 1 while nothing changes."""
+    """A change detector on a stream of z-scores: mean 0 and deviation 1 while nothing changes."""
 
     def update(self, value: float) -> bool:
-        """Whether, by all numbers so far, their mean has changed."""
+        """Add a number; True if the mean has changed."""
         ...
 
 
-Detectors = Callable[[bool], Detector]  # whether it is one of many, and has to be surer; a fresh one
+Detectors = Callable[[bool], Detector]  # makes a detector; True: one of many, with a stricter threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a bucket brought."""
+    """The points and alarms of a bucket."""
 
     points: list[Point] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
 
 
 @dataclass
-class _Watched:
-    """One signal under watch. `worse`: which direction is one to tell: 1 up, -1 down, 0 both."""
+class _MonitoredSignal:
+    """A signal with its detector. `worse`: the direction that raises alarms: 1 up, -1 down, 0 both."""
 
     name: str
     segment: str
@@ -56,7 +56,7 @@ class _Watched:
 
 
 class DetectorBank:
-    """Watches all signals."""
+    """Monitors all signals."""
 
     def __init__(
         self,
@@ -66,97 +66,101 @@ class DetectorBank:
         max_segments: int = 20,
         topic_name: Callable[[int], str] = str,
     ) -> None:
-        """`topic_name`: what a topic's code stands for, for people."""
+        """`topic_name`: the name of a topic code, for explanations."""
         self._detectors = detectors
         self._warmup_ms = warmup_ms
         self._max_segments = max_segments
         self._recent = Recent(topic_name)
         self._version: str | None = None
-        self._pending: dict[str, int] = {}  # scores of segments that are not watched
+        self._pending: dict[str, int] = {}  # scores of segments that are not monitored yet
         self._segments: set[str] = set()
-        self._watched = [
-            self._watch("hit_rate", _hits, worse=-1, of_model=True),
-            self._watch("loss", _loss, worse=1, of_model=True),
-            self._watch_mix("categories", NUM_TOPICS + 1, _known_topics),
-            # A young shop has had no long pauses yet: their share grows by itself, and has to be learned at once.
-            self._watch_mix("gaps", NUM_GAPS, lambda counts: counts.gaps, lag=0.0),
-            self._watch("new_users", lambda bucket: _share(bucket, bucket.counts.num_new_users), worse=1),
-            self._watch("new_items", lambda bucket: _share(bucket, bucket.counts.num_new_items), worse=1),
+        self._signals = [
+            self._level_signal("hit_rate", _hits, worse=-1, of_model=True),
+            self._level_signal("loss", _loss, worse=1, of_model=True),
+            self._mix_signal("categories", NUM_TOPICS + 1, _known_topics),
+            # In a new installation the share of long gaps grows by itself and has to be learned without a lag.
+            self._mix_signal("gaps", NUM_GAPS, lambda counts: counts.gaps, lag=0.0),
+            self._level_signal("new_users", lambda bucket: _share(bucket, bucket.counts.num_new_users), worse=1),
+            self._level_signal("new_items", lambda bucket: _share(bucket, bucket.counts.num_new_items), worse=1),
         ]
 
     def read(self, bucket: Bucket) -> Findings:
-        """Take the next bucket in."""
+        """Read the next bucket."""
         if bucket.version is not None and bucket.version != self._version:
             self._begin_version(bucket.version)
         self._recent.add(bucket)
         self._admit(bucket.segments)
         findings = Findings()
-        for watched in self._watched:
-            reading = watched.signal.feed(bucket)
+        for monitored in self._signals:
+            reading = monitored.signal.feed(bucket)
             if reading is not None:
-                findings.points.append(_point(watched, reading))
-                findings.alarms.extend(self._judge(watched, reading))
+                findings.points.append(_point(monitored, reading))
+                findings.alarms.extend(self._judge(monitored, reading))
         return findings
 
     def _begin_version(self, version: str) -> None:
-        """Another model serves: what is known of the level of its scores is worth nothing any more."""
+        """Another model serves: relearn the levels of the model's signals."""
         self._version = version
-        for watched in self._watched:
-            if watched.of_model:
-                self._settle(watched)
+        for monitored in self._signals:
+            if monitored.of_model:
+                self._settle(monitored)
 
     def _admit(self, segments: Mapping[str, ScoreTally]) -> None:
-        """Watch a segment from when it has had enough scores; the first ones who have, up to the limit."""
+        """Monitor a segment once it has enough scores; at most `max_segments`, first come first served."""
         if len(self._segments) >= self._max_segments:
             return
         for name in sorted(segments.keys() - self._segments):
             if name in self._pending or len(self._pending) < 50 * self._max_segments:
                 self._pending[name] = self._pending.get(name, 0) + segments[name].num
-            if self._pending.get(name, 0) >= ADMITTED_AFTER and len(self._segments) < self._max_segments:
+            if self._pending.get(name, 0) >= MIN_SEGMENT_SCORES and len(self._segments) < self._max_segments:
                 self._segments.add(name)
-                self._watched.append(self._watch("hit_rate", _Of(name, _hits_of), name, worse=-1, of_model=True))
-                self._watched.append(self._watch("loss", _Of(name, _loss_of), name, worse=1, of_model=True))
+                self._signals.append(
+                    self._level_signal("hit_rate", _SegmentSums(name, _hits_of), name, worse=-1, of_model=True)
+                )
+                self._signals.append(
+                    self._level_signal("loss", _SegmentSums(name, _loss_of), name, worse=1, of_model=True)
+                )
 
-    def _judge(self, watched: _Watched, reading: Reading) -> list[Alarm]:
+    def _judge(self, monitored: _MonitoredSignal, reading: Reading) -> list[Alarm]:
         if reading.surprise is None:
             return []
-        watched.readings.append(reading)
-        del watched.readings[:-MAX_READINGS]
-        if not watched.detector.update(reading.surprise):
+        monitored.readings.append(reading)
+        del monitored.readings[:-MAX_READINGS]
+        if not monitored.detector.update(reading.surprise):
             return []
-        before, since = _parted(watched.readings)
+        before, since = _split_at_onset(monitored.readings)
         change = _mean(since) - _mean(before)
-        alarms = [] if change * watched.worse < 0 else [self._alarm(watched, before, since)]
-        for each in self._covered(watched) if alarms else [watched]:
-            self._settle(each)
+        alarms = [] if change * monitored.worse < 0 else [self._alarm(monitored, before, since)]
+        for covered in self._covered(monitored) if alarms else [monitored]:
+            self._settle(covered)
         return alarms
 
-    def _covered(self, alarmed: _Watched) -> list[_Watched]:
-        """What an alarm speaks for: a model that got worse need not be told again by its loss, nor by each segment."""
+    def _covered(self, alarmed: _MonitoredSignal) -> list[_MonitoredSignal]:
+        """The signals that an alarm covers: an alarm on the model's overall scores covers those of its segments."""
         if not alarmed.of_model:
             return [alarmed]
-        return [each for each in self._watched if each.of_model and alarmed.segment in ("", each.segment)]
+        return [s for s in self._signals if s.of_model and alarmed.segment in ("", s.segment)]
 
-    def _settle(self, watched: _Watched) -> None:
-        watched.signal.settle()
-        watched.detector = self._detectors(bool(watched.segment))
-        watched.readings = []
+    def _settle(self, monitored: _MonitoredSignal) -> None:
+        monitored.signal.settle()
+        monitored.detector = self._detectors(bool(monitored.segment))
+        monitored.readings = []
 
-    def _alarm(self, watched: _Watched, before: Sequence[Reading], since: Sequence[Reading]) -> Alarm:
+    def _alarm(self, monitored: _MonitoredSignal, before: Sequence[Reading], since: Sequence[Reading]) -> Alarm:
         detected_ms, onset_ms = since[-1].end_ms, since[0].start_ms
         return Alarm(
-            f"{watched.name}/{watched.segment}/{detected_ms}",
-            watched.name,
-            watched.segment,
+            f"{monitored.name}/{monitored.segment}/{detected_ms}",
+            monitored.name,
+            monitored.segment,
             detected_ms,
             onset_ms,
             _mean(before),
             _mean(since),
-            self._recent.cause(watched.name, onset_ms=onset_ms),
+            self._recent.cause(monitored.name, onset_ms=onset_ms),
             self._version,
         )
 
-    def _watch(
+    def _level_signal(
         self,
         name: str,
         sums_of: Callable[[Bucket], Sums],
@@ -164,22 +168,22 @@ class DetectorBank:
         *,
         worse: int = 0,
         of_model: bool = False,
-    ) -> _Watched:
+    ) -> _MonitoredSignal:
         of_all = (SCORE_BLOCK, 0) if of_model else (COUNT_BLOCK, HOUR_MS)
         size, span_ms = (SEGMENT_BLOCK, HOUR_MS) if segment else of_all
         signal = LevelSignal(sums_of, block=size, span_ms=span_ms, warmup_ms=self._warmup_ms)
-        return _Watched(name, segment, signal, self._detectors(bool(segment)), worse, of_model)
+        return _MonitoredSignal(name, segment, signal, self._detectors(bool(segment)), worse, of_model)
 
-    def _watch_mix(
+    def _mix_signal(
         self, name: str, num_kinds: int, counts_of: Callable[..., dict[int, int]], *, lag: float = GROWTH
-    ) -> _Watched:
+    ) -> _MonitoredSignal:
         signal = MixSignal(num_kinds, counts_of, warmup_ms=self._warmup_ms, lag=lag)
-        return _Watched(name, "", signal, self._detectors(False), 1, False)
+        return _MonitoredSignal(name, "", signal, self._detectors(False), 1, False)
 
 
 @dataclass(frozen=True, slots=True)
-class _Of:
-    """The sums of one segment."""
+class _SegmentSums:
+    """The sums of a segment."""
 
     segment: str
     sums_of: Callable[[ScoreTally], Sums]
@@ -189,7 +193,7 @@ class _Of:
 
 
 def _known_topics(counts: BucketCounts) -> dict[int, int]:
-    """Events by topic, without those of items that have none: once they are given one, nobody's interest has moved."""
+    """Events by topic, without items that have none: assigning them one later is no drift."""
     return {code: num for code, num in counts.topics.items() if code != NO_TOPIC}
 
 
@@ -213,12 +217,12 @@ def _share(bucket: Bucket, num: int) -> Sums:
     return Sums(bucket.counts.num_events, num)
 
 
-def _point(watched: _Watched, reading: Reading) -> Point:
-    return Point(watched.name, watched.segment, *reading[:5])
+def _point(monitored: _MonitoredSignal, reading: Reading) -> Point:
+    return Point(monitored.name, monitored.segment, *reading[:5])
 
 
-def _parted(readings: Sequence[Reading]) -> tuple[Sequence[Reading], Sequence[Reading]]:
-    """The readings before and since the likeliest moment of the change: where the two sides differ most."""
+def _split_at_onset(readings: Sequence[Reading]) -> tuple[Sequence[Reading], Sequence[Reading]]:
+    """The readings before and since the most likely change point: where the two sides differ most."""
     surprises = np.array([reading.surprise for reading in readings])
     sums, ranks = np.cumsum(surprises)[:-1], np.arange(1, len(readings))
     if not len(ranks):

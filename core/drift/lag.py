@@ -1,4 +1,4 @@
-"""What was read is expected some days later: a change is not taken for normal before it is noticed.
+"""A lag before readings are added to the baseline, so that a change is detected before it becomes the baseline.
 
 Independent of what it holds back.
 """
@@ -14,23 +14,23 @@ from core.clock import DAY_MS
 T = TypeVar("T")
 
 LONGEST_MS = 7 * DAY_MS
-GROWTH = 0.4  # of the time since there is an expectation: a young one is off by itself and has to learn at once
+GROWTH = 0.4  # the lag grows by this share of the baseline's age: a young baseline has to learn at once
 
 
 class Lag(Generic[T]):
-    """A queue in which things wait until they are old enough."""
+    """A queue that releases its entries after a lag."""
 
     def __init__(self, growth: float = GROWTH) -> None:
-        """`growth` 0: nothing waits."""
+        """`growth` 0: no lag."""
         self._growth = growth
         self._waiting: deque[tuple[int, T]] = deque()
         self._ready_ms: int | None = None
 
-    def put(self, end_ms: int, what: T, *, ready: bool) -> Iterator[T]:
-        """Add the newest and take out what is due; `ready`: whether there is an expectation to be surprised by."""
+    def put(self, end_ms: int, entry: T, *, ready: bool) -> Iterator[T]:
+        """Add an entry and release those older than the lag; `ready`: whether the baseline is usable yet."""
         if ready and self._ready_ms is None:
             self._ready_ms = end_ms
         lag_ms = 0 if self._ready_ms is None else min(LONGEST_MS, self._growth * (end_ms - self._ready_ms))
-        self._waiting.append((end_ms, what))
+        self._waiting.append((end_ms, entry))
         while self._waiting and self._waiting[0][0] <= end_ms - lag_ms:
             yield self._waiting.popleft()[1]

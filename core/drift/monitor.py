@@ -1,10 +1,10 @@
-"""The monitor: scores the sample, closes buckets in order, and stores what the watcher makes of them.
+"""The drift monitor: scores sampled events, closes buckets in order, and stores the resulting points and alarms.
 
-One process at a time holds the role. What a step stores, it stores in one transaction, fenced by the role's lease: the
-closed bucket with its points and alarms. Everything the watcher knows follows from the closed buckets, so whoever takes
-the role, after whatever crash, reads those and goes on where the last one stood.
+One process at a time holds the lease. A step stores a closed bucket with its points and alarms in one transaction,
+fenced by the lease. The state of the detector bank follows from the closed buckets: the next holder replays them and
+continues, also after a crash.
 
-Independent of detectors' libraries, HTTP or threads.
+Independent of detector libraries, HTTP and threads.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from core.lease import Lease
 from core.ports.store import Store
 
 ROLE = "monitor"
-GRACE_MS = 60_000  # how late an event may come and still be in its bucket
+GRACE_MS = 60_000  # a bucket is closed this long after its end, for late events
 HIT_RANK = 10
-MANY = 200  # buckets in one transaction: some 20 ms
-LOOK = 2_000  # buckets of a backlog looked at before they are closed: a week
+MAX_CLOSED = 200  # buckets per transaction: about 20 ms
+MAX_BACKLOG = 2_000  # buckets of a backlog read at once: a week
 PAGE = 5_000  # closed buckets read at once
 
 
@@ -37,60 +37,60 @@ class Monitor:
         *,
         lease: Lease,
         scoring: Scoring,
-        watcher: Callable[[], DetectorBank],
+        detector_bank: Callable[[], DetectorBank],
         clock: Clock,
         keep_ms: int,
         on_alarm: Callable[[Alarm], None],
     ) -> None:
-        """`watcher`: makes a fresh one. `keep_ms`: how long single scores are kept. `on_alarm`: told of new ones."""
+        """`detector_bank`: its factory. `keep_ms`: how long scores are kept. `on_alarm`: called with new alarms."""
         self._store = store
         self._lease = lease
         self._scoring = scoring
-        self._fresh = watcher
+        self._new_detector_bank = detector_bank
         self._clock = clock
         self._keep_ms = keep_ms
         self._on_alarm = on_alarm
-        self._watcher: DetectorBank | None = None
+        self._detector_bank: DetectorBank | None = None
         self._last_ms = -1
-        self._looked_at: dict[int, int] = {}  # buckets of a backlog with their numbers of events, at the last look
+        self._backlog: dict[int, int] = {}  # buckets at the last step, with their numbers of events
         self.num_scored = 0
         self.num_buckets = 0
         self.num_alarms = 0
 
     @property
     def is_active(self) -> bool:
-        """Whether this process held the role at its last step."""
+        """Whether this process held the lease at its last step."""
         return self._lease.is_held
 
     def step(self) -> bool:
-        """Do what there is to do; False where another process monitors."""
+        """Score samples and close buckets; False if another process holds the lease."""
         if not self._lease.hold():
-            self._watcher = None
+            self._detector_bank = None
             return False
         try:
             self._score()
-            watcher = self._watcher or self._resumed()
-            while self._close(watcher):
+            detector_bank = self._detector_bank or self._replay()
+            while self._close(detector_bank):
                 if not self._lease.hold():
                     break
         except (LeaseLost, StoreConflict):
-            self._watcher = None  # another monitor went on meanwhile: what was read since is its business
+            self._detector_bank = None  # another monitor has taken over: replay before the next step
             raise
         return True
 
     def catch_up(self) -> bool:
-        """Step until nothing is left to do; False where another process monitors."""
+        """Step until all is done; False if another process holds the lease."""
         while self.step():
-            if not self._looked_at:  # else there was a backlog: look again whether it grows
+            if not self._backlog:  # else there is a backlog: check again whether it grows
                 return True
         return False
 
     def release(self) -> None:
-        """Let another process monitor."""
+        """Release the lease."""
         self._lease.release()
 
     def _score(self) -> None:
-        """Score what waits."""
+        """Score all unscored samples."""
         while scores := self._scoring.next_scores():
             with self._lease.transaction() as tx:
                 tx.drift.save_scores(scores)
@@ -99,59 +99,61 @@ class Monitor:
             if not self._lease.hold():
                 return
 
-    def _resumed(self) -> DetectorBank:
-        """A watcher that has read all closed buckets."""
-        watcher, self._last_ms = self._fresh(), -1
+    def _replay(self) -> DetectorBank:
+        """A detector bank that has read all closed buckets."""
+        detector_bank, self._last_ms = self._new_detector_bank(), -1
         while True:
             with self._store.read() as read:
                 closed = read.drift.buckets(after_ms=self._last_ms, limit=PAGE)
             for bucket in closed:
-                watcher.read(bucket)
+                detector_bank.read(bucket)
                 self._last_ms = bucket.start_ms
             if not closed:
-                self._watcher = watcher
-                return watcher
+                self._detector_bank = detector_bank
+                return detector_bank
 
-    def _close(self, watcher: DetectorBank) -> bool:
-        """Close some of the buckets whose time is over; False where there are no more."""
+    def _close(self, detector_bank: DetectorBank) -> bool:
+        """Close up to `MAX_CLOSED` complete buckets; False if there are no more."""
         before_ms = self._clock.now_ms() - GRACE_MS - BUCKET_MS + 1
         with self._store.read() as read:
-            waiting = read.drift.counted_ms(after_ms=self._last_ms, before_ms=before_ms, limit=LOOK)
+            waiting = read.drift.counted_ms(after_ms=self._last_ms, before_ms=before_ms, limit=MAX_BACKLOG)
             counts = read.drift.counts(waiting)
             settled = self._settled({start: counts[start].num_events for start in waiting})
-            starts = settled[:MANY]
+            starts = settled[:MAX_CLOSED]
             if not starts:
                 return False
             scores = read.drift.scores(from_ms=starts[0], to_ms=starts[-1] + BUCKET_MS)
-        by_start = {start: list(some) for start, some in groupby(scores, lambda s: s.time_ms // BUCKET_MS * BUCKET_MS)}
+        by_start = {
+            start: list(group) for start, group in groupby(scores, lambda s: s.time_ms // BUCKET_MS * BUCKET_MS)
+        }
         closed = [bucket_of(start, counts[start], by_start.get(start, ())) for start in starts]
-        self._watcher = None  # until what it is about to read is stored
-        findings = [watcher.read(bucket) for bucket in closed]
-        points = [point for found in findings for point in found.points]
-        alarms = [alarm for found in findings for alarm in found.alarms]
+        self._detector_bank = None  # until the buckets that it reads now are stored
+        findings = [detector_bank.read(bucket) for bucket in closed]
+        points = [point for finding in findings for point in finding.points]
+        alarms = [alarm for finding in findings for alarm in finding.alarms]
         self._store_all(closed, points, alarms)
-        self._watcher, self._last_ms = watcher, starts[-1]
+        self._detector_bank, self._last_ms = detector_bank, starts[-1]
         self.num_buckets += len(closed)
         self.num_alarms += len(alarms)
         for alarm in alarms:
             self._on_alarm(alarm)
-        return len(settled) > MANY
+        return len(settled) > MAX_CLOSED
 
     def _settled(self, waiting: dict[int, int]) -> list[int]:
-        """Which buckets to close, of those whose time is over, with their numbers of events.
+        """Which buckets to close, of the complete ones with their numbers of events.
 
-        Of a backlog those of the last look, once none of them has grown since: a history that is being imported just
-        now is read when it is there, and live events, which are in later buckets, hold nothing up.
+        A backlog of several buckets is closed once none of them has grown since the last step, so that a history that
+        is being imported is read completely; live events, in later buckets, do not delay it.
         """
-        looked_at = {start: num for start, num in self._looked_at.items() if start > self._last_ms}
-        newest_ms = max(looked_at, default=-1)
-        if len(waiting) > 1 and {start: num for start, num in waiting.items() if start <= newest_ms} != looked_at:
-            looked_at = {}
-        if len(waiting) > 1 and not looked_at:
-            self._looked_at = waiting
+        backlog = {start: num for start, num in self._backlog.items() if start > self._last_ms}
+        newest_ms = max(backlog, default=-1)
+        if len(waiting) > 1 and {start: num for start, num in waiting.items() if start <= newest_ms} != backlog:
+            backlog = {}
+        if len(waiting) > 1 and not backlog:
+            self._backlog = waiting
             return []
-        self._looked_at = looked_at
-        return sorted(looked_at or waiting)
+        self._backlog = backlog
+        return sorted(backlog or waiting)
 
     def _store_all(self, closed: Sequence[Bucket], points: Sequence[Point], alarms: Sequence[Alarm]) -> None:
         with self._lease.transaction() as tx:
@@ -164,7 +166,7 @@ class Monitor:
 
 
 def bucket_of(start_ms: int, counts: BucketCounts, scores: Sequence[Score]) -> Bucket:
-    """A closed bucket: its counts, and the tallies of the scores of the model that scored it last."""
+    """A closed bucket: its counts, and the tallies of the last model's scores."""
     version = next((score.version for score in reversed(scores) if score.version is not None), None)
     own = [score for score in scores if version is not None and score.version == version]
     segments = sorted({name for score in own for name in score.segments})
@@ -182,8 +184,8 @@ def _tally(scores: Sequence[Score]) -> ScoreTally:
     """One observation per user: the mean of their scores."""
     total = ScoreTally()
     by_user = sorted(scores, key=lambda score: score.user_key)
-    for _, some in groupby(by_user, lambda score: score.user_key):
-        own = list(some)
+    for _, group in groupby(by_user, lambda score: score.user_key):
+        own = list(group)
         hits = sum(score.rank is not None and score.rank <= HIT_RANK for score in own) / len(own)
         loss = sum(score.loss or 0.0 for score in own) / len(own)
         total += ScoreTally(1, hits, loss, loss * loss)

@@ -1,4 +1,4 @@
-"""The records of drift monitoring: plain values, as stored. Independent of storage."""
+"""The records of drift monitoring: plain values, as stored."""
 
 from __future__ import annotations
 
@@ -10,16 +10,28 @@ from typing import NamedTuple
 from core.drift.topics import NO_TOPIC
 
 BUCKET_MS = 300_000  # counts for monitoring are kept per five minutes of event time
-GAP_EDGES_S = (2, 5, 15, 60, 300, 1800, 7200, 43_200, 172_800, 604_800, 2_592_000)  # a bin below, between and above
+GAP_EDGES_S = (
+    2,
+    5,
+    15,
+    60,
+    300,
+    1800,
+    7200,
+    43_200,
+    172_800,
+    604_800,
+    2_592_000,
+)  # one bin below, between and above the edges
 NUM_GAPS = len(GAP_EDGES_S) + 1
 
 
 @dataclass(slots=True)
 class BucketCounts:
-    """What happened in one stretch of event time.
+    """The counts of a bucket of event time.
 
-    `topics`: events by topic code, `gaps`: by the bin of the time since the user's previous event (first events have
-    none), `num_new_users`: first events of users, `num_new_items`: events of items that were new lately.
+    `topics`: events by topic code. `gaps`: by the bin of the time since the user's previous event (first events have
+    none). `num_new_users`: first events of users. `num_new_items`: events of recently added items.
     """
 
     num_events: int = 0
@@ -29,7 +41,7 @@ class BucketCounts:
     gaps: Counter[int] = field(default_factory=Counter)
 
     def add(self, other: BucketCounts) -> None:
-        """Add another writer's or another batch's counts of the same stretch."""
+        """Add the counts of another writer or batch of the same bucket."""
         self.num_events += other.num_events
         self.num_new_users += other.num_new_users
         self.num_new_items += other.num_new_items
@@ -38,14 +50,14 @@ class BucketCounts:
 
 
 class ItemFacts(NamedTuple):
-    """What counting needs to know of an item: its topic's code, and when it was first heard of."""
+    """An item's topic code, and when it was first seen."""
 
     topic: int
     created_ms: int | None
 
 
 class SampledEvent(NamedTuple):
-    """An event chosen to be scored, in the transaction that stored it."""
+    """An event sampled for scoring, in the transaction that stored it."""
 
     event_key: bytes
     user_key: int
@@ -53,11 +65,11 @@ class SampledEvent(NamedTuple):
 
 
 class Score(NamedTuple):
-    """How a model placed the item of a sampled event, under the state strictly before it.
+    """A model's score of a sampled event, with the state strictly before it.
 
-    `rank`: of the item among all that might have been recommended, from 1. `loss`: the cross-entropy of that choice.
-    `version`: None where there was nothing to score (no model, no history, an item that is not listed).
-    `segments`: the watched segments that the event belongs to, as `category=Tea`.
+    `rank`: of the item among all that could have been recommended, from 1. `loss`: the cross-entropy. `version`: None
+    if the event could not be scored (no model, no history, an item that is not listed). `segments`: the monitored
+    segments of the event, as `category=Tea`.
     """
 
     event_key: bytes
@@ -72,7 +84,7 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ScoreTally:
-    """Scores of one stretch of time, one observation per user, so that nobody's burst counts for many."""
+    """The summed scores of a bucket, one observation per user."""
 
     num: int = 0
     hits: float = 0.0
@@ -90,9 +102,9 @@ class ScoreTally:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A closed stretch of time as the monitor has read it, for good: what comes later changes nothing.
+    """A closed bucket, immutable: later events do not change it.
 
-    `version`: of the model whose scores these are, the newest one's. `segments`: tallies by segment; `topics`: by code.
+    `version`: the newest model version, whose scores these are. `segments`: tallies by segment; `topics`: by code.
     """
 
     start_ms: int
@@ -104,10 +116,10 @@ class Bucket:
 
 
 class Point(NamedTuple):
-    """One block of a signal, for charts: what it was and what was expected of that hour of that weekday."""
+    """A block of a signal for charts: its value and the expected value of that hour of the week."""
 
     signal: str
-    segment: str  # "" for everybody
+    segment: str  # "" for all users
     start_ms: int
     end_ms: int
     num: int
@@ -117,10 +129,10 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """A change that was noticed.
+    """A detected change.
 
-    `onset_ms`: when it probably began. `before`, `after`: the signal on both sides of the onset. `cause`: what else is
-    known, in words. `sent_ms`: when the webhook took it; `num_attempts`: how often it was tried.
+    `onset_ms`: when it probably began. `before`, `after`: the signal on both sides of the onset. `cause`: the likely
+    cause, in words. `sent_ms`: when the webhook accepted it; `num_attempts`: how often it was sent.
     """
 
     alarm_id: str

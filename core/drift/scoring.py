@@ -1,7 +1,7 @@
-"""Scoring: how the model that serves would have placed the events of the sample, each under the state before it.
+"""Scoring: ranks the sampled events with the serving model, each with the user's state before it.
 
-The state strictly before an event is what (time, sequence) order says, whatever has happened since; so it does not
-matter how late an event is scored, or by whom. Independent of HTTP, detectors or alarms.
+The state strictly before an event follows from the (time, sequence) order, so that the result does not depend on when
+an event is scored, or by which process. Independent of HTTP, detectors and alarms.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from core.recommendation.snapshot import BoundModel, ServingSnapshot
 from core.records import EventRow, StoredItem
 
 BATCH = 64
-MAX_PAST = 2_000  # of a user's events: who has more has all that the window and the eye can hold
+MAX_PAST = 2_000  # of a user's newest events
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """An event that can be scored: the history before it, its row, and which rows might have been recommended."""
+    """An event to score: the history before it, its row, and the rows that could have been recommended."""
 
     sample: SampledEvent
     history: History
@@ -38,7 +38,7 @@ class _Case:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is stored of the events of a sample. `topics`: the names of topics by code."""
+    """Stored data of the sampled events. `topics`: topic names by code."""
 
     events: Mapping[bytes, EventRow]
     items: Mapping[int, StoredItem]
@@ -47,7 +47,7 @@ class _Known:
 
 
 class Scoring:
-    """Scores samples of a store with the snapshot that serves."""
+    """Scores the samples of a store with the current snapshot."""
 
     def __init__(
         self,
@@ -59,17 +59,17 @@ class Scoring:
         exclude_seen: bool = True,
         segments: Sequence[str] = (),
     ) -> None:
-        """`segments`: what to note of each event: `category` (or the topic of its text), `item.NAME`, `event.NAME`."""
+        """`segments`: to monitor separately: `category` (or the topic of a text), `item.NAME`, `event.NAME`."""
         self._store = store
         self._snapshots = snapshots
         self._shape = shape
         self._segments = segments
         self._codes = tuple(range(len(types.table)))
         self._windowed = frozenset(types.flagged("window"))
-        self._taken = frozenset(types.flagged("hide")) | frozenset(types.flagged("seen") if exclude_seen else ())
+        self._excluding = frozenset(types.flagged("hide")) | frozenset(types.flagged("seen") if exclude_seen else ())
 
     def next_scores(self) -> list[Score]:
-        """The scores of the oldest events that wait; to be stored by the caller. Empty: nothing waits."""
+        """The scores of the oldest unscored events, to be stored by the caller; empty if there are none."""
         snapshot = self._snapshots()
         with self._store.read() as read:
             samples = read.drift.unscored(limit=BATCH)
@@ -78,38 +78,38 @@ class Scoring:
             topics = read.drift.topics() if "category" in self._segments else {}
             known = _Known(events, items, read.drift.item_facts(sorted(items)), topics)
             cases = [case for sample in samples if (case := self._case(read, snapshot, sample, events)) is not None]
-        placed = _placed(snapshot.model, snapshot.catalogue, cases) if snapshot.model and cases else {}
+        scored = _rank_and_loss(snapshot.model, snapshot.catalogue, cases) if snapshot.model and cases else {}
         version = snapshot.model.version if snapshot.model else None
-        return [self._score(sample, known, version, placed) for sample in samples]
+        return [self._score(sample, known, version, scored) for sample in samples]
 
     def _case(
         self, read: ReadTransaction, snapshot: ServingSnapshot, sample: SampledEvent, events: Mapping[bytes, EventRow]
     ) -> _Case | None:
-        """None where there is nothing to place: no history, an item that could not have been recommended."""
+        """None if the event cannot be scored: no history, or an item that could not have been recommended."""
         event = events.get(sample.event_key)
         if event is None or snapshot.model is None:
             return None
-        row = int(snapshot.catalogue.rows(np.array([event.item_key]))[0])
-        if row < 0 or not snapshot.catalogue.listed[row]:
+        item_row = int(snapshot.catalogue.rows(np.array([event.item_key]))[0])
+        if item_row < 0 or not snapshot.catalogue.listed[item_row]:
             return None
         before = (event.time_ms, event.user_seq)
         past = read.events.recent(event.user_key, type_codes=self._codes, limit=MAX_PAST, before=before)
-        windowed = [each for each in past if each.type_code in self._windowed]
-        taken = snapshot.catalogue.rows(_keys(each for each in past if each.type_code in self._taken))
-        if not windowed or row in taken:
+        windowed = [row for row in past if row.type_code in self._windowed]
+        excluded = snapshot.catalogue.rows(_keys(row for row in past if row.type_code in self._excluding))
+        if not windowed or item_row in excluded:
             return None
         allowed = snapshot.catalogue.listed.copy()
-        allowed[taken[taken >= 0]] = False
-        times_ms = np.array([each.time_ms for each in windowed], np.int64)
+        allowed[excluded[excluded >= 0]] = False
+        times_ms = np.array([row.time_ms for row in windowed], np.int64)
         history = windows_of(_keys(windowed), times_ms, self._shape).history
-        return _Case(sample, history, row, allowed, event.time_ms - int(times_ms[-1]))
+        return _Case(sample, history, item_row, allowed, event.time_ms - int(times_ms[-1]))
 
     def _score(
-        self, sample: SampledEvent, known: _Known, version: str | None, placed: Mapping[bytes, tuple[int, float]]
+        self, sample: SampledEvent, known: _Known, version: str | None, scored: Mapping[bytes, tuple[int, float]]
     ) -> Score:
-        if sample.event_key not in placed:
+        if sample.event_key not in scored:
             return Score(*sample)
-        rank, loss = placed[sample.event_key]
+        rank, loss = scored[sample.event_key]
         event = known.events[sample.event_key]
         topic = known.facts[event.item_key].topic
         segments = _segments(self._segments, event, known.items[event.item_key], known.topics.get(topic))
@@ -120,18 +120,18 @@ def _keys(events: Iterable[EventRow]) -> IntArray:
     return np.array([event.item_key for event in events], np.int64)
 
 
-def _placed(model: BoundModel, catalogue: Catalogue, cases: Sequence[_Case]) -> dict[bytes, tuple[int, float]]:
-    """The rank, from 1, and the loss of each case's item among the rows allowed to it."""
+def _rank_and_loss(model: BoundModel, catalogue: Catalogue, cases: Sequence[_Case]) -> dict[bytes, tuple[int, float]]:
+    """The rank, from 1, and the loss of each case's item among its allowed rows."""
     histories = [case.history for case in cases]
     encoded = model.encoder.encode(histories)
     queries = model.encoder.query(encoded, np.array([case.gap_ms for case in cases], np.int64))
     rows = np.flatnonzero(np.logical_or.reduce([case.allowed for case in cases]))
     scores = queries @ model.encoder.items(rows).T
     add_repeats(scores, rows, model.encoder, catalogue, histories)
-    return {case.sample.event_key: _place(scores[n], rows, case) for n, case in enumerate(cases)}
+    return {case.sample.event_key: _rank_case(scores[n], rows, case) for n, case in enumerate(cases)}
 
 
-def _place(scores: FloatArray, rows: IntArray, case: _Case) -> tuple[int, float]:
+def _rank_case(scores: FloatArray, rows: IntArray, case: _Case) -> tuple[int, float]:
     kept = scores[case.allowed[rows]].astype(np.float64)
     own = float(scores[np.searchsorted(rows, case.row)])
     higher, equal = np.count_nonzero(kept > own), np.count_nonzero(kept == own) - 1
@@ -140,15 +140,15 @@ def _place(scores: FloatArray, rows: IntArray, case: _Case) -> tuple[int, float]
     return 1 + int(higher + equal // 2), loss
 
 
-def _segments(wanted: Sequence[str], event: EventRow, stored: StoredItem, topic: str | None) -> list[str]:
-    """The segments that an event belongs to, as `category=Tea`."""
-    found = []
-    for name in wanted:
+def _segments(names: Sequence[str], event: EventRow, stored: StoredItem, topic: str | None) -> list[str]:
+    """The segments of an event, as `category=Tea`."""
+    segments = []
+    for name in names:
         kind, _, key = name.partition(".")
         if kind == "category":
-            found += [f"category={each}" for each in stored.item.categories or ([topic] if topic else [])]
+            segments += [f"category={category}" for category in stored.item.categories or ([topic] if topic else [])]
             continue
-        held = stored.item.attributes if kind == "item" else event.context or {}
-        if held.get(key) is not None:
-            found.append(f"{name}={held[key]}")
-    return found
+        values = stored.item.attributes if kind == "item" else event.context or {}
+        if values.get(key) is not None:
+            segments.append(f"{name}={values[key]}")
+    return segments

@@ -1,7 +1,7 @@
-"""Topics: what events are counted by, each under a small number, so that counts stay small.
+"""Topic codes: events are counted by topic, each with a small integer code, so that counts stay small.
 
-A topic is an item's first category or, where it has none, a cluster of texts. Codes are given as topics come, and never
-change; when they are used up, what comes later is counted together. Independent of where topics are stored.
+A topic is an item's first category or, without one, a cluster of texts. Codes are assigned in order of appearance and
+never change; when they are used up, further topics share one code. Independent of storage.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 
 NO_TOPIC = 0
 NUM_TOPICS = 255
-OTHERS = NUM_TOPICS  # the code of all that have none of their own
+OTHERS = NUM_TOPICS  # the code of all topics without their own
 OTHERS_NAME = "other categories"
 
 
 def new_codes(names: Iterable[str], known: Mapping[str, int]) -> dict[str, int]:
-    """Codes for names that have none, the most frequent first; who finds none free is left out."""
+    """Codes for new names, the most frequent first; names without a free code are omitted."""
     missing = Counter(name for name in names if name not in known)
     taken = set(known.values())
     free = (code for code in range(1, OTHERS) if code not in taken)

@@ -1,8 +1,8 @@
-"""History import: the rows of a file become interactions, applied through the same ingest as everything else.
+"""History import: reads a file of events and applies them through ingest.
 
-Safe to run twice, and on a file that was recompressed or appended to: an event without an id of its own is named by a
-hash of the file's name, its content and its ordinal among equal rows, so that what is known counts once and true
-repeats survive. Independent of file systems or SQL.
+Idempotent, also for a recompressed or extended file: the event id of a row without one is a hash of the file name, the
+row's content and its ordinal among equal rows, so that known rows count once and repeated rows are kept. Independent of
+file systems and SQL.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from core.interactions import Interaction
 from core.records import DeadLetter
 from core.statuses import EventStatus
 
-BATCH_ROWS = 50_000  # per transaction: other writers wait for about a second; a sixth faster than 20,000
+BATCH_ROWS = 50_000  # per transaction: blocks other writers for about a second; a sixth faster than 20,000
 MAX_BAD_SHOWN = 20
 WRITER = "import"
 
-Progress = Callable[[int, int | None], None]  # bytes read, bytes in all where known
+Progress = Callable[[int, int | None], None]  # bytes read, total bytes if known
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """What became of a file. `bad_lines`: the first few; all are kept as dead letters."""
+    """The result of an import. `bad_lines`: the first few; all are stored as dead letters."""
 
     num_rows: int = 0
     num_accepted: int = 0
     num_duplicates: int = 0
     num_erased: int = 0
-    num_later: int = 0  # not applied, because their time is not before `before_ms`
+    num_later: int = 0  # not applied: their time is not before `before_ms`
     num_bad: int = 0
     bad_lines: list[BadLine] = field(default_factory=list)
 
@@ -48,7 +48,7 @@ class ImportReport:
 
 
 class BrokenImport(InvalidInput):
-    """The file broke off: what could be read was applied. `report` says how much."""
+    """The file is truncated or damaged; the rows before were applied, see `report`."""
 
     def __init__(self, message: str, report: Any) -> None:
         super().__init__(message)
@@ -56,8 +56,8 @@ class BrokenImport(InvalidInput):
 
 
 @contextmanager
-def _no_cycle_search() -> Iterator[None]:
-    """Without Python's search for cycles: rows make none, and it would go through all of a batch again and again."""
+def _without_gc() -> Iterator[None]:
+    """Disable the cyclic garbage collector: rows have no cycles, and it would traverse each batch repeatedly."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -67,7 +67,7 @@ def _no_cycle_search() -> Iterator[None]:
             gc.enable()
 
 
-@_no_cycle_search()
+@_without_gc()
 def import_history(
     source: InputFile,
     ingestor: Ingestor,
@@ -78,10 +78,10 @@ def import_history(
     progress: Progress | None = None,
     batch_rows: int = BATCH_ROWS,
 ) -> ImportReport:
-    """Apply all rows of a file (with time < `before_ms`), in their order; bad lines are kept aside as dead letters.
+    """Apply the rows of a file (with time < `before_ms`) in their order; bad lines become dead letters.
 
-    Raises `InvalidInput` where the file as a whole cannot be used (nothing was applied) and `BrokenImport` where it
-    breaks off.
+    Raises `InvalidInput` if the file cannot be used at all (nothing was applied) and `BrokenImport` if it is truncated
+    or damaged.
     """
     reader, report = RowReader(source), ImportReport()
     try:
@@ -105,7 +105,7 @@ def read_history(
     on_bad: Callable[[Sequence[BadLine]], None],
     batch_rows: int = BATCH_ROWS,
 ) -> Iterator[Interaction]:
-    """The events of a file in its order, named as an import would name them, so that both count one event once."""
+    """The events of a file in its order, with the event ids of an import, so that both count an event once."""
     for _, events, bad in _chunks(RowReader(source), source, rules, batch_rows):
         yield from events
         if bad:
@@ -115,7 +115,7 @@ def read_history(
 def _chunks(
     reader: RowReader, source: InputFile, rules: RowRules, size: int
 ) -> Iterator[tuple[int, list[Interaction], list[BadLine]]]:
-    """For some lines at a time: how many, their events, and those that are none."""
+    """The file in chunks: the number of lines, their events and the bad lines."""
     mapper, optional = RowMapper(source.plain_name, rules), tuple(rules.columns.optional().values())
     for chunk in reader.chunks(rules.columns.required, optional=optional, size=size):
         num_lines = chunk.num_lines  # before the mapper moves rows to the bad lines
@@ -131,8 +131,8 @@ def _apply(
     report: ImportReport,
 ) -> None:
     name = source.plain_name
-    letters = [DeadLetter(name, 0, line.line, line.reason, line.raw, now_ms) for line in bad]
-    result = ingestor.ingest(events, RequestSource(WRITER, live=False), dead_letters=letters)
+    dead_letters = [DeadLetter(name, 0, line.line, line.reason, line.raw, now_ms) for line in bad]
+    result = ingestor.ingest(events, RequestSource(WRITER, live=False), dead_letters=dead_letters)
     report.num_accepted += result.statuses.count(EventStatus.ACCEPTED)
     report.num_duplicates += result.statuses.count(EventStatus.DUPLICATE)
     report.num_erased += result.statuses.count(EventStatus.ERASED)

@@ -1,6 +1,6 @@
-"""Rows of a history file as interactions: checks, times in their unit, and an event id where the file has none.
+"""Maps rows of a history file to interactions: validation, time units, and event ids for rows without one.
 
-Independent of files, formats or where events go.
+Independent of files, formats and ingest.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from core.interactions import (
     shorten,
 )
 
-MAX_IDS_REMEMBERED = 200_000
+MAX_CACHED_IDS = 200_000
 MS_PER_UNIT = {"s": (1000, 1), "ms": (1, 1), "us": (1, 1000)}
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryColumns:
-    """Which column of the file holds what; those without a name are left out."""
+    """The column names of a history file; None: no such column."""
 
     user: str = "user_id"
     item: str = "item_id"
@@ -43,18 +43,18 @@ class HistoryColumns:
 
     @property
     def required(self) -> tuple[str, str, str]:
-        """The columns that the file must have."""
+        """The required columns."""
         return self.user, self.item, self.time
 
     def optional(self) -> dict[str, str]:
-        """The optional fields that have a column."""
+        """The optional fields with their columns."""
         named = {"type": self.type, "value": self.value, "event_id": self.event_id}
         return {name: column for name, column in named.items() if column is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class RowRules:
-    """How rows are read. `default_type`: of events without one. `latest_ms`: later ones lie in the future."""
+    """How rows are mapped. `default_type`: of events without a type. `latest_ms`: later times are in the future."""
 
     columns: HistoryColumns
     time_unit: str
@@ -69,21 +69,21 @@ class RowRules:
         self.types.code(self.default_type)
 
     def in_ms(self, times: Iterable[float]) -> list[int]:
-        """Times in the file's unit, in milliseconds."""
+        """Convert times from the file's unit to milliseconds."""
         factor, divisor = MS_PER_UNIT[self.time_unit]
         return [int(time * factor) // divisor for time in times]
 
 
 class RowMapper:
-    """Turns rows into interactions; what cannot be one joins the bad lines of its chunk."""
+    """Maps rows to interactions; invalid rows are added to the bad lines of their chunk."""
 
     def __init__(self, source_name: str, rules: RowRules) -> None:
         self._key = hashlib.blake2b(source_name.encode(errors="surrogateescape")).digest()
         self._optional = tuple(rules.columns.optional())
         self._rules = rules
         self._latest_ms = min(rules.latest_ms, LARGEST_TIME_MS)
-        self._good_ids: set[str] = set()
-        self._repeats = RowOrdinals()
+        self._valid_ids: set[str] = set()
+        self._ordinals = RowOrdinals()
 
     def events(self, chunk: Chunk) -> list[Interaction]:
         """The interactions of a chunk, in the order of the file."""
@@ -96,18 +96,18 @@ class RowMapper:
         return events
 
     def _one_by_one(self, chunk: Chunk) -> list[Interaction]:
-        """The rows that can be mapped; the others join the bad lines."""
+        """Map rows one by one; invalid rows are added to the bad lines."""
         events: list[Interaction] = []
-        for place, row in enumerate(chunk.rows):
+        for index, row in enumerate(chunk.rows):
             try:
                 events += self._mapped([row])
             except InvalidInput as error:
-                chunk.reject(place, str(error))
+                chunk.reject(index, str(error))
         chunk.bad.sort(key=lambda bad: bad.line)
         return events
 
     def _mapped(self, rows: Sequence[Sequence[Any]]) -> list[Interaction]:
-        """All rows, column by column (a third of the time that row by row takes); raises at the first bad value."""
+        """Map all rows by columns (three times as fast as by rows); raises at the first invalid value."""
         if not rows:
             return []
         users, items, times, *others = zip(*rows, strict=True)
@@ -122,12 +122,12 @@ class RowMapper:
         return list(map(Interaction, *columns))
 
     def _ids(self, name: str, values: Sequence[object]) -> list[str]:
-        """Checked ids. Good ones are remembered, because a file names the same users and items again and again."""
+        """Validated ids. Valid ones are cached, because a file repeats users and items."""
         ids = [value if type(value) is str else check_id(name, _text(value)) for value in values]
-        for unknown in set(ids) - self._good_ids:
-            self._good_ids.add(check_id(name, unknown))
-        if len(self._good_ids) > MAX_IDS_REMEMBERED:
-            self._good_ids.clear()
+        for unknown in set(ids) - self._valid_ids:
+            self._valid_ids.add(check_id(name, unknown))
+        if len(self._valid_ids) > MAX_CACHED_IDS:
+            self._valid_ids.clear()
         return ids
 
     def _kinds(self, values: Sequence[Any]) -> list[str]:
@@ -153,11 +153,11 @@ class RowMapper:
         return f"{got} is in the future; is it a smaller unit (--time-unit ms or us), or a wrong clock?"
 
     def _name(self, events: Sequence[Interaction]) -> None:
-        """Give each event an id: file, content, and ordinal among events of the same content."""
+        """Set event ids: a hash of file and content, and the ordinal among equal events."""
         digests = [
             _digest(self._key, f"{e.user_id}\x1f{e.item_id}\x1f{e.type}\x1f{e.time_ms}\x1f{e.value}") for e in events
         ]
-        for event, digest, ordinal in zip(events, digests, self._repeats.ordinals(digests), strict=True):
+        for event, digest, ordinal in zip(events, digests, self._ordinals.ordinals(digests), strict=True):
             event.event_id = f"f:{digest.hex()}:{ordinal}"
 
 
@@ -166,7 +166,7 @@ def _digest(key: bytes, text: str) -> bytes:
 
 
 def _text(value: object) -> object:
-    """JSON files may hold ids as numbers."""
+    """Ids in JSON files may be numbers."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -178,7 +178,7 @@ def _numbers(values: Sequence[Any]) -> Sequence[int | float]:
 
 
 def _number(value: object) -> int | float:
-    """A time as a number, whole or not."""
+    """A time as int or float."""
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         with suppress(ValueError):
             return int(value) if not isinstance(value, float) else _finite(value)

@@ -1,4 +1,4 @@
-"""Item import: the rows of a file become catalogue items. Independent of file systems or SQL."""
+"""Item import: reads a file of items into the catalogue. Independent of file systems and SQL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH_ITEMS = 2_000  # per transaction, each one revision of the catalogue
 
 @dataclass(frozen=True, slots=True)
 class ItemColumns:
-    """Which columns of the file hold what. `text`: joined, line by line. `attributes`: kept under their own names."""
+    """The column names of an item file. `text`: joined by line breaks. `attributes`: named as their columns."""
 
     item_id: str = "item_id"
     title: str | None = None
@@ -42,10 +42,10 @@ def import_items(
     progress: Progress | None = None,
     batch_items: int = BATCH_ITEMS,
 ) -> ImportReport:
-    """Insert or replace the items of a file; bad lines are kept aside as dead letters.
+    """Insert or replace the items of a file; bad lines become dead letters.
 
-    Raises `InvalidInput` where the file as a whole cannot be used (nothing was applied) and `BrokenImport` where it
-    breaks off.
+    Raises `InvalidInput` if the file cannot be used at all (nothing was applied) and `BrokenImport` if it is truncated
+    or damaged.
     """
     reader = RowReader(source, multiline=True)
     report = ImportReport()
@@ -78,44 +78,44 @@ def read_items(
 def _apply(
     store: Store, source: InputFile, items: Sequence[Item], chunk: Chunk, now_ms: int, report: ImportReport
 ) -> None:
-    letters = [DeadLetter(source.plain_name, 0, bad.line, bad.reason, bad.raw, now_ms) for bad in chunk.bad]
+    dead_letters = [DeadLetter(source.plain_name, 0, bad.line, bad.reason, bad.raw, now_ms) for bad in chunk.bad]
     with store.transaction() as tx:
         tx.items.save(items, now_ms=now_ms)
-        if letters:
-            tx.dead_letters.add(letters)
+        if dead_letters:
+            tx.dead_letters.add(dead_letters)
         tx.commit()
     report.num_accepted += len(items)
     report.note_bad(chunk.bad)
 
 
 def _items(chunk: Chunk, columns: ItemColumns) -> list[Item]:
-    """The items of a chunk; what cannot be one joins its bad lines."""
+    """The items of a chunk; invalid rows are added to its bad lines."""
     items: list[Item] = []
-    for place, (item_id, *values) in enumerate(chunk.rows):
+    for index, (item_id, *values) in enumerate(chunk.rows):
         try:
-            found = dict(zip(columns.names, values, strict=True))
-            items.append(parse_item(_fields(item_id, found, columns)))
+            by_column = dict(zip(columns.names, values, strict=True))
+            items.append(parse_item(_fields(item_id, by_column, columns)))
         except InvalidInput as error:
-            chunk.reject(place, str(error))
+            chunk.reject(index, str(error))
     chunk.bad.sort(key=lambda bad: bad.line)
     return items
 
 
-def _fields(item_id: object, found: Mapping[str, Any], columns: ItemColumns) -> dict[str, object]:
+def _fields(item_id: object, by_column: Mapping[str, Any], columns: ItemColumns) -> dict[str, object]:
     fields: dict[str, object] = {
         "item_id": str(item_id) if isinstance(item_id, int) and not isinstance(item_id, bool) else item_id,
-        "text": "\n".join(str(found[name]) for name in columns.text if found[name] not in (None, "")),
-        "attributes": {name: found[name] for name in columns.attributes if found[name] not in (None, "")},
+        "text": "\n".join(str(by_column[name]) for name in columns.text if by_column[name] not in (None, "")),
+        "attributes": {name: by_column[name] for name in columns.attributes if by_column[name] not in (None, "")},
     }
     if columns.title is not None:
-        fields["title"] = found[columns.title]
+        fields["title"] = by_column[columns.title]
     if columns.categories is not None:
-        fields["categories"] = _categories(found[columns.categories], columns.separator)
+        fields["categories"] = _categories(by_column[columns.categories], columns.separator)
     return fields
 
 
 def _categories(value: object, separator: str) -> object:
-    """Names split by the separator; JSON may bring a list of its own."""
+    """Split category names; a list in JSON is used as it is."""
     if not isinstance(value, str):
         return value
     return [name.strip() for name in value.split(separator) if name.strip()]

@@ -1,6 +1,6 @@
-"""Numbered lines out of a stream of bytes, plain or gzipped; they can be taken back and read again one by one.
+"""Numbered lines of a byte stream, plain or gzipped, with push-back.
 
-Independent of what a line holds; `core.imports.rows` makes rows of them.
+`core.imports.rows` parses them. Independent of the content of a line.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from core.errors import InvalidInput
 from core.interactions import shorten
 
 BLOCK_BYTES = 1 << 18  # read at once
-MAX_INFLATED_BYTES = 1 << 22  # out of one compressed block: a small file cannot fill the memory
-MAX_LINE_BYTES = 1 << 20  # what is longer is cut, so that it is a bad line and no more
+MAX_INFLATED_BYTES = 1 << 22  # per compressed block, against decompression bombs
+MAX_LINE_BYTES = 1 << 20  # longer lines are cut and become bad lines
 GZIP_MAGIC = b"\x1f\x8b"
 FORMATS = ("csv", "tsv", "jsonl")
 ENDINGS = {"csv": "csv", "tsv": "tsv", "tab": "tsv", "jsonl": "jsonl", "ndjson": "jsonl"}
 
 
 class DamagedFile(InvalidInput):
-    """The file breaks off or is damaged; the message names the line reached. All before it was read."""
+    """The file is truncated or damaged; the message names the last line read."""
 
 
 class _BrokenOff(Exception):
-    """The compressed stream ends too early or makes no sense; the message says which."""
+    """The compressed stream is truncated or damaged."""
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """One line that could not be used, as it stands in the file."""
+    """A line that could not be used, with its raw bytes."""
 
     line: int
     reason: str
@@ -41,7 +41,7 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A stream to read, its name (which says the format, unless `format` does), and its size where that is known."""
+    """A stream to read, its name, its size if known, and its format if the name's suffix does not give it."""
 
     stream: BinaryIO
     name: str
@@ -50,21 +50,21 @@ class InputFile:
 
     @property
     def plain_name(self) -> str:
-        """The name without folders and without what compression adds: recompressing a file changes nothing."""
+        """The file name without folders and `.gz`, which stays the same after recompression."""
         return self.name.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".gz")
 
     @property
     def kind(self) -> str:
-        """One of `FORMATS`; raises `InvalidInput` where neither the name nor the caller says it."""
-        found = self.format or ENDINGS.get(self.plain_name.rsplit(".", 1)[-1].lower())
-        if found not in FORMATS:
-            msg = f"{self.name}: wanted a format ({', '.join(FORMATS)}), got {shorten(found)}; name it (--format)"
+        """One of `FORMATS`, from `format` or the suffix; raises `InvalidInput` otherwise."""
+        kind = self.format or ENDINGS.get(self.plain_name.rsplit(".", 1)[-1].lower())
+        if kind not in FORMATS:
+            msg = f"{self.name}: wanted a format ({', '.join(FORMATS)}), got {shorten(kind)}; name it (--format)"
             raise InvalidInput(msg)
-        return found
+        return kind
 
 
 class Blocks:
-    """The bytes of a file, decompressed where they begin like gzip. `bytes_read` counts those of the file itself."""
+    """The bytes of a file, decompressed if gzipped. `bytes_read`: bytes of the file itself."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.bytes_read = 0
@@ -98,21 +98,21 @@ class Blocks:
 
 
 class Lines:
-    """Lines of text with their numbers. `recent`: the lines of the row being read, until it is accepted or rejected."""
+    """Numbered lines of text. `recent`: the lines of the current row, until it is accepted or rejected."""
 
     def __init__(self, name: str, blocks: Iterable[bytes]) -> None:
         self.number = 0
         self.recent: list[str] = []
         self._name = name
         self._lines = _split(blocks)
-        self._again: list[str] = []
+        self._pushed_back: list[str] = []
 
     def __iter__(self) -> Lines:
         return self
 
     def __next__(self) -> str:
         try:
-            text = self._again.pop() if self._again else next(self._lines)
+            text = self._pushed_back.pop() if self._pushed_back else next(self._lines)
         except _BrokenOff as error:
             msg = f"{self._name}: {error} after line {self.number}; get the whole file and import it again"
             raise DamagedFile(msg) from None
@@ -121,20 +121,20 @@ class Lines:
         return text
 
     def reject(self, reason: str) -> BadLine:
-        """The first line of the row as a bad one; those after it are read again, each on its own."""
+        """Reject the first line of the row; its other lines are pushed back."""
         first, *others = self.recent
         self.put_back(others)
         return BadLine(self.number, reason, raw_bytes(first))
 
     def put_back(self, texts: Sequence[str]) -> None:
-        """Read these lines again."""
-        self._again.extend(reversed(texts))
+        """Push lines back."""
+        self._pushed_back.extend(reversed(texts))
         self.number -= len(texts)
         self.recent.clear()
 
 
 def _split(blocks: Iterable[bytes]) -> Iterator[str]:
-    """Blocks as lines with their ends, whatever their encoding: bytes that are no UTF-8 become lone surrogates."""
+    """Split blocks into lines with their ends; bytes that are not UTF-8 become surrogate escapes."""
     rest = b""
     first = True
     for block in blocks:
@@ -148,5 +148,5 @@ def _split(blocks: Iterable[bytes]) -> Iterator[str]:
 
 
 def raw_bytes(text: str) -> bytes:
-    """The bytes that stand in the file."""
+    """The bytes of a line as in the file."""
     return text.rstrip("\r\n").encode(errors="surrogateescape")

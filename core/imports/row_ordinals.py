@@ -1,7 +1,7 @@
-"""Which of many rows are repeats of earlier ones, in about nine bytes a row.
+"""Ordinals of identical rows, in about nine bytes per row.
 
-An import gives each of several identical rows its own event id by its ordinal among them. A set of Python objects would
-take a hundred bytes a row; here what was seen is kept as sorted arrays of 64-bit hashes, merged as they grow.
+An import gives identical rows different event ids by their ordinal. A set of Python objects takes a hundred bytes per
+row; this keeps sorted arrays of 64-bit hashes, merged as they grow.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ class RowOrdinals:
 
     def __init__(self) -> None:
         self._runs: list[Hashes] = []  # sorted, each at least twice as long as the next
-        self._counts: dict[int, int] = {}  # of those seen more than once
+        self._counts: dict[int, int] = {}  # of rows seen more than once
 
     @property
     def num_runs(self) -> int:
-        """How many sorted arrays a lookup goes through: about the log2 of the number of batches."""
+        """The number of sorted arrays that a lookup searches: about log2 of the number of batches."""
         return len(self._runs)
 
     def ordinals(self, digests: Sequence[bytes]) -> list[int]:
-        """For each digest (at least 8 bytes) how many equal ones came before it.
+        """For each digest (at least 8 bytes) the number of equal ones before it.
 
-        Two different rows whose first 64 bits agree count as equal: their event ids still differ.
+        Rows with equal first 64 bits count as equal; their event ids still differ.
         """
         hashes = np.frombuffer(b"".join(digest[:8] for digest in digests), np.uint64)
         distinct, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
         known = self._are_known(distinct)
-        found = [0] * len(digests)
-        for place in np.flatnonzero((known | (counts > 1))[inverse]).tolist():
-            name = int(hashes[place])
-            found[place] = self._counts.get(name, int(known[inverse[place]]))
-            self._counts[name] = found[place] + 1
+        ordinals = [0] * len(digests)
+        for index in np.flatnonzero((known | (counts > 1))[inverse]).tolist():
+            name = int(hashes[index])
+            ordinals[index] = self._counts.get(name, int(known[inverse[index]]))
+            self._counts[name] = ordinals[index] + 1
         self._remember(distinct[~known])
-        return found
+        return ordinals
 
     def _are_known(self, hashes: Hashes) -> NDArray[np.bool_]:
         known = np.zeros(len(hashes), np.bool_)
         for run in self._runs:
-            places = np.minimum(np.searchsorted(run, hashes), len(run) - 1)
-            known |= run[places] == hashes
+            indices = np.minimum(np.searchsorted(run, hashes), len(run) - 1)
+            known |= run[indices] == hashes
         return known
 
     def _remember(self, hashes: Hashes) -> None:

@@ -1,7 +1,7 @@
-"""Rows out of CSV, TSV and JSON-lines files, plain or gzipped, with line numbers: a bad line is reported, never fatal.
+"""Reads rows of CSV, TSV and JSON-lines files, plain or gzipped, with line numbers; bad lines are reported.
 
-Independent of interactions or items; `core.imports.event_import` and `core.imports.item_import` give rows their
-meaning. Reads any binary stream block by block, so that a file may be larger than memory.
+Streams in blocks, so that a file may be larger than memory. Independent of interactions and items, which
+`core.imports.event_import` and `core.imports.item_import` make of rows.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["BadLine", "Chunk", "DamagedFile", "InputFile", "RowReader"]
 
 MAX_COLUMNS_SHOWN = 50
 NOT_UTF8 = "is no UTF-8; convert the file (iconv -f latin1 -t utf-8) and import it again"
-MAX_LINES_TRIED = 1000  # before a file counts as holding no JSON at all
+MAX_LINES_TRIED = 1000  # to find the first JSON object
 
 
 @dataclass(slots=True)
 class Chunk:
-    """Some rows: for each its line number, its text and the values asked for; and the lines that are no rows."""
+    """Rows with their line numbers, texts and values, and the bad lines."""
 
     lines: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -36,18 +36,18 @@ class Chunk:
 
     @property
     def num_lines(self) -> int:
-        """Rows and bad lines; call it before any row is rejected."""
+        """The number of rows and bad lines; call it before any row is rejected."""
         return len(self.rows) + len(self.bad)
 
     def reject(self, row: int, reason: str) -> None:
-        """Count a row among the bad lines; it stays in its place."""
+        """Add a row to the bad lines; it stays in `rows`."""
         self.bad.append(BadLine(self.lines[row], reason, raw_bytes(self.texts[row])))
 
 
 class RowReader:
     """The rows of one file. `columns`: the names in its header, or the keys of its first object.
 
-    `multiline`: whether a quoted value may hold line breaks. Where it may not, a stray quote costs its own line only.
+    `multiline`: whether a quoted value may contain line breaks. If not, a stray quote affects only its own line.
     """
 
     def __init__(self, source: InputFile, *, multiline: bool = False) -> None:
@@ -62,23 +62,23 @@ class RowReader:
 
     @property
     def bytes_read(self) -> int:
-        """How much of the file was read, compressed or not."""
+        """The number of bytes of the file read so far."""
         return self._blocks.bytes_read
 
     def chunks(self, names: Sequence[str], *, optional: Sequence[str] = (), size: int) -> Iterator[Chunk]:
-        """All rows, `size` at a time, with the values of `names`, then of `optional` (None where an object has none).
+        """All rows in chunks of `size`, with the values of `names`, then of `optional` (None if an object has none).
 
-        Raises `InvalidInput` where the file has no such column, and `DamagedFile` after the last row it could read.
+        Raises `InvalidInput` if the file has no such column, and `DamagedFile` after the last readable row.
         """
-        wanted = [*names, *optional]
-        places = self._places(names if self._is_json else wanted)
+        all_names = [*names, *optional]
+        indices = self._indices(names if self._is_json else all_names)
         while True:
             chunk = Chunk()
             try:
                 if self._is_json:
-                    self._read_objects(chunk, wanted, size)
+                    self._read_objects(chunk, all_names, size)
                 else:
-                    self._read_table(chunk, places, size)
+                    self._read_table(chunk, indices, size)
             except DamagedFile:
                 yield chunk
                 raise
@@ -86,18 +86,18 @@ class RowReader:
                 return
             yield chunk
 
-    def _places(self, names: Sequence[str]) -> list[int]:
+    def _indices(self, names: Sequence[str]) -> list[int]:
         for name in names:
             if self.columns.count(name) != 1:
                 problem = "has more than one column" if name in self.columns else "has no column"
-                had = ", ".join(shorten(column) for column in self.columns[:MAX_COLUMNS_SHOWN])
-                msg = f"{self.source.name} {problem} {shorten(name)}; its columns are {had}"
+                existing = ", ".join(shorten(column) for column in self.columns[:MAX_COLUMNS_SHOWN])
+                msg = f"{self.source.name} {problem} {shorten(name)}; its columns are {existing}"
                 raise InvalidInput(msg)
         return [self.columns.index(name) for name in names]
 
-    def _read_table(self, chunk: Chunk, places: Sequence[int], size: int) -> None:
+    def _read_table(self, chunk: Chunk, indices: Sequence[int], size: int) -> None:
         lines, width = self._lines, len(self.columns)
-        pick = itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
+        pick = itemgetter(*indices) if len(indices) > 1 else lambda row: (row[indices[0]],)
         for text in lines:
             try:
                 row = self._values(text)
@@ -116,7 +116,7 @@ class RowReader:
                 return
 
     def _values(self, text: str) -> list[str]:
-        """The values of a line, and of those after it where a quote goes on. Without quotes, splitting is enough."""
+        """The values of a line, and of the following ones if a quote continues. Lines without quotes are split."""
         if not text.isascii() and not _is_utf8(text):
             raise csv.Error(NOT_UTF8)
         if self._quoted and '"' in text:
@@ -134,13 +134,13 @@ class RowReader:
         for text in self._lines:
             if not text.isspace():
                 try:
-                    found = _object(text)
+                    values = _object(text)
                 except (ValueError, RecursionError) as error:
                     chunk.bad.append(self._lines.reject(f"{error}"))
                 else:
                     chunk.lines.append(self._lines.number)
                     chunk.texts.append(text)
-                    chunk.rows.append([found.get(name) for name in names])
+                    chunk.rows.append([values.get(name) for name in names])
             self._lines.recent.clear()
             if chunk.num_lines >= size:
                 return
@@ -158,23 +158,23 @@ class RowReader:
         return tuple(name.strip() for name in row)
 
     def _first_keys(self) -> tuple[str, ...]:
-        """The keys of the first object, found without using it up."""
-        passed: list[str] = []
+        """The keys of the first object, which is pushed back."""
+        read: list[str] = []
         try:
             for text in islice(self._lines, MAX_LINES_TRIED):
-                passed.append(text)
+                read.append(text)
                 try:
                     return tuple(_object(text))
                 except (ValueError, RecursionError):
                     continue
         finally:
-            self._lines.put_back(passed)
-        msg = f"{self.source.name}: wanted one JSON object per line, found none in the first {len(passed)} lines"
+            self._lines.put_back(read)
+        msg = f"{self.source.name}: wanted one JSON object per line, found none in the first {len(read)} lines"
         raise InvalidInput(msg)
 
 
 def _is_utf8(text: str) -> bool:
-    """Whether no byte of it had to be kept as a lone surrogate."""
+    """Whether the line was valid UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -185,11 +185,11 @@ def _is_utf8(text: str) -> bool:
 def _object(text: str) -> dict[str, Any]:
     if not text.isascii() and not _is_utf8(text):
         raise ValueError(NOT_UTF8)
-    found = json.loads(text, parse_constant=_refuse_constant)
-    if not isinstance(found, dict):
-        msg = f"wanted a JSON object, got {shorten(found)}"
+    value = json.loads(text, parse_constant=_refuse_constant)
+    if not isinstance(value, dict):
+        msg = f"wanted a JSON object, got {shorten(value)}"
         raise ValueError(msg)
-    return found
+    return value
 
 
 def _refuse_constant(name: str) -> Never:

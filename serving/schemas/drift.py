@@ -92,7 +92,7 @@ def category_mix(mix: Mix) -> dict[str, Any]:
     return {
         "bucket_ms": mix.length_ms,
         "categories": mix.categories,
-        "buckets": [{"start": bucket.start_ms, "events": dict(bucket.events)} for bucket in mix.stretches],
+        "buckets": [{"start": bucket.start_ms, "events": dict(bucket.events)} for bucket in mix.periods],
     }
 
 

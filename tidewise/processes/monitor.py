@@ -52,7 +52,7 @@ def open_monitor(system: System) -> Monitor:
         system.store,
         lease=Lease(system.store, ROLE, holder=process_name()),
         scoring=scoring,
-        watcher=partial(new_detector_bank, system),
+        detector_bank=partial(new_detector_bank, system),
         clock=system.clock,
         keep_ms=int(options.retention_days * DAY_MS),
         on_alarm=_log_alarm,

@@ -20,7 +20,7 @@ MONDAY_MS = 1_699_833_600_000
 NAMES = {1: "Tea", 2: "Cooking", 3: "Garden"}
 
 
-def watcher(*, warmup_days: float = 7) -> DetectorBank:
+def detector_bank(*, warmup_days: float = 7) -> DetectorBank:
     return DetectorBank(detectors, warmup_ms=int(warmup_days * DAY_MS), topic_name=lambda code: NAMES[code])
 
 
@@ -53,20 +53,20 @@ def buckets(
         yield Bucket(start_ms, counts, version, tally, {1: tally})
 
 
-def read(watcher: DetectorBank, *parts: Iterator[Bucket]) -> list[Alarm]:
-    return [alarm for part in parts for bucket in part for alarm in watcher.read(bucket).alarms]
+def read(detector_bank: DetectorBank, *parts: Iterator[Bucket]) -> list[Alarm]:
+    return [alarm for part in parts for bucket in part for alarm in detector_bank.read(bucket).alarms]
 
 
 def test_nothing_is_noticed_where_nothing_changes() -> None:
-    assert read(watcher(), buckets(days=28)) == []
+    assert read(detector_bank(), buckets(days=28)) == []
 
 
 def test_a_daily_rhythm_of_mix_and_hits_is_learned_and_surprises_nobody() -> None:
-    assert read(watcher(), buckets(days=28, rhythm=0.7)) == []
+    assert read(detector_bank(), buckets(days=28, rhythm=0.7)) == []
 
 
 def test_a_halved_hit_rate_is_noticed_within_a_day_with_its_onset() -> None:
-    alarms = read(watcher(), buckets(days=14), buckets(days=1, first_day=14, hit=0.1))
+    alarms = read(detector_bank(), buckets(days=14), buckets(days=1, first_day=14, hit=0.1))
     assert {alarm.signal for alarm in alarms} <= {"hit_rate", "loss"}
     change_ms = MONDAY_MS + 14 * DAY_MS
     assert abs(alarms[0].onset_ms - change_ms) < DAY_MS / 12
@@ -78,11 +78,11 @@ def test_a_halved_hit_rate_is_noticed_within_a_day_with_its_onset() -> None:
 
 
 def test_a_better_model_is_no_trouble() -> None:
-    assert read(watcher(), buckets(days=14), buckets(days=3, first_day=14, hit=0.4)) == []
+    assert read(detector_bank(), buckets(days=14), buckets(days=3, first_day=14, hit=0.4)) == []
 
 
 def test_a_moved_mix_is_noticed_once_and_says_from_where_to_where() -> None:
-    (alarm,) = read(watcher(), buckets(days=14), buckets(days=7, first_day=14, mix=(0.3, 0.5, 0.2)))
+    (alarm,) = read(detector_bank(), buckets(days=14), buckets(days=7, first_day=14, mix=(0.3, 0.5, 0.2)))
     assert alarm.signal == "categories"
     assert re.fullmatch(r"events moved from Tea \(50% to (2|3)\d%\) to Cooking \(30% to (4|5)\d%\)", alarm.cause)
     assert alarm.after > alarm.before
@@ -97,23 +97,23 @@ def test_a_change_that_began_too_long_ago_is_told_without_a_comparison() -> None
 
 def test_nothing_is_told_before_the_week_is_known() -> None:
     early = [*buckets(days=3), *buckets(days=3, first_day=3, mix=(0.1, 0.1, 0.8))]
-    assert read(watcher(), iter(early)) == []
-    assert read(watcher(warmup_days=2), iter(early)) != []
+    assert read(detector_bank(), iter(early)) == []
+    assert read(detector_bank(warmup_days=2), iter(early)) != []
 
 
 def test_another_model_begins_at_its_own_level() -> None:
     worse = buckets(days=3, first_day=14, hit=0.1, version="v2")
-    assert read(watcher(), buckets(days=14), worse) == []
+    assert read(detector_bank(), buckets(days=14), worse) == []
 
 
 def test_a_model_that_gets_worse_after_its_promotion_is_noticed() -> None:
     second = buckets(days=3, first_day=14, hit=0.3, version="v2")
-    alarms = read(watcher(), buckets(days=14), second, buckets(days=1, first_day=17, hit=0.15, version="v2"))
+    alarms = read(detector_bank(), buckets(days=14), second, buckets(days=1, first_day=17, hit=0.15, version="v2"))
     assert {alarm.model_version for alarm in alarms} == {"v2"}
 
 
 def test_without_a_model_only_what_is_counted_is_watched() -> None:
-    points = [point for bucket in buckets(days=9, version=None) for point in watcher().read(bucket).points]
+    points = [point for bucket in buckets(days=9, version=None) for point in detector_bank().read(bucket).points]
     assert {point.signal for point in points} <= {"categories", "gaps", "new_users", "new_items"}
 
 
@@ -126,13 +126,13 @@ def in_segments(some: Iterator[Bucket], **hits: float) -> Iterator[Bucket]:
 
 def test_a_watched_segment_has_signals_of_its_own() -> None:
     before, after = buckets(days=14), buckets(days=2, first_day=14)
-    alarms = read(watcher(), in_segments(before, PL=0.4, DE=0.4), in_segments(after, PL=0.2, DE=0.4))
+    alarms = read(detector_bank(), in_segments(before, PL=0.4, DE=0.4), in_segments(after, PL=0.2, DE=0.4))
     assert [(alarm.signal, alarm.segment) for alarm in alarms] == [("hit_rate", "event.country=PL")]
 
 
 def test_what_everybody_s_alarm_tells_no_segment_and_no_second_signal_tells_again() -> None:
     before, after = buckets(days=14, hit=0.4), buckets(days=2, first_day=14, hit=0.1)
-    alarms = read(watcher(), in_segments(before, PL=0.4, DE=0.4), in_segments(after, PL=0.1, DE=0.1))
+    alarms = read(detector_bank(), in_segments(before, PL=0.4, DE=0.4), in_segments(after, PL=0.1, DE=0.1))
     assert [(alarm.signal, alarm.segment) for alarm in alarms] == [("hit_rate", "")]
 
 
@@ -148,11 +148,11 @@ def test_so_many_segments_are_watched_as_the_limit_says_those_with_enough_scores
 
 def test_a_watcher_that_reads_the_same_buckets_again_finds_the_same() -> None:
     given = [*buckets(days=14), *buckets(days=3, first_day=14, mix=(0.2, 0.6, 0.2), hit=0.1)]
-    straight = watcher()
+    straight = detector_bank()
     expected = [straight.read(bucket) for bucket in given]
     assert any(found.alarms for found in expected)
     for crash_at in (3, len(given) // 2, len(given) - 5):
-        first, second = watcher(), watcher()
+        first, second = detector_bank(), detector_bank()
         found: list[Findings] = [first.read(bucket) for bucket in given[:crash_at]]
         for bucket in given[:crash_at]:
             second.read(bucket)

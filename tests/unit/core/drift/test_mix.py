@@ -20,20 +20,20 @@ def counted(**topics: int) -> BucketCounts:
     return BucketCounts(num_events=sum(topics.values()), topics=Counter({codes[k]: n for k, n in topics.items()}))
 
 
-def test_buckets_of_one_stretch_are_joined_and_the_strongest_category_comes_first() -> None:
+def test_buckets_of_a_period_are_joined_most_frequent_category_first() -> None:
     counts = {HOUR_MS: counted(tea=1), HOUR_MS + BUCKET_MS: counted(tea=2, tents=1), 3 * HOUR_MS: counted(tents=7)}
     mix = mix_of(counts, NAMES, length_ms=HOUR_MS)
     assert mix.categories == ("Tents", "Tea")
-    told = [(one.start_ms, dict(one.events)) for one in mix.stretches]
-    assert told == [(HOUR_MS, {"Tea": 3, "Tents": 1}), (3 * HOUR_MS, {"Tents": 7})]
+    periods = [(period.start_ms, dict(period.events)) for period in mix.periods]
+    assert periods == [(HOUR_MS, {"Tea": 3, "Tents": 1}), (3 * HOUR_MS, {"Tents": 7})]
 
 
-def test_events_of_items_without_a_category_or_of_one_that_is_gone_are_told_together() -> None:
+def test_events_without_a_known_category_are_counted_together() -> None:
     mix = mix_of({0: counted(none=2, gone=1)}, NAMES, length_ms=HOUR_MS)
-    assert [dict(one.events) for one in mix.stretches] == [{WITHOUT: 3}]
+    assert [dict(period.events) for period in mix.periods] == [{WITHOUT: 3}]
 
 
 @pytest.mark.parametrize("counts", [{}, {0: BucketCounts(num_events=3)}])
-def test_without_counts_there_is_nothing(counts: dict[int, BucketCounts]) -> None:
+def test_mix_without_counts_is_empty(counts: dict[int, BucketCounts]) -> None:
     mix = mix_of(counts, NAMES, length_ms=HOUR_MS)
-    assert (mix.categories, mix.stretches) == ((), ())
+    assert (mix.categories, mix.periods) == ((), ())

@@ -300,7 +300,7 @@ def test_reading_hands_over_bad_lines() -> None:
 
 
 def test_no_file_makes_the_remembered_ids_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.imports.event_rows.MAX_IDS_REMEMBERED", 10)
+    monkeypatch.setattr("core.imports.event_rows.MAX_CACHED_IDS", 10)
     rows = "".join(f"user{n},item{n},1700000000\n" for n in range(100))
     assert len(read(HEADER + rows, batch_rows=7)) == 100
 
