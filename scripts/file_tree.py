@@ -33,7 +33,11 @@ OTHER_FOLDERS = {
     "scripts/": ("Tools of this repository.", {"kafka.sh": "Start and stop one Kafka broker for demos and tests."}),
     "deploy/": (
         "Monitoring of the distributed system.",
-        {"grafana/": "The Grafana dashboard.", "prometheus.yml": "What Prometheus scrapes."},
+        {
+            "alerts.yml": "Alert rules of Prometheus.",
+            "grafana/": "The Grafana dashboard.",
+            "prometheus.yml": "What Prometheus scrapes.",
+        },
     ),
     "tests/": (
         "Grouped by what they need.",
