@@ -107,7 +107,7 @@ def test_a_truncated_gzip_is_imported_as_far_as_it_goes_and_told(tidewise: Comma
     outcome = tidewise("import", "--events", str(path))
     assert outcome.code == 2
     assert "line" in outcome.err
-    assert "known before" in outcome.out
+    assert "duplicates" in outcome.out
 
 
 @pytest.mark.parametrize(

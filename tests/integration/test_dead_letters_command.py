@@ -60,7 +60,7 @@ def test_dead_letters_are_listed_newest_first(folder: Path) -> None:
 def test_a_retry_after_correcting_the_settings_applies_events(folder: Path) -> None:
     (folder / "tidewise.toml").write_text('[kafka.types]\npdp_view = "view"\n')
     report = run(folder, "retry", "--all")
-    assert (report["letters"], report["settled"], report["accepted"]) == (3, 2, 2)
+    assert (report["retried"], report["succeeded"], report["accepted"]) == (3, 2, 2)
     [remaining] = run(folder, "list")["dead_letters"]
     assert remaining["retries"] == 1
     assert remaining["reason"].startswith("value: wanted JSON in UTF-8")
@@ -69,7 +69,7 @@ def test_a_retry_after_correcting_the_settings_applies_events(folder: Path) -> N
 
 def test_a_retry_without_corrections_keeps_every_dead_letter(folder: Path) -> None:
     report = run(folder, "retry", "--all")
-    assert (report["settled"], len(report["failed"])) == (0, 3)
+    assert (report["succeeded"], len(report["failed"])) == (0, 3)
     assert "unknown event type" in report["failed"][0]["reason"]
 
 

@@ -81,7 +81,7 @@ def test_nothing_changes_without_confirmation(stream: Streaming, database: Any) 
     result = run(stream, database.url, "set", "--partition", str(PARTITION), "--to", "latest", answer="n\n")
     assert result.exit_code == 1
     assert "10 offsets that the log holds are never applied" in result.stderr
-    assert "Nothing was changed." in result.stderr
+    assert "Nothing changed." in result.stderr
     assert stream.offsets() == {}
 
 

@@ -1,1 +1,1 @@
-"""The commands of `tidewise`, a module for each kind of work. They parse, call, and print; they decide nothing."""
+"""The commands of `tidewise`: they parse options, call a use case and print the result."""

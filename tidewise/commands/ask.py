@@ -1,4 +1,4 @@
-"""`tidewise recommend` and `tidewise interests`: ask the database on this machine without a server."""
+"""`tidewise recommend` and `tidewise interests`: answers straight from the database, without a server."""
 
 from __future__ import annotations
 
@@ -24,19 +24,22 @@ def register(app: typer.Typer) -> None:
 
 def recommend(
     user: Annotated[str, typer.Argument(help="The user's id.")],
-    n: Annotated[int, typer.Option("--n", min=1, help="How many items.")] = 10,
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of items.")] = 10,
     category: Annotated[str | None, typer.Option(help="Only items of this category.")] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME:VALUE", help="Only items with such an attribute, as brand:acme or price:..30."),
+        typer.Option(
+            metavar="NAME:VALUE",
+            help="Only items with this attribute, such as brand:acme or price:..30; repeat for more.",
+        ),
     ] = None,
-    at: Annotated[int | None, typer.Option(help="Answer as if now were this time (ms since 1970).")] = None,
+    at: Annotated[int | None, typer.Option(help="Time of the request, in ms since 1970 (default: now).")] = None,
     data: Data = None,
     config: Config = None,
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Recommend items to a user, straight from the database (for live answers, ask the API of `tidewise up`)."""
+    """Recommend items to a user, straight from the database."""
     at_ms = None if at is None else check_time_ms("--at", at)
     settings = settings_of(data, config, set_)
     with open_system(settings) as system:
@@ -62,38 +65,40 @@ def interests(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Tell what a user turns to, lately and on the whole, and whether that moved."""
+    """Show a user's short-term and long-term interests and whether they drift."""
     from serving.schemas.users import interest_out
 
     with open_system(settings_of(data, config, set_)) as system:
         system.snapshots.refresh()
-        told = system.interests.of(user)
+        interest = system.interests.of(user)
     if json_:
-        print_json(interest_out(told))
+        print_json(interest_out(interest))
     else:
-        _print_interest(told)
+        _print_interest(interest)
 
 
-def _print_interest(told: UserInterest) -> None:
-    interest = told.interest
-    title = f"{told.user_id}: {interest.drift.explanation}"
+def _print_interest(user_interest: UserInterest) -> None:
+    interest = user_interest.interest
+    title = f"{user_interest.user_id}: {interest.drift.explanation}"
     table = Table(title=title, title_justify="left")
-    for heading in ("topic", "lately", "on the whole"):
+    for heading in ("topic", "short-term", "long-term"):
         table.add_column(heading, justify="left" if heading == "topic" else "right")
     for topic, short, long in zip(interest.topics, interest.short_term, interest.long_term, strict=True):
         table.add_row(topic, f"{short:.0%}", f"{long:.0%}")
     screen.print(table)
     score = "none" if interest.drift.score is None else f"{interest.drift.score:.3f}"
-    screen.print(f"score {score}, threshold {interest.drift.threshold:g}, {told.num_events} events", markup=False)
+    screen.print(
+        f"score {score}, threshold {interest.drift.threshold:g}, {user_interest.num_events} events", markup=False
+    )
 
 
 def _print(user: str, answer: RecommendationResult) -> None:
     table = Table(title=f"For {user}: {answer.reason}", title_justify="left")
     for heading in ("", "item", "title", "categories", "score"):
         table.add_column(heading, justify="right" if heading in ("", "score") else "left")
-    for place, item in enumerate(answer.items, start=1):
+    for position, item in enumerate(answer.items, start=1):
         score = "" if item.score is None else f"{item.score:.3f}"
-        table.add_row(str(place), item.item_id, item.title, ", ".join(item.categories), score)
+        table.add_row(str(position), item.item_id, item.title, ", ".join(item.categories), score)
     screen.print(table)
     version = answer.model_version or "no model"
     screen.print(f"source {answer.source}, {version}, sequence {answer.user_seq}", markup=False)

@@ -1,4 +1,4 @@
-"""`tidewise import`: events and items from files into the database."""
+"""`tidewise import`: loads events and items from files into the database."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ SHOWN_BAD_LINES = 10
 
 Columns = Annotated[
     str,
-    typer.Option(
-        metavar="USER,ITEM,TIME[,TYPE[,VALUE[,EVENT_ID]]]", help="Names of the file's columns, in this order."
-    ),
+    typer.Option(metavar="USER,ITEM,TIME[,TYPE[,VALUE[,EVENT_ID]]]", help="Names of the file's columns, in order."),
 ]
 ItemColumnNames = Annotated[
     str, typer.Option("--item-columns", metavar="FIELD=COLUMN,...", help="Columns of item_id, title, text, categories.")
@@ -45,23 +43,23 @@ def register(app: typer.Typer) -> None:
 
 
 def import_(
-    events: Annotated[Path | None, typer.Option(help="Events: CSV, TSV or JSON lines, gzip too.")] = None,
+    events: Annotated[Path | None, typer.Option(help="Events: CSV, TSV or JSON lines, also gzipped.")] = None,
     columns: Columns = "user_id,item_id,time",
     time_unit: TimeUnit = "ms",
     before: Annotated[
         int | None, typer.Option(help="Only events before this time, in the file's unit.", show_default=False)
     ] = None,
-    items: Annotated[Path | None, typer.Option(help="Catalogue items: CSV, TSV or JSON lines, gzip too.")] = None,
+    items: Annotated[Path | None, typer.Option(help="Catalogue items: CSV, TSV or JSON lines, also gzipped.")] = None,
     columns_of_items: ItemColumnNames = "item_id=item_id,title=title",
-    separator: Annotated[str, typer.Option(help="What stands between the categories of one item.")] = "|",
-    attributes: Annotated[str, typer.Option(help="Item columns to keep as attributes, by commas.")] = "",
+    separator: Annotated[str, typer.Option(help="Separator of an item's categories.")] = "|",
+    attributes: Annotated[str, typer.Option(help="Item columns to store as attributes, comma-separated.")] = "",
     format_: Format = None,
     data: Data = None,
     config: Config = None,
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Load events, catalogue items, or both. Safe to run twice: what is known counts once."""
+    """Load events, catalogue items, or both; a repeated import has no effect."""
     if events is None and items is None:
         msg = "import: wanted --events FILE, --items FILE or both, got neither"
         raise InvalidInput(msg)
@@ -96,7 +94,7 @@ def _bar(path: Path) -> Iterator[Callable[[int, int | None], None]]:
 
 @contextmanager
 def _reporting(reports: dict[str, ImportReport], kind: str, silent: bool) -> Iterator[None]:
-    """Say what became of a file, also of one that broke off."""
+    """Print the report of a file, also after a failure."""
     start_s = time.perf_counter()
     try:
         yield
@@ -112,7 +110,7 @@ def _print_report(kind: str, report: ImportReport, elapsed_s: float) -> None:
     rate = report.num_rows / max(elapsed_s, 1e-9)
     screen.print(
         f"{kind}: {report.num_rows:,} rows in {elapsed_s:.1f} s ({rate:,.0f}/s): {report.num_accepted:,} new, "
-        f"{report.num_duplicates:,} known before, {report.num_bad:,} bad",
+        f"{report.num_duplicates:,} duplicates, {report.num_bad:,} bad",
         highlight=False,
     )
     _print_bad(report.bad_lines[:SHOWN_BAD_LINES], more=report.num_bad - SHOWN_BAD_LINES)
@@ -122,4 +120,4 @@ def _print_bad(lines: Sequence[BadLine], *, more: int) -> None:
     for bad in lines:
         screen.print(f"  line {bad.line}: {bad.reason}", markup=False, highlight=False)
     if more > 0:
-        screen.print(f"  and {more:,} more, all kept as dead letters", highlight=False)
+        screen.print(f"  and {more:,} more, all written to the dead letters", highlight=False)

@@ -1,4 +1,4 @@
-"""`tidewise dead-letters`: look at input that was set aside, apply it again, or throw it away."""
+"""`tidewise dead-letters`: lists, retries and discards input that could not be applied."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from core.records import DeadLetter
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 
-app = typer.Typer(no_args_is_help=True, help="Input that could not be applied: list, retry, discard.")
+app = typer.Typer(no_args_is_help=True, help="List, retry or discard input that could not be applied.")
 
-Keys = Annotated[list[int] | None, typer.Argument(metavar="[KEY]...", help="Which letters.", show_default=False)]
-All = Annotated[bool, typer.Option("--all", help="All of them.")]
+Keys = Annotated[list[int] | None, typer.Argument(metavar="[KEY]...", help="Keys of dead letters.", show_default=False)]
+All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 Source = Annotated[
-    str | None, typer.Option(help="Only those from this topic or file.", metavar="NAME", show_default=False)
+    str | None, typer.Option(help="Only dead letters from this topic or file.", metavar="NAME", show_default=False)
 ]
 
 
@@ -35,19 +35,19 @@ def register(parent: typer.Typer) -> None:
 def list_(
     data: Data = None,
     config: Config = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number, newest first.")] = 20,
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Show the newest letters: their keys, where they came from, and why they were set aside."""
+    """List the newest dead letters: key, source and reason."""
     with open_system(settings_of(data, config, set_)) as system, system.store.read() as read:
-        found, total = read.dead_letters.newest(limit=limit), read.dead_letters.count()
+        dead_letters, total = read.dead_letters.newest(limit=limit), read.dead_letters.count()
     if json_:
-        print_json({"total": total, "dead_letters": [dead_letter_json(letter) for letter in found]})
+        print_json({"total": total, "dead_letters": [dead_letter_json(dead_letter) for dead_letter in dead_letters]})
         return
-    for letter in found:
-        screen.print(_line(letter), markup=False, highlight=False, soft_wrap=True)
-    notes.print(f"{len(found):,} of {total:,} dead letters.", highlight=False)
+    for dead_letter in dead_letters:
+        screen.print(_line(dead_letter), markup=False, highlight=False, soft_wrap=True)
+    notes.print(f"{len(dead_letters):,} of {total:,} dead letters.", highlight=False)
 
 
 def retry(
@@ -55,33 +55,33 @@ def retry(
     all_: All = False,
     source: Annotated[
         str | None,
-        typer.Option(help="The topic they came from (default: kafka.topic).", metavar="TOPIC", show_default=False),
+        typer.Option(help="Topic of the dead letters (default: kafka.topic).", metavar="TOPIC", show_default=False),
     ] = None,
     data: Data = None,
     config: Config = None,
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Decode letters by the settings as they are now and apply them; those that fail again stay, with the new reason.
+    """Decode dead letters by the current settings and apply them; those that fail again stay.
 
-    What came from a file is imported again from the file.
+    Rows of a file are not retried: correct the file and import it again.
     """
     from core.ingestion.dead_letters import retry as retry_letters
     from tidewise.processes.kafka import codec_of
 
-    wanted = _wanted(keys, all_)
+    selected = _selected(keys, all_)
     settings = settings_of(data, config, set_)
     with open_system(settings) as system:
         decode, topic = codec_of(settings).decode_dead_letter, source or settings.kafka.topic
-        done = retry_letters(system.store, system.ingestor, decode, source=topic, keys=wanted)
+        result = retry_letters(system.store, system.ingestor, decode, source=topic, keys=selected)
     if json_:
-        report = {"letters": done.num_retried, "settled": done.num_succeeded, "accepted": done.num_accepted}
-        print_json({**report, "failed": [dead_letter_json(letter) for letter in done.failures]})
+        report = {"retried": result.num_retried, "succeeded": result.num_succeeded, "accepted": result.num_accepted}
+        print_json({**report, "failed": [dead_letter_json(dead_letter) for dead_letter in result.failures]})
         return
-    for letter in done.failures[:20]:
-        screen.print(_line(letter), markup=False, highlight=False, soft_wrap=True)
-    counts = f"{done.num_succeeded:,} settled, {done.num_accepted:,} events new, {len(done.failures):,} failed again"
-    notes.print(f"{done.num_retried:,} letters from {topic}: {counts}.", markup=False, highlight=False)
+    for dead_letter in result.failures[:20]:
+        screen.print(_line(dead_letter), markup=False, highlight=False, soft_wrap=True)
+    counts = f"{result.num_succeeded:,} succeeded, {len(result.failures):,} failed, {result.num_accepted:,} new events"
+    notes.print(f"{result.num_retried:,} dead letters from {topic}: {counts}.", markup=False, highlight=False)
 
 
 def discard(
@@ -93,28 +93,29 @@ def discard(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Delete letters for good."""
+    """Delete dead letters permanently."""
     from core.ingestion.dead_letters import discard as discard_letters
 
-    wanted = _wanted(keys, all_)
+    selected = _selected(keys, all_)
     with open_system(settings_of(data, config, set_)) as system:
-        num = discard_letters(system.store, source=source, keys=wanted)
+        num = discard_letters(system.store, source=source, keys=selected)
     if json_:
         print_json({"discarded": num})
     else:
-        notes.print(f"{num:,} letters discarded.", highlight=False)
+        notes.print(f"{num:,} dead letters discarded.", highlight=False)
 
 
-def _wanted(keys: Sequence[int] | None, all_: bool) -> set[int] | None:
-    """The keys, or None for all; one of the two must be said."""
+def _selected(keys: Sequence[int] | None, all_: bool) -> set[int] | None:
+    """The keys, or None for all; one of the two is required."""
     if bool(keys) == all_:
-        msg = "wanted the keys of letters (`tidewise dead-letters list` shows them), or --all, and not both"
+        msg = "wanted the keys of dead letters (`tidewise dead-letters list` shows them), or --all, and not both"
         raise InvalidInput(msg)
     return set(keys) if keys else None
 
 
-def _line(letter: DeadLetter) -> str:
-    at = datetime.fromtimestamp(letter.time_ms / 1000, UTC)
-    retried = f" (retried {letter.num_retries}x)" if letter.num_retries else ""
-    place = f"{letter.source}/{letter.partition}@{letter.offset}"
-    return f"{letter.key}  {at:%Y-%m-%d %H:%M:%S}  {place}{retried}\n    {letter.reason}\n    {shorten(letter.payload)}"
+def _line(dead_letter: DeadLetter) -> str:
+    at = datetime.fromtimestamp(dead_letter.time_ms / 1000, UTC)
+    retried = f" (retried {dead_letter.num_retries}x)" if dead_letter.num_retries else ""
+    position = f"{dead_letter.source}/{dead_letter.partition}@{dead_letter.offset}"
+    head = f"{dead_letter.key}  {at:%Y-%m-%d %H:%M:%S}  {position}{retried}"
+    return f"{head}\n    {dead_letter.reason}\n    {shorten(dead_letter.payload)}"

@@ -1,4 +1,4 @@
-"""`tidewise drift` and `tidewise monitor`: what moved in everybody's interest, and the process that watches it."""
+"""`tidewise drift` and `tidewise monitor`: drift alarms, and the process that detects them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,20 @@ def register(app: typer.Typer) -> None:
 
 
 def drift(
-    limit: Annotated[int, typer.Option(min=1, help="How many alarms.")] = 20,
-    days: Annotated[int, typer.Option(min=1, help="With --json: how many days of signals.")] = 30,
-    catch_up: Annotated[bool, typer.Option(help="Read first what was counted and not yet read.")] = False,
-    again: Annotated[bool, typer.Option(help="Forget what was read (alarms stay) and read all counts again.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of alarms.")] = 20,
+    days: Annotated[int, typer.Option(min=1, help="With --json: number of days of signals.")] = 30,
+    catch_up: Annotated[
+        bool, typer.Option(help="First process the counts that the monitor has not processed yet.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option(help="Reset the detectors (alarms stay) and process all counts again.")
+    ] = False,
     data: Data = None,
     config: Config = None,
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Tell what moved in everybody's interest: the alarms of the monitor, newest first."""
+    """List the drift alarms of all users together, newest first."""
     from serving.routes.drift import drift_report
     from tidewise.processes.monitor import read_all
 
@@ -44,7 +48,7 @@ def drift(
 
 
 def monitor(data: Data = None, config: Config = None, set_: Set = None) -> None:
-    """Watch everybody's interest beside workers and APIs; of several, one works. Ctrl-C ends it."""
+    """Run the drift monitor beside workers and APIs; one of several is active. Ctrl-C ends it."""
     from tidewise.processes.monitor import run_monitor
 
     settings = load_settings(config=config, overrides=overrides_of(data, set_))
@@ -52,8 +56,8 @@ def monitor(data: Data = None, config: Config = None, set_: Set = None) -> None:
 
 
 def _print(document: dict[str, Any]) -> None:
-    table = Table(title="Changes of everybody's interest", title_justify="left")
-    for heading in ("noticed", "since", "signal", "before", "after", "likely cause", ""):
+    table = Table(title="Drift alarms", title_justify="left")
+    for heading in ("detected", "since", "signal", "before", "after", "likely cause", ""):
         table.add_column(heading, justify="right" if heading in ("before", "after") else "left")
     for alarm in document["alarms"]:
         signal = alarm["signal"] + (f" {alarm['segment']}" if alarm["segment"] else "")
@@ -61,12 +65,12 @@ def _print(document: dict[str, Any]) -> None:
         times = (_minute(alarm["detected"]), _minute(alarm["onset"]))
         table.add_row(*times, signal, before, after, alarm["cause"], alarm["status"])
     screen.print(table)
-    seen = (
-        "nothing was read yet"
+    progress = (
+        "no counts processed yet"
         if document["monitored_through"] is None
-        else f"read up to {_minute(document['monitored_through'])} UTC"
+        else f"processed through {_minute(document['monitored_through'])} UTC"
     )
-    screen.print(seen, markup=False)
+    screen.print(progress, markup=False)
 
 
 def _minute(time_ms: int) -> str:

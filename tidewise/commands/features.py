@@ -1,4 +1,4 @@
-"""`tidewise features`: vectors of items from pictures, texts or files, kept in the data folder for trainings."""
+"""`tidewise features`: item vectors from pictures, texts or files, stored in the data folder for training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Pictures = Annotated[
     Path | None, typer.Option(help="Pictures named by item id: a folder or a zip file.", show_default=False)
 ]
 Vectors = Annotated[
-    Path | None, typer.Option(help="Vectors made elsewhere: a .npy or .safetensors file.", show_default=False)
+    Path | None, typer.Option(help="Precomputed vectors: a .npy or .safetensors file.", show_default=False)
 ]
 Encoder = Annotated[
     str, typer.Option(help="Pictures: classical, timm:FOLDER, open-clip:FOLDER. Texts: sentence-transformers:FOLDER.")
@@ -40,18 +40,20 @@ def register(app: typer.Typer) -> None:
 
 def features(
     pictures: Pictures = None,
-    texts: Annotated[bool, typer.Option("--texts", help="Describe the texts of the items (needs --encoder).")] = False,
+    texts: Annotated[bool, typer.Option("--texts", help="Encode the texts of the items (needs --encoder).")] = False,
     vectors: Vectors = None,
     ids: Annotated[
-        Path | None, typer.Option(help="The items of --vectors, one id per line (default: the .ids file beside it).")
+        Path | None, typer.Option(help="Item ids of --vectors, one per line (default: the .ids file beside it).")
     ] = None,
     encoder: Encoder = "classical",
     name: Annotated[
-        str | None, typer.Option(help="The modality (default: image, text, or the name of the file).")
+        str | None, typer.Option(help="Name of the modality (default: image, text, or the file's name).")
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Forget items that are not given this time.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Delete the vectors of items that are not in the input.")
+    ] = False,
     items: Annotated[
-        Path | None, typer.Option(help="A file of items for --texts (default: the catalogue).", show_default=False)
+        Path | None, typer.Option(help="Items file for --texts (default: the catalogue).", show_default=False)
     ] = None,
     columns_of_items: ItemColumnNames = "item_id=item_id,title=title",
     data: Data = None,
@@ -59,9 +61,9 @@ def features(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Make vectors of items; only what is new or changed is computed. `tidewise train` reads them beside the texts."""
-    given = [pictures is not None, texts, vectors is not None]
-    if sum(given) != 1:
+    """Compute item vectors for training; only new and changed items are computed."""
+    inputs = [pictures is not None, texts, vectors is not None]
+    if sum(inputs) != 1:
         raise InvalidInput("features: wanted one of --pictures, --texts and --vectors; run it once for each")
     settings = settings_of(data, config, set_)
     folder = features_folder(settings)
@@ -74,14 +76,14 @@ def features(
             report = vectors_of_items.collect_vectors(target, vectors, ids, progress=bar.show, replace=replace)
         else:
             target = Target(folder, name or "text")
-            found = _texts(settings, items, columns_of_items)
-            report = vectors_of_items.collect_texts(target, found, encoder, progress=bar.show, replace=replace)
-    _tell(settings, report)
+            item_texts = _texts(settings, items, columns_of_items)
+            report = vectors_of_items.collect_texts(target, item_texts, encoder, progress=bar.show, replace=replace)
+    _invalidate(settings, report)
     _print(report, target, json_=json_)
 
 
-def _tell(settings: Settings, report: Collected) -> None:
-    """Processes that serve read changed items anew; where there is no database yet, there is nobody to tell."""
+def _invalidate(settings: Settings, report: Collected) -> None:
+    """Mark changed items in the database, so that serving processes reload them."""
     if not report.changed or not settings.has_database():
         return
     with open_system(settings) as system:
@@ -115,7 +117,7 @@ def _print(report: Collected, target: Target, *, json_: bool) -> None:
         return
     screen.print(
         f"{report.num_items:,} items: {report.num_computed:,} computed, "
-        f"{len(report.changed):,} have another vector than before, {len(report.faults):,} have none",
+        f"{len(report.changed):,} changed, {len(report.faults):,} without a vector",
         highlight=False,
     )
     for item_id, reason in list(report.faults.items())[:SHOWN_FAULTS]:
@@ -124,7 +126,7 @@ def _print(report: Collected, target: Target, *, json_: bool) -> None:
 
 
 class FeaturesBar:
-    """How many items are done, for people."""
+    """A progress bar of items."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -139,5 +141,5 @@ class FeaturesBar:
         self._progress.stop()
 
     def show(self, done: int, total: int) -> None:
-        """Draw where it stands."""
+        """Show the number of finished items."""
         self._progress.update(self._task, completed=done, total=total)

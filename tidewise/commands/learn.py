@@ -41,10 +41,10 @@ def train(
     data: Data = None,
     config: Config = None,
     set_: Set = None,
-    before: Annotated[int | None, typer.Option(help="Train on events before this time (ms since 1970) only.")] = None,
+    before: Annotated[int | None, typer.Option(help="Train only on events before this time (ms since 1970).")] = None,
     json_: Json = False,
 ) -> None:
-    """Train a model on all events in the database and let it serve at once, whatever it is worth."""
+    """Train a model on all events and promote it at once, without the gate."""
     from tidewise.training.learning import train_model
 
     settings = settings_of(data, config, set_)
@@ -62,17 +62,17 @@ def train(
 def learn(
     data: Data = None,
     config: Config = None,
-    once: Annotated[bool, typer.Option("--once", help="Do what is due, then end.")] = False,
-    now: Annotated[bool, typer.Option("--now", help="Fine-tune now, whether it is due or not.")] = False,
-    retrain: Annotated[bool, typer.Option("--retrain", help="As --now, but a full training.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Run one training if it is due, then end.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Fine-tune now, even if it is not due.")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="As --now, but retrain from scratch.")] = False,
     as_child: Annotated[
-        bool, typer.Option("--child", help="As `tidewise up` runs it: at low priority, and ending with its parent.")
+        bool, typer.Option("--child", help="As `tidewise up` starts it: at low priority, ending with its parent.")
     ] = False,
     set_: Set = None,
 ) -> None:
-    """Keep the model up to date: fine-tune when it is time, let the gate judge, promote. Ctrl-C ends it.
+    """Run continuous learning: fine-tune when due, judge by the gate, promote. Ctrl-C ends it.
 
-    Of several such processes one works at a time. With --now and a trainer that runs elsewhere, that one does it.
+    One of several trainers is active. With --now, an active trainer elsewhere does the training.
     """
     from tidewise.processes.trainer import request_job, run_due_job, run_trainer
 
@@ -87,7 +87,7 @@ def learn(
         use_log_format(settings.log.format)
         os.nice(LOW_PRIORITY)
         end_with_parent()
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the role is given back
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # releases the lease
     with TrainingBar() as bar:
         result = run_due_job(settings, progress=bar.show)
     notes.print(result, markup=False, highlight=False, soft_wrap=True)

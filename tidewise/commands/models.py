@@ -1,4 +1,4 @@
-"""`tidewise models`: the versions there are, what became of each, and which one serves."""
+"""`tidewise models`: model versions, their status, and which of them serves."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from core.records import ModelRecord, Promotion
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 
-app = typer.Typer(no_args_is_help=True, help="Model versions: list, show, compare, promote, roll back.")
+app = typer.Typer(no_args_is_help=True, help="List, show, compare, promote or roll back model versions.")
 
 Version = Annotated[str, typer.Argument(help="A version, as `tidewise models list` shows it.")]
-Reason = Annotated[str, typer.Option(help="Why, for those who read the history.")]
+Reason = Annotated[str, typer.Option(help="Reason, for the history.")]
 
 
 def register(parent: typer.Typer) -> None:
@@ -32,27 +32,32 @@ def register(parent: typer.Typer) -> None:
 
 
 def list_(data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
-    """Show all versions, newest first."""
+    """List all versions, newest first."""
     models, promotions = _read(data, config, set_)
     if json_:
-        print_json({"models": [one.to_json() for one in models], "promotions": [one.to_json() for one in promotions]})
+        print_json(
+            {
+                "models": [record.to_json() for record in models],
+                "promotions": [promotion.to_json() for promotion in promotions],
+            }
+        )
         return
     for record in models:
-        gone = "" if record.path else "  (files no longer kept)"
+        gone = "" if record.path else "  (files deleted)"
         why = record.lineage.get("refused") or _verdict(record.lineage)
         line = f"{record.version}  {_at(record.created_ms)}  {record.status:<10}  {why}{gone}"
         screen.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
     if not models:
-        notes.print("There are no models yet; `tidewise train` makes one.")
+        notes.print("No models yet; `tidewise train` makes the first.")
 
 
 def show(version: Version, data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
-    """Show where one version comes from and what became of it, trial by trial."""
+    """Show the lineage, trials and promotions of a version."""
     models, promotions = _read(data, config, set_)
     record = named(models, version)
-    own = [one for one in promotions if version in (one.version, one.previous)]
+    own = [promotion for promotion in promotions if version in (promotion.version, promotion.previous)]
     if json_:
-        print_json({**record.to_json(), "promotions": [one.to_json() for one in own]})
+        print_json({**record.to_json(), "promotions": [promotion.to_json() for promotion in own]})
         return
     screen.print(f"[bold]{record.version}[/]  {record.status}, made {_at(record.created_ms)}", highlight=False)
     for name, value in record.lineage.items():
@@ -60,27 +65,27 @@ def show(version: Version, data: Data = None, config: Config = None, set_: Set =
             screen.print(f"  {name}: {value}", markup=False, highlight=False, soft_wrap=True)
     for trial in record.lineage.get("trials", ()):
         screen.print(_trial_line(trial), markup=False, highlight=False, soft_wrap=True)
-    for one in own:
-        screen.print(f"  {_promotion_line(one)}", markup=False, highlight=False, soft_wrap=True)
+    for promotion in own:
+        screen.print(f"  {_promotion_line(promotion)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def promote_(
     version: Version,
     reason: Reason = "",
-    force: Annotated[bool, typer.Option("--force", help="Even if the gate has refused it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even if the gate refused it.")] = False,
     data: Data = None,
     config: Config = None,
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Let a version serve; every running process takes it over within seconds."""
+    """Promote a version; every running process serves it within seconds."""
     _change(lambda tx, **facts: promote(tx, version, force=force, **facts), reason, data, config, set_, json_)
 
 
 def rollback(
     reason: Reason = "", data: Data = None, config: Config = None, set_: Set = None, json_: Json = False
 ) -> None:
-    """Let the version serve again that served before the present one."""
+    """Promote the previously serving version again."""
     _change(roll_back, reason, data, config, set_, json_)
 
 
@@ -92,38 +97,38 @@ def diff(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Show in what two versions differ: data, settings, metrics."""
+    """Compare two versions: data, settings, metrics."""
     models, _ = _read(data, config, set_)
-    found = differences(named(models, version).lineage, named(models, other).lineage)
+    changes = differences(named(models, version).lineage, named(models, other).lineage)
     if json_:
-        print_json({name: {version: one, other: two} for name, (one, two) in found.items()})
+        print_json({name: {version: left, other: right} for name, (left, right) in changes.items()})
         return
-    for name, (one, two) in found.items():
-        screen.print(f"{name}\n  - {one}\n  + {two}", markup=False, highlight=False, soft_wrap=True)
-    if not found:
-        notes.print("They differ in nothing that was kept.")
+    for name, (left, right) in changes.items():
+        screen.print(f"{name}\n  - {left}\n  + {right}", markup=False, highlight=False, soft_wrap=True)
+    if not changes:
+        notes.print("The versions do not differ.")
 
 
-def differences(one: Mapping[str, Any], two: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """The dotted names under which two lineages hold different values, with both; None where there is none."""
-    found: dict[str, tuple[Any, Any]] = {}
-    for name in sorted({*one, *two}):
-        first, second = one.get(name), two.get(name)
+def differences(left: Mapping[str, Any], right: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """The different values of two lineages by dotted name; None where a lineage has no value."""
+    changes: dict[str, tuple[Any, Any]] = {}
+    for name in sorted({*left, *right}):
+        first, second = left.get(name), right.get(name)
         if isinstance(first, Mapping) and isinstance(second, Mapping):
-            found |= differences(first, second, f"{prefix}{name}.")
+            changes |= differences(first, second, f"{prefix}{name}.")
         elif first != second:
-            found[f"{prefix}{name}"] = (first, second)
-    return found
+            changes[f"{prefix}{name}"] = (first, second)
+    return changes
 
 
 def _change(change: Callable[..., Promotion], reason: str, data: Any, config: Any, set_: Any, json_: bool) -> None:
     with open_system(settings_of(data, config, set_)) as system, system.store.transaction() as tx:
-        done = change(tx, decided_by=f"{getpass.getuser()} by command", reason=reason, now_ms=WallClock().now_ms())
+        promotion = change(tx, decided_by=f"{getpass.getuser()} by command", reason=reason, now_ms=WallClock().now_ms())
         tx.commit()
     if json_:
-        print_json(done.to_json())
+        print_json(promotion.to_json())
     else:
-        screen.print(f"Model [bold]{done.version}[/] serves now; it was {done.previous or 'popularity'}.")
+        screen.print(f"Model [bold]{promotion.version}[/] serves now, after {promotion.previous or 'popularity'}.")
 
 
 def _read(data: Any, config: Any, set_: Any) -> tuple[list[ModelRecord], list[Promotion]]:
@@ -144,6 +149,7 @@ def _trial_line(trial: Mapping[str, Any]) -> str:
     return f"  trial {_at(trial['time'])}  {trial['verdict']}: {trial['reason']}"
 
 
-def _promotion_line(one: Promotion) -> str:
-    why = f": {one.reason}" if one.reason else ""
-    return f"{one.kind} {_at(one.time_ms)}  {one.previous or 'popularity'} -> {one.version}, by {one.decided_by}{why}"
+def _promotion_line(promotion: Promotion) -> str:
+    change = f"{promotion.previous or 'popularity'} -> {promotion.version}"
+    reason = f": {promotion.reason}" if promotion.reason else ""
+    return f"{promotion.kind} {_at(promotion.time_ms)}  {change}, by {promotion.decided_by}{reason}"

@@ -1,4 +1,4 @@
-"""`tidewise offsets`: where the database stands in the log, and moving it where the two do not belong together."""
+"""`tidewise offsets`: shows and sets the offsets that the database has applied."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
 from tidewise.settings.schema import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Where the database stands in Kafka's log: show, set.")
+app = typer.Typer(no_args_is_help=True, help="Show or set the offsets that the database has applied.")
 
 
 def register(parent: typer.Typer) -> None:
@@ -26,7 +26,7 @@ def register(parent: typer.Typer) -> None:
 
 
 def show(kafka: Kafka = None, data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
-    """Show each partition: what the database has applied, what the log holds, and whether the two fit."""
+    """Show the applied offset and the log's offsets of each partition."""
     settings = settings_of(data, config, set_, kafka__bootstrap_servers=kafka)
     with open_system(settings) as system:
         places = _places(settings, system.store)
@@ -38,15 +38,15 @@ def show(kafka: Kafka = None, data: Data = None, config: Config = None, set_: Se
 
 
 def set_offset(
-    partition: Annotated[int, typer.Option(min=0, help="Which partition.")],
-    to: Annotated[str, typer.Option(metavar="earliest|latest|OFFSET", help="Where to read on.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    partition: Annotated[int, typer.Option(min=0, help="Partition.")],
+    to: Annotated[str, typer.Option(metavar="earliest|latest|OFFSET", help="Offset to continue from.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     kafka: Kafka = None,
     data: Data = None,
     config: Config = None,
     set_: Set = None,
 ) -> None:
-    """Let workers read a partition on from another offset, after saying what that skips or reads again."""
+    """Set the offset that workers continue a partition from."""
     settings = settings_of(data, config, set_, kafka__bootstrap_servers=kafka)
     with open_system(settings) as system:
         places = _places(settings, system.store)
@@ -54,14 +54,14 @@ def set_offset(
             msg = f"--partition: wanted one of {settings.kafka.topic}, 0 to {len(places) - 1}, got {partition}"
             raise InvalidInput(msg)
         place = places[partition]
-        offset = _wanted(to, place)
+        offset = _offset(to, place)
         notes.print(_line(place), markup=False, highlight=False, soft_wrap=True)
-        notes.print(f"Reading on at {offset}: {place.consequence(offset)}.", markup=False, highlight=False)
-        if not yes and not typer.confirm("Do it?", err=True):
-            notes.print("Nothing was changed.")
+        notes.print(f"Continuing at {offset}: {place.consequence(offset)}.", markup=False, highlight=False)
+        if not yes and not typer.confirm("Continue?", err=True):
+            notes.print("Nothing changed.")
             raise typer.Exit(1)
         move_offset(system.store, place, to=offset)
-    notes.print(f"{place.stream}/{partition}: workers read on at {offset}.", markup=False, highlight=False)
+    notes.print(f"{place.stream}/{partition}: workers continue at {offset}.", markup=False, highlight=False)
 
 
 def _places(settings: Settings, store: Store) -> Mapping[int, PartitionPosition]:
@@ -76,7 +76,7 @@ def _places(settings: Settings, store: Store) -> Mapping[int, PartitionPosition]
     }
 
 
-def _wanted(to: str, place: PartitionPosition) -> int:
+def _offset(to: str, place: PartitionPosition) -> int:
     named = {"earliest": place.log_start, "latest": place.log_end}
     if to not in named and not to.isdecimal():
         msg = f"--to: wanted earliest, latest or an offset, got {to!r}"

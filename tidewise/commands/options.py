@@ -1,6 +1,6 @@
-"""Options that commands share, and how they become settings.
+"""Options that commands share, and their conversion to settings.
 
-Every setting can be given by `--set NAME=VALUE`; the few that everybody uses have flags of their own.
+Every setting can be given by `--set NAME=VALUE`; the most frequent ones have flags.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tidewise.settings.schema import Settings, load_settings
 
 Data = Annotated[
     Path | None,
-    typer.Option("--data", "-d", help="Folder that holds the state (default .tidewise).", show_default=False),
+    typer.Option("--data", "-d", help="Data folder (default: .tidewise).", show_default=False),
 ]
 Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
         "-c",
-        help="TOML file with settings (default: tidewise.toml in the data folder).",
+        help="Settings file in TOML (default: tidewise.toml in the data folder).",
         show_default=False,
     ),
 ]
@@ -34,43 +34,46 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Any setting of docs/settings.md, as `--set window.size=100`.",
+        help="A setting of docs/settings.md, such as window.size=100; repeat for more.",
         show_default=False,
     ),
 ]
 Kafka = Annotated[
-    str | None, typer.Option("--kafka", metavar="HOST:PORT", help="Kafka's address(es), by commas.", show_default=False)
+    str | None,
+    typer.Option(
+        "--kafka", metavar="HOST:PORT", help="Kafka's bootstrap servers, comma-separated.", show_default=False
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 
 screen = Console()
-notes = Console(stderr=True)  # progress and remarks, so that standard output stays clean for pipes
+notes = Console(stderr=True)  # progress and remarks; standard output stays clean for pipes
 
 
-def overrides_of(data: Path | None, given: Sequence[str] | None, **flags: object) -> dict[str, object]:
-    """Settings by dotted name from `--data`, `--set` and other flags (None: not given)."""
+def overrides_of(data: Path | None, assignments: Sequence[str] | None, **flags: object) -> dict[str, object]:
+    """Settings by dotted name from `--data`, `--set` and other flags (None: absent)."""
     values: dict[str, object] = {"data.folder": str(data) if data else None}
-    for entry in given or []:
-        name, sign, value = entry.partition("=")
+    for assignment in assignments or []:
+        name, sign, value = assignment.partition("=")
         if not sign or "." not in name:
-            msg = f"--set: wanted SECTION.NAME=VALUE, got {entry!r}; docs/settings.md lists the names"
+            msg = f"--set: wanted SECTION.NAME=VALUE, got {assignment!r}; docs/settings.md lists the names"
             raise InvalidSettings(msg)
         values[name.strip()] = value
     values.update({name.replace("__", "."): value for name, value in flags.items() if value is not None})
     return {name: value for name, value in values.items() if value is not None}
 
 
-def settings_of(data: Path | None, config: Path | None, given: Sequence[str] | None, **flags: object) -> Settings:
-    """The settings of this call."""
-    return load_settings(config=config, overrides=overrides_of(data, given, **flags))
+def settings_of(data: Path | None, config: Path | None, assignments: Sequence[str] | None, **flags: object) -> Settings:
+    """The settings of this command."""
+    return load_settings(config=config, overrides=overrides_of(data, assignments, **flags))
 
 
 def as_arguments(overrides: Mapping[str, object], config: Path | None) -> list[str]:
-    """The options that give a child process the same settings."""
+    """The options that pass the same settings to a child process."""
     arguments = ["--config", str(config)] if config else []
     for name, value in overrides.items():
         if name.startswith("server."):
-            continue  # of no use to a child that does not serve, and a key has no place on a command line
+            continue  # a child serves no requests, and API keys must not appear on a command line
         arguments += ["--set", f"{name}={value}"]
     return arguments
 

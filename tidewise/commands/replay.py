@@ -1,4 +1,4 @@
-"""`tidewise replay`: a file's events, in order, to a running server or into Kafka, as live traffic."""
+"""`tidewise replay`: sends the events of a file, in order, to a running server or to Kafka."""
 
 from __future__ import annotations
 
@@ -22,22 +22,19 @@ from tidewise.processes.kafka import replay_to_kafka
 from tidewise.settings.schema import Settings
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-EXIT_INTERRUPTED = 130  # as a shell tells it
+EXIT_INTERRUPTED = 130  # the shell's exit status after SIGINT
 
-
-From = Annotated[int | None, typer.Option("--from", help="Begin at this time, in the file's unit.", show_default=False)]
+From = Annotated[int | None, typer.Option("--from", help="Start at this time, in the file's unit.", show_default=False)]
 Url = Annotated[
-    str | None, typer.Option(help=f"The server (default {DEFAULT_URL}, unless Kafka is named).", show_default=False)
+    str | None, typer.Option(help=f"URL of the server (default: {DEFAULT_URL}, without --kafka).", show_default=False)
 ]
-Clients = Annotated[int, typer.Option(min=1, help="To a server: how many send at once; each user belongs to one.")]
-Rate = Annotated[
-    float | None, typer.Option(help="Events per second (default: as fast as it goes).", show_default=False)
-]
+Clients = Annotated[int, typer.Option(min=1, help="To a server: parallel clients; each sends the events of its users.")]
+Rate = Annotated[float | None, typer.Option(help="Events per second (default: unlimited).", show_default=False)]
 Speed = Annotated[
     float | None,
-    typer.Option(help="Into Kafka: by the events' own times, so many times faster.", show_default=False),
+    typer.Option(help="To Kafka: replay at the events' times, this many times faster.", show_default=False),
 ]
-Group = Annotated[int, typer.Option(min=1, max=10_000, help="Into Kafka: events per message at most.")]
+Group = Annotated[int, typer.Option(min=1, max=10_000, help="To Kafka: maximum events per message.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="Events: CSV, TSV or JSON lines, gzip too; sorted by time.")],
+    file: Annotated[Path, typer.Argument(help="Events: CSV, TSV or JSON lines, also gzipped; sorted by time.")],
     columns: Columns = "user_id,item_id,time",
     time_unit: TimeUnit = "ms",
     from_: From = None,
@@ -62,7 +59,7 @@ def replay(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Send the events of a file to a running server, or into Kafka, in order, as live traffic."""
+    """Replay the events of a file to a running server or to Kafka, in order."""
     settings = settings_of(data, config, set_, kafka__bootstrap_servers=kafka)
     into_kafka = bool(settings.kafka.bootstrap_servers) and url is None
     _check(into_kafka, kafka=kafka, url=url, clients=clients, rate=rate, speed=speed, group=group)
@@ -75,14 +72,14 @@ def replay(
             rules=rules,
             on_bad=lambda bad: num_bad.append(len(bad)),
         )
-        wanted = dropwhile(lambda event: event.time_ms < from_ms, events)
+        selected = dropwhile(lambda event: event.time_ms < from_ms, events)
         if into_kafka:
-            figures, interrupted = _into_kafka(settings, wanted, rate=rate, speed=speed, group=group)
+            figures, interrupted = _into_kafka(settings, selected, rate=rate, speed=speed, group=group)
         else:
             senders = [
                 stack.enter_context(Client(url or DEFAULT_URL, api_key=settings.api_key())) for _ in range(clients)
             ]
-            report = replay_live(senders, wanted, pace=Pace(rate), console=notes)
+            report = replay_live(senders, selected, pace=Pace(rate), console=notes)
             figures = {**report.statuses, **_speed(report.elapsed_s, report.events_per_s)}
     _print({**figures, "bad_lines": sum(num_bad)}, json_=json_)
     if interrupted:
@@ -99,13 +96,13 @@ def _check(
     speed: float | None,
     group: int,
 ) -> None:
-    """Refuse options that contradict each other."""
+    """Raise `InvalidInput` for options that contradict each other."""
     if kafka is not None and url is not None:
-        msg = "replay: wanted --url or --kafka, got both; events go to a server or straight into Kafka"
+        msg = "replay: wanted --url or --kafka, got both; events go to a server or to Kafka"
     elif rate is not None and speed is not None:
-        msg = "replay: wanted --rate or --speed, got both; a rate has no use for the events' own times"
+        msg = "replay: wanted --rate or --speed, got both; a rate ignores the events' times"
     elif into_kafka and clients != 1:
-        msg = "replay: --clients is for a server; into Kafka one producer sends, so that each user's order survives"
+        msg = "replay: --clients is for a server; to Kafka one producer sends, in the order of the file"
     elif not into_kafka and (speed is not None or group != 1):
         msg = "replay: --speed and --group are for Kafka; name it with --kafka HOST:PORT, or leave them out"
     else:
@@ -118,7 +115,7 @@ def _into_kafka(
 ) -> tuple[dict[str, float], bool]:
     with events_bar(notes) as progress:
         task = progress.add_task("replay", total=None)
-        done = replay_to_kafka(
+        result = replay_to_kafka(
             settings,
             events,
             rate=rate,
@@ -126,8 +123,8 @@ def _into_kafka(
             group=group,
             on_progress=lambda num_sent: progress.update(task, completed=num_sent),
         )
-    figures = {"events": done.num_events, "messages": done.num_messages}
-    return {**figures, **_speed(done.elapsed_s, done.events_per_s)}, done.interrupted
+    figures = {"events": result.num_events, "messages": result.num_messages}
+    return {**figures, **_speed(result.elapsed_s, result.events_per_s)}, result.interrupted
 
 
 def _speed(elapsed_s: float, events_per_s: float) -> dict[str, float]:

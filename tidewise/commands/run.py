@@ -1,4 +1,4 @@
-"""`tidewise up` and `tidewise serve`: the long-running commands of the HTTP side."""
+"""`tidewise up`, `serve`, `worker` and `demo`: the long-running commands."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import typer
 from tidewise.commands.options import Config, Data, Kafka, Set, as_arguments, notes, overrides_of, screen
 from tidewise.settings.schema import load_settings
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on (default 127.0.0.1).", show_default=False)]
+Host = Annotated[str | None, typer.Option(help="Address to listen on (default: 127.0.0.1).", show_default=False)]
 Port = Annotated[
-    int | None, typer.Option(help="Port to listen on (default 8080; 0 takes a free one).", show_default=False)
+    int | None, typer.Option(help="Port to listen on (default: 8080; 0: any free port).", show_default=False)
 ]
 
 DEMO_SETTINGS = {
     "data.folder": ".tidewise/demo",
-    "train.epochs": 4,  # a small shop is learnt by then
+    "train.epochs": 4,  # enough for a small shop
     "drift.samples_per_minute": 100_000,  # its days pass in seconds
     "learn.drift_cooldown_minutes": 0,
 }
@@ -35,10 +35,10 @@ def up(
     config: Config = None,
     host: Host = None,
     port: Port = None,
-    train: Annotated[bool, typer.Option(help="Train a first model once enough events exist.")] = True,
+    train: Annotated[bool, typer.Option(help="Train the first model once enough events exist.")] = True,
     set_: Set = None,
 ) -> None:
-    """Start the whole system in one process: API, ingest, index, first training. Ctrl-C ends it."""
+    """Start the whole system on one machine: API, ingestion, index, learning. Ctrl-C ends it."""
     from tidewise.processes.api import run_up
 
     overrides = overrides_of(data, set_, server__host=host, server__port=port)
@@ -54,7 +54,7 @@ def serve(
     kafka: Kafka = None,
     set_: Set = None,
 ) -> None:
-    """Start the API alone, beside workers that ingest from Kafka. Ctrl-C ends it."""
+    """Start an API of the distributed system, beside workers. Ctrl-C ends it."""
     from tidewise.processes.api import run_api
 
     overrides = overrides_of(data, set_, server__host=host, server__port=port, kafka__bootstrap_servers=kafka)
@@ -66,11 +66,11 @@ def worker(
     config: Config = None,
     kafka: Kafka = None,
     name: Annotated[
-        str | None, typer.Option(help="Unique among workers, the same after a restart.", show_default=False)
+        str | None, typer.Option(help="Name: unique among workers, the same after a restart.", show_default=False)
     ] = None,
     set_: Set = None,
 ) -> None:
-    """Consume interactions from Kafka into the database. Ctrl-C ends it."""
+    """Start a worker, which consumes events from Kafka into the database. Ctrl-C ends it."""
     from tidewise.processes.worker import run_worker
 
     overrides = overrides_of(data, set_, kafka__bootstrap_servers=kafka, kafka__worker=name)
@@ -87,7 +87,7 @@ def demo(
     exit_: Annotated[bool, typer.Option("--exit", help="End after the tour.")] = False,
     set_: Set = None,
 ) -> None:
-    """Build a simulated shop, train, serve it, replay live traffic (over Kafka, if given) and show what happens."""
+    """Simulate a shop, train and serve a model, and replay live traffic (with --kafka through Kafka)."""
     from tidewise.demo.demo import DemoOptions, run_demo
 
     overrides = {**DEMO_SETTINGS, **overrides_of(data, set_, kafka__bootstrap_servers=kafka)}

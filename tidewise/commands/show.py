@@ -1,4 +1,4 @@
-"""`tidewise rebuild` and `tidewise settings`: looking after an installation."""
+"""`tidewise rebuild`, `migrate` and `settings`: maintenance of an installation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def rebuild(data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
-    """Compute windows, popularity and counts again from the stored events (after a change of settings)."""
+    """Recompute windows, popularity and counts from the stored events, after a change of settings."""
     from core.ingestion.rebuild import rebuild as rebuild_store
 
     chosen = settings_of(data, config, set_)
@@ -46,13 +46,13 @@ def rebuild(data: Data = None, config: Config = None, set_: Set = None, json_: J
 
 
 def migrate(data: Data = None, config: Config = None, set_: Set = None) -> None:
-    """Bring the database to this version's tables (every other command does so too, one at a time)."""
+    """Migrate the database to the schema of this version, as every other command does too."""
     open_system(settings_of(data, config, set_)).close()
     notes.print("The database is ready.")
 
 
 def settings(data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
-    """Show every setting, secrets masked, and where each value comes from unless it is the default."""
+    """Show every setting and its origin, secrets masked."""
     shown = settings_of(data, config, set_).masked()
     if json_:
         print_json(shown)
