@@ -1,7 +1,7 @@
 """The ports of a database: a store and its transactions, which expose one repository per kind of data.
 
-Every method of a repository is set-based: a fixed number of statements for any number of rows. The order in which
-transactions take locks is documented in `core.ingestion.ingest`.
+Every method of a repository is set-based: a fixed number of statements for any number of rows. Transactions take
+locks in the order given in docs/architecture.md#the-life-of-an-event, which prevents deadlock.
 """
 
 from __future__ import annotations

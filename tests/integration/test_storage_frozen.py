@@ -3,55 +3,51 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 
 import pytest
 from services.databases import Database
 
 from core.errors import StoreUnavailable
+from storage import engine, open_store
 
 PATIENCE_S = 20.0
+IDLE = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
+
+
+def wait_for(database: Database, *, num_idle: int) -> None:
+    """Until so many transactions are open and idle."""
+    deadline = time.monotonic() + PATIENCE_S
+    while len(database.sql(IDLE)) != num_idle:
+        assert time.monotonic() < deadline, f"wanted {num_idle} idle transactions, got {len(database.sql(IDLE))}"
 
 
 def test_idle_transactions_time_out_after_ten_seconds(postgres_database: Database) -> None:
-    with postgres_database.store.transaction() as tx:
-        tx._session._cursor.execute("SHOW idle_in_transaction_session_timeout")
-        assert tx._session._cursor.fetchone() == ("10s",)
+    opened = engine.open_engine(engine.parse_url(postgres_database.url), create=False)
+    with opened.connect() as connection:
+        assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "10s"
+    opened.dispose()
 
 
-def test_a_timed_out_transaction_fails_and_applies_nothing(postgres_database: Database) -> None:
-    def is_connected() -> bool:
-        return bool(postgres_database.sql("SELECT 1 FROM pg_stat_activity WHERE pid = :pid", pid=backend))
-
-    with postgres_database.store.transaction() as tx:
-        tx.users.lock(["ann"])
-        cursor = tx._session._cursor
-        cursor.execute("SELECT pg_backend_pid()")
-        backend = cursor.fetchone()[0]
-        cursor.execute("SET idle_in_transaction_session_timeout = '10ms'")
-        deadline = time.monotonic() + PATIENCE_S
-        while is_connected() and time.monotonic() < deadline:
-            pass
-        with pytest.raises(StoreUnavailable, match=r"suspended|connection was lost|stopping"):
+def test_a_timed_out_transaction_fails_and_applies_nothing(
+    postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "IDLE_TRANSACTION_TIMEOUT_S", 1)
+    with closing(open_store(postgres_database.url)) as store:
+        with store.transaction() as tx:
+            tx.users.lock(["ann"])
+            wait_for(postgres_database, num_idle=1)
+            wait_for(postgres_database, num_idle=0)
+            with pytest.raises(StoreUnavailable, match=r"suspended|connection was lost|stopping"):
+                tx.commit()
+        with store.transaction() as tx:
+            assert list(tx.users.lock(["ann"])) == ["ann"]
             tx.commit()
-    with postgres_database.store.transaction() as tx:
-        assert list(tx.users.lock(["ann"])) == ["ann"]
-        tx.commit()
     assert postgres_database.sql("SELECT user_id FROM users") == [("ann",)]
 
 
-def test_a_transaction_that_has_just_written_counts_as_idle(
-    postgres_database: Database,
-) -> None:
-    # In a pipeline the server would wait for more of it, "active" and without any timeout.
-    def state_of(backend: int) -> str:
-        return str(postgres_database.sql("SELECT state FROM pg_stat_activity WHERE pid = :pid", pid=backend)[0][0])
-
+def test_a_transaction_that_has_just_written_counts_as_idle(postgres_database: Database) -> None:
+    # In a pipeline the server would wait for more statements: "active", and without any timeout.
     with postgres_database.store.transaction() as tx:
-        states = tx.users.lock(["ann"])
-        tx._session._cursor.execute("SELECT pg_backend_pid()")
-        backend = tx._session._cursor.fetchone()[0]
-        tx.users.save(list(states.values()))
-        deadline = time.monotonic() + PATIENCE_S
-        while state_of(backend) != "idle in transaction" and time.monotonic() < deadline:
-            pass
-        assert state_of(backend) == "idle in transaction"
+        tx.users.save(list(tx.users.lock(["ann"]).values()))
+        wait_for(postgres_database, num_idle=1)

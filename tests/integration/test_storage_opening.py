@@ -13,9 +13,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from services.databases import Database, missing
 from services.postgres import NoPostgres, PostgresServer, private_server
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, event, inspect
 
 from core.errors import InvalidSettings, StoreError, StoreMismatch, StoreUnavailable
+from core.items import Item
 from storage import SqlStore, engine, open_store
 from storage.migrate import HEAD, MIGRATIONS
 from storage.tables import metadata
@@ -46,10 +47,11 @@ def test_hot_tables_are_clustered_by_their_keys_on_sqlite(sqlite_database: Datab
 
 
 def test_sqlite_uses_wal_and_full_synchronous(sqlite_database: Database) -> None:
-    with sqlite_database.store._session("BEGIN") as session:
-        cursor = session._cursor
-        assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert cursor.execute("PRAGMA synchronous").fetchone() == (2,)
+    opened = engine.open_engine(engine.parse_url(sqlite_database.url), create=False)
+    with opened.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    opened.dispose()
 
 
 def test_opening_again_keeps_the_data(database: Database) -> None:
@@ -134,24 +136,22 @@ def test_a_locked_database_is_reported_as_locked(sqlite_database: Database, monk
 
 
 def test_a_full_disk_is_reported_and_stored_data_stays(sqlite_database: Database) -> None:
-    from core.items import Item
+    items = [Item(f"item{n}", text="x" * 5000) for n in range(200)]
+    small_disk = engine.open_engine(engine.parse_url(sqlite_database.url), create=False)
+    event.listen(small_disk, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count = 60"))
 
-    store = sqlite_database.store
-    big = [Item(f"item{n}", text="x" * 5000) for n in range(200)]
-
-    def save() -> None:
+    def save(store: SqlStore) -> None:
         with store.transaction() as tx:
-            tx._session._cursor.execute("PRAGMA max_page_count = 60")
-            tx.items.save(big, now_ms=1)
+            tx.items.save(items, now_ms=1)
             tx.commit()
 
-    with pytest.raises(StoreUnavailable, match="the disk is full; free some space, then retry"):
-        save()
-    with store.transaction() as tx:
-        tx._session._cursor.execute("PRAGMA max_page_count = 1000000")
-        tx.items.save(big, now_ms=1)
-        tx.commit()
-    with store.read() as read:
+    with (
+        closing(SqlStore(small_disk)) as store,
+        pytest.raises(StoreUnavailable, match="the disk is full; free some space, then retry"),
+    ):
+        save(store)
+    save(sqlite_database.store)
+    with sqlite_database.store.read() as read:
         assert (read.totals().items, read.items.revision()) == (200, 1)
 
 
