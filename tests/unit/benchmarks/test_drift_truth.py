@@ -64,7 +64,7 @@ def test_a_change_in_one_category_is_noticed_there() -> None:
     assert outcome.delay < 5_000
 
 
-def test_the_figures_count_false_alarms_per_100_000_events_and_delays_of_what_was_noticed() -> None:
+def test_the_summary_counts_false_alarms_per_100_000_events_and_delays() -> None:
     outcomes = [
         StreamResult("sudden", 50_000, (), 1_000, "loss", 0.5),
         StreamResult("sudden", 50_000, ("gaps",), 3_000, "hit_rate", 1.5),

@@ -41,9 +41,7 @@ def test_no_histories_give_no_vectors(bundle: HM4SRBundle, shop: Catalogue) -> N
     assert encoder.encode([]).shape == (0, encoder.width)
 
 
-def test_an_item_without_a_trained_row_is_the_unseen_row_with_its_own_content(
-    bundle: HM4SRBundle, shop: Catalogue
-) -> None:
+def test_untrained_items_combine_the_unseen_row_with_their_own_content(bundle: HM4SRBundle, shop: Catalogue) -> None:
     trained, new, other_new = bundle.bind(shop).items(np.array([0, 32, 33]))
     width = bundle.config.width
     unseen = bundle.model.id_embedding[0].numpy()
@@ -67,7 +65,7 @@ def test_binding_gives_the_items_the_vectors_that_the_network_gives_them(
         np.testing.assert_allclose(fused.bind(shop).items(np.arange(40)), expected.numpy(), atol=1e-6)
 
 
-def test_an_item_that_the_catalogue_does_not_hold_yet_can_stand_in_a_history(
+def test_histories_may_hold_items_missing_from_the_catalogue(
     bundle: HM4SRBundle, shop: Catalogue, make_history: Callable[..., History]
 ) -> None:
     history = make_history(5)

@@ -36,7 +36,7 @@ def test_a_loaded_model_answers_with_the_same_bits(
     np.testing.assert_array_equal(loaded.bind(shop).items(np.arange(40)), bundle.bind(shop).items(np.arange(40)))
 
 
-def test_saving_twice_changes_nothing_and_another_model_is_never_overwritten(bundle: HM4SRBundle, saved: Path) -> None:
+def test_saving_is_idempotent_and_never_overwrites_another_model(bundle: HM4SRBundle, saved: Path) -> None:
     before = {file.name: file.read_bytes() for file in saved.iterdir()}
     save(replace(bundle, report={"seconds": 7.0}), saved)
     with pytest.raises(CheckpointError, match="another model lies there; choose a new folder"):
@@ -105,7 +105,7 @@ def test_a_save_that_fails_half_way_leaves_nothing_under_the_final_name(
     assert list((tmp_path / "models").iterdir()) == []
 
 
-def test_the_version_is_made_from_the_content_and_not_from_how_long_training_took(
+def test_the_version_depends_on_content_and_not_on_training_time(
     bundle: HM4SRBundle, make_network: Callable[..., HM4SR]
 ) -> None:
     other = replace(bundle, model=make_network(30, contents=bundle.config.contents, inner_width=24))

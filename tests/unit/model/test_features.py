@@ -66,6 +66,6 @@ def test_a_small_vocabulary_gives_fewer_features_than_asked_for(shop: Catalogue)
     assert fitted(shop, size=500).size < 40
 
 
-def test_a_category_that_is_a_bare_number_is_a_word_of_its_own_and_no_number_of_the_text(shop: Catalogue) -> None:
+def test_numeric_categories_differ_from_numbers_in_the_text(shop: Catalogue) -> None:
     numbered = replace(shop, texts=("route 66",) * 40, categories=(("66", "Toys & Games"),) * 40)
     assert words(described(numbered)[0]) == ["route", "66", "category_66", "toys", "games"]

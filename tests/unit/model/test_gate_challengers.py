@@ -49,7 +49,7 @@ def weights(bundle: ModelBundle) -> dict[str, torch.Tensor]:
     return dict(bundle.model.state_dict())
 
 
-def test_what_is_not_a_number_is_so_and_everything_else_is_finite(challengers: dict[str, ModelBundle]) -> None:
+def test_only_the_nan_challenger_has_non_finite_vectors(challengers: dict[str, ModelBundle]) -> None:
     finite = {
         name: all(bool(weight.isfinite().all()) for weight in weights(bundle).values())
         for name, bundle in challengers.items()

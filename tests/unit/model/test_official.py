@@ -72,9 +72,7 @@ def test_released_weights_of_any_size_serve_and_survive_our_checkpoint(
         np.testing.assert_allclose(model.bind(shop).encode(histories), expected, atol=1e-4)
 
 
-def test_absent_experts_are_named_because_the_released_code_does_not_save_them(
-    released: dict[str, Tensor], tmp_path: Path
-) -> None:
+def test_missing_temporal_experts_are_named_in_the_error(released: dict[str, Tensor], tmp_path: Path) -> None:
     del released["time_moe.expert.1"]
     save_file(released, tmp_path / "released.safetensors")
     with pytest.raises(CheckpointError, match=r"time_moe\.expert\.1 is missing; save the whole state dict"):
@@ -94,9 +92,7 @@ def test_item_ids_must_name_every_row(released: dict[str, Tensor], shop: Catalog
         official_bundle(official, shop.item_ids[:2], version="released")
 
 
-def test_under_the_compatibility_preset_the_first_gap_is_index_0_and_float32_swallows_seconds(
-    released: dict[str, Tensor], tmp_path: Path
-) -> None:
+def test_released_gaps_start_at_row_0_and_lose_seconds_to_float32(released: dict[str, Tensor], tmp_path: Path) -> None:
     save_file(released, tmp_path / "released.safetensors")
     encoding = load_official_checkpoint(tmp_path / "released.safetensors").network.time_encoding
     times_ms = torch.tensor([[1_300_000_000_000, 1_300_000_030_000, 1_300_000_128_000, 2_000_000_000_000]])

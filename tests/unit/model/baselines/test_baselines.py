@@ -54,7 +54,7 @@ def test_popularity_halves_with_time() -> None:
     assert c == pytest.approx(1 / (1 + 3))
 
 
-def test_popularity_is_the_same_for_everybody_and_knows_nothing_of_items_without_events() -> None:
+def test_popularity_is_user_independent_and_0_for_items_without_events() -> None:
     scorer = RecentPopularity(half_life_days=10)
     scorer.fit(part_of("ac"))
     scores = scorer.scores([after("a"), after("")])
@@ -73,7 +73,7 @@ def test_popularity_learnt_live_is_popularity_learnt_at_once() -> None:
     assert live.shares == pytest.approx(whole.shares, rel=1e-6)
 
 
-def test_what_came_next_most_often_comes_first_and_popularity_decides_between_equals() -> None:
+def test_the_most_frequent_next_item_is_first_popularity_breaks_ties() -> None:
     scorer = CoOccurrence(half_life_days=1000)
     scorer.fit(part_of("ab", "ab", "ac", "ddd"))
     assert np.argsort(-scorer.scores([after("da")])[0])[:2].tolist() == [1, 2]
@@ -130,7 +130,7 @@ def test_shrinking_damps_neighbours_that_few_users_share() -> None:
     assert scorer.scores([after("a")])[0, 1] == pytest.approx(2 / (2 + 2))
 
 
-def test_item_neighbours_are_the_same_however_many_items_are_handled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_item_neighbours_are_independent_of_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     histories = ["".join(chr(97 + item) for item in rng.integers(0, 20, 8)) for _ in range(30)]
     pasts = [after(items) for items in histories]
@@ -143,7 +143,7 @@ def test_item_neighbours_are_the_same_however_many_items_are_handled_at_once(mon
     assert np.array_equal(*found)
 
 
-def test_sessions_score_their_items_by_likeness_and_by_how_recent_the_shared_item_is() -> None:
+def test_sessions_score_items_by_similarity_and_recency_of_shared_items() -> None:
     scorer = VSKNN(k=10, sample=10, num_last=10)
     scorer.fit(part_of("abx"[:2] + "e", "bc", "d"))
     scores = scorer.scores([after("ab")])[0]
@@ -228,7 +228,7 @@ def small(**changes: Any) -> ModelConfig:
 
 
 @pytest.mark.parametrize("network", [SASRec, GRU4Rec])
-def test_the_query_after_the_last_event_is_the_one_at_that_position(network: NetworkClass) -> None:
+def test_the_last_query_equals_the_query_at_that_position(network: NetworkClass) -> None:
     model = network(small(), num_items=9).initialise(seed=0).eval()
     items = torch.randn(3, 6, 16)
     times_ms = torch.zeros(3, 6, dtype=torch.int64)
@@ -249,7 +249,7 @@ def test_a_network_reads_no_time_and_nothing_after_a_position(network: NetworkCl
 
 
 @pytest.mark.parametrize("network", [SASRec, GRU4Rec, HM4SR])
-def test_a_network_learns_which_item_follows_and_twice_the_same(network: NetworkClass, shop: Catalogue) -> None:
+def test_networks_learn_the_next_item_deterministically(network: NetworkClass, shop: Catalogue) -> None:
     catalogue = Catalogue(np.arange(40), shop.item_ids, shop.texts, shop.categories, shop.listed)
     theme = [item for item in range(40) if item % 4 == 1]
     users = np.repeat(np.arange(60), 8)

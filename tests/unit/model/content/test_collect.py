@@ -81,7 +81,7 @@ def test_equal_contents_are_computed_once_and_share_their_vector(tmp_path: Path)
     assert vectors(tmp_path / "c", "a", "d")["a"] == vectors(tmp_path / "c", "a", "d")["d"]
 
 
-def test_items_that_are_not_given_keep_their_vectors_unless_they_are_to_be_replaced(tmp_path: Path) -> None:
+def test_omitted_items_keep_their_vectors_unless_replaced(tmp_path: Path) -> None:
     run(tmp_path / "c", CountingDescriber(), {"a": b"aa", "b": b"bb"})
     run(tmp_path / "c", CountingDescriber(), {"c": b"cc"})
     assert set(vectors(tmp_path / "c", "a", "b", "c")) == {"a", "b", "c"}

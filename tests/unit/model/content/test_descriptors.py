@@ -54,7 +54,7 @@ def test_each_quarter_has_colours_of_its_own() -> None:
     assert np.flatnonzero(quarters[0]).tolist() != np.flatnonzero(quarters[1]).tolist()
 
 
-def test_upright_stripes_differ_from_level_ones_in_the_direction_of_their_edges() -> None:
+def test_vertical_and_horizontal_stripes_differ_in_edge_direction() -> None:
     lightness = descriptors.oklab(np.stack([stripes(upright=True), stripes(upright=False)]))[..., 0]
     upright, level = descriptors.edges(lightness).reshape(2, CELLS**2, ORIENTATIONS)
     assert (upright.argmax(axis=1) == 0).all()  # dark to light from left to right

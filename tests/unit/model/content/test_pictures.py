@@ -39,7 +39,7 @@ def test_a_zip_and_a_folder_with_the_same_files_give_the_same_pictures(tmp_path:
             assert found.read("2") == RED
 
 
-def test_characters_that_a_file_name_cannot_hold_are_written_as_percent_codes(tmp_path: Path) -> None:
+def test_characters_illegal_in_file_names_are_percent_encoded(tmp_path: Path) -> None:
     (tmp_path / "a%2Fb.v1.png").write_bytes(RED)
     with Pictures.opened(tmp_path) as found:
         assert list(found.places) == ["a/b.v1"]
@@ -74,7 +74,7 @@ def test_a_picture_that_would_unpack_to_excessive_size_is_not_unpacked(monkeypat
 
 
 @pytest.mark.parametrize("data", [b"", b"not a picture", RED[:40], RED[:-30]], ids=["empty", "text", "header", "cut"])
-def test_what_cannot_be_decoded_says_so(data: bytes) -> None:
+def test_undecodable_pictures_raise_a_clear_error(data: bytes) -> None:
     with pytest.raises(BrokenPicture, match="no picture that can be decoded"):
         pixels_of(data, side=4)
 

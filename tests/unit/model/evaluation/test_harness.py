@@ -89,7 +89,7 @@ def harness(dataset: Dataset, fold: Fold, folder: Path | None = None, **changes:
 # --- running
 
 
-def test_tuning_chooses_by_the_validation_questions_and_every_seed_is_fitted(dataset: Dataset, fold: Fold) -> None:
+def test_tuning_selects_by_validation_and_fits_every_seed(dataset: Dataset, fold: Fold) -> None:
     log: list[str] = []
     outcome = harness(dataset, fold, seeds=(0, 1)).run(walker(log, steps=(2, 1, 3)))
     assert [(trial.config["step"], trial.validation > 0.9) for trial in outcome.trials] == [
@@ -129,7 +129,7 @@ def test_a_killed_run_goes_on_where_it_was(dataset: Dataset, fold: Fold, tmp_pat
     assert dict(again.results[0].facts) == dict(outcome.results[0].facts)
 
 
-def test_a_training_that_was_killed_goes_on_at_its_last_epoch(dataset: Dataset, fold: Fold, tmp_path: Path) -> None:
+def test_a_killed_training_resumes_at_its_last_epoch(dataset: Dataset, fold: Fold, tmp_path: Path) -> None:
     budget = replace(SMALL, epochs=4)
     whole = harness(dataset, fold, budget=budget).run(spec_of("sasrec"))
 
@@ -171,7 +171,7 @@ def test_the_budget_decides_the_results_of_trained_models_alone(dataset: Dataset
     assert len(log) == 1 + 2
 
 
-def test_all_trained_networks_are_tuned_over_the_same_grid_up_to_the_budget() -> None:
+def test_all_networks_are_tuned_over_the_same_grid_within_the_budget() -> None:
     trained = [spec for spec in (*BASELINES.values(), spec_of("hm4sr"), spec_of("hm4sr:no-moe")) if spec.trained]
     grids = [spec.trials(Budget(trials=3)) for spec in trained]
     assert len(trained) == 7
@@ -192,7 +192,7 @@ def built(name: str, dataset: Dataset) -> NetworkScorer:
     return scorer
 
 
-def test_an_ablation_changes_what_it_is_called_after_and_they_add_up(dataset: Dataset) -> None:
+def test_ablations_change_what_they_name_and_combine(dataset: Dataset) -> None:
     whole = built("hm4sr", dataset).config
     assert built("hm4sr:paper", dataset).config == replace(whole, fused_id=False, repeats=False)
     assert built("hm4sr:no-fused-id+no-repeats", dataset).config == built("hm4sr:paper", dataset).config
@@ -242,9 +242,7 @@ def test_frozen_experts_stay_as_they_started(dataset: Dataset, fold: Fold) -> No
     assert not trained.temporal.expert.equal(start.temporal.expert)
 
 
-def test_the_released_code_is_run_in_its_own_ways_with_experts_that_are_never_trained(
-    dataset: Dataset, fold: Fold
-) -> None:
+def test_the_released_preset_never_trains_its_experts(dataset: Dataset, fold: Fold) -> None:
     scorer = built("hm4sr:released", dataset)
     whole = built("hm4sr:paper", dataset).config
     assert scorer.config == replace(whole, released=True, id_dropout=0.0)
@@ -365,7 +363,7 @@ def test_the_report_holds_means_seeds_intervals_slices_and_differences(dataset: 
     assert len(popularity["trials"]) == 6
 
 
-def test_users_without_a_past_are_answered_by_popularity_whatever_the_model(dataset: Dataset) -> None:
+def test_popularity_answers_users_without_history_for_every_model(dataset: Dataset) -> None:
     fold = temporal(dataset, cut_ms=T0 + 18_000_000)
     comparison = compared(dataset, fold)
     empty = fold.test.end == fold.test.begin

@@ -75,7 +75,7 @@ class Watching:
         return np.zeros((len(pasts), self.num_items), np.float32)
 
 
-def test_a_live_scorer_knows_every_event_strictly_before_the_question_and_none_after() -> None:
+def test_a_live_scorer_sees_exactly_the_events_before_a_question() -> None:
     scorer, given = Watching(), stream()
     run_scorer(given, scorer, tick=silent)
     asked_at = given.times_ms.tolist()
@@ -138,7 +138,7 @@ class Fixed:
         return None
 
 
-def test_a_new_model_acts_only_from_the_time_at_which_its_training_was_over() -> None:
+def test_a_new_model_answers_only_after_its_training_has_ended() -> None:
     given = stream()
     middle_ms = int(given.times_ms[50])
     models = [DeployedModel(Fixed(3), 0, 0, 1.0), DeployedModel(Fixed(5), middle_ms - 1, middle_ms, 2.0)]  # type: ignore[arg-type]
@@ -174,7 +174,7 @@ def test_a_seed_gives_the_same_answers() -> None:
     np.testing.assert_array_equal(runs[0].ranks, runs[1].ranks)
 
 
-def test_an_unknown_arm_and_an_empty_side_of_the_cut_are_said_so() -> None:
+def test_unknown_arms_and_empty_sides_of_the_cut_are_rejected() -> None:
     with pytest.raises(InvalidInput, match="wanted arms among popularity"):
         check(["frozen", "magic"])
     with pytest.raises(InvalidInput, match="choose another --cut"):

@@ -49,7 +49,7 @@ def same(one: TrainingPart, other: TrainingPart) -> bool:
 # --- datasets
 
 
-def test_events_are_sorted_by_user_and_time_and_items_are_rows_of_the_catalogue() -> None:
+def test_events_are_sorted_and_items_become_catalogue_rows() -> None:
     dataset = Dataset.of(reversed(ANN_AND_BOB), [Item("b", title="Bee"), Item("z")])
     assert dataset.catalogue.item_ids == ("b", "z", "a", "c")
     assert dataset.catalogue.texts == ("Bee", "", "", "")
@@ -63,7 +63,7 @@ def test_ties_keep_the_order_of_the_source() -> None:
     assert named(dataset, dataset.columns.items) == ["c", "a", "b"]
 
 
-def test_hashed_ties_depend_on_no_order_of_the_source_and_follow_no_order_of_the_ids() -> None:
+def test_hashed_ties_are_independent_of_source_and_id_order() -> None:
     rows = [(f"user{user}", f"item{item}", T0) for user in range(40) for item in range(4)]
     forwards, backwards = Dataset.of(rows, ties="hash"), Dataset.of(rows[::-1], ties="hash")
 
@@ -106,7 +106,7 @@ def test_without_events_there_is_no_dataset() -> None:
 # --- leave-one-out
 
 
-def test_leave_one_out_asks_for_the_last_tunes_on_the_one_before_and_learns_the_rest() -> None:
+def test_leave_one_out_tests_the_last_event_and_validates_the_one_before() -> None:
     dataset = Dataset.of(ANN_AND_BOB)
     fold = leave_one_out(dataset)
     assert asked(dataset, fold) == [(["a", "b"], "c"), (["b", "c"], "a")]
@@ -116,7 +116,7 @@ def test_leave_one_out_asks_for_the_last_tunes_on_the_one_before_and_learns_the_
     assert named(dataset, fold.part.columns.items[fold.part.validation]) == ["b", "c"]
 
 
-def test_users_of_fewer_than_three_events_are_learnt_from_and_not_asked_about() -> None:
+def test_users_with_fewer_than_three_events_are_only_trained_on() -> None:
     dataset = Dataset.of([*ANN_AND_BOB, *at(("cid", "c", 7), ("cid", "a", 8), ("dan", "b", 9))])
     fold = leave_one_out(dataset)
     assert len(fold.test) == len(fold.validation) == 2
@@ -128,7 +128,7 @@ def test_leave_one_out_without_a_user_of_three_events_says_so() -> None:
         leave_one_out(Dataset.of(at(("ann", "a", 1), ("ann", "b", 2))))
 
 
-def test_the_events_asked_for_are_not_even_in_the_columns_of_the_training_part() -> None:
+def test_test_events_are_absent_from_the_training_columns() -> None:
     part = leave_one_out(Dataset.of(ANN_AND_BOB)).part
     changed = [*ANN_AND_BOB[:4], ("ann", "b", T0 + 90_000), ("bob", "c", T0 + 99_000)]  # other last items and times
     other = leave_one_out(Dataset.of(changed)).part
@@ -143,7 +143,7 @@ STREAM = at(
 )
 
 
-def test_temporal_learns_strictly_before_the_cut_and_asks_for_everything_after() -> None:
+def test_temporal_trains_before_the_cut_and_tests_everything_after() -> None:
     dataset = Dataset.of(STREAM)
     cut_ms = T0 + 30_000
     fold = temporal(dataset, cut_ms=cut_ms)
@@ -155,7 +155,7 @@ def test_temporal_learns_strictly_before_the_cut_and_asks_for_everything_after()
     assert len(fold.part.train) + len(held) == 30
 
 
-def test_a_live_question_knows_all_before_it_and_a_frozen_one_all_before_the_cut() -> None:
+def test_live_questions_see_all_earlier_events_frozen_those_before_the_cut() -> None:
     dataset = Dataset.of(STREAM)
     live = temporal(dataset, cut_ms=T0 + 30_000, state="live")
     frozen = temporal(dataset, cut_ms=T0 + 30_000, state="frozen")
@@ -169,7 +169,7 @@ def test_a_live_question_knows_all_before_it_and_a_frozen_one_all_before_the_cut
     assert len(frozen.test.past(11).history) == 0
 
 
-def test_a_live_scorer_is_told_everything_between_training_and_the_question() -> None:
+def test_a_live_scorer_gets_all_events_between_training_and_question() -> None:
     dataset = Dataset.of(STREAM)
     fold = temporal(dataset, cut_ms=T0 + 30_000)
     for number, answer in enumerate(fold.test.answers):
@@ -188,7 +188,7 @@ def test_a_frozen_question_is_told_nothing_from_the_cut_on() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("uvwxyz"), st.integers(31, 90)), max_size=12))
-def test_whatever_happens_after_the_cut_changes_nothing_of_the_training_part(after: list[tuple[str, str, int]]) -> None:
+def test_events_after_the_cut_do_not_change_the_training_part(after: list[tuple[str, str, int]]) -> None:
     before = STREAM[:30]
     items = [Item(f"item{n}") for n in range(5)]
     parts = [

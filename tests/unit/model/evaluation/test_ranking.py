@@ -151,14 +151,14 @@ def test_scores_that_cannot_be_ranked_are_the_models_fault(row: list[float]) -> 
         rank(FixedScorer(row), fold, fold.test)
 
 
-def test_a_live_scorer_is_fitted_anew_and_told_each_event_before_the_next_question() -> None:
+def test_a_live_scorer_is_refitted_and_updated_before_each_question() -> None:
     dataset = Dataset.of([("ann", f"item{n % 4}", T0 + 1000 * n) for n in range(8)])
     scorer = NotingScorer([0.0] * 4)
     rank(scorer, temporal(dataset, cut_ms=T0 + 6000), temporal(dataset, cut_ms=T0 + 6000).test)
     assert scorer.notes == ["learn 4", "4", "5", "ask 6", "6", "ask 7"]
 
 
-def test_a_scorer_that_does_not_learn_live_is_fitted_only_where_that_is_asked_for() -> None:
+def test_other_scorers_are_fitted_only_on_request() -> None:
     fold = leave_one_out(walks())
     scorer = FixedScorer([0.0] * 40)
     rank(scorer, fold, fold.test)
@@ -217,7 +217,7 @@ def pairs(num_users: int = 200, gap_ms: int = 10 * MINUTE_MS) -> Dataset:
     )
 
 
-def test_a_model_that_reads_the_gap_to_now_is_asked_untold_at_a_drawn_moment_and_at_the_click() -> None:
+def test_now_gap_models_rank_with_no_gap_a_drawn_gap_and_the_true_gap() -> None:
     fold = leave_one_out(pairs())
     scorer = NowReader([0.5, 0.4, 0.1])
     places = rank(scorer, fold, fold.test)

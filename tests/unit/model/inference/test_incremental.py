@@ -54,7 +54,7 @@ steps = st.lists(st.lists(event, min_size=1, max_size=8), min_size=1, max_size=1
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps, room=st.integers(1, 6))
-def test_any_order_of_events_users_late_arrivals_and_evictions_gives_the_vectors_of_a_full_encode(
+def test_incremental_vectors_equal_a_full_encode_for_any_event_order(
     bundle: HM4SRBundle, shop: Catalogue, steps: list[list[tuple[int, int, int, bool]]], room: int
 ) -> None:
     plain = bundle.bind(shop)
@@ -87,9 +87,7 @@ def test_a_full_encode_is_paid_once_in_a_step_of_the_window(bundle: HM4SRBundle,
     assert incremental.counts == EncoderCounts(unchanged=0, extended=40 - len(slides), full=len(slides))
 
 
-def test_a_few_events_at_once_are_caught_up_with_and_many_are_encoded_whole(
-    bundle: HM4SRBundle, shop: Catalogue
-) -> None:
+def test_few_new_events_are_encoded_incrementally_many_as_a_full_encode(bundle: HM4SRBundle, shop: Catalogue) -> None:
     few, _, _ = walk(bundle, shop, 9, per_call=3)
     many, _, _ = walk(bundle, shop, 10, per_call=5)
     assert (few.counts.full, few.counts.extended) == (1, 2)
@@ -113,9 +111,7 @@ def test_a_late_event_and_a_shorter_history_are_noticed_without_being_told(
     assert incremental.counts.full == 3
 
 
-def test_an_item_whose_text_changed_is_read_anew_and_other_users_stay_cached(
-    bundle: HM4SRBundle, shop: Catalogue
-) -> None:
+def test_changed_item_texts_are_re_read_and_other_users_stay_cached(bundle: HM4SRBundle, shop: Catalogue) -> None:
     plain = bundle.bind(shop)
     incremental, log = IncrementalEncoder(plain, memory_mib=1), Log(bundle.window)
     log.add(1, 100, START_MS)

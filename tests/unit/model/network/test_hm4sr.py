@@ -55,7 +55,7 @@ def test_padding_to_the_right_changes_nothing(make_network: Callable[..., HM4SR]
     torch.testing.assert_close(padded, network.last(items_BLC, times_ms_BL, lengths_B), atol=1e-5, rtol=0)
 
 
-def test_temporal_experts_are_parameters_that_are_saved_and_receive_gradients(
+def test_temporal_experts_are_saved_and_receive_gradients(
     make_network: Callable[..., HM4SR],
 ) -> None:
     network = make_network()

@@ -55,7 +55,7 @@ def habits(shop: Catalogue) -> EventColumns:
     return EventColumns(np.array(users), np.array(items), np.array(times_ms))
 
 
-def test_what_follows_at_once_and_what_follows_days_later_are_told_apart(
+def test_the_now_gap_separates_immediate_from_later_successors(
     shop: Catalogue, make_config: Callable[..., ModelConfig]
 ) -> None:
     plan = TrainingPlan(epochs=10, batch_events=128, learning_rate=1e-2, warmup_steps=5, validation_share=0.0)
@@ -68,7 +68,7 @@ def test_what_follows_at_once_and_what_follows_days_later_are_told_apart(
     assert scores[1, 1] > scores[1, 0]
 
 
-def test_a_training_is_judged_as_the_model_is_asked_live_and_says_what_it_is_worth_untold(
+def test_validation_matches_live_requests_and_reports_ndcg_without_the_gap(
     shop: Catalogue, make_config: Callable[..., ModelConfig]
 ) -> None:
     plan = TrainingPlan(epochs=10, batch_events=128, learning_rate=1e-2, warmup_steps=5, validation_share=0.1)

@@ -89,7 +89,7 @@ def test_each_doubling_of_the_gap_or_of_the_steps_is_a_row(repeats: RepeatModel)
 
 
 @pytest.mark.parametrize("max_logits", [1, 40, 2**23])
-def test_the_softmax_learns_what_is_added_and_adds_it_as_often_as_it_is_named(
+def test_the_softmax_trains_added_scores_and_adds_them_per_mention(
     monkeypatch: pytest.MonkeyPatch, max_logits: int
 ) -> None:
     monkeypatch.setattr(softmax, "MAX_LOGITS", max_logits)
@@ -143,7 +143,7 @@ def test_validation_ranks_a_windows_own_items_with_what_its_events_add(data: Tra
     assert gain > 0
 
 
-def test_what_is_served_is_what_was_trained_and_nothing_before_the_window_counts(
+def test_serving_adds_what_was_trained_and_only_within_the_window(
     repeating: HM4SRBundle, shop: Catalogue, make_history: Callable[..., History]
 ) -> None:
     long, size = make_history(25), repeating.window.size
@@ -162,7 +162,7 @@ def test_a_model_without_it_adds_nothing(
     assert bundle.bind(shop).repeats(make_history(5)) is None
 
 
-def test_where_nobody_comes_back_it_learns_to_leave_out_what_the_user_has_had(
+def test_without_repeat_consumption_seen_items_learn_negative_scores(
     shop: Catalogue, shop_events: EventColumns, make_config: Callable[..., ModelConfig]
 ) -> None:
     plan = TrainingPlan(epochs=6, batch_events=64, learning_rate=1e-2, warmup_steps=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -25,7 +24,7 @@ def descend(some: list[Tensor], turn: int) -> None:
     sum((one - turn).square().sum() for one in taking_part).backward()  # type: ignore[union-attr]
 
 
-def test_each_step_is_that_of_torchs_own_class_also_where_a_parameter_has_no_gradient() -> None:
+def test_steps_equal_torch_adam_even_for_parameters_without_gradient() -> None:
     ours, theirs = parameters(), parameters()
     own, reference = Adam(ours), torch.optim.Adam(theirs)
     for turn, rate in enumerate(RATES):
@@ -65,11 +64,11 @@ def test_a_step_without_any_gradient_moves_nothing() -> None:
     assert all(torch.equal(one, two) for one, two in zip(some, before, strict=True))
 
 
-@pytest.mark.parametrize("module", ["model.training.train", "model.training.fine_tuning"])
-def test_a_training_process_does_not_load_torchs_compiler(module: str) -> None:
+def test_training_does_not_import_the_torch_compiler() -> None:
     step = (
         "from model.training.adam import Adam; p = torch.ones(2, requires_grad=True);"
         " p.sum().backward(); Adam([p]).step(0.1)"
     )
-    program = f"import sys, torch, {module}; {step}; assert 'torch._dynamo' not in sys.modules"
+    modules = "model.training.train, model.training.fine_tuning"
+    program = f"import sys, torch, {modules}; {step}; assert 'torch._dynamo' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)

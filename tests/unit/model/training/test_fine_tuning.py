@@ -83,7 +83,7 @@ def test_every_recent_event_but_a_users_first_is_learnt_and_windows_fit() -> Non
 
 
 @given(counts=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=8))
-def test_recent_windows_learn_each_new_event_once_and_nothing_old_for_any_histories(
+def test_recent_windows_train_on_each_new_event_exactly_once(
     counts: list[tuple[int, int]],
 ) -> None:
     users = np.repeat(np.arange(len(counts)), [old + new for old, new in counts]).astype(np.int64)
@@ -106,9 +106,7 @@ def test_replay_takes_about_as_many_events_as_asked_for_and_never_more() -> None
 
 
 @pytest.mark.parametrize("replay", [0.0, 1.0, 3.0])
-def test_the_share_that_corrects_a_sampled_softmax_is_how_often_steps_ask_for_each_item(
-    parent: HM4SRBundle, replay: float
-) -> None:
+def test_sampling_correction_equals_how_often_each_item_is_a_target(parent: HM4SRBundle, replay: float) -> None:
     """Otherwise what has just become popular would be taken for rare, and learnt to be so."""
     everything = Split(np.arange(len(ALL), dtype=np.int64), np.empty(0, np.int64))
     data = training_data(
@@ -123,7 +121,7 @@ def test_the_share_that_corrects_a_sampled_softmax_is_how_often_steps_ask_for_ea
     assert share.sum() == pytest.approx(1)
 
 
-def test_a_sampled_softmax_and_a_whole_one_make_different_models_where_items_are_more_than_samples(
+def test_sampled_and_full_softmax_differ_when_items_exceed_samples(
     parent: HM4SRBundle,
 ) -> None:
     few, all_, more = (
@@ -133,7 +131,7 @@ def test_a_sampled_softmax_and_a_whole_one_make_different_models_where_items_are
     assert few.version != all_.version == more.version
 
 
-def test_new_items_get_rows_behind_the_old_ones_and_the_rest_of_the_shape_stays(parent: HM4SRBundle) -> None:
+def test_new_items_get_rows_after_the_old_ones(parent: HM4SRBundle) -> None:
     tuned = fine_tune(parent, ALL, catalogue(24), since_ms=CUT_MS, plan=FineTuningPlan(epochs=1))
     assert tuned.item_ids[: len(parent.item_ids)] == parent.item_ids
     assert set(tuned.item_ids[len(parent.item_ids) :]) == {"i20", "i21", "i22", "i23"}

@@ -32,7 +32,7 @@ def model(data: TrainingData, make_config: Callable[..., ModelConfig]) -> HM4SR:
 
 
 @pytest.mark.parametrize("max_logits", [1, 40, 2**23])
-def test_the_softmax_runs_over_what_is_not_left_out_but_always_over_the_target(
+def test_the_softmax_skips_excluded_items_but_never_the_target(
     monkeypatch: pytest.MonkeyPatch, max_logits: int
 ) -> None:
     monkeypatch.setattr(softmax, "MAX_LOGITS", max_logits)
@@ -57,7 +57,7 @@ def mean_of_rows(scores: Tensor, targets: Sequence[int], left_out: Sequence[Sequ
 
 
 @pytest.mark.parametrize("sampled_above", [50_000, 10], ids=["full softmax", "sampled softmax"])
-def test_the_next_item_is_chosen_among_those_that_the_window_has_not_had_so_far(
+def test_the_next_item_is_chosen_among_items_not_yet_in_the_window(
     data: TrainingData, model: HM4SR, take_step: Callable[..., Any], sampled_above: int
 ) -> None:
     step = take_step(data, model, sampled_above)
@@ -87,7 +87,7 @@ def test_validation_ranks_among_what_the_window_has_not_had(data: TrainingData, 
     assert gain > 0
 
 
-def test_the_temporal_moe_starts_near_doing_nothing_where_repeats_need_not_be_unlearnt(
+def test_the_temporal_moe_starts_near_identity_when_repeats_are_handled(
     model: HM4SR, make_network: Callable[..., HM4SR]
 ) -> None:
     published = make_network()

@@ -28,7 +28,7 @@ def test_idcl_by_hand_for_two_pairs_at_right_angles() -> None:
 
 
 @pytest.mark.parametrize("released", [False, True])
-def test_a_pair_with_the_same_target_is_left_out_and_only_the_released_way_scores_it_0(released: bool) -> None:
+def test_same_target_pairs_are_masked_and_score_0_only_when_released(released: bool) -> None:
     queries = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     loss = id_contrast(queries, queries, torch.tensor([5, 5, 9]), temperature=1.0, released=released)
     same = math.exp(0.0) if released else 0.0
@@ -37,7 +37,7 @@ def test_a_pair_with_the_same_target_is_left_out_and_only_the_released_way_score
     assert float(loss) == pytest.approx((2 * first + last) / 3)
 
 
-def test_pcl_is_the_mean_over_content_towers_and_zero_cost_where_nothing_else_competes() -> None:
+def test_pcl_is_the_mean_over_content_towers_and_0_without_negatives() -> None:
     plain, replaced = torch.randn(2, 1, 4), torch.randn(2, 1, 4)
     assert float(placeholder_contrast(plain, replaced, torch.tensor([3]), temperature=1.0)) == 0.0
 
@@ -46,7 +46,7 @@ def test_cp_at_even_odds_costs_log_two() -> None:
     assert float(category_prediction(torch.zeros(3, 4), torch.ones(3, 4))) == pytest.approx(math.log(2))
 
 
-def test_cp_counts_each_distinct_item_once_and_leaves_items_without_categories_out(
+def test_cp_counts_distinct_items_once_and_skips_uncategorised_items(
     shop: Catalogue,
     shop_events: EventColumns,
     make_config: Callable[..., ModelConfig],
@@ -66,7 +66,7 @@ def test_cp_counts_each_distinct_item_once_and_leaves_items_without_categories_o
     assert all((batch.sum(1) == 1).all() for batch in rows)
 
 
-def test_the_released_preset_keeps_its_experts_as_they_were_and_reads_every_position_for_cp(
+def test_the_released_preset_freezes_experts_and_uses_all_positions_for_cp(
     shop: Catalogue,
     shop_events: EventColumns,
     make_config: Callable[..., ModelConfig],

@@ -44,7 +44,7 @@ def test_auto_is_float32_where_bfloat16_is_slow(monkeypatch: pytest.MonkeyPatch)
         precision.multiplies_bfloat16("bfloat16", CPU)
 
 
-def test_auto_is_bfloat16_where_it_is_fast_and_float32_is_always_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_bfloat16_where_fast_and_float32_stays_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "has_fast_bfloat16", lambda device: True)
     assert precision.multiplies_bfloat16("auto", CPU)
     assert not precision.multiplies_bfloat16("float32", CPU)

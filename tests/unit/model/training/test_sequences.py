@@ -41,9 +41,7 @@ def _lists(windows: object) -> tuple[list[int], list[int]]:
 
 
 @given(histories, shapes)
-def test_the_context_of_a_held_out_event_is_the_window_that_serving_would_have(
-    counts: list[int], shape: WindowShape
-) -> None:
+def test_the_context_of_a_held_out_event_is_the_serving_window(counts: list[int], shape: WindowShape) -> None:
     columns = columns_of(counts)
     ranges = UserRanges.of(columns.users)
     places = np.setdiff1d(np.arange(len(columns)), ranges.first)
@@ -54,7 +52,7 @@ def test_the_context_of_a_held_out_event_is_the_window_that_serving_would_have(
 
 
 @given(histories, shapes, st.integers(1, 40))
-def test_batches_hold_every_window_once_and_no_more_events_than_asked_for(
+def test_batches_hold_every_window_once_within_the_event_limit(
     counts: list[int], shape: WindowShape, max_events: int
 ) -> None:
     rng = np.random.default_rng(0)

@@ -34,7 +34,7 @@ def hit_rate(bundle: HM4SRBundle, shop: Catalogue, events: EventColumns) -> floa
 
 @pytest.mark.parametrize("sampled_above", [50_000, 10], ids=["full softmax", "sampled softmax"])
 @pytest.mark.parametrize("precision", ["float32", "auto"])
-def test_a_fixed_walk_is_learnt(
+def test_a_deterministic_sequence_is_learned(
     shop: Catalogue,
     shop_events: EventColumns,
     make_config: Callable[..., ModelConfig],
@@ -83,7 +83,7 @@ def test_the_unseen_row_is_trained_by_id_dropout(
     assert not rows[0.3].equal(start)
 
 
-def test_the_budget_ends_training_and_progress_says_where_it_stands(
+def test_the_budget_ends_training_and_progress_reports_it(
     shop: Catalogue, shop_events: EventColumns, make_config: Callable[..., ModelConfig]
 ) -> None:
     seen: list[TrainingProgress] = []
@@ -113,7 +113,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("kill_at_step", [1, 8, 23])
-def test_a_killed_run_goes_on_and_ends_in_the_same_weights(
+def test_a_killed_run_resumes_to_the_same_weights(
     shop: Catalogue,
     shop_events: EventColumns,
     make_config: Callable[..., ModelConfig],
@@ -140,7 +140,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_weights(
 
 
 @pytest.mark.parametrize("damage", ["other seed", "truncated", "no safetensors"])
-def test_a_file_of_another_or_a_damaged_run_is_not_gone_on_with(
+def test_files_of_another_or_a_damaged_run_are_not_resumed(
     shop: Catalogue,
     shop_events: EventColumns,
     make_config: Callable[..., ModelConfig],
