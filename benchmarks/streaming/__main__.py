@@ -1,13 +1,12 @@
-"""End to end over a real Kafka and PostgreSQL, everything on this machine: how fast windows and vectors follow.
+"""End-to-end throughput and freshness with Kafka and PostgreSQL on one machine.
 
-    python -m benchmarks.streaming            starts both servers itself (Java 17, Maven once, PostgreSQL's programs)
+    python -m benchmarks.streaming            starts both servers (needs Java 17, Maven once, PostgreSQL's programs)
     python -m benchmarks.streaming --only single grouped --log ml-1m.inter.tsv.gz --columns user_id,movie_id,timestamp
 
-Each part drains a topic that was filled before: a worker whose use case does nothing (the ceiling of Faust), then
-`tidewise worker` on one event per message, then on grouped messages. Events are uniform over the users, the worst case:
-hardly two events of one transaction share a window. With `--log` the same is measured with the first events of a real
-log, by time. Last, events flow at a steady rate and single ones are timed from sending to the changed answer of the
-API, after all processes are ready and have answered clicks for a while (`benchmarks.streaming.freshness`).
+Each part drains a filled topic: by a worker that applies nothing (the limit of Faust), then by `tidewise worker` with
+one event per message, then with grouped messages. Events are uniform over the users, the worst case: few events of a
+transaction share a window. `--log` adds the same with the first events of a real log. The last part measures the time
+from sending an event to the changed answer of the API, during steady traffic (`benchmarks.streaming.freshness`).
 """
 
 from __future__ import annotations
@@ -44,24 +43,24 @@ from tidewise.demo.demo import make_shop, prepare
 from tidewise.processes.children import free_port, running
 
 POLL_S = 0.02
-COUNT_VECTORS_EVERY_S = 0.25
-PATIENCE_S = 300.0
+VECTORS_EVERY_S = 0.25
+TIMEOUT_S = 300.0
 START_MS = 1_780_000_000_000
 GROUP = 50
 PARTS = ("ceiling", "single", "grouped", "freshness")
-ON_REQUEST = "monitor"
-TURNS = 3
+OPTIONAL_PART = "monitor"
+ROUNDS = 3
 
 
 def uniform_events(num_events: int, *, num_users: int, items: list[str], seed: int) -> list[Interaction]:
-    """Clicks of uniformly drawn users on uniformly drawn items, a millisecond apart; a higher seed's are all later."""
-    source, run = random.Random(seed), secrets.token_hex(4)
-    start_ms = START_MS + seed * DAY_MS  # in the past of what is stored they would be late, and windows rebuilt
+    """Clicks of random users on random items, a millisecond apart; those of a higher seed are later."""
+    rng, run = random.Random(seed), secrets.token_hex(4)
+    start_ms = START_MS + seed * DAY_MS  # earlier than stored events they would be late, and windows rebuilt
     return [
         Interaction(
             f"{run}-{number}",
-            f"bench-{source.randrange(num_users)}",
-            source.choice(items),
+            f"bench-{rng.randrange(num_users)}",
+            rng.choice(items),
             "click",
             start_ms + number,
         )
@@ -70,7 +69,7 @@ def uniform_events(num_events: int, *, num_users: int, items: list[str], seed: i
 
 
 def logged_events(file: EventFile, num_events: int) -> list[Interaction]:
-    """The first events of a log, in the order of their times."""
+    """The earliest events of a log."""
     run = secrets.token_hex(4)
     of_users = ([(at_ms, user_id, item_id) for at_ms, item_id, _ in h] for user_id, h in file.histories().items())
     first = heapq.nsmallest(num_events, (event for events in of_users for event in events))
@@ -78,7 +77,7 @@ def logged_events(file: EventFile, num_events: int) -> list[Interaction]:
 
 
 def fill(at: Servers, folder: Path, topic: str, events: list[Interaction], *, group: int) -> KafkaSettings:
-    """Put events into a fresh topic."""
+    """Send events to a new topic."""
     kafka = kafka_of(at, folder, topic)
     ensure_topics(kafka)
     with EventProducer(kafka, linger_ms=5) as producer:
@@ -87,31 +86,33 @@ def fill(at: Servers, folder: Path, topic: str, events: list[Interaction], *, gr
 
 
 def drain_ceiling(at: Servers, folder: Path, num_events: int, items: list[str]) -> dict[str, object]:
-    """Messages per second through Faust when nothing is done with them."""
+    """Messages per second through Faust when nothing is applied."""
     events = uniform_events(num_events, num_users=100_000, items=items, seed=1)
     kafka = fill(at, folder, "ceiling", events, group=1)
     command = [sys.executable, "-m", "benchmarks.streaming.noop_worker", kafka.servers[0], kafka.topic, str(num_events)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return {"messages/s": round(float(done.stdout.split()[-1]))}
+    finished = subprocess.run(command, check=True, capture_output=True, text=True)
+    return {"messages/s": round(float(finished.stdout.split()[-1]))}
 
 
-def drain_in_turn(at: Servers, folder: Path, num_events: int, *, num_users: int, items: list[str]) -> dict[str, object]:
-    """Windows per second with what ingest counts and notes for the monitor, and without, in turn."""
+def compare_monitoring(
+    at: Servers, folder: Path, num_events: int, *, num_users: int, items: list[str]
+) -> dict[str, object]:
+    """Windows per second with and without drift monitoring, alternately."""
     rates: dict[str, list[float]] = {"true": [], "false": []}
-    for turn in range(TURNS):
-        for place, switch in enumerate(rates):
-            events = uniform_events(num_events, num_users=num_users, items=items, seed=10 + 2 * turn + place)
-            topic, given = f"monitor-{switch}-{turn}", f"drift.enabled={switch}"
-            found = drain(at, folder, topic, events, group=GROUP, settings=(given,))
-            rates[switch].append(float(str(found["windows/s"])))
-    median_on, median_off = (median(several) for several in rates.values())
+    for round_number in range(ROUNDS):
+        for index, switch in enumerate(rates):
+            events = uniform_events(num_events, num_users=num_users, items=items, seed=10 + 2 * round_number + index)
+            topic, setting = f"monitor-{switch}-{round_number}", f"drift.enabled={switch}"
+            figures = drain(at, folder, topic, events, group=GROUP, settings=(setting,))
+            rates[switch].append(float(str(figures["windows/s"])))
+    median_on, median_off = (median(of_switch) for of_switch in rates.values())
     return {"with": rates["true"], "without": rates["false"], "ratio of medians": round(median_on / median_off, 3)}
 
 
 def drain(
     at: Servers, folder: Path, topic: str, events: list[Interaction], *, group: int, settings: Sequence[str] = ()
 ) -> dict[str, object]:
-    """Windows per second of `tidewise worker` on a filled topic, and how fast vectors follow."""
+    """Windows and vectors per second of `tidewise worker` on a filled topic."""
     fill(at, folder, topic, events, group=group)
     port, log = free_port(0), folder / f"{topic}.log"
     arguments = at.arguments(folder, topic)
@@ -121,38 +122,42 @@ def drain(
         before = _num_events(connection)
         with running(["worker", *arguments], log=log) as worker:
             _wait(lambda: _num_events(connection) > before, worker, log)
-            seen = [_Sample(time.perf_counter(), _num_events(connection) - before, 0)]
+            samples = [_Progress(time.perf_counter(), _num_events(connection) - before, 0)]
 
             def all_stored() -> bool:
                 now_s, num_events = time.perf_counter(), _num_events(connection) - before
-                if num_events == len(events) or now_s - seen[-1].at_s > COUNT_VECTORS_EVERY_S:
-                    seen.append(_Sample(now_s, num_events, _num_vectors(port)))
+                if num_events == len(events) or now_s - samples[-1].at_s > VECTORS_EVERY_S:
+                    samples.append(_Progress(now_s, num_events, _num_vectors(port)))
                 return num_events == len(events)
 
             _wait(all_stored, worker, log)
             time.sleep(3.0)  # a measuring interval, not a synchronisation
-            after = _Sample(time.perf_counter(), len(events), _num_vectors(port))
-    following = [sample for sample in seen if sample.num_vectors] or seen[-1:]
+            after = _Progress(time.perf_counter(), len(events), _num_vectors(port))
+    with_vectors = [sample for sample in samples if sample.num_vectors] or samples[-1:]
     return {
-        "windows/s": round(_rate(seen[0], seen[-1], seen[-1].num_events - seen[0].num_events)),
-        "vectors/s meanwhile": round(_rate(following[0], seen[-1], seen[-1].num_vectors - following[0].num_vectors)),
-        "for seconds": round(seen[-1].at_s - following[0].at_s, 1),
-        "vectors/s when only they are left": round(_rate(seen[-1], after, after.num_vectors - seen[-1].num_vectors)),
+        "windows/s": round(_rate(samples[0], samples[-1], samples[-1].num_events - samples[0].num_events)),
+        "vectors/s meanwhile": round(
+            _rate(with_vectors[0], samples[-1], samples[-1].num_vectors - with_vectors[0].num_vectors)
+        ),
+        "for seconds": round(samples[-1].at_s - with_vectors[0].at_s, 1),
+        "vectors/s when only they are left": round(
+            _rate(samples[-1], after, after.num_vectors - samples[-1].num_vectors)
+        ),
         "events": len(events),
         "events per message": group,
     }
 
 
 @dataclass(frozen=True)
-class _Sample:
-    """What was done at one moment."""
+class _Progress:
+    """Totals at one moment."""
 
     at_s: float
     num_events: int
     num_vectors: int
 
 
-def _rate(first: _Sample, last: _Sample, num: int) -> float:
+def _rate(first: _Progress, last: _Progress, num: int) -> float:
     return num / (last.at_s - first.at_s) if last.at_s > first.at_s else 0.0
 
 
@@ -162,7 +167,7 @@ def _num_events(connection: psycopg.Connection[tuple[int]]) -> int:
 
 
 def _num_vectors(metrics_port: int) -> int:
-    """As the worker says."""
+    """The worker's metric."""
     lines = httpx.get(f"http://127.0.0.1:{metrics_port}/metrics").text.splitlines()
     return sum(
         int(float(line.split()[-1])) for line in lines if line.startswith("tidewise_worker_vectors_encoded_total")
@@ -170,50 +175,51 @@ def _num_vectors(metrics_port: int) -> int:
 
 
 def _wait(done: Callable[[], bool], worker: subprocess.Popen[bytes], log: Path) -> float:
-    deadline = time.perf_counter() + PATIENCE_S
+    deadline = time.perf_counter() + TIMEOUT_S
     while not done():
         if worker.poll() is not None or time.perf_counter() > deadline:
-            msg = f"the worker ended, or took too long; its log ends with:\n{log.read_text()[-2000:]}"
+            wanted = f"wanted a worker that finishes within {TIMEOUT_S:g} s, but it exited or was slower"
+            msg = f"{wanted}; its log ends with:\n{log.read_text()[-2000:]}"
             raise RuntimeError(msg)
         time.sleep(POLL_S)
     return time.perf_counter()
 
 
 def settle(at: Servers) -> None:
-    """Let PostgreSQL clean up behind what was drained, which is a bulk load to it, and have its log's segments back.
+    """Vacuum and checkpoint after the bulk load, so that PostgreSQL can reuse the segments of its write-ahead log.
 
-    Where events flow steadily it does so as it goes. Making a new segment takes 80 ms.
+    Steady traffic does not need it. Creating a segment takes 80 ms.
     """
     with psycopg.connect(at.postgres, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
 
 
-def measure(at: Servers, folder: Path, given: argparse.Namespace) -> dict[str, object]:
-    """The chosen parts."""
+def measure(at: Servers, folder: Path, options: argparse.Namespace) -> dict[str, object]:
+    """Measure the selected parts."""
     items = [item.item_id for item in make_shop().items]
-    parts = given.only
+    parts = options.only
     figures: dict[str, object] = {}
     if "ceiling" in parts:
-        figures["Faust with nothing to do"] = drain_ceiling(at, folder, given.events, items)
+        figures["Faust with nothing to do"] = drain_ceiling(at, folder, options.events, items)
     if "single" in parts:
-        events = uniform_events(given.events, num_users=given.users, items=items, seed=1)
+        events = uniform_events(options.events, num_users=options.users, items=items, seed=1)
         figures["one event per message"] = drain(at, folder, "single", events, group=1)
     if "grouped" in parts:
-        events = uniform_events(given.events * 3, num_users=given.users, items=items, seed=2)
+        events = uniform_events(options.events * 3, num_users=options.users, items=items, seed=2)
         figures[f"{GROUP} events per message"] = drain(at, folder, "grouped", events, group=GROUP)
-    for part, group, times in (("single", 1, 1), ("grouped", GROUP, 3)) if given.log else ():
+    for part, group, times in (("single", 1, 1), ("grouped", GROUP, 3)) if options.log else ():
         if part in parts:
-            events = logged_events(EventFile(given.log, given.columns, given.time_unit), given.events * times)
-            name = f"{given.log.name.split('.')[0]}, {group} per message"
+            events = logged_events(EventFile(options.log, options.columns, options.time_unit), options.events * times)
+            name = f"{options.log.name.split('.')[0]}, {group} per message"
             figures[name] = drain(at, folder, f"{part}-log", events, group=group)
-    if ON_REQUEST in parts:
-        counted = drain_in_turn(at, folder, given.events, num_users=given.users, items=items)
-        figures["windows/s with and without what the monitor needs"] = counted
+    if OPTIONAL_PART in parts:
+        counted = compare_monitoring(at, folder, options.events, num_users=options.users, items=items)
+        figures["windows/s with and without drift monitoring"] = counted
     if "freshness" in parts:
         settle(at)
-        flow = uniform_events(int(given.rate * given.seconds), num_users=given.users, items=items, seed=3)
-        figures["event -> changed answer"] = freshness(at, folder, flow, rate=given.rate, items=items)
+        events = uniform_events(int(options.rate * options.seconds), num_users=options.users, items=items, seed=3)
+        figures["event -> changed answer"] = freshness(at, folder, events, rate=options.rate, items=items)
     with closing(psycopg.connect(at.postgres)) as connection:
         figures["server"] = {"PostgreSQL": str(connection.info.server_version), "partitions": at.partitions}
     return figures
@@ -222,26 +228,29 @@ def measure(at: Servers, folder: Path, given: argparse.Namespace) -> dict[str, o
 def main() -> None:
     """Measure and publish."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=(*PARTS, ON_REQUEST), default=PARTS, help="what to measure")
+    parser.add_argument("--only", nargs="+", choices=(*PARTS, OPTIONAL_PART), default=PARTS, help="what to measure")
     parser.add_argument(
-        "--events", type=int, default=120_000, help="one per message; grouped ones are three times as many"
+        "--events",
+        type=int,
+        default=120_000,
+        help="events with one per message; three times as many with grouped messages",
     )
     parser.add_argument("--users", type=int, default=100_000)
-    parser.add_argument("--rate", type=float, default=1000.0, help="events per second that flow beside the timed ones")
+    parser.add_argument("--rate", type=float, default=1000.0, help="events per second besides the timed ones")
     parser.add_argument("--partitions", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=30.0, help="for how long they flow")
-    parser.add_argument("--log", type=Path, help="a file of events to measure with too")
+    parser.add_argument("--seconds", type=float, default=30.0, help="duration of that traffic")
+    parser.add_argument("--log", type=Path, help="also measure with a file of events")
     parser.add_argument(
         "--columns", type=lambda names: tuple(names.split(",")), default=("user_id", "item_id", "timestamp")
     )
     parser.add_argument("--time-unit", choices=("s", "ms"), default="s")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL may run under another account
-        with servers(folder, partitions=given.partitions) as at:
+        with servers(folder, partitions=options.partitions) as at:
             prepare(at.settings(folder, "shop"), Console(stderr=True))
-            figures = measure(at, folder, given)
+            figures = measure(at, folder, options)
     publish("streaming, one worker", figures)
 
 

@@ -1,7 +1,6 @@
-"""From an event to the changed answer, while others flow: for `benchmarks.streaming`.
+"""The time from an event to the changed answer, during other traffic. For `benchmarks.streaming`.
 
-Seen in two ways: by a client of Kafka that asks the API again and again, and by one that posts with `wait=applied` and
-asks once.
+Measured by a Kafka producer that polls the API, and by an HTTP client that posts with `wait=applied` and requests once.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ from stream.replay import Rate, Replay
 from tidewise.client import Client
 from tidewise.processes.children import free_port, running, wait_ready
 
-PATIENCE_S = 300.0
+TIMEOUT_S = 300.0
 WARM_UP_CLICKS = 200
-ASK_AGAIN_S = 0.005  # asking without a pause would load the machine more than the events do
+POLL_S = 0.005  # polling without a pause would load the machine more than the events do
 
 
 def freshness(
     at: Servers, folder: Path, others: list[Interaction], *, rate: float, items: list[str]
 ) -> dict[str, object]:
-    """Milliseconds from sending an event to holding a changed answer, while others flow at a rate."""
+    """Milliseconds from sending an event to the changed answer, while `others` are sent at a rate."""
     topic, port = "fresh", free_port(0)
     kafka = kafka_of(at, folder, topic)
     ensure_topics(kafka)
@@ -46,40 +45,40 @@ def freshness(
         client = stack.enter_context(Client(f"http://127.0.0.1:{port}"))
         producer = stack.enter_context(EventProducer(kafka))
         _warm_up(at, client, producer, items)
-        # A producer of its own, in a process of its own: the one that is timed must not queue behind it.
-        flow = multiprocessing.get_context("spawn").Process(target=_flow, args=(kafka, others, rate))
-        flow.start()
-        seen: list[float] = []
+        # In another process: the timed producer must not queue behind this one.
+        sender = multiprocessing.get_context("spawn").Process(target=_send, args=(kafka, others, rate))
+        sender.start()
+        polled: list[float] = []
         posted: list[float] = []
         for number in count():
-            if not flow.is_alive():
+            if not sender.is_alive():
                 break
             user_id, item_id = f"probe-{number % 50}", items[number % len(items)]
-            seen.append(_time_click(client, producer, user_id, item_id))
+            polled.append(_time_click(client, producer, user_id, item_id))
             posted.append(_time_post(client, user_id, item_id))
-        flow.join()
+        sender.join()
     return {
         "offered events/s": rate,
-        "seen by asking again": percentiles(seen),
+        "sent to Kafka, polled": percentiles(polled),
         "posted, wait=applied": percentiles(posted),
     }
 
 
 def _warm_up(at: Servers, client: Client, producer: EventProducer, items: list[str]) -> None:
-    """Clicks until the worker's child stores vectors, and then some: nothing that is measured may still be starting."""
+    """Click until the worker's encoder process stores vectors, and some more, so that no process is still starting."""
     with psycopg.connect(at.postgres, autocommit=True) as connection:
         before = _vector_seqs(connection)
-        deadline = time.perf_counter() + PATIENCE_S
+        deadline = time.perf_counter() + TIMEOUT_S
         while _vector_seqs(connection) == before:
             if time.perf_counter() > deadline:
-                msg = "the worker's child stored no vector; see fresh-worker.log"
+                msg = "wanted a vector from the worker's encoder process, got none; see fresh-worker.log"
                 raise RuntimeError(msg)
             _time_click(client, producer, "warm-up", items[0])
     for number in range(WARM_UP_CLICKS):
         _time_click(client, producer, f"warm-up-{number % 50}", items[number % len(items)])
 
 
-def _flow(kafka: KafkaSettings, events: list[Interaction], rate: float) -> None:
+def _send(kafka: KafkaSettings, events: list[Interaction], rate: float) -> None:
     with EventProducer(kafka, linger_ms=5) as producer:
         Replay(producer, pace=Rate(rate)).run(events)
 
@@ -90,23 +89,23 @@ def _time_click(client: Client, producer: EventProducer, user_id: str, item_id: 
     start_s = time.perf_counter()
     producer.send(event).result()
     while (client.recommend(user_id)["user_seq"] or 0) <= before:
-        time.sleep(ASK_AGAIN_S)
-        if time.perf_counter() - start_s > PATIENCE_S:
-            msg = "a click never arrived; see fresh-worker.log"
+        time.sleep(POLL_S)
+        if time.perf_counter() - start_s > TIMEOUT_S:
+            msg = "wanted a click in the API's answer, it did not arrive; see fresh-worker.log"
             raise RuntimeError(msg)
     return time.perf_counter() - start_s
 
 
 def _time_post(client: Client, user_id: str, item_id: str) -> float:
-    """The way of a client that wants to read its own writes: post, be told that it is applied, ask once."""
+    """As a client that reads its own writes: post with wait=applied, then request once."""
     event = {"event_id": secrets.token_hex(8), "user_id": user_id, "item_id": item_id, "type": "click"}
     start_s = time.perf_counter()
     seq = client.send([event], wait=True)[0]["user_seq"]
-    assert client.recommend(user_id)["user_seq"] >= seq, "the answer does not know the event"
+    assert client.recommend(user_id)["user_seq"] >= seq, "the answer does not include the event"
     return time.perf_counter() - start_s
 
 
 def _vector_seqs(connection: psycopg.Connection[tuple[int]]) -> int:
-    """A number that rises with every vector that is stored."""
+    """A number that grows with every stored vector."""
     row = connection.execute("SELECT coalesce(sum(user_seq), 0) FROM vectors").fetchone()
     return int(row[0]) if row else 0

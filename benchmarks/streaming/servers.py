@@ -1,4 +1,4 @@
-"""A Kafka and a PostgreSQL of our own, on this machine, for benchmarks of the distributed system."""
+"""New Kafka and PostgreSQL servers on this machine, for benchmarks of the distributed system."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Servers:
-    """A Kafka and a PostgreSQL of our own."""
+    """The addresses of a Kafka and a PostgreSQL."""
 
     kafka: str
     postgres: str
     partitions: int = 4
 
     def settings(self, folder: Path, topic: str) -> Settings:
-        """The settings of processes on these servers, with a topic and a consumer group for each part."""
+        """The settings of processes on these servers, with their own topic and consumer group."""
         url = self.postgres.replace("postgresql://", "postgresql+psycopg://")
         overrides = {
             "data.folder": str(folder),
             "database.url": url,
             "kafka.bootstrap_servers": self.kafka,
             "kafka.partitions": self.partitions,
-            "train.epochs": 1,  # an untrained model costs as much as a good one
+            "train.epochs": 1,  # quality does not matter here
         }
         return load_settings(overrides={**overrides, "kafka.topic": topic, "kafka.group_id": topic}, environment={})
 
     def arguments(self, folder: Path, topic: str) -> list[str]:
-        """The same for a command line."""
+        """The same settings as command-line arguments."""
         url = self.postgres.replace("postgresql://", "postgresql+psycopg://")
-        given = {
+        settings = {
             "database.url": url,
             "kafka.bootstrap_servers": self.kafka,
             "kafka.topic": topic,
             "kafka.group_id": topic,
         }
-        given["kafka.partitions"] = str(self.partitions)
-        options = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
+        settings["kafka.partitions"] = str(self.partitions)
+        options = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
         return ["--data", str(folder), *options]
 
 
 @contextmanager
 def servers(folder: Path, *, partitions: int = 4) -> Iterator[Servers]:
-    """Both servers, started and stopped."""
+    """Start both servers, and stop them after the block."""
     port = free_port(0)
     environment = {**os.environ, "KAFKA_PORT": str(port), "KAFKA_CONTROLLER_PORT": str(free_port(0))}
     environment["KAFKA_INSTANCE"] = str(folder / "kafka")
@@ -71,7 +71,7 @@ def servers(folder: Path, *, partitions: int = 4) -> Iterator[Servers]:
 
 
 def kafka_of(at: Servers, folder: Path, topic: str) -> KafkaSettings:
-    """How to reach a topic."""
+    """The Kafka settings for a topic."""
     from tidewise.processes.kafka import kafka_settings
 
     return replace(kafka_settings(at.settings(folder, topic)), request_timeout_s=30.0)
