@@ -47,7 +47,7 @@ class Sender(Protocol):
         ...
 
 
-class Pace(Protocol):
+class ReplayPace(Protocol):
     """When each event is due."""
 
     def due_s(self, index: int, time_ms: int) -> float:
@@ -149,7 +149,7 @@ class Replay:
         self,
         sender: Sender,
         *,
-        pace: Pace | None = None,
+        pace: ReplayPace | None = None,
         group: int = 1,
         on_progress: Callable[[int], None] = lambda num_sent: None,
         clock: Stopwatch | None = None,

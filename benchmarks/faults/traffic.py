@@ -26,7 +26,7 @@ from core.clock import HOUR_MS
 from core.errors import StreamUnavailable
 from core.interactions import Interaction
 from stream.kafka.producer import EventProducer, SendFuture
-from stream.kafka.settings import KafkaSettings
+from stream.kafka.settings import StreamSettings
 from stream.messages.partitioning import partition_of
 from tidewise.client import event_json
 
@@ -37,7 +37,7 @@ CLIENT_PAUSE_S = 0.05
 class EventStream:
     """Events for Kafka, a millisecond apart, so that no user has two with the same time."""
 
-    kafka: KafkaSettings
+    kafka: StreamSettings
     rate: float
     num_users: int
     items: Sequence[str]
@@ -169,7 +169,7 @@ def post(url: str, event: Interaction) -> dict[str, Any] | None:
 class Probes:
     """Measures recovery: a click for each partition, and the time until all are in the database."""
 
-    def __init__(self, kafka: KafkaSettings, database_url: str, *, item_id: str, ledger: Ledger) -> None:
+    def __init__(self, kafka: StreamSettings, database_url: str, *, item_id: str, ledger: Ledger) -> None:
         self._producer = EventProducer(kafka)
         self._url = database_url
         self._item_id = item_id
@@ -212,7 +212,7 @@ class Probes:
                 time.sleep(POLL_S)
 
 
-def with_long_timeout(kafka: KafkaSettings) -> KafkaSettings:
+def with_long_timeout(kafka: StreamSettings) -> StreamSettings:
     """The same settings for a sender that outlives the faults."""
     return replace(kafka, request_timeout_s=90.0)
 

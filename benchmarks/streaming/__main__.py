@@ -37,7 +37,7 @@ from core.clock import DAY_MS
 from core.interactions import Interaction
 from stream.kafka.admin import ensure_topics
 from stream.kafka.producer import EventProducer
-from stream.kafka.settings import KafkaSettings
+from stream.kafka.settings import StreamSettings
 from stream.replay import Replay
 from tidewise.demo.demo import make_shop, prepare
 from tidewise.processes.children import free_port, running
@@ -76,7 +76,7 @@ def logged_events(file: EventFile, num_events: int) -> list[Interaction]:
     return [Interaction(f"{run}-{n}", user, item, "click", at_ms) for n, (at_ms, user, item) in enumerate(first)]
 
 
-def fill(at: Servers, folder: Path, topic: str, events: list[Interaction], *, group: int) -> KafkaSettings:
+def fill(at: Servers, folder: Path, topic: str, events: list[Interaction], *, group: int) -> StreamSettings:
     """Send events to a new topic."""
     kafka = kafka_of(at, folder, topic)
     ensure_topics(kafka)

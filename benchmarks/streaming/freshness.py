@@ -19,7 +19,7 @@ from benchmarks.streaming.servers import Servers, kafka_of
 from core.interactions import Interaction
 from stream.kafka.admin import ensure_topics
 from stream.kafka.producer import EventProducer
-from stream.kafka.settings import KafkaSettings
+from stream.kafka.settings import StreamSettings
 from stream.replay import Rate, Replay
 from tidewise.client import Client
 from tidewise.processes.children import free_port, running, wait_ready
@@ -78,7 +78,7 @@ def _warm_up(at: Servers, client: Client, producer: EventProducer, items: list[s
         _time_click(client, producer, f"warm-up-{number % 50}", items[number % len(items)])
 
 
-def _send(kafka: KafkaSettings, events: list[Interaction], rate: float) -> None:
+def _send(kafka: StreamSettings, events: list[Interaction], rate: float) -> None:
     with EventProducer(kafka, linger_ms=5) as producer:
         Replay(producer, pace=Rate(rate)).run(events)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from core.ingestion.sources import EventBatch, IngestResult
-from stream.kafka.settings import KafkaSettings, WorkerSettings
+from stream.kafka.settings import StreamSettings, WorkerSettings
 from stream.messages.codec import Codec
 from stream.worker.worker import StreamWorker
 
@@ -40,7 +40,7 @@ class CountingIngestor:
 def main() -> None:
     """`python -m benchmarks.streaming.noop_worker SERVER TOPIC NUM_EVENTS`."""
     server, topic, num_events = sys.argv[1:]
-    kafka = KafkaSettings(servers=(server,), topic=topic, group=f"{topic}-noop")
+    kafka = StreamSettings(servers=(server,), topic=topic, group=f"{topic}-noop")
     StreamWorker(kafka, WorkerSettings(name="noop"), ingestor=CountingIngestor(int(num_events)), codec=Codec()).run()
 
 

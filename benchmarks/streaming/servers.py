@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts.local_postgres import PostgresServer, find_binaries
-from stream.kafka.settings import KafkaSettings
+from stream.kafka.settings import StreamSettings
 from tidewise.processes.children import free_port
 from tidewise.settings.schema import Settings, load_settings
 
@@ -70,7 +70,7 @@ def servers(folder: Path, *, partitions: int = 4) -> Iterator[Servers]:
         subprocess.run([*command, "stop"], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
-def kafka_of(at: Servers, folder: Path, topic: str) -> KafkaSettings:
+def kafka_of(at: Servers, folder: Path, topic: str) -> StreamSettings:
     """The Kafka settings for a topic."""
     from tidewise.processes.kafka import kafka_settings
 

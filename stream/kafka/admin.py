@@ -17,7 +17,7 @@ from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from core.errors import InvalidSettings, StreamUnavailable, TopicMissing
-from stream.kafka.settings import KafkaSettings
+from stream.kafka.settings import StreamSettings
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class PartitionStatus:
         return max(0, self.end_offset - self.next_offset)
 
 
-def ensure_topics(settings: KafkaSettings, *, grow: bool = False) -> int:
+def ensure_topics(settings: StreamSettings, *, grow: bool = False) -> int:
     """Create both topics where they are missing; returns the number of partitions of the events' topic.
 
     An existing topic keeps its messages. Partitions are only added with `grow`, because that moves users to other
@@ -70,13 +70,13 @@ def ensure_topics(settings: KafkaSettings, *, grow: bool = False) -> int:
     return settings.partitions
 
 
-def num_partitions(settings: KafkaSettings) -> int:
+def num_partitions(settings: StreamSettings) -> int:
     """How many partitions the events' topic has; raises `TopicMissing` when it does not exist."""
     with connected_admin(settings) as admin:
         return partitions_of(admin, settings.topic)
 
 
-def delete_topics(settings: KafkaSettings) -> None:
+def delete_topics(settings: StreamSettings) -> None:
     """Delete both topics with all their messages."""
     with connected_admin(settings) as admin:
         existing = set(admin.list_topics())
@@ -85,7 +85,7 @@ def delete_topics(settings: KafkaSettings) -> None:
             admin.delete_topics(names)
 
 
-def log_bounds(settings: KafkaSettings) -> dict[int, tuple[int, int]]:
+def log_bounds(settings: StreamSettings) -> dict[int, tuple[int, int]]:
     """Log start offset and end offset of each partition of the events' topic."""
     with connected_admin(settings) as admin:
         tps = [TopicPartition(settings.topic, number) for number in range(partitions_of(admin, settings.topic))]
@@ -94,7 +94,7 @@ def log_bounds(settings: KafkaSettings) -> dict[int, tuple[int, int]]:
     return {tp.partition: (starts[tp].offset, ends[tp].offset) for tp in tps}
 
 
-def partition_statuses(settings: KafkaSettings, applied: Mapping[int, int]) -> dict[int, PartitionStatus]:
+def partition_statuses(settings: StreamSettings, applied: Mapping[int, int]) -> dict[int, PartitionStatus]:
     """Progress in each partition of the events' topic, from the database's `applied` offsets.
 
     A partition without an applied offset is at its log start offset.
@@ -105,7 +105,7 @@ def partition_statuses(settings: KafkaSettings, applied: Mapping[int, int]) -> d
     }
 
 
-def leave_group(settings: KafkaSettings, group_instance_id: str) -> None:
+def leave_group(settings: StreamSettings, group_instance_id: str) -> None:
     """Remove a static member from the consumer group, so that others get its partitions before its session expires.
 
     Its own client does not: a member with a group instance id is expected back. Without Kafka the session expires.
@@ -119,7 +119,7 @@ def leave_group(settings: KafkaSettings, group_instance_id: str) -> None:
         logger.info("consumer group %s: %s has left", settings.group, group_instance_id)
 
 
-def require_broker(settings: KafkaSettings) -> None:
+def require_broker(settings: StreamSettings) -> None:
     """Raise `StreamUnavailable` at once when no broker can be reached.
 
     A kafka-python client waits its whole timeout for an unreachable broker, and leaves sockets open.
@@ -138,7 +138,7 @@ def require_broker(settings: KafkaSettings) -> None:
     raise StreamUnavailable(msg)
 
 
-def client_options(settings: KafkaSettings) -> dict[str, Any]:
+def client_options(settings: StreamSettings) -> dict[str, Any]:
     """The options that every kafka-python client shares: brokers, timeouts, security."""
     timeout_ms = int(settings.request_timeout_s * 1000)
     security = settings.security
@@ -160,7 +160,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 @contextmanager
-def kafka_errors(settings: KafkaSettings, operation: str) -> Iterator[None]:
+def kafka_errors(settings: StreamSettings, operation: str) -> Iterator[None]:
     """Turns the client's errors into `StreamUnavailable`, with the operation, the brokers and what to check."""
     try:
         yield
@@ -174,7 +174,7 @@ def kafka_errors(settings: KafkaSettings, operation: str) -> Iterator[None]:
 
 
 @contextmanager
-def connected_admin(settings: KafkaSettings) -> Iterator[KafkaAdminClient]:
+def connected_admin(settings: StreamSettings) -> Iterator[KafkaAdminClient]:
     """An admin client for one block, its errors as `StreamUnavailable`."""
     require_broker(settings)
     with kafka_errors(settings, "admin client"):
@@ -193,7 +193,7 @@ def partitions_of(admin: KafkaAdminClient, name: str) -> int:
     return len(admin.describe_topics([name])[0]["partitions"])
 
 
-def _create(admin: KafkaAdminClient, name: str, partitions: int, settings: KafkaSettings) -> None:
+def _create(admin: KafkaAdminClient, name: str, partitions: int, settings: StreamSettings) -> None:
     spec: Mapping[str, Any] = {
         "num_partitions": partitions,
         "replication_factor": settings.replication,

@@ -24,7 +24,7 @@ from mode.services import WaitResults
 from core.errors import StreamUnavailable
 from stream.kafka.admin import log_bounds
 from stream.kafka.eager import EagerCoroutine
-from stream.kafka.settings import KafkaSettings
+from stream.kafka.settings import StreamSettings
 
 logger = logging.getLogger(__name__)
 
@@ -242,7 +242,7 @@ class DatabaseOffsetTransport(driver.Transport):
 
     Consumer = DatabaseOffsetConsumer
 
-    def __init__(self, app: faust.App, *, kafka: KafkaSettings, listener: RebalanceListener) -> None:
+    def __init__(self, app: faust.App, *, kafka: StreamSettings, listener: RebalanceListener) -> None:
         super().__init__(app.conf.broker_consumer, app)
         self.kafka = kafka
         self.listener = listener

@@ -14,7 +14,7 @@ from typing import Protocol
 from core.errors import StreamUnavailable
 from core.interactions import Interaction
 from stream.kafka.producer import EventProducer, Position
-from stream.kafka.settings import KafkaSettings
+from stream.kafka.settings import StreamSettings
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class KafkaLog:
     """Appends events to the topic, acknowledged by all replicas. Thread-safe."""
 
     def __init__(
-        self, settings: KafkaSettings, *, connect: Callable[[KafkaSettings], Producer] = EventProducer
+        self, settings: StreamSettings, *, connect: Callable[[StreamSettings], Producer] = EventProducer
     ) -> None:
         self._settings = settings
         self._connect = connect

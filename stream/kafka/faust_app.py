@@ -10,7 +10,7 @@ from pathlib import Path
 import faust
 from faust.tables import TableManager
 
-from stream.kafka.settings import KafkaSecurity, KafkaSettings, WorkerSettings
+from stream.kafka.settings import KafkaSecurity, StreamSettings, WorkerSettings
 
 
 def credentials(security: KafkaSecurity) -> faust.SASLCredentials | faust.SSLCredentials | None:
@@ -24,7 +24,7 @@ def credentials(security: KafkaSecurity) -> faust.SASLCredentials | faust.SSLCre
     return faust.SSLCredentials(context) if context else None
 
 
-def make_app(kafka: KafkaSettings, worker: WorkerSettings, *, data_dir: Path) -> faust.App:
+def make_app(kafka: StreamSettings, worker: WorkerSettings, *, data_dir: Path) -> faust.App:
     """A Faust app that consumes one topic as one member of one consumer group."""
     app = faust.App(
         kafka.group,

@@ -16,7 +16,7 @@ from core.errors import InvalidEvent
 from core.interactions import Interaction
 from core.records import DeadLetter
 from stream.kafka.admin import MAX_MESSAGE_BYTES, client_options, kafka_errors, num_partitions, require_broker
-from stream.kafka.settings import KafkaSettings
+from stream.kafka.settings import StreamSettings
 from stream.messages.codec import encode, encode_many
 from stream.messages.partitioning import partition_of
 
@@ -35,7 +35,7 @@ class SendFuture:
 
     __slots__ = ("_future", "_settings")
 
-    def __init__(self, settings: KafkaSettings, future: Any) -> None:
+    def __init__(self, settings: StreamSettings, future: Any) -> None:
         self._settings = settings
         self._future = future
 
@@ -53,7 +53,7 @@ class SendFuture:
 class EventProducer:
     """A thread-safe producer of the events' topic. `linger_ms`: how long a message waits to share a request."""
 
-    def __init__(self, settings: KafkaSettings, *, linger_ms: int = 0) -> None:
+    def __init__(self, settings: StreamSettings, *, linger_ms: int = 0) -> None:
         self._settings = settings
         self.num_partitions = num_partitions(settings)  # the client would request a missing topic until its timeout
         with kafka_errors(settings, "producer"):
@@ -123,7 +123,7 @@ class DeadLetterTopic:
     At least once: a worker killed between sending and commit sends again, with the same headers.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: StreamSettings) -> None:
         self._settings = settings
         self._producer: KafkaProducer | None = None  # created for the first dead letter; most workers see none
 

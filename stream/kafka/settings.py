@@ -79,8 +79,8 @@ class KafkaSecurity:
 
 
 @dataclass(frozen=True, slots=True)
-class KafkaSettings:
-    """A Kafka cluster, its topics and the consumer group."""
+class StreamSettings:
+    """A Kafka cluster, its topics and the consumer group of the workers."""
 
     servers: tuple[str, ...] = ("127.0.0.1:9092",)
     topic: str = "interactions"

@@ -31,7 +31,7 @@ from core.ingestion.sources import IngestResult
 from stream.kafka.admin import PartitionStatus, leave_group
 from stream.kafka.consumer import DatabaseOffsetConsumer, DatabaseOffsetTransport
 from stream.kafka.faust_app import make_app
-from stream.kafka.settings import KafkaSettings, WorkerSettings
+from stream.kafka.settings import StreamSettings, WorkerSettings
 from stream.messages.codec import Codec, Message
 from stream.worker.applier import (
     Applier,
@@ -63,7 +63,7 @@ class StreamWorker:
 
     def __init__(
         self,
-        kafka: KafkaSettings,
+        kafka: StreamSettings,
         settings: WorkerSettings,
         *,
         ingestor: BatchIngestor,

@@ -21,7 +21,7 @@ from services.workers import wait_until
 
 from stream.kafka.admin import partition_statuses
 from stream.kafka.event_log import KafkaLog
-from stream.kafka.settings import KafkaSecurity, KafkaSettings
+from stream.kafka.settings import KafkaSecurity, StreamSettings
 from tidewise.processes.kafka import kafka_settings
 from tidewise.settings.schema import load_settings
 
@@ -29,11 +29,11 @@ PASSWORD = "open sesame"
 # In a process of its own: kafka-python leaves the sockets of failed connections to the garbage collector.
 NUM_PARTITIONS_SCRIPT = """
 import json, sys
-from stream.kafka.settings import KafkaSecurity, KafkaSettings
+from stream.kafka.settings import KafkaSecurity, StreamSettings
 from stream.kafka.admin import num_partitions
 options = json.loads(sys.argv[1])
 security = KafkaSecurity(**options.pop("security"))
-num_partitions(KafkaSettings(**options | {"servers": tuple(options["servers"])}, security=security))
+num_partitions(StreamSettings(**options | {"servers": tuple(options["servers"])}, security=security))
 """
 SecuredListeners = dict[str, tuple[str, dict[str, str]]]
 
@@ -121,7 +121,7 @@ def test_every_client_connects_to_a_secured_listener(
         assert "dead letters were not published" not in stream.worker.log
 
 
-def lag_of(kafka: KafkaSettings, offsets: dict[int, int]) -> int:
+def lag_of(kafka: StreamSettings, offsets: dict[int, int]) -> int:
     return sum(status.lag for status in partition_statuses(kafka, offsets).values())
 
 
@@ -138,7 +138,7 @@ def test_failed_authentication_is_reported_with_what_to_check(
     secured: SecuredListeners, listener: str, wrong: dict[str, str]
 ) -> None:
     address, settings = secured[listener]
-    kafka = KafkaSettings(servers=(address,), security=security_of(address, settings | wrong), request_timeout_s=3.0)
+    kafka = StreamSettings(servers=(address,), security=security_of(address, settings | wrong), request_timeout_s=3.0)
     finished = subprocess.run(
         [sys.executable, "-P", "-c", NUM_PARTITIONS_SCRIPT, json.dumps(asdict(kafka))],
         capture_output=True,

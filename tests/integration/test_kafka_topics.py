@@ -18,7 +18,7 @@ from core.interactions import Interaction
 from core.records import DeadLetter
 from stream.kafka.admin import delete_topics, ensure_topics, num_partitions, partition_statuses
 from stream.kafka.producer import DeadLetterTopic, EventProducer
-from stream.kafka.settings import KafkaSettings
+from stream.kafka.settings import StreamSettings
 from stream.messages.partitioning import partition_of
 from tidewise.processes.kafka import open_log
 from tidewise.settings.schema import load_settings
@@ -27,13 +27,13 @@ TIME_MS = 1_700_000_000_000
 
 
 @pytest.fixture
-def kafka(broker: Broker) -> Iterator[KafkaSettings]:
+def kafka(broker: Broker) -> Iterator[StreamSettings]:
     settings = fresh_settings(broker.address, partitions=3)
     yield settings
     delete_topics(settings)
 
 
-def records(kafka: KafkaSettings, topic: str, count: int) -> list[Any]:
+def records(kafka: StreamSettings, topic: str, count: int) -> list[Any]:
     consumer = KafkaConsumer(
         topic, bootstrap_servers=list(kafka.servers), auto_offset_reset="earliest", consumer_timeout_ms=10_000
     )
@@ -44,7 +44,7 @@ def records(kafka: KafkaSettings, topic: str, count: int) -> list[Any]:
 
 
 def test_topics_are_created_once_with_the_requested_partitions(
-    kafka: KafkaSettings,
+    kafka: StreamSettings,
 ) -> None:
     assert ensure_topics(kafka) == 3
     assert ensure_topics(kafka) == 3
@@ -52,7 +52,7 @@ def test_topics_are_created_once_with_the_requested_partitions(
 
 
 def test_an_api_started_before_its_topic_publishes_once_it_exists(
-    kafka: KafkaSettings, caplog: pytest.LogCaptureFixture
+    kafka: StreamSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     named = {"bootstrap_servers": kafka.servers[0], "topic": kafka.topic}
     settings = load_settings(overrides={f"kafka.{name}": value for name, value in named.items()}, environment={})
@@ -68,13 +68,13 @@ def test_an_api_started_before_its_topic_publishes_once_it_exists(
     assert caplog.messages == [f"events are refused until Kafka is available: {missing}"]
 
 
-def test_a_topic_never_shrinks(kafka: KafkaSettings) -> None:
+def test_a_topic_never_shrinks(kafka: StreamSettings) -> None:
     ensure_topics(kafka)
     with pytest.raises(InvalidSettings, match=r"has 3 partitions and cannot shrink to 2; set kafka.partitions to 3"):
         ensure_topics(replace(kafka, partitions=2))
 
 
-def test_a_topic_grows_only_on_request(kafka: KafkaSettings) -> None:
+def test_a_topic_grows_only_on_request(kafka: StreamSettings) -> None:
     ensure_topics(kafka)
     more = replace(kafka, partitions=5)
     with pytest.raises(InvalidSettings, match="has 3 partitions, not 5; adding partitions moves users between them"):
@@ -83,21 +83,21 @@ def test_a_topic_grows_only_on_request(kafka: KafkaSettings) -> None:
     assert num_partitions(kafka) == 5
 
 
-def test_a_topic_that_does_not_exist_is_named(kafka: KafkaSettings) -> None:
+def test_a_topic_that_does_not_exist_is_named(kafka: StreamSettings) -> None:
     with pytest.raises(StreamUnavailable, match=f"topic {kafka.topic} does not exist"):
         num_partitions(kafka)
 
 
 @pytest.mark.parametrize("use", [ensure_topics, EventProducer])
 def test_an_unreachable_broker_is_reported_at_once_with_its_address(use: object) -> None:
-    unreachable = KafkaSettings(servers=("127.0.0.1:9", "127.0.0.1:10"), request_timeout_s=1.0)
+    unreachable = StreamSettings(servers=("127.0.0.1:9", "127.0.0.1:10"), request_timeout_s=1.0)
     started_s = time.monotonic()
     with pytest.raises(StreamUnavailable, match=r"cannot be reached at 127.0.0.1:9 \(.*\), 127.0.0.1:10 \("):
         use(unreachable)  # type: ignore[operator]
     assert time.monotonic() - started_s < 3.0
 
 
-def test_events_are_sent_to_the_partition_of_their_user(kafka: KafkaSettings) -> None:
+def test_events_are_sent_to_the_partition_of_their_user(kafka: StreamSettings) -> None:
     ensure_topics(kafka)
     events = [Interaction(f"e{n}", f"user-{n}", "lamp", "click", TIME_MS) for n in range(20)]
     with EventProducer(kafka) as producer:
@@ -108,14 +108,14 @@ def test_events_are_sent_to_the_partition_of_their_user(kafka: KafkaSettings) ->
     assert {position.topic for position in positions} == {kafka.topic}
 
 
-def test_publishing_returns_the_offsets_of_the_events(kafka: KafkaSettings) -> None:
+def test_publishing_returns_the_offsets_of_the_events(kafka: StreamSettings) -> None:
     ensure_topics(kafka)
     events = [Interaction(f"e{n}", "ann", "lamp", "click", TIME_MS + n) for n in range(5)]
     with EventProducer(kafka) as producer:
         assert [position.offset for position in producer.publish(events)] == [0, 1, 2, 3, 4]
 
 
-def test_the_lag_counts_messages_that_the_database_has_not_applied(kafka: KafkaSettings) -> None:
+def test_the_lag_counts_messages_that_the_database_has_not_applied(kafka: StreamSettings) -> None:
     ensure_topics(kafka)
     with EventProducer(kafka) as producer:
         partition = producer.partition_of("ann")
@@ -126,7 +126,7 @@ def test_the_lag_counts_messages_that_the_database_has_not_applied(kafka: KafkaS
     assert partition_statuses(kafka, {partition: 4})[partition].lag == 0
 
 
-def test_grouped_events_are_sent_as_one_message(kafka: KafkaSettings) -> None:
+def test_grouped_events_are_sent_as_one_message(kafka: StreamSettings) -> None:
     ensure_topics(kafka)
     events = [Interaction(f"e{n}", "ann", "lamp", "click", TIME_MS + n) for n in range(50)]
     with EventProducer(kafka) as producer:
@@ -136,14 +136,14 @@ def test_grouped_events_are_sent_as_one_message(kafka: KafkaSettings) -> None:
     assert [event["event_id"] for event in orjson.loads(record.value)] == [f"e{n}" for n in range(50)]
 
 
-def test_a_message_above_the_size_limit_is_refused_before_sending(kafka: KafkaSettings) -> None:
+def test_a_message_above_the_size_limit_is_refused_before_sending(kafka: StreamSettings) -> None:
     ensure_topics(kafka)
     large = Interaction("e", "ann", "lamp", "click", TIME_MS, context={"note": "x" * (11 << 20)})
     with EventProducer(kafka) as producer, pytest.raises(InvalidEvent, match="group fewer events"):
         producer.send_grouped([large], partition=0)
 
 
-def test_dead_letters_are_published_with_their_position_and_reason(kafka: KafkaSettings) -> None:
+def test_dead_letters_are_published_with_their_position_and_reason(kafka: StreamSettings) -> None:
     ensure_topics(kafka)
     dead_letter_topic = DeadLetterTopic(kafka)
     dead_letter_topic([DeadLetter("interactions", 2, 41, "time: looks like seconds", b'{"time": 17}', TIME_MS)])

@@ -22,7 +22,7 @@ from core.ingestion.sources import StreamSource
 from core.interactions import EventTypes, Interaction
 from stream.kafka.admin import MAX_MESSAGE_BYTES
 from stream.kafka.producer import EventProducer
-from stream.kafka.settings import KafkaSettings
+from stream.kafka.settings import StreamSettings
 from stream.messages.codec import encode
 from stream.messages.partitioning import partition_of
 from stream.replay import Rate, Replay
@@ -77,7 +77,7 @@ def test_compressed_messages_are_read(case: Streaming) -> None:
     assert_counted_once(case.store, events)
 
 
-async def send_compressed(kafka: KafkaSettings, events: list[Interaction], codec: str) -> None:
+async def send_compressed(kafka: StreamSettings, events: list[Interaction], codec: str) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=list(kafka.servers), compression_type=codec, linger_ms=50)
     await producer.start()
     for event in events:
@@ -164,7 +164,7 @@ def test_an_offset_outside_the_log_stops_the_worker_with_instructions(stopped: S
     assert num_events(stopped.store) == 0
 
 
-def committed_offsets(kafka: KafkaSettings, partitions: Iterable[int]) -> dict[int, int | None]:
+def committed_offsets(kafka: StreamSettings, partitions: Iterable[int]) -> dict[int, int | None]:
     """The group's committed offsets, as Kafka's tools show them."""
     consumer = KafkaConsumer(bootstrap_servers=list(kafka.servers), group_id=kafka.group, enable_auto_commit=False)
     offsets = {partition: consumer.committed(TopicPartition(kafka.topic, partition)) for partition in partitions}
@@ -172,7 +172,7 @@ def committed_offsets(kafka: KafkaSettings, partitions: Iterable[int]) -> dict[i
     return offsets
 
 
-def commit_offset(kafka: KafkaSettings, partition: int, offset: int) -> None:
+def commit_offset(kafka: StreamSettings, partition: int, offset: int) -> None:
     consumer = KafkaConsumer(bootstrap_servers=list(kafka.servers), group_id=kafka.group, enable_auto_commit=False)
     tp = TopicPartition(kafka.topic, partition)
     consumer.assign([tp])

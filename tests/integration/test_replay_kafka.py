@@ -17,14 +17,14 @@ from kafka import KafkaConsumer, TopicPartition
 from services.kafka import Broker, fresh_settings
 
 from stream.kafka.admin import delete_topics
-from stream.kafka.settings import KafkaSettings
+from stream.kafka.settings import StreamSettings
 from stream.messages.partitioning import partition_of
 
 TIME_S = 1_700_000_000
 
 
 @pytest.fixture
-def kafka(broker: Broker) -> Iterator[KafkaSettings]:
+def kafka(broker: Broker) -> Iterator[StreamSettings]:
     settings = fresh_settings(broker.address, partitions=3)
     yield settings
     delete_topics(settings)
@@ -39,7 +39,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def start(kafka: KafkaSettings, file: Path, *options: str) -> subprocess.Popen[str]:
+def start(kafka: StreamSettings, file: Path, *options: str) -> subprocess.Popen[str]:
     names = {"topic": kafka.topic, "dead_letter_topic": kafka.dead_letter_topic, "partitions": kafka.partitions}
     command = ["replay", str(file), "--columns", "user,item,time", "--time-unit", "s", "--kafka", kafka.servers[0]]
     settings = [part for name, value in names.items() for part in ("--set", f"kafka.{name}={value}")]
@@ -58,7 +58,7 @@ def result_of(process: subprocess.Popen[str], *, code: int = 0) -> dict[str, Any
     return result
 
 
-def messages_in_topic(kafka: KafkaSettings) -> dict[int, list[list[dict[str, Any]]]]:
+def messages_in_topic(kafka: StreamSettings) -> dict[int, list[list[dict[str, Any]]]]:
     """The events of each message, by partition."""
     consumer = KafkaConsumer(bootstrap_servers=list(kafka.servers), auto_offset_reset="earliest")
     tps = [TopicPartition(kafka.topic, number) for number in range(kafka.partitions)]
@@ -73,7 +73,7 @@ def messages_in_topic(kafka: KafkaSettings) -> dict[int, list[list[dict[str, Any
     return messages
 
 
-def test_each_users_events_are_sent_in_order_in_one_partition(kafka: KafkaSettings, file: Path) -> None:
+def test_each_users_events_are_sent_in_order_in_one_partition(kafka: StreamSettings, file: Path) -> None:
     figures = result_of(start(kafka, file, "--group", "25"))
     assert (figures["events"], figures["bad_lines"]) == (600, 1)
     by_partition = messages_in_topic(kafka)
@@ -89,13 +89,13 @@ def test_each_users_events_are_sent_in_order_in_one_partition(kafka: KafkaSettin
         assert times == [(TIME_S + 2 * n) * 1000 for n in range(user, 600, 20)]
 
 
-def test_a_time_lapse_divides_the_duration_of_the_log_by_its_speed(kafka: KafkaSettings, file: Path) -> None:
+def test_a_time_lapse_divides_the_duration_of_the_log_by_its_speed(kafka: StreamSettings, file: Path) -> None:
     figures = result_of(start(kafka, file, "--speed", "600"))
     assert figures["messages"] == figures["events"] == 600
     assert 2.0 <= figures["seconds"] < 20.0  # 1,198 s in the log
 
 
-def test_ctrl_c_ends_a_replay_after_the_events_sent_until_then(kafka: KafkaSettings, file: Path) -> None:
+def test_ctrl_c_ends_a_replay_after_the_events_sent_until_then(kafka: StreamSettings, file: Path) -> None:
     process = start(kafka, file, "--rate", "20")
     await_message(kafka)
     process.send_signal(signal.SIGINT)
@@ -104,7 +104,9 @@ def test_ctrl_c_ends_a_replay_after_the_events_sent_until_then(kafka: KafkaSetti
     assert sum(len(messages) for messages in messages_in_topic(kafka).values()) == figures["events"]
 
 
-def test_a_restarted_broker_delays_a_replay_and_loses_nothing(broker: Broker, kafka: KafkaSettings, file: Path) -> None:
+def test_a_restarted_broker_delays_a_replay_and_loses_nothing(
+    broker: Broker, kafka: StreamSettings, file: Path
+) -> None:
     if broker.node is None:
         pytest.skip("a broker named in TIDEWISE_TEST_KAFKA is not killed")
     process = start(kafka, file, "--rate", "200")
@@ -119,7 +121,7 @@ def test_a_restarted_broker_delays_a_replay_and_loses_nothing(broker: Broker, ka
     assert len(sent) == 600
 
 
-def await_message(kafka: KafkaSettings) -> None:
+def await_message(kafka: StreamSettings) -> None:
     deadline_s = time.monotonic() + 60.0
     while True:
         consumer = KafkaConsumer(bootstrap_servers=list(kafka.servers))

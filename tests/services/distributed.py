@@ -16,7 +16,7 @@ from services.kafka import fresh_settings
 from core.ports.store import Store
 from storage import open_store
 from stream.kafka.admin import delete_topics, ensure_topics
-from stream.kafka.settings import KafkaSettings
+from stream.kafka.settings import StreamSettings
 from tidewise.bootstrap import MODELS_FOLDER, open_system
 from tidewise.demo.demo import fill
 from tidewise.demo.simulator import simulate_shop
@@ -30,7 +30,7 @@ class Distributed:
 
     apis: list[httpx.Client]
     store: Store
-    kafka: KafkaSettings
+    kafka: StreamSettings
     folder: Path
 
     @contextmanager
@@ -72,7 +72,7 @@ def _api(folder: Path, number: int) -> Iterator[tuple[httpx.Client, subprocess.P
             yield client, process
 
 
-def _settings(kafka: KafkaSettings, url: str) -> str:
+def _settings(kafka: StreamSettings, url: str) -> str:
     return f"""
 [database]
 url = "{url}"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.kafka.settings import KafkaSecurity, KafkaSettings
+from stream.kafka.settings import KafkaSecurity, StreamSettings
 
 RECIPE = Path(__file__).parents[2] / "scripts" / "kafka.sh"
 
@@ -81,11 +81,11 @@ def kafka_node(*, properties: Callable[[str], str] = lambda listeners: "") -> It
             node.command("wipe")
 
 
-def fresh_settings(address: str, *, partitions: int = 2, security: KafkaSecurity | None = None) -> KafkaSettings:
+def fresh_settings(address: str, *, partitions: int = 2, security: KafkaSecurity | None = None) -> StreamSettings:
     """Settings with new names for the topics and the consumer group."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     return replace(
-        KafkaSettings(),
+        StreamSettings(),
         servers=(address,),
         topic=name,
         dead_letter_topic=f"{name}.dead-letters",

@@ -15,12 +15,12 @@ if __name__ == "__main__":
     from services.streaming import clicks
 
     from stream.kafka.producer import EventProducer
-    from stream.kafka.settings import KafkaSecurity, KafkaSettings
+    from stream.kafka.settings import KafkaSecurity, StreamSettings
     from stream.replay import Rate, Replay
 
     options = json.loads(sys.argv[1])
     security = KafkaSecurity(**options["security"])
     servers = tuple(options["servers"])
-    kafka = KafkaSettings(**(options | {"servers": servers, "security": security, "request_timeout_s": 60.0}))
+    kafka = StreamSettings(**(options | {"servers": servers, "security": security, "request_timeout_s": 60.0}))
     with EventProducer(kafka, linger_ms=1) as producer:
         Replay(producer, pace=Rate(float(sys.argv[3]))).run(clicks(int(sys.argv[2])))

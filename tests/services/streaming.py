@@ -16,7 +16,7 @@ from core.interactions import Interaction
 from core.ports.store import Store
 from stream.kafka.admin import delete_topics, ensure_topics
 from stream.kafka.producer import EventProducer
-from stream.kafka.settings import KafkaSecurity, KafkaSettings
+from stream.kafka.settings import KafkaSecurity, StreamSettings
 from stream.replay import Replay
 
 TIME_MS = 1_700_000_000_000
@@ -26,7 +26,7 @@ SHAPE = WindowShape(8, 4)  # as in worker_process.py
 class Streaming:
     """Fresh topics with a database, and worker processes named worker-1, worker-2, ..."""
 
-    def __init__(self, kafka: KafkaSettings, url: str, store: Store, folder: Path, *, num_workers: int = 1) -> None:
+    def __init__(self, kafka: StreamSettings, url: str, store: Store, folder: Path, *, num_workers: int = 1) -> None:
         self.kafka = kafka
         self.store = store
         names = [f"worker-{number + 1}" for number in range(num_workers)]
@@ -71,7 +71,7 @@ def clicks(count: int, *, users: int = 40, first: int = 0) -> list[Interaction]:
     ]
 
 
-def send(kafka: KafkaSettings, events: Sequence[Interaction], *, group: int = 1) -> None:
+def send(kafka: StreamSettings, events: Sequence[Interaction], *, group: int = 1) -> None:
     with EventProducer(kafka, linger_ms=5) as producer:
         Replay(producer, group=group).run(events)
 

@@ -15,7 +15,7 @@ from core.interactions import EventTypes
 from storage import open_store
 from stream.kafka.admin import ensure_topics
 from stream.kafka.producer import DeadLetterTopic
-from stream.kafka.settings import KafkaSecurity, KafkaSettings, WorkerSettings
+from stream.kafka.settings import KafkaSecurity, StreamSettings, WorkerSettings
 from stream.messages.codec import Codec
 from stream.worker.worker import StreamWorker
 
@@ -25,7 +25,7 @@ SHAPE = WindowShape(8, 4)
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     url, options = sys.argv[1], json.loads(sys.argv[2])
-    kafka = KafkaSettings(
+    kafka = StreamSettings(
         **(options | {"servers": tuple(options["servers"]), "security": KafkaSecurity(**options["security"])})
     )
     types = EventTypes()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.ports.store import Store
-from stream.kafka.settings import KafkaSettings
+from stream.kafka.settings import StreamSettings
 
 ENTRY = Path(__file__).with_name("worker_process.py")
 
@@ -21,7 +21,7 @@ ENTRY = Path(__file__).with_name("worker_process.py")
 class WorkerProcess:
     """A worker process that can be restarted, on one database."""
 
-    def __init__(self, kafka: KafkaSettings, url: str, folder: Path, *, name: str = "worker-1") -> None:
+    def __init__(self, kafka: StreamSettings, url: str, folder: Path, *, name: str = "worker-1") -> None:
         self._command = [sys.executable, "-P", str(ENTRY), url, json.dumps(dataclasses.asdict(kafka)), name]
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None

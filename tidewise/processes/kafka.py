@@ -19,7 +19,7 @@ from tidewise.settings.schema import Settings
 if TYPE_CHECKING:
     from serving.runtime.services import DeadLetterDecoder
     from stream.kafka.event_log import KafkaLog
-    from stream.kafka.settings import KafkaSettings
+    from stream.kafka.settings import StreamSettings
     from stream.messages.codec import Codec
     from stream.replay import Replayed
 
@@ -30,15 +30,15 @@ REPLAY_LINGER_MS = 5
 SEND_TIMEOUT_S = 1.5  # the API answers that events are not accepted within 2 s
 
 
-def kafka_settings(settings: Settings) -> KafkaSettings:
+def kafka_settings(settings: Settings) -> StreamSettings:
     """How to reach Kafka; raises `InvalidSettings` where no broker is named."""
-    from stream.kafka.settings import KafkaSecurity, KafkaSettings
+    from stream.kafka.settings import KafkaSecurity, StreamSettings
 
     options = settings.kafka
     if not options.bootstrap_servers:
         msg = "kafka.bootstrap_servers: wanted the brokers' addresses; give --kafka HOST:PORT"
         raise InvalidSettings(msg)
-    return KafkaSettings(
+    return StreamSettings(
         servers=tuple(part.strip() for part in options.bootstrap_servers.split(",")),
         topic=options.topic,
         dead_letter_topic=options.dead_letter_topic,

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import InvalidSettings, StreamUnavailable
 from core.interactions import Interaction
-from stream.replay import GROUP_LINGER_S, FullSpeed, Pace, Rate, Replay, TimeLapse
+from stream.replay import GROUP_LINGER_S, FullSpeed, Rate, Replay, ReplayPace, TimeLapse
 
 START_MS = 1_700_000_000_000
 
@@ -69,7 +69,7 @@ def events(*users: str, gap_ms: int = 1_000) -> list[Interaction]:
     return [Interaction(f"e{n}", user, "lamp", "click", START_MS + n * gap_ms) for n, user in enumerate(users)]
 
 
-def replay(recorded: list[Interaction], *, pace: Pace | None = None, group: int = 1) -> RecordingSender:
+def replay(recorded: list[Interaction], *, pace: ReplayPace | None = None, group: int = 1) -> RecordingSender:
     clock = ManualTime()
     sender = RecordingSender(clock)
     done = Replay(sender, pace=pace, group=group, clock=clock).run(recorded)
@@ -130,6 +130,6 @@ def test_a_failed_message_fails_the_replay() -> None:
 
 
 @pytest.mark.parametrize("make_pace", [lambda: Rate(0.0), lambda: TimeLapse(-1.0)])
-def test_a_pace_of_zero_or_below_is_refused(make_pace: Callable[[], Pace]) -> None:
+def test_a_pace_of_zero_or_below_is_refused(make_pace: Callable[[], ReplayPace]) -> None:
     with pytest.raises(InvalidSettings):
         make_pace()

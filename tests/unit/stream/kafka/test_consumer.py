@@ -26,7 +26,7 @@ from stream.kafka.consumer import (
     ResilientConsumerThread,
 )
 from stream.kafka.faust_app import make_app
-from stream.kafka.settings import KafkaSettings, WorkerSettings
+from stream.kafka.settings import StreamSettings, WorkerSettings
 from stream.worker.offset_seeker import OffsetSeeker
 from stream.worker.offset_tracker import OffsetTracker
 
@@ -90,8 +90,8 @@ class Case:
         self.seeker = OffsetSeeker(
             "interactions", offsets=self.offsets, applied_offset=self._applied_offset, fail=self.failures.append
         )
-        self.app = make_app(KafkaSettings(), WorkerSettings(), data_dir=folder)
-        self.app.transport = DatabaseOffsetTransport(self.app, kafka=KafkaSettings(), listener=self.seeker)
+        self.app = make_app(StreamSettings(), WorkerSettings(), data_dir=folder)
+        self.app.transport = DatabaseOffsetTransport(self.app, kafka=StreamSettings(), listener=self.seeker)
         self.accepted: list[int] = []
         self.app.consumer = self.consumer = FakeThreadConsumer(
             self.app.transport, self._apply, _no_callback, _no_callback, loop=asyncio.get_running_loop()
@@ -192,9 +192,9 @@ def test_the_committed_offset_follows_the_newest_acknowledged_message(tmp_path: 
 def test_log_bounds_are_requested_on_a_new_connection_after_a_timeout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests: list[KafkaSettings] = []
+    requests: list[StreamSettings] = []
 
-    def log_bounds(settings: KafkaSettings) -> dict[int, tuple[int, int]]:
+    def log_bounds(settings: StreamSettings) -> dict[int, tuple[int, int]]:
         requests.append(settings)
         return {0: (5, 200), 1: (0, 7)}
 
@@ -244,9 +244,9 @@ def thread(_uvloop: None, tmp_path: Path) -> Iterator[ResilientConsumerThread]:
     """The worker's client thread, not started."""
 
     async def make() -> ResilientConsumerThread:
-        app = make_app(KafkaSettings(), WorkerSettings(), data_dir=tmp_path)
+        app = make_app(StreamSettings(), WorkerSettings(), data_dir=tmp_path)
         seeker = OffsetSeeker("interactions", offsets=OffsetTracker(), applied_offset=_nothing, fail=lambda error: None)
-        app.transport = DatabaseOffsetTransport(app, kafka=KafkaSettings(), listener=seeker)
+        app.transport = DatabaseOffsetTransport(app, kafka=StreamSettings(), listener=seeker)
         consumer = RealThreadConsumer(app.transport, _nothing, _nothing, _nothing, loop=asyncio.get_running_loop())
         return consumer.thread
 

@@ -12,7 +12,7 @@ from core.errors import StreamUnavailable
 from core.interactions import Interaction
 from stream.kafka.event_log import MAX_GROUP, MAX_SINGLE, KafkaLog
 from stream.kafka.producer import Position
-from stream.kafka.settings import KafkaSettings
+from stream.kafka.settings import StreamSettings
 
 
 def events(count: int) -> list[Interaction]:
@@ -63,12 +63,12 @@ class Connections:
     def __init__(self, *producers: FakeProducer) -> None:
         self.remaining = list(producers)
 
-    def __call__(self, settings: KafkaSettings) -> FakeProducer:
+    def __call__(self, settings: StreamSettings) -> FakeProducer:
         return self.remaining.pop(0)
 
 
 def log_over(*producers: FakeProducer) -> KafkaLog:
-    return KafkaLog(KafkaSettings(), connect=Connections(*producers))
+    return KafkaLog(StreamSettings(), connect=Connections(*producers))
 
 
 @pytest.mark.parametrize("count", [1, MAX_SINGLE, MAX_SINGLE + 1, 3 * MAX_GROUP])
@@ -92,7 +92,7 @@ def test_few_events_are_sent_as_single_messages_and_many_as_arrays() -> None:
 
 def test_one_connection_is_made_at_the_first_use() -> None:
     connections = Connections(FakeProducer(), FakeProducer())
-    log = KafkaLog(KafkaSettings(), connect=connections)
+    log = KafkaLog(StreamSettings(), connect=connections)
     assert len(connections.remaining) == 2
     log.publish(events(1))
     log.publish(events(1))

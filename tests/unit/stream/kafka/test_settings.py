@@ -7,18 +7,18 @@ import pytest
 from core.errors import InvalidSettings
 from stream.kafka.admin import client_options
 from stream.kafka.faust_app import credentials
-from stream.kafka.settings import KafkaSecurity, KafkaSettings
+from stream.kafka.settings import KafkaSecurity, StreamSettings
 
 
 @pytest.mark.parametrize("servers", [(), ("localhost",), ("host:port",), ("host:0",), (":9092",)])
 def test_invalid_server_addresses_are_refused(servers: tuple[str, ...]) -> None:
     with pytest.raises(InvalidSettings, match=r"kafka.bootstrap_servers: wanted host:port"):
-        KafkaSettings(servers=servers)
+        StreamSettings(servers=servers)
 
 
 def test_zero_partitions_are_refused() -> None:
     with pytest.raises(InvalidSettings, match=r"wanted at least 1, got 0, 1"):
-        KafkaSettings(partitions=0)
+        StreamSettings(partitions=0)
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,13 @@ def test_inconsistent_security_settings_are_refused(options: dict[str, str], rea
 
 def test_a_password_is_never_shown() -> None:
     security = KafkaSecurity(protocol="SASL_PLAINTEXT", username="ann", password="open sesame")
-    assert "sesame" not in repr(KafkaSettings(security=security))
+    assert "sesame" not in repr(StreamSettings(security=security))
     assert "sesame" not in repr(credentials(security))
 
 
 def test_both_kafka_clients_get_the_same_security_settings() -> None:
     security = KafkaSecurity(protocol="SASL_SSL", mechanism="SCRAM-SHA-512", username="ann", password="open sesame")
-    options = client_options(KafkaSettings(security=security))
+    options = client_options(StreamSettings(security=security))
     faust_credentials = credentials(security)
     assert (options["security_protocol"], options["sasl_mechanism"]) == ("SASL_SSL", "SCRAM-SHA-512")
     assert (faust_credentials.protocol.value, faust_credentials.mechanism.value) == ("SASL_SSL", "SCRAM-SHA-512")
@@ -61,7 +61,7 @@ def test_both_kafka_clients_get_the_same_security_settings() -> None:
 
 def test_without_security_neither_client_gets_credentials() -> None:
     assert credentials(KafkaSecurity()) is None
-    assert "ssl_context" not in client_options(KafkaSettings())
+    assert "ssl_context" not in client_options(StreamSettings())
 
 
 def test_an_unreadable_certificate_is_refused_by_its_setting() -> None:
