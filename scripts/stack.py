@@ -56,7 +56,7 @@ def main() -> int:
             apis = start(stack, given.data.resolve())
             show_click(*apis[:2])
             if not given.exit:
-                say("It stays up until Ctrl-C.")
+                say("Running until Ctrl-C.")
                 signal.pause()
     except (ApiError, NoPostgres, ProcessError, subprocess.CalledProcessError) as error:
         say(f"error: {error}")

@@ -1,7 +1,7 @@
-"""The demo: a simulated shop, trained, served, visited.
+"""The demo: simulates a shop, trains, serves, and shows what happens.
 
-A first run builds the shop and trains; the next finds both in the data folder and only serves. The tour speaks to the
-server as any client does.
+The first run builds the shop and trains a model; later runs reuse both from the data folder. The tour uses the HTTP API
+as any client does.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ BATCH = 5000
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """How the demo runs. `arguments`: what gives a child process the same settings. `exit_after_tour`: no waiting.
+    """Options of the demo. `arguments`: options that give a child process the same settings.
 
-    `port`: None takes 8080, or a free one if that is taken.
+    `port`: None takes 8080, or a free one if that is taken. `exit_after_tour`: do not wait for Ctrl-C.
     """
 
     arguments: Sequence[str]
@@ -49,7 +49,7 @@ class DemoOptions:
 
 
 def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> None:
-    """Build what is missing, serve, replay live traffic, take the tour; stay up until Ctrl-C unless told otherwise."""
+    """Build what is missing, serve, send live traffic, show the tour, and wait for Ctrl-C unless it should end."""
     started_s = time.monotonic()
     is_new = prepare(settings, console)
     port = choose_port(options)
@@ -68,21 +68,21 @@ def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> N
             report = replay_live([client], events, pace=Pace(LIVE_RATE_PER_S), console=console, total=len(events))
             console.print(f"Live: {report.num_events:,} events at {report.events_per_s:,.0f}/s.")
 
-        quiet, season = shop.parted_live()
-        send(quiet or season)
+        before, after = shop.split_live()
+        send(before or after)
         take_tour(client, user_id=user_id, console=console)
-        if quiet and season:
+        if before and after:
             take_drift_tour(client, shop, send=send, console=console)
         else:
             recall_drift(client, console)
         show_where_to_look(client, console)
         if not options.exit_after_tour:
-            console.print("\nIt stays up until Ctrl-C.")
+            console.print("\nRunning until Ctrl-C.")
             wait_for_interrupt()
 
 
 def prepare(settings: Settings, console: Console) -> bool:
-    """Fill the database with the shop and train a model; False where that has been done before."""
+    """Fill the database with the shop and train a model; False if an earlier run has done so."""
     with open_system(settings) as system:
         with system.store.read() as read:
             if read.models.champion() is not None:
@@ -97,7 +97,7 @@ def prepare(settings: Settings, console: Console) -> bool:
 
 
 def fill(system: System, shop: Shop) -> None:
-    """Put the shop's items and history into the store; doing it twice changes nothing."""
+    """Store the shop's items and history; a second call changes nothing."""
     save_items(system.store, shop.items)
     for first in range(0, len(shop.history), BATCH):
         system.ingestor.ingest(shop.history[first : first + BATCH], RequestSource("demo", live=False))
@@ -111,9 +111,9 @@ def _train(system: System) -> None:
 
 
 def make_shop(*, season_days: int = 0) -> Shop:
-    """The demo's shop as of now: always the same items and users, with traffic up to this moment.
+    """The demo's shop: always the same items and users, with traffic up to now.
 
-    `season_days`: how many days ago everybody's interest began to move; 0: it does not.
+    `season_days`: how many days ago interests began to shift; 0: they do not.
     """
     end_ms = time.time_ns() // 1_000_000
     change = Change("season", end_ms - season_days * DAY_MS, SEASON) if season_days else None
@@ -121,10 +121,10 @@ def make_shop(*, season_days: int = 0) -> Shop:
 
 
 def choose_port(options: DemoOptions) -> int:
-    """The port asked for; else 8080, or a free one if that is taken (or 0 was asked for)."""
+    """The port of the options; by default 8080, or a free one if that is taken; 0: any free port."""
     return options.port or free_port(PREFERRED_PORT if options.port is None else 0)
 
 
 def wait_for_interrupt() -> None:
-    """Until Ctrl-C or a request to end."""
+    """Wait for SIGINT (Ctrl-C) or SIGTERM."""
     signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -1,4 +1,4 @@
-"""The demo over Kafka: a worker process ingests, the API answers in another, both on the demo's database."""
+"""The demo over Kafka: a worker process ingests and an API process answers, both on the demo's database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tidewise.processes.children import ProcessError, running, wait_ready
 from tidewise.processes.kafka import kafka_settings
 from tidewise.settings.schema import Settings
 
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 PAUSE_S = 0.002
 
 
@@ -54,14 +54,14 @@ def run_kafka_demo(settings: Settings, options: DemoOptions, *, console: Console
         if worker.poll() is not None:
             msg = f"the worker ended with code {worker.returncode}; its log is {worker_log}"
             raise ProcessError(msg)
-        console.print(f"\nLook around: [bold]{url}/[/]", soft_wrap=True)
+        console.print(f"\nDashboard: [bold]{url}/[/]", soft_wrap=True)
         if not options.exit_after_tour:
-            console.print("It stays up until Ctrl-C.")
+            console.print("Running until Ctrl-C.")
             wait_for_interrupt()
 
 
 def _click(client: Client, producer: EventProducer, user_id: str) -> Click:
-    """A click, timed from sending it to Kafka to holding the changed answer."""
+    """A click, timed from sending it to Kafka to receiving the changed answer."""
     before = client.recommend(user_id)
     item = client.popular(n=20)["items"][-1]
     event = Interaction(secrets.token_hex(8), user_id, item["item_id"], "click", time.time_ns() // 1_000_000)
@@ -72,16 +72,16 @@ def _click(client: Client, producer: EventProducer, user_id: str) -> Click:
 
 
 def _wait_through(client: Client, num_events: int) -> None:
-    """Wait until the worker has applied so many events in all."""
+    """Wait until the database holds this many events."""
     _until(client.status, lambda status: status["events"] >= num_events)
 
 
-def _until(ask: Callable[[], Json], enough: Callable[[Json], bool]) -> Json:
-    deadline_s = time.monotonic() + PATIENCE_S
+def _until(request: Callable[[], Json], is_enough: Callable[[Json], bool]) -> Json:
+    deadline_s = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline_s:
-        answer = ask()
-        if enough(answer):
+        answer = request()
+        if is_enough(answer):
             return answer
         time.sleep(PAUSE_S)
-    msg = f"events sent through Kafka had not arrived after {PATIENCE_S:.0f} s; worker.log in the data folder says why"
+    msg = f"events sent through Kafka had not been applied after {TIMEOUT_S:.0f} s; see worker.log in the data folder"
     raise ProcessError(msg)

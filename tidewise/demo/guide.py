@@ -1,6 +1,6 @@
-"""A guide through a running shop: a click, a new item and a new user, each with what changed and how fast.
+"""The demo's tour as calls: a click, a new item and a new user, each with what changed and how fast.
 
-Knows nothing about the server but its address, nor about how its findings are shown: that is `tidewise.demo.tour`.
+Uses the HTTP API only; `tidewise.demo.tour` prints the results.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 
 from tidewise.client import ApiError, Client, Json
 
-DEEP = 200  # how far down a category's list a new item is looked for
-PATIENCE_S = 20.0
+DEPTH = 200  # how many items of a category are searched for a new item
+TIMEOUT_S = 20.0
 PAUSE_S = 0.01
 NO_SHOP = "the tour needs a shop with more items, in categories; run it on the demo's shop"
-CATCH_EYE = ("in gold", "in silver", "in rose", "in jade", "in pearl", "in onyx")
+NEW_COLOURS = ("in gold", "in silver", "in rose", "in jade", "in pearl", "in onyx")
 
 
 @dataclass(frozen=True, slots=True)
 class Click:
-    """A click and the answers around it. `changed_ms`: from sending the click to holding the changed answer."""
+    """A click and the answers before and after it. `changed_ms`: from sending it to receiving the changed answer."""
 
     user_id: str
     item: Json
@@ -33,21 +33,22 @@ class Click:
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """An item that entered. `entered_ms`: from putting it to holding an answer that recommends it, at `place` of
-    `out_of` in its category; `similar` are its neighbours.
+    """A new item, recommended at `rank` of `num_ranked` in its category; `similar`: its most similar items.
+
+    `recommended_ms`: from storing it to receiving an answer that recommends it.
     """
 
     item: Json
     user_id: str
-    place: int
-    out_of: int
+    rank: int
+    num_ranked: int
     similar: Json
-    entered_ms: float
+    recommended_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
-    """A user nobody knew: the first answer, the clicks, the answer after them."""
+    """A new user: the first answer, the clicks, the answer after them."""
 
     user_id: str
     first: Json
@@ -58,7 +59,7 @@ class NewUser:
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """Walks through one shop; `now_s` and `pause` are the clock."""
+    """The steps of the tour of one shop; `now_s` and `pause` are the clock."""
 
     client: Client
     now_s: Callable[[], float] = time.perf_counter
@@ -66,41 +67,41 @@ class Guide:
     run: str = field(default_factory=lambda: secrets.token_hex(3))
 
     def click(self, user_id: str) -> Click:
-        """The user clicks something unlike their list; the list follows."""
+        """The user clicks an item of another category; the recommendations change."""
         before = self.client.recommend(user_id)
-        item = self._unlike(before)
-        after, changed_ms = self._click_and_ask(user_id, [item])
+        item = self._other_item(before)
+        after, changed_ms = self._click(user_id, [item])
         return Click(user_id, item, before, after, changed_ms)
 
     def new_item(self, like: Json, user_id: str) -> NewItem:
-        """An item like a given one enters and is recommended to the user within its category."""
-        item = self._made_like(like)
+        """A variant of an item is stored and recommended to the user within its category."""
+        item = self._variant_of(like)
         category = item["categories"][0]
         start_s = self.now_s()
         self.client.put_item(item["item_id"], {name: value for name, value in item.items() if name != "item_id"})
         answer = self._until(
             f"item {item['item_id']} is recommended",
-            lambda: self.client.recommend(user_id, n=DEEP, category=category),
+            lambda: self.client.recommend(user_id, n=DEPTH, category=category),
             lambda answer: item["item_id"] in ids_of(answer),
         )
-        entered_ms = (self.now_s() - start_s) * 1000
-        place = ids_of(answer).index(item["item_id"]) + 1
+        recommended_ms = (self.now_s() - start_s) * 1000
+        rank = ids_of(answer).index(item["item_id"]) + 1
         similar = self.client.similar(item["item_id"], n=3)
-        return NewItem(item, user_id, place, len(answer["items"]), similar, entered_ms)
+        return NewItem(item, user_id, rank, len(answer["items"]), similar, recommended_ms)
 
     def new_user(self) -> NewUser:
-        """Somebody new gets what is popular; after two clicks the list is theirs."""
+        """A new user gets popular items, and after two clicks personal recommendations."""
         user_id = f"guest-{self.run}"
         first = self.client.recommend(user_id)
         if not categories_of(first):
             raise ApiError(NO_SHOP)
         category = categories_of(first)[-1]
         clicks = tuple(self.client.popular(n=2, category=category)["items"])
-        after, personal_ms = self._click_and_ask(user_id, clicks)
+        after, personal_ms = self._click(user_id, clicks)
         return NewUser(user_id, first, clicks, after, personal_ms)
 
-    def _click_and_ask(self, user_id: str, items: Sequence[Json]) -> tuple[Json, float]:
-        """Click the items, and ask until the answer has seen it; returns the answer and the milliseconds."""
+    def _click(self, user_id: str, items: Sequence[Json]) -> tuple[Json, float]:
+        """Click the items and request recommendations until they reflect it; the answer and the milliseconds."""
         names = [f"tour-{self.run}-{user_id}-{item['item_id']}" for item in items]
         events = [
             {"event_id": name, "user_id": user_id, "item_id": item["item_id"], "type": "click"}
@@ -108,9 +109,9 @@ class Guide:
         ]
         start_s = self.now_s()
         results = self.client.send(events)
-        refused = [result for result in results if result["status"] != "accepted"]
-        if refused:
-            msg = f"the server did not accept the click: {refused[0]}"
+        rejected = [result for result in results if result["status"] != "accepted"]
+        if rejected:
+            msg = f"the server did not accept the click: {rejected[0]}"
             raise ApiError(msg)
         newest = max(result["user_seq"] for result in results)
         answer = self._until(
@@ -120,32 +121,32 @@ class Guide:
         )
         return answer, (self.now_s() - start_s) * 1000
 
-    def _until(self, what: str, ask: Callable[[], Json], good: Callable[[Json], bool]) -> Json:
-        """Ask until the answer is good; raises `ApiError` when patience ends."""
-        give_up_s = self.now_s() + PATIENCE_S
+    def _until(self, what: str, request: Callable[[], Json], is_done: Callable[[Json], bool]) -> Json:
+        """Repeat a request until its answer is as expected; raises `ApiError` after the timeout."""
+        deadline_s = self.now_s() + TIMEOUT_S
         while True:
-            answer = ask()
-            if good(answer):
+            answer = request()
+            if is_done(answer):
                 return answer
-            if self.now_s() > give_up_s:
-                msg = f"waited {PATIENCE_S:.0f} s until {what}, in vain; the server's log says more"
+            if self.now_s() > deadline_s:
+                msg = f"timed out after {TIMEOUT_S:.0f} s waiting until {what}; see the server's log"
                 raise ApiError(msg)
             self.pause(PAUSE_S)
 
-    def _unlike(self, answer: Json) -> Json:
+    def _other_item(self, answer: Json) -> Json:
         """A popular item of no category in the answer, else any that is not in it."""
         popular = self.client.popular(n=100)["items"]
-        taken, listed = set(categories_of(answer)), set(ids_of(answer))
+        categories, listed = set(categories_of(answer)), set(ids_of(answer))
         others = [item for item in popular if item["item_id"] not in listed and item["categories"]]
         if not others:
             raise ApiError(NO_SHOP)
-        chosen: Json = next((item for item in others if not taken & set(item["categories"])), others[0])
+        chosen: Json = next((item for item in others if not categories & set(item["categories"])), others[0])
         return chosen
 
-    def _made_like(self, like: Json) -> Json:
-        """A new item beside an old one: same kind and maker, a colour not seen before."""
+    def _variant_of(self, like: Json) -> Json:
+        """A new item like an existing one, in another colour."""
         known = self.client.item(like["item_id"])
-        colour = CATCH_EYE[int(self.run, 16) % len(CATCH_EYE)]
+        colour = NEW_COLOURS[int(self.run, 16) % len(NEW_COLOURS)]
         return {
             "item_id": f"new-{self.run}",
             "title": f"{known['title'].rpartition(' in ')[0] or known['title']} {colour}",

@@ -69,8 +69,8 @@ class Shop:
     drifts: tuple[Drift, ...]
     change: Change | None = None
 
-    def parted_live(self) -> tuple[tuple[Interaction, ...], tuple[Interaction, ...]]:
-        """The live part before the change and since; without one all of it is before."""
+    def split_live(self) -> tuple[tuple[Interaction, ...], tuple[Interaction, ...]]:
+        """The live events before and after the change; without a change, all and none."""
         if self.change is None:
             return self.live, ()
         num_before = sum(event.time_ms < self.change.time_ms for event in self.live)

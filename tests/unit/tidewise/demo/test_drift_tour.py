@@ -1,4 +1,4 @@
-"""The demo's last part, against a server whose monitor, trainer and gate do what a test says."""
+"""The demo's drift part, against a server with given alarms, shifts and verdicts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from core.interactions import Interaction
 from core.items import Item
 from tidewise.client import Client
-from tidewise.demo.drift_guide import ALARM_PATIENCE_S, DriftGuide, visitors_of
+from tidewise.demo.drift_guide import ALARM_TIMEOUT_S, DriftGuide, visitors_of
 from tidewise.demo.drift_tour import recall_drift, take_drift_tour
 from tidewise.demo.shop_changes import Change
 from tidewise.demo.simulator import Shop
@@ -26,11 +26,11 @@ EXPLANATION = "from Tea to Gardening since 1 January; 5 of the last 6 events"
 
 
 class FakeServer:
-    """Raises an alarm `after` a number of questions; the gate's `verdict` None: it never comes."""
+    """A server that raises an alarm `after` a number of requests; `verdict` None: the gate has not judged."""
 
-    def __init__(self, *, after: int = 0, verdict: str | None = "promote", moved: Sequence[str] = ("bob",)) -> None:
-        self.after, self.verdict, self.moved = after, verdict, moved
-        self.num_asked = 0
+    def __init__(self, *, after: int = 0, verdict: str | None = "promote", shifted: Sequence[str] = ("bob",)) -> None:
+        self.after, self.verdict, self.shifted = after, verdict, shifted
+        self.num_requests = 0
 
     def client(self) -> Client:
         return Client("http://shop", transport=httpx.MockTransport(self.answer))
@@ -40,15 +40,15 @@ class FakeServer:
             case ["v1", "status"]:
                 return httpx.Response(200, json={"model": {"champion": "old"}})
             case ["v1", "drift"]:
-                self.num_asked += 1
-                return httpx.Response(200, json={"alarms": self.alarms() if self.num_asked > self.after else []})
+                self.num_requests += 1
+                return httpx.Response(200, json={"alarms": self.alarms() if self.num_requests > self.after else []})
             case ["v1", "models"]:
                 return httpx.Response(200, json={"models": self.models()})
             case ["v1", "users", user_id, "interests"]:
-                found = user_id in self.moved
-                told = {"detected": found, "explanation": EXPLANATION}
+                detected = user_id in self.shifted
+                drift = {"detected": detected, "explanation": EXPLANATION}
                 return httpx.Response(
-                    200, json={"user_id": user_id, "drift": told | {"target": ["Gardening"] if found else None}}
+                    200, json={"user_id": user_id, "drift": drift | {"target": ["Gardening"] if detected else None}}
                 )
             case ["v1", "users", _, "recommendations"]:
                 items = [{"item_id": "spade", "title": "A spade", "categories": ["Gardening"]}]
@@ -76,47 +76,47 @@ def shop() -> Shop:
     return Shop(items, (), tuple(events), (), Change("season", CHANGE_MS, "Gardening"))
 
 
-def told(server: FakeServer) -> tuple[str, list[Interaction]]:
+def run_tour(server: FakeServer) -> tuple[str, list[Interaction]]:
     console, sent = Console(file=io.StringIO(), width=200), list[Interaction]()
     take_drift_tour(server.client(), shop(), send=sent.extend, console=console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue(), sent
 
 
-def test_what_is_sent_is_what_comes_after_the_change_and_nothing_else() -> None:
-    _, sent = told(FakeServer())
+def test_only_the_events_after_the_change_are_sent() -> None:
+    _, sent = run_tour(FakeServer())
     assert [event.event_id for event in sent] == ["e1", "e2", "e3", "e4"]
 
 
-def test_the_alarm_the_user_and_the_verdict_are_told() -> None:
-    text, _ = told(FakeServer(after=1))
-    for wanted in (
-        "half of all visits turn to Gardening",
-        "Noticed after 3 of these events, in `categories`",
+def test_alarm_affected_user_and_verdict_are_printed() -> None:
+    text, _ = run_tour(FakeServer(after=1))
+    for expected in (
+        "half of all visits are to Gardening",
+        "Detected after 3 of these events, in `categories`",
         "off by 2.0 h",
         "Likely cause: events moved from Tea (20% to 9%) to Gardening (4% to 40%).",
         "bob: from Tea to Gardening since 1 January; 5 of the last 6 events.",
-        "Why it was trained: drift of categories.",
-        "What the gate says of new: promote, against the champion +0.02, on 900 events of 200 users.",
-        "by the model that followed",
+        "Trigger: drift of categories.",
+        "Verdict on new: promote, against the champion +0.02, on 900 events of 200 users.",
+        "fine-tuned model",
         "http://shop/#/drift",
     ):
-        assert wanted in text
+        assert expected in text
 
 
-def test_a_refusal_is_told_and_no_other_list_is_shown() -> None:
-    text, _ = told(FakeServer(verdict="refuse"))
-    assert "What the gate says of new: refuse" in text
-    assert "by the model that followed" not in text
+def test_a_refusal_is_printed_without_new_recommendations() -> None:
+    text, _ = run_tour(FakeServer(verdict="refuse"))
+    assert "Verdict on new: refuse" in text
+    assert "fine-tuned model" not in text
 
 
-def test_where_nobody_can_be_said_to_have_moved_the_tour_says_so() -> None:
-    text, _ = told(FakeServer(moved=()))
-    assert "No single user has come often enough since to say that they moved." in text
+def test_the_tour_says_where_no_user_shows_a_shift() -> None:
+    text, _ = run_tour(FakeServer(shifted=()))
+    assert "No single user has enough events since then to show a shift." in text
 
 
 class HandClock:
-    """Time that passes by waiting only."""
+    """A clock that only `pause` advances."""
 
     def __init__(self) -> None:
         self.time_s = 0.0
@@ -128,20 +128,20 @@ class HandClock:
         self.time_s += seconds
 
 
-def test_patience_ends() -> None:
+def test_waiting_ends_at_the_timeout() -> None:
     clock = HandClock()
     guide = DriftGuide(FakeServer(after=10**9, verdict=None).client(), now_s=clock.now_s, pause=clock.pause)
     assert guide.alarm() is None
-    assert clock.time_s == pytest.approx(ALARM_PATIENCE_S, abs=1)
-    assert guide.follower("old") is None
+    assert clock.time_s == pytest.approx(ALARM_TIMEOUT_S, abs=1)
+    assert guide.fine_tuned_model("old") is None
 
 
-def test_who_met_the_items_most_often_comes_first() -> None:
+def test_users_with_most_events_on_the_items_come_first() -> None:
     assert visitors_of(shop().live, {"spade"}) == ["bob", "ann"]
     assert visitors_of(shop().live, {"rake"}) == []
 
 
-def test_a_later_run_tells_what_an_earlier_one_has_left() -> None:
+def test_a_later_run_prints_the_drift_of_an_earlier_one() -> None:
     console = Console(file=io.StringIO(), width=200)
     recall_drift(FakeServer().client(), console)
     assert isinstance(console.file, io.StringIO)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from core.interactions import Interaction
 from tidewise.client import ApiError, Client, event_json
-from tidewise.demo.guide import PATIENCE_S, Guide
+from tidewise.demo.guide import TIMEOUT_S, Guide
 from tidewise.demo.tour import show_where_to_look, take_tour
 from tidewise.live_traffic import LARGEST_BATCH, Pace, replay_live
 
@@ -97,7 +97,7 @@ class FakeApi:
 
 
 class HandClock:
-    """Time that passes by sleeping only."""
+    """A clock that only `sleep` advances."""
 
     def __init__(self) -> None:
         self.time_s = 0.0
@@ -123,14 +123,14 @@ def quiet() -> Console:
 
 
 @pytest.mark.parametrize("lag", [0, 5])
-def test_a_click_outside_the_users_categories_turns_the_list(lag: int) -> None:
+def test_a_click_of_another_category_changes_the_recommendations(lag: int) -> None:
     click = guide(FakeApi(lag=lag)).click("regular")
     assert {item["categories"][0] for item in click.before["items"]} == {"tea"}
     assert click.item["categories"] == ["yoga"]
     assert {item["categories"][0] for item in click.after["items"]} == {"yoga"}
 
 
-def test_the_answer_shown_after_a_click_has_seen_the_click() -> None:
+def test_the_answer_after_a_click_reflects_it() -> None:
     api = FakeApi(lag=5)
     clock = HandClock()
     click = guide(api, clock).click("regular")
@@ -138,31 +138,33 @@ def test_the_answer_shown_after_a_click_has_seen_the_click() -> None:
     assert click.changed_ms == pytest.approx(clock.time_s * 1000)
 
 
-def test_an_answer_that_never_follows_ends_the_tour_with_a_reason() -> None:
-    with pytest.raises(ApiError, match=f"waited {PATIENCE_S:.0f} s until the answer for regular follows the click"):
+def test_an_answer_that_never_changes_ends_the_tour_with_an_error() -> None:
+    with pytest.raises(
+        ApiError, match=f"timed out after {TIMEOUT_S:.0f} s waiting until the answer for regular follows the click"
+    ):
         guide(FakeApi(lag=10**9)).click("regular")
 
 
-def test_a_click_that_is_refused_ends_the_tour_with_the_servers_words() -> None:
+def test_a_rejected_click_ends_the_tour_with_an_error() -> None:
     with pytest.raises(ApiError, match=r"did not accept the click: .*'rejected'"):
         guide(FakeApi(verdict="rejected")).click("regular")
 
 
-def test_a_new_item_is_shown_at_its_place_in_its_category() -> None:
+def test_a_new_item_is_shown_at_its_rank_in_its_category() -> None:
     api = FakeApi(lag=2)
-    entered = guide(api).new_item(api.items["yoga-3"], "regular")
-    assert entered.item["title"].startswith("Hollinde yoga no. 3 in ")
-    assert entered.item["title"] != api.items["yoga-3"]["title"]
-    assert (entered.place, entered.out_of) == (11, 11)
+    new = guide(api).new_item(api.items["yoga-3"], "regular")
+    assert new.item["title"].startswith("Hollinde yoga no. 3 in ")
+    assert new.item["title"] != api.items["yoga-3"]["title"]
+    assert (new.rank, new.num_ranked) == (11, 11)
 
 
-def test_a_new_user_gets_what_is_popular_and_then_a_list_of_their_own() -> None:
+def test_a_new_user_gets_popular_then_personal_items() -> None:
     guest = guide(FakeApi()).new_user()
     assert (guest.first["source"], guest.after["source"]) == ("popularity", "model")
     assert len(guest.clicks) == 2
 
 
-def test_a_shop_without_categories_is_told_what_the_tour_needs() -> None:
+def test_a_shop_without_categories_gets_a_clear_error() -> None:
     api = FakeApi()
     for item in api.items.values():
         item["categories"] = []
@@ -170,15 +172,15 @@ def test_a_shop_without_categories_is_told_what_the_tour_needs() -> None:
         guide(api).new_user()
 
 
-def test_the_whole_tour_fits_on_one_screen_and_says_where_to_look() -> None:
+def test_the_tour_fits_on_one_screen_and_prints_addresses() -> None:
     console = quiet()
     tour = take_tour(FakeApi().client(), user_id="regular", console=console)
     show_where_to_look(FakeApi().client(), console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert len(text.splitlines()) <= 40
-    for wanted in ("regular", tour.click.item["title"], tour.new_item.item["title"], "guest-", "http://shop/"):
-        assert wanted in text
+    for expected in ("regular", tour.click.item["title"], tour.new_item.item["title"], "guest-", "http://shop/"):
+        assert expected in text
 
 
 def test_live_traffic_sends_every_event_once_in_order() -> None:
@@ -189,25 +191,25 @@ def test_live_traffic_sends_every_event_once_in_order() -> None:
     assert report.statuses == {"accepted": 1201}
 
 
-def test_live_traffic_keeps_the_rate_that_was_asked_for() -> None:
+def test_live_traffic_keeps_the_requested_rate() -> None:
     clock = HandClock()
     pace = Pace(80.0, now_s=clock.now_s, sleep=clock.sleep)
     report = replay_live([FakeApi().client()], tea_events(200), pace=pace, console=quiet())
     assert report.events_per_s == pytest.approx(80, rel=0.06)
 
 
-def test_a_slow_rate_sends_one_event_at_a_time_and_a_fast_one_no_more_than_fits_a_request() -> None:
+def test_batches_grow_with_the_rate_up_to_the_request_limit() -> None:
     assert (Pace(1.0).batch, Pace(80.0).batch, Pace(1e9).batch) == (1, 10, LARGEST_BATCH)
 
 
-def test_optional_fields_of_an_event_are_sent_only_where_they_are_given() -> None:
+def test_optional_fields_of_an_event_are_sent_only_if_set() -> None:
     event = Interaction("e", "u", "i", "rating", 5, value=3.0)
     assert event_json(event) == {
         "event_id": "e", "user_id": "u", "item_id": "i", "type": "rating", "time": 5, "value": 3.0
     }  # fmt: skip
 
 
-def test_the_key_goes_with_every_request() -> None:
+def test_every_request_carries_the_key() -> None:
     api = FakeApi()
     api.client(api_key="secret").popular()
     assert api.keys == {"Bearer secret"}
@@ -222,7 +224,7 @@ def test_ids_are_escaped_in_addresses() -> None:
     assert paths == [b"/v1/items/a%2Fb%3Fc%20%C3%A9"]
 
 
-def test_a_server_that_is_not_there_is_an_error_that_says_what_to_start() -> None:
+def test_an_unreachable_server_is_an_error_that_says_what_to_start() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
 
@@ -235,7 +237,7 @@ def test_a_server_that_is_not_there_is_an_error_that_says_what_to_start() -> Non
 @pytest.mark.parametrize(
     ("body", "words"), [('{"error": {"code": "x", "message": "send a key"}}', "send a key"), ("<html>", "'<html>'")]
 )
-def test_a_refusal_carries_the_servers_words(body: str, words: str) -> None:
+def test_an_error_answer_carries_the_servers_message(body: str, words: str) -> None:
     transport = httpx.MockTransport(lambda request: httpx.Response(401, text=body))
     with pytest.raises(ApiError, match=f"answered 401: {words}$"):
         Client("http://shop", transport=transport).popular()
