@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
-from serving.http.guards import KeyGuard, LastResort, LocalGuard, RawPath
+from serving.http.guards import KeyGuard, LocalGuard, RawPath, UnexpectedErrors
 from serving.http.metrics import MetricsMiddleware
 from serving.http.replies import add_error_replies
 from serving.http.security import Keys
@@ -56,7 +56,7 @@ def create_app(services: Services) -> FastAPI:
     else:
         app.add_middleware(LocalGuard)
     app.add_middleware(RawPath)
-    app.add_middleware(LastResort)
+    app.add_middleware(UnexpectedErrors)
     app.add_middleware(MetricsMiddleware, metrics=engine.metrics, activity=engine.activity)
     return app
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 from urllib.parse import unquote
 
 import orjson
@@ -24,7 +23,7 @@ RECOMMENDATION_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "exp
 DEFAULT_N = 10
 
 
-async def read_json(request: Request, *, max_bytes: int) -> Any:
+async def read_json(request: Request, *, max_bytes: int) -> object:
     """The body as JSON. Its size is checked by its header and again while it is received."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > max_bytes:
@@ -43,7 +42,7 @@ async def read_json(request: Request, *, max_bytes: int) -> Any:
 
 async def read_object(
     request: Request, fields: Sequence[str], *, max_bytes: int, optional: bool = False
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The body as a JSON object with no other fields than these; `optional`: a missing body is an empty object."""
     if optional and request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
         return {}
@@ -60,7 +59,7 @@ def _too_large(max_bytes: int) -> HTTPError:
     return HTTPError(413, "too_large", message)
 
 
-def many_or_one(body: Any, name: str, *, limit: int) -> tuple[list[Any], bool]:
+def many_or_one(body: object, name: str, *, limit: int) -> tuple[list[object], bool]:
     """The entries of {"events": [...]} (or "items"), or of one bare object; and whether it was a bare one."""
     if not isinstance(body, dict):
         msg = f'body: wanted a JSON object, got {shorten(body)}; send one object, or {{"{name}": [...]}}'
@@ -78,7 +77,7 @@ def many_or_one(body: Any, name: str, *, limit: int) -> tuple[list[Any], bool]:
     return entries, False
 
 
-def check_fields(values: Mapping[str, Any], known: Sequence[str]) -> None:
+def check_fields(values: Mapping[str, object], known: Sequence[str]) -> None:
     """Raise `InvalidInput` for an unknown name: probably a typing error."""
     for name in values:
         if name not in known:
@@ -99,15 +98,15 @@ def read_recommendation_query(request: Request, services: Services) -> Recommend
     """The recommendation request of a query string."""
     query = request.query_params
     check_fields(query, RECOMMENDATION_FIELDS)
-    values: dict[str, Any] = {name: query[name] for name in query if name not in ("where", "exclude")}
+    values: dict[str, object] = {name: query[name] for name in query if name not in ("where", "exclude")}
     for name in ("n", "at"):
-        if name in values:
-            values[name] = _integer(name, values[name])
+        if name in query:
+            values[name] = _integer(name, query[name])
     values["exclude"] = _split(query.getlist("exclude"))
     return replace(parse_recommendation_request(values, services), where=conditions_in(query.getlist("where")))
 
 
-def parse_recommendation_request(values: Mapping[str, Any], services: Services) -> RecommendationRequest:
+def parse_recommendation_request(values: Mapping[str, object], services: Services) -> RecommendationRequest:
     """The recommendation request of a body, or of a query string whose numbers are parsed."""
     category, at = values.get("category"), values.get("at")
     return RecommendationRequest(
@@ -121,7 +120,7 @@ def parse_recommendation_request(values: Mapping[str, Any], services: Services) 
     )
 
 
-def check_ids(name: str, value: Any, *, limit: int) -> list[str]:
+def check_ids(name: str, value: object, *, limit: int) -> list[str]:
     """A list of ids."""
     if not isinstance(value, list) or len(value) > limit:
         got = f"{len(value)} of them" if isinstance(value, list) else shorten(value)
@@ -144,7 +143,7 @@ def _integer(name: str, text: str) -> int:
         raise InvalidInput(msg, field=name) from None
 
 
-def _n(value: Any, highest: int) -> int:
+def _n(value: object, highest: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         msg = f"n: wanted a whole number from 1 to {highest}, got {shorten(value)}"
         raise InvalidInput(msg, field="n")
@@ -158,7 +157,7 @@ def _in_range(name: str, value: int, highest: int) -> int:
     return value
 
 
-def _exclude_seen(value: Any, services: Services) -> bool:
+def _exclude_seen(value: object, services: Services) -> bool:
     if value is None:
         return services.exclude_seen
     if value not in ("exclude", "include"):
@@ -167,7 +166,7 @@ def _exclude_seen(value: Any, services: Services) -> bool:
     return bool(value == "exclude")
 
 
-def _explain(value: Any) -> bool:
+def _explain(value: object) -> bool:
     if value not in (None, "full"):
         msg = f"explain: wanted full (or nothing), got {shorten(value)}"
         raise InvalidInput(msg, field="explain")

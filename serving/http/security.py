@@ -1,7 +1,7 @@
-"""Who may ask for what: the API keys, and the rule that an API without one is for this machine only.
+"""Access control: API keys with scopes, and loopback access only for an API without a key.
 
-This machine's browser counts as this machine, but a web page of another site in it does not: it could post events by a
-form, or read answers under a host name of its own that it has pointed at 127.0.0.1.
+A browser on this machine has access, but not a web page of another site in it: that could post events by a form
+(CSRF), or read answers under a host name of its own that resolves to 127.0.0.1 (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from core.errors import InvalidSettings
 from core.interactions import shorten
 
-ASKING = frozenset({"/v1/recommendations"})  # POSTs that change nothing
+READING_POSTS = frozenset({"/v1/recommendations"})  # POSTs that change nothing
 
 
 def is_loopback(host: str) -> bool:
@@ -27,7 +27,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_exposure(host: str, api_key: str | None) -> None:
-    """Raise `InvalidSettings` where other machines could reach an API that has no key."""
+    """Raise `InvalidSettings` if other machines could reach an API without a key."""
     if not api_key and not is_loopback(host):
         msg = (
             f"server.host: {host!r} can be reached from other machines, which needs server.api_key; "
@@ -37,7 +37,7 @@ def check_exposure(host: str, api_key: str | None) -> None:
 
 
 class Scope(IntEnum):
-    """What a key is for; each includes those below it."""
+    """The scope of a key; each includes the lower ones."""
 
     READ = 1
     WRITE = 2
@@ -46,43 +46,43 @@ class Scope(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of the API: `admin` may do everything, the others, where set, less."""
+    """The API keys: `admin` grants every scope, the others, if set, less."""
 
     admin: str
     write: str | None = None
     read: str | None = None
 
     def granted(self, headers: list[tuple[bytes, bytes]]) -> Scope | None:
-        """The highest scope whose key raw request headers hold; all are compared, however early one fits."""
+        """The highest scope whose key is in raw request headers; all keys are compared, even after a match."""
         keys = {Scope.READ: self.read, Scope.WRITE: self.write, Scope.ADMIN: self.admin}
         return max((scope for scope, key in keys.items() if key and carries_key(headers, key)), default=None)
 
 
-def needed(method: str, path: str) -> Scope:
-    """The scope that a request needs; what is not named here needs the highest."""
-    if method in ("GET", "HEAD") or (method == "POST" and (path in ASKING or path.endswith("/rank"))):
+def required_scope(method: str, path: str) -> Scope:
+    """The scope that a request needs; by default the highest."""
+    if method in ("GET", "HEAD") or (method == "POST" and (path in READING_POSTS or path.endswith("/rank"))):
         return Scope.READ
     writes = path == "/v1/interactions" or path == "/v1/items" or path.startswith("/v1/items/")
     return Scope.WRITE if writes else Scope.ADMIN
 
 
 def carries_key(headers: list[tuple[bytes, bytes]], api_key: str) -> bool:
-    """Whether raw request headers hold the key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`.
+    """Whether raw request headers contain the key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`.
 
-    Every candidate is compared in constant time: how long it takes tells nothing about the key.
+    Compared in constant time, so that the duration reveals nothing about the key.
     """
-    wanted = api_key.encode()
-    found = False
+    expected = api_key.encode()
+    matches = False
     for name, value in headers:
         if name == b"x-api-key":
-            found |= hmac.compare_digest(value.strip(), wanted)
+            matches |= hmac.compare_digest(value.strip(), expected)
         elif name == b"authorization" and value[:7].lower() == b"bearer ":
-            found |= hmac.compare_digest(value[7:].strip(), wanted)
-    return found
+            matches |= hmac.compare_digest(value[7:].strip(), expected)
+    return matches
 
 
-def comes_from_elsewhere(headers: list[tuple[bytes, bytes]]) -> str | None:
-    """Which other machine or web site raw request headers name: a host that is not this machine, or another origin."""
+def foreign_origin(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """The host or web origin in raw request headers that is not this machine; None if there is none."""
     sent = dict(headers)
     host = sent.get(b"host", b"").decode("latin-1")
     if host and not is_loopback(_name(host)):

@@ -1,6 +1,6 @@
-"""The HTTP server: uvicorn on a socket of our own, run from a program and stopped without losing a request.
+"""The HTTP server: uvicorn on a socket opened here, stopped without losing a request.
 
-Knows nothing about routes.
+Independent of the routes.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ OnBound = Callable[[str, int], None]  # (host, port), once the server answers
 
 
 def _ignore(_host: str, _port: int) -> None:
-    """Nobody wants to know the port."""
+    """The caller does not need the port."""
 
 
 class Server(uvicorn.Server):
     """Runs an app until a signal or `stop`; both let requests in flight finish first.
 
-    Unlike uvicorn's own, it returns after SIGINT and SIGTERM, so that the caller can close what it opened; a second
-    Ctrl-C stops at once. Raises `InvalidSettings` where other machines could reach an API without a key.
+    Unlike `uvicorn.Server`, it returns after SIGINT and SIGTERM, so that the caller can release its resources; a second
+    Ctrl-C stops at once. Raises `InvalidSettings` if other machines could reach an API without a key.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Server(uvicorn.Server):
                 http="httptools",
                 ws="none",
                 lifespan="on",
-                log_config=None,  # logging belongs to the program, not to a library
+                log_config=None,  # logging is configured by the program
                 access_log=access_log,
                 server_header=False,
                 timeout_graceful_shutdown=grace_s,
@@ -63,24 +63,24 @@ class Server(uvicorn.Server):
         self._on_bound = on_bound
 
     def run_until_stopped(self) -> None:
-        """Listen, serve, and return when stopped; raises `InvalidSettings` where the address cannot be had."""
+        """Listen, serve, and return when stopped; raises `InvalidSettings` if the address is unavailable."""
         with _bound(self._host, self._port) as listener:
             self._port = listener.getsockname()[1]
             self.run(sockets=[listener])
 
     def stop(self) -> None:
-        """Ask the server to finish; from any thread."""
+        """Ask the server to stop; from any thread."""
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, then tell the port."""
+        """Start as uvicorn does, then report the port."""
         await super().startup(sockets=sockets)
         if self.started:
             self._on_bound(self._host, self._port)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle SIGINT and SIGTERM while serving (in the main thread; elsewhere `stop` is the way)."""
+        """Handle SIGINT and SIGTERM while serving (in the main thread; elsewhere call `stop`)."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -101,9 +101,9 @@ def serve(
     grace_s: int = 10,
     access_log: bool = False,
 ) -> None:
-    """Serve an app of `create_app` until SIGINT or SIGTERM. `port` 0 takes a free one; `on_bound` is told which.
+    """Serve an app of `create_app` until SIGINT or SIGTERM. `port` 0 takes a free one; `on_bound` receives it.
 
-    Raises `InvalidSettings` where the address is taken, or open to other machines without an API key.
+    Raises `InvalidSettings` if the address is taken, or open to other machines without an API key.
     """
     Server(app, host=host, port=port, on_bound=on_bound, grace_s=grace_s, access_log=access_log).run_until_stopped()
 
@@ -111,8 +111,8 @@ def serve(
 @contextmanager
 def _bound(host: str, port: int) -> Iterator[socket.socket]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = min(addresses, key=lambda info: info[0] != socket.AF_INET)
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
         msg = f"server.host: {host!r} is no address of this machine ({error.strerror}); listen on 127.0.0.1 or 0.0.0.0"
@@ -122,8 +122,7 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         try:
             listener.bind(address)
         except OSError as error:
-            msg = (
-                f"server.port: {host}:{port} cannot be had ({error.strerror}); choose another port, or 0 for a free one"
-            )
+            hint = "choose another port, or 0 for a free one"
+            msg = f"server.port: {host}:{port} is unavailable ({error.strerror}); {hint}"
             raise InvalidSettings(msg) from None
         yield listener

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -61,7 +60,7 @@ class DeadLetterRoutes:
             return None
         return _checked(body.get("keys"))
 
-    def _newest(self, limit: int) -> dict[str, Any]:
+    def _newest(self, limit: int) -> dict[str, object]:
         with self._services.store.read() as read:
             dead_letters, total = read.dead_letters.newest(limit=limit), read.dead_letters.count()
         sources = self._services.dead_letter_decoder.sources
@@ -70,10 +69,10 @@ class DeadLetterRoutes:
         ]
         return {"total": total, "dead_letters": page}
 
-    def _retry(self, keys: Collection[int] | None) -> dict[str, Any]:
+    def _retry(self, keys: Collection[int] | None) -> dict[str, object]:
         decoder, services = self._services.dead_letter_decoder, self._services
         sums = {"retried": 0, "succeeded": 0, "accepted": 0}
-        failures: list[dict[str, Any]] = []
+        failures: list[dict[str, object]] = []
         for source in decoder.sources:
             retried = retry(services.store, services.ingestor, decoder.decode, source=source, keys=keys)
             sums["retried"] += retried.num_retried

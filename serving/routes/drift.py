@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 
 from core.clock import DAY_MS, Clock
@@ -48,14 +46,14 @@ class DriftRoutes:
         days = integer_query(request, "days", default=DEFAULT_DAYS, highest=MAX_DAYS)
         return json_reply(await self._engine.executor.run(lambda: self._mix(days)))
 
-    def _mix(self, days: int) -> dict[str, Any]:
+    def _mix(self, days: int) -> dict[str, object]:
         with self._engine.services.store.read() as read:
             newest_ms = read.offsets.newest_event_ms() or 0
             mix = read_mix(read.drift, to_ms=newest_ms, span_ms=days * DAY_MS)
         return schemas.category_mix(mix)
 
 
-def drift_report(store: Store, *, clock: Clock, limit: int, days: int) -> dict[str, Any]:
+def drift_report(store: Store, *, clock: Clock, limit: int, days: int) -> dict[str, object]:
     """The monitor's alarms and signals, as `schemas.DriftOut`."""
     with store.read() as read:
         last_ms = read.drift.last_bucket_ms()

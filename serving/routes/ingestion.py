@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -29,7 +28,7 @@ class IngestionRoutes:
         """Every writer; with an event log, each of its partitions with its lag."""
         return json_reply(await self._engine.executor.run(self._progress))
 
-    def _progress(self) -> dict[str, Any]:
+    def _progress(self) -> dict[str, object]:
         log = self._services.log
         with self._services.store.read() as read:
             writers, num_dead_letters = read.offsets.positions(), read.dead_letters.count()
@@ -42,7 +41,7 @@ class IngestionRoutes:
         return {
             "now": self._services.wall.now_ms(),
             "topic": None if log is None else log.name,
-            "lag": sum(writer["lag"] or 0 for writer in shown) if ends else None,
+            "lag": sum(max(0, end - next_offset) for next_offset, end in ends.values()) if ends else None,
             "problem": problem,
             "writers": shown,
             "waiting_events": self._engine.writer.num_waiting,
@@ -58,7 +57,7 @@ class IngestionRoutes:
             return {}, str(error)
 
 
-def _writer(position: WriterPosition, ends: Mapping[int, tuple[int, int]]) -> dict[str, Any]:
+def _writer(position: WriterPosition, ends: Mapping[int, tuple[int, int]]) -> dict[str, object]:
     next_offset, log_end_offset = ends.get(position.partition, (None, None))
     lag = None if log_end_offset is None or next_offset is None else max(0, log_end_offset - next_offset)
     return {

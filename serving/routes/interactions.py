@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -35,7 +35,7 @@ _DEAD_LETTERED = error_body("dead_lettered", "no worker could apply it; `tidewis
 class ParsedEvents:
     """The entries of a request, each an event or the problem with it. `unnamed`: positions with a generated id."""
 
-    entries: list[Interaction | dict[str, Any]]
+    entries: list[Interaction | dict[str, object]]
     unnamed: frozenset[int]
 
     @property
@@ -44,7 +44,7 @@ class ParsedEvents:
         return [entry for entry in self.entries if isinstance(entry, Interaction)]
 
     @property
-    def problems(self) -> list[dict[str, Any]]:
+    def problems(self) -> list[dict[str, object]]:
         """The problems with the other entries."""
         return [entry for entry in self.entries if isinstance(entry, dict)]
 
@@ -70,16 +70,20 @@ class InteractionRoutes:
         if not parsed.events:
             self._engine.metrics.count_events({EventStatus.REJECTED.value: len(parsed.entries)})
             raise invalid_entries("events", parsed.problems, single=single)
-        report = _report(parsed, await self._engine.event_sink.submit(parsed.events, wait=wait))
-        self._engine.metrics.count_events({status.value: report[status.value] for status in STATUSES})
-        if report[EventStatus.QUEUED.value]:
-            return json_reply(report | ({"note": NOT_APPLIED} if wait else {}), status=202)
-        return json_reply(report)
+        outcomes = await self._engine.event_sink.submit(parsed.events, wait=wait)
+        results = _results(parsed, outcomes)
+        statuses = Counter(result["status"] for result in results)
+        sums = {status.value: statuses[status.value] for status in STATUSES}
+        self._engine.metrics.count_events(sums)
+        if not sums[EventStatus.QUEUED.value]:
+            return json_reply(sums | {"results": results})
+        note = {"note": NOT_APPLIED} if wait else {}
+        return json_reply(sums | {"results": results} | note, status=202)
 
-    def _parse(self, raw: list[Any]) -> ParsedEvents:
+    def _parse(self, raw: list[object]) -> ParsedEvents:
         wall_ms = self._services.wall.now_ms()
         now_ms = wall_ms if all(map(_has_time, raw)) else self._services.clock.now_ms()
-        entries: list[Interaction | dict[str, Any]] = []
+        entries: list[Interaction | dict[str, object]] = []
         unnamed = set()
         for index, entry in enumerate(raw):
             has_time = _has_time(entry)
@@ -93,7 +97,7 @@ class InteractionRoutes:
                 unnamed.add(index)
         return ParsedEvents(entries, frozenset(unnamed))
 
-    def _event(self, raw: Any, now_ms: int, *, named: bool) -> Interaction:
+    def _event(self, raw: object, now_ms: int, *, named: bool) -> Interaction:
         return parse_interaction(
             raw,
             types=self._services.types,
@@ -119,11 +123,10 @@ def _wait_of(request: Request) -> bool:
     return value is not None
 
 
-def _report(parsed: ParsedEvents, outcomes: list[EventOutcome]) -> dict[str, Any]:
-    """The result of each entry, in the order sent, and the number of each status."""
+def _results(parsed: ParsedEvents, outcomes: list[EventOutcome]) -> list[dict[str, object]]:
+    """The result of each entry, in the order sent."""
     remaining = iter(outcomes)
-    sums = {status.value: 0 for status in STATUSES}
-    results = []
+    results: list[dict[str, object]] = []
     for index, entry in enumerate(parsed.entries):
         if isinstance(entry, Interaction):
             result = _result(entry, next(remaining))
@@ -131,16 +134,15 @@ def _report(parsed: ParsedEvents, outcomes: list[EventOutcome]) -> dict[str, Any
                 result["warning"] = NO_ID
         else:
             result = {"status": EventStatus.REJECTED.value, "error": entry}
-        sums[result["status"]] += 1
         results.append(result)
-    return sums | {"results": results}
+    return results
 
 
-def _result(event: Interaction, outcome: EventOutcome) -> dict[str, Any]:
+def _result(event: Interaction, outcome: EventOutcome) -> dict[str, object]:
     """The result of one valid event."""
     dead_lettered = outcome.status is EventStatus.DEAD_LETTERED
     status = EventStatus.REJECTED if dead_lettered else outcome.status
-    result: dict[str, Any] = {"status": status.value, "event_id": event.event_id}
+    result: dict[str, object] = {"status": status.value, "event_id": event.event_id}
     if outcome.user_seq:
         result["user_seq"] = outcome.user_seq
     if (position := outcome.position) is not None:

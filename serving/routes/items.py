@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -134,16 +133,16 @@ class ItemRoutes:
             raise NotFound(msg)
         return stored
 
-    def _search(self, words: list[str], category: str | None, only_hidden: bool, n: int) -> dict[str, Any]:
+    def _search(self, words: list[str], category: str | None, only_hidden: bool, n: int) -> dict[str, object]:
         snapshot = self._services.snapshots.current()
         rows = search_rows(snapshot, words, category=category)
         if only_hidden:
             rows = rows[~snapshot.catalogue.listed[rows]]
         return {"items": self._read_matches(snapshot, rows, n), "matching": len(rows)}
 
-    def _read_matches(self, snapshot: ServingSnapshot, rows: IntArray, n: int) -> list[dict[str, Any]]:
+    def _read_matches(self, snapshot: ServingSnapshot, rows: IntArray, n: int) -> list[dict[str, object]]:
         """The first n that are in the catalogue now; removed items and those known from events only are skipped."""
-        matches: list[dict[str, Any]] = []
+        matches: list[dict[str, object]] = []
         with self._store.read() as read:
             for first in range(0, len(rows), MAX_MATCHES):
                 keys = snapshot.catalogue.keys[rows[first : first + MAX_MATCHES]].tolist()
@@ -153,13 +152,13 @@ class ItemRoutes:
                     break
         return matches[:n]
 
-    def _categories(self) -> dict[str, Any]:
+    def _categories(self) -> dict[str, object]:
         catalogue = self._services.snapshots.current().catalogue
         sizes = {name: int(catalogue.listed[rows].sum()) for name, rows in catalogue.category_rows.items()}
         return {"categories": [{"category": name, "items": sizes[name]} for name in sorted(sizes)]}
 
 
-def _parsed(raw: object) -> Item | dict[str, Any]:
+def _parsed(raw: object) -> Item | dict[str, object]:
     """The item, or the problem with it."""
     try:
         return parse_item(raw)
@@ -167,7 +166,7 @@ def _parsed(raw: object) -> Item | dict[str, Any]:
         return problem_of(error)
 
 
-def _outcome(entry: Item | dict[str, Any]) -> dict[str, Any]:
+def _outcome(entry: Item | dict[str, object]) -> dict[str, object]:
     if isinstance(entry, Item):
         return {"status": "accepted", "item_id": entry.item_id}
     return {"status": "rejected", "error": entry}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -69,11 +68,11 @@ class ModelRoutes:
 
         return json_reply((await self._engine.writer.run(apply)).to_json())
 
-    async def _body(self, request: Request, schema: type[Schema]) -> dict[str, Any]:
+    async def _body(self, request: Request, schema: type[Schema]) -> dict[str, object]:
         max_bytes = self._services.limits.max_body_bytes
         return await read_object(request, tuple(schema.model_fields), max_bytes=max_bytes, optional=True)
 
-    def _list(self) -> dict[str, Any]:
+    def _list(self) -> dict[str, object]:
         model = self._services.snapshots.current().model
         with self._services.store.read() as read:
             models, promotions = read.models.all(), read.models.promotions()
@@ -83,12 +82,12 @@ class ModelRoutes:
             "promotions": [promotion.to_json() for promotion in promotions],
         }
 
-    def _read_version(self, version: str) -> dict[str, Any]:
+    def _read_version(self, version: str) -> dict[str, object]:
         with self._services.store.read() as read:
             return named(read.models.all(), version).to_json()
 
 
-def _reason(body: dict[str, Any]) -> str:
+def _reason(body: dict[str, object]) -> str:
     reason = body.get("reason", "")
     if not isinstance(reason, str) or len(reason) > MAX_REASON_CHARS:
         msg = f"reason: wanted text of at most {MAX_REASON_CHARS} characters, got {shorten(reason)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -15,7 +14,7 @@ from serving.runtime.store_counts import StoreCounts
 from serving.schemas import status as schemas
 
 WRITE_TIMEOUT_S = 2.0
-Check = dict[str, Any]
+Check = dict[str, object]
 
 
 class StatusRoutes:
@@ -101,7 +100,7 @@ class StatusRoutes:
         with self._services.store.transaction() as tx:
             tx.offsets.lock(self._services.writer_name, [0])
 
-    def _status(self) -> dict[str, Any]:
+    def _status(self) -> dict[str, object]:
         snapshot = self._services.snapshots.current()
         with self._services.store.read() as read:
             counted, champion = self._counts.of(read), read.models.champion()

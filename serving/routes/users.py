@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -71,7 +70,7 @@ class UserRoutes:
         with self._services.store.read() as read:
             return read.users.page(prefix=prefix, after=after, limit=limit)
 
-    def _history(self, user_id: str, before: tuple[int, int], limit: int) -> dict[str, Any]:
+    def _history(self, user_id: str, before: tuple[int, int], limit: int) -> dict[str, object]:
         """Reads one more event than requested: for the gap before the last one, and to know whether more follow."""
         with self._services.store.read() as read:
             state = read.users.find(user_id)
@@ -87,7 +86,7 @@ class UserRoutes:
         more = f"{rows[limit - 1].time_ms}.{rows[limit - 1].user_seq}" if len(rows) > limit else None
         return {"user_id": user_id, "user_seq": state.seq, "events": events, "next_before": more}
 
-    def _event(self, row: EventRow, stored: StoredItem, previous: EventRow | None) -> dict[str, Any]:
+    def _event(self, row: EventRow, stored: StoredItem, previous: EventRow | None) -> dict[str, object]:
         return {
             "item_id": stored.item.item_id,
             "title": stored.item.title,
@@ -118,5 +117,5 @@ def _position(text: str | None) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _user(user_id: str, state: UserState) -> dict[str, Any]:
+def _user(user_id: str, state: UserState) -> dict[str, object]:
     return {"user_id": user_id, "user_seq": state.seq, "newest_event": state.window.last_time_ms}

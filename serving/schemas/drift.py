@@ -87,7 +87,7 @@ class CategoryMix(Schema):
     """Oldest first; buckets without events are omitted."""
 
 
-def category_mix(mix: Mix) -> dict[str, Any]:
+def category_mix(mix: Mix) -> dict[str, object]:
     """A mix as `CategoryMix`."""
     return {
         "bucket_ms": mix.length_ms,
@@ -104,7 +104,7 @@ def signals_out(points: list[Point]) -> list[dict[str, Any]]:
     ]
 
 
-def alarm_out(alarm: Alarm, champion: ModelRecord | None) -> dict[str, Any]:
+def alarm_out(alarm: Alarm, champion: ModelRecord | None) -> dict[str, object]:
     """An alarm as `AlarmOut`: `retrained` once a champion serves that was trained after it.
 
     Both are required: on the stream's clock a replay's alarms lie before all models; a rollback serves an older one.
@@ -127,7 +127,7 @@ def alarm_out(alarm: Alarm, champion: ModelRecord | None) -> dict[str, Any]:
     }
 
 
-def _point(point: Point) -> dict[str, Any]:
+def _point(point: Point) -> dict[str, object]:
     return {
         "start": point.start_ms,
         "end": point.end_ms,

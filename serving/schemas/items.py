@@ -106,7 +106,7 @@ class CategoriesOut(Schema):
     categories: list[CategoryOut]
 
 
-def item_out(stored: StoredItem) -> dict[str, Any]:
+def item_out(stored: StoredItem) -> dict[str, object]:
     """A stored item as `ItemOut`."""
     item = stored.item
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -100,7 +100,7 @@ class RankIn(Schema):
     at: int | None = None
 
 
-def recommendations_out(answer: RecommendationResult, age_ms: int | None) -> dict[str, Any]:
+def recommendations_out(answer: RecommendationResult, age_ms: int | None) -> dict[str, object]:
     """An answer as `RecommendationsOut`."""
     return {
         "recommendation_id": answer.recommendation_id,
@@ -116,8 +116,13 @@ def recommendations_out(answer: RecommendationResult, age_ms: int | None) -> dic
     }
 
 
-def _item(item: ScoredItem) -> dict[str, Any]:
-    content = {"item_id": item.item_id, "title": item.title, "categories": item.categories, "score": item.score}
+def _item(item: ScoredItem) -> dict[str, object]:
+    content: dict[str, object] = {
+        "item_id": item.item_id,
+        "title": item.title,
+        "categories": item.categories,
+        "score": item.score,
+    }
     if item.contributions is None:
         return content
     contributions = [

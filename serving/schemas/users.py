@@ -120,7 +120,7 @@ class InterestOut(Schema):
     drift: InterestDrift
 
 
-def interest_out(user: UserInterest) -> dict[str, Any]:
+def interest_out(user: UserInterest) -> dict[str, object]:
     """An interest as `InterestOut`."""
     interest = user.interest
 
@@ -145,7 +145,7 @@ def interest_out(user: UserInterest) -> dict[str, Any]:
     }
 
 
-def _drift(drift: InterestShift) -> dict[str, Any]:
+def _drift(drift: InterestShift) -> dict[str, object]:
     detected = drift.found
     return {
         "detected": detected,

@@ -9,7 +9,7 @@ from serving_doubles import NOW_MS, SHAPE, Api, AxisBundle, BruteIndex, Shop
 from core.recommendation.snapshot import SnapshotManager
 from core.records import ModelRecord
 from serving.app import create_app
-from serving.http.security import Scope, needed
+from serving.http.security import Scope, required_scope
 
 ADMIN, WRITE, READ = "admin-key-of-16-or-more", "write-key-of-16-or-more", "read-key-of-16-or-more."
 
@@ -91,7 +91,7 @@ def test_a_refused_version_serves_only_by_force() -> None:
     ],
 )
 def test_each_call_needs_a_scope_by_default_the_highest(method: str, path: str, scope: Scope) -> None:
-    assert needed(method, path) == scope
+    assert required_scope(method, path) == scope
 
 
 @pytest.mark.parametrize(
@@ -112,4 +112,4 @@ def test_a_key_grants_its_scope_and_lower_ones(key: str, ask: int, post: int, pr
         refused = api.post("/v1/models/b/promote")
     assert refused.status_code == promote
     if promote == 403:
-        assert "this needs the admin key" in refused.json()["error"]["message"]
+        assert "this request needs the admin key" in refused.json()["error"]["message"]
