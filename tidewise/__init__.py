@@ -1,6 +1,6 @@
 """The composition root: settings, wiring, the command line and the long-running commands.
 
-The only package that knows all others. `tidewise` and `python -m tidewise` are the ways in.
+The only package that imports all others. The entry points are `tidewise` and `python -m tidewise`.
 """
 
 from __future__ import annotations

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from tidewise.commands import ask, data, drift, evaluate, features, learn, models, offsets, replay, run, show
-from tidewise.commands import dead_letters as letters
+from tidewise.commands import (
+    ask,
+    data,
+    dead_letters,
+    drift,
+    evaluate,
+    features,
+    learn,
+    models,
+    offsets,
+    replay,
+    run,
+    show,
+)
 from tidewise.shell import new_app
 from tidewise.shell import run as run_app
 
 app = new_app()
 
-for module in (data, replay, features, learn, evaluate, run, ask, drift, models, letters, offsets, show):
+for module in (data, replay, features, learn, evaluate, run, ask, drift, models, dead_letters, offsets, show):
     module.register(app)
 
 
 def main() -> None:
-    """The way in with all commands."""
+    """Run the command line with all commands."""
     run_app(app)

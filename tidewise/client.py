@@ -1,6 +1,6 @@
-"""A client of the public HTTP API: what `tidewise replay` and the demo's tour use.
+"""A client of the public HTTP API, for `tidewise replay` and the demo.
 
-Knows nothing about how the server works; an answer that is no success becomes an `ApiError` with the server's words.
+Independent of the server's code; an unsuccessful response raises `ApiError` with the server's message.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Json = dict[str, Any]
 
 
 class ApiError(TidewiseError):
-    """The server could not be reached, or refused.
+    """The server could not be reached, or answered with an error.
 
-    Operator action: check that `tidewise up` runs at the address in the message, and read the server's reason.
+    Operator action: check that `tidewise up` runs at the address in the message, and read the server's message.
     """
 
 
 class Client:
-    """The API at one address. Use it in a `with` block: it keeps its connection."""
+    """The API at a URL, with a persistent connection: use it in a `with` block."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Client:
         self._http.close()
 
     def send(self, events: Sequence[Json], *, wait: bool = False) -> list[Json]:
-        """Post events; returns what became of each, in their order. `wait`: once the next answer knows them."""
+        """Post events; returns the outcome of each, in order. `wait`: return after they are applied."""
         params = {"wait": "applied"} if wait else {}
         body = {"events": list(events)}
         results: list[Json] = self._call("POST", "/v1/interactions", json=body, params=params)["results"]
@@ -62,40 +62,40 @@ class Client:
         return self._call("GET", f"/v1/users/{_part(user_id)}/recommendations", params=params)
 
     def similar(self, item_id: str, *, n: int = 10) -> Json:
-        """The items most like one."""
+        """The items most similar to an item."""
         return self._call("GET", f"/v1/items/{_part(item_id)}/similar", params={"n": str(n)})
 
     def popular(self, *, n: int = 10, category: str | None = None) -> Json:
-        """What is popular lately."""
+        """The most popular items."""
         params = {"n": str(n)} | ({"category": category} if category else {})
         return self._call("GET", "/v1/items/popular", params=params)
 
     def item(self, item_id: str) -> Json:
-        """One item of the catalogue."""
+        """An item of the catalogue."""
         return self._call("GET", f"/v1/items/{_part(item_id)}")
 
     def status(self) -> Json:
-        """What the server holds and which model serves."""
+        """The server's counts and its serving model."""
         return self._call("GET", "/v1/status")
 
     def interests(self, user_id: str) -> Json:
-        """What a user turns to, and whether that moved."""
+        """A user's interests, and whether they drift."""
         return self._call("GET", f"/v1/users/{_part(user_id)}/interests")
 
     def drift(self) -> Json:
-        """What the monitor found: alarms, and the signals of the last day."""
+        """The drift alarms, and the signals of the last day."""
         return self._call("GET", "/v1/drift", params={"days": "1"})
 
     def models(self) -> Json:
-        """All model versions, the newest first, and every change of what serves."""
+        """All model versions, newest first, and every promotion."""
         return self._call("GET", "/v1/models")
 
     def put_item(self, item_id: str, fields: Json) -> Json:
-        """Put an item into the catalogue, or replace it."""
+        """Insert or replace an item of the catalogue."""
         return self._call("PUT", f"/v1/items/{_part(item_id)}", json=fields)
 
     def put_items(self, items: Sequence[Json]) -> Json:
-        """Insert or replace many items, all under one revision."""
+        """Insert or replace many items in one revision of the catalogue."""
         return self._call("POST", "/v1/items", json={"items": list(items)})
 
     def _call(self, method: str, path: str, *, params: dict[str, str] | None = None, json: Json | None = None) -> Json:
@@ -112,20 +112,20 @@ class Client:
 
 
 def event_json(event: Interaction) -> Json:
-    """An interaction as the API takes it."""
-    given = {name: getattr(event, name) for name in OPTIONAL_FIELDS if getattr(event, name) is not None}
+    """An interaction as JSON of the API."""
+    optional = {name: getattr(event, name) for name in OPTIONAL_FIELDS if getattr(event, name) is not None}
     return {
         "event_id": event.event_id,
         "user_id": event.user_id,
         "item_id": event.item_id,
         "type": event.type,
         "time": event.time_ms,
-        **given,
+        **optional,
     }
 
 
 def _reason(response: httpx.Response) -> str:
-    """The server's own words, from the one error shape where the answer has it."""
+    """The message of the error response, or its text."""
     try:
         return str(response.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):
@@ -133,5 +133,5 @@ def _reason(response: httpx.Response) -> str:
 
 
 def _part(identifier: str) -> str:
-    """An identifier as one part of a path."""
+    """An identifier as a path segment."""
     return quote(identifier, safe="")

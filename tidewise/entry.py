@@ -1,8 +1,8 @@
-"""The way in of the `tidewise` command: sets the number of native threads before anything loads them.
+"""The entry point of the `tidewise` command: limits native thread pools before numpy is imported.
 
-Processes that answer requests run them side by side, so a pool of BLAS or OpenMP threads inside each of them only
-makes them wait for each other: with one thread, answers took a third of the time (docs/decisions). The pools read their
-size when numpy is first imported, and OpenMP's is per thread, so no later call could do this.
+Serving processes run requests in parallel, so a pool of BLAS or OpenMP threads in each request only adds contention:
+with one thread, answers took a third of the time (docs/decisions). The pools read their size when numpy is first
+imported, and OpenMP's is per thread, so a later call has no effect.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ SERVING_COMMANDS = ("up", "serve", "worker")
 
 
 def serves(arguments: Sequence[str]) -> bool:
-    """Whether a command line (its program first) is of a process that answers or applies events until it is ended."""
-    return next((given for given in arguments[1:] if not given.startswith("-")), "") in SERVING_COMMANDS
+    """Whether a command line (the program first) starts a process that serves requests or applies events."""
+    return next((word for word in arguments[1:] if not word.startswith("-")), "") in SERVING_COMMANDS
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _serve() -> None:
-    """A killed worker has to be back soon, so it imports nothing of commands that are not asked for."""
+    """Import only the serving commands, so that a killed worker restarts quickly."""
     from tidewise.commands import run
     from tidewise.shell import new_app
     from tidewise.shell import run as run_app

@@ -1,4 +1,4 @@
-"""Opening input files and naming their columns, for the commands that read them."""
+"""Input files of commands: opening them and parsing the options that name their columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ITEM_FIELDS = ("item_id", "title", "text", "categories")
 
 @contextmanager
 def opened(path: Path, format_: str | None) -> Iterator[InputFile]:
-    """The file as the readers take it; raises `InvalidInput` where it cannot be opened."""
+    """The opened file; raises `InvalidInput` where it cannot be opened."""
     try:
         stream = path.open("rb")
     except OSError as error:
@@ -29,17 +29,17 @@ def opened(path: Path, format_: str | None) -> Iterator[InputFile]:
         yield InputFile(stream, str(path), path.stat().st_size, format_)
 
 
-def event_columns(given: str) -> HistoryColumns:
-    """`user,item,time[,type[,value[,event_id]]]` as column names; an empty place means that there is none."""
-    names = [name.strip() for name in given.split(",")]
+def event_columns(text: str) -> HistoryColumns:
+    """`user,item,time[,type[,value[,event_id]]]` as column names; an empty name means no such column."""
+    names = [name.strip() for name in text.split(",")]
     if not 3 <= len(names) <= len(EVENT_FIELDS) or not all(names[:3]):
-        msg = f"--columns: wanted USER,ITEM,TIME[,TYPE[,VALUE[,EVENT_ID]]], got {given!r}"
+        msg = f"--columns: wanted USER,ITEM,TIME[,TYPE[,VALUE[,EVENT_ID]]], got {text!r}"
         raise InvalidInput(msg)
     return HistoryColumns(**{field: name for field, name in zip(EVENT_FIELDS, names, strict=False) if name})
 
 
 def row_rules(settings: Settings, columns: HistoryColumns, *, time_unit: str) -> RowRules:
-    """How a file of events is read by these settings."""
+    """The rules of reading an events file by the settings."""
     return RowRules(
         columns=columns,
         time_unit=time_unit,
@@ -49,25 +49,25 @@ def row_rules(settings: Settings, columns: HistoryColumns, *, time_unit: str) ->
     )
 
 
-def item_columns(given: str, *, attributes: str, separator: str) -> ItemColumns:
+def item_columns(text: str, *, attributes: str, separator: str) -> ItemColumns:
     """`item_id=COLUMN,title=COLUMN,text=COLUMN+COLUMN,categories=COLUMN` as column names."""
-    found: dict[str, str] = {}
-    for entry in given.split(","):
+    names: dict[str, str] = {}
+    for entry in text.split(","):
         field, sign, column = entry.partition("=")
         if not sign or field.strip() not in ITEM_FIELDS or not column.strip():
             msg = f"--item-columns: wanted FIELD=COLUMN with {', '.join(ITEM_FIELDS)}, got {entry!r}"
             raise InvalidInput(msg)
-        found[field.strip()] = column.strip()
+        names[field.strip()] = column.strip()
     return ItemColumns(
-        item_id=found.get("item_id", "item_id"),
-        title=found.get("title"),
-        text=_names(found.get("text", ""), "+"),
-        categories=found.get("categories"),
+        item_id=names.get("item_id", "item_id"),
+        title=names.get("title"),
+        text=_names(names.get("text", ""), "+"),
+        categories=names.get("categories"),
         attributes=_names(attributes, ","),
         separator=separator,
     )
 
 
-def _names(given: str, separator: str) -> tuple[str, ...]:
-    names: Sequence[str] = [name.strip() for name in given.split(separator)]
+def _names(text: str, separator: str) -> tuple[str, ...]:
+    names: Sequence[str] = [name.strip() for name in text.split(separator)]
     return tuple(name for name in names if name)

@@ -1,6 +1,6 @@
-"""Live traffic: send events to a running server at a steady rate, with a progress bar.
+"""Live traffic: sends events to a running server at a steady rate, with a progress bar.
 
-Knows nothing about where the events come from; it speaks to the public API only.
+Independent of the source of the events; uses the public API only.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from rich.text import Text
 from core.interactions import Interaction
 from tidewise.client import ApiError, Client, event_json
 
-REQUESTS_PER_S = 8  # at a given rate: often enough to look alive, seldom enough to cost nothing
+REQUESTS_PER_S = 8  # with --rate: smooth, and few enough to cost little
 LARGEST_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """What became of the events. `statuses`: how many were accepted, duplicate, rejected."""
+    """The result of a replay. `statuses`: the number of events that were accepted, duplicate, rejected."""
 
     statuses: dict[str, int]
     elapsed_s: float
 
     @property
     def num_events(self) -> int:
-        """How many events were sent."""
+        """The number of events sent."""
         return sum(self.statuses.values())
 
     @property
     def events_per_s(self) -> float:
-        """The rate that was reached."""
+        """The achieved rate."""
         return self.num_events / max(self.elapsed_s, 1e-9)
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """When the next batch may go: event number k at k / rate seconds after the start. No rate: at once."""
+    """The schedule of events: number k at k / rate seconds after the start, without a rate at once."""
 
     rate_per_s: float | None
     now_s: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
     @property
-    def batch(self) -> int:
-        """How many events go into one request."""
+    def batch_size(self) -> int:
+        """The number of events in a request."""
         if self.rate_per_s is None:
             return LARGEST_BATCH
         return max(1, min(LARGEST_BATCH, round(self.rate_per_s / REQUESTS_PER_S)))
@@ -75,10 +75,10 @@ def replay_live(
     total: int | None = None,
     on_batch: Callable[[float], None] = lambda seconds: None,
 ) -> ReplayReport:
-    """Send all events, in batches, at the pace; an event that is refused is counted, not sent again.
+    """Send all events in batches at the pace; a rejected event is counted, not sent again.
 
-    Each user belongs to one client, which sends that user's events in order. `on_batch` is told the seconds that each
-    request took. The first failure of any client ends the replay and is raised.
+    Each user belongs to one client, which sends that user's events in order. `on_batch` gets the duration of each
+    request in seconds. The first failure of a client ends the replay and is raised.
     """
     start_s = pace.now_s()
     lanes = [_Lane(client, on_batch) for client in clients]
@@ -87,11 +87,11 @@ def replay_live(
         running = [pool.submit(lane.run) for lane in lanes]
         try:
             for number, event in enumerate(events):
-                if number % pace.batch == 0:
+                if number % pace.batch_size == 0:
                     pace.wait(start_s=start_s, num_sent=number)
                     progress.update(task, completed=number)
                 lane = lanes[zlib.crc32(event.user_id.encode()) % len(lanes)]
-                if not lane.offer(event, batch=pace.batch):
+                if not lane.offer(event, batch_size=pace.batch_size):
                     break
         finally:
             for lane in lanes:
@@ -102,31 +102,31 @@ def replay_live(
 
 
 class _Lane:
-    """One client's share: events are collected into batches by the reader and sent by a thread of its own."""
+    """A client's queue: the reader collects events into batches, a thread sends them."""
 
     def __init__(self, client: Client, on_batch: Callable[[float], None]) -> None:
         self._client = client
         self._on_batch = on_batch
         self._batches: Queue[list[Interaction] | None] = Queue(maxsize=4)
-        self._waiting: list[Interaction] = []
+        self._batch: list[Interaction] = []
         self._failed = Event()
 
-    def offer(self, event: Interaction, *, batch: int) -> bool:
-        """Take an event; False when this lane has failed and the replay should end."""
-        self._waiting.append(event)
-        if len(self._waiting) >= batch:
-            self._batches.put(self._waiting)
-            self._waiting = []
+    def offer(self, event: Interaction, *, batch_size: int) -> bool:
+        """Add an event; False after a failure of this lane, when the replay should end."""
+        self._batch.append(event)
+        if len(self._batch) >= batch_size:
+            self._batches.put(self._batch)
+            self._batch = []
         return not self._failed.is_set()
 
     def finish(self) -> None:
-        """Send what is left, then end."""
-        if self._waiting:
-            self._batches.put(self._waiting)
+        """Send the remaining events, then end."""
+        if self._batch:
+            self._batches.put(self._batch)
         self._batches.put(None)
 
     def run(self) -> Counter[str]:
-        """Send batches until the end; after a failure take them without sending, so that nobody waits for ever."""
+        """Send batches until the end; after a failure drop them, so that the reader does not block."""
         statuses: Counter[str] = Counter()
         failure: ApiError | None = None
         while (batch := self._batches.get()) is not None:
@@ -134,7 +134,9 @@ class _Lane:
                 continue
             try:
                 start_s = time.perf_counter()
-                statuses.update(result["status"] for result in self._client.send([event_json(one) for one in batch]))
+                statuses.update(
+                    result["status"] for result in self._client.send([event_json(event) for event in batch])
+                )
                 self._on_batch(time.perf_counter() - start_s)
             except ApiError as error:
                 failure = error

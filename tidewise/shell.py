@@ -1,6 +1,6 @@
-"""What every command line of ours has: the options before a command, logging, and errors that end as sentences.
+"""The frame of the command line: global options, logging, and errors as messages with an exit status.
 
-Knows no command: `tidewise.cli` has all of them, a process that serves starts with its own alone (`tidewise.entry`).
+Independent of the commands: `tidewise.cli` adds all of them, `tidewise.entry` only those of serving processes.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from core.errors import InvalidInput, NotFound, TidewiseError
 from tidewise import __version__
 from tidewise.commands.options import notes
 
-EXIT_FAULT, EXIT_BAD_INPUT = 1, 2
+EXIT_ERROR, EXIT_BAD_INPUT = 1, 2
 
 
 def new_app() -> typer.Typer:
     """A command line without commands."""
     app = typer.Typer(
         name="tidewise",
-        help="A streaming recommender with incremental updates. Begin with `tidewise demo`.",
+        help="A streaming recommender with incremental updates. Start with `tidewise demo`.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -39,9 +39,9 @@ def _print_version(requested: bool) -> None:
 
 def _common(
     version: bool = typer.Option(
-        False, "--version", help="Print the version and end.", callback=_print_version, is_eager=True
+        False, "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
     ),
-    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log more."),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log at debug level."),
 ) -> None:
     level = logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -51,7 +51,7 @@ def _common(
 
 
 def run(app: typer.Typer) -> None:
-    """Run the command that the program was given: 0 done, 1 a fault, 2 input that has to be corrected."""
+    """Run the command of `sys.argv`; exit status 1: an error, 2: invalid input."""
     try:
         app()
     except (InvalidInput, NotFound) as error:
@@ -59,4 +59,4 @@ def run(app: typer.Typer) -> None:
         sys.exit(EXIT_BAD_INPUT)
     except TidewiseError as error:
         notes.print(f"error: {error}", markup=False, highlight=False, style="red", soft_wrap=True)
-        sys.exit(EXIT_FAULT)
+        sys.exit(EXIT_ERROR)

@@ -98,8 +98,8 @@ def prequential(request: PrequentialRequest) -> None:
             hide_seen=request.seen is Seen.HIDE,
         )
         recipe = evaluation.recipe_of(budget, has_text=files.items is not None, folder=request.cache)
-        replay = evaluation.PrequentialReplay(stream, recipe, names, range(request.seeds), against)
-        report = evaluation.replay(replay, progress=bar.show)
+        plan = evaluation.PrequentialReplay(stream, recipe, names, range(request.seeds), against)
+        report = evaluation.replay(plan, progress=bar.show)
     report["bad_lines"] = _print_bad_lines(files.bad_lines)
     if request.chart is not None:
         evaluation.write_chart(report, request.chart)

@@ -1,4 +1,4 @@
-"""The report of an evaluation as tables for people."""
+"""The report of an evaluation as tables."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from rich.table import Table
 from tidewise.commands.options import screen
 
 Figures = Mapping[str, Any]
-MIN_WIDTH = 120  # so that no figure is cut where the output goes to a file
+MIN_WIDTH = 120  # so that no figure is truncated in a file
 
 
 def print_report(report: Figures, *, seen: str) -> None:
-    """The figures with users' earlier items kept or hidden."""
+    """The figures with seen items kept or hidden."""
     data, rules = report["data"], report["rules"]
     screen.print(
         f"{rules['protocol']}: {data['test_questions']:,} questions about {data['test_users']:,} users, "
-        f"{data['items']:,} items ranked, {data['learnt_events']:,} events learnt from; "
-        f"ties by {rules['ties']}; earlier items {'stay' if seen == 'keep' else 'are hidden'}",
+        f"{data['items']:,} items ranked, {data['learnt_events']:,} training events; "
+        f"ties by {rules['ties']}; seen items {'ranked' if seen == 'keep' else 'hidden'}",
         highlight=False,
     )
     wide = Console(width=max(screen.width, MIN_WIDTH))
     tables = [_main(report, seen), _depths(report, seen), _sliced(report, seen)]
     if any(model["now_gap"] for model in report["models"]):
-        tables.append(_told(report, seen))
+        tables.append(_now_gap(report, seen))
     for table in tables:
         wide.print(table)
     budget = report["budget"]
@@ -40,8 +40,8 @@ def print_report(report: Figures, *, seen: str) -> None:
 
 def print_replay(report: Figures) -> None:
     """The figures of a prequential evaluation."""
-    asked = f"{report['questions']:,} questions about {report['users']:,} users, {report['items']:,} items"
-    screen.print(f"prequential: {asked}, periods from {', '.join(report['periods'])}", highlight=False)
+    counts = f"{report['questions']:,} questions about {report['users']:,} users, {report['items']:,} items"
+    screen.print(f"prequential: {counts}, periods from {', '.join(report['periods'])}", highlight=False)
     wide = Console(width=max(screen.width, MIN_WIDTH))
     table = _table(
         "arm", "HR@10", "NDCG@10", f"NDCG@10 - {report['against']}", "95%", "training, CPU s", "ranking, CPU s"
@@ -57,18 +57,18 @@ def print_replay(report: Figures) -> None:
             name, *("-" if arm[key] is None else f"{arm[key]:.4f}" for key in shares), f"{arm['num_younger']:,}"
         )
         periods.add_row(name, *(f"{value:.4f}" for value in arm["by_period"]))
-    for one in (table, periods, young):
-        wide.print(one)
+    for part in (table, periods, young):
+        wide.print(part)
 
 
 def _main(report: Figures, seen: str) -> Table:
     table = _table("model", "HR@10", "NDCG@10", "95%", "MRR@10", "coverage@10", f"NDCG@10 - {report['against']}", "")
     for model in report["models"]:
-        found = model["seen"][seen]
-        metrics = found["metrics"]
-        ndcg, coverage = metrics["NDCG@10"], found["coverage"]["@10"]
+        figures = model["seen"][seen]
+        metrics = figures["metrics"]
+        ndcg, coverage = metrics["NDCG@10"], figures["coverage"]["@10"]
         cells = [f"{metrics['HR@10']['mean']:.4f}", f"{ndcg['mean']:.4f}", _bounds(ndcg)]
-        cells += [f"{metrics['MRR@10']['mean']:.4f}", f"{coverage:.3f}", *_difference(found["difference"])]
+        cells += [f"{metrics['MRR@10']['mean']:.4f}", f"{coverage:.3f}", *_difference(figures["difference"])]
         table.add_row(model["model"], *cells)
     return table
 
@@ -82,16 +82,16 @@ def _depths(report: Figures, seen: str) -> Table:
     return table
 
 
-def _told(report: Figures, seen: str) -> Table:
+def _now_gap(report: Figures, seen: str) -> Table:
     """Models that read the gap to now: not told, asked at a moment drawn before the answer, asked at its very time."""
     table = _table("NDCG@10, gap to now", "not told", "drawn before", "change", "at the click", "change")
     for model in report["models"]:
         if model["now_gap"]:
             cells = [f"{model['seen'][seen]['metrics']['NDCG@10']['mean']:.4f}"]
             for way in ("drawn", "click"):
-                found = model["now_gap"][way][seen]["NDCG@10"]
-                change = found["change"]
-                cells += [f"{found['mean']:.4f}", f"{change['mean']:+.4f} {_bounds(change)}"]
+                ndcg = model["now_gap"][way][seen]["NDCG@10"]
+                change = ndcg["change"]
+                cells += [f"{ndcg['mean']:.4f}", f"{change['mean']:+.4f} {_bounds(change)}"]
             table.add_row(model["model"], *cells)
     return table
 
@@ -108,11 +108,11 @@ def _bounds(interval: Figures) -> str:
     return f"[{interval['low']:.4f}, {interval['high']:.4f}]".replace("[", "\\[")
 
 
-def _difference(found: Figures) -> tuple[str, str]:
+def _difference(difference: Figures) -> tuple[str, str]:
     """The difference with its interval, and as a share of the baseline."""
-    if not found:
+    if not difference:
         return "", ""
-    ndcg = found["NDCG@10"]
+    ndcg = difference["NDCG@10"]
     relative = "" if ndcg["relative"] is None else f"{ndcg['relative']:+.1%}"
     return f"{ndcg['mean']:+.4f} {_bounds(ndcg)}", relative
 
@@ -121,6 +121,6 @@ def _sliced(report: Figures, seen: str) -> Table:
     kinds = [kind for kind, num_questions in report["slices"].items() if num_questions]
     table = _table("NDCG@10 by kind", *(f"{kind} ({report['slices'][kind]:,})" for kind in kinds))
     for model in report["models"]:
-        found = model["seen"][seen]["slices"]
-        table.add_row(model["model"], *(f"{found[kind]['NDCG@10']:.4f}" for kind in kinds))
+        slices = model["seen"][seen]["slices"]
+        table.add_row(model["model"], *(f"{slices[kind]['NDCG@10']:.4f}" for kind in kinds))
     return table

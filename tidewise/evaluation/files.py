@@ -1,6 +1,6 @@
-"""Evaluation of files: events and items become a dataset, names become models, outcomes become a report.
+"""Evaluation on files: reads events and items into a dataset, runs the named models, makes the report.
 
-Called by `tidewise evaluate`; needs no database. The only place that brings `model` and river's adapter together.
+Called by `tidewise evaluate`; needs no database. The only module that combines `model` with the river baseline.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from model.evaluation.models import Budget, Config, FitContext, ModelSpec
     from model.evaluation.protocols import Fold
 
-ROWS_TRIED = 100  # to find the unit of the time column
+PROBED_ROWS = 100  # to guess the unit of the time column
 DEFAULT_MODELS = ("popularity", "co-occurrence", "item-knn", "vsknn", "sasrec", "sasrec-text", "hm4sr")
 FALLBACK = "popularity"
 TEXT_FEATURES = 128
@@ -41,39 +41,39 @@ CONTENT_FEATURES = 128
 
 @dataclass
 class EvaluationFiles:
-    """The files of a comparison and how to read them. `bad_lines`: what could not be read, filled while reading."""
+    """The files of an evaluation and how to read them. `bad_lines`: lines that could not be read, filled by reading."""
 
     events: Path
     columns: HistoryColumns
-    time_unit: str | None = None  # None: found by the size of the first times
+    time_unit: str | None = None  # None: guessed from the first times
     items: Path | None = None
     item_columns: ItemColumns = field(default_factory=ItemColumns)
     format: str | None = None
     bad_lines: list[BadLine] = field(default_factory=list)
 
     def dataset(self, *, ties: Ties) -> Dataset:
-        """Everything read; raises `InvalidInput` where a file cannot be used."""
+        """The dataset of the files; raises `InvalidInput` where a file cannot be used."""
         from model.evaluation.dataset import Dataset
 
         return Dataset.of(self._rows(), list(self._items()), ties=ties)
 
     def _rows(self) -> Iterator[Row]:
-        unit = self.time_unit or self._found_unit()
+        unit = self.time_unit or self._guess_unit()
         types = EventTypes()
-        inside = {kind.name for kind in types.table if kind.window}
+        window_types = {kind.name for kind in types.table if kind.window}
         with opened(self.events, self.format) as source:
             events = read_history(
                 source,
                 rules=RowRules(self.columns, unit, types, default_type="click", latest_ms=WallClock().now_ms()),
                 on_bad=self.bad_lines.extend,
             )
-            yield from ((event.user_id, event.item_id, event.time_ms) for event in events if event.type in inside)
+            yield from ((event.user_id, event.item_id, event.time_ms) for event in events if event.type in window_types)
 
-    def _found_unit(self) -> str:
+    def _guess_unit(self) -> str:
         """Seconds, milliseconds or microseconds, by the size of the first times."""
         with opened(self.events, self.format) as source:
-            chunks = RowReader(source).chunks((self.columns.time,), size=ROWS_TRIED)
-            values = list(islice(chain.from_iterable(chunk.rows for chunk in chunks), ROWS_TRIED))
+            chunks = RowReader(source).chunks((self.columns.time,), size=PROBED_ROWS)
+            values = list(islice(chain.from_iterable(chunk.rows for chunk in chunks), PROBED_ROWS))
         for (value,) in values:
             try:
                 return _unit_of(float(value))
@@ -95,26 +95,26 @@ def _unit_of(time: float) -> str:
     return "ms" if time <= LARGEST_TIME_MS else "us"
 
 
-def cut_of(given: str, dataset: Dataset) -> int:
-    """`--cut`: a share of the events in time order, or a date (UTC)."""
+def cut_of(text: str, dataset: Dataset) -> int:
+    """The cut in ms of `--cut`: a share of the events in time order, or a date (UTC)."""
     from model.evaluation.protocols import cut_at_share
 
     share: float | None = None
     with suppress(ValueError):
-        share = float(given)
+        share = float(text)
     if share is not None:
         return cut_at_share(dataset, share)
     try:
-        moment = datetime.fromisoformat(given)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        msg = f"--cut: wanted a share as 0.8 or a date as 2014-03-01, got {given!r}"
+        msg = f"--cut: wanted a share as 0.8 or a date as 2014-03-01, got {text!r}"
         raise InvalidInput(msg) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000)
 
 
 def online_baselines() -> dict[str, ModelSpec]:
-    """The models that live outside `model/`; empty without the extra that they need."""
+    """The baselines that need the extra `drift`; empty without it."""
     from model.baselines.factorisation import OnlineFactorisation
     from model.evaluation.models import ModelSpec
 
@@ -133,20 +133,20 @@ def online_baselines() -> dict[str, ModelSpec]:
 
 
 def specs_of(names: Sequence[str]) -> list[ModelSpec]:
-    """The named models, each once; raises `InvalidInput` for an unknown one."""
+    """The named models without duplicates; raises `InvalidInput` for an unknown name."""
     from model.evaluation.models import spec_of
 
-    others = online_baselines()
-    if "river-mf" in names and not others:
+    online = online_baselines()
+    if "river-mf" in names and not online:
         raise InvalidInput("--model river-mf: river is not installed; install tidewise with the extra `drift`")
-    return [spec_of(name, others) for name in dict.fromkeys(names)]
+    return [spec_of(name, online) for name in dict.fromkeys(names)]
 
 
 @dataclass(frozen=True)
 class ComparisonPlan:
-    """What to compare: models by name, the baseline of the differences, seeds, and where finished results are kept.
+    """What to compare: model names, the baseline of the differences, seeds, and the cache of finished results.
 
-    `features`: vectors of items beside their text, as PATH[:NAME].
+    `features`: item vectors besides the texts, as PATH[:NAME].
     """
 
     names: Sequence[str]
@@ -158,7 +158,7 @@ class ComparisonPlan:
 
 
 def compare(dataset: Dataset, fold: Fold, plan: ComparisonPlan, *, progress: Progress) -> dict[str, Any]:
-    """Run all models and report; popularity is always run, because it answers for users without a past."""
+    """Run all models and report; popularity always runs, as the fallback for users without a history."""
     from model.evaluation.harness import Harness
     from model.evaluation.networks import Contents
     from model.evaluation.report import Comparison, report
@@ -171,5 +171,5 @@ def compare(dataset: Dataset, fold: Fold, plan: ComparisonPlan, *, progress: Pro
     harness = Harness(dataset, fold, plan.budget, contents, ResultCache(plan.cache), plan.seeds, progress)
     outcomes = {spec.name: harness.run(spec) for spec in specs}
     progress("resampling users", 0.0)
-    found = report(Comparison(dataset, fold, plan.budget, outcomes, outcomes[FALLBACK], plan.against))
-    return {**found, "contents": [{"name": source.name, "size": source.size} for source in contents.sources]}
+    figures = report(Comparison(dataset, fold, plan.budget, outcomes, outcomes[FALLBACK], plan.against))
+    return {**figures, "contents": [{"name": source.name, "size": source.size} for source in contents.sources]}

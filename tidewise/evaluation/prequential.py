@@ -1,4 +1,4 @@
-"""Prequential evaluation of files: arms over a replayed log become a report and a chart.
+"""Prequential evaluation on files: runs arms over a replayed log, makes the report and the chart.
 
 Called by `tidewise evaluate prequential`; needs no database.
 """
@@ -32,7 +32,7 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class PrequentialReplay:
-    """What to compare on a stream: arms by name, seeds of networks, the arm that differences are taken from."""
+    """What to compare on a stream: arm names, seeds of networks, and the baseline arm of the differences."""
 
     stream: PrequentialStream
     recipe: TrainingRecipe
@@ -42,7 +42,7 @@ class PrequentialReplay:
 
 
 def arms_of(names: Sequence[str] | None, against: str | None) -> tuple[Sequence[str], str]:
-    """The arms to run and the one to compare with; raises `InvalidInput` for one that there is not."""
+    """The arms to run and the baseline arm; raises `InvalidInput` for an unknown arm."""
     from model.evaluation import arms
 
     chosen = names or arms.ARMS, against or arms.REFERENCE
@@ -53,7 +53,7 @@ def arms_of(names: Sequence[str] | None, against: str | None) -> tuple[Sequence[
 def stream_of(
     dataset: Dataset, *, cut: str, num_periods: int, max_questions: int | None, hide_seen: bool
 ) -> PrequentialStream:
-    """The dataset as a stream, from the cut on."""
+    """The dataset as a stream that starts at the cut."""
     from model.evaluation.prequential import PrequentialStream
 
     cut_ms = cut_of(cut, dataset)
@@ -63,7 +63,7 @@ def stream_of(
 
 
 def recipe_of(budget: Budget, *, has_text: bool, folder: Path | None) -> TrainingRecipe:
-    """How all networks of a replay train."""
+    """The training of all networks of a replay."""
     from model.evaluation.arms import TrainingRecipe
     from model.network.config import Modality
     from model.training.fine_tuning import FineTuningPlan
@@ -74,30 +74,30 @@ def recipe_of(budget: Budget, *, has_text: bool, folder: Path | None) -> Trainin
     return TrainingRecipe(config, budget.plan(learning_rate=LEARNING_RATE), FineTuningPlan(), folder=folder)
 
 
-def replay(given: PrequentialReplay, *, progress: Progress) -> dict[str, Any]:
+def replay(plan: PrequentialReplay, *, progress: Progress) -> dict[str, Any]:
     """Run all arms and report."""
     from model.evaluation.arms import COUNTING, run_arm
 
     runs: dict[str, list[ArmResult]] = {}
-    for name in dict.fromkeys(("popularity", given.against, *given.names)):
-        for seed in given.seeds if name not in COUNTING else (0,):
-            doing = f"{name}, seed {seed}"
-            progress(doing, 0.0)
-            one = run_arm(given.stream, name, given.recipe, seed=seed, tick=partial(progress, doing))
-            runs.setdefault(name, []).append(one)
-    return report(given, runs)
+    for name in dict.fromkeys(("popularity", plan.against, *plan.names)):
+        for seed in plan.seeds if name not in COUNTING else (0,):
+            step = f"{name}, seed {seed}"
+            progress(step, 0.0)
+            run = run_arm(plan.stream, name, plan.recipe, seed=seed, tick=partial(progress, step))
+            runs.setdefault(name, []).append(run)
+    return report(plan, runs)
 
 
-def report(given: PrequentialReplay, runs: Mapping[str, Sequence[ArmResult]]) -> dict[str, Any]:
-    """The figures as one document of JSON values; users without a known event are answered by popularity."""
-    stream, popular = given.stream, runs["popularity"][0].ranks
+def report(plan: PrequentialReplay, runs: Mapping[str, Sequence[ArmResult]]) -> dict[str, Any]:
+    """The figures as JSON values; users without a known event get the popularity ranking."""
+    stream, popular = plan.stream, runs["popularity"][0].ranks
     users = stream.users
     gains = {name: _mean(own, popular, ndcg) for name, own in runs.items()}
-    fresh = runs[given.against][0].fresh
+    fresh = runs[plan.against][0].fresh
     arms = {}
     for name, own in runs.items():
-        difference = bootstrap_over_users(gains[name] - gains[given.against], users, num_resamples=NUM_RESAMPLES)
-        young = np.logical_and.reduce([one.fresh for one in own])
+        difference = bootstrap_over_users(gains[name] - gains[plan.against], users, num_resamples=NUM_RESAMPLES)
+        young = np.logical_and.reduce([run.fresh for run in own])
         arms[name] = {
             "ndcg_10": round(float(gains[name].mean()), 5),
             "hr_10": round(float(_mean(own, popular, hit).mean()), 5),
@@ -107,28 +107,28 @@ def report(given: PrequentialReplay, runs: Mapping[str, Sequence[ArmResult]]) ->
             "hr_10_items_younger_than_the_model": _at(_mean(own, popular, hit), young),
             "popularity_on_the_same": _at(_mean(runs["popularity"], popular, hit), young),
             "num_younger": int(young.sum()),
-            "train_cpu_s": round(float(np.mean([sum(one.train_s) for one in own])), 2),
-            "later_trainings_cpu_s": round(float(np.mean([sum(one.train_s[1:]) for one in own])), 2),
-            "rank_cpu_s": round(float(np.mean([one.rank_s for one in own])), 2),
+            "train_cpu_s": round(float(np.mean([sum(run.train_s) for run in own])), 2),
+            "later_trainings_cpu_s": round(float(np.mean([sum(run.train_s[1:]) for run in own])), 2),
+            "rank_cpu_s": round(float(np.mean([run.rank_s for run in own])), 2),
             "seeds": len(own),
         }
     starts = [f"{datetime.fromtimestamp(start / 1000, UTC):%Y-%m-%d}" for start in stream.starts_ms.tolist()]
-    asked = {"questions": len(users), "users": len(np.unique(users)), "items": stream.dataset.num_items}
-    return {**asked, "events": len(stream.columns), "periods": starts, "against": given.against, "arms": arms}
+    counts = {"questions": len(users), "users": len(np.unique(users)), "items": stream.dataset.num_items}
+    return {**counts, "events": len(stream.columns), "periods": starts, "against": plan.against, "arms": arms}
 
 
-def write_chart(found: Mapping[str, Any], path: Path) -> None:
+def write_chart(report: Mapping[str, Any], path: Path) -> None:
     """NDCG@10 over the periods, a line for each arm."""
-    lines = {name: arm["by_period"] for name, arm in found["arms"].items()}
-    write_line_chart(path, "NDCG@10 by period", lines, found["periods"])
+    lines = {name: arm["by_period"] for name, arm in report["arms"].items()}
+    write_line_chart(path, "NDCG@10 by period", lines, report["periods"])
 
 
 def _mean(runs: Sequence[ArmResult], popular: Array, metric: Callable[[Array, int], Array]) -> Array:
-    """(q,) a metric at 10 of each question, averaged over the seeds."""
-    answered = [metric(np.where(np.isnan(one.ranks), popular, one.ranks), 10) for one in runs]
-    return np.asarray(np.mean(answered, axis=0), np.float64)
+    """(q,) a metric at 10 for each question, averaged over the seeds."""
+    values = [metric(np.where(np.isnan(run.ranks), popular, run.ranks), 10) for run in runs]
+    return np.asarray(np.mean(values, axis=0), np.float64)
 
 
 def _at(values: Array, where: Array) -> float | None:
-    """The mean over some questions; None where there is none."""
+    """The mean over the selected questions; None where none is selected."""
     return round(float(values[where].mean()), 5) if where.any() else None
