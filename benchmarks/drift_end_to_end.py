@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.report import publish
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.monitor import GRACE_MS, HIT_RANK
-from core.drift.records import BUCKET_MS, Alarm, Score
+from core.drift_records import BUCKET_MS, Alarm, Score
 from core.ingestion.sources import RequestSource
 from core.ports.drift import DriftReader
 from core.ports.store import Store

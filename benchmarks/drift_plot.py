@@ -13,7 +13,7 @@ from itertools import groupby
 from math import nan
 from pathlib import Path
 
-from core.drift.records import Alarm, Point
+from core.drift_records import Alarm, Point
 from tidewise.bootstrap import open_system
 from tidewise.evaluation.charts import SignalPanel, write_signal_chart
 from tidewise.settings.schema import load_settings

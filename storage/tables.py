@@ -66,7 +66,7 @@ items = Table(
     Column("in_catalogue", Boolean, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
-    Column("topic", SmallInteger, nullable=False, server_default="0"),  # see core.drift.topics
+    Column("topic", SmallInteger, nullable=False, server_default="0"),  # see core.topics
     Column("created_ms", BigInteger),  # NULL for items older than this column
 )
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from core.drift.detector_bank import DetectorBank
 from core.drift.monitor import Monitor
-from core.drift.records import (
+from core.drift.scoring import Scoring
+from core.drift_records import (
     Alarm,
     Bucket,
     BucketCounts,
@@ -18,12 +19,11 @@ from core.drift.records import (
     SampledEvent,
     Score,
 )
-from core.drift.scoring import Scoring
-from core.drift.topics import NO_TOPIC, OTHERS, OTHERS_NAME, new_codes
 from core.errors import StoreConflict
 from core.history import WindowShape
 from core.interactions import EventTypes
 from core.lease import Lease
+from core.topics import NO_TOPIC, OTHERS, OTHERS_NAME, new_codes
 
 
 @dataclass

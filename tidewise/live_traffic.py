@@ -44,7 +44,7 @@ class ReplayReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class TrafficPace:
     """The schedule of events: number k at k / rate seconds after the start, without a rate at once."""
 
     rate_per_s: float | None
@@ -70,7 +70,7 @@ def replay_live(
     clients: Sequence[Client],
     events: Iterable[Interaction],
     *,
-    pace: Pace,
+    pace: TrafficPace,
     console: Console,
     total: int | None = None,
     on_batch: Callable[[float], None] = lambda seconds: None,

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import httpcore
 
 from core.clock import DAY_MS, Clock
-from core.drift.records import Alarm
+from core.drift_records import Alarm
 from core.errors import InvalidSettings, TidewiseError
 from core.ports.store import Store
 from tidewise import __version__

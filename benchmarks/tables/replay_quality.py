@@ -39,7 +39,7 @@ Ranks = dict[str, Array]  # "all": among all items; "unseen": the user's earlier
 
 
 @dataclass(frozen=True)
-class EventLog:
+class ColumnLog:
     """All windowed events sorted by (user, time, sequence), items as catalogue rows, and the same in time order."""
 
     users: IntArray
@@ -49,7 +49,7 @@ class EventLog:
     in_time: IntArray  # places in time order
 
     @classmethod
-    def of(cls, users: IntArray, rows: IntArray, times_ms: IntArray) -> EventLog:
+    def of(cls, users: IntArray, rows: IntArray, times_ms: IntArray) -> ColumnLog:
         """The log of these columns."""
         first = np.flatnonzero(np.diff(users, prepend=users[:1] - 1))
         starts = first[np.searchsorted(first, np.arange(len(users)), side="right") - 1]
@@ -66,7 +66,7 @@ def ranks_of(scores: FloatArray, target: int, seen: IntArray) -> tuple[float, fl
     return above + equal / 2, above - fewer_above + (equal - fewer_equal) / 2
 
 
-def score_model(log: EventLog, places: IntArray, encoder: Encoder, catalogue: Catalogue, shape: WindowShape) -> Ranks:
+def score_model(log: ColumnLog, places: IntArray, encoder: Encoder, catalogue: Catalogue, shape: WindowShape) -> Ranks:
     """Ranks by the model; NaN where the user had no event before."""
     found, everything = np.full((len(places), 2), np.nan), np.arange(len(catalogue))
     table = encoder.items(everything)
@@ -82,7 +82,7 @@ def score_model(log: EventLog, places: IntArray, encoder: Encoder, catalogue: Ca
     return {"all": found[:, 0], "unseen": found[:, 1]}
 
 
-def _window(log: EventLog, place: int, shape: WindowShape) -> History:
+def _window(log: ColumnLog, place: int, shape: WindowShape) -> History:
     """The window of the user strictly before the event at `place`. Items are rows here, as the encoder is bound so."""
     begin = int(log.starts[place])
     begin += shape.start(place - begin)
@@ -129,7 +129,7 @@ class NextItemCounts:
 Arm = Popularity | NextItemCounts
 
 
-def score_baseline(log: EventLog, wanted: set[int], arms: dict[str, Arm], until: int) -> dict[str, Ranks]:
+def score_baseline(log: ColumnLog, wanted: set[int], arms: dict[str, Arm], until: int) -> dict[str, Ranks]:
     """Ranks of the wanted places by each arm, in one pass over the first `until` events in time order."""
     order = np.array(sorted(wanted))
     found = {name: np.full((len(order), 2), np.nan) for name in arms}
@@ -145,7 +145,7 @@ def score_baseline(log: EventLog, wanted: set[int], arms: dict[str, Arm], until:
     return {name: {"all": values[:, 0], "unseen": values[:, 1]} for name, values in found.items()}
 
 
-def choose_half_life(log: EventLog, from_ms: int, num_items: int, sample: Callable[[IntArray], IntArray]) -> float:
+def choose_half_life(log: ColumnLog, from_ms: int, num_items: int, sample: Callable[[IntArray], IntArray]) -> float:
     """The half-life that ranks the last tenth of the training part best (NDCG@10, seen items left out)."""
     until = int(np.searchsorted(log.times_ms[log.in_time], from_ms))
     tuning = sample(log.in_time[int(until * (1 - TUNING_SHARE)) : until])
@@ -202,7 +202,7 @@ def main() -> None:
     if champion is None:
         parser.error("the database has no model; run `tidewise train` first")
     # Items become rows of the catalogue here; the encoder is bound to a catalogue whose keys are those rows.
-    log = EventLog.of(columns.users, catalogue.rows(columns.items), columns.times_ms)
+    log = ColumnLog.of(columns.users, catalogue.rows(columns.items), columns.times_ms)
     numbered = replace(catalogue, keys=np.arange(len(catalogue)))
     encoder = load_model(system.settings, champion).bind(numbered)
     sample = sampler(options.share)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from math import pi, sqrt
 
 from core.clock import HOUR_MS
-from core.drift.records import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, ScoreTally
-from core.drift.topics import NO_TOPIC
+from core.drift_records import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, ScoreTally
+from core.topics import NO_TOPIC
 
 KEPT_HOURS = 28 * 24
 MIX_SHIFT = 0.08  # a mix that moved by this share beyond chance explains a change of a model's scores

@@ -13,10 +13,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from core.clock import DAY_MS
-from core.drift.records import BUCKET_MS, GAP_EDGES_S, BucketCounts, ItemFacts, SampledEvent
-from core.drift.topics import NO_TOPIC
+from core.drift_records import BUCKET_MS, GAP_EDGES_S, BucketCounts, ItemFacts, SampledEvent
 from core.ports.store import Transaction
 from core.records import EventRow, UserState
+from core.topics import NO_TOPIC
 
 NEW_ITEM_MS = 7 * DAY_MS
 MAX_FACTS = 200_000  # items whose topics are cached: about 20 MB

@@ -15,9 +15,9 @@ import numpy as np
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.causes import Recent
 from core.drift.lag import GROWTH
-from core.drift.records import NUM_GAPS, Alarm, Bucket, BucketCounts, Point, ScoreTally
 from core.drift.signals import COUNT_BLOCK, SCORE_BLOCK, SEGMENT_BLOCK, LevelSignal, MixSignal, Reading, Signal, Sums
-from core.drift.topics import NO_TOPIC, NUM_TOPICS
+from core.drift_records import NUM_GAPS, Alarm, Bucket, BucketCounts, Point, ScoreTally
+from core.topics import NO_TOPIC, NUM_TOPICS
 
 MAX_READINGS = 2_000  # per signal since its last alarm: the onset is searched in them
 MIN_SEGMENT_SCORES = 3 * SEGMENT_BLOCK  # before a segment is monitored

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.clock import HOUR_MS
-from core.drift.records import BUCKET_MS, BucketCounts
+from core.drift_records import BUCKET_MS, BucketCounts
 from core.ports.drift import DriftReader
 
 MAX_PERIODS = 40

@@ -14,8 +14,8 @@ from itertools import groupby
 
 from core.clock import Clock
 from core.drift.detector_bank import DetectorBank
-from core.drift.records import BUCKET_MS, Alarm, Bucket, BucketCounts, Point, Score, ScoreTally
 from core.drift.scoring import Scoring
+from core.drift_records import BUCKET_MS, Alarm, Bucket, BucketCounts, Point, Score, ScoreTally
 from core.errors import LeaseLost, StoreConflict
 from core.lease import Lease
 from core.ports.store import Store

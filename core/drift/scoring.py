@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.drift.records import ItemFacts, SampledEvent, Score
+from core.drift_records import ItemFacts, SampledEvent, Score
 from core.history import History, WindowShape, windows_of
 from core.interactions import EventTypes
 from core.items import Catalogue

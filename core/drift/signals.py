@@ -15,7 +15,7 @@ import numpy as np
 from core.clock import HOUR_MS
 from core.drift.baseline import FloatArray, LevelBaseline, MixBaseline, RunningZScore
 from core.drift.lag import GROWTH, Lag
-from core.drift.records import BUCKET_MS, Bucket, BucketCounts
+from core.drift_records import BUCKET_MS, Bucket, BucketCounts
 
 COUNT_BLOCK = 200  # events in a block of counts: the standard error of a share of 10 % is then 2 %
 SCORE_BLOCK = 25  # users scored in a block of scores

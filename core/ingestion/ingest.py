@@ -24,7 +24,7 @@ from operator import attrgetter
 import numpy as np
 
 from core.drift.counting import DriftSampler
-from core.drift.records import BUCKET_MS
+from core.drift_records import BUCKET_MS
 from core.errors import PartitionLost, StoreConflict, StoreUnavailable
 from core.history import Window, WindowShape, append
 from core.ingestion.resolved_batch import ResolvedBatch

@@ -14,7 +14,7 @@ from operator import attrgetter
 import numpy as np
 
 from core.drift.counting import count
-from core.drift.records import BUCKET_MS, BucketCounts
+from core.drift_records import BUCKET_MS, BucketCounts
 from core.history import WindowShape, windows_of
 from core.interactions import EventTypes
 from core.popularity import add_log2, decayed_log2

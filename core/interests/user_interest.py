@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.arrays import IntArray
-from core.drift.topics import NO_TOPIC
 from core.errors import NotFound
 from core.interactions import EventTypes
 from core.interests.interest import Horizons, Interest, Topics, interest_of
 from core.ports.store import ReadTransaction, Store
 from core.recommendation.snapshot import ServingSnapshot
+from core.topics import NO_TOPIC
 
 DEFAULT_FALSE_ALARMS = 0.05
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.clock import HOUR_MS, MINUTE_MS
-from core.drift.records import Alarm
+from core.drift_records import Alarm
 from core.learn.versions import with_status
 from core.ports.store import ReadTransaction, Transaction
 from core.records import ModelRecord

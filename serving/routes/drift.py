@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from core.clock import DAY_MS, Clock
 from core.drift.mix import read_mix
 from core.drift.monitor import ROLE
-from core.drift.records import BUCKET_MS
+from core.drift_records import BUCKET_MS
 from core.ports.store import Store
 from serving.http.replies import json_reply
 from serving.http.requests import check_fields, integer_query

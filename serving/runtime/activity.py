@@ -17,7 +17,7 @@ from threading import Lock
 import numpy as np
 
 from core.clock import DAY_MS, HOUR_MS
-from core.drift.records import BUCKET_MS
+from core.drift_records import BUCKET_MS
 from core.errors import TidewiseError
 from core.ports.store import Store
 from serving.runtime.query_executor import QueryExecutor

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from core.drift.mix import Mix
-from core.drift.records import Alarm, Point
+from core.drift_records import Alarm, Point
 from core.records import ModelRecord
 from serving.schemas.base import Schema
 from serving.schemas.openapi import document, limit_parameter, parameter

@@ -40,7 +40,7 @@ class Readiness(Schema):
     checks: Checks
 
 
-class ModelStatus(Schema):
+class ModelState(Schema):
     """The serving model."""
 
     serving: str | None
@@ -65,7 +65,7 @@ class StatusOut(Schema):
     counted: int
     """When these were counted, in milliseconds."""
     catalogue_revision: int
-    model: ModelStatus
+    model: ModelState
 
 
 class Activity(Schema):

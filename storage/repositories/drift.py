@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.drift.records import Alarm, Bucket, BucketCounts, ItemFacts, Point, SampledEvent, Score
+from core.drift_records import Alarm, Bucket, BucketCounts, ItemFacts, Point, SampledEvent, Score
 from core.errors import StoreConflict
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row

@@ -10,9 +10,9 @@ import orjson
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.drift.topics import NO_TOPIC
 from core.items import Catalogue, Item
 from core.records import StoredItem
+from core.topics import NO_TOPIC
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
 from storage.repositories import topics

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.drift.topics import OTHERS, OTHERS_NAME, new_codes
+from core.topics import OTHERS, OTHERS_NAME, new_codes
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import topics

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.drift.records import (
+from core.drift_records import (
     Alarm,
     Bucket,
     BucketCounts,
@@ -18,10 +18,10 @@ from core.drift.records import (
     Score,
     ScoreTally,
 )
-from core.drift.topics import OTHERS, OTHERS_NAME
 from core.errors import StoreConflict
 from core.items import Item
 from core.ports.store import Store
+from core.topics import OTHERS, OTHERS_NAME
 
 HOUR = 3_600_000
 ALARM = Alarm("hit_rate//5", "hit_rate", "", 5, 2, 0.2, 0.1, "events moved from Tea to Wok", "v1")

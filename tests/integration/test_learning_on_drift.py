@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.drift.records import Alarm
+from core.drift_records import Alarm
 from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
 from core.learn.versions import with_status

@@ -15,10 +15,10 @@ from alembic.config import Config
 from services import postgres
 from sqlalchemy import create_engine, text
 
-from core.drift.records import BucketCounts, SampledEvent
-from core.drift.topics import OTHERS
+from core.drift_records import BucketCounts, SampledEvent
 from core.records import WriterPosition
 from core.statuses import ModelStatus
+from core.topics import OTHERS
 from storage import open_store
 from storage.migrate import MIGRATIONS
 

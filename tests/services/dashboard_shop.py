@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.drift.records import Alarm, Point
+from core.drift_records import Alarm, Point
 from core.items import Item
 from core.manage import save_items
 from core.records import DeadLetter, ModelRecord

@@ -17,6 +17,7 @@ PACKAGES = ("core", "stream", "model", "index", "storage", "serving", "tidewise"
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MIGRATIONS = ROOT / "storage" / "migrations"
 MODULES = [path for path in FILES if MIGRATIONS not in path.parents and path.name != "__main__.py"]
+BENCHMARKS = sorted(path for folder in ("benchmarks", "scripts") for path in (ROOT / folder).rglob("*.py"))
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
@@ -139,6 +140,43 @@ def test_the_search_for_circles_finds_them() -> None:
 )
 def test_the_search_for_circles_reads_imports(source: str, modules: set[str]) -> None:
     assert imports_of(ast.parse(source), {"core", "core.clock", "storage"}) == modules
+
+
+def room_of(module: str) -> str:
+    """The folder of a module, or the module itself where it lies directly in its package."""
+    parts = module.split(".")
+    return ".".join(parts[:2])
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_rooms_of_a_package_import_each_other_in_a_circle(package: str) -> None:
+    trees = {module_of(path): tree_of(path) for path in FILES if path.relative_to(ROOT).parts[0] == package}
+    rooms: dict[str, set[str]] = {}
+    for name, tree in trees.items():
+        rooms.setdefault(room_of(name), set()).update(map(room_of, imports_of(tree, trees.keys())))
+    assert circles_in(rooms) == []
+
+
+# --- one meaning for each class name
+
+
+def test_each_class_name_stands_for_one_thing() -> None:
+    """Private classes belong to their module. Two kinds of classes bear the name of what they mirror:
+
+    a repository of storage that of its port in `core.ports`, a schema of the API that of the record it serialises.
+    """
+    homes: dict[str, list[str]] = {}
+    for path in FILES + BENCHMARKS:
+        for node in tree_of(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and not is_mirror(path, node.name):
+                homes.setdefault(node.name, []).append(module_of(path))
+    assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
+
+
+def is_mirror(path: Path, name: str) -> bool:
+    """Whether a class bears the name of the port that it implements, or of the record that it serialises."""
+    folder = path.parent.relative_to(ROOT).as_posix()
+    return folder == "serving/schemas" or (folder == "storage/repositories" and name.endswith("Repository"))
 
 
 # --- placeholders that would reach a user: "{name}" in a string that is no f-string and is never formatted

@@ -17,7 +17,7 @@ from tidewise.client import Client
 from tidewise.commands.data import Columns, Format, TimeUnit
 from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
 from tidewise.files import event_columns, opened, row_rules
-from tidewise.live_traffic import Pace, events_bar, replay_live
+from tidewise.live_traffic import TrafficPace, events_bar, replay_live
 from tidewise.processes.kafka import replay_to_kafka
 from tidewise.settings.schema import Settings
 
@@ -79,7 +79,7 @@ def replay(
             senders = [
                 stack.enter_context(Client(url or DEFAULT_URL, api_key=settings.api_key())) for _ in range(clients)
             ]
-            report = replay_live(senders, selected, pace=Pace(rate), console=notes)
+            report = replay_live(senders, selected, pace=TrafficPace(rate), console=notes)
             figures = {**report.statuses, **_speed(report.elapsed_s, report.events_per_s)}
     _print({**figures, "bad_lines": sum(num_bad)}, json_=json_)
     if interrupted:

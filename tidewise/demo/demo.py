@@ -24,7 +24,7 @@ from tidewise.demo.drift_tour import recall_drift, take_drift_tour
 from tidewise.demo.shop_changes import Change
 from tidewise.demo.simulator import Shop, simulate_shop
 from tidewise.demo.tour import show_where_to_look, take_tour
-from tidewise.live_traffic import Pace, replay_live
+from tidewise.live_traffic import TrafficPace, replay_live
 from tidewise.processes.children import PREFERRED_PORT, free_port, running, wait_ready
 from tidewise.settings.schema import Settings
 from tidewise.training.progress import TrainingBar
@@ -65,7 +65,9 @@ def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> N
         console.print(f"First recommendation [bold]{time.monotonic() - started_s:.1f} s[/] after the start.")
 
         def send(events: Sequence[Interaction]) -> None:
-            report = replay_live([client], events, pace=Pace(LIVE_RATE_PER_S), console=console, total=len(events))
+            report = replay_live(
+                [client], events, pace=TrafficPace(LIVE_RATE_PER_S), console=console, total=len(events)
+            )
             console.print(f"Live: {report.num_events:,} events at {report.events_per_s:,.0f}/s.")
 
         before, after = shop.split_live()

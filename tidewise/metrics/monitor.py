@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from core.clock import DAY_MS, Clock
 from core.drift.monitor import Monitor
-from core.drift.records import BUCKET_MS, Point
+from core.drift_records import BUCKET_MS, Point
 from core.errors import TidewiseError
 from core.ports.store import Store
 

@@ -17,8 +17,8 @@ from core.background import BackgroundThread
 from core.clock import DAY_MS
 from core.drift.detector_bank import DetectorBank
 from core.drift.monitor import ROLE, Monitor
-from core.drift.records import Alarm
 from core.drift.scoring import Scoring
+from core.drift_records import Alarm
 from core.errors import InvalidSettings, NotReady
 from core.lease import Lease
 from core.ports.store import Store

@@ -10,7 +10,7 @@ from core.interactions import FIELDS
 from tidewise.settings.section import Amount, Count, Section
 
 
-class KafkaSettings(Section):
+class KafkaSection(Section):
     """The event log of the distributed mode."""
 
     bootstrap_servers: str = ""

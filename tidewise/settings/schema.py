@@ -22,7 +22,7 @@ from core.history import WindowShape
 from core.interactions import DEFAULT_EVENT_TYPES, EventType, EventTypes, check_id
 from tidewise.settings.drift import DriftSettings, InterestSettings, LogSettings
 from tidewise.settings.errors import explain
-from tidewise.settings.kafka import KafkaSettings, MetricsSettings
+from tidewise.settings.kafka import KafkaSection, MetricsSettings
 from tidewise.settings.learning import LearnSettings, ModelSettings, TrainSettings
 from tidewise.settings.section import Amount, Count, Section
 from tidewise.settings.sources import Flag, Source, TomlFile, has_value, variables
@@ -229,7 +229,7 @@ class Settings(BaseSettings):
     train: TrainSettings = TrainSettings()
     learn: LearnSettings = LearnSettings()
     cache: CacheSettings = CacheSettings()
-    kafka: KafkaSettings = KafkaSettings()
+    kafka: KafkaSection = KafkaSection()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from core.drift.topics import NO_TOPIC
 from core.ports.store import Store
+from core.topics import NO_TOPIC
 
 logger = logging.getLogger(__name__)
 

@@ -86,7 +86,7 @@ def _make_findings() -> None:
 
 
 def _tell_topics() -> None:
-    """As `core.drift.records.topic_code` did when this was written."""
+    """As `core.drift_records.topic_code` did when this was written."""
     items = sa.table("items", sa.column("key"), sa.column("categories"), sa.column("topic"))
     found = op.get_bind().execute(sa.select(items.c.key, items.c.categories).where(items.c.categories != "[]"))
     rows = [(key, 1 + zlib.crc32(json.loads(names)[0].encode()) % 255) for key, names in found]

@@ -12,7 +12,7 @@ from domain_shop import Shop as WatchedShop
 from drift_doubles import monitor_of
 from serving_doubles import Shop
 
-from core.drift.records import Alarm, Bucket, BucketCounts, Point
+from core.drift_records import Alarm, Bucket, BucketCounts, Point
 from core.recommendation.encoding_queue import EncodingQueue
 from serving.runtime.metrics import Metrics, names_of
 from tidewise.metrics.monitor import MonitorMetrics

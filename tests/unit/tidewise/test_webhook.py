@@ -12,7 +12,7 @@ import pytest
 from doubles import MemoryStore
 
 from core.clock import ManualClock
-from core.drift.records import Alarm
+from core.drift_records import Alarm
 from core.errors import InvalidSettings
 from tidewise.settings.schema import load_settings
 from tidewise.webhook import MAX_AGE_MS, SIGNATURE, Webhook, WebhookRefused, WebhookSender, signature, webhook_of

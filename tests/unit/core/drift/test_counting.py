@@ -8,7 +8,7 @@ from doubles import MemoryStore
 
 from core.clock import ManualClock
 from core.drift.counting import NEW_ITEM_MS, DriftSampler
-from core.drift.records import BUCKET_MS, GAP_EDGES_S, NUM_GAPS, BucketCounts
+from core.drift_records import BUCKET_MS, GAP_EDGES_S, NUM_GAPS, BucketCounts
 from core.ingestion.ingest import Ingestor
 from core.ingestion.rebuild import rebuild
 from core.ingestion.sources import RequestSource

@@ -12,7 +12,7 @@ import pytest
 
 from core.drift.causes import Recent
 from core.drift.detector_bank import DetectorBank, Findings
-from core.drift.records import BUCKET_MS, Alarm, Bucket, BucketCounts, ScoreTally
+from core.drift_records import BUCKET_MS, Alarm, Bucket, BucketCounts, ScoreTally
 from stream.drift.detectors import detectors
 
 DAY_MS = 86_400_000

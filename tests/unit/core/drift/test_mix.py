@@ -8,8 +8,8 @@ import pytest
 
 from core.clock import HOUR_MS
 from core.drift.mix import WITHOUT, mix_of
-from core.drift.records import BUCKET_MS, BucketCounts
-from core.drift.topics import NO_TOPIC
+from core.drift_records import BUCKET_MS, BucketCounts
+from core.topics import NO_TOPIC
 
 TEA, TENTS = 1, 2
 NAMES = {TEA: "Tea", TENTS: "Tents"}

@@ -13,7 +13,7 @@ from drift_doubles import monitor_of
 
 from core.drift.counting import DriftSampler
 from core.drift.monitor import GRACE_MS, bucket_of
-from core.drift.records import BUCKET_MS, BucketCounts, Score, ScoreTally
+from core.drift_records import BUCKET_MS, BucketCounts, Score, ScoreTally
 from core.errors import StoreUnavailable
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource

@@ -7,8 +7,8 @@ import pytest
 from domain_doubles import NOW_MS, SHAPE, TYPES, event
 from domain_shop import Shop
 
-from core.drift.records import SampledEvent, Score
 from core.drift.scoring import Scoring
+from core.drift_records import SampledEvent, Score
 from core.ingestion.sources import RequestSource
 from core.items import Item
 from core.manage import erase_user, remove_item

@@ -20,7 +20,7 @@ from domain_doubles import (
 )
 from doubles import MemoryStore
 
-from core.drift.records import BUCKET_MS
+from core.drift_records import BUCKET_MS
 from core.errors import StoreUnavailable
 from core.ingestion.ingest import MAX_CONFLICTS, Ingestor
 from core.ingestion.sources import RequestSource

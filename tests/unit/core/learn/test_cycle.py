@@ -12,7 +12,7 @@ from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, AxisEncoder, crown,
 from doubles import MemoryStore
 
 from core.clock import ManualClock
-from core.drift.records import Alarm
+from core.drift_records import Alarm
 from core.errors import LeaseLost, NotReady
 from core.ingestion.sources import RequestSource
 from core.items import Catalogue, Item

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from doubles import MemoryStore
 
-from core.drift.records import Alarm
+from core.drift_records import Alarm
 from core.learn.triggers import (
     Job,
     Schedule,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.drift.records import Alarm
+from core.drift_records import Alarm
 from core.records import ModelRecord
 from serving.schemas.drift import alarm_out
 

@@ -13,7 +13,7 @@ from core.interactions import Interaction
 from tidewise.client import ApiError, Client, event_json
 from tidewise.demo.guide import TIMEOUT_S, Guide
 from tidewise.demo.tour import show_where_to_look, take_tour
-from tidewise.live_traffic import LARGEST_BATCH, Pace, replay_live
+from tidewise.live_traffic import LARGEST_BATCH, TrafficPace, replay_live
 
 Json = dict[str, Any]
 
@@ -185,7 +185,7 @@ def test_the_tour_fits_on_one_screen_and_prints_addresses() -> None:
 
 def test_live_traffic_sends_every_event_once_in_order() -> None:
     api, events = FakeApi(), tea_events(1201)
-    report = replay_live([api.client()], events, pace=Pace(None), console=quiet())
+    report = replay_live([api.client()], events, pace=TrafficPace(None), console=quiet())
     assert api.events == [event_json(event) for event in events]
     assert api.batches == [LARGEST_BATCH, LARGEST_BATCH, 201]
     assert report.statuses == {"accepted": 1201}
@@ -193,13 +193,13 @@ def test_live_traffic_sends_every_event_once_in_order() -> None:
 
 def test_live_traffic_keeps_the_requested_rate() -> None:
     clock = HandClock()
-    pace = Pace(80.0, now_s=clock.now_s, sleep=clock.sleep)
+    pace = TrafficPace(80.0, now_s=clock.now_s, sleep=clock.sleep)
     report = replay_live([FakeApi().client()], tea_events(200), pace=pace, console=quiet())
     assert report.events_per_s == pytest.approx(80, rel=0.06)
 
 
 def test_batches_grow_with_the_rate_up_to_the_request_limit() -> None:
-    assert (Pace(1.0).batch, Pace(80.0).batch, Pace(1e9).batch) == (1, 10, LARGEST_BATCH)
+    assert (TrafficPace(1.0).batch, TrafficPace(80.0).batch, TrafficPace(1e9).batch) == (1, 10, LARGEST_BATCH)
 
 
 def test_optional_fields_of_an_event_are_sent_only_if_set() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from core.drift.topics import NO_TOPIC
+from core.topics import NO_TOPIC
 
 BUCKET_MS = 300_000  # counts for monitoring are kept per five minutes of event time
 GAP_EDGES_S = (
