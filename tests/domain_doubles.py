@@ -62,13 +62,13 @@ def history(store: MemoryStore, user_id: str = "ann") -> list[str]:
 
 
 def num_events(store: MemoryStore) -> int:
-    """How many events a store holds."""
+    """The number of events in a store."""
     with store.read() as view:
         return view.totals().events
 
 
 class Spy:
-    """Passes every call on and notes it."""
+    """Records calls and passes them on."""
 
     def __init__(self, spied: Any, calls: list[tuple[str, tuple[Any, ...]]], prefix: str = "") -> None:
         self._spied = spied
@@ -89,7 +89,7 @@ class Spy:
 
 
 class SpyingStore(MemoryStore):
-    """A store that notes the calls of its transactions in `calls`."""
+    """A store that records the calls of its transactions in `calls`, as ("users.lock", arguments)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class SpyingStore(MemoryStore):
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
-        """A transaction whose calls are noted."""
+        """A transaction whose calls are recorded."""
         with super().transaction() as transaction:
             yield Spy(transaction, self.calls)
 
@@ -121,7 +121,7 @@ class FailingStore(MemoryStore):
 
 
 class ContestedStore(MemoryStore):
-    """A store where somebody else wins the first `num_conflicts` transactions; `between` runs after each."""
+    """A store whose first `num_conflicts` transactions conflict with another one."""
 
     def __init__(self, num_conflicts: int) -> None:
         super().__init__()
@@ -129,13 +129,13 @@ class ContestedStore(MemoryStore):
 
     @contextmanager
     def transaction(self) -> Iterator[MemoryTransaction]:
-        """A transaction that may lose."""
+        """A transaction that may raise `StoreConflict`."""
         with super().transaction() as transaction:
             yield transaction
             if self.num_conflicts:
                 self.num_conflicts -= 1
                 transaction.committed = False
-                msg = "somebody else was faster"
+                msg = "another transaction won"
                 raise StoreConflict(msg)
 
 

@@ -1,6 +1,6 @@
-"""Named doubles for unit tests: a store in memory that keeps every promise of `core.ports`, without any I/O.
+"""A store in memory for unit tests, without I/O.
 
-The contract suite runs over it beside the real databases, so that what unit tests prove here holds there too.
+The contract suite runs over it and over the real databases, so that results of unit tests hold for those too.
 """
 
 from __future__ import annotations

@@ -72,13 +72,13 @@ class MemoryDrift:
         return joined
 
     def unscored(self, *, limit: int) -> list[SampledEvent]:
-        waiting = [each for each in self._data.samples.values() if isinstance(each, SampledEvent)]
-        return sorted(waiting, key=lambda each: (each.time_ms, each.event_key))[:limit]
+        unscored = [event for event in self._data.samples.values() if isinstance(event, SampledEvent)]
+        return sorted(unscored, key=lambda event: (event.time_ms, event.event_key))[:limit]
 
     def scores(self, *, from_ms: int, to_ms: int) -> list[Score]:
-        found = [each for each in self._data.samples.values() if isinstance(each, Score)]
-        inside = [each for each in found if from_ms <= each.time_ms < to_ms]
-        return sorted(inside, key=lambda each: (each.time_ms, each.event_key))
+        scores = [score for score in self._data.samples.values() if isinstance(score, Score)]
+        selected = [score for score in scores if from_ms <= score.time_ms < to_ms]
+        return sorted(selected, key=lambda score: (score.time_ms, score.event_key))
 
     def buckets(self, *, after_ms: int = -1, limit: int = 10_000) -> list[Bucket]:
         return [self._data.buckets[start] for start in sorted(self._data.buckets) if start > after_ms][:limit]
@@ -87,7 +87,7 @@ class MemoryDrift:
         return max(self._data.buckets, default=None)
 
     def points(self, *, since_ms: int) -> list[Point]:
-        return [each for _, each in sorted(self._data.points.items()) if each.end_ms > since_ms]
+        return [point for _, point in sorted(self._data.points.items()) if point.end_ms > since_ms]
 
     def alarms(self, *, limit: int = 100, unsent: bool = False) -> list[Alarm]:
         ordered = sorted(self._data.alarms.values(), key=lambda alarm: (alarm.detected_ms, alarm.alarm_id))
@@ -123,13 +123,13 @@ class MemoryDrift:
         self._data.buckets[bucket.start_ms] = bucket
 
     def save_points(self, points: Sequence[Point]) -> None:
-        self._data.points |= {(each.signal, each.segment, each.start_ms): each for each in points}
+        self._data.points |= {(point.signal, point.segment, point.start_ms): point for point in points}
 
     def save_alarms(self, alarms: Sequence[Alarm]) -> None:
         self._data.alarms |= {alarm.alarm_id: alarm for alarm in alarms}
 
     def delete_scores(self, *, before_ms: int) -> int:
-        old = [key for key, each in self._data.samples.items() if each.time_ms < before_ms]
+        old = [key for key, event in self._data.samples.items() if event.time_ms < before_ms]
         for key in old:
             del self._data.samples[key]
         return len(old)

@@ -1,4 +1,4 @@
-"""What a store in memory holds. A transaction works on a copy, a reader keeps the one that it began with."""
+"""The data of `doubles.MemoryStore`. Transactions work on a copy; readers keep the data they began with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def history_order(row: EventRow) -> tuple[int, int, int]:
 
 @dataclass
 class Data:
-    """Everything a store holds."""
+    """All data of a store."""
 
     users: dict[str, UserState] = field(default_factory=dict)
     erased: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # hash -> (erased_ms, last_seq)

@@ -1,4 +1,4 @@
-"""The repositories of a store in memory."""
+"""The repositories of `doubles.MemoryStore`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from core.records import (
 
 
 class MemoryRepository:
-    """The base of all repositories: they share the data of their transaction."""
+    """Base class: the repositories of a transaction share its data."""
 
     def __init__(self, data: Data) -> None:
         self.data = data
@@ -55,8 +55,8 @@ class MemoryUsers(MemoryRepository):
         return [(user_id, self.data.users[user_id]) for user_id in ids[:limit]]
 
     def erasure_times(self, user_ids: Sequence[str]) -> dict[str, int]:
-        found = {user_id: self.data.erased.get(user_hash(user_id)) for user_id in user_ids}
-        return {user_id: mark[0] for user_id, mark in found.items() if mark}
+        marks = {user_id: self.data.erased.get(user_hash(user_id)) for user_id in user_ids}
+        return {user_id: mark[0] for user_id, mark in marks.items() if mark}
 
     def lock(self, user_ids: Sequence[str], *, unless_erased: Mapping[str, int] | None = None) -> dict[str, UserState]:
         for user_id in sorted(set(user_ids)):
@@ -156,8 +156,8 @@ class MemoryItems(MemoryRepository):
         return self.data.revision
 
     def remove(self, item_ids: Sequence[str], *, now_ms: int) -> int:
-        found = [self.data.items[item_id] for item_id in set(item_ids) if item_id in self.data.items]
-        listed = [stored for stored in found if stored.in_catalogue]
+        known = [self.data.items[item_id] for item_id in set(item_ids) if item_id in self.data.items]
+        listed = [stored for stored in known if stored.in_catalogue]
         if listed:
             self.data.revision += 1
         for stored in listed:
@@ -239,8 +239,8 @@ class MemoryOffsets(MemoryRepository):
         return {partition: offset for partition, offset in offsets.items() if offset is not None}
 
     def positions(self) -> list[WriterPosition]:
-        found = sorted(self.data.writers.items())
-        return [WriterPosition(*name, source.applied_offset, source.newest_ms) for name, source in found]
+        writers = sorted(self.data.writers.items())
+        return [WriterPosition(*name, writer.applied_offset, writer.newest_ms) for name, writer in writers]
 
     def newest_event_ms(self) -> int | None:
         return max((s.newest_ms for s in self.data.writers.values() if s.newest_ms is not None), default=None)

@@ -13,5 +13,5 @@ def store(request: pytest.FixtureRequest) -> Store:
     if request.param == "memory":
         return MemoryStore()
     name = {"sqlite": "sqlite_database", "postgresql": "postgres_database"}[request.param]
-    found: Store = request.getfixturevalue(name).store
-    return found
+    store: Store = request.getfixturevalue(name).store
+    return store

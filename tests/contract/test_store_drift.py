@@ -33,9 +33,9 @@ def key(number: int) -> bytes:
 
 def write(store: Store, method: str, *args: Any, **named: Any) -> Any:
     with store.transaction() as tx:
-        found = getattr(tx.drift, method)(*args, **named)
+        result = getattr(tx.drift, method)(*args, **named)
         tx.commit()
-    return found
+    return result
 
 
 def counts(num: int, **topics: int) -> BucketCounts:
@@ -50,8 +50,8 @@ def test_drift_counts_are_summed_over_batches_and_writers(store: Store) -> None:
         assert read.drift.counted_ms(after_ms=HOUR, before_ms=9 * HOUR, limit=9) == [2 * HOUR]
         assert read.drift.counted_ms(after_ms=-1, before_ms=2 * HOUR, limit=9) == [HOUR]
         assert read.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=1) == [HOUR]
-        found = read.drift.counts([HOUR, 7 * HOUR])
-    assert found == {HOUR: BucketCounts(15, 3, 6, Counter({5: 15}), Counter({3: 15}))}
+        sums = read.drift.counts([HOUR, 7 * HOUR])
+    assert sums == {HOUR: BucketCounts(15, 3, 6, Counter({5: 15}), Counter({3: 15}))}
 
 
 def test_clearing_drift_counts_deletes_all(store: Store) -> None:

@@ -23,9 +23,9 @@ def visit(store: Store, user_id: str, *, seq: int, item: str = "x") -> int:
 
 def erase(store: Store, user_id: str, *, now_ms: int) -> bool:
     with store.transaction() as tx:
-        found = tx.users.erase(user_id, now_ms=now_ms)
+        erased = tx.users.erase(user_id, now_ms=now_ms)
         tx.commit()
-    return found
+    return erased
 
 
 def add_dead_letter(store: Store, payload: bytes) -> None:

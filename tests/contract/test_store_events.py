@@ -82,8 +82,8 @@ def test_histories_have_a_limit_per_user_and_the_given_types(store: Store) -> No
         rows = (event(10 * user + n, user=user, item=n, time_ms=n, seq=n, kind=kind) for n, kind in enumerate(kinds))
         insert(store, *rows)
     with store.transaction() as tx:
-        found = tx.events.histories({1: 2, 2: 99, 3: 5}, type_codes=[CLICK, VIEW])
-    assert {user: history.items.tolist() for user, history in found.items()} == {1: [2, 3], 2: [0, 2, 3], 3: []}
+        histories = tx.events.histories({1: 2, 2: 99, 3: 5}, type_codes=[CLICK, VIEW])
+    assert {user: history.items.tolist() for user, history in histories.items()} == {1: [2, 3], 2: [0, 2, 3], 3: []}
 
 
 def test_histories_include_events_of_the_same_transaction(store: Store) -> None:
@@ -108,12 +108,12 @@ def test_histories_equal_a_python_reference_on_random_events(store: Store) -> No
     insert(store, *rows)
     limits = {user: int(random.integers(1, 60)) for user in range(4)}
     with store.transaction() as tx:
-        found = tx.events.histories(limits, type_codes=[CLICK, VIEW])
+        histories = tx.events.histories(limits, type_codes=[CLICK, VIEW])
     for user, limit in limits.items():
-        mine = sorted(
+        own = sorted(
             (r.time_ms, r.user_seq, r.item_key) for r in rows if r.user_key == user and r.type_code != IMPRESSION
         )
-        assert found[user].items.tolist() == [item for *_, item in mine][-limit:]
+        assert histories[user].items.tolist() == [item for *_, item in own][-limit:]
 
 
 def test_event_columns_are_filtered_by_type_and_time(store: Store) -> None:

@@ -28,8 +28,8 @@ def test_each_save_puts_its_items_under_a_new_revision(store: Store) -> None:
     first, second = save(store, SHOE, HAT), save(store, HAT)
     with store.read() as read:
         assert read.items.revision() == second > first
-        found = read.items.by_id(["shoe", "hat"])
-    assert (found["shoe"].revision, found["hat"].revision) == (first, second)
+        stored = read.items.by_id(["shoe", "hat"])
+    assert (stored["shoe"].revision, stored["hat"].revision) == (first, second)
 
 
 def test_saving_no_items_keeps_the_revision(store: Store) -> None:
@@ -56,7 +56,7 @@ def test_event_of_an_unknown_item_creates_an_uncatalogued_item(store: Store) -> 
         assert (stub.key, stub.item, stub.in_catalogue) == (keys["shoe"], Item("shoe"), False)
         assert read.items.revision() == before[0]
         assert read.items.newest_key() == keys["shoe"] > before[1]
-        assert [each.item.item_id for each in read.items.page()] == ["hat"]
+        assert [stored.item.item_id for stored in read.items.page()] == ["hat"]
 
 
 def test_uncatalogued_item_keeps_its_key_when_it_is_catalogued(store: Store) -> None:
@@ -77,7 +77,7 @@ def test_a_removed_item_is_hidden_and_keeps_its_key(store: Store) -> None:
     with store.read() as read:
         gone = read.items.by_id(["shoe"])["shoe"]
         assert read.items.revision() == before + 1
-        assert [each.item.item_id for each in read.items.page()] == ["hat"]
+        assert [stored.item.item_id for stored in read.items.page()] == ["hat"]
     assert (gone.in_catalogue, gone.item.hidden, gone.revision, gone.updated_ms) == (False, True, before + 1, 2000)
 
 
@@ -94,11 +94,11 @@ def test_removing_an_uncatalogued_item_keeps_the_revision(store: Store) -> None:
 def test_items_are_listed_in_byte_order_in_pages(store: Store) -> None:
     ids = ["B", "a", "ä", "b", "10", "9", "b-1", "b1"]
     save(store, *map(Item, ids))
-    found: list[str] = []
+    listed: list[str] = []
     with store.read() as read:
-        while page := read.items.page(after=found[-1] if found else "", limit=3):
-            found += [stored.item.item_id for stored in page]
-    assert found == sorted(ids, key=str.encode)
+        while page := read.items.page(after=listed[-1] if listed else "", limit=3):
+            listed += [stored.item.item_id for stored in page]
+    assert listed == sorted(ids, key=str.encode)
 
 
 def test_the_catalogue_holds_all_items_by_ascending_key(store: Store) -> None:
@@ -157,15 +157,15 @@ def test_touching_items_changes_only_their_revision(store: Store) -> None:
         revision = tx.items.touch(["shoe", "stub", "unknown"], now_ms=2000)
         tx.commit()
     with store.read() as read:
-        found = read.items.by_id(["shoe", "hat", "stub", "unknown"])
+        stored = read.items.by_id(["shoe", "hat", "stub", "unknown"])
         assert read.items.revision() == revision > first
-    assert {item_id: (each.revision, each.updated_ms) for item_id, each in found.items()} == {
+    assert {item_id: (item.revision, item.updated_ms) for item_id, item in stored.items()} == {
         "shoe": (revision, 2000),
         "hat": (first, 1000),
         "stub": (revision, 2000),
     }
-    assert (found["shoe"].item, found["shoe"].in_catalogue) == (SHOE, True)
-    assert not found["stub"].in_catalogue
+    assert (stored["shoe"].item, stored["shoe"].in_catalogue) == (SHOE, True)
+    assert not stored["stub"].in_catalogue
 
 
 def test_touching_unknown_items_keeps_the_revision(store: Store) -> None:
@@ -186,16 +186,16 @@ def test_the_catalogue_holds_creation_times(store: Store) -> None:
     save(store, HAT, Item("heard", "Now named"), now_ms=1000)
     save(store, SHOE, HAT, now_ms=2000)
     with store.read() as read:
-        found = read.items.catalogue()
-    assert found.created_ms is not None
-    created_ms = dict(zip(found.item_ids, found.created_ms.tolist(), strict=True))
+        catalogue = read.items.catalogue()
+    assert catalogue.created_ms is not None
+    created_ms = dict(zip(catalogue.item_ids, catalogue.created_ms.tolist(), strict=True))
     assert created_ms == {"heard": 500, "somehow": 0, "hat": 1000, "shoe": 2000}
-    assert [found.item_ids[row] for row in found.newest_first] == ["shoe", "hat", "heard", "somehow"]
+    assert [catalogue.item_ids[row] for row in catalogue.newest_first] == ["shoe", "hat", "heard", "somehow"]
 
 
 def test_the_catalogue_holds_attributes(store: Store) -> None:
     save(store, SHOE, HAT)
     with store.read() as read:
-        found = read.items.catalogue()
-    assert found.attributes is not None
-    assert dict(zip(found.item_ids, found.attributes, strict=True)) == {"shoe": SHOE.attributes, "hat": {}}
+        catalogue = read.items.catalogue()
+    assert catalogue.attributes is not None
+    assert dict(zip(catalogue.item_ids, catalogue.attributes, strict=True)) == {"shoe": SHOE.attributes, "hat": {}}

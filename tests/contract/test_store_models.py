@@ -64,8 +64,8 @@ def statuses(store: Store) -> dict[str, str]:
 
 def champion(store: Store) -> str | None:
     with store.read() as read:
-        found = read.models.champion()
-    return found.version if found else None
+        record = read.models.champion()
+    return record.version if record else None
 
 
 def test_a_new_champion_retires_the_previous_champion(store: Store) -> None:
@@ -203,23 +203,3 @@ def test_vectors_are_deleted_by_version(store: Store) -> None:
     with store.read() as read:
         assert read.vectors.find(user, version="a", binding="a:1:0") is None
         assert read.vectors.find(user, version="b", binding="b:1:0") is not None
-
-
-def test_users_are_found_by_their_keys(store: Store) -> None:
-    with store.transaction() as tx:
-        states = tx.users.lock(["ann", "bob", "cid"])
-        tx.commit()
-    with store.read() as read:
-        found = read.users.by_key([states["cid"].key, states["ann"].key, 10**9])
-    assert [state.key for state in found] == sorted([states["ann"].key, states["cid"].key])
-
-
-def test_events_are_counted_by_bucket_and_type(store: Store) -> None:
-    with store.transaction() as tx:
-        source = tx.offsets.lock("http", [0])[0]
-        tx.event_counts.add(source.key, {(0, 1): 5, (300_000, 1): 7, (300_000, 2): 11})
-        tx.commit()
-    with store.read() as read:
-        assert read.event_counts.total(type_codes=[1], since_ms=0) == 12
-        assert read.event_counts.total(type_codes=[1, 2], since_ms=1) == 18
-        assert read.event_counts.total(type_codes=[1], since_ms=300_001) == 0

@@ -114,3 +114,14 @@ def test_event_counts_are_summed_over_writers_and_types(store: Store) -> None:
         tx.commit()
     with store.read() as read:
         assert [read.event_counts.total(since_ms=ms) for ms in (0, 300_000, 600_000, 900_000)] == [22, 12, 2, 0]
+
+
+def test_events_are_counted_by_bucket_and_type(store: Store) -> None:
+    with store.transaction() as tx:
+        writer = tx.offsets.lock("http", [0])[0]
+        tx.event_counts.add(writer.key, {(0, 1): 5, (300_000, 1): 7, (300_000, 2): 11})
+        tx.commit()
+    with store.read() as read:
+        assert read.event_counts.total(type_codes=[1], since_ms=0) == 12
+        assert read.event_counts.total(type_codes=[1, 2], since_ms=1) == 18
+        assert read.event_counts.total(type_codes=[1], since_ms=300_001) == 0

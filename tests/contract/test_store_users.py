@@ -55,9 +55,9 @@ def test_every_valid_id_identifies_one_user_and_one_item(store: Store, name: str
         user, item = tx.users.lock([name])[name].key, tx.items.resolve([name])[name]
         tx.commit()
     with store.read() as read:
-        found = read.users.find(name)
-        assert found is not None
-        assert found.key == user
+        state = read.users.find(name)
+        assert state is not None
+        assert state.key == user
         assert read.items.by_id([name])[name].key == item
 
 
@@ -83,7 +83,16 @@ def test_users_are_listed_by_ascending_id_in_pages(store: Store) -> None:
 def test_user_prefix_is_matched_literally(store: Store) -> None:
     add_users(store, "user-1", "user-10", "user_1", "user", "other", "user-%", "user-\U0010fffe")
     with store.read() as read:
-        found = [user_id for user_id, _ in read.users.page(prefix="user-")]
-        assert found == ["user-%", "user-1", "user-10", "user-\U0010fffe"]
-        assert [user_id for user_id, _ in read.users.page(prefix="user-", after="user-1")] == found[2:]
+        user_ids = [user_id for user_id, _ in read.users.page(prefix="user-")]
+        assert user_ids == ["user-%", "user-1", "user-10", "user-\U0010fffe"]
+        assert [user_id for user_id, _ in read.users.page(prefix="user-", after="user-1")] == user_ids[2:]
         assert read.users.page(prefix="nobody") == []
+
+
+def test_users_are_found_by_their_keys(store: Store) -> None:
+    with store.transaction() as tx:
+        states = tx.users.lock(["ann", "bob", "cid"])
+        tx.commit()
+    with store.read() as read:
+        by_key = read.users.by_key([states["cid"].key, states["ann"].key, 10**9])
+    assert [state.key for state in by_key] == sorted([states["ann"].key, states["cid"].key])

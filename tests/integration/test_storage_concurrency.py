@@ -41,14 +41,14 @@ def in_parallel(*tasks: Callable[[], None]) -> None:
 
 
 def wait_for_a_lock(database: Database) -> None:
-    """Until some transaction waits for another one."""
+    """Wait until a transaction waits for a lock."""
     deadline_s = time.monotonic() + WAIT_S
     while not database.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
-        assert time.monotonic() < deadline_s, "nobody waits"
+        assert time.monotonic() < deadline_s, "no transaction waits"
 
 
-def until_it_goes_through(store: Store, work: Callable[[Transaction], object]) -> None:
-    """A transaction as use cases run it: again after a conflict, which means that another one got through."""
+def run_transaction(store: Store, work: Callable[[Transaction], object]) -> None:
+    """Run a transaction as use cases do: again after each conflict."""
     while True:
         with suppress(StoreConflict), store.transaction() as tx:
             work(tx)
@@ -71,7 +71,7 @@ def test_concurrent_writers_of_the_same_users_do_not_deadlock(database: Database
         def run() -> None:
             with closing(open_store(database.url)) as store:
                 for _ in range(rounds):
-                    until_it_goes_through(store, step(order))
+                    run_transaction(store, step(order))
 
         return run
 
@@ -83,13 +83,13 @@ def test_concurrent_writers_of_the_same_users_do_not_deadlock(database: Database
 
 
 def test_users_created_concurrently_get_one_key(database: Database) -> None:
-    found: list[dict[str, UserState]] = []
+    results: list[dict[str, UserState]] = []
 
     def work() -> None:
-        until_it_goes_through(database.store, lambda tx: found.append(tx.users.lock(USERS)))
+        run_transaction(database.store, lambda tx: results.append(tx.users.lock(USERS)))
 
     in_parallel(*[work] * 4)
-    assert len({tuple(states[user].key for user in USERS) for states in found}) == 1
+    assert len({tuple(states[user].key for user in USERS) for states in results}) == 1
 
 
 def test_creating_the_same_user_concurrently_raises_a_conflict(postgres_database: Database) -> None:
@@ -129,7 +129,7 @@ def test_a_user_erased_during_creation_raises_a_conflict(postgres_database: Data
 
 
 def test_a_second_writer_waits_for_the_lock_of_a_user(database: Database) -> None:
-    until_it_goes_through(database.store, lambda tx: tx.users.lock(["ann"]))
+    run_transaction(database.store, lambda tx: tx.users.lock(["ann"]))
     second_began, second_done = threading.Event(), threading.Event()
 
     def second() -> None:
@@ -181,8 +181,8 @@ def test_locking_partitions_in_any_order_does_not_deadlock(database: Database) -
             with closing(open_store(database.url)) as store:
                 for _ in range(rounds):
                     with store.transaction() as tx:
-                        sources = tx.offsets.lock("interactions", partitions).values()
-                        tx.offsets.save([replace(one, applied_offset=(one.applied_offset or 0) + 1) for one in sources])
+                        writers = tx.offsets.lock("interactions", partitions).values()
+                        tx.offsets.save([replace(w, applied_offset=(w.applied_offset or 0) + 1) for w in writers])
                         tx.commit()
 
         return work
@@ -241,9 +241,9 @@ def test_a_user_erased_while_a_writer_waits_is_created_again(database: Database)
         for _ in range(5):
             try:
                 with database.store.transaction() as tx:
-                    found = tx.users.lock(["ann"])["ann"]
+                    user = tx.users.lock(["ann"])["ann"]
                     tx.commit()
-                    return found
+                    return user
             except StoreConflict:
                 continue
         raise AssertionError("never got through")
@@ -254,9 +254,9 @@ def test_a_user_erased_while_a_writer_waits_is_created_again(database: Database)
             waiting = pool.submit(lock_again)
             assert began.wait(WAIT_S)
             tx.commit()
-        found = waiting.result(WAIT_S)
-    assert (found.seq, found.erased_ms) == (5, 9000)
-    assert found.key != state.key
+        user = waiting.result(WAIT_S)
+    assert (user.seq, user.erased_ms) == (5, 9000)
+    assert user.key != state.key
 
 
 def test_concurrent_catalogue_changes_get_different_revisions(database: Database) -> None:

@@ -42,8 +42,8 @@ def test_migrations_create_the_tables_of_the_code(database: Database) -> None:
 
 
 def test_hot_tables_are_clustered_by_their_keys_on_sqlite(sqlite_database: Database) -> None:
-    found = sqlite_database.sql("SELECT name FROM sqlite_master WHERE sql LIKE '%WITHOUT ROWID%' ORDER BY 1")
-    assert {name for (name,) in found} >= {"interactions", "popularity", "event_counts"}
+    rows = sqlite_database.sql("SELECT name FROM sqlite_master WHERE sql LIKE '%WITHOUT ROWID%' ORDER BY 1")
+    assert {name for (name,) in rows} >= {"interactions", "popularity", "event_counts"}
 
 
 def test_sqlite_uses_wal_and_full_synchronous(sqlite_database: Database) -> None:

@@ -89,8 +89,8 @@ def test_event_counts_are_summed_per_bucket_writer_and_type(database: Database) 
     with database.store.transaction() as tx:
         tx.event_counts.add(8, {(0, 1): 1})
         tx.commit()
-    found = database.sql("SELECT bucket_ms, writer_key, type_code, num FROM event_counts ORDER BY 1, 2, 3")
-    assert found == [(0, 7, 1, 5), (0, 7, 2, 1), (0, 8, 1, 1), (300_000, 7, 1, 1)]
+    rows = database.sql("SELECT bucket_ms, writer_key, type_code, num FROM event_counts ORDER BY 1, 2, 3")
+    assert rows == [(0, 7, 1, 5), (0, 7, 2, 1), (0, 8, 1, 1), (300_000, 7, 1, 1)]
 
 
 def test_an_erased_id_is_nowhere_in_the_database(database: Database) -> None:
