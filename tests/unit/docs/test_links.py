@@ -69,3 +69,16 @@ def test_decision_states_number_choice_and_cost(at: Page) -> None:
 )
 def test_anchors_match_those_of_github(heading: str, anchor: str) -> None:
     assert anchor_of(heading) == anchor
+
+
+def test_every_setting_named_in_a_page_exists() -> None:
+    names = set(re.findall(r"^\| `(\w+\.[\w.]+)`", page("docs/settings.md").text, re.M))
+    sections = {name.partition(".")[0] for name in names}
+    unknown = {
+        f"{at.name}: {name}"
+        for at in pages()
+        if at.name not in {"CHANGELOG.md", "docs/tree.md"}
+        for name in re.findall(r"`([a-z]+\.[a-z_]+)`", at.prose)
+        if name.partition(".")[0] in sections and name not in names and not name.endswith((".safetensors", ".py"))
+    }
+    assert unknown == set()
