@@ -1,4 +1,4 @@
-"""The command line as a user types it: what it says, what it exits with, what it leaves in the database."""
+"""The command line: output, exit status and effect on the database."""
 
 import gzip
 import json
@@ -69,7 +69,7 @@ def test_importing_a_file_twice_counts_every_event_once(tidewise: Command, event
     assert (second["num_accepted"], second["num_duplicates"]) == (0, 2)
 
 
-def test_events_from_a_given_time_on_can_be_left_for_later(tidewise: Command, events: Callable[[str], str]) -> None:
+def test_import_before_a_time_skips_later_events(tidewise: Command, events: Callable[[str], str]) -> None:
     path = events(rows(NOON_MS, NOON_MS + DAY_MS))
     early = tidewise("import", "--events", path, "--before", str(NOON_MS + DAY_MS), "--json")
     assert json.loads(early.out)["events"]["num_accepted"] == 1
@@ -77,7 +77,7 @@ def test_events_from_a_given_time_on_can_be_left_for_later(tidewise: Command, ev
     assert (rest["num_accepted"], rest["num_duplicates"]) == (1, 1)
 
 
-def test_a_bad_line_is_named_and_the_rest_is_imported(tidewise: Command, events: Callable[[str], str]) -> None:
+def test_a_bad_line_is_reported_and_the_rest_imported(tidewise: Command, events: Callable[[str], str]) -> None:
     outcome = tidewise("import", "--events", events(rows(NOON_MS) + "bob,,17\n"))
     assert outcome.code == 0
     assert "1 new" in outcome.out
@@ -85,22 +85,20 @@ def test_a_bad_line_is_named_and_the_rest_is_imported(tidewise: Command, events:
     assert "line 3: item: wanted 1 to 256 bytes" in outcome.out
 
 
-def test_seconds_given_as_milliseconds_are_refused_line_by_line_with_the_cure(
-    tidewise: Command, events: Callable[[str], str]
-) -> None:
+def test_times_in_a_wrong_unit_are_errors_that_name_time_unit(tidewise: Command, events: Callable[[str], str]) -> None:
     outcome = tidewise("import", "--events", events(rows(1_700_000_000)))
     assert "0 new" in outcome.out
     assert "--time-unit s" in outcome.out
 
 
-def test_unknown_columns_are_refused_with_those_the_file_has(tidewise: Command, events: Callable[[str], str]) -> None:
+def test_unknown_columns_are_errors_that_list_the_known(tidewise: Command, events: Callable[[str], str]) -> None:
     outcome = tidewise("import", "--events", events(rows(NOON_MS)), "--columns", "user_id,sku,time")
     assert outcome.code == 2
     assert "no column 'sku'" in outcome.err
     assert "'user_id', 'item_id', 'time'" in outcome.err
 
 
-def test_a_truncated_gzip_is_imported_as_far_as_it_goes_and_told(tidewise: Command, tmp_path: Path) -> None:
+def test_a_truncated_gzip_is_imported_up_to_the_damage(tidewise: Command, tmp_path: Path) -> None:
     whole = gzip.compress(rows(*range(NOON_MS, NOON_MS + 50_000)).encode())
     path = tmp_path / "events.csv.gz"
     path.write_bytes(whole[: len(whole) // 2])
@@ -123,21 +121,19 @@ def test_a_truncated_gzip_is_imported_as_far_as_it_goes_and_told(tidewise: Comma
         (["--events", "nowhere.csv", "--before", "17", "--time-unit", "h"], "--time-unit: wanted one of s, ms, us"),
     ],
 )
-def test_what_cannot_be_used_exits_with_2_and_says_what_to_do(
-    tidewise: Command, arguments: list[str], message: str
-) -> None:
+def test_invalid_input_exits_with_2_and_advice(tidewise: Command, arguments: list[str], message: str) -> None:
     outcome = tidewise("import", *arguments)
     assert outcome.code == 2
     assert message in outcome.err
 
 
-def test_training_on_nothing_says_what_is_missing(tidewise: Command) -> None:
+def test_training_without_events_is_an_error(tidewise: Command) -> None:
     outcome = tidewise("train")
     assert outcome.code == 1
     assert "wanted at least 100 events to train on, got 0; import more first" in outcome.err
 
 
-def test_a_user_s_interest_is_told_for_people_and_for_machines(
+def test_interests_are_printed_as_table_and_as_json(
     tidewise: Command, events: Callable[[str], str], tmp_path: Path
 ) -> None:
     days = [NOON_MS + day * DAY_MS for day in range(30)]
@@ -165,9 +161,7 @@ def test_a_user_s_interest_is_told_for_people_and_for_machines(
     assert tidewise("interests", "nobody").code == 2
 
 
-def test_recommending_to_a_stranger_gives_what_is_popular_and_says_so(
-    tidewise: Command, events: Callable[[str], str], tmp_path: Path
-) -> None:
+def test_an_unknown_user_gets_popular_items(tidewise: Command, events: Callable[[str], str], tmp_path: Path) -> None:
     items = tmp_path / "items.csv"
     items.write_text("item_id,title\nitem-0,First thing\nitem-1,Second thing\n")
     tidewise("import", "--events", events(rows(NOON_MS, NOON_MS)), "--items", str(items))
@@ -176,9 +170,7 @@ def test_recommending_to_a_stranger_gives_what_is_popular_and_says_so(
     assert (answer["source"], answer["reason"]) == ("popularity", "the user is unknown")
 
 
-def test_a_database_made_with_another_window_asks_for_a_rebuild_which_mends_it(
-    tidewise: Command, events: Callable[[str], str]
-) -> None:
+def test_another_window_requires_a_rebuild(tidewise: Command, events: Callable[[str], str]) -> None:
     tidewise("import", "--events", events(rows(NOON_MS, NOON_MS + 1)))
     refused = tidewise("recommend", "ann", "--set", "window.size=20")
     assert refused.code == 1
@@ -195,9 +187,7 @@ def test_the_clock_of_a_database_is_fixed(tidewise: Command, events: Callable[[s
     assert "clock.mode: the database was made with wall" in refused.err
 
 
-def test_an_event_type_that_stored_events_refer_to_cannot_be_lost(
-    tidewise: Command, events: Callable[[str], str], tmp_path: Path
-) -> None:
+def test_a_used_event_type_cannot_be_removed(tidewise: Command, events: Callable[[str], str], tmp_path: Path) -> None:
     config = tmp_path / "types.toml"
     config.write_text("[events.types.wish]\nweight = 2.0\n")
     tidewise("import", "--events", events(rows(NOON_MS)), "--config", str(config))
@@ -222,7 +212,7 @@ def test_migrate_prepares_a_database(tidewise: Command, tmp_path: Path) -> None:
     assert (tmp_path / "data" / "tidewise.db").exists()
 
 
-def test_replaying_to_nobody_says_that_nobody_answers(tidewise: Command, events: Callable[[str], str]) -> None:
+def test_replay_without_a_server_is_an_error(tidewise: Command, events: Callable[[str], str]) -> None:
     outcome = tidewise("replay", events(rows(NOON_MS)), "--url", "http://127.0.0.1:9")
     assert outcome.code == 1
     assert "is `tidewise up` running there?" in outcome.err
@@ -237,7 +227,7 @@ def test_replaying_to_nobody_says_that_nobody_answers(tidewise: Command, events:
         (("--group", "5"), "--speed and --group are for Kafka"),
     ],
 )
-def test_options_of_a_replay_that_contradict_each_other_are_refused(
+def test_contradicting_replay_options_are_errors(
     tidewise: Command, events: Callable[[str], str], options: tuple[str, ...], reason: str
 ) -> None:
     outcome = tidewise("replay", events(rows(NOON_MS)), *options)
@@ -251,7 +241,7 @@ def test_a_worker_without_kafka_asks_for_its_address(tidewise: Command) -> None:
     assert "give --kafka HOST:PORT" in outcome.err
 
 
-def test_a_setting_given_by_name_is_not_undone_by_a_flag_that_was_not_given(tidewise: Command) -> None:
+def test_an_absent_flag_does_not_override_set(tidewise: Command) -> None:
     outcome = tidewise("worker", "--set", "kafka.bootstrap_servers=127.0.0.1:9")
     assert "give --kafka" not in outcome.err
     assert "127.0.0.1:9" in outcome.err

@@ -1,4 +1,4 @@
-"""`tidewise evaluate` as a user types it: files in, a table or one JSON document out, a second run from the cache."""
+"""`tidewise evaluate`: files in, a table or JSON out, a second run from the cache."""
 
 from __future__ import annotations
 
@@ -61,36 +61,32 @@ def evaluate(log: Path, tmp_path: Path) -> Callable[..., Result]:
 
 def document(result: Result) -> dict[str, Any]:
     assert result.exit_code == 0, result.output
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
+    report: dict[str, Any] = json.loads(result.stdout)
+    return report
 
 
-def ndcg(found: dict[str, Any]) -> dict[str, float]:
-    return {model["model"]: model["seen"]["keep"]["metrics"]["NDCG@10"]["mean"] for model in found["models"]}
+def ndcg(report: dict[str, Any]) -> dict[str, float]:
+    return {model["model"]: model["seen"]["keep"]["metrics"]["NDCG@10"]["mean"] for model in report["models"]}
 
 
 @pytest.mark.parametrize("protocol", ["leave-one-out", "temporal"])
-def test_one_document_for_machines_with_the_models_asked_for_and_popularity(
-    evaluate: Callable[..., Result], protocol: str
-) -> None:
-    found = document(evaluate(protocol, *FEW, "--json"))
-    assert list(ndcg(found)) == ["co-occurrence", "item-knn", "popularity"]
-    assert found["rules"]["protocol"] == protocol
-    assert found["data"]["events"] == 180
-    assert found["bad_lines"] == 1
-    assert ndcg(found)["co-occurrence"] > ndcg(found)["popularity"]
+def test_json_has_the_requested_models_and_popularity(evaluate: Callable[..., Result], protocol: str) -> None:
+    report = document(evaluate(protocol, *FEW, "--json"))
+    assert list(ndcg(report)) == ["co-occurrence", "item-knn", "popularity"]
+    assert report["rules"]["protocol"] == protocol
+    assert report["data"]["events"] == 180
+    assert report["bad_lines"] == 1
+    assert ndcg(report)["co-occurrence"] > ndcg(report)["popularity"]
 
 
-def test_a_table_for_people(evaluate: Callable[..., Result]) -> None:
+def test_without_json_a_table_is_printed(evaluate: Callable[..., Result]) -> None:
     shown = evaluate("leave-one-out", *FEW).stdout
     assert "30 questions about 30 users, 12 items ranked" in " ".join(shown.split())
     for words in ("co-occurrence", "NDCG@10 - popularity", "coverage@10", "MRR@20", "known users (30)"):
         assert words in shown
 
 
-def test_a_second_run_takes_what_the_first_one_kept(
-    evaluate: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_run_reads_the_cache(evaluate: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     first = document(evaluate("leave-one-out", *FEW, "--json"))
     monkeypatch.setattr("model.evaluation.harness.rank", None)  # nothing may be ranked again
     assert document(evaluate("leave-one-out", *FEW, "--json")) == first
@@ -100,11 +96,11 @@ def test_networks_read_the_texts_of_the_items_file(evaluate: Callable[..., Resul
     names = ("--model", "sasrec-text", "--model", "hm4sr", "--against", "sasrec-text")
     columns = ("--item-columns", "item_id=id,title=name,categories=kinds", "--separator", " ")
     sizes = ("--epochs", "2", "--width", "16", "--window", "10", "--seeds", "2")
-    found = document(evaluate("temporal", *names, *sizes, "--items", str(items), *columns, "--json"))
-    hm4sr = next(model for model in found["models"] if model["model"] == "hm4sr")
+    report = document(evaluate("temporal", *names, *sizes, "--items", str(items), *columns, "--json"))
+    hm4sr = next(model for model in report["models"] if model["model"] == "hm4sr")
     assert len(hm4sr["seen"]["keep"]["metrics"]["HR@5"]["seeds"]) == 2
     assert set(hm4sr["seen"]["hide"]["difference"]) == {"HR@10", "NDCG@10", "MRR@10"}
-    assert found["against"] == "sasrec-text"
+    assert report["against"] == "sasrec-text"
 
 
 @pytest.mark.parametrize(
@@ -117,8 +113,8 @@ def test_an_option_of_another_protocol_is_an_error(evaluate: Callable[..., Resul
 
 
 def test_a_cut_may_be_a_date(evaluate: Callable[..., Result]) -> None:
-    found = document(evaluate("temporal", *FEW, "--cut", "2011-03-13T10:46:40", "--json"))
-    assert found["rules"]["cut_ms"] == (T0_S + 13_200) * 1000
+    report = document(evaluate("temporal", *FEW, "--cut", "2011-03-13T10:46:40", "--json"))
+    assert report["rules"]["cut_ms"] == (T0_S + 13_200) * 1000
 
 
 @pytest.mark.parametrize(
@@ -131,27 +127,27 @@ def test_a_cut_may_be_a_date(evaluate: Callable[..., Result]) -> None:
         (("--events", "nowhere.csv"), "nowhere.csv: cannot be read"),
     ],
 )
-def test_what_cannot_be_used_is_said(evaluate: Callable[..., Result], options: tuple[str, str], message: str) -> None:
+def test_unusable_input_is_an_error(evaluate: Callable[..., Result], options: tuple[str, str], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         evaluate("temporal", *FEW, *options)
 
 
-def test_vectors_of_items_become_a_modality_that_an_ablation_takes_away(
+def test_item_vectors_become_a_modality_with_an_ablation(
     evaluate: Callable[..., Result], items: Path, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "looks.npy", np.eye(12, 4, dtype=np.float32))
     (tmp_path / "looks.ids").write_text("".join(f"item{n}\n" for n in range(11)) + "unknown\n")
     models = ("--model", "hm4sr", "--model", "hm4sr:no-image")
     short = ("--epochs", "1", "--width", "16", "--items", str(items), "--item-columns", "item_id=id,title=name")
-    found = document(
+    report = document(
         evaluate("leave-one-out", *models, *short, "--features", f"{tmp_path / 'looks.npy'}:image", "--json")
     )
-    assert [content["name"] for content in found["contents"]] == ["text", "image"]
-    whole, without, _ = (model["seeds"]["0"].get("parameters") for model in found["models"])
+    assert [content["name"] for content in report["contents"]] == ["text", "image"]
+    whole, without, _ = (model["seeds"]["0"].get("parameters") for model in report["models"])
     assert whole > without
 
 
-def test_vectors_of_other_items_are_refused(evaluate: Callable[..., Result], items: Path, tmp_path: Path) -> None:
+def test_vectors_of_unknown_items_are_an_error(evaluate: Callable[..., Result], items: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "looks.npy", np.eye(2, 4, dtype=np.float32))
     (tmp_path / "looks.ids").write_text("other-1\nother-2\n")
     with pytest.raises(InvalidInput, match="looks: wanted vectors of at least two different items of the catalogue"):

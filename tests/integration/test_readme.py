@@ -1,4 +1,4 @@
-"""The README is literally true: its ten lines run against a server, its own-data commands on files of that shape."""
+"""The README's examples run: the ten lines against a server, the commands for own data on such files."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def shop(shop_template: Path, tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_the_ten_lines_run_in_order_and_answer_as_their_comments_say(shop: Path) -> None:
+def test_the_ten_lines_run_and_answer_as_commented(shop: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("there is no curl here")
     with up(shop) as (_, url):
@@ -84,9 +84,7 @@ def write_movielens(folder: Path) -> None:
     (folder / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *rows]) + "\n")
 
 
-def test_the_lines_for_own_data_import_train_and_recommend_from_files_of_that_shape(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_lines_for_own_data_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_movielens(tmp_path)
     monkeypatch.chdir(tmp_path)
     load, train, recommend, _up = [words[1:] for words in commands_in(block_with("--data movies"))]
@@ -100,9 +98,7 @@ def test_the_lines_for_own_data_import_train_and_recommend_from_files_of_that_sh
     assert answer["items"][0]["title"].startswith("Film")
 
 
-def test_the_lines_for_a_replay_send_the_later_part_of_a_file_on_the_streams_clock(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_lines_for_a_replay_run_on_stream_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = random.Random(3)
     (tmp_path / "items.csv").write_text("item_id,title\n" + "".join(f"i{key},Thing {key}\n" for key in range(20)))
     times = sorted(draw.randrange(1_600_000_000 - 10**6, 1_600_000_000 + 10**5) for _ in range(300))

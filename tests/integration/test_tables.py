@@ -36,7 +36,7 @@ def test_every_table_is_a_command_that_parses_with_models_that_exist(name: str, 
     assert table.against in table.models
 
 
-def test_every_training_of_a_table_has_one_budget_and_pictures_where_an_ablation_takes_them_away() -> None:
+def test_each_table_has_a_time_budget_and_needed_pictures() -> None:
     for table in tables.COMPARISONS.values():
         assert table.max_minutes > 0
         assert ("hm4sr:no-image" in table.models) <= table.with_pictures
@@ -83,7 +83,7 @@ def test_a_table_is_made_from_its_name_alone(
     assert "| NDCG@10 | gap not told | drawn before the answer | at the click |" in printed
 
 
-def test_a_replay_is_told_with_several_seeds_and_the_full_retraining_beside_the_first(
+def test_a_replay_table_has_seeds_and_full_retraining(
     toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = replace(tables.REPLAYS["prequential-yelp2019"], data=tables.TOYS, periods=2, seeds=2, width=8, window=10)

@@ -1,4 +1,4 @@
-"""What the pages and messages tell people to type exists: commands with their options, make targets, programs."""
+"""Commands, options, make targets and programs in pages and messages exist."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def problem_with(words: list[str]) -> str | None:
 
 
 @each_page
-def test_every_command_in_a_bash_block_is_of_a_program_that_the_page_may_expect(at: Page) -> None:
+def test_bash_blocks_use_known_programs_only(at: Page) -> None:
     assert {words[0] for words in at.commands()} <= PROGRAMS
 
 
 @each_page
-def test_every_tidewise_command_in_a_bash_block_parses_with_all_its_options(at: Page) -> None:
+def test_every_tidewise_command_in_a_bash_block_parses(at: Page) -> None:
     for program, *words in at.commands():
         if program == "tidewise":
             command, rest = find_command(words)
@@ -144,5 +144,5 @@ def test_every_make_target_says_what_it_does() -> None:
         ("evaluate fly", "there is no command evaluate fly"),
     ],
 )
-def test_the_search_for_commands_that_do_not_exist_finds_them(words: str, problem: str | None) -> None:
+def test_unknown_commands_are_found(words: str, problem: str | None) -> None:
     assert problem_with(words.split()) == problem

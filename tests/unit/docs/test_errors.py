@@ -1,4 +1,4 @@
-"""Operations lists every error with what to do about it."""
+"""docs/operations.md lists every error with an operator action."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ DOMAIN = {name: kind for name, kind in inspect.getmembers(core.errors, inspect.i
 
 def errors_elsewhere() -> set[str]:
     """Public errors that other modules derive from ours."""
-    found: set[str] = set()
+    names: set[str] = set()
     for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
                 if bases & set(DOMAIN):
-                    found.add(node.name)
-    return found
+                    names.add(node.name)
+    return names
 
 
 def test_every_error_has_its_row() -> None:
@@ -35,7 +35,7 @@ def test_every_row_says_what_to_do() -> None:
     assert [name for name, action in ROWS.items() if len(action.split()) < 2] == []
 
 
-def test_every_error_with_an_operator_action_in_the_code_has_one_on_the_page() -> None:
-    wanted = [name for name, kind in DOMAIN.items() if "Operator action:" in (kind.__doc__ or "")]
-    assert wanted
-    assert all(len(ROWS[name]) > 20 for name in wanted)
+def test_every_operator_action_in_the_code_is_on_the_page() -> None:
+    expected = [name for name, kind in DOMAIN.items() if "Operator action:" in (kind.__doc__ or "")]
+    assert expected
+    assert all(len(ROWS[name]) > 20 for name in expected)

@@ -1,4 +1,4 @@
-"""The page of settings says what the table says."""
+"""The page of settings agrees with the schema."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tidewise.settings.schema import load_settings
 PAGE = Path(__file__).parents[3] / "docs" / "settings.md"
 
 
-def test_the_page_equals_the_generated_text() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == settings_page()
 
 
@@ -23,7 +23,7 @@ def test_the_variable_on_the_page_sets_the_setting() -> None:
     assert load_settings(environment={rows["server.port"].variable: "81"}).server.port == 81
 
 
-def test_the_defaults_on_the_page_are_those_in_force() -> None:
+def test_the_page_shows_the_defaults() -> None:
     rows = {row.name: row for row in settings_table()}
     shown = [
         rows[name].default

@@ -31,16 +31,16 @@ def packages_loaded_by(module: str) -> set[str]:
         ("tidewise recommend up", False),
     ],
 )
-def test_a_process_serves_by_the_first_word_that_is_no_option(line: str, answer: bool) -> None:
+def test_the_command_is_the_first_word_that_is_no_option(line: str, answer: bool) -> None:
     assert serves(line.split()) is answer
 
 
-def test_a_worker_imports_no_model_and_no_client_before_it_applies_events() -> None:
+def test_a_starting_worker_imports_no_model_and_no_client() -> None:
     worker = "tidewise.shell, tidewise.commands.run, tidewise.processes.worker, stream.worker.worker, storage"
     assert packages_loaded_by(worker).isdisjoint({"torch", "sklearn", "scipy", "faiss", "httpx", "fastapi"})
 
 
-def test_a_process_that_answers_imports_nothing_that_only_training_needs() -> None:
+def test_a_serving_process_imports_nothing_of_training() -> None:
     loaded = packages_loaded_by("tidewise.commands.run, serving.app, model.checkpoint, model.inference.cached")
     assert "sklearn" not in loaded
 

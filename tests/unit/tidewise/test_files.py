@@ -9,13 +9,13 @@ from core.imports.event_rows import HistoryColumns
 from tidewise.files import event_columns, item_columns, opened
 
 
-def test_event_columns_are_given_in_order_and_may_be_left_out() -> None:
+def test_event_columns_are_in_order_and_may_be_omitted() -> None:
     assert event_columns("u, i ,t") == HistoryColumns("u", "i", "t")
     assert event_columns("u,i,t,,price") == HistoryColumns("u", "i", "t", value="price")
 
 
 @pytest.mark.parametrize("given", ["", "u,i", "u,,t", "u,i,t,k,v,e,more"])
-def test_other_event_columns_are_refused_with_what_was_wanted(given: str) -> None:
+def test_invalid_event_columns_are_errors(given: str) -> None:
     with pytest.raises(InvalidInput, match="wanted USER,ITEM,TIME"):
         event_columns(given)
 
@@ -29,11 +29,11 @@ def test_item_columns_join_texts_and_keep_attributes() -> None:
 
 
 @pytest.mark.parametrize("given", ["title", "colour=red", "title="])
-def test_other_item_columns_are_refused_with_what_was_wanted(given: str) -> None:
+def test_invalid_item_columns_are_errors(given: str) -> None:
     with pytest.raises(InvalidInput, match="wanted FIELD=COLUMN"):
         item_columns(given, attributes="", separator="|")
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"nowhere\.csv: cannot be read"), opened(tmp_path / "nowhere.csv", None):
         pass

@@ -1,4 +1,4 @@
-"""Settings: where values come from, which are refused, and that messages say what to do without telling secrets."""
+"""Settings: precedence of the sources, validation, and messages without secrets."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ def load(
     return load_settings(config=config, overrides=flags, environment=environment or {})
 
 
-def test_without_anything_given_the_defaults_hold_and_the_database_is_sqlite_in_the_data_folder() -> None:
+def test_the_default_database_is_sqlite_in_the_data_folder() -> None:
     settings = load()
     assert (settings.server.host, settings.server.port, settings.server.api_key) == ("127.0.0.1", 8080, None)
     assert settings.database_url() == "sqlite:///.tidewise/tidewise.db"
@@ -37,14 +37,14 @@ def test_without_anything_given_the_defaults_hold_and_the_database_is_sqlite_in_
     assert settings.window_shape() == WindowShape(size=50, step=10)
 
 
-def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(tmp_path: Path) -> None:
+def test_precedence_is_flag_environment_file_default(tmp_path: Path) -> None:
     toml = "[server]\nport = 1\nmax_batch = 1\nmax_body_mib = 1"
     environment = {"TIDEWISE_SERVER__PORT": "2", "TIDEWISE_SERVER__MAX_BATCH": "2"}
     server = load(toml, folder=tmp_path, environment=environment, server_port=3).server
     assert (server.port, server.max_batch, server.max_body_mib, server.host) == (3, 2, 1, "127.0.0.1")
 
 
-def test_a_flag_that_is_none_was_not_given() -> None:
+def test_a_flag_of_none_counts_as_absent() -> None:
     assert load(environment={"TIDEWISE_SERVER__PORT": "2"}, server_port=None).server.port == 2
 
 
@@ -60,7 +60,7 @@ def test_a_file_found_in_the_data_folder_cannot_move_the_data_folder(tmp_path: P
         load(data_folder=tmp_path)
 
 
-def test_variables_of_other_programs_are_none_of_our_business() -> None:
+def test_variables_of_other_programs_are_ignored() -> None:
     assert load(environment={"PATH": "/bin", "TIDE": "high"}) == load()
 
 
@@ -99,7 +99,7 @@ def test_an_old_name_is_an_error_that_gives_the_new_name(old: str, tmp_path: Pat
         load(environment={variable: "1"})
 
 
-def test_renamed_settings_lead_to_settings_that_exist() -> None:
+def test_each_renamed_setting_exists() -> None:
     names = {row.name for row in settings_table()}
     assert set(RENAMED.values()) <= names
     assert not set(RENAMED) & names
@@ -110,7 +110,7 @@ def test_an_unknown_flag_is_an_error() -> None:
         load(server_prot=1)
 
 
-def test_every_fault_is_reported_on_a_line_of_its_own() -> None:
+def test_each_error_has_its_own_line() -> None:
     with pytest.raises(InvalidSettings) as caught:
         load(environment={"TIDEWISE_CLOCK__MODE": "moon"}, server_port="many")
     assert str(caught.value).splitlines() == [
@@ -170,13 +170,13 @@ def test_secrets_are_masked_wherever_settings_are_shown() -> None:
 
 
 @pytest.mark.parametrize("name", ["server_api_key", "server_api_kye"])
-def test_a_refused_secret_is_not_repeated_in_the_message(name: str) -> None:
+def test_messages_do_not_contain_secrets(name: str) -> None:
     with pytest.raises(InvalidSettings) as caught:
         load(**{name: "hunter2"})
     assert "hunter2" not in str(caught.value)
 
 
-def test_one_field_of_a_known_event_type_can_be_changed_and_a_new_type_added(tmp_path: Path) -> None:
+def test_event_types_can_be_changed_and_added(tmp_path: Path) -> None:
     toml = "[events.types.view]\nweight = 0.5\n[events.types.wishlist]\nseen = false"
     environment = {"TIDEWISE_EVENTS__TYPES__VIEW__SEEN": "false"}
     types = load(toml, folder=tmp_path, environment=environment, events_default_type="wishlist").event_types()
@@ -212,13 +212,13 @@ def test_an_event_type_has_no_other_fields_and_a_valid_name(tmp_path: Path) -> N
         load('[events.types.""]\nweight = 1', folder=tmp_path)
 
 
-def test_foreign_fields_are_mapped_by_our_names() -> None:
+def test_foreign_fields_are_mapped_to_ours() -> None:
     environment = {"TIDEWISE_KAFKA__FIELDS__USER_ID": "payload.customer.id"}
     assert load(environment=environment).kafka.fields == {"user_id": "payload.customer.id"}
     with pytest.raises(InvalidSettings, match=r"wanted names among event_id, user_id, .* got 'user' = 'x'"):
         load(environment={"TIDEWISE_KAFKA__FIELDS__USER": "x"})
 
 
-def test_settings_cannot_be_changed_after_they_were_loaded() -> None:
+def test_loaded_settings_are_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load().server.port = 1  # type: ignore[misc]
