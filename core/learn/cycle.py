@@ -141,11 +141,11 @@ class LearningCycle:
             columns, catalogue = self._columns(read, job), read.items.catalogue(include_uncatalogued=True)
             offsets, newest_alarm_ms = read.offsets.applied(self.stream), read.drift.newest_alarm_ms()
             task = self._task(read, job, columns, champion)
-        if job.operator is None:
-            self._start_job(task, newest_alarm_ms)
         if task.before_ms is not None:
             columns = columns.where(columns.times_ms < task.before_ms)
-        logger.info("training (%s) on %d events: %s", task.kind, len(columns), task.reason)
+        if job.operator is None:
+            self._start_job(task, newest_alarm_ms)
+            logger.info("training (%s) on %d events: %s", task.kind, len(columns), task.reason)
         parent = champion if task.kind == "fine-tune" else None
         record = self.trainer.train(task, parent=parent, columns=columns, catalogue=catalogue)
         facts = {**_facts(task), "data_hash": _digest(columns), "offsets": offsets}

@@ -56,7 +56,7 @@ def answer_of(http: httpx.Client) -> dict[str, Any]:
     return answer
 
 
-def test_with_a_damaged_champion_the_server_starts_serves_what_is_popular_and_names_the_file(shop: Path) -> None:
+def test_with_a_damaged_champion_popular_items_are_served(shop: Path) -> None:
     damaged = flip_a_byte(next((shop / "models").iterdir()))
     with up(shop) as (server, url), httpx.Client(base_url=url, timeout=30) as http:
         message = readiness(http)["message"]
@@ -68,7 +68,7 @@ def test_with_a_damaged_champion_the_server_starts_serves_what_is_popular_and_na
         assert str(damaged) in server.log
 
 
-def test_a_new_champion_that_is_damaged_leaves_the_previous_one_serving_until_a_sound_one_comes(shop: Path) -> None:
+def test_the_previous_model_serves_while_the_new_champion_is_damaged(shop: Path) -> None:
     sound = next((shop / "models").iterdir())
     with up(shop) as (server, url), httpx.Client(base_url=url, timeout=30) as http:
         for damage in DAMAGES:

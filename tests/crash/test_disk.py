@@ -50,7 +50,7 @@ def batch(number: int) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_full_disk_refuses_events_in_words_keeps_answering_and_takes_them_again_when_there_is_room(
+def test_a_full_disk_rejects_events_but_not_reads_and_recovers(
     shop_template: Path, disk: tuple[Disk, Path, str]
 ) -> None:
     room, folder, words = disk
@@ -93,9 +93,7 @@ def powerless() -> list[str]:
     return ["setpriv", "--bounding-set=-dac_override"]
 
 
-def test_a_database_that_may_not_be_written_to_is_refused_at_the_start_in_words(
-    shop: Path, powerless: list[str]
-) -> None:
+def test_a_read_only_database_is_an_error_at_startup(shop: Path, powerless: list[str]) -> None:
     (shop / "tidewise.db").chmod(0o444)
     server = UpProcess(shop, prefix=powerless)
     server.start()
@@ -104,9 +102,7 @@ def test_a_database_that_may_not_be_written_to_is_refused_at_the_start_in_words(
     assert "Traceback" not in server.log
 
 
-def test_a_data_folder_that_may_not_be_written_to_is_refused_at_the_start_in_words(
-    shop: Path, powerless: list[str]
-) -> None:
+def test_a_read_only_data_folder_is_an_error_at_startup(shop: Path, powerless: list[str]) -> None:
     shop.chmod(0o555)
     server = UpProcess(shop, prefix=powerless)
     server.start()

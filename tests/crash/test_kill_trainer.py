@@ -78,7 +78,7 @@ def check(shop: Path, url: str) -> None:
     assert (answer["source"], answer["model_version"]) == ("model", champions[0].version)
 
 
-def test_a_trainer_killed_at_any_moment_leaves_a_champion_that_serves_and_the_next_one_goes_on(shop: Path) -> None:
+def test_a_killed_trainer_leaves_the_champion_and_a_resumable_task(shop: Path) -> None:
     with (shop / CONFIG_NAME).open("a") as config:
         config.write("\n[learn]\nlease_s = 1\nevery_events = 300\nepochs = 3\n")
     rng = random.Random(6)

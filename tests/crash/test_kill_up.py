@@ -26,7 +26,7 @@ NUM_USERS_ASKED = 8
 pytestmark = pytest.mark.timeout(120 + 40 * NUM_CRASHES)
 
 
-def test_kill_minus_nine_with_requests_in_flight_loses_nothing_counts_nothing_twice_and_answers_go_on(
+def test_kill_9_under_load_loses_no_event_and_counts_none_twice(
     shop: Path,
 ) -> None:
     rng = random.Random(20)

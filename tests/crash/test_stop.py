@@ -50,7 +50,7 @@ def refuses(port: int) -> bool:
     return False
 
 
-def test_sigterm_answers_every_request_in_flight_and_ends_with_code_0(shop: Path) -> None:
+def test_sigterm_answers_requests_in_flight_and_exits_with_0(shop: Path) -> None:
     with up(shop) as (server, url), ExitStack() as stack:
         port = int(url.rpartition(":")[2])
         requests = [HalfSentRequest(stack, port, number) for number in range(NUM_REQUESTS)]
@@ -64,7 +64,7 @@ def test_sigterm_answers_every_request_in_flight_and_ends_with_code_0(shop: Path
     assert {event_key(name) for request in requests for name in request.event_ids} <= stored
 
 
-def test_a_second_server_on_the_same_folder_is_refused_and_told_who_holds_it(shop: Path) -> None:
+def test_a_second_server_on_the_same_folder_is_refused(shop: Path) -> None:
     first = UpProcess(shop)
     first.start()
     try:

@@ -23,9 +23,7 @@ def held(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("use", [opened, held])
-def test_a_file_in_the_place_of_the_data_folder_is_refused_in_words(
-    use: Callable[[Path], None], tmp_path: Path
-) -> None:
+def test_a_file_instead_of_the_data_folder_is_an_error(use: Callable[[Path], None], tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(InvalidSettings, match=r"data\.folder: wanted a folder to write to, .*choose another --data"):
         use(tmp_path / "data")

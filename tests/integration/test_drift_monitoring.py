@@ -47,9 +47,7 @@ def alarms(store: Store) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "expected"), [("interests", ["categories"]), ("rhythm", [])])
-def test_interests_that_move_raise_an_alarm_that_names_them_and_a_rhythm_raises_none(
-    tmp_path: Path, kind: Kind, expected: list[str]
-) -> None:
+def test_a_shift_raises_an_alarm_and_a_daily_rhythm_does_not(tmp_path: Path, kind: Kind, expected: list[str]) -> None:
     system = shop_with(tmp_path, Plan(kind, seed=4, events_per_day=1_500, days=24, change_day=18))
     try:
         read_all(system, again=False)

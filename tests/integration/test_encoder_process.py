@@ -60,9 +60,7 @@ def some_users(system: System) -> list[UserState]:
     return [state for state in states if state is not None]
 
 
-def test_vectors_of_the_child_are_those_of_a_full_encode_and_a_dead_child_is_replaced(
-    system: System, encoder: EncoderProcess
-) -> None:
+def test_vectors_equal_a_full_encode_and_a_dead_child_is_replaced(system: System, encoder: EncoderProcess) -> None:
     states = some_users(system)
     assert encoder.encode(states) == len(states)
     snapshot = system.snapshots.current()
@@ -82,7 +80,7 @@ def test_vectors_of_the_child_are_those_of_a_full_encode_and_a_dead_child_is_rep
     assert encoder.encode(states) == len(states)
 
 
-def test_the_child_outlives_a_database_that_is_away(
+def test_the_child_survives_an_unavailable_database(
     system: System, encoder: EncoderProcess, postgres_server: str, settings: Settings
 ) -> None:
     states = some_users(system)
@@ -96,7 +94,7 @@ def test_the_child_outlives_a_database_that_is_away(
     assert encoder._child is child
 
 
-def test_a_worker_that_stops_does_not_wait_for_its_users_to_be_encoded(system: System, encoder: EncoderProcess) -> None:
+def test_an_interrupt_ends_a_slow_encode(system: System, encoder: EncoderProcess) -> None:
     states = some_users(system)
     encoder.encode(states)
     assert encoder._child is not None
@@ -122,7 +120,7 @@ def refusing_connections(server_url: str, name: str) -> Iterator[None]:
             admin.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
 
 
-def test_a_worker_has_a_head_start_of_its_child_and_may_stop_within_it(settings: Settings) -> None:
+def test_an_interrupt_ends_the_startup_delay(settings: Settings) -> None:
     encoder = EncoderProcess(settings, startup_delay_s=60.0)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(encoder.encode, [])

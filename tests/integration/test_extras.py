@@ -29,7 +29,7 @@ def python(program: str, *, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
 
 
-def test_the_demo_gets_to_work_without_any_extra(tmp_path: Path) -> None:
+def test_the_demo_starts_without_extras(tmp_path: Path) -> None:
     program = """
 import tidewise.demo.demo
 tidewise.demo.demo.run_demo = lambda settings, options, *, console: print("it runs")
@@ -41,7 +41,7 @@ main()
     assert done.stdout == "it runs\n", done.stderr
 
 
-def test_every_process_of_the_embedded_system_can_be_loaded_without_any_extra(tmp_path: Path) -> None:
+def test_the_embedded_system_can_be_imported_without_extras(tmp_path: Path) -> None:
     modules = (
         "tidewise.processes.api, tidewise.training.learning, tidewise.demo.tour, serving.app,"
         " serving.http.server, storage, model.training.train"
@@ -59,7 +59,7 @@ def test_every_process_of_the_embedded_system_can_be_loaded_without_any_extra(tm
     ],
     ids=["worker", "serve before Kafka", "serve on PostgreSQL"],
 )
-def test_what_needs_an_extra_says_how_to_install_it(tmp_path: Path, words: list[str], extra: str) -> None:
+def test_a_missing_extra_is_an_error_that_says_how_to_install_it(tmp_path: Path, words: list[str], extra: str) -> None:
     program = f"""
 sys.argv = ["tidewise", *{words!r}, "--data", "data"]
 from tidewise.cli import main

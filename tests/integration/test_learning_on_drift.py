@@ -62,7 +62,7 @@ def work(settings: Settings) -> str:
     return run_due_job(settings, progress=lambda _: None)
 
 
-def test_an_alarm_is_answered_by_one_fine_tune_that_goes_through_the_gate(shop: Path) -> None:
+def test_an_alarm_starts_one_fine_tune_that_the_gate_judges(shop: Path) -> None:
     settings = settings_with(shop)
     goes_on(settings)
     assert work(settings) == "No training is due."

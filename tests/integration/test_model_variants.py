@@ -18,7 +18,7 @@ from tidewise.training.learning import NetworkTrainer, train_model
 
 
 @pytest.mark.parametrize("exclude_seen", [True, False])
-def test_repeats_are_learnt_where_users_may_be_shown_again_what_they_had(
+def test_repeats_are_trained_only_if_seen_items_are_recommended(
     shop_template: Path, tmp_path: Path, exclude_seen: bool
 ) -> None:
     folder = tmp_path / "shop"
@@ -42,9 +42,7 @@ def test_repeats_are_learnt_where_users_may_be_shown_again_what_they_had(
         assert np.any(added), "it has learnt something"
 
 
-def test_a_model_with_all_losses_and_the_gap_to_now_is_trained_and_learns_on(
-    shop_template: Path, tmp_path: Path
-) -> None:
+def test_a_model_with_all_losses_and_the_now_gap_is_fine_tuned(shop_template: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shop"
     shutil.copytree(shop_template, folder)
     plain = settings_in(folder)

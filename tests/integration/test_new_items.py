@@ -19,9 +19,7 @@ def recommended(http: httpx.Client, user_id: str, category: str) -> dict[str, fl
     return {item["item_id"]: item["score"] for item in answer["items"]}
 
 
-def test_an_item_with_a_text_is_recommended_by_its_content_two_seconds_after_it_arrived(
-    shop_template: Path, tmp_path: Path
-) -> None:
+def test_a_new_item_is_recommended_by_its_text_within_two_seconds(shop_template: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shop"
     shutil.copytree(shop_template, folder)
     with up(folder) as (_, url), httpx.Client(base_url=url, timeout=30) as http:

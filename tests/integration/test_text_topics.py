@@ -35,7 +35,7 @@ def topics_of(system: System, *item_ids: str) -> list[str | None]:
     return [names.get(facts[key].topic) for key in keys]
 
 
-def test_texts_become_topics_once_and_a_new_item_joins_the_one_it_is_like(tmp_path: Path) -> None:
+def test_texts_are_clustered_once_and_new_items_join_a_topic(tmp_path: Path) -> None:
     with opened(tmp_path) as system:
         both = (("kitchen", KITCHEN), ("garden", GARDEN))
         save_items(system.store, [item(name, words, number) for name, words in both for number in range(40)])

@@ -58,14 +58,14 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def test_importing_every_module_opens_no_socket_starts_no_thread_and_builds_no_engine() -> None:
+def test_imports_open_no_socket_and_start_no_thread_or_engine() -> None:
     command = [sys.executable, "-c", BOMBS, *map(module_of, MODULES)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_a_module_opens_with_a_sentence_that_says_what_it_is(path: Path) -> None:
+def test_every_module_has_a_docstring_that_is_a_sentence(path: Path) -> None:
     docstring = ast.get_docstring(tree_of(path))
     assert docstring, "has no docstring"
     first = docstring.split("\n\n")[0]
@@ -73,13 +73,13 @@ def test_a_module_opens_with_a_sentence_that_says_what_it_is(path: Path) -> None
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
+def test_files_are_short(path: Path) -> None:
     num_lines = len(path.read_text(encoding="utf-8").splitlines())
     assert num_lines <= MAX_FILE_LINES
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_a_function_fits_a_screen(path: Path) -> None:
+def test_functions_are_short(path: Path) -> None:
     functions = (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     long = {node.name: length for node in functions if (length := _num_lines(node)) > MAX_FUNCTION_LINES}
     assert long == {}

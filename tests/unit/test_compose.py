@@ -30,7 +30,7 @@ def planned() -> list[compose.Service]:
 PLANNED = {service.name: service for service in planned()}
 
 
-def test_every_service_that_is_built_here_is_started_with_its_very_command() -> None:
+def test_every_own_service_is_started_with_its_command() -> None:
     built = {name: service["command"] for name, service in SERVICES.items() if service.get("build")}
     assert {name: service.command for name, service in PLANNED.items()} == built
     assert sorted(command[0] for command in built.values()) == [
@@ -44,7 +44,7 @@ def test_every_service_that_is_built_here_is_started_with_its_very_command() -> 
     ]
 
 
-def test_the_image_holds_what_its_services_need_beyond_the_core() -> None:
+def test_the_image_holds_the_extras_that_services_need() -> None:
     found = re.search(r"'\.\[([\w,]+)\]'", (ROOT / "Dockerfile").read_text("utf-8"))
     assert found is not None
     assert set(found[1].split(",")) == {"kafka", "postgres", "drift"}  # the worker, the database, the monitor
@@ -55,7 +55,7 @@ def test_every_service_gets_exactly_its_variables() -> None:
         assert service.environment.keys() == SERVICES[name]["environment"].keys(), name
 
 
-def test_nothing_that_exists_only_between_containers_is_left() -> None:
+def test_no_address_of_a_container_is_left() -> None:
     left = [
         (name, variable)
         for name, service in PLANNED.items()
@@ -65,7 +65,7 @@ def test_nothing_that_exists_only_between_containers_is_left() -> None:
     assert left == []
 
 
-def test_what_runs_once_comes_first() -> None:
+def test_services_that_run_once_come_first() -> None:
     assert [service.name for service in planned() if service.runs_once] == [planned()[0].name] == ["migrate"]
 
 
@@ -77,7 +77,7 @@ def test_the_variables_are_settings_that_load(name: str) -> None:
     assert settings.data.folder == Path("/here/data")
 
 
-def test_workers_have_names_of_their_own_and_everything_that_listens_a_port_of_its_own() -> None:
+def test_workers_have_unique_names_and_services_unique_ports() -> None:
     workers = [service for service in PLANNED.values() if service.command == ["worker"]]
     urls = [service.metrics_url for service in PLANNED.values() if not service.runs_once]
     assert len({worker.environment["TIDEWISE_KAFKA__WORKER"] for worker in workers}) == len(workers)
@@ -99,7 +99,7 @@ def test_kafka_has_the_version_and_the_limits_of_the_recipe() -> None:
     assert {"message.max.bytes", "group.min.session.timeout.ms", "group.initial.rebalance.delay.ms"} <= shared.keys()
 
 
-def test_what_lasts_is_watched_restarted_and_limited() -> None:
+def test_long_running_services_have_checks_restarts_and_limits() -> None:
     lasting = {name: service for name, service in SERVICES.items() if service.get("restart") != "no"}
     for name, service in lasting.items():
         assert service["restart"] == "unless-stopped", name
@@ -117,11 +117,11 @@ def test_every_published_port_is_on_loopback() -> None:
     ("text", "expected"),
     [("${A}", "1"), ("x${A:-2}y", "x1y"), ("${B:-2}", "2"), ("${B}", ""), ("${EMPTY:-2}", "2"), ("plain", "plain")],
 )
-def test_variables_are_filled_in_as_compose_does(text: str, expected: str) -> None:
+def test_variables_are_substituted_as_compose_does(text: str, expected: str) -> None:
     assert compose.substituted(text, {"A": "1", "EMPTY": ""}) == expected
 
 
-def test_a_variable_that_must_be_given_is_named() -> None:
+def test_a_missing_required_variable_is_named() -> None:
     with pytest.raises(ValueError, match="TIDEWISE_API_KEY: set TIDEWISE_API_KEY"):
         compose.plan(SERVICES, variables={}, place=compose.Place("k", "p", Path("/d"), lambda port: port))
 

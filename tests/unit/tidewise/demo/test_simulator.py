@@ -46,7 +46,7 @@ def views_by_user(shop: Shop) -> dict[str, list[Interaction]]:
     return views
 
 
-def test_the_same_seed_makes_the_same_shop_to_the_last_byte() -> None:
+def test_the_same_seed_makes_the_same_shop() -> None:
     assert digest(small_shop()) == digest(small_shop())
 
 
@@ -54,7 +54,7 @@ def test_another_seed_makes_another_shop() -> None:
     assert digest(small_shop()) != digest(small_shop(seed=2))
 
 
-def test_a_shop_that_ends_later_is_the_same_shop_with_events_of_its_own() -> None:
+def test_another_end_time_keeps_items_and_users_and_changes_events() -> None:
     earlier, later = small_shop(), small_shop(end_ms=DEFAULT_END_MS + 7 * DAY_MS)
     assert earlier.items == later.items
     assert not {event.event_id for event in events_of(earlier)} & {event.event_id for event in events_of(later)}
@@ -67,7 +67,7 @@ def test_the_default_shop_has_the_size_that_the_demo_needs(shop: Shop) -> None:
     assert len(shop.drifts) > 200
 
 
-def test_all_events_are_valid_unique_and_of_known_users_items_and_types(shop: Shop) -> None:
+def test_all_events_are_valid_and_unique(shop: Shop) -> None:
     items = categories_of(shop)
     types = {kind.name for kind in DEFAULT_EVENT_TYPES}
     for event in events_of(shop):
@@ -79,14 +79,14 @@ def test_all_events_are_valid_unique_and_of_known_users_items_and_types(shop: Sh
     assert len({event.event_id for event in events_of(shop)}) == len(events_of(shop))
 
 
-def test_all_items_are_valid_with_titles_of_their_own(shop: Shop) -> None:
+def test_all_items_are_valid_with_unique_titles(shop: Shop) -> None:
     for item in shop.items:
         raw = {name: getattr(item, name) for name in ("item_id", "title", "text", "categories", "attributes")}
         assert parse_item(raw | {"categories": list(item.categories)}) == item
     assert len({item.title for item in shop.items}) == len(shop.items)
 
 
-def test_events_are_sorted_by_time_and_the_live_part_comes_after_the_history(shop: Shop) -> None:
+def test_events_are_sorted_and_live_events_follow_the_history(shop: Shop) -> None:
     times_ms = [event.time_ms for event in events_of(shop)]
     assert times_ms == sorted(times_ms)
     live_from_ms = DEFAULT_END_MS - 2 * DAY_MS
@@ -94,7 +94,7 @@ def test_events_are_sorted_by_time_and_the_live_part_comes_after_the_history(sho
     assert shop.live[-1].time_ms <= DEFAULT_END_MS
 
 
-def test_seconds_lie_within_sessions_and_days_between_them(shop: Shop) -> None:
+def test_gaps_are_seconds_within_sessions_and_days_between_them(shop: Shop) -> None:
     gaps_ms = sorted(b.time_ms - a.time_ms for views in views_by_user(shop).values() for a, b in pairwise(views))
     within = [gap_ms for gap_ms in gaps_ms if gap_ms < 30 * MINUTE_MS]
     between = [gap_ms for gap_ms in gaps_ms if gap_ms >= 30 * MINUTE_MS]
@@ -120,7 +120,7 @@ def test_users_rarely_look_at_an_item_again(shop: Shop) -> None:
     assert distinct / sum(map(len, views.values())) > 0.95
 
 
-def test_a_purchase_follows_a_cart_which_follows_a_view_of_the_same_item(shop: Shop) -> None:
+def test_purchases_follow_carts_and_carts_follow_views(shop: Shop) -> None:
     stage = {"view": 0, "cart": 1, "purchase": 2}
     reached: dict[tuple[str, str], int] = {}
     for event in events_of(shop):
@@ -129,7 +129,7 @@ def test_a_purchase_follows_a_cart_which_follows_a_view_of_the_same_item(shop: S
         reached[pair] = max(reached.get(pair, -1), stage[event.type])
 
 
-def test_after_a_drift_the_new_category_takes_the_place_of_the_old_one(shop: Shop) -> None:
+def test_after_a_drift_the_new_category_replaces_the_old_one(shop: Shop) -> None:
     categories, views = categories_of(shop), views_by_user(shop)
     shares: dict[str, list[float]] = {"old before": [], "new before": [], "old after": [], "new after": []}
     for drift in shop.drifts:
@@ -144,7 +144,7 @@ def test_after_a_drift_the_new_category_takes_the_place_of_the_old_one(shop: Sho
     assert means["new after"] > 0.5
 
 
-def test_the_typical_user_has_a_history_and_is_about(shop: Shop) -> None:
+def test_the_typical_user_has_history_and_live_events(shop: Shop) -> None:
     user_id = shop.typical_user()
     assert user_id in {event.user_id for event in shop.live}
     assert 10 <= sum(event.user_id == user_id for event in shop.history) <= 120
@@ -168,11 +168,11 @@ def hit_rate_at_10(shop: Shop, *, by_last_item: bool) -> float:
     return hits / total
 
 
-def test_the_last_item_tells_much_more_about_the_next_than_popularity_does(shop: Shop) -> None:
+def test_the_last_item_predicts_the_next_better_than_popularity(shop: Shop) -> None:
     assert hit_rate_at_10(shop, by_last_item=True) > 5 * hit_rate_at_10(shop, by_last_item=False)
 
 
-def test_the_last_category_predicts_the_next_far_better_than_the_most_frequent_one(shop: Shop) -> None:
+def test_the_last_category_predicts_the_next_best(shop: Shop) -> None:
     categories = categories_of(shop)
     pairs = [
         (categories[a.item_id], categories[b.item_id])
@@ -184,12 +184,12 @@ def test_the_last_category_predicts_the_next_far_better_than_the_most_frequent_o
 
 
 @pytest.mark.parametrize("num_items", [10, MAX_ITEMS + 1])
-def test_a_shop_too_small_or_too_large_for_the_words_is_refused(num_items: int) -> None:
+def test_a_shop_of_unsupported_size_is_an_error(num_items: int) -> None:
     with pytest.raises(InvalidInput, match=rf"num_items: wanted \d+ to \d+, got {num_items}"):
         small_shop(num_items=num_items)
 
 
-def test_the_largest_shop_still_has_titles_of_their_own() -> None:
+def test_titles_are_unique_in_the_largest_shop() -> None:
     assert len({item.title for item in small_shop(num_items=MAX_ITEMS).items}) == MAX_ITEMS
 
 
@@ -206,7 +206,7 @@ def share_of(shop: Shop, category: str, since_ms: int, before_ms: int) -> float:
     return sum(categories[event.item_id] == category for event in inside) / len(inside)
 
 
-def test_a_change_leaves_what_came_before_it_as_it_was() -> None:
+def test_events_before_a_change_stay_the_same() -> None:
     def views(shop: Shop) -> set[tuple[str, str, int]]:
         before = (event for event in events_of(shop) if event.type == "view" and event.time_ms < CHANGE_MS)
         return {(event.user_id, event.item_id, event.time_ms) for event in before}
@@ -216,14 +216,14 @@ def test_a_change_leaves_what_came_before_it_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(("kind", "least"), [("interests", 0.2), ("season", 0.4)])
-def test_visits_turn_to_the_category_of_a_change(kind: Kind, least: float) -> None:
+def test_visits_shift_to_the_category_of_a_change(kind: Kind, least: float) -> None:
     shop = changed(kind)
     before, after = (share_of(shop, "Tea", *span) for span in ((0, CHANGE_MS), (CHANGE_MS, DEFAULT_END_MS)))
     assert before < 0.1
     assert after > least
 
 
-def test_a_season_is_about_a_few_items_that_hardly_anybody_had_looked_at() -> None:
+def test_a_season_is_about_a_few_rarely_viewed_items() -> None:
     shop = changed("season")
     categories = categories_of(shop)
     tea = [event for event in events_of(shop) if event.type == "view" and categories[event.item_id] == "Tea"]
@@ -235,9 +235,7 @@ def test_a_season_is_about_a_few_items_that_hardly_anybody_had_looked_at() -> No
 
 
 @pytest.mark.parametrize(("kind", "category", "odd"), [("sudden", "Yoga", True), ("segment", "Yoga", False)])
-def test_odd_views_scatter_over_their_category_in_a_segment_over_its_own_alone(
-    kind: Kind, category: str, odd: bool
-) -> None:
+def test_random_views_stay_within_their_category_or_segment(kind: Kind, category: str, odd: bool) -> None:
     def top_share(shop: Shop) -> float:
         categories = categories_of(shop)
         seen = [event for event in events_of(shop) if event.time_ms >= CHANGE_MS]
@@ -248,7 +246,7 @@ def test_odd_views_scatter_over_their_category_in_a_segment_over_its_own_alone(
     assert (top_share(scattered) < 0.8 * top_share(plain)) == odd
 
 
-def test_a_rhythm_belongs_to_evenings_and_weekends_from_the_beginning() -> None:
+def test_a_rhythm_applies_to_evenings_and_weekends() -> None:
     shop = changed("rhythm")
     categories = categories_of(shop)
     evening, morning = Counter[bool](), Counter[bool]()

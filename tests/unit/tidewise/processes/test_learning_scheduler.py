@@ -68,7 +68,7 @@ class Waiting:
         return LearningScheduler(next_job=self.next_job, now_s=lambda: self.now_s, **options)  # type: ignore[arg-type]
 
 
-def test_a_child_learns_when_a_job_is_due_and_one_at_a_time(children: Children) -> None:
+def test_one_child_at_a_time_runs_the_due_jobs(children: Children) -> None:
     waiting = Waiting(2)
     learning = waiting.learning()
     for _ in range(3):
@@ -84,23 +84,19 @@ def test_a_child_learns_when_a_job_is_due_and_one_at_a_time(children: Children) 
     assert len(children.started) == 2
 
 
-def test_nothing_is_started_where_nothing_is_due(children: Children) -> None:
+def test_no_child_is_started_while_no_job_is_due(children: Children) -> None:
     Waiting(0).learning().check()
     assert children.started == []
 
 
-def test_the_child_does_not_inherit_the_servers_thread_limits(
-    children: Children, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_child_does_not_inherit_thread_limits(children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in THREAD_VARIABLES:
         monkeypatch.setenv(name, "1")
     Waiting(1).learning().check()
     assert not set(THREAD_VARIABLES) & set(children.environments[0])
 
 
-def test_a_child_that_failed_is_followed_by_another_only_after_a_pause_that_doubles(
-    children: Children, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_pause_after_a_failed_child_doubles(children: Children, caplog: pytest.LogCaptureFixture) -> None:
     waiting = Waiting(9)
     learning = waiting.learning()
     for num_failed, pause_s in enumerate((30.0, 60.0, 120.0), start=1):
@@ -115,7 +111,7 @@ def test_a_child_that_failed_is_followed_by_another_only_after_a_pause_that_doub
         waiting.now_s += 1
 
 
-def test_stopping_ends_the_child(children: Children) -> None:
+def test_stop_ends_the_child(children: Children) -> None:
     learning = Waiting(1).learning()
     learning.check()
     learning.stop()
