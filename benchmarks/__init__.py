@@ -1,1 +1,1 @@
-"""Measurements that anybody can repeat. Each prints a table for people and, last, one line of JSON."""
+"""Reproducible measurements. Each prints a table and, last, one line of JSON."""

@@ -189,7 +189,7 @@ def observed(work: Callable[[], object], load: Callable[[threading.Event], Clien
 
 @contextmanager
 def clicking(port: int, items: Sequence[str], *, rate: float) -> Iterator[list[str]]:
-    """Users whom nobody asks about click at a rate; yields what failed."""
+    """Clicks, at a rate, of users who get no recommendation requests; yields the failures."""
     stop, failed, caller = threading.Event(), list[str](), Caller(port)
 
     def click() -> None:
@@ -252,7 +252,9 @@ def main() -> None:
     where.add_argument("--distributed", action="store_true", help="over a Kafka and a PostgreSQL of our own")
     parser.add_argument("--apis", type=int, default=1)
     parser.add_argument("--rate", type=float, default=200.0, help="requests per second, of all APIs together")
-    parser.add_argument("--events", type=float, default=0.0, help="clicks per second of users whom nobody asks about")
+    parser.add_argument(
+        "--events", type=float, default=0.0, help="clicks per second of users without recommendation requests"
+    )
     parser.add_argument("--promotions", type=int, default=20)
     parser.add_argument("--rollbacks", type=int, default=5)
     options = parser.parse_args()

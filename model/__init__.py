@@ -1,6 +1,6 @@
 """The HM4SR encoder: the only package that knows torch, scikit-learn and safetensors.
 
-Knows nothing about databases, indexes or HTTP. What other packages call:
+Independent of databases, indexes or HTTP. What other packages call:
 
     from model.config import ModelConfig
         ModelConfig(width=64, window=WindowShape(50, 10), contents=(Modality("text", 128),), ...)

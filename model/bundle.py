@@ -1,6 +1,6 @@
 """A model version as the rest of the system sees it: immutable weights, feature sources, id map; bound to a catalogue.
 
-Implements the ports `ModelBundle` and `Encoder`. Knows nothing about training or disks. Everything here may be called
+Implements the ports `ModelBundle` and `Encoder`. Independent of training or disks. Everything here may be called
 from several threads at once. Shapes: N items, B batch, L events, C width of a vector.
 """
 

@@ -1,4 +1,4 @@
-"""A bundle as a folder: safetensors and JSON, never pickle. Knows nothing about training or serving.
+"""A bundle as a folder: safetensors and JSON, never pickle. Independent of training or serving.
 
     weights.safetensors   the network's state, and each feature source's arrays under `source.<name>.`
     bundle.json           configuration, item ids, feature sources
@@ -97,7 +97,7 @@ def save(bundle: HM4SRBundle, path: Path) -> None:
         for name, data in {**content, MANIFEST: _json(manifest)}.items():
             _write(aside / name, data)
         _sync_folder(aside)
-        aside.chmod(0o755)  # other roles may run under another user; mkdtemp lets in nobody else
+        aside.chmod(0o755)  # other roles may run under another user; mkdtemp grants access to the owner only
         aside.rename(path)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)

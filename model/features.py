@@ -1,4 +1,4 @@
-"""Item features: what each content modality says about items, frozen with the model. Knows nothing about the network.
+"""Item features: what each content modality says about items, frozen with the model. Independent of the network.
 
 A source turns a catalogue into rows of numbers and a mark where it has nothing to say. Sources are fitted once, at a
 full training, and travel in the checkpoint as plain arrays and JSON. Text is TF-IDF and a truncated SVD of it.

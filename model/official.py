@@ -1,6 +1,6 @@
 """Reads the weights of the authors' released HM4SR code into our network, under the compatibility preset.
 
-Knows nothing about our own checkpoints. In the released state dict `start_moe` is the Interactive MoE, `time_moe` the
+Independent of our own checkpoints. In the released state dict `start_moe` is the Interactive MoE, `time_moe` the
 Temporal MoE, `cat_linear` the head of CP, `placeholder_*` those of PCL; `item`, `txt` and `img` are the towers. The
 released code leaves the Temporal-MoE experts out of its state dict; a file needs them as `time_moe.expert.{i}`. Row 0
 of its item tables is padding; here it is the row of unseen items.

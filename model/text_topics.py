@@ -1,6 +1,6 @@
 """Topics out of texts, for items that have no category: clusters of TF-IDF vectors, named by words that set each apart.
 
-Knows nothing about the network or about where topics are kept. Spherical k-means, the same for the same texts.
+Independent of the network or about where topics are kept. Spherical k-means, the same for the same texts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Challengers spoilt on purpose, plainly or a little, for trials of the gate. Knows nothing about verdicts."""
+"""Deliberately degraded challengers, strongly or slightly, for tests of the gate. Independent of verdicts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FAST = replace(FineTuningPlan(), learning_rate=30 * FineTuningPlan().learning_ra
 
 
 class CollapsedModel:
-    """A model that answers everybody with what is popular."""
+    """A model that recommends the most popular items to every user."""
 
     version, width = "collapsed", 2
 
@@ -72,7 +72,7 @@ class ChallengeMoment:
 
 
 def plainly_spoilt(moment: ChallengeMoment) -> Iterator[tuple[str, ModelBundle]]:
-    """One challenger of each kind that nobody should miss."""
+    """One challenger of each kind that any gate must refuse."""
     columns, champion, rng = moment.columns, moment.champion, np.random.default_rng(moment.seed)
     yield "shuffled labels", moment.tuned(_shuffled(columns, np.ones(len(columns), np.bool_), rng), HARD)
     last_day_ms = int(columns.times_ms.max()) - DAY_MS

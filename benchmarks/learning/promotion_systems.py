@@ -1,6 +1,6 @@
 """What promotions are measured on: `tidewise up`, several `tidewise serve` over one SQLite, or the distributed system.
 
-Knows nothing about requests, nor about what is promoted.
+Independent of requests and of what is promoted.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Stage:
 
 @contextmanager
 def over_sqlite(given: Path, folder: Path) -> Iterator[Stage]:
-    """A copy of somebody's data folder."""
+    """A copy of a data folder."""
     data = folder / "data"
     shutil.copytree(given, data, ignore=NOT_COPIED)
     with open_system(load_settings(overrides={"data.folder": str(data)})) as system:

@@ -18,193 +18,15 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables.datasets import ML_1M, TOYS, TableData
-from benchmarks.tables.replays import REPLAYS, ReplayTable, Run
+from benchmarks.tables.comparisons import COMPARISONS, ComparisonTable
+from benchmarks.tables.replays import REPLAYS, ReplayTable
 from tidewise.process_setup import own_command
 
-NETWORKS = ("sasrec", "sasrec-text", "gru4rec", "gru4rec-text", "hm4sr:paper", "hm4sr")
-ADDITIONS = ("sasrec-text", "sasrec-text-repeats", "hm4sr:paper", "hm4sr")
-COUNTING = ("popularity", "co-occurrence", "item-knn", "vsknn")
-PARTS = (
-    *("no-interactive", "no-temporal", "no-moe", "no-gaps", "shuffled-gaps", "no-absolute-time"),
-    *("no-idcl", "no-cp", "no-pcl", "no-aux", "no-id", "no-text"),
-)
-RELEASED = ("hm4sr:paper", "hm4sr:paper+frozen-experts", "hm4sr:released", "hm4sr:released+unit-losses")
-
-
-@dataclass(frozen=True)
-class Table:
-    """One comparison. `epochs`, `max_minutes`: of each training, the first to end it; `with_pictures`: a modality.
-
-    `hides_seen`: networks are trained for answers without what the user has had.
-    """
-
-    about: str
-    data: TableData
-    protocol: str
-    models: tuple[str, ...]
-    against: str
-    seeds: int = 1
-    ties: str = "source"
-    window: int = 50
-    epochs: int = 30
-    max_minutes: float = 10.0
-    max_questions: int | None = None
-    trials: int = 1
-    with_pictures: bool = False
-    hides_seen: bool = False
-
-    def command(self, data: Path, out: Path, threads: int) -> list[str]:
-        """The words after `tidewise`."""
-        words = ["evaluate", self.protocol, *self.data.options(data), "--ties", self.ties, "--window", str(self.window)]
-        words += [word for model in self.models for word in ("--model", model)]
-        words += ["--against", self.against, "--seeds", str(self.seeds), "--trials", str(self.trials)]
-        words += ["--epochs", str(self.epochs), "--max-minutes", f"{self.max_minutes:g}", "--threads", str(threads)]
-        if self.max_questions is not None:
-            words += ["--max-questions", str(self.max_questions)]
-        if self.hides_seen:
-            words += ["--hides-seen", "--seen", "hide"]
-        if self.with_pictures:
-            words += ["--features", str(features_of(self.data, out) / "features" / "image")]
-        return [*words, "--cache", str(out / "cache"), "--json"]
-
-    def commands(self, data: Path, out: Path, threads: int) -> list[list[str]]:
-        """All of them, as other kinds of tables have more."""
-        return [self.command(data, out, threads)]
-
-    def make(self, run: Run, data: Path, out: Path, threads: int) -> tuple[dict[str, Any], str]:
-        """The report, and the table."""
-        if self.with_pictures:
-            assert self.data.pictures is not None
-            pictures = data / self.data.folder / self.data.pictures
-            run(["features", "--data", str(features_of(self.data, out)), "--pictures", str(pictures), "--json"])
-        report = json.loads(run(self.command(data, out, threads)))
-        return report, markdown(report)
-
-
-def _ablations(*more: str) -> tuple[str, ...]:
-    return ("hm4sr:paper", *(f"hm4sr:paper+{name}" for name in (*PARTS, *more)))
-
-
-LEAVE_ONE_OUT = Table(
-    "every model, the protocol of published tables",
-    TOYS,
-    "leave-one-out",
-    (*COUNTING, *NETWORKS),
-    "sasrec-text",
-    seeds=3,
-)
-TEMPORAL = replace(
-    LEAVE_ONE_OUT,
-    about="every model, trained strictly before and tested after: the table that counts",
-    protocol="temporal",
-    models=(*LEAVE_ONE_OUT.models, "river-mf"),
-    max_questions=20_000,
-)
-POSTERS = replace(
-    LEAVE_ONE_OUT,
-    about="each part of the model taken away; id, text and posters",
-    data=ML_1M,
-    models=_ablations("no-image"),
-    against="hm4sr:paper",
-    seeds=1,
-    epochs=15,
-    max_minutes=20.0,
-    with_pictures=True,
-)
-
-COMPARISONS: Mapping[str, Table] = {
-    "toys-leave-one-out": LEAVE_ONE_OUT,
-    "toys-temporal": TEMPORAL,
-    "toys-ties": replace(
-        LEAVE_ONE_OUT,
-        about="the same with ties in a random order: what the order of the source was worth",
-        ties="hash",
-        models=("co-occurrence", "sasrec", "sasrec-text", "hm4sr"),
-    ),
-    "toys-additions": replace(
-        LEAVE_ONE_OUT,
-        about="what we have added to the network, the protocol of published tables",
-        models=ADDITIONS,
-    ),
-    "toys-temporal-additions": replace(
-        TEMPORAL, about="what we have added to the network, tested after the cut", models=ADDITIONS
-    ),
-    "toys-ablations": replace(
-        LEAVE_ONE_OUT,
-        about="each part of the model taken away, the protocol of published tables",
-        models=_ablations(),
-        against="hm4sr:paper",
-        seeds=1,
-    ),
-    "toys-temporal-ablations": replace(
-        TEMPORAL,
-        about="each part of the model taken away, tested after the cut",
-        models=_ablations(),
-        against="hm4sr:paper",
-        seeds=1,
-    ),
-    "toys-released": replace(
-        LEAVE_ONE_OUT,
-        about="what the faults of the released code cost",
-        models=RELEASED,
-        against="hm4sr:paper",
-        seeds=1,
-    ),
-    "toys-now-gap": replace(
-        TEMPORAL,
-        about="the gap to now; times are days here",
-        models=("hm4sr", "hm4sr:now-gap"),
-        against="hm4sr",
-        seeds=1,
-    ),
-    "toys-hides-seen": replace(
-        TEMPORAL,
-        about="trained for answers without seen items, as the product serves by default",
-        models=("co-occurrence", "sasrec-text", "hm4sr:paper", "hm4sr"),
-        hides_seen=True,
-    ),
-    "ml-1m-ablations": POSTERS,
-    "ml-1m-released": replace(POSTERS, about="what the faults of the released code cost", models=RELEASED),
-    "ml-1m-200": replace(
-        POSTERS,
-        about="a long window",
-        models=("popularity", "co-occurrence", "sasrec", "sasrec-text", "hm4sr"),
-        against="sasrec-text",
-        window=200,
-        max_minutes=60.0,
-        with_pictures=False,
-    ),
-    "ml-1m-temporal": replace(
-        POSTERS,
-        about="trained strictly before and tested after; id and text",
-        protocol="temporal",
-        models=(*COUNTING, "sasrec", "sasrec-text", "hm4sr"),
-        against="sasrec-text",
-        max_questions=20_000,
-        with_pictures=False,
-    ),
-    "ml-1m-now-gap": replace(
-        POSTERS,
-        about="the gap to now; times are seconds here",
-        protocol="temporal",
-        models=("hm4sr", "hm4sr:now-gap"),
-        against="hm4sr",
-        max_questions=20_000,
-        with_pictures=False,
-    ),
-}
-
-TABLES: Mapping[str, Table | ReplayTable] = {**COMPARISONS, **REPLAYS}
-
-
-def features_of(data: TableData, out: Path) -> Path:
-    """The data folder in which `tidewise features` keeps the vectors of a data set."""
-    return out / data.folder
+TABLES: Mapping[str, ComparisonTable | ReplayTable] = {**COMPARISONS, **REPLAYS}
 
 
 def tidewise(words: Sequence[str]) -> str:
@@ -214,7 +36,7 @@ def tidewise(words: Sequence[str]) -> str:
     return done.stdout
 
 
-def make(name: str, table: Table | ReplayTable, data: Path, out: Path, threads: int) -> None:
+def make(name: str, table: ComparisonTable | ReplayTable, data: Path, out: Path, threads: int) -> None:
     """Compute one table, or go on with it."""
     report, figures = table.make(tidewise, data, out, threads)
     (out / f"{name}.json").write_text(json.dumps(report, indent=1))
@@ -225,57 +47,7 @@ def make(name: str, table: Table | ReplayTable, data: Path, out: Path, threads: 
     sys.stdout.flush()
 
 
-def markdown(report: Mapping[str, Any]) -> str:
-    """The figures that people compare, with earlier items kept and hidden."""
-    data, rules = report["data"], report["rules"]
-    against = report["against"]
-    lines = [
-        f"{rules['protocol']}, ties by {rules['ties']}: {data['test_questions']:,} questions about "
-        f"{data['test_users']:,} users, {data['items']:,} items; learnt from {data['learnt_events']:,} events.",
-        "",
-        f"| | HR@10 | NDCG@10 (95%) | MRR@10 | coverage@10 | NDCG@10 - {against} | NDCG@10 hidden | epochs | seconds |",
-        "|---|---|---|---|---|---|---|---|---|",
-        *(_row(model) for model in report["models"]),
-    ]
-    told = [_told_row(model) for model in report["models"] if model["now_gap"]]
-    if told:
-        lines += ["", "| NDCG@10 | gap not told | drawn before the answer | at the click |", "|---|---|---|---|", *told]
-    return "\n".join(lines) + "\n"
-
-
-def _row(model: Mapping[str, Any]) -> str:
-    kept, hidden = model["seen"]["keep"], model["seen"]["hide"]
-    metrics, difference = kept["metrics"], kept["difference"].get("NDCG@10")
-    ndcg = metrics["NDCG@10"]
-    runs = list(model["seeds"].values())
-    cells = [
-        model["model"],
-        f"{metrics['HR@10']['mean']:.4f}",
-        f"{ndcg['mean']:.4f} ({ndcg['low']:.4f} to {ndcg['high']:.4f})",
-        f"{metrics['MRR@10']['mean']:.4f}",
-        f"{kept['coverage']['@10']:.3f}",
-        _change(difference) if difference else "",
-        f"{hidden['metrics']['NDCG@10']['mean']:.4f}",
-        ", ".join(str(run["epochs"]) for run in runs if "epochs" in run),
-        ", ".join(f"{run['fit_s']:.0f}" for run in runs),
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def _told_row(model: Mapping[str, Any]) -> str:
-    untold = model["seen"]["keep"]["metrics"]["NDCG@10"]["mean"]
-    found = [model["now_gap"][way]["keep"]["NDCG@10"] for way in ("drawn", "click")]
-    cells = [f"{each['mean']:.4f}, {_change(each['change'])}" for each in found]
-    return f"| {model['model']} | {untold:.4f} | {' | '.join(cells)} |"
-
-
-def _change(interval: Mapping[str, float | None]) -> str:
-    relative = interval.get("relative")
-    share = "" if relative is None else f", {relative:+.1%}"
-    return f"{interval['mean']:+.4f} ({interval['low']:+.4f} to {interval['high']:+.4f}){share}"
-
-
-def changed(table: Table | ReplayTable, changes: Mapping[str, Any]) -> Table | ReplayTable:
+def changed(table: ComparisonTable | ReplayTable, changes: Mapping[str, Any]) -> ComparisonTable | ReplayTable:
     """The table with what the command line says instead of its own, as far as it has that."""
     own = {field.name for field in fields(table)}
     return replace(table, **{name: value for name, value in changes.items() if name in own})

@@ -17,7 +17,7 @@ from benchmarks.tables.datasets import ML_1M, RETAIL, YELP, TableData
 COUNTING = ("popularity", "co-occurrence", "vsknn")
 LEARNT = ("frozen-frozen", "frozen", "fine-tune", "fine-tune+replay")
 FULL = "retrain"
-Run = Callable[[Sequence[str]], str]
+RunCommand = Callable[[Sequence[str]], str]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ReplayTable:
         full = [*_models("fine-tune+replay", "frozen"), "--against", FULL, "--seeds", "1"]
         return [[*both, *several], [*both, *full]]
 
-    def make(self, run: Run, data: Path, out: Path, threads: int) -> tuple[dict[str, Any], str]:
+    def make(self, run: RunCommand, data: Path, out: Path, threads: int) -> tuple[dict[str, Any], str]:
         """Both reports, and the table."""
         several, full = (json.loads(run(words)) for words in self.commands(data, out, threads))
         return {"several_seeds": several, "full_retraining": full}, markdown(several, full)

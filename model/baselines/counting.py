@@ -41,7 +41,7 @@ class RecentPopularity:
         return np.asarray(1 / (1 + behind), np.float32)
 
     def scores(self, pasts: Sequence[Past]) -> FloatArray:
-        """The same for everybody."""
+        """The same for every user."""
         return np.repeat(self.shares[None], len(pasts), axis=0)
 
 

@@ -1,7 +1,7 @@
 """Sequence networks to compare HM4SR with, trained by the same loop and loss: SASRec and GRU4Rec with cross-entropy.
 
 Both have one tower over item vectors = id row + projected contents (none for the plain ones), and score an item by the
-inner product with the same vector. Knows nothing about data. Shapes: B batch, L events, D width, N items; M is 1.
+inner product with the same vector. Independent of data. Shapes: B batch, L events, D width, N items; M is 1.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Vectors of items from their pictures and texts, or from elsewhere: made once, kept in a folder, read by models.
 
-Knows nothing about the network. What other packages call:
+Independent of the network. What other packages call:
 
     from model.content.collect import collect              contents become vectors in a folder, what is known is kept
     from model.content.describers import describer_of      a describer by its name

@@ -1,6 +1,6 @@
 """Contents of items become vectors in a folder: what is known already is not computed again, and faults stop nothing.
 
-Knows nothing about pictures, texts or networks. Memory is bounded by the batch: contents are read as they are needed.
+Independent of pictures, texts or networks. Memory is bounded by the batch: contents are read as they are needed.
 """
 
 from __future__ import annotations

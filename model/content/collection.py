@@ -1,4 +1,4 @@
-"""Vectors of items in a folder: by item id the hash of its content, by hash the vector. Knows nothing about contents.
+"""Vectors of items in a folder: by item id the hash of its content, by hash the vector. Independent of contents.
 
     collection.json   layout, the describer's fingerprint, the length of the vectors
     rows.jsonl        one line for each row, in their order: the hash of a content, or why it could not be described

@@ -1,4 +1,4 @@
-"""Describers of pictures and texts, by name. Knows nothing about items, folders of vectors or models of ours.
+"""Describers of pictures and texts, by name. Independent of items, folders of vectors or models of ours.
 
     classical                       pictures, without trained weights: colours, edges, layout
     timm:FOLDER                     pictures, a network of timm (extra `images`)

@@ -1,4 +1,4 @@
-"""Vectors computed elsewhere, from .npy and .safetensors files. Knows nothing about models.
+"""Vectors computed elsewhere, from .npy and .safetensors files. Independent of models.
 
 vectors.npy           (n, size), the ids in `vectors.ids` beside it or in a file of their own, one per line
 vectors.safetensors   a tensor `vectors` (n, size) with ids as above, or one tensor per item, named by its id

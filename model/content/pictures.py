@@ -1,4 +1,4 @@
-"""Pictures of items in a folder or a zip file, and their bytes as pixels. Knows nothing about vectors.
+"""Pictures of items in a folder or a zip file, and their bytes as pixels. Independent of vectors.
 
 A picture is named by its item: `movie-1.jpg` shows `movie-1`. Characters that a file name cannot hold stand as %XX.
 """

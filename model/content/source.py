@@ -1,6 +1,6 @@
 """Collected vectors as a modality of a model: reduced by principal components that travel in the checkpoint.
 
-Knows nothing about how the vectors were made. The checkpoint holds the reduced vectors of all items that were there
+Independent of how the vectors were made. The checkpoint holds the reduced vectors of all items that were there
 when it was fitted, so that it serves without the folder; where the folder is at hand, new and changed items are read
 from it and reduced in the same frozen way.
 """

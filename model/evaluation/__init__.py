@@ -1,6 +1,6 @@
 """Offline evaluation: protocols, full ranking, metrics, and the comparison of many models in one harness.
 
-Knows nothing about files, databases or command lines. What other packages call:
+Independent of files, databases or command lines. What other packages call:
 
     from model.evaluation.dataset import Dataset       events and items in columns, with a digest
     from model.evaluation.protocols import leave_one_out, temporal      a dataset becomes a Fold

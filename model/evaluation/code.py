@@ -1,6 +1,6 @@
 """The version of the code behind a result: a hash of a module and of everything of ours that it imports.
 
-Comments, docstrings and layout don't count. Knows nothing about results.
+Comments, docstrings and layout don't count. Independent of results.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A dataset for offline evaluation: events in columns, items as a catalogue, and a digest of both.
 
-Knows nothing about files or models. The order of a user's events that share a time is kept from the source or drawn by
+Independent of files or models. The order of a user's events that share a time is kept from the source or drawn by
 a hash, because a sorted order of ties tells the next item: it is a label.
 """
 

@@ -1,6 +1,6 @@
 """Figures from places: HR, NDCG and MRR as expected over ties, slices of questions, and what was compared.
 
-Knows nothing about models. An answer that shares its score with others gets the mean of what it would earn at each of
+Independent of models. An answer that shares its score with others gets the mean of what it would earn at each of
 their places, so that a scorer without an opinion earns exactly what chance earns.
 """
 

@@ -1,6 +1,6 @@
 """The harness: each model is tuned on the validation questions, fitted under several seeds and ranked on the test ones.
 
-Knows nothing about files, tables or particular models. Whatever is done is kept at once, so that a killed run goes on.
+Independent of files, tables or particular models. Whatever is done is kept at once, so that a killed run goes on.
 """
 
 from __future__ import annotations

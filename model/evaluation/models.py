@@ -1,6 +1,6 @@
 """The models that can be compared, by name, each with the configurations that tuning tries.
 
-Knows nothing about data. All trained networks try the same grid, in the same order, up to the number of trials that the
+Independent of data. All trained networks try the same grid, in the same order, up to the number of trials that the
 budget allows, with the same epochs and patience; counting models try all of theirs, so none gets less.
 """
 

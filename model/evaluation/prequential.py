@@ -2,7 +2,7 @@
 
 A question holds the user's events strictly before it (or, with a frozen state, those before the cut) and is ranked
 among all items born so far, an item being born with its first event. What a model learnt ends strictly before it acts,
-and a new one acts only after the time that its training took. Knows nothing about files. Shapes: q questions, N items.
+and a new one acts only after the time that its training took. Independent of files. Shapes: q questions, N items.
 """
 
 from __future__ import annotations

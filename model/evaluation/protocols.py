@@ -1,6 +1,6 @@
 """Protocols: how a dataset is divided into what is learnt, what is tuned on and what is asked for.
 
-Knows nothing about models or metrics. Leave-one-out asks for each user's last event and tunes on the one before;
+Independent of models or metrics. Leave-one-out asks for each user's last event and tunes on the one before;
 temporal learns strictly before a time and asks for everything after. In both, a question holds only what happened
 strictly before its answer, and never when the answer happened.
 """

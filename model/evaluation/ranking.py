@@ -1,6 +1,6 @@
 """Full ranking: every question's answer is placed among all items, with the user's earlier items kept and hidden.
 
-Knows nothing about models. No candidates are sampled. Shapes: Q questions, B of them at once, N items.
+Independent of models. No candidates are sampled. Shapes: Q questions, B of them at once, N items.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]  # questions done, questions in all
 class AnswerRanks:
     """Where each answer stands: `above` items score higher, `equal` others the same; a hidden one is behind all.
 
-    `num_shown[k]`: how many items were in anybody's top k.
+    `num_shown[k]`: number of distinct items in all top-k lists.
     """
 
     above: IntArray

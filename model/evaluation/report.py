@@ -1,6 +1,6 @@
 """The figures of a comparison as one document of JSON values: means, intervals, slices, differences from a baseline.
 
-Knows nothing about how models were fitted. A user without any earlier event is answered by popularity, whatever the
+Independent of how models were fitted. A user without any earlier event is answered by popularity, whatever the
 model, as the product does. Intervals are 95%, from resampling users after averaging each question over the seeds.
 """
 

@@ -1,6 +1,6 @@
 """Results on disk, one file each under a hash of what decided them, so that a killed comparison goes on.
 
-Knows nothing about models. A file gets its name when it is whole; one that cannot be read is computed again.
+Independent of models. A file gets its name when it is whole; one that cannot be read is computed again.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from core.items import Catalogue
 from model.bundle import BoundEncoder, HM4SRBundle
 from model.inference.incremental import IncrementalEncoder
 
-SMALLEST_BATCH = 8  # one history alone is as fast to encode whole, and should never wait for somebody's batch
+SMALLEST_BATCH = 8  # one history alone is as fast to encode whole, and should never wait for a batch
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A tower layer for one new position at a time, without keys or values. Knows nothing about users or memories.
+"""A tower layer for one new position at a time, without keys or values. Independent of users or memories.
 
 Query and key maps meet only in their product, and so do value and output maps. Folded into one matrix each, they let a
 position look at what the layer was *given* at earlier positions: half as much to keep and to fetch as keys and values,

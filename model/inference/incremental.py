@@ -1,4 +1,4 @@
-"""The incremental encoder: one new event costs one position, not the whole window. Knows nothing about stores.
+"""The incremental encoder: one new event costs one position, not the whole window. Independent of stores.
 
 A causal encoder never changes what it said about earlier events, so what each of its layers was given is kept per user.
 Nothing has to be told to this cache: each call brings the user's whole window, and what is kept is used only where it

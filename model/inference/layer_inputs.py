@@ -1,4 +1,4 @@
-"""What each layer was given for recently active users, in one block of bounded memory. Knows nothing about networks.
+"""What each layer was given for recently active users, in one block of bounded memory. Independent of networks.
 
 Shapes: S slots, U users, M towers, W window, D width of a tower, C width of a vector. A slot holds one user: what the
 encoder has read of them (to check that it is still the beginning of their history), each layer's inputs at every

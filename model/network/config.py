@@ -1,4 +1,4 @@
-"""The shape of one HM4SR model, as one frozen record that travels in its checkpoint. Knows nothing about torch."""
+"""The shape of one HM4SR model, as one frozen record that travels in its checkpoint. Independent of torch."""
 
 from __future__ import annotations
 

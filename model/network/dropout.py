@@ -1,4 +1,4 @@
-"""Dropout that is cheap on a CPU: one 64-bit draw decides eight elements. Knows nothing about models.
+"""Dropout that is cheap on a CPU: one 64-bit draw decides eight elements. Independent of models.
 
 torch's own dropout draws one number per element, 9 ns each here: a third of a training step. The share dropped is
 rounded to 1/256, and the scale corrects for the rounded share.

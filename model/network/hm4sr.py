@@ -1,6 +1,6 @@
 """HM4SR: hierarchical time-aware mixtures of experts for multi-modal sequential recommendation (arXiv 2501.14269).
 
-Knows nothing about catalogues, files or training. Shapes: N items, B batch, L events, M towers, D width of a tower,
+Independent of catalogues, files or training. Shapes: N items, B batch, L events, M towers, D width of a tower,
 C = M * D, F features of a modality, T = 2 * D width of a time embedding, E experts.
 
 The score of an item is ONE inner product of concatenations: <towers of the history, [id row ; projected contents]>.

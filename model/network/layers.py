@@ -1,4 +1,4 @@
-"""The linear map of this package. Knows nothing about models."""
+"""The linear map of this package. Independent of models."""
 
 from __future__ import annotations
 

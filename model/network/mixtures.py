@@ -1,4 +1,4 @@
-"""The two Mixtures of Experts of HM4SR, each as router, experts and combination. Knows nothing about sequences.
+"""The two Mixtures of Experts of HM4SR, each as router, experts and combination. Independent of sequences.
 
 Shapes: B batch, L events, M towers, D width of a tower, C = M * D, E experts.
 """

@@ -1,6 +1,6 @@
 """The gap from the last event to now, shaping the query after the towers: our own addition, not in the paper.
 
-Knows nothing about histories. Shapes: Q queries, C width of a vector. Each range of gaps has a scale and a shift of its
+Independent of histories. Shapes: Q queries, C width of a vector. Each range of gaps has a scale and a shift of its
 own; all start as "change nothing". Gaps are floored to minutes, so that a request a moment before the click and one a
 moment after it ask the same. In training half of the queries don't know the gap: the vector alone stays a good query.
 The others are asked at a moment drawn between the last event and the next, as a live system is: the gap to the next

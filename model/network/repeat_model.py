@@ -5,7 +5,7 @@ feed; after weeks, where they are used up. Each event adds a learned number to t
 the number of events since. Towers learn this badly: of the ten items that a plain network answers, several are what the
 user has just had. All numbers start at 0, "adds nothing".
 
-Knows nothing about items. Shapes: B windows, L events.
+Independent of items. Shapes: B windows, L events.
 """
 
 from __future__ import annotations

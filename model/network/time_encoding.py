@@ -1,4 +1,4 @@
-"""When events happened, as the Temporal MoE reads it: [gap embedding ; absolute embedding]. Knows nothing about items.
+"""When events happened, as the Temporal MoE reads it: [gap embedding ; absolute embedding]. Independent of items.
 
 Shapes: B batch, L events, D width. The gap embedding is a row of a table, chosen by the logarithm of the time since the
 previous event of the window; the absolute embedding is a bank of cosines over the normalised time.

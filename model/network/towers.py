@@ -1,4 +1,4 @@
-"""Causal transformers, one per modality, computed side by side. Knows nothing about items, times or scores.
+"""Causal transformers, one per modality, computed side by side. Independent of items, times or scores.
 
 Shapes: M towers, B batch, L events, D width, H heads, K = D / H. Layers are post-norm, as in the released code:
 attention, add, norm, feed-forward, add, norm. The towers share no weight but every product: their weights are stacked,

@@ -1,4 +1,4 @@
-"""Adam (arXiv 1412.6980) by torch's own fused step, without `torch.optim.Adam` around it. Knows nothing about losses.
+"""Adam (arXiv 1412.6980) by torch's own fused step, without `torch.optim.Adam` around it. Independent of losses.
 
 The class there imports torch's compiler as it is made: 1.1 CPU seconds and 160 MiB of memory that a trainer, which is a
 process of its own each time, would pay for nothing.

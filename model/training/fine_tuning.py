@@ -1,7 +1,7 @@
 """Fine-tuning: a model goes on learning from the newest events, and from old ones drawn at random so as not to forget.
 
 The tables grow for new items; feature transforms, categories and time's origin stay as the last full training left
-them. Knows nothing about where events come from or bundles go.
+them. Independent of where events come from and where bundles go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Growth: id rows for items that a model has never seen, so that fine-tuning starts them where their content says.
 
-Knows nothing about training. Shapes: N items with a row, K new items, F numbers of content, D width.
+Independent of training. Shapes: N items with a row, K new items, F numbers of content, D width.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The auxiliary losses of HM4SR (paper, section 3.5): IDCL, CP and PCL. Knows nothing about how batches are made.
+"""The auxiliary losses of HM4SR (paper, section 3.5): IDCL, CP and PCL. Independent of how batches are made.
 
 Shapes: B queries, N items, K categories, M content towers, D width of a tower. With `released`, pairs with the same
 target score 0 instead of being left out: parity with the released code needs that, and nothing else does.

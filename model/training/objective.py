@@ -1,4 +1,4 @@
-"""The training objective: from a batch of windows to one loss. Knows nothing about optimisers, epochs or clocks.
+"""The training objective: from a batch of windows to one loss. Independent of optimisers, epochs or clocks.
 
 Next-item cross-entropy at every position in one pass, and what is switched on of IDCL, CP and PCL. IDCL and PCL look at
 the last and one random position of each window, CP once at each distinct item. Shapes: N candidates, R rows in use,

@@ -1,4 +1,4 @@
-"""In which precision a training multiplies. Knows nothing about models.
+"""In which precision a training multiplies. Independent of models.
 
 Weights, sums and losses are float32 always. "bfloat16" means: the softmax over the items multiplies bfloat16, and on a
 GPU the whole network does (autocast). On a CPU the towers stay float32: their products are too small to gain.

@@ -1,4 +1,4 @@
-"""Matrix products of bfloat16 operands with float32 results, on a GPU or on a CPU with AMX. Knows nothing about models.
+"""Matrix products of bfloat16 operands with float32 results, on a GPU or on a CPU with AMX. Independent of models.
 
 torch multiplies bfloat16 on CPUs too, but it rounds the result to bfloat16, and its kernels (oneDNN) end the process on
 virtual machines that show AMX and hide its tile palette. MKL, which torch's own library carries on x86, does neither:

@@ -1,4 +1,4 @@
-"""A training run on disk, so that a killed one goes on where its last epoch ended. Knows nothing about how to train.
+"""A training run on disk, so that a killed one goes on where its last epoch ended. Independent of how to train.
 
 One safetensors file, replaced atomically after each epoch: weights, best weights so far, the optimiser's moments and
 both generators' states. Its metadata holds the counters and a fingerprint of everything that decides the run; a file

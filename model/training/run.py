@@ -1,4 +1,4 @@
-"""One training run: epochs of optimiser steps, judged by held-out events, kept on disk. Knows nothing about catalogues.
+"""One training run: epochs of optimiser steps, judged by held-out events, kept on disk. Independent of catalogues.
 
 Early stopping watches full-ranking NDCG@10 on the last events in time, each after the window strictly before it: what a
 live system is asked to do (the last event of every user would let the model read what others did later). Those events

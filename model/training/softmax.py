@@ -1,4 +1,4 @@
-"""Next-item cross-entropy with memory bounded by configuration. Knows nothing about models or data.
+"""Next-item cross-entropy with memory bounded by configuration. Independent of models or data.
 
 Shapes: P positions, Q positions of a chunk, N candidates, C width, S named candidates of a position. The P x N logits
 never exist at once: chunk by chunk they are made, turned into probabilities in place, and into gradients; these alone

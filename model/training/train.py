@@ -1,4 +1,4 @@
-"""Training: event columns and a catalogue become a bundle. Knows nothing about where events come from or bundles go."""
+"""Training: event columns and a catalogue become a bundle. Independent of event sources and of what bundles are for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metric that early stopping watches: full-ranking NDCG@10 of held-out events. Knows nothing about optimisers.
+"""The metric that early stopping watches: full-ranking NDCG@10 of held-out events. Independent of optimisers.
 
 Each held-out event is asked for after the window strictly before it, cut as in serving.
 """

@@ -13,6 +13,7 @@ import typer.main
 from typer import Context
 
 from benchmarks.tables import __main__ as tables
+from benchmarks.tables.datasets import TOYS
 from model.evaluation.models import spec_of
 from tidewise.cli import app
 from tidewise.evaluation.files import online_baselines
@@ -86,7 +87,7 @@ def test_a_table_is_made_from_its_name_alone(
 def test_a_replay_table_has_seeds_and_full_retraining(
     toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = replace(tables.REPLAYS["prequential-yelp2019"], data=tables.TOYS, periods=2, seeds=2, width=8, window=10)
+    small = replace(tables.REPLAYS["prequential-yelp2019"], data=TOYS, periods=2, seeds=2, width=8, window=10)
     monkeypatch.setattr(tables, "TABLES", {"replay": small})
     words = ["replay", "--data-dir", str(toys), "--out", str(tmp_path / "out"), "--epochs", "1", "--threads", "1"]
     monkeypatch.setattr(sys, "argv", ["tables", *words])
