@@ -82,3 +82,11 @@ def test_every_setting_named_in_a_page_exists() -> None:
         if name.partition(".")[0] in sections and name not in names and not name.endswith((".safetensors", ".py"))
     }
     assert unknown == set()
+
+
+def test_every_module_that_a_page_runs_exists() -> None:
+    modules = {name for at in pages() for name in re.findall(r"python -m ([\w.]+)", at.text)}
+    paths = {name: ROOT / name.replace(".", "/") for name in modules}
+    assert [
+        n for n, path in paths.items() if not (path.with_suffix(".py").exists() or (path / "__main__.py").exists())
+    ] == []
