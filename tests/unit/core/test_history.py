@@ -32,9 +32,7 @@ def test_after_twelve_events_the_window_holds_the_newest_four() -> None:
 
 
 @given(st.integers(1, 60), st.integers(0, 500), st.data())
-def test_a_window_is_never_longer_than_its_size_nor_shorter_than_it_must_be(
-    size: int, num_events: int, data: st.DataObject
-) -> None:
+def test_window_length_stays_within_its_bounds(size: int, num_events: int, data: st.DataObject) -> None:
     step = data.draw(st.integers(1, size))
     length = num_events - WindowShape(size, step).start(num_events)
     assert min(num_events, size - step + 1) <= length <= min(num_events, size)

@@ -53,7 +53,7 @@ def outcome(**raw: Any) -> Interaction | str:
 # --- the event as a whole
 
 
-def test_a_user_and_an_item_are_enough_the_rest_is_now_a_click_and_an_id_from_the_server() -> None:
+def test_event_needs_only_a_user_and_an_item() -> None:
     assert parse() == Interaction("from the server", "ann", "tea", "click", NOW_MS)
 
 
@@ -243,7 +243,7 @@ def test_an_event_is_unique_by_16_bytes_of_its_id() -> None:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
-def test_whatever_a_field_holds_the_outcome_is_an_event_or_a_short_refusal(junk: object) -> None:
+def test_any_field_value_gives_an_event_or_a_short_message(junk: object) -> None:
     for field in ("event_id", "user_id", "item_id", "type", "time", "value", "context", "recommendation_id", "version"):
         got = outcome(**{field: junk})
         assert isinstance(got, Interaction) or len(got) < 300
@@ -264,7 +264,7 @@ def test_a_weight_that_popularity_cannot_add_up_is_refused(weight: float) -> Non
         EventTypes((EventType("click", weight=weight),))
 
 
-def test_by_default_dislikes_hide_impressions_only_count_and_the_rest_enters_the_window() -> None:
+def test_default_types_window_seen_and_hide_flags() -> None:
     names = [kind.name for kind in TYPES.table]
     outside = {names[code] for code in range(len(names)) if code not in TYPES.flagged("window")}
     assert outside == {"dislike", "impression"}
@@ -272,7 +272,7 @@ def test_by_default_dislikes_hide_impressions_only_count_and_the_rest_enters_the
     assert "impression" not in {names[code] for code in TYPES.flagged("seen")}
 
 
-def test_the_digest_notices_every_change_that_shapes_state_and_nothing_else() -> None:
+def test_digest_changes_with_every_field_that_affects_state() -> None:
     plain = EventTypes((EventType("click"),))
     changes = (
         EventType("tap"),

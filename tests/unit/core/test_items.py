@@ -52,7 +52,7 @@ def test_a_category_named_twice_counts_once_in_the_order_given() -> None:
     assert parse_item({"item_id": "t", "categories": ["b", "a", "b"]}).categories == ("b", "a")
 
 
-def test_text_that_no_database_takes_is_mended_in_titles_and_attributes() -> None:
+def test_text_that_databases_reject_is_repaired() -> None:
     item = parse_item({"item_id": "t", "title": "a\x00b\ud800", "attributes": {"brand": "c\x00\ud800"}})
     assert (item.title, item.attributes) == ("a b?", {"brand": "c ?"})
 

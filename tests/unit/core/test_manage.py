@@ -15,7 +15,7 @@ from core.manage import erase_user, remove_item, save_items
 CLOCK = ManualClock(NOW_MS)
 
 
-def test_items_saved_together_share_one_new_revision_and_the_last_of_an_id_counts() -> None:
+def test_items_saved_together_share_a_revision() -> None:
     store = MemoryStore()
     assert save_items(store, [Item("b"), Item("a", title="old"), Item("a", title="new")], clock=CLOCK) == 1
     assert save_items(store, [Item("c")], clock=CLOCK) == 2
@@ -26,7 +26,7 @@ def test_items_saved_together_share_one_new_revision_and_the_last_of_an_id_count
     assert {one.updated_ms for one in listed} == {NOW_MS}
 
 
-def test_a_removed_item_is_hidden_and_out_of_the_catalogue_but_its_past_stays() -> None:
+def test_removed_item_is_hidden_and_its_events_stay() -> None:
     store = MemoryStore()
     save_items(store, [Item("a")], clock=CLOCK)
     ingestor(store).ingest([event("ann", "a")], RequestSource("api"))

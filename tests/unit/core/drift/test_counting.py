@@ -114,7 +114,7 @@ def test_live_events_of_users_with_a_past_are_sampled_one_of_each_user() -> None
     assert len(waiting(store)) == 1
 
 
-def test_no_more_is_sampled_than_the_budget_of_the_passing_minutes_allows() -> None:
+def test_sampling_stays_within_the_budget_per_minute() -> None:
     store, seconds = MemoryStore(), Seconds()
     ingestor = watched(store, per_minute=4, seconds=seconds)
     users = [f"u{n}" for n in range(30)]

@@ -1,4 +1,4 @@
-"""The watcher: it knows the rhythm, notices changes with onset and cause, and is a pure function of the buckets."""
+"""The detector bank: learns the rhythm, detects changes with onset and cause, and is a pure function of the buckets."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_nothing_is_noticed_where_nothing_changes() -> None:
     assert read(detector_bank(), buckets(days=28)) == []
 
 
-def test_a_daily_rhythm_of_mix_and_hits_is_learned_and_surprises_nobody() -> None:
+def test_daily_rhythm_raises_no_alarm() -> None:
     assert read(detector_bank(), buckets(days=28, rhythm=0.7)) == []
 
 
@@ -88,7 +88,7 @@ def test_a_moved_mix_is_noticed_once_and_says_from_where_to_where() -> None:
     assert alarm.after > alarm.before
 
 
-def test_a_change_that_began_too_long_ago_is_told_without_a_comparison() -> None:
+def test_cause_of_an_old_onset_has_no_comparison() -> None:
     recent = Recent(str)
     for bucket in buckets(days=1):
         recent.add(bucket)
@@ -130,13 +130,13 @@ def test_a_watched_segment_has_signals_of_its_own() -> None:
     assert [(alarm.signal, alarm.segment) for alarm in alarms] == [("hit_rate", "event.country=PL")]
 
 
-def test_what_everybody_s_alarm_tells_no_segment_and_no_second_signal_tells_again() -> None:
+def test_overall_alarm_covers_segments_and_other_model_signals() -> None:
     before, after = buckets(days=14, hit=0.4), buckets(days=2, first_day=14, hit=0.1)
     alarms = read(detector_bank(), in_segments(before, PL=0.4, DE=0.4), in_segments(after, PL=0.1, DE=0.1))
     assert [(alarm.signal, alarm.segment) for alarm in alarms] == [("hit_rate", "")]
 
 
-def test_so_many_segments_are_watched_as_the_limit_says_those_with_enough_scores_first() -> None:
+def test_at_most_max_segments_are_monitored() -> None:
     watched = DetectorBank(detectors, max_segments=1, topic_name=str)
     given = in_segments(buckets(days=1), PL=0.4, DE=0.4)
     rare = (
@@ -146,7 +146,7 @@ def test_so_many_segments_are_watched_as_the_limit_says_those_with_enough_scores
     assert {point.segment for point in points} == {"", "event.country=DE"}
 
 
-def test_a_watcher_that_reads_the_same_buckets_again_finds_the_same() -> None:
+def test_replayed_buckets_give_the_same_alarms() -> None:
     given = [*buckets(days=14), *buckets(days=3, first_day=14, mix=(0.2, 0.6, 0.2), hit=0.1)]
     straight = detector_bank()
     expected = [straight.read(bucket) for bucket in given]

@@ -19,7 +19,7 @@ def ages_in_days(lag: Lag[int], *, days: int, ready_from: int) -> list[float]:
     return ages
 
 
-def test_nothing_waits_while_there_is_no_expectation_to_be_surprised_by() -> None:
+def test_no_lag_while_the_baseline_is_not_usable() -> None:
     assert ages_in_days(Lag(), days=9, ready_from=99) == [0] * 9
 
 
@@ -36,7 +36,7 @@ def test_without_growth_nothing_ever_waits() -> None:
 
 
 @given(st.lists(st.integers(1, 5 * DAY_MS), min_size=1, max_size=50), st.integers(0, 50))
-def test_everything_comes_out_once_in_order_and_no_later_than_the_longest_lag(pauses_ms: list[int], ready: int) -> None:
+def test_entries_are_released_once_in_order_within_the_longest_lag(pauses_ms: list[int], ready: int) -> None:
     lag: Lag[int] = Lag()
     out, times_ms = [], [sum(pauses_ms[: number + 1]) for number in range(len(pauses_ms))]
     for number, time_ms in enumerate(times_ms):

@@ -42,7 +42,7 @@ def closed(shop: Shop) -> list[tuple[int, int]]:
     return [((each.start_ms - START_MS) // BUCKET_MS, each.counts.num_events) for each in found]
 
 
-def test_a_bucket_is_closed_when_late_events_had_their_time_and_not_before() -> None:
+def test_bucket_is_closed_after_the_grace_period() -> None:
     shop = Shop()
     visit(shop, 0, "a", "b")
     at_the_end_of(shop, 0)
@@ -109,7 +109,7 @@ def test_a_backlog_waits_for_a_bucket_that_appears_within_it() -> None:
     assert closed(shop) == [(0, 1), (1, 1), (2, 1)]
 
 
-def test_a_monitor_that_was_away_catches_up_while_live_events_go_on_coming() -> None:
+def test_monitor_catches_up_during_live_events() -> None:
     shop = Shop()
     visit(shop, 0, "a")
     visit(shop, 1, "b")
@@ -121,7 +121,7 @@ def test_a_monitor_that_was_away_catches_up_while_live_events_go_on_coming() -> 
     assert closed(shop) == [(0, 1), (1, 1)]
 
 
-def test_of_two_monitors_one_works_and_the_other_goes_on_where_it_stopped() -> None:
+def test_second_monitor_continues_where_the_first_stopped() -> None:
     shop = Shop()
     visit(shop, 0, "a")
     at_the_end_of(shop, 0)
@@ -187,7 +187,7 @@ def score(user: int, rank: int | None, loss: float | None, *, version: str | Non
     return Score(bytes([user]), user, 0, version, rank, loss, topic, ("category=Tea",) if topic == 1 else ())
 
 
-def test_a_bucket_holds_the_scores_of_one_model_and_one_observation_per_user() -> None:
+def test_bucket_holds_one_model_and_one_observation_per_user() -> None:
     scores = [
         score(1, 1, 2.0, version="v0"),
         score(1, 1, 2.0),

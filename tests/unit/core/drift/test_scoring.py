@@ -76,7 +76,7 @@ def test_what_happened_later_changes_nothing() -> None:
     assert ranks(shop) == [1]
 
 
-def test_an_item_seen_before_could_not_have_been_recommended_unless_it_may_come_again() -> None:
+def test_seen_items_are_not_scored_unless_repeats_are_allowed() -> None:
     shop = Shop()
     shop.had("a")
     shop.had("b", 1)

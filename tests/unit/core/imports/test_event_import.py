@@ -127,7 +127,7 @@ def test_json_lines_may_hold_numbers_as_ids_and_times() -> None:
         ("ann", "has 1 values where the header names 3 columns"),
     ],
 )
-def test_a_bad_row_is_reported_with_its_line_and_kept_aside_and_nothing_else_is_lost(row: str, reason: str) -> None:
+def test_bad_row_becomes_a_dead_letter_with_its_line_number(row: str, reason: str) -> None:
     shop = Shop()
     report = shop.take(f"{HEADER}ann,x,1700000000\n{row}\nbob,y,1700000001\n")
     assert (report.num_rows, report.num_accepted, report.num_bad) == (3, 2, 1)
@@ -138,7 +138,7 @@ def test_a_bad_row_is_reported_with_its_line_and_kept_aside_and_nothing_else_is_
     assert shop.letters() == [(3, row.encode())]
 
 
-def test_seconds_taken_for_milliseconds_are_told() -> None:
+def test_seconds_read_as_milliseconds_are_rejected() -> None:
     report = Shop().take(f"{HEADER}ann,x,1700000000\n", time_unit="ms")
     assert report.bad_lines[0].reason.endswith("is before 1973; is it a larger unit (--time-unit s)?")
 
@@ -265,7 +265,7 @@ def test_an_unknown_time_unit_or_default_type_is_refused() -> None:
         Shop().take(HEADER, default_type="glance")
 
 
-def test_a_truncated_gzip_is_applied_as_far_as_it_goes_and_finished_by_the_whole_file() -> None:
+def test_truncated_gzip_is_applied_up_to_its_end_and_completed_later() -> None:
     shop = Shop()
     content = HEADER + "".join(f"user{n * 7919},item{n * 104729},{1700000000 + n}\n" for n in range(3000))
     packed = gzip.compress(content.encode())

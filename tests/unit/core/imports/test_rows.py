@@ -82,7 +82,7 @@ def test_empty_lines_are_passed_over_and_counted() -> None:
     assert (chunk.lines, chunk.bad) == ([3, 5], [])
 
 
-def test_a_line_with_too_few_or_too_many_values_is_bad_and_the_next_is_read() -> None:
+def test_line_with_a_wrong_number_of_values_is_bad() -> None:
     chunk = read("f.csv", "user,item\nann\nbob,y\ncid,z,extra\n", "user", "item")
     assert values(chunk) == [["bob", "y"]]
     assert chunk.bad == [
@@ -98,7 +98,7 @@ def test_a_stray_quote_costs_its_own_line_only() -> None:
     assert chunk.bad == [BadLine(2, "a quote is opened and not closed; close or remove it", b'ann,"x')]
 
 
-def test_a_quote_that_swallows_more_than_a_field_may_hold_costs_its_own_line_only() -> None:
+def test_stray_quote_affects_only_its_own_line() -> None:
     content = "user,item\n" + 'ann,"x\n' + "".join(f"user{n:06},item{n:06}\n" for n in range(20_000))
     chunk = read("f.csv", content, "user", "item", size=100_000)
     assert len(chunk.rows) == 20_000
@@ -138,7 +138,7 @@ def test_a_file_that_is_all_one_quote_is_refused() -> None:
         reader("f.csv", '"' + "x" * 200_000)
 
 
-def test_json_lines_give_the_values_asked_for_and_none_where_there_is_none() -> None:
+def test_json_lines_give_the_requested_values_or_none() -> None:
     lines = [{"user": 7, "item": "x", "more": [1]}, {"item": "y", "user": "ann"}]
     source = reader("f.jsonl", "\n".join(map(json.dumps, lines)))
     (chunk,) = source.chunks(["user", "item"], optional=["value"], size=10)
@@ -204,7 +204,7 @@ def test_what_was_read_is_counted_in_bytes_of_the_file() -> None:
 
 
 @pytest.mark.parametrize("kept", [0.2, 0.5, 0.95])
-def test_a_truncated_gzip_gives_every_whole_line_then_names_the_line_reached(kept: float) -> None:
+def test_truncated_gzip_yields_complete_lines_then_names_the_last_one(kept: float) -> None:
     packed = gzip.compress(table(20_000))
     chunks: list[Chunk] = []
     read_all = reader("f.csv.gz", packed[: int(len(packed) * kept)]).chunks(["user", "item"], size=1000)

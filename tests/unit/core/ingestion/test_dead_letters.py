@@ -80,7 +80,7 @@ def test_what_can_be_applied_now_is_and_its_letter_goes(store: MemoryStore) -> N
     assert num_events(store) == 3
 
 
-def test_what_fails_again_stays_with_the_new_reason_and_a_count(store: MemoryStore) -> None:
+def test_failed_retry_stores_the_reason_and_the_count(store: MemoryStore) -> None:
     keep(store, "? tent", "ann tent")
     for tries in (1, 2):
         done = retry(store, ingestor(store), decode, source="topic")
@@ -89,7 +89,7 @@ def test_what_fails_again_stays_with_the_new_reason_and_a_count(store: MemorySto
     assert num_events(store) == 1
 
 
-def test_one_letter_that_the_database_refuses_does_not_hold_the_others_up(store: MemoryStore) -> None:
+def test_failing_dead_letter_does_not_block_the_others(store: MemoryStore) -> None:
     keep(store, "ann tent", "cursed tent", "bob tent")
     done = retry(store, ingestor(store, PickyIngestor), decode, source="topic")
     assert (done.num_retried, done.num_succeeded, done.num_accepted) == (3, 2, 2)
@@ -103,7 +103,7 @@ def test_while_the_database_is_away_nothing_changes(store: MemoryStore) -> None:
     assert kept(store) == [("ann tent", "no user", 0)]
 
 
-def test_a_retry_whose_transaction_fails_leaves_both_events_and_letters_alone(store: MemoryStore) -> None:
+def test_failed_retry_transaction_changes_nothing(store: MemoryStore) -> None:
     def fail(_tx: object) -> None:
         raise RuntimeError("killed")
 
@@ -113,7 +113,7 @@ def test_a_retry_whose_transaction_fails_leaves_both_events_and_letters_alone(st
     assert num_events(store) == 0
 
 
-def test_letters_of_other_sources_and_other_keys_are_left_alone(store: MemoryStore) -> None:
+def test_dead_letters_of_other_sources_and_keys_are_not_retried(store: MemoryStore) -> None:
     keep(store, "ann tent", "bob tent")
     keep(store, "cid tent", source="history.csv")
     with store.read() as read:
@@ -134,7 +134,7 @@ def test_an_erased_users_letters_bring_nothing_back(store: MemoryStore) -> None:
     assert (done.num_succeeded, done.num_accepted) == (1, 0)
 
 
-def test_more_letters_than_fit_into_one_transaction_are_all_retried(store: MemoryStore) -> None:
+def test_dead_letters_are_retried_in_pages(store: MemoryStore) -> None:
     keep(store, *("? tent" if n % 2 else f"user-{n} tent" for n in range(2 * PAGE + 3)))
     done = retry(store, ingestor(store), decode, source="topic")
     assert (done.num_retried, len(done.failures)) == (2 * PAGE + 3, PAGE + 1)

@@ -27,7 +27,7 @@ def letter(offset: int) -> DeadLetter:
 # --- what becomes of events
 
 
-def test_new_events_are_accepted_and_numbered_per_user_in_the_order_of_the_source() -> None:
+def test_new_events_are_numbered_per_user_in_the_order_of_the_source() -> None:
     store = MemoryStore()
     result = ingestor(store).ingest([event("ann", "tea"), event("bob", "jam"), event("ann", "pen", 1)], REQUEST)
     assert result.statuses == [EventStatus.ACCEPTED] * 3
@@ -36,13 +36,13 @@ def test_new_events_are_accepted_and_numbered_per_user_in_the_order_of_the_sourc
     assert (history(store), history(store, "bob")) == (["tea", "pen"], ["jam"])
 
 
-def test_the_result_holds_the_changed_users_as_they_stand_after_the_commit() -> None:
+def test_result_holds_the_committed_states() -> None:
     store = MemoryStore()
     states = ingestor(store).ingest([event("ann", "tea"), event("bob", "jam")], REQUEST).states
     assert states == {"ann": user(store), "bob": user(store, "bob")}
 
 
-def test_an_event_known_from_an_earlier_batch_is_a_duplicate_and_changes_nothing() -> None:
+def test_known_event_is_a_duplicate_and_changes_nothing() -> None:
     store = MemoryStore()
     ingest = ingestor(store).ingest
     ingest([event("ann", "tea"), event("ann", "jam", 1)], REQUEST)
@@ -60,7 +60,7 @@ def test_an_event_twice_in_one_batch_counts_once() -> None:
     assert history(store) == ["tea", "jam"]
 
 
-def test_an_event_id_belongs_to_its_first_event_even_if_another_user_brings_it() -> None:
+def test_event_id_of_another_user_is_a_duplicate() -> None:
     store = MemoryStore()
     ingest = ingestor(store).ingest
     ingest([event("ann", "tea", event_id="e1")], REQUEST)
@@ -68,7 +68,7 @@ def test_an_event_id_belongs_to_its_first_event_even_if_another_user_brings_it()
     assert num_events(store) == 1
 
 
-def test_a_late_event_takes_its_place_in_time_and_the_newest_sequence_number() -> None:
+def test_late_event_is_sorted_by_time_with_the_newest_sequence_number() -> None:
     store = MemoryStore()
     ingest = ingestor(store).ingest
     ingest([event("ann", "first", 0), event("ann", "third", 20)], REQUEST)
@@ -78,7 +78,7 @@ def test_a_late_event_takes_its_place_in_time_and_the_newest_sequence_number() -
     assert user(store).window.num_events == 4
 
 
-def test_a_late_event_older_than_the_window_moves_the_window_on_but_stays_outside() -> None:
+def test_event_older_than_the_window_advances_it_but_stays_outside() -> None:
     store = MemoryStore()
     ingest = ingestor(store).ingest
     ingest([event("ann", f"i{at_s}", at_s) for at_s in range(1, 6)], REQUEST)
@@ -99,7 +99,7 @@ def test_late_and_punctual_users_of_one_batch_each_get_their_window() -> None:
     ]
 
 
-def test_events_of_one_time_keep_the_order_of_the_source_within_and_across_batches() -> None:
+def test_events_with_equal_times_keep_the_order_of_the_source() -> None:
     store = MemoryStore()
     ingest = ingestor(store).ingest
     ingest([event("ann", "b"), event("ann", "a")], REQUEST)
@@ -107,7 +107,7 @@ def test_events_of_one_time_keep_the_order_of_the_source_within_and_across_batch
     assert history(store) == ["b", "a", "c"]
 
 
-def test_types_outside_the_window_are_stored_and_numbered_but_never_read_by_the_encoder() -> None:
+def test_types_outside_the_window_are_stored_but_not_encoded() -> None:
     store = MemoryStore()
     shown = [event("ann", "tea", 0, kind="impression"), event("ann", "jam", 1, kind="dislike")]
     result = ingestor(store).ingest(shown, REQUEST)
@@ -157,7 +157,7 @@ def test_a_redelivery_of_old_messages_never_moves_the_offset_back() -> None:
     assert applier.applied_offset("interactions", 0) == 1
 
 
-def test_the_offset_moves_to_the_last_message_even_if_nothing_in_it_was_an_event() -> None:
+def test_offset_advances_to_the_last_message_even_without_events() -> None:
     store = MemoryStore()
     applier = ingestor(store)
     applier.ingest([], StreamSource("interactions", 0, [], 0, 7))
@@ -181,7 +181,7 @@ def test_partitions_and_streams_have_offsets_of_their_own() -> None:
     assert applier.ingest([event("cid", "a", 0)], offsets(3, 3, stream="other")).num_accepted == 1
 
 
-def test_a_worker_whose_partition_another_advanced_loses_it_and_applies_nothing() -> None:
+def test_worker_loses_a_partition_that_another_worker_advanced() -> None:
     store = MemoryStore()
     zombie, owner = ingestor(store), ingestor(store)
     zombie.ingest([event("ann", "a", 0)], offsets(0, 0))
@@ -195,7 +195,7 @@ def test_a_worker_whose_partition_another_advanced_loses_it_and_applies_nothing(
         assert view.offsets.newest_event_ms() == NOW_MS + 1000
 
 
-def test_a_worker_that_saw_an_empty_partition_loses_it_to_the_first_who_writes() -> None:
+def test_worker_that_read_an_empty_partition_loses_it_to_the_first_writer() -> None:
     store = MemoryStore()
     zombie = ingestor(store)
     assert zombie.applied_offset("interactions", 0) is None
@@ -216,7 +216,7 @@ def test_after_a_loss_the_worker_starts_from_what_the_database_says() -> None:
     assert history(store) == ["a", "b", "c"]
 
 
-def test_batches_of_several_partitions_are_applied_together_and_their_results_come_in_the_order_given() -> None:
+def test_batches_of_several_partitions_are_applied_in_one_transaction() -> None:
     store = MemoryStore()
     applier = ingestor(store)
     applier.ingest([event("ann", "a", 0)], offsets(4, 4, partition=2))
@@ -228,7 +228,7 @@ def test_batches_of_several_partitions_are_applied_together_and_their_results_co
         assert view.offsets.applied("interactions") == {0: 9, 2: 5}
 
 
-def test_of_several_partitions_those_are_named_that_another_worker_advanced_and_nothing_is_applied() -> None:
+def test_lost_partitions_of_a_batch_are_named_and_nothing_is_applied() -> None:
     store = MemoryStore()
     zombie, owner = ingestor(store), ingestor(store)
     for partition in range(3):
@@ -308,7 +308,7 @@ def test_redelivered_events_of_an_erased_user_leave_no_trace() -> None:
         assert view.totals().events == 0
 
 
-def test_an_erased_user_who_comes_back_goes_on_with_the_next_sequence_number_and_an_empty_past() -> None:
+def test_returning_erased_user_continues_the_sequence_without_a_history() -> None:
     store = MemoryStore()
     ingest = ingestor(store).ingest
     ingest([event("ann", "tea", 0), event("ann", "jam", 1)], REQUEST)
@@ -319,7 +319,7 @@ def test_an_erased_user_who_comes_back_goes_on_with_the_next_sequence_number_and
     assert history(store) == ["pen"]
 
 
-def test_the_erased_past_stays_erased_after_the_user_came_back() -> None:
+def test_erased_events_stay_erased_after_the_user_returned() -> None:
     store = MemoryStore()
     ingest = ingestor(store).ingest
     ingest([event("ann", "tea", 0)], REQUEST)

@@ -32,7 +32,7 @@ REQUEST = RequestSource("api")
 # --- popularity and counts
 
 
-def test_popularity_is_the_decayed_weight_of_all_accepted_events_over_all_writers() -> None:
+def test_popularity_sums_decayed_weights_over_all_writers() -> None:
     store = MemoryStore()
     applier = ingestor(store)
     bought = event("ann", "tea", 3600, kind="purchase")
@@ -98,7 +98,7 @@ def test_the_stream_clock_follows_the_newest_event() -> None:
 # --- failures
 
 
-def test_a_commit_that_fails_leaves_nothing_and_the_same_batch_goes_through_later() -> None:
+def test_batch_can_be_applied_again_after_a_failed_commit() -> None:
     store = FailingStore()
     applier = ingestor(store)
     batch, source = [event("ann", "a", 0), event("ann", "b", 1)], offsets(0, 1)
@@ -138,7 +138,7 @@ LOCKS = {
 }
 
 
-def test_locks_are_taken_in_the_order_that_the_module_states_and_ascending_within_each() -> None:
+def test_locks_are_taken_in_the_documented_order() -> None:
     store = SpyingStore()
     applier = ingestor(store)
     applier.ingest([event("bob", "w", 10), event("ann", "w", 10)], offsets(0, 1))
@@ -155,7 +155,7 @@ def test_locks_are_taken_in_the_order_that_the_module_states_and_ascending_withi
     assert popular == sorted(popular)
 
 
-def test_items_are_looked_up_once_and_only_what_was_committed_is_remembered() -> None:
+def test_item_keys_are_cached_after_the_commit() -> None:
     store = SpyingStore()
     applier = ingestor(store)
 

@@ -50,7 +50,7 @@ def popularity_of(store: MemoryStore) -> dict[str, float]:
 
 
 @given(a_log.flatmap(lambda log: st.tuples(st.just(log), st.permutations(range(len(log))))), st.data())
-def test_any_arrival_order_in_any_batches_with_repeats_ends_in_the_same_state(
+def test_state_does_not_depend_on_arrival_order_batches_or_repeats(
     case: tuple[Log, list[int]], data: st.DataObject
 ) -> None:
     log, order = case
@@ -83,7 +83,7 @@ def test_ingesting_twice_is_ingesting_once(log: Log) -> None:
 
 
 @given(a_log, st.lists(st.integers(0, 24), max_size=6))
-def test_a_stream_read_again_from_any_earlier_offset_ends_in_the_same_state(log: Log, rewinds: list[int]) -> None:
+def test_redelivery_from_any_offset_ends_in_the_same_state(log: Log, rewinds: list[int]) -> None:
     events = events_of(log)
     store, straight = MemoryStore(), MemoryStore()
     applier = ingestor(store)

@@ -28,9 +28,7 @@ FITS = PartitionPosition("interactions", 0, applied=41, log_start=10, log_end=10
         (replace(FITS, log_end=41), "the log ends at 41: it is not the log that the database has read"),
     ],
 )
-def test_where_database_and_log_do_not_belong_together_it_is_said_why(
-    place: PartitionPosition, problem: str | None
-) -> None:
+def test_problem_says_why_log_and_database_do_not_match(place: PartitionPosition, problem: str | None) -> None:
     assert place.problem == problem
 
 
@@ -50,9 +48,7 @@ def test_where_database_and_log_do_not_belong_together_it_is_said_why(
         (replace(FITS, log_start=0, log_end=7), 7, "nothing is skipped, and nothing is read again"),
     ],
 )
-def test_what_is_skipped_and_what_is_read_again_is_said_beforehand(
-    place: PartitionPosition, to: int, consequence: str
-) -> None:
+def test_consequence_names_skipped_and_repeated_offsets(place: PartitionPosition, to: int, consequence: str) -> None:
     assert place.consequence(to).startswith(consequence)
 
 
@@ -65,7 +61,7 @@ def applied(store: MemoryStore) -> dict[int, int]:
         return view.offsets.applied("interactions")
 
 
-def test_a_moved_offset_fences_off_the_worker_that_stood_elsewhere() -> None:
+def test_moved_offset_fences_off_a_worker() -> None:
     store = MemoryStore()
     worker = ingestor(store)
     worker.ingest([], StreamSource("interactions", 0, [], 0, 41))
@@ -76,7 +72,7 @@ def test_a_moved_offset_fences_off_the_worker_that_stood_elsewhere() -> None:
     assert worker.applied_offset("interactions", 0) == 9
 
 
-def test_a_partition_that_a_worker_has_moved_meanwhile_is_left_as_it_is() -> None:
+def test_offset_moved_by_a_worker_meanwhile_is_not_changed() -> None:
     store = MemoryStore()
     ingestor(store).ingest([], StreamSource("interactions", 0, [], 0, 50))
     with pytest.raises(PartitionLost, match="was 41 and is now 50: a worker reads"):

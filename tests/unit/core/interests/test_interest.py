@@ -89,7 +89,7 @@ def test_few_visits_tell_nothing_and_say_how_few() -> None:
     assert drift.explanation == "6 visits are too few for a test"
 
 
-def test_stretches_are_as_long_as_it_takes_to_have_few_of_them() -> None:
+def test_period_length_limits_the_number_of_periods() -> None:
     day = told([(hour / 24, ("a",)) for hour in range(20)])
     assert (day.bucket_ms, len(day.buckets)) == (HOUR_MS, 20)
     years = told([(30.0 * month, ("a",)) for month in range(60)])

@@ -29,7 +29,7 @@ def test_a_plain_change_of_topic_is_found_at_its_visit_with_its_shares() -> None
     assert shift.since.tolist() == [0.0, 1.0]
 
 
-def test_visits_too_few_to_be_ordered_otherwise_tell_nothing() -> None:
+def test_too_few_visits_have_no_score() -> None:
     assert find_shift(np.eye(2)[[0] * 4 + [1] * (MIN_VISITS - 5)], seed=1) is None
     assert find_shift(np.zeros((0, 0)), seed=1) is None
 
@@ -40,7 +40,7 @@ def test_visits_that_are_all_alike_are_no_shift() -> None:
     assert shift.score < 0.6
 
 
-def test_the_same_visits_have_the_same_score_whenever_it_is_asked_for() -> None:
+def test_score_is_deterministic() -> None:
     visits = visits_of(np.random.default_rng(3), 30, [0.5, 0.3, 0.2])
     first, second = find_shift(visits, seed=7), find_shift(visits, seed=7)
     assert first is not None
@@ -59,7 +59,7 @@ def test_as_many_unmoved_users_score_high_as_the_score_says(num_visits: int) -> 
 
 
 @given(arrays(np.float64, st.tuples(st.integers(8, 20), st.integers(1, 4)), elements=st.integers(0, 5)))
-def test_any_visits_have_a_score_between_0_and_1_and_a_cut_between_two_of_them(visits: np.ndarray) -> None:
+def test_score_is_between_0_and_1_and_the_cut_between_visits(visits: np.ndarray) -> None:
     visits = visits[visits.sum(axis=1) > 0]
     shift = find_shift(visits, seed=1, num_shuffles=19)
     if len(visits) < MIN_VISITS:

@@ -64,15 +64,13 @@ def test_users_are_resampled_and_not_events() -> None:
 
 
 @pytest.mark.parametrize(("num_users", "per_user", "got"), [(40, 1, "40 of 40"), (3, 100, "300 of 3")])
-def test_few_events_or_events_of_few_users_are_never_enough_for_a_promotion(
-    num_users: int, per_user: int, got: str
-) -> None:
+def test_promotion_needs_enough_events_and_users(num_users: int, per_user: int, got: str) -> None:
     num = num_users * per_user
     verdict = judge(np.arange(num) % num_users, trial(np.ones(num, bool)), trial(np.zeros(num, bool)))
     assert (verdict.outcome, verdict.reason) == ("undecided", f"wanted at least 100 events of 20 users, got {got}")
 
 
-def test_small_losses_within_the_margin_cannot_add_up_because_of_the_anchor() -> None:
+def test_anchor_prevents_small_losses_from_adding_up() -> None:
     anchor = trial(np.ones(400, bool))
     champion = trial(flipped(np.ones(400, bool), slice(0, 400, 12), False))
     challenger = trial(flipped(np.ones(400, bool), slice(0, 400, 11), False))

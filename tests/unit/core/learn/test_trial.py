@@ -35,7 +35,7 @@ def trial_slice(columns: EventColumns, *, since_ms: int = 0, **options: object) 
     return select_slice(columns, catalogue(), since_ms=since_ms, **parameters)  # type: ignore[arg-type]
 
 
-def test_events_are_asked_for_from_the_time_on_but_never_a_users_first() -> None:
+def test_queries_are_events_since_a_time_but_no_first_events() -> None:
     found = trial_slice(events((1, 10, 5), (1, 20, 6), (1, 30, 7), (2, 10, 8), (2, 40, 9)), since_ms=7)
     assert found.indices.tolist() == [2, 4]
 
@@ -47,7 +47,7 @@ def test_what_cannot_be_shown_is_not_asked_for() -> None:
     assert trial_slice(columns, hide_seen=True).indices.tolist() == [1, 4]
 
 
-def test_a_slice_that_grows_keeps_what_it_had_in_about_its_share() -> None:
+def test_growing_slice_keeps_most_of_its_queries() -> None:
     rng = np.random.default_rng(0)
     rows = [(int(u), int(rng.choice(KEYS)), t) for t, u in enumerate(rng.integers(0, 50, 2000))]
     small = trial_slice(events(*rows), since_ms=1000, max_events=200)
@@ -72,7 +72,7 @@ def test_what_the_window_adds_to_its_own_items_counts() -> None:
     assert (plain.ranks.tolist(), adding.ranks.tolist()) == ([3.0], [0.0])
 
 
-def test_a_model_is_asked_after_the_window_and_its_ranks_are_those_of_the_product() -> None:
+def test_model_ranks_follow_from_query_and_item_vectors() -> None:
     """After row r the axis model ranks r+1, r+2, ... first."""
     columns = events((1, 10, 1), (1, 20, 2), (1, 40, 3), (1, 30, 4))
     trial = try_model(AxisBundle(), trial_slice(columns), SHAPE)
@@ -104,7 +104,7 @@ def test_a_score_that_is_no_number_is_told() -> None:
     assert not trial.is_finite
 
 
-def test_popularity_counts_what_came_before_everybodys_and_nothing_after() -> None:
+def test_popularity_trial_counts_only_earlier_events_of_all_users() -> None:
     columns = events((1, 10, 1), (1, 20, 4), (2, 20, 2), (2, 20, 3), (3, 30, 5), (3, 10, 6))
     found = trial_slice(columns, since_ms=4)
     trial = try_popularity(found, half_life_ms=1e9)

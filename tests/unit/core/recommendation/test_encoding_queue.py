@@ -39,15 +39,15 @@ class Encoder:
 
 
 @contextmanager
-def following(encoder: Encoder, **changed: Any) -> Iterator[tuple[EncodingQueue, list[Exception]]]:
+def running_queue(encoder: Encoder, **changed: Any) -> Iterator[tuple[EncodingQueue, list[Exception]]]:
     errors: list[Exception] = []
-    follower = EncodingQueue(encoder, on_error=errors.append, **changed)
-    follower.start()
+    queue = EncodingQueue(encoder, on_error=errors.append, **changed)
+    queue.start()
     try:
-        yield follower, errors
+        yield queue, errors
     finally:
         encoder.gate.set()
-        follower.stop()
+        queue.stop()
 
 
 @pytest.fixture
@@ -55,96 +55,96 @@ def encoder() -> Encoder:
     return Encoder()
 
 
-def test_while_more_events_wait_it_rests_as_long_as_it_worked(encoder: Encoder) -> None:
+def test_queue_pauses_as_long_as_it_worked_while_ingest_lags(encoder: Encoder) -> None:
     now_s = iter([10.0, 10.0 + PATIENCE_S, 100.0, 100.0])
-    with following(encoder, batch=1, max_pause_s=PATIENCE_S, seconds=lambda: next(now_s)) as (follower, _):
-        follower.submit([UserState(1, 1), UserState(2, 1)], behind=True)
+    with running_queue(encoder, batch=1, max_pause_s=PATIENCE_S, seconds=lambda: next(now_s)) as (queue, _):
+        queue.submit([UserState(1, 1), UserState(2, 1)], behind=True)
         assert encoder.entered.wait(PATIENCE_S)
-        assert not follower.wait_idle(timeout_s=0.05)
+        assert not queue.wait_idle(timeout_s=0.05)
         assert len(encoder.batches) == 1
-        follower.submit([])  # not behind any more: the rest is over
-        assert follower.wait_idle(timeout_s=PATIENCE_S)
+        queue.submit([])  # not behind any more: the rest is over
+        assert queue.wait_idle(timeout_s=PATIENCE_S)
     assert len(encoder.batches) == 2
 
 
-def test_it_never_rests_for_longer_than_a_moment_however_long_a_round_took(encoder: Encoder) -> None:
+def test_pause_is_at_most_max_pause_s(encoder: Encoder) -> None:
     now_s = iter([0.0, 1e6, 1e6, 1e6])
-    with following(encoder, batch=1, max_pause_s=0.01, seconds=lambda: next(now_s)) as (follower, _):
-        follower.submit([UserState(1, 1), UserState(2, 1)], behind=True)
-        assert follower.wait_idle(timeout_s=PATIENCE_S)
+    with running_queue(encoder, batch=1, max_pause_s=0.01, seconds=lambda: next(now_s)) as (queue, _):
+        queue.submit([UserState(1, 1), UserState(2, 1)], behind=True)
+        assert queue.wait_idle(timeout_s=PATIENCE_S)
     assert len(encoder.batches) == 2
 
 
-def test_a_dirty_user_is_encoded_and_then_clean(encoder: Encoder) -> None:
-    with following(encoder) as (follower, errors):
-        follower.submit([UserState(1, 1), UserState(2, 1)])
-        assert follower.wait_idle(timeout_s=PATIENCE_S)
-        assert follower.num_encoded == 2
+def test_queued_user_is_encoded_and_removed(encoder: Encoder) -> None:
+    with running_queue(encoder) as (queue, errors):
+        queue.submit([UserState(1, 1), UserState(2, 1)])
+        assert queue.wait_idle(timeout_s=PATIENCE_S)
+        assert queue.num_encoded == 2
     assert errors == []
 
 
-def test_however_many_events_a_user_has_meanwhile_they_are_encoded_once_in_their_newest_state(encoder: Encoder) -> None:
+def test_user_submitted_several_times_is_encoded_once_in_the_newest_state(encoder: Encoder) -> None:
     encoder.hold()
-    with following(encoder) as (follower, _):
-        follower.submit([UserState(1, 1)])
+    with running_queue(encoder) as (queue, _):
+        queue.submit([UserState(1, 1)])
         assert encoder.entered.wait(PATIENCE_S)
         for seq in range(2, 100):
-            follower.submit([UserState(1, seq), UserState(2, seq)])
+            queue.submit([UserState(1, seq), UserState(2, seq)])
         encoder.gate.set()
-        assert follower.wait_idle(timeout_s=PATIENCE_S)
+        assert queue.wait_idle(timeout_s=PATIENCE_S)
     assert [[(state.key, state.seq) for state in batch] for batch in encoder.batches] == [[(1, 1)], [(1, 99), (2, 99)]]
 
 
-def test_many_dirty_users_are_encoded_in_batches_in_the_order_they_came(encoder: Encoder) -> None:
+def test_queued_users_are_encoded_in_batches_in_order(encoder: Encoder) -> None:
     encoder.hold()
-    with following(encoder) as (follower, _):
-        follower.submit([UserState(0, 1)])
+    with running_queue(encoder) as (queue, _):
+        queue.submit([UserState(0, 1)])
         assert encoder.entered.wait(PATIENCE_S)
-        follower.submit([UserState(key, 1) for key in range(1, 2 * BATCH + 2)])
+        queue.submit([UserState(key, 1) for key in range(1, 2 * BATCH + 2)])
         encoder.gate.set()
-        assert follower.wait_idle(timeout_s=PATIENCE_S)
+        assert queue.wait_idle(timeout_s=PATIENCE_S)
     assert [len(batch) for batch in encoder.batches] == [1, BATCH, BATCH, 1]
     assert [state.key for batch in encoder.batches for state in batch] == list(range(2 * BATCH + 2))
 
 
-def test_a_batch_that_fails_is_reported_and_left_to_its_readers_and_the_next_one_is_encoded(encoder: Encoder) -> None:
+def test_failed_batch_is_reported_and_the_next_one_is_encoded(encoder: Encoder) -> None:
     encoder.error = RuntimeError("the model broke")
-    with following(encoder) as (follower, errors):
-        follower.submit([UserState(1, 1)])
-        assert follower.wait_idle(timeout_s=PATIENCE_S)
+    with running_queue(encoder) as (queue, errors):
+        queue.submit([UserState(1, 1)])
+        assert queue.wait_idle(timeout_s=PATIENCE_S)
         encoder.error = None
-        follower.submit([UserState(2, 1)])
-        assert follower.wait_idle(timeout_s=PATIENCE_S)
-        assert follower.num_encoded == 1
+        queue.submit([UserState(2, 1)])
+        assert queue.wait_idle(timeout_s=PATIENCE_S)
+        assert queue.num_encoded == 1
     assert [str(error) for error in errors] == ["the model broke"]
 
 
-def test_beyond_the_limit_new_dirty_users_are_left_to_their_readers(encoder: Encoder) -> None:
+def test_users_beyond_max_queued_are_not_queued(encoder: Encoder) -> None:
     encoder.hold()
-    with following(encoder, max_queued=2) as (follower, _):
-        follower.submit([UserState(1, 1)])
+    with running_queue(encoder, max_queued=2) as (queue, _):
+        queue.submit([UserState(1, 1)])
         assert encoder.entered.wait(PATIENCE_S)
-        follower.submit([UserState(2, 1), UserState(3, 1), UserState(2, 2)])
+        queue.submit([UserState(2, 1), UserState(3, 1), UserState(2, 2)])
         encoder.gate.set()
-        assert follower.wait_idle(timeout_s=PATIENCE_S)
+        assert queue.wait_idle(timeout_s=PATIENCE_S)
     assert [(state.key, state.seq) for batch in encoder.batches for state in batch] == [(1, 1), (2, 2)]
 
 
 def test_waiting_ends_when_patience_does(encoder: Encoder) -> None:
     encoder.hold()
-    with following(encoder) as (follower, _):
-        follower.submit([UserState(1, 1)])
-        assert not follower.wait_idle(timeout_s=0.0)
+    with running_queue(encoder) as (queue, _):
+        queue.submit([UserState(1, 1)])
+        assert not queue.wait_idle(timeout_s=0.0)
 
 
 def test_stopping_lets_the_batch_in_hand_finish_and_leaves_the_rest(encoder: Encoder) -> None:
     encoder.hold()
-    with following(encoder) as (follower, _):
-        follower.submit([UserState(1, 1)])
+    with running_queue(encoder) as (queue, _):
+        queue.submit([UserState(1, 1)])
         assert encoder.entered.wait(PATIENCE_S)
-        follower.submit([UserState(2, 1)])
+        queue.submit([UserState(2, 1)])
     assert len(encoder.batches) <= 2
-    assert follower.num_encoded >= 1
+    assert queue.num_encoded >= 1
 
 
 def test_a_follower_that_never_started_can_be_stopped(encoder: Encoder) -> None:
@@ -152,16 +152,16 @@ def test_a_follower_that_never_started_can_be_stopped(encoder: Encoder) -> None:
     assert encoder.batches == []
 
 
-def test_a_lingering_follower_lets_events_of_one_moment_share_a_round(encoder: Encoder) -> None:
-    with following(encoder, linger_s=1.0) as (follower, _):
-        follower.submit([UserState(1, 1)])
-        follower.submit([UserState(2, 1)])
-        follower.submit([UserState(1, 2)])
-        assert follower.wait_idle(timeout_s=PATIENCE_S)
+def test_lingering_collects_users_into_one_batch(encoder: Encoder) -> None:
+    with running_queue(encoder, linger_s=1.0) as (queue, _):
+        queue.submit([UserState(1, 1)])
+        queue.submit([UserState(2, 1)])
+        queue.submit([UserState(1, 2)])
+        assert queue.wait_idle(timeout_s=PATIENCE_S)
     assert [[(state.key, state.seq) for state in batch] for batch in encoder.batches] == [[(1, 2), (2, 1)]]
 
 
 def test_a_lingering_follower_stops_at_once(encoder: Encoder) -> None:
-    with following(encoder, linger_s=3600.0) as (follower, _):
-        follower.submit([UserState(1, 1)])
+    with running_queue(encoder, linger_s=3600.0) as (queue, _):
+        queue.submit([UserState(1, 1)])
     assert encoder.batches == []

@@ -46,35 +46,35 @@ def history(*items: int) -> History:
     return History(np.array(items, np.int64), np.arange(len(items), dtype=np.int64) * 1000)
 
 
-def causes(
+def contributions(
     given: History, rows: Sequence[int], *, num_items: int = 100, now_ms: int = 10_000
 ) -> list[list[EventContribution]]:
     return contributions_of(SumEncoder(num_items), catalogue(num_items), given, rows=np.array(rows), now_ms=now_ms)
 
 
 def test_each_item_leans_on_the_event_that_lifts_it() -> None:
-    found = causes(history(3, 7, 5), [7, 3])
-    assert [[(cause.item_key, cause.time_ms) for cause in one] for one in found] == [[(7, 1000)], [(3, 0)]]
-    assert found[0][0].share == pytest.approx(1.0)
+    events = contributions(history(3, 7, 5), [7, 3])
+    assert [[(event.item_key, event.time_ms) for event in one] for one in events] == [[(7, 1000)], [(3, 0)]]
+    assert events[0][0].share == pytest.approx(1.0)
 
 
-def test_events_that_lift_alike_share_and_the_older_one_comes_first() -> None:
-    (found,) = causes(history(7, 2, 7), [7])
-    assert [(cause.time_ms, cause.share) for cause in found] == [(0, pytest.approx(0.5)), (2000, pytest.approx(0.5))]
+def test_equal_contributions_share_and_the_older_event_is_first() -> None:
+    (events,) = contributions(history(7, 2, 7), [7])
+    assert [(event.time_ms, event.share) for event in events] == [(0, pytest.approx(0.5)), (2000, pytest.approx(0.5))]
 
 
-def test_what_an_event_takes_from_its_own_item_speaks_against_it() -> None:
+def test_negative_repeat_score_lowers_the_contribution() -> None:
     encoder = SumEncoder(100, each_adds=-2.0)
     rows = np.array([7, 3])
     assert contributions_of(encoder, catalogue(100), history(3, 7, 5), rows=rows, now_ms=10_000) == [[], []]
 
 
 def test_nothing_is_made_up_for_an_item_that_no_event_lifts() -> None:
-    assert causes(history(3, 7), [50]) == [[]]
+    assert contributions(history(3, 7), [50]) == [[]]
 
 
 def test_an_only_event_is_all_that_speaks() -> None:
-    assert causes(history(3), [3, 50]) == [[EventContribution(3, 0, 1.0)]] * 2
+    assert contributions(history(3), [3, 50]) == [[EventContribution(3, 0, 1.0)]] * 2
 
 
 def test_without_the_last_event_now_is_further_away() -> None:
@@ -85,11 +85,11 @@ def test_without_the_last_event_now_is_further_away() -> None:
 
 def test_of_a_long_history_only_the_newest_events_are_left_out() -> None:
     long = history(*[1] * 5, *[2] * MAX_EVENTS)
-    assert causes(long, [1]) == [[]]
-    assert len(causes(long, [2])[0]) == 0  # each of fifty equal events is far below what is worth telling
+    assert contributions(long, [1]) == [[]]
+    assert len(contributions(long, [2])[0]) == 0  # each of fifty equal events is far below what is worth telling
 
 
-def test_a_recommended_item_names_the_event_of_the_user_that_it_leans_on() -> None:
+def test_recommended_item_names_its_contributing_event() -> None:
     shop = Shop()
     shop.had("a", 0)
     shop.had("b", 10)
@@ -99,16 +99,16 @@ def test_a_recommended_item_names_the_event_of_the_user_that_it_leans_on() -> No
     assert item.contributions == (Contribution("b", "B", NOW_MS + 10_000, pytest.approx(1.0)),)
 
 
-def test_nothing_is_said_where_it_was_not_asked_for_or_the_model_has_no_part() -> None:
+def test_no_contributions_without_explain_or_without_a_model() -> None:
     shop = Shop()
     shop.had("a")
     assert shop.recommender.recommend("ann", RecommendationRequest(n=1)).items[0].contributions is None
     assert shop.recommender.recommend("stranger", RecommendationRequest(n=1, explain=True)).items[0].contributions == ()
 
 
-def test_a_session_is_explained_too_and_unknown_items_speak_without_a_name() -> None:
+def test_session_is_explained_without_unknown_items() -> None:
     shop = Shop()
     crown(shop.store)
     session = [SessionEvent("nobody knows it", NOW_MS), SessionEvent("b", NOW_MS + 1)]
     (item,) = shop.recommender.recommend_session(session, RecommendationRequest(n=1, explain=True)).items
-    assert [cause.item_id for cause in item.contributions or ()] == ["b"]
+    assert [event.item_id for event in item.contributions or ()] == ["b"]

@@ -60,7 +60,7 @@ def test_likeness_is_the_cosine_so_a_long_vector_wins_nothing() -> None:
     assert SimilarityRanker(MODEL, 0).scores(ROWS).tolist() == pytest.approx([1, 0.5**0.5, 0, 4 / 17**0.5])
 
 
-def test_equally_popular_items_come_newest_first_and_those_without_events_last() -> None:
+def test_popularity_ties_are_newest_first_and_items_without_events_last() -> None:
     rows, _ = PopularityRanker(VIEW, "because").ranking(np.ones(4, np.bool_))(4)
     assert rows.tolist() == [3, 1, 0, 2]
 

@@ -55,7 +55,7 @@ def test_seen_items_are_left_out_unless_repeats_are_wanted() -> None:
     assert {"b", "d"} <= set(shop.for_ann(RecommendationRequest(n=20, exclude_seen=False)))
 
 
-def test_a_model_that_knows_of_repeats_moves_seen_items_wherever_they_may_be_answered() -> None:
+def test_repeat_scores_move_seen_items_if_seen_items_are_included() -> None:
     plain, never, soon = (Shop(each_adds=each) for each in (None, -9_999.0, 9_999.0))
     for shop in (plain, never, soon):
         shop.had("e", 0)
@@ -97,7 +97,7 @@ def test_what_others_had_does_not_matter() -> None:
     assert shop.for_ann(RecommendationRequest(n=1)) == ["c"]
 
 
-def test_a_hidden_or_removed_item_is_gone_from_the_next_answer_without_any_refresh() -> None:
+def test_hidden_or_removed_item_is_excluded_without_a_refresh() -> None:
     shop = Shop()
     shop.had("b")
     shop.catalogue(Item("c", hidden=True))
@@ -112,7 +112,7 @@ def test_a_new_title_is_in_the_next_answer_without_any_refresh() -> None:
     assert shop.recommender.recommend("ann", RecommendationRequest(n=1)).items[0].title == "new"
 
 
-def test_where_the_final_check_takes_items_out_the_answer_is_filled_up_again() -> None:
+def test_items_removed_by_the_final_check_are_replaced() -> None:
     many = tuple(f"i{place:03}" for place in range(4 * NUM_SPARE + 3))
     shop = Shop(items=many)
     shop.had(many[-1])
@@ -162,7 +162,7 @@ def test_a_user_is_encoded_once_for_any_number_of_questions() -> None:
     assert shop.num_encoded == 1
 
 
-def test_encoding_ahead_spares_the_reader_and_a_reader_who_was_first_spares_the_follower() -> None:
+def test_user_is_encoded_once_by_the_queue_or_by_a_request() -> None:
     shop = Shop()
     shop.had("b", 0)
     assert shop.recommender.encode([user(shop.store)]) == 1
@@ -200,7 +200,7 @@ def test_a_changed_catalogue_or_a_new_model_lets_no_old_vector_through() -> None
 # --- without a history or a model
 
 
-def test_an_unknown_user_gets_what_is_popular_and_is_told_so() -> None:
+def test_unknown_user_gets_popular_items_with_a_reason() -> None:
     answer = popular_shop().recommender.recommend("ann", ALL)
     assert names(answer) == ["d", "b", "f", "e", "c", "a"]
     assert (answer.source, answer.reason, answer.model_version) == ("popularity", "the user is unknown", None)
@@ -254,7 +254,7 @@ def test_uncatalogued_items_are_recommended_if_included() -> None:
     assert shop.for_ann() == ["x"]
 
 
-def test_a_history_of_items_newer_than_the_view_is_answered_all_the_same() -> None:
+def test_history_of_items_newer_than_the_snapshot_is_ranked() -> None:
     shop = Shop()
     shop.had("newer than the snapshot")
     assert shop.for_ann() == ["a", "b", "c", "d", "e", "f"]  # an unknown item counts as row -1

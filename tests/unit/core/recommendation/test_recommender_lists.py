@@ -20,7 +20,7 @@ def session(*ids: str) -> list[SessionEvent]:
     return [SessionEvent(item_id, NOW_MS + 1000 * place) for place, item_id in enumerate(ids)]
 
 
-def test_a_session_is_ranked_by_its_last_event_in_time_and_leaves_no_trace() -> None:
+def test_session_is_ranked_by_its_last_event_and_not_stored() -> None:
     shop = Shop()
     answer = shop.recommender.recommend_session(session("b", "d")[::-1], RecommendationRequest(n=20))
     assert names(answer) == ["e", "f", "a", "c"]
@@ -47,7 +47,7 @@ def test_a_long_session_is_cut_as_a_history_is() -> None:
     assert len(shop.bundle.encoders[-1].encoded[0]) == 4  # six events, W = 3, S = 2
 
 
-def test_an_empty_session_or_one_before_there_is_a_model_gets_what_is_popular() -> None:
+def test_session_without_events_or_model_gets_popular_items() -> None:
     empty = popular_shop().recommender.recommend_session([], ALL)
     early = popular_shop(model=False).recommender.recommend_session(session("d"), RecommendationRequest(n=1))
     assert (empty.reason, names(empty)[0]) == ("the session is empty", "d")
@@ -57,7 +57,7 @@ def test_an_empty_session_or_one_before_there_is_a_model_gets_what_is_popular() 
 # --- given lists
 
 
-def test_a_given_list_comes_back_best_first_and_what_cannot_be_shown_is_named() -> None:
+def test_list_is_ranked_and_excluded_items_are_named() -> None:
     shop = Shop()
     shop.had("b")
     shop.had("stub", user_id="bob")
@@ -74,13 +74,13 @@ def test_seen_items_of_a_given_list_are_ranked_as_well() -> None:
     assert names(shop.recommender.rank("ann", ["b", "a"], at_ms=NOW_MS)) == ["a", "b"]
 
 
-def test_for_an_unknown_user_a_given_list_is_ranked_by_popularity_and_ties_keep_its_order() -> None:
+def test_list_of_an_unknown_user_is_ranked_by_popularity() -> None:
     answer = popular_shop().recommender.rank("ann", ["a", "c", "b", "d"])
     assert (names(answer), answer.reason) == (["d", "b", "a", "c"], "the user is unknown")
     assert answer.items[-1].score is None
 
 
-def test_an_item_that_the_view_does_not_hold_yet_is_left_out_of_a_given_list() -> None:
+def test_item_newer_than_the_snapshot_is_excluded_from_a_list() -> None:
     shop = Shop()
     shop.had("b")
     shop.catalogue(Item("new"))
@@ -97,7 +97,7 @@ def test_a_list_without_any_known_item_gives_an_empty_answer() -> None:
 # --- similar, popular and new
 
 
-def test_similar_items_are_those_of_the_nearest_direction_whatever_their_length() -> None:
+def test_similarity_is_the_cosine_of_item_vectors() -> None:
     shop = Shop()
     vectors = np.array([[1, 0], [0, 3], [9, 1], [1, 9], [2, 0], [0, 1]], np.float32)
     shop.bundle = GivenVectors("v2", vectors)
@@ -109,7 +109,7 @@ def test_similar_items_are_those_of_the_nearest_direction_whatever_their_length(
     assert [item.score for item in answer.items] == pytest.approx([1.0, 9 / np.sqrt(82)])
 
 
-def test_an_item_is_not_similar_to_itself_and_wishes_narrow_the_answer() -> None:
+def test_item_is_not_similar_to_itself_and_filters_apply() -> None:
     shop = Shop()
     got = names(shop.recommender.similar("e", RecommendationRequest(n=20, category="late", exclude=["d"])))
     assert got == ["f"]
@@ -120,12 +120,12 @@ def test_an_unknown_item_has_no_similar_ones() -> None:
         Shop().recommender.similar("x", ALL)
 
 
-def test_before_there_is_a_model_similar_is_what_is_popular_in_the_same_category() -> None:
+def test_similar_without_a_model_returns_popular_items_of_the_category() -> None:
     answer = popular_shop(model=False).recommender.similar("e", ALL)
     assert (names(answer), answer.source, answer.reason) == (["d", "f"], "popularity", "no model is trained yet")
 
 
-def test_an_item_that_the_view_does_not_hold_yet_is_answered_by_popularity() -> None:
+def test_similar_of_an_item_newer_than_the_snapshot_is_popularity() -> None:
     shop = popular_shop()
     shop.catalogue(Item("new", categories=("early", "no such")))
     answer = shop.recommender.similar("new", ALL)
@@ -137,7 +137,7 @@ def test_popular_can_be_asked_by_category_and_time() -> None:
     assert (names(answer), answer.now_ms, answer.reason) == (["b", "c"], NOW_MS + 5, "time-decayed popularity")
 
 
-def test_the_latest_items_are_those_first_heard_of_last_however_popular_they_are() -> None:
+def test_latest_items_are_ordered_by_first_seen_time() -> None:
     shop = popular_shop()
     shop.clock.advance(by_ms=1)
     shop.catalogue(Item("new", categories=("early",)))

@@ -34,7 +34,7 @@ def history(items: list[int]) -> History:
 
 
 @given(ITEMS, st.sets(st.integers(0, NUM_ITEMS - 1), min_size=1))
-def test_each_event_adds_to_the_score_of_its_item_and_to_no_other(items: list[int], asked: set[int]) -> None:
+def test_repeat_score_adds_only_to_its_own_item(items: list[int], asked: set[int]) -> None:
     rows = np.array(sorted(asked))
     expected = [sum(at for at, item in enumerate(items, start=1) if item == 100 + row) for row in rows.tolist()]
     repeated = RepeatScores.of(CountingEncoder(CATALOGUE), CATALOGUE, history(items))

@@ -26,7 +26,7 @@ def found(shop: Shop, query: str, category: str | None = None) -> list[str]:
     return [snapshot.catalogue.item_ids[row] for row in search_rows(snapshot, query.split(), category=category)]
 
 
-def test_every_word_must_occur_in_id_title_or_text_and_the_popular_ones_come_first(shop: Shop) -> None:
+def test_all_words_must_match_and_popular_items_come_first(shop: Shop) -> None:
     assert found(shop, "tea") == ["tea-2", "tea-1", "pot-1"]
     assert found(shop, "GREEN tea") == ["tea-1", "pot-1"]
     assert found(shop, "tea nothing") == []

@@ -59,7 +59,7 @@ def test_before_the_first_refresh_nothing_can_be_answered() -> None:
         live(shop("a")).current()
 
 
-def test_without_a_champion_a_view_has_a_catalogue_and_no_model() -> None:
+def test_snapshot_without_a_champion_has_no_model() -> None:
     snapshots = live(shop("a", "b"))
     assert snapshots.refresh()
     snapshot = snapshots.current()
@@ -90,7 +90,7 @@ def test_a_champion_is_loaded_once_and_bound_to_each_new_catalogue() -> None:
     assert (len(model.index), len(model.similar)) == (2, 2)
 
 
-def test_a_pinned_view_stays_what_it_was_while_the_next_one_is_served() -> None:
+def test_pinned_snapshot_does_not_change() -> None:
     store, models = shop("a"), Models(AxisBundle("v1"), AxisBundle("v2"))
     crown(store, "v1")
     snapshots = live(store, models)
@@ -105,7 +105,7 @@ def test_a_pinned_view_stays_what_it_was_while_the_next_one_is_served() -> None:
     assert (version(snapshots), snapshots.current().catalogue.item_ids) == ("v2", ("a", "b"))
 
 
-def test_while_the_next_view_is_built_the_previous_one_answers() -> None:
+def test_previous_snapshot_serves_while_the_next_is_built() -> None:
     store = shop("a")
     seen: list[str | None] = []
 
@@ -123,7 +123,7 @@ def test_while_the_next_view_is_built_the_previous_one_answers() -> None:
     assert version(snapshots) == "v2"
 
 
-def test_the_binding_changes_with_the_model_and_with_the_catalogue_but_not_with_popularity() -> None:
+def test_binding_changes_with_model_and_catalogue_not_with_popularity() -> None:
     store = shop("a")
     snapshots = live(store, Models(AxisBundle("v1")))
     bindings = []
@@ -209,7 +209,7 @@ def test_a_model_of_another_window_is_refused() -> None:
     assert "wanted WindowShape(size=5, step=2); train again" in snapshots.problem
 
 
-def test_a_model_whose_vectors_are_not_finite_is_refused_and_the_previous_one_serves() -> None:
+def test_model_with_non_finite_vectors_is_refused() -> None:
     store = shop("a")
     broken = GivenVectors("v2", np.full((1, 3), np.nan, np.float32))
     crown(store, "v1")
@@ -226,7 +226,7 @@ def test_a_model_whose_vectors_are_not_finite_is_refused_and_the_previous_one_se
     assert version(snapshots) == "v1"
 
 
-def test_a_good_champion_after_a_damaged_one_serves_and_clears_the_problem() -> None:
+def test_good_champion_after_a_damaged_one_clears_the_problem() -> None:
     store = shop("a")
     snapshots = live(store, Models(AxisBundle("v3")))
     crown(store, "v2")
@@ -241,7 +241,7 @@ def test_vectors_of_length_one_and_zero_stays_zero() -> None:
     assert scaled.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
 
 
-def test_a_damaged_champion_whose_folder_is_restored_serves_without_a_restart() -> None:
+def test_restored_champion_serves_without_a_restart() -> None:
     store, models = shop("a"), Models()
     snapshots = live(store, models)
     crown(store, "v1")

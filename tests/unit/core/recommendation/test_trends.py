@@ -58,7 +58,7 @@ def test_nothing_gains_while_nothing_happens_or_nothing_was_noted(shop: Shop) ->
     assert trending(Shop(model=False, items=()), Trends()) == []
 
 
-def test_items_that_came_later_and_items_of_one_category_are_told_too(shop: Shop) -> None:
+def test_trending_covers_new_items_and_filters_by_category(shop: Shop) -> None:
     trends = Trends()
     trends.note(shop.snapshots.current(), 0)
     shop.catalogue(Item("new", categories=("late",)))

@@ -26,7 +26,7 @@ class CountingEncoder:
         return np.array([[len(history)] for history in histories], np.float32)
 
 
-def view_of(encoder: CountingEncoder) -> ServingSnapshot:
+def snapshot_of(encoder: CountingEncoder) -> ServingSnapshot:
     model = BoundModel("a", encoder, None, None)  # type: ignore[arg-type]
     return ServingSnapshot(EMPTY_SNAPSHOT.catalogue, EMPTY_SNAPSHOT.popularity, model, "a:1:0")
 
@@ -48,35 +48,35 @@ def ask(store: MemoryStore, users: UserEncoder, snapshot: ServingSnapshot, state
 def test_a_user_is_encoded_once_while_nothing_changes() -> None:
     encoder, store = CountingEncoder(), MemoryStore()
     users = encoder_over(store, shared=False)
-    assert [ask(store, users, view_of(encoder), user()).tolist() for _ in range(3)] == [[[2.0]]] * 3
+    assert [ask(store, users, snapshot_of(encoder), user()).tolist() for _ in range(3)] == [[[2.0]]] * 3
     assert encoder.num_asked == 1
 
 
 def test_a_new_event_asks_for_a_new_vector() -> None:
     encoder, store = CountingEncoder(), MemoryStore()
     users = encoder_over(store, shared=False)
-    ask(store, users, view_of(encoder), user(seq=2))
-    ask(store, users, view_of(encoder), user(seq=3))
+    ask(store, users, snapshot_of(encoder), user(seq=2))
+    ask(store, users, snapshot_of(encoder), user(seq=3))
     assert encoder.num_asked == 2
 
 
-def test_a_vector_encoded_ahead_by_one_process_serves_another_through_the_store() -> None:
+def test_shared_vector_of_another_process_is_read_from_the_store() -> None:
     worker, api, store = CountingEncoder(), CountingEncoder(), MemoryStore()
-    assert encoder_over(store, shared=True).encode_stale(view_of(worker), [user()]) == 1
-    assert ask(store, encoder_over(store, shared=True), view_of(api), user()).tolist() == [[2.0]]
+    assert encoder_over(store, shared=True).encode_stale(snapshot_of(worker), [user()]) == 1
+    assert ask(store, encoder_over(store, shared=True), snapshot_of(api), user()).tolist() == [[2.0]]
     assert (worker.num_asked, api.num_asked) == (1, 0)
 
 
 def test_a_process_of_its_own_leaves_the_store_alone() -> None:
     encoder, store = CountingEncoder(), MemoryStore()
-    encoder_over(store, shared=False).encode_stale(view_of(encoder), [user()])
+    encoder_over(store, shared=False).encode_stale(snapshot_of(encoder), [user()])
     with store.read() as read:
         assert read.vectors.find(user(), version="a", binding="a:1:0") is None
 
 
 def test_users_without_a_history_or_already_current_are_not_behind() -> None:
     encoder, store = CountingEncoder(), MemoryStore()
-    users, snapshot = encoder_over(store, shared=False), view_of(encoder)
+    users, snapshot = encoder_over(store, shared=False), snapshot_of(encoder)
     assert users.encode_stale(snapshot, [UserState(8)]) == 0
     assert users.encode_stale(snapshot, [user()]) == 1
     assert users.encode_stale(snapshot, [user()]) == 0

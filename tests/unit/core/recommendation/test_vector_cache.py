@@ -30,7 +30,7 @@ def test_a_vector_is_found_under_its_user_binding_and_sequence_only() -> None:
         assert kept.get(key, binding=binding, seq=seq) is None
 
 
-def test_vectors_of_two_model_versions_are_kept_side_by_side_and_users_listed_by_their_last_use() -> None:
+def test_cache_holds_vectors_of_two_versions_and_lists_users_by_last_use() -> None:
     kept = cache()
     kept.put([UserState(1, 7), UserState(2, 7)], vectors(0.1, 0.2), binding="v1:1")
     kept.put([UserState(1, 7)], vectors(0.9), binding="v2:1")

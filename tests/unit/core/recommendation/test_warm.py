@@ -10,7 +10,7 @@ from memory_repositories import MemoryUsers
 from core.errors import StoreUnavailable
 
 
-def test_before_a_new_model_serves_recently_active_users_are_encoded_under_it_and_the_old_vectors_stay() -> None:
+def test_recently_active_users_are_encoded_before_a_new_model_serves() -> None:
     shop = Shop()
     shop.snapshots.before_switch = shop.recommender.warm
     shop.had("a")

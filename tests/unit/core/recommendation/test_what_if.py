@@ -12,7 +12,7 @@ def later(*ids: str, at_s: int = 50) -> list[SessionEvent]:
     return [SessionEvent(item_id, NOW_MS + (at_s + place) * 1000) for place, item_id in enumerate(ids)]
 
 
-def test_it_is_the_answer_that_the_user_gets_once_it_has_happened() -> None:
+def test_what_if_equals_the_result_after_the_events_are_applied() -> None:
     asked, happened = Shop(), Shop()
     for shop in (asked, happened):
         for at_s, item_id in enumerate("abcab"):
@@ -53,6 +53,6 @@ def test_a_moment_before_the_users_last_event_counts_as_that_moment() -> None:
     assert names(answer)[0] == "c"
 
 
-def test_for_a_user_whom_nobody_knows_it_is_an_anonymous_session() -> None:
+def test_what_if_of_an_unknown_user_is_an_anonymous_session() -> None:
     answer = Shop().recommender.recommend_session(later("b"), ALL, user_id="stranger")
     assert (answer.reason, answer.user_seq) == ("ranked by the session", None)
