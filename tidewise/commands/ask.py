@@ -65,7 +65,7 @@ def interests(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Show a user's short-term and long-term interests and whether they drift."""
+    """Show a user's interests and whether they drift."""
     from serving.schemas.users import interest_out
 
     with open_system(settings_of(data, config, set_)) as system:

@@ -59,7 +59,10 @@ def import_(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Load events, catalogue items, or both; a repeated import has no effect."""
+    """Load events and items from files into the database.
+
+    A repeated import has no effect: known events and items are duplicates.
+    """
     if events is None and items is None:
         msg = "import: wanted --events FILE, --items FILE or both, got neither"
         raise InvalidInput(msg)

@@ -62,9 +62,10 @@ def retry(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Decode dead letters by the current settings and apply them; those that fail again stay.
+    """Apply dead letters again, by the current settings.
 
-    Rows of a file are not retried: correct the file and import it again.
+    Those that fail again stay, with the new reason. Rows of a file are not retried: correct the file and import it
+    again.
     """
     from core.ingestion.dead_letters import retry as retry_letters
     from tidewise.processes.kafka import codec_of

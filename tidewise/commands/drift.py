@@ -48,7 +48,10 @@ def drift(
 
 
 def monitor(data: Data = None, config: Config = None, set_: Set = None) -> None:
-    """Run the drift monitor beside workers and APIs; one of several is active. Ctrl-C ends it."""
+    """Start a drift monitor, beside workers and APIs.
+
+    One of several monitors is active. Ctrl-C ends it.
+    """
     from tidewise.processes.monitor import run_monitor
 
     settings = load_settings(config=config, overrides=overrides_of(data, set_))

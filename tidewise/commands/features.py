@@ -61,7 +61,10 @@ def features(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Compute item vectors for training; only new and changed items are computed."""
+    """Compute item vectors from pictures, texts or files.
+
+    Only new and changed items are computed. Training reads the vectors besides the texts of items.
+    """
     inputs = [pictures is not None, texts, vectors is not None]
     if sum(inputs) != 1:
         raise InvalidInput("features: wanted one of --pictures, --texts and --vectors; run it once for each")

@@ -44,7 +44,7 @@ def train(
     before: Annotated[int | None, typer.Option(help="Train only on events before this time (ms since 1970).")] = None,
     json_: Json = False,
 ) -> None:
-    """Train a model on all events and promote it at once, without the gate."""
+    """Train a model on all events and promote it without the gate."""
     from tidewise.training.learning import train_model
 
     settings = settings_of(data, config, set_)
@@ -70,9 +70,9 @@ def learn(
     ] = False,
     set_: Set = None,
 ) -> None:
-    """Run continuous learning: fine-tune when due, judge by the gate, promote. Ctrl-C ends it.
+    """Start a trainer: fine-tune when due, judge, promote.
 
-    One of several trainers is active. With --now, an active trainer elsewhere does the training.
+    One of several trainers is active. With --now, an active trainer elsewhere does the training. Ctrl-C ends it.
     """
     from tidewise.processes.trainer import request_job, run_due_job, run_trainer
 

@@ -78,7 +78,10 @@ def promote_(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Promote a version; every running process serves it within seconds."""
+    """Promote a version.
+
+    Every running process serves it within seconds.
+    """
     _change(lambda tx, **facts: promote(tx, version, force=force, **facts), reason, data, config, set_, json_)
 
 

@@ -59,7 +59,7 @@ def replay(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Replay the events of a file to a running server or to Kafka, in order."""
+    """Replay the events of a file to a server or to Kafka."""
     settings = settings_of(data, config, set_, kafka__bootstrap_servers=kafka)
     into_kafka = bool(settings.kafka.bootstrap_servers) and url is None
     _check(into_kafka, kafka=kafka, url=url, clients=clients, rate=rate, speed=speed, group=group)

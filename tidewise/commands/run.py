@@ -38,7 +38,10 @@ def up(
     train: Annotated[bool, typer.Option(help="Train the first model once enough events exist.")] = True,
     set_: Set = None,
 ) -> None:
-    """Start the whole system on one machine: API, ingestion, index, learning. Ctrl-C ends it."""
+    """Start the whole system on one machine.
+
+    API, ingestion, index, drift monitor and continuous learning. Ctrl-C ends it.
+    """
     from tidewise.processes.api import run_up
 
     overrides = overrides_of(data, set_, server__host=host, server__port=port)
@@ -54,7 +57,10 @@ def serve(
     kafka: Kafka = None,
     set_: Set = None,
 ) -> None:
-    """Start an API of the distributed system, beside workers. Ctrl-C ends it."""
+    """Start an API of the distributed system, beside workers.
+
+    Ctrl-C ends it.
+    """
     from tidewise.processes.api import run_api
 
     overrides = overrides_of(data, set_, server__host=host, server__port=port, kafka__bootstrap_servers=kafka)
@@ -70,7 +76,10 @@ def worker(
     ] = None,
     set_: Set = None,
 ) -> None:
-    """Start a worker, which consumes events from Kafka into the database. Ctrl-C ends it."""
+    """Start a worker: consume events from Kafka.
+
+    It applies the events to the database. Ctrl-C ends it.
+    """
     from tidewise.processes.worker import run_worker
 
     overrides = overrides_of(data, set_, kafka__bootstrap_servers=kafka, kafka__worker=name)
@@ -87,7 +96,10 @@ def demo(
     exit_: Annotated[bool, typer.Option("--exit", help="End after the tour.")] = False,
     set_: Set = None,
 ) -> None:
-    """Simulate a shop, train and serve a model, and replay live traffic (with --kafka through Kafka)."""
+    """Simulate a shop: train, serve and replay live traffic.
+
+    With --kafka the traffic goes through Kafka. Ctrl-C ends it.
+    """
     from tidewise.demo.demo import DemoOptions, run_demo
 
     overrides = {**DEMO_SETTINGS, **overrides_of(data, set_, kafka__bootstrap_servers=kafka)}

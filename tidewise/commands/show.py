@@ -20,7 +20,10 @@ def register(app: typer.Typer) -> None:
 
 
 def rebuild(data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
-    """Recompute windows, popularity and counts from the stored events, after a change of settings."""
+    """Recompute derived state from the stored events.
+
+    Needed after a change of settings that shape windows, popularity or counts.
+    """
     from core.ingestion.rebuild import rebuild as rebuild_store
 
     chosen = settings_of(data, config, set_)
@@ -46,7 +49,10 @@ def rebuild(data: Data = None, config: Config = None, set_: Set = None, json_: J
 
 
 def migrate(data: Data = None, config: Config = None, set_: Set = None) -> None:
-    """Migrate the database to the schema of this version, as every other command does too."""
+    """Migrate the database to the schema of this version.
+
+    Every other command does so too.
+    """
     open_system(settings_of(data, config, set_)).close()
     notes.print("The database is ready.")
 
