@@ -198,7 +198,7 @@ def give(tab: Tab, key: str) -> None:
 def test_a_key_is_requested_once_and_kept_for_this_tab_only(locked: str, tab: Tab, open_tab) -> None:  # type: ignore[no-untyped-def]
     tab.page.goto(f"{locked}/#/")
     dialog = tab.page.get_by_role("dialog")
-    expect(dialog).to_contain_text("API key required")
+    expect(dialog).to_contain_text("Authentication required")
     tab.page.keyboard.press("Escape")
     expect(dialog).to_be_visible()
     give(tab, "not-the-key-of-this-server")

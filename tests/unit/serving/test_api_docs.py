@@ -1,4 +1,4 @@
-"""docs/api.md and OpenAPI cannot drift: every route is in both, every example runs, every answer has its shape."""
+"""docs/api.md and OpenAPI match the API: every route, example and answer."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def test_the_examples_of_openapi_are_accepted(app: FastAPI) -> None:
     assert num_run == 13
 
 
-def shape_of(app: FastAPI, method: str, path: str, status: int) -> type[Schema]:
-    """The documented shape of an answer."""
+def schema_of(app: FastAPI, method: str, path: str, status: int) -> type[Schema]:
+    """The documented schema of an answer."""
     for template, methods in app.openapi()["paths"].items():
         pattern = re.sub(r"\{\w+\}", "[^/]+", template)
         if re.fullmatch(pattern, path.partition("?")[0]) and method.lower() in methods:
@@ -110,11 +110,11 @@ def shape_of(app: FastAPI, method: str, path: str, status: int) -> type[Schema]:
     raise AssertionError(path)
 
 
-def test_every_answer_has_exactly_the_documented_shape(app: FastAPI) -> None:
+def test_every_answer_has_exactly_the_documented_schema(app: FastAPI) -> None:
     with Api(app) as api:
         for method, path, body, _, _ in EXAMPLE.findall(PAGE):
             reply = api.run(api.client.request(method, path, content=body.strip() or None))
-            shape_of(app, method, path, reply.status_code).model_validate_json(reply.content, strict=True)
+            schema_of(app, method, path, reply.status_code).model_validate_json(reply.content, strict=True)
 
 
 def test_every_referenced_schema_is_defined(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""/metrics of the API: what it counts, by route and never by path."""
+"""The metrics of the API: counters by route, not by path; gauges of the engine and the snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dashboard's files: whole, self-contained, and sent so that a browser runs nothing but them."""
+"""The dashboard's files: complete, self-contained, sent with a Content-Security-Policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POST /v1/interactions: each event is answered for itself, bad input says what to do, nothing else is lost."""
+"""POST /v1/interactions: one result per event; invalid events are rejected with the field."""
 
 from __future__ import annotations
 

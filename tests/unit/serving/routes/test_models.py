@@ -1,4 +1,4 @@
-"""Models over HTTP: promotion and rollback take effect in the next answer, faults change nothing; scopes of keys."""
+"""Models over HTTP: promotion and rollback take effect in the next answer; the scopes of API keys."""
 
 from __future__ import annotations
 

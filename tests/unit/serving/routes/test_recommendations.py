@@ -1,4 +1,4 @@
-"""The queries over HTTP: the list is right, says where it comes from, and bad wishes say what to do."""
+"""Recommendations over HTTP: the items, their source, and invalid requests."""
 
 from __future__ import annotations
 

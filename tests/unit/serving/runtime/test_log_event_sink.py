@@ -1,4 +1,4 @@
-"""POST /v1/interactions before an event log: 202 with positions, or what became of the events for those who wait."""
+"""POST /v1/interactions with an event log: 202 with positions, or outcomes with `wait=applied`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from serving.runtime.services import Limits
 
 
 @dataclass(frozen=True)
-class Place:
+class LogPosition:
     topic: str
     partition: int
     offset: int
@@ -39,31 +39,31 @@ class MemoryLog:
         self._at_once = at_once
         self._num_applied = 0
 
-    def publish(self, events: Sequence[Interaction]) -> list[Place]:
+    def publish(self, events: Sequence[Interaction]) -> list[LogPosition]:
         first = len(self.messages)
         self.messages += events
         if self._at_once:
             self.apply()
-        return [Place(self.name, 0, first + place) for place in range(len(events))]
+        return [LogPosition(self.name, 0, first + index) for index in range(len(events))]
 
     def apply(self, *, without: str = "") -> None:
-        """What a worker does; the event named `without` is set aside by it."""
-        kept = [place for place in range(self._num_applied, len(self.messages))]
-        kept = [place for place in kept if self.messages[place].event_id != without]
+        """Apply as a worker does; the event named `without` is dead-lettered."""
+        unapplied = range(self._num_applied, len(self.messages))
+        kept = [offset for offset in unapplied if self.messages[offset].event_id != without]
         source = StreamSource(self.name, 0, kept, self._num_applied, len(self.messages) - 1)
-        self._ingestor.ingest([self.messages[place] for place in kept], source)
+        self._ingestor.ingest([self.messages[offset] for offset in kept], source)
         self._num_applied = len(self.messages)
 
 
-class AwayLog:
-    """A log that refuses, or never answers."""
+class UnavailableLog:
+    """A log that raises, at once or after a pause."""
 
     name = "events"
 
     def __init__(self, *, pause_s: float = 0.0) -> None:
         self._pause_s = pause_s
 
-    def publish(self, events: Sequence[Interaction]) -> list[Place]:
+    def publish(self, events: Sequence[Interaction]) -> list[LogPosition]:
         time.sleep(self._pause_s)
         msg = "Kafka cannot be reached at nowhere:9092"
         raise StreamUnavailable(msg)
@@ -163,7 +163,7 @@ def test_an_unknown_wait_value_is_422(api: Api, log: MemoryLog, query: str) -> N
 
 
 def test_an_unavailable_log_is_503_with_retry_after(shop: Shop) -> None:
-    with Api(create_app(shop.with_services(log=AwayLog()))) as api:
+    with Api(create_app(shop.with_services(log=UnavailableLog()))) as api:
         reply = api.post("/v1/interactions", json=event())
     assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
     assert reply.json()["error"]["code"] == "unavailable"
@@ -171,7 +171,7 @@ def test_an_unavailable_log_is_503_with_retry_after(shop: Shop) -> None:
 
 
 def test_a_silent_log_is_503_within_the_send_timeout(shop: Shop) -> None:
-    services = shop.with_services(log=AwayLog(pause_s=0.3), limits=Limits(send_timeout_s=0.02))
+    services = shop.with_services(log=UnavailableLog(pause_s=0.3), limits=Limits(send_timeout_s=0.02))
     with Api(create_app(services)) as api:
         reply = api.post("/v1/interactions", json=event())
     assert reply.status_code == 503
@@ -179,62 +179,62 @@ def test_a_silent_log_is_503_within_the_send_timeout(shop: Shop) -> None:
 
 
 class CountedOffsets:
-    """Offsets that rise by one with each look; the first `num_away` looks find the database away."""
+    """Offsets that rise by one with each poll; the first `num_failures` polls fail."""
 
-    def __init__(self, *, num_away: int = 0) -> None:
-        self.num_looks = 0
-        self._num_away = num_away
+    def __init__(self, *, num_failures: int = 0) -> None:
+        self.num_polls = 0
+        self._num_failures = num_failures
 
     def __call__(self) -> dict[int, int]:
-        self.num_looks += 1
-        if self.num_looks <= self._num_away:
+        self.num_polls += 1
+        if self.num_polls <= self._num_failures:
             msg = "the database is away"
             raise StoreUnavailable(msg)
-        return {0: self.num_looks}
+        return {0: self.num_polls}
 
 
 def test_one_poll_serves_all_waiting_requests() -> None:
     offsets = CountedOffsets()
 
     async def wait() -> list[bool]:
-        watch = OffsetWaiter(offsets, poll_s=0.001)
-        found = await asyncio.gather(*(watch.reached({0: 5}, timeout_s=5.0) for _ in range(100)))
-        await watch.stop()
-        return found
+        waiter = OffsetWaiter(offsets, poll_s=0.001)
+        reached = await asyncio.gather(*(waiter.reached({0: 5}, timeout_s=5.0) for _ in range(100)))
+        await waiter.stop()
+        return reached
 
     assert asyncio.run(wait()) == [True] * 100
-    assert offsets.num_looks == 5
+    assert offsets.num_polls == 5
 
 
 def test_no_poll_runs_without_waiting_requests() -> None:
     offsets = CountedOffsets()
 
     async def wait() -> int:
-        watch = OffsetWaiter(offsets, poll_s=0.0)
-        await watch.reached({0: 1}, timeout_s=5.0)
-        before = offsets.num_looks
+        waiter = OffsetWaiter(offsets, poll_s=0.0)
+        await waiter.reached({0: 1}, timeout_s=5.0)
+        before = offsets.num_polls
         await asyncio.sleep(0.01)
-        await watch.stop()
-        return offsets.num_looks - before
+        await waiter.stop()
+        return offsets.num_polls - before
 
     assert asyncio.run(wait()) <= 1
 
 
 def test_a_partition_without_an_applied_offset_is_not_reached() -> None:
     async def wait() -> bool:
-        watch = OffsetWaiter(CountedOffsets(), poll_s=0.001)
-        found = await watch.reached({0: 1, 1: 0}, timeout_s=0.02)
-        await watch.stop()
-        return found
+        waiter = OffsetWaiter(CountedOffsets(), poll_s=0.001)
+        reached = await waiter.reached({0: 1, 1: 0}, timeout_s=0.02)
+        await waiter.stop()
+        return reached
 
     assert asyncio.run(wait()) is False
 
 
 def test_a_temporarily_unavailable_database_is_polled_again() -> None:
     async def wait() -> bool:
-        watch = OffsetWaiter(CountedOffsets(num_away=1), poll_s=0.001)
-        found = await watch.reached({0: 1}, timeout_s=5.0)
-        await watch.stop()
-        return found
+        waiter = OffsetWaiter(CountedOffsets(num_failures=1), poll_s=0.001)
+        reached = await waiter.reached({0: 1}, timeout_s=5.0)
+        await waiter.stop()
+        return reached
 
     assert asyncio.run(wait()) is True

@@ -1,4 +1,4 @@
-"""Totals are counted for whoever asks while that is cheap, and seldom where it is dear."""
+"""Store counts: fresh while counting is fast, cached where it is slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The writer: requests that arrive together share a commit, nobody is answered before it, failures stay their own."""
+"""The writer: concurrent requests share a commit, are answered after it, and fail separately."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from serving.runtime.writer import Writer
 
 
 class BlockingStore(MemoryStore):
-    """A store whose commits wait until they are let through."""
+    """A store whose transactions wait for the gate."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,8 +38,8 @@ class BlockingStore(MemoryStore):
             yield tx
 
 
-class PickyIngestor(Ingestor):
-    """An ingestor that cannot stomach the events of one user."""
+class FailingIngestor(Ingestor):
+    """An ingestor that fails on the events of one user."""
 
     def ingest(self, events: Sequence[Interaction], source: RequestSource) -> IngestResult:  # type: ignore[override]
         if any(event.user_id == "poison" for event in events):
@@ -70,7 +70,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def queued_behind_a_commit(
     store: BlockingStore, writer: Writer, num_jobs: int
 ) -> list[asyncio.Task[list[EventOutcome]]]:
-    """One request whose commit is held up, and more that arrived meanwhile; `store.gate` lets them go."""
+    """One request whose commit is blocked, and more queued behind it; `store.gate` releases them."""
     first = asyncio.create_task(writer.submit([interaction("first")]))
     await until(store.begun.is_set)
     rest = [asyncio.create_task(writer.submit([interaction(f"e{i}")])) for i in range(num_jobs)]
@@ -154,7 +154,7 @@ def test_other_changes_keep_their_order_among_events() -> None:
 def test_a_failing_request_of_a_group_fails_alone() -> None:
     async def scenario() -> None:
         store = BlockingStore()
-        writer = make_writer(store, kind=PickyIngestor)
+        writer = make_writer(store, kind=FailingIngestor)
         writer.start()
         first = asyncio.create_task(writer.submit([interaction("first")]))
         await until(store.begun.is_set)
