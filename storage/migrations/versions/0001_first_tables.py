@@ -1,4 +1,4 @@
-"""The first tables: users, items, interactions, writers, dead letters, erasures, models, facts."""
+"""The first tables: users, items, interactions, writers, dead letters, erasures, models, metadata."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -24,12 +24,12 @@ def _texts(*names: str) -> list[sa.Column[str]]:
 
 
 def upgrade() -> None:
-    """Make them."""
+    """Create the tables."""
     _users_and_items()
     _interactions()
     _writers()
-    _letters_and_erasures()
-    _models_and_facts()
+    _dead_letters_and_erasures()
+    _models_and_metadata()
 
 
 def _users_and_items() -> None:
@@ -99,7 +99,7 @@ def _writers() -> None:
     )
 
 
-def _letters_and_erasures() -> None:
+def _dead_letters_and_erasures() -> None:
     op.create_table(
         "dead_letters",
         *_key("dead_letters"),
@@ -118,7 +118,7 @@ def _letters_and_erasures() -> None:
     )
 
 
-def _models_and_facts() -> None:
+def _models_and_metadata() -> None:
     op.create_table(
         "models",
         sa.Column("version", Name, nullable=False),

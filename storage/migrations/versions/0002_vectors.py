@@ -1,4 +1,4 @@
-"""Users' vectors by model version."""
+"""User vectors by model version."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ Name = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table."""
     op.create_table(
         "vectors",
         sa.Column("user_key", sa.BigInteger, nullable=False, autoincrement=False),

@@ -1,4 +1,4 @@
-"""Leases: roles that one process at a time may fill."""
+"""Leases: roles that only one process may hold at a time."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ Name = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table."""
     op.create_table(
         "leases",
         sa.Column("role", Name, nullable=False),

@@ -11,7 +11,7 @@ Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table."""
     op.create_table(
         "promotions",
         sa.Column("key", Key, sa.Identity(), nullable=False),

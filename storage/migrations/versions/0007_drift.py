@@ -1,4 +1,4 @@
-"""Drift: what ingest counts, samples and their scores, what the monitor has read, points of signals, alarms."""
+"""Drift monitoring: counts, sampled events and scores, buckets, points of signals, alarms; topics of items."""
 
 import json
 import zlib
@@ -13,15 +13,15 @@ Name = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """Make the tables, and tell the topics of known items."""
+    """Create the tables, and set the topics of existing items."""
     op.add_column("items", sa.Column("topic", sa.SmallInteger, nullable=False, server_default="0"))
     op.add_column("items", sa.Column("created_ms", sa.BigInteger))
-    _tell_topics()
-    _make_inputs()
-    _make_findings()
+    _set_topics()
+    _create_inputs()
+    _create_results()
 
 
-def _make_inputs() -> None:
+def _create_inputs() -> None:
     op.create_table(
         "drift_counts",
         sa.Column("bucket_ms", sa.BigInteger, nullable=False),
@@ -48,7 +48,7 @@ def _make_inputs() -> None:
     op.create_index("ix_scores_user_key", "scores", ["user_key"])
 
 
-def _make_findings() -> None:
+def _create_results() -> None:
     op.create_table(
         "drift_buckets",
         sa.Column("bucket_ms", sa.BigInteger, nullable=False, autoincrement=False),
@@ -85,15 +85,15 @@ def _make_findings() -> None:
     )
 
 
-def _tell_topics() -> None:
-    """As `core.drift_records.topic_code` did when this was written."""
+def _set_topics() -> None:
+    """Codes as the version of this migration computed them: a checksum of the first category."""
     items = sa.table("items", sa.column("key"), sa.column("categories"), sa.column("topic"))
-    found = op.get_bind().execute(sa.select(items.c.key, items.c.categories).where(items.c.categories != "[]"))
-    rows = [(key, 1 + zlib.crc32(json.loads(names)[0].encode()) % 255) for key, names in found]
+    names_of_items = op.get_bind().execute(sa.select(items.c.key, items.c.categories).where(items.c.categories != "[]"))
+    rows = [(key, 1 + zlib.crc32(json.loads(names)[0].encode()) % 255) for key, names in names_of_items]
     by_topic: dict[int, list[int]] = {}
     for key, topic in rows:
         by_topic.setdefault(topic, []).append(key)
     for topic, keys in by_topic.items():
         for start in range(0, len(keys), 500):
-            some = items.c.key.in_(keys[start : start + 500])
-            op.get_bind().execute(sa.update(items).where(some).values(topic=topic))
+            batch = items.c.key.in_(keys[start : start + 500])
+            op.get_bind().execute(sa.update(items).where(batch).values(topic=topic))

@@ -1,4 +1,4 @@
-"""Topics have names: a code of their own for each category, where several shared one."""
+"""Topics have names and separate codes: several categories shared a code before."""
 
 import json
 import zlib
@@ -15,7 +15,7 @@ OTHERS = 255
 
 
 def upgrade() -> None:
-    """Make the table; of several categories that shared a code the one that came first keeps it."""
+    """Create the table; of categories that shared a code, the first keeps it."""
     op.create_table(
         "topics",
         sa.Column("code", sa.SmallInteger, nullable=False, autoincrement=False),
@@ -41,7 +41,7 @@ def upgrade() -> None:
 
 
 def _before(name: str) -> int:
-    """As it was until now."""
+    """The code before this migration."""
     return 1 + zlib.crc32(name.encode()) % OTHERS
 
 
@@ -57,7 +57,7 @@ def _codes(names: list[str]) -> dict[str, int]:
 
 
 def _moved(keys: dict[str, list[int]], codes: dict[str, int]) -> Iterator[tuple[int, list[int]]]:
-    """The items whose code is another one now, some at a time."""
+    """The items whose code changes, in batches."""
     for name, several in keys.items():
         topic = codes.get(name, OTHERS)
         for start in range(0, len(several) if topic != _before(name) else 0, 500):

@@ -1,4 +1,4 @@
-"""Dead letters count how often they were retried in vain."""
+"""Dead letters count failed retries."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,5 +8,5 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add the count."""
+    """Add the column."""
     op.add_column("dead_letters", sa.Column("num_retries", sa.Integer, nullable=False, server_default="0"))
