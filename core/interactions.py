@@ -144,7 +144,7 @@ def check_id(name: str, value: object) -> str:
             raise InvalidInput(msg, field=name)
         size = len(value.encode(errors="surrogatepass"))
     if not size:
-        msg = f"{name}: wanted 1 to {MAX_ID_BYTES} bytes of UTF-8, got none; leave out what has no {name}"
+        msg = f"{name}: wanted 1 to {MAX_ID_BYTES} bytes of UTF-8, got none; leave out entries without {name}"
         raise InvalidInput(msg, field=name)
     if size > MAX_ID_BYTES:
         msg = f"{name}: wanted 1 to {MAX_ID_BYTES} bytes of UTF-8, got {size} bytes; shorten or hash the identifier"

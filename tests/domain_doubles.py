@@ -1,6 +1,6 @@
-"""Named doubles for the domain: events by the second, stores that spy or fail, a model of axis vectors.
+"""Test doubles of the domain: events with times in seconds, spying and failing stores, a model of axis vectors.
 
-Knows nothing about HTTP, SQL or torch.
+Independent of HTTP, SQL and torch.
 """
 
 from __future__ import annotations

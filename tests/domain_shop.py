@@ -1,4 +1,4 @@
-"""A shop of six items in memory, with a model of axis vectors and a clock set by hand: for tests of answers."""
+"""A shop of six items in memory, a model of axis vectors and a manual clock."""
 
 from __future__ import annotations
 

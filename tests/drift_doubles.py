@@ -147,7 +147,7 @@ def _facts(data: DriftData, item_keys: Iterable[int]) -> dict[int, ItemFacts]:
 
 
 class Quiet:
-    """A detector that never sees anything."""
+    """A detector that never reports a change."""
 
     def update(self, value: float) -> bool:
         return False

@@ -126,8 +126,8 @@ def _by_chance(before: Counter[int], since: Counter[int]) -> float:
 def _newcomers(before: BucketCounts, since: BucketCounts, *, least: float) -> str:
     """A rise of the share of new items or users by at least a factor, in words."""
     for label, old, new in (
-        ("items known for less than a week", before.num_new_items, since.num_new_items),
-        ("users who were never here", before.num_new_users, since.num_new_users),
+        ("items less than a week old", before.num_new_items, since.num_new_items),
+        ("new users", before.num_new_users, since.num_new_users),
     ):
         was, now = old / max(before.num_events, 1), new / max(since.num_events, 1)
         if new >= MIN_SCORES and now > least * was:

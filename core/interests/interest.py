@@ -64,7 +64,7 @@ class InterestShift:
     num_target: int = 0
 
     @property
-    def found(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether the score exceeds the threshold."""
         return self.score is not None and self.score > self.threshold
 

@@ -42,7 +42,7 @@ from core.learn.triggers import (
 )
 from core.learn.versions import (
     ancestors,
-    expendable,
+    expired_versions,
     named,
     note,
     promote,
@@ -250,7 +250,7 @@ class LearningCycle:
     def _delete_expired(self) -> None:
         """Delete the files and vectors of versions that are too old for a rollback."""
         with self.lease.transaction() as tx:
-            expired = expendable(tx.models.lock(), tx.models.promotions(), keep=self.policy.keep)
+            expired = expired_versions(tx.models.lock(), tx.models.promotions(), keep=self.policy.keep)
             for record in expired:
                 tx.models.save(replace(record, path=""))
                 tx.vectors.delete(record.version)

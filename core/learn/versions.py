@@ -1,6 +1,6 @@
 """Model versions: proposing, promoting and rolling back; each change is part of the caller's transaction.
 
-`core.statuses.ModelStatus` says what a version can be. Files of old versions may be deleted (`expendable`); their
+`core.statuses.ModelStatus` says what a version can be. Files of old versions may be deleted (`expired_versions`); their
 records stay.
 """
 
@@ -87,7 +87,7 @@ def ancestors(models: Sequence[ModelRecord], promotions: Sequence[Promotion], *,
     return line
 
 
-def expendable(models: Sequence[ModelRecord], promotions: Sequence[Promotion], *, keep: int) -> list[ModelRecord]:
+def expired_versions(models: Sequence[ModelRecord], promotions: Sequence[Promotion], *, keep: int) -> list[ModelRecord]:
     """Models whose files can be deleted: all but the champion, its `keep` predecessors and the newest `keep`."""
     kept = {record.version for record in ancestors(models, promotions, limit=keep)}
     kept |= {record.version for record in models[:keep]}

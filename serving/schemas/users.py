@@ -146,7 +146,7 @@ def interest_out(user: UserInterest) -> dict[str, object]:
 
 
 def _drift(drift: InterestShift) -> dict[str, object]:
-    detected = drift.found
+    detected = drift.is_significant
     return {
         "detected": detected,
         "score": None if drift.score is None else round(drift.score, 4),

@@ -11,7 +11,7 @@ import pytest
 from core.errors import InvalidInput, NotFound
 from core.learn.versions import (
     ancestors,
-    expendable,
+    expired_versions,
     note,
     promote,
     propose,
@@ -189,8 +189,8 @@ def test_expendable_models_exclude_serving_recent_and_waiting_ones(store: Store)
     add(store, "waits")
     with store.read() as read:
         models, promotions = read.models.all(), read.models.promotions()
-    assert [record.version for record in expendable(models, promotions, keep=1)] == ["y", "x", "b", "a"]
-    assert [record.version for record in expendable(models, promotions, keep=2)] == ["y", "x", "a"]
+    assert [record.version for record in expired_versions(models, promotions, keep=1)] == ["y", "x", "b", "a"]
+    assert [record.version for record in expired_versions(models, promotions, keep=2)] == ["y", "x", "a"]
 
 
 def test_vectors_are_deleted_by_version(store: Store) -> None:

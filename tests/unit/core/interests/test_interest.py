@@ -48,14 +48,14 @@ def test_nobody_s_interest_is_told_without_a_fault() -> None:
     interest = told([])
     assert interest.topics == ()
     assert interest.buckets == ()
-    assert not interest.drift.found
+    assert not interest.drift.is_significant
     assert interest.drift.explanation == "no visits are too few for a test"
 
 
 def test_a_move_is_told_with_its_day_and_its_count() -> None:
     interest = told(daily((30, ("science fiction",)), (14, ("children's films",)), (4, ("science fiction",))))
     drift = interest.drift
-    assert drift.found
+    assert drift.is_significant
     assert drift.explanation == "from science fiction to children's films since 1 May; 14 of the last 18 events"
     assert drift.since_ms == START_MS + 30 * DAY_MS
     assert (drift.origin, drift.target) == (("science fiction",), ("children's films",))
@@ -78,7 +78,7 @@ def test_a_day_of_another_year_is_told_with_its_year() -> None:
 def test_the_events_of_one_visit_count_as_one() -> None:
     burst: list[tuple[float, Topics]] = [(20 + minute / 1440, ("b",)) for minute in range(50)]
     drift = told([*daily((20, ("a",))), *burst]).drift
-    assert not drift.found
+    assert not drift.is_significant
     assert drift.explanation == "no significant shift"
     assert drift.score is not None
 
