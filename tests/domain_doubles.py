@@ -43,15 +43,15 @@ def ingestor(store: Any, *, shape: WindowShape = SHAPE, types: EventTypes = TYPE
 
 def item_ids(store: MemoryStore, window: Window) -> list[str]:
     """The item ids of a window, oldest first."""
-    with store.read() as view:
-        names = {key: stored.item.item_id for key, stored in view.items.by_key(window.history.items.tolist()).items()}
+    with store.read() as read:
+        names = {key: stored.item.item_id for key, stored in read.items.by_key(window.history.items.tolist()).items()}
     return [names[key] for key in window.history.items.tolist()]
 
 
 def user(store: MemoryStore, user_id: str = "ann") -> UserState:
     """A user who must be known."""
-    with store.read() as view:
-        state = view.users.find(user_id)
+    with store.read() as read:
+        state = read.users.find(user_id)
     assert state is not None, f"{user_id} is unknown"
     return state
 
@@ -63,8 +63,8 @@ def history(store: MemoryStore, user_id: str = "ann") -> list[str]:
 
 def num_events(store: MemoryStore) -> int:
     """The number of events in a store."""
-    with store.read() as view:
-        return view.totals().events
+    with store.read() as read:
+        return read.totals().events
 
 
 class Spy:

@@ -19,8 +19,8 @@ def test_items_saved_together_share_a_revision() -> None:
     store = MemoryStore()
     assert save_items(store, [Item("b"), Item("a", title="old"), Item("a", title="new")], clock=CLOCK) == 1
     assert save_items(store, [Item("c")], clock=CLOCK) == 2
-    with store.read() as view:
-        listed = view.items.page()
+    with store.read() as read:
+        listed = read.items.page()
     assert [one.item for one in listed] == [Item("a", title="new"), Item("b"), Item("c")]
     assert [one.revision for one in listed] == [1, 1, 2]
     assert {one.updated_ms for one in listed} == {NOW_MS}
@@ -31,10 +31,10 @@ def test_removed_item_is_hidden_and_its_events_stay() -> None:
     save_items(store, [Item("a")], clock=CLOCK)
     ingestor(store).ingest([event("ann", "a")], RequestSource("api"))
     remove_item(store, "a", clock=CLOCK)
-    with store.read() as view:
-        (stored,) = view.items.by_id(["a"]).values()
-        assert (stored.in_catalogue, stored.item.hidden, view.items.revision()) == (False, True, 2)
-        assert view.totals().events == 1
+    with store.read() as read:
+        (stored,) = read.items.by_id(["a"]).values()
+        assert (stored.in_catalogue, stored.item.hidden, read.items.revision()) == (False, True, 2)
+        assert read.totals().events == 1
 
 
 def test_what_is_not_there_cannot_be_removed_or_erased() -> None:
@@ -49,6 +49,6 @@ def test_an_erased_user_is_unknown() -> None:
     store = MemoryStore()
     ingestor(store).ingest([event("ann", "a"), event("bob", "a")], RequestSource("api"))
     erase_user(store, "ann", clock=CLOCK)
-    with store.read() as view:
-        assert view.users.find("ann") is None
-        assert (view.totals().users, view.totals().events) == (1, 1)
+    with store.read() as read:
+        assert read.users.find("ann") is None
+        assert (read.totals().users, read.totals().events) == (1, 1)

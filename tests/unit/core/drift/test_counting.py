@@ -39,13 +39,13 @@ def watched(store: MemoryStore, *, per_minute: float = 600, seconds: Seconds | N
 
 
 def counts(store: MemoryStore) -> dict[int, BucketCounts]:
-    with store.read() as view:
-        return view.drift.counts(view.drift.counted_ms(after_ms=-1, before_ms=2**62, limit=1000))
+    with store.read() as read:
+        return read.drift.counts(read.drift.counted_ms(after_ms=-1, before_ms=2**62, limit=1000))
 
 
 def waiting(store: MemoryStore) -> list[int]:
-    with store.read() as view:
-        return [(sample.time_ms - NOW_MS) // 1000 for sample in view.drift.unscored(limit=1000)]
+    with store.read() as read:
+        return [(sample.time_ms - NOW_MS) // 1000 for sample in read.drift.unscored(limit=1000)]
 
 
 def test_events_are_counted_by_bucket_topic_gap_and_what_is_new() -> None:

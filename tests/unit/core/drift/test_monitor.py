@@ -37,8 +37,8 @@ def at_the_end_of(shop: Shop, bucket: int) -> None:
 
 def closed(shop: Shop) -> list[tuple[int, int]]:
     """(number of the bucket, events) of what was read."""
-    with shop.store.read() as view:
-        found = view.drift.buckets()
+    with shop.store.read() as read:
+        found = read.drift.buckets()
     return [((each.start_ms - START_MS) // BUCKET_MS, each.counts.num_events) for each in found]
 
 
@@ -73,8 +73,8 @@ def test_what_was_sampled_is_scored_before_its_bucket_closes() -> None:
     visit(shop, 0, "a", "b", "c")
     at_the_end_of(shop, 0)
     monitor_of(shop).step()
-    with shop.store.read() as view:
-        (bucket,) = view.drift.buckets()
+    with shop.store.read() as read:
+        (bucket,) = read.drift.buckets()
     assert bucket.version == "v1"
     assert bucket.tally.num == 1  # two scores of one user are one observation
     assert bucket.tally.hits == 1.0

@@ -17,8 +17,8 @@ from core.manage import erase_user, remove_item
 def sampled(shop: Shop, user_id: str, item_id: str, at_s: int, *, kind: str = "click") -> bytes:
     """An event that was chosen when it was stored."""
     one = event(user_id, item_id, at_s, kind=kind)
-    with shop.store.read() as view:
-        state = view.users.find(user_id)
+    with shop.store.read() as read:
+        state = read.users.find(user_id)
 
     def note(tx: object) -> None:
         key = tx.users.lock([user_id])[user_id].key  # type: ignore[attr-defined]
@@ -48,8 +48,8 @@ def scores(shop: Shop, *, exclude_seen: bool = True, segments: tuple[str, ...] =
 
 
 def topic_of(shop: Shop, name: str) -> int:
-    with shop.store.read() as view:
-        return next(code for code, each in view.drift.topics().items() if each == name)
+    with shop.store.read() as read:
+        return next(code for code, each in read.drift.topics().items() if each == name)
 
 
 def ranks(shop: Shop, **options: bool) -> list[int | None]:
@@ -119,8 +119,8 @@ def test_without_a_model_nothing_is_scored_and_nothing_waits() -> None:
     shop.had("a")
     sampled(shop, "ann", "b", 5)
     assert [score.version for score in scores(shop)] == [None]
-    with shop.store.read() as view:
-        assert view.drift.unscored(limit=9) == []
+    with shop.store.read() as read:
+        assert read.drift.unscored(limit=9) == []
 
 
 def test_the_samples_of_an_erased_user_are_gone() -> None:

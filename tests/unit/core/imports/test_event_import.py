@@ -55,8 +55,8 @@ class Shop:
         return [(users[r.user_key], items[r.item_key], names[r.type_code], r.time_ms, r.value) for r in rows]
 
     def letters(self) -> list[tuple[int, bytes]]:
-        with self.store.read() as view:
-            return sorted((letter.offset, letter.payload) for letter in view.dead_letters.newest())
+        with self.store.read() as read:
+            return sorted((letter.offset, letter.payload) for letter in read.dead_letters.newest())
 
 
 def read(content: str, name: str = "log.csv", **options: Any) -> list[Interaction]:
@@ -172,8 +172,8 @@ def test_only_the_first_bad_lines_are_shown_but_all_are_kept() -> None:
     shop = Shop()
     report = shop.take(HEADER + "bad\n" * 150)
     assert (report.num_bad, len(report.bad_lines)) == (150, 20)
-    with shop.store.read() as view:
-        assert view.totals().dead_letters == 150
+    with shop.store.read() as read:
+        assert read.totals().dead_letters == 150
 
 
 @pytest.mark.parametrize("batch_rows", [1, 2, 3, 1000])
@@ -182,10 +182,10 @@ def test_ties_keep_the_order_of_the_file(batch_rows: int) -> None:
     shop = Shop()
     shop.take(HEADER + "".join(f"ann,{item},1700000000\n" for item in items), batch_rows=batch_rows)
     assert [event[1] for event in shop.events()] == items
-    with shop.store.read() as view:
-        state = view.users.find("ann")
+    with shop.store.read() as read:
+        state = read.users.find("ann")
         assert state is not None
-        names = {stored.key: item_id for item_id, stored in view.items.by_id(items).items()}
+        names = {stored.key: item_id for item_id, stored in read.items.by_id(items).items()}
     assert [names[key] for key in state.window.history.items.tolist()] == items
 
 

@@ -25,8 +25,8 @@ def take(store: MemoryStore, content: str | bytes, name: str = "items.csv", **op
 
 
 def stored(store: MemoryStore) -> list[Item]:
-    with store.read() as view:
-        return [each.item for each in view.items.page()]
+    with store.read() as read:
+        return [each.item for each in read.items.page()]
 
 
 def test_columns_become_fields() -> None:
@@ -68,9 +68,9 @@ def test_bad_lines_are_reported_and_kept_aside_and_the_others_saved() -> None:
     assert [item.item_id for item in stored(store)] == ["1", "4"]
     assert [bad.line for bad in report.bad_lines] == [2, 3, 4, 6]
     assert (report.num_rows, report.num_accepted, report.num_bad) == (6, 2, 4)
-    with store.read() as view:
-        assert {letter.offset for letter in view.dead_letters.newest()} == {2, 3, 4, 6}
-        assert {letter.source for letter in view.dead_letters.newest()} == {"items.jsonl"}
+    with store.read() as read:
+        assert {letter.offset for letter in read.dead_letters.newest()} == {2, 3, 4, 6}
+        assert {letter.source for letter in read.dead_letters.newest()} == {"items.jsonl"}
 
 
 def test_the_last_of_several_rows_with_one_id_stays() -> None:

@@ -129,8 +129,8 @@ def test_value_context_and_recommendation_are_stored_with_the_event() -> None:
     store = MemoryStore()
     rated = Interaction("e1", "ann", "tea", "rating", NOW_MS, 4.0, {"page": "home"}, "r1")
     ingestor(store).ingest([rated], REQUEST)
-    with store.read() as view:
-        (row,) = next(view.events.pages())
+    with store.read() as read:
+        (row,) = next(read.events.pages())
     assert (row.value, row.context, row.recommendation_id) == (4.0, {"page": "home"}, "r1")
     assert (row.type_code, row.time_ms, row.user_seq) == (TYPES.code("rating"), NOW_MS, 1)
 
@@ -188,11 +188,11 @@ def test_worker_loses_a_partition_that_another_worker_advanced() -> None:
     owner.ingest([event("ann", "b", 1)], offsets(1, 1))
     with pytest.raises(PartitionLost, match=r"interactions/0: offsets 2\.\.2 were not applied: .* is no longer 0"):
         zombie.ingest([event("eve", "c", 2)], offsets(2, 2), dead_letters=[letter(3)])
-    with store.read() as view:
-        assert view.users.find("eve") is None
-        assert view.dead_letters.newest() == []
-        assert view.offsets.applied("interactions") == {0: 1}
-        assert view.offsets.newest_event_ms() == NOW_MS + 1000
+    with store.read() as read:
+        assert read.users.find("eve") is None
+        assert read.dead_letters.newest() == []
+        assert read.offsets.applied("interactions") == {0: 1}
+        assert read.offsets.newest_event_ms() == NOW_MS + 1000
 
 
 def test_worker_that_read_an_empty_partition_loses_it_to_the_first_writer() -> None:
@@ -224,8 +224,8 @@ def test_batches_of_several_partitions_are_applied_in_one_transaction() -> None:
     result = applier.ingest_together([again, EventBatch([event("bob", "a", 0)], offsets(9, 9, partition=0))])
     assert result.statuses == [EventStatus.SKIPPED, EventStatus.ACCEPTED, EventStatus.ACCEPTED]
     assert (result.user_seqs, set(result.states)) == ([0, 2, 1], {"ann", "bob"})
-    with store.read() as view:
-        assert view.offsets.applied("interactions") == {0: 9, 2: 5}
+    with store.read() as read:
+        assert read.offsets.applied("interactions") == {0: 9, 2: 5}
 
 
 def test_lost_partitions_of_a_batch_are_named_and_nothing_is_applied() -> None:
@@ -240,9 +240,9 @@ def test_lost_partitions_of_a_batch_are_named_and_nothing_is_applied() -> None:
     with pytest.raises(PartitionLost, match=message) as lost:
         zombie.ingest_together(batches)
     assert lost.value.partitions == {0, 2}
-    with store.read() as view:
-        assert (num_events(store), view.dead_letters.newest()) == (0, [])
-        assert view.offsets.applied("interactions") == {0: 1, 1: 0, 2: 1}
+    with store.read() as read:
+        assert (num_events(store), read.dead_letters.newest()) == (0, [])
+        assert read.offsets.applied("interactions") == {0: 1, 1: 0, 2: 1}
     assert zombie.ingest_together(batches[1:2]).num_accepted == 1
 
 
@@ -265,8 +265,8 @@ def test_requests_have_no_offset_and_share_the_store_with_streams() -> None:
     applier.ingest([event("ann", "b", 1)], offsets(0, 0))
     applier.ingest([event("ann", "c", 2)], REQUEST)
     assert history(store) == ["a", "b", "c"]
-    with store.read() as view:
-        assert view.offsets.applied("api") == {}
+    with store.read() as read:
+        assert read.offsets.applied("api") == {}
 
 
 # --- the bad part of a batch
@@ -275,8 +275,8 @@ def test_requests_have_no_offset_and_share_the_store_with_streams() -> None:
 def test_dead_letters_are_kept_in_the_transaction_of_their_batch() -> None:
     store = MemoryStore()
     ingestor(store).ingest([event("ann", "a", 0)], StreamSource("interactions", 0, [0], 0, 1), dead_letters=[letter(1)])
-    with store.read() as view:
-        assert [kept.offset for kept in view.dead_letters.newest()] == [1]
+    with store.read() as read:
+        assert [kept.offset for kept in read.dead_letters.newest()] == [1]
 
 
 def test_dead_letters_of_messages_applied_before_are_not_kept_twice() -> None:
@@ -284,8 +284,8 @@ def test_dead_letters_of_messages_applied_before_are_not_kept_twice() -> None:
     applier = ingestor(store)
     for _ in range(2):
         applier.ingest([], StreamSource("interactions", 0, [], 0, 1), dead_letters=[letter(0), letter(1)])
-    with store.read() as view:
-        assert view.totals().dead_letters == 2
+    with store.read() as read:
+        assert read.totals().dead_letters == 2
 
 
 # --- erased users
@@ -302,10 +302,10 @@ def test_redelivered_events_of_an_erased_user_leave_no_trace() -> None:
     erase(store, "ann", at_s=60)
     result = ingest([event("ann", "tea", 0), event("ann", "secret item", 60)], REQUEST)
     assert (result.statuses, result.user_seqs) == ([EventStatus.ERASED] * 2, [0, 0])
-    with store.read() as view:
-        assert view.users.find("ann") is None
-        assert view.items.by_id(["secret item"]) == {}
-        assert view.totals().events == 0
+    with store.read() as read:
+        assert read.users.find("ann") is None
+        assert read.items.by_id(["secret item"]) == {}
+        assert read.totals().events == 0
 
 
 def test_returning_erased_user_continues_the_sequence_without_a_history() -> None:

@@ -38,9 +38,9 @@ def test_popularity_sums_decayed_weights_over_all_writers() -> None:
     bought = event("ann", "tea", 3600, kind="purchase")
     applier.ingest([event("ann", "tea", 0), bought, event("ann", "pen", 0, kind="impression")], REQUEST)
     applier.ingest([bought, event("bob", "tea", 7200), event("bob", "jam", 0)], offsets(0, 2))
-    with store.read() as view:
-        keys = {item_id: stored.key for item_id, stored in view.items.by_id(["tea", "jam", "pen"]).items()}
-        scores = dict(zip(*(column.tolist() for column in view.popularity.scores()), strict=True))
+    with store.read() as read:
+        keys = {item_id: stored.key for item_id, stored in read.items.by_id(["tea", "jam", "pen"]).items()}
+        scores = dict(zip(*(column.tolist() for column in read.popularity.scores()), strict=True))
     first_s = NOW_MS / 1000
     week_s = 7 * 86_400
     by_hand = math.log2(1 + 5 * 2 ** (3600 / week_s) + 2 ** (7200 / week_s)) + first_s / week_s
@@ -91,8 +91,8 @@ def test_the_stream_clock_follows_the_newest_event() -> None:
     ingest = ingestor(store).ingest
     ingest([event("ann", "a", 50), event("ann", "b", 10)], REQUEST)
     ingest([event("ann", "c", 20)], REQUEST)
-    with store.read() as view:
-        assert view.offsets.newest_event_ms() == NOW_MS + 50_000
+    with store.read() as read:
+        assert read.offsets.newest_event_ms() == NOW_MS + 50_000
 
 
 # --- failures
@@ -104,8 +104,8 @@ def test_batch_can_be_applied_again_after_a_failed_commit() -> None:
     batch, source = [event("ann", "a", 0), event("ann", "b", 1)], offsets(0, 1)
     with pytest.raises(StoreUnavailable, match="the disk is full"):
         applier.ingest(batch, source)
-    with store.read() as view:
-        assert (view.users.find("ann"), view.totals().events, view.offsets.applied("interactions")) == (None, 0, {})
+    with store.read() as read:
+        assert (read.users.find("ann"), read.totals().events, read.offsets.applied("interactions")) == (None, 0, {})
     store.failing = False
     assert applier.ingest(batch, source).num_accepted == 2
 

@@ -33,8 +33,8 @@ def window_by_hand(log: Log, user_id: str, shape: WindowShape) -> tuple[int, lis
 
 
 def state_of(store: MemoryStore) -> dict[str, tuple[int, int, list[str]]]:
-    with store.read() as view:
-        states = {user_id: view.users.find(user_id) for user_id in ("ann", "bob")}
+    with store.read() as read:
+        states = {user_id: read.users.find(user_id) for user_id in ("ann", "bob")}
     return {
         user_id: (state.seq, state.window.num_events, item_ids(store, state.window))
         for user_id, state in states.items()
@@ -43,9 +43,9 @@ def state_of(store: MemoryStore) -> dict[str, tuple[int, int, list[str]]]:
 
 
 def popularity_of(store: MemoryStore) -> dict[str, float]:
-    with store.read() as view:
-        keys, scores = view.popularity.scores()
-        names = view.items.by_key(keys.tolist())
+    with store.read() as read:
+        keys, scores = read.popularity.scores()
+        names = read.items.by_key(keys.tolist())
     return {names[key].item.item_id: score for key, score in zip(keys.tolist(), scores.tolist(), strict=True)}
 
 

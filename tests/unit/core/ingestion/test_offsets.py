@@ -57,8 +57,8 @@ def ingestor(store: MemoryStore) -> Ingestor:
 
 
 def applied(store: MemoryStore) -> dict[int, int]:
-    with store.read() as view:
-        return view.offsets.applied("interactions")
+    with store.read() as read:
+        return read.offsets.applied("interactions")
 
 
 def test_moved_offset_fences_off_a_worker() -> None:

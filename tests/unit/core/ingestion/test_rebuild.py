@@ -33,22 +33,22 @@ def again(store: MemoryStore, *, types: EventTypes = TYPES, shape: WindowShape =
 
 
 def windows(store: MemoryStore) -> dict[str, tuple[int, int, list[str]]]:
-    with store.read() as view:
-        known = [user_id for user_id in ("ann", "bob", "cid") if view.users.find(user_id)]
+    with store.read() as read:
+        known = [user_id for user_id in ("ann", "bob", "cid") if read.users.find(user_id)]
     states = {user_id: user(store, user_id) for user_id in known}
     return {name: (state.seq, state.window.num_events, history(store, name)) for name, state in states.items()}
 
 
 def popularity(store: MemoryStore) -> dict[int, float]:
-    with store.read() as view:
-        keys, scores = view.popularity.scores()
+    with store.read() as read:
+        keys, scores = read.popularity.scores()
     return dict(zip(keys.tolist(), scores.tolist(), strict=True))
 
 
 def counts(store: MemoryStore) -> dict[tuple[int, int], int]:
     totals: dict[tuple[int, int], int] = {}
-    with store.read() as view:
-        for (bucket_ms, _, type_code), num in view.data.counts.items():
+    with store.read() as read:
+        for (bucket_ms, _, type_code), num in read.data.counts.items():
             totals[bucket_ms, type_code] = totals.get((bucket_ms, type_code), 0) + num
     return totals
 
@@ -103,8 +103,8 @@ def test_users_are_whole_even_where_the_events_come_in_small_chunks(monkeypatch:
 def test_the_settings_it_used_are_noted_with_it() -> None:
     store = MemoryStore()
     again(store)
-    with store.read() as view:
-        assert view.metadata.all() == {"window": "new"}
+    with store.read() as read:
+        assert read.metadata.all() == {"window": "new"}
 
 
 def test_an_erased_past_stays_erased() -> None:
