@@ -24,9 +24,9 @@ NUM_USERS, NUM_MOVIES, NUM_RATINGS = 30, 60, 600
 
 def block_with(text: str) -> str:
     """The only bash block of the README with this text in it."""
-    found = [block for block in SHELL_BLOCKS if text in block]
-    assert len(found) == 1, text
-    return found[0]
+    blocks = [block for block in SHELL_BLOCKS if text in block]
+    assert len(blocks) == 1, text
+    return blocks[0]
 
 
 def curl(line: str, *, address: str) -> dict[str, Any]:

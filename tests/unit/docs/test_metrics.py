@@ -60,23 +60,23 @@ def documented(section: str) -> set[str]:
     return set(re.findall(r"^\| `(tidewise_\w+)` \|", text, re.M))
 
 
-def test_every_metric_of_the_api_is_documented_and_every_documented_one_exists() -> None:
+def test_documented_metrics_of_the_api_are_those_it_exports() -> None:
     assert documented("API") == of_the_api()
 
 
-def test_every_metric_of_a_worker_is_documented_and_every_documented_one_exists() -> None:
+def test_documented_metrics_of_a_worker_are_those_it_exports() -> None:
     assert documented("Worker") == of_the_worker()
 
 
-def test_every_metric_of_the_trainer_is_documented_and_every_documented_one_exists() -> None:
+def test_documented_metrics_of_the_trainer_are_those_it_exports() -> None:
     assert documented("Trainer") == of_the_trainer()
 
 
-def test_every_metric_of_the_monitor_is_documented_and_every_documented_one_exists() -> None:
+def test_documented_metrics_of_the_monitor_are_those_it_exports() -> None:
     assert documented("Monitor") == of_the_monitor()
 
 
-def test_a_monitor_that_stands_by_leaves_what_is_stored_to_the_one_that_works() -> None:
+def test_standby_monitor_reports_no_stored_metrics() -> None:
     shop = WatchedShop()
     assert monitor_of(shop, "one").step()
     second = monitor_of(shop, "two")
@@ -86,7 +86,7 @@ def test_a_monitor_that_stands_by_leaves_what_is_stored_to_the_one_that_works() 
     assert "tidewise_drift_signal" not in names
 
 
-def test_the_rules_of_alerts_ask_for_metrics_that_exist_and_say_what_to_do() -> None:
+def test_alert_rules_use_existing_metrics_and_say_what_to_do() -> None:
     rules = [rule for group in ALERTS["groups"] for rule in group["rules"]]
     mentioned = {name for rule in rules for name in NAME.findall(rule["expr"])}
     assert mentioned <= of_the_api() | of_the_worker() | of_the_monitor()
@@ -95,14 +95,14 @@ def test_the_rules_of_alerts_ask_for_metrics_that_exist_and_say_what_to_do() -> 
     assert PROMETHEUS["rule_files"] == ["/etc/prometheus/alerts.yml"]
 
 
-def test_whatever_the_page_and_the_dashboard_mention_exists() -> None:
+def test_metrics_named_on_the_page_and_dashboard_exist() -> None:
     known = of_the_api() | of_the_worker() | of_the_trainer() | of_the_monitor()
     queries = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
     mentioned = set(NAME.findall(PAGE)) | {name for query in queries for name in NAME.findall(query)}
     assert {re.sub(r"_bucket$", "", name) for name in mentioned} <= known
 
 
-def test_the_panels_do_not_lie_on_each_other_and_ask_the_source_that_is_provided() -> None:
+def test_dashboard_panels_do_not_overlap_and_use_the_data_source() -> None:
     sources = yaml.safe_load((ROOT / "deploy/grafana/provisioning/datasources/prometheus.yml").read_text("utf-8"))
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in DASHBOARD["panels"]]
     assert len(set(places)) == len(places)
@@ -116,15 +116,18 @@ def ports_of(service: dict[str, Any]) -> str:
 
 
 def test_prometheus_scrapes_every_api_worker_and_trainer() -> None:
-    wanted = {
+    expected = {
         f"{name}:{ports_of(service)}"
         for name, service in COMPOSE["services"].items()
         if service.get("command") in (["worker"], ["serve"], ["learn"], ["monitor"])
     }
     scraped = {
-        target for job in PROMETHEUS["scrape_configs"] for one in job["static_configs"] for target in one["targets"]
+        target
+        for job in PROMETHEUS["scrape_configs"]
+        for config in job["static_configs"]
+        for target in config["targets"]
     }
-    assert scraped == wanted
+    assert scraped == expected
 
 
 def test_the_files_that_containers_read_are_there() -> None:
