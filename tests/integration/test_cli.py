@@ -58,7 +58,7 @@ def events(tmp_path: Path) -> Callable[[str], str]:
 
 
 def rows(*times_ms: int) -> str:
-    return HEADER + "".join(f"ann,item-{place},{time_ms}\n" for place, time_ms in enumerate(times_ms))
+    return HEADER + "".join(f"ann,item-{number},{time_ms}\n" for number, time_ms in enumerate(times_ms))
 
 
 def test_importing_a_file_twice_counts_every_event_once(tidewise: Command, events: Callable[[str], str]) -> None:
@@ -152,9 +152,9 @@ def test_interests_are_printed_as_table_and_as_json(
         "item_id=item_id,title=title,categories=categories",
     )
     assert imported.code == 0, imported.err
-    told = json.loads(tidewise("interests", "ann", "--json").out)
+    report = json.loads(tidewise("interests", "ann", "--json").out)
     said = "from Drinks to Cooking since 4 December; 10 of the last 10 events"
-    assert told["drift"]["explanation"] == said
+    assert report["drift"]["explanation"] == said
     shown = " ".join(tidewise("interests", "ann").out.split())
     assert said in shown
     assert "Cooking │ 66% │ 36%" in shown

@@ -50,7 +50,7 @@ def run(tmp_path: Path) -> Callable[..., Result]:
     """A command with its data in a folder of this test; what goes wrong is raised."""
 
     def call(command: str, *words: str) -> Result:
-        sets = [part for each in SMALL for part in ("--set", each)]
+        sets = [part for setting in SMALL for part in ("--set", setting)]
         return CliRunner().invoke(
             app, [command, *words, "--data", str(tmp_path / "data"), *sets], catch_exceptions=False
         )
@@ -60,8 +60,8 @@ def run(tmp_path: Path) -> Callable[..., Result]:
 
 def report(result: Result) -> dict[str, Any]:
     assert result.exit_code == 0, result.output
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
 
 
 def imported(run: Callable[..., Result], tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ def test_pictures_are_encoded_once_and_broken_ones_reported(
     second = report(run("features", "--pictures", str(posters), "--json"))
     assert (second["computed"], second["changed"]) == (0, 0)
     assert list(second["faults"]) == ["item-12"]
-    told = run("features", "--pictures", str(posters))
-    assert "13 items: 0 computed" in told.output
-    assert "item-12: no picture that can be decoded" in told.output
+    result = run("features", "--pictures", str(posters))
+    assert "13 items: 0 computed" in result.output
+    assert "item-12: no picture that can be decoded" in result.output
     assert not (tmp_path / "data" / "tidewise.db").exists()  # pictures need no database
 
 
@@ -95,7 +95,7 @@ def test_a_new_item_is_recommended_by_its_picture_untrained(
     imported(run, tmp_path)
     run("features", "--pictures", str(posters), "--json")
     assert run("train").exit_code == 0
-    overrides = dict(each.split("=") for each in SMALL)
+    overrides = dict(setting.split("=") for setting in SMALL)
     settings = load_settings(overrides={"data.folder": str(tmp_path / "data"), **overrides}, environment={})
     with open_system(settings) as system:
         system.snapshots.refresh()
@@ -119,8 +119,8 @@ def test_texts_are_encoded_by_a_local_sentence_model(run: Callable[..., Result],
     titles = {"1": "a doctor in a hospital", "2": "a physician at a clinic", "3": "two racing cars", "4": ""}
     (tmp_path / "items.csv").write_text("\n".join(["item_id,title", *(f"{k},{v}" for k, v in titles.items())]))
     words = ("--texts", "--items", str(tmp_path / "items.csv"), "--encoder", f"sentence-transformers:{folder}")
-    found = report(run("features", *words, "--json"))
-    assert (found["name"], found["items"], found["computed"]) == ("text", 3, 3)
+    document = report(run("features", *words, "--json"))
+    assert (document["name"], document["items"], document["computed"]) == ("text", 3, 3)
     collection = Collection.open(tmp_path / "data" / "features" / "text")
     doctor, physician, cars = collection.vectors([str(key) for key in collection.hashes(["1", "2", "3"])])
     assert doctor @ physician > doctor @ cars + 0.3  # it knows what words mean

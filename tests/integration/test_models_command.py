@@ -40,7 +40,7 @@ def run(folder: Path, *words: str) -> Any:
 
 
 def test_versions_are_listed_shown_compared_rolled_back_and_promoted(folder: Path) -> None:
-    new, old = (one["version"] for one in run(folder, "list", "--json")["models"])
+    new, old = (record["version"] for record in run(folder, "list", "--json")["models"])
     assert new in run(folder, "list")
     assert run(folder, "show", new, "--json")["status"] == "champion"
     assert "num_events" in run(folder, "diff", old, new, "--json")
@@ -52,6 +52,6 @@ def test_versions_are_listed_shown_compared_rolled_back_and_promoted(folder: Pat
 
 
 def test_lineages_are_compared_by_dotted_names() -> None:
-    one = {"seed": 1, "window": {"size": 5, "step": 2}, "same": 0}
-    two = {"seed": 1, "window": {"size": 6, "step": 2}, "same": 0, "new": "x"}
-    assert differences(one, two) == {"new": (None, "x"), "window.size": (5, 6)}
+    left = {"seed": 1, "window": {"size": 5, "step": 2}, "same": 0}
+    right = {"seed": 1, "window": {"size": 6, "step": 2}, "same": 0, "new": "x"}
+    assert differences(left, right) == {"new": (None, "x"), "window.size": (5, 6)}

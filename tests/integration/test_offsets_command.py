@@ -56,11 +56,11 @@ def test_a_stopped_worker_continues_at_the_offset_that_was_set(stream: Streaming
     stream.worker.start()
     assert stream.worker.wait() != 0
     assert f"`tidewise offsets set --partition {PARTITION} --to earliest`" in stream.worker.log
-    assert show(stream, database.url)["trouble"] == "the log ends at 10: it is not the log that the database has read"
+    assert show(stream, database.url)["problem"] == "the log ends at 10: it is not the log that the database has read"
     result = run(stream, database.url, "set", "--partition", str(PARTITION), "--to", "earliest", "--yes")
     assert result.exit_code == 0, result.output
     assert "10 offsets are read again" in result.stderr
-    assert show(stream, database.url)["trouble"] is None
+    assert show(stream, database.url)["problem"] is None
     stream.worker.start()
     stream.await_events(10)
     assert_counted_once(stream.store, clicks(10, users=1))

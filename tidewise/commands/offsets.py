@@ -29,12 +29,12 @@ def show(kafka: Kafka = None, data: Data = None, config: Config = None, set_: Se
     """Show the applied offset and the log's offsets of each partition."""
     settings = settings_of(data, config, set_, kafka__bootstrap_servers=kafka)
     with open_system(settings) as system:
-        places = _places(settings, system.store)
+        positions = _positions(settings, system.store)
     if json_:
-        print_json([asdict(place) | {"trouble": place.problem} for place in places.values()])
+        print_json([asdict(position) | {"problem": position.problem} for position in positions.values()])
         return
-    for place in places.values():
-        screen.print(_line(place), markup=False, highlight=False, soft_wrap=True)
+    for position in positions.values():
+        screen.print(_line(position), markup=False, highlight=False, soft_wrap=True)
 
 
 def set_offset(
@@ -49,22 +49,22 @@ def set_offset(
     """Set the offset that workers continue a partition from."""
     settings = settings_of(data, config, set_, kafka__bootstrap_servers=kafka)
     with open_system(settings) as system:
-        places = _places(settings, system.store)
-        if partition not in places:
-            msg = f"--partition: wanted one of {settings.kafka.topic}, 0 to {len(places) - 1}, got {partition}"
+        positions = _positions(settings, system.store)
+        if partition not in positions:
+            msg = f"--partition: wanted one of {settings.kafka.topic}, 0 to {len(positions) - 1}, got {partition}"
             raise InvalidInput(msg)
-        place = places[partition]
-        offset = _offset(to, place)
-        notes.print(_line(place), markup=False, highlight=False, soft_wrap=True)
-        notes.print(f"Continuing at {offset}: {place.consequence(offset)}.", markup=False, highlight=False)
+        position = positions[partition]
+        offset = _offset(to, position)
+        notes.print(_line(position), markup=False, highlight=False, soft_wrap=True)
+        notes.print(f"Continuing at {offset}: {position.consequence(offset)}.", markup=False, highlight=False)
         if not yes and not typer.confirm("Continue?", err=True):
             notes.print("Nothing changed.")
             raise typer.Exit(1)
-        move_offset(system.store, place, to=offset)
-    notes.print(f"{place.stream}/{partition}: workers continue at {offset}.", markup=False, highlight=False)
+        move_offset(system.store, position, to=offset)
+    notes.print(f"{position.stream}/{partition}: workers continue at {offset}.", markup=False, highlight=False)
 
 
-def _places(settings: Settings, store: Store) -> Mapping[int, PartitionPosition]:
+def _positions(settings: Settings, store: Store) -> Mapping[int, PartitionPosition]:
     from tidewise.processes.kafka import log_bounds_of
 
     bounds = log_bounds_of(settings)
@@ -76,20 +76,20 @@ def _places(settings: Settings, store: Store) -> Mapping[int, PartitionPosition]
     }
 
 
-def _offset(to: str, place: PartitionPosition) -> int:
-    named = {"earliest": place.log_start, "latest": place.log_end}
+def _offset(to: str, position: PartitionPosition) -> int:
+    named = {"earliest": position.log_start, "latest": position.log_end}
     if to not in named and not to.isdecimal():
         msg = f"--to: wanted earliest, latest or an offset, got {to!r}"
         raise InvalidInput(msg)
     offset = named.get(to, int(to) if to.isdecimal() else 0)
-    if not place.log_start <= offset <= place.log_end:
-        msg = f"--to: wanted an offset that the log holds, {place.log_start} to {place.log_end}, got {offset}"
+    if not position.log_start <= offset <= position.log_end:
+        msg = f"--to: wanted an offset that the log holds, {position.log_start} to {position.log_end}, got {offset}"
         raise InvalidInput(msg)
     return offset
 
 
-def _line(place: PartitionPosition) -> str:
-    applied = "nothing" if place.next_offset == 0 or place.applied is None else f"up to {place.applied}"
-    holds = f"the log holds {place.log_start} to {place.log_end}"
-    fits = place.problem or f"{place.log_end - place.next_offset} to read"
-    return f"{place.stream}/{place.partition}: applied {applied}, {holds}: {fits}"
+def _line(position: PartitionPosition) -> str:
+    applied = "nothing" if position.next_offset == 0 or position.applied is None else f"up to {position.applied}"
+    holds = f"the log holds {position.log_start} to {position.log_end}"
+    fits = position.problem or f"{position.log_end - position.next_offset} to read"
+    return f"{position.stream}/{position.partition}: applied {applied}, {holds}: {fits}"

@@ -31,10 +31,10 @@ def _line(detail: ErrorDetails, sources: Sequence[Source], table: type[BaseModel
     if detail["type"] == "extra_forbidden":
         return f"{start}no such setting; {_advice(name, table)}"
     message = detail["msg"].removeprefix("Value error, ").removeprefix(f"{name}: ")
-    wanted = message.replace("Input should be ", "wanted ", 1)
+    expected = message.replace("Input should be ", "wanted ", 1)
     if detail["type"] in ("model_type", "dict_type"):
-        wanted = "wanted a table of named values"
-    return start + wanted + _got(detail, is_secret=is_secret(field_at(path, table)))
+        expected = "wanted a table of named values"
+    return start + expected + _got(detail, is_secret=is_secret(field_at(path, table)))
 
 
 def _got(detail: ErrorDetails, *, is_secret: bool) -> str:

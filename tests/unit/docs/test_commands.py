@@ -40,7 +40,7 @@ def all_commands(group: TyperGroup) -> dict[str, Any]:
     commands = dict(group.commands)
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
-            commands |= {f"{name} {inner}": found for inner, found in all_commands(command).items()}
+            commands |= {f"{name} {inner}": nested for inner, nested in all_commands(command).items()}
     return commands
 
 

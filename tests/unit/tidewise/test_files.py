@@ -14,10 +14,10 @@ def test_event_columns_are_in_order_and_may_be_omitted() -> None:
     assert event_columns("u,i,t,,price") == HistoryColumns("u", "i", "t", value="price")
 
 
-@pytest.mark.parametrize("given", ["", "u,i", "u,,t", "u,i,t,k,v,e,more"])
-def test_invalid_event_columns_are_errors(given: str) -> None:
+@pytest.mark.parametrize("text", ["", "u,i", "u,,t", "u,i,t,k,v,e,more"])
+def test_invalid_event_columns_are_errors(text: str) -> None:
     with pytest.raises(InvalidInput, match="wanted USER,ITEM,TIME"):
-        event_columns(given)
+        event_columns(text)
 
 
 def test_item_columns_join_texts_and_keep_attributes() -> None:
@@ -28,10 +28,10 @@ def test_item_columns_join_texts_and_keep_attributes() -> None:
     assert (columns.categories, columns.attributes, columns.separator) == ("genre", ("year", "maker"), ";")
 
 
-@pytest.mark.parametrize("given", ["title", "colour=red", "title="])
-def test_invalid_item_columns_are_errors(given: str) -> None:
+@pytest.mark.parametrize("text", ["title", "colour=red", "title="])
+def test_invalid_item_columns_are_errors(text: str) -> None:
     with pytest.raises(InvalidInput, match="wanted FIELD=COLUMN"):
-        item_columns(given, attributes="", separator="|")
+        item_columns(text, attributes="", separator="|")
 
 
 def test_an_unreadable_file_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -161,6 +161,6 @@ def test_without_a_webhook_nothing_is_sent() -> None:
 def test_a_webhook_needs_a_secret_and_an_http_address() -> None:
     with pytest.raises(InvalidSettings, match=r"needs drift\.webhook_secret"):
         load_settings(overrides={"drift.webhook_url": "https://hooks.example"}, environment={})
-    given = {"drift.webhook_url": "ftp://hooks.example", "drift.webhook_secret": SECRET}
+    overrides = {"drift.webhook_url": "ftp://hooks.example", "drift.webhook_secret": SECRET}
     with pytest.raises(InvalidSettings, match=r"wanted http\(s\)"):
-        webhook_of(load_settings(overrides=given, environment={}))
+        webhook_of(load_settings(overrides=overrides, environment={}))

@@ -120,10 +120,10 @@ def test_each_error_has_its_own_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("toml", "wanted"), [("server = 1", "wanted a table of named values"), ("[x", "readable TOML")]
+    ("toml", "message"), [("server = 1", "wanted a table of named values"), ("[x", "readable TOML")]
 )
-def test_a_malformed_file_is_an_error(toml: str, wanted: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidSettings, match=wanted):
+def test_a_malformed_file_is_an_error(toml: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match=message):
         load(toml, folder=tmp_path)
 
 
@@ -189,8 +189,8 @@ def test_event_types_can_be_changed_and_added(tmp_path: Path) -> None:
 def test_a_table_in_a_variable_may_be_json() -> None:
     types = load(environment={"TIDEWISE_EVENTS__TYPES": '{"view": {"weight": 3}}'}).events.types
     assert (types["view"].weight, types["cart"].weight) == (3.0, 3.0)
-    wanted = r"kafka\.fields \(environment variable TIDEWISE_KAFKA__FIELDS\): wanted a table of named values, got 'x'"
-    with pytest.raises(InvalidSettings, match=wanted):
+    message = r"kafka\.fields \(environment variable TIDEWISE_KAFKA__FIELDS\): wanted a table of named values, got 'x'"
+    with pytest.raises(InvalidSettings, match=message):
         load(environment={"TIDEWISE_KAFKA__FIELDS": "x"})
 
 
