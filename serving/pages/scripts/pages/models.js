@@ -141,7 +141,7 @@ function figures(report) {
       champion?.lineage.kind ?? "",
     ),
     stat("Versions", number(report.models.length), `${plural(challengers, "challenger")}, ${number(refused)} refused`),
-    stat("Promotions", number(report.promotions.length), "with rollbacks"),
+    stat("Promotions", number(report.promotions.length), "including rollbacks"),
   ];
 }
 

@@ -122,13 +122,13 @@ function figures(status, samples, drift) {
       "Freshness",
       duration(p50),
       p50 === null
-        ? "from event to next recommendation; none yet"
-        : `from event to next recommendation; p99 ${milliseconds(p99)}`,
+        ? "event to recommendation; none yet"
+        : `event to recommendation; p99 ${milliseconds(p99)}`,
     ),
     stat(
       "Latency",
       duration(last(samples.recommendation_p50_ms)),
-      `p50 per recommendation; p99 ${milliseconds(last(samples.recommendation_p99_ms))}`,
+      `p50; p99 ${milliseconds(last(samples.recommendation_p99_ms))}`,
     ),
     stat(
       "Hit rate",
