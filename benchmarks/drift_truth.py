@@ -46,7 +46,7 @@ class StreamResult:
 def watch(plan: StreamPlan, sensitivity: Sensitivity = DEFAULT, max_segments: int = MAX_SEGMENTS) -> StreamResult:
     """Read one stream."""
     detector_bank = DetectorBank(
-        lambda one_of_many: Detectors(sensitivity.surer() if one_of_many else sensitivity),
+        lambda one_of_many: Detectors(sensitivity.stricter() if one_of_many else sensitivity),
         warmup_ms=WARMUP_DAYS * DAY_MS,
         max_segments=max_segments,
     )

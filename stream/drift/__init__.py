@@ -1,1 +1,1 @@
-"""Drift of interests in a stream of interactions. Imports neither Kafka nor Faust."""
+"""Drift detectors. Independent of Kafka and Faust."""
