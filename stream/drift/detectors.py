@@ -1,7 +1,7 @@
 """Change detectors: two-sided CUSUM and river's ADWIN, with thresholds from the trade-off curve in docs/drift.md.
 
-CUSUM (Page-Hinkley with a known mean) detects a jump earliest; ADWIN also detects a slow change. Independent of Kafka and
-of what the values mean: without a change their mean is about 0 and their standard deviation about 1.
+CUSUM (Page-Hinkley with a known mean) detects a jump earliest; ADWIN also detects a slow change. Independent of Kafka
+and of what the values mean: without a change their mean is about 0 and their standard deviation about 1.
 """
 
 from __future__ import annotations
