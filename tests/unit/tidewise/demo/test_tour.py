@@ -199,7 +199,11 @@ def test_live_traffic_keeps_the_requested_rate() -> None:
 
 
 def test_batches_grow_with_the_rate_up_to_the_request_limit() -> None:
-    assert (TrafficPace(1.0).batch, TrafficPace(80.0).batch, TrafficPace(1e9).batch) == (1, 10, LARGEST_BATCH)
+    assert (TrafficPace(1.0).batch_size, TrafficPace(80.0).batch_size, TrafficPace(1e9).batch_size) == (
+        1,
+        10,
+        LARGEST_BATCH,
+    )
 
 
 def test_optional_fields_of_an_event_are_sent_only_if_set() -> None:
