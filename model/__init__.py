@@ -2,13 +2,13 @@
 
 Independent of databases, indexes or HTTP. What other packages call:
 
-    from model.config import ModelConfig
+    from model.network.config import ModelConfig
         ModelConfig(width=64, window=WindowShape(50, 10), contents=(Modality("text", 128),), ...)
-    from model.training import TrainingPlan, TrainingProgress, train
+    from model.training.train import TrainingPlan, TrainingProgress, train
         train(columns: EventColumns, catalogue: Catalogue, *, config: ModelConfig | None = None,
               plan: TrainingPlan | None = None, sources: Sequence[FeatureSource] = (), seed: int = 0,
               progress: Callable[[TrainingProgress], None] = silent, resume: Path | None = None)
-            -> HM4SRBundle         raises InvalidInput where there is nothing to learn from
+            -> HM4SRBundle         raises InvalidInput where there are no events to train on
         TrainingPlan(epochs=20, max_seconds=None, batch_events=2048, ...): max_seconds bounds the whole run
         TrainingProgress(epoch, step, steps, loss, metric, elapsed_s, left_s)
     from model.checkpoint import load, save
@@ -23,5 +23,5 @@ Independent of databases, indexes or HTTP. What other packages call:
         CachedBundle(bundle, memory_mib=256): a ModelBundle whose bindings encode batches of 8 and more incrementally
     from model.official import load_official_checkpoint, official_bundle
     from model.training.threads import limit_threads
-        limit_threads(n): how many cores torch may use in this process; call it once, from an entry point
+        limit_threads(n): the number of cores for torch in this process; call it once, from an entry point
 """
