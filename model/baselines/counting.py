@@ -24,9 +24,9 @@ class RecentPopularity:
 
     def fit(self, part: TrainingPart) -> None:
         """Count all events."""
-        learnt = part.training_events
-        weights = [1.0] * len(learnt)
-        counts = decayed_log2(learnt.items.tolist(), learnt.times_ms.tolist(), weights, half_life_ms=self._half_life_ms)
+        events = part.training_events
+        weights = [1.0] * len(events)
+        counts = decayed_log2(events.items.tolist(), events.times_ms.tolist(), weights, half_life_ms=self._half_life_ms)
         self._log2: Array = np.full(part.num_items, -np.inf)
         self._log2[list(counts)] = list(counts.values())
 
@@ -60,8 +60,8 @@ class CoOccurrence:
         self._popularity.fit(part)
         self._next: dict[int, dict[int, int]] = {}
         self._last: dict[int, int] = {}
-        learnt = part.training_events
-        for user, item in zip(learnt.users.tolist(), learnt.items.tolist(), strict=True):
+        events = part.training_events
+        for user, item in zip(events.users.tolist(), events.items.tolist(), strict=True):
             self._follow(user, item)
 
     def apply(self, user: int, item: int, time_ms: int) -> None:

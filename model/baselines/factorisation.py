@@ -37,9 +37,9 @@ class OnlineFactorisation:
         )
         self._factors_ND = np.zeros((part.num_items, self._num_factors))
         self._biases_N = np.zeros(part.num_items)
-        learnt = part.training_events
-        for place in np.argsort(learnt.times_ms, kind="stable"):
-            self.apply(int(learnt.users[place]), int(learnt.items[place]), int(learnt.times_ms[place]))
+        events = part.training_events
+        for place in np.argsort(events.times_ms, kind="stable"):
+            self.apply(int(events.users[place]), int(events.items[place]), int(events.times_ms[place]))
 
     def apply(self, user: int, item: int, time_ms: int) -> None:
         """Learn one event and a few that did not happen."""

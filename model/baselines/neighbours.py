@@ -28,10 +28,10 @@ class ItemKNN:
 
     def fit(self, part: TrainingPart) -> None:
         """The nearest items of every item, a block of items at a time."""
-        learnt = part.training_events
-        ones = np.ones(len(learnt), np.float32)
-        _, users = np.unique(learnt.users, return_inverse=True)
-        taken_UN = csr_matrix((ones, (users, learnt.items)), shape=(users.max() + 1, part.num_items))
+        events = part.training_events
+        ones = np.ones(len(events), np.float32)
+        _, users = np.unique(events.users, return_inverse=True)
+        taken_UN = csr_matrix((ones, (users, events.items)), shape=(users.max() + 1, part.num_items))
         taken_UN.sum_duplicates()
         taken_UN.data[:] = 1.0
         lengths_N = np.sqrt(np.asarray(taken_UN.sum(axis=0)).ravel())
@@ -80,14 +80,14 @@ class VSKNN:
 
     def fit(self, part: TrainingPart) -> None:
         """Sessions as sets of items and items as lists of sessions, the newest session first."""
-        learnt = part.training_events
+        events = part.training_events
         self._num_items = part.num_items
-        newest: dict[int, int] = dict(zip(learnt.users.tolist(), learnt.times_ms.tolist(), strict=True))
+        newest: dict[int, int] = dict(zip(events.users.tolist(), events.times_ms.tolist(), strict=True))
         by_age = sorted(newest, key=lambda user: -newest[user])
         self._session_of = {user: session for session, user in enumerate(by_age)}
-        sessions = np.fromiter((self._session_of[user] for user in learnt.users.tolist()), np.int64, len(learnt))
+        sessions = np.fromiter((self._session_of[user] for user in events.users.tolist()), np.int64, len(events))
         shape = (len(by_age), part.num_items)
-        self._items_of = csr_matrix((np.ones(len(learnt), np.float32), (sessions, learnt.items)), shape=shape)
+        self._items_of = csr_matrix((np.ones(len(events), np.float32), (sessions, events.items)), shape=shape)
         self._items_of.sum_duplicates()
         self._items_of.data[:] = 1.0
         self._sessions_of = self._items_of.T.tocsr()

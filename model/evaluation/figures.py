@@ -16,7 +16,7 @@ from core.evaluation.scorers import TrainingPart
 from model.evaluation.protocols import Questions
 
 METRICS: Mapping[str, Callable[[Array, int], Array]] = {"HR": hit, "NDCG": ndcg, "MRR": mrr}
-LONG_GAP_QUANTILE = 0.9  # of the gaps between events that were learnt from
+LONG_GAP_QUANTILE = 0.9  # of the gaps between events that were trained on
 
 
 def gains(above: IntArray, equal: IntArray, metric: str, k: int) -> Array:
@@ -29,16 +29,16 @@ def gains(above: IntArray, equal: IntArray, metric: str, k: int) -> Array:
 
 def long_gap_ms(part: TrainingPart) -> int:
     """The gap that nine in ten events don't reach."""
-    learnt = part.training_events
-    gaps_ms = np.diff(learnt.times_ms)[np.diff(learnt.users) == 0]
+    events = part.training_events
+    gaps_ms = np.diff(events.times_ms)[np.diff(events.users) == 0]
     return int(np.quantile(gaps_ms, LONG_GAP_QUANTILE)) if len(gaps_ms) else 0
 
 
 def slices(part: TrainingPart, questions: Questions) -> dict[str, BoolArray]:
     """(q,) which questions are of each kind. The time of the answer is used here alone, never by a scorer."""
-    learnt = part.training_events
-    new_users = ~np.isin(questions.users, learnt.users)
-    new_items = ~np.isin(questions.targets, learnt.items)
+    events = part.training_events
+    new_users = ~np.isin(questions.users, events.users)
+    new_items = ~np.isin(questions.targets, events.items)
     has_past = questions.end > questions.begin
     times_ms = questions.columns.times_ms
     gaps_ms = times_ms[questions.answers] - times_ms[np.maximum(questions.end - 1, questions.begin)]

@@ -1,4 +1,4 @@
-"""Protocols: how a dataset is divided into what is learnt, what is tuned on and what is asked for.
+"""Protocols: how a dataset is divided into training, validation and test events.
 
 Independent of models or metrics. Leave-one-out asks for each user's last event and tunes on the one before;
 temporal learns strictly before a time and asks for everything after. In both, a question holds only what happened
@@ -83,7 +83,7 @@ class Fold:
 
 
 def leave_one_out(dataset: Dataset) -> Fold:
-    """The last event of each user with three or more is asked for, the one before tuned on, the rest learnt."""
+    """The last event of each user with three or more is tested, the one before validates, the rest trains."""
     columns = dataset.columns
     ranges = UserRanges.of(columns.users)
     chosen = ranges.count >= MIN_EVENTS
@@ -91,16 +91,16 @@ def leave_one_out(dataset: Dataset) -> Fold:
         msg = f"leave-one-out: wanted users with at least {MIN_EVENTS} events, got none; use more data"
         raise InvalidInput(msg)
     first, last = ranges.first[chosen], (ranges.first + ranges.count - 1)[chosen]
-    asked = np.zeros(len(columns), np.bool_)
-    asked[last] = True
+    tested = np.zeros(len(columns), np.bool_)
+    tested[last] = True
     nothing = np.empty(0, np.int64)
 
     def questions(answers: IntArray) -> Questions:
         return Questions(columns, answers, first, answers, nothing, np.zeros(len(answers), np.int64))
 
-    held = asked.copy()
+    held = tested.copy()
     held[last - 1] = True
-    part = _part(dataset, known=~asked, held=held)
+    part = _part(dataset, known=~tested, held=held)
     rules: dict[str, object] = {"protocol": "leave-one-out", "min_events": MIN_EVENTS, "ties": dataset.ties}
     return Fold(part, questions(last - 1), questions(last), rules)
 
@@ -117,10 +117,10 @@ def temporal(dataset: Dataset, *, cut_ms: int, state: State = "live") -> Fold:
         msg = f"temporal: wanted events on both sides of the cut, got none {side} {cut_ms}; choose another --cut"
         raise InvalidInput(msg)
     tuning_ms = int(np.quantile(times_ms[before], 1 - VALIDATION_SHARE, method="lower"))
-    learnt = before & (times_ms < tuning_ms)
-    part = _part(dataset, known=before, held=~learnt)
-    validation = _after(dataset, learnt=learnt, known=learnt, asked=before & ~learnt, state=state)
-    test = _after(dataset, learnt=learnt, known=before, asked=~before, state=state)
+    trained = before & (times_ms < tuning_ms)
+    part = _part(dataset, known=before, held=~trained)
+    validation = _after(dataset, trained=trained, known=trained, tested=before & ~trained, state=state)
+    test = _after(dataset, trained=trained, known=before, tested=~before, state=state)
     rules: dict[str, object] = {"protocol": "temporal", "cut_ms": cut_ms, "state": state, "ties": dataset.ties}
     return Fold(part, validation, test, rules)
 
@@ -144,18 +144,18 @@ def _part(dataset: Dataset, *, known: BoolArray, held: BoolArray) -> TrainingPar
     return TrainingPart(kept, np.flatnonzero(~held), np.flatnonzero(held & follows), dataset.num_items)
 
 
-def _after(dataset: Dataset, *, learnt: BoolArray, known: BoolArray, asked: BoolArray, state: State) -> Questions:
+def _after(dataset: Dataset, *, trained: BoolArray, known: BoolArray, tested: BoolArray, state: State) -> Questions:
     """Questions about the asked events, in the order in which they happened."""
     columns = dataset.columns
     ranges = UserRanges.of(columns.users)
     user = np.searchsorted(ranges.first, np.arange(len(columns)), side="right") - 1
-    answers = dataset.arrival[asked[dataset.arrival]]
+    answers = dataset.arrival[tested[dataset.arrival]]
     begin = ranges.first[user[answers]]
-    stream = dataset.arrival[~learnt[dataset.arrival]]
+    stream = dataset.arrival[~trained[dataset.arrival]]
     if state == "live":
         happened = np.empty(len(columns), np.int64)
         happened[stream] = np.arange(len(stream))
         return Questions(columns, answers, begin, answers, stream, happened[answers])
     num_known = np.add.reduceat(known.astype(np.int64), ranges.first)[user[answers]]
-    told = np.full(len(answers), int((known & ~learnt).sum()))
+    told = np.full(len(answers), int((known & ~trained).sum()))
     return Questions(columns, answers, begin, begin + num_known, stream, told)

@@ -30,7 +30,7 @@ from model.training.sequences import Sequences, UserRanges, cut_windows
 
 @dataclass(frozen=True, slots=True)
 class FineTuningPlan:
-    """How to fine-tune. `replay`: how many events of old windows are learnt again for each new one.
+    """How to fine-tune. `replay`: how many events of old windows are trained on again for each new one.
 
     `num_samples`: the softmax runs over the items that a step asks for and so many drawn at random (log-Q corrected);
     where there are fewer, over all.
@@ -112,7 +112,7 @@ def target_share(data: TrainingData, since_ms: int, replay: float) -> Tensor:
 
 
 def recent_windows(columns: EventColumns, since_ms: int, shape: WindowShape) -> Sequences:
-    """Windows in which the events from `since_ms` on (but a user's first) are learnt, with what came before as context.
+    """Windows in which the events from `since_ms` on (but a user's first) are trained, with earlier ones as context.
 
     They end at each user's last event and begin at multiples of the step, as in serving.
     """

@@ -17,7 +17,7 @@ from model.network.hm4sr import HM4SR, UNSEEN, TowerInputs, queries_of
 from model.network.now_gap import UNKNOWN
 from model.training.data import TrainingData
 from model.training.losses import category_prediction, id_contrast, placeholder_contrast
-from model.training.sequences import Sequences, learnt, padded
+from model.training.sequences import Sequences, padded, trained_positions
 from model.training.softmax import Added, cross_entropy
 
 TOLD_SHARE = 0.5  # of the queries in training know the gap to their target
@@ -82,7 +82,7 @@ class Objective:
         inputs_BL, times_ms_BL = self.data.items[places], self.data.times_ms[places]
         next_places = torch.from_numpy(train[places_BL + 1]).to(device)
         targets_BL, gaps_ms_BL = self.data.items[next_places], self.data.times_ms[next_places] - times_ms_BL
-        real, asked = torch.from_numpy(real_BL).to(device), torch.from_numpy(learnt(sequences)).to(device)
+        real, asked = torch.from_numpy(real_BL).to(device), torch.from_numpy(trained_positions(sequences)).to(device)
         num_items = len(self.data.id_rows)
         if num_items <= self.sampled_above:
             rows_R = torch.arange(num_items, device=device)
@@ -108,7 +108,7 @@ class Objective:
         return torch.where(dropped_R, UNSEEN, ids_R)
 
     def _next_item(self, batch: Batch, vectors_RC: Tensor, towers_MBLD: Tensor) -> Tensor:
-        """Cross-entropy of the next item at every position that is learnt."""
+        """Cross-entropy of the next item at every trained position."""
         queries_PC, targets_P = queries_of(towers_MBLD)[batch.learnt_BL], batch.targets_BL[batch.learnt_BL]
         if self.model.now_gap is not None:
             gaps_ms_P = batch.gaps_ms_BL[batch.learnt_BL]

@@ -21,7 +21,7 @@ from core.records import EventColumns
 class Sequences:
     """Windows as places in the columns: first input event, number of inputs. The event after an input is its target.
 
-    `context`: how many inputs at the beginning of each are read and not learnt from; None: none.
+    `context`: how many inputs at the beginning of each are read and not trained on; None: none.
     """
 
     first: IntArray
@@ -33,7 +33,7 @@ class Sequences:
 
     @property
     def num_targets(self) -> int:
-        """How many events are learnt."""
+        """The number of events that are trained on."""
         return int(self.length.sum()) - (0 if self.context is None else int(self.context.sum()))
 
     def take(self, places: IntArray) -> Sequences:
@@ -113,8 +113,8 @@ def padded(sequences: Sequences) -> tuple[IntArray, BoolArray]:
     return sequences.first[:, None] + np.minimum(offsets, sequences.length[:, None] - 1), real
 
 
-def learnt(sequences: Sequences) -> BoolArray:
-    """(B, L) the inputs of padded windows whose targets are learnt: real ones behind the context."""
+def trained_positions(sequences: Sequences) -> BoolArray:
+    """(B, L) the inputs of padded windows whose targets are trained on: real ones after the context."""
     offsets = np.arange(int(sequences.length.max()))
     context = 0 if sequences.context is None else sequences.context[:, None]
     found: BoolArray = (offsets >= context) & (offsets < sequences.length[:, None])

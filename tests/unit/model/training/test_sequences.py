@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from core.history import WindowShape, windows_of
 from core.records import EventColumns
-from model.training.sequences import Sequences, UserRanges, batches, contexts, cut_windows, held_out, learnt, padded
+from model.training.sequences import (
+    Sequences,
+    UserRanges,
+    batches,
+    contexts,
+    cut_windows,
+    held_out,
+    padded,
+    trained_positions,
+)
 
 shapes = st.integers(1, 12).flatmap(lambda size: st.builds(WindowShape, st.just(size), st.integers(1, size)))
 histories = st.lists(st.integers(1, 60), min_size=1, max_size=8)
@@ -71,10 +80,14 @@ def test_what_is_context_is_read_and_not_learnt() -> None:
     whole = Sequences(np.array([0, 10]), np.array([3, 2]))
     behind = Sequences(np.array([20]), np.array([4]), np.array([3]))
     both = whole.join(behind)
-    assert learnt(both).tolist() == [[True, True, True, False], [True, True, False, False], [False, False, False, True]]
+    assert trained_positions(both).tolist() == [
+        [True, True, True, False],
+        [True, True, False, False],
+        [False, False, False, True],
+    ]
     assert (whole.num_targets, behind.num_targets, both.num_targets) == (5, 1, 6)
     (batch,) = batches(both, max_events=100, rng=np.random.default_rng(0))
-    assert learnt(batch).sum(1).tolist() == [{0: 3, 10: 2, 20: 1}[first] for first in batch.first.tolist()]
+    assert trained_positions(batch).sum(1).tolist() == [{0: 3, 10: 2, 20: 1}[first] for first in batch.first.tolist()]
     assert padded(batch)[1].sum(1).tolist() == batch.length.tolist()
 
 
