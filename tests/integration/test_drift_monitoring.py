@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.drift.streams import MONDAY_MS, Kind, Plan, draw_events
+from benchmarks.drift.streams import MONDAY_MS, Kind, StreamPlan, draw_events
 from core.clock import DAY_MS
 from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
@@ -21,7 +21,7 @@ from tidewise.settings.schema import load_settings
 BATCH = 500
 
 
-def shop_with(folder: Path, plan: Plan) -> System:
+def shop_with(folder: Path, plan: StreamPlan) -> System:
     """A system that has taken in the events of a plan, and nothing else."""
     given = {"data.folder": str(folder), "clock.mode": "stream"}
     system = open_system(load_settings(overrides=given, environment={}))
@@ -48,7 +48,7 @@ def alarms(store: Store) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "expected"), [("interests", ["categories"]), ("rhythm", [])])
 def test_a_shift_raises_an_alarm_and_a_daily_rhythm_does_not(tmp_path: Path, kind: Kind, expected: list[str]) -> None:
-    system = shop_with(tmp_path, Plan(kind, seed=4, events_per_day=1_500, days=24, change_day=18))
+    system = shop_with(tmp_path, StreamPlan(kind, seed=4, events_per_day=1_500, days=24, change_day=18))
     try:
         read_all(system, again=False)
         assert alarms(system.store) == expected
