@@ -112,7 +112,7 @@ def target_share(data: TrainingData, since_ms: int, replay: float) -> Tensor:
 
 
 def recent_windows(columns: EventColumns, since_ms: int, shape: WindowShape) -> Sequences:
-    """Windows in which the events from `since_ms` on (but a user's first) are trained, with earlier ones as context.
+    """Windows in which the events from `since_ms` on (but a user's first) are targets, with earlier ones as context.
 
     They end at each user's last event and begin at multiples of the step, as in serving.
     """
