@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def shop(shop_template: Path, tmp_path: Path) -> Path:
-    """The data folder of a shop that nobody serves yet."""
+    """The data folder of a shop without a server."""
     folder = tmp_path / "data"
     shutil.copytree(shop_template, folder)
     return folder

@@ -1,4 +1,4 @@
-"""A model damaged on disk: the server starts and answers all the same, and says which file is at fault."""
+"""Damaged model files: the server still starts and answers, and names the file."""
 
 from __future__ import annotations
 

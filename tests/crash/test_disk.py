@@ -1,4 +1,4 @@
-"""A disk without room, a database that may not be written to: a clear refusal, and nothing acknowledged is lost."""
+"""Full disks and read-only databases: clear errors, and no acknowledged event is lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOM_FOR_EVENTS = 40_000  # by then 16 MiB of log would have been written
 
 @pytest.fixture(params=["the disk is full", "the disk failed"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Disk, Path, str]]:
-    """A disk, a folder on it, and what the server says when it has no room."""
+    """A disk, a folder on it, and the words of the server's error when it is full."""
     folder = tmp_path / "data"
     folder.mkdir()
     with ExitStack() as stack:
@@ -77,34 +77,34 @@ def test_a_full_disk_rejects_events_but_not_reads_and_recovers(
 
 
 def assert_stored(folder: Path, event_ids: list[str]) -> None:
-    """All of these events are stored, and everything derived agrees with what is."""
+    """All of these events are stored, and derived state agrees with them."""
     snapshot = Snapshot(folder / "tidewise.db")
     assert {event_key(event_id) for event_id in event_ids} <= {event.key for event in snapshot.events}
     assert_consistent(snapshot, size=WINDOW_SIZE, step=WINDOW_STEP)
 
 
 @pytest.fixture
-def powerless() -> list[str]:
-    """What to put before a command so that modes of files count for it, even for root."""
+def without_override() -> list[str]:
+    """A command prefix that makes file modes apply to root too."""
     if os.geteuid():
         return []
     if not shutil.which("setpriv"):
-        pytest.skip("root writes to everything, and there is no setpriv to take that power away")
+        pytest.skip("root ignores file modes, and setpriv is missing")
     return ["setpriv", "--bounding-set=-dac_override"]
 
 
-def test_a_read_only_database_is_an_error_at_startup(shop: Path, powerless: list[str]) -> None:
+def test_a_read_only_database_is_an_error_at_startup(shop: Path, without_override: list[str]) -> None:
     (shop / "tidewise.db").chmod(0o444)
-    server = UpProcess(shop, prefix=powerless)
+    server = UpProcess(shop, prefix=without_override)
     server.start()
     assert server.wait(timeout_s=60) == 1, server.log
     assert "error: SQLite: the database is read-only; check the owner and mode" in server.log
     assert "Traceback" not in server.log
 
 
-def test_a_read_only_data_folder_is_an_error_at_startup(shop: Path, powerless: list[str]) -> None:
+def test_a_read_only_data_folder_is_an_error_at_startup(shop: Path, without_override: list[str]) -> None:
     shop.chmod(0o555)
-    server = UpProcess(shop, prefix=powerless)
+    server = UpProcess(shop, prefix=without_override)
     server.start()
     assert server.wait(timeout_s=60) == 2, server.log
     assert f"error: data.folder: wanted a folder to write to, got {shop} (Permission denied)" in server.log

@@ -1,4 +1,4 @@
-"""kill -9 of the trainer: the champion serves on, nothing is half-promoted, and the next trainer goes on.
+"""kill -9 of the trainer: the champion keeps serving, no promotion is partial, the next trainer resumes.
 
 `make test-crash` kills 20 times, a usual run 2 times; CRASHES=n chooses.
 """
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(180 + 30 * NUM_CRASHES)
 
 
 def more_events(shop: Path, number: int) -> None:
-    """Users of the shop go on."""
+    """Ingest more events of the shop's users."""
     system = open_system(settings_in(shop))
     with system.store.read() as read:
         items = [stored.item.item_id for stored in read.items.page(limit=100)]
@@ -53,7 +53,7 @@ def trainer(shop: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def finished(shop: Path) -> str:
-    """What a trainer says who is let work; one that died before it keeps the role for a second."""
+    """The output of a trainer that gets the lease; a killed one holds it for another second."""
     deadline_s = time.monotonic() + 60
     while time.monotonic() < deadline_s:
         said = trainer(shop).communicate(timeout=120)[1]
@@ -63,7 +63,7 @@ def finished(shop: Path) -> str:
 
 
 def check(shop: Path, url: str) -> None:
-    """One champion, its files whole, and it serves; no record points to files that are not there."""
+    """There is one champion, it serves, and the files of every record exist."""
     with open_system(settings_in(shop)) as system, system.store.read() as read:
         models, promotions = read.models.all(), read.models.promotions()
     champions = [record for record in models if record.status == "champion"]

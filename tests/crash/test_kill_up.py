@@ -1,4 +1,4 @@
-"""kill -9 of `tidewise up` with requests in flight: what was acknowledged is there exactly once, and answers go on.
+"""kill -9 of `tidewise up` with requests in flight: acknowledged events count exactly once, and answers continue.
 
 The clients' own log is the oracle of the events, `oracle` that of everything derived from them. `make test-crash`
 kills 20 times, a usual run 3 times; CRASHES=n chooses.
@@ -41,7 +41,9 @@ def test_kill_9_under_load_loses_no_event_and_counts_none_twice(
             check(shop, url, before, traffic.ledger, asked=rng.sample(USERS, NUM_USERS_ASKED))
             traffic.resume(url)
             more = rng.choice((20, 200, 1000)) + rng.randrange(100)
-            traffic.wait_in_flight(num_acknowledged=len(traffic.ledger.told) + more, num_requests=rng.randint(2, 4))
+            traffic.wait_in_flight(
+                num_acknowledged=len(traffic.ledger.acknowledged) + more, num_requests=rng.randint(2, 4)
+            )
             server.kill()
             traffic.pause()
         url = server.start_and_wait()
@@ -56,7 +58,7 @@ def test_kill_9_under_load_loses_no_event_and_counts_none_twice(
 
 
 def check(shop: Path, url: str, before: Snapshot, ledger: Ledger, *, asked: list[str]) -> None:
-    """The database, while no client writes, and the next answers."""
+    """Check the database while no client writes, and the next answers."""
     now = Snapshot(shop / "tidewise.db")
     assert_consistent(now, size=WINDOW_SIZE, step=WINDOW_STEP)
     assert_agrees(now, before, ledger)
@@ -72,23 +74,23 @@ def check(shop: Path, url: str, before: Snapshot, ledger: Ledger, *, asked: list
 
 
 def assert_agrees(now: Snapshot, before: Snapshot, ledger: Ledger) -> None:
-    """What clients were told is true, and nothing is there that nobody sent."""
+    """Every acknowledgement is true, and no event is stored that was not sent."""
     stored = {event.key: event for event in now.events}
     assert len(stored) == len(now.events)
     sent = {event_key(event_id): event for event_id, event in ledger.sent.items()}
     assert stored.keys() <= sent.keys() | {event.key for event in before.events}, "nobody sent it"
     assert all(event == stored[event.key] for event in before.events), "the past has changed"
-    for event_id, told in ledger.told.items():
-        found = stored.get(event_key(event_id))
-        assert found is not None, f"{event_id} was acknowledged and is lost"
-        assert is_stored_as(found, ledger.sent[event_id])
-        accepted = [one.user_seq for one in told if one.status == "accepted"]
-        assert accepted == [found.user_seq][: len(accepted)], f"{event_id}: accepted as {accepted}"
+    for event_id, answers in ledger.acknowledged.items():
+        event = stored.get(event_key(event_id))
+        assert event is not None, f"{event_id} was acknowledged and is lost"
+        assert is_stored_as(event, ledger.sent[event_id])
+        accepted = [answer.user_seq for answer in answers if answer.status == "accepted"]
+        assert accepted == [event.user_seq][: len(accepted)], f"{event_id}: accepted as {accepted}"
         assert accepted or event_id in ledger.lost, f"{event_id} was called a duplicate when it was sent first"
 
 
-def is_stored_as(found: StoredEvent, event: Event) -> bool:
-    return (found.user_id, found.item_id, KINDS[found.code], found.time_ms) == (
+def is_stored_as(stored: StoredEvent, event: Event) -> bool:
+    return (stored.user_id, stored.item_id, KINDS[stored.code], stored.time_ms) == (
         event["user_id"],
         event["item_id"],
         event["type"],

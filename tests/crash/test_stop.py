@@ -1,4 +1,4 @@
-"""The end of a server, and two of them at once."""
+"""Shutdown of a server, and two servers on one folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIME_MS = 1_710_000_000_000
 
 
 class HalfSentRequest:
-    """A request whose headers the server has read and whose body it asks for: in flight beyond doubt."""
+    """A request in flight: the server has read its headers and asks for its body."""
 
     def __init__(self, stack: ExitStack, port: int, number: int) -> None:
         self.event_ids = [f"half-{number}-{place}" for place in range(BATCH)]
@@ -34,7 +34,7 @@ class HalfSentRequest:
         assert self._connection.recv(100).startswith(b"HTTP/1.1 100")
 
     def finish(self) -> str:
-        """Send the body; everything that the server says until it closes the connection."""
+        """Send the body; what the server answers until it closes the connection."""
         self._connection.sendall(self._body)
         received = b""
         while more := self._connection.recv(65536):

@@ -1,4 +1,4 @@
-"""A data folder that cannot be one is refused in words, whatever opens it first."""
+"""An unusable data folder is a clear error for every command."""
 
 from __future__ import annotations
 

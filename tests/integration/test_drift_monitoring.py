@@ -1,4 +1,4 @@
-"""Drift end to end on a real database: events in, counted by ingest, read by the monitor, an alarm out over the API."""
+"""Drift end to end on a real database: ingest counts events, the monitor reads them, the API shows the alarm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH = 500
 
 
 def shop_with(folder: Path, plan: StreamPlan) -> System:
-    """A system that has taken in the events of a plan, and nothing else."""
+    """A system with the events of a plan only."""
     given = {"data.folder": str(folder), "clock.mode": "stream"}
     system = open_system(load_settings(overrides=given, environment={}))
     save_items(system.store, [Item(f"i{topic}", categories=(f"Category {topic}",)) for topic in range(1, 13)])

@@ -1,4 +1,4 @@
-"""Encoding in a child process: vectors reach the store, a killed child is replaced, an absent database outlived."""
+"""The encoder process: vectors reach the store, a killed child is replaced, an outage is survived."""
 
 import dataclasses
 import os
@@ -38,7 +38,7 @@ def settings(postgres_database: Database, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def system(settings: Settings) -> Iterator[System]:
-    """A system with a small shop and a model that has hardly learnt."""
+    """A system with a small shop and a barely trained model."""
     with open_system(settings) as system:
         fill(system, make_shop())
         train_model(system, progress=lambda at: None)
@@ -71,10 +71,8 @@ def test_vectors_equal_a_full_encode_and_a_dead_child_is_replaced(system: System
             whole = snapshot.model.encoder.encode([state.window.history])[0]
             assert stored is not None
             np.testing.assert_allclose(stored, whole, atol=1e-5)
-    assert encoder._child is not None
-    assert encoder._child.pid is not None
-    os.kill(encoder._child.pid, signal.SIGKILL)
-    encoder._child.join()
+    assert encoder.child_pid is not None
+    os.kill(encoder.child_pid, signal.SIGKILL)
     with pytest.raises(EncoderGone, match="see the worker's log"):
         encoder.encode(states)
     assert encoder.encode(states) == len(states)
@@ -85,21 +83,20 @@ def test_the_child_survives_an_unavailable_database(
 ) -> None:
     states = some_users(system)
     encoder.encode(states)
-    child = encoder._child
+    child_pid = encoder.child_pid
     newer = [dataclasses.replace(state, seq=state.seq + 1) for state in states]
     name = settings.database_url().rpartition("/")[2]
     with refusing_connections(postgres_server, name), pytest.raises(StoreUnavailable, match="PostgreSQL"):
         encoder.encode(newer)
     assert encoder.encode(states) >= 0
-    assert encoder._child is child
+    assert encoder.child_pid == child_pid
 
 
 def test_an_interrupt_ends_a_slow_encode(system: System, encoder: EncoderProcess) -> None:
     states = some_users(system)
     encoder.encode(states)
-    assert encoder._child is not None
-    assert encoder._child.pid is not None
-    os.kill(encoder._child.pid, signal.SIGSTOP)  # as slow as can be
+    assert encoder.child_pid is not None
+    os.kill(encoder.child_pid, signal.SIGSTOP)  # as slow as can be
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(encoder.encode, states)
         encoder.interrupt()
@@ -126,4 +123,4 @@ def test_an_interrupt_ends_the_startup_delay(settings: Settings) -> None:
         waiting = pool.submit(encoder.encode, [])
         encoder.interrupt()
         assert waiting.result(timeout=10.0) == 0
-    assert encoder._child is None
+    assert encoder.child_pid is None

@@ -1,4 +1,4 @@
-"""A plain install has no extras: whatever does not need them runs without, and what does says how to get them."""
+"""An install without extras: the embedded system runs, and the rest says which extra to install."""
 
 from __future__ import annotations
 

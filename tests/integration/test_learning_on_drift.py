@@ -1,4 +1,4 @@
-"""From an alarm to a fine-tune, on a real database: the trainer answers each alarm once, and says so in the lineage."""
+"""From an alarm to a fine-tune on a real database: each alarm starts one, whose lineage names it."""
 
 from __future__ import annotations
 

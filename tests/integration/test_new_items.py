@@ -1,4 +1,4 @@
-"""A new item is recommended by its content within two seconds of its arrival, long before any training has seen it."""
+"""A new item is recommended by its content within two seconds, before any training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items without a category get topics from their texts: events are counted by them, interests told by them."""
+"""Items without a category get topics from their texts, for counts and interests."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ BLOCK_BYTES = 64 * 1024
 
 
 class Disk(ABC):
-    """Where a server keeps its data, and how its room is taken away and given back."""
+    """The disk of a server, which can be filled and freed."""
 
     @abstractmethod
     def fill(self, pid: int) -> None: ...
@@ -26,7 +26,7 @@ class Disk(ABC):
 
 
 class LimitedFiles(Disk):
-    """No file of the process may grow beyond what the longest has: writes fail as on a disk that fails."""
+    """No file of the process may grow beyond the longest one: writes fail as on a broken disk."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -61,12 +61,12 @@ class TinyDisk(Disk):
 
 
 class CannotMount(Exception):
-    """This machine lets nobody mount a file system here."""
+    """File systems cannot be mounted here."""
 
 
 @contextmanager
 def tiny_disk(folder: Path) -> Iterator[TinyDisk]:
-    """A file system of a few MiB at `folder`, until the end of the block; root's to make."""
+    """A file system of a few MiB at `folder`, until the end of the block; needs root."""
     command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(folder)]
     if os.geteuid() or not shutil.which("mount"):
         raise CannotMount("only root mounts a file system")

@@ -35,7 +35,7 @@ END_MS = 1_700_000_000_000  # long ago, so that what tests add lies in the past 
 
 
 def settings_in(folder: Path) -> Settings:
-    """The settings of the shop in a folder: its `tidewise.toml`, so that every command there has the same."""
+    """The settings of the shop in a folder: its `tidewise.toml`, which every command there reads."""
     return load_settings(overrides={"data.folder": str(folder)}, environment={})
 
 
@@ -49,7 +49,7 @@ def build(folder: Path) -> None:
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
-    """A folder that the first of all test processes builds, and the others wait for."""
+    """A folder that the first test process builds and the others wait for."""
     shared = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent

@@ -1,7 +1,7 @@
-"""Clients that go on posting events while their server is killed, and the log of what they were told.
+"""Clients that keep posting events while their server is killed, and a ledger of the answers.
 
-A client behaves as a real one: where the answer is lost it sends the same events again, now and then it gives up. It
-knows nothing about the database: what it was told is the oracle.
+A client without an answer sends the same events again, or gives up. Independent of the database, so that its ledger is
+the oracle.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ DAY_MS = 86_400_000
 KINDS = ("view", "view", "view", "click", "cart", "purchase", "dislike", "impression")
 LARGEST_BATCH = 40
 SINGLE, LATE, REPEATED, GIVES_UP = 0.5, 0.2, 0.1, 0.2  # the chances of each
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the server said about one event."""
+class Acknowledgement:
+    """The server's answer about one event."""
 
     status: str
     user_seq: int
 
 
 class Ledger:
-    """What all clients know. Read it while they pause.
+    """The requests and answers of all clients; to be read while they pause.
 
-    `sent`: every event, by id. `told`: everything said about each event that was acknowledged. `lost`: the events of
-    requests that got no answer, whether or not they were sent again.
+    `sent`: every event by id. `acknowledged`: the answers about each acknowledged event. `lost`: events of requests
+    without an answer, whether or not they were sent again.
     """
 
     def __init__(self) -> None:
         self.sent: dict[str, Event] = {}
-        self.told: dict[str, list[Told]] = {}
+        self.acknowledged: dict[str, list[Acknowledgement]] = {}
         self.lost: set[str] = set()
         self.num_lost_requests = 0
 
@@ -52,23 +52,25 @@ class Ledger:
     def acknowledge(self, events: Sequence[Event], results: Sequence[dict[str, Any]]) -> None:
         for event, result in zip(events, results, strict=True):
             assert result["event_id"] == event["event_id"]
-            self.told.setdefault(event["event_id"], []).append(Told(result["status"], result["user_seq"]))
+            self.acknowledged.setdefault(event["event_id"], []).append(
+                Acknowledgement(result["status"], result["user_seq"])
+            )
 
     def lose(self, events: Sequence[Event]) -> None:
         self.num_lost_requests += 1
         self.lost |= {event["event_id"] for event in events}
 
     def newest_seqs(self) -> Counter[str]:
-        """The highest sequence number that anybody was told about each user."""
+        """The highest acknowledged sequence number of each user."""
         newest: Counter[str] = Counter()
-        for event_id, told in self.told.items():
+        for event_id, answers in self.acknowledged.items():
             user_id = self.sent[event_id]["user_id"]
-            newest[user_id] = max(newest[user_id], *(one.user_seq for one in told))
+            newest[user_id] = max(newest[user_id], *(answer.user_seq for answer in answers))
         return newest
 
 
 class Traffic:
-    """Client threads, held until `resume` names a server; `finish` has them settle what is open, and end."""
+    """Client threads that wait for `resume` with a server; `finish` lets them repeat lost requests and end."""
 
     def __init__(self, *, seed: int, num_clients: int, users: Sequence[str], items: Sequence[str]) -> None:
         self.ledger = Ledger()
@@ -88,38 +90,38 @@ class Traffic:
             thread.start()
 
     def resume(self, url: str) -> None:
-        """Let the clients go on, with the server at `url`."""
+        """Resume the clients with the server at `url`."""
         with self._changed:
             self._url = url
             self._changed.notify_all()
 
     def wait_in_flight(self, *, num_acknowledged: int, num_requests: int) -> None:
-        """Until that many events have been acknowledged in all and that many requests are on their way."""
-        self._wait(lambda: len(self.ledger.told) >= num_acknowledged and self._in_flight >= num_requests)
+        """Wait until so many events are acknowledged and so many requests are in flight."""
+        self._wait(lambda: len(self.ledger.acknowledged) >= num_acknowledged and self._in_flight >= num_requests)
 
     def pause(self) -> None:
-        """Hold the clients; returns when all of them have noticed."""
+        """Pause the clients; returns when all of them have stopped."""
         with self._changed:
             self._url = None
         self._wait(lambda: self._num_held == len(self._threads))
 
     def finish(self) -> None:
-        """Let the clients send again what they mean to, and end."""
+        """Let the clients repeat their lost requests, and end them."""
         with self._changed:
             self._finishing = True
             self._changed.notify_all()
         self._wait(lambda: self._num_ended == len(self._threads))
 
     def stop(self) -> None:
-        """End the clients wherever they are."""
+        """End the clients at once."""
         with self._changed:
             self._finishing = self._stopped = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join(PATIENCE_S)
+            thread.join(TIMEOUT_S)
 
     def exchange(self, http: httpx.Client, url: str, events: Sequence[Event]) -> bool:
-        """Post events and write down what becomes of them; False where no answer came."""
+        """Post events and record the answers; False if none came."""
         with self._changed:
             self.ledger.send(events)
             self._in_flight += 1
@@ -136,7 +138,7 @@ class Traffic:
             return True
 
     def next_server(self, *, after: str | None) -> str | None:
-        """The server to talk to, once there is another one than `after`; None when finishing."""
+        """The next server after `after`, once it is known; None when finishing."""
         with self._changed:
             self._num_held += 1
             self._changed.notify_all()
@@ -161,13 +163,13 @@ class Traffic:
 
     def _wait(self, reached: Callable[[], bool]) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: self._failure is not None or reached(), PATIENCE_S)
+            assert self._changed.wait_for(lambda: self._failure is not None or reached(), TIMEOUT_S)
             if self._failure is not None:
                 raise self._failure
 
 
 class _Client:
-    """One client: new events, some late, some sent twice; after a lost answer the same again, or nothing."""
+    """One client: new events, some late, some sent twice; after a lost answer the same events again, or none."""
 
     def __init__(self, traffic: Traffic, number: int, rng: random.Random) -> None:
         self._traffic = traffic
@@ -179,7 +181,7 @@ class _Client:
     def run(self) -> None:
         gone, again = None, []
         while url := self._traffic.next_server(after=gone):
-            with httpx.Client(timeout=PATIENCE_S) as http:
+            with httpx.Client(timeout=TIMEOUT_S) as http:
                 events = again
                 while True:
                     if not events and self._traffic.finishing:

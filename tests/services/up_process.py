@@ -1,4 +1,4 @@
-"""`tidewise up` as a process, for tests that kill it, starve it and read what it says."""
+"""`tidewise up` as a process, for tests that kill it, limit it and read its log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class UpProcess:
-    """One server at a time over one data folder; each start takes a free port and begins a log of its own."""
+    """One server at a time on one data folder; each start takes a free port and has its own log."""
 
     def __init__(self, folder: Path, *, options: Sequence[str] = (), prefix: Sequence[str] = ()) -> None:
         own = [sys.executable, "-P", "-m", "tidewise", "up", "--data", str(folder), "--port", "0", "--no-train"]
@@ -32,7 +32,7 @@ class UpProcess:
 
     @property
     def log(self) -> str:
-        """What the latest start has said so far."""
+        """The log of the latest start."""
         return self._log_path.read_text(errors="replace")
 
     @property
@@ -45,7 +45,7 @@ class UpProcess:
         return self._logs / f"up-{self._starts}.log"
 
     def start(self) -> None:
-        """Start without waiting for anything."""
+        """Start without waiting until it is ready."""
         assert not self.runs()
         self._starts += 1
         with self._log_path.open("wb") as log:
@@ -56,13 +56,13 @@ class UpProcess:
     def start_and_wait(self) -> str:
         """Start and wait until it is ready; returns its address."""
         self.start()
-        found = self.until(lambda: ANNOUNCED.search(self.log), timeout_s=START_S)
-        assert found is not None
-        self.until(lambda: httpx.get(f"{found[1]}/ready", timeout=10.0).status_code == httpx.codes.OK)
-        return found[1]
+        match = self.until(lambda: ANNOUNCED.search(self.log), timeout_s=START_S)
+        assert match is not None
+        self.until(lambda: httpx.get(f"{match[1]}/ready", timeout=10.0).status_code == httpx.codes.OK)
+        return match[1]
 
     def until(self, reached: Callable[[], T | None], *, timeout_s: float = 30.0) -> T:
-        """Wait for a condition, which it returns; fails with the log where the server ends or takes too long."""
+        """Wait for a condition and return its value; fails with the log if the server ends or at the timeout."""
         deadline_s = time.monotonic() + timeout_s
         while not (value := reached()):
             assert self.runs(), f"the server ended:\n{self.log[-3_000:]}"
@@ -84,14 +84,14 @@ class UpProcess:
         self._process.send_signal(which)
 
     def wait(self, *, timeout_s: float = 30.0) -> int:
-        """The exit code, once it has ended by itself."""
+        """Wait until it has ended; the exit code."""
         assert self._process is not None
         return self._process.wait(timeout_s)
 
 
 @contextmanager
 def up(folder: Path, *, options: Sequence[str] = ()) -> Iterator[tuple[UpProcess, str]]:
-    """A server that is ready, and its address; killed at the end of the block if it still runs."""
+    """A ready server and its address; killed at the end of the block."""
     process = UpProcess(folder, options=options)
     try:
         yield process, process.start_and_wait()
@@ -101,6 +101,6 @@ def up(folder: Path, *, options: Sequence[str] = ()) -> Iterator[tuple[UpProcess
 
 
 def quiet_environment() -> dict[str, str]:
-    """The environment without settings that would reach the child, and with its output unbuffered."""
+    """The environment without settings of ours, and with unbuffered output."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWISE_")}
     return kept | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200", "NO_COLOR": "1"}

@@ -1,4 +1,4 @@
-"""What the monitor tells Prometheus: in `tidewise up` beside the API's metrics, in `tidewise monitor` on its own port.
+"""The monitor's metrics: in `tidewise up` beside the API's, in `tidewise monitor` on their own port.
 
 Names are documented in docs/metrics.md; a test keeps the two in step.
 """
@@ -16,7 +16,7 @@ from core.drift_records import BUCKET_MS, Point
 from core.errors import TidewiseError
 from core.ports.store import Store
 
-LATELY_MS = 7 * DAY_MS
+RECENT_MS = 7 * DAY_MS
 
 
 class MonitorMetrics:
@@ -28,7 +28,7 @@ class MonitorMetrics:
 
 
 class MonitorCollector:
-    """Values that are there anyway, read when Prometheus asks; those of the database only by who holds the role."""
+    """Values read at each scrape; those in the database are read by the holder of the lease only."""
 
     def __init__(self, store: Store, monitor: Monitor, *, clock: Clock) -> None:
         self._store = store
@@ -36,7 +36,7 @@ class MonitorCollector:
         self._clock = clock
 
     def collect(self) -> Iterable[Metric]:
-        """The values of this moment."""
+        """The current values."""
         monitor = self._monitor
         yield _gauge("active", "1 where this process monitors, 0 where it stands by.", float(monitor.is_active))
         yield _counter("events_scored", "Sampled events that were scored.", monitor.num_scored)
@@ -48,8 +48,8 @@ class MonitorCollector:
         try:
             with self._store.read() as read:
                 last_ms, newest_ms = read.drift.last_bucket_ms(), read.drift.newest_alarm_ms()
-                points = read.drift.points(since_ms=(last_ms or 0) - LATELY_MS)
-        except TidewiseError:  # the database is away: no values are better than old ones, and other metrics tell
+                points = read.drift.points(since_ms=(last_ms or 0) - RECENT_MS)
+        except TidewiseError:  # no values are better than old ones while the database is away
             return
         if last_ms is not None:
             lag_s = (self._clock.now_ms() - last_ms - BUCKET_MS) / 1000

@@ -1,4 +1,4 @@
-"""Metrics of a process without an API: a small port on which it answers Prometheus, and nothing else."""
+"""The metrics port of a process without an API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tidewise.settings.kafka import MetricsSettings
 
 @contextmanager
 def exposed(registry: CollectorRegistry, settings: MetricsSettings) -> Iterator[None]:
-    """Answer scrapes at http://HOST:PORT/metrics until the end of the block; port 0: do not."""
+    """Serve http://HOST:PORT/metrics until the end of the block; not at all with port 0."""
     host, port = settings.host, settings.port
     if not port:
         yield
@@ -21,7 +21,7 @@ def exposed(registry: CollectorRegistry, settings: MetricsSettings) -> Iterator[
     try:
         server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:
-        msg = f"metrics.port: {host}:{port} cannot be had ({error.strerror}); choose another, or 0 for no metrics"
+        msg = f"metrics.port: cannot listen on {host}:{port} ({error.strerror}); choose another, or 0 for no metrics"
         raise InvalidSettings(msg) from error
     try:
         yield

@@ -15,6 +15,7 @@ from core.errors import TidewiseError
 from tidewise.process_setup import own_command
 
 PREFERRED_PORT = 8080
+READY_TIMEOUT_S = 180.0  # a start takes 3 s, on a busy machine a minute
 POLL_S = 0.05
 
 
@@ -44,7 +45,7 @@ def running(arguments: Sequence[str], *, log: Path, grace_s: float = 15.0) -> It
             child.wait()
 
 
-def wait_ready(child: subprocess.Popen[bytes], url: str, *, log: Path, timeout_s: float = 60.0) -> None:
+def wait_ready(child: subprocess.Popen[bytes], url: str, *, log: Path, timeout_s: float = READY_TIMEOUT_S) -> None:
     """Wait until `url`/ready answers 200; raises `ProcessError` with the end of the log if the child ends first."""
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:

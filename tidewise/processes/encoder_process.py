@@ -45,6 +45,11 @@ class EncoderProcess:
         self._child: multiprocessing.process.BaseProcess | None = None
         self._interrupted = Event()
 
+    @property
+    def child_pid(self) -> int | None:
+        """The process id of the child; None while there is none."""
+        return self._child.pid if self._child is not None else None
+
     def interrupt(self) -> None:
         """Let `encode` return at once with nothing encoded; at low priority a busy machine may need minutes."""
         self._interrupted.set()

@@ -1,6 +1,6 @@
-"""Vectors of items in the data folder: made from pictures, texts or files of vectors, and handed to trainings.
+"""Vectors of items in the data folder: made from pictures, texts or files of vectors, and used by trainings.
 
-Called by `tidewise features`, `tidewise train` and `tidewise evaluate`. Knows nothing about how vectors are made.
+Called by `tidewise features`, `tidewise train` and `tidewise evaluate`; `model.content` computes the vectors.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 LOCK_NAME = "features.lock"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-RESERVED = ("id",)  # the tower of item ids
-TOUCHED = 2_000  # items in one transaction
+RESERVED = ("id",)  # the modality of item ids
+BATCH = 2_000  # items in one transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where vectors go: the folder of all collections, and the modality's name."""
+    """The collection to write: the folder of all collections, and the modality's name."""
 
     folder: Path
     name: str
@@ -49,43 +49,45 @@ class Target:
 def collect_pictures(
     target: Target, pictures: Path, encoder: str, *, progress: Progress, replace: bool = False
 ) -> Collected:
-    """Vectors of the pictures in a folder or a zip file, named by item."""
+    """Compute the vectors of pictures in a folder or a zip file; files are named by item id."""
     from model.content.collect import collect
     from model.content.describers import describer_of
     from model.content.pictures import Pictures
 
     describer = describer_of(encoder, kind="pictures")
-    with Pictures.opened(pictures) as found, held(target.folder):
-        if not found.places:
-            msg = f"{pictures}: wanted pictures named by item id, as item-1.jpg, got none ({found.ignored} other files)"
+    with Pictures.opened(pictures) as archive, locked(target.folder):
+        if not archive.places:
+            msg = (
+                f"{pictures}: wanted pictures named by item id, as item-1.jpg, got none ({archive.ignored} other files)"
+            )
             raise InvalidInput(msg)
-        return collect(target.path, describer, list(found.places), found.read, progress=progress, replace=replace)
+        return collect(target.path, describer, list(archive.places), archive.read, progress=progress, replace=replace)
 
 
 def collect_texts(
     target: Target, texts: Mapping[str, str], encoder: str, *, progress: Progress, replace: bool = False
 ) -> Collected:
-    """Vectors of items' texts; an item without a text has none."""
+    """Compute the vectors of items' texts; an item without a text gets none."""
     from model.content.collect import collect
     from model.content.describers import describer_of
 
     describer = describer_of(encoder, kind="texts")
-    worded = {item_id: text for item_id, text in texts.items() if text.strip()}
-    with held(target.folder):
-        read = _encoded(worded)
-        return collect(target.path, describer, list(worded), read, progress=progress, replace=replace)
+    non_empty = {item_id: text for item_id, text in texts.items() if text.strip()}
+    with locked(target.folder):
+        read = _encoded(non_empty)
+        return collect(target.path, describer, list(non_empty), read, progress=progress, replace=replace)
 
 
 def collect_vectors(
     target: Target, vectors: Path, ids: Path | None, *, progress: Progress, replace: bool = False
 ) -> Collected:
-    """Vectors computed elsewhere."""
+    """Store vectors that were computed elsewhere."""
     from model.content.collect import collect
     from model.content.imported import read_vectors
 
-    found = read_vectors(vectors, ids)
-    with held(target.folder):
-        return collect(target.path, found, list(found.by_item), found.read, progress=progress, replace=replace)
+    imported = read_vectors(vectors, ids)
+    with locked(target.folder):
+        return collect(target.path, imported, list(imported.by_item), imported.read, progress=progress, replace=replace)
 
 
 def _encoded(texts: Mapping[str, str]) -> Callable[[str], bytes]:
@@ -93,8 +95,8 @@ def _encoded(texts: Mapping[str, str]) -> Callable[[str], bytes]:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """One writer at a time."""
+def locked(folder: Path) -> Iterator[None]:
+    """Lock the folder for one writer; raises `InvalidInput` if another one holds the lock."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK_NAME).open("a+") as file:
         try:
@@ -106,23 +108,23 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def names_of(folder: Path) -> list[str]:
-    """The modalities whose vectors lie under a folder."""
+    """The modalities that have a collection in a folder."""
     from model.content.collection import names_in
 
     return names_in(folder)
 
 
 def touch(store: Store, item_ids: Sequence[str]) -> None:
-    """Tell the processes that serve that these items have other vectors than before."""
+    """Mark these items as changed, so that serving processes read their new vectors."""
     now_ms = WallClock().now_ms()
-    for begin in range(0, len(item_ids), TOUCHED):
+    for begin in range(0, len(item_ids), BATCH):
         with store.transaction() as tx:
-            tx.items.touch(item_ids[begin : begin + TOUCHED], now_ms=now_ms)
+            tx.items.touch(item_ids[begin : begin + BATCH], now_ms=now_ms)
             tx.commit()
 
 
 def sources_in(folder: Path, catalogue: Catalogue, *, size: int) -> list[FeatureSource]:
-    """What lies under a folder as modalities over this catalogue; a collection of other items alone is left out."""
+    """The collections of a folder as modalities of this catalogue; one without vectors of its items is skipped."""
     return [source for name in names_of(folder) if (source := _fitted(folder / name, name, catalogue, size))]
 
 
@@ -136,22 +138,22 @@ def _fitted(path: Path, name: str, catalogue: Catalogue, size: int) -> FeatureSo
     return CollectedFeatures.fit(collection, catalogue, name=name, size=size).following(path)
 
 
-def sources_of(given: Sequence[str], catalogue: Catalogue, *, size: int) -> list[FeatureSource]:
+def sources_of(entries: Sequence[str], catalogue: Catalogue, *, size: int) -> list[FeatureSource]:
     """`PATH[:NAME]` of `tidewise evaluate --features`: a folder of `tidewise features`, or a file of vectors."""
-    return [_given(entry, catalogue, size) for entry in given]
+    return [_source_of(entry, catalogue, size) for entry in entries]
 
 
-def _given(entry: str, catalogue: Catalogue, size: int) -> FeatureSource:
+def _source_of(entry: str, catalogue: Catalogue, size: int) -> FeatureSource:
     path, sign, name = entry.rpartition(":")
     if not sign or not NAME.fullmatch(name) or Path(entry).exists():
         path, name = entry, Path(entry).stem.lower()
     Target(Path(path), name)  # checks the name
     if Path(path).is_dir():
-        found = _fitted(Path(path), name, catalogue, size)
-        if found is None:
-            msg = f"--features {path}: wanted vectors of these items, got none of them; check that the ids agree"
+        source = _fitted(Path(path), name, catalogue, size)
+        if source is None:
+            msg = f"--features {path}: wanted vectors of these items, got none; check that the ids match"
             raise InvalidInput(msg)
-        return found
+        return source
     from model.content.imported import read_vectors
     from model.content.source import CollectedFeatures
 

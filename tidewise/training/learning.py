@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from model.bundle import HM4SRBundle
     from model.training.train import ProgressCallback
 
-MIN_TRAINABLE_EVENTS = 100  # below it there is nothing to hold out, let alone to learn
+MIN_TRAINABLE_EVENTS = 100  # fewer leave nothing to hold out for validation
 TRAINER = "trainer"  # the lease
 BY_HAND: JobKind = "by hand"
-UNFINISHED = ".unfinished"  # the state of a training that is under way, in the models' folder
+UNFINISHED = ".unfinished"  # the state of the training in progress, in the models' folder
 
 
 def train_model(system: System, *, progress: ProgressCallback, before_ms: int | None = None) -> ModelRecord:
@@ -56,7 +56,7 @@ def trainer_lease(system: System) -> Lease:
 
 
 class NetworkTrainer:
-    """`core.learn.cycle.Trainer` with HM4SR: full trainings and fine-tunes that go on where a killed one stopped."""
+    """`core.learn.cycle.Trainer` with HM4SR: full trainings and fine-tunes that resume after a crash."""
 
     def __init__(self, settings: Settings, *, progress: ProgressCallback) -> None:
         self._settings = settings
@@ -65,7 +65,7 @@ class NetworkTrainer:
     def train(
         self, task: Task, *, parent: ModelRecord | None, columns: EventColumns, catalogue: Catalogue
     ) -> ModelRecord:
-        """A new model, saved."""
+        """Train or fine-tune a model and save it."""
         if parent is None:
             resumable = task.kind != BY_HAND
             bundle = _train_fully(self._settings, columns, catalogue, self._progress, resumable=resumable)
@@ -139,7 +139,7 @@ def _train_fully(
 
 
 def _saved(settings: Settings, bundle: HM4SRBundle, columns: EventColumns) -> ModelRecord:
-    """The bundle on disk, and its record."""
+    """Write the bundle's files; its record."""
     from model.checkpoint import save
 
     save(bundle, models_folder(settings) / bundle.version)

@@ -1,4 +1,4 @@
-"""What the settings say about learning: the model's shape, how to train and fine-tune, when, and how careful to be."""
+"""Settings as plans: the model's configuration, training, fine-tuning, the schedule and the policy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def learning_policy(settings: Settings) -> Policy:
-    """How careful to be, by the settings."""
+    """The policy of the learning cycle by the settings."""
     learn = settings.learn
     return Policy(
         rules=GateRules(margin=learn.noninferiority_margin),
@@ -37,7 +37,7 @@ def learning_policy(settings: Settings) -> Policy:
 
 
 def learning_schedule(settings: Settings) -> Schedule:
-    """When to train, by the settings."""
+    """The schedule of trainings by the settings."""
     learn = settings.learn
     return Schedule(
         first_events=settings.train.min_events,
@@ -50,7 +50,7 @@ def learning_schedule(settings: Settings) -> Schedule:
 
 
 def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> ModelConfig:
-    """The model's shape by the settings; of `sources`, one named text takes the place of TF-IDF.
+    """The model's configuration by the settings; a source named `text` replaces TF-IDF.
 
     Raises `InvalidSettings` where a modality to be left out is none, or is the last.
     """
@@ -85,7 +85,7 @@ def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> M
 
 
 def training_plan(settings: Settings) -> TrainingPlan:
-    """How to train by the settings."""
+    """The training plan by the settings."""
     from model.training.train import TrainingPlan
 
     options = settings.train
@@ -99,7 +99,7 @@ def training_plan(settings: Settings) -> TrainingPlan:
 
 
 def fine_tuning_plan(settings: Settings) -> FineTuningPlan:
-    """How to fine-tune by the settings."""
+    """The fine-tuning plan by the settings."""
     from model.training.fine_tuning import FineTuningPlan
 
     options = settings.learn

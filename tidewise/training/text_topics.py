@@ -1,7 +1,7 @@
-"""Topics of a stored catalogue: items without a category are given one by their texts, once and for good.
+"""Topics of a stored catalogue: each item without a category gets one from its text, which never changes.
 
-The first time their texts are clustered; an item that comes later joins the topic whose items it is most like. Done
-before each training, in the process that trains. Knows nothing about how texts are clustered.
+The first call clusters the texts; a later item joins the topic of the most similar items. Called before each training;
+`model.text_topics` does the clustering.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def name_text_topics(store: Store) -> int:
-    """Give topics to items that have none; returns how many got one."""
+    """Assign topics to items that have none; returns how many were assigned."""
     with store.read() as read:
         catalogue = read.items.catalogue(include_uncatalogued=False)
         rows = [
@@ -26,7 +26,7 @@ def name_text_topics(store: Store) -> int:
         ]
         texts = {int(catalogue.keys[row]): catalogue.texts[row] for row in rows}
         facts = read.drift.item_facts(sorted(texts))
-    known = {key: found.topic for key, found in facts.items() if found.topic != NO_TOPIC}
+    known = {key: fact.topic for key, fact in facts.items() if fact.topic != NO_TOPIC}
     missing = {key: text for key, text in texts.items() if key not in known}
     if not missing:
         return 0
@@ -36,8 +36,8 @@ def name_text_topics(store: Store) -> int:
 def _join(store: Store, texts: Mapping[int, str], known: Mapping[int, int], missing: Mapping[int, str]) -> int:
     from model.text_topics import nearest_topics
 
-    found = nearest_topics([texts[key] for key in known], list(known.values()), list(missing.values()))
-    topics = {key: topic for key, topic in zip(missing, found, strict=True) if topic is not None}
+    nearest = nearest_topics([texts[key] for key in known], list(known.values()), list(missing.values()))
+    topics = {key: topic for key, topic in zip(missing, nearest, strict=True) if topic is not None}
     with store.transaction() as tx:
         tx.drift.set_topics(topics)
         tx.commit()
@@ -47,14 +47,14 @@ def _join(store: Store, texts: Mapping[int, str], known: Mapping[int, int], miss
 def _cluster(store: Store, texts: Mapping[int, str]) -> int:
     from model.text_topics import find_topics
 
-    found = find_topics(list(texts.values()))
-    if found is None:
+    clusters = find_topics(list(texts.values()))
+    if clusters is None:
         return 0
     with store.transaction() as tx:
-        codes = tx.drift.name_topics(found.names)
-        labels = zip(texts, found.of_text.tolist(), strict=True)
-        topics = {key: codes[found.names[label]] for key, label in labels if label >= 0}
+        codes = tx.drift.name_topics(clusters.names)
+        labels = zip(texts, clusters.of_text.tolist(), strict=True)
+        topics = {key: codes[clusters.names[label]] for key, label in labels if label >= 0}
         tx.drift.set_topics(topics)
         tx.commit()
-    logger.info("%d items without a category have %d topics now: %s", len(topics), len(codes), "; ".join(codes))
+    logger.info("%d items without a category now have %d topics: %s", len(topics), len(codes), "; ".join(codes))
     return len(topics)
