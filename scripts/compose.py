@@ -20,8 +20,8 @@ VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the stack is put on this machine. `port`: a free one, given the one that would be liked."""
+class Addresses:
+    """The addresses of the stack on this machine. `port`: returns a free port, preferably the given one."""
 
     kafka: str
     postgres: str
@@ -31,7 +31,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One of our services as a process. `url`: where its API answers; `metrics_url`: what it tells Prometheus."""
+    """One of our services as a process. `url`: of its API; `metrics_url`: of its metrics."""
 
     name: str
     command: list[str]
@@ -42,16 +42,16 @@ class Service:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The services by name, anchors and merges resolved."""
+    """The services by name, with anchors and merges resolved."""
     services: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))["services"]
     return services
 
 
 def substituted(text: str, variables: Mapping[str, str]) -> str:
-    """A value with ${NAME}, ${NAME:-default} and ${NAME:?message} filled in, as Compose does."""
+    """A value with ${NAME}, ${NAME:-default} and ${NAME:?message} substituted as Compose does."""
 
-    def value(found: re.Match[str]) -> str:
-        name, kind, rest = found.groups()
+    def value(match: re.Match[str]) -> str:
+        name, kind, rest = match.groups()
         if variables.get(name):
             return variables[name]
         if kind == "?":
@@ -62,31 +62,31 @@ def substituted(text: str, variables: Mapping[str, str]) -> str:
     return VARIABLE.sub(value, text)
 
 
-def plan(services: Mapping[str, Any], *, variables: Mapping[str, str], place: Place) -> list[Service]:
-    """Our services, those that run once and end before the others."""
+def plan(services: Mapping[str, Any], *, variables: Mapping[str, str], addresses: Addresses) -> list[Service]:
+    """Our services; those that run once come first."""
     ours = {name: service for name, service in services.items() if service.get("image") == OUR_IMAGE}
-    planned = [_service(name, service, variables, place) for name, service in ours.items()]
+    planned = [_service(name, service, variables, addresses) for name, service in ours.items()]
     return sorted(planned, key=lambda service: not service.runs_once)
 
 
-def _service(name: str, service: Mapping[str, Any], variables: Mapping[str, str], place: Place) -> Service:
-    given = {key: substituted(str(value), variables) for key, value in service["environment"].items()}
-    environment = {key: _moved(value, place) for key, value in given.items()}
+def _service(name: str, service: Mapping[str, Any], variables: Mapping[str, str], addresses: Addresses) -> Service:
+    original = {key: substituted(str(value), variables) for key, value in service["environment"].items()}
+    environment = {key: _localized(value, addresses) for key, value in original.items()}
     url = metrics_url = None
-    if "TIDEWISE_SERVER__PORT" in given:
-        wanted = int(service["ports"][0].split(":")[1])  # "127.0.0.1:8081:8080": the middle one is this machine's
-        url = _listen(environment, "TIDEWISE_SERVER", place.port(wanted))
+    if "TIDEWISE_SERVER__PORT" in original:
+        published = int(service["ports"][0].split(":")[1])  # "127.0.0.1:8081:8080": the middle one is the host's
+        url = _listen(environment, "TIDEWISE_SERVER", addresses.port(published))
         metrics_url = url
-    elif "TIDEWISE_METRICS__PORT" in given:
-        metrics_url = _listen(environment, "TIDEWISE_METRICS", place.port(int(given["TIDEWISE_METRICS__PORT"])))
+    elif "TIDEWISE_METRICS__PORT" in original:
+        metrics_url = _listen(environment, "TIDEWISE_METRICS", addresses.port(int(original["TIDEWISE_METRICS__PORT"])))
     return Service(name, list(service["command"]), environment, service.get("restart") == "no", url, metrics_url)
 
 
-def _moved(value: str, place: Place) -> str:
-    """A value that names the network of the services, as it is on this machine."""
-    moves = {"kafka:9092": place.kafka, "postgres:5432": place.postgres, DATA_FOLDER: str(place.folder)}
-    for there, here in moves.items():
-        value = value.replace(there, here)
+def _localized(value: str, addresses: Addresses) -> str:
+    """A value with the containers' addresses replaced by those of this machine."""
+    moves = {"kafka:9092": addresses.kafka, "postgres:5432": addresses.postgres, DATA_FOLDER: str(addresses.folder)}
+    for container, local in moves.items():
+        value = value.replace(container, local)
     return value
 
 

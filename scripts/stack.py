@@ -38,24 +38,24 @@ ROOT = Path(__file__).resolve().parents[1]
 KAFKA_PORT, POSTGRES_PORT = 29092, 25432
 BATCH = 1000
 EPOCHS = 6  # a small shop is learnt by then
-PATIENCE_S = 300.0
+TIMEOUT_S = 300.0
 
 
 def main() -> int:
-    """Start everything, show a click, stay up; the exit code."""
+    """Start everything, show a click, run until Ctrl-C; the exit code."""
     parser = argparse.ArgumentParser(description="Run the services of docker-compose.yml as local processes.")
     parser.add_argument("--data", type=Path, default=ROOT / ".tidewise" / "stack", help="folder for all state and logs")
     parser.add_argument("--exit", action="store_true", help="exit after the demonstration")
-    given = parser.parse_args()
-    if lacking := missing():
-        say("make stack needs what is not here:", *(f"  - {what}" for what in lacking))
+    options = parser.parse_args()
+    if names := missing():
+        say("make stack: missing on this machine:", *(f"  - {what}" for what in names))
         return 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: whatever was started is ended
     try:
         with ExitStack() as stack:
-            apis = start(stack, given.data.resolve())
+            apis = start(stack, options.data.resolve())
             show_click(*apis[:2])
-            if not given.exit:
+            if not options.exit:
                 say("Running until Ctrl-C.")
                 signal.pause()
     except (ApiError, NoPostgres, ProcessError, subprocess.CalledProcessError) as error:
@@ -67,60 +67,60 @@ def main() -> int:
 
 
 class Ports:
-    """Free ports, each given once: the one that would be liked, or one near it, or any."""
+    """Free ports, each returned once: the preferred one, one near it, or any."""
 
     def __init__(self) -> None:
-        self._given: set[int] = set()
+        self._used: set[int] = set()
 
     def __call__(self, preferred: int) -> int:
-        """A port that was not given before."""
-        for wanted in range(preferred, preferred + 20):
-            if wanted not in self._given and free_port(wanted) == wanted:
-                self._given.add(wanted)
-                return wanted
-        self._given.add(any_port := free_port(0))
+        """A port that was not returned before."""
+        for port in range(preferred, preferred + 20):
+            if port not in self._used and free_port(port) == port:
+                self._used.add(port)
+                return port
+        self._used.add(any_port := free_port(0))
         return any_port
 
 
 def missing() -> list[str]:
-    """What this machine lacks, with what to install."""
-    lacking = []
+    """The programs that are missing on this machine, with what to install."""
+    names = []
     if shutil.which("java") is None:
-        lacking.append("Java 17 or newer (Debian: openjdk-17-jre-headless)")
+        names.append("Java 17 or newer (Debian: openjdk-17-jre-headless)")
     if shutil.which("mvn") is None and not list((ROOT / ".cache" / "kafka").glob("jars-*")):
-        lacking.append("Maven, to fetch Kafka's jars once (Debian: maven)")
+        names.append("Maven, to fetch Kafka's jars once (Debian: maven)")
     try:
         find_binaries()
     except NoPostgres:
-        lacking.append("PostgreSQL's server programs (Debian: postgresql)")
-    return lacking
+        names.append("PostgreSQL's server programs (Debian: postgresql)")
+    return names
 
 
 def start(stack: ExitStack, folder: Path) -> list[Client]:
-    """Everything that docker-compose.yml starts of ours, in its order; clients of the APIs."""
+    """Start our services of docker-compose.yml in their order; clients of the APIs."""
     for name in ("postgres", "logs"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     key = secrets.token_hex(24)
-    place = compose.Place(
+    addresses = compose.Addresses(
         kafka=stack.enter_context(kafka(folder)),
         postgres=stack.enter_context(postgres(folder)),
         folder=folder / "data",
         port=Ports(),
     )
     services = compose.read(ROOT / "docker-compose.yml")
-    planned = compose.plan(services, variables={**os.environ, "TIDEWISE_API_KEY": key}, place=place)
+    planned = compose.plan(services, variables={**os.environ, "TIDEWISE_API_KEY": key}, addresses=addresses)
     for service in planned:
         if service.runs_once:
             subprocess.run(command_of(service.command), env=environment_of(service), check=True)
-    lasting = [service for service in planned if not service.runs_once]
-    running = [(service, stack.enter_context(process(service, folder))) for service in lasting]
+    long_running = [service for service in planned if not service.runs_once]
+    running = [(service, stack.enter_context(process(service, folder))) for service in long_running]
     apis = []
     for service, child in running:
         say(f"{service.name}: tidewise {' '.join(service.command)}  metrics at {service.metrics_url}/metrics")
         if service.url:
-            wait_ready(child, service.url, log=log_of(service, folder), timeout_s=PATIENCE_S)
+            wait_ready(child, service.url, log=log_of(service, folder), timeout_s=TIMEOUT_S)
             apis.append(stack.enter_context(Client(service.url, api_key=key)))
-    prepare(apis, lasting[0])
+    prepare(apis, long_running[0])
     for service, child in running:
         if child.poll() is not None:
             msg = f"{service.name} ended with code {child.returncode}; its log is {log_of(service, folder)}"
@@ -130,7 +130,7 @@ def start(stack: ExitStack, folder: Path) -> list[Client]:
 
 
 def prepare(apis: Sequence[Client], any_service: compose.Service) -> None:
-    """Load the simulated shop through the API (and so through Kafka), and train, as far as that has not been done."""
+    """Load the simulated shop through the API, and so through Kafka, and train, unless an earlier run has done so."""
     api = apis[0]
     if not api.status()["listed_items"]:
         load(api, make_shop())
@@ -138,25 +138,25 @@ def prepare(apis: Sequence[Client], any_service: compose.Service) -> None:
         say("training a first model ...")
         train = command_of(["train", "--set", f"train.epochs={EPOCHS}", "--json"])
         subprocess.run(train, env=environment_of(any_service), check=True, stdout=subprocess.DEVNULL)
-    until("every API has the model", lambda: all(one.status()["model"]["serving"] is not None for one in apis))
+    until("every API has the model", lambda: all(client.status()["model"]["serving"] is not None for client in apis))
 
 
 def load(api: Client, shop: Shop) -> None:
-    """Events through Kafka, items straight into the database."""
+    """Send events through Kafka and items to the API."""
     say(f"loading a simulated shop: {len(shop.items):,} items, {len(shop.history):,} events ...")
     started_s = time.perf_counter()
     for first in range(0, len(shop.history), BATCH):
         api.send([event_json(event) for event in shop.history[first : first + BATCH]])
     until("workers have applied the history", lambda: api.status()["events"] >= len(shop.history))
     say(f"applied by the workers: {len(shop.history) / (time.perf_counter() - started_s):,.0f} events/s")
-    api.put_items([_item_json(item) for item in shop.items])  # last, because its presence says that all is loaded
+    api.put_items([_item_json(item) for item in shop.items])  # last: items in the catalogue mean that all is loaded
 
 
 def show_click(first: Client, second: Client) -> None:
-    """A click sent to one API, and the answer of the other before and after it."""
+    """Send a click to one API; print the other's answers before and after it."""
     user_id = make_shop().typical_user()
     before = second.recommend(user_id)
-    first.send([_click(user_id, ids_of(before)[-1], "warm-up")], wait=True)  # first requests are not the fastest
+    first.send([_click(user_id, ids_of(before)[-1], "warm-up")], wait=True)  # first requests are slower
     before = second.recommend(user_id)
     clicked = ids_of(before)[0]
     started_s = time.perf_counter()
@@ -164,7 +164,7 @@ def show_click(first: Client, second: Client) -> None:
     after = second.recommend(user_id)
     took_ms = (time.perf_counter() - started_s) * 1000
     if result["status"] != "accepted" or after["user_seq"] < result["user_seq"] or clicked in ids_of(after):
-        msg = f"the answer of {second.base_url} does not follow the click: {result}, then {after}"
+        msg = f"the answer of {second.base_url} does not reflect the click: {result}, then {after}"
         raise ApiError(msg)
     say(
         f"{user_id} clicks {clicked} at {first.base_url}; {took_ms:.0f} ms later {second.base_url} answers with it:",
@@ -214,7 +214,7 @@ def postgres(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def process(service: compose.Service, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A service as a process in a session of its own, so that Ctrl-C is ours to pass on."""
+    """A service as a process in its own session, so that Ctrl-C reaches it through us only."""
     with log_of(service, folder).open("wb") as log:
         child = subprocess.Popen(
             command_of(service.command),
@@ -236,33 +236,33 @@ def process(service: compose.Service, folder: Path) -> Iterator[subprocess.Popen
 
 
 def command_of(command: Sequence[str]) -> list[str]:
-    """The image's entry point is `tidewise`."""
+    """The command line of a service, whose entry point is `tidewise`."""
     return own_command(*command)
 
 
 def environment_of(service: compose.Service) -> dict[str, str]:
-    """The service's variables, and of ours only those that are no settings."""
+    """The service's variables, and those of this process that are no settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWISE_")}
     return {**kept, **service.environment, "PYTHONUNBUFFERED": "1"}
 
 
 def log_of(service: compose.Service, folder: Path) -> Path:
-    """Where a service's output goes."""
+    """The log of a service."""
     return folder / "logs" / f"{service.name}.log"
 
 
 def until(what: str, reached: Callable[[], bool]) -> None:
     """Wait for a condition."""
-    deadline_s = time.monotonic() + PATIENCE_S
+    deadline_s = time.monotonic() + TIMEOUT_S
     while not reached():
         if time.monotonic() > deadline_s:
-            msg = f"waited {PATIENCE_S:.0f} s until {what}, in vain; the logs of the services say more"
+            msg = f"waited {TIMEOUT_S:.0f} s until {what}, and gave up; see the logs of the services"
             raise ProcessError(msg)
         time.sleep(0.1)
 
 
 def say(*lines: str) -> None:
-    """For people."""
+    """Print lines."""
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 

@@ -18,13 +18,13 @@ ROOT = Path(__file__).parents[2]
 KEY = "0123456789abcdef"
 SERVICES = compose.read(ROOT / "docker-compose.yml")
 RECIPE = (ROOT / "scripts" / "kafka.sh").read_text("utf-8")
-THERE = ("kafka:", "@postgres:", "/var/lib", "0.0.0.0")
+CONTAINER_ADDRESSES = ("kafka:", "@postgres:", "/var/lib", "0.0.0.0")
 
 
 def planned() -> list[compose.Service]:
     ports = count(20_000)
-    place = compose.Place("127.0.0.1:1", "127.0.0.1:2", Path("/here/data"), lambda _preferred: next(ports))
-    return compose.plan(SERVICES, variables={"TIDEWISE_API_KEY": KEY}, place=place)
+    addresses = compose.Addresses("127.0.0.1:1", "127.0.0.1:2", Path("/here/data"), lambda _preferred: next(ports))
+    return compose.plan(SERVICES, variables={"TIDEWISE_API_KEY": KEY}, addresses=addresses)
 
 
 PLANNED = {service.name: service for service in planned()}
@@ -45,9 +45,9 @@ def test_every_own_service_is_started_with_its_command() -> None:
 
 
 def test_the_image_holds_the_extras_that_services_need() -> None:
-    found = re.search(r"'\.\[([\w,]+)\]'", (ROOT / "Dockerfile").read_text("utf-8"))
-    assert found is not None
-    assert set(found[1].split(",")) == {"kafka", "postgres", "drift"}  # the worker, the database, the monitor
+    match = re.search(r"'\.\[([\w,]+)\]'", (ROOT / "Dockerfile").read_text("utf-8"))
+    assert match is not None
+    assert set(match[1].split(",")) == {"kafka", "postgres", "drift"}  # the worker, the database, the monitor
 
 
 def test_every_service_gets_exactly_its_variables() -> None:
@@ -60,7 +60,7 @@ def test_no_address_of_a_container_is_left() -> None:
         (name, variable)
         for name, service in PLANNED.items()
         for variable, value in service.environment.items()
-        if any(there in value for there in THERE)
+        if any(address in value for address in CONTAINER_ADDRESSES)
     ]
     assert left == []
 
@@ -100,8 +100,8 @@ def test_kafka_has_the_version_and_the_limits_of_the_recipe() -> None:
 
 
 def test_long_running_services_have_checks_restarts_and_limits() -> None:
-    lasting = {name: service for name, service in SERVICES.items() if service.get("restart") != "no"}
-    for name, service in lasting.items():
+    long_running = {name: service for name, service in SERVICES.items() if service.get("restart") != "no"}
+    for name, service in long_running.items():
         assert service["restart"] == "unless-stopped", name
         assert service["healthcheck"]["test"], name
         assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
@@ -123,7 +123,7 @@ def test_variables_are_substituted_as_compose_does(text: str, expected: str) -> 
 
 def test_a_missing_required_variable_is_named() -> None:
     with pytest.raises(ValueError, match="TIDEWISE_API_KEY: set TIDEWISE_API_KEY"):
-        compose.plan(SERVICES, variables={}, place=compose.Place("k", "p", Path("/d"), lambda port: port))
+        compose.plan(SERVICES, variables={}, addresses=compose.Addresses("k", "p", Path("/d"), lambda port: port))
 
 
 @pytest.mark.slow
