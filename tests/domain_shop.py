@@ -29,9 +29,10 @@ class Shop:
         include_uncatalogued: bool = False,
         items: tuple[str, ...] = NAMES,
         each_adds: float | None = None,
+        store: MemoryStore | None = None,
     ) -> None:
         """`each_adds`: what an event adds to the score of its own item."""
-        self.store = MemoryStore()
+        self.store = store or MemoryStore()
         self.clock = ManualClock(NOW_MS + 100_000)
         self.bundle = AxisBundle(each_adds=each_adds)
         self.vectors = VectorCache(max_mib=1)

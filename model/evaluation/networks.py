@@ -117,7 +117,7 @@ class NetworkScorer:
             model, data, plan=self.plan, seed=self.seed, progress=self.progress, file=self.file
         )
         self.report["parameters"] = model.num_parameters
-        self._model = model.eval()
+        self.model = model.eval()
         self._table = self._all_items(data, sources)
 
     def _split(self, part: TrainingPart) -> Split:
@@ -135,7 +135,7 @@ class NetworkScorer:
         id_rows[data.trained_rows] = np.arange(1, len(data.trained_rows) + 1)
         device = data.items.device
         features = {source.name: _features(source, self.contents.catalogue, device) for source in sources}
-        return self._model.item_vectors(torch.from_numpy(id_rows).to(device), features)
+        return self.model.item_vectors(torch.from_numpy(id_rows).to(device), features)
 
     @property
     def reads_now(self) -> bool:
@@ -149,13 +149,13 @@ class NetworkScorer:
         known = np.array([row for row, past in enumerate(pasts) if len(past.history)], np.int64)
         if len(known):
             items_BL, times_ms_BL, lengths_B = self._windows([pasts[row] for row in known])
-            queries_BC = self._model.last(self._table[items_BL], times_ms_BL, lengths_B)
-            if gaps_ms is not None and self._model.now_gap is not None:
-                told_B = self._model.now_gap.rows(_on(self._table.device, gaps_ms[known]))
-                queries_BC = self._model.now_gap(queries_BC, told_B)
+            queries_BC = self.model.last(self._table[items_BL], times_ms_BL, lengths_B)
+            if gaps_ms is not None and self.model.now_gap is not None:
+                told_B = self.model.now_gap.rows(_on(self._table.device, gaps_ms[known]))
+                queries_BC = self.model.now_gap(queries_BC, told_B)
             found_BN = queries_BC @ self._table.T
-            if self._model.repeats is not None:
-                found_BN.scatter_add_(1, items_BL, self._model.repeats(times_ms_BL, lengths_B - 1))
+            if self.model.repeats is not None:
+                found_BN.scatter_add_(1, items_BL, self.model.repeats(times_ms_BL, lengths_B - 1))
             scores_BN[known] = found_BN.cpu().numpy()
         return scores_BN
 

@@ -71,7 +71,7 @@ def test_ids_with_slashes_and_any_script_travel_over_the_wire() -> None:
     assert (answer["user_id"], answer["items"][0]["item_id"]) == ("ü/日本", "b")
 
 
-def test_an_oversized_body_is_refused_by_its_announcement_and_the_connection_closed() -> None:
+def test_an_oversized_content_length_is_refused_and_the_connection_closed() -> None:
     with running(Shop().services) as server:
         head = b"POST /v1/interactions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n"
         reply = exchange(server.port, head)

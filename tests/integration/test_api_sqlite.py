@@ -38,7 +38,7 @@ def test_an_answered_event_is_on_disk_for_another_connection(api: Api, path: Pat
     assert select(path, "SELECT count(*) FROM interactions") == [(1,)]
 
 
-def test_a_hundred_requests_at_once_are_each_stored_once_in_the_order_of_their_answers(api: Api, path: Path) -> None:
+def test_concurrent_events_are_each_stored_once_in_the_order_of_answers(api: Api, path: Path) -> None:
     async def burst() -> list[int]:
         posts = [
             api.client.post("/v1/interactions", json={"event_id": f"e{place}", "user_id": "u", "item_id": "a"})

@@ -26,7 +26,7 @@ def distance(found: np.ndarray, drawn: np.ndarray) -> float:
     return float(np.abs(shares[0] - shares[1]).max())
 
 
-def test_a_move_of_everybody_s_interest_is_noticed_by_the_monitor_process_with_its_cause(
+def test_the_monitor_process_detects_a_shift_and_names_its_cause(
     outcome: EndToEndResult,
 ) -> None:
     assert outcome.false_alarms == ()
@@ -38,7 +38,7 @@ def test_a_move_of_everybody_s_interest_is_noticed_by_the_monitor_process_with_i
     assert summary([outcome])["cause_right"] == 1
 
 
-def test_scores_drawn_for_streams_of_known_truth_are_like_those_of_a_real_model(outcome: EndToEndResult) -> None:
+def test_simulated_scores_resemble_those_of_a_real_model(outcome: EndToEndResult) -> None:
     hit_rate = outcome.hit_rate(changed=False)
     assert 0.25 < hit_rate < 0.45
     hits, losses = draw_scores(np.random.default_rng(1), np.full(50_000, hit_rate))

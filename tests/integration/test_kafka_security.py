@@ -116,8 +116,8 @@ def test_every_client_connects_to_a_secured_listener(
         stream.await_events(60)
         wait_until(lambda: lag_of(stream.kafka, stream.offsets()) == 0, stream.worker)
         assert_counted_once(stream.store, events)
-        with stream.store.read() as view:
-            assert [dead_letter.reason.split(":")[0] for dead_letter in view.dead_letters.newest()] == ["type"]
+        with stream.store.read() as read:
+            assert [dead_letter.reason.split(":")[0] for dead_letter in read.dead_letters.newest()] == ["type"]
         assert "dead letters were not published" not in stream.worker.log
 
 

@@ -110,8 +110,8 @@ def test_poison_messages_are_dead_lettered_and_the_stream_continues(case: Stream
     producer.flush()
     producer.close()
     case.await_events(10_050)
-    with case.store.read() as view:
-        dead_letters = sorted(view.dead_letters.newest(), key=lambda row: (row.offset, row.reason))
+    with case.store.read() as read:
+        dead_letters = sorted(read.dead_letters.newest(), key=lambda row: (row.offset, row.reason))
     assert [(row.offset, row.reason.split(":")[0]) for row in dead_letters] == [
         (0, "value"),
         (1, "value"),

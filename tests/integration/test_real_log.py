@@ -76,16 +76,16 @@ def plain_windows(rows: list[tuple[str, str, int]]) -> dict[str, list[tuple[str,
 def test_importing_again_counts_nothing_twice(store: Store, rows: list[tuple[str, str, int]]) -> None:
     report = import_into(store, rows)
     assert (report.num_accepted, report.num_duplicates) == (0, len(rows))
-    with store.read() as view:
-        assert view.totals().events == len(rows)
+    with store.read() as read:
+        assert read.totals().events == len(rows)
 
 
 def test_every_window_is_the_one_plain_python_computes(store: Store, rows: list[tuple[str, str, int]]) -> None:
-    with store.read() as view:
-        catalogue = view.items.catalogue(include_uncatalogued=True)
+    with store.read() as read:
+        catalogue = read.items.catalogue(include_uncatalogued=True)
         names = dict(zip(catalogue.keys.tolist(), catalogue.item_ids, strict=True))
         for user, expected in plain_windows(rows).items():
-            state = view.users.find(user)
+            state = read.users.find(user)
             assert state is not None
             history = state.window.history
             found = [

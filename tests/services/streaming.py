@@ -43,8 +43,8 @@ class Streaming:
 
     def offsets(self) -> dict[int, int]:
         """The applied offset of each partition."""
-        with self.store.read() as view:
-            return view.offsets.applied(self.kafka.topic)
+        with self.store.read() as read:
+            return read.offsets.applied(self.kafka.topic)
 
 
 @contextmanager
@@ -78,13 +78,13 @@ def send(kafka: StreamSettings, events: Sequence[Interaction], *, group: int = 1
 
 def assert_counted_once(store: Store, events: Sequence[Interaction]) -> None:
     """Every event is stored once, and windows equal those computed from the events by plain Python."""
-    with store.read() as view:
-        stored = Counter(row.event_key for rows in view.events.pages() for row in rows)
+    with store.read() as read:
+        stored = Counter(row.event_key for rows in read.events.pages() for row in rows)
         assert stored == Counter(event.event_key for event in events)
-        names = {key: item.item.item_id for key, item in view.items.by_key(range(1, 100)).items()}
+        names = {key: item.item.item_id for key, item in read.items.by_key(range(1, 100)).items()}
         for user_id in {event.user_id for event in events}:
             history = sorted((event.time_ms, event.item_id) for event in events if event.user_id == user_id)
-            state = view.users.find(user_id)
+            state = read.users.find(user_id)
             assert state is not None
             window = [names[key] for key in state.window.history.items.tolist()]
             assert window == [item_id for _, item_id in history[SHAPE.start(len(history)) :]]

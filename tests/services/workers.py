@@ -65,5 +65,5 @@ def wait_until(reached: Callable[[], bool], worker: WorkerProcess, *, timeout_s:
 
 
 def num_events(store: Store) -> int:
-    with store.read() as view:
-        return view.totals().events
+    with store.read() as read:
+        return read.totals().events

@@ -69,7 +69,7 @@ def test_on_axes_the_query_lists_the_scores() -> None:
     assert (len(index), found.tolist(), scores.tolist()) == (3, [20, 30], [2.0, 1.0])
 
 
-def test_among_equal_items_the_lowest_rows_win_even_where_the_cut_goes_through_them() -> None:
+def test_ties_at_the_cut_go_to_the_lowest_rows() -> None:
     index = ExactIndex(np.arange(500), np.ones((500, 2), np.float32))
     found, _ = index.search(np.ones(2, np.float32), 7)
     assert found.tolist() == list(range(7))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,6 @@ import pytest
 from core.errors import CheckpointError
 from core.history import History
 from core.items import Catalogue
-from model import checkpoint
 from model.bundle import HM4SRBundle
 from model.checkpoint import BUNDLE, MANIFEST, WEIGHTS, load, save, version_of
 from model.network.hm4sr import HM4SR
@@ -74,16 +75,16 @@ def test_a_later_layout_is_refused_in_words(saved: Path) -> None:
         load(saved)
 
 
-def test_weights_that_do_not_fit_the_configuration_name_the_difference(
-    bundle: HM4SRBundle, make_network: Callable[..., HM4SR], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    honest = checkpoint._content(bundle)
-    wider = bundle.config.to_json() | {"inner_width": 24}
-    described = json.loads(honest[BUNDLE]) | {"config": wider}
-    monkeypatch.setattr(checkpoint, "_content", lambda _: {**honest, BUNDLE: json.dumps(described).encode()})
-    save(bundle, tmp_path / "odd")
+def test_weights_that_do_not_fit_the_configuration_name_the_difference(saved: Path) -> None:
+    description = json.loads((saved / BUNDLE).read_bytes())
+    description["config"]["inner_width"] = 24
+    content = json.dumps(description).encode()
+    manifest = json.loads((saved / MANIFEST).read_bytes())
+    manifest["digests"][BUNDLE] = hashlib.blake2b(content, digest_size=16).hexdigest()
+    (saved / BUNDLE).write_bytes(content)
+    (saved / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(CheckpointError, match=r"size mismatch for towers\.layers\.0\.inner\.weight"):
-        load(tmp_path / "odd")
+        load(saved)
 
 
 def test_a_damaged_model_is_not_taken_for_saved(bundle: HM4SRBundle, saved: Path) -> None:
@@ -95,11 +96,14 @@ def test_a_damaged_model_is_not_taken_for_saved(bundle: HM4SRBundle, saved: Path
 def test_a_save_that_fails_half_way_leaves_nothing_under_the_final_name(
     bundle: HM4SRBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full_disk(path: Path, data: bytes) -> None:
-        if path.name == MANIFEST:
-            raise OSError(28, "No space left on device")
+    flush = os.fsync
 
-    monkeypatch.setattr(checkpoint, "_write", full_disk)
+    def full_disk(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == MANIFEST:
+            raise OSError(28, "No space left on device")
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
         save(bundle, tmp_path / "models" / "one")
     assert list((tmp_path / "models").iterdir()) == []

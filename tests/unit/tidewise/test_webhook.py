@@ -119,8 +119,8 @@ def stored(*alarms: Alarm) -> MemoryStore:
 
 
 def alarms(store: MemoryStore) -> list[Alarm]:
-    with store.read() as view:
-        return view.drift.alarms()
+    with store.read() as read:
+        return read.drift.alarms()
 
 
 def test_an_alarm_is_delivered_once(receiver: Receiver) -> None:

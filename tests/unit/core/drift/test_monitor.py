@@ -157,10 +157,8 @@ class CrashingStore(MemoryStore):
 
 
 def test_a_crash_before_the_commit_loses_nothing_and_reads_nothing_twice() -> None:
-    shop = Shop()
     store = CrashingStore()
-    store._data = shop.store._data
-    shop.store = store
+    shop = Shop(store=store)
     visit(shop, 0, "a", "b")
     at_the_end_of(shop, 0)
     monitor = monitor_of(shop)

@@ -47,7 +47,8 @@ class Shop:
 
     def events(self) -> list[tuple[str, str, str, int, float | None]]:
         """(user, item, type, time in ms, value) in the order of their sequence numbers per user."""
-        data = self.store._data
+        with self.store.read() as read:
+            data = read.data
         users = {state.key: user_id for user_id, state in data.users.items()}
         items = {stored.key: item_id for item_id, stored in data.items.items()}
         names = [kind.name for kind in EventTypes().table]
@@ -289,8 +290,8 @@ def test_reading_without_applying_names_events_as_an_import_would() -> None:
     shop = Shop()
     content = HEADER + "ann,x,1700000000\n" * 2
     shop.take(content)
-    data = shop.store._data
-    assert {event.event_key for event in read(content)} == set(data.events)
+    with shop.store.read() as stored:
+        assert {event.event_key for event in read(content)} == set(stored.data.events)
 
 
 def test_reading_hands_over_bad_lines() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -40,10 +42,22 @@ def test_a_user_is_given_what_others_like_them_took(part: TrainingPart) -> None:
     assert scores[1, 5:].mean() > scores[1, :5].mean() + 0.1
 
 
-def test_it_predicts_what_river_predicts_but_for_what_all_items_share(part: TrainingPart) -> None:
+def test_it_predicts_what_river_predicts_but_for_what_all_items_share(
+    part: TrainingPart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from river import reco
+
+    models: list[reco.BiasedMF] = []
+
+    class RecordedMF(reco.BiasedMF):  # type: ignore[misc]  # river's classes carry no types
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            models.append(self)
+
+    monkeypatch.setattr(reco, "BiasedMF", RecordedMF)
     scorer = factorisation()
     scorer.fit(part)
-    model = scorer._model
+    (model,) = models
     predicted = np.array([model.predict_one(user=3, item=item) for item in range(10)])
     shared = model.global_mean.get() + model.u_biases[3]
     assert scorer.scores([Past(3, NOTHING)])[0] == pytest.approx(predicted - shared, abs=1e-5)

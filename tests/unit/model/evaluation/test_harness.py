@@ -233,7 +233,7 @@ def test_frozen_experts_stay_as_they_started(dataset: Dataset, fold: Fold) -> No
     scorers = [built(f"hm4sr{name}", dataset) for name in (":frozen-experts", "")]
     for scorer in scorers:
         scorer.fit(fold.part)
-    frozen, trained = (scorer._model for scorer in scorers)
+    frozen, trained = (scorer.model for scorer in scorers)
     start = type(frozen)(frozen.config, num_items=frozen.num_items).initialise(seed=0)
     assert frozen.temporal is not None
     assert trained.temporal is not None
@@ -247,7 +247,7 @@ def test_the_released_preset_never_trains_its_experts(dataset: Dataset, fold: Fo
     whole = built("hm4sr:paper", dataset).config
     assert scorer.config == replace(whole, released=True, id_dropout=0.0)
     scorer.fit(fold.part)
-    released = scorer._model
+    released = scorer.model
     start = type(released)(released.config, num_items=released.num_items).initialise(seed=0)
     assert isinstance(released.time_encoding, ReleasedTimeEncoding)
     assert released.temporal is not None

@@ -15,6 +15,7 @@ from core.errors import InvalidSettings
 from core.history import History, WindowShape, windows_of
 from core.items import Catalogue
 from model.bundle import BoundEncoder, HM4SRBundle
+from model.inference.folded import FoldedLayer
 from model.inference.incremental import EncoderCounts, IncrementalEncoder
 from model.inference.layer_inputs import MIB, LayerInputCache
 
@@ -168,7 +169,7 @@ def test_a_failure_half_way_leaves_nothing_to_trust(
         raise RuntimeError(msg)
 
     with monkeypatch.context() as patch:
-        patch.setattr(IncrementalEncoder, "_read_one", broken)
+        patch.setattr(FoldedLayer, "finish", broken)  # after the layer has kept its input
         with pytest.raises(RuntimeError, match="out of memory"):
             incremental.encode([1], [log.window(1)])
     assert_parity(incremental, plain, [1], log)

@@ -51,5 +51,5 @@ def test_auto_is_bfloat16_where_fast_and_float32_stays_float32(monkeypatch: pyte
 
 
 def test_a_torch_without_mkl_is_no_fast_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "_mkl_gemm", lambda: None)
+    monkeypatch.setattr(products, "_mkl_gemm", lambda: None)  # the search in torch's library, which has no other seam
     assert not products.has_fast_bfloat16(CPU)

@@ -52,7 +52,7 @@ class FakeThread:
     async def seek_wait(self, offsets: Mapping[TP, int]) -> None:
         for tp, offset in offsets.items():
             self.position = offset
-            self.consumer._read_offset[tp] = offset  # as Faust's thread does
+            self.consumer._read_offset[tp] = offset  # noqa: SLF001 - Faust's thread does the same
 
     async def log_bounds(self, partitions: list[TP]) -> Mapping[int, tuple[int, int]]:
         if not self.responds:
@@ -260,7 +260,7 @@ def silent_thread(thread: ResilientConsumerThread, monkeypatch: pytest.MonkeyPat
     """The thread with a client that never gets a response, with timeouts of 0 s."""
     monkeypatch.setattr(consumer_module, "COMMIT_TIMEOUT_S", 0.0)
     monkeypatch.setattr(consumer_module, "BOUNDS_TIMEOUT_S", 0.0)
-    monkeypatch.setattr(thread, "_consumer", SilentClient())
+    monkeypatch.setattr(thread, "_consumer", SilentClient())  # Faust creates it only in a started thread
     monkeypatch.setattr(thread, "call_thread", _call)  # in the test's thread
     return thread
 
@@ -305,7 +305,9 @@ def test_log_bounds_without_a_response_time_out_in_the_thread(silent_thread: Res
         silent_thread.thread_loop.run_until_complete(silent_thread.log_bounds([PARTITION]))
 
 
-def test_a_call_to_a_stopping_thread_waits_until_it_is_cancelled(thread: ResilientConsumerThread) -> None:
+def test_a_call_to_a_stopping_thread_waits_until_it_is_cancelled(
+    thread: ResilientConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A rebalance in progress when the worker stops would otherwise seek in a closed loop."""
 
     async def scenario() -> None:
@@ -315,5 +317,5 @@ def test_a_call_to_a_stopping_thread_waits_until_it_is_cancelled(thread: Resilie
         assert not call.done()
         call.cancel()
 
-    thread._stopped.set()
+    monkeypatch.setattr(ResilientConsumerThread, "should_stop", True)  # the fixture does not start it
     asyncio.run(scenario())

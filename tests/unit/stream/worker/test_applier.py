@@ -100,13 +100,13 @@ class Case:
 
     @property
     def stored(self) -> set[str]:
-        with self.store.read() as view:
-            return {row.event_key.hex() for rows in view.events.pages() for row in rows}
+        with self.store.read() as read:
+            return {row.event_key.hex() for rows in read.events.pages() for row in rows}
 
     @property
     def dead_letters(self) -> list[DeadLetter]:
-        with self.store.read() as view:
-            return sorted(view.dead_letters.newest(), key=lambda dead_letter: dead_letter.offset)
+        with self.store.read() as read:
+            return sorted(read.dead_letters.newest(), key=lambda dead_letter: dead_letter.offset)
 
     @property
     def offset(self) -> int | None:
@@ -114,8 +114,8 @@ class Case:
 
     @property
     def offsets(self) -> dict[int, int]:
-        with self.store.read() as view:
-            return view.offsets.applied("interactions")
+        with self.store.read() as read:
+            return read.offsets.applied("interactions")
 
     def advance_by_another_worker(self, partition: int, *, to: int) -> None:
         other = Ingestor(self.store, types=EventTypes(), shape=WindowShape(4, 2))
