@@ -11,7 +11,7 @@ import numpy as np
 import psycopg
 import pytest
 from psycopg import sql
-from services.databases import Database
+from services.postgres import fresh_database
 
 from core.errors import StoreUnavailable
 from core.records import UserState
@@ -22,21 +22,22 @@ from tidewise.settings.schema import Settings, load_settings
 from tidewise.training.learning import train_model
 
 
-@pytest.fixture
-def settings(postgres_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+@pytest.fixture(scope="module")
+def settings(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A worker's settings on PostgreSQL. Kafka is named and never reached."""
-    overrides = {
-        "data.folder": str(tmp_path_factory.mktemp("data")),
-        "database.url": postgres_database.url,
-        "kafka.bootstrap_servers": "127.0.0.1:9",
-        "model.width": 16,
-        "model.text_dim": 16,
-        "train.epochs": 1,
-    }
-    return load_settings(overrides=overrides, environment={})
+    with fresh_database(postgres_server) as url:
+        overrides = {
+            "data.folder": str(tmp_path_factory.mktemp("data")),
+            "database.url": url,
+            "kafka.bootstrap_servers": "127.0.0.1:9",
+            "model.width": 16,
+            "model.text_dim": 16,
+            "train.epochs": 1,
+        }
+        yield load_settings(overrides=overrides, environment={})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def system(settings: Settings) -> Iterator[System]:
     """A system with a small shop and a barely trained model."""
     with open_system(settings) as system:
@@ -46,22 +47,26 @@ def system(settings: Settings) -> Iterator[System]:
         yield system
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def encoder(settings: Settings) -> Iterator[EncoderProcess]:
+    """One for the module: a child takes seconds to start. The test that interrupts it is the last that uses it."""
     encoder = EncoderProcess(settings)
     yield encoder
     encoder.stop()
 
 
-def some_users(system: System) -> list[UserState]:
+@pytest.fixture(scope="module")
+def states(system: System) -> list[UserState]:
+    """Twenty users of the shop."""
     shop = make_shop()
     with system.store.read() as read:
         states = [read.users.find(user_id) for user_id in sorted({event.user_id for event in shop.history})[:20]]
     return [state for state in states if state is not None]
 
 
-def test_vectors_equal_a_full_encode_and_a_dead_child_is_replaced(system: System, encoder: EncoderProcess) -> None:
-    states = some_users(system)
+def test_vectors_equal_a_full_encode_and_a_dead_child_is_replaced(
+    system: System, encoder: EncoderProcess, states: list[UserState]
+) -> None:
     assert encoder.encode(states) == len(states)
     snapshot = system.snapshots.current()
     assert snapshot.model is not None
@@ -79,9 +84,8 @@ def test_vectors_equal_a_full_encode_and_a_dead_child_is_replaced(system: System
 
 
 def test_the_child_survives_an_unavailable_database(
-    system: System, encoder: EncoderProcess, postgres_server: str, settings: Settings
+    encoder: EncoderProcess, states: list[UserState], postgres_server: str, settings: Settings
 ) -> None:
-    states = some_users(system)
     encoder.encode(states)
     child_pid = encoder.child_pid
     newer = [dataclasses.replace(state, seq=state.seq + 1) for state in states]
@@ -92,8 +96,7 @@ def test_the_child_survives_an_unavailable_database(
     assert encoder.child_pid == child_pid
 
 
-def test_an_interrupt_ends_a_slow_encode(system: System, encoder: EncoderProcess) -> None:
-    states = some_users(system)
+def test_an_interrupt_ends_a_slow_encode(encoder: EncoderProcess, states: list[UserState]) -> None:
     encoder.encode(states)
     assert encoder.child_pid is not None
     os.kill(encoder.child_pid, signal.SIGSTOP)  # as slow as can be

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ NAMED = re.compile(r"`(?:python -m )?tidewise((?: (?:--)?[a-zA-Z][a-zA-Z-]*)+)")
 each_page = pytest.mark.parametrize("at", pages(), ids=lambda at: at.name)
 
 
+@cache
 def command_line() -> TyperGroup:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
