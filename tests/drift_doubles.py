@@ -153,7 +153,7 @@ class Quiet:
         return False
 
 
-def monitor_of(shop: Any, name: str = "one", *, told: list[Alarm] | None = None) -> Monitor:
+def monitor_of(shop: Any, name: str = "one") -> Monitor:
     scoring = Scoring(shop.store, snapshots=shop.snapshots.current, types=EventTypes(), shape=WindowShape(5, 2))
     return Monitor(
         shop.store,
@@ -162,5 +162,5 @@ def monitor_of(shop: Any, name: str = "one", *, told: list[Alarm] | None = None)
         detector_bank=lambda: DetectorBank(lambda _one_of_many: Quiet()),
         clock=shop.clock,
         keep_ms=10**12,
-        on_alarm=(told if told is not None else []).append,
+        on_alarm=lambda alarm: None,
     )

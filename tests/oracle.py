@@ -77,11 +77,11 @@ class Snapshot:
 
     def histories(self, num_codes: int) -> dict[str, list[tuple[int, int]]]:
         """The (item key, time) pairs of each user's events of the first `num_codes` types, in history order."""
-        found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        histories: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for event in self.events:
             if event.code < num_codes:
-                found[event.user_id].append((event.item_key, event.time_ms))
-        return found
+                histories[event.user_id].append((event.item_key, event.time_ms))
+        return histories
 
 
 def unpack_window(packed: bytes) -> list[tuple[int, int]]:

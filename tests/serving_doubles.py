@@ -107,7 +107,8 @@ class Shop:
                 tx.commit()
         self.snapshots = SnapshotManager(self.store, load=self._load, build=BruteIndex, shape=SHAPE)
         items = [
-            Item(one, title=f"Item {one}", categories=("even" if i % 2 else "odd",)) for i, one in enumerate(item_ids)
+            Item(item_id, title=f"Item {item_id}", categories=("even" if i % 2 else "odd",))
+            for i, item_id in enumerate(item_ids)
         ]
         save_items(self.store, items, clock=self.clock)
         self.snapshots.refresh()

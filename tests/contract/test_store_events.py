@@ -28,8 +28,8 @@ def test_recent_events_are_complete_and_in_history_order(store: Store) -> None:
 def test_an_event_is_known_once_it_is_stored(store: Store) -> None:
     insert(store, event(1, user=1, item=1, time_ms=10, seq=1), event(3, user=1, item=1, time_ms=11, seq=2))
     with store.transaction() as tx:
-        asked = [event_key(number) for number in (1, 2, 3, 1)]
-        assert tx.events.known(asked) == {event_key(1), event_key(3)}
+        keys = [event_key(number) for number in (1, 2, 3, 1)]
+        assert tx.events.known(keys) == {event_key(1), event_key(3)}
         assert tx.events.known([]) == set()
 
 

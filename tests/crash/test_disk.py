@@ -40,13 +40,13 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Disk,
 def batch(number: int) -> list[dict[str, Any]]:
     return [
         {
-            "event_id": f"batch-{number}-{place}",
-            "user_id": f"user-{place % 50:04d}",
-            "item_id": f"item-{place % 30}",
+            "event_id": f"batch-{number}-{index}",
+            "user_id": f"user-{index % 50:04d}",
+            "item_id": f"item-{index % 30}",
             "type": "view",
-            "time": TIME_MS + number * 1000 + place,
+            "time": TIME_MS + number * 1000 + index,
         }
-        for place in range(BATCH)
+        for index in range(BATCH)
     ]
 
 

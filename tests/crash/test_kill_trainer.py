@@ -38,8 +38,8 @@ def more_events(shop: Path, number: int) -> None:
     rng = random.Random(number)
     users, times_ms = [f"user-{number:04d}" for number in range(1, 41)], range(newest_ms, newest_ms + 10**9, GAP_MS)
     events = [
-        Interaction(f"{number}/{place}", rng.choice(users), rng.choice(items), "click", times_ms[place + 1])
-        for place in range(NUM_EVENTS_AT_ONCE)
+        Interaction(f"{number}/{index}", rng.choice(users), rng.choice(items), "click", times_ms[index + 1])
+        for index in range(NUM_EVENTS_AT_ONCE)
     ]
     system.ingestor.ingest(events, RequestSource("test"))
     system.close()
@@ -56,10 +56,10 @@ def finished(shop: Path) -> str:
     """The output of a trainer that gets the lease; a killed one holds it for another second."""
     deadline_s = time.monotonic() + 60
     while time.monotonic() < deadline_s:
-        said = trainer(shop).communicate(timeout=120)[1]
-        if BUSY not in said:
-            return said
-    raise AssertionError(said)
+        output = trainer(shop).communicate(timeout=120)[1]
+        if BUSY not in output:
+            return output
+    raise AssertionError(output)
 
 
 def check(shop: Path, url: str) -> None:
@@ -85,9 +85,9 @@ def test_a_killed_trainer_leaves_the_champion_and_a_resumable_task(shop: Path) -
     with up(shop) as (_, url):
         more_events(shop, 0)
         started_s = time.monotonic()
-        said = finished(shop)
+        output = finished(shop)
         whole_s = time.monotonic() - started_s
-        assert any(verdict in said for verdict in ("promote:", "refuse:", "undecided:")), said
+        assert any(verdict in output for verdict in ("promote:", "refuse:", "undecided:")), output
         for number in range(1, NUM_CRASHES + 1):
             more_events(shop, number)
             child = trainer(shop, "--now")
@@ -95,6 +95,6 @@ def test_a_killed_trainer_leaves_the_champion_and_a_resumable_task(shop: Path) -
             child.kill()
             child.communicate()
             check(shop, url)
-        said = finished(shop)
+        output = finished(shop)
         check(shop, url)
-    assert "Traceback" not in said
+    assert "Traceback" not in output

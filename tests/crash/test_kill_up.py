@@ -21,7 +21,7 @@ from services.up_process import UpProcess
 NUM_CRASHES = int(os.environ.get("CRASHES", "3"))
 NUM_CLIENTS = 6
 USERS = [f"user-{number:04d}" for number in range(1, 13)] + [f"guest-{number}" for number in range(8)]
-NUM_USERS_ASKED = 8
+NUM_CHECKED_USERS = 8
 
 pytestmark = pytest.mark.timeout(120 + 40 * NUM_CRASHES)
 
@@ -38,7 +38,7 @@ def test_kill_9_under_load_loses_no_event_and_counts_none_twice(
     try:
         for _ in range(NUM_CRASHES):
             url = server.start_and_wait()
-            check(shop, url, before, traffic.ledger, asked=rng.sample(USERS, NUM_USERS_ASKED))
+            check(shop, url, before, traffic.ledger, users=rng.sample(USERS, NUM_CHECKED_USERS))
             traffic.resume(url)
             more = rng.choice((20, 200, 1000)) + rng.randrange(100)
             traffic.wait_in_flight(
@@ -49,7 +49,7 @@ def test_kill_9_under_load_loses_no_event_and_counts_none_twice(
         url = server.start_and_wait()
         traffic.resume(url)
         traffic.finish()
-        check(shop, url, before, traffic.ledger, asked=USERS)
+        check(shop, url, before, traffic.ledger, users=USERS)
     finally:
         traffic.stop()
         if server.runs():
@@ -57,7 +57,7 @@ def test_kill_9_under_load_loses_no_event_and_counts_none_twice(
     assert traffic.ledger.num_lost_requests >= NUM_CRASHES, "the server was killed while nobody waited for it"
 
 
-def check(shop: Path, url: str, before: Snapshot, ledger: Ledger, *, asked: list[str]) -> None:
+def check(shop: Path, url: str, before: Snapshot, ledger: Ledger, *, users: list[str]) -> None:
     """Check the database while no client writes, and the next answers."""
     now = Snapshot(shop / "tidewise.db")
     assert_consistent(now, size=WINDOW_SIZE, step=WINDOW_STEP)
@@ -66,7 +66,7 @@ def check(shop: Path, url: str, before: Snapshot, ledger: Ledger, *, asked: list
     by_hand = AnswersByHand(shop, model, size=WINDOW_SIZE, step=WINDOW_STEP)
     newest = ledger.newest_seqs()
     with httpx.Client(base_url=url, timeout=30) as http:
-        for user_id in asked:
+        for user_id in users:
             if user_id in now.users:
                 answer = http.get(f"/v1/users/{user_id}/recommendations", params={"n": 20}).json()
                 assert answer["user_seq"] >= newest[user_id]

@@ -22,10 +22,10 @@ class HalfSentRequest:
     """A request in flight: the server has read its headers and asks for its body."""
 
     def __init__(self, stack: ExitStack, port: int, number: int) -> None:
-        self.event_ids = [f"half-{number}-{place}" for place in range(BATCH)]
+        self.event_ids = [f"half-{number}-{index}" for index in range(BATCH)]
         events = [
-            {"event_id": name, "user_id": f"user-{number}", "item_id": "item-1", "time": TIME_MS + place}
-            for place, name in enumerate(self.event_ids)
+            {"event_id": name, "user_id": f"user-{number}", "item_id": "item-1", "time": TIME_MS + index}
+            for index, name in enumerate(self.event_ids)
         ]
         self._body = json.dumps({"events": events}).encode()
         self._connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))

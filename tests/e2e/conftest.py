@@ -34,7 +34,7 @@ def open_tab(browser: Browser) -> Iterator[OpenTab]:
             return opened[-1]
 
         yield open_one
-        assert [stranger for one in opened for stranger in one.strangers] == []
+        assert [url for window in opened for url in window.foreign_requests] == []
 
 
 @pytest.fixture(scope="session")

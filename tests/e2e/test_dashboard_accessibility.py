@@ -13,7 +13,7 @@ from services.dashboard_shop import EVIL_ITEM
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
-PLACES = ["", "users", "users/user-0007", "users/nobody", "items", f"items/{EVIL_ITEM}", "drift", "models", "ingestion"]
+PATHS = ["", "users", "users/user-0007", "users/nobody", "items", f"items/{EVIL_ITEM}", "drift", "models", "ingestion"]
 FAULTS = """async () => {
     const found = await axe.run(document, { resultTypes: ["violations"] });
     const grave = found.violations.filter((one) => ["serious", "critical"].includes(one.impact));
@@ -24,15 +24,15 @@ FAULTS = """async () => {
 def faults(tab: Tab) -> list[str]:
     """What axe-core calls serious or critical."""
     tab.page.evaluate(AXE)
-    found: list[str] = tab.page.evaluate(FAULTS)
-    return found
+    violations: list[str] = tab.page.evaluate(FAULTS)
+    return violations
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("place", PLACES)
-def test_a_page_has_no_serious_fault(shop: httpx.Client, open_tab, place: str, dark: bool) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_has_no_serious_fault(shop: httpx.Client, open_tab, path: str, dark: bool) -> None:  # type: ignore[no-untyped-def]
     tab = open_tab(dark=dark)
-    tab.go(f"{shop.base_url}/#/{place}")
+    tab.go(f"{shop.base_url}/#/{path}")
     for summary in tab.page.locator("details > summary").all()[:3]:
         summary.click()
     assert faults(tab) == []
@@ -50,9 +50,9 @@ def test_what_opens_later_has_no_serious_fault_either(shop: httpx.Client, open_t
     assert faults(tab) == []
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_page_fits_a_phone(shop: httpx.Client, open_tab, place: str) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_fits_a_phone(shop: httpx.Client, open_tab, path: str) -> None:  # type: ignore[no-untyped-def]
     tab = open_tab(size=PHONE)
-    tab.go(f"{shop.base_url}/#/{place}")
+    tab.go(f"{shop.base_url}/#/{path}")
     assert tab.overflow() == 0
     assert faults(tab) == []

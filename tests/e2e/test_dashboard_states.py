@@ -15,7 +15,7 @@ from services.browser import DESK, PHONE, REFUSED, Tab
 from services.up_process import UpProcess, up
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-PLACES = ["", "users", "users/nobody", "items", "drift", "models", "ingestion"]
+PATHS = ["", "users", "users/nobody", "items", "drift", "models", "ingestion"]
 KEY = "a-key-of-sixteen-characters"
 LONG = "An exceedingly long name " * 40
 UNBROKEN = "unbroken" * 30  # 240 characters
@@ -50,10 +50,10 @@ EMPTY_TEXTS = {
 }
 
 
-@pytest.mark.parametrize("place", EMPTY_TEXTS)
-def test_a_page_without_data_says_so_and_what_to_do(empty: str, tab: Tab, place: str) -> None:
-    tab.go(f"{empty}/#/{place}")
-    expect(tab.page.locator("main")).to_contain_text(EMPTY_TEXTS[place])
+@pytest.mark.parametrize("path", EMPTY_TEXTS)
+def test_a_page_without_data_says_so_and_what_to_do(empty: str, tab: Tab, path: str) -> None:
+    tab.go(f"{empty}/#/{path}")
+    expect(tab.page.locator("main")).to_contain_text(EMPTY_TEXTS[path])
     assert not re.search(r"NaN|undefined|null|\[object|Infinity", tab.text)
     assert [complaint for complaint in tab.complaints if REFUSED not in complaint] == []
 
@@ -85,14 +85,14 @@ def huge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-HUGE_PLACES = ["", "users", f"users/{quote(BUSY_USER)}", "items", "items/item-00000", "items/item-00001", "drift"]
+HUGE_PATHS = ["", "users", f"users/{quote(BUSY_USER)}", "items", "items/item-00000", "items/item-00001", "drift"]
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-@pytest.mark.parametrize("place", HUGE_PLACES)
-def test_very_long_names_do_not_break_the_layout(huge: str, open_tab, place: str, size: tuple[int, int]) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("path", HUGE_PATHS)
+def test_very_long_names_do_not_break_the_layout(huge: str, open_tab, path: str, size: tuple[int, int]) -> None:  # type: ignore[no-untyped-def]
     tab = open_tab(size=size)
-    tab.go(f"{huge}/#/{place}")
+    tab.go(f"{huge}/#/{path}")
     assert tab.overflow() == 0
     assert tab.complaints == []
 
@@ -120,11 +120,11 @@ def test_a_thousand_events_are_paged(huge: str, tab: Tab) -> None:
 # --- errors
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_server_error_is_shown_with_a_retry(shop: httpx.Client, tab: Tab, place: str) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_server_error_is_shown_with_a_retry(shop: httpx.Client, tab: Tab, path: str) -> None:
     body = {"error": {"code": "internal", "message": "the server failed while answering"}}
     tab.page.route("**/v1/**", lambda route: route.fulfill(status=500, json=body))
-    tab.go(f"{shop.base_url}/#/{place}")
+    tab.go(f"{shop.base_url}/#/{path}")
     expect(tab.page.get_by_role("alert").filter(has_text="the server failed while answering").first).to_be_visible()
     assert [complaint for complaint in tab.complaints if REFUSED not in complaint] == []
     tab.page.unroute("**/v1/**")
@@ -150,12 +150,12 @@ def test_a_late_answer_never_replaces_a_newer_one(shop: httpx.Client, tab: Tab) 
     words = tab.page.get_by_label("Words in title, text or id")
     words.fill("tea")
     words.fill("yoga mat")
-    wanted = [item["title"] for item in shop.get("/v1/items/search?query=yoga+mat&n=30").json()["items"]]
+    expected = [item["title"] for item in shop.get("/v1/items/search?query=yoga+mat&n=30").json()["items"]]
     titles = tab.page.get_by_role("region", name="Items").locator("tbody tr td:first-child")
-    expect(titles).to_have_text(wanted)
+    expect(titles).to_have_text(expected)
     held[0].continue_()
     tab.page.wait_for_timeout(300)
-    expect(titles).to_have_text(wanted)
+    expect(titles).to_have_text(expected)
 
 
 # --- no server

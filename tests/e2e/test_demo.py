@@ -60,10 +60,10 @@ def test_the_first_run_builds_trains_serves_and_shows_the_tour(first: str) -> No
 
 def test_the_planted_drift_is_detected_explained_and_learned(first: str) -> None:
     assert "4. Interests shift, and the drift monitor detects it" in first
-    found = re.search(r"Detected after ([\d,]+) of these events, in `\w+`: since [^,]+, off by ([\d.]+) h", first)
-    assert found is not None, first
-    assert int(found[1].replace(",", "")) < 2_500
-    assert float(found[2]) < 24
+    detection = re.search(r"Detected after ([\d,]+) of these events, in `\w+`: since [^,]+, off by ([\d.]+) h", first)
+    assert detection is not None, first
+    assert int(detection[1].replace(",", "")) < 2_500
+    assert float(detection[2]) < 24
     assert re.search(r"Likely cause: events moved from .* to Gardening \(\d+% to \d+%\)", first)
     assert re.search(r"An affected user, user-\d+: from .* to .*Gardening", first)
     assert re.search(r"Trigger: drift of \w+", first)

@@ -11,5 +11,5 @@ from services.kafka import Broker, kafka_broker
 @pytest.fixture(scope="session")
 def broker() -> Iterator[Broker]:
     """A real Kafka; skips without Java on a laptop, fails in CI."""
-    with kafka_broker() as found:
-        yield found
+    with kafka_broker() as broker:
+        yield broker

@@ -97,8 +97,8 @@ def test_many_clients_at_once_each_get_their_events_counted_once() -> None:
     shop = Shop()
     with running(shop.services) as server, httpx.Client(base_url=server.url) as client:
 
-        def post(place: int) -> int:
-            event = {"event_id": f"e{place}", "user_id": f"u{place % 7}", "item_id": "a"}
+        def post(number: int) -> int:
+            event = {"event_id": f"e{number}", "user_id": f"u{number % 7}", "item_id": "a"}
             return int(client.post("/v1/interactions", json=event).json()["accepted"])
 
         with ThreadPoolExecutor(16) as pool:

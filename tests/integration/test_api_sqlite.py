@@ -41,8 +41,8 @@ def test_an_answered_event_is_on_disk_for_another_connection(api: Api, path: Pat
 def test_concurrent_events_are_each_stored_once_in_the_order_of_answers(api: Api, path: Path) -> None:
     async def burst() -> list[int]:
         posts = [
-            api.client.post("/v1/interactions", json={"event_id": f"e{place}", "user_id": "u", "item_id": "a"})
-            for place in range(100)
+            api.client.post("/v1/interactions", json={"event_id": f"e{number}", "user_id": "u", "item_id": "a"})
+            for number in range(100)
         ]
         return [reply.json()["results"][0]["user_seq"] for reply in await asyncio.gather(*posts)]
 

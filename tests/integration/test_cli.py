@@ -153,10 +153,10 @@ def test_interests_are_printed_as_table_and_as_json(
     )
     assert imported.code == 0, imported.err
     report = json.loads(tidewise("interests", "ann", "--json").out)
-    said = "from Drinks to Cooking since 4 December; 10 of the last 10 events"
-    assert report["drift"]["explanation"] == said
+    explanation = "from Drinks to Cooking since 4 December; 10 of the last 10 events"
+    assert report["drift"]["explanation"] == explanation
     shown = " ".join(tidewise("interests", "ann").out.split())
-    assert said in shown
+    assert explanation in shown
     assert "Cooking │ 66% │ 36%" in shown
     assert tidewise("interests", "nobody").code == 2
 

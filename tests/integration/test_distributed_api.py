@@ -56,8 +56,8 @@ def test_many_events_in_one_request_are_each_applied_once_in_their_order(system:
     reply = system.apis[0].post("/v1/interactions?wait=applied", json={"events": events})
     assert (reply.status_code, reply.json()["accepted"]) == (200, 200)
     of_one = [
-        one["user_seq"]
-        for one, sent in zip(reply.json()["results"], events, strict=True)
+        result["user_seq"]
+        for result, sent in zip(reply.json()["results"], events, strict=True)
         if sent["user_id"] == "guest-3"
     ]
     assert of_one == list(range(1, len(of_one) + 1))
@@ -70,22 +70,27 @@ def test_without_waiting_the_answer_is_a_position_and_order_is_kept(system: Dist
     queued = system.apis[0].post("/v1/interactions", json=first)
     applied = system.apis[1].post("/v1/interactions?wait=applied", json=second).json()["results"][0]
     again = system.apis[1].post("/v1/interactions?wait=applied", json=first).json()["results"][0]
-    places = [one["position"] for one in (queued.json()["results"][0], applied, again)]
+    positions = [result["position"] for result in (queued.json()["results"][0], applied, again)]
     assert queued.status_code == 202
-    assert {(place["topic"], place["partition"]) for place in places} == {(system.kafka.topic, places[0]["partition"])}
-    assert [place["offset"] for place in places] == sorted(place["offset"] for place in places)
-    assert [(one["status"], one["user_seq"]) for one in (applied, again)] == [("accepted", 2), ("duplicate", 1)]
+    assert {(at["topic"], at["partition"]) for at in positions} == {(system.kafka.topic, positions[0]["partition"])}
+    assert [position["offset"] for position in positions] == sorted(position["offset"] for position in positions)
+    assert [(result["status"], result["user_seq"]) for result in (applied, again)] == [
+        ("accepted", 2),
+        ("duplicate", 1),
+    ]
 
 
 def test_each_partition_tells_where_the_log_ends_and_that_nothing_waits(system: Distributed) -> None:
     sent = {"event_id": "counted", "user_id": "ida", "item_id": "item-1"}
-    place = system.apis[0].post("/v1/interactions?wait=applied", json=sent).json()["results"][0]["position"]
-    told = system.apis[1].get("/v1/ingestion").raise_for_status().json()
-    partitions = {one["partition"]: one for one in told["writers"] if one["name"] == system.kafka.topic}
-    assert (told["topic"], told["lag"], told["problem"]) == (system.kafka.topic, 0, None)
+    position = system.apis[0].post("/v1/interactions?wait=applied", json=sent).json()["results"][0]["position"]
+    ingestion = system.apis[1].get("/v1/ingestion").raise_for_status().json()
+    partitions = {
+        writer["partition"]: writer for writer in ingestion["writers"] if writer["name"] == system.kafka.topic
+    }
+    assert (ingestion["topic"], ingestion["lag"], ingestion["problem"]) == (system.kafka.topic, 0, None)
     assert sorted(partitions) == list(range(system.kafka.partitions))
-    assert partitions[place["partition"]]["applied_offset"] == place["offset"]
-    assert partitions[place["partition"]]["log_end_offset"] == place["offset"] + 1
+    assert partitions[position["partition"]]["applied_offset"] == position["offset"]
+    assert partitions[position["partition"]]["log_end_offset"] == position["offset"] + 1
 
 
 def test_a_click_is_in_the_other_apis_answer_within_a_fraction_of_a_second(system: Distributed) -> None:

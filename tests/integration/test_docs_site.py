@@ -122,5 +122,5 @@ def test_search_works_in_a_browser_without_other_servers(address: str) -> None:
         opened.page.locator(".md-search-result__item").first.wait_for()
         opened.page.goto(f"{address}/architecture.html")
         opened.page.locator("figure.diagram svg").first.wait_for()
-        assert opened.strangers == []
+        assert opened.foreign_requests == []
         assert opened.complaints == []

@@ -19,10 +19,10 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> EndToEndResult:
     return run(PLAN, folder)
 
 
-def distance(found: np.ndarray, drawn: np.ndarray) -> float:
+def distance(observed: np.ndarray, drawn: np.ndarray) -> float:
     """Of Kolmogorov and Smirnov: how far apart two distributions are where they are farthest apart."""
-    places = np.sort(np.concatenate([found, drawn]))
-    shares = [np.searchsorted(np.sort(values), places, side="right") / len(values) for values in (found, drawn)]
+    points = np.sort(np.concatenate([observed, drawn]))
+    shares = [np.searchsorted(np.sort(values), points, side="right") / len(values) for values in (observed, drawn)]
     return float(np.abs(shares[0] - shares[1]).max())
 
 

@@ -23,8 +23,8 @@ BATCH = 500
 
 def shop_with(folder: Path, plan: StreamPlan) -> System:
     """A system with the events of a plan only."""
-    given = {"data.folder": str(folder), "clock.mode": "stream"}
-    system = open_system(load_settings(overrides=given, environment={}))
+    overrides = {"data.folder": str(folder), "clock.mode": "stream"}
+    system = open_system(load_settings(overrides=overrides, environment={}))
     save_items(system.store, [Item(f"i{topic}", categories=(f"Category {topic}",)) for topic in range(1, 13)])
     drawn = draw_events(plan)
     columns = zip(drawn.users.tolist(), drawn.topics.tolist(), drawn.times_ms.tolist(), strict=True)
@@ -40,9 +40,9 @@ def shop_with(folder: Path, plan: StreamPlan) -> System:
 def alarms(store: Store) -> list[str]:
     """The signals of all alarms, which begin within two days of the change on day 18."""
     with store.read() as read:
-        found = read.drift.alarms()
-    assert all(18 <= (alarm.onset_ms - MONDAY_MS) // DAY_MS < 20 for alarm in found)
-    return [alarm.signal for alarm in found]
+        stored = read.drift.alarms()
+    assert all(18 <= (alarm.onset_ms - MONDAY_MS) // DAY_MS < 20 for alarm in stored)
+    return [alarm.signal for alarm in stored]
 
 
 @pytest.mark.slow

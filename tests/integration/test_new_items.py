@@ -36,4 +36,4 @@ def test_a_new_item_is_recommended_by_its_text_within_two_seconds(shop_template:
         while "bare" not in (scores := recommended(http, "user-0001", category)):
             assert time.monotonic() - arrived_s < 2 * LIMIT_S
     assert scores["brand-new"] != scores["bare"]  # the text decides, not only the row of unseen items
-    assert twin["item_id"] in [one["item_id"] for one in alike[: len(alike) // 2]]
+    assert twin["item_id"] in [similar["item_id"] for similar in alike[: len(alike) // 2]]

@@ -66,6 +66,7 @@ def test_a_stopped_worker_continues_at_the_offset_that_was_set(stream: Streaming
     assert_counted_once(stream.store, clicks(10, users=1))
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_events_read_again_after_offsets_set_count_once(stream: Streaming, database: Any) -> None:
     stream.worker.start()
     stream.await_events(10)
@@ -77,6 +78,7 @@ def test_events_read_again_after_offsets_set_count_once(stream: Streaming, datab
     assert stream.offsets()[PARTITION] == 14
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_nothing_changes_without_confirmation(stream: Streaming, database: Any) -> None:
     result = run(stream, database.url, "set", "--partition", str(PARTITION), "--to", "latest", answer="n\n")
     assert result.exit_code == 1
@@ -85,6 +87,7 @@ def test_nothing_changes_without_confirmation(stream: Streaming, database: Any) 
     assert stream.offsets() == {}
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

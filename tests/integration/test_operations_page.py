@@ -43,9 +43,9 @@ def folder(sqlite_template: Path, tmp_path: Path) -> Path:
     shutil.copy(sqlite_template, data / "tidewise.db")
     with closing(open_store(f"sqlite:///{data / 'tidewise.db'}")) as store:
         event = Interaction("e1", "ann", "tent", "click", NOW_MS)
-        letter = DeadLetter(STREAM, PARTITION, 41, "time: too late", b'{"user_id": "ben"}', NOW_MS)
+        dead_letter = DeadLetter(STREAM, PARTITION, 41, "time: too late", b'{"user_id": "ben"}', NOW_MS)
         source = StreamSource(STREAM, PARTITION, [40], 40, 41)
-        Ingestor(store, types=EventTypes(), shape=WindowShape()).ingest([event], source, dead_letters=[letter])
+        Ingestor(store, types=EventTypes(), shape=WindowShape()).ingest([event], source, dead_letters=[dead_letter])
     return tmp_path
 
 

@@ -88,8 +88,8 @@ def test_every_window_is_the_one_plain_python_computes(store: Store, rows: list[
             state = read.users.find(user)
             assert state is not None
             history = state.window.history
-            found = [
+            window = [
                 (names[key], time_ms)
                 for key, time_ms in zip(history.items.tolist(), history.times_ms.tolist(), strict=True)
             ]
-            assert found == expected, user
+            assert window == expected, user

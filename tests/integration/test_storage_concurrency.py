@@ -277,7 +277,7 @@ def test_a_database_opened_concurrently_is_migrated_once(
     num_stores: int, tmp_path: object, postgres_server: str
 ) -> None:
     with fresh_database(postgres_server) as url:
-        for each in (url, f"sqlite:///{tmp_path}/new.db"):
-            in_parallel(*[lambda url=each: open_store(url).close()] * num_stores)
-            with closing(open_store(each)) as store, store.read() as read:
+        for database_url in (url, f"sqlite:///{tmp_path}/new.db"):
+            in_parallel(*[lambda url=database_url: open_store(url).close()] * num_stores)
+            with closing(open_store(database_url)) as store, store.read() as read:
                 assert read.totals().users == 0

@@ -45,13 +45,13 @@ def test_each_table_has_a_time_budget_and_needed_pictures() -> None:
 
 @pytest.mark.parametrize("name", tables.REPLAYS)
 def test_every_replay_is_commands_that_parse_with_arms_that_exist(name: str, tmp_path: Path) -> None:
-    found: set[str] = set()
+    all_arms: set[str] = set()
     for words in tables.REPLAYS[name].commands(tmp_path, tmp_path, 1):
         context = parse(words)
         arms, against = arms_of(context.params["model"], context.params["against"])
-        found |= {*arms, against}
+        all_arms |= {*arms, against}
         assert context.params["hides_seen"] == (context.params["seen"] == "hide"), "trained for what is asked"
-    assert found >= {"frozen", "fine-tune", "fine-tune+replay", "retrain"}
+    assert all_arms >= {"frozen", "fine-tune", "fine-tune+replay", "retrain"}
 
 
 @pytest.fixture
@@ -107,6 +107,6 @@ def test_a_table_that_fails_does_not_stop_the_next(
     words = ["toys-released", "toys-ties", "--data-dir", str(tmp_path / "absent"), "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", ["tables", *words])
     assert tables.main() == 1
-    said = capsys.readouterr().err
-    assert "toys-released: ended with 2" in said
-    assert "toys-ties: ended with 2" in said
+    errors = capsys.readouterr().err
+    assert "toys-released: ended with 2" in errors
+    assert "toys-ties: ended with 2" in errors

@@ -60,10 +60,10 @@ def test_a_user_s_interest_and_the_mix_are_told_by_them(tmp_path: Path) -> None:
         system.snapshots.refresh()
         events = [Interaction(f"e{n}", "ann", f"garden-{n}", "view", NOW_MS + n * 60_000) for n in range(6)]
         system.ingestor.ingest(events, RequestSource("test"))
-        told = system.interests.of("ann").interest.topics
+        topics = system.interests.of("ann").interest.topics
         with system.store.read() as read:
             names = read.drift.topics()
             (start_ms, *_) = read.drift.counted_ms(after_ms=0, before_ms=2 * NOW_MS, limit=9)
             counted = read.drift.counts([start_ms])[start_ms].topics
-    assert {word for name in told for word in name.split(", ")} <= set(GARDEN)
-    assert {names[code] for code in counted} <= set(told)
+    assert {word for name in topics for word in name.split(", ")} <= set(GARDEN)
+    assert {names[code] for code in counted} <= set(topics)

@@ -24,11 +24,11 @@ expect.set_options(timeout=PATIENCE_MS)
 
 @dataclass
 class Tab:
-    """An open page. `complaints`: errors, and what it wrote to the console. `strangers`: requests elsewhere."""
+    """An open page. `complaints`: its errors and console messages. `foreign_requests`: requests to other servers."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
+    foreign_requests: list[str] = field(default_factory=list)
 
     def go(self, url: str) -> None:
         """Open a page of the dashboard and wait until it shows what it wants to show."""
@@ -79,17 +79,19 @@ def tab(browser: Browser, *, dark: bool = False, size: tuple[int, int] = DESK, s
         page.on("pageerror", lambda error: opened.complaints.append(f"uncaught: {error}"))
         page.on(
             "console",
-            lambda said: said.type in ("error", "warning") and opened.complaints.append(f"{said.type}: {said.text}"),
+            lambda message: (
+                message.type in ("error", "warning") and opened.complaints.append(f"{message.type}: {message.text}")
+            ),
         )
-        page.on("request", lambda asked: _note_stranger(opened, asked.url))
+        page.on("request", lambda request: _note_foreign_request(opened, request.url))
         yield opened
     finally:
         context.close()
 
 
-def _note_stranger(opened: Tab, url: str) -> None:
+def _note_foreign_request(opened: Tab, url: str) -> None:
     if not url.startswith(("http://127.0.0.1:", "about:", "data:")):
-        opened.strangers.append(url)
+        opened.foreign_requests.append(url)
 
 
 def _program() -> str:

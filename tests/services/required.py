@@ -13,10 +13,10 @@ import pytest
 
 def program(name: str, *, package: str) -> str:
     """Where a program lies."""
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         _missing(f"needs {name}; install it (Debian: {package})")
-    return str(found)
+    return str(path)
 
 
 def module(name: str, *, extra: str) -> Any:
