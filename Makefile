@@ -12,6 +12,8 @@ KAFKA_PORT ?= 19092
 BROKER = $(if $(filter 1,$(KAFKA)),127.0.0.1:$(KAFKA_PORT),$(KAFKA))
 # The data folder of `make demo`, `make stack` and `make up`.
 DATA ?= .tidewise
+# Tests often wait for servers, so one process more than cores.
+TEST_PROCESSES ?= $(shell echo $$(( $$(nproc) + 1 )))
 
 .PHONY: help
 help: ## list the targets
@@ -57,7 +59,7 @@ up: $(VENV)/.installed ## start Tidewise on DATA (default: .tidewise)
 
 .PHONY: test
 test: $(VENV)/.installed-dev ## run all tests (ARGS="-k NAME": some)
-	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(VENV)/.installed-dev ## run the fast unit tests; they need no services

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from services import postgres
@@ -14,6 +15,10 @@ from services.databases import Database, missing
 
 from storage import open_store
 from storage.tables import metadata
+
+# How long an example takes depends on what else the machine does: that is no failure.
+hypothesis.settings.register_profile("tidewise", deadline=None)
+hypothesis.settings.load_profile("tidewise")
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,7 @@ def _with_item_ids(
     return {user_id: [(item_ids[key], time_ms) for key, time_ms in pairs] for user_id, pairs in events.items()}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(log=a_log, order=st.randoms(use_true_random=False), batch_size=st.integers(1, 9))
 @example(log=LONG, order=Random(1), batch_size=1)
 def test_arrival_order_does_not_change_histories_windows_and_vectors(
