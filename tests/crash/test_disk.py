@@ -22,13 +22,13 @@ BATCH = 200
 ROOM_FOR_EVENTS = 40_000  # by then 16 MiB of log would have been written
 
 
-@pytest.fixture(params=["the disk is full", "the disk failed"])
+@pytest.fixture(params=["the disk is full", "a disk read or write failed"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Disk, Path, str]]:
     """A disk, a folder on it, and the words of the server's error when it is full."""
     folder = tmp_path / "data"
     folder.mkdir()
     with ExitStack() as stack:
-        if request.param == "the disk failed":
+        if request.param == "a disk read or write failed":
             yield LimitedFiles(folder), folder, request.param
             return
         try:
