@@ -1,8 +1,8 @@
 """A user's window: the events that the encoder reads, a pure function of the history.
 
-Independent of storage and models. History order is (event time, order of first application). With n events the
-window starts at rank S*ceil(max(0, n-W-S)/S): it slides in steps of S, so that an incremental encoder re-encodes once
-per S events. The start depends on n alone, so that rebuild, restore and replay agree.
+Independent of storage and models. History order is (event time, order of first application). With n events, window
+size N and step S, the window starts at rank S * ceil(max(0, n - N) / S): it slides in steps of S, so that an
+incremental encoder re-encodes once per S events. The start depends on n alone, so rebuild, restore and replay agree.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core.errors import InvalidSettings
 
 @dataclass(frozen=True, slots=True)
 class WindowShape:
-    """`size` = W + S, the maximum length of a window ("window N"); `step` = S, by which it slides."""
+    """`size` (N): the maximum length of a window; `step` (S): the number of events by which it slides."""
 
     size: int = 50
     step: int = 10

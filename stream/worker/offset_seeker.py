@@ -99,7 +99,7 @@ class OffsetSeeker:
         self._is_assigned = True
 
     async def seek_assigned(self, consumer: SeekableConsumer) -> None:
-        """Seek every assigned partition; between a revocation and the next assignment, wait for the seek after it.
+        """Seek every assigned partition; during a rebalance, wait for the seek that follows the new assignment.
 
         Returns after `timeout_s` at the latest, because Faust gives up on a rebalance that takes long; while the
         database is unavailable the seek is retried in the background, and no message is accepted before it.
@@ -147,7 +147,7 @@ class OffsetSeeker:
     async def _log_bounds(self, consumer: SeekableConsumer, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
         try:
             return await consumer.log_bounds(partitions)
-        except TopicMissing:  # a restarted worker creates it and reports that it is not the log of this database
+        except TopicMissing:  # end the worker: its restart creates the topic, then refuses it as another log
             raise
         except StreamUnavailable:
             self._reset_watchdog()

@@ -88,12 +88,12 @@ class StallDetector:
         """Whether no partition has a message left. `fetch_position`: the offset that the client fetches next."""
         return all(
             status.next_offset is not None
-            and (not status.lag or self._lags_behind_no_message(number, status, fetch_position(number)))
+            and (not status.lag or self._has_only_markers_left(number, status, fetch_position(number)))
             for number, status in partitions.items()
         )
 
-    def _lags_behind_no_message(self, partition: int, status: PartitionStatus, fetch_position: int | None) -> bool:
-        """Whether the client fetched everything since the partition was sought again, and no message came."""
+    def _has_only_markers_left(self, partition: int, status: PartitionStatus, fetch_position: int | None) -> bool:
+        """Whether only transaction markers are left: all was fetched since the seek, and no message came."""
         seen = self._observations.get(partition)
         if seen is None or seen.status != status or not seen.num_seeks:
             return False
@@ -155,9 +155,8 @@ class StallRecovery:
         """Seek stalled partitions again; reset the watchdog where no message is left."""
         partitions = await self._with_end_offsets(status.partitions, consumer)
         for partition in self._detector.check(partitions):
-            has_received = bool(
-                status.counters.num_messages
-            )  # otherwise the settings may be wrong: a restart is no help
+            # A worker that has received nothing yet may have wrong settings: a restart would not help.
+            has_received = status.counters.num_messages > 0
             if has_received and self._detector.was_sought(partition):
                 await self._exit_if_kafka_responds(partition, partitions[partition], consumer)
             position = f"{self._topic}/{partition}@{partitions[partition].next_offset}"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, start_http_server
 
 from core.errors import InvalidSettings
-from tidewise.settings.kafka import MetricsSettings
+from tidewise.settings.observability import MetricsSettings
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""The settings of user interests, of drift monitoring and of the log."""
+"""The settings of user interests and of drift monitoring."""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -52,13 +52,6 @@ class DriftSettings(Section):
     def segment_names(self) -> tuple[str, ...]:
         """The segments to monitor separately."""
         return split_names(self.segments)
-
-
-class LogSettings(Section):
-    """The log of long-running processes, on standard error."""
-
-    format: Literal["text", "json"] = "text"
-    """`text`: lines for people; `json`: one object per line, for machines."""
 
 
 class InterestSettings(Section):

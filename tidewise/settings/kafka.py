@@ -1,4 +1,4 @@
-"""The settings of Kafka and of the metrics endpoint of workers and trainers."""
+"""The settings of Kafka."""
 
 from __future__ import annotations
 
@@ -62,12 +62,3 @@ class KafkaSection(Section):
                 msg = f"wanted names among {', '.join(FIELDS)}, each with a dotted path, got {name!r} = {path!r}"
                 raise ValueError(msg)
         return fields
-
-
-class MetricsSettings(Section):
-    """The Prometheus endpoint of a worker or a trainer; an API serves its own at `/metrics`."""
-
-    host: str = "127.0.0.1"
-    """The address on which a worker or a trainer serves `/metrics`, without authentication."""
-    port: int = Field(0, ge=0, le=65535)
-    """The port on which a worker or a trainer serves `/metrics`; 0: none."""

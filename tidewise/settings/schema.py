@@ -20,10 +20,11 @@ from pydantic_settings import PydanticBaseSettingsSource as AnySource
 from core.errors import InvalidSettings
 from core.history import WindowShape
 from core.interactions import DEFAULT_EVENT_TYPES, EventType, EventTypes, check_id
-from tidewise.settings.drift import DriftSettings, InterestSettings, LogSettings
+from tidewise.settings.drift import DriftSettings, InterestSettings
 from tidewise.settings.errors import explain
-from tidewise.settings.kafka import KafkaSection, MetricsSettings
+from tidewise.settings.kafka import KafkaSection
 from tidewise.settings.learning import LearnSettings, ModelSettings, TrainSettings
+from tidewise.settings.observability import LogSettings, MetricsSettings
 from tidewise.settings.section import Amount, Count, Section
 from tidewise.settings.sources import Flag, Source, TomlFile, has_value, variables
 
