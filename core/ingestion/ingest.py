@@ -3,11 +3,13 @@
 All writers of user state (HTTP, Kafka, files, dead-letter retries) use it, so that locks are taken in the same order
 everywhere, which prevents deadlock:
 
-    (a) the writers' applied offsets, in ascending partition: skip messages at or below, compare-and-set each to its
-        batch's last; if one differs from the value last read, another worker owns the partition: nothing is applied
-    (b) the users of the batch, created if new, in ascending key
-    (c) interactions, in ascending event key; known ones change nothing
-    (d) windows
+    (a) the writers' applied offsets, in ascending partition: events at or below the applied offset are skipped, then
+        it is compared and set to the batch's last; if it is not the value that this worker last read, another worker
+        owns the partition, and the transaction applies nothing
+    (b) the users of the batch, in ascending key, created if new; events that are already stored are marked as
+        duplicates and change nothing
+    (c) the new interactions, inserted in ascending event key
+    (d) the users' windows
     (e) popularity and counts, in the rows of the first writer, which only this transaction has locked
     commit; only then does the caller acknowledge
 
@@ -199,7 +201,7 @@ def _appended(window: Window, rows: Sequence[EventRow], shape: WindowShape) -> W
 
 
 def _advanced(writer: WriterOffset, batch: EventBatch) -> WriterOffset:
-    """Behind the batch; the newest time only ever rises."""
+    """The writer's offset and newest event time after the batch; neither decreases."""
     newest_ms = max((event.time_ms for event in batch.events), default=writer.newest_ms)
     if newest_ms is not None and writer.newest_ms is not None:
         newest_ms = max(newest_ms, writer.newest_ms)
@@ -209,7 +211,7 @@ def _advanced(writer: WriterOffset, batch: EventBatch) -> WriterOffset:
 
 
 def _statuses(batch: EventBatch, before: Mapping[int, WriterOffset]) -> list[EventStatus]:
-    """Skipped for events at or below the applied offset, accepted until proven otherwise."""
+    """Skipped for events at or below the applied offset; accepted for the others, until `ResolvedBatch` checks them."""
     applied = before[batch.source.partition].applied_offset
     if isinstance(batch.source, RequestSource) or applied is None:
         return [EventStatus.ACCEPTED] * len(batch.events)

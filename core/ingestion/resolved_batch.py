@@ -1,4 +1,4 @@
-"""Step (b) of ingest: locks users, looks up item keys and marks known events.
+"""Step (b) of ingest: locks users, looks up item keys and marks stored events as duplicates.
 
 Independent of where events come from.
 """
