@@ -1,7 +1,7 @@
 """Exact inner-product search with FAISS over one immutable set of item vectors.
 
-Exact is the right choice below some 20,000 items, where one search takes well under a millisecond; it is also the
-oracle of whatever approximates it.
+Exact search suits catalogues below some 20,000 items, where it takes well under a millisecond. It is also the reference
+for tests of approximate indexes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 
-SMALL_SHARE = 0.05  # below this share of allowed rows their products alone are cheaper than a filtered scan
+SMALL_SHARE = 0.05  # up to this share of allowed rows, computing only their products is cheaper than a filtered scan
 
 
 class ExactIndex:
@@ -35,32 +35,33 @@ class ExactIndex:
         return len(self._rows)
 
     def search(self, query: FloatArray, n: int, *, allowed: BoolArray | None = None) -> tuple[IntArray, FloatArray]:
-        """The best rows and scores for a (D,) query, best first, equal scores by row; exact."""
+        """The n rows with the highest inner products with a (D,) query, and these, descending; equal scores by row."""
         if not np.isfinite(query).all():
             msg = "query: wanted finite numbers; the model that made it must not serve"
             raise ValueError(msg)
-        places = np.arange(len(self._rows)) if allowed is None else np.flatnonzero(allowed[self._rows])
-        n = min(n, len(places))
+        candidates = np.arange(len(self._rows)) if allowed is None else np.flatnonzero(allowed[self._rows])
+        n = min(n, len(candidates))
         if n <= 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        found = None if len(places) <= max(n, SMALL_SHARE * len(self._rows)) else self._scan(query, n, places)
-        scores, places = (self._vectors[places] @ query, places) if found is None else found
-        order = np.lexsort((places, -scores))[:n]
-        return self._rows[places[order]], scores[order]
+        few = len(candidates) <= max(n, SMALL_SHARE * len(self._rows))
+        best = None if few else self._scan(query, n, candidates)
+        scores, positions = (self._vectors[candidates] @ query, candidates) if best is None else best
+        order = np.lexsort((positions, -scores))[:n]
+        return self._rows[positions[order]], scores[order]
 
-    def _scan(self, query: FloatArray, n: int, places: IntArray) -> tuple[FloatArray, IntArray] | None:
-        """The best n < len(places); None where the cut goes through equal scores, among which FAISS takes any."""
+    def _scan(self, query: FloatArray, n: int, candidates: IntArray) -> tuple[FloatArray, IntArray] | None:
+        """The best n < len(candidates) by FAISS; None if the scores n and n + 1 are equal: FAISS takes any of them."""
         assert self._index is not None
         parameters = None
-        if len(places) < len(self._rows):
+        if len(candidates) < len(self._rows):
             mask = np.zeros(len(self._rows), np.bool_)
-            mask[places] = True
+            mask[candidates] = True
             bits = np.packbits(mask, bitorder="little")  # named, because FAISS reads it without keeping it alive
             selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
             parameters = faiss.SearchParameters()
             parameters.sel = selector
         vector = np.ascontiguousarray(query[None], np.float32)
-        scores, found = self._index.search(vector, n + 1, params=parameters)
+        scores, positions = self._index.search(vector, n + 1, params=parameters)
         if scores[0, n - 1] == scores[0, n]:
             return None
-        return scores[0, :n], found[0, :n]
+        return scores[0, :n], positions[0, :n]

@@ -1,8 +1,9 @@
-"""A tower layer for one new position at a time, without keys or values. Independent of users or memories.
+"""A tower layer for one new position at a time, which attends to the layer's inputs instead of keys and values.
 
-Query and key maps meet only in their product, and so do value and output maps. Folded into one matrix each, they let a
-position look at what the layer was *given* at earlier positions: half as much to keep and to fetch as keys and values,
-and fetching is what an event costs. The folding is done in float64. The plain reference is `TowerLayer.forward`.
+Attention uses query and key matrices only as a product, and value and output matrices too. With each product
+precomputed, the cache holds the layer's inputs: half the memory of keys and values, and half the memory traffic, which
+dominates the cost of an event. The products are computed in float64. The reference implementation is
+`TowerLayer.forward`. Independent of users and caches.
 
 Shapes: M towers, B batch, W window, D width of a tower, H heads, K = D / H.
 """
@@ -16,7 +17,7 @@ from model.network.towers import TowerLayer
 
 
 class FoldedLayer:
-    """The attention of one layer: softmax(x look . inputs) @ inputs, then `say`."""
+    """The attention of one layer: softmax(x @ query_key @ inputs.T) @ inputs @ value_out, per head."""
 
     def __init__(self, layer: TowerLayer) -> None:
         self.layer, self.num_heads = layer, layer.num_heads
@@ -26,25 +27,27 @@ class FoldedLayer:
         query, key, value = (part.double().view(heads) for part in maps.weight.chunk(3, dim=-1))
         query_bias, _, value_bias = (part.double().view(heads) for part in maps.bias.chunk(3, dim=-1))
         out_MHKO = out.weight.double().view(num_towers, self.num_heads, -1, width)
-        key = key / heads[-1] ** 0.5  # the key's bias adds the same to every score: softmax does not see it
-        self.look = torch.einsum("mihk,mjhk->mihj", query, key).flatten(2).float()
-        self.look_bias = torch.einsum("mihk,mjhk->mihj", query_bias, key).flatten(2).float()
-        self.say = torch.einsum("mjhk,mhko->mhjo", value, out_MHKO).flatten(1, 2).float()
-        self.say_bias = (torch.einsum("mihk,mhko->mio", value_bias, out_MHKO) + out.bias.double()).float()
+        key = key / heads[-1] ** 0.5  # the key's bias adds the same to every score, so softmax cancels it
+        self.query_key = torch.einsum("mihk,mjhk->mihj", query, key).flatten(2).float()
+        self.query_key_bias = torch.einsum("mihk,mjhk->mihj", query_bias, key).flatten(2).float()
+        self.value_out = torch.einsum("mjhk,mhko->mhjo", value, out_MHKO).flatten(1, 2).float()
+        self.value_out_bias = (torch.einsum("mihk,mhko->mio", value_bias, out_MHKO) + out.bias.double()).float()
 
-    def looks(self, x_MBD: Tensor) -> Tensor:
-        """(B, M, H, D) what each head of each position looks for among the inputs."""
+    def queries(self, x_MBD: Tensor) -> Tensor:
+        """(B, M, H, D) the query of each head at each new position, to be multiplied with inputs."""
         num_towers, batch, width = x_MBD.shape
-        looks_MBHD = torch.baddbmm(self.look_bias, x_MBD, self.look).view(num_towers, batch, self.num_heads, width)
-        return looks_MBHD.transpose(0, 1)
+        queries_MBHD = torch.baddbmm(self.query_key_bias, x_MBD, self.query_key).view(
+            num_towers, batch, self.num_heads, width
+        )
+        return queries_MBHD.transpose(0, 1)
 
-    def seen(self, looks_BMHD: Tensor, inputs_BMWD: Tensor, hidden_BW: Tensor) -> Tensor:
-        """(B, M, H, D) the mixtures of inputs that are found; `hidden_BW` is 0 where visible and -inf elsewhere."""
-        scores_BMHW = looks_BMHD @ inputs_BMWD.transpose(-1, -2)
+    def attend(self, queries_BMHD: Tensor, inputs_BMWD: Tensor, hidden_BW: Tensor) -> Tensor:
+        """(B, M, H, D) the attention-weighted sums of the inputs; `hidden_BW`: 0 where visible and -inf elsewhere."""
+        scores_BMHW = queries_BMHD @ inputs_BMWD.transpose(-1, -2)
         scores_BMHW += hidden_BW[:, None, None, :]
         return torch.softmax(scores_BMHW, dim=-1) @ inputs_BMWD
 
-    def finish(self, x_MBD: Tensor, seen_BMHD: Tensor) -> Tensor:
+    def finish(self, x_MBD: Tensor, mixed_BMHD: Tensor) -> Tensor:
         """(M, B, D) the layer's output at the new positions."""
-        seen_MBC = seen_BMHD.transpose(0, 1).reshape(*x_MBD.shape[:2], -1)
-        return self.layer.finish(x_MBD, torch.baddbmm(self.say_bias, seen_MBC, self.say))
+        mixed_MBC = mixed_BMHD.transpose(0, 1).reshape(*x_MBD.shape[:2], -1)
+        return self.layer.finish(x_MBD, torch.baddbmm(self.value_out_bias, mixed_MBC, self.value_out))

@@ -1,10 +1,10 @@
 """The incremental encoder: one new event costs one position, not the whole window. Independent of stores.
 
-A causal encoder never changes what it said about earlier events, so what each of its layers was given is kept per user.
-Nothing has to be told to this cache: each call brings the user's whole window, and what is kept is used only where it
-is the beginning of that window, item by item and time by time. A window that slid, a late event, an erased or evicted
-user therefore cost a full encode and nothing else. The plain reference is `BoundEncoder.encode`. Shapes: U users,
-W window, B batch, M towers, L events, D width of a tower, C = M * D, S slots.
+In a causal encoder a new event does not change the outputs at earlier positions, so the inputs of each layer are cached
+per user. The cache needs no invalidation: each call passes the user's whole window, and cached inputs are used only
+where their items and times are a prefix of it. A window that slid, a late event, an erased or an evicted user
+therefore cost one full encode. The reference implementation is `BoundEncoder.encode`. Shapes: U users, W window,
+B batch, M towers, L events, D width of a tower, C = M * D, S slots.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class _Windows:
         times_ms_UW[real] = np.concatenate([history.times_ms[-size:] for history in histories])
         return cls(items_UW, times_ms_UW, lengths)
 
-    def take(self, places: IntArray) -> _Windows:
-        """Some of them."""
-        return _Windows(self.items_UW[places], self.times_ms_UW[places], self.lengths[places])
+    def take(self, rows: IntArray) -> _Windows:
+        """The windows of some rows."""
+        return _Windows(self.items_UW[rows], self.times_ms_UW[rows], self.lengths[rows])
 
 
 @dataclass(slots=True)
 class EncoderCounts:
-    """What the cache was worth: calls answered from it, by extending it, and by a full encode."""
+    """How many vectors were cached, computed by extending cached inputs, and computed by a full encode."""
 
     unchanged: int = 0
     extended: int = 0
@@ -84,7 +84,7 @@ class IncrementalEncoder:
         return self._cache.num_slots
 
     def rebind(self, encoder: BoundEncoder) -> None:
-        """Go on with another binding of the same model; users whose items changed content are computed anew."""
+        """Switch to another binding of the same model; users with an item whose vector changed are encoded in full."""
         assert encoder.model is self._encoder.model, "another model needs an incremental encoder of its own"
         with self._lock:
             old, new = self._encoder, encoder
@@ -98,7 +98,7 @@ class IncrementalEncoder:
     ) -> FloatArray:
         """(U, C) vectors after the last event of each user's window. Users are distinct.
 
-        `binding`: who asks; where that is not the newest binding, the answer is its own full encode.
+        `binding`: the caller's; if it is not the newest one, it encodes the histories itself, without the cache.
         """
         assert len(set(users)) == len(users) == len(histories), "each user once, each with a history"
         out_UC = np.empty((len(users), self._encoder.width), np.float32)
@@ -117,14 +117,14 @@ class IncrementalEncoder:
         slots = cache.acquire(users)
         known = cache.common_lengths(slots, windows.items_UW, windows.times_ms_UW, windows.lengths)
         known = np.where(windows.lengths - known > MAX_CATCH_UP, 0, known)
-        cache.lengths[slots] = 0  # until the end: a failure half-way leaves nothing to trust
+        cache.lengths[slots] = 0  # until the end, so that a failure half-way invalidates these slots
         whole = np.flatnonzero(known == 0)
-        for places in batches_by_length(windows.lengths[whole]):
-            self._read_whole(slots[whole[places]], windows.take(whole[places]))
+        for batch in batches_by_length(windows.lengths[whole]):
+            self._read_whole(slots[whole[batch]], windows.take(whole[batch]))
         for behind in range(MAX_CATCH_UP, 0, -1):
-            places = np.flatnonzero((known > 0) & (windows.lengths - known >= behind))
-            if len(places):
-                self._read_one(slots[places], windows.take(places), windows.lengths[places] - behind)
+            rows = np.flatnonzero((known > 0) & (windows.lengths - known >= behind))
+            if len(rows):
+                self._read_one(slots[rows], windows.take(rows), windows.lengths[rows] - behind)
         cache.remember(slots, windows.items_UW, windows.times_ms_UW, windows.lengths)
         self._count(known, windows.lengths)
         return cast(FloatArray, cache.vectors[torch.from_numpy(slots)].numpy())
@@ -140,50 +140,50 @@ class IncrementalEncoder:
         return self._encoder.table[torch.from_numpy(rows)].view(*item_keys.shape, -1)
 
     def _read_whole(self, slots: IntArray, windows: _Windows) -> None:
-        """Encode whole windows, keeping what each layer was given. The top layer looks from the last position only."""
+        """Encode whole windows and cache each layer's inputs. The top layer computes the last position only."""
         model, length = self._encoder.model, int(windows.lengths.max())
         items_BLC = self._vectors_of(windows.items_UW[:, :length])
         times_ms_BL = torch.from_numpy(windows.times_ms_UW[:, :length])
         x_MBLD = model.tokens(model.events(items_BLC, times_ms_BL).vectors)
         slots_B, last_B = torch.from_numpy(slots), torch.from_numpy(windows.lengths - 1)
         *lower, top = self._layers
-        for place, folded in enumerate(lower):
-            self._cache.inputs[place][slots_B, :, :length] = x_MBLD.transpose(0, 1)
+        for number, folded in enumerate(lower):
+            self._cache.inputs[number][slots_B, :, :length] = x_MBLD.transpose(0, 1)
             x_MBLD = folded.layer(x_MBLD)
         self._cache.inputs[-1][slots_B, :, :length] = x_MBLD.transpose(0, 1)
         last_MBD = x_MBLD[:, torch.arange(len(slots)), last_B]
         last_MBD = self._attend(top, last_MBD, self._cache.inputs[-1], slots_B, self._hidden(last_B))
         self._cache.vectors[slots_B] = last_MBD.transpose(0, 1).flatten(1)
 
-    def _read_one(self, slots: IntArray, windows: _Windows, places: IntArray) -> None:
-        """Encode one event of each user, at `places` (none is 0) of their windows, after the events kept before it."""
+    def _read_one(self, slots: IntArray, windows: _Windows, positions: IntArray) -> None:
+        """Encode one event of each user, at these positions (none is 0) of the windows; earlier ones are cached."""
         model, rows = self._encoder.model, np.arange(len(slots))
-        items_B1C = self._vectors_of(windows.items_UW[rows, places][:, None])
-        two_times = np.stack([windows.times_ms_UW[rows, places - 1], windows.times_ms_UW[rows, places]], axis=1)
+        items_B1C = self._vectors_of(windows.items_UW[rows, positions][:, None])
+        two_times = np.stack([windows.times_ms_UW[rows, positions - 1], windows.times_ms_UW[rows, positions]], axis=1)
         time_B1T = model.time_encoding(torch.from_numpy(two_times))[:, 1:]
-        places_B, slots_B = torch.from_numpy(places), torch.from_numpy(slots)
-        x_MBD = model.tokens(model.enrich(items_B1C, places_B.unsqueeze(1), time_B1T).vectors).squeeze(2)
-        hidden_BW = self._hidden(places_B)
-        kept_MB = self._cache.rows_of(slots_B, places_B)
+        positions_B, slots_B = torch.from_numpy(positions), torch.from_numpy(slots)
+        x_MBD = model.tokens(model.enrich(items_B1C, positions_B.unsqueeze(1), time_B1T).vectors).squeeze(2)
+        hidden_BW = self._hidden(positions_B)
+        kept_MB = self._cache.rows_of(slots_B, positions_B)
         for folded, inputs_SMWD in zip(self._layers, self._cache.inputs, strict=True):
             inputs_SMWD.view(-1, x_MBD.shape[-1]).index_copy_(0, kept_MB.flatten(), x_MBD.flatten(0, 1))
             x_MBD = self._attend(folded, x_MBD, inputs_SMWD, slots_B, hidden_BW)
         self._cache.vectors[slots_B] = x_MBD.transpose(0, 1).flatten(1)
 
-    def _hidden(self, places_B: Tensor) -> Tensor:
-        """(B, W) 0 up to each place and -inf after it, to be added to scores."""
-        later_BW = torch.arange(self._encoder.model.config.window.size) > places_B.unsqueeze(1)
+    def _hidden(self, positions_B: Tensor) -> Tensor:
+        """(B, W) the causal mask, to be added to scores: 0 up to each position and -inf after it."""
+        later_BW = torch.arange(self._encoder.model.config.window.size) > positions_B.unsqueeze(1)
         return torch.zeros(later_BW.shape).masked_fill_(later_BW, -torch.inf)
 
     def _attend(
         self, folded: FoldedLayer, x_MBD: Tensor, inputs_SMWD: Tensor, slots_B: Tensor, hidden_BW: Tensor
     ) -> Tensor:
-        """One layer at one position of each user, whose own input is kept already."""
-        looks_BMHD = folded.looks(x_MBD)
-        seen_BMHD = torch.empty_like(looks_BMHD, memory_format=torch.contiguous_format)
+        """One layer's output at one position of each user; the input at that position is cached already."""
+        queries_BMHD = folded.queries(x_MBD)
+        mixed_BMHD = torch.empty_like(queries_BMHD, memory_format=torch.contiguous_format)
         for begin in range(0, len(slots_B), FETCHED_AT_ONCE):
             part = slice(begin, begin + FETCHED_AT_ONCE)
             fetched_BMWD = self._fetched[: len(slots_B[part])]
             torch.index_select(inputs_SMWD, 0, slots_B[part], out=fetched_BMWD)
-            seen_BMHD[part] = folded.seen(looks_BMHD[part], fetched_BMWD, hidden_BW[part])
-        return folded.finish(x_MBD, seen_BMHD)
+            mixed_BMHD[part] = folded.attend(queries_BMHD[part], fetched_BMWD, hidden_BW[part])
+        return folded.finish(x_MBD, mixed_BMHD)

@@ -3,7 +3,8 @@
 Independent of catalogues, files or training. Shapes: N items, B batch, L events, M towers, D width of a tower,
 C = M * D, F features of a modality, T = 2 * D width of a time embedding, E experts.
 
-The score of an item is ONE inner product of concatenations: <towers of the history, [id row ; projected contents]>.
+The score of an item is one inner product: of the history's concatenated tower outputs with the item's concatenated id
+embedding and projected contents.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ UNSEEN = 0  # the id row that stands in for every item without a trained row
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What one modality says about N items: (N, F) `values` and (N,) `present`, false where there is nothing to say."""
+    """One modality of N items: (N, F) `values`, and (N,) `present`, false for items without this content."""
 
     values: Tensor
     present: Tensor
@@ -46,7 +47,7 @@ def queries_of(towers_MBLD: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class TowerInputs:
-    """A batch of histories before the towers: (B, L, M, D) `vectors`, and what the Temporal MoE made of the times."""
+    """A batch before the towers: (B, L, M, D) `vectors`, (B, L, T) embedded `time`, (B, L, E) weights of experts."""
 
     vectors: Tensor
     time: Tensor
@@ -97,7 +98,7 @@ class HM4SR(nn.Module):
         )
 
     def initialise(self, *, seed: int) -> HM4SR:
-        """Every random start in one place, under one seed; returns the model."""
+        """Initialise all parameters under one seed; returns the model."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             if self.config.use_id:
@@ -106,7 +107,7 @@ class HM4SR(nn.Module):
                 assert isinstance(projection, ContentProjection)
                 _initialise(projection.linear)
             for weight in self.fused.parameters():
-                nn.init.zeros_(weight)  # contents enter the id tower as far as they help, where ids say little
+                nn.init.zeros_(weight)  # at first the id tower reads ids alone; training adds contents
             nn.init.normal_(self.position_embedding, std=0.02)
             self.time_encoding.initialise()
             if self.interactive is not None:
@@ -121,11 +122,11 @@ class HM4SR(nn.Module):
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers are trained."""
+        """The number of parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def item_vectors(self, id_rows_N: Tensor, features: Mapping[str, Features]) -> Tensor:
-        """(N, C) item vectors: what histories are made of, and what queries are compared with."""
+        """(N, C) item vectors: the inputs of histories, and the vectors that queries are multiplied with."""
         contents = [projection(features[name]) for name, projection in self.contents.items()]
         if not self.config.use_id:
             return torch.cat(contents, dim=-1)
@@ -140,7 +141,7 @@ class HM4SR(nn.Module):
         return self.enrich(items_BLC, positions_L, self.time_encoding(times_ms_BL))
 
     def enrich(self, items_BLC: Tensor, positions: Tensor, time_BLT: Tensor) -> TowerInputs:
-        """As `events`, at given places of the window: (L,) for all rows or (B, L) for each."""
+        """As `events`, at these positions of the window: (L,) for all rows or (B, L) for each."""
         position_LD = F.embedding(positions, self.position_embedding).unsqueeze(-2)
         x_BLMD = items_BLC.view(*items_BLC.shape[:2], -1, self.config.width) + position_LD
         if self.interactive is not None:
@@ -151,34 +152,34 @@ class HM4SR(nn.Module):
         return TowerInputs(self.temporal.combine(x_BLMD, route_BLE), time_BLT, route_BLE)
 
     def tokens(self, vectors_BLMD: Tensor) -> Tensor:
-        """(M, B, L, D): what the towers read."""
+        """(M, B, L, D): the inputs of the towers."""
         tokens_MBLD = self.norm(vectors_BLMD.permute(2, 0, 1, 3).contiguous())
         return drop(tokens_MBLD, self.config.dropout, training=self.training)
 
     def run(self, vectors_BLMD: Tensor) -> Tensor:
-        """(M, B, L, D): what each tower says after each event."""
+        """(M, B, L, D): the output of each tower after each event."""
         towers_MBLD: Tensor = self.towers(self.tokens(vectors_BLMD))
         return towers_MBLD
 
-    def added(self, times_ms_BL: Tensor, positions_B: Tensor) -> Tensor | None:
-        """(B, L) what is added to the scores of a window's own items after its event at a position; None: nothing.
+    def score_offsets(self, times_ms_BL: Tensor, positions_B: Tensor) -> Tensor | None:
+        """(B, L) what the query after the event at a position adds to the scores of its window's items; None: nothing.
 
-        Minus infinity where the model is trained for answers without them.
+        Minus infinity where the model is trained for answers without seen items.
         """
         if self.config.hides_seen:
-            places_L = torch.arange(times_ms_BL.shape[1], device=times_ms_BL.device)
-            return torch.where(places_L <= positions_B.unsqueeze(1), -torch.inf, 0.0)
+            window_L = torch.arange(times_ms_BL.shape[1], device=times_ms_BL.device)
+            return torch.where(window_L <= positions_B.unsqueeze(1), -torch.inf, 0.0)
         if self.repeats is None:
             return None
-        added_BL: Tensor = self.repeats(times_ms_BL, positions_B)
-        return added_BL
+        offsets_BL: Tensor = self.repeats(times_ms_BL, positions_B)
+        return offsets_BL
 
     def forward(self, items_BLC: Tensor, times_ms_BL: Tensor) -> Tensor:
-        """(B, L, C): the query after each event. The plain reference of `last`."""
+        """(B, L, C): the query after each event. The reference implementation of `last`."""
         return queries_of(self.run(self.events(items_BLC, times_ms_BL).vectors))
 
     def with_placeholders(self, events: TowerInputs, replaced_BL: Tensor) -> Tensor:
-        """(B, L, M - id, D): the content parts; where `replaced_BL`, a placeholder that knows only the time."""
+        """(B, L, M - id, D): the content parts; where `replaced_BL`, a placeholder computed from the time alone."""
         contents_BLMD = events.vectors[:, :, -len(self.placeholders) :]
         placeholders_BLMD = torch.stack([make(events.time) for make in self.placeholders], dim=2)
         return torch.where(replaced_BL[..., None, None], placeholders_BLMD, contents_BLMD)

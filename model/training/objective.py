@@ -125,7 +125,7 @@ class Objective:
     def _added(self, batch: Batch) -> Added | None:
         """What windows add to the scores of their own items; nothing to those that are no candidates in this step."""
         rows_P, positions_P = batch.learnt_BL.nonzero(as_tuple=True)
-        added_PS = self.model.added(batch.times_ms_BL[rows_P], positions_P)
+        added_PS = self.model.score_offsets(batch.times_ms_BL[rows_P], positions_P)
         if added_PS is None:
             return None
         items_PS, scored_N = batch.inputs_BL[rows_P], batch.scored_N

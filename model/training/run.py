@@ -1,9 +1,9 @@
-"""One training run: epochs of optimiser steps, judged by held-out events, kept on disk. Independent of catalogues.
+"""One training run: epochs of optimiser steps, validated on held-out events, saved after each epoch.
 
-Early stopping watches full-ranking NDCG@10 on the last events in time, each after the window strictly before it: what a
-live system is asked to do (the last event of every user would let the model read what others did later). Those events
-aren't trained on. With `max_seconds=None` and float32 a seed decides every bit on one CPU; with a budget, speed decides
-the steps.
+Early stopping monitors full-ranking NDCG@10 on the newest events, each predicted from the window strictly before it, as
+in a live system (leave-one-out would train on events of other users that came later). These events are not trained on.
+With `max_seconds=None` and float32 on one CPU, the seed determines every bit of the result; with a time budget, the
+number of steps depends on speed. Independent of catalogues.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class TrainingRun:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since training was asked for, with those of the runs that this one goes on from."""
+        """Seconds since the training started, including those of the interrupted runs that this one resumes."""
         return time.monotonic() - self.started_s
 
     @property
@@ -68,7 +68,7 @@ class TrainingRun:
 
     @property
     def done(self) -> float:
-        """The share of the run that is over: by steps, or by the clock where that ends it earlier."""
+        """The completed share of the run, by steps or by time budget, whichever is further."""
         by_clock = self.elapsed_s / self.plan.max_seconds if self.plan.max_seconds else 0.0
         return min(1.0, max(self.counters.step / max(1, self.steps), by_clock))
 
@@ -84,10 +84,10 @@ class TrainingRun:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             best = self._resumed(rng) or best
-            while not self._ended:
+            while not self._has_ended:
                 self.counters.epoch += 1
                 self._epoch(rng)
-                best = self._judged(best)
+                best = self._validated(best)
                 if self.file is not None:
                     self.counters.elapsed_s = self.elapsed_s
                     self.file.save(RunState(self.counters, self.history, best), self.model, self.optimizer, rng)
@@ -97,12 +97,12 @@ class TrainingRun:
         return self._report()
 
     @property
-    def _ended(self) -> bool:
+    def _has_ended(self) -> bool:
         stale = self.counters.epoch - self.counters.gained_at >= self.plan.patience
         return stale or self.out_of_time or self.counters.epoch >= self.plan.epochs
 
     def _resumed(self, rng: np.random.Generator) -> dict[str, Tensor] | None:
-        """Go on from the file, if it holds this very run; returns the best weights so far."""
+        """Resume from the file, if it is of the same run; returns the best weights so far."""
         state = self.file.load(self.model, self.optimizer, rng) if self.file is not None else None
         if state is None:
             return None
@@ -110,8 +110,8 @@ class TrainingRun:
         self.started_s -= state.counters.elapsed_s
         return state.best
 
-    def _judged(self, best: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The best weights after an epoch: without held-out events the newest."""
+    def _validated(self, best: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Validate after an epoch; returns the best weights so far: without held-out events the newest."""
         if not len(self.data.split.validation):
             self.counters.gained_at = self.counters.epoch
             return copy.deepcopy(self.model.state_dict())
@@ -122,7 +122,7 @@ class TrainingRun:
         return copy.deepcopy(self.model.state_dict()) if metric > before else best
 
     def _report(self) -> dict[str, Any]:
-        """What the checkpoint says about this run."""
+        """The figures of this run that the checkpoint records."""
         reads_now = self.model.now_gap is not None and self.history
         return {
             "seed": self.seed,

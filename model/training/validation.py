@@ -45,7 +45,7 @@ def validation_ndcg(model: HM4SR, data: TrainingData, *, told: bool = True) -> f
             queries_BC = model.now_gap(queries_BC, model.now_gap.rows(asked_ms_B))
         scores_BN = queries_BC @ table_NC.T
         targets_B1 = data.items[places_B].unsqueeze(1)
-        added_BL = model.added(data.times_ms[inputs_BL], lengths_B - 1)
+        added_BL = model.score_offsets(data.times_ms[inputs_BL], lengths_B - 1)
         if added_BL is not None:
             scores_BN.scatter_add_(1, data.items[inputs_BL], added_BL)
         ranks_B = (scores_BN >= scores_BN.gather(1, targets_B1)).sum(1)
