@@ -1,12 +1,12 @@
 """The learning cycle: train a challenger, compare it with the champion, promote or refuse it.
 
-A use case over ports, and the only path to a promotion that begins with a training. Every write is fenced by the
-trainer's lease, so a process that has lost the lease changes nothing. It may be killed at any moment:
+A use case over ports; every training runs through it. Every write is fenced by the trainer's lease, so a process that
+has lost the lease changes nothing. The process may be killed between or during these steps without an inconsistency:
 
     1. one transaction: the task is stored, so that the next trainer resumes it
-    2. the challenger's files are written, all or none (the `Trainer`'s promise)
+    2. the challenger's files are written atomically (by the `Trainer`)
     3. one transaction: the challenger is stored, the task is done
-    4. one transaction: the verdict, and with it the promotion
+    4. one transaction: the verdict and, if there is one, the promotion
 
 An operator's job (`tidewise train`) bypasses the gate: it skips 1 and 4, and 3 promotes the model.
 """
@@ -113,7 +113,10 @@ class Policy:
 
 @dataclass(frozen=True)
 class LearningCycle:
-    """The cycle of one trainer. `type_codes`: event types that enter the window; `stream`: the log of the events."""
+    """The cycle of one trainer.
+
+    `type_codes`: event types that enter the window. `stream`: the topic whose offsets a model's lineage records.
+    """
 
     store: Store
     lease: Lease | NoLease

@@ -69,7 +69,7 @@ class Store(Protocol):
     """A database."""
 
     def transaction(self) -> AbstractContextManager[Transaction]:
-        """A write transaction; rolled back unless committed. Raises `StoreUnavailable` when the database is away."""
+        """A write transaction; rolled back unless committed. Raises `StoreUnavailable`."""
         ...
 
     def read(self, *, snapshot: bool = True) -> AbstractContextManager[ReadTransaction]:

@@ -116,9 +116,9 @@ class Recommender:
             )
             ranker = self._ranker_for(read, snapshot, state, gap_ms)
         listed = [
-            name
-            for name in dict.fromkeys(item_ids)
-            if name in stored and stored[name].listed(include_uncatalogued=self._include_uncatalogued)
+            item_id
+            for item_id in dict.fromkeys(item_ids)
+            if item_id in stored and stored[item_id].listed(include_uncatalogued=self._include_uncatalogued)
         ]
         rows = snapshot.catalogue.rows(np.array([stored[item_id].key for item_id in listed], np.int64))
         rows = rows[rows >= 0]
@@ -211,6 +211,7 @@ class Recommender:
         return ModelRanker(snapshot.model, query, "ranked by the user's history", repeats)
 
     def _now(self, request: RecommendationRequest, history: History) -> tuple[int, int | None]:
+        """The time of the answer, and the gap to it from the last event of a history; None without one."""
         now_ms = self._clock.now_ms() if request.at_ms is None else request.at_ms
         return now_ms, max(0, now_ms - int(history.times_ms[-1])) if len(history) else None
 
@@ -311,8 +312,8 @@ def _trend_reason(since_ms: int | None) -> str:
 
 def _query(model: BoundModel, vector: FloatArray, gap_ms: int | None) -> FloatArray:
     """(D,): the query of a (1, D) user vector after the gap to now."""
-    shaped: FloatArray = model.encoder.query(vector, np.array([gap_ms or 0], np.int64))[0]
-    return shaped
+    query: FloatArray = model.encoder.query(vector, np.array([gap_ms or 0], np.int64))[0]
+    return query
 
 
 def _exclude(allowed: BoolArray, rows: IntArray) -> None:

@@ -73,12 +73,12 @@ class InteractionRoutes:
         outcomes = await self._engine.event_sink.submit(parsed.events, wait=wait)
         results = _results(parsed, outcomes)
         statuses = Counter(result["status"] for result in results)
-        sums = {status.value: statuses[status.value] for status in STATUSES}
-        self._engine.metrics.count_events(sums)
-        if not sums[EventStatus.QUEUED.value]:
-            return json_reply(sums | {"results": results})
+        counts = {status.value: statuses[status.value] for status in STATUSES}
+        self._engine.metrics.count_events(counts)
+        if not counts[EventStatus.QUEUED.value]:
+            return json_reply(counts | {"results": results})
         note = {"note": NOT_APPLIED} if wait else {}
-        return json_reply(sums | {"results": results} | note, status=202)
+        return json_reply(counts | {"results": results} | note, status=202)
 
     def _parse(self, raw: list[object]) -> ParsedEvents:
         wall_ms = self._services.wall.now_ms()
@@ -109,12 +109,12 @@ class InteractionRoutes:
 
 
 def _has_time(raw: object) -> bool:
-    """Whether an entry has an event time; without one it happens now, by the clock of answers."""
+    """Whether an entry has an event time; one without gets the current time of the clock of recommendations."""
     return isinstance(raw, dict) and raw.get("time") is not None
 
 
 def _wait_of(request: Request) -> bool:
-    """Whether to answer only when the next recommendation knows the events."""
+    """Whether to answer only when the events are applied, so that the next recommendation includes them."""
     check_fields(request.query_params, ("wait",))
     value = request.query_params.get("wait")
     if value not in (None, "applied"):

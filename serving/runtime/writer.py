@@ -1,7 +1,7 @@
 """The writer: one thread that applies every change of this process, with group commit.
 
 Requests that arrive during a commit are queued and applied together in the next transaction, so that concurrent clients
-share the cost of a commit (one sync of the disk) and a single client waits for no other. A request is answered after
+share the cost of a commit (one sync of the disk); no commit is delayed to collect more. A request is answered after
 its commit. Independent of HTTP.
 """
 
@@ -76,7 +76,7 @@ class Writer:
     async def submit(self, events: Sequence[Interaction], *, wait: bool = True) -> list[EventOutcome]:
         """Apply one request's events; returns after the commit, also without `wait`.
 
-        Raises `StoreUnavailable` where the database is away, `Overloaded` where the queue is full.
+        Raises `StoreUnavailable` if the database is unavailable, `Overloaded` if the queue is full.
         """
         outcomes: list[EventOutcome] = await self._enqueue(_Job(asyncio.get_running_loop().create_future(), events))
         return outcomes

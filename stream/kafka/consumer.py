@@ -1,7 +1,7 @@
 """A worker's Kafka consumer: starts at the database's offsets, whatever the group's committed offsets are.
 
 Replaces parts of Faust's consumer: what happens at a rebalance, how offsets are committed, and how its client thread
-treats brokers that go away. Independent of what messages mean and of where applied offsets are stored.
+handles unavailable brokers. Independent of what messages mean and of where applied offsets are stored.
 """
 
 from __future__ import annotations

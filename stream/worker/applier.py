@@ -7,7 +7,8 @@ Messages of several partitions share a transaction. Of each partition the caller
                                                 letter; if event after event fails unexpectedly, the worker ends
     fencing (another worker advanced a          nothing of it is acknowledged, and the worker seeks the database's
     partition)                                  offset again; the other partitions are applied without it
-    fatal (not the worker's database)           nothing is acknowledged; the worker ends
+    fatal (the database is another one:         nothing is acknowledged; the worker ends
+    `StoreMismatch`)
 
 Runs in a thread of its own, never on an event loop. Independent of Faust.
 """
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PUBLISH_ATTEMPTS = 3  # for the dead-letter topic; the database keeps dead letters in any case
-MAX_UNEXPECTED_ERRORS = 20  # events in a row that fail without being invalid: then the fault is ours
+MAX_UNEXPECTED_ERRORS = 20  # valid events in a row that fail: the fault is then in Tidewise, not in the events
 
 
 class BatchIngestor(Protocol):
@@ -89,7 +90,7 @@ class Backoff:
 
 @dataclass
 class Applier:
-    """Applies messages. `max_events`: a transaction is full with so many; a message is never split, though.
+    """Applies messages. `max_events`: a transaction with so many events takes no further message.
 
     `on_commit` gets the result and the duration of each transaction. `reset_watchdog` is called at every attempt:
     waiting for a database is not a stall.
@@ -123,7 +124,7 @@ class Applier:
         return lost
 
     def _transactions(self, messages: Sequence[Message]) -> Iterator[list[_PartitionPart]]:
-        """Decoded messages, as many as fill a transaction: arrays of events would make it long otherwise."""
+        """Decoded messages, grouped by their number of events: a message may hold an array of thousands."""
         parts: list[_PartitionPart] = []
         for message in messages:
             if not parts or parts[-1].first.partition != message.partition:
@@ -139,7 +140,7 @@ class Applier:
     def _decode(self, message: Message, into: Decoded) -> None:
         try:
             self.codec.decode(message, into)
-        except Exception as error:  # a fault of ours, but one message must not stop the stream
+        except Exception as error:  # a fault in Tidewise, but one message must not stop the stream
             logger.exception("%s: the decoder failed", message.position)
             reason = f"value: the decoder failed ({type(error).__name__}: {error}); report it with this payload"
             into.dead_letters.append(self.codec.dead_letter(message, reason, message.value or b""))
@@ -262,7 +263,7 @@ class _PartitionPart:
         return EventBatch(decoded.events, source, decoded.dead_letters)
 
     def halves(self) -> tuple[_PartitionPart, _PartitionPart]:
-        """Two halves. The left one's last offset counts complete messages only: of a split array, none."""
+        """Two halves. If they share an array of events, its message counts as applied only with the right half."""
         decoded = self.decoded
         middle = len(decoded.events) // 2
         boundary = decoded.offsets[middle] - 1

@@ -49,7 +49,7 @@ class MonitorCollector:
             with self._store.read() as read:
                 last_ms, newest_ms = read.drift.last_bucket_ms(), read.drift.newest_alarm_ms()
                 points = read.drift.points(since_ms=(last_ms or 0) - RECENT_MS)
-        except TidewiseError:  # no values are better than old ones while the database is away
+        except TidewiseError:  # the database is unavailable: no values are better than old ones
             return
         if last_ms is not None:
             lag_s = (self._clock.now_ms() - last_ms - BUCKET_MS) / 1000

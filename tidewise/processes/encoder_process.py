@@ -57,7 +57,7 @@ class EncoderProcess:
     def encode(self, states: Sequence[UserState]) -> int:
         """Encode users and store their vectors; returns how many vectors were out of date.
 
-        Raises `EncoderGone`, or `StoreUnavailable` while the database is away; the child keeps running then.
+        Raises `EncoderGone`, or `StoreUnavailable` if the database is unavailable; the child keeps running then.
         """
         if self._interrupted.wait(self._startup_delay_s):
             return 0
@@ -110,7 +110,7 @@ def _run(connection: Connection, settings: Settings) -> None:
 
 
 def _encode(system: System, states: Sequence[UserState]) -> int | StoreUnavailable:
-    """The number of vectors that were out of date, or the error while the database is away: a restart takes seconds."""
+    """The number of vectors that were out of date, or the database's error: restarting the child would take seconds."""
     try:
         return system.recommender.encode(states)
     except StoreUnavailable as error:
