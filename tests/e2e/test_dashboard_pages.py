@@ -221,7 +221,7 @@ EVIL_PATHS = [
 @pytest.mark.parametrize("path", EVIL_PATHS)
 def test_markup_from_outside_is_shown_as_text(shop: httpx.Client, tab: Tab, path: str) -> None:
     tab.go(page_of(shop, path))
-    tab.page.wait_for_timeout(200)  # long enough for a picture that fails to load to say so
+    tab.page.wait_for_function("[...document.images].every((image) => image.complete)")
     assert "taken" not in tab.page.title().replace(EVIL, "")
     assert tab.page.locator("main img, main script, main b:not(.legend b)").count() == 0
     assert tab.complaints == []

@@ -32,9 +32,17 @@ def tab(open_tab) -> Tab:  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with up(tmp_path_factory.mktemp("empty") / "data") as (_, address):
-        yield address
+def empty_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[UpProcess, Path, str]]:
+    """A server without data, its data folder and its address."""
+    folder = tmp_path_factory.mktemp("empty") / "data"
+    with up(folder) as (server, address):
+        yield server, folder, address
+
+
+@pytest.fixture(scope="module")
+def empty(empty_server: tuple[UpProcess, Path, str]) -> str:
+    """The address of a server without data."""
+    return empty_server[-1]
 
 
 EMPTY_TEXTS = {
@@ -153,29 +161,27 @@ def test_a_late_answer_never_replaces_a_newer_one(shop: httpx.Client, tab: Tab) 
     expected = [item["title"] for item in shop.get("/v1/items/search?query=yoga+mat&n=30").json()["items"]]
     titles = tab.page.get_by_role("region", name="Items").locator("tbody tr td:first-child")
     expect(titles).to_have_text(expected)
-    held[0].continue_()
-    tab.page.wait_for_timeout(300)
+    with tab.page.expect_response("**/v1/items/search?query=tea*") as late:
+        held[0].continue_()
+    late.value.finished()
+    tab.page.evaluate("new Promise((done) => setTimeout(done, 50))")  # the page reads the answer in tasks of its own
     expect(titles).to_have_text(expected)
 
 
 # --- no server
 
 
-def test_a_lost_and_restored_connection_is_reported(tmp_path: Path, tab: Tab) -> None:
-    with up(tmp_path / "data") as (server, address):
-        tab.go(f"{address}/#/")
-        banner = tab.page.locator("#connection")
+def test_a_lost_and_restored_connection_is_reported(empty_server: tuple[UpProcess, Path, str], tab: Tab) -> None:
+    """The last test of the server without data, which it kills."""
+    server, folder, address = empty_server
+    tab.go(f"{address}/#/")
+    banner = tab.page.locator("#connection")
+    expect(banner).to_be_hidden()
+    server.kill()
+    expect(banner).to_contain_text("No answer from the server since")
+    expect(tab.page.get_by_role("heading", level=1)).to_have_text("Overview")
+    with up(folder, options=["--port", address.rpartition(":")[2]]):
         expect(banner).to_be_hidden()
-        server.kill()
-        expect(banner).to_contain_text("No answer from the server since")
-        expect(tab.page.get_by_role("heading", level=1)).to_have_text("Overview")
-        returned = UpProcess(tmp_path / "data", options=["--port", address.rpartition(":")[2]])
-        try:
-            returned.start_and_wait()
-            expect(banner).to_be_hidden()
-        finally:
-            if returned.runs():
-                returned.kill()
 
 
 # --- an API key

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,27 +125,45 @@ def lag_of(kafka: StreamSettings, offsets: dict[int, int]) -> int:
     return sum(status.lag for status in partition_statuses(kafka, offsets).values())
 
 
-@pytest.mark.parametrize(
-    ("listener", "wrong"),
-    [
-        ("LOGIN", {"sasl_password": "sesame"}),
-        ("TLSLOGIN", {"sasl_password": "sesame"}),
-        ("TLS", {"ssl_cert_file": ""}),
-        ("TLS", {"ssl_ca_file": ""}),
-    ],
-)
+WRONG_SETTINGS: dict[str, tuple[str, dict[str, str]]] = {
+    "password": ("LOGIN", {"sasl_password": "sesame"}),
+    "password over TLS": ("TLSLOGIN", {"sasl_password": "sesame"}),
+    "no client certificate": ("TLS", {"ssl_cert_file": ""}),
+    "unknown authority": ("TLS", {"ssl_ca_file": ""}),
+}
+
+
+@dataclass
+class FailedClient:
+    """A client that the broker refused: the address, how its process ended, and its error output."""
+
+    address: str
+    returncode: int
+    errors: str
+
+
+@pytest.fixture(scope="module")
+def failed_clients(secured: SecuredListeners) -> dict[str, FailedClient]:
+    """A client for each of the wrong settings; at the same time, because each fails at its timeout of 3 s."""
+    processes: dict[str, tuple[str, subprocess.Popen[str]]] = {}
+    for name, (listener, wrong) in WRONG_SETTINGS.items():
+        address, settings = secured[listener]
+        security = security_of(address, settings | wrong)
+        kafka = StreamSettings(servers=(address,), security=security, request_timeout_s=3.0)
+        command = [sys.executable, "-P", "-c", NUM_PARTITIONS_SCRIPT, json.dumps(asdict(kafka))]
+        processes[name] = (address, subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+    errors = {name: process.communicate(timeout=60)[1] for name, (_, process) in processes.items()}
+    return {
+        name: FailedClient(address, process.returncode, errors[name]) for name, (address, process) in processes.items()
+    }
+
+
+@pytest.mark.parametrize("name", WRONG_SETTINGS)
 def test_failed_authentication_is_reported_with_what_to_check(
-    secured: SecuredListeners, listener: str, wrong: dict[str, str]
+    failed_clients: dict[str, FailedClient], name: str
 ) -> None:
-    address, settings = secured[listener]
-    kafka = StreamSettings(servers=(address,), security=security_of(address, settings | wrong), request_timeout_s=3.0)
-    finished = subprocess.run(
-        [sys.executable, "-P", "-c", NUM_PARTITIONS_SCRIPT, json.dumps(asdict(kafka))],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert finished.returncode != 0
-    assert f"StreamUnavailable: admin client: Kafka at {address} failed within 3 s" in finished.stderr
-    assert "and the credentials or certificates if it requires them" in finished.stderr
-    assert "sesame" not in finished.stderr
+    client = failed_clients[name]
+    assert client.returncode != 0
+    assert f"StreamUnavailable: admin client: Kafka at {client.address} failed within 3 s" in client.errors
+    assert "and the credentials or certificates if it requires them" in client.errors
+    assert "sesame" not in client.errors

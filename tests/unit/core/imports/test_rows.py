@@ -91,18 +91,18 @@ def test_line_with_a_wrong_number_of_values_is_bad() -> None:
     ]
 
 
-def test_a_stray_quote_costs_its_own_line_only() -> None:
-    content = "user,item\n" + 'ann,"x\n' + "".join(f"user{n},item{n}\n" for n in range(5000))
-    chunk = read("f.csv", content, "user", "item")
-    assert chunk.lines == list(range(3, 5003))
-    assert chunk.bad == [BadLine(2, "a quote is opened and not closed; close or remove it", b'ann,"x')]
-
-
-def test_stray_quote_affects_only_its_own_line() -> None:
-    content = "user,item\n" + 'ann,"x\n' + "".join(f"user{n:06},item{n:06}\n" for n in range(20_000))
+@pytest.mark.parametrize(
+    ("num_lines", "reason"),
+    [
+        (5_000, "a quote is opened and not closed; close or remove it"),
+        (20_000, "field larger than field limit (131072); check its quotes"),
+    ],
+)
+def test_stray_quote_affects_only_its_own_line(num_lines: int, reason: str) -> None:
+    content = "user,item\n" + 'ann,"x\n' + "".join(f"user{n:06},item{n:06}\n" for n in range(num_lines))
     chunk = read("f.csv", content, "user", "item", size=100_000)
-    assert len(chunk.rows) == 20_000
-    assert [bad.line for bad in chunk.bad] == [2]
+    assert chunk.lines == list(range(3, num_lines + 3))
+    assert chunk.bad == [BadLine(2, reason, b'ann,"x')]
 
 
 def test_quoted_values_may_go_over_several_lines_where_that_is_allowed() -> None:

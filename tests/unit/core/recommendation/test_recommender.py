@@ -154,19 +154,12 @@ def test_at_moves_the_gap_and_nothing_else() -> None:
 # --- vectors are kept while they are current
 
 
-def test_a_user_is_encoded_once_for_any_number_of_questions() -> None:
-    shop = Shop()
-    shop.had("b")
-    for _ in range(3):
-        shop.for_ann()
-    assert shop.num_encoded == 1
-
-
 def test_user_is_encoded_once_by_the_queue_or_by_a_request() -> None:
     shop = Shop()
     shop.had("b", 0)
     assert shop.recommender.encode([user(shop.store)]) == 1
-    shop.for_ann()
+    for _ in range(3):
+        shop.for_ann()
     assert shop.num_encoded == 1
     shop.had("d", 1)
     shop.for_ann()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,15 +56,17 @@ class MemoryLog:
 
 
 class UnavailableLog:
-    """A log that raises, at once or after a pause."""
+    """A log that raises, at once or once it `responds`."""
 
     name = "events"
 
-    def __init__(self, *, pause_s: float = 0.0) -> None:
-        self._pause_s = pause_s
+    def __init__(self, *, silent: bool = False) -> None:
+        self.responds = threading.Event()
+        if not silent:
+            self.responds.set()
 
     def publish(self, events: Sequence[Interaction]) -> list[LogPosition]:
-        time.sleep(self._pause_s)
+        self.responds.wait()
         msg = "Kafka cannot be reached at nowhere:9092"
         raise StreamUnavailable(msg)
 
@@ -171,9 +173,11 @@ def test_an_unavailable_log_is_503_with_retry_after(shop: Shop) -> None:
 
 
 def test_a_silent_log_is_503_within_the_send_timeout(shop: Shop) -> None:
-    services = shop.with_services(log=UnavailableLog(pause_s=0.3), limits=Limits(send_timeout_s=0.02))
+    log = UnavailableLog(silent=True)
+    services = shop.with_services(log=log, limits=Limits(send_timeout_s=0.02))
     with Api(create_app(services)) as api:
         reply = api.post("/v1/interactions", json=event())
+        log.responds.set()
     assert reply.status_code == 503
     assert "did not confirm 1 events within 0.02 s; send them again" in reply.json()["error"]["message"]
 
@@ -213,7 +217,7 @@ def test_no_poll_runs_without_waiting_requests() -> None:
         waiter = OffsetWaiter(offsets, poll_s=0.0)
         await waiter.reached({0: 1}, timeout_s=5.0)
         before = offsets.num_polls
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # the time of several polls
         await waiter.stop()
         return offsets.num_polls - before
 
