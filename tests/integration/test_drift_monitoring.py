@@ -18,7 +18,7 @@ from tidewise.bootstrap import System, open_system
 from tidewise.processes.monitor import open_monitor, read_all
 from tidewise.settings.schema import load_settings
 
-BATCH = 500
+BATCH = 4_000
 
 
 def shop_with(folder: Path, plan: StreamPlan) -> System:

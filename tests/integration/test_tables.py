@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import typer.main
 from typer import Context
+from typer.testing import CliRunner
 
 from benchmarks.tables import __main__ as tables
 from benchmarks.tables.datasets import TOYS
@@ -84,11 +86,19 @@ def test_a_table_is_made_from_its_name_alone(
     assert "| NDCG@10 | gap not told | drawn before the answer | at the click |" in printed
 
 
+def in_this_process(words: Sequence[str]) -> str:
+    """Run a command without a process of its own, which takes seconds to start."""
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
 def test_a_replay_table_has_seeds_and_full_retraining(
     toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = replace(tables.REPLAYS["prequential-yelp2019"], data=TOYS, periods=2, seeds=2, width=8, window=10)
     monkeypatch.setattr(tables, "TABLES", {"replay": small})
+    monkeypatch.setattr(tables, "tidewise", in_this_process)
     words = ["replay", "--data-dir", str(toys), "--out", str(tmp_path / "out"), "--epochs", "1", "--threads", "1"]
     monkeypatch.setattr(sys, "argv", ["tables", *words])
     assert tables.main() == 0
@@ -106,6 +116,7 @@ def test_a_table_that_fails_does_not_stop_the_next(
 ) -> None:
     words = ["toys-released", "toys-ties", "--data-dir", str(tmp_path / "absent"), "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", ["tables", *words])
+    monkeypatch.setattr(tables, "own_command", lambda *words: [sys.executable, "-S", "-c", "raise SystemExit(2)"])
     assert tables.main() == 1
     errors = capsys.readouterr().err
     assert "toys-released: ended with 2" in errors
