@@ -82,8 +82,8 @@ class BoundEncoder:
         out_BC = np.empty((len(histories), self.width), np.float32)
         lengths_B = np.array([min(len(history), size) for history in histories], np.int64)
         assert len(histories) == 0 or lengths_B.min() > 0, "an empty history has no vector"
-        for places in batches_by_length(lengths_B):
-            out_BC[places] = self._encode([histories[place] for place in places], lengths_B[places])
+        for batch in batches_by_length(lengths_B):
+            out_BC[batch] = self._encode([histories[row] for row in batch], lengths_B[batch])
         return out_BC
 
     def _encode(self, histories: Sequence[History], lengths_B: IntArray) -> FloatArray:

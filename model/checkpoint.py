@@ -85,9 +85,9 @@ def save(bundle: HM4SRBundle, path: Path) -> None:
     digests = {name: _digest(data) for name, data in content.items()}
     manifest = {"layout": LAYOUT, "version": bundle.version, "digests": digests, "report": dict(bundle.report)}
     if path.exists():
-        found = _manifest(path)
-        _verified(path, found)
-        if (found["version"], found["digests"]) == (bundle.version, digests):
+        stored = _manifest(path)
+        _verified(path, stored)
+        if (stored["version"], stored["digests"]) == (bundle.version, digests):
             return
         msg = f"{path}: another model lies there; choose a new folder, a model is never overwritten"
         raise CheckpointError(msg)

@@ -83,7 +83,7 @@ def _sample(texts: Sequence[str], seed: int) -> Sequence[str]:
     if len(texts) <= MAX_SVD_TEXTS:
         return texts
     chosen = np.random.default_rng(seed).choice(len(texts), MAX_SVD_TEXTS, replace=False)
-    return [texts[place] for place in np.sort(chosen)]
+    return [texts[row] for row in np.sort(chosen)]
 
 
 def word_counts(texts: Sequence[str], vocabulary: Mapping[str, int]) -> csr_matrix:

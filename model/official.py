@@ -128,9 +128,9 @@ def _mapped(state: _State, config: ModelConfig, network: HM4SR) -> dict[str, Ten
             f"category_head.{part}": state[f"cat_linear.{part}"],
             f"norm.{part}": state.stack(f"{{}}_ln.{part}", TOWERS),
         }
-        for place, (name, theirs) in enumerate(CONTENTS.items()):
+        for number, (name, theirs) in enumerate(CONTENTS.items()):
             mapped[f"contents.{name}.linear.{part}"] = state[f"{theirs}_projection.{part}"]
-            mapped[f"placeholders.{place}.{part}"] = state[f"placeholder_{theirs}.{part}"]
+            mapped[f"placeholders.{number}.{part}"] = state[f"placeholder_{theirs}.{part}"]
     mapped |= {f"contents.{name}.absent": torch.zeros(config.width) for name in CONTENTS}
     for layer in range(config.num_layers):
         mapped |= _mapped_layer(state, layer)

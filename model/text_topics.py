@@ -36,18 +36,18 @@ class TextTopics:
 
 
 def find_topics(texts: Sequence[str], *, seed: int = 0) -> TextTopics | None:
-    """The topics of texts; None where there are too few to tell any."""
+    """The topics of texts; None if there are too few texts."""
     vectors, vocabulary = _vectors(texts)
-    told = np.flatnonzero(np.diff(vectors.indptr))
-    num_topics = min(MAX_TOPICS, len(told) // TEXTS_PER_TOPIC)
-    if len(told) < MIN_TEXTS or num_topics < 2:
+    described = np.flatnonzero(np.diff(vectors.indptr))
+    num_topics = min(MAX_TOPICS, len(described) // TEXTS_PER_TOPIC)
+    if len(described) < MIN_TEXTS or num_topics < 2:
         return None
-    some = vectors[told]
-    labels = _clustered(some, num_topics, np.random.default_rng(seed))
+    rows = vectors[described]
+    labels = _clustered(rows, num_topics, np.random.default_rng(seed))
     labels = np.unique(labels, return_inverse=True)[1]
     of_text = np.full(len(texts), -1, np.int64)
-    of_text[told] = labels
-    return TextTopics(of_text, _names(some, labels, vocabulary))
+    of_text[described] = labels
+    return TextTopics(of_text, _names(rows, labels, vocabulary))
 
 
 def nearest_topics(known: Sequence[str], topics: Sequence[int], texts: Sequence[str]) -> list[int | None]:
@@ -56,12 +56,14 @@ def nearest_topics(known: Sequence[str], topics: Sequence[int], texts: Sequence[
     labels, inside = np.unique(np.array(topics, np.int64), return_inverse=True)
     likeness = np.asarray(vectors[len(known) :] @ _centres(vectors[: len(known)], inside, len(labels)).T)
     best = likeness.argmax(axis=1)
-    return [int(labels[place]) if row[place] > 0 else None for place, row in zip(best.tolist(), likeness, strict=True)]
+    return [
+        int(labels[column]) if row[column] > 0 else None for column, row in zip(best.tolist(), likeness, strict=True)
+    ]
 
 
 def _vectors(texts: Sequence[str]) -> tuple[csr_matrix, list[str]]:
     """(N, V) TF-IDF rows of length 1 over the words that several texts share, and these words."""
-    documents = Counter(word for text in texts for word in set(_told_apart(text)))
+    documents = Counter(word for text in texts for word in set(_topic_words(text)))
     most = MAX_SHARE * len(texts)
     kept = [word for word, num in documents.items() if 2 <= num <= most]
     kept = sorted(sorted(kept), key=lambda word: -documents[word])[:MAX_WORDS]
@@ -70,7 +72,7 @@ def _vectors(texts: Sequence[str]) -> tuple[csr_matrix, list[str]]:
     return words_weighted(word_counts(texts, vocabulary), idf), kept
 
 
-def _told_apart(text: str) -> list[str]:
+def _topic_words(text: str) -> list[str]:
     """Words that may name something: numbers and single letters do not."""
     return [word for word in words(text) if len(word) > 2 and not word.isdecimal()]
 
@@ -80,10 +82,10 @@ def _clustered(vectors: csr_matrix, num_topics: int, rng: np.random.Generator) -
     centres = _first_centres(vectors, num_topics, rng)
     labels = np.full(vectors.shape[0], -1)
     for _ in range(ROUNDS):
-        found = np.asarray(vectors @ centres.T).argmax(axis=1)
-        if (found == labels).all():
+        nearest = np.asarray(vectors @ centres.T).argmax(axis=1)
+        if (nearest == labels).all():
             break
-        labels = found
+        labels = nearest
         moved = _centres(vectors, labels, num_topics)
         centres = np.where(moved.any(axis=1, keepdims=True), moved, centres)
     return labels.astype(np.int64)
@@ -120,6 +122,6 @@ def _names(vectors: csr_matrix, labels: IntArray, vocabulary: Sequence[str]) -> 
     for gains in means - rest:
         words = [vocabulary[column] for column in np.argsort(-gains, kind="stable")[: NAME_WORDS + 2]]
         lengths = range(NAME_WORDS, len(words) + 1)
-        told = (", ".join(words[:length]) for length in lengths)
-        names.append(next((name for name in told if name not in names), f"{', '.join(words)} ({len(names) + 1})"))
+        candidates = (", ".join(words[:length]) for length in lengths)
+        names.append(next((name for name in candidates if name not in names), f"{', '.join(words)} ({len(names) + 1})"))
     return tuple(names)

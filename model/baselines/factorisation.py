@@ -1,7 +1,7 @@
 """River's biased matrix factorisation as a recommender that learns from each event: the online baseline.
 
-Knows river; imports neither Kafka nor Faust. Implements `core.evaluation.scorers.LiveScorer`. What happened is learnt
-as 1, a few items drawn at random beside each event as 0. Shapes: B questions, N items, D factors.
+Implements `core.evaluation.scorers.LiveScorer` with river. It trains on each event with the target 1, and on a few
+items drawn at random with 0. Shapes: B questions, N items, D factors.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class OnlineFactorisation:
         self._factors_ND = np.zeros((part.num_items, self._num_factors))
         self._biases_N = np.zeros(part.num_items)
         events = part.training_events
-        for place in np.argsort(events.times_ms, kind="stable"):
-            self.apply(int(events.users[place]), int(events.items[place]), int(events.times_ms[place]))
+        for row in np.argsort(events.times_ms, kind="stable"):
+            self.apply(int(events.users[row]), int(events.items[row]), int(events.times_ms[row]))
 
     def apply(self, user: int, item: int, time_ms: int) -> None:
         """Learn one event and a few that did not happen."""

@@ -51,8 +51,8 @@ class ItemKNN:
         rows, columns, alike = rows[order], columns[order], alike[order]
         starts = np.searchsorted(rows, rows, side="left")
         first_k = np.arange(len(rows)) - starts < self._k
-        found = (alike[first_k].astype(np.float32), (rows[first_k], columns[first_k]))
-        return csr_matrix(found, shape=common.shape)
+        entries = (alike[first_k].astype(np.float32), (rows[first_k], columns[first_k]))
+        return csr_matrix(entries, shape=common.shape)
 
     def scores(self, pasts: Sequence[Past]) -> FloatArray:
         """(B, N) sums of similarities."""
@@ -108,14 +108,14 @@ class VSKNN:
         length, step_of = len(items_L), dict[int, int]()
         for step, item in enumerate(items_L[::-1].tolist(), start=1):
             step_of.setdefault(item, step)
-        found = [self._with_item(item) for item in step_of]
-        sessions = np.concatenate(found)
-        steps = np.repeat(np.array(list(step_of.values())), [len(part) for part in found])
+        sessions_by_item = [self._with_item(item) for item in step_of]
+        sessions = np.concatenate(sessions_by_item)
+        steps = np.repeat(np.array(list(step_of.values())), [len(part) for part in sessions_by_item])
         others = sessions != self._session_of.get(user, -1)
         sessions, steps = sessions[others], steps[others]
-        neighbours, first, place = np.unique(sessions, return_index=True, return_inverse=True)
+        neighbours, first, group = np.unique(sessions, return_index=True, return_inverse=True)
         weights = (length + 1 - steps) / length
-        alike_S = np.bincount(place, weights=weights)[: self._sample] / len(step_of)
+        alike_S = np.bincount(group, weights=weights)[: self._sample] / len(step_of)
         decay_S = 1 / steps[first[: self._sample]]  # np.unique gives the first place: the newest shared item
         nearest = np.argsort(-alike_S, kind="stable")[: self._k]
         chosen = self._items_of[neighbours[nearest]]

@@ -78,9 +78,9 @@ def collect(
     before = Collection.open(folder).items
     items: dict[str, str] = {} if replace else dict(before)
     report = Collected(num_items=len(item_ids))
-    places = iter(item_ids)
+    remaining = iter(item_ids)
     num_done = 0
-    while batch := list(islice(places, describer.batch_size)):
+    while batch := list(islice(remaining, describer.batch_size)):
         contents = dict(_readable(batch, read, report))
         hashes = {item_id: _hash(content) for item_id, content in contents.items()}
         items.update(hashes)
@@ -93,7 +93,7 @@ def collect(
         progress(num_done, len(item_ids))
     if items != before or not (folder / ITEMS).exists():
         writer.save_items(items)
-    _tell(report, folder, item_ids, before)
+    _report_changes(report, folder, item_ids, before)
     return report
 
 
@@ -108,20 +108,20 @@ def _readable(batch: Sequence[str], read: Callable[[str], bytes], report: Collec
 def _finite(described: Described) -> tuple[FloatArray, dict[int, str]]:
     """Vectors with zeros where there is a fault; a vector with a NaN is one."""
     faults = dict(described.faults)
-    for place in np.flatnonzero(~np.isfinite(described.vectors).all(axis=1)):
-        faults.setdefault(int(place), "its vector is not finite")
+    for row in np.flatnonzero(~np.isfinite(described.vectors).all(axis=1)):
+        faults.setdefault(int(row), "its vector is not finite")
     vectors = np.array(described.vectors, np.float32)
     vectors[list(faults)] = 0
     return vectors, faults
 
 
-def _tell(report: Collected, folder: Path, item_ids: Sequence[str], before: Mapping[str, str]) -> None:
+def _report_changes(report: Collected, folder: Path, item_ids: Sequence[str], before: Mapping[str, str]) -> None:
     now = Collection.open(folder)
     for item_id in item_ids:
-        found = now.items.get(item_id)
-        if found is not None and found in now.faults:
-            report.faults.setdefault(item_id, now.faults[found])
-    report.changed = [item_id for item_id, found in now.items.items() if before.get(item_id) != found]
+        content_hash = now.items.get(item_id)
+        if content_hash is not None and content_hash in now.faults:
+            report.faults.setdefault(item_id, now.faults[content_hash])
+    report.changed = [item_id for item_id, content_hash in now.items.items() if before.get(item_id) != content_hash]
     report.changed += [item_id for item_id in before if item_id not in now.items]
 
 

@@ -57,7 +57,7 @@ class Collection:
 
     @cached_property
     def _memory(self) -> FloatArray:
-        """(rows, size) mapped from the disk: only rows that are asked for are read."""
+        """(rows, size) mapped from the disk: only the requested rows are read."""
         num_rows = len(self.rows) + len(self.faults)
         if not num_rows:
             return np.empty((0, self.size), DTYPE)
@@ -65,8 +65,8 @@ class Collection:
 
     def hashes(self, item_ids: Sequence[str]) -> list[str | None]:
         """For each item the hash of its content, None where there is no vector."""
-        found = (self.items.get(item_id) for item_id in item_ids)
-        return [key if key in self.rows else None for key in found]
+        keys = (self.items.get(item_id) for item_id in item_ids)
+        return [key if key in self.rows else None for key in keys]
 
     def vectors(self, hashes: Sequence[str]) -> FloatArray:
         """(n, size) vectors of contents that have one."""
@@ -76,10 +76,10 @@ class Collection:
 def stamp(folder: Path) -> tuple[int, ...]:
     """What a folder's collection looked like from outside: changes whenever its items are replaced."""
     try:
-        found = (folder / ITEMS).stat()
+        status = (folder / ITEMS).stat()
     except OSError:
         return ()
-    return (found.st_mtime_ns, found.st_size, found.st_ino)
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def _rows(folder: Path) -> tuple[dict[str, int], dict[str, str]]:
@@ -87,11 +87,11 @@ def _rows(folder: Path) -> tuple[dict[str, int], dict[str, str]]:
     rows: dict[str, int] = {}
     faults: dict[str, str] = {}
     for number, line in enumerate(_whole_lines(folder)):
-        found: dict[str, Any] = json.loads(line)
-        if "fault" in found:
-            faults[found["hash"]] = found["fault"]
+        entry: dict[str, Any] = json.loads(line)
+        if "fault" in entry:
+            faults[entry["hash"]] = entry["fault"]
         else:
-            rows[found["hash"]] = number
+            rows[entry["hash"]] = number
     return rows, faults
 
 
@@ -122,8 +122,8 @@ class CollectionWriter:
         """Keep the vectors of contents that are not known yet; `faults`: by place, why there is none."""
         assert vectors.shape == (len(hashes), self._size)
         lines = [
-            json.dumps({"hash": key, "fault": faults[place]} if place in faults else {"hash": key})
-            for place, key in enumerate(hashes)
+            json.dumps({"hash": key, "fault": faults[row]} if row in faults else {"hash": key})
+            for row, key in enumerate(hashes)
         ]
         _append(self._folder / VECTORS, np.ascontiguousarray(vectors, DTYPE).tobytes())
         _append(self._folder / ROWS, "".join(f"{line}\n" for line in lines).encode())

@@ -90,11 +90,11 @@ def _decoded(
     """Runs over what can be decoded; the rest are faults."""
     faults: dict[int, str] = {}
     whole: dict[int, Any] = {}
-    for place, content in enumerate(contents):
+    for row, content in enumerate(contents):
         try:
-            whole[place] = decode(content)
+            whole[row] = decode(content)
         except BrokenPicture as error:
-            faults[place] = str(error)
+            faults[row] = str(error)
     vectors = np.zeros((len(contents), size), np.float32)
     if whole:
         vectors[list(whole)] = run(list(whole.values()))
@@ -134,11 +134,11 @@ def _digest(folder: Path) -> str:
     if pickled:
         msg = f"{folder}: {pickled[0]} is a pickle, which may run anything; convert the weights to safetensors"
         raise InvalidInput(msg)
-    found = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(digest_size=8)
     for path in paths:
         with path.open("rb") as file:
-            found.update(path.name.encode() + hashlib.file_digest(file, "blake2b").digest())
-    return found.hexdigest()
+            digest.update(path.name.encode() + hashlib.file_digest(file, "blake2b").digest())
+    return digest.hexdigest()
 
 
 def _load_timm(folder: Path, fingerprint: str) -> PictureNetwork:

@@ -93,14 +93,14 @@ def edges(lightness: FloatArray) -> FloatArray:
     """(B, cells * orientations) roots of the shares of each cell and direction in all edges; 0 without any edge."""
     dy, dx = np.gradient(lightness, axis=(1, 2))
     strength = np.hypot(dx, dy)
-    place = np.mod(np.arctan2(dy, dx), np.pi) / np.pi * ORIENTATIONS  # a dark-to-light edge is as good as the reverse
+    angle = np.mod(np.arctan2(dy, dx), np.pi) / np.pi * ORIENTATIONS  # a dark-to-light edge is as good as the reverse
     histograms = []
     for orientation in range(ORIENTATIONS):
-        away = np.abs(place - orientation)
+        away = np.abs(angle - orientation)
         near = np.maximum(0, 1 - np.minimum(away, ORIENTATIONS - away))  # shared between the two nearest bins
         histograms.append(_per_cell(strength * near))
-    found = np.stack(histograms, axis=-1).reshape(len(lightness), -1)
-    roots: FloatArray = np.sqrt(found / np.maximum(found.sum(axis=1, keepdims=True), 1e-6))
+    histogram = np.stack(histograms, axis=-1).reshape(len(lightness), -1)
+    roots: FloatArray = np.sqrt(histogram / np.maximum(histogram.sum(axis=1, keepdims=True), 1e-6))
     return roots
 
 
@@ -114,9 +114,9 @@ def _per_cell(values: FloatArray) -> FloatArray:
 def layout(planes: Planes) -> FloatArray:
     """(B, sum of squared FREQUENCIES) low frequencies of each plane, the first of each its mean."""
     side = planes.shape[1]
-    found = []
+    parts = []
     for plane, num_frequencies in enumerate(FREQUENCIES):
         basis = np.cos(np.pi / side * (np.arange(side) + 0.5) * np.arange(num_frequencies)[:, None]).astype(np.float32)
         coefficients = basis @ planes[..., plane] @ basis.T / side**2
-        found.append(coefficients.reshape(len(planes), -1))
-    return np.concatenate(found, axis=1)
+        parts.append(coefficients.reshape(len(planes), -1))
+    return np.concatenate(parts, axis=1)

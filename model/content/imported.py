@@ -87,12 +87,12 @@ def _checked(path: Path, vectors: Mapping[str, FloatArray]) -> ImportedVectors:
 def _ids(path: Path) -> list[str]:
     """The lines of a file, each an id, none twice."""
     try:
-        found = [check_id("item_id", line) for line in path.read_text(encoding="utf-8").splitlines()]
+        item_ids = [check_id("item_id", line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path}: wanted item ids, one per line, got {error}; name their file with --ids"
         raise InvalidInput(msg) from None
-    if len(set(found)) < len(found):
-        twice = next(item_id for item_id in found if found.count(item_id) > 1)
+    if len(set(item_ids)) < len(item_ids):
+        twice = next(item_id for item_id in item_ids if item_ids.count(item_id) > 1)
         msg = f"{path}: wanted each id once, got {twice!r} again; remove the repeats"
         raise InvalidInput(msg)
-    return found
+    return item_ids

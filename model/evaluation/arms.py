@@ -119,7 +119,7 @@ def _kept(
     make: Callable[[], HM4SRBundle],
     until_ms: int,
 ) -> DeployedModel:
-    """The model from disk, or made and kept there; its cost in CPU and in time is told either way."""
+    """The model from disk, or trained and saved there; either way with its training time."""
     text = json.dumps({**key, "data": stream.dataset.digest}, sort_keys=True)
     name = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
     path = recipe.folder / name if recipe.folder else None

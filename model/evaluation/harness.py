@@ -60,7 +60,7 @@ class EvaluatedModel:
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """When a model that reads the gap to now was asked; empty for others."""
+        """The treatments of the gap to now, for a model that reads it; empty for others."""
         places = next(iter(self.results.values())).places
         return tuple(way for way in (DRAWN, CLICK) if place_key(SEEN[0], way) in places)
 
@@ -106,7 +106,7 @@ class Harness:
         return trials, best, kept
 
     def _try(self, spec: ModelSpec, config: Config, which: str) -> tuple[Trial, FittedModel | None]:
-        """A configuration's metric on the validation questions, under the first seed; no test question is asked."""
+        """A configuration's metric on the validation questions, under the first seed; test questions are not used."""
         key = self._key(spec, config, self.seeds[0], "validation")
         known, fitted = self.results.load(key), None
         if known is None:
@@ -155,7 +155,7 @@ class Harness:
         return FittedModel(scorer, time.monotonic() - started_s)
 
     def _unfinished(self, spec: ModelSpec, config: Config, seed: int) -> ResumeFile | None:
-        """Trainings are the same whatever is asked afterwards."""
+        """The file from which a training resumes; its key does not depend on the questions asked afterwards."""
         return self.results.unfinished(self._key(spec, config, seed, "")) if spec.trained else None
 
     def _counter(self, doing: str) -> Callable[[int, int], None]:

@@ -121,12 +121,12 @@ class NetworkScorer:
         self._table = self._all_items(data, sources)
 
     def _split(self, part: TrainingPart) -> Split:
-        """Early stopping looks at a sample of the validation events; too few say nothing."""
-        asked = part.validation
-        if len(asked) > self.plan.max_validation_events:
-            drawn = np.random.default_rng(self.seed).choice(asked, self.plan.max_validation_events, replace=False)
-            asked = np.sort(drawn)
-        return Split(part.train, asked if len(asked) >= MIN_VALIDATION_EVENTS else asked[:0])
+        """A sample of the validation events for early stopping; none if there are too few to be reliable."""
+        sample = part.validation
+        if len(sample) > self.plan.max_validation_events:
+            drawn = np.random.default_rng(self.seed).choice(sample, self.plan.max_validation_events, replace=False)
+            sample = np.sort(drawn)
+        return Split(part.train, sample if len(sample) >= MIN_VALIDATION_EVENTS else sample[:0])
 
     @torch.inference_mode()
     def _all_items(self, data: TrainingData, sources: Sequence[FeatureSource]) -> Tensor:
@@ -144,7 +144,7 @@ class NetworkScorer:
 
     @torch.inference_mode()
     def scores(self, pasts: Sequence[Past], *, gaps_ms: IntArray | None = None) -> FloatArray:
-        """(B, N) scores of all items; 0 after an empty history. `gaps_ms`: told to a model that reads them."""
+        """(B, N) scores of all items; 0 after an empty history. `gaps_ms`: an input of models that read the gap."""
         scores_BN = np.zeros((len(pasts), len(self._table)), np.float32)
         known = np.array([row for row, past in enumerate(pasts) if len(past.history)], np.int64)
         if len(known):

@@ -1,8 +1,9 @@
-"""Prequential evaluation: a log replayed in time order, each asked event ranked before it is learnt from.
+"""Prequential evaluation: a log replayed in time order, each test event ranked before it is trained on.
 
 A question holds the user's events strictly before it (or, with a frozen state, those before the cut) and is ranked
-among all items born so far, an item being born with its first event. What a model learnt ends strictly before it acts,
-and a new one acts only after the time that its training took. Independent of files. Shapes: q questions, N items.
+among all items born so far, an item being born with its first event. A model's training
+events end strictly before it serves, and a new one serves only after the time that its training took. Independent of
+files. Shapes: q questions, N items.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ Ticker = Callable[[float], None]  # the share that is over
 
 @dataclass(frozen=True)
 class PrequentialStream:
-    """A dataset divided in time: learnt up to `starts_ms[0]`, then periods with as many events each.
+    """A dataset divided in time: training events before `starts_ms[0]`, then periods with equal numbers of events.
 
-    `questions`: (q,) places of the asked events, in the order in which they happened.
+    `questions`: (q,) numbers of the test events, in the order in which they happened.
     """
 
     dataset: Dataset
@@ -56,11 +57,11 @@ class PrequentialStream:
             raise InvalidInput(msg)
         marks = np.arange(1, num_periods) * len(after) // num_periods
         starts_ms = np.unique(np.concatenate([[cut_ms], columns.times_ms[after[marks]]]))
-        asked = after[~columns.repeats()[after]] if hide_seen else after
-        if max_questions is not None and len(asked) > max_questions:
-            drawn = np.random.default_rng(0).choice(len(asked), max_questions, replace=False)
-            asked = asked[np.sort(drawn)]
-        return cls(dataset, starts_ms, asked, hide_seen)
+        questions = after[~columns.repeats()[after]] if hide_seen else after
+        if max_questions is not None and len(questions) > max_questions:
+            drawn = np.random.default_rng(0).choice(len(questions), max_questions, replace=False)
+            questions = questions[np.sort(drawn)]
+        return cls(dataset, starts_ms, questions, hide_seen)
 
     @property
     def columns(self) -> EventColumns:
@@ -69,7 +70,7 @@ class PrequentialStream:
 
     @property
     def times_ms(self) -> IntArray:
-        """(q,) when each question was asked."""
+        """(q,) the time of each question."""
         return self.columns.times_ms[self.questions]
 
     @property
@@ -79,7 +80,7 @@ class PrequentialStream:
 
     @property
     def users(self) -> IntArray:
-        """(q,) who is asked about."""
+        """(q,) the user of each question."""
         return self.columns.users[self.questions]
 
     @property
@@ -148,7 +149,7 @@ class ArmResult:
 
 @dataclass(frozen=True)
 class DeployedModel:
-    """A model version in time: it has learnt what was strictly before `until_ms`, and acts from `from_ms` on."""
+    """A model version in time: trained on the events strictly before `until_ms`, serving from `from_ms` on."""
 
     bundle: ModelBundle
     until_ms: int
@@ -190,21 +191,21 @@ def _window(history: History, shape: WindowShape) -> History:
 
 
 def run_scorer(stream: PrequentialStream, scorer: Scorer, *, tick: Ticker) -> ArmResult:
-    """A counting model: a live one is told each event after it was asked for, another is fitted anew each period."""
+    """A counting model: a live one learns each event after ranking it, another is fitted anew each period."""
     run = ArmResult(np.full(len(stream.questions), np.nan), stream.born_ms[stream.targets] >= stream.times_ms)
     begun_s = time.process_time()
     _fit(stream, scorer, int(stream.starts_ms[0]))
     run.train_s = [time.process_time() - begun_s]
-    live, period, told = isinstance(scorer, LiveScorer), 0, 0
+    live, period, num_applied = isinstance(scorer, LiveScorer), 0, 0
     arrival, columns = stream.dataset.arrival, stream.columns
     stream_places = arrival[columns.times_ms[arrival] >= stream.starts_ms[0]]
     turn = {int(place): number for number, place in enumerate(stream_places)}
     for number, place in enumerate(stream.questions.tolist()):
         if live:
             assert isinstance(scorer, LiveScorer)
-            for one in stream_places[told : turn[place]].tolist():
+            for one in stream_places[num_applied : turn[place]].tolist():
                 scorer.apply(int(columns.users[one]), int(columns.items[one]), int(columns.times_ms[one]))
-            told = turn[place]
+            num_applied = turn[place]
         elif stream.periods[number] > period:
             period, fit_s = int(stream.periods[number]), time.process_time()
             _fit(stream, scorer, int(stream.starts_ms[period]))

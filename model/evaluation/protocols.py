@@ -29,8 +29,8 @@ VALIDATION_SHARE = 0.05  # of the events before the cut, the newest ones
 class Questions:
     """(q,) questions in the order in which they came up: the history is `begin:end`, the answer is at `answers`.
 
-    `stream`: places of events after the training part, in the order in which they happened; a live scorer is told the
-    first `told[i]` of them before question i.
+    `stream`: places of events after the training part, in the order in which they happened; a live scorer learns
+    the first `num_past[i]` of them before question i.
     """
 
     columns: EventColumns
@@ -38,14 +38,14 @@ class Questions:
     begin: IntArray
     end: IntArray
     stream: IntArray
-    told: IntArray
+    num_past: IntArray
 
     def __len__(self) -> int:
         return len(self.answers)
 
     @property
     def users(self) -> IntArray:
-        """(q,) who is asked about."""
+        """(q,) the user of each question."""
         return self.columns.users[self.answers]
 
     @property
@@ -54,7 +54,7 @@ class Questions:
         return self.columns.items[self.answers]
 
     def past(self, question: int) -> Past:
-        """What a scorer is given."""
+        """The input of a scorer."""
         known = slice(self.begin[question], self.end[question])
         history = History(self.columns.items[known], self.columns.times_ms[known])
         return Past(int(self.columns.users[self.answers[question]]), history)
@@ -64,7 +64,7 @@ class Questions:
         if size is None or len(self) <= size:
             return self
         kept = np.sort(np.random.default_rng(seed).choice(len(self), size, replace=False))
-        picked = (self.answers[kept], self.begin[kept], self.end[kept], self.stream, self.told[kept])
+        picked = (self.answers[kept], self.begin[kept], self.end[kept], self.stream, self.num_past[kept])
         return Questions(self.columns, *picked)
 
 
@@ -134,7 +134,7 @@ def cut_at_share(dataset: Dataset, share: float) -> int:
 
 
 def _part(dataset: Dataset, *, known: BoolArray, held: BoolArray) -> TrainingPart:
-    """The training part over the known events alone: what is asked for isn't even in its columns."""
+    """The training part over the known events alone: test events aren't even in its columns."""
     columns = dataset.columns
     kept = columns.where(known)
     held = held[known]
@@ -145,7 +145,7 @@ def _part(dataset: Dataset, *, known: BoolArray, held: BoolArray) -> TrainingPar
 
 
 def _after(dataset: Dataset, *, trained: BoolArray, known: BoolArray, tested: BoolArray, state: State) -> Questions:
-    """Questions about the asked events, in the order in which they happened."""
+    """Questions about the test events, in the order in which they happened."""
     columns = dataset.columns
     ranges = UserRanges.of(columns.users)
     user = np.searchsorted(ranges.first, np.arange(len(columns)), side="right") - 1
@@ -157,5 +157,5 @@ def _after(dataset: Dataset, *, trained: BoolArray, known: BoolArray, tested: Bo
         happened[stream] = np.arange(len(stream))
         return Questions(columns, answers, begin, answers, stream, happened[answers])
     num_known = np.add.reduceat(known.astype(np.int64), ranges.first)[user[answers]]
-    told = np.full(len(answers), int((known & ~trained).sum()))
-    return Questions(columns, answers, begin, begin + num_known, stream, told)
+    num_past = np.full(len(answers), int((known & ~trained).sum()))
+    return Questions(columns, answers, begin, begin + num_known, stream, num_past)

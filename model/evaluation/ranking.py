@@ -22,7 +22,10 @@ TOPS = (5, 10, 20)
 MISS = 2**40  # the place of an answer that could not be given: behind any depth
 SEEN = ("keep", "hide")  # whether the user's earlier items may be answers
 UNTOLD = ""
-DRAWN, CLICK = "drawn", "click"  # when a model that reads the gap to now is asked: at a moment drawn before, or then
+DRAWN, CLICK = (
+    "drawn",
+    "click",
+)  # the request time of a model that reads the gap to now: drawn before the answer, or its time
 
 Progress = Callable[[int, int], None]  # questions done, questions in all
 
@@ -46,7 +49,7 @@ def _silent(done: int, total: int) -> None:
 def rank(
     scorer: Scorer, fold: Fold, questions: Questions, *, fit: bool = False, progress: Progress = _silent
 ) -> dict[str, AnswerRanks]:
-    """The places of all answers, by "keep" and "hide". A live scorer is fitted anew and told what happened meanwhile.
+    """The places of all answers, by "keep" and "hide". A live scorer is fitted anew and learns the events in between.
 
     `fit=False`: the scorer has been fitted to this fold. Raises `ValueError` where it answers with NaN.
     """
@@ -56,14 +59,14 @@ def rank(
     gaps_ms = request_gaps_ms(questions) if isinstance(scorer, NowScorer) and scorer.reads_now else {}
     keys = [place_key(seen, way) for seen in SEEN for way in (UNTOLD, *gaps_ms)]
     tallies = {key: _Tally(len(questions), fold.part.num_items) for key in keys}
-    num_told = 0
+    num_applied = 0
     for begin, end in _blocks(questions, fold.part.num_items, live=live):
         if isinstance(scorer, LiveScorer):
-            num_told = _tell(scorer, questions, num_told, int(questions.told[begin]))
+            num_applied = _apply_until(scorer, questions, num_applied, int(questions.num_past[begin]))
         pasts = [questions.past(number) for number in range(begin, end)]
         for way in (UNTOLD, *gaps_ms):
-            told = {} if way == UNTOLD else {"gaps_ms": gaps_ms[way][begin:end]}
-            scores_BN = scorer.scores(pasts, **told)
+            gap_arguments = {} if way == UNTOLD else {"gaps_ms": gaps_ms[way][begin:end]}
+            scores_BN = scorer.scores(pasts, **gap_arguments)
             _check(scores_BN, (len(pasts), fold.part.num_items), scorer)
             targets_B = questions.targets[begin:end]
             tallies[place_key("keep", way)].note(begin, scores_BN, targets_B)
@@ -88,7 +91,7 @@ def request_gaps_ms(questions: Questions) -> dict[str, IntArray]:
     gaps_ms = np.where(known, times_ms[questions.answers] - times_ms[np.maximum(questions.end - 1, 0)], 0)
     moments = np.random.default_rng(0).random(len(times_ms))[
         questions.answers
-    ]  # each question's, however many are asked
+    ]  # by event, so that a sample of questions keeps its moments
     return {
         DRAWN: (gaps_ms * moments).astype(np.int64) // MINUTE_MS * MINUTE_MS,
         CLICK: gaps_ms // MINUTE_MS * MINUTE_MS,
@@ -96,23 +99,23 @@ def request_gaps_ms(questions: Questions) -> dict[str, IntArray]:
 
 
 def _blocks(questions: Questions, num_items: int, *, live: bool) -> Iterator[tuple[int, int]]:
-    """Ranges of questions to ask at once: bounded in memory, and for a live scorer with nothing told in between."""
+    """Ranges of questions to rank at once: bounded in memory, and for a live scorer without an event in between."""
     size = max(1, min(MAX_QUESTIONS, MAX_SCORES // num_items))
     begin = 0
     while begin < len(questions):
         end = min(begin + size, len(questions))
         if live:
-            same = np.searchsorted(questions.told[begin:end], questions.told[begin], side="right")
+            same = np.searchsorted(questions.num_past[begin:end], questions.num_past[begin], side="right")
             end = begin + int(same)
         yield begin, end
         begin = end
 
 
-def _tell(scorer: LiveScorer, questions: Questions, num_told: int, wanted: int) -> int:
+def _apply_until(scorer: LiveScorer, questions: Questions, num_applied: int, wanted: int) -> int:
     columns = questions.columns
-    for place in questions.stream[num_told:wanted]:
-        scorer.apply(int(columns.users[place]), int(columns.items[place]), int(columns.times_ms[place]))
-    return max(num_told, wanted)
+    for row in questions.stream[num_applied:wanted]:
+        scorer.apply(int(columns.users[row]), int(columns.items[row]), int(columns.times_ms[row]))
+    return max(num_applied, wanted)
 
 
 def _check(scores_BN: FloatArray, shape: tuple[int, int], scorer: Scorer) -> None:

@@ -38,7 +38,7 @@ class Comparison:
     against: str
 
     def gains(self, name: str, seen: str, metric: str, k: int, *, way: str = UNTOLD) -> Array:
-        """(seeds, q) a metric of each question under each seed; `way`: when a model that reads the time is asked."""
+        """(seeds, q) a metric of each question under each seed; `way`: the treatment of the gap to now."""
         other = self.fallback.places(seen)[0]
         found = [self._with_fallback(places, other) for places in self.outcomes[name].places(place_key(seen, way))]
         return np.stack([gains(above, equal, metric, k) for above, equal in found])
@@ -86,7 +86,7 @@ def _model(comparison: Comparison, name: str, kinds: Mapping[str, BoolArray]) ->
         ],
         "seeds": {str(seed): dict(result.facts) for seed, result in outcome.results.items()},
         "seen": {seen: _figures(comparison, name, seen, kinds) for seen in SEEN},
-        "now_gap": {way: {seen: _told(comparison, name, seen, way) for seen in SEEN} for way in outcome.ways},
+        "now_gap": {way: {seen: _gap_gains(comparison, name, seen, way) for seen in SEEN} for way in outcome.ways},
     }
 
 
@@ -116,16 +116,16 @@ def _metrics(comparison: Comparison, name: str, seen: str) -> dict[str, Any]:
     return found
 
 
-def _told(comparison: Comparison, name: str, seen: str, way: str) -> dict[str, Any]:
-    """Metrics of a model that is told when it is asked, and what that changes, paired by question."""
-    found: dict[str, Any] = {}
+def _gap_gains(comparison: Comparison, name: str, seen: str, way: str) -> dict[str, Any]:
+    """Metrics of a model with the gap to now, and their change from those without it, paired by question."""
+    metrics: dict[str, Any] = {}
     for metric in METRICS:
-        told = comparison.gains(name, seen, metric, DEEP, way=way)
-        untold = comparison.gains(name, seen, metric, DEEP)
-        interval = comparison.interval(told - untold)
+        with_gap = comparison.gains(name, seen, metric, DEEP, way=way)
+        without_gap = comparison.gains(name, seen, metric, DEEP)
+        interval = comparison.interval(with_gap - without_gap)
         change = {"mean": interval.mean, "low": interval.low, "high": interval.high}
-        found[f"{metric}@{DEEP}"] = {"mean": float(told.mean()), "change": change}
-    return found
+        metrics[f"{metric}@{DEEP}"] = {"mean": float(with_gap.mean()), "change": change}
+    return metrics
 
 
 def _slice(comparison: Comparison, name: str, seen: str, chosen: BoolArray) -> dict[str, float]:

@@ -51,18 +51,18 @@ class CachedEncoder:
         if len(histories) < SMALLEST_BATCH:
             return self.plain.encode(histories)
         size = self.plain.model.config.window.size
-        places: dict[int, int] = {}
-        for place, history in enumerate(histories):
+        row_by_key: dict[int, int] = {}
+        for row, history in enumerate(histories):
             begin = max(0, len(history) - size)
-            places.setdefault(hash((int(history.items[begin]), int(history.times_ms[begin]))), place)
-        chosen = list(places.values())
-        vectors = self.incremental.encode(list(places), [histories[place] for place in chosen], binding=self.plain)
+            row_by_key.setdefault(hash((int(history.items[begin]), int(history.times_ms[begin]))), row)
+        chosen = list(row_by_key.values())
+        vectors = self.incremental.encode(list(row_by_key), [histories[row] for row in chosen], binding=self.plain)
         if len(chosen) == len(histories):
             return vectors
         others = np.setdiff1d(np.arange(len(histories)), chosen)
         out_BC = np.empty((len(histories), self.width), np.float32)
         out_BC[chosen] = vectors
-        out_BC[others] = self.plain.encode([histories[place] for place in others])
+        out_BC[others] = self.plain.encode([histories[row] for row in others])
         return out_BC
 
 

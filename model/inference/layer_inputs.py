@@ -62,10 +62,10 @@ class LayerInputCache:
                 self._slot_of[user] = slot
         return np.fromiter((self._slot_of[user] for user in users), np.int64, len(users))
 
-    def rows_of(self, slots_B: Tensor, places_B: Tensor) -> Tensor:
+    def rows_of(self, slots_B: Tensor, positions_B: Tensor) -> Tensor:
         """(M, B) the rows of one position of each user in a layer's inputs, seen as one table of width D."""
         _, num_towers, window, _ = self.inputs[0].shape
-        return (slots_B * num_towers + torch.arange(num_towers).unsqueeze(1)) * window + places_B
+        return (slots_B * num_towers + torch.arange(num_towers).unsqueeze(1)) * window + positions_B
 
     def common_lengths(self, slots: IntArray, items_UW: IntArray, times_ms_UW: IntArray, lengths: IntArray) -> IntArray:
         """(U,) how much of each slot is the beginning of the history given; 0 where any of it differs."""

@@ -1,10 +1,10 @@
 """The gap from the last event to now, shaping the query after the towers: our own addition, not in the paper.
 
 Independent of histories. Shapes: Q queries, C width of a vector. Each range of gaps has a scale and a shift of its
-own; all start as "change nothing". Gaps are floored to minutes, so that a request a moment before the click and one a
-moment after it ask the same. In training half of the queries don't know the gap: the vector alone stays a good query.
-The others are asked at a moment drawn between the last event and the next, as a live system is: the gap to the next
-event itself would tell what no request knows.
+own; all start as "change nothing". Gaps are floored to minutes, so that requests a moment before and a moment
+after the click have the same gap. In training half of the queries get no gap, so that the vector alone stays a good
+query. The others get the gap to a moment drawn between the last event and the next, as in a live system: the gap to
+the next event itself is unknown to any request.
 """
 
 from __future__ import annotations

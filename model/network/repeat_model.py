@@ -1,6 +1,6 @@
 """What earlier events add to the scores of their own items: our own addition, not in the paper.
 
-Whether somebody comes back to an item depends on how long ago it was: never, where things are bought once; soon, in a
+Whether a user comes back to an item depends on the time since: never, where things are bought once; soon, in a
 feed; after weeks, where they are used up. Each event adds a learned number to the score of its item, by the time and by
 the number of events since. Towers learn this badly: of the ten items that a plain network answers, several are what the
 user has just had. All numbers start at 0, "adds nothing".

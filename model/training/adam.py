@@ -28,7 +28,7 @@ class Adam:
     def state(self) -> dict[str, Tensor]:
         """Everything that the next steps depend on, by name."""
         columns = {"mean": self.means, "square": self.squares, "count": self.counts}
-        return {f"{place}.{name}": one for name, column in columns.items() for place, one in enumerate(column)}
+        return {f"{number}.{name}": value for name, column in columns.items() for number, value in enumerate(column)}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a state."""
@@ -43,14 +43,14 @@ class Adam:
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Move every parameter that has a gradient."""
-        places = [place for place, parameter in enumerate(self.parameters) if parameter.grad is not None]
+        trained = [number for number, parameter in enumerate(self.parameters) if parameter.grad is not None]
         adam(
-            [self.parameters[place] for place in places],
+            [self.parameters[number] for number in trained],
             [grad for parameter in self.parameters if (grad := parameter.grad) is not None],
-            [self.means[place] for place in places],
-            [self.squares[place] for place in places],
+            [self.means[number] for number in trained],
+            [self.squares[number] for number in trained],
             [],  # the largest squares, which AMSGrad alone keeps
-            [self.counts[place] for place in places],
+            [self.counts[number] for number in trained],
             fused=True,
             amsgrad=False,
             beta1=BETAS[0],

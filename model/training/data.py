@@ -128,10 +128,10 @@ def _features(source: FeatureSource, catalogue: Catalogue, candidates: IntArray,
 
 
 def _categories(catalogue: Catalogue, candidates: IntArray, names: Sequence[str]) -> Tensor:
-    column = {name: place for place, name in enumerate(names)}
-    found = torch.zeros(len(candidates), len(names))
-    for place, row in enumerate(candidates):
+    column = {name: number for number, name in enumerate(names)}
+    labels = torch.zeros(len(candidates), len(names))
+    for number, row in enumerate(candidates):
         for name in catalogue.categories[row]:
             if name in column:
-                found[place, column[name]] = 1.0
-    return found
+                labels[number, column[name]] = 1.0
+    return labels

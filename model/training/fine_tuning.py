@@ -106,7 +106,7 @@ def fine_tune(
 
 
 def target_share(data: TrainingData, since_ms: int, replay: float) -> Tensor:
-    """(N,) how often each candidate is asked for: among the new events, and among all in the replayed part."""
+    """(N,) how often each candidate is a target: among the new events, and among all in the replayed part."""
     new = torch.bincount(data.items[data.times_ms >= since_ms], minlength=len(data.target_share))
     return (new / max(1, int(new.sum())) + replay * data.target_share) / (1 + replay)
 

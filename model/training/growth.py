@@ -34,12 +34,12 @@ def first_rows(parent: HM4SRBundle, catalogue: Catalogue, new_ids: Sequence[str]
     """(K, D): the "unseen" row, moved by what content tells of the rows of known items (ridge regression)."""
     table = parent.model.id_embedding.detach().numpy()
     rows = np.repeat(table[UNSEEN][None], len(new_ids), axis=0)
-    place = {item_id: row for row, item_id in enumerate(catalogue.item_ids)}
-    known = [item_id for item_id in parent.item_ids if item_id in place][-MAX_ITEMS:]
+    row_of = {item_id: row for row, item_id in enumerate(catalogue.item_ids)}
+    known = [item_id for item_id in parent.item_ids if item_id in row_of][-MAX_ITEMS:]
     if not known or not new_ids or not parent.sources:
         return np.asarray(rows, np.float32)
-    known_NF = _contents(parent, catalogue, [place[item_id] for item_id in known])
-    new_KF = _contents(parent, catalogue, [place[item_id] for item_id in new_ids])
+    known_NF = _contents(parent, catalogue, [row_of[item_id] for item_id in known])
+    new_KF = _contents(parent, catalogue, [row_of[item_id] for item_id in new_ids])
     target_ND = table[parent.id_rows(known)].astype(np.float64)
     mean_D, mean_F = target_ND.mean(0), known_NF.mean(0)
     centred_NF = known_NF - mean_F
@@ -51,8 +51,8 @@ def first_rows(parent: HM4SRBundle, catalogue: Catalogue, new_ids: Sequence[str]
 
 def _contents(parent: HM4SRBundle, catalogue: Catalogue, rows: Sequence[int]) -> np.ndarray:
     """(N, F) features of all sources side by side, zeros where a source has nothing to say."""
-    found = []
+    columns = []
     for source in parent.sources:
         keys = source.keys(catalogue)
-        found.append(source.transform([keys[row] for row in rows])[0].astype(np.float64))
-    return np.concatenate(found, axis=1)
+        columns.append(source.transform([keys[row] for row in rows])[0].astype(np.float64))
+    return np.concatenate(columns, axis=1)

@@ -33,7 +33,7 @@ class Batch:
     times_ms_BL: Tensor
     gaps_ms_BL: Tensor  # from each input to its target
     real_BL: Tensor
-    learnt_BL: Tensor  # the real ones whose targets the next-item loss asks for
+    trained_BL: Tensor  # the real ones whose targets the next-item loss predicts
     scored_N: Tensor | None  # which rows the softmax runs over, None for all
     bias_N: Tensor | None
 
@@ -78,20 +78,21 @@ class Objective:
         """Items, times and candidates of a batch of windows over the training events."""
         device, train = self.data.items.device, self.data.split.train
         places_BL, real_BL = padded(sequences)
-        places = torch.from_numpy(train[places_BL]).to(device)
-        inputs_BL, times_ms_BL = self.data.items[places], self.data.times_ms[places]
-        next_places = torch.from_numpy(train[places_BL + 1]).to(device)
-        targets_BL, gaps_ms_BL = self.data.items[next_places], self.data.times_ms[next_places] - times_ms_BL
-        real, asked = torch.from_numpy(real_BL).to(device), torch.from_numpy(trained_positions(sequences)).to(device)
+        inputs = torch.from_numpy(train[places_BL]).to(device)
+        inputs_BL, times_ms_BL = self.data.items[inputs], self.data.times_ms[inputs]
+        targets = torch.from_numpy(train[places_BL + 1]).to(device)
+        targets_BL, gaps_ms_BL = self.data.items[targets], self.data.times_ms[targets] - times_ms_BL
+        real, trained = torch.from_numpy(real_BL).to(device), torch.from_numpy(trained_positions(sequences)).to(device)
         num_items = len(self.data.id_rows)
         if num_items <= self.sampled_above:
             rows_R = torch.arange(num_items, device=device)
-            return Batch(rows_R, inputs_BL, targets_BL, times_ms_BL, gaps_ms_BL, real, asked, None, None)
-        candidates_N, bias_N = self._sampled(targets_BL[asked])
+            return Batch(rows_R, inputs_BL, targets_BL, times_ms_BL, gaps_ms_BL, real, trained, None, None)
+        candidates_N, bias_N = self._sampled(targets_BL[trained])
         rows_R = torch.unique(torch.cat([candidates_N, inputs_BL.flatten(), targets_BL.flatten()]))
-        place = torch.searchsorted
-        scored_N, inputs_BL, targets_BL = (place(rows_R, items) for items in (candidates_N, inputs_BL, targets_BL))
-        return Batch(rows_R, inputs_BL, targets_BL, times_ms_BL, gaps_ms_BL, real, asked, scored_N, bias_N)
+        scored_N, inputs_BL, targets_BL = (
+            torch.searchsorted(rows_R, items) for items in (candidates_N, inputs_BL, targets_BL)
+        )
+        return Batch(rows_R, inputs_BL, targets_BL, times_ms_BL, gaps_ms_BL, real, trained, scored_N, bias_N)
 
     def _sampled(self, targets_P: Tensor) -> tuple[Tensor, Tensor]:
         """The candidates of one step, ascending, and -log of the probability that each is among them."""
@@ -109,13 +110,13 @@ class Objective:
 
     def _next_item(self, batch: Batch, vectors_RC: Tensor, towers_MBLD: Tensor) -> Tensor:
         """Cross-entropy of the next item at every trained position."""
-        queries_PC, targets_P = queries_of(towers_MBLD)[batch.learnt_BL], batch.targets_BL[batch.learnt_BL]
+        queries_PC, targets_P = queries_of(towers_MBLD)[batch.trained_BL], batch.targets_BL[batch.trained_BL]
         if self.model.now_gap is not None:
-            gaps_ms_P = batch.gaps_ms_BL[batch.learnt_BL]
-            asked_ms_P = (gaps_ms_P * torch.rand(len(gaps_ms_P)).to(gaps_ms_P.device)).long()
-            rows_P = self.model.now_gap.rows(asked_ms_P)
-            told_P = torch.rand(len(rows_P)).to(rows_P.device) < TOLD_SHARE
-            queries_PC = self.model.now_gap(queries_PC, torch.where(told_P, rows_P, UNKNOWN))
+            gaps_ms_P = batch.gaps_ms_BL[batch.trained_BL]
+            drawn_ms_P = (gaps_ms_P * torch.rand(len(gaps_ms_P)).to(gaps_ms_P.device)).long()
+            rows_P = self.model.now_gap.rows(drawn_ms_P)
+            knows_P = torch.rand(len(rows_P)).to(rows_P.device) < TOLD_SHARE
+            queries_PC = self.model.now_gap(queries_PC, torch.where(knows_P, rows_P, UNKNOWN))
         if batch.scored_N is not None:
             vectors_RC, targets_P = vectors_RC[batch.scored_N], torch.searchsorted(batch.scored_N, targets_P)
         return cross_entropy(
@@ -124,7 +125,7 @@ class Objective:
 
     def _added(self, batch: Batch) -> Added | None:
         """What windows add to the scores of their own items; nothing to those that are no candidates in this step."""
-        rows_P, positions_P = batch.learnt_BL.nonzero(as_tuple=True)
+        rows_P, positions_P = batch.trained_BL.nonzero(as_tuple=True)
         added_PS = self.model.score_offsets(batch.times_ms_BL[rows_P], positions_P)
         if added_PS is None:
             return None

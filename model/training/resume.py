@@ -82,10 +82,10 @@ class ResumeFile:
 
     def load(self, model: nn.Module, optimizer: Adam, rng: np.random.Generator) -> RunState | None:
         """Put model, optimiser and generators where the run stood; None (nothing touched) where there is none."""
-        found = self._read()
-        if found is None:
+        stored = self._read()
+        if stored is None:
             return None
-        run, tensors = found
+        run, tensors = stored
         model.load_state_dict(_under(tensors, "model."))
         optimizer.load(_under(tensors, "optimizer."))
         torch.set_rng_state(tensors["torch_rng"])

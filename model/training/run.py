@@ -132,7 +132,7 @@ class TrainingRun:
             "precision": "bfloat16" if self.bfloat16 else "float32",
             "validation_ndcg_10": max(self.history, default=None),
             "validation_history": self.history,
-            "validation_ndcg_10_untold": validation_ndcg(self.model, self.data, told=False) if reads_now else None,
+            "validation_ndcg_10_untold": validation_ndcg(self.model, self.data, with_gap=False) if reads_now else None,
             "training_events": len(self.data.split.train),
             "validation_events": len(self.data.split.validation),
             "trained_items": len(self.data.trained_rows),

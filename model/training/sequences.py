@@ -36,10 +36,10 @@ class Sequences:
         """The number of events that are trained on."""
         return int(self.length.sum()) - (0 if self.context is None else int(self.context.sum()))
 
-    def take(self, places: IntArray) -> Sequences:
+    def take(self, rows: IntArray) -> Sequences:
         """Some of them."""
-        context = None if self.context is None else self.context[places]
-        return Sequences(self.first[places], self.length[places], context)
+        context = None if self.context is None else self.context[rows]
+        return Sequences(self.first[rows], self.length[rows], context)
 
     def join(self, other: Sequences) -> Sequences:
         """Both."""

@@ -173,18 +173,18 @@ def test_a_live_scorer_gets_all_events_between_training_and_question() -> None:
     dataset = Dataset.of(STREAM)
     fold = temporal(dataset, cut_ms=T0 + 30_000)
     for number, answer in enumerate(fold.test.answers):
-        told = dataset.columns.times_ms[fold.test.stream[: fold.test.told[number]]]
-        assert len(told) + len(fold.part.train) == np.flatnonzero(dataset.arrival == answer)[0]
-        assert (told > fold.part.training_events.times_ms.max()).all()
+        learned_ms = dataset.columns.times_ms[fold.test.stream[: fold.test.num_past[number]]]
+        assert len(learned_ms) + len(fold.part.train) == np.flatnonzero(dataset.arrival == answer)[0]
+        assert (learned_ms > fold.part.training_events.times_ms.max()).all()
 
 
 def test_a_frozen_question_is_told_nothing_from_the_cut_on() -> None:
     dataset = Dataset.of(STREAM)
     fold = temporal(dataset, cut_ms=T0 + 30_000, state="frozen")
-    told = dataset.columns.times_ms[fold.test.stream[: fold.test.told.max()]]
-    assert len(told) == len(fold.part.validation)
-    assert told.max() < T0 + 30_000
-    assert fold.validation.told.max() == 0
+    learned_ms = dataset.columns.times_ms[fold.test.stream[: fold.test.num_past.max()]]
+    assert len(learned_ms) == len(fold.part.validation)
+    assert learned_ms.max() < T0 + 30_000
+    assert fold.validation.num_past.max() == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("uvwxyz"), st.integers(31, 90)), max_size=12))
@@ -229,7 +229,7 @@ def test_a_sample_keeps_the_order_and_is_the_same_each_time() -> None:
     fold = temporal(Dataset.of(STREAM), cut_ms=T0 + 20_000)
     sample = fold.test.sample(7)
     assert len(sample) == 7
-    assert (np.diff(sample.told) > 0).all()
+    assert (np.diff(sample.num_past) > 0).all()
     assert np.array_equal(sample.answers, fold.test.sample(7).answers)
     assert fold.test.sample(None) is fold.test
     assert replace(fold, test=sample).asking(100).test is sample
