@@ -62,13 +62,13 @@ samples_per_minute = 1e9
 
 @dataclass(frozen=True, slots=True)
 class ShopPlan:
-    """One stream: how long it is, of which the model has seen `days_learnt`, and when what changes."""
+    """One stream: its length, the `days_trained` that the model is trained on, and the change with its time."""
 
     kind: Kind
     seed: int
     num_users: int = 1_500
     days: int = 32
-    days_learnt: int = 14
+    days_trained: int = 14
     days_after: int = 8
 
     @property
@@ -78,7 +78,7 @@ class ShopPlan:
 
     def shop(self, kind: Kind) -> Shop:
         """The shop of this seed with some kind of change."""
-        shape = {"num_users": self.num_users, "days": self.days, "live_days": self.days - self.days_learnt}
+        shape = {"num_users": self.num_users, "days": self.days, "live_days": self.days - self.days_trained}
         change = None if kind == "none" else Change(kind, self.change_ms or 0, self.category)
         return simulate_shop(seed=self.seed, change=change, **shape)
 
@@ -182,34 +182,38 @@ def until_read(store: Store, now_ms: int, alive: Callable[[], bool], log: Path) 
     raise ProcessError(msg)
 
 
-def told(outcome: EndToEndResult) -> str:
-    """One stream in words, for who waits for the others."""
+def description_of(outcome: EndToEndResult) -> str:
+    """One stream in words, for the progress output."""
     false = [f"{alarm.signal} {alarm.segment}".strip() for alarm in outcome.false_alarms]
-    found = "nothing noticed"
+    text = "nothing noticed"
     if outcome.alarm is not None:
-        found = f"noticed after {outcome.delay} events by {outcome.alarm.signal} {outcome.alarm.segment}".strip()
-    return f"{found}, false alarms: {', '.join(false) or 'none'}"
+        text = f"noticed after {outcome.delay} events by {outcome.alarm.signal} {outcome.alarm.segment}".strip()
+    return f"{text}, false alarms: {', '.join(false) or 'none'}"
 
 
 def summary(outcomes: Sequence[EndToEndResult]) -> dict[str, object]:
     """The figures of one kind."""
-    watched, plan = sum(one.watched for one in outcomes), outcomes[0].plan
-    false_alarms = [alarm.signal for one in outcomes for alarm in one.false_alarms]
-    found: dict[str, object] = {
+    watched, plan = sum(outcome.watched for outcome in outcomes), outcomes[0].plan
+    false_alarms = [alarm.signal for outcome in outcomes for alarm in outcome.false_alarms]
+    figures: dict[str, object] = {
         "streams": len(outcomes),
         "events_watched": watched,
-        "scored": sum(len(one.scores) for one in outcomes),
+        "scored": sum(len(outcome.scores) for outcome in outcomes),
         "false_alarms": len(false_alarms),
         "false_alarms_per_100k": round(len(false_alarms) / watched * 100_000, 2),
         "false_alarms_of": {name: false_alarms.count(name) for name in sorted(set(false_alarms))},
-        "hit_rate": round(float(np.mean([one.hit_rate(changed=False) for one in outcomes])), 3),
+        "hit_rate": round(float(np.mean([outcome.hit_rate(changed=False) for outcome in outcomes])), 3),
     }
     if plan.change_ms is None:
-        return found
-    seen = [(one.delay, one.alarm, one.plan) for one in outcomes if one.alarm is not None and one.delay is not None]
+        return figures
+    seen = [
+        (outcome.delay, outcome.alarm, outcome.plan)
+        for outcome in outcomes
+        if outcome.alarm is not None and outcome.delay is not None
+    ]
     signals = [f"{alarm.signal} {alarm.segment}".strip() for _, alarm, _ in seen]
-    return found | {
-        "hit_rate_after": round(float(np.mean([one.hit_rate(changed=True) for one in outcomes])), 3),
+    return figures | {
+        "hit_rate_after": round(float(np.mean([outcome.hit_rate(changed=True) for outcome in outcomes])), 3),
         "noticed": len(seen),
         "delays_events": sorted(delay for delay, _, _ in seen),
         "onset_errors_h": sorted(round(abs(a.onset_ms - (p.change_ms or 0)) / HOUR_MS, 1) for _, a, p in seen),
@@ -224,11 +228,11 @@ def measured(plan: ShopPlan, top: Path) -> EndToEndResult:
     folder = top / f"{plan.kind}-{plan.seed}-live"
     if folder.exists():
         return read_again(plan, folder)
-    learnt = top / f"{'rhythm' if plan.kind == 'rhythm' else 'plain'}-{plan.seed}"
-    if not learnt.exists():
-        learn(plan, learnt)
+    trained = top / f"{'rhythm' if plan.kind == 'rhythm' else 'plain'}-{plan.seed}"
+    if not trained.exists():
+        learn(plan, trained)
     partial = folder.with_suffix(".partial")
-    shutil.copytree(learnt, partial)
+    shutil.copytree(trained, partial)
     outcome = run(plan, partial)
     partial.rename(folder)
     return outcome
@@ -247,11 +251,11 @@ def main() -> None:
             for kind in options.kinds:
                 outcome = measured(ShopPlan(kind, seed), options.folder or Path(name))
                 outcomes[kind].append(outcome)
-                sys.stderr.write(f"{kind}, seed {seed}: {told(outcome)}\n")
-    figures: dict[str, object] = {kind: summary(found) for kind, found in outcomes.items()}
-    unchanged = [one for found in outcomes.values() for one in found]
+                sys.stderr.write(f"{kind}, seed {seed}: {description_of(outcome)}\n")
+    figures: dict[str, object] = {kind: summary(of_kind) for kind, of_kind in outcomes.items()}
+    unchanged = [outcome for of_kind in outcomes.values() for outcome in of_kind]
     for what, of_hits in (("losses of hits", True), ("losses of the others", False)):
-        losses = np.concatenate([one.losses(of_hits=of_hits) for one in unchanged])
+        losses = np.concatenate([outcome.losses(of_hits=of_hits) for outcome in unchanged])
         figures[f"{what}, deciles"] = np.round(np.percentile(losses, range(0, 101, 10)), 2).tolist()
     publish("drift, end to end", figures)
 

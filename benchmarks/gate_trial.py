@@ -58,8 +58,8 @@ class ListedLog:
         """The events before a time."""
         return self.columns.where(self.columns.times_ms < time_ms)
 
-    def asked(self, since: int, num: int) -> TrialSlice:
-        """The `num` events from a place in time order on, as a trial asks for them."""
+    def slice_from(self, since: int, num: int) -> TrialSlice:
+        """The `num` events in time order from one on, as a slice for a trial."""
         columns = self.before(int(self.times_ms[min(since + num, len(self.times_ms) - 1)]))
         since_ms = int(self.times_ms[since])
         return select_slice(columns, self.catalogue, since_ms=since_ms, max_events=2 * num, hide_seen=self.hide_seen)
@@ -78,19 +78,19 @@ class GateTrial:
 
     def __init__(self, shop: ListedLog, champion: HM4SRBundle, place: int, options: argparse.Namespace) -> None:
         self.place, self.num, self.step = place, options.slice, options.step
-        self.asked = cache(shop.asked)
+        self.slice_from = cache(shop.slice_from)
         self.of_champion = cache(lambda *spot: self.trial(champion, *spot))
 
     def trial(self, bundle: ModelBundle, since: int, num: int) -> TrialResult:
         """How a model does on some events."""
-        return try_model(bundle, self.asked(since, num), SHAPE)
+        return try_model(bundle, self.slice_from(since, num), SHAPE)
 
     def meet(self, challenger: ModelBundle) -> ChallengeResult:
         """The verdict, with the slice doubled while it is undecided, and the truth."""
         for look in range(LOOKS):
             spot = self.place, self.num * 2**look
             own, other = self.trial(challenger, *spot), self.of_champion(*spot)
-            outcome = judge(self.asked(*spot).users, own, other, rules=RULES).outcome
+            outcome = judge(self.slice_from(*spot).users, own, other, rules=RULES).outcome
             if outcome != "undecided":
                 break
         later = self.place + self.num * 2 ** (LOOKS - 1), self.step
@@ -100,15 +100,15 @@ class GateTrial:
         return ChallengeResult(outcome, float(gained / before - 1))
 
 
-def told(meetings: Sequence[ChallengeResult]) -> dict[str, object]:
+def verdict_counts(meetings: Sequence[ChallengeResult]) -> dict[str, object]:
     """The verdicts on challengers of one kind, what they were worth afterwards, and the worst that was let through."""
-    found: dict[str, object] = {one: sum(m.outcome == one for m in meetings) for one in OUTCOMES}
+    counts: dict[str, object] = {outcome: sum(m.outcome == outcome for m in meetings) for outcome in OUTCOMES}
     if meetings and np.isfinite([m.later for m in meetings]).all():
-        found["later"] = f"{np.mean([m.later for m in meetings]):+.1%}"
+        counts["later"] = f"{np.mean([m.later for m in meetings]):+.1%}"
     promoted = [m.later for m in meetings if m.outcome == "promote"]
     if promoted:
-        found["worst_promoted"] = f"{min(promoted):+.1%}"
-    return found
+        counts["worst_promoted"] = f"{min(promoted):+.1%}"
+    return counts
 
 
 def main() -> None:
@@ -134,16 +134,18 @@ def main() -> None:
     champion = train(shop.before(since_ms), shop.catalogue, config=config, plan=TrainingPlan(epochs=4))
     meetings: dict[str, list[ChallengeResult]] = {}
     for number in range(1, options.moments + 1):
-        place = begin + number * options.step
-        until_ms = int(shop.times_ms[place])
+        first_event = begin + number * options.step
+        until_ms = int(shop.times_ms[first_event])
         moment = ChallengeMoment(champion, shop.before(until_ms), shop.catalogue, since_ms, number)
-        honest, judged = moment.tuned(moment.columns), GateTrial(shop, champion, place, options)
+        honest, judged = moment.tuned(moment.columns), GateTrial(shop, champion, first_event, options)
         for name, bundle in chain([("honest", honest)], plainly_spoilt(moment), subtly_spoilt(moment)):
             meetings.setdefault(name, []).append(judged.meet(bundle))
         champion, since_ms = honest, until_ms
-    figures: dict[str, object] = {name: told(met) for name, met in meetings.items()}
-    figures["honest and really better on later events"] = told([one for one in meetings["honest"] if one.later > 0])
-    figures["honest and no better"] = told([one for one in meetings["honest"] if one.later <= 0])
+    figures: dict[str, object] = {name: verdict_counts(met) for name, met in meetings.items()}
+    figures["honest and really better on later events"] = verdict_counts(
+        [meeting for meeting in meetings["honest"] if meeting.later > 0]
+    )
+    figures["honest and no better"] = verdict_counts([meeting for meeting in meetings["honest"] if meeting.later <= 0])
     publish("verdicts of the gate", {**figures, "seconds": round(time.monotonic() - started_s)})
 
 

@@ -55,7 +55,7 @@ def simulated_log(*, num_events: int, num_users: int, num_items: int, seed: int)
 
 
 class ImportRun:
-    """One import into one database, and the questions asked of it."""
+    """One import into one database, and the queries that are timed on it."""
 
     def __init__(self, store: SqlStore, content: bytes, name: str, columns: HistoryColumns, unit: str) -> None:
         self.store = store
@@ -109,8 +109,8 @@ class ImportRun:
 def timed(work: Callable[[], Found]) -> tuple[Found, float]:
     """A result and the seconds it took."""
     start_s = time.perf_counter()
-    found = work()
-    return found, time.perf_counter() - start_s
+    result = work()
+    return result, time.perf_counter() - start_s
 
 
 def measure(run: ImportRun) -> dict[str, object]:

@@ -130,8 +130,8 @@ class Load:
 
 
 def traffic(load: Load, stop: threading.Event) -> ClientReport:
-    """Requests at a fixed rate until told to stop; the clients share the schedule."""
-    told, lock, begun_s = ClientReport(), threading.Lock(), time.perf_counter()
+    """Requests at a fixed rate until `stop` is set; the clients share the schedule."""
+    report, lock, begun_s = ClientReport(), threading.Lock(), time.perf_counter()
 
     def client(number: int) -> None:
         caller, rng, turn = Caller(load.ports[number % len(load.ports)]), random.Random(number), number
@@ -143,22 +143,22 @@ def traffic(load: Load, stop: threading.Event) -> ClientReport:
                 version, answer = answer_of(caller, user, load.at_ms)
             except (RuntimeError, OSError, http.client.HTTPException) as error:
                 with lock:
-                    told.failed.append(str(error))
+                    report.failed.append(str(error))
                 caller = Caller(load.ports[number % len(load.ports)])
                 continue
             took_s = time.perf_counter() - due_s
             with lock:
-                told.latencies_s.append(took_s)
-                told.versions.add(version)
+                report.latencies_s.append(took_s)
+                report.versions.add(version)
                 if not same(load.expected[version][user], answer):
-                    told.mixed.append(json.dumps([version, user, answer, load.expected[version][user]]))
+                    report.mixed.append(json.dumps([version, user, answer, load.expected[version][user]]))
 
     clients = [threading.Thread(target=client, args=(number,)) for number in range(NUM_CLIENTS)]
     for thread in clients:
         thread.start()
     for thread in clients:
         thread.join()
-    return told
+    return report
 
 
 def changes(system: System, versions: Sequence[str], *, num_promotions: int, num_rollbacks: int) -> None:
@@ -178,13 +178,13 @@ def changes(system: System, versions: Sequence[str], *, num_promotions: int, num
 
 def observed(work: Callable[[], object], load: Callable[[threading.Event], ClientReport]) -> ClientReport:
     """What clients see while some work is done."""
-    stop, found = threading.Event(), list[ClientReport]()
-    thread = threading.Thread(target=lambda: found.append(load(stop)))
+    stop, reports = threading.Event(), list[ClientReport]()
+    thread = threading.Thread(target=lambda: reports.append(load(stop)))
     thread.start()
     work()
     stop.set()
     thread.join()
-    return found[0]
+    return reports[0]
 
 
 @contextmanager

@@ -54,7 +54,7 @@ class Caller:
 def measure(port: int, users: list[str], items: list[str], *, requests: int, seed: int) -> dict[str, list[float]]:
     """Seconds of single calls by one client: recommend after an event, recommend without, event -> changed answer."""
     random_source, caller = random.Random(seed), Caller(port)
-    found: dict[str, list[float]] = {"fresh": [], "settled": [], "changed": [], "post": []}
+    seconds: dict[str, list[float]] = {"fresh": [], "settled": [], "changed": [], "post": []}
     for number in range(requests):
         user = random_source.choice(users)
         path = f"/v1/users/{quote(user, safe='')}/recommendations?n={ANSWERS}"
@@ -63,17 +63,17 @@ def measure(port: int, users: list[str], items: list[str], *, requests: int, see
             event = {"user_id": user, "item_id": random_source.choice(items), "type": "click"}
             result = caller.call("POST", "/v1/interactions", event)["results"][0]  # type: ignore[index]
             wanted = result["user_seq"]
-            found["post"].append(time.perf_counter() - start_s)
-        asked_s = time.perf_counter()
+            seconds["post"].append(time.perf_counter() - start_s)
+        sent_s = time.perf_counter()
         answer = caller.call("GET", path)
         done_s = time.perf_counter()
         if answer["user_seq"] < wanted:  # type: ignore[operator]
             msg = f"a stale answer for {user}: {answer['user_seq']} after {wanted}"
             raise RuntimeError(msg)
-        found["fresh" if wanted else "settled"].append(done_s - asked_s)
+        seconds["fresh" if wanted else "settled"].append(done_s - sent_s)
         if wanted:
-            found["changed"].append(done_s - start_s)
-    return found
+            seconds["changed"].append(done_s - start_s)
+    return seconds
 
 
 def measure_many(
@@ -97,14 +97,14 @@ def measure_many(
     return {name: [value for result in results for value in result[name]] for name in results[0]}
 
 
-def summary(found: dict[str, list[float]]) -> dict[str, object]:
+def summary(seconds: dict[str, list[float]]) -> dict[str, object]:
     """The figures of one run."""
     return {
-        "recommend, all": percentiles(found["fresh"] + found["settled"]),
-        "recommend, right after an event": percentiles(found["fresh"]),
-        "recommend, otherwise": percentiles(found["settled"]),
-        "POST one event": percentiles(found["post"]),
-        "event -> changed answer": percentiles(found["changed"]),
+        "recommend, all": percentiles(seconds["fresh"] + seconds["settled"]),
+        "recommend, right after an event": percentiles(seconds["fresh"]),
+        "recommend, otherwise": percentiles(seconds["settled"]),
+        "POST one event": percentiles(seconds["post"]),
+        "event -> changed answer": percentiles(seconds["changed"]),
     }
 
 

@@ -118,8 +118,8 @@ def draw_events(plan: StreamPlan) -> SyntheticEvents:
 def draw_scores(rng: np.random.Generator, rates: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
     """Whether each event is a hit, and its loss."""
     hits = rng.random(len(rates)) < rates
-    places, deciles = rng.random(len(rates)), np.linspace(0, 1, 11)
-    losses = np.where(hits, np.interp(places, deciles, LOSS_OF_HITS), np.interp(places, deciles, LOSS_OF_MISSES))
+    quantiles, deciles = rng.random(len(rates)), np.linspace(0, 1, 11)
+    losses = np.where(hits, np.interp(quantiles, deciles, LOSS_OF_HITS), np.interp(quantiles, deciles, LOSS_OF_MISSES))
     return hits, losses
 
 

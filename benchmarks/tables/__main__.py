@@ -68,22 +68,22 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Make the named tables one after the other; 1 where one failed, the others are made all the same."""
-    given = _arguments()
-    if given.list or not given.names:
+    options = _arguments()
+    if options.list or not options.names:
         sys.stdout.writelines(f"{name:<26} {table.about}\n" for name, table in TABLES.items())
         return 0
-    unknown = [name for name in given.names if name not in (*TABLES, "all")]
-    if unknown or given.data_dir is None:
+    unknown = [name for name in options.names if name not in (*TABLES, "all")]
+    if unknown or options.data_dir is None:
         problem = f"unknown table {unknown[0]!r}" if unknown else "wanted --data-dir"
         sys.stderr.write(f"{problem}; see --help and --list\n")
         return 2
-    given.out.mkdir(parents=True, exist_ok=True)
-    own = {name: getattr(given, name) for name in ("epochs", "seeds", "trials", "max_questions", "max_minutes")}
+    options.out.mkdir(parents=True, exist_ok=True)
+    own = {name: getattr(options, name) for name in ("epochs", "seeds", "trials", "max_questions", "max_minutes")}
     changes = {name: value for name, value in own.items() if value is not None}
     failed = []
-    for name in TABLES if "all" in given.names else given.names:
+    for name in TABLES if "all" in options.names else options.names:
         try:
-            make(name, changed(TABLES[name], changes), given.data_dir, given.out, given.threads)
+            make(name, changed(TABLES[name], changes), options.data_dir, options.out, options.threads)
         except subprocess.CalledProcessError as error:
             failed.append(name)
             sys.stderr.write(f"{name}: ended with {error.returncode}; the next one follows\n")

@@ -202,9 +202,14 @@ def markdown(report: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
         *(_row(model) for model in report["models"]),
     ]
-    told = [_told_row(model) for model in report["models"] if model["now_gap"]]
-    if told:
-        lines += ["", "| NDCG@10 | gap not told | drawn before the answer | at the click |", "|---|---|---|---|", *told]
+    gap_rows = [_gap_row(model) for model in report["models"] if model["now_gap"]]
+    if gap_rows:
+        lines += [
+            "",
+            "| NDCG@10 | gap not told | drawn before the answer | at the click |",
+            "|---|---|---|---|",
+            *gap_rows,
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -227,7 +232,7 @@ def _row(model: Mapping[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _told_row(model: Mapping[str, Any]) -> str:
+def _gap_row(model: Mapping[str, Any]) -> str:
     untold = model["seen"]["keep"]["metrics"]["NDCG@10"]["mean"]
     found = [model["now_gap"][way]["keep"]["NDCG@10"] for way in ("drawn", "click")]
     cells = [f"{each['mean']:.4f}, {_change(each['change'])}" for each in found]

@@ -46,7 +46,7 @@ class ColumnLog:
     rows: IntArray
     times_ms: IntArray
     starts: IntArray  # (n,) the place of the first event of the event's user
-    in_time: IntArray  # places in time order
+    in_time: IntArray  # event numbers in time order
 
     @classmethod
     def of(cls, users: IntArray, rows: IntArray, times_ms: IntArray) -> ColumnLog:
@@ -66,20 +66,20 @@ def ranks_of(scores: FloatArray, target: int, seen: IntArray) -> tuple[float, fl
     return above + equal / 2, above - fewer_above + (equal - fewer_equal) / 2
 
 
-def score_model(log: ColumnLog, places: IntArray, encoder: Encoder, catalogue: Catalogue, shape: WindowShape) -> Ranks:
+def score_model(log: ColumnLog, events: IntArray, encoder: Encoder, catalogue: Catalogue, shape: WindowShape) -> Ranks:
     """Ranks by the model; NaN where the user had no event before."""
-    found, everything = np.full((len(places), 2), np.nan), np.arange(len(catalogue))
+    ranks, everything = np.full((len(events), 2), np.nan), np.arange(len(catalogue))
     table = encoder.items(everything)
-    known = np.flatnonzero(places > log.starts[places])
+    known = np.flatnonzero(events > log.starts[events])
     for part in np.array_split(known, max(1, len(known) // BATCH)):
-        histories = [_window(log, int(place), shape) for place in places[part]]
+        histories = [_window(log, int(event), shape) for event in events[part]]
         scores = encoder.encode(histories) @ table.T
         add_repeats(scores, everything, encoder, catalogue, histories)
         for number, row_scores in zip(part, scores, strict=True):
-            place = int(places[number])
-            seen = log.rows[log.starts[place] : place]
-            found[number] = ranks_of(row_scores, int(log.rows[place]), seen)
-    return {"all": found[:, 0], "unseen": found[:, 1]}
+            event = int(events[number])
+            seen = log.rows[log.starts[event] : event]
+            ranks[number] = ranks_of(row_scores, int(log.rows[event]), seen)
+    return {"all": ranks[:, 0], "unseen": ranks[:, 1]}
 
 
 def _window(log: ColumnLog, place: int, shape: WindowShape) -> History:
