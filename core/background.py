@@ -52,7 +52,7 @@ class BackgroundThread:
 
     @property
     def is_running(self) -> bool:
-        """Whether it was started and not asked to stop."""
+        """Whether it was started and `request_stop` was not called."""
         return self._running
 
     @property

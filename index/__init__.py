@@ -1,4 +1,4 @@
 """The item index: nearest items by inner product.
 
-The only place that knows FAISS. Knows nothing about models, users or storage: it gets vectors with row numbers.
+The only package that imports FAISS. Independent of models, users and storage: its input is vectors with row numbers.
 """

@@ -37,7 +37,7 @@ from tidewise.processes.children import ProcessError, free_port, wait_ready
 ROOT = Path(__file__).resolve().parents[1]
 KAFKA_PORT, POSTGRES_PORT = 29092, 25432
 BATCH = 1000
-EPOCHS = 6  # a small shop is learnt by then
+EPOCHS = 6  # enough for a small shop
 TIMEOUT_S = 300.0
 
 

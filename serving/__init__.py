@@ -1,1 +1,1 @@
-"""The API over HTTP: requests in, answers out. Knows nothing about models, indexes or how state is stored."""
+"""The API over HTTP: requests in, answers out. Independent of models, indexes and databases."""

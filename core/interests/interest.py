@@ -21,7 +21,7 @@ FloatArray = NDArray[np.float64]
 
 BUCKET_SIZES_MS = (HOUR_MS, 6 * HOUR_MS, DAY_MS, 7 * DAY_MS, 30 * DAY_MS, 91 * DAY_MS, 365 * DAY_MS)
 MAX_BUCKETS = 30
-MAX_TOPICS = 12  # more lines cannot be told apart in a chart
+MAX_TOPICS = 12  # more lines cannot be distinguished in a chart
 VISIT_GAP_MS = HOUR_MS // 2  # a visit ends after half an hour without an event, as usual in web analytics
 SECOND_TOPIC_SHARE = 0.6  # a second topic is named if it moved at least this share as far as the first
 Topics = tuple[str, ...]

@@ -123,7 +123,7 @@ class StallRecovery:
     """Seeks stalled partitions again, and exits the worker where that does not help.
 
     `reset_watchdog` is called while all partitions are caught up. The client takes the end offset from its last fetch,
-    so one that fetches no more does not know that it lags: Kafka is asked every 10 s as well.
+    so a client that has stopped fetching does not see its lag: a request to Kafka every 10 s reads the end offsets too.
     """
 
     def __init__(

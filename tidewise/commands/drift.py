@@ -33,7 +33,7 @@ def drift(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """List the drift alarms of all users together, newest first."""
+    """List the alarms about changes of all users together, newest first."""
     from serving.routes.drift import drift_report
     from tidewise.processes.monitor import read_all
 

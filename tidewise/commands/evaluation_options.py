@@ -82,7 +82,7 @@ class EvaluationRequest:
     ] = None
     ties: Annotated[TieOrder, typer.Option(help="Order of a user's events that share a time.")] = TieOrder.SOURCE
     max_questions: Annotated[
-        int | None, typer.Option(help="Size of a random sample of the questions.", min=1, show_default=False)
+        int | None, typer.Option(help="Test on a random sample of so many test events.", min=1, show_default=False)
     ] = None
     hides_seen: Annotated[
         bool, typer.Option("--hides-seen", help="Train networks for answers that exclude seen items.")
@@ -141,7 +141,7 @@ class ComparisonRequest(EvaluationRequest):
     model: Annotated[
         list[str] | None, typer.Option(help=f"A model; repeat for more: {MODELS}.", show_default=False)
     ] = None
-    against: Annotated[str, typer.Option(help="The baseline of the differences.")] = "popularity"
+    against: Annotated[str, typer.Option(help="The model that others are compared with.")] = "popularity"
     features: Annotated[
         list[str] | None,
         typer.Option(
@@ -151,7 +151,7 @@ class ComparisonRequest(EvaluationRequest):
             show_default=False,
         ),
     ] = None
-    seen: Annotated[Seen, typer.Option(help="The figures of the table: seen items ranked (keep) or not (hide).")] = (
+    seen: Annotated[Seen, typer.Option(help="Whether the table ranks a user's earlier items (keep) or not (hide).")] = (
         Seen.KEEP
     )
     trials: Annotated[int, typer.Option(help="Configurations tried for each trained network.", min=1)] = 1
@@ -181,7 +181,9 @@ class TemporalRequest(ComparisonRequest):
     cut: Annotated[str, typer.Option(help="Train on this share of the events, or on those before this date (UTC).")] = (
         "0.8"
     )
-    state: Annotated[State, typer.Option(help="Whether a question knows the events since the cut.")] = State.LIVE
+    state: Annotated[
+        State, typer.Option(help="Whether histories grow with the events after the cut (live) or end at it (frozen).")
+    ] = State.LIVE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +197,7 @@ class PrequentialRequest(EvaluationRequest):
     model: Annotated[list[str] | None, typer.Option(help=f"An arm; repeat for more: {ARMS}.", show_default=False)] = (
         None
     )
-    against: Annotated[str, typer.Option(help="The baseline of the differences.")] = "frozen"
+    against: Annotated[str, typer.Option(help="The model that others are compared with.")] = "frozen"
     cut: Annotated[
         str, typer.Option(help="Train first on this share of the events, or on those before this date (UTC).")
     ] = "0.8"

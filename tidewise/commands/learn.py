@@ -66,13 +66,16 @@ def learn(
     now: Annotated[bool, typer.Option("--now", help="Fine-tune now, even if it is not due.")] = False,
     retrain: Annotated[bool, typer.Option("--retrain", help="As --now, but retrain from scratch.")] = False,
     as_child: Annotated[
-        bool, typer.Option("--child", help="As `tidewise up` starts it: at low priority, ending with its parent.")
+        bool,
+        typer.Option(
+            "--child", help="For `tidewise up`, which starts it so: run at low priority, end with the parent."
+        ),
     ] = False,
     set_: Set = None,
 ) -> None:
     """Start a trainer: fine-tune when due, judge, promote.
 
-    One of several trainers is active. With --now, an active trainer elsewhere does the training. Ctrl-C ends it.
+    One of several trainers is active. With --now, the active one does the training. Ctrl-C ends it.
     """
     from tidewise.processes.trainer import request_job, run_due_job, run_trainer
 

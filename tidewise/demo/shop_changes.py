@@ -1,6 +1,6 @@
-"""Changes that a simulated shop can be given: of known time, size and kind, so that what notices them can be measured.
+"""Changes of a simulated shop: of known time, size and kind, so that their detection can be measured.
 
-What happens before a change stays the same to the last view. Knows nothing about who notices it.
+A shop with a change and one without are equal, to the last view, before it. Independent of detectors.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Change:
 
     sudden: half of all views are of just any item of their category; gradual: so many after three days; segment: three
     quarters, but only in `category`. interests: a fifth of all visits turn to `category`; season: half of them, and
-    there mostly to a few items that hardly anybody had looked at. rhythm: in evenings and at weekends visits turn to
+    there mostly to a few items that hardly any user had viewed. rhythm: in evenings and at weekends visits turn to
     `category`, which is no change once it is known.
     """
 

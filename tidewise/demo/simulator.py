@@ -1,6 +1,6 @@
 """A simulated shop: items, users whose interests drift at known times, and their events, all from one seed.
 
-Knows nothing about files, servers or models. How a user behaves:
+Independent of files, servers and models. How a user behaves:
 
 - A session starts in a category drawn from the user's interests: one main, one second, a little of everything.
 - Within a session things follow one another: mostly to what goes with the last item (next kind, same brand), else to
@@ -60,7 +60,7 @@ class Drift:
 class Shop:
     """A whole shop. `history` and `live` are sorted by time, and every live event comes after all of the history.
 
-    `drifts`: of single users; `change`: what everybody does otherwise from some moment on.
+    `drifts`: of single users; `change`: of all users together, from some moment on.
     """
 
     items: tuple[Item, ...]
@@ -118,7 +118,7 @@ def simulate_shop(
     """A shop whose events end at `end_ms`: `days` of them, of which the last `live_days` are the live part.
 
     Items and users with their first interests depend on `seed` alone, what happens also on `end_ms`: the same shop
-    visited later has new traffic, with event ids of its own. `change`: what everybody does otherwise from then on.
+    visited later has new traffic, with event ids of its own. `change`: of all users together.
     """
     assert 0 < live_days < days
     made = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 API_BATCH = 16  # some 5 ms of encoding: requests wait for no more than that
 API_LINGER_S = 0.03  # most users who click ask at once: encoding them twice would cost both of them
-WORKER_BATCH = 512  # nobody waits for a worker's vectors: as large as still coalesces well
+WORKER_BATCH = 512  # no request waits for a worker's vectors: the largest size that still coalesces well
 WORKER_LINGER_S = 0.25  # a batch is a transaction: a few full ones a second leave the disk and the cores to commits
 
 

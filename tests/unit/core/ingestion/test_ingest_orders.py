@@ -24,7 +24,7 @@ def events_of(log: Log) -> list[Interaction]:
 
 
 def window_by_hand(log: Log, user_id: str, shape: WindowShape) -> tuple[int, list[str]]:
-    """The rule of DESIGN in plain Python: drop S events at a time until at most W + S are left."""
+    """The window rule of docs/architecture.md in plain Python: drop S events at a time until at most W + S are left."""
     items = [f"i{item}" for who, item, kind in log if who == user_id and kind in WINDOWED]
     num_events = len(items)
     while len(items) > shape.size:
