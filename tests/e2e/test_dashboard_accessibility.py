@@ -15,9 +15,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
 PATHS = ["", "users", "users/user-0007", "users/nobody", "items", f"items/{EVIL_ITEM}", "drift", "models", "ingestion"]
 FAULTS = """async () => {
-    const found = await axe.run(document, { resultTypes: ["violations"] });
-    const grave = found.violations.filter((one) => ["serious", "critical"].includes(one.impact));
-    return grave.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(" ")).join(", ")}`);
+    const results = await axe.run(document, { resultTypes: ["violations"] });
+    const serious = results.violations.filter((rule) => ["serious", "critical"].includes(rule.impact));
+    return serious.map((rule) => `${rule.id}: ${rule.nodes.map((node) => node.target.join(" ")).join(", ")}`);
 }"""
 
 

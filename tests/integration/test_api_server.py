@@ -58,13 +58,13 @@ def exchange(port: int, request: bytes) -> bytes:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def test_a_free_port_is_taken_and_told_and_the_api_answers_there() -> None:
+def test_port_0_takes_a_free_port_and_the_server_names_it() -> None:
     with running(Shop().services) as server:
         assert server.port > 0
         assert httpx.get(f"{server.url}/health").json() == {"status": "alive", "version": "1.2.3"}
 
 
-def test_ids_with_slashes_and_any_script_travel_over_the_wire() -> None:
+def test_ids_with_slashes_and_any_script_work_over_http() -> None:
     with running(Shop().services) as server, httpx.Client(base_url=server.url) as client:
         client.post("/v1/interactions", json={"user_id": "ü/日本", "item_id": "a"})
         answer = client.get("/v1/users/%C3%BC%2F%E6%97%A5%E6%9C%AC/recommendations?n=1").json()
@@ -79,12 +79,12 @@ def test_an_oversized_content_length_is_refused_and_the_connection_closed() -> N
     assert b"connection: close" in reply.lower()
 
 
-def test_bytes_that_are_no_http_are_answered_with_400() -> None:
+def test_invalid_http_is_answered_with_400() -> None:
     with running(Shop().services) as server:
         assert exchange(server.port, b"hello\r\n\r\n").startswith(b"HTTP/1.1 400")
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_body_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_disconnects_during_its_body_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     shop = Shop()
     with running(shop.services) as server:
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
@@ -93,7 +93,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_changes_nothing(caplog: 
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-def test_many_clients_at_once_each_get_their_events_counted_once() -> None:
+def test_events_of_concurrent_clients_count_once() -> None:
     shop = Shop()
     with running(shop.services) as server, httpx.Client(base_url=server.url) as client:
 
@@ -125,7 +125,7 @@ class SlowStore(MemoryStore):
             yield tx
 
 
-def test_a_stop_lets_the_request_in_flight_commit_and_be_answered() -> None:
+def test_stopping_commits_and_answers_the_request_in_flight() -> None:
     store = SlowStore()
     shop = Shop(store)
     with running(shop.services) as server, ThreadPoolExecutor(1) as pool:

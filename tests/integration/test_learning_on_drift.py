@@ -74,7 +74,7 @@ def test_an_alarm_starts_one_fine_tune_that_the_gate_judges(shop: Path) -> None:
     assert work(settings) == "No training is due."
 
 
-def test_alarms_begin_nothing_where_that_is_switched_off(shop: Path) -> None:
+def test_alarms_start_no_training_if_that_is_disabled(shop: Path) -> None:
     settings = settings_with(shop, **{"learn.on_drift": "false"})
     goes_on(settings, ALARM)
     assert work(settings) == "No training is due."

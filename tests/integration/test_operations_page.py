@@ -58,6 +58,6 @@ def test_the_lines_for_a_backup_copy_the_database_and_the_models(folder: Path) -
     assert (folder / "backup-models" / "m1").is_dir()
 
 
-def test_the_line_for_dead_letters_shows_place_reason_and_payload(folder: Path) -> None:
+def test_the_line_for_dead_letters_shows_position_reason_and_payload(folder: Path) -> None:
     (show,) = typed("sqlite3", with_text="FROM dead_letters")
     assert run_sql(show, folder=folder) == [(STREAM, PARTITION, 41, "time: too late", '{"user_id": "ben"}')]

@@ -73,14 +73,14 @@ def plain_windows(rows: list[tuple[str, str, int]]) -> dict[str, list[tuple[str,
     return windows
 
 
-def test_importing_again_counts_nothing_twice(store: Store, rows: list[tuple[str, str, int]]) -> None:
+def test_importing_again_adds_no_events(store: Store, rows: list[tuple[str, str, int]]) -> None:
     report = import_into(store, rows)
     assert (report.num_accepted, report.num_duplicates) == (0, len(rows))
     with store.read() as read:
         assert read.totals().events == len(rows)
 
 
-def test_every_window_is_the_one_plain_python_computes(store: Store, rows: list[tuple[str, str, int]]) -> None:
+def test_windows_equal_those_computed_in_plain_python(store: Store, rows: list[tuple[str, str, int]]) -> None:
     with store.read() as read:
         catalogue = read.items.catalogue(include_uncatalogued=True)
         names = dict(zip(catalogue.keys.tolist(), catalogue.item_ids, strict=True))

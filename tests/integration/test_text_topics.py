@@ -52,7 +52,7 @@ def test_texts_are_clustered_once_and_new_items_join_a_topic(tmp_path: Path) -> 
         assert topics_of(system, "strange") == [None]
 
 
-def test_a_user_s_interest_and_the_mix_are_told_by_them(tmp_path: Path) -> None:
+def test_interests_and_the_mix_use_text_topics(tmp_path: Path) -> None:
     with opened(tmp_path) as system:
         save_items(system.store, [item("kitchen", KITCHEN, number) for number in range(40)])
         save_items(system.store, [item("garden", GARDEN, number) for number in range(40)])
