@@ -33,7 +33,7 @@ def test_overview_shows_rates_latency_champion_and_popular_items(shop: httpx.Cli
     for item in shop.get("/v1/items/popular").json()["items"]:
         assert item["title"] in tab.text
     assert tab.page.locator(".u-wrap canvas").count() == 2
-    assert tab.complaints == []
+    assert tab.errors == []
 
 
 def test_a_chart_has_its_data_as_a_table(shop: httpx.Client, tab: Tab) -> None:
@@ -52,7 +52,7 @@ def test_a_user_is_found_by_id_prefix_and_opened_by_keyboard(shop: httpx.Client,
     tab.page.keyboard.press("Enter")
     expect(tab.page.get_by_role("heading", level=1)).to_have_text(USER)
     assert tab.page.title() == f"{USER} · Tidewise"
-    assert tab.complaints == []
+    assert tab.errors == []
 
 
 def test_a_user_page_shows_recommendations_events_and_interests(shop: httpx.Client, tab: Tab) -> None:
@@ -68,7 +68,7 @@ def test_a_user_page_shows_recommendations_events_and_interests(shop: httpx.Clie
     expect(timeline.locator("li:not(.gap)")).to_have_count(len(events))
     assert re.search(r"after a gap of \d+ days?", timeline.inner_text())
     expect(tab.page.get_by_role("img", name="Shares of each category over time")).to_be_visible()
-    assert tab.complaints == []
+    assert tab.errors == []
 
 
 def test_what_if_predicts_the_list_after_a_click_and_can_send_it(shop: httpx.Client, tab: Tab) -> None:
@@ -89,7 +89,7 @@ def test_what_if_predicts_the_list_after_a_click_and_can_send_it(shop: httpx.Cli
     expect(tab.page.get_by_role("list", name="Events, newest first").locator("li").first).to_contain_text(
         clicked["title"]
     )
-    assert tab.complaints == []
+    assert tab.errors == []
 
 
 def test_what_if_scrolls_into_view_below_the_header_on_a_phone(  # type: ignore[no-untyped-def]
@@ -129,7 +129,7 @@ def test_items_are_found_by_words_and_open_their_page(shop: httpx.Client, tab: T
     results.get_by_role("link", name=titles[0]).click()
     expect(tab.page.get_by_role("heading", level=1)).to_have_text(titles[0])
     expect(tab.page.get_by_role("list", name="Similar items").get_by_role("listitem")).to_have_count(12)
-    assert tab.complaints == []
+    assert tab.errors == []
 
 
 def test_an_item_is_hidden_and_unhidden(shop: httpx.Client, tab: Tab) -> None:
@@ -160,7 +160,7 @@ def test_drift_shows_alarms_category_mix_and_signals(shop: httpx.Client, tab: Ta
     mix = shop.get("/v1/drift/categories").json()
     expect(tab.page.get_by_role("img", name="Share of each category in the events, over time")).to_be_visible()
     assert mix["categories"][0] in tab.text
-    assert tab.complaints == []
+    assert tab.errors == []
 
 
 def test_models_show_verdicts_and_promotion_asks_for_confirmation(shop: httpx.Client, tab: Tab) -> None:
@@ -172,7 +172,7 @@ def test_models_show_verdicts_and_promotion_asks_for_confirmation(shop: httpx.Cl
     tab.page.get_by_role("button", name=f"Promote {CHALLENGER}").click()
     tab.page.get_by_role("button", name="Cancel").click()
     assert shop.get(f"/v1/models/{CHALLENGER}").json()["status"] == "challenger"
-    assert tab.complaints == []
+    assert tab.errors == []
 
 
 def test_a_damaged_champion_is_reported_and_rolled_back(shop: httpx.Client, tab: Tab) -> None:
@@ -204,7 +204,7 @@ def test_dead_letters_that_fail_again_remain_after_a_retry(shop: httpx.Client, t
     tab.page.get_by_role("button", name="Delete selected").click()
     tab.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(rows).to_have_count(2)
-    assert tab.complaints == []
+    assert tab.errors == []
 
 
 EVIL_PATHS = [
@@ -224,7 +224,7 @@ def test_markup_from_outside_is_shown_as_text(shop: httpx.Client, tab: Tab, path
     tab.page.wait_for_function("[...document.images].every((image) => image.complete)")
     assert "taken" not in tab.page.title().replace(EVIL, "")
     assert tab.page.locator("main img, main script, main b:not(.legend b)").count() == 0
-    assert tab.complaints == []
+    assert tab.errors == []
 
 
 def test_markup_in_ids_and_titles_stays_readable(shop: httpx.Client, tab: Tab) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from playwright.sync_api import Route, expect
-from services.browser import DESK, PHONE, REFUSED, Tab
+from services.browser import DESK, LOAD_FAILURE, PHONE, Tab
 from services.up_process import UpProcess, up
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -63,7 +63,7 @@ def test_a_page_without_data_says_so_and_what_to_do(empty: str, tab: Tab, path: 
     tab.go(f"{empty}/#/{path}")
     expect(tab.page.locator("main")).to_contain_text(EMPTY_TEXTS[path])
     assert not re.search(r"NaN|undefined|null|\[object|Infinity", tab.text)
-    assert [complaint for complaint in tab.complaints if REFUSED not in complaint] == []
+    assert [error for error in tab.errors if LOAD_FAILURE not in error] == []
 
 
 # --- very much data
@@ -102,7 +102,7 @@ def test_very_long_names_do_not_break_the_layout(huge: str, open_tab, path: str,
     tab = open_tab(size=size)
     tab.go(f"{huge}/#/{path}")
     assert tab.overflow() == 0
-    assert tab.complaints == []
+    assert tab.errors == []
 
 
 def test_search_among_ten_thousand_items_updates_while_typing(huge: str, tab: Tab) -> None:
@@ -122,7 +122,7 @@ def test_a_thousand_events_are_paged(huge: str, tab: Tab) -> None:
     expect(events).to_have_count(60)
     tab.page.get_by_role("button", name="Earlier events").click()
     expect(events).to_have_count(120)
-    assert tab.complaints == []
+    assert tab.errors == []
 
 
 # --- errors
@@ -134,7 +134,7 @@ def test_a_server_error_is_shown_with_a_retry(shop: httpx.Client, tab: Tab, path
     tab.page.route("**/v1/**", lambda route: route.fulfill(status=500, json=body))
     tab.go(f"{shop.base_url}/#/{path}")
     expect(tab.page.get_by_role("alert").filter(has_text="the server failed while answering").first).to_be_visible()
-    assert [complaint for complaint in tab.complaints if REFUSED not in complaint] == []
+    assert [error for error in tab.errors if LOAD_FAILURE not in error] == []
     tab.page.unroute("**/v1/**")
     tab.page.get_by_role("button", name="Try again").first.click()
     expect(tab.page.get_by_role("button", name="Try again")).to_have_count(0)

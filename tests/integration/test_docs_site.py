@@ -123,4 +123,4 @@ def test_search_works_in_a_browser_without_other_servers(address: str) -> None:
         opened.page.goto(f"{address}/architecture.html")
         opened.page.locator("figure.diagram svg").first.wait_for()
         assert opened.foreign_requests == []
-        assert opened.complaints == []
+        assert opened.errors == []

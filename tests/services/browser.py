@@ -1,4 +1,4 @@
-"""Real headless Chromium, driven by Playwright: pages opened as people have them, and what they complained about.
+"""Real headless Chromium, driven by Playwright: pages with their errors and requests.
 
 Without Chromium the tests skip, except in CI (CI=true), where they fail.
 """
@@ -15,29 +15,29 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking")
-PATIENCE_MS = 20_000  # on a machine busy with other tests
+TIMEOUT_MS = 20_000  # on a machine busy with other tests
 DESK, PHONE = (1280, 860), (390, 844)
-REFUSED = "Failed to load resource"  # what Chromium says of every answer that is no success
+LOAD_FAILURE = "Failed to load resource"  # Chromium's console message for each response that is not a success
 
-expect.set_options(timeout=PATIENCE_MS)
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @dataclass
 class Tab:
-    """An open page. `complaints`: its errors and console messages. `foreign_requests`: requests to other servers."""
+    """An open page. `errors`: its errors and console messages. `foreign_requests`: requests to other servers."""
 
     page: Page
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     foreign_requests: list[str] = field(default_factory=list)
 
     def go(self, url: str) -> None:
-        """Open a page of the dashboard and wait until it shows what it wants to show."""
+        """Open a page of the dashboard and wait until it is complete."""
         self.page.goto("about:blank")  # else an address that differs behind # alone would not load anything
         self.page.goto(url)
         self.settle()
 
     def settle(self) -> None:
-        """Wait until the page has what it asked for."""
+        """Wait until the page has its data."""
         expect(self.page.locator("#view[aria-busy=false]")).to_be_attached()
 
     @property
@@ -72,15 +72,15 @@ def tab(browser: Browser, *, dark: bool = False, size: tuple[int, int] = DESK, s
         timezone_id="UTC",
         locale="en-GB",
     )
-    context.set_default_timeout(PATIENCE_MS)
+    context.set_default_timeout(TIMEOUT_MS)
     try:
         page = context.new_page()
         opened = Tab(page)
-        page.on("pageerror", lambda error: opened.complaints.append(f"uncaught: {error}"))
+        page.on("pageerror", lambda error: opened.errors.append(f"uncaught: {error}"))
         page.on(
             "console",
             lambda message: (
-                message.type in ("error", "warning") and opened.complaints.append(f"{message.type}: {message.text}")
+                message.type in ("error", "warning") and opened.errors.append(f"{message.type}: {message.text}")
             ),
         )
         page.on("request", lambda request: _note_foreign_request(opened, request.url))

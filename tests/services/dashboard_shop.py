@@ -1,7 +1,7 @@
 """A shop for the dashboard's tests: simulated up to this moment, trained, and with everything that a page can show.
 
-Users, items, events, counts and the champion are real. What takes days to come about is planted: verdicts of the gate,
-alarms, the signals behind them, dead letters. Three things try to break out of their place: an item, a user, a letter.
+Users, items, events, counts and the champion are real. What takes days to develop is inserted: verdicts of the gate,
+alarms, their signals, dead letters. An item, a user and a dead letter contain markup.
 """
 
 from __future__ import annotations
