@@ -88,10 +88,10 @@ def _sample(texts: Sequence[str], seed: int) -> Sequence[str]:
 
 def word_counts(texts: Sequence[str], vocabulary: Mapping[str, int]) -> csr_matrix:
     """(N, V) counts of known words."""
-    found = [Counter(vocabulary[word] for word in words(text) if word in vocabulary) for text in texts]
-    columns = np.fromiter((column for row in found for column in sorted(row)), np.int32)
-    values = np.fromiter((row[column] for row in found for column in sorted(row)), np.float64)
-    ends = np.cumsum([0, *(len(row) for row in found)])
+    counts = [Counter(vocabulary[word] for word in words(text) if word in vocabulary) for text in texts]
+    columns = np.fromiter((column for row in counts for column in sorted(row)), np.int32)
+    values = np.fromiter((row[column] for row in counts for column in sorted(row)), np.float64)
+    ends = np.cumsum([0, *(len(row) for row in counts)])
     return csr_matrix((values, columns, ends), shape=(len(texts), len(vocabulary)))
 
 

@@ -60,8 +60,8 @@ class ItemKNN:
         for row, past in enumerate(pasts):
             for item in np.unique(past.history.items[-self._num_last :]):
                 near = self._near[item // ITEMS_AT_ONCE]
-                place = item % ITEMS_AT_ONCE
-                part = slice(near.indptr[place], near.indptr[place + 1])
+                column = item % ITEMS_AT_ONCE
+                part = slice(near.indptr[column], near.indptr[column + 1])
                 scores_BN[row, near.indices[part]] += near.data[part]
         return scores_BN
 

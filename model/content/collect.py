@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]  # items done, items in all
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """(B, size) vectors of contents; by place, why a content has none (its row is then of no meaning)."""
+    """(B, size) vectors of contents; by row, why a content has none (its vector is then meaningless)."""
 
     vectors: FloatArray
     faults: Mapping[int, str] = field(default_factory=dict)

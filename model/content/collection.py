@@ -119,7 +119,7 @@ class CollectionWriter:
                 file.truncate(wanted)
 
     def append(self, hashes: Sequence[str], vectors: FloatArray, faults: Mapping[int, str]) -> None:
-        """Keep the vectors of contents that are not known yet; `faults`: by place, why there is none."""
+        """Keep the vectors of contents that are not known yet; `faults`: by row, why there is none."""
         assert vectors.shape == (len(hashes), self._size)
         lines = [
             json.dumps({"hash": key, "fault": faults[row]} if row in faults else {"hash": key})

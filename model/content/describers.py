@@ -80,8 +80,8 @@ class SentenceModel:
     def describe(self, contents: Sequence[bytes]) -> Described:
         """Embeddings of texts."""
         texts = [content.decode()[:MAX_CHARS] for content in contents]
-        found = self.model.encode(texts, batch_size=BATCH, show_progress_bar=False, convert_to_numpy=True)
-        return Described(np.asarray(found, np.float32))
+        embeddings = self.model.encode(texts, batch_size=BATCH, show_progress_bar=False, convert_to_numpy=True)
+        return Described(np.asarray(embeddings, np.float32))
 
 
 def _decoded(

@@ -78,8 +78,8 @@ def _checked(path: Path, vectors: Mapping[str, FloatArray]) -> ImportedVectors:
     shapes = {vector.shape for vector in vectors.values()}
     kinds = {vector.dtype.kind for vector in vectors.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1 or kinds != {"f"}:
-        found = ", ".join(map(str, sorted(shapes)[:3])) or "none"
-        msg = f"{path}: wanted vectors of floating-point numbers, all of one length, got shapes {found}"
+        shape_list = ", ".join(map(str, sorted(shapes)[:3])) or "none"
+        msg = f"{path}: wanted vectors of floating-point numbers, all of one length, got shapes {shape_list}"
         raise InvalidInput(msg)
     return ImportedVectors({check_id("item_id", item_id): vectors[item_id] for item_id in vectors}, shapes.pop()[0])
 

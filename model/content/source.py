@@ -127,11 +127,11 @@ class CollectedFeatures:
         values[known], present[known] = self.vectors[rows[known]], True
         now = self.live.current() if self.live is not None else None
         if now is not None:
-            new = [place for place, key in enumerate(keys) if not known[place] and key in now.rows]
+            new = [row for row, key in enumerate(keys) if not known[row] and key in now.rows]
             for begin in range(0, len(new), BLOCK):
-                places = new[begin : begin + BLOCK]
-                values[places] = self.reduced(now.vectors([keys[place] for place in places]))
-                present[places] = True
+                block = new[begin : begin + BLOCK]
+                values[block] = self.reduced(now.vectors([keys[row] for row in block]))
+                present[block] = True
         return values, present
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

@@ -123,16 +123,16 @@ def _kept(
     text = json.dumps({**key, "data": stream.dataset.digest}, sort_keys=True)
     name = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
     path = recipe.folder / name if recipe.folder else None
-    found = _loaded(path)
-    if found is None:
+    bundle = _loaded(path)
+    if bundle is None:
         begun_s, cpu_s = time.monotonic(), time.process_time()
-        found = make()
+        bundle = make()
         cost = {"wall_s": time.monotonic() - begun_s, "cpu_s": time.process_time() - cpu_s}
-        found = replace(found, report={**found.report, **cost})
+        bundle = replace(bundle, report={**bundle.report, **cost})
         if path is not None:
-            save(found, path)
-    took_ms = float(found.report["wall_s"]) * recipe.event_ms_per_s
-    return DeployedModel(found, until_ms, until_ms + round(took_ms), float(found.report["cpu_s"]))
+            save(bundle, path)
+    took_ms = float(bundle.report["wall_s"]) * recipe.event_ms_per_s
+    return DeployedModel(bundle, until_ms, until_ms + round(took_ms), float(bundle.report["cpu_s"]))
 
 
 def _loaded(path: Path | None) -> HM4SRBundle | None:

@@ -17,14 +17,14 @@ PACKAGES = ("core", "model", "stream")
 @cache
 def code_version(module: str) -> str:
     """The hash of a module and of all modules of these packages that it needs, directly or not."""
-    found: set[str] = set()
+    names: set[str] = set()
     todo = [module]
     while todo:
         name = todo.pop()
-        if name not in found:
-            found.add(name)
+        if name not in names:
+            names.add(name)
             todo += _imported(name)
-    joined = "\n".join(f"{name} {_code(name)}" for name in sorted(found))
+    joined = "\n".join(f"{name} {_code(name)}" for name in sorted(names))
     return hashlib.blake2b(joined.encode(), digest_size=8).hexdigest()
 
 

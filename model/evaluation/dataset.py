@@ -29,8 +29,8 @@ Row = tuple[str, str, int]  # user id, item id, time in ms
 class Dataset:
     """Events sorted by (user, time, tie order), items as rows of the catalogue.
 
-    `arrival`: (n,) places in the order in which the events happened. Items that only events name have no text and are
-    not `listed`, but are ranked like all others.
+    `arrival`: (n,) event numbers in the order in which the events happened. Items that appear in events only have no
+    text and are not `listed`, but are ranked like all others.
     """
 
     columns: EventColumns

@@ -1,7 +1,7 @@
-"""Figures from places: HR, NDCG and MRR as expected over ties, slices of questions, and what was compared.
+"""Metrics from ranks: HR, NDCG and MRR as expected over ties, slices of questions, and what was compared.
 
-Independent of models. An answer that shares its score with others gets the mean of what it would earn at each of
-their places, so that a scorer without an opinion earns exactly what chance earns.
+Independent of models. An answer that ties with others gets the mean of the metric over the ranks that they share, so
+that a scorer with equal scores gets exactly the metric of a random order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LONG_GAP_QUANTILE = 0.9  # of the gaps between events that were trained on
 
 
 def gains(above: IntArray, equal: IntArray, metric: str, k: int) -> Array:
-    """(q,) a metric at k of each answer, the mean over the places that it shares."""
+    """(q,) a metric at k of each answer, the mean over the ranks that it shares."""
     first_k = METRICS[metric](np.arange(k, dtype=np.float64), k)
     sums = np.concatenate([[0.0], np.cumsum(first_k)])
     shared: Array = (sums[np.minimum(above + equal + 1, k)] - sums[np.minimum(above, k)]) / (equal + 1)

@@ -17,7 +17,7 @@ from model.evaluation.figures import gains
 from model.evaluation.models import Budget, Config, FitContext, ModelSpec
 from model.evaluation.networks import Contents
 from model.evaluation.protocols import Fold
-from model.evaluation.ranking import CLICK, DRAWN, SEEN, AnswerRanks, place_key, rank
+from model.evaluation.ranking import CLICK, DRAWN, SEEN, AnswerRanks, rank, rank_key
 from model.evaluation.results import Key, ModelResult, ResultCache
 from model.training.resume import ResumeFile
 from model.training.train import TrainingProgress
@@ -61,12 +61,12 @@ class EvaluatedModel:
     @property
     def ways(self) -> tuple[str, ...]:
         """The treatments of the gap to now, for a model that reads it; empty for others."""
-        places = next(iter(self.results.values())).places
-        return tuple(way for way in (DRAWN, CLICK) if place_key(SEEN[0], way) in places)
+        ranks = next(iter(self.results.values())).ranks
+        return tuple(way for way in (DRAWN, CLICK) if rank_key(SEEN[0], way) in ranks)
 
-    def places(self, seen: str) -> list[AnswerRanks]:
-        """The places under each seed; `seen` as `place_key` names them."""
-        return [result.places[seen] for result in self.results.values()]
+    def ranks(self, seen: str) -> list[AnswerRanks]:
+        """The ranks under each seed; `seen`: a `rank_key`."""
+        return [result.ranks[seen] for result in self.results.values()]
 
 
 @dataclass
@@ -114,8 +114,8 @@ class Harness:
             fitted = self._fitted(spec, config, self.seeds[0], doing)
             questions = self.fold.validation.sample(MAX_VALIDATION)
             ranked = rank(fitted.scorer, self.fold, questions, progress=self._counter(doing))
-            places = ranked[SEEN[self.budget.hides_seen]]
-            mean = float(gains(places.above, places.equal, "NDCG", 10).mean())
+            ranks = ranked[SEEN[self.budget.hides_seen]]
+            mean = float(gains(ranks.above, ranks.equal, "NDCG", 10).mean())
             known = ModelResult({TUNED_ON: mean}, {})
             self.results.save(key, known)
         return Trial(config, float(known.facts[TUNED_ON])), fitted
@@ -127,13 +127,13 @@ class Harness:
             doing = f"{spec.name}: seed {seed}"
             fitted = tried or self._fitted(spec, config, seed, doing)
             started_s = time.monotonic()
-            places = rank(fitted.scorer, self.fold, self.fold.test, progress=self._counter(doing))
+            ranks = rank(fitted.scorer, self.fold, self.fold.test, progress=self._counter(doing))
             facts = {
                 "fit_s": round(fitted.fit_s, 2),
                 "rank_s": round(time.monotonic() - started_s, 2),
                 **getattr(fitted.scorer, "report", {}),
             }
-            known = ModelResult(facts, places)
+            known = ModelResult(facts, ranks)
             self.results.save(key, known)
         return known
 

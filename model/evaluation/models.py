@@ -210,10 +210,10 @@ def _counting(name: str, kind: Callable[..., Scorer], grid: Sequence[Config], mo
 
 def _grid(**values: Sequence[Any]) -> tuple[Config, ...]:
     """All combinations."""
-    found: list[dict[str, Any]] = [{}]
+    configs: list[dict[str, Any]] = [{}]
     for name, options in values.items():
-        found = [{**config, name: option} for config in found for option in options]
-    return tuple(found)
+        configs = [{**config, name: option} for config in configs for option in options]
+    return tuple(configs)
 
 
 BASELINES: Mapping[str, ModelSpec] = {

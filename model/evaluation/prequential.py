@@ -90,7 +90,7 @@ class PrequentialStream:
 
     @cached_property
     def first(self) -> IntArray:
-        """(n,) the place of the first event of each event's user."""
+        """(n,) the number of the first event of each event's user."""
         ranges = UserRanges.of(self.columns.users)
         return np.repeat(ranges.first, ranges.count)
 
@@ -117,20 +117,20 @@ class PrequentialStream:
             np.ones(len(rows), np.bool_),
         )
 
-    def past(self, place: int, *, frozen: bool = False) -> Past:
+    def past(self, event: int, *, frozen: bool = False) -> Past:
         """What is known of the user strictly before an event; frozen: before the cut."""
-        begin, end = int(self.first[place]), place
+        begin, end = int(self.first[event]), event
         if frozen:
-            end = begin + int(np.searchsorted(self.columns.times_ms[begin:place], self.starts_ms[0]))
+            end = begin + int(np.searchsorted(self.columns.times_ms[begin:event], self.starts_ms[0]))
         history = History(self.columns.items[begin:end], self.columns.times_ms[begin:end])
-        return Past(int(self.columns.users[place]), history)
+        return Past(int(self.columns.users[event]), history)
 
     def ranks(self, numbers: IntArray, scores_BN: FloatArray) -> Array:
-        """(b,) places from 0 among the items born so far, equal scores sharing theirs."""
+        """(b,) ranks from 0 among the items born so far, ties sharing theirs."""
         scores_BN = np.where(self.born_ms <= self.times_ms[numbers][:, None], scores_BN, -np.inf)
         if self.hide_seen:
-            for row, place in enumerate(self.questions[numbers].tolist()):
-                scores_BN[row, self.columns.items[self.first[place] : place]] = -np.inf
+            for row, event in enumerate(self.questions[numbers].tolist()):
+                scores_BN[row, self.columns.items[self.first[event] : event]] = -np.inf
         return ranks_of(scores_BN, self.targets[numbers])
 
 
@@ -172,10 +172,10 @@ def run_models(
         everything = np.arange(stream.dataset.num_items)
         table_NC = encoder.items(everything)
         todo = np.flatnonzero(acting == number)
-        pasts = {int(one): stream.past(int(stream.questions[one]), frozen=frozen) for one in todo}
-        todo = todo[[len(pasts[int(one)].history) > 0 for one in todo]] if len(todo) else todo
+        pasts = {int(row): stream.past(int(stream.questions[row]), frozen=frozen) for row in todo}
+        todo = todo[[len(pasts[int(row)].history) > 0 for row in todo]] if len(todo) else todo
         for part in np.array_split(todo, max(1, len(todo) // BATCH)) if len(todo) else ():
-            windows = [_window(pasts[int(one)].history, shape) for one in part]
+            windows = [_window(pasts[int(row)].history, shape) for row in part]
             queries_BC = encoder.query(encoder.encode(windows), np.zeros(len(part), np.int64))
             scores_BN = queries_BC @ table_NC.T
             add_repeats(scores_BN, everything, encoder, stream.dataset.catalogue, windows)
@@ -198,21 +198,21 @@ def run_scorer(stream: PrequentialStream, scorer: Scorer, *, tick: Ticker) -> Ar
     run.train_s = [time.process_time() - begun_s]
     live, period, num_applied = isinstance(scorer, LiveScorer), 0, 0
     arrival, columns = stream.dataset.arrival, stream.columns
-    stream_places = arrival[columns.times_ms[arrival] >= stream.starts_ms[0]]
-    turn = {int(place): number for number, place in enumerate(stream_places)}
-    for number, place in enumerate(stream.questions.tolist()):
+    stream_events = arrival[columns.times_ms[arrival] >= stream.starts_ms[0]]
+    turn = {int(event): number for number, event in enumerate(stream_events)}
+    for number, event in enumerate(stream.questions.tolist()):
         if live:
             assert isinstance(scorer, LiveScorer)
-            for one in stream_places[num_applied : turn[place]].tolist():
-                scorer.apply(int(columns.users[one]), int(columns.items[one]), int(columns.times_ms[one]))
-            num_applied = turn[place]
+            for row in stream_events[num_applied : turn[event]].tolist():
+                scorer.apply(int(columns.users[row]), int(columns.items[row]), int(columns.times_ms[row]))
+            num_applied = turn[event]
         elif stream.periods[number] > period:
             period, fit_s = int(stream.periods[number]), time.process_time()
             _fit(stream, scorer, int(stream.starts_ms[period]))
             run.train_s.append(time.process_time() - fit_s)
-        past = stream.past(place)
-        one = np.array([number])
-        run.ranks[number] = stream.ranks(one, scorer.scores([past]))[0]
+        past = stream.past(event)
+        block = np.array([number])
+        run.ranks[number] = stream.ranks(block, scorer.scores([past]))[0]
         if number % BATCH == 0:
             tick(number / len(stream.questions))
     run.rank_s = time.process_time() - begun_s - sum(run.train_s)

@@ -29,7 +29,7 @@ VALIDATION_SHARE = 0.05  # of the events before the cut, the newest ones
 class Questions:
     """(q,) questions in the order in which they came up: the history is `begin:end`, the answer is at `answers`.
 
-    `stream`: places of events after the training part, in the order in which they happened; a live scorer learns
+    `stream`: numbers of the events after the training part, in the order in which they happened; a live scorer learns
     the first `num_past[i]` of them before question i.
     """
 

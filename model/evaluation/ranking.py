@@ -1,4 +1,4 @@
-"""Full ranking: every question's answer is placed among all items, with the user's earlier items kept and hidden.
+"""Full ranking: every question's answer is ranked among all items, with the user's earlier items kept and hidden.
 
 Independent of models. No candidates are sampled. Shapes: Q questions, B of them at once, N items.
 """
@@ -19,7 +19,7 @@ from model.evaluation.protocols import Fold, Questions
 MAX_SCORES = 2**22  # 16 MiB of float32 at a time
 MAX_QUESTIONS = 256
 TOPS = (5, 10, 20)
-MISS = 2**40  # the place of an answer that could not be given: behind any depth
+MISS = 2**40  # the rank of an answer that is hidden: behind any depth
 SEEN = ("keep", "hide")  # whether the user's earlier items may be answers
 UNTOLD = ""
 DRAWN, CLICK = (
@@ -49,7 +49,7 @@ def _silent(done: int, total: int) -> None:
 def rank(
     scorer: Scorer, fold: Fold, questions: Questions, *, fit: bool = False, progress: Progress = _silent
 ) -> dict[str, AnswerRanks]:
-    """The places of all answers, by "keep" and "hide". A live scorer is fitted anew and learns the events in between.
+    """The ranks of all answers, by "keep" and "hide". A live scorer is fitted anew and learns the events in between.
 
     `fit=False`: the scorer has been fitted to this fold. Raises `ValueError` where it answers with NaN.
     """
@@ -57,7 +57,7 @@ def rank(
     if fit or live:
         scorer.fit(fold.part)
     gaps_ms = request_gaps_ms(questions) if isinstance(scorer, NowScorer) and scorer.reads_now else {}
-    keys = [place_key(seen, way) for seen in SEEN for way in (UNTOLD, *gaps_ms)]
+    keys = [rank_key(seen, way) for seen in SEEN for way in (UNTOLD, *gaps_ms)]
     tallies = {key: _Tally(len(questions), fold.part.num_items) for key in keys}
     num_applied = 0
     for begin, end in _blocks(questions, fold.part.num_items, live=live):
@@ -69,14 +69,14 @@ def rank(
             scores_BN = scorer.scores(pasts, **gap_arguments)
             _check(scores_BN, (len(pasts), fold.part.num_items), scorer)
             targets_B = questions.targets[begin:end]
-            tallies[place_key("keep", way)].note(begin, scores_BN, targets_B)
-            tallies[place_key("hide", way)].note(begin, _hidden(scores_BN, pasts), targets_B)
+            tallies[rank_key("keep", way)].note(begin, scores_BN, targets_B)
+            tallies[rank_key("hide", way)].note(begin, _hidden(scores_BN, pasts), targets_B)
         progress(end, len(questions))
-    return {key: tally.places() for key, tally in tallies.items()}
+    return {key: tally.ranks() for key, tally in tallies.items()}
 
 
-def place_key(seen: str, way: str) -> str:
-    """Names the places under one treatment of earlier items, and one of the gap to now."""
+def rank_key(seen: str, way: str) -> str:
+    """The key of the ranks under one treatment of earlier items, and one of the gap to now."""
     return f"{seen} {way}" if way else seen
 
 
@@ -134,7 +134,7 @@ def _hidden(scores_BN: FloatArray, pasts: Sequence[Past]) -> FloatArray:
 
 
 class _Tally:
-    """Places of answers, and which items were shown."""
+    """Ranks of answers, and which items were in the top lists."""
 
     def __init__(self, num_questions: int, num_items: int) -> None:
         self._above = np.zeros(num_questions, np.int64)
@@ -152,7 +152,7 @@ class _Tally:
         for top, shown in self._shown.items():
             shown[best_BK[:, :top]] = True
 
-    def places(self) -> AnswerRanks:
+    def ranks(self) -> AnswerRanks:
         """What was counted."""
         return AnswerRanks(self._above, self._equal, {top: int(shown.sum()) for top, shown in self._shown.items()})
 

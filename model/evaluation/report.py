@@ -19,7 +19,7 @@ from model.evaluation.figures import METRICS, gains, long_gap_ms, slices
 from model.evaluation.harness import EvaluatedModel
 from model.evaluation.models import Budget
 from model.evaluation.protocols import Fold
-from model.evaluation.ranking import SEEN, TOPS, UNTOLD, AnswerRanks, place_key
+from model.evaluation.ranking import SEEN, TOPS, UNTOLD, AnswerRanks, rank_key
 
 NUM_RESAMPLES = 1000
 DEEP = 10  # intervals, slices and differences are given at this depth
@@ -39,9 +39,9 @@ class Comparison:
 
     def gains(self, name: str, seen: str, metric: str, k: int, *, way: str = UNTOLD) -> Array:
         """(seeds, q) a metric of each question under each seed; `way`: the treatment of the gap to now."""
-        other = self.fallback.places(seen)[0]
-        found = [self._with_fallback(places, other) for places in self.outcomes[name].places(place_key(seen, way))]
-        return np.stack([gains(above, equal, metric, k) for above, equal in found])
+        other = self.fallback.ranks(seen)[0]
+        ranks_by_seed = [self._with_fallback(ranks, other) for ranks in self.outcomes[name].ranks(rank_key(seen, way))]
+        return np.stack([gains(above, equal, metric, k) for above, equal in ranks_by_seed])
 
     def _with_fallback(self, own: AnswerRanks, other: AnswerRanks) -> tuple[IntArray, IntArray]:
         empty = self.fold.test.end == self.fold.test.begin
@@ -92,7 +92,7 @@ def _model(comparison: Comparison, name: str, kinds: Mapping[str, BoolArray]) ->
 
 def _figures(comparison: Comparison, name: str, seen: str, kinds: Mapping[str, BoolArray]) -> dict[str, Any]:
     """All metrics of one model, with the users' earlier items kept or hidden."""
-    shown = [places.num_shown for places in comparison.outcomes[name].places(seen)]
+    shown = [ranks.num_shown for ranks in comparison.outcomes[name].ranks(seen)]
     num_items = comparison.dataset.num_items
     return {
         "metrics": _metrics(comparison, name, seen),

@@ -25,10 +25,10 @@ Key = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """What one fitted model did: facts as JSON values, and places where it was ranked."""
+    """What one fitted model did: facts as JSON values, and the ranks if it was tested."""
 
     facts: Mapping[str, Any]
-    places: Mapping[str, AnswerRanks]
+    ranks: Mapping[str, AnswerRanks]
 
 
 class ResultCache:
@@ -43,12 +43,12 @@ class ResultCache:
         if path is None or not path.exists():
             return None
         try:
-            with path.open("rb") as stream, np.load(stream) as found:
-                document = json.loads(str(found["document"]))
-                places = {seen: _unpacked(found, document, seen) for seen in document["shown"]}
+            with path.open("rb") as stream, np.load(stream) as arrays_read:
+                document = json.loads(str(arrays_read["document"]))
+                ranks = {seen: _unpacked(arrays_read, document, seen) for seen in document["shown"]}
         except (OSError, EOFError, ValueError, KeyError, BadZipFile):
             return None
-        return ModelResult(document["facts"], places)
+        return ModelResult(document["facts"], ranks)
 
     def save(self, key: Key, result: ModelResult) -> None:
         """Keep a result."""
@@ -56,11 +56,11 @@ class ResultCache:
         if path is None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        shown = {seen: dict(places.num_shown) for seen, places in result.places.items()}
+        shown = {seen: dict(ranks.num_shown) for seen, ranks in result.ranks.items()}
         document = json.dumps({"key": dict(key), "facts": dict(result.facts), "shown": shown})
         arrays: dict[str, Any] = {"document": np.array(document)}
-        for seen, places in result.places.items():
-            arrays[f"above_{seen}"], arrays[f"equal_{seen}"] = places.above, places.equal
+        for seen, ranks in result.ranks.items():
+            arrays[f"above_{seen}"], arrays[f"equal_{seen}"] = ranks.above, ranks.equal
         aside = path.with_suffix(f".{os.getpid()}.part")
         with aside.open("wb") as stream:
             np.savez_compressed(stream, **arrays)
@@ -80,6 +80,6 @@ def _name(key: Key) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _unpacked(found: Mapping[str, IntArray], document: Mapping[str, Any], seen: str) -> AnswerRanks:
+def _unpacked(arrays_read: Mapping[str, IntArray], document: Mapping[str, Any], seen: str) -> AnswerRanks:
     shown = {int(top): int(count) for top, count in document["shown"][seen].items()}
-    return AnswerRanks(found[f"above_{seen}"], found[f"equal_{seen}"], shown)
+    return AnswerRanks(arrays_read[f"above_{seen}"], arrays_read[f"equal_{seen}"], shown)

@@ -1,8 +1,8 @@
-"""A bundle whose bindings encode batches incrementally: the same ports, the same answers, less work for a live stream.
+"""A bundle whose bindings encode batches incrementally: the same ports and vectors, less work for a live stream.
 
-Implements the ports `ModelBundle` and `Encoder` around `model.bundle`. Ports name no users, and none are needed: a
-window is known by its first event, and what is kept is compared event by event before it is used. Two users whose
-windows begin alike only cost each other a full encode.
+Implements the ports `ModelBundle` and `Encoder` around `model.bundle`. The ports pass no user ids, so the cache key is
+a window's first event; cached inputs are compared event by event before they are used. Two users whose windows begin
+with the same event evict each other, which costs a full encode.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What each layer was given for recently active users, in one block of bounded memory. Independent of networks.
+"""Each layer's cached inputs for recently active users, in one block of bounded memory. Independent of networks.
 
-Shapes: S slots, U users, M towers, W window, D width of a tower, C width of a vector. A slot holds one user: what the
-encoder has read of them (to check that it is still the beginning of their history), each layer's inputs at every
-position, and the vector after the last event. The least recently used user gives way.
+Shapes: S slots, U users, M towers, W window, D width of a tower, C width of a vector. A slot holds one user: the
+encoded items and times (to check that they are still a prefix of the history), each layer's inputs at every position,
+and the vector after the last event. The least recently used user is evicted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MIB = 2**20
 
 
 class LayerInputCache:
-    """The memory, and who is in it."""
+    """The cached inputs, and the slots of the cached users."""
 
     def __init__(self, config: ModelConfig, *, memory_mib: float) -> None:
         window = config.window.size
@@ -68,17 +68,17 @@ class LayerInputCache:
         return (slots_B * num_towers + torch.arange(num_towers).unsqueeze(1)) * window + positions_B
 
     def common_lengths(self, slots: IntArray, items_UW: IntArray, times_ms_UW: IntArray, lengths: IntArray) -> IntArray:
-        """(U,) how much of each slot is the beginning of the history given; 0 where any of it differs."""
+        """(U,) the length of each slot if it is a prefix of the user's history, otherwise 0."""
         cached = self.lengths[slots]
         same = (self.items[slots] == items_UW) & (self.times_ms[slots] == times_ms_UW)
         beyond = np.arange(items_UW.shape[1]) >= cached[:, None]
         return np.where((same | beyond).all(1) & (cached <= lengths), cached, 0)
 
     def remember(self, slots: IntArray, items_UW: IntArray, times_ms_UW: IntArray, lengths: IntArray) -> None:
-        """Note what has been read of each user."""
+        """Store the items and times that the slots now cover."""
         self.items[slots], self.times_ms[slots], self.lengths[slots] = items_UW, times_ms_UW, lengths
 
     def forget_items(self, item_keys: IntArray) -> None:
-        """Drop what was computed from items whose vectors have changed."""
+        """Invalidate the slots with items whose vectors have changed."""
         read = np.arange(self.items.shape[1]) < self.lengths[:, None]
         self.lengths[(np.isin(self.items, item_keys) & read).any(1)] = 0

@@ -126,12 +126,12 @@ def recent_windows(columns: EventColumns, since_ms: int, shape: WindowShape) -> 
     start = shape.step * -(-np.maximum(inputs - counts * size, 0) // shape.step)
     counts = np.maximum(-(-(inputs - start) // size), 1)
     user = np.repeat(np.arange(len(first)), counts)
-    place = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
-    begin = start[user] + place * size
+    number = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
+    begin = start[user] + number * size
     end = np.minimum(begin + size, inputs[user])
     context = np.clip((inputs - targets)[user] - begin, 0, end - begin)
-    found = Sequences(first[user] + begin, end - begin, context)
-    return found.take(np.flatnonzero(context < found.length))
+    windows = Sequences(first[user] + begin, end - begin, context)
+    return windows.take(np.flatnonzero(context < windows.length))
 
 
 def replayed(ranges: UserRanges, shape: WindowShape, num_events: int, rng: np.random.Generator) -> Sequences:

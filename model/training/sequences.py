@@ -19,7 +19,7 @@ from core.records import EventColumns
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Windows as places in the columns: first input event, number of inputs. The event after an input is its target.
+    """Windows as positions in the columns: first input event, number of inputs. The event after an input is its target.
 
     `context`: how many inputs at the beginning of each are read and not trained on; None: none.
     """
@@ -71,9 +71,9 @@ def cut_windows(ranges: UserRanges, shape: WindowShape, rng: np.random.Generator
     leading = (phases > 0).astype(np.int64)
     counts = leading + -(-(inputs - phases) // size)
     user = np.repeat(np.arange(len(inputs)), counts)
-    place = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
-    begin = np.maximum(phases[user] + (place - leading[user]) * size, 0)
-    end = np.minimum(phases[user] + (place - leading[user] + 1) * size, inputs[user])
+    number = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
+    begin = np.maximum(phases[user] + (number - leading[user]) * size, 0)
+    end = np.minimum(phases[user] + (number - leading[user] + 1) * size, inputs[user])
     return Sequences(ranges.first[user] + begin, end - begin)
 
 
@@ -96,18 +96,18 @@ def held_out(columns: EventColumns, *, share: float) -> BoolArray:
     return columns.times_ms > np.quantile(columns.times_ms, 1 - share, method="lower")
 
 
-def contexts(columns: EventColumns, places: IntArray, shape: WindowShape) -> Sequences:
+def contexts(columns: EventColumns, events: IntArray, shape: WindowShape) -> Sequences:
     """For events (none the first of its user) the window strictly before each, cut as in serving."""
     ranges = UserRanges.of(columns.users)
-    user_first = ranges.first[np.searchsorted(ranges.first, places, side="right") - 1]
-    ranks = places - user_first
+    user_first = ranges.first[np.searchsorted(ranges.first, events, side="right") - 1]
+    ranks = events - user_first
     overhang = np.maximum(0, ranks - shape.size)
     start = shape.step * -(-overhang // shape.step)
     return Sequences(user_first + start, ranks - start)
 
 
 def padded(sequences: Sequences) -> tuple[IntArray, BoolArray]:
-    """(B, L) places of the inputs, padded to the right with each row's last, and (B, L) which are real."""
+    """(B, L) column positions of the inputs, padded to the right with each row's last, and (B, L) which are real."""
     offsets = np.arange(int(sequences.length.max()))
     real = offsets < sequences.length[:, None]
     return sequences.first[:, None] + np.minimum(offsets, sequences.length[:, None] - 1), real
@@ -117,5 +117,5 @@ def trained_positions(sequences: Sequences) -> BoolArray:
     """(B, L) the inputs of padded windows whose targets are trained on: real ones after the context."""
     offsets = np.arange(int(sequences.length.max()))
     context = 0 if sequences.context is None else sequences.context[:, None]
-    found: BoolArray = (offsets >= context) & (offsets < sequences.length[:, None])
-    return found
+    trained: BoolArray = (offsets >= context) & (offsets < sequences.length[:, None])
+    return trained

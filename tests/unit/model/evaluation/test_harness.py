@@ -125,7 +125,7 @@ def test_a_killed_run_goes_on_where_it_was(dataset: Dataset, fold: Fold, tmp_pat
     log.clear()
     again = harness(dataset, fold, tmp_path).run(walker(log, steps=(1, 2, 3)))
     assert log == []
-    assert np.array_equal(again.places("keep")[0].above, outcome.places("keep")[0].above)
+    assert np.array_equal(again.ranks("keep")[0].above, outcome.ranks("keep")[0].above)
     assert dict(again.results[0].facts) == dict(outcome.results[0].facts)
 
 
@@ -143,7 +143,7 @@ def test_a_killed_training_resumes_at_its_last_epoch(dataset: Dataset, fold: Fol
     again = harness(dataset, fold, tmp_path, budget=budget, progress=lambda what, share: done.append(what))
     outcome = again.run(spec_of("sasrec"))
     assert not any("epoch 1" in what or "epoch 2" in what for what in done)
-    assert np.array_equal(outcome.places("keep")[0].above, whole.places("keep")[0].above)
+    assert np.array_equal(outcome.ranks("keep")[0].above, whole.ranks("keep")[0].above)
     assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
 
 
@@ -306,13 +306,13 @@ def vars_of(dataset: Dataset) -> tuple[list[int], list[int], list[int]]:
 
 
 def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
-    places = {seen: AnswerRanks(np.array([3, MISS]), np.array([0, 2]), {5: 4, 10: 9}) for seen in ("keep", "hide")}
-    ResultCache(tmp_path).save({"model": "x"}, ModelResult({"fit_s": 1.5, "none": None}, places))
+    ranks = {seen: AnswerRanks(np.array([3, MISS]), np.array([0, 2]), {5: 4, 10: 9}) for seen in ("keep", "hide")}
+    ResultCache(tmp_path).save({"model": "x"}, ModelResult({"fit_s": 1.5, "none": None}, ranks))
     found = ResultCache(tmp_path).load({"model": "x"})
     assert found is not None
     assert dict(found.facts) == {"fit_s": 1.5, "none": None}
-    assert found.places["hide"].above.tolist() == [3, MISS]
-    assert dict(found.places["keep"].num_shown) == {5: 4, 10: 9}
+    assert found.ranks["hide"].above.tolist() == [3, MISS]
+    assert dict(found.ranks["keep"].num_shown) == {5: 4, 10: 9}
     assert ResultCache(tmp_path).load({"model": "y"}) is None
     assert ResultCache(None).load({"model": "x"}) is None
 
