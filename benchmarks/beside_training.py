@@ -36,9 +36,9 @@ def measure_twice(data: Path, logs: Path, *, requests: int, clients: Sequence[in
         with running(["learn", "--once", "--retrain", "--child", "--data", str(data)], log=logs / "learn.log") as child:
             time.sleep(READING_S)
             for number in clients:
-                found = measure_many(port, users, items, clients=number, requests=requests)
+                seconds = measure_many(port, users, items, clients=number, requests=requests)
                 title = f"{number} clients, beside a training"
-                publish(title, {**summary(found), "the training": "goes on" if child.poll() is None else "has ended"})
+                publish(title, {**summary(seconds), "the training": "goes on" if child.poll() is None else "has ended"})
 
 
 def main() -> None:

@@ -72,7 +72,7 @@ def summary(outcomes: Sequence[StreamResult]) -> dict[str, object]:
     watched = sum(outcome.watched for outcome in outcomes)
     false_alarms = [name for outcome in outcomes for name in outcome.false_alarms]
     delays = [outcome.delay for outcome in outcomes if outcome.delay is not None]
-    found: dict[str, object] = {
+    figures: dict[str, object] = {
         "streams": len(outcomes),
         "events_watched": watched,
         "false_alarms": len(false_alarms),
@@ -82,14 +82,14 @@ def summary(outcomes: Sequence[StreamResult]) -> dict[str, object]:
     if outcomes[0].kind not in ("none", "rhythm"):
         signals = [outcome.signal for outcome in outcomes if outcome.signal]
         errors = [outcome.onset_error_h for outcome in outcomes if outcome.onset_error_h is not None]
-        found |= {
+        figures |= {
             "noticed": len(delays),
             "delay_events_median": int(np.median(delays)) if delays else None,
             "delay_events_90%": int(np.percentile(delays, 90)) if delays else None,
             "onset_error_h_median": round(float(np.median(errors)), 1) if errors else None,
             "by": {name: signals.count(name) for name in sorted(set(signals))},
         }
-    return found
+    return figures
 
 
 def main() -> None:

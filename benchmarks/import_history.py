@@ -46,11 +46,11 @@ def simulated_log(*, num_events: int, num_users: int, num_items: int, seed: int)
     active = [source.randrange(num_users) for _ in range(USERS_AT_ONCE)]
     lines = ["user_id\titem_id\ttime\n"]
     for number in range(num_events):
-        place = source.randrange(USERS_AT_ONCE)
+        session = source.randrange(USERS_AT_ONCE)
         if source.random() < 1 / SESSION_EVENTS:
-            active[place] = source.randrange(num_users)
+            active[session] = source.randrange(num_users)
         item = int(num_items * source.random() ** 2)
-        lines.append(f"user-{active[place]}\titem-{item}\t{START_S + number // 10}\n")
+        lines.append(f"user-{active[session]}\titem-{item}\t{START_S + number // 10}\n")
     return "".join(lines).encode()
 
 

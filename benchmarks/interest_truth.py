@@ -27,7 +27,7 @@ MAX_EVENTS = 500
 def scores_of(shop: Shop) -> tuple[list[float], list[tuple[float, int]]]:
     """The scores of unmoved users; of moved ones, with how many visits the cut is off."""
     category = {item.item_id: item.categories[0] for item in shop.items}
-    column = {name: place for place, name in enumerate(sorted(set(category.values())))}
+    column = {name: number for number, name in enumerate(sorted(set(category.values())))}
     moved_ms = {drift.user_id: drift.time_ms for drift in shop.drifts}
     events: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for event in (*shop.history, *shop.live):

@@ -57,10 +57,10 @@ class ClientReport:
 
 def answer_of(caller: Caller, user: str, at_ms: int) -> tuple[str, Answer]:
     """The version that answers, and the answer."""
-    found = caller.call("GET", f"/v1/users/{quote(user, safe='')}/recommendations?n={ANSWERS}&at={at_ms}")
-    items: Sequence[dict[str, object]] = found["items"]  # type: ignore[assignment]
+    reply = caller.call("GET", f"/v1/users/{quote(user, safe='')}/recommendations?n={ANSWERS}&at={at_ms}")
+    items: Sequence[dict[str, object]] = reply["items"]  # type: ignore[assignment]
     pairs = tuple((str(item["item_id"]), float(item["score"])) for item in items)  # type: ignore[arg-type]
-    return str(found["model_version"]), pairs
+    return str(reply["model_version"]), pairs
 
 
 def same(one: Answer, other: Answer) -> bool:
@@ -237,9 +237,11 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         given = {"num_promotions": options.promotions, "num_rollbacks": options.rollbacks}
         unrest = observed(lambda: changes(system, versions, **given), load)
         title = f"{options.promotions} promotions, {options.rollbacks} rollbacks"
-        for what, told in (("in peace", peace), (title, unrest)):
-            figures = {"requests": len(told.latencies_s), "failed": len(told.failed), "mixed": len(told.mixed)}
-            publish(what, {**figures, "versions seen": len(told.versions), "latency": percentiles(told.latencies_s)})
+        for what, report in (("in peace", peace), (title, unrest)):
+            figures = {"requests": len(report.latencies_s), "failed": len(report.failed), "mixed": len(report.mixed)}
+            publish(
+                what, {**figures, "versions seen": len(report.versions), "latency": percentiles(report.latencies_s)}
+            )
         for problem in [*failed[:3], *peace.failed[:3], *unrest.failed[:3], *peace.mixed[:3], *unrest.mixed[:3]]:
             publish("problem", {"what": problem})
 

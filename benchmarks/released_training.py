@@ -6,7 +6,7 @@ Both train the same network (paper's size, id + text, leave-one-out) on the same
 
 1. *Released procedure*, written plainly: every prefix of a history is a sample, padded to the window, 1,024 in a batch;
    all positions are computed and the last one is used. It is timed per step; its steps per epoch follow from the data.
-2. *How many epochs it needs* is learnt on the fast path with the same objective: next-item cross-entropy at all
+2. *How many epochs it needs* is measured on the fast path with the same objective: next-item cross-entropy at all
    positions is the sum over all prefixes, so 1,024 targets per step, its learning rate and its auxiliary losses go
    through `TrainingRun`. Its best validation NDCG@10 is the target. (Windows cut long histories, prefixes overlap.)
 3. *Ours*, as `tidewise evaluate` trains `hm4sr`, until its validation NDCG@10 reaches that target: wall time.
@@ -145,7 +145,7 @@ def main() -> None:
 
 
 def _what_it_reaches(model: HM4SR, data: TrainingData, budget: Budget) -> tuple[float, int]:
-    """The released objective's best validation NDCG@10 and the epochs that it took, learnt on the fast path."""
+    """The released objective's best validation NDCG@10 and the epochs that it took, on the fast path."""
     plan = replace(budget.plan(learning_rate=RELEASED_LEARNING_RATE), batch_events=BATCH_SAMPLES)
     report = train_network(model.initialise(seed=0), data, plan=plan, seed=0)
     history = report["validation_history"]

@@ -87,11 +87,11 @@ def stream(plan: StreamPlan) -> Iterator[Bucket]:
         _tallies(bucket, events, events.scored & (events.topics == topic), len(starts))
         for topic in range(1, NUM_CATEGORIES + 1)
     ]
-    for place, start_ms in enumerate(starts.tolist()):
-        counts = BucketCounts(nums[place], newcomers[place], 0, topics[place], gaps[place])
-        own = {topic: some[place] for topic, some in enumerate(by_topic, start=1) if some[place].num}
+    for number, start_ms in enumerate(starts.tolist()):
+        counts = BucketCounts(nums[number], newcomers[number], 0, topics[number], gaps[number])
+        own = {topic: some[number] for topic, some in enumerate(by_topic, start=1) if some[number].num}
         segments = {f"category={topic}": tally for topic, tally in own.items()}
-        yield Bucket(start_ms, counts, "model", tallies[place], own, segments)
+        yield Bucket(start_ms, counts, "model", tallies[number], own, segments)
 
 
 def draw_events(plan: StreamPlan) -> SyntheticEvents:

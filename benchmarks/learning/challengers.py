@@ -81,7 +81,7 @@ def plainly_spoilt(moment: ChallengeMoment) -> Iterator[tuple[str, ModelBundle]]
     with torch.no_grad():
         broken.position_embedding[0, 0] = float("nan")
     yield "not a number", replace(champion, model=broken)
-    ids = tuple(champion.item_ids[place] for place in rng.permutation(len(champion.item_ids)))
+    ids = tuple(champion.item_ids[row] for row in rng.permutation(len(champion.item_ids)))
     yield "of another shop", replace(champion, item_ids=ids)
     counts = np.bincount(columns.items, minlength=len(moment.catalogue))
     yield "popularity collapse", CollapsedModel(counts, champion.window)

@@ -196,7 +196,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     against = report["against"]
     lines = [
         f"{rules['protocol']}, ties by {rules['ties']}: {data['test_questions']:,} questions about "
-        f"{data['test_users']:,} users, {data['items']:,} items; learnt from {data['learnt_events']:,} events.",
+        f"{data['test_users']:,} users, {data['items']:,} items; {data['learnt_events']:,} training events.",
         "",
         f"| | HR@10 | NDCG@10 (95%) | MRR@10 | coverage@10 | NDCG@10 - {against} | NDCG@10 hidden | epochs | seconds |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -206,7 +206,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     if gap_rows:
         lines += [
             "",
-            "| NDCG@10 | gap not told | drawn before the answer | at the click |",
+            "| NDCG@10 | without gap | drawn before the answer | at the click |",
             "|---|---|---|---|",
             *gap_rows,
         ]
@@ -234,8 +234,8 @@ def _row(model: Mapping[str, Any]) -> str:
 
 def _gap_row(model: Mapping[str, Any]) -> str:
     untold = model["seen"]["keep"]["metrics"]["NDCG@10"]["mean"]
-    found = [model["now_gap"][way]["keep"]["NDCG@10"] for way in ("drawn", "click")]
-    cells = [f"{each['mean']:.4f}, {_change(each['change'])}" for each in found]
+    with_gap = [model["now_gap"][way]["keep"]["NDCG@10"] for way in ("drawn", "click")]
+    cells = [f"{each['mean']:.4f}, {_change(each['change'])}" for each in with_gap]
     return f"| {model['model']} | {untold:.4f} | {' | '.join(cells)} |"
 
 

@@ -82,11 +82,11 @@ def score_model(log: ColumnLog, events: IntArray, encoder: Encoder, catalogue: C
     return {"all": ranks[:, 0], "unseen": ranks[:, 1]}
 
 
-def _window(log: ColumnLog, place: int, shape: WindowShape) -> History:
+def _window(log: ColumnLog, event: int, shape: WindowShape) -> History:
     """The window of the user strictly before the event at `place`. Items are rows here, as the encoder is bound so."""
-    begin = int(log.starts[place])
-    begin += shape.start(place - begin)
-    return History(log.rows[begin:place], log.times_ms[begin:place])
+    begin = int(log.starts[event])
+    begin += shape.start(event - begin)
+    return History(log.rows[begin:event], log.times_ms[begin:event])
 
 
 class Popularity:
@@ -132,17 +132,17 @@ Arm = Popularity | NextItemCounts
 def score_baseline(log: ColumnLog, wanted: set[int], arms: dict[str, Arm], until: int) -> dict[str, Ranks]:
     """Ranks of the wanted places by each arm, in one pass over the first `until` events in time order."""
     order = np.array(sorted(wanted))
-    found = {name: np.full((len(order), 2), np.nan) for name in arms}
-    number_of = {int(place): number for number, place in enumerate(order)}
-    for place in map(int, log.in_time[:until]):
-        row, begin = int(log.rows[place]), int(log.starts[place])
-        last = int(log.rows[place - 1]) if place > begin else None
-        if place in wanted:
+    ranks = {name: np.full((len(order), 2), np.nan) for name in arms}
+    number_of = {int(event): number for number, event in enumerate(order)}
+    for event in map(int, log.in_time[:until]):
+        row, begin = int(log.rows[event]), int(log.starts[event])
+        last = int(log.rows[event - 1]) if event > begin else None
+        if event in wanted:
             for name, arm in arms.items():
-                found[name][number_of[place]] = ranks_of(arm.scores(last), row, log.rows[begin:place])
+                ranks[name][number_of[event]] = ranks_of(arm.scores(last), row, log.rows[begin:event])
         for arm in arms.values():
-            arm.apply(row, last, int(log.times_ms[place]))
-    return {name: {"all": values[:, 0], "unseen": values[:, 1]} for name, values in found.items()}
+            arm.apply(row, last, int(log.times_ms[event]))
+    return {name: {"all": values[:, 0], "unseen": values[:, 1]} for name, values in ranks.items()}
 
 
 def choose_half_life(log: ColumnLog, from_ms: int, num_items: int, sample: Callable[[IntArray], IntArray]) -> float:

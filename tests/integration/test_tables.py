@@ -83,7 +83,7 @@ def test_a_table_is_made_from_its_name_alone(
     printed = capsys.readouterr().out
     assert printed.strip() == (tmp_path / "out" / "toys-now-gap.md").read_text().strip()
     assert "| hm4sr:now-gap | 0." in printed
-    assert "| NDCG@10 | gap not told | drawn before the answer | at the click |" in printed
+    assert "| NDCG@10 | without gap | drawn before the answer | at the click |" in printed
 
 
 def in_this_process(words: Sequence[str]) -> str:

@@ -84,7 +84,7 @@ def _depths(report: Figures, seen: str) -> Table:
 
 def _now_gap(report: Figures, seen: str) -> Table:
     """Models that read the gap to now: without it, to a moment drawn before the answer, and to the answer itself."""
-    table = _table("NDCG@10, gap to now", "not told", "drawn before", "change", "at the click", "change")
+    table = _table("NDCG@10, gap to now", "without", "drawn before", "change", "at the click", "change")
     for model in report["models"]:
         if model["now_gap"]:
             cells = [f"{model['seen'][seen]['metrics']['NDCG@10']['mean']:.4f}"]
