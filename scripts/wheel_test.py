@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 UV = ROOT / ".venv" / "bin" / "uv"
 PACKAGES = ("core", "index", "model", "serving", "storage", "stream", "tidewise")
-SMALL = ["--set", "model.width=16", "--set", "model.layers=1", "--set", "model.text_features=16"]
+SMALL = ["--set", "model.width=16", "--set", "model.layers=1", "--set", "model.text_dim=16"]
 ONE_EPOCH = ["--set", "train.epochs=1", *SMALL]
 NUM_USERS, NUM_ITEMS, EVENTS_PER_USER = 20, 30, 15
 START_MS, GAP_MS = 1_710_000_000_000, 60_000
