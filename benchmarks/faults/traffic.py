@@ -46,12 +46,18 @@ class EventStream:
 
 @contextmanager
 def sending(stream: EventStream) -> Iterator[None]:
-    """Send events from another process while the block runs; at its end all of them are acknowledged."""
+    """Send events from another process while the block runs; at its end all of them are acknowledged.
+
+    The block begins once the first event is sent: no fault meets a sender that is not connected yet.
+    """
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    sender = context.Process(target=_send_until, args=(stream, stop))
+    started, stop = context.Event(), context.Event()
+    sender = context.Process(target=_send_until, args=(stream, started, stop))
     sender.start()
     try:
+        if not started.wait(TIMEOUT_S):
+            msg = f"the sender sent nothing within {TIMEOUT_S:g} s"
+            raise RecoveryTimeout(msg)
         yield
     finally:
         stop.set()
@@ -62,7 +68,7 @@ def sending(stream: EventStream) -> Iterator[None]:
         raise RecoveryTimeout(msg)
 
 
-def _send_until(stream: EventStream, stop: threading.Event) -> None:
+def _send_until(stream: EventStream, started: threading.Event, stop: threading.Event) -> None:
     random_source, start_ms = random.Random(1), time.time_ns() // 1_000_000 - HOUR_MS
     sent_events: queue.Queue[tuple[Interaction, SendFuture] | None] = queue.Queue()
     with Ledger(stream.ledger) as ledger, EventProducer(stream.kafka, linger_ms=5) as producer:
@@ -75,6 +81,7 @@ def _send_until(stream: EventStream, stop: threading.Event) -> None:
             event = Interaction(f"stream-{number}", user_id, item_id, "click", start_ms + number)
             ledger.sent(event.event_id, user_id, item_id, event.time_ms)
             sent_events.put((event, producer.send(event)))
+            started.set()
             number += 1
         sent_events.put(None)
         waiter.join()
