@@ -6,6 +6,7 @@ Real Faust code; only Kafka is simulated.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
@@ -287,9 +288,8 @@ def test_writing_to_a_reset_connection_raises_nothing_but_an_oserror(
         for _ in range(num_iterations):
             await asyncio.sleep(0)
         try:
-            writer.write(b"another request")
-        except OSError:
-            pass
+            with contextlib.suppress(OSError):
+                writer.write(b"another request")
         finally:
             writer.close()
 
