@@ -57,7 +57,7 @@ from core.statuses import ModelStatus
 
 logger = logging.getLogger(__name__)
 
-JOB_KEY = "learn.job"  # of the metadata: the unfinished task
+TASK_KEY = "training.task"  # of the metadata: the unfinished task
 DECIDED_BY = "the gate"
 
 
@@ -158,7 +158,7 @@ class LearningCycle:
             if known is None or not known.path:
                 propose(tx, record)
             if job.operator is None:
-                tx.metadata.save({JOB_KEY: ""})
+                tx.metadata.save({TASK_KEY: ""})
             else:
                 record = self._promote(tx, record, known, job.operator, job.reason)
                 acknowledge_alarms(tx, newest_alarm_ms)
@@ -168,7 +168,7 @@ class LearningCycle:
     def _start_job(self, task: Task, newest_alarm_ms: int | None) -> None:
         """Store the task, so that a trainer after a crash resumes it, and acknowledge what led to it."""
         with self.lease.transaction() as tx:
-            tx.metadata.save({JOB_KEY: json.dumps(asdict(task)), REQUEST_KEY: ""})
+            tx.metadata.save({TASK_KEY: json.dumps(asdict(task)), REQUEST_KEY: ""})
             acknowledge_alarms(tx, newest_alarm_ms)
             tx.commit()
 
@@ -297,7 +297,7 @@ class LearningCycle:
 
     def _unfinished_task(self, read: ReadTransaction, champion: ModelRecord | None) -> Task | None:
         """The task that an earlier trainer did not finish, unless another model has been promoted since."""
-        stored = read.metadata.all().get(JOB_KEY)
+        stored = read.metadata.all().get(TASK_KEY)
         if not stored:
             return None
         task = Task(**json.loads(stored))
@@ -331,7 +331,7 @@ def training_state(store: Store, *, type_codes: Sequence[int], now_ms: int) -> T
                 type_codes=type_codes, since_ms=trained_through_ms(challenger)
             ),
             request=requested_training(meta),
-            unfinished=bool(meta.get(JOB_KEY)),
+            unfinished=bool(meta.get(TASK_KEY)),
             now_ms=now_ms,
             alarm=unacknowledged_alarm(read),
         )

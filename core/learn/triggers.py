@@ -20,8 +20,8 @@ from core.records import ModelRecord
 from core.statuses import ModelStatus
 
 JobKind = Literal["first", "fine-tune", "retrain", "judge", "by hand"]
-REQUEST_KEY = "learn.asked"  # of the metadata: the training request that waits
-ACKNOWLEDGED_KEY = "learn.answered"  # of the metadata: when the newest alarm was raised that a training has read
+REQUEST_KEY = "training.request"  # of the metadata: the training request that waits
+ACKNOWLEDGED_KEY = "training.acknowledged_alarm_ms"  # of the metadata; `detected_ms` of an alarm
 JUDGE_AGAIN_GROWTH = 2.0
 
 

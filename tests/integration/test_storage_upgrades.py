@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from services import postgres
 from sqlalchemy import create_engine, text
 
 from core.drift_records import BucketCounts, SampledEvent
+from core.learn.cycle import training_state
+from core.learn.triggers import TrainingRequest
 from core.records import WriterPosition
 from core.statuses import ModelStatus
 from core.topics import OTHERS
@@ -123,3 +125,17 @@ def test_a_database_of_version_0_1_keeps_its_data(old_database: OldDatabase) -> 
         with store.transaction() as tx:
             writers = tx.offsets.lock("s", [0, 1, 2])
             assert [writers[partition].key for partition in (0, 1, 2)] == [1, 2, 3]
+
+
+def test_training_requests_and_acknowledged_alarms_survive_the_upgrade(old_database: OldDatabase) -> None:
+    request = TrainingRequest("retrain", by="an operator", reason="a new catalogue", time_ms=5)
+    old_database.migrate("0009")
+    for name, value in (("learn.asked", json.dumps(asdict(request))), ("learn.job", "{}"), ("learn.answered", "8")):
+        old_database.sql("INSERT INTO meta (name, value) VALUES (:name, :value)", name=name, value=value)
+    old_database.sql(
+        "INSERT INTO drift_alarms (alarm_id, signal, segment, detected_ms, onset_ms, before, after, cause,"
+        " num_attempts) VALUES ('a', 'new items', '', 8, 7, 0.1, 0.4, '', 0)"
+    )
+    with closing(open_store(old_database.url)) as store:
+        state = training_state(store, type_codes=[0], now_ms=9)
+    assert (state.request, state.unfinished, state.alarm) == (request, True, None)

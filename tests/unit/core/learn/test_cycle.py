@@ -16,7 +16,7 @@ from core.drift_records import Alarm
 from core.errors import LeaseLost, NotReady
 from core.ingestion.sources import RequestSource
 from core.items import Catalogue, Item
-from core.learn.cycle import JOB_KEY, LearningCycle, Policy, Task, next_job
+from core.learn.cycle import TASK_KEY, LearningCycle, Policy, Task, next_job
 from core.learn.gate import GateRules
 from core.learn.triggers import Job, Schedule, request_training
 from core.learn.versions import promote
@@ -204,7 +204,7 @@ def test_the_next_trainer_resumes_the_task_of_a_killed_one() -> None:
     assert shop.cycle.run(job) is not None
     first, second = shop.trainer.tasks
     assert first == second
-    assert shop.metadata()[JOB_KEY] == ""
+    assert shop.metadata()[TASK_KEY] == ""
 
 
 def test_an_unfinished_task_of_another_champion_is_dropped() -> None:
@@ -213,7 +213,9 @@ def test_an_unfinished_task_of_another_champion_is_dropped() -> None:
     shop.add_days(8)
     stale = Task("fine-tune", 5, "somebody", "long ago")
     with shop.store.transaction() as tx:
-        tx.metadata.save({JOB_KEY: '{"kind": "fine-tune", "before_ms": 5, "parent": "somebody", "reason": "long ago"}'})
+        tx.metadata.save(
+            {TASK_KEY: '{"kind": "fine-tune", "before_ms": 5, "parent": "somebody", "reason": "long ago"}'}
+        )
         tx.commit()
     shop.cycle.train(JOB_DUE)
     assert shop.trainer.tasks[-1] != stale
@@ -328,7 +330,7 @@ def test_an_operators_training_reads_all_events_before_a_time() -> None:
 def test_an_operators_training_leaves_an_unfinished_task_to_the_trainer() -> None:
     shop = LearningShop(1)
     with shop.store.transaction() as tx:
-        tx.metadata.save({JOB_KEY: "unfinished"})
+        tx.metadata.save({TASK_KEY: "unfinished"})
         tx.commit()
     shop.cycle.train(Job("by hand", "a test", operator="somebody"))
-    assert shop.metadata()[JOB_KEY] == "unfinished"
+    assert shop.metadata()[TASK_KEY] == "unfinished"
