@@ -1,4 +1,4 @@
-"""Requests while a model trains: latency in peace and beside a full training at low priority, on one machine.
+"""Requests while a model trains: latency without and beside a full training at low priority, on one machine.
 
     python -m benchmarks.beside_training --data .tidewise
 

@@ -76,8 +76,8 @@ class ChallengeResult:
 class GateTrial:
     """The gate at one moment, and what comes after all that it sees; what all challengers share is made once."""
 
-    def __init__(self, shop: ListedLog, champion: HM4SRBundle, place: int, options: argparse.Namespace) -> None:
-        self.place, self.num, self.step = place, options.slice, options.step
+    def __init__(self, shop: ListedLog, champion: HM4SRBundle, start: int, options: argparse.Namespace) -> None:
+        self.start, self.num, self.step = start, options.slice, options.step
         self.slice_from = cache(shop.slice_from)
         self.of_champion = cache(lambda *spot: self.trial(champion, *spot))
 
@@ -88,16 +88,16 @@ class GateTrial:
     def meet(self, challenger: ModelBundle) -> ChallengeResult:
         """The verdict, with the slice doubled while it is undecided, and the truth."""
         for look in range(LOOKS):
-            spot = self.place, self.num * 2**look
-            own, other = self.trial(challenger, *spot), self.of_champion(*spot)
-            outcome = judge(self.slice_from(*spot).users, own, other, rules=RULES).outcome
+            slice_range = self.start, self.num * 2**look
+            challenger_trial, champion_trial = self.trial(challenger, *slice_range), self.of_champion(*slice_range)
+            outcome = judge(self.slice_from(*slice_range).users, challenger_trial, champion_trial, rules=RULES).outcome
             if outcome != "undecided":
                 break
-        later = self.place + self.num * 2 ** (LOOKS - 1), self.step
-        gained, before = (
-            ndcg(one.ranks, 10).mean() for one in (self.trial(challenger, *later), self.of_champion(*later))
+        later = self.start + self.num * 2 ** (LOOKS - 1), self.step
+        gained, baseline = (
+            ndcg(trial.ranks, 10).mean() for trial in (self.trial(challenger, *later), self.of_champion(*later))
         )
-        return ChallengeResult(outcome, float(gained / before - 1))
+        return ChallengeResult(outcome, float(gained / baseline - 1))
 
 
 def verdict_counts(meetings: Sequence[ChallengeResult]) -> dict[str, object]:

@@ -33,8 +33,8 @@ def scores_of(shop: Shop) -> tuple[list[float], list[tuple[float, int]]]:
     for event in (*shop.history, *shop.live):
         events[event.user_id].append((event.time_ms, column[category[event.item_id]]))
     unmoved, moved = [], []
-    for user_id, own in events.items():
-        times_ms, topics = np.array(own[-MAX_EVENTS:]).T
+    for user_id, user_events in events.items():
+        times_ms, topics = np.array(user_events[-MAX_EVENTS:]).T
         visit = np.cumsum(np.diff(times_ms, prepend=times_ms[:1]) > VISIT_GAP_MS)
         visits = np.zeros((int(visit[-1]) + 1, len(column)))
         np.add.at(visits, (visit, topics), 1.0)
@@ -56,17 +56,17 @@ def main() -> None:
     unmoved: list[float] = []
     moved: list[tuple[float, int]] = []
     for seed in parser.parse_args().seeds:
-        without, having = scores_of(simulate_shop(seed=seed))
-        unmoved += without
-        moved += having
+        unmoved_scores, moved_scores = scores_of(simulate_shop(seed=seed))
+        unmoved += unmoved_scores
+        moved += moved_scores
     figures: dict[str, object] = {"users": {"unmoved": len(unmoved), "moved": len(moved)}}
     for level in LEVELS:
-        found = [off for score, off in moved if score > 1 - level]
+        errors = [error for score, error in moved if score > 1 - level]
         figures[f"at {level:g}{' (default)' if level == DEFAULT_FALSE_ALARMS else ''}"] = {
             "false": round(float(np.mean(np.array(unmoved) > 1 - level)), 3),
-            "found": round(len(found) / len(moved), 3),
-            "visits_off_median": float(np.median(found)),
-            "visits_off_90%": float(np.percentile(found, 90)),
+            "found": round(len(errors) / len(moved), 3),
+            "visits_off_median": float(np.median(errors)),
+            "visits_off_90%": float(np.percentile(errors, 90)),
         }
     publish("interest truth", figures)
 

@@ -6,9 +6,9 @@
 
 Two more versions are made by short fine-tunes of the champion in a copy of the data (distributed: of the demo's shop).
 Beforehand each version is served alone, and its answer to each user is written down. Then requests come at a fixed
-rate, unmeasured until a process has settled, then in peace, then during promotions and rollbacks; `--events` other
-users click meanwhile. An answer counts as mixed where it is not, item by item and score by score, the one that the
-version it names gave alone. Latency counts from the moment at which a request was due.
+rate, unmeasured until a process has settled, then without promotions, then during promotions and rollbacks; `--events`
+other users click meanwhile. An answer counts as mixed where it is not, item by item and score by score, the one that
+the version it names gave alone. Latency counts from the moment at which a request was due.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ def answer_of(caller: Caller, user: str, at_ms: int) -> tuple[str, Answer]:
     return str(reply["model_version"]), pairs
 
 
-def same(one: Answer, other: Answer) -> bool:
-    """Whether two answers are one: equal scores may change places."""
-    if len(one) != len(other):
+def same(first: Answer, second: Answer) -> bool:
+    """Whether two answers are equal; items of equal scores may be exchanged."""
+    if len(first) != len(second):
         return False
-    wanted = dict(one)
-    close = all(abs(score - wanted.get(item, 1e9)) < TOLERANCE * max(1.0, abs(score)) for item, score in other)
-    return close or all(abs(a[1] - b[1]) < TOLERANCE for a, b in zip(one, other, strict=True))
+    scores = dict(first)
+    close = all(abs(score - scores.get(item, 1e9)) < TOLERANCE * max(1.0, abs(score)) for item, score in second)
+    return close or all(abs(a[1] - b[1]) < TOLERANCE for a, b in zip(first, second, strict=True))
 
 
 def make_versions(system: System) -> list[str]:
@@ -111,10 +111,10 @@ def _promote(tx: Transaction, *, version: str, **facts: Any) -> None:
     promote(tx, version, **facts)
 
 
-def change(system: System, what: Callable[..., object]) -> None:
+def change(system: System, operation: Callable[..., object]) -> None:
     """A promotion or a rollback, as an operator does it."""
     with system.store.transaction() as tx:
-        what(tx, decided_by="benchmark", reason="", now_ms=int(time.time() * 1000))
+        operation(tx, decided_by="benchmark", reason="", now_ms=int(time.time() * 1000))
         tx.commit()
 
 
@@ -213,9 +213,9 @@ def clicking(port: int, items: Sequence[str], *, rate: float) -> Iterator[list[s
 
 def measure(options: argparse.Namespace, folder: Path) -> None:
     """Measure and publish."""
-    where = over_kafka(folder) if options.distributed else over_sqlite(options.data, folder)
+    system_stage = over_kafka(folder) if options.distributed else over_sqlite(options.data, folder)
     with ExitStack() as stack:
-        stage = stack.enter_context(where)
+        stage = stack.enter_context(system_stage)
         system = stage.system
         versions = make_versions(system)
         with system.store.read() as read:
@@ -233,25 +233,31 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         num = options.promotions + options.rollbacks
         failed = stack.enter_context(clicking(ports[0], items, rate=options.events))
         observed(lambda: time.sleep(SETTLE_S), load)
-        peace = observed(lambda: time.sleep(num * PAUSE_S / 2), load)
-        given = {"num_promotions": options.promotions, "num_rollbacks": options.rollbacks}
-        unrest = observed(lambda: changes(system, versions, **given), load)
+        baseline = observed(lambda: time.sleep(num * PAUSE_S / 2), load)
+        counts = {"num_promotions": options.promotions, "num_rollbacks": options.rollbacks}
+        changing = observed(lambda: changes(system, versions, **counts), load)
         title = f"{options.promotions} promotions, {options.rollbacks} rollbacks"
-        for what, report in (("in peace", peace), (title, unrest)):
+        for phase, report in (("no promotions", baseline), (title, changing)):
             figures = {"requests": len(report.latencies_s), "failed": len(report.failed), "mixed": len(report.mixed)}
             publish(
-                what, {**figures, "versions seen": len(report.versions), "latency": percentiles(report.latencies_s)}
+                phase, {**figures, "versions seen": len(report.versions), "latency": percentiles(report.latencies_s)}
             )
-        for problem in [*failed[:3], *peace.failed[:3], *unrest.failed[:3], *peace.mixed[:3], *unrest.mixed[:3]]:
+        for problem in [
+            *failed[:3],
+            *baseline.failed[:3],
+            *changing.failed[:3],
+            *baseline.mixed[:3],
+            *changing.mixed[:3],
+        ]:
             publish("problem", {"what": problem})
 
 
 def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--data", type=Path, help="state with a trained model (copied)")
-    where.add_argument("--distributed", action="store_true", help="over a Kafka and a PostgreSQL of our own")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, help="state with a trained model (copied)")
+    source.add_argument("--distributed", action="store_true", help="over a Kafka and a PostgreSQL of our own")
     parser.add_argument("--apis", type=int, default=1)
     parser.add_argument("--rate", type=float, default=200.0, help="requests per second, of all APIs together")
     parser.add_argument(

@@ -66,9 +66,9 @@ class PrefixProcedure:
     def step(self) -> float:
         """One batch of random prefixes; the seconds that it took."""
         begin = time.perf_counter()
-        chosen = self.rng.choice(len(self.ends), BATCH_SAMPLES, replace=False)
+        samples = self.rng.choice(len(self.ends), BATCH_SAMPLES, replace=False)
         self.optimizer.zero_grad()
-        self.loss(self.begins[chosen], self.ends[chosen]).backward()  # type: ignore[no-untyped-call]
+        self.loss(self.begins[samples], self.ends[samples]).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return time.perf_counter() - begin
 
@@ -76,11 +76,11 @@ class PrefixProcedure:
         """Next item, IDCL, CP and PCL of samples, each from its last position (CP from all)."""
         model, data, train, losses = self.model, self.data, self.data.split.train, self.model.config.losses
         lengths = ends - begins
-        places_BW = begins[:, None] + np.minimum(np.arange(self.window), lengths[:, None] - 1)
-        places, targets = torch.from_numpy(train[places_BW]), data.items[torch.from_numpy(train[ends])]
+        positions_BW = begins[:, None] + np.minimum(np.arange(self.window), lengths[:, None] - 1)
+        positions, targets = torch.from_numpy(train[positions_BW]), data.items[torch.from_numpy(train[ends])]
         rows_B, last_B = torch.arange(len(ends)), torch.from_numpy(lengths - 1)
         table_NC = model.item_vectors(data.id_rows, dict(data.features))
-        events = model.events(table_NC[data.items[places]], data.times_ms[places])
+        events = model.events(table_NC[data.items[positions]], data.times_ms[positions])
         towers_MBWD = model.run(events.vectors)
         last_MBD = towers_MBWD[:, rows_B, last_B]
         loss = F.cross_entropy(last_MBD.transpose(0, 1).flatten(1) @ table_NC.T, targets)
@@ -89,18 +89,18 @@ class PrefixProcedure:
             idcl = id_contrast(last_MBD[0], ids_BD, targets, temperature=temperature, released=True)
             loss = loss + losses.idcl * idcl
         if model.placeholders:
-            replaced_BW = torch.rand(places.shape) < losses.pcl_share
+            replaced_BW = torch.rand(positions.shape) < losses.pcl_share
             replaced_MBD = model.run(model.with_placeholders(events, replaced_BW))[:, rows_B, last_B]
             pairs, temperature = (last_MBD[-len(replaced_MBD) :], replaced_MBD), losses.pcl_temperature
             loss = loss + losses.pcl * placeholder_contrast(*pairs, targets, temperature=temperature, released=True)
         if model.category_head is not None:
-            seen = data.items[places][torch.arange(self.window) < torch.from_numpy(lengths).unsqueeze(1)]
+            seen = data.items[positions][torch.arange(self.window) < torch.from_numpy(lengths).unsqueeze(1)]
             loss = loss + losses.cp * category_prediction(model.category_head(table_NC[seen]), data.categories[seen])
         return loss
 
 
 def prefixes(ranges: UserRanges, window: int) -> tuple[IntArray, IntArray]:
-    """Where each sample begins among the training events, and the place of its target."""
+    """Where each sample begins among the training events, and the position of its target."""
     first = np.repeat(ranges.first, ranges.count)
     ends = np.flatnonzero(np.arange(len(first)) > first)
     return np.maximum(first[ends], ends - window), ends
@@ -175,11 +175,11 @@ def _data(options: argparse.Namespace) -> tuple[TrainingData, Contents]:
     files = EvaluationFiles(options.events, event_columns(options.columns), None, options.items, columns)
     dataset = files.dataset(ties="source")
     part, contents = leave_one_out(dataset).part, Contents.of(dataset.catalogue, text_size=TEXT_FEATURES)
-    asked = np.sort(np.random.default_rng(0).permutation(part.validation)[:MAX_VALIDATION])
+    validation = np.sort(np.random.default_rng(0).permutation(part.validation)[:MAX_VALIDATION])
     data = training_data(
         part.columns,
         dataset.catalogue,
-        Split(part.train, asked),
+        Split(part.train, validation),
         sources=contents.sources,
         category_names=frequent_categories(dataset.catalogue),
         device=torch.device("cpu"),

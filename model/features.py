@@ -82,8 +82,8 @@ def _sample(texts: Sequence[str], seed: int) -> Sequence[str]:
     """At most `MAX_SVD_TEXTS` of the texts."""
     if len(texts) <= MAX_SVD_TEXTS:
         return texts
-    chosen = np.random.default_rng(seed).choice(len(texts), MAX_SVD_TEXTS, replace=False)
-    return [texts[row] for row in np.sort(chosen)]
+    rows = np.random.default_rng(seed).choice(len(texts), MAX_SVD_TEXTS, replace=False)
+    return [texts[row] for row in np.sort(rows)]
 
 
 def word_counts(texts: Sequence[str], vocabulary: Mapping[str, int]) -> csr_matrix:
@@ -128,13 +128,13 @@ class TextFeatures:
 
         texts = described(catalogue)
         documents = Counter(word for text in texts for word in set(words(text)))
-        kept = sorted(documents, key=lambda word: (-documents[word], word))[:MAX_VOCABULARY]
-        kept = [word for word in kept if documents[word] >= 2]
-        size = min(size, len(kept) - 1, len(texts) - 1)
+        frequent = sorted(documents, key=lambda word: (-documents[word], word))[:MAX_VOCABULARY]
+        frequent = [word for word in frequent if documents[word] >= 2]
+        size = min(size, len(frequent) - 1, len(texts) - 1)
         if size < 1:
             return None
-        vocabulary = {word: column for column, word in enumerate(kept)}
-        idf = inverse_frequencies([documents[word] for word in kept], len(texts))
+        vocabulary = {word: column for column, word in enumerate(frequent)}
+        idf = inverse_frequencies([documents[word] for word in frequent], len(texts))
         svd = TruncatedSVD(size, algorithm="randomized", n_iter=4, random_state=seed)
         with threadpool_limits(1):  # the same bits on any number of cores, and 7 times as fast where cores are busy
             svd.fit(words_weighted(word_counts(_sample(texts, seed), vocabulary), idf))
@@ -233,12 +233,12 @@ SOURCES: Mapping[str, type[TextFeatures] | type[VectorFeatures] | type[Collected
 
 def digest_of(sources: Sequence[FeatureSource]) -> str:
     """A hash of all that fitted sources say."""
-    found = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(digest_size=8)
     for source in sources:
-        found.update(source.name.encode())
+        digest.update(source.name.encode())
         for name, array in sorted(source.to_arrays().items()):
-            found.update(name.encode() + np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
+            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def restore_source(raw: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> FeatureSource:

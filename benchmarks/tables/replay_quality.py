@@ -45,7 +45,7 @@ class ColumnLog:
     users: IntArray
     rows: IntArray
     times_ms: IntArray
-    starts: IntArray  # (n,) the place of the first event of the event's user
+    starts: IntArray  # (n,) the position of the first event of the event's user
     in_time: IntArray  # event numbers in time order
 
     @classmethod
@@ -57,12 +57,12 @@ class ColumnLog:
 
 
 def ranks_of(scores: FloatArray, target: int, seen: IntArray) -> tuple[float, float]:
-    """The place of the target among all rows, and with the seen ones left out; equal scores share their places."""
-    own = scores[target]
-    above, equal = np.count_nonzero(scores > own), np.count_nonzero(scores == own) - 1
+    """The rank of the target among all rows, and without the seen ones; equal scores share their ranks."""
+    score = scores[target]
+    above, equal = np.count_nonzero(scores > score), np.count_nonzero(scores == score) - 1
     rivals = np.unique(seen[seen != target])
     hidden = scores[rivals]
-    fewer_above, fewer_equal = np.count_nonzero(hidden > own), np.count_nonzero(hidden == own)
+    fewer_above, fewer_equal = np.count_nonzero(hidden > score), np.count_nonzero(hidden == score)
     return above + equal / 2, above - fewer_above + (equal - fewer_equal) / 2
 
 
@@ -83,7 +83,7 @@ def score_model(log: ColumnLog, events: IntArray, encoder: Encoder, catalogue: C
 
 
 def _window(log: ColumnLog, event: int, shape: WindowShape) -> History:
-    """The window of the user strictly before the event at `place`. Items are rows here, as the encoder is bound so."""
+    """The window of the user strictly before an event. Items are rows here, as the encoder is bound so."""
     begin = int(log.starts[event])
     begin += shape.start(event - begin)
     return History(log.rows[begin:event], log.times_ms[begin:event])
@@ -129,15 +129,15 @@ class NextItemCounts:
 Arm = Popularity | NextItemCounts
 
 
-def score_baseline(log: ColumnLog, wanted: set[int], arms: dict[str, Arm], until: int) -> dict[str, Ranks]:
-    """Ranks of the wanted places by each arm, in one pass over the first `until` events in time order."""
-    order = np.array(sorted(wanted))
+def score_baseline(log: ColumnLog, events: set[int], arms: dict[str, Arm], until: int) -> dict[str, Ranks]:
+    """Ranks of these events by each arm, in one pass over the first `until` events in time order."""
+    order = np.array(sorted(events))
     ranks = {name: np.full((len(order), 2), np.nan) for name in arms}
     number_of = {int(event): number for number, event in enumerate(order)}
     for event in map(int, log.in_time[:until]):
         row, begin = int(log.rows[event]), int(log.starts[event])
         last = int(log.rows[event - 1]) if event > begin else None
-        if event in wanted:
+        if event in events:
             for name, arm in arms.items():
                 ranks[name][number_of[event]] = ranks_of(arm.scores(last), row, log.rows[begin:event])
         for arm in arms.values():
@@ -157,17 +157,20 @@ def choose_half_life(log: ColumnLog, from_ms: int, num_items: int, sample: Calla
     return float(max(results, key=lambda name: float(ndcg(results[name]["unseen"], 10).mean())))
 
 
-def compare(ranks: dict[str, Ranks], users: IntArray, chosen: np.ndarray) -> dict[str, object]:
+def compare(ranks: dict[str, Ranks], users: IntArray, members: np.ndarray) -> dict[str, object]:
     """HR@10 and NDCG@10 of each arm over the chosen events, and paired differences with 95% intervals."""
-    figures: dict[str, object] = {"events": int(chosen.sum()), "users": len(np.unique(users[chosen]))}
+    figures: dict[str, object] = {"events": int(members.sum()), "users": len(np.unique(users[members]))}
     for kind in ("all", "unseen"):
         for name, arm in ranks.items():
-            own = arm[kind][chosen]
-            values = {"HR@10": round(float(hit(own, 10).mean()), 4), "NDCG@10": round(float(ndcg(own, 10).mean()), 4)}
+            ranks_of_kind = arm[kind][members]
+            values = {
+                "HR@10": round(float(hit(ranks_of_kind, 10).mean()), 4),
+                "NDCG@10": round(float(ndcg(ranks_of_kind, 10).mean()), 4),
+            }
             figures[f"{name}, {_words(kind)}"] = values
         for better, worse in PAIRS:
-            difference = ndcg(ranks[better][kind][chosen], 10) - ndcg(ranks[worse][kind][chosen], 10)
-            interval = bootstrap_over_users(difference, users[chosen])
+            difference = ndcg(ranks[better][kind][members], 10) - ndcg(ranks[worse][kind][members], 10)
+            interval = bootstrap_over_users(difference, users[members])
             bounds = {"mean": round(interval.mean, 4), "low": round(interval.low, 4), "high": round(interval.high, 4)}
             figures[f"NDCG@10 {better} - {worse}, {_words(kind)}"] = bounds
     return figures
@@ -178,11 +181,11 @@ def _words(kind: str) -> str:
 
 
 def sampler(share: float, seed: int = 0) -> Callable[[IntArray], IntArray]:
-    """Keeps a random share of places, in order."""
+    """Keeps a random share of events, in order."""
 
-    def sample(places: IntArray) -> IntArray:
-        kept = np.random.default_rng(seed).random(len(places)) < share
-        return np.sort(places[kept])
+    def sample(events: IntArray) -> IntArray:
+        mask = np.random.default_rng(seed).random(len(events)) < share
+        return np.sort(events[mask])
 
     return sample
 
@@ -206,28 +209,28 @@ def main() -> None:
     numbered = replace(catalogue, keys=np.arange(len(catalogue)))
     encoder = load_model(system.settings, champion).bind(numbered)
     sample = sampler(options.share)
-    places = sample(np.flatnonzero(columns.times_ms >= options.from_ms))
+    events = sample(np.flatnonzero(columns.times_ms >= options.from_ms))
     half_life = choose_half_life(log, options.from_ms, len(catalogue), sampler(min(1.0, options.share, 0.2)))
     origin_ms = int(columns.times_ms.min())
     popularity = Popularity(len(catalogue), half_life_days=half_life, origin_ms=origin_ms)
     arms = {"popularity": popularity, "co-occurrence": NextItemCounts(len(catalogue), popularity)}
-    ranks = score_baseline(log, set(places.tolist()), arms, len(log.in_time))
-    ranks["model"] = score_model(log, places, encoder, numbered, system.shape)
-    for kind, own in ranks["model"].items():
-        ranks["model"][kind] = np.where(np.isnan(own), ranks["popularity"][kind], own)
+    ranks = score_baseline(log, set(events.tolist()), arms, len(log.in_time))
+    ranks["model"] = score_model(log, events, encoder, numbered, system.shape)
+    for kind, model_ranks in ranks["model"].items():
+        ranks["model"][kind] = np.where(np.isnan(model_ranks), ranks["popularity"][kind], model_ranks)
     trained_users = np.unique(columns.users[columns.times_ms < options.from_ms])
-    known = np.isin(columns.users[places], trained_users)
-    ran = {
+    known = np.isin(columns.users[events], trained_users)
+    context = {
         "model": champion.version,
         "half-life of popularity (days)": half_life,
         "catalogue": int(catalogue.listed.sum()),
     }
-    users = columns.users[places]
-    publish("users with training events", {**ran, **compare(ranks, users, known)})
+    users = columns.users[events]
+    publish("users with training events", {**context, **compare(ranks, users, known)})
     publish("other users", compare(ranks, users, ~known))
     publish(
         "everybody",
-        {**compare(ranks, users, np.ones(len(places), bool)), "seconds": round(time.monotonic() - started_s)},
+        {**compare(ranks, users, np.ones(len(events), bool)), "seconds": round(time.monotonic() - started_s)},
     )
     system.close()
 

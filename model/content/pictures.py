@@ -33,26 +33,26 @@ class BrokenPicture(ValueError):
 
 @dataclass(frozen=True)
 class Pictures:
-    """Where each item's picture lies. `ignored`: how many files were not named as pictures of items.
+    """The file of each item's picture. `ignored`: how many files were not named as pictures of items.
 
     Of several pictures of one item the first by name counts.
     """
 
-    places: dict[str, str] = field(repr=False)
+    files: dict[str, str] = field(repr=False)
     ignored: int
     _read: Callable[[str], bytes] = field(repr=False)
 
     def read(self, item_id: str) -> bytes:
         """The bytes of an item's picture; raises `BrokenPicture`."""
-        return self._read(self.places[item_id])
+        return self._read(self.files[item_id])
 
     @classmethod
     @contextmanager
     def opened(cls, path: Path) -> Iterator[Pictures]:
         """The pictures of a folder (with its subfolders) or of a zip file; raises `InvalidInput` for anything else."""
         if path.is_dir():
-            names = sorted(str(found.relative_to(path)) for found in path.rglob("*") if found.is_file())
-            yield cls(*_places(names), lambda name: _file(path / name))
+            names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
+            yield cls(*_files_by_item(names), lambda name: _file(path / name))
             return
         try:
             archive = ZipFile(path)
@@ -61,12 +61,12 @@ class Pictures:
             raise InvalidInput(msg) from None
         with archive:
             names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
-            yield cls(*_places(names), lambda name: _member(archive, name))
+            yield cls(*_files_by_item(names), lambda name: _member(archive, name))
 
 
-def _places(names: list[str]) -> tuple[dict[str, str], int]:
+def _files_by_item(names: list[str]) -> tuple[dict[str, str], int]:
     """Names of files by item id, and how many are none."""
-    places: dict[str, str] = {}
+    files: dict[str, str] = {}
     ignored = 0
     for name in names:
         path = PurePosixPath(name)
@@ -78,8 +78,8 @@ def _places(names: list[str]) -> tuple[dict[str, str], int]:
         if hidden or path.suffix.lower() not in SUFFIXES:
             ignored += 1
         else:
-            places.setdefault(item_id, name)
-    return places, ignored
+            files.setdefault(item_id, name)
+    return files, ignored
 
 
 def _checked_size(num_bytes: int) -> None:

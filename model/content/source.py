@@ -55,14 +55,14 @@ class LiveCollection:
 
     def current(self) -> Collection | None:
         """The newest state, None where the folder is gone or holds another describer's vectors."""
-        found = stamp(self.folder)
-        if found != self._stamp:
+        folder_stamp = stamp(self.folder)
+        if folder_stamp != self._stamp:
             try:
                 opened = Collection.open(self.folder)
             except InvalidInput:  # absent or just being replaced: what the checkpoint holds is what there is
                 return None
             self._now = opened if opened.fingerprint == self.fingerprint else None
-            self._stamp = found
+            self._stamp = folder_stamp
         return self._now
 
 
@@ -84,8 +84,8 @@ class CollectedFeatures:
     @classmethod
     def fit(cls, collection: ItemVectors, catalogue: Catalogue, *, name: str, size: int) -> CollectedFeatures:
         """Fitted to the vectors of a catalogue; raises `InvalidInput` where fewer than two differ."""
-        found = collection.hashes(catalogue.item_ids)
-        items = {item_id: key for item_id, key in zip(catalogue.item_ids, found, strict=True) if key is not None}
+        keys = collection.hashes(catalogue.item_ids)
+        items = {item_id: key for item_id, key in zip(catalogue.item_ids, keys, strict=True) if key is not None}
         hashes = tuple(dict.fromkeys(items.values()))
         step = -(-len(hashes) // MAX_FITTED) or 1
         mean, components = _principal(collection.vectors(hashes[::step]), size, name)
@@ -116,8 +116,8 @@ class CollectedFeatures:
         now = self.live.current() if self.live is not None else None
         if now is None:
             return [self.items.get(item_id, "") for item_id in catalogue.item_ids]
-        found = zip(catalogue.item_ids, now.hashes(catalogue.item_ids), strict=True)
-        return [key or ("" if item_id in now.items else self.items.get(item_id, "")) for item_id, key in found]
+        pairs = zip(catalogue.item_ids, now.hashes(catalogue.item_ids), strict=True)
+        return [key or ("" if item_id in now.items else self.items.get(item_id, "")) for item_id, key in pairs]
 
     def transform(self, keys: Sequence[str]) -> tuple[FloatArray, BoolArray]:
         """The reduced vectors of contents by hash."""
@@ -158,9 +158,11 @@ def _principal(vectors: FloatArray, size: int, name: str) -> tuple[NDArray[np.fl
     with threadpool_limits(1):  # the same bits on any number of cores
         variances, axes = np.linalg.eigh(centred.T @ centred / max(1, len(centred)))
     variances, axes = variances[::-1][:size], axes[:, ::-1][:, :size]
-    kept = variances > max(LEAST_SHARE * variances[0], 1e-12)
-    if not kept.any():
+    significant = variances > max(LEAST_SHARE * variances[0], 1e-12)
+    if not significant.any():
         msg = f"{name}: wanted vectors of at least two different items of the catalogue, got {len(vectors)} alike"
         raise InvalidInput(msg)
-    axes = axes[:, kept] * np.sign(axes[np.abs(axes[:, kept]).argmax(axis=0), np.flatnonzero(kept)])
-    return mean, np.ascontiguousarray(axes / np.sqrt(variances[kept].mean()))
+    axes = axes[:, significant] * np.sign(
+        axes[np.abs(axes[:, significant]).argmax(axis=0), np.flatnonzero(significant)]
+    )
+    return mean, np.ascontiguousarray(axes / np.sqrt(variances[significant].mean()))

@@ -71,23 +71,23 @@ class Dataset:
     @cached_property
     def digest(self) -> str:
         """A hash of everything that a result may depend on."""
-        found = hashlib.blake2b(digest_size=16)
+        digest = hashlib.blake2b(digest_size=16)
         for column in (self.columns.users, self.columns.items, self.columns.times_ms, self.arrival):
-            found.update(np.ascontiguousarray(column).tobytes())
+            digest.update(np.ascontiguousarray(column).tobytes())
         for texts in zip(self.catalogue.item_ids, self.catalogue.texts, self.catalogue.categories, strict=True):
-            found.update(repr(texts).encode(errors="surrogatepass"))
-        return found.hexdigest()
+            digest.update(repr(texts).encode(errors="surrogatepass"))
+        return digest.hexdigest()
 
 
 def _catalogue(item_ids: Sequence[str], listed: dict[str, Item]) -> Catalogue:
     """The catalogue whose keys are its rows."""
-    found = [listed.get(item_id) or Item(item_id) for item_id in item_ids]
+    items = [listed.get(item_id) or Item(item_id) for item_id in item_ids]
     return Catalogue(
-        np.arange(len(found)),
+        np.arange(len(items)),
         tuple(item_ids),
-        tuple(f"{item.title}\n{item.text}".strip() for item in found),
-        tuple(item.categories for item in found),
-        np.array([item.item_id in listed for item in found], np.bool_),
+        tuple(f"{item.title}\n{item.text}".strip() for item in items),
+        tuple(item.categories for item in items),
+        np.array([item.item_id in listed for item in items], np.bool_),
     )
 
 

@@ -55,8 +55,8 @@ def slices(part: TrainingPart, questions: Questions) -> dict[str, BoolArray]:
 
 def _repeated(questions: Questions) -> BoolArray:
     """(q,) whether the answer is an item that the history holds."""
-    found = [
+    repeats = [
         bool((questions.columns.items[begin:end] == target).any())
         for begin, end, target in zip(questions.begin, questions.end, questions.targets, strict=True)
     ]
-    return np.array(found, np.bool_)
+    return np.array(repeats, np.bool_)

@@ -29,7 +29,7 @@ HARNESS = "model.evaluation.ranking"  # its code decides every result
 Progress = Callable[[str, float], None]  # what is being done, the share of it that is done
 
 
-def _silent(what: str, share: float) -> None:
+def _silent(description: str, share: float) -> None:
     """The null object of progress callbacks."""
 
 
@@ -83,10 +83,10 @@ class Harness:
 
     def run(self, spec: ModelSpec) -> EvaluatedModel:
         """Tune, then fit and rank under every seed."""
-        trials, best, tried = self._tune(spec, spec.trials(self.budget))
+        trials, best, fitted = self._tune(spec, spec.trials(self.budget))
         seeds = self.seeds if spec.seeded else self.seeds[:1]
         results = {
-            seed: self._test(spec, best.config, seed, tried if seed == self.seeds[0] else None) for seed in seeds
+            seed: self._test(spec, best.config, seed, fitted if seed == self.seeds[0] else None) for seed in seeds
         }
         return EvaluatedModel(spec, trials, best.config, results)
 
@@ -96,46 +96,46 @@ class Harness:
             only = Trial(configs[0], float("nan"))
             return [only], only, None
         trials: list[Trial] = []
-        best, kept = None, None
+        best, best_fitted = None, None
         for number, config in enumerate(configs, 1):
             trial, fitted = self._try(spec, config, f"{number} of {len(configs)}")
             trials.append(trial)
             if best is None or trial.validation > best.validation:
-                best, kept = trial, fitted
+                best, best_fitted = trial, fitted
         assert best is not None, "a model has a configuration"
-        return trials, best, kept
+        return trials, best, best_fitted
 
-    def _try(self, spec: ModelSpec, config: Config, which: str) -> tuple[Trial, FittedModel | None]:
+    def _try(self, spec: ModelSpec, config: Config, position: str) -> tuple[Trial, FittedModel | None]:
         """A configuration's metric on the validation questions, under the first seed; test questions are not used."""
         key = self._key(spec, config, self.seeds[0], "validation")
-        known, fitted = self.results.load(key), None
-        if known is None:
-            doing = f"{spec.name}: trial {which}"
+        result, fitted = self.results.load(key), None
+        if result is None:
+            doing = f"{spec.name}: trial {position}"
             fitted = self._fitted(spec, config, self.seeds[0], doing)
             questions = self.fold.validation.sample(MAX_VALIDATION)
             ranked = rank(fitted.scorer, self.fold, questions, progress=self._counter(doing))
             ranks = ranked[SEEN[self.budget.hides_seen]]
             mean = float(gains(ranks.above, ranks.equal, "NDCG", 10).mean())
-            known = ModelResult({TUNED_ON: mean}, {})
-            self.results.save(key, known)
-        return Trial(config, float(known.facts[TUNED_ON])), fitted
+            result = ModelResult({TUNED_ON: mean}, {})
+            self.results.save(key, result)
+        return Trial(config, float(result.facts[TUNED_ON])), fitted
 
-    def _test(self, spec: ModelSpec, config: Config, seed: int, tried: FittedModel | None) -> ModelResult:
+    def _test(self, spec: ModelSpec, config: Config, seed: int, tuned: FittedModel | None) -> ModelResult:
         key = self._key(spec, config, seed, "test")
-        known = self.results.load(key)
-        if known is None:
+        result = self.results.load(key)
+        if result is None:
             doing = f"{spec.name}: seed {seed}"
-            fitted = tried or self._fitted(spec, config, seed, doing)
+            model = tuned or self._fitted(spec, config, seed, doing)
             started_s = time.monotonic()
-            ranks = rank(fitted.scorer, self.fold, self.fold.test, progress=self._counter(doing))
+            ranks = rank(model.scorer, self.fold, self.fold.test, progress=self._counter(doing))
             facts = {
-                "fit_s": round(fitted.fit_s, 2),
+                "fit_s": round(model.fit_s, 2),
                 "rank_s": round(time.monotonic() - started_s, 2),
-                **getattr(fitted.scorer, "report", {}),
+                **getattr(model.scorer, "report", {}),
             }
-            known = ModelResult(facts, ranks)
-            self.results.save(key, known)
-        return known
+            result = ModelResult(facts, ranks)
+            self.results.save(key, result)
+        return result
 
     def _fitted(self, spec: ModelSpec, config: Config, seed: int, doing: str) -> FittedModel:
         started_s = time.monotonic()

@@ -249,9 +249,9 @@ def available() -> tuple[str, ...]:
     return (*BASELINES, "hm4sr", *(f"hm4sr:{name}" for name in ABLATIONS))
 
 
-def spec_of(name: str, others: Mapping[str, ModelSpec] | None = None) -> ModelSpec:
+def spec_of(name: str, extra: Mapping[str, ModelSpec] | None = None) -> ModelSpec:
     """The model of that name (`others`: those that live elsewhere); raises `InvalidInput` for an unknown one."""
-    known = {**BASELINES, **(others or {})}
+    known = {**BASELINES, **(extra or {})}
     if name in known:
         return known[name]
     family, _, joined = name.partition(":")

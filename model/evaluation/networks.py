@@ -124,8 +124,8 @@ class NetworkScorer:
         """A sample of the validation events for early stopping; none if there are too few to be reliable."""
         sample = part.validation
         if len(sample) > self.plan.max_validation_events:
-            drawn = np.random.default_rng(self.seed).choice(sample, self.plan.max_validation_events, replace=False)
-            sample = np.sort(drawn)
+            rows = np.random.default_rng(self.seed).choice(sample, self.plan.max_validation_events, replace=False)
+            sample = np.sort(rows)
         return Split(part.train, sample if len(sample) >= MIN_VALIDATION_EVENTS else sample[:0])
 
     @torch.inference_mode()

@@ -59,8 +59,8 @@ class PrequentialStream:
         starts_ms = np.unique(np.concatenate([[cut_ms], columns.times_ms[after[marks]]]))
         questions = after[~columns.repeats()[after]] if hide_seen else after
         if max_questions is not None and len(questions) > max_questions:
-            drawn = np.random.default_rng(0).choice(len(questions), max_questions, replace=False)
-            questions = questions[np.sort(drawn)]
+            positions = np.random.default_rng(0).choice(len(questions), max_questions, replace=False)
+            questions = questions[np.sort(positions)]
         return cls(dataset, starts_ms, questions, hide_seen)
 
     @property
@@ -107,13 +107,13 @@ class PrequentialStream:
 
     def catalogue_at(self, time_ms: int) -> Catalogue:
         """The items born before a time: what a training then can know."""
-        whole = self.dataset.catalogue
+        catalogue = self.dataset.catalogue
         rows = np.flatnonzero(self.born_ms < time_ms)
         return Catalogue(
-            whole.keys[rows],
-            tuple(whole.item_ids[row] for row in rows),
-            tuple(whole.texts[row] for row in rows),
-            tuple(whole.categories[row] for row in rows),
+            catalogue.keys[rows],
+            tuple(catalogue.item_ids[row] for row in rows),
+            tuple(catalogue.texts[row] for row in rows),
+            tuple(catalogue.categories[row] for row in rows),
             np.ones(len(rows), np.bool_),
         )
 

@@ -63,9 +63,15 @@ class Questions:
         """At most `size` of them, drawn at random, in their order."""
         if size is None or len(self) <= size:
             return self
-        kept = np.sort(np.random.default_rng(seed).choice(len(self), size, replace=False))
-        picked = (self.answers[kept], self.begin[kept], self.end[kept], self.stream, self.num_past[kept])
-        return Questions(self.columns, *picked)
+        positions = np.sort(np.random.default_rng(seed).choice(len(self), size, replace=False))
+        arrays = (
+            self.answers[positions],
+            self.begin[positions],
+            self.end[positions],
+            self.stream,
+            self.num_past[positions],
+        )
+        return Questions(self.columns, *arrays)
 
 
 @dataclass(frozen=True)
@@ -86,11 +92,11 @@ def leave_one_out(dataset: Dataset) -> Fold:
     """The last event of each user with three or more is tested, the one before validates, the rest trains."""
     columns = dataset.columns
     ranges = UserRanges.of(columns.users)
-    chosen = ranges.count >= MIN_EVENTS
-    if not chosen.any():
+    eligible = ranges.count >= MIN_EVENTS
+    if not eligible.any():
         msg = f"leave-one-out: wanted users with at least {MIN_EVENTS} events, got none; use more data"
         raise InvalidInput(msg)
-    first, last = ranges.first[chosen], (ranges.first + ranges.count - 1)[chosen]
+    first, last = ranges.first[eligible], (ranges.first + ranges.count - 1)[eligible]
     tested = np.zeros(len(columns), np.bool_)
     tested[last] = True
     nothing = np.empty(0, np.int64)
@@ -98,9 +104,9 @@ def leave_one_out(dataset: Dataset) -> Fold:
     def questions(answers: IntArray) -> Questions:
         return Questions(columns, answers, first, answers, nothing, np.zeros(len(answers), np.int64))
 
-    held = tested.copy()
-    held[last - 1] = True
-    part = _part(dataset, known=~tested, held=held)
+    held_out = tested.copy()
+    held_out[last - 1] = True
+    part = _part(dataset, known=~tested, held=held_out)
     rules: dict[str, object] = {"protocol": "leave-one-out", "min_events": MIN_EVENTS, "ties": dataset.ties}
     return Fold(part, questions(last - 1), questions(last), rules)
 
@@ -136,12 +142,12 @@ def cut_at_share(dataset: Dataset, share: float) -> int:
 def _part(dataset: Dataset, *, known: BoolArray, held: BoolArray) -> TrainingPart:
     """The training part over the known events alone: test events aren't even in its columns."""
     columns = dataset.columns
-    kept = columns.where(known)
+    known_columns = columns.where(known)
     held = held[known]
     if held.all():
         raise InvalidInput("evaluation: nothing is left to learn from; use more data or a later --cut")
-    follows = np.diff(kept.users, prepend=kept.users[:1] - 1) == 0
-    return TrainingPart(kept, np.flatnonzero(~held), np.flatnonzero(held & follows), dataset.num_items)
+    follows = np.diff(known_columns.users, prepend=known_columns.users[:1] - 1) == 0
+    return TrainingPart(known_columns, np.flatnonzero(~held), np.flatnonzero(held & follows), dataset.num_items)
 
 
 def _after(dataset: Dataset, *, trained: BoolArray, known: BoolArray, tested: BoolArray, state: State) -> Questions:

@@ -111,11 +111,11 @@ def _blocks(questions: Questions, num_items: int, *, live: bool) -> Iterator[tup
         begin = end
 
 
-def _apply_until(scorer: LiveScorer, questions: Questions, num_applied: int, wanted: int) -> int:
+def _apply_until(scorer: LiveScorer, questions: Questions, num_applied: int, end: int) -> int:
     columns = questions.columns
-    for row in questions.stream[num_applied:wanted]:
+    for row in questions.stream[num_applied:end]:
         scorer.apply(int(columns.users[row]), int(columns.items[row]), int(columns.times_ms[row]))
-    return max(num_applied, wanted)
+    return max(num_applied, end)
 
 
 def _check(scores_BN: FloatArray, shape: tuple[int, int], scorer: Scorer) -> None:
@@ -149,12 +149,12 @@ class _Tally:
         self._above[part] = np.where(hidden_B, MISS, np.count_nonzero(scores_BN > own_B1, axis=1))
         self._equal[part] = np.where(hidden_B, 0, np.count_nonzero(scores_BN == own_B1, axis=1) - 1)
         best_BK = best(scores_BN, max(TOPS))
-        for top, shown in self._shown.items():
-            shown[best_BK[:, :top]] = True
+        for top, items in self._shown.items():
+            items[best_BK[:, :top]] = True
 
     def ranks(self) -> AnswerRanks:
         """What was counted."""
-        return AnswerRanks(self._above, self._equal, {top: int(shown.sum()) for top, shown in self._shown.items()})
+        return AnswerRanks(self._above, self._equal, {top: int(items.sum()) for top, items in self._shown.items()})
 
 
 def best(scores_BN: FloatArray, k: int) -> NDArray[np.intp]:

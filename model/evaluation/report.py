@@ -39,13 +39,15 @@ class Comparison:
 
     def gains(self, name: str, seen: str, metric: str, k: int, *, way: str = UNTOLD) -> Array:
         """(seeds, q) a metric of each question under each seed; `way`: the treatment of the gap to now."""
-        other = self.fallback.ranks(seen)[0]
-        ranks_by_seed = [self._with_fallback(ranks, other) for ranks in self.outcomes[name].ranks(rank_key(seen, way))]
+        fallback = self.fallback.ranks(seen)[0]
+        ranks_by_seed = [
+            self._with_fallback(ranks, fallback) for ranks in self.outcomes[name].ranks(rank_key(seen, way))
+        ]
         return np.stack([gains(above, equal, metric, k) for above, equal in ranks_by_seed])
 
-    def _with_fallback(self, own: AnswerRanks, other: AnswerRanks) -> tuple[IntArray, IntArray]:
+    def _with_fallback(self, ranks: AnswerRanks, fallback: AnswerRanks) -> tuple[IntArray, IntArray]:
         empty = self.fold.test.end == self.fold.test.begin
-        return np.where(empty, other.above, own.above), np.where(empty, other.equal, own.equal)
+        return np.where(empty, fallback.above, ranks.above), np.where(empty, fallback.equal, ranks.equal)
 
     def interval(self, values: Array) -> Interval:
         """The mean over seeds and questions, and its bounds."""
@@ -69,7 +71,7 @@ def report(comparison: Comparison) -> dict[str, Any]:
             "questions_without_past": int((fold.test.end == fold.test.begin).sum()),
         },
         "rules": {**fold.rules, "long_gap_ms": long_gap_ms(fold.part)},
-        "slices": {name: int(chosen.sum()) for name, chosen in kinds.items()},
+        "slices": {name: int(members.sum()) for name, members in kinds.items()},
         "budget": comparison.budget.to_json(),
         "against": comparison.against,
         "models": [_model(comparison, name, kinds) for name in comparison.outcomes],
@@ -92,28 +94,28 @@ def _model(comparison: Comparison, name: str, kinds: Mapping[str, BoolArray]) ->
 
 def _figures(comparison: Comparison, name: str, seen: str, kinds: Mapping[str, BoolArray]) -> dict[str, Any]:
     """All metrics of one model, with the users' earlier items kept or hidden."""
-    shown = [ranks.num_shown for ranks in comparison.outcomes[name].ranks(seen)]
+    counts_by_seed = [ranks.num_shown for ranks in comparison.outcomes[name].ranks(seen)]
     num_items = comparison.dataset.num_items
     return {
         "metrics": _metrics(comparison, name, seen),
-        "coverage": {f"@{k}": float(np.mean([found[k] for found in shown])) / num_items for k in TOPS},
-        "slices": {kind: _slice(comparison, name, seen, chosen) for kind, chosen in kinds.items() if chosen.any()},
+        "coverage": {f"@{k}": float(np.mean([counts[k] for counts in counts_by_seed])) / num_items for k in TOPS},
+        "slices": {kind: _slice(comparison, name, seen, members) for kind, members in kinds.items() if members.any()},
         "difference": _differences(comparison, name, seen),
     }
 
 
 def _metrics(comparison: Comparison, name: str, seen: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for metric in METRICS:
         for k in TOPS:
             values = comparison.gains(name, seen, metric, k)
             by_seed = values.mean(axis=1)
             spread = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
-            found[f"{metric}@{k}"] = {"mean": float(values.mean()), "seeds": by_seed.tolist(), "seed_std": spread}
+            metrics[f"{metric}@{k}"] = {"mean": float(values.mean()), "seeds": by_seed.tolist(), "seed_std": spread}
             if k == DEEP:
                 interval = comparison.interval(values)
-                found[f"{metric}@{k}"] |= {"low": interval.low, "high": interval.high}
-    return found
+                metrics[f"{metric}@{k}"] |= {"low": interval.low, "high": interval.high}
+    return metrics
 
 
 def _gap_gains(comparison: Comparison, name: str, seen: str, way: str) -> dict[str, Any]:
@@ -128,24 +130,24 @@ def _gap_gains(comparison: Comparison, name: str, seen: str, way: str) -> dict[s
     return metrics
 
 
-def _slice(comparison: Comparison, name: str, seen: str, chosen: BoolArray) -> dict[str, float]:
-    found = {f"{metric}@{DEEP}": comparison.gains(name, seen, metric, DEEP)[:, chosen] for metric in SLICED}
-    return {metric: float(values.mean()) for metric, values in found.items()}
+def _slice(comparison: Comparison, name: str, seen: str, members: BoolArray) -> dict[str, float]:
+    values_by_metric = {f"{metric}@{DEEP}": comparison.gains(name, seen, metric, DEEP)[:, members] for metric in SLICED}
+    return {metric: float(values.mean()) for metric, values in values_by_metric.items()}
 
 
 def _differences(comparison: Comparison, name: str, seen: str) -> dict[str, Any]:
     """Paired by question: this model minus the baseline, empty for the baseline itself."""
     if name == comparison.against:
         return {}
-    found: dict[str, Any] = {}
+    differences: dict[str, Any] = {}
     for metric in METRICS:
-        own = comparison.gains(name, seen, metric, DEEP).mean(axis=0)
-        other = comparison.gains(comparison.against, seen, metric, DEEP).mean(axis=0)
-        interval = comparison.interval((own - other)[None])
-        relative = interval.mean / other.mean() if other.mean() > 0 else None
+        values = comparison.gains(name, seen, metric, DEEP).mean(axis=0)
+        baseline = comparison.gains(comparison.against, seen, metric, DEEP).mean(axis=0)
+        interval = comparison.interval((values - baseline)[None])
+        relative = interval.mean / baseline.mean() if baseline.mean() > 0 else None
         bounds = {"mean": interval.mean, "low": interval.low, "high": interval.high}
-        found[f"{metric}@{DEEP}"] = {**bounds, "relative": _number(relative)}
-    return found
+        differences[f"{metric}@{DEEP}"] = {**bounds, "relative": _number(relative)}
+    return differences
 
 
 def _number(value: float | None) -> float | None:

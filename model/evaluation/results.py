@@ -56,8 +56,8 @@ class ResultCache:
         if path is None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        shown = {seen: dict(ranks.num_shown) for seen, ranks in result.ranks.items()}
-        document = json.dumps({"key": dict(key), "facts": dict(result.facts), "shown": shown})
+        num_shown = {seen: dict(ranks.num_shown) for seen, ranks in result.ranks.items()}
+        document = json.dumps({"key": dict(key), "facts": dict(result.facts), "shown": num_shown})
         arrays: dict[str, Any] = {"document": np.array(document)}
         for seen, ranks in result.ranks.items():
             arrays[f"above_{seen}"], arrays[f"equal_{seen}"] = ranks.above, ranks.equal
@@ -81,5 +81,5 @@ def _name(key: Key) -> str:
 
 
 def _unpacked(arrays_read: Mapping[str, IntArray], document: Mapping[str, Any], seen: str) -> AnswerRanks:
-    shown = {int(top): int(count) for top, count in document["shown"][seen].items()}
-    return AnswerRanks(arrays_read[f"above_{seen}"], arrays_read[f"equal_{seen}"], shown)
+    num_shown = {int(top): int(count) for top, count in document["shown"][seen].items()}
+    return AnswerRanks(arrays_read[f"above_{seen}"], arrays_read[f"equal_{seen}"], num_shown)

@@ -56,12 +56,12 @@ def collect_pictures(
 
     describer = describer_of(encoder, kind="pictures")
     with Pictures.opened(pictures) as archive, locked(target.folder):
-        if not archive.places:
+        if not archive.files:
             msg = (
                 f"{pictures}: wanted pictures named by item id, as item-1.jpg, got none ({archive.ignored} other files)"
             )
             raise InvalidInput(msg)
-        return collect(target.path, describer, list(archive.places), archive.read, progress=progress, replace=replace)
+        return collect(target.path, describer, list(archive.files), archive.read, progress=progress, replace=replace)
 
 
 def collect_texts(

@@ -34,7 +34,7 @@ def test_a_zip_and_a_folder_with_the_same_files_give_the_same_pictures(tmp_path:
             (tmp_path / "p" / name).write_bytes(data)
     for path in (tmp_path / "p.zip", tmp_path / "p"):
         with Pictures.opened(path) as found:
-            assert sorted(found.places) == ["1", "2"]
+            assert sorted(found.files) == ["1", "2"]
             assert found.ignored == 3
             assert found.read("2") == RED
 
@@ -42,7 +42,7 @@ def test_a_zip_and_a_folder_with_the_same_files_give_the_same_pictures(tmp_path:
 def test_characters_illegal_in_file_names_are_percent_encoded(tmp_path: Path) -> None:
     (tmp_path / "a%2Fb.v1.png").write_bytes(RED)
     with Pictures.opened(tmp_path) as found:
-        assert list(found.places) == ["a/b.v1"]
+        assert list(found.files) == ["a/b.v1"]
 
 
 def test_of_several_pictures_of_one_item_the_first_by_name_counts(tmp_path: Path) -> None:
