@@ -15,6 +15,7 @@ from core.errors import InvalidInput
 from core.evaluation.scorers import Scorer
 from core.history import WindowShape
 from model.baselines.counting import CoOccurrence, RecentPopularity
+from model.baselines.ease import EASE
 from model.baselines.neighbours import VSKNN, ItemKNN
 from model.baselines.networks import GRU4Rec, SASRec
 from model.evaluation.networks import Contents, NetworkClass, NetworkScorer
@@ -235,6 +236,7 @@ BASELINES: Mapping[str, ModelSpec] = {
             _grid(k=(100, 500), sample=(1000, 5000), num_last=(50,), idf=(0, 5)),
             "model.baselines.neighbours",
         ),
+        _counting("ease", EASE, _grid(l2=(10, 100, 500, 1000)), "model.baselines.ease"),
         _trained("sasrec", partial(_make_network, SASRec, False)),
         _trained("sasrec-text", partial(_make_network, SASRec, True)),
         _trained("sasrec-text-repeats", partial(_make_network, SASRec, True, repeats=True)),

@@ -52,7 +52,7 @@ class Seen(StrEnum):
 
 
 MODELS = (
-    "popularity, co-occurrence, item-knn, vsknn, sasrec, sasrec-text, gru4rec, gru4rec-text, hm4sr, "
+    "popularity, co-occurrence, item-knn, vsknn, ease, sasrec, sasrec-text, gru4rec, gru4rec-text, hm4sr, "
     "hm4sr:ABLATION+..., river-mf (default: most of them)"
 )
 ARMS = "popularity, co-occurrence, vsknn, frozen-frozen, frozen, fine-tune, fine-tune+replay, retrain (default: all)"
