@@ -28,7 +28,7 @@ def rows(*texts: str) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "row_numbers"),
     [
         ("brand:acme", [0, 2]),
         ("brand:nobody", []),
@@ -44,14 +44,14 @@ def rows(*texts: str) -> list[int]:
         ("brand:0..100", []),
     ],
 )
-def test_a_condition_in_words_finds_values_and_ranges(text: str, found: list[int]) -> None:
-    assert rows(text) == found
+def test_a_condition_in_words_finds_values_and_ranges(text: str, row_numbers: list[int]) -> None:
+    assert rows(text) == row_numbers
 
 
 def test_of_several_conditions_with_one_name_any_may_hold() -> None:
     assert rows("brand:nord", "brand:Acme") == [1, 4]
     assert rows("price:cheap", "price:25..") == [2, 4]
-    assert [one.name for one in conditions_in(["brand:a", "price:1", "brand:b"])] == ["brand", "price"]
+    assert [condition.name for condition in conditions_in(["brand:a", "price:1", "brand:b"])] == ["brand", "price"]
 
 
 def test_a_condition_in_json_says_the_same_as_in_words() -> None:
@@ -94,15 +94,17 @@ SCALARS = st.one_of(st.text(max_size=4), st.integers(-99, 99), st.booleans(), st
 ITEMS = st.lists(st.dictionaries(st.sampled_from("ab"), SCALARS), max_size=20)
 
 
-@given(items=ITEMS, wanted=SCALARS.filter(lambda value: value is not None))
-def test_the_index_finds_what_looking_at_each_item_finds(items: list[dict[str, Any]], wanted: object) -> None:
-    found = AttributeIndex(items).rows(Condition("a", (as_text(wanted),)))
-    assert sorted(found.tolist()) == [
-        row for row, own in enumerate(items) if own.get("a") is not None and as_text(own["a"]) == as_text(wanted)
+@given(items=ITEMS, value=SCALARS.filter(lambda value: value is not None))
+def test_the_index_finds_what_looking_at_each_item_finds(items: list[dict[str, Any]], value: object) -> None:
+    result = AttributeIndex(items).rows(Condition("a", (as_text(value),)))
+    assert sorted(result.tolist()) == [
+        row
+        for row, attributes in enumerate(items)
+        if attributes.get("a") is not None and as_text(attributes["a"]) == as_text(value)
     ]
 
 
 @given(items=st.lists(st.integers(-9, 9) | st.floats(-9, 9)), low=st.integers(-9, 9), size=st.integers(0, 9))
 def test_a_range_finds_what_comparing_each_number_finds(items: list[float], low: int, size: int) -> None:
-    found = AttributeIndex([{"a": value} for value in items]).rows(Condition("a", (Between(low, low + size),)))
-    assert sorted(found.tolist()) == [row for row, value in enumerate(items) if low <= value <= low + size]
+    result = AttributeIndex([{"a": value} for value in items]).rows(Condition("a", (Between(low, low + size),)))
+    assert sorted(result.tolist()) == [row for row, value in enumerate(items) if low <= value <= low + size]

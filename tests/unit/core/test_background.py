@@ -130,14 +130,14 @@ def test_stop_drains_the_queue_only_if_asked_to(drain: bool, num_left: int) -> N
 
 def test_a_change_of_the_state_that_ready_reads_starts_the_work() -> None:
     jobs: deque[int] = deque()
-    done: Queue[int] = Queue()
-    thread = BackgroundThread("test", lambda: done.put(jobs.popleft()), ready=lambda: bool(jobs))
+    results: Queue[int] = Queue()
+    thread = BackgroundThread("test", lambda: results.put(jobs.popleft()), ready=lambda: bool(jobs))
     thread.start()
     for number in range(3):
         with thread.condition:
             jobs.append(number)
             thread.condition.notify()
-    assert [done.get(timeout=TIMEOUT_S) for _ in range(3)] == [0, 1, 2]
+    assert [results.get(timeout=TIMEOUT_S) for _ in range(3)] == [0, 1, 2]
     thread.stop()
 
 

@@ -48,10 +48,10 @@ def test_appending_in_any_chunks_gives_the_window_of_the_whole_history(
     window = EMPTY_WINDOW
     for start, end in zip([0, *cuts], [*cuts, len(items)], strict=True):
         window = append(window, numbers(*items[start:end]), times_ms[start:end], shape)
-    whole = windows_of(numbers(*items), times_ms, shape)
-    assert window.num_events == whole.num_events
-    assert window.history.items.tolist() == whole.history.items.tolist()
-    assert window.history.times_ms.tolist() == whole.history.times_ms.tolist()
+    expected = windows_of(numbers(*items), times_ms, shape)
+    assert window.num_events == expected.num_events
+    assert window.history.items.tolist() == expected.history.items.tolist()
+    assert window.history.times_ms.tolist() == expected.history.times_ms.tolist()
 
 
 def test_an_event_goes_to_the_end_unless_it_is_earlier_than_the_last() -> None:

@@ -58,7 +58,7 @@ def test_event_needs_only_a_user_and_an_item() -> None:
 
 
 def test_every_field_given_is_kept() -> None:
-    got = parse(
+    interaction = parse(
         event_id="e1",
         type="rating",
         time=NOW_MS - 5,
@@ -67,7 +67,7 @@ def test_every_field_given_is_kept() -> None:
         recommendation_id="r",
         version=1,
     )
-    assert got == Interaction("e1", "ann", "tea", "rating", NOW_MS - 5, 4.0, {"page": "home"}, "r")
+    assert interaction == Interaction("e1", "ann", "tea", "rating", NOW_MS - 5, 4.0, {"page": "home"}, "r")
 
 
 def test_null_means_not_given_for_every_optional_field() -> None:
@@ -132,11 +132,11 @@ def test_any_other_text_of_1_to_256_bytes_is_an_id_as_it_is(good: str) -> None:
 
 @given(st.text(max_size=300))
 def test_an_accepted_id_fits_every_database_and_stream(text: str) -> None:
-    got = outcome(user_id=text)
-    if isinstance(got, Interaction):
-        assert got.user_id == text
-        assert 1 <= len(got.user_id.encode()) <= 256
-        assert "\x00" not in got.user_id
+    result = outcome(user_id=text)
+    if isinstance(result, Interaction):
+        assert result.user_id == text
+        assert 1 <= len(result.user_id.encode()) <= 256
+        assert "\x00" not in result.user_id
 
 
 # --- times
@@ -191,10 +191,10 @@ def test_a_value_that_is_no_finite_number_is_refused(bad: object) -> None:
 
 def test_an_empty_context_is_none_and_a_flat_one_is_kept_as_a_copy() -> None:
     context = {"page": "home", "rank": 3, "share": 0.5, "ad": False, "note": None}
-    got = parse(context=context).context
+    parsed = parse(context=context).context
     assert parse(context={}).context is None
-    assert got == context
-    assert got is not context
+    assert parsed == context
+    assert parsed is not context
 
 
 @pytest.mark.parametrize(
@@ -219,8 +219,8 @@ def test_a_context_is_short() -> None:
 
 
 def test_the_same_event_sent_again_without_an_id_gets_the_same_id() -> None:
-    first, again = (parse(time=NOW_MS, type="rating", value=value) for value in (4, 4.0))
-    assert first.event_id == again.event_id
+    first, second = (parse(time=NOW_MS, type="rating", value=value) for value in (4, 4.0))
+    assert first.event_id == second.event_id
     assert first.event_id.startswith("h:")
 
 
@@ -232,9 +232,9 @@ def test_events_that_differ_in_anything_that_counts_get_different_ids(change: di
 
 
 def test_neighbouring_fields_cannot_be_shifted_into_each_other() -> None:
-    one = parse(user_id="ab", item_id="c", time=NOW_MS)
-    other = parse(user_id="a", item_id="bc", time=NOW_MS)
-    assert one.event_id != other.event_id
+    first = parse(user_id="ab", item_id="c", time=NOW_MS)
+    second = parse(user_id="a", item_id="bc", time=NOW_MS)
+    assert first.event_id != second.event_id
 
 
 def test_an_event_is_unique_by_16_bytes_of_its_id() -> None:
@@ -245,8 +245,8 @@ def test_an_event_is_unique_by_16_bytes_of_its_id() -> None:
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
 def test_any_field_value_gives_an_event_or_a_short_message(junk: object) -> None:
     for field in ("event_id", "user_id", "item_id", "type", "time", "value", "context", "recommendation_id", "version"):
-        got = outcome(**{field: junk})
-        assert isinstance(got, Interaction) or len(got) < 300
+        result = outcome(**{field: junk})
+        assert isinstance(result, Interaction) or len(result) < 300
 
 
 # --- event types
@@ -290,7 +290,7 @@ def test_digest_changes_with_every_field_that_affects_state() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "text"),
     [
         ("tea", "'tea'"),
         (b"tea", "b'tea'"),
@@ -298,5 +298,5 @@ def test_digest_changes_with_every_field_that_affects_state() -> None:
         ("x" * 10**6, "'" + "x" * 56 + "..."),
     ],
 )
-def test_a_value_in_a_message_is_quoted_and_cut(value: object, shown: str) -> None:
-    assert shorten(value) == shown
+def test_a_value_in_a_message_is_quoted_and_cut(value: object, text: str) -> None:
+    assert shorten(value) == text

@@ -99,7 +99,7 @@ def test_rows_are_found_by_key_and_unknown_keys_have_none() -> None:
 
 
 def test_each_category_lists_its_rows_in_order() -> None:
-    rows = {name: found.tolist() for name, found in catalogue().category_rows.items()}
+    rows = {name: row_numbers.tolist() for name, row_numbers in catalogue().category_rows.items()}
     assert rows == {"food": [0, 1], "hot": [0]}
 
 

@@ -21,9 +21,9 @@ def test_items_saved_together_share_a_revision() -> None:
     assert save_items(store, [Item("c")], clock=CLOCK) == 2
     with store.read() as read:
         listed = read.items.page()
-    assert [one.item for one in listed] == [Item("a", title="new"), Item("b"), Item("c")]
-    assert [one.revision for one in listed] == [1, 1, 2]
-    assert {one.updated_ms for one in listed} == {NOW_MS}
+    assert [stored_item.item for stored_item in listed] == [Item("a", title="new"), Item("b"), Item("c")]
+    assert [stored_item.revision for stored_item in listed] == [1, 1, 2]
+    assert {stored_item.updated_ms for stored_item in listed} == {NOW_MS}
 
 
 def test_removed_item_is_hidden_and_its_events_stay() -> None:

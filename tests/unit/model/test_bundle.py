@@ -22,10 +22,10 @@ def test_a_batch_gives_what_one_by_one_gives(
 ) -> None:
     encoder = bundle.bind(shop)
     histories = [make_history(1 + seed % 10, seed=seed) for seed in range(60)]
-    together = encoder.encode(histories)
-    alone = np.concatenate([encoder.encode([history]) for history in histories])
-    np.testing.assert_allclose(together, alone, atol=1e-5)
-    assert together.shape == (60, encoder.width)
+    batch = encoder.encode(histories)
+    separate = np.concatenate([encoder.encode([history]) for history in histories])
+    np.testing.assert_allclose(batch, separate, atol=1e-5)
+    assert batch.shape == (60, encoder.width)
 
 
 def test_of_a_history_longer_than_the_window_the_newest_part_is_read(
@@ -120,8 +120,8 @@ def test_threads_get_what_one_caller_gets(
         return bundle.bind(shop).encode(histories)
 
     with ThreadPoolExecutor(4) as threads:
-        for got in threads.map(answer, range(16)):
-            np.testing.assert_allclose(got, expected, atol=1e-6)
+        for vectors in threads.map(answer, range(16)):
+            np.testing.assert_allclose(vectors, expected, atol=1e-6)
 
 
 def test_the_query_is_the_vector_and_the_window_is_the_configured_one(bundle: HM4SRBundle, shop: Catalogue) -> None:

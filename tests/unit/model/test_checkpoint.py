@@ -21,76 +21,76 @@ from model.network.hm4sr import HM4SR
 
 
 @pytest.fixture
-def saved(bundle: HM4SRBundle, tmp_path: Path) -> Path:
+def folder(bundle: HM4SRBundle, tmp_path: Path) -> Path:
     path = tmp_path / "models" / "one"
     save(bundle, path)
     return path
 
 
 def test_a_loaded_model_answers_with_the_same_bits(
-    bundle: HM4SRBundle, shop: Catalogue, saved: Path, make_history: Callable[..., History]
+    bundle: HM4SRBundle, shop: Catalogue, folder: Path, make_history: Callable[..., History]
 ) -> None:
-    loaded = load(saved)
+    loaded = load(folder)
     histories = [make_history(1 + seed, seed=seed) for seed in range(10)]
     assert (loaded.version, loaded.config, loaded.item_ids) == (bundle.version, bundle.config, bundle.item_ids)
     np.testing.assert_array_equal(loaded.bind(shop).encode(histories), bundle.bind(shop).encode(histories))
     np.testing.assert_array_equal(loaded.bind(shop).items(np.arange(40)), bundle.bind(shop).items(np.arange(40)))
 
 
-def test_saving_is_idempotent_and_never_overwrites_another_model(bundle: HM4SRBundle, saved: Path) -> None:
-    before = {file.name: file.read_bytes() for file in saved.iterdir()}
-    save(replace(bundle, report={"seconds": 7.0}), saved)
+def test_saving_is_idempotent_and_never_overwrites_another_model(bundle: HM4SRBundle, folder: Path) -> None:
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    save(replace(bundle, report={"seconds": 7.0}), folder)
     with pytest.raises(CheckpointError, match="another model lies there; choose a new folder"):
-        save(replace(bundle, version="other"), saved)
-    assert {file.name: file.read_bytes() for file in saved.iterdir()} == before
+        save(replace(bundle, version="other"), folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, BUNDLE])
-def test_one_flipped_bit_is_found_and_the_file_named(saved: Path, name: str) -> None:
-    data = bytearray((saved / name).read_bytes())
+def test_one_flipped_bit_is_found_and_the_file_named(folder: Path, name: str) -> None:
+    data = bytearray((folder / name).read_bytes())
     data[len(data) // 2] ^= 1
-    (saved / name).write_bytes(data)
+    (folder / name).write_bytes(data)
     with pytest.raises(CheckpointError, match=rf"{name}: damaged: wanted digest"):
-        load(saved)
+        load(folder)
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, BUNDLE, MANIFEST])
-def test_a_missing_file_is_named_with_what_to_do(saved: Path, name: str) -> None:
-    (saved / name).unlink()
+def test_a_missing_file_is_named_with_what_to_do(folder: Path, name: str) -> None:
+    (folder / name).unlink()
     with pytest.raises(CheckpointError, match=rf"{name}: cannot be read .* restore the folder"):
-        load(saved)
+        load(folder)
 
 
 @pytest.mark.parametrize("manifest", [b"", b"{", b"[]", b'{"layout": 1}', b"\xff\xfe"])
-def test_a_damaged_manifest_is_named(saved: Path, manifest: bytes) -> None:
-    (saved / MANIFEST).write_bytes(manifest)
+def test_a_damaged_manifest_is_named(folder: Path, manifest: bytes) -> None:
+    (folder / MANIFEST).write_bytes(manifest)
     with pytest.raises(CheckpointError, match=rf"{MANIFEST}: damaged"):
-        load(saved)
+        load(folder)
 
 
-def test_a_later_layout_is_refused_in_words(saved: Path) -> None:
-    manifest = json.loads((saved / MANIFEST).read_bytes())
-    (saved / MANIFEST).write_text(json.dumps({**manifest, "layout": 99}))
+def test_a_later_layout_is_refused_in_words(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "layout": 99}))
     with pytest.raises(CheckpointError, match="wanted a model of layout 1, got layout 99"):
-        load(saved)
+        load(folder)
 
 
-def test_weights_that_do_not_fit_the_configuration_name_the_difference(saved: Path) -> None:
-    description = json.loads((saved / BUNDLE).read_bytes())
+def test_weights_that_do_not_fit_the_configuration_name_the_difference(folder: Path) -> None:
+    description = json.loads((folder / BUNDLE).read_bytes())
     description["config"]["inner_width"] = 24
     content = json.dumps(description).encode()
-    manifest = json.loads((saved / MANIFEST).read_bytes())
+    manifest = json.loads((folder / MANIFEST).read_bytes())
     manifest["digests"][BUNDLE] = hashlib.blake2b(content, digest_size=16).hexdigest()
-    (saved / BUNDLE).write_bytes(content)
-    (saved / MANIFEST).write_text(json.dumps(manifest))
+    (folder / BUNDLE).write_bytes(content)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(CheckpointError, match=r"size mismatch for towers\.layers\.0\.inner\.weight"):
-        load(saved)
+        load(folder)
 
 
-def test_a_damaged_model_is_not_taken_for_saved(bundle: HM4SRBundle, saved: Path) -> None:
-    (saved / WEIGHTS).write_bytes(b"")
+def test_a_damaged_model_is_not_taken_for_saved(bundle: HM4SRBundle, folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes(b"")
     with pytest.raises(CheckpointError, match=rf"{WEIGHTS}: damaged"):
-        save(bundle, saved)
+        save(bundle, folder)
 
 
 def test_a_save_that_fails_half_way_leaves_nothing_under_the_final_name(
@@ -112,6 +112,6 @@ def test_a_save_that_fails_half_way_leaves_nothing_under_the_final_name(
 def test_the_version_depends_on_content_and_not_on_training_time(
     bundle: HM4SRBundle, make_network: Callable[..., HM4SR]
 ) -> None:
-    other = replace(bundle, model=make_network(30, contents=bundle.config.contents, inner_width=24))
+    narrower = replace(bundle, model=make_network(30, contents=bundle.config.contents, inner_width=24))
     assert version_of(bundle) == version_of(replace(bundle, version="renamed", report={"seconds": 7.0}))
-    assert version_of(other) != version_of(bundle)
+    assert version_of(narrower) != version_of(bundle)

@@ -31,16 +31,16 @@ def test_weights_equal_those_of_scikit_learn(shop: Catalogue) -> None:
 def test_items_of_one_theme_are_nearer_to_each_other_than_to_other_themes(shop: Catalogue) -> None:
     values, present = fitted(shop).transform(described(shop))
     assert present.all()
-    alike = values @ values.T
-    same = np.equal.outer(np.arange(40) % 4, np.arange(40) % 4)
-    assert alike[same].min() > alike[~same].max()
+    similarities = values @ values.T
+    same_theme = np.equal.outer(np.arange(40) % 4, np.arange(40) % 4)
+    assert similarities[same_theme].min() > similarities[~same_theme].max()
 
 
 def test_the_features_of_a_text_do_not_depend_on_its_company(shop: Catalogue) -> None:
     text, texts = fitted(shop), described(shop)
-    together, _ = text.transform(texts)
-    alone = np.concatenate([text.transform([one])[0] for one in texts])
-    np.testing.assert_array_equal(together, alone)
+    batch, _ = text.transform(texts)
+    separate = np.concatenate([text.transform([document])[0] for document in texts])
+    np.testing.assert_array_equal(batch, separate)
 
 
 def test_empty_and_unknown_texts_are_absent_wherever_they_stand(shop: Catalogue) -> None:
@@ -50,11 +50,11 @@ def test_empty_and_unknown_texts_are_absent_wherever_they_stand(shop: Catalogue)
 
 
 def test_the_same_fit_gives_the_same_bits_and_survives_its_checkpoint_form(shop: Catalogue) -> None:
-    one, other = fitted(shop), fitted(shop)
-    again = restore_source(one.to_json(), one.to_arrays())
+    first, second = fitted(shop), fitted(shop)
+    restored = restore_source(first.to_json(), first.to_arrays())
     texts = described(shop)
-    np.testing.assert_array_equal(one.transform(texts)[0], other.transform(texts)[0])
-    np.testing.assert_array_equal(one.transform(texts)[0], again.transform(texts)[0])
+    np.testing.assert_array_equal(first.transform(texts)[0], second.transform(texts)[0])
+    np.testing.assert_array_equal(first.transform(texts)[0], restored.transform(texts)[0])
 
 
 def test_a_catalogue_without_words_has_no_text_features(shop: Catalogue) -> None:

@@ -25,8 +25,8 @@ COLUMNS = EventColumns(USERS, (USERS + DAYS) % NUM_ITEMS, DAYS * DAY_MS + USERS)
 
 
 def catalogue(*, with_categories: bool) -> Catalogue:
-    ids = tuple(f"i{place}" for place in range(NUM_ITEMS))
-    categories = tuple(("a",) if place < 7 else ("b",) for place in range(NUM_ITEMS))
+    ids = tuple(f"i{number}" for number in range(NUM_ITEMS))
+    categories = tuple(("a",) if number < 7 else ("b",) for number in range(NUM_ITEMS))
     listed = np.ones(NUM_ITEMS, np.bool_)
     none = ((),) * NUM_ITEMS
     return Catalogue(np.arange(NUM_ITEMS), ids, ("",) * NUM_ITEMS, categories if with_categories else none, listed)
@@ -40,8 +40,8 @@ def moment(*, with_categories: bool = True) -> ChallengeMoment:
 
 @pytest.fixture(scope="module")
 def challengers() -> dict[str, ModelBundle]:
-    made = moment()
-    return {"champion": made.champion, **dict(chain(plainly_spoilt(made), subtly_spoilt(made)))}
+    gate_trial = moment()
+    return {"champion": gate_trial.champion, **dict(chain(plainly_spoilt(gate_trial), subtly_spoilt(gate_trial)))}
 
 
 def weights(bundle: ModelBundle) -> dict[str, torch.Tensor]:
@@ -59,10 +59,10 @@ def test_only_the_nan_challenger_has_non_finite_vectors(challengers: dict[str, M
 
 
 def test_another_shop_has_the_same_items_in_another_order(challengers: dict[str, ModelBundle]) -> None:
-    other, champion = challengers["of another shop"], challengers["champion"]
-    assert isinstance(other, HM4SRBundle)
+    challenger, champion = challengers["of another shop"], challengers["champion"]
+    assert isinstance(challenger, HM4SRBundle)
     assert isinstance(champion, HM4SRBundle)
-    assert sorted(other.item_ids) == sorted(champion.item_ids) != list(other.item_ids)
+    assert sorted(challenger.item_ids) == sorted(champion.item_ids) != list(challenger.item_ids)
 
 
 def test_a_collapsed_model_answers_everybody_with_what_most_turned_to(challengers: dict[str, ModelBundle]) -> None:

@@ -101,7 +101,7 @@ def test_released_gaps_start_at_row_0_and_lose_seconds_to_float32(released: dict
 
 def test_vectors_of_items_that_were_not_imported_are_absent(shop: Catalogue) -> None:
     source = VectorFeatures("image", ("item-3", "item-1"), np.array([[1.0, 2.0], [3.0, 4.0]], np.float32))
-    for one in (source, restore_source(source.to_json(), source.to_arrays())):
-        values, present = one.transform(one.keys(replace(shop)))
+    for features in (source, restore_source(source.to_json(), source.to_arrays())):
+        values, present = features.transform(features.keys(replace(shop)))
         assert np.flatnonzero(present).tolist() == [1, 3]
         np.testing.assert_array_equal(values[[1, 3, 0]], [[3.0, 4.0], [1.0, 2.0], [0.0, 0.0]])

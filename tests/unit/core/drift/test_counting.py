@@ -54,11 +54,11 @@ def test_events_are_counted_by_bucket_topic_gap_and_what_is_new() -> None:
     ingestor = watched(store)
     ingestor.ingest([event("ann", "tea"), event("ann", "new", 3), event("bob", "tea", 4)], LIVE)
     ingestor.ingest([event("ann", "tea", 63), event("ann", "tea", 64, kind="impression")], LIVE)
-    (found,) = counts(store).values()
-    assert (found.num_events, found.num_new_users, found.num_new_items) == (5, 2, 1)
-    assert found.topics == {TEA: 4, 0: 1}
+    (bucket,) = counts(store).values()
+    assert (bucket.num_events, bucket.num_new_users, bucket.num_new_items) == (5, 2, 1)
+    assert bucket.topics == {TEA: 4, 0: 1}
     # 3 s and 60 s; who comes for the first time has no gap, and an impression is none of the user's doing
-    assert found.gaps == {1: 1, 4: 1}
+    assert bucket.gaps == {1: 1, 4: 1}
 
 
 def test_an_event_delivered_again_is_not_counted_again() -> None:
@@ -68,7 +68,7 @@ def test_an_event_delivered_again_is_not_counted_again() -> None:
         ingestor.ingest([event("ann", "tea"), event("ann", "wok", 400)], LIVE)
     ingestor.ingest([event("ann", "tea", event_id="other")], offsets(0, 0))
     ingestor.ingest([event("ann", "tea", event_id="other")], offsets(0, 0))
-    assert [found.num_events for found in counts(store).values()] == [2, 1]
+    assert [bucket.num_events for bucket in counts(store).values()] == [2, 1]
 
 
 @pytest.mark.parametrize(("gap_s", "bin_"), [(0, 0), (2, 1), (59, 3), (60, 4), (10**8, NUM_GAPS - 1)])
@@ -76,8 +76,8 @@ def test_a_gap_falls_into_the_bin_between_its_edges(gap_s: int, bin_: int) -> No
     store = MemoryStore()
     watched(store).ingest([event("ann", "a"), event("ann", "b", gap_s)], LIVE)
     total = BucketCounts()
-    for found in counts(store).values():
-        total.add(found)
+    for bucket in counts(store).values():
+        total.add(bucket)
     assert total.gaps == {bin_: 1}
     assert bin_ == 0 or gap_s >= GAP_EDGES_S[bin_ - 1]
 
@@ -98,8 +98,8 @@ def test_a_topic_given_later_is_counted_from_then_on() -> None:
     save_items(store, [Item("tea", categories=("Tea",))], clock=ManualClock(NOW_MS))
     ingestor.ingest([event("ann", "tea", 1)], LIVE)
     ingestor.ingest([event("ann", "tea", 2)], LIVE)
-    (found,) = counts(store).values()
-    assert found.topics == {0: 1, TEA: 2}
+    (bucket,) = counts(store).values()
+    assert bucket.topics == {0: 1, TEA: 2}
 
 
 def test_live_events_of_users_with_a_past_are_sampled_one_of_each_user() -> None:

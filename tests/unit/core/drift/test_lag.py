@@ -41,6 +41,6 @@ def test_entries_are_released_once_in_order_within_the_longest_lag(pauses_ms: li
     out, times_ms = [], [sum(pauses_ms[: number + 1]) for number in range(len(pauses_ms))]
     for number, time_ms in enumerate(times_ms):
         out += lag.put(time_ms, number, ready=number >= ready)
-        assert all(number_ in out for number_, then in enumerate(times_ms) if then <= time_ms - LONGEST_MS)
+        assert all(number_ in out for number_, entry_ms in enumerate(times_ms) if entry_ms <= time_ms - LONGEST_MS)
     out += lag.put(times_ms[-1] + LONGEST_MS + HOUR_MS, -1, ready=True)
     assert out[: len(times_ms)] == list(range(len(times_ms)))

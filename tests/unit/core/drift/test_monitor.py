@@ -26,8 +26,8 @@ def visit(shop: Shop, bucket: int, *item_ids: str, user_id: str = "ann") -> None
     """Clicks in the n-th bucket, one second apart."""
     sampler = DriftSampler(window_codes=TYPES.flagged("window"), samples_per_minute=10**6)
     ingestor = Ingestor(shop.store, types=TYPES, shape=SHAPE, sampler=sampler)
-    for place, item_id in enumerate(item_ids):
-        at_s = FIRST_S + bucket * BUCKET_MS // 1000 + place
+    for second, item_id in enumerate(item_ids):
+        at_s = FIRST_S + bucket * BUCKET_MS // 1000 + second
         ingestor.ingest([event(user_id, item_id, at_s)], RequestSource("api"))
 
 
@@ -38,8 +38,8 @@ def at_the_end_of(shop: Shop, bucket: int) -> None:
 def closed(shop: Shop) -> list[tuple[int, int]]:
     """(number of the bucket, events) of what was read."""
     with shop.store.read() as read:
-        found = read.drift.buckets()
-    return [((each.start_ms - START_MS) // BUCKET_MS, each.counts.num_events) for each in found]
+        buckets = read.drift.buckets()
+    return [((bucket.start_ms - START_MS) // BUCKET_MS, bucket.counts.num_events) for bucket in buckets]
 
 
 def test_bucket_is_closed_after_the_grace_period() -> None:

@@ -16,17 +16,17 @@ from core.manage import erase_user, remove_item
 
 def sampled(shop: Shop, user_id: str, item_id: str, at_s: int, *, kind: str = "click") -> bytes:
     """An event that was chosen when it was stored."""
-    one = event(user_id, item_id, at_s, kind=kind)
+    interaction = event(user_id, item_id, at_s, kind=kind)
     with shop.store.read() as read:
         state = read.users.find(user_id)
 
     def note(tx: object) -> None:
         key = tx.users.lock([user_id])[user_id].key  # type: ignore[attr-defined]
-        tx.drift.add_samples([SampledEvent(one.event_key, key, one.time_ms)])  # type: ignore[attr-defined]
+        tx.drift.add_samples([SampledEvent(interaction.event_key, key, interaction.time_ms)])  # type: ignore[attr-defined]
 
     assert state is not None or at_s == 0
-    shop.ingestor.ingest([one], RequestSource("api"), extra_writes=note)
-    return one.event_key
+    shop.ingestor.ingest([interaction], RequestSource("api"), extra_writes=note)
+    return interaction.event_key
 
 
 def scores(shop: Shop, *, exclude_seen: bool = True, segments: tuple[str, ...] = ()) -> list[Score]:
@@ -38,18 +38,18 @@ def scores(shop: Shop, *, exclude_seen: bool = True, segments: tuple[str, ...] =
         exclude_seen=exclude_seen,
         segments=segments,
     )
-    found: list[Score] = []
-    while more := scoring.next_scores():
+    stored: list[Score] = []
+    while batch := scoring.next_scores():
         with shop.store.transaction() as tx:
-            tx.drift.save_scores(more)
+            tx.drift.save_scores(batch)
             tx.commit()
-        found += more
-    return found
+        stored += batch
+    return stored
 
 
 def topic_of(shop: Shop, name: str) -> int:
     with shop.store.read() as read:
-        return next(code for code, each in read.drift.topics().items() if each == name)
+        return next(code for code, topic in read.drift.topics().items() if topic == name)
 
 
 def ranks(shop: Shop, **options: bool) -> list[int | None]:
@@ -82,11 +82,11 @@ def test_seen_items_are_not_scored_unless_repeats_are_allowed() -> None:
     shop.had("b", 1)
     sampled(shop, "ann", "a", 10)
     assert ranks(shop) == [None]
-    again = Shop()
-    again.had("a")
-    again.had("b", 1)
-    sampled(again, "ann", "a", 10)
-    assert ranks(again, exclude_seen=False) == [5]
+    repeating = Shop()
+    repeating.had("a")
+    repeating.had("b", 1)
+    sampled(repeating, "ann", "a", 10)
+    assert ranks(repeating, exclude_seen=False) == [5]
 
 
 def test_what_the_history_adds_to_its_own_items_counts() -> None:

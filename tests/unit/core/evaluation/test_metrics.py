@@ -34,9 +34,9 @@ def test_equal_scores_share_the_mean_of_their_places() -> None:
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=20))
 def test_no_order_of_items_in_memory_is_rewarded(values: list[int]) -> None:
-    found = ranks(*values)
-    assert sum(found) == pytest.approx(len(values) * (len(values) - 1) / 2)
-    assert ranks(*values[::-1]) == found[::-1]
+    positions = ranks(*values)
+    assert sum(positions) == pytest.approx(len(values) * (len(values) - 1) / 2)
+    assert ranks(*values[::-1]) == positions[::-1]
 
 
 def test_the_metrics_by_hand() -> None:
@@ -59,9 +59,9 @@ def test_an_interval_holds_its_mean_and_is_the_same_under_the_same_seed() -> Non
 
 def test_events_of_one_user_are_not_counted_as_independent() -> None:
     values = np.repeat(np.random.default_rng(3).random(20), 50)
-    alone = bootstrap_over_users(values, np.arange(1000))
-    together = bootstrap_over_users(values, np.repeat(np.arange(20), 50))
-    assert together.high - together.low > 4 * (alone.high - alone.low)
+    independent = bootstrap_over_users(values, np.arange(1000))
+    clustered = bootstrap_over_users(values, np.repeat(np.arange(20), 50))
+    assert clustered.high - clustered.low > 4 * (independent.high - independent.low)
 
 
 def test_the_interval_of_many_users_fits_in_little_memory() -> None:

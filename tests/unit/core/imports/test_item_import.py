@@ -26,7 +26,7 @@ def take(store: MemoryStore, content: str | bytes, name: str = "items.csv", **op
 
 def stored(store: MemoryStore) -> list[Item]:
     with store.read() as read:
-        return [each.item for each in read.items.page()]
+        return [row.item for row in read.items.page()]
 
 
 def test_columns_become_fields() -> None:

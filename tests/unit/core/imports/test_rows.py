@@ -60,10 +60,10 @@ def test_a_format_given_overrides_the_name() -> None:
     assert RowReader(source).columns == ("user", "item")
 
 
-@pytest.mark.parametrize(("name", "given"), [("export", None), ("export.xlsx", None), ("f.csv", "xml")])
-def test_an_unknown_format_is_refused_and_the_known_ones_are_named(name: str, given: str | None) -> None:
+@pytest.mark.parametrize(("name", "format_"), [("export", None), ("export.xlsx", None), ("f.csv", "xml")])
+def test_an_unknown_format_is_refused_and_the_known_ones_are_named(name: str, format_: str | None) -> None:
     with pytest.raises(InvalidInput, match=r"csv, tsv, jsonl.*--format"):
-        RowReader(InputFile(io.BytesIO(b"user\n"), name, format=given))
+        RowReader(InputFile(io.BytesIO(b"user\n"), name, format=format_))
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
@@ -191,8 +191,8 @@ def test_gzip_is_told_by_its_bytes_not_by_the_name() -> None:
 
 
 def test_gzip_files_in_several_parts_and_with_padding_are_read_to_the_end() -> None:
-    whole = table(1000)
-    packed = gzip.compress(whole[:5000]) + gzip.compress(whole[5000:]) + b"\0" * 512
+    data = table(1000)
+    packed = gzip.compress(data[:5000]) + gzip.compress(data[5000:]) + b"\0" * 512
     assert len(read("f.csv.gz", packed, "user", "item").rows) == 1000
 
 
@@ -203,17 +203,17 @@ def test_what_was_read_is_counted_in_bytes_of_the_file() -> None:
     assert source.bytes_read == len(packed)
 
 
-@pytest.mark.parametrize("kept", [0.2, 0.5, 0.95])
-def test_truncated_gzip_yields_complete_lines_then_names_the_last_one(kept: float) -> None:
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
+def test_truncated_gzip_yields_complete_lines_then_names_the_last_one(share: float) -> None:
     packed = gzip.compress(table(20_000))
     chunks: list[Chunk] = []
-    read_all = reader("f.csv.gz", packed[: int(len(packed) * kept)]).chunks(["user", "item"], size=1000)
+    read_all = reader("f.csv.gz", packed[: int(len(packed) * share)]).chunks(["user", "item"], size=1000)
     with pytest.raises(DamagedFile, match=r"truncated after line (\d+); get the whole file") as error:
         chunks.extend(read_all)
     rows = [row for chunk in chunks for row in chunk.rows]
     assert f"after line {len(rows) + 1};" in str(error.value)
     assert rows == list(read("f.csv", table(20_000), "user", "item", size=10**6).rows)[: len(rows)]
-    assert len(rows) > 20_000 * kept * 0.5
+    assert len(rows) > 20_000 * share * 0.5
 
 
 def test_a_damaged_gzip_is_named_as_such() -> None:

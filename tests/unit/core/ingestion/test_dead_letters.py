@@ -64,7 +64,7 @@ def keep(store: MemoryStore, *payloads: str, source: str = "topic") -> None:
 
 def kept(store: MemoryStore) -> list[tuple[str, str, int]]:
     with store.read() as read:
-        return [(one.payload.decode(), one.reason, one.num_retries) for one in read.dead_letters.page()]
+        return [(letter.payload.decode(), letter.reason, letter.num_retries) for letter in read.dead_letters.page()]
 
 
 def num_events(store: MemoryStore) -> int:
@@ -74,8 +74,8 @@ def num_events(store: MemoryStore) -> int:
 
 def test_what_can_be_applied_now_is_and_its_letter_goes(store: MemoryStore) -> None:
     keep(store, "ann tent stove", "bob mug")
-    done = retry(store, ingestor(store), decode, source="topic")
-    assert (done.num_retried, done.num_succeeded, done.num_accepted) == (2, 2, 3)
+    result = retry(store, ingestor(store), decode, source="topic")
+    assert (result.num_retried, result.num_succeeded, result.num_accepted) == (2, 2, 3)
     assert kept(store) == []
     assert num_events(store) == 3
 
@@ -83,16 +83,16 @@ def test_what_can_be_applied_now_is_and_its_letter_goes(store: MemoryStore) -> N
 def test_failed_retry_stores_the_reason_and_the_count(store: MemoryStore) -> None:
     keep(store, "? tent", "ann tent")
     for tries in (1, 2):
-        done = retry(store, ingestor(store), decode, source="topic")
-        assert [letter.num_retries for letter in done.failures] == [tries]
+        result = retry(store, ingestor(store), decode, source="topic")
+        assert [letter.num_retries for letter in result.failures] == [tries]
     assert kept(store) == [("? tent", "still no user", 2)]
     assert num_events(store) == 1
 
 
 def test_failing_dead_letter_does_not_block_the_others(store: MemoryStore) -> None:
     keep(store, "ann tent", "cursed tent", "bob tent")
-    done = retry(store, ingestor(store, PickyIngestor), decode, source="topic")
-    assert (done.num_retried, done.num_succeeded, done.num_accepted) == (3, 2, 2)
+    result = retry(store, ingestor(store, PickyIngestor), decode, source="topic")
+    assert (result.num_retried, result.num_succeeded, result.num_accepted) == (3, 2, 2)
     assert kept(store) == [("cursed tent", "ArithmeticError: numeric field overflow", 1)]
 
 
@@ -119,8 +119,8 @@ def test_dead_letters_of_other_sources_and_keys_are_not_retried(store: MemorySto
     with store.read() as read:
         first = read.dead_letters.page()[0].key
     assert first is not None
-    done = retry(store, ingestor(store), decode, source="topic", keys={first})
-    assert done.num_retried == 1
+    result = retry(store, ingestor(store), decode, source="topic", keys={first})
+    assert result.num_retried == 1
     assert [payload for payload, _, _ in kept(store)] == ["bob tent", "cid tent"]
 
 
@@ -130,14 +130,14 @@ def test_an_erased_users_letters_bring_nothing_back(store: MemoryStore) -> None:
     ingestor(store).ingest([Interaction("e1", "ann", "tent", "click", NOW_MS)], RequestSource("http"))
     erase_user(store, "ann", clock=ManualClock(NOW_MS))
     keep(store, "ann tent")
-    done = retry(store, ingestor(store), decode, source="topic")
-    assert (done.num_succeeded, done.num_accepted) == (1, 0)
+    result = retry(store, ingestor(store), decode, source="topic")
+    assert (result.num_succeeded, result.num_accepted) == (1, 0)
 
 
 def test_dead_letters_are_retried_in_pages(store: MemoryStore) -> None:
     keep(store, *("? tent" if n % 2 else f"user-{n} tent" for n in range(2 * PAGE + 3)))
-    done = retry(store, ingestor(store), decode, source="topic")
-    assert (done.num_retried, len(done.failures)) == (2 * PAGE + 3, PAGE + 1)
+    result = retry(store, ingestor(store), decode, source="topic")
+    assert (result.num_retried, len(result.failures)) == (2 * PAGE + 3, PAGE + 1)
     assert len(kept(store)) == PAGE
 
 

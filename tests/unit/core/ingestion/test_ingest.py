@@ -109,8 +109,8 @@ def test_events_with_equal_times_keep_the_order_of_the_source() -> None:
 
 def test_types_outside_the_window_are_stored_but_not_encoded() -> None:
     store = MemoryStore()
-    shown = [event("ann", "tea", 0, kind="impression"), event("ann", "jam", 1, kind="dislike")]
-    result = ingestor(store).ingest(shown, REQUEST)
+    events = [event("ann", "tea", 0, kind="impression"), event("ann", "jam", 1, kind="dislike")]
+    result = ingestor(store).ingest(events, REQUEST)
     assert result.user_seqs == [1, 2]
     assert user(store) == replace(result.states["ann"], seq=2, window=EMPTY_WINDOW)
     assert num_events(store) == 2
@@ -142,8 +142,8 @@ def test_messages_at_or_below_the_applied_offset_are_skipped() -> None:
     store = MemoryStore()
     ingest = ingestor(store).ingest
     ingest([event("ann", "a", 0), event("ann", "b", 1)], offsets(0, 1))
-    again = [replace(event("ann", "b", 1), event_id="another id, the same message"), event("ann", "c", 2)]
-    result = ingest(again, offsets(1, 2))
+    redelivered = [replace(event("ann", "b", 1), event_id="another id, the same message"), event("ann", "c", 2)]
+    result = ingest(redelivered, offsets(1, 2))
     assert result.statuses == [EventStatus.SKIPPED, EventStatus.ACCEPTED]
     assert result.user_seqs == [0, 3]
     assert history(store) == ["a", "b", "c"]
@@ -169,9 +169,9 @@ def test_many_events_of_one_message_share_its_offset() -> None:
     store = MemoryStore()
     applier = ingestor(store)
     first = applier.ingest([event("ann", "a", 0), event("ann", "b", 1)], StreamSource("interactions", 0, [5, 5], 5, 5))
-    again = applier.ingest([event("ann", "c", 2)], StreamSource("interactions", 0, [5], 5, 5))
+    second = applier.ingest([event("ann", "c", 2)], StreamSource("interactions", 0, [5], 5, 5))
     assert first.num_accepted == 2
-    assert again.statuses == [EventStatus.SKIPPED]
+    assert second.statuses == [EventStatus.SKIPPED]
 
 
 def test_partitions_and_streams_have_offsets_of_their_own() -> None:
@@ -220,8 +220,8 @@ def test_batches_of_several_partitions_are_applied_in_one_transaction() -> None:
     store = MemoryStore()
     applier = ingestor(store)
     applier.ingest([event("ann", "a", 0)], offsets(4, 4, partition=2))
-    again = EventBatch([event("ann", "a", 0), event("ann", "b", 1)], offsets(4, 5, partition=2))
-    result = applier.ingest_together([again, EventBatch([event("bob", "a", 0)], offsets(9, 9, partition=0))])
+    redelivered = EventBatch([event("ann", "a", 0), event("ann", "b", 1)], offsets(4, 5, partition=2))
+    result = applier.ingest_together([redelivered, EventBatch([event("bob", "a", 0)], offsets(9, 9, partition=0))])
     assert result.statuses == [EventStatus.SKIPPED, EventStatus.ACCEPTED, EventStatus.ACCEPTED]
     assert (result.user_seqs, set(result.states)) == ([0, 2, 1], {"ann", "bob"})
     with store.read() as read:
@@ -276,7 +276,7 @@ def test_dead_letters_are_kept_in_the_transaction_of_their_batch() -> None:
     store = MemoryStore()
     ingestor(store).ingest([event("ann", "a", 0)], StreamSource("interactions", 0, [0], 0, 1), dead_letters=[letter(1)])
     with store.read() as read:
-        assert [kept.offset for kept in read.dead_letters.newest()] == [1]
+        assert [dead_letter.offset for dead_letter in read.dead_letters.newest()] == [1]
 
 
 def test_dead_letters_of_messages_applied_before_are_not_kept_twice() -> None:

@@ -144,8 +144,8 @@ def test_locks_are_taken_in_the_documented_order() -> None:
     applier.ingest([event("bob", "w", 10), event("ann", "w", 10)], offsets(0, 1))
     store.calls.clear()
     applier.ingest([event("cid", "z", 20), event("bob", "x", 5), event("ann", "y", 20)], offsets(2, 4))
-    taken = [LOCKS[name] for name, _ in store.calls if name in LOCKS]
-    assert taken == ["a", "a", "b", "c", "d", "e", "e", "commit"]
+    steps = [LOCKS[name] for name, _ in store.calls if name in LOCKS]
+    assert steps == ["a", "a", "b", "c", "d", "e", "e", "commit"]
     arguments = dict(store.calls)
     assert arguments["users.lock"][0] == ["ann", "bob", "cid"]
     assert arguments["items.resolve"][0] == ["x", "y", "z"]

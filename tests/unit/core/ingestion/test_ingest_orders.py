@@ -25,7 +25,7 @@ def events_of(log: Log) -> list[Interaction]:
 
 def window_by_hand(log: Log, user_id: str, shape: WindowShape) -> tuple[int, list[str]]:
     """The window rule of docs/architecture.md in plain Python: drop S events at a time until at most W + S are left."""
-    items = [f"i{item}" for who, item, kind in log if who == user_id and kind in WINDOWED]
+    items = [f"i{item}" for owner, item, kind in log if owner == user_id and kind in WINDOWED]
     num_events = len(items)
     while len(items) > shape.size:
         items = items[shape.step :]
@@ -56,7 +56,7 @@ def test_state_does_not_depend_on_arrival_order_batches_or_repeats(
     log, order = case
     events = events_of(log)
     repeats = data.draw(st.lists(st.sampled_from(order), max_size=5)) if order else []
-    arriving = [events[place] for place in [*order, *repeats]]
+    arriving = [events[index] for index in [*order, *repeats]]
     cuts = sorted(data.draw(st.lists(st.integers(0, len(arriving)), max_size=5)))
     store = MemoryStore()
     applier = ingestor(store)
@@ -65,7 +65,7 @@ def test_state_does_not_depend_on_arrival_order_batches_or_repeats(
 
     for user_id, (seq, num_events, window) in state_of(store).items():
         assert (num_events, window) == window_by_hand(log, user_id, SHAPE)
-        assert seq == sum(who == user_id for who, _, _ in log)
+        assert seq == sum(owner == user_id for owner, _, _ in log)
     straight = MemoryStore()
     ingestor(straight).ingest(events, RequestSource("api"))
     assert state_of(store) == state_of(straight)
@@ -74,12 +74,12 @@ def test_state_does_not_depend_on_arrival_order_batches_or_repeats(
 
 @given(a_log)
 def test_ingesting_twice_is_ingesting_once(log: Log) -> None:
-    once, twice = MemoryStore(), MemoryStore()
-    ingestor(once).ingest(events_of(log), RequestSource("api"))
+    single, repeated = MemoryStore(), MemoryStore()
+    ingestor(single).ingest(events_of(log), RequestSource("api"))
     for _ in range(2):
-        ingestor(twice).ingest(events_of(log), RequestSource("api"))
-    assert state_of(twice) == state_of(once)
-    assert popularity_of(twice) == popularity_of(once)
+        ingestor(repeated).ingest(events_of(log), RequestSource("api"))
+    assert state_of(repeated) == state_of(single)
+    assert popularity_of(repeated) == popularity_of(single)
 
 
 @given(a_log, st.lists(st.integers(0, 24), max_size=6))

@@ -18,7 +18,7 @@ FITS = PartitionPosition("interactions", 0, applied=41, log_start=10, log_end=10
 
 
 @pytest.mark.parametrize(
-    ("place", "problem"),
+    ("position", "problem"),
     [
         (FITS, None),
         (replace(FITS, applied=None), None),
@@ -28,12 +28,12 @@ FITS = PartitionPosition("interactions", 0, applied=41, log_start=10, log_end=10
         (replace(FITS, log_end=41), "the log ends at 41: it is not the log that the database has read"),
     ],
 )
-def test_problem_says_why_log_and_database_do_not_match(place: PartitionPosition, problem: str | None) -> None:
-    assert place.problem == problem
+def test_problem_says_why_log_and_database_do_not_match(position: PartitionPosition, problem: str | None) -> None:
+    assert position.problem == problem
 
 
 @pytest.mark.parametrize(
-    ("place", "to", "consequence"),
+    ("position", "to", "consequence"),
     [
         (FITS, 42, "nothing is skipped, and nothing is read again"),
         (FITS, 100, "58 offsets that the log holds are never applied"),
@@ -48,8 +48,8 @@ def test_problem_says_why_log_and_database_do_not_match(place: PartitionPosition
         (replace(FITS, log_start=0, log_end=7), 7, "nothing is skipped, and nothing is read again"),
     ],
 )
-def test_consequence_names_skipped_and_repeated_offsets(place: PartitionPosition, to: int, consequence: str) -> None:
-    assert place.consequence(to).startswith(consequence)
+def test_consequence_names_skipped_and_repeated_offsets(position: PartitionPosition, to: int, consequence: str) -> None:
+    assert position.consequence(to).startswith(consequence)
 
 
 def ingestor(store: MemoryStore) -> Ingestor:

@@ -24,12 +24,17 @@ a_log = st.lists(
 REQUEST = RequestSource("api")
 
 
-def again(store: MemoryStore, *, types: EventTypes = TYPES, shape: WindowShape = SHAPE) -> list[int]:
-    told: list[int] = []
+def rebuilt(store: MemoryStore, *, types: EventTypes = TYPES, shape: WindowShape = SHAPE) -> list[int]:
+    progress: list[int] = []
     rebuild(
-        store, types=types, shape=shape, half_life_ms=DEFAULT_HALF_LIFE_MS, meta={"window": "new"}, progress=told.append
+        store,
+        types=types,
+        shape=shape,
+        half_life_ms=DEFAULT_HALF_LIFE_MS,
+        meta={"window": "new"},
+        progress=progress.append,
     )
-    return told
+    return progress
 
 
 def windows(store: MemoryStore) -> dict[str, tuple[int, int, list[str]]]:
@@ -53,24 +58,24 @@ def counts(store: MemoryStore) -> dict[tuple[int, int], int]:
     return totals
 
 
-def log_of(found: list[tuple[str, int, str]]) -> list[Interaction]:
-    return [event(user_id, f"i{item}", place * 100, kind=kind) for place, (user_id, item, kind) in enumerate(found)]
+def log_of(rows: list[tuple[str, int, str]]) -> list[Interaction]:
+    return [event(user_id, f"i{item}", second * 100, kind=kind) for second, (user_id, item, kind) in enumerate(rows)]
 
 
 @given(a_log)
-def test_under_the_same_settings_rebuild_changes_nothing(found: list[tuple[str, int, str]]) -> None:
+def test_under_the_same_settings_rebuild_changes_nothing(rows: list[tuple[str, int, str]]) -> None:
     store = MemoryStore()
-    for one in log_of(found)[::-1]:
-        ingestor(store).ingest([one], REQUEST)
+    for interaction in log_of(rows)[::-1]:
+        ingestor(store).ingest([interaction], REQUEST)
     before = windows(store), counts(store)
     scores = popularity(store)
-    assert again(store)[-1:] == ([len(found)] if found else [])
+    assert rebuilt(store)[-1:] == ([len(rows)] if rows else [])
     assert (windows(store), counts(store)) == before
     assert popularity(store) == pytest.approx(scores)
 
 
 @given(a_log)
-def test_under_new_settings_it_is_as_if_they_had_always_held(found: list[tuple[str, int, str]]) -> None:
+def test_under_new_settings_it_is_as_if_they_had_always_held(rows: list[tuple[str, int, str]]) -> None:
     shape = WindowShape(size=3, step=1)
     table = [
         EventType("click", window=False),
@@ -80,9 +85,9 @@ def test_under_new_settings_it_is_as_if_they_had_always_held(found: list[tuple[s
     ]
     old, new = (EventTypes(tuple(kinds)) for kinds in ([EventType(name) for name in KINDS], table))
     store, fresh = MemoryStore(), MemoryStore()
-    ingestor(store, types=old).ingest(log_of(found), REQUEST)
-    ingestor(fresh, types=new, shape=shape).ingest(log_of(found), REQUEST)
-    again(store, types=new, shape=shape)
+    ingestor(store, types=old).ingest(log_of(rows), REQUEST)
+    ingestor(fresh, types=new, shape=shape).ingest(log_of(rows), REQUEST)
+    rebuilt(store, types=new, shape=shape)
     assert windows(store) == windows(fresh)
     assert popularity(store) == pytest.approx(popularity(fresh))
 
@@ -95,14 +100,14 @@ def test_users_are_whole_even_where_the_events_come_in_small_chunks(monkeypatch:
     before = windows(store)
     pages = MemoryEvents.pages
     monkeypatch.setattr(MemoryEvents, "pages", lambda events: pages(events, chunk=3))
-    told = again(store)
+    progress = rebuilt(store)
     assert windows(store) == before
-    assert told == [4, 8, 12]
+    assert progress == [4, 8, 12]
 
 
 def test_the_settings_it_used_are_noted_with_it() -> None:
     store = MemoryStore()
-    again(store)
+    rebuilt(store)
     with store.read() as read:
         assert read.metadata.all() == {"window": "new"}
 
@@ -112,7 +117,7 @@ def test_an_erased_past_stays_erased() -> None:
     ingestor(store).ingest([event("ann", "a")], REQUEST)
     erase_user(store, "ann", clock=ManualClock(NOW_MS + 60_000))
     ingestor(store).ingest([event("ann", "b", 61)], REQUEST)
-    again(store)
+    rebuilt(store)
     ingestor(store).ingest([event("ann", "a")], REQUEST)
     assert (windows(store), num_events(store)) == ({"ann": (2, 1, ["b"])}, 1)
 

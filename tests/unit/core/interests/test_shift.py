@@ -13,10 +13,10 @@ from core.interests.shift import MIN_SIDE, MIN_VISITS, find_shift
 
 def visits_of(rng: np.random.Generator, num_visits: int, shares: list[float], *, size: int = 5) -> np.ndarray:
     """Visits of about `size` events, mostly about one topic drawn from `shares`: scattered more than single events."""
-    mains = rng.choice(len(shares), num_visits, p=shares)
-    others = rng.multinomial(1, shares, num_visits)
+    topics = rng.choice(len(shares), num_visits, p=shares)
+    noise = rng.multinomial(1, shares, num_visits)
     lengths = rng.geometric(1 / size, num_visits)
-    return np.eye(len(shares))[mains] * lengths[:, None] + others
+    return np.eye(len(shares))[topics] * lengths[:, None] + noise
 
 
 def test_a_plain_change_of_topic_is_found_at_its_visit_with_its_shares() -> None:
@@ -51,8 +51,8 @@ def test_score_is_deterministic() -> None:
 @pytest.mark.parametrize("num_visits", [9, 20, 60])
 def test_as_many_unmoved_users_score_high_as_the_score_says(num_visits: int) -> None:
     rng = np.random.default_rng(num_visits)
-    drawn = [visits_of(rng, num_visits, [0.5, 0.25, 0.15, 0.1]) for _ in range(400)]
-    scores = np.array([shift.score for v in drawn if (shift := find_shift(v, seed=1, num_shuffles=199))])
+    users = [visits_of(rng, num_visits, [0.5, 0.25, 0.15, 0.1]) for _ in range(400)]
+    scores = np.array([shift.score for v in users if (shift := find_shift(v, seed=1, num_shuffles=199))])
     for level in (0.2, 0.1, 0.05):
         share = (scores > 1 - level).mean()
         assert abs(share - level) < 3 * np.sqrt(level * (1 - level) / len(scores)), (level, share)

@@ -13,9 +13,9 @@ USERS = np.repeat(np.arange(NUM_USERS), PER_USER)
 MISS, HIT = 1000.0, 0.0
 
 
-def trial(hits: np.ndarray, *, shown: int = 50, ms: float = 1.0) -> TrialResult:
-    """A trial that hits (NDCG 1) where told, and names `shown` different items evenly."""
-    top = np.arange(len(hits) * 10).reshape(-1, 10) % shown
+def trial(hits: np.ndarray, *, num_items: int = 50, ms: float = 1.0) -> TrialResult:
+    """A trial that hits (NDCG 1) where told, and names `num_items` different items evenly."""
+    top = np.arange(len(hits) * 10).reshape(-1, 10) % num_items
     return TrialResult(np.where(hits, HIT, MISS), top, ms)
 
 
@@ -63,11 +63,11 @@ def test_users_are_resampled_and_not_events() -> None:
     assert judge(users, trial(better), trial(worse)).outcome == "undecided"
 
 
-@pytest.mark.parametrize(("num_users", "per_user", "got"), [(40, 1, "40 of 40"), (3, 100, "300 of 3")])
-def test_promotion_needs_enough_events_and_users(num_users: int, per_user: int, got: str) -> None:
+@pytest.mark.parametrize(("num_users", "per_user", "counts"), [(40, 1, "40 of 40"), (3, 100, "300 of 3")])
+def test_promotion_needs_enough_events_and_users(num_users: int, per_user: int, counts: str) -> None:
     num = num_users * per_user
     verdict = judge(np.arange(num) % num_users, trial(np.ones(num, bool)), trial(np.zeros(num, bool)))
-    assert (verdict.outcome, verdict.reason) == ("undecided", f"wanted at least 100 events of 20 users, got {got}")
+    assert (verdict.outcome, verdict.reason) == ("undecided", f"wanted at least 100 events of 20 users, got {counts}")
 
 
 def test_anchor_prevents_small_losses_from_adding_up() -> None:
@@ -87,7 +87,7 @@ def test_scores_that_are_not_finite_are_refused() -> None:
 
 
 def test_lists_that_name_few_items_are_refused_however_good_they_are() -> None:
-    verdict = judge(USERS, trial(np.ones(400, bool), shown=20), trial(HALF, shown=50))
+    verdict = judge(USERS, trial(np.ones(400, bool), num_items=20), trial(HALF, num_items=50))
     assert (verdict.outcome, verdict.reason) == ("refuse", "its lists name 20 different items, the champion's 50")
 
 

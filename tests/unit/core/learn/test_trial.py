@@ -36,8 +36,8 @@ def trial_slice(columns: EventColumns, *, since_ms: int = 0, **options: object) 
 
 
 def test_queries_are_events_since_a_time_but_no_first_events() -> None:
-    found = trial_slice(events((1, 10, 5), (1, 20, 6), (1, 30, 7), (2, 10, 8), (2, 40, 9)), since_ms=7)
-    assert found.indices.tolist() == [2, 4]
+    held_out = trial_slice(events((1, 10, 5), (1, 20, 6), (1, 30, 7), (2, 10, 8), (2, 40, 9)), since_ms=7)
+    assert held_out.indices.tolist() == [2, 4]
 
 
 def test_what_cannot_be_shown_is_not_asked_for() -> None:
@@ -60,15 +60,15 @@ def test_growing_slice_keeps_most_of_its_queries() -> None:
 
 def test_the_window_holds_what_came_strictly_before_cut_as_in_serving() -> None:
     rows = [(1, int(KEYS[t % 4]), t) for t in range(9)]
-    found = trial_slice(events((0, 10, 0), *rows))
-    assert found.window(1 + 8, SHAPE).times_ms.tolist() == [4, 5, 6, 7]  # 8 events before: starts at rank 4
-    assert found.window(1 + 2, SHAPE).times_ms.tolist() == [0, 1]
+    held_out = trial_slice(events((0, 10, 0), *rows))
+    assert held_out.window(1 + 8, SHAPE).times_ms.tolist() == [4, 5, 6, 7]  # 8 events before: starts at rank 4
+    assert held_out.window(1 + 2, SHAPE).times_ms.tolist() == [0, 1]
 
 
 def test_what_the_window_adds_to_its_own_items_counts() -> None:
     """After row 0 the axis model ranks 1, 2, 3, 0; an event that adds enough puts its own item first."""
     columns = events((1, 10, 1), (1, 10, 2))
-    plain, adding = (try_model(AxisBundle(each_adds=each), trial_slice(columns), SHAPE) for each in (None, 9.0))
+    plain, adding = (try_model(AxisBundle(each_adds=score), trial_slice(columns), SHAPE) for score in (None, 9.0))
     assert (plain.ranks.tolist(), adding.ranks.tolist()) == ([3.0], [0.0])
 
 
@@ -106,9 +106,9 @@ def test_a_score_that_is_no_number_is_told() -> None:
 
 def test_popularity_trial_counts_only_earlier_events_of_all_users() -> None:
     columns = events((1, 10, 1), (1, 20, 4), (2, 20, 2), (2, 20, 3), (3, 30, 5), (3, 10, 6))
-    found = trial_slice(columns, since_ms=4)
-    trial = try_popularity(found, half_life_ms=1e9)
-    assert found.indices.tolist() == [1, 5]
+    held_out = trial_slice(columns, since_ms=4)
+    trial = try_popularity(held_out, half_life_ms=1e9)
+    assert held_out.indices.tolist() == [1, 5]
     assert trial.ranks.tolist() == [0.0, 2.0]  # before 4: b twice, a once; before 6: b thrice, c lately, a
 
 

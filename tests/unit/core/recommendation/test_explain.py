@@ -24,7 +24,7 @@ class SumEncoder:
         self.gaps_ms: list[int] = []
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
-        return np.stack([np.bincount(one.items, minlength=self.width) for one in histories]).astype(np.float32)
+        return np.stack([np.bincount(history.items, minlength=self.width) for history in histories]).astype(np.float32)
 
     def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
         self.gaps_ms = gaps_ms.tolist()
@@ -47,14 +47,17 @@ def history(*items: int) -> History:
 
 
 def contributions(
-    given: History, rows: Sequence[int], *, num_items: int = 100, now_ms: int = 10_000
+    window: History, rows: Sequence[int], *, num_items: int = 100, now_ms: int = 10_000
 ) -> list[list[EventContribution]]:
-    return contributions_of(SumEncoder(num_items), catalogue(num_items), given, rows=np.array(rows), now_ms=now_ms)
+    return contributions_of(SumEncoder(num_items), catalogue(num_items), window, rows=np.array(rows), now_ms=now_ms)
 
 
 def test_each_item_leans_on_the_event_that_lifts_it() -> None:
     events = contributions(history(3, 7, 5), [7, 3])
-    assert [[(event.item_key, event.time_ms) for event in one] for one in events] == [[(7, 1000)], [(3, 0)]]
+    assert [[(event.item_key, event.time_ms) for event in item_events] for item_events in events] == [
+        [(7, 1000)],
+        [(3, 0)],
+    ]
     assert events[0][0].share == pytest.approx(1.0)
 
 

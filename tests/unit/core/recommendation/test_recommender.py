@@ -56,7 +56,7 @@ def test_seen_items_are_left_out_unless_repeats_are_wanted() -> None:
 
 
 def test_repeat_scores_move_seen_items_if_seen_items_are_included() -> None:
-    plain, never, soon = (Shop(each_adds=each) for each in (None, -9_999.0, 9_999.0))
+    plain, never, soon = (Shop(each_adds=score) for score in (None, -9_999.0, 9_999.0))
     for shop in (plain, never, soon):
         shop.had("e", 0)
         shop.had("b", 1)
@@ -113,19 +113,19 @@ def test_a_new_title_is_in_the_next_answer_without_any_refresh() -> None:
 
 
 def test_items_removed_by_the_final_check_are_replaced() -> None:
-    many = tuple(f"i{place:03}" for place in range(4 * NUM_SPARE + 3))
-    shop = Shop(items=many)
-    shop.had(many[-1])
-    for gone in many[: 2 * NUM_SPARE]:
-        remove_item(shop.store, gone, clock=shop.clock)
-    assert shop.for_ann(RecommendationRequest(n=2)) == list(many[2 * NUM_SPARE : 2 * NUM_SPARE + 2])
+    item_ids = tuple(f"i{number:03}" for number in range(4 * NUM_SPARE + 3))
+    shop = Shop(items=item_ids)
+    shop.had(item_ids[-1])
+    for item_id in item_ids[: 2 * NUM_SPARE]:
+        remove_item(shop.store, item_id, clock=shop.clock)
+    assert shop.for_ann(RecommendationRequest(n=2)) == list(item_ids[2 * NUM_SPARE : 2 * NUM_SPARE + 2])
 
 
 def test_an_answer_is_shorter_only_where_nothing_else_may_be_shown() -> None:
     shop = Shop()
     shop.had("b")
-    for gone in "cdef":
-        remove_item(shop.store, gone, clock=shop.clock)
+    for item_id in "cdef":
+        remove_item(shop.store, item_id, clock=shop.clock)
     assert shop.for_ann(RecommendationRequest(n=5)) == ["a"]
 
 

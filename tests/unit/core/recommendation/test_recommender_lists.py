@@ -17,7 +17,7 @@ from core.recommendation.requests import RecommendationRequest, SessionEvent
 
 
 def session(*ids: str) -> list[SessionEvent]:
-    return [SessionEvent(item_id, NOW_MS + 1000 * place) for place, item_id in enumerate(ids)]
+    return [SessionEvent(item_id, NOW_MS + 1000 * second) for second, item_id in enumerate(ids)]
 
 
 def test_session_is_ranked_by_its_last_event_and_not_stored() -> None:
@@ -111,8 +111,8 @@ def test_similarity_is_the_cosine_of_item_vectors() -> None:
 
 def test_item_is_not_similar_to_itself_and_filters_apply() -> None:
     shop = Shop()
-    got = names(shop.recommender.similar("e", RecommendationRequest(n=20, category="late", exclude=["d"])))
-    assert got == ["f"]
+    item_ids = names(shop.recommender.similar("e", RecommendationRequest(n=20, category="late", exclude=["d"])))
+    assert item_ids == ["f"]
 
 
 def test_an_unknown_item_has_no_similar_ones() -> None:

@@ -34,8 +34,8 @@ def history(items: list[int]) -> History:
 
 
 @given(ITEMS, st.sets(st.integers(0, NUM_ITEMS - 1), min_size=1))
-def test_repeat_score_adds_only_to_its_own_item(items: list[int], asked: set[int]) -> None:
-    rows = np.array(sorted(asked))
+def test_repeat_score_adds_only_to_its_own_item(items: list[int], requested: set[int]) -> None:
+    rows = np.array(sorted(requested))
     expected = [sum(at for at, item in enumerate(items, start=1) if item == 100 + row) for row in rows.tolist()]
     repeated = RepeatScores.of(CountingEncoder(CATALOGUE), CATALOGUE, history(items))
     scores = np.zeros((1, len(rows)), np.float32)

@@ -24,8 +24,8 @@ def shop() -> Shop:
 
 
 def after(shop: Shop, *item_ids: str) -> None:
-    for place, item_id in enumerate(item_ids):
-        shop.had(item_id, 100 + place, user_id=f"later-{place}")
+    for number, item_id in enumerate(item_ids):
+        shop.had(item_id, 100 + number, user_id=f"later-{number}")
     shop.snapshots.refresh()
 
 

@@ -9,21 +9,21 @@ from core.recommendation.requests import RecommendationRequest, SessionEvent
 
 
 def later(*ids: str, at_s: int = 50) -> list[SessionEvent]:
-    return [SessionEvent(item_id, NOW_MS + (at_s + place) * 1000) for place, item_id in enumerate(ids)]
+    return [SessionEvent(item_id, NOW_MS + (at_s + second) * 1000) for second, item_id in enumerate(ids)]
 
 
 def test_what_if_equals_the_result_after_the_events_are_applied() -> None:
-    asked, happened = Shop(), Shop()
-    for shop in (asked, happened):
+    hypothetical, actual = Shop(), Shop()
+    for shop in (hypothetical, actual):
         for at_s, item_id in enumerate("abcab"):
             shop.had(item_id, at_s)
-    foreseen = asked.recommender.recommend_session(later("d"), RecommendationRequest(n=20), user_id="ann")
-    happened.had("d", 50)
-    real = happened.recommender.recommend("ann", RecommendationRequest(n=20))
-    assert [(item.item_id, item.score) for item in foreseen.items] == [(i.item_id, i.score) for i in real.items]
-    assert (foreseen.gap_ms, foreseen.now_ms) == (real.gap_ms, real.now_ms)
-    read = asked.bundle.encoders[-1].encoded[-1]
-    assert read.items.tolist() == user(happened.store).window.history.items.tolist(), "the window slid as it would"
+    what_if = hypothetical.recommender.recommend_session(later("d"), RecommendationRequest(n=20), user_id="ann")
+    actual.had("d", 50)
+    result = actual.recommender.recommend("ann", RecommendationRequest(n=20))
+    assert [(item.item_id, item.score) for item in what_if.items] == [(i.item_id, i.score) for i in result.items]
+    assert (what_if.gap_ms, what_if.now_ms) == (result.gap_ms, result.now_ms)
+    read = hypothetical.bundle.encoders[-1].encoded[-1]
+    assert read.items.tolist() == user(actual.store).window.history.items.tolist(), "the window slid as it would"
 
 
 def test_nothing_of_it_is_remembered() -> None:

@@ -31,7 +31,7 @@ def part_of(*histories: str, day_of: dict[str, float] | None = None) -> Training
     """Users 0, 1, ... with items named by letters, a day between events unless `day_of` an item says otherwise."""
     users = [user for user, items in enumerate(histories) for _ in items]
     letters = "".join(histories)
-    days = [(day_of or {}).get(letter, float(place)) for items in histories for place, letter in enumerate(items)]
+    days = [(day_of or {}).get(letter, float(day)) for items in histories for day, letter in enumerate(items)]
     rows = [ord(letter) - ord("a") for letter in letters]
     columns = EventColumns(np.array(users), np.array(rows), T0 + (np.array(days) * DAY_MS).astype(np.int64))
     return TrainingPart(columns, np.arange(len(users)), np.empty(0, np.int64), max(rows) + 1)
@@ -63,14 +63,14 @@ def test_popularity_is_user_independent_and_0_for_items_without_events() -> None
 
 
 def test_popularity_learnt_live_is_popularity_learnt_at_once() -> None:
-    whole, live = RecentPopularity(half_life_days=3), RecentPopularity(half_life_days=3)
+    offline, live = RecentPopularity(half_life_days=3), RecentPopularity(half_life_days=3)
     part = part_of("abcabcaab")
-    whole.fit(part)
+    offline.fit(part)
     first = TrainingPart(part.columns, part.train[:4], part.validation, part.num_items)
     live.fit(first)
-    for place in part.train[4:]:
-        live.apply(0, int(part.columns.items[place]), int(part.columns.times_ms[place]))
-    assert live.shares == pytest.approx(whole.shares, rel=1e-6)
+    for row in part.train[4:]:
+        live.apply(0, int(part.columns.items[row]), int(part.columns.times_ms[row]))
+    assert live.shares == pytest.approx(offline.shares, rel=1e-6)
 
 
 def test_the_most_frequent_next_item_is_first_popularity_breaks_ties() -> None:
@@ -134,13 +134,13 @@ def test_item_neighbours_are_independent_of_the_block_size(monkeypatch: pytest.M
     rng = np.random.default_rng(0)
     histories = ["".join(chr(97 + item) for item in rng.integers(0, 20, 8)) for _ in range(30)]
     pasts = [after(items) for items in histories]
-    found = []
+    scores = []
     for size in (1024, 3):
         monkeypatch.setattr("model.baselines.neighbours.ITEMS_AT_ONCE", size)
         scorer = ItemKNN(k=5, shrink=1, num_last=4)
         scorer.fit(part_of(*histories))
-        found.append(scorer.scores(pasts))
-    assert np.array_equal(*found)
+        scores.append(scorer.scores(pasts))
+    assert np.array_equal(*scores)
 
 
 def test_sessions_score_items_by_similarity_and_recency_of_shared_items() -> None:
@@ -172,22 +172,22 @@ def test_neighbours_are_those_of_the_definition(histories: list[str], sample: in
     newest_first = sorted(range(len(histories) + 1), key=lambda user: -len([*histories, "g"][user]))  # a day per event
     for user, items in enumerate(histories):
         assert scorer.scores([after(items, user=user)])[0] == pytest.approx(
-            defined_scores(items, user, [(other, [*histories, "g"][other]) for other in newest_first], sample)
+            defined_scores(items, user, [(session, [*histories, "g"][session]) for session in newest_first], sample)
         )
 
 
 def defined_scores(items: str, user: int, sessions: list[tuple[int, str]], sample: int) -> list[float]:
     """V-SKNN over sessions (the newest first) as its definition reads, for three neighbours and four recent items."""
     recent = items[-4:]
-    weight = {letter: place / len(recent) for place, letter in enumerate(recent, start=1)}
-    sharing = [held for other, held in sessions if other != user and set(held) & set(recent)][:sample]
-    alike = [sum(weight[letter] for letter in set(recent) & set(held)) / len(weight) for held in sharing]
+    weight = {letter: rank / len(recent) for rank, letter in enumerate(recent, start=1)}
+    sharing = [contents for owner, contents in sessions if owner != user and set(contents) & set(recent)][:sample]
+    similarities = [sum(weight[letter] for letter in set(recent) & set(contents)) / len(weight) for contents in sharing]
     scores = [0.0] * 7
-    for place in sorted(range(len(sharing)), key=lambda place: -alike[place])[:3]:
-        held = set(sharing[place])
-        steps = next(step for step, letter in enumerate(reversed(recent), start=1) if letter in held)
-        for letter in held:
-            scores[ord(letter) - ord("a")] += alike[place] / steps
+    for rank in sorted(range(len(sharing)), key=lambda rank: -similarities[rank])[:3]:
+        contents = set(sharing[rank])
+        steps = next(step for step, letter in enumerate(reversed(recent), start=1) if letter in contents)
+        for letter in contents:
+            scores[ord(letter) - ord("a")] += similarities[rank] / steps
     return scores
 
 
@@ -242,10 +242,10 @@ def test_a_network_reads_no_time_and_nothing_after_a_position(network: NetworkCl
     model = network(small(), num_items=9).initialise(seed=0).eval()
     items, later = torch.randn(2, 6, 16), torch.randn(2, 6, 16)
     later[:, :4] = items[:, :4]
-    one = model(items, torch.zeros(2, 6, dtype=torch.int64))
-    other = model(later, torch.arange(12).view(2, 6) * DAY_MS)
-    torch.testing.assert_close(one[:, :4], other[:, :4])
-    assert not torch.allclose(one[:, 4], other[:, 4])
+    states = model(items, torch.zeros(2, 6, dtype=torch.int64))
+    later_states = model(later, torch.arange(12).view(2, 6) * DAY_MS)
+    torch.testing.assert_close(states[:, :4], later_states[:, :4])
+    assert not torch.allclose(states[:, 4], later_states[:, 4])
 
 
 @pytest.mark.parametrize("network", [SASRec, GRU4Rec, HM4SR])
@@ -258,13 +258,13 @@ def test_networks_learn_the_next_item_deterministically(network: NetworkClass, s
     validation = np.arange(7, 480, 8)
     part = TrainingPart(columns, np.setdiff1d(np.arange(480), validation), validation, 40)
     history = History(np.array(theme[:4]), T0 + np.arange(4) * 60_000)
-    found = []
+    runs = []
     for _ in range(2):
         plan = TrainingPlan(epochs=12, patience=12, batch_events=128, learning_rate=0.01, warmup_steps=5)
         scorer = NetworkScorer(network, small(), plan, Contents(catalogue), seed=3, progress=lambda at: None)
         scorer.fit(part)
-        found.append(scorer.scores([Past(0, history), Past(0, History(history.items[:0], history.times_ms[:0]))]))
-    assert np.argmax(found[0][0]) == theme[4]
-    assert not found[0][1].any()
-    assert np.array_equal(*found)
+        runs.append(scorer.scores([Past(0, history), Past(0, History(history.items[:0], history.times_ms[:0]))]))
+    assert np.argmax(runs[0][0]) == theme[4]
+    assert not runs[0][1].any()
+    assert np.array_equal(*runs)
     assert scorer.report["validation_ndcg_10"] > 0.5

@@ -27,7 +27,7 @@ class CountingDescriber:
     def describe(self, contents: Sequence[bytes]) -> Described:
         self.described += contents
         vectors = np.array([[content[0], content[1]] for content in contents], np.float32)
-        return Described(vectors, {place: "broken" for place, found in enumerate(contents) if found in self.broken})
+        return Described(vectors, {index: "broken" for index, content in enumerate(contents) if content in self.broken})
 
 
 def run(
@@ -131,9 +131,9 @@ def test_a_killed_run_goes_on_where_it_was_whatever_it_left_half_written(tmp_pat
     for name in (ROWS, VECTORS):
         with (tmp_path / "c" / name).open("ab") as file:
             file.write(b'{"ha')
-    again = CountingDescriber()
-    run(tmp_path / "c", again, CONTENTS)
-    assert again.described == [CONTENTS["item-7"]]
+    resumed = CountingDescriber()
+    run(tmp_path / "c", resumed, CONTENTS)
+    assert resumed.described == [CONTENTS["item-7"]]
     expected = {item_id: list(map(float, content)) for item_id, content in CONTENTS.items()}
     assert vectors(tmp_path / "c", *CONTENTS) == expected
 
@@ -158,13 +158,13 @@ def test_a_folder_that_holds_no_vectors_is_said_to(tmp_path: Path) -> None:
 
 
 def test_memory_is_bounded_by_the_batch(tmp_path: Path) -> None:
-    held: list[int] = []
+    sizes: list[int] = []
 
     class Watching(CountingDescriber):
         def describe(self, contents: Sequence[bytes]) -> Described:
-            held.append(len(contents))
+            sizes.append(len(contents))
             return super().describe(contents)
 
     run(tmp_path / "c", Watching(), {f"i{n}": n.to_bytes(2) for n in range(100)})
-    assert max(held) == 3
+    assert max(sizes) == 3
     assert len(json.loads((tmp_path / "c" / ITEMS).read_text())) == 100

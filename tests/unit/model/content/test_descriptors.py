@@ -39,17 +39,17 @@ def test_colours_are_those_of_oklab(colour: tuple[int, int, int], expected: tupl
 
 def test_a_picture_of_one_colour_has_one_bin_of_colour_and_no_edge() -> None:
     planes = descriptors.oklab(plain(200, 30, 30)[None])
-    whole = descriptors.colours(planes)[0, :NUM_BINS]
-    assert np.count_nonzero(whole) == 1
-    assert whole.max() == 1
+    histogram = descriptors.colours(planes)[0, :NUM_BINS]
+    assert np.count_nonzero(histogram) == 1
+    assert histogram.max() == 1
     assert not descriptors.edges(planes[..., 0]).any()
 
 
 def test_each_quarter_has_colours_of_its_own() -> None:
     picture = plain(0, 0, 0)
     picture[: SIDE // 2, : SIDE // 2] = 255
-    whole, *quarters = descriptors.colours(descriptors.oklab(picture[None])).reshape(5, NUM_BINS)
-    assert sorted(whole[whole > 0] ** 2) == pytest.approx([0.25, 0.75])
+    histogram, *quarters = descriptors.colours(descriptors.oklab(picture[None])).reshape(5, NUM_BINS)
+    assert sorted(histogram[histogram > 0] ** 2) == pytest.approx([0.25, 0.75])
     assert [np.flatnonzero(part).tolist() for part in quarters[1:]] == [np.flatnonzero(quarters[1]).tolist()] * 3
     assert np.flatnonzero(quarters[0]).tolist() != np.flatnonzero(quarters[1]).tolist()
 
@@ -63,15 +63,15 @@ def test_vertical_and_horizontal_stripes_differ_in_edge_direction() -> None:
 
 def test_the_first_frequency_of_each_plane_is_its_mean() -> None:
     planes = descriptors.oklab(np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3)).astype(np.uint8))
-    found = descriptors.layout(planes)
+    frequencies = descriptors.layout(planes)
     starts = np.cumsum([0, *(f * f for f in descriptors.FREQUENCIES)])[:-1]
-    np.testing.assert_allclose(found[:, starts], planes.mean(axis=(1, 2)), atol=1e-5)
+    np.testing.assert_allclose(frequencies[:, starts], planes.mean(axis=(1, 2)), atol=1e-5)
 
 
 def test_a_descriptor_depends_on_nothing_but_its_picture() -> None:
     pictures = np.random.default_rng(1).integers(0, 256, (5, SIDE, SIDE, 3)).astype(np.uint8)
-    together = descriptors.describe(list(pictures))
-    assert together.shape == (5, SIZE)
-    assert together.dtype == np.float32
-    alone = np.concatenate([descriptors.describe([picture]) for picture in pictures])
-    np.testing.assert_allclose(together, alone, atol=1e-6)
+    batch = descriptors.describe(list(pictures))
+    assert batch.shape == (5, SIZE)
+    assert batch.dtype == np.float32
+    separate = np.concatenate([descriptors.describe([picture]) for picture in pictures])
+    np.testing.assert_allclose(batch, separate, atol=1e-6)

@@ -33,24 +33,24 @@ def test_a_zip_and_a_folder_with_the_same_files_give_the_same_pictures(tmp_path:
             (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "p" / name).write_bytes(data)
     for path in (tmp_path / "p.zip", tmp_path / "p"):
-        with Pictures.opened(path) as found:
-            assert sorted(found.files) == ["1", "2"]
-            assert found.ignored == 3
-            assert found.read("2") == RED
+        with Pictures.opened(path) as item_pictures:
+            assert sorted(item_pictures.files) == ["1", "2"]
+            assert item_pictures.ignored == 3
+            assert item_pictures.read("2") == RED
 
 
 def test_characters_illegal_in_file_names_are_percent_encoded(tmp_path: Path) -> None:
     (tmp_path / "a%2Fb.v1.png").write_bytes(RED)
-    with Pictures.opened(tmp_path) as found:
-        assert list(found.files) == ["a/b.v1"]
+    with Pictures.opened(tmp_path) as item_pictures:
+        assert list(item_pictures.files) == ["a/b.v1"]
 
 
 def test_of_several_pictures_of_one_item_the_first_by_name_counts(tmp_path: Path) -> None:
     for folder in ("b", "a"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1.png").write_bytes(folder.encode())
-    with Pictures.opened(tmp_path) as found:
-        assert found.read("1") == b"a"
+    with Pictures.opened(tmp_path) as item_pictures:
+        assert item_pictures.read("1") == b"a"
 
 
 def test_what_is_neither_a_folder_nor_a_zip_file_is_refused(tmp_path: Path) -> None:
@@ -63,8 +63,8 @@ def test_what_is_neither_a_folder_nor_a_zip_file_is_refused(tmp_path: Path) -> N
 def test_a_picture_of_excessive_size_is_not_even_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "MAX_PICTURE_BYTES", 10)
     (tmp_path / "1.png").write_bytes(RED)
-    with Pictures.opened(tmp_path) as found, pytest.raises(BrokenPicture, match="wanted at most"):
-        found.read("1")
+    with Pictures.opened(tmp_path) as item_pictures, pytest.raises(BrokenPicture, match="wanted at most"):
+        item_pictures.read("1")
 
 
 def test_a_picture_that_would_unpack_to_excessive_size_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,8 +82,8 @@ def test_undecodable_pictures_raise_a_clear_error(data: bytes) -> None:
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "LA", "CMYK", "I;16", "1"])
 def test_every_mode_of_picture_becomes_rgb(mode: str) -> None:
     format_ = "JPEG" if mode == "CMYK" else "PNG"
-    found = pixels_of(encoded(Image.new(mode, (8, 8)), format_), side=4)
-    assert (found.shape, found.dtype) == ((4, 4, 3), np.uint8)
+    pixels = pixels_of(encoded(Image.new(mode, (8, 8)), format_), side=4)
+    assert (pixels.shape, pixels.dtype) == ((4, 4, 3), np.uint8)
 
 
 def test_what_is_transparent_lies_on_white() -> None:
@@ -91,7 +91,7 @@ def test_what_is_transparent_lies_on_white() -> None:
 
 
 def test_broken_pictures_are_faults_and_their_neighbours_are_described() -> None:
-    found = describer_of("classical", kind="pictures").describe([RED, b"no picture", RED])
-    assert list(found.faults) == [1]
-    np.testing.assert_array_equal(found.vectors[0], found.vectors[2])
-    assert found.vectors[0].any()
+    described = describer_of("classical", kind="pictures").describe([RED, b"no picture", RED])
+    assert list(described.faults) == [1]
+    np.testing.assert_array_equal(described.vectors[0], described.vectors[2])
+    assert described.vectors[0].any()

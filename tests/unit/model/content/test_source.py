@@ -25,8 +25,8 @@ def catalogue_of(*item_ids: str) -> Catalogue:
 
 def kept(folder: Path, vectors: Mapping[str, FloatArray], *, replace: bool = False) -> Collection:
     """A collection of given vectors."""
-    given = ImportedVectors(vectors, len(next(iter(vectors.values()))))
-    collect(folder, given, list(vectors), given.read, progress=lambda done, total: None, replace=replace)
+    imported = ImportedVectors(vectors, len(next(iter(vectors.values()))))
+    collect(folder, imported, list(vectors), imported.read, progress=lambda done, total: None, replace=replace)
     return Collection.open(folder)
 
 
@@ -44,14 +44,14 @@ def features_of(source: CollectedFeatures, *item_ids: str) -> tuple[FloatArray, 
 def test_the_reduction_is_that_of_principal_components(tmp_path: Path) -> None:
     vectors = random_vectors(200)
     source = CollectedFeatures.fit(kept(tmp_path / "c", vectors), catalogue_of(*vectors), name="image", size=3)
-    found, present = features_of(source, *vectors)
+    reduced, present = features_of(source, *vectors)
     assert all(present)
     centred = np.stack(list(vectors.values())) - np.stack(list(vectors.values())).mean(axis=0)
     left, strengths, _ = np.linalg.svd(centred, full_matrices=False)  # an independent way to the same axes
     expected = left[:, :3] * strengths[:3]
-    alike = np.abs(np.corrcoef(found.T, expected.T)[:3, 3:])
-    np.testing.assert_allclose(np.diag(alike), 1, atol=1e-4)
-    assert float((found**2).mean()) == pytest.approx(1, rel=1e-3)
+    correlations = np.abs(np.corrcoef(reduced.T, expected.T)[:3, 3:])
+    np.testing.assert_allclose(np.diag(correlations), 1, atol=1e-4)
+    assert float((reduced**2).mean()) == pytest.approx(1, rel=1e-3)
 
 
 def test_an_item_without_a_vector_is_absent(tmp_path: Path) -> None:
@@ -65,11 +65,11 @@ def test_an_item_without_a_vector_is_absent(tmp_path: Path) -> None:
 def test_it_survives_its_checkpoint_form_and_serves_without_the_folder(tmp_path: Path) -> None:
     vectors = random_vectors(20)
     source = CollectedFeatures.fit(kept(tmp_path / "c", vectors), catalogue_of(*vectors), name="image", size=3)
-    again = restore_source(source.to_json(), source.to_arrays())
-    assert isinstance(again, CollectedFeatures)
-    np.testing.assert_array_equal(features_of(again, *vectors)[0], features_of(source, *vectors)[0])
-    gone = again.following(tmp_path / "gone")
-    np.testing.assert_array_equal(features_of(gone, *vectors)[0], features_of(source, *vectors)[0])
+    restored = restore_source(source.to_json(), source.to_arrays())
+    assert isinstance(restored, CollectedFeatures)
+    np.testing.assert_array_equal(features_of(restored, *vectors)[0], features_of(source, *vectors)[0])
+    detached = restored.following(tmp_path / "gone")
+    np.testing.assert_array_equal(features_of(detached, *vectors)[0], features_of(source, *vectors)[0])
 
 
 def test_new_and_changed_items_are_reduced_in_the_frozen_way(tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_vectors_of_another_describer_are_not_mixed_in(tmp_path: Path) -> None:
     collection = kept(tmp_path / "c", vectors)
     source = CollectedFeatures.fit(collection, catalogue_of(*vectors), name="image", size=3).following(tmp_path / "c")
     before, _ = features_of(source, "i0")
-    other = ImportedVectors({"i0": np.ones(6, np.float32), "new": np.zeros(6, np.float32)}, 6, "another")
-    collect(tmp_path / "c", other, ["i0", "new"], other.read, progress=lambda done, total: None)
+    imported = ImportedVectors({"i0": np.ones(6, np.float32), "new": np.zeros(6, np.float32)}, 6, "another")
+    collect(tmp_path / "c", imported, ["i0", "new"], imported.read, progress=lambda done, total: None)
     after, present = features_of(source, "i0", "new")
     assert present == [True, False]
     np.testing.assert_array_equal(after[0], before[0])
@@ -112,14 +112,14 @@ def test_vectors_are_read_from_every_kind_of_file(tmp_path: Path) -> None:
     (tmp_path / "named.txt").write_text("x\ny\nz\n")
     save_file({"vectors": table}, tmp_path / "b.safetensors")
     save_file(dict(zip("xyz", table, strict=True)), tmp_path / "c.safetensors")
-    read = (
+    collections = (
         read_vectors(tmp_path / "a.npy"),
         read_vectors(tmp_path / "b.safetensors", tmp_path / "named.txt"),
         read_vectors(tmp_path / "c.safetensors"),
     )
-    for found in read:
-        np.testing.assert_array_equal(found.vectors(["z", "x"]), table[[2, 0]])
-        assert found.hashes(["x", "w"]) == ["x", None]
+    for vectors in collections:
+        np.testing.assert_array_equal(vectors.vectors(["z", "x"]), table[[2, 0]])
+        assert vectors.hashes(["x", "w"]) == ["x", None]
 
 
 @pytest.mark.parametrize(

@@ -49,11 +49,11 @@ class Walker:
         self._num_items = part.num_items
 
     def scores(self, pasts: Sequence[Past]) -> FloatArray:
-        found = np.zeros((len(pasts), self._num_items), np.float32)
+        scores = np.zeros((len(pasts), self._num_items), np.float32)
         for row, past in enumerate(pasts):
             if len(past.history):
-                found[row, (past.history.items[-1] + self._step) % self._num_items] = 1
-        return found
+                scores[row, (past.history.items[-1] + self._step) % self._num_items] = 1
+        return scores
 
 
 def walker(log: list[str], *, steps: Sequence[int] = (1, 2), dies_at: int | None = None) -> ModelSpec:
@@ -104,7 +104,7 @@ def test_tuning_selects_by_validation_and_fits_every_seed(dataset: Dataset, fold
 
 def test_tuning_never_looks_at_the_test_questions(dataset: Dataset, fold: Fold) -> None:
     backwards = replace(fold, test=replace(fold.test, answers=fold.test.begin))  # others: the first events
-    configs = [dict(harness(dataset, each).run(walker([])).config) for each in (fold, backwards)]
+    configs = [dict(harness(dataset, tested).run(walker([])).config) for tested in (fold, backwards)]
     assert configs == [{"step": 1}, {"step": 1}]
 
 
@@ -123,27 +123,27 @@ def test_a_killed_run_goes_on_where_it_was(dataset: Dataset, fold: Fold, tmp_pat
     outcome = harness(dataset, fold, tmp_path).run(walker(log, steps=(1, 2, 3)))
     assert log == ["fit step 3", "fit step 1"]  # the third trial, then the chosen one
     log.clear()
-    again = harness(dataset, fold, tmp_path).run(walker(log, steps=(1, 2, 3)))
+    cached = harness(dataset, fold, tmp_path).run(walker(log, steps=(1, 2, 3)))
     assert log == []
-    assert np.array_equal(again.ranks("keep")[0].above, outcome.ranks("keep")[0].above)
-    assert dict(again.results[0].facts) == dict(outcome.results[0].facts)
+    assert np.array_equal(cached.ranks("keep")[0].above, outcome.ranks("keep")[0].above)
+    assert dict(cached.results[0].facts) == dict(outcome.results[0].facts)
 
 
 def test_a_killed_training_resumes_at_its_last_epoch(dataset: Dataset, fold: Fold, tmp_path: Path) -> None:
     budget = replace(SMALL, epochs=4)
-    whole = harness(dataset, fold, budget=budget).run(spec_of("sasrec"))
+    uninterrupted = harness(dataset, fold, budget=budget).run(spec_of("sasrec"))
 
-    def die(what: str, share: float) -> None:
-        if "epoch 3" in what:
+    def die(step: str, share: float) -> None:
+        if "epoch 3" in step:
             raise Killed
 
     with pytest.raises(Killed):
         harness(dataset, fold, tmp_path, budget=budget, progress=die).run(spec_of("sasrec"))
-    done: list[str] = []
-    again = harness(dataset, fold, tmp_path, budget=budget, progress=lambda what, share: done.append(what))
-    outcome = again.run(spec_of("sasrec"))
-    assert not any("epoch 1" in what or "epoch 2" in what for what in done)
-    assert np.array_equal(outcome.ranks("keep")[0].above, whole.ranks("keep")[0].above)
+    steps: list[str] = []
+    resumed = harness(dataset, fold, tmp_path, budget=budget, progress=lambda step, share: steps.append(step))
+    outcome = resumed.run(spec_of("sasrec"))
+    assert not any("epoch 1" in step or "epoch 2" in step for step in steps)
+    assert np.array_equal(outcome.ranks("keep")[0].above, uninterrupted.ranks("keep")[0].above)
     assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]
 
 
@@ -151,15 +151,15 @@ def test_a_kept_result_is_used_for_nothing_else(dataset: Dataset, fold: Fold, tm
     log: list[str] = []
     spec = walker(log, steps=(1,))
     harness(dataset, fold, tmp_path).run(spec)
-    others = [
+    variants = [
         harness(dataset, fold, tmp_path, seeds=(5,)),
         harness(dataset, temporal(dataset, cut_ms=T0 + 20_000_000), tmp_path),
         harness(Dataset.of([("ann", f"item{n}", T0 + n) for n in range(9)]), fold, tmp_path),
         harness(dataset, fold.asking(7), tmp_path),
     ]
-    for other in others:
-        other.run(spec)
-    assert len(log) == 1 + len(others)
+    for variant in variants:
+        variant.run(spec)
+    assert len(log) == 1 + len(variants)
 
 
 def test_the_budget_decides_the_results_of_trained_models_alone(dataset: Dataset, fold: Fold, tmp_path: Path) -> None:
@@ -193,17 +193,17 @@ def built(name: str, dataset: Dataset) -> NetworkScorer:
 
 
 def test_ablations_change_what_they_name_and_combine(dataset: Dataset) -> None:
-    whole = built("hm4sr", dataset).config
-    assert built("hm4sr:paper", dataset).config == replace(whole, fused_id=False, repeats=False)
+    full = built("hm4sr", dataset).config
+    assert built("hm4sr:paper", dataset).config == replace(full, fused_id=False, repeats=False)
     assert built("hm4sr:no-fused-id+no-repeats", dataset).config == built("hm4sr:paper", dataset).config
-    assert built("hm4sr:no-gaps", dataset).config == replace(whole, gaps="off")
-    assert built("hm4sr:id-only", dataset).config == replace(whole, contents=())
-    assert built("hm4sr:text-only", dataset).config == replace(whole, use_id=False)
+    assert built("hm4sr:no-gaps", dataset).config == replace(full, gaps="off")
+    assert built("hm4sr:id-only", dataset).config == replace(full, contents=())
+    assert built("hm4sr:text-only", dataset).config == replace(full, use_id=False)
     both = built("hm4sr:no-moe+no-cp", dataset).config
-    assert both == replace(whole, interactive_moe=False, temporal_moe=False, losses=replace(whole.losses, cp=0.0))
+    assert both == replace(full, interactive_moe=False, temporal_moe=False, losses=replace(full.losses, cp=0.0))
     assert built("hm4sr:no-id", dataset).config == built("hm4sr:text-only", dataset).config
     assert built("hm4sr:no-text", dataset).config == built("hm4sr:id-only", dataset).config
-    assert built("hm4sr:no-absolute-time", dataset).config == replace(whole, absolute_time=False)
+    assert built("hm4sr:no-absolute-time", dataset).config == replace(full, absolute_time=False)
     assert built("hm4sr:frozen-experts", dataset).frozen_experts
     assert not built("hm4sr:no-moe", dataset).frozen_experts
 
@@ -244,8 +244,8 @@ def test_frozen_experts_stay_as_they_started(dataset: Dataset, fold: Fold) -> No
 
 def test_the_released_preset_never_trains_its_experts(dataset: Dataset, fold: Fold) -> None:
     scorer = built("hm4sr:released", dataset)
-    whole = built("hm4sr:paper", dataset).config
-    assert scorer.config == replace(whole, released=True, id_dropout=0.0)
+    paper = built("hm4sr:paper", dataset).config
+    assert scorer.config == replace(paper, released=True, id_dropout=0.0)
     scorer.fit(fold.part)
     released = scorer.model
     start = type(released)(released.config, num_items=released.num_items).initialise(seed=0)
@@ -288,8 +288,8 @@ def test_nothing_after_the_cut_changes_a_trained_model(dataset: Dataset) -> None
     ]
     changed = [row if row[2] < cut_ms else (row[0], "item3", row[2] + 7) for row in rows]
     scores = []
-    for each in (rows, changed):
-        data = Dataset.of(each, items)
+    for events in (rows, changed):
+        data = Dataset.of(events, items)
         scorer = built("hm4sr", data)
         scorer.fit(temporal(data, cut_ms=cut_ms).part)
         scores.append(scorer.scores([temporal(data, cut_ms=cut_ms, state="frozen").validation.past(3)]))
@@ -308,11 +308,11 @@ def vars_of(dataset: Dataset) -> tuple[list[int], list[int], list[int]]:
 def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
     ranks = {seen: AnswerRanks(np.array([3, MISS]), np.array([0, 2]), {5: 4, 10: 9}) for seen in ("keep", "hide")}
     ResultCache(tmp_path).save({"model": "x"}, ModelResult({"fit_s": 1.5, "none": None}, ranks))
-    found = ResultCache(tmp_path).load({"model": "x"})
-    assert found is not None
-    assert dict(found.facts) == {"fit_s": 1.5, "none": None}
-    assert found.ranks["hide"].above.tolist() == [3, MISS]
-    assert dict(found.ranks["keep"].num_shown) == {5: 4, 10: 9}
+    loaded = ResultCache(tmp_path).load({"model": "x"})
+    assert loaded is not None
+    assert dict(loaded.facts) == {"fit_s": 1.5, "none": None}
+    assert loaded.ranks["hide"].above.tolist() == [3, MISS]
+    assert dict(loaded.ranks["keep"].num_shown) == {5: 4, 10: 9}
     assert ResultCache(tmp_path).load({"model": "y"}) is None
     assert ResultCache(None).load({"model": "x"}) is None
 
@@ -345,18 +345,18 @@ def compared(dataset: Dataset, fold: Fold, *, seeds: Sequence[int] = (0,)) -> Co
 
 
 def test_the_report_holds_means_seeds_intervals_slices_and_differences(dataset: Dataset, fold: Fold) -> None:
-    found = report(compared(dataset, fold, seeds=(0, 1, 2)))
-    json.dumps(found, allow_nan=False)
-    assert found["data"]["test_questions"] == found["data"]["test_users"] == 40
-    popularity, walked = found["models"]
-    kept = walked["seen"]["keep"]
-    wanted = {"mean": 1.0, "seeds": [1.0, 1.0, 1.0], "seed_std": 0.0, "low": 1.0, "high": 1.0}
-    assert kept["metrics"]["NDCG@10"] == wanted
+    document = report(compared(dataset, fold, seeds=(0, 1, 2)))
+    json.dumps(document, allow_nan=False)
+    assert document["data"]["test_questions"] == document["data"]["test_users"] == 40
+    popularity, walked = document["models"]
+    figures = walked["seen"]["keep"]
+    metric = {"mean": 1.0, "seeds": [1.0, 1.0, 1.0], "seed_std": 0.0, "low": 1.0, "high": 1.0}
+    assert figures["metrics"]["NDCG@10"] == metric
     assert popularity["seen"]["keep"]["metrics"]["NDCG@10"]["seed_std"] is None  # chance plays no part
-    assert kept["coverage"]["@20"] == 1.0
-    assert kept["slices"]["known items"] == {"HR@10": 1.0, "NDCG@10": 1.0}
-    assert "new users" not in kept["slices"]
-    difference = kept["difference"]["NDCG@10"]
+    assert figures["coverage"]["@20"] == 1.0
+    assert figures["slices"]["known items"] == {"HR@10": 1.0, "NDCG@10": 1.0}
+    assert "new users" not in figures["slices"]
+    difference = figures["difference"]["NDCG@10"]
     assert difference["low"] <= difference["mean"] <= difference["high"]
     assert difference["mean"] == pytest.approx(1 - popularity["seen"]["keep"]["metrics"]["NDCG@10"]["mean"])
     assert popularity["seen"]["keep"]["difference"] == {}
@@ -368,6 +368,6 @@ def test_popularity_answers_users_without_history_for_every_model(dataset: Datas
     comparison = compared(dataset, fold)
     empty = fold.test.end == fold.test.begin
     assert empty.any()
-    own, popular = (comparison.gains(name, "keep", "NDCG", 20)[0] for name in ("walker", "popularity"))
-    assert np.array_equal(own[empty], popular[empty])
-    assert own[~empty].tolist() == [1.0] * int((~empty).sum())
+    walked, popular = (comparison.gains(name, "keep", "NDCG", 20)[0] for name in ("walker", "popularity"))
+    assert np.array_equal(walked[empty], popular[empty])
+    assert walked[~empty].tolist() == [1.0] * int((~empty).sum())

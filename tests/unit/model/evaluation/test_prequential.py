@@ -62,8 +62,8 @@ class Watching:
         self.num_known: list[int] = []
 
     def fit(self, part: TrainingPart) -> None:
-        learnt = part.training_events
-        self.known = list(zip(learnt.users.tolist(), learnt.items.tolist(), learnt.times_ms.tolist(), strict=True))
+        events = part.training_events
+        self.known = list(zip(events.users.tolist(), events.items.tolist(), events.times_ms.tolist(), strict=True))
         self.num_items = part.num_items
 
     def apply(self, user: int, item: int, time_ms: int) -> None:
@@ -76,37 +76,37 @@ class Watching:
 
 
 def test_a_live_scorer_sees_exactly_the_events_before_a_question() -> None:
-    scorer, given = Watching(), stream()
-    run_scorer(given, scorer, tick=silent)
-    asked_at = given.times_ms.tolist()
-    everything = sorted(given.columns.times_ms.tolist())
+    scorer, events = Watching(), stream()
+    run_scorer(events, scorer, tick=silent)
+    asked_at = events.times_ms.tolist()
+    everything = sorted(events.columns.times_ms.tolist())
     assert scorer.num_known == [np.searchsorted(everything, time_ms) for time_ms in asked_at]
-    for past, place in zip(scorer.asked, given.questions.tolist(), strict=True):
-        assert past.history.times_ms.max() < given.columns.times_ms[place]
+    for past, row in zip(scorer.asked, events.questions.tolist(), strict=True):
+        assert past.history.times_ms.max() < events.columns.times_ms[row]
 
 
 def test_a_frozen_state_ends_with_the_cut() -> None:
-    given = stream()
-    place = int(given.questions[-1])
-    assert given.past(place, frozen=True).history.times_ms.max() < 10 * DAY_MS
-    assert len(given.past(place).history) > len(given.past(place, frozen=True).history)
+    events = stream()
+    row = int(events.questions[-1])
+    assert events.past(row, frozen=True).history.times_ms.max() < 10 * DAY_MS
+    assert len(events.past(row).history) > len(events.past(row, frozen=True).history)
 
 
 def test_only_items_born_so_far_are_rivals() -> None:
-    given = stream()
-    one = np.array([0])
-    born = given.born_ms <= given.times_ms[0]
+    events = stream()
+    numbers = np.array([0])
+    born = events.born_ms <= events.times_ms[0]
     scores = np.ones((1, NUM_ITEMS), np.float32)
-    assert given.ranks(one, scores)[0] == (born.sum() - 1) / 2
+    assert events.ranks(numbers, scores)[0] == (born.sum() - 1) / 2
     assert born.sum() == 12
 
 
 def test_a_users_earlier_items_are_hidden_where_that_is_wanted() -> None:
-    given = stream(hide_seen=True)
-    for place in given.questions.tolist():
-        seen = given.columns.items[given.first[place] : place]
-        assert given.columns.items[place] not in seen
-    assert 0 < len(given.questions) < len(stream().questions)
+    events = stream(hide_seen=True)
+    for row in events.questions.tolist():
+        seen = events.columns.items[events.first[row] : row]
+        assert events.columns.items[row] not in seen
+    assert 0 < len(events.questions) < len(stream().questions)
 
 
 def test_a_training_knows_only_items_that_were_born_before_it() -> None:
@@ -139,34 +139,34 @@ class Fixed:
 
 
 def test_a_new_model_answers_only_after_its_training_has_ended() -> None:
-    given = stream()
-    middle_ms = int(given.times_ms[50])
+    events = stream()
+    middle_ms = int(events.times_ms[50])
     models = [DeployedModel(Fixed(3), 0, 0, 1.0), DeployedModel(Fixed(5), middle_ms - 1, middle_ms, 2.0)]  # type: ignore[arg-type]
-    run = run_models(given, models, frozen=False, shape=SHAPE, tick=silent)
-    early = given.times_ms < middle_ms
-    assert (run.ranks[early & (given.targets == 3)] == 0).all()
-    assert (run.ranks[~early & (given.targets == 5)] == 0).all()
-    assert (run.ranks[~early & (given.targets == 3)] > 0).all()
+    run = run_models(events, models, frozen=False, shape=SHAPE, tick=silent)
+    early = events.times_ms < middle_ms
+    assert (run.ranks[early & (events.targets == 3)] == 0).all()
+    assert (run.ranks[~early & (events.targets == 5)] == 0).all()
+    assert (run.ranks[~early & (events.targets == 3)] > 0).all()
     assert run.train_s == [1.0, 2.0]
 
 
 def test_all_arms_run_and_a_second_run_takes_the_models_from_disk(tmp_path: Path) -> None:
     recipe = TrainingRecipe(CONFIG, RECIPE.plan, RECIPE.tuning, folder=tmp_path)
     names = ("frozen-frozen", "frozen", "fine-tune", "fine-tune+replay", "retrain", "vsknn")
-    given = PrequentialReplay(stream(max_questions=60), recipe, names, (0,), "frozen")
-    found = replay(given, progress=lambda what, share: None)
+    case = PrequentialReplay(stream(max_questions=60), recipe, names, (0,), "frozen")
+    document = replay(case, progress=lambda step, share: None)
     num_models = len(list(tmp_path.iterdir()))
-    again = replay(given, progress=lambda what, share: None)
+    second = replay(case, progress=lambda step, share: None)
     assert num_models == 4  # the first, two fine-tunes, a second full training
     assert len(list(tmp_path.iterdir())) == num_models
-    assert set(found["arms"]) == {"popularity", *names}
+    assert set(document["arms"]) == {"popularity", *names}
     for name in names:
-        assert again["arms"][name]["ndcg_10"] == found["arms"][name]["ndcg_10"]
-        assert again["arms"][name]["train_cpu_s"] == pytest.approx(found["arms"][name]["train_cpu_s"], abs=0.5)
-    assert found["arms"]["frozen"]["difference"] == [0, 0, 0]
-    write_chart(found, tmp_path / "chart.svg")
-    drawn = (tmp_path / "chart.svg").read_text()
-    assert all(f">{name}<" in drawn for name in ("popularity", *names))
+        assert second["arms"][name]["ndcg_10"] == document["arms"][name]["ndcg_10"]
+        assert second["arms"][name]["train_cpu_s"] == pytest.approx(document["arms"][name]["train_cpu_s"], abs=0.5)
+    assert document["arms"]["frozen"]["difference"] == [0, 0, 0]
+    write_chart(document, tmp_path / "chart.svg")
+    chart = (tmp_path / "chart.svg").read_text()
+    assert all(f">{name}<" in chart for name in ("popularity", *names))
 
 
 def test_a_seed_gives_the_same_answers() -> None:

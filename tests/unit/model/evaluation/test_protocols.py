@@ -41,8 +41,8 @@ def asked(dataset: Dataset, fold: Fold) -> list[tuple[list[str], str]]:
     ]
 
 
-def same(one: TrainingPart, other: TrainingPart) -> bool:
-    arrays = [(part.columns.users, part.columns.times_ms, part.train, part.validation) for part in (one, other)]
+def same(first: TrainingPart, second: TrainingPart) -> bool:
+    arrays = [(part.columns.users, part.columns.times_ms, part.train, part.validation) for part in (first, second)]
     return all(np.array_equal(a, b) for a, b in zip(*arrays, strict=True))
 
 
@@ -87,7 +87,7 @@ def test_a_users_order_agrees_with_the_order_of_arrival() -> None:
 
 def test_the_digest_changes_with_anything_that_a_result_may_depend_on() -> None:
     base = Dataset.of(ANN_AND_BOB, [Item("a")])
-    others = [
+    variants = [
         Dataset.of([*ANN_AND_BOB[:-1], ("bob", "a", T0)], [Item("a")]),
         Dataset.of([*ANN_AND_BOB[:-1], ("bob", "b", T0 + 6000)], [Item("a")]),
         Dataset.of(ANN_AND_BOB, [Item("a", title="A")]),
@@ -95,7 +95,7 @@ def test_the_digest_changes_with_anything_that_a_result_may_depend_on() -> None:
         Dataset.of(ANN_AND_BOB, [Item("a"), Item("z")]),
     ]
     assert base.digest == Dataset.of(ANN_AND_BOB, [Item("a")]).digest
-    assert len({base.digest, *(other.digest for other in others)}) == 6
+    assert len({base.digest, *(variant.digest for variant in variants)}) == 6
 
 
 def test_without_events_there_is_no_dataset() -> None:
@@ -131,9 +131,9 @@ def test_leave_one_out_without_a_user_of_three_events_says_so() -> None:
 def test_test_events_are_absent_from_the_training_columns() -> None:
     part = leave_one_out(Dataset.of(ANN_AND_BOB)).part
     changed = [*ANN_AND_BOB[:4], ("ann", "b", T0 + 90_000), ("bob", "c", T0 + 99_000)]  # other last items and times
-    other = leave_one_out(Dataset.of(changed)).part
-    assert same(part, other)
-    assert np.array_equal(part.columns.items, other.columns.items)
+    changed_part = leave_one_out(Dataset.of(changed)).part
+    assert same(part, changed_part)
+    assert np.array_equal(part.columns.items, changed_part.columns.items)
 
 
 # --- temporal
@@ -150,9 +150,9 @@ def test_temporal_trains_before_the_cut_and_tests_everything_after() -> None:
     times_ms = dataset.columns.times_ms
     assert fold.part.columns.times_ms.max() < cut_ms
     assert times_ms[fold.test.answers].tolist() == [T0 + 1000 * n for n in range(30, 42)]
-    held = fold.part.columns.times_ms[fold.part.validation]
-    assert held.min() > fold.part.training_events.times_ms.max()
-    assert len(fold.part.train) + len(held) == 30
+    validation = fold.part.columns.times_ms[fold.part.validation]
+    assert validation.min() > fold.part.training_events.times_ms.max()
+    assert len(fold.part.train) + len(validation) == 30
 
 
 def test_live_questions_see_all_earlier_events_frozen_those_before_the_cut() -> None:
@@ -219,10 +219,12 @@ def test_a_share_becomes_the_time_before_which_that_share_happened() -> None:
 def test_the_answers_time_is_in_nothing_that_a_scorer_is_given() -> None:
     early = leave_one_out(Dataset.of(ANN_AND_BOB))
     late = leave_one_out(Dataset.of([*ANN_AND_BOB[:5], ("bob", "a", T0 + 10**9)]))
-    for one, other in zip((early.test.past(n) for n in range(2)), (late.test.past(n) for n in range(2)), strict=True):
-        assert one.user == other.user
-        assert np.array_equal(one.history.items, other.history.items)
-        assert np.array_equal(one.history.times_ms, other.history.times_ms)
+    for early_past, late_past in zip(
+        (early.test.past(n) for n in range(2)), (late.test.past(n) for n in range(2)), strict=True
+    ):
+        assert early_past.user == late_past.user
+        assert np.array_equal(early_past.history.items, late_past.history.items)
+        assert np.array_equal(early_past.history.times_ms, late_past.history.times_ms)
 
 
 def test_a_sample_keeps_the_order_and_is_the_same_each_time() -> None:

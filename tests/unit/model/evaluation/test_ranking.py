@@ -47,10 +47,10 @@ class Oracle:
         """Nothing to learn."""
 
     def scores(self, pasts: Sequence[Past]) -> FloatArray:
-        found = np.zeros((len(pasts), self.num_items), np.float32)
+        scores = np.zeros((len(pasts), self.num_items), np.float32)
         for row, past in enumerate(pasts):
-            found[row, self.answers[past.user, len(past.history)]] = 1.0
-        return found
+            scores[row, self.answers[past.user, len(past.history)]] = 1.0
+        return scores
 
 
 @dataclass
@@ -80,8 +80,8 @@ def walks(num_users: int = 30, num_items: int = 40, length: int = 6) -> Dataset:
 
 
 def mean(fold: Fold, scorer: Any, metric: str, k: int, seen: str = "keep") -> float:
-    places = rank(scorer, fold, fold.test, fit=True)[seen]
-    return float(gains(places.above, places.equal, metric, k).mean())
+    ranks = rank(scorer, fold, fold.test, fit=True)[seen]
+    return float(gains(ranks.above, ranks.equal, metric, k).mean())
 
 
 def test_an_oracle_scores_one_everywhere() -> None:
@@ -90,9 +90,9 @@ def test_an_oracle_scores_one_everywhere() -> None:
     pasts = [fold.test.past(number) for number in range(len(fold.test))]
     answers = {(past.user, len(past.history)): int(row) for past, row in zip(pasts, fold.test.targets, strict=True)}
     oracle = Oracle(answers, dataset.num_items)
-    wanted = [(metric, k, seen) for metric in ("HR", "NDCG", "MRR") for k in (5, 20) for seen in ("keep", "hide")]
-    found = [mean(fold, oracle, *each) for each in wanted]
-    assert found == [1.0] * 12
+    metrics = [(name, k, seen) for name in ("HR", "NDCG", "MRR") for k in (5, 20) for seen in ("keep", "hide")]
+    values = [mean(fold, oracle, *metric) for metric in metrics]
+    assert values == [1.0] * 12
 
 
 def test_a_scorer_without_an_opinion_earns_exactly_what_chance_earns() -> None:
@@ -101,20 +101,22 @@ def test_a_scorer_without_an_opinion_earns_exactly_what_chance_earns() -> None:
     constant = FixedScorer([0.0] * 40)
     assert mean(fold, constant, "HR", 10) == pytest.approx(10 / 40)
     assert mean(fold, constant, "HR", 10, "hide") == pytest.approx(10 / 35)  # five items are hidden
-    assert mean(fold, constant, "MRR", 5) == pytest.approx(sum(1 / place for place in range(1, 6)) / 40)
-    assert mean(fold, constant, "NDCG", 5) == pytest.approx(sum(1 / math.log2(place + 1) for place in range(1, 6)) / 40)
+    assert mean(fold, constant, "MRR", 5) == pytest.approx(sum(1 / position for position in range(1, 6)) / 40)
+    assert mean(fold, constant, "NDCG", 5) == pytest.approx(
+        sum(1 / math.log2(position + 1) for position in range(1, 6)) / 40
+    )
 
 
 def test_the_metrics_of_a_tiny_log_by_hand() -> None:
     dataset = Dataset.of([("ann", item, T0 + n) for n, item in enumerate("abcd")])
     fold = leave_one_out(dataset)
     scorer = FixedScorer([0.9, 0.8, 0.1, 0.5])  # d is asked for: behind a and b, which ann had
-    kept, hidden = (rank(scorer, fold, fold.test)[seen] for seen in ("keep", "hide"))
-    assert (kept.above.tolist(), kept.equal.tolist()) == ([2], [0])
-    assert (hidden.above.tolist(), hidden.equal.tolist()) == ([0], [0])
-    assert gains(kept.above, kept.equal, "NDCG", 10).tolist() == pytest.approx([0.5])
-    assert gains(kept.above, kept.equal, "MRR", 10).tolist() == pytest.approx([1 / 3])
-    assert gains(kept.above, kept.equal, "HR", 2).tolist() == [0.0]
+    all_ranks, unseen_ranks = (rank(scorer, fold, fold.test)[seen] for seen in ("keep", "hide"))
+    assert (all_ranks.above.tolist(), all_ranks.equal.tolist()) == ([2], [0])
+    assert (unseen_ranks.above.tolist(), unseen_ranks.equal.tolist()) == ([0], [0])
+    assert gains(all_ranks.above, all_ranks.equal, "NDCG", 10).tolist() == pytest.approx([0.5])
+    assert gains(all_ranks.above, all_ranks.equal, "MRR", 10).tolist() == pytest.approx([1 / 3])
+    assert gains(all_ranks.above, all_ranks.equal, "HR", 2).tolist() == [0.0]
 
 
 def test_ties_that_cross_the_depth_count_in_part() -> None:
@@ -134,9 +136,9 @@ def test_an_answer_among_the_hidden_items_is_a_miss() -> None:
 def test_coverage_counts_items_that_anybody_was_shown() -> None:
     dataset = walks(num_items=40)
     fold = leave_one_out(dataset)
-    places = rank(FixedScorer(list(range(40))), fold, fold.test)
-    assert dict(places["keep"].num_shown) == {5: 5, 10: 10, 20: 20}
-    assert places["hide"].num_shown[5] > 5  # who had one of the best is shown the next
+    ranks = rank(FixedScorer(list(range(40))), fold, fold.test)
+    assert dict(ranks["keep"].num_shown) == {5: 5, 10: 10, 20: 20}
+    assert ranks["hide"].num_shown[5] > 5  # who had one of the best is shown the next
 
 
 def test_the_best_rows_come_best_first() -> None:
@@ -182,7 +184,7 @@ def test_questions_fall_into_kinds() -> None:
         ("ann", "new", T0 + 102 * DAY_MS),
     ]
     fold = temporal(Dataset.of(rows), cut_ms=T0 + 50 * DAY_MS)
-    kinds = {name: chosen.tolist() for name, chosen in slices(fold.part, fold.test).items()}
+    kinds = {name: members.tolist() for name, members in slices(fold.part, fold.test).items()}
     assert kinds == {
         "known users": [True, False, True],
         "new users": [False, True, False],
@@ -201,11 +203,11 @@ class NowReader(FixedScorer):
     told_ms: list[int] = field(default_factory=list)
 
     def scores(self, pasts: Sequence[Past], *, gaps_ms: IntArray | None = None) -> FloatArray:
-        found = super().scores(pasts)
+        scores = super().scores(pasts)
         if gaps_ms is not None:
             self.told_ms += gaps_ms.tolist()
-            found[gaps_ms < 5 * MINUTE_MS, -1] = 1.0
-        return found
+            scores[gaps_ms < 5 * MINUTE_MS, -1] = 1.0
+        return scores
 
 
 def pairs(num_users: int = 200, gap_ms: int = 10 * MINUTE_MS) -> Dataset:
@@ -220,12 +222,12 @@ def pairs(num_users: int = 200, gap_ms: int = 10 * MINUTE_MS) -> Dataset:
 def test_now_gap_models_rank_with_no_gap_a_drawn_gap_and_the_true_gap() -> None:
     fold = leave_one_out(pairs())
     scorer = NowReader([0.5, 0.4, 0.1])
-    places = rank(scorer, fold, fold.test)
-    assert sorted(places) == ["hide", "hide click", "hide drawn", "keep", "keep click", "keep drawn"]
-    first = {key: float((places[key].above == 0).mean()) for key in ("keep", "keep drawn", "keep click")}
-    assert first["keep"] == 0  # untold: c is behind a and b
-    assert first["keep click"] == 0  # ten minutes have passed at the click itself
-    assert 0.4 < first["keep drawn"] < 0.6  # drawn uniformly before: half of the requests come in the first five
+    ranks = rank(scorer, fold, fold.test)
+    assert sorted(ranks) == ["hide", "hide click", "hide drawn", "keep", "keep click", "keep drawn"]
+    top_share = {key: float((ranks[key].above == 0).mean()) for key in ("keep", "keep drawn", "keep click")}
+    assert top_share["keep"] == 0  # untold: c is behind a and b
+    assert top_share["keep click"] == 0  # ten minutes have passed at the click itself
+    assert 0.4 < top_share["keep drawn"] < 0.6  # drawn uniformly before: half of the requests come in the first five
 
 
 def test_a_request_is_told_whole_minutes_and_never_more_than_have_passed() -> None:
@@ -238,10 +240,10 @@ def test_a_request_is_told_whole_minutes_and_never_more_than_have_passed() -> No
 
 def test_the_moment_of_a_question_is_the_same_however_many_are_asked() -> None:
     fold = leave_one_out(pairs())
-    few = fold.asking(20)
-    every = dict(zip(fold.test.answers.tolist(), request_gaps_ms(fold.test)["drawn"].tolist(), strict=True))
-    drawn = request_gaps_ms(few.test)["drawn"].tolist()
-    assert drawn == [every[answer] for answer in few.test.answers.tolist()]
+    sample = fold.asking(20)
+    gap_of = dict(zip(fold.test.answers.tolist(), request_gaps_ms(fold.test)["drawn"].tolist(), strict=True))
+    gaps_ms = request_gaps_ms(sample.test)["drawn"].tolist()
+    assert gaps_ms == [gap_of[answer] for answer in sample.test.answers.tolist()]
 
 
 def test_others_are_never_told_the_time() -> None:

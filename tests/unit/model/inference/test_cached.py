@@ -42,9 +42,9 @@ def test_batches_are_extended_and_answered_as_by_the_plain_bundle(
 def test_windows_that_begin_alike_are_each_answered_by_their_own(
     bundle: HM4SRBundle, shop: Catalogue, make_history: Callable[..., History]
 ) -> None:
-    one = make_history(6)
-    other = History(np.append(one.items[:1], 120), one.times_ms[:2])
-    assert_same(CachedBundle(bundle, memory_mib=1).bind(shop), bundle.bind(shop), [one, other] * SMALLEST_BATCH)
+    history = make_history(6)
+    sibling = History(np.append(history.items[:1], 120), history.times_ms[:2])
+    assert_same(CachedBundle(bundle, memory_mib=1).bind(shop), bundle.bind(shop), [history, sibling] * SMALLEST_BATCH)
 
 
 def test_a_single_history_never_waits_for_the_memory(

@@ -75,9 +75,9 @@ def walk(
     """One user's first events, encoded every `per_call` of them."""
     plain = bundle.bind(shop)
     incremental, log = IncrementalEncoder(plain, memory_mib=1), Log(bundle.window)
-    for place in range(num_events):
-        log.add(1, 100 + place % 40, START_MS + place * 12_345)
-        if (place + 1) % per_call == 0:
+    for number in range(num_events):
+        log.add(1, 100 + number % 40, START_MS + number * 12_345)
+        if (number + 1) % per_call == 0:
             assert_parity(incremental, plain, [1], log)
     return incremental, plain, log
 
@@ -132,9 +132,9 @@ def test_an_item_that_enters_the_catalogue_is_read_anew(bundle: HM4SRBundle, sho
     incremental, log = IncrementalEncoder(plain, memory_mib=1), Log(bundle.window)
     log.add(1, 139, START_MS)
     assert_parity(incremental, plain, [1], log)
-    whole = bundle.bind(shop)
-    incremental.rebind(whole)
-    assert_parity(incremental, whole, [1], log)
+    rebound = bundle.bind(shop)
+    incremental.rebind(rebound)
+    assert_parity(incremental, rebound, [1], log)
 
 
 def test_more_users_at_once_than_there_is_room_for_are_all_answered(
@@ -186,18 +186,18 @@ def test_threads_share_one_memory(bundle: HM4SRBundle, shop: Catalogue, make_his
         return incremental.encode([user], [histories[user]])
 
     with ThreadPoolExecutor(4) as threads:
-        for user, got in enumerate(threads.map(ask, list(range(10)) * 5)):
-            np.testing.assert_allclose(got, expected[user % 10 : user % 10 + 1], atol=TOLERANCE)
+        for user, vectors in enumerate(threads.map(ask, list(range(10)) * 5)):
+            np.testing.assert_allclose(vectors, expected[user % 10 : user % 10 + 1], atol=TOLERANCE)
 
 
 def test_memory_is_bounded_by_the_setting_and_too_little_of_it_is_refused(bundle: HM4SRBundle) -> None:
     cache = LayerInputCache(bundle.config, memory_mib=2)
-    held = (
+    num_bytes = (
         sum(inputs.nbytes for inputs in cache.inputs)
         + cache.vectors.nbytes
         + cache.items.nbytes
         + cache.times_ms.nbytes
     )
-    assert 2 * MIB - cache.bytes_per_user <= held <= 2 * MIB
+    assert 2 * MIB - cache.bytes_per_user <= num_bytes <= 2 * MIB
     with pytest.raises(InvalidSettings, match="wanted room for at least one user"):
         LayerInputCache(bundle.config, memory_mib=0.001)

@@ -98,9 +98,11 @@ def test_a_fused_id_is_the_id_row_with_every_content_projected_for_it(make_netwo
     contents = (Modality("text", 4), Modality("image", 6))
     network = make_network(contents=contents, fused_id=True)
     present = torch.tensor([True, False])
-    features = {one.name: Features(torch.randn(2, one.size), present) for one in contents}
+    features = {modality.name: Features(torch.randn(2, modality.size), present) for modality in contents}
     table_NC = network.item_vectors(torch.tensor([3, UNSEEN]), features)
-    fused = network.id_embedding[[3, UNSEEN]] + sum(network.fused[name](one) for name, one in features.items())
+    fused = network.id_embedding[[3, UNSEEN]] + sum(
+        network.fused[name](modality) for name, modality in features.items()
+    )
     torch.testing.assert_close(table_NC[:, :8], fused)
     torch.testing.assert_close(table_NC[:, 8:16], network.contents["text"](features["text"]))
     assert not network.fused["text"].linear.weight.equal(network.contents["text"].linear.weight)

@@ -32,28 +32,28 @@ DAY_MS = 86_400_000
 @pytest.fixture
 def repeats() -> RepeatModel:
     """With numbers of its own in every row."""
-    made = RepeatModel().requires_grad_(False)
-    made.gap += torch.randn(made.gap.shape, generator=torch.Generator().manual_seed(3))
-    made.step += torch.randn(made.step.shape, generator=torch.Generator().manual_seed(4))
-    return made
+    repeat_model = RepeatModel().requires_grad_(False)
+    repeat_model.gap += torch.randn(repeat_model.gap.shape, generator=torch.Generator().manual_seed(3))
+    repeat_model.step += torch.randn(repeat_model.step.shape, generator=torch.Generator().manual_seed(4))
+    return repeat_model
 
 
 @pytest.fixture
 def data(hold_out: Callable[[EventColumns], TrainingData], shop_events: EventColumns) -> TrainingData:
     """Every third event repeats the one before it."""
-    again = np.arange(len(shop_events)) % 3 == 2
-    items = np.where(again, np.roll(shop_events.items, 1), shop_events.items)
+    repeated = np.arange(len(shop_events)) % 3 == 2
+    items = np.where(repeated, np.roll(shop_events.items, 1), shop_events.items)
     return hold_out(EventColumns(shop_events.users, items, shop_events.times_ms))
 
 
 @pytest.fixture
 def model(data: TrainingData, make_network: Callable[..., HM4SR]) -> HM4SR:
-    made = make_network(len(data.trained_rows), dropout=0.0, id_dropout=0.0, repeats=True)
-    assert made.repeats is not None
+    network = make_network(len(data.trained_rows), dropout=0.0, id_dropout=0.0, repeats=True)
+    assert network.repeats is not None
     with torch.no_grad():
-        for table in made.repeats.parameters():
+        for table in network.repeats.parameters():
             table /= RATE  # about as large as the other scores, so that some events come first and others don't
-    return made
+    return network
 
 
 @pytest.fixture
@@ -95,18 +95,20 @@ def test_the_softmax_trains_added_scores_and_adds_them_per_mention(
     monkeypatch.setattr(softmax, "MAX_LOGITS", max_logits)
     generator = torch.Generator().manual_seed(0)
     queries, candidates = torch.randn(7, 5, generator=generator), torch.randn(11, 5, generator=generator)
-    targets, places = (torch.randint(0, 11, shape, generator=generator) for shape in ((7,), (7, 4)))
-    places[0, 0], places[1, 1] = targets[0], places[1, 0]
+    targets, rows = (torch.randint(0, 11, shape, generator=generator) for shape in ((7,), (7, 4)))
+    rows[0, 0], rows[1, 1] = targets[0], rows[1, 0]
     parts = (queries, candidates, torch.randn(7, 4, generator=generator))
-    ours, plain = ([part.clone().requires_grad_() for part in parts] for _ in range(2))
-    loss = softmax.cross_entropy(ours[0], ours[1], targets, added=Added(places, ours[2]))
-    named = F.one_hot(places, 11).float()
-    expected = F.cross_entropy(plain[0] @ plain[1].T + torch.einsum("ps,psn->pn", plain[2], named), targets)
+    inputs, reference = ([part.clone().requires_grad_() for part in parts] for _ in range(2))
+    loss = softmax.cross_entropy(inputs[0], inputs[1], targets, added=Added(rows, inputs[2]))
+    one_hot = F.one_hot(rows, 11).float()
+    expected = F.cross_entropy(
+        reference[0] @ reference[1].T + torch.einsum("ps,psn->pn", reference[2], one_hot), targets
+    )
     (3 * loss).backward()
     (3 * expected).backward()
     torch.testing.assert_close(loss, expected)
-    for mine, theirs in zip(ours, plain, strict=True):
-        torch.testing.assert_close(mine.grad, theirs.grad)
+    for part, expected_part in zip(inputs, reference, strict=True):
+        torch.testing.assert_close(part.grad, expected_part.grad)
 
 
 @pytest.mark.parametrize("sampled_above", [50_000, 10], ids=["full softmax", "sampled softmax"])
@@ -132,12 +134,12 @@ def added_by(model: HM4SR, times_ms_BL: Tensor, items_BL: Tensor, row: int, at: 
 def test_validation_ranks_a_windows_own_items_with_what_its_events_add(data: TrainingData, model: HM4SR) -> None:
     table_NC = model.item_vectors(data.id_rows, dict(data.features))
     gain, history = 0.0, 11
-    for place in data.split.validation:
-        before = torch.arange(place - history + model.config.window.start(history), place)
+    for row in data.split.validation:
+        before = torch.arange(row - history + model.config.window.start(history), row)
         items, times_ms = data.items[before][None], data.times_ms[before][None]
         query_C = model.last(table_NC[items], times_ms, torch.tensor([len(before)]))[0]
         scores_N = (table_NC @ query_C + added_by(model, times_ms, items, 0, len(before) - 1)).detach()
-        rank = int((scores_N >= scores_N[data.items[place]]).sum())
+        rank = int((scores_N >= scores_N[data.items[row]]).sum())
         gain += 1 / np.log2(rank + 1) if rank <= TOP else 0.0
     assert validation_ndcg(model, data) == pytest.approx(gain / len(data.split.validation))
     assert gain > 0

@@ -75,8 +75,8 @@ def test_absolute_time_tells_minutes_apart_ten_years_from_its_origin(make_config
     encoding.origin_ms.fill_(START_MS)
     far_ms = START_MS + 3650 * DAY_MS
     with torch.no_grad():
-        one, other = encoding.absolute(torch.tensor([[far_ms, far_ms + 600_000]]))[0]
-    assert (one - other).abs().max() > 1e-3
+        first, second = encoding.absolute(torch.tensor([[far_ms, far_ms + 600_000]]))[0]
+    assert (first - second).abs().max() > 1e-3
 
 
 def test_the_frequencies_are_trained_parameters(make_config: Callable[..., ModelConfig]) -> None:

@@ -18,50 +18,52 @@ def parameters() -> list[Tensor]:
     return [torch.randn(shape, generator=generator).requires_grad_() for shape in ((3, 4), (5,), ())]
 
 
-def descend(some: list[Tensor], turn: int) -> None:
+def descend(tensors: list[Tensor], turn: int) -> None:
     """Gradients of a bowl whose bottom moves; in the second turn the last parameter has none."""
-    taking_part = some[:-1] if turn == 1 else some
-    sum((one - turn).square().sum() for one in taking_part).backward()  # type: ignore[union-attr]
+    taking_part = tensors[:-1] if turn == 1 else tensors
+    sum((parameter - turn).square().sum() for parameter in taking_part).backward()  # type: ignore[union-attr]
 
 
 def test_steps_equal_torch_adam_even_for_parameters_without_gradient() -> None:
-    ours, theirs = parameters(), parameters()
-    own, reference = Adam(ours), torch.optim.Adam(theirs)
+    tensors, torch_tensors = parameters(), parameters()
+    optimizer, reference = Adam(tensors), torch.optim.Adam(torch_tensors)
     for turn, rate in enumerate(RATES):
-        own.forget_gradients()
-        descend(ours, turn)
-        own.step(rate)
+        optimizer.forget_gradients()
+        descend(tensors, turn)
+        optimizer.step(rate)
         reference.zero_grad()
-        descend(theirs, turn)
+        descend(torch_tensors, turn)
         reference.param_groups[0]["lr"] = rate
         reference.step()
-        for mine, other in zip(ours, theirs, strict=True):
-            torch.testing.assert_close(mine, other)
+        for tensor, torch_tensor in zip(tensors, torch_tensors, strict=True):
+            torch.testing.assert_close(tensor, torch_tensor)
 
 
 def test_a_state_is_gone_on_from_to_the_same_bits() -> None:
-    whole, halves = parameters(), parameters()
-    own, first = Adam(whole), Adam(halves)
+    uninterrupted, resumed = parameters(), parameters()
+    optimizer, resumed_optimizer = Adam(uninterrupted), Adam(resumed)
     for turn, rate in enumerate(RATES):
-        own.forget_gradients()
-        descend(whole, turn)
-        own.step(rate)
+        optimizer.forget_gradients()
+        descend(uninterrupted, turn)
+        optimizer.step(rate)
     for turn, rate in enumerate(RATES):
         if turn == 2:
-            kept = {name: one.clone() for name, one in first.state().items()}
-            first = Adam(halves)
-            first.load(kept)
-        first.forget_gradients()
-        descend(halves, turn)
-        first.step(rate)
-    assert all(torch.equal(one, two) for one, two in zip(whole, halves, strict=True))
+            state = {name: tensor.clone() for name, tensor in resumed_optimizer.state().items()}
+            resumed_optimizer = Adam(resumed)
+            resumed_optimizer.load(state)
+        resumed_optimizer.forget_gradients()
+        descend(resumed, turn)
+        resumed_optimizer.step(rate)
+    assert all(
+        torch.equal(tensor, resumed_tensor) for tensor, resumed_tensor in zip(uninterrupted, resumed, strict=True)
+    )
 
 
 def test_a_step_without_any_gradient_moves_nothing() -> None:
-    some = parameters()
-    before = [one.detach().clone() for one in some]
-    Adam(some).step(0.1)
-    assert all(torch.equal(one, two) for one, two in zip(some, before, strict=True))
+    tensors = parameters()
+    before = [tensor.detach().clone() for tensor in tensors]
+    Adam(tensors).step(0.1)
+    assert all(torch.equal(tensor, old_tensor) for tensor, old_tensor in zip(tensors, before, strict=True))
 
 
 def test_training_does_not_import_the_torch_compiler() -> None:

@@ -64,7 +64,7 @@ def test_under_autocast_loss_and_gradients_are_near_those_in_float32(
     config = make_config(dropout=0.0, id_dropout=0.0, num_categories=1, losses=LOSSES, now_gap=True)
     model = network(config, num_items=len(data.trained_rows)).initialise(seed=0).train()
     sequences = Sequences(data.ranges.first, np.full(len(data.ranges.first), 9))
-    found: list[tuple[float, Tensor]] = []
+    results: list[tuple[float, Tensor]] = []
     for enabled in (False, True):
         torch.manual_seed(0)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
@@ -72,8 +72,8 @@ def test_under_autocast_loss_and_gradients_are_near_those_in_float32(
         model.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         grads = [parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None]
-        found.append((float(loss.detach()), torch.cat(grads)))
-    (exact, exact_grad), (rounded, rounded_grad) = found
+        results.append((float(loss.detach()), torch.cat(grads)))
+    (exact, exact_grad), (rounded, rounded_grad) = results
     assert rounded == pytest.approx(exact, rel=0.01)
     assert float(torch.cosine_similarity(exact_grad, rounded_grad, dim=0)) > 0.99
 

@@ -46,8 +46,8 @@ def events(num_users: int, num_items: int, *, first_day: int, num_days: int, see
     return EventColumns(users, (starts + days) % num_items, days * DAY_MS + users)
 
 
-def merged(one: EventColumns, two: EventColumns) -> EventColumns:
-    users, items, times = (np.concatenate(pair) for pair in zip(_parts(one), _parts(two), strict=True))
+def merged(first: EventColumns, second: EventColumns) -> EventColumns:
+    users, items, times = (np.concatenate(pair) for pair in zip(_parts(first), _parts(second), strict=True))
     order = np.lexsort((times, users))
     return EventColumns(users[order], items[order], times[order])
 
@@ -70,16 +70,16 @@ def targets_of(windows: Sequences) -> list[int]:
     """The places of the events that are learnt."""
     starts = np.zeros(len(windows), np.int64) if windows.context is None else windows.context
     spans = zip(windows.first.tolist(), starts.tolist(), windows.length.tolist(), strict=True)
-    return [place + 1 for first, start, length in spans for place in range(first + start, first + length)]
+    return [row + 1 for first, start, length in spans for row in range(first + start, first + length)]
 
 
 def test_every_recent_event_but_a_users_first_is_learnt_and_windows_fit() -> None:
-    found = recent_windows(ALL, CUT_MS, SHAPE)
+    windows = recent_windows(ALL, CUT_MS, SHAPE)
     follows = np.diff(ALL.users, prepend=-1) == 0
-    assert sorted(targets_of(found)) == np.flatnonzero((ALL.times_ms >= CUT_MS) & follows).tolist()
-    assert found.num_targets == len(targets_of(found))
-    assert found.length.max() <= SHAPE.size
-    assert found.length.sum() > found.num_targets  # what came before is read along
+    assert sorted(targets_of(windows)) == np.flatnonzero((ALL.times_ms >= CUT_MS) & follows).tolist()
+    assert windows.num_targets == len(targets_of(windows))
+    assert windows.length.max() <= SHAPE.size
+    assert windows.length.sum() > windows.num_targets  # what came before is read along
 
 
 @given(counts=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=8))
@@ -91,11 +91,11 @@ def test_recent_windows_train_on_each_new_event_exactly_once(
     if not len(users):
         return
     columns = EventColumns(users, np.zeros_like(users), times)
-    found = recent_windows(columns, 1000, SHAPE)
+    windows = recent_windows(columns, 1000, SHAPE)
     follows = np.diff(users, prepend=-1) == 0
-    assert sorted(targets_of(found)) == np.flatnonzero((times >= 1000) & follows).tolist()
-    assert all(follows[place] for place in targets_of(found))
-    assert not len(found) or (found.length.max() <= SHAPE.size and found.length.min() > 0)
+    assert sorted(targets_of(windows)) == np.flatnonzero((times >= 1000) & follows).tolist()
+    assert all(follows[row] for row in targets_of(windows))
+    assert not len(windows) or (windows.length.max() <= SHAPE.size and windows.length.min() > 0)
 
 
 def test_replay_takes_about_as_many_events_as_asked_for_and_never_more() -> None:
@@ -112,12 +112,12 @@ def test_sampling_correction_equals_how_often_each_item_is_a_target(parent: HM4S
     data = training_data(
         ALL, catalogue(24), everything, sources=parent.sources, category_names=(), device=torch.device("cpu")
     )
-    recent, rng, asked = recent_windows(ALL, CUT_MS, SHAPE), np.random.default_rng(0), np.zeros(24)
+    recent, rng, counts = recent_windows(ALL, CUT_MS, SHAPE), np.random.default_rng(0), np.zeros(24)
     for _ in range(50):
         windows = recent.join(replayed(data.ranges, SHAPE, int(replay * recent.num_targets), rng))
-        asked += np.bincount(data.items[targets_of(windows)].numpy(), minlength=24)
+        counts += np.bincount(data.items[targets_of(windows)].numpy(), minlength=24)
     share = target_share(data, CUT_MS, replay).numpy()
-    np.testing.assert_allclose(share, asked / asked.sum(), atol=0.01)
+    np.testing.assert_allclose(share, counts / counts.sum(), atol=0.01)
     assert share.sum() == pytest.approx(1)
 
 
@@ -149,10 +149,10 @@ def test_the_parent_is_left_as_it_was(parent: HM4SRBundle) -> None:
 
 
 def test_the_same_seed_gives_the_same_model_and_another_one_another(parent: HM4SRBundle) -> None:
-    made = [
+    models = [
         fine_tune(parent, ALL, catalogue(24), since_ms=CUT_MS, plan=FineTuningPlan(epochs=1), seed=s) for s in (1, 1, 2)
     ]
-    assert made[0].version == made[1].version != made[2].version
+    assert models[0].version == models[1].version != models[2].version
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_model(parent: HM4SRBundle, tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -164,12 +164,12 @@ def test_a_run_that_was_killed_goes_on_to_the_same_model(parent: HM4SRBundle, tm
             raise Killed
 
     plan, file = FineTuningPlan(epochs=3), tmp_path / "run"
-    whole = fine_tune(parent, ALL, catalogue(24), since_ms=CUT_MS, plan=plan)
+    uninterrupted = fine_tune(parent, ALL, catalogue(24), since_ms=CUT_MS, plan=plan)
     with pytest.raises(Killed):
         fine_tune(parent, ALL, catalogue(24), since_ms=CUT_MS, plan=plan, progress=kill, resume=file)
     assert file.exists()
     resumed = fine_tune(parent, ALL, catalogue(24), since_ms=CUT_MS, plan=plan, resume=file)
-    assert resumed.version == whole.version
+    assert resumed.version == uninterrupted.version
     assert not file.exists()
 
 
@@ -188,9 +188,9 @@ def test_a_new_item_starts_near_the_rows_of_items_with_its_content(parent: HM4SR
     model = type(parent.model)(parent.config, num_items=20)
     state = {**parent.model.state_dict(), "id_embedding": torch.from_numpy(table)}
     model.load_state_dict(state)
-    made = replace(parent, model=model, item_ids=tuple(f"i{i}" for i in range(20)))
+    grown = replace(parent, model=model, item_ids=tuple(f"i{i}" for i in range(20)))
     bare = replace(shop, texts=(*shop.texts[:23], ""))
-    rows = first_rows(made, bare, ["i20", "i23"])
-    wanted = 100 * contents[20] @ mapping
-    assert np.dot(rows[0], wanted) / (np.linalg.norm(rows[0]) * np.linalg.norm(wanted)) > 0.8
+    rows = first_rows(grown, bare, ["i20", "i23"])
+    expected = 100 * contents[20] @ mapping
+    assert np.dot(rows[0], expected) / (np.linalg.norm(rows[0]) * np.linalg.norm(expected)) > 0.8
     np.testing.assert_array_equal(rows[1], table[UNSEEN])

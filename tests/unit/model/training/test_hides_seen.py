@@ -38,21 +38,21 @@ def test_the_softmax_skips_excluded_items_but_never_the_target(
     monkeypatch.setattr(softmax, "MAX_LOGITS", max_logits)
     generator = torch.Generator().manual_seed(0)
     queries, candidates = torch.randn(7, 5, generator=generator), torch.randn(11, 5, generator=generator)
-    targets, left_out = (torch.randint(0, 11, shape, generator=generator) for shape in ((7,), (7, 3)))
-    left_out[0, 0] = targets[0]
-    ours, plain = ([part.clone().requires_grad_() for part in (queries, candidates)] for _ in range(2))
-    softmax.cross_entropy(*ours, targets, added=Added(left_out, torch.full((7, 3), -torch.inf))).backward()
-    mean_of_rows(plain[0] @ plain[1].T, targets.tolist(), left_out.tolist()).backward()  # type: ignore[no-untyped-call]
-    for mine, theirs in zip(ours, plain, strict=True):
-        torch.testing.assert_close(mine.grad, theirs.grad)
+    targets, excluded = (torch.randint(0, 11, shape, generator=generator) for shape in ((7,), (7, 3)))
+    excluded[0, 0] = targets[0]
+    inputs, reference = ([part.clone().requires_grad_() for part in (queries, candidates)] for _ in range(2))
+    softmax.cross_entropy(*inputs, targets, added=Added(excluded, torch.full((7, 3), -torch.inf))).backward()
+    mean_of_rows(reference[0] @ reference[1].T, targets.tolist(), excluded.tolist()).backward()  # type: ignore[no-untyped-call]
+    for part, expected_part in zip(inputs, reference, strict=True):
+        torch.testing.assert_close(part.grad, expected_part.grad)
 
 
-def mean_of_rows(scores: Tensor, targets: Sequence[int], left_out: Sequence[Sequence[int]]) -> Tensor:
+def mean_of_rows(scores: Tensor, targets: Sequence[int], excluded: Sequence[Sequence[int]]) -> Tensor:
     """Each row's cross-entropy over the candidates that it has, one row after the other."""
     losses = []
-    for row, target, without in zip(scores, targets, left_out, strict=True):
-        kept = [place for place in range(len(row)) if place == target or place not in without]
-        losses.append(F.cross_entropy(row[kept][None], torch.tensor([kept.index(target)])))
+    for row, target, excluded_rows in zip(scores, targets, excluded, strict=True):
+        candidates = [column for column in range(len(row)) if column == target or column not in excluded_rows]
+        losses.append(F.cross_entropy(row[candidates][None], torch.tensor([candidates.index(target)])))
     return torch.stack(losses).mean()
 
 
@@ -61,29 +61,35 @@ def test_the_next_item_is_chosen_among_items_not_yet_in_the_window(
     data: TrainingData, model: HM4SR, take_step: Callable[..., Any], sampled_above: int
 ) -> None:
     step = take_step(data, model, sampled_above)
-    place = {int(item): at for at, item in enumerate(step.items_N)}
-    had = [
-        {place[int(item)] for item in row[: at + 1] if int(item) in place} for row in step.inputs_BL for at in range(9)
+    column_of = {int(item): at for at, item in enumerate(step.items_N)}
+    seen_columns = [
+        {column_of[int(item)] for item in row[: at + 1] if int(item) in column_of}
+        for row in step.inputs_BL
+        for at in range(9)
     ]
     expected = mean_of_rows(
-        step.scores_BLN.flatten(0, 1), step.targets_BL.flatten().tolist(), [sorted(places) for places in had]
+        step.scores_BLN.flatten(0, 1), step.targets_BL.flatten().tolist(), [sorted(columns) for columns in seen_columns]
     )
     torch.testing.assert_close(step.loss, expected)
 
 
 def test_validation_ranks_among_what_the_window_has_not_had(data: TrainingData, model: HM4SR) -> None:
     table_NC = model.item_vectors(data.id_rows, dict(data.features))
-    gain, asked, history = 0.0, data.split.validation, 11
-    for place in asked:
+    gain, validation, history = 0.0, data.split.validation, 11
+    for place in validation:
         before = torch.arange(place - history + model.config.window.start(history), place)
         items = data.items[before]
         query_C = model.last(table_NC[items][None], data.times_ms[before][None], torch.tensor([len(before)]))[0]
         scores_N = (table_NC @ query_C).detach()
-        kept = [row for row in range(len(scores_N)) if row not in items]
+        candidates = [row for row in range(len(scores_N)) if row not in items]
         target = int(data.items[place])
-        rank = sum(float(scores_N[row]) >= float(scores_N[target]) for row in kept) if target in kept else TOP + 1
+        rank = (
+            sum(float(scores_N[row]) >= float(scores_N[target]) for row in candidates)
+            if target in candidates
+            else TOP + 1
+        )
         gain += 1 / np.log2(rank + 1) if rank <= TOP else 0.0
-    assert validation_ndcg(model, data) == pytest.approx(gain / len(asked))
+    assert validation_ndcg(model, data) == pytest.approx(gain / len(validation))
     assert gain > 0
 
 

@@ -96,14 +96,14 @@ def test_each_loss_changes_what_is_learnt_and_owns_its_weights(
 ) -> None:
     plain = train(shop_events, shop, config=make_config(), plan=PLAN)
     config = make_config(losses=LossWeights(**{name: 1.0}))
-    other = train(shop_events, shop, config=config, plan=PLAN)
-    own = {"idcl": set(), "cp": {"category_head"}, "pcl": {"placeholders"}}[name]
-    extra = {key.split(".")[0] for key in other.model.state_dict()} - {
+    trained = train(shop_events, shop, config=config, plan=PLAN)
+    expected = {"idcl": set(), "cp": {"category_head"}, "pcl": {"placeholders"}}[name]
+    extra = {key.split(".")[0] for key in trained.model.state_dict()} - {
         key.split(".")[0] for key in plain.model.state_dict()
     }
-    assert extra == own
-    assert not other.model.id_embedding.equal(plain.model.id_embedding)
-    assert all(tensor.isfinite().all() for tensor in other.model.state_dict().values())
+    assert extra == expected
+    assert not trained.model.id_embedding.equal(plain.model.id_embedding)
+    assert all(tensor.isfinite().all() for tensor in trained.model.state_dict().values())
 
 
 @pytest.mark.parametrize(

@@ -54,5 +54,5 @@ def test_all_positions_in_one_pass_have_the_loss_of_all_prefixes(
     short = procedure.ends - procedure.begins < config.window.size  # a longer history is cut otherwise
     loss = procedure.loss(procedure.begins[short], procedure.ends[short])
     inputs = np.minimum(data.ranges.count, config.window.size) - 1
-    ours = Objective(model, data, sampled_above=50_000, num_samples=1)(Sequences(data.ranges.first, inputs))
-    torch.testing.assert_close(loss, ours)
+    one_pass_loss = Objective(model, data, sampled_above=50_000, num_samples=1)(Sequences(data.ranges.first, inputs))
+    torch.testing.assert_close(loss, one_pass_loss)

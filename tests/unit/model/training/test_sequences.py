@@ -53,10 +53,10 @@ def _lists(windows: object) -> tuple[list[int], list[int]]:
 def test_the_context_of_a_held_out_event_is_the_serving_window(counts: list[int], shape: WindowShape) -> None:
     columns = columns_of(counts)
     ranges = UserRanges.of(columns.users)
-    places = np.setdiff1d(np.arange(len(columns)), ranges.first)
-    for place, first, length in zip(places, *_lists(contexts(columns, places, shape)), strict=True):
-        begin = ranges.first[columns.users[place]]
-        served = windows_of(columns.items[begin:place], columns.times_ms[begin:place], shape)
+    rows = np.setdiff1d(np.arange(len(columns)), ranges.first)
+    for row, first, length in zip(rows, *_lists(contexts(columns, rows, shape)), strict=True):
+        begin = ranges.first[columns.users[row]]
+        served = windows_of(columns.items[begin:row], columns.times_ms[begin:row], shape)
         assert columns.items[first : first + length].tolist() == served.history.items.tolist()
 
 
@@ -70,22 +70,22 @@ def test_batches_hold_every_window_once_within_the_event_limit(
     assert sorted(first for batch in packed for first in batch.first) == sorted(windows.first)
     for batch in packed:
         assert len(batch) == 1 or len(batch) * batch.length.max() <= max_events
-        places, real = padded(batch)
+        rows, real = padded(batch)
         assert real.sum(1).tolist() == batch.length.tolist()
-        assert (places[:, 0] == batch.first).all()
-        assert (places.max(1) == batch.first + batch.length - 1).all()
+        assert (rows[:, 0] == batch.first).all()
+        assert (rows.max(1) == batch.first + batch.length - 1).all()
 
 
 def test_what_is_context_is_read_and_not_learnt() -> None:
-    whole = Sequences(np.array([0, 10]), np.array([3, 2]))
-    behind = Sequences(np.array([20]), np.array([4]), np.array([3]))
-    both = whole.join(behind)
+    recent = Sequences(np.array([0, 10]), np.array([3, 2]))
+    replayed = Sequences(np.array([20]), np.array([4]), np.array([3]))
+    both = recent.join(replayed)
     assert trained_positions(both).tolist() == [
         [True, True, True, False],
         [True, True, False, False],
         [False, False, False, True],
     ]
-    assert (whole.num_targets, behind.num_targets, both.num_targets) == (5, 1, 6)
+    assert (recent.num_targets, replayed.num_targets, both.num_targets) == (5, 1, 6)
     (batch,) = batches(both, max_events=100, rng=np.random.default_rng(0))
     assert trained_positions(batch).sum(1).tolist() == [{0: 3, 10: 2, 20: 1}[first] for first in batch.first.tolist()]
     assert padded(batch)[1].sum(1).tolist() == batch.length.tolist()
