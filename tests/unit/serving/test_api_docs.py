@@ -78,7 +78,7 @@ def matched(printed: Any, real: Any) -> Any:
     if printed == "..." and isinstance(real, str):
         return real
     if isinstance(printed, dict) and isinstance(real, dict):
-        return {name: matched(one, real.get(name)) for name, one in printed.items()}
+        return {name: matched(value, real.get(name)) for name, value in printed.items()}
     if isinstance(printed, list) and isinstance(real, list) and len(printed) == len(real):
         return [matched(*pair) for pair in zip(printed, real, strict=True)]
     return printed
@@ -119,8 +119,8 @@ def test_every_answer_has_exactly_the_documented_schema(app: FastAPI) -> None:
 
 def test_every_referenced_schema_is_defined(app: FastAPI) -> None:
     document = json.dumps(app.openapi())
-    wanted = set(re.findall(r"#/components/schemas/(\w+)", document))
-    assert wanted <= set(app.openapi()["components"]["schemas"])
+    references = set(re.findall(r"#/components/schemas/(\w+)", document))
+    assert references <= set(app.openapi()["components"]["schemas"])
 
 
 def test_documented_request_fields_are_those_of_the_domain() -> None:

@@ -57,8 +57,8 @@ def test_rejected_requests_are_counted(shop: Shop) -> None:
 def test_events_are_counted_by_status(api: Api) -> None:
     api.post("/v1/interactions", json={"events": [event(1), event(1), {"user_id": "u"}]})
     api.post("/v1/interactions", json={"user_id": "u"})
-    counted = {status: value(api, "tidewise_events_total", status=status) for status in ("accepted", "duplicate")}
-    assert counted == {"accepted": 1, "duplicate": 1}
+    counts = {status: value(api, "tidewise_events_total", status=status) for status in ("accepted", "duplicate")}
+    assert counts == {"accepted": 1, "duplicate": 1}
     assert value(api, "tidewise_events_total", status="rejected") == 2
 
 

@@ -28,9 +28,9 @@ def api() -> Iterator[Api]:
 def test_every_file_has_its_type_and_the_content_security_policy(api: Api, name: str) -> None:
     reply = api.get(f"/{name}")
     suffix = name.rpartition(".")[2] or "html"
-    wanted = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}[suffix]
+    content_type = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}[suffix]
     policy = reply.headers["content-security-policy"]
-    assert (reply.status_code, reply.headers["content-type"].partition(";")[0]) == (200, wanted)
+    assert (reply.status_code, reply.headers["content-type"].partition(";")[0]) == (200, content_type)
     assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
     assert "unsafe" not in policy
     assert reply.headers["x-content-type-options"] == "nosniff"
@@ -38,8 +38,8 @@ def test_every_file_has_its_type_and_the_content_security_policy(api: Api, name:
 
 def test_an_unchanged_file_is_304(api: Api) -> None:
     etag = api.get("/").headers["etag"]
-    again = api.get("/", headers={"If-None-Match": etag})
-    assert (again.status_code, again.content) == (304, b"")
+    revalidation = api.get("/", headers={"If-None-Match": etag})
+    assert (revalidation.status_code, revalidation.content) == (304, b"")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,8 @@ def test_script_imports_exist_and_are_used(name: str) -> None:
     body = IMPORT.sub("", text)
     for names, source in IMPORT.findall(text):
         exporting = ((PAGES / name).parent / source).read_text("utf-8")
-        for one in filter(None, (part.strip() for part in names.split(","))):
-            assert re.search(rf"\bexport (async )?(function|class|const) {one}\b", exporting), f"{one} of {source}"
-            assert re.search(rf"\b{one}\b", body), f"{one} is not used"
+        for imported in filter(None, (part.strip() for part in names.split(","))):
+            assert re.search(rf"\bexport (async )?(function|class|const) {imported}\b", exporting), (
+                f"{imported} of {source}"
+            )
+            assert re.search(rf"\b{imported}\b", body), f"{imported} is not used"

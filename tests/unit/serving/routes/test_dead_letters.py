@@ -27,29 +27,32 @@ def keep(shop: Shop, *letters: tuple[str, bytes]) -> list[int]:
         )
         tx.commit()
     with shop.store.read() as read:
-        return [one.key or 0 for one in read.dead_letters.page()]
+        return [letter.key or 0 for letter in read.dead_letters.page()]
 
 
 def test_dead_letters_are_listed_newest_first_with_retryability(shop: Shop) -> None:
     keep(shop, ("topic", b'{"a": 1}'), ("log.csv", b"\xff"))
     services = shop.with_services(dead_letter_decoder=DeadLetterDecoder(decode, ("topic",)))
     with Api(create_app(services)) as api:
-        told = api.get("/v1/dead-letters").json()
-    assert told["total"] == 2
-    assert [(one["source"], one["retryable"]) for one in told["dead_letters"]] == [("log.csv", False), ("topic", True)]
-    assert (told["dead_letters"][0]["payload_base64"], told["dead_letters"][1]["payload"]) == ("/w==", '{"a": 1}')
+        listing = api.get("/v1/dead-letters").json()
+    assert listing["total"] == 2
+    assert [(letter["source"], letter["retryable"]) for letter in listing["dead_letters"]] == [
+        ("log.csv", False),
+        ("topic", True),
+    ]
+    assert (listing["dead_letters"][0]["payload_base64"], listing["dead_letters"][1]["payload"]) == ("/w==", '{"a": 1}')
 
 
 def test_a_retry_applies_what_decodes_now_and_keeps_the_rest(shop: Shop) -> None:
     keys = keep(shop, ("topic", b"good"), ("topic", b"bad"), ("log.csv", b"good"))
     services = shop.with_services(dead_letter_decoder=DeadLetterDecoder(decode, ("topic",)))
     with Api(create_app(services)) as api:
-        one = api.post("/v1/dead-letters/retry", json={"keys": [keys[1]]}).json()
-        everything = api.post("/v1/dead-letters/retry", json={"all": True}).json()
-        left = api.get("/v1/dead-letters").json()
-    assert (one["retried"], one["failed"], one["failures"][0]["reason"]) == (1, 1, "still bad")
-    assert [everything[name] for name in ("retried", "succeeded", "accepted", "failed")] == [2, 1, 1, 1]
-    assert [letter["retries"] for letter in left["dead_letters"]] == [0, 2]
+        failed = api.post("/v1/dead-letters/retry", json={"keys": [keys[1]]}).json()
+        retried = api.post("/v1/dead-letters/retry", json={"all": True}).json()
+        remaining = api.get("/v1/dead-letters").json()
+    assert (failed["retried"], failed["failed"], failed["failures"][0]["reason"]) == (1, 1, "still bad")
+    assert [retried[name] for name in ("retried", "succeeded", "accepted", "failed")] == [2, 1, 1, 1]
+    assert [letter["retries"] for letter in remaining["dead_letters"]] == [0, 2]
 
 
 def test_dead_letters_are_discarded_by_key_or_all(shop: Shop, api: Api) -> None:

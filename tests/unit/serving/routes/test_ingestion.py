@@ -24,9 +24,9 @@ class NamedLog:
 
 def test_without_a_log_ingestion_lists_the_writers(api: Api) -> None:
     click(api, "ann", "a", 5)
-    told = api.get("/v1/ingestion").json()
-    assert (told["topic"], told["lag"], told["problem"]) == (None, None, None)
-    assert [(one["name"], one["newest_event"]) for one in told["writers"]] == [("http", NOW_MS + 5000)]
+    body = api.get("/v1/ingestion").json()
+    assert (body["topic"], body["lag"], body["problem"]) == (None, None, None)
+    assert [(writer["name"], writer["newest_event"]) for writer in body["writers"]] == [("http", NOW_MS + 5000)]
 
 
 def test_every_partition_of_the_log_has_its_lag(shop: Shop) -> None:
@@ -37,9 +37,9 @@ def test_every_partition_of_the_log_has_its_lag(shop: Shop) -> None:
         return {0: (0, 4), 1: (applied[1] + 1, 10)}
 
     with Api(create_app(shop.with_services(log=NamedLog(), log_end_offsets=ends))) as api:
-        told = api.get("/v1/ingestion").json()
-    lags = {one["partition"]: (one["applied_offset"], one["lag"]) for one in told["writers"]}
-    assert (told["topic"], told["lag"], lags) == ("interactions", 6, {1: (7, 2), 0: (None, 4)})
+        body = api.get("/v1/ingestion").json()
+    lags = {writer["partition"]: (writer["applied_offset"], writer["lag"]) for writer in body["writers"]}
+    assert (body["topic"], body["lag"], lags) == ("interactions", 6, {1: (7, 2), 0: (None, 4)})
 
 
 def test_an_unavailable_log_is_a_problem_in_the_answer(shop: Shop) -> None:
@@ -48,5 +48,5 @@ def test_an_unavailable_log_is_a_problem_in_the_answer(shop: Shop) -> None:
         raise StreamUnavailable(msg)
 
     with Api(create_app(shop.with_services(log=NamedLog(), log_end_offsets=away))) as api:
-        told = api.get("/v1/ingestion")
-    assert (told.status_code, told.json()["lag"], told.json()["problem"]) == (200, None, "no broker answers")
+        reply = api.get("/v1/ingestion")
+    assert (reply.status_code, reply.json()["lag"], reply.json()["problem"]) == (200, None, "no broker answers")

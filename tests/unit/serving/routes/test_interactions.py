@@ -30,16 +30,16 @@ def test_an_event_is_accepted_with_its_user_sequence_number(api: Api) -> None:
 
 def test_duplicate_events_change_nothing(api: Api, shop: Shop) -> None:
     api.post("/v1/interactions", json=event())
-    again = api.post("/v1/interactions", json=event()).json()
-    assert again["results"] == [{"status": "duplicate", "event_id": "e1", "user_seq": 1}]
+    second = api.post("/v1/interactions", json=event()).json()
+    assert second["results"] == [{"status": "duplicate", "event_id": "e1", "user_seq": 1}]
     assert num_events(shop) == 1
 
 
 def test_an_event_from_before_the_erasure_is_dropped(api: Api) -> None:
     api.post("/v1/interactions", json=event())
     api.delete("/v1/users/u")
-    again = api.post("/v1/interactions", json=event()).json()
-    assert again["results"] == [{"status": "erased", "event_id": "e1"}]
+    redelivery = api.post("/v1/interactions", json=event()).json()
+    assert redelivery["results"] == [{"status": "erased", "event_id": "e1"}]
 
 
 def test_valid_events_are_accepted_beside_invalid_ones(api: Api, shop: Shop) -> None:
@@ -47,8 +47,8 @@ def test_valid_events_are_accepted_beside_invalid_ones(api: Api, shop: Shop) -> 
     reply = api.post("/v1/interactions", json={"events": batch})
     body = reply.json()
     assert reply.status_code == 200
-    assert [one["status"] for one in body["results"]] == ["rejected", "accepted", "rejected"]
-    assert [one.get("error", {}).get("field") for one in body["results"]] == ["item_id", None, "type"]
+    assert [result["status"] for result in body["results"]] == ["rejected", "accepted", "rejected"]
+    assert [result.get("error", {}).get("field") for result in body["results"]] == ["item_id", None, "type"]
     assert (body["accepted"], body["rejected"], num_events(shop)) == (1, 2, 1)
 
 
@@ -56,7 +56,7 @@ def test_a_batch_without_a_valid_event_is_422_with_each_problem(api: Api) -> Non
     reply = api.post("/v1/interactions", json={"events": [event(user_id=7), event(time=-5)]})
     error = reply.json()["error"]
     assert reply.status_code == 422
-    assert [one["field"] for one in error["details"]] == ["user_id", "time"]
+    assert [detail["field"] for detail in error["details"]] == ["user_id", "time"]
 
 
 def test_an_event_without_id_and_time_gets_both_and_a_warning(api: Api) -> None:
@@ -182,4 +182,4 @@ def test_a_large_batch_is_parsed_off_the_event_loop(api: Api, shop: Shop) -> Non
     batch = [event(event_id=f"e{i}") for i in range(1000)]
     body = api.post("/v1/interactions", json={"events": batch}).json()
     assert body["accepted"] == 1000
-    assert [one["user_seq"] for one in body["results"]] == list(range(1, 1001))
+    assert [result["user_seq"] for result in body["results"]] == list(range(1, 1001))

@@ -53,7 +53,7 @@ def test_an_item_known_from_events_only_is_not_in_the_catalogue(api: Api) -> Non
 def test_bulk_items_have_one_result_each(api: Api) -> None:
     batch = [{"item_id": "x"}, {"item_id": ""}, {"item_id": "y", "colour": "red"}, "z"]
     body = api.post("/v1/items", json={"items": batch}).json()
-    assert [one["status"] for one in body["results"]] == ["accepted", "rejected", "rejected", "rejected"]
+    assert [result["status"] for result in body["results"]] == ["accepted", "rejected", "rejected", "rejected"]
     assert (body["accepted"], body["rejected"]) == (1, 3)
     assert body["results"][2]["error"]["field"] == "colour"
 
@@ -110,11 +110,11 @@ def test_an_item_named_like_a_route_is_reached_by_encoding_a_letter(api: Api) ->
 def test_search_finds_catalogue_items_by_words_hidden_ones_included(api: Api) -> None:
     click(api, "ann", "item stub")
     api.put("/v1/items/b", json={"title": "Item b", "hidden": True})
-    found = api.get("/v1/items/search", params={"query": "ITEM", "n": 3}).json()
-    assert [item["item_id"] for item in found["items"]] == ["a", "b", "c"]
-    assert [item["hidden"] for item in found["items"]] == [False, True, False]
+    results = api.get("/v1/items/search", params={"query": "ITEM", "n": 3}).json()
+    assert [item["item_id"] for item in results["items"]] == ["a", "b", "c"]
+    assert [item["hidden"] for item in results["items"]] == [False, True, False]
     assert api.get("/v1/items/search", params={"category": "even"}).json()["matching"] == 2
-    assert [one["item_id"] for one in api.get("/v1/items/search?hidden=only").json()["items"]] == ["b"]
+    assert [item["item_id"] for item in api.get("/v1/items/search?hidden=only").json()["items"]] == ["b"]
     assert api.get("/v1/items/search?hidden=no").json()["error"]["field"] == "hidden"
     assert api.get("/v1/items/search", params={"query": "x" * 201}).status_code == 422
 

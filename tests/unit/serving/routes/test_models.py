@@ -41,14 +41,19 @@ def api_of(shop: Shop) -> Api:
 def test_promotion_and_rollback_take_effect_at_once_in_this_process() -> None:
     with api_of(shop_of("a", "b")) as api:
         assert api.get("/v1/models").json()["serving"] == "a"
-        done = api.post("/v1/models/b/promote", json={"reason": "try"}).json()
-        assert (done["version"], done["previous"], done["decided_by"], done["reason"]) == ("b", "a", "api", "try")
+        promotion = api.post("/v1/models/b/promote", json={"reason": "try"}).json()
+        assert (promotion["version"], promotion["previous"], promotion["decided_by"], promotion["reason"]) == (
+            "b",
+            "a",
+            "api",
+            "try",
+        )
         assert api.get("/v1/models").json()["serving"] == "b"
         assert api.post("/v1/models/rollback").json()["kind"] == "rollback"
         listed = api.get("/v1/models").json()
     assert listed["serving"] == "a"
-    assert {one["version"]: one["status"] for one in listed["models"]} == {"a": "champion", "b": "retired"}
-    assert [one["kind"] for one in listed["promotions"]] == ["rollback", "promotion"]
+    assert {entry["version"]: entry["status"] for entry in listed["models"]} == {"a": "champion", "b": "retired"}
+    assert [entry["kind"] for entry in listed["promotions"]] == ["rollback", "promotion"]
 
 
 def test_invalid_promotions_are_rejected_and_change_nothing() -> None:

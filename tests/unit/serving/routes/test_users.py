@@ -11,10 +11,10 @@ DAY_MS = 86_400_000
 def test_users_are_paged_and_filtered_by_id_prefix(api: Api) -> None:
     for user_id in ("bob", "ann", "anna"):
         click(api, user_id, "a")
-    first = api.get("/v1/users", params={"limit": 2}).json()
-    assert [user["user_id"] for user in first["users"]] == ["ann", "anna"]
-    rest = api.get("/v1/users", params={"after": first["next_after"]}).json()
-    assert rest == {"users": [{"user_id": "bob", "user_seq": 1, "newest_event": NOW_MS}], "next_after": None}
+    page = api.get("/v1/users", params={"limit": 2}).json()
+    assert [user["user_id"] for user in page["users"]] == ["ann", "anna"]
+    next_page = api.get("/v1/users", params={"after": page["next_after"]}).json()
+    assert next_page == {"users": [{"user_id": "bob", "user_seq": 1, "newest_event": NOW_MS}], "next_after": None}
     assert len(api.get("/v1/users", params={"prefix": "ann"}).json()["users"]) == 2
 
 
@@ -23,10 +23,13 @@ def test_user_events_are_paged_newest_first_with_their_gaps(api: Api) -> None:
     click(api, "ann", "b", 5, "view")
     click(api, "ann", "c", 65)
     first = api.get("/v1/users/ann/events", params={"limit": 2}).json()
-    shown = [(one["item_id"], one["title"], one["type"], one["gap_ms"], one["user_seq"]) for one in first["events"]]
-    assert shown == [("c", "Item c", "click", 60_000, 3), ("b", "Item b", "view", 5_000, 2)]
+    rows = [
+        (event["item_id"], event["title"], event["type"], event["gap_ms"], event["user_seq"])
+        for event in first["events"]
+    ]
+    assert rows == [("c", "Item c", "click", 60_000, 3), ("b", "Item b", "view", 5_000, 2)]
     last = api.get("/v1/users/ann/events", params={"limit": 2, "before": first["next_before"]}).json()
-    assert [(one["item_id"], one["gap_ms"]) for one in last["events"]] == [("a", None)]
+    assert [(event["item_id"], event["gap_ms"]) for event in last["events"]] == [("a", None)]
     assert (first["user_seq"], last["next_before"]) == (3, None)
 
 
@@ -53,29 +56,29 @@ def daily(api: Api, *item_ids: str, kind: str = "click") -> None:
 
 def test_a_shift_from_odd_to_even_items_is_detected(api: Api) -> None:
     daily(api, *"ace" * 8, *"bdf" * 4)
-    told = api.get("/v1/users/u/interests").json()
-    drift = told["drift"]
+    body = api.get("/v1/users/u/interests").json()
+    drift = body["drift"]
     assert (drift["detected"], drift["origin"], drift["target"]) == (True, ["odd"], ["even"])
     assert drift["since"] == NOW_MS - 76 * DAY_MS
     assert drift["explanation"].endswith("12 of the last 12 events")
     assert drift["explanation"].startswith("from odd to even since ")
     assert drift["score"] > drift["threshold"] == 0.95
-    assert told["topics"] == ["even", "odd"]
-    assert told["short_term"]["even"] > told["long_term"]["even"]
-    assert sum(bucket["events"] for bucket in told["history"]["buckets"]) == told["events"] == 36
+    assert body["topics"] == ["even", "odd"]
+    assert body["short_term"]["even"] > body["long_term"]["even"]
+    assert sum(bucket["events"] for bucket in body["history"]["buckets"]) == body["events"] == 36
 
 
 def test_dislikes_and_impressions_are_no_interest(api: Api) -> None:
     daily(api, "a", "c", kind="dislike")
     daily(api, "a", "c", kind="impression")
-    told = api.get("/v1/users/u/interests").json()
-    assert (told["user_seq"], told["events"], told["topics"]) == (4, 0, [])
+    body = api.get("/v1/users/u/interests").json()
+    assert (body["user_seq"], body["events"], body["topics"]) == (4, 0, [])
 
 
 def test_uncatalogued_items_have_no_topic(api: Api) -> None:
     daily(api, "a", "unknown")
-    told = api.get("/v1/users/u/interests").json()
-    assert (told["events"], told["long_term"]) == (2, {"odd": 1.0})
+    body = api.get("/v1/users/u/interests").json()
+    assert (body["events"], body["long_term"]) == (2, {"odd": 1.0})
 
 
 def test_interests_of_an_unknown_user_are_404(api: Api) -> None:

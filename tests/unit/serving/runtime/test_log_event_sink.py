@@ -46,12 +46,12 @@ class MemoryLog:
             self.apply()
         return [LogPosition(self.name, 0, first + index) for index in range(len(events))]
 
-    def apply(self, *, without: str = "") -> None:
-        """Apply as a worker does; the event named `without` is dead-lettered."""
+    def apply(self, *, dead_lettered: str = "") -> None:
+        """Apply as a worker does; the event named `dead_lettered` is dead-lettered."""
         unapplied = range(self._num_applied, len(self.messages))
-        kept = [offset for offset in unapplied if self.messages[offset].event_id != without]
-        source = StreamSource(self.name, 0, kept, self._num_applied, len(self.messages) - 1)
-        self._ingestor.ingest([self.messages[offset] for offset in kept], source)
+        offsets = [offset for offset in unapplied if self.messages[offset].event_id != dead_lettered]
+        source = StreamSource(self.name, 0, offsets, self._num_applied, len(self.messages) - 1)
+        self._ingestor.ingest([self.messages[offset] for offset in offsets], source)
         self._num_applied = len(self.messages)
 
 
@@ -106,7 +106,7 @@ def test_wait_applied_answers_the_outcome_of_each_event(api: Api) -> None:
     batch = [event(1), event(2), event(2), event(3, user_id="v")]
     reply = api.post("/v1/interactions?wait=applied", json={"events": batch})
     assert reply.status_code == 200
-    assert [(one["status"], one["user_seq"]) for one in reply.json()["results"]] == [
+    assert [(result["status"], result["user_seq"]) for result in reply.json()["results"]] == [
         ("duplicate", 1),
         ("accepted", 2),
         ("duplicate", 2),
@@ -134,7 +134,7 @@ def test_a_dead_lettered_event_is_answered_as_rejected(shop: Shop) -> None:
             waiting = asyncio.create_task(api.client.post("/v1/interactions?wait=applied", json=event()))
             while not log.messages:
                 await asyncio.sleep(0)
-            log.apply(without="e1")
+            log.apply(dead_lettered="e1")
             return await waiting
 
         result = api.run(post_and_apply()).json()["results"][0]

@@ -25,8 +25,8 @@ class SlowStore:
 
 
 def counted(totals: StoreCounts, store: SlowStore) -> tuple[int, int]:
-    found = totals.of(cast(ReadTransaction, store))
-    return found.totals.events, found.counted_ms
+    counts = totals.of(cast(ReadTransaction, store))
+    return counts.totals.events, counts.counted_ms
 
 
 def totals_of(store: SlowStore) -> StoreCounts:

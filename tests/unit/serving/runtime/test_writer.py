@@ -73,9 +73,9 @@ async def queued_behind_a_commit(
     """One request whose commit is blocked, and more queued behind it; `store.gate` releases them."""
     first = asyncio.create_task(writer.submit([interaction("first")]))
     await until(store.begun.is_set)
-    rest = [asyncio.create_task(writer.submit([interaction(f"e{i}")])) for i in range(num_jobs)]
+    queued = [asyncio.create_task(writer.submit([interaction(f"e{i}")])) for i in range(num_jobs)]
     await until(lambda: writer.num_waiting == num_jobs)
-    return [first, *rest]
+    return [first, *queued]
 
 
 def test_requests_that_arrive_during_a_commit_share_the_next_one() -> None:
@@ -261,9 +261,9 @@ def test_http_requests_share_commits() -> None:
     app = create_app(Shop(store).services)
 
     async def burst(api: Api) -> list[int]:
-        def post(place: int) -> asyncio.Task[httpx.Response]:
+        def post(number: int) -> asyncio.Task[httpx.Response]:
             return asyncio.create_task(
-                api.client.post("/v1/interactions", json={"user_id": f"u{place}", "item_id": "a"})
+                api.client.post("/v1/interactions", json={"user_id": f"u{number}", "item_id": "a"})
             )
 
         store.gate.clear()
@@ -271,7 +271,7 @@ def test_http_requests_share_commits() -> None:
         store.num_transactions = 0
         tasks = [post(0)]
         await until(store.begun.is_set)
-        tasks += [post(place) for place in range(1, 50)]
+        tasks += [post(number) for number in range(1, 50)]
         await until(lambda: app.state.engine.writer.num_waiting == 49)
         store.gate.set()
         return [reply.status_code for reply in await asyncio.gather(*tasks)]
