@@ -60,7 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, help="the folder of the data sets")
     parser.add_argument("--out", type=Path, default=Path(".tidewise/tables"), help="where results are kept")
     parser.add_argument("--threads", type=int, default=0, help="cores for networks (0: all but one)")
-    for name in ("epochs", "seeds", "trials", "max-questions"):
+    for name in ("epochs", "seeds", "trials", "max-test-events"):
         parser.add_argument(f"--{name}", type=int, help="instead of the table's own")
     parser.add_argument("--max-minutes", type=float, help="instead of the table's own, of each training")
     return parser.parse_args()
@@ -78,7 +78,7 @@ def main() -> int:
         sys.stderr.write(f"{problem}; see --help and --list\n")
         return 2
     options.out.mkdir(parents=True, exist_ok=True)
-    own = {name: getattr(options, name) for name in ("epochs", "seeds", "trials", "max_questions", "max_minutes")}
+    own = {name: getattr(options, name) for name in ("epochs", "seeds", "trials", "max_test_events", "max_minutes")}
     changes = {name: value for name, value in own.items() if value is not None}
     failed = []
     for name in TABLES if "all" in options.names else options.names:

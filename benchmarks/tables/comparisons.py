@@ -38,7 +38,7 @@ class ComparisonTable:
     window: int = 50
     epochs: int = 30
     max_minutes: float = 10.0
-    max_questions: int | None = None
+    max_test_events: int | None = None
     trials: int = 1
     with_pictures: bool = False
     hides_seen: bool = False
@@ -49,8 +49,8 @@ class ComparisonTable:
         words += [word for model in self.models for word in ("--model", model)]
         words += ["--against", self.against, "--seeds", str(self.seeds), "--trials", str(self.trials)]
         words += ["--epochs", str(self.epochs), "--max-minutes", f"{self.max_minutes:g}", "--threads", str(threads)]
-        if self.max_questions is not None:
-            words += ["--max-questions", str(self.max_questions)]
+        if self.max_test_events is not None:
+            words += ["--max-test-events", str(self.max_test_events)]
         if self.hides_seen:
             words += ["--hides-seen", "--seen", "hide"]
         if self.with_pictures:
@@ -88,7 +88,7 @@ TEMPORAL = replace(
     about="every model, trained strictly before and tested after: the table that counts",
     protocol="temporal",
     models=(*LEAVE_ONE_OUT.models, "river-mf"),
-    max_questions=20_000,
+    max_test_events=20_000,
 )
 POSTERS = replace(
     LEAVE_ONE_OUT,
@@ -170,7 +170,7 @@ COMPARISONS: Mapping[str, ComparisonTable] = {
         protocol="temporal",
         models=(*COUNTING, "sasrec", "sasrec-text", "hm4sr"),
         against="sasrec-text",
-        max_questions=20_000,
+        max_test_events=20_000,
         with_pictures=False,
     ),
     "ml-1m-now-gap": replace(
@@ -179,7 +179,7 @@ COMPARISONS: Mapping[str, ComparisonTable] = {
         protocol="temporal",
         models=("hm4sr", "hm4sr:now-gap"),
         against="hm4sr",
-        max_questions=20_000,
+        max_test_events=20_000,
         with_pictures=False,
     ),
 }
@@ -195,7 +195,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     data, rules = report["data"], report["rules"]
     against = report["against"]
     lines = [
-        f"{rules['protocol']}, ties by {rules['ties']}: {data['test_questions']:,} questions about "
+        f"{rules['protocol']}, ties by {rules['ties']}: {data['test_events']:,} test events of "
         f"{data['test_users']:,} users, {data['items']:,} items; {data['learnt_events']:,} training events.",
         "",
         f"| | HR@10 | NDCG@10 (95%) | MRR@10 | coverage@10 | NDCG@10 - {against} | NDCG@10 hidden | epochs | seconds |",

@@ -34,7 +34,7 @@ class ReplayTable:
     ties: str = "source"
     seeds: int = 3
     periods: int = 4
-    max_questions: int = 4_000
+    max_test_events: int = 4_000
     width: int = 32
     window: int = 30
 
@@ -42,7 +42,8 @@ class ReplayTable:
         """The words after `tidewise` of both calls."""
         both = ["evaluate", "prequential", *self.data.options(data), "--time-unit", "s", "--cut", "0.5"]
         both += ["--seen", self.seen, "--ties", self.ties, "--periods", str(self.periods)]
-        both += ["--max-questions", str(self.max_questions), "--epochs", str(self.epochs), "--threads", str(threads)]
+        both += ["--max-test-events", str(self.max_test_events)]
+        both += ["--epochs", str(self.epochs), "--threads", str(threads)]
         both += ["--width", str(self.width), "--window", str(self.window), "--cache", str(out / "cache"), "--json"]
         both += ["--hides-seen"] if self.seen == "hide" else []
         chart = ["--chart", str(out / f"replay-{self.data.folder}.svg")]
@@ -71,7 +72,7 @@ def markdown(several: Mapping[str, Any], full: Mapping[str, Any]) -> str:
     """The figures that people compare: arms with several seeds, then the full retraining beside the same seed."""
     arms, periods = several["arms"], ", ".join(several["periods"])
     lines = [
-        f"{several['questions']:,} questions about {several['users']:,} users, {several['items']:,} items, "
+        f"{several['test_events']:,} test events of {several['users']:,} users, {several['items']:,} items, "
         f"{several['events']:,} events; periods from {periods}.",
         "",
         "| Arm | seeds | NDCG@10 | HR@10 | against frozen, 95% | by period | later trainings, CPU s |",

@@ -1,6 +1,6 @@
 """Baselines that count: recent popularity, and what came next after the last item. Both learn from each event.
 
-Shapes: B questions, N items.
+Shapes: B requests, N items.
 """
 
 from __future__ import annotations

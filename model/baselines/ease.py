@@ -1,6 +1,6 @@
 """EASE: a linear autoencoder over items, solved in closed form (Steck 2019, arXiv 1905.03375). No torch.
 
-Shapes: B questions, U users, N items with training events.
+Shapes: B requests, U users, N items with training events.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """River's biased matrix factorisation as a recommender that learns from each event: the online baseline.
 
 Implements `core.evaluation.scorers.LiveScorer` with river. It trains on each event with the target 1, and on a few
-items drawn at random with 0. Shapes: B questions, N items, D factors.
+items drawn at random with 0. Shapes: B requests, N items, D factors.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Baselines of neighbours: items with the same users (item-kNN), and histories alike (V-SKNN). No torch.
 
-Shapes: B questions, N items, S histories.
+Shapes: B requests, N items, S histories.
 """
 
 from __future__ import annotations

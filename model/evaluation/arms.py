@@ -63,7 +63,7 @@ def check(names: Sequence[str]) -> None:
 
 
 def run_arm(stream: PrequentialStream, name: str, recipe: TrainingRecipe, *, seed: int, tick: Ticker) -> ArmResult:
-    """One arm's answers to all questions."""
+    """One arm's ranks of all test events."""
     if name in COUNTING:
         return run_scorer(stream, COUNTING[name](), tick=tick)
     models = list(_models(stream, name, recipe, seed))

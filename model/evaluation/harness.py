@@ -1,4 +1,4 @@
-"""The harness: each model is tuned on the validation questions, fitted under several seeds and ranked on the test ones.
+"""The harness: each model is tuned on the validation events, fitted under several seeds and ranked on the test events.
 
 Independent of files, tables or particular models. Whatever is done is kept at once, so that a killed run goes on.
 """
@@ -17,12 +17,12 @@ from model.evaluation.figures import gains
 from model.evaluation.models import Budget, Config, FitContext, ModelSpec
 from model.evaluation.networks import Contents
 from model.evaluation.protocols import Fold
-from model.evaluation.ranking import CLICK, DRAWN, SEEN, AnswerRanks, rank, rank_key
+from model.evaluation.ranking import CLICK, DRAWN, SEEN, TargetRanks, rank, rank_key
 from model.evaluation.results import Key, ModelResult, ResultCache
 from model.training.resume import ResumeFile
 from model.training.train import TrainingProgress
 
-MAX_VALIDATION = 2000  # questions that tuning looks at
+MAX_VALIDATION = 2000  # events that tuning looks at
 TUNED_ON = "NDCG@10"
 HARNESS = "model.evaluation.ranking"  # its code decides every result
 
@@ -64,7 +64,7 @@ class EvaluatedModel:
         ranks = next(iter(self.results.values())).ranks
         return tuple(way for way in (DRAWN, CLICK) if rank_key(SEEN[0], way) in ranks)
 
-    def ranks(self, seen: str) -> list[AnswerRanks]:
+    def ranks(self, seen: str) -> list[TargetRanks]:
         """The ranks under each seed; `seen`: a `rank_key`."""
         return [result.ranks[seen] for result in self.results.values()]
 
@@ -106,14 +106,14 @@ class Harness:
         return trials, best, best_fitted
 
     def _try(self, spec: ModelSpec, config: Config, position: str) -> tuple[Trial, FittedModel | None]:
-        """A configuration's metric on the validation questions, under the first seed; test questions are not used."""
+        """A configuration's metric on the validation events, under the first seed; test events are not used."""
         key = self._key(spec, config, self.seeds[0], "validation")
         result, fitted = self.results.load(key), None
         if result is None:
             doing = f"{spec.name}: trial {position}"
             fitted = self._fitted(spec, config, self.seeds[0], doing)
-            questions = self.fold.validation.sample(MAX_VALIDATION)
-            ranked = rank(fitted.scorer, self.fold, questions, progress=self._counter(doing))
+            targets = self.fold.validation.sample(MAX_VALIDATION)
+            ranked = rank(fitted.scorer, self.fold, targets, progress=self._counter(doing))
             ranks = ranked[SEEN[self.budget.hides_seen]]
             mean = float(gains(ranks.above, ranks.equal, "NDCG", 10).mean())
             result = ModelResult({TUNED_ON: mean}, {})
@@ -155,20 +155,20 @@ class Harness:
         return FittedModel(scorer, time.monotonic() - started_s)
 
     def _unfinished(self, spec: ModelSpec, config: Config, seed: int) -> ResumeFile | None:
-        """The file from which a training resumes; its key does not depend on the questions asked afterwards."""
+        """The file from which a training resumes; its key does not depend on the events ranked afterwards."""
         return self.results.unfinished(self._key(spec, config, seed, "")) if spec.trained else None
 
     def _counter(self, doing: str) -> Callable[[int, int], None]:
         return lambda done, total: self.progress(f"{doing}, ranking", done / total)
 
-    def _key(self, spec: ModelSpec, config: Config, seed: int, questions: str) -> Key:
+    def _key(self, spec: ModelSpec, config: Config, seed: int, targets: str) -> Key:
         """Everything that decides a result."""
         budget: dict[str, Any] = self.budget.to_json() if spec.trained else {}
         budget.pop("trials", None)  # decides which configurations are tried, not what comes of one
         return {
             "data": self.dataset.digest,
             "rules": self.fold.rules,
-            "questions": questions,
+            "targets": targets,
             "asked": len(self.fold.test),
             "model": spec.name,
             "config": dict(config),

@@ -1,6 +1,6 @@
 """Networks as scorers: training by the product's own loop, then scores of all items after each history.
 
-Independent of protocols. Shapes: B questions, L events, N items, C width of a vector.
+Independent of protocols. Shapes: B requests, L events, N items, C width of a vector.
 """
 
 from __future__ import annotations

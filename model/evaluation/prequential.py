@@ -1,9 +1,9 @@
 """Prequential evaluation: a log replayed in time order, each test event ranked before it is trained on.
 
-A question holds the user's events strictly before it (or, with a frozen state, those before the cut) and is ranked
-among all items born so far, an item being born with its first event. A model's training
-events end strictly before it serves, and a new one serves only after the time that its training took. Independent of
-files. Shapes: q questions, N items.
+The input of a scorer is the user's events strictly before the test event (or, with a frozen state, those before the
+cut). The event's item is ranked among all items born so far, an item being born with its first event. A model's
+training events end strictly before it serves, and a new one serves only after the time that its training took.
+Independent of files. Shapes: q test events, N items.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ Ticker = Callable[[float], None]  # the share that is over
 class PrequentialStream:
     """A dataset divided in time: training events before `starts_ms[0]`, then periods with equal numbers of events.
 
-    `questions`: (q,) numbers of the test events, in the order in which they happened.
+    `test_rows`: (q,) rows of the test events, in the order in which they happened.
     """
 
     dataset: Dataset
     starts_ms: IntArray
-    questions: IntArray
+    test_rows: IntArray
     hide_seen: bool
 
     @classmethod
     def of(
-        cls, dataset: Dataset, *, cut_ms: int, num_periods: int, max_questions: int | None, hide_seen: bool
+        cls, dataset: Dataset, *, cut_ms: int, num_periods: int, max_test_events: int | None, hide_seen: bool
     ) -> PrequentialStream:
         """Divided at a time; raises `InvalidInput` where nothing is before or after it."""
         columns, arrival = dataset.columns, dataset.arrival
@@ -57,11 +57,11 @@ class PrequentialStream:
             raise InvalidInput(msg)
         marks = np.arange(1, num_periods) * len(after) // num_periods
         starts_ms = np.unique(np.concatenate([[cut_ms], columns.times_ms[after[marks]]]))
-        questions = after[~columns.repeats()[after]] if hide_seen else after
-        if max_questions is not None and len(questions) > max_questions:
-            positions = np.random.default_rng(0).choice(len(questions), max_questions, replace=False)
-            questions = questions[np.sort(positions)]
-        return cls(dataset, starts_ms, questions, hide_seen)
+        test_rows = after[~columns.repeats()[after]] if hide_seen else after
+        if max_test_events is not None and len(test_rows) > max_test_events:
+            positions = np.random.default_rng(0).choice(len(test_rows), max_test_events, replace=False)
+            test_rows = test_rows[np.sort(positions)]
+        return cls(dataset, starts_ms, test_rows, hide_seen)
 
     @property
     def columns(self) -> EventColumns:
@@ -70,22 +70,22 @@ class PrequentialStream:
 
     @property
     def times_ms(self) -> IntArray:
-        """(q,) the time of each question."""
-        return self.columns.times_ms[self.questions]
+        """(q,) the time of each test event."""
+        return self.columns.times_ms[self.test_rows]
 
     @property
-    def targets(self) -> IntArray:
-        """(q,) rows of the items that came."""
-        return self.columns.items[self.questions]
+    def target_items(self) -> IntArray:
+        """(q,) the target items, as rows of the catalogue."""
+        return self.columns.items[self.test_rows]
 
     @property
     def users(self) -> IntArray:
-        """(q,) the user of each question."""
-        return self.columns.users[self.questions]
+        """(q,) the user of each test event."""
+        return self.columns.users[self.test_rows]
 
     @property
     def periods(self) -> IntArray:
-        """(q,) the period of each question."""
+        """(q,) the period of each test event."""
         return np.searchsorted(self.starts_ms, self.times_ms, side="right") - 1
 
     @cached_property
@@ -129,9 +129,9 @@ class PrequentialStream:
         """(b,) ranks from 0 among the items born so far, ties sharing theirs."""
         scores_BN = np.where(self.born_ms <= self.times_ms[numbers][:, None], scores_BN, -np.inf)
         if self.hide_seen:
-            for row, event in enumerate(self.questions[numbers].tolist()):
+            for row, event in enumerate(self.test_rows[numbers].tolist()):
                 scores_BN[row, self.columns.items[self.first[event] : event]] = -np.inf
-        return ranks_of(scores_BN, self.targets[numbers])
+        return ranks_of(scores_BN, self.target_items[numbers])
 
 
 @dataclass
@@ -160,19 +160,19 @@ class DeployedModel:
 def run_models(
     stream: PrequentialStream, models: Sequence[DeployedModel], *, frozen: bool, shape: WindowShape, tick: Ticker
 ) -> ArmResult:
-    """Each question by the newest model that acts by then."""
+    """Each test event ranked by the newest model that acts by then."""
     begun_s = time.process_time()
     acts_from = np.array([model.from_ms for model in models])
     acting = np.maximum(np.searchsorted(acts_from, stream.times_ms, side="right") - 1, 0)
     until_ms = np.array([model.until_ms for model in models])[acting]
-    run = ArmResult(np.full(len(stream.questions), np.nan), stream.born_ms[stream.targets] >= until_ms)
+    run = ArmResult(np.full(len(stream.test_rows), np.nan), stream.born_ms[stream.target_items] >= until_ms)
     run.train_s = [model.train_s for model in models]
     for number, model in enumerate(models):
         encoder = model.bundle.bind(stream.dataset.catalogue)
         everything = np.arange(stream.dataset.num_items)
         table_NC = encoder.items(everything)
         todo = np.flatnonzero(acting == number)
-        pasts = {int(row): stream.past(int(stream.questions[row]), frozen=frozen) for row in todo}
+        pasts = {int(row): stream.past(int(stream.test_rows[row]), frozen=frozen) for row in todo}
         todo = todo[[len(pasts[int(row)].history) > 0 for row in todo]] if len(todo) else todo
         for part in np.array_split(todo, max(1, len(todo) // BATCH)) if len(todo) else ():
             windows = [_window(pasts[int(row)].history, shape) for row in part]
@@ -180,7 +180,7 @@ def run_models(
             scores_BN = queries_BC @ table_NC.T
             add_repeats(scores_BN, everything, encoder, stream.dataset.catalogue, windows)
             run.ranks[part] = stream.ranks(part, scores_BN)
-            tick(float(part[-1]) / len(stream.questions))
+            tick(float(part[-1]) / len(stream.test_rows))
     run.rank_s = time.process_time() - begun_s
     return run
 
@@ -192,7 +192,7 @@ def _window(history: History, shape: WindowShape) -> History:
 
 def run_scorer(stream: PrequentialStream, scorer: Scorer, *, tick: Ticker) -> ArmResult:
     """A counting model: a live one learns each event after ranking it, another is fitted anew each period."""
-    run = ArmResult(np.full(len(stream.questions), np.nan), stream.born_ms[stream.targets] >= stream.times_ms)
+    run = ArmResult(np.full(len(stream.test_rows), np.nan), stream.born_ms[stream.target_items] >= stream.times_ms)
     begun_s = time.process_time()
     _fit(stream, scorer, int(stream.starts_ms[0]))
     run.train_s = [time.process_time() - begun_s]
@@ -200,7 +200,7 @@ def run_scorer(stream: PrequentialStream, scorer: Scorer, *, tick: Ticker) -> Ar
     arrival, columns = stream.dataset.arrival, stream.columns
     stream_events = arrival[columns.times_ms[arrival] >= stream.starts_ms[0]]
     turn = {int(event): number for number, event in enumerate(stream_events)}
-    for number, event in enumerate(stream.questions.tolist()):
+    for number, event in enumerate(stream.test_rows.tolist()):
         if live:
             assert isinstance(scorer, LiveScorer)
             for row in stream_events[num_applied : turn[event]].tolist():
@@ -214,7 +214,7 @@ def run_scorer(stream: PrequentialStream, scorer: Scorer, *, tick: Ticker) -> Ar
         block = np.array([number])
         run.ranks[number] = stream.ranks(block, scorer.scores([past]))[0]
         if number % BATCH == 0:
-            tick(number / len(stream.questions))
+            tick(number / len(stream.test_rows))
     run.rank_s = time.process_time() - begun_s - sum(run.train_s)
     return run
 

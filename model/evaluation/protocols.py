@@ -1,8 +1,8 @@
 """Protocols: how a dataset is divided into training, validation and test events.
 
-Independent of models or metrics. Leave-one-out asks for each user's last event and tunes on the one before;
-temporal learns strictly before a time and asks for everything after. In both, a question holds only what happened
-strictly before its answer, and never when the answer happened.
+Independent of models or metrics. Leave-one-out tests each user's last event and tunes on the one before;
+temporal learns strictly before a time and tests everything after. In both, the input of a scorer is what happened
+strictly before the target event, without the target's time.
 """
 
 from __future__ import annotations
@@ -21,57 +21,57 @@ from model.evaluation.dataset import Dataset
 from model.training.sequences import UserRanges
 
 State = Literal["live", "frozen"]
-MIN_EVENTS = 3  # a user of leave-one-out: one to learn from, one to tune on, one to ask for
+MIN_EVENTS = 3  # a user of leave-one-out: one to learn from, one to tune on, one to test on
 VALIDATION_SHARE = 0.05  # of the events before the cut, the newest ones
 
 
 @dataclass(frozen=True)
-class Questions:
-    """(q,) questions in the order in which they came up: the history is `begin:end`, the answer is at `answers`.
+class TargetEvents:
+    """(q,) events to predict, in the order of ranking: the history is `begin:end`, the target is at `rows`.
 
     `stream`: numbers of the events after the training part, in the order in which they happened; a live scorer learns
-    the first `num_past[i]` of them before question i.
+    the first `num_past[i]` of them before target i.
     """
 
     columns: EventColumns
-    answers: IntArray
+    rows: IntArray
     begin: IntArray
     end: IntArray
     stream: IntArray
     num_past: IntArray
 
     def __len__(self) -> int:
-        return len(self.answers)
+        return len(self.rows)
 
     @property
     def users(self) -> IntArray:
-        """(q,) the user of each question."""
-        return self.columns.users[self.answers]
+        """(q,) the user of each event."""
+        return self.columns.users[self.rows]
 
     @property
-    def targets(self) -> IntArray:
-        """(q,) rows of the items that came."""
-        return self.columns.items[self.answers]
+    def items(self) -> IntArray:
+        """(q,) the target items, as rows of the catalogue."""
+        return self.columns.items[self.rows]
 
-    def past(self, question: int) -> Past:
+    def past(self, number: int) -> Past:
         """The input of a scorer."""
-        known = slice(self.begin[question], self.end[question])
+        known = slice(self.begin[number], self.end[number])
         history = History(self.columns.items[known], self.columns.times_ms[known])
-        return Past(int(self.columns.users[self.answers[question]]), history)
+        return Past(int(self.columns.users[self.rows[number]]), history)
 
-    def sample(self, size: int | None, *, seed: int = 0) -> Questions:
+    def sample(self, size: int | None, *, seed: int = 0) -> TargetEvents:
         """At most `size` of them, drawn at random, in their order."""
         if size is None or len(self) <= size:
             return self
         positions = np.sort(np.random.default_rng(seed).choice(len(self), size, replace=False))
         arrays = (
-            self.answers[positions],
+            self.rows[positions],
             self.begin[positions],
             self.end[positions],
             self.stream,
             self.num_past[positions],
         )
-        return Questions(self.columns, *arrays)
+        return TargetEvents(self.columns, *arrays)
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ class Fold:
     """A divided dataset. `rules`: what decided the division, in words and numbers, for reports and for keys."""
 
     part: TrainingPart
-    validation: Questions
-    test: Questions
+    validation: TargetEvents
+    test: TargetEvents
     rules: dict[str, object]
 
-    def asking(self, max_questions: int | None) -> Fold:
-        """With at most so many test questions, drawn at random."""
-        return replace(self, test=self.test.sample(max_questions))
+    def sampled(self, max_test_events: int | None) -> Fold:
+        """With at most so many test events, drawn at random."""
+        return replace(self, test=self.test.sample(max_test_events))
 
 
 def leave_one_out(dataset: Dataset) -> Fold:
@@ -101,20 +101,20 @@ def leave_one_out(dataset: Dataset) -> Fold:
     tested[last] = True
     nothing = np.empty(0, np.int64)
 
-    def questions(answers: IntArray) -> Questions:
-        return Questions(columns, answers, first, answers, nothing, np.zeros(len(answers), np.int64))
+    def targets(rows: IntArray) -> TargetEvents:
+        return TargetEvents(columns, rows, first, rows, nothing, np.zeros(len(rows), np.int64))
 
     held_out = tested.copy()
     held_out[last - 1] = True
     part = _part(dataset, known=~tested, held=held_out)
     rules: dict[str, object] = {"protocol": "leave-one-out", "min_events": MIN_EVENTS, "ties": dataset.ties}
-    return Fold(part, questions(last - 1), questions(last), rules)
+    return Fold(part, targets(last - 1), targets(last), rules)
 
 
 def temporal(dataset: Dataset, *, cut_ms: int, state: State = "live") -> Fold:
-    """Learn strictly before a time, tune on the newest of it, ask for everything from that time on.
+    """Learn strictly before a time, tune on the newest of it, test everything from that time on.
 
-    `state="live"`: a question knows everything that happened before it; "frozen": only what happened before the cut.
+    `state="live"`: a history holds everything before the target; "frozen": only what happened before the cut.
     """
     times_ms = dataset.columns.times_ms
     before = times_ms < cut_ms
@@ -150,18 +150,18 @@ def _part(dataset: Dataset, *, known: BoolArray, held: BoolArray) -> TrainingPar
     return TrainingPart(known_columns, np.flatnonzero(~held), np.flatnonzero(held & follows), dataset.num_items)
 
 
-def _after(dataset: Dataset, *, trained: BoolArray, known: BoolArray, tested: BoolArray, state: State) -> Questions:
-    """Questions about the test events, in the order in which they happened."""
+def _after(dataset: Dataset, *, trained: BoolArray, known: BoolArray, tested: BoolArray, state: State) -> TargetEvents:
+    """The test events, in the order in which they happened."""
     columns = dataset.columns
     ranges = UserRanges.of(columns.users)
     user = np.searchsorted(ranges.first, np.arange(len(columns)), side="right") - 1
-    answers = dataset.arrival[tested[dataset.arrival]]
-    begin = ranges.first[user[answers]]
+    rows = dataset.arrival[tested[dataset.arrival]]
+    begin = ranges.first[user[rows]]
     stream = dataset.arrival[~trained[dataset.arrival]]
     if state == "live":
         happened = np.empty(len(columns), np.int64)
         happened[stream] = np.arange(len(stream))
-        return Questions(columns, answers, begin, answers, stream, happened[answers])
-    num_known = np.add.reduceat(known.astype(np.int64), ranges.first)[user[answers]]
-    num_past = np.full(len(answers), int((known & ~trained).sum()))
-    return Questions(columns, answers, begin, begin + num_known, stream, num_past)
+        return TargetEvents(columns, rows, begin, rows, stream, happened[rows])
+    num_known = np.add.reduceat(known.astype(np.int64), ranges.first)[user[rows]]
+    num_past = np.full(len(rows), int((known & ~trained).sum()))
+    return TargetEvents(columns, rows, begin, begin + num_known, stream, num_past)

@@ -1,6 +1,6 @@
-"""Full ranking: every question's answer is ranked among all items, with the user's earlier items kept and hidden.
+"""Full ranking: every target item is ranked among all items, with the user's earlier items kept and hidden.
 
-Independent of models. No candidates are sampled. Shapes: Q questions, B of them at once, N items.
+Independent of models. No candidates are sampled. Shapes: Q target events, B of them at once, N items.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from numpy.typing import NDArray
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.clock import MINUTE_MS
 from core.evaluation.scorers import LiveScorer, NowScorer, Past, Scorer
-from model.evaluation.protocols import Fold, Questions
+from model.evaluation.protocols import Fold, TargetEvents
 
 MAX_SCORES = 2**22  # 16 MiB of float32 at a time
-MAX_QUESTIONS = 256
+MAX_TARGETS = 256
 TOPS = (5, 10, 20)
-MISS = 2**40  # the rank of an answer that is hidden: behind any depth
-SEEN = ("keep", "hide")  # whether the user's earlier items may be answers
+MISS = 2**40  # the rank of a hidden target: behind any depth
+SEEN = ("keep", "hide")  # whether the user's earlier items may be recommended
 UNTOLD = ""
 DRAWN, CLICK = (
     "drawn",
     "click",
-)  # the request time of a model that reads the gap to now: drawn before the answer, or its time
+)  # the request time of a model that reads the gap to now: drawn before the target, or its time
 
-Progress = Callable[[int, int], None]  # questions done, questions in all
+Progress = Callable[[int, int], None]  # events done, events in all
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerRanks:
-    """Where each answer stands: `above` items score higher, `equal` others the same; a hidden one is behind all.
+class TargetRanks:
+    """Where each target stands: `above` items score higher, `equal` others the same; a hidden one is behind all.
 
     `num_shown[k]`: number of distinct items in all top-k lists.
     """
@@ -47,31 +47,31 @@ def _silent(done: int, total: int) -> None:
 
 
 def rank(
-    scorer: Scorer, fold: Fold, questions: Questions, *, fit: bool = False, progress: Progress = _silent
-) -> dict[str, AnswerRanks]:
-    """The ranks of all answers, by "keep" and "hide". A live scorer is fitted anew and learns the events in between.
+    scorer: Scorer, fold: Fold, targets: TargetEvents, *, fit: bool = False, progress: Progress = _silent
+) -> dict[str, TargetRanks]:
+    """The ranks of all targets, by "keep" and "hide". A live scorer is fitted anew and learns the events in between.
 
     `fit=False`: the scorer has been fitted to this fold. Raises `ValueError` where it answers with NaN.
     """
     live = isinstance(scorer, LiveScorer)
     if fit or live:
         scorer.fit(fold.part)
-    gaps_ms = request_gaps_ms(questions) if isinstance(scorer, NowScorer) and scorer.reads_now else {}
+    gaps_ms = request_gaps_ms(targets) if isinstance(scorer, NowScorer) and scorer.reads_now else {}
     keys = [rank_key(seen, way) for seen in SEEN for way in (UNTOLD, *gaps_ms)]
-    tallies = {key: _Tally(len(questions), fold.part.num_items) for key in keys}
+    tallies = {key: _Tally(len(targets), fold.part.num_items) for key in keys}
     num_applied = 0
-    for begin, end in _blocks(questions, fold.part.num_items, live=live):
+    for begin, end in _blocks(targets, fold.part.num_items, live=live):
         if isinstance(scorer, LiveScorer):
-            num_applied = _apply_until(scorer, questions, num_applied, int(questions.num_past[begin]))
-        pasts = [questions.past(number) for number in range(begin, end)]
+            num_applied = _apply_until(scorer, targets, num_applied, int(targets.num_past[begin]))
+        pasts = [targets.past(number) for number in range(begin, end)]
         for way in (UNTOLD, *gaps_ms):
             gap_arguments = {} if way == UNTOLD else {"gaps_ms": gaps_ms[way][begin:end]}
             scores_BN = scorer.scores(pasts, **gap_arguments)
             _check(scores_BN, (len(pasts), fold.part.num_items), scorer)
-            targets_B = questions.targets[begin:end]
+            targets_B = targets.items[begin:end]
             tallies[rank_key("keep", way)].note(begin, scores_BN, targets_B)
             tallies[rank_key("hide", way)].note(begin, _hidden(scores_BN, pasts), targets_B)
-        progress(end, len(questions))
+        progress(end, len(targets))
     return {key: tally.ranks() for key, tally in tallies.items()}
 
 
@@ -80,40 +80,40 @@ def rank_key(seen: str, way: str) -> str:
     return f"{seen} {way}" if way else seen
 
 
-def request_gaps_ms(questions: Questions) -> dict[str, IntArray]:
+def request_gaps_ms(targets: TargetEvents) -> dict[str, IntArray]:
     """(q,) gaps from each user's last known event to the request, floored to minutes, by when the request comes.
 
-    "click": at the very time of the answer, which no live system knows beforehand. "drawn": at a moment drawn uniformly
-    between the last event and the answer.
+    "click": at the very time of the target, which no live system knows beforehand. "drawn": at a moment drawn uniformly
+    between the last event and the target.
     """
-    times_ms = questions.columns.times_ms
-    known = questions.end > questions.begin
-    gaps_ms = np.where(known, times_ms[questions.answers] - times_ms[np.maximum(questions.end - 1, 0)], 0)
+    times_ms = targets.columns.times_ms
+    known = targets.end > targets.begin
+    gaps_ms = np.where(known, times_ms[targets.rows] - times_ms[np.maximum(targets.end - 1, 0)], 0)
     moments = np.random.default_rng(0).random(len(times_ms))[
-        questions.answers
-    ]  # by event, so that a sample of questions keeps its moments
+        targets.rows
+    ]  # by event, so that a sample of events keeps its moments
     return {
         DRAWN: (gaps_ms * moments).astype(np.int64) // MINUTE_MS * MINUTE_MS,
         CLICK: gaps_ms // MINUTE_MS * MINUTE_MS,
     }
 
 
-def _blocks(questions: Questions, num_items: int, *, live: bool) -> Iterator[tuple[int, int]]:
-    """Ranges of questions to rank at once: bounded in memory, and for a live scorer without an event in between."""
-    size = max(1, min(MAX_QUESTIONS, MAX_SCORES // num_items))
+def _blocks(targets: TargetEvents, num_items: int, *, live: bool) -> Iterator[tuple[int, int]]:
+    """Ranges of events to rank at once: bounded in memory, and for a live scorer without an event in between."""
+    size = max(1, min(MAX_TARGETS, MAX_SCORES // num_items))
     begin = 0
-    while begin < len(questions):
-        end = min(begin + size, len(questions))
+    while begin < len(targets):
+        end = min(begin + size, len(targets))
         if live:
-            same = np.searchsorted(questions.num_past[begin:end], questions.num_past[begin], side="right")
+            same = np.searchsorted(targets.num_past[begin:end], targets.num_past[begin], side="right")
             end = begin + int(same)
         yield begin, end
         begin = end
 
 
-def _apply_until(scorer: LiveScorer, questions: Questions, num_applied: int, end: int) -> int:
-    columns = questions.columns
-    for row in questions.stream[num_applied:end]:
+def _apply_until(scorer: LiveScorer, targets: TargetEvents, num_applied: int, end: int) -> int:
+    columns = targets.columns
+    for row in targets.stream[num_applied:end]:
         scorer.apply(int(columns.users[row]), int(columns.items[row]), int(columns.times_ms[row]))
     return max(num_applied, end)
 
@@ -134,15 +134,15 @@ def _hidden(scores_BN: FloatArray, pasts: Sequence[Past]) -> FloatArray:
 
 
 class _Tally:
-    """Ranks of answers, and which items were in the top lists."""
+    """Ranks of targets, and which items were in the top lists."""
 
-    def __init__(self, num_questions: int, num_items: int) -> None:
-        self._above = np.zeros(num_questions, np.int64)
-        self._equal = np.zeros(num_questions, np.int64)
+    def __init__(self, num_targets: int, num_items: int) -> None:
+        self._above = np.zeros(num_targets, np.int64)
+        self._equal = np.zeros(num_targets, np.int64)
         self._shown: dict[int, BoolArray] = {top: np.zeros(num_items, np.bool_) for top in TOPS}
 
     def note(self, begin: int, scores_BN: FloatArray, targets_B: IntArray) -> None:
-        """Count a block of questions."""
+        """Count a block of events."""
         own_B1 = scores_BN[np.arange(len(targets_B)), targets_B][:, None]
         hidden_B = np.isneginf(own_B1[:, 0])
         part = slice(begin, begin + len(targets_B))
@@ -152,9 +152,9 @@ class _Tally:
         for top, items in self._shown.items():
             items[best_BK[:, :top]] = True
 
-    def ranks(self) -> AnswerRanks:
+    def ranks(self) -> TargetRanks:
         """What was counted."""
-        return AnswerRanks(self._above, self._equal, {top: int(items.sum()) for top, items in self._shown.items()})
+        return TargetRanks(self._above, self._equal, {top: int(items.sum()) for top, items in self._shown.items()})
 
 
 def best(scores_BN: FloatArray, k: int) -> NDArray[np.intp]:

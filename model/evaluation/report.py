@@ -1,7 +1,7 @@
 """The figures of a comparison as one document of JSON values: means, intervals, slices, differences from a baseline.
 
 Independent of how models were fitted. A user without any earlier event is answered by popularity, whatever the
-model, as the product does. Intervals are 95%, from resampling users after averaging each question over the seeds.
+model, as the product does. Intervals are 95%, from resampling users after averaging each test event over the seeds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from model.evaluation.figures import METRICS, gains, long_gap_ms, slices
 from model.evaluation.harness import EvaluatedModel
 from model.evaluation.models import Budget
 from model.evaluation.protocols import Fold
-from model.evaluation.ranking import SEEN, TOPS, UNTOLD, AnswerRanks, rank_key
+from model.evaluation.ranking import SEEN, TOPS, UNTOLD, TargetRanks, rank_key
 
 NUM_RESAMPLES = 1000
 DEEP = 10  # intervals, slices and differences are given at this depth
@@ -38,19 +38,19 @@ class Comparison:
     against: str
 
     def gains(self, name: str, seen: str, metric: str, k: int, *, way: str = UNTOLD) -> Array:
-        """(seeds, q) a metric of each question under each seed; `way`: the treatment of the gap to now."""
+        """(seeds, q) a metric of each test event under each seed; `way`: the treatment of the gap to now."""
         fallback = self.fallback.ranks(seen)[0]
         ranks_by_seed = [
             self._with_fallback(ranks, fallback) for ranks in self.outcomes[name].ranks(rank_key(seen, way))
         ]
         return np.stack([gains(above, equal, metric, k) for above, equal in ranks_by_seed])
 
-    def _with_fallback(self, ranks: AnswerRanks, fallback: AnswerRanks) -> tuple[IntArray, IntArray]:
+    def _with_fallback(self, ranks: TargetRanks, fallback: TargetRanks) -> tuple[IntArray, IntArray]:
         empty = self.fold.test.end == self.fold.test.begin
         return np.where(empty, fallback.above, ranks.above), np.where(empty, fallback.equal, ranks.equal)
 
     def interval(self, values: Array) -> Interval:
-        """The mean over seeds and questions, and its bounds."""
+        """The mean over seeds and test events, and its bounds."""
         return bootstrap_over_users(values.mean(axis=0), self.fold.test.users, num_resamples=NUM_RESAMPLES)
 
 
@@ -65,10 +65,10 @@ def report(comparison: Comparison) -> dict[str, Any]:
             "items": dataset.num_items,
             "events": len(dataset.columns),
             "learnt_events": len(fold.part.train),
-            "validation_questions": len(fold.validation),
-            "test_questions": len(fold.test),
+            "validation_events": len(fold.validation),
+            "test_events": len(fold.test),
             "test_users": len(np.unique(fold.test.users)),
-            "questions_without_past": int((fold.test.end == fold.test.begin).sum()),
+            "test_events_without_history": int((fold.test.end == fold.test.begin).sum()),
         },
         "rules": {**fold.rules, "long_gap_ms": long_gap_ms(fold.part)},
         "slices": {name: int(members.sum()) for name, members in kinds.items()},
@@ -119,7 +119,7 @@ def _metrics(comparison: Comparison, name: str, seen: str) -> dict[str, Any]:
 
 
 def _gap_gains(comparison: Comparison, name: str, seen: str, way: str) -> dict[str, Any]:
-    """Metrics of a model with the gap to now, and their change from those without it, paired by question."""
+    """Metrics of a model with the gap to now, and their change from those without it, paired by test event."""
     metrics: dict[str, Any] = {}
     for metric in METRICS:
         with_gap = comparison.gains(name, seen, metric, DEEP, way=way)
@@ -136,7 +136,7 @@ def _slice(comparison: Comparison, name: str, seen: str, members: BoolArray) -> 
 
 
 def _differences(comparison: Comparison, name: str, seen: str) -> dict[str, Any]:
-    """Paired by question: this model minus the baseline, empty for the baseline itself."""
+    """Paired by test event: this model minus the baseline, empty for the baseline itself."""
     if name == comparison.against:
         return {}
     differences: dict[str, Any] = {}

@@ -17,7 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from core.arrays import IntArray
-from model.evaluation.ranking import AnswerRanks
+from model.evaluation.ranking import TargetRanks
 from model.training.resume import ResumeFile
 
 Key = Mapping[str, Any]
@@ -28,7 +28,7 @@ class ModelResult:
     """What one fitted model did: facts as JSON values, and the ranks if it was tested."""
 
     facts: Mapping[str, Any]
-    ranks: Mapping[str, AnswerRanks]
+    ranks: Mapping[str, TargetRanks]
 
 
 class ResultCache:
@@ -80,6 +80,6 @@ def _name(key: Key) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _unpacked(arrays_read: Mapping[str, IntArray], document: Mapping[str, Any], seen: str) -> AnswerRanks:
+def _unpacked(arrays_read: Mapping[str, IntArray], document: Mapping[str, Any], seen: str) -> TargetRanks:
     num_shown = {int(top): int(count) for top, count in document["shown"][seen].items()}
-    return AnswerRanks(arrays_read[f"above_{seen}"], arrays_read[f"equal_{seen}"], num_shown)
+    return TargetRanks(arrays_read[f"above_{seen}"], arrays_read[f"equal_{seen}"], num_shown)

@@ -81,7 +81,7 @@ def test_json_has_the_requested_models_and_popularity(evaluate: Callable[..., Re
 
 def test_without_json_a_table_is_printed(evaluate: Callable[..., Result]) -> None:
     shown = evaluate("leave-one-out", *FEW).stdout
-    assert "30 questions about 30 users, 12 items ranked" in " ".join(shown.split())
+    assert "30 test events of 30 users, 12 items ranked" in " ".join(shown.split())
     for words in ("co-occurrence", "NDCG@10 - popularity", "coverage@10", "MRR@20", "known users (30)"):
         assert words in shown
 

@@ -67,7 +67,7 @@ def _compare(request: ComparisonRequest, protocol: Callable[[Dataset], Fold]) ->
     with EvaluationBar() as bar:
         bar.show("reading the files", 0.0)
         dataset = files.dataset(ties=request.ties.value)
-        fold = protocol(dataset).asking(request.max_questions)
+        fold = protocol(dataset).sampled(request.max_test_events)
         report = evaluation.compare(dataset, fold, plan, progress=bar.show)
     if not report["contents"]:
         notes.print("No item texts (--items): networks read ids only.")
@@ -94,7 +94,7 @@ def prequential(request: PrequentialRequest) -> None:
             dataset,
             cut=request.cut,
             num_periods=request.periods,
-            max_questions=request.max_questions,
+            max_test_events=request.max_test_events,
             hide_seen=request.seen is Seen.HIDE,
         )
         recipe = evaluation.recipe_of(budget, has_text=files.items is not None, folder=request.cache)

@@ -38,7 +38,7 @@ class TrainingPrecision(StrEnum):
 
 
 class State(StrEnum):
-    """The events that a question of the temporal protocol knows: up to the question, or up to the cut."""
+    """The history of a test event of the temporal protocol: up to the event, or up to the cut."""
 
     LIVE = "live"
     FROZEN = "frozen"
@@ -81,8 +81,8 @@ class EvaluationRequest:
         str | None, typer.Option(help="csv, tsv or jsonl (default: by the file's name).", show_default=False)
     ] = None
     ties: Annotated[TieOrder, typer.Option(help="Order of a user's events that share a time.")] = TieOrder.SOURCE
-    max_questions: Annotated[
-        int | None, typer.Option(help="Test on a random sample of so many test events.", min=1, show_default=False)
+    max_test_events: Annotated[
+        int | None, typer.Option(help="Test on a random sample of so many events.", min=1, show_default=False)
     ] = None
     hides_seen: Annotated[
         bool, typer.Option("--hides-seen", help="Train networks for answers that exclude seen items.")

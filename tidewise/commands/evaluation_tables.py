@@ -18,7 +18,7 @@ def print_report(report: Figures, *, seen: str) -> None:
     """The figures with seen items kept or hidden."""
     data, rules = report["data"], report["rules"]
     screen.print(
-        f"{rules['protocol']}: {data['test_questions']:,} questions about {data['test_users']:,} users, "
+        f"{rules['protocol']}: {data['test_events']:,} test events of {data['test_users']:,} users, "
         f"{data['items']:,} items ranked, {data['learnt_events']:,} training events; "
         f"ties by {rules['ties']}; seen items {'ranked' if seen == 'keep' else 'hidden'}",
         highlight=False,
@@ -40,7 +40,7 @@ def print_report(report: Figures, *, seen: str) -> None:
 
 def print_replay(report: Figures) -> None:
     """The figures of a prequential evaluation."""
-    counts = f"{report['questions']:,} questions about {report['users']:,} users, {report['items']:,} items"
+    counts = f"{report['test_events']:,} test events of {report['users']:,} users, {report['items']:,} items"
     screen.print(f"prequential: {counts}, periods from {', '.join(report['periods'])}", highlight=False)
     wide = Console(width=max(screen.width, MIN_WIDTH))
     table = _table(
@@ -118,7 +118,7 @@ def _difference(difference: Figures) -> tuple[str, str]:
 
 
 def _sliced(report: Figures, seen: str) -> Table:
-    kinds = [kind for kind, num_questions in report["slices"].items() if num_questions]
+    kinds = [kind for kind, num_events in report["slices"].items() if num_events]
     table = _table("NDCG@10 by kind", *(f"{kind} ({report['slices'][kind]:,})" for kind in kinds))
     for model in report["models"]:
         slices = model["seen"][seen]["slices"]

@@ -51,14 +51,14 @@ def arms_of(names: Sequence[str] | None, against: str | None) -> tuple[Sequence[
 
 
 def stream_of(
-    dataset: Dataset, *, cut: str, num_periods: int, max_questions: int | None, hide_seen: bool
+    dataset: Dataset, *, cut: str, num_periods: int, max_test_events: int | None, hide_seen: bool
 ) -> PrequentialStream:
     """The dataset as a stream that starts at the cut."""
     from model.evaluation.prequential import PrequentialStream
 
     cut_ms = cut_of(cut, dataset)
     return PrequentialStream.of(
-        dataset, cut_ms=cut_ms, num_periods=num_periods, max_questions=max_questions, hide_seen=hide_seen
+        dataset, cut_ms=cut_ms, num_periods=num_periods, max_test_events=max_test_events, hide_seen=hide_seen
     )
 
 
@@ -113,7 +113,7 @@ def report(plan: PrequentialReplay, runs: Mapping[str, Sequence[ArmResult]]) -> 
             "seeds": len(own),
         }
     starts = [f"{datetime.fromtimestamp(start / 1000, UTC):%Y-%m-%d}" for start in stream.starts_ms.tolist()]
-    counts = {"questions": len(users), "users": len(np.unique(users)), "items": stream.dataset.num_items}
+    counts = {"test_events": len(users), "users": len(np.unique(users)), "items": stream.dataset.num_items}
     return {**counts, "events": len(stream.columns), "periods": starts, "against": plan.against, "arms": arms}
 
 
@@ -124,11 +124,11 @@ def write_chart(report: Mapping[str, Any], path: Path) -> None:
 
 
 def _mean(runs: Sequence[ArmResult], popular: Array, metric: Callable[[Array, int], Array]) -> Array:
-    """(q,) a metric at 10 for each question, averaged over the seeds."""
+    """(q,) a metric at 10 for each test event, averaged over the seeds."""
     values = [metric(np.where(np.isnan(run.ranks), popular, run.ranks), 10) for run in runs]
     return np.asarray(np.mean(values, axis=0), np.float64)
 
 
 def _at(values: Array, where: Array) -> float | None:
-    """The mean over the selected questions; None where none is selected."""
+    """The mean over the selected test events; None where none is selected."""
     return round(float(values[where].mean()), 5) if where.any() else None

@@ -22,7 +22,7 @@ from model.evaluation.harness import EvaluatedModel, Harness
 from model.evaluation.models import BASELINES, NETWORK_GRID, Budget, Config, FitContext, ModelSpec, available, spec_of
 from model.evaluation.networks import Contents, NetworkScorer
 from model.evaluation.protocols import Fold, leave_one_out, temporal
-from model.evaluation.ranking import MISS, AnswerRanks
+from model.evaluation.ranking import MISS, TargetRanks
 from model.evaluation.report import Comparison, report
 from model.evaluation.results import ModelResult, ResultCache
 from model.features import VectorFeatures
@@ -102,8 +102,8 @@ def test_tuning_selects_by_validation_and_fits_every_seed(dataset: Dataset, fold
     assert log == [f"fit step {step}" for step in (2, 1, 3, 1)]  # under the first seed the chosen one is fitted already
 
 
-def test_tuning_never_looks_at_the_test_questions(dataset: Dataset, fold: Fold) -> None:
-    backwards = replace(fold, test=replace(fold.test, answers=fold.test.begin))  # others: the first events
+def test_tuning_never_looks_at_the_test_events(dataset: Dataset, fold: Fold) -> None:
+    backwards = replace(fold, test=replace(fold.test, rows=fold.test.begin))  # others: the first events
     configs = [dict(harness(dataset, tested).run(walker([])).config) for tested in (fold, backwards)]
     assert configs == [{"step": 1}, {"step": 1}]
 
@@ -155,7 +155,7 @@ def test_a_kept_result_is_used_for_nothing_else(dataset: Dataset, fold: Fold, tm
         harness(dataset, fold, tmp_path, seeds=(5,)),
         harness(dataset, temporal(dataset, cut_ms=T0 + 20_000_000), tmp_path),
         harness(Dataset.of([("ann", f"item{n}", T0 + n) for n in range(9)]), fold, tmp_path),
-        harness(dataset, fold.asking(7), tmp_path),
+        harness(dataset, fold.sampled(7), tmp_path),
     ]
     for variant in variants:
         variant.run(spec)
@@ -306,7 +306,7 @@ def vars_of(dataset: Dataset) -> tuple[list[int], list[int], list[int]]:
 
 
 def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
-    ranks = {seen: AnswerRanks(np.array([3, MISS]), np.array([0, 2]), {5: 4, 10: 9}) for seen in ("keep", "hide")}
+    ranks = {seen: TargetRanks(np.array([3, MISS]), np.array([0, 2]), {5: 4, 10: 9}) for seen in ("keep", "hide")}
     ResultCache(tmp_path).save({"model": "x"}, ModelResult({"fit_s": 1.5, "none": None}, ranks))
     loaded = ResultCache(tmp_path).load({"model": "x"})
     assert loaded is not None
@@ -347,7 +347,7 @@ def compared(dataset: Dataset, fold: Fold, *, seeds: Sequence[int] = (0,)) -> Co
 def test_the_report_holds_means_seeds_intervals_slices_and_differences(dataset: Dataset, fold: Fold) -> None:
     document = report(compared(dataset, fold, seeds=(0, 1, 2)))
     json.dumps(document, allow_nan=False)
-    assert document["data"]["test_questions"] == document["data"]["test_users"] == 40
+    assert document["data"]["test_events"] == document["data"]["test_users"] == 40
     popularity, walked = document["models"]
     figures = walked["seen"]["keep"]
     metric = {"mean": 1.0, "seeds": [1.0, 1.0, 1.0], "seed_std": 0.0, "low": 1.0, "high": 1.0}

@@ -39,12 +39,12 @@ def dataset() -> Dataset:
     return Dataset.of(rows, items)
 
 
-def stream(*, num_periods: int = 2, max_questions: int | None = None, hide_seen: bool = False) -> PrequentialStream:
+def stream(*, num_periods: int = 2, max_test_events: int | None = None, hide_seen: bool = False) -> PrequentialStream:
     return PrequentialStream.of(
         dataset(),
         cut_ms=10 * DAY_MS,
         num_periods=num_periods,
-        max_questions=max_questions,
+        max_test_events=max_test_events,
         hide_seen=hide_seen,
     )
 
@@ -75,19 +75,19 @@ class Watching:
         return np.zeros((len(pasts), self.num_items), np.float32)
 
 
-def test_a_live_scorer_sees_exactly_the_events_before_a_question() -> None:
+def test_a_live_scorer_sees_exactly_the_events_before_a_test_event() -> None:
     scorer, events = Watching(), stream()
     run_scorer(events, scorer, tick=silent)
     asked_at = events.times_ms.tolist()
     everything = sorted(events.columns.times_ms.tolist())
     assert scorer.num_known == [np.searchsorted(everything, time_ms) for time_ms in asked_at]
-    for past, row in zip(scorer.asked, events.questions.tolist(), strict=True):
+    for past, row in zip(scorer.asked, events.test_rows.tolist(), strict=True):
         assert past.history.times_ms.max() < events.columns.times_ms[row]
 
 
 def test_a_frozen_state_ends_with_the_cut() -> None:
     events = stream()
-    row = int(events.questions[-1])
+    row = int(events.test_rows[-1])
     assert events.past(row, frozen=True).history.times_ms.max() < 10 * DAY_MS
     assert len(events.past(row).history) > len(events.past(row, frozen=True).history)
 
@@ -103,10 +103,10 @@ def test_only_items_born_so_far_are_rivals() -> None:
 
 def test_a_users_earlier_items_are_hidden_where_that_is_wanted() -> None:
     events = stream(hide_seen=True)
-    for row in events.questions.tolist():
+    for row in events.test_rows.tolist():
         seen = events.columns.items[events.first[row] : row]
         assert events.columns.items[row] not in seen
-    assert 0 < len(events.questions) < len(stream().questions)
+    assert 0 < len(events.test_rows) < len(stream().test_rows)
 
 
 def test_a_training_knows_only_items_that_were_born_before_it() -> None:
@@ -144,16 +144,16 @@ def test_a_new_model_answers_only_after_its_training_has_ended() -> None:
     models = [DeployedModel(Fixed(3), 0, 0, 1.0), DeployedModel(Fixed(5), middle_ms - 1, middle_ms, 2.0)]  # type: ignore[arg-type]
     run = run_models(events, models, frozen=False, shape=SHAPE, tick=silent)
     early = events.times_ms < middle_ms
-    assert (run.ranks[early & (events.targets == 3)] == 0).all()
-    assert (run.ranks[~early & (events.targets == 5)] == 0).all()
-    assert (run.ranks[~early & (events.targets == 3)] > 0).all()
+    assert (run.ranks[early & (events.target_items == 3)] == 0).all()
+    assert (run.ranks[~early & (events.target_items == 5)] == 0).all()
+    assert (run.ranks[~early & (events.target_items == 3)] > 0).all()
     assert run.train_s == [1.0, 2.0]
 
 
 def test_all_arms_run_and_a_second_run_takes_the_models_from_disk(tmp_path: Path) -> None:
     recipe = TrainingRecipe(CONFIG, RECIPE.plan, RECIPE.tuning, folder=tmp_path)
     names = ("frozen-frozen", "frozen", "fine-tune", "fine-tune+replay", "retrain", "vsknn")
-    case = PrequentialReplay(stream(max_questions=60), recipe, names, (0,), "frozen")
+    case = PrequentialReplay(stream(max_test_events=60), recipe, names, (0,), "frozen")
     document = replay(case, progress=lambda step, share: None)
     num_models = len(list(tmp_path.iterdir()))
     second = replay(case, progress=lambda step, share: None)
@@ -170,7 +170,7 @@ def test_all_arms_run_and_a_second_run_takes_the_models_from_disk(tmp_path: Path
 
 
 def test_a_seed_gives_the_same_answers() -> None:
-    runs = [run_arm(stream(max_questions=40), "fine-tune+replay", RECIPE, seed=3, tick=silent) for _ in range(2)]
+    runs = [run_arm(stream(max_test_events=40), "fine-tune+replay", RECIPE, seed=3, tick=silent) for _ in range(2)]
     np.testing.assert_array_equal(runs[0].ranks, runs[1].ranks)
 
 
@@ -178,4 +178,4 @@ def test_unknown_arms_and_empty_sides_of_the_cut_are_rejected() -> None:
     with pytest.raises(InvalidInput, match="wanted arms among popularity"):
         check(["frozen", "magic"])
     with pytest.raises(InvalidInput, match="choose another --cut"):
-        PrequentialStream.of(dataset(), cut_ms=0, num_periods=2, max_questions=None, hide_seen=False)
+        PrequentialStream.of(dataset(), cut_ms=0, num_periods=2, max_test_events=None, hide_seen=False)

@@ -1,4 +1,4 @@
-"""Specifications of datasets and protocols: what is learnt, what is asked for, and what a question may know."""
+"""Specifications of datasets and protocols: what is learnt, what is tested, and what a history holds."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def named(dataset: Dataset, rows: Sequence[int] | np.ndarray) -> list[str]:
 
 
 def asked(dataset: Dataset, fold: Fold) -> list[tuple[list[str], str]]:
-    """Each test question as (history, answer)."""
+    """Each test event as (history, target)."""
     test = fold.test
     return [
-        (named(dataset, test.past(number).history.items), named(dataset, [test.targets[number]])[0])
+        (named(dataset, test.past(number).history.items), named(dataset, [test.items[number]])[0])
         for number in range(len(test))
     ]
 
@@ -110,7 +110,7 @@ def test_leave_one_out_tests_the_last_event_and_validates_the_one_before() -> No
     dataset = Dataset.of(ANN_AND_BOB)
     fold = leave_one_out(dataset)
     assert asked(dataset, fold) == [(["a", "b"], "c"), (["b", "c"], "a")]
-    assert named(dataset, fold.validation.targets) == ["b", "c"]
+    assert named(dataset, fold.validation.items) == ["b", "c"]
     assert named(dataset, fold.validation.past(1).history.items) == ["b"]
     assert named(dataset, fold.part.training_events.items) == ["a", "b"]
     assert named(dataset, fold.part.columns.items[fold.part.validation]) == ["b", "c"]
@@ -149,13 +149,13 @@ def test_temporal_trains_before_the_cut_and_tests_everything_after() -> None:
     fold = temporal(dataset, cut_ms=cut_ms)
     times_ms = dataset.columns.times_ms
     assert fold.part.columns.times_ms.max() < cut_ms
-    assert times_ms[fold.test.answers].tolist() == [T0 + 1000 * n for n in range(30, 42)]
+    assert times_ms[fold.test.rows].tolist() == [T0 + 1000 * n for n in range(30, 42)]
     validation = fold.part.columns.times_ms[fold.part.validation]
     assert validation.min() > fold.part.training_events.times_ms.max()
     assert len(fold.part.train) + len(validation) == 30
 
 
-def test_live_questions_see_all_earlier_events_frozen_those_before_the_cut() -> None:
+def test_live_histories_hold_all_earlier_events_frozen_those_before_the_cut() -> None:
     dataset = Dataset.of(STREAM)
     live = temporal(dataset, cut_ms=T0 + 30_000, state="live")
     frozen = temporal(dataset, cut_ms=T0 + 30_000, state="frozen")
@@ -169,16 +169,16 @@ def test_live_questions_see_all_earlier_events_frozen_those_before_the_cut() -> 
     assert len(frozen.test.past(11).history) == 0
 
 
-def test_a_live_scorer_gets_all_events_between_training_and_question() -> None:
+def test_a_live_scorer_gets_all_events_between_training_and_test_event() -> None:
     dataset = Dataset.of(STREAM)
     fold = temporal(dataset, cut_ms=T0 + 30_000)
-    for number, answer in enumerate(fold.test.answers):
+    for number, row in enumerate(fold.test.rows):
         learned_ms = dataset.columns.times_ms[fold.test.stream[: fold.test.num_past[number]]]
-        assert len(learned_ms) + len(fold.part.train) == np.flatnonzero(dataset.arrival == answer)[0]
+        assert len(learned_ms) + len(fold.part.train) == np.flatnonzero(dataset.arrival == row)[0]
         assert (learned_ms > fold.part.training_events.times_ms.max()).all()
 
 
-def test_a_frozen_question_is_told_nothing_from_the_cut_on() -> None:
+def test_a_frozen_history_holds_nothing_from_the_cut_on() -> None:
     dataset = Dataset.of(STREAM)
     fold = temporal(dataset, cut_ms=T0 + 30_000, state="frozen")
     learned_ms = dataset.columns.times_ms[fold.test.stream[: fold.test.num_past.max()]]
@@ -213,10 +213,10 @@ def test_a_share_becomes_the_time_before_which_that_share_happened() -> None:
         cut_at_share(dataset, 1.5)
 
 
-# --- questions
+# --- test events
 
 
-def test_the_answers_time_is_in_nothing_that_a_scorer_is_given() -> None:
+def test_the_targets_time_is_in_nothing_that_a_scorer_is_given() -> None:
     early = leave_one_out(Dataset.of(ANN_AND_BOB))
     late = leave_one_out(Dataset.of([*ANN_AND_BOB[:5], ("bob", "a", T0 + 10**9)]))
     for early_past, late_past in zip(
@@ -232,6 +232,6 @@ def test_a_sample_keeps_the_order_and_is_the_same_each_time() -> None:
     sample = fold.test.sample(7)
     assert len(sample) == 7
     assert (np.diff(sample.num_past) > 0).all()
-    assert np.array_equal(sample.answers, fold.test.sample(7).answers)
+    assert np.array_equal(sample.rows, fold.test.sample(7).rows)
     assert fold.test.sample(None) is fold.test
-    assert replace(fold, test=sample).asking(100).test is sample
+    assert replace(fold, test=sample).sampled(100).test is sample

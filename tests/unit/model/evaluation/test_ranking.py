@@ -88,7 +88,7 @@ def test_an_oracle_scores_one_everywhere() -> None:
     dataset = walks()
     fold = leave_one_out(dataset)
     pasts = [fold.test.past(number) for number in range(len(fold.test))]
-    answers = {(past.user, len(past.history)): int(row) for past, row in zip(pasts, fold.test.targets, strict=True)}
+    answers = {(past.user, len(past.history)): int(row) for past, row in zip(pasts, fold.test.items, strict=True)}
     oracle = Oracle(answers, dataset.num_items)
     metrics = [(name, k, seen) for name in ("HR", "NDCG", "MRR") for k in (5, 20) for seen in ("keep", "hide")]
     values = [mean(fold, oracle, *metric) for metric in metrics]
@@ -153,7 +153,7 @@ def test_scores_that_cannot_be_ranked_are_the_models_fault(row: list[float]) -> 
         rank(FixedScorer(row), fold, fold.test)
 
 
-def test_a_live_scorer_is_refitted_and_updated_before_each_question() -> None:
+def test_a_live_scorer_is_refitted_and_updated_before_each_test_event() -> None:
     dataset = Dataset.of([("ann", f"item{n % 4}", T0 + 1000 * n) for n in range(8)])
     scorer = NotingScorer([0.0] * 4)
     rank(scorer, temporal(dataset, cut_ms=T0 + 6000), temporal(dataset, cut_ms=T0 + 6000).test)
@@ -169,14 +169,14 @@ def test_other_scorers_are_fitted_only_on_request() -> None:
     assert scorer.num_fits == 1
 
 
-def test_progress_ends_with_all_questions() -> None:
+def test_progress_ends_with_all_test_events() -> None:
     fold = leave_one_out(walks())
     seen: list[tuple[int, int]] = []
     rank(FixedScorer([0.0] * 40), fold, fold.test, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (30, 30)
 
 
-def test_questions_fall_into_kinds() -> None:
+def test_events_fall_into_kinds() -> None:
     rows = [("ann", f"item{n}", T0 + n * DAY_MS) for n in range(12)]
     rows += [
         ("ann", "item1", T0 + 100 * DAY_MS),
@@ -238,12 +238,12 @@ def test_a_request_is_told_whole_minutes_and_never_more_than_have_passed() -> No
     assert len(set(gaps_ms["drawn"])) >= 10
 
 
-def test_the_moment_of_a_question_is_the_same_however_many_are_asked() -> None:
+def test_the_request_time_of_an_event_does_not_depend_on_the_sample() -> None:
     fold = leave_one_out(pairs())
-    sample = fold.asking(20)
-    gap_of = dict(zip(fold.test.answers.tolist(), request_gaps_ms(fold.test)["drawn"].tolist(), strict=True))
+    sample = fold.sampled(20)
+    gap_of = dict(zip(fold.test.rows.tolist(), request_gaps_ms(fold.test)["drawn"].tolist(), strict=True))
     gaps_ms = request_gaps_ms(sample.test)["drawn"].tolist()
-    assert gaps_ms == [gap_of[answer] for answer in sample.test.answers.tolist()]
+    assert gaps_ms == [gap_of[row] for row in sample.test.rows.tolist()]
 
 
 def test_others_are_never_told_the_time() -> None:
