@@ -48,6 +48,7 @@ class TrainingProgress:
 
 
 ProgressCallback = Callable[[TrainingProgress], None]
+Timer = Callable[[], float]  # seconds of a monotonic clock
 
 
 def silent(progress: TrainingProgress) -> None:

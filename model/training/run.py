@@ -23,7 +23,7 @@ from model.network.hm4sr import HM4SR
 from model.training.adam import Adam
 from model.training.data import TrainingData
 from model.training.objective import Objective
-from model.training.plan import ProgressCallback, TrainingPlan, TrainingProgress
+from model.training.plan import ProgressCallback, Timer, TrainingPlan, TrainingProgress
 from model.training.precision import autocast, multiplies_bfloat16
 from model.training.resume import Counters, ResumeFile, RunState
 from model.training.sequences import Sequences, batches, cut_windows
@@ -45,6 +45,7 @@ class TrainingRun:
     steps: int = 0
     windows: Callable[[np.random.Generator], Sequences] | None = None  # of an epoch; None: all training events
     history: list[float] = field(default_factory=list)
+    timer: Timer = time.monotonic
 
     def __post_init__(self) -> None:
         if self.model.config.released and self.model.temporal is not None:
@@ -59,7 +60,7 @@ class TrainingRun:
     @property
     def elapsed_s(self) -> float:
         """Seconds since the training started, including those of the interrupted runs that this one resumes."""
-        return time.monotonic() - self.started_s
+        return self.timer() - self.started_s
 
     @property
     def metric(self) -> float | None:

@@ -21,7 +21,7 @@ from model.network.config import Modality, ModelConfig
 from model.network.hm4sr import HM4SR
 from model.network.time_encoding import gap_rows
 from model.training.data import Split, TrainingData, frequent_categories, training_data
-from model.training.plan import ProgressCallback, TrainingPlan, TrainingProgress, silent
+from model.training.plan import ProgressCallback, Timer, TrainingPlan, TrainingProgress, silent
 from model.training.resume import ResumeFile, fingerprint
 from model.training.run import TrainingRun
 
@@ -38,14 +38,16 @@ def train(
     seed: int = 0,
     progress: ProgressCallback = silent,
     resume: Path | None = None,
+    timer: Timer = time.monotonic,
 ) -> HM4SRBundle:
     """A model of these events (sorted by user, time, sequence) and the content of the catalogue.
 
     `sources` gives the features of contents other than text, which is fitted here; text that tells no items apart is
     left out of the model. `resume` names a file that keeps the run after each epoch: the same call after a crash goes
-    on from there and ends in the same weights. Raises `InvalidInput` where there is nothing to learn from.
+    on from there and ends in the same weights. `timer` measures the time budget. Raises `InvalidInput` where there is
+    nothing to learn from.
     """
-    started_s = time.monotonic()
+    started_s = timer()
     config, plan = config or ModelConfig(), plan or TrainingPlan()
     split = Split.of(columns, share=plan.validation_share, max_validation=plan.max_validation_events, seed=seed)
     fitted = _fit_sources(catalogue, config, sources, seed)
@@ -57,7 +59,9 @@ def train(
     model = HM4SR(config, num_items=len(data.trained_rows)).initialise(seed=seed)
     decided = fingerprint(columns, catalogue, config, plan, seed, digest_of(fitted))
     file = ResumeFile(resume, decided) if resume else None
-    report = train_network(model, data, plan=plan, seed=seed, progress=progress, started_s=started_s, file=file)
+    report = train_network(
+        model, data, plan=plan, seed=seed, progress=progress, started_s=started_s, file=file, timer=timer
+    )
     item_ids = tuple(catalogue.item_ids[row] for row in data.trained_rows)
     bundle = HM4SRBundle(model.cpu(), item_ids, fitted, "untitled", {**report, "categories": list(categories)})
     return replace(bundle, version=version_of(bundle))
@@ -72,11 +76,13 @@ def train_network(
     progress: ProgressCallback = silent,
     started_s: float | None = None,
     file: ResumeFile | None = None,
+    timer: Timer = time.monotonic,
 ) -> dict[str, Any]:
     """Train an initialised network in place, on the device of its data; the report. Networks compared train so too."""
     _freeze_times(model, data, seed)
-    started_s = time.monotonic() if started_s is None else started_s
-    return TrainingRun(model.to(data.items.device), data, plan, seed, progress, started_s, file).train()
+    started_s = timer() if started_s is None else started_s
+    run = TrainingRun(model.to(data.items.device), data, plan, seed, progress, started_s, file, timer=timer)
+    return run.train()
 
 
 def _fit_sources(
