@@ -8,7 +8,7 @@ has lost the lease changes nothing. The process may be killed between or during 
     3. one transaction: the challenger is stored, the task is done
     4. one transaction: the verdict and, if there is one, the promotion
 
-An operator's job (`tidewise train`) bypasses the gate: it skips 1 and 4, and 3 promotes the model.
+`tidewise train` bypasses the gate (`train_champion`): it skips 1 and 4, and 3 promotes the model.
 """
 
 from __future__ import annotations
@@ -69,6 +69,16 @@ class Task:
     before_ms: int | None
     parent: str | None
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingInput:
+    """What a training reads from the store. `offsets`: the applied ones, by partition."""
+
+    columns: EventColumns
+    catalogue: Catalogue
+    offsets: Mapping[int, int]
+    newest_alarm_ms: int | None
 
 
 class Trainer(Protocol):
@@ -132,53 +142,57 @@ class LearningCycle:
         """Train, judge, promote; None where there is no challenger that the gate could judge."""
         if job.kind != "judge":
             self.train(job)
-        return self.judge() if job.operator is None else None
+        return self.judge()
 
     def train(self, job: Job) -> ModelRecord:
-        """Train a model and store it, as a challenger or, where an operator decides, as the champion.
-
-        An unfinished job of the trainer is resumed instead of a new one.
-        """
+        """Train a model and store it as the challenger; an unfinished task is resumed instead of a new one."""
         with self.store.read() as read:
             champion = with_status(read.models.all(), ModelStatus.CHAMPION)
-            columns, catalogue = self._columns(read, job), read.items.catalogue(include_uncatalogued=True)
-            offsets, newest_alarm_ms = read.offsets.applied(self.stream), read.drift.newest_alarm_ms()
-            task = self._task(read, job, columns, champion)
+            data = self._training_input(read, self._newest_columns(read))
+            task = self._unfinished_task(read, champion) or self._new_task(job, data.columns, champion)
         if task.before_ms is not None:
-            columns = columns.where(columns.times_ms < task.before_ms)
-        if job.operator is None:
-            self._start_job(task, newest_alarm_ms)
-            logger.info("training (%s) on %d events: %s", task.kind, len(columns), task.reason)
-        parent = champion if task.kind == "fine-tune" else None
-        record = self.trainer.train(task, parent=parent, columns=columns, catalogue=catalogue)
-        facts = {**_facts(task), "data_hash": _digest(columns), "offsets": offsets}
-        record = replace(record, lineage={**record.lineage, **facts})
+            data = replace(data, columns=data.columns.where(data.columns.times_ms < task.before_ms))
+        self._start_task(task, data.newest_alarm_ms)
+        logger.info("training (%s) on %d events: %s", task.kind, len(data.columns), task.reason)
+        record = self._trained(task, data, parent=champion if task.kind == "fine-tune" else None)
         with self.lease.transaction() as tx:
-            known = {model.version: model for model in tx.models.lock()}.get(record.version)
-            if known is None or not known.path:
-                propose(tx, record)
-            if job.operator is None:
-                tx.metadata.save({TASK_KEY: ""})
-            else:
-                record = self._promote(tx, record, known, job.operator, job.reason)
-                acknowledge_alarms(tx, newest_alarm_ms)
+            _store(tx, record)
+            tx.metadata.save({TASK_KEY: ""})
             tx.commit()
         return record
 
-    def _start_job(self, task: Task, newest_alarm_ms: int | None) -> None:
+    def train_champion(self, *, operator: str, reason: str, before_ms: int | None = None) -> ModelRecord:
+        """Train a model on all events (before a time) and promote it without the gate, by an operator's decision."""
+        task = Task("by hand", before_ms, None, reason)
+        with self.store.read() as read:
+            columns = read.events.columns(type_codes=self.type_codes, before_ms=before_ms)
+            data = self._training_input(read, columns)
+        record = self._trained(task, data, parent=None)
+        with self.lease.transaction() as tx:
+            known = _store(tx, record)
+            if known is None or known.status != ModelStatus.CHAMPION:
+                now_ms = record.created_ms
+                promote(tx, record.version, decided_by=operator, reason=reason, now_ms=now_ms, force=True)
+            acknowledge_alarms(tx, data.newest_alarm_ms)
+            tx.commit()
+        return replace(record, status=ModelStatus.CHAMPION)
+
+    def _training_input(self, read: ReadTransaction, columns: EventColumns) -> TrainingInput:
+        catalogue = read.items.catalogue(include_uncatalogued=True)
+        return TrainingInput(columns, catalogue, read.offsets.applied(self.stream), read.drift.newest_alarm_ms())
+
+    def _start_task(self, task: Task, newest_alarm_ms: int | None) -> None:
         """Store the task, so that a trainer after a crash resumes it, and acknowledge what led to it."""
         with self.lease.transaction() as tx:
             tx.metadata.save({TASK_KEY: json.dumps(asdict(task)), REQUEST_KEY: ""})
             acknowledge_alarms(tx, newest_alarm_ms)
             tx.commit()
 
-    def _promote(
-        self, tx: Transaction, record: ModelRecord, known: ModelRecord | None, operator: str, reason: str
-    ) -> ModelRecord:
-        """Promote a model for an operator, unless the same model is the champion already."""
-        if known is None or known.status != ModelStatus.CHAMPION:
-            promote(tx, record.version, decided_by=operator, reason=reason, now_ms=record.created_ms, force=True)
-        return replace(record, status=ModelStatus.CHAMPION)
+    def _trained(self, task: Task, data: TrainingInput, *, parent: ModelRecord | None) -> ModelRecord:
+        """Train; the record with the model's lineage."""
+        record = self.trainer.train(task, parent=parent, columns=data.columns, catalogue=data.catalogue)
+        facts = {**_facts(task), "data_hash": _digest(data.columns), "offsets": data.offsets}
+        return replace(record, lineage={**record.lineage, **facts})
 
     def judge(self) -> Verdict | None:
         """Compare the challenger with the champion on the newest events, and apply the verdict."""
@@ -189,7 +203,7 @@ class LearningCycle:
                 return None
             champions = ancestors(models, promotions, limit=self.policy.anchor_age)
             columns, catalogue = (
-                self._columns(read),
+                self._newest_columns(read),
                 read.items.catalogue(include_uncatalogued=self.include_uncatalogued),
             )
             since_ms = max(trained_through_ms(model) for model in (challenger, *champions[:1], *champions[-1:]))
@@ -261,10 +275,8 @@ class LearningCycle:
         for record in expired:  # after the commit: no record may point to missing files
             self.trainer.remove(record)
 
-    def _columns(self, read: ReadTransaction, job: Job | None = None) -> EventColumns:
-        """The newest events, at most about `max_events` of them; for an operator's job all before its time."""
-        if job is not None and job.operator is not None:
-            return read.events.columns(type_codes=self.type_codes, before_ms=job.before_ms)
+    def _newest_columns(self, read: ReadTransaction) -> EventColumns:
+        """The newest events, at most about `max_events` of them."""
         low_ms, high_ms = 0, (read.offsets.newest_event_ms() or 0) + 1
         if read.event_counts.total(type_codes=self.type_codes, since_ms=low_ms) <= self.policy.max_events:
             return read.events.columns(type_codes=self.type_codes)
@@ -273,12 +285,6 @@ class LearningCycle:
             fits = read.event_counts.total(type_codes=self.type_codes, since_ms=middle_ms) <= self.policy.max_events
             low_ms, high_ms = (low_ms, middle_ms) if fits else (middle_ms, high_ms)
         return read.events.columns(type_codes=self.type_codes, since_ms=high_ms)
-
-    def _task(self, read: ReadTransaction, job: Job, columns: EventColumns, champion: ModelRecord | None) -> Task:
-        """The task of a job: an operator's as it stands, else the unfinished one, else a new one."""
-        if job.operator is not None:
-            return Task(job.kind, job.before_ms, None, job.reason)
-        return self._unfinished_task(read, champion) or self._new_task(job, columns, champion)
 
     def _new_task(self, job: Job, columns: EventColumns, champion: ModelRecord | None) -> Task:
         """Training on everything but the newest slice, which is held out for the trial."""
@@ -303,6 +309,14 @@ class LearningCycle:
         task = Task(**json.loads(stored))
         serving = champion.version if champion else None
         return task if task.parent in (None, serving) and (task.kind == "first") == (champion is None) else None
+
+
+def _store(tx: Transaction, record: ModelRecord) -> ModelRecord | None:
+    """Store a model, unless it is stored with its files; returns the record before."""
+    known = {model.version: model for model in tx.models.lock()}.get(record.version)
+    if known is None or not known.path:
+        propose(tx, record)
+    return known
 
 
 def _facts(task: Task) -> dict[str, Any]:

@@ -27,16 +27,10 @@ JUDGE_AGAIN_GROWTH = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A training or a judgement to run, and why.
-
-    `before_ms`: train on earlier events only. `operator`: who promotes the model, bypassing the gate; None: the gate
-    decides.
-    """
+    """A training or a judgement to run, and why."""
 
     kind: JobKind
     reason: str
-    before_ms: int | None = None
-    operator: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from core.clock import WallClock
 from core.errors import NotReady
 from core.items import Catalogue
 from core.learn.cycle import LearningCycle, Task
-from core.learn.triggers import Job, JobKind, trained_through_ms
+from core.learn.triggers import JobKind, trained_through_ms
 from core.lease import Lease, NoLease
 from core.ports.encoder import ModelBundle
 from core.records import EventColumns, ModelRecord
@@ -46,8 +46,8 @@ def train_model(system: System, *, progress: ProgressCallback, before_ms: int | 
     # A core is left to others: two threads on busy cores wait for each other, and train slower than one.
     limit_threads(system.settings.train.threads or max(1, (os.cpu_count() or 1) - 1))
     name_text_topics(system.store)
-    job = Job(BY_HAND, "trained by hand", before_ms=before_ms, operator="tidewise train")
-    return learning_cycle(system, lease=NoLease(system.store), progress=progress).train(job)
+    cycle = learning_cycle(system, lease=NoLease(system.store), progress=progress)
+    return cycle.train_champion(operator="tidewise train", reason="trained by hand", before_ms=before_ms)
 
 
 def trainer_lease(system: System) -> Lease:

@@ -308,7 +308,7 @@ def test_a_challenger_promoted_by_an_operator_is_not_judged() -> None:
 def test_an_operator_bypasses_the_gate_and_needs_no_lease() -> None:
     shop = LearningShop(2)  # a model that the gate would refuse
     operator_cycle = replace(shop.cycle, lease=NoLease(shop.store))
-    assert operator_cycle.run(Job("by hand", "a test", operator="somebody")) is None
+    operator_cycle.train_champion(operator="somebody", reason="a test")
     assert shop.statuses() == {"m0": "champion"}
     assert len(shop.trainer.columns[0]) == NUM_USERS * NUM_DAYS  # none is held out
     lineage = shop.lineage("m0")
@@ -322,7 +322,7 @@ def test_an_operators_training_reads_all_events_before_a_time() -> None:
     with shop.store.read() as read:
         times_ms = np.sort(read.events.columns(type_codes=CODES).times_ms)
     before_ms = int(times_ms[NUM_USERS * 3])
-    record = shop.cycle.train(Job("by hand", "a test", before_ms=before_ms, operator="somebody"))
+    record = shop.cycle.train_champion(operator="somebody", reason="a test", before_ms=before_ms)
     assert (record.status, record.lineage["before_ms"]) == ("champion", before_ms)
     assert len(shop.trainer.columns[0]) == NUM_USERS * 3
 
@@ -332,5 +332,5 @@ def test_an_operators_training_leaves_an_unfinished_task_to_the_trainer() -> Non
     with shop.store.transaction() as tx:
         tx.metadata.save({TASK_KEY: "unfinished"})
         tx.commit()
-    shop.cycle.train(Job("by hand", "a test", operator="somebody"))
+    shop.cycle.train_champion(operator="somebody", reason="a test")
     assert shop.metadata()[TASK_KEY] == "unfinished"
