@@ -70,6 +70,10 @@ class Window:
         last = self.last_time_ms
         return last is None or time_ms >= last
 
+    def holds_last(self, num: int) -> bool:
+        """Whether it holds the newest `num` events of the history: a short window may not, just after a step."""
+        return len(self.history) >= min(num, self.num_events)
+
 
 EMPTY_WINDOW = Window(0, EMPTY_HISTORY)
 

@@ -11,7 +11,9 @@ from core.clock import Clock, WallClock
 from core.errors import NotFound
 from core.items import Item
 from core.ports.store import Store
+from core.transitions.transition import of_history, taken_back
 
+ERASURES = "erasures"  # the writer that takes back transitions
 _WALL = WallClock()  # catalogue changes have wall-clock times, also while an old log is replayed
 
 
@@ -33,12 +35,18 @@ def remove_item(store: Store, item_id: str, *, clock: Clock = _WALL) -> None:
         tx.commit()
 
 
-def erase_user(store: Store, user_id: str, *, clock: Clock) -> None:
+def erase_user(store: Store, user_id: str, *, clock: Clock, window_codes: Sequence[int]) -> None:
     """Delete all data of a user; raises `NotFound` for an unknown user.
 
-    `clock`: the clock of the events. Events up to its now stay erased if they are delivered again.
+    `clock`: the clock of the events. Events up to its now stay erased if they are delivered again. `window_codes`: the
+    event types in windows, whose item transitions are taken back.
     """
     with store.transaction() as tx:
+        writer = tx.offsets.lock(ERASURES, [0])[0]
+        for state in tx.users.lock_known([user_id]).values():
+            limits = {state.key: state.window.num_events}
+            history = tx.events.histories(limits, type_codes=window_codes)[state.key]
+            tx.transitions.add(writer.key, taken_back(of_history(history)))
         if not tx.users.erase(user_id, now_ms=clock.now_ms()):
             msg = f"user {user_id!r} is not known"
             raise NotFound(msg)

@@ -108,6 +108,17 @@ popularity = Table(
     sqlite_with_rowid=False,
 )
 
+# A log, see repositories.transitions. Keys are never used again, so that readers can continue after the last one.
+transitions = Table(
+    "transitions",
+    metadata,
+    _key(),
+    Column("writer_key", BigInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_transitions_writer_key_key", transitions.c.writer_key, transitions.c.key)
+
 event_counts = Table(
     "event_counts",
     metadata,

@@ -19,6 +19,7 @@ from storage.repositories.metadata import MetadataRepository
 from storage.repositories.models import ModelRepository
 from storage.repositories.offsets import OffsetRepository
 from storage.repositories.popularity import PopularityRepository
+from storage.repositories.transitions import TransitionRepository
 from storage.repositories.users import UserRepository
 from storage.repositories.vectors import VectorRepository
 from storage.session import Session
@@ -45,6 +46,7 @@ class SqlTransaction(Transaction):
         self.events = EventRepository(session)
         self.offsets = OffsetRepository(session)
         self.popularity = PopularityRepository(session)
+        self.transitions = TransitionRepository(session)
         self.event_counts = EventCountRepository(session)
         self.dead_letters = DeadLetterRepository(session)
         self.models = ModelRepository(session)

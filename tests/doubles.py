@@ -21,6 +21,7 @@ from memory_repositories import (
     MemoryModels,
     MemoryOffsets,
     MemoryPopularity,
+    MemoryTransitions,
     MemoryUsers,
     MemoryVectors,
 )
@@ -41,6 +42,7 @@ class MemoryTransaction(Transaction):
         self.offsets = MemoryOffsets(data)
         self.popularity = MemoryPopularity(data)
         self.event_counts = MemoryEventCounts(data)
+        self.transitions = MemoryTransitions(data)
         self.dead_letters = MemoryDeadLetters(data)
         self.models = MemoryModels(data)
         self.leases = MemoryLeases(data)

@@ -10,6 +10,7 @@ from drift_doubles import DriftData
 
 from core.arrays import FloatArray
 from core.records import DeadLetter, EventRow, LeaseRecord, ModelRecord, Promotion, StoredItem, UserState, WriterOffset
+from core.transitions.transition import Transition
 
 
 def user_hash(user_id: str) -> bytes:
@@ -34,6 +35,7 @@ class Data:
     events: dict[bytes, EventRow] = field(default_factory=dict)
     writers: dict[tuple[str, int], WriterOffset] = field(default_factory=dict)
     scores: dict[tuple[int, int], float] = field(default_factory=dict)  # (writer, item) -> decayed log2 count
+    transitions: list[tuple[int, int, tuple[Transition, ...]]] = field(default_factory=list)  # (key, writer, rows)
     counts: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (bucket, writer, type) -> events
     dead_letters: list[DeadLetter] = field(default_factory=list)
     models: dict[str, ModelRecord] = field(default_factory=dict)

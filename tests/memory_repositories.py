@@ -18,6 +18,7 @@ from core.errors import LeaseLost, StoreConflict
 from core.history import EMPTY_WINDOW, History
 from core.items import Catalogue, Item
 from core.popularity import add_log2
+from core.ports.transitions import TransitionChanges
 from core.records import (
     DeadLetter,
     EventColumns,
@@ -30,6 +31,7 @@ from core.records import (
     WriterOffset,
     WriterPosition,
 )
+from core.transitions.transition import Transition
 
 
 class MemoryRepository:
@@ -66,6 +68,9 @@ class MemoryUsers(MemoryRepository):
                 self.data.users[user_id] = UserState(self.data.next_key(), seq, erased_ms=erased_ms)
         return {user_id: self.data.users[user_id] for user_id in user_ids if user_id in self.data.users}
 
+    def lock_known(self, user_ids: Sequence[str]) -> dict[str, UserState]:
+        return {user_id: self.data.users[user_id] for user_id in user_ids if user_id in self.data.users}
+
     def save(self, states: Sequence[UserState]) -> None:
         for state in states:
             user_id = self.data.user_id(state.key)
@@ -92,6 +97,28 @@ class MemoryUsers(MemoryRepository):
 
     def clear_windows(self) -> None:
         self.data.users = {user_id: replace(s, window=EMPTY_WINDOW) for user_id, s in self.data.users.items()}
+
+
+class MemoryTransitions(MemoryRepository):
+    """`core.ports.transitions.TransitionRepository`; compaction has no effect here."""
+
+    def add(self, writer_key: int, transitions: Sequence[Transition]) -> None:
+        if transitions:
+            self.data.transitions = [*self.data.transitions, (self.data.next_key(), writer_key, tuple(transitions))]
+
+    def since(self, position: Mapping[int, int]) -> TransitionChanges:
+        keys = {key for key, _, _ in self.data.transitions}
+        restarted = not position or not keys.issuperset(position.values())
+        read = {} if restarted else position
+        rows = [row for key, writer, rows in self.data.transitions if key > read.get(writer, 0) for row in rows]
+        reached = {**read, **{writer: key for key, writer, _ in self.data.transitions}}
+        return TransitionChanges(np.array(rows, np.int64).reshape(-1, len(Transition._fields)), reached, restarted)
+
+    def compact(self, writer_key: int) -> None:
+        assert writer_key in {writer.key for writer in self.data.writers.values()}
+
+    def clear(self) -> None:
+        self.data.transitions = []
 
 
 class MemoryItems(MemoryRepository):

@@ -27,6 +27,7 @@ from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.vector_cache import VectorCache
 from core.records import ModelRecord
+from core.transitions.transition import NUM_PREVIOUS
 from tidewise.data_folder import make_folder
 from tidewise.settings.schema import Settings
 
@@ -128,6 +129,7 @@ def meta_of(settings: Settings) -> dict[str, str]:
         "events.types": settings.event_types().digest(),
         "events.names": ",".join(settings.event_types().codes),
         "window": f"{settings.window.size}/{settings.window.step}",
+        "transitions": f"{NUM_PREVIOUS} previous items, by week",
         "popularity.half_life_days": f"{settings.popularity.half_life_days:g}",
     }
 

@@ -10,7 +10,7 @@ everywhere, which prevents deadlock:
         duplicates and change nothing
     (c) the new interactions, inserted in ascending event key
     (d) the users' windows
-    (e) popularity and counts, in the rows of the first writer, which only this transaction has locked
+    (e) popularity, item transitions and counts, in the rows of the first writer, which only this transaction has locked
     commit; only then does the caller acknowledge
 
 Independent of HTTP, Kafka, files and SQL.
@@ -28,7 +28,7 @@ import numpy as np
 from core.drift.counting import DriftSampler
 from core.drift_records import BUCKET_MS
 from core.errors import PartitionLost, StoreConflict, StoreUnavailable
-from core.history import Window, WindowShape, append
+from core.history import History, Window, WindowShape, append
 from core.ingestion.resolved_batch import ResolvedBatch
 from core.ingestion.sources import EventBatch, IngestResult, RequestSource, Source, StreamSource
 from core.interactions import EventTypes, Interaction
@@ -36,10 +36,12 @@ from core.popularity import DEFAULT_HALF_LIFE_MS, decayed_log2
 from core.ports.store import Store, Transaction
 from core.records import DeadLetter, EventRow, UserState, WriterOffset
 from core.statuses import EventStatus
+from core.transitions.transition import NUM_PREVIOUS, Transition, appended, inserted
 
 _event_key = attrgetter("event_key")
 MAX_CONFLICTS = 8  # a conflict means that another writer succeeded, so this many in a row is a fault
 MAX_ITEM_KEYS = 200_000  # cached per process: about 20 MB
+COMPACT_EVERY = 4096  # commits of a writer between compactions of its transitions
 
 
 def _no_extra_writes(_tx: Transaction) -> None:
@@ -67,6 +69,7 @@ class Ingestor:
         self._window_codes = types.flagged("window")
         self._last_read: dict[tuple[str, int], int | None] = {}
         self._item_keys: dict[str, int] = {}  # of committed items; a key never changes
+        self._num_appended: Counter[int] = Counter()  # rows of transitions by writer, since the last compaction
 
     def clear_caches(self) -> None:
         """Forget item keys and offsets; the next batch of each partition reads its offset from the database."""
@@ -124,9 +127,11 @@ class Ingestor:
             resolved = ResolvedBatch(tx, events, statuses, codes=self._types.codes, item_keys=self._item_keys)  # (b)
             if resolved.rows:
                 tx.events.insert(sorted(resolved.rows, key=_event_key))  # (c)
-                resolved.states.update(self._slide(tx, resolved))
+                states, transitions = self._slide(tx, resolved)
+                resolved.states.update(states)
                 tx.users.save(list(resolved.states.values()))  # (d)
                 self._count(tx, writer, resolved.rows)  # (e)
+                self._log_transitions(tx, writer, transitions)
                 if self._sampler is not None:
                     self._sampler.note(tx, writer.key, resolved.rows, resolved.before, live=batches[0].source.live)
             dead_letters = [letter for batch in batches for letter in _new_dead_letters(batch, before)]
@@ -157,24 +162,40 @@ class Ingestor:
         tx.offsets.save([_advanced(before[batch.source.partition], batch) for batch in batches])
         return before
 
-    def _slide(self, tx: Transaction, batch: ResolvedBatch) -> dict[str, UserState]:
-        """(d) The new windows of the users with windowed events: appended to, or rebuilt after a late event."""
+    def _slide(self, tx: Transaction, batch: ResolvedBatch) -> tuple[dict[str, UserState], list[Transition]]:
+        """(d) The new windows of the users with windowed events, and the item transitions that these add or change.
+
+        Windows are appended to, or rebuilt from the interactions after a late event.
+        """
         states: dict[str, UserState] = {}
+        transitions: list[Transition] = []
         late: dict[int, str] = {}
-        totals: dict[int, int] = {}
-        for user_id, rows in batch.windowed(self._window_codes).items():
+        windowed = batch.windowed(self._window_codes)
+        for user_id, rows in windowed.items():
             state = batch.states[user_id]
-            if state.window.accepts(rows[0].time_ms):
+            if state.window.accepts(rows[0].time_ms) and state.window.holds_last(NUM_PREVIOUS):
+                previous = state.window.history.items[-NUM_PREVIOUS:].tolist()
+                transitions += appended(previous, [(row.item_key, row.time_ms) for row in rows])
                 states[user_id] = _with_window(state, _appended(state.window, rows, self._shape))
             else:
                 late[state.key] = user_id
-                totals[state.key] = state.window.num_events + len(rows)
         if late:
-            limits = {key: total - self._shape.start(total) for key, total in totals.items()}
-            for key, history in tx.events.histories(limits, type_codes=self._window_codes).items():
-                state = batch.states[late[key]]
-                states[late[key]] = _with_window(state, Window(totals[key], history))
-        return states
+            totals = {key: batch.states[user].window.num_events + len(windowed[user]) for key, user in late.items()}
+            for key, history in tx.events.histories(totals, type_codes=self._window_codes).items():
+                state, rows = batch.states[late[key]], windowed[late[key]]
+                transitions += inserted(history, np.array([row.time_ms for row in rows], np.int64))
+                start = self._shape.start(totals[key])
+                window = History(history.items[start:], history.times_ms[start:])
+                states[late[key]] = _with_window(state, Window(totals[key], window))
+        return states, transitions
+
+    def _log_transitions(self, tx: Transaction, writer: WriterOffset, transitions: Sequence[Transition]) -> None:
+        """(e) Append to the writer's log, and compact it now and then."""
+        tx.transitions.add(writer.key, transitions)
+        self._num_appended[writer.key] += 1
+        if self._num_appended[writer.key] >= COMPACT_EVERY:
+            tx.transitions.compact(writer.key)
+            self._num_appended[writer.key] = 0
 
     def _count(self, tx: Transaction, writer: WriterOffset, rows: Sequence[EventRow]) -> None:
         """(e) Popularity and event counts, in rows per writer, so that writers do not wait for each other."""

@@ -1,4 +1,4 @@
-"""Rebuild: recomputes windows, popularity and counts from the interactions.
+"""Rebuild: recomputes windows, popularity, item transitions and counts from the interactions.
 
 Needed after a change of the event types, the window or the half-life. One transaction. Stop other writers before
 (SQLite enforces it).
@@ -15,11 +15,12 @@ import numpy as np
 
 from core.drift.counting import count
 from core.drift_records import BUCKET_MS, BucketCounts
-from core.history import WindowShape, windows_of
+from core.history import History, WindowShape, windows_of
 from core.interactions import EventTypes
 from core.popularity import add_log2, decayed_log2
 from core.ports.store import ReadTransaction, Store, Transaction
 from core.records import EventRow, UserState
+from core.transitions.transition import of_history
 
 WRITER = "rebuild"
 
@@ -43,14 +44,18 @@ def rebuild(
     drift_counts: dict[int, BucketCounts] = {}
     with store.transaction() as tx, store.read() as read:
         _clear_derived(tx)
+        writer = tx.offsets.lock(WRITER, [0])[0]
         for rows in _user_groups(read):
-            tx.users.save([_state(list(group), types, shape) for _, group in groupby(rows, attrgetter("user_key"))])
+            by_user = [list(group) for _, group in groupby(rows, attrgetter("user_key"))]
+            histories = [_history(user_rows, types) for user_rows in by_user]
+            tx.users.save([_state(*pair, shape) for pair in zip(by_user, histories, strict=True)])
+            tx.transitions.add(writer.key, [transition for history in histories for transition in of_history(history)])
             scores |= add_log2(scores, _popularity(rows, types, half_life_ms))
             counts.update((row.time_ms // BUCKET_MS * BUCKET_MS, row.type_code) for row in rows)
             _add_drift_counts(drift_counts, tx, rows, types)
             num_events += len(rows)
             progress(num_events)
-        _save_totals(tx, scores, counts, drift_counts)
+        _save_totals(tx, writer.key, scores, counts, drift_counts)
         tx.metadata.save(meta)
         tx.commit()
     return num_events
@@ -61,6 +66,7 @@ def _clear_derived(tx: Transaction) -> None:
     tx.users.clear_windows()
     tx.vectors.clear()
     tx.popularity.clear()
+    tx.transitions.clear()
     tx.event_counts.clear()
     tx.drift.clear_counts()
 
@@ -79,13 +85,17 @@ def _user_groups(read: ReadTransaction) -> Iterator[list[EventRow]]:
         yield rows
 
 
-def _state(rows: list[EventRow], types: EventTypes, shape: WindowShape) -> UserState:
+def _history(rows: list[EventRow], types: EventTypes) -> History:
+    """The windowed events of one user."""
     codes = types.flagged("window")
     windowed = [row for row in rows if row.type_code in codes]
     items = np.array([row.item_key for row in windowed], np.int64)
-    times_ms = np.array([row.time_ms for row in windowed], np.int64)
+    return History(items, np.array([row.time_ms for row in windowed], np.int64))
+
+
+def _state(rows: list[EventRow], history: History, shape: WindowShape) -> UserState:
     seq = max(row.user_seq for row in rows)
-    return UserState(rows[0].user_key, seq, windows_of(items, times_ms, shape))
+    return UserState(rows[0].user_key, seq, windows_of(history.items, history.times_ms, shape))
 
 
 def _popularity(rows: list[EventRow], types: EventTypes, half_life_ms: float) -> dict[int, float]:
@@ -108,11 +118,11 @@ def _add_drift_counts(
 
 def _save_totals(
     tx: Transaction,
+    writer_key: int,
     scores: Mapping[int, float],
     counts: Mapping[tuple[int, int], int],
     drift_counts: Mapping[int, BucketCounts],
 ) -> None:
-    writer = tx.offsets.lock(WRITER, [0])[0]
-    tx.drift.add_counts(writer.key, drift_counts)
-    tx.popularity.add(writer.key, scores)
-    tx.event_counts.add(writer.key, counts)
+    tx.drift.add_counts(writer_key, drift_counts)
+    tx.popularity.add(writer_key, scores)
+    tx.event_counts.add(writer_key, counts)

@@ -18,6 +18,7 @@ from core.ports.metadata import MetadataReader, MetadataRepository
 from core.ports.models import ModelReader, ModelRepository
 from core.ports.offsets import OffsetReader, OffsetRepository
 from core.ports.popularity import EventCountReader, EventCountRepository, PopularityReader, PopularityRepository
+from core.ports.transitions import TransitionReader, TransitionRepository
 from core.ports.users import UserReader, UserRepository
 from core.ports.vectors import VectorReader, VectorRepository
 from core.records import StoreTotals
@@ -32,6 +33,7 @@ class ReadTransaction(Protocol):
     offsets: OffsetReader
     popularity: PopularityReader
     event_counts: EventCountReader
+    transitions: TransitionReader
     dead_letters: DeadLetterReader
     models: ModelReader
     leases: LeaseReader
@@ -53,6 +55,7 @@ class Transaction(ReadTransaction, Protocol):
     offsets: OffsetRepository
     popularity: PopularityRepository
     event_counts: EventCountRepository
+    transitions: TransitionRepository
     dead_letters: DeadLetterRepository
     models: ModelRepository
     leases: LeaseRepository

@@ -40,6 +40,10 @@ class UserRepository(UserReader, Protocol):
         """
         ...
 
+    def lock_known(self, user_ids: Sequence[str]) -> dict[str, UserState]:
+        """The states of those of these users that exist, locked until the transaction ends."""
+        ...
+
     def save(self, states: Sequence[UserState]) -> None:
         """Store sequence and window of locked users."""
         ...

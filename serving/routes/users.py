@@ -62,9 +62,13 @@ class UserRoutes:
     async def delete(self, request: Request) -> Response:
         """Delete everything about a user; redelivered events from before the erasure are dropped."""
         user_id = path_id(request, "user_id")
-        services = self._services
-        await self._engine.writer.run(lambda: erase_user(services.store, user_id, clock=services.clock))
+        await self._engine.writer.run(lambda: self._erase(user_id))
         return json_reply({"user_id": user_id, "status": "erased"})
+
+    def _erase(self, user_id: str) -> None:
+        services = self._services
+        window_codes = services.types.flagged("window")
+        erase_user(services.store, user_id, clock=services.clock, window_codes=window_codes)
 
     def _read_page(self, prefix: str, after: str, limit: int) -> list[tuple[str, UserState]]:
         with self._services.store.read() as read:

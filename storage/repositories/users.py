@@ -112,7 +112,7 @@ class UserRepository:
         keys. Then new users are inserted in ascending id: a transaction can only wait here for another inserter of the
         same id, which is past the first step: a chain of rising ids. No lock is taken after that.
         """
-        states = self._locked(user_ids)
+        states = self.lock_known(user_ids)
         missing = sorted(set(user_ids).difference(states))
         if missing:
             erasures = self._erasures(missing)
@@ -124,8 +124,8 @@ class UserRepository:
             states |= self._add([user_id for user_id in missing if user_id not in skipped], erasures)
         return states
 
-    def _locked(self, user_ids: Sequence[str]) -> dict[str, UserState]:
-        """Lock the users that exist."""
+    def lock_known(self, user_ids: Sequence[str]) -> dict[str, UserState]:
+        """The states of those of these users that exist, locked until the transaction ends."""
         return {row[0]: _state(row[1:]) for row in self._session.rows(_lock, user_ids=self._session.array(user_ids))}
 
     def _add(self, user_ids: Sequence[str], erasures: Mapping[str, tuple[int, int]]) -> dict[str, UserState]:
@@ -145,7 +145,7 @@ class UserRepository:
             raise StoreConflict(
                 "another transaction created or erased a user at the same moment; run the transaction again"
             )
-        return self._locked(user_ids)
+        return self.lock_known(user_ids)
 
     def _erasures(self, user_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
         """When (ms) and at which sequence these users were erased, if they were."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from services import postgres
 from sqlalchemy import create_engine, text
 
 from core.drift_records import BucketCounts, SampledEvent
+from core.errors import StoreMismatch
 from core.learn.cycle import training_state
 from core.learn.triggers import TrainingRequest
 from core.records import WriterPosition
@@ -23,6 +24,8 @@ from core.statuses import ModelStatus
 from core.topics import OTHERS
 from storage import open_store
 from storage.migrate import MIGRATIONS
+from tidewise.bootstrap import agree_on_meta
+from tidewise.settings.schema import Settings
 
 
 @dataclass
@@ -139,3 +142,18 @@ def test_training_requests_and_acknowledged_alarms_survive_the_upgrade(old_datab
     with closing(open_store(old_database.url)) as store:
         state = training_state(store, type_codes=[0], now_ms=9)
     assert (state.request, state.unfinished, state.alarm) == (request, True, None)
+
+
+@pytest.mark.parametrize("num_events", [0, 1])
+def test_an_upgraded_database_with_events_needs_a_rebuild(old_database: OldDatabase, num_events: int) -> None:
+    old_database.migrate("0010")
+    for _ in range(num_events):
+        old_database.sql(
+            "INSERT INTO interactions (event_key, user_key, item_key, type_code, time_ms, user_seq)"
+            " VALUES (:key, 1, 1, 0, 1, 1)",
+            key=b"k" * 16,
+        )
+    with closing(open_store(old_database.url)) as store:
+        outcome = nullcontext() if not num_events else pytest.raises(StoreMismatch, match="run `tidewise rebuild`")
+        with outcome:
+            agree_on_meta(store, Settings())

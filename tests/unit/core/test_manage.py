@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
-from domain_doubles import NOW_MS, event, ingestor
+from domain_doubles import NOW_MS, TYPES, event, ingestor
 from doubles import MemoryStore
 
 from core.clock import ManualClock
@@ -11,6 +13,7 @@ from core.errors import NotFound
 from core.ingestion.sources import RequestSource
 from core.items import Item
 from core.manage import erase_user, remove_item, save_items
+from core.transitions.transition import Transition
 
 CLOCK = ManualClock(NOW_MS)
 
@@ -42,13 +45,25 @@ def test_what_is_not_there_cannot_be_removed_or_erased() -> None:
     with pytest.raises(NotFound, match="item 'a' is not in the catalogue"):
         remove_item(store, "a", clock=CLOCK)
     with pytest.raises(NotFound, match="user 'ann' is not known"):
-        erase_user(store, "ann", clock=CLOCK)
+        erase_user(store, "ann", clock=CLOCK, window_codes=TYPES.flagged("window"))
 
 
 def test_an_erased_user_is_unknown() -> None:
     store = MemoryStore()
     ingestor(store).ingest([event("ann", "a"), event("bob", "a")], RequestSource("api"))
-    erase_user(store, "ann", clock=CLOCK)
+    erase_user(store, "ann", clock=CLOCK, window_codes=TYPES.flagged("window"))
     with store.read() as read:
         assert read.users.find("ann") is None
         assert (read.totals().users, read.totals().events) == (1, 1)
+
+
+def test_an_erased_user_leaves_no_item_transitions() -> None:
+    store = MemoryStore()
+    ingestor(store).ingest([event("ann", "a"), event("ann", "b", 1), event("bob", "a")], RequestSource("api"))
+    erase_user(store, "ann", clock=CLOCK, window_codes=TYPES.flagged("window"))
+    totals: Counter[Transition] = Counter()
+    with store.read() as read:
+        for row in map(Transition._make, read.transitions.since({}).rows.tolist()):
+            totals[row._replace(sign=1)] += row.sign
+        key = read.items.by_id(["a"])["a"].key
+    assert {row.item_key: count for row, count in totals.items() if count} == {key: 1}  # bob's event

@@ -127,7 +127,7 @@ def test_the_samples_of_an_erased_user_are_gone() -> None:
     shop = Shop()
     shop.had("a")
     sampled(shop, "ann", "b", 5)
-    erase_user(shop.store, "ann", clock=shop.clock)
+    erase_user(shop.store, "ann", clock=shop.clock, window_codes=TYPES.flagged("window"))
     assert scores(shop) == []
 
 

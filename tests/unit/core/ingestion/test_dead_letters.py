@@ -128,7 +128,7 @@ def test_an_erased_users_letters_bring_nothing_back(store: MemoryStore) -> None:
     from core.manage import erase_user
 
     ingestor(store).ingest([Interaction("e1", "ann", "tent", "click", NOW_MS)], RequestSource("http"))
-    erase_user(store, "ann", clock=ManualClock(NOW_MS))
+    erase_user(store, "ann", clock=ManualClock(NOW_MS), window_codes=TYPES.flagged("window"))
     keep(store, "ann tent")
     result = retry(store, ingestor(store), decode, source="topic")
     assert (result.num_succeeded, result.num_accepted) == (1, 0)

@@ -292,7 +292,7 @@ def test_dead_letters_of_messages_applied_before_are_not_kept_twice() -> None:
 
 
 def erase(store: MemoryStore, user_id: str, *, at_s: int) -> None:
-    erase_user(store, user_id, clock=ManualClock(NOW_MS + at_s * 1000))
+    erase_user(store, user_id, clock=ManualClock(NOW_MS + at_s * 1000), window_codes=TYPES.flagged("window"))
 
 
 def test_redelivered_events_of_an_erased_user_leave_no_trace() -> None:

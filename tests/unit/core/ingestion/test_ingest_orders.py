@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from domain_doubles import SHAPE, event, ingestor, item_ids, offsets
 from doubles import MemoryStore
@@ -49,6 +51,16 @@ def popularity_of(store: MemoryStore) -> dict[str, float]:
     return {names[key].item.item_id: score for key, score in zip(keys.tolist(), scores.tolist(), strict=True)}
 
 
+def transitions_of(store: MemoryStore) -> dict[tuple[object, ...], int]:
+    """The sum of the log, by item ids."""
+    counts: Counter[tuple[object, ...]] = Counter()
+    with store.read() as read:
+        names = {stored.key: item_id for item_id, stored in read.data.items.items()}
+        for item, week, count, *previous in read.transitions.since({}).rows.tolist():
+            counts[names[item], week, *(names.get(key) for key in previous)] += count
+    return {transition: count for transition, count in counts.items() if count}
+
+
 @given(a_log.flatmap(lambda log: st.tuples(st.just(log), st.permutations(range(len(log))))), st.data())
 def test_state_does_not_depend_on_arrival_order_batches_or_repeats(
     case: tuple[Log, list[int]], data: st.DataObject
@@ -70,6 +82,8 @@ def test_state_does_not_depend_on_arrival_order_batches_or_repeats(
     ingestor(straight).ingest(events, RequestSource("api"))
     assert state_of(store) == state_of(straight)
     assert popularity_of(store) == pytest.approx(popularity_of(straight))
+    assert transitions_of(store) == transitions_of(straight)
+    assert sum(transitions_of(store).values()) == sum(kind in WINDOWED for _, _, kind in log)
 
 
 @given(a_log)
@@ -80,6 +94,7 @@ def test_ingesting_twice_is_ingesting_once(log: Log) -> None:
         ingestor(repeated).ingest(events_of(log), RequestSource("api"))
     assert state_of(repeated) == state_of(single)
     assert popularity_of(repeated) == popularity_of(single)
+    assert transitions_of(repeated) == transitions_of(single)
 
 
 @given(a_log, st.lists(st.integers(0, 24), max_size=6))

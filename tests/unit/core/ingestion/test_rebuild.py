@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from domain_doubles import NOW_MS, SHAPE, TYPES, event, history, ingestor, num_events, user
 from doubles import MemoryStore
@@ -16,6 +18,7 @@ from core.ingestion.sources import RequestSource
 from core.interactions import EventType, EventTypes, Interaction
 from core.manage import erase_user
 from core.popularity import DEFAULT_HALF_LIFE_MS
+from core.transitions.transition import Transition
 
 KINDS = ["click", "purchase", "dislike", "impression"]
 a_log = st.lists(
@@ -50,6 +53,14 @@ def popularity(store: MemoryStore) -> dict[int, float]:
     return dict(zip(keys.tolist(), scores.tolist(), strict=True))
 
 
+def transitions(store: MemoryStore) -> dict[Transition, int]:
+    totals: Counter[Transition] = Counter()
+    with store.read() as read:
+        for row in map(Transition._make, read.transitions.since({}).rows.tolist()):
+            totals[row._replace(sign=1)] += row.sign
+    return {transition: count for transition, count in totals.items() if count}
+
+
 def counts(store: MemoryStore) -> dict[tuple[int, int], int]:
     totals: dict[tuple[int, int], int] = {}
     with store.read() as read:
@@ -67,10 +78,10 @@ def test_under_the_same_settings_rebuild_changes_nothing(rows: list[tuple[str, i
     store = MemoryStore()
     for interaction in log_of(rows)[::-1]:
         ingestor(store).ingest([interaction], REQUEST)
-    before = windows(store), counts(store)
+    before = windows(store), counts(store), transitions(store)
     scores = popularity(store)
     assert rebuilt(store)[-1:] == ([len(rows)] if rows else [])
-    assert (windows(store), counts(store)) == before
+    assert (windows(store), counts(store), transitions(store)) == before
     assert popularity(store) == pytest.approx(scores)
 
 
@@ -90,6 +101,7 @@ def test_under_new_settings_it_is_as_if_they_had_always_held(rows: list[tuple[st
     rebuilt(store, types=new, shape=shape)
     assert windows(store) == windows(fresh)
     assert popularity(store) == pytest.approx(popularity(fresh))
+    assert transitions(store) == transitions(fresh)
 
 
 def test_users_are_whole_even_where_the_events_come_in_small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +127,7 @@ def test_the_settings_it_used_are_noted_with_it() -> None:
 def test_an_erased_past_stays_erased() -> None:
     store = MemoryStore()
     ingestor(store).ingest([event("ann", "a")], REQUEST)
-    erase_user(store, "ann", clock=ManualClock(NOW_MS + 60_000))
+    erase_user(store, "ann", clock=ManualClock(NOW_MS + 60_000), window_codes=TYPES.flagged("window"))
     ingestor(store).ingest([event("ann", "b", 61)], REQUEST)
     rebuilt(store)
     ingestor(store).ingest([event("ann", "a")], REQUEST)

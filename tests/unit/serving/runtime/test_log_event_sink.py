@@ -121,7 +121,7 @@ def test_the_next_recommendation_knows_events_waited_for(api: Api) -> None:
 
 def test_an_event_before_the_erasure_is_erased(api: Api, shop: Shop) -> None:
     api.post("/v1/interactions", json=event())
-    erase_user(shop.store, "u", clock=shop.clock)
+    erase_user(shop.store, "u", clock=shop.clock, window_codes=TYPES.flagged("window"))
     reply = api.post("/v1/interactions?wait=applied", json=event())
     assert reply.json()["results"][0]["status"] == "erased"
 

@@ -1,0 +1,47 @@
+"""The repository of item transitions: an append-only log of counts per writer, which readers follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.arrays import IntArray
+from core.transitions.transition import Transition
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionChanges:
+    """What was added since a position. `rows`: (n, 6) the fields of `Transition`, some of which cancel each other.
+
+    `position`: where the next read continues. `restarted`: `rows` holds all transitions, because the log was
+    rewritten since; forget what was read before.
+    """
+
+    rows: IntArray
+    position: Mapping[int, int]
+    restarted: bool
+
+
+class TransitionReader(Protocol):
+    """Reads transitions."""
+
+    def since(self, position: Mapping[int, int]) -> TransitionChanges:
+        """The transitions that were added after a position; an empty position reads all."""
+        ...
+
+
+class TransitionRepository(TransitionReader, Protocol):
+    """Reads and writes transitions."""
+
+    def add(self, writer_key: int, transitions: Sequence[Transition]) -> None:
+        """Append transitions to the log of a locked writer."""
+        ...
+
+    def compact(self, writer_key: int) -> None:
+        """Join the older rows of a locked writer's log; readers that follow closely read nothing again."""
+        ...
+
+    def clear(self) -> None:
+        """Delete all transitions."""
+        ...

@@ -1,0 +1,1 @@
+"""Item transitions: which item follows which in the histories of users, counted live."""
