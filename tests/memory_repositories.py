@@ -18,7 +18,6 @@ from core.errors import LeaseLost, StoreConflict
 from core.history import EMPTY_WINDOW, History
 from core.items import Catalogue, Item
 from core.popularity import add_log2
-from core.ports.transitions import TransitionChanges
 from core.records import (
     DeadLetter,
     EventColumns,
@@ -31,7 +30,7 @@ from core.records import (
     WriterOffset,
     WriterPosition,
 )
-from core.transitions.transition import Transition
+from core.transitions.transition import Transition, TransitionChanges
 
 
 class MemoryRepository:

@@ -3,24 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from core.arrays import IntArray
-from core.transitions.transition import Transition
-
-
-@dataclass(frozen=True, slots=True)
-class TransitionChanges:
-    """What was added since a position. `rows`: (n, 6) the fields of `Transition`, some of which cancel each other.
-
-    `position`: where the next read continues. `restarted`: `rows` holds all transitions, because the log was
-    rewritten since; forget what was read before.
-    """
-
-    rows: IntArray
-    position: Mapping[int, int]
-    restarted: bool
+from core.transitions.transition import Transition, TransitionChanges
 
 
 class TransitionReader(Protocol):

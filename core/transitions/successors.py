@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.ports.transitions import TransitionChanges
-from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, Transition
+from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, Transition, TransitionChanges
 
 Floats = NDArray[np.float64]
 

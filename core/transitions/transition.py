@@ -7,7 +7,8 @@ the same for any order of arrival and after a rebuild. Independent of storage an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,19 @@ class Transition(NamedTuple):
     previous_1: int
     previous_2: int
     previous_3: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionChanges:
+    """What was added since a position. `rows`: (n, 6) the fields of `Transition`, some of which cancel each other.
+
+    `position`: where the next read continues. `restarted`: `rows` holds all transitions, because the log was
+    rewritten since; forget what was read before.
+    """
+
+    rows: IntArray
+    position: Mapping[int, int]
+    restarted: bool
 
 
 def appended(previous: Sequence[int], events: Iterable[tuple[int, int]]) -> list[Transition]:

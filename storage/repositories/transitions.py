@@ -15,8 +15,7 @@ from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.arrays import IntArray
-from core.ports.transitions import TransitionChanges
-from core.transitions.transition import Transition
+from core.transitions.transition import Transition, TransitionChanges
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import transitions, writer_offsets

@@ -9,8 +9,7 @@ import pytest
 from services.databases import Database
 
 from core.ports.store import Store
-from core.ports.transitions import TransitionChanges
-from core.transitions.transition import Transition
+from core.transitions.transition import Transition, TransitionChanges
 from storage.repositories import transitions as repository
 
 FIRST, SECOND, THIRD = (Transition(item, 2900, 1, item + 1, 0, 0) for item in (1, 2, 3))

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.ports.transitions import TransitionChanges
 from core.transitions.successors import CountRules, SuccessorCounts
-from core.transitions.transition import Transition, taken_back
+from core.transitions.transition import Transition, TransitionChanges, taken_back
 
 RULES = CountRules(distances=(1.0, 0.5, 0.25), backward=0.1, half_life_weeks=2.0, max_successors=3)
 some_transitions = st.lists(
