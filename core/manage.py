@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from core.clock import Clock, WallClock
 from core.errors import NotFound
 from core.items import Item
+from core.ports.offsets import ERASURES
 from core.ports.store import Store
 from core.transitions.transition import of_history, taken_back
 
-ERASURES = "erasures"  # the writer that takes back transitions
 _WALL = WallClock()  # catalogue changes have wall-clock times, also while an old log is replayed
 
 

@@ -18,6 +18,7 @@ from core.errors import LeaseLost, StoreConflict
 from core.history import EMPTY_WINDOW, History
 from core.items import Catalogue, Item
 from core.popularity import add_log2
+from core.ports.offsets import INTERNAL_STREAMS
 from core.records import (
     DeadLetter,
     EventColumns,
@@ -266,7 +267,11 @@ class MemoryOffsets(MemoryRepository):
 
     def positions(self) -> list[WriterPosition]:
         writers = sorted(self.data.writers.items())
-        return [WriterPosition(*name, writer.applied_offset, writer.newest_ms) for name, writer in writers]
+        return [
+            WriterPosition(*name, writer.applied_offset, writer.newest_ms)
+            for name, writer in writers
+            if name[0] not in INTERNAL_STREAMS
+        ]
 
     def newest_event_ms(self) -> int | None:
         return max((s.newest_ms for s in self.data.writers.values() if s.newest_ms is not None), default=None)

@@ -18,11 +18,10 @@ from core.drift_records import BUCKET_MS, BucketCounts
 from core.history import History, WindowShape, windows_of
 from core.interactions import EventTypes
 from core.popularity import add_log2, decayed_log2
+from core.ports.offsets import REBUILD
 from core.ports.store import ReadTransaction, Store, Transaction
 from core.records import EventRow, UserState
 from core.transitions.transition import of_history
-
-WRITER = "rebuild"
 
 
 def rebuild(
@@ -44,7 +43,7 @@ def rebuild(
     drift_counts: dict[int, BucketCounts] = {}
     with store.transaction() as tx, store.read() as read:
         _clear_derived(tx)
-        writer = tx.offsets.lock(WRITER, [0])[0]
+        writer = tx.offsets.lock(REBUILD, [0])[0]
         for rows in _user_groups(read):
             by_user = [list(group) for _, group in groupby(rows, attrgetter("user_key"))]
             histories = [_history(user_rows, types) for user_rows in by_user]

@@ -7,6 +7,9 @@ from typing import Protocol
 
 from core.records import WriterOffset, WriterPosition
 
+REBUILD, ERASURES = "rebuild", "erasures"
+INTERNAL_STREAMS = (REBUILD, ERASURES)  # writers of derived state that apply no events
+
 
 class OffsetReader(Protocol):
     """Reads the offsets of writers (partitions of a stream, or the requests of a process)."""
@@ -16,7 +19,7 @@ class OffsetReader(Protocol):
         ...
 
     def positions(self) -> list[WriterPosition]:
-        """All writers, in ascending (stream, partition)."""
+        """All writers but the internal ones, in ascending (stream, partition)."""
         ...
 
     def newest_event_ms(self) -> int | None:

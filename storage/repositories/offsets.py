@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.sql.elements import CompilerElement
 
+from core.ports.offsets import INTERNAL_STREAMS
 from core.records import WriterOffset, WriterPosition
 from storage.dialects import Dialect
 from storage.session import Session
@@ -36,7 +37,8 @@ def _applied(dialect: Dialect) -> CompilerElement:
 
 def _positions(dialect: Dialect) -> CompilerElement:
     name = (columns.stream, columns.partition)
-    return select(*name, columns.applied_offset, columns.newest_ms).order_by(*name)
+    rows = select(*name, columns.applied_offset, columns.newest_ms).where(columns.stream.not_in(INTERNAL_STREAMS))
+    return rows.order_by(*name)
 
 
 def _newest_ms(dialect: Dialect) -> CompilerElement:
@@ -73,7 +75,7 @@ class OffsetRepository:
         return {partition: offset for partition, offset in self._session.rows(_applied, stream=stream)}
 
     def positions(self) -> list[WriterPosition]:
-        """All writers, in ascending (stream, partition)."""
+        """All writers of events, in ascending (stream, partition)."""
         return [WriterPosition(*row) for row in self._session.rows(_positions)]
 
     def newest_event_ms(self) -> int | None:
