@@ -37,8 +37,8 @@ def _applied(dialect: Dialect) -> CompilerElement:
 
 def _positions(dialect: Dialect) -> CompilerElement:
     name = (columns.stream, columns.partition)
-    rows = select(*name, columns.applied_offset, columns.newest_ms).where(columns.stream.not_in(INTERNAL_STREAMS))
-    return rows.order_by(*name)
+    writes_events = (columns.stream != stream for stream in INTERNAL_STREAMS)
+    return select(*name, columns.applied_offset, columns.newest_ms).where(*writes_events).order_by(*name)
 
 
 def _newest_ms(dialect: Dialect) -> CompilerElement:
