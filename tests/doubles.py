@@ -9,22 +9,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from drift_doubles import MemoryDrift
-from memory_data import Data
-from memory_repositories import (
-    MemoryDeadLetters,
-    MemoryEventCounts,
-    MemoryEvents,
-    MemoryItems,
-    MemoryLeases,
-    MemoryMetadata,
-    MemoryModels,
-    MemoryOffsets,
-    MemoryPopularity,
-    MemoryTransitions,
-    MemoryUsers,
-    MemoryVectors,
-)
+from memory_store.data import Data
+from memory_store.dead_letters import MemoryDeadLetters
+from memory_store.drift import MemoryDrift
+from memory_store.events import MemoryEvents
+from memory_store.items import MemoryItems
+from memory_store.leases import MemoryLeases
+from memory_store.metadata import MemoryMetadata
+from memory_store.models import MemoryModels
+from memory_store.offsets import MemoryOffsets
+from memory_store.popularity import MemoryEventCounts, MemoryPopularity
+from memory_store.transitions import MemoryTransitions
+from memory_store.users import MemoryUsers
+from memory_store.vectors import MemoryVectors
 
 from core.ports.store import Transaction
 from core.records import StoreTotals

@@ -9,7 +9,7 @@ from domain_doubles import NOW_MS, SHAPE, TYPES, event, history, ingestor, num_e
 from doubles import MemoryStore
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_repositories import MemoryEvents
+from memory_store.events import MemoryEvents
 
 from core.clock import ManualClock
 from core.history import WindowShape

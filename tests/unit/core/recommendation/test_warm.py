@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from domain_doubles import AxisBundle, crown
 from domain_shop import Shop
-from memory_repositories import MemoryUsers
+from memory_store.users import MemoryUsers
 
 from core.errors import StoreUnavailable
 

@@ -6,9 +6,8 @@ import copy
 import hashlib
 from dataclasses import dataclass, field
 
-from drift_doubles import DriftData
-
 from core.arrays import FloatArray
+from core.drift_records import Alarm, Bucket, BucketCounts, Point, SampledEvent, Score
 from core.records import DeadLetter, EventRow, LeaseRecord, ModelRecord, Promotion, StoredItem, UserState, WriterOffset
 from core.transitions.transition import Transition
 
@@ -23,6 +22,23 @@ def origin_of(dead_letter: DeadLetter) -> tuple[str, int, int, bytes]:
 
 def history_order(row: EventRow) -> tuple[int, int, int]:
     return row.user_key, row.time_ms, row.user_seq
+
+
+@dataclass
+class DriftData:
+    """What the drift tables hold."""
+
+    counts: dict[tuple[int, int], BucketCounts] = field(default_factory=dict)  # (bucket, writer)
+    samples: dict[bytes, SampledEvent | Score] = field(default_factory=dict)
+    buckets: dict[int, Bucket] = field(default_factory=dict)
+    points: dict[tuple[str, str, int], Point] = field(default_factory=dict)
+    alarms: dict[str, Alarm] = field(default_factory=dict)
+    created_ms: dict[int, int | None] = field(default_factory=dict)  # of items by key
+    topics: dict[str, int] = field(default_factory=dict)  # codes by name
+    topic_of: dict[int, int] = field(default_factory=dict)  # items' codes by key
+
+    def __copy__(self) -> DriftData:
+        return DriftData(**{name: dict(value) for name, value in vars(self).items()})
 
 
 @dataclass
@@ -56,3 +72,10 @@ class Data:
 
     def user_id(self, key: int) -> str:
         return next(user_id for user_id, state in self.users.items() if state.key == key)
+
+
+class MemoryRepository:
+    """Base class: the repositories of a transaction share its data."""
+
+    def __init__(self, data: Data) -> None:
+        self.data = data

@@ -1,0 +1,49 @@
+"""Popularity of a store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.arrays import IntArray
+from core.popularity import add_log2
+from memory_store.data import MemoryRepository
+
+
+class MemoryPopularity(MemoryRepository):
+    """`core.ports.popularity.PopularityRepository`."""
+
+    def scores(self) -> tuple[IntArray, NDArray[np.float64]]:
+        totals: dict[int, float] = {}
+        for (_, item_key), score in self.data.scores.items():
+            totals[item_key] = float(np.logaddexp2(totals.get(item_key, -np.inf), score))
+        keys = sorted(totals)
+        return np.array(keys, np.int64), np.array([totals[key] for key in keys], np.float64)
+
+    def add(self, writer_key: int, scores: Mapping[int, float]) -> None:
+        known = {item_key: score for (writer, item_key), score in self.data.scores.items() if writer == writer_key}
+        self.data.scores |= {(writer_key, item_key): score for item_key, score in add_log2(known, scores).items()}
+
+    def clear(self) -> None:
+        self.data.scores = {}
+
+
+class MemoryEventCounts(MemoryRepository):
+    """`core.ports.popularity.EventCountRepository`."""
+
+    def total(self, *, since_ms: int, type_codes: Sequence[int] | None = None) -> int:
+        counts = self.data.counts.items()
+        kept = (
+            num for (bucket, _, code), num in counts if type_codes is None or code in type_codes if bucket >= since_ms
+        )
+        return sum(kept)
+
+    def add(self, writer_key: int, counts: Mapping[tuple[int, int], int]) -> None:
+        for (bucket_ms, type_code), num in counts.items():
+            name = (bucket_ms, writer_key, type_code)
+            self.data.counts[name] = self.data.counts.get(name, 0) + num
+
+    def clear(self) -> None:
+        self.data.counts = {}

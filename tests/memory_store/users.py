@@ -1,0 +1,70 @@
+"""Users of a store in memory."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from core.history import EMPTY_WINDOW
+from core.records import UserState
+from memory_store.data import MemoryRepository, user_hash
+
+
+class MemoryUsers(MemoryRepository):
+    """`core.ports.users.UserRepository`."""
+
+    def find(self, user_id: str) -> UserState | None:
+        return self.data.users.get(user_id)
+
+    def by_key(self, keys: Sequence[int]) -> list[UserState]:
+        return sorted((s for s in self.data.users.values() if s.key in set(keys)), key=lambda state: state.key)
+
+    def page(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[tuple[str, UserState]]:
+        ids = sorted(
+            user_id for user_id in self.data.users if user_id.startswith(prefix) and user_id.encode() > after.encode()
+        )
+        return [(user_id, self.data.users[user_id]) for user_id in ids[:limit]]
+
+    def erasure_times(self, user_ids: Sequence[str]) -> dict[str, int]:
+        marks = {user_id: self.data.erased.get(user_hash(user_id)) for user_id in user_ids}
+        return {user_id: mark[0] for user_id, mark in marks.items() if mark}
+
+    def lock(self, user_ids: Sequence[str], *, unless_erased: Mapping[str, int] | None = None) -> dict[str, UserState]:
+        for user_id in sorted(set(user_ids)):
+            erased_ms, seq = self.data.erased.get(user_hash(user_id), (None, 0))
+            gone = erased_ms is not None and (unless_erased or {}).get(user_id, erased_ms + 1) <= erased_ms
+            if user_id not in self.data.users and not gone:
+                self.data.users[user_id] = UserState(self.data.next_key(), seq, erased_ms=erased_ms)
+        return {user_id: self.data.users[user_id] for user_id in user_ids if user_id in self.data.users}
+
+    def lock_known(self, user_ids: Sequence[str]) -> dict[str, UserState]:
+        return {user_id: self.data.users[user_id] for user_id in user_ids if user_id in self.data.users}
+
+    def save(self, states: Sequence[UserState]) -> None:
+        for state in states:
+            user_id = self.data.user_id(state.key)
+            kept = self.data.users[user_id]
+            self.data.users[user_id] = replace(kept, seq=state.seq, window=state.window)
+
+    def erase(self, user_id: str, *, now_ms: int) -> bool:
+        names = {user_id, json.dumps(user_id)[1:-1]}
+        pattern = re.compile(b"|".join(rb"(?<!\w)" + re.escape(name.encode()) + rb"(?!\w)" for name in names))
+        kept = [dead_letter for dead_letter in self.data.dead_letters if not pattern.search(dead_letter.payload)]
+        had_dead_letters = len(kept) < len(self.data.dead_letters)
+        self.data.dead_letters = kept
+        state = self.data.users.pop(user_id, None)
+        if state is None:
+            return had_dead_letters
+        own = [row.time_ms for row in self.data.events.values() if row.user_key == state.key]
+        mark_ms = max(now_ms, state.erased_ms or 0, *own)
+        self.data.events = {key: row for key, row in self.data.events.items() if row.user_key != state.key}
+        self.data.vectors = {key: kept for key, kept in self.data.vectors.items() if key[0] != state.key}
+        samples = self.data.drift.samples
+        self.data.drift.samples = {key: kept for key, kept in samples.items() if kept.user_key != state.key}
+        self.data.erased[user_hash(user_id)] = (mark_ms, state.seq)
+        return True
+
+    def clear_windows(self) -> None:
+        self.data.users = {user_id: replace(s, window=EMPTY_WINDOW) for user_id, s in self.data.users.items()}
