@@ -20,6 +20,7 @@ from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, Transition, Trans
 Floats = NDArray[np.float64]
 
 SMALLEST = 1e-6  # in present units: what is left of a pair that was taken back, or is twenty half-lives old
+MAX_KEPT = 10_000  # items whose strongest successors are kept until they change
 REBUILD_SHARE = 0.25  # of the items changed: from here on all are sorted again
 
 
@@ -93,24 +94,28 @@ class SuccessorCounts:
         """Count what the log added."""
         if changes.restarted:
             self._origin_week, self._newest_week = None, 0
-            self._pairs, self._changed = NO_PAIRS, {}
+            self._pairs, self._changed, self._strongest = NO_PAIRS, {}, {}
         if len(changes.rows):
             self._count(changes.rows)
         self.position = dict(changes.position)
-        self._strongest = {}
 
     def after(self, item_key: int) -> Successors:
         """The strongest successors of an item; empty for an item without any."""
         known = self._strongest.get(item_key)
         if known is None:
-            known = self._strongest[item_key] = self._cut(*self._of(item_key))
+            known = self._cut(*self._of(item_key))
+            if len(self._strongest) >= MAX_KEPT:
+                self._strongest = {}
+            self._strongest[item_key] = known
         return known
 
     def _count(self, rows: IntArray) -> None:
         columns = Transition(*rows.T)
         newest = int(np.max(columns.week))
-        self._origin_week = newest if self._origin_week is None else self._origin_week
-        self._newest_week = max(self._newest_week, newest)
+        if self._origin_week is None:
+            self._origin_week = self._newest_week = newest
+        elif newest > self._newest_week:
+            self._newest_week, self._strongest = newest, {}  # present units have changed
         added = self._summed(self._pairs_of(columns))
         if not len(added.left):
             return
@@ -122,6 +127,7 @@ class SuccessorCounts:
             items.tolist(), np.split(added.right, starts[1:]), np.split(added.counts, starts[1:]), strict=True
         ):
             known_right, known_counts = self._of(item)
+            self._strongest.pop(item, None)
             self._changed[item] = _merged(
                 np.concatenate([known_right, right]), np.concatenate([known_counts, counts]), self._smallest
             )
@@ -155,7 +161,7 @@ class SuccessorCounts:
         kept = ~np.isin(self._pairs.left, changed)
         parts = [_Pairs(np.full(len(right), item), right, counts) for item, (right, counts) in self._changed.items()]
         summed = self._summed(self._pairs.take(kept).joined([added, *parts]))
-        self._pairs, self._changed = summed.take(summed.counts > self._smallest), {}
+        self._pairs, self._changed, self._strongest = summed.take(summed.counts > self._smallest), {}, {}
 
     @property
     def _smallest(self) -> float:

@@ -1,0 +1,59 @@
+"""A replay has, at each moment, the counts of the events before it."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.history import History
+from core.records import EventColumns
+from core.transitions.replay import TransitionReplay, transition_rows
+from core.transitions.successors import CountRules, SuccessorCounts
+from core.transitions.transition import Transition, TransitionChanges, of_history
+
+RULES = CountRules((1.0, 0.5, 0.25), half_life_weeks=1e9)  # sums of binary fractions are exact
+some_events = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 50), st.integers(1, 5)), max_size=25)
+
+
+def columns_of(events: list[tuple[int, int, int]]) -> EventColumns:
+    ordered = sorted(events, key=lambda event: event[:2])
+    return EventColumns(*np.array(ordered, np.int64).reshape(-1, 3)[:, [0, 2, 1]].T)
+
+
+def by_hand(columns: EventColumns) -> list[Transition]:
+    rows: list[Transition] = []
+    for user in np.unique(columns.users):
+        own = columns.where(columns.users == user)
+        rows += of_history(History(own.items, own.times_ms))
+    return rows
+
+
+@given(some_events)
+def test_rows_of_a_log_are_those_of_its_histories(events: list[tuple[int, int, int]]) -> None:
+    columns = columns_of(events)
+    assert [Transition(*row) for row in transition_rows(columns).tolist()] == by_hand(columns)
+
+
+@given(some_events, st.integers(0, 50))
+def test_counts_before_a_time_are_those_of_the_events_before_it(
+    events: list[tuple[int, int, int]], time_ms: int
+) -> None:
+    columns = columns_of(events)
+    replay = TransitionReplay(columns, RULES)
+    num_before = int(np.count_nonzero(columns.times_ms < time_ms))
+    for place in (num_before // 2, num_before):
+        counts = replay.advance(place)
+    expected = SuccessorCounts(RULES)
+    rows = np.array(by_hand(columns.where(columns.times_ms < time_ms)), np.int64).reshape(-1, 6)
+    expected.apply(TransitionChanges(rows, {}, restarted=True))
+    for item in range(1, 6):
+        found, wanted = counts.after(item), expected.after(item)
+        assert dict(zip(found.keys.tolist(), found.counts.tolist(), strict=True)) == dict(
+            zip(wanted.keys.tolist(), wanted.counts.tolist(), strict=True)
+        )
+
+
+def test_the_place_of_an_event_is_the_number_of_events_before_it() -> None:
+    replay = TransitionReplay(columns_of([(1, 5, 1), (1, 9, 2), (2, 5, 3), (2, 7, 4)]), RULES)
+    assert replay.places.tolist() == [0, 3, 1, 2]
