@@ -47,6 +47,7 @@ OTHER_FOLDERS = {
             "e2e/": "The demo and the dashboard in a real browser.",
             "golden/": "Equality with the outputs of the released HM4SR code.",
             "integration/": "Real servers, databases and brokers.",
+            "memory_store/": "The store in memory that unit tests use, one module for each port.",
             "services/": "Starts the processes that tests use.",
             "unit/": "No input or output; mirrors the packages.",
         },
