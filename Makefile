@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # A package index with CPU-only wheels of torch (saves about 4 GB); empty: the default index.
 TORCH_INDEX ?=
+# Processes compile our modules once, not at each start, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
 # The demo over Kafka: KAFKA=1 starts a broker on KAFKA_PORT, KAFKA=HOST:PORT uses yours.
 KAFKA_PORT ?= 19092
 BROKER = $(if $(filter 1,$(KAFKA)),127.0.0.1:$(KAFKA_PORT),$(KAFKA))

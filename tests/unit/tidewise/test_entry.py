@@ -14,7 +14,7 @@ from tidewise.entry import serves
 
 IMPORTED = "print(*{name.partition('.')[0] for name in sys.modules})"
 WORKER = "import tidewise.shell, tidewise.commands.run, tidewise.processes.worker, stream.worker.worker, storage"
-SERVER = "import serving.app, model.checkpoint, model.inference.cached"
+SERVER = "import serving.app, model.checkpoint, model.inference.cached, stream.drift.detectors"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_a_starting_worker_imports_no_model_and_no_client(imported: list[set[str
 
 def test_a_serving_process_imports_nothing_of_training(imported: list[set[str]]) -> None:
     _, both = imported
-    assert {"torch", "fastapi"} <= both
+    assert {"torch", "fastapi", "river"} <= both
     assert "sklearn" not in both
 
 
