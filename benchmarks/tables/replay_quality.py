@@ -26,7 +26,7 @@ from core.evaluation.metrics import Array, bootstrap_over_users, hit, ndcg
 from core.history import History, WindowShape
 from core.items import Catalogue
 from core.ports.encoder import Encoder
-from core.recommendation.repeat_scores import add_repeats
+from core.recommendation.added_scores import add_repeats
 from tidewise.bootstrap import load_model, open_system
 from tidewise.settings.schema import load_settings
 

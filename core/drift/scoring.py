@@ -17,7 +17,7 @@ from core.history import History, WindowShape, windows_of
 from core.interactions import EventTypes
 from core.items import Catalogue
 from core.ports.store import ReadTransaction, Store
-from core.recommendation.repeat_scores import add_repeats
+from core.recommendation.added_scores import add_repeats
 from core.recommendation.snapshot import BoundModel, ServingSnapshot
 from core.records import EventRow, StoredItem
 

@@ -18,7 +18,7 @@ from core.evaluation.metrics import Array, ranks_of
 from core.history import History, WindowShape
 from core.items import Catalogue
 from core.ports.encoder import ModelBundle
-from core.recommendation.repeat_scores import add_repeats
+from core.recommendation.added_scores import add_repeats
 from core.records import EventColumns
 
 TOP = 10

@@ -16,7 +16,7 @@ from core.arrays import FloatArray, IntArray
 from core.history import History
 from core.items import Catalogue
 from core.ports.encoder import Encoder
-from core.recommendation.repeat_scores import RepeatScores
+from core.recommendation.added_scores import repeat_scores
 
 MAX_EVENTS = 50  # of the newest; each costs an encode of the window
 MAX_CONTRIBUTIONS = 3
@@ -52,7 +52,7 @@ def _gains(
     histories = [history, *(_without(history, index) for index in indices.tolist())]
     gaps_ms = np.array([max(0, now_ms - int(h.times_ms[-1])) for h in histories], np.int64)
     scores = items @ encoder.query(encoder.encode(histories), gaps_ms).T
-    scores += np.stack([RepeatScores.of(encoder, catalogue, h).at(rows) for h in histories], axis=1)
+    scores += np.stack([repeat_scores(encoder, catalogue, h).at(rows) for h in histories], axis=1)
     gains_KP: FloatArray = scores[:, :1] - scores[:, 1:]
     return gains_KP
 

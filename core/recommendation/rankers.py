@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.recommendation.repeat_scores import NO_REPEATS, RepeatScores
+from core.recommendation.added_scores import NOTHING_ADDED, AddedScores
 from core.recommendation.requests import RankingSource
 from core.recommendation.snapshot import BoundModel, ServingSnapshot, unit
 
@@ -53,7 +53,7 @@ class ModelRanker:
     model: BoundModel
     query: FloatArray
     reason: str
-    repeats: RepeatScores = NO_REPEATS
+    repeats: AddedScores = NOTHING_ADDED
     source: RankingSource = "model"
 
     @property

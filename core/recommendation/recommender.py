@@ -19,9 +19,9 @@ from core.errors import NotFound
 from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, Window, WindowShape, append
 from core.interactions import EventTypes
 from core.ports.store import ReadTransaction, Store
+from core.recommendation.added_scores import repeat_scores
 from core.recommendation.explain import EventContribution, contributions_of
 from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
-from core.recommendation.repeat_scores import RepeatScores
 from core.recommendation.requests import (
     Contribution,
     RecommendationRequest,
@@ -91,7 +91,7 @@ class Recommender:
             if snapshot.model is not None and len(history):
                 query = _query(snapshot.model, snapshot.model.encoder.encode([history]), gap_ms)
                 reason = "ranked by the session" if state is None else "ranked by the user's history and the session"
-                repeats = RepeatScores.of(snapshot.model.encoder, snapshot.catalogue, history)
+                repeats = repeat_scores(snapshot.model.encoder, snapshot.catalogue, history)
                 ranker: Ranker = ModelRanker(snapshot.model, query, reason, repeats)
             else:
                 ranker = PopularityRanker(
@@ -207,7 +207,7 @@ class Recommender:
         if snapshot.model is None:
             return PopularityRanker(snapshot, "no model is trained yet")
         query = _query(snapshot.model, self._users.vector(read, snapshot, snapshot.model, state), gap_ms)
-        repeats = RepeatScores.of(snapshot.model.encoder, snapshot.catalogue, state.window.history)
+        repeats = repeat_scores(snapshot.model.encoder, snapshot.catalogue, state.window.history)
         return ModelRanker(snapshot.model, query, "ranked by the user's history", repeats)
 
     def _now(self, request: RecommendationRequest, history: History) -> tuple[int, int | None]:

@@ -22,7 +22,7 @@ from core.evaluation.scorers import LiveScorer, Past, Scorer, TrainingPart
 from core.history import History, WindowShape
 from core.items import Catalogue
 from core.ports.encoder import ModelBundle
-from core.recommendation.repeat_scores import add_repeats
+from core.recommendation.added_scores import add_repeats
 from core.records import EventColumns
 from model.evaluation.dataset import Dataset
 from model.training.sequences import UserRanges

@@ -8,8 +8,8 @@ from domain_doubles import AxisEncoder, BruteForceIndex
 
 from core.arrays import FloatArray, IntArray
 from core.items import Catalogue
+from core.recommendation.added_scores import AddedScores
 from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
-from core.recommendation.repeat_scores import RepeatScores
 from core.recommendation.snapshot import BoundModel, ServingSnapshot, unit
 
 ROWS = np.arange(4)
@@ -28,7 +28,7 @@ MODEL = BoundModel("v1", GivenEncoder(CATALOGUE), BruteForceIndex(ROWS, VECTORS)
 VIEW = ServingSnapshot(CATALOGUE, np.array([1.0, 5.0, -np.inf, 5.0]), MODEL, "v1:0:0")
 BASES: list[Ranker] = [
     ModelRanker(MODEL, np.array([1, 2], np.float32), "because"),
-    ModelRanker(MODEL, np.array([1, 2], np.float32), "because", RepeatScores(ROWS[1:3], np.array([4, -9], np.float32))),
+    ModelRanker(MODEL, np.array([1, 2], np.float32), "because", AddedScores(ROWS[1:3], np.array([4, -9], np.float32))),
     SimilarityRanker(MODEL, 0),
     PopularityRanker(VIEW, "because"),
     RecencyRanker(VIEW),
@@ -48,7 +48,7 @@ def test_the_order_is_that_of_the_scores_and_covers_the_allowed_rows_only(ranker
 @pytest.mark.parametrize(("added", "order"), [(3.5, [1, 3, 2, 0]), (-3.5, [3, 2, 0, 1]), (0.5, [3, 2, 1, 0])])
 def test_what_the_history_adds_moves_its_own_items_alone(added: float, order: list[int]) -> None:
     ranker = ModelRanker(
-        MODEL, np.array([1, 2], np.float32), "because", RepeatScores(ROWS[1:2], np.array([added], np.float32))
+        MODEL, np.array([1, 2], np.float32), "because", AddedScores(ROWS[1:2], np.array([added], np.float32))
     )
     rows, scores = ranker.ranking(np.ones(4, np.bool_))(4)
     plain = dict(zip(ROWS.tolist(), (VECTORS @ ranker.query).tolist(), strict=True))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from core.history import History
 from core.items import Catalogue
-from core.recommendation.repeat_scores import NO_REPEATS, RepeatScores, add_repeats
+from core.recommendation.added_scores import NOTHING_ADDED, add_repeats, repeat_scores
 
 NUM_ITEMS = 8
 CATALOGUE = Catalogue(
@@ -37,7 +37,7 @@ def history(items: list[int]) -> History:
 def test_repeat_score_adds_only_to_its_own_item(items: list[int], requested: set[int]) -> None:
     rows = np.array(sorted(requested))
     expected = [sum(at for at, item in enumerate(items, start=1) if item == 100 + row) for row in rows.tolist()]
-    repeated = RepeatScores.of(CountingEncoder(CATALOGUE), CATALOGUE, history(items))
+    repeated = repeat_scores(CountingEncoder(CATALOGUE), CATALOGUE, history(items))
     scores = np.zeros((1, len(rows)), np.float32)
     add_repeats(scores, rows, CountingEncoder(CATALOGUE), CATALOGUE, [history(items)])
     assert repeated.at(rows).tolist() == expected
@@ -45,12 +45,12 @@ def test_repeat_score_adds_only_to_its_own_item(items: list[int], requested: set
 
 
 def test_of_its_rows_those_that_are_allowed_are_told() -> None:
-    repeated = RepeatScores.of(CountingEncoder(CATALOGUE), CATALOGUE, history([105, 101, 99]))
+    repeated = repeat_scores(CountingEncoder(CATALOGUE), CATALOGUE, history([105, 101, 99]))
     allowed = np.arange(NUM_ITEMS) != 1
     assert repeated.rows.tolist() == [1, 5]
     assert repeated.among(allowed).tolist() == [5]
 
 
 def test_a_model_that_adds_nothing_leaves_scores_alone() -> None:
-    assert RepeatScores.of(AxisEncoder(CATALOGUE), CATALOGUE, history([101])) is NO_REPEATS
-    assert NO_REPEATS.at(np.arange(3)).tolist() == [0, 0, 0]
+    assert repeat_scores(AxisEncoder(CATALOGUE), CATALOGUE, history([101])) is NOTHING_ADDED
+    assert NOTHING_ADDED.at(np.arange(3)).tolist() == [0, 0, 0]

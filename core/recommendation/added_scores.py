@@ -1,8 +1,8 @@
-"""Repeat scores: what a user's history adds to the scores of its own items, on top of the inner product.
+"""Added scores: what is added to the scores of few items, on top of the inner product that every item has.
 
-An inner product of vectors cannot express that this user had this item yesterday. A model that learns it returns a
-number for each event (`Encoder.repeats`); this module sums them by catalogue row. Shapes: L events, R distinct rows of
-the history, N rows, B histories.
+Repeat scores are of this kind: an inner product of vectors cannot express that this user had this item yesterday; a
+model that learns it returns a number for each event (`Encoder.repeats`). So are the successor counts of the last items.
+Shapes: L events, R distinct rows, N rows, B histories.
 """
 
 from __future__ import annotations
@@ -19,23 +19,25 @@ from core.ports.encoder import Encoder
 
 
 @dataclass(frozen=True, slots=True)
-class RepeatScores:
+class AddedScores:
     """(R,) `rows`, ascending, and the score `added` to each."""
 
     rows: IntArray
     added: FloatArray
 
     @classmethod
-    def of(cls, encoder: Encoder, catalogue: Catalogue, history: History) -> RepeatScores:
-        """The repeat scores of a history, summed over the events of an item; empty if the model has none."""
-        added_L = encoder.repeats(history)
-        if added_L is None:
-            return NO_REPEATS
-        rows_L = catalogue.rows(history.items)
-        rows, inverse_L = np.unique(rows_L, return_inverse=True)
-        added = np.bincount(inverse_L, added_L).astype(np.float32)
-        known = rows >= 0
-        return cls(rows[known], added[known])
+    def summed(cls, rows: IntArray, added: FloatArray) -> AddedScores:
+        """From any rows, those of the same item summed; rows below 0 are of no item."""
+        distinct, inverse = np.unique(rows, return_inverse=True)
+        sums = np.bincount(inverse, added, minlength=len(distinct)).astype(np.float32)
+        known = distinct >= 0
+        return cls(distinct[known], sums[known])
+
+    def plus(self, other: AddedScores) -> AddedScores:
+        """Both together."""
+        if not len(other.rows):
+            return self
+        return AddedScores.summed(np.append(self.rows, other.rows), np.append(self.added, other.added))
 
     def among(self, allowed: BoolArray) -> IntArray:
         """The allowed ones of these rows."""
@@ -55,7 +57,13 @@ class RepeatScores:
         scores[indices[present]] += self.added[present]
 
 
-NO_REPEATS = RepeatScores(np.empty(0, np.int64), np.empty(0, np.float32))
+NOTHING_ADDED = AddedScores(np.empty(0, np.int64), np.empty(0, np.float32))
+
+
+def repeat_scores(encoder: Encoder, catalogue: Catalogue, history: History) -> AddedScores:
+    """What a history adds to its own items, summed over the events of an item; nothing if the model has no repeats."""
+    added_L = encoder.repeats(history)
+    return NOTHING_ADDED if added_L is None else AddedScores.summed(catalogue.rows(history.items), added_L)
 
 
 def add_repeats(
@@ -63,4 +71,4 @@ def add_repeats(
 ) -> None:
     """Add the repeat scores of each history to its line of scores of ascending rows, in place."""
     for scores_N, history in zip(scores_BN, histories, strict=True):
-        RepeatScores.of(encoder, catalogue, history).add_to(scores_N, rows_N)
+        repeat_scores(encoder, catalogue, history).add_to(scores_N, rows_N)

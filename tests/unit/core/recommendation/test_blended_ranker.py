@@ -1,0 +1,91 @@
+"""The blended ranker equals brute force over the catalogue, whatever the parts and the filters are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from domain_doubles import AxisEncoder, BruteForceIndex
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.arrays import BoolArray, FloatArray, IntArray
+from core.items import Catalogue
+from core.recommendation import blended_ranker
+from core.recommendation.added_scores import AddedScores
+from core.recommendation.blended_ranker import BlendedRanker, ItemValues
+from core.recommendation.snapshot import BoundModel
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+class TableEncoder(AxisEncoder):
+    """Items have random vectors."""
+
+    def __init__(self, catalogue: Catalogue, vectors: FloatArray) -> None:
+        super().__init__(catalogue)
+        self.vectors = vectors
+
+    def items(self, rows: IntArray) -> FloatArray:
+        return self.vectors[rows]
+
+
+class CountedIndex(BruteForceIndex):
+    """Notes how many candidates were asked for."""
+
+    num_requested = 0
+
+    def search(self, query: FloatArray, n: int, *, allowed: BoolArray | None = None) -> tuple[IntArray, FloatArray]:
+        self.num_requested = n
+        return super().search(query, n, allowed=allowed)
+
+
+def shop(seed: int, num_items: int, *, spread: float = 1.0) -> tuple[BlendedRanker, BoolArray]:
+    """A ranker over random items, and a random mask. `spread`: of the values, compared with the products."""
+    random = np.random.default_rng(seed)
+    vectors = random.normal(size=(num_items, 4)).astype(np.float32)
+    rows = np.arange(num_items)
+    names = tuple(f"i{row}" for row in rows)
+    catalogue = Catalogue(rows + 1, names, ("",) * num_items, ((),) * num_items, np.ones(num_items, np.bool_))
+    index = CountedIndex(rows, vectors)
+    model = BoundModel("v1", TableEncoder(catalogue, vectors), index, index)
+    chosen = np.sort(random.choice(num_items, size=random.integers(0, 1 + num_items // 4), replace=False))
+    added = AddedScores(chosen, random.normal(scale=3, size=len(chosen)).astype(np.float32))
+    values = ItemValues.of((spread * random.exponential(size=num_items)).astype(np.float32))
+    query = random.normal(size=4).astype(np.float32)
+    return BlendedRanker(model, query, added, values, 0.5, "because"), random.random(num_items) < 0.7
+
+
+@pytest.fixture(autouse=True)
+def _few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blended_ranker, "FIRST", 4)
+
+
+@given(seeds, st.integers(1, 60), st.integers(1, 20), st.sampled_from([0.0, 0.1, 1.0, 10.0]))
+def test_the_best_items_are_those_of_brute_force(seed: int, num_items: int, n: int, spread: float) -> None:
+    ranker, allowed = shop(seed, num_items, spread=spread)
+    rows, scores = ranker.ranking(allowed)(n)
+    everything = np.flatnonzero(allowed)
+    expected = ranker.scores(everything)
+    order = np.lexsort((everything, -expected))[:n]
+    assert rows.tolist() == everything[order].tolist()
+    assert scores.tolist() == pytest.approx(expected[order].tolist(), rel=1e-5, abs=1e-5)
+
+
+def test_few_candidates_are_enough_where_the_parts_agree() -> None:
+    ranker, _ = shop(1, 2000, spread=0.0)
+    ranker.ranking(np.ones(2000, np.bool_))(2)
+    assert isinstance(ranker.model.index, CountedIndex)
+    assert ranker.model.index.num_requested <= 64
+
+
+def test_nothing_allowed_gives_nothing() -> None:
+    ranker, _ = shop(1, 10)
+    assert ranker.ranking(np.zeros(10, np.bool_))(5)[0].tolist() == []
+
+
+@given(seeds, st.integers(1, 50), st.integers(1, 60))
+def test_the_best_values_are_the_highest_allowed_ones(seed: int, num_items: int, n: int) -> None:
+    ranker, allowed = shop(seed, num_items)
+    rows = ranker.values.best(n, allowed)
+    expected = sorted(np.flatnonzero(allowed).tolist(), key=lambda row: (-ranker.values.values[row], row))[:n]
+    assert rows.tolist() == expected
