@@ -3,6 +3,7 @@
 SHELL := bash
 PYTHON ?= python3
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # A package index with CPU-only wheels of torch (saves about 4 GB); empty: the default index.
@@ -44,6 +45,18 @@ $(VENV)/.installed-kafka: $(VENV)/.installed
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(call install,.[kafka$(comma)postgres$(comma)drift$(comma)text$(comma)images$(comma)charts$(comma)docs$(comma)dev],torchvision)
 	@touch $@ $(VENV)/.installed-kafka
+
+# The environment of other libraries' models: RecTools wants numpy below 2.
+$(PEERS)/.installed: $(UV) benchmarks/peers/constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	@if [ -n "$(TORCH_INDEX)" ]; then \
+	  $(UV) pip install --quiet --python $(PEERS)/bin/python --constraint benchmarks/peers/constraints.txt --index-url $(TORCH_INDEX) torch; fi
+	$(UV) pip install --quiet --compile-bytecode --python $(PEERS)/bin/python --constraint benchmarks/peers/constraints.txt \
+	  'rectools[torch]' pyarrow
+	@touch $@
+
+.PHONY: peers
+peers: $(PEERS)/.installed ## make .venv-peers, the environment of RecTools and implicit for `tidewise evaluate --model rectools:sasrec`
 
 .PHONY: demo
 demo: $(if $(KAFKA),$(VENV)/.installed-kafka,$(VENV)/.installed) ## run the demo: simulate a shop, train, serve, guided tour (EXIT=1: exit after the tour; KAFKA=1: over Kafka)
@@ -125,5 +138,5 @@ install: $(VENV)/.installed ## install Tidewise into .venv
 
 .PHONY: clean
 clean: ## delete the environment, caches and the data of the demo
-	rm -rf $(VENV) .cache .tidewise build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .cache .tidewise build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

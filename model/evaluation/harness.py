@@ -175,5 +175,5 @@ class Harness:
             "budget": budget,
             "contents": self.contents.digest if spec.trained else "",
             "seed": seed,
-            "code": [code_version(spec.code), code_version(HARNESS)],
+            "code": [code_version(spec.code) + spec.version, code_version(HARNESS)],
         }

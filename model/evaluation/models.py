@@ -103,7 +103,7 @@ Make = Callable[[Config, int, FitContext], Scorer]  # a configuration and a seed
 class ModelSpec:
     """One model to compare: `grid` is what tuning tries, `code` the module whose code decides its results.
 
-    `trained`: the budget limits its trials; `seeded`: chance plays a part.
+    `trained`: the budget limits its trials; `seeded`: chance plays a part. `version`: of code that no module holds.
     """
 
     name: str
@@ -112,6 +112,7 @@ class ModelSpec:
     code: str
     trained: bool = False
     seeded: bool = False
+    version: str = ""
 
     def trials(self, budget: Budget) -> Sequence[Config]:
         """The configurations to try."""

@@ -53,7 +53,8 @@ class Seen(StrEnum):
 
 MODELS = (
     "popularity, co-occurrence, item-knn, vsknn, ease, sasrec, sasrec-text, gru4rec, gru4rec-text, hm4sr, "
-    "hm4sr:ABLATION+..., river-mf (default: most of them)"
+    "hm4sr:ABLATION+..., river-mf, rectools:sasrec, rectools:sasrec-sampled, rectools:ligr, rectools:bert4rec, "
+    "implicit:als, implicit:bpr (default: most of them)"
 )
 ARMS = "popularity, co-occurrence, vsknn, frozen-frozen, frozen, fine-tune, fine-tune+replay, retrain (default: all)"
 

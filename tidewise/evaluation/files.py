@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 PROBED_ROWS = 100  # to guess the unit of the time column
 DEFAULT_MODELS = ("popularity", "co-occurrence", "item-knn", "vsknn", "sasrec", "sasrec-text", "hm4sr")
 FALLBACK = "popularity"
+PEER_LIBRARIES = ("rectools:", "implicit:")
 TEXT_FEATURES = 128
 CONTENT_FEATURES = 128
 
@@ -133,13 +134,28 @@ def online_baselines() -> dict[str, ModelSpec]:
 
 
 def specs_of(names: Sequence[str]) -> list[ModelSpec]:
-    """The named models without duplicates; raises `InvalidInput` for an unknown name."""
+    """The named models without duplicates; raises `InvalidInput` for an unknown name, or one that is not installed."""
     from model.evaluation.models import spec_of
 
-    online = online_baselines()
+    online, peers = online_baselines(), peers_of(names)
     if "river-mf" in names and not online:
         raise InvalidInput("--model river-mf: river is not installed; install tidewise with the extra `drift`")
-    return [spec_of(name, online) for name in dict.fromkeys(names)]
+    return [spec_of(name, {**online, **peers}) for name in dict.fromkeys(names)]
+
+
+def peers_of(names: Sequence[str]) -> dict[str, ModelSpec]:
+    """The models of other libraries, where one is named; raises `InvalidInput` without their environment."""
+    named = [name for name in names if name.startswith(PEER_LIBRARIES)]
+    if not named:
+        return {}
+    if find_spec("pyarrow") is None:
+        msg = f"--model {named[0]}: pyarrow is not installed; install tidewise with the extra `peers`"
+        raise InvalidInput(msg)
+    from model.evaluation.peers.process import PeerEnvironment
+    from model.evaluation.peers.specs import peer_specs
+
+    PeerEnvironment().require(named[0])
+    return peer_specs()
 
 
 @dataclass(frozen=True)
