@@ -36,7 +36,7 @@ class Queries:
 
 
 @dataclass(frozen=True)
-class Task:
+class PeerTask:
     """What to train, and on what. `events`: (E,) users, items and times in ms, in the order of each user's history.
 
     `validation`: queries for early stopping, after `patience` epochs without a relative gain of `least_gain`; none:
@@ -77,7 +77,7 @@ class PeerModel(Protocol):
         ...
 
 
-def serve(make: Callable[[Task], PeerModel]) -> None:
+def serve(make: Callable[[PeerTask], PeerModel]) -> None:
     """Carry out the requests of standard input until it ends."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print goes to the log
@@ -99,11 +99,11 @@ def serve(make: Callable[[Task], PeerModel]) -> None:
         reply("done", facts)
 
 
-def _task(request: Mapping[str, Any]) -> Task:
+def _task(request: Mapping[str, Any]) -> PeerTask:
     events = pq.read_table(request["events"])
     columns = {name: events[name].to_numpy() for name in ("users", "items", "times_ms")}
-    plain = {name: request[name] for name in Task.__dataclass_fields__ if name in request and name != "items"}
-    return Task(**{**plain, **columns, "validation": _read_queries(request["validation"])})
+    plain = {name: request[name] for name in PeerTask.__dataclass_fields__ if name in request and name != "items"}
+    return PeerTask(**{**plain, **columns, "validation": _read_queries(request["validation"])})
 
 
 def _read_queries(path: str) -> Queries:

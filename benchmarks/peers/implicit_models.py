@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from exchange import Progress, Queries, Task
+from exchange import PeerTask, Progress, Queries
 from implicit.cpu.als import AlternatingLeastSquares
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 from scipy.sparse import csr_matrix
@@ -22,7 +22,7 @@ MODELS: Mapping[str, Any] = {"als": AlternatingLeastSquares, "bpr": BayesianPers
 class ImplicitModel:
     """One model; the number of a user's events with an item is the confidence in the pair."""
 
-    def __init__(self, name: str, task: Task) -> None:
+    def __init__(self, name: str, task: PeerTask) -> None:
         self._folds_in, self._task = name == "als", task
         self._model = MODELS[name](**task.config, random_state=task.seed, num_threads=task.threads)
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from exchange import Progress, Queries, Task
+from exchange import PeerTask, Progress, Queries
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from rectools import Columns
 from rectools.dataset import Dataset
@@ -56,18 +56,20 @@ class TargetsOnly(TransformerLightningModule):
 class EarlyStopping(Callback):
     """Validates after each epoch, ends the training by patience or time, and leaves the best weights."""
 
-    def __init__(self, task: Task, progress: Progress) -> None:
+    def __init__(self, task: PeerTask, progress: Progress) -> None:
         self._task, self._progress = task, progress
         self._begun_s = time.monotonic()
         self._best, self._waited = -1.0, 0
         self._weights: dict[str, torch.Tensor] | None = None
+        self._losses: list[float] = []
         self.metrics: list[float] = []
 
     def __deepcopy__(self, memo: object) -> EarlyStopping:
         return self  # RecTools trains with a copy of its trainer
 
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, *_: object) -> None:
         """End on time."""
+        self._losses.append(float(outputs["loss"]))
         limit_s = self._task.max_seconds
         if limit_s is not None and time.monotonic() - self._begun_s > limit_s:
             trainer.should_stop = True
@@ -75,15 +77,15 @@ class EarlyStopping(Callback):
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Validate, keep the best, count epochs without a gain."""
         metric = self._validate(module) if len(self._task.validation.users) else None
-        loss = float(trainer.callback_metrics.get("train_loss", torch.nan))
         self._progress(
             {
                 "epoch": trainer.current_epoch + 1,
-                "loss": loss if np.isfinite(loss) else 0.0,
+                "loss": float(np.mean(self._losses)),
                 "metric": metric,
                 "elapsed_s": time.monotonic() - self._begun_s,
             }
         )
+        self._losses.clear()
         if metric is None:
             return
         self.metrics.append(metric)
@@ -126,7 +128,7 @@ class EarlyStopping(Callback):
 class RecToolsModel:
     """One transformer."""
 
-    def __init__(self, name: str, task: Task) -> None:
+    def __init__(self, name: str, task: PeerTask) -> None:
         self._task = task
         torch.set_num_threads(task.threads)
         seed_everything(task.seed, workers=True)
@@ -171,7 +173,7 @@ class RecToolsModel:
         return encode(self._module, queries.histories)
 
 
-def dataset_of(task: Task) -> Dataset:
+def dataset_of(task: PeerTask) -> Dataset:
     """The training events as RecTools reads them; equal times keep their order."""
     columns = {
         Columns.User: task.users,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from exchange import PeerModel, Task, serve
+from exchange import PeerModel, PeerTask, serve
 
 
-def make(task: Task) -> PeerModel:
+def make(task: PeerTask) -> PeerModel:
     """The model of the task, with its library imported."""
     library, _, name = task.model.partition(":")
     if library == "rectools":

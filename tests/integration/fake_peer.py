@@ -11,13 +11,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "peers"))
 
-from exchange import Progress, Queries, Task, serve
+from exchange import PeerTask, Progress, Queries, serve
 
 
 class FakePeer:
     """Knows the items with a training event; reports what it was given."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: PeerTask) -> None:
         self._task = task
 
     def fit(self, progress: Progress) -> dict[str, Any]:
