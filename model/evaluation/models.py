@@ -29,6 +29,7 @@ Config = Mapping[str, Any]
 TrainingCallback = Callable[[TrainingProgress], None]
 
 HALF_LIVES_DAYS = (1, 7, 30, 90, 365, 3650)
+RECENCY_HALF_LIFE = 0.3  # of the training events, see `TrainingPlan`
 LOSSES = LossWeights(idcl=0.1, cp=0.1, pcl=0.1)
 NETWORK_GRID: tuple[Config, ...] = (
     {"learning_rate": 2e-3, "dropout": 0.2},
@@ -164,6 +165,7 @@ ABLATIONS: Mapping[str, Change] = {
     "no-pcl": _without_loss("pcl"),
     "no-aux": _without_loss("idcl", "cp", "pcl"),
     "frozen-experts": _with(),  # also read in `_make_hm4sr`
+    "recency": _with(),  # also read in `_make_hm4sr`
     "released": _with(released=True, id_dropout=0.0, **PAPER),  # the released code's ways; no expert is trained
     "unit-losses": lambda config: replace(config, losses=replace(config.losses, idcl=1.0, cp=1.0, pcl=1.0)),
 }
@@ -175,7 +177,9 @@ def _make_hm4sr(ablations: Sequence[str], config: Config, seed: int, setting: Fi
     shape = replace(shape, contents=setting.contents.modalities(), losses=LOSSES, fused_id=True, repeats=repeats)
     for name in ablations:
         shape = ABLATIONS[name](shape)
-    return _network(HM4SR, shape, config, seed, setting, frozen_experts="frozen-experts" in ablations)
+    half_life = RECENCY_HALF_LIFE if "recency" in ablations else 0.0
+    frozen_experts = "frozen-experts" in ablations
+    return _network(HM4SR, shape, config, seed, setting, frozen_experts=frozen_experts, half_life=half_life)
 
 
 def _make_network(
@@ -197,8 +201,9 @@ def _network(
     setting: FitContext,
     *,
     frozen_experts: bool = False,
+    half_life: float = 0.0,
 ) -> Scorer:
-    plan = setting.budget.plan(learning_rate=config["learning_rate"])
+    plan = replace(setting.budget.plan(learning_rate=config["learning_rate"]), half_life=half_life)
     return NetworkScorer(network, shape, plan, setting.contents, seed, setting.progress, frozen_experts, setting.file)
 
 

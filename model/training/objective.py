@@ -43,7 +43,8 @@ class Objective:
     """The loss of one model on one set of data.
 
     Above `sampled_above` candidates the softmax runs over the batch's targets and `num_samples` uniform ones, each
-    corrected by the logarithm of its probability to be among them (log-Q).
+    corrected by the logarithm of its probability to be among them (log-Q). `probabilities_n`: of each event to be a
+    target in an epoch (see `recency`); None: all are.
     """
 
     model: HM4SR
@@ -51,6 +52,7 @@ class Objective:
     sampled_above: int
     num_samples: int
     dtype: torch.dtype = torch.float32  # what the softmax over the items multiplies
+    probabilities_n: Tensor | None = None
 
     def __call__(self, sequences: Sequences) -> Tensor:
         """The weighted sum of the losses that are switched on.
@@ -83,6 +85,7 @@ class Objective:
         targets = torch.from_numpy(train[places_BL + 1]).to(device)
         targets_BL, gaps_ms_BL = self.data.items[targets], self.data.times_ms[targets] - times_ms_BL
         real, trained = torch.from_numpy(real_BL).to(device), torch.from_numpy(trained_positions(sequences)).to(device)
+        trained = self._drawn(trained, targets)
         num_items = len(self.data.id_rows)
         if num_items <= self.sampled_above:
             rows_R = torch.arange(num_items, device=device)
@@ -93,6 +96,14 @@ class Objective:
             torch.searchsorted(rows_R, items) for items in (candidates_N, inputs_BL, targets_BL)
         )
         return Batch(rows_R, inputs_BL, targets_BL, times_ms_BL, gaps_ms_BL, real, trained, scored_N, bias_N)
+
+    def _drawn(self, trained_BL: Tensor, targets_BL: Tensor) -> Tensor:
+        """(B, L) the trained positions whose target events are drawn in this epoch; all, if none would be."""
+        if self.probabilities_n is None:
+            return trained_BL
+        chances_BL = self.probabilities_n[targets_BL]
+        drawn_BL = trained_BL & (torch.rand(trained_BL.shape).to(chances_BL.device) < chances_BL)
+        return drawn_BL if drawn_BL.any() else trained_BL
 
     def _sampled(self, targets_P: Tensor) -> tuple[Tensor, Tensor]:
         """The candidates of one step, ascending, and -log of the probability that each is among them."""

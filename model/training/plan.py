@@ -15,7 +15,8 @@ class TrainingPlan:
     It stops after `patience` epochs in a row without a gain of `least_gain` over the best metric so far: smaller gains
     are kept, but lie within the noise of a few thousand held-out events. Above `sampled_above` items the softmax runs
     over the batch's targets and `num_samples` uniform ones, corrected by the logarithm of each candidate's probability
-    to be there. `precision`: what products multiply; "auto" is bfloat16 where that is fast.
+    to be there. `half_life`: each such share of newer events halves an event's probability to be a target in an epoch
+    (0: each event is one). `precision`: what products multiply; "auto" is bfloat16 where that is fast.
     """
 
     epochs: int = 20
@@ -30,6 +31,7 @@ class TrainingPlan:
     least_gain: float = 0.005
     sampled_above: int = 50_000
     num_samples: int = 8192
+    half_life: float = 0.0
     device: str = "cpu"
     precision: Precision = "auto"
 

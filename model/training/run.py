@@ -25,6 +25,7 @@ from model.training.data import TrainingData
 from model.training.objective import Objective
 from model.training.plan import ProgressCallback, Timer, TrainingPlan, TrainingProgress
 from model.training.precision import autocast, multiplies_bfloat16
+from model.training.recency import target_probabilities, with_target_share
 from model.training.resume import Counters, ResumeFile, RunState
 from model.training.sequences import Sequences, batches, cut_windows
 from model.training.validation import validation_ndcg
@@ -53,7 +54,12 @@ class TrainingRun:
         self.device = self.data.items.device
         self.bfloat16 = multiplies_bfloat16(self.plan.precision, self.device)
         dtype = torch.bfloat16 if self.bfloat16 else torch.float32
-        self.objective = Objective(self.model, self.data, self.plan.sampled_above, self.plan.num_samples, dtype)
+        probabilities_n, data = None, self.data
+        if self.plan.half_life:
+            probabilities_n = target_probabilities(data, self.plan.half_life)
+            data = with_target_share(data, probabilities_n)
+        plan = self.plan
+        self.objective = Objective(self.model, data, plan.sampled_above, plan.num_samples, dtype, probabilities_n)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = Adam(trained)
 

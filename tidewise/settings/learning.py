@@ -77,6 +77,9 @@ class TrainSettings(Section):
     """The number of events in a training step."""
     learning_rate: Amount = 2e-3
     """The peak learning rate."""
+    recency_half_life: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Each such share of newer events halves an event's probability to be a target in an epoch; 0: all events are
+    targets in each epoch."""
     seed: int = Field(0, ge=0)
     """The random seed of training."""
     threads: int = Field(0, ge=0)

@@ -94,6 +94,7 @@ def training_plan(settings: Settings) -> TrainingPlan:
         max_seconds=options.max_minutes * 60,
         batch_events=options.batch_events,
         learning_rate=options.learning_rate,
+        half_life=options.recency_half_life,
         precision=options.precision,
     )
 

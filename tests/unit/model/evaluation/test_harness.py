@@ -19,7 +19,17 @@ from core.items import Item
 from model.evaluation.code import code_version
 from model.evaluation.dataset import Dataset
 from model.evaluation.harness import EvaluatedModel, Harness
-from model.evaluation.models import BASELINES, NETWORK_GRID, Budget, Config, FitContext, ModelSpec, available, spec_of
+from model.evaluation.models import (
+    BASELINES,
+    NETWORK_GRID,
+    RECENCY_HALF_LIFE,
+    Budget,
+    Config,
+    FitContext,
+    ModelSpec,
+    available,
+    spec_of,
+)
 from model.evaluation.networks import Contents, NetworkScorer
 from model.evaluation.protocols import Fold, leave_one_out, temporal
 from model.evaluation.ranking import MISS, TargetRanks
@@ -206,6 +216,8 @@ def test_ablations_change_what_they_name_and_combine(dataset: Dataset) -> None:
     assert built("hm4sr:no-absolute-time", dataset).config == replace(full, absolute_time=False)
     assert built("hm4sr:frozen-experts", dataset).frozen_experts
     assert not built("hm4sr:no-moe", dataset).frozen_experts
+    assert built("hm4sr:recency", dataset).plan.half_life == RECENCY_HALF_LIFE
+    assert not built("hm4sr", dataset).plan.half_life
 
 
 @pytest.mark.parametrize("name", ["hm4sr", "sasrec-text-repeats"])
