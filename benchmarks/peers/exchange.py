@@ -11,8 +11,10 @@ inner product of their vectors. An item without a vector is below all others; a 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 Progress = Callable[[Mapping[str, Any]], None]
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,15 @@ class PeerModel(Protocol):
         ...
 
 
+def end_with_parent() -> None:
+    """Ask the kernel to end this process with the evaluation, even in the middle of a training. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def serve(make: Callable[[PeerTask], PeerModel]) -> None:
     """Carry out the requests of standard input until it ends."""
+    end_with_parent()
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print goes to the log
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ from model.evaluation.harness import Harness
 from model.evaluation.models import Budget
 from model.evaluation.networks import Contents
 from model.evaluation.peers import process
-from model.evaluation.peers.process import PeerEnvironment, PeerFailed
+from model.evaluation.peers.process import CHECKOUT, PeerEnvironment, PeerFailed
 from model.evaluation.peers.scorer import PeerScorer
 from model.evaluation.peers.specs import peer_spec, peer_specs
 from model.evaluation.protocols import leave_one_out
@@ -158,6 +161,39 @@ def test_a_peer_is_tuned_ranked_and_cached_like_any_model(tmp_path: Path) -> Non
     assert np.array_equal(again.ranks("keep")[0].above, outcome.ranks("keep")[0].above)
 
 
+PARENT = """
+import sys
+from pathlib import Path
+from model.evaluation.peers.process import PeerEnvironment, PeerProcess
+
+environment = PeerEnvironment(Path(sys.executable), Path("training.py"))
+PeerProcess(environment, Path("log"), num_threads=1).ask({}, lambda progress: print(progress["pid"], flush=True))
+"""
+TRAINING = """
+import json, os, time
+from exchange import end_with_parent
+
+end_with_parent()
+print(json.dumps({"progress": {"pid": os.getpid()}}))
+time.sleep(600)
+"""
+
+
+def test_a_training_ends_with_a_killed_evaluation(tmp_path: Path) -> None:
+    shutil.copy(REAL.script.with_name("exchange.py"), tmp_path)
+    (tmp_path / "training.py").write_text(TRAINING)
+    packages = {"PYTHONPATH": str(CHECKOUT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ | packages
+    ) as parent:
+        assert parent.stdout is not None
+        status = Path("/proc") / parent.stdout.readline().strip() / "status"
+        assert "sleeping" in status.read_text()
+        parent.kill()
+    while status.exists() and "zombie" not in status.read_text():
+        time.sleep(0.01)
+
+
 # --- the environment
 
 
@@ -189,3 +225,12 @@ def test_each_peer_learns_to_walk(model: str) -> None:
     ranks = (-peer.scores(pasts)).argsort(axis=1)[:, :10]
     hits = [start + 6 in ranks[start] for start in range(20)]
     assert np.mean(hits) > 0.7
+
+
+@with_peers
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_vectors_and_losses_are_those_of_rectools() -> None:
+    script = Path(__file__).with_name("rectools_parity.py")
+    result = subprocess.run([REAL.python, script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
