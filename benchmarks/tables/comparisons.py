@@ -8,12 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables.datasets import ML_1M, TOYS, TableData
+from benchmarks.tables.datasets import ML_1M, RETAIL, TOYS, YELP, TableData
 from benchmarks.tables.replays import RunCommand
 
 NETWORKS = ("sasrec", "sasrec-text", "gru4rec", "gru4rec-text", "hm4sr:paper", "hm4sr")
 ADDITIONS = ("sasrec-text", "sasrec-text-repeats", "hm4sr:paper", "hm4sr")
 COUNTING = ("popularity", "co-occurrence", "item-knn", "vsknn")
+PEERS = (
+    *("ease", "implicit:als", "implicit:bpr"),
+    *("rectools:sasrec", "rectools:sasrec-sampled", "rectools:ligr", "rectools:bert4rec"),
+)
 PARTS = (
     *("no-interactive", "no-temporal", "no-moe", "no-gaps", "shuffled-gaps", "no-absolute-time"),
     *("no-idcl", "no-cp", "no-pcl", "no-aux", "no-id", "no-text"),
@@ -102,6 +106,16 @@ POSTERS = replace(
     with_pictures=True,
 )
 
+BESIDE_PEERS = replace(
+    TEMPORAL,
+    about="beside RecTools and implicit (`make peers`), seen items excluded",
+    models=(*COUNTING, *PEERS, "sasrec", "sasrec-text", "hm4sr"),
+    ties="hash",
+    hides_seen=True,
+    epochs=60,
+    max_minutes=60.0,
+)
+
 COMPARISONS: Mapping[str, ComparisonTable] = {
     "toys-leave-one-out": LEAVE_ONE_OUT,
     "toys-temporal": TEMPORAL,
@@ -152,6 +166,22 @@ COMPARISONS: Mapping[str, ComparisonTable] = {
         about="trained for answers without seen items, as the product serves by default",
         models=("co-occurrence", "sasrec-text", "hm4sr:paper", "hm4sr"),
         hides_seen=True,
+    ),
+    "toys-peers": BESIDE_PEERS,
+    "yelp-peers": replace(BESIDE_PEERS, data=YELP),
+    "online-retail-peers": replace(
+        BESIDE_PEERS, about="beside RecTools and implicit, seen items kept", data=RETAIL, hides_seen=False
+    ),
+    "ml-1m-peers": replace(
+        BESIDE_PEERS,
+        about="beside RecTools, a long window, the protocol of published tables, seen items excluded",
+        data=ML_1M,
+        protocol="leave-one-out",
+        models=("popularity", "co-occurrence", "ease", "rectools:sasrec", "rectools:ligr", "sasrec", "hm4sr"),
+        against="rectools:sasrec",
+        window=200,
+        trials=2,
+        max_minutes=120.0,
     ),
     "ml-1m-ablations": POSTERS,
     "ml-1m-released": replace(POSTERS, about="what the faults of the released code cost", models=RELEASED),

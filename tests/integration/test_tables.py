@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from benchmarks.tables import __main__ as tables
 from benchmarks.tables.datasets import TOYS
 from model.evaluation.models import spec_of
+from model.evaluation.peers.specs import peer_specs
 from tidewise.cli import app
 from tidewise.evaluation.files import online_baselines
 from tidewise.evaluation.prequential import arms_of
@@ -35,7 +36,7 @@ def test_every_table_is_a_command_that_parses_with_models_that_exist(name: str, 
     table = tables.COMPARISONS[name]
     parse(table.command(tmp_path, tmp_path, 1))
     for model in (*table.models, table.against):
-        spec_of(model, online_baselines())
+        spec_of(model, {**online_baselines(), **peer_specs()})
     assert table.against in table.models
 
 
