@@ -21,6 +21,7 @@ controller_port=${KAFKA_CONTROLLER_PORT:-$((port + 1))} # the quorum of one, on 
 instance=${KAFKA_INSTANCE:-$root/.cache/kafka/node-$port} # data, log, configuration and pid of this instance
 jars=${KAFKA_JARS:-$root/.cache/kafka/jars-$version}    # shared by all instances
 heap=${KAFKA_HEAP:-512m}
+jvm=${KAFKA_JVM:--XX:+UseG1GC}                          # options of the Java virtual machine
 extra=${KAFKA_PROPERTIES:-}                             # more lines for the broker's configuration, as it has them
 partitions=${KAFKA_PARTITIONS:-4}
 start_timeout_s=${KAFKA_START_TIMEOUT_S:-60}
@@ -113,7 +114,8 @@ format() {
   # 16 bytes as URL-safe base64; the leading letter keeps it from looking like an option.
   local cluster_id
   cluster_id=T$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | cut -c1-20)A
-  java -cp "$jars/*" kafka.tools.StorageTool format --cluster-id "$cluster_id" --config "$config" >>"$log" 2>&1 ||
+  # shellcheck disable=SC2086  # several options
+  java $jvm -cp "$jars/*" kafka.tools.StorageTool format --cluster-id "$cluster_id" --config "$config" >>"$log" 2>&1 ||
     fail "formatting $instance/data failed: $(tail -1 "$log")"
 }
 
@@ -131,7 +133,8 @@ start() {
   # A session of its own: Ctrl-C at the caller's terminal does not reach the JVM.
   (
     cd "$instance"
-    exec setsid java "-Xms$heap" "-Xmx$heap" -XX:+UseG1GC -XX:+ExitOnOutOfMemoryError \
+    # shellcheck disable=SC2086  # several options
+    exec setsid java "-Xms$heap" "-Xmx$heap" $jvm -XX:+ExitOnOutOfMemoryError \
       -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true \
       -cp "$jars/*" kafka.Kafka "$config" </dev/null >>"$log" 2>&1
   ) &

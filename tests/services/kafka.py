@@ -20,6 +20,8 @@ import pytest
 
 from stream.kafka.settings import KafkaSecurity, StreamSettings
 
+# A broker that lives for minutes spends more on optimising its code than it saves, and needs no parallel collector.
+SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 RECIPE = Path(__file__).parents[2] / "scripts" / "kafka.sh"
 
 
@@ -37,6 +39,7 @@ class KafkaNode:
             "KAFKA_CONTROLLER_PORT": str(controller_port),
             "KAFKA_INSTANCE": str(folder / "node"),
             "KAFKA_HEAP": "256m",
+            "KAFKA_JVM": SHORT_LIVED_JVM,
             "KAFKA_PROPERTIES": properties(listeners),
         }
 
