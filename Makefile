@@ -74,7 +74,7 @@ up: $(VENV)/.installed ## start Tidewise on DATA (default: .tidewise)
 
 .PHONY: test
 test: $(VENV)/.installed-dev ## run all tests (ARGS="-k NAME": some)
-	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(VENV)/.installed-dev ## run the fast unit tests; they need no services

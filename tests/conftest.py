@@ -20,6 +20,24 @@ from storage.tables import metadata
 hypothesis.settings.register_profile("tidewise", deadline=None)
 hypothesis.settings.load_profile("tidewise")
 
+# Fixtures that are expensive to start: under `--dist loadgroup` one process runs all tests that share one.
+SHARED_FIXTURES = ("broker", "browser")
+# Coverage of `core` nearly doubles a test's CPU time, and these folders reach no line of it that others do not.
+UNMEASURED = tuple(
+    f"tests/{name}/" for name in ("e2e", "crash", "golden", "unit/benchmarks", "unit/docs", "unit/index")
+) + tuple(f"tests/unit/model/{name}/" for name in ("baselines", "content", "inference", "network", "training"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group tests by the expensive fixture that they share, else by their file; measure coverage where it counts."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        shared = next((name for name in SHARED_FIXTURES if name in fixtures), None)
+        item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.partition("::")[0]))
+        if item.nodeid.startswith(UNMEASURED):
+            item.add_marker(pytest.mark.no_cover)
+
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -42,9 +42,12 @@ def dashboard_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_shop.made_once(tmp_path_factory, "dashboard-shop", dashboard_shop.build)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shop(dashboard_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client of a served shop that has something for every page; live traffic has begun."""
+    """A client of a served shop that has something for every page; live traffic has begun.
+
+    A test may delete dead letters, but neither all of them nor anything else that others look for.
+    """
     folder = tmp_path_factory.mktemp("dashboard") / "data"
     shutil.copytree(dashboard_template, folder)
     still = ["--set", "drift.enabled=false"]  # the planted signals stay as they are

@@ -19,7 +19,7 @@ from services.kafka import Broker
 
 from core.interactions import Interaction
 
-pytestmark = [pytest.mark.xdist_group("kafka"), pytest.mark.timeout(300)]  # five processes start on busy cores
+pytestmark = pytest.mark.timeout(300)  # five processes start on busy cores
 USER = "user-1"
 
 
