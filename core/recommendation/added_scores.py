@@ -1,7 +1,7 @@
 """Added scores: what is added to the scores of few items, on top of the inner product that every item has.
 
 Repeat scores are of this kind: an inner product of vectors cannot express that this user had this item yesterday; a
-model that learns it returns a number for each event (`Encoder.repeats`). So are the successor counts of the last items.
+model that learns it returns a number for each event (`Encoder.repeats`). So are those of the transition counts.
 Shapes: L events, R distinct rows, N rows, B histories.
 """
 

@@ -2,7 +2,7 @@
 
     score(item) = <query, vector of the item> + added(item) + weight * value(item)
 
-The first part is searched in the index, `added` is given for few items (successors and repeats), and `value` is the
+The first part is searched in the index, `added` is given for few items (neighbours and repeats), and `value` is the
 same for all users (popularity), sorted once. Candidates are the best of each; an item that is no candidate scores at
 most the last candidate of the index plus the last by value. While the n-th best candidate is not above that bound, more
 are taken (the threshold algorithm of Fagin, Lotem and Naor, 2003). Shapes: N items of the catalogue, D width.

@@ -19,8 +19,9 @@ from core.history import WindowShape
 from core.items import EMPTY_CATALOGUE, Catalogue
 from core.ports.encoder import Encoder, ModelBundle
 from core.ports.index import IndexBuilder, ItemIndex
-from core.ports.store import Store
+from core.ports.store import ReadTransaction, Store
 from core.records import ModelRecord
+from core.transitions.counts import CountRules, TransitionCounts
 
 RETRY_REFRESHES = 30  # about half a minute: reading a damaged model is expensive
 
@@ -40,13 +41,15 @@ class ServingSnapshot:
     """The catalogue, popularity and model of one moment.
 
     `popularity`: (n,) decayed log2 counts by catalogue row, -inf without events. `binding` names the model version and
-    the catalogue revision; user vectors encoded under another binding are not used.
+    the catalogue revision; user vectors encoded under another binding are not used. `counts`: transition counts, which
+    newer snapshots share: they follow events within a snapshot too; None where nothing needs them.
     """
 
     catalogue: Catalogue
     popularity: NDArray[np.float64]
     model: BoundModel | None
     binding: str
+    counts: TransitionCounts | None = None
 
 
 class SnapshotManager:
@@ -60,12 +63,16 @@ class SnapshotManager:
         build: IndexBuilder,
         shape: WindowShape,
         include_uncatalogued: bool = False,
+        count_rules: CountRules | None = None,
     ) -> None:
+        """`count_rules`: how transitions count; None where nothing recommends."""
         self._store = store
         self._load = load
         self._build = build
         self._shape = shape
         self._include_uncatalogued = include_uncatalogued
+        self._count_rules = count_rules
+        self._counts: TransitionCounts | None = None
         self._snapshot: ServingSnapshot | None = None
         self._stamp: tuple[int, int] | None = None
         self._bundle: ModelBundle | None = None
@@ -98,19 +105,30 @@ class SnapshotManager:
                     else read.items.catalogue(include_uncatalogued=self._include_uncatalogued)
                 )
                 keys, scores = read.popularity.scores()
+                counts = self._follow_counts(read)
             model = self._adopt(champion, catalogue)
             if model is None and changed and self._bundle is not None:
                 model = self._bind(self._bundle, catalogue)
             popularity = by_row(catalogue, keys, scores)
             if old is None or changed or model is not None:
                 version = model.version if model else "none"
-                snapshot = ServingSnapshot(catalogue, popularity, model, f"{version}:{stamp[0]}:{stamp[1]}")
+                snapshot = ServingSnapshot(catalogue, popularity, model, f"{version}:{stamp[0]}:{stamp[1]}", counts)
                 if old is not None and model is not None and (old.model is None or old.model.version != version):
                     self.before_switch(snapshot)
                 self._snapshot, self._stamp = snapshot, stamp
                 return True
-            self._snapshot = ServingSnapshot(catalogue, popularity, old.model, old.binding)
+            self._snapshot = ServingSnapshot(catalogue, popularity, old.model, old.binding, counts)
             return False
+
+    def _follow_counts(self, read: ReadTransaction) -> TransitionCounts | None:
+        """Count what the log added; a restarted log is counted aside, while readers use the old counts."""
+        if self._count_rules is None:
+            return None
+        changes = read.transitions.since(self._counts.position if self._counts else {})
+        if self._counts is None or changes.restarted:
+            self._counts = TransitionCounts(self._count_rules)
+        self._counts.apply(changes)
+        return self._counts
 
     def _adopt(self, champion: ModelRecord | None, catalogue: Catalogue) -> BoundModel | None:
         """Load and bind a new champion; None if there is none or it is damaged (the previous model serves on)."""

@@ -1,4 +1,4 @@
-"""A replay of item transitions in time order: successor counts as they were before each event.
+"""A replay of item transitions in time order: transition counts as they were before each event.
 
 For offline evaluation and the gate, which rank past events with the counts of their moment. Shapes: n events.
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 from core.arrays import IntArray
 from core.records import EventColumns
-from core.transitions.successors import CountRules, SuccessorCounts
+from core.transitions.counts import CountRules, TransitionCounts
 from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, WEEK_MS, TransitionChanges
 
 
@@ -24,17 +24,17 @@ def transition_rows(columns: EventColumns) -> IntArray:
 
 
 class TransitionReplay:
-    """Successor counts that advance through a log of events in time order; equal times keep the order of `columns`."""
+    """Transition counts that advance through a log of events in time order; equal times keep the order of `columns`."""
 
     def __init__(self, columns: EventColumns, rules: CountRules) -> None:
         self._order = np.argsort(columns.times_ms, kind="stable")
         self._rows = transition_rows(columns)[self._order]
         self._num_applied = 0
-        self.counts = SuccessorCounts(rules)
+        self.counts = TransitionCounts(rules)
         self.places = np.empty(len(columns), np.int64)  # of each event in time order
         self.places[self._order] = np.arange(len(columns))
 
-    def advance(self, place: int) -> SuccessorCounts:
+    def advance(self, place: int) -> TransitionCounts:
         """The counts of all events before this place in time order; places never decrease from call to call."""
         if place > self._num_applied:
             rows, first = self._rows[self._num_applied : place], self._num_applied == 0

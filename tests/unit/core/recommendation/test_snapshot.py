@@ -6,18 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from domain_doubles import NOW_MS, SHAPE, AxisBundle, BruteForceIndex, crown, event, ingestor
+from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, BruteForceIndex, crown, event, ingestor
 from domain_shop import GivenVectors
 from doubles import MemoryStore
 
 from core.clock import ManualClock
 from core.errors import CheckpointError, NotReady
 from core.history import WindowShape
+from core.ingestion.rebuild import rebuild
 from core.ingestion.sources import RequestSource
 from core.items import Item
 from core.manage import save_items
 from core.recommendation.snapshot import RETRY_REFRESHES, SnapshotManager, unit
 from core.records import ModelRecord
+from core.transitions.counts import CountRules
 
 
 class Models:
@@ -260,3 +262,34 @@ def test_a_damaged_champion_is_not_read_at_every_refresh() -> None:
     for _ in range(RETRY_REFRESHES):
         snapshots.refresh()
     assert models.loaded == ["v1"]
+
+
+def test_transitions_are_counted_from_events_of_any_process() -> None:
+    store = shop("a", "b")
+    snapshots = live(store, count_rules=CountRules())
+    ingestor(store).ingest([event("ann", "a")], RequestSource("api"))
+    snapshots.refresh()
+    counts = snapshots.current().counts
+    assert counts is not None
+    ingestor(store).ingest([event("ann", "b", 1)], RequestSource("api"))
+    snapshots.refresh()
+    with store.read() as read:
+        keys = {item_id: stored.key for item_id, stored in read.items.by_id(["a", "b"]).items()}
+    assert counts.after(keys["a"]).keys.tolist() == [keys["b"]]
+    assert snapshots.current().counts is counts
+
+
+def test_after_a_rebuild_transitions_are_counted_anew() -> None:
+    store = shop("a", "b")
+    snapshots = live(store, count_rules=CountRules())
+    ingestor(store).ingest([event("ann", "a"), event("ann", "b", 1)], RequestSource("api"))
+    snapshots.refresh()
+    before = snapshots.current().counts
+    rebuild(store, types=TYPES, shape=SHAPE, half_life_ms=1.0, meta={}, progress=lambda _: None)
+    snapshots.refresh()
+    after = snapshots.current().counts
+    assert before is not None
+    assert after is not None
+    assert after is not before
+    for key in (1, 2):
+        assert after.after(key).counts.tolist() == before.after(key).counts.tolist()

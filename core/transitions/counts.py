@@ -1,0 +1,125 @@
+"""Transition counts: which items follow and precede each item, and how often each occurs, from the log of transitions.
+
+A transition counts by the distance between its items and halves with time. Decay scales all counts alike, so nothing is
+recomputed as time passes: counts are kept in units of one week and converted on reading. Independent of storage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.arrays import IntArray
+from core.transitions.neighbours import NeighbourCounts, Neighbours, Pairs, joined
+from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, Transition, TransitionChanges
+
+SMALLEST = 1e-6  # of a count in present units: the rest of one that was taken back, or twenty half-lives old
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CountRules:
+    """How transitions count.
+
+    `distances`: the weight of the item just before, of the one before that, and so on. `max_neighbours`: of an item and
+    direction; the strongest are used.
+    """
+
+    distances: tuple[float, ...] = (1.0, 1 / 2, 1 / 3)
+    half_life_weeks: float = 90 / 7
+    max_neighbours: int = 256
+
+    def __post_init__(self) -> None:
+        assert len(self.distances) == NUM_PREVIOUS
+
+
+class TransitionCounts:
+    """All counts in memory. One thread applies changes; any thread reads."""
+
+    def __init__(self, rules: CountRules | None = None) -> None:
+        self.rules = rules or CountRules()
+        self.position: dict[int, int] = {}  # of the log, up to which transitions are counted
+        self._origin_week: int | None = None
+        self._newest_week = 0
+        self._followers = NeighbourCounts(max_neighbours=self.rules.max_neighbours)
+        self._predecessors = NeighbourCounts(max_neighbours=self.rules.max_neighbours)
+        self._decayed_events = np.zeros(0)  # by item key
+        self._num_events = np.zeros(0)
+
+    def apply(self, changes: TransitionChanges) -> None:
+        """Count what the log added; a log that restarted is counted by a new object."""
+        assert not (changes.restarted and self.position), "these counts hold transitions of the log before it restarted"
+        self.position = dict(changes.position)
+        if not len(changes.rows):
+            return
+        columns = [changes.rows[:, place] for place in range(len(Transition._fields))]
+        item_keys, weeks, signs, *previous = columns
+        origin = self._origin(int(weeks.max()))
+        decay: Floats = np.exp2((weeks - origin) / self.rules.half_life_weeks)
+        weights: Floats = signs.astype(np.float64) * decay
+        self._decayed_events = _with_counts(self._decayed_events, item_keys, weights)
+        self._num_events = _with_counts(self._num_events, item_keys, signs)
+        pairs = joined(
+            [
+                _pairs(keys, item_keys, distance * weights)
+                for keys, distance in zip(previous, self.rules.distances, strict=True)
+            ]
+        )
+        smallest = SMALLEST / self._to_present
+        self._followers.add(pairs, smallest=smallest)
+        self._predecessors.add(Pairs(pairs.neighbours, pairs.items, pairs.weights), smallest=smallest)
+
+    def after(self, item_key: int) -> Neighbours:
+        """The strongest followers of an item, by decayed counts in present units."""
+        return self._in_present(self._followers.of(item_key))
+
+    def before(self, item_key: int) -> Neighbours:
+        """The strongest predecessors of an item, by decayed counts in present units."""
+        return self._in_present(self._predecessors.of(item_key))
+
+    def shares(self, item_keys: IntArray) -> Floats:
+        """(n,) the share of each item in the decayed number of events; 0 for an item without any."""
+        total = max(float(self._decayed_events.sum()), np.finfo(np.float64).tiny)
+        return np.maximum(_of_keys(self._decayed_events, item_keys), 0.0) / total
+
+    def num_events(self, item_keys: IntArray) -> Floats:
+        """(n,) how many events each item has had."""
+        return _of_keys(self._num_events, item_keys)
+
+    def _origin(self, newest: int) -> int:
+        """The week in whose units counts are kept; notes the newest one."""
+        if self._origin_week is None:
+            self._origin_week = newest
+        self._newest_week = max(self._newest_week, newest)
+        return self._origin_week
+
+    @property
+    def _to_present(self) -> float:
+        """From kept units to those of the newest week."""
+        return float(np.exp2(((self._origin_week or 0) - self._newest_week) / self.rules.half_life_weeks))
+
+    def _in_present(self, kept: Neighbours) -> Neighbours:
+        scale = self._to_present
+        return kept if scale == 1.0 else Neighbours(kept.keys, kept.counts * np.float32(scale), kept.total * scale)
+
+
+def _pairs(previous: IntArray, item_keys: IntArray, weights: Floats) -> Pairs:
+    """The pairs of one distance; no item is its own neighbour."""
+    counted = (previous != NO_ITEM) & (previous != item_keys)
+    return Pairs(previous[counted], item_keys[counted], weights[counted])
+
+
+def _with_counts(counts: Floats, item_keys: IntArray, weights: NDArray[np.floating] | IntArray) -> Floats:
+    sums: Floats = np.bincount(item_keys, weights, minlength=len(counts)).astype(np.float64)
+    sums[: len(counts)] += counts
+    return sums
+
+
+def _of_keys(counts: Floats, item_keys: IntArray) -> Floats:
+    values = np.zeros(len(item_keys))
+    counted = (item_keys >= 0) & (item_keys < len(counts))
+    values[counted] = counts[item_keys[counted]]
+    return values

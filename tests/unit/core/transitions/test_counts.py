@@ -1,0 +1,109 @@
+"""Transition counts: summed by the rules, kept current by changes, equal to a count from scratch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.transitions.counts import CountRules, TransitionCounts
+from core.transitions.neighbours import Neighbours
+from core.transitions.transition import Transition, TransitionChanges, taken_back
+
+RULES = CountRules(distances=(1.0, 0.5, 0.25), half_life_weeks=2.0, max_neighbours=3)
+some_transitions = st.lists(
+    st.builds(
+        Transition,
+        st.integers(1, 6),
+        st.integers(100, 108),
+        st.just(1),
+        st.integers(0, 6),
+        st.integers(0, 6),
+        st.integers(0, 6),
+    ),
+    max_size=20,
+)
+Counts = dict[int, dict[int, float]]
+
+
+def changes(transitions: list[Transition], *, restarted: bool = False, key: int = 1) -> TransitionChanges:
+    rows = np.array(transitions, np.int64).reshape(-1, len(Transition._fields))
+    return TransitionChanges(rows, {1: key}, restarted)
+
+
+def counted(*transitions: Transition, rules: CountRules = RULES) -> TransitionCounts:
+    counts = TransitionCounts(rules)
+    counts.apply(changes(list(transitions), restarted=True))
+    return counts
+
+
+def as_dict(neighbours: Neighbours) -> dict[int, float]:
+    return dict(zip(neighbours.keys.tolist(), neighbours.counts.tolist(), strict=True))
+
+
+def by_hand(transitions: list[Transition], rules: CountRules, newest: int) -> tuple[Counts, Counts]:
+    followers: Counts = defaultdict(lambda: defaultdict(float))
+    predecessors: Counts = defaultdict(lambda: defaultdict(float))
+    for item, week, sign, *previous in transitions:
+        for earlier, weight in zip(previous, rules.distances, strict=True):
+            if earlier not in (0, item):
+                worth = sign * weight * 0.5 ** ((newest - week) / rules.half_life_weeks)
+                followers[earlier][item] += worth
+                predecessors[item][earlier] += worth
+    return followers, predecessors
+
+
+def test_a_pair_counts_by_distance_and_age() -> None:
+    counts = counted(Transition(4, 100, 1, 3, 2, 1), Transition(4, 102, 1, 3, 0, 0))  # two weeks are a half-life
+    assert as_dict(counts.after(3)) == pytest.approx({4: 0.5 + 1.0})
+    assert as_dict(counts.after(2)) == pytest.approx({4: 0.25})
+    assert as_dict(counts.after(1)) == pytest.approx({4: 0.125})
+    assert as_dict(counts.after(4)) == {}
+    assert as_dict(counts.before(4)) == pytest.approx({3: 1.5, 2: 0.25, 1: 0.125})
+    assert as_dict(counts.before(9)) == {}
+
+
+def test_an_item_does_not_follow_itself() -> None:
+    assert as_dict(counted(Transition(4, 100, 1, 4, 2, 4)).before(4)) == pytest.approx({2: 0.5})
+
+
+def test_only_the_strongest_neighbours_are_used_and_all_are_in_the_total() -> None:
+    counts = counted(*(Transition(item, 100, 1, 1, 0, 0) for item in (2, 3, 4, 5) for _ in range(item)))
+    assert as_dict(counts.after(1)) == pytest.approx({3: 3.0, 4: 4.0, 5: 5.0})
+    assert counts.after(1).total == pytest.approx(14.0)
+
+
+def test_shares_of_items_in_all_events_decay_too_and_numbers_do_not() -> None:
+    taken = Transition(4, 100, 1, 3, 0, 0)
+    counts = counted(taken, Transition(2, 102, 1, 0, 0, 0))
+    assert counts.shares(np.array([2, 3, 4, 99])).tolist() == pytest.approx([2 / 3, 0, 1 / 3, 0])
+    counts.apply(changes([Transition(2, 102, 1, 2, 0, 0), *taken_back([taken])]))
+    assert counts.shares(np.array([2, 4])).tolist() == [1, 0]
+    assert counts.num_events(np.array([2, 4, 99, -1])).tolist() == [2, 0, 0, 0]
+
+
+def test_what_is_taken_back_is_no_neighbour_any_more() -> None:
+    first, second = Transition(2, 100, 1, 1, 0, 0), Transition(3, 104, 1, 2, 1, 0)
+    counts = counted(first, second)
+    counts.apply(changes(taken_back([second])))
+    assert as_dict(counts.after(1)) == pytest.approx({2: 0.25})
+    assert as_dict(counts.after(2)) == {}
+    assert as_dict(counts.before(3)) == {}
+
+
+@given(st.lists(some_transitions, min_size=1, max_size=6), st.data())
+def test_changes_in_any_pieces_equal_a_count_from_scratch(pieces: list[list[Transition]], data: st.DataObject) -> None:
+    rules = CountRules((1.0, 0.5, 0.25), half_life_weeks=2.0, max_neighbours=100)
+    counts, known = TransitionCounts(rules), list[Transition]()
+    for number, piece in enumerate(pieces):
+        num_back = data.draw(st.integers(0, len(known)))
+        counts.apply(changes([*piece, *taken_back(known[:num_back])], restarted=number == 0, key=number))
+        known = [*known[num_back:], *piece]
+    newest = max((t.week for piece in pieces for t in piece), default=0)
+    followers, predecessors = by_hand(known, rules, newest)
+    for item in range(1, 7):
+        assert as_dict(counts.after(item)) == pytest.approx(dict(followers[item]), rel=1e-4)
+        assert as_dict(counts.before(item)) == pytest.approx(dict(predecessors[item]), rel=1e-4)
