@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from core.arrays import FloatArray, IntArray
+from core.blending.blend import Blend
 from core.history import History, WindowShape
 from core.items import Catalogue
 from model.features import FeatureSource
@@ -112,7 +113,8 @@ class _ContentCache:
 class HM4SRBundle:
     """Immutable: weights, frozen feature sources, and the ids of the items with a trained row.
 
-    Row i + 1 is `item_ids[i]`; row 0 stands in for every other item. `report` says how the model was trained.
+    Row i + 1 is `item_ids[i]`; row 0 stands in for every other item. `report` says how the model was trained. `blend`:
+    the weights of the encoder beside live counts; None: it ranks alone.
     """
 
     model: HM4SR
@@ -120,6 +122,7 @@ class HM4SRBundle:
     sources: tuple[FeatureSource, ...]
     version: str
     report: Mapping[str, Any] = field(default_factory=dict)
+    blend: Blend | None = None
     _caches: Mapping[str, _ContentCache] = field(init=False, repr=False, compare=False)
     _rows: Mapping[str, int] = field(init=False, repr=False, compare=False)
 

@@ -1,7 +1,7 @@
 """A bundle as a folder: safetensors and JSON, never pickle. Independent of training or serving.
 
     weights.safetensors   the network's state, and each feature source's arrays under `source.<name>.`
-    bundle.json           configuration, item ids, feature sources
+    bundle.json           configuration, item ids, feature sources, weights of the blend
     manifest.json         layout, version, the digest of both files, and how the model was trained
 
 Written aside, flushed to the disk, then renamed: a folder under its final name is whole. Loading checks the digests.
@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from core.blending.blend import Blend
 from core.errors import CheckpointError
 from model.bundle import HM4SRBundle
 from model.features import restore_source
@@ -51,6 +52,7 @@ def _content(bundle: HM4SRBundle) -> dict[str, bytes]:
         "config": bundle.config.to_json(),
         "item_ids": list(bundle.item_ids),
         "sources": [source.to_json() for source in bundle.sources],
+        **({"blend": bundle.blend.to_json()} if bundle.blend else {}),
     }
     return {WEIGHTS: save_tensors(tensors), BUNDLE: _json(described)}
 
@@ -159,7 +161,9 @@ def _assemble(raw: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], manif
     for described in raw["sources"]:
         arrays = _under(tensors, f"source.{described['name']}.")
         sources.append(restore_source(described, {name: array.numpy() for name, array in arrays.items()}))
-    return HM4SRBundle(model, tuple(raw["item_ids"]), tuple(sources), manifest["version"], manifest.get("report", {}))
+    blend = Blend.from_json(raw["blend"]) if "blend" in raw else None
+    report = manifest.get("report", {})
+    return HM4SRBundle(model, tuple(raw["item_ids"]), tuple(sources), manifest["version"], report, blend)
 
 
 def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -13,6 +13,7 @@ import numpy as np
 from doubles import MemoryStore, MemoryTransaction
 
 from core.arrays import BoolArray, FloatArray, IntArray
+from core.blending.blend import Blend
 from core.errors import StoreConflict, StoreUnavailable
 from core.history import History, Window, WindowShape
 from core.ingestion.ingest import Ingestor
@@ -178,8 +179,15 @@ class AxisEncoder:
 class AxisBundle:
     """A model version of axis vectors; `window` as it was trained."""
 
-    def __init__(self, version: str = "v1", *, window: WindowShape = SHAPE, each_adds: float | None = None) -> None:
-        self.version, self.window, self.each_adds = version, window, each_adds
+    def __init__(
+        self,
+        version: str = "v1",
+        *,
+        window: WindowShape = SHAPE,
+        each_adds: float | None = None,
+        blend: Blend | None = None,
+    ) -> None:
+        self.version, self.window, self.each_adds, self.blend = version, window, each_adds, blend
         self.encoders: list[AxisEncoder] = []
 
     def bind(self, catalogue: Catalogue) -> AxisEncoder:

@@ -6,6 +6,7 @@ from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, AxisEncoder, BruteF
 from doubles import MemoryStore
 
 from core.arrays import FloatArray
+from core.blending.blend import Blend
 from core.clock import ManualClock
 from core.ingestion.sources import RequestSource
 from core.items import Catalogue, Item
@@ -14,6 +15,7 @@ from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
 from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.vector_cache import VectorCache
+from core.transitions.counts import CountRules
 
 NAMES = ("a", "b", "c", "d", "e", "f")
 ALL = RecommendationRequest(n=20, exclude_seen=False)
@@ -30,11 +32,13 @@ class Shop:
         items: tuple[str, ...] = NAMES,
         each_adds: float | None = None,
         store: MemoryStore | None = None,
+        blend: Blend | None = None,
+        counts: bool = False,
     ) -> None:
-        """`each_adds`: what an event adds to the score of its own item."""
+        """`each_adds`: what an event adds to the score of its own item. `counts`: transitions are counted."""
         self.store = store or MemoryStore()
         self.clock = ManualClock(NOW_MS + 100_000)
-        self.bundle = AxisBundle(each_adds=each_adds)
+        self.bundle = AxisBundle(each_adds=each_adds, blend=blend)
         self.vectors = VectorCache(max_mib=1)
         self.ingestor = ingestor(self.store)
         self.catalogue(*(Item(name, title=name.upper(), categories=_halves(name)) for name in items))
@@ -46,6 +50,7 @@ class Shop:
             build=BruteForceIndex,
             shape=SHAPE,
             include_uncatalogued=include_uncatalogued,
+            count_rules=CountRules() if counts else None,
         )
         self.snapshots.refresh()
         self.recommender = Recommender(

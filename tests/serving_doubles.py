@@ -72,6 +72,7 @@ class AxisBundle:
 
     version = "axes-1"
     window = SHAPE
+    blend = None
 
     def bind(self, catalogue: Catalogue) -> AxisEncoder:
         return AxisEncoder(catalogue)

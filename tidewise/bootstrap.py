@@ -27,6 +27,7 @@ from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.vector_cache import VectorCache
 from core.records import ModelRecord
+from core.transitions.counts import CountRules
 from core.transitions.transition import NUM_PREVIOUS
 from tidewise.data_folder import make_folder
 from tidewise.settings.schema import Settings
@@ -63,10 +64,11 @@ class System:
         self.store.close()
 
 
-def open_system(settings: Settings, *, check_meta: bool = True) -> System:
+def open_system(settings: Settings, *, check_meta: bool = True, recommends: bool = False) -> System:
     """The system that the settings describe; raises `StoreMismatch` where the database was made with other settings.
 
-    `check_meta`: False for `tidewise rebuild`, which resolves such a mismatch.
+    `check_meta`: False for `tidewise rebuild`, which resolves such a mismatch. `recommends`: the process answers
+    recommendations, so it counts transitions.
     """
     from storage import open_store
 
@@ -75,13 +77,13 @@ def open_system(settings: Settings, *, check_meta: bool = True) -> System:
     try:
         if check_meta:
             agree_on_meta(store, settings)
-        return _wire(settings, store)
+        return _wire(settings, store, recommends=recommends)
     except BaseException:
         store.close()
         raise
 
 
-def _wire(settings: Settings, store: Store) -> System:
+def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
     types, shape = settings.event_types(), settings.window_shape()
     include_uncatalogued = settings.items.catalogue == "none"
     clock: Clock = StreamClock(lambda: _newest_event_ms(store)) if settings.clock.mode == "stream" else WallClock()
@@ -91,6 +93,7 @@ def _wire(settings: Settings, store: Store) -> System:
         build=_exact_index,
         shape=shape,
         include_uncatalogued=include_uncatalogued,
+        count_rules=CountRules() if recommends else None,
     )
     recommender = Recommender(
         store,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from core.arrays import FloatArray, IntArray
+from core.blending.blend import Blend
 from core.history import History, WindowShape
 from core.items import Catalogue
 
@@ -46,6 +47,11 @@ class ModelBundle(Protocol):
     @property
     def window(self) -> WindowShape:
         """The window that it was trained for."""
+        ...
+
+    @property
+    def blend(self) -> Blend | None:
+        """The weights of encoder, counts and popularity in its answers; None: the encoder alone."""
         ...
 
     def bind(self, catalogue: Catalogue) -> Encoder:

@@ -39,6 +39,10 @@ class AddedScores:
             return self
         return AddedScores.summed(np.append(self.rows, other.rows), np.append(self.added, other.added))
 
+    def times(self, weight: np.float32) -> AddedScores:
+        """The scores multiplied by a weight."""
+        return AddedScores(self.rows, self.added * weight)
+
     def among(self, allowed: BoolArray) -> IntArray:
         """The allowed ones of these rows."""
         return self.rows[allowed[self.rows]]

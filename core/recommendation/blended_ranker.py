@@ -1,6 +1,6 @@
 """The blended ranker: the best items of a sum of three parts over the whole catalogue, exactly.
 
-    score(item) = <query, vector of the item> + added(item) + weight * value(item)
+    score(item) = <query, vector of the item> + added(item) + value(item)
 
 The first part is searched in the index, `added` is given for few items (neighbours and repeats), and `value` is the
 same for all users (popularity), sorted once. Candidates are the best of each; an item that is no candidate scores at
@@ -10,15 +10,19 @@ are taken (the threshold algorithm of Fagin, Lotem and Naor, 2003). Shapes: N it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.recommendation.added_scores import AddedScores
+from core.recommendation.item_values import ItemValues
+from core.recommendation.neighbour_scores import NeighbourScores
 from core.recommendation.rankers import Ranking
-from core.recommendation.requests import RankingSource
-from core.recommendation.snapshot import BoundModel
+from core.recommendation.requests import ItemReason, RankingSource, ReasonKind
+from core.recommendation.snapshot import BoundModel, ServingSnapshot
+from core.records import StoredItem
 
 FIRST = 64  # candidates of each part at the first try
 GROWTH = 4
@@ -26,49 +30,50 @@ ROUNDING = 1e-5  # the index and numpy round the same product differently, relat
 
 
 @dataclass(frozen=True, slots=True)
-class ItemValues:
-    """A value for every item: (N,) `values` by catalogue row, finite, and all rows by descending value."""
-
-    values: FloatArray
-    descending: IntArray
-
-    @classmethod
-    def of(cls, values: FloatArray) -> ItemValues:
-        """Sorted; equal values by row."""
-        return cls(values, np.argsort(-values, kind="stable"))
-
-    def best(self, n: int, allowed: BoolArray) -> IntArray:
-        """The first n allowed rows by value; the scan stops as soon as it has them."""
-        found: list[IntArray] = []
-        missing, begin, step = n, 0, 4 * n
-        while missing > 0 and begin < len(self.descending):
-            rows = self.descending[begin : begin + step]
-            found.append(rows[allowed[rows]][:missing])
-            missing, begin, step = missing - len(found[-1]), begin + step, step * GROWTH
-        return np.concatenate(found) if found else np.empty(0, np.int64)
-
-
-@dataclass(frozen=True, slots=True)
 class BlendedRanker:
-    """Ranks by the sum of the parts. `query`: (D,), already weighted; `weight`: of the values, 0 or more."""
+    """Ranks by the sum of the parts. `query`: (D,), already weighted, as `repeats` are; None without a model.
 
-    model: BoundModel
-    query: FloatArray
-    added: AddedScores
-    values: ItemValues
-    weight: float
+    The snapshot has `values`.
+    """
+
+    snapshot: ServingSnapshot
+    model: BoundModel | None
+    query: FloatArray | None
+    repeats: AddedScores
+    neighbours: NeighbourScores
     reason: str
-    source: RankingSource = "model"
+
+    @property
+    def source(self) -> RankingSource:
+        """The model, or counts alone."""
+        return "counts" if self.model is None else "model"
 
     @property
     def version(self) -> str | None:
         """The model's version."""
-        return self.model.version
+        return None if self.model is None else self.model.version
+
+    @property
+    def values(self) -> ItemValues:
+        """The part that is the same for all users."""
+        assert self.snapshot.values is not None
+        return self.snapshot.values
+
+    @property
+    def added(self) -> AddedScores:
+        """The parts of few items."""
+        return self.neighbours.added.plus(self.repeats)
+
+    @property
+    def named_keys(self) -> IntArray:
+        """Keys of the last items, which reasons name."""
+        return self.neighbours.last
 
     def ranking(self, allowed: BoolArray) -> Ranking:
         """Highest scores first, equal ones by row."""
         num_allowed = int(np.count_nonzero(allowed))
-        own = self.added.among(allowed)
+        added = self.added
+        own = added.among(allowed)
 
         def rank(n: int) -> tuple[IntArray, FloatArray]:
             num_candidates = max(FIRST, 2 * n)
@@ -77,7 +82,7 @@ class BlendedRanker:
                 if len(rows) < n and num_candidates < num_allowed:
                     num_candidates *= GROWTH
                     continue
-                scores = self.scores(rows)
+                scores = self._scores(rows, added)
                 order = np.lexsort((rows, -scores))[:n]
                 complete = num_candidates >= num_allowed
                 if complete or (len(order) == n and scores[order[-1]] > bound):
@@ -88,16 +93,49 @@ class BlendedRanker:
 
     def _candidates(self, num: int, allowed: BoolArray, own: IntArray) -> tuple[IntArray, float]:
         """The candidates and the highest score that any other allowed item can have."""
-        near, products = self.model.index.search(self.query, num, allowed=allowed)
         valued = self.values.best(num, allowed)
+        bound = float(self.values.values[valued[-1]]) if len(valued) else np.inf
+        if self.model is None or self.query is None:
+            return np.unique(np.concatenate([valued, own])), bound
+        near, products = self.model.index.search(self.query, num, allowed=allowed)
         rows = np.unique(np.concatenate([near, valued, own]))
-        if not len(near) or not len(valued):
+        if not len(near):
             return rows, np.inf
-        bound = float(products[-1]) + self.weight * float(self.values.values[valued[-1]])
-        return rows, bound + ROUNDING * (1 + abs(float(products[-1])))
+        return rows, bound + float(products[-1]) + ROUNDING * (1 + abs(float(products[-1])))
 
     def scores(self, rows: IntArray) -> FloatArray:
         """(N,) the sums of the parts."""
-        products = self.model.encoder.items(rows) @ self.query
-        scores: FloatArray = products + self.added.at(rows) + np.float32(self.weight) * self.values.values[rows]
+        return self._scores(rows, self.added)
+
+    def reasons(self, rows: IntArray, stored: Mapping[int, StoredItem]) -> list[ItemReason | None]:
+        """For each row the part of its score that is highest above that of a mean item."""
+        if not len(rows):
+            return []
+        mean_product = 0.0 if self.model is None or self.query is None else float(self.model.mean @ self.query)
+        parts: dict[ReasonKind, FloatArray] = {
+            "history": self._products(rows) - mean_product,
+            "neighbour": self.neighbours.added.at(rows),
+            "repeat": self.repeats.at(rows),
+            "popularity": self.values.values[rows] - self.values.mean,
+        }
+        kinds = list(parts)
+        best = np.argmax(np.stack(list(parts.values())), axis=0)
+        sources = self.neighbours.sources(self.snapshot.catalogue.keys[rows]).tolist()
+        return [_reason(kinds[kind], stored.get(source)) for kind, source in zip(best.tolist(), sources, strict=True)]
+
+    def _scores(self, rows: IntArray, added: AddedScores) -> FloatArray:
+        scores: FloatArray = self._products(rows) + added.at(rows) + self.values.values[rows]
         return scores
+
+    def _products(self, rows: IntArray) -> FloatArray:
+        """(N,) the encoder's part, 0 without a model."""
+        if self.model is None or self.query is None:
+            return np.zeros(len(rows), np.float32)
+        products: FloatArray = self.model.encoder.items(rows) @ self.query
+        return products
+
+
+def _reason(kind: ReasonKind, source: StoredItem | None) -> ItemReason:
+    if kind != "neighbour" or source is None:
+        return ItemReason(kind)
+    return ItemReason(kind, source.item.item_id, source.item.title)

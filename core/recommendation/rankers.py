@@ -5,16 +5,17 @@ Independent of users, stores and requests: a ranker reads vectors and a mask of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.recommendation.added_scores import NOTHING_ADDED, AddedScores
-from core.recommendation.requests import RankingSource
+from core.recommendation.requests import ItemReason, RankingSource
 from core.recommendation.snapshot import BoundModel, ServingSnapshot, unit
+from core.records import StoredItem
 
 Ranking = Callable[[int], tuple[IntArray, FloatArray]]  # n -> the best n (rows, scores), best first
 
@@ -37,8 +38,17 @@ class Ranker(Protocol):
         """The model version, if a model is used."""
         ...
 
+    @property
+    def named_keys(self) -> IntArray:
+        """Keys of the items that reasons may name."""
+        ...
+
     def ranking(self, allowed: BoolArray) -> Ranking:
         """A ranking of the allowed rows."""
+        ...
+
+    def reasons(self, rows: IntArray, stored: Mapping[int, StoredItem]) -> Sequence[ItemReason | None]:
+        """For each row why it is in the answer; None where the source says it all. `stored`: of the named keys."""
         ...
 
     def scores(self, rows: IntArray) -> FloatArray:
@@ -46,8 +56,19 @@ class Ranker(Protocol):
         ...
 
 
+class _OnePart:
+    """A ranker with one part, which the source of the answer names."""
+
+    __slots__ = ()
+    named_keys: ClassVar[IntArray] = np.empty(0, np.int64)
+
+    def reasons(self, rows: IntArray, stored: Mapping[int, StoredItem]) -> Sequence[ItemReason | None]:
+        """None."""
+        return [None] * len(rows)
+
+
 @dataclass(frozen=True, slots=True)
-class ModelRanker:
+class ModelRanker(_OnePart):
     """Ranks by the inner product of item vectors and a (D,) query, plus the repeat scores of the history's items."""
 
     model: BoundModel
@@ -84,7 +105,7 @@ class ModelRanker:
 
 
 @dataclass(frozen=True, slots=True)
-class SimilarityRanker:
+class SimilarityRanker(_OnePart):
     """Ranks by the cosine similarity to the item in `row`."""
 
     model: BoundModel
@@ -110,7 +131,7 @@ class SimilarityRanker:
 
 
 @dataclass(frozen=True, slots=True)
-class PopularityRanker:
+class PopularityRanker(_OnePart):
     """Ranks by time-decayed popularity; items without events come last, newest first."""
 
     snapshot: ServingSnapshot
@@ -141,7 +162,7 @@ class PopularityRanker:
 
 
 @dataclass(frozen=True, slots=True)
-class RecencyRanker:
+class RecencyRanker(_OnePart):
     """Ranks by the time an item was first seen, newest first; has no scores."""
 
     snapshot: ServingSnapshot

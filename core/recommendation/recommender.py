@@ -14,13 +14,16 @@ from datetime import UTC, datetime
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
+from core.blending.blend import COUNTS_BLEND
 from core.clock import Clock
 from core.errors import NotFound
 from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, Window, WindowShape, append
 from core.interactions import EventTypes
 from core.ports.store import ReadTransaction, Store
-from core.recommendation.added_scores import repeat_scores
+from core.recommendation.added_scores import NOTHING_ADDED, repeat_scores
+from core.recommendation.blended_ranker import BlendedRanker
 from core.recommendation.explain import EventContribution, contributions_of
+from core.recommendation.neighbour_scores import NeighbourScores
 from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
 from core.recommendation.requests import (
     Contribution,
@@ -35,6 +38,7 @@ from core.recommendation.user_encoder import UserEncoder
 from core.recommendation.vector_cache import VectorCache
 from core.records import StoredItem, UserState
 
+NO_KEYS = np.empty(0, np.int64)
 NUM_SPARE = 8  # candidates beyond n, to replace those that the final check removes
 
 
@@ -68,8 +72,9 @@ class Recommender:
         with self._store.read() as read:
             state = read.users.find(user_id)
             now_ms, gap_ms = self._now(request, state.window.history if state else EMPTY_HISTORY)
-            ranker = self._ranker_for(read, snapshot, state, gap_ms)
-            items = self._pick(read, snapshot, ranker, self._allowed(read, snapshot, request, state), request.n)
+            hidden = self._hidden(read, request, state)
+            ranker = self._ranker_for(read, snapshot, state, gap_ms, hidden)
+            items = self._pick(read, snapshot, ranker, self._allowed(read, snapshot, request, hidden), request.n)
             if request.explain:
                 history = state.window.history if state else EMPTY_HISTORY
                 items = self._explained(read, snapshot, items, history, now_ms)
@@ -88,18 +93,18 @@ class Recommender:
             session = self._session(read, events)
             history = _continued(state.window if state else EMPTY_WINDOW, session, self._shape)
             now_ms, gap_ms = self._now(request, history)
-            if snapshot.model is not None and len(history):
+            hidden = self._hidden(read, request, state)
+            if request.exclude_seen:
+                hidden = np.union1d(hidden, session.items)
+            if not len(history):
+                ranker: Ranker = PopularityRanker(snapshot, "the session is empty")
+            elif snapshot.model is None:
+                ranker = _without_model(snapshot, history, hidden)
+            else:
                 query = _query(snapshot.model, snapshot.model.encoder.encode([history]), gap_ms)
                 reason = "ranked by the session" if state is None else "ranked by the user's history and the session"
-                repeats = repeat_scores(snapshot.model.encoder, snapshot.catalogue, history)
-                ranker: Ranker = ModelRanker(snapshot.model, query, reason, repeats)
-            else:
-                ranker = PopularityRanker(
-                    snapshot, "no model is trained yet" if len(history) else "the session is empty"
-                )
-            allowed = self._allowed(read, snapshot, request, state)
-            if request.exclude_seen:
-                _exclude(allowed, snapshot.catalogue.rows(session.items))
+                ranker = _by_model(snapshot, snapshot.model, query, history, hidden, reason)
+            allowed = self._allowed(read, snapshot, request, hidden)
             items = self._pick(read, snapshot, ranker, allowed, request.n)
             if request.explain:
                 items = self._explained(read, snapshot, items, history, now_ms)
@@ -114,7 +119,7 @@ class Recommender:
             now_ms, gap_ms = self._now(
                 RecommendationRequest(at_ms=at_ms), state.window.history if state else EMPTY_HISTORY
             )
-            ranker = self._ranker_for(read, snapshot, state, gap_ms)
+            ranker = self._ranker_for(read, snapshot, state, gap_ms, NO_KEYS)
         listed = [
             item_id
             for item_id in dict.fromkeys(item_ids)
@@ -191,32 +196,45 @@ class Recommender:
         among: BoolArray | None = None,
     ) -> RecommendationResult:
         """A result without a user, over all rows or those of the mask `among`."""
-        allowed = self._allowed(read, snapshot, request, None)
+        allowed = self._allowed(read, snapshot, request, NO_KEYS)
         if among is not None:
             allowed &= among
         items = self._pick(read, snapshot, ranker, allowed, request.n)
         return _answer(ranker, items, self._now(request, EMPTY_HISTORY)[0])
 
     def _ranker_for(
-        self, read: ReadTransaction, snapshot: ServingSnapshot, state: UserState | None, gap_ms: int | None
+        self,
+        read: ReadTransaction,
+        snapshot: ServingSnapshot,
+        state: UserState | None,
+        gap_ms: int | None,
+        hidden: IntArray,
     ) -> Ranker:
+        """`hidden`: keys of the items that are no answers because of the user's events."""
         if state is None:
             return PopularityRanker(snapshot, "the user is unknown")
         if not len(state.window.history):
             return PopularityRanker(snapshot, "the user has no history")
         if snapshot.model is None:
-            return PopularityRanker(snapshot, "no model is trained yet")
+            return _without_model(snapshot, state.window.history, hidden)
         query = _query(snapshot.model, self._users.vector(read, snapshot, snapshot.model, state), gap_ms)
-        repeats = repeat_scores(snapshot.model.encoder, snapshot.catalogue, state.window.history)
-        return ModelRanker(snapshot.model, query, "ranked by the user's history", repeats)
+        return _by_model(snapshot, snapshot.model, query, state.window.history, hidden, "ranked by the user's history")
 
     def _now(self, request: RecommendationRequest, history: History) -> tuple[int, int | None]:
         """The time of the answer, and the gap to it from the last event of a history; None without one."""
         now_ms = self._clock.now_ms() if request.at_ms is None else request.at_ms
         return now_ms, max(0, now_ms - int(history.times_ms[-1])) if len(history) else None
 
+    def _hidden(self, read: ReadTransaction, request: RecommendationRequest, state: UserState | None) -> IntArray:
+        """Keys of the items that are no answers because of the user's events: seen ones, if asked for, and disliked."""
+        if state is None:
+            return NO_KEYS
+        flags = ("seen", "hide") if request.exclude_seen else ("hide",)
+        codes = sorted({code for flag in flags for code in self._types.flagged(flag)})
+        return read.events.item_keys(state.key, type_codes=codes)
+
     def _allowed(
-        self, read: ReadTransaction, snapshot: ServingSnapshot, request: RecommendationRequest, state: UserState | None
+        self, read: ReadTransaction, snapshot: ServingSnapshot, request: RecommendationRequest, hidden: IntArray
     ) -> BoolArray:
         """(n,) the catalogue rows that can be recommended."""
         catalogue = snapshot.catalogue
@@ -230,10 +248,7 @@ class Recommender:
             holds = np.zeros(len(catalogue), np.bool_)
             holds[catalogue.by_attribute.rows(condition)] = True
             allowed &= holds
-        if state is not None:
-            flags = ("seen", "hide") if request.exclude_seen else ("hide",)
-            codes = sorted({code for flag in flags for code in self._types.flagged(flag)})
-            _exclude(allowed, catalogue.rows(read.events.item_keys(state.key, type_codes=codes)))
+        _exclude(allowed, catalogue.rows(hidden))
         if request.exclude:
             keys = [stored.key for stored in read.items.by_id(sorted(set(request.exclude))).values()]
             _exclude(allowed, catalogue.rows(np.array(keys, np.int64)))
@@ -247,20 +262,27 @@ class Recommender:
         num_candidates = n + NUM_SPARE
         while True:
             rows, scores = rank(num_candidates)
-            stored = read.items.by_key(snapshot.catalogue.keys[rows].tolist())
-            titles = {
-                s.item.item_id: s.item.title
-                for s in stored.values()
-                if s.listed(include_uncatalogued=self._include_uncatalogued)
-            }
-            picked = [
-                _scored(snapshot, row, titles, score)
-                for row, score in _pairs(rows, scores)
-                if snapshot.catalogue.item_ids[row] in titles
-            ]
-            if len(picked) >= n or len(rows) < num_candidates:
-                return tuple(picked[:n])
+            keys = snapshot.catalogue.keys[rows]
+            stored = read.items.by_key(np.union1d(keys, ranker.named_keys).tolist())
+            listed = np.array(
+                [
+                    k in stored and stored[k].listed(include_uncatalogued=self._include_uncatalogued)
+                    for k in keys.tolist()
+                ],
+                np.bool_,
+            )
+            if np.count_nonzero(listed) >= n or len(rows) < num_candidates:
+                picked, scores = rows[listed][:n], scores[listed][:n]
+                reasons = ranker.reasons(picked, stored)
+                titles = {stored[key].item.item_id: stored[key].item.title for key in keys[listed].tolist()}
+                return tuple(
+                    replace(_scored(snapshot, row, titles, score), reason=reason)
+                    for (row, score), reason in zip(_pairs(picked, scores), reasons, strict=True)
+                )
             num_candidates *= 4
+
+    def _is_listed(self, stored: StoredItem | None) -> bool:
+        return stored is not None and stored.listed(include_uncatalogued=self._include_uncatalogued)
 
     def _explained(
         self,
@@ -290,6 +312,30 @@ class Recommender:
         ordered = sorted(events, key=lambda event: event.time_ms)
         keys = [stored[event.item_id].key if event.item_id in stored else -1 for event in ordered]
         return History(np.array(keys, np.int64), np.array([event.time_ms for event in ordered], np.int64))
+
+
+def _by_model(
+    snapshot: ServingSnapshot, model: BoundModel, query: FloatArray, history: History, hidden: IntArray, reason: str
+) -> Ranker:
+    """A ranking by the model, blended with counts where it has weights for them."""
+    repeats = repeat_scores(model.encoder, snapshot.catalogue, history)
+    if model.blend is None or snapshot.counts is None or snapshot.values is None:
+        return ModelRanker(model, query, reason, repeats)
+    neighbours = NeighbourScores.of(model.blend, snapshot.counts, snapshot.catalogue, history, hidden)
+    weight = np.float32(model.blend.encoder)
+    return BlendedRanker(snapshot, model, weight * query, repeats.times(weight), neighbours, reason)
+
+
+def _without_model(snapshot: ServingSnapshot, history: History, hidden: IntArray) -> Ranker:
+    """A ranking by transition counts and popularity, or by popularity where nothing is counted."""
+    reason = "no model is trained yet"
+    if snapshot.counts is None or snapshot.values is None:
+        return PopularityRanker(snapshot, reason)
+    neighbours = NeighbourScores.of(COUNTS_BLEND, snapshot.counts, snapshot.catalogue, history, hidden)
+    if not len(neighbours.added.rows):
+        return PopularityRanker(snapshot, reason)
+    reason = f"ranked by what came next to the user's last items; {reason}"
+    return BlendedRanker(snapshot, None, None, NOTHING_ADDED, neighbours, reason)
 
 
 def _contribution(event: EventContribution, named: Mapping[int, StoredItem]) -> Contribution:

@@ -8,7 +8,8 @@ from typing import Literal
 
 from core.attributes import Condition
 
-RankingSource = Literal["model", "popularity", "similarity", "latest"]
+RankingSource = Literal["model", "counts", "popularity", "similarity", "latest"]
+ReasonKind = Literal["history", "neighbour", "repeat", "popularity"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +23,31 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemReason:
+    """The part of a score that speaks most for an item.
+
+    "history": the encoder, by the whole history; "neighbour": it often came next to `item_id`, one of the last items;
+    "repeat": the user had it before; "popularity": it is popular.
+    """
+
+    kind: ReasonKind
+    item_id: str | None = None
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ScoredItem:
     """A recommended item. Scores are comparable within one result only; None if the item has no score.
 
-    `contributions`: the events that contribute most to the score, if `explain` was requested.
+    `reason`: in personal answers. `contributions`: the events that contribute most to the score, if `explain` was
+    requested.
     """
 
     item_id: str
     title: str
     categories: tuple[str, ...]
     score: float | None
+    reason: ItemReason | None = None
     contributions: tuple[Contribution, ...] | None = None
 
 

@@ -7,19 +7,21 @@ answer mixes versions, and the next snapshot is built while requests read this o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import FloatArray, IntArray
+from core.blending.blend import COUNTS_BLEND, Blend
 from core.errors import CheckpointError, NotReady
 from core.history import WindowShape
 from core.items import EMPTY_CATALOGUE, Catalogue
 from core.ports.encoder import Encoder, ModelBundle
 from core.ports.index import IndexBuilder, ItemIndex
 from core.ports.store import ReadTransaction, Store
+from core.recommendation.item_values import ItemValues, item_values
 from core.records import ModelRecord
 from core.transitions.counts import CountRules, TransitionCounts
 
@@ -28,12 +30,17 @@ RETRY_REFRESHES = 30  # about half a minute: reading a damaged model is expensiv
 
 @dataclass(frozen=True, slots=True)
 class BoundModel:
-    """A model version bound to a catalogue. `similar` indexes the item vectors at unit length."""
+    """A model version bound to a catalogue. `similar` indexes the item vectors at unit length.
+
+    `mean`: (D,) the mean vector of the listed items. `blend`: see `ModelBundle`.
+    """
 
     version: str
     encoder: Encoder
     index: ItemIndex
     similar: ItemIndex
+    mean: FloatArray
+    blend: Blend | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,8 @@ class ServingSnapshot:
 
     `popularity`: (n,) decayed log2 counts by catalogue row, -inf without events. `binding` names the model version and
     the catalogue revision; user vectors encoded under another binding are not used. `counts`: transition counts, which
-    newer snapshots share: they follow events within a snapshot too; None where nothing needs them.
+    newer snapshots share: they follow events within a snapshot too; None where nothing recommends. `values`: of the
+    blend that ranks, of the model's or, without a model, of the counts alone; None where the encoder ranks alone.
     """
 
     catalogue: Catalogue
@@ -50,6 +58,12 @@ class ServingSnapshot:
     model: BoundModel | None
     binding: str
     counts: TransitionCounts | None = None
+    values: ItemValues | None = None
+
+    @property
+    def blend(self) -> Blend | None:
+        """The weights that rank; None where the encoder ranks alone."""
+        return COUNTS_BLEND if self.model is None else self.model.blend
 
 
 class SnapshotManager:
@@ -105,30 +119,35 @@ class SnapshotManager:
                     else read.items.catalogue(include_uncatalogued=self._include_uncatalogued)
                 )
                 keys, scores = read.popularity.scores()
-                counts = self._follow_counts(read)
-            model = self._adopt(champion, catalogue)
-            if model is None and changed and self._bundle is not None:
-                model = self._bind(self._bundle, catalogue)
+                counted = self._follow_counts(read)
+            adopted = self._adopt(champion, catalogue)
+            if adopted is None and changed and self._bundle is not None:
+                adopted = self._bind(self._bundle, catalogue)
+            renewed = old is None or changed or adopted is not None
+            model = adopted if adopted is not None or old is None or changed else old.model
+            binding = f"{model.version if model else 'none'}:{stamp[0]}:{stamp[1]}"
             popularity = by_row(catalogue, keys, scores)
-            if old is None or changed or model is not None:
-                version = model.version if model else "none"
-                snapshot = ServingSnapshot(catalogue, popularity, model, f"{version}:{stamp[0]}:{stamp[1]}", counts)
-                if old is not None and model is not None and (old.model is None or old.model.version != version):
-                    self.before_switch(snapshot)
-                self._snapshot, self._stamp = snapshot, stamp
-                return True
-            self._snapshot = ServingSnapshot(catalogue, popularity, old.model, old.binding, counts)
-            return False
+            snapshot = ServingSnapshot(catalogue, popularity, model, binding, self._counts)
+            if old is None or renewed or counted or not np.array_equal(popularity, old.popularity):
+                snapshot = replace(snapshot, values=_values(snapshot))
+            else:
+                snapshot = replace(snapshot, values=old.values)
+            if old is not None and model is not None and (old.model is None or old.model.version != model.version):
+                self.before_switch(snapshot)
+            self._snapshot, self._stamp = snapshot, stamp
+            return renewed
 
-    def _follow_counts(self, read: ReadTransaction) -> TransitionCounts | None:
-        """Count what the log added; a restarted log is counted aside, while readers use the old counts."""
+    def _follow_counts(self, read: ReadTransaction) -> bool:
+        """Count what the log added, whether it added anything; a restarted log is counted aside, into new counts."""
         if self._count_rules is None:
-            return None
+            return False
         changes = read.transitions.since(self._counts.position if self._counts else {})
-        if self._counts is None or changes.restarted:
-            self._counts = TransitionCounts(self._count_rules)
-        self._counts.apply(changes)
-        return self._counts
+        counts = self._counts
+        if counts is None or changes.restarted:
+            counts = TransitionCounts(self._count_rules)
+        counts.apply(changes)
+        self._counts = counts
+        return len(changes.rows) > 0 or changes.restarted
 
     def _adopt(self, champion: ModelRecord | None, catalogue: Catalogue) -> BoundModel | None:
         """Load and bind a new champion; None if there is none or it is damaged (the previous model serves on)."""
@@ -161,7 +180,15 @@ class SnapshotManager:
         if not np.isfinite(vectors).all():
             msg = f"model {bundle.version} computes item vectors that are not finite; train again"
             raise CheckpointError(msg)
-        return BoundModel(bundle.version, encoder, self._build(rows, vectors), self._build(rows, unit(vectors)))
+        index, similar = self._build(rows, vectors), self._build(rows, unit(vectors))
+        mean = vectors.mean(axis=0) if len(rows) else np.zeros(encoder.width, np.float32)
+        return BoundModel(bundle.version, encoder, index, similar, mean, bundle.blend)
+
+
+def _values(snapshot: ServingSnapshot) -> ItemValues | None:
+    if snapshot.counts is None or snapshot.blend is None:
+        return None
+    return item_values(snapshot.blend, snapshot.catalogue, snapshot.popularity, snapshot.counts)
 
 
 def _no_preparation(snapshot: ServingSnapshot) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
+from core.blending.blend import Blend
 from core.history import History, WindowShape
 from core.items import Catalogue
 from model.bundle import BoundEncoder, HM4SRBundle
@@ -83,6 +84,11 @@ class CachedBundle:
     def window(self) -> WindowShape:
         """The window that it was trained for."""
         return self.bundle.window
+
+    @property
+    def blend(self) -> Blend | None:
+        """The weights of the encoder beside live counts."""
+        return self.bundle.blend
 
     def bind(self, catalogue: Catalogue) -> CachedEncoder:
         """The encoder over this catalogue. The newest binding has the memory; older ones answer by full encodes."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from core.recommendation.requests import RecommendationResult, ScoredItem
+from core.recommendation.requests import ItemReason, RecommendationResult, ScoredItem
 from serving.schemas.base import Schema
 from serving.schemas.openapi import ERRORS_404, document, parameter, path_parameter
 
@@ -21,6 +21,17 @@ class Contribution(Schema):
     """Of all contributions to the score, 0 to 1."""
 
 
+class Reason(Schema):
+    """The part of the score that speaks most for an item."""
+
+    kind: Literal["history", "neighbour", "repeat", "popularity"]
+    """The model by the whole history, an item next to which it often comes, an earlier event with it, its popularity."""
+    item_id: str | None
+    """Of a neighbour: one of the user's last items."""
+    text: str
+    """For people."""
+
+
 class RecommendedItem(Schema):
     """One item of an answer."""
 
@@ -29,6 +40,8 @@ class RecommendedItem(Schema):
     categories: list[str]
     score: float | None
     """Comparable within one answer only; null where the source has no scores."""
+    reason: Reason | None = None
+    """In answers that blend the model with counts."""
     contributions: list[Contribution] | None = None
     """With `explain=full`: the events with the largest contributions; empty where the model did not rank."""
 
@@ -43,7 +56,7 @@ class RecommendationsOut(Schema):
     recommendation_id: str
     """Send it back with the events that follow."""
     items: list[RecommendedItem]
-    source: Literal["model", "popularity", "similarity", "latest"]
+    source: Literal["model", "counts", "popularity", "similarity", "latest"]
     reason: str
     """Why this source, for people."""
     model_version: str | None
@@ -123,6 +136,8 @@ def _item(item: ScoredItem) -> dict[str, object]:
         "categories": item.categories,
         "score": item.score,
     }
+    if item.reason is not None:
+        content["reason"] = {"kind": item.reason.kind, "item_id": item.reason.item_id, "text": _text(item.reason)}
     if item.contributions is None:
         return content
     contributions = [
@@ -130,6 +145,12 @@ def _item(item: ScoredItem) -> dict[str, object]:
         for event in item.contributions
     ]
     return content | {"contributions": contributions}
+
+
+def _text(reason: ItemReason) -> str:
+    if reason.kind == "neighbour":
+        return f"often comes next to {reason.title or reason.item_id}" if reason.item_id else "often comes next"
+    return {"history": "fits the whole history", "repeat": "had before", "popularity": "popular now"}[reason.kind]
 
 
 _QUERY = (

@@ -42,7 +42,7 @@ def recommend(
     """Recommend items to a user, straight from the database."""
     at_ms = None if at is None else check_time_ms("--at", at)
     settings = settings_of(data, config, set_)
-    with open_system(settings) as system:
+    with open_system(settings, recommends=True) as system:
         system.snapshots.refresh()
         wish = RecommendationRequest(
             n=n,

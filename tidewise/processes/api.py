@@ -41,7 +41,7 @@ def run_up(
     use_log_format(settings.log.format)
     with ExitStack() as stack:
         stack.enter_context(hold(settings.data.folder))
-        system = stack.enter_context(open_system(settings))
+        system = stack.enter_context(open_system(settings, recommends=True))
         if train and settings.learn.mode != "off":
             start_learning(stack, system, arguments=arguments, variables=variables)
         _serve(stack, system, on_bound, monitored=True)
@@ -54,7 +54,7 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
     """
     use_log_format(settings.log.format)
     with ExitStack() as stack:
-        system = stack.enter_context(open_system(settings))
+        system = stack.enter_context(open_system(settings, recommends=True))
         _serve(stack, system, on_bound, log=open_log(stack, settings))
 
 

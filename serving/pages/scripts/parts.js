@@ -119,9 +119,10 @@ export function itemList(items, { under = categoriesOf, side = () => null, label
 export const categoriesOf = (item) =>
   item.categories.slice(0, 4).join(" · ") + (item.categories.length > 4 ? " …" : "");
 
-// Why an item is recommended: the events that contribute most to its score.
+// Why an item is recommended: the part that speaks most for it, or the events that contribute most to the model's score.
 export function contributions(item) {
-  if (!item.contributions || !item.contributions.length) return null;
+  if (item.reason && item.reason.kind !== "history") return el("span", {}, item.reason.text);
+  if (!item.contributions || !item.contributions.length) return item.reason ? el("span", {}, item.reason.text) : null;
   const events = item.contributions.map((event) => el("span", {}, itemLink(event), ` ${percent(event.share)}`));
   return add(
     el("span", {}, "based on "),

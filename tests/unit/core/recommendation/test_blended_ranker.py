@@ -12,8 +12,10 @@ from core.arrays import BoolArray, FloatArray, IntArray
 from core.items import Catalogue
 from core.recommendation import blended_ranker
 from core.recommendation.added_scores import AddedScores
-from core.recommendation.blended_ranker import BlendedRanker, ItemValues
-from core.recommendation.snapshot import BoundModel
+from core.recommendation.blended_ranker import BlendedRanker
+from core.recommendation.item_values import ItemValues
+from core.recommendation.neighbour_scores import NeighbourScores
+from core.recommendation.snapshot import BoundModel, ServingSnapshot
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -39,7 +41,7 @@ class CountedIndex(BruteForceIndex):
         return super().search(query, n, allowed=allowed)
 
 
-def shop(seed: int, num_items: int, *, spread: float = 1.0) -> tuple[BlendedRanker, BoolArray]:
+def shop(seed: int, num_items: int, *, spread: float = 1.0, model: bool = True) -> tuple[BlendedRanker, BoolArray]:
     """A ranker over random items, and a random mask. `spread`: of the values, compared with the products."""
     random = np.random.default_rng(seed)
     vectors = random.normal(size=(num_items, 4)).astype(np.float32)
@@ -47,12 +49,15 @@ def shop(seed: int, num_items: int, *, spread: float = 1.0) -> tuple[BlendedRank
     names = tuple(f"i{row}" for row in rows)
     catalogue = Catalogue(rows + 1, names, ("",) * num_items, ((),) * num_items, np.ones(num_items, np.bool_))
     index = CountedIndex(rows, vectors)
-    model = BoundModel("v1", TableEncoder(catalogue, vectors), index, index)
-    chosen = np.sort(random.choice(num_items, size=random.integers(0, 1 + num_items // 4), replace=False))
-    added = AddedScores(chosen, random.normal(scale=3, size=len(chosen)).astype(np.float32))
+    bound = BoundModel("v1", TableEncoder(catalogue, vectors), index, index, vectors.mean(axis=0)) if model else None
+    near, repeated = (np.sort(random.choice(num_items, size=1 + num_items // 5, replace=False)) for _ in range(2))
+    added = AddedScores(near, random.exponential(scale=3, size=len(near)).astype(np.float32))
+    repeats = AddedScores(repeated, random.normal(scale=3, size=len(repeated)).astype(np.float32))
     values = ItemValues.of((spread * random.exponential(size=num_items)).astype(np.float32))
-    query = random.normal(size=4).astype(np.float32)
-    return BlendedRanker(model, query, added, values, 0.5, "because"), random.random(num_items) < 0.7
+    snapshot = ServingSnapshot(catalogue, np.zeros(num_items), bound, "v1:0:0", None, values)
+    neighbours = NeighbourScores(added, np.empty(0, np.int64), (), ())
+    query = random.normal(size=4).astype(np.float32) if model else None
+    return BlendedRanker(snapshot, bound, query, repeats, neighbours, "because"), random.random(num_items) < 0.7
 
 
 @pytest.fixture(autouse=True)
@@ -60,9 +65,9 @@ def _few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blended_ranker, "FIRST", 4)
 
 
-@given(seeds, st.integers(1, 60), st.integers(1, 20), st.sampled_from([0.0, 0.1, 1.0, 10.0]))
-def test_the_best_items_are_those_of_brute_force(seed: int, num_items: int, n: int, spread: float) -> None:
-    ranker, allowed = shop(seed, num_items, spread=spread)
+@given(seeds, st.integers(1, 60), st.integers(1, 20), st.sampled_from([0.0, 0.1, 1.0, 10.0]), st.booleans())
+def test_the_best_items_are_those_of_brute_force(seed: int, num_items: int, n: int, spread: float, model: bool) -> None:
+    ranker, allowed = shop(seed, num_items, spread=spread, model=model)
     rows, scores = ranker.ranking(allowed)(n)
     everything = np.flatnonzero(allowed)
     expected = ranker.scores(everything)
@@ -74,6 +79,7 @@ def test_the_best_items_are_those_of_brute_force(seed: int, num_items: int, n: i
 def test_few_candidates_are_enough_where_the_parts_agree() -> None:
     ranker, _ = shop(1, 2000, spread=0.0)
     ranker.ranking(np.ones(2000, np.bool_))(2)
+    assert ranker.model is not None
     assert isinstance(ranker.model.index, CountedIndex)
     assert ranker.model.index.num_requested <= 64
 

@@ -24,7 +24,8 @@ class GivenEncoder(AxisEncoder):
         return VECTORS[rows]
 
 
-MODEL = BoundModel("v1", GivenEncoder(CATALOGUE), BruteForceIndex(ROWS, VECTORS), BruteForceIndex(ROWS, unit(VECTORS)))
+INDEX, SIMILAR = BruteForceIndex(ROWS, VECTORS), BruteForceIndex(ROWS, unit(VECTORS))
+MODEL = BoundModel("v1", GivenEncoder(CATALOGUE), INDEX, SIMILAR, VECTORS.mean(axis=0))
 VIEW = ServingSnapshot(CATALOGUE, np.array([1.0, 5.0, -np.inf, 5.0]), MODEL, "v1:0:0")
 BASES: list[Ranker] = [
     ModelRanker(MODEL, np.array([1, 2], np.float32), "because"),

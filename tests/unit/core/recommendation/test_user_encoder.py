@@ -27,7 +27,7 @@ class CountingEncoder:
 
 
 def snapshot_of(encoder: CountingEncoder) -> ServingSnapshot:
-    model = BoundModel("a", encoder, None, None)  # type: ignore[arg-type]
+    model = BoundModel("a", encoder, None, None, None)  # type: ignore[arg-type]
     return ServingSnapshot(EMPTY_SNAPSHOT.catalogue, EMPTY_SNAPSHOT.popularity, model, "a:1:0")
 
 

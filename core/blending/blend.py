@@ -1,0 +1,120 @@
+"""The blend: one score for each item from the encoder, live transition counts and popularity.
+
+A conditional logit (McFadden 1974), linear in the logarithms of what each part knows:
+
+    score(i) = encoder * e(i) + forward * log(1 + F(i) / SHARE_FLOOR) + backward * log(1 + B(i) / SHARE_FLOOR)
+             + recent * log(POPULARITY_FLOOR + p7(i)) + lasting * log(POPULARITY_FLOOR + p90(i))
+             + events * log(1 + n(i))
+
+e(i): the encoder's score. F(i), B(i): shares of i among what followed and what preceded the user's last items
+(`neighbour_shares`). p7(i), p90(i): shares of i in all events, decayed with half-lives of 7 and 90 days; n(i): its
+number of events. Only e, F and B depend on the user: F and B are 0 for all but the neighbours of the last items, and
+the other terms are one number for each item. Independent of stores and models. Shapes: N items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from core.arrays import BoolArray, FloatArray, IntArray
+from core.transitions.neighbours import Neighbours
+
+LAST_ITEMS = 10  # of a history, whose neighbours count
+LAST_DECAY = 0.8  # the weight of each of them, relative to the one after
+SHRINKAGE = 1.0  # added to an item's total count: few observations give small shares
+SHARE_FLOOR = 1e-3
+POPULARITY_FLOOR = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class ItemCounts:
+    """What is known of the items of a catalogue without a user. `recent`, `lasting`: (N,) shares with a sum of 1.
+
+    `recent` halves in 7 days, `lasting` in 90; `events`: (N,) numbers of events.
+    """
+
+    recent: FloatArray
+    lasting: FloatArray
+    events: FloatArray
+
+    def logs(self) -> FloatArray:
+        """(N, 3) the features of the last three weights."""
+        recent, lasting = (np.log(shares + POPULARITY_FLOOR) for shares in (self.recent, self.lasting))
+        return np.stack([recent, lasting, np.log1p(self.events)], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """The weights of the parts. Those of the encoder and the transitions are never negative.
+
+    `encoder` is 0 where the encoder adds nothing, or where there is none.
+    """
+
+    encoder: float
+    forward: float
+    backward: float
+    recent: float
+    lasting: float
+    events: float
+
+    def to_json(self) -> dict[str, float]:
+        """The record as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Blend:
+        """The record back from `to_json`; raises `ValueError` for other fields."""
+        names = {entry.name for entry in fields(cls)}
+        if set(raw) != names:
+            msg = f"blend: wanted the weights {', '.join(sorted(names))}, got {', '.join(sorted(raw))}"
+            raise ValueError(msg)
+        return cls(**{name: float(weight) for name, weight in raw.items()})
+
+    def item_part(self, counts: ItemCounts) -> FloatArray:
+        """(N,) the terms of `recent`, `lasting` and `events`."""
+        part: FloatArray = counts.logs() @ np.array([self.recent, self.lasting, self.events], np.float32)
+        return part
+
+    def forward_part(self, shares: FloatArray) -> FloatArray:
+        """(N,) the term of `forward` of shares F."""
+        return np.float32(self.forward) * share_logs(shares)
+
+    def backward_part(self, shares: FloatArray) -> FloatArray:
+        """(N,) the term of `backward` of shares B."""
+        return np.float32(self.backward) * share_logs(shares)
+
+
+DEFAULT_BLEND = Blend(encoder=0.5, forward=0.5, backward=0.3, recent=0.4, lasting=0.0, events=-0.2)
+COUNTS_BLEND = Blend(encoder=0.0, forward=0.6, backward=0.4, recent=0.5, lasting=0.0, events=0.0)
+
+
+def share_logs(shares: FloatArray) -> FloatArray:
+    """(N,) log(1 + share / SHARE_FLOOR): 0 for an item that is no neighbour."""
+    logs: FloatArray = np.log1p(np.asarray(shares, np.float32) / np.float32(SHARE_FLOOR))
+    return logs
+
+
+def neighbour_shares(neighbours: Sequence[Neighbours], hidden: IntArray) -> tuple[IntArray, FloatArray]:
+    """Ascending item keys and their shares among the neighbours of a user's last items.
+
+    share(i) = sum over j of v(j) * count(j, i) / (total(j) + SHRINKAGE), v(j) proportional to LAST_DECAY^j with a sum
+    of 1. `neighbours`: of the last items, the newest first, at most LAST_ITEMS. `hidden`: keys that can be no answer;
+    they count neither as neighbours nor in the totals.
+    """
+    if not neighbours:
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+    weights = LAST_DECAY ** np.arange(len(neighbours))
+    lengths = [len(each.keys) for each in neighbours]
+    last = np.repeat(np.arange(len(neighbours)), lengths)
+    keys = np.concatenate([each.keys for each in neighbours])
+    counts = np.concatenate([each.counts for each in neighbours]).astype(np.float64)
+    shown: BoolArray = np.isin(keys, hidden, invert=True) if len(hidden) else np.ones(len(keys), np.bool_)
+    totals = np.array([each.total for each in neighbours]) - np.bincount(last, counts * ~shown, len(neighbours))
+    factors = weights / weights.sum() / (np.maximum(totals, 0) + SHRINKAGE)
+    distinct, inverse = np.unique(keys[shown], return_inverse=True)
+    shares = np.bincount(inverse, (counts * factors[last])[shown], len(distinct))
+    return distinct, shares.astype(np.float32)

@@ -1,0 +1,51 @@
+"""Item values: the part of a blended score that is the same for all users, sorted once per serving snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.arrays import BoolArray, FloatArray, IntArray
+from core.blending.blend import Blend, ItemCounts
+from core.items import Catalogue
+from core.transitions.counts import TransitionCounts
+
+GROWTH = 4  # of the part of the order that is scanned
+
+
+@dataclass(frozen=True, slots=True)
+class ItemValues:
+    """A value for every item: (N,) `values` by catalogue row, finite; all rows by descending value; the mean value."""
+
+    values: FloatArray
+    descending: IntArray
+    mean: float
+
+    @classmethod
+    def of(cls, values: FloatArray) -> ItemValues:
+        """Sorted; equal values by row."""
+        return cls(values, np.argsort(-values, kind="stable"), float(values.mean()) if len(values) else 0.0)
+
+    def best(self, n: int, allowed: BoolArray) -> IntArray:
+        """The first n allowed rows by value; the scan stops as soon as it has them."""
+        parts: list[IntArray] = []
+        missing, begin, step = n, 0, GROWTH * n
+        while missing > 0 and begin < len(self.descending):
+            rows = self.descending[begin : begin + step]
+            parts.append(rows[allowed[rows]][:missing])
+            missing, begin, step = missing - len(parts[-1]), begin + step, step * GROWTH
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+def item_values(
+    blend: Blend, catalogue: Catalogue, popularity: NDArray[np.float64], counts: TransitionCounts
+) -> ItemValues:
+    """The values of a catalogue. `popularity`: (N,) decayed log2 counts, -inf for items without events."""
+    highest = popularity.max(initial=-np.inf)
+    recent = np.exp2(popularity - highest) if np.isfinite(highest) else np.zeros(len(popularity))
+    recent /= max(float(recent.sum()), np.finfo(np.float64).tiny)
+    shares, events = counts.shares(catalogue.keys), counts.num_events(catalogue.keys)
+    known = ItemCounts(recent.astype(np.float32), shares.astype(np.float32), events.astype(np.float32))
+    return ItemValues.of(blend.item_part(known))
