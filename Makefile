@@ -72,6 +72,9 @@ stack: $(VENV)/.installed-dev ## run the services of docker-compose.yml as local
 up: $(VENV)/.installed ## start Tidewise on DATA (default: .tidewise)
 	$(BIN)/tidewise up --data $(DATA) $(ARGS)
 
+# Test processes run side by side: more threads in each would only wait for cores, and busily.
+test: export OMP_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
 .PHONY: test
 test: $(VENV)/.installed-dev ## run all tests (ARGS="-k NAME": some)
 	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder --cov --cov-report=term $(ARGS)

@@ -26,7 +26,7 @@ START_MS = 1_300_000_000_000
 THEMES = ("garden hose water", "kitchen knife steel", "running shoe light", "winter coat warm")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
     """Tensors this small are slower on two threads, and much slower where tests run side by side."""
     num_threads = torch.get_num_threads()
