@@ -77,7 +77,7 @@ test: export OMP_NUM_THREADS = 1
 test: export OPENBLAS_NUM_THREADS = 1
 .PHONY: test
 test: $(VENV)/.installed-dev ## run all tests (ARGS="-k NAME": some)
-	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(VENV)/.installed-dev ## run the fast unit tests; they need no services
