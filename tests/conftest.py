@@ -20,8 +20,6 @@ from storage.tables import metadata
 hypothesis.settings.register_profile("tidewise", deadline=None)
 hypothesis.settings.load_profile("tidewise")
 
-# Fixtures that are expensive to start: under `--dist loadgroup` one process runs all tests that share one.
-SHARED_FIXTURES = ("broker", "browser")
 # Where coverage of `core` is measured: elsewhere it would slow tests down that reach no further line of it.
 MEASURED = (
     *(f"tests/unit/{name}/" for name in ("benchmarks", "core", "docs", "serving", "stream")),
@@ -33,13 +31,9 @@ MEASURED = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests by the expensive fixture that they share, else by their file; measure coverage where it counts."""
+    """Measure coverage of `core` only where it counts."""
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        shared = next((name for name in SHARED_FIXTURES if name in fixtures), None)
-        item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.partition("::")[0]))
         if not item.nodeid.startswith(MEASURED):
             item.add_marker(pytest.mark.no_cover)
 
