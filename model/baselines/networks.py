@@ -27,7 +27,14 @@ class SASRec(HM4SR):
 
     def __init__(self, config: ModelConfig, *, num_items: int) -> None:
         plain = replace(
-            config, use_id=True, contents=(), interactive_moe=False, temporal_moe=False, losses=LossWeights()
+            config,
+            use_id=True,
+            contents=(),
+            interactive_moe=False,
+            temporal_moe=False,
+            relative_attention=False,
+            sparse_experts=0,
+            losses=LossWeights(),
         )
         super().__init__(plain, num_items=num_items)
         self.contents = nn.ModuleDict({c.name: ContentProjection(c, config.width) for c in config.contents})
@@ -62,13 +69,13 @@ class Recurrence(nn.Module):
             else:
                 nn.init.xavier_normal_(parameter)
 
-    def forward(self, x_MBLD: Tensor) -> Tensor:
-        """(1, B, L, D) outputs at every position."""
+    def forward(self, x_MBLD: Tensor, bias: None = None) -> Tensor:
+        """(1, B, L, D) outputs at every position; a recurrence has no attention whose scores a bias could change."""
         hidden_BLH, _ = self.gru(x_MBLD[0])
         out_BLD: Tensor = self.out(hidden_BLH)
         return out_BLD.unsqueeze(0)
 
-    def last(self, x_MBLD: Tensor, lengths_B: Tensor) -> Tensor:
+    def last(self, x_MBLD: Tensor, lengths_B: Tensor, bias: None = None) -> Tensor:
         """(1, B, D) outputs at the last position of each row."""
         rows_B = torch.arange(len(lengths_B), device=lengths_B.device)
         out_MBLD: Tensor = self(x_MBLD)

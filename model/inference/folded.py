@@ -41,10 +41,13 @@ class FoldedLayer:
         )
         return queries_MBHD.transpose(0, 1)
 
-    def attend(self, queries_BMHD: Tensor, inputs_BMWD: Tensor, hidden_BW: Tensor) -> Tensor:
-        """(B, M, H, D) the attention-weighted sums of the inputs; `hidden_BW`: 0 where visible and -inf elsewhere."""
+    def attend(self, queries_BMHD: Tensor, inputs_BMWD: Tensor, bias_BMHW: Tensor) -> Tensor:
+        """(B, M, H, D) the attention-weighted sums of the inputs.
+
+        `bias_BMHW`: added to the scores, -inf where hidden; M and H may be 1, for all towers and heads.
+        """
         scores_BMHW = queries_BMHD @ inputs_BMWD.transpose(-1, -2)
-        scores_BMHW += hidden_BW[:, None, None, :]
+        scores_BMHW += bias_BMHW
         return torch.softmax(scores_BMHW, dim=-1) @ inputs_BMWD
 
     def finish(self, x_MBD: Tensor, mixed_BMHD: Tensor) -> Tensor:

@@ -144,15 +144,17 @@ class IncrementalEncoder:
         model, length = self._encoder.model, int(windows.lengths.max())
         items_BLC = self._vectors_of(windows.items_UW[:, :length])
         times_ms_BL = torch.from_numpy(windows.times_ms_UW[:, :length])
-        x_MBLD = model.tokens(model.events(items_BLC, times_ms_BL).vectors)
+        events = model.events(items_BLC, times_ms_BL)
+        x_MBLD = model.tokens(events.vectors)
         slots_B, last_B = torch.from_numpy(slots), torch.from_numpy(windows.lengths - 1)
         *lower, top = self._layers
         for number, folded in enumerate(lower):
             self._cache.inputs[number][slots_B, :, :length] = x_MBLD.transpose(0, 1)
-            x_MBLD = folded.layer(x_MBLD)
+            x_MBLD = folded.layer(x_MBLD, None if events.bias is None else events.bias[number])
         self._cache.inputs[-1][slots_B, :, :length] = x_MBLD.transpose(0, 1)
         last_MBD = x_MBLD[:, torch.arange(len(slots)), last_B]
-        last_MBD = self._attend(top, last_MBD, self._cache.inputs[-1], slots_B, self._hidden(last_B))
+        top_bias_BMHW = self._biases(windows, last_B)[-1]
+        last_MBD = self._attend(top, last_MBD, self._cache.inputs[-1], slots_B, top_bias_BMHW)
         self._cache.vectors[slots_B] = last_MBD.transpose(0, 1).flatten(1)
 
     def _read_one(self, slots: IntArray, windows: _Windows, positions: IntArray) -> None:
@@ -163,20 +165,26 @@ class IncrementalEncoder:
         time_B1T = model.time_encoding(torch.from_numpy(two_times))[:, 1:]
         positions_B, slots_B = torch.from_numpy(positions), torch.from_numpy(slots)
         x_MBD = model.tokens(model.enrich(items_B1C, positions_B.unsqueeze(1), time_B1T).vectors).squeeze(2)
-        hidden_BW = self._hidden(positions_B)
+        biases = self._biases(windows, positions_B)
         kept_MB = self._cache.rows_of(slots_B, positions_B)
-        for folded, inputs_SMWD in zip(self._layers, self._cache.inputs, strict=True):
+        for folded, inputs_SMWD, bias_BMHW in zip(self._layers, self._cache.inputs, biases, strict=True):
             inputs_SMWD.view(-1, x_MBD.shape[-1]).index_copy_(0, kept_MB.flatten(), x_MBD.flatten(0, 1))
-            x_MBD = self._attend(folded, x_MBD, inputs_SMWD, slots_B, hidden_BW)
+            x_MBD = self._attend(folded, x_MBD, inputs_SMWD, slots_B, bias_BMHW)
         self._cache.vectors[slots_B] = x_MBD.transpose(0, 1).flatten(1)
 
-    def _hidden(self, positions_B: Tensor) -> Tensor:
-        """(B, W) the causal mask, to be added to scores: 0 up to each position and -inf after it."""
-        later_BW = torch.arange(self._encoder.model.config.window.size) > positions_B.unsqueeze(1)
-        return torch.zeros(later_BW.shape).masked_fill_(later_BW, -torch.inf)
+    def _biases(self, windows: _Windows, positions_B: Tensor) -> Sequence[Tensor]:
+        """(B, M, H, W) of each layer: what is added to the scores of the query at each position, -inf after it.
+
+        Without relative attention the causal mask alone, whose M and H are 1.
+        """
+        model = self._encoder.model
+        if model.relative is not None:
+            return model.relative.at(torch.from_numpy(windows.times_ms_UW), positions_B).unbind(0)
+        later_BW = torch.arange(model.config.window.size) > positions_B.unsqueeze(1)
+        return [torch.zeros(later_BW.shape).masked_fill_(later_BW, -torch.inf)[:, None, None]] * len(self._layers)
 
     def _attend(
-        self, folded: FoldedLayer, x_MBD: Tensor, inputs_SMWD: Tensor, slots_B: Tensor, hidden_BW: Tensor
+        self, folded: FoldedLayer, x_MBD: Tensor, inputs_SMWD: Tensor, slots_B: Tensor, bias_BMHW: Tensor
     ) -> Tensor:
         """One layer's output at one position of each user; the input at that position is cached already."""
         queries_BMHD = folded.queries(x_MBD)
@@ -185,5 +193,5 @@ class IncrementalEncoder:
             part = slice(begin, begin + FETCHED_AT_ONCE)
             fetched_BMWD = self._fetched[: len(slots_B[part])]
             torch.index_select(inputs_SMWD, 0, slots_B[part], out=fetched_BMWD)
-            mixed_BMHD[part] = folded.attend(queries_BMHD[part], fetched_BMWD, hidden_BW[part])
+            mixed_BMHD[part] = folded.attend(queries_BMHD[part], fetched_BMWD, bias_BMHW[part])
         return folded.finish(x_MBD, mixed_BMHD)

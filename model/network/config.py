@@ -47,6 +47,9 @@ class ModelConfig:
     `now_gap`: the gap from the last event to now shapes the query (ours, not in the paper).
     `fused_id`: the id tower reads each item's id row plus its projected contents (ours, not in the paper).
     `repeats`: earlier events add to the scores of their own items, by how long ago they are (ours, not in the paper).
+    `relative_attention`: attention depends on the steps and on the time between two events (HSTU; not in the paper).
+    `sparse_experts`: so many small experts beside each feed-forward part, two of them at a time (HyMoERec; not in the
+    paper); 0: none.
     `hides_seen`: it is trained for answers without what the user has had: the items of a window are no candidates after
     it (ours, not in the paper). With either, the Temporal MoE starts near doing nothing.
     `released=True` keeps the arithmetic of the authors' released code, faults included: it serves their weights alone.
@@ -73,6 +76,8 @@ class ModelConfig:
     now_gap: bool = False
     fused_id: bool = False
     repeats: bool = False
+    relative_attention: bool = False
+    sparse_experts: int = 0
     hides_seen: bool = False
     id_dropout: float = 0.1
     num_categories: int = 0
@@ -85,6 +90,7 @@ class ModelConfig:
             "modalities with unique names": len(set(self.towers)) == len(self.towers),
             "a width that num_heads divides": self.width > 0 and self.width % self.num_heads == 0,
             "at least one layer": self.num_layers > 0,
+            "no sparse experts, or at least 2": self.sparse_experts == 0 or self.sparse_experts >= 2,
             "losses of weight 0 or more": min(self.losses.idcl, self.losses.cp, self.losses.pcl) >= 0,
             "0 <= pcl_share <= 1": 0 <= self.losses.pcl_share <= 1,
             "0 <= dropout < 1": 0 <= self.dropout < 1,

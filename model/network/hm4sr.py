@@ -10,7 +10,7 @@ embedding and projected contents.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,13 @@ from torch.nn import functional as F
 
 from model.network.config import Modality, ModelConfig
 from model.network.dropout import drop
-from model.network.layers import Linear
+from model.network.layers import Linear, StackedNorm
 from model.network.mixtures import InteractiveMoE, TemporalMoE
 from model.network.now_gap import NowGap
+from model.network.relative_bias import RelativeBias
 from model.network.repeat_model import RepeatModel
 from model.network.time_encoding import ReleasedTimeEncoding, TimeEncoding
-from model.network.towers import StackedNorm, Towers
+from model.network.towers import Towers
 
 UNSEEN = 0  # the id row that stands in for every item without a trained row
 
@@ -47,11 +48,15 @@ def queries_of(towers_MBLD: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class TowerInputs:
-    """A batch before the towers: (B, L, M, D) `vectors`, (B, L, T) embedded `time`, (B, L, E) weights of experts."""
+    """A batch before the towers: (B, L, M, D) `vectors`, (B, L, T) embedded `time`, (B, L, E) weights of experts.
+
+    `bias`: (layers, M, B, H, L, L) what is added to attention scores, or None.
+    """
 
     vectors: Tensor
     time: Tensor
     route: Tensor | None
+    bias: Tensor | None = None
 
 
 class ContentProjection(nn.Module):
@@ -90,6 +95,7 @@ class HM4SR(nn.Module):
         self.temporal = TemporalMoE(config) if config.temporal_moe else None
         self.norm = StackedNorm(len(config.towers), config.width, config.layer_norm_eps)
         self.towers = Towers(config)
+        self.relative = RelativeBias(config) if config.relative_attention else None
         self.now_gap = NowGap(config) if config.now_gap else None
         self.repeats = RepeatModel() if config.repeats else None
         self.category_head = Linear(config.vector_width, config.num_categories) if config.predicts_categories else None
@@ -138,7 +144,8 @@ class HM4SR(nn.Module):
     def events(self, items_BLC: Tensor, times_ms_BL: Tensor) -> TowerInputs:
         """Item vectors with position, Interactive MoE and Temporal MoE applied."""
         positions_L = torch.arange(items_BLC.shape[1], device=items_BLC.device)
-        return self.enrich(items_BLC, positions_L, self.time_encoding(times_ms_BL))
+        enriched = self.enrich(items_BLC, positions_L, self.time_encoding(times_ms_BL))
+        return enriched if self.relative is None else replace(enriched, bias=self.relative(times_ms_BL))
 
     def enrich(self, items_BLC: Tensor, positions: Tensor, time_BLT: Tensor) -> TowerInputs:
         """As `events`, at these positions of the window: (L,) for all rows or (B, L) for each."""
@@ -156,9 +163,9 @@ class HM4SR(nn.Module):
         tokens_MBLD = self.norm(vectors_BLMD.permute(2, 0, 1, 3).contiguous())
         return drop(tokens_MBLD, self.config.dropout, training=self.training)
 
-    def run(self, vectors_BLMD: Tensor) -> Tensor:
+    def run(self, vectors_BLMD: Tensor, bias: Tensor | None = None) -> Tensor:
         """(M, B, L, D): the output of each tower after each event."""
-        towers_MBLD: Tensor = self.towers(self.tokens(vectors_BLMD))
+        towers_MBLD: Tensor = self.towers(self.tokens(vectors_BLMD), bias)
         return towers_MBLD
 
     def score_offsets(self, times_ms_BL: Tensor, positions_B: Tensor) -> Tensor | None:
@@ -176,7 +183,8 @@ class HM4SR(nn.Module):
 
     def forward(self, items_BLC: Tensor, times_ms_BL: Tensor) -> Tensor:
         """(B, L, C): the query after each event. The reference implementation of `last`."""
-        return queries_of(self.run(self.events(items_BLC, times_ms_BL).vectors))
+        events = self.events(items_BLC, times_ms_BL)
+        return queries_of(self.run(events.vectors, events.bias))
 
     def with_placeholders(self, events: TowerInputs, replaced_BL: Tensor) -> Tensor:
         """(B, L, M - id, D): the content parts; where `replaced_BL`, a placeholder computed from the time alone."""
@@ -186,6 +194,6 @@ class HM4SR(nn.Module):
 
     def last(self, items_BLC: Tensor, times_ms_BL: Tensor, lengths_B: Tensor) -> Tensor:
         """(B, C): the query after the last event of each row of `lengths_B` events."""
-        tokens_MBLD = self.tokens(self.events(items_BLC, times_ms_BL).vectors)
-        last_MBD: Tensor = self.towers.last(tokens_MBLD, lengths_B)
+        events = self.events(items_BLC, times_ms_BL)
+        last_MBD: Tensor = self.towers.last(self.tokens(events.vectors), lengths_B, events.bias)
         return last_MBD.transpose(0, 1).flatten(1)

@@ -14,17 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.network.rounding import doublings
+
 NUM_GAPS = 30  # up to 2 ** 29 seconds, 17 years
 NUM_STEPS = 10  # up to 2 ** 9 events
 RATE = 10.0  # an optimiser's step moves a weight by about the learning rate: far too little for a score
-
-
-def _doublings(numbers: Tensor, powers: Tensor) -> Tensor:
-    """0 for 0 and less, then one more for each doubling; the last row is for all that is larger.
-
-    By comparison, which is exact: a CPU's float32 logarithm may end on either side of a whole number.
-    """
-    return torch.bucketize(numbers + 1.0, powers, right=True)
 
 
 class RepeatModel(nn.Module):
@@ -42,6 +36,6 @@ class RepeatModel(nn.Module):
         """(B, L) what the events of windows add, after the one at a position of each: nothing behind it."""
         steps_BL = positions_B.unsqueeze(1) - torch.arange(times_ms_BL.shape[1], device=times_ms_BL.device)
         gaps_ms_BL = times_ms_BL.gather(1, positions_B.unsqueeze(1)) - times_ms_BL
-        added_BL1 = F.embedding(_doublings(gaps_ms_BL / 1000, self.powers), self.gap)
-        added_BL1 = added_BL1 + F.embedding(_doublings(steps_BL, self.powers[: NUM_STEPS - 1]), self.step)
+        added_BL1 = F.embedding(doublings(gaps_ms_BL / 1000, self.powers), self.gap)
+        added_BL1 = added_BL1 + F.embedding(doublings(steps_BL, self.powers[: NUM_STEPS - 1]), self.step)
         return torch.where(steps_BL >= 0, RATE * added_BL1.squeeze(-1), 0.0)

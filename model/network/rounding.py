@@ -25,6 +25,14 @@ def log2(values: Tensor) -> Tensor:
     return torch.log2(values.double()).float()
 
 
+def doublings(numbers: Tensor, powers: Tensor) -> Tensor:
+    """0 for 0 and less, then one more for each doubling; the last row is for all that is larger. `powers`: 2, 4, 8, ...
+
+    By comparison, which is exact: a CPU's float32 logarithm may end on either side of a whole number.
+    """
+    return torch.bucketize(numbers + 1.0, powers, right=True)
+
+
 def power(base: float, exponents: Tensor) -> Tensor:
     """The correctly rounded float32 power."""
     return torch.pow(base, exponents.double()).float()

@@ -62,7 +62,7 @@ class Objective:
         batch = self.prepare(sequences)
         vectors_RC = self.model.item_vectors(self._dropped_ids(batch.rows_R), self.data.take(batch.rows_R))
         events = self.model.events(F.embedding(batch.inputs_BL, vectors_RC), batch.times_ms_BL)
-        towers_MBLD = self.model.run(events.vectors)
+        towers_MBLD = self.model.run(events.vectors, events.bias)
         loss = self._next_item(batch, vectors_RC, towers_MBLD)
         config, weights = self.model.config, self.model.config.losses
         if config.contrasts_ids or config.uses_placeholders:
@@ -157,7 +157,7 @@ class Objective:
     ) -> Tensor:
         losses, released = self.model.config.losses, self.model.config.released
         replaced_BL = torch.rand(batch.real_BL.shape).to(batch.real_BL.device) < losses.pcl_share
-        replaced_MBLD = self.model.run(self.model.with_placeholders(events, replaced_BL))
+        replaced_MBLD = self.model.run(self.model.with_placeholders(events, replaced_BL), events.bias)
         plain_MQD = _at(towers_MBLD[-len(replaced_MBLD) :], picks_BP)
         replaced_MQD = _at(replaced_MBLD, picks_BP)
         temperature = losses.pcl_temperature

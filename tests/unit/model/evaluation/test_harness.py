@@ -216,6 +216,8 @@ def test_ablations_change_what_they_name_and_combine(dataset: Dataset) -> None:
     assert built("hm4sr:no-absolute-time", dataset).config == replace(full, absolute_time=False)
     assert built("hm4sr:frozen-experts", dataset).frozen_experts
     assert not built("hm4sr:no-moe", dataset).frozen_experts
+    assert built("hm4sr:relative", dataset).config == replace(full, relative_attention=True)
+    assert built("hm4sr:sparse-experts", dataset).config == replace(full, sparse_experts=4)
     assert built("hm4sr:recency", dataset).plan.half_life == RECENCY_HALF_LIFE
     assert not built("hm4sr", dataset).plan.half_life
 
