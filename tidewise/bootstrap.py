@@ -93,7 +93,7 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
         build=_exact_index,
         shape=shape,
         include_uncatalogued=include_uncatalogued,
-        count_rules=CountRules() if recommends else None,
+        count_rules=CountRules() if recommends and settings.recommend.blend else None,
     )
     recommender = Recommender(
         store,

@@ -26,8 +26,9 @@ from core.clock import DAY_MS, Clock
 from core.errors import NotReady
 from core.history import WindowShape
 from core.items import Catalogue
+from core.learn.blended_trial import try_bundle
 from core.learn.gate import GateRules, Verdict, judge
-from core.learn.trial import TrialResult, select_slice, try_model, try_popularity
+from core.learn.trial import TrialResult, select_slice, try_popularity
 from core.learn.triggers import (
     REQUEST_KEY,
     Job,
@@ -233,7 +234,7 @@ class LearningCycle:
             return Verdict("undecided", "no event of the newest slice can be ranked yet", {"events": 0})
 
         def trial(record: ModelRecord) -> TrialResult:
-            return try_model(self.trainer.load(record), held_out, self.shape)
+            return try_bundle(self.trainer.load(record), held_out, self.shape, half_life_ms=policy.half_life_ms)
 
         result = trial(challenger)
         baseline = trial(champion) if champion else try_popularity(held_out, half_life_ms=policy.half_life_ms)

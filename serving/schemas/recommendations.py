@@ -25,7 +25,7 @@ class Reason(Schema):
     """The part of the score that speaks most for an item."""
 
     kind: Literal["history", "neighbour", "repeat", "popularity"]
-    """The model by the whole history, a neighbour of the item, an earlier event with it, its popularity."""
+    """The model by the whole history, an item that it often comes next to, an earlier event with it, or popularity."""
     item_id: str | None
     """Of a neighbour: one of the user's last items."""
     text: str

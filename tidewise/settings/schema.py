@@ -190,6 +190,10 @@ class RecommendSettings(Section):
     """Whether items that the user has seen are excluded; switch it off for repeat consumption.
 
     Models are trained for one of the two: after a change, retrain (`tidewise learn --retrain`)."""
+    blend: bool = True
+    """Whether the model's scores are blended with live counts (what comes next to the user's last items, popularity).
+
+    The weights are fitted at each training. Off: the model ranks alone."""
     max_n: Count = 500
     """The maximum number of items in an answer."""
 

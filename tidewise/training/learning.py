@@ -22,6 +22,7 @@ from core.statuses import ModelStatus
 from tidewise.bootstrap import MODELS_FOLDER, System, features_folder, load_model, models_folder
 from tidewise.process_setup import process_name
 from tidewise.settings.schema import Settings
+from tidewise.training.blending import with_blend
 from tidewise.training.features import sources_in
 from tidewise.training.plans import fine_tuning_plan, learning_policy, model_config, training_plan
 from tidewise.training.text_topics import name_text_topics
@@ -76,15 +77,19 @@ class NetworkTrainer:
     def _fine_tuned(self, parent: ModelRecord, columns: EventColumns, catalogue: Catalogue) -> HM4SRBundle:
         from model.training.fine_tuning import fine_tune
 
-        return fine_tune(
-            load_model(self._settings, parent),
+        since_ms, before_training = trained_through_ms(parent), load_model(self._settings, parent)
+        bundle = fine_tune(
+            before_training,
             columns,
             catalogue,
-            since_ms=trained_through_ms(parent),
+            since_ms=since_ms,
             plan=fine_tuning_plan(self._settings),
             seed=self._settings.train.seed,
             progress=self._progress,
             resume=models_folder(self._settings) / UNFINISHED,
+        )
+        return with_blend(
+            self._settings, bundle, columns, catalogue, since_ms=since_ms, before_training=before_training
         )
 
     def load(self, record: ModelRecord) -> ModelBundle:
@@ -120,22 +125,27 @@ def _train_fully(
     *,
     resumable: bool,
 ) -> HM4SRBundle:
+    from model.training.sequences import held_out
     from model.training.train import train
 
     if len(columns) < MIN_TRAINABLE_EVENTS:
         msg = f"wanted at least {MIN_TRAINABLE_EVENTS} events to train on, got {len(columns)}; import more first"
         raise NotReady(msg)
     sources = sources_in(features_folder(settings), catalogue, size=settings.model.content_dim)
-    return train(
+    plan = training_plan(settings)
+    bundle = train(
         columns,
         catalogue,
         config=model_config(settings, sources),
-        plan=training_plan(settings),
+        plan=plan,
         sources=sources,
         seed=settings.train.seed,
         progress=progress,
         resume=models_folder(settings) / UNFINISHED if resumable else None,
     )
+    held = held_out(columns, share=plan.validation_share)
+    since_ms = int(columns.times_ms[held].min()) if held.any() else int(columns.times_ms.max()) + 1
+    return with_blend(settings, bundle, columns, catalogue, since_ms=since_ms)
 
 
 def _saved(settings: Settings, bundle: HM4SRBundle, columns: EventColumns) -> ModelRecord:

@@ -1,0 +1,46 @@
+"""The blend of a trained model: its weights, fitted to the newest events that the model has not learnt from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from core.clock import DAY_MS
+from core.items import Catalogue
+from core.learn.blended_trial import calibrated
+from core.learn.trial import select_slice
+from core.records import EventColumns
+from tidewise.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from model.bundle import HM4SRBundle
+
+MAX_CHOICES = 3000  # events that the weights are fitted to
+
+
+def with_blend(
+    settings: Settings,
+    bundle: HM4SRBundle,
+    columns: EventColumns,
+    catalogue: Catalogue,
+    *,
+    since_ms: int,
+    before_training: HM4SRBundle | None = None,
+) -> HM4SRBundle:
+    """The bundle with fitted weights, and the version that these give it; as it is where blending is switched off.
+
+    `since_ms`: the encoder has not learnt from events at this time or later. A fine-tuned model has learnt from all of
+    them: its weights are fitted with the encoder as it was `before_training`.
+    """
+    from model.checkpoint import version_of
+
+    if not settings.recommend.blend:
+        return bundle
+    held_out = select_slice(
+        columns, catalogue, since_ms=since_ms, max_events=MAX_CHOICES, hide_seen=settings.recommend.exclude_seen
+    )
+    encoder = (before_training or bundle).bind(catalogue)
+    half_life_ms = settings.popularity.half_life_days * DAY_MS
+    blend = calibrated(encoder, held_out, settings.window_shape(), half_life_ms=half_life_ms)
+    blended = replace(bundle, blend=blend, report={**bundle.report, "blend": blend.to_json()})
+    return replace(blended, version=version_of(blended))
