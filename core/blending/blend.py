@@ -19,9 +19,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.transitions.neighbours import Neighbours
+
+Floats = NDArray[np.float64]
 
 LAST_ITEMS = 10  # of a history, whose neighbours count
 LAST_DECAY = 0.8  # the weight of each of them, relative to the one after
@@ -37,9 +40,9 @@ class ItemCounts:
     `recent` halves in 7 days, `lasting` in 90; `events`: (N,) numbers of events.
     """
 
-    recent: FloatArray
-    lasting: FloatArray
-    events: FloatArray
+    recent: Floats
+    lasting: Floats
+    events: Floats
 
     def logs(self) -> FloatArray:
         """(N, 3) the features of the last three weights."""

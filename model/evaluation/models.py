@@ -18,6 +18,7 @@ from model.baselines.counting import CoOccurrence, RecentPopularity
 from model.baselines.ease import EASE
 from model.baselines.neighbours import VSKNN, ItemKNN
 from model.baselines.networks import GRU4Rec, SASRec
+from model.evaluation.blended import BlendScorer
 from model.evaluation.networks import Contents, NetworkClass, NetworkScorer
 from model.network.config import LossWeights, ModelConfig
 from model.network.hm4sr import HM4SR
@@ -254,20 +255,43 @@ BASELINES: Mapping[str, ModelSpec] = {
 }
 
 
+BLEND = "blend"
+BLENDED_BY_DEFAULT = "hm4sr"
+
+
+def _make_blend(network: ModelSpec | None, config: Config, seed: int, setting: FitContext) -> Scorer:
+    encoder = None if network is None else network.make(config, seed, setting)
+    return BlendScorer(encoder, hides_seen=setting.budget.hides_seen)
+
+
+def _blend_spec(name: str) -> ModelSpec:
+    network = spec_of(name.partition(":")[2] or BLENDED_BY_DEFAULT)
+    if not network.trained:
+        msg = f"--model {name}: wanted a network to blend with live counts, got {network.name!r}"
+        raise InvalidInput(msg)
+    return _trained(name, partial(_make_blend, network))
+
+
+# Its calibration depends on the budget's seen items: so a trained model, though nothing is left to chance.
+COUNTS = ModelSpec("counts", partial(_make_blend, None), ({},), "model.evaluation.models", trained=True)
+
+
 def available() -> tuple[str, ...]:
     """All names; ablations of `hm4sr:` may be joined by a plus sign."""
-    return (*BASELINES, "hm4sr", *(f"hm4sr:{name}" for name in ABLATIONS))
+    return (*BASELINES, COUNTS.name, BLEND, "hm4sr", *(f"hm4sr:{name}" for name in ABLATIONS))
 
 
 def spec_of(name: str, extra: Mapping[str, ModelSpec] | None = None) -> ModelSpec:
-    """The model of that name (`others`: those that live elsewhere); raises `InvalidInput` for an unknown one."""
-    known = {**BASELINES, **(extra or {})}
+    """The model of that name (`extra`: those that live elsewhere); raises `InvalidInput` for an unknown one."""
+    known = {**BASELINES, COUNTS.name: COUNTS, **(extra or {})}
     if name in known:
         return known[name]
+    if name.partition(":")[0] == BLEND:
+        return _blend_spec(name)
     family, _, joined = name.partition(":")
     ablations = joined.split("+") if joined else []
     if family != "hm4sr" or any(ablation not in ABLATIONS for ablation in ablations):
-        names = ", ".join((*known, "hm4sr", "hm4sr:ABLATION+..."))
+        names = ", ".join((*known, "blend:NETWORK", "hm4sr", "hm4sr:ABLATION+..."))
         msg = f"--model: unknown model {name!r}; known are {names}, with the ablations {', '.join(ABLATIONS)}"
         raise InvalidInput(msg)
     return _trained(name, partial(_make_hm4sr, ablations))

@@ -1,0 +1,71 @@
+"""Calibration finds the weights by which choices were made, and keeps its defaults where there are few."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+
+from core.blending.blend import COUNTS_BLEND, DEFAULT_BLEND, Blend
+from core.blending.calibration import MIN_CHOICES, Choice, calibrate, choice_of
+
+TRUE = Blend(encoder=1.0, forward=0.8, backward=0.2, recent=0.5, lasting=-0.7, events=0.3)
+
+
+def drawn_choices(blend: Blend, num: int, *, seed: int = 0) -> list[Choice]:
+    """Choices among 20 random candidates, made by the logit of the weights."""
+    random = np.random.default_rng(seed)
+    features = random.normal(size=(num, 20, 6)).astype(np.float32)
+    features[:, :, 0] *= blend.encoder != 0
+    scores = features @ np.array(astuple(blend)) + random.gumbel(size=(num, 20))
+    return [Choice(row, int(answer)) for row, answer in zip(features, scores.argmax(axis=1), strict=True)]
+
+
+def test_calibration_recovers_the_weights_of_simulated_choices() -> None:
+    assert astuple(calibrate(drawn_choices(TRUE, 4000))) == pytest.approx(astuple(TRUE), abs=0.1)
+
+
+def test_calibration_is_deterministic() -> None:
+    choices = drawn_choices(TRUE, 200)
+    assert calibrate(choices) == calibrate(choices)
+
+
+def test_an_encoder_that_predicts_the_opposite_gets_no_weight() -> None:
+    opposite = Blend(encoder=-1.0, forward=1.0, backward=0.5, recent=0.5, lasting=0.0, events=0.0)
+    fitted = calibrate(drawn_choices(opposite, 1000))
+    assert fitted.encoder == 0
+    assert fitted.forward > 0.5
+
+
+def test_few_choices_give_the_default_without_the_encoder() -> None:
+    assert calibrate(drawn_choices(TRUE, MIN_CHOICES - 1)) == COUNTS_BLEND
+
+
+def test_without_an_encoder_its_weight_is_zero() -> None:
+    counts = Blend(encoder=0.0, forward=1.0, backward=0.5, recent=0.5, lasting=0.0, events=0.0)
+    assert calibrate(drawn_choices(counts, 200)).encoder == 0
+
+
+def test_the_prior_decides_where_features_do_not_vary() -> None:
+    same = [Choice(np.ones((5, 6), np.float32), 0)] * 100
+    assert astuple(calibrate(same)) == pytest.approx(astuple(DEFAULT_BLEND))
+
+
+def test_a_choice_is_among_the_best_allowed_items_of_each_part() -> None:
+    features = np.zeros((1000, 6), np.float32)
+    features[:, 0], features[5, 1] = np.arange(1000), 1.0
+    allowed = np.ones(1000, np.bool_)
+    allowed[999] = False
+    choice = choice_of(features, allowed, 998)
+    assert choice is not None
+    assert choice.features[choice.answer, 0] == 998
+    assert choice.features[:, 0].max() == 998
+    assert (choice.features[:, 1] == 1).any()
+
+
+def test_an_event_that_no_part_ranks_high_is_no_choice() -> None:
+    features = np.zeros((1000, 6), np.float32)
+    features[:, 0] = np.arange(1000)
+    assert choice_of(features, np.ones(1000, np.bool_), 10) is None
+    assert choice_of(features, np.arange(1000) != 999, 999) is None
