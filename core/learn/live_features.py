@@ -66,7 +66,7 @@ class LiveFeatures:
         last = window.items[: -LAST_ITEMS - 1 : -1].tolist()
         recent = self._recent / max(float(self._recent.sum()), np.finfo(np.float64).tiny)
         shares, events = counts.shares(catalogue.keys), counts.num_events(catalogue.keys)
-        known = ItemCounts(*(column.astype(np.float32) for column in (recent, shares, events)))
+        known = ItemCounts(recent, shares, events)
         forward = _logs(catalogue, [counts.after(key) for key in last], hidden)
         backward = _logs(catalogue, [counts.before(key) for key in last], hidden)
         return LiveFeature(forward, backward, known.logs())
