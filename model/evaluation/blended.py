@@ -81,19 +81,19 @@ class BlendScorer:
     """A blend of a network, or of nothing, with live counts. `hides_seen`: what answers it is calibrated for."""
 
     def __init__(self, network: Scorer | None, *, hides_seen: bool) -> None:
-        self._network, self._hides_seen = network, hides_seen
+        self.network, self._hides_seen = network, hides_seen
         self._part: TrainingPart | None = None
 
     @property
     def report(self) -> dict[str, object]:
         """The weights, and how the training of the network went."""
-        return {**getattr(self._network, "report", {}), "blend": self.blend.to_json()}
+        return {**getattr(self.network, "report", {}), "blend": self.blend.to_json()}
 
     def fit(self, part: TrainingPart) -> None:
         """Train and calibrate, once for each training part, and count its training events."""
         if part is not self._part:
-            if self._network is not None:
-                self._network.fit(part)
+            if self.network is not None:
+                self.network.fit(part)
             self.blend: Blend = calibrate(self._choices(part))
             self._part = part
         self._live = LiveCounts(part.num_items)
@@ -116,9 +116,9 @@ class BlendScorer:
         return scores_BN
 
     def _network_scores(self, pasts: Sequence[Past]) -> FloatArray:
-        if self._network is None:
+        if self.network is None:
             return np.zeros((len(pasts), 1), np.float32)
-        return self._network.scores(pasts)
+        return self.network.scores(pasts)
 
     def _hidden(self, past: Past) -> IntArray:
         return np.unique(past.history.items) if self._hides_seen else np.empty(0, np.int64)
