@@ -2,15 +2,15 @@
 
     score(item) = <query, vector of the item> + added(item) + value(item)
 
-The first part is searched in the index, `added` is given for few items (neighbours and repeats), and `value` is the
-same for all users (popularity), sorted once. Candidates are the best of each; an item that is no candidate scores at
-most the last candidate of the index plus the last by value. While the n-th best candidate is not above that bound, more
-are taken (the threshold algorithm of Fagin, Lotem and Naor, 2003). Shapes: N items of the catalogue, D width.
+In a small catalogue all items are scored. Else the first part is searched in the index, `added` is given for few items
+(neighbours and repeats), and `value` is the same for all users (popularity), sorted once. Candidates are the best of
+each; an item that is no candidate scores at most the last candidate of the index plus the last by value. While the n-th
+best candidate is not above that bound, more are taken (the threshold algorithm of Fagin, Lotem and Naor, 2003).
+Shapes: N items of the catalogue, D width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from core.arrays import BoolArray, FloatArray, IntArray
 from core.recommendation.added_scores import AddedScores
 from core.recommendation.item_values import ItemValues
 from core.recommendation.neighbour_scores import NeighbourScores
-from core.recommendation.rankers import Ranking
+from core.recommendation.rankers import ItemLookup, Ranking
 from core.recommendation.requests import ItemReason, RankingSource, ReasonKind
 from core.recommendation.snapshot import BoundModel, ServingSnapshot
 from core.records import StoredItem
@@ -64,13 +64,30 @@ class BlendedRanker:
         """The parts of few items."""
         return self.neighbours.added.plus(self.repeats)
 
-    @property
-    def named_keys(self) -> IntArray:
-        """Keys of the last items, which reasons name."""
-        return self.neighbours.last
-
     def ranking(self, allowed: BoolArray) -> Ranking:
         """Highest scores first, equal ones by row."""
+        if self.model is not None and self.model.vectors is not None:
+            return self._scan(self.model.vectors, allowed)
+        return self._search(allowed)
+
+    def _scan(self, vectors: FloatArray, allowed: BoolArray) -> Ranking:
+        """By the scores of all items."""
+        assert self.query is not None
+        scores_N: FloatArray = vectors @ self.query + self.values.values
+        added = self.added
+        scores_N[added.rows] += added.added
+        scores_N[~allowed] = -np.inf
+
+        def rank(n: int) -> tuple[IntArray, FloatArray]:
+            nth = np.partition(scores_N, -n)[-n] if n < len(scores_N) else -np.inf
+            rows = np.flatnonzero((scores_N >= nth) & allowed)
+            order = np.lexsort((rows, -scores_N[rows]))[:n]
+            return rows[order], scores_N[rows[order]]
+
+        return rank
+
+    def _search(self, allowed: BoolArray) -> Ranking:
+        """By the threshold algorithm."""
         num_allowed = int(np.count_nonzero(allowed))
         added = self.added
         own = added.among(allowed)
@@ -79,9 +96,6 @@ class BlendedRanker:
             num_candidates = max(FIRST, 2 * n)
             while True:
                 rows, bound = self._candidates(num_candidates, allowed, own)
-                if len(rows) < n and num_candidates < num_allowed:
-                    num_candidates *= GROWTH
-                    continue
                 scores = self._scores(rows, added)
                 order = np.lexsort((rows, -scores))[:n]
                 complete = num_candidates >= num_allowed
@@ -107,10 +121,18 @@ class BlendedRanker:
         """(N,) the sums of the parts."""
         return self._scores(rows, self.added)
 
-    def reasons(self, rows: IntArray, stored: Mapping[int, StoredItem]) -> list[ItemReason | None]:
+    def reasons(self, rows: IntArray, items: ItemLookup) -> list[ItemReason | None]:
         """For each row the part of its score that is highest above that of a mean item."""
-        if not len(rows):
-            return []
+        kinds = self._kinds(rows)
+        near = np.array([kind == "neighbour" for kind in kinds], np.bool_)
+        sources = np.full(len(rows), -1)
+        if near.any():
+            sources[near] = self.neighbours.sources(self.snapshot.catalogue.keys[rows[near]])
+        known = np.unique(sources[sources >= 0]).tolist()
+        named = items(known) if known else {}
+        return [_reason(kind, named.get(source)) for kind, source in zip(kinds, sources.tolist(), strict=True)]
+
+    def _kinds(self, rows: IntArray) -> list[ReasonKind]:
         mean_product = 0.0 if self.model is None or self.query is None else float(self.model.mean @ self.query)
         parts: dict[ReasonKind, FloatArray] = {
             "history": self._products(rows) - mean_product,
@@ -119,9 +141,7 @@ class BlendedRanker:
             "popularity": self.values.values[rows] - self.values.mean,
         }
         kinds = list(parts)
-        best = np.argmax(np.stack(list(parts.values())), axis=0)
-        sources = self.neighbours.sources(self.snapshot.catalogue.keys[rows]).tolist()
-        return [_reason(kinds[kind], stored.get(source)) for kind, source in zip(best.tolist(), sources, strict=True)]
+        return [kinds[best] for best in np.argmax(np.stack(list(parts.values())), axis=0).tolist()]
 
     def _scores(self, rows: IntArray, added: AddedScores) -> FloatArray:
         scores: FloatArray = self._products(rows) + added.at(rows) + self.values.values[rows]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from core.recommendation.requests import ItemReason, RankingSource
 from core.recommendation.snapshot import BoundModel, ServingSnapshot, unit
 from core.records import StoredItem
 
+ItemLookup = Callable[[Sequence[int]], Mapping[int, StoredItem]]  # item keys -> those that are stored
 Ranking = Callable[[int], tuple[IntArray, FloatArray]]  # n -> the best n (rows, scores), best first
 
 
@@ -38,17 +39,12 @@ class Ranker(Protocol):
         """The model version, if a model is used."""
         ...
 
-    @property
-    def named_keys(self) -> IntArray:
-        """Keys of the items that reasons may name."""
-        ...
-
     def ranking(self, allowed: BoolArray) -> Ranking:
         """A ranking of the allowed rows."""
         ...
 
-    def reasons(self, rows: IntArray, stored: Mapping[int, StoredItem]) -> Sequence[ItemReason | None]:
-        """For each row why it is in the answer; None where the source says it all. `stored`: of the named keys."""
+    def reasons(self, rows: IntArray, items: ItemLookup) -> Sequence[ItemReason | None]:
+        """For each row why it is in the answer; None where the source says it all. `items`: finds those it names."""
         ...
 
     def scores(self, rows: IntArray) -> FloatArray:
@@ -60,9 +56,8 @@ class _OnePart:
     """A ranker with one part, which the source of the answer names."""
 
     __slots__ = ()
-    named_keys: ClassVar[IntArray] = np.empty(0, np.int64)
 
-    def reasons(self, rows: IntArray, stored: Mapping[int, StoredItem]) -> Sequence[ItemReason | None]:
+    def reasons(self, rows: IntArray, items: ItemLookup) -> Sequence[ItemReason | None]:
         """None."""
         return [None] * len(rows)
 

@@ -263,7 +263,7 @@ class Recommender:
         while True:
             rows, scores = rank(num_candidates)
             keys = snapshot.catalogue.keys[rows]
-            stored = read.items.by_key(np.union1d(keys, ranker.named_keys).tolist())
+            stored = read.items.by_key(keys.tolist())
             listed = np.array(
                 [
                     k in stored and stored[k].listed(include_uncatalogued=self._include_uncatalogued)
@@ -273,7 +273,7 @@ class Recommender:
             )
             if np.count_nonzero(listed) >= n or len(rows) < num_candidates:
                 picked, scores = rows[listed][:n], scores[listed][:n]
-                reasons = ranker.reasons(picked, stored)
+                reasons = ranker.reasons(picked, read.items.by_key)
                 titles = {stored[key].item.item_id: stored[key].item.title for key in keys[listed].tolist()}
                 return tuple(
                     replace(_scored(snapshot, row, titles, score), reason=reason)

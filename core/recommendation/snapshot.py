@@ -25,6 +25,7 @@ from core.recommendation.item_values import ItemValues, item_values
 from core.records import ModelRecord
 from core.transitions.counts import CountRules, TransitionCounts
 
+SMALL_CATALOGUE = 20_000  # items: up to here, scoring all of them is faster than a search
 RETRY_REFRESHES = 30  # about half a minute: reading a damaged model is expensive
 
 
@@ -32,7 +33,8 @@ RETRY_REFRESHES = 30  # about half a minute: reading a damaged model is expensiv
 class BoundModel:
     """A model version bound to a catalogue. `similar` indexes the item vectors at unit length.
 
-    `mean`: (D,) the mean vector of the listed items. `blend`: see `ModelBundle`.
+    `mean`: (D,) the mean vector of the listed items. `vectors`: (N, D) of all rows of a small catalogue, else None.
+    `blend`: see `ModelBundle`.
     """
 
     version: str
@@ -40,6 +42,7 @@ class BoundModel:
     index: ItemIndex
     similar: ItemIndex
     mean: FloatArray
+    vectors: FloatArray | None = None
     blend: Blend | None = None
 
 
@@ -182,7 +185,8 @@ class SnapshotManager:
             raise CheckpointError(msg)
         index, similar = self._build(rows, vectors), self._build(rows, unit(vectors))
         mean = vectors.mean(axis=0) if len(rows) else np.zeros(encoder.width, np.float32)
-        return BoundModel(bundle.version, encoder, index, similar, mean, bundle.blend)
+        everything = encoder.items(np.arange(len(catalogue))) if len(catalogue) <= SMALL_CATALOGUE else None
+        return BoundModel(bundle.version, encoder, index, similar, mean, everything, bundle.blend)
 
 
 def _values(snapshot: ServingSnapshot) -> ItemValues | None:

@@ -17,6 +17,7 @@ from core.recommendation.item_values import ItemValues
 from core.recommendation.neighbour_scores import NeighbourScores
 from core.recommendation.snapshot import BoundModel, ServingSnapshot
 
+KINDS = [{"model": True}, {"model": False}, {"small": True}]  # searched, without a model, scored in full
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -41,7 +42,9 @@ class CountedIndex(BruteForceIndex):
         return super().search(query, n, allowed=allowed)
 
 
-def shop(seed: int, num_items: int, *, spread: float = 1.0, model: bool = True) -> tuple[BlendedRanker, BoolArray]:
+def shop(
+    seed: int, num_items: int, *, spread: float = 1.0, model: bool = True, small: bool = False
+) -> tuple[BlendedRanker, BoolArray]:
     """A ranker over random items, and a random mask. `spread`: of the values, compared with the products."""
     random = np.random.default_rng(seed)
     vectors = random.normal(size=(num_items, 4)).astype(np.float32)
@@ -49,7 +52,8 @@ def shop(seed: int, num_items: int, *, spread: float = 1.0, model: bool = True) 
     names = tuple(f"i{row}" for row in rows)
     catalogue = Catalogue(rows + 1, names, ("",) * num_items, ((),) * num_items, np.ones(num_items, np.bool_))
     index = CountedIndex(rows, vectors)
-    bound = BoundModel("v1", TableEncoder(catalogue, vectors), index, index, vectors.mean(axis=0)) if model else None
+    encoder, kept = TableEncoder(catalogue, vectors), vectors if small else None
+    bound = BoundModel("v1", encoder, index, index, vectors.mean(axis=0), kept) if model else None
     near, repeated = (np.sort(random.choice(num_items, size=1 + num_items // 5, replace=False)) for _ in range(2))
     added = AddedScores(near, random.exponential(scale=3, size=len(near)).astype(np.float32))
     repeats = AddedScores(repeated, random.normal(scale=3, size=len(repeated)).astype(np.float32))
