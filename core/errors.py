@@ -8,6 +8,7 @@ TidewiseError
 |-- NotFound                           the named user, item, model or job does not exist
 |-- NotReady                           the system cannot answer yet (no model, still starting)
 |-- Overloaded                         a queue is full: try again later
+|-- TrainingProcessLost                another process of the same training has ended
 |-- CheckpointError                    a model on disk is missing, damaged or from another layout
 |-- StoreError                         the database refused
 |   |-- StoreUnavailable               it is unreachable or too slow: try again later
@@ -71,6 +72,13 @@ class Overloaded(TidewiseError):
     """A queue is full. The request was not started and may be sent again.
 
     Operator action: if it lasts, add processes, or slow the clients down.
+    """
+
+
+class TrainingProcessLost(TidewiseError):
+    """Another process of the same training has ended, so this one ends too.
+
+    Operator action: read the error of the process that ended first (killed: too little memory?), then start again.
     """
 
 

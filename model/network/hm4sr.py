@@ -40,6 +40,10 @@ class Features:
         """The features of some rows."""
         return Features(self.values[rows], self.present[rows])
 
+    def to(self, device: torch.device) -> Features:
+        """The same on another device."""
+        return Features(self.values.to(device), self.present.to(device))
+
 
 def queries_of(towers_MBLD: Tensor) -> Tensor:
     """(B, L, C): the towers' outputs side by side."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -68,6 +68,12 @@ class TrainingData:
     def ranges(self) -> UserRanges:
         """Where each user's events lie among the training events."""
         return UserRanges.of(self.columns.users[self.split.train])
+
+    def to(self, device: torch.device) -> TrainingData:
+        """The same on another device."""
+        names = ("items", "times_ms", "id_rows", "target_share", "categories")
+        features = {name: features.to(device) for name, features in self.features.items()}
+        return replace(self, features=features, **{name: getattr(self, name).to(device) for name in names})
 
     def take(self, rows_R: Tensor) -> dict[str, Features]:
         """The features of some candidates."""

@@ -7,7 +7,7 @@ B windows, L events, M towers, P positions, Q = 2 * B picked positions, C = M * 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from model.network.hm4sr import HM4SR, UNSEEN, TowerInputs, queries_of
 from model.network.now_gap import UNKNOWN
 from model.training.data import TrainingData
 from model.training.losses import category_prediction, id_contrast, placeholder_contrast
+from model.training.process_group import SINGLE, ProcessGroup, Share
 from model.training.sequences import Sequences, padded, trained_positions
 from model.training.softmax import Added, cross_entropy
 
@@ -37,6 +38,20 @@ class Batch:
     scored_N: Tensor | None  # which rows the softmax runs over, None for all
     bias_N: Tensor | None
 
+    def windows(self, kept: slice) -> Batch:
+        """Some of its windows, with all its candidates."""
+        names = ("inputs_BL", "targets_BL", "times_ms_BL", "gaps_ms_BL", "real_BL", "trained_BL")
+        return replace(self, **{name: getattr(self, name)[kept] for name in names})
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """The positions that IDCL and PCL look at: of each window of the whole batch, with their targets."""
+
+    picks_BP: Tensor
+    targets_Q: Tensor
+    share: Share  # of this process
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -44,7 +59,8 @@ class Objective:
 
     Above `sampled_above` candidates the softmax runs over the batch's targets and `num_samples` uniform ones, each
     corrected by the logarithm of its probability to be among them (log-Q). `probabilities_n`: of each event to be a
-    target in an epoch (see `recency`); None: all are.
+    target in an epoch (see `recency`); None: all are. `group`: the processes that divide the windows of each batch;
+    `draws`: what they draw alike, as for the whole batch (None: torch's default generator).
     """
 
     model: HM4SR
@@ -53,27 +69,34 @@ class Objective:
     num_samples: int
     dtype: torch.dtype = torch.float32  # what the softmax over the items multiplies
     probabilities_n: Tensor | None = None
+    group: ProcessGroup = SINGLE
+    draws: torch.Generator | None = None
 
     def __call__(self, sequences: Sequences) -> Tensor:
-        """The weighted sum of the losses that are switched on.
+        """The weighted sum of the losses that are switched on; over all processes these add up to that of the batch.
 
         The released preset keeps the released ways in them: the last position alone, CP at each position.
         """
-        batch = self.prepare(sequences)
+        whole, share = self.prepare(sequences), self.group.share_of(len(sequences))
+        batch = whole.windows(share.windows)
         vectors_RC = self.model.item_vectors(self._dropped_ids(batch.rows_R), self.data.take(batch.rows_R))
         events = self.model.events(F.embedding(batch.inputs_BL, vectors_RC), batch.times_ms_BL)
         towers_MBLD = self.model.run(events.vectors, events.bias)
-        loss = self._next_item(batch, vectors_RC, towers_MBLD)
+        positions = share.positions(whole.trained_BL)
+        num_trained = int(whole.trained_BL.sum())
+        part = (positions.stop - positions.start) / num_trained / share.num_copies
+        loss: Tensor = part * self._next_item(batch, vectors_RC, towers_MBLD, num_trained, positions)
         config, weights = self.model.config, self.model.config.losses
         if config.contrasts_ids or config.uses_placeholders:
-            picks_BP = _picks(batch.real_BL)[:, : 1 if config.released else 2]
-            targets_Q = batch.targets_BL.gather(1, picks_BP).flatten()
+            picks_BP = self._picks(whole.real_BL)[:, : 1 if config.released else 2]
+            targets_Q = whole.targets_BL.gather(1, picks_BP).flatten()
+            picked = Picked(picks_BP, targets_Q, share)
             if config.contrasts_ids:
-                loss = loss + weights.idcl * self._idcl(vectors_RC, towers_MBLD, picks_BP, targets_Q)
+                loss = loss + weights.idcl / self.group.size * self._idcl(vectors_RC, towers_MBLD, picked)
             if config.uses_placeholders:
-                loss = loss + weights.pcl * self._pcl(batch, events, towers_MBLD, picks_BP, targets_Q)
+                loss = loss + weights.pcl / self.group.size * self._pcl(whole.real_BL, events, towers_MBLD, picked)
         if config.predicts_categories:
-            loss = loss + weights.cp * self._cp(batch, vectors_RC)
+            loss = loss + weights.cp / self.group.size * self._cp(whole, vectors_RC)
         return loss
 
     def prepare(self, sequences: Sequences) -> Batch:
@@ -102,13 +125,13 @@ class Objective:
         if self.probabilities_n is None:
             return trained_BL
         chances_BL = self.probabilities_n[targets_BL]
-        drawn_BL = trained_BL & (torch.rand(trained_BL.shape).to(chances_BL.device) < chances_BL)
+        drawn_BL = trained_BL & (self._rand(*trained_BL.shape).to(chances_BL.device) < chances_BL)
         return drawn_BL if drawn_BL.any() else trained_BL
 
     def _sampled(self, targets_P: Tensor) -> tuple[Tensor, Tensor]:
         """The candidates of one step, ascending, and -log of the probability that each is among them."""
         num_items = len(self.data.id_rows)
-        drawn = torch.randint(0, num_items, (self.num_samples,)).to(targets_P.device)
+        drawn = torch.randint(0, num_items, (self.num_samples,), generator=self.draws).to(targets_P.device)
         candidates_N = torch.unique(torch.cat([targets_P, drawn]))
         expected_N = len(targets_P) * self.data.target_share[candidates_N] + self.num_samples / num_items
         return candidates_N, -torch.log(-torch.expm1(-expected_N))
@@ -116,17 +139,23 @@ class Objective:
     def _dropped_ids(self, rows_R: Tensor) -> Tensor:
         """The id rows of candidates, a random few replaced by the "unseen" row for this step, everywhere at once."""
         ids_R = self.data.id_rows[rows_R]
-        dropped_R = torch.rand(len(rows_R)).to(ids_R.device) < self.model.config.id_dropout
+        dropped_R = self._rand(len(rows_R)).to(ids_R.device) < self.model.config.id_dropout
         return torch.where(dropped_R, UNSEEN, ids_R)
 
-    def _next_item(self, batch: Batch, vectors_RC: Tensor, towers_MBLD: Tensor) -> Tensor:
-        """Cross-entropy of the next item at every trained position."""
+    def _rand(self, *shape: int) -> Tensor:
+        """Random numbers that are the same in all processes."""
+        return torch.rand(shape, generator=self.draws)
+
+    def _next_item(
+        self, batch: Batch, vectors_RC: Tensor, towers_MBLD: Tensor, num_trained: int, positions: slice
+    ) -> Tensor:
+        """Cross-entropy of the next item at every trained position, which are `positions` of the whole batch's."""
         queries_PC, targets_P = queries_of(towers_MBLD)[batch.trained_BL], batch.targets_BL[batch.trained_BL]
         if self.model.now_gap is not None:
             gaps_ms_P = batch.gaps_ms_BL[batch.trained_BL]
-            drawn_ms_P = (gaps_ms_P * torch.rand(len(gaps_ms_P)).to(gaps_ms_P.device)).long()
+            drawn_ms_P = (gaps_ms_P * self._rand(num_trained)[positions].to(gaps_ms_P.device)).long()
             rows_P = self.model.now_gap.rows(drawn_ms_P)
-            knows_P = torch.rand(len(rows_P)).to(rows_P.device) < TOLD_SHARE
+            knows_P = self._rand(num_trained)[positions].to(rows_P.device) < TOLD_SHARE
             queries_PC = self.model.now_gap(queries_PC, torch.where(knows_P, rows_P, UNKNOWN))
         if batch.scored_N is not None:
             vectors_RC, targets_P = vectors_RC[batch.scored_N], torch.searchsorted(batch.scored_N, targets_P)
@@ -146,22 +175,35 @@ class Objective:
         places_PS = torch.searchsorted(scored_N, items_PS).clamp(max=len(scored_N) - 1)
         return Added(places_PS, torch.where(scored_N[places_PS] == items_PS, added_PS, 0.0))
 
-    def _idcl(self, vectors_RC: Tensor, towers_MBLD: Tensor, picks_BP: Tensor, targets_Q: Tensor) -> Tensor:
-        queries_QD = _at(towers_MBLD[:1], picks_BP)[0]
-        rows_QD, config = vectors_RC[targets_Q, : self.model.config.width], self.model.config
-        temperature = config.losses.temperature
-        return id_contrast(queries_QD, rows_QD, targets_Q, temperature=temperature, released=config.released)
+    def _picks(self, real_BL: Tensor) -> Tensor:
+        """(B, 2) the last and one random real position of each row."""
+        lengths_B = real_BL.sum(1)
+        random_B = (self._rand(len(lengths_B)).to(lengths_B.device) * lengths_B).long()
+        return torch.stack([lengths_B - 1, random_B], dim=1)
 
-    def _pcl(
-        self, batch: Batch, events: TowerInputs, towers_MBLD: Tensor, picks_BP: Tensor, targets_Q: Tensor
-    ) -> Tensor:
+    def _at(self, towers_MBLD: Tensor, picked: Picked) -> Tensor:
+        """(M, Q, D) the towers' outputs at the picked positions of all processes."""
+        picks_BP = picked.picks_BP[picked.share.windows]
+        rows_B1 = torch.arange(len(picks_BP), device=picks_BP.device).unsqueeze(1)
+        own_MQD = towers_MBLD[:, rows_B1, picks_BP].flatten(1, 2)
+        return self.group.gathered(own_MQD, picked.share, len(picked.picks_BP))
+
+    def _idcl(self, vectors_RC: Tensor, towers_MBLD: Tensor, picked: Picked) -> Tensor:
+        queries_QD = self._at(towers_MBLD[:1], picked)[0]
+        rows_QD, config = vectors_RC[picked.targets_Q, : self.model.config.width], self.model.config
+        temperature = config.losses.temperature
+        return id_contrast(queries_QD, rows_QD, picked.targets_Q, temperature=temperature, released=config.released)
+
+    def _pcl(self, real_BL: Tensor, events: TowerInputs, towers_MBLD: Tensor, picked: Picked) -> Tensor:
         losses, released = self.model.config.losses, self.model.config.released
-        replaced_BL = torch.rand(batch.real_BL.shape).to(batch.real_BL.device) < losses.pcl_share
+        replaced_BL = self._rand(*real_BL.shape)[picked.share.windows].to(real_BL.device) < losses.pcl_share
         replaced_MBLD = self.model.run(self.model.with_placeholders(events, replaced_BL), events.bias)
-        plain_MQD = _at(towers_MBLD[-len(replaced_MBLD) :], picks_BP)
-        replaced_MQD = _at(replaced_MBLD, picks_BP)
+        plain_MQD = self._at(towers_MBLD[-len(replaced_MBLD) :], picked)
+        replaced_MQD = self._at(replaced_MBLD, picked)
         temperature = losses.pcl_temperature
-        return placeholder_contrast(plain_MQD, replaced_MQD, targets_Q, temperature=temperature, released=released)
+        return placeholder_contrast(
+            plain_MQD, replaced_MQD, picked.targets_Q, temperature=temperature, released=released
+        )
 
     def _cp(self, batch: Batch, vectors_RC: Tensor) -> Tensor:
         """Over the distinct items of the batch that have categories; those without are unknown, not in none."""
@@ -172,16 +214,3 @@ class Objective:
         if self.model.category_head is None or not known.any():
             return vectors_RC.new_zeros(())
         return category_prediction(self.model.category_head(vectors_RC[items[known]]), categories[known])
-
-
-def _picks(real_BL: Tensor) -> Tensor:
-    """(B, 2) the last and one random real position of each row."""
-    lengths_B = real_BL.sum(1)
-    random_B = (torch.rand(len(lengths_B)).to(lengths_B.device) * lengths_B).long()
-    return torch.stack([lengths_B - 1, random_B], dim=1)
-
-
-def _at(towers_MBLD: Tensor, picks_BP: Tensor) -> Tensor:
-    """(M, Q, D) the towers' outputs at the picked positions."""
-    rows_B1 = torch.arange(len(picks_BP), device=picks_BP.device).unsqueeze(1)
-    return towers_MBLD[:, rows_B1, picks_BP].flatten(1, 2)

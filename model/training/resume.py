@@ -55,18 +55,37 @@ def fingerprint(columns: EventColumns, catalogue: Catalogue, *settings: object) 
 
 
 @dataclass(frozen=True, slots=True)
+class StoredRun:
+    """What a file holds of a run."""
+
+    run: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+    def restore(self, model: nn.Module, optimizer: Adam, rng: np.random.Generator, draws: torch.Generator) -> RunState:
+        """Put model, optimiser and generators where the run stood."""
+        model.load_state_dict(_under(self.tensors, "model."))
+        optimizer.load(_under(self.tensors, "optimizer."))
+        draws.set_state(self.tensors["torch_rng"])
+        rng.bit_generator.state = self.run["numpy_rng"]
+        best = _under(self.tensors, "best.")
+        return RunState(Counters(*self.run["counters"]), list(self.run["history"]), best)
+
+
+@dataclass(frozen=True, slots=True)
 class ResumeFile:
     """The file of one run."""
 
     path: Path
     fingerprint: str
 
-    def save(self, state: RunState, model: nn.Module, optimizer: Adam, rng: np.random.Generator) -> None:
+    def save(
+        self, state: RunState, model: nn.Module, optimizer: Adam, rng: np.random.Generator, draws: torch.Generator
+    ) -> None:
         """Replace the file by the present state."""
         tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in state.best.items()}
         tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer.state().items()}
-        tensors["torch_rng"] = torch.get_rng_state()
+        tensors["torch_rng"] = draws.get_state()
         counters = state.counters
         run = {
             "fingerprint": self.fingerprint,
@@ -80,26 +99,14 @@ class ResumeFile:
         save_file(copies, aside, metadata={"run": json.dumps(run)})
         aside.replace(self.path)
 
-    def load(self, model: nn.Module, optimizer: Adam, rng: np.random.Generator) -> RunState | None:
-        """Put model, optimiser and generators where the run stood; None (nothing touched) where there is none."""
-        stored = self._read()
-        if stored is None:
-            return None
-        run, tensors = stored
-        model.load_state_dict(_under(tensors, "model."))
-        optimizer.load(_under(tensors, "optimizer."))
-        torch.set_rng_state(tensors["torch_rng"])
-        rng.bit_generator.state = run["numpy_rng"]
-        return RunState(Counters(*run["counters"]), list(run["history"]), _under(tensors, "best."))
-
-    def _read(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-        """Counters and tensors of this very run, whole."""
+    def read(self) -> StoredRun | None:
+        """The stored state of this very run, whole; None where there is none."""
         try:
             with safe_open(self.path, "pt") as file:
                 run = json.loads(file.metadata()["run"])
                 if run["fingerprint"] != self.fingerprint:
                     return None
-                return run, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+                return StoredRun(run, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (not a dict)
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             return None  # absent, damaged or of another layout: a run that starts afresh loses time and nothing else
 

@@ -25,8 +25,9 @@ from model.training.data import TrainingData
 from model.training.objective import Objective
 from model.training.plan import ProgressCallback, Timer, TrainingPlan, TrainingProgress
 from model.training.precision import autocast, multiplies_bfloat16
+from model.training.process_group import SINGLE, ProcessGroup
 from model.training.recency import target_probabilities, with_target_share
-from model.training.resume import Counters, ResumeFile, RunState
+from model.training.resume import Counters, ResumeFile, RunState, StoredRun
 from model.training.sequences import Sequences, batches, cut_windows
 from model.training.validation import validation_ndcg
 
@@ -47,6 +48,8 @@ class TrainingRun:
     windows: Callable[[np.random.Generator], Sequences] | None = None  # of an epoch; None: all training events
     history: list[float] = field(default_factory=list)
     timer: Timer = time.monotonic
+    group: ProcessGroup = SINGLE
+    elapsed_s: float = 0.0  # since the training started, with those of the runs that this one resumes
 
     def __post_init__(self) -> None:
         if self.model.config.released and self.model.temporal is not None:
@@ -54,19 +57,17 @@ class TrainingRun:
         self.device = self.data.items.device
         self.bfloat16 = multiplies_bfloat16(self.plan.precision, self.device)
         dtype = torch.bfloat16 if self.bfloat16 else torch.float32
-        probabilities_n, data = None, self.data
-        if self.plan.half_life:
-            probabilities_n = target_probabilities(data, self.plan.half_life)
+        plan, data, probabilities_n = self.plan, self.data, None
+        if plan.half_life:
+            probabilities_n = target_probabilities(data, plan.half_life)
             data = with_target_share(data, probabilities_n)
-        plan = self.plan
-        self.objective = Objective(self.model, data, plan.sampled_above, plan.num_samples, dtype, probabilities_n)
+        # What all processes draw alike; a process alone draws dropout from the same generator.
+        self.draws = torch.default_generator if self.group.size == 1 else torch.Generator().manual_seed(self.seed)
+        self.objective = Objective(
+            self.model, data, plan.sampled_above, plan.num_samples, dtype, probabilities_n, self.group, self.draws
+        )
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = Adam(trained)
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the training started, including those of the interrupted runs that this one resumes."""
-        return self.timer() - self.started_s
 
     @property
     def metric(self) -> float | None:
@@ -84,6 +85,10 @@ class TrainingRun:
         """Whether the budget is spent."""
         return self.plan.max_seconds is not None and self.elapsed_s >= self.plan.max_seconds
 
+    def _read_clock(self) -> None:
+        """All processes go by the clock of process 0: they decide and learn alike."""
+        self.elapsed_s = self.group.agreed(self.timer() - self.started_s)
+
     def train(self) -> dict[str, Any]:
         """Epochs until the plan, the patience or the budget ends; the model is left with the best weights seen."""
         rng = np.random.default_rng(self.seed)
@@ -91,13 +96,16 @@ class TrainingRun:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             best = self._resumed(rng) or best
+            self._read_clock()
             while not self._has_ended:
                 self.counters.epoch += 1
                 self._epoch(rng)
                 best = self._validated(best)
+                self._read_clock()
                 if self.file is not None:
                     self.counters.elapsed_s = self.elapsed_s
-                    self.file.save(RunState(self.counters, self.history, best), self.model, self.optimizer, rng)
+                    state = RunState(self.counters, self.history, best)
+                    self.file.save(state, self.model, self.optimizer, rng, self.draws)
         self.model.load_state_dict(best)
         if self.file is not None:
             self.file.remove()
@@ -110,9 +118,10 @@ class TrainingRun:
 
     def _resumed(self, rng: np.random.Generator) -> dict[str, Tensor] | None:
         """Resume from the file, if it is of the same run; returns the best weights so far."""
-        state = self.file.load(self.model, self.optimizer, rng) if self.file is not None else None
-        if state is None:
+        stored: StoredRun | None = self.group.broadcast(self.file.read() if self.file is not None else None)
+        if stored is None:
             return None
+        state = stored.restore(self.model, self.optimizer, rng, self.draws)
         self.counters, self.history = state.counters, state.history
         self.started_s -= state.counters.elapsed_s
         return state.best
@@ -122,7 +131,7 @@ class TrainingRun:
         if not len(self.data.split.validation):
             self.counters.gained_at = self.counters.epoch
             return copy.deepcopy(self.model.state_dict())
-        metric, before = validation_ndcg(self.model, self.data), max(self.history, default=-1.0)
+        metric, before = validation_ndcg(self.model, self.data, group=self.group), max(self.history, default=-1.0)
         self.history.append(metric)
         if metric > before * (1 + self.plan.least_gain):
             self.counters.gained_at = self.counters.epoch
@@ -130,7 +139,9 @@ class TrainingRun:
 
     def _report(self) -> dict[str, Any]:
         """The figures of this run that the checkpoint records."""
-        reads_now = self.model.now_gap is not None and self.history
+        untold = None
+        if self.model.now_gap is not None and self.history:
+            untold = validation_ndcg(self.model, self.data, with_gap=False, group=self.group)
         return {
             "seed": self.seed,
             "epochs": self.counters.epoch,
@@ -139,7 +150,7 @@ class TrainingRun:
             "precision": "bfloat16" if self.bfloat16 else "float32",
             "validation_ndcg_10": max(self.history, default=None),
             "validation_history": self.history,
-            "validation_ndcg_10_untold": validation_ndcg(self.model, self.data, with_gap=False) if reads_now else None,
+            "validation_ndcg_10_untold": untold,
             "training_events": len(self.data.split.train),
             "validation_events": len(self.data.split.validation),
             "trained_items": len(self.data.trained_rows),
@@ -148,11 +159,15 @@ class TrainingRun:
     def _epoch(self, rng: np.random.Generator) -> None:
         """One pass over all training events."""
         self.model.train()
+        if self.group.size > 1:  # dropout: each process draws its own
+            own = np.random.SeedSequence([self.seed, self.counters.epoch, self.group.rank])
+            torch.manual_seed(int(own.generate_state(1)[0]))
         cut = self.windows or (lambda rng: cut_windows(self.data.ranges, self.model.config.window, rng))
         sequences = cut(rng)
         todo = list(batches(sequences, max_events=self.plan.batch_events, rng=rng))
         self.steps = self.counters.step + len(todo) * (self.plan.epochs - self.counters.epoch + 1)
         for batch in todo:
+            self._read_clock()
             if self.out_of_time:
                 break
             loss = self._step(batch)
@@ -168,7 +183,8 @@ class TrainingRun:
         with autocast(self.device, enabled=self.bfloat16):
             loss = self.objective(batch)
         loss.backward()  # type: ignore[no-untyped-call]
+        total = self.group.add_gradients(self.optimizer.parameters, loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip_norm)
         self.optimizer.step(learning_rate)
         self.counters.step += 1
-        return float(loss.detach())
+        return total

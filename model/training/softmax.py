@@ -47,7 +47,7 @@ class _CrossEntropy(torch.autograd.Function):
         query_grad_PC = torch.empty_like(queries_PC, dtype=torch.float32)
         candidate_grad_NC = torch.zeros_like(candidates_NC, dtype=torch.float32)
         factor_PC, factor_NC = queries_PC.to(dtype), candidates_NC.to(dtype)
-        rows = min(num_positions, max(1, MAX_LOGITS // max(1, num_candidates)))
+        rows = max(1, min(num_positions, MAX_LOGITS // max(1, num_candidates)))
         chunk_QN = query_grad_PC.new_empty(rows, num_candidates)
         rounded_QN = chunk_QN if dtype == torch.float32 else torch.empty_like(chunk_QN, dtype=dtype)
         added_grad_PS = torch.empty_like(added_PS) if added_PS is not None and ctx.needs_input_grad[5] else None
@@ -75,8 +75,8 @@ class _CrossEntropy(torch.autograd.Function):
             multiply(probability_rounded_QN, factor_NC, out=query_grad_PC[begin : begin + rows])
             multiply(probability_rounded_QN.T, factor_QC, out=candidate_grad_NC, add=True)
         grads = (query_grad_PC, candidate_grad_NC, added_grad_PS)
-        ctx.save_for_backward(*(None if grad is None else grad.div_(num_positions) for grad in grads))
-        return loss / num_positions
+        ctx.save_for_backward(*(None if grad is None else grad.div_(max(1, num_positions)) for grad in grads))
+        return loss / max(1, num_positions)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -97,8 +97,8 @@ def cross_entropy(
 ) -> Tensor:
     """Mean cross-entropy of the targets among the candidates; `bias_N` is added to the scores (log-Q correction).
 
-    `dtype`: what the products multiply. A target that is all but impossible counts 87.3 in the value, the logarithm of
-    the smallest float32; its gradient is exact.
+    0 without a position. `dtype`: what the products multiply. A target that is all but impossible counts 87.3 in the
+    value, the logarithm of the smallest float32; its gradient is exact.
     """
     places_PS, added_PS = added or (None, None)
     loss: Tensor = _CrossEntropy.apply(queries_PC, candidates_NC, bias_N, targets_P, places_PS, added_PS, dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ from model.network.hm4sr import HM4SR
 from model.network.time_encoding import gap_rows
 from model.training.data import Split, TrainingData, frequent_categories, training_data
 from model.training.plan import ProgressCallback, Timer, TrainingPlan, TrainingProgress, silent
+from model.training.process_group import SINGLE, ProcessGroup
 from model.training.resume import ResumeFile, fingerprint
 from model.training.run import TrainingRun
 
-__all__ = ["ProgressCallback", "TrainingPlan", "TrainingProgress", "train", "train_network"]
+__all__ = ["ProgressCallback", "TrainingPlan", "TrainingProgress", "assist", "train", "train_network"]
 
 
 def train(
@@ -39,13 +40,15 @@ def train(
     progress: ProgressCallback = silent,
     resume: Path | None = None,
     timer: Timer = time.monotonic,
+    group: ProcessGroup = SINGLE,
 ) -> HM4SRBundle:
     """A model of these events (sorted by user, time, sequence) and the content of the catalogue.
 
     `sources` gives the features of contents other than text, which is fitted here; text that tells no items apart is
     left out of the model. `resume` names a file that keeps the run after each epoch: the same call after a crash goes
-    on from there and ends in the same weights. `timer` measures the time budget. Raises `InvalidInput` where there is
-    nothing to learn from.
+    on from there and ends in the same weights. `timer` measures the time budget. `group`: the processes that share the
+    work; this is process 0, the others call `assist`. Raises `InvalidInput` where there is nothing to learn from, and
+    `TrainingProcessLost` where another process has ended.
     """
     started_s = timer()
     config, plan = config or ModelConfig(), plan or TrainingPlan()
@@ -60,7 +63,7 @@ def train(
     decided = fingerprint(columns, catalogue, config, plan, seed, digest_of(fitted))
     file = ResumeFile(resume, decided) if resume else None
     report = train_network(
-        model, data, plan=plan, seed=seed, progress=progress, started_s=started_s, file=file, timer=timer
+        model, data, plan=plan, seed=seed, progress=progress, started_s=started_s, file=file, timer=timer, group=group
     )
     item_ids = tuple(catalogue.item_ids[row] for row in data.trained_rows)
     bundle = HM4SRBundle(model.cpu(), item_ids, fitted, "untitled", {**report, "categories": list(categories)})
@@ -77,12 +80,35 @@ def train_network(
     started_s: float | None = None,
     file: ResumeFile | None = None,
     timer: Timer = time.monotonic,
+    group: ProcessGroup = SINGLE,
 ) -> dict[str, Any]:
     """Train an initialised network in place, on the device of its data; the report. Networks compared train so too."""
     _freeze_times(model, data, seed)
     started_s = timer() if started_s is None else started_s
-    run = TrainingRun(model.to(data.items.device), data, plan, seed, progress, started_s, file, timer=timer)
+    group.broadcast(SharedTraining(model, data, plan, seed, torch.get_num_threads()))
+    model = model.to(data.items.device)
+    run = TrainingRun(model, data, plan, seed, progress, started_s, file, timer=timer, group=group)
     return run.train()
+
+
+@dataclass(frozen=True, slots=True)
+class SharedTraining:
+    """What process 0 sends to the others, which hold no data of their own."""
+
+    model: HM4SR
+    data: TrainingData
+    plan: TrainingPlan
+    seed: int
+    num_threads: int
+
+
+def assist(group: ProcessGroup) -> None:
+    """Train with process 0 whatever it trains, until it broadcasts None."""
+    while (shared := group.broadcast()) is not None:
+        torch.set_num_threads(shared.num_threads)
+        device = torch.device(shared.plan.device)
+        model, data = shared.model.to(device), shared.data.to(device)
+        TrainingRun(model, data, shared.plan, shared.seed, silent, time.monotonic(), None, group=group).train()
 
 
 def _fit_sources(

@@ -12,6 +12,7 @@ import torch
 
 from model.network.hm4sr import HM4SR
 from model.training.data import TrainingData
+from model.training.process_group import SINGLE, ProcessGroup
 from model.training.sequences import contexts, padded
 
 BATCH_WINDOWS = 64
@@ -19,8 +20,10 @@ TOP = 10
 
 
 @torch.no_grad()
-def validation_ndcg(model: HM4SR, data: TrainingData, *, with_gap: bool = True) -> float:
+def validation_ndcg(model: HM4SR, data: TrainingData, *, with_gap: bool = True, group: ProcessGroup = SINGLE) -> float:
     """Every candidate is ranked for every held-out event; an item that ties with the target stands before it.
+
+    The processes of a group divide the events.
 
     A model that reads the gap to now gets the gap to a moment drawn between the last event and the target, as in a live
     system; with `with_gap=False` it gets none. Repeat scores are added; a model trained to hide seen items does not
@@ -32,8 +35,8 @@ def validation_ndcg(model: HM4SR, data: TrainingData, *, with_gap: bool = True) 
     windows = contexts(data.columns, held_out, model.config.window)
     order = np.argsort(windows.length, kind="stable")
     moments = np.random.default_rng(0).random(len(held_out))
-    gain = 0.0
-    for part in np.array_split(order, math.ceil(len(order) / BATCH_WINDOWS)):
+    gain = torch.zeros(1, dtype=torch.float64)
+    for part in np.array_split(order, math.ceil(len(order) / BATCH_WINDOWS))[group.rank :: group.size]:
         window = windows.take(part)
         inputs_BL = torch.from_numpy(padded(window)[0]).to(data.items.device)
         lengths_B = torch.from_numpy(window.length).to(data.items.device)
@@ -50,4 +53,5 @@ def validation_ndcg(model: HM4SR, data: TrainingData, *, with_gap: bool = True) 
             scores_BN.scatter_add_(1, data.items[inputs_BL], added_BL)
         ranks_B = (scores_BN >= scores_BN.gather(1, targets_B1)).sum(1)
         gain += float((1 / torch.log2(ranks_B + 1.0))[ranks_B <= TOP].sum())
-    return gain / len(held_out)
+    group.add(gain)
+    return float(gain) / len(held_out)

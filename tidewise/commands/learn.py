@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from core.errors import TrainingProcessLost
 from core.interactions import check_time_ms
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import (
@@ -26,8 +27,10 @@ from tidewise.commands.options import (
 )
 from tidewise.process_setup import end_with_parent, use_log_format
 from tidewise.settings.schema import load_settings
+from tidewise.training.processes import assist_training, rank
 from tidewise.training.progress import TrainingBar
 
+EXIT_LOST = 3  # another process of the same training ended first
 LOW_PRIORITY = 10  # niceness: requests come first
 
 
@@ -47,6 +50,9 @@ def train(
     """Train a model on all events and promote it without the gate."""
     from tidewise.training.learning import train_model
 
+    if rank() > 0:
+        _assist()
+        return
     settings = settings_of(data, config, set_)
     before_ms = None if before is None else check_time_ms("--before", before)
     with open_system(settings) as system, TrainingBar() as bar:
@@ -57,6 +63,14 @@ def train(
     trained = datetime.fromtimestamp(record.created_ms / 1000, UTC)
     screen.print(f"Model [bold]{record.version}[/] trained on {record.lineage['num_events']:,} events; it serves now.")
     screen.print(f"{trained:%Y-%m-%d %H:%M} UTC, validation NDCG@10 {record.lineage.get('validation_ndcg_10')}")
+
+
+def _assist() -> None:
+    """Be one of the other processes of a training; what ended process 0 is said there."""
+    try:
+        assist_training()
+    except TrainingProcessLost:
+        raise typer.Exit(EXIT_LOST) from None
 
 
 def learn(

@@ -88,6 +88,10 @@ class TrainSettings(Section):
     """The random seed of training."""
     threads: int = Field(0, ge=0)
     """The CPU threads of training; 0: all cores but one."""
+    processes: Count = 1
+    """The processes of a full training; they divide each batch and `train.threads`."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """The device of a full training; `cuda`: each process takes a GPU."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """The precision of training; auto: bfloat16 where that is fast (a GPU, a CPU with AMX), else float32."""
 

@@ -25,6 +25,7 @@ from tidewise.settings.schema import Settings
 from tidewise.training.blending import with_blend
 from tidewise.training.features import sources_in
 from tidewise.training.plans import fine_tuning_plan, learning_policy, model_config, training_plan
+from tidewise.training.processes import training_processes
 from tidewise.training.text_topics import name_text_topics
 
 if TYPE_CHECKING:
@@ -133,16 +134,18 @@ def _train_fully(
         raise NotReady(msg)
     sources = sources_in(features_folder(settings), catalogue, size=settings.model.content_dim)
     plan = training_plan(settings)
-    bundle = train(
-        columns,
-        catalogue,
-        config=model_config(settings, sources),
-        plan=plan,
-        sources=sources,
-        seed=settings.train.seed,
-        progress=progress,
-        resume=models_folder(settings) / UNFINISHED if resumable else None,
-    )
+    with training_processes(settings.train.processes, device=settings.train.device) as group:
+        bundle = train(
+            columns,
+            catalogue,
+            config=model_config(settings, sources),
+            plan=plan,
+            sources=sources,
+            seed=settings.train.seed,
+            progress=progress,
+            resume=models_folder(settings) / UNFINISHED if resumable else None,
+            group=group,
+        )
     held = held_out(columns, share=plan.validation_share)
     since_ms = int(columns.times_ms[held].min()) if held.any() else int(columns.times_ms.max()) + 1
     return with_blend(settings, bundle, columns, catalogue, since_ms=since_ms)

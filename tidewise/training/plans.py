@@ -98,6 +98,7 @@ def training_plan(settings: Settings) -> TrainingPlan:
         learning_rate=options.learning_rate,
         half_life=options.recency_half_life,
         precision=options.precision,
+        device=options.device,
     )
 
 

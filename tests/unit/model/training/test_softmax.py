@@ -26,6 +26,15 @@ def test_value_and_gradients_equal_the_plain_cross_entropy(monkeypatch: pytest.M
         torch.testing.assert_close(mine.grad, theirs.grad)
 
 
+def test_without_a_position_the_loss_and_the_gradients_are_zero() -> None:
+    candidates = torch.ones(11, 5, requires_grad=True)
+    loss = softmax.cross_entropy(torch.ones(0, 5), candidates, torch.zeros(0, dtype=torch.int64))
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert candidates.grad is not None
+    assert not candidates.grad.any()
+
+
 def test_scores_far_beyond_float_range_stay_finite_and_keep_their_gradient() -> None:
     queries = torch.tensor([[1e4]], requires_grad=True)
     loss = softmax.cross_entropy(queries, torch.tensor([[1.0], [-1.0]]), torch.tensor([1]))
