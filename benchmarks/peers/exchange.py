@@ -40,10 +40,10 @@ class Queries:
 
 @dataclass(frozen=True)
 class PeerTask:
-    """What to train, and on what. `events`: (E,) users, items and times in ms, in the order of each user's history.
+    """What to train, and on what. `users`, `items`, `times_ms`: (E,) events, in the order of each user's history.
 
-    `validation`: queries for early stopping, after `patience` epochs without a relative gain of `least_gain`; none:
-    all epochs are run. `hides_seen`: the items of a history are no answers to it. `window`: items that a network reads.
+    `validation`: queries by which the best epoch is chosen; none: the last one is. `hides_seen`: the items of a history
+    are no answers to it. `window`: items that a network reads.
     """
 
     model: str
@@ -51,8 +51,6 @@ class PeerTask:
     seed: int
     num_items: int
     epochs: int
-    patience: int
-    least_gain: float
     max_seconds: float | None
     window: int
     threads: int

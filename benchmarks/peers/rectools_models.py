@@ -1,8 +1,9 @@
 """RecTools' transformers (https://rectools.readthedocs.io): SASRec, SASRec with LiGR blocks (eSASRec), and BERT4Rec.
 
-Their networks, losses, samplers and data preparation; ours are the rule of early stopping, which is that of Tidewise's
-own trainings, and that a loss is computed at targets only, without the padding. Shapes: B sessions, L places of a
-session, T targets in a batch, N items, D width.
+Their networks, losses, samplers and data preparation; ours are that the best epoch is chosen by the metric that chooses
+it in Tidewise's own trainings, and that a loss is computed at targets only, without the padding.
+
+Shapes: B sessions, L places of a session, T targets in a batch, N items, D width.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ MODELS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     "bert4rec": (BERT4RecModel, {"loss": "softmax"}),
 }
 SESSIONS_AT_ONCE = 256
+PATIENCE = 50  # epochs without a gain, as in eSASRec's benchmark: the first epochs on a small log can gain nothing
 DEPTH = 10  # of the validation's NDCG
 
 
@@ -89,11 +91,11 @@ class EarlyStopping(Callback):
         if metric is None:
             return
         self.metrics.append(metric)
-        self._waited = 0 if metric > self._best * (1 + self._task.least_gain) else self._waited + 1
+        self._waited = 0 if metric > self._best else self._waited + 1
         if metric > self._best:
             self._best = metric
             self._weights = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-        if self._waited >= self._task.patience:
+        if self._waited >= PATIENCE:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:

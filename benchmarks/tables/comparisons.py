@@ -112,7 +112,7 @@ BESIDE_PEERS = replace(
     models=(*COUNTING, *PEERS, "sasrec", "sasrec-text", "hm4sr"),
     ties="hash",
     hides_seen=True,
-    epochs=60,
+    epochs=100,
     max_minutes=60.0,
 )
 

@@ -31,7 +31,7 @@ class FakePeer:
             "events": [task.users.tolist(), task.items.tolist(), task.times_ms.tolist()],
             "validation": [history.tolist() for history in task.validation.histories],
             "targets": task.validation.targets.tolist(),
-            "task": [task.model, task.seed, task.num_items, task.epochs, task.patience, task.max_seconds, task.window],
+            "task": [task.model, task.seed, task.num_items, task.epochs, task.max_seconds, task.window],
             "threads": [task.threads, os.environ["OMP_NUM_THREADS"]],
             "hides_seen": task.hides_seen,
             "pid": os.getpid(),

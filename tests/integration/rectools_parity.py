@@ -24,7 +24,7 @@ def task() -> PeerTask:
     items = rng.integers(0, NUM_ITEMS, len(users))
     nothing = Queries(np.empty(0, np.int64), [], np.empty(0, np.int64))
     config = {"n_factors": 8, "n_blocks": 1, "n_heads": 1, "dropout_rate": 0.0, "batch_size": 8}
-    plan = {"epochs": 2, "patience": 1, "least_gain": 0.0, "max_seconds": None, "window": 6, "threads": 1}
+    plan = {"epochs": 2, "max_seconds": None, "window": 6, "threads": 1}
     return PeerTask(
         model="",
         config=config,

@@ -35,7 +35,7 @@ T0 = 1_300_000_000_000
 NUM_ITEMS = 30
 FAKE = PeerEnvironment(Path(sys.executable), Path(__file__).parent / "fake_peer.py")
 REAL = PeerEnvironment()
-BUDGET = Budget(epochs=20, patience=3, max_seconds=60, window=WindowShape(7, 1), hides_seen=True)
+BUDGET = Budget(epochs=20, max_seconds=60, window=WindowShape(7, 1), hides_seen=True)
 with_peers = pytest.mark.skipif(not REAL.python.exists(), reason="the peers' environment is missing: run `make peers`")
 
 
@@ -77,7 +77,7 @@ def test_a_peer_gets_the_training_events_and_the_budget() -> None:
         [0, 1, 2, 1, 2, 3, 4, 2, 3, 4, 5],
         [T0 + row for row in range(12) if row != 3],
     ]
-    assert peer.report["task"] == ["fake", 7, NUM_ITEMS, 20, 3, 60, 7]
+    assert peer.report["task"] == ["fake", 7, NUM_ITEMS, 20, 60, 7]
     assert peer.report["hides_seen"]
     assert peer.report["threads"] == [1, "1"]
 

@@ -62,7 +62,7 @@ class PeerScorer:
         self._counts_N = np.bincount(part.training_events.items, minlength=part.num_items).astype(np.float32)
 
     def _request(self, part: TrainingPart) -> dict[str, Any]:
-        budget, plan = self._budget, self._budget.plan(learning_rate=0.0)
+        budget = self._budget
         return {
             "do": "fit",
             "model": self._model,
@@ -70,8 +70,6 @@ class PeerScorer:
             "seed": self._seed,
             "num_items": part.num_items,
             "epochs": budget.epochs,
-            "patience": budget.patience,
-            "least_gain": plan.least_gain,
             "max_seconds": budget.max_seconds,
             "window": budget.window.size,
             "threads": self._num_threads,
