@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ from core.errors import StoreError
 from storage.failures import postgres_failure, sqlite_failure
 
 MAX_LOG2_DIFFERENCE = 60.0  # beyond it the smaller addend is below the precision of a double
+BLOCK_ROWS = 65_536  # of a result that is read in blocks
+COPY_SIGNATURE_BYTES = 19
 KEY_BYTES = 16  # event keys and hashes of users
 
 
@@ -119,8 +121,10 @@ class Dialect(ABC):
         """Execute a statement of `insert` or `update` for one or more rows."""
 
     @abstractmethod
-    def integers(self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int) -> IntArray:
-        """The (rows, width) result of a query for `width` 64-bit integers, without an object per value."""
+    def integer_blocks(
+        self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int
+    ) -> Iterator[IntArray]:
+        """The result of a query for `width` 64-bit integers as (rows, width) blocks of at most about `BLOCK_ROWS`."""
 
     @abstractmethod
     def failure(self, error: Exception) -> StoreError:
@@ -184,11 +188,16 @@ class SqliteDialect(Dialect):
         """By `executemany`: about 3 µs a row."""
         cursor.executemany(statement.sql, rows)
 
-    def integers(self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int) -> IntArray:
-        """From the driver's rows into an array."""
+    def integer_blocks(
+        self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int
+    ) -> Iterator[IntArray]:
+        """From the driver's rows."""
         rows = cursor.execute(statement.sql, values)
-        flat = np.fromiter(chain.from_iterable(rows), np.int64)
-        return flat.reshape(-1, width)
+        while True:
+            block = np.fromiter(chain.from_iterable(islice(rows, BLOCK_ROWS)), np.int64).reshape(-1, width)
+            yield block
+            if len(block) < BLOCK_ROWS:
+                return
 
     def failure(self, error: Exception) -> StoreError:
         """By the name of the result code."""
@@ -252,14 +261,20 @@ class PostgresDialect(Dialect):
         """One statement, one array per column."""
         cursor.execute(statement.sql, [list(column) for column in zip(*rows, strict=True)])
 
-    def integers(self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int) -> IntArray:
+    def integer_blocks(
+        self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int
+    ) -> Iterator[IntArray]:
         """By binary COPY: a signature, rows of a fixed width (all values are 64-bit integers), a trailer."""
-        with cursor.copy(f"COPY ({statement.sql}) TO STDOUT (FORMAT BINARY)", values) as copy:
-            packed = b"".join(copy)
-        signature, trailer = 19, 2
         row = np.dtype([("width", ">i2"), ("columns", [("size", ">i4"), ("value", ">i8")], (width,))])
-        rows = np.frombuffer(packed[signature:-trailer], row)
-        return rows["columns"]["value"].astype(np.int64)
+        start, unread = COPY_SIGNATURE_BYTES, b""
+        with cursor.copy(f"COPY ({statement.sql}) TO STDOUT (FORMAT BINARY)", values) as copy:
+            messages = iter(copy)
+            while received := b"".join(islice(messages, BLOCK_ROWS)):  # the driver returns about a row at a time
+                packed = unread + received
+                num_rows = (len(packed) - start) // row.itemsize
+                rows = np.frombuffer(packed, row, count=num_rows, offset=start)
+                yield rows["columns"]["value"].astype(np.int64)
+                start, unread = 0, packed[start + num_rows * row.itemsize :]  # in the end the trailer, 2 bytes
 
     def failure(self, error: Exception) -> StoreError:
         """By SQLSTATE."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from core.arrays import IntArray
 from storage.dialects import Builder, Dialect, Row
@@ -61,9 +63,14 @@ class Session:
 
     def integers(self, builder: Builder, width: int, **parameters: Any) -> IntArray:
         """The (rows, width) result of a query for `width` 64-bit integers."""
+        blocks = list(self.integer_blocks(builder, width, **parameters))
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def integer_blocks(self, builder: Builder, width: int, **parameters: Any) -> Iterator[IntArray]:
+        """The same in blocks of rows, so that a large result is never in memory as a whole."""
         statement = self.dialect.prepare(builder)
         try:
-            return self.dialect.integers(self._cursor, statement, statement.values(parameters), width=width)
+            yield from self.dialect.integer_blocks(self._cursor, statement, statement.values(parameters), width=width)
         except self.dialect.driver_error as error:
             raise self.dialect.failure(error) from error
 

@@ -151,8 +151,12 @@ class EventRepository:
             "before_ms": MAX_TIME_MS if before_ms is None else before_ms,
             "since_ms": -MAX_TIME_MS if since_ms is None else since_ms,
         }
-        rows = self._session.integers(_all, 3, type_codes=self._session.array(type_codes), **period)
-        users, items, times_ms = np.ascontiguousarray(rows.T)
+        users, items, times_ms = grown = [np.empty(0, np.int64) for _ in range(3)]
+        for block in self._session.integer_blocks(_all, 3, type_codes=self._session.array(type_codes), **period):
+            num_events = len(users)
+            for column, values in zip(grown, block.T, strict=True):
+                column.resize(num_events + len(block), refcheck=False)  # in place: no second copy of a large column
+                column[num_events:] = values
         return EventColumns(users, items, times_ms)
 
     def pages(self, *, chunk: int = 50_000) -> Iterator[list[EventRow]]:

@@ -25,6 +25,17 @@ def test_recent_events_are_complete_and_in_history_order(store: Store) -> None:
         assert read.events.recent(7, type_codes=[CLICK], limit=9) == []
 
 
+@pytest.mark.parametrize("num_events", [0, 1, 4, 5])
+def test_columns_are_read_in_blocks(store: Store, monkeypatch: pytest.MonkeyPatch, num_events: int) -> None:
+    monkeypatch.setattr("storage.dialects.BLOCK_ROWS", 2)
+    insert(store, *(event(n, user=1, item=n + 7, time_ms=10 * n, seq=n + 1) for n in range(num_events)))
+    with store.read() as read:
+        columns = read.events.columns(type_codes=[CLICK, VIEW])
+    assert columns.users.tolist() == [1] * num_events
+    assert columns.items.tolist() == [n + 7 for n in range(num_events)]
+    assert columns.times_ms.tolist() == [10 * n for n in range(num_events)]
+
+
 def test_an_event_is_known_once_it_is_stored(store: Store) -> None:
     insert(store, event(1, user=1, item=1, time_ms=10, seq=1), event(3, user=1, item=1, time_ms=11, seq=2))
     with store.transaction() as tx:
