@@ -56,14 +56,14 @@ def answer_of(http: httpx.Client) -> dict[str, Any]:
     return answer
 
 
-def test_with_a_damaged_champion_popular_items_are_served(shop: Path) -> None:
+def test_with_a_damaged_champion_counts_rank(shop: Path) -> None:
     damaged = flip_a_byte(next((shop / "models").iterdir()))
     with up(shop) as (server, url), httpx.Client(base_url=url, timeout=30) as http:
         message = readiness(http)["message"]
         answer = answer_of(http)
         assert str(damaged) in message
         assert "train again" in message
-        assert (answer["source"], answer["model_version"]) == ("popularity", None)
+        assert (answer["source"], answer["model_version"]) == ("counts", None)
         assert answer["items"]
         assert str(damaged) in server.log
 
