@@ -10,7 +10,7 @@ Shapes: N items, C candidates of all choices, Q choices, W weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ RANKING_FEATURES = 4  # candidates are the best by the encoder, forward and back
 NONNEGATIVE = 3  # the weights of the encoder and the transitions
 PRIOR_CHOICES = 10.0  # the strength of the prior, in choices
 MIN_CHOICES = 30  # fewer say nothing: the default without the encoder
+LEAST_ENCODER = 0.02  # an encoder that adds nothing still orders items that nothing else tells apart, as new ones
 MAX_STEPS = 30
 PRECISION = 1e-9  # of the mean log-likelihood
 
@@ -61,7 +62,7 @@ def choice_of(features: FloatArray, allowed: BoolArray, answer: int) -> Choice |
 def calibrate(choices: Sequence[Choice]) -> Blend:
     """The most probable weights given the choices and the prior."""
     if len(choices) < MIN_CHOICES:
-        return COUNTS_BLEND
+        return replace(COUNTS_BLEND, encoder=LEAST_ENCODER)
     likelihood = _Likelihood.of(choices)
     has_encoder = bool(np.any(likelihood.features[:, 0]))
     prior = np.array(astuple(DEFAULT_BLEND if has_encoder else COUNTS_BLEND))
@@ -71,7 +72,8 @@ def calibrate(choices: Sequence[Choice]) -> Blend:
     while (weights[:NONNEGATIVE] < 0).any():  # a part that predicts the opposite adds nothing
         free[int(np.argmin(weights[:NONNEGATIVE]))] = False
         weights = _maximum(likelihood, prior, free)
-    return Blend(*weights.tolist())
+    blend = Blend(*weights.tolist())
+    return replace(blend, encoder=max(blend.encoder, LEAST_ENCODER)) if has_encoder else blend
 
 
 class _Likelihood(NamedTuple):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
 
 from core.blending.blend import COUNTS_BLEND, DEFAULT_BLEND, Blend
-from core.blending.calibration import MIN_CHOICES, Choice, calibrate, choice_of
+from core.blending.calibration import LEAST_ENCODER, MIN_CHOICES, Choice, calibrate, choice_of
 
 TRUE = Blend(encoder=1.0, forward=0.8, backward=0.2, recent=0.5, lasting=-0.7, events=0.3)
 
@@ -31,15 +31,15 @@ def test_calibration_is_deterministic() -> None:
     assert calibrate(choices) == calibrate(choices)
 
 
-def test_an_encoder_that_predicts_the_opposite_gets_no_weight() -> None:
+def test_an_encoder_that_predicts_the_opposite_gets_the_least_weight() -> None:
     opposite = Blend(encoder=-1.0, forward=1.0, backward=0.5, recent=0.5, lasting=0.0, events=0.0)
     fitted = calibrate(drawn_choices(opposite, 1000))
-    assert fitted.encoder == 0
+    assert fitted.encoder == LEAST_ENCODER
     assert fitted.forward > 0.5
 
 
-def test_few_choices_give_the_default_without_the_encoder() -> None:
-    assert calibrate(drawn_choices(TRUE, MIN_CHOICES - 1)) == COUNTS_BLEND
+def test_few_choices_give_the_default_of_counts() -> None:
+    assert calibrate(drawn_choices(TRUE, MIN_CHOICES - 1)) == replace(COUNTS_BLEND, encoder=LEAST_ENCODER)
 
 
 def test_without_an_encoder_its_weight_is_zero() -> None:
