@@ -142,7 +142,7 @@ def _without_content(name: str) -> Change:
     return change
 
 
-PAPER = {"fused_id": False, "repeats": False}  # without what we have added to the network
+PAPER = {"fused_id": False, "repeats": False, "relative_attention": False}  # without what we have added to the network
 ABLATIONS: Mapping[str, Change] = {
     "no-interactive": _with(interactive_moe=False),
     "no-temporal": _with(temporal_moe=False),
@@ -152,6 +152,7 @@ ABLATIONS: Mapping[str, Change] = {
     "no-absolute-time": _with(absolute_time=False),
     "paper": _with(**PAPER),
     "no-fused-id": _with(fused_id=False),
+    "no-relative": _with(relative_attention=False),
     "no-repeats": _with(repeats=False),
     "now-gap": _with(now_gap=True),
     "id-only": _with(contents=()),
@@ -166,7 +167,6 @@ ABLATIONS: Mapping[str, Change] = {
     "no-pcl": _without_loss("pcl"),
     "no-aux": _without_loss("idcl", "cp", "pcl"),
     "frozen-experts": _with(),  # also read in `_make_hm4sr`
-    "relative": _with(relative_attention=True),
     "sparse-experts": _with(sparse_experts=4),
     "recency": _with(),  # also read in `_make_hm4sr`
     "released": _with(released=True, id_dropout=0.0, **PAPER),  # the released code's ways; no expert is trained
@@ -177,7 +177,8 @@ ABLATIONS: Mapping[str, Change] = {
 def _make_hm4sr(ablations: Sequence[str], config: Config, seed: int, setting: FitContext) -> Scorer:
     shape = setting.budget.shape(dropout=config["dropout"])
     repeats = not setting.budget.hides_seen
-    shape = replace(shape, contents=setting.contents.modalities(), losses=LOSSES, fused_id=True, repeats=repeats)
+    shape = replace(shape, contents=setting.contents.modalities(), losses=LOSSES, repeats=repeats)
+    shape = replace(shape, fused_id=True, relative_attention=True)
     for name in ablations:
         shape = ABLATIONS[name](shape)
     half_life = RECENCY_HALF_LIFE if "recency" in ablations else 0.0

@@ -70,7 +70,9 @@ def recipe_of(budget: Budget, *, has_text: bool, folder: Path | None) -> Trainin
 
     contents = (Modality("text", TEXT_FEATURES),) if has_text else ()
     shape = budget.shape(dropout=DROPOUT)
-    config = dataclasses.replace(shape, contents=contents, fused_id=True, repeats=not shape.hides_seen)
+    config = dataclasses.replace(
+        shape, contents=contents, fused_id=True, relative_attention=True, repeats=not shape.hides_seen
+    )
     return TrainingRecipe(config, budget.plan(learning_rate=LEARNING_RATE), FineTuningPlan(), folder=folder)
 
 

@@ -40,7 +40,7 @@ class ModelSettings(Section):
     """Whether the Temporal mixture reads the absolute time of an event."""
     now_gap: bool = False
     """Whether the query depends on the time since the user's last event (not in the paper)."""
-    relative_attention: bool = False
+    relative_attention: bool = True
     """Whether attention depends on the steps and on the time between two events (not in the paper)."""
     sparse_experts: int = Field(0, ge=0)
     """Experts beside the feed-forward part of each layer, of which an event uses two (not in the paper); 0: none."""

@@ -204,8 +204,10 @@ def built(name: str, dataset: Dataset) -> NetworkScorer:
 
 def test_ablations_change_what_they_name_and_combine(dataset: Dataset) -> None:
     full = built("hm4sr", dataset).config
-    assert built("hm4sr:paper", dataset).config == replace(full, fused_id=False, repeats=False)
-    assert built("hm4sr:no-fused-id+no-repeats", dataset).config == built("hm4sr:paper", dataset).config
+    assert built("hm4sr:paper", dataset).config == replace(
+        full, fused_id=False, repeats=False, relative_attention=False
+    )
+    assert built("hm4sr:no-fused-id+no-repeats+no-relative", dataset).config == built("hm4sr:paper", dataset).config
     assert built("hm4sr:no-gaps", dataset).config == replace(full, gaps="off")
     assert built("hm4sr:id-only", dataset).config == replace(full, contents=())
     assert built("hm4sr:text-only", dataset).config == replace(full, use_id=False)
@@ -216,7 +218,7 @@ def test_ablations_change_what_they_name_and_combine(dataset: Dataset) -> None:
     assert built("hm4sr:no-absolute-time", dataset).config == replace(full, absolute_time=False)
     assert built("hm4sr:frozen-experts", dataset).frozen_experts
     assert not built("hm4sr:no-moe", dataset).frozen_experts
-    assert built("hm4sr:relative", dataset).config == replace(full, relative_attention=True)
+    assert built("hm4sr:no-relative", dataset).config == replace(full, relative_attention=False)
     assert built("hm4sr:sparse-experts", dataset).config == replace(full, sparse_experts=4)
     assert built("hm4sr:recency", dataset).plan.half_life == RECENCY_HALF_LIFE
     assert not built("hm4sr", dataset).plan.half_life
