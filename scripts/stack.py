@@ -136,7 +136,7 @@ def prepare(apis: Sequence[Client], any_service: compose.Service) -> None:
         load(api, make_shop())
     if api.status()["model"]["champion"] is None:
         say("training a first model ...")
-        train = command_of(["train", "--set", f"train.epochs={EPOCHS}", "--json"])
+        train = command_of(["train", "--force", "--set", f"train.epochs={EPOCHS}", "--json"])
         subprocess.run(train, env=environment_of(any_service), check=True, stdout=subprocess.DEVNULL)
     until("every API has the model", lambda: all(client.status()["model"]["serving"] is not None for client in apis))
 

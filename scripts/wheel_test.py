@@ -74,7 +74,7 @@ def try_commands(tidewise: Path, folder: Path, *, demo: bool) -> None:
     run(tidewise, "--version", cwd=folder)
     (folder / "events.csv").write_text(events())
     run(tidewise, "import", "--events", "events.csv", "--columns", "user,item,time", cwd=folder)
-    run(tidewise, "train", *ONE_EPOCH, "--set", "items.catalogue=none", cwd=folder)
+    run(tidewise, "train", "--force", *ONE_EPOCH, "--set", "items.catalogue=none", cwd=folder)
     with serving(tidewise, folder) as url:
         page = fetch(f"{url}/")
         answer = json.loads(fetch(f"{url}/v1/users/user-0/recommendations"))

@@ -1,4 +1,4 @@
-"""The learning cycle: train a challenger, compare it with the champion, promote or refuse it.
+"""The learning cycle: train a challenger, compare it with what serves and with the baselines, promote or refuse it.
 
 A use case over ports; every training runs through it. Every write is fenced by the trainer's lease, so a process that
 has lost the lease changes nothing. The process may be killed between or during these steps without an inconsistency:
@@ -8,31 +8,30 @@ has lost the lease changes nothing. The process may be killed between or during 
     3. one transaction: the challenger is stored, the task is done
     4. one transaction: the verdict and, if there is one, the promotion
 
-`tidewise train` bypasses the gate (`train_champion`): it skips 1 and 4, and 3 promotes the model.
+`tidewise train` (`train_by_hand`) skips 1. The demo and tests need any model: `train_champion` skips 1 and 4, and 3
+promotes the model.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-import numpy as np
-
-from core.clock import DAY_MS, Clock
-from core.errors import NotReady
+from core.clock import Clock
+from core.errors import InvalidInput, NotReady
 from core.history import WindowShape
 from core.items import Catalogue
+from core.learn.baselines import baseline_trials
 from core.learn.blended_trial import try_bundle
-from core.learn.gate import GateRules, Verdict, judge
-from core.learn.trial import TrialResult, select_slice, try_popularity
+from core.learn.gate import Verdict, judge
+from core.learn.tasks import Policy, Task, Trainer, TrainingInput, task_by_hand, task_of
+from core.learn.trial import TrialResult, TrialSlice, select_slice
 from core.learn.triggers import (
     REQUEST_KEY,
     Job,
-    JobKind,
     Schedule,
     TrainingState,
     acknowledge_alarms,
@@ -51,7 +50,6 @@ from core.learn.versions import (
     with_status,
 )
 from core.lease import Lease, NoLease
-from core.ports.encoder import ModelBundle
 from core.ports.store import ReadTransaction, Store, Transaction
 from core.records import EventColumns, ModelRecord
 from core.statuses import ModelStatus
@@ -60,66 +58,24 @@ logger = logging.getLogger(__name__)
 
 TASK_KEY = "training.task"  # of the metadata: the unfinished task
 DECIDED_BY = "the gate"
+EMPTY_SLICE = "none of the newest events can be ranked: wanted listed items, of users with earlier events"
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One training: its kind, its parent, and the time before which it reads events (None: all events)."""
+class Force:
+    """An operator's decision to promote a model whatever the gate says."""
 
-    kind: JobKind
-    before_ms: int | None
-    parent: str | None
+    operator: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingInput:
-    """What a training reads from the store. `offsets`: the applied ones, by partition."""
+class TrainingByHand:
+    """What became of a training by hand. `serving`: the version that serves now; None: no model."""
 
-    columns: EventColumns
-    catalogue: Catalogue
-    offsets: Mapping[int, int]
-    newest_alarm_ms: int | None
-
-
-class Trainer(Protocol):
-    """Trains and loads models; implemented by `tidewise.training.learning`."""
-
-    def train(
-        self, task: Task, *, parent: ModelRecord | None, columns: EventColumns, catalogue: Catalogue
-    ) -> ModelRecord:
-        """Train on these events and write the model's files; the same task resumes after a crash."""
-        ...
-
-    def load(self, record: ModelRecord) -> ModelBundle:
-        """The bundle of a model; raises `CheckpointError`."""
-        ...
-
-    def remove(self, record: ModelRecord) -> None:
-        """Delete a model's files, if there are any."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What is held out, kept and promoted.
-
-    `slice_share`: the share of new events held out for the trial, within `min_slice` and `max_slice`. `anchor_age`:
-    how many promotions ago the anchor served. `keep`: how many old versions stay on disk. `promotes`: False leaves
-    promotions to an operator. `max_events`: how many of the newest events are read.
-    """
-
-    rules: GateRules = field(default_factory=GateRules)
-    schedule: Schedule = field(default_factory=Schedule)
-    slice_share: float = 0.2
-    min_slice: int = 200
-    max_slice: int = 5_000
-    anchor_age: int = 5
-    keep: int = 5
-    promotes: bool = True
-    hide_seen: bool = True
-    half_life_ms: float = 7 * DAY_MS
-    max_events: int = 2_000_000
+    record: ModelRecord
+    verdict: Verdict
+    serving: str | None
 
 
 @dataclass(frozen=True)
@@ -150,9 +106,8 @@ class LearningCycle:
         with self.store.read() as read:
             champion = with_status(read.models.all(), ModelStatus.CHAMPION)
             data = self._training_input(read, self._newest_columns(read))
-            task = self._unfinished_task(read, champion) or self._new_task(job, data.columns, champion)
-        if task.before_ms is not None:
-            data = replace(data, columns=data.columns.where(data.columns.times_ms < task.before_ms))
+            task = self._unfinished_task(read, champion) or task_of(job, data.columns, champion, self.policy)
+        data = data.of(task)
         self._start_task(task, data.newest_alarm_ms)
         logger.info("training (%s) on %d events: %s", task.kind, len(data.columns), task.reason)
         record = self._trained(task, data, parent=champion if task.kind == "fine-tune" else None)
@@ -161,6 +116,43 @@ class LearningCycle:
             tx.metadata.save({TASK_KEY: ""})
             tx.commit()
         return record
+
+    def train_by_hand(
+        self,
+        *,
+        reason: str,
+        before_ms: int | None = None,
+        force: Force | None = None,
+        report: Callable[[str], None] = logger.info,
+    ) -> TrainingByHand:
+        """Train on all events but the newest, judge the model on those, and promote it if it passes, or by `force`.
+
+        `before_ms`: hold out the events from this time on. `report` gets a sentence before each step.
+        """
+        with self.store.read() as read:
+            champion = with_status(read.models.all(), ModelStatus.CHAMPION)
+            data = self._training_input(read, read.events.columns(type_codes=self.type_codes))
+        task = task_by_hand(data.columns, champion, self.policy, reason=reason)
+        task = task if before_ms is None else replace(task, before_ms=before_ms)
+        trained = data.of(task)
+        num_held_out = len(data.columns) - len(trained.columns)
+        report(f"Training on {len(trained.columns):,} events; the {num_held_out:,} newest are held out for the gate.")
+        record = self._trained(task, trained, parent=None)
+        with self.lease.transaction() as tx:
+            _check_new(tx, record)
+            propose(tx, record)
+            acknowledge_alarms(tx, data.newest_alarm_ms)
+            tx.commit()
+        report("Comparing the model with what serves and with the baselines on the events held out.")
+        judging = replace(self, policy=replace(self.policy, promotes=True))
+        verdict = judging.judge(record.version, force=force)
+        if verdict is None:
+            msg = f"model {record.version} was replaced by another training before it was judged; train again"
+            raise NotReady(msg)
+        with self.store.read() as read:
+            models = read.models.all()
+        serving = with_status(models, ModelStatus.CHAMPION)
+        return TrainingByHand(named(models, record.version), verdict, serving.version if serving else None)
 
     def train_champion(self, *, operator: str, reason: str, before_ms: int | None = None) -> ModelRecord:
         """Train a model on all events (before a time) and promote it without the gate, by an operator's decision."""
@@ -192,15 +184,17 @@ class LearningCycle:
     def _trained(self, task: Task, data: TrainingInput, *, parent: ModelRecord | None) -> ModelRecord:
         """Train; the record with the model's lineage."""
         record = self.trainer.train(task, parent=parent, columns=data.columns, catalogue=data.catalogue)
-        facts = {**_facts(task), "data_hash": _digest(data.columns), "offsets": data.offsets}
-        return replace(record, lineage={**record.lineage, **facts})
+        return replace(record, lineage={**record.lineage, **task.facts, **data.facts})
 
-    def judge(self) -> Verdict | None:
-        """Compare the challenger with the champion on the newest events, and apply the verdict."""
+    def judge(self, version: str | None = None, *, force: Force | None = None) -> Verdict | None:
+        """Compare the challenger with the champion and the baselines on the newest events, and apply the verdict.
+
+        None where there is no challenger, or another one than `version`.
+        """
         with self.store.read() as read:
             models, promotions = read.models.all(), read.models.promotions()
             challenger = with_status(models, ModelStatus.CHALLENGER)
-            if challenger is None:
+            if challenger is None or version not in (None, challenger.version):
                 return None
             champions = ancestors(models, promotions, limit=self.policy.anchor_age)
             columns, catalogue = (
@@ -213,7 +207,7 @@ class LearningCycle:
         anchor = champions[-1] if len(champions) > 1 else None
         verdict = self._verdict(columns, catalogue, since_ms, challenger, champion, anchor)
         logger.info("challenger %s: %s, %s", challenger.version, verdict.outcome, verdict.reason)
-        self._apply(challenger, champion, verdict, {"since": since_ms, "available": available})
+        self._apply(challenger, champion, verdict, {"since": since_ms, "available": available}, force)
         self._delete_expired()
         return verdict
 
@@ -231,18 +225,28 @@ class LearningCycle:
             columns, catalogue, since_ms=since_ms, max_events=policy.max_slice, hide_seen=policy.hide_seen
         )
         if not len(held_out):
-            return Verdict("undecided", "no event of the newest slice can be ranked yet", {"events": 0})
+            return Verdict("undecided", EMPTY_SLICE, {"events": 0, "users": 0, "compared": []})
+        baselines = baseline_trials(half_life_ms=policy.half_life_ms)
+        return judge(
+            held_out.users,
+            self._trial(challenger, held_out),
+            self._trial(champion, held_out) if champion else None,
+            anchor=self._trial(anchor, held_out) if anchor else None,
+            baselines={name: trial(held_out) for name, trial in baselines.items()},
+            rules=policy.rules,
+        )
 
-        def trial(record: ModelRecord) -> TrialResult:
-            return try_bundle(self.trainer.load(record), held_out, self.shape, half_life_ms=policy.half_life_ms)
-
-        result = trial(challenger)
-        baseline = trial(champion) if champion else try_popularity(held_out, half_life_ms=policy.half_life_ms)
-        anchor_result = trial(anchor) if anchor else None
-        return judge(held_out.users, result, baseline, anchor=anchor_result, rules=policy.rules)
+    def _trial(self, record: ModelRecord, held_out: TrialSlice) -> TrialResult:
+        """The trial of a model as it would serve: blended with live counts where it has weights."""
+        return try_bundle(self.trainer.load(record), held_out, self.shape, half_life_ms=self.policy.half_life_ms)
 
     def _apply(
-        self, challenger: ModelRecord, champion: ModelRecord | None, verdict: Verdict, facts: Mapping[str, Any]
+        self,
+        challenger: ModelRecord,
+        champion: ModelRecord | None,
+        verdict: Verdict,
+        facts: Mapping[str, Any],
+        force: Force | None,
     ) -> None:
         """Store the verdict and promote, in one transaction; raises `NotReady` if the champion has changed."""
         now_ms = self.clock.now_ms()
@@ -257,11 +261,13 @@ class LearningCycle:
                 msg = f"challenger {challenger.version} was judged against a former champion; it is judged again"
                 raise NotReady(msg)
             trials = [*record.lineage.get("trials", ()), trial]
-            if verdict.outcome == "refuse":
+            if verdict.outcome == "refuse" and force is None:
                 note(tx, record.version, {"trials": trials, "refused": verdict.reason}, status=ModelStatus.REFUSED)
             else:
                 note(tx, record.version, {"trials": trials})
-            if verdict.outcome == "promote" and self.policy.promotes:
+            if force is not None:
+                promote(tx, record.version, decided_by=force.operator, reason=force.reason, now_ms=now_ms)
+            elif verdict.outcome == "promote" and self.policy.promotes:
                 promote(tx, record.version, decided_by=DECIDED_BY, reason=verdict.reason, now_ms=now_ms)
             tx.commit()
 
@@ -287,21 +293,6 @@ class LearningCycle:
             low_ms, high_ms = (low_ms, middle_ms) if fits else (middle_ms, high_ms)
         return read.events.columns(type_codes=self.type_codes, since_ms=high_ms)
 
-    def _new_task(self, job: Job, columns: EventColumns, champion: ModelRecord | None) -> Task:
-        """Training on everything but the newest slice, which is held out for the trial."""
-        fine_tunes = job.kind == "fine-tune" and champion is not None
-        times_ms = np.sort(columns.times_ms)
-        new_ms = times_ms[times_ms >= trained_through_ms(champion)]
-        policy = self.policy
-        num_held_out = max(policy.min_slice, round(policy.slice_share * len(new_ms)))
-        num_held_out = min(num_held_out, policy.max_slice, len(new_ms) // 2)
-        if num_held_out < 1:
-            msg = "learning: wanted new events to train on and to judge by, got none; wait for more"
-            raise NotReady(msg)
-        kind: JobKind = "fine-tune" if fine_tunes else "retrain" if champion else "first"
-        parent = champion.version if champion is not None and fine_tunes else None
-        return Task(kind, int(new_ms[-num_held_out]), parent, job.reason)
-
     def _unfinished_task(self, read: ReadTransaction, champion: ModelRecord | None) -> Task | None:
         """The task that an earlier trainer did not finish, unless another model has been promoted since."""
         stored = read.metadata.all().get(TASK_KEY)
@@ -312,24 +303,19 @@ class LearningCycle:
         return task if task.parent in (None, serving) and (task.kind == "first") == (champion is None) else None
 
 
+def _check_new(tx: Transaction, record: ModelRecord) -> None:
+    champion = with_status(tx.models.lock(), ModelStatus.CHAMPION)
+    if champion is not None and champion.version == record.version:
+        msg = f"model {record.version} serves already: the same events, settings and seed gave the same model"
+        raise InvalidInput(msg)
+
+
 def _store(tx: Transaction, record: ModelRecord) -> ModelRecord | None:
     """Store a model, unless it is stored with its files; returns the record before."""
     known = {model.version: model for model in tx.models.lock()}.get(record.version)
     if known is None or not known.path:
         propose(tx, record)
     return known
-
-
-def _facts(task: Task) -> dict[str, Any]:
-    return {"kind": task.kind, "parent": task.parent, "before_ms": task.before_ms, "trigger": task.reason}
-
-
-def _digest(columns: EventColumns) -> str:
-    """A hash of the events that a model was trained on."""
-    digest = hashlib.blake2b(digest_size=16)
-    for column in (columns.users, columns.items, columns.times_ms):
-        digest.update(np.ascontiguousarray(column).tobytes())
-    return digest.hexdigest()
 
 
 def training_state(store: Store, *, type_codes: Sequence[int], now_ms: int) -> TrainingState:

@@ -1,34 +1,40 @@
-"""The promotion gate: a non-inferiority test of the challenger against the champion on events that neither trained on.
+"""The promotion gate: decides whether a model serves instead of what serves without it.
 
-Users are resampled, because the events of a user are not independent. With the 95% interval of the difference in
-NDCG@10 (challenger - champion) and a margin m:
+The challenger is compared with the others on events that none of them learnt from, with a non-inferiority test. Users
+are resampled, because the events of a user are not independent. With the 95% interval of the difference in NDCG@10
+(challenger - other) and a margin m, a share of the other's NDCG@10:
 
     promote     the lower bound is above -m
     refuse      the upper bound is below -m, or a sanity check fails
     undecided   otherwise: more events are needed
 
-An anchor, a champion of several promotions ago, is compared in the same way, so that losses within the margin do not
-add up over promotions. Independent of how trials are run and of what follows from the verdict.
+The worst outcome decides. Without a champion the others are the baselines, which serve until a model is promoted. With
+a champion they are the champion and an anchor, a champion of several promotions ago, so that losses within the margin
+do not add up; a baseline then only refuses, and only if the champion is not below it as well. Independent of how trials
+are run and of what follows from the verdict.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from core.arrays import IntArray
-from core.evaluation.metrics import Interval, bootstrap_over_users, ndcg
+from core.evaluation.metrics import Array, Interval, bootstrap_over_users, ndcg
 from core.learn.trial import TrialResult
 
 VerdictOutcome = Literal["promote", "refuse", "undecided"]
+CHALLENGER, CHAMPION, ANCHOR = "challenger", "champion", "anchor"
+WORST_FIRST: tuple[VerdictOutcome, ...] = ("refuse", "undecided", "promote")
 NUM_RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class GateRules:
-    """The thresholds of the gate. `margin`: the tolerated loss, as a share of the other model's NDCG@10.
+    """The thresholds of the gate. `margin`: the tolerated loss, as a share of the other's NDCG@10.
 
     A promotion needs `min_events` events of `min_users` users: the bootstrap interval of few users is too narrow.
 
@@ -48,8 +54,45 @@ class GateRules:
 
 
 @dataclass(frozen=True, slots=True)
+class GateComparison:
+    """The challenger compared with another; figures are NDCG@10 with 95% intervals, `difference` is challenger - other.
+
+    `other`: its name. `decides`: whether the verdict depends on it.
+    """
+
+    other: str
+    ndcg: Interval
+    difference: Interval
+    margin: float
+    outcome: VerdictOutcome
+    decides: bool = True
+
+    @property
+    def reason(self) -> str:
+        """The comparison as a phrase."""
+        name = f"the {self.other}" if self.other in (CHAMPION, ANCHOR) else self.other
+        difference = self.difference
+        interval = f"[{difference.low:+.4f}, {difference.high:+.4f}]"
+        return f"against {name} {difference.mean:+.4f} NDCG@10 {interval}, margin {self.margin:.4f}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison as part of a model's lineage."""
+        return {
+            "name": self.other,
+            "ndcg_10": _rounded(self.ndcg),
+            "difference": _rounded(self.difference),
+            "margin": round(self.margin, 5),
+            "outcome": self.outcome,
+            "decides": self.decides,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """The gate's decision, its reason and its figures."""
+    """The gate's decision and its reason.
+
+    `figures`: the number of events and users, and `compared`: a line for the challenger and for each other.
+    """
 
     outcome: VerdictOutcome
     reason: str
@@ -59,54 +102,64 @@ class Verdict:
 def judge(
     users: IntArray,
     challenger: TrialResult,
-    champion: TrialResult,
+    champion: TrialResult | None = None,
     *,
     anchor: TrialResult | None = None,
+    baselines: Mapping[str, TrialResult] | None = None,
     rules: GateRules | None = None,
 ) -> Verdict:
-    """The verdict on trials of the same slice."""
-    rules = rules or GateRules()
-    figures: dict[str, Any] = {"events": len(users), "users": len(np.unique(users))}
-    fault = _fault(challenger, champion, rules)
+    """The verdict on trials of the same slice; (q,) `users` of its queries. Without a champion it needs baselines."""
+    rules, baselines = rules or GateRules(), baselines or {}
+    comparisons = _comparisons(users, challenger, champion, anchor, baselines, rules)
+    own = bootstrap_over_users(ndcg(challenger.ranks, 10), users, num_resamples=NUM_RESAMPLES)
+    lines = [{"name": CHALLENGER, "ndcg_10": _rounded(own)}, *(comparison.to_json() for comparison in comparisons)]
+    figures: dict[str, Any] = {"events": len(users), "users": len(np.unique(users)), "compared": lines}
+    fault = _fault(challenger, champion or next(iter(baselines.values())), rules)
     if fault is not None:
         return Verdict("refuse", fault, figures)
-    figures["challenger"] = round(float(ndcg(challenger.ranks, 10).mean()), 5)
-    outcomes: list[VerdictOutcome] = []
-    reasons: list[str] = []
-    for name, other in (("champion", champion), ("anchor", anchor)):
-        if other is None:
-            continue
-        outcome, reason, comparison = _compare(users, challenger, other, rules)
-        figures |= {name: comparison.pop("other"), f"against_{name}": comparison}
-        outcomes.append(outcome)
-        reasons.append(f"against the {name} {reason}")
-    worst = next(outcome for outcome in ("refuse", "undecided", "promote") if outcome in outcomes)
+    deciding = [comparison for comparison in comparisons if comparison.decides]
+    worst = next(outcome for outcome in WORST_FIRST if any(each.outcome == outcome for each in deciding))
     if worst == "promote" and (len(users) < rules.min_events or figures["users"] < rules.min_users):
         wanted = f"wanted at least {rules.min_events} events of {rules.min_users} users"
         return Verdict("undecided", f"{wanted}, got {len(users)} of {figures['users']}", figures)
-    return Verdict(worst, "; ".join(reasons), figures)
+    return Verdict(worst, "; ".join(comparison.reason for comparison in deciding), figures)
 
 
-def _compare(
-    users: IntArray, challenger: TrialResult, other: TrialResult, rules: GateRules
-) -> tuple[VerdictOutcome, str, dict[str, float]]:
-    theirs = ndcg(other.ranks, 10)
-    interval: Interval = bootstrap_over_users(ndcg(challenger.ranks, 10) - theirs, users, num_resamples=NUM_RESAMPLES)
-    margin = rules.margin * float(theirs.mean())
+def _comparisons(
+    users: IntArray,
+    challenger: TrialResult,
+    champion: TrialResult | None,
+    anchor: TrialResult | None,
+    baselines: Mapping[str, TrialResult],
+    rules: GateRules,
+) -> list[GateComparison]:
+    models = {CHAMPION: champion, ANCHOR: anchor}
+    comparisons = [_compare(users, challenger, model, name, rules) for name, model in models.items() if model]
+    for name, baseline in baselines.items():
+        comparison = _compare(users, challenger, baseline, name, rules)
+        if champion is not None:
+            refuses = comparison.outcome == "refuse"
+            refuses = refuses and _compare(users, champion, baseline, name, rules).outcome != "refuse"
+            comparison = replace(comparison, decides=refuses)
+        comparisons.append(comparison)
+    return comparisons
+
+
+def _compare(users: IntArray, model: TrialResult, other: TrialResult, name: str, rules: GateRules) -> GateComparison:
+    theirs: Array = ndcg(other.ranks, 10)
+    interval = bootstrap_over_users(theirs, users, num_resamples=NUM_RESAMPLES)
+    difference = bootstrap_over_users(ndcg(model.ranks, 10) - theirs, users, num_resamples=NUM_RESAMPLES)
+    margin = rules.margin * interval.mean
     outcome: VerdictOutcome = (
-        "promote" if interval.low > -margin else "refuse" if interval.high < -margin else "undecided"
+        "promote" if difference.low > -margin else "refuse" if difference.high < -margin else "undecided"
     )
-    if interval.low == interval.high == 0 and margin == 0:
+    if difference.low == difference.high == 0 and margin == 0:
         outcome = "undecided"  # no hits at all: the interval is meaningless
-    figures = {
-        "other": theirs.mean(),
-        "mean": interval.mean,
-        "low": interval.low,
-        "high": interval.high,
-        "margin": margin,
-    }
-    reason = f"{interval.mean:+.4f} NDCG@10 [{interval.low:+.4f}, {interval.high:+.4f}], margin {margin:.4f}"
-    return outcome, reason, {name: round(float(value), 5) for name, value in figures.items()}
+    return GateComparison(name, interval, difference, margin, outcome)
+
+
+def _rounded(interval: Interval) -> dict[str, float]:
+    return {name: round(value, 5) for name, value in asdict(interval).items()}
 
 
 def _fault(challenger: TrialResult, champion: TrialResult, rules: GateRules) -> str | None:

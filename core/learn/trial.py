@@ -7,7 +7,7 @@ are no queries, because no model serves users without a history. Shapes: q queri
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +89,9 @@ class TrialResult:
         return float(np.unique(self.top[:, 0], return_counts=True)[1].max() / len(self.top)) if len(self.top) else 0.0
 
 
+TrialFunction = Callable[[TrialSlice], TrialResult]  # of a model or a baseline
+
+
 def select_slice(
     columns: EventColumns, catalogue: Catalogue, *, since_ms: int, max_events: int, hide_seen: bool
 ) -> TrialSlice:
@@ -114,7 +117,7 @@ def select_slice(
 
 def try_model(bundle: ModelBundle, trial_slice: TrialSlice, shape: WindowShape) -> TrialResult:
     """The ranks of a model; raises `NotReady` for an empty slice."""
-    _check_not_empty(trial_slice)
+    check_not_empty(trial_slice)
     encoder = bundle.bind(trial_slice.catalogue)
     all_rows = np.arange(len(trial_slice.catalogue))
     table = encoder.items(all_rows)
@@ -131,29 +134,6 @@ def try_model(bundle: ModelBundle, trial_slice: TrialSlice, shape: WindowShape) 
         ranks[batch], top = rank(scores, trial_slice, indices)
         tops.append(top)
     return TrialResult(ranks, np.concatenate(tops), 1000 * took_s / len(trial_slice))
-
-
-def try_popularity(trial_slice: TrialSlice, *, half_life_ms: float) -> TrialResult:
-    """The ranks of time-decayed popularity, updated with every event before the next query."""
-    _check_not_empty(trial_slice)
-    columns, order = trial_slice.columns, np.argsort(trial_slice.columns.times_ms, kind="stable")
-    time_rank = np.empty(len(order), np.int64)
-    time_rank[order] = np.arange(len(order))
-    counted, log2 = 0, np.full(len(trial_slice.catalogue), -np.inf)
-    ranks, tops = (
-        np.empty(len(trial_slice)),
-        np.empty((len(trial_slice), min(TOP, len(trial_slice.catalogue))), np.int64),
-    )
-    for query in np.argsort(time_rank[trial_slice.indices], kind="stable").tolist():
-        index = int(trial_slice.indices[query])
-        new_events = order[counted : time_rank[index]]
-        known = new_events[trial_slice.rows[new_events] >= 0]
-        np.logaddexp2.at(log2, trial_slice.rows[known], columns.times_ms[known] / half_life_ms)
-        counted = int(time_rank[index])
-        scores = np.where(np.isneginf(log2), -1e300, log2)[None]
-        line = slice(query, query + 1)
-        ranks[line], tops[line] = rank(scores, trial_slice, [index])
-    return TrialResult(ranks, tops)
 
 
 def rank(scores: FloatArray | Array, trial_slice: TrialSlice, indices: list[int]) -> tuple[Array, IntArray]:
@@ -175,7 +155,8 @@ def _batches(size: int) -> Iterator[slice]:
     return (slice(begin, min(begin + BATCH, size)) for begin in range(0, size, BATCH))
 
 
-def _check_not_empty(trial_slice: TrialSlice) -> None:
+def check_not_empty(trial_slice: TrialSlice) -> None:
+    """Raises `NotReady` for a slice without queries."""
     if not len(trial_slice):
         msg = "trial: wanted events of listed items by users with a history, got none; wait for more events"
         raise NotReady(msg)

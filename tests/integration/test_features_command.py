@@ -94,7 +94,7 @@ def test_a_new_item_is_recommended_by_its_picture_untrained(
 ) -> None:
     imported(run, tmp_path)
     run("features", "--pictures", str(posters), "--json")
-    assert run("train").exit_code == 0
+    assert run("train", "--force").exit_code == 0
     overrides = dict(setting.split("=") for setting in SMALL)
     settings = load_settings(overrides={"data.folder": str(tmp_path / "data"), **overrides}, environment={})
     with open_system(settings) as system:

@@ -11,7 +11,7 @@ import pytest
 from services.small_shop import settings_in
 
 from core.history import History
-from core.learn.cycle import Task
+from core.learn.tasks import Task
 from tidewise.bootstrap import load_model, open_system
 from tidewise.settings.schema import ModelSettings
 from tidewise.training.learning import NetworkTrainer, train_model

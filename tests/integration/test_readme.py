@@ -92,7 +92,7 @@ def test_the_lines_for_own_data_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     loaded = tidewise(load)
     assert re.search(rf"items: {NUM_MOVIES} rows .* {NUM_MOVIES} new, .* 0 bad", loaded), loaded
     assert re.search(rf"events: {NUM_RATINGS} rows .* {NUM_RATINGS} new, .* 0 bad", loaded), loaded
-    tidewise([*train, "--set", "train.epochs=1", "--set", "model.width=16"])
+    tidewise([*train, "--force", "--set", "train.epochs=1", "--set", "model.width=16"])
     answer = json.loads(tidewise([*recommend, "--json"]))
     assert (answer["source"], answer["reason"]) == ("model", "ranked by the user's history")
     assert answer["items"][0]["title"].startswith("Film")

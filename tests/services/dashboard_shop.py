@@ -105,7 +105,11 @@ def _models(now_ms: int) -> list[ModelRecord]:
 def _trial(time_ms: int, verdict: str, mean: float) -> dict[str, Any]:
     low, high = mean - 0.009, mean + 0.009
     reason = f"against the champion {mean:+.4f} NDCG@10 [{low:+.4f}, {high:+.4f}], margin 0.0061"
-    return {"time": time_ms, "verdict": verdict, "reason": reason, "events": 812, "users": 164}
+    own, difference = {"mean": 0.3, "low": 0.28, "high": 0.32}, {"mean": mean, "low": low, "high": high}
+    counts = {"name": "transition counts", "ndcg_10": {"mean": 0.2104, "low": 0.1995, "high": 0.2223}}
+    compared = [{"name": "challenger", "ndcg_10": own}, counts | {"difference": difference}]
+    figures = {"events": 812, "users": 164, "compared": compared}
+    return {"time": time_ms, "verdict": verdict, "reason": reason, **figures}
 
 
 def _points(now_ms: int) -> Iterator[Point]:

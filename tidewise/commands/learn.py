@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
 import sys
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from core.errors import TrainingProcessLost
 from core.interactions import check_time_ms
+from core.learn.cycle import Force
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import (
     Config,
@@ -22,9 +23,9 @@ from tidewise.commands.options import (
     notes,
     overrides_of,
     print_json,
-    screen,
     settings_of,
 )
+from tidewise.commands.verdicts import print_training, training_json
 from tidewise.process_setup import end_with_parent, use_log_format
 from tidewise.settings.schema import load_settings
 from tidewise.training.processes import assist_training, rank
@@ -44,25 +45,32 @@ def train(
     data: Data = None,
     config: Config = None,
     set_: Set = None,
-    before: Annotated[int | None, typer.Option(help="Train only on events before this time (ms since 1970).")] = None,
+    before: Annotated[
+        int | None,
+        typer.Option(help="Train on events before this time (ms since 1970), and compare on those after it."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote the model even if the gate refuses it.")] = False,
     json_: Json = False,
 ) -> None:
-    """Train a model on all events and promote it without the gate."""
-    from tidewise.training.learning import train_model
+    """Train a model, compare it with what serves and with counting, and promote it if it is not worse.
+
+    The newest events are held out from training for the comparison.
+    """
+    from tidewise.training.learning import train_and_judge
 
     if rank() > 0:
         _assist()
         return
     settings = settings_of(data, config, set_)
     before_ms = None if before is None else check_time_ms("--before", before)
-    with open_system(settings) as system, TrainingBar() as bar:
-        record = train_model(system, progress=bar.show, before_ms=before_ms)
+    by_operator = Force(f"{getpass.getuser()} by command", "tidewise train --force") if force else None
+    with open_system(settings) as system, TrainingBar(announces=True) as bar:
+        bar.say(f"A training takes at most {settings.train.max_minutes:g} minutes (train.max_minutes).")
+        training = train_and_judge(system, progress=bar.show, report=bar.say, before_ms=before_ms, force=by_operator)
     if json_:
-        print_json({"version": record.version, "path": record.path, "lineage": dict(record.lineage)})
-        return
-    trained = datetime.fromtimestamp(record.created_ms / 1000, UTC)
-    screen.print(f"Model [bold]{record.version}[/] trained on {record.lineage['num_events']:,} events; it serves now.")
-    screen.print(f"{trained:%Y-%m-%d %H:%M} UTC, validation NDCG@10 {record.lineage.get('validation_ndcg_10')}")
+        print_json(training_json(training))
+    else:
+        print_training(training)
 
 
 def _assist() -> None:

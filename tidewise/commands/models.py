@@ -14,6 +14,7 @@ from core.learn.versions import named, promote, roll_back
 from core.records import ModelRecord, Promotion
 from tidewise.bootstrap import open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
+from tidewise.commands.verdicts import print_comparisons
 
 app = typer.Typer(no_args_is_help=True, help="List, show, compare, promote or roll back model versions.")
 
@@ -65,6 +66,7 @@ def show(version: Version, data: Data = None, config: Config = None, set_: Set =
             screen.print(f"  {name}: {value}", markup=False, highlight=False, soft_wrap=True)
     for trial in record.lineage.get("trials", ()):
         screen.print(_trial_line(trial), markup=False, highlight=False, soft_wrap=True)
+        print_comparisons(trial)
     for promotion in own:
         screen.print(f"  {_promotion_line(promotion)}", markup=False, highlight=False, soft_wrap=True)
 

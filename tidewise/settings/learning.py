@@ -75,7 +75,7 @@ class TrainSettings(Section):
     """The number of events from which `tidewise up` trains the first model."""
     epochs: Count = 20
     """The maximum number of epochs; early stopping may end a training before."""
-    max_minutes: Amount = 30.0
+    max_minutes: Amount = 10.0
     """The maximum duration of a training in minutes."""
     batch_events: Count = 2048
     """The number of events in a training step."""

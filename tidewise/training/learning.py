@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from core.clock import WallClock
 from core.errors import NotReady
 from core.items import Catalogue
-from core.learn.cycle import LearningCycle, Task
+from core.learn.cycle import Force, LearningCycle, TrainingByHand
+from core.learn.tasks import Task
 from core.learn.triggers import JobKind, trained_through_ms
 from core.lease import Lease, NoLease
 from core.ports.encoder import ModelBundle
@@ -39,17 +41,37 @@ UNFINISHED = ".unfinished"  # the state of the training in progress, in the mode
 
 
 def train_model(system: System, *, progress: ProgressCallback, before_ms: int | None = None) -> ModelRecord:
-    """Train on all windowed events (before a time) and promote the model without the gate: an operator's decision.
+    """Train on all windowed events (before a time) and promote the model without the gate: for the demo and tests.
 
     Raises `NotReady` with fewer than 100 events.
     """
+    cycle = _cycle_by_hand(system, progress)
+    return cycle.train_champion(operator="the demo", reason="the first model of a demo", before_ms=before_ms)
+
+
+def train_and_judge(
+    system: System,
+    *,
+    progress: ProgressCallback,
+    report: Callable[[str], None],
+    before_ms: int | None = None,
+    force: Force | None = None,
+) -> TrainingByHand:
+    """Train on all windowed events but the newest (or before a time), and promote the model if it passes the gate.
+
+    `report` gets a sentence before each step. Raises `NotReady` with fewer than 100 events to train on.
+    """
+    cycle = _cycle_by_hand(system, progress)
+    return cycle.train_by_hand(reason="trained by hand", before_ms=before_ms, force=force, report=report)
+
+
+def _cycle_by_hand(system: System, progress: ProgressCallback) -> LearningCycle:
     from model.training.threads import limit_threads
 
     # A core is left to others: two threads on busy cores wait for each other, and train slower than one.
     limit_threads(system.settings.train.threads or max(1, (os.cpu_count() or 1) - 1))
     name_text_topics(system.store)
-    cycle = learning_cycle(system, lease=NoLease(system.store), progress=progress)
-    return cycle.train_champion(operator="tidewise train", reason="trained by hand", before_ms=before_ms)
+    return learning_cycle(system, lease=NoLease(system.store), progress=progress)
 
 
 def trainer_lease(system: System) -> Lease:
@@ -58,7 +80,7 @@ def trainer_lease(system: System) -> Lease:
 
 
 class NetworkTrainer:
-    """`core.learn.cycle.Trainer` with HM4SR: full trainings and fine-tunes that resume after a crash."""
+    """`core.learn.tasks.Trainer` with HM4SR: full trainings and fine-tunes that resume after a crash."""
 
     def __init__(self, settings: Settings, *, progress: ProgressCallback) -> None:
         self._settings = settings

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from core.clock import DAY_MS, MINUTE_MS
 from core.errors import InvalidSettings
-from core.learn.cycle import Policy
 from core.learn.gate import GateRules
+from core.learn.tasks import Policy
 from core.learn.triggers import Schedule
 from tidewise.settings.schema import Settings
 

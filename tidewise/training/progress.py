@@ -10,11 +10,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 if TYPE_CHECKING:
     from model.training.train import TrainingProgress
 
+STEPS_TO_TELL = 10  # the first ones are slower
+
 
 class TrainingBar:
-    """Shows loss, metric, speed and remaining time on standard error while its `with` block runs."""
+    """Shows loss, metric, speed and remaining time on standard error while its `with` block runs.
 
-    def __init__(self) -> None:
+    `announces`: also print, as a line, how long the training takes once that can be told.
+    """
+
+    def __init__(self, *, announces: bool = False) -> None:
+        self._announces = announces
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -31,8 +37,16 @@ class TrainingBar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    def say(self, sentence: str) -> None:
+        """Print a sentence above the bar."""
+        self._progress.console.print(sentence, highlight=False, soft_wrap=True)
+
     def show(self, training: TrainingProgress) -> None:
         """Update the bar."""
+        if self._announces and training.step >= STEPS_TO_TELL:
+            self._announces = False
+            minutes = (training.elapsed_s + training.left_s) / 60
+            self.say(f"The training takes about {minutes:.1f} minutes, less if the model stops improving before.")
         completed = training.elapsed_s / max(training.elapsed_s + training.left_s, 1e-9)
         metric = "" if training.metric is None else f"  NDCG@10 {training.metric:.4f}"
         steps_per_s = training.step / max(training.elapsed_s, 1e-9)

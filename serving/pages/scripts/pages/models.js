@@ -2,7 +2,7 @@
 import { api } from "../api.js";
 import { announce, el, fill } from "../dom.js";
 import { exact, number, plural, span } from "../format.js";
-import { action, badge, card, confirmed, empty, facts, head, stat, when } from "../parts.js";
+import { action, badge, card, confirmed, empty, facts, head, stat, table, when } from "../parts.js";
 
 const PERIOD_S = 10;
 const KINDS = { champion: "good", challenger: "accent", refused: "bad", retired: "", superseded: "" };
@@ -94,7 +94,7 @@ export async function showModels(visit) {
         promote,
       ),
       el("p.soft.small", {}, summary(model)),
-      verdicts(lineage.trials ?? []),
+      verdicts(model.version, lineage.trials ?? []),
       el(
         "details",
         {},
@@ -159,7 +159,7 @@ function summary(model) {
 }
 
 // The verdicts of the gate.
-function verdicts(trials) {
+function verdicts(version, trials) {
   if (!trials.length) return null;
   return el(
     "ul.verdicts",
@@ -177,10 +177,28 @@ function verdicts(trials) {
           ` · ${plural(trial.events ?? 0, "event")}${trial.users ? ` of ${plural(trial.users, "user")}` : ""}, `,
           when(trial.time),
         ),
+        comparisons(version, trial.compared ?? []),
       ),
     ),
   );
 }
+
+// NDCG@10 of the challenger and of each model or baseline that it was compared with; none in trials of earlier versions.
+function comparisons(version, compared) {
+  if (!compared.length) return null;
+  return el(
+    "details",
+    {},
+    el("summary", {}, "Comparison"),
+    table(
+      `NDCG@10 of ${version} and of others, with 95% intervals`,
+      [["Compared"], ["NDCG@10"], ["Difference"]],
+      compared.map((line) => [line.name, interval(line.ndcg_10), line.difference ? interval(line.difference) : "–"]),
+    ),
+  );
+}
+
+const interval = ({ mean, low, high }) => `${mean.toFixed(4)} [${low.toFixed(4)}, ${high.toFixed(4)}]`;
 
 function promotionList(report) {
   return el(

@@ -13,13 +13,14 @@ from doubles import MemoryStore
 
 from core.clock import ManualClock
 from core.drift_records import Alarm
-from core.errors import LeaseLost, NotReady
+from core.errors import InvalidInput, LeaseLost, NotReady
 from core.ingestion.sources import RequestSource
 from core.items import Catalogue, Item
-from core.learn.cycle import TASK_KEY, LearningCycle, Policy, Task, next_job
+from core.learn.cycle import TASK_KEY, Force, LearningCycle, TrainingByHand, next_job
 from core.learn.gate import GateRules
+from core.learn.tasks import Policy, Task
 from core.learn.triggers import Job, Schedule, request_training
-from core.learn.versions import promote
+from core.learn.versions import promote, propose
 from core.lease import Lease, NoLease
 from core.manage import save_items
 from core.records import EventColumns, ModelRecord
@@ -62,7 +63,13 @@ class AxisTrainer:
         self.before()
         version = f"m{len(self.models)}"
         self.models[version] = next(self.steps)
-        return ModelRecord(version, f"models/{version}", "challenger", NOW_MS + len(self.models), {"seed": 1})
+        return ModelRecord(
+            version,
+            f"models/{version}",
+            "challenger",
+            NOW_MS + len(self.models),
+            {"last_event_ms": int(columns.times_ms.max())},
+        )
 
     def load(self, record: ModelRecord) -> Forward:
         return Forward(record.version, step=self.models.get(record.version, 1))
@@ -129,6 +136,9 @@ def test_a_first_model_better_than_popularity_is_promoted() -> None:
     assert (lineage["kind"], lineage["parent"], lineage["trigger"]) == ("first", None, "a test")
     assert lineage["trials"][0]["verdict"] == "promote"
     assert lineage["trials"][0]["champion_version"] is None
+    compared = {line["name"]: line["ndcg_10"]["mean"] for line in lineage["trials"][0]["compared"]}
+    assert list(compared) == ["challenger", "popularity", "transition counts"]
+    assert compared["challenger"] == 1.0 > compared["popularity"]
     with shop.store.read() as read:
         assert [(promotion.version, promotion.decided_by) for promotion in read.models.promotions()] == [
             ("m0", "the gate")
@@ -139,7 +149,8 @@ def test_a_first_model_worse_than_popularity_is_refused_with_a_reason() -> None:
     shop = LearningShop(2)
     assert outcome(shop) == "refuse"
     assert shop.statuses() == {"m0": "refused"}
-    assert "against the champion -" in shop.lineage("m0")["refused"]
+    assert "against popularity -" in shop.lineage("m0")["refused"]
+    assert "against transition counts -" in shop.lineage("m0")["refused"]
 
 
 def test_the_newest_events_are_held_out_from_training() -> None:
@@ -303,6 +314,107 @@ def test_a_challenger_promoted_by_an_operator_is_not_judged() -> None:
         promote(tx, "m0", decided_by="operator", reason="", now_ms=1)
         tx.commit()
     assert shop.cycle.judge() is None
+
+
+def by_hand(shop: LearningShop, **options: Any) -> TrainingByHand:
+    """A training by hand, which needs no lease."""
+    return replace(shop.cycle, lease=NoLease(shop.store)).train_by_hand(reason="by hand", **options)
+
+
+def test_a_good_model_trained_by_hand_serves() -> None:
+    shop, sentences = LearningShop(1, promotes=False), list[str]()
+    training = by_hand(shop, report=sentences.append)
+    assert (training.verdict.outcome, training.serving, training.record.status) == ("promote", "m0", "champion")
+    assert sentences[0] == "Training on 384 events; the 96 newest are held out for the gate."
+    assert len(shop.trainer.columns[0]) == 384
+    assert shop.trainer.columns[0].times_ms.max() < shop.lineage("m0")["before_ms"]
+    with shop.store.read() as read:
+        assert [promotion.decided_by for promotion in read.models.promotions()] == ["the gate"]
+
+
+def test_a_model_trained_by_hand_below_the_baselines_does_not_serve() -> None:
+    shop = LearningShop(2)
+    training = by_hand(shop)
+    assert (training.verdict.outcome, training.serving, training.record.status) == ("refuse", None, "refused")
+    lines = shop.lineage("m0")["trials"][0]["compared"]
+    assert {line["name"]: line["outcome"] for line in lines[1:]} == {
+        "popularity": "refuse",
+        "transition counts": "refuse",
+    }
+
+
+def test_force_promotes_a_worse_model_and_records_who_decided() -> None:
+    shop = LearningShop(2)
+    training = by_hand(shop, force=Force("somebody", "the launch is today"))
+    assert (training.verdict.outcome, training.serving, training.record.status) == ("refuse", "m0", "champion")
+    assert shop.lineage("m0")["trials"][0]["verdict"] == "refuse"
+    with shop.store.read() as read:
+        (promotion,) = read.models.promotions()
+    assert (promotion.decided_by, promotion.reason) == ("somebody", "the launch is today")
+
+
+def test_a_training_by_hand_is_compared_with_the_champion_too() -> None:
+    shop = LearningShop(1, 5)
+    by_hand(shop)
+    shop.add_days(8)
+    training = by_hand(shop)
+    assert (training.verdict.outcome, training.serving) == ("refuse", "m0")
+    assert [line["name"] for line in shop.lineage("m1")["trials"][0]["compared"]] == [
+        "challenger",
+        "champion",
+        "popularity",
+        "transition counts",
+    ]
+
+
+def test_another_training_without_new_events_holds_out_the_same_slice() -> None:
+    shop = LearningShop(1, 1)
+    by_hand(shop)
+    assert by_hand(shop).verdict.outcome == "promote"
+    first, second = shop.trainer.tasks
+    assert first.before_ms == second.before_ms
+
+
+def test_where_the_champion_knows_the_newest_events_the_gate_needs_more() -> None:
+    shop = LearningShop(1, 1)
+    shop.cycle.train_champion(operator="somebody", reason="a test")  # trained on all events
+    training = by_hand(shop)
+    assert (training.verdict.outcome, training.record.status, training.serving) == ("undecided", "challenger", "m0")
+    assert "none of the newest events can be ranked" in training.verdict.reason
+
+
+def test_events_from_the_given_time_on_are_held_out() -> None:
+    shop = LearningShop(1)
+    with shop.store.read() as read:
+        times_ms = np.sort(read.events.columns(type_codes=CODES).times_ms)
+    training = by_hand(shop, before_ms=int(times_ms[NUM_USERS * 6]))
+    assert len(shop.trainer.columns[0]) == NUM_USERS * 6
+    assert training.record.lineage["trials"][0]["events"] == NUM_USERS * (NUM_DAYS - 6)
+
+
+def test_a_training_by_hand_judges_no_model_but_its_own() -> None:
+    """Meanwhile the trainer has stored a newer challenger."""
+    shop = LearningShop(1)
+
+    def replaced(sentence: str) -> None:
+        if sentence.startswith("Comparing"):
+            newer = ModelRecord("newer", "models/newer", "challenger", NOW_MS + 99)
+            with shop.store.transaction() as tx:
+                propose(tx, newer)
+                tx.commit()
+
+    with pytest.raises(NotReady, match="m0 was replaced by another training"):
+        by_hand(shop, report=replaced, force=Force("somebody", ""))
+    assert shop.statuses() == {"newer": "challenger", "m0": "superseded"}
+
+
+def test_the_champion_trained_again_is_an_error() -> None:
+    shop = LearningShop(1, 1)
+    by_hand(shop)
+    shop.trainer.models.clear()  # the next one is m0 again
+    with pytest.raises(InvalidInput, match="m0 serves already"):
+        by_hand(shop)
+    assert shop.statuses() == {"m0": "champion"}
 
 
 def test_an_operator_bypasses_the_gate_and_needs_no_lease() -> None:

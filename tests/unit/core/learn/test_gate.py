@@ -1,11 +1,11 @@
-"""The gate: three verdicts from paired trials with users resampled, an anchor against slow decline, and sanity."""
+"""The gate: three verdicts from paired trials with users resampled, baselines, an anchor, and sanity checks."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from core.learn.gate import GateRules, judge
+from core.learn.gate import GateRules, Verdict, judge
 from core.learn.trial import TrialResult
 
 NUM_USERS, PER_USER = 100, 4
@@ -41,8 +41,12 @@ def test_a_challenger_that_does_the_same_is_promoted() -> None:
 def test_a_clearly_better_one_is_promoted_and_the_figures_say_by_how_much() -> None:
     verdict = judge(USERS, trial(share(0.9, seed=1)), trial(HALF))
     assert verdict.outcome == "promote"
-    assert verdict.figures["against_champion"]["low"] > 0.2
-    assert verdict.figures["events"] == 400
+    assert (verdict.figures["events"], verdict.figures["users"]) == (400, 100)
+    own, other = verdict.figures["compared"]
+    assert (own["name"], other["name"], other["outcome"]) == ("challenger", "champion", "promote")
+    assert other["difference"]["low"] > 0.2
+    assert own["ndcg_10"]["mean"] - other["ndcg_10"]["mean"] == pytest.approx(other["difference"]["mean"], abs=1e-4)
+    assert own["ndcg_10"]["low"] < own["ndcg_10"]["mean"] < own["ndcg_10"]["high"]
 
 
 def test_a_clearly_worse_one_is_refused() -> None:
@@ -81,6 +85,52 @@ def test_anchor_prevents_small_losses_from_adding_up() -> None:
     assert "against the anchor" in verdict.reason
 
 
+LOW, MIDDLE, HIGH = (trial(flipped(np.ones(400, bool), slice(0, num), False)) for num in (300, 200, 100))
+
+
+def outcomes(verdict: Verdict) -> dict[str, str]:
+    """The outcome of each comparison."""
+    return {line["name"]: line["outcome"] for line in verdict.figures["compared"][1:]}
+
+
+def test_a_first_model_must_be_as_good_as_every_baseline() -> None:
+    baselines = {"popularity": LOW, "transition counts": HIGH}
+    verdict = judge(USERS, MIDDLE, baselines=baselines)
+    assert verdict.outcome == "refuse"
+    assert outcomes(verdict) == {"popularity": "promote", "transition counts": "refuse"}
+    assert "against transition counts -0.25" in verdict.reason
+    assert judge(USERS, HIGH, baselines=baselines).outcome == "promote"
+
+
+def test_a_first_model_within_chance_of_a_baseline_is_undecided() -> None:
+    baselines = {"popularity": LOW, "transition counts": trial(share(0.5, seed=7))}
+    assert judge(USERS, trial(share(0.5, seed=8)), baselines=baselines).outcome == "undecided"
+
+
+def test_a_challenger_below_a_baseline_that_the_champion_reaches_is_refused() -> None:
+    """Each of them loses a quarter of the hits, which is within the margin; together it is not."""
+    challenger, champion = (trial(np.arange(400) % 4 >= num_lost) for num_lost in (2, 1))
+    popularity = trial(np.ones(400, bool))
+    verdict = judge(USERS, challenger, champion, baselines={"popularity": popularity}, rules=GateRules(margin=0.4))
+    assert outcomes(verdict) == {"champion": "promote", "popularity": "refuse"}
+    assert verdict.outcome == "refuse"
+    assert "against popularity" in verdict.reason
+
+
+def test_where_the_champion_is_below_a_baseline_a_better_challenger_serves() -> None:
+    verdict = judge(USERS, MIDDLE, LOW, baselines={"popularity": HIGH})
+    assert outcomes(verdict) == {"champion": "promote", "popularity": "refuse"}
+    assert verdict.outcome == "promote"
+    assert [line["decides"] for line in verdict.figures["compared"][1:]] == [True, False]
+
+
+def test_with_a_champion_a_baseline_within_chance_does_not_delay_a_promotion() -> None:
+    same = share(0.5, seed=7)
+    verdict = judge(USERS, trial(same), trial(same), baselines={"popularity": trial(share(0.5, seed=8))})
+    assert outcomes(verdict) == {"champion": "promote", "popularity": "undecided"}
+    assert verdict.outcome == "promote"
+
+
 def test_scores_that_are_not_finite_are_refused() -> None:
     broken = TrialResult(np.where(np.arange(400) == 7, np.nan, HIT), trial(HALF).top)
     assert judge(USERS, broken, trial(HALF)).reason == "its scores are not all finite numbers"
@@ -106,7 +156,7 @@ def test_a_model_that_is_much_slower_is_refused(ms: float, outcome: str) -> None
 
 def test_against_popularity_neither_speed_nor_a_top_item_counts() -> None:
     popularity = TrialResult(trial(HALF).ranks, np.zeros((400, 10), np.int64))
-    assert judge(USERS, trial(share(0.9), ms=50.0), popularity).outcome == "promote"
+    assert judge(USERS, trial(share(0.9), ms=50.0), baselines={"popularity": popularity}).outcome == "promote"
 
 
 def test_where_nobody_hits_anything_nothing_is_known() -> None:

@@ -12,7 +12,7 @@ from core.arrays import FloatArray
 from core.errors import NotReady
 from core.history import History
 from core.items import Catalogue
-from core.learn.trial import TrialSlice, select_slice, try_model, try_popularity
+from core.learn.trial import TrialSlice, select_slice, try_model
 from core.records import EventColumns
 
 KEYS = np.array([10, 20, 30, 40], np.int64)
@@ -102,19 +102,6 @@ class BrokenBundle(AxisBundle):
 def test_a_score_that_is_no_number_is_told() -> None:
     trial = try_model(BrokenBundle(), trial_slice(events((1, 10, 1), (1, 20, 2), (1, 40, 3))), SHAPE)
     assert not trial.is_finite
-
-
-def test_popularity_trial_counts_only_earlier_events_of_all_users() -> None:
-    columns = events((1, 10, 1), (1, 20, 4), (2, 20, 2), (2, 20, 3), (3, 30, 5), (3, 10, 6))
-    held_out = trial_slice(columns, since_ms=4)
-    trial = try_popularity(held_out, half_life_ms=1e9)
-    assert held_out.indices.tolist() == [1, 5]
-    assert trial.ranks.tolist() == [0.0, 2.0]  # before 4: b twice, a once; before 6: b thrice, c lately, a
-
-
-def test_decay_prefers_what_is_new() -> None:
-    columns = events((1, 10, 0), (2, 10, 0), (3, 20, 10), (4, 30, 0), (4, 20, 11))
-    assert try_popularity(trial_slice(columns, since_ms=11), half_life_ms=1.0).ranks.tolist() == [0.0]
 
 
 def test_nothing_to_ask_is_told() -> None:
