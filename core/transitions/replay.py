@@ -12,32 +12,40 @@ from core.records import EventColumns
 from core.transitions.counts import CountRules, TransitionCounts
 from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, WEEK_MS, TransitionChanges
 
+MAX_EVENTS = 2_000_000
+EVENTS_AT_ONCE = 500_000
 
-def transition_rows(columns: EventColumns) -> IntArray:
-    """(n, 6) the transition of each event, the fields of `Transition`; `columns` is sorted by (user, time, order)."""
-    rows = np.full((len(columns), 3 + NUM_PREVIOUS), NO_ITEM, np.int64)
-    rows[:, 0], rows[:, 1], rows[:, 2] = columns.items, columns.times_ms // WEEK_MS, 1
+
+def transition_rows(columns: EventColumns, events: IntArray) -> IntArray:
+    """(n, 6) the transitions of (n,) events, the fields of `Transition`; `columns` is sorted by (user, time, order)."""
+    rows = np.full((len(events), 3 + NUM_PREVIOUS), NO_ITEM, np.int64)
+    rows[:, 0], rows[:, 1], rows[:, 2] = columns.items[events], columns.times_ms[events] // WEEK_MS, 1
     for distance in range(1, NUM_PREVIOUS + 1):
-        same_user = columns.users[distance:] == columns.users[:-distance]
-        rows[distance:, 2 + distance] = np.where(same_user, columns.items[:-distance], NO_ITEM)
+        earlier = np.maximum(events - distance, 0)
+        same_user = (events >= distance) & (columns.users[earlier] == columns.users[events])
+        rows[:, 2 + distance] = np.where(same_user, columns.items[earlier], NO_ITEM)
     return rows
 
 
 class TransitionReplay:
-    """Transition counts that advance through a log of events in time order; equal times keep the order of `columns`."""
+    """Transition counts that advance through a log of events in time order; equal times keep the order of `columns`.
+
+    Counting begins with the newest `MAX_EVENTS`, which bounds memory; older events are context only.
+    """
 
     def __init__(self, columns: EventColumns, rules: CountRules) -> None:
+        self._columns = columns
         self._order = np.argsort(columns.times_ms, kind="stable")
-        self._rows = transition_rows(columns)[self._order]
-        self._num_applied = 0
+        self._num_applied = max(0, len(columns) - MAX_EVENTS)
         self.counts = TransitionCounts(rules)
         self.places = np.empty(len(columns), np.int64)  # of each event in time order
         self.places[self._order] = np.arange(len(columns))
 
     def advance(self, place: int) -> TransitionCounts:
         """The counts of all events before this place in time order; places never decrease from call to call."""
-        if place > self._num_applied:
-            rows, first = self._rows[self._num_applied : place], self._num_applied == 0
-            self.counts.apply(TransitionChanges(rows, {}, restarted=first))
-            self._num_applied = place
+        while self._num_applied < place:
+            end = min(place, self._num_applied + EVENTS_AT_ONCE)
+            rows = transition_rows(self._columns, self._order[self._num_applied : end])
+            self.counts.apply(TransitionChanges(rows, {}, restarted=False))
+            self._num_applied = end
         return self.counts

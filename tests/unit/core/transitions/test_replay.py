@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.history import History
 from core.records import EventColumns
+from core.transitions import replay
 from core.transitions.counts import CountRules, TransitionCounts
 from core.transitions.replay import TransitionReplay, transition_rows
 from core.transitions.transition import Transition, TransitionChanges, of_history
@@ -32,7 +34,7 @@ def by_hand(columns: EventColumns) -> list[Transition]:
 @given(some_events)
 def test_rows_of_a_log_are_those_of_its_histories(events: list[tuple[int, int, int]]) -> None:
     columns = columns_of(events)
-    assert [Transition(*row) for row in transition_rows(columns).tolist()] == by_hand(columns)
+    assert [Transition(*row) for row in transition_rows(columns, np.arange(len(columns))).tolist()] == by_hand(columns)
 
 
 @given(some_events, st.integers(0, 50))
@@ -40,10 +42,10 @@ def test_counts_before_a_time_are_those_of_the_events_before_it(
     events: list[tuple[int, int, int]], time_ms: int
 ) -> None:
     columns = columns_of(events)
-    replay = TransitionReplay(columns, RULES)
+    counting = TransitionReplay(columns, RULES)
     num_before = int(np.count_nonzero(columns.times_ms < time_ms))
     for place in (num_before // 2, num_before):
-        counts = replay.advance(place)
+        counts = counting.advance(place)
     expected = TransitionCounts(RULES)
     rows = np.array(by_hand(columns.where(columns.times_ms < time_ms)), np.int64).reshape(-1, 6)
     expected.apply(TransitionChanges(rows, {}, restarted=True))
@@ -54,5 +56,18 @@ def test_counts_before_a_time_are_those_of_the_events_before_it(
 
 
 def test_the_place_of_an_event_is_the_number_of_events_before_it() -> None:
-    replay = TransitionReplay(columns_of([(1, 5, 1), (1, 9, 2), (2, 5, 3), (2, 7, 4)]), RULES)
-    assert replay.places.tolist() == [0, 3, 1, 2]
+    counting = TransitionReplay(columns_of([(1, 5, 1), (1, 9, 2), (2, 5, 3), (2, 7, 4)]), RULES)
+    assert counting.places.tolist() == [0, 3, 1, 2]
+
+
+def test_old_events_are_context_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "MAX_EVENTS", 1)
+    counts = TransitionReplay(columns_of([(1, 5, 1), (1, 9, 2)]), RULES).advance(2)
+    assert counts.num_events(np.array([1, 2])).tolist() == [0, 1]
+    assert counts.after(1).keys.tolist() == [2]
+
+
+def test_pieces_of_any_size_give_the_same_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "EVENTS_AT_ONCE", 2)
+    counts = TransitionReplay(columns_of([(1, time, 1 + time % 3) for time in range(7)]), RULES).advance(7)
+    assert counts.num_events(np.array([1, 2, 3])).tolist() == [3, 2, 2]
