@@ -14,9 +14,11 @@ from core.blending.blend import LAST_ITEMS, Blend, ItemCounts, neighbour_shares,
 from core.history import History
 from core.items import Catalogue
 from core.learn.trial import TrialSlice
-from core.transitions.counts import CountRules
+from core.transitions.counts import CountRules, TransitionCounts
 from core.transitions.neighbours import Neighbours
 from core.transitions.replay import TransitionReplay
+
+RENEW_EVENTS = 32
 
 
 class LiveFeature(NamedTuple):
@@ -49,6 +51,8 @@ class LiveFeatures:
         self._recent = np.zeros(len(trial_slice.catalogue))
         self._now_ms = 0
         self._num_counted = 0
+        self._logs: FloatArray | None = None
+        self._logs_place = 0
 
     @property
     def places(self) -> IntArray:
@@ -64,12 +68,19 @@ class LiveFeatures:
         begin = int(self._slice.starts[index])
         hidden = np.unique(columns.items[begin:index]) if self._slice.hide_seen else np.empty(0, np.int64)
         last = window.items[: -LAST_ITEMS - 1 : -1].tolist()
-        recent = self._recent / max(float(self._recent.sum()), np.finfo(np.float64).tiny)
-        shares, events = counts.shares(catalogue.keys), counts.num_events(catalogue.keys)
-        known = ItemCounts(recent, shares, events)
         forward = _logs(catalogue, [counts.after(key) for key in last], hidden)
         backward = _logs(catalogue, [counts.before(key) for key in last], hidden)
-        return LiveFeature(forward, backward, known.logs())
+        return LiveFeature(forward, backward, self._item_logs(counts, place))
+
+    def _item_logs(self, counts: TransitionCounts, place: int) -> FloatArray:
+        """(N, 3) the features of items, renewed after some events, as a serving process does after some time."""
+        if self._logs is None or place - self._logs_place >= RENEW_EVENTS:
+            keys = self._slice.catalogue.keys
+            recent = self._recent / max(float(self._recent.sum()), np.finfo(np.float64).tiny)
+            columns = (recent, counts.shares(keys), counts.num_events(keys))
+            self._logs = ItemCounts(*(column.astype(np.float32) for column in columns)).logs()
+            self._logs_place = place
+        return self._logs
 
     def _count_recent(self, place: int) -> None:
         """Popularity decays to the newest counted event."""

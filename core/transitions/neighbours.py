@@ -13,7 +13,8 @@ import numpy as np
 from core.arrays import BoolArray, FloatArray, IntArray
 
 MAX_KEPT = 10_000  # items whose strongest neighbours are kept until they change
-FOLD_SHARE = 0.25  # of the pairs: when this many items have changed, everything is sorted again
+MAX_ADDITIONS = 64  # of an item, until they are merged
+FOLD_SHARE = 0.25  # of the pairs: when this many were added, everything is sorted again
 
 
 class Neighbours(NamedTuple):
@@ -54,59 +55,95 @@ def joined(parts: Sequence[Pairs]) -> Pairs:
 NO_PAIRS = Pairs(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
 
 
+class _State(NamedTuple):
+    """What is counted: sorted pairs, items merged since, and the weights that were added to items since that."""
+
+    pairs: Pairs
+    merged: dict[int, tuple[IntArray, FloatArray]]
+    added: dict[int, list[tuple[int, float]]]
+
+
 class NeighbourCounts:
-    """The counts of one direction in memory. One thread adds; any thread reads."""
+    """The counts of one direction in memory. One thread adds; any thread reads.
+
+    Additions are appended to their items and merged when the item is read, or when many have come.
+    """
 
     def __init__(self, *, max_neighbours: int) -> None:
         self._max_neighbours = max_neighbours
-        self._pairs = NO_PAIRS
-        self._changed: dict[int, tuple[IntArray, FloatArray]] = {}  # items whose counts differ from `_pairs`
-        self._strongest: dict[int, Neighbours] = {}
+        self._state = _State(NO_PAIRS, {}, {})
+        self._num_added = 0
+        self._smallest = 0.0
+        self._strongest: dict[int, tuple[int, Neighbours]] = {}  # with the number of additions that they include
 
     def add(self, pairs: Pairs, *, smallest: float) -> None:
         """Add weights, which may be negative; a count of at most `smallest` is forgotten."""
-        pairs = pairs.summed()
-        if not len(pairs.items):
+        self._smallest = smallest
+        self._num_added += len(pairs.items)
+        if self._num_added > FOLD_SHARE * len(self._state.pairs.items):
+            self._fold(pairs)
             return
-        items, starts = np.unique(pairs.items, return_index=True)
-        if len(items) + len(self._changed) > FOLD_SHARE * len(self._pairs.items):
-            self._fold(pairs, smallest)
-            return
-        neighbours, weights = np.split(pairs.neighbours, starts[1:]), np.split(pairs.weights, starts[1:])
-        for item, added, added_weights in zip(items.tolist(), neighbours, weights, strict=True):
-            known, counts = self._all(item)
-            keys, inverse = np.unique(np.concatenate([known, added]), return_inverse=True)
-            sums = np.bincount(inverse, weights=np.concatenate([counts, added_weights])).astype(np.float32)
-            lasting = sums > smallest
-            self._changed[item] = keys[lasting], sums[lasting]
-            self._strongest.pop(item, None)
+        added = self._state.added
+        for item, neighbour, weight in zip(
+            pairs.items.tolist(), pairs.neighbours.tolist(), pairs.weights.tolist(), strict=True
+        ):
+            additions = added.get(item)
+            if additions is None:
+                added[item] = [(neighbour, weight)]
+                self._strongest.pop(item, None)
+            else:
+                additions.append((neighbour, weight))
+                if len(additions) >= MAX_ADDITIONS:
+                    self._merge(item)
 
     def of(self, item_key: int) -> Neighbours:
         """The strongest neighbours of an item; none for an unknown item."""
-        neighbours = self._strongest.get(item_key)
-        if neighbours is None:
-            neighbours = self._cut(*self._all(item_key))
-            if len(self._strongest) >= MAX_KEPT:
-                self._strongest = {}
-            self._strongest[item_key] = neighbours
+        state = self._state
+        num_additions = len(state.added.get(item_key, ()))
+        known = self._strongest.get(item_key)
+        if known is not None and known[0] == num_additions:
+            return known[1]
+        neighbours = self._cut(*self._counts(state, item_key))
+        if len(self._strongest) >= MAX_KEPT:
+            self._strongest = {}
+        self._strongest[item_key] = num_additions, neighbours
         return neighbours
 
-    def _fold(self, added: Pairs, smallest: float) -> None:
-        """Sort everything again: the pairs, what changed since, and what is added."""
-        changed = np.fromiter(self._changed, np.int64, len(self._changed))
-        kept = self._pairs.take(~np.isin(self._pairs.items, changed))
-        parts = [Pairs(np.full(len(keys), item), keys, counts) for item, (keys, counts) in self._changed.items()]
-        summed = joined([kept, added, *parts]).summed()
-        lasting = summed.take(summed.weights > smallest)
-        packed = Pairs(lasting.items, lasting.neighbours.astype(np.int32), lasting.weights.astype(np.float32))
-        self._pairs, self._changed, self._strongest = packed, {}, {}
+    def _merge(self, item: int) -> None:
+        """Merge an item's additions. A reader between the two lines counts them twice, until its next read."""
+        self._state.merged[item] = self._counts(self._state, item)
+        del self._state.added[item]
+        self._strongest.pop(item, None)
 
-    def _all(self, item_key: int) -> tuple[IntArray, FloatArray]:
-        changed = self._changed.get(item_key)
-        if changed is not None:
-            return changed
-        part = slice(*np.searchsorted(self._pairs.items, [item_key, item_key + 1]))
-        return self._pairs.neighbours[part], self._pairs.weights[part]
+    def _fold(self, more: Pairs) -> None:
+        """Sort everything again: the pairs, what changed since, and what is added."""
+        pairs, merged, added = self._state
+        changed = np.fromiter(merged, np.int64, len(merged))
+        parts = [pairs.take(~np.isin(pairs.items, changed)), more]
+        parts += [Pairs(np.full(len(keys), item), keys, counts) for item, (keys, counts) in merged.items()]
+        triples = [(item, *addition) for item, additions in added.items() for addition in additions]
+        if triples:
+            columns = np.array(triples)
+            parts.append(Pairs(columns[:, 0].astype(np.int64), columns[:, 1].astype(np.int64), columns[:, 2]))
+        summed = joined(parts).summed()
+        lasting = summed.take(summed.weights > self._smallest)
+        packed = Pairs(lasting.items, lasting.neighbours.astype(np.int32), lasting.weights.astype(np.float32))
+        self._state, self._strongest, self._num_added = _State(packed, {}, {}), {}, 0
+
+    def _counts(self, state: _State, item_key: int) -> tuple[IntArray, FloatArray]:
+        """All neighbours of an item and their counts, by ascending key."""
+        known = state.merged.get(item_key)
+        if known is None:
+            part = slice(*np.searchsorted(state.pairs.items, [item_key, item_key + 1]))
+            known = state.pairs.neighbours[part], state.pairs.weights[part]
+        additions = list(state.added.get(item_key, ()))
+        if not additions:
+            return known
+        keys, weights = zip(*additions, strict=True)
+        distinct, inverse = np.unique(np.concatenate([known[0], keys]), return_inverse=True)
+        sums = np.bincount(inverse, weights=np.concatenate([known[1], weights])).astype(np.float32)
+        lasting = sums > self._smallest
+        return distinct[lasting], sums[lasting]
 
     def _cut(self, keys: IntArray, counts: FloatArray) -> Neighbours:
         total = float(counts.sum(dtype=np.float64))

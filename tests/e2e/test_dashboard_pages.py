@@ -63,7 +63,9 @@ def test_a_user_page_shows_recommendations_events_and_interests(shop: httpx.Clie
     shown = tab.page.get_by_role("list", name="Recommendations").get_by_role("listitem")
     for index, item in enumerate(answer["items"]):
         expect(shown.nth(index)).to_contain_text(item["title"])
-        if item["contributions"]:
+        if item.get("reason", {}).get("kind", "history") != "history":
+            expect(shown.nth(index)).to_contain_text(item["reason"]["text"])
+        elif item["contributions"]:
             expect(shown.nth(index)).to_contain_text(f"based on {item['contributions'][0]['title']}")
     events = shop.get(f"/v1/users/{USER}/events", params={"limit": 60}).json()["events"]
     timeline = tab.page.get_by_role("list", name="Events, newest first")

@@ -15,7 +15,7 @@ from tidewise.settings.schema import Settings
 if TYPE_CHECKING:
     from model.bundle import HM4SRBundle
 
-MAX_CHOICES = 3000  # events that the weights are fitted to
+MAX_CHOICES = 1500  # events that the weights are fitted to
 
 
 def with_blend(
