@@ -77,8 +77,7 @@ class LiveFeatures:
         if self._logs is None or place - self._logs_place >= RENEW_EVENTS:
             keys = self._slice.catalogue.keys
             recent = self._recent / max(float(self._recent.sum()), np.finfo(np.float64).tiny)
-            columns = (recent, counts.shares(keys), counts.num_events(keys))
-            self._logs = ItemCounts(*(column.astype(np.float32) for column in columns)).logs()
+            self._logs = ItemCounts(recent, counts.shares(keys), counts.num_events(keys)).logs()
             self._logs_place = place
         return self._logs
 
