@@ -116,6 +116,16 @@ BESIDE_PEERS = replace(
     max_minutes=60.0,
 )
 
+BLENDED = replace(
+    TEMPORAL,
+    about="the product: its network blended with live transition counts, beside each alone",
+    models=("popularity", "co-occurrence", "vsknn", "sasrec-text", "hm4sr", "counts", "blend", "product"),
+    against="product",
+    ties="hash",
+    hides_seen=True,
+    max_minutes=30.0,
+)
+
 COMPARISONS: Mapping[str, ComparisonTable] = {
     "toys-leave-one-out": LEAVE_ONE_OUT,
     "toys-temporal": TEMPORAL,
@@ -183,6 +193,10 @@ COMPARISONS: Mapping[str, ComparisonTable] = {
         trials=2,
         max_minutes=120.0,
     ),
+    "toys-blend": BLENDED,
+    "yelp-blend": replace(BLENDED, data=YELP),
+    "online-retail-blend": replace(BLENDED, data=RETAIL, hides_seen=False),
+    "ml-1m-blend": replace(BLENDED, data=ML_1M),
     "ml-1m-ablations": POSTERS,
     "ml-1m-released": replace(POSTERS, about="what the faults of the released code cost", models=RELEASED),
     "ml-1m-200": replace(
