@@ -148,7 +148,7 @@ class Recommender:
             if snapshot.model is not None and row >= 0:
                 ranker: Ranker = SimilarityRanker(snapshot.model, row)
             else:
-                reason = "no model is trained yet" if snapshot.model is None else "the item is not indexed yet"
+                reason = "no model serves yet" if snapshot.model is None else "the item is not indexed yet"
                 ranker = PopularityRanker(snapshot, reason, stored.item.categories)
             others = np.arange(len(snapshot.catalogue)) != row
             return self._listed(read, snapshot, ranker, request, among=others)
@@ -328,7 +328,7 @@ def _by_model(
 
 def _without_model(snapshot: ServingSnapshot, history: History, hidden: IntArray) -> Ranker:
     """A ranking by transition counts and popularity, or by popularity where nothing is counted."""
-    reason = "no model is trained yet"
+    reason = "no model serves yet"
     if snapshot.counts is None or snapshot.values is None:
         return PopularityRanker(snapshot, reason)
     neighbours = NeighbourScores.of(COUNTS_BLEND, snapshot.counts, snapshot.catalogue, history, hidden)

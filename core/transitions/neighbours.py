@@ -98,15 +98,16 @@ class NeighbourCounts:
 
     def of(self, item_key: int) -> Neighbours:
         """The strongest neighbours of an item; none for an unknown item."""
+        strongest = self._strongest  # before the state: an old answer is never kept beside a newer state
         state = self._state
         num_additions = len(state.added.get(item_key, ()))
-        known = self._strongest.get(item_key)
+        known = strongest.get(item_key)
         if known is not None and known[0] == num_additions:
             return known[1]
         neighbours = self._cut(*self._counts(state, item_key))
-        if len(self._strongest) >= MAX_KEPT:
-            self._strongest = {}
-        self._strongest[item_key] = num_additions, neighbours
+        if len(strongest) >= MAX_KEPT:
+            strongest.clear()
+        strongest[item_key] = num_additions, neighbours
         return neighbours
 
     def _merge(self, item: int) -> None:

@@ -216,7 +216,7 @@ def test_before_there_is_a_model_a_user_gets_what_is_popular_and_unseen() -> Non
     shop = popular_shop(model=False)
     shop.had("d")
     answer = shop.recommender.recommend("ann", RecommendationRequest(n=2))
-    assert (answer.reason, names(answer)) == ("no model is trained yet", ["b", "f"])
+    assert (answer.reason, names(answer)) == ("no model serves yet", ["b", "f"])
 
 
 def test_an_empty_catalogue_gives_an_empty_answer() -> None:

@@ -51,7 +51,7 @@ def test_session_without_events_or_model_gets_popular_items() -> None:
     empty = popular_shop().recommender.recommend_session([], ALL)
     early = popular_shop(model=False).recommender.recommend_session(session("d"), RecommendationRequest(n=1))
     assert (empty.reason, names(empty)[0]) == ("the session is empty", "d")
-    assert (early.reason, names(early)) == ("no model is trained yet", ["b"])
+    assert (early.reason, names(early)) == ("no model serves yet", ["b"])
 
 
 # --- given lists
@@ -122,7 +122,7 @@ def test_an_unknown_item_has_no_similar_ones() -> None:
 
 def test_similar_without_a_model_returns_popular_items_of_the_category() -> None:
     answer = popular_shop(model=False).recommender.similar("e", ALL)
-    assert (names(answer), answer.source, answer.reason) == (["d", "f"], "popularity", "no model is trained yet")
+    assert (names(answer), answer.source, answer.reason) == (["d", "f"], "popularity", "no model serves yet")
 
 
 def test_similar_of_an_item_newer_than_the_snapshot_is_popularity() -> None:

@@ -70,7 +70,7 @@ def test_without_a_model_popularity_serves() -> None:
     with Api(create_app(Shop(model=False).services)) as api:
         click(api, "a")
         answer = api.get("/v1/users/u/recommendations").json()
-    assert (answer["source"], answer["reason"]) == ("popularity", "no model is trained yet")
+    assert (answer["source"], answer["reason"]) == ("popularity", "no model serves yet")
 
 
 def test_request_options_are_applied(api: Api) -> None:
