@@ -16,11 +16,12 @@ import gzip
 import io
 import json
 import math
+import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -41,6 +42,10 @@ TO_MS = {"s": 1000, "ms": 1}
 STALL_S = 60.0
 POLL_S = 0.1
 
+WEEK_MS = 7 * 24 * 60 * 60 * 1000
+TRANSITION = struct.Struct("<IHbIII")  # item key, week, sign, keys of the three items before
+
+Transition = tuple[str, int, str | None, str | None, str | None]
 Event = tuple[int, str, float | None]
 Histories = Mapping[str, Sequence[Event]]
 
@@ -153,16 +158,47 @@ def compare(expected: Histories, url: str, *, size: int, step: int) -> dict[str,
         "wrong numbers of events": sum(
             (state.seq, state.num_events) != (len(expected.get(user, ())),) * 2 for user, state in stored.users.items()
         ),
+        "transitions that differ from the file": sum(
+            map(abs, _surplus(transitions(expected), stored_transitions(url)).values())
+        ),
         "wrong totals": abs(stored.num_counted - sum(len(events) for events in expected.values())),
         "dead letters": int(dead_letters[0]) if dead_letters else 0,
     }
+
+
+def transitions(histories: Histories) -> Counter[Transition]:
+    """Each event's item and week with the three items before it, the nearest first."""
+    counts: Counter[Transition] = Counter()
+    for events in histories.values():
+        items = [None, None, None, *(item for _, item, _ in events)]
+        for place, (time_ms, item, _) in enumerate(events):
+            counts[item, time_ms // WEEK_MS, items[place + 2], items[place + 1], items[place]] += 1
+    return counts
+
+
+def stored_transitions(url: str) -> Counter[Transition]:
+    """The sum of the log in the database."""
+    counts: Counter[Transition] = Counter()
+    with psycopg.connect(url) as connection:
+        names: dict[int, str | None] = dict(connection.execute("SELECT key, item_id FROM items").fetchall())
+        for (payload,) in connection.execute("SELECT payload FROM transitions"):
+            for item, week, sign, *previous in TRANSITION.iter_unpack(payload):
+                first, second, third = (names.get(key) for key in previous)
+                counts[str(names[item]), week, first, second, third] += sign
+    return counts
+
+
+def _surplus(expected: Counter[Transition], stored: Counter[Transition]) -> Counter[Transition]:
+    surplus = Counter(expected)
+    surplus.subtract(stored)
+    return surplus
 
 
 def sizes(url: str) -> dict[str, int]:
     """Bytes in PostgreSQL, indexes included, per row."""
     per_row = {}
     with psycopg.connect(url) as connection:
-        for table in ("interactions", "users", "popularity"):
+        for table in ("interactions", "users", "popularity", "transitions"):
             row = connection.execute(
                 f"SELECT pg_total_relation_size('{table}') / greatest(1, (SELECT count(*) FROM {table}))"
             ).fetchone()
