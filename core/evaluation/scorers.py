@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from core.arrays import FloatArray, IntArray
 from core.history import History
 from core.records import EventColumns
@@ -41,6 +43,22 @@ class TrainingPart:
         """The training events."""
         columns, train = self.columns, self.train
         return columns.where(train)
+
+    def pasts(self, events: IntArray) -> list[Past]:
+        """What is known of the user strictly before each of these events, by indices of `columns`."""
+        columns = self.columns
+        begins = np.searchsorted(columns.users, columns.users[events]).tolist()
+        return [
+            Past(int(columns.users[end]), History(columns.items[begin:end], columns.times_ms[begin:end]))
+            for begin, end in zip(begins, events.tolist(), strict=True)
+        ]
+
+    def validation_sample(self, *, limit: int, least: int, seed: int) -> IntArray:
+        """At most `limit` validation events, drawn and ascending; none if there are fewer than `least`."""
+        sample = self.validation
+        if len(sample) > limit:
+            sample = np.sort(np.random.default_rng(seed).choice(sample, limit, replace=False))
+        return sample if len(sample) >= least else sample[:0]
 
 
 class Scorer(Protocol):

@@ -122,11 +122,8 @@ class NetworkScorer:
 
     def _split(self, part: TrainingPart) -> Split:
         """A sample of the validation events for early stopping; none if there are too few to be reliable."""
-        sample = part.validation
-        if len(sample) > self.plan.max_validation_events:
-            rows = np.random.default_rng(self.seed).choice(sample, self.plan.max_validation_events, replace=False)
-            sample = np.sort(rows)
-        return Split(part.train, sample if len(sample) >= MIN_VALIDATION_EVENTS else sample[:0])
+        limit = self.plan.max_validation_events
+        return Split(part.train, part.validation_sample(limit=limit, least=MIN_VALIDATION_EVENTS, seed=self.seed))
 
     @torch.inference_mode()
     def _all_items(self, data: TrainingData, sources: Sequence[FeatureSource]) -> Tensor:

@@ -14,14 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from core.arrays import FloatArray, IntArray
+from core.arrays import FloatArray
 from core.evaluation.scorers import Past, TrainingPart
-from core.history import History
 from model.evaluation.models import Budget
 from model.evaluation.peers.exchange import read_vectors, write_events, write_queries
 from model.evaluation.peers.process import PeerEnvironment, PeerProcess
 from model.training.data import MIN_VALIDATION_EVENTS
-from model.training.sequences import UserRanges
 from model.training.train import TrainingProgress
 
 
@@ -54,9 +52,9 @@ class PeerScorer:
         self._process = PeerProcess(self._environment, self._folder / "log", num_threads=self._num_threads)
         weakref.finalize(self, _end, self._process, folder)
         write_events(self._folder / "events.parquet", part.training_events)
-        validation = _validation_events(part, self._budget, self._seed)
-        pasts = _pasts(part, validation)
-        write_queries(self._folder / "validation.parquet", pasts, part.columns.items[validation])
+        limit = self._budget.plan(learning_rate=0.0).max_validation_events  # as many as our networks get
+        validation = part.validation_sample(limit=limit, least=MIN_VALIDATION_EVENTS, seed=self._seed)
+        write_queries(self._folder / "validation.parquet", part.pasts(validation), part.columns.items[validation])
         self.report: dict[str, Any] = dict(self._process.ask(self._request(part), self._show))
         self._items_K, self._vectors_KD = read_vectors(self._folder / "items.parquet")
         self._counts_N = np.bincount(part.training_events.items, minlength=part.num_items).astype(np.float32)
@@ -99,23 +97,3 @@ class PeerScorer:
 def _end(process: PeerProcess, folder: TemporaryDirectory[str]) -> None:
     process.close()
     folder.cleanup()
-
-
-def _validation_events(part: TrainingPart, budget: Budget, seed: int) -> IntArray:
-    """The events for early stopping, as many as our networks get; none where there are too few."""
-    limit = budget.plan(learning_rate=0.0).max_validation_events
-    events = part.validation
-    if len(events) > limit:
-        events = np.sort(np.random.default_rng(seed).choice(events, limit, replace=False))
-    return events if len(events) >= MIN_VALIDATION_EVENTS else events[:0]
-
-
-def _pasts(part: TrainingPart, events: IntArray) -> list[Past]:
-    """The queries that these events answer."""
-    columns = part.columns
-    first = UserRanges.of(columns.users).first
-    begins = first[np.searchsorted(first, events, side="right") - 1]
-    return [
-        Past(int(columns.users[end]), History(columns.items[begin:end], columns.times_ms[begin:end]))
-        for begin, end in zip(begins, events, strict=True)
-    ]
