@@ -264,13 +264,7 @@ class Recommender:
             rows, scores = rank(num_candidates)
             keys = snapshot.catalogue.keys[rows]
             stored = read.items.by_key(keys.tolist())
-            listed = np.array(
-                [
-                    k in stored and stored[k].listed(include_uncatalogued=self._include_uncatalogued)
-                    for k in keys.tolist()
-                ],
-                np.bool_,
-            )
+            listed = np.array([self._is_listed(stored.get(key)) for key in keys.tolist()], np.bool_)
             if np.count_nonzero(listed) >= n or len(rows) < num_candidates:
                 picked, scores = rows[listed][:n], scores[listed][:n]
                 reasons = ranker.reasons(picked, read.items.by_key)
