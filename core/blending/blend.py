@@ -19,12 +19,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.arrays import BoolArray, FloatArray, IntArray
+from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from core.transitions.neighbours import Neighbours
-
-Floats = NDArray[np.float64]
 
 LAST_ITEMS = 10  # of a history, whose neighbours count
 LAST_DECAY = 0.8  # the weight of each of them, relative to the one after
@@ -40,9 +37,9 @@ class ItemCounts:
     `recent` halves in 7 days, `lasting` in 90; `events`: (N,) numbers of events.
     """
 
-    recent: Floats
-    lasting: Floats
-    events: Floats
+    recent: DoubleArray
+    lasting: DoubleArray
+    events: DoubleArray
 
     def logs(self) -> FloatArray:
         """(N, 3) the features of the last three weights."""
@@ -93,6 +90,12 @@ class Blend:
 
 DEFAULT_BLEND = Blend(encoder=0.5, forward=0.5, backward=0.3, recent=0.4, lasting=0.0, events=-0.2)
 COUNTS_BLEND = Blend(encoder=0.0, forward=0.6, backward=0.4, recent=0.5, lasting=0.0, events=0.0)
+
+
+def shares_of(values: DoubleArray) -> DoubleArray:
+    """(N,) values of 0 or more over their sum; 0 where all are 0."""
+    shares: DoubleArray = values / max(float(values.sum()), np.finfo(np.float64).tiny)
+    return shares
 
 
 def share_logs(shares: FloatArray) -> FloatArray:

@@ -14,12 +14,9 @@ from dataclasses import astuple, dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.arrays import BoolArray, FloatArray, IntArray
+from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from core.blending.blend import COUNTS_BLEND, DEFAULT_BLEND, Blend
-
-Floats = NDArray[np.float64]
 
 NUM_CANDIDATES = 100  # the best by each part
 RANKING_FEATURES = 4  # candidates are the best by the encoder, forward and backward shares, and recent popularity
@@ -79,7 +76,7 @@ def calibrate(choices: Sequence[Choice]) -> Blend:
 class _Likelihood(NamedTuple):
     """(C, W) features, each of (Q,) choices beginning at `starts`, and the (Q,) places of the answers."""
 
-    features: Floats
+    features: DoubleArray
     starts: IntArray
     answers: IntArray
 
@@ -91,7 +88,7 @@ class _Likelihood(NamedTuple):
         answers = starts + np.array([choice.answer for choice in choices])
         return cls(np.concatenate([choice.features for choice in choices]).astype(np.float64), starts, answers)
 
-    def at(self, weights: Floats) -> tuple[float, Floats]:
+    def at(self, weights: DoubleArray) -> tuple[float, DoubleArray]:
         """The log-likelihood, and the (C,) probabilities of the candidates."""
         scores = self.features @ weights
         lengths = np.diff(self.starts, append=len(scores))
@@ -100,7 +97,7 @@ class _Likelihood(NamedTuple):
         totals = np.add.reduceat(odds, self.starts)
         return float((scores[self.answers] - np.log(totals)).sum()), odds / np.repeat(totals, lengths)
 
-    def derivatives(self, probabilities: Floats) -> tuple[Floats, Floats]:
+    def derivatives(self, probabilities: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """The (W,) gradient and (W, W) negative Hessian of the log-likelihood."""
         weighted = self.features * probabilities[:, None]
         means = np.add.reduceat(weighted, self.starts)
@@ -108,12 +105,12 @@ class _Likelihood(NamedTuple):
         return gradient, self.features.T @ weighted - means.T @ means
 
 
-def _maximum(likelihood: _Likelihood, prior: Floats, free: BoolArray) -> Floats:
+def _maximum(likelihood: _Likelihood, prior: DoubleArray, free: BoolArray) -> DoubleArray:
     """The (W,) weights of the greatest penalised likelihood; those that are not free are 0."""
     precision = PRIOR_CHOICES * likelihood.features.var(axis=0) + 1e-9
     weights = np.where(free, prior, 0.0)
 
-    def penalty(weights: Floats) -> float:
+    def penalty(weights: DoubleArray) -> float:
         return float((precision * (weights - prior) ** 2)[free].sum() / 2)
 
     value, probabilities = likelihood.at(weights)

@@ -16,7 +16,7 @@ from core.blending.blend import COUNTS_BLEND
 from core.evaluation.metrics import Array
 from core.history import History
 from core.learn.live_features import LiveFeatures
-from core.learn.trial import TOP, TrialFunction, TrialResult, TrialSlice, check_not_empty, rank
+from core.learn.trial import TrialFunction, TrialResult, TrialSlice, check_not_empty, rank_each
 
 POPULARITY, COUNTS = "popularity", "transition counts"
 LOWEST = -1e300  # log2 of no popularity at all: scores are finite
@@ -64,12 +64,10 @@ def try_counts(trial_slice: TrialSlice, *, half_life_ms: float) -> TrialResult:
 def _replay(trial_slice: TrialSlice, scores_before: Callable[[int, int], FloatArray | Array]) -> TrialResult:
     """The ranks by (N,) scores, given a query event's index and its place in time order; queries come in that order."""
     check_not_empty(trial_slice)
-    num, times_ms = len(trial_slice), trial_slice.columns.times_ms
+    times_ms = trial_slice.columns.times_ms
     places = np.empty(len(times_ms), np.int64)
     places[np.argsort(times_ms, kind="stable")] = np.arange(len(times_ms))
-    ranks, top = np.empty(num), np.empty((num, min(TOP, len(trial_slice.catalogue))), np.int64)
-    for query in np.argsort(places[trial_slice.indices], kind="stable").tolist():
-        index = int(trial_slice.indices[query])
-        line = slice(query, query + 1)
-        ranks[line], top[line] = rank(scores_before(index, int(places[index]))[None], trial_slice, [index])
-    return TrialResult(ranks, top)
+    in_time_order = np.argsort(places[trial_slice.indices], kind="stable").tolist()
+    indices = trial_slice.indices.tolist()
+    scored = ((number, scores_before(indices[number], int(places[indices[number]]))) for number in in_time_order)
+    return TrialResult(*rank_each(trial_slice, scored))

@@ -5,7 +5,6 @@ Events are read in time order; the counts at an event hold what happened before 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -14,11 +13,11 @@ import numpy as np
 from core.arrays import FloatArray
 from core.blending.blend import Blend
 from core.blending.calibration import calibrate, choice_of
+from core.blending.features import BlendFeatures
 from core.history import WindowShape
-from core.learn.live_features import LiveFeature, LiveFeatures
-from core.learn.trial import TOP, TrialResult, TrialSlice, rank, try_model
+from core.learn.live_features import LiveFeatures
+from core.learn.trial import SliceEncoder, TrialResult, TrialSlice, rank_each, try_model
 from core.ports.encoder import Encoder, ModelBundle
-from core.recommendation.added_scores import add_repeats
 
 BATCH = 64  # windows encoded at once
 
@@ -29,27 +28,24 @@ class _Query(NamedTuple):
     number: int
     event: int
     encoder: FloatArray
-    live: LiveFeature
+    live: BlendFeatures
 
 
 def try_bundle(bundle: ModelBundle, trial_slice: TrialSlice, shape: WindowShape, *, half_life_ms: float) -> TrialResult:
     """The ranks of a model as it would serve: blended where it has weights. Raises `NotReady` for an empty slice."""
     if bundle.blend is None or not len(trial_slice):
         return try_model(bundle, trial_slice, shape)
-    encoder, num = bundle.bind(trial_slice.catalogue), len(trial_slice)
-    ranks, top = np.empty(num), np.empty((num, min(TOP, len(trial_slice.catalogue))), np.int64)
-    timer = _Timer()
-    for query in _queries(encoder, trial_slice, shape, half_life_ms, timer):
-        scores = query.live.scores(bundle.blend, query.encoder)
-        line = slice(query.number, query.number + 1)
-        ranks[line], top[line] = rank(scores[None], trial_slice, [query.event])
-    return TrialResult(ranks, top, 1000 * timer.took_s / num)
+    encoder = SliceEncoder(bundle.bind(trial_slice.catalogue), trial_slice, shape)
+    blend = bundle.blend
+    queries = _queries(encoder, trial_slice, half_life_ms)
+    ranks, top = rank_each(trial_slice, ((query.number, query.live.scores(blend, query.encoder)) for query in queries))
+    return TrialResult(ranks, top, encoder.ms_per_user)
 
 
 def calibrated(encoder: Encoder, trial_slice: TrialSlice, shape: WindowShape, *, half_life_ms: float) -> Blend:
     """The weights that predict the events of a slice best; the encoder must not have learnt from them."""
     choices = []
-    for query in _queries(encoder, trial_slice, shape, half_life_ms, _Timer()):
+    for query in _queries(SliceEncoder(encoder, trial_slice, shape), trial_slice, half_life_ms):
         allowed = trial_slice.shown.copy()
         if trial_slice.hide_seen:
             seen = trial_slice.seen(query.event)
@@ -60,29 +56,13 @@ def calibrated(encoder: Encoder, trial_slice: TrialSlice, shape: WindowShape, *,
     return calibrate(choices)
 
 
-class _Timer:
-    """How long encoding took, in seconds."""
-
-    took_s = 0.0
-
-
-def _queries(
-    encoder: Encoder, trial_slice: TrialSlice, shape: WindowShape, half_life_ms: float, timer: _Timer
-) -> Iterator[_Query]:
+def _queries(encoder: SliceEncoder, trial_slice: TrialSlice, half_life_ms: float) -> Iterator[_Query]:
     """All queries in time order."""
     live = LiveFeatures(trial_slice, half_life_ms=half_life_ms)
-    all_rows = np.arange(len(trial_slice.catalogue))
-    table = encoder.items(all_rows)
     numbers = np.argsort(live.places[trial_slice.indices], kind="stable")
     for begin in range(0, len(numbers), BATCH):
         batch = numbers[begin : begin + BATCH].tolist()
         indices = trial_slice.indices[batch].tolist()
-        started_s = time.perf_counter()
-        windows = [trial_slice.window(index, shape) for index in indices]
-        vectors = encoder.encode(windows)
-        timer.took_s += time.perf_counter() - started_s
-        with np.errstate(invalid="ignore", over="ignore"):
-            scores = encoder.query(vectors, np.zeros(len(indices), np.int64)) @ table.T
-            add_repeats(scores, all_rows, encoder, trial_slice.catalogue, windows)
+        windows, scores = encoder.scores(indices)
         for number, index, window, scores_N in zip(batch, indices, windows, scores, strict=True):
             yield _Query(number, index, scores_N, live.at(index, window))

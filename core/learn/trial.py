@@ -7,17 +7,17 @@ are no queries, because no model serves users without a history. Shapes: q queri
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from core.arrays import BoolArray, FloatArray, IntArray
+from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from core.errors import NotReady
 from core.evaluation.metrics import Array, ranks_of
 from core.history import History, WindowShape
 from core.items import Catalogue
-from core.ports.encoder import ModelBundle
+from core.ports.encoder import Encoder, ModelBundle
 from core.recommendation.added_scores import add_repeats
 from core.records import EventColumns
 
@@ -118,22 +118,53 @@ def select_slice(
 def try_model(bundle: ModelBundle, trial_slice: TrialSlice, shape: WindowShape) -> TrialResult:
     """The ranks of a model; raises `NotReady` for an empty slice."""
     check_not_empty(trial_slice)
-    encoder = bundle.bind(trial_slice.catalogue)
-    all_rows = np.arange(len(trial_slice.catalogue))
-    table = encoder.items(all_rows)
-    ranks, tops, took_s = np.empty(len(trial_slice)), [], 0.0
+    encoder = SliceEncoder(bundle.bind(trial_slice.catalogue), trial_slice, shape)
+    ranks, tops = np.empty(len(trial_slice)), []
     for batch in _batches(len(trial_slice)):
         indices = trial_slice.indices[batch].tolist()
-        started_s = time.perf_counter()
-        windows = [trial_slice.window(index, shape) for index in indices]
-        vectors = encoder.encode(windows)
-        took_s += time.perf_counter() - started_s
-        with np.errstate(invalid="ignore", over="ignore"):
-            scores = encoder.query(vectors, np.zeros(len(indices), np.int64)) @ table.T
-            add_repeats(scores, all_rows, encoder, trial_slice.catalogue, windows)
+        _, scores = encoder.scores(indices)
         ranks[batch], top = rank(scores, trial_slice, indices)
         tops.append(top)
-    return TrialResult(ranks, np.concatenate(tops), 1000 * took_s / len(trial_slice))
+    return TrialResult(ranks, np.concatenate(tops), encoder.ms_per_user)
+
+
+class SliceEncoder:
+    """A model's encoder on the events of a slice."""
+
+    def __init__(self, encoder: Encoder, trial_slice: TrialSlice, shape: WindowShape) -> None:
+        self._encoder, self._slice, self._shape = encoder, trial_slice, shape
+        self._all_rows = np.arange(len(trial_slice.catalogue))
+        self._table = encoder.items(self._all_rows)
+        self._encoding_s, self._num_encoded = 0.0, 0
+
+    @property
+    def ms_per_user(self) -> float:
+        """The time to encode a user."""
+        return 1000 * self._encoding_s / max(1, self._num_encoded)
+
+    def scores(self, indices: list[int]) -> tuple[list[History], FloatArray]:
+        """The users' windows at (b,) events, and (b, N) scores of all items after them."""
+        started_s = time.perf_counter()
+        windows = [self._slice.window(index, self._shape) for index in indices]
+        vectors = self._encoder.encode(windows)
+        self._encoding_s += time.perf_counter() - started_s
+        self._num_encoded += len(indices)
+        with np.errstate(invalid="ignore", over="ignore"):
+            scores = self._encoder.query(vectors, np.zeros(len(indices), np.int64)) @ self._table.T
+            add_repeats(scores, self._all_rows, self._encoder, self._slice.catalogue, windows)
+        return windows, scores
+
+
+def rank_each(
+    trial_slice: TrialSlice, scored: Iterable[tuple[int, FloatArray | DoubleArray]]
+) -> tuple[Array, IntArray]:
+    """(q,) ranks and (q, 10) best rows, from the numbers of all queries in any order with (N,) scores for each."""
+    ranks = np.empty(len(trial_slice))
+    top = np.empty((len(trial_slice), min(TOP, len(trial_slice.catalogue))), np.int64)
+    for number, scores_N in scored:
+        line = slice(number, number + 1)
+        ranks[line], top[line] = rank(scores_N[None], trial_slice, [int(trial_slice.indices[number])])
+    return ranks, top
 
 
 def rank(scores: FloatArray | Array, trial_slice: TrialSlice, indices: list[int]) -> tuple[Array, IntArray]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.arrays import BoolArray, FloatArray, IntArray
-from core.blending.blend import Blend, ItemCounts
+from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from core.blending.blend import Blend, ItemCounts, shares_of
 from core.items import Catalogue
 from core.transitions.counts import TransitionCounts
 
@@ -39,13 +38,9 @@ class ItemValues:
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
-def item_values(
-    blend: Blend, catalogue: Catalogue, popularity: NDArray[np.float64], counts: TransitionCounts
-) -> ItemValues:
+def item_values(blend: Blend, catalogue: Catalogue, popularity: DoubleArray, counts: TransitionCounts) -> ItemValues:
     """The values of a catalogue. `popularity`: (N,) decayed log2 counts, -inf for items without events."""
     highest = popularity.max(initial=-np.inf)
     recent = np.exp2(popularity - highest) if np.isfinite(highest) else np.zeros(len(popularity))
-    recent /= max(float(recent.sum()), np.finfo(np.float64).tiny)
-    shares, events = counts.shares(catalogue.keys), counts.num_events(catalogue.keys)
-    known = ItemCounts(recent.astype(np.float32), shares.astype(np.float32), events.astype(np.float32))
+    known = ItemCounts(shares_of(recent), counts.shares(catalogue.keys), counts.num_events(catalogue.keys))
     return ItemValues.of(blend.item_part(known))

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import IntArray
+from core.arrays import DoubleArray, IntArray
 from core.transitions.neighbours import NeighbourCounts, Neighbours, Pairs, joined
 from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, Transition, TransitionChanges
 
 SMALLEST = 1e-6  # of a count in present units: the rest of one that was taken back, or twenty half-lives old
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +56,8 @@ class TransitionCounts:
         columns = [changes.rows[:, place] for place in range(len(Transition._fields))]
         item_keys, weeks, signs, *previous = columns
         origin = self._origin(int(weeks.max()))
-        decay: Floats = np.exp2((weeks - origin) / self.rules.half_life_weeks)
-        weights: Floats = signs.astype(np.float64) * decay
+        decay: DoubleArray = np.exp2((weeks - origin) / self.rules.half_life_weeks)
+        weights: DoubleArray = signs.astype(np.float64) * decay
         self._decayed_events = _with_counts(self._decayed_events, item_keys, weights)
         self._num_events = _with_counts(self._num_events, item_keys, signs)
         pairs = joined(
@@ -80,12 +78,12 @@ class TransitionCounts:
         """The strongest predecessors of an item, by decayed counts in present units."""
         return self._in_present(self._predecessors.of(item_key))
 
-    def shares(self, item_keys: IntArray) -> Floats:
+    def shares(self, item_keys: IntArray) -> DoubleArray:
         """(n,) the share of each item in the decayed number of events; 0 for an item without any."""
         total = max(float(self._decayed_events.sum()), np.finfo(np.float64).tiny)
         return np.maximum(_of_keys(self._decayed_events, item_keys), 0.0) / total
 
-    def num_events(self, item_keys: IntArray) -> Floats:
+    def num_events(self, item_keys: IntArray) -> DoubleArray:
         """(n,) how many events each item has had."""
         return _of_keys(self._num_events, item_keys)
 
@@ -106,19 +104,19 @@ class TransitionCounts:
         return kept if scale == 1.0 else Neighbours(kept.keys, kept.counts * np.float32(scale), kept.total * scale)
 
 
-def _pairs(previous: IntArray, item_keys: IntArray, weights: Floats) -> Pairs:
+def _pairs(previous: IntArray, item_keys: IntArray, weights: DoubleArray) -> Pairs:
     """The pairs of one distance; no item is its own neighbour."""
     counted = (previous != NO_ITEM) & (previous != item_keys)
     return Pairs(previous[counted], item_keys[counted], weights[counted])
 
 
-def _with_counts(counts: Floats, item_keys: IntArray, weights: NDArray[np.floating] | IntArray) -> Floats:
-    sums: Floats = np.bincount(item_keys, weights, minlength=len(counts)).astype(np.float64)
+def _with_counts(counts: DoubleArray, item_keys: IntArray, weights: NDArray[np.floating] | IntArray) -> DoubleArray:
+    sums: DoubleArray = np.bincount(item_keys, weights, minlength=len(counts)).astype(np.float64)
     sums[: len(counts)] += counts
     return sums
 
 
-def _of_keys(counts: Floats, item_keys: IntArray) -> Floats:
+def _of_keys(counts: DoubleArray, item_keys: IntArray) -> DoubleArray:
     values = np.zeros(len(item_keys))
     counted = (item_keys >= 0) & (item_keys < len(counts))
     values[counted] = counts[item_keys[counted]]

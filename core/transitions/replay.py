@@ -35,17 +35,17 @@ class TransitionReplay:
 
     def __init__(self, columns: EventColumns, rules: CountRules) -> None:
         self._columns = columns
-        self._order = np.argsort(columns.times_ms, kind="stable")
+        self.order: IntArray = np.argsort(columns.times_ms, kind="stable")  # the events in time order
         self._num_applied = max(0, len(columns) - MAX_EVENTS)
         self.counts = TransitionCounts(rules)
         self.places = np.empty(len(columns), np.int64)  # of each event in time order
-        self.places[self._order] = np.arange(len(columns))
+        self.places[self.order] = np.arange(len(columns))
 
     def advance(self, place: int) -> TransitionCounts:
         """The counts of all events before this place in time order; places never decrease from call to call."""
         while self._num_applied < place:
             end = min(place, self._num_applied + EVENTS_AT_ONCE)
-            rows = transition_rows(self._columns, self._order[self._num_applied : end])
+            rows = transition_rows(self._columns, self.order[self._num_applied : end])
             self.counts.apply(TransitionChanges(rows, {}, restarted=False))
             self._num_applied = end
         return self.counts

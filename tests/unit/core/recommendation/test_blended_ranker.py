@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.arrays import BoolArray, FloatArray, IntArray
+from core.blending.features import NO_NEIGHBOURS
 from core.items import Catalogue
 from core.recommendation import blended_ranker
 from core.recommendation.added_scores import AddedScores
@@ -59,7 +60,7 @@ def shop(
     repeats = AddedScores(repeated, random.normal(scale=3, size=len(repeated)).astype(np.float32))
     values = ItemValues.of((spread * random.exponential(size=num_items)).astype(np.float32))
     snapshot = ServingSnapshot(catalogue, np.zeros(num_items), bound, "v1:0:0", None, values)
-    neighbours = NeighbourScores(added, np.empty(0, np.int64), (), ())
+    neighbours = NeighbourScores(added, NO_NEIGHBOURS)
     query = random.normal(size=4).astype(np.float32) if model else None
     return BlendedRanker(snapshot, bound, query, repeats, neighbours, "because"), random.random(num_items) < 0.7
 

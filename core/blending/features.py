@@ -1,0 +1,95 @@
+"""The features of a blend: what the neighbours of a user's last items and recent events say of all items.
+
+Serving, the gate, calibration and evaluation compute them here. Shapes: N items, J last items, n events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from core.arrays import DoubleArray, FloatArray, IntArray
+from core.blending.blend import LAST_ITEMS, Blend, neighbour_shares, share_logs, shares_of
+from core.transitions.counts import TransitionCounts
+from core.transitions.neighbours import Neighbours
+
+
+@dataclass(frozen=True, slots=True)
+class LastNeighbours:
+    """The followers and predecessors of a history's last items. `last`: (J,) item keys, the newest first."""
+
+    last: IntArray
+    followers: Sequence[Neighbours]
+    predecessors: Sequence[Neighbours]
+
+    @classmethod
+    def of(cls, counts: TransitionCounts, item_keys: IntArray) -> LastNeighbours:
+        """Of a history's item keys, oldest first."""
+        last = item_keys[: -LAST_ITEMS - 1 : -1]
+        keys = last.tolist()
+        return cls(last, [counts.after(key) for key in keys], [counts.before(key) for key in keys])
+
+    def forward(self, hidden: IntArray) -> tuple[IntArray, FloatArray]:
+        """Item keys and their shares among what followed; see `neighbour_shares`."""
+        return neighbour_shares(self.followers, hidden)
+
+    def backward(self, hidden: IntArray) -> tuple[IntArray, FloatArray]:
+        """Item keys and their shares among what preceded; see `neighbour_shares`."""
+        return neighbour_shares(self.predecessors, hidden)
+
+
+NO_NEIGHBOURS = LastNeighbours(np.empty(0, np.int64), (), ())
+
+
+class DecayedEvents:
+    """(N,) numbers of events by item that halve with time, kept in units of the newest event's time."""
+
+    def __init__(self, num_items: int, *, half_life_ms: float) -> None:
+        self._numbers, self._half_life_ms, self._newest_ms = np.zeros(num_items), half_life_ms, 0
+
+    def add(self, rows: IntArray, times_ms: IntArray) -> None:
+        """Count (n,) events, at least one; rows below 0 are of no item."""
+        newest_ms = max(self._newest_ms, int(times_ms.max()))
+        self._numbers *= np.exp2((self._newest_ms - newest_ms) / self._half_life_ms)
+        known = rows >= 0
+        np.add.at(self._numbers, rows[known], np.exp2((times_ms[known] - newest_ms) / self._half_life_ms))
+        self._newest_ms = newest_ms
+
+    def shares(self) -> DoubleArray:
+        """(N,) with a sum of 1, or 0 without events."""
+        return shares_of(self._numbers)
+
+
+class BlendFeatures(NamedTuple):
+    """(N,) logarithms of the `forward` and `backward` shares; (N, 3) `items`: see `ItemCounts.logs`."""
+
+    forward: FloatArray
+    backward: FloatArray
+    items: FloatArray
+
+    @classmethod
+    def of(
+        cls, near: LastNeighbours, hidden: IntArray, items: FloatArray, rows_of: Callable[[IntArray], IntArray]
+    ) -> BlendFeatures:
+        """After one history. `hidden`: item keys that are no answers; `rows_of`: rows of item keys, -1 for none."""
+
+        def logs_of(keys: IntArray, shares: FloatArray) -> FloatArray:
+            logs_N, rows = np.zeros(len(items), np.float32), rows_of(keys)
+            logs_N[rows[rows >= 0]] = share_logs(shares[rows >= 0])
+            return logs_N
+
+        return cls(logs_of(*near.forward(hidden)), logs_of(*near.backward(hidden)), items)
+
+    def scores(self, blend: Blend, encoder_N: FloatArray) -> FloatArray:
+        """(N,) the blended scores, given those of the encoder."""
+        weights = np.array([blend.recent, blend.lasting, blend.events], np.float32)
+        neighbours = np.float32(blend.forward) * self.forward + np.float32(blend.backward) * self.backward
+        scores: FloatArray = np.float32(blend.encoder) * encoder_N + neighbours + self.items @ weights
+        return scores
+
+    def matrix(self, encoder_N: FloatArray) -> FloatArray:
+        """(N, 6) the features in the order of the weights of `Blend`."""
+        return np.column_stack([encoder_N, self.forward, self.backward, self.items]).astype(np.float32)
