@@ -119,7 +119,7 @@ BESIDE_PEERS = replace(
 BLENDED = replace(
     TEMPORAL,
     about="the product: its network blended with live transition counts, beside each alone",
-    models=("popularity", "co-occurrence", "vsknn", "sasrec-text", "hm4sr", "counts", "blend", "product"),
+    models=(*COUNTING, "counts", "sasrec-text", "hm4sr", "product:encoder", "blend", "product"),
     against="product",
     ties="hash",
     hides_seen=True,

@@ -1,42 +1,34 @@
 """Calibration: fits the weights of a blend to past events by maximum likelihood.
 
 Each event is a choice among candidates: items that one of the parts ranks high. The weights maximise the probability
-of the items that came, exp(score) over the sum of exp(score) of the candidates: a conditional logit, concave in the
-weights, maximised by Newton's method. A normal prior around default weights decides where events are few. The events
-must be new to the encoder, and their counts those of their moment. Independent of stores and models.
-Shapes: N items, C candidates of all choices, Q choices, W weights.
+of the items that came, exp(score) over the sum of exp(score) of the candidates. A normal prior around default weights
+decides where events are few. The events must be new to the encoder, and their counts those of their moment.
+
+A better likelihood is not always a better top of the list: a weak encoder makes improbable items less improbable and
+moves the probable ones out of place. So the encoder enters only where the blend with it ranks choices that it has not
+been fitted to no lower than counts alone. Independent of stores and models. Shapes: N items, Q choices, W weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
-from typing import NamedTuple
+from dataclasses import astuple, replace
 
 import numpy as np
 
-from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from core.arrays import BoolArray, FloatArray
 from core.blending.blend import COUNTS_BLEND, DEFAULT_BLEND, Blend
+from core.blending.likelihood import Choice, Likelihood, maximum
+from core.evaluation.metrics import ndcg, ranks_of
 
+MAX_CHOICES = 3000  # events that the weights are fitted to
 NUM_CANDIDATES = 100  # the best by each part
 RANKING_FEATURES = 4  # candidates are the best by the encoder, forward and backward shares, and recent popularity
 NONNEGATIVE = 3  # the weights of the encoder and the transitions
-PRIOR_CHOICES = 10.0  # the strength of the prior, in choices
 MIN_CHOICES = 10  # fewer say less than the prior: the default, almost without the encoder
 LEAST_ENCODER = 0.02  # an encoder that adds nothing still orders items that nothing else tells apart, as new ones
-MAX_STEPS = 30
-PRECISION = 1e-9  # of the mean log-likelihood
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One event to calibrate on. `features`: (n, W) of its candidates, in the order of the weights of `Blend`.
-
-    `answer`: the candidate that came.
-    """
-
-    features: FloatArray
-    answer: int
+NUM_FOLDS = 5
+TOP = 10  # the depth of the metric that decides whether the encoder enters
 
 
 def choice_of(features: FloatArray, allowed: BoolArray, answer: int) -> Choice | None:
@@ -57,78 +49,44 @@ def choice_of(features: FloatArray, allowed: BoolArray, answer: int) -> Choice |
 
 
 def calibrate(choices: Sequence[Choice]) -> Blend:
-    """The most probable weights given the choices and the prior."""
+    """The weights for choices in time order: of a blend with the encoder, or where that ranks lower, of counts alone.
+
+    Counts alone leave the encoder `LEAST_ENCODER`; it is 0 where there is no encoder.
+    """
     if len(choices) < MIN_CHOICES:
         return replace(COUNTS_BLEND, encoder=LEAST_ENCODER)
-    likelihood = _Likelihood.of(choices)
-    has_encoder = bool(np.any(likelihood.features[:, 0]))
-    prior = np.array(astuple(DEFAULT_BLEND if has_encoder else COUNTS_BLEND))
-    free = np.ones(len(prior), np.bool_)
-    free[0] = has_encoder
-    weights = _maximum(likelihood, prior, free)
+    if not any(np.any(choice.features[:, 0]) for choice in choices):
+        return _fitted(choices, COUNTS_BLEND)
+    prior = max((DEFAULT_BLEND, COUNTS_BLEND), key=lambda prior: _held_out_ndcg(choices, prior))
+    blend = _fitted(choices, prior)
+    return replace(blend, encoder=max(blend.encoder, LEAST_ENCODER))
+
+
+def _fitted(choices: Sequence[Choice], prior: Blend) -> Blend:
+    """The most probable weights given the choices and a prior; without the encoder where the prior has none."""
+    likelihood, centre = Likelihood.of(choices), np.array(astuple(prior))
+    free = np.ones(len(centre), np.bool_)
+    free[0] = prior.encoder > 0
+    weights = maximum(likelihood, centre, free)
     while (weights[:NONNEGATIVE] < 0).any():  # a part that predicts the opposite adds nothing
         free[int(np.argmin(weights[:NONNEGATIVE]))] = False
-        weights = _maximum(likelihood, prior, free)
-    blend = Blend(*weights.tolist())
-    return replace(blend, encoder=max(blend.encoder, LEAST_ENCODER)) if has_encoder else blend
+        weights = maximum(likelihood, centre, free)
+    return Blend(*weights.tolist())
 
 
-class _Likelihood(NamedTuple):
-    """(C, W) features, each of (Q,) choices beginning at `starts`, and the (Q,) places of the answers."""
+def _held_out_ndcg(choices: Sequence[Choice], prior: Blend) -> float:
+    """The mean NDCG of the choices, each ranked by weights that were fitted to the other folds.
 
-    features: DoubleArray
-    starts: IntArray
-    answers: IntArray
-
-    @classmethod
-    def of(cls, choices: Sequence[Choice]) -> _Likelihood:
-        """All choices together."""
-        lengths = np.array([len(choice.features) for choice in choices])
-        starts = np.cumsum(lengths) - lengths
-        answers = starts + np.array([choice.answer for choice in choices])
-        return cls(np.concatenate([choice.features for choice in choices]).astype(np.float64), starts, answers)
-
-    def at(self, weights: DoubleArray) -> tuple[float, DoubleArray]:
-        """The log-likelihood, and the (C,) probabilities of the candidates."""
-        scores = self.features @ weights
-        lengths = np.diff(self.starts, append=len(scores))
-        scores -= np.repeat(np.maximum.reduceat(scores, self.starts), lengths)
-        odds = np.exp(scores)
-        totals = np.add.reduceat(odds, self.starts)
-        return float((scores[self.answers] - np.log(totals)).sum()), odds / np.repeat(totals, lengths)
-
-    def derivatives(self, probabilities: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
-        """The (W,) gradient and (W, W) negative Hessian of the log-likelihood."""
-        weighted = self.features * probabilities[:, None]
-        means = np.add.reduceat(weighted, self.starts)
-        gradient = (self.features[self.answers] - means).sum(axis=0)
-        return gradient, self.features.T @ weighted - means.T @ means
+    A fold is a stretch of time, so that a visit lies in one.
+    """
+    gains = []
+    for fold in np.array_split(np.arange(len(choices)), NUM_FOLDS):
+        others = [*choices[: fold[0]], *choices[fold[-1] + 1 :]]
+        weights = np.array(astuple(_fitted(others, prior)), np.float32)
+        gains += [_ndcg(choice, weights) for choice in choices[fold[0] : fold[-1] + 1]]
+    return float(np.mean(gains))
 
 
-def _maximum(likelihood: _Likelihood, prior: DoubleArray, free: BoolArray) -> DoubleArray:
-    """The (W,) weights of the greatest penalised likelihood; those that are not free are 0."""
-    precision = PRIOR_CHOICES * likelihood.features.var(axis=0) + 1e-9
-    weights = np.where(free, prior, 0.0)
-
-    def penalty(weights: DoubleArray) -> float:
-        return float((precision * (weights - prior) ** 2)[free].sum() / 2)
-
-    value, probabilities = likelihood.at(weights)
-    value -= penalty(weights)
-    for _ in range(MAX_STEPS):
-        gradient, curvature = likelihood.derivatives(probabilities)
-        gradient = (gradient - precision * (weights - prior))[free]
-        curvature = (curvature + np.diag(precision))[np.ix_(free, free)]
-        step = np.zeros(len(weights))
-        step[free] = np.linalg.solve(curvature, gradient)
-        previous, size = value, 1.0
-        while size > PRECISION:
-            value, probabilities = likelihood.at(weights + size * step)
-            value -= penalty(weights + size * step)
-            if value >= previous:
-                break
-            size /= 2
-        weights = weights + size * step
-        if value - previous <= PRECISION * len(likelihood.answers):
-            break
-    return weights
+def _ndcg(choice: Choice, weights: FloatArray) -> float:
+    ranks = ranks_of((choice.features @ weights)[None], np.array([choice.answer]))
+    return float(ndcg(ranks, TOP)[0])

@@ -15,6 +15,7 @@ import numpy as np
 from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from core.errors import NotReady
 from core.evaluation.metrics import Array, ranks_of
+from core.evaluation.sampling import sample_of
 from core.history import History, WindowShape
 from core.items import Catalogue
 from core.ports.encoder import Encoder, ModelBundle
@@ -23,7 +24,6 @@ from core.records import EventColumns
 
 TOP = 10
 BATCH = 128
-MIX = np.uint64(0x9E3779B97F4A7C15)  # a multiplicative hash constant: samples user keys and times evenly
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def select_slice(
 ) -> TrialSlice:
     """The query events since a time, at most `max_events` of them.
 
-    They are sampled by a hash of user and time, so that a growing slice keeps most of its queries.
+    They are sampled by `sample_of`, so that a growing slice keeps most of its queries.
     """
     rows = catalogue.rows(columns.items)
     first = np.flatnonzero(np.diff(columns.users, prepend=columns.users[:1] - 1))
@@ -108,10 +108,7 @@ def select_slice(
         is_query &= ~columns.repeats()
     indices = np.flatnonzero(is_query).astype(np.int64)
     num_available = len(indices)
-    if num_available > max_events:
-        mixed = (columns.users[indices].astype(np.uint64) * MIX) ^ (columns.times_ms[indices].astype(np.uint64) * MIX)
-        mixed = (mixed ^ (mixed >> np.uint64(29))) * MIX
-        indices = np.sort(indices[np.argsort(mixed, kind="stable")[:max_events]])
+    indices = indices[sample_of(columns.users[indices], columns.times_ms[indices], max_events)]
     return TrialSlice(columns, catalogue, rows, starts, indices, catalogue.listed, hide_seen, num_available)
 
 

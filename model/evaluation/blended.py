@@ -13,15 +13,16 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.blending.blend import Blend, ItemCounts
-from core.blending.calibration import Choice, calibrate, choice_of
+from core.blending.calibration import MAX_CHOICES, calibrate, choice_of
 from core.blending.features import BlendFeatures, DecayedEvents, LastNeighbours
+from core.blending.likelihood import Choice
+from core.evaluation.sampling import sample_of
 from core.evaluation.scorers import Past, Scorer, TrainingPart
 from core.history import History
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.transitions.counts import TransitionCounts
 from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, WEEK_MS, TransitionChanges
 
-MAX_CHOICES = 3000  # events of the calibration
 CALIBRATED_AT_ONCE = 64
 
 
@@ -106,11 +107,11 @@ class BlendScorer:
         return np.unique(past.history.items) if self._hides_seen else np.empty(0, np.int64)
 
     def _choices(self, part: TrainingPart) -> list[Choice]:
-        """A sample of the validation events as choices, in time order."""
-        order = _in_time_order(part)
-        sampled = np.zeros(len(part.columns), np.bool_)
-        size = min(MAX_CHOICES, len(part.validation))
-        sampled[np.random.default_rng(0).choice(part.validation, size, replace=False)] = True
+        """A sample of the validation events that may be answers as choices, in time order."""
+        order, columns = _in_time_order(part), part.columns
+        events = part.validation[~columns.repeats()[part.validation]] if self._hides_seen else part.validation
+        sampled = np.zeros(len(columns), np.bool_)
+        sampled[events[sample_of(columns.users[events], columns.times_ms[events], MAX_CHOICES)]] = True
         places = np.flatnonzero(sampled[order])
         live, num_applied, choices = LiveCounts(part.num_items), 0, []
         for begin in range(0, len(places), CALIBRATED_AT_ONCE):

@@ -6,8 +6,8 @@ Independent of files, tables or particular models. Whatever is done is kept at o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from core.evaluation.scorers import LiveScorer, Scorer
@@ -15,7 +15,7 @@ from model.evaluation.code import code_version
 from model.evaluation.dataset import Dataset
 from model.evaluation.figures import gains
 from model.evaluation.models import Budget, Config, FitContext, ModelSpec
-from model.evaluation.networks import Contents
+from model.evaluation.networks import Contents, NetworkScorer
 from model.evaluation.protocols import Fold
 from model.evaluation.ranking import CLICK, DRAWN, SEEN, TargetRanks, rank, rank_key
 from model.evaluation.results import Key, ModelResult, ResultCache
@@ -80,6 +80,7 @@ class Harness:
     results: ResultCache
     seeds: Sequence[int] = (0,)
     progress: Progress = _silent
+    _networks: dict[Hashable, NetworkScorer] = field(default_factory=dict, init=False)
 
     def run(self, spec: ModelSpec) -> EvaluatedModel:
         """Tune, then fit and rank under every seed."""
@@ -147,9 +148,8 @@ class Harness:
             share = at.elapsed_s / max(at.elapsed_s + at.left_s, 1e-9)
             self.progress(f"{doing}, epoch {at.epoch}, loss {at.loss:.3f}{metric}, {left_s}", share)
 
-        scorer = spec.make(
-            config, seed, FitContext(self.budget, self.contents, show, self._unfinished(spec, config, seed))
-        )
+        file = self._unfinished(spec, config, seed)
+        scorer = spec.make(config, seed, FitContext(self.budget, self.contents, show, file, self._networks))
         if not isinstance(scorer, LiveScorer):  # a live one is fitted anew by every ranking
             scorer.fit(self.fold.part)
         return FittedModel(scorer, time.monotonic() - started_s)

@@ -6,7 +6,7 @@ budget allows, with the same epochs and patience; counting models try all of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -90,12 +90,23 @@ class Budget:
 
 @dataclass(frozen=True)
 class FitContext:
-    """What a model is made from beside its configuration and seed. `file`: where its training keeps its state."""
+    """What a model is made from beside its configuration and seed. `file`: where its training keeps its state.
+
+    `networks`: those made before, by all that decides them: one that is wanted alone and blended is trained once.
+    """
 
     budget: Budget
     contents: Contents
     progress: TrainingCallback
     file: ResumeFile | None = None
+    networks: dict[Hashable, NetworkScorer] = field(default_factory=dict)
+
+    def network(
+        self, kind: NetworkClass, shape: ModelConfig, plan: TrainingPlan, seed: int, *, frozen_experts: bool = False
+    ) -> NetworkScorer:
+        """The scorer of a network of that kind, size and training."""
+        scorer = NetworkScorer(kind, shape, plan, self.contents, seed, self.progress, frozen_experts, self.file)
+        return self.networks.setdefault((kind, shape, plan, seed, frozen_experts), scorer)
 
 
 Make = Callable[[Config, int, FitContext], Scorer]  # a configuration and a seed become a scorer
@@ -208,7 +219,7 @@ def _network(
     half_life: float = 0.0,
 ) -> Scorer:
     plan = replace(setting.budget.plan(learning_rate=config["learning_rate"]), half_life=half_life)
-    return NetworkScorer(network, shape, plan, setting.contents, seed, setting.progress, frozen_experts, setting.file)
+    return setting.network(network, shape, plan, seed, frozen_experts=frozen_experts)
 
 
 def _trained(name: str, make: Make) -> ModelSpec:

@@ -95,9 +95,13 @@ class NetworkScorer:
     progress: Callable[[TrainingProgress], None]
     frozen_experts: bool = False
     file: ResumeFile | None = None
+    _part: TrainingPart | None = None
 
     def fit(self, part: TrainingPart) -> None:
-        """Train with early stopping on the validation events; `report` then says how it went."""
+        """Train with early stopping on the validation events, once for each part; `report` says how it went."""
+        if part is self._part:
+            return
+        self._part = part
         sources = self.contents.pick(self.config)
         catalogue = self.contents.catalogue
         categories = frequent_categories(catalogue) if self.config.losses.cp > 0 else ()

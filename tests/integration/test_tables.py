@@ -21,7 +21,7 @@ from model.evaluation.peers.specs import peer_specs
 from tidewise.cli import app
 from tidewise.evaluation.files import online_baselines
 from tidewise.evaluation.prequential import arms_of
-from tidewise.evaluation.product import PRODUCT, product_spec
+from tidewise.evaluation.product import product_specs
 
 
 def parse(words: list[str]) -> Context:
@@ -37,7 +37,7 @@ def test_every_table_is_a_command_that_parses_with_models_that_exist(name: str, 
     table = tables.COMPARISONS[name]
     parse(table.command(tmp_path, tmp_path, 1))
     for model in (*table.models, table.against):
-        spec_of(model, {**online_baselines(), **peer_specs(), PRODUCT: product_spec()})
+        spec_of(model, {**online_baselines(), **peer_specs(), **product_specs()})
     assert table.against in table.models
 
 

@@ -22,7 +22,7 @@ from core.imports.item_import import ItemColumns, read_items
 from core.imports.rows import BadLine, RowReader
 from core.interactions import LARGEST_TIME_MS, SMALLEST_TIME_MS, EventTypes
 from core.items import Item
-from tidewise.evaluation.product import PRODUCT, product_spec
+from tidewise.evaluation.product import product_specs
 from tidewise.files import opened
 from tidewise.training.features import sources_of
 
@@ -141,8 +141,7 @@ def specs_of(names: Sequence[str]) -> list[ModelSpec]:
     online, peers = online_baselines(), peers_of(names)
     if "river-mf" in names and not online:
         raise InvalidInput("--model river-mf: river is not installed; install tidewise with the extra `drift`")
-    own = {PRODUCT: product_spec()} if PRODUCT in names else {}
-    return [spec_of(name, {**online, **peers, **own}) for name in dict.fromkeys(names)]
+    return [spec_of(name, {**online, **peers, **product_specs()}) for name in dict.fromkeys(names)]
 
 
 def peers_of(names: Sequence[str]) -> dict[str, ModelSpec]:

@@ -1,4 +1,4 @@
-"""The model `product`: what the product trains and serves by its default settings, as a scorer.
+"""The models `product` and `product:encoder`: what the product trains by its default settings, as scorers.
 
 The network, its losses and its training are those of `tidewise.training.plans`, the blend that of serving; so tables
 say what a user gets. A smaller budget of epochs or minutes, and the device, are the evaluation's.
@@ -20,28 +20,37 @@ if TYPE_CHECKING:
     from model.training.train import TrainingPlan
 
 PRODUCT = "product"
+ENCODER = "product:encoder"  # without live counts and popularity
 
 
-def product_spec() -> ModelSpec:
-    """The product by its default settings; the budget says only whether seen items are hidden."""
+def product_specs() -> dict[str, ModelSpec]:
+    """By name; the settings are the defaults, the budget says whether seen items are hidden."""
     from model.evaluation.models import ModelSpec
 
     settings = Settings().model_dump(mode="json")  # a part of the key of kept results: other defaults, other results
     grid = ({name: settings[name] for name in ("model", "train", "window")},)
-    return ModelSpec(PRODUCT, _make, grid, "model.evaluation.models", trained=True, seeded=True)
+    makes = {PRODUCT: _make, ENCODER: _make_encoder}
+    return {
+        name: ModelSpec(name, make, grid, "model.evaluation.models", trained=True, seeded=True)
+        for name, make in makes.items()
+    }
 
 
 def _make(config: Mapping[str, Any], seed: int, setting: FitContext) -> Scorer:
     from model.evaluation.blended import BlendScorer
-    from model.evaluation.networks import NetworkScorer
+
+    network = _make_encoder(config, seed, setting)
+    hides_seen = setting.budget.hides_seen
+    return BlendScorer(network, hides_seen=hides_seen) if Settings().recommend.blend else network
+
+
+def _make_encoder(config: Mapping[str, Any], seed: int, setting: FitContext) -> Scorer:
     from model.network.hm4sr import HM4SR
 
     settings, budget = default_settings(setting.budget), setting.budget
     contents = {content.name for content in setting.contents.modalities()}
     shape = _with_contents(model_config(settings, setting.contents.sources), contents)
-    plan = _within(training_plan(settings), budget)
-    network = NetworkScorer(HM4SR, shape, plan, setting.contents, seed, setting.progress, file=setting.file)
-    return BlendScorer(network, hides_seen=budget.hides_seen) if settings.recommend.blend else network
+    return setting.network(HM4SR, shape, _within(training_plan(settings), budget), seed)
 
 
 def default_settings(budget: Budget) -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from core.blending.calibration import MAX_CHOICES
 from core.clock import DAY_MS
 from core.items import Catalogue
 from core.learn.blended_trial import calibrated
@@ -14,8 +15,6 @@ from tidewise.settings.schema import Settings
 
 if TYPE_CHECKING:
     from model.bundle import HM4SRBundle
-
-MAX_CHOICES = 1500  # events that the weights are fitted to
 
 
 def with_blend(

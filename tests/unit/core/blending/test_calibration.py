@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from core.blending.blend import COUNTS_BLEND, DEFAULT_BLEND, Blend
-from core.blending.calibration import LEAST_ENCODER, MIN_CHOICES, Choice, calibrate, choice_of
+from core.blending.calibration import LEAST_ENCODER, MIN_CHOICES, calibrate, choice_of
+from core.blending.likelihood import Choice
 
 TRUE = Blend(encoder=1.0, forward=0.8, backward=0.2, recent=0.5, lasting=-0.7, events=0.3)
 
@@ -36,6 +37,30 @@ def test_an_encoder_that_predicts_the_opposite_gets_the_least_weight() -> None:
     fitted = calibrate(drawn_choices(opposite, 1000))
     assert fitted.encoder == LEAST_ENCODER
     assert fitted.forward > 0.5
+
+
+def misleading_choices(num: int) -> list[Choice]:
+    """An encoder that tells half of the items from the others, and disturbs the order of the two that counts know.
+
+    It makes three quarters of the answers twice as probable, far from the top of the list.
+    """
+    random, choices = np.random.default_rng(0), []
+    for number in range(num):
+        features = np.zeros((60, 6), np.float32)
+        features[:, 0] = random.random(60) < 0.5
+        answer = int(random.choice(np.flatnonzero(features[:, 0])))
+        if number % 4 == 0:
+            features[:2, 1] = 1.0, 1.2
+            features[:2, 0] = random.permutation([0, 1])
+            answer = int(random.random() < 0.8)
+        choices.append(Choice(features, answer))
+    return choices
+
+
+def test_an_encoder_that_lowers_the_top_of_the_list_gets_the_least_weight() -> None:
+    fitted = calibrate(misleading_choices(400))
+    assert fitted.encoder == LEAST_ENCODER
+    assert fitted.forward > 1
 
 
 def test_few_choices_give_the_default_of_counts() -> None:
