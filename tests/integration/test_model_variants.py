@@ -58,7 +58,7 @@ def test_a_model_with_all_losses_and_the_now_gap_is_fine_tuned(shop_template: Pa
     parent = train_model(system, progress=lambda _: None, before_ms=middle_ms)
     system.close()
 
-    trainer = NetworkTrainer(settings, progress=lambda _: None)
+    trainer = NetworkTrainer(settings, tuned={}, progress=lambda _: None)
     task = Task("fine-tune", int(columns.times_ms.max()) + 1, parent.version, "a test")
     child = trainer.train(task, parent=parent, columns=columns, catalogue=catalogue)
 

@@ -11,7 +11,11 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from core.errors import NotReady
+from tidewise.bootstrap import open_system
 from tidewise.cli import app
+from tidewise.settings.schema import load_settings
+from tidewise.training.recipe import save_choices
 
 NUM_USERS, NUM_ITEMS, PER_USER = 30, 40, 20
 SETTINGS = {
@@ -101,3 +105,33 @@ def test_a_model_better_than_counting_is_promoted(train: Train) -> None:
     assert report["conclusion"].endswith(
         "serves now: it is at least as good as popularity and transition counts on these events."
     )
+
+
+@pytest.mark.parametrize("train", ["own"], indirect=True)
+def test_tuning_tries_what_is_not_set_and_says_what_it_keeps(train: Train) -> None:
+    result = train("--tune", "--tune-minutes", "0.5", **{"model.fused_id": "false", "model.idcl_weight": "0.1"})
+    assert result.exit_code == 0, result.output
+    assert "Tuning: 2 trainings of at most 0.2 minutes on 200 events, compared on 200 after them." in result.stderr
+    for expected in ("On 200 of the newest events before those of the gate, by 30 users", "the settings as they are"):
+        assert expected in result.stdout
+    kept = "Full trainings use train.recency_half_life = 0.3 from now on." in result.stdout
+    assert kept != ("No change was better: the settings stay." in result.stdout)
+    assert kept == ("Tuning has chosen train.recency_half_life = 0.3." in result.stderr)
+
+
+def test_a_training_uses_what_tuning_chose_unless_it_is_set(train: Train, tmp_path: Path) -> None:
+    with open_system(load_settings(overrides={"data.folder": tmp_path / "data", "clock.mode": "stream"})) as system:
+        save_choices(system.store, {"train.recency_half_life": 0.3})
+    chosen = train("--json", **UNTRAINED)
+    assert "Tuning has chosen train.recency_half_life = 0.3." in chosen.stderr
+    given = train("--json", **UNTRAINED, **{"train.recency_half_life": "0"})
+    assert "Tuning has chosen" not in given.stderr
+    assert [report_of(result)["lineage"]["tuned"] for result in (chosen, given)] == [
+        {"train.recency_half_life": 0.3},
+        {},
+    ]
+
+
+def test_tuning_needs_enough_events_to_compare_by(train: Train) -> None:
+    with pytest.raises(NotReady, match="wanted at least 100 newest events to compare by, got 50; train without it"):
+        train("--tune", "--before", "1700000100000")

@@ -25,6 +25,7 @@ from tidewise.commands.options import (
     print_json,
     settings_of,
 )
+from tidewise.commands.tuning_table import print_tuning
 from tidewise.commands.verdicts import print_training, training_json
 from tidewise.process_setup import end_with_parent, use_log_format
 from tidewise.settings.schema import load_settings
@@ -50,6 +51,10 @@ def train(
         typer.Option(help="Train on events before this time (ms since 1970), and compare on those after it."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Promote the model even if the gate refuses it.")] = False,
+    tunes: Annotated[
+        bool, typer.Option("--tune", help="First try variants of the settings, and keep the best for full trainings.")
+    ] = False,
+    tune_minutes: Annotated[float, typer.Option(min=0.1, help="Minutes of training for --tune, in all.")] = 10.0,
     json_: Json = False,
 ) -> None:
     """Train a model, compare it with what serves and with counting, and promote it if it is not worse.
@@ -57,6 +62,7 @@ def train(
     The newest events are held out from training for the comparison.
     """
     from tidewise.training.learning import train_and_judge
+    from tidewise.training.tuning import tune
 
     if rank() > 0:
         _assist()
@@ -64,11 +70,17 @@ def train(
     settings = settings_of(data, config, set_)
     before_ms = None if before is None else check_time_ms("--before", before)
     by_operator = Force(f"{getpass.getuser()} by command", "tidewise train --force") if force else None
+    tuning = None
+    if tunes:
+        with open_system(settings) as system, TrainingBar() as bar:
+            tuning = tune(system, minutes=tune_minutes, progress=bar.show, report=bar.say, before_ms=before_ms)
+        if not json_:
+            print_tuning(tuning)
     with open_system(settings) as system, TrainingBar(announces=True) as bar:
         bar.say(f"A training takes at most {settings.train.max_minutes:g} minutes (train.max_minutes).")
         training = train_and_judge(system, progress=bar.show, report=bar.say, before_ms=before_ms, force=by_operator)
     if json_:
-        print_json(training_json(training))
+        print_json({**training_json(training), "tuning": tuning and tuning.to_json()})
     else:
         print_training(training)
 

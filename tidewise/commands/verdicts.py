@@ -53,8 +53,8 @@ def print_comparisons(figures: Mapping[str, Any]) -> None:
     table.title = f"On {figures['events']:,} of the newest events, by {figures['users']:,} users"
     for line in compared:
         name = "this model" if line["name"] == CHALLENGER else line["name"]
-        difference = ("", "") if line["name"] == CHALLENGER else _cells(line["difference"], "+.4f")
-        table.add_row(name, *_cells(line["ndcg_10"], ".4f"), *difference)
+        difference = ("", "") if line["name"] == CHALLENGER else interval_cells(line["difference"], "+.4f")
+        table.add_row(name, *interval_cells(line["ndcg_10"], ".4f"), *difference)
     Console(width=max(screen.width, MIN_WIDTH)).print(table)
 
 
@@ -104,6 +104,7 @@ def _names(lines: Any) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _cells(interval: Mapping[str, float], style: str) -> tuple[str, str]:
+def interval_cells(interval: Mapping[str, float], style: str) -> tuple[str, str]:
+    """A mean and its interval, each as a cell of a table."""
     mean, low, high = (format(interval[name], style) for name in ("mean", "low", "high"))
     return mean, f"\\[{low}, {high}]"

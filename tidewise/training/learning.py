@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from core.clock import WallClock
@@ -28,6 +28,7 @@ from tidewise.training.blending import with_blend
 from tidewise.training.features import sources_in
 from tidewise.training.plans import fine_tuning_plan, learning_policy, model_config, training_plan
 from tidewise.training.processes import training_processes
+from tidewise.training.recipe import Choices, chosen, text_of, with_choices
 from tidewise.training.text_topics import name_text_topics
 
 if TYPE_CHECKING:
@@ -62,16 +63,23 @@ def train_and_judge(
     `report` gets a sentence before each step. Raises `NotReady` with fewer than 100 events to train on.
     """
     cycle = _cycle_by_hand(system, progress)
+    if choices := chosen(system.settings, system.store):
+        report(f"Tuning has chosen {text_of(choices)}.")
     return cycle.train_by_hand(reason="trained by hand", before_ms=before_ms, force=force, report=report)
 
 
 def _cycle_by_hand(system: System, progress: ProgressCallback) -> LearningCycle:
+    prepare_training(system)
+    return learning_cycle(system, lease=NoLease(system.store), progress=progress)
+
+
+def prepare_training(system: System) -> None:
+    """Limit this process's threads by the settings, and name the topics of texts."""
     from model.training.threads import limit_threads
 
     # A core is left to others: two threads on busy cores wait for each other, and train slower than one.
     limit_threads(system.settings.train.threads or max(1, (os.cpu_count() or 1) - 1))
     name_text_topics(system.store)
-    return learning_cycle(system, lease=NoLease(system.store), progress=progress)
 
 
 def trainer_lease(system: System) -> Lease:
@@ -80,10 +88,13 @@ def trainer_lease(system: System) -> Lease:
 
 
 class NetworkTrainer:
-    """`core.learn.tasks.Trainer` with HM4SR: full trainings and fine-tunes that resume after a crash."""
+    """`core.learn.tasks.Trainer` with HM4SR: full trainings and fine-tunes that resume after a crash.
 
-    def __init__(self, settings: Settings, *, progress: ProgressCallback) -> None:
-        self._settings = settings
+    `tuned`: those of the settings that tuning chose, for the lineage of models.
+    """
+
+    def __init__(self, settings: Settings, *, tuned: Choices, progress: ProgressCallback) -> None:
+        self._settings, self._tuned = settings, tuned
         self._progress = progress
 
     def train(
@@ -92,10 +103,10 @@ class NetworkTrainer:
         """Train or fine-tune a model and save it."""
         if parent is None:
             resumable = task.kind != BY_HAND
-            bundle = _train_fully(self._settings, columns, catalogue, self._progress, resumable=resumable)
-        else:
-            bundle = self._fine_tuned(parent, columns, catalogue)
-        return _saved(self._settings, bundle, columns)
+            bundle = train_fully(self._settings, columns, catalogue, self._progress, resumable=resumable)
+            record = _saved(self._settings, bundle, columns)
+            return replace(record, lineage={**record.lineage, "tuned": dict(self._tuned)})
+        return _saved(self._settings, self._fine_tuned(parent, columns, catalogue), columns)
 
     def _fine_tuned(self, parent: ModelRecord, columns: EventColumns, catalogue: Catalogue) -> HM4SRBundle:
         from model.training.fine_tuning import fine_tune
@@ -125,12 +136,12 @@ class NetworkTrainer:
 
 
 def learning_cycle(system: System, *, lease: Lease | NoLease, progress: ProgressCallback) -> LearningCycle:
-    """The learning cycle of this process."""
-    settings = system.settings
+    """The learning cycle of this process; full trainings use what tuning chose (`tidewise.training.recipe`)."""
+    settings, choices = system.settings, chosen(system.settings, system.store)
     return LearningCycle(
         store=system.store,
         lease=lease,
-        trainer=NetworkTrainer(settings, progress=progress),
+        trainer=NetworkTrainer(with_choices(settings, choices), tuned=choices, progress=progress),
         shape=system.shape,
         type_codes=system.types.flagged("window"),
         clock=WallClock(),
@@ -140,7 +151,7 @@ def learning_cycle(system: System, *, lease: Lease | NoLease, progress: Progress
     )
 
 
-def _train_fully(
+def train_fully(
     settings: Settings,
     columns: EventColumns,
     catalogue: Catalogue,
@@ -148,6 +159,7 @@ def _train_fully(
     *,
     resumable: bool,
 ) -> HM4SRBundle:
+    """Train on events that come sorted by user and time, and fit the blend; raises `NotReady` with fewer than 100."""
     from model.training.sequences import held_out
     from model.training.train import train
 
