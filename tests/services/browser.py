@@ -95,9 +95,10 @@ def _note_foreign_request(opened: Tab, url: str) -> None:
 
 
 def _program() -> str:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    # The shell draws into memory only, for a quarter of the work.
+    program = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser"))), None)
     if program is None:
-        reason = "no chromium on this machine; install it (Debian: chromium) to have the pages tested"
+        reason = "no Chromium on this machine; install it (Debian: chromium-headless-shell) to have the pages tested"
         if os.environ.get("CI", "").lower() in ("1", "true"):
             pytest.fail(reason)
         pytest.skip(reason)
