@@ -5,9 +5,9 @@
     python -m benchmarks.tables all --data-dir DATA --out .tidewise/tables
 
 DATA holds one folder per data set (docs/evaluation.md says where they come from). Each table is one call of `tidewise
-evaluate` (a replay two), printed before it runs; trainings that are finished are read from the cache, one that was
-killed goes on at its last epoch. `OUT/NAME.json` is the whole report, `OUT/NAME.md` the table. Every training of a
-table has one budget.
+evaluate` (a replay two, a curve five), printed before it runs; trainings that are finished are read from the cache, one
+that was killed goes on at its last epoch. `OUT/NAME.json` is the whole report, `OUT/NAME.md` the table. Every training
+of a table has one budget.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tables.comparisons import COMPARISONS, ComparisonTable
+from benchmarks.tables.curves import CURVES
 from benchmarks.tables.replays import REPLAYS, ReplayTable
 from tidewise.process_setup import own_command
 
-TABLES: Mapping[str, ComparisonTable | ReplayTable] = {**COMPARISONS, **REPLAYS}
+TABLES: Mapping[str, ComparisonTable | ReplayTable] = {**COMPARISONS, **CURVES, **REPLAYS}
+CHANGED = ("epochs", "seeds", "trials", "sizes", "max_test_events", "max_minutes")  # by options of the same name
 
 
 def tidewise(words: Sequence[str]) -> str:
@@ -62,8 +64,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0, help="cores for networks (0: all but one)")
     for name in ("epochs", "seeds", "trials", "max-test-events"):
         parser.add_argument(f"--{name}", type=int, help="instead of the table's own")
+    parser.add_argument("--sizes", type=_numbers, help="of a curve, instead of its own: 1000,3000,10000")
     parser.add_argument("--max-minutes", type=float, help="instead of the table's own, of each training")
     return parser.parse_args()
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
 
 
 def main() -> int:
@@ -78,8 +85,7 @@ def main() -> int:
         sys.stderr.write(f"{problem}; see --help and --list\n")
         return 2
     options.out.mkdir(parents=True, exist_ok=True)
-    own = {name: getattr(options, name) for name in ("epochs", "seeds", "trials", "max_test_events", "max_minutes")}
-    changes = {name: value for name, value in own.items() if value is not None}
+    changes = {name: getattr(options, name) for name in CHANGED if getattr(options, name) is not None}
     failed = []
     for name in TABLES if "all" in options.names else options.names:
         try:

@@ -41,6 +41,13 @@ def test_every_table_is_a_command_that_parses_with_models_that_exist(name: str, 
     assert table.against in table.models
 
 
+@pytest.mark.parametrize("name", tables.CURVES)
+def test_every_curve_is_commands_that_parse_one_for_each_number_of_events(name: str, tmp_path: Path) -> None:
+    curve = tables.CURVES[name]
+    files = [parse(words).params["events"].name for words in curve.commands(tmp_path, tmp_path, 1)]
+    assert files == [f"{curve.data.folder}-{size}.tsv" for size in curve.sizes]
+
+
 def test_each_table_has_a_time_budget_and_needed_pictures() -> None:
     for table in tables.COMPARISONS.values():
         assert table.max_minutes > 0
@@ -111,6 +118,15 @@ def test_a_replay_table_has_seeds_and_full_retraining(
     assert "| fine-tune+replay | 2 | 0." in printed
     assert "| retrain | 0." in printed
     assert (tmp_path / "out" / "replay-amazon2014-toys.svg").read_text().count("<svg") == 1
+
+
+def test_a_curve_compares_the_product_with_its_parts_at_each_number_of_events(toys: Path, tmp_path: Path) -> None:
+    small = replace(tables.CURVES["toys-by-events"], sizes=(150, 240), epochs=1)
+    reports, table = small.make(in_this_process, toys, tmp_path / "out", 1)
+    assert list(reports) == ["150", "240"]
+    assert [report["data"]["test_events"] for report in reports.values()] == [31, 49]
+    assert "| 150 | 31, " in table
+    assert (tmp_path / "out" / "events-amazon2014-toys.svg").read_text().count("<svg") == 1
 
 
 def test_a_table_that_fails_does_not_stop_the_next(
