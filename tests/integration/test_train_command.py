@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -111,12 +113,23 @@ def test_a_model_better_than_counting_is_promoted(train: Train) -> None:
 def test_tuning_tries_what_is_not_set_and_says_what_it_keeps(train: Train) -> None:
     result = train("--tune", "--tune-minutes", "0.5", **{"model.fused_id": "false", "model.idcl_weight": "0.1"})
     assert result.exit_code == 0, result.output
-    assert "Tuning: 2 trainings of at most 0.2 minutes on 200 events, compared on 200 after them." in result.stderr
+    assert (
+        "Tuning: 2 trainings of at most 0.1 minutes on 200 events, compared on 200 after them; 0.5 minutes in all."
+        in (result.stderr)
+    )
     for expected in ("On 200 of the newest events before those of the gate, by 30 users", "the settings as they are"):
         assert expected in result.stdout
     kept = "Full trainings use train.recency_half_life = 0.3 from now on." in result.stdout
     assert kept != ("No change was better: the settings stay." in result.stdout)
     assert kept == ("Tuning has chosen train.recency_half_life = 0.3." in result.stderr)
+
+
+def test_tuning_names_what_it_has_no_time_for(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    minutes = itertools.count(step=60)  # one passes at each look at the clock
+    monkeypatch.setattr("tidewise.training.tuning.time", SimpleNamespace(monotonic=lambda: next(minutes)))
+    result = train("--tune", "--tune-minutes", "1", **{"model.idcl_weight": "0.1"}, **UNTRAINED)
+    assert "No time for: model.fused_id = true; train.recency_half_life = 0.3 (--tune-minutes)." in result.stdout
+    assert "No change was better: the settings stay." in result.stdout
 
 
 def test_a_training_uses_what_tuning_chose_unless_it_is_set(train: Train, tmp_path: Path) -> None:

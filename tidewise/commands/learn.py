@@ -54,7 +54,7 @@ def train(
     tunes: Annotated[
         bool, typer.Option("--tune", help="First try variants of the settings, and keep the best for full trainings.")
     ] = False,
-    tune_minutes: Annotated[float, typer.Option(min=0.1, help="Minutes of training for --tune, in all.")] = 10.0,
+    tune_minutes: Annotated[float, typer.Option(min=0.1, help="Minutes for --tune, in all.")] = 10.0,
     json_: Json = False,
 ) -> None:
     """Train a model, compare it with what serves and with counting, and promote it if it is not worse.

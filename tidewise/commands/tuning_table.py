@@ -29,6 +29,9 @@ def print_tuning(tuning: Tuning) -> None:
             name, f"{attempt.ndcg.mean:.4f}", *difference, str(attempt.epochs), f"{attempt.seconds:.0f}", kept
         )
     Console(width=max(screen.width, MIN_WIDTH)).print(table)
+    if tuning.untried:
+        untried = "; ".join(map(text_of, tuning.untried))
+        screen.print(f"No time for: {untried} (--tune-minutes).", markup=False, highlight=False, soft_wrap=True)
     chosen = text_of(tuning.choices)
     sentence = f"Full trainings use {chosen} from now on." if chosen else "No change was better: the settings stay."
     screen.print(sentence, markup=False, highlight=False, soft_wrap=True)

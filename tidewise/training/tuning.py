@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 TOP = 10
 RECENCY_HALF_LIFE = 0.3
 MIN_COMPARED = 100  # events; fewer tell nothing
+TRAINING_SHARE = 0.6  # of the time; the rest fits blends and compares
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What was tried, on how many events of how many users, and the choice."""
+    """What was tried, what there was no time for, the events and users to compare by, and the choice."""
 
     attempts: Sequence[Attempt]
+    untried: Sequence[Choices]
     events: int
     users: int
     choices: Choices
@@ -74,7 +76,9 @@ def tune(
     report: Callable[[str], None],
     before_ms: int | None = None,
 ) -> Tuning:
-    """Try the variants within so many minutes of training, and store the choice for all later full trainings.
+    """Try the variants within so many minutes, and store the choice for all later full trainings.
+
+    Each trains for as long as the others; none begins that would not end in time if it took as long as the longest.
 
     `before_ms`: as for the training that follows. `report` gets a sentence before each step. Raises `NotReady` where
     fewer than 100 events can be compared by.
@@ -82,22 +86,24 @@ def tune(
     prepare_training(system)
     trials = _Trials.of(system, before_ms, progress)
     changes: list[Choices] = [{}, *changes_of(system.settings)]
-    share = minutes / len(changes)
+    share, ends_s = TRAINING_SHARE * minutes / len(changes), time.monotonic() + 60 * minutes
     report(
         f"Tuning: {len(changes)} trainings of at most {share:.1f} minutes on {len(trials.columns):,} events, "
-        f"compared on {len(trials.held_out):,} after them."
+        f"compared on {len(trials.held_out):,} after them; {minutes:g} minutes in all."
     )
     best: Choices = {}
     best_gains: Array | None = None
-    attempts = []
+    attempts: list[Attempt] = []
     for change in changes:
+        if time.monotonic() + max((attempt.seconds for attempt in attempts), default=0.0) > ends_s:
+            break
         attempt, gains = trials.attempt(best, change, minutes=share, best_gains=best_gains)
         attempts.append(attempt)
         if attempt.kept:
             best, best_gains = {**best, **change}, gains
     save_choices(system.store, best)
     users = trials.held_out.users
-    return Tuning(attempts, len(users), len(np.unique(users)), best)
+    return Tuning(attempts, changes[len(attempts) :], len(users), len(np.unique(users)), best)
 
 
 def changes_of(settings: Settings) -> list[Choices]:
