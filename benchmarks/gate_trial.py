@@ -150,7 +150,7 @@ def main() -> None:
 
 
 def _shop(options: argparse.Namespace) -> ListedLog:
-    files = EvaluationFiles(options.events, event_columns(options.columns), None, options.items)
+    files = EvaluationFiles([options.events], event_columns(options.columns), None, options.items)
     files.item_columns = item_columns(options.item_columns, attributes="", separator="|")
     dataset: Dataset = files.dataset(ties=options.ties)
     listed = replace(dataset.catalogue, listed=np.ones(dataset.num_items, np.bool_))

@@ -26,11 +26,12 @@ from core.clock import WallClock
 from core.history import WindowShape
 from core.imports.event_import import ImportReport, import_history, read_history
 from core.imports.event_rows import HistoryColumns, RowRules
-from core.imports.rows import InputFile
+from core.imports.rows import FileFormat, RowReader
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
 from core.interactions import EventTypes, Interaction
 from storage import SqlStore, open_store
+from storage.files.opening import text_rows
 
 Found = TypeVar("Found")
 
@@ -102,8 +103,8 @@ class ImportRun:
         with self.store.read() as view:
             return len(view.events.columns(type_codes=EventTypes().flagged("window")))
 
-    def _source(self) -> InputFile:
-        return InputFile(io.BytesIO(self._content), self._name, len(self._content))
+    def _source(self) -> RowReader:
+        return text_rows(self._name, io.BytesIO(self._content), FileFormat(), kind="tsv", size=len(self._content))
 
 
 def timed(work: Callable[[], Found]) -> tuple[Found, float]:

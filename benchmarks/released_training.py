@@ -172,7 +172,7 @@ def _time_to(target: float, model: HM4SR, data: TrainingData, budget: Budget) ->
 def _data(options: argparse.Namespace) -> tuple[TrainingData, Contents]:
     """The file divided as by `tidewise evaluate leave-one-out`."""
     columns = item_columns(options.item_columns, attributes="", separator=options.separator)
-    files = EvaluationFiles(options.events, event_columns(options.columns), None, options.items, columns)
+    files = EvaluationFiles([options.events], event_columns(options.columns), None, options.items, columns)
     dataset = files.dataset(ties="source")
     part, contents = leave_one_out(dataset).part, Contents.of(dataset.catalogue, text_size=TEXT_FEATURES)
     validation = np.sort(np.random.default_rng(0).permutation(part.validation)[:MAX_VALIDATION])

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import InvalidEvent, InvalidInput, InvalidSettings
+from core.times import iso_ms
 
 MAX_ID_BYTES = 256
 MAX_CONTEXT_ENTRIES = 32
@@ -153,11 +154,17 @@ def check_id(name: str, value: object) -> str:
 
 
 def check_time_ms(name: str, value: object) -> int:
-    """`value` as integer milliseconds UTC; raises `InvalidInput` if it looks like seconds or is out of range."""
+    """`value` as integer milliseconds UTC; raises `InvalidInput` if it looks like seconds or is out of range.
+
+    Texts are read as ISO 8601, in UTC unless they have an offset.
+    """
+    if isinstance(value, str) and (moment_ms := iso_ms(value)) is not None:
+        value = moment_ms
     if isinstance(value, bool) or not isinstance(value, int):
         if isinstance(value, float) and math.isfinite(value) and value.is_integer():
             return check_time_ms(name, int(value))
-        msg = f"{name}: wanted integer milliseconds since 1970 (UTC), got {shorten(value)}"
+        wanted = "integer milliseconds since 1970 (UTC) or a time as 2022-06-24T21:20:11Z"
+        msg = f"{name}: wanted {wanted}, got {shorten(value)}"
         raise InvalidInput(msg, field=name)
     if SMALLEST_TIME_MS <= value <= LARGEST_TIME_MS:
         return value

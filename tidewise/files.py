@@ -1,32 +1,32 @@
-"""Input files of commands: opening them and parsing the options that name their columns."""
+"""Input files of commands: the options that describe them, their columns, and the rules of their rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, tzinfo
+from itertools import chain, islice
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from core.clock import WallClock
 from core.errors import InvalidInput
 from core.imports.event_rows import HistoryColumns, RowRules
 from core.imports.item_import import ItemColumns
-from core.imports.rows import InputFile
+from core.imports.rows import FileFormat, RowReader
+from core.interactions import LARGEST_TIME_MS, SMALLEST_TIME_MS
 from tidewise.settings.schema import Settings
 
 EVENT_FIELDS = ("user", "item", "time", "type", "value", "event_id")
 ITEM_FIELDS = ("item_id", "title", "text", "categories")
+PROBED_ROWS = 100  # to find the unit of the time column
 
 
-@contextmanager
-def opened(path: Path, format_: str | None) -> Iterator[InputFile]:
-    """The opened file; raises `InvalidInput` where it cannot be opened."""
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        msg = f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
-        raise InvalidInput(msg) from None
-    with stream:
-        yield InputFile(stream, str(path), path.stat().st_size, format_)
+def opened(path: Path, file_format: FileFormat | None = None) -> AbstractContextManager[RowReader]:
+    """The reader of a file; raises `InvalidInput` where it cannot be opened."""
+    from storage.files import open_rows
+
+    return open_rows(path, file_format)
 
 
 def event_columns(text: str) -> HistoryColumns:
@@ -38,7 +38,14 @@ def event_columns(text: str) -> HistoryColumns:
     return HistoryColumns(**{field: name for field, name in zip(EVENT_FIELDS, names, strict=False) if name})
 
 
-def row_rules(settings: Settings, columns: HistoryColumns, *, time_unit: str) -> RowRules:
+def row_rules(
+    settings: Settings,
+    columns: HistoryColumns,
+    *,
+    time_unit: str,
+    zone: tzinfo = UTC,
+    type_names: Mapping[str, str] | None = None,
+) -> RowRules:
     """The rules of reading an events file by the settings."""
     return RowRules(
         columns=columns,
@@ -46,7 +53,50 @@ def row_rules(settings: Settings, columns: HistoryColumns, *, time_unit: str) ->
         types=settings.event_types(),
         default_type=settings.events.default_type,
         latest_ms=WallClock().now_ms() + int(settings.events.max_future_s * 1000),
+        zone=zone,
+        type_names=type_names or {},
     )
+
+
+def time_zone(name: str) -> tzinfo:
+    """The zone of `--time-zone`; raises `InvalidInput` where it is unknown."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        msg = f"--time-zone: unknown zone {name!r}; wanted a name as UTC or Europe/Berlin"
+        raise InvalidInput(msg) from None
+
+
+def type_names(text: str) -> dict[str, str]:
+    """`FOREIGN=OURS,...` as a mapping of event types."""
+    names: dict[str, str] = {}
+    for entry in filter(None, text.split(",")):
+        foreign, sign, ours = entry.partition("=")
+        if not sign or not foreign.strip() or not ours.strip():
+            msg = f"--types: wanted FOREIGN=OURS,..., as addtocart=cart, got {entry!r}"
+            raise InvalidInput(msg)
+        names[foreign.strip()] = ours.strip()
+    return names
+
+
+def guess_time_unit(path: Path, file_format: FileFormat, time_column: str) -> str:
+    """The unit of a file's times by the size of the first number among them; "ms" where they are texts or dates."""
+    with opened(path, file_format) as reader:
+        chunks = reader.chunks((time_column,), size=PROBED_ROWS)
+        values = islice(chain.from_iterable(chunk.rows for chunk in chunks), PROBED_ROWS)
+        for (value,) in values:
+            try:
+                return _unit_of(float(value))
+            except (TypeError, ValueError):
+                continue
+    return "ms"
+
+
+def _unit_of(time: float) -> str:
+    for unit, limit in (("s", SMALLEST_TIME_MS), ("ms", LARGEST_TIME_MS), ("us", LARGEST_TIME_MS * 1_000)):
+        if time < limit:
+            return unit
+    return "ns"
 
 
 def item_columns(text: str, *, attributes: str, separator: str) -> ItemColumns:

@@ -1,8 +1,8 @@
 """History import: reads a file of events and applies them through ingest.
 
-Idempotent, also for a recompressed or extended file: the event id of a row without one is a hash of the file name, the
-row's content and its ordinal among equal rows, so that known rows count once and repeated rows are kept. Independent of
-file systems and SQL.
+Idempotent, also for a recompressed, renamed or extended file: the event id of a row without one is a hash of the file
+name, the row's content and its ordinal among equal rows, so that known rows count once and repeated rows are kept. A
+file whose first rows were imported under another name counts as that file. Independent of file systems and SQL.
 """
 
 from __future__ import annotations
@@ -14,16 +14,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import InvalidInput
+from core.imports.event_names import EventNames, fingerprint
 from core.imports.event_rows import RowMapper, RowRules
-from core.imports.rows import BadLine, DamagedFile, InputFile, RowReader
+from core.imports.rows import BadLine, DamagedFile, RowReader, plain_name
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
+from core.ports.store import Store
 from core.records import DeadLetter
 from core.statuses import EventStatus
 
 BATCH_ROWS = 50_000  # per transaction: blocks other writers for about a second; a sixth faster than 20,000
 MAX_BAD_SHOWN = 20
+MAX_BAD_ROWS = 1_000  # where most rows are bad: the columns or the unit are wrong, not the rows
+FINGERPRINT_ROWS = 1_000
+IMPORTED = "imported."  # metadata: fingerprint of the first rows -> name of the file
 WRITER = "import"
 
 Progress = Callable[[int, int | None], None]  # bytes read, total bytes if known
@@ -31,7 +36,10 @@ Progress = Callable[[int, int | None], None]  # bytes read, total bytes if known
 
 @dataclass(slots=True)
 class ImportReport:
-    """The result of an import. `bad_lines`: the first few; all are stored as dead letters."""
+    """The result of an import. `bad_lines`: the first few; all are stored as dead letters.
+
+    `known_as`: the name under which the rows of the file were imported before, if another.
+    """
 
     num_rows: int = 0
     num_accepted: int = 0
@@ -39,16 +47,33 @@ class ImportReport:
     num_erased: int = 0
     num_later: int = 0  # not applied: their time is not before `before_ms`
     num_bad: int = 0
+    num_cut: int = 0  # texts of items longer than the limit
     bad_lines: list[BadLine] = field(default_factory=list)
+    known_as: str | None = None
 
     def note_bad(self, bad: Sequence[BadLine]) -> None:
         """Count bad lines and keep the first few."""
         self.num_bad += len(bad)
         self.bad_lines += bad[: MAX_BAD_SHOWN - len(self.bad_lines)]
 
+    def check_bad(self, name: str, bad: Sequence[BadLine], *, is_last: bool, stores: bool = True) -> None:
+        """Raise `BrokenImport` where most rows are bad; `bad`: of the next batch, whose rows are counted already."""
+        num_bad = self.num_bad + len(bad)
+        num_good = self.num_rows - num_bad
+        if (num_good or not num_bad or not is_last) and (num_bad < MAX_BAD_ROWS or num_bad <= num_good):
+            return
+        stored = "nothing was stored; " if stores and not self.num_accepted + self.num_duplicates else ""
+        self.note_bad(bad)
+        first = self.bad_lines[0]
+        msg = (
+            f"{name}: stopped, because {num_bad:,} of the first {self.num_rows:,} rows are bad; {stored}"
+            f"line {first.line}: {first.reason}; check the names of the columns, their units and the format (--dry-run)"
+        )
+        raise BrokenImport(msg, self)
+
 
 class BrokenImport(InvalidInput):
-    """The file is truncated or damaged; the rows before were applied, see `report`."""
+    """The file is damaged, or most of its rows are bad; what was applied before is in `report`."""
 
     def __init__(self, message: str, report: Any) -> None:
         super().__init__(message)
@@ -69,68 +94,99 @@ def _without_gc() -> Iterator[None]:
 
 @_without_gc()
 def import_history(
-    source: InputFile,
+    reader: RowReader,
     ingestor: Ingestor,
     *,
     rules: RowRules,
     now_ms: int,
+    store: Store | None = None,
     before_ms: int | None = None,
     progress: Progress | None = None,
     batch_rows: int = BATCH_ROWS,
 ) -> ImportReport:
     """Apply the rows of a file (with time < `before_ms`) in their order; bad lines become dead letters.
 
-    Raises `InvalidInput` if the file cannot be used at all (nothing was applied) and `BrokenImport` if it is truncated
-    or damaged.
+    `store`: remembers what the file begins with, to recognise it under another name. Raises `InvalidInput` if the file
+    cannot be used at all (nothing was applied) and `BrokenImport` if it is truncated or damaged, or most rows are bad.
     """
-    reader, report = RowReader(source), ImportReport()
+    report, names = ImportReport(), None
     try:
-        for num_lines, events, bad in _chunks(reader, source, rules, batch_rows):
+        for num_lines, events, bad in _chunks(reader, rules, batch_rows):
             report.num_rows += num_lines
+            report.check_bad(reader.name, bad, is_last=num_lines < batch_rows)
+            if names is None:
+                names = _names_of(reader, events, store, report)
+            if rules.columns.event_id is None:
+                names.name(events)
             if before_ms is not None:
                 num_all, events = len(events), [event for event in events if event.time_ms < before_ms]
                 report.num_later += num_all - len(events)
-            _apply(ingestor, source, events, bad, now_ms, report)
+            _apply(ingestor, plain_name(reader.name), events, bad, now_ms, report)
             if progress is not None:
-                progress(reader.bytes_read, source.size)
+                progress(reader.bytes_read, reader.size)
     except DamagedFile as error:
         raise BrokenImport(str(error), report) from None
     return report
 
 
 def read_history(
-    source: InputFile,
+    reader: RowReader,
     *,
     rules: RowRules,
     on_bad: Callable[[Sequence[BadLine]], None],
     batch_rows: int = BATCH_ROWS,
 ) -> Iterator[Interaction]:
-    """The events of a file in its order, with the event ids of an import, so that both count an event once."""
-    for _, events, bad in _chunks(RowReader(source), source, rules, batch_rows):
+    """The events of a file in its order, with the event ids of an import, so that both count an event once.
+
+    Raises as `import_history` does.
+    """
+    names, report = EventNames(plain_name(reader.name)), ImportReport()
+    for num_lines, events, bad in _chunks(reader, rules, batch_rows):
+        report.num_rows += num_lines
+        report.check_bad(reader.name, bad, is_last=num_lines < batch_rows, stores=False)
+        if rules.columns.event_id is None:
+            names.name(events)
         yield from events
+        report.note_bad(bad)
         if bad:
             on_bad(bad)
 
 
-def _chunks(
-    reader: RowReader, source: InputFile, rules: RowRules, size: int
-) -> Iterator[tuple[int, list[Interaction], list[BadLine]]]:
-    """The file in chunks: the number of lines, their events and the bad lines."""
-    mapper, optional = RowMapper(source.plain_name, rules), tuple(rules.columns.optional().values())
+def _chunks(reader: RowReader, rules: RowRules, size: int) -> Iterator[tuple[int, list[Interaction], list[BadLine]]]:
+    """The file in chunks: the number of lines, their events without ids, and the bad lines."""
+    mapper, optional = RowMapper(rules), tuple(rules.columns.optional().values())
     for chunk in reader.chunks(rules.columns.required, optional=optional, size=size):
         num_lines = chunk.num_lines  # before the mapper moves rows to the bad lines
         yield num_lines, mapper.events(chunk), chunk.bad
 
 
+def _names_of(
+    reader: RowReader, events: Sequence[Interaction], store: Store | None, report: ImportReport
+) -> EventNames:
+    """The names of a file's events, by the name under which a file with these first rows was imported first."""
+    name = plain_name(reader.name)
+    if store is None or not events:
+        return EventNames(name)
+    key = IMPORTED + fingerprint(events[:FINGERPRINT_ROWS])
+    with store.read() as read:
+        known = read.metadata.all().get(key)
+    if known is None:
+        with store.transaction() as tx:
+            tx.metadata.save({key: name})
+            tx.commit()
+    elif known != name:
+        report.known_as = known
+    return EventNames(known or name)
+
+
 def _apply(
     ingestor: Ingestor,
-    source: InputFile,
+    name: str,
     events: Sequence[Interaction],
     bad: Sequence[BadLine],
     now_ms: int,
     report: ImportReport,
 ) -> None:
-    name = source.plain_name
     dead_letters = [DeadLetter(name, 0, line.line, line.reason, line.raw, now_ms) for line in bad]
     result = ingestor.ingest(events, RequestSource(WRITER, live=False), dead_letters=dead_letters)
     report.num_accepted += result.statuses.count(EventStatus.ACCEPTED)

@@ -1,20 +1,19 @@
-"""Maps rows of a history file to interactions: validation, time units, and event ids for rows without one.
+"""Maps rows of a history file to interactions: validation, times, and foreign names of event types.
 
 Independent of files, formats and ingest.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, date, tzinfo
 from itertools import repeat
 from typing import Any
 
 from core.errors import InvalidEvent, InvalidInput, InvalidSettings
-from core.imports.row_ordinals import RowOrdinals
 from core.imports.rows import Chunk
 from core.interactions import (
     LARGEST_TIME_MS,
@@ -25,9 +24,9 @@ from core.interactions import (
     check_value,
     shorten,
 )
+from core.times import MS_PER_UNIT, in_ms, iso_ms
 
 MAX_CACHED_IDS = 200_000
-MS_PER_UNIT = {"s": (1000, 1), "ms": (1, 1), "us": (1, 1000)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,46 +53,65 @@ class HistoryColumns:
 
 @dataclass(frozen=True, slots=True)
 class RowRules:
-    """How rows are mapped. `default_type`: of events without a type. `latest_ms`: later times are in the future."""
+    """How rows are mapped.
+
+    `default_type`: of events without a type. `latest_ms`: later times are in the future. `zone`: of times without an
+    offset. `type_names`: foreign event type -> ours.
+    """
 
     columns: HistoryColumns
     time_unit: str
     types: EventTypes
     default_type: str
     latest_ms: int
+    zone: tzinfo = UTC
+    type_names: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.time_unit not in MS_PER_UNIT:
             msg = f"--time-unit: wanted one of {', '.join(MS_PER_UNIT)}, got {shorten(self.time_unit)}"
             raise InvalidSettings(msg)
-        self.types.code(self.default_type)
+        for kind in (self.default_type, *self.type_names.values()):
+            self.types.code(kind)
 
     def in_ms(self, times: Iterable[float]) -> list[int]:
         """Convert times from the file's unit to milliseconds."""
         factor, divisor = MS_PER_UNIT[self.time_unit]
         return [int(time * factor) // divisor for time in times]
 
+    def time_ms(self, value: object) -> int:
+        """A number in the file's unit, a date and time, or an ISO 8601 text, as milliseconds."""
+        if isinstance(value, date):
+            return iso_ms(value.isoformat(), self.zone) or 0
+        if isinstance(value, str):
+            moment_ms = iso_ms(value.strip(), self.zone)
+            if moment_ms is not None:
+                return moment_ms
+        return in_ms(_number(value), self.time_unit)
+
+    def time_of(self, option: str, text: str) -> int:
+        """The time given by an option, in milliseconds; raises `InvalidInput` that names the option."""
+        try:
+            return self.time_ms(text)
+        except InvalidEvent as error:
+            raise InvalidInput(str(error).replace("time:", f"{option}:", 1)) from None
+
 
 class RowMapper:
     """Maps rows to interactions; invalid rows are added to the bad lines of their chunk."""
 
-    def __init__(self, source_name: str, rules: RowRules) -> None:
-        self._key = hashlib.blake2b(source_name.encode(errors="surrogateescape")).digest()
+    def __init__(self, rules: RowRules) -> None:
         self._optional = tuple(rules.columns.optional())
         self._rules = rules
         self._latest_ms = min(rules.latest_ms, LARGEST_TIME_MS)
         self._valid_ids: set[str] = set()
-        self._ordinals = RowOrdinals()
 
     def events(self, chunk: Chunk) -> list[Interaction]:
-        """The interactions of a chunk, in the order of the file."""
+        """The interactions of a chunk, in the order of the file; without a column of event ids, their ids are empty."""
         try:
-            events = self._mapped(chunk.rows)
+            return self._mapped(chunk.rows)
         except InvalidInput:
-            events = self._one_by_one(chunk)
-        if "event_id" not in self._optional:
-            self._name(events)
-        return events
+            return self._one_by_one(chunk)
 
     def _one_by_one(self, chunk: Chunk) -> list[Interaction]:
         """Map rows one by one; invalid rows are added to the bad lines."""
@@ -118,12 +136,15 @@ class RowMapper:
         if "value" in optional:
             columns.append(map(_value, optional["value"]))
         if "event_id" in optional:
-            columns[0] = [check_id("event_id", _text(value)) for value in optional["event_id"]]
+            columns[0] = [check_id("event_id", id_text(value)) for value in optional["event_id"]]
         return list(map(Interaction, *columns))
 
-    def _ids(self, name: str, values: Sequence[object]) -> list[str]:
-        """Validated ids. Valid ones are cached, because a file repeats users and items."""
-        ids = [value if type(value) is str else check_id(name, _text(value)) for value in values]
+    def _ids(self, name: str, values: Sequence[Any]) -> list[str]:
+        """Validated ids, without blanks around. Valid ones are cached, because a file repeats users and items."""
+        try:
+            ids = list(map(str.strip, values))
+        except TypeError:
+            ids = [check_id(name, id_text(value)) for value in values]
         for unknown in set(ids) - self._valid_ids:
             self._valid_ids.add(check_id(name, unknown))
         if len(self._valid_ids) > MAX_CACHED_IDS:
@@ -131,18 +152,36 @@ class RowMapper:
         return ids
 
     def _kinds(self, values: Sequence[Any]) -> list[str]:
-        kinds = [value or self._rules.default_type for value in values]
-        for kind in kinds if any(type(kind) is not str for kind in kinds) else set(kinds):
+        if all(type(value) is str for value in values):
+            ours = {value: self._kind(value) for value in set(values)}
+            return [ours[value] for value in values]
+        return [self._kind(value) for value in values]
+
+    def _kind(self, value: Any) -> str:
+        kind = (value.strip() if isinstance(value, str) else value) or self._rules.default_type
+        if isinstance(kind, str):
+            kind = self._rules.type_names.get(kind, kind)
+        try:
             self._rules.types.code(kind)
-        return kinds
+        except InvalidEvent as error:
+            msg = f"{error}; map it (--types {kind}=click)"
+            raise InvalidEvent(msg, field="type") from None
+        return str(kind)
 
     def _times_ms(self, values: Sequence[Any]) -> list[int]:
-        times_ms = self._rules.in_ms(_numbers(values))
+        times_ms = self._in_ms(values)
         if min(times_ms) < SMALLEST_TIME_MS or max(times_ms) > self._latest_ms:
             for value, time_ms in zip(values, times_ms, strict=True):
                 if not SMALLEST_TIME_MS <= time_ms <= self._latest_ms:
                     raise InvalidEvent(self._time_problem(value, time_ms), field="time")
         return times_ms
+
+    def _in_ms(self, values: Sequence[Any]) -> list[int]:
+        """Integers at once, where all are; other times one by one."""
+        if {str, int}.issuperset(map(type, values)):
+            with suppress(ValueError):
+                return self._rules.in_ms(map(int, values))
+        return [self._rules.time_ms(value) for value in values]
 
     def _time_problem(self, value: object, time_ms: int) -> str:
         got = f"time: {shorten(value)} in the unit {self._rules.time_unit!r}"
@@ -150,31 +189,16 @@ class RowMapper:
             return f"{got} is negative; wanted a time after 1973"
         if time_ms < SMALLEST_TIME_MS:
             return f"{got} is before 1973; is it a larger unit (--time-unit s)?"
-        return f"{got} is in the future; is it a smaller unit (--time-unit ms or us), or a wrong clock?"
-
-    def _name(self, events: Sequence[Interaction]) -> None:
-        """Set event ids: a hash of file and content, and the ordinal among equal events."""
-        digests = [
-            _digest(self._key, f"{e.user_id}\x1f{e.item_id}\x1f{e.type}\x1f{e.time_ms}\x1f{e.value}") for e in events
-        ]
-        for event, digest, ordinal in zip(events, digests, self._ordinals.ordinals(digests), strict=True):
-            event.event_id = f"f:{digest.hex()}:{ordinal}"
+        return f"{got} is in the future; is it a smaller unit (--time-unit ms, us or ns), or a wrong clock?"
 
 
-def _digest(key: bytes, text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), key=key, digest_size=16).digest()
-
-
-def _text(value: object) -> object:
-    """Ids in JSON files may be numbers."""
+def id_text(value: object) -> object:
+    """An id without blanks around; ids in JSON and Parquet files may be numbers."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _numbers(values: Sequence[Any]) -> Sequence[int | float]:
-    if {str, int}.issuperset(map(type, values)):
-        with suppress(ValueError):
-            return list(map(int, values))
-    return list(map(_number, values))
 
 
 def _number(value: object) -> int | float:
@@ -184,7 +208,7 @@ def _number(value: object) -> int | float:
             return int(value) if not isinstance(value, float) else _finite(value)
         with suppress(ValueError):
             return _finite(float(value))
-    msg = f"time: wanted a number, got {shorten(value)}"
+    msg = f"time: wanted a number or a time as 2022-06-24T21:20:11Z, got {shorten(value)}"
     raise InvalidEvent(msg, field="time")
 
 
@@ -195,7 +219,7 @@ def _finite(number: float) -> float:
 
 
 def _value(value: object) -> float | None:
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if isinstance(value, str):
         try:

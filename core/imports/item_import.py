@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import InvalidInput
 from core.imports.event_import import BrokenImport, ImportReport, Progress
-from core.imports.rows import BadLine, Chunk, DamagedFile, InputFile, RowReader
-from core.items import Item, parse_item
+from core.imports.event_rows import id_text
+from core.imports.rows import BadLine, Chunk, DamagedFile, RowReader, plain_name
+from core.items import MAX_TEXT_CHARS, Item, parse_item
 from core.ports.store import Store
 from core.records import DeadLetter
 
@@ -34,7 +36,7 @@ class ItemColumns:
 
 
 def import_items(
-    source: InputFile,
+    reader: RowReader,
     store: Store,
     *,
     columns: ItemColumns,
@@ -45,56 +47,67 @@ def import_items(
     """Insert or replace the items of a file; bad lines become dead letters.
 
     Raises `InvalidInput` if the file cannot be used at all (nothing was applied) and `BrokenImport` if it is truncated
-    or damaged.
+    or damaged, or most rows are bad.
     """
-    reader = RowReader(source, multiline=True)
     report = ImportReport()
     try:
-        for chunk in reader.chunks((columns.item_id,), optional=columns.names, size=batch_items):
-            report.num_rows += chunk.num_lines
-            _apply(store, source, _items(chunk, columns), chunk, now_ms, report)
+        for num_lines, items, bad in _chunks(reader, columns, batch_items, report):
+            report.num_rows += num_lines
+            report.check_bad(reader.name, bad, is_last=num_lines < batch_items)
+            _apply(store, plain_name(reader.name), items, bad, now_ms, report)
             if progress is not None:
-                progress(reader.bytes_read, source.size)
+                progress(reader.bytes_read, reader.size)
     except DamagedFile as error:
         raise BrokenImport(str(error), report) from None
     return report
 
 
 def read_items(
-    source: InputFile,
+    reader: RowReader,
     *,
     columns: ItemColumns,
     on_bad: Callable[[Sequence[BadLine]], None],
     batch_items: int = BATCH_ITEMS,
 ) -> Iterator[Item]:
     """The items of a file in its order; bad lines are reported. Raises as `import_items` does."""
-    reader = RowReader(source, multiline=True)
-    for chunk in reader.chunks((columns.item_id,), optional=columns.names, size=batch_items):
-        yield from _items(chunk, columns)
-        if chunk.bad:
-            on_bad(chunk.bad)
+    for _, items, bad in _chunks(reader, columns, batch_items, ImportReport()):
+        yield from items
+        if bad:
+            on_bad(bad)
 
 
 def _apply(
-    store: Store, source: InputFile, items: Sequence[Item], chunk: Chunk, now_ms: int, report: ImportReport
+    store: Store, name: str, items: Sequence[Item], bad: Sequence[BadLine], now_ms: int, report: ImportReport
 ) -> None:
-    dead_letters = [DeadLetter(source.plain_name, 0, bad.line, bad.reason, bad.raw, now_ms) for bad in chunk.bad]
+    dead_letters = [DeadLetter(name, 0, line.line, line.reason, line.raw, now_ms) for line in bad]
     with store.transaction() as tx:
         tx.items.save(items, now_ms=now_ms)
         if dead_letters:
             tx.dead_letters.add(dead_letters)
         tx.commit()
     report.num_accepted += len(items)
-    report.note_bad(chunk.bad)
+    report.note_bad(bad)
 
 
-def _items(chunk: Chunk, columns: ItemColumns) -> list[Item]:
+def _chunks(
+    reader: RowReader, columns: ItemColumns, size: int, report: ImportReport
+) -> Iterator[tuple[int, list[Item], list[BadLine]]]:
+    """The file in chunks: the number of lines, their items and the bad lines; cut texts are counted in the report."""
+    for chunk in reader.chunks((columns.item_id,), optional=columns.names, size=size, multiline=True):
+        num_lines = chunk.num_lines
+        yield num_lines, _items(chunk, columns, report), chunk.bad
+
+
+def _items(chunk: Chunk, columns: ItemColumns, report: ImportReport) -> list[Item]:
     """The items of a chunk; invalid rows are added to its bad lines."""
     items: list[Item] = []
     for index, (item_id, *values) in enumerate(chunk.rows):
         try:
-            by_column = dict(zip(columns.names, values, strict=True))
-            items.append(parse_item(_fields(item_id, by_column, columns)))
+            by_column = dict(zip(columns.names, map(_trimmed, values), strict=True))
+            fields = _fields(item_id, by_column, columns)
+            num_cut = _cut_texts(fields)
+            items.append(parse_item(fields))
+            report.num_cut += num_cut
         except InvalidInput as error:
             chunk.reject(index, str(error))
     chunk.bad.sort(key=lambda bad: bad.line)
@@ -103,19 +116,45 @@ def _items(chunk: Chunk, columns: ItemColumns) -> list[Item]:
 
 def _fields(item_id: object, by_column: Mapping[str, Any], columns: ItemColumns) -> dict[str, object]:
     fields: dict[str, object] = {
-        "item_id": str(item_id) if isinstance(item_id, int) and not isinstance(item_id, bool) else item_id,
+        "item_id": id_text(item_id),
         "text": "\n".join(str(by_column[name]) for name in columns.text if by_column[name] not in (None, "")),
         "attributes": {name: by_column[name] for name in columns.attributes if by_column[name] not in (None, "")},
     }
     if columns.title is not None:
-        fields["title"] = by_column[columns.title]
+        fields["title"] = _title(by_column[columns.title])
     if columns.categories is not None:
         fields["categories"] = _categories(by_column[columns.categories], columns.separator)
     return fields
 
 
+def _trimmed(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _title(value: object) -> object:
+    """A title may be a number: "1984"."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _cut_texts(fields: dict[str, object]) -> int:
+    """Cut texts to the limit; returns how many were longer."""
+    num_cut = 0
+    for name in ("title", "text"):
+        value = fields.get(name)
+        if isinstance(value, str) and len(value) > MAX_TEXT_CHARS:
+            fields[name] = value[:MAX_TEXT_CHARS]
+            num_cut += 1
+    return num_cut
+
+
 def _categories(value: object, separator: str) -> object:
-    """Split category names; a list in JSON is used as it is."""
+    """Names of categories: separated, or a list as JSON and Python write it (`['Action', 'Comedy']`)."""
     if not isinstance(value, str):
         return value
+    if value.startswith("[") and value.endswith("]"):
+        try:
+            names = ast.literal_eval(value)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            names = value[1:-1].split(",")
+        return [str(name).strip() for name in names if str(name).strip()]
     return [name.strip() for name in value.split(separator) if name.strip()]

@@ -20,8 +20,8 @@ class EventIn(Schema):
     """1-256 bytes of UTF-8. An item that is not in the catalogue is trained on, but not recommended."""
     type: str | None = None
     """One of the event types of the settings; by default `click`."""
-    time: int | None = None
-    """Event time in integer milliseconds since 1970 (UTC); by default now."""
+    time: int | str | None = None
+    """Event time in integer milliseconds since 1970 (UTC), or ISO 8601 (in UTC without an offset); by default now."""
     event_id: str | None = None
     """Idempotency key: the same id sent again changes nothing. By default a hash of the content."""
     value: float | None = None

@@ -8,16 +8,17 @@ Independent of Kafka.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import InvalidEvent, InvalidSettings
+from core.foreign_fields import value_at
 from core.interactions import FIELDS, SCHEMA_VERSION, shorten
+from core.times import MS_PER_UNIT, in_ms
 
 IDS = ("event_id", "user_id", "item_id", "recommendation_id")
-MS_PER_UNIT = {"s": 1_000, "ms": 1}
-UNITS_PER_MS = {"us": 1_000, "ns": 1_000_000}
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class FieldMap:
         if unknown:
             msg = f"kafka.fields: unknown field {unknown[0]!r}; fields are {', '.join(FIELDS)}"
             raise InvalidSettings(msg)
-        if self.time_unit not in MS_PER_UNIT | UNITS_PER_MS:
+        if self.time_unit not in MS_PER_UNIT:
             msg = f"kafka.time_unit: wanted s, ms, us or ns, got {self.time_unit!r}"
             raise InvalidSettings(msg)
 
@@ -48,7 +49,9 @@ class FieldMap:
             raise InvalidEvent(msg, field="event")
         if not (self.paths or self.types or self.time_unit != "ms") or _is_native(payload):
             return payload
-        event = {name: _at(payload, self.paths.get(name, name)) for name in FIELDS} if self.paths else dict(payload)
+        event = (
+            {name: value_at(payload, self.paths.get(name, name)) for name in FIELDS} if self.paths else dict(payload)
+        )
         for name in IDS:
             if isinstance(event.get(name), int) and not isinstance(event[name], bool):
                 event[name] = str(event[name])
@@ -59,25 +62,11 @@ class FieldMap:
         return {name: value for name, value in event.items() if value is not None}
 
     def _in_ms(self, time: object) -> object:
-        """A time in milliseconds; anything but a number is left for validation to reject."""
-        if isinstance(time, bool) or not isinstance(time, int | float):
+        """A time in milliseconds; anything but a finite number is left for validation to read or reject."""
+        if isinstance(time, bool) or not isinstance(time, int | float) or not math.isfinite(time):
             return time
-        if self.time_unit in MS_PER_UNIT:
-            return round(time * MS_PER_UNIT[self.time_unit])
-        return int(time // UNITS_PER_MS[self.time_unit])
+        return in_ms(time, self.time_unit)
 
 
 def _is_native(payload: Mapping[str, Any]) -> bool:
     return payload.get("version") == SCHEMA_VERSION and "event_id" in payload and payload.keys() <= set(FIELDS)
-
-
-def _at(payload: Mapping[str, Any], path: str) -> object:
-    """The value at a dotted path; None where the path ends early. A key that contains the dots takes precedence."""
-    if path in payload:
-        return payload[path]
-    value: object = payload
-    for name in path.split("."):
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(name)
-    return value

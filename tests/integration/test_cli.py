@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tidewise.cli import main
@@ -86,9 +87,40 @@ def test_a_bad_line_is_reported_and_the_rest_imported(tidewise: Command, events:
 
 
 def test_times_in_a_wrong_unit_are_errors_that_name_time_unit(tidewise: Command, events: Callable[[str], str]) -> None:
-    outcome = tidewise("import", "--events", events(rows(1_700_000_000)))
-    assert "0 new" in outcome.out
-    assert "--time-unit s" in outcome.out
+    outcome = tidewise("import", "--events", events(rows(1_700_000_000)), "--time-unit", "ms")
+    assert outcome.code == 2
+    assert "nothing was stored; line 2" in outcome.err
+    assert "--time-unit s" in outcome.err
+
+
+def test_several_files_of_any_kind_are_imported_at_once(tidewise: Command, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.csv", "b.txt", "c.jsonl", "d.parquet")]
+    paths[0].write_text("user_id, item_id, time\nu1, i1, 1700000000\n")
+    paths[1].write_bytes("sep=;\nuser_id;item_id;time\nu1;i2;2023-11-14 22:13:21\n".encode("utf-16"))
+    paths[2].write_text('{"user_id": "u1", "item_id": "i3", "time": "2023-11-14T23:13:22+01:00"}\n')
+    duckdb.execute(f"COPY (SELECT 'u1' user_id, 'i4' item_id, 1700000003::BIGINT AS time) TO '{paths[3]}'")
+    options = [word for path in paths for word in ("--events", str(path))]
+    assert tidewise("import", *options).code == 0
+    assert tidewise("recommend", "u1", "--set", "items.catalogue=none").code == 0
+    reports = json.loads(tidewise("import", *options, "--json").out)["events"]
+    assert [report["num_duplicates"] for report in reports.values()] == [1, 1, 1, 1]
+
+
+def test_a_file_of_bad_rows_exits_with_2_and_stores_nothing(
+    tidewise: Command, events: Callable[[str], str], tmp_path: Path
+) -> None:
+    path = events(HEADER + "ann,x,the 24th of June\n" * 3000)
+    outcome = tidewise("import", "--events", path)
+    assert outcome.code == 2
+    assert "3,000 of the first 3,000 rows are bad; nothing was stored; line 2: time: wanted a number or a time as" in (
+        outcome.err
+    )
+    assert json.loads(tidewise("dead-letters", "list", "--json").out)["total"] == 0
+
+
+def test_the_json_report_has_bad_lines_as_text(tidewise: Command, events: Callable[[str], str]) -> None:
+    report = json.loads(tidewise("import", "--events", events(rows(NOON_MS) + "café,,17\n"), "--json").out)
+    assert report["events"]["bad_lines"][0]["raw"] == "café,,17"
 
 
 def test_unknown_columns_are_errors_that_list_the_known(tidewise: Command, events: Callable[[str], str]) -> None:
@@ -118,7 +150,7 @@ def test_a_truncated_gzip_is_imported_up_to_the_damage(tidewise: Command, tmp_pa
         (["--events", "nowhere.csv", "--set", "window.size=none"], "window.size"),
         (["--events", "nowhere.csv", "--set", "windows.size=5"], "windows"),
         (["--events", "nowhere.csv", "--set", "size=5"], "wanted SECTION.NAME=VALUE"),
-        (["--events", "nowhere.csv", "--before", "17", "--time-unit", "h"], "--time-unit: wanted one of s, ms, us"),
+        (["--events", "nowhere.csv", "--before", "17", "--time-unit", "h"], "--time-unit: wanted one of s, ms, us, ns"),
     ],
 )
 def test_invalid_input_exits_with_2_and_advice(tidewise: Command, arguments: list[str], message: str) -> None:

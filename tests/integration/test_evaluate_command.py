@@ -123,7 +123,7 @@ def test_a_cut_may_be_a_date(evaluate: Callable[..., Result]) -> None:
         (("--model", "magic"), "--model: unknown model 'magic'; known are popularity"),
         (("--cut", "yesterday"), "--cut: wanted a share as 0.8 or a date as 2014-03-01, got 'yesterday'"),
         (("--columns", "who,what,kind"), "has no column 'kind'"),
-        (("--columns", "who,when,what"), "no number in the column 'what'"),
+        (("--columns", "who,when,what"), "rows are bad; line 2: time: wanted a number"),
         (("--events", "nowhere.csv"), "nowhere.csv: cannot be read"),
     ],
 )

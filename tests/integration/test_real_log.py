@@ -5,17 +5,16 @@ Name the file in TIDEWISE_TEST_LOG: tab-separated (gzip too), a header, then use
 
 import csv
 import gzip
-import io
 import os
 from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
+from file_doubles import rows_of
 
 from core.history import WindowShape
 from core.imports.event_import import ImportReport, import_history
 from core.imports.event_rows import HistoryColumns, RowRules
-from core.imports.rows import InputFile
 from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes
 from core.ports.store import Store
@@ -50,7 +49,7 @@ def import_into(store: Store, rows: list[tuple[str, str, int]]) -> ImportReport:
     text = "user\titem\ttime\n" + "".join(f"{user}\t{item}\t{time_ms}\n" for user, item, time_ms in rows)
     ingestor = Ingestor(store, types=EventTypes(), shape=WindowShape(SIZE, STEP))
     return import_history(
-        InputFile(io.BytesIO(text.encode()), "log.tsv"),
+        rows_of("log.tsv", text),
         ingestor,
         rules=RowRules(
             HistoryColumns("user", "item", "time"), "ms", EventTypes(), default_type="click", latest_ms=NOW_MS

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,76 +15,135 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from core.clock import WallClock
 from core.errors import InvalidInput
 from core.imports.event_import import BrokenImport, ImportReport, import_history
+from core.imports.event_import import Progress as ProgressCallback
+from core.imports.event_rows import RowRules
 from core.imports.item_import import import_items
-from core.imports.rows import BadLine
-from tidewise.bootstrap import open_system
+from core.imports.rows import BadLine, RowReader
+from core.items import MAX_TEXT_CHARS
+from tidewise.bootstrap import System, open_system
+from tidewise.commands.file_options import FORMATS_HELP, EventFileOptions, ItemFileOptions
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
-from tidewise.files import event_columns, item_columns, opened, row_rules
+from tidewise.commands.requests import command_of
+from tidewise.files import opened
 from tidewise.training.text_topics import name_text_topics
 
 SHOWN_BAD_LINES = 10
 
-Columns = Annotated[
-    str,
-    typer.Option(metavar="USER,ITEM,TIME[,TYPE[,VALUE[,EVENT_ID]]]", help="Names of the file's columns, in order."),
-]
-ItemColumnNames = Annotated[
-    str, typer.Option("--item-columns", metavar="FIELD=COLUMN,...", help="Columns of item_id, title, text, categories.")
-]
-TimeUnit = Annotated[str, typer.Option(help="Unit of the time column: s, ms or us.")]
-Format = Annotated[
-    str | None, typer.Option("--format", help="csv, tsv or jsonl (default: by the file's name).", show_default=False)
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add the command of this module."""
-    app.command("import")(import_)
+    app.command("import")(command_of(ImportRequest, import_files))
 
 
-def import_(
-    events: Annotated[Path | None, typer.Option(help="Events: CSV, TSV or JSON lines, also gzipped.")] = None,
-    columns: Columns = "user_id,item_id,time",
-    time_unit: TimeUnit = "ms",
-    before: Annotated[
-        int | None, typer.Option(help="Only events before this time, in the file's unit.", show_default=False)
-    ] = None,
-    items: Annotated[Path | None, typer.Option(help="Catalogue items: CSV, TSV or JSON lines, also gzipped.")] = None,
-    columns_of_items: ItemColumnNames = "item_id=item_id,title=title",
-    separator: Annotated[str, typer.Option(help="Separator of an item's categories.")] = "|",
-    attributes: Annotated[str, typer.Option(help="Item columns to store as attributes, comma-separated.")] = "",
-    format_: Format = None,
-    data: Data = None,
-    config: Config = None,
-    set_: Set = None,
-    json_: Json = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ImportRequest(EventFileOptions, ItemFileOptions):
     """Load events and items from files into the database.
 
     A repeated import has no effect: known events and items are duplicates.
     """
-    if events is None and items is None:
+
+    events: Annotated[
+        list[Path] | None, typer.Option(help=f"Events: {FORMATS_HELP}; repeat for more.", show_default=False)
+    ] = None
+    before: Annotated[
+        str | None,
+        typer.Option(help="Only events before this time: in the file's unit, or as 2022-06-24.", show_default=False),
+    ] = None
+    attributes: Annotated[str, typer.Option(help="Item columns to store as attributes, comma-separated.")] = ""
+    data: Data = None
+    config: Config = None
+    set_: Set = None
+    json: Json = False
+
+
+def import_files(request: ImportRequest) -> None:
+    """Import the items, then the events, and report."""
+    if not request.events and request.items is None:
         msg = "import: wanted --events FILE, --items FILE or both, got neither"
         raise InvalidInput(msg)
-    read_items = item_columns(columns_of_items, attributes=attributes, separator=separator)
-    settings = settings_of(data, config, set_)
-    rules = row_rules(settings, event_columns(columns), time_unit=time_unit)
-    now_ms, before_ms = WallClock().now_ms(), None if before is None else rules.in_ms([before])[0]
-    reports: dict[str, ImportReport] = {}
-    with open_system(settings) as system:
-        if items is not None:
-            with opened(items, format_) as source, _bar(items) as progress, _reporting(reports, "items", json_):
-                reports["items"] = import_items(
-                    source, system.store, columns=read_items, now_ms=now_ms, progress=progress
-                )
-            name_text_topics(system.store)  # before the events, which are counted by topic
-        if events is not None:
-            with opened(events, format_) as source, _bar(events) as progress, _reporting(reports, "events", json_):
-                reports["events"] = import_history(
-                    source, system.ingestor, rules=rules, now_ms=now_ms, before_ms=before_ms, progress=progress
-                )
-    if json_:
-        print_json({name: asdict(report) for name, report in reports.items()})
+    settings = settings_of(request.data, request.config, request.set_)
+    columns = request.columns_of_items(request.attributes)
+    rules = {path: request.rules(settings, path) for path in request.events or ()}
+    reports = Reports(silent=request.json)
+    try:
+        with open_system(settings) as system:
+            if request.items is not None:
+                with _reading(request.items, request) as (reader, bar), reports.of("items", request.items) as take:
+                    take(import_items(reader, system.store, columns=columns, now_ms=_now_ms(), progress=bar))
+                name_text_topics(system.store)  # before the events, which are counted by topic
+            for path in rules:
+                with _reading(path, request) as (reader, bar), reports.of("events", path) as take:
+                    take(_import_events(reader, system, rules[path], before=request.before, progress=bar))
+    finally:
+        if request.json and reports.by_kind:
+            print_json(reports.document())
+
+
+def _import_events(
+    reader: RowReader, system: System, rules: RowRules, *, before: str | None, progress: ProgressCallback
+) -> ImportReport:
+    return import_history(
+        reader,
+        system.ingestor,
+        rules=rules,
+        now_ms=_now_ms(),
+        store=system.store,
+        before_ms=None if before is None else rules.time_of("--before", before),
+        progress=progress,
+    )
+
+
+def _now_ms() -> int:
+    return WallClock().now_ms()
+
+
+@contextmanager
+def _reading(path: Path, request: ImportRequest) -> Iterator[tuple[RowReader, ProgressCallback]]:
+    """The reader of a file, and a progress bar."""
+    with opened(path, request.file_format) as reader, _bar(path) as progress:
+        yield reader, progress
+
+
+class Reports:
+    """The reports of the files by kind, printed as soon as each file is done."""
+
+    def __init__(self, *, silent: bool) -> None:
+        self.by_kind: dict[str, list[tuple[Path, ImportReport]]] = {}
+        self._silent = silent
+
+    @contextmanager
+    def of(self, kind: str, path: Path) -> Iterator[Callable[[ImportReport], None]]:
+        """Take the report of a file, also after a failure."""
+        start_s = time.perf_counter()
+        taken: list[ImportReport] = []
+        try:
+            yield taken.append
+        except BrokenImport as error:
+            taken.append(error.report)
+            raise
+        finally:
+            for report in taken:
+                self.by_kind.setdefault(kind, []).append((path, report))
+                if not self._silent:
+                    _print_report(kind, path, report, time.perf_counter() - start_s)
+
+    def document(self) -> dict[str, Any]:
+        """For `--json`: the report of each kind, or one by file where a kind has several."""
+        return {kind: _document(reports) for kind, reports in self.by_kind.items()}
+
+
+def _document(reports: Sequence[tuple[Path, ImportReport]]) -> dict[str, Any]:
+    documents = {str(path): _as_text(asdict(report)) for path, report in reports}
+    return next(iter(documents.values())) if len(documents) == 1 else documents
+
+
+def _as_text(value: Any) -> Any:
+    """The value with the bytes of lines as text."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, dict):
+        return {name: _as_text(entry) for name, entry in value.items()}
+    return [_as_text(entry) for entry in value] if isinstance(value, list) else value
 
 
 @contextmanager
@@ -95,27 +154,20 @@ def _bar(path: Path) -> Iterator[Callable[[int, int | None], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-@contextmanager
-def _reporting(reports: dict[str, ImportReport], kind: str, silent: bool) -> Iterator[None]:
-    """Print the report of a file, also after a failure."""
-    start_s = time.perf_counter()
-    try:
-        yield
-    except BrokenImport as error:
-        reports[kind] = error.report
-        raise
-    finally:
-        if kind in reports and not silent:
-            _print_report(kind, reports[kind], time.perf_counter() - start_s)
-
-
-def _print_report(kind: str, report: ImportReport, elapsed_s: float) -> None:
+def _print_report(kind: str, path: Path, report: ImportReport, elapsed_s: float) -> None:
     rate = report.num_rows / max(elapsed_s, 1e-9)
+    remarks = f", {report.num_cut:,} texts cut to {MAX_TEXT_CHARS:,} characters" if report.num_cut else ""
     screen.print(
         f"{kind}: {report.num_rows:,} rows in {elapsed_s:.1f} s ({rate:,.0f}/s): {report.num_accepted:,} new, "
-        f"{report.num_duplicates:,} duplicates, {report.num_bad:,} bad",
+        f"{report.num_duplicates:,} duplicates, {report.num_bad:,} bad{remarks}",
         highlight=False,
     )
+    if report.known_as is not None:
+        screen.print(
+            f"  {path.name} begins as {report.known_as}, imported before: its known rows are duplicates",
+            markup=False,
+            highlight=False,
+        )
     _print_bad(report.bad_lines[:SHOWN_BAD_LINES], more=report.num_bad - SHOWN_BAD_LINES)
 
 

@@ -14,10 +14,10 @@ from tidewise.commands.evaluation_options import (
     PrequentialRequest,
     Seen,
     TemporalRequest,
-    command_of,
 )
 from tidewise.commands.evaluation_tables import print_replay, print_report
 from tidewise.commands.options import notes, print_json
+from tidewise.commands.requests import command_of
 
 if TYPE_CHECKING:
     from core.imports.rows import BadLine

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core.history import WindowShape
-from tidewise.files import event_columns, item_columns
+from tidewise.commands.file_options import FORMATS_HELP, EventFileOptions, ItemFileOptions
+from tidewise.files import event_columns, time_zone, type_names
 
 if TYPE_CHECKING:
     from model.evaluation.models import Budget
     from tidewise.evaluation.files import EvaluationFiles
-
-RequestT = TypeVar("RequestT")
 
 
 class TieOrder(StrEnum):
@@ -60,27 +57,10 @@ ARMS = "popularity, co-occurrence, vsknn, frozen-frozen, frozen, fine-tune, fine
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationRequest:
+class EvaluationRequest(EventFileOptions, ItemFileOptions):
     """What every protocol takes: the files, the models to compare, and the budget of their training."""
 
-    events: Annotated[Path, typer.Option(help="Events: CSV, TSV or JSON lines, also gzipped.")]
-    columns: Annotated[
-        str, typer.Option(help="Names of the file's columns, in order.", metavar="USER,ITEM,TIME[,TYPE]")
-    ]
-    items: Annotated[
-        Path | None, typer.Option(help="Items with their texts, in the same formats.", show_default=False)
-    ] = None
-    item_columns: Annotated[
-        str,
-        typer.Option(help="Columns of item_id, title, text, categories.", metavar="FIELD=COLUMN[+COLUMN],..."),
-    ] = "item_id=item_id,title=title"
-    separator: Annotated[str, typer.Option(help="Separator of an item's categories.")] = "|"
-    time_unit: Annotated[
-        str | None, typer.Option(help="Unit of the time column: s, ms or us (default: guessed).", show_default=False)
-    ] = None
-    format: Annotated[
-        str | None, typer.Option(help="csv, tsv or jsonl (default: by the file's name).", show_default=False)
-    ] = None
+    events: Annotated[list[Path], typer.Option(help=f"Events: {FORMATS_HELP}; repeat for more.")]
     ties: Annotated[TieOrder, typer.Option(help="Order of a user's events that share a time.")] = TieOrder.SOURCE
     max_test_events: Annotated[
         int | None, typer.Option(help="Test on a random sample of so many events.", min=1, show_default=False)
@@ -111,8 +91,10 @@ class EvaluationRequest:
             event_columns(self.columns),
             self.time_unit,
             self.items,
-            item_columns(self.item_columns, attributes="", separator=self.separator),
-            self.format,
+            self.columns_of_items(),
+            self.file_format,
+            time_zone(self.time_zone),
+            type_names(self.types),
         )
 
     def budget(self) -> Budget:
@@ -209,19 +191,3 @@ class PrequentialRequest(EvaluationRequest):
     chart: Annotated[
         Path | None, typer.Option(help="Write NDCG@10 by period to this SVG file.", show_default=False)
     ] = None
-
-
-def command_of(request: type[RequestT], run: Callable[[RequestT], None]) -> Callable[..., None]:
-    """A command that builds the request from its options and runs it; its help is the docstring of the request."""
-
-    def command(**options: Any) -> None:
-        run(request(**options))
-
-    hints = get_type_hints(request, include_extras=True)
-    parameters = inspect.signature(request).parameters.items()
-    command.__doc__ = request.__doc__
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [parameter.replace(annotation=hints[name]) for name, parameter in parameters]
-    )
-    command.__annotations__ = hints
-    return command

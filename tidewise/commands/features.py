@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from core.errors import InvalidInput
 from tidewise.bootstrap import features_folder, open_system
-from tidewise.commands.data import ItemColumnNames
+from tidewise.commands.file_options import ItemColumnNames
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.files import item_columns, opened
 from tidewise.training import features as vectors_of_items
@@ -104,7 +104,7 @@ def _texts(settings: Settings, items: Path | None, columns_of_items: str) -> dic
         return dict(zip(catalogue.item_ids, catalogue.texts, strict=True))
     bad: list[BadLine] = []
     columns = item_columns(columns_of_items, attributes="", separator="|")
-    with opened(items, None) as source:
+    with opened(items) as source:
         return {
             item.item_id: f"{item.title}\n{item.text}".strip()
             for item in read_items(source, columns=columns, on_bad=bad.extend)

@@ -5,12 +5,11 @@ Called by `tidewise evaluate`; needs no database. The only module that combines 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from importlib.util import find_spec
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +18,11 @@ from core.errors import InvalidInput
 from core.imports.event_import import read_history
 from core.imports.event_rows import HistoryColumns, RowRules
 from core.imports.item_import import ItemColumns, read_items
-from core.imports.rows import BadLine, RowReader
-from core.interactions import LARGEST_TIME_MS, SMALLEST_TIME_MS, EventTypes
+from core.imports.rows import BadLine, FileFormat
+from core.interactions import EventTypes
 from core.items import Item
 from tidewise.evaluation.product import product_specs
-from tidewise.files import opened
+from tidewise.files import guess_time_unit, opened
 from tidewise.training.features import sources_of
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from model.evaluation.models import Budget, Config, FitContext, ModelSpec
     from model.evaluation.protocols import Fold
 
-PROBED_ROWS = 100  # to guess the unit of the time column
 DEFAULT_MODELS = ("popularity", "co-occurrence", "item-knn", "vsknn", "sasrec", "sasrec-text", "hm4sr")
 FALLBACK = "popularity"
 PEER_LIBRARIES = ("rectools:", "implicit:")
@@ -45,12 +43,14 @@ CONTENT_FEATURES = 128
 class EvaluationFiles:
     """The files of an evaluation and how to read them. `bad_lines`: lines that could not be read, filled by reading."""
 
-    events: Path
+    events: Sequence[Path]
     columns: HistoryColumns
-    time_unit: str | None = None  # None: guessed from the first times
+    time_unit: str | None = None  # None: by the size of the first times of each file
     items: Path | None = None
     item_columns: ItemColumns = field(default_factory=ItemColumns)
-    format: str | None = None
+    format: FileFormat = field(default_factory=FileFormat)
+    zone: tzinfo = UTC
+    type_names: Mapping[str, str] = field(default_factory=dict)
     bad_lines: list[BadLine] = field(default_factory=list)
 
     def dataset(self, *, ties: Ties) -> Dataset:
@@ -60,41 +60,24 @@ class EvaluationFiles:
         return Dataset.of(self._rows(), list(self._items()), ties=ties)
 
     def _rows(self) -> Iterator[Row]:
-        unit = self.time_unit or self._guess_unit()
         types = EventTypes()
         window_types = {kind.name for kind in types.table if kind.window}
-        with opened(self.events, self.format) as source:
-            events = read_history(
-                source,
-                rules=RowRules(self.columns, unit, types, default_type="click", latest_ms=WallClock().now_ms()),
-                on_bad=self.bad_lines.extend,
+        for path in self.events:
+            unit = self.time_unit or guess_time_unit(path, self.format, self.columns.time)
+            rules = RowRules(
+                self.columns, unit, types, "click", WallClock().now_ms(), zone=self.zone, type_names=self.type_names
             )
-            yield from ((event.user_id, event.item_id, event.time_ms) for event in events if event.type in window_types)
-
-    def _guess_unit(self) -> str:
-        """Seconds, milliseconds or microseconds, by the size of the first times."""
-        with opened(self.events, self.format) as source:
-            chunks = RowReader(source).chunks((self.columns.time,), size=PROBED_ROWS)
-            values = list(islice(chain.from_iterable(chunk.rows for chunk in chunks), PROBED_ROWS))
-        for (value,) in values:
-            try:
-                return _unit_of(float(value))
-            except (TypeError, ValueError):
-                continue
-        msg = f"{self.events}: no number in the column {self.columns.time!r}; name the right one (--columns)"
-        raise InvalidInput(msg)
+            with opened(path, self.format) as reader:
+                events = read_history(reader, rules=rules, on_bad=self.bad_lines.extend)
+                yield from (
+                    (event.user_id, event.item_id, event.time_ms) for event in events if event.type in window_types
+                )
 
     def _items(self) -> Iterator[Item]:
         if self.items is None:
             return
-        with opened(self.items, self.format) as source:
-            yield from read_items(source, columns=self.item_columns, on_bad=self.bad_lines.extend)
-
-
-def _unit_of(time: float) -> str:
-    if time < SMALLEST_TIME_MS:
-        return "s"
-    return "ms" if time <= LARGEST_TIME_MS else "us"
+        with opened(self.items, self.format) as reader:
+            yield from read_items(reader, columns=self.item_columns, on_bad=self.bad_lines.extend)
 
 
 def cut_of(text: str, dataset: Dataset) -> int:

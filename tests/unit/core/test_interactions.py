@@ -148,6 +148,11 @@ def test_integer_milliseconds_are_kept_and_a_whole_float_becomes_them() -> None:
     assert (time_ms, type(time_ms)) == (NOW_MS, int)
 
 
+@pytest.mark.parametrize("text", ["2022-06-24 21:20:11", "2022-06-24T21:20:11Z", "2022-06-24T23:20:11.000+02:00"])
+def test_a_time_may_be_an_iso_8601_text(text: str) -> None:
+    assert parse(time=text).time_ms == 1_656_105_611_000
+
+
 @pytest.mark.parametrize(
     ("time", "words"),
     [
@@ -157,11 +162,13 @@ def test_integer_milliseconds_are_kept_and_a_whole_float_becomes_them() -> None:
         (-1, "wanted a time after 1973, got -1"),
         (NOW_MS * 1000, "is too large for milliseconds; divide microseconds by 1000"),
         pytest.param(HUGE, "an integer of 16610 bits is too large for milliseconds", id="huge"),
-        (NOW_MS + 0.5, "wanted integer milliseconds since 1970 (UTC), got 1700000000000.5"),
-        (float("nan"), "wanted integer milliseconds since 1970 (UTC), got nan"),
+        (NOW_MS + 0.5, "wanted integer milliseconds since 1970 (UTC) or a time as 2022-06-24T21:20:11Z, got 17000"),
+        (float("nan"), "or a time as 2022-06-24T21:20:11Z, got nan"),
         (float("inf"), "wanted integer milliseconds"),
-        (True, "wanted integer milliseconds since 1970 (UTC), got True"),
-        ("2023-11-14", "wanted integer milliseconds since 1970 (UTC), got '2023-11-14'"),
+        (True, "or a time as 2022-06-24T21:20:11Z, got True"),
+        ("yesterday", "or a time as 2022-06-24T21:20:11Z, got 'yesterday'"),
+        ("1700000000000", "or a time as 2022-06-24T21:20:11Z, got '1700000000000'"),
+        ("2099-11-14", "in the future"),
         (NOW_MS + 60_001, "1700000060001 is 60 s in the future; correct the sender's clock"),
     ],
 )

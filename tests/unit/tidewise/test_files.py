@@ -1,12 +1,14 @@
 """Columns named on the command line."""
 
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from core.errors import InvalidInput
 from core.imports.event_rows import HistoryColumns
-from tidewise.files import event_columns, item_columns, opened
+from core.imports.rows import FileFormat
+from tidewise.files import event_columns, guess_time_unit, item_columns, time_zone, type_names
 
 
 def test_event_columns_are_in_order_and_may_be_omitted() -> None:
@@ -34,6 +36,33 @@ def test_invalid_item_columns_are_errors(text: str) -> None:
         item_columns(text, attributes="", separator="|")
 
 
-def test_an_unreadable_file_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"nowhere\.csv: cannot be read"), opened(tmp_path / "nowhere.csv", None):
-        pass
+@pytest.mark.parametrize(
+    ("time", "unit"),
+    [
+        ("1700000000", "s"),
+        ("1700000000123", "ms"),
+        ("1700000000123456", "us"),
+        ("1700000000123456789", "ns"),
+        ("2022-06-24 21:20:11", "ms"),
+    ],
+)
+def test_the_unit_of_times_is_found_by_their_size(tmp_path: Path, time: str, unit: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(f"user,time\nann,\nbob,{time}\n")
+    assert guess_time_unit(path, FileFormat(), "time") == unit
+
+
+def test_event_types_and_zones_are_parsed() -> None:
+    assert type_names("Click=click, addtocart=cart") == {"Click": "click", "addtocart": "cart"}
+    assert time_zone("Europe/Berlin") == ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize("text", ["Click", "=click", "Click="])
+def test_invalid_event_types_are_errors(text: str) -> None:
+    with pytest.raises(InvalidInput, match="--types: wanted FOREIGN=OURS"):
+        type_names(text)
+
+
+def test_an_unknown_zone_is_an_error() -> None:
+    with pytest.raises(InvalidInput, match="--time-zone: unknown zone 'Mars/Base'"):
+        time_zone("Mars/Base")

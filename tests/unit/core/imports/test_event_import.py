@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 from dataclasses import replace
+from datetime import UTC
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from doubles import MemoryStore
+from file_doubles import rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +19,6 @@ from core.errors import InvalidEvent, InvalidInput, InvalidSettings
 from core.history import WindowShape
 from core.imports.event_import import BrokenImport, ImportReport, import_history, read_history
 from core.imports.event_rows import HistoryColumns, RowRules
-from core.imports.rows import InputFile
 from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes, Interaction
 
@@ -30,6 +31,8 @@ RULES: dict[str, Any] = {
     "types": EventTypes(),
     "default_type": "view",
     "latest_ms": NOW_MS + 60_000,
+    "zone": UTC,
+    "type_names": {},
 }
 
 
@@ -41,9 +44,10 @@ class Shop:
         self.ingestor = Ingestor(self.store, types=EventTypes(), shape=WindowShape())
 
     def take(self, content: bytes | str, name: str = "log.csv", **options: Any) -> ImportReport:
-        content = content.encode() if isinstance(content, str) else content
-        source = InputFile(io.BytesIO(content), name, len(content))
-        return import_history(source, self.ingestor, rules=_rules(options), now_ms=NOW_MS, **options)
+        rules = _rules(options)
+        return import_history(
+            rows_of(name, content), self.ingestor, rules=rules, now_ms=NOW_MS, store=self.store, **options
+        )
 
     def events(self) -> list[tuple[str, str, str, int, float | None]]:
         """(user, item, type, time in ms, value) in the order of their sequence numbers per user."""
@@ -61,8 +65,7 @@ class Shop:
 
 
 def read(content: str, name: str = "log.csv", **options: Any) -> list[Interaction]:
-    source = InputFile(io.BytesIO(content.encode()), name)
-    return list(read_history(source, rules=_rules(options), **({"on_bad": lambda _: None} | options)))
+    return list(read_history(rows_of(name, content), rules=_rules(options), **({"on_bad": lambda _: None} | options)))
 
 
 def _rules(options: dict[str, Any]) -> RowRules:
@@ -98,6 +101,12 @@ def test_type_value_and_event_id_may_have_columns() -> None:
         ("ms", "1700000000123", 1_700_000_000_123),
         ("us", "1700000000123999", 1_700_000_000_123),
         ("s", " 1700000000 ", 1_700_000_000_000),
+        ("ns", "1700000000123999999", 1_700_000_000_123),
+        ("s", "2022-06-24 21:20:11", 1_656_105_611_000),
+        ("s", "2022-06-24T21:20:11.5Z", 1_656_105_611_500),
+        ("s", "2022-06-24T21:20:11+02:00", 1_656_098_411_000),
+        ("s", "2022-06-24 21:20:11 UTC", 1_656_105_611_000),
+        ("s", "2022-06-24", 1_656_028_800_000),
     ],
 )
 def test_times_are_taken_in_the_unit_given(unit: str, text: str, time_ms: int) -> None:
@@ -117,10 +126,10 @@ def test_json_lines_may_hold_numbers_as_ids_and_times() -> None:
         ("ann,,1700000000", "item: wanted 1 to 256 bytes"),
         ("a" * 10_000 + ",x,1700000000", "user: wanted 1 to 256 bytes of UTF-8, got 10000 bytes"),
         ("an\x00n,x,1700000000", "user: wanted no control characters"),
-        ("ann,x,yesterday", "time: wanted a number, got 'yesterday'"),
-        ("ann,x,", "time: wanted a number, got ''"),
-        ("ann,x,nan", "time: wanted a number, got 'nan'"),
-        ("ann,x,inf", "time: wanted a number, got 'inf'"),
+        ("ann,x,yesterday", "time: wanted a number or a time as 2022-06-24T21:20:11Z, got 'yesterday'"),
+        ("ann,x,", "time: wanted a number or a time as 2022-06-24T21:20:11Z, got ''"),
+        ("ann,x,nan", "time: wanted a number or a time as 2022-06-24T21:20:11Z, got 'nan'"),
+        ("ann,x,inf", "time: wanted a number or a time as 2022-06-24T21:20:11Z, got 'inf'"),
         ("ann,x,-5", "time: '-5' in the unit 's' is negative"),
         ("ann,x,1700000000000", r"in the unit 's' is in the future; is it a smaller unit \(--time-unit ms"),
         ("ann,x,1800000061", "is in the future"),
@@ -140,7 +149,7 @@ def test_bad_row_becomes_a_dead_letter_with_its_line_number(row: str, reason: st
 
 
 def test_seconds_read_as_milliseconds_are_rejected() -> None:
-    report = Shop().take(f"{HEADER}ann,x,1700000000\n", time_unit="ms")
+    report = Shop().take(f"{HEADER}ann,x,1700000000\nann,x,1700000000000\n", time_unit="ms")
     assert report.bad_lines[0].reason.endswith("is before 1973; is it a larger unit (--time-unit s)?")
 
 
@@ -171,7 +180,7 @@ def test_wrong_types_in_json_are_bad_rows(row: dict[str, object], reason: str) -
 
 def test_only_the_first_bad_lines_are_shown_but_all_are_kept() -> None:
     shop = Shop()
-    report = shop.take(HEADER + "bad\n" * 150)
+    report = shop.take(HEADER + "bad\n" * 150 + "ann,x,1700000000\n")
     assert (report.num_bad, len(report.bad_lines)) == (150, 20)
     with shop.store.read() as read:
         assert read.totals().dead_letters == 150
@@ -214,10 +223,63 @@ def test_compressing_moving_or_appending_to_a_file_is_safe() -> None:
     assert (report.num_accepted, report.num_duplicates) == (1, 2)
 
 
-def test_the_same_rows_in_a_file_of_another_name_are_other_events() -> None:
+def test_the_same_rows_in_another_file_are_other_events() -> None:
     shop = Shop()
-    for name in ("monday.csv", "tuesday.csv"):
-        assert shop.take(HEADER + "ann,x,1700000000\n", name).num_accepted == 1
+    for name, first in (("monday.csv", "bob"), ("tuesday.csv", "cid")):
+        assert shop.take(f"{HEADER}{first},x,1700000000\nann,x,1700000000\n", name).num_accepted == 2
+
+
+def test_a_file_imported_before_is_known_by_its_rows_under_any_name() -> None:
+    shop = Shop()
+    content = HEADER + "".join(f"ann,i{number},1700000000\n" for number in range(1500))
+    shop.take(content, "ratings.csv")
+    report = shop.take(content + "bob,x,1700000000\n", "ratings (1).csv")
+    assert (report.num_accepted, report.num_duplicates, report.known_as) == (1, 1500, "ratings.csv")
+
+
+def test_the_ids_of_rows_are_those_of_earlier_versions() -> None:
+    events = read(HEADER + "ann,x,1700000000\n" * 2, "D:\\logs\\log.csv.gz")
+    assert [event.event_id for event in events] == [
+        "f:e28b0af4ef6729b71c3f5191d85cea86:0",
+        "f:e28b0af4ef6729b71c3f5191d85cea86:1",
+    ]
+
+
+def test_blanks_around_values_are_trimmed() -> None:
+    event = read("user_id, item_id, time, kind, stars, id\nu 1 , i1, 1700000000, rating , 4 , e1\n", columns=ALL)[0]
+    assert event == Interaction("e1", "u 1", "i1", "rating", 1_700_000_000_000, 4.0)
+
+
+def test_local_times_are_read_in_the_zone_given() -> None:
+    events = read(HEADER + "ann,x,2022-06-24 21:20:11\nann,y,2022-06-24T21:20:11Z\n", zone=ZoneInfo("Europe/Berlin"))
+    assert [event.time_ms for event in events] == [1_656_098_411_000, 1_656_105_611_000]
+
+
+def test_foreign_event_types_are_mapped() -> None:
+    content = "user_id,item_id,time,kind\nann,x,1700000000,addtocart\nann,x,1700000000, Click\nann,x,1700000000,view\n"
+    events = read(content, columns=HistoryColumns(type="kind"), type_names={"addtocart": "cart", "Click": "click"})
+    assert [event.type for event in events] == ["cart", "click", "view"]
+
+
+def test_an_unknown_type_names_the_option_that_maps_it() -> None:
+    content = "user_id,item_id,time,kind\nann,x,1700000000,view\nann,x,1700000000,Click\n"
+    report = Shop().take(content, columns=HistoryColumns(type="kind"))
+    assert report.bad_lines[0].reason.endswith("; map it (--types Click=click)")
+
+
+@pytest.mark.parametrize(("num_bad", "num_good"), [(1, 0), (1001, 500), (200_000, 0)])
+def test_a_file_of_bad_rows_is_refused_and_nothing_is_stored(num_bad: int, num_good: int) -> None:
+    shop = Shop()
+    with pytest.raises(BrokenImport, match=r"rows are bad; nothing was stored; line 2: .*--dry-run") as error:
+        shop.take(HEADER + "ann,x,yesterday\n" * num_bad + "ann,x,1700000000\n" * num_good)
+    assert (shop.events(), shop.letters(), error.value.report.num_bad > 0) == ([], [], True)
+
+
+def test_a_file_that_turns_bad_is_stopped_with_what_was_stored() -> None:
+    shop = Shop()
+    with pytest.raises(BrokenImport, match="because 1,011 of the first 2,000 rows are bad; line 991: has 1"):
+        shop.take(HEADER + "ann,x,1700000000\n" * 989 + "bad\n" * 5000, batch_rows=1000)
+    assert len(shop.events()) == 989
 
 
 def test_event_ids_of_the_file_decide_where_it_has_them() -> None:
@@ -260,7 +322,7 @@ def test_an_unknown_optional_column_of_a_table_is_refused_too() -> None:
 
 
 def test_an_unknown_time_unit_or_default_type_is_refused() -> None:
-    with pytest.raises(InvalidSettings, match="--time-unit: wanted one of s, ms, us, got 'min'"):
+    with pytest.raises(InvalidSettings, match="--time-unit: wanted one of s, ms, us, ns, got 'min'"):
         Shop().take(HEADER, time_unit="min")
     with pytest.raises(InvalidEvent, match="unknown event type 'glance'"):
         Shop().take(HEADER, default_type="glance")

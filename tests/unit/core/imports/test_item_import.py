@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 from typing import Any
 
 import pytest
 from doubles import MemoryStore
+from file_doubles import rows_of
 
 from core.errors import InvalidInput
 from core.imports.event_import import BrokenImport, ImportReport
 from core.imports.item_import import ItemColumns, import_items, read_items
-from core.imports.rows import BadLine, InputFile
+from core.imports.rows import BadLine
 from core.items import Item
 
 COLUMNS = ItemColumns("id", title="name", text=("plot", "cast"), categories="genres", attributes=("year", "mood"))
 
 
 def take(store: MemoryStore, content: str | bytes, name: str = "items.csv", **options: Any) -> ImportReport:
-    content = content.encode() if isinstance(content, str) else content
-    return import_items(InputFile(io.BytesIO(content), name), store, **({"columns": COLUMNS, "now_ms": 1} | options))
+    return import_items(rows_of(name, content), store, **({"columns": COLUMNS, "now_ms": 1} | options))
 
 
 def stored(store: MemoryStore) -> list[Item]:
@@ -63,7 +62,7 @@ def test_json_lines_keep_lists_and_numbers() -> None:
 
 def test_bad_lines_are_reported_and_kept_aside_and_the_others_saved() -> None:
     store = MemoryStore()
-    rows = [{"id": "1"}, {"id": ""}, {"id": "2", "name": 5}, {"id": "3", "year": [1]}, {"id": "4"}]
+    rows = [{"id": "1"}, {"id": ""}, {"id": "2", "name": [5]}, {"id": "3", "year": [1]}, {"id": "4"}]
     report = take(store, "\n".join(map(json.dumps, rows)) + "\nnonsense\n", "items.jsonl")
     assert [item.item_id for item in stored(store)] == ["1", "4"]
     assert [bad.line for bad in report.bad_lines] == [2, 3, 4, 6]
@@ -105,6 +104,37 @@ def test_items_can_be_read_without_a_store_as_an_import_would_take_them() -> Non
     content = "id,name,plot,cast,genres,year,mood\n1,A,,,x|y,,\n,no id,,,,,\n2,B,,,,1990,\n"
     store, bad = MemoryStore(), list[BadLine]()
     take(store, content)
-    source = InputFile(io.BytesIO(content.encode()), "items.csv")
-    assert list(read_items(source, columns=COLUMNS, on_bad=bad.extend, batch_items=1)) == stored(store)
+    assert list(read_items(rows_of("items.csv", content), columns=COLUMNS, on_bad=bad.extend, batch_items=1)) == stored(
+        store
+    )
     assert [line.line for line in bad] == [3]
+
+
+@pytest.mark.parametrize(
+    "genres", ["['Action', 'Comedy']", '["Action", "Comedy"]', "[Action, Comedy]", "Action|Comedy "]
+)
+def test_lists_of_categories_are_read_as_other_programs_write_them(genres: str) -> None:
+    store = MemoryStore()
+    take(store, f"item_id\tgenres\n1\t{genres}\n", "items.tsv", columns=ItemColumns(categories="genres"))
+    assert stored(store)[0].categories == ("Action", "Comedy")
+
+
+def test_a_number_may_be_a_title_and_blanks_around_are_trimmed() -> None:
+    store = MemoryStore()
+    rows = [{"item_id": 1, "title": 1984}, {"item_id": " 2 ", "title": " Emma "}]
+    take(store, "\n".join(map(json.dumps, rows)), "items.jsonl", columns=ItemColumns(title="title"))
+    assert stored(store) == [Item("1", "1984"), Item("2", "Emma")]
+
+
+def test_long_texts_are_cut_and_counted() -> None:
+    store = MemoryStore()
+    content = f"item_id,title,plot\n1,A,{'x' * 10_001}\n2,B,short\n"
+    report = take(store, content, columns=ItemColumns(title="title", text=("plot",)))
+    assert (report.num_accepted, report.num_cut, len(stored(store)[0].text)) == (2, 1, 10_000)
+
+
+def test_a_file_of_bad_items_is_refused_and_nothing_is_stored() -> None:
+    store = MemoryStore()
+    with pytest.raises(BrokenImport, match="2 of the first 2 rows are bad"):
+        take(store, "item_id\n" + "x" * 300 + "\n" + "y" * 300 + "\n", columns=ItemColumns())
+    assert stored(store) == []

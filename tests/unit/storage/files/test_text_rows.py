@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 
 import pytest
+from file_doubles import rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidInput
-from core.imports.lines import MAX_LINE_BYTES
-from core.imports.rows import BadLine, Chunk, DamagedFile, InputFile, RowReader
-
-
-def reader(name: str, content: bytes | str, *, multiline: bool = False) -> RowReader:
-    content = content.encode() if isinstance(content, str) else content
-    return RowReader(InputFile(io.BytesIO(content), name, len(content)), multiline=multiline)
+from core.imports.rows import BadLine, Chunk, DamagedFile, FileFormat
+from storage.files.lines import MAX_LINE_CHARS
 
 
 def read(name: str, content: bytes | str, *names: str, multiline: bool = False, size: int = 1000) -> Chunk:
     """All rows of a file in one chunk."""
     joined = Chunk()
-    for chunk in reader(name, content, multiline=multiline).chunks(names, size=size):
+    for chunk in rows_of(name, content).chunks(names, size=size, multiline=multiline):
         joined.lines += chunk.lines
         joined.texts += chunk.texts
         joined.rows += chunk.rows
@@ -55,17 +50,6 @@ def test_csv_values_may_be_quoted() -> None:
     assert values(chunk) == [["Smith, Ann", 'say "hi"']]
 
 
-def test_a_format_given_overrides_the_name() -> None:
-    source = InputFile(io.BytesIO(b"user\titem\nann\tx\n"), "export.txt", format="tsv")
-    assert RowReader(source).columns == ("user", "item")
-
-
-@pytest.mark.parametrize(("name", "format_"), [("export", None), ("export.xlsx", None), ("f.csv", "xml")])
-def test_an_unknown_format_is_refused_and_the_known_ones_are_named(name: str, format_: str | None) -> None:
-    with pytest.raises(InvalidInput, match=r"csv, tsv, jsonl.*--format"):
-        RowReader(InputFile(io.BytesIO(b"user\n"), name, format=format_))
-
-
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 @pytest.mark.parametrize("last_end", [True, False])
 def test_line_ends_of_any_system_are_read(line_end: str, last_end: bool) -> None:
@@ -74,7 +58,7 @@ def test_line_ends_of_any_system_are_read(line_end: str, last_end: bool) -> None
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
-    assert reader("f.csv", b"\xef\xbb\xbfuser,item\n").columns == ("user", "item")
+    assert rows_of("f.csv", b"\xef\xbb\xbfuser,item\n").columns == ("user", "item")
 
 
 def test_empty_lines_are_passed_over_and_counted() -> None:
@@ -119,28 +103,28 @@ def test_the_size_of_chunks_changes_nothing(size: int) -> None:
 
 def test_a_missing_column_is_named_with_those_the_file_has() -> None:
     with pytest.raises(InvalidInput, match=r"f\.csv has no column 'user'; its columns are 'uid', 'item'"):
-        list(reader("f.csv", "uid,item\n1,2\n").chunks(["user"], size=10))
+        list(rows_of("f.csv", "uid,item\n1,2\n").chunks(["user"], size=10))
 
 
 def test_an_ambiguous_column_is_refused() -> None:
     with pytest.raises(InvalidInput, match="has more than one column 'user'"):
-        list(reader("f.csv", "user,user\n1,2\n").chunks(["user"], size=10))
+        list(rows_of("f.csv", "user,user\n1,2\n").chunks(["user"], size=10))
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xef\xbb\xbf"])
 def test_a_file_without_a_header_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidInput, match="wanted a first line with the names of the columns"):
-        reader("f.csv", content)
+        rows_of("f.csv", content)
 
 
 def test_a_file_that_is_all_one_quote_is_refused() -> None:
     with pytest.raises(InvalidInput, match="no header"):
-        reader("f.csv", '"' + "x" * 200_000)
+        rows_of("f.csv", '"' + "x" * 200_000)
 
 
 def test_json_lines_give_the_requested_values_or_none() -> None:
     lines = [{"user": 7, "item": "x", "more": [1]}, {"item": "y", "user": "ann"}]
-    source = reader("f.jsonl", "\n".join(map(json.dumps, lines)))
+    source = rows_of("f.jsonl", "\n".join(map(json.dumps, lines)))
     (chunk,) = source.chunks(["user", "item"], optional=["value"], size=10)
     assert values(chunk) == [[7, "x", None], ["ann", "y", None]]
     assert source.columns == ("user", "item", "more")
@@ -157,27 +141,77 @@ def test_lines_that_are_no_json_objects_are_bad() -> None:
 
 def test_the_first_json_object_says_which_keys_there_are() -> None:
     with pytest.raises(InvalidInput, match="has no column 'user'; its columns are 'uid'"):
-        list(reader("f.jsonl", 'nonsense\n{"uid": 1}\n').chunks(["user"], size=10))
+        list(rows_of("f.jsonl", 'nonsense\n{"uid": 1}\n').chunks(["user"], size=10))
 
 
 def test_a_file_without_any_json_object_is_refused() -> None:
     with pytest.raises(InvalidInput, match="wanted one JSON object per line, found none"):
-        reader("f.jsonl", "a\nb\n")
+        rows_of("f.jsonl", "a\nb\n")
 
 
 @pytest.mark.parametrize(("name", "good"), [("f.csv", b"a\n"), ("f.tsv", b"a\n"), ("f.jsonl", b'{"a": 1}\n')])
 def test_bytes_that_are_no_utf_8_make_a_bad_line_kept_as_it_stands(name: str, good: bytes) -> None:
     chunk = read(name, good + b"caf\xe9\n", "a")
     assert chunk.bad == [
-        BadLine(2, "is no UTF-8; convert the file (iconv -f latin1 -t utf-8) and import it again", b"caf\xe9")
+        BadLine(2, "is no UTF-8; name the encoding of the file (--encoding latin-1, or cp1252)", b"caf\xe9")
     ]
 
 
 def test_a_line_without_an_end_is_cut_and_does_not_fill_the_memory() -> None:
-    content = b"user,item\n" + b"x" * (5 * MAX_LINE_BYTES) + b"\nann,y\n"
+    content = b"user,item\n" + b"x" * (5 * MAX_LINE_CHARS) + b"\nann,y\n"
     chunk = read("f.csv", content, "user", "item")
     assert values(chunk) == [["ann", "y"]]
-    assert len(chunk.bad[0].raw) < 2 * MAX_LINE_BYTES
+    assert len(chunk.bad[0].raw) < 2 * MAX_LINE_CHARS
+
+
+@pytest.mark.parametrize("header", ["user;item;price", "user|item|price", "user::item::price", "user\titem\tprice"])
+def test_the_delimiter_is_found_in_the_header(header: str) -> None:
+    row = header.replace("user", "ann").replace("item", "x").replace("price", "1,5")
+    assert values(read("f.csv", f"{header}\n{row}\n", "user", "item", "price")) == [["ann", "x", "1,5"]]
+
+
+def test_a_line_with_sep_names_the_delimiter() -> None:
+    chunk = read("f.csv", 'sep=;\nuser;item, all\nann;"x;y"\n', "user", "item, all")
+    assert (values(chunk), chunk.lines) == ([["ann", "x;y"]], [3])
+
+
+def test_a_delimiter_given_overrides_the_header() -> None:
+    source = rows_of("f.csv", "a,b~c\n1,2~3\n", FileFormat(delimiter="~"))
+    assert source.columns == ("a,b", "c")
+
+
+def test_a_missing_column_of_an_unsplit_header_names_the_option() -> None:
+    with pytest.raises(InvalidInput, match=r"split at ',' \(--delimiter names another\)"):
+        list(rows_of("f.csv", "user~item\nann~x\n").chunks(["user"], size=10))
+
+
+def test_without_a_header_columns_are_numbered() -> None:
+    source = rows_of("ratings.dat", "1::1193::5::978300760\n", FileFormat(has_header=False))
+    (chunk,) = source.chunks(["1", "4"], size=10)
+    assert (values(chunk), chunk.lines) == ([["1", "978300760"]], [1])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+def test_unicode_encodings_are_detected(encoding: str) -> None:
+    assert values(read("f.csv", "user,item\nannä,☕\n".encode(encoding), "user", "item")) == [["annä", "☕"]]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_other_encodings_are_read_when_named(encoding: str) -> None:
+    source = rows_of("f.csv", "user,item\nann,café\n".encode(encoding), FileFormat(encoding=encoding))
+    (chunk,) = source.chunks(["item"], size=10)
+    assert (values(chunk), encoding in source.description) == ([["café"]], True)
+
+
+def test_an_unknown_encoding_is_an_error() -> None:
+    with pytest.raises(InvalidInput, match="--encoding: unknown encoding 'latin-99'"):
+        rows_of("f.csv", b"a\n", FileFormat(encoding="latin-99"))
+
+
+def test_nested_values_are_read_by_their_path() -> None:
+    lines = [{"user": {"id": 7}, "item.id": "x"}, {"user": {}, "item.id": "y"}]
+    chunk = read("f.jsonl", "\n".join(map(json.dumps, lines)), "user.id", "item.id")
+    assert values(chunk) == [[7, "x"], [None, "y"]]
 
 
 def table(num_rows: int) -> bytes:
@@ -198,7 +232,7 @@ def test_gzip_files_in_several_parts_and_with_padding_are_read_to_the_end() -> N
 
 def test_what_was_read_is_counted_in_bytes_of_the_file() -> None:
     packed = gzip.compress(table(100_000))
-    source = reader("f.csv.gz", packed)
+    source = rows_of("f.csv.gz", packed)
     list(source.chunks(["user"], size=1000))
     assert source.bytes_read == len(packed)
 
@@ -207,7 +241,7 @@ def test_what_was_read_is_counted_in_bytes_of_the_file() -> None:
 def test_truncated_gzip_yields_complete_lines_then_names_the_last_one(share: float) -> None:
     packed = gzip.compress(table(20_000))
     chunks: list[Chunk] = []
-    read_all = reader("f.csv.gz", packed[: int(len(packed) * share)]).chunks(["user", "item"], size=1000)
+    read_all = rows_of("f.csv.gz", packed[: int(len(packed) * share)]).chunks(["user", "item"], size=1000)
     with pytest.raises(DamagedFile, match=r"truncated after line (\d+); get the whole file") as error:
         chunks.extend(read_all)
     rows = [row for chunk in chunks for row in chunk.rows]
@@ -225,7 +259,7 @@ def test_a_damaged_gzip_is_named_as_such() -> None:
 
 def test_a_gzip_that_breaks_off_in_its_header_is_named_as_such() -> None:
     with pytest.raises(DamagedFile, match="truncated after line 0"):
-        reader("f.csv.gz", gzip.compress(table(10))[:12])
+        rows_of("f.csv.gz", gzip.compress(table(10))[:12])
 
 
 @given(st.lists(st.tuples(st.text(max_size=20), st.text(max_size=20)), max_size=20))

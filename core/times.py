@@ -1,0 +1,32 @@
+"""Times of files and messages as integer milliseconds UTC: numbers in a unit, or ISO 8601 texts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+
+MS_PER_UNIT = {"s": (1000, 1), "ms": (1, 1), "us": (1, 1000), "ns": (1, 1_000_000)}  # factor, divisor
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+
+def in_ms(time: float, unit: str) -> int:
+    """A number in the unit, as milliseconds; fractions are cut off."""
+    factor, divisor = MS_PER_UNIT[unit]
+    return int(time * factor) // divisor
+
+
+def iso_ms(text: str, zone: tzinfo = UTC) -> int | None:
+    """An ISO 8601 date, or date and time, as milliseconds; None for any other text.
+
+    `zone`: of texts without an offset. "2019-10-01 00:00:00 UTC" is read too, as many published logs have it.
+    """
+    if "-" not in text[1:]:
+        return None  # "20220624" is a number
+    try:
+        moment = datetime.fromisoformat(text.removesuffix(" UTC"))
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC if text.endswith(" UTC") else zone)
+    return (moment - _EPOCH) // _MS

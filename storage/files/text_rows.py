@@ -1,0 +1,234 @@
+"""Rows of delimited text and of JSON lines, with line numbers; bad lines are reported.
+
+Streams, so that a file may be larger than memory. Splitting is not left to DuckDB: its CSV reader joins the lines after
+a stray quote into one value, and numbers only the lines that it rejects.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from io import RawIOBase
+from itertools import chain, islice
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Never
+
+from core.errors import InvalidInput
+from core.foreign_fields import value_at
+from core.imports.rows import Chunk, DamagedFile, missing_column
+from core.interactions import shorten
+from storage.files.lines import Lines, damaged
+from storage.files.unpacking import DAMAGES, position, unpacked
+
+DELIMITERS = (",", "\t", ";", "|", "::")
+NOT_UTF8 = "is no UTF-8; name the encoding of the file (--encoding latin-1, or cp1252)"
+MAX_LINES_TRIED = 1000  # to find the first JSON object
+
+
+@dataclass(frozen=True, slots=True)
+class TextFormat:
+    """What is known of a text before it is read; None: by its first bytes and its header."""
+
+    is_json: bool = False
+    delimiter: str | None = None
+    default_delimiter: str = ","
+    encoding: str | None = None
+    has_header: bool = True
+
+
+class TextRows:
+    """The rows of one text file: `core.imports.rows.RowReader`."""
+
+    def __init__(self, name: str, stream: RawIOBase, text_format: TextFormat, *, size: int | None = None) -> None:
+        self.name = name
+        self.size = size
+        self._format = text_format
+        self._stream = stream
+        try:
+            self._unpacked = unpacked(stream, Path(name), text_format.encoding)
+        except DAMAGES as error:
+            raise damaged(name, error, 0) from None
+        self._is_strict = codecs.lookup(self._unpacked.encoding).name.startswith("utf-8")
+        self._lines = Lines(name, self._unpacked)
+        self._delimiter = text_format.delimiter or text_format.default_delimiter
+        self._quoted = True
+        self.columns = self._first_keys() if text_format.is_json else self._header()
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the file read so far."""
+        return position(self._stream)
+
+    @property
+    def description(self) -> str:
+        """Format, delimiter, encoding and compression."""
+        kind = "JSON lines" if self._format.is_json else f"text with the delimiter {self._delimiter!r}"
+        return ", ".join(part for part in (kind, self._unpacked.encoding, self._unpacked.compression) if part)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._unpacked.close()
+
+    def chunks(
+        self, names: Sequence[str], *, optional: Sequence[str] = (), size: int, multiline: bool = False
+    ) -> Iterator[Chunk]:
+        """As `RowReader.chunks`."""
+        read = self._object_reader(names, optional) if self._format.is_json else self._table_reader(names, optional)
+        while True:
+            chunk = Chunk()
+            try:
+                read(chunk, size, multiline)
+            except DamagedFile:
+                yield chunk
+                raise
+            if not chunk.num_lines:
+                return
+            yield chunk
+
+    def _table_reader(self, names: Sequence[str], optional: Sequence[str]) -> Callable[[Chunk, int, bool], None]:
+        indices = [self._index(name) for name in (*names, *optional)]
+        lines, width = self._lines, len(self.columns)
+        pick = itemgetter(*indices) if len(indices) > 1 else lambda row: (row[indices[0]],)
+
+        def read(chunk: Chunk, size: int, multiline: bool) -> None:
+            for text in lines:
+                try:
+                    row = self._values(text)
+                except csv.Error as error:
+                    chunk.bad.append(lines.reject(str(error)))
+                    continue
+                num_lines = len(lines.recent)
+                if len(row) == width and (num_lines == 1 or multiline):
+                    chunk.lines.append(lines.number + 1 - num_lines)
+                    chunk.texts.append(text if num_lines == 1 else "".join(lines.recent))
+                    chunk.rows.append(pick(row))
+                elif not text.isspace():
+                    chunk.bad.append(lines.reject(_shape_problem(len(row), width, num_lines)))
+                lines.recent.clear()
+                if len(chunk.rows) + len(chunk.bad) >= size:
+                    return
+
+        return read
+
+    def _object_reader(self, names: Sequence[str], optional: Sequence[str]) -> Callable[[Chunk, int, bool], None]:
+        for name in names:
+            if name.split(".")[0] not in self.columns and name not in self.columns:
+                raise missing_column(self.name, name, self.columns)
+        all_names = [*names, *optional]
+
+        def read(chunk: Chunk, size: int, multiline: bool) -> None:
+            for text in self._lines:
+                if not text.isspace():
+                    try:
+                        values = self._object(text)
+                    except (ValueError, RecursionError) as error:
+                        chunk.bad.append(self._lines.reject(f"{error}"))
+                    else:
+                        chunk.lines.append(self._lines.number)
+                        chunk.texts.append(text)
+                        chunk.rows.append([value_at(values, name) for name in all_names])
+                self._lines.recent.clear()
+                if chunk.num_lines >= size:
+                    return
+
+        return read
+
+    def _index(self, name: str) -> int:
+        if self.columns.count(name) != 1:
+            hint = f"; split at {self._delimiter!r} (--delimiter names another)" if len(self.columns) == 1 else ""
+            raise missing_column(self.name, name, self.columns, hint)
+        return self.columns.index(name)
+
+    def _values(self, text: str) -> list[str]:
+        """The values of a line, and of the following ones if a quote continues. Lines without quotes are split."""
+        if not text.isascii() and self._is_strict and not _is_text(text):
+            raise csv.Error(NOT_UTF8)
+        if self._quoted and '"' in text:
+            return self._quoted_values(text)
+        return text.rstrip("\r\n").split(self._delimiter)
+
+    def _quoted_values(self, text: str) -> list[str]:
+        try:
+            return next(csv.reader(chain((text,), self._lines), delimiter=self._delimiter))
+        except csv.Error as error:
+            msg = f"{error}; check its quotes"
+            raise csv.Error(msg) from None
+
+    def _object(self, text: str) -> dict[str, Any]:
+        if not text.isascii() and self._is_strict and not _is_text(text):
+            raise ValueError(NOT_UTF8)
+        value = json.loads(text, parse_constant=_refuse_constant)
+        if not isinstance(value, dict):
+            msg = f"wanted a JSON object, got {shorten(value)}"
+            raise ValueError(msg)
+        return value
+
+    def _header(self) -> tuple[str, ...]:
+        """The names of the columns; finds the delimiter. Without a header they are numbered from 1."""
+        text = next(self._lines, "")
+        if text.lower().startswith("sep=") and (named := text[4:].rstrip("\r\n")):
+            self._delimiter, text = self._format.delimiter or named, next(self._lines, "")
+        elif self._format.delimiter is None:
+            self._delimiter = _delimiter(text, self._format.default_delimiter)
+        # In tab-separated files a quote is just a quote; the csv module knows delimiters of one character only.
+        self._quoted = len(self._delimiter) == 1 and (self._delimiter, self._format.default_delimiter) != ("\t", "\t")
+        try:
+            row = self._values(text)
+        except csv.Error as error:
+            msg = f"{self.name}: its first line is no header of column names ({error})"
+            raise InvalidInput(msg) from None
+        if not any(row):
+            msg = f"{self.name}: wanted a first line with the names of the columns, got none"
+            raise InvalidInput(msg)
+        if not self._format.has_header:
+            self._lines.put_back(list(self._lines.recent))
+            return tuple(str(number) for number in range(1, len(row) + 1))
+        self._lines.recent.clear()
+        return tuple(name.strip() for name in row)
+
+    def _first_keys(self) -> tuple[str, ...]:
+        """The keys of the first object, which is pushed back."""
+        read: list[str] = []
+        try:
+            for text in islice(self._lines, MAX_LINES_TRIED):
+                read.append(text)
+                try:
+                    return tuple(self._object(text))
+                except (ValueError, RecursionError):
+                    continue
+        finally:
+            self._lines.put_back(read)
+        msg = f"{self.name}: wanted one JSON object per line, found none in the first {len(read)} lines"
+        raise InvalidInput(msg)
+
+
+def _delimiter(header: str, default: str) -> str:
+    """The delimiter that occurs most often in a header; the default where it occurs, or where none does."""
+    if default in header:
+        return default
+    best = max(DELIMITERS, key=header.count)
+    return best if best in header else default
+
+
+def _is_text(text: str) -> bool:
+    """Whether the line holds no undecodable bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _refuse_constant(name: str) -> Never:
+    msg = f"{name} is no JSON; leave the value out"
+    raise ValueError(msg)
+
+
+def _shape_problem(num_values: int, width: int, num_lines: int) -> str:
+    if num_lines > 1:
+        return "a quote is opened and not closed; close or remove it"
+    return f"has {num_values} values where the header names {width} columns"
