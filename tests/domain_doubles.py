@@ -197,10 +197,23 @@ class AxisBundle:
 
 
 class BruteForceIndex:
-    """`core.ports.index.ItemIndex` in five lines of numpy: the oracle."""
+    """`core.ports.index.ItemIndex` in few lines of numpy: the oracle. `is_worn` as a test sets it."""
+
+    is_approximate, recall, is_worn = False, None, False
 
     def __init__(self, rows: IntArray, vectors: FloatArray) -> None:
         self._rows, self._vectors = rows, vectors
+
+    def changed(self, rows: IntArray, vectors: FloatArray, *, removed: IntArray) -> BruteForceIndex:
+        """Everything again."""
+        kept = ~np.isin(self._rows, np.append(rows, removed))
+        merged = np.append(self._rows[kept], rows)
+        order = np.argsort(merged)
+        return type(self)(merged[order], np.concatenate([self._vectors[kept], vectors])[order])
+
+    def compacted(self, queries: FloatArray | None = None) -> BruteForceIndex:
+        """The same."""
+        return type(self)(self._rows, self._vectors)
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -10,10 +10,11 @@ from typing import Any, Self, TypeVar
 
 import httpx
 import numpy as np
+from domain_doubles import BruteForceIndex
 from doubles import MemoryStore
 from fastapi import FastAPI
 
-from core.arrays import BoolArray, FloatArray, IntArray
+from core.arrays import FloatArray, IntArray
 from core.clock import ManualClock
 from core.history import History, WindowShape
 from core.ingestion.ingest import Ingestor
@@ -78,23 +79,6 @@ class AxisBundle:
         return AxisEncoder(catalogue)
 
 
-class BruteIndex:
-    """Exact search by sorting everything."""
-
-    def __init__(self, rows: IntArray, vectors: FloatArray) -> None:
-        self._rows = rows
-        self._vectors = vectors
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def search(self, query: FloatArray, n: int, *, allowed: BoolArray | None = None) -> tuple[IntArray, FloatArray]:
-        kept = np.ones(len(self), np.bool_) if allowed is None else allowed[self._rows]
-        rows, scores = self._rows[kept], self._vectors[kept] @ query
-        order = np.lexsort((rows, -scores))[:n]
-        return rows[order], scores[order]
-
-
 class Shop:
     """A small shop behind the API: the store, its snapshots, and the services that `create_app` takes."""
 
@@ -106,7 +90,7 @@ class Shop:
             with self.store.transaction() as tx:
                 tx.models.save(ModelRecord("axes-1", "axes-1", "champion", NOW_MS))
                 tx.commit()
-        self.snapshots = SnapshotManager(self.store, load=self._load, build=BruteIndex, shape=SHAPE)
+        self.snapshots = SnapshotManager(self.store, load=self._load, build=BruteForceIndex, shape=SHAPE)
         items = [
             Item(item_id, title=f"Item {item_id}", categories=("even" if i % 2 else "odd",))
             for i, item_id in enumerate(item_ids)

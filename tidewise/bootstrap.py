@@ -90,7 +90,7 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
     snapshots = SnapshotManager(
         store,
         load=lambda record: _with_state_cache(settings, load_model(settings, record)),
-        build=_exact_index,
+        build=_item_index,
         shape=shape,
         include_uncatalogued=include_uncatalogued,
         count_rules=CountRules() if recommends and settings.recommend.blend else None,
@@ -204,10 +204,10 @@ def _with_live_features(bundle: HM4SRBundle, folder: Path) -> HM4SRBundle:
     return dataclasses.replace(bundle, sources=tuple(live))
 
 
-def _exact_index(rows: IntArray, vectors: FloatArray) -> ItemIndex:
-    from index.exact import ExactIndex
+def _item_index(rows: IntArray, vectors: FloatArray) -> ItemIndex:
+    from index.live import LiveIndex
 
-    return ExactIndex(rows, vectors)
+    return LiveIndex.flat(rows, vectors)
 
 
 def _newest_event_ms(store: Store) -> int | None:

@@ -13,8 +13,9 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.recommendation.added_scores import NOTHING_ADDED, AddedScores
+from core.recommendation.item_indexes import unit
 from core.recommendation.requests import ItemReason, RankingSource
-from core.recommendation.snapshot import BoundModel, ServingSnapshot, unit
+from core.recommendation.snapshot import BoundModel, ServingSnapshot
 from core.records import StoredItem
 
 ItemLookup = Callable[[Sequence[int]], Mapping[int, StoredItem]]  # item keys -> those that are stored

@@ -21,6 +21,7 @@ from core.items import EMPTY_CATALOGUE, Catalogue
 from core.ports.encoder import Encoder, ModelBundle
 from core.ports.index import IndexBuilder, ItemIndex
 from core.ports.store import ReadTransaction, Store
+from core.recommendation.item_indexes import ItemIndexes
 from core.recommendation.item_values import ItemValues, item_values
 from core.records import ModelRecord
 from core.transitions.counts import CountRules, TransitionCounts
@@ -85,7 +86,7 @@ class SnapshotManager:
         """`count_rules`: how transitions count; None where nothing recommends."""
         self._store = store
         self._load = load
-        self._build = build
+        self._indexes = ItemIndexes(store, build)
         self._shape = shape
         self._include_uncatalogued = include_uncatalogued
         self._count_rules = count_rules
@@ -127,7 +128,7 @@ class SnapshotManager:
             if adopted is None and changed and self._bundle is not None:
                 adopted = self._bind(self._bundle, catalogue)
             renewed = old is None or changed or adopted is not None
-            model = adopted if adopted is not None or old is None or changed else old.model
+            model = adopted if adopted is not None or old is None or changed else self._reindexed(old.model)
             binding = f"{model.version if model else 'none'}:{stamp[0]}:{stamp[1]}"
             popularity = by_row(catalogue, keys, scores)
             snapshot = ServingSnapshot(catalogue, popularity, model, binding, self._counts)
@@ -139,6 +140,15 @@ class SnapshotManager:
                 self.before_switch(snapshot)
             self._snapshot, self._stamp = snapshot, stamp
             return renewed
+
+    def _reindexed(self, model: BoundModel | None) -> BoundModel | None:
+        """The model with its indexes as they are compacted by now."""
+        if model is None:
+            return None
+        index, similar = self._indexes.current()
+        return (
+            model if index is model.index and similar is model.similar else replace(model, index=index, similar=similar)
+        )
 
     def _follow_counts(self, read: ReadTransaction) -> bool:
         """Count what the log added, whether it added anything; a restarted log is counted aside, into new counts."""
@@ -183,7 +193,7 @@ class SnapshotManager:
         if not np.isfinite(vectors).all():
             msg = f"model {bundle.version} computes item vectors that are not finite; train again"
             raise CheckpointError(msg)
-        index, similar = self._build(rows, vectors), self._build(rows, unit(vectors))
+        index, similar = self._indexes.follow(bundle.version, encoder, rows, vectors)
         mean = vectors.mean(axis=0) if len(rows) else np.zeros(encoder.width, np.float32)
         everything = encoder.items(np.arange(len(catalogue))) if len(catalogue) <= SMALL_CATALOGUE else None
         return BoundModel(bundle.version, encoder, index, similar, mean, everything, bundle.blend)
@@ -197,13 +207,6 @@ def _values(snapshot: ServingSnapshot) -> ItemValues | None:
 
 def _no_preparation(snapshot: ServingSnapshot) -> None:
     """No preparation: users are encoded at their next request."""
-
-
-def unit(vectors: FloatArray) -> FloatArray:
-    """Vectors scaled to length 1; zero vectors stay zero."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    scaled: FloatArray = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    return scaled
 
 
 def by_row(catalogue: Catalogue, keys: IntArray, scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -98,15 +98,3 @@ def test_numbers_that_are_not_finite_are_refused(bad: float) -> None:
 def test_every_vector_needs_a_row_of_its_own_in_ascending_order(rows: list[int]) -> None:
     with pytest.raises(ValueError, match="wanted one ascending row per vector"):
         ExactIndex(np.array(rows), np.ones((2, 2), np.float32))
-
-
-def test_the_index_does_not_change_with_the_arrays_that_it_was_built_from() -> None:
-    vectors = np.eye(2, dtype=np.float32)
-    rows = np.arange(2)
-    index = ExactIndex(rows, vectors)
-    vectors[:] = 0
-    rows[:] = 7
-    allowed = np.ones(8, np.bool_)
-    for mask in (None, allowed):
-        found, scores = index.search(np.array([1, 0], np.float32), 2, allowed=mask)
-        assert (found.tolist(), scores.tolist()) == ([0, 1], [1.0, 0.0])

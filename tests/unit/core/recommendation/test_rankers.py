@@ -9,8 +9,9 @@ from domain_doubles import AxisEncoder, BruteForceIndex
 from core.arrays import FloatArray, IntArray
 from core.items import Catalogue
 from core.recommendation.added_scores import AddedScores
+from core.recommendation.item_indexes import unit
 from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
-from core.recommendation.snapshot import BoundModel, ServingSnapshot, unit
+from core.recommendation.snapshot import BoundModel, ServingSnapshot
 
 ROWS = np.arange(4)
 VECTORS = np.array([[3, 0], [1, 1], [0, 2], [4, 1]], np.float32)

@@ -17,7 +17,8 @@ from core.ingestion.rebuild import rebuild
 from core.ingestion.sources import RequestSource
 from core.items import Item
 from core.manage import save_items
-from core.recommendation.snapshot import RETRY_REFRESHES, SnapshotManager, unit
+from core.recommendation.item_indexes import unit
+from core.recommendation.snapshot import RETRY_REFRESHES, SnapshotManager
 from core.records import ModelRecord
 from core.transitions.counts import CountRules
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from domain_doubles import BruteForceIndex
 from doubles import MemoryStore
-from serving_doubles import NOW_MS, SHAPE, Api, AxisBundle, BruteIndex, Shop
+from serving_doubles import NOW_MS, SHAPE, Api, AxisBundle, Shop
 
 from core.recommendation.snapshot import SnapshotManager
 from core.records import ModelRecord
@@ -29,7 +30,9 @@ def shop_of(*versions: str) -> Shop:
             status = "challenger" if age else "champion"
             tx.models.save(ModelRecord(version, f"models/{version}", status, NOW_MS + age))
             tx.commit()
-    shop.snapshots = SnapshotManager(shop.store, load=lambda r: Versioned(r.version), build=BruteIndex, shape=SHAPE)
+    shop.snapshots = SnapshotManager(
+        shop.store, load=lambda r: Versioned(r.version), build=BruteForceIndex, shape=SHAPE
+    )
     shop.snapshots.refresh()
     return shop
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from serving_doubles import SHAPE, Api, AxisBundle, BruteIndex, Shop
+from domain_doubles import BruteForceIndex
+from serving_doubles import SHAPE, Api, AxisBundle, Shop
 
 from core.errors import CheckpointError
 from core.recommendation.snapshot import SnapshotManager
@@ -37,7 +38,7 @@ def test_ready_reports_why_the_champion_does_not_serve() -> None:
         raise CheckpointError(msg)
 
     shop = Shop()
-    snapshots = SnapshotManager(shop.store, load=damaged, build=BruteIndex, shape=SHAPE)
+    snapshots = SnapshotManager(shop.store, load=damaged, build=BruteForceIndex, shape=SHAPE)
     snapshots.refresh()
     with Api(create_app(shop.with_services(snapshots=snapshots))) as api:
         ready, status = api.get("/ready"), api.get("/v1/status")
@@ -50,7 +51,7 @@ def test_ready_reports_why_the_champion_does_not_serve() -> None:
 
 def test_not_ready_before_the_catalogue_is_read() -> None:
     shop = Shop()
-    snapshots = SnapshotManager(shop.store, load=lambda _: AxisBundle(), build=BruteIndex, shape=SHAPE)
+    snapshots = SnapshotManager(shop.store, load=lambda _: AxisBundle(), build=BruteForceIndex, shape=SHAPE)
     with Api(create_app(shop.with_services(snapshots=snapshots))) as api:
         ready, status = api.get("/ready"), api.get("/v1/status")
     assert (ready.status_code, ready.json()["status"]) == (503, "not ready")

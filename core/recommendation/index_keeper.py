@@ -1,0 +1,86 @@
+"""The index keeper: keeps an item index current while its catalogue changes, and compacts it aside.
+
+Readers take the index of the moment and keep it; a change or a compaction gives the next reader another one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock, Thread
+
+from core.arrays import FloatArray, IntArray
+from core.ports.index import ItemIndex
+
+logger = logging.getLogger(__name__)
+
+Queries = Callable[[], FloatArray | None]  # (M, D) users' vectors to tune and measure an index on; None: none known
+RunAside = Callable[[Callable[[], None]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexChange:
+    """(K,) ascending rows with new (K, D) vectors, and rows that are no longer indexed."""
+
+    rows: IntArray
+    vectors: FloatArray
+    removed: IntArray
+
+    def of(self, index: ItemIndex) -> ItemIndex:
+        """The index with this change."""
+        return index.changed(self.rows, self.vectors, removed=self.removed)
+
+
+def in_thread(work: Callable[[], None]) -> None:
+    """Run in a daemon thread: a process that ends does not wait for it."""
+    Thread(target=work, name="index", daemon=True).start()
+
+
+class IndexKeeper:
+    """Holds the current index. Thread-safe."""
+
+    def __init__(self, index: ItemIndex, *, queries: Queries, run_aside: RunAside = in_thread) -> None:
+        """`queries`: called aside, before a compaction."""
+        self._index = index
+        self._queries = queries
+        self._run_aside = run_aside
+        self._lock = Lock()
+        self._since: list[IndexChange] | None = None  # the changes since the compaction in progress began
+        self._has_failed = False
+        self._compact_if_worn()
+
+    @property
+    def index(self) -> ItemIndex:
+        """The index of this moment."""
+        return self._index
+
+    def apply(self, change: IndexChange) -> None:
+        """Change the index; searches in progress finish on the one that they took."""
+        with self._lock:
+            self._index = change.of(self._index)
+            if self._since is not None:
+                self._since.append(change)
+        self._compact_if_worn()
+
+    def _compact_if_worn(self) -> None:
+        with self._lock:
+            if self._since is not None or self._has_failed or not self._index.is_worn:
+                return
+            self._since, worn = [], self._index
+        self._run_aside(lambda: self._compact(worn))
+
+    def _compact(self, worn: ItemIndex) -> None:
+        """Build the same items anew, then apply what changed meanwhile; a failure leaves the worn index serving."""
+        try:
+            compacted = worn.compacted(self._queries())
+        except Exception:  # whatever it is, the worn index answers
+            logger.exception("the item index could not be compacted; searches stay as they are until a restart")
+            with self._lock:
+                self._since, self._has_failed = None, True
+            return
+        with self._lock:
+            for change in self._since or ():
+                compacted = change.of(compacted)
+            self._index, self._since = compacted, None
+        logger.info("item index of %d items compacted; recall %s", len(compacted), compacted.recall)

@@ -1,0 +1,119 @@
+"""Approximate inner-product search over one immutable set of item vectors, with exact scores.
+
+Inverted lists hold 4-bit codes of the vectors: a product quantiser with one dimension per code, the form that FAISS
+scans fastest (fast scan). A search scans the codes of the best lists and computes the scores of the best candidates
+from the vectors themselves; it takes more candidates while the codes' error could hide a better one. How many lists are
+scanned is measured on queries at the build.
+Shapes: N items, D width, M queries, C lists.
+"""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+
+from core.arrays import BoolArray, FloatArray, IntArray
+from index.clusters import Clusters, cluster
+from index.exact import ExactIndex, check_query
+from index.probes import TARGET, ProbeCounts
+from index.recall import recall
+
+CODE_BITS = 4
+ENCODER_POINTS = 65_536  # vectors on which the code levels are trained
+SMALL_SHARE = 0.02  # up to this share of allowed rows, computing their products is cheaper than a scan of all codes
+LARGE_SHARE = 0.25  # from this share of wanted rows, an exact scan is cheaper
+FIRST_CANDIDATES = 4  # rows per answer, and 64 more, whose exact scores are computed at the first try
+GROWTH = 4
+MARGIN = 2.0  # standard deviations of the codes' error by which the last candidate is below the n-th best score
+TUNING_SHARE = 0.5  # of the queries cluster and tune, the others measure recall
+
+
+class QuantisedIndex:
+    """Scans the codes of some lists.
+
+    `recall`: recall@10 on queries that were not used to build it, measured against `exact`.
+    """
+
+    def __init__(self, exact: ExactIndex, queries: FloatArray) -> None:
+        """`exact`: holds the rows and vectors. `queries`: (M, D) like those that will be searched, at least 2."""
+        num_tuning = max(1, int(TUNING_SHARE * len(queries)))
+        tuning, measured = queries[:num_tuning], queries[num_tuning:]
+        clusters = cluster(exact.vectors, tuning)
+        self._exact = exact
+        self._probes = ProbeCounts.tuned(exact, clusters, tuning)
+        self._quantiser = _flat(clusters.means)  # kept here, because FAISS refers to it without keeping it alive
+        self._index = _encoded(exact, clusters, self._quantiser)
+        self._rows_are_positions = bool(len(exact)) and int(exact.rows[-1]) == len(exact) - 1
+        self.recall = recall(self, exact, measured)
+        while self.recall < TARGET and (more := self._probes.doubled()):
+            self._probes = more
+            self.recall = recall(self, exact, measured)
+
+    def __len__(self) -> int:
+        return len(self._exact)
+
+    def search(
+        self, query: FloatArray, n: int, *, allowed: BoolArray | None = None, num_gone: int = 0
+    ) -> tuple[IntArray, FloatArray]:
+        """The n best rows, of which some may be missed, and their exact inner products, descending, ties by row.
+
+        Never fewer than n while n are allowed. `num_gone`: how many rows nobody may get any more; unlike those that are
+        excluded for one user, they are no better than others, so they do not make the search deeper.
+        """
+        check_query(query)
+        num_allowed = len(self) if allowed is None else min(len(self), int(np.count_nonzero(allowed)))
+        if n <= 0 or num_allowed <= max(n, SMALL_SHARE * len(self)):
+            return self._exact.search(query, n, allowed=allowed)
+        depth = n + max(0, len(self) - num_gone - num_allowed)  # the best n allowed rows are among so many of all
+        num_probes, num = self._probes.at(depth), FIRST_CANDIDATES * n + 64
+        while num < LARGE_SHARE * num_allowed:
+            rows, estimates = self._scan(query, num, num_probes, allowed)
+            if len(rows) < n:
+                break
+            positions = self._positions(rows)
+            scores = self._exact.vectors[positions] @ query
+            nth_score = np.partition(scores, -n)[-n]
+            if len(rows) < num or estimates[-1] <= nth_score - MARGIN * np.std(estimates - scores):
+                return self._exact.best_of(np.sort(positions), query, n)
+            num *= GROWTH
+        return self._exact.search(query, n, allowed=allowed)
+
+    def _scan(
+        self, query: FloatArray, num: int, num_probes: int, allowed: BoolArray | None
+    ) -> tuple[IntArray, FloatArray]:
+        """Up to `num` allowed rows by the scores of their codes, descending, and these."""
+        bits = None if allowed is None else np.packbits(allowed, bitorder="little")  # must outlive the search
+        parameters = faiss.SearchParametersIVF()
+        parameters.nprobe = num_probes
+        if bits is not None:
+            parameters.sel = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+        estimates, rows = self._index.search(np.ascontiguousarray(query[None], np.float32), num, params=parameters)
+        known = rows[0] >= 0
+        return rows[0, known], estimates[0, known]
+
+    def _positions(self, rows: IntArray) -> IntArray:
+        return rows if self._rows_are_positions else np.searchsorted(self._exact.rows, rows)
+
+
+def _flat(means: FloatArray) -> faiss.IndexFlatIP:
+    quantiser = faiss.IndexFlatIP(means.shape[1])
+    quantiser.add(means)
+    return quantiser
+
+
+def _encoded(exact: ExactIndex, clusters: Clusters, quantiser: faiss.IndexFlatIP) -> faiss.IndexIVFPQFastScan:
+    """The codes of all vectors in their lists; made by the plain index, which takes lists as given, then packed."""
+    width = exact.vectors.shape[1]
+    metric = faiss.METRIC_INNER_PRODUCT
+    plain = faiss.IndexIVFPQ(quantiser, width, len(clusters.means), width, CODE_BITS, metric)
+    plain.by_residual = False
+    step = max(1, len(exact) // ENCODER_POINTS)
+    plain.train(np.ascontiguousarray(exact.vectors[::step]))
+    lists = np.ascontiguousarray(clusters.lists, np.int64)
+    plain.add_core(
+        len(exact),
+        faiss.swig_ptr(exact.vectors),
+        faiss.swig_ptr(exact.rows),
+        faiss.swig_ptr(lists),
+    )
+    return faiss.IndexIVFPQFastScan(plain)
