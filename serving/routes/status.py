@@ -7,6 +7,7 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 
 from core.errors import NotReady, TidewiseError
+from core.recommendation.snapshot import ServingSnapshot
 from serving.http.replies import json_reply
 from serving.runtime.engine import Engine
 from serving.runtime.metrics import CONTENT_TYPE
@@ -123,4 +124,12 @@ class StatusRoutes:
                 "created": champion.created_ms if champion else None,
                 "problem": self._services.snapshots.problem,
             },
+            "index": _index_state(snapshot),
         }
+
+
+def _index_state(snapshot: ServingSnapshot) -> dict[str, object] | None:
+    if snapshot.model is None:
+        return None
+    index = snapshot.model.index
+    return {"items": len(index), "approximate": index.is_approximate, "recall": index.recall}

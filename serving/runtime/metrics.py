@@ -114,12 +114,23 @@ class _StateCollector:
         try:
             snapshot = self._services.snapshots.current()
         except NotReady:
-            revision, num_items = 0, 0
+            revision, num_items, index = 0, 0, None
         else:
             revision, num_items = snapshot.catalogue.revision, int(snapshot.catalogue.listed.sum())
+            index = snapshot.model.index if snapshot.model else None
             model.add_metric([snapshot.model.version if snapshot.model else "none"], 1)
         yield _gauge("catalogue_revision", "The catalogue revision of the serving snapshot.", revision)
         yield _gauge("listed_items", "Items that may be recommended.", num_items)
+        yield _gauge(
+            "index_approximate",
+            "1 while item searches may miss items, 0 while they are exact.",
+            index is not None and index.is_approximate,
+        )
+        yield _gauge(
+            "index_recall",
+            "Recall@10 of the approximate item index at its build; 1 where none was needed.",
+            1.0 if index is None or index.recall is None else index.recall,
+        )
         yield model
 
 

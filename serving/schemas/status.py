@@ -50,6 +50,16 @@ class ModelState(Schema):
     """Why the champion does not serve, if so."""
 
 
+class IndexState(Schema):
+    """The index of the serving model's item vectors."""
+
+    items: int
+    approximate: bool
+    """Whether searches may miss items, as above 20,000 items."""
+    recall: float | None
+    """The share of the best 10 items that the approximate index found at its build; below 0.99 it does not serve."""
+
+
 class StatusOut(Schema):
     """The contents of the database and the serving model."""
 
@@ -66,6 +76,8 @@ class StatusOut(Schema):
     """When these were counted, in milliseconds."""
     catalogue_revision: int
     model: ModelState
+    index: IndexState | None
+    """None while no model serves."""
 
 
 class Activity(Schema):

@@ -158,6 +158,14 @@ function inventory(status) {
     ["Newest event", when(status.newest_event, status.now)],
     ["Dead letters", el("a", { href: "#/ingestion" }, number(status.dead_letters))],
     ["Catalogue", `revision ${number(status.catalogue_revision)}`],
+    ["Item search", itemSearch(status.index)],
     ["Version", status.version],
   ]);
+}
+
+function itemSearch(index) {
+  if (index === null) return "by popularity and counts";
+  if (index.recall === null) return "exact";
+  const recall = `recall@10 ${(100 * index.recall).toFixed(1)}%`;
+  return index.approximate ? `approximate, ${recall}` : `exact: approximate search would have ${recall}`;
 }

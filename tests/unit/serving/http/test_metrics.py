@@ -74,6 +74,7 @@ def test_the_serving_model_and_snapshot_are_exported(api: Api, shop: Shop) -> No
     assert value(api, "tidewise_model_info", version="axes-1") == 1
     assert value(api, "tidewise_listed_items") == 6
     assert value(api, "tidewise_catalogue_revision") == shop.snapshots.current().catalogue.revision
+    assert (value(api, "tidewise_index_approximate"), value(api, "tidewise_index_recall")) == (0, 1)
     assert value(api, "tidewise_vectors_encoded_total") == 7
     assert value(api, "tidewise_snapshot_age_seconds") == 1.5
     assert (value(api, "tidewise_waiting_events"), value(api, "tidewise_waiting_requests")) == (0, 0)

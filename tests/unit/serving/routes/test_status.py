@@ -56,3 +56,17 @@ def test_not_ready_before_the_catalogue_is_read() -> None:
         ready, status = api.get("/ready"), api.get("/v1/status")
     assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
     assert (status.status_code, status.json()["error"]["code"]) == (503, "not_ready")
+
+
+def test_status_shows_the_measured_recall_of_the_item_index() -> None:
+    class Approximate(BruteForceIndex):
+        is_approximate, recall = True, 0.996
+
+    shop = Shop()
+    shop.snapshots = SnapshotManager(shop.store, load=lambda _: AxisBundle(), build=Approximate, shape=SHAPE)
+    shop.snapshots.refresh()
+    with Api(create_app(shop.with_services(snapshots=shop.snapshots))) as api:
+        index = api.get("/v1/status").json()["index"]
+        metrics = api.get("/metrics").text
+    assert index == {"items": 6, "approximate": True, "recall": 0.996}
+    assert "tidewise_index_recall 0.996" in metrics
