@@ -22,11 +22,10 @@ def print_tuning(tuning: Tuning) -> None:
     table.title = f"On {tuning.events:,} of the newest events before those of the gate, by {tuning.users:,} users"
     table.title_justify = "left"
     for attempt in tuning.attempts:
-        name = text_of(attempt.change) or "the settings as they are"
         difference = interval_cells(asdict(attempt.difference), "+.4f") if attempt.difference else ("", "")
         kept = "kept" if attempt.kept and attempt.change else ""
         table.add_row(
-            name, f"{attempt.ndcg.mean:.4f}", *difference, str(attempt.epochs), f"{attempt.seconds:.0f}", kept
+            attempt.name, f"{attempt.ndcg.mean:.4f}", *difference, str(attempt.epochs), f"{attempt.seconds:.0f}", kept
         )
     Console(width=max(screen.width, MIN_WIDTH)).print(table)
     if tuning.untried:

@@ -27,7 +27,7 @@ from tidewise.bootstrap import System
 from tidewise.settings.schema import Settings
 from tidewise.training.learning import prepare_training, train_fully
 from tidewise.training.plans import learning_policy
-from tidewise.training.recipe import Choices, is_set, save_choices, with_choices
+from tidewise.training.recipe import Choices, is_set, save_choices, text_of, with_choices
 
 if TYPE_CHECKING:
     from model.training.train import ProgressCallback
@@ -51,6 +51,11 @@ class Attempt:
     kept: bool
     epochs: int
     seconds: float
+
+    @property
+    def name(self) -> str:
+        """The change for people."""
+        return text_of(self.change) or "the settings as they are"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ def tune(
 
     Each trains for as long as the others; none begins that would not end in time if it took as long as the longest.
 
-    `before_ms`: as for the training that follows. `report` gets a sentence before each step. Raises `NotReady` where
+    `before_ms`: as for the training that follows. `report` gets a sentence about each step. Raises `NotReady` where
     fewer than 100 events can be compared by.
     """
     prepare_training(system)
@@ -99,6 +104,7 @@ def tune(
             break
         attempt, gains = trials.attempt(best, change, minutes=share, best_gains=best_gains)
         attempts.append(attempt)
+        report(f"{attempt.name}: NDCG@10 {attempt.ndcg.mean:.4f} after {attempt.seconds:.0f} s")
         if attempt.kept:
             best, best_gains = {**best, **change}, gains
     save_choices(system.store, best)
