@@ -72,7 +72,7 @@ class ComparisonTable:
             pictures = data / self.data.folder / self.data.pictures
             run(["features", "--data", str(features_of(self.data, out)), "--pictures", str(pictures), "--json"])
         report = json.loads(run(self.command(data, out, threads)))
-        return report, markdown(report)
+        return report, markdown(report, seen="hide" if self.hides_seen else "keep")
 
 
 def _ablations(*more: str) -> tuple[str, ...]:
@@ -234,17 +234,17 @@ def features_of(data: TableData, out: Path) -> Path:
     return out / data.folder
 
 
-def markdown(report: Mapping[str, Any]) -> str:
-    """The figures that people compare, with earlier items kept and hidden."""
+def markdown(report: Mapping[str, Any], *, seen: str) -> str:
+    """The figures that people compare; `seen`: whether earlier items are kept ("keep") or hidden ("hide")."""
     data, rules = report["data"], report["rules"]
-    against = report["against"]
+    difference, other = f"NDCG@10 - {report['against']}", {"keep": "hidden", "hide": "kept"}[seen]
     lines = [
         f"{rules['protocol']}, ties by {rules['ties']}: {data['test_events']:,} test events of "
         f"{data['test_users']:,} users, {data['items']:,} items; {data['learnt_events']:,} training events.",
         "",
-        f"| | HR@10 | NDCG@10 (95%) | MRR@10 | coverage@10 | NDCG@10 - {against} | NDCG@10 hidden | epochs | seconds |",
+        f"| | HR@10 | NDCG@10 (95%) | MRR@10 | coverage@10 | {difference} | NDCG@10 {other} | epochs | seconds |",
         "|---|---|---|---|---|---|---|---|---|",
-        *(_row(model) for model in report["models"]),
+        *(_row(model, seen) for model in report["models"]),
     ]
     gap_rows = [_gap_row(model) for model in report["models"] if model["now_gap"]]
     if gap_rows:
@@ -257,9 +257,9 @@ def markdown(report: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(model: Mapping[str, Any]) -> str:
-    kept, hidden = model["seen"]["keep"], model["seen"]["hide"]
-    metrics, difference = kept["metrics"], kept["difference"].get("NDCG@10")
+def _row(model: Mapping[str, Any], seen: str) -> str:
+    shown, other = model["seen"][seen], model["seen"]["keep" if seen == "hide" else "hide"]
+    metrics, difference = shown["metrics"], shown["difference"].get("NDCG@10")
     ndcg = metrics["NDCG@10"]
     runs = list(model["seeds"].values())
     cells = [
@@ -267,9 +267,9 @@ def _row(model: Mapping[str, Any]) -> str:
         f"{metrics['HR@10']['mean']:.4f}",
         f"{ndcg['mean']:.4f} ({ndcg['low']:.4f} to {ndcg['high']:.4f})",
         f"{metrics['MRR@10']['mean']:.4f}",
-        f"{kept['coverage']['@10']:.3f}",
+        f"{shown['coverage']['@10']:.3f}",
         _change(difference) if difference else "",
-        f"{hidden['metrics']['NDCG@10']['mean']:.4f}",
+        f"{other['metrics']['NDCG@10']['mean']:.4f}",
         ", ".join(str(run["epochs"]) for run in runs if "epochs" in run),
         ", ".join(f"{run['fit_s']:.0f}" for run in runs),
     ]
