@@ -5,10 +5,12 @@ Every catalogue change creates a revision; all processes refresh when they read 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from core.clock import Clock, WallClock
-from core.errors import NotFound
+from core.errors import InvalidItem, NotFound
+from core.item_patches import patched
 from core.items import Item
 from core.ports.offsets import ERASURES
 from core.ports.store import Store
@@ -24,6 +26,36 @@ def save_items(store: Store, items: Sequence[Item], *, clock: Clock = _WALL) -> 
         revision = tx.items.save([latest[item_id] for item_id in sorted(latest)], now_ms=clock.now_ms())
         tx.commit()
     return revision
+
+
+def patch_items(
+    store: Store, patches: Sequence[Mapping[str, Any]], *, clock: Clock = _WALL
+) -> tuple[int, list[InvalidItem | NotFound | None]]:
+    """Apply patches (see `core.item_patches`) in order, under one new revision.
+
+    Returns the catalogue's revision and for each patch None, or why it was not applied: its item is not in the
+    catalogue, or would not be valid.
+    """
+    problems: list[InvalidItem | NotFound | None] = []
+    with store.transaction() as tx:
+        tx.items.lock_revision()
+        stored = tx.items.by_id(sorted({patch["item_id"] for patch in patches}))
+        listed = {item_id: entry.item for item_id, entry in stored.items() if entry.in_catalogue}
+        changed: dict[str, Item] = {}
+        for patch in patches:
+            item_id = patch["item_id"]
+            try:
+                if item_id not in listed:
+                    msg = f"item {item_id!r} is not in the catalogue; PUT it to add it"
+                    raise NotFound(msg)
+                listed[item_id] = changed[item_id] = patched(listed[item_id], patch)
+                problems.append(None)
+            except (InvalidItem, NotFound) as error:
+                problems.append(error)
+        revision = tx.items.save([changed[item_id] for item_id in sorted(changed)], now_ms=clock.now_ms())
+        if changed:
+            tx.commit()
+    return revision, problems
 
 
 def remove_item(store: Store, item_id: str, *, clock: Clock = _WALL) -> None:

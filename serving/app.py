@@ -47,7 +47,8 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.engine = engine
-    app.include_router(_routes(engine))
+    app.state.router = _routes(engine)
+    app.include_router(app.state.router)
     add_error_replies(app)
     publish(app)
     if services.api_key:  # middleware runs in reverse order of this list

@@ -160,6 +160,9 @@ class Api:
     def put(self, url: str, **options: Any) -> httpx.Response:
         return self.run(self.client.put(url, **options))
 
+    def patch(self, url: str, **options: Any) -> httpx.Response:
+        return self.run(self.client.patch(url, **options))
+
     def delete(self, url: str, **options: Any) -> httpx.Response:
         return self.run(self.client.delete(url, **options))
 

@@ -98,6 +98,14 @@ class Client:
         """Insert or replace many items in one revision of the catalogue."""
         return self._call("POST", "/v1/items", json={"items": list(items)})
 
+    def patch_item(self, item_id: str, fields: Json) -> Json:
+        """Change the given fields of an item; `attributes` are merged by name, null removes."""
+        return self._call("PATCH", f"/v1/items/{_part(item_id)}", json=fields)
+
+    def patch_items(self, items: Sequence[Json]) -> Json:
+        """Change fields of many items in one revision of the catalogue."""
+        return self._call("PATCH", "/v1/items", json={"items": list(items)})
+
     def _call(self, method: str, path: str, *, params: dict[str, str] | None = None, json: Json | None = None) -> Json:
         try:
             response = self._http.request(method, path, params=params, json=json)

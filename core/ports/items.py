@@ -48,6 +48,10 @@ class ItemRepository(ItemReader, Protocol):
         """Insert or replace catalogue items, all under one new revision; returns it."""
         ...
 
+    def lock_revision(self) -> None:
+        """Keep other transactions from changing the catalogue until this one ends."""
+        ...
+
     def touch(self, item_ids: Sequence[str], *, now_ms: int) -> int:
         """Put known items under one new revision, because data stored elsewhere changed; returns the revision."""
         ...

@@ -13,6 +13,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from core.errors import InvalidInput, NotFound, NotReady, Overloaded, StoreUnavailable, StreamUnavailable, TidewiseError
 
@@ -56,9 +57,10 @@ def error_body(
     return {"error": {"code": code, "message": message} | {k: v for k, v in optional.items() if v is not None}}
 
 
-def problem_of(error: InvalidInput) -> dict[str, Any]:
+def problem_of(error: InvalidInput | NotFound) -> dict[str, Any]:
     """The problem with one entry of several."""
-    problem: dict[str, Any] = error_body("invalid_input", str(error), field=error.field)["error"]
+    code, field = ("invalid_input", error.field) if isinstance(error, InvalidInput) else ("not_found", None)
+    problem: dict[str, Any] = error_body(code, str(error), field=field)["error"]
     return problem
 
 
@@ -112,8 +114,15 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     if status == 404:
         body = error_body("no_such_path", f"there is no {request.url.path}; /openapi.json lists every path")
     elif status == 405:
-        allowed = headers.get("Allow", "another method")
-        body = error_body("wrong_method", f"{request.method} is not possible here; use {allowed}")
+        headers["Allow"] = ", ".join(_allowed_methods(request))
+        body = error_body("wrong_method", f"{request.method} is not possible here; use {headers['Allow']}")
     else:
         body = error_body("bad_request", f"the request cannot be read: {error}")
     return json_reply(body, status=status, headers=headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """The methods of all routes of a path; the router itself names those of the first route only."""
+    routes = [route for route in request.app.state.router.routes if isinstance(route, Route)]
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in matching for method in route.methods or ()})

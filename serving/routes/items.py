@@ -1,16 +1,18 @@
-"""The catalogue over HTTP: read, search, insert, replace and remove items."""
+"""The catalogue over HTTP: read, search, insert, replace, patch and remove items."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 
 from core.arrays import IntArray
 from core.errors import InvalidInput, InvalidItem, NotFound
 from core.interactions import check_id, shorten
+from core.item_patches import parse_patch
 from core.items import Item, parse_item
-from core.manage import remove_item, save_items
+from core.manage import patch_items, remove_item, save_items
 from core.recommendation.search import search_rows
 from core.recommendation.snapshot import ServingSnapshot
 from core.records import StoredItem
@@ -18,6 +20,8 @@ from serving.http.replies import invalid_entries, json_reply, problem_of
 from serving.http.requests import check_fields, integer_query, many_or_one, path_id, read_json
 from serving.runtime.engine import Engine
 from serving.schemas import items as schemas
+
+T = TypeVar("T")
 
 MAX_PAGE = 1_000
 MAX_MATCHES = 200
@@ -40,8 +44,10 @@ class ItemRoutes:
         router.add_api_route("/v1/items/search", self.search, methods=["GET"], **schemas.GET_SEARCH)
         router.add_api_route("/v1/items", self.list_page, methods=["GET"], **schemas.GET_ITEMS)
         router.add_api_route("/v1/items", self.post, methods=["POST"], **schemas.POST_ITEMS)
+        router.add_api_route("/v1/items", self.patch_many, methods=["PATCH"], **schemas.PATCH_ITEMS)
         router.add_api_route(item, self.get, methods=["GET"], **schemas.GET_ITEM)
         router.add_api_route(item, self.put, methods=["PUT"], **schemas.PUT_ITEM)
+        router.add_api_route(item, self.patch, methods=["PATCH"], **schemas.PATCH_ITEM)
         router.add_api_route(item, self.delete, methods=["DELETE"], **schemas.DELETE_ITEM)
         router.add_api_route("/v1/categories", self.categories, methods=["GET"], **schemas.GET_CATEGORIES)
 
@@ -63,27 +69,32 @@ class ItemRoutes:
 
     async def put(self, request: Request) -> Response:
         """Insert or replace one item; the next answer knows the change."""
-        item_id = path_id(request, "item_id")
-        body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
-        if isinstance(body, dict) and body.setdefault("item_id", item_id) != item_id:
-            msg = f"item_id: the path says {shorten(item_id)}, the body {shorten(body['item_id'])}; leave it out there"
-            raise InvalidInput(msg, field="item_id")
+        body = await self._body_of(request)
         item = parse_item(body)
         revision = await self._save([item])
         return json_reply({"item_id": item.item_id, "status": "accepted", "revision": revision})
 
     async def post(self, request: Request) -> Response:
         """Insert or replace one item or many, all in one revision; each gets its own outcome."""
-        body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
-        raw, single = many_or_one(body, "items", limit=self._engine.limits.max_events)
-        entries = await self._engine.executor.run(lambda: [_parsed(entry) for entry in raw])
+        entries = await self._entries(request, parse_item)
         items = [entry for entry in entries if isinstance(entry, Item)]
-        if not items:
-            raise invalid_entries("items", [entry for entry in entries if isinstance(entry, dict)], single=single)
-        revision = await self._save(items)
-        results = [_outcome(entry) for entry in entries]
-        sums = {"accepted": len(items), "rejected": len(entries) - len(items)}
-        return json_reply({"revision": revision, **sums, "results": results})
+        return _outcomes(await self._save(items), [_outcome(entry) for entry in entries])
+
+    async def patch(self, request: Request) -> Response:
+        """Change the given fields of one item."""
+        patch = parse_patch(await self._body_of(request))
+        revision, (problem,) = await self._patch([patch])
+        if problem is not None:
+            raise problem
+        return json_reply({"item_id": patch["item_id"], "status": "accepted", "revision": revision})
+
+    async def patch_many(self, request: Request) -> Response:
+        """Change fields of many items in one revision; each gets its own outcome."""
+        entries = await self._entries(request, parse_patch)
+        revision, problems = await self._patch([entry for entry in entries if isinstance(entry, dict)])
+        remaining = iter(problems)
+        results = [_outcome(next(remaining) or entry if isinstance(entry, dict) else entry) for entry in entries]
+        return _outcomes(revision, results)
 
     async def delete(self, request: Request) -> Response:
         """Remove an item from the catalogue; events with it are still trained on."""
@@ -107,6 +118,33 @@ class ItemRoutes:
     async def categories(self, _request: Request) -> Response:
         """Every category and how many of its items may be recommended."""
         return json_reply(await self._engine.executor.run(self._categories))
+
+    async def _body_of(self, request: Request) -> object:
+        """The body of a request about one item, with the id of its path."""
+        item_id = path_id(request, "item_id")
+        body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
+        if isinstance(body, dict) and body.setdefault("item_id", item_id) != item_id:
+            msg = f"item_id: the path says {shorten(item_id)}, the body {shorten(body['item_id'])}; leave it out there"
+            raise InvalidInput(msg, field="item_id")
+        return body
+
+    async def _entries(self, request: Request, parse: Callable[[object], T]) -> list[T | InvalidItem]:
+        """The parsed entries of a request about many items, or why one cannot be parsed; 422 without a valid one."""
+        body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
+        raw, single = many_or_one(body, "items", limit=self._engine.limits.max_events)
+        entries = await self._engine.executor.run(lambda: [_parsed(entry, parse) for entry in raw])
+        problems = [problem_of(entry) for entry in entries if isinstance(entry, InvalidItem)]
+        if len(problems) == len(entries):
+            raise invalid_entries("items", problems, single=single)
+        return entries
+
+    async def _patch(self, patches: Sequence[dict[str, Any]]) -> tuple[int, list[InvalidItem | NotFound | None]]:
+        def patch() -> tuple[int, list[InvalidItem | NotFound | None]]:
+            revision, problems = patch_items(self._store, patches, clock=self._services.wall)
+            self._services.items_changed()
+            return revision, problems
+
+        return await self._engine.writer.run(patch)
 
     async def _save(self, items: Sequence[Item]) -> int:
         def save() -> int:
@@ -158,18 +196,24 @@ class ItemRoutes:
         return {"categories": [{"category": name, "items": sizes[name]} for name in sorted(sizes)]}
 
 
-def _parsed(raw: object) -> Item | dict[str, object]:
-    """The item, or the problem with it."""
+def _parsed(raw: object, parse: Callable[[object], T]) -> T | InvalidItem:
     try:
-        return parse_item(raw)
+        return parse(raw)
     except InvalidItem as error:
-        return problem_of(error)
+        return error
 
 
-def _outcome(entry: Item | dict[str, object]) -> dict[str, object]:
-    if isinstance(entry, Item):
-        return {"status": "accepted", "item_id": entry.item_id}
-    return {"status": "rejected", "error": entry}
+def _outcome(entry: Item | dict[str, Any] | InvalidItem | NotFound) -> dict[str, object]:
+    """The result of one entry: an item, a patch, or the problem with it."""
+    if isinstance(entry, InvalidItem | NotFound):
+        return {"status": "rejected", "error": problem_of(entry)}
+    return {"status": "accepted", "item_id": entry.item_id if isinstance(entry, Item) else entry["item_id"]}
+
+
+def _outcomes(revision: int, results: Sequence[dict[str, object]]) -> Response:
+    accepted = sum(result["status"] == "accepted" for result in results)
+    sums = {"accepted": accepted, "rejected": len(results) - accepted}
+    return json_reply({"revision": revision, **sums, "results": results})
 
 
 def _only_hidden(value: str | None) -> bool:

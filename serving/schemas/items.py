@@ -10,17 +10,17 @@ from serving.schemas.openapi import ERRORS_404, document, limit_parameter, param
 
 
 class ItemIn(Schema):
-    """One catalogue item."""
+    """One catalogue item. With PATCH, a field that is left out stays, and null empties it."""
 
     item_id: str | None = None
-    """1-256 bytes of UTF-8; with PUT it comes from the path."""
+    """1-256 bytes of UTF-8; where the path has it, it may be left out."""
     title: str | None = None
     text: str | None = None
     """A description: the model reads title and text."""
     categories: list[str] | None = None
     attributes: dict[str, str | float | bool | None] | None = None
-    hidden: bool = False
-    """Exclude it from every answer, at once."""
+    hidden: bool | None = None
+    """Exclude it from every answer, at once; by default false."""
 
 
 class ItemsIn(Schema):
@@ -143,6 +143,20 @@ PUT_ITEM = document(
     parameters=_ITEM_ID,
     bodies=(ItemIn,),
     examples={"an item": {"title": "Camping lamp", "categories": ["camping"]}},
+)
+PATCH_ITEM = document(
+    ItemSaved,
+    tag=_TAG,
+    parameters=_ITEM_ID,
+    bodies=(ItemIn,),
+    examples={"hide it": {"hidden": True}, "attributes": {"attributes": {"price": 24.5, "colour": None}}},
+    errors=ERRORS_404,
+)
+PATCH_ITEMS = document(
+    ItemsOut,
+    tag=_TAG,
+    bodies=(ItemIn, ItemsIn),
+    examples={"many": {"items": [{"item_id": "lamp", "hidden": True}, {"item_id": "mug", "title": "Steel mug"}]}},
 )
 DELETE_ITEM = document(ItemRemoved, tag=_TAG, parameters=_ITEM_ID, errors=ERRORS_404)
 GET_SEARCH = document(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from core.items import Item
+from core.manage import patch_items
 from core.ports.store import Store
 
 SHOE = Item("shoe", "Red shoe", "Runs fast", ("shoes", "sport"), {"price": 9.5, "sale": True, "note": None})
@@ -30,6 +33,18 @@ def test_each_save_puts_its_items_under_a_new_revision(store: Store) -> None:
         assert read.items.revision() == second > first
         stored = read.items.by_id(["shoe", "hat"])
     assert (stored["shoe"].revision, stored["hat"].revision) == (first, second)
+
+
+def test_patch_keeps_what_it_does_not_name(store: Store) -> None:
+    first = save(store, SHOE, HAT)
+    patch = {"item_id": "shoe", "hidden": True, "attributes": {"price": 7, "note": None}}
+    revision, problems = patch_items(store, [patch, {"item_id": "unknown"}])
+    with store.read() as read:
+        stored = read.items.by_id(["shoe", "hat"])
+    assert revision == first + 1
+    assert [problem is None for problem in problems] == [True, False]
+    assert stored["shoe"].item == replace(SHOE, hidden=True, attributes={"price": 7, "sale": True})
+    assert (stored["hat"].item, stored["hat"].revision) == (HAT, first)
 
 
 def test_saving_no_items_keeps_the_revision(store: Store) -> None:

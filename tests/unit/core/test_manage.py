@@ -12,7 +12,7 @@ from core.clock import ManualClock
 from core.errors import NotFound
 from core.ingestion.sources import RequestSource
 from core.items import Item
-from core.manage import erase_user, remove_item, save_items
+from core.manage import erase_user, patch_items, remove_item, save_items
 from core.transitions.transition import Transition
 
 CLOCK = ManualClock(NOW_MS)
@@ -27,6 +27,29 @@ def test_items_saved_together_share_a_revision() -> None:
     assert [stored_item.item for stored_item in listed] == [Item("a", title="new"), Item("b"), Item("c")]
     assert [stored_item.revision for stored_item in listed] == [1, 1, 2]
     assert {stored_item.updated_ms for stored_item in listed} == {NOW_MS}
+
+
+def test_patches_share_a_revision_and_apply_in_order() -> None:
+    store = MemoryStore()
+    save_items(store, [Item("a", "old", attributes={"x": 1}), Item("b", "kept")], clock=CLOCK)
+    patches = [{"item_id": "a", "title": "new"}, {"item_id": "gone"}, {"item_id": "a", "attributes": {"y": 2}}]
+    revision, problems = patch_items(store, patches, clock=CLOCK)
+    with store.read() as read:
+        stored = read.items.by_id(["a", "b"])
+    assert (revision, [str(problem) for problem in problems]) == (
+        2,
+        ["None", "item 'gone' is not in the catalogue; PUT it to add it", "None"],
+    )
+    assert stored["a"].item == Item("a", "new", attributes={"x": 1, "y": 2})
+    assert (stored["a"].revision, stored["b"].revision) == (2, 1)
+
+
+def test_patches_of_unknown_items_keep_the_revision() -> None:
+    store = MemoryStore()
+    ingestor(store).ingest([event("ann", "uncatalogued")], RequestSource("api"))
+    revision, problems = patch_items(store, [{"item_id": "uncatalogued", "hidden": True}], clock=CLOCK)
+    assert revision == 0
+    assert isinstance(problems[0], NotFound)
 
 
 def test_removed_item_is_hidden_and_its_events_stay() -> None:

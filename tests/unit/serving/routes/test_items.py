@@ -36,6 +36,34 @@ def test_a_hidden_item_is_excluded_before_any_refresh(shop: Shop) -> None:
         assert recommended(api) == list("fedcb")
 
 
+def test_a_patch_hides_an_item_and_keeps_its_content(api: Api) -> None:
+    before = api.get("/v1/items/a").json()
+    saved = api.patch("/v1/items/a", json={"hidden": True}).json()
+    assert saved == {"item_id": "a", "status": "accepted", "revision": 2}
+    assert "a" not in recommended(api)
+    assert api.get("/v1/items/a").json() == before | {"hidden": True, "revision": 2}
+
+
+def test_a_patch_of_an_item_outside_the_catalogue_is_404(api: Api) -> None:
+    api.post("/v1/interactions", json={"user_id": "u", "item_id": "stub"})
+    for item_id in ("stub", "unknown"):
+        assert api.patch(f"/v1/items/{item_id}", json={"hidden": True}).status_code == 404
+
+
+def test_bulk_patches_have_one_result_each(api: Api) -> None:
+    batch = [{"item_id": "a", "hidden": True}, {"item_id": "z", "title": "?"}, {"item_id": "b", "hidden": "no"}]
+    body = api.patch("/v1/items", json={"items": batch}).json()
+    assert [result["status"] for result in body["results"]] == ["accepted", "rejected", "rejected"]
+    assert [body["results"][index]["error"]["code"] for index in (1, 2)] == ["not_found", "invalid_input"]
+    assert (body["revision"], body["accepted"], body["rejected"]) == (2, 1, 2)
+
+
+def test_a_wrong_method_names_patch(api: Api) -> None:
+    reply = api.post("/v1/items/a", json={})
+    assert reply.status_code == 405
+    assert reply.json()["error"]["message"] == "POST is not possible here; use DELETE, GET, PATCH, PUT"
+
+
 def test_a_removed_item_is_in_neither_answers_nor_the_catalogue(api: Api) -> None:
     assert api.delete("/v1/items/a").json() == {"item_id": "a", "status": "removed"}
     assert "a" not in recommended(api)

@@ -1,0 +1,39 @@
+"""Patches of catalogue items: JSON merge patch (RFC 7396). Independent of storage and HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.items import ITEM_FIELDS, Item, parse_item
+
+
+def parse_patch(raw: object) -> dict[str, Any]:
+    """A decoded JSON object as a patch, each field checked alone; raises `InvalidItem` with the invalid field.
+
+    A patch names its item by `item_id`. A field that is given replaces the stored one, null empties it, and a field
+    that is left out stays. `attributes` are merged by name; null removes one.
+    """
+    parse_item(raw)
+    assert isinstance(raw, Mapping)
+    return dict(raw)
+
+
+def patched(item: Item, patch: Mapping[str, Any]) -> Item:
+    """The item with a patch applied; raises `InvalidItem` where both together are no valid item."""
+    stored = {name: getattr(item, name) for name in ITEM_FIELDS}
+    return parse_item(_merged(stored, patch))
+
+
+def _merged(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """MergePatch of RFC 7396, section 2."""
+    merged = dict(target)
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, Mapping):
+            known = merged.get(name)
+            merged[name] = _merged(known if isinstance(known, Mapping) else {}, value)
+        else:
+            merged[name] = value
+    return merged

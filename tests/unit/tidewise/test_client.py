@@ -1,0 +1,25 @@
+"""The client of the public API: each method is one documented request."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+
+from tidewise.client import Client
+
+
+def test_patches_are_sent_as_merge_patches() -> None:
+    requests: list[tuple[str, str, object]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append((request.method, request.url.raw_path.decode(), json.loads(request.content)))
+        return httpx.Response(200, json={"status": "accepted"})
+
+    with Client("http://shop", transport=httpx.MockTransport(answer)) as client:
+        client.patch_item("a/b", {"hidden": True})
+        client.patch_items([{"item_id": "a", "title": None}])
+    assert requests == [
+        ("PATCH", "/v1/items/a%2Fb", {"hidden": True}),
+        ("PATCH", "/v1/items", {"items": [{"item_id": "a", "title": None}]}),
+    ]
