@@ -93,8 +93,8 @@ class ImportRun:
             start_s = time.perf_counter()
             with self.store.read() as view:
                 state = view.users.find(user_id)
-                seen = view.events.item_keys(state.key, type_codes=codes) if state else ()
-                view.items.by_key([int(key) for key in seen[:20]])
+                seen = view.events.item_types(state.key, type_codes=codes)[:, 0].tolist() if state else []
+                view.items.by_key(seen[:20])
             seconds.append(time.perf_counter() - start_s)
         return seconds
 

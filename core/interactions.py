@@ -31,7 +31,7 @@ class EventType:
 
     `window`: it enters the history that the encoder reads. `weight`: what it adds to popularity. `seen`: its item is
     excluded from this user's recommendations unless seen items are included. `hide`: its item is always excluded (a
-    dislike). `negative`: it is negative feedback.
+    dislike), until a later event with `unhide` (a like). `negative`: it is negative feedback.
     """
 
     name: str
@@ -40,6 +40,7 @@ class EventType:
     seen: bool = True
     hide: bool = False
     negative: bool = False
+    unhide: bool = False
 
 
 DEFAULT_EVENT_TYPES: tuple[EventType, ...] = (
@@ -48,7 +49,7 @@ DEFAULT_EVENT_TYPES: tuple[EventType, ...] = (
     EventType("cart", weight=3.0),
     EventType("purchase", weight=5.0),
     EventType("rating"),
-    EventType("like", weight=2.0),
+    EventType("like", weight=2.0, unhide=True),
     EventType("dislike", window=False, weight=0.0, hide=True, negative=True),
     EventType("impression", window=False, weight=0.0, seen=False),
 )
@@ -81,11 +82,11 @@ class EventTypes:
             raise InvalidEvent(msg, field="type") from None
 
     def flagged(self, flag: str) -> tuple[int, ...]:
-        """The codes of all types with this flag ("window", "seen", "hide")."""
+        """The codes of all types with this flag ("window", "seen", "hide", "unhide")."""
         return tuple(code for code, kind in enumerate(self.table) if getattr(kind, flag))
 
     def digest(self) -> str:
-        """A hash of all that affects stored state; stored in the database to detect a change."""
+        """A hash of what affects stored state; stored in the database to detect a change. `unhide` affects none."""
         text = repr([(t.name, t.window, t.weight, t.seen, t.hide, t.negative) for t in self.table])
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

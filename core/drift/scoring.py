@@ -13,6 +13,7 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.drift_records import ItemFacts, SampledEvent, Score
+from core.hidden_items import HiddenItems
 from core.history import History, WindowShape, windows_of
 from core.interactions import EventTypes
 from core.items import Catalogue
@@ -66,7 +67,7 @@ class Scoring:
         self._segments = segments
         self._codes = tuple(range(len(types.table)))
         self._windowed = frozenset(types.flagged("window"))
-        self._excluding = frozenset(types.flagged("hide")) | frozenset(types.flagged("seen") if exclude_seen else ())
+        self._hidden_items = HiddenItems(types, exclude_seen=exclude_seen)
 
     def next_scores(self) -> list[Score]:
         """The scores of the oldest unscored events, to be stored by the caller; empty if there are none."""
@@ -95,7 +96,8 @@ class Scoring:
         before = (event.time_ms, event.user_seq)
         past = read.events.recent(event.user_key, type_codes=self._codes, limit=MAX_PAST, before=before)
         windowed = [row for row in past if row.type_code in self._windowed]
-        excluded = snapshot.catalogue.rows(_keys(row for row in past if row.type_code in self._excluding))
+        past_types = np.array([(row.item_key, row.type_code) for row in past], np.int64).reshape(-1, 2)
+        excluded = snapshot.catalogue.rows(self._hidden_items.of(past_types))
         if not windowed or item_row in excluded:
             return None
         allowed = snapshot.catalogue.listed.copy()

@@ -39,8 +39,8 @@ class EventReader(Protocol):
         """A user's newest events of all types before a (time, sequence), newest first."""
         ...
 
-    def item_keys(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
-        """The distinct keys of all items with which a user had events of these types."""
+    def item_types(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
+        """(n, 2) item keys and type codes of all of a user's events of these types, in history order."""
         ...
 
     def columns(

@@ -17,6 +17,7 @@ from core.arrays import BoolArray, FloatArray, IntArray
 from core.blending.blend import COUNTS_BLEND
 from core.clock import Clock
 from core.errors import NotFound
+from core.hidden_items import NO_KEYS, HiddenItems
 from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, Window, WindowShape, append
 from core.interactions import EventTypes
 from core.ports.store import ReadTransaction, Store
@@ -38,7 +39,6 @@ from core.recommendation.user_encoder import UserEncoder
 from core.recommendation.vector_cache import VectorCache
 from core.records import StoredItem, UserState
 
-NO_KEYS = np.empty(0, np.int64)
 NUM_SPARE = 8  # candidates beyond n, to replace those that the final check removes
 
 
@@ -61,7 +61,7 @@ class Recommender:
         self._store = store
         self._snapshots = snapshots
         self._clock = clock
-        self._types = types
+        self._hidden_items = {seen: HiddenItems(types, exclude_seen=seen) for seen in (False, True)}
         self._shape = shape
         self._users = UserEncoder(store, cache=vectors, shared=shared)
         self._include_uncatalogued = include_uncatalogued
@@ -111,19 +111,19 @@ class Recommender:
         return _answer(ranker, items, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
 
     def rank(self, user_id: str, item_ids: Sequence[str], *, at_ms: int | None = None) -> RecommendationResult:
-        """These items ranked for a user. `excluded` lists the unknown, hidden and removed ones."""
+        """These items ranked for a user. `excluded` lists the unknown, hidden, removed and disliked ones."""
         snapshot = self._snapshots()
         with self._store.read() as read:
             stored = read.items.by_id(sorted(set(item_ids)))
             state = read.users.find(user_id)
-            now_ms, gap_ms = self._now(
-                RecommendationRequest(at_ms=at_ms), state.window.history if state else EMPTY_HISTORY
-            )
+            request = RecommendationRequest(at_ms=at_ms, exclude_seen=False)
+            now_ms, gap_ms = self._now(request, state.window.history if state else EMPTY_HISTORY)
+            disliked = set(self._hidden(read, request, state).tolist())
             ranker = self._ranker_for(read, snapshot, state, gap_ms, NO_KEYS)
         listed = [
             item_id
             for item_id in dict.fromkeys(item_ids)
-            if item_id in stored and stored[item_id].listed(include_uncatalogued=self._include_uncatalogued)
+            if self._is_listed(stored.get(item_id)) and stored[item_id].key not in disliked
         ]
         rows = snapshot.catalogue.rows(np.array([stored[item_id].key for item_id in listed], np.int64))
         rows = rows[rows >= 0]
@@ -229,9 +229,8 @@ class Recommender:
         """Keys of the items that are no answers because of the user's events: seen ones, if asked for, and disliked."""
         if state is None:
             return NO_KEYS
-        flags = ("seen", "hide") if request.exclude_seen else ("hide",)
-        codes = sorted({code for flag in flags for code in self._types.flagged(flag)})
-        return read.events.item_keys(state.key, type_codes=codes)
+        rule = self._hidden_items[request.exclude_seen]
+        return rule.of(read.events.item_types(state.key, type_codes=rule.codes))
 
     def _allowed(
         self, read: ReadTransaction, snapshot: ServingSnapshot, request: RecommendationRequest, hidden: IntArray

@@ -69,7 +69,7 @@ class RecommendationsOut(Schema):
     now: int
     """The time that the answer is for, in milliseconds."""
     excluded: list[str] | None = None
-    """Ranking only: requested items that cannot be shown (unknown, hidden, removed)."""
+    """Ranking only: requested items that cannot be shown (unknown, hidden, removed, disliked)."""
 
 
 class SessionEventIn(Schema):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 from sqlalchemy import bindparam, func, select, tuple_
@@ -52,8 +53,9 @@ def _history_page(dialect: Dialect) -> CompilerElement:
     return select(*ROW).where(OF_USER, EARLIER).order_by(*NEWEST_FIRST).limit(bindparam("limit"))
 
 
-def _item_keys(dialect: Dialect) -> CompilerElement:
-    return select(columns.item_key).where(OF_USER, dialect.is_in(columns.type_code, "type_codes"))
+def _item_types(dialect: Dialect) -> CompilerElement:
+    events = select(columns.item_key, columns.type_code).where(OF_USER, dialect.is_in(columns.type_code, "type_codes"))
+    return events.order_by(columns.time_ms, columns.user_seq)
 
 
 def _by_key(dialect: Dialect) -> CompilerElement:
@@ -124,10 +126,10 @@ class EventRepository:
             )
         ]
 
-    def item_keys(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
-        """The distinct keys of items with which a user had events of these types."""
-        rows = self._session.rows(_item_keys, user_key=user_key, type_codes=self._session.array(type_codes))
-        return np.unique(np.fromiter((key for (key,) in rows), np.int64, len(rows)))
+    def item_types(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
+        """(n, 2) item keys and type codes of a user's events of these types, in history order."""
+        rows = self._session.rows(_item_types, user_key=user_key, type_codes=self._session.array(type_codes))
+        return np.fromiter(chain.from_iterable(rows), np.int64, 2 * len(rows)).reshape(-1, 2)
 
     def recent(
         self, user_key: int, *, type_codes: Sequence[int], limit: int, before: tuple[int, int] | None = None

@@ -152,13 +152,14 @@ def test_event_columns_of_an_empty_store_are_empty(store: Store) -> None:
         assert len(read.events.columns(type_codes=[CLICK])) == 0
 
 
-def test_item_keys_of_a_user_are_distinct_and_filtered_by_type(store: Store) -> None:
+def test_item_types_of_a_user_are_in_history_order(store: Store) -> None:
     places = [(7, CLICK), (5, VIEW), (7, CLICK), (9, IMPRESSION)]
     rows = [event(n, user=1, item=item, time_ms=n, seq=n, kind=kind) for n, (item, kind) in enumerate(places)]
     insert(store, *rows, event(9, user=2, item=1, time_ms=1, seq=1))
     with store.read() as read:
-        assert sorted(read.events.item_keys(1, type_codes=[CLICK, VIEW]).tolist()) == [5, 7]
-        assert read.events.item_keys(3, type_codes=[CLICK]).tolist() == []
+        expected = [[7, CLICK], [5, VIEW], [7, CLICK]]
+        assert read.events.item_types(1, type_codes=[CLICK, VIEW]).tolist() == expected
+        assert read.events.item_types(3, type_codes=[CLICK]).shape == (0, 2)
 
 
 def test_sequences_are_returned_for_stored_events_only(store: Store) -> None:

@@ -46,10 +46,9 @@ class MemoryEvents(MemoryRepository):
         rows = [row for row in self.data.events.values() if row.user_key == user_key]
         return sorted((row for row in rows if history_order(row)[1:] < before), key=history_order)[::-1][:limit]
 
-    def item_keys(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
-        rows = self.data.events.values()
-        keys = {row.item_key for row in rows if row.user_key == user_key and row.type_code in type_codes}
-        return np.array(sorted(keys), np.int64)
+    def item_types(self, user_key: int, *, type_codes: Sequence[int]) -> IntArray:
+        rows = self.recent(user_key, type_codes=type_codes, limit=len(self.data.events))
+        return np.array([(row.item_key, row.type_code) for row in rows], np.int64).reshape(-1, 2)
 
     def columns(
         self, *, type_codes: Sequence[int], before_ms: int | None = None, since_ms: int | None = None

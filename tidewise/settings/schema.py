@@ -137,6 +137,8 @@ class EventTypeSettings(Section):
     """As `seen`, but also where `recommend.exclude_seen` is off: a dislike."""
     negative: bool = False
     """Whether the event is negative feedback."""
+    unhide: bool = False
+    """Whether the event takes back an earlier `hide` of the same user and item: a like."""
 
 
 def _default_types() -> dict[str, dict[str, Any]]:
@@ -148,7 +150,7 @@ class EventSettings(Section):
     """Event types. `[events.types.NAME]` changes a known type or adds a new one; omitted fields keep their value."""
 
     types: dict[str, EventTypeSettings] = Field(default_factory=_default_types, validate_default=True)
-    """The event types, each with `window`, `weight`, `seen`, `hide` and `negative`."""
+    """The event types, each with `window`, `weight`, `seen`, `hide`, `negative` and `unhide`."""
     default_type: str = "click"
     """The type of an event without a type."""
     max_future_s: float = Field(300.0, ge=0, allow_inf_nan=False)

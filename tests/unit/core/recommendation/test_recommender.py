@@ -83,6 +83,31 @@ def test_a_disliked_item_is_gone_even_where_repeats_are_wanted() -> None:
     assert shop.for_ann(ALL) == ["d", "e", "f", "a", "b"]
 
 
+def test_a_later_like_takes_a_dislike_back_whatever_arrives_first() -> None:
+    dislike_first, like_first, disliked_again = Shop(), Shop(), Shop()
+    for shop, order in ((dislike_first, ("dislike", "like")), (like_first, ("like", "dislike"))):
+        shop.had("b", 0)
+        for kind in order:
+            shop.had("c", {"dislike": 1, "like": 2}[kind], kind=kind)
+    disliked_again.had("b", 0)
+    for at_s, kind in enumerate(("dislike", "like", "dislike"), start=1):
+        disliked_again.had("c", at_s, kind=kind)
+    assert "c" in dislike_first.for_ann(ALL)
+    assert like_first.for_ann(ALL) == dislike_first.for_ann(ALL)
+    assert "c" not in disliked_again.for_ann(ALL)
+    assert "c" not in dislike_first.for_ann(RecommendationRequest(n=20)), "a liked item is a seen one"
+
+
+def test_ranking_excludes_disliked_items() -> None:
+    shop = Shop()
+    shop.had("b", 0)
+    shop.had("c", 1, kind="dislike")
+    answer = shop.recommender.rank("ann", ["c", "d", "b"])
+    assert (names(answer), answer.excluded) == (["d", "b"], ("c",))
+    shop.had("c", 2, kind="like")
+    assert sorted(names(shop.recommender.rank("ann", ["c", "d", "b"]))) == ["b", "c", "d"]
+
+
 def test_an_impression_is_not_seen() -> None:
     shop = Shop()
     shop.had("b", 0)
