@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +74,17 @@ def _vectors(texts: Sequence[str]) -> tuple[csr_matrix, list[str]]:
 
 
 def _topic_words(text: str) -> list[str]:
-    """Words that may name something: numbers and single letters do not."""
-    return [word for word in words(text) if len(word) > 2 and not word.isdecimal()]
+    """Words that may name something: numbers, short words and stop words do not."""
+    stop_words = _stop_words()
+    return [word for word in words(text) if len(word) > 2 and not word.isdecimal() and word not in stop_words]
+
+
+@cache
+def _stop_words() -> frozenset[str]:
+    """English words that name nothing, such as "and" and "with"."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    return frozenset(ENGLISH_STOP_WORDS)
 
 
 def _clustered(vectors: csr_matrix, num_topics: int, rng: np.random.Generator) -> IntArray:

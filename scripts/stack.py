@@ -125,7 +125,10 @@ def start(stack: ExitStack, folder: Path) -> list[Client]:
         if child.poll() is not None:
             msg = f"{service.name} ended with code {child.returncode}; its log is {log_of(service, folder)}"
             raise ProcessError(msg)
-    say(f"APIs: {', '.join(api.base_url for api in apis)}   key: {key}   logs: {folder / 'logs'}")
+    key_file = folder / "api.key"
+    key_file.touch(mode=0o600)
+    key_file.write_text(key)
+    say(f"APIs: {', '.join(api.base_url for api in apis)}   key: in {key_file}   logs: {folder / 'logs'}")
     return apis
 
 

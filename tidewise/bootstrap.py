@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from core.arrays import FloatArray, IntArray
 from core.clock import DAY_MS, Clock, StreamClock, WallClock
 from core.drift.counting import DriftSampler
-from core.errors import CheckpointError, StoreMismatch
+from core.errors import CheckpointError, NotFound, StoreMismatch
 from core.history import WindowShape
 from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes
@@ -30,7 +30,7 @@ from core.records import ModelRecord
 from core.transitions.counts import CountRules
 from core.transitions.transition import NUM_PREVIOUS
 from tidewise.data_folder import make_folder
-from tidewise.settings.schema import Settings
+from tidewise.settings.schema import ClockSettings, Settings
 
 if TYPE_CHECKING:
     from model.bundle import HM4SRBundle
@@ -75,12 +75,33 @@ def open_system(settings: Settings, *, check_meta: bool = True, recommends: bool
     make_folder(settings.data.folder)
     store = open_store(settings.database_url())
     try:
+        settings = _with_stored_clock(settings, store)
         if check_meta:
             agree_on_meta(store, settings)
         return _wire(settings, store, recommends=recommends)
     except BaseException:
         store.close()
         raise
+
+
+def open_existing(settings: Settings, *, check_meta: bool = True, recommends: bool = False) -> System:
+    """As `open_system`, for commands that need what is stored; raises `NotFound` instead of making a database."""
+    if not settings.has_database():
+        msg = (
+            f"no such database: there is none in {settings.data.folder.absolute()}; "
+            "check --data, or make one with `tidewise import` or `tidewise up`"
+        )
+        raise NotFound(msg)
+    return open_system(settings, check_meta=check_meta, recommends=recommends)
+
+
+def _with_stored_clock(settings: Settings, store: Store) -> Settings:
+    """The settings with the clock mode of the database, unless they name one."""
+    with store.read() as read:
+        mode = read.metadata.all().get("clock.mode")
+    if mode is None or "mode" in settings.clock.model_fields_set:
+        return settings
+    return settings.model_copy(update={"clock": ClockSettings.model_validate({"mode": mode})})
 
 
 def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
@@ -145,7 +166,7 @@ def agree_on_meta(store: Store, settings: Settings) -> None:
     for name, value in expected.items():
         if stored.get(name, value) == value:
             continue
-        remedy = "use the setting that it was made with" if name == "clock.mode" else "run `tidewise rebuild`"
+        remedy = "leave the setting out" if name == "clock.mode" else "run `tidewise rebuild`"
         msg = f"{name}: the database was made with {stored[name]}, the settings say {value}; {remedy}"
         raise StoreMismatch(msg)
     missing = {name: value for name, value in expected.items() if name not in stored}

@@ -6,6 +6,7 @@ from tidewise.commands import (
     ask,
     data,
     dead_letters,
+    doctor,
     drift,
     evaluate,
     features,
@@ -21,7 +22,7 @@ from tidewise.shell import run as run_app
 
 app = new_app()
 
-for module in (data, replay, features, learn, evaluate, run, ask, drift, models, dead_letters, offsets, show):
+for module in (data, replay, features, learn, evaluate, run, ask, drift, models, dead_letters, offsets, show, doctor):
     module.register(app)
 
 

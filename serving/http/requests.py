@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import orjson
 from fastapi import Request
+from starlette.datastructures import QueryParams
 
 from core.attributes import conditions_in, conditions_of
 from core.errors import InvalidInput
@@ -85,6 +86,15 @@ def check_fields(values: Mapping[str, object], known: Sequence[str]) -> None:
             raise InvalidInput(msg, field=field_name(name))
 
 
+def check_query(query: QueryParams, known: Sequence[str], *, repeatable: Sequence[str] = ()) -> None:
+    """Raise `InvalidInput` for an unknown parameter, or for one that is given twice and may not be."""
+    check_fields(query, known)
+    for name in query:
+        if name not in repeatable and len(values := query.getlist(name)) > 1:
+            msg = f"{name}: wanted one value, got {shorten(values)}; send it once"
+            raise InvalidInput(msg, field=name)
+
+
 def path_id(request: Request, name: str) -> str:
     """An id from the path, which is routed percent-encoded."""
     try:
@@ -97,7 +107,7 @@ def path_id(request: Request, name: str) -> str:
 def read_recommendation_query(request: Request, services: Services) -> RecommendationRequest:
     """The recommendation request of a query string."""
     query = request.query_params
-    check_fields(query, RECOMMENDATION_FIELDS)
+    check_query(query, RECOMMENDATION_FIELDS, repeatable=("where", "exclude"))
     values: dict[str, object] = {name: query[name] for name in query if name not in ("where", "exclude")}
     for name in ("n", "at"):
         if name in query:

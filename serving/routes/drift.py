@@ -10,7 +10,7 @@ from core.drift.monitor import ROLE
 from core.drift_records import BUCKET_MS
 from core.ports.store import Store
 from serving.http.replies import json_reply
-from serving.http.requests import check_fields, integer_query
+from serving.http.requests import check_query, integer_query
 from serving.runtime.engine import Engine
 from serving.schemas import drift as schemas
 
@@ -31,7 +31,7 @@ class DriftRoutes:
 
     async def get(self, request: Request) -> Response:
         """Alarms, newest first, and the signals of the last days."""
-        check_fields(request.query_params, ("limit", "days"))
+        check_query(request.query_params, ("limit", "days"))
         limit = integer_query(request, "limit", default=DEFAULT_LIMIT, highest=MAX_LIMIT)
         days = integer_query(request, "days", default=DEFAULT_DAYS, highest=MAX_DAYS)
         services = self._engine.services
@@ -42,7 +42,7 @@ class DriftRoutes:
 
     async def categories(self, request: Request) -> Response:
         """Events by category over time."""
-        check_fields(request.query_params, ("days",))
+        check_query(request.query_params, ("days",))
         days = integer_query(request, "days", default=DEFAULT_DAYS, highest=MAX_DAYS)
         return json_reply(await self._engine.executor.run(lambda: self._mix(days)))
 

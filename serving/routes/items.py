@@ -17,7 +17,7 @@ from core.recommendation.search import search_rows
 from core.recommendation.snapshot import ServingSnapshot
 from core.records import StoredItem
 from serving.http.replies import invalid_entries, json_reply, problem_of
-from serving.http.requests import check_fields, integer_query, many_or_one, path_id, read_json
+from serving.http.requests import check_query, integer_query, many_or_one, path_id, read_json
 from serving.runtime.engine import Engine
 from serving.schemas import items as schemas
 
@@ -53,7 +53,7 @@ class ItemRoutes:
 
     async def list_page(self, request: Request) -> Response:
         """A page of catalogue items in ascending id."""
-        check_fields(request.query_params, ("after", "limit"))
+        check_query(request.query_params, ("after", "limit"))
         limit = integer_query(request, "limit", default=100, highest=MAX_PAGE)
         after = request.query_params.get("after", "")
         page = await self._engine.executor.run(
@@ -105,7 +105,7 @@ class ItemRoutes:
     async def search(self, request: Request) -> Response:
         """Catalogue items that contain all words of a query, most popular first, with or only hidden ones."""
         query = request.query_params
-        check_fields(query, ("query", "category", "hidden", "n"))
+        check_query(query, ("query", "category", "hidden", "n"))
         n = integer_query(request, "n", default=20, highest=MAX_MATCHES)
         text = query.get("query", "")
         if len(text) > MAX_QUERY_CHARS:

@@ -64,7 +64,10 @@ class StatusRoutes:
             catalogue = self._services.snapshots.current().catalogue
         except NotReady as error:
             return {"ok": False, "message": str(error)}
-        return {"ok": True, "items": len(catalogue), "revision": catalogue.revision}
+        check: Check = {"ok": True, "items": len(catalogue), "revision": catalogue.revision}
+        if not catalogue.listed.any():
+            check["message"] = "no item can be recommended; put items into the catalogue, or set items.catalogue = none"
+        return check
 
     def _model(self) -> Check:
         """A missing model is ready: popularity serves. A champion that cannot be loaded adds a message."""

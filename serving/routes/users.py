@@ -11,7 +11,7 @@ from core.interactions import check_id, shorten
 from core.manage import erase_user
 from core.records import EventRow, StoredItem, UserState
 from serving.http.replies import json_reply
-from serving.http.requests import check_fields, integer_query, path_id
+from serving.http.requests import check_query, integer_query, path_id
 from serving.runtime.engine import Engine
 from serving.schemas import users as schemas
 
@@ -37,7 +37,7 @@ class UserRoutes:
 
     async def list_page(self, request: Request) -> Response:
         """A page of users in ascending id."""
-        check_fields(request.query_params, ("prefix", "after", "limit"))
+        check_query(request.query_params, ("prefix", "after", "limit"))
         limit = integer_query(request, "limit", default=100, highest=MAX_PAGE)
         prefix, after = (_optional_id(request, name) for name in ("prefix", "after"))
         users = await self._engine.executor.run(lambda: self._read_page(prefix, after, limit))
@@ -46,7 +46,7 @@ class UserRoutes:
 
     async def events(self, request: Request) -> Response:
         """The events of a user, newest first."""
-        check_fields(request.query_params, ("before", "limit"))
+        check_query(request.query_params, ("before", "limit"))
         user_id = path_id(request, "user_id")
         limit = integer_query(request, "limit", default=100, highest=MAX_PAGE)
         before = _position(request.query_params.get("before"))
@@ -55,7 +55,7 @@ class UserRoutes:
     async def interests(self, request: Request) -> Response:
         """The short-term and long-term interests of a user, and how they shifted."""
         user_id = path_id(request, "user_id")
-        check_fields(request.query_params, ())
+        check_query(request.query_params, ())
         interests = self._services.interests
         return json_reply(await self._engine.executor.run(lambda: schemas.interest_out(interests.of(user_id))))
 

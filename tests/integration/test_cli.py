@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tidewise import __version__
 from tidewise.cli import main
 
 HEADER = "user_id,item_id,time\n"
@@ -159,7 +161,98 @@ def test_invalid_input_exits_with_2_and_advice(tidewise: Command, arguments: lis
     assert message in outcome.err
 
 
-def test_training_without_events_is_an_error(tidewise: Command) -> None:
+READING = [
+    ("recommend", "ann"),
+    ("interests", "ann"),
+    ("train",),
+    ("learn", "--once"),
+    ("learn", "--now"),
+    ("drift",),
+    ("models", "list"),
+    ("models", "rollback"),
+    ("dead-letters", "list"),
+    ("dead-letters", "retry", "--all"),
+    ("offsets", "show"),
+    ("rebuild",),
+]
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_a_mistyped_data_folder_never_makes_a_database(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    typo = tmp_path / "typo"
+    monkeypatch.setattr(sys, "argv", ["tidewise", *words, "--data", str(typo)])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert f"no such database: there is none in {typo}; check --data" in " ".join(capsys.readouterr().err.split())
+    assert not typo.exists()
+
+
+def test_a_missing_sqlite_file_of_database_url_is_not_made(tidewise: Command, tmp_path: Path) -> None:
+    path = tmp_path / "typo.db"
+    outcome = tidewise("recommend", "ann", "--set", f"database.url=sqlite:///{path}")
+    assert (outcome.code, path.exists()) == (2, False)
+
+
+def test_the_clock_mode_is_read_from_the_database(tidewise: Command, events: Callable[[str], str]) -> None:
+    path = events(rows(NOON_MS))
+    tidewise("import", "--events", path, "--set", "clock.mode=stream")
+    assert "clock stream" in tidewise("doctor").out
+    assert tidewise("recommend", "ann").code == 0
+    outcome = tidewise("recommend", "ann", "--set", "clock.mode=wall")
+    assert outcome.code == 1
+    assert "made with stream, the settings say wall; leave the setting out" in outcome.err
+
+
+def test_events_without_a_catalogue_are_warned_about(tidewise: Command, events: Callable[[str], str]) -> None:
+    imported = tidewise("import", "--events", events(rows(NOON_MS)))
+    assert imported.code == 0
+    for outcome in (imported, tidewise("recommend", "bob")):
+        assert "warning: catalogue: empty, so nothing can be recommended; 1 items are known from events" in outcome.err
+        assert "`tidewise import --items FILE`, or `--set items.catalogue=none`" in outcome.err
+
+
+def test_events_of_uncatalogued_items_are_reported(tidewise: Command, events: Callable[[str], str]) -> None:
+    items = events("item_id,title\nitem-0,A\n", "items.csv")
+    outcome = tidewise("import", "--events", events(rows(NOON_MS, NOON_MS)), "--items", items)
+    assert "1 items of events are not in it and are not recommended, such as item-1" in outcome.err
+
+
+def test_doctor_says_what_to_do_next(tidewise: Command, events: Callable[[str], str]) -> None:
+    outcome = tidewise("doctor")
+    assert (outcome.code, outcome.out.splitlines()[-1]) == (1, "Next: `tidewise demo` shows a simulated shop")
+    tidewise("import", "--events", events(rows(NOON_MS) + "bad\n"))
+    outcome = tidewise("doctor", "--url", "http://127.0.0.1:9")
+    assert outcome.code == 1
+    assert outcome.out.splitlines()[-1].startswith("Next: `tidewise import --items FILE`")
+    assert "  dead letters: 1 rows or messages could not be read" in outcome.out
+    tidewise("import", "--items", events("item_id,title\nitem-0,A\n", "items.csv"))
+    outcome = tidewise("doctor", "--url", "http://127.0.0.1:9", "--json")
+    found = {finding["part"]: finding for finding in json.loads(outcome.out)}
+    assert (outcome.code, found["server"]["command"]) == (0, "`tidewise up`")
+    assert found["events"]["text"].startswith("1 by 1 users, the newest of 2023-11-14 22:13 UTC; for an old log")
+
+
+def test_the_version_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["tidewise", "--version"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert capsys.readouterr().out == f"tidewise {__version__}\n"
+
+
+def test_a_demo_is_refused_on_the_port_of_a_running_server(tidewise: Command) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        outcome = tidewise("demo", "--port", str(port))
+    assert outcome.code == 2
+    assert f"--port: {port} is in use, and the demo never posts into a running server" in outcome.err
+
+
+def test_training_without_events_is_an_error(tidewise: Command, events: Callable[[str], str]) -> None:
+    tidewise("import", "--items", events("item_id,title\ntea,Tea\n"))
     outcome = tidewise("train")
     assert outcome.code == 1
     assert "wanted at least 100 events to train on, got 0; import more first" in outcome.err

@@ -12,7 +12,8 @@ from core.attributes import conditions_in
 from core.interactions import check_time_ms
 from core.interests.user_interest import UserInterest
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
-from tidewise.bootstrap import open_system
+from tidewise.bootstrap import open_existing
+from tidewise.commands.advice import catalogue_findings, warn
 from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
 
 
@@ -42,7 +43,7 @@ def recommend(
     """Recommend items to a user, straight from the database."""
     at_ms = None if at is None else check_time_ms("--at", at)
     settings = settings_of(data, config, set_)
-    with open_system(settings, recommends=True) as system:
+    with open_existing(settings, recommends=True) as system:
         system.snapshots.refresh()
         wish = RecommendationRequest(
             n=n,
@@ -52,10 +53,13 @@ def recommend(
             exclude_seen=settings.recommend.exclude_seen,
         )
         answer = system.recommender.recommend(user, wish)
+        with system.store.read() as read:
+            findings = [] if answer.items else list(catalogue_findings(read, settings))
     if json_:
         print_json({"user_id": user, **asdict(answer)})
     else:
         _print(user, answer)
+    warn(findings)
 
 
 def interests(
@@ -68,7 +72,7 @@ def interests(
     """Show a user's interests and whether they drift."""
     from serving.schemas.users import interest_out
 
-    with open_system(settings_of(data, config, set_)) as system:
+    with open_existing(settings_of(data, config, set_)) as system:
         system.snapshots.refresh()
         interest = system.interests.of(user)
     if json_:

@@ -21,6 +21,7 @@ from core.imports.item_import import import_items
 from core.imports.rows import BadLine, RowReader
 from core.items import MAX_TEXT_CHARS
 from tidewise.bootstrap import System, open_system
+from tidewise.commands.advice import catalogue_findings, warn
 from tidewise.commands.file_options import FORMATS_HELP, EventFileOptions, ItemFileOptions
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.commands.requests import command_of
@@ -74,6 +75,8 @@ def import_files(request: ImportRequest) -> None:
             for path in rules:
                 with _reading(path, request) as (reader, bar), reports.of("events", path) as take:
                     take(_import_events(reader, system, rules[path], before=request.before, progress=bar))
+            with system.store.read() as read:
+                warn(catalogue_findings(read, settings))
     finally:
         if request.json and reports.by_kind:
             print_json(reports.document())

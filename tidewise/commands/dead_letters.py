@@ -12,7 +12,7 @@ from core.errors import InvalidInput
 from core.ingestion.dead_letters import dead_letter_json
 from core.interactions import shorten
 from core.records import DeadLetter
-from tidewise.bootstrap import open_system
+from tidewise.bootstrap import open_existing
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 
 app = typer.Typer(no_args_is_help=True, help="List, retry or discard input that could not be applied.")
@@ -40,7 +40,7 @@ def list_(
     json_: Json = False,
 ) -> None:
     """List the newest dead letters: key, source and reason."""
-    with open_system(settings_of(data, config, set_)) as system, system.store.read() as read:
+    with open_existing(settings_of(data, config, set_)) as system, system.store.read() as read:
         dead_letters, total = read.dead_letters.newest(limit=limit), read.dead_letters.count()
     if json_:
         print_json({"total": total, "dead_letters": [dead_letter_json(dead_letter) for dead_letter in dead_letters]})
@@ -72,7 +72,7 @@ def retry(
 
     selected = _selected(keys, all_)
     settings = settings_of(data, config, set_)
-    with open_system(settings) as system:
+    with open_existing(settings) as system:
         decode, topic = codec_of(settings).decode_dead_letter, source or settings.kafka.topic
         result = retry_letters(system.store, system.ingestor, decode, source=topic, keys=selected)
     if json_:
@@ -98,7 +98,7 @@ def discard(
     from core.ingestion.dead_letters import discard as discard_letters
 
     selected = _selected(keys, all_)
-    with open_system(settings_of(data, config, set_)) as system:
+    with open_existing(settings_of(data, config, set_)) as system:
         num = discard_letters(system.store, source=source, keys=selected)
     if json_:
         print_json({"discarded": num})

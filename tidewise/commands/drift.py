@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tidewise.bootstrap import open_system
+from tidewise.bootstrap import open_existing
 from tidewise.commands.options import Config, Data, Json, Set, notes, overrides_of, print_json, screen, settings_of
 from tidewise.settings.schema import load_settings
 
@@ -37,7 +37,7 @@ def drift(
     from serving.routes.drift import drift_report
     from tidewise.processes.monitor import read_all
 
-    with open_system(settings_of(data, config, set_)) as system:
+    with open_existing(settings_of(data, config, set_)) as system:
         if catch_up or again:
             read_all(system, again=again)
         document = drift_report(system.store, clock=system.clock, limit=limit, days=days)

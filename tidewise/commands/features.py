@@ -9,7 +9,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.errors import InvalidInput
-from tidewise.bootstrap import features_folder, open_system
+from tidewise.bootstrap import features_folder, open_existing
 from tidewise.commands.file_options import ItemColumnNames
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.files import item_columns, opened
@@ -89,7 +89,7 @@ def _invalidate(settings: Settings, report: Collected) -> None:
     """Mark changed items in the database, so that serving processes reload them."""
     if not report.changed or not settings.has_database():
         return
-    with open_system(settings) as system:
+    with open_existing(settings) as system:
         vectors_of_items.touch(system.store, report.changed)
 
 
@@ -99,7 +99,7 @@ def _texts(settings: Settings, items: Path | None, columns_of_items: str) -> dic
     from core.imports.rows import BadLine
 
     if items is None:
-        with open_system(settings) as system, system.store.read() as read:
+        with open_existing(settings) as system, system.store.read() as read:
             catalogue = read.items.catalogue(include_uncatalogued=True)
         return dict(zip(catalogue.item_ids, catalogue.texts, strict=True))
     bad: list[BadLine] = []

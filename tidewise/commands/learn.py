@@ -13,7 +13,7 @@ import typer
 from core.errors import TrainingProcessLost
 from core.interactions import check_time_ms
 from core.learn.cycle import Force
-from tidewise.bootstrap import open_system
+from tidewise.bootstrap import open_existing
 from tidewise.commands.options import (
     Config,
     Data,
@@ -72,11 +72,11 @@ def train(
     by_operator = Force(f"{getpass.getuser()} by command", "tidewise train --force") if force else None
     tuning = None
     if tunes:
-        with open_system(settings) as system, TrainingBar() as bar:
+        with open_existing(settings) as system, TrainingBar() as bar:
             tuning = tune(system, minutes=tune_minutes, progress=bar.show, report=bar.say, before_ms=before_ms)
         if not json_:
             print_tuning(tuning)
-    with open_system(settings) as system, TrainingBar(announces=True) as bar:
+    with open_existing(settings) as system, TrainingBar(announces=True) as bar:
         bar.say(f"A training takes at most {settings.train.max_minutes:g} minutes (train.max_minutes).")
         training = train_and_judge(system, progress=bar.show, report=bar.say, before_ms=before_ms, force=by_operator)
     if json_:

@@ -12,7 +12,7 @@ import typer
 from core.clock import WallClock
 from core.learn.versions import named, promote, roll_back
 from core.records import ModelRecord, Promotion
-from tidewise.bootstrap import open_system
+from tidewise.bootstrap import open_existing
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.commands.verdicts import print_comparisons
 
@@ -127,7 +127,7 @@ def differences(left: Mapping[str, Any], right: Mapping[str, Any], prefix: str =
 
 
 def _change(change: Callable[..., Promotion], reason: str, data: Any, config: Any, set_: Any, json_: bool) -> None:
-    with open_system(settings_of(data, config, set_)) as system, system.store.transaction() as tx:
+    with open_existing(settings_of(data, config, set_)) as system, system.store.transaction() as tx:
         promotion = change(tx, decided_by=f"{getpass.getuser()} by command", reason=reason, now_ms=WallClock().now_ms())
         tx.commit()
     if json_:
@@ -137,7 +137,7 @@ def _change(change: Callable[..., Promotion], reason: str, data: Any, config: An
 
 
 def _read(data: Any, config: Any, set_: Any) -> tuple[list[ModelRecord], list[Promotion]]:
-    with open_system(settings_of(data, config, set_)) as system, system.store.read() as read:
+    with open_existing(settings_of(data, config, set_)) as system, system.store.read() as read:
         return read.models.all(), read.models.promotions()
 
 

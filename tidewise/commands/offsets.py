@@ -11,7 +11,7 @@ import typer
 from core.errors import InvalidInput
 from core.ingestion.offsets import PartitionPosition, move_offset
 from core.ports.store import Store
-from tidewise.bootstrap import open_system
+from tidewise.bootstrap import open_existing
 from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
 from tidewise.settings.schema import Settings
 
@@ -28,8 +28,8 @@ def register(parent: typer.Typer) -> None:
 def show(kafka: Kafka = None, data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
     """Show the applied offset and the log's offsets of each partition."""
     settings = settings_of(data, config, set_, kafka__bootstrap_servers=kafka)
-    with open_system(settings) as system:
-        positions = _positions(settings, system.store)
+    with open_existing(settings) as system:
+        positions = positions_of(settings, system.store)
     if json_:
         print_json([asdict(position) | {"problem": position.problem} for position in positions.values()])
         return
@@ -48,8 +48,8 @@ def set_offset(
 ) -> None:
     """Set the offset that workers continue a partition from."""
     settings = settings_of(data, config, set_, kafka__bootstrap_servers=kafka)
-    with open_system(settings) as system:
-        positions = _positions(settings, system.store)
+    with open_existing(settings) as system:
+        positions = positions_of(settings, system.store)
         if partition not in positions:
             msg = f"--partition: wanted one of {settings.kafka.topic}, 0 to {len(positions) - 1}, got {partition}"
             raise InvalidInput(msg)
@@ -64,7 +64,8 @@ def set_offset(
     notes.print(f"{position.stream}/{partition}: workers continue at {offset}.", markup=False, highlight=False)
 
 
-def _positions(settings: Settings, store: Store) -> Mapping[int, PartitionPosition]:
+def positions_of(settings: Settings, store: Store) -> Mapping[int, PartitionPosition]:
+    """The applied offset and the log's offsets by partition; raises `StreamUnavailable`."""
     from tidewise.processes.kafka import log_bounds_of
 
     bounds = log_bounds_of(settings)

@@ -6,7 +6,7 @@ import typer
 from rich.progress import Progress
 
 from core.clock import DAY_MS
-from tidewise.bootstrap import check_rebuildable, meta_of, open_system
+from tidewise.bootstrap import check_rebuildable, meta_of, open_existing, open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, overrides_of, print_json, screen, settings_of
 from tidewise.settings.schema import open_sources
 from tidewise.settings.sources import origin_of
@@ -27,7 +27,7 @@ def rebuild(data: Data = None, config: Config = None, set_: Set = None, json_: J
     from core.ingestion.rebuild import rebuild as rebuild_store
 
     chosen = settings_of(data, config, set_)
-    with open_system(chosen, check_meta=False) as system:
+    with open_existing(chosen, check_meta=False) as system:
         check_rebuildable(system.store, chosen)
         with system.store.read() as read:
             total = read.totals().events

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from core.clock import DAY_MS
+from core.errors import InvalidSettings
 from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
 from core.manage import save_items
@@ -51,8 +52,8 @@ class DemoOptions:
 def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> None:
     """Build what is missing, serve, send live traffic, show the tour, and wait for Ctrl-C unless it should end."""
     started_s = time.monotonic()
-    is_new = prepare(settings, console)
     port = choose_port(options)
+    is_new = prepare(settings, console)
     url, log = f"http://127.0.0.1:{port}", settings.data.folder / "up.log"
     arguments = ["up", *options.arguments, "--port", str(port)]
     with ExitStack() as stack:
@@ -123,8 +124,15 @@ def make_shop(*, season_days: int = 0) -> Shop:
 
 
 def choose_port(options: DemoOptions) -> int:
-    """The port of the options; by default 8080, or a free one if that is taken; 0: any free port."""
-    return options.port or free_port(PREFERRED_PORT if options.port is None else 0)
+    """The port of the options; by default 8080, or a free one if that is taken; 0: any free port.
+
+    Raises `InvalidSettings` where another server listens on the port of the options: it would get the demo's events.
+    """
+    port = free_port(PREFERRED_PORT if options.port is None else options.port)
+    if options.port and port != options.port:
+        msg = f"--port: {options.port} is in use, and the demo never posts into a running server; wanted a free port"
+        raise InvalidSettings(msg)
+    return port
 
 
 def wait_for_interrupt() -> None:

@@ -29,10 +29,10 @@ PAUSE_S = 0.002
 def run_kafka_demo(settings: Settings, options: DemoOptions, *, console: Console) -> None:
     """Train on the simulated shop, start a worker and an API, send traffic and a click through Kafka."""
     started_s = time.monotonic()
+    port = choose_port(options)
     prepare(settings, console)
     kafka = kafka_settings(settings)
     ensure_topics(kafka)
-    port = choose_port(options)
     url, folder = f"http://127.0.0.1:{port}", settings.data.folder
     with ExitStack() as stack:
         worker_log, api_log = folder / "worker.log", folder / "serve.log"

@@ -17,7 +17,7 @@ from core.errors import StoreUnavailable
 from core.learn.cycle import next_job
 from core.learn.triggers import JobKind, request_training
 from core.lease import Lease
-from tidewise.bootstrap import open_system
+from tidewise.bootstrap import open_existing, open_system
 from tidewise.metrics.port import exposed
 from tidewise.metrics.trainer import TrainerMetrics
 from tidewise.process_setup import shutdown_requested, use_log_format
@@ -51,7 +51,7 @@ def run_due_job(settings: Settings, *, progress: ProgressCallback) -> str:
     from model.training.threads import limit_threads
 
     limit_threads(settings.learn.threads)
-    with open_system(settings) as system:
+    with open_existing(settings) as system:
         codes, schedule = system.types.flagged("window"), learning_schedule(settings)
         job = next_job(system.store, type_codes=codes, schedule=schedule, clock=WallClock())
         if job is None:
@@ -67,7 +67,7 @@ def run_due_job(settings: Settings, *, progress: ProgressCallback) -> str:
 
 def request_job(settings: Settings, *, kind: JobKind) -> None:
     """Request a training from the process that holds the trainer's lease."""
-    with open_system(settings) as system, system.store.transaction() as tx:
+    with open_existing(settings) as system, system.store.transaction() as tx:
         request_training(tx, kind=kind, by=f"{getpass.getuser()} by command", reason="", now_ms=WallClock().now_ms())
         tx.commit()
 

@@ -103,7 +103,9 @@ class ClockSettings(Section):
     """The clock of recommendations."""
 
     mode: Literal["wall", "stream"] = "wall"
-    """`wall`: the wall clock; `stream`: the highest event time applied, for replays. Fixed with the database."""
+    """`wall`: the wall clock; `stream`: the highest event time applied, for replays.
+
+    Fixed with the database: it is given once, when the database is made."""
 
 
 class WindowSettings(Section):
@@ -259,7 +261,10 @@ class Settings(BaseSettings):
 
     def has_database(self) -> bool:
         """Whether a database may exist: an SQLite file is created when it is first opened."""
-        return bool(self.database.url.get_secret_value()) or (self.data.folder / DATABASE_NAME).exists()
+        url = self.database.url.get_secret_value()
+        if url.startswith("sqlite"):
+            return Path(url.partition(":///")[2]).is_file()
+        return bool(url) or (self.data.folder / DATABASE_NAME).exists()
 
     def api_key(self) -> str | None:
         """The API key with all rights, unmasked."""

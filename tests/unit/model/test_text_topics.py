@@ -42,6 +42,14 @@ def test_a_topic_is_called_by_its_own_words_and_no_two_alike() -> None:
         assert set(name.split(", ")) <= set(SUBJECTS[subject])
 
 
+def test_stop_words_name_no_topic() -> None:
+    documents, subjects = texts(90)
+    kitchen = ["and with that" if subject == "kitchen" else "" for subject in subjects]
+    topics = find_topics([f"{words} {text}" for words, text in zip(kitchen, documents, strict=True)])
+    assert topics is not None
+    assert not {"and", "with", "that"} & {word for name in topics.names for word in name.split(", ")}
+
+
 def test_the_same_texts_have_the_same_topics() -> None:
     documents, _ = texts()
     first, second = find_topics(documents), find_topics(documents)

@@ -59,6 +59,29 @@ def test_at_before_the_last_event_gives_gap_zero_and_no_age(api: Api) -> None:
     assert (answer["gap_ms"], answer["age_ms"]) == (0, None)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/users/u/recommendations?category=x&category=y",
+        "/v1/users/u/recommendations?n=2&n=3",
+        "/v1/items?limit=1&limit=2",
+        "/v1/items/search?query=a&query=b",
+        "/v1/users?prefix=a&prefix=b",
+        "/v1/drift?days=1&days=2",
+    ],
+)
+def test_a_repeated_query_parameter_is_refused(api: Api, path: str) -> None:
+    name = path.partition("?")[2].partition("=")[0]
+    answer = api.get(path)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, name)
+    assert answer.json()["error"]["message"].startswith(f"{name}: wanted one value, got [")
+
+
+def test_where_and_exclude_may_be_repeated(api: Api) -> None:
+    click(api, "a")
+    assert ids(api.get("/v1/users/u/recommendations?n=2&exclude=b&exclude=c").json()) == ["d", "e"]
+
+
 def test_an_unknown_user_gets_popularity_with_the_reason(api: Api) -> None:
     click(api, "e", user_id="somebody else")
     api.put("/v1/items/z", json={"title": "makes the snapshot fresh"})
