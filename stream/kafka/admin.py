@@ -15,6 +15,7 @@ from typing import Any
 from kafka import KafkaAdminClient, OffsetSpec, TopicPartition
 from kafka.admin import MemberToRemove
 from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.protocol.consumer import IsolationLevel
 
 from core.errors import InvalidSettings, StreamUnavailable, TopicMissing
 from stream.kafka.settings import StreamSettings
@@ -86,11 +87,12 @@ def delete_topics(settings: StreamSettings) -> None:
 
 
 def log_bounds(settings: StreamSettings) -> dict[int, tuple[int, int]]:
-    """Log start offset and end offset of each partition of the events' topic."""
+    """Log start offset and end offset of each partition of the events' topic, the end as far as it may be read."""
+    level = IsolationLevel.READ_COMMITTED if settings.reads_committed else IsolationLevel.READ_UNCOMMITTED
     with connected_admin(settings) as admin:
         tps = [TopicPartition(settings.topic, number) for number in range(partitions_of(admin, settings.topic))]
         starts = admin.list_partition_offsets(dict.fromkeys(tps, OffsetSpec.EARLIEST))
-        ends = admin.list_partition_offsets(dict.fromkeys(tps, OffsetSpec.LATEST))
+        ends = admin.list_partition_offsets(dict.fromkeys(tps, OffsetSpec.LATEST), isolation_level=level)
     return {tp.partition: (starts[tp].offset, ends[tp].offset) for tp in tps}
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Protocol
 
 import faust
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.exceptions import ConsumerNotStarted
+from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.services import WaitResults
@@ -43,9 +45,21 @@ class RebalanceListener(Protocol):
         """Partitions are assigned and may be sought."""
         ...
 
+    def on_gap(self, partition: int, start: int, end: int) -> None:
+        """The log has no message from offset `start` up to `end`, which is excluded. Called by the client's thread."""
+        ...
+
     async def seek_assigned(self, consumer: DatabaseOffsetConsumer) -> None:
         """Seek every assigned partition."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """The offset that a client fetches next in a partition. `epoch`: the same object until the client resets it."""
+
+    offset: int
+    epoch: object
 
 
 class ResilientConsumerThread(driver.AIOKafkaConsumerThread):
@@ -103,15 +117,54 @@ class ResilientConsumerThread(driver.AIOKafkaConsumerThread):
     async def _log_bounds(self, partitions: Sequence[TP]) -> Mapping[int, tuple[int, int]]:
         consumer = self._ensure_consumer()
         async with asyncio.timeout(BOUNDS_TIMEOUT_S):  # not in the caller: Faust's thread runs two calls at a time
-            starts = await consumer.beginning_offsets(partitions)
-            ends = await consumer.end_offsets(partitions)
+            # at once: each waits behind a fetch, which a broker answers after 1.5 s where there is no message
+            starts, ends = await asyncio.gather(
+                consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+            )
         return {tp.partition: (starts[tp], ends[tp]) for tp in partitions}
 
-    def fetch_position(self, partition: TopicPartition) -> int | None:
-        """The offset that the client fetches next; None where it is not known."""
-        subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001 - `position` would wait
-        state = subscription.assignment.state_value(partition) if subscription and subscription.assignment else None
-        return state.position if state and state.has_valid_position else None
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        """As Faust's, which reads committed messages only where it runs transactions of its own."""
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = self._transport.kafka.isolation_level  # noqa: SLF001 - read when the client starts
+        return consumer
+
+    @property
+    def _transport(self) -> DatabaseOffsetTransport:
+        transport = self.consumer.transport
+        assert isinstance(transport, DatabaseOffsetTransport)
+        return transport
+
+    def highwater(self, tp: TP) -> int:
+        """The end offset as of the last fetch, as far as it may be read; None before the first fetch, as in Faust's."""
+        consumer = self._ensure_consumer()
+        read_end = consumer.last_stable_offset if self._transport.kafka.reads_committed else consumer.highwater
+        end: int = read_end(tp)
+        return end
+
+    async def _fetch_records(self, consumer: AIOKafkaConsumer, *args: Any, **kwargs: Any) -> RecordMap:
+        """As Faust's, and reports the offsets without a message that the client passed over."""
+        before = self._positions(consumer)
+        fetched = await super()._fetch_records(consumer, *args, **kwargs)
+        for tp, position in self._positions(consumer).items():
+            if tp in before and before[tp].epoch is position.epoch:
+                start = before[tp].offset
+                for offset in (*(record.offset for record in fetched.get(tp, ())), position.offset):
+                    if start < offset:
+                        self._transport.listener.on_gap(tp.partition, start, offset)
+                    start = offset + 1
+        return fetched
+
+    def _positions(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, _Position]:
+        """Where the client fetches next, by partition; without those for which it does not know."""
+        subscription = consumer._subscription.subscription  # noqa: SLF001 - `position` would wait
+        assignment = subscription.assignment if subscription else None
+        states = {tp: assignment.state_value(tp) for tp in assignment.tps} if assignment else {}
+        return {
+            tp: _Position(state.position, state._position_fut)  # noqa: SLF001 - replaced where the client resets it
+            for tp, state in states.items()
+            if state.has_valid_position
+        }
 
 
 class NoReadOffsets(dict[TP, int | None]):
@@ -217,10 +270,6 @@ class DatabaseOffsetConsumer(driver.Consumer):
             return self.highwater(self._new_topicpartition(self._topic, partition))
         except KafkaError:  # the partition was reassigned a moment ago
             return None
-
-    def fetch_position(self, partition: int) -> int | None:
-        """The offset that the client fetches next; None where it is not known."""
-        return self._thread.fetch_position(TopicPartition(self._topic, partition))
 
     async def seek_to(self, offsets: Mapping[int, int]) -> None:
         """Continue at these offsets (by partition), and drop the acknowledgements of earlier messages."""

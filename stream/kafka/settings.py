@@ -12,6 +12,7 @@ from core.clock import DAY_MS
 from core.errors import InvalidSettings
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+ISOLATION_LEVELS = ("read_committed", "read_uncommitted")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -80,7 +81,11 @@ class KafkaSecurity:
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """A Kafka cluster, its topics and the consumer group of the workers."""
+    """A Kafka cluster, its topics and the consumer group of the workers.
+
+    `isolation_level`: whether messages of a producer's transaction are read once it has committed, or at once and also
+    those of transactions that are aborted.
+    """
 
     servers: tuple[str, ...] = ("127.0.0.1:9092",)
     topic: str = "interactions"
@@ -90,16 +95,25 @@ class StreamSettings:
     retention_ms: int = 7 * DAY_MS
     group: str = "tidewise"
     request_timeout_s: float = 10.0
+    isolation_level: str = "read_committed"
     security: KafkaSecurity = field(default_factory=KafkaSecurity)
 
     def __post_init__(self) -> None:
         if not self.servers or not all(_is_address(server) for server in self.servers):
             msg = f"kafka.bootstrap_servers: wanted host:port, one or more, got {', '.join(self.servers) or 'none'}"
             raise InvalidSettings(msg)
+        if self.isolation_level not in ISOLATION_LEVELS:
+            msg = f"kafka.isolation_level: wanted one of {', '.join(ISOLATION_LEVELS)}, got {self.isolation_level!r}"
+            raise InvalidSettings(msg)
         if self.partitions < 1 or self.replication < 1:
             got = f"{self.partitions}, {self.replication}"
             msg = f"kafka.partitions, kafka.replication_factor: wanted at least 1, got {got}"
             raise InvalidSettings(msg)
+
+    @property
+    def reads_committed(self) -> bool:
+        """Whether messages of open and aborted transactions are left out."""
+        return self.isolation_level == "read_committed"
 
 
 @dataclass(frozen=True, slots=True)

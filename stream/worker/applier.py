@@ -123,6 +123,13 @@ class Applier:
             self.counters.event_age_ms = max(0, self.codec.clock.now_ms() - newest_ms)
         return lost
 
+    def skip(self, topic: str, partition: int, offsets: range) -> set[int]:
+        """Count offsets that hold no message as applied; returns the partition if another worker has advanced it."""
+        lost: set[int] = set()
+        first = Message(topic, partition, offsets[0], key=None, value=None)
+        self._apply([_PartitionPart(first, offsets[-1])], lost)
+        return lost
+
     def _transactions(self, messages: Sequence[Message]) -> Iterator[list[_PartitionPart]]:
         """Decoded messages, grouped by their number of events: a message may hold an array of thousands."""
         parts: list[_PartitionPart] = []

@@ -98,6 +98,10 @@ class OffsetSeeker:
         """Partitions are assigned and may be sought."""
         self._is_assigned = True
 
+    def on_gap(self, partition: int, start: int, end: int) -> None:
+        """The log has no message from offset `start` up to `end`, which is excluded. May be called from any thread."""
+        self._offsets.add_gap(partition, start, end)
+
     async def seek_assigned(self, consumer: SeekableConsumer) -> None:
         """Seek every assigned partition; during a rebalance, wait for the seek that follows the new assignment.
 
@@ -129,12 +133,6 @@ class OffsetSeeker:
             await self._retried(lambda: self._seek(consumer, partitions))
         except Exception as error:
             self._fail(error)
-
-    async def check_gap(self, consumer: SeekableConsumer, partition: int, *, missing_from: int) -> None:
-        """Raise `OffsetOutOfLog` if offsets from `missing_from` on were deleted before they were read."""
-        bounds = await self._retried(lambda: self._log_bounds(consumer, [partition]))
-        start, end = bounds[partition]
-        resume_offset(self._topic, partition, applied=missing_from - 1, log_start=start, log_end=end)
 
     async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
         while True:

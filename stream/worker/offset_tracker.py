@@ -2,11 +2,10 @@
 
 The database only compares and sets its offset; it cannot notice that an earlier message never arrived. Around a
 rebalance Faust hands over messages that it had buffered before the seek. So after a seek no message is accepted until
-the one at the sought offset arrives, and no offset may be missing. Gaps are legal in Kafka, though (transaction
-markers, compaction): a gap that is still there after another seek is accepted, and so are later gaps of that
-partition, once the caller has checked that they were not deleted from the log.
+the one at the sought offset arrives, and no offset may be missing but those that the client has found to hold no
+message: markers of transactions, messages of aborted ones, and what compaction removed.
 
-Independent of Faust. Used from one event loop.
+Independent of Faust. Used from one event loop, except `add_gap`.
 """
 
 from __future__ import annotations
@@ -20,20 +19,25 @@ class OffsetCheck:
     """What to do with messages, as indices into the checked sequence.
 
     `accepted`: apply these, in this order. `already_applied`: the database has these. `seek`: then seek the database's
-    offset again. `missing_from`: the first offset missing before an accepted message, in a partition that has gaps.
+    offset again.
     """
 
     accepted: list[int] = field(default_factory=list)
     already_applied: list[int] = field(default_factory=list)
     seek: bool = False
-    missing_from: int | None = None
 
 
 @dataclass(slots=True)
 class _PartitionOffset:
     next_offset: int
-    after_gap: int | None = None  # the offset that arrived instead of the next one, and led to a seek
-    has_gaps: bool = False  # a gap was still there after a seek
+    message_end: int  # the offset after the newest accepted message, or the sought one
+    sought_for: int | None = None  # the offset that arrived instead of the next one, and led to a seek
+    gaps: dict[int, int] = field(default_factory=dict)  # the end of each gap, by its start
+
+    def skip_gaps(self) -> None:
+        """Move the next offset behind gaps that begin there."""
+        while (end := self.gaps.pop(self.next_offset, None)) is not None:
+            self.next_offset = end
 
 
 class OffsetTracker:
@@ -54,12 +58,31 @@ class OffsetTracker:
         """Expect `offset` next, the one after the database's."""
         known = self._partitions.get(partition)
         if known is None or known.next_offset != offset:
-            self._partitions[partition] = _PartitionOffset(offset)
+            self._partitions[partition] = _PartitionOffset(offset, offset)
+
+    def add_gap(self, partition: int, start: int, end: int) -> None:
+        """The log has no message from offset `start` up to `end`, which is excluded. May be called from any thread."""
+        known = self._partitions.get(partition)
+        if known is not None:
+            known.gaps[start] = end
 
     def next_offset(self, partition: int) -> int | None:
         """The offset expected next; None for a partition that waits for its seek."""
         known = self._partitions.get(partition)
-        return known.next_offset if known else None
+        if known is None:
+            return None
+        known.skip_gaps()
+        return known.next_offset
+
+    def take_trailing_gap(self, partition: int) -> range | None:
+        """The offsets without a message since the newest accepted message; each is returned once."""
+        known = self._partitions.get(partition)
+        if known is None:
+            return None
+        known.skip_gaps()
+        gap = range(known.message_end, known.next_offset)
+        known.message_end = known.next_offset
+        return gap or None
 
     def check(self, partition: int, offsets: Sequence[int]) -> OffsetCheck:
         """Check messages in the order of their arrival; the next offset moves behind those accepted."""
@@ -68,24 +91,15 @@ class OffsetTracker:
         if known is None:
             return check
         for index, offset in enumerate(offsets):
+            known.skip_gaps()
             if offset < known.next_offset:
                 check.already_applied.append(index)
-            elif offset == known.next_offset or self._is_legal_gap(known, offset, check):
+            elif offset == known.next_offset:
                 check.accepted.append(index)
                 check.seek = False
-                known.next_offset = offset + 1
-                known.after_gap = None
+                known.next_offset = known.message_end = offset + 1
+                known.sought_for = None
+            elif known.sought_for is None or offset <= known.sought_for:  # later ones were buffered with that one
+                known.sought_for = offset
+                check.seek = True
         return check
-
-    def _is_legal_gap(self, known: _PartitionOffset, offset: int, check: OffsetCheck) -> bool:
-        """Whether an offset above the next one may be accepted."""
-        if known.after_gap == offset and not check.seek:  # the same gap again, after a seek
-            known.has_gaps = True
-        if known.has_gaps:
-            if check.missing_from is None:
-                check.missing_from = known.next_offset
-            return True
-        if known.after_gap is None or offset < known.after_gap:
-            known.after_gap = offset
-            check.seek = True
-        return False

@@ -6,8 +6,7 @@
     the worker      `Watchdog` runs in a thread of its own, because the event loop itself may be blocked. It exits a
                     worker that has not reset it for `timeout_s`, wherever that worker hangs.
 
-Waiting for a database or for Kafka is not a stall, and neither is a log whose last offsets hold no message (the markers
-that end a transaction). Independent of Faust.
+Waiting for a database or for Kafka is not a stall. Independent of Faust.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -82,37 +81,16 @@ class StallDetector:
         """The worker is applying messages: until it is done, no partition is expected to move."""
         self._observations.clear()
 
-    def is_caught_up(
-        self, partitions: Mapping[int, PartitionStatus], *, fetch_position: Callable[[int], int | None]
-    ) -> bool:
-        """Whether no partition has a message left. `fetch_position`: the offset that the client fetches next."""
-        return all(
-            status.next_offset is not None
-            and (not status.lag or self._has_only_markers_left(number, status, fetch_position(number)))
-            for number, status in partitions.items()
-        )
-
-    def _has_only_markers_left(self, partition: int, status: PartitionStatus, fetch_position: int | None) -> bool:
-        """Whether only transaction markers are left: all was fetched since the seek, and no message came."""
-        seen = self._observations.get(partition)
-        if seen is None or seen.status != status or not seen.num_seeks:
-            return False
-        return fetch_position is not None and status.end_offset is not None and fetch_position >= status.end_offset
-
     def _observe(self, partition: int, status: PartitionStatus, now_s: float) -> _Observation:
         seen = self._observations.get(partition)
-        if seen and status.lag and seen.status.next_offset == status.next_offset:
+        if seen and seen.status.lag and status.lag and seen.status.next_offset == status.next_offset:
             seen.status = status
             return seen
         return _Observation(status, now_s, self._timeout_s)
 
 
-class FetchingConsumer(SeekableConsumer, Protocol):
-    """A consumer that also reports what its client has fetched."""
-
-    def fetch_position(self, partition: int) -> int | None:
-        """The offset that the client fetches next; None where it is not known."""
-        ...
+class ReconnectingConsumer(SeekableConsumer, Protocol):
+    """A consumer that can also ask Kafka on a new connection."""
 
     async def log_bounds_on_new_connection(self) -> Mapping[int, tuple[int, int]]:
         """Log start offset and end offset of every partition, independent of the state of the consumer's client."""
@@ -151,9 +129,23 @@ class StallRecovery:
         """The worker is applying messages: until it is done, no partition is expected to move."""
         self._detector.reset()
 
-    async def check(self, status: WorkerStatus, consumer: FetchingConsumer) -> None:
-        """Seek stalled partitions again; reset the watchdog where no message is left."""
-        partitions = await self._with_end_offsets(status.partitions, consumer)
+    async def request_end_offsets(self, partitions: Iterable[int], consumer: ReconnectingConsumer) -> None:
+        """Ask Kafka for the end offsets where the last answer is 10 s old; takes as long as a fetch may wait."""
+        if self._now_s() - self._requested_s < END_OFFSETS_EVERY_S:
+            return
+        self._requested_s = self._now_s()
+        try:
+            bounds = await consumer.log_bounds(partitions)
+            self._end_offsets = {partition: end for partition, (_, end) in bounds.items()}
+        except StreamUnavailable as error:
+            logger.warning("%s: Kafka did not return the end offsets: %s", self._topic, error)
+
+    async def check(self, status: WorkerStatus, consumer: ReconnectingConsumer) -> None:
+        """Seek stalled partitions again; reset the watchdog where no message is left. `status`: as of now."""
+        partitions = {
+            partition: replace(seen, end_offset=max(seen.end_offset or 0, self._end_offsets.get(partition, 0)))
+            for partition, seen in status.partitions.items()
+        }
         for partition in self._detector.check(partitions):
             # A worker that has received nothing yet may have wrong settings: a restart would not help.
             has_received = status.counters.num_messages > 0
@@ -164,32 +156,14 @@ class StallRecovery:
             self._offsets.forget(partition)
             await self._seeker.seek(consumer, [partition])
             self._detector.mark_sought(partition)
-        if self._detector.is_caught_up(partitions, fetch_position=consumer.fetch_position):
+        if all(status.next_offset is not None and not status.lag for status in partitions.values()):
             self._reset_watchdog()
 
-    async def _with_end_offsets(
-        self, partitions: Mapping[int, PartitionStatus], consumer: FetchingConsumer
-    ) -> dict[int, PartitionStatus]:
-        if self._now_s() - self._requested_s >= END_OFFSETS_EVERY_S:
-            self._requested_s = self._now_s()
-            try:
-                bounds = await consumer.log_bounds(partitions)
-                self._end_offsets = {partition: end for partition, (_, end) in bounds.items()}
-            except StreamUnavailable as error:
-                logger.warning("%s: Kafka did not return the end offsets: %s", self._topic, error)
-        return {
-            partition: replace(status, end_offset=max(status.end_offset or 0, self._end_offsets.get(partition, 0)))
-            for partition, status in partitions.items()
-        }
-
     async def _exit_if_kafka_responds(
-        self, partition: int, status: PartitionStatus, consumer: FetchingConsumer
+        self, partition: int, status: PartitionStatus, consumer: ReconnectingConsumer
     ) -> None:
         """Exit where the client fetched nothing after a seek, although Kafka has messages and responds."""
-        assert status.end_offset is not None
         assert status.next_offset is not None
-        if (consumer.fetch_position(partition) or 0) >= status.end_offset:
-            return  # it fetched everything: the remaining offsets hold no message
         position = f"{self._topic}/{partition}@{status.next_offset}"
         try:
             _, end = (await consumer.log_bounds_on_new_connection())[partition]

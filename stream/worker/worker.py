@@ -17,7 +17,7 @@ import asyncio
 import logging
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -178,8 +178,6 @@ class StreamWorker:
         messages: list[Message] = []
         for partition, events in sorted(events_by_partition.items()):
             check = self._offsets.check(partition, [event.message.offset for event in events])  # 2
-            if check.missing_from is not None:
-                await self._seeker.check_gap(self._consumer, partition, missing_from=check.missing_from)
             checks[partition] = check
             messages += [_message(events[index].message) for index in check.accepted]
         lost = await self._off_loop(self._applier.apply, messages) if messages else set()  # 3
@@ -193,6 +191,21 @@ class StreamWorker:
         if to_seek:
             await self._seeker.seek(self._consumer, to_seek)  # 5
         self._watchdog.reset()
+
+    async def _apply_gaps(self, partitions: Iterable[int]) -> None:
+        """Count offsets without a message after the newest one as applied, else the database would show a lag."""
+        for partition in partitions:
+            gap = self._offsets.take_trailing_gap(partition)
+            try:
+                lost = await self._off_loop(self._applier.skip, self._kafka.topic, partition, gap) if gap else set()
+            except ShutdownRequested:
+                return
+            except Exception as error:
+                self._fail(error)
+                return
+            if lost:
+                self._offsets.forget(partition)
+                await self._seeker.seek(self._consumer, lost)
 
     @property
     def _consumer(self) -> DatabaseOffsetConsumer:
@@ -209,15 +222,23 @@ class StreamWorker:
         return await asyncio.get_running_loop().run_in_executor(self._pool, partial(call, *args, **kwargs))
 
     async def _report_status(self) -> None:
-        """Every second: check for stalls while nothing is being applied, and report the status."""
+        """Every second: report the status, and check for stalls while nothing is being applied."""
         while True:
             status = self.status()
-            if self._is_applying or len(self._buffer):
+            self._on_status(status)
+            if not self._is_busy:
+                await self._apply_gaps(status.partitions)
+                await self._stall_recovery.request_end_offsets(status.partitions, self._consumer)
+            if self._is_busy:
                 self._stall_recovery.reset()
             else:
-                await self._stall_recovery.check(status, self._consumer)
-            self._on_status(status)
+                await self._stall_recovery.check(self.status(), self._consumer)
             await asyncio.sleep(STATUS_EVERY_S)
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether messages are being applied, or wait for that."""
+        return self._is_applying or len(self._buffer) > 0
 
     def status(self) -> WorkerStatus:
         """Progress in the assigned partitions, and the counters."""

@@ -46,6 +46,7 @@ def kafka_settings(settings: Settings) -> StreamSettings:
         replication=options.replication_factor,
         retention_ms=int(options.retention_days * DAY_MS),
         group=options.group_id,
+        isolation_level=options.isolation_level,
         security=KafkaSecurity(
             protocol=options.security_protocol,
             mechanism=options.sasl_mechanism,

@@ -35,6 +35,9 @@ class KafkaSection(Section):
     """A mapping from our fields to dotted paths in foreign JSON: `user_id = "payload.customer.id"`."""
     types: dict[str, str] = Field(default_factory=dict)
     """A mapping from foreign event types to ours: `pdp_view = "view"`."""
+    isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
+    """Whether a worker applies messages of a producer's transaction once it has committed, or at once and also those of
+    transactions that are aborted."""
     time_unit: Literal["s", "ms", "us", "ns"] = "ms"
     """The unit of `time` in foreign JSON."""
     dead_letter_topic: str = Field("interactions.dead-letters", min_length=1)

@@ -230,6 +230,9 @@ class SilentClient:
     async def beginning_offsets(self, partitions: Any) -> Any:
         await asyncio.Event().wait()
 
+    async def end_offsets(self, partitions: Any) -> Any:
+        await asyncio.Event().wait()
+
 
 @pytest.fixture
 def _uvloop() -> Iterator[None]:

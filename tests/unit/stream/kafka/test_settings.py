@@ -21,6 +21,12 @@ def test_zero_partitions_are_refused() -> None:
         StreamSettings(partitions=0)
 
 
+def test_an_unknown_isolation_level_is_refused() -> None:
+    reason = r"kafka.isolation_level: wanted one of read_committed, read_uncommitted, got 'serializable'"
+    with pytest.raises(InvalidSettings, match=reason):
+        StreamSettings(isolation_level="serializable")
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

@@ -146,6 +146,24 @@ def test_messages_without_events_advance_the_offset() -> None:
     assert len(case.published) == 2
 
 
+def test_offsets_without_a_message_are_counted_as_applied() -> None:
+    case = Case()
+    case.applier.apply([message(3, event("a"))])
+    assert case.applier.skip("interactions", 0, range(4, 6)) == NO_PARTITIONS
+    assert case.offset == 5
+    assert case.stored == keys("a")
+
+
+def test_a_lost_partition_is_returned_where_offsets_are_skipped() -> None:
+    case = Case()
+    case.applier.apply([message(3, event("a"))])
+    Ingestor(case.store, types=EventTypes(), shape=WindowShape(4, 2)).ingest_together(
+        [EventBatch([], StreamSource("interactions", 0, [], 4, 9))]
+    )
+    assert case.applier.skip("interactions", 0, range(4, 6)) == {0}
+    assert case.offset == 9
+
+
 def test_dead_letters_are_published_before_the_commit() -> None:
     case = Case()
     offsets: list[int | None] = []

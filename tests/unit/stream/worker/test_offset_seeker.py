@@ -154,10 +154,3 @@ def test_an_offset_outside_the_log_fails_the_worker() -> None:
     (error,) = case.failures
     assert isinstance(error, OffsetOutOfLog)
     assert case.consumer.sought == {}
-
-
-def test_a_gap_is_legal_while_the_log_starts_before_it() -> None:
-    case = Case({})
-    asyncio.run(case.seeker.check_gap(case.consumer, 0, missing_from=50))
-    with pytest.raises(OffsetOutOfLog):
-        asyncio.run(case.seeker.check_gap(case.consumer, 0, missing_from=101))

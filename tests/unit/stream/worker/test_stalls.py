@@ -36,9 +36,6 @@ class DetectorCase:
             self.detector.mark_sought(0)
         return stalled
 
-    def is_caught_up(self, status: PartitionStatus, *, fetch_position: int | None = 9) -> bool:
-        return self.detector.is_caught_up({0: status}, fetch_position=lambda partition: fetch_position)
-
 
 def test_a_partition_that_lags_and_stands_still_is_stalled() -> None:
     case = DetectorCase()
@@ -74,22 +71,10 @@ def test_new_messages_do_not_hide_a_stall() -> None:
     assert [case.check(PartitionStatus(5, 9 + at_s), at_s=float(at_s)) for at_s in range(4)] == [[], [], [], [0]]
 
 
-def test_a_lag_without_messages_counts_as_caught_up_only_after_a_seek() -> None:
+def test_the_time_before_a_lag_does_not_count() -> None:
     case = DetectorCase()
-    case.check(WAITING, at_s=0.0)
-    assert not case.is_caught_up(WAITING)
-    assert case.seek_again(WAITING, at_s=3.0)
-    assert not case.is_caught_up(WAITING, fetch_position=8)
-    assert not case.is_caught_up(WAITING, fetch_position=None)
-    assert case.is_caught_up(WAITING)
-    assert not case.is_caught_up(PartitionStatus(next_offset=5, end_offset=10), fetch_position=10)
-
-
-def test_partitions_without_lag_are_caught_up() -> None:
-    detector = StallDetector()
-    assert detector.is_caught_up({}, fetch_position=lambda partition: None)
-    assert detector.is_caught_up({0: PartitionStatus(7, 7)}, fetch_position=lambda partition: None)
-    assert not detector.is_caught_up({0: PartitionStatus(None, 7)}, fetch_position=lambda partition: 7)
+    case.check(PartitionStatus(next_offset=5, end_offset=5), at_s=0.0)
+    assert [case.check(WAITING, at_s=at_s) for at_s in (4.0, 6.0, 7.0)] == [[], [], [0]]
 
 
 def test_a_seek_only_counts_at_the_offset_where_it_was_done() -> None:
@@ -120,7 +105,7 @@ class StalledConsumer:
     """One partition with offsets 0 to 99, from which no message arrives."""
 
     def __init__(self) -> None:
-        self.position = 42
+        self.end_offset = 100
         self.kafka_responds = True
         self.num_seeks = 0
 
@@ -128,19 +113,16 @@ class StalledConsumer:
         return {0}
 
     async def log_bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
-        return {partition: (0, 100) for partition in partitions}
+        return {partition: (0, self.end_offset) for partition in partitions}
 
     async def log_bounds_on_new_connection(self) -> Mapping[int, tuple[int, int]]:
         if not self.kafka_responds:
             msg = "no broker"
             raise StreamUnavailable(msg)
-        return {0: (0, 100)}
+        return {0: (0, self.end_offset)}
 
     async def seek_to(self, offsets: Mapping[int, int]) -> None:
         self.num_seeks += 1
-
-    def fetch_position(self, partition: int) -> int | None:
-        return self.position
 
 
 class RecoveryCase:
@@ -187,6 +169,7 @@ class RecoveryCase:
         async def scenario() -> None:
             while self.now_s <= until_s:
                 status = WorkerStatus("worker-1", {0: PartitionStatus(42, end_offset)}, self.counters)
+                await self.recovery.request_end_offsets([0], self.consumer)
                 await self.recovery.check(status, self.consumer)
                 self.now_s += 1.0
 
@@ -228,11 +211,11 @@ def test_a_worker_that_never_received_a_message_does_not_exit() -> None:
     assert case.consumer.num_seeks == 5
 
 
-def test_last_offsets_without_messages_are_not_a_stall() -> None:
+def test_the_watchdog_is_reset_while_no_message_is_left() -> None:
     case = RecoveryCase()
-    case.consumer.position = 100
-    case.check(until_s=60)
-    assert case.num_watchdog_resets > 50
+    case.consumer.end_offset = 42
+    case.check(until_s=60, end_offset=42)
+    assert case.num_watchdog_resets == 61
 
 
 def test_a_partition_is_not_sought_while_messages_are_applied() -> None:
