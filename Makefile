@@ -119,6 +119,11 @@ bench-promotions: $(VENV)/.installed-dev ## measure requests during 20 promotion
 screenshots: $(VENV)/.installed-dev ## take the screenshots of the dashboard in docs/images again; needs Chromium
 	SCREENSHOTS=docs/images $(BIN)/pytest -q tests/e2e/test_dashboard_pictures.py $(ARGS)
 
+.PHONY: bench-scale
+bench-scale: $(VENV)/.installed-dev ## measure the server at 10,000 to 1,000,000 items, and the floor (ARGS="--data FOLDER"; needs wrk)
+	$(BIN)/python -m benchmarks.scale.floor
+	$(BIN)/python -m benchmarks.scale $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.installed-dev ## measure ingestion, freshness and latency
 	$(BIN)/python -m benchmarks.serving $(ARGS)
