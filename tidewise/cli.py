@@ -9,6 +9,7 @@ from tidewise.commands import (
     doctor,
     drift,
     evaluate,
+    export,
     features,
     learn,
     models,
@@ -22,7 +23,22 @@ from tidewise.shell import run as run_app
 
 app = new_app()
 
-for module in (data, replay, features, learn, evaluate, run, ask, drift, models, dead_letters, offsets, show, doctor):
+for module in (
+    data,
+    replay,
+    features,
+    learn,
+    evaluate,
+    run,
+    ask,
+    drift,
+    models,
+    dead_letters,
+    offsets,
+    show,
+    doctor,
+    export,
+):
     module.register(app)
 
 

@@ -111,13 +111,14 @@ def item_columns(text: str, *, attributes: str, separator: str) -> ItemColumns:
     return ItemColumns(
         item_id=names.get("item_id", "item_id"),
         title=names.get("title"),
-        text=_names(names.get("text", ""), "+"),
+        text=names_in(names.get("text", ""), "+"),
         categories=names.get("categories"),
-        attributes=_names(attributes, ","),
+        attributes=names_in(attributes, ","),
         separator=separator,
     )
 
 
-def _names(text: str, separator: str) -> tuple[str, ...]:
+def names_in(text: str, separator: str) -> tuple[str, ...]:
+    """The names in a list of an option, without blanks around and without empty ones."""
     names: Sequence[str] = [name.strip() for name in text.split(separator)]
     return tuple(name for name in names if name)

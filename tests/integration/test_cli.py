@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from storage.files import open_rows
 from tidewise import __version__
 from tidewise.cli import main
 
@@ -108,6 +109,32 @@ def test_several_files_of_any_kind_are_imported_at_once(tidewise: Command, tmp_p
     assert [report["num_duplicates"] for report in reports.values()] == [1, 1, 1, 1]
 
 
+def test_a_dry_run_shows_what_is_detected_and_stores_nothing(
+    tidewise: Command, events: Callable[[str], str], tmp_path: Path
+) -> None:
+    path = events("user_id;item_id;time\n" + "ann; i1;2022-06-24 21:20:11\n" * 12 + "bob;i2;never\nbob;i3;2022-06-24\n")
+    items = events("item_id,title\ni1,Tea\n", "items.csv")
+    lines = tidewise("import", "--events", path, "--items", items, "--dry-run").out.splitlines()
+    assert (
+        "events.csv: text with the delimiter ';', utf-8; columns user_id, item_id, time; numeric times in ms" in lines
+    )
+    assert sum("2022-06-24 21:20:11" in line for line in lines) == 10
+    assert "13 events, 1 bad" in lines
+    assert any(line.startswith("  line 14: time: wanted a number or a time as") for line in lines)
+    assert lines[-2] == ("1 of 2 items of the events are not in the catalogue, such as i3; they are not recommended")
+    assert lines[-1] == "Dry run: nothing was stored."
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_preset_reads_the_files_of_movielens(tidewise: Command, tmp_path: Path) -> None:
+    (tmp_path / "ratings.dat").write_text("1::1193::5::978300760\n2::1193::3::978300761\n")
+    (tmp_path / "movies.dat").write_bytes("1193::Amélie::Comedy|Romance\n".encode("latin-1"))
+    files = ("--events", str(tmp_path / "ratings.dat"), "--items", str(tmp_path / "movies.dat"))
+    assert tidewise("import", "--preset", "movielens", *files).code == 0
+    answer = json.loads(tidewise("recommend", "3", "--json").out)
+    assert answer["items"][0]["title"] == "Amélie"
+
+
 def test_a_file_of_bad_rows_exits_with_2_and_stores_nothing(
     tidewise: Command, events: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -123,6 +150,29 @@ def test_a_file_of_bad_rows_exits_with_2_and_stores_nothing(
 def test_the_json_report_has_bad_lines_as_text(tidewise: Command, events: Callable[[str], str]) -> None:
     report = json.loads(tidewise("import", "--events", events(rows(NOON_MS) + "café,,17\n"), "--json").out)
     assert report["events"]["bad_lines"][0]["raw"] == "café,,17"
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl.gz"])
+def test_an_export_can_be_imported(
+    tidewise: Command, events: Callable[[str], str], tmp_path: Path, ending: str
+) -> None:
+    items = events('{"item_id": "item-0", "title": "Tea", "categories": ["x", "y"], "year": 1995}\n', "items.jsonl")
+    columns = "item_id=item_id,title=title,categories=categories"
+    tidewise("import", "--items", items, "--item-columns", columns, "--attributes", "year")
+    tidewise("import", "--events", events(rows(NOON_MS, NOON_MS + 1)))
+    written = {kind: tmp_path / f"{kind}.{ending}" for kind in ("events", "items", "users")}
+    options = [word for kind, path in written.items() for word in (f"--{kind}", str(path))]
+    counts = json.loads(tidewise("export", *options, "--json").out)
+    assert counts == {"events": 2, "items": 1, "users": 1}
+    with open_rows(written["users"]) as reader:
+        assert [list(row) for chunk in reader.chunks(["user_id", "items"], size=9) for row in chunk.rows] == [
+            ["ann", ["item-0", "item-1"]]
+        ]
+    other = ("--set", f"database.url=sqlite:///{tmp_path / 'other.db'}")
+    files = ("--events", str(written["events"]), "--items", str(written["items"]))
+    names = ("--columns", "user_id,item_id,time,type,value", "--item-columns", columns)
+    assert json.loads(tidewise("import", *files, *names, "--json", *other).out)["events"]["num_accepted"] == 2
+    assert json.loads(tidewise("recommend", "bob", "--json", *other).out)["items"][0]["categories"] == ["x", "y"]
 
 
 def test_unknown_columns_are_errors_that_list_the_known(tidewise: Command, events: Callable[[str], str]) -> None:

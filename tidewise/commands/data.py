@@ -22,7 +22,8 @@ from core.imports.rows import BadLine, RowReader
 from core.items import MAX_TEXT_CHARS
 from tidewise.bootstrap import System, open_system
 from tidewise.commands.advice import catalogue_findings, warn
-from tidewise.commands.file_options import FORMATS_HELP, EventFileOptions, ItemFileOptions
+from tidewise.commands.dry_run import dry_run
+from tidewise.commands.file_options import FORMATS_HELP, FileOptions
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.commands.requests import command_of
 from tidewise.files import opened
@@ -37,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportRequest(EventFileOptions, ItemFileOptions):
+class ImportRequest(FileOptions):
     """Load events and items from files into the database.
 
     A repeated import has no effect: known events and items are duplicates.
@@ -50,6 +51,9 @@ class ImportRequest(EventFileOptions, ItemFileOptions):
         str | None,
         typer.Option(help="Only events before this time: in the file's unit, or as 2022-06-24.", show_default=False),
     ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what the files hold and what does not match; store nothing.")
+    ] = False
     attributes: Annotated[str, typer.Option(help="Item columns to store as attributes, comma-separated.")] = ""
     data: Data = None
     config: Config = None
@@ -65,6 +69,9 @@ def import_files(request: ImportRequest) -> None:
     settings = settings_of(request.data, request.config, request.set_)
     columns = request.columns_of_items(request.attributes)
     rules = {path: request.rules(settings, path) for path in request.events or ()}
+    if request.dry_run:
+        dry_run(settings, rules, request.items, columns=columns, format_of=request.format_of)
+        return
     reports = Reports(silent=request.json)
     try:
         with open_system(settings) as system:
@@ -103,7 +110,7 @@ def _now_ms() -> int:
 @contextmanager
 def _reading(path: Path, request: ImportRequest) -> Iterator[tuple[RowReader, ProgressCallback]]:
     """The reader of a file, and a progress bar."""
-    with opened(path, request.file_format) as reader, _bar(path) as progress:
+    with opened(path, request.format_of(path)) as reader, _bar(path) as progress:
         yield reader, progress
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.history import WindowShape
-from tidewise.commands.file_options import FORMATS_HELP, EventFileOptions, ItemFileOptions
-from tidewise.files import event_columns, time_zone, type_names
+from tidewise.commands.file_options import FORMATS_HELP, FileOptions
+from tidewise.files import time_zone
 
 if TYPE_CHECKING:
     from model.evaluation.models import Budget
@@ -57,7 +57,7 @@ ARMS = "popularity, co-occurrence, vsknn, frozen-frozen, frozen, fine-tune, fine
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationRequest(EventFileOptions, ItemFileOptions):
+class EvaluationRequest(FileOptions):
     """What every protocol takes: the files, the models to compare, and the budget of their training."""
 
     events: Annotated[list[Path], typer.Option(help=f"Events: {FORMATS_HELP}; repeat for more.")]
@@ -88,13 +88,13 @@ class EvaluationRequest(EventFileOptions, ItemFileOptions):
 
         return EvaluationFiles(
             self.events,
-            event_columns(self.columns),
+            self.columns_of(self.events[0]),
             self.time_unit,
             self.items,
             self.columns_of_items(),
-            self.file_format,
+            self.format_of(self.events[0]),
             time_zone(self.time_zone),
-            type_names(self.types),
+            self.type_names,
         )
 
     def budget(self) -> Budget:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from core.imports.event_rows import RowRules
+from core.imports.event_rows import HistoryColumns, RowRules
 from core.imports.item_import import ItemColumns
 from core.imports.rows import FileFormat
-from tidewise.files import event_columns, guess_time_unit, item_columns, row_rules, time_zone, type_names
+from tidewise.commands.presets import PRESETS, preset_format, preset_of
+from tidewise.files import event_columns, guess_time_unit, item_columns, names_in, row_rules, time_zone, type_names
 from tidewise.settings.schema import Settings
 
+ITEM_COLUMNS_HELP = "Columns of item_id, title, text, categories (default: item_id=item_id,title=title)."
 ItemColumnNames = Annotated[
     str,
-    typer.Option(
-        "--item-columns", metavar="FIELD=COLUMN[+COLUMN],...", help="Columns of item_id, title, text, categories."
-    ),
+    typer.Option("--item-columns", help=ITEM_COLUMNS_HELP, metavar="FIELD=COLUMN[+COLUMN],...", show_default=False),
 ]
+COLUMNS = "user_id,item_id,time"
+ITEM_COLUMNS = "item_id=item_id,title=title"
 FORMATS_HELP = "CSV, TSV or other delimited text, JSON lines, a JSON array or Parquet; also gzip or zstd"
 
 
@@ -27,13 +30,18 @@ FORMATS_HELP = "CSV, TSV or other delimited text, JSON lines, a JSON array or Pa
 class EventFileOptions:
     """How the files of a command are read."""
 
+    preset: Annotated[
+        str | None,
+        typer.Option(help=f"Files of a known kind: {', '.join(PRESETS)}.", show_default=False),
+    ] = None
     columns: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="USER,ITEM,TIME[,TYPE[,VALUE[,EVENT_ID]]]",
-            help="Names of the events' columns, in order; user.id reads a nested value.",
+            help=f"Names of the events' columns, in order (default: {COLUMNS}); user.id reads a nested value.",
+            show_default=False,
         ),
-    ] = "user_id,item_id,time"
+    ] = None
     time_unit: Annotated[
         str | None,
         typer.Option(help="Unit of numeric times: s, ms, us or ns (default: by their size).", show_default=False),
@@ -57,26 +65,45 @@ class EventFileOptions:
         bool, typer.Option(help="Whether the first line names the columns; if not, they are called 1, 2, 3 ...")
     ] = True
 
+    def format_of(self, path: Path) -> FileFormat:
+        """What is said of the format of a file."""
+        said = FileFormat(self.format, self.delimiter, self.encoding, self.header)
+        return said if self.preset is None else preset_format(path, said)
+
+    def columns_of(self, path: Path) -> HistoryColumns:
+        """The columns of an events file: as given, or by the preset."""
+        if self.preset is None or self.columns is not None:
+            return event_columns(self.columns or COLUMNS)
+        return preset_of(self.preset).columns_of(path, self.format_of(path))
+
     @property
-    def file_format(self) -> FileFormat:
-        """What is said of the files' format."""
-        return FileFormat(self.format, self.delimiter, self.encoding, self.header)
+    def type_names(self) -> Mapping[str, str]:
+        """Foreign event types and what they are here."""
+        return {**(preset_of(self.preset).types if self.preset else {}), **type_names(self.types)}
 
     def rules(self, settings: Settings, path: Path) -> RowRules:
         """The rules of an events file; finds out the unit of its times where none is given."""
-        columns, zone, names = event_columns(self.columns), time_zone(self.time_zone), type_names(self.types)
-        unit = self.time_unit or guess_time_unit(path, self.file_format, columns.time)
-        return row_rules(settings, columns, time_unit=unit, zone=zone, type_names=names)
+        columns = self.columns_of(path)
+        unit = self.time_unit or guess_time_unit(path, self.format_of(path), columns.time)
+        rules = row_rules(settings, columns, time_unit=unit, zone=time_zone(self.time_zone), type_names=self.type_names)
+        default_type = preset_of(self.preset).default_type if self.preset else None
+        return rules if default_type is None else replace(rules, default_type=default_type)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ItemFileOptions:
-    """How a file of items is read."""
+class FileOptions(EventFileOptions):
+    """How files of events and items are read."""
 
     items: Annotated[Path | None, typer.Option(help=f"Catalogue items: {FORMATS_HELP}.", show_default=False)] = None
-    item_columns: ItemColumnNames = "item_id=item_id,title=title"
+    item_columns: Annotated[
+        str | None,
+        typer.Option(help=ITEM_COLUMNS_HELP, metavar="FIELD=COLUMN[+COLUMN],...", show_default=False),
+    ] = None
     separator: Annotated[str, typer.Option(help="Separator of an item's categories.")] = "|"
 
     def columns_of_items(self, attributes: str = "") -> ItemColumns:
-        """The columns of the file of items."""
-        return item_columns(self.item_columns, attributes=attributes, separator=self.separator)
+        """The columns of the file of items: as given, or by the preset."""
+        if self.items is None or self.preset is None or self.item_columns is not None:
+            return item_columns(self.item_columns or ITEM_COLUMNS, attributes=attributes, separator=self.separator)
+        columns = preset_of(self.preset).item_columns_of(self.items, self.format_of(self.items))
+        return replace(columns, attributes=names_in(attributes, ","))

@@ -110,7 +110,7 @@ def _events(request: ReplayRequest, settings: Settings, bad: BadLines) -> Iterat
     for path in request.file:
         rules = request.rules(settings, path)
         from_ms = 0 if request.from_ is None else rules.time_of("--from", request.from_)
-        with opened(path, request.file_format) as reader:
+        with opened(path, request.format_of(path)) as reader:
             events = read_history(reader, rules=rules, on_bad=partial(bad.note, path))
             yield from dropwhile(partial(_is_before, from_ms), events)
 

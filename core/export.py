@@ -1,0 +1,95 @@
+"""Export: events, items and users of a store as records, in pages; independent of files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from core.interactions import EventTypes
+from core.ports.store import ReadTransaction
+
+PAGE = 10_000
+
+Record = dict[str, Any]
+
+# DuckDB's types of the fields.
+EVENT_FIELDS = {
+    "user_id": "VARCHAR",
+    "item_id": "VARCHAR",
+    "type": "VARCHAR",
+    "time": "BIGINT",
+    "value": "DOUBLE",
+    "context": "JSON",
+    "recommendation_id": "VARCHAR",
+}
+ITEM_FIELDS = {
+    "item_id": "VARCHAR",
+    "title": "VARCHAR",
+    "text": "VARCHAR",
+    "categories": "VARCHAR[]",
+    "attributes": "JSON",
+    "hidden": "BOOLEAN",
+}
+USER_FIELDS = {"user_id": "VARCHAR", "user_seq": "BIGINT", "newest_event": "BIGINT", "items": "VARCHAR[]"}
+
+
+def export_events(read: ReadTransaction, types: EventTypes) -> Iterator[Record]:
+    """All events, by user and time; times in ms."""
+    user_ids = dict(_users(read))
+    item_ids = _item_ids(read)
+    names = list(types.codes)
+    for rows in read.events.pages():
+        for row in rows:
+            yield {
+                "user_id": user_ids[row.user_key],
+                "item_id": item_ids[row.item_key],
+                "type": names[row.type_code],
+                "time": row.time_ms,
+                "value": row.value,
+                "context": row.context,
+                "recommendation_id": row.recommendation_id,
+            }
+
+
+def export_items(read: ReadTransaction) -> Iterator[Record]:
+    """The catalogue in ascending id, hidden items included."""
+    after = ""
+    while page := read.items.page(after=after, limit=PAGE):
+        for row in page:
+            item = row.item
+            yield {
+                "item_id": item.item_id,
+                "title": item.title,
+                "text": item.text,
+                "categories": list(item.categories),
+                "attributes": dict(item.attributes),
+                "hidden": item.hidden,
+            }
+        after = page[-1].item.item_id
+
+
+def export_users(read: ReadTransaction) -> Iterator[Record]:
+    """Users in ascending id with the items of their window, oldest first."""
+    item_ids, after = _item_ids(read), ""
+    while page := read.users.page(after=after, limit=PAGE):
+        for user_id, state in page:
+            history = state.window.history
+            yield {
+                "user_id": user_id,
+                "user_seq": state.seq,
+                "newest_event": int(history.times_ms[-1]) if len(history.times_ms) else None,
+                "items": [item_ids[key] for key in history.items.tolist()],
+            }
+        after = page[-1][0]
+
+
+def _users(read: ReadTransaction) -> Iterator[tuple[int, str]]:
+    after = ""
+    while page := read.users.page(after=after, limit=PAGE):
+        yield from ((state.key, user_id) for user_id, state in page)
+        after = page[-1][0]
+
+
+def _item_ids(read: ReadTransaction) -> dict[int, str]:
+    catalogue = read.items.catalogue(include_uncatalogued=True)
+    return dict(zip(catalogue.keys.tolist(), catalogue.item_ids, strict=True))

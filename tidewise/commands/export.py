@@ -1,0 +1,57 @@
+"""`tidewise export`: writes events, items and users of the database to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.errors import InvalidInput
+from core.export import EVENT_FIELDS, ITEM_FIELDS, USER_FIELDS, export_events, export_items, export_users
+from tidewise.bootstrap import open_existing
+from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
+
+FORMATS_HELP = "Parquet (.parquet) or JSON lines (.jsonl, .jsonl.gz)"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("export")(export)
+
+
+def export(
+    events: Annotated[Path | None, typer.Option(help=f"Write the events: {FORMATS_HELP}.", show_default=False)] = None,
+    items: Annotated[Path | None, typer.Option(help="Write the catalogue.", show_default=False)] = None,
+    users: Annotated[
+        Path | None, typer.Option(help="Write the users with the items of their window.", show_default=False)
+    ] = None,
+    data: Data = None,
+    config: Config = None,
+    set_: Set = None,
+    json_: Json = False,
+) -> None:
+    """Write events, items and users of the database to files, as of one moment."""
+    from storage.files.writing import check_writable, write_records
+
+    paths = {"events": events, "items": items, "users": users}
+    named = {kind: path for kind, path in paths.items() if path is not None}
+    if not named:
+        msg = "export: wanted --events FILE, --items FILE or --users FILE, got none"
+        raise InvalidInput(msg)
+    for path in named.values():
+        check_writable(path)
+    counts: dict[str, int] = {}
+    with open_existing(settings_of(data, config, set_)) as system, system.store.read() as read:
+        sources = {
+            "events": (export_events(read, system.types), EVENT_FIELDS),
+            "items": (export_items(read), ITEM_FIELDS),
+            "users": (export_users(read), USER_FIELDS),
+        }
+        for kind, path in named.items():
+            counts[kind] = write_records(path, *sources[kind])
+    if json_:
+        print_json(counts)
+        return
+    for kind, num_records in counts.items():
+        screen.print(f"{kind}: {num_records:,} written to {named[kind]}", markup=False, highlight=False)
