@@ -106,7 +106,8 @@ class Catalogue:
 
     `keys`: (n,) integer keys, ascending. `listed`: (n,) bool, whether the item can be recommended (in the catalogue and
     not hidden; uncatalogued items, known from events only, are not listed). `revision`: the newest change included.
-    `created_ms`: (n,) when each item was first seen, 0 if unknown. `created_ms` and `attributes` are optional.
+    `created_ms`: (n,) when each item was first seen, 0 if unknown. The last three columns are optional: training does
+    without them.
     """
 
     keys: IntArray
@@ -117,10 +118,12 @@ class Catalogue:
     revision: int = 0
     created_ms: IntArray | None = None
     attributes: tuple[Mapping[str, Any], ...] | None = None
+    titles: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         columns = (self.keys, self.item_ids, self.texts, self.categories, self.listed)
-        sizes = {len(column) for column in (*columns, self.created_ms, self.attributes) if column is not None}
+        optional = (self.created_ms, self.attributes, self.titles or None)
+        sizes = {len(column) for column in (*columns, *optional) if column is not None}
         assert len(sizes) == 1, f"wanted columns of one length, got {sizes}"
 
     def __len__(self) -> int:
@@ -132,6 +135,15 @@ class Catalogue:
             return np.full(len(keys), -1, np.int64)
         rows = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[rows] == keys, rows, -1).astype(np.int64)
+
+    @cached_property
+    def rows_by_id(self) -> Mapping[str, int]:
+        """The row of each item id."""
+        return {item_id: row for row, item_id in enumerate(self.item_ids)}
+
+    def rows_of_ids(self, item_ids: Sequence[str]) -> IntArray:
+        """The rows of item ids, -1 for ids that the catalogue does not hold."""
+        return np.fromiter((self.rows_by_id.get(item_id, -1) for item_id in item_ids), np.int64, len(item_ids))
 
     @cached_property
     def by_attribute(self) -> AttributeIndex:

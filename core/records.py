@@ -27,6 +27,17 @@ class UserState:
 
 
 @dataclass(frozen=True, slots=True)
+class UserSnapshot:
+    """What an answer needs of a user at one moment.
+
+    `item_types`: (n, 2) item keys and type codes of the events of the requested types, in history order.
+    """
+
+    state: UserState
+    item_types: IntArray
+
+
+@dataclass(frozen=True, slots=True)
 class WriterOffset:
     """The applied offset and newest event time of a writer (a partition, or the requests of a process)."""
 

@@ -93,6 +93,14 @@ class Dialect(ABC):
         """The condition that `column` (bytes) contains parameter `name`."""
 
     @abstractmethod
+    def collected(self, column: ColumnElement[int], *primary_key: ColumnElement[int]) -> ColumnElement[Any]:
+        """The aggregate of the integers in `column` by the table's primary key, a value that `integers_of` reads."""
+
+    @abstractmethod
+    def integers_of(self, collected: Any) -> IntArray:
+        """(n,) the integers of a value of `collected`, in its order."""
+
+    @abstractmethod
     def now_ms(self) -> ColumnElement[int]:
         """The current time by the database's clock."""
 
@@ -158,6 +166,14 @@ class SqliteDialect(Dialect):
     def contains(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         """By SQLite's `instr`, which compares bytes."""
         return func.instr(column, bindparam(name)) > 0
+
+    def collected(self, column: ColumnElement[int], *primary_key: ColumnElement[int]) -> ColumnElement[Any]:
+        """Text: integers with commas between them. Rows are read in the order of the key, which clusters the table."""
+        return func.group_concat(column)
+
+    def integers_of(self, collected: Any) -> IntArray:
+        """Parsed by numpy, in C."""
+        return np.fromstring(collected or "", np.int64, sep=",")
 
     def now_ms(self) -> ColumnElement[int]:
         """By SQLite's Julian day, less that of 1970-01-01."""
@@ -229,6 +245,14 @@ class PostgresDialect(Dialect):
     def contains(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         """By `position`, which is defined for bytes too."""
         return func.pg_catalog.position(column, cast(bindparam(name), LargeBinary)) > 0
+
+    def collected(self, column: ColumnElement[int], *primary_key: ColumnElement[int]) -> ColumnElement[Any]:
+        """An array."""
+        return func.array_agg(postgresql.aggregate_order_by(column, *primary_key))
+
+    def integers_of(self, collected: Any) -> IntArray:
+        """From the driver's list."""
+        return np.array(collected or [], np.int64)
 
     def now_ms(self) -> ColumnElement[int]:
         """By `clock_timestamp`, which advances within a transaction."""

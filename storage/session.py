@@ -74,6 +74,10 @@ class Session:
         except self.dialect.driver_error as error:
             raise self.dialect.failure(error) from error
 
+    def integers_of(self, collected: Any) -> IntArray:
+        """(n,) the integers of a value of `Dialect.collected`."""
+        return self.dialect.integers_of(collected)
+
     def array(self, values: Iterable[Any]) -> Any:
         """Integers or strings as a single parameter."""
         return self.dialect.array(values)

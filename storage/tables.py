@@ -48,7 +48,7 @@ users = Table(
     Column("user_id", Name, nullable=False, unique=True),
     Column("seq", BigInteger, nullable=False),
     Column("num_events", BigInteger, nullable=False),
-    Column("window", LargeBinary, nullable=False),  # see codec.pack_history
+    Column("window", LargeBinary, nullable=False, quote=True),  # see codec.pack_history; a keyword of SQLite
     Column("erased_ms", BigInteger),
     sqlite_autoincrement=True,  # the key of an erased user is never used again
 )

@@ -5,7 +5,7 @@ Independent of HTTP, SQL and torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -101,6 +101,26 @@ class SpyingStore(MemoryStore):
         """A transaction whose calls are recorded."""
         with super().transaction() as transaction:
             yield Spy(transaction, self.calls)
+
+
+class ReadSpyingStore(MemoryStore):
+    """A store that records what is read outside of write transactions, as "users.snapshot"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    @contextmanager
+    def read(self, *, snapshot: bool = True) -> Iterator[Any]:
+        """A reader whose calls are recorded."""
+        with super().read(snapshot=snapshot) as transaction:
+            yield Spy(transaction, self.calls)
+
+    def reads_of(self, query: Callable[[], object]) -> list[str]:
+        """The names of the reads of a query."""
+        self.calls.clear()
+        query()
+        return [name for name, _ in self.calls]
 
 
 class _UncommittableTransaction(MemoryTransaction):

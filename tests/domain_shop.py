@@ -14,6 +14,7 @@ from core.manage import save_items
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
 from core.recommendation.snapshot import SnapshotManager
+from core.recommendation.user_snapshots import UserSnapshots
 from core.recommendation.vector_cache import VectorCache
 from core.transitions.counts import CountRules
 
@@ -60,6 +61,7 @@ class Shop:
             types=TYPES,
             shape=SHAPE,
             vectors=self.vectors,
+            users=UserSnapshots(max_mib=1),
             include_uncatalogued=include_uncatalogued,
         )
 

@@ -24,6 +24,7 @@ from core.items import Catalogue, Item
 from core.manage import save_items
 from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import SnapshotManager
+from core.recommendation.user_snapshots import UserSnapshots
 from core.recommendation.vector_cache import VectorCache
 from core.records import ModelRecord, UserState
 from serving.runtime.services import Services
@@ -104,6 +105,7 @@ class Shop:
             types=TYPES,
             shape=SHAPE,
             vectors=VectorCache(max_mib=1),
+            users=UserSnapshots(max_mib=1),
         )
         self.services = Services(
             store=self.store,

@@ -25,6 +25,7 @@ from core.ports.index import ItemIndex
 from core.ports.store import Store
 from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import SnapshotManager
+from core.recommendation.user_snapshots import UserSnapshots
 from core.recommendation.vector_cache import VectorCache
 from core.records import ModelRecord
 from core.transitions.counts import CountRules
@@ -123,6 +124,7 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
         types=types,
         shape=shape,
         vectors=VectorCache(max_mib=settings.cache.vectors_mib),
+        users=UserSnapshots(max_mib=settings.cache.users_mib),
         include_uncatalogued=include_uncatalogued,
         shared=settings.shares_vectors,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from core.records import UserState
+from core.records import UserSnapshot, UserState
 
 
 class UserReader(Protocol):
@@ -13,6 +13,16 @@ class UserReader(Protocol):
 
     def find(self, user_id: str) -> UserState | None:
         """A user's state, or None if the user is unknown."""
+        ...
+
+    def snapshot(
+        self, user_id: str, *, type_codes: Sequence[int], known: UserSnapshot | None = None
+    ) -> tuple[int, UserSnapshot | None]:
+        """The item revision and a user's snapshot, None if the user is unknown; one statement.
+
+        `type_codes`: the event types that the snapshot holds. `known`: an earlier one with the same types; returned as
+        it is, and its columns are not read, if the user's sequence is still the same.
+        """
         ...
 
     def by_key(self, keys: Sequence[int]) -> list[UserState]:

@@ -17,12 +17,12 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.recommendation.added_scores import AddedScores
+from core.recommendation.current_items import ItemName
 from core.recommendation.item_values import ItemValues
 from core.recommendation.neighbour_scores import NeighbourScores
 from core.recommendation.rankers import ItemLookup, Ranking
 from core.recommendation.requests import ItemReason, RankingSource, ReasonKind
 from core.recommendation.snapshot import BoundModel, ServingSnapshot
-from core.records import StoredItem
 
 FIRST = 64  # candidates of each part at the first try
 GROWTH = 4
@@ -155,7 +155,7 @@ class BlendedRanker:
         return products
 
 
-def _reason(kind: ReasonKind, source: StoredItem | None) -> ItemReason:
+def _reason(kind: ReasonKind, source: ItemName | None) -> ItemReason:
     if kind != "neighbour" or source is None:
         return ItemReason(kind)
-    return ItemReason(kind, source.item.item_id, source.item.title)
+    return ItemReason(kind, source.item_id, source.title)

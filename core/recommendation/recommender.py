@@ -1,7 +1,8 @@
 """The recommender: ranked items for a user, a session or an item, from a pinned snapshot and the user's current state.
 
-Before it is returned, a result is checked against the store, so that it contains no item that was hidden, removed,
-disliked or seen after the snapshot was built. Independent of HTTP and of how vectors are computed.
+A request reads the user and the item revision by one statement. If items changed after the snapshot was built, the
+result is checked against the store, so that it contains no item that is hidden or removed now. Independent of HTTP and
+of how vectors are computed.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from core.errors import NotFound
 from core.hidden_items import NO_KEYS, HiddenItems
 from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, Window, WindowShape, append
 from core.interactions import EventTypes
+from core.items import Catalogue
 from core.ports.store import ReadTransaction, Store
 from core.recommendation.added_scores import NOTHING_ADDED, repeat_scores
 from core.recommendation.blended_ranker import BlendedRanker
+from core.recommendation.current_items import CurrentItems, ItemName
 from core.recommendation.explain import EventContribution, contributions_of
 from core.recommendation.neighbour_scores import NeighbourScores
 from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
 from core.recommendation.requests import (
     Contribution,
+    ItemReason,
     RecommendationRequest,
     RecommendationResult,
     ScoredItem,
@@ -36,14 +40,15 @@ from core.recommendation.requests import (
 from core.recommendation.snapshot import BoundModel, ServingSnapshot
 from core.recommendation.trends import Trends
 from core.recommendation.user_encoder import UserEncoder
+from core.recommendation.user_snapshots import CurrentUser, UserSnapshots
 from core.recommendation.vector_cache import VectorCache
-from core.records import StoredItem, UserState
+from core.records import UserState
 
 NUM_SPARE = 8  # candidates beyond n, to replace those that the final check removes
 
 
 class Recommender:
-    """Computes recommendations. Thread-safe; its only state is a cache of user vectors."""
+    """Computes recommendations. Thread-safe; its only state is a cache of users and their vectors."""
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class Recommender:
         types: EventTypes,
         shape: WindowShape,
         vectors: VectorCache,
+        users: UserSnapshots,
         include_uncatalogued: bool = False,
         shared: bool = False,
     ) -> None:
@@ -63,22 +69,23 @@ class Recommender:
         self._clock = clock
         self._hidden_items = {seen: HiddenItems(types, exclude_seen=seen) for seen in (False, True)}
         self._shape = shape
-        self._users = UserEncoder(store, cache=vectors, shared=shared)
+        self._users = users
+        self._encoder = UserEncoder(store, cache=vectors, shared=shared)
         self._include_uncatalogued = include_uncatalogued
 
     def recommend(self, user_id: str, request: RecommendationRequest) -> RecommendationResult:
         """The next items for a user; popular items for a user without a history."""
         snapshot = self._snapshots()
-        with self._store.read() as read:
-            state = read.users.find(user_id)
-            now_ms, gap_ms = self._now(request, state.window.history if state else EMPTY_HISTORY)
-            hidden = self._hidden(read, request, state)
+        with self._store.read(snapshot=False) as read:
+            items, user = self._read_user(read, snapshot, user_id, request)
+            state, hidden = _parts(user)
+            history = state.window.history if state else EMPTY_HISTORY
+            now_ms, gap_ms = self._now(request, history)
             ranker = self._ranker_for(read, snapshot, state, gap_ms, hidden)
-            items = self._pick(read, snapshot, ranker, self._allowed(read, snapshot, request, hidden), request.n)
+            scored = self._pick(items, ranker, _allowed(snapshot.catalogue, request, hidden), request.n)
             if request.explain:
-                history = state.window.history if state else EMPTY_HISTORY
-                items = self._explained(read, snapshot, items, history, now_ms)
-        return _answer(ranker, items, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
+                scored = _explained(items, snapshot, scored, history, now_ms)
+        return _answer(ranker, scored, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
 
     def recommend_session(
         self, events: Sequence[SessionEvent], request: RecommendationRequest, *, user_id: str | None = None
@@ -88,12 +95,12 @@ class Recommender:
         With `user_id`: the items that this user would get if these events were appended to the history.
         """
         snapshot = self._snapshots()
-        with self._store.read() as read:
-            state = None if user_id is None else read.users.find(user_id)
-            session = self._session(read, events)
+        with self._store.read(snapshot=False) as read:
+            items, user = self._read_user(read, snapshot, user_id, request)
+            state, hidden = _parts(user)
+            session = _session(items, events)
             history = _continued(state.window if state else EMPTY_WINDOW, session, self._shape)
             now_ms, gap_ms = self._now(request, history)
-            hidden = self._hidden(read, request, state)
             if request.exclude_seen:
                 hidden = np.union1d(hidden, session.items)
             if not len(history):
@@ -104,91 +111,97 @@ class Recommender:
                 query = _query(snapshot.model, snapshot.model.encoder.encode([history]), gap_ms)
                 reason = "ranked by the session" if state is None else "ranked by the user's history and the session"
                 ranker = _by_model(snapshot, snapshot.model, query, history, hidden, reason)
-            allowed = self._allowed(read, snapshot, request, hidden)
-            items = self._pick(read, snapshot, ranker, allowed, request.n)
+            scored = self._pick(items, ranker, _allowed(snapshot.catalogue, request, hidden), request.n)
             if request.explain:
-                items = self._explained(read, snapshot, items, history, now_ms)
-        return _answer(ranker, items, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
+                scored = _explained(items, snapshot, scored, history, now_ms)
+        return _answer(ranker, scored, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
 
     def rank(self, user_id: str, item_ids: Sequence[str], *, at_ms: int | None = None) -> RecommendationResult:
         """These items ranked for a user. `excluded` lists the unknown, hidden, removed and disliked ones."""
-        snapshot = self._snapshots()
-        with self._store.read() as read:
-            stored = read.items.by_id(sorted(set(item_ids)))
-            state = read.users.find(user_id)
-            request = RecommendationRequest(at_ms=at_ms, exclude_seen=False)
+        snapshot, request = self._snapshots(), RecommendationRequest(at_ms=at_ms, exclude_seen=False)
+        distinct = list(dict.fromkeys(item_ids))
+        rows = snapshot.catalogue.rows_of_ids(distinct)
+        with self._store.read(snapshot=False) as read:
+            items, user = self._read_user(read, snapshot, user_id, request)
+            state, disliked = _parts(user)
             now_ms, gap_ms = self._now(request, state.window.history if state else EMPTY_HISTORY)
-            disliked = set(self._hidden(read, request, state).tolist())
             ranker = self._ranker_for(read, snapshot, state, gap_ms, NO_KEYS)
-        listed = [
-            item_id
-            for item_id in dict.fromkeys(item_ids)
-            if self._is_listed(stored.get(item_id)) and stored[item_id].key not in disliked
-        ]
-        rows = snapshot.catalogue.rows(np.array([stored[item_id].key for item_id in listed], np.int64))
-        rows = rows[rows >= 0]
-        scores = ranker.scores(rows)
-        order = np.argsort(-scores, kind="stable")
-        shown = [snapshot.catalogue.item_ids[row] for row in rows.tolist()]
-        titles = {item_id: stored[item_id].item.title for item_id in shown}
-        items = tuple(_scored(snapshot, row, titles, score) for row, score in _pairs(rows[order], scores[order]))
-        excluded = tuple(item_id for item_id in dict.fromkeys(item_ids) if item_id not in titles)
-        seq = state.seq if state else None
-        return _answer(ranker, items, now_ms, seq=seq, gap_ms=gap_ms, excluded=excluded)
+            rows = rows[rows >= 0]
+            rows = rows[snapshot.catalogue.listed[rows] & ~np.isin(snapshot.catalogue.keys[rows], disliked)]
+            rows = rows[items.listed(rows)]
+            scores = ranker.scores(rows)
+            order = np.argsort(-scores, kind="stable")
+            ranked = tuple(_scored(items.name(row), score) for row, score in _pairs(rows[order], scores[order]))
+        shown = {item.item_id for item in ranked}
+        excluded = tuple(item_id for item_id in distinct if item_id not in shown)
+        return _answer(ranker, ranked, now_ms, seq=state.seq if state else None, gap_ms=gap_ms, excluded=excluded)
 
     def similar(self, item_id: str, request: RecommendationRequest) -> RecommendationResult:
         """The items most similar to an item (cosine of item vectors); raises `NotFound` for an unknown item."""
         snapshot = self._snapshots()
-        with self._store.read() as read:
-            stored = read.items.by_id([item_id]).get(item_id)
-            if stored is None:
-                msg = f"item {item_id!r} is not known; add it to the catalogue first"
-                raise NotFound(msg)
-            row = int(snapshot.catalogue.rows(np.array([stored.key]))[0])
-            if snapshot.model is not None and row >= 0:
-                ranker: Ranker = SimilarityRanker(snapshot.model, row)
-            else:
-                reason = "no model serves yet" if snapshot.model is None else "the item is not indexed yet"
-                ranker = PopularityRanker(snapshot, reason, stored.item.categories)
-            others = np.arange(len(snapshot.catalogue)) != row
-            return self._listed(read, snapshot, ranker, request, among=others)
+        row = snapshot.catalogue.rows_by_id.get(item_id, -1)
+        if snapshot.model is not None and row >= 0:
+            ranker: Ranker = SimilarityRanker(snapshot.model, row)
+        else:
+            reason = "no model serves yet" if snapshot.model is None else "the item is not indexed yet"
+            ranker = PopularityRanker(snapshot, reason, self._categories(snapshot, item_id, row))
+        return self._listed(snapshot, ranker, request, among=np.arange(len(snapshot.catalogue)) != row)
 
     def popular(self, request: RecommendationRequest) -> RecommendationResult:
         """The most popular items by time-decayed popularity."""
         snapshot = self._snapshots()
-        with self._store.read() as read:
-            return self._listed(read, snapshot, PopularityRanker(snapshot, "time-decayed popularity"), request)
+        return self._listed(snapshot, PopularityRanker(snapshot, "time-decayed popularity"), request)
 
     def latest(self, request: RecommendationRequest) -> RecommendationResult:
         """The newest items."""
         snapshot = self._snapshots()
-        with self._store.read() as read:
-            return self._listed(read, snapshot, RecencyRanker(snapshot), request)
+        return self._listed(snapshot, RecencyRanker(snapshot), request)
 
     def trending(self, request: RecommendationRequest, trends: Trends) -> RecommendationResult:
         """The items that gain most popularity; an empty list if none gains."""
         snapshot = self._snapshots()
         gains, since_ms = trends.gains(snapshot)
         ranker = PopularityRanker(replace(snapshot, popularity=gains), _trend_reason(since_ms))
-        with self._store.read() as read:
-            return self._listed(read, snapshot, ranker, request, among=np.isfinite(gains))
+        return self._listed(snapshot, ranker, request, among=np.isfinite(gains))
 
     @property
     def num_encoded(self) -> int:
         """How many user vectors the model has computed in this process."""
-        return self._users.num_encoded
+        return self._encoder.num_encoded
 
     def warm(self, snapshot: ServingSnapshot) -> int:
         """Encode recently active users for a snapshot that is about to serve."""
-        return self._users.warm(snapshot)
+        return self._encoder.warm(snapshot)
 
     def encode(self, states: Sequence[UserState]) -> int:
         """Encode users whose state changed, before their next request; returns how many were encoded."""
-        return self._users.encode_stale(self._snapshots(), states)
+        return self._encoder.encode_stale(self._snapshots(), states)
+
+    def _read_user(
+        self, read: ReadTransaction, snapshot: ServingSnapshot, user_id: str | None, request: RecommendationRequest
+    ) -> tuple[CurrentItems, CurrentUser | None]:
+        """The items and the user at this moment, by one statement."""
+        if user_id is None:
+            return self._current(read, snapshot, read.items.revision()), None
+        revision, user = self._users.read(read, user_id, self._hidden_items[request.exclude_seen])
+        return self._current(read, snapshot, revision), user
+
+    def _current(self, read: ReadTransaction, snapshot: ServingSnapshot, revision: int) -> CurrentItems:
+        return CurrentItems(read, snapshot.catalogue, revision, self._include_uncatalogued)
+
+    def _categories(self, snapshot: ServingSnapshot, item_id: str, row: int) -> tuple[str, ...]:
+        """An item's categories, also if it is newer than the snapshot; raises `NotFound` for an unknown item."""
+        if row >= 0:
+            return snapshot.catalogue.categories[row]
+        with self._store.read(snapshot=False) as read:
+            stored = read.items.by_id([item_id]).get(item_id)
+        if stored is None:
+            msg = f"item {item_id!r} is not known; add it to the catalogue first"
+            raise NotFound(msg)
+        return stored.item.categories
 
     def _listed(
         self,
-        read: ReadTransaction,
         snapshot: ServingSnapshot,
         ranker: Ranker,
         request: RecommendationRequest,
@@ -196,11 +209,13 @@ class Recommender:
         among: BoolArray | None = None,
     ) -> RecommendationResult:
         """A result without a user, over all rows or those of the mask `among`."""
-        allowed = self._allowed(read, snapshot, request, NO_KEYS)
+        allowed = _allowed(snapshot.catalogue, request, NO_KEYS)
         if among is not None:
             allowed &= among
-        items = self._pick(read, snapshot, ranker, allowed, request.n)
-        return _answer(ranker, items, self._now(request, EMPTY_HISTORY)[0])
+        with self._store.read(snapshot=False) as read:
+            items = self._current(read, snapshot, read.items.revision())
+            scored = self._pick(items, ranker, allowed, request.n)
+        return _answer(ranker, scored, self._now(request, EMPTY_HISTORY)[0])
 
     def _ranker_for(
         self,
@@ -217,7 +232,7 @@ class Recommender:
             return PopularityRanker(snapshot, "the user has no history")
         if snapshot.model is None:
             return _without_model(snapshot, state.window.history, hidden)
-        query = _query(snapshot.model, self._users.vector(read, snapshot, snapshot.model, state), gap_ms)
+        query = _query(snapshot.model, self._encoder.vector(read, snapshot, snapshot.model, state), gap_ms)
         return _by_model(snapshot, snapshot.model, query, state.window.history, hidden, "ranked by the user's history")
 
     def _now(self, request: RecommendationRequest, history: History) -> tuple[int, int | None]:
@@ -225,86 +240,71 @@ class Recommender:
         now_ms = self._clock.now_ms() if request.at_ms is None else request.at_ms
         return now_ms, max(0, now_ms - int(history.times_ms[-1])) if len(history) else None
 
-    def _hidden(self, read: ReadTransaction, request: RecommendationRequest, state: UserState | None) -> IntArray:
-        """Keys of the items that are no answers because of the user's events: seen ones, if asked for, and disliked."""
-        if state is None:
-            return NO_KEYS
-        rule = self._hidden_items[request.exclude_seen]
-        return rule.of(read.events.item_types(state.key, type_codes=rule.codes))
-
-    def _allowed(
-        self, read: ReadTransaction, snapshot: ServingSnapshot, request: RecommendationRequest, hidden: IntArray
-    ) -> BoolArray:
-        """(n,) the catalogue rows that can be recommended."""
-        catalogue = snapshot.catalogue
-        if request.category is None:
-            allowed = catalogue.listed.copy()
-        else:
-            allowed = np.zeros(len(catalogue), np.bool_)
-            inside = catalogue.category_rows.get(request.category, np.empty(0, np.int64))
-            allowed[inside] = catalogue.listed[inside]
-        for condition in request.where:
-            holds = np.zeros(len(catalogue), np.bool_)
-            holds[catalogue.by_attribute.rows(condition)] = True
-            allowed &= holds
-        _exclude(allowed, catalogue.rows(hidden))
-        if request.exclude:
-            keys = [stored.key for stored in read.items.by_id(sorted(set(request.exclude))).values()]
-            _exclude(allowed, catalogue.rows(np.array(keys, np.int64)))
-        return allowed
-
-    def _pick(
-        self, read: ReadTransaction, snapshot: ServingSnapshot, ranker: Ranker, allowed: BoolArray, n: int
-    ) -> tuple[ScoredItem, ...]:
-        """The first n of a ranking that the store still lists."""
+    def _pick(self, items: CurrentItems, ranker: Ranker, allowed: BoolArray, n: int) -> tuple[ScoredItem, ...]:
+        """The first n of a ranking that can be recommended now."""
         rank = ranker.ranking(allowed)
         num_candidates = n + NUM_SPARE
         while True:
             rows, scores = rank(num_candidates)
-            keys = snapshot.catalogue.keys[rows]
-            stored = read.items.by_key(keys.tolist())
-            listed = np.array([self._is_listed(stored.get(key)) for key in keys.tolist()], np.bool_)
+            listed = items.listed(rows)
             if np.count_nonzero(listed) >= n or len(rows) < num_candidates:
-                picked, scores = rows[listed][:n], scores[listed][:n]
-                reasons = ranker.reasons(picked, read.items.by_key)
-                titles = {stored[key].item.item_id: stored[key].item.title for key in keys[listed].tolist()}
+                rows, scores = rows[listed][:n], scores[listed][:n]
+                reasons = ranker.reasons(rows, items.names)
                 return tuple(
-                    replace(_scored(snapshot, row, titles, score), reason=reason)
-                    for (row, score), reason in zip(_pairs(picked, scores), reasons, strict=True)
+                    _scored(items.name(row), score, reason)
+                    for (row, score), reason in zip(_pairs(rows, scores), reasons, strict=True)
                 )
             num_candidates *= 4
 
-    def _is_listed(self, stored: StoredItem | None) -> bool:
-        return stored is not None and stored.listed(include_uncatalogued=self._include_uncatalogued)
 
-    def _explained(
-        self,
-        read: ReadTransaction,
-        snapshot: ServingSnapshot,
-        items: tuple[ScoredItem, ...],
-        history: History,
-        now_ms: int,
-    ) -> tuple[ScoredItem, ...]:
-        """The items, each with the events that contribute most to its score."""
-        if snapshot.model is None or not items or not len(history):
-            return tuple(replace(item, contributions=()) for item in items)
-        stored = read.items.by_id([item.item_id for item in items])
-        rows = snapshot.catalogue.rows(np.array([stored[item.item_id].key for item in items], np.int64))
-        by_item = contributions_of(snapshot.model.encoder, snapshot.catalogue, history, rows=rows, now_ms=now_ms)
-        named = read.items.by_key(sorted({event.item_key for events in by_item for event in events}))
-        return tuple(
-            replace(
-                item, contributions=tuple(_contribution(event, named) for event in events if event.item_key in named)
-            )
-            for item, events in zip(items, by_item, strict=True)
-        )
+def _parts(user: CurrentUser | None) -> tuple[UserState | None, IntArray]:
+    """The state of a user and the keys of the items that are no answers."""
+    return (None, NO_KEYS) if user is None else (user.state, user.hidden)
 
-    def _session(self, read: ReadTransaction, events: Sequence[SessionEvent]) -> History:
-        """The events of a session by time; an unknown item has key -1."""
-        stored = read.items.by_id(sorted({event.item_id for event in events}))
-        ordered = sorted(events, key=lambda event: event.time_ms)
-        keys = [stored[event.item_id].key if event.item_id in stored else -1 for event in ordered]
-        return History(np.array(keys, np.int64), np.array([event.time_ms for event in ordered], np.int64))
+
+def _allowed(catalogue: Catalogue, request: RecommendationRequest, hidden: IntArray) -> BoolArray:
+    """(n,) the catalogue rows that can be recommended. `hidden`: item keys that are no answers for the user."""
+    if request.category is None:
+        allowed = catalogue.listed.copy()
+    else:
+        allowed = np.zeros(len(catalogue), np.bool_)
+        inside = catalogue.category_rows.get(request.category, np.empty(0, np.int64))
+        allowed[inside] = catalogue.listed[inside]
+    for condition in request.where:
+        holds = np.zeros(len(catalogue), np.bool_)
+        holds[catalogue.by_attribute.rows(condition)] = True
+        allowed &= holds
+    _exclude(allowed, catalogue.rows(hidden))
+    _exclude(allowed, catalogue.rows_of_ids(request.exclude))
+    return allowed
+
+
+def _explained(
+    items: CurrentItems, snapshot: ServingSnapshot, scored: tuple[ScoredItem, ...], history: History, now_ms: int
+) -> tuple[ScoredItem, ...]:
+    """The items, each with the events that contribute most to its score."""
+    if snapshot.model is None or not scored or not len(history):
+        return tuple(replace(item, contributions=()) for item in scored)
+    rows = snapshot.catalogue.rows_of_ids([item.item_id for item in scored])
+    by_item = contributions_of(snapshot.model.encoder, snapshot.catalogue, history, rows=rows, now_ms=now_ms)
+    named = items.names(sorted({event.item_key for events in by_item for event in events}))
+    return tuple(
+        replace(item, contributions=tuple(_contribution(event, named) for event in events if event.item_key in named))
+        for item, events in zip(scored, by_item, strict=True)
+    )
+
+
+def _session(items: CurrentItems, events: Sequence[SessionEvent]) -> History:
+    """The events of a session by time; an unknown item has key -1."""
+    ordered = sorted(events, key=lambda event: event.time_ms)
+    rows = items.catalogue.rows_of_ids([event.item_id for event in ordered])
+    new = sorted({event.item_id for event, row in zip(ordered, rows.tolist(), strict=True) if row < 0})
+    stored = items.read.items.by_id(new) if new else {}
+    keys = [
+        int(items.catalogue.keys[row]) if row >= 0 else stored[event.item_id].key if event.item_id in stored else -1
+        for event, row in zip(ordered, rows.tolist(), strict=True)
+    ]
+    return History(np.array(keys, np.int64), np.array([event.time_ms for event in ordered], np.int64))
 
 
 def _by_model(
@@ -331,9 +331,9 @@ def _without_model(snapshot: ServingSnapshot, history: History, hidden: IntArray
     return BlendedRanker(snapshot, None, None, NOTHING_ADDED, neighbours, reason)
 
 
-def _contribution(event: EventContribution, named: Mapping[int, StoredItem]) -> Contribution:
-    item = named[event.item_key].item
-    return Contribution(item.item_id, item.title, event.time_ms, event.share)
+def _contribution(event: EventContribution, named: Mapping[int, ItemName]) -> Contribution:
+    name = named[event.item_key]
+    return Contribution(name.item_id, name.title, event.time_ms, event.share)
 
 
 def _continued(window: Window, session: History, shape: WindowShape) -> History:
@@ -363,11 +363,8 @@ def _pairs(rows: IntArray, scores: FloatArray) -> list[tuple[int, float]]:
     return list(zip(rows.tolist(), scores.tolist(), strict=True))
 
 
-def _scored(snapshot: ServingSnapshot, row: int, titles: dict[str, str], score: float) -> ScoredItem:
-    item_id = snapshot.catalogue.item_ids[row]
-    return ScoredItem(
-        item_id, titles[item_id], snapshot.catalogue.categories[row], score if np.isfinite(score) else None
-    )
+def _scored(name: ItemName, score: float, reason: ItemReason | None = None) -> ScoredItem:
+    return ScoredItem(name.item_id, name.title, name.categories, score if np.isfinite(score) else None, reason)
 
 
 def _answer(

@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.sql.elements import CompilerElement
+from sqlalchemy.sql.selectable import ScalarSelect
 
 from core.items import Catalogue, Item
 from core.records import StoredItem
@@ -85,8 +86,13 @@ def _raise_revision(dialect: Dialect) -> CompilerElement:
     )
 
 
+def current_revision() -> ScalarSelect[int]:
+    """The revision of the newest change of a catalogue item, for use in a statement; NULL before the first."""
+    return select(counters.c.value).where(counters.c.name == REVISION).scalar_subquery()
+
+
 def _revision(dialect: Dialect) -> CompilerElement:
-    return select(counters.c.value).where(counters.c.name == bindparam("name"))
+    return select(current_revision())
 
 
 class ItemRepository:
@@ -109,8 +115,8 @@ class ItemRepository:
 
     def revision(self) -> int:
         """The revision of the newest change of a catalogue item."""
-        row = self._session.row(_revision, name=REVISION)
-        return 0 if row is None else int(row[0])
+        row = self._session.row(_revision)
+        return 0 if row is None or row[0] is None else int(row[0])
 
     def _next_revision(self) -> int:
         """Increment the revision and lock it until the transaction ends: revisions commit in ascending order."""
@@ -170,18 +176,24 @@ class ItemRepository:
         return Catalogue(
             np.fromiter((row[0] for row in rows), np.int64, len(rows)),
             tuple(row[1] for row in rows),
-            tuple(f"{row[2]}\n{row[3]}".strip() for row in rows),
+            tuple(_joined(row[2], row[3]) for row in rows),
             tuple(tuple(orjson.loads(row[4])) for row in rows),
             np.fromiter(((bool(row[7]) or include_uncatalogued) and not row[6] for row in rows), np.bool_, len(rows)),
             at,
             np.fromiter((row[8] or 0 for row in rows), np.int64, len(rows)),
             tuple(NO_ATTRIBUTES if row[5] == "{}" else orjson.loads(row[5]) for row in rows),
+            tuple(row[2] for row in rows),
         )
 
     def newest_key(self) -> int:
         """The highest item key assigned so far; 0 while there is no item."""
         row = self._session.row(_newest_key)
         return 0 if row is None or row[0] is None else int(row[0])
+
+
+def _joined(title: str, text: str) -> str:
+    """Title and text; the title itself, which the catalogue holds anyway, if there is no text."""
+    return f"{title}\n{text}".strip() if text else title.strip()
 
 
 def _topic(item: Item, codes: Mapping[str, int]) -> int:

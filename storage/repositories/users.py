@@ -4,26 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import bindparam, delete, func, select, update
+import numpy as np
+from sqlalchemy import bindparam, case, delete, func, or_, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.errors import StoreConflict
 from core.history import Window
-from core.records import UserState
+from core.records import UserSnapshot, UserState
 from storage.codec import pack_history, unpack_history, user_hash
 from storage.dialects import Dialect, Row
 from storage.repositories.dead_letters import DeadLetterRepository
 from storage.repositories.drift import DriftRepository
+from storage.repositories.items import current_revision
 from storage.repositories.vectors import VectorRepository
 from storage.session import Session
 from storage.tables import erased_users, interactions, users
 
+MAX_TYPES = 2**15  # event types: their codes are 16-bit integers
 HIGHEST_CHARACTER = "\U0010ffff"  # ids with a prefix sort before the prefix and this
 STATE = (users.c.key, users.c.seq, users.c.num_events, users.c.window, users.c.erased_ms)
 
 
 def _find(dialect: Dialect) -> CompilerElement:
     return select(*STATE).where(users.c.user_id == bindparam("user_id"))
+
+
+def _snapshot(dialect: Dialect) -> CompilerElement:
+    """One row, also for an unknown user; what the reader knows already is NULL."""
+    revision = select(current_revision().label("revision")).subquery()
+    changed = or_(users.c.key != bindparam("known_key"), users.c.seq != bindparam("known_seq"))
+    requested = (interactions.c.user_key == users.c.key, dialect.is_in(interactions.c.type_code, "type_codes"))
+    item_type = interactions.c.item_key * MAX_TYPES + interactions.c.type_code
+    collected = dialect.collected(item_type, interactions.c.time_ms, interactions.c.user_seq)
+    events = select(collected).where(*requested).scalar_subquery()
+    new = (case((changed, users.c.window)).label("new_window"), case((changed, events)).label("events"))
+    columns = (revision.c.revision, new[1], users.c.key, users.c.seq, users.c.num_events, new[0], users.c.erased_ms)
+    return select(*columns).select_from(revision.outerjoin(users, users.c.user_id == bindparam("user_id")))
 
 
 def _find_by_key(dialect: Dialect) -> CompilerElement:
@@ -98,6 +114,21 @@ class UserRepository:
         """A user's state, or None if the user is unknown."""
         row = self._session.row(_find, user_id=user_id)
         return None if row is None else _state(row)
+
+    def snapshot(
+        self, user_id: str, *, type_codes: Sequence[int], known: UserSnapshot | None = None
+    ) -> tuple[int, UserSnapshot | None]:
+        """The item revision and a user's snapshot, None if the user is unknown."""
+        known_key, known_seq = (known.state.key, known.state.seq) if known else (-1, -1)
+        parameters = {"user_id": user_id, "known_key": known_key, "known_seq": known_seq}
+        [row] = self._session.rows(_snapshot, type_codes=self._session.array(type_codes), **parameters)
+        revision, events, *state = row
+        if state[0] is None:
+            return revision or 0, None
+        if known is not None and state[:2] == [known_key, known_seq]:
+            return revision or 0, known
+        item_types = np.stack(np.divmod(self._session.integers_of(events), MAX_TYPES), axis=1)
+        return revision or 0, UserSnapshot(_state(tuple(state)), item_types)
 
     def page(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[tuple[str, UserState]]:
         """Users in ascending id after `after` whose id begins with `prefix`."""

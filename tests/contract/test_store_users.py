@@ -10,8 +10,11 @@ import pytest
 from stored_events import add_users
 
 from core.history import History, Window
+from core.items import Item
 from core.ports.store import Store
-from core.records import UserState
+from core.records import EventRow, UserState
+
+NOTHING = (None, None, None)  # value, context and recommendation id of an event
 
 
 def window(items: Sequence[int], times_ms: Sequence[int], *, num_events: int) -> Window:
@@ -96,3 +99,95 @@ def test_users_are_found_by_their_keys(store: Store) -> None:
     with store.read() as read:
         by_key = read.users.by_key([states["cid"].key, states["ann"].key, 10**9])
     assert [state.key for state in by_key] == sorted([states["ann"].key, states["cid"].key])
+
+
+# --- snapshots
+
+
+def had(store: Store, user_id: str, *item_keys: int, type_code: int = 1, seq: int = 1, first_ms: int = 0) -> None:
+    """A user's events with these items, the newest with sequence `seq`."""
+    with store.transaction() as tx:
+        state = tx.users.lock([user_id])[user_id]
+        rows = [
+            EventRow(
+                f"{user_id}{seq}{place:08}".encode()[:16].rjust(16),
+                state.key,
+                key,
+                type_code,
+                first_ms + place,
+                100 * seq + place,
+                *NOTHING,
+            )
+            for place, key in enumerate(item_keys)
+        ]
+        tx.events.insert(sorted(rows))
+        tx.users.save([replace(state, seq=seq, window=window(item_keys, range(len(item_keys)), num_events=9))])
+        tx.commit()
+
+
+def test_a_snapshot_is_the_state_the_items_and_the_revision(store: Store) -> None:
+    had(store, "ann", 9, 5, 9)
+    had(store, "bob", 7)
+    with store.transaction() as tx:
+        revision = tx.items.save([Item("tea")], now_ms=1)
+        tx.commit()
+    with store.read(snapshot=False) as read:
+        at, ann = read.users.snapshot("ann", type_codes=[1, 2])
+        state = read.users.find("ann")
+    assert ann is not None
+    assert state is not None
+    assert (at, ann.item_types.tolist(), ann.state.key, ann.state.seq) == (
+        revision,
+        [[9, 1], [5, 1], [9, 1]],
+        state.key,
+        1,
+    )
+    assert ann.state.window.history.items.tolist() == [9, 5, 9]
+
+
+def test_a_snapshot_holds_events_of_the_requested_types_only(store: Store) -> None:
+    had(store, "ann", 9, type_code=3)
+    with store.read() as read:
+        for codes, expected in (([3], [[9, 3]]), ([1], []), ([], [])):
+            _, ann = read.users.snapshot("ann", type_codes=codes)
+            assert ann is not None
+            assert (ann.item_types.tolist(), ann.item_types.shape[1]) == (expected, 2)
+
+
+def test_the_events_of_a_snapshot_are_in_history_order(store: Store) -> None:
+    had(store, "ann", 9, 5, first_ms=10)
+    had(store, "ann", 7, first_ms=11, seq=2)
+    had(store, "ann", 2**40, first_ms=3, seq=3)
+    with store.read() as read:
+        _, ann = read.users.snapshot("ann", type_codes=[1])
+    assert ann is not None
+    assert ann.item_types[:, 0].tolist() == [2**40, 9, 5, 7]
+
+
+def test_an_unknown_user_has_no_snapshot(store: Store) -> None:
+    with store.read() as read:
+        assert read.users.snapshot("ann", type_codes=[1]) == (0, None)
+
+
+def test_a_known_snapshot_is_returned_until_the_sequence_rises(store: Store) -> None:
+    had(store, "ann", 9)
+    with store.read() as read:
+        _, known = read.users.snapshot("ann", type_codes=[1])
+        assert read.users.snapshot("ann", type_codes=[1], known=known)[1] is known
+    had(store, "ann", 5, seq=2)
+    with store.read() as read:
+        _, changed = read.users.snapshot("ann", type_codes=[1], known=known)
+    assert changed is not None
+    assert (changed.state.seq, changed.item_types[:, 0].tolist()) == (2, [9, 5])
+
+
+def test_a_known_snapshot_of_an_erased_user_is_not_returned(store: Store) -> None:
+    had(store, "ann", 9)
+    with store.transaction() as tx:
+        _, known = tx.users.snapshot("ann", type_codes=[1])
+        tx.users.erase("ann", now_ms=1)
+        assert tx.users.snapshot("ann", type_codes=[1], known=known)[1] is None
+        tx.users.lock(["ann"])
+        _, returned = tx.users.snapshot("ann", type_codes=[1], known=known)
+    assert returned is not None
+    assert (returned.state.seq, returned.item_types.tolist()) == (1, [])

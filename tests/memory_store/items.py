@@ -38,6 +38,7 @@ class MemoryItems(MemoryRepository):
             self.data.revision,
             np.array([self.data.drift.created_ms.get(stored.key) or 0 for stored in rows], np.int64),
             tuple(stored.item.attributes for stored in rows),
+            tuple(stored.item.title for stored in rows),
         )
 
     def revision(self) -> int:

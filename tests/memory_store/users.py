@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from core.history import EMPTY_WINDOW
-from core.records import UserState
+from core.records import UserSnapshot, UserState
 from memory_store.data import MemoryRepository, user_hash
+from memory_store.events import MemoryEvents
 
 
 class MemoryUsers(MemoryRepository):
@@ -17,6 +18,17 @@ class MemoryUsers(MemoryRepository):
 
     def find(self, user_id: str) -> UserState | None:
         return self.data.users.get(user_id)
+
+    def snapshot(
+        self, user_id: str, *, type_codes: Sequence[int], known: UserSnapshot | None = None
+    ) -> tuple[int, UserSnapshot | None]:
+        state = self.data.users.get(user_id)
+        if state is None:
+            return self.data.revision, None
+        if known is not None and (known.state.key, known.state.seq) == (state.key, state.seq):
+            return self.data.revision, known
+        item_types = MemoryEvents(self.data).item_types(state.key, type_codes=type_codes)
+        return self.data.revision, UserSnapshot(state, item_types)
 
     def by_key(self, keys: Sequence[int]) -> list[UserState]:
         return sorted((s for s in self.data.users.values() if s.key in set(keys)), key=lambda state: state.key)

@@ -214,6 +214,8 @@ class CacheSettings(Section):
 
     vectors_mib: Count = 64
     """The size in MiB of a process's cache of user vectors."""
+    users_mib: Count = 32
+    """The size in MiB of a process's cache of users' windows and excluded items."""
     states_mib: Count = 256
     """The size in MiB of a process's cache of the encoder's incremental state by user."""
 

@@ -98,6 +98,10 @@ def test_rows_are_found_by_key_and_unknown_keys_have_none() -> None:
     assert len(EMPTY_CATALOGUE) == 0
 
 
+def test_rows_are_found_by_id_and_unknown_ids_have_none() -> None:
+    assert catalogue().rows_of_ids(["pen", "tea", "no such", "tea"]).tolist() == [2, 0, -1, 0]
+
+
 def test_each_category_lists_its_rows_in_order() -> None:
     rows = {name: row_numbers.tolist() for name, row_numbers in catalogue().category_rows.items()}
     assert rows == {"food": [0, 1], "hot": [0]}

@@ -6,7 +6,7 @@ The model is of axis vectors: after an item the items behind it score highest, i
 from __future__ import annotations
 
 import pytest
-from domain_doubles import NOW_MS, AxisBundle, crown, user
+from domain_doubles import NOW_MS, AxisBundle, ReadSpyingStore, crown, user
 from domain_shop import ALL, Shop, names, popular_shop
 
 from core.items import Item
@@ -276,3 +276,28 @@ def test_history_of_items_newer_than_the_snapshot_is_ranked() -> None:
     shop = Shop()
     shop.had("newer than the snapshot")
     assert shop.for_ann() == ["a", "b", "c", "d", "e", "f"]  # an unknown item counts as row -1
+
+
+# --- what an answer reads
+
+
+def test_an_answer_reads_the_store_once_while_no_item_changes() -> None:
+    store = ReadSpyingStore()
+    shop = Shop(store=store)
+    shop.had("b")
+    requests = (ALL, RecommendationRequest(n=2, category="late", exclude=["d", "new"], explain=True))
+    for request in requests:
+        assert store.reads_of(lambda request=request: shop.for_ann(request)) == ["users.snapshot"]  # type: ignore[misc]
+    assert store.reads_of(lambda: shop.recommender.rank("ann", ["c", "b"])) == ["users.snapshot"]
+    assert store.reads_of(lambda: shop.recommender.popular(ALL)) == ["items.revision"]
+    assert store.reads_of(lambda: shop.recommender.similar("b", ALL)) == ["items.revision"]
+
+
+def test_an_answer_reads_its_items_after_one_has_changed() -> None:
+    store = ReadSpyingStore()
+    shop = Shop(store=store)
+    shop.had("b")
+    shop.catalogue(Item("c", title="new"))
+    assert store.reads_of(shop.for_ann) == ["users.snapshot", "items.by_key"]
+    shop.snapshots.refresh()
+    assert store.reads_of(shop.for_ann) == ["users.snapshot"]
