@@ -8,12 +8,27 @@ stored as its log2, which fits a double for any date.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from core.arrays import DoubleArray, IntArray
 from core.clock import DAY_MS
 
 DEFAULT_HALF_LIFE_MS = 7 * DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class PopularityChanges:
+    """The scores that changed since a position. `item_keys`: (n,) ascending; `scores`: (n,) decayed log2 counts.
+
+    `position`: where the next read continues. `restarted`: these are all scores; forget what was read before.
+    """
+
+    item_keys: IntArray
+    scores: DoubleArray
+    position: Mapping[int, int]
+    restarted: bool
 
 
 def decayed_log2(

@@ -6,7 +6,6 @@ from several threads at once. Shapes: N items, B batch, L events, C width of a v
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,7 @@ from core.blending.blend import Blend
 from core.history import History, WindowShape
 from core.items import Catalogue
 from model.features import FeatureSource
+from model.item_table import ItemTable
 from model.network.config import ModelConfig
 from model.network.hm4sr import HM4SR, UNSEEN, Features
 
@@ -42,9 +42,19 @@ def batches_by_length(lengths: IntArray) -> Iterator[IntArray]:
 class BoundEncoder:
     """A model bound to one catalogue. The last row of `table` is an item that the catalogue does not hold."""
 
-    model: HM4SR
+    bundle: HM4SRBundle
     catalogue: Catalogue
-    table: Tensor  # (N + 1, C)
+    table: ItemTable
+
+    @property
+    def model(self) -> HM4SR:
+        """The network."""
+        return self.bundle.model
+
+    def rebind(self, catalogue: Catalogue, rows: IntArray) -> BoundEncoder:
+        """The encoder over a successor of its catalogue; only these rows are encoded (see `core.ports.encoder`)."""
+        vectors = self.bundle.item_vectors(catalogue.take(rows))
+        return BoundEncoder(self.bundle, catalogue, self.table.with_rows(rows, vectors))
 
     @property
     def width(self) -> int:
@@ -53,7 +63,7 @@ class BoundEncoder:
 
     def items(self, rows: IntArray) -> FloatArray:
         """(N, C) vectors of items by their rows in the catalogue; row -1 is an item it does not hold."""
-        return self.table.numpy()[rows]
+        return self.table.take(rows)
 
     def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
         """(B, C) queries: the vectors shaped by the gap from the last event to now, where the model reads it."""
@@ -96,17 +106,9 @@ class BoundEncoder:
             times_ms_BL[row, :length] = history.times_ms[-length:]
         rows_BL = self.catalogue.rows(keys_BL.ravel())
         with torch.inference_mode():
-            items_BLC = self.table[torch.from_numpy(rows_BL)].view(*keys_BL.shape, self.width)
+            items_BLC = torch.from_numpy(self.table.take(rows_BL)).view(*keys_BL.shape, self.width)
             queries_BC = self.model.last(items_BLC, torch.from_numpy(times_ms_BL), torch.from_numpy(lengths_B))
         return queries_BC.numpy()
-
-
-@dataclass
-class _ContentCache:
-    """Projected contents of the last bound catalogue by feature key: binding again costs only what is new."""
-
-    vectors: dict[str, FloatArray] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True)
@@ -123,14 +125,12 @@ class HM4SRBundle:
     version: str
     report: Mapping[str, Any] = field(default_factory=dict)
     blend: Blend | None = None
-    _caches: Mapping[str, _ContentCache] = field(init=False, repr=False, compare=False)
     _rows: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         assert len(self.item_ids) == self.model.num_items
         assert tuple(source.name for source in self.sources) == tuple(c.name for c in self.config.contents)
         self.model.eval().requires_grad_(False)
-        object.__setattr__(self, "_caches", {source.name: _ContentCache() for source in self.sources})
         object.__setattr__(self, "_rows", {item_id: row for row, item_id in enumerate(self.item_ids, start=1)})
 
     @property
@@ -149,32 +149,28 @@ class HM4SRBundle:
 
     def bind(self, catalogue: Catalogue) -> BoundEncoder:
         """The encoder over this catalogue."""
-        id_rows_N = torch.from_numpy(np.append(self.id_rows(catalogue.item_ids), UNSEEN))
+        return BoundEncoder(self, catalogue, ItemTable.of(self.item_vectors(catalogue, and_absent=True)))
+
+    def item_vectors(self, catalogue: Catalogue, *, and_absent: bool = False) -> FloatArray:
+        """(N, C) vectors of all items; `and_absent`: a last row for an item that the catalogue does not hold."""
+        id_rows = self.id_rows(catalogue.item_ids)
+        id_rows_N = torch.from_numpy(np.append(id_rows, UNSEEN) if and_absent else id_rows)
         with torch.inference_mode():
-            contents = [self._contents(source, catalogue) for source in self.sources]
+            contents = [self._contents(source, catalogue, and_absent=and_absent) for source in self.sources]
             parts = [content_ND[:, : self.config.width] for content_ND in contents]
             if self.config.use_id:
                 ids_ND = self.model.id_embedding[id_rows_N]
                 if self.config.fuses_id:
                     ids_ND = sum((content_ND[:, self.config.width :] for content_ND in contents), ids_ND)
                 parts = [ids_ND, *parts]
-            return BoundEncoder(self.model, catalogue, torch.cat(parts, dim=-1))
+            return torch.cat(parts, dim=-1).numpy()
 
-    def _contents(self, source: FeatureSource, catalogue: Catalogue) -> Tensor:
-        """(N + 1, D or 2 D) projected contents, the last row absent; only keys new since the last bind are computed."""
-        keys, cache = [*source.keys(catalogue), ""], self._caches[source.name]
-        with cache.lock:
-            known = cache.vectors
-            new = list(dict.fromkeys(key for key in keys if key not in known))
-            vectors = dict(zip(new, self._project(source, new), strict=True)) if new else {}
-            merged = {key: known[key] if key in known else vectors[key] for key in keys}
-            cache.vectors = merged
-        return torch.from_numpy(np.stack([merged[key] for key in keys]))
-
-    def _project(self, source: FeatureSource, keys: Sequence[str]) -> FloatArray:
-        """(K, D) projections of new feature keys; beside them, where ids are fused, those that go to the id tower."""
-        values, present = source.transform(keys)
+    def _contents(self, source: FeatureSource, catalogue: Catalogue, *, and_absent: bool) -> Tensor:
+        """(N, D or 2 D) projected contents; the same content is computed once."""
+        keys = [*source.keys(catalogue), *([""] if and_absent else ())]
+        distinct = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        values, present = source.transform(list(distinct))
         features = Features(torch.from_numpy(values), torch.from_numpy(present))
         projections = [kind[source.name] for kind in (self.model.contents, self.model.fused) if source.name in kind]
-        with torch.inference_mode():
-            return torch.cat([projection(features) for projection in projections], dim=-1).numpy()
+        projected = torch.cat([projection(features) for projection in projections], dim=-1)
+        return projected[torch.tensor([distinct[key] for key in keys], dtype=torch.int64)]

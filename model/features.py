@@ -200,7 +200,7 @@ class VectorFeatures:
     def _rows(self) -> dict[str, int]:
         return {item_id: row for row, item_id in enumerate(self.item_ids)}
 
-    def keys(self, catalogue: Catalogue) -> tuple[str, ...]:
+    def keys(self, catalogue: Catalogue) -> Sequence[str]:
         """The item ids."""
         return catalogue.item_ids
 

@@ -68,7 +68,10 @@ items = Table(
     Column("updated_ms", BigInteger, nullable=False),
     Column("topic", SmallInteger, nullable=False, server_default="0"),  # see core.topics
     Column("created_ms", BigInteger),  # NULL for items older than this column
+    # The revision of the newest change of title, text, categories or collected features.
+    Column("content_revision", BigInteger, nullable=False, server_default="0"),
 )
+Index("ix_items_revision", items.c.revision)
 
 # The primary key is the history order of each user. On SQLite the table is clustered by it, on PostgreSQL its index
 # includes item and type: either way, a window and the set of seen items are read from one range of one B-tree.
@@ -108,16 +111,23 @@ popularity = Table(
     sqlite_with_rowid=False,
 )
 
-# A log, see repositories.transitions. Keys are never used again, so that readers can continue after the last one.
-transitions = Table(
-    "transitions",
-    metadata,
-    _key(),
-    Column("writer_key", BigInteger, nullable=False),
-    Column("payload", LargeBinary, nullable=False),
-    sqlite_autoincrement=True,
-)
-Index("ix_transitions_writer_key_key", transitions.c.writer_key, transitions.c.key)
+
+def _writer_log(name: str) -> Table:
+    """A log: see repositories.writer_log. Keys are never used again: readers continue after the last one."""
+    log = Table(
+        name,
+        metadata,
+        _key(),
+        Column("writer_key", BigInteger, nullable=False),
+        Column("payload", LargeBinary, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    Index(f"ix_{name}_writer_key_key", log.c.writer_key, log.c.key)
+    return log
+
+
+popularity_changes = _writer_log("popularity_changes")
+transitions = _writer_log("transitions")
 
 event_counts = Table(
     "event_counts",
@@ -183,7 +193,7 @@ vectors = Table(
     metadata,
     Column("user_key", BigInteger, primary_key=True, autoincrement=False),
     Column("version", Name, primary_key=True),
-    Column("binding", Name, nullable=False),  # model version and catalogue revision, see core.recommendation.snapshot
+    Column("binding", Name, nullable=False),  # see core.recommendation.snapshot
     Column("user_seq", BigInteger, nullable=False),
     Column("vector", LargeBinary, nullable=False),  # little-endian float32
     sqlite_with_rowid=False,

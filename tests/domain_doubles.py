@@ -160,8 +160,11 @@ class ContestedStore(MemoryStore):
                 raise StoreConflict(msg)
 
 
+NUM_AXES = 64
+
+
 class AxisEncoder:
-    """Item of row r is axis r, so a user's vector simply lists the scores of all rows.
+    """Item of row r is axis r, so a user's vector simply lists the scores of all rows, 0 for rows added later.
 
     After an item the rows behind it score highest, in order, round the end: after row 1 of 4 the order is 2, 3, 0, 1.
     The gap to now scales all scores by 1 + gap in seconds. `each_adds`: what an event adds to its own item's score.
@@ -173,15 +176,18 @@ class AxisEncoder:
 
     @property
     def width(self) -> int:
-        """As many axes as rows."""
-        return len(self.catalogue)
+        """As many axes as rows, and room for more."""
+        return max(NUM_AXES, len(self.catalogue))
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """The scores of all rows after the last item of each history; an unknown one counts as row -1."""
         self.encoded += histories
         last = np.array([self.catalogue.rows(history.items[-1:])[0] for history in histories])
-        behind = (np.arange(self.width)[None] - last[:, None] - 1) % self.width
-        return (self.width - behind).astype(np.float32)
+        num_rows = len(self.catalogue)
+        behind = (np.arange(num_rows)[None] - last[:, None] - 1) % num_rows
+        vectors = np.zeros((len(histories), self.width), np.float32)
+        vectors[:, :num_rows] = num_rows - behind
+        return vectors
 
     def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
         """Scaled by the gap."""
@@ -194,6 +200,12 @@ class AxisEncoder:
     def items(self, rows: IntArray) -> FloatArray:
         """Axes."""
         return np.eye(self.width, dtype=np.float32)[rows]
+
+    def rebind(self, catalogue: Catalogue, rows: IntArray) -> AxisEncoder:
+        """An encoder over a later catalogue."""
+        rebound = type(self)(catalogue, each_adds=self.each_adds)
+        rebound.encoded = self.encoded
+        return rebound
 
 
 class AxisBundle:

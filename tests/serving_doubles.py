@@ -48,7 +48,7 @@ class AxisEncoder:
 
     @property
     def width(self) -> int:
-        return len(self._catalogue)
+        return max(64, len(self._catalogue))
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
         self.num_encoded += len(histories)
@@ -65,8 +65,13 @@ class AxisEncoder:
 
     def _towards(self, item_key: int) -> FloatArray:
         last = int(self._catalogue.rows(np.array([item_key]))[0])
-        steps = (np.arange(self.width) - last - 1) % self.width
-        return (1.0 / (1.0 + steps)).astype(np.float32)
+        num_rows = len(self._catalogue)
+        vector = np.zeros(self.width, np.float32)
+        vector[:num_rows] = 1.0 / (1.0 + (np.arange(num_rows) - last - 1) % num_rows)
+        return vector
+
+    def rebind(self, catalogue: Catalogue, rows: IntArray) -> AxisEncoder:
+        return AxisEncoder(catalogue)
 
 
 class AxisBundle:
@@ -118,6 +123,7 @@ class Shop:
             wall=self.clock,
             encode=self.changed_users.extend,
             items_changed=self._refresh,
+            champion_changed=self._refresh,
             version="1.2.3",
         )
 

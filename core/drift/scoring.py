@@ -19,7 +19,8 @@ from core.interactions import EventTypes
 from core.items import Catalogue
 from core.ports.store import ReadTransaction, Store
 from core.recommendation.added_scores import add_repeats
-from core.recommendation.snapshot import BoundModel, ServingSnapshot
+from core.recommendation.bound_model import BoundModel
+from core.recommendation.snapshot import ServingSnapshot
 from core.records import EventRow, StoredItem
 
 BATCH = 64

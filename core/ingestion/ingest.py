@@ -190,11 +190,12 @@ class Ingestor:
         return states, transitions
 
     def _log_transitions(self, tx: Transaction, writer: WriterOffset, transitions: Sequence[Transition]) -> None:
-        """(e) Append to the writer's log, and compact it now and then."""
+        """(e) Append to the writer's log, and compact its logs now and then."""
         tx.transitions.add(writer.key, transitions)
         self._num_appended[writer.key] += 1
         if self._num_appended[writer.key] >= COMPACT_EVERY:
             tx.transitions.compact(writer.key)
+            tx.popularity.compact(writer.key)
             self._num_appended[writer.key] = 0
 
     def _count(self, tx: Transaction, writer: WriterOffset, rows: Sequence[EventRow]) -> None:

@@ -35,6 +35,14 @@ class Encoder(Protocol):
         """(N, D) vectors of items by their rows in the bound catalogue."""
         ...
 
+    def rebind(self, catalogue: Catalogue, rows: IntArray) -> Encoder:
+        """The encoder over a catalogue made by `Catalogue.with_changes` from the bound one, in the same row order.
+
+        `rows`: the items that are new or whose content changed, ascending; only they are encoded. This encoder still
+        encodes as before.
+        """
+        ...
+
 
 class ModelBundle(Protocol):
     """A model version: weights, frozen feature transforms and id map. Immutable."""

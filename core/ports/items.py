@@ -28,6 +28,10 @@ class ItemReader(Protocol):
         """All items in columns; `include_uncatalogued`: uncatalogued items count as listed."""
         ...
 
+    def changes(self, *, revision: int, newest_key: int, include_uncatalogued: bool = False) -> Catalogue:
+        """The items that changed after a revision, and those with keys above `newest_key`, in columns."""
+        ...
+
     def revision(self) -> int:
         """The revision of the newest catalogue change (a new uncatalogued item is no change)."""
         ...

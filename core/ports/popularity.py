@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import IntArray
+from core.popularity import PopularityChanges
 
 
 class PopularityReader(Protocol):
@@ -18,12 +19,24 @@ class PopularityReader(Protocol):
         """Item keys and their decayed log2 counts, summed over all writers (see `core.popularity`)."""
         ...
 
+    def scores_of(self, item_keys: IntArray) -> tuple[IntArray, NDArray[np.float64]]:
+        """The same of these items; items without events are missing."""
+        ...
+
+    def since(self, position: Mapping[int, int] | None) -> PopularityChanges:
+        """The scores that changed after a position; None: all."""
+        ...
+
 
 class PopularityRepository(PopularityReader, Protocol):
     """Reads and writes decayed popularity."""
 
     def add(self, writer_key: int, scores: Mapping[int, float]) -> None:
         """Add decayed log2 counts by item key to those of this writer."""
+        ...
+
+    def compact(self, writer_key: int) -> None:
+        """Delete the older rows of a locked writer's log of changes; readers that follow closely read nothing again."""
         ...
 
     def clear(self) -> None:

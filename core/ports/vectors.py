@@ -20,7 +20,7 @@ class VectorReader(Protocol):
 class VectorRepository(VectorReader, Protocol):
     """Reads and writes user vectors."""
 
-    def save(self, states: Sequence[UserState], vectors: FloatArray, *, version: str, binding: str) -> None:
+    def save(self, states: Sequence[UserState], vectors: FloatArray, bindings: Sequence[str], *, version: str) -> None:
         """Store (B, D) vectors of users, one per user and model version; a newer stored vector is never replaced."""
         ...
 

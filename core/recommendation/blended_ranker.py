@@ -17,12 +17,13 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.recommendation.added_scores import AddedScores
+from core.recommendation.bound_model import BoundModel
 from core.recommendation.current_items import ItemName
 from core.recommendation.item_values import ItemValues
 from core.recommendation.neighbour_scores import NeighbourScores
 from core.recommendation.rankers import ItemLookup, Ranking
 from core.recommendation.requests import ItemReason, RankingSource, ReasonKind
-from core.recommendation.snapshot import BoundModel, ServingSnapshot
+from core.recommendation.snapshot import ServingSnapshot
 
 FIRST = 64  # candidates of each part at the first try
 GROWTH = 4

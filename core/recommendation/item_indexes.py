@@ -23,45 +23,32 @@ class ItemIndexes:
         self._store = store
         self._build = build
         self._run_aside = run_aside
-        self._version: str | None = None
-        self._rows: IntArray
-        self._vectors: FloatArray
         self._keepers: tuple[IndexKeeper, IndexKeeper] | None = None
+
+    def build(self, encoder: Encoder, rows: IntArray, vectors: FloatArray) -> None:
+        """Index the (N, D) vectors of ascending rows of another model version."""
+        self._keepers = (
+            IndexKeeper(
+                self._build(rows, vectors),
+                queries=lambda: queries_of_users(self._store, encoder),
+                run_aside=self._run_aside,
+            ),
+            IndexKeeper(self._build(rows, unit(vectors)), queries=lambda: None, run_aside=self._run_aside),
+        )
+
+    def apply(self, change: IndexChange) -> None:
+        """Change both indexes."""
+        if self._keepers is None or not (len(change.rows) or len(change.removed)):
+            return
+        products, cosines = self._keepers
+        products.apply(change)
+        cosines.apply(IndexChange(change.rows, unit(change.vectors), change.removed))
 
     def current(self) -> tuple[ItemIndex, ItemIndex]:
         """By inner product and by cosine, as compacted as they are now."""
         assert self._keepers is not None, "wanted vectors first"
         products, cosines = self._keepers
         return products.index, cosines.index
-
-    def follow(
-        self, version: str, encoder: Encoder, rows: IntArray, vectors: FloatArray
-    ) -> tuple[ItemIndex, ItemIndex]:
-        """The indexes of (N, D) vectors of ascending rows; within a version only what differs is indexed anew."""
-        if self._keepers is None or version != self._version or vectors.shape[1] != self._vectors.shape[1]:
-            self._keepers = (
-                IndexKeeper(
-                    self._build(rows, vectors),
-                    queries=lambda: queries_of_users(self._store, encoder),
-                    run_aside=self._run_aside,
-                ),
-                IndexKeeper(self._build(rows, unit(vectors)), queries=lambda: None, run_aside=self._run_aside),
-            )
-        else:
-            change = change_between(self._rows, self._vectors, rows, vectors)
-            products, cosines = self._keepers
-            products.apply(change)
-            cosines.apply(IndexChange(change.rows, unit(change.vectors), change.removed))
-        self._version, self._rows, self._vectors = version, rows, vectors
-        return self.current()
-
-
-def change_between(old_rows: IntArray, old_vectors: FloatArray, rows: IntArray, vectors: FloatArray) -> IndexChange:
-    """What turns one set of vectors of ascending rows into another."""
-    known = np.isin(rows, old_rows, assume_unique=True)
-    same = known.copy()
-    same[known] = (old_vectors[np.searchsorted(old_rows, rows[known])] == vectors[known]).all(axis=1)
-    return IndexChange(rows[~same], vectors[~same], np.setdiff1d(old_rows, rows, assume_unique=True))
 
 
 def queries_of_users(store: Store, encoder: Encoder) -> FloatArray | None:

@@ -27,6 +27,19 @@ class ItemValues:
         """Sorted; equal values by row."""
         return cls(values, np.argsort(-values, kind="stable"), float(values.mean()) if len(values) else 0.0)
 
+    def for_successor(self, blend: Blend, old: Catalogue, catalogue: Catalogue) -> ItemValues | None:
+        """The same values for a catalogue made from `old`, new items as items without events; None if rows moved."""
+        num_new = len(catalogue) - len(old)
+        if not num_new:
+            return self
+        if not catalogue.extends(old):
+            return None
+        nothing = np.zeros(num_new)
+        new = blend.item_part(ItemCounts(nothing, nothing, nothing))
+        place = np.searchsorted(-self.values[self.descending], -new[0], side="right")
+        rows = np.insert(self.descending, place, np.arange(len(old), len(catalogue)))
+        return ItemValues(np.append(self.values, new), rows, self.mean)
+
     def best(self, n: int, allowed: BoolArray) -> IntArray:
         """The first n allowed rows by value; the scan stops as soon as it has them."""
         parts: list[IntArray] = []

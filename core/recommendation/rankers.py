@@ -13,10 +13,11 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.recommendation.added_scores import NOTHING_ADDED, AddedScores
+from core.recommendation.bound_model import BoundModel
 from core.recommendation.current_items import ItemName
 from core.recommendation.item_indexes import unit
 from core.recommendation.requests import ItemReason, RankingSource
-from core.recommendation.snapshot import BoundModel, ServingSnapshot
+from core.recommendation.snapshot import ServingSnapshot
 
 ItemLookup = Callable[[Sequence[int]], Mapping[int, ItemName]]  # item keys -> the names of known items
 Ranking = Callable[[int], tuple[IntArray, FloatArray]]  # n -> the best n (rows, scores), best first

@@ -25,6 +25,7 @@ from core.items import Catalogue
 from core.ports.store import ReadTransaction, Store
 from core.recommendation.added_scores import NOTHING_ADDED, repeat_scores
 from core.recommendation.blended_ranker import BlendedRanker
+from core.recommendation.bound_model import BoundModel
 from core.recommendation.current_items import CurrentItems, ItemName
 from core.recommendation.explain import EventContribution, contributions_of
 from core.recommendation.neighbour_scores import NeighbourScores
@@ -37,7 +38,7 @@ from core.recommendation.requests import (
     ScoredItem,
     SessionEvent,
 )
-from core.recommendation.snapshot import BoundModel, ServingSnapshot
+from core.recommendation.snapshot import ServingSnapshot
 from core.recommendation.trends import Trends
 from core.recommendation.user_encoder import UserEncoder
 from core.recommendation.user_snapshots import CurrentUser, UserSnapshots
@@ -139,7 +140,7 @@ class Recommender:
     def similar(self, item_id: str, request: RecommendationRequest) -> RecommendationResult:
         """The items most similar to an item (cosine of item vectors); raises `NotFound` for an unknown item."""
         snapshot = self._snapshots()
-        row = snapshot.catalogue.rows_by_id.get(item_id, -1)
+        row = snapshot.catalogue.row_of(item_id)
         if snapshot.model is not None and row >= 0:
             ranker: Ranker = SimilarityRanker(snapshot.model, row)
         else:

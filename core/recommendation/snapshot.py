@@ -1,66 +1,50 @@
 """Serving snapshots: the immutable state that a request pins from start to end, and the manager that swaps it.
 
 A snapshot holds one catalogue revision, one model version bound to it and the index of that version's item vectors. No
-answer mixes versions, and the next snapshot is built while requests read this one.
+answer mixes versions, and the next snapshot is built while requests read this one: from the items that changed, sharing
+the memory of all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.arrays import FloatArray, IntArray
+from core.arrays import DoubleArray, IntArray
 from core.blending.blend import COUNTS_BLEND, Blend
 from core.errors import CheckpointError, NotReady
-from core.history import WindowShape
+from core.history import History, WindowShape
 from core.items import EMPTY_CATALOGUE, Catalogue
-from core.ports.encoder import Encoder, ModelBundle
-from core.ports.index import IndexBuilder, ItemIndex
+from core.popularity import PopularityChanges
+from core.ports.encoder import ModelBundle
+from core.ports.index import IndexBuilder
 from core.ports.store import ReadTransaction, Store
-from core.recommendation.item_indexes import ItemIndexes
+from core.recommendation.bound_model import BoundModel, ModelBinder
 from core.recommendation.item_values import ItemValues, item_values
 from core.records import ModelRecord
 from core.transitions.counts import CountRules, TransitionCounts
 
-SMALL_CATALOGUE = 20_000  # items: up to here, scoring all of them is faster than a search
+LONG_S = 0.02  # of computing item values: some 100,000 items
+VALUES_PAUSE = 50  # times as long nothing is computed after a long computation: 2% of a core
 RETRY_REFRESHES = 30  # about half a minute: reading a damaged model is expensive
-
-
-@dataclass(frozen=True, slots=True)
-class BoundModel:
-    """A model version bound to a catalogue. `similar` indexes the item vectors at unit length.
-
-    `mean`: (D,) the mean vector of the listed items. `vectors`: (N, D) of all rows of a small catalogue, else None.
-    `blend`: see `ModelBundle`.
-    """
-
-    version: str
-    encoder: Encoder
-    index: ItemIndex
-    similar: ItemIndex
-    mean: FloatArray
-    vectors: FloatArray | None = None
-    blend: Blend | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ServingSnapshot:
     """The catalogue, popularity and model of one moment.
 
-    `popularity`: (n,) decayed log2 counts by catalogue row, -inf without events. `binding` names the model version and
-    the catalogue revision; user vectors encoded under another binding are not used. `counts`: transition counts, which
+    `popularity`: (n,) decayed log2 counts by catalogue row, -inf without events. `counts`: transition counts, which
     newer snapshots share: they follow events within a snapshot too; None where nothing recommends. `values`: of the
     blend that ranks, of the model's or, without a model, of the counts alone; None where the encoder ranks alone.
     """
 
     catalogue: Catalogue
-    popularity: NDArray[np.float64]
+    popularity: DoubleArray
     model: BoundModel | None
-    binding: str
     counts: TransitionCounts | None = None
     values: ItemValues | None = None
 
@@ -68,6 +52,15 @@ class ServingSnapshot:
     def blend(self) -> Blend | None:
         """The weights that rank; None where the encoder ranks alone."""
         return COUNTS_BLEND if self.model is None else self.model.blend
+
+    def binding(self, history: History) -> str:
+        """What a user's vector depends on beside the history: the model version and the content of its items.
+
+        The same in every process and at any item revision with this content.
+        """
+        version = "none" if self.model is None else self.model.version
+        content_revision, num_unknown = self.catalogue.content_state(history.items)
+        return f"{version}:{content_revision}:{num_unknown}"
 
 
 class SnapshotManager:
@@ -86,14 +79,14 @@ class SnapshotManager:
         """`count_rules`: how transitions count; None where nothing recommends."""
         self._store = store
         self._load = load
-        self._indexes = ItemIndexes(store, build)
+        self._binder = ModelBinder(store, build)
         self._shape = shape
         self._include_uncatalogued = include_uncatalogued
         self._count_rules = count_rules
         self._counts: TransitionCounts | None = None
+        self._popularity_position: Mapping[int, int] | None = None
+        self._values_due_s = 0.0
         self._snapshot: ServingSnapshot | None = None
-        self._stamp: tuple[int, int] | None = None
-        self._bundle: ModelBundle | None = None
         self._loaded: str | None = None
         self._refreshes_since_failure = 0
         self._refreshing = Lock()
@@ -114,41 +107,91 @@ class SnapshotManager:
         with self._refreshing:
             with self._store.read() as read:
                 champion = read.models.champion()
-                stamp = (read.items.revision(), read.items.newest_key() if self._include_uncatalogued else 0)
-                changed = stamp != self._stamp
-                old = self._snapshot
-                catalogue = (
-                    old.catalogue
-                    if old and not changed
-                    else read.items.catalogue(include_uncatalogued=self._include_uncatalogued)
-                )
-                keys, scores = read.popularity.scores()
+                catalogue = self._read_catalogue(read)
+                changes = read.popularity.since(self._popularity_position)
+                popularity = self._popularity(read, changes, catalogue)
                 counted = self._follow_counts(read)
-            adopted = self._adopt(champion, catalogue)
-            if adopted is None and changed and self._bundle is not None:
-                adopted = self._bind(self._bundle, catalogue)
-            renewed = old is None or changed or adopted is not None
-            model = adopted if adopted is not None or old is None or changed else self._reindexed(old.model)
-            binding = f"{model.version if model else 'none'}:{stamp[0]}:{stamp[1]}"
-            popularity = by_row(catalogue, keys, scores)
-            snapshot = ServingSnapshot(catalogue, popularity, model, binding, self._counts)
-            if old is None or renewed or counted or not np.array_equal(popularity, old.popularity):
-                snapshot = replace(snapshot, values=_values(snapshot))
-            else:
-                snapshot = replace(snapshot, values=old.values)
-            if old is not None and model is not None and (old.model is None or old.model.version != model.version):
-                self.before_switch(snapshot)
-            self._snapshot, self._stamp = snapshot, stamp
+            renewed = self._switch(champion, catalogue, popularity, counted=counted)
+            self._popularity_position = changes.position  # only now: after a failure they are read again
             return renewed
 
-    def _reindexed(self, model: BoundModel | None) -> BoundModel | None:
-        """The model with its indexes as they are compacted by now."""
-        if model is None:
-            return None
-        index, similar = self._indexes.current()
-        return (
-            model if index is model.index and similar is model.similar else replace(model, index=index, similar=similar)
+    def follow_items(self) -> bool:
+        """Read catalogue changes only; True if there were any. One small query if there are none."""
+        old = self._snapshot
+        with self._store.read(snapshot=False) as read:
+            if old is None or read.items.revision() == old.catalogue.revision:
+                return False
+        with self._refreshing:
+            with self._store.read() as read:
+                catalogue = self._read_catalogue(read)
+                popularity = _extended_popularity(read, self.current(), catalogue)
+            return self._switch(None, catalogue, popularity, counted=False)
+
+    def _read_catalogue(self, read: ReadTransaction) -> Catalogue:
+        """The catalogue now: the old one, if it is unchanged, else made from it and the items that changed."""
+        old = self._snapshot.catalogue if self._snapshot else None
+        if old is None:
+            return read.items.catalogue(include_uncatalogued=self._include_uncatalogued)
+        newest_key = int(old.keys.max(initial=0))
+        is_stub_new = self._include_uncatalogued and read.items.newest_key() > newest_key
+        if read.items.revision() == old.revision and not is_stub_new:
+            return old
+        changes = read.items.changes(
+            revision=old.revision, newest_key=newest_key, include_uncatalogued=self._include_uncatalogued
         )
+        return old.with_changes(changes)
+
+    def _item_values(self, snapshot: ServingSnapshot, old: ServingSnapshot | None, is_same: bool) -> ItemValues | None:
+        """The item values; those of the old snapshot where they are the same, or the next ones are not due yet.
+
+        They are of all items: where computing them takes long, it is done in a small share of the time.
+        """
+        if snapshot.counts is None or snapshot.blend is None:
+            return None
+        if old is not None and old.values is not None and (is_same or time.monotonic() < self._values_due_s):
+            values = old.values.for_successor(snapshot.blend, old.catalogue, snapshot.catalogue)
+            if values is not None:
+                return values
+        begin_s = time.monotonic()
+        values = item_values(snapshot.blend, snapshot.catalogue, snapshot.popularity, snapshot.counts)
+        end_s = time.monotonic()
+        self._values_due_s = end_s + (VALUES_PAUSE * (end_s - begin_s) if end_s - begin_s > LONG_S else 0.0)
+        return values
+
+    def _popularity(self, read: ReadTransaction, changes: PopularityChanges, catalogue: Catalogue) -> DoubleArray:
+        """(n,) popularity now: the old array, if nothing changed, else a copy with what changed."""
+        if self._snapshot is None or changes.restarted:
+            return by_row(catalogue, changes.item_keys, changes.scores)
+        popularity = _extended_popularity(read, self._snapshot, catalogue)
+        rows = catalogue.rows(changes.item_keys)
+        if (rows >= 0).any():
+            popularity = popularity.copy()
+            popularity[rows[rows >= 0]] = changes.scores[rows >= 0]
+        return popularity
+
+    def _switch(
+        self,
+        champion: ModelRecord | None,
+        catalogue: Catalogue,
+        popularity: DoubleArray,
+        *,
+        counted: bool,
+    ) -> bool:
+        """Build the next snapshot and switch to it; whether the catalogue or the model changed."""
+        old = self._snapshot
+        changed = old is None or catalogue is not old.catalogue
+        adopted = self._adopt(champion, catalogue)
+        model = adopted or (old.model if old else None)
+        if old is not None and adopted is None and model is not None:
+            rebind, compacted = self._binder.rebind, self._binder.compacted
+            model = rebind(model, old.catalogue, catalogue) if changed else compacted(model)
+        snapshot = ServingSnapshot(catalogue, popularity, model, self._counts)
+        is_same = old is not None and adopted is None and not counted and popularity is old.popularity
+        snapshot = replace(snapshot, values=self._item_values(snapshot, old if adopted is None else None, is_same))
+        if old is not None and model is not None and (old.model is None or old.model.version != model.version):
+            self.before_switch(snapshot)
+        self._snapshot = snapshot
+        return changed or adopted is not None
 
     def _follow_counts(self, read: ReadTransaction) -> bool:
         """Count what the log added, whether it added anything; a restarted log is counted aside, into new counts."""
@@ -172,11 +215,11 @@ class SnapshotManager:
             if bundle.window != self._shape:
                 msg = f"model {bundle.version} was trained for {bundle.window}, wanted {self._shape}; train again"
                 raise CheckpointError(msg)
-            model = self._bind(bundle, catalogue)
+            model = self._binder.bind(bundle, catalogue)
         except CheckpointError as error:
             self.problem = str(error)
             return None
-        self._bundle, self.problem = bundle, None
+        self.problem = None
         return model
 
     def _is_retry_due(self) -> bool:
@@ -186,30 +229,23 @@ class SnapshotManager:
         self._refreshes_since_failure += 1
         return self._refreshes_since_failure % RETRY_REFRESHES == 0
 
-    def _bind(self, bundle: ModelBundle, catalogue: Catalogue) -> BoundModel:
-        encoder = bundle.bind(catalogue)
-        rows = np.flatnonzero(catalogue.listed).astype(np.int64)
-        vectors = encoder.items(rows)
-        if not np.isfinite(vectors).all():
-            msg = f"model {bundle.version} computes item vectors that are not finite; train again"
-            raise CheckpointError(msg)
-        index, similar = self._indexes.follow(bundle.version, encoder, rows, vectors)
-        mean = vectors.mean(axis=0) if len(rows) else np.zeros(encoder.width, np.float32)
-        everything = encoder.items(np.arange(len(catalogue))) if len(catalogue) <= SMALL_CATALOGUE else None
-        return BoundModel(bundle.version, encoder, index, similar, mean, everything, bundle.blend)
-
-
-def _values(snapshot: ServingSnapshot) -> ItemValues | None:
-    if snapshot.counts is None or snapshot.blend is None:
-        return None
-    return item_values(snapshot.blend, snapshot.catalogue, snapshot.popularity, snapshot.counts)
-
 
 def _no_preparation(snapshot: ServingSnapshot) -> None:
     """No preparation: users are encoded at their next request."""
 
 
-def by_row(catalogue: Catalogue, keys: IntArray, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def _extended_popularity(read: ReadTransaction, old: ServingSnapshot, catalogue: Catalogue) -> DoubleArray:
+    """(n,) the popularity of an older snapshot by the rows of its successor; that of new items is read."""
+    if len(catalogue) == len(old.catalogue):
+        return old.popularity
+    popularity = by_row(catalogue, old.catalogue.keys, old.popularity)
+    new = catalogue.keys[len(old.catalogue) :] if catalogue.extends(old.catalogue) else catalogue.keys
+    keys, scores = read.popularity.scores_of(new)
+    popularity[catalogue.rows(keys)] = scores
+    return popularity
+
+
+def by_row(catalogue: Catalogue, keys: IntArray, scores: DoubleArray) -> DoubleArray:
     """(n,) scores by catalogue row, -inf for items without; keys that the catalogue does not hold are ignored."""
     scores_by_row = np.full(len(catalogue), -np.inf)
     rows = catalogue.rows(keys)
@@ -217,4 +253,4 @@ def by_row(catalogue: Catalogue, keys: IntArray, scores: NDArray[np.float64]) ->
     return scores_by_row
 
 
-EMPTY_SNAPSHOT = ServingSnapshot(EMPTY_CATALOGUE, np.empty(0), None, "none:0:0")
+EMPTY_SNAPSHOT = ServingSnapshot(EMPTY_CATALOGUE, np.empty(0), None)

@@ -1,7 +1,7 @@
 """The user encoder: a user's current vector, from the cache, the store or the model.
 
-A vector is used only if it has exactly the user's sequence number and the snapshot's binding, so that the result does
-not depend on where it comes from.
+A vector is used only if it has exactly the user's sequence number and binding, so that the result does not depend on
+where it comes from. Other items may change without making it stale.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from core.arrays import FloatArray
 from core.errors import StoreUnavailable
 from core.ports.store import ReadTransaction, Store
-from core.recommendation.snapshot import BoundModel, ServingSnapshot
+from core.recommendation.bound_model import BoundModel
+from core.recommendation.snapshot import ServingSnapshot
 from core.recommendation.vector_cache import VectorCache
 from core.records import UserState
 
@@ -36,16 +37,17 @@ class UserEncoder:
         self, read: ReadTransaction, snapshot: ServingSnapshot, model: BoundModel, state: UserState
     ) -> FloatArray:
         """(1, D) the cached or stored vector if it is current, else a new one. The history must not be empty."""
-        kept = self._cache.get(state.key, binding=snapshot.binding, seq=state.seq)
+        binding = snapshot.binding(state.window.history)
+        kept = self._cache.get(state.key, binding=binding, seq=state.seq)
         if kept is not None:
             return kept[None]
-        stored = read.vectors.find(state, version=model.version, binding=snapshot.binding) if self._shared else None
+        stored = read.vectors.find(state, version=model.version, binding=binding) if self._shared else None
         if stored is not None:
             fresh = stored[None]
         else:
             fresh = model.encoder.encode([state.window.history])
             self.num_encoded += 1
-        self._cache.put([state], fresh, binding=snapshot.binding)
+        self._cache.put([state], fresh, [binding])
         return fresh
 
     def encode_stale(self, snapshot: ServingSnapshot, states: Sequence[UserState]) -> int:
@@ -57,10 +59,11 @@ class UserEncoder:
             return 0
         vectors = snapshot.model.encoder.encode([state.window.history for state in stale])
         self.num_encoded += len(stale)
-        self._cache.put(stale, vectors, binding=snapshot.binding)
+        bindings = [snapshot.binding(state.window.history) for state in stale]
+        self._cache.put(stale, vectors, bindings)
         if self._shared:
             with self._store.transaction() as tx:
-                tx.vectors.save(stale, vectors, version=snapshot.model.version, binding=snapshot.binding)
+                tx.vectors.save(stale, vectors, bindings, version=snapshot.model.version)
                 tx.commit()
         return len(stale)
 
@@ -83,4 +86,5 @@ class UserEncoder:
         return num
 
     def _is_current(self, snapshot: ServingSnapshot, state: UserState) -> bool:
-        return self._cache.get(state.key, binding=snapshot.binding, seq=state.seq) is not None
+        binding = snapshot.binding(state.window.history)
+        return self._cache.get(state.key, binding=binding, seq=state.seq) is not None

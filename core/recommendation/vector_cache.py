@@ -1,7 +1,7 @@
 """An LRU cache of user vectors.
 
-A vector belongs to (user, binding, sequence). The binding names the model version and the catalogue revision that it
-was encoded with, so that no vector of an old model or an old item text is used. There is one entry per user and model
+A vector belongs to (user, binding, sequence). The binding names the model version and the content revision of the
+user's items, so that no vector of an old model or an old item text is used. There is one entry per user and model
 version, so that a warm-up or a rollback does not evict the vectors of the other version.
 """
 
@@ -45,10 +45,10 @@ class VectorCache:
         with self._lock:
             return list(islice(dict.fromkeys(key for key, _ in reversed(self._entries)), limit))
 
-    def put(self, states: Sequence[UserState], vectors: FloatArray, *, binding: str) -> None:
-        """Cache (B, D) vectors of users at their states, unless a newer one is cached."""
+    def put(self, states: Sequence[UserState], vectors: FloatArray, bindings: Sequence[str]) -> None:
+        """Cache (B, D) vectors of users at their states and bindings, unless a newer one is cached."""
         with self._lock:
-            for state, vector in zip(states, vectors, strict=True):
+            for state, vector, binding in zip(states, vectors, bindings, strict=True):
                 key = (state.key, _version(binding))
                 entry = self._entries.get(key)
                 if entry is not None:

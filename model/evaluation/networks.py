@@ -51,14 +51,7 @@ class Contents:
     @classmethod
     def of(cls, catalogue: Catalogue, *, text_size: int, sources: Sequence[FeatureSource] = ()) -> Contents:
         """With text fitted to the items of the catalogue's file (not to those that only events name)."""
-        named = np.flatnonzero(catalogue.listed)
-        listed = Catalogue(
-            catalogue.keys[named],
-            tuple(catalogue.item_ids[row] for row in named),
-            tuple(catalogue.texts[row] for row in named),
-            tuple(catalogue.categories[row] for row in named),
-            catalogue.listed[named],
-        )
+        listed = catalogue.take(np.flatnonzero(catalogue.listed))
         if any(source.name == "text" for source in sources):  # another encoder's vectors take its place
             return cls(catalogue, tuple(sources))
         text = TextFeatures.fit(listed, size=text_size, seed=0)

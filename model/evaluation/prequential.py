@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -107,15 +107,8 @@ class PrequentialStream:
 
     def catalogue_at(self, time_ms: int) -> Catalogue:
         """The items born before a time: what a training then can know."""
-        catalogue = self.dataset.catalogue
-        rows = np.flatnonzero(self.born_ms < time_ms)
-        return Catalogue(
-            catalogue.keys[rows],
-            tuple(catalogue.item_ids[row] for row in rows),
-            tuple(catalogue.texts[row] for row in rows),
-            tuple(catalogue.categories[row] for row in rows),
-            np.ones(len(rows), np.bool_),
-        )
+        born = self.dataset.catalogue.take(np.flatnonzero(self.born_ms < time_ms))
+        return replace(born, listed=np.ones(len(born), np.bool_))
 
     def past(self, event: int, *, frozen: bool = False) -> Past:
         """What is known of the user strictly before an event; frozen: before the cut."""

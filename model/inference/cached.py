@@ -47,6 +47,12 @@ class CachedEncoder:
         """(L,) what each event adds to the score of its own item."""
         return self.plain.repeats(history)
 
+    def rebind(self, catalogue: Catalogue, rows: IntArray) -> CachedEncoder:
+        """The encoder over a successor of its catalogue, which takes over the memory."""
+        plain = self.plain.rebind(catalogue, rows)
+        self.incremental.rebind(plain, catalogue.keys[rows])
+        return CachedEncoder(plain, self.incremental)
+
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """(B, C) queries after the last event of each history; none is empty."""
         if len(histories) < SMALLEST_BATCH:
@@ -97,5 +103,5 @@ class CachedBundle:
             if self._incremental is None:
                 self._incremental = IncrementalEncoder(plain, memory_mib=self._memory_mib)
             else:
-                self._incremental.rebind(plain)
+                self._incremental.rebind(plain, catalogue.keys)
             return CachedEncoder(plain, self._incremental)

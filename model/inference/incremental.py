@@ -83,15 +83,12 @@ class IncrementalEncoder:
         """How many users the memory can hold."""
         return self._cache.num_slots
 
-    def rebind(self, encoder: BoundEncoder) -> None:
-        """Switch to another binding of the same model; users with an item whose vector changed are encoded in full."""
+    def rebind(self, encoder: BoundEncoder, changed: IntArray) -> None:
+        """Switch to another binding of the same model; users with one of the `changed` items are encoded in full."""
         assert encoder.model is self._encoder.model, "another model needs an incremental encoder of its own"
         with self._lock:
-            old, new = self._encoder, encoder
-            keys = np.union1d(old.catalogue.keys, new.catalogue.keys)
-            before, after = old.items(old.catalogue.rows(keys)), new.items(new.catalogue.rows(keys))
-            self._cache.forget_items(keys[(before != after).any(1)])
-            self._encoder = new
+            self._cache.forget_items(changed)
+            self._encoder = encoder
 
     def encode(
         self, users: Sequence[int], histories: Sequence[History], *, binding: BoundEncoder | None = None
@@ -137,7 +134,7 @@ class IncrementalEncoder:
     def _vectors_of(self, item_keys: IntArray) -> Tensor:
         """Item vectors by key, of the same shape and C."""
         rows = self._encoder.catalogue.rows(item_keys.ravel())
-        return self._encoder.table[torch.from_numpy(rows)].view(*item_keys.shape, -1)
+        return torch.from_numpy(self._encoder.table.take(rows)).view(*item_keys.shape, -1)
 
     def _read_whole(self, slots: IntArray, windows: _Windows) -> None:
         """Encode whole windows and cache each layer's inputs. The top layer computes the last position only."""

@@ -63,7 +63,7 @@ class ModelRoutes:
             with self._services.store.transaction() as tx:
                 promotion = change(tx, decided_by=DECIDED_BY, reason=reason, now_ms=self._services.wall.now_ms())
                 tx.commit()
-            self._services.items_changed()
+            self._services.champion_changed()
             return promotion
 
         return json_reply((await self._engine.writer.run(apply)).to_json())

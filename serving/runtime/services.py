@@ -80,7 +80,7 @@ def _no_encoding(_states: Iterable[UserState]) -> None:
 
 
 def _no_listener() -> None:
-    """Catalogue changes are noticed by the next periodic refresh."""
+    """Changes are noticed by the next periodic refresh."""
 
 
 def _no_decoder(_dead_letter: DeadLetter) -> tuple[list[Interaction], list[str]]:
@@ -101,11 +101,11 @@ class Services:
 
     `ingestor` is used by the API's writer thread only. `clock` is "now" for answers and for events without a time;
     `wall` is the wall clock, by which events too far in the future are rejected. `encode` gets the users changed by a
-    commit (`EncodingQueue.submit`); `items_changed` is called after a catalogue change (wakes the snapshot refresh).
-    Both are called on the writer thread and must return at once. `log`: where events go instead of the writer.
-    `log_end_offsets`: from the applied offset of each partition of `log`, the next offset to apply and the log end
-    offset; it may block, and raise `StreamUnavailable`. `num_encoded`, `snapshot_age_s`: for metrics, the number of
-    vectors computed and the age of the snapshot.
+    commit (`EncodingQueue.submit`); `items_changed` and `champion_changed` are called after a catalogue change and a
+    promotion (they wake the snapshot refresh). All three are called on the writer thread and must return at once.
+    `log`: where events go instead of the writer. `log_end_offsets`: from the applied offset of each partition of `log`,
+    the next offset to apply and the log end offset; it may block, and raise `StreamUnavailable`. `num_encoded`,
+    `snapshot_age_s`: for metrics, the number of vectors computed and the age of the snapshot.
     """
 
     store: Store
@@ -120,6 +120,7 @@ class Services:
     log: EventLog | None = None
     encode: Callable[[Iterable[UserState]], None] = _no_encoding
     items_changed: Callable[[], None] = _no_listener
+    champion_changed: Callable[[], None] = _no_listener
     dead_letter_decoder: DeadLetterDecoder = DeadLetterDecoder(_no_decoder)
     log_end_offsets: Callable[[Mapping[int, int]], Mapping[int, tuple[int, int]]] = _no_log
     num_encoded: Callable[[], int] = _zero

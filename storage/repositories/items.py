@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import orjson
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, case, func, or_, select, update
 from sqlalchemy.sql.elements import CompilerElement
 from sqlalchemy.sql.selectable import ScalarSelect
 
@@ -22,6 +22,7 @@ from storage.tables import counters, items
 
 columns = items.c
 CONTENT = ("title", "text", "categories", "attributes", "hidden", "in_catalogue", "revision", "updated_ms", "topic")
+FIRST = ("created_ms", "content_revision")  # of an insert, in the order of the table
 STORED = tuple(columns[name] for name in ("key", "item_id", *CONTENT[:-1]))
 REVISION = "item_revision"
 NO_ATTRIBUTES: Mapping[str, Any] = {}  # shared by all items without attributes
@@ -32,12 +33,14 @@ def _keys(dialect: Dialect) -> CompilerElement:
 
 
 def _insert_stubs(dialect: Dialect) -> CompilerElement:
-    return dialect.insert(items, "item_id", *CONTENT, "created_ms").on_conflict_do_nothing()
+    return dialect.insert(items, "item_id", *CONTENT, *FIRST).on_conflict_do_nothing()
 
 
 def _upsert(dialect: Dialect) -> CompilerElement:
-    insert = dialect.insert(items, "item_id", *CONTENT, "created_ms")
-    new = {name: insert.excluded[name] for name in CONTENT}
+    insert = dialect.insert(items, "item_id", *CONTENT, *FIRST)
+    new: dict[str, Any] = {name: insert.excluded[name] for name in CONTENT}
+    differs = or_(*(columns[name] != insert.excluded[name] for name in ("title", "text", "categories")))
+    new["content_revision"] = case((differs, insert.excluded.content_revision), else_=columns.content_revision)
     return insert.on_conflict_do_update(index_elements=["item_id"], set_=new)
 
 
@@ -53,6 +56,7 @@ def _remove(dialect: Dialect) -> CompilerElement:
 
 def _touch(dialect: Dialect) -> CompilerElement:
     changed: dict[str, Any] = {"revision": bindparam("new_revision"), "updated_ms": bindparam("now_ms")}
+    changed["content_revision"] = bindparam("new_revision")
     return update(items).where(dialect.is_in(columns.item_id, "item_ids")).values(changed)
 
 
@@ -69,10 +73,21 @@ def _list(dialect: Dialect) -> CompilerElement:
     return page.order_by(columns.item_id).limit(bindparam("limit"))
 
 
+CATALOGUE = ("title", "text", "categories", "attributes", "hidden", "in_catalogue", "created_ms", "content_revision")
+
+
 def _all(dialect: Dialect) -> CompilerElement:
-    state = (columns.hidden, columns.in_catalogue, columns.created_ms)
-    content = (columns.title, columns.text, columns.categories, columns.attributes)
-    return select(columns.key, columns.item_id, *content, *state).order_by(columns.key)
+    return select(columns.key, columns.item_id, *(columns[name] for name in CATALOGUE)).order_by(columns.key)
+
+
+def _changes(dialect: Dialect) -> CompilerElement:
+    """By two indexes: a new uncatalogued item has no revision."""
+    changed = or_(columns.revision > bindparam("revision"), columns.key > bindparam("newest_key"))
+    return (
+        select(columns.key, columns.item_id, *(columns[name] for name in CATALOGUE))
+        .where(changed)
+        .order_by(columns.key)
+    )
 
 
 def _newest_key(dialect: Dialect) -> CompilerElement:
@@ -108,7 +123,7 @@ class ItemRepository:
         keys: dict[str, int] = dict(self._session.rows(_keys, item_ids=self._session.array(item_ids)))
         missing = sorted(set(item_ids).difference(keys))
         if missing:
-            empty = ("", "", "[]", "{}", False, False, 0, 0, NO_TOPIC, now_ms)
+            empty = ("", "", "[]", "{}", False, False, 0, 0, NO_TOPIC, now_ms, 0)
             self._session.write(_insert_stubs, [(item_id, *empty) for item_id in missing])
             keys.update(self._session.rows(_keys, item_ids=self._session.array(missing)))
         return keys
@@ -136,7 +151,10 @@ class ItemRepository:
         codes = topics.codes_of(self._session, [item.categories[0] for item in last.values() if item.categories])
         self._session.write(
             _upsert,
-            [(*_packed(item), True, changed, now_ms, _topic(item, codes), now_ms) for _, item in sorted(last.items())],
+            [
+                (*_packed(item), True, changed, now_ms, _topic(item, codes), now_ms, changed)
+                for _, item in sorted(last.items())
+            ],
         )
         return changed
 
@@ -171,24 +189,34 @@ class ItemRepository:
 
     def catalogue(self, *, include_uncatalogued: bool = False) -> Catalogue:
         """All items in columns. The revision is read first, so that it is never newer than the columns."""
-        at = self.revision()
-        rows = self._session.rows(_all)
-        return Catalogue(
-            np.fromiter((row[0] for row in rows), np.int64, len(rows)),
-            tuple(row[1] for row in rows),
-            tuple(_joined(row[2], row[3]) for row in rows),
-            tuple(tuple(orjson.loads(row[4])) for row in rows),
-            np.fromiter(((bool(row[7]) or include_uncatalogued) and not row[6] for row in rows), np.bool_, len(rows)),
-            at,
-            np.fromiter((row[8] or 0 for row in rows), np.int64, len(rows)),
-            tuple(NO_ATTRIBUTES if row[5] == "{}" else orjson.loads(row[5]) for row in rows),
-            tuple(row[2] for row in rows),
-        )
+        revision = self.revision()
+        return _columns(self._session.rows(_all), revision, include_uncatalogued=include_uncatalogued)
+
+    def changes(self, *, revision: int, newest_key: int, include_uncatalogued: bool = False) -> Catalogue:
+        """The items that changed after a revision, and those with keys above `newest_key`, in columns."""
+        newest_revision = self.revision()
+        rows = self._session.rows(_changes, revision=revision, newest_key=newest_key)
+        return _columns(rows, newest_revision, include_uncatalogued=include_uncatalogued)
 
     def newest_key(self) -> int:
         """The highest item key assigned so far; 0 while there is no item."""
         row = self._session.row(_newest_key)
         return 0 if row is None or row[0] is None else int(row[0])
+
+
+def _columns(rows: Sequence[Row], revision: int, *, include_uncatalogued: bool) -> Catalogue:
+    return Catalogue(
+        np.fromiter((row[0] for row in rows), np.int64, len(rows)),
+        tuple(row[1] for row in rows),
+        tuple(_joined(row[2], row[3]) for row in rows),
+        tuple(tuple(orjson.loads(row[4])) for row in rows),
+        np.fromiter(((bool(row[7]) or include_uncatalogued) and not row[6] for row in rows), np.bool_, len(rows)),
+        revision,
+        np.fromiter((row[8] or 0 for row in rows), np.int64, len(rows)),
+        tuple(NO_ATTRIBUTES if row[5] == "{}" else orjson.loads(row[5]) for row in rows),
+        tuple(row[2] for row in rows),
+        np.fromiter((row[9] for row in rows), np.int64, len(rows)),
+    )
 
 
 def _joined(title: str, text: str) -> str:

@@ -56,13 +56,16 @@ class VectorRepository:
         row = self._session.row(_find, user_key=state.key, version=version, binding=binding, user_seq=state.seq)
         return None if row is None else np.frombuffer(row[0], PACKED).astype(np.float32)
 
-    def save(self, states: Sequence[UserState], vectors: FloatArray, *, version: str, binding: str) -> None:
+    def save(self, states: Sequence[UserState], vectors: FloatArray, bindings: Sequence[str], *, version: str) -> None:
         """Store (B, D) vectors of users, in ascending key; a newer stored vector is never replaced."""
         packed = vectors.astype(PACKED)
         order = sorted(range(len(states)), key=lambda index: states[index].key)
         self._session.write(
             _save,
-            [(states[index].key, version, binding, states[index].seq, packed[index].tobytes()) for index in order],
+            [
+                (states[index].key, version, bindings[index], states[index].seq, packed[index].tobytes())
+                for index in order
+            ],
         )
 
     def clear(self) -> None:

@@ -214,3 +214,55 @@ def test_the_catalogue_holds_attributes(store: Store) -> None:
         catalogue = read.items.catalogue()
     assert catalogue.attributes is not None
     assert dict(zip(catalogue.item_ids, catalogue.attributes, strict=True)) == {"shoe": SHOE.attributes, "hat": {}}
+
+
+# --- changes
+
+
+def changed_ids(store: Store, revision: int, newest_key: int) -> dict[str, int]:
+    """The ids of the items that changed since, with their content revisions."""
+    with store.read() as read:
+        changes = read.items.changes(revision=revision, newest_key=newest_key)
+        assert changes.revision == read.items.revision()
+        assert changes.keys.tolist() == sorted(changes.keys.tolist())
+    return {item_id: changes.content_state(changes.keys[[row]])[0] for row, item_id in enumerate(changes.item_ids)}
+
+
+def test_changes_are_the_items_of_later_revisions_and_keys(store: Store) -> None:
+    first = save(store, SHOE, HAT)
+    with store.read() as read:
+        newest_key = read.items.newest_key()
+    assert changed_ids(store, first, newest_key) == {}
+    second = save(store, HAT)
+    with store.transaction() as tx:
+        tx.items.resolve(["stub"])
+        third = tx.items.remove(["shoe"], now_ms=1) and tx.items.revision()
+        tx.commit()
+    assert changed_ids(store, first, newest_key) == {"hat": first, "shoe": first, "stub": 0}
+    with store.read() as read:
+        newest_key = read.items.newest_key()
+    assert list(changed_ids(store, second, newest_key)) == ["shoe"]
+    assert changed_ids(store, third, newest_key) == {}
+
+
+def test_a_change_of_content_raises_the_content_revision(store: Store) -> None:
+    first = save(store, SHOE)
+    for same in (replace(SHOE, attributes={"price": 1}), replace(SHOE, hidden=True)):
+        save(store, same)
+        assert changed_ids(store, 0, 0) == {"shoe": first}
+    for other in (replace(SHOE, title="x"), replace(SHOE, text="y"), replace(SHOE, categories=("shoes",))):
+        assert changed_ids(store, save(store, other) - 1, 0) == {"shoe": save(store, other) - 1}
+    with store.transaction() as tx:
+        touched = tx.items.touch(["shoe"], now_ms=1)
+        tx.commit()
+    assert changed_ids(store, 0, 0) == {"shoe": touched}
+
+
+def test_the_changes_since_the_beginning_are_the_catalogue(store: Store) -> None:
+    save(store, SHOE, HAT)
+    with store.read() as read:
+        catalogue, changes = read.items.catalogue(), read.items.changes(revision=0, newest_key=0)
+    for name in ("item_ids", "texts", "titles", "categories", "attributes", "revision"):
+        assert getattr(catalogue, name) == getattr(changes, name)
+    for name in ("keys", "listed", "created_ms", "content_revisions"):
+        assert getattr(catalogue, name).tolist() == getattr(changes, name).tolist()

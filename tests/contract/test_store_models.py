@@ -197,7 +197,7 @@ def test_vectors_are_deleted_by_version(store: Store) -> None:
     user = UserState(key=7, seq=3)
     with store.transaction() as tx:
         for version in ("a", "b"):
-            tx.vectors.save([user], np.ones((1, 2), np.float32), version=version, binding=f"{version}:1:0")
+            tx.vectors.save([user], np.ones((1, 2), np.float32), [f"{version}:1:0"], version=version)
         tx.vectors.delete("a")
         tx.commit()
     with store.read() as read:

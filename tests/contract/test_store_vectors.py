@@ -12,7 +12,7 @@ USER = UserState(key=7, seq=3)
 
 def save(store: Store, state: UserState, values: list[float], *, version: str = "a", binding: str = "a:1:0") -> None:
     with store.transaction() as tx:
-        tx.vectors.save([state], np.array([values], np.float32), version=version, binding=binding)
+        tx.vectors.save([state], np.array([values], np.float32), [binding], version=version)
         tx.commit()
 
 
@@ -34,7 +34,7 @@ def test_a_vector_is_read_back_bit_by_bit(store: Store) -> None:
         (USER, "b", "a:1:0"),
         (USER, "a", "a:2:0"),
     ],
-    ids=["another sequence", "another user", "another version", "another catalogue revision"],
+    ids=["another sequence", "another user", "another version", "another content revision"],
 )
 def test_a_vector_of_another_state_is_not_returned(store: Store, state: UserState, version: str, binding: str) -> None:
     save(store, USER, [1.0])

@@ -72,7 +72,9 @@ def test_vectors_equal_a_full_encode_and_a_dead_child_is_replaced(
     assert snapshot.model is not None
     with system.store.read() as read:
         for state in states:
-            stored = read.vectors.find(state, version=snapshot.model.version, binding=snapshot.binding)
+            stored = read.vectors.find(
+                state, version=snapshot.model.version, binding=snapshot.binding(state.window.history)
+            )
             whole = snapshot.model.encoder.encode([state.window.history])[0]
             assert stored is not None
             np.testing.assert_allclose(stored, whole, atol=1e-5)

@@ -51,6 +51,7 @@ class Data:
     events: dict[bytes, EventRow] = field(default_factory=dict)
     writers: dict[tuple[str, int], WriterOffset] = field(default_factory=dict)
     scores: dict[tuple[int, int], float] = field(default_factory=dict)  # (writer, item) -> decayed log2 count
+    popularity_log: list[tuple[int, int, tuple[int, ...]]] = field(default_factory=list)  # (key, writer, items)
     transitions: list[tuple[int, int, tuple[Transition, ...]]] = field(default_factory=list)  # (key, writer, rows)
     counts: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (bucket, writer, type) -> events
     dead_letters: list[DeadLetter] = field(default_factory=list)
@@ -60,6 +61,7 @@ class Data:
     vectors: dict[tuple[int, str], tuple[str, int, FloatArray]] = field(default_factory=dict)  # (user, version)
     meta: dict[str, str] = field(default_factory=dict)
     drift: DriftData = field(default_factory=DriftData)
+    content_revisions: dict[int, int] = field(default_factory=dict)  # of items by key
     revision: int = 0
     last_key: int = 0
 

@@ -28,7 +28,11 @@ class MemoryItems(MemoryRepository):
         return [self.data.items[item_id] for item_id in ids[:limit]]
 
     def catalogue(self, *, include_uncatalogued: bool = False) -> Catalogue:
-        rows = sorted(self.data.items.values(), key=lambda stored: stored.key)
+        return self.changes(revision=-1, newest_key=0, include_uncatalogued=include_uncatalogued)
+
+    def changes(self, *, revision: int, newest_key: int, include_uncatalogued: bool = False) -> Catalogue:
+        changed = (item for item in self.data.items.values() if item.revision > revision or item.key > newest_key)
+        rows = sorted(changed, key=lambda stored: stored.key)
         return Catalogue(
             np.array([stored.key for stored in rows], np.int64),
             tuple(stored.item.item_id for stored in rows),
@@ -39,6 +43,7 @@ class MemoryItems(MemoryRepository):
             np.array([self.data.drift.created_ms.get(stored.key) or 0 for stored in rows], np.int64),
             tuple(stored.item.attributes for stored in rows),
             tuple(stored.item.title for stored in rows),
+            np.array([self.data.content_revisions.get(stored.key, 0) for stored in rows], np.int64),
         )
 
     def revision(self) -> int:
@@ -61,6 +66,8 @@ class MemoryItems(MemoryRepository):
         for item in items:
             known = self.data.items.get(item.item_id)
             key = known.key if known else self.data.next_key()
+            if known is None or _content(known.item) != _content(item):
+                self.data.content_revisions[key] = self.data.revision
             self.data.items[item.item_id] = StoredItem(key, item, True, self.data.revision, now_ms)
             self.data.drift.created_ms.setdefault(key, now_ms)
             self.data.drift.topic_of[key] = codes[item.categories[0]] if item.categories else 0
@@ -75,6 +82,7 @@ class MemoryItems(MemoryRepository):
             self.data.revision += 1
         for stored in known:
             touched = replace(stored, revision=self.data.revision, updated_ms=now_ms)
+            self.data.content_revisions[stored.key] = self.data.revision
             self.data.items[stored.item.item_id] = touched
         return self.data.revision
 
@@ -88,3 +96,7 @@ class MemoryItems(MemoryRepository):
             gone = StoredItem(stored.key, item, False, self.data.revision, now_ms)
             self.data.items[item.item_id] = gone
         return len(listed)
+
+
+def _content(item: Item) -> tuple[object, ...]:
+    return item.title, item.text, item.categories

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import IntArray
-from core.popularity import add_log2
+from core.popularity import PopularityChanges, add_log2
 from memory_store.data import MemoryRepository
 
 
@@ -22,12 +22,31 @@ class MemoryPopularity(MemoryRepository):
         keys = sorted(totals)
         return np.array(keys, np.int64), np.array([totals[key] for key in keys], np.float64)
 
+    def scores_of(self, item_keys: IntArray) -> tuple[IntArray, NDArray[np.float64]]:
+        keys, scores = self.scores()
+        wanted = np.isin(keys, item_keys)
+        return keys[wanted], scores[wanted]
+
+    def since(self, position: Mapping[int, int] | None) -> PopularityChanges:
+        log = self.data.popularity_log
+        reached = {writer: key for key, writer, _ in log}
+        if position is None or not {key for key, _, _ in log}.issuperset(position.values()):
+            return PopularityChanges(*self.scores(), reached, restarted=True)
+        changed = {item for key, writer, items in log if key > position.get(writer, 0) for item in items}
+        return PopularityChanges(*self.scores_of(np.array(sorted(changed), np.int64)), reached, restarted=False)
+
+    def compact(self, writer_key: int) -> None:
+        assert writer_key in {writer.key for writer in self.data.writers.values()}
+
     def add(self, writer_key: int, scores: Mapping[int, float]) -> None:
         known = {item_key: score for (writer, item_key), score in self.data.scores.items() if writer == writer_key}
         self.data.scores |= {(writer_key, item_key): score for item_key, score in add_log2(known, scores).items()}
+        if scores:
+            self.data.popularity_log = [*self.data.popularity_log, (self.data.next_key(), writer_key, tuple(scores))]
 
     def clear(self) -> None:
         self.data.scores = {}
+        self.data.popularity_log = []
 
 
 class MemoryEventCounts(MemoryRepository):

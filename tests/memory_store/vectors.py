@@ -16,8 +16,8 @@ class MemoryVectors(MemoryRepository):
         known = self.data.vectors.get((state.key, version))
         return known[2] if known is not None and known[:2] == (binding, state.seq) else None
 
-    def save(self, states: Sequence[UserState], vectors: FloatArray, *, version: str, binding: str) -> None:
-        for state, vector in zip(states, vectors, strict=True):
+    def save(self, states: Sequence[UserState], vectors: FloatArray, bindings: Sequence[str], *, version: str) -> None:
+        for state, vector, binding in zip(states, vectors, bindings, strict=True):
             known = self.data.vectors.get((state.key, version))
             if known is None or known[1] <= state.seq:
                 self.data.vectors[state.key, version] = (binding, state.seq, vector.copy())

@@ -1,27 +1,68 @@
-"""The refresh of a process: the snapshot it answers from is renewed every second."""
+"""The refresh of a process: its snapshot follows the items within milliseconds, and all else every second."""
 
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import ExitStack
 
 from core.background import BackgroundThread
+from core.recommendation.snapshot import SnapshotManager
 from tidewise.bootstrap import System
 
 logger = logging.getLogger(__name__)
 
-REFRESH_S = 1.0  # how old popularity may be, and how soon another process's changes are noticed
+REFRESH_S = 1.0  # how old popularity may be, and how soon another process's promotion is noticed
+ITEMS_S = 0.05  # how soon another process's item changes are noticed: one small query
 
 
-def start_refresh(stack: ExitStack, system: System) -> BackgroundThread:
-    """Read the catalogue and the champion now, and again every second or when woken, until the stack unwinds."""
+class SnapshotRefresh:
+    """Renews the snapshots of a process on a thread of its own."""
+
+    def __init__(self, snapshots: SnapshotManager) -> None:
+        self._snapshots = snapshots
+        self._due_s = 0.0  # of the next whole refresh
+        self._thread = BackgroundThread("refresh", self._renew, period_s=ITEMS_S)
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the snapshot was last found or made current."""
+        return self._thread.age_s
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def follow_items(self) -> None:
+        """Read the items that changed now."""
+        self._thread.wake()
+
+    def follow_champion(self) -> None:
+        """Refresh everything now."""
+        self._due_s = 0.0
+        self._thread.wake()
+
+    def stop(self) -> None:
+        """Let the refresh in progress finish and end."""
+        self._thread.stop()
+
+    def _renew(self) -> None:
+        if time.monotonic() < self._due_s:
+            self._snapshots.follow_items()
+            return
+        self._due_s = time.monotonic() + REFRESH_S
+        self._snapshots.refresh()
+
+
+def start_refresh(stack: ExitStack, system: System) -> SnapshotRefresh:
+    """Read the catalogue and the champion now, and then follow their changes, until the stack unwinds."""
     from model.training.threads import limit_threads
 
     limit_threads(1)  # requests run side by side; more threads each would only queue
     system.snapshots.refresh()
     if system.snapshots.problem:
         logger.error("the champion does not serve: %s", system.snapshots.problem)
-    refresh = BackgroundThread("refresh", system.snapshots.refresh, period_s=REFRESH_S)
+    refresh = SnapshotRefresh(system.snapshots)
     refresh.start()
     stack.callback(refresh.stop)
     return refresh

@@ -88,9 +88,19 @@ def test_an_item_with_empty_text_has_the_absent_vector(bundle: HM4SRBundle, shop
     np.testing.assert_array_equal(bundle.bind(silent).items(np.array([0]))[0, bundle.config.width :], absent)
 
 
-def test_binding_again_computes_only_the_texts_that_changed(
+def test_rebinding_computes_only_the_given_rows(
     bundle: HM4SRBundle, shop: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    first = bundle.bind(shop)
+    before = first.items(np.arange(-1, 40))
+    changed = replace(
+        shop,
+        keys=np.append(shop.keys, 999),
+        item_ids=(*shop.item_ids, "new"),
+        texts=("winter coat steel", *shop.texts[1:], "summer coat"),
+        categories=(*shop.categories, ()),
+        listed=np.append(shop.listed, True),
+    )
     seen: list[list[str]] = []
     transform = TextFeatures.transform
 
@@ -99,15 +109,11 @@ def test_binding_again_computes_only_the_texts_that_changed(
         return transform(self, keys)
 
     monkeypatch.setattr(TextFeatures, "transform", watched)
-    first = bundle.bind(shop)
-    changed = replace(shop, texts=("winter coat steel", *shop.texts[1:]))
-    second = bundle.bind(changed)
-    assert seen[1:] == [["winter coat steel theme0"]]
-    rows = np.arange(1, 40)
-    np.testing.assert_array_equal(first.items(rows), second.items(rows))
-    np.testing.assert_allclose(
-        second.items(np.array([0])), replace(bundle).bind(changed).items(np.array([0])), atol=1e-6
-    )
+    second = first.rebind(changed, np.array([0, 40]))
+    assert seen == [["winter coat steel theme0", "summer coat"]]
+    rows = np.arange(-1, 41)
+    np.testing.assert_allclose(second.items(rows), bundle.bind(changed).items(rows), atol=1e-6)
+    np.testing.assert_array_equal(first.items(np.arange(-1, 40)), before)
 
 
 def test_threads_get_what_one_caller_gets(

@@ -14,9 +14,10 @@ from core.items import Catalogue
 from core.recommendation import blended_ranker
 from core.recommendation.added_scores import AddedScores
 from core.recommendation.blended_ranker import BlendedRanker
+from core.recommendation.bound_model import BoundModel
 from core.recommendation.item_values import ItemValues
 from core.recommendation.neighbour_scores import NeighbourScores
-from core.recommendation.snapshot import BoundModel, ServingSnapshot
+from core.recommendation.snapshot import ServingSnapshot
 
 KINDS = [{"model": True}, {"model": False}, {"small": True}]  # searched, without a model, scored in full
 seeds = st.integers(0, 2**32 - 1)
@@ -59,7 +60,7 @@ def shop(
     added = AddedScores(near, random.exponential(scale=3, size=len(near)).astype(np.float32))
     repeats = AddedScores(repeated, random.normal(scale=3, size=len(repeated)).astype(np.float32))
     values = ItemValues.of((spread * random.exponential(size=num_items)).astype(np.float32))
-    snapshot = ServingSnapshot(catalogue, np.zeros(num_items), bound, "v1:0:0", None, values)
+    snapshot = ServingSnapshot(catalogue, np.zeros(num_items), bound, None, values)
     neighbours = NeighbourScores(added, NO_NEIGHBOURS)
     query = random.normal(size=4).astype(np.float32) if model else None
     return BlendedRanker(snapshot, bound, query, repeats, neighbours, "because"), random.random(num_items) < 0.7

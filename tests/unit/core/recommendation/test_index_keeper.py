@@ -7,12 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from domain_doubles import BruteForceIndex
-from hypothesis import given
-from hypothesis import strategies as st
 
-from core.arrays import FloatArray, IntArray
+from core.arrays import FloatArray
 from core.recommendation.index_keeper import IndexChange, IndexKeeper
-from core.recommendation.item_indexes import change_between
 
 NO_ROWS = np.empty(0, np.int64)
 
@@ -95,22 +92,3 @@ def test_a_failed_compaction_leaves_the_worn_index_serving(caplog: pytest.LogCap
     assert best(kept) == [7, 0, 1]
     assert later.waiting == []
     assert "could not be compacted" in caplog.text
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_a_change_between_two_sets_turns_one_into_the_other(seed: int) -> None:
-    random = np.random.default_rng(seed)
-
-    def drawn() -> tuple[IntArray, FloatArray]:
-        rows = np.flatnonzero(random.random(12) < random.random()).astype(np.int64)
-        return rows, random.integers(0, 2, (len(rows), 2)).astype(np.float32)
-
-    old, new = drawn(), drawn()
-    change = change_between(*old, *new)
-    query = np.array([1, 2], np.float32)
-    expected = BruteForceIndex(*new).search(query, 12)
-    for found, wanted in zip(change.of(BruteForceIndex(*old)).search(query, 12), expected, strict=True):
-        assert found.tolist() == wanted.tolist()
-    known = dict(zip(old[0].tolist(), old[1].tolist(), strict=True))
-    for row, vector in zip(change.rows.tolist(), change.vectors.tolist(), strict=True):
-        assert known.get(row) != vector

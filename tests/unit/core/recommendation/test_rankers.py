@@ -9,9 +9,10 @@ from domain_doubles import AxisEncoder, BruteForceIndex
 from core.arrays import FloatArray, IntArray
 from core.items import Catalogue
 from core.recommendation.added_scores import AddedScores
+from core.recommendation.bound_model import BoundModel
 from core.recommendation.item_indexes import unit
 from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
-from core.recommendation.snapshot import BoundModel, ServingSnapshot
+from core.recommendation.snapshot import ServingSnapshot
 
 ROWS = np.arange(4)
 VECTORS = np.array([[3, 0], [1, 1], [0, 2], [4, 1]], np.float32)
@@ -27,7 +28,7 @@ class GivenEncoder(AxisEncoder):
 
 INDEX, SIMILAR = BruteForceIndex(ROWS, VECTORS), BruteForceIndex(ROWS, unit(VECTORS))
 MODEL = BoundModel("v1", GivenEncoder(CATALOGUE), INDEX, SIMILAR, VECTORS.mean(axis=0))
-VIEW = ServingSnapshot(CATALOGUE, np.array([1.0, 5.0, -np.inf, 5.0]), MODEL, "v1:0:0")
+VIEW = ServingSnapshot(CATALOGUE, np.array([1.0, 5.0, -np.inf, 5.0]), MODEL)
 BASES: list[Ranker] = [
     ModelRanker(MODEL, np.array([1, 2], np.float32), "because"),
     ModelRanker(MODEL, np.array([1, 2], np.float32), "because", AddedScores(ROWS[1:3], np.array([4, -9], np.float32))),

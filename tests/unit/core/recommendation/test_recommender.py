@@ -201,11 +201,11 @@ def test_there_is_nothing_to_encode_without_a_model_or_without_a_history() -> No
     assert shop.recommender.encode([user(shop.store)]) == 0
 
 
-def test_a_changed_catalogue_or_a_new_model_lets_no_old_vector_through() -> None:
+def test_a_changed_item_of_the_user_or_a_new_model_lets_no_old_vector_through() -> None:
     shop = Shop()
     shop.had("b")
     shop.for_ann()
-    shop.catalogue(Item("g"))
+    shop.catalogue(Item("b", title="new"), Item("g"))
     shop.snapshots.refresh()
     assert shop.for_ann() == ["c", "d", "e", "f", "g", "a", "b"]
     shop.bundle = AxisBundle("v2")
@@ -213,6 +213,17 @@ def test_a_changed_catalogue_or_a_new_model_lets_no_old_vector_through() -> None
     shop.snapshots.refresh()
     assert shop.recommender.recommend("ann", ALL).model_version == "v2"
     assert len(shop.bundle.encoders[0].encoded) == 1
+
+
+def test_a_vector_stays_valid_while_only_other_items_change() -> None:
+    shop = Shop()
+    shop.had("b")
+    shop.for_ann()
+    encoded = shop.recommender.num_encoded
+    shop.catalogue(Item("c", title="new"), Item("g"), Item("b", title="B", categories=("early",), attributes={"x": 1}))
+    shop.snapshots.refresh()
+    shop.for_ann()
+    assert shop.recommender.num_encoded == encoded
 
 
 # --- without a history or a model

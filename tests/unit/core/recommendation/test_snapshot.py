@@ -6,13 +6,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, BruteForceIndex, crown, event, ingestor
+from domain_doubles import (
+    NOW_MS,
+    SHAPE,
+    TYPES,
+    AxisBundle,
+    BruteForceIndex,
+    ReadSpyingStore,
+    crown,
+    event,
+    ingestor,
+)
 from domain_shop import GivenVectors
 from doubles import MemoryStore
 
 from core.clock import ManualClock
 from core.errors import CheckpointError, NotReady
-from core.history import WindowShape
+from core.history import History, WindowShape
 from core.ingestion.rebuild import rebuild
 from core.ingestion.sources import RequestSource
 from core.items import Item
@@ -78,7 +88,7 @@ def test_a_refresh_that_finds_nothing_new_says_so_and_loads_nothing() -> None:
     assert models.loaded == ["v1"]
 
 
-def test_a_champion_is_loaded_once_and_bound_to_each_new_catalogue() -> None:
+def test_a_champion_is_loaded_once_and_rebound_to_new_items() -> None:
     store, bundle = shop("a"), AxisBundle()
     models = Models(bundle)
     crown(store)
@@ -87,7 +97,7 @@ def test_a_champion_is_loaded_once_and_bound_to_each_new_catalogue() -> None:
     add(store, "b")
     assert snapshots.refresh()
     assert models.loaded == ["v1"]
-    assert [len(encoder.catalogue) for encoder in bundle.encoders] == [1, 2]
+    assert len(bundle.encoders) == 1
     model = snapshots.current().model
     assert model is not None
     assert (len(model.index), len(model.similar)) == (2, 2)
@@ -126,21 +136,24 @@ def test_previous_snapshot_serves_while_the_next_is_built() -> None:
     assert version(snapshots) == "v2"
 
 
-def test_binding_changes_with_model_and_catalogue_not_with_popularity() -> None:
-    store = shop("a")
+def test_binding_changes_with_the_model_and_the_content_of_the_users_items() -> None:
+    store = shop("a", "z")
+    history = History(np.array([1]), np.array([NOW_MS]))
     snapshots = live(store, Models(AxisBundle("v1")))
     bindings = []
     for change in (
         lambda: None,
-        lambda: add(store, "b"),
+        lambda: save_items(store, [Item("a", title="new")], clock=ManualClock(NOW_MS)),
         lambda: crown(store, "v1"),
         lambda: ingestor(store).ingest([event("ann", "a")], RequestSource("api")),
+        lambda: add(store, "b", "z"),
+        lambda: save_items(store, [Item("a", title="new", attributes={"price": 1})], clock=ManualClock(NOW_MS)),
     ):
         change()
         snapshots.refresh()
-        bindings.append(snapshots.current().binding)
+        bindings.append(snapshots.current().binding(history))
     assert len(set(bindings[:3])) == 3
-    assert bindings[3] == bindings[2]
+    assert set(bindings[3:]) == {bindings[2]}
 
 
 def test_popularity_is_renewed_without_rebinding_the_model() -> None:
@@ -175,6 +188,37 @@ def test_new_uncatalogued_item_changes_the_snapshot_only_if_included() -> None:
         ingestor(store).ingest([event("ann", "stub")], RequestSource("api"))
         assert snapshots.refresh() is include_uncatalogued
         assert ("stub" in snapshots.current().catalogue.item_ids) is include_uncatalogued
+
+
+def test_following_items_reads_no_popularity_and_nothing_if_no_item_changed() -> None:
+    store = ReadSpyingStore()
+    add(store, "a")  # type: ignore[arg-type]
+    snapshots = live(store)  # type: ignore[arg-type]
+    assert not snapshots.follow_items(), "the first snapshot is made by a refresh"
+    snapshots.refresh()
+    assert store.reads_of(snapshots.follow_items) == ["items.revision"]
+    add(store, "b")  # type: ignore[arg-type]
+    assert "popularity.scores" not in store.reads_of(snapshots.follow_items)
+    assert snapshots.current().catalogue.item_ids == ("a", "b")
+    assert snapshots.current().popularity.tolist() == [-np.inf, -np.inf]
+
+
+def test_a_change_that_is_not_of_content_encodes_nothing() -> None:
+    store = shop("a", "b")
+    crown(store)
+    snapshots = live(store)
+    snapshots.refresh()
+    before = snapshots.current().model
+    assert before is not None
+    sizes = []
+    for item in (Item("a", attributes={"price": 1}), Item("b", hidden=True), Item("b")):
+        save_items(store, [item], clock=ManualClock(NOW_MS))
+        assert snapshots.refresh()
+        after = snapshots.current().model
+        assert after is not None
+        assert after.encoder is before.encoder
+        sizes.append((after.index is before.index, len(after.index)))
+    assert sizes == [(True, 2), (False, 1), (False, 2)]
 
 
 # --- champions that cannot serve

@@ -5,7 +5,8 @@ from doubles import MemoryStore
 
 from core.arrays import FloatArray
 from core.history import History, Window
-from core.recommendation.snapshot import EMPTY_SNAPSHOT, BoundModel, ServingSnapshot
+from core.recommendation.bound_model import BoundModel
+from core.recommendation.snapshot import EMPTY_SNAPSHOT, ServingSnapshot
 from core.recommendation.user_encoder import UserEncoder
 from core.recommendation.vector_cache import VectorCache
 from core.records import UserState
@@ -28,7 +29,7 @@ class CountingEncoder:
 
 def snapshot_of(encoder: CountingEncoder) -> ServingSnapshot:
     model = BoundModel("a", encoder, None, None, None)  # type: ignore[arg-type]
-    return ServingSnapshot(EMPTY_SNAPSHOT.catalogue, EMPTY_SNAPSHOT.popularity, model, "a:1:0")
+    return ServingSnapshot(EMPTY_SNAPSHOT.catalogue, EMPTY_SNAPSHOT.popularity, model)
 
 
 def user(seq: int = 2) -> UserState:

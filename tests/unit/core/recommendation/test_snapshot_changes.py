@@ -1,0 +1,158 @@
+"""Snapshots by changes: after any item changes, answers equal those of a process that starts now."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, AxisEncoder, BruteForceIndex, crown, event, ingestor
+from doubles import MemoryStore
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.arrays import FloatArray, IntArray
+from core.attributes import conditions_in
+from core.clock import ManualClock
+from core.history import History
+from core.ingestion.sources import RequestSource
+from core.items import Catalogue, Item
+from core.recommendation.recommender import Recommender
+from core.recommendation.requests import RecommendationRequest, RecommendationResult
+from core.recommendation.snapshot import SnapshotManager
+from core.recommendation.user_snapshots import UserSnapshots
+from core.recommendation.vector_cache import VectorCache
+
+USERS = ("ann", "bob", "nobody")
+NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
+ITEMS = st.builds(
+    Item,
+    NAMES,
+    st.sampled_from(["", "tea", "jam"]),
+    st.just(""),
+    st.lists(st.sampled_from(["food", "hot"]), unique=True).map(tuple),
+    st.dictionaries(st.just("price"), st.integers(0, 2)),
+    st.booleans(),
+)
+STEPS = st.lists(
+    st.one_of(
+        st.lists(ITEMS, min_size=1, max_size=3).map(lambda items: ("save", items)),
+        st.lists(NAMES, min_size=1, max_size=2).map(lambda names: ("remove", names)),
+        st.lists(NAMES, min_size=1, max_size=2).map(lambda names: ("touch", names)),
+        st.tuples(st.sampled_from(USERS[:2]), NAMES).map(lambda pair: ("event", pair)),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+class ContentEncoder(AxisEncoder):
+    """An item's vector is a hash of its id and text; a user's vector is the sum of those of the window."""
+
+    width = 4  # type: ignore[assignment]
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        super().__init__(catalogue)
+        self.vectors = _vectors(catalogue, np.arange(len(catalogue)))
+
+    def encode(self, histories: Any) -> FloatArray:
+        return np.stack([self._sum(history) for history in histories])
+
+    def _sum(self, history: History) -> FloatArray:
+        rows = self.catalogue.rows(history.items)
+        total: FloatArray = self.vectors[rows[rows >= 0]].sum(axis=0)
+        return total
+
+    def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
+        return vectors
+
+    def items(self, rows: IntArray) -> FloatArray:
+        return self.vectors[rows]
+
+    def rebind(self, catalogue: Catalogue, rows: IntArray) -> ContentEncoder:
+        rebound = ContentEncoder(catalogue)
+        kept = np.setdiff1d(np.arange(len(self.catalogue)), rows)
+        rebound.vectors[kept] = self.vectors[kept]  # as of an encoder that computes the given rows only
+        return rebound
+
+
+class ContentBundle(AxisBundle):
+    """Binds content encoders."""
+
+    def bind(self, catalogue: Catalogue) -> ContentEncoder:  # type: ignore[override]
+        return ContentEncoder(catalogue)
+
+
+def _vectors(catalogue: Catalogue, rows: IntArray) -> FloatArray:
+    texts = [f"{catalogue.item_ids[row]}/{catalogue.texts[row]}/{catalogue.categories[row]}" for row in rows.tolist()]
+    hashes = [zlib.crc32(text.encode()) for text in texts]
+    return np.array([[(h >> 8 * part) % 251 for part in range(4)] for h in hashes], np.float32).reshape(-1, 4)
+
+
+def process(store: MemoryStore, *, include_uncatalogued: bool) -> tuple[SnapshotManager, Recommender]:
+    """The snapshots and the recommender of a process."""
+    snapshots = SnapshotManager(
+        store,
+        load=lambda _: ContentBundle(),  # type: ignore[arg-type, return-value]
+        build=BruteForceIndex,
+        shape=SHAPE,
+        include_uncatalogued=include_uncatalogued,
+    )
+    snapshots.refresh()
+    recommender = Recommender(
+        store,
+        snapshots=snapshots.current,
+        clock=ManualClock(NOW_MS),
+        types=TYPES,
+        shape=SHAPE,
+        vectors=VectorCache(max_mib=1),
+        users=UserSnapshots(max_mib=1),
+        include_uncatalogued=include_uncatalogued,
+    )
+    return snapshots, recommender
+
+
+def apply(store: MemoryStore, kind: str, what: Any, at_s: int) -> None:
+    if kind == "event":
+        ingestor(store).ingest([event(*what, at_s)], RequestSource("api"))
+        return
+    with store.transaction() as tx:
+        changes: dict[str, Callable[..., object]] = {
+            "save": tx.items.save,
+            "remove": tx.items.remove,
+            "touch": tx.items.touch,
+        }
+        changes[kind](what, now_ms=NOW_MS + at_s)
+        tx.commit()
+
+
+def answers(recommender: Recommender) -> list[Any]:
+    """The items of every kind of answer."""
+    requests = [
+        RecommendationRequest(n=9),
+        RecommendationRequest(n=9, category="food", exclude_seen=False),
+        RecommendationRequest(n=9, where=conditions_in(["price:1..2"]), exclude=["a"]),
+    ]
+    results: list[RecommendationResult] = []
+    for request in requests:
+        results += [recommender.recommend(user_id, request) for user_id in USERS]
+        results += [recommender.latest(request), recommender.popular(request)]
+    return [(result.source, result.user_seq, result.items) for result in results]
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS, st.booleans(), st.booleans())
+def test_answers_equal_those_of_a_process_that_starts_now(
+    steps: list[tuple[str, Any]], include_uncatalogued: bool, often: bool
+) -> None:
+    store = MemoryStore()
+    crown(store)
+    snapshots, recommender = process(store, include_uncatalogued=include_uncatalogued)
+    for at_s, (kind, what) in enumerate(steps):
+        apply(store, kind, what, at_s)
+        if often:
+            snapshots.follow_items()
+            answers(recommender)
+    snapshots.refresh()
+    assert answers(recommender) == answers(process(store, include_uncatalogued=include_uncatalogued)[1])
