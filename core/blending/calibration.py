@@ -11,7 +11,7 @@ been fitted to no lower than counts alone. Independent of stores and models. Sha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, replace
 
 import numpy as np
@@ -25,6 +25,7 @@ MAX_CHOICES = 3000  # events that the weights are fitted to
 NUM_CANDIDATES = 100  # the best by each part
 RANKING_FEATURES = 4  # candidates are the best by the encoder, forward and backward shares, and recent popularity
 NONNEGATIVE = 3  # the weights of the encoder and the transitions
+COUNTED = np.array([0, 1, 1, 1, 1, 1], np.float32)  # features that are not the encoder's
 MIN_CHOICES = 10  # fewer say less than the prior: the default, almost without the encoder
 LEAST_ENCODER = 0.02  # an encoder that adds nothing still orders items that nothing else tells apart, as new ones
 NUM_FOLDS = 5
@@ -56,14 +57,29 @@ def calibrate(choices: Sequence[Choice]) -> Blend:
     if len(choices) < MIN_CHOICES:
         return replace(COUNTS_BLEND, encoder=LEAST_ENCODER)
     if not any(np.any(choice.features[:, 0]) for choice in choices):
-        return _fitted(choices, COUNTS_BLEND)
-    prior = max((DEFAULT_BLEND, COUNTS_BLEND), key=lambda prior: _held_out_ndcg(choices, prior))
-    blend = _fitted(choices, prior)
+        return _of_counts(choices)
+    fit = max((_of_both, _of_counts), key=lambda fit: _held_out_ndcg(choices, fit))
+    blend = fit(choices)
     return replace(blend, encoder=max(blend.encoder, LEAST_ENCODER))
+
+
+def _of_both(choices: Sequence[Choice]) -> Blend:
+    return _fitted(choices, DEFAULT_BLEND)
+
+
+def _of_counts(choices: Sequence[Choice]) -> Blend:
+    """As without an encoder: the items that it alone ranks high are no candidates either."""
+    known = [
+        choice_of(choice.features * COUNTED, np.ones(len(choice.features), np.bool_), choice.answer)
+        for choice in choices
+    ]
+    return _fitted([choice for choice in known if choice is not None], COUNTS_BLEND)
 
 
 def _fitted(choices: Sequence[Choice], prior: Blend) -> Blend:
     """The most probable weights given the choices and a prior; without the encoder where the prior has none."""
+    if not choices:
+        return prior
     likelihood, centre = Likelihood.of(choices), np.array(astuple(prior))
     free = np.ones(len(centre), np.bool_)
     free[0] = prior.encoder > 0
@@ -74,7 +90,7 @@ def _fitted(choices: Sequence[Choice], prior: Blend) -> Blend:
     return Blend(*weights.tolist())
 
 
-def _held_out_ndcg(choices: Sequence[Choice], prior: Blend) -> float:
+def _held_out_ndcg(choices: Sequence[Choice], fit: Callable[[Sequence[Choice]], Blend]) -> float:
     """The mean NDCG of the choices, each ranked by weights that were fitted to the other folds.
 
     A fold is a stretch of time, so that a visit lies in one.
@@ -82,7 +98,7 @@ def _held_out_ndcg(choices: Sequence[Choice], prior: Blend) -> float:
     gains = []
     for fold in np.array_split(np.arange(len(choices)), NUM_FOLDS):
         others = [*choices[: fold[0]], *choices[fold[-1] + 1 :]]
-        weights = np.array(astuple(_fitted(others, prior)), np.float32)
+        weights = np.array(astuple(fit(others)), np.float32)
         gains += [_ndcg(choice, weights) for choice in choices[fold[0] : fold[-1] + 1]]
     return float(np.mean(gains))
 

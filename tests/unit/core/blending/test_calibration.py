@@ -63,6 +63,18 @@ def test_an_encoder_that_lowers_the_top_of_the_list_gets_the_least_weight() -> N
     assert fitted.forward > 1
 
 
+def test_counts_alone_are_fitted_as_without_an_encoder() -> None:
+    """Choices whose answer only the encoder ranks high say nothing of counts."""
+    choices, without = misleading_choices(400), []
+    for choice in choices:
+        features = choice.features.copy()
+        features[:, 0] = 0
+        known = choice_of(features, np.ones(len(features), np.bool_), choice.answer)
+        without += [known] if known is not None else []
+    assert len(without) < len(choices)
+    assert calibrate(choices) == replace(calibrate(without), encoder=LEAST_ENCODER)
+
+
 def test_few_choices_give_the_default_of_counts() -> None:
     assert calibrate(drawn_choices(TRUE, MIN_CHOICES - 1)) == replace(COUNTS_BLEND, encoder=LEAST_ENCODER)
 
