@@ -16,7 +16,7 @@ from core.arrays import BoolArray, FloatArray, IntArray
 from index.clusters import Clusters, cluster
 from index.exact import ExactIndex, check_query
 from index.probes import TARGET, ProbeCounts
-from index.recall import recall
+from index.recall import RecallSample
 
 CODE_BITS = 4
 ENCODER_POINTS = 65_536  # vectors on which the code levels are trained
@@ -44,10 +44,11 @@ class QuantisedIndex:
         self._quantiser = _flat(clusters.means)  # kept here, because FAISS refers to it without keeping it alive
         self._index = _encoded(exact, clusters, self._quantiser)
         self._rows_are_positions = bool(len(exact)) and int(exact.rows[-1]) == len(exact) - 1
-        self.recall = recall(self, exact, measured)
+        sample = RecallSample.of(exact, measured)
+        self.recall = sample.recall(self)
         while self.recall < TARGET and (more := self._probes.doubled()):
             self._probes = more
-            self.recall = recall(self, exact, measured)
+            self.recall = sample.recall(self)
 
     def __len__(self) -> int:
         return len(self._exact)

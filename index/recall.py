@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
-
-import numpy as np
+from dataclasses import dataclass
+from typing import Protocol, Self
 
 from core.arrays import BoolArray, FloatArray, IntArray
 
 RECALL_AT = 10
 RECALL_BOUND = 0.99  # an approximate index below it does not serve
+ROUNDING = 1e-5  # by which exact scores of two kernels differ, relative to the score
 
 
 class Searched(Protocol):
@@ -21,26 +21,35 @@ class Searched(Protocol):
         ...
 
 
-def recall(
-    index: Searched,
-    exact: Searched,
-    queries: FloatArray,
-    *,
-    n: int = RECALL_AT,
-    filters: Sequence[BoolArray | None] = (None,),
-) -> float:
-    """The mean recall@n of an index over (M, D) queries and filters, 0 to 1; any item of the n-th score counts.
+@dataclass(frozen=True, slots=True)
+class RecallSample:
+    """Questions to an index, each a (D,) query, a filter, the number of its best items and the last one's score."""
 
-    `exact`: an exact index of the same rows. The mean leaves out queries for which a filter allows nothing.
-    """
-    num_found = num_wanted = 0
-    for allowed in filters:
-        for query in queries:
-            _, best = exact.search(query, n, allowed=allowed)
-            if not len(best):
-                continue
-            _, scores = index.search(query, n, allowed=allowed)
-            tolerance = 1e-5 * (1 + abs(float(best[-1])))  # exact scores of two kernels differ by rounding
-            num_found += min(len(best), int(np.count_nonzero(scores >= best[-1] - tolerance)))
-            num_wanted += len(best)
-    return num_found / num_wanted if num_wanted else 1.0
+    questions: Sequence[tuple[FloatArray, BoolArray | None, int, float]]
+
+    @classmethod
+    def of(
+        cls,
+        exact: Searched,
+        queries: FloatArray,
+        *,
+        n: int = RECALL_AT,
+        filters: Sequence[BoolArray | None] = (None,),
+    ) -> Self:
+        """(M, D) queries under each filter, as an exact index answers them; those without an answer are left out."""
+        questions = []
+        for allowed in filters:
+            for query in queries:
+                _, scores = exact.search(query, n, allowed=allowed)
+                if len(scores):
+                    questions.append((query, allowed, len(scores), float(scores[-1])))
+        return cls(questions)
+
+    def recall(self, index: Searched) -> float:
+        """The share of the best items that an index of the same rows finds; any item of the last score counts."""
+        num_found = num_wanted = 0
+        for query, allowed, num, last_score in self.questions:
+            _, scores = index.search(query, num, allowed=allowed)
+            num_found += int((scores >= last_score - ROUNDING * (1 + abs(last_score))).sum())
+            num_wanted += num
+        return num_found / num_wanted if num_wanted else 1.0

@@ -6,6 +6,8 @@ In a small catalogue all items are scored. Else the first part is searched in th
 (neighbours and repeats), and `value` is the same for all users (popularity), sorted once. Candidates are the best of
 each; an item that is no candidate scores at most the last candidate of the index plus the last by value. While the n-th
 best candidate is not above that bound, more are taken (the threshold algorithm of Fagin, Lotem and Naor, 2003).
+The result is exact relative to the order of the index: where the index is approximate, an item that it misses is missed
+here too, unless it is a neighbour or popular. The index measures how many it misses (`ItemIndex.recall`).
 Shapes: N items of the catalogue, D width.
 """
 

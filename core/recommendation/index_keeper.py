@@ -14,6 +14,7 @@ from core.arrays import FloatArray, IntArray
 from core.ports.index import ItemIndex
 
 logger = logging.getLogger(__name__)
+_building = Lock()
 
 Queries = Callable[[], FloatArray | None]  # (M, D) users' vectors to tune and measure an index on; None: none known
 RunAside = Callable[[Callable[[], None]], None]
@@ -33,8 +34,13 @@ class IndexChange:
 
 
 def in_thread(work: Callable[[], None]) -> None:
-    """Run in a daemon thread: a process that ends does not wait for it."""
-    Thread(target=work, name="index", daemon=True).start()
+    """Run in a daemon thread, one at a time: a build takes a core, and a process that ends does not wait for it."""
+
+    def run() -> None:
+        with _building:
+            work()
+
+    Thread(target=run, name="index", daemon=True).start()
 
 
 class IndexKeeper:

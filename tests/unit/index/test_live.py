@@ -14,7 +14,7 @@ from core.arrays import FloatArray, IntArray
 from index import live
 from index.exact import ExactIndex
 from index.live import LiveIndex
-from index.recall import RECALL_BOUND, recall
+from index.recall import RECALL_BOUND, RecallSample
 
 CATALOGUE = 60  # rows
 NO_ROWS = np.empty(0, np.int64)
@@ -77,7 +77,7 @@ def test_an_approximate_index_keeps_its_recall_through_changes(seed: int) -> Non
     exact = ExactIndex(rows, vectors[rows])
     filters = [None, *(random.random(2_500) < share for share in (0.5, 0.05, 0.005))]
     assert len(index) == len(exact)
-    assert recall(index, exact, queries(20, seed=5), filters=filters) >= RECALL_BOUND
+    assert RecallSample.of(exact, queries(20, seed=5), filters=filters).recall(index) >= RECALL_BOUND
     for query in queries(10, seed=6):
         found, _ = index.search(query, 200)
         assert len(found) == 200

@@ -11,7 +11,7 @@ from index.clusters import cluster, num_lists_for
 from index.exact import ExactIndex
 from index.probes import DEPTHS, ProbeCounts
 from index.quantised import QuantisedIndex
-from index.recall import RECALL_BOUND, recall
+from index.recall import RECALL_BOUND, RecallSample
 
 NUM = 6_000
 ROWS = np.arange(3, 3 + 2 * NUM, 2)  # with gaps, as hidden items leave them
@@ -27,7 +27,7 @@ def index() -> QuantisedIndex:
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.05, 0.005])
 def test_recall_is_above_its_bound_under_filters(index: QuantisedIndex, share: float) -> None:
     allowed = np.random.default_rng(2).random(int(ROWS[-1]) + 1) < share
-    assert recall(index, EXACT, TESTED, filters=[allowed]) >= RECALL_BOUND
+    assert RecallSample.of(EXACT, TESTED, filters=[allowed]).recall(index) >= RECALL_BOUND
 
 
 def test_a_category_far_from_the_query_is_searched_as_well(index: QuantisedIndex) -> None:
@@ -35,13 +35,13 @@ def test_a_category_far_from_the_query_is_searched_as_well(index: QuantisedIndex
     for query in TESTED:
         allowed = np.zeros(int(ROWS[-1]) + 1, np.bool_)
         allowed[ROWS[np.argsort(EXACT.vectors @ query)[: NUM // 3]]] = True
-        recalls.append(recall(index, EXACT, query[None], filters=[allowed]))
+        recalls.append(RecallSample.of(EXACT, query[None], filters=[allowed]).recall(index))
     assert np.mean(recalls) >= RECALL_BOUND
 
 
 def test_measured_recall_is_kept_with_the_index(index: QuantisedIndex) -> None:
     assert RECALL_BOUND <= index.recall <= 1
-    assert index.recall == pytest.approx(recall(index, EXACT, queries(128)[64:]))
+    assert index.recall == pytest.approx(RecallSample.of(EXACT, queries(128)[64:]).recall(index))
 
 
 def test_scores_are_exact_and_descend(index: QuantisedIndex) -> None:
