@@ -45,6 +45,7 @@ from core.recommendation.user_snapshots import CurrentUser, UserSnapshots
 from core.recommendation.vector_cache import VectorCache
 from core.records import UserState
 
+NOTHING_LISTED = "the catalogue has no item that can be recommended"
 NUM_SPARE = 8  # candidates beyond n, to replace those that the final check removes
 
 
@@ -86,7 +87,7 @@ class Recommender:
             scored = self._pick(items, ranker, _allowed(snapshot.catalogue, request, hidden), request.n)
             if request.explain:
                 scored = _explained(items, snapshot, scored, history, now_ms)
-        return _answer(ranker, scored, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
+        return _answer(snapshot.catalogue, ranker, scored, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
 
     def recommend_session(
         self, events: Sequence[SessionEvent], request: RecommendationRequest, *, user_id: str | None = None
@@ -115,7 +116,7 @@ class Recommender:
             scored = self._pick(items, ranker, _allowed(snapshot.catalogue, request, hidden), request.n)
             if request.explain:
                 scored = _explained(items, snapshot, scored, history, now_ms)
-        return _answer(ranker, scored, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
+        return _answer(snapshot.catalogue, ranker, scored, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
 
     def rank(self, user_id: str, item_ids: Sequence[str], *, at_ms: int | None = None) -> RecommendationResult:
         """These items ranked for a user. `excluded` lists the unknown, hidden, removed and disliked ones."""
@@ -135,7 +136,15 @@ class Recommender:
             ranked = tuple(_scored(items.name(row), score) for row, score in _pairs(rows[order], scores[order]))
         shown = {item.item_id for item in ranked}
         excluded = tuple(item_id for item_id in distinct if item_id not in shown)
-        return _answer(ranker, ranked, now_ms, seq=state.seq if state else None, gap_ms=gap_ms, excluded=excluded)
+        return _answer(
+            snapshot.catalogue,
+            ranker,
+            ranked,
+            now_ms,
+            seq=state.seq if state else None,
+            gap_ms=gap_ms,
+            excluded=excluded,
+        )
 
     def similar(self, item_id: str, request: RecommendationRequest) -> RecommendationResult:
         """The items most similar to an item (cosine of item vectors); raises `NotFound` for an unknown item."""
@@ -216,7 +225,7 @@ class Recommender:
         with self._store.read(snapshot=False) as read:
             items = self._current(read, snapshot, read.items.revision())
             scored = self._pick(items, ranker, allowed, request.n)
-        return _answer(ranker, scored, self._now(request, EMPTY_HISTORY)[0])
+        return _answer(snapshot.catalogue, ranker, scored, self._now(request, EMPTY_HISTORY)[0])
 
     def _ranker_for(
         self,
@@ -369,6 +378,7 @@ def _scored(name: ItemName, score: float, reason: ItemReason | None = None) -> S
 
 
 def _answer(
+    catalogue: Catalogue,
     ranker: Ranker,
     items: tuple[ScoredItem, ...],
     now_ms: int,
@@ -378,6 +388,5 @@ def _answer(
     excluded: tuple[str, ...] = (),
 ) -> RecommendationResult:
     new_id = secrets.token_hex(12)
-    return RecommendationResult(
-        new_id, items, ranker.source, ranker.reason, now_ms, ranker.version, seq, gap_ms, excluded
-    )
+    reason = ranker.reason if items or catalogue.listed.any() else NOTHING_LISTED
+    return RecommendationResult(new_id, items, ranker.source, reason, now_ms, ranker.version, seq, gap_ms, excluded)

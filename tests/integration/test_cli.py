@@ -4,16 +4,18 @@ import gzip
 import json
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from core.interactions import Interaction
 from storage.files import open_rows
 from tidewise import __version__
 from tidewise.cli import main
+from tidewise.live_traffic import ReplayReport
 
 HEADER = "user_id,item_id,time\n"
 DAY_MS = 86_400_000
@@ -391,6 +393,27 @@ def test_replay_without_a_server_is_an_error(tidewise: Command, events: Callable
     outcome = tidewise("replay", events(rows(NOON_MS)), "--url", "http://127.0.0.1:9")
     assert outcome.code == 1
     assert "is `tidewise up` running there?" in outcome.err
+
+
+def test_a_replay_names_the_lines_that_it_cannot_read(
+    tidewise: Command, events: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+
+    def send(clients: object, found: Iterable[Interaction], **_: object) -> ReplayReport:
+        sent.extend(f"{event.item_id} {event.time_ms}" for event in found)
+        return ReplayReport({"accepted": len(sent)}, 1.0)
+
+    monkeypatch.setattr("tidewise.commands.replay.replay_live", send)
+    paths = [
+        events("user_id,item_id,time\nann,i1,2022-06-24 21:20:11\nann,,2022-06-24\n", "monday.csv"),
+        events("user_id;item_id;time\nann;i2;2022-06-25\nann;i3\n", "tuesday.csv"),
+    ]
+    outcome = tidewise("replay", *paths, "--from", "2022-06-24T01:00")
+    assert sent == ["i1 1656105611000", "i2 1656115200000"]
+    assert "monday.csv, line 3: item: wanted 1 to 256 bytes of UTF-8" in outcome.err
+    assert "tuesday.csv, line 3: has 2 values where the header names 3 columns" in outcome.err
+    assert "bad_lines 2" in outcome.out
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -115,6 +117,25 @@ def test_an_option_of_another_protocol_is_an_error(evaluate: Callable[..., Resul
 def test_a_cut_may_be_a_date(evaluate: Callable[..., Result]) -> None:
     report = document(evaluate("temporal", *FEW, "--cut", "2011-03-13T10:46:40", "--json"))
     assert report["rules"]["cut_ms"] == (T0_S + 13_200) * 1000
+
+
+def test_the_same_events_in_other_formats_give_the_same_report(
+    evaluate: Callable[..., Result], log: Path, tmp_path: Path
+) -> None:
+    lines = [line.split("\t") for line in gzip.decompress(log.read_bytes()).decode().splitlines()[1:-1]]
+    moments = [datetime.fromtimestamp(int(time), UTC).astimezone(ZoneInfo("Europe/Berlin")) for _, _, time in lines]
+    rows = [
+        f"{user}; {item};{moment:%Y-%m-%d %H:%M:%S}" for (user, item, _), moment in zip(lines, moments, strict=True)
+    ]
+    half = len(rows) // 2
+    for name, part in (("a.csv", rows[:half]), ("b.csv", rows[half:])):
+        (tmp_path / name).write_text("\n".join(["who;what;when", *part]), encoding="utf-16")
+    log.write_text("who\twhat\twhen\n")
+    files = ("--events", str(tmp_path / "a.csv"), "--events", str(tmp_path / "b.csv"), "--time-zone", "Europe/Berlin")
+    first = document(evaluate("leave-one-out", *FEW, "--json", *files))
+    log.write_bytes(gzip.compress("\n".join(["who\twhat\twhen", *("\t".join(line) for line in lines)]).encode()))
+    second = document(evaluate("leave-one-out", *FEW, "--json"))
+    assert first["data"] == second["data"]
 
 
 @pytest.mark.parametrize(

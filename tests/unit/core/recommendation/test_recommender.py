@@ -34,6 +34,16 @@ def test_an_answer_says_what_it_rests_on() -> None:
     assert best.score == pytest.approx(6 * 61)
 
 
+def test_an_empty_catalogue_is_the_reason_of_an_empty_answer() -> None:
+    shop = Shop(items=())
+    shop.had("b")
+    shop.snapshots.refresh()
+    answers = [shop.recommender.recommend("ann", ALL), shop.recommender.popular(ALL)]
+    assert [(answer.items, answer.reason) for answer in answers] == [
+        ((), "the catalogue has no item that can be recommended")
+    ] * 2
+
+
 def test_every_answer_has_an_id_of_its_own() -> None:
     shop = Shop()
     assert len({shop.recommender.popular(RecommendationRequest()).recommendation_id for _ in range(10)}) == 10

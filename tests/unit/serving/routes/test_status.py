@@ -25,6 +25,12 @@ def test_ready_with_a_catalogue_and_a_writable_database() -> None:
         }
 
 
+def test_ready_tells_of_a_catalogue_without_items() -> None:
+    with Api(create_app(Shop(item_ids="").services)) as api:
+        check = api.get("/ready").json()["checks"]["catalogue"]
+    assert check["message"] == "no item can be recommended; put items into the catalogue, or set items.catalogue = none"
+
+
 def test_ready_without_a_model_serving_popularity() -> None:
     with Api(create_app(Shop(model=False).services)) as api:
         ready = api.get("/ready")

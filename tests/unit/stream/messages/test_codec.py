@@ -180,6 +180,16 @@ def test_microseconds_and_nanoseconds_are_cut_to_milliseconds(unit: str, time: i
     assert mapped["time"] == 1_600_000_000_123
 
 
+@pytest.mark.parametrize("fields", [FieldMap(), FieldMap(paths={"user_id": "who"}, time_unit="s")])
+def test_the_time_of_a_message_may_be_iso_8601(fields: FieldMap) -> None:
+    foreign = {"user_id": "ann", "who": "ann", "item_id": "x", "time": "2022-06-24 21:20:11"}
+    names = foreign.keys() - ({"who"} if not fields.paths else {"user_id"})
+    decoded = decode(
+        message({name: foreign[name] for name in names}), codec=Codec(fields=fields, clock=ManualClock(NOW_MS))
+    )
+    assert [event.time_ms for event in decoded.events] == [1_656_105_611_000]
+
+
 def test_a_key_that_contains_dots_is_mapped() -> None:
     assert FieldMap(paths={"user_id": "user.id"}).apply({"user.id": "ann"})["user_id"] == "ann"
 
