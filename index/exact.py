@@ -34,6 +34,13 @@ class ExactIndex:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def holds(self, rows: IntArray) -> BoolArray:
+        """Whether each of (K,) rows is indexed; costs K searches in the sorted rows, not their number."""
+        if not len(self.rows):
+            return np.zeros(len(rows), np.bool_)
+        is_held: BoolArray = self.rows[np.searchsorted(self.rows, rows).clip(max=len(self.rows) - 1)] == rows
+        return is_held
+
     def search(self, query: FloatArray, n: int, *, allowed: BoolArray | None = None) -> tuple[IntArray, FloatArray]:
         """The n rows with the highest inner products with a (D,) query, and these, descending; equal scores by row."""
         check_query(query)

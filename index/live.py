@@ -66,7 +66,7 @@ class LiveIndex:
         merged = np.concatenate([self.delta.rows[kept], rows])
         order = np.argsort(merged)
         delta = ExactIndex(merged[order], np.concatenate([self.delta.vectors[kept], vectors])[order])
-        gone = np.union1d(self.gone, np.intersect1d(stale, self.exact.rows, assume_unique=True))
+        gone = np.union1d(self.gone, stale[self.exact.holds(stale)])
         return LiveIndex(self.exact, self.quantised, delta, gone, self.recall)
 
     def compacted(self, queries: FloatArray | None = None) -> LiveIndex:

@@ -98,3 +98,9 @@ def test_numbers_that_are_not_finite_are_refused(bad: float) -> None:
 def test_every_vector_needs_a_row_of_its_own_in_ascending_order(rows: list[int]) -> None:
     with pytest.raises(ValueError, match="wanted one ascending row per vector"):
         ExactIndex(np.array(rows), np.ones((2, 2), np.float32))
+
+
+def test_an_index_knows_which_rows_it_holds() -> None:
+    index = ExactIndex(np.array([2, 5, 9]), np.ones((3, 2), np.float32))
+    assert index.holds(np.array([0, 2, 5, 6, 9, 12])).tolist() == [False, True, True, False, True, False]
+    assert ExactIndex(np.empty(0, np.int64), np.empty((0, 2), np.float32)).holds(np.array([1])).tolist() == [False]
