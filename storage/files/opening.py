@@ -32,6 +32,9 @@ def open_rows(path: Path, file_format: FileFormat | None = None) -> Iterator[Row
         msg = f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
         raise InvalidInput(msg) from None
     with stream:
+        if not path.is_file():  # a pipe can be read only once, and formats and units are found by a first look
+            msg = f"{path}: wanted a file, got a pipe or a device; write its contents into a file first"
+            raise InvalidInput(msg)
         kind = _kind(path, file_format)
         if kind in TABLES:
             yield TableRows(path, kind)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import duckdb
@@ -110,6 +112,13 @@ def test_zstd_files_are_read(tmp_path: Path) -> None:
         f"TO '{path}' (FORMAT csv, HEADER, COMPRESSION zstd)"
     )
     assert read(path, "user", "item") == [["ann", f"caf\u00e9 {number}"] for number in range(3000)]
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.csv"
+    os.mkfifo(path)
+    with Popen(["/bin/sh", "-c", f"exec 3> '{path}'"]), pytest.raises(InvalidInput, match="wanted a file, got a pipe"):
+        read(path, "user")
 
 
 def test_an_unreadable_file_is_an_error_that_names_it(tmp_path: Path) -> None:
