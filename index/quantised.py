@@ -15,7 +15,7 @@ import numpy as np
 from core.arrays import BoolArray, FloatArray, IntArray
 from index.clusters import Clusters, cluster
 from index.exact import ExactIndex, check_query
-from index.probes import TARGET, ProbeCounts
+from index.probes import DEPTHS, TARGET, ProbeCounts
 from index.recall import RecallSample
 
 CODE_BITS = 4
@@ -66,18 +66,41 @@ class QuantisedIndex:
         if n <= 0 or num_allowed <= max(n, SMALL_SHARE * len(self)):
             return self._exact.search(query, n, allowed=allowed)
         depth = n + max(0, len(self) - num_gone - num_allowed)  # the best n allowed rows are among so many of all
-        num_probes, num = self._probes.at(depth), FIRST_CANDIDATES * n + 64
+        if allowed is not None and depth > DEPTHS[-1]:
+            best = self._among_the_best_of_all(query, n, allowed)
+            if best is not None:
+                return best
+        num = FIRST_CANDIDATES * n + 64
         while num < LARGE_SHARE * num_allowed:
-            rows, estimates = self._scan(query, num, num_probes, allowed)
+            rows, estimates = self._scan(query, num, self._probes.at(depth), allowed)
             if len(rows) < n:
                 break
-            positions = self._positions(rows)
-            scores = self._exact.vectors[positions] @ query
-            nth_score = np.partition(scores, -n)[-n]
-            if len(rows) < num or estimates[-1] <= nth_score - MARGIN * np.std(estimates - scores):
-                return self._exact.best_of(np.sort(positions), query, n)
+            best = self._best_of(query, n, rows, estimates, last=-np.inf if len(rows) < num else estimates[-1])
+            if best is not None:
+                return best
             num *= GROWTH
         return self._exact.search(query, n, allowed=allowed)
+
+    def _among_the_best_of_all(
+        self, query: FloatArray, n: int, allowed: BoolArray
+    ) -> tuple[IntArray, FloatArray] | None:
+        """The best n allowed rows, if they are among the best rows of all; much cheaper than a scan of all lists."""
+        rows, estimates = self._scan(query, DEPTHS[-1], self._probes.at(DEPTHS[-1]), None)
+        kept = allowed[rows]
+        if np.count_nonzero(kept) < n:
+            return None
+        return self._best_of(query, n, rows[kept], estimates[kept], last=estimates[-1])
+
+    def _best_of(
+        self, query: FloatArray, n: int, rows: IntArray, estimates: FloatArray, *, last: float
+    ) -> tuple[IntArray, FloatArray] | None:
+        """The best n of the rows by their exact scores; None if another one, estimated below `last`, may be better."""
+        positions = self._positions(rows)
+        scores = self._exact.vectors[positions] @ query
+        nth_score = np.partition(scores, -n)[-n]
+        if last > nth_score - MARGIN * np.std(estimates - scores):
+            return None
+        return self._exact.best_of(np.sort(positions), query, n)
 
     def _scan(
         self, query: FloatArray, num: int, num_probes: int, allowed: BoolArray | None
