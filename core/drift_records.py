@@ -48,6 +48,26 @@ class BucketCounts:
         self.topics.update(other.topics)
         self.gaps.update(other.gaps)
 
+    def subtract(self, other: BucketCounts) -> None:
+        """Subtract counts of the same bucket; differences may be negative."""
+        self.num_events -= other.num_events
+        self.num_new_users -= other.num_new_users
+        self.num_new_items -= other.num_new_items
+        self.topics.subtract(other.topics)
+        self.gaps.subtract(other.gaps)
+
+    def any(self) -> bool:
+        """Whether any count is not 0."""
+        scalars = (self.num_events, self.num_new_users, self.num_new_items)
+        return any((*scalars, *self.topics.values(), *self.gaps.values()))
+
+    def at_least_zero(self) -> BucketCounts:
+        """The same without negative counts."""
+        num_events, num_new_users, num_new_items = (
+            max(0, num) for num in (self.num_events, self.num_new_users, self.num_new_items)
+        )
+        return BucketCounts(num_events, num_new_users, num_new_items, +self.topics, +self.gaps)
+
 
 class ItemFacts(NamedTuple):
     """An item's topic code, and when it was first seen."""

@@ -110,7 +110,12 @@ class Interaction:
     @property
     def event_key(self) -> bytes:
         """The 16-byte hash of the event id, unique in the database."""
-        return hashlib.blake2b(self.event_id.encode(), digest_size=16).digest()
+        return event_key_of(self.event_id)
+
+
+def event_key_of(event_id: str) -> bytes:
+    """The 16-byte hash of an event id."""
+    return hashlib.blake2b(event_id.encode(), digest_size=16).digest()
 
 
 def shorten(value: object, limit: int = 60) -> str:

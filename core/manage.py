@@ -1,4 +1,4 @@
-"""Catalogue changes and user erasure, each in one transaction.
+"""Catalogue changes, each in one transaction.
 
 Every catalogue change creates a revision; all processes refresh when they read a new one.
 """
@@ -12,9 +12,7 @@ from core.clock import Clock, WallClock
 from core.errors import InvalidItem, NotFound
 from core.item_patches import patched
 from core.items import Item
-from core.ports.offsets import ERASURES
 from core.ports.store import Store
-from core.transitions.transition import of_history, taken_back
 
 _WALL = WallClock()  # catalogue changes have wall-clock times, also while an old log is replayed
 
@@ -63,23 +61,5 @@ def remove_item(store: Store, item_id: str, *, clock: Clock = _WALL) -> None:
     with store.transaction() as tx:
         if not tx.items.remove([item_id], now_ms=clock.now_ms()):
             msg = f"item {item_id!r} is not in the catalogue"
-            raise NotFound(msg)
-        tx.commit()
-
-
-def erase_user(store: Store, user_id: str, *, clock: Clock, window_codes: Sequence[int]) -> None:
-    """Delete all data of a user; raises `NotFound` for an unknown user.
-
-    `clock`: the clock of the events. Events up to its now stay erased if they are delivered again. `window_codes`: the
-    event types in windows, whose item transitions are taken back.
-    """
-    with store.transaction() as tx:
-        writer = tx.offsets.lock(ERASURES, [0])[0]
-        for state in tx.users.lock_known([user_id]).values():
-            limits = {state.key: state.window.num_events}
-            history = tx.events.histories(limits, type_codes=window_codes)[state.key]
-            tx.transitions.add(writer.key, taken_back(of_history(history)))
-        if not tx.users.erase(user_id, now_ms=clock.now_ms()):
-            msg = f"user {user_id!r} is not known"
             raise NotFound(msg)
         tx.commit()

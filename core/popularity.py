@@ -16,6 +16,7 @@ from core.arrays import DoubleArray, IntArray
 from core.clock import DAY_MS
 
 DEFAULT_HALF_LIFE_MS = 7 * DAY_MS
+SMALLEST_REST = 2.0**-40
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,19 @@ def decayed_log2(
     np.maximum.at(highest, inverse, logs)
     sums = np.bincount(inverse, weights=np.exp2(logs - highest[inverse]))
     return dict(zip(keys.tolist(), (highest + np.log2(sums)).tolist(), strict=True))
+
+
+def subtract_log2(totals: DoubleArray, taken_back: DoubleArray) -> DoubleArray:
+    """(n,) log2 of the differences of two counts; -inf where nothing significant is left.
+
+    A rest below 2^-40 of the total is rounding: it counts as none. That is also so for events that are 40 half-lives
+    older than the ones taken back.
+    """
+    with np.errstate(invalid="ignore"):
+        shares = np.where(np.isneginf(taken_back), 0.0, np.exp2(taken_back - totals))
+    rests = 1.0 - shares
+    kept = rests > SMALLEST_REST
+    return np.where(kept, totals + np.log2(np.where(kept, rests, 1.0)), -np.inf)
 
 
 def add_log2(known: Mapping[int, float], more: Mapping[int, float]) -> dict[int, float]:

@@ -91,6 +91,16 @@ interactions = Table(
     sqlite_with_rowid=False,
 )
 
+# A redelivery of an undone event changes nothing. Erasing its user erases the row.
+undone_events = Table(
+    "undone_events",
+    metadata,
+    Column("event_key", LargeBinary, primary_key=True),
+    Column("user_key", BigInteger, nullable=False, index=True),
+    Column("time_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 writer_offsets = Table(
     "writer_offsets",
     metadata,

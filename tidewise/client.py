@@ -56,6 +56,10 @@ class Client:
         results: list[Json] = self._call("POST", "/v1/interactions", json=body, params=params)["results"]
         return results
 
+    def undo(self, event_id: str) -> Json:
+        """Undo an event: everything is as if it had never been sent."""
+        return self._call("DELETE", f"/v1/interactions/{_part(event_id)}")
+
     def recommend(self, user_id: str, *, n: int = 10, category: str | None = None) -> Json:
         """A user's recommendations."""
         params = {"n": str(n)} | ({"category": category} if category else {})

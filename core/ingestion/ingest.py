@@ -26,13 +26,13 @@ from operator import attrgetter
 import numpy as np
 
 from core.drift.counting import DriftSampler
-from core.drift_records import BUCKET_MS
 from core.errors import PartitionLost, StoreConflict, StoreUnavailable
 from core.history import History, Window, WindowShape, append
+from core.ingestion.derivation import Derivation, event_counts
 from core.ingestion.resolved_batch import ResolvedBatch
 from core.ingestion.sources import EventBatch, IngestResult, RequestSource, Source, StreamSource
 from core.interactions import EventTypes, Interaction
-from core.popularity import DEFAULT_HALF_LIFE_MS, decayed_log2
+from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.ports.store import Store, Transaction
 from core.records import DeadLetter, EventRow, UserState, WriterOffset
 from core.statuses import EventStatus
@@ -63,9 +63,9 @@ class Ingestor:
         """`sampler`: counts and samples for drift monitoring."""
         self._store = store
         self._sampler = sampler
+        self.derivation = Derivation(types, shape, half_life_ms)
         self._types = types
         self._shape = shape
-        self._half_life_ms = half_life_ms
         self._window_codes = types.flagged("window")
         self._last_read: dict[tuple[str, int], int | None] = {}
         self._item_keys: dict[str, int] = {}  # of committed items; a key never changes
@@ -200,11 +200,10 @@ class Ingestor:
 
     def _count(self, tx: Transaction, writer: WriterOffset, rows: Sequence[EventRow]) -> None:
         """(e) Popularity and event counts, in rows per writer, so that writers do not wait for each other."""
-        weights = [kind.weight for kind in self._types.table]
-        counted = [(row.item_key, row.time_ms, weights[row.type_code]) for row in rows if weights[row.type_code] > 0]
-        if counted:
-            tx.popularity.add(writer.key, decayed_log2(*zip(*counted, strict=True), half_life_ms=self._half_life_ms))
-        tx.event_counts.add(writer.key, Counter((row.time_ms // BUCKET_MS * BUCKET_MS, row.type_code) for row in rows))
+        scores = self.derivation.popularity(rows)
+        if scores:
+            tx.popularity.add(writer.key, scores)
+        tx.event_counts.add(writer.key, event_counts(rows))
 
 
 def _highest(applied: int | None, offset: int) -> int:

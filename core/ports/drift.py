@@ -24,7 +24,7 @@ class DriftReader(Protocol):
         ...
 
     def counts(self, starts_ms: Sequence[int]) -> dict[int, BucketCounts]:
-        """The counts of these buckets, summed over all writers."""
+        """The counts of these buckets, summed over all writers; none is below 0 (a correction may take back more)."""
         ...
 
     def unscored(self, *, limit: int) -> list[SampledEvent]:
@@ -73,6 +73,10 @@ class DriftRepository(DriftReader, Protocol):
 
     def add_samples(self, samples: Sequence[SampledEvent]) -> None:
         """Store events to be scored; already stored events stay unchanged."""
+        ...
+
+    def delete_sample(self, event_key: bytes) -> None:
+        """Delete the sample and score of an event, if there is one."""
         ...
 
     def save_scores(self, scores: Sequence[Score]) -> None:

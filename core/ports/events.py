@@ -14,7 +14,7 @@ class EventReader(Protocol):
     """Reads events. History order: by (user, time, sequence)."""
 
     def known(self, event_keys: Sequence[bytes]) -> set[bytes]:
-        """Which of these events are stored already."""
+        """Which of these events are stored already, or were undone."""
         ...
 
     def by_key(self, event_keys: Sequence[bytes]) -> dict[bytes, EventRow]:
@@ -59,4 +59,8 @@ class EventRepository(EventReader, Protocol):
 
     def insert(self, rows: Sequence[EventRow]) -> None:
         """Store events, sorted by `event_key`; raises `StoreConflict` where an event is already stored."""
+        ...
+
+    def undo(self, event: EventRow) -> None:
+        """Delete an event of a locked user; it stays known, and the user's erasure covers its time."""
         ...

@@ -16,7 +16,10 @@ class PopularityReader(Protocol):
     """Reads decayed popularity."""
 
     def scores(self) -> tuple[IntArray, NDArray[np.float64]]:
-        """Item keys and their decayed log2 counts, summed over all writers (see `core.popularity`)."""
+        """Item keys and their decayed log2 counts, summed over all writers (see `core.popularity`).
+
+        The counts of the writer of corrections are subtracted; -inf where all was taken back.
+        """
         ...
 
     def scores_of(self, item_keys: IntArray) -> tuple[IntArray, NDArray[np.float64]]:

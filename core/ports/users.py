@@ -54,6 +54,10 @@ class UserRepository(UserReader, Protocol):
         """The states of those of these users that exist, locked until the transaction ends."""
         ...
 
+    def lock_by_key(self, keys: Sequence[int]) -> list[UserState]:
+        """The states of the users with these keys, in ascending key, locked until the transaction ends."""
+        ...
+
     def save(self, states: Sequence[UserState]) -> None:
         """Store sequence and window of locked users."""
         ...

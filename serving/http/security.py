@@ -17,6 +17,8 @@ from core.interactions import shorten
 
 READING_POSTS = frozenset({"/v1/recommendations"})  # POSTs that change nothing
 
+WRITES = ("/v1/interactions", "/v1/items")  # with all paths below
+
 
 def is_loopback(host: str) -> bool:
     """Whether an address to listen on can be reached from this machine only: localhost, 127.0.0.0/8, ::1."""
@@ -62,8 +64,7 @@ def required_scope(method: str, path: str) -> Scope:
     """The scope that a request needs; by default the highest."""
     if method in ("GET", "HEAD") or (method == "POST" and (path in READING_POSTS or path.endswith("/rank"))):
         return Scope.READ
-    writes = path == "/v1/interactions" or path == "/v1/items" or path.startswith("/v1/items/")
-    return Scope.WRITE if writes else Scope.ADMIN
+    return Scope.WRITE if path in WRITES or path.startswith(tuple(f"{name}/" for name in WRITES)) else Scope.ADMIN
 
 
 def carries_key(headers: list[tuple[bytes, bytes]], api_key: str) -> bool:

@@ -1,4 +1,4 @@
-"""Interactions over HTTP: parse events, pass them on, answer with the outcome of each."""
+"""Interactions over HTTP: parse events, pass them on, answer with the outcome of each; undo an event."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 
 from core.clock import WallClock
+from core.corrections.undo import undo_event
 from core.errors import InvalidEvent, InvalidInput
 from core.ingestion.sources import EventOutcome
 from core.interactions import Interaction, parse_interaction, shorten
 from core.statuses import EventStatus
 from serving.http.replies import error_body, invalid_entries, json_reply, problem_of
-from serving.http.requests import check_query, many_or_one, read_json
+from serving.http.requests import check_query, many_or_one, path_id, read_json
 from serving.runtime.engine import Engine
 from serving.schemas import interactions as schemas
 
@@ -57,8 +58,21 @@ class InteractionRoutes:
         self._services = engine.services
 
     def register(self, router: APIRouter) -> None:
-        """Add the route."""
+        """Add the routes."""
+        event = "/v1/interactions/{event_id:path}"
         router.add_api_route("/v1/interactions", self.post, methods=["POST"], **schemas.POST_INTERACTIONS)
+        router.add_api_route(event, self.delete, methods=["DELETE"], **schemas.DELETE_INTERACTION)
+
+    async def delete(self, request: Request) -> Response:
+        """Undo an event; an event that was undone before stays undone."""
+        event_id = path_id(request, "event_id")
+        services = self._services
+        state = await self._engine.writer.run(
+            lambda: undo_event(services.store, event_id, services.ingestor.derivation)
+        )
+        if state is not None:
+            services.encode([state])
+        return json_reply({"event_id": event_id, "status": "undone"})
 
     async def post(self, request: Request) -> Response:
         """Apply or publish one event or many; answers when they are durable, with the outcome of each."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response
 
+from core.corrections.erase import erase_user
 from core.errors import InvalidInput, NotFound
 from core.interactions import check_id, shorten
-from core.manage import erase_user
 from core.records import EventRow, StoredItem, UserState
 from serving.http.replies import json_reply
 from serving.http.requests import check_query, integer_query, path_id
@@ -67,8 +67,7 @@ class UserRoutes:
 
     def _erase(self, user_id: str) -> None:
         services = self._services
-        window_codes = services.types.flagged("window")
-        erase_user(services.store, user_id, clock=services.clock, window_codes=window_codes)
+        erase_user(services.store, user_id, clock=services.clock, derivation=services.ingestor.derivation)
 
     def _read_page(self, prefix: str, after: str, limit: int) -> list[tuple[str, UserState]]:
         with self._services.store.read() as read:

@@ -69,27 +69,28 @@ class LogEventSink:
             return read.offsets.applied(self._log.name)
 
     def _known(self, events: Sequence[Interaction]) -> set[bytes]:
-        """The keys of events that are stored before they are published: the only reliable sign of a duplicate."""
+        """The keys of events that are known before they are published: the only reliable sign of a duplicate."""
         with self._store.read(snapshot=False) as read:
-            return set(read.events.sequences([event.event_key for event in events]))
+            return read.events.known([event.event_key for event in events])
 
     def _outcomes(
         self, events: Sequence[Interaction], positions: Sequence[LogPosition], known: set[bytes]
     ) -> list[EventOutcome]:
         with self._store.read(snapshot=False) as read:
-            seqs = read.events.sequences([event.event_key for event in events])
+            keys = [event.event_key for event in events]
+            seqs, applied = read.events.sequences(keys), read.events.known(keys)
             erased = read.users.erasure_times(
-                sorted({event.user_id for event in events if event.event_key not in seqs})
+                sorted({event.user_id for event in events if event.event_key not in applied})
             )
         outcomes, seen = [], set(known)
         for event, position in zip(events, positions, strict=True):
-            outcomes.append(EventOutcome(_status(event, seqs, erased, seen), seqs.get(event.event_key, 0), position))
+            outcomes.append(EventOutcome(_status(event, applied, erased, seen), seqs.get(event.event_key, 0), position))
             seen.add(event.event_key)
         return outcomes
 
 
-def _status(event: Interaction, seqs: dict[bytes, int], erased: dict[str, int], seen: set[bytes]) -> EventStatus:
-    if event.event_key in seqs:
+def _status(event: Interaction, applied: set[bytes], erased: dict[str, int], seen: set[bytes]) -> EventStatus:
+    if event.event_key in applied:
         return EventStatus.DUPLICATE if event.event_key in seen else EventStatus.ACCEPTED
     return EventStatus.ERASED if event.time_ms <= erased.get(event.user_id, -1) else EventStatus.DEAD_LETTERED
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from core.statuses import EventStatus
 from serving.schemas.base import Problem, Schema
-from serving.schemas.openapi import document, parameter, reply
+from serving.schemas.openapi import ERRORS_404, document, parameter, path_parameter, reply
 
 
 class EventIn(Schema):
@@ -81,6 +81,13 @@ class EventsOut(Schema):
     """Set where workers did not apply the events within the timeout of `wait=applied`."""
 
 
+class EventUndone(Schema):
+    """The event was undone, by this request or an earlier one."""
+
+    event_id: str
+    status: Literal["undone"]
+
+
 _EVENT = {"user_id": "u1", "item_id": "tent", "type": "click", "time": 1_700_000_000_000, "event_id": "web-1"}
 _WAIT = "With an event log: answer once the next recommendation knows the events. Without a log, it always does."
 
@@ -91,4 +98,5 @@ POST_INTERACTIONS = document(
     bodies=(EventIn, EventsIn),
     examples={"one": _EVENT, "many": {"events": [_EVENT, {"user_id": "u1", "item_id": "stove"}]}},
 )
+DELETE_INTERACTION = document(EventUndone, tag="events", parameters=(path_parameter("event_id"),), errors=ERRORS_404)
 POST_INTERACTIONS["responses"][202] = reply(EventsOut, "The events are durable in the log, not yet applied.")

@@ -76,6 +76,10 @@ def _delete_scores(dialect: Dialect) -> CompilerElement:
     return delete(drift_scores).where(drift_scores.c.time_ms < bindparam("before_ms"))
 
 
+def _delete_sample(dialect: Dialect) -> CompilerElement:
+    return delete(drift_scores).where(drift_scores.c.event_key == bindparam("event_key"))
+
+
 def _delete_scores_of_user(dialect: Dialect) -> CompilerElement:
     return delete(drift_scores).where(drift_scores.c.user_key == bindparam("user_key"))
 
@@ -166,11 +170,11 @@ class DriftRepository:
         return [start for (start,) in rows]
 
     def counts(self, starts_ms: Sequence[int]) -> dict[int, BucketCounts]:
-        """The counts of these buckets, summed over all writers."""
+        """The counts of these buckets, summed over all writers; none is below 0."""
         totals: dict[int, BucketCounts] = {}
         for start_ms, packed in self._session.rows(_all_counts, buckets=self._session.array(starts_ms)):
             totals.setdefault(start_ms, BucketCounts()).add(unpack_counts(packed))
-        return totals
+        return {start_ms: counts.at_least_zero() for start_ms, counts in totals.items()}
 
     def unscored(self, *, limit: int) -> list[SampledEvent]:
         """Sampled events without a score, oldest first."""
@@ -224,6 +228,10 @@ class DriftRepository:
     def add_samples(self, samples: Sequence[SampledEvent]) -> None:
         """Store events to be scored; already stored events stay unchanged."""
         self._session.write(_add_samples, [(*sample, False) for sample in sorted(samples)])
+
+    def delete_sample(self, event_key: bytes) -> None:
+        """Delete the sample and score of an event, if there is one."""
+        self._session.run(_delete_sample, event_key=event_key)
 
     def save_scores(self, scores: Sequence[Score]) -> None:
         """Store the scores of sampled events."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
-from sqlalchemy import bindparam, func, select, tuple_
+from sqlalchemy import bindparam, delete, func, literal, select, tuple_
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.arrays import IntArray
@@ -15,7 +15,7 @@ from core.records import EventColumns, EventRow
 from storage.codec import pack_context, unpack_json
 from storage.dialects import Dialect, Row
 from storage.session import Session
-from storage.tables import interactions
+from storage.tables import interactions, undone_events
 
 columns = interactions.c
 ROW = tuple(columns[name] for name in EventRow._fields)
@@ -24,10 +24,17 @@ NEWEST_FIRST = (columns.time_ms.desc(), columns.user_seq.desc())
 OF_USER = columns.user_key == bindparam("user_key")
 EARLIER = tuple_(columns.time_ms, columns.user_seq) < tuple_(bindparam("time_ms"), bindparam("user_seq"))
 MAX_TIME_MS = 2**62
+NO_KEY = b""
 
 
 def _known(dialect: Dialect) -> CompilerElement:
-    return select(columns.event_key).where(dialect.key_is_in(columns.event_key, "event_keys"))
+    """With an empty key more where any event was ever undone, so that mostly one statement is enough."""
+    stored = select(columns.event_key).where(dialect.key_is_in(columns.event_key, "event_keys"))
+    return stored.union_all(select(literal(NO_KEY)).where(select(undone_events.c.event_key).exists()))
+
+
+def _undone(dialect: Dialect) -> CompilerElement:
+    return select(undone_events.c.event_key).where(dialect.key_is_in(undone_events.c.event_key, "event_keys"))
 
 
 def _insert(dialect: Dialect) -> CompilerElement:
@@ -43,6 +50,14 @@ def _histories(dialect: Dialect) -> CompilerElement:
     )
     kept = select(ranked.c.user_key, ranked.c.item_key, ranked.c.time_ms).where(ranked.c.rank <= bindparam("limit"))
     return kept.order_by(ranked.c.user_key, ranked.c.time_ms, ranked.c.user_seq)
+
+
+def _delete(dialect: Dialect) -> CompilerElement:
+    return delete(interactions).where(columns.event_key == bindparam("event_key"))
+
+
+def _add_undone(dialect: Dialect) -> CompilerElement:
+    return dialect.insert(undone_events, "event_key", "user_key", "time_ms")
 
 
 def _sequences(dialect: Dialect) -> CompilerElement:
@@ -87,15 +102,25 @@ class EventRepository:
         self._session = session
 
     def known(self, event_keys: Sequence[bytes]) -> set[bytes]:
-        """Which of these events are stored already."""
+        """Which of these events are stored already, or were undone."""
         # Sorted, so that neighbouring keys share cached B-tree pages: a third less time for an import's random keys.
+        if not event_keys:
+            return set()
         keys = self._session.keys(sorted(event_keys))
-        return {bytes(key) for (key,) in self._session.rows(_known, event_keys=keys)} if event_keys else set()
+        rows = self._session.rows(_known, event_keys=keys)
+        if (NO_KEY,) in rows:
+            rows += self._session.rows(_undone, event_keys=keys)
+        return {bytes(key) for (key,) in rows if key}
 
     def insert(self, rows: Sequence[EventRow]) -> None:
         """Store events; raises `StoreConflict` where an event is already stored."""
         packed = [row if row.context is None else row._replace(context=pack_context(row.context)) for row in rows]  # type: ignore[arg-type]
         self._session.write(_insert, packed)
+
+    def undo(self, event: EventRow) -> None:
+        """Delete an event, and keep its key as known."""
+        self._session.run(_delete, event_key=event.event_key)
+        self._session.write(_add_undone, [(event.event_key, event.user_key, event.time_ms)])
 
     def histories(self, limits: Mapping[int, int], *, type_codes: Sequence[int]) -> dict[int, History]:
         """For each user key its newest `limits[key]` events of these types, in history order."""

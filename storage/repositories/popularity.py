@@ -6,13 +6,15 @@ A log (`writer_log`) names the items that each commit changed; its oldest rows a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.arrays import DoubleArray, IntArray
-from core.popularity import PopularityChanges
+from core.popularity import PopularityChanges, subtract_log2
+from core.ports.offsets import CORRECTIONS
 from storage.dialects import Dialect, Row
 from storage.repositories.writer_log import WriterLog
 from storage.session import Session
@@ -29,16 +31,16 @@ def _add(dialect: Dialect) -> CompilerElement:
     return insert.on_conflict_do_update(index_elements=["writer_key", "item_key"], set_=sums)
 
 
-def _all(dialect: Dialect) -> CompilerElement:
-    return select(popularity.c.item_key, popularity.c.score)
+def _scores(dialect: Dialect) -> Select[Any]:
+    """With a third column: whether the row is of the writer of corrections."""
+    corrections = select(writer_offsets.c.key).where(writer_offsets.c.stream == CORRECTIONS).scalar_subquery()
+    return select(popularity.c.item_key, popularity.c.score, popularity.c.writer_key == corrections)
 
 
 def _of_items(dialect: Dialect) -> CompilerElement:
     """By the primary key, whose first column is the writer."""
     of_writers = popularity.c.writer_key.in_(select(writer_offsets.c.key))
-    return select(popularity.c.item_key, popularity.c.score).where(
-        of_writers, dialect.is_in(popularity.c.item_key, "item_keys")
-    )
+    return _scores(dialect).where(of_writers, dialect.is_in(popularity.c.item_key, "item_keys"))
 
 
 def _clear(dialect: Dialect) -> CompilerElement:
@@ -62,7 +64,7 @@ class PopularityRepository:
 
     def scores(self) -> tuple[IntArray, DoubleArray]:
         """Item keys and decayed log2 counts, summed over all writers (the counts, not their logarithms)."""
-        return _summed(self._session.rows(_all))
+        return _summed(self._session.rows(_scores))
 
     def scores_of(self, item_keys: IntArray) -> tuple[IntArray, DoubleArray]:
         """The same of these items."""
@@ -90,7 +92,13 @@ class PopularityRepository:
 
 
 def _summed(rows: Sequence[Row]) -> tuple[IntArray, DoubleArray]:
+    """The sums by item; those of the writer of corrections are subtracted."""
     keys, indices = np.unique(np.fromiter((row[0] for row in rows), np.int64, len(rows)), return_inverse=True)
-    sums = np.full(len(keys), -np.inf)
-    np.logaddexp2.at(sums, indices, np.fromiter((row[1] for row in rows), np.float64, len(rows)))
-    return keys, sums
+    scores = np.fromiter((row[1] for row in rows), np.float64, len(rows))
+    is_correction = np.fromiter((bool(row[2]) for row in rows), np.bool_, len(rows))
+    sums, taken_back = np.full((2, len(keys)), -np.inf)
+    np.logaddexp2.at(sums, indices[~is_correction], scores[~is_correction])
+    if not is_correction.any():
+        return keys, sums
+    np.logaddexp2.at(taken_back, indices[is_correction], scores[is_correction])
+    return keys, subtract_log2(sums, taken_back)

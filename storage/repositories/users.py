@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from sqlalchemy import bindparam, case, delete, func, or_, select, update
+from sqlalchemy import Select, bindparam, case, delete, func, or_, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.errors import StoreConflict
@@ -18,7 +19,7 @@ from storage.repositories.drift import DriftRepository
 from storage.repositories.items import current_revision
 from storage.repositories.vectors import VectorRepository
 from storage.session import Session
-from storage.tables import erased_users, interactions, users
+from storage.tables import erased_users, interactions, undone_events, users
 
 MAX_TYPES = 2**15  # event types: their codes are 16-bit integers
 HIGHEST_CHARACTER = "\U0010ffff"  # ids with a prefix sort before the prefix and this
@@ -42,7 +43,7 @@ def _snapshot(dialect: Dialect) -> CompilerElement:
     return select(*columns).select_from(revision.outerjoin(users, users.c.user_id == bindparam("user_id")))
 
 
-def _find_by_key(dialect: Dialect) -> CompilerElement:
+def _find_by_key(dialect: Dialect) -> Select[Any]:
     return select(*STATE).where(dialect.is_in(users.c.key, "user_keys")).order_by(users.c.key)
 
 
@@ -59,6 +60,10 @@ def _insert(dialect: Dialect) -> CompilerElement:
 def _lock(dialect: Dialect) -> CompilerElement:
     requested = dialect.is_in(users.c.user_id, "user_ids")
     return select(users.c.user_id, *STATE).where(requested).order_by(users.c.key).with_for_update()
+
+
+def _lock_by_key(dialect: Dialect) -> CompilerElement:
+    return _find_by_key(dialect).with_for_update()
 
 
 def _save(dialect: Dialect) -> CompilerElement:
@@ -84,8 +89,14 @@ def _delete_events(dialect: Dialect) -> CompilerElement:
     return delete(interactions).where(interactions.c.user_key == bindparam("user_key"))
 
 
+def _delete_undone(dialect: Dialect) -> CompilerElement:
+    return delete(undone_events).where(undone_events.c.user_key == bindparam("user_key"))
+
+
 def _newest_ms(dialect: Dialect) -> CompilerElement:
-    return select(func.max(interactions.c.time_ms)).where(interactions.c.user_key == bindparam("user_key"))
+    tables = (interactions.c, undone_events.c)
+    newest = (select(func.max(table.time_ms)).where(table.user_key == bindparam("user_key")) for table in tables)
+    return select(*(query.scalar_subquery() for query in newest))
 
 
 def _clear_windows(dialect: Dialect) -> CompilerElement:
@@ -159,6 +170,10 @@ class UserRepository:
         """The states of those of these users that exist, locked until the transaction ends."""
         return {row[0]: _state(row[1:]) for row in self._session.rows(_lock, user_ids=self._session.array(user_ids))}
 
+    def lock_by_key(self, keys: Sequence[int]) -> list[UserState]:
+        """The states of the users with these keys, in ascending key, locked until the transaction ends."""
+        return [_state(row) for row in self._session.rows(_lock_by_key, user_keys=self._session.array(keys))]
+
     def _add(self, user_ids: Sequence[str], erasures: Mapping[str, tuple[int, int]]) -> dict[str, UserState]:
         """Create users; a user who returns after an erasure continues its sequence.
 
@@ -201,11 +216,12 @@ class UserRepository:
         if not rows:
             return had_dead_letters
         state = _state(rows[0][1:])
-        # Not before the newest event, whose time may lie a little ahead of the clock, nor before an earlier erasure:
-        # deleted events must not come back by redelivery.
-        newest = self._session.row(_newest_ms, user_key=state.key)
-        mark_ms = max(now_ms, state.erased_ms or 0, (newest and newest[0]) or 0)
+        # Not before the newest event, undone or not, whose time may lie a little ahead of the clock, nor before an
+        # earlier erasure: deleted events must not come back by redelivery.
+        (newest,) = self._session.rows(_newest_ms, user_key=state.key)
+        mark_ms = max(now_ms, state.erased_ms or 0, *(time_ms or 0 for time_ms in newest))
         self._session.run(_delete_events, user_key=state.key)
+        self._session.run(_delete_undone, user_key=state.key)
         VectorRepository(self._session).erase_user(state.key)
         DriftRepository(self._session).erase_user(state.key)
         self._session.run(_delete, user_key=state.key)

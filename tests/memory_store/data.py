@@ -49,6 +49,7 @@ class Data:
     erased: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # hash -> (erased_ms, last_seq)
     items: dict[str, StoredItem] = field(default_factory=dict)
     events: dict[bytes, EventRow] = field(default_factory=dict)
+    undone: dict[bytes, EventRow] = field(default_factory=dict)
     writers: dict[tuple[str, int], WriterOffset] = field(default_factory=dict)
     scores: dict[tuple[int, int], float] = field(default_factory=dict)  # (writer, item) -> decayed log2 count
     popularity_log: list[tuple[int, int, tuple[int, ...]]] = field(default_factory=list)  # (key, writer, items)

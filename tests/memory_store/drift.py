@@ -33,7 +33,7 @@ class MemoryDrift(MemoryRepository):
         for (start_ms, _), counts in self._data.counts.items():
             if start_ms in starts_ms:
                 joined.setdefault(start_ms, BucketCounts()).add(counts)
-        return joined
+        return {start_ms: counts.at_least_zero() for start_ms, counts in joined.items()}
 
     def unscored(self, *, limit: int) -> list[SampledEvent]:
         unscored = [event for event in self._data.samples.values() if isinstance(event, SampledEvent)]
@@ -76,6 +76,9 @@ class MemoryDrift(MemoryRepository):
     def add_samples(self, samples: Sequence[SampledEvent]) -> None:
         for sample in samples:
             self._data.samples.setdefault(sample.event_key, sample)
+
+    def delete_sample(self, event_key: bytes) -> None:
+        self._data.samples.pop(event_key, None)
 
     def save_scores(self, scores: Sequence[Score]) -> None:
         self._data.samples |= {score.event_key: score for score in scores if score.event_key in self._data.samples}

@@ -17,7 +17,7 @@ class MemoryEvents(MemoryRepository):
     """`core.ports.events.EventRepository`."""
 
     def known(self, event_keys: Sequence[bytes]) -> set[bytes]:
-        return {key for key in event_keys if key in self.data.events}
+        return {key for key in event_keys if key in self.data.events or key in self.data.undone}
 
     def by_key(self, event_keys: Sequence[bytes]) -> dict[bytes, EventRow]:
         return {key: self.data.events[key] for key in event_keys if key in self.data.events}
@@ -74,3 +74,6 @@ class MemoryEvents(MemoryRepository):
                 msg = "an event of this transaction is stored already; run the transaction again"
                 raise StoreConflict(msg)
             self.data.events[row.event_key] = row
+
+    def undo(self, event: EventRow) -> None:
+        self.data.undone[event.event_key] = self.data.events.pop(event.event_key)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import IntArray
-from core.popularity import PopularityChanges, add_log2
+from core.popularity import PopularityChanges, add_log2, subtract_log2
+from core.ports.offsets import CORRECTIONS
 from memory_store.data import MemoryRepository
 
 
@@ -16,11 +17,15 @@ class MemoryPopularity(MemoryRepository):
     """`core.ports.popularity.PopularityRepository`."""
 
     def scores(self) -> tuple[IntArray, NDArray[np.float64]]:
+        corrections = self.data.writers.get((CORRECTIONS, 0))
         totals: dict[int, float] = {}
-        for (_, item_key), score in self.data.scores.items():
-            totals[item_key] = float(np.logaddexp2(totals.get(item_key, -np.inf), score))
-        keys = sorted(totals)
-        return np.array(keys, np.int64), np.array([totals[key] for key in keys], np.float64)
+        taken_back: dict[int, float] = {}
+        for (writer_key, item_key), score in self.data.scores.items():
+            sums = taken_back if corrections is not None and writer_key == corrections.key else totals
+            sums[item_key] = float(np.logaddexp2(sums.get(item_key, -np.inf), score))
+        keys = np.array(sorted(totals), np.int64)
+        all_sums, less = (np.array([part.get(key, -np.inf) for key in keys.tolist()]) for part in (totals, taken_back))
+        return keys, subtract_log2(all_sums, less)
 
     def scores_of(self, item_keys: IntArray) -> tuple[IntArray, NDArray[np.float64]]:
         keys, scores = self.scores()

@@ -54,6 +54,9 @@ class MemoryUsers(MemoryRepository):
     def lock_known(self, user_ids: Sequence[str]) -> dict[str, UserState]:
         return {user_id: self.data.users[user_id] for user_id in user_ids if user_id in self.data.users}
 
+    def lock_by_key(self, keys: Sequence[int]) -> list[UserState]:
+        return self.by_key(keys)
+
     def save(self, states: Sequence[UserState]) -> None:
         for state in states:
             user_id = self.data.user_id(state.key)
@@ -69,9 +72,11 @@ class MemoryUsers(MemoryRepository):
         state = self.data.users.pop(user_id, None)
         if state is None:
             return had_dead_letters
-        own = [row.time_ms for row in self.data.events.values() if row.user_key == state.key]
+        stored = [*self.data.events.values(), *self.data.undone.values()]
+        own = [row.time_ms for row in stored if row.user_key == state.key]
         mark_ms = max(now_ms, state.erased_ms or 0, *own)
         self.data.events = {key: row for key, row in self.data.events.items() if row.user_key != state.key}
+        self.data.undone = {key: row for key, row in self.data.undone.items() if row.user_key != state.key}
         self.data.vectors = {key: kept for key, kept in self.data.vectors.items() if key[0] != state.key}
         samples = self.data.drift.samples
         self.data.drift.samples = {key: kept for key, kept in samples.items() if kept.user_key != state.key}

@@ -1,19 +1,16 @@
-"""Catalogue changes and erasure: each in one transaction, or a clear refusal."""
+"""Catalogue changes: each in one transaction, or a clear refusal."""
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
-from domain_doubles import NOW_MS, TYPES, event, ingestor
+from domain_doubles import NOW_MS, event, ingestor
 from doubles import MemoryStore
 
 from core.clock import ManualClock
 from core.errors import NotFound
 from core.ingestion.sources import RequestSource
 from core.items import Item
-from core.manage import erase_user, patch_items, remove_item, save_items
-from core.transitions.transition import Transition
+from core.manage import patch_items, remove_item, save_items
 
 CLOCK = ManualClock(NOW_MS)
 
@@ -63,30 +60,7 @@ def test_removed_item_is_hidden_and_its_events_stay() -> None:
         assert read.totals().events == 1
 
 
-def test_what_is_not_there_cannot_be_removed_or_erased() -> None:
+def test_what_is_not_there_cannot_be_removed() -> None:
     store = MemoryStore()
     with pytest.raises(NotFound, match="item 'a' is not in the catalogue"):
         remove_item(store, "a", clock=CLOCK)
-    with pytest.raises(NotFound, match="user 'ann' is not known"):
-        erase_user(store, "ann", clock=CLOCK, window_codes=TYPES.flagged("window"))
-
-
-def test_an_erased_user_is_unknown() -> None:
-    store = MemoryStore()
-    ingestor(store).ingest([event("ann", "a"), event("bob", "a")], RequestSource("api"))
-    erase_user(store, "ann", clock=CLOCK, window_codes=TYPES.flagged("window"))
-    with store.read() as read:
-        assert read.users.find("ann") is None
-        assert (read.totals().users, read.totals().events) == (1, 1)
-
-
-def test_an_erased_user_leaves_no_item_transitions() -> None:
-    store = MemoryStore()
-    ingestor(store).ingest([event("ann", "a"), event("ann", "b", 1), event("bob", "a")], RequestSource("api"))
-    erase_user(store, "ann", clock=CLOCK, window_codes=TYPES.flagged("window"))
-    totals: Counter[Transition] = Counter()
-    with store.read() as read:
-        for row in map(Transition._make, read.transitions.since({}).rows.tolist()):
-            totals[row._replace(sign=1)] += row.sign
-        key = read.items.by_id(["a"])["a"].key
-    assert {row.item_key: count for row, count in totals.items() if count} == {key: 1}  # bob's event

@@ -9,6 +9,18 @@ import httpx
 from tidewise.client import Client
 
 
+def test_an_event_is_undone_by_its_encoded_id() -> None:
+    requests: list[tuple[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append((request.method, request.url.raw_path.decode()))
+        return httpx.Response(200, json={"event_id": "a/1", "status": "undone"})
+
+    with Client("http://shop", transport=httpx.MockTransport(answer)) as client:
+        assert client.undo("a/1")["status"] == "undone"
+    assert requests == [("DELETE", "/v1/interactions/a%2F1")]
+
+
 def test_patches_are_sent_as_merge_patches() -> None:
     requests: list[tuple[str, str, object]] = []
 

@@ -7,11 +7,13 @@ import pytest
 from domain_doubles import NOW_MS, SHAPE, TYPES, event
 from domain_shop import Shop
 
+from core.corrections.erase import erase_user
 from core.drift.scoring import Scoring
 from core.drift_records import SampledEvent, Score
+from core.ingestion.derivation import Derivation
 from core.ingestion.sources import RequestSource
 from core.items import Item
-from core.manage import erase_user, remove_item
+from core.manage import remove_item
 
 
 def sampled(shop: Shop, user_id: str, item_id: str, at_s: int, *, kind: str = "click") -> bytes:
@@ -127,7 +129,7 @@ def test_the_samples_of_an_erased_user_are_gone() -> None:
     shop = Shop()
     shop.had("a")
     sampled(shop, "ann", "b", 5)
-    erase_user(shop.store, "ann", clock=shop.clock, window_codes=TYPES.flagged("window"))
+    erase_user(shop.store, "ann", clock=shop.clock, derivation=Derivation(TYPES, SHAPE))
     assert scores(shop) == []
 
 

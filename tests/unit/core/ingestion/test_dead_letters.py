@@ -11,6 +11,7 @@ from core.clock import ManualClock
 from core.errors import StoreUnavailable
 from core.history import WindowShape
 from core.ingestion.dead_letters import PAGE, discard, retry
+from core.ingestion.derivation import Derivation
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
 from core.interactions import EventTypes, Interaction
@@ -125,10 +126,10 @@ def test_dead_letters_of_other_sources_and_keys_are_not_retried(store: MemorySto
 
 
 def test_an_erased_users_letters_bring_nothing_back(store: MemoryStore) -> None:
-    from core.manage import erase_user
+    from core.corrections.erase import erase_user
 
     ingestor(store).ingest([Interaction("e1", "ann", "tent", "click", NOW_MS)], RequestSource("http"))
-    erase_user(store, "ann", clock=ManualClock(NOW_MS), window_codes=TYPES.flagged("window"))
+    erase_user(store, "ann", clock=ManualClock(NOW_MS), derivation=Derivation(TYPES, WindowShape()))
     keep(store, "ann tent")
     result = retry(store, ingestor(store), decode, source="topic")
     assert (result.num_succeeded, result.num_accepted) == (1, 0)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from domain_doubles import NOW_MS, TYPES, SpyingStore, event, history, ingestor, num_events, offsets, user
+from domain_doubles import NOW_MS, SHAPE, TYPES, SpyingStore, event, history, ingestor, num_events, offsets, user
 from doubles import MemoryStore
 
 from core.clock import ManualClock
+from core.corrections.erase import erase_user
 from core.errors import PartitionLost
 from core.history import EMPTY_WINDOW
+from core.ingestion.derivation import Derivation
 from core.ingestion.sources import EventBatch, RequestSource, StreamSource
 from core.interactions import Interaction
-from core.manage import erase_user
 from core.records import DeadLetter
 from core.statuses import EventStatus
 
@@ -292,7 +293,7 @@ def test_dead_letters_of_messages_applied_before_are_not_kept_twice() -> None:
 
 
 def erase(store: MemoryStore, user_id: str, *, at_s: int) -> None:
-    erase_user(store, user_id, clock=ManualClock(NOW_MS + at_s * 1000), window_codes=TYPES.flagged("window"))
+    erase_user(store, user_id, clock=ManualClock(NOW_MS + at_s * 1000), derivation=Derivation(TYPES, SHAPE))
 
 
 def test_redelivered_events_of_an_erased_user_leave_no_trace() -> None:

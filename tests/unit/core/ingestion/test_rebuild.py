@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from memory_store.events import MemoryEvents
 
 from core.clock import ManualClock
+from core.corrections.erase import erase_user
 from core.history import WindowShape
+from core.ingestion.derivation import Derivation
 from core.ingestion.rebuild import rebuild
 from core.ingestion.sources import RequestSource
 from core.interactions import EventType, EventTypes, Interaction
-from core.manage import erase_user
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.transitions.transition import Transition
 
@@ -127,7 +128,7 @@ def test_the_settings_it_used_are_noted_with_it() -> None:
 def test_an_erased_past_stays_erased() -> None:
     store = MemoryStore()
     ingestor(store).ingest([event("ann", "a")], REQUEST)
-    erase_user(store, "ann", clock=ManualClock(NOW_MS + 60_000), window_codes=TYPES.flagged("window"))
+    erase_user(store, "ann", clock=ManualClock(NOW_MS + 60_000), derivation=Derivation(TYPES, SHAPE))
     ingestor(store).ingest([event("ann", "b", 61)], REQUEST)
     rebuilt(store)
     ingestor(store).ingest([event("ann", "a")], REQUEST)

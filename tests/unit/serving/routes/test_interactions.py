@@ -183,3 +183,20 @@ def test_a_large_batch_is_parsed_off_the_event_loop(api: Api, shop: Shop) -> Non
     body = api.post("/v1/interactions", json={"events": batch}).json()
     assert body["accepted"] == 1000
     assert [result["user_seq"] for result in body["results"]] == list(range(1, 1001))
+
+
+def test_an_undone_event_is_out_of_the_next_answer_and_stays_out(shop: Shop) -> None:
+    with Api(create_app(shop.services)) as api:
+        event = {"event_id": "a/1", "user_id": "ann", "item_id": "c"}
+        api.post("/v1/interactions", json=event)
+        undone = api.delete("/v1/interactions/a%2F1")
+        again = api.post("/v1/interactions", json=event).json()
+        events = api.get("/v1/users/ann/events").json()
+        assert api.delete("/v1/interactions/a%2F1").json() == undone.json() == {"event_id": "a/1", "status": "undone"}
+    assert (again["duplicate"], events["events"], events["user_seq"]) == (1, [], 2)
+    assert shop.changed_users[-1].seq == 2, "the user is encoded again"
+
+
+def test_an_unknown_event_cannot_be_undone(api: Api) -> None:
+    reply = api.delete("/v1/interactions/unknown")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from serving_doubles import NOW_MS, SHAPE, TYPES, Api, Shop
 
+from core.corrections.erase import erase_user
+from core.corrections.undo import undo_event
 from core.errors import StoreUnavailable, StreamUnavailable
+from core.ingestion.derivation import Derivation
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import StreamSource
 from core.interactions import Interaction
-from core.manage import erase_user
 from serving.app import create_app
 from serving.runtime.offset_waiter import OffsetWaiter
 from serving.runtime.services import Limits
@@ -121,9 +123,16 @@ def test_the_next_recommendation_knows_events_waited_for(api: Api) -> None:
 
 def test_an_event_before_the_erasure_is_erased(api: Api, shop: Shop) -> None:
     api.post("/v1/interactions", json=event())
-    erase_user(shop.store, "u", clock=shop.clock, window_codes=TYPES.flagged("window"))
+    erase_user(shop.store, "u", clock=shop.clock, derivation=Derivation(TYPES, SHAPE))
     reply = api.post("/v1/interactions?wait=applied", json=event())
     assert reply.json()["results"][0]["status"] == "erased"
+
+
+def test_an_undone_event_is_answered_as_a_duplicate(api: Api, shop: Shop) -> None:
+    api.post("/v1/interactions", json=event(1))
+    undo_event(shop.store, "e1", Derivation(TYPES, SHAPE))
+    reply = api.post("/v1/interactions?wait=applied", json=event(1))
+    assert reply.json()["results"][0]["status"] == "duplicate"
 
 
 def test_a_dead_lettered_event_is_answered_as_rejected(shop: Shop) -> None:

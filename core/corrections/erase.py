@@ -1,0 +1,24 @@
+"""Erase a user: all data of the user, and everything derived from it."""
+
+from __future__ import annotations
+
+from core.clock import Clock
+from core.corrections.derived import events_of, lock_corrections, replace_derived
+from core.errors import NotFound
+from core.ingestion.derivation import Derivation
+from core.ports.store import Store
+
+
+def erase_user(store: Store, user_id: str, *, clock: Clock, derivation: Derivation) -> None:
+    """Delete all data of a user; raises `NotFound` for an unknown user.
+
+    `clock`: the clock of the events. Events up to its now stay erased if they are delivered again.
+    """
+    with store.transaction() as tx:
+        writer_key = lock_corrections(tx)
+        for state in tx.users.lock_known([user_id]).values():
+            replace_derived(tx, writer_key, derivation, before=[events_of(tx, state)], after=[])
+        if not tx.users.erase(user_id, now_ms=clock.now_ms()):
+            msg = f"user {user_id!r} is not known"
+            raise NotFound(msg)
+        tx.commit()

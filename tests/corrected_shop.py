@@ -1,0 +1,186 @@
+"""Events, redeliveries and corrections applied to a store, and in plain Python to lists of what remains.
+
+`ShopLog` knows the rules alone: an event counts once by its id, an undone event never again, an erased past stays
+erased. `assert_equal` compares everything that a store derives with them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from random import Random
+
+import numpy as np
+import pytest
+from domain_doubles import NOW_MS, SHAPE, TYPES, ingestor
+
+from core.clock import ManualClock
+from core.corrections.erase import erase_user
+from core.corrections.undo import undo_event
+from core.errors import NotFound
+from core.ingestion.derivation import Derivation
+from core.ingestion.rebuild import rebuild
+from core.ingestion.sources import RequestSource
+from core.interactions import Interaction
+from core.popularity import DEFAULT_HALF_LIFE_MS
+from core.ports.store import ReadTransaction, Store
+
+DAY_MS = 86_400_000
+DERIVATION = Derivation(TYPES, SHAPE)
+USERS = ("ann", "bob", "guest")
+KINDS = ("click", "purchase", "dislike", "impression")
+WINDOWED = {"click", "purchase"}
+WEIGHTS = {"click": 1.0, "purchase": 5.0}
+NUM_EVENTS = 24
+Step = tuple[str, Sequence[int]] | tuple[str, str]
+
+
+def a_log(draw: Random) -> list[Interaction]:
+    """Events in the order of their times, some at the same time; an order of arrival is a permutation of them."""
+    return [
+        Interaction(
+            f"event-{index}",
+            draw.choice(USERS),
+            f"i{draw.randrange(5)}",
+            draw.choice(KINDS),
+            NOW_MS + index // 2 * DAY_MS,
+        )
+        for index in range(NUM_EVENTS)
+    ]
+
+
+class ShopLog:
+    """What remains of the events, by user, in the order of their application."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, list[Interaction]] = defaultdict(list)
+        self.undone: dict[str, list[Interaction]] = defaultdict(list)
+        self.erased_ms: dict[str, int] = {}
+
+    def send(self, events: Iterable[Interaction]) -> None:
+        for event in events:
+            if event.time_ms > self.erased_ms.get(event.user_id, -1) and event not in self.known():
+                self.events[event.user_id].append(event)
+
+    def known(self) -> list[Interaction]:
+        return [event for part in (self.events, self.undone) for events in part.values() for event in events]
+
+    def undo(self, event_id: str) -> None:
+        for user_id, events in self.events.items():
+            for event in [event for event in events if event.event_id == event_id]:
+                events.remove(event)
+                self.undone[user_id].append(event)
+
+    def erase(self, user_id: str) -> None:
+        own = [*self.events.pop(user_id, []), *self.undone.pop(user_id, [])]
+        if own:
+            newest_ms = max(event.time_ms for event in own)
+            self.erased_ms[user_id] = max(NOW_MS, newest_ms, self.erased_ms.get(user_id, 0))
+
+    def history(self, user_id: str) -> list[Interaction]:
+        return sorted(self.events[user_id], key=lambda event: event.time_ms)
+
+
+def apply(store: Store, log: ShopLog, events: Sequence[Interaction], steps: Iterable[Step]) -> None:
+    """Apply each step to both: ("send", indices), ("undo", indices of one event) or ("erase", user id)."""
+    writer = ingestor(store)
+    for name, what in steps:
+        if name == "erase":
+            assert isinstance(what, str)
+            try:
+                erase_user(store, what, clock=ManualClock(NOW_MS), derivation=DERIVATION)
+            except NotFound:
+                assert not log.events[what]
+            log.erase(what)
+            continue
+        chosen = [events[int(index)] for index in what]
+        if name == "send":
+            writer.ingest(chosen, RequestSource("api"))
+            log.send(chosen)
+        for event in chosen if name == "undo" else ():
+            try:
+                undo_event(store, event.event_id, DERIVATION)
+            except NotFound:
+                assert event not in log.known()
+            log.undo(event.event_id)
+
+
+def assert_equal(store: Store, log: ShopLog) -> None:
+    """Everything that the store derives follows from what remains, before a rebuild and after it."""
+    _assert_derived(store, log)
+    rebuild(
+        store,
+        types=TYPES,
+        shape=SHAPE,
+        half_life_ms=DEFAULT_HALF_LIFE_MS,
+        meta={},
+        progress=lambda _num: None,
+    )
+    _assert_derived(store, log)
+
+
+def _assert_derived(store: Store, log: ShopLog) -> None:
+    remaining = [event for events in log.events.values() for event in events]
+    with store.read() as read:
+        for user_id in USERS:
+            assert _stored_user(read, user_id) == _user_by_hand(log.history(user_id)), user_id
+        assert _transitions(read) == _transitions_by_hand(log)
+        assert _popularity(read) == pytest.approx(_popularity_by_hand(remaining))
+        by_type = {kind: read.event_counts.total(since_ms=0, type_codes=[TYPES.code(kind)]) for kind in KINDS}
+        assert by_type == {kind: sum(event.type == kind for event in remaining) for kind in KINDS}
+
+
+def _stored_user(read: ReadTransaction, user_id: str) -> tuple[int, list[tuple[str, int]], list[tuple[str, int]]]:
+    """The number of windowed events, the window, and all events."""
+    state = read.users.find(user_id)
+    if state is None:
+        return 0, [], []
+    rows = read.events.history_page(state.key, before=(2**62, 0), limit=1000)[::-1]
+    window = state.window.history
+    names = {key: stored.item.item_id for key, stored in read.items.by_key([row.item_key for row in rows]).items()}
+    pairs = zip(window.items.tolist(), window.times_ms.tolist(), strict=True)
+    events = [(names[row.item_key], row.time_ms) for row in rows]
+    return state.window.num_events, [(names[key], time_ms) for key, time_ms in pairs], events
+
+
+def _user_by_hand(history: list[Interaction]) -> tuple[int, list[tuple[str, int]], list[tuple[str, int]]]:
+    window = [(event.item_id, event.time_ms) for event in history if event.type in WINDOWED]
+    num_events = len(window)
+    while len(window) > SHAPE.size:
+        window = window[SHAPE.step :]
+    return num_events, window, [(event.item_id, event.time_ms) for event in history]
+
+
+def _transitions(read: ReadTransaction) -> Counter[tuple[object, ...]]:
+    rows = read.transitions.since({}).rows
+    names = {key: stored.item.item_id for key, stored in read.items.by_key(np.unique(rows[:, [0, 3, 4, 5]])).items()}
+    totals: Counter[tuple[object, ...]] = Counter()
+    for item, week, sign, *previous in rows.tolist():
+        totals[names[item], week, *(names.get(key) for key in previous)] += sign
+    return +totals
+
+
+def _transitions_by_hand(log: ShopLog) -> Counter[tuple[object, ...]]:
+    totals: Counter[tuple[object, ...]] = Counter()
+    for user_id in list(log.events):
+        items = [(event.item_id, event.time_ms) for event in log.history(user_id) if event.type in WINDOWED]
+        for index, (item_id, time_ms) in enumerate(items):
+            previous = [items[index - step][0] if index >= step else None for step in (1, 2, 3)]
+            totals[item_id, time_ms // (7 * DAY_MS), *previous] += 1
+    return totals
+
+
+def _popularity(read: ReadTransaction) -> dict[str, float]:
+    keys, scores = read.popularity.scores()
+    names = read.items.by_key(keys.tolist())
+    pairs = zip(keys.tolist(), scores.tolist(), strict=True)
+    return {names[key].item.item_id: score for key, score in pairs if score > -math.inf}
+
+
+def _popularity_by_hand(events: list[Interaction]) -> dict[str, float]:
+    sums: dict[str, float] = defaultdict(float)
+    for event in events:
+        if event.type in WEIGHTS:
+            sums[event.item_id] += WEIGHTS[event.type] * 2 ** ((event.time_ms - NOW_MS) / DEFAULT_HALF_LIFE_MS)
+    return {item_id: math.log2(total) + NOW_MS / DEFAULT_HALF_LIFE_MS for item_id, total in sums.items()}
