@@ -128,6 +128,21 @@ def test_a_dry_run_shows_what_is_detected_and_stores_nothing(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("header", "remedy"),
+    [
+        ("timestamp,visitorid,event,itemid,transactionid", "use --preset retailrocket"),
+        ("user;item;time", "name them: --columns USER,ITEM,TIME"),
+    ],
+)
+def test_unknown_names_of_columns_are_told_with_a_remedy(
+    tidewise: Command, events: Callable[[str], str], header: str, remedy: str
+) -> None:
+    outcome = tidewise("import", "--events", events(f"{header}\n"))
+    assert outcome.code == 2
+    assert outcome.err.endswith(remedy)
+
+
 def test_a_preset_reads_the_files_of_movielens(tidewise: Command, tmp_path: Path) -> None:
     (tmp_path / "ratings.dat").write_text("1::1193::5::978300760\n2::1193::3::978300761\n")
     (tmp_path / "movies.dat").write_bytes("1193::Amélie::Comedy|Romance\n".encode("latin-1"))
@@ -204,7 +219,10 @@ def test_a_truncated_gzip_is_imported_up_to_the_damage(tidewise: Command, tmp_pa
         (["--events", "nowhere.csv", "--set", "window.size=none"], "window.size"),
         (["--events", "nowhere.csv", "--set", "windows.size=5"], "windows"),
         (["--events", "nowhere.csv", "--set", "size=5"], "wanted SECTION.NAME=VALUE"),
-        (["--events", "nowhere.csv", "--before", "17", "--time-unit", "h"], "--time-unit: wanted one of s, ms, us, ns"),
+        (
+            ["--events", "nowhere.csv", "--columns", "a,b,c", "--time-unit", "h"],
+            "--time-unit: wanted one of s, ms, us, ns",
+        ),
     ],
 )
 def test_invalid_input_exits_with_2_and_advice(tidewise: Command, arguments: list[str], message: str) -> None:

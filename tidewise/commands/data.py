@@ -171,18 +171,20 @@ def _print_report(kind: str, path: Path, report: ImportReport, elapsed_s: float)
         f"{kind}: {report.num_rows:,} rows in {elapsed_s:.1f} s ({rate:,.0f}/s): {report.num_accepted:,} new, "
         f"{report.num_duplicates:,} duplicates, {report.num_bad:,} bad{remarks}",
         highlight=False,
+        soft_wrap=True,
     )
     if report.known_as is not None:
         screen.print(
             f"  {path.name} begins as {report.known_as}, imported before: its known rows are duplicates",
             markup=False,
             highlight=False,
+            soft_wrap=True,
         )
     _print_bad(report.bad_lines[:SHOWN_BAD_LINES], more=report.num_bad - SHOWN_BAD_LINES)
 
 
 def _print_bad(lines: Sequence[BadLine], *, more: int) -> None:
     for bad in lines:
-        screen.print(f"  line {bad.line}: {bad.reason}", markup=False, highlight=False)
+        screen.print(f"  line {bad.line}: {bad.reason}", markup=False, highlight=False, soft_wrap=True)
     if more > 0:
         screen.print(f"  and {more:,} more, all written to the dead letters", highlight=False)

@@ -11,9 +11,18 @@ import typer
 
 from core.imports.event_rows import HistoryColumns, RowRules
 from core.imports.item_import import ItemColumns
-from core.imports.rows import FileFormat
-from tidewise.commands.presets import PRESETS, preset_format, preset_of
-from tidewise.files import event_columns, guess_time_unit, item_columns, names_in, row_rules, time_zone, type_names
+from core.imports.rows import FileFormat, missing_column
+from tidewise.commands.presets import PRESETS, fitting_preset, preset_format, preset_of
+from tidewise.files import (
+    event_columns,
+    guess_time_unit,
+    item_columns,
+    names_in,
+    opened,
+    row_rules,
+    time_zone,
+    type_names,
+)
 from tidewise.settings.schema import Settings
 
 ITEM_COLUMNS_HELP = "Columns of item_id, title, text, categories (default: item_id=item_id,title=title)."
@@ -72,9 +81,22 @@ class EventFileOptions:
 
     def columns_of(self, path: Path) -> HistoryColumns:
         """The columns of an events file: as given, or by the preset."""
-        if self.preset is None or self.columns is not None:
-            return event_columns(self.columns or COLUMNS)
+        if self.columns is not None:
+            return event_columns(self.columns)
+        if self.preset is None:
+            self._require_names(path)
+            return event_columns(COLUMNS)
         return preset_of(self.preset).columns_of(path, self.format_of(path))
+
+    def _require_names(self, path: Path) -> None:
+        """Raise `InvalidInput` with what to do where a file has other names than the default ones."""
+        columns = event_columns(COLUMNS)
+        with opened(path, self.format_of(path)) as reader:
+            missing = [name for name in columns.required if name not in reader.columns]
+            preset = fitting_preset(reader.columns)
+            if missing:
+                remedy = f"use --preset {preset}" if preset else "name them: --columns USER,ITEM,TIME"
+                raise missing_column(reader.name, missing[0], reader.columns, f"; {remedy}")
 
     @property
     def type_names(self) -> Mapping[str, str]:

@@ -103,6 +103,13 @@ def preset_format(path: Path, said: FileFormat) -> FileFormat:
     return replace(said, has_header=False, encoding=said.encoding or "latin-1")
 
 
+def fitting_preset(columns: Sequence[str]) -> str | None:
+    """The preset whose events have these columns."""
+    existing = set(columns)
+    fitting = (name for name, preset in PRESETS.items() for known in preset.events if existing >= set(known.required))
+    return next(fitting, None)
+
+
 def _columns_in(path: Path, file_format: FileFormat) -> Sequence[str]:
     with opened(path, file_format) as reader:
         return reader.columns
