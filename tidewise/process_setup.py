@@ -20,6 +20,7 @@ from typing import Literal
 
 # They set the size of native thread pools.
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+CHATTY_LOGGERS = ("httpx", "httpcore", "uvicorn.error", "alembic", "faiss", "kafka", "aiokafka", "faust", "mode")
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
@@ -53,6 +54,14 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)
+
+
+def start_log(level: int) -> None:
+    """Log to standard error from this level on; libraries that report every step only with `logging.DEBUG`."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    if level > logging.DEBUG:
+        for name in CHATTY_LOGGERS:
+            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def use_log_format(log_format: Literal["text", "json"]) -> None:

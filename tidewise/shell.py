@@ -13,6 +13,7 @@ import typer
 from core.errors import InvalidInput, NotFound, TidewiseError
 from tidewise import __version__
 from tidewise.commands.options import notes
+from tidewise.process_setup import start_log
 
 EXIT_ERROR, EXIT_BAD_INPUT = 1, 2
 
@@ -43,11 +44,7 @@ def _common(
     ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Log at debug level."),
 ) -> None:
-    level = logging.DEBUG if verbose else logging.INFO
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    if not verbose:
-        for name in ("httpx", "httpcore", "uvicorn.error", "alembic", "faiss", "kafka", "aiokafka", "faust", "mode"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+    start_log(logging.DEBUG if verbose else logging.INFO)
 
 
 def run(app: typer.Typer) -> None:

@@ -40,6 +40,7 @@ class Server(uvicorn.Server):
         on_bound: OnBound = _ignore,
         grace_s: int = 10,
         access_log: bool = False,
+        shares_port: bool = False,
     ) -> None:
         check_exposure(host, app.state.services.api_key)
         super().__init__(
@@ -61,10 +62,11 @@ class Server(uvicorn.Server):
         self._host = host
         self._port = port
         self._on_bound = on_bound
+        self._shares_port = shares_port
 
     def run_until_stopped(self) -> None:
         """Listen, serve, and return when stopped; raises `InvalidSettings` if the address is unavailable."""
-        with _bound(self._host, self._port) as listener:
+        with _bound(self._host, self._port, shared=self._shares_port) as listener:
             self._port = listener.getsockname()[1]
             self.run(sockets=[listener])
 
@@ -100,16 +102,29 @@ def serve(
     on_bound: OnBound = _ignore,
     grace_s: int = 10,
     access_log: bool = False,
+    shares_port: bool = False,
 ) -> None:
     """Serve an app of `create_app` until SIGINT or SIGTERM. `port` 0 takes a free one; `on_bound` receives it.
 
+    `shares_port`: other processes of this user may listen on the port too, as `reserved_port` lets them.
     Raises `InvalidSettings` if the address is taken, or open to other machines without an API key.
     """
-    Server(app, host=host, port=port, on_bound=on_bound, grace_s=grace_s, access_log=access_log).run_until_stopped()
+    Server(
+        app, host=host, port=port, on_bound=on_bound, grace_s=grace_s, access_log=access_log, shares_port=shares_port
+    ).run_until_stopped()
 
 
 @contextmanager
-def _bound(host: str, port: int) -> Iterator[socket.socket]:
+def reserved_port(host: str, port: int) -> Iterator[int]:
+    """The port, a free one for 0, kept for processes that share it; raises `InvalidSettings` if it is taken."""
+    with _bound(host, port) as probe:  # fails where another program shares the port, which a shared socket would not
+        port = probe.getsockname()[1]
+    with _bound(host, port, shared=True):
+        yield port
+
+
+@contextmanager
+def _bound(host: str, port: int, *, shared: bool = False) -> Iterator[socket.socket]:
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = min(addresses, key=lambda info: info[0] != socket.AF_INET)
@@ -118,7 +133,7 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         msg = f"server.host: {host!r} is no address of this machine ({error.strerror}); listen on 127.0.0.1 or 0.0.0.0"
         raise InvalidSettings(msg) from None
     with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR, 1)
         try:
             listener.bind(address)
         except OSError as error:

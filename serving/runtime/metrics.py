@@ -5,15 +5,19 @@ docs/metrics.md documents the names; a test compares them. Independent of HTTP t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
+from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from core.errors import NotReady
 from serving.runtime.services import Services
 
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+METRICS_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # set by a supervisor of several API processes
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -36,23 +40,35 @@ class Metrics:
         self._registry.register(_StateCollector(services, num_waiting_events, num_waiting_requests))
         for collector in services.collectors:
             self._registry.register(collector)
+        own: CollectorRegistry | None = self._registry
+        if METRICS_FOLDER_VARIABLE in os.environ:  # counters live in files, which any of the processes adds up
+            MultiProcessCollector(self._registry)  # type: ignore[no-untyped-call]
+            own = None
         self._requests = Counter(
-            "tidewise_http_requests", "Requests answered.", ["method", "route", "status"], registry=self._registry
+            "tidewise_http_requests", "Requests answered.", ["method", "route", "status"], registry=own
         )
         self._request_s = Histogram(
             "tidewise_http_request_seconds",
             "From the first byte of a request to the last of its answer.",
             ["method", "route"],
             buckets=BUCKETS_S,
-            registry=self._registry,
+            registry=own,
         )
-        self._events = Counter("tidewise_events", "Events of requests, by status.", ["status"], registry=self._registry)
+        self._events = Counter("tidewise_events", "Events of requests, by status.", ["status"], registry=own)
         self._recommendations = Counter(
-            "tidewise_recommendations", "Lists of items served, by source.", ["source"], registry=self._registry
+            "tidewise_recommendations", "Lists of items served, by source.", ["source"], registry=own
         )
+        self._encoded = Counter("tidewise_vectors_encoded", "User vectors computed by the model.", registry=own)
+        self._num_encoded = services.num_encoded
+        self._num_encoded_before = 0
+        self._lock = Lock()
 
     def text(self) -> bytes:
         """All metrics in the Prometheus text format."""
+        with self._lock:
+            num_encoded = self._num_encoded()
+            self._encoded.inc(num_encoded - self._num_encoded_before)
+            self._num_encoded_before = num_encoded
         return generate_latest(self._registry)
 
     def names(self) -> set[str]:
@@ -104,9 +120,6 @@ class _StateCollector:
             "Seconds since catalogue, champion and popularity were last read.",
             services.snapshot_age_s(),
         )
-        encoded = CounterMetricFamily("tidewise_vectors_encoded", "User vectors computed by the model.")
-        encoded.add_metric([], services.num_encoded())
-        yield encoded
         yield from self._snapshot()
 
     def _snapshot(self) -> Iterable[Metric]:

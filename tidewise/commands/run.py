@@ -14,6 +14,11 @@ Port = Annotated[
     int | None, typer.Option(help="Port to listen on (default: 8080; 0: any free port).", show_default=False)
 ]
 
+Processes = Annotated[
+    int | None,
+    typer.Option(help="API processes on the port (default: 1; 0: one per core).", show_default=False),
+]
+
 DEMO_SETTINGS = {
     "data.folder": ".tidewise/demo",
     "train.epochs": 4,  # enough for a small shop
@@ -35,6 +40,7 @@ def up(
     config: Config = None,
     host: Host = None,
     port: Port = None,
+    processes: Processes = None,
     train: Annotated[bool, typer.Option(help="Train the first model once enough events exist.")] = True,
     set_: Set = None,
 ) -> None:
@@ -44,7 +50,7 @@ def up(
     """
     from tidewise.processes.api import run_up
 
-    overrides = overrides_of(data, set_, server__host=host, server__port=port)
+    overrides = overrides_of(data, set_, server__host=host, server__port=port, server__processes=processes)
     settings = load_settings(config=config, overrides=overrides)
     run_up(settings, arguments=as_arguments(overrides, config), variables={}, on_bound=_say_ready, train=train)
 
@@ -54,6 +60,7 @@ def serve(
     config: Config = None,
     host: Host = None,
     port: Port = None,
+    processes: Processes = None,
     kafka: Kafka = None,
     set_: Set = None,
 ) -> None:
@@ -63,7 +70,8 @@ def serve(
     """
     from tidewise.processes.api import run_api
 
-    overrides = overrides_of(data, set_, server__host=host, server__port=port, kafka__bootstrap_servers=kafka)
+    own = {"server__host": host, "server__port": port, "server__processes": processes}
+    overrides = overrides_of(data, set_, **own, kafka__bootstrap_servers=kafka)
     run_api(load_settings(config=config, overrides=overrides), on_bound=_say_ready)
 
 

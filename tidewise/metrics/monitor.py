@@ -31,9 +31,8 @@ class MonitorCollector:
     """Values read at each scrape; those in the database are read by the holder of the lease only."""
 
     def __init__(self, store: Store, monitor: Monitor, *, clock: Clock) -> None:
-        self._store = store
         self._monitor = monitor
-        self._clock = clock
+        self._stored = StoredDriftCollector(store, clock=clock)
 
     def collect(self) -> Iterable[Metric]:
         """The current values."""
@@ -42,9 +41,18 @@ class MonitorCollector:
         yield _counter("events_scored", "Sampled events that were scored.", monitor.num_scored)
         yield _counter("buckets", "Stretches of five minutes that were read.", monitor.num_buckets)
         yield _counter("alarms", "Alarms raised by this process.", monitor.num_alarms)
-        yield from self._stored() if monitor.is_active else ()
+        yield from self._stored.collect() if monitor.is_active else ()
 
-    def _stored(self) -> Iterable[Metric]:
+
+class StoredDriftCollector:
+    """What monitoring has stored, read at each scrape, whichever process monitors."""
+
+    def __init__(self, store: Store, *, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def collect(self) -> Iterable[Metric]:
+        """The current values; none while the database is unavailable."""
         try:
             with self._store.read() as read:
                 last_ms, newest_ms = read.drift.last_bucket_ms(), read.drift.newest_alarm_ms()

@@ -8,23 +8,29 @@ a child process trains when it is due: a first model, fine-tunes, the gate
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tidewise import __version__
 from tidewise.bootstrap import System, open_system
 from tidewise.data_folder import hold
-from tidewise.metrics.monitor import MonitorCollector
+from tidewise.metrics.monitor import MonitorCollector, StoredDriftCollector
 from tidewise.process_setup import freeze_gc, use_log_format
 from tidewise.processes.encoding import start_encoding
 from tidewise.processes.kafka import dead_letter_decoder, end_offsets, open_log
 from tidewise.processes.learning_scheduler import start_learning
-from tidewise.processes.monitor import start_monitor
+from tidewise.processes.monitor import can_monitor, run_monitor, start_monitor
 from tidewise.processes.refresh import start_refresh
+from tidewise.processes.supervisor import Announce, Role, Supervisor
 from tidewise.settings.schema import Settings
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from serving.runtime.services import EventLog
 
 OnBound = Callable[[str, int], None]
@@ -39,12 +45,19 @@ def run_up(
     models are trained.
     """
     use_log_format(settings.log.format)
+    supervised = settings.server.num_processes > 1
     with ExitStack() as stack:
         stack.enter_context(hold(settings.data.folder))
-        system = stack.enter_context(open_system(settings, recommends=True))
+        system = stack.enter_context(open_system(settings, recommends=not supervised))
         if train and settings.learn.mode != "off":
             start_learning(stack, system, arguments=arguments, variables=variables)
-        _serve(stack, system, on_bound, monitored=True)
+        if supervised:
+            monitors = [Role("monitor", partial(_monitor_process, settings))] if can_monitor(settings) else []
+            _supervise(settings, partial(_up_process, monitored=bool(monitors)), monitors, on_bound)
+        else:
+            monitor = start_monitor(stack, system)
+            collectors = [MonitorCollector(system.store, monitor, clock=system.clock)] if monitor else []
+            _serve(stack, system, on_bound, collectors=collectors)
 
 
 def run_api(settings: Settings, *, on_bound: OnBound) -> None:
@@ -53,13 +66,61 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
     Events go to Kafka if the settings name it, for workers to apply, otherwise into the database.
     """
     use_log_format(settings.log.format)
+    if settings.server.num_processes > 1:
+        open_system(settings).close()  # one process migrates a new database
+        _supervise(settings, _api_process, [], on_bound)
+        return
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings, recommends=True))
         _serve(stack, system, on_bound, log=open_log(stack, settings))
 
 
+def _supervise(
+    settings: Settings, run: Callable[[Settings, Announce], None], others: Sequence[Role], on_bound: OnBound
+) -> None:
+    """Run API processes that share the port, and others, until a signal; a process that dies is started again."""
+    from serving.http.security import check_exposure
+    from serving.http.server import reserved_port
+    from serving.runtime.metrics import METRICS_FOLDER_VARIABLE
+
+    host = settings.server.host
+    check_exposure(host, settings.api_key())
+    with TemporaryDirectory(prefix="tidewise-metrics-") as folder, reserved_port(host, settings.server.port) as port:
+        os.environ[METRICS_FOLDER_VARIABLE] = folder
+        own = settings.model_copy(update={"server": settings.server.model_copy(update={"port": port})})
+        apis = [Role(f"api-{number + 1}", partial(run, own)) for number in range(settings.server.num_processes)]
+        Supervisor([*apis, *others], on_ready=lambda: on_bound(host, port)).run()
+
+
+def _up_process(settings: Settings, announce: Announce, *, monitored: bool) -> None:
+    """One of several API processes of `tidewise up`."""
+    use_log_format(settings.log.format)
+    with ExitStack() as stack:
+        system = stack.enter_context(open_system(settings, recommends=True))
+        collectors = [StoredDriftCollector(system.store, clock=system.clock)] if monitored else []
+        _serve(stack, system, lambda *_: announce(), collectors=collectors, shares_port=True)
+
+
+def _api_process(settings: Settings, announce: Announce) -> None:
+    """One of several API processes of `tidewise serve`."""
+    use_log_format(settings.log.format)
+    with ExitStack() as stack:
+        system = stack.enter_context(open_system(settings, recommends=True))
+        _serve(stack, system, lambda *_: announce(), log=open_log(stack, settings), shares_port=True)
+
+
+def _monitor_process(settings: Settings, announce: Announce) -> None:
+    run_monitor(settings, on_ready=announce)
+
+
 def _serve(
-    stack: ExitStack, system: System, on_bound: OnBound, *, log: EventLog | None = None, monitored: bool = False
+    stack: ExitStack,
+    system: System,
+    on_bound: OnBound,
+    *,
+    log: EventLog | None = None,
+    collectors: Sequence[Collector] = (),
+    shares_port: bool = False,
 ) -> None:
     from serving.app import Limits, Services, create_app
     from serving.http.server import serve
@@ -67,7 +128,6 @@ def _serve(
     settings = system.settings
     refresh = start_refresh(stack, system)
     encoding_queue = start_encoding(stack, system)
-    monitor = start_monitor(stack, system) if monitored else None
     services = Services(
         store=system.store,
         recommender=system.recommender,
@@ -96,8 +156,9 @@ def _serve(
             max_future_ms=int(settings.events.max_future_s * 1000),
         ),
         version=__version__,
-        collectors=[MonitorCollector(system.store, monitor, clock=system.clock)] if monitor else [],
+        collectors=collectors,
     )
     app = create_app(services)
     freeze_gc()
-    serve(app, host=settings.server.host, port=settings.server.port, on_bound=on_bound)
+    server = settings.server
+    serve(app, host=server.host, port=server.port, on_bound=on_bound, shares_port=shares_port)

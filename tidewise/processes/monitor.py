@@ -70,15 +70,23 @@ def new_detector_bank(system: System) -> DetectorBank:
     )
 
 
-def start_monitor(stack: ExitStack, system: System) -> Monitor | None:
-    """Monitor in a thread until the stack unwinds; None if the settings switch it off or the drift extra is missing."""
-    if not system.settings.drift.enabled:
-        return None
+def can_monitor(settings: Settings) -> bool:
+    """Whether the settings ask for monitoring and the drift extra is there; a missing one is logged."""
+    if not settings.drift.enabled:
+        return False
     try:
-        monitor = open_monitor(system)
+        _detectors()
     except InvalidSettings as error:
         logger.warning("drift is not monitored: %s", error)
+        return False
+    return True
+
+
+def start_monitor(stack: ExitStack, system: System) -> Monitor | None:
+    """Monitor in a thread until the stack unwinds; None if the settings switch it off or the drift extra is missing."""
+    if not can_monitor(system.settings):
         return None
+    monitor = open_monitor(system)
     _start_threads(stack, system, monitor)
     return monitor
 

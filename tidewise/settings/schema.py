@@ -53,6 +53,8 @@ class ServerSettings(Section):
     """The address to listen on; any other than loopback needs `server.api_key`."""
     port: int = Field(8080, ge=0, le=65535)
     """The port to listen on; 0: any free port."""
+    processes: int = Field(1, ge=0)
+    """How many API processes share the port; 0: one per core. With more than one, the drift monitor has its own."""
     api_key: SecretStr | None = None
     """The API key with all rights (at least 16 printable ASCII characters); empty: no authentication."""
     write_key: SecretStr | None = None
@@ -63,6 +65,11 @@ class ServerSettings(Section):
     """The maximum number of events in a request; more are answered with 413."""
     max_body_mib: Count = 16
     """The maximum size of a request body in MiB; a larger body is answered with 413."""
+
+    @property
+    def num_processes(self) -> int:
+        """How many API processes to run."""
+        return self.processes or len(os.sched_getaffinity(0))
 
     @field_validator("api_key", "write_key", "read_key")
     @classmethod

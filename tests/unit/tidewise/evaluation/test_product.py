@@ -90,7 +90,8 @@ class EncoderScorer:
         """Nothing to learn."""
 
     def scores(self, pasts: Sequence[Past]) -> FloatArray:
-        return self._encoder.encode([History(past.history.items + 1, past.history.times_ms) for past in pasts])
+        histories = [History(past.history.items + 1, past.history.times_ms) for past in pasts]
+        return self._encoder.encode(histories)[:, : len(self._encoder.catalogue)]
 
 
 @pytest.mark.parametrize("hides_seen", [True, False])
