@@ -15,16 +15,18 @@ import numpy as np
 from core.arrays import BoolArray, FloatArray, IntArray
 from index.clusters import Clusters, cluster
 from index.exact import ExactIndex, check_query
-from index.probes import DEPTHS, TARGET, ProbeCounts
+from index.probes import DEPTHS, ProbeCounts
 from index.recall import RecallSample
 
 CODE_BITS = 4
 ENCODER_POINTS = 65_536  # vectors on which the code levels are trained
 SMALL_SHARE = 0.02  # up to this share of allowed rows, computing their products is cheaper than a scan of all codes
 LARGE_SHARE = 0.25  # from this share of wanted rows, an exact scan is cheaper
-FIRST_CANDIDATES = 4  # rows per answer, and 64 more, whose exact scores are computed at the first try
+FIRST_CANDIDATES = 4  # rows per answer, and 256 more, whose exact scores are computed at the first try
 GROWTH = 4
-MARGIN = 2.0  # standard deviations of the codes' error by which the last candidate is below the n-th best score
+MARGIN = 3.0  # standard deviations of the codes' error by which the last candidate is below the n-th best score
+AIM = 0.995  # recall up to which lists are added; above the bound, since samples err
+LEAST_GAIN = 0.001  # of recall, for which twice as many lists are scanned
 TUNING_SHARE = 0.5  # of the queries cluster and tune, the others measure recall
 
 
@@ -46,9 +48,13 @@ class QuantisedIndex:
         self._rows_are_positions = bool(len(exact)) and int(exact.rows[-1]) == len(exact) - 1
         sample = RecallSample.of(exact, measured)
         self.recall = sample.recall(self)
-        while self.recall < TARGET and (more := self._probes.doubled()):
-            self._probes = more
-            self.recall = sample.recall(self)
+        while self.recall < AIM and (more := self._probes.doubled()):
+            fewer, self._probes = self._probes, more
+            better = sample.recall(self)
+            if better - self.recall < LEAST_GAIN:  # what is missed is not in the other lists
+                self._probes = fewer
+                break
+            self.recall = better
 
     def __len__(self) -> int:
         return len(self._exact)
@@ -70,7 +76,7 @@ class QuantisedIndex:
             best = self._among_the_best_of_all(query, n, allowed)
             if best is not None:
                 return best
-        num = FIRST_CANDIDATES * n + 64
+        num = FIRST_CANDIDATES * n + 256
         while num < LARGE_SHARE * num_allowed:
             rows, estimates = self._scan(query, num, self._probes.at(depth), allowed)
             if len(rows) < n:
