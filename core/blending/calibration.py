@@ -57,7 +57,7 @@ def calibrate(choices: Sequence[Choice]) -> Blend:
     if len(choices) < MIN_CHOICES:
         return replace(COUNTS_BLEND, encoder=LEAST_ENCODER)
     if not any(np.any(choice.features[:, 0]) for choice in choices):
-        return _of_counts(choices)
+        return _fitted(choices, COUNTS_BLEND)
     fit = max((_of_both, _of_counts), key=lambda fit: _held_out_ndcg(choices, fit))
     blend = fit(choices)
     return replace(blend, encoder=max(blend.encoder, LEAST_ENCODER))
