@@ -50,8 +50,11 @@ users = Table(
     Column("num_events", BigInteger, nullable=False),
     Column("window", LargeBinary, nullable=False, quote=True),  # see codec.pack_history; a keyword of SQLite
     Column("erased_ms", BigInteger),
+    Column("merged_into", BigInteger),  # the key of the user that this id means; NULL: this one
     sqlite_autoincrement=True,  # the key of an erased user is never used again
 )
+MERGED = users.c.merged_into.is_not(None)
+Index("ix_users_merged_into", users.c.merged_into, sqlite_where=MERGED, postgresql_where=MERGED)
 
 items = Table(
     "items",

@@ -28,9 +28,10 @@ from storage.session import Session
 def _totals(dialect: Dialect) -> CompilerElement:
     item = tables.items.c
     listed = select(func.count()).where(item.in_catalogue, item.hidden.is_(False)).scalar_subquery()
-    num_users, num_items, num_events, num_dead_letters = (
+    num_users = select(func.count()).where(tables.users.c.merged_into.is_(None)).scalar_subquery()
+    num_items, num_events, num_dead_letters = (
         select(func.count()).select_from(table).scalar_subquery()
-        for table in (tables.users, tables.items, tables.interactions, tables.dead_letters)
+        for table in (tables.items, tables.interactions, tables.dead_letters)
     )
     return select(num_users, num_items, listed, num_events, num_dead_letters)
 

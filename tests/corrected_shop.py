@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from random import Random
 
 import numpy as np
@@ -17,8 +18,9 @@ from domain_doubles import NOW_MS, SHAPE, TYPES, ingestor
 
 from core.clock import ManualClock
 from core.corrections.erase import erase_user
+from core.corrections.merge import merge_users
 from core.corrections.undo import undo_event
-from core.errors import NotFound
+from core.errors import InvalidInput, NotFound
 from core.ingestion.derivation import Derivation
 from core.ingestion.rebuild import rebuild
 from core.ingestion.sources import RequestSource
@@ -33,7 +35,7 @@ KINDS = ("click", "purchase", "dislike", "impression")
 WINDOWED = {"click", "purchase"}
 WEIGHTS = {"click": 1.0, "purchase": 5.0}
 NUM_EVENTS = 24
-Step = tuple[str, Sequence[int]] | tuple[str, str]
+Step = tuple[str, Sequence[int | str]]
 
 
 def a_log(draw: Random) -> list[Interaction]:
@@ -57,11 +59,12 @@ class ShopLog:
         self.events: dict[str, list[Interaction]] = defaultdict(list)
         self.undone: dict[str, list[Interaction]] = defaultdict(list)
         self.erased_ms: dict[str, int] = {}
+        self.owner: dict[str, str] = {}
 
     def send(self, events: Iterable[Interaction]) -> None:
         for event in events:
             if event.time_ms > self.erased_ms.get(event.user_id, -1) and event not in self.known():
-                self.events[event.user_id].append(event)
+                self.events[self.owner.get(event.user_id, event.user_id)].append(event)
 
     def known(self) -> list[Interaction]:
         return [event for part in (self.events, self.undone) for events in part.values() for event in events]
@@ -72,26 +75,43 @@ class ShopLog:
                 events.remove(event)
                 self.undone[user_id].append(event)
 
+    def merge(self, user_id: str, from_id: str) -> None:
+        owner = self.owner.get(user_id, user_id)
+        if owner == from_id or from_id in self.owner:
+            return
+        for part in (self.events, self.undone):
+            part[owner] += part.pop(from_id, [])
+        self.owner |= {name: owner for name, known in self.owner.items() if known == from_id} | {from_id: owner}
+
     def erase(self, user_id: str) -> None:
-        own = [*self.events.pop(user_id, []), *self.undone.pop(user_id, [])]
-        if own:
-            newest_ms = max(event.time_ms for event in own)
-            self.erased_ms[user_id] = max(NOW_MS, newest_ms, self.erased_ms.get(user_id, 0))
+        owner = self.owner.get(user_id, user_id)
+        names = [owner, *(name for name, known in self.owner.items() if known == owner)]
+        own = [*self.events.pop(owner, []), *self.undone.pop(owner, [])]
+        if own or len(names) > 1:
+            marks = [NOW_MS, *(event.time_ms for event in own), *(self.erased_ms.get(name, 0) for name in names)]
+            self.erased_ms |= dict.fromkeys(names, max(marks))
+        for name in names[1:]:
+            del self.owner[name]
 
     def history(self, user_id: str) -> list[Interaction]:
-        return sorted(self.events[user_id], key=lambda event: event.time_ms)
+        return sorted(self.events[self.owner.get(user_id, user_id)], key=lambda event: event.time_ms)
 
 
 def apply(store: Store, log: ShopLog, events: Sequence[Interaction], steps: Iterable[Step]) -> None:
-    """Apply each step to both: ("send", indices), ("undo", indices of one event) or ("erase", user id)."""
+    """Apply each step to both: ("send", indices), ("undo", indices), ("merge", two ids) or ("erase", id)."""
     writer = ingestor(store)
     for name, what in steps:
+        if name == "merge":
+            with suppress(InvalidInput):
+                merge_users(store, str(what[0]), str(what[1]), DERIVATION)
+            log.merge(str(what[0]), str(what[1]))
+            continue
         if name == "erase":
             assert isinstance(what, str)
             try:
                 erase_user(store, what, clock=ManualClock(NOW_MS), derivation=DERIVATION)
             except NotFound:
-                assert not log.events[what]
+                assert not log.history(what)
             log.erase(what)
             continue
         chosen = [events[int(index)] for index in what]

@@ -60,6 +60,10 @@ class Client:
         """Undo an event: everything is as if it had never been sent."""
         return self._call("DELETE", f"/v1/interactions/{_part(event_id)}")
 
+    def merge(self, user_id: str, from_id: str) -> Json:
+        """Merge a guest into a user: both histories become one, and both ids mean the user."""
+        return self._call("POST", f"/v1/users/{_part(user_id)}/merge", json={"from": from_id})
+
     def recommend(self, user_id: str, *, n: int = 10, category: str | None = None) -> Json:
         """A user's recommendations."""
         params = {"n": str(n)} | ({"category": category} if category else {})

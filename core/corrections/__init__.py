@@ -1,1 +1,1 @@
-"""Corrections of stored history: events undone, users erased, and everything derived from their events with them."""
+"""Corrections of stored history: undo an event, merge users, erase a user, with all that their events derive."""

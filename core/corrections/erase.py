@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from core.clock import Clock
-from core.corrections.derived import events_of, lock_corrections, replace_derived
+from core.corrections.derived import events_of, lock_corrections, replace_derived, retried
 from core.errors import NotFound
 from core.ingestion.derivation import Derivation
 from core.ports.store import Store
 
 
 def erase_user(store: Store, user_id: str, *, clock: Clock, derivation: Derivation) -> None:
-    """Delete all data of a user; raises `NotFound` for an unknown user.
+    """Delete all data of a user, under all ids that were merged into it; raises `NotFound` for an unknown user.
 
     `clock`: the clock of the events. Events up to its now stay erased if they are delivered again.
     """
+    retried(lambda: _erase(store, user_id, clock, derivation))
+
+
+def _erase(store: Store, user_id: str, clock: Clock, derivation: Derivation) -> None:
     with store.transaction() as tx:
         writer_key = lock_corrections(tx)
         for state in tx.users.lock_known([user_id]).values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.corrections.derived import events_of, lock_corrections, replace_derived
+from core.corrections.derived import events_of, lock_corrections, replace_derived, retried
 from core.errors import NotFound
 from core.ingestion.derivation import Derivation
 from core.interactions import event_key_of, shorten
@@ -16,6 +16,10 @@ def undo_event(store: Store, event_id: str, derivation: Derivation) -> UserState
     The user's sequence number rises, because vectors belong to it. The clock of the stream stays where the event has
     put it. Raises `NotFound` for an event that is not stored: it may still wait in the log.
     """
+    return retried(lambda: _undo(store, event_id, derivation))
+
+
+def _undo(store: Store, event_id: str, derivation: Derivation) -> UserState | None:
     key = event_key_of(event_id)
     with store.transaction() as tx:
         writer_key = lock_corrections(tx)

@@ -74,24 +74,24 @@ class ResolvedBatch:
             for event, status in zip(events, self.statuses, strict=True)
         ]
         known = tx.events.known([key for key in keys if key])
-        seqs = {user_id: state.seq for user_id, state in self._locked.items()}
+        seqs = {state.key: state.seq for state in self._locked.values()}
         for index, (event, key) in enumerate(zip(events, keys, strict=True)):
             if not key:
                 continue
-            user_id = event.user_id
+            user_key = self._locked[event.user_id].key
             if key in known:
                 self.statuses[index] = EventStatus.DUPLICATE
             else:
                 known.add(key)
-                seqs[user_id] += 1
-                user_key, item_key = self._locked[user_id].key, self.item_keys[event.item_id]
-                row = (key, user_key, item_key, codes[event.type], event.time_ms, seqs[user_id])
+                seqs[user_key] += 1
+                row = (key, user_key, self.item_keys[event.item_id], codes[event.type], event.time_ms, seqs[user_key])
                 self.rows.append(EventRow(*row, event.value, event.context, event.recommendation_id))
-            self.user_seqs[index] = seqs[user_id]
+            self.user_seqs[index] = seqs[user_key]
+        ids = {state.key: user_id for user_id, state in self._locked.items()}  # one of those of a merged user
         self.states = {
-            user_id: UserState(state.key, seqs[user_id], state.window, state.erased_ms)
-            for user_id, state in self._locked.items()
-            if seqs[user_id] != state.seq
+            user_id: UserState(key, seqs[key], state.window, state.erased_ms)
+            for key, user_id in ids.items()
+            if seqs[key] != (state := self._locked[user_id]).seq
         }
 
     def windowed(self, codes: Sequence[int]) -> dict[str, list[EventRow]]:

@@ -9,7 +9,7 @@ from core.records import UserSnapshot, UserState
 
 
 class UserReader(Protocol):
-    """Reads users."""
+    """Reads users. The id of a user who was merged into another one means the other one."""
 
     def find(self, user_id: str) -> UserState | None:
         """A user's state, or None if the user is unknown."""
@@ -46,7 +46,8 @@ class UserRepository(UserReader, Protocol):
 
         An erased user starts again at the sequence of the erasure, with `erased_ms` set. But a new user who was erased
         at the time given in `unless_erased`, or later, is not created and is missing from the result. Raises
-        `StoreConflict` where another transaction creates or erases one of the users at the same moment.
+        `StoreConflict` where another transaction creates or erases one of the users at the same moment. For the id of
+        a merged user: the other user's state, with the `erased_ms` of this id.
         """
         ...
 
@@ -58,12 +59,20 @@ class UserRepository(UserReader, Protocol):
         """The states of the users with these keys, in ascending key, locked until the transaction ends."""
         ...
 
+    def merged_ids(self, key: int) -> list[str]:
+        """The ids of users who were merged into the user with this key, ascending."""
+        ...
+
+    def merge(self, source: UserState, target: UserState) -> None:
+        """Give a locked user's events and ids to another; sequences of events grow by that of `target`."""
+        ...
+
     def save(self, states: Sequence[UserState]) -> None:
         """Store sequence and window of locked users."""
         ...
 
     def erase(self, user_id: str, *, now_ms: int) -> bool:
-        """Delete all data of a user except a keyed hash with time and sequence; False if there was no data."""
+        """Delete all data of a user except a keyed hash of each id with time and sequence; False if there was none."""
         ...
 
     def clear_windows(self) -> None:

@@ -64,7 +64,9 @@ def required_scope(method: str, path: str) -> Scope:
     """The scope that a request needs; by default the highest."""
     if method in ("GET", "HEAD") or (method == "POST" and (path in READING_POSTS or path.endswith("/rank"))):
         return Scope.READ
-    return Scope.WRITE if path in WRITES or path.startswith(tuple(f"{name}/" for name in WRITES)) else Scope.ADMIN
+    merges = method == "POST" and path.startswith("/v1/users/") and path.endswith("/merge")
+    writes = path in WRITES or path.startswith(tuple(f"{name}/" for name in WRITES))
+    return Scope.WRITE if writes or merges else Scope.ADMIN
 
 
 def carries_key(headers: list[tuple[bytes, bytes]], api_key: str) -> bool:

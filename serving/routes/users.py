@@ -1,4 +1,4 @@
-"""Users over HTTP: list them, page through their events, read their interests, erase them."""
+"""Users over HTTP: list them, page through their events, read their interests, merge and erase them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request, Response
 
 from core.corrections.erase import erase_user
+from core.corrections.merge import merge_users
 from core.errors import InvalidInput, NotFound
 from core.interactions import check_id, shorten
 from core.records import EventRow, StoredItem, UserState
 from serving.http.replies import json_reply
-from serving.http.requests import check_query, integer_query, path_id
+from serving.http.requests import check_query, integer_query, path_id, read_object
 from serving.runtime.engine import Engine
 from serving.schemas import users as schemas
 
@@ -33,6 +34,7 @@ class UserRoutes:
         router.add_api_route("/v1/users", self.list_page, methods=["GET"], **schemas.GET_USERS)
         router.add_api_route(f"{user}/events", self.events, methods=["GET"], **schemas.GET_USER_EVENTS)
         router.add_api_route(f"{user}/interests", self.interests, methods=["GET"], **schemas.GET_INTERESTS)
+        router.add_api_route(f"{user}/merge", self.merge, methods=["POST"], **schemas.POST_MERGE)
         router.add_api_route(user, self.delete, methods=["DELETE"], **schemas.DELETE_USER)
 
     async def list_page(self, request: Request) -> Response:
@@ -58,6 +60,19 @@ class UserRoutes:
         check_query(request.query_params, ())
         interests = self._services.interests
         return json_reply(await self._engine.executor.run(lambda: schemas.interest_out(interests.of(user_id))))
+
+    async def merge(self, request: Request) -> Response:
+        """Merge another user, a guest, into this one; later events of the guest's id are this user's."""
+        user_id = path_id(request, "user_id")
+        body = await read_object(request, ("from",), max_bytes=self._engine.limits.max_body_bytes)
+        from_id = check_id("from", body.get("from"))
+        services = self._services
+        state, num_gained = await self._engine.writer.run(
+            lambda: merge_users(services.store, user_id, from_id, services.ingestor.derivation)
+        )
+        services.encode([state])
+        reply = {"user_id": user_id, "from": from_id, "status": "merged", "events": num_gained, "user_seq": state.seq}
+        return json_reply(reply)
 
     async def delete(self, request: Request) -> Response:
         """Delete everything about a user; redelivered events from before the erasure are dropped."""

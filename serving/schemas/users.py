@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from core.interests.interest import FloatArray, InterestShift
 from core.interests.user_interest import UserInterest
 from serving.schemas.base import Schema
@@ -52,6 +54,24 @@ class UserEvents(Schema):
     events: list[UserEvent]
     next_before: str | None
     """Pass it as `before` for the next page; null on the last one."""
+
+
+class MergeIn(Schema):
+    """The user to merge into the user of the path."""
+
+    from_id: str = Field(alias="from")
+    """A guest's id, with events or without."""
+
+
+class UsersMerged(Schema):
+    """Both histories are one, and both ids mean the user."""
+
+    user_id: str
+    from_id: str = Field(alias="from")
+    status: Literal["merged"]
+    events: int
+    """How many events the user gained; 0 where they were merged before."""
+    user_seq: int
 
 
 class UserErased(Schema):
@@ -180,4 +200,7 @@ GET_USER_EVENTS = document(
     errors=ERRORS_404,
 )
 GET_INTERESTS = document(InterestOut, tag=_TAG, parameters=(_USER_ID,), errors=ERRORS_404)
+POST_MERGE = document(
+    UsersMerged, tag=_TAG, parameters=(_USER_ID,), bodies=(MergeIn,), examples={"a guest": {"from": "guest-17"}}
+)
 DELETE_USER = document(UserErased, tag=_TAG, parameters=(_USER_ID,), errors=ERRORS_404)

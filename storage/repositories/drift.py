@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.drift_records import Alarm, Bucket, BucketCounts, ItemFacts, Point, SampledEvent, Score
@@ -78,6 +78,11 @@ def _delete_scores(dialect: Dialect) -> CompilerElement:
 
 def _delete_sample(dialect: Dialect) -> CompilerElement:
     return delete(drift_scores).where(drift_scores.c.event_key == bindparam("event_key"))
+
+
+def _move_scores(dialect: Dialect) -> CompilerElement:
+    moved = drift_scores.c.user_key == bindparam("source_key")
+    return update(drift_scores).where(moved).values(user_key=bindparam("target_key"))
 
 
 def _delete_scores_of_user(dialect: Dialect) -> CompilerElement:
@@ -265,6 +270,10 @@ class DriftRepository:
     def clear_counts(self) -> None:
         """Delete the counts of all writers."""
         self._session.run(_clear_counts)
+
+    def move_user(self, source_key: int, target_key: int) -> None:
+        """Give all samples and scores of a user to another."""
+        self._session.run(_move_scores, source_key=source_key, target_key=target_key)
 
     def erase_user(self, user_key: int) -> None:
         """Delete all samples and scores of a user."""

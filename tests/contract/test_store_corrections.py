@@ -1,4 +1,4 @@
-"""Corrections on every store: events undone, users erased, and what is derived from them."""
+"""Corrections on every store: events undone, users merged and erased, and what is derived from them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import pytest
 from corrected_shop import DERIVATION, NUM_EVENTS, USERS, ShopLog, Step, a_log, apply, assert_equal
 from domain_doubles import NOW_MS, ingestor
 
+from core.clock import ManualClock
+from core.corrections.erase import erase_user
+from core.corrections.merge import merge_users
 from core.corrections.undo import undo_event
 from core.drift_records import BucketCounts, SampledEvent
-from core.errors import NotFound
+from core.errors import InvalidInput, NotFound
 from core.ingestion.sources import RequestSource
 from core.interactions import Interaction
 from core.ports.offsets import CORRECTIONS
@@ -25,13 +28,14 @@ API = RequestSource("api")
 def steps_of(draw: Random) -> list[Step]:
     steps: list[Step] = []
     for _ in range(10):
-        kind = draw.choice(["send", "send", "send", "undo", "undo", "erase"])
+        kind = draw.choice(["send", "send", "send", "undo", "undo", "merge", "erase"])
         indices = draw.sample(range(NUM_EVENTS), draw.randint(1, 9 if kind == "send" else 2))
-        steps.append((kind, draw.choice(USERS) if kind == "erase" else indices))
+        users = {"merge": draw.sample(USERS, 2), "erase": draw.choice(USERS)}
+        steps.append((kind, users.get(kind, indices)))
     return steps
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(6))
 def test_corrections_leave_what_the_remaining_events_say(store: Store, seed: int) -> None:
     draw = Random(seed)
     log = ShopLog()
@@ -58,6 +62,65 @@ def test_an_unknown_event_cannot_be_undone(store: Store) -> None:
     with pytest.raises(NotFound, match="event 'e1' is not stored"):
         undo_event(store, "e1", DERIVATION)
     assert ingestor(store).ingest([CLICK], API).statuses == [EventStatus.ACCEPTED]
+
+
+def test_a_merged_guest_is_the_user_for_reads_events_and_redeliveries(store: Store) -> None:
+    writer = ingestor(store)
+    seen = Interaction("g1", "guest", "rope", "click", NOW_MS - 1)
+    writer.ingest([CLICK, seen], API)
+    state, num_gained = merge_users(store, "ann", "guest", DERIVATION)
+    later = Interaction("g2", "guest", "mug", "click", NOW_MS + 1)
+    outcome = writer.ingest([seen, later, CLICK], API)
+    with store.read() as read:
+        ann, guest = read.users.find("ann"), read.users.find("guest")
+        _, snapshot = read.users.snapshot("guest", type_codes=[0, 1])
+        assert [user_id for user_id, _ in read.users.page()] == ["ann"]
+        assert (read.totals().users, read.totals().events) == (1, 3)
+    assert (num_gained, state.seq, state.window.num_events) == (1, 3, 2)
+    assert outcome.statuses == [EventStatus.DUPLICATE, EventStatus.ACCEPTED, EventStatus.DUPLICATE]
+    assert ann is not None
+    assert guest is not None
+    assert snapshot is not None
+    assert (ann.key, ann.seq) == (guest.key, guest.seq) == (snapshot.state.key, 4)
+    assert ann.window.history.times_ms.tolist() == [NOW_MS - 1, NOW_MS, NOW_MS + 1]
+
+
+def test_merging_again_or_into_a_merged_id_changes_nothing(store: Store) -> None:
+    ingestor(store).ingest([CLICK], API)
+    first, _ = merge_users(store, "ann", "guest", DERIVATION)
+    again, num_gained = merge_users(store, "guest", "ann", DERIVATION)
+    assert (again.key, again.seq, num_gained) == (first.key, first.seq, 0)
+
+
+def test_a_merged_guest_cannot_be_merged_into_another_user(store: Store) -> None:
+    merge_users(store, "ann", "guest", DERIVATION)
+    with pytest.raises(InvalidInput, match="from: 'guest' is merged into another user already"):
+        merge_users(store, "bob", "guest", DERIVATION)
+    with pytest.raises(InvalidInput, match="from: wanted another user than 'ann'"):
+        merge_users(store, "ann", "ann", DERIVATION)
+
+
+def test_guests_of_a_merged_user_follow_it(store: Store) -> None:
+    merge_users(store, "ann", "guest", DERIVATION)
+    state, _ = merge_users(store, "bob", "ann", DERIVATION)
+    with store.transaction() as tx:
+        assert tx.users.merged_ids(state.key) == ["ann", "guest"]
+        assert tx.users.lock_known(["guest"])["guest"].key == state.key
+
+
+def test_erasing_a_guest_erases_the_user_and_both_pasts(store: Store) -> None:
+    writer = ingestor(store)
+    seen = Interaction("g1", "guest", "rope", "click", NOW_MS - 1)
+    writer.ingest([CLICK, seen], API)
+    merge_users(store, "ann", "guest", DERIVATION)
+    erase_user(store, "guest", clock=ManualClock(NOW_MS), derivation=DERIVATION)
+    assert writer.ingest([CLICK, seen], API).statuses == [EventStatus.ERASED, EventStatus.ERASED]
+    with store.read() as read:
+        assert read.totals().users == 0
+        assert read.users.erasure_times(["ann", "guest"]) == {"ann": NOW_MS, "guest": NOW_MS}
+    assert writer.ingest([Interaction("g3", "guest", "mug", "click", NOW_MS + 9)], API).num_accepted == 1
+    with store.read() as read:
+        assert read.users.find("ann") is None
 
 
 def test_erasure_covers_the_time_of_an_undone_event(store: Store) -> None:

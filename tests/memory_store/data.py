@@ -46,6 +46,7 @@ class Data:
     """All data of a store."""
 
     users: dict[str, UserState] = field(default_factory=dict)
+    merged: dict[str, tuple[str, int | None]] = field(default_factory=dict)  # id -> (the user's id, own erased_ms)
     erased: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # hash -> (erased_ms, last_seq)
     items: dict[str, StoredItem] = field(default_factory=dict)
     events: dict[bytes, EventRow] = field(default_factory=dict)

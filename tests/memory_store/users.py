@@ -17,12 +17,15 @@ class MemoryUsers(MemoryRepository):
     """`core.ports.users.UserRepository`."""
 
     def find(self, user_id: str) -> UserState | None:
-        return self.data.users.get(user_id)
+        return self.data.users.get(self._owner(user_id))
+
+    def _owner(self, user_id: str) -> str:
+        return self.data.merged[user_id][0] if user_id in self.data.merged else user_id
 
     def snapshot(
         self, user_id: str, *, type_codes: Sequence[int], known: UserSnapshot | None = None
     ) -> tuple[int, UserSnapshot | None]:
-        state = self.data.users.get(user_id)
+        state = self.find(user_id)
         if state is None:
             return self.data.revision, None
         if known is not None and (known.state.key, known.state.seq) == (state.key, state.seq):
@@ -47,12 +50,30 @@ class MemoryUsers(MemoryRepository):
         for user_id in sorted(set(user_ids)):
             erased_ms, seq = self.data.erased.get(user_hash(user_id), (None, 0))
             gone = erased_ms is not None and (unless_erased or {}).get(user_id, erased_ms + 1) <= erased_ms
-            if user_id not in self.data.users and not gone:
+            if self.find(user_id) is None and not gone:
                 self.data.users[user_id] = UserState(self.data.next_key(), seq, erased_ms=erased_ms)
-        return {user_id: self.data.users[user_id] for user_id in user_ids if user_id in self.data.users}
+        return self.lock_known(user_ids)
 
     def lock_known(self, user_ids: Sequence[str]) -> dict[str, UserState]:
-        return {user_id: self.data.users[user_id] for user_id in user_ids if user_id in self.data.users}
+        states = {user_id: state for user_id in user_ids if (state := self.find(user_id))}
+        own = {user_id: self.data.merged[user_id][1] for user_id in states if user_id in self.data.merged}
+        return states | {user_id: replace(states[user_id], erased_ms=erased_ms) for user_id, erased_ms in own.items()}
+
+    def merged_ids(self, key: int) -> list[str]:
+        owner = self.data.user_id(key)
+        return sorted(user_id for user_id, (name, _) in self.data.merged.items() if name == owner)
+
+    def merge(self, source: UserState, target: UserState) -> None:
+        names = (self.data.user_id(source.key), self.data.user_id(target.key))
+        for table in (self.data.events, self.data.undone):
+            for key, row in table.items():
+                if row.user_key == source.key:
+                    table[key] = row._replace(user_key=target.key, user_seq=row.user_seq + target.seq)
+        self.data.vectors = {key: kept for key, kept in self.data.vectors.items() if key[0] != source.key}
+        moved = {i: (names[1], erased_ms) for i, (owner, erased_ms) in self.data.merged.items() if owner == names[0]}
+        self.data.merged |= moved | {names[0]: (names[1], self.data.users.pop(names[0]).erased_ms)}
+        samples = self.data.drift.samples
+        samples |= {k: kept._replace(user_key=target.key) for k, kept in samples.items() if kept.user_key == source.key}
 
     def lock_by_key(self, keys: Sequence[int]) -> list[UserState]:
         return self.by_key(keys)
@@ -64,6 +85,15 @@ class MemoryUsers(MemoryRepository):
             self.data.users[user_id] = replace(kept, seq=state.seq, window=state.window)
 
     def erase(self, user_id: str, *, now_ms: int) -> bool:
+        user_id = self._owner(user_id)
+        merged = {name: erased_ms for name, (owner, erased_ms) in self.data.merged.items() if owner == user_id}
+        marks_ms = [erased_ms or 0 for erased_ms in merged.values()]
+        for name in merged:
+            del self.data.merged[name]
+            self._erase(name, now_ms)
+        return self._erase(user_id, max([now_ms, *marks_ms]), tuple(merged))
+
+    def _erase(self, user_id: str, now_ms: int, merged: tuple[str, ...] = ()) -> bool:
         names = {user_id, json.dumps(user_id)[1:-1]}
         pattern = re.compile(b"|".join(rb"(?<!\w)" + re.escape(name.encode()) + rb"(?!\w)" for name in names))
         kept = [dead_letter for dead_letter in self.data.dead_letters if not pattern.search(dead_letter.payload)]
@@ -80,7 +110,7 @@ class MemoryUsers(MemoryRepository):
         self.data.vectors = {key: kept for key, kept in self.data.vectors.items() if key[0] != state.key}
         samples = self.data.drift.samples
         self.data.drift.samples = {key: kept for key, kept in samples.items() if kept.user_key != state.key}
-        self.data.erased[user_hash(user_id)] = (mark_ms, state.seq)
+        self.data.erased |= {user_hash(name): (mark_ms, state.seq) for name in (user_id, *merged)}
         return True
 
     def clear_windows(self) -> None:

@@ -13,6 +13,7 @@ indices = st.lists(st.integers(0, NUM_EVENTS - 1), min_size=1, max_size=NUM_EVEN
 a_step = st.one_of(
     st.tuples(st.just("send"), indices),
     st.tuples(st.just("undo"), st.lists(st.integers(0, NUM_EVENTS - 1), min_size=1, max_size=3)),
+    st.tuples(st.just("merge"), st.tuples(st.sampled_from(USERS), st.sampled_from(USERS))),
     st.tuples(st.just("erase"), st.sampled_from(USERS)),
 )
 

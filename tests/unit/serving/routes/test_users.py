@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from serving_doubles import NOW_MS, Api, click
+from serving_doubles import NOW_MS, Api, Shop, click
+
+from serving.app import create_app
 
 DAY_MS = 86_400_000
 
@@ -96,3 +98,19 @@ def test_an_erased_user_is_unknown_again(api: Api) -> None:
     assert api.delete("/v1/users/u").json() == {"user_id": "u", "status": "erased"}
     assert api.get("/v1/users/u/recommendations").json()["reason"] == "the user is unknown"
     assert api.delete("/v1/users/u").status_code == 404
+
+
+def test_a_guest_who_signs_in_keeps_the_history(shop: Shop) -> None:
+    with Api(create_app(shop.services)) as api:
+        api.post("/v1/interactions", json={"event_id": "g", "user_id": "guest/1", "item_id": "b"})
+        merged = api.post("/v1/users/ann/merge", json={"from": "guest/1"})
+        answers = [api.get(f"/v1/users/{name}/recommendations?n=1").json() for name in ("ann", "guest%2F1")]
+    assert merged.json() == {"user_id": "ann", "from": "guest/1", "status": "merged", "events": 1, "user_seq": 2}
+    assert [answer["items"][0]["item_id"] for answer in answers] == ["c", "c"]
+    assert shop.changed_users[-1].seq == 2, "the user is encoded again"
+
+
+@pytest.mark.parametrize("body", [{}, {"from": "ann"}, {"from": 7}, {"from": ""}])
+def test_an_invalid_merge_names_from(api: Api, body: dict[str, object]) -> None:
+    reply = api.post("/v1/users/ann/merge", json=body)
+    assert (reply.status_code, reply.json()["error"]["field"]) == (422, "from")
