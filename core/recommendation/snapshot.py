@@ -238,8 +238,12 @@ def _extended_popularity(read: ReadTransaction, old: ServingSnapshot, catalogue:
     """(n,) the popularity of an older snapshot by the rows of its successor; that of new items is read."""
     if len(catalogue) == len(old.catalogue):
         return old.popularity
-    popularity = by_row(catalogue, old.catalogue.keys, old.popularity)
-    new = catalogue.keys[len(old.catalogue) :] if catalogue.extends(old.catalogue) else catalogue.keys
+    if catalogue.extends(old.catalogue):
+        new = catalogue.keys[len(old.catalogue) :]
+        popularity = np.append(old.popularity, np.full(len(new), -np.inf))
+    else:
+        new = catalogue.keys
+        popularity = np.full(len(new), -np.inf)
     keys, scores = read.popularity.scores_of(new)
     popularity[catalogue.rows(keys)] = scores
     return popularity

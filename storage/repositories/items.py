@@ -81,13 +81,11 @@ def _all(dialect: Dialect) -> CompilerElement:
 
 
 def _changes(dialect: Dialect) -> CompilerElement:
-    """By two indexes: a new uncatalogued item has no revision."""
-    changed = or_(columns.revision > bindparam("revision"), columns.key > bindparam("newest_key"))
-    return (
-        select(columns.key, columns.item_id, *(columns[name] for name in CATALOGUE))
-        .where(changed)
-        .order_by(columns.key)
-    )
+    """By two indexes: a new uncatalogued item has no revision. With OR, SQLite would read the whole table."""
+    changed = select(columns.key).where(columns.revision > bindparam("revision"))
+    new = select(columns.key).where(columns.key > bindparam("newest_key"))
+    rows = select(columns.key, columns.item_id, *(columns[name] for name in CATALOGUE))
+    return rows.where(columns.key.in_(changed.union(new))).order_by(columns.key)
 
 
 def _newest_key(dialect: Dialect) -> CompilerElement:
