@@ -95,11 +95,10 @@ def main() -> None:
             overrides = {"data.folder": str(data), **dict(setting.split("=", 1) for setting in options.set)}
             with open_system(load_settings(overrides=overrides), recommends=True) as system:
                 size = multiply(system, size)
-            figures = measure(data, folder, options.set, seconds=options.seconds)
+            publish(f"{size:,} items", measure(data, folder, options.set, seconds=options.seconds))
             with open_system(load_settings(overrides=overrides), recommends=True) as system:
                 users = random.Random(2).sample(ids_of(data)[0], RECALL_USERS)
-                figures["recall@10"] = recall_of_answers(system, users)
-            publish(f"{size:,} items", figures)
+                publish(f"recall@10 of answers, {size:,} items", recall_of_answers(system, users))
 
 
 if __name__ == "__main__":

@@ -13,11 +13,13 @@ from core.attributes import Between, Condition
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
 from core.recommendation.snapshot import ServingSnapshot
+from core.recommendation.user_snapshots import UserSnapshots
 from core.recommendation.vector_cache import VectorCache
 from tidewise.bootstrap import System
 
 ANSWERS = 10
 POLL_S = 0.2
+CACHE_MIB = 64
 FILTERS: Mapping[str, tuple[Condition, ...]] = {
     "all": (),
     **{f"{share:g}%": (Condition("bucket", (Between(0, share * BUCKETS / 100 - 1),)),) for share in (50.0, 5.0, 0.5)},
@@ -44,14 +46,14 @@ def recall_of_answers(system: System, users: Sequence[str]) -> dict[str, float]:
 
 
 def _recommender(system: System, snapshot: ServingSnapshot) -> Recommender:
-    cache = VectorCache(max_mib=64)
     return Recommender(
         system.store,
         snapshots=lambda: snapshot,
         clock=system.clock,
         types=system.types,
         shape=system.shape,
-        vectors=cache,
+        vectors=VectorCache(max_mib=CACHE_MIB),
+        users=UserSnapshots(max_mib=CACHE_MIB),
     )
 
 
