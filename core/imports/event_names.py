@@ -13,21 +13,27 @@ class EventNames:
     """Names the events of one file. `source_name`: its name without folders and compression."""
 
     def __init__(self, source_name: str) -> None:
-        self._key = hashlib.blake2b(source_name.encode(errors="surrogateescape")).digest()
+        key = hashlib.blake2b(source_name.encode(errors="surrogateescape")).digest()
+        self._keyed = hashlib.blake2b(key=key, digest_size=16)
         self._ordinals = RowOrdinals()
 
     def name(self, events: Sequence[Interaction]) -> None:
         """Set the event ids of the next events of the file."""
-        digests = [_digest(event, self._key) for event in events]
+        digests = _digests(self._keyed, events)
         for event, digest, ordinal in zip(events, digests, self._ordinals.ordinals(digests), strict=True):
             event.event_id = f"f:{digest.hex()}:{ordinal}"
 
 
 def fingerprint(events: Sequence[Interaction]) -> str:
     """A hash of the content of events in their order."""
-    return hashlib.blake2b(b"".join(map(_digest, events)), digest_size=16).hexdigest()
+    return hashlib.blake2b(b"".join(_digests(hashlib.blake2b(digest_size=16), events)), digest_size=16).hexdigest()
 
 
-def _digest(e: Interaction, key: bytes = b"") -> bytes:
-    content = f"{e.user_id}\x1f{e.item_id}\x1f{e.type}\x1f{e.time_ms}\x1f{e.value}"
-    return hashlib.blake2b(content.encode(), key=key, digest_size=16).digest()
+def _digests(start: hashlib.blake2b, events: Sequence[Interaction]) -> list[bytes]:
+    """The hash of each event's content, continued from `start`: a copy takes half the time of a new keyed hash."""
+    digests = []
+    for e in events:
+        content = start.copy()
+        content.update(f"{e.user_id}\x1f{e.item_id}\x1f{e.type}\x1f{e.time_ms}\x1f{e.value}".encode())
+        digests.append(content.digest())
+    return digests
