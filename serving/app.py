@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from serving.http.guards import KeyGuard, LocalGuard, RawPath, UnexpectedErrors
 from serving.http.metrics import MetricsMiddleware
@@ -24,6 +25,8 @@ from serving.routes.users import UserRoutes
 from serving.runtime.engine import Engine
 from serving.runtime.services import Limits, Services
 from serving.schemas.openapi import publish
+
+CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 __all__ = ["Limits", "Services", "create_app"]
 
@@ -54,6 +57,9 @@ def create_app(services: Services) -> FastAPI:
     if services.api_key:  # middleware runs in reverse order of this list
         keys = Keys(services.api_key, write=services.write_key, read=services.read_key)
         app.add_middleware(KeyGuard, keys=keys)
+        if services.cors_origins:
+            origins, headers = list(services.cors_origins), ["Authorization", "X-API-Key"]
+            app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=CORS_METHODS, allow_headers=headers)
     else:
         app.add_middleware(LocalGuard)
     app.add_middleware(RawPath)

@@ -69,6 +69,11 @@ class Client:
         params = {"n": str(n)} | ({"category": category} if category else {})
         return self._call("GET", f"/v1/users/{_part(user_id)}/recommendations", params=params)
 
+    def recommend_all(self, user_ids: Sequence[str], *, n: int = 10) -> list[Json]:
+        """The recommendations of up to 100 users, in their order."""
+        users: list[Json] = self._call("POST", "/v1/recommendations", json={"users": list(user_ids), "n": n})["users"]
+        return users
+
     def similar(self, item_id: str, *, n: int = 10) -> Json:
         """The items most similar to an item."""
         return self._call("GET", f"/v1/items/{_part(item_id)}/similar", params={"n": str(n)})

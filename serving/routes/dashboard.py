@@ -49,7 +49,7 @@ class DashboardRoutes:
 
     def register(self, router: APIRouter) -> None:
         """Add the routes; they are no part of the documented API."""
-        router.add_api_route("/", self.index, methods=["GET"], include_in_schema=False)
+        router.add_api_route("/", self.index, methods=["GET", "HEAD"], include_in_schema=False)
         router.add_api_route("/pages/{path:path}", self.file, methods=["GET"], include_in_schema=False)
 
     async def index(self, request: Request) -> Response:

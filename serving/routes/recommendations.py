@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from core.errors import InvalidInput
 from core.interactions import check_id, check_time_ms, shorten
-from core.recommendation.requests import RecommendationResult, SessionEvent
+from core.recommendation.requests import RecommendationRequest, RecommendationResult, SessionEvent
 from serving.http.requests import (
     check_fields,
     check_ids,
@@ -21,6 +21,7 @@ from serving.http.requests import (
 from serving.runtime.engine import Engine
 from serving.schemas import recommendations as schemas
 
+MAX_USERS = 100  # of one request, which occupies one reader thread
 SESSION_FIELDS = tuple(schemas.SessionIn.model_fields)
 SESSION_EVENT_FIELDS = tuple(schemas.SessionEventIn.model_fields)
 RANK_FIELDS = tuple(schemas.RankIn.model_fields)
@@ -60,9 +61,14 @@ class RecommendationRoutes:
         )
 
     async def recommend_session(self, request: Request) -> Response:
-        """The next items for a session given in the body: anonymous, or as if it were a user's next events."""
+        """The next items for a session given in the body: anonymous, or as if it were a user's next events.
+
+        With `users`: the next items of each of them.
+        """
         body = await read_object(request, SESSION_FIELDS, max_bytes=self._engine.limits.max_body_bytes)
         recommendation_request = parse_recommendation_request(body, self._services)
+        if body.get("users") is not None:
+            return await self._recommend_all(body, recommendation_request)
         events = self._session(body.get("events", []))
         if body.get("user_id") is None:
             return await self._reply(
@@ -75,6 +81,23 @@ class RecommendationRoutes:
             recommendation_request.at_ms,
             user_id=user_id,
         )
+
+    async def _recommend_all(self, body: dict[str, object], request: RecommendationRequest) -> Response:
+        """One answer per user of the body, in their order."""
+        extra = next((name for name in ("user_id", "events") if body.get(name) is not None), None)
+        if extra is not None:
+            msg = f"{extra}: wanted either users, or a session, in one request; leave one out"
+            raise InvalidInput(msg, field=extra)
+        user_ids = check_ids("users", body["users"], limit=MAX_USERS)
+
+        def content() -> bytes:
+            answers = [
+                self._content(self._recommender.recommend(user_id, request), request.at_ms, user_id=user_id)
+                for user_id in user_ids
+            ]
+            return orjson.dumps({"users": answers})
+
+        return Response(await self._engine.executor.run(content), media_type="application/json")
 
     async def rank(self, request: Request) -> Response:
         """The items of the body, best first for a user."""
@@ -126,11 +149,13 @@ class RecommendationRoutes:
 
     async def _reply(self, query: Callable[[], RecommendationResult], at_ms: int | None, **about: str) -> Response:
         def content() -> bytes:
-            answer = query()
-            self._engine.metrics.count_recommendation(answer.source)
-            return orjson.dumps(about | schemas.recommendations_out(answer, self._age_ms(answer, at_ms)))
+            return orjson.dumps(self._content(query(), at_ms, **about))
 
         return Response(await self._engine.executor.run(content), media_type="application/json")
+
+    def _content(self, answer: RecommendationResult, at_ms: int | None, **about: str) -> dict[str, object]:
+        self._engine.metrics.count_recommendation(answer.source)
+        return about | schemas.recommendations_out(answer, self._age_ms(answer, at_ms))
 
     def _age_ms(self, answer: RecommendationResult, at_ms: int | None) -> int | None:
         """The age of the newest event that an answer knows, whatever `at` the request has."""

@@ -31,6 +31,8 @@ class StatusRoutes:
         """Add the routes."""
         router.add_api_route("/health", self.health, methods=["GET"], **schemas.GET_HEALTH)
         router.add_api_route("/ready", self.ready, methods=["GET"], **schemas.GET_READY)
+        for path, probe in (("/health", self.health), ("/ready", self.ready)):
+            router.add_api_route(path, probe, methods=["HEAD"], include_in_schema=False)
         router.add_api_route("/v1/status", self.status, methods=["GET"], **schemas.GET_STATUS)
         router.add_api_route("/v1/activity", self.activity, methods=["GET"], **schemas.GET_ACTIVITY)
         router.add_api_route("/metrics", self.metrics, methods=["GET"], include_in_schema=False)

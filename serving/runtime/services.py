@@ -130,6 +130,7 @@ class Services:
     api_key: str | None = None
     write_key: str | None = None
     read_key: str | None = None
+    cors_origins: Sequence[str] = ()  # of web pages that may call the API; only with `api_key`
     limits: Limits = field(default_factory=Limits)
     version: str = "0"
     collectors: Sequence[Any] = ()  # more Prometheus collectors of this process

@@ -99,4 +99,4 @@ POST_INTERACTIONS = document(
     examples={"one": _EVENT, "many": {"events": [_EVENT, {"user_id": "u1", "item_id": "stove"}]}},
 )
 DELETE_INTERACTION = document(EventUndone, tag="events", parameters=(path_parameter("event_id"),), errors=ERRORS_404)
-POST_INTERACTIONS["responses"][202] = reply(EventsOut, "The events are durable in the log, not yet applied.")
+POST_INTERACTIONS["responses"][202] = reply(EventsOut, description="The events are durable in the log, not applied.")

@@ -60,22 +60,26 @@ def document(
     """The options of `add_api_route` that document a route."""
     extra: Options = {"parameters": list(parameters)} if parameters else {}
     if bodies:
-        refs = [_ref(body) for body in bodies]
-        schema = refs[0] if len(refs) == 1 else {"oneOf": refs}
+        schema = _one_of(bodies)
         named = {name: {"value": value} for name, value in (examples or {}).items()}
         extra["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": schema, "examples": named}},
         }
         errors = sorted({400, 413, *errors})
-    failures = {status: reply(ErrorReply, _FAILURES[status]) for status in errors}
-    responses = {200: reply(answer, (answer.__doc__ or "").strip())} | failures
+    failures = {status: reply(ErrorReply, description=_FAILURES[status]) for status in errors}
+    responses = {200: reply(answer, description=(answer.__doc__ or "").strip())} | failures
     return {"responses": responses, "openapi_extra": extra, "tags": [tag]}
 
 
-def reply(schema: type[BaseModel], description: str) -> Options:
-    """The documentation of one status of a route."""
-    return {"description": description, "content": {"application/json": {"schema": _ref(schema)}}}
+def reply(*schemas: type[BaseModel], description: str) -> Options:
+    """The documentation of one status of a route, whose content has one of these schemas."""
+    return {"description": description, "content": {"application/json": {"schema": _one_of(schemas)}}}
+
+
+def _one_of(schemas: Sequence[type[BaseModel]]) -> Options:
+    refs = [_ref(schema) for schema in schemas]
+    return refs[0] if len(refs) == 1 else {"oneOf": refs}
 
 
 def _ref(schema: type[BaseModel]) -> Options:

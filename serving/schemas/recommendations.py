@@ -8,7 +8,7 @@ from pydantic import Field
 
 from core.recommendation.requests import ItemReason, RecommendationResult, ScoredItem
 from serving.schemas.base import Schema
-from serving.schemas.openapi import ERRORS_404, document, parameter, path_parameter
+from serving.schemas.openapi import ERRORS_404, document, parameter, path_parameter, reply
 
 
 class Contribution(Schema):
@@ -96,6 +96,8 @@ class SessionIn(Schema):
     user_id: str | None = None
     """Treat the events as this user's next ones; by default the session is anonymous."""
     events: list[SessionEventIn] = Field(default=[])
+    users: list[str] | None = None
+    """Instead of a session: at most 100 users, each of whom gets an answer."""
     n: int = 10
     category: str | None = None
     where: dict[str, Condition | list[Condition]] = Field(default={})
@@ -104,6 +106,12 @@ class SessionIn(Schema):
     seen: Literal["exclude", "include"] | None = None
     explain: Literal["full"] | None = None
     at: int | None = None
+
+
+class UsersRecommendationsOut(Schema):
+    """The answers for several users, in the order of the request."""
+
+    users: list[RecommendationsOut]
 
 
 class RankIn(Schema):
@@ -175,7 +183,13 @@ POST_RECOMMENDATIONS = document(
     RecommendationsOut,
     tag=_TAG,
     bodies=(SessionIn,),
-    examples={"a session": {"events": [{"item_id": "tent", "time": 1_700_000_000_000}, {"item_id": "stove"}], "n": 5}},
+    examples={
+        "a session": {"events": [{"item_id": "tent", "time": 1_700_000_000_000}, {"item_id": "stove"}], "n": 5},
+        "several users": {"users": ["ann", "bob"], "n": 5},
+    },
+)
+POST_RECOMMENDATIONS["responses"][200] = reply(
+    RecommendationsOut, UsersRecommendationsOut, description="A ranked list of items; with `users`, one for each."
 )
 POST_RANK = document(
     RecommendationsOut,

@@ -149,6 +149,7 @@ def _serve(
         api_key=settings.api_key(),
         write_key=settings.write_key(),
         read_key=settings.read_key(),
+        cors_origins=settings.server.origins,
         limits=Limits(
             max_events=settings.server.max_batch,
             max_body_bytes=settings.server.max_body_mib * 2**20,

@@ -25,7 +25,7 @@ from tidewise.settings.errors import explain
 from tidewise.settings.kafka import KafkaSection
 from tidewise.settings.learning import LearnSettings, ModelSettings, TrainSettings
 from tidewise.settings.observability import LogSettings, MetricsSettings
-from tidewise.settings.section import Amount, Count, Section
+from tidewise.settings.section import Amount, Count, Section, split_names
 from tidewise.settings.sources import Flag, Source, TomlFile, has_value, variables
 
 CONFIG_NAME = "tidewise.toml"
@@ -61,10 +61,17 @@ class ServerSettings(Section):
     """An API key for reading, posting events and changing items, not for erasing users or promoting; empty: none."""
     read_key: SecretStr | None = None
     """An API key for reading only; empty: none."""
+    cors_origins: str = ""
+    """Origins of web pages that may call the API (CORS), as `https://shop.example`, comma-separated; needs a key."""
     max_batch: Count = 10_000
     """The maximum number of events in a request; more are answered with 413."""
     max_body_mib: Count = 16
     """The maximum size of a request body in MiB; a larger body is answered with 413."""
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """`cors_origins` as a list."""
+        return split_names(self.cors_origins)
 
     @property
     def num_processes(self) -> int:
@@ -84,6 +91,13 @@ class ServerSettings(Section):
     def _limited_keys_need_api_key(self) -> Self:
         if self.api_key is None and (self.write_key or self.read_key):
             msg = "write_key and read_key allow less than server.api_key; set TIDEWISE_SERVER__API_KEY too"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _cors_needs_api_key(self) -> Self:
+        if self.api_key is None and self.cors_origins:
+            msg = "cors_origins lets web pages call the API and needs server.api_key; set TIDEWISE_SERVER__API_KEY too"
             raise ValueError(msg)
         return self
 

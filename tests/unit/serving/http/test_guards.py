@@ -123,3 +123,24 @@ def test_unknown_paths_and_wrong_methods_have_the_error_shape() -> None:
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "no_such_path")
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "wrong_method")
     assert wrong.headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/"])
+def test_probes_may_send_head(path: str) -> None:
+    with Api(create_app(Shop().services)) as api:
+        assert api.run(api.client.head(path)).status_code == 200
+
+
+def test_pages_of_configured_origins_may_call_the_api() -> None:
+    services = Shop().with_services(api_key="a" * 16, cors_origins=("https://shop.example",))
+    asks = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization"}
+    with Api(create_app(services)) as api:
+        preflights = [
+            api.run(api.client.options("/v1/items/a", headers={"Origin": origin} | asks))
+            for origin in ("https://shop.example", "https://other.example")
+        ]
+        refused = api.get("/v1/users", headers={"Origin": "https://shop.example"})
+    assert [reply.status_code for reply in preflights] == [200, 400]
+    assert preflights[0].headers["access-control-allow-origin"] == "https://shop.example"
+    assert refused.status_code == 401, "a key is needed all the same"
+    assert refused.headers["access-control-allow-origin"] == "https://shop.example"

@@ -218,7 +218,7 @@ def test_an_invalid_query_is_422_with_the_field(api: Api, query: str, problem: t
 
 
 BAD_BODIES: dict[str, tuple[str, Any, str]] = {
-    "a session that is a list": ("/v1/recommendations", [], "wanted a JSON object with user_id, events, n"),
+    "a session that is a list": ("/v1/recommendations", [], "wanted a JSON object with user_id, events, users, n"),
     "session events of another type": ("/v1/recommendations", {"events": "a"}, "wanted a list"),
     "a session event of another type": ("/v1/recommendations", {"events": ["a"]}, "wanted objects"),
     "a session event with an unknown field": ("/v1/recommendations", {"events": [{"item": "a"}]}, "unknown field"),
@@ -274,3 +274,25 @@ def test_contributions_are_sent_only_with_explain(api: Api) -> None:
     assert explained["contributions"] == [{"item_id": "a", "title": "Item a", "time": NOW_MS, "share": 1.0}]
     assert "contributions" not in api.get(url).json()["items"][0]
     assert api.get(url, params={"explain": "yes"}).json()["error"]["field"] == "explain"
+
+
+def test_several_users_get_their_answers_in_one_request(api: Api) -> None:
+    api.post("/v1/interactions", json={"user_id": "ann", "item_id": "b"})
+    answers = api.post("/v1/recommendations", json={"users": ["ann", "stranger"], "n": 2}).json()["users"]
+    alone = [api.get(f"/v1/users/{answer['user_id']}/recommendations?n=2").json() for answer in answers]
+    assert [answer["user_id"] for answer in answers] == ["ann", "stranger"]
+    assert [answer["items"] for answer in answers] == [answer["items"] for answer in alone]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"users": ["u"] * 101}, "users"),
+        ({"users": "ann"}, "users"),
+        ({"users": ["ann"], "user_id": "bob"}, "user_id"),
+        ({"users": ["ann"], "events": []}, "events"),
+    ],
+)
+def test_an_invalid_request_for_several_users_names_its_field(api: Api, body: dict[str, object], field: str) -> None:
+    reply = api.post("/v1/recommendations", json=body)
+    assert (reply.status_code, reply.json()["error"]["field"]) == (422, field)

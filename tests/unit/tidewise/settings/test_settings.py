@@ -222,3 +222,10 @@ def test_foreign_fields_are_mapped_to_ours() -> None:
 def test_loaded_settings_are_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load().server.port = 1  # type: ignore[misc]
+
+
+def test_cors_origins_need_an_api_key() -> None:
+    with pytest.raises(InvalidSettings, match="cors_origins lets web pages call the API and needs"):
+        load(server_cors_origins="https://shop.example")
+    settings = load(server_api_key=KEY, server_cors_origins="https://shop.example, https://app.example")
+    assert settings.server.origins == ("https://shop.example", "https://app.example")
