@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from domain_doubles import TYPES, event, ingestor
+from domain_doubles import SHAPE, TYPES, event, ingestor
 from doubles import MemoryStore
 
 from core.clock import ManualClock
+from core.corrections.erase import erase_user
 from core.hidden_items import HiddenItems
+from core.ingestion.derivation import Derivation
 from core.ingestion.sources import RequestSource
-from core.manage import erase_user
 from core.recommendation.user_snapshots import CurrentUser, UserSnapshots
 
 SEEN, DISLIKED = (HiddenItems(TYPES, exclude_seen=seen) for seen in (True, False))
@@ -48,7 +49,7 @@ def test_an_erased_user_is_forgotten() -> None:
     store, users = MemoryStore(), UserSnapshots(max_mib=1)
     had(store, "ann", "a")
     read(store, users)
-    erase_user(store, "ann", clock=ManualClock(0), window_codes=())
+    erase_user(store, "ann", clock=ManualClock(0), derivation=Derivation(TYPES, SHAPE))
     assert read(store, users) is None
     assert len(users) == 0
 
