@@ -21,6 +21,22 @@ def test_an_event_is_undone_by_its_encoded_id() -> None:
     assert requests == [("DELETE", "/v1/interactions/a%2F1")]
 
 
+def test_users_are_merged_and_answered_together() -> None:
+    requests: list[tuple[str, str, object]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append((request.method, request.url.raw_path.decode(), json.loads(request.content)))
+        return httpx.Response(200, json={"users": [{"user_id": "ann"}]})
+
+    with Client("http://shop", transport=httpx.MockTransport(answer)) as client:
+        client.merge("ann", "guest/1")
+        assert client.recommend_all(["ann"], n=3) == [{"user_id": "ann"}]
+    assert requests == [
+        ("POST", "/v1/users/ann/merge", {"from": "guest/1"}),
+        ("POST", "/v1/recommendations", {"users": ["ann"], "n": 3}),
+    ]
+
+
 def test_patches_are_sent_as_merge_patches() -> None:
     requests: list[tuple[str, str, object]] = []
 

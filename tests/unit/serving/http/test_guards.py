@@ -144,3 +144,26 @@ def test_pages_of_configured_origins_may_call_the_api() -> None:
     assert preflights[0].headers["access-control-allow-origin"] == "https://shop.example"
     assert refused.status_code == 401, "a key is needed all the same"
     assert refused.headers["access-control-allow-origin"] == "https://shop.example"
+
+
+def test_the_write_key_patches_undoes_and_merges_but_erases_no_user() -> None:
+    services = Shop().with_services(api_key=KEY, write_key="w" * 16, read_key="r" * 16)
+    changes: list[tuple[str, str, dict[str, object] | None]] = [
+        ("PATCH", "/v1/items/a", {"hidden": True}),
+        ("PATCH", "/v1/items", {"items": [{"item_id": "a"}]}),
+        ("DELETE", "/v1/interactions/e1", None),
+        ("POST", "/v1/users/ann/merge", {"from": "guest"}),
+        ("DELETE", "/v1/users/ann", None),
+    ]
+    with Api(create_app(services)) as api:
+        api.post(
+            "/v1/interactions", json={"event_id": "e1", "user_id": "ann", "item_id": "a"}, headers={"X-API-Key": KEY}
+        )
+        statuses = {
+            key: [
+                api.run(api.client.request(method, path, json=body, headers={"X-API-Key": key * 16})).status_code
+                for method, path, body in changes
+            ]
+            for key in "rw"
+        }
+    assert statuses == {"r": [403] * 5, "w": [200, 200, 200, 200, 403]}
