@@ -133,7 +133,7 @@ class SnapshotManager:
         if old is None:
             return read.items.catalogue(include_uncatalogued=self._include_uncatalogued)
         newest_key = int(old.keys.max(initial=0))
-        is_stub_new = self._include_uncatalogued and read.items.newest_key() > newest_key
+        is_stub_new = read.items.newest_key() > newest_key  # users are encoded with it, though nobody is shown it
         if read.items.revision() == old.revision and not is_stub_new:
             return old
         changes = read.items.changes(

@@ -180,14 +180,16 @@ def test_hidden_and_uncatalogued_items_are_not_in_the_index() -> None:
     assert len(snapshot.model.index) == 1
 
 
-def test_new_uncatalogued_item_changes_the_snapshot_only_if_included() -> None:
+def test_a_new_uncatalogued_item_is_listed_only_if_included() -> None:
     for include_uncatalogued in (False, True):
         store = shop("a")
         snapshots = live(store, include_uncatalogued=include_uncatalogued)
         snapshots.refresh()
         ingestor(store).ingest([event("ann", "stub")], RequestSource("api"))
-        assert snapshots.refresh() is include_uncatalogued
-        assert ("stub" in snapshots.current().catalogue.item_ids) is include_uncatalogued
+        assert snapshots.refresh()
+        catalogue = snapshots.current().catalogue
+        assert catalogue.item_ids == ("a", "stub")
+        assert catalogue.listed.tolist() == [True, include_uncatalogued]
 
 
 def test_following_items_reads_no_popularity_and_nothing_if_no_item_changed() -> None:

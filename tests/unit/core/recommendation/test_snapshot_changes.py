@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, AxisEncoder, BruteForceIndex, crown, event, ingestor
 from doubles import MemoryStore
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.arrays import FloatArray, IntArray
@@ -143,6 +143,7 @@ def answers(recommender: Recommender) -> list[Any]:
 
 @settings(max_examples=40, deadline=None)
 @given(STEPS, st.booleans(), st.booleans())
+@example([("save", [Item("b")]), ("event", ("ann", "a"))], False, True)
 def test_answers_equal_those_of_a_process_that_starts_now(
     steps: list[tuple[str, Any]], include_uncatalogued: bool, often: bool
 ) -> None:
