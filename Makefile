@@ -15,8 +15,8 @@ KAFKA_PORT ?= 19092
 BROKER = $(if $(filter 1,$(KAFKA)),127.0.0.1:$(KAFKA_PORT),$(KAFKA))
 # The data folder of `make demo`, `make stack` and `make up`.
 DATA ?= .tidewise
-# Tests often wait for servers, so one process more than cores.
-TEST_PROCESSES ?= $(shell echo $$(( $$(nproc) + 1 )))
+# Tests often wait for servers, so two processes more than cores.
+TEST_PROCESSES ?= $(shell echo $$(( $$(nproc) + 2 )))
 
 .PHONY: help
 help: ## list the targets
