@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from core.errors import InvalidInput
@@ -13,26 +14,39 @@ from core.imports.event_rows import id_text
 from core.imports.rows import BadLine, Chunk, DamagedFile, RowReader, plain_name
 from core.items import MAX_TEXT_CHARS, Item, parse_item
 from core.ports.store import Store
-from core.records import DeadLetter
+from core.records import DeadLetter, StoredItem
 
+FLAGS = {"true": True, "1": True, "false": False, "0": False}
 BATCH_ITEMS = 2_000  # per transaction, each one revision of the catalogue
 
 
 @dataclass(frozen=True, slots=True)
 class ItemColumns:
-    """The column names of an item file. `text`: joined by line breaks. `attributes`: named as their columns."""
+    """The column names of an item file. `text`: joined by line breaks. `attributes`: named as their columns.
+
+    `hidden`: true or false, 1 or 0; an item of which the file does not say it stays hidden or shown as it is.
+    """
 
     item_id: str = "item_id"
     title: str | None = None
     text: tuple[str, ...] = ()
     categories: str | None = None
+    hidden: str | None = None
     attributes: tuple[str, ...] = ()
     separator: str = "|"  # between the categories of one item
     names: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        named = (self.title, *self.text, self.categories, *self.attributes)
+        named = (self.title, *self.text, self.categories, self.hidden, *self.attributes)
         object.__setattr__(self, "names", tuple(dict.fromkeys(name for name in named if name is not None)))
+
+
+@dataclass(frozen=True, slots=True)
+class _ItemRow:
+    """The item of a row, and whether the row says if it is hidden."""
+
+    item: Item
+    says_hidden: bool
 
 
 def import_items(
@@ -41,11 +55,13 @@ def import_items(
     *,
     columns: ItemColumns,
     now_ms: int,
+    keep_attributes: bool = False,
     progress: Progress | None = None,
     batch_items: int = BATCH_ITEMS,
 ) -> ImportReport:
-    """Insert or replace the items of a file; bad lines become dead letters.
+    """Insert or replace the items of a file, but for what was hidden by hand; bad lines become dead letters.
 
+    `keep_attributes`: attributes that an item has and its row does not name stay.
     Raises `InvalidInput` if the file cannot be used at all (nothing was applied) and `BrokenImport` if it is truncated
     or damaged, or most rows are bad.
     """
@@ -54,7 +70,8 @@ def import_items(
         for num_lines, items, bad in _chunks(reader, columns, batch_items, report):
             report.num_rows += num_lines
             report.check_bad(reader.name, bad, is_last=num_lines < batch_items)
-            _apply(store, plain_name(reader.name), items, bad, now_ms, report)
+            saved = partial(_with_stored, keep_attributes=keep_attributes)
+            _apply(store, plain_name(reader.name), items, bad, now_ms, report, saved)
             if progress is not None:
                 progress(reader.bytes_read, reader.size)
     except DamagedFile as error:
@@ -71,17 +88,25 @@ def read_items(
 ) -> Iterator[Item]:
     """The items of a file in its order; bad lines are reported. Raises as `import_items` does."""
     for _, items, bad in _chunks(reader, columns, batch_items, ImportReport()):
-        yield from items
+        yield from (entry.item for entry in items)
         if bad:
             on_bad(bad)
 
 
 def _apply(
-    store: Store, name: str, items: Sequence[Item], bad: Sequence[BadLine], now_ms: int, report: ImportReport
+    store: Store,
+    name: str,
+    items: Sequence[_ItemRow],
+    bad: Sequence[BadLine],
+    now_ms: int,
+    report: ImportReport,
+    saved: Callable[[_ItemRow, StoredItem | None], Item],
 ) -> None:
     dead_letters = [DeadLetter(name, 0, line.line, line.reason, line.raw, now_ms) for line in bad]
     with store.transaction() as tx:
-        tx.items.save(items, now_ms=now_ms)
+        tx.items.lock_revision()  # no item changes between reading and saving it
+        stored = tx.items.by_id(sorted({entry.item.item_id for entry in items}))
+        tx.items.save([saved(entry, stored.get(entry.item.item_id)) for entry in items], now_ms=now_ms)
         if dead_letters:
             tx.dead_letters.add(dead_letters)
         tx.commit()
@@ -89,24 +114,33 @@ def _apply(
     report.note_bad(bad)
 
 
+def _with_stored(entry: _ItemRow, stored: StoredItem | None, *, keep_attributes: bool) -> Item:
+    """What to save of a row, given the item in the catalogue."""
+    if stored is None or not stored.in_catalogue:
+        return entry.item
+    hidden = entry.item.hidden if entry.says_hidden else stored.item.hidden
+    kept = stored.item.attributes if keep_attributes else {}
+    return replace(entry.item, hidden=hidden, attributes={**kept, **entry.item.attributes})
+
+
 def _chunks(
     reader: RowReader, columns: ItemColumns, size: int, report: ImportReport
-) -> Iterator[tuple[int, list[Item], list[BadLine]]]:
+) -> Iterator[tuple[int, list[_ItemRow], list[BadLine]]]:
     """The file in chunks: the number of lines, their items and the bad lines; cut texts are counted in the report."""
     for chunk in reader.chunks((columns.item_id,), optional=columns.names, size=size, multiline=True):
         num_lines = chunk.num_lines
         yield num_lines, _items(chunk, columns, report), chunk.bad
 
 
-def _items(chunk: Chunk, columns: ItemColumns, report: ImportReport) -> list[Item]:
+def _items(chunk: Chunk, columns: ItemColumns, report: ImportReport) -> list[_ItemRow]:
     """The items of a chunk; invalid rows are added to its bad lines."""
-    items: list[Item] = []
+    items: list[_ItemRow] = []
     for index, (item_id, *values) in enumerate(chunk.rows):
         try:
             by_column = dict(zip(columns.names, map(_trimmed, values), strict=True))
             fields = _fields(item_id, by_column, columns)
             num_cut = _cut_texts(fields)
-            items.append(parse_item(fields))
+            items.append(_ItemRow(parse_item(fields), "hidden" in fields))
             report.num_cut += num_cut
         except InvalidInput as error:
             chunk.reject(index, str(error))
@@ -124,7 +158,14 @@ def _fields(item_id: object, by_column: Mapping[str, Any], columns: ItemColumns)
         fields["title"] = _title(by_column[columns.title])
     if columns.categories is not None:
         fields["categories"] = _categories(by_column[columns.categories], columns.separator)
+    if columns.hidden is not None and by_column[columns.hidden] not in (None, ""):
+        fields["hidden"] = _flag(by_column[columns.hidden])
     return fields
+
+
+def _flag(value: object) -> object:
+    """True or false as text or number; anything else stays, and is refused with its field's name."""
+    return FLAGS.get(str(value).lower(), value)
 
 
 def _trimmed(value: object) -> object:

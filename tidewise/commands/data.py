@@ -55,6 +55,9 @@ class ImportRequest(FileOptions):
         bool, typer.Option("--dry-run", help="Show what the files hold and what does not match; store nothing.")
     ] = False
     attributes: Annotated[str, typer.Option(help="Item columns to store as attributes, comma-separated.")] = ""
+    keep_attributes: Annotated[
+        bool, typer.Option("--keep-attributes", help="Keep attributes of known items that the file does not name.")
+    ] = False
     data: Data = None
     config: Config = None
     set_: Set = None
@@ -77,7 +80,16 @@ def import_files(request: ImportRequest) -> None:
         with open_system(settings) as system:
             if request.items is not None:
                 with _reading(request.items, request) as (reader, bar), reports.of("items", request.items) as take:
-                    take(import_items(reader, system.store, columns=columns, now_ms=_now_ms(), progress=bar))
+                    take(
+                        import_items(
+                            reader,
+                            system.store,
+                            columns=columns,
+                            now_ms=_now_ms(),
+                            keep_attributes=request.keep_attributes,
+                            progress=bar,
+                        )
+                    )
                 name_text_topics(system.store)  # before the events, which are counted by topic
             for path in rules:
                 with _reading(path, request) as (reader, bar), reports.of("events", path) as take:

@@ -25,7 +25,7 @@ from tidewise.files import (
 )
 from tidewise.settings.schema import Settings
 
-ITEM_COLUMNS_HELP = "Columns of item_id, title, text, categories (default: item_id=item_id,title=title)."
+ITEM_COLUMNS_HELP = "Columns of item_id, title, text, categories, hidden (default: item_id=item_id,title=title)."
 ItemColumnNames = Annotated[
     str,
     typer.Option("--item-columns", help=ITEM_COLUMNS_HELP, metavar="FIELD=COLUMN[+COLUMN],...", show_default=False),

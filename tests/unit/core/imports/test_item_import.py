@@ -138,3 +138,53 @@ def test_a_file_of_bad_items_is_refused_and_nothing_is_stored() -> None:
     with pytest.raises(BrokenImport, match="2 of the first 2 rows are bad"):
         take(store, "item_id\n" + "x" * 300 + "\n" + "y" * 300 + "\n", columns=ItemColumns())
     assert stored(store) == []
+
+
+def hide(store: MemoryStore, item: Item) -> None:
+    with store.transaction() as tx:
+        tx.items.save([item], now_ms=1)
+        tx.commit()
+
+
+def test_a_repeated_import_keeps_what_was_hidden_by_hand() -> None:
+    store = MemoryStore()
+    take(store, "id,name\n1,A\n2,B\n", columns=ItemColumns("id", title="name"))
+    hide(store, Item("1", "A", hidden=True))
+    take(store, "id,name\n1,New\n2,B\n", columns=ItemColumns("id", title="name"))
+    assert stored(store) == [Item("1", "New", hidden=True), Item("2", "B")]
+
+
+def test_a_file_may_say_what_is_hidden() -> None:
+    store = MemoryStore()
+    hide(store, Item("1", hidden=True))
+    hide(store, Item("3", hidden=True))
+    columns = ItemColumns("id", hidden="gone")
+    take(store, "id,gone\n1,False\n2,1\n3,\n", columns=columns)
+    assert [(item.item_id, item.hidden) for item in stored(store)] == [("1", False), ("2", True), ("3", True)]
+    take(store, json.dumps({"id": 1, "gone": True}), "items.jsonl", columns=columns)
+    assert stored(store)[0].hidden
+
+
+def test_another_word_for_hidden_is_refused_by_name() -> None:
+    store = MemoryStore()
+    report = take(store, "id,gone\n1,perhaps\n2,0\n", columns=ItemColumns("id", hidden="gone"))
+    assert [bad.reason for bad in report.bad_lines] == ["hidden: wanted true or false, got 'perhaps'"]
+
+
+def test_a_removed_item_is_shown_again_by_its_import() -> None:
+    store = MemoryStore()
+    hide(store, Item("1", "A", hidden=True))
+    with store.transaction() as tx:
+        tx.items.remove(["1"], now_ms=1)
+        tx.commit()
+    take(store, "id,name\n1,A\n", columns=ItemColumns("id", title="name"))
+    assert stored(store) == [Item("1", "A")]
+
+
+def test_attributes_that_a_file_does_not_name_go_or_stay_as_wanted() -> None:
+    store = MemoryStore()
+    columns = ItemColumns("id", attributes=("year",))
+    for keep_attributes, attributes in ((True, {"price": 2, "year": "1995"}), (False, {"year": "1995"})):
+        hide(store, Item("1", attributes={"price": 2, "year": "1990"}))
+        take(store, "id,year\n1,1995\n", columns=columns, keep_attributes=keep_attributes)
+        assert stored(store) == [Item("1", attributes=attributes)]
