@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 
 def memory_bytes(pid: int) -> int:
     """The memory of all, pages that several share counted once (PSS)."""
-    return sum(1024 * _pss_kib(Path(f"/proc/{member}/smaps_rollup").read_text()) for member in family(pid))
+    return sum(1024 * _pss_kib(rollup) for rollup in _each(pid, "smaps_rollup"))
 
 
 def cpu_s(pid: int) -> float:
     """The CPU time that those running have used."""
-    ticks = 0
-    for member in family(pid):
-        fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    fields = [stat.rpartition(")")[2].split() for stat in _each(pid, "stat")]
+    return sum(int(of_one[11]) + int(of_one[12]) for of_one in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def family(pid: int) -> Iterator[int]:
     """The process and its descendants."""
     yield pid
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from family(int(child))
+    with suppress(OSError):  # it has just ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from family(int(child))
+
+
+def _each(pid: int, name: str) -> Iterator[str]:
+    """A file of /proc of the process and of those of its descendants that have not ended meanwhile."""
+    for member in family(pid):
+        with suppress(OSError):
+            yield Path(f"/proc/{member}/{name}").read_text()
 
 
 def _pss_kib(rollup: str) -> int:

@@ -15,14 +15,14 @@ WINDOW_SIZE, WINDOW_STEP = 20, 5  # not the defaults: every process of the demo 
 SMALL = ("model.width=16", "model.layers=1", "model.experts=2", "model.text_dim=16", "train.epochs=1")
 SETTINGS = (*SMALL, f"window.size={WINDOW_SIZE}", f"window.step={WINDOW_STEP}")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def run_demo(folder: Path) -> str:
     """Run the demo; its output."""
     options = [word for setting in SETTINGS for word in ("--set", setting)]
     command = [sys.executable, "-P", "-m", "tidewise", "demo", "--exit", "--port", "0", "--data", str(folder), *options]
-    done = subprocess.run(command, env=quiet_environment(), capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, env=quiet_environment(), capture_output=True, text=True, timeout=480, check=False)
     log = folder / "up.log"
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{log.read_text() if log.exists() else ''}"
     return done.stdout

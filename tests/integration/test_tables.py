@@ -44,7 +44,7 @@ def test_every_table_is_a_command_that_parses_with_models_that_exist(name: str, 
 @pytest.mark.parametrize("name", tables.CURVES)
 def test_every_curve_is_commands_that_parse_one_for_each_number_of_events(name: str, tmp_path: Path) -> None:
     curve = tables.CURVES[name]
-    files = [parse(words).params["events"].name for words in curve.commands(tmp_path, tmp_path, 1)]
+    files = [path.name for words in curve.commands(tmp_path, tmp_path, 1) for path in parse(words).params["events"]]
     assert files == [f"{curve.data.folder}-{size}.tsv" for size in curve.sizes]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -30,16 +31,25 @@ def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_console_script_ignores_modules_in_the_working_directory(tmp_path: Path) -> None:
-    command = [SCRIPT, "learn", "--once", "--data", str(tmp_path / "data")]
+@pytest.fixture
+def data(tmp_path: Path, sqlite_template: Path) -> Path:
+    """A data folder with an empty database."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    shutil.copy(sqlite_template, folder / "tidewise.db")
+    return folder
+
+
+def test_console_script_ignores_modules_in_the_working_directory(data: Path) -> None:
+    command = [SCRIPT, "learn", "--once", "--data", str(data)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, env=quiet_environment())
     assert (ended.returncode, ended.stderr.strip()) == (0, "No training is due.")
 
 
-def test_learning_child_ignores_modules_in_the_working_directory(tmp_path: Path) -> None:
+def test_learning_child_ignores_modules_in_the_working_directory(data: Path) -> None:
     jobs = [Job("first", "a test")]
     learning = LearningScheduler(
-        next_job=lambda: jobs.pop() if jobs else None, arguments=["--data", str(tmp_path / "data")], variables={}
+        next_job=lambda: jobs.pop() if jobs else None, arguments=["--data", str(data)], variables={}
     )
     learning.check()
     deadline_s = time.monotonic() + TIMEOUT_S
