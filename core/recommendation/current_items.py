@@ -58,7 +58,10 @@ class CurrentItems:
     def names(self, keys: Sequence[int]) -> Mapping[int, ItemName]:
         """The names of the items that the catalogue holds, by key."""
         rows = self.catalogue.rows(np.asarray(keys, np.int64)).tolist()
-        return {key: self.name(row) for key, row in zip(keys, rows, strict=True) if row >= 0}
+        held = {key: row for key, row in zip(keys, rows, strict=True) if row >= 0}
+        if not self._is_unchanged:
+            self._read(list(held))
+        return {key: self.name(row) for key, row in held.items()}
 
     @property
     def _is_unchanged(self) -> bool:
