@@ -11,7 +11,7 @@ been fitted to no lower than counts alone. Independent of stores and models. Sha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, replace
 
 import numpy as np
@@ -58,29 +58,23 @@ def calibrate(choices: Sequence[Choice]) -> Blend:
         return replace(COUNTS_BLEND, encoder=LEAST_ENCODER)
     if not any(np.any(choice.features[:, 0]) for choice in choices):
         return _fitted(choices, COUNTS_BLEND)
-    fit = max((_of_both, _of_counts), key=lambda fit: _held_out_ndcg(choices, fit))
-    blend = fit(choices)
-    return replace(blend, encoder=max(blend.encoder, LEAST_ENCODER))
-
-
-def _of_both(choices: Sequence[Choice]) -> Blend:
-    return _fitted(choices, DEFAULT_BLEND)
-
-
-def _of_counts(choices: Sequence[Choice]) -> Blend:
-    """As without an encoder: the items that it alone ranks high are no candidates either."""
-    known = [
+    # As without an encoder: the items that it alone ranks high are no candidates either.
+    counted = [
         choice_of(choice.features * COUNTED, np.ones(len(choice.features), np.bool_), choice.answer)
         for choice in choices
     ]
-    return _fitted([choice for choice in known if choice is not None], COUNTS_BLEND)
+    ways: tuple[tuple[Sequence[Choice | None], Blend], ...] = ((choices, DEFAULT_BLEND), (counted, COUNTS_BLEND))
+    learnt, prior = max(ways, key=lambda way: _held_out_ndcg(choices, *way))
+    blend = _fitted(learnt, prior)
+    return replace(blend, encoder=max(blend.encoder, LEAST_ENCODER))
 
 
-def _fitted(choices: Sequence[Choice], prior: Blend) -> Blend:
+def _fitted(choices: Sequence[Choice | None], prior: Blend) -> Blend:
     """The most probable weights given the choices and a prior; without the encoder where the prior has none."""
-    if not choices:
+    known = [choice for choice in choices if choice is not None]
+    if not known:
         return prior
-    likelihood, centre = Likelihood.of(choices), np.array(astuple(prior))
+    likelihood, centre = Likelihood.of(known), np.array(astuple(prior))
     free = np.ones(len(centre), np.bool_)
     free[0] = prior.encoder > 0
     weights = maximum(likelihood, centre, free)
@@ -90,15 +84,15 @@ def _fitted(choices: Sequence[Choice], prior: Blend) -> Blend:
     return Blend(*weights.tolist())
 
 
-def _held_out_ndcg(choices: Sequence[Choice], fit: Callable[[Sequence[Choice]], Blend]) -> float:
+def _held_out_ndcg(choices: Sequence[Choice], learnt: Sequence[Choice | None], prior: Blend) -> float:
     """The mean NDCG of the choices, each ranked by weights that were fitted to the other folds.
 
-    A fold is a stretch of time, so that a visit lies in one.
+    `learnt`: what is fitted to of each choice. A fold is a stretch of time, so that a visit lies in one.
     """
     gains = []
     for fold in np.array_split(np.arange(len(choices)), NUM_FOLDS):
-        others = [*choices[: fold[0]], *choices[fold[-1] + 1 :]]
-        weights = np.array(astuple(fit(others)), np.float32)
+        others = [*learnt[: fold[0]], *learnt[fold[-1] + 1 :]]
+        weights = np.array(astuple(_fitted(others, prior)), np.float32)
         gains += [_ndcg(choice, weights) for choice in choices[fold[0] : fold[-1] + 1]]
     return float(np.mean(gains))
 
