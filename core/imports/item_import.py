@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from core.errors import InvalidInput
@@ -70,8 +69,7 @@ def import_items(
         for num_lines, items, bad in _chunks(reader, columns, batch_items, report):
             report.num_rows += num_lines
             report.check_bad(reader.name, bad, is_last=num_lines < batch_items)
-            saved = partial(_with_stored, keep_attributes=keep_attributes)
-            _apply(store, plain_name(reader.name), items, bad, now_ms, report, saved)
+            _apply(store, plain_name(reader.name), items, bad, now_ms, report, keep_attributes=keep_attributes)
             if progress is not None:
                 progress(reader.bytes_read, reader.size)
     except DamagedFile as error:
@@ -100,13 +98,17 @@ def _apply(
     bad: Sequence[BadLine],
     now_ms: int,
     report: ImportReport,
-    saved: Callable[[_ItemRow, StoredItem | None], Item],
+    *,
+    keep_attributes: bool,
 ) -> None:
     dead_letters = [DeadLetter(name, 0, line.line, line.reason, line.raw, now_ms) for line in bad]
     with store.transaction() as tx:
         tx.items.lock_revision()  # no item changes between reading and saving it
         stored = tx.items.by_id(sorted({entry.item.item_id for entry in items}))
-        tx.items.save([saved(entry, stored.get(entry.item.item_id)) for entry in items], now_ms=now_ms)
+        merged = [
+            _with_stored(entry, stored.get(entry.item.item_id), keep_attributes=keep_attributes) for entry in items
+        ]
+        tx.items.save(merged, now_ms=now_ms)
         if dead_letters:
             tx.dead_letters.add(dead_letters)
         tx.commit()

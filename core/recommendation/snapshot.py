@@ -238,12 +238,10 @@ def _extended_popularity(read: ReadTransaction, old: ServingSnapshot, catalogue:
     """(n,) the popularity of an older snapshot by the rows of its successor; that of new items is read."""
     if len(catalogue) == len(old.catalogue):
         return old.popularity
-    if catalogue.extends(old.catalogue):
-        new = catalogue.keys[len(old.catalogue) :]
-        popularity = np.append(old.popularity, np.full(len(new), -np.inf))
-    else:
-        new = catalogue.keys
-        popularity = np.full(len(new), -np.inf)
+    if not catalogue.extends(old.catalogue):
+        return by_row(catalogue, *read.popularity.scores_of(catalogue.keys))
+    new = catalogue.keys[len(old.catalogue) :]
+    popularity = np.append(old.popularity, np.full(len(new), -np.inf))
     keys, scores = read.popularity.scores_of(new)
     popularity[catalogue.rows(keys)] = scores
     return popularity

@@ -53,7 +53,7 @@ def run_up(
             start_learning(stack, system, arguments=arguments, variables=variables)
         if supervised:
             monitors = [Role("monitor", partial(_monitor_process, settings))] if can_monitor(settings) else []
-            _supervise(settings, partial(_up_process, monitored=bool(monitors)), monitors, on_bound)
+            _supervise(settings, partial(_api_process, monitored=bool(monitors)), monitors, on_bound)
         else:
             monitor = start_monitor(stack, system)
             collectors = [MonitorCollector(system.store, monitor, clock=system.clock)] if monitor else []
@@ -68,7 +68,7 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
     use_log_format(settings.log.format)
     if settings.server.num_processes > 1:
         open_system(settings).close()  # one process migrates a new database
-        _supervise(settings, _api_process, [], on_bound)
+        _supervise(settings, partial(_api_process, publishes=True), [], on_bound)
         return
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings, recommends=True))
@@ -92,21 +92,14 @@ def _supervise(
         Supervisor([*apis, *others], on_ready=lambda: on_bound(host, port)).run()
 
 
-def _up_process(settings: Settings, announce: Announce, *, monitored: bool) -> None:
-    """One of several API processes of `tidewise up`."""
+def _api_process(settings: Settings, announce: Announce, *, publishes: bool = False, monitored: bool = False) -> None:
+    """One of several API processes. `publishes`: to Kafka, if the settings name it. `monitored`: by another process."""
     use_log_format(settings.log.format)
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings, recommends=True))
+        log = open_log(stack, settings) if publishes else None
         collectors = [StoredDriftCollector(system.store, clock=system.clock)] if monitored else []
-        _serve(stack, system, lambda *_: announce(), collectors=collectors, shares_port=True)
-
-
-def _api_process(settings: Settings, announce: Announce) -> None:
-    """One of several API processes of `tidewise serve`."""
-    use_log_format(settings.log.format)
-    with ExitStack() as stack:
-        system = stack.enter_context(open_system(settings, recommends=True))
-        _serve(stack, system, lambda *_: announce(), log=open_log(stack, settings), shares_port=True)
+        _serve(stack, system, lambda *_: announce(), log=log, collectors=collectors, shares_port=True)
 
 
 def _monitor_process(settings: Settings, announce: Announce) -> None:
