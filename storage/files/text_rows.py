@@ -143,9 +143,13 @@ class TextRows:
             raise missing_column(self.name, name, self.columns, hint)
         return self.columns.index(name)
 
+    def _is_decoded(self, text: str) -> bool:
+        """Whether a line of a UTF-8 file holds no undecodable bytes; other encodings decide for themselves."""
+        return text.isascii() or not self._is_strict or _is_text(text)
+
     def _values(self, text: str) -> list[str]:
         """The values of a line, and of the following ones if a quote continues. Lines without quotes are split."""
-        if not text.isascii() and self._is_strict and not _is_text(text):
+        if not self._is_decoded(text):
             raise csv.Error(NOT_UTF8)
         if self._quoted and '"' in text:
             return self._quoted_values(text)
@@ -159,7 +163,7 @@ class TextRows:
             raise csv.Error(msg) from None
 
     def _object(self, text: str) -> dict[str, Any]:
-        if not text.isascii() and self._is_strict and not _is_text(text):
+        if not self._is_decoded(text):
             raise ValueError(NOT_UTF8)
         value = json.loads(text, parse_constant=_refuse_constant)
         if not isinstance(value, dict):

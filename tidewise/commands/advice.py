@@ -38,12 +38,12 @@ def warn(findings: Iterable[Finding]) -> None:
 
 def catalogue_findings(read: ReadTransaction, settings: Settings) -> Iterator[Finding]:
     """Whether the items of events can be recommended."""
-    listed = read.items.catalogue().listed
     every = read.items.catalogue(include_uncatalogued=True)
-    uncatalogued = np.flatnonzero(every.listed & ~listed)
     if settings.items.catalogue == "none":
         yield Finding("catalogue", f"{int(every.listed.sum()):,} items (items.catalogue = none: all with an event)")
         return
+    listed = read.items.catalogue().listed
+    uncatalogued = np.flatnonzero(every.listed & ~listed)
     add = "`tidewise import --items FILE`, or `--set items.catalogue=none` to recommend every item that has events"
     if not listed.any():
         text = f"empty, so nothing can be recommended; {len(uncatalogued):,} items are known from events"
