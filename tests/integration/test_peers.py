@@ -188,8 +188,11 @@ def test_a_training_ends_with_a_killed_evaluation(tmp_path: Path) -> None:
     ) as parent:
         assert parent.stdout is not None
         status = Path("/proc") / parent.stdout.readline().strip() / "status"
-        assert "sleeping" in status.read_text()
-        parent.kill()
+        try:
+            while "sleeping" not in status.read_text():  # it has said its number and does not sleep yet
+                time.sleep(0.01)
+        finally:
+            parent.kill()
     while status.exists() and "zombie" not in status.read_text():
         time.sleep(0.01)
 
