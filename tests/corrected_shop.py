@@ -24,6 +24,7 @@ from core.errors import InvalidInput, NotFound
 from core.ingestion.derivation import Derivation
 from core.ingestion.rebuild import rebuild
 from core.ingestion.sources import RequestSource
+from core.ingestion.verify import verify
 from core.interactions import Interaction
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.ports.store import ReadTransaction, Store
@@ -149,6 +150,7 @@ def _assert_derived(store: Store, log: ShopLog) -> None:
         assert _popularity(read) == pytest.approx(_popularity_by_hand(remaining))
         by_type = {kind: read.event_counts.total(since_ms=0, type_codes=[TYPES.code(kind)]) for kind in KINDS}
         assert by_type == {kind: sum(event.type == kind for event in remaining) for kind in KINDS}
+        assert not verify(read, DERIVATION, progress=lambda _num: None).examples
 
 
 def _stored_user(read: ReadTransaction, user_id: str) -> tuple[int, list[tuple[str, int]], list[tuple[str, int]]]:

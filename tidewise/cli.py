@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tidewise.commands import (
     ask,
+    backup,
     data,
     dead_letters,
     doctor,
@@ -38,6 +39,7 @@ for module in (
     show,
     doctor,
     export,
+    backup,
 ):
     module.register(app)
 

@@ -44,7 +44,7 @@ def rebuild(
     with store.transaction() as tx, store.read() as read:
         _clear_derived(tx)
         writer = tx.offsets.lock(REBUILD, [0])[0]
-        for rows in _user_groups(read):
+        for rows in user_groups(read):
             by_user = [list(group) for _, group in groupby(rows, attrgetter("user_key"))]
             histories = [derivation.history(user_rows) for user_rows in by_user]
             states = tx.users.by_key([user_rows[0].user_key for user_rows in by_user])
@@ -74,7 +74,7 @@ def _clear_derived(tx: Transaction) -> None:
     tx.drift.clear_counts()
 
 
-def _user_groups(read: ReadTransaction) -> Iterator[list[EventRow]]:
+def user_groups(read: ReadTransaction) -> Iterator[list[EventRow]]:
     """All events in groups that do not split a user."""
     rows: list[EventRow] = []
     for chunk in read.events.pages():

@@ -54,6 +54,10 @@ class EventCountReader(Protocol):
         """The number of events (of these types) in buckets that begin at `since_ms` or later."""
         ...
 
+    def by_bucket(self) -> dict[tuple[int, int], int]:
+        """All numbers that are not 0, by bucket start (ms) and type code, summed over all writers."""
+        ...
+
 
 class EventCountRepository(EventCountReader, Protocol):
     """Reads and writes the numbers of events per time bucket and type."""

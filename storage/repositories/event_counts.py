@@ -29,6 +29,11 @@ def _total_of_types(dialect: Dialect) -> CompilerElement:
     return select(SUM).where(RECENT, dialect.is_in(event_counts.c.type_code, "type_codes"))
 
 
+def _by_bucket(dialect: Dialect) -> CompilerElement:
+    bucket = (event_counts.c.bucket_ms, event_counts.c.type_code)
+    return select(*bucket, SUM).group_by(*bucket).having(SUM != 0)
+
+
 def _clear(dialect: Dialect) -> CompilerElement:
     return delete(event_counts)
 
@@ -53,6 +58,10 @@ class EventCountRepository:
             codes = self._session.array(map(int, type_codes))
             row = self._session.row(_total_of_types, since_ms=since_ms, type_codes=codes)
         return int(row[0]) if row else 0
+
+    def by_bucket(self) -> dict[tuple[int, int], int]:
+        """All numbers that are not 0, by bucket start and type code."""
+        return {(bucket_ms, code): num for bucket_ms, code, num in self._session.rows(_by_bucket)}
 
     def clear(self) -> None:
         """Delete all counters."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -47,15 +45,6 @@ def folder(sqlite_template: Path, tmp_path: Path) -> Path:
         source = StreamSource(STREAM, PARTITION, [40], 40, 41)
         Ingestor(store, types=EventTypes(), shape=WindowShape()).ingest([event], source, dead_letters=[dead_letter])
     return tmp_path
-
-
-def test_the_lines_for_a_backup_copy_the_database_and_the_models(folder: Path) -> None:
-    (backup,), (copy,) = typed("python"), typed("cp")
-    subprocess.run([sys.executable, *backup[1:]], cwd=folder, check=True, timeout=60)
-    subprocess.run(copy, cwd=folder, check=True, timeout=60)
-    with closing(open_store(f"sqlite:///{folder / 'backup.db'}", create=False)) as store, store.read() as read:
-        assert read.totals().events == 1
-    assert (folder / "backup-models" / "m1").is_dir()
 
 
 def test_the_line_for_dead_letters_shows_position_reason_and_payload(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -63,6 +64,12 @@ class MemoryEventCounts(MemoryRepository):
             num for (bucket, _, code), num in counts if type_codes is None or code in type_codes if bucket >= since_ms
         )
         return sum(kept)
+
+    def by_bucket(self) -> dict[tuple[int, int], int]:
+        sums: Counter[tuple[int, int]] = Counter()
+        for (bucket_ms, _, type_code), num in self.data.counts.items():
+            sums[bucket_ms, type_code] += num
+        return {bucket: num for bucket, num in sums.items() if num}
 
     def add(self, writer_key: int, counts: Mapping[tuple[int, int], int]) -> None:
         for (bucket_ms, type_code), num in counts.items():

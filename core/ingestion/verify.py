@@ -1,0 +1,150 @@
+"""Verify: computes derived state anew from the stored events and compares it with the stored one, changing nothing.
+
+Everything is read in one snapshot, so writers may go on. What drift monitoring counts is not compared: it depends on
+the topics that items had when their events came.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Literal
+
+import numpy as np
+
+from core.history import EMPTY_WINDOW, Window
+from core.ingestion.derivation import Derivation, event_counts
+from core.ingestion.rebuild import user_groups
+from core.popularity import add_log2
+from core.ports.store import ReadTransaction
+from core.records import EventRow
+from core.transitions.sums import TransitionSums
+from core.transitions.transition import of_history
+
+Part = Literal["window", "sequence", "popularity", "transitions", "event count"]
+PARTS: tuple[Part, ...] = ("window", "sequence", "popularity", "transitions", "event count")
+MAX_EXAMPLES = 20
+LOG2_TOLERANCE = 1e-3  # of popularity: other orders of summation, and what corrections took back (`subtract_log2`)
+PAGE_USERS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where stored state differs. `name`: the user, item, or five minutes and event type; both values as text."""
+
+    part: Part
+    name: str
+    stored: str
+    expected: str
+
+
+@dataclass(slots=True)
+class Verification:
+    """The result: how many events and users were read, how many entries of each part differ, and the first of them."""
+
+    num_events: int = 0
+    num_users: int = 0
+    different: Counter[Part] = field(default_factory=Counter)
+    examples: list[Difference] = field(default_factory=list)
+
+    def compare(self, part: Part, name: str, stored: object, expected: object) -> None:
+        """Count the values as different if they are, and keep them if they are among the first."""
+        if stored == expected:
+            return
+        self.different[part] += 1
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(Difference(part, name, str(stored), str(expected)))
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form of the command line."""
+        different = {part: self.different[part] for part in PARTS}
+        examples = [asdict(difference) for difference in self.examples]
+        return {"events": self.num_events, "users": self.num_users, "different": different, "examples": examples}
+
+
+def verify(read: ReadTransaction, derivation: Derivation, *, progress: Callable[[int], None]) -> Verification:
+    """Compare windows, sequences, popularity, transitions and event counts with what follows from the stored events.
+
+    `progress` is called with the number of events read so far. Memory grows with users, items and the log of
+    transitions, not with events.
+    """
+    result = Verification()
+    windows: dict[int, str] = {}
+    sequences: dict[int, int] = {}
+    popularity: dict[int, float] = {}
+    counts: Counter[tuple[int, int]] = Counter()
+    transitions = TransitionSums()
+    for rows in user_groups(read):
+        for key, group in groupby(rows, attrgetter("user_key")):
+            own = list(group)
+            history = derivation.history(own)
+            windows[key], sequences[key] = _described(derivation.window(history)), _last_sequence(own)
+            transitions.add(np.array(of_history(history), np.int64))
+        popularity |= add_log2(popularity, derivation.popularity(rows))
+        counts.update(event_counts(rows))
+        result.num_events += len(rows)
+        progress(result.num_events)
+    _compare_users(read, result, windows, sequences)
+    _compare_popularity(read, result, popularity)
+    _compare_transitions(read, result, transitions)
+    _compare_event_counts(read, result, counts)
+    return result
+
+
+def _last_sequence(rows: Sequence[EventRow]) -> int:
+    """The highest sequence number of a user's events; that of the user may be higher, after an undo or an erasure."""
+    return max(row.user_seq for row in rows)
+
+
+def _described(window: Window) -> str:
+    """A window as text, which differs where a window differs."""
+    content = hash((window.history.items.tobytes(), window.history.times_ms.tobytes())) & 0xFFFFFFFF
+    return f"{window.num_events} events, the newest at {window.last_time_ms} ms (hash {content:08x})"
+
+
+def _compare_users(
+    read: ReadTransaction, result: Verification, windows: dict[int, str], sequences: dict[int, int]
+) -> None:
+    """All stored users, also those without an event."""
+    empty, after = _described(EMPTY_WINDOW), ""
+    while page := read.users.page(after=after, limit=PAGE_USERS):
+        for user_id, state in page:
+            result.compare("window", user_id, _described(state.window), windows.get(state.key, empty))
+            result.compare("sequence", user_id, state.seq, max(state.seq, sequences.get(state.key, 0)))
+        result.num_users += len(page)
+        after = page[-1][0]
+
+
+def _compare_popularity(read: ReadTransaction, result: Verification, expected: dict[int, float]) -> None:
+    item_keys, scores = read.popularity.scores()
+    stored = {key: score for key, score in zip(item_keys.tolist(), scores.tolist(), strict=True) if score > -np.inf}
+    different = [
+        key
+        for key in stored.keys() | expected.keys()
+        if abs(stored.get(key, -np.inf) - expected.get(key, -np.inf)) > LOG2_TOLERANCE
+    ]
+    for key, name in _item_names(read, different).items():
+        result.compare("popularity", name, f"log2 {stored.get(key)}", f"log2 {expected.get(key)}")
+
+
+def _compare_transitions(read: ReadTransaction, result: Verification, expected: TransitionSums) -> None:
+    stored = TransitionSums()
+    stored.add(read.transitions.since({}).rows)
+    for key, name in _item_names(read, stored.differing_items(expected)).items():
+        result.compare("transitions", name, stored.describe(key), expected.describe(key))
+
+
+def _compare_event_counts(read: ReadTransaction, result: Verification, expected: Counter[tuple[int, int]]) -> None:
+    stored = read.event_counts.by_bucket()
+    for bucket_ms, code in sorted(stored.keys() | expected.keys()):
+        name = f"{bucket_ms} ms, type {code}"
+        result.compare("event count", name, stored.get((bucket_ms, code), 0), expected[bucket_ms, code])
+
+
+def _item_names(read: ReadTransaction, keys: Sequence[int]) -> dict[int, str]:
+    """The ids of items by key; an item that is not stored is named by its key."""
+    items = read.items.by_key(keys)
+    return {key: items[key].item.item_id if key in items else f"item key {key}" for key in sorted(keys)}

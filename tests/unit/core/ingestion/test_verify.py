@@ -1,0 +1,108 @@
+"""Verify: finds each kind of derived state that does not follow from the stored events, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from domain_doubles import NOW_MS, SHAPE, TYPES, event, ingestor
+from doubles import MemoryStore
+
+from core.history import EMPTY_WINDOW
+from core.ingestion.derivation import Derivation
+from core.ingestion.sources import RequestSource
+from core.ingestion.verify import Verification, verify
+from core.ports.offsets import CORRECTIONS
+from core.ports.store import Transaction
+from core.transitions.transition import Transition
+
+DERIVATION = Derivation(TYPES, SHAPE)
+
+
+def verified(store: MemoryStore) -> Verification:
+    with store.read() as read:
+        return verify(read, DERIVATION, progress=lambda _num: None)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    store = MemoryStore()
+    events = [event("ann", "tea", 0), event("ann", "mug", 1), event("bob", "tea", 2)]
+    ingestor(store).ingest(events, RequestSource("api"))
+    return store
+
+
+def changed(store: MemoryStore, change: Callable[[Transaction], None]) -> None:
+    with store.transaction() as tx:
+        change(tx)
+        tx.commit()
+
+
+def test_state_that_ingest_kept_agrees(store: MemoryStore) -> None:
+    result = verified(store)
+    assert (result.num_events, result.num_users, result.examples) == (3, 2, [])
+
+
+def test_a_lost_window_is_named_by_its_user(store: MemoryStore) -> None:
+    changed(store, lambda tx: tx.users.save([replace(tx.users.lock(["bob"])["bob"], window=EMPTY_WINDOW)]))
+    [difference] = verified(store).examples
+    assert (difference.part, difference.name) == ("window", "bob")
+    assert difference.stored.startswith("0 events")
+    assert difference.expected.startswith("1 events")
+
+
+def test_a_window_of_a_user_without_events_is_found(store: MemoryStore) -> None:
+    def give_window(tx: Transaction) -> None:
+        states = tx.users.lock(["ann", "new"])
+        tx.users.save([replace(states["new"], window=states["ann"].window)])
+
+    changed(store, give_window)
+    assert [(found.part, found.name) for found in verified(store).examples] == [("window", "new")]
+
+
+def test_a_sequence_below_that_of_an_event_is_found(store: MemoryStore) -> None:
+    changed(store, lambda tx: tx.users.save([replace(tx.users.lock(["ann"])["ann"], seq=1)]))
+    [difference] = verified(store).examples
+    assert (difference.part, difference.stored, difference.expected) == ("sequence", "1", "2")
+
+
+def test_popularity_counted_twice_is_named_by_its_item(store: MemoryStore) -> None:
+    def count_again(tx: Transaction) -> None:
+        tea = tx.items.by_id(["tea"])["tea"].key
+        _, [score] = tx.popularity.scores_of(np.array([tea]))
+        tx.popularity.add(tx.offsets.lock("again", [0])[0].key, {tea: float(score)})
+
+    changed(store, count_again)
+    assert [(found.part, found.name) for found in verified(store).examples] == [("popularity", "tea")]
+
+
+def test_a_transition_that_replaces_another_is_found(store: MemoryStore) -> None:
+    def replace_one(tx: Transaction) -> None:
+        row = Transition._make(tx.transitions.since({}).rows[0].tolist())
+        other = row._replace(week=row.week + 1)
+        tx.transitions.add(tx.offsets.lock(CORRECTIONS, [0])[0].key, [row._replace(sign=-1), other])
+
+    changed(store, replace_one)
+    [difference] = verified(store).examples
+    assert (difference.part, difference.name) == ("transitions", "tea")
+    assert difference.stored[:1] == difference.expected[:1] == "2"
+
+
+def test_an_event_count_is_named_by_its_bucket_and_type(store: MemoryStore) -> None:
+    bucket_ms = NOW_MS // 300_000 * 300_000
+    code = TYPES.code("click")
+    changed(store, lambda tx: tx.event_counts.add(tx.offsets.lock("again", [0])[0].key, {(bucket_ms, code): 1}))
+    [difference] = verified(store).examples
+    assert (difference.part, difference.name) == ("event count", f"{bucket_ms} ms, type {code}")
+    assert (difference.stored, difference.expected) == ("4", "3")
+
+
+def test_many_differences_are_counted_and_the_first_are_kept(store: MemoryStore) -> None:
+    events = [event(f"user-{index}", "tea") for index in range(50)]
+    ingestor(store).ingest(events, RequestSource("api"))
+    changed(store, lambda tx: tx.users.clear_windows())
+    result = verified(store)
+    assert result.different["window"] == 52
+    assert len(result.examples) == 20
