@@ -1,4 +1,4 @@
-"""Attribute filters: conditions on item attributes, and an index that finds the matching catalogue rows.
+"""Attributes: an index that finds the catalogue rows with a value or a number in a range.
 
 Values are compared as text, so that 1999 in JSON equals "1999" from a file or a query string; values that parse as
 numbers can also be compared with a range. Independent of requests.
@@ -17,13 +17,9 @@ from numpy.typing import NDArray
 
 from core.arrays import IntArray
 from core.columns import extended, with_rows
-from core.errors import InvalidInput
-from core.interactions import check_id, is_scalar, shorten
 
-MAX_CHOICES = 64  # of a request, over all attributes
 NUMBER = r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 PLAIN_NUMBER = re.compile(NUMBER, re.ASCII)
-RANGE = re.compile(rf"({NUMBER})?\.\.({NUMBER})?", re.ASCII)
 NO_ROWS = np.empty(0, np.int64)
 SPARE_VALUES = 1024  # distinct values that changes may leave behind before they are dropped
 
@@ -37,7 +33,7 @@ class Between(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A filter: the attribute has one of these values or lies in one of these ranges."""
+    """The attribute has one of these values or lies in one of these ranges."""
 
     name: str
     any_of: tuple[str | Between, ...]
@@ -139,63 +135,3 @@ def as_text(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
-
-
-def conditions_in(texts: Sequence[str]) -> tuple[Condition, ...]:
-    """Parse NAME:VALUE and NAME:LOW..HIGH (either end optional); conditions with the same name are alternatives."""
-    choices: dict[str, list[str | Between]] = {}
-    for text in texts:
-        name, colon, value = text.partition(":")
-        if not colon or not value:
-            msg = f"where: wanted NAME:VALUE or NAME:LOW..HIGH, got {shorten(text)}"
-            raise InvalidInput(msg, field="where")
-        choices.setdefault(name, []).append(_range(value) or value)
-    return _checked(choices)
-
-
-def _range(text: str) -> Between | None:
-    match = RANGE.fullmatch(text)
-    if match is None or text == "..":
-        return None
-    low, high = match.groups()
-    return _between(float(low or "-inf"), float(high or "inf"))
-
-
-def _between(low: float, high: float) -> Between:
-    if low > high:
-        msg = f"where: wanted a range from the lower number to the higher one, got {low:g} to {high:g}"
-        raise InvalidInput(msg, field="where")
-    return Between(low, high)
-
-
-def conditions_of(raw: object) -> tuple[Condition, ...]:
-    """Parse JSON: for each name a value, {"min", "max"}, or a list of alternatives."""
-    if raw is None:
-        return ()
-    if not isinstance(raw, Mapping):
-        msg = f'where: wanted an object as {{"brand": "x", "price": {{"max": 30}}}}, got {shorten(raw)}'
-        raise InvalidInput(msg, field="where")
-    lists = {name: value if isinstance(value, list) else [value] for name, value in raw.items()}
-    return _checked({name: [_choice(value) for value in values] for name, values in lists.items()})
-
-
-def _choice(value: object) -> str | Between:
-    if isinstance(value, Mapping):
-        if value and set(value) <= {"min", "max"} and all(map(_is_number, value.values())):
-            return _between(float(value.get("min", "-inf")), float(value.get("max", "inf")))
-    elif value is not None and is_scalar(value):
-        return as_text(value)
-    msg = f'where: wanted a string, number, boolean or {{"min": ..., "max": ...}}, got {shorten(value)}'
-    raise InvalidInput(msg, field="where")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and is_scalar(value)
-
-
-def _checked(choices: Mapping[str, Sequence[str | Between]]) -> tuple[Condition, ...]:
-    num = sum(map(len, choices.values()))
-    if num > MAX_CHOICES or not all(choices.values()):
-        msg = f"where: wanted a value for each name, at most {MAX_CHOICES} in all, got {num} for {len(choices)} names"
-        raise InvalidInput(msg, field="where")
-    return tuple(Condition(check_id("where", name), tuple(values)) for name, values in choices.items())

@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.scale.catalogue import BUCKETS
 from core.attributes import Between, Condition
+from core.filters import Filter
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
 from core.recommendation.snapshot import ServingSnapshot
@@ -20,7 +21,7 @@ from tidewise.bootstrap import System
 ANSWERS = 10
 POLL_S = 0.2
 CACHE_MIB = 64
-FILTERS: Mapping[str, tuple[Condition, ...]] = {
+FILTERS: Mapping[str, Filter] = {
     "all": (),
     **{f"{share:g}%": (Condition("bucket", (Between(0, share * BUCKETS / 100 - 1),)),) for share in (50.0, 5.0, 0.5)},
 }
@@ -57,7 +58,7 @@ def _recommender(system: System, snapshot: ServingSnapshot) -> Recommender:
     )
 
 
-def _recall(served: Recommender, exact: Recommender, users: Sequence[str], where: tuple[Condition, ...]) -> float:
+def _recall(served: Recommender, exact: Recommender, users: Sequence[str], where: Filter) -> float:
     now_ms = int(time.time() * 1000)
     request = RecommendationRequest(n=ANSWERS, where=where, at_ms=now_ms)
     num_found = num_wanted = 0

@@ -18,6 +18,7 @@ from core.arrays import BoolArray, FloatArray, IntArray
 from core.blending.blend import COUNTS_BLEND
 from core.clock import Clock
 from core.errors import NotFound
+from core.filters import matching
 from core.hidden_items import NO_KEYS, HiddenItems
 from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, Window, WindowShape, append
 from core.interactions import EventTypes
@@ -280,10 +281,8 @@ def _allowed(catalogue: Catalogue, request: RecommendationRequest, hidden: IntAr
         allowed = np.zeros(len(catalogue), np.bool_)
         inside = catalogue.category_rows.get(request.category, np.empty(0, np.int64))
         allowed[inside] = catalogue.listed[inside]
-    for condition in request.where:
-        holds = np.zeros(len(catalogue), np.bool_)
-        holds[catalogue.by_attribute.rows(condition)] = True
-        allowed &= holds
+    if request.where:
+        allowed &= matching(catalogue, request.where)
     _exclude(allowed, catalogue.rows(hidden))
     _exclude(allowed, catalogue.rows_of_ids(request.exclude))
     return allowed

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from core.attributes import Condition
+from core.filters import Filter
 
 RankingSource = Literal["model", "counts", "popularity", "similarity", "latest"]
 ReasonKind = Literal["history", "neighbour", "repeat", "popularity"]
@@ -74,14 +74,14 @@ class RecommendationResult:
 class RecommendationRequest:
     """Parameters of a recommendation.
 
-    `where`: conditions that every item satisfies. `exclude`: item ids. `exclude_seen`: exclude items that the user has
+    `where`: what every item satisfies. `exclude`: item ids. `exclude_seen`: exclude items that the user has
     seen. `at_ms`: the time taken as now. `explain`: compute the contributions of past events to each item's score;
     costs an encode per event of the window.
     """
 
     n: int = 10
     category: str | None = None
-    where: tuple[Condition, ...] = ()
+    where: Filter = ()
     exclude: Sequence[str] = ()
     exclude_seen: bool = True
     at_ms: int | None = None

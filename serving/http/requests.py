@@ -13,8 +13,8 @@ import orjson
 from fastapi import Request
 from starlette.datastructures import QueryParams
 
-from core.attributes import conditions_in, conditions_of
 from core.errors import InvalidInput
+from core.filters import filter_in, filter_of
 from core.interactions import MAX_ID_BYTES, check_id, check_time_ms, field_name, shorten
 from core.recommendation.requests import RecommendationRequest
 from serving.http.replies import HTTPError
@@ -113,7 +113,7 @@ def read_recommendation_query(request: Request, services: Services) -> Recommend
         if name in query:
             values[name] = _integer(name, query[name])
     values["exclude"] = _split(query.getlist("exclude"))
-    return replace(parse_recommendation_request(values, services), where=conditions_in(query.getlist("where")))
+    return replace(parse_recommendation_request(values, services), where=filter_in(query.getlist("where")))
 
 
 def parse_recommendation_request(values: Mapping[str, object], services: Services) -> RecommendationRequest:
@@ -122,7 +122,7 @@ def parse_recommendation_request(values: Mapping[str, object], services: Service
     return RecommendationRequest(
         n=_n(values.get("n", DEFAULT_N), services.limits.max_n),
         category=None if category is None else check_id("category", category),
-        where=conditions_of(values.get("where")),
+        where=filter_of(values.get("where")),
         exclude=check_ids("exclude", values.get("exclude", []), limit=services.limits.max_ids),
         exclude_seen=_exclude_seen(values.get("seen"), services),
         at_ms=None if at is None else check_time_ms("at", at),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -80,16 +80,6 @@ class SessionEventIn(Schema):
     """In milliseconds; by default now."""
 
 
-class NumberRange(Schema):
-    """A closed range of numbers; either end may be omitted."""
-
-    min: float | None = None
-    max: float | None = None
-
-
-Condition = str | float | bool | NumberRange
-
-
 class SessionIn(Schema):
     """A session and what to recommend for it."""
 
@@ -100,8 +90,8 @@ class SessionIn(Schema):
     """Instead of a session: at most 100 users, each of whom gets an answer."""
     n: int = 10
     category: str | None = None
-    where: dict[str, Condition | list[Condition]] = Field(default={})
-    """Filters by attribute: a value, a range, or a list of alternatives."""
+    where: dict[str, Any] = Field(default={})
+    """Filters by attribute: a value, `{"min", "max"}`, or a list of alternatives; `not` and `or` combine filters."""
     exclude: list[str] = Field(default=[])
     seen: Literal["exclude", "include"] | None = None
     explain: Literal["full"] | None = None
@@ -168,7 +158,7 @@ _QUERY = (
         "where",
         "array",
         "Filter by attribute, as brand:acme or price:10..30 (either end may be omitted). Repeat it for several; "
-        "conditions on the same attribute are alternatives.",
+        "conditions on the same attribute are alternatives, and !brand:acme keeps all others.",
         items={"type": "string"},
     ),
     parameter("exclude", "array", "Item ids to exclude: repeated, or comma-separated.", items={"type": "string"}),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from core.attributes import conditions_in
+from core.filters import filter_in
 from core.interactions import check_time_ms
 from core.interests.user_interest import UserInterest
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
@@ -31,7 +31,7 @@ def recommend(
         list[str] | None,
         typer.Option(
             metavar="NAME:VALUE",
-            help="Only items with this attribute, such as brand:acme or price:..30; repeat for more.",
+            help="Only items with this attribute, such as brand:acme, !brand:acme or price:..30; repeat for more.",
         ),
     ] = None,
     at: Annotated[int | None, typer.Option(help="Time of the request, in ms since 1970 (default: now).")] = None,
@@ -48,7 +48,7 @@ def recommend(
         wish = RecommendationRequest(
             n=n,
             category=category,
-            where=conditions_in(where or []),
+            where=filter_in(where or []),
             at_ms=at_ms,
             exclude_seen=settings.recommend.exclude_seen,
         )

@@ -7,8 +7,8 @@ import pytest
 from domain_doubles import NOW_MS, crown
 from domain_shop import ALL, GivenVectors, Shop, names, popular_shop
 
-from core.attributes import conditions_in
 from core.errors import NotFound
+from core.filters import filter_in
 from core.items import Item
 from core.manage import remove_item
 from core.recommendation.requests import RecommendationRequest, SessionEvent
@@ -161,17 +161,15 @@ def test_a_wish_for_attributes_narrows_every_answer() -> None:
     shop.had("a")
     shop.snapshots.refresh()
     acme, cheap = (
-        RecommendationRequest(where=conditions_in(["brand:acme"])),
-        RecommendationRequest(where=conditions_in(["brand:acme", "price:..100"])),
+        RecommendationRequest(where=filter_in(["brand:acme"])),
+        RecommendationRequest(where=filter_in(["brand:acme", "price:..100"])),
     )
     assert names(shop.recommender.recommend("ann", acme)) == ["b", "d", "f"]
     assert names(shop.recommender.recommend("ann", cheap)) == ["b", "d"]
     assert names(shop.recommender.recommend_session(session("c"), acme)) == ["d", "f", "b"]
     assert sorted(names(shop.recommender.similar("b", acme))) == ["d", "f"]
     assert sorted(names(shop.recommender.popular(acme))) == ["b", "d", "f"]
-    assert names(
-        shop.recommender.latest(RecommendationRequest(where=conditions_in(["brand:acme", "brand:nord"])))
-    ) == list("fdcb")
-    assert (
-        names(shop.recommender.popular(RecommendationRequest(where=conditions_in(["brand:acme", "colour:red"])))) == []
+    assert names(shop.recommender.latest(RecommendationRequest(where=filter_in(["brand:acme", "brand:nord"])))) == list(
+        "fdcb"
     )
+    assert names(shop.recommender.popular(RecommendationRequest(where=filter_in(["brand:acme", "colour:red"])))) == []

@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.arrays import FloatArray, IntArray
-from core.attributes import conditions_in
 from core.clock import ManualClock
+from core.filters import filter_in
 from core.history import History
 from core.ingestion.sources import RequestSource
 from core.items import Catalogue, Item
@@ -132,7 +132,7 @@ def answers(recommender: Recommender) -> list[Any]:
     requests = [
         RecommendationRequest(n=9),
         RecommendationRequest(n=9, category="food", exclude_seen=False),
-        RecommendationRequest(n=9, where=conditions_in(["price:1..2"]), exclude=["a"]),
+        RecommendationRequest(n=9, where=filter_in(["price:1..2"]), exclude=["a"]),
     ]
     results: list[RecommendationResult] = []
     for request in requests:
