@@ -37,13 +37,12 @@ def export_events(read: ReadTransaction, types: EventTypes) -> Iterator[Record]:
     """All events, by user and time; times in ms."""
     user_ids = dict(_users(read))
     item_ids = _item_ids(read)
-    names = list(types.codes)
     for rows in read.events.pages():
         for row in rows:
             yield {
                 "user_id": user_ids[row.user_key],
                 "item_id": item_ids[row.item_key],
-                "type": names[row.type_code],
+                "type": types.name(row.type_code),
                 "time": row.time_ms,
                 "value": row.value,
                 "context": row.context,

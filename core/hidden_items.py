@@ -40,5 +40,5 @@ class HiddenItems:
 
 
 def _mask(types: EventTypes, codes: tuple[int, ...]) -> BoolArray:
-    """(number of types,) whether a type is one of these."""
-    return np.isin(np.arange(len(types.table)), codes)
+    """(largest stored code + 1,) whether a code is one of these."""
+    return np.isin(np.arange(max(types.kinds) + 1), codes)

@@ -10,10 +10,11 @@ import math
 import sys
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.errors import InvalidEvent, InvalidInput, InvalidSettings
+from core.event_values import DISLIKED, ValueWeight, value_factor
 from core.times import iso_ms
 
 MAX_ID_BYTES = 256
@@ -31,7 +32,8 @@ class EventType:
 
     `window`: it enters the history that the encoder reads. `weight`: what it adds to popularity. `seen`: its item is
     excluded from this user's recommendations unless seen items are included. `hide`: its item is always excluded (a
-    dislike), until a later event with `unhide` (a like). `negative`: it is negative feedback.
+    dislike), until a later event with `unhide` (a like). `negative`: it is negative feedback. `value_weight`: how its
+    value scales the weight. `dislike_below`: with a lower value it is a dislike, with any other one it unhides.
     """
 
     name: str
@@ -41,6 +43,20 @@ class EventType:
     hide: bool = False
     negative: bool = False
     unhide: bool = False
+    value_weight: ValueWeight = "none"
+    dislike_below: float | None = None
+
+    @property
+    def disliked(self) -> EventType:
+        """What an event of this type is where its value is below `dislike_below`."""
+        return EventType(self.name, window=False, weight=0.0, seen=self.seen, hide=True, negative=True)
+
+    @property
+    def stored_shape(self) -> tuple[object, ...]:
+        """What affects stored state; `unhide` affects none. Rules of values only where there are any."""
+        rules = (self.value_weight, self.dislike_below)
+        shape = (self.name, self.window, self.weight, self.seen, self.hide, self.negative)
+        return shape if rules == ("none", None) else shape + rules
 
 
 DEFAULT_EVENT_TYPES: tuple[EventType, ...] = (
@@ -57,21 +73,30 @@ DEFAULT_EVENT_TYPES: tuple[EventType, ...] = (
 
 @dataclass(frozen=True)
 class EventTypes:
-    """The event types of an installation. A type's code, stored with each event, is its position in the table."""
+    """The event types of an installation. A type's code is its position in the table.
+
+    An event is stored with its type's code, or with `DISLIKED` more where its value makes it a dislike: then `kinds`
+    has another kind of event under that code, with the same name.
+    """
 
     table: tuple[EventType, ...] = DEFAULT_EVENT_TYPES
     codes: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    kinds: Mapping[int, EventType] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         codes = {kind.name: code for code, kind in enumerate(self.table)}
-        if len(codes) != len(self.table) or not codes:
-            msg = f"event types need unique names and at least one type, got {[t.name for t in self.table]}"
+        if len(codes) != len(self.table) or not 0 < len(codes) <= DISLIKED:
+            names = [kind.name for kind in self.table]
+            msg = f"event types need unique names and between 1 and {DISLIKED} types, got {names}"
             raise InvalidSettings(msg)
         for kind in self.table:
             if not 0 <= kind.weight < math.inf:
                 msg = f"event type {kind.name}: wanted a finite weight of at least 0, got {kind.weight}"
                 raise InvalidSettings(msg)
+        rated = {code: kind for code, kind in enumerate(self.table) if kind.dislike_below is not None}
+        kinds = dict(enumerate(self.table)) | {code: replace(kind, unhide=True) for code, kind in rated.items()}
         object.__setattr__(self, "codes", codes)
+        object.__setattr__(self, "kinds", kinds | {code + DISLIKED: kind.disliked for code, kind in rated.items()})
 
     def code(self, name: str) -> int:
         """The code of a type; raises `InvalidEvent` for an unknown one."""
@@ -81,13 +106,28 @@ class EventTypes:
             msg = f"type: unknown event type {shorten(name)}; known types are {', '.join(self.codes)}"
             raise InvalidEvent(msg, field="type") from None
 
+    def stored_code(self, code: int, value: float | None) -> int:
+        """The code that an event of this type, or of its disliked kind, is stored with."""
+        code %= DISLIKED
+        below = self.table[code].dislike_below
+        return code if below is None or value is None or value >= below else code + DISLIKED
+
+    def name(self, code: int) -> str:
+        """The name of the type of a stored event."""
+        return self.kinds[code].name
+
+    def weight(self, code: int, value: float | None) -> float:
+        """What a stored event adds to the popularity of its item."""
+        kind = self.kinds[code]
+        return kind.weight if kind.value_weight == "none" else kind.weight * value_factor(kind.value_weight, value)
+
     def flagged(self, flag: str) -> tuple[int, ...]:
-        """The codes of all types with this flag ("window", "seen", "hide", "unhide")."""
-        return tuple(code for code, kind in enumerate(self.table) if getattr(kind, flag))
+        """The codes, ascending, of stored events with this flag ("window", "seen", "hide", "unhide")."""
+        return tuple(code for code, kind in self.kinds.items() if getattr(kind, flag))
 
     def digest(self) -> str:
-        """A hash of what affects stored state; stored in the database to detect a change. `unhide` affects none."""
-        text = repr([(t.name, t.window, t.weight, t.seen, t.hide, t.negative) for t in self.table])
+        """A hash of what affects stored state; stored in the database to detect a change."""
+        text = repr([kind.stored_shape for kind in self.table])
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

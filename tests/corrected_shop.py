@@ -14,7 +14,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from domain_doubles import NOW_MS, SHAPE, TYPES, ingestor
+from domain_doubles import NOW_MS, SHAPE, ingestor
 
 from core.clock import ManualClock
 from core.corrections.erase import erase_user
@@ -25,16 +25,23 @@ from core.ingestion.derivation import Derivation
 from core.ingestion.rebuild import rebuild
 from core.ingestion.sources import RequestSource
 from core.ingestion.verify import verify
-from core.interactions import Interaction
+from core.interactions import EventType, EventTypes, Interaction
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.ports.store import ReadTransaction, Store
 
 DAY_MS = 86_400_000
+TYPES = EventTypes(
+    (
+        EventType("click"),
+        EventType("purchase", weight=5.0, value_weight="log"),
+        EventType("dislike", window=False, weight=0.0, hide=True),
+        EventType("impression", window=False, weight=0.0, seen=False),
+        EventType("rating", value_weight="linear", dislike_below=3.0),
+    )
+)
 DERIVATION = Derivation(TYPES, SHAPE)
 USERS = ("ann", "bob", "guest")
-KINDS = ("click", "purchase", "dislike", "impression")
-WINDOWED = {"click", "purchase"}
-WEIGHTS = {"click": 1.0, "purchase": 5.0}
+KINDS = tuple(TYPES.codes)
 NUM_EVENTS = 24
 Step = tuple[str, Sequence[int | str]]
 
@@ -48,9 +55,22 @@ def a_log(draw: Random) -> list[Interaction]:
             f"i{draw.randrange(5)}",
             draw.choice(KINDS),
             NOW_MS + index // 2 * DAY_MS,
+            draw.choice([None, 1.0, 4.0]),
         )
         for index in range(NUM_EVENTS)
     ]
+
+
+def is_windowed(event: Interaction) -> bool:
+    """By hand: clicks, purchases, and ratings of three stars or more."""
+    return event.type in ("click", "purchase") or (event.type == "rating" and event.value != 1.0)
+
+
+def weight_of(event: Interaction) -> float:
+    """By hand: 1, for purchases 5 * log2(1 + value), and the stars of ratings that are no dislikes."""
+    if event.type == "purchase":
+        return {None: 5.0, 1.0: 5.0, 4.0: 5.0 * math.log2(5.0)}[event.value]
+    return 0.0 if not is_windowed(event) else event.value or 1.0 if event.type == "rating" else 1.0
 
 
 class ShopLog:
@@ -100,7 +120,7 @@ class ShopLog:
 
 def apply(store: Store, log: ShopLog, events: Sequence[Interaction], steps: Iterable[Step]) -> None:
     """Apply each step to both: ("send", indices), ("undo", indices), ("merge", two ids) or ("erase", id)."""
-    writer = ingestor(store)
+    writer = ingestor(store, types=TYPES)
     for name, what in steps:
         if name == "merge":
             with suppress(InvalidInput):
@@ -148,8 +168,14 @@ def _assert_derived(store: Store, log: ShopLog) -> None:
             assert _stored_user(read, user_id) == _user_by_hand(log.history(user_id)), user_id
         assert _transitions(read) == _transitions_by_hand(log)
         assert _popularity(read) == pytest.approx(_popularity_by_hand(remaining))
-        by_type = {kind: read.event_counts.total(since_ms=0, type_codes=[TYPES.code(kind)]) for kind in KINDS}
-        assert by_type == {kind: sum(event.type == kind for event in remaining) for kind in KINDS}
+        for kind in KINDS:
+            codes = [code for code in TYPES.kinds if TYPES.name(code) == kind]
+            total = read.event_counts.total(since_ms=0, type_codes=codes)
+            assert total == sum(event.type == kind for event in remaining), kind
+        codes = list(DERIVATION.window_codes)
+        num_windowed = sum(map(is_windowed, remaining))
+        assert read.event_counts.total(since_ms=0, type_codes=codes) == num_windowed
+        assert len(read.events.columns(type_codes=codes)) == num_windowed
         assert not verify(read, DERIVATION, progress=lambda _num: None).examples
 
 
@@ -167,7 +193,7 @@ def _stored_user(read: ReadTransaction, user_id: str) -> tuple[int, list[tuple[s
 
 
 def _user_by_hand(history: list[Interaction]) -> tuple[int, list[tuple[str, int]], list[tuple[str, int]]]:
-    window = [(event.item_id, event.time_ms) for event in history if event.type in WINDOWED]
+    window = [(event.item_id, event.time_ms) for event in history if is_windowed(event)]
     num_events = len(window)
     while len(window) > SHAPE.size:
         window = window[SHAPE.step :]
@@ -186,7 +212,7 @@ def _transitions(read: ReadTransaction) -> Counter[tuple[object, ...]]:
 def _transitions_by_hand(log: ShopLog) -> Counter[tuple[object, ...]]:
     totals: Counter[tuple[object, ...]] = Counter()
     for user_id in list(log.events):
-        items = [(event.item_id, event.time_ms) for event in log.history(user_id) if event.type in WINDOWED]
+        items = [(event.item_id, event.time_ms) for event in log.history(user_id) if is_windowed(event)]
         for index, (item_id, time_ms) in enumerate(items):
             previous = [items[index - step][0] if index >= step else None for step in (1, 2, 3)]
             totals[item_id, time_ms // (7 * DAY_MS), *previous] += 1
@@ -203,6 +229,6 @@ def _popularity(read: ReadTransaction) -> dict[str, float]:
 def _popularity_by_hand(events: list[Interaction]) -> dict[str, float]:
     sums: dict[str, float] = defaultdict(float)
     for event in events:
-        if event.type in WEIGHTS:
-            sums[event.item_id] += WEIGHTS[event.type] * 2 ** ((event.time_ms - NOW_MS) / DEFAULT_HALF_LIFE_MS)
+        if weight := weight_of(event):
+            sums[event.item_id] += weight * 2 ** ((event.time_ms - NOW_MS) / DEFAULT_HALF_LIFE_MS)
     return {item_id: math.log2(total) + NOW_MS / DEFAULT_HALF_LIFE_MS for item_id, total in sums.items()}

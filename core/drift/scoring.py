@@ -66,7 +66,7 @@ class Scoring:
         self._snapshots = snapshots
         self._shape = shape
         self._segments = segments
-        self._codes = tuple(range(len(types.table)))
+        self._codes = tuple(types.kinds)
         self._windowed = frozenset(types.flagged("window"))
         self._hidden_items = HiddenItems(types, exclude_seen=exclude_seen)
 

@@ -46,10 +46,9 @@ class Derivation:
 
     def popularity(self, rows: Sequence[EventRow]) -> dict[int, float]:
         """The decayed log2 counts of items, by item key."""
-        weights = [kind.weight for kind in self.types.table]
-        counted = [row for row in rows if weights[row.type_code] > 0]
-        keys, times_ms = [row.item_key for row in counted], [row.time_ms for row in counted]
-        row_weights = [weights[row.type_code] for row in counted]
+        weights = [self.types.weight(row.type_code, row.value) for row in rows]
+        counted = [(row.item_key, row.time_ms, weight) for row, weight in zip(rows, weights, strict=True) if weight > 0]
+        keys, times_ms, row_weights = zip(*counted, strict=True) if counted else ((), (), ())
         return decayed_log2(keys, times_ms, row_weights, half_life_ms=self.half_life_ms)
 
     def drift_counts(self, rows: Sequence[EventRow], facts: Mapping[int, ItemFacts]) -> dict[int, BucketCounts]:

@@ -124,7 +124,7 @@ class Ingestor:
             before = self._advance(tx, batches)  # (a)
             writer = before[min(before)]
             statuses = [status for batch in batches for status in _statuses(batch, before)]
-            resolved = ResolvedBatch(tx, events, statuses, codes=self._types.codes, item_keys=self._item_keys)  # (b)
+            resolved = ResolvedBatch(tx, events, statuses, types=self._types, item_keys=self._item_keys)  # (b)
             if resolved.rows:
                 tx.events.insert(sorted(resolved.rows, key=_event_key))  # (c)
                 states, transitions = self._slide(tx, resolved)

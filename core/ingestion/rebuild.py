@@ -1,4 +1,4 @@
-"""Rebuild: recomputes windows, popularity, item transitions and counts from the interactions.
+"""Rebuild: recomputes windows, popularity, item transitions and counts from the interactions, and which are dislikes.
 
 Needed after a change of the event types, the window or the half-life. One transaction. Stop other writers before
 (SQLite enforces it).
@@ -44,7 +44,9 @@ def rebuild(
     with store.transaction() as tx, store.read() as read:
         _clear_derived(tx)
         writer = tx.offsets.lock(REBUILD, [0])[0]
-        for rows in user_groups(read):
+        for stored in user_groups(read):
+            rows = [row._replace(type_code=types.stored_code(row.type_code, row.value)) for row in stored]
+            tx.events.save_types([row for row, old in zip(rows, stored, strict=True) if row.type_code != old.type_code])
             by_user = [list(group) for _, group in groupby(rows, attrgetter("user_key"))]
             histories = [derivation.history(user_rows) for user_rows in by_user]
             states = tx.users.by_key([user_rows[0].user_key for user_rows in by_user])

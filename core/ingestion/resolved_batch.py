@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from core.interactions import Interaction
+from core.interactions import EventTypes, Interaction
 from core.ports.store import Transaction
 from core.records import EventRow, UserState
 from core.statuses import EventStatus
@@ -26,7 +26,7 @@ class ResolvedBatch:
         events: Sequence[Interaction],
         statuses: list[EventStatus],
         *,
-        codes: Mapping[str, int],
+        types: EventTypes,
         item_keys: Mapping[str, int],
     ) -> None:
         """`statuses`: as known before the store is read; `item_keys`: known keys, which are not looked up."""
@@ -44,7 +44,7 @@ class ResolvedBatch:
             unknown = sorted(item_ids.difference(self.item_keys))
             if unknown:
                 self.item_keys |= tx.items.resolve(unknown, now_ms=min(event.time_ms for event in accepted))
-            self._number(tx, events, codes)
+            self._number(tx, events, types)
 
     def _accepted(self, events: Sequence[Interaction]) -> list[Interaction]:
         return [event for event, status in zip(events, self.statuses, strict=True) if status is EventStatus.ACCEPTED]
@@ -67,7 +67,7 @@ class ResolvedBatch:
         """The users of the batch before it."""
         return self._locked.values()
 
-    def _number(self, tx: Transaction, events: Sequence[Interaction], codes: Mapping[str, int]) -> None:
+    def _number(self, tx: Transaction, events: Sequence[Interaction], types: EventTypes) -> None:
         """Number the new events in the order of the source; mark known ones as duplicates."""
         keys = [
             event.event_key if status is EventStatus.ACCEPTED else b""
@@ -84,7 +84,8 @@ class ResolvedBatch:
             else:
                 known.add(key)
                 seqs[user_key] += 1
-                row = (key, user_key, self.item_keys[event.item_id], codes[event.type], event.time_ms, seqs[user_key])
+                type_code = types.stored_code(types.codes[event.type], event.value)
+                row = (key, user_key, self.item_keys[event.item_id], type_code, event.time_ms, seqs[user_key])
                 self.rows.append(EventRow(*row, event.value, event.context, event.recommendation_id))
             self.user_seqs[index] = seqs[user_key]
         ids = {state.key: user_id for user_id, state in self._locked.items()}  # one of those of a merged user

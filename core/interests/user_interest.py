@@ -54,7 +54,7 @@ class Interests:
         self._horizons = horizons or Horizons()
         self._false_alarms = false_alarms
         self._max_events = max_events
-        self._codes = [code for code, kind in enumerate(types.table) if kind.weight > 0 and not kind.negative]
+        self._codes = [code for code, kind in types.kinds.items() if kind.weight > 0 and not kind.negative]
 
     def of(self, user_id: str) -> UserInterest:
         """A user's interests; raises `NotFound` for an unknown user."""

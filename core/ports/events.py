@@ -64,3 +64,7 @@ class EventRepository(EventReader, Protocol):
     def undo(self, event: EventRow) -> None:
         """Delete an event of a locked user; it stays known, and the user's erasure covers its time."""
         ...
+
+    def save_types(self, rows: Sequence[EventRow]) -> None:
+        """Store the type codes of known events."""
+        ...

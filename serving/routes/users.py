@@ -26,7 +26,7 @@ class UserRoutes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._services = engine.services
-        self._type_names = tuple(engine.services.types.codes)
+        self._types = engine.services.types
 
     def register(self, router: APIRouter) -> None:
         """Add the routes."""
@@ -109,7 +109,7 @@ class UserRoutes:
             "item_id": stored.item.item_id,
             "title": stored.item.title,
             "categories": stored.item.categories,
-            "type": self._type_names[row.type_code],
+            "type": self._types.name(row.type_code),
             "time": row.time_ms,
             "gap_ms": None if previous is None else row.time_ms - previous.time_ms,
             "user_seq": row.user_seq,

@@ -60,6 +60,10 @@ def _add_undone(dialect: Dialect) -> CompilerElement:
     return dialect.insert(undone_events, "event_key", "user_key", "time_ms")
 
 
+def _save_types(dialect: Dialect) -> CompilerElement:
+    return dialect.update(interactions, "type_code", key="event_key")
+
+
 def _sequences(dialect: Dialect) -> CompilerElement:
     return select(columns.event_key, columns.user_seq).where(dialect.key_is_in(columns.event_key, "event_keys"))
 
@@ -121,6 +125,10 @@ class EventRepository:
         """Delete an event, and keep its key as known."""
         self._session.run(_delete, event_key=event.event_key)
         self._session.write(_add_undone, [(event.event_key, event.user_key, event.time_ms)])
+
+    def save_types(self, rows: Sequence[EventRow]) -> None:
+        """Store the type codes of known events."""
+        self._session.write(_save_types, [(row.type_code, row.event_key) for row in rows])
 
     def histories(self, limits: Mapping[int, int], *, type_codes: Sequence[int]) -> dict[int, History]:
         """For each user key its newest `limits[key]` events of these types, in history order."""

@@ -77,3 +77,7 @@ class MemoryEvents(MemoryRepository):
 
     def undo(self, event: EventRow) -> None:
         self.data.undone[event.event_key] = self.data.events.pop(event.event_key)
+
+    def save_types(self, rows: Sequence[EventRow]) -> None:
+        for row in rows:
+            self.data.events[row.event_key] = self.data.events[row.event_key]._replace(type_code=row.type_code)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr
@@ -49,6 +50,29 @@ it Tidewise stops and says what to do.
 
 EVENT_TYPES = """\
 Each type has these fields; add new types below existing ones.
+
+**Values** of events (a rating, a price, a quantity) are stored, and change nothing unless a type says so:
+
+```toml
+[events.types.rating]
+value_weight = "linear"    # in popularity, five stars weigh ten times half a star
+dislike_below = 3.0        # one and two stars hide the item, and are not trained on
+
+[events.types.purchase]
+value_weight = "log"       # for prices: a purchase of 1,000 weighs ten times one of 1, not a thousand times
+```
+
+`value_weight` multiplies `weight` in popularity, in the way in which Hu, Koren and Volinsky (ICDM 2008) derive
+confidence from counts. A value up to 0 adds nothing, an event without one keeps its weight, and values above
+10<sup>12</sup> count as that. The model, the gate and item transitions count every event once.
+
+An event with a value below `dislike_below` is a dislike instead. It is no example for training and the gate (as Liang
+et al., WWW 2018, make ratings binary), it adds nothing to popularity, and it hides the item from its user until a later
+event of the same type with another value or none, or one of a type with `unhide`.
+
+Undone, merged and erased events follow the same rules. After a change of either setting Tidewise stops, and `tidewise
+rebuild` applies it to all stored events; models learn of it at the next training. `tidewise evaluate` reads no settings
+and ignores values.
 """
 
 
@@ -87,7 +111,12 @@ def _type_name(field: FieldInfo) -> str:
     if "dict" in text:
         return "table"
     names: dict[Any, str] = {int: "integer", float: "number", bool: "true or false", str: "text", Path: "path"}
-    return names[field.annotation]
+    return names[_without_none(field.annotation)]
+
+
+def _without_none(annotation: Any) -> Any:
+    """The type of a field that may be empty."""
+    return next((choice for choice in get_args(annotation) if choice is not NoneType), annotation)
 
 
 def _shown(default: Any) -> str:

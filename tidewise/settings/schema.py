@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDi
 from pydantic_settings import PydanticBaseSettingsSource as AnySource
 
 from core.errors import InvalidSettings
+from core.event_values import ValueWeight
 from core.history import WindowShape
 from core.interactions import DEFAULT_EVENT_TYPES, EventType, EventTypes, check_id
 from tidewise.settings.drift import DriftSettings, InterestSettings
@@ -162,6 +163,10 @@ class EventTypeSettings(Section):
     """Whether the event is negative feedback."""
     unhide: bool = False
     """Whether the event takes back an earlier `hide` of the same user and item: a like."""
+    value_weight: ValueWeight = "none"
+    """What the weight is multiplied by: `linear` the event's value, `log` log2(1 + value), `none` nothing."""
+    dislike_below: float | None = Field(None, allow_inf_nan=False)
+    """Events with a lower value are dislikes: hidden, not trained on; those with any other value `unhide`."""
 
 
 def _default_types() -> dict[str, dict[str, Any]]:
@@ -173,7 +178,7 @@ class EventSettings(Section):
     """Event types. `[events.types.NAME]` changes a known type or adds a new one; omitted fields keep their value."""
 
     types: dict[str, EventTypeSettings] = Field(default_factory=_default_types, validate_default=True)
-    """The event types, each with `window`, `weight`, `seen`, `hide`, `negative` and `unhide`."""
+    """The event types; the fields of each are listed below."""
     default_type: str = "click"
     """The type of an event without a type."""
     max_future_s: float = Field(300.0, ge=0, allow_inf_nan=False)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.hidden_items import HiddenItems
-from core.interactions import DEFAULT_EVENT_TYPES, EventTypes
+from core.interactions import DEFAULT_EVENT_TYPES, EventType, EventTypes
 
 TYPES = EventTypes()
 CODES = range(len(DEFAULT_EVENT_TYPES))
@@ -36,3 +36,14 @@ def test_hidden_items_are_those_of_a_walk_through_the_history(
 def test_likes_are_not_read_where_nothing_hides() -> None:
     types = EventTypes(tuple(kind for kind in DEFAULT_EVENT_TYPES if not kind.hide))
     assert HiddenItems(types, exclude_seen=False).codes == ()
+
+
+def test_a_low_rating_hides_an_item_until_a_higher_one() -> None:
+    types = EventTypes((EventType("rating", dislike_below=3.0), EventType("dislike", hide=True)))
+    rule = HiddenItems(types, exclude_seen=False)
+
+    def hidden(*values: float | None) -> list[int]:
+        codes = [types.stored_code(0, value) for value in values]
+        return rule.of(np.array([(7, code) for code in codes], np.int64)).tolist()
+
+    assert [hidden(2.9), hidden(2.9, 3.0), hidden(2.9, None), hidden(5.0, 1.0)] == [[7], [], [], [7]]

@@ -261,7 +261,7 @@ def test_any_field_value_gives_an_event_or_a_short_message(junk: object) -> None
 
 def test_a_type_without_a_name_of_its_own_or_no_type_at_all_is_refused() -> None:
     for table in ((), (EventType("click"), EventType("click"))):
-        with pytest.raises(InvalidSettings, match="unique names and at least one type"):
+        with pytest.raises(InvalidSettings, match="unique names and between 1 and"):
             EventTypes(table)
 
 

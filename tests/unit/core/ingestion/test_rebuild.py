@@ -147,3 +147,20 @@ def test_a_rebuild_that_breaks_leaves_everything_as_it_was() -> None:
     with pytest.raises(KeyboardInterrupt):
         rebuild(store, types=TYPES, shape=SHAPE, half_life_ms=1.0, meta={}, progress=stop)
     assert (windows(store), popularity(store)) == before
+
+
+def test_rebuild_applies_a_threshold_to_stored_values_and_takes_it_back() -> None:
+    store = MemoryStore()
+    plain, rated = (EventTypes((EventType("rating", dislike_below=below),)) for below in (None, 3.0))
+    low = Interaction("e1", "ann", "i1", "rating", NOW_MS + 1, 1.0)
+    high = Interaction("e5", "ann", "i5", "rating", NOW_MS + 5, 5.0)
+    ingestor(store, types=plain).ingest([low, high], REQUEST)
+    before = windows(store), counts(store), popularity(store)
+    rebuilt(store, types=rated)
+    kept, now_popular = windows(store), list(popularity(store))
+    with store.read() as read:
+        hidden = read.events.columns(type_codes=[code for code, kind in rated.kinds.items() if kind.hide])
+    rebuilt(store, types=plain)
+    assert kept == {"ann": (2, 1, ["i5"])}
+    assert (len(now_popular), hidden.times_ms.tolist()) == (1, [NOW_MS + 1])
+    assert (windows(store), counts(store), popularity(store)) == before
