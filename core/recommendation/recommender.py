@@ -18,7 +18,6 @@ from core.arrays import BoolArray, FloatArray, IntArray
 from core.blending.blend import COUNTS_BLEND
 from core.clock import Clock
 from core.errors import NotFound
-from core.filters import matching
 from core.hidden_items import NO_KEYS, HiddenItems
 from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, Window, WindowShape, append
 from core.interactions import EventTypes
@@ -33,21 +32,23 @@ from core.recommendation.neighbour_scores import NeighbourScores
 from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
 from core.recommendation.requests import (
     Contribution,
-    ItemReason,
     RecommendationRequest,
     RecommendationResult,
     ScoredItem,
     SessionEvent,
 )
+from core.recommendation.scenario_selection import ScenarioSelection
+from core.recommendation.selection import allowed_rows, best, named, scored
 from core.recommendation.snapshot import ServingSnapshot
 from core.recommendation.trends import Trends
 from core.recommendation.user_encoder import UserEncoder
 from core.recommendation.user_snapshots import CurrentUser, UserSnapshots
 from core.recommendation.vector_cache import VectorCache
 from core.records import UserState
+from core.scenarios.pools import RandomSource
+from core.scenarios.slate import DEFAULT_RANDOM
 
 NOTHING_LISTED = "the catalogue has no item that can be recommended"
-NUM_SPARE = 8  # candidates beyond n, to replace those that the final check removes
 
 
 class Recommender:
@@ -65,8 +66,12 @@ class Recommender:
         users: UserSnapshots,
         include_uncatalogued: bool = False,
         shared: bool = False,
+        random: RandomSource = DEFAULT_RANDOM,
     ) -> None:
-        """`include_uncatalogued`: recommend uncatalogued items too. `shared`: see `UserEncoder`."""
+        """`include_uncatalogued`: recommend uncatalogued items too. `shared`: see `UserEncoder`.
+
+        `random`: what exploration draws with.
+        """
         self._store = store
         self._snapshots = snapshots
         self._clock = clock
@@ -75,6 +80,7 @@ class Recommender:
         self._users = users
         self._encoder = UserEncoder(store, cache=vectors, shared=shared)
         self._include_uncatalogued = include_uncatalogued
+        self._random = random
 
     def recommend(self, user_id: str, request: RecommendationRequest) -> RecommendationResult:
         """The next items for a user; popular items for a user without a history."""
@@ -85,10 +91,11 @@ class Recommender:
             history = state.window.history if state else EMPTY_HISTORY
             now_ms, gap_ms = self._now(request, history)
             ranker = self._ranker_for(read, snapshot, state, gap_ms, hidden)
-            scored = self._pick(items, ranker, _allowed(snapshot.catalogue, request, hidden), request.n)
+            selected = self._selected(items, snapshot, ranker, request, hidden, now_ms)
             if request.explain:
-                scored = _explained(items, snapshot, scored, history, now_ms)
-        return _answer(snapshot.catalogue, ranker, scored, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
+                selected = _explained(items, snapshot, selected, history, now_ms)
+        seq = state.seq if state else None
+        return _answer(snapshot.catalogue, ranker, request, selected, now_ms, seq=seq, gap_ms=gap_ms)
 
     def recommend_session(
         self, events: Sequence[SessionEvent], request: RecommendationRequest, *, user_id: str | None = None
@@ -114,10 +121,11 @@ class Recommender:
                 query = _query(snapshot.model, snapshot.model.encoder.encode([history]), gap_ms)
                 reason = "ranked by the session" if state is None else "ranked by the user's history and the session"
                 ranker = _by_model(snapshot, snapshot.model, query, history, hidden, reason)
-            scored = self._pick(items, ranker, _allowed(snapshot.catalogue, request, hidden), request.n)
+            selected = self._selected(items, snapshot, ranker, request, hidden, now_ms)
             if request.explain:
-                scored = _explained(items, snapshot, scored, history, now_ms)
-        return _answer(snapshot.catalogue, ranker, scored, now_ms, seq=state.seq if state else None, gap_ms=gap_ms)
+                selected = _explained(items, snapshot, selected, history, now_ms)
+        seq = state.seq if state else None
+        return _answer(snapshot.catalogue, ranker, request, selected, now_ms, seq=seq, gap_ms=gap_ms)
 
     def rank(self, user_id: str, item_ids: Sequence[str], *, at_ms: int | None = None) -> RecommendationResult:
         """These items ranked for a user. `excluded` lists the unknown, hidden, removed and disliked ones."""
@@ -134,12 +142,13 @@ class Recommender:
             rows = rows[items.listed(rows)]
             scores = ranker.scores(rows)
             order = np.argsort(-scores, kind="stable")
-            ranked = tuple(_scored(items.name(row), score) for row, score in _pairs(rows[order], scores[order]))
+            ranked = tuple(map(scored, map(items.name, rows[order].tolist()), scores[order].tolist()))
         shown = {item.item_id for item in ranked}
         excluded = tuple(item_id for item_id in distinct if item_id not in shown)
         return _answer(
             snapshot.catalogue,
             ranker,
+            request,
             ranked,
             now_ms,
             seq=state.seq if state else None,
@@ -156,7 +165,7 @@ class Recommender:
         else:
             reason = "no model serves yet" if snapshot.model is None else "the item is not indexed yet"
             ranker = PopularityRanker(snapshot, reason, self._categories(snapshot, item_id, row))
-        return self._listed(snapshot, ranker, request, among=np.arange(len(snapshot.catalogue)) != row)
+        return self._listed(snapshot, ranker, replace(request, exclude=[*request.exclude, item_id]))
 
     def popular(self, request: RecommendationRequest) -> RecommendationResult:
         """The most popular items by time-decayed popularity."""
@@ -220,13 +229,11 @@ class Recommender:
         among: BoolArray | None = None,
     ) -> RecommendationResult:
         """A result without a user, over all rows or those of the mask `among`."""
-        allowed = _allowed(snapshot.catalogue, request, NO_KEYS)
-        if among is not None:
-            allowed &= among
+        now_ms, _ = self._now(request, EMPTY_HISTORY)
         with self._store.read(snapshot=False) as read:
             items = self._current(read, snapshot, read.items.revision())
-            scored = self._pick(items, ranker, allowed, request.n)
-        return _answer(snapshot.catalogue, ranker, scored, self._now(request, EMPTY_HISTORY)[0])
+            selected = self._selected(items, snapshot, ranker, request, NO_KEYS, now_ms, among)
+        return _answer(snapshot.catalogue, ranker, request, selected, now_ms)
 
     def _ranker_for(
         self,
@@ -251,41 +258,29 @@ class Recommender:
         now_ms = self._clock.now_ms() if request.at_ms is None else request.at_ms
         return now_ms, max(0, now_ms - int(history.times_ms[-1])) if len(history) else None
 
-    def _pick(self, items: CurrentItems, ranker: Ranker, allowed: BoolArray, n: int) -> tuple[ScoredItem, ...]:
-        """The first n of a ranking that can be recommended now."""
-        rank = ranker.ranking(allowed)
-        num_candidates = n + NUM_SPARE
-        while True:
-            rows, scores = rank(num_candidates)
-            listed = items.listed(rows)
-            if np.count_nonzero(listed) >= n or len(rows) < num_candidates:
-                rows, scores = rows[listed][:n], scores[listed][:n]
-                reasons = ranker.reasons(rows, items.names)
-                return tuple(
-                    _scored(items.name(row), score, reason)
-                    for (row, score), reason in zip(_pairs(rows, scores), reasons, strict=True)
-                )
-            num_candidates *= 4
+    def _selected(
+        self,
+        items: CurrentItems,
+        snapshot: ServingSnapshot,
+        ranker: Ranker,
+        request: RecommendationRequest,
+        hidden: IntArray,
+        now_ms: int,
+        among: BoolArray | None = None,
+    ) -> tuple[ScoredItem, ...]:
+        """The items of the answer. `among`: (N,) those that the ranking is about."""
+        allowed = allowed_rows(snapshot.catalogue, request, hidden)
+        if request.scenario is not None:
+            selection = ScenarioSelection(request.scenario, items, snapshot, ranker, now_ms, self._random)
+            return selection.of(request.n, allowed, among)
+        if among is not None:
+            allowed &= among
+        return named(items, ranker, *best(items, ranker.ranking(allowed), request.n))
 
 
 def _parts(user: CurrentUser | None) -> tuple[UserState | None, IntArray]:
     """The state of a user and the keys of the items that are no answers."""
     return (None, NO_KEYS) if user is None else (user.state, user.hidden)
-
-
-def _allowed(catalogue: Catalogue, request: RecommendationRequest, hidden: IntArray) -> BoolArray:
-    """(n,) the catalogue rows that can be recommended. `hidden`: item keys that are no answers for the user."""
-    if request.category is None:
-        allowed = catalogue.listed.copy()
-    else:
-        allowed = np.zeros(len(catalogue), np.bool_)
-        inside = catalogue.category_rows.get(request.category, np.empty(0, np.int64))
-        allowed[inside] = catalogue.listed[inside]
-    if request.where:
-        allowed &= matching(catalogue, request.where)
-    _exclude(allowed, catalogue.rows(hidden))
-    _exclude(allowed, catalogue.rows_of_ids(request.exclude))
-    return allowed
 
 
 def _explained(
@@ -364,21 +359,10 @@ def _query(model: BoundModel, vector: FloatArray, gap_ms: int | None) -> FloatAr
     return query
 
 
-def _exclude(allowed: BoolArray, rows: IntArray) -> None:
-    allowed[rows[rows >= 0]] = False
-
-
-def _pairs(rows: IntArray, scores: FloatArray) -> list[tuple[int, float]]:
-    return list(zip(rows.tolist(), scores.tolist(), strict=True))
-
-
-def _scored(name: ItemName, score: float, reason: ItemReason | None = None) -> ScoredItem:
-    return ScoredItem(name.item_id, name.title, name.categories, score if np.isfinite(score) else None, reason)
-
-
 def _answer(
     catalogue: Catalogue,
     ranker: Ranker,
+    request: RecommendationRequest,
     items: tuple[ScoredItem, ...],
     now_ms: int,
     *,
@@ -388,4 +372,8 @@ def _answer(
 ) -> RecommendationResult:
     new_id = secrets.token_hex(12)
     reason = ranker.reason if items or catalogue.listed.any() else NOTHING_LISTED
-    return RecommendationResult(new_id, items, ranker.source, reason, now_ms, ranker.version, seq, gap_ms, excluded)
+    scenario = request.scenario.name if request.scenario else ""
+    version = ranker.version
+    return RecommendationResult(
+        new_id, items, ranker.source, reason, now_ms, version, seq, gap_ms, excluded, scenario=scenario
+    )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.filters import Filter
+from core.scenarios.scenario import Scenario
 
 RankingSource = Literal["model", "counts", "popularity", "similarity", "latest"]
-ReasonKind = Literal["history", "neighbour", "repeat", "popularity"]
+ReasonKind = Literal["history", "neighbour", "repeat", "popularity", "pin", "boost", "exploration", "fallback"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,11 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class ItemReason:
-    """The part of a score that speaks most for an item.
+    """The part of a score that speaks most for an item, or the part of a scenario that put it at its position.
 
     "history": the encoder, by the whole history; "neighbour": it often came next to `item_id`, one of the last items;
-    "repeat": the user had it before; "popularity": it is popular.
+    "repeat": the user had it before; "popularity": it is popular. Of a scenario: "pin"; "boost": without it the item
+    would not be in the answer; "exploration": drawn from a pool; "fallback": nothing else was left.
     """
 
     kind: ReasonKind
@@ -39,8 +41,9 @@ class ItemReason:
 class ScoredItem:
     """A recommended item. Scores are comparable within one result only; None if the item has no score.
 
-    `reason`: in personal answers. `contributions`: the events that contribute most to the score, if `explain` was
-    requested.
+    `reason`: in personal answers and under scenarios. `contributions`: the events that contribute most to the score, if
+    `explain` was requested. `propensity`: the probability that this item stands at this position, given those before;
+    1 where nothing is drawn.
     """
 
     item_id: str
@@ -49,6 +52,7 @@ class ScoredItem:
     score: float | None
     reason: ItemReason | None = None
     contributions: tuple[Contribution, ...] | None = None
+    propensity: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class RecommendationResult:
     """A ranked list of items and how it was computed.
 
     `reason`: why this source was used. `gap_ms`: from the user's last event to `now_ms` (0 if `at` lies before it),
-    None without a history. `excluded`: requested items that cannot be shown.
+    None without a history. `excluded`: requested items that cannot be shown. `scenario`: its name, "" without one.
     """
 
     recommendation_id: str
@@ -68,6 +72,7 @@ class RecommendationResult:
     user_seq: int | None = None
     gap_ms: int | None = None
     excluded: tuple[str, ...] = ()
+    scenario: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,8 @@ class RecommendationRequest:
 
     `where`: what every item satisfies. `exclude`: item ids. `exclude_seen`: exclude items that the user has
     seen. `at_ms`: the time taken as now. `explain`: compute the contributions of past events to each item's score;
-    costs an encode per event of the window.
+    costs an encode per event of the window. `scenario`: how the answer is selected; `n` and `exclude_seen` are the
+    request's.
     """
 
     n: int = 10
@@ -86,6 +92,7 @@ class RecommendationRequest:
     exclude_seen: bool = True
     at_ms: int | None = None
     explain: bool = False
+    scenario: Scenario | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
-from core.recommendation.requests import ItemReason, RecommendationResult, ScoredItem
+from core.recommendation.requests import ItemReason, ReasonKind, RecommendationResult, ScoredItem
 from serving.schemas.base import Schema
 from serving.schemas.openapi import ERRORS_404, document, parameter, path_parameter, reply
 
@@ -24,8 +25,9 @@ class Contribution(Schema):
 class Reason(Schema):
     """The part of the score that speaks most for an item."""
 
-    kind: Literal["history", "neighbour", "repeat", "popularity"]
-    """The model by the whole history, an item that it often comes next to, an earlier event with it, or popularity."""
+    kind: Literal["history", "neighbour", "repeat", "popularity", "pin", "boost", "exploration", "fallback"]
+    """The model by the whole history, an item that it often comes next to, an earlier event with it, popularity, or
+    what in the scenario put it there."""
     item_id: str | None
     """Of a neighbour: one of the user's last items."""
     text: str
@@ -145,10 +147,21 @@ def _item(item: ScoredItem) -> dict[str, object]:
     return content | {"contributions": contributions}
 
 
+TEXTS: Mapping[ReasonKind, str] = {
+    "history": "fits the whole history",
+    "repeat": "had before",
+    "popularity": "popular now",
+    "pin": "pinned by the scenario",
+    "boost": "boosted by the scenario",
+    "exploration": "shown to explore",
+    "fallback": "fills the list",
+}
+
+
 def _text(reason: ItemReason) -> str:
     if reason.kind == "neighbour":
         return f"often comes next to {reason.title or reason.item_id}" if reason.item_id else "often comes next"
-    return {"history": "fits the whole history", "repeat": "had before", "popularity": "popular now"}[reason.kind]
+    return TEXTS[reason.kind]
 
 
 _QUERY = (

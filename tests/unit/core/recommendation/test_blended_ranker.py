@@ -18,6 +18,7 @@ from core.recommendation.bound_model import BoundModel
 from core.recommendation.item_values import ItemValues
 from core.recommendation.neighbour_scores import NeighbourScores
 from core.recommendation.snapshot import ServingSnapshot
+from core.scenarios.boosts import boosted
 
 KINDS = [{"model": True}, {"model": False}, {"small": True}]  # searched, without a model, scored in full
 seeds = st.integers(0, 2**32 - 1)
@@ -77,6 +78,20 @@ def test_the_best_items_are_those_of_brute_force(seed: int, num_items: int, n: i
     rows, scores = ranker.ranking(allowed)(n)
     everything = np.flatnonzero(allowed)
     expected = ranker.scores(everything)
+    order = np.lexsort((everything, -expected))[:n]
+    assert rows.tolist() == everything[order].tolist()
+    assert scores.tolist() == pytest.approx(expected[order].tolist(), rel=1e-5, abs=1e-5)
+
+
+@given(seeds, st.integers(1, 60), st.integers(1, 20), st.sampled_from(KINDS), st.integers(1, 12))
+def test_the_best_boosted_items_are_those_of_brute_force(
+    seed: int, num_items: int, n: int, kind: dict[str, bool], num_factors: int
+) -> None:
+    ranker, allowed = shop(seed, num_items, **kind)
+    added = (np.random.default_rng(seed).integers(0, num_factors, num_items) - 2).astype(np.float32)
+    rows, scores = boosted(ranker, allowed, added)(n)
+    everything = np.flatnonzero(allowed)
+    expected = ranker.scores(everything) + added[everything]
     order = np.lexsort((everything, -expected))[:n]
     assert rows.tolist() == everything[order].tolist()
     assert scores.tolist() == pytest.approx(expected[order].tolist(), rel=1e-5, abs=1e-5)

@@ -11,8 +11,8 @@ from domain_shop import ALL, Shop, names, popular_shop
 
 from core.items import Item
 from core.manage import remove_item
-from core.recommendation.recommender import NUM_SPARE
 from core.recommendation.requests import RecommendationRequest, SessionEvent
+from core.recommendation.selection import NUM_SPARE
 
 # --- for a user with a history
 

@@ -1,0 +1,61 @@
+"""Selection: the best n items of a ranking that a request may get at this moment.
+
+Shapes: N items of the catalogue, R rows of a result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.arrays import BoolArray, FloatArray, IntArray
+from core.filters import matching
+from core.items import Catalogue
+from core.recommendation.current_items import CurrentItems, ItemName
+from core.recommendation.rankers import Ranker, Ranking
+from core.recommendation.requests import ItemReason, RecommendationRequest, ScoredItem
+
+NUM_SPARE = 8  # candidates beyond n, to replace those that the final check removes
+
+
+def allowed_rows(catalogue: Catalogue, request: RecommendationRequest, hidden: IntArray) -> BoolArray:
+    """(N,) the catalogue rows that can be recommended. `hidden`: item keys that are no answers for the user."""
+    if request.category is None:
+        allowed = catalogue.listed.copy()
+    else:
+        allowed = np.zeros(len(catalogue), np.bool_)
+        inside = catalogue.category_rows.get(request.category, np.empty(0, np.int64))
+        allowed[inside] = catalogue.listed[inside]
+    if request.where:
+        allowed &= matching(catalogue, request.where)
+    _exclude(allowed, catalogue.rows(hidden))
+    _exclude(allowed, catalogue.rows_of_ids(request.exclude))
+    return allowed
+
+
+def best(items: CurrentItems, rank: Ranking, n: int) -> tuple[IntArray, FloatArray]:
+    """(R,) the first n rows of a ranking that are listed now, and their scores."""
+    num_candidates = n + NUM_SPARE
+    while True:
+        rows, scores = rank(num_candidates)
+        listed = items.listed(rows)
+        if np.count_nonzero(listed) >= n or len(rows) < num_candidates:
+            return rows[listed][:n], scores[listed][:n]
+        num_candidates *= 4
+
+
+def named(items: CurrentItems, ranker: Ranker, rows: IntArray, scores: FloatArray) -> tuple[ScoredItem, ...]:
+    """The items in (R,) rows as an answer names them, with the ranker's reasons."""
+    reasons = ranker.reasons(rows, items.names)
+    return tuple(
+        scored(items.name(row), score, reason)
+        for row, score, reason in zip(rows.tolist(), scores.tolist(), reasons, strict=True)
+    )
+
+
+def scored(name: ItemName, score: float, reason: ItemReason | None = None) -> ScoredItem:
+    """An item of an answer; one without a finite score has none."""
+    return ScoredItem(name.item_id, name.title, name.categories, score if np.isfinite(score) else None, reason)
+
+
+def _exclude(allowed: BoolArray, rows: IntArray) -> None:
+    allowed[rows[rows >= 0]] = False

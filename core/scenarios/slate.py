@@ -1,0 +1,91 @@
+"""The slate: fills the positions of an answer one by one, with pins, drawn items, and the best of what is left.
+
+Independent of users, models and stores. Shapes: N items of the catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import SystemRandom
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from core.scenarios.candidates import Candidates
+from core.scenarios.caps import Caps
+from core.scenarios.pools import Pools, RandomSource
+
+Origin = Literal["ranking", "pin", "exploration"]
+DEFAULT_RANDOM = SystemRandom()  # the same draws in no two processes, forked or not
+
+
+class Slot(NamedTuple):
+    """One position: the catalogue row, how it came there, and the probability that this item stands there."""
+
+    row: int
+    origin: Origin = "ranking"
+    propensity: float = 1.0
+
+
+class Slate:
+    """Fills the positions of one answer."""
+
+    def __init__(
+        self,
+        candidates: Candidates,
+        caps: Caps,
+        *,
+        num_rows: int,
+        pools: Pools | None = None,
+        random: RandomSource = DEFAULT_RANDOM,
+        is_listed: Callable[[int], bool] = lambda _row: True,
+    ) -> None:
+        """`num_rows`: N. `pools`: None without exploration. `is_listed`: whether a drawn item can be shown now."""
+        self._candidates = candidates
+        self._caps = caps
+        self._pools = pools
+        self._random = random
+        self._is_listed = is_listed
+        self.blocked = np.zeros(num_rows, np.bool_)  # the rows that are in the answer or can't follow
+
+    def fill(self, n: int, pins: Mapping[int, int]) -> list[Slot]:
+        """The first n positions, or fewer if nothing else may follow. `pins`: catalogue rows by position.
+
+        Pins count for caps and similarity before all else; those behind the end of a short list follow it.
+        """
+        pins = {position: row for position, row in sorted(pins.items()) if position <= n}
+        for row in pins.values():
+            self._place(row)
+        slots: list[Slot] = []
+        for position in range(1, n + 1):
+            slot = Slot(pins[position], "pin") if position in pins else self._next()
+            if slot is None:
+                return slots + [Slot(row, "pin") for later, row in pins.items() if later > position]
+            slots.append(slot)
+        return slots
+
+    def _next(self) -> Slot | None:
+        """The item of the next free position; None if nothing may follow."""
+        best = self._candidates.best(self.blocked)
+        if self._pools is None:
+            return None if best is None else self._placed(Slot(best))
+        pools = self._pools.open(self.blocked)
+        drawn = pools.draw(self._random)
+        if drawn is not None and not self._is_listed(drawn):
+            self.blocked[drawn] = True
+            return self._next()
+        row = best if drawn is None else drawn
+        if row is None:
+            return None
+        origin: Origin = "ranking" if row == best else "exploration"
+        return self._placed(Slot(row, origin, pools.propensity(row, is_best=row == best)))
+
+    def _placed(self, slot: Slot) -> Slot:
+        self._place(slot.row)
+        return slot
+
+    def _place(self, row: int) -> None:
+        self.blocked[row] = True
+        self._candidates.place(row)
+        for full in self._caps.place(row):
+            self.blocked[full] = True

@@ -1,0 +1,199 @@
+"""The slate: pins stand where they were put, caps hold, similar items spread, and draws state how likely they were.
+
+Items are rows of a catalogue; the ranking is by row. Item vectors are given by a list.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.arrays import FloatArray, IntArray
+from core.items import Catalogue
+from core.scenarios.candidates import Candidates, DiverseCandidates
+from core.scenarios.caps import Caps
+from core.scenarios.pools import Pools
+from core.scenarios.scenario import Cap, Exploration
+from core.scenarios.slate import Slate, Slot
+
+NO_ROWS = np.empty(0, np.int64)
+
+
+def catalogue(categories: Sequence[Sequence[str]], brands: Sequence[str | None] = ()) -> Catalogue:
+    """Items with these categories and brands."""
+    num = len(categories)
+    names = [str(row) for row in range(num)]
+    attributes = [{"brand": brand} if brand else {} for brand in brands] or [{}] * num
+    listed = np.ones(num, np.bool_)
+    return Catalogue(np.arange(num), names, names, list(map(tuple, categories)), listed, attributes=attributes)
+
+
+def plain(num: int) -> Catalogue:
+    return catalogue([()] * num)
+
+
+class Order:
+    """A ranking by row, which notes how deep it was read."""
+
+    def __init__(self, num: int) -> None:
+        self.num = num
+        self.depths: list[int] = []
+
+    def __call__(self, depth: int) -> tuple[IntArray, FloatArray]:
+        self.depths.append(depth)
+        rows = np.arange(min(depth, self.num))
+        return rows, (-rows).astype(np.float32)
+
+
+def slate(items: Catalogue, *caps: Cap, depth: int = 4) -> Slate:
+    return Slate(Candidates(Order(len(items)), depth=depth), Caps(items, caps), num_rows=len(items))
+
+
+def rows(slots: Sequence[Slot]) -> list[int]:
+    return [slot.row for slot in slots]
+
+
+# --- pins
+
+
+def test_pins_stand_at_their_positions_and_nowhere_else() -> None:
+    slots = slate(plain(9)).fill(5, {4: 0, 1: 7})
+    assert rows(slots) == [7, 1, 2, 0, 3]
+    assert [slot.origin for slot in slots] == ["pin", "ranking", "ranking", "pin", "ranking"]
+
+
+def test_a_pin_behind_the_end_of_a_short_list_follows_it() -> None:
+    assert rows(slate(plain(3)).fill(9, {8: 0, 6: 2})) == [1, 2, 0]
+    assert rows(slate(plain(9)).fill(2, {8: 0})) == [0, 1], "beyond n there is no position"
+
+
+# --- caps
+
+
+def test_a_cap_is_not_exceeded_and_deeper_items_follow() -> None:
+    items = catalogue([["tents"]] * 30 + [["mugs"], ["tents"], ["maps"]])
+    order = Order(len(items))
+    filled = Slate(Candidates(order, depth=4), Caps(items, [Cap("categories", 2)]), num_rows=len(items)).fill(4, {})
+    assert rows(filled) == [0, 1, 30, 32]
+    assert order.depths == [4, 16, 64], "the list grows until the positions are filled"
+
+
+def test_pins_count_for_caps_before_all_else() -> None:
+    items = catalogue([["tents"]] * 3 + [["mugs"]])
+    assert rows(slate(items, Cap("categories", 1)).fill(3, {2: 2})) == [3, 2]
+
+
+CATEGORIES = st.lists(st.sets(st.sampled_from("abc"), max_size=2), max_size=25)
+
+
+@given(CATEGORIES, st.integers(1, 3), st.integers(1, 12))
+def test_a_list_ends_only_where_no_item_may_follow(categories: list[set[str]], num: int, n: int) -> None:
+    items = catalogue([sorted(names) for names in categories])
+    chosen = rows(slate(items, Cap("categories", num), depth=1).fill(n, {}))
+    counts = Counter(name for row in chosen for name in categories[row])
+    assert max(counts.values(), default=0) <= num
+    fitting = [row for row, names in enumerate(categories) if all(counts[name] < num for name in names)]
+    assert len(chosen) == n or set(fitting) <= set(chosen)
+    assert chosen == sorted(set(chosen)), "in the order of the ranking, none twice"
+
+
+def test_caps_on_an_attribute_leave_items_without_it_alone() -> None:
+    items = catalogue([()] * 6, ["acme", None, "acme", "nord", None, "acme"])
+    assert rows(slate(items, Cap("brand", 1)).fill(6, {})) == [0, 1, 3, 4]
+
+
+# --- maximal marginal relevance
+
+AXES = {"x": (1.0, 0.0), "y": (0.0, 1.0), "-x": (-1.0, 0.0)}
+
+
+def diverse(directions: Sequence[str], weight: float, n: int = 3, depth: int = 50) -> list[int]:
+    vectors = np.array([AXES[name] for name in directions], np.float32)
+    items = plain(len(directions))
+    candidates = DiverseCandidates(
+        Order(len(items)), depth=depth, weight=weight, vectors=lambda chosen: vectors[chosen]
+    )
+    return rows(Slate(candidates, Caps(items, ()), num_rows=len(items)).fill(n, {}))
+
+
+def test_an_item_unlike_those_placed_comes_before_a_more_relevant_like_one() -> None:
+    directions = ["x", "x", "x", "y", "x"]  # relevance 1, 3/4, 1/2, 1/4, 0
+    assert diverse(directions, 1.0) == [0, 1, 2]
+    assert diverse(directions, 0.5) == [0, 3, 1]
+    assert diverse(directions, 0.9) == [0, 1, 2], "0.9 * 1/4 + 0.1 is less than 0.9 * 1/2"
+
+
+def test_opposite_items_are_no_more_diverse_than_unrelated_ones() -> None:
+    assert diverse(["x", "y", "-x"], 0.1) == [0, 1, 2]
+
+
+def test_what_is_placed_counts_when_more_candidates_are_taken() -> None:
+    assert diverse(["x", "x", "x", "y"], 0.2, depth=1) == [0, 3, 1]
+
+
+# --- exploration
+
+
+class Draws:
+    """Random numbers that are given."""
+
+    def __init__(self, *values: float) -> None:
+        self._values = iter(values)
+
+    def random(self) -> float:
+        return next(self._values)
+
+    def randrange(self, stop: int, /) -> int:
+        return int(next(self._values) * stop)
+
+
+def explored(num: int, rule: Exploration, new: Sequence[int], draws: Draws, n: int = 2) -> list[Slot]:
+    candidates = Candidates(Order(num), depth=num)
+    pools = Pools(rule, np.arange(min(rule.pool, num)), np.array(new, np.int64))
+    return Slate(candidates, Caps(plain(num), ()), num_rows=num, pools=pools, random=draws).fill(n, {})
+
+
+def test_a_drawn_item_states_how_likely_it_was() -> None:
+    rule = Exploration(share=0.5, pool=4, new_share=0.25)
+    slots = explored(10, rule, [8, 9], Draws(0.4, 0.9, 0.5, 0.6))
+    assert rows(slots) == [2, 0]
+    assert [slot.origin for slot in slots] == ["exploration", "ranking"]
+    assert slots[0].propensity == pytest.approx(0.5 * 0.75 / 4)
+    assert slots[1].propensity == pytest.approx(0.5 + 0.5 * 0.75 / 3), "as the best one, or drawn from three"
+
+
+def test_new_items_are_drawn_wherever_they_rank() -> None:
+    (slot,) = explored(10, Exploration(0.5, pool=4, new_share=0.25), [8, 9], Draws(0.4, 0.2, 0.5), n=1)
+    assert (slot.row, slot.origin) == (9, "exploration")
+    assert slot.propensity == pytest.approx(0.5 * 0.25 / 2)
+
+
+def test_without_new_items_all_draws_are_from_the_ranking() -> None:
+    (slot,) = explored(10, Exploration(1.0, pool=4, new_share=1.0), [], Draws(0.0, 0.0, 0.99), n=1)
+    assert (slot.row, slot.propensity) == (3, 0.25)
+
+
+def test_a_drawn_item_that_was_hidden_a_moment_ago_is_drawn_again() -> None:
+    pools = Pools(Exploration(1.0, pool=4, new_share=0.0), np.arange(4), NO_ROWS)
+    draws = Draws(0.0, 0.5, 0.99, 0.0, 0.5, 0.99)
+    candidates = Candidates(Order(4), depth=4)
+    caps = Caps(plain(4), ())
+    hidden = Slate(candidates, caps, num_rows=4, pools=pools, random=draws, is_listed=lambda row: row != 3)
+    assert hidden.fill(1, {}) == [Slot(2, "exploration", pytest.approx(1 / 3))]
+
+
+@pytest.mark.parametrize("new", [[], [5], [1, 5]])
+def test_propensities_are_the_shares_of_all_draws(new: list[int]) -> None:
+    rule = Exploration(share=0.25, pool=3, new_share=0.5)
+    grid = [(step + 0.5) / 12 for step in range(12)]
+    draws = [explored(6, rule, new, Draws(*three), n=1)[0] for three in product(grid, repeat=3)]
+    shares = Counter(slot.row for slot in draws)
+    assert {slot.row: slot.propensity for slot in draws} == pytest.approx(
+        {row: num / len(draws) for row, num in shares.items()}
+    )
