@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from core.api_keys import Scope
+from core.background import BackgroundThread
 from serving.http.guards import KeyGuard, LocalGuard, RawPath, UnexpectedErrors
+from serving.http.keys import RELOAD_S, KeyRing
 from serving.http.metrics import MetricsMiddleware
 from serving.http.replies import add_error_replies
-from serving.http.security import Keys
 from serving.routes.dashboard import DashboardRoutes
 from serving.routes.dead_letters import DeadLetterRoutes
 from serving.routes.drift import DriftRoutes
@@ -34,11 +36,13 @@ __all__ = ["Limits", "Services", "create_app"]
 def create_app(services: Services) -> FastAPI:
     """The API over these services; its threads start and drain with the app's lifespan."""
     engine = Engine(services)
+    keys = _key_ring(services)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with engine.running():
-            yield
+            with _following(keys):
+                yield
 
     app = FastAPI(
         title="Tidewise",
@@ -54,8 +58,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(app.state.router)
     add_error_replies(app)
     publish(app)
-    if services.api_key:  # middleware runs in reverse order of this list
-        keys = Keys(services.api_key, write=services.write_key, read=services.read_key)
+    if keys:  # middleware runs in reverse order of this list
         app.add_middleware(KeyGuard, keys=keys)
         if services.cors_origins:
             origins, headers = list(services.cors_origins), ["Authorization", "X-API-Key"]
@@ -66,6 +69,29 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(MetricsMiddleware, metrics=engine.metrics, activity=engine.activity)
     return app
+
+
+def _key_ring(services: Services) -> KeyRing | None:
+    """The keys of the API; None where it needs no key."""
+    if not services.api_key:
+        return None
+    given = {Scope.ADMIN: services.api_key, Scope.WRITE: services.write_key, Scope.READ: services.read_key}
+    return KeyRing(services.store, given=given, wall=services.wall)
+
+
+@contextmanager
+def _following(keys: KeyRing | None) -> Iterator[None]:
+    """Read the keys of the database now, and then again and again."""
+    if keys is None:
+        yield
+        return
+    keys.reload()
+    thread = BackgroundThread("keys", keys.reload, period_s=RELOAD_S)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.stop()
 
 
 def _routes(engine: Engine) -> APIRouter:

@@ -297,6 +297,18 @@ counters = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # SHA-256 of the secret
+    Column("name", Name, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger),
+    Column("max_per_s", Double),
+    sqlite_with_rowid=False,
+)
+
 meta = Table(
     "meta",
     metadata,

@@ -14,6 +14,7 @@ from storage.repositories.drift import DriftRepository
 from storage.repositories.event_counts import EventCountRepository
 from storage.repositories.events import EventRepository
 from storage.repositories.items import ItemRepository
+from storage.repositories.keys import KeyRepository
 from storage.repositories.leases import LeaseRepository
 from storage.repositories.metadata import MetadataRepository
 from storage.repositories.models import ModelRepository
@@ -52,6 +53,7 @@ class SqlTransaction(Transaction):
         self.dead_letters = DeadLetterRepository(session)
         self.models = ModelRepository(session)
         self.leases = LeaseRepository(session)
+        self.keys = KeyRepository(session)
         self.vectors = VectorRepository(session)
         self.drift = DriftRepository(session)
         self.metadata = MetadataRepository(session)

@@ -14,6 +14,7 @@ from memory_store.dead_letters import MemoryDeadLetters
 from memory_store.drift import MemoryDrift
 from memory_store.events import MemoryEvents
 from memory_store.items import MemoryItems
+from memory_store.keys import MemoryKeys
 from memory_store.leases import MemoryLeases
 from memory_store.metadata import MemoryMetadata
 from memory_store.models import MemoryModels
@@ -42,6 +43,7 @@ class MemoryTransaction(Transaction):
         self.transitions = MemoryTransitions(data)
         self.dead_letters = MemoryDeadLetters(data)
         self.models = MemoryModels(data)
+        self.keys = MemoryKeys(data)
         self.leases = MemoryLeases(data)
         self.vectors = MemoryVectors(data)
         self.drift = MemoryDrift(data)

@@ -12,6 +12,7 @@ from tidewise.commands import (
     evaluate,
     export,
     features,
+    keys,
     learn,
     models,
     offsets,
@@ -40,6 +41,7 @@ for module in (
     doctor,
     export,
     backup,
+    keys,
 ):
     module.register(app)
 

@@ -13,6 +13,7 @@ from core.ports.dead_letters import DeadLetterReader, DeadLetterRepository
 from core.ports.drift import DriftReader, DriftRepository
 from core.ports.events import EventReader, EventRepository
 from core.ports.items import ItemReader, ItemRepository
+from core.ports.keys import KeyReader, KeyRepository
 from core.ports.leases import LeaseReader, LeaseRepository
 from core.ports.metadata import MetadataReader, MetadataRepository
 from core.ports.models import ModelReader, ModelRepository
@@ -37,6 +38,7 @@ class ReadTransaction(Protocol):
     dead_letters: DeadLetterReader
     models: ModelReader
     leases: LeaseReader
+    keys: KeyReader
     vectors: VectorReader
     drift: DriftReader
     metadata: MetadataReader
@@ -59,6 +61,7 @@ class Transaction(ReadTransaction, Protocol):
     dead_letters: DeadLetterRepository
     models: ModelRepository
     leases: LeaseRepository
+    keys: KeyRepository
     vectors: VectorRepository
     drift: DriftRepository
     metadata: MetadataRepository

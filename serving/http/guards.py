@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.api_keys import Scope as KeyScope
+from serving.http.keys import Access, KeyRing
 from serving.http.replies import error_body, internal_error, json_reply
-from serving.http.security import Keys, foreign_origin, required_scope
+from serving.http.security import foreign_origin, required_scope
 
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/openapi.json"})
 OPEN_FOLDER = "/pages/"  # the dashboard's files, which hold no data
@@ -30,25 +35,36 @@ def _is_open(path: str) -> bool:
 
 
 class KeyGuard:
-    """Requires a key with the scope of the request, except on open paths."""
+    """Requires a key with the scope of the request, below its rate limit, except on open paths."""
 
-    def __init__(self, app: ASGIApp, *, keys: Keys) -> None:
+    def __init__(self, app: ASGIApp, *, keys: KeyRing) -> None:
         self._app = app
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401 or 403, or pass on."""
+        """Answer 401, 403 or 429, or pass on."""
         if scope["type"] != "http" or _is_open(scope["path"]):
             return await self._app(scope, receive, send)
-        granted, required = self._keys.granted(scope["headers"]), required_scope(scope["method"], scope["path"])
-        if granted is not None and granted >= required:
-            return await self._app(scope, receive, send)
-        if granted is not None:
-            message = f"this key is for {granted.name.lower()} only; this request needs the {required.name.lower()} key"
-            return await json_reply(error_body("forbidden", message), status=403)(scope, receive, send)
+        access = self._keys.granted(scope["headers"])
+        refusal = _refusal(access, required_scope(scope["method"], scope["path"]))
+        await (refusal or self._app)(scope, receive, send)
+
+
+def _refusal(access: Access | None, required: KeyScope) -> Response | None:
+    """The answer to a request that its key does not permit."""
+    if access is None:
         message = "an API key is needed; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
-        headers = {"WWW-Authenticate": "Bearer"}
-        await json_reply(error_body("unauthorized", message), status=401, headers=headers)(scope, receive, send)
+        return json_reply(error_body("unauthorized", message), status=401, headers={"WWW-Authenticate": "Bearer"})
+    if access.scope < required:
+        message = f"this key has the scope {access.scope.name.lower()}; this request needs {required.name.lower()}"
+        return json_reply(error_body("forbidden", message), status=403)
+    wait_s = access.bucket.take() if access.bucket else 0.0
+    if wait_s > 0:
+        message = f"the key {access.name!r} has used up its requests per second; send this one again later"
+        return json_reply(
+            error_body("too_many_requests", message), status=429, headers={"Retry-After": f"{ceil(wait_s)}"}
+        )
+    return None
 
 
 class LocalGuard:

@@ -1,4 +1,4 @@
-"""Access control: API keys with scopes, and loopback access only for an API without a key.
+"""Access control: the scope that a request needs, and loopback access only for an API without a key.
 
 A browser on this machine has access, but not a web page of another site in it: that could post events by a form
 (CSRF), or read answers under a host name of its own that resolves to 127.0.0.1 (DNS rebinding).
@@ -6,12 +6,10 @@ A browser on this machine has access, but not a web page of another site in it: 
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
-from dataclasses import dataclass
-from enum import IntEnum
 from urllib.parse import urlsplit
 
+from core.api_keys import Scope
 from core.errors import InvalidSettings
 from core.interactions import shorten
 
@@ -38,28 +36,6 @@ def check_exposure(host: str, api_key: str | None) -> None:
         raise InvalidSettings(msg)
 
 
-class Scope(IntEnum):
-    """The scope of a key; each includes the lower ones."""
-
-    READ = 1
-    WRITE = 2
-    ADMIN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The API keys: `admin` grants every scope, the others, if set, less."""
-
-    admin: str
-    write: str | None = None
-    read: str | None = None
-
-    def granted(self, headers: list[tuple[bytes, bytes]]) -> Scope | None:
-        """The highest scope whose key is in raw request headers; all keys are compared, even after a match."""
-        keys = {Scope.READ: self.read, Scope.WRITE: self.write, Scope.ADMIN: self.admin}
-        return max((scope for scope, key in keys.items() if key and carries_key(headers, key)), default=None)
-
-
 def required_scope(method: str, path: str) -> Scope:
     """The scope that a request needs; by default the highest."""
     if method in ("GET", "HEAD") or (method == "POST" and (path in READING_POSTS or path.endswith("/rank"))):
@@ -67,21 +43,6 @@ def required_scope(method: str, path: str) -> Scope:
     merges = method == "POST" and path.startswith("/v1/users/") and path.endswith("/merge")
     writes = path in WRITES or path.startswith(tuple(f"{name}/" for name in WRITES))
     return Scope.WRITE if writes or merges else Scope.ADMIN
-
-
-def carries_key(headers: list[tuple[bytes, bytes]], api_key: str) -> bool:
-    """Whether raw request headers contain the key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`.
-
-    Compared in constant time, so that the duration reveals nothing about the key.
-    """
-    expected = api_key.encode()
-    matches = False
-    for name, value in headers:
-        if name == b"x-api-key":
-            matches |= hmac.compare_digest(value.strip(), expected)
-        elif name == b"authorization" and value[:7].lower() == b"bearer ":
-            matches |= hmac.compare_digest(value[7:].strip(), expected)
-    return matches
 
 
 def foreign_origin(headers: list[tuple[bytes, bytes]]) -> str | None:

@@ -7,15 +7,35 @@ from __future__ import annotations
 
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 from core.errors import InvalidSettings
 from serving.http.security import check_exposure
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM files of HTTPS: the certificate with those that signed it, and its key (None: in the same file)."""
+
+    certificate: Path
+    key: Path | None = None
+
+    def check(self) -> None:
+        """Raise `InvalidSettings` where they cannot be used."""
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as error:
+            msg = f"server.tls_certificate: {self.certificate} and its key cannot be used ({error}); name PEM files"
+            raise InvalidSettings(msg) from error
+
 
 OnBound = Callable[[str, int], None]  # (host, port), once the server answers
 
@@ -41,8 +61,11 @@ class Server(uvicorn.Server):
         grace_s: int = 10,
         access_log: bool = False,
         shares_port: bool = False,
+        tls: Tls | None = None,
     ) -> None:
         check_exposure(host, app.state.services.api_key)
+        if tls:
+            tls.check()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -57,6 +80,8 @@ class Server(uvicorn.Server):
                 server_header=False,
                 timeout_graceful_shutdown=grace_s,
                 timeout_keep_alive=30,
+                ssl_certfile=tls.certificate if tls else None,
+                ssl_keyfile=tls.key if tls else None,
             )
         )
         self._host = host
@@ -103,14 +128,22 @@ def serve(
     grace_s: int = 10,
     access_log: bool = False,
     shares_port: bool = False,
+    tls: Tls | None = None,
 ) -> None:
     """Serve an app of `create_app` until SIGINT or SIGTERM. `port` 0 takes a free one; `on_bound` receives it.
 
     `shares_port`: other processes of this user may listen on the port too, as `reserved_port` lets them.
-    Raises `InvalidSettings` if the address is taken, or open to other machines without an API key.
+    `tls`: serve HTTPS. Raises `InvalidSettings` if the address is taken, or open to other machines without an API key.
     """
     Server(
-        app, host=host, port=port, on_bound=on_bound, grace_s=grace_s, access_log=access_log, shares_port=shares_port
+        app,
+        host=host,
+        port=port,
+        on_bound=on_bound,
+        grace_s=grace_s,
+        access_log=access_log,
+        shares_port=shares_port,
+        tls=tls,
     ).run_until_stopped()
 
 

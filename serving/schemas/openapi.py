@@ -14,8 +14,8 @@ from serving.schemas.base import ErrorReply, Schema
 
 Options = dict[str, Any]  # keyword arguments of `APIRouter.add_api_route`
 
-ERRORS = (401, 403, 422, 503)
-ERRORS_404 = (401, 403, 404, 422, 503)
+ERRORS = (401, 403, 422, 429, 503)
+ERRORS_404 = (401, 403, 404, 422, 429, 503)
 _REF = "#/components/schemas/{model}"
 _DESCRIPTION = (
     "Live recommendations from a stream of interactions. Times are integer milliseconds since 1970 (UTC). Ids in paths "
@@ -26,6 +26,7 @@ _FAILURES = {
     401: "The API key is missing or wrong.",
     403: "The key lacks the scope; or no key is set, and the request comes from another machine or web site.",
     404: "Not found.",
+    429: "The key has used up its requests per second: retry after the seconds of Retry-After.",
     413: "The body is too large, or has too many entries.",
     422: "The request is invalid; nothing was changed.",
     503: "Temporarily unavailable: retry after the seconds of Retry-After.",

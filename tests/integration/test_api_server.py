@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
 from doubles import MemoryStore, MemoryTransaction
+from services.certificates import certificates
 from serving_doubles import Shop
 
 from core.errors import InvalidSettings
 from serving.app import Services, create_app
-from serving.http.server import Server, serve
+from serving.http.server import Server, Tls, serve
 
 
 @dataclass
@@ -31,7 +34,7 @@ class Running:
 
 
 @contextmanager
-def running(services: Services) -> Iterator[Running]:
+def running(services: Services, *, tls: Tls | None = None) -> Iterator[Running]:
     bound: list[int] = []
     up = threading.Event()
 
@@ -39,7 +42,7 @@ def running(services: Services) -> Iterator[Running]:
         bound.append(port)
         up.set()
 
-    server = Server(create_app(services), host="127.0.0.1", port=0, on_bound=on_bound)
+    server = Server(create_app(services), host="127.0.0.1", port=0, on_bound=on_bound, tls=tls)
     thread = threading.Thread(target=server.run_until_stopped)
     thread.start()
     try:
@@ -161,3 +164,21 @@ def test_an_address_of_another_machine_is_an_error_that_says_what_to_do() -> Non
 def test_an_api_open_to_other_machines_does_not_start_without_a_key() -> None:
     with pytest.raises(InvalidSettings, match=r"needs server\.api_key"):
         serve(create_app(Shop().services), host="0.0.0.0", port=0)
+
+
+def test_with_a_certificate_the_api_speaks_https_alone(tmp_path: Path) -> None:
+    pems = certificates(tmp_path)
+    with running(Shop().services, tls=Tls(pems.broker)) as at:
+        trusting = ssl.create_default_context(cafile=str(pems.authority))
+        assert httpx.get(f"https://127.0.0.1:{at.port}/health", verify=trusting).status_code == 200
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            httpx.get(f"https://127.0.0.1:{at.port}/health")
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.get(f"http://127.0.0.1:{at.port}/health")
+
+
+def test_a_certificate_that_cannot_be_used_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "no.pem").write_text("no certificate")
+    for name in ("no.pem", "missing.pem"):
+        with pytest.raises(InvalidSettings, match=rf"server\.tls_certificate: .*{name}"):
+            serve(create_app(Shop().services), port=0, tls=Tls(tmp_path / name))

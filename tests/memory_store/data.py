@@ -6,6 +6,7 @@ import copy
 import hashlib
 from dataclasses import dataclass, field
 
+from core.api_keys import ApiKey
 from core.arrays import FloatArray
 from core.drift_records import Alarm, Bucket, BucketCounts, Point, SampledEvent, Score
 from core.records import DeadLetter, EventRow, LeaseRecord, ModelRecord, Promotion, StoredItem, UserState, WriterOffset
@@ -60,6 +61,7 @@ class Data:
     models: dict[str, ModelRecord] = field(default_factory=dict)
     promotions: list[Promotion] = field(default_factory=list)
     leases: dict[str, LeaseRecord] = field(default_factory=dict)
+    keys: list[ApiKey] = field(default_factory=list)
     vectors: dict[tuple[int, str], tuple[str, int, FloatArray]] = field(default_factory=dict)  # (user, version)
     meta: dict[str, str] = field(default_factory=dict)
     drift: DriftData = field(default_factory=DriftData)

@@ -43,7 +43,7 @@ def doctor(
     The exit status is 1 where something is wrong.
     """
     settings = settings_of(data, config, set_, kafka__bootstrap_servers=kafka)
-    findings = list(_findings(settings, url or f"http://{settings.server.host}:{settings.server.port}"))
+    findings = list(_findings(settings, url or settings.server.url))
     if json_:
         names = ("part", "text", "problem", "command")
         print_json([{name: getattr(finding, name) for name in names} for finding in findings])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -52,7 +53,13 @@ def up(
 
     overrides = overrides_of(data, set_, server__host=host, server__port=port, server__processes=processes)
     settings = load_settings(config=config, overrides=overrides)
-    run_up(settings, arguments=as_arguments(overrides, config), variables={}, on_bound=_say_ready, train=train)
+    run_up(
+        settings,
+        arguments=as_arguments(overrides, config),
+        variables={},
+        on_bound=partial(_say_ready, settings.server.scheme),
+        train=train,
+    )
 
 
 def serve(
@@ -72,7 +79,8 @@ def serve(
 
     own = {"server__host": host, "server__port": port, "server__processes": processes}
     overrides = overrides_of(data, set_, **own, kafka__bootstrap_servers=kafka)
-    run_api(load_settings(config=config, overrides=overrides), on_bound=_say_ready)
+    settings = load_settings(config=config, overrides=overrides)
+    run_api(settings, on_bound=partial(_say_ready, settings.server.scheme))
 
 
 def worker(
@@ -121,6 +129,6 @@ def demo(
         run_demo(settings, options, console=screen)
 
 
-def _say_ready(host: str, port: int) -> None:
+def _say_ready(scheme: str, host: str, port: int) -> None:
     shown = f"[{host}]" if ":" in host else host
-    notes.print(f"Tidewise answers at http://{shown}:{port} (Ctrl-C ends it)", markup=False, highlight=False)
+    notes.print(f"Tidewise answers at {scheme}://{shown}:{port} (Ctrl-C ends it)", markup=False, highlight=False)

@@ -116,7 +116,7 @@ def _serve(
     shares_port: bool = False,
 ) -> None:
     from serving.app import Limits, Services, create_app
-    from serving.http.server import serve
+    from serving.http.server import Tls, serve
 
     settings = system.settings
     refresh = start_refresh(stack, system)
@@ -155,4 +155,5 @@ def _serve(
     app = create_app(services)
     freeze_gc()
     server = settings.server
-    serve(app, host=server.host, port=server.port, on_bound=on_bound, shares_port=shares_port)
+    tls = Tls(server.tls_certificate, server.tls_key) if server.tls_certificate else None
+    serve(app, host=server.host, port=server.port, on_bound=on_bound, shares_port=shares_port, tls=tls)

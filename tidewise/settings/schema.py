@@ -62,6 +62,10 @@ class ServerSettings(Section):
     """An API key for reading, posting events and changing items, not for erasing users or promoting; empty: none."""
     read_key: SecretStr | None = None
     """An API key for reading only; empty: none."""
+    tls_certificate: Path | None = None
+    """A PEM file with the server's certificate and those that signed it; with it the API speaks HTTPS only."""
+    tls_key: Path | None = None
+    """A PEM file with the certificate's private key; empty: it is in the file of the certificate."""
     cors_origins: str = ""
     """Origins of web pages that may call the API (CORS), as `https://shop.example`, comma-separated; needs a key."""
     max_batch: Count = 10_000
@@ -111,6 +115,23 @@ class ServerSettings(Section):
             )
             raise ValueError(msg)
         return self
+
+    @model_validator(mode="after")
+    def _tls_key_needs_certificate(self) -> Self:
+        if self.tls_key and not self.tls_certificate:
+            msg = "tls_key is the key of server.tls_certificate, which is empty; set both"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the API's URLs."""
+        return "https" if self.tls_certificate else "http"
+
+    @property
+    def url(self) -> str:
+        """Where a client reaches the API."""
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     @property
     def is_loopback(self) -> bool:

@@ -1,0 +1,58 @@
+"""API keys: one row for each secret."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy.sql.elements import CompilerElement
+
+from core.api_keys import ApiKey, Scope
+from storage.dialects import Dialect
+from storage.session import Session
+from storage.tables import api_keys
+
+columns = api_keys.c
+OWN = columns.name == bindparam("key_name")
+
+
+def _all(dialect: Dialect) -> CompilerElement:
+    return select(api_keys).order_by(columns.name, columns.created_ms)
+
+
+def _add(dialect: Dialect) -> CompilerElement:
+    return dialect.insert(api_keys, *(column.name for column in columns))
+
+
+def _expire(dialect: Dialect) -> CompilerElement:
+    later = or_(columns.expires_ms.is_(None), columns.expires_ms > bindparam("at_ms"))
+    return update(api_keys).where(OWN, later).values(expires_ms=bindparam("at_ms"))
+
+
+def _delete(dialect: Dialect) -> CompilerElement:
+    return delete(api_keys).where(OWN)
+
+
+class KeyRepository:
+    """`core.ports.keys.KeyRepository` over a session."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def all(self) -> list[ApiKey]:
+        """The secrets of all keys, expired ones included, by name and age."""
+        rows = self._session.rows(_all)
+        return [ApiKey(bytes(digest), name, Scope[scope], *times) for digest, name, scope, *times in rows]
+
+    def add(self, key: ApiKey) -> None:
+        """Store a secret."""
+        row = (key.digest, key.name, key.scope.name, key.created_ms, key.expires_ms, key.max_per_s)
+        self._session.write(_add, [row])
+
+    def expire(self, name: str, *, at_ms: int) -> None:
+        """Let all secrets of a key expire at a time, unless they do so earlier."""
+        self._session.run(_expire, key_name=name, at_ms=at_ms)
+
+    def delete(self, name: str) -> None:
+        """Delete all secrets of a key."""
+        self._session.run(_delete, key_name=name)
