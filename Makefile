@@ -111,6 +111,10 @@ format: $(VENV)/.installed-dev ## format the code
 bench-gate: $(VENV)/.installed-dev ## measure which challengers the gate promotes (ARGS="--events FILE --columns ...")
 	$(BIN)/python -m benchmarks.gate_trial $(ARGS)
 
+.PHONY: bench-experiments
+bench-experiments: $(VENV)/.installed-dev ## measure false alarms, lifts found and off-policy errors of experiments (ARGS="--runs 100")
+	$(BIN)/python -m benchmarks.experiments $(ARGS)
+
 .PHONY: bench-promotions
 bench-promotions: $(VENV)/.installed-dev ## measure requests during 20 promotions (ARGS="--data FOLDER", or ARGS="--distributed --apis 2")
 	$(BIN)/python -m benchmarks.promotions $(ARGS)

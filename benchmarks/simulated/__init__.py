@@ -1,0 +1,1 @@
+"""Simulated visitors and policies whose truth is known."""

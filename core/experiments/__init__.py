@@ -1,0 +1,1 @@
+"""Experiments: users split into arms, sample ratio, always-valid intervals, sample sizes, off-policy estimates."""
