@@ -1,7 +1,7 @@
 """How far the statistics of experiments can be trusted: false alarms under continuous peeking, lifts found, off-policy.
 
-    python -m benchmarks.experiments                              some 15 minutes of one core
-    python -m benchmarks.experiments --runs 50 --policies 10      a short version
+    python -m benchmarks.experiments                              all parts, some 20 minutes of one core
+    python -m benchmarks.experiments --parts alarms --runs 50     one part, shorter
 
 A/A: both arms are the same, and every 10th answer is followed by a look; a run in which any look finds a difference is
 a false alarm. Lifts: the click rate of one arm is higher; the experiment ends at the first look that finds it or with
@@ -30,6 +30,7 @@ from core.experiments.sample_ratio import sample_ratio
 ARRIVALS: tuple[Arrival, ...] = ("new", "returning")
 LIFTS = (0.05, 0.1, 0.2, 0.5)
 DAYS = 28
+PARTS = ("alarms", "ratio", "lifts", "policies")
 
 
 def false_alarms(arrival: Arrival, *, runs: int, num_users: int, step: int) -> dict[str, object]:
@@ -128,6 +129,7 @@ def _policies(kind: str, random: np.random.Generator, scene: Market) -> tuple[Do
 def main() -> None:
     """Run and publish."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--runs", type=int, default=1_000, help="A/A experiments per kind of visitors")
     parser.add_argument("--lift-runs", type=int, default=100, help="experiments per lift")
     parser.add_argument("--policies", type=int, default=50, help="policies per kind of log")
@@ -137,19 +139,25 @@ def main() -> None:
     options = parser.parse_args()
     started_s = time.process_time()
     figures: dict[str, object] = {}
-    for arrival in ARRIVALS:
-        users = round(options.answers / ANSWERS_PER_USER[arrival])
-        figures[f"A/A, {arrival} visitors, false alarms"] = false_alarms(
-            arrival, runs=options.runs, num_users=users, step=options.step
-        )
-    for lost in (0.0, 0.05):
-        figures[f"sample ratio, {lost:.0%} of an arm lost, alarms"] = sample_ratio_alarms(
-            runs=options.lift_runs, num_users=options.answers, lost=lost
-        )
-    for lift in LIFTS:
-        figures[f"click rate 5% raised by {lift:.0%}"] = lift_found(lift, runs=options.lift_runs)
-    for kind in ("softmax", "exploration"):
-        figures[f"off-policy, {kind} log"] = off_policy_errors(kind, policies=options.policies, num_answers=options.log)
+    if "alarms" in options.parts:
+        for arrival in ARRIVALS:
+            users = round(options.answers / ANSWERS_PER_USER[arrival])
+            figures[f"A/A, {arrival} visitors, false alarms"] = false_alarms(
+                arrival, runs=options.runs, num_users=users, step=options.step
+            )
+    if "ratio" in options.parts:
+        for lost in (0.0, 0.05):
+            figures[f"sample ratio, {lost:.0%} of an arm lost, alarms"] = sample_ratio_alarms(
+                runs=options.lift_runs, num_users=options.answers, lost=lost
+            )
+    if "lifts" in options.parts:
+        for lift in LIFTS:
+            figures[f"click rate 5% raised by {lift:.0%}"] = lift_found(lift, runs=options.lift_runs)
+    if "policies" in options.parts:
+        for kind in ("softmax", "exploration"):
+            figures[f"off-policy, {kind} log"] = off_policy_errors(
+                kind, policies=options.policies, num_answers=options.log
+            )
     publish("experiments", {**figures, "cpu_s": round(time.process_time() - started_s)})
 
 
