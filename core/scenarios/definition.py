@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 from core.errors import InvalidInput
 from core.filters import ITEM_ID, Filter, filter_of
-from core.interactions import check_id, field_name, shorten
+from core.interactions import check_id, shorten
+from core.json_fields import check_description, choice, entries, number, object_fields, optional_number, whole_number
 from core.scenarios.scenario import Boost, Cap, Exploration, Fallback, Pin, Scenario
 
 DAY_MS = 86_400_000
@@ -19,7 +19,6 @@ MAX_BOOSTS, MAX_PINS, MAX_CAPS = 16, 32, 4
 MAX_POOL = 1_000
 MAX_DAYS = 36_500.0
 MAX_FACTOR = 1_000.0
-MAX_DESCRIPTION_CHARS = 500
 
 FIELDS = ("description", "n", "where", "max_age_days", "seen", "boosts", "pins", "diversity", "exploration", "fallback")
 
@@ -34,44 +33,44 @@ def check_name(name: str) -> str:
 
 def parse_scenario(raw: object, *, name: str = "") -> Scenario:
     """A decoded JSON object as a scenario; raises `InvalidInput` with the path of the wrong field."""
-    values = _object(raw, "scenario", FIELDS)
-    _check_description(values.get("description"))
-    diversity = _object(values.get("diversity", {}), "diversity", ("at_most", "mmr"))
-    fallback = _choice(values, "fallback", ("popular", "latest", "none"), "popular")
-    seen = _choice(values, "seen", ("exclude", "include"), None)
-    days = _optional(values, "max_age_days", low=0.0, high=MAX_DAYS)
+    values = object_fields(raw, "scenario", FIELDS)
+    check_description(values.get("description"))
+    diversity = object_fields(values.get("diversity", {}), "diversity", ("at_most", "mmr"))
+    fallback = choice(values, "fallback", ("popular", "latest", "none"), "popular")
+    seen = choice(values, "seen", ("exclude", "include"), None)
+    days = optional_number(values, "max_age_days", low=0.0, high=MAX_DAYS)
     return Scenario(
         name=name,
-        n=_whole(values["n"], "n", MAX_N) if "n" in values else None,
+        n=whole_number(values["n"], "n", MAX_N) if "n" in values else None,
         where=filter_of(values.get("where")),
         max_age_ms=None if days is None else round(days * DAY_MS),
         exclude_seen=None if seen is None else seen == "exclude",
-        boosts=tuple(_boost(boost, field) for boost, field in _entries(values, "boosts", MAX_BOOSTS)),
+        boosts=tuple(_boost(boost, field) for boost, field in entries(values, "boosts", MAX_BOOSTS)),
         pins=_pins(values),
         caps=_caps(diversity.get("at_most", {})),
-        mmr=_optional(diversity, "mmr", prefix="diversity.", low=0.0, high=1.0),
+        mmr=optional_number(diversity, "mmr", prefix="diversity.", low=0.0, high=1.0),
         exploration=_exploration(values["exploration"]) if "exploration" in values else None,
         fallback=cast(Fallback, fallback),
     )
 
 
 def _boost(raw: object, field: str) -> Boost:
-    values = _object(raw, field, ("where", "factor"), required=("where", "factor"))
-    factor = _number(values["factor"], f"{field}.factor", low=1 / MAX_FACTOR, high=MAX_FACTOR)
+    values = object_fields(raw, field, ("where", "factor"), required=("where", "factor"))
+    factor = number(values["factor"], f"{field}.factor", low=1 / MAX_FACTOR, high=MAX_FACTOR)
     return Boost(_filter(values, field), factor)
 
 
 def _pins(scenario: Mapping[str, Any]) -> tuple[Pin, ...]:
     pins: list[Pin] = []
-    for raw, field in _entries(scenario, "pins", MAX_PINS):
-        values = _object(raw, field, ("position", "item_id", "where"), required=("position",))
+    for raw, field in entries(scenario, "pins", MAX_PINS):
+        values = object_fields(raw, field, ("position", "item_id", "where"), required=("position",))
         if ("item_id" in values) == ("where" in values):
             msg = f"{field}: wanted either item_id or where, got {shorten(raw)}"
             raise InvalidInput(msg, field=field)
         if "item_id" in values:
             check_id(f"{field}.item_id", values["item_id"])
             values["where"] = {ITEM_ID: values["item_id"]}
-        pins.append(Pin(_whole(values["position"], f"{field}.position", MAX_POSITION), _filter(values, field)))
+        pins.append(Pin(whole_number(values["position"], f"{field}.position", MAX_POSITION), _filter(values, field)))
         if pins[-1].position in (pin.position for pin in pins[:-1]):
             msg = f"{field}.position: wanted one pin for each position, got two for {pins[-1].position}"
             raise InvalidInput(msg, field=f"{field}.position")
@@ -83,18 +82,18 @@ def _caps(raw: object) -> tuple[Cap, ...]:
     if not isinstance(raw, Mapping) or len(raw) > MAX_CAPS:
         msg = f'{field}: wanted an object of at most {MAX_CAPS} names as {{"categories": 2}}, got {shorten(raw)}'
         raise InvalidInput(msg, field=field)
-    return tuple(Cap(check_id(field, name), _whole(num, f"{field}.{name}", MAX_N)) for name, num in raw.items())
+    return tuple(Cap(check_id(field, name), whole_number(num, f"{field}.{name}", MAX_N)) for name, num in raw.items())
 
 
 def _exploration(raw: object) -> Exploration:
     field = "exploration"
-    values = _object(raw, field, ("share", "pool", "new_share", "new_days"), required=("share",))
+    values = object_fields(raw, field, ("share", "pool", "new_share", "new_days"), required=("share",))
     default = Exploration(0.0)
-    new_share = _optional(values, "new_share", prefix=f"{field}.", low=0.0, high=1.0)
-    days = _optional(values, "new_days", prefix=f"{field}.", low=0.0, high=MAX_DAYS)
+    new_share = optional_number(values, "new_share", prefix=f"{field}.", low=0.0, high=1.0)
+    days = optional_number(values, "new_days", prefix=f"{field}.", low=0.0, high=MAX_DAYS)
     return Exploration(
-        share=_number(values["share"], f"{field}.share", low=0.0, high=1.0),
-        pool=_whole(values["pool"], f"{field}.pool", MAX_POOL) if "pool" in values else default.pool,
+        share=number(values["share"], f"{field}.share", low=0.0, high=1.0),
+        pool=whole_number(values["pool"], f"{field}.pool", MAX_POOL) if "pool" in values else default.pool,
         new_share=default.new_share if new_share is None else new_share,
         new_ms=default.new_ms if days is None else round(days * DAY_MS),
     )
@@ -106,62 +105,3 @@ def _filter(values: Mapping[str, Any], field: str) -> Filter:
         msg = f'{field}.where: wanted a condition as {{"brand": "x"}}, got none; it would be every item'
         raise InvalidInput(msg, field=f"{field}.where")
     return where
-
-
-def _object(raw: object, field: str, known: Sequence[str], *, required: Sequence[str] = ()) -> dict[str, Any]:
-    """A copy of an object that has all required fields and no unknown ones; a null is left out."""
-    if not isinstance(raw, Mapping):
-        msg = f"{field}: wanted an object with {', '.join(known)}, got {shorten(raw)}"
-        raise InvalidInput(msg, field=field)
-    for name in raw:
-        if name not in known:
-            msg = f"{shorten(name)}: unknown field of {field}; known fields are {', '.join(known)}"
-            raise InvalidInput(msg, field=field_name(name))
-    values = {name: value for name, value in raw.items() if value is not None}
-    missing = [name for name in required if name not in values]
-    if missing:
-        msg = f"{field}.{missing[0]}: wanted a value, got none"
-        raise InvalidInput(msg, field=f"{field}.{missing[0]}")
-    return values
-
-
-def _entries(values: Mapping[str, Any], field: str, limit: int) -> list[tuple[object, str]]:
-    """The entries of a list and the field of each, such as `boosts[0]`."""
-    raw = values.get(field, [])
-    if not isinstance(raw, list | tuple) or len(raw) > limit:
-        msg = f"{field}: wanted a list of at most {limit} objects, got {shorten(raw)}"
-        raise InvalidInput(msg, field=field)
-    return [(entry, f"{field}[{place}]") for place, entry in enumerate(raw)]
-
-
-def _check_description(value: object) -> None:
-    if value is not None and not (isinstance(value, str) and len(value) <= MAX_DESCRIPTION_CHARS):
-        msg = f"description: wanted text of at most {MAX_DESCRIPTION_CHARS} characters, got {shorten(value)}"
-        raise InvalidInput(msg, field="description")
-
-
-def _choice(values: Mapping[str, Any], field: str, known: Sequence[str], default: str | None) -> str | None:
-    value = values.get(field, default)
-    if value is not default and value not in known:
-        msg = f"{field}: wanted {', '.join(known[:-1])} or {known[-1]}, got {shorten(value)}"
-        raise InvalidInput(msg, field=field)
-    return cast("str | None", value)
-
-
-def _whole(value: object, field: str, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
-        msg = f"{field}: wanted a whole number from 1 to {high}, got {shorten(value)}"
-        raise InvalidInput(msg, field=field)
-    return value
-
-
-def _optional(values: Mapping[str, Any], name: str, *, prefix: str = "", low: float, high: float) -> float | None:
-    return _number(values[name], prefix + name, low=low, high=high) if name in values else None
-
-
-def _number(value: object, field: str, *, low: float, high: float) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or not low <= cast(float, value) <= high:
-        msg = f"{field}: wanted a number from {low:g} to {high:g}, got {shorten(value)}"
-        raise InvalidInput(msg, field=field)
-    return float(cast(float, value))

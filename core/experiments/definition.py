@@ -1,0 +1,68 @@
+"""Reads an experiment from JSON or TOML; every error names the field that is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+
+from core.errors import InvalidInput
+from core.experiments.experiment import METRICS, Arm, Experiment, Metric
+from core.interactions import check_id, check_time_ms, shorten
+from core.json_fields import check_description, choice, entries, number, object_fields
+from core.scenarios.definition import check_name
+
+FIELDS = ("description", "scenario", "arms", "metric", "salt", "start", "end")
+MAX_ARMS = 10
+MIN_SHARE = 0.001
+
+
+def parse_experiment(raw: object, *, name: str, now_ms: int = 0) -> Experiment:
+    """A decoded JSON object as an experiment; raises `InvalidInput`. `now_ms`: the start, where there is none."""
+    values = object_fields(raw, "experiment", FIELDS, required=("arms",))
+    check_description(values.get("description"))
+    metric = choice(values, "metric", METRICS, METRICS[0])
+    start_ms = check_time_ms("start", values["start"]) if "start" in values else now_ms
+    end_ms = check_time_ms("end", values["end"]) if "end" in values else None
+    if end_ms is not None and end_ms < start_ms:
+        msg = f"end: wanted a time that is not before the start {start_ms}, got {end_ms}"
+        raise InvalidInput(msg, field="end")
+    return Experiment(
+        name=name,
+        arms=_arms(values),
+        scenario=_scenario(values, "scenario"),
+        salt=check_id("salt", values["salt"]) if "salt" in values else "",
+        metric=cast(Metric, metric),
+        start_ms=start_ms,
+        end_ms=end_ms,
+    )
+
+
+def _arms(values: Mapping[str, Any]) -> tuple[Arm, ...]:
+    arms = tuple(_arm(raw, field) for raw, field in entries(values, "arms", MAX_ARMS))
+    names = [arm.name for arm in arms]
+    if len(arms) < 2 or len(set(names)) < len(names):
+        msg = f"arms: wanted two to {MAX_ARMS} arms with different names, got {', '.join(names) or 'none'}"
+        raise InvalidInput(msg, field="arms")
+    total = math.fsum(arm.share for arm in arms)
+    if total > 1 + 1e-9:
+        msg = f"arms: wanted shares that add up to at most 1, got {total:g}"
+        raise InvalidInput(msg, field="arms")
+    return arms
+
+
+def _arm(raw: object, field: str) -> Arm:
+    values = object_fields(raw, field, ("name", "share", "scenario"), required=("name", "share"))
+    if not isinstance(values["name"], str):
+        msg = f"{field}.name: wanted text, got {shorten(values['name'])}"
+        raise InvalidInput(msg, field=f"{field}.name")
+    share = number(values["share"], f"{field}.share", low=MIN_SHARE, high=1.0)
+    return Arm(check_name(values["name"]), share, _scenario(values, f"{field}.scenario"))
+
+
+def _scenario(values: Mapping[str, Any], field: str) -> str:
+    name = values.get("scenario", "")
+    if not isinstance(name, str):
+        msg = f"{field}: wanted the name of a scenario, got {shorten(name)}"
+        raise InvalidInput(msg, field=field)
+    return check_name(name) if name else ""
