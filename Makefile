@@ -137,6 +137,11 @@ experiments: $(VENV)/.installed-dev ## make the tables of docs/evaluation.md fro
 	@test -n "$(DATA_DIR)" || { echo "expected DATA_DIR=FOLDER, the folder of the data sets; see docs/evaluation.md"; exit 2; }
 	$(BIN)/python -m benchmarks.tables $(or $(TABLES),all) --data-dir $(DATA_DIR) --out $(DATA)/tables $(ARGS)
 
+STEPS ?= 1000000
+.PHONY: state-machine
+state-machine: $(VENV)/.installed-dev ## random sequences of all use cases against plain Python, on each store (STEPS=N)
+	$(BIN)/pytest --timeout 0 tests/contract/test_store_machine.py --machine-steps $(STEPS) $(ARGS)
+
 .PHONY: faults
 faults: $(VENV)/.installed-dev ## run the fault campaign: kill workers, broker, PostgreSQL and APIs under load (ARGS=--quick)
 	$(BIN)/python -m benchmarks.faults $(ARGS)

@@ -8,13 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 import hypothesis
-import psycopg
 import pytest
 from services import postgres
 from services.databases import Database, missing
 
 from storage import open_store
-from storage.tables import metadata
 
 # How long an example takes depends on what else the machine does: that is no failure.
 hypothesis.settings.register_profile("tidewise", deadline=None)
@@ -72,12 +70,6 @@ def postgres_migrated(postgres_server: str) -> Iterator[str]:
         yield url
 
 
-def _empty(url: str) -> None:
-    names = ", ".join(f'"{table}"' for table in metadata.tables)
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(f"TRUNCATE {names} RESTART IDENTITY")
-
-
 @pytest.fixture
 def sqlite_database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
     path = tmp_path / "tidewise.db"
@@ -88,7 +80,7 @@ def sqlite_database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]
 
 @pytest.fixture
 def postgres_database(postgres_migrated: str) -> Iterator[Database]:
-    _empty(postgres_migrated)
+    postgres.empty(postgres_migrated)
     with closing(open_store(postgres_migrated)) as store:
         yield Database(postgres_migrated, store)
 

@@ -40,7 +40,7 @@ TYPES = EventTypes(
     )
 )
 DERIVATION = Derivation(TYPES, SHAPE)
-USERS = ("ann", "bob", "guest")
+USERS = ("ann", "bob", "guest", "visitor")
 KINDS = tuple(TYPES.codes)
 NUM_EVENTS = 24
 Step = tuple[str, Sequence[int | str]]

@@ -79,5 +79,11 @@ class MemoryStore:
     def read(self, *, snapshot: bool = True) -> Iterator[MemoryTransaction]:
         yield MemoryTransaction(self._data)
 
+    def copy(self) -> MemoryStore:
+        """A store of its own with the same data."""
+        copied = MemoryStore()
+        copied._data = self._data.copy()
+        return copied
+
     def close(self) -> None:
         """Nothing to close."""

@@ -8,6 +8,11 @@ from doubles import MemoryStore
 from core.ports.store import Store
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest tests/contract/test_store_machine.py --machine-steps 1000000`."""
+    parser.addoption("--machine-steps", type=int, metavar="N", help="steps of the state machine on each store")
+
+
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest) -> Store:
     if request.param == "memory":

@@ -18,6 +18,8 @@ from local_postgres import NoPostgres as NoPostgres
 from local_postgres import PostgresServer, find_binaries
 from psycopg import sql
 
+from storage.tables import metadata
+
 URL_VARIABLE = "TIDEWISE_TEST_POSTGRES"
 # A test's data may go with its machine, so the server need not wait for the disk.
 OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -63,3 +65,10 @@ def fresh_database(url: str) -> Iterator[str]:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         yield f"{url.rsplit('/', 1)[0]}/{name}".replace("postgresql://", "postgresql+psycopg://")
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def empty(url: str) -> None:
+    """Delete the rows of all our tables."""
+    names = ", ".join(f'"{table}"' for table in metadata.tables)
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"TRUNCATE {names} RESTART IDENTITY")

@@ -1,0 +1,235 @@
+"""A state machine over all use cases that change a store, against plain Python: hypothesis chooses the steps.
+
+Events of several writers in any order, late, repeated; undone events, merged and erased users; rebuilds; items put,
+patched and removed; models promoted and rolled back; backups restored. Each step is checked by what it returns, the
+whole store at the end of each run.
+"""
+
+from __future__ import annotations
+
+import copy
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from corrected_shop import DAY_MS, DERIVATION, KINDS, TYPES, USERS, ShopLog, assert_equal
+from domain_doubles import NOW_MS, ingestor
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from core.clock import ManualClock
+from core.corrections.erase import erase_user
+from core.corrections.merge import merge_users
+from core.corrections.undo import undo_event
+from core.errors import InvalidInput, NotFound
+from core.ingestion.sources import RequestSource, StreamSource
+from core.interactions import Interaction
+from core.items import Item
+from core.learn import versions
+from core.manage import patch_items, remove_item, save_items
+from core.ports.store import Store
+from core.records import ModelRecord
+from core.statuses import EventStatus, ModelStatus
+
+ITEMS = ("tea", "mug", "lamp", "rope")
+PARTITION_OF = {user_id: index % 2 for index, user_id in enumerate(USERS)}
+STREAM = "interactions"
+
+Drawn = tuple[str, str, str, int, float | None]  # user, item, type, time in three hours from now, value
+
+users = st.sampled_from(USERS)
+items = st.sampled_from(ITEMS)
+new_events = st.lists(
+    st.tuples(users, items, st.sampled_from(KINDS), st.integers(-40, 40), st.sampled_from([None, 1.0, 4.0])),
+    min_size=1,
+    max_size=8,
+)
+
+
+@dataclass
+class Expected:
+    """What the store must hold: `sent` are all events by id, `offsets` the log of each partition."""
+
+    log: ShopLog = field(default_factory=ShopLog)
+    sent: list[Interaction] = field(default_factory=list)
+    partitions: dict[int, list[Interaction]] = field(default_factory=lambda: {0: [], 1: []})
+    applied: dict[int, int] = field(default_factory=lambda: {0: 0, 1: 0})
+    hidden: dict[str, bool] = field(default_factory=dict)  # of the items in the catalogue
+    promoted: list[tuple[str, str | None]] = field(default_factory=list)  # (version, the one before)
+    champion: str | None = None
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Subclasses open an empty store in `open` and may replace `save` and `restore`."""
+
+    def open(self) -> Store:
+        raise NotImplementedError
+
+    def backup(self) -> Any:
+        """A copy of the store, which `restored` opens; None where there is none."""
+        return None
+
+    def restored(self, saved: Any) -> Store:
+        raise NotImplementedError
+
+    @initialize()
+    def begin(self) -> None:
+        self.store = self.open()
+        self.expected = Expected()
+        self.saved: tuple[Any, Expected] | None = None
+
+    @rule(drawn=new_events, writer=st.sampled_from(["api-1", "api-2"]))
+    def post(self, drawn: list[Drawn], writer: str) -> None:
+        """New events by a request."""
+        self._ingest(self._made(drawn), writer)
+
+    @precondition(lambda self: self.expected.sent)
+    @rule(data=st.data())
+    def post_again(self, data: st.DataObject) -> None:
+        """Events that were sent before."""
+        sent = self.expected.sent
+        chosen = data.draw(st.lists(st.integers(0, len(sent) - 1), min_size=1, max_size=4))
+        self._ingest([sent[index] for index in chosen], "api-1")
+
+    @rule(drawn=new_events)
+    def publish(self, drawn: list[Drawn]) -> None:
+        """New messages in the log of each user's partition."""
+        for event in self._made(drawn):
+            self.expected.partitions[PARTITION_OF[event.user_id]].append(event)
+
+    @rule(partition=st.integers(0, 1), back=st.integers(0, 5), num=st.integers(1, 8))
+    def consume(self, partition: int, back: int, num: int) -> None:
+        """A worker reads on, or again from an earlier offset, as after a crash."""
+        messages, applied = self.expected.partitions[partition], self.expected.applied[partition]
+        first = max(0, applied - back)
+        chosen = messages[first : first + num]
+        if not chosen:
+            return
+        source = StreamSource(STREAM, partition, range(first, first + len(chosen)), first, first + len(chosen) - 1)
+        ingestor(self.store, types=TYPES).ingest(chosen, source)
+        self.expected.log.send(chosen[max(0, applied - first) :])
+        self.expected.applied[partition] = max(applied, first + len(chosen))
+
+    @precondition(lambda self: self.expected.sent)
+    @rule(data=st.data())
+    def undo(self, data: st.DataObject) -> None:
+        event = data.draw(st.sampled_from(self.expected.sent))
+        try:
+            undo_event(self.store, event.event_id, DERIVATION)
+        except NotFound:
+            assert event not in self.expected.log.known()
+        self.expected.log.undo(event.event_id)
+
+    @rule(user_id=users, from_id=users)
+    def merge(self, user_id: str, from_id: str) -> None:
+        with suppress(InvalidInput):
+            merge_users(self.store, user_id, from_id, DERIVATION)
+        self.expected.log.merge(user_id, from_id)
+
+    @rule(user_id=users)
+    def erase(self, user_id: str) -> None:
+        try:
+            erase_user(self.store, user_id, clock=ManualClock(NOW_MS), derivation=DERIVATION)
+        except NotFound:
+            assert not self.expected.log.history(user_id)
+        self.expected.log.erase(user_id)
+
+    @rule(item_id=items, hidden=st.booleans())
+    def put_item(self, item_id: str, hidden: bool) -> None:
+        save_items(self.store, [Item(item_id, title=item_id, hidden=hidden)], clock=ManualClock(NOW_MS))
+        self.expected.hidden[item_id] = hidden
+
+    @rule(item_id=items, hidden=st.booleans())
+    def patch_item(self, item_id: str, hidden: bool) -> None:
+        patches = [{"item_id": item_id, "hidden": hidden}]
+        _, [problem] = patch_items(self.store, patches, clock=ManualClock(NOW_MS))
+        assert (problem is None) == (item_id in self.expected.hidden)
+        if problem is None:
+            self.expected.hidden[item_id] = hidden
+
+    @rule(item_id=items)
+    def remove_item(self, item_id: str) -> None:
+        try:
+            remove_item(self.store, item_id, clock=ManualClock(NOW_MS))
+        except NotFound:
+            assert item_id not in self.expected.hidden
+        self.expected.hidden.pop(item_id, None)
+
+    @rule(version=st.sampled_from(["m1", "m2", "m3"]))
+    def promote(self, version: str) -> None:
+        with self.store.transaction() as tx:
+            if version not in {record.version for record in tx.models.lock()}:
+                versions.propose(tx, ModelRecord(version, version, ModelStatus.CHALLENGER, NOW_MS))
+            try:
+                versions.promote(tx, version, decided_by="test", reason="", now_ms=NOW_MS)
+            except InvalidInput:
+                assert self.expected.champion == version
+                return
+            tx.commit()
+        self.expected.promoted.append((version, self.expected.champion))
+        self.expected.champion = version
+
+    @rule()
+    def roll_back(self) -> None:
+        before = next((old for new, old in reversed(self.expected.promoted) if new == self.expected.champion), None)
+        with self.store.transaction() as tx:
+            try:
+                versions.roll_back(tx, decided_by="test", reason="", now_ms=NOW_MS)
+            except NotFound:
+                assert before is None
+                return
+            tx.commit()
+        assert before is not None
+        self.expected.champion = before
+
+    @rule()
+    def save(self) -> None:
+        saved = self.backup()
+        if saved is not None:
+            self.saved = (saved, copy.deepcopy(self.expected))
+
+    @precondition(lambda self: self.saved)
+    @rule()
+    def restore(self) -> None:
+        """The state of the backup; what happened since is lost, but stays in the log of Kafka."""
+        assert self.saved is not None
+        saved, expected = self.saved
+        self.store.close()
+        self.store = self.restored(saved)
+        partitions, sent = self.expected.partitions, self.expected.sent
+        self.expected = copy.deepcopy(expected)
+        self.expected.partitions, self.expected.sent = partitions, sent
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            try:
+                self._check()
+            finally:
+                self.store.close()
+
+    def _made(self, drawn: list[Drawn]) -> list[Interaction]:
+        first = len(self.expected.sent)
+        made = [
+            Interaction(f"event-{first + index}", user_id, item_id, kind, NOW_MS + place * DAY_MS // 8, value)
+            for index, (user_id, item_id, kind, place, value) in enumerate(drawn)
+        ]
+        self.expected.sent += made
+        return made
+
+    def _ingest(self, events: list[Interaction], writer: str) -> None:
+        result = ingestor(self.store, types=TYPES).ingest(events, RequestSource(writer))
+        before = len(self.expected.log.known())
+        self.expected.log.send(events)
+        assert result.statuses.count(EventStatus.ACCEPTED) == len(self.expected.log.known()) - before
+
+    def _check(self) -> None:
+        expected = self.expected
+        assert_equal(self.store, expected.log)
+        with self.store.read() as read:
+            stored = read.items.by_id(ITEMS)
+            hidden = {item_id: item.item.hidden for item_id, item in stored.items() if item.in_catalogue}
+            champions = [record.version for record in read.models.all() if record.status == ModelStatus.CHAMPION]
+            applied = {number: offset + 1 for number, offset in read.offsets.applied(STREAM).items()}
+        assert hidden == expected.hidden
+        assert champions == [expected.champion] * (expected.champion is not None)
+        assert applied == {number: num for number, num in expected.applied.items() if num}
