@@ -21,6 +21,7 @@ from serving.routes.ingestion import IngestionRoutes
 from serving.routes.interactions import InteractionRoutes
 from serving.routes.items import ItemRoutes
 from serving.routes.models import ModelRoutes
+from serving.routes.outcomes import OutcomeRoutes
 from serving.routes.recommendations import RecommendationRoutes
 from serving.routes.status import StatusRoutes
 from serving.routes.users import UserRoutes
@@ -103,6 +104,7 @@ def _routes(engine: Engine) -> APIRouter:
     UserRoutes(engine).register(router)
     ModelRoutes(engine).register(router)
     DriftRoutes(engine).register(router)
+    OutcomeRoutes(engine).register(router)
     DeadLetterRoutes(engine).register(router)
     IngestionRoutes(engine).register(router)
     StatusRoutes(engine).register(router)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy as np
 from core.history import EMPTY_HISTORY, History
 
 LITTLE_INT64 = np.dtype("<i8")
+LITTLE_UINT32 = np.dtype("<u4")  # keys of items: a database has fewer than 4 billion
+LITTLE_FLOAT32 = np.dtype("<f4")
 
 
 def pack_history(history: History) -> bytes:
@@ -26,6 +28,26 @@ def unpack_history(packed: bytes) -> History:
     values = np.frombuffer(packed, LITTLE_INT64)
     half = len(values) // 2
     return History(values[:half], values[half:])
+
+
+def pack_keys(keys: Sequence[int]) -> bytes:
+    """Item keys as little-endian unsigned 32-bit integers."""
+    return np.array(keys, LITTLE_UINT32).tobytes()
+
+
+def unpack_keys(packed: bytes) -> tuple[int, ...]:
+    """The inverse of `pack_keys`."""
+    return tuple(np.frombuffer(packed, LITTLE_UINT32).tolist())
+
+
+def pack_numbers(numbers: Sequence[float] | None) -> bytes | None:
+    """Numbers as little-endian float32."""
+    return None if numbers is None else np.array(numbers, LITTLE_FLOAT32).tobytes()
+
+
+def unpack_numbers(packed: bytes | None) -> tuple[float, ...] | None:
+    """The inverse of `pack_numbers`, to the precision of a float32."""
+    return None if packed is None else tuple(np.frombuffer(packed, LITTLE_FLOAT32).tolist())
 
 
 def pack_json(value: object) -> str:

@@ -9,6 +9,7 @@ from core.ports.store import Transaction
 from core.records import StoreTotals
 from storage import tables
 from storage.dialects import Dialect
+from storage.repositories.answers import AnswerRepository
 from storage.repositories.dead_letters import DeadLetterRepository
 from storage.repositories.drift import DriftRepository
 from storage.repositories.event_counts import EventCountRepository
@@ -19,6 +20,7 @@ from storage.repositories.leases import LeaseRepository
 from storage.repositories.metadata import MetadataRepository
 from storage.repositories.models import ModelRepository
 from storage.repositories.offsets import OffsetRepository
+from storage.repositories.outcomes import OutcomeRepository
 from storage.repositories.popularity import PopularityRepository
 from storage.repositories.transitions import TransitionRepository
 from storage.repositories.users import UserRepository
@@ -50,6 +52,8 @@ class SqlTransaction(Transaction):
         self.popularity = PopularityRepository(session)
         self.transitions = TransitionRepository(session)
         self.event_counts = EventCountRepository(session)
+        self.answers = AnswerRepository(session)
+        self.outcomes = OutcomeRepository(session)
         self.dead_letters = DeadLetterRepository(session)
         self.models = ModelRepository(session)
         self.leases = LeaseRepository(session)

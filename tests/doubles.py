@@ -19,6 +19,7 @@ from memory_store.leases import MemoryLeases
 from memory_store.metadata import MemoryMetadata
 from memory_store.models import MemoryModels
 from memory_store.offsets import MemoryOffsets
+from memory_store.outcomes import MemoryAnswers, MemoryOutcomes
 from memory_store.popularity import MemoryEventCounts, MemoryPopularity
 from memory_store.transitions import MemoryTransitions
 from memory_store.users import MemoryUsers
@@ -41,6 +42,8 @@ class MemoryTransaction(Transaction):
         self.popularity = MemoryPopularity(data)
         self.event_counts = MemoryEventCounts(data)
         self.transitions = MemoryTransitions(data)
+        self.answers = MemoryAnswers(data)
+        self.outcomes = MemoryOutcomes(data)
         self.dead_letters = MemoryDeadLetters(data)
         self.models = MemoryModels(data)
         self.keys = MemoryKeys(data)

@@ -22,6 +22,8 @@ from core.interactions import EventTypes
 from core.interests.user_interest import Interests
 from core.items import Catalogue, Item
 from core.manage import save_items
+from core.outcomes.answer_log import AnswerLog
+from core.outcomes.shown_items import ShownItems
 from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.user_snapshots import UserSnapshots
@@ -112,11 +114,15 @@ class Shop:
             vectors=VectorCache(max_mib=1),
             users=UserSnapshots(max_mib=1),
         )
+        ingestor = Ingestor(self.store, types=TYPES, shape=SHAPE)
+        shown = ShownItems(self.snapshots.current)
+        self.answers = AnswerLog(self.store, ingestor.attributor, shown, clock=self.clock, wall=self.clock)
         self.services = Services(
             store=self.store,
             recommender=recommender,
             interests=Interests(self.store, snapshots=self.snapshots.current, types=TYPES),
-            ingestor=Ingestor(self.store, types=TYPES, shape=SHAPE),
+            ingestor=ingestor,
+            answers=self.answers,
             snapshots=self.snapshots,
             types=TYPES,
             clock=self.clock,

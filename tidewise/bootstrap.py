@@ -20,6 +20,7 @@ from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes
 from core.interests.interest import Horizons
 from core.interests.user_interest import Interests
+from core.outcomes.attribution import Attributor
 from core.ports.encoder import ModelBundle
 from core.ports.index import ItemIndex
 from core.ports.store import Store
@@ -131,7 +132,10 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
     snapshots.before_switch = recommender.warm
     half_life_ms = settings.popularity.half_life_days * DAY_MS
     sampler = _sampler(settings) if settings.drift.enabled else None
-    ingestor = Ingestor(store, types=types, shape=shape, half_life_ms=half_life_ms, sampler=sampler)
+    attributor = Attributor(types, settings.outcomes.outcome_types())
+    ingestor = Ingestor(
+        store, types=types, shape=shape, half_life_ms=half_life_ms, sampler=sampler, attributor=attributor
+    )
     interests = Interests(
         store,
         snapshots=snapshots.current,

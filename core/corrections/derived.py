@@ -15,6 +15,7 @@ from core.drift_records import BucketCounts
 from core.errors import StoreConflict, StoreUnavailable
 from core.ingestion.derivation import Derivation, event_counts
 from core.ingestion.ingest import MAX_CONFLICTS
+from core.outcomes.attribution import remove_outcomes
 from core.ports.offsets import CORRECTIONS
 from core.ports.store import Transaction
 from core.records import EventRow, UserState
@@ -61,6 +62,7 @@ def replace_derived(
     old = [row for rows in before for row in rows]
     kept = {row.event_key for row in after}
     gone = [row for row in old if row.event_key not in kept]
+    remove_outcomes(tx, writer_key, gone)
     tx.popularity.add(writer_key, derivation.popularity(gone))
     tx.event_counts.add(writer_key, {name: -num for name, num in event_counts(gone).items()})
     tx.transitions.add(writer_key, _changed_transitions(derivation, before, after))

@@ -6,6 +6,7 @@ from core.clock import Clock
 from core.corrections.derived import events_of, lock_corrections, replace_derived, retried
 from core.errors import NotFound
 from core.ingestion.derivation import Derivation
+from core.outcomes.counting import answer_counts, difference
 from core.ports.store import Store
 
 
@@ -20,9 +21,13 @@ def erase_user(store: Store, user_id: str, *, clock: Clock, derivation: Derivati
 def _erase(store: Store, user_id: str, clock: Clock, derivation: Derivation) -> None:
     with store.transaction() as tx:
         writer_key = lock_corrections(tx)
+        user_ids = [user_id]
         for state in tx.users.lock_known([user_id]).values():
             replace_derived(tx, writer_key, derivation, before=[events_of(tx, state)], after=[])
-        if not tx.users.erase(user_id, now_ms=clock.now_ms()):
+            user_ids = tx.users.ids_of(state.key)
+        answers = tx.answers.erase_users(user_ids)
+        tx.outcomes.add_counts(writer_key, difference({}, answer_counts(answers)))
+        if not tx.users.erase(user_id, now_ms=clock.now_ms()) and not answers:
             msg = f"user {user_id!r} is not known"
             raise NotFound(msg)
         tx.commit()

@@ -13,8 +13,9 @@ def merge_users(store: Store, user_id: str, from_id: str, derivation: Derivation
     """Merge `from_id` into `user_id` in one transaction; returns the user's new state, and how many events it gained.
 
     Each event counts once, in the order of the times; at equal times those of `from_id` come later. Later events of
-    `from_id`, redelivered or new, are the user's, and erasing either erases both. Unknown users are created: a guest
-    may have no event yet. Merging again changes nothing. Raises `InvalidInput` where both ids are the same, or
+    `from_id`, redelivered or new, are the user's, and erasing either erases both. The answers to `from_id` so far
+    become answers to `user_id`: what a guest was shown counts for what the user buys. Unknown users are created: a
+    guest may have no event yet. Merging again changes nothing. Raises `InvalidInput` where both ids are the same, or
     `from_id` belongs to another user already.
     """
     if user_id == from_id:
@@ -30,7 +31,7 @@ def _merge(store: Store, user_id: str, from_id: str, derivation: Derivation) -> 
         user, guest = states[user_id], states[from_id]
         if user.key == guest.key:
             return user, 0
-        if from_id in tx.users.merged_ids(guest.key):
+        if from_id != tx.users.ids_of(guest.key)[0]:
             msg = f"from: {from_id!r} is merged into another user already; use a new id for each guest"
             raise InvalidInput(msg, field="from")
         own, gained = events_of(tx, user), events_of(tx, guest)
@@ -38,6 +39,7 @@ def _merge(store: Store, user_id: str, from_id: str, derivation: Derivation) -> 
         after = sorted([*own, *moved], key=lambda row: (row.time_ms, row.user_seq))
         replace_derived(tx, writer_key, derivation, before=[own, gained], after=after)
         tx.users.merge(guest, user)
+        tx.answers.rename_user(from_id, to=user_id)
         window = derivation.window(derivation.history(after))
         changed = UserState(user.key, user.seq + guest.seq + 1, window, user.erased_ms)
         tx.users.save([changed])

@@ -11,6 +11,7 @@ everywhere, which prevents deadlock:
     (c) the new interactions, inserted in ascending event key
     (d) the users' windows
     (e) popularity, item transitions and counts, in the rows of the first writer, which only this transaction has locked
+    (f) outcomes: the answers that events are attributed to, in ascending key, and counts of the first writer
     commit; only then does the caller acknowledge
 
 Independent of HTTP, Kafka, files and SQL.
@@ -32,6 +33,7 @@ from core.ingestion.derivation import Derivation, event_counts
 from core.ingestion.resolved_batch import ResolvedBatch
 from core.ingestion.sources import EventBatch, IngestResult, RequestSource, Source, StreamSource
 from core.interactions import EventTypes, Interaction
+from core.outcomes.attribution import Attributor
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.ports.store import Store, Transaction
 from core.records import DeadLetter, EventRow, UserState, WriterOffset
@@ -59,10 +61,12 @@ class Ingestor:
         shape: WindowShape,
         half_life_ms: float = DEFAULT_HALF_LIFE_MS,
         sampler: DriftSampler | None = None,
+        attributor: Attributor | None = None,
     ) -> None:
-        """`sampler`: counts and samples for drift monitoring."""
+        """`sampler`: counts and samples for drift monitoring. `attributor`: default rules if None."""
         self._store = store
         self._sampler = sampler
+        self.attributor = attributor or Attributor(types)
         self.derivation = Derivation(types, shape, half_life_ms)
         self._types = types
         self._shape = shape
@@ -134,6 +138,7 @@ class Ingestor:
                 self._log_transitions(tx, writer, transitions)
                 if self._sampler is not None:
                     self._sampler.note(tx, writer.key, resolved.rows, resolved.before, live=batches[0].source.live)
+                self.attributor.attribute(tx, writer.key, resolved.rows, resolved.user_ids)  # (f)
             dead_letters = [letter for batch in batches for letter in _new_dead_letters(batch, before)]
             if dead_letters:
                 tx.dead_letters.add(dead_letters)

@@ -1,4 +1,4 @@
-"""Rebuild: recomputes windows, popularity, item transitions and counts from the interactions, and which are dislikes.
+"""Rebuild: recomputes windows, popularity, transitions and counts from events and outcomes, and which are dislikes.
 
 Needed after a change of the event types, the window or the half-life. One transaction. Stop other writers before
 (SQLite enforces it).
@@ -16,6 +16,7 @@ from core.drift_records import BucketCounts
 from core.history import WindowShape
 from core.ingestion.derivation import Derivation, event_counts
 from core.interactions import EventTypes
+from core.outcomes.counting import outcome_counts
 from core.popularity import add_log2
 from core.ports.offsets import REBUILD
 from core.ports.store import ReadTransaction, Store, Transaction
@@ -61,6 +62,8 @@ def rebuild(
             num_events += len(rows)
             progress(num_events)
         _save_totals(tx, writer.key, scores, counts, drift_counts)
+        for outcomes in read.outcomes.pages():
+            tx.outcomes.add_counts(writer.key, outcome_counts(outcomes))
         tx.metadata.save(meta)
         tx.commit()
     return num_events
@@ -74,6 +77,7 @@ def _clear_derived(tx: Transaction) -> None:
     tx.transitions.clear()
     tx.event_counts.clear()
     tx.drift.clear_counts()
+    tx.outcomes.clear_counts()
 
 
 def user_groups(read: ReadTransaction) -> Iterator[list[EventRow]]:

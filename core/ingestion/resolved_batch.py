@@ -16,8 +16,8 @@ from core.statuses import EventStatus
 class ResolvedBatch:
     """The events of one transaction, resolved against the store.
 
-    `statuses`, `user_seqs`: one per event. `rows`: the new events. `states`: the users that change, with their old
-    windows. `item_keys`: the keys of all items of the batch.
+    `statuses`, `user_seqs`: one per event. `rows`: the new events; `user_ids`: of each of them, as it names its user.
+    `states`: the users that change, with their old windows. `item_keys`: the keys of all items of the batch.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class ResolvedBatch:
         self.statuses = statuses
         self.user_seqs = [0] * len(events)
         self.rows: list[EventRow] = []
+        self.user_ids: list[str] = []
         self.states: dict[str, UserState] = {}
         self.item_keys: dict[str, int] = {}
         self._locked: dict[str, UserState] = {}
@@ -87,6 +88,7 @@ class ResolvedBatch:
                 type_code = types.stored_code(types.codes[event.type], event.value)
                 row = (key, user_key, self.item_keys[event.item_id], type_code, event.time_ms, seqs[user_key])
                 self.rows.append(EventRow(*row, event.value, event.context, event.recommendation_id))
+                self.user_ids.append(event.user_id)
             self.user_seqs[index] = seqs[user_key]
         ids = {state.key: user_id for user_id, state in self._locked.items()}  # one of those of a merged user
         self.states = {

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from core.records import WriterOffset, WriterPosition
 
-REBUILD, CORRECTIONS = "rebuild", "corrections"
-INTERNAL_STREAMS = (REBUILD, CORRECTIONS)  # writers of derived state that apply no events
+REBUILD, CORRECTIONS, ANSWERS = "rebuild", "corrections", "answers"
+INTERNAL_STREAMS = (REBUILD, CORRECTIONS, ANSWERS)  # writers of derived state that apply no events
 
 
 class OffsetReader(Protocol):

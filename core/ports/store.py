@@ -18,6 +18,7 @@ from core.ports.leases import LeaseReader, LeaseRepository
 from core.ports.metadata import MetadataReader, MetadataRepository
 from core.ports.models import ModelReader, ModelRepository
 from core.ports.offsets import OffsetReader, OffsetRepository
+from core.ports.outcomes import AnswerReader, AnswerRepository, OutcomeReader, OutcomeRepository
 from core.ports.popularity import EventCountReader, EventCountRepository, PopularityReader, PopularityRepository
 from core.ports.transitions import TransitionReader, TransitionRepository
 from core.ports.users import UserReader, UserRepository
@@ -35,6 +36,8 @@ class ReadTransaction(Protocol):
     popularity: PopularityReader
     event_counts: EventCountReader
     transitions: TransitionReader
+    answers: AnswerReader
+    outcomes: OutcomeReader
     dead_letters: DeadLetterReader
     models: ModelReader
     leases: LeaseReader
@@ -58,6 +61,8 @@ class Transaction(ReadTransaction, Protocol):
     popularity: PopularityRepository
     event_counts: EventCountRepository
     transitions: TransitionRepository
+    answers: AnswerRepository
+    outcomes: OutcomeRepository
     dead_letters: DeadLetterRepository
     models: ModelRepository
     leases: LeaseRepository

@@ -59,8 +59,8 @@ class UserRepository(UserReader, Protocol):
         """The states of the users with these keys, in ascending key, locked until the transaction ends."""
         ...
 
-    def merged_ids(self, key: int) -> list[str]:
-        """The ids of users who were merged into the user with this key, ascending."""
+    def ids_of(self, key: int) -> list[str]:
+        """All ids of the user with this key: the user's own, then those of users merged into it, ascending."""
         ...
 
     def merge(self, source: UserState, target: UserState) -> None:

@@ -7,7 +7,6 @@ of how vectors are computed.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from core.hidden_items import NO_KEYS, HiddenItems
 from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, Window, WindowShape, append
 from core.interactions import EventTypes
 from core.items import Catalogue
+from core.outcome_records import new_recommendation_id
 from core.ports.store import ReadTransaction, Store
 from core.recommendation.added_scores import NOTHING_ADDED, repeat_scores
 from core.recommendation.blended_ranker import BlendedRanker
@@ -370,7 +370,7 @@ def _answer(
     gap_ms: int | None = None,
     excluded: tuple[str, ...] = (),
 ) -> RecommendationResult:
-    new_id = secrets.token_hex(12)
+    new_id = new_recommendation_id(now_ms)
     reason = ranker.reason if items or catalogue.listed.any() else NOTHING_LISTED
     scenario = request.scenario.name if request.scenario else ""
     version = ranker.version

@@ -61,6 +61,7 @@ class RecommendationResult:
 
     `reason`: why this source was used. `gap_ms`: from the user's last event to `now_ms` (0 if `at` lies before it),
     None without a history. `excluded`: requested items that cannot be shown. `scenario`: its name, "" without one.
+    `arm`: as "experiment/arm", "" without one. `propensities`: of the items, None where none was randomised.
     """
 
     recommendation_id: str
@@ -73,6 +74,8 @@ class RecommendationResult:
     gap_ms: int | None = None
     excluded: tuple[str, ...] = ()
     scenario: str = ""
+    arm: str = ""
+    propensities: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,8 @@ class RecommendationRequest:
 
     `where`: what every item satisfies. `exclude`: item ids. `exclude_seen`: exclude items that the user has
     seen. `at_ms`: the time taken as now. `explain`: compute the contributions of past events to each item's score;
-    costs an encode per event of the window. `scenario`: how the answer is selected; `n` and `exclude_seen` are the
-    request's.
+    costs an encode per event of the window. `record`: remember the answer, so that outcomes are counted. `scenario`:
+    how the answer is selected; `n` and `exclude_seen` are the request's.
     """
 
     n: int = 10
@@ -93,6 +96,7 @@ class RecommendationRequest:
     at_ms: int | None = None
     explain: bool = False
     scenario: Scenario | None = None
+    record: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from core.recommendation.requests import RecommendationRequest
 from serving.http.replies import HTTPError
 from serving.runtime.services import Services
 
-RECOMMENDATION_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "explain")
+RECOMMENDATION_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "explain", "record")
 DEFAULT_N = 10
 
 
@@ -127,6 +127,7 @@ def parse_recommendation_request(values: Mapping[str, object], services: Service
         exclude_seen=_exclude_seen(values.get("seen"), services),
         at_ms=None if at is None else check_time_ms("at", at),
         explain=_explain(values.get("explain")),
+        record=_record(values.get("record")),
     )
 
 
@@ -181,6 +182,13 @@ def _explain(value: object) -> bool:
         msg = f"explain: wanted full (or nothing), got {shorten(value)}"
         raise InvalidInput(msg, field="explain")
     return bool(value == "full")
+
+
+def _record(value: object) -> bool:
+    if value not in (None, True, False, "true", "false"):
+        msg = f"record: wanted true or false, got {shorten(value)}"
+        raise InvalidInput(msg, field="record")
+    return value not in (False, "false")
 
 
 def _split(values: list[str]) -> list[str]:

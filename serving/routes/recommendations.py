@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from core.errors import InvalidInput
 from core.interactions import check_id, check_time_ms, shorten
+from core.outcome_records import Answer, Origin
 from core.recommendation.requests import RecommendationRequest, RecommendationResult, SessionEvent
 from serving.http.requests import (
     check_fields,
@@ -56,7 +57,7 @@ class RecommendationRoutes:
         )
         return await self._reply(
             lambda: self._recommender.recommend(user_id, recommendation_request),
-            recommendation_request.at_ms,
+            recommendation_request,
             user_id=user_id,
         )
 
@@ -73,12 +74,12 @@ class RecommendationRoutes:
         if body.get("user_id") is None:
             return await self._reply(
                 lambda: self._recommender.recommend_session(events, recommendation_request),
-                recommendation_request.at_ms,
+                recommendation_request,
             )
         user_id = check_id("user_id", body["user_id"])
         return await self._reply(
             lambda: self._recommender.recommend_session(events, recommendation_request, user_id=user_id),
-            recommendation_request.at_ms,
+            recommendation_request,
             user_id=user_id,
         )
 
@@ -92,7 +93,7 @@ class RecommendationRoutes:
 
         def content() -> bytes:
             answers = [
-                self._content(self._recommender.recommend(user_id, request), request.at_ms, user_id=user_id)
+                self._content(self._recommender.recommend(user_id, request), request, user_id=user_id)
                 for user_id in user_ids
             ]
             return orjson.dumps({"users": answers})
@@ -105,7 +106,12 @@ class RecommendationRoutes:
         body = await read_object(request, RANK_FIELDS, max_bytes=self._engine.limits.max_body_bytes)
         item_ids = check_ids("item_ids", body.get("item_ids"), limit=self._engine.limits.max_ids)
         at_ms = None if body.get("at") is None else check_time_ms("at", body["at"])
-        return await self._reply(lambda: self._recommender.rank(user_id, item_ids, at_ms=at_ms), at_ms, user_id=user_id)
+        return await self._reply(
+            lambda: self._recommender.rank(user_id, item_ids, at_ms=at_ms),
+            RecommendationRequest(at_ms=at_ms),
+            list_name="rank",
+            user_id=user_id,
+        )
 
     async def similar(self, request: Request) -> Response:
         """The items most similar to an item."""
@@ -115,7 +121,8 @@ class RecommendationRoutes:
         )
         return await self._reply(
             lambda: self._recommender.similar(item_id, recommendation_request),
-            recommendation_request.at_ms,
+            recommendation_request,
+            list_name="similar",
             item_id=item_id,
         )
 
@@ -123,20 +130,24 @@ class RecommendationRoutes:
         """The most popular items, time-decayed."""
         recommendation_request = read_recommendation_query(request, self._services)
         return await self._reply(
-            lambda: self._recommender.popular(recommendation_request), recommendation_request.at_ms
+            lambda: self._recommender.popular(recommendation_request), recommendation_request, list_name="popular"
         )
 
     async def latest(self, request: Request) -> Response:
         """The newest items of the catalogue."""
         recommendation_request = read_recommendation_query(request, self._services)
-        return await self._reply(lambda: self._recommender.latest(recommendation_request), recommendation_request.at_ms)
+        return await self._reply(
+            lambda: self._recommender.latest(recommendation_request), recommendation_request, list_name="latest"
+        )
 
     async def trending(self, request: Request) -> Response:
         """The items that gain popularity most."""
         recommendation_request = read_recommendation_query(request, self._services)
         trends = self._engine.trends
         return await self._reply(
-            lambda: self._recommender.trending(recommendation_request, trends), recommendation_request.at_ms
+            lambda: self._recommender.trending(recommendation_request, trends),
+            recommendation_request,
+            list_name="trending",
         )
 
     def _session(self, raw: object) -> list[SessionEvent]:
@@ -147,21 +158,39 @@ class RecommendationRoutes:
         now_ms = self._services.clock.now_ms() if any(_lacks_time(event) for event in raw) else 0
         return [_session_event(event, now_ms) for event in raw]
 
-    async def _reply(self, query: Callable[[], RecommendationResult], at_ms: int | None, **about: str) -> Response:
+    async def _reply(
+        self,
+        query: Callable[[], RecommendationResult],
+        request: RecommendationRequest,
+        *,
+        list_name: str = "",
+        **about: str,
+    ) -> Response:
         def content() -> bytes:
-            return orjson.dumps(self._content(query(), at_ms, **about))
+            return orjson.dumps(self._content(query(), request, list_name=list_name, **about))
 
         return Response(await self._engine.executor.run(content), media_type="application/json")
 
-    def _content(self, answer: RecommendationResult, at_ms: int | None, **about: str) -> dict[str, object]:
+    def _content(
+        self, answer: RecommendationResult, request: RecommendationRequest, *, list_name: str = "", **about: str
+    ) -> dict[str, object]:
         self._engine.metrics.count_recommendation(answer.source)
-        return about | schemas.recommendations_out(answer, self._age_ms(answer, at_ms))
+        if request.record and request.at_ms is None:
+            self._services.answers.add(_recorded(answer, about.get("user_id"), list_name))
+        return about | schemas.recommendations_out(answer, self._age_ms(answer, request.at_ms))
 
     def _age_ms(self, answer: RecommendationResult, at_ms: int | None) -> int | None:
         """The age of the newest event that an answer knows, whatever `at` the request has."""
         if at_ms is None or not answer.gap_ms:  # with `at`, a gap of 0 only says that the event is later
             return answer.gap_ms if at_ms is None else None
         return max(0, self._services.clock.now_ms() - (answer.now_ms - answer.gap_ms))
+
+
+def _recorded(answer: RecommendationResult, user_id: str | None, list_name: str) -> Answer:
+    """What is remembered of an answer. `list_name`: of other lists than the next items, in place of a scenario."""
+    origin = Origin(answer.scenario or list_name, answer.arm, answer.model_version or "")
+    item_ids = tuple([item.item_id for item in answer.items])
+    return Answer(answer.recommendation_id, user_id, answer.now_ms, origin, item_ids, answer.propensities)
 
 
 def _lacks_time(raw: object) -> bool:

@@ -73,6 +73,7 @@ class Engine:
     async def running(self) -> AsyncIterator[None]:
         """Run the threads; at the end, requests that were accepted are finished first."""
         self.writer.start()
+        self.services.answers.start()
         sampling = asyncio.create_task(self.activity.run(self.executor))
         try:
             yield
@@ -84,3 +85,4 @@ class Engine:
                 await self._log_sink.stop()
             await self.writer.stop()
             await self.executor.stop()
+            await asyncio.to_thread(self.services.answers.stop)

@@ -15,6 +15,8 @@ from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import LogPosition
 from core.interactions import EventTypes, Interaction
 from core.interests.user_interest import Interests
+from core.outcomes.answer_log import AnswerLog
+from core.outcomes.report import ImpressionSource
 from core.ports.store import Store
 from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import ServingSnapshot
@@ -99,13 +101,14 @@ def _zero() -> int:
 class Services:
     """Everything that the routes call.
 
-    `ingestor` is used by the API's writer thread only. `clock` is "now" for answers and for events without a time;
-    `wall` is the wall clock, by which events too far in the future are rejected. `encode` gets the users changed by a
-    commit (`EncodingQueue.submit`); `items_changed` and `champion_changed` are called after a catalogue change and a
-    promotion (they wake the snapshot refresh). All three are called on the writer thread and must return at once.
-    `log`: where events go instead of the writer. `log_end_offsets`: from the applied offset of each partition of `log`,
-    the next offset to apply and the log end offset; it may block, and raise `StreamUnavailable`. `num_encoded`,
-    `snapshot_age_s`: for metrics, the number of vectors computed and the age of the snapshot.
+    `answers` remembers what was recommended. `ingestor` is used by the API's writer thread only. `clock` is "now" for
+    answers and for events without a time; `wall` is the wall clock, by which events too far in the future are rejected.
+    `encode` gets the users changed by a commit (`EncodingQueue.submit`); `items_changed` and `champion_changed` are
+    called after a catalogue change and a promotion (they wake the snapshot refresh). All three are called on the writer
+    thread and must return at once. `log`: where events go instead of the writer. `log_end_offsets`: from the applied
+    offset of each partition of `log`, the next offset to apply and the log end offset; it may block, and raise
+    `StreamUnavailable`. `num_encoded`, `snapshot_age_s`: for metrics, the number of vectors computed and the age of the
+    snapshot.
     """
 
     store: Store
@@ -115,6 +118,7 @@ class Services:
     snapshots: Snapshots
     types: EventTypes
     clock: Clock
+    answers: AnswerLog
     wall: Clock = field(default_factory=WallClock)
     writer_name: str = "http"
     log: EventLog | None = None
@@ -127,6 +131,7 @@ class Services:
     snapshot_age_s: Callable[[], float] = _zero
     default_type: str = "click"
     exclude_seen: bool = True
+    impressions: ImpressionSource = "answers"
     api_key: str | None = None
     write_key: str | None = None
     read_key: str | None = None

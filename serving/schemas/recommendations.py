@@ -98,6 +98,8 @@ class SessionIn(Schema):
     seen: Literal["exclude", "include"] | None = None
     explain: Literal["full"] | None = None
     at: int | None = None
+    record: bool | None = None
+    """False: do not remember the answer; no outcomes are counted for it."""
 
 
 class UsersRecommendationsOut(Schema):
@@ -177,6 +179,9 @@ _QUERY = (
     parameter("exclude", "array", "Item ids to exclude: repeated, or comma-separated.", items={"type": "string"}),
     parameter("seen", "string", "Whether items of the user's history may be recommended.", enum=["exclude", "include"]),
     parameter("explain", "string", "Add the contributing events of each item.", enum=["full"]),
+    parameter(
+        "record", "boolean", "False: do not remember the answer, so that no outcomes count for it.", default=True
+    ),
     parameter("at", "integer", "Answer as of this time (ms): moves now, not the known events."),
 )
 _TAG = "recommendations"

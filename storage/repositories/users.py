@@ -74,8 +74,9 @@ def _lock(dialect: Dialect) -> CompilerElement:
     return select(users.c.user_id, users.c.merged_into, *STATE).where(requested).order_by(users.c.key).with_for_update()
 
 
-def _merged_ids(dialect: Dialect) -> CompilerElement:
-    return select(users.c.user_id).where(users.c.merged_into == bindparam("user_key")).order_by(users.c.user_id)
+def _names(dialect: Dialect) -> CompilerElement:
+    names = or_(users.c.key == bindparam("user_key"), users.c.merged_into == bindparam("user_key"))
+    return select(users.c.user_id).where(names).order_by(users.c.merged_into.is_not(None), users.c.user_id)
 
 
 def _ids(dialect: Dialect) -> CompilerElement:
@@ -219,9 +220,9 @@ class UserRepository:
             }
         return states
 
-    def merged_ids(self, key: int) -> list[str]:
-        """The ids of users who were merged into the user with this key."""
-        return [user_id for (user_id,) in self._session.rows(_merged_ids, user_key=key)]
+    def ids_of(self, key: int) -> list[str]:
+        """All ids of the user with this key, its own first."""
+        return [user_id for (user_id,) in self._session.rows(_names, user_key=key)]
 
     def merge(self, source: UserState, target: UserState) -> None:
         """Give a locked user's events and ids to another."""

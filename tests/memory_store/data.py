@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from core.api_keys import ApiKey
 from core.arrays import FloatArray
 from core.drift_records import Alarm, Bucket, BucketCounts, Point, SampledEvent, Score
+from core.outcome_records import Origin, Outcome, StoredAnswer
 from core.records import DeadLetter, EventRow, LeaseRecord, ModelRecord, Promotion, StoredItem, UserState, WriterOffset
 from core.transitions.transition import Transition
 
@@ -57,6 +58,12 @@ class Data:
     popularity_log: list[tuple[int, int, tuple[int, ...]]] = field(default_factory=list)  # (key, writer, items)
     transitions: list[tuple[int, int, tuple[Transition, ...]]] = field(default_factory=list)  # (key, writer, rows)
     counts: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (bucket, writer, type) -> events
+    origins: dict[Origin, int] = field(default_factory=dict)
+    answers: dict[bytes, StoredAnswer] = field(default_factory=dict)
+    items_shown: set[tuple[int, int, int]] = field(default_factory=set)  # (day, origin, item)
+    outcomes: set[Outcome] = field(default_factory=set)
+    outcome_counts: dict[tuple[int, int, int, int, int], tuple[int, float]] = field(default_factory=dict)
+    deferred: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)  # event -> (answer, deferred_ms)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     models: dict[str, ModelRecord] = field(default_factory=dict)
     promotions: list[Promotion] = field(default_factory=list)

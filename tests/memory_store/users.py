@@ -59,9 +59,9 @@ class MemoryUsers(MemoryRepository):
         own = {user_id: self.data.merged[user_id][1] for user_id in states if user_id in self.data.merged}
         return states | {user_id: replace(states[user_id], erased_ms=erased_ms) for user_id, erased_ms in own.items()}
 
-    def merged_ids(self, key: int) -> list[str]:
+    def ids_of(self, key: int) -> list[str]:
         owner = self.data.user_id(key)
-        return sorted(user_id for user_id, (name, _) in self.data.merged.items() if name == owner)
+        return [owner, *sorted(user_id for user_id, (name, _) in self.data.merged.items() if name == owner)]
 
     def merge(self, source: UserState, target: UserState) -> None:
         names = (self.data.user_id(source.key), self.data.user_id(target.key))

@@ -15,6 +15,9 @@ from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from core.clock import WallClock
+from core.outcomes.answer_log import AnswerLog
+from core.outcomes.shown_items import ShownItems
 from tidewise import __version__
 from tidewise.bootstrap import System, open_system
 from tidewise.data_folder import hold
@@ -129,6 +132,14 @@ def _serve(
         snapshots=system.snapshots,
         types=system.types,
         clock=system.clock,
+        answers=AnswerLog(
+            system.store,
+            system.ingestor.attributor,
+            ShownItems(system.snapshots.current, new_item_days=settings.outcomes.new_item_days),
+            clock=system.clock,
+            wall=WallClock(),
+            retention=settings.outcomes.retention(),
+        ),
         log=log,
         encode=encoding_queue.submit,
         items_changed=refresh.follow_items,
@@ -139,6 +150,7 @@ def _serve(
         snapshot_age_s=lambda: refresh.age_s,
         default_type=settings.events.default_type,
         exclude_seen=settings.recommend.exclude_seen,
+        impressions=settings.outcomes.impressions,
         api_key=settings.api_key(),
         write_key=settings.write_key(),
         read_key=settings.read_key(),

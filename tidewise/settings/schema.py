@@ -26,6 +26,7 @@ from tidewise.settings.errors import explain
 from tidewise.settings.kafka import KafkaSection
 from tidewise.settings.learning import LearnSettings, ModelSettings, TrainSettings
 from tidewise.settings.observability import LogSettings, MetricsSettings
+from tidewise.settings.outcomes import OutcomeSettings
 from tidewise.settings.section import Amount, Count, Section, split_names
 from tidewise.settings.sources import Flag, Source, TomlFile, has_value, variables
 
@@ -280,6 +281,7 @@ class Settings(BaseSettings):
     events: EventSettings = EventSettings()
     items: ItemSettings = ItemSettings()
     recommend: RecommendSettings = RecommendSettings()
+    outcomes: OutcomeSettings = OutcomeSettings()
     popularity: PopularitySettings = PopularitySettings()
     interest: InterestSettings = InterestSettings()
     drift: DriftSettings = DriftSettings()

@@ -32,7 +32,7 @@ def test_an_answer_has_source_version_gap_and_age(api: Api, shop: Shop) -> None:
     click(api, "a")
     shop.clock.advance(by_ms=5_000)
     answer = api.get("/v1/users/u/recommendations").json()
-    assert len(answer.pop("recommendation_id")) == 24
+    assert len(answer.pop("recommendation_id")) == 32
     answer.pop("items")
     assert answer == {
         "user_id": "u",

@@ -1,0 +1,1 @@
+"""Outcomes: which answers were given, and the impressions, clicks and purchases that are attributed to them."""

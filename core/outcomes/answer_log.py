@@ -1,0 +1,169 @@
+"""The answer log: remembers answers behind the requests, and attributes the events that came before their answer.
+
+A request appends to a buffer in memory. A thread writes it at least once a second and at the end: a crash loses at most
+the answers of the last second, together with their counts, because both are in one transaction. An answer is stored and
+counted once, however often a failed transaction is run again. Events of lost answers are stored as any others; they
+belong to no answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+from core.background import BackgroundThread
+from core.clock import DAY_MS, Clock
+from core.errors import StoreError
+from core.outcome_records import Answer, Measure, Origin, StoredAnswer
+from core.outcomes.attribution import Attributor
+from core.outcomes.counting import answer_counts
+from core.outcomes.retention import Retention
+from core.outcomes.shown_items import ShownItem, ShownItems
+from core.ports.offsets import ANSWERS
+from core.ports.store import Store, Transaction
+
+logger = logging.getLogger(__name__)
+
+PERIOD_S = 0.5
+MAX_BATCH = 1_000  # answers per transaction, so that ingest waits some 10 ms for it at most
+MAX_WAITING = 50_000  # about 50 MB; more are dropped, which happens while the database is away
+MAX_KNOWN = 500_000  # (day, origin, item) that are known to be stored: about 60 MB
+DEFERRED_MS = 60_000  # how long an event waits for its answer
+MAINTENANCE_S = 60.0
+DELETE_STEP = 1_000
+DEFAULT_RETENTION = Retention()
+
+
+class AnswerLog:
+    """Remembers the answers of one process. `add` may be called by any thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        attributor: Attributor,
+        items: ShownItems,
+        *,
+        clock: Clock,
+        wall: Clock,
+        retention: Retention = DEFAULT_RETENTION,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock`: of answers, by which they grow old. `wall`: by which events wait for their answer."""
+        self._store = store
+        self._attributor = attributor
+        self._items = items
+        self._clock = clock
+        self._wall = wall
+        self._retention = retention
+        self._seconds = seconds
+        self._waiting: deque[Answer] = deque()
+        self._shown: set[tuple[int, int, int]] = set()
+        self._maintained_s = seconds()
+        self._thread = BackgroundThread("answer log", self.flush, period_s=PERIOD_S)
+        self.num_dropped = 0
+
+    def add(self, answer: Answer) -> None:
+        """Remember an answer; returns at once. It is dropped where too many wait, or it has no items."""
+        if len(self._waiting) >= MAX_WAITING:
+            self.num_dropped += 1
+        elif answer.item_ids:
+            self._waiting.append(answer)
+
+    def start(self) -> None:
+        """Start to write."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what waits, and end."""
+        self._thread.stop()
+        try:
+            self._write_waiting()
+        except StoreError as error:
+            logger.error("%d answers could not be remembered: %s", len(self._waiting), error)
+
+    def flush(self) -> None:
+        """Store and count what waits, then attribute the events that came before their answer; raises `StoreError`."""
+        self._write_waiting()
+        self._attribute_deferred()
+        self._maintain()
+
+    def _write_waiting(self) -> None:
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
+            try:
+                self._write(batch)
+            except StoreError:
+                self._waiting.extendleft(reversed(batch))
+                raise
+
+    def _write(self, answers: Sequence[Answer]) -> None:
+        with self._store.transaction() as tx:
+            writer = tx.offsets.lock(ANSWERS, [0])[0]
+            kept = _unless_erased(tx, answers)
+            origins = tx.answers.name_origins(sorted({answer.origin for answer in kept}))
+            items = self._items_of(tx, kept)
+            added = tx.answers.add([_stored(answer, origins, items) for answer in kept])
+            shown = {(a.time_ms // DAY_MS, a.origin_key, item) for a in added for item in a.item_keys} - self._shown
+            tx.answers.add_items_shown(sorted(shown))
+            tx.outcomes.add_counts(writer.key, answer_counts(added))
+            tx.commit()
+        if len(self._shown) > MAX_KNOWN:
+            self._shown.clear()
+        self._shown |= shown
+
+    def _items_of(self, tx: Transaction, answers: Sequence[Answer]) -> dict[str, ShownItem]:
+        item_ids = list(dict.fromkeys(item_id for answer in answers for item_id in answer.item_ids))
+        items = self._items.facts(item_ids, now_ms=self._clock.now_ms())
+        missing = [item_id for item_id in item_ids if item_id not in items]
+        if missing:
+            keys = tx.items.resolve(missing)
+            items |= {item_id: ShownItem(keys[item_id], is_new=False, novelty=0.0) for item_id in missing}
+        return items
+
+    def _attribute_deferred(self) -> None:
+        with self._store.read(snapshot=False) as read:
+            if not read.outcomes.deferred(limit=1):
+                return
+        with self._store.transaction() as tx:
+            writer = tx.offsets.lock(ANSWERS, [0])[0]  # one process at a time, so that each event counts once
+            self._attributor.attribute_deferred(tx, writer.key, tx.outcomes.deferred(limit=MAX_BATCH))
+            tx.commit()
+
+    def _maintain(self) -> None:
+        """Delete old answers, a step at each call while there are any; look for them once a minute."""
+        if self._seconds() - self._maintained_s < MAINTENANCE_S:
+            return
+        now_ms = self._clock.now_ms()
+        with self._store.transaction() as tx:
+            tx.outcomes.expire_deferred(before_ms=self._wall.now_ms() - DEFERRED_MS)
+            totals = tx.outcomes.totals("day", since_day=0, until_day=now_ms // DAY_MS + 1)
+            by_day = {day: num for day, measure, num, _ in totals if measure == Measure.ANSWER}
+            num_deleted = tx.answers.delete_before(self._retention.first_ms(now_ms, by_day), limit=DELETE_STEP)
+            tx.commit()
+        if num_deleted < DELETE_STEP:
+            self._maintained_s = self._seconds()
+
+
+def _unless_erased(tx: Transaction, answers: Sequence[Answer]) -> list[Answer]:
+    """Those whose users were not erased since. Users are locked: an erasure comes before or after all of this."""
+    user_ids = sorted({answer.user_id for answer in answers if answer.user_id is not None})
+    known = tx.users.lock_known(user_ids)
+    erased = tx.users.erasure_times([user_id for user_id in user_ids if user_id not in known])
+    erased |= {user_id: state.erased_ms for user_id, state in known.items() if state.erased_ms is not None}
+    return [answer for answer in answers if answer.time_ms > erased.get(answer.user_id or "", -1)]
+
+
+def _stored(answer: Answer, origins: Mapping[Origin, int], items: Mapping[str, ShownItem]) -> StoredAnswer:
+    shown = [items[item_id] for item_id in answer.item_ids]
+    return StoredAnswer(
+        bytes.fromhex(answer.recommendation_id),
+        answer.user_id,
+        answer.time_ms,
+        origins[answer.origin],
+        tuple(item.key for item in shown),
+        answer.propensities,
+        sum(item.is_new for item in shown),
+        sum(item.novelty for item in shown),
+    )

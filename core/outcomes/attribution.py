@@ -1,0 +1,144 @@
+"""Attribution: which item of which answer an event belongs to, decided once, in the transaction that stores the event.
+
+An event with the id of an answer belongs to that answer's item. One without an id belongs to the newest stored answer
+that showed the item to this user within a window before the event. The decision is stored as an outcome: counts can be
+computed again from outcomes, also after the answers were deleted. Locks answers after users.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+from core.clock import HOUR_MS, Clock, WallClock
+from core.interactions import EventTypes
+from core.outcome_records import Counts, Measure, Outcome, StoredAnswer, answer_key_of
+from core.outcomes.counting import difference, outcome_counts
+from core.ports.store import Transaction
+from core.records import EventRow
+
+_time_ms = attrgetter("time_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeType:
+    """How events of a type count. `window_ms`: how long after an answer events without its id are attributed to it."""
+
+    measure: Measure
+    window_ms: int = 0
+
+
+DEFAULT_OUTCOME_TYPES: Mapping[str, OutcomeType] = {
+    "impression": OutcomeType(Measure.IMPRESSION),
+    "view": OutcomeType(Measure.CLICK, HOUR_MS),
+    "click": OutcomeType(Measure.CLICK, HOUR_MS),
+    "purchase": OutcomeType(Measure.CONVERSION, 24 * HOUR_MS),
+}
+
+
+class Attributor:
+    """Attributes the events of one process."""
+
+    def __init__(
+        self,
+        types: EventTypes,
+        outcome_types: Mapping[str, OutcomeType] = DEFAULT_OUTCOME_TYPES,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        """`outcome_types`: by the name of the event type. `clock`: the wall clock, for events ahead of their answer."""
+        self._types = {types.codes[name]: kind for name, kind in outcome_types.items() if name in types.codes}
+        self._clock = clock or WallClock()
+
+    def attribute(self, tx: Transaction, writer_key: int, rows: Sequence[EventRow], user_ids: Sequence[str]) -> Counts:
+        """Attribute new events; returns the counts that they add. `user_ids`: of each event, as the event named it.
+
+        An event that names an answer which is not stored (yet) is remembered for `attribute_deferred`.
+        """
+        named: list[tuple[EventRow, bytes]] = []
+        unnamed: list[tuple[EventRow, str]] = []
+        for row, user_id in zip(rows, user_ids, strict=True):
+            kind = self._types.get(row.type_code)
+            if kind is None:
+                continue
+            if row.recommendation_id is not None:
+                key = answer_key_of(row.recommendation_id)
+                if key is not None:
+                    named.append((row, key))
+            elif kind.window_ms:
+                unnamed.append((row, user_id))
+        if unnamed:
+            named += self._newest_answers(tx, unnamed)
+        if not named:
+            return {}
+        answers = tx.answers.lock(sorted({key for _, key in named}))
+        missing = [(row.event_key, key) for row, key in named if key not in answers]
+        if missing:
+            tx.outcomes.defer(missing, now_ms=self._clock.now_ms())
+        return self._record(tx, writer_key, [(row, answers[key]) for row, key in named if key in answers])
+
+    def attribute_deferred(self, tx: Transaction, writer_key: int, deferred: Sequence[tuple[bytes, bytes]]) -> Counts:
+        """Attribute stored events whose answers came later: pairs of event key and answer key.
+
+        Events that were undone or erased meanwhile are skipped.
+        """
+        event_keys = sorted(event_key for event_key, _ in deferred)
+        users = sorted({row.user_key for row in tx.events.by_key(event_keys).values()})
+        tx.users.lock_by_key(users)
+        rows = tx.events.by_key(event_keys)
+        answers = tx.answers.lock(sorted({key for _, key in deferred}))
+        pairs = [(rows[event], answers[key]) for event, key in deferred if event in rows and key in answers]
+        tx.outcomes.delete_deferred(event_keys)
+        return self._record(tx, writer_key, pairs)
+
+    def _newest_answers(self, tx: Transaction, events: Sequence[tuple[EventRow, str]]) -> list[tuple[EventRow, bytes]]:
+        """The events that an answer precedes within the window, each with the key of the newest such answer."""
+        since_ms = min(row.time_ms - self._types[row.type_code].window_ms for row, _ in events)
+        until_ms = max(row.time_ms for row, _ in events)
+        by_user: dict[str | None, list[StoredAnswer]] = {}
+        users = sorted({user_id for _, user_id in events})
+        for answer in tx.answers.of_users(users, since_ms=since_ms, until_ms=until_ms):
+            by_user.setdefault(answer.user_id, []).append(answer)
+        chosen = []
+        for row, user_id in events:
+            answers = by_user.get(user_id, [])
+            first_ms = row.time_ms - self._types[row.type_code].window_ms
+            for answer in reversed(answers[: bisect_right(answers, row.time_ms, key=_time_ms)]):
+                if answer.time_ms < first_ms:
+                    break
+                if row.item_key in answer.item_keys:
+                    chosen.append((row, answer.key))
+                    break
+        return chosen
+
+    def _record(self, tx: Transaction, writer_key: int, pairs: Sequence[tuple[EventRow, StoredAnswer]]) -> Counts:
+        new = [self._outcome(row, answer) for row, answer in pairs if row.item_key in answer.item_keys]
+        if not new:
+            return {}
+        before = tx.outcomes.of_answers(sorted({outcome.answer_key for outcome in new}))
+        tx.outcomes.add(sorted(new))
+        counts = difference(outcome_counts([*before, *new]), outcome_counts(before))
+        tx.outcomes.add_counts(writer_key, counts)
+        return counts
+
+    def _outcome(self, row: EventRow, answer: StoredAnswer) -> Outcome:
+        position = answer.position_of(row.item_key)
+        measure = self._types[row.type_code].measure
+        of_answer = (answer.origin_key, answer.time_ms, answer.propensity_at(position))
+        return Outcome(answer.key, position, measure, row.event_key, *of_answer, row.value)
+
+
+def remove_outcomes(tx: Transaction, writer_key: int, rows: Sequence[EventRow]) -> None:
+    """Take back the outcomes of events that are about to be deleted, of locked users."""
+    gone = tx.outcomes.of_events(sorted(row.event_key for row in rows))
+    if not gone:
+        return
+    answer_keys = sorted({outcome.answer_key for outcome in gone})
+    tx.answers.lock(answer_keys)
+    before = tx.outcomes.of_answers(answer_keys)
+    event_keys = {outcome.event_key for outcome in gone}
+    after = [outcome for outcome in before if outcome.event_key not in event_keys]
+    tx.outcomes.delete(sorted(event_keys))
+    tx.outcomes.add_counts(writer_key, difference(outcome_counts(after), outcome_counts(before)))

@@ -1,0 +1,56 @@
+"""Counts of answers and outcomes: pure functions of what is stored, so that `rebuild` and corrections agree.
+
+An item of an answer has at most one impression, one click and one conversion, so that rates are shares of what was
+shown. Every count belongs to the day of the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from core.clock import DAY_MS
+from core.outcome_records import MAX_POSITION, CountKey, Counts, Measure, Outcome, StoredAnswer
+
+NOTHING = (0, 0.0)
+
+
+def outcome_counts(outcomes: Iterable[Outcome]) -> Counts:
+    """The counts of all outcomes of some answers."""
+    counted: set[tuple[bytes, int, int]] = set()
+    counts: dict[CountKey, tuple[int, float]] = {}
+    for outcome in outcomes:
+        day, position = outcome.answered_ms // DAY_MS, min(outcome.position, MAX_POSITION)
+        for measure in {Measure.IMPRESSION, outcome.measure}:
+            name = (outcome.answer_key, outcome.position, measure)
+            value = (outcome.value or 0.0) if measure == Measure.CONVERSION else 0.0
+            _add(counts, CountKey(day, outcome.origin_key, position, measure), int(name not in counted), value)
+            counted.add(name)
+    return counts
+
+
+def answer_counts(answers: Iterable[StoredAnswer]) -> Counts:
+    """The counts of answers and of the items that they showed."""
+    counts: dict[CountKey, tuple[int, float]] = {}
+    for answer in answers:
+        day, origin_key = answer.time_ms // DAY_MS, answer.origin_key
+        _add(counts, CountKey(day, origin_key, 0, Measure.ANSWER), 1, answer.novelty)
+        if answer.num_new:
+            _add(counts, CountKey(day, origin_key, 0, Measure.NEW), answer.num_new)
+        for index in range(len(answer.item_keys)):
+            _add(counts, CountKey(day, origin_key, min(index + 1, MAX_POSITION), Measure.SHOWN), 1)
+    return counts
+
+
+def difference(after: Counts, before: Counts) -> Counts:
+    """What has to be added to `before` to get `after`."""
+    changes = {}
+    for key in after.keys() | before.keys():
+        (num, value), (old_num, old_value) = after.get(key, NOTHING), before.get(key, NOTHING)
+        if (num, value) != (old_num, old_value):
+            changes[key] = (num - old_num, value - old_value)
+    return changes
+
+
+def _add(counts: dict[CountKey, tuple[int, float]], key: CountKey, num: int, value: float = 0.0) -> None:
+    old_num, old_value = counts.get(key, NOTHING)
+    counts[key] = (old_num + num, old_value + value)

@@ -1,0 +1,131 @@
+"""The report of outcomes: counts and rates by scenario, arm, model version, position or day, from stored counts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from core.outcome_records import Measure, Origin
+from core.outcomes.rates import RateEstimate, rate
+from core.ports.outcomes import Dimension, Total
+from core.ports.store import ReadTransaction
+
+Grouping = Literal["scenario", "arm", "model", "position", "day"]
+GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
+ImpressionSource = Literal["answers", "client"]
+FIELDS: Mapping[Grouping, str] = {"scenario": "scenario", "arm": "arm", "model": "model_version", "day": "day"}
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRow:
+    """The outcomes of one group. What a position does not have is None: answers and what is known of whole lists.
+
+    `impressions`: items shown; `clicks`, `conversions`: those of them with such an event. `ctr`, `conversion_rate`: per
+    impression. `revenue`: the sum of the values of all purchases. `num_items`: how many different items were shown;
+    `coverage`: their share of the listed items. `novelty`: bits per item shown. `new_share`: of the items shown.
+    """
+
+    group: str | int
+    answers: int | None
+    impressions: int
+    clicks: int
+    conversions: int
+    revenue: float
+    ctr: RateEstimate | None
+    conversion_rate: RateEstimate | None
+    num_items: int | None = None
+    coverage: float | None = None
+    novelty: float | None = None
+    new_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeReport:
+    """`rows`: the groups, ascending. `total`: all of them together; its group is empty."""
+
+    by: Grouping
+    since_day: int
+    until_day: int
+    rows: tuple[OutcomeRow, ...]
+    total: OutcomeRow
+
+
+def outcome_report(
+    read: ReadTransaction,
+    *,
+    by: Grouping,
+    since_day: int,
+    until_day: int,
+    impressions: ImpressionSource = "answers",
+    num_listed: int = 0,
+) -> OutcomeReport:
+    """The outcomes of the answers of some days (since 1970, both included).
+
+    `impressions`: "answers" counts every item of an answer as shown, "client" those with an event that proves it.
+    `num_listed`: how many items can be recommended, for the coverage.
+    """
+    dimension: Dimension = by if by in ("day", "position") else "origin"
+    days = {"since_day": since_day, "until_day": until_day}
+    totals = read.outcomes.totals(dimension, **days)
+    groups = _grouped(totals, _group_of(by, read.answers.origins()))
+    num_items = {} if by == "position" else read.answers.num_items_shown(FIELDS[by], **days)
+    all_items = read.answers.num_items_shown(None, **days)[""]
+    make = _RowMaker(impressions, num_listed)
+    rows = (make.row(name, groups[name], num_items.get(name, 0)) for name in sorted(groups) if by != "position" or name)
+    positions = by == "position"
+    kept = tuple(_of_position(row) if positions else row for row in rows)
+    everything = _grouped(totals, lambda _: "")
+    return OutcomeReport(by, since_day, until_day, kept, make.row("", everything.get("", {}), all_items))
+
+
+Sums = Mapping[int, tuple[int, float]]  # number and value by measure
+
+
+def _group_of(by: Grouping, origins: Mapping[int, Origin]) -> Callable[[int], str | int]:
+    if by in ("day", "position"):
+        return lambda group: group
+    return lambda origin_key: str(getattr(origins[origin_key], FIELDS[by]))
+
+
+def _grouped(totals: Sequence[Total], group_of: Callable[[int], str | int]) -> dict[str | int, Sums]:
+    groups: dict[str | int, dict[int, tuple[int, float]]] = defaultdict(dict)
+    for group, measure, num, value in totals:
+        sums = groups[group_of(group)]
+        old_num, old_value = sums.get(measure, (0, 0.0))
+        sums[measure] = (old_num + num, old_value + value)
+    return dict(groups)
+
+
+def _of_position(row: OutcomeRow) -> OutcomeRow:
+    counts = (row.impressions, row.clicks, row.conversions, row.revenue, row.ctr, row.conversion_rate)
+    return OutcomeRow(row.group, None, *counts)
+
+
+@dataclass(frozen=True, slots=True)
+class _RowMaker:
+    impressions: ImpressionSource
+    num_listed: int
+
+    def row(self, group: str | int, sums: Sums, num_items: int) -> OutcomeRow:
+        def num(measure: Measure) -> int:
+            return sums.get(measure, (0, 0.0))[0]
+
+        shown = num(Measure.SHOWN)
+        impressions = shown if self.impressions == "answers" else num(Measure.IMPRESSION)
+        clicks, conversions = num(Measure.CLICK), num(Measure.CONVERSION)
+        return OutcomeRow(
+            group,
+            num(Measure.ANSWER),
+            impressions,
+            clicks,
+            conversions,
+            sums.get(Measure.CONVERSION, (0, 0.0))[1],
+            rate(clicks, impressions),
+            rate(conversions, impressions),
+            num_items,
+            num_items / self.num_listed if self.num_listed else None,
+            sums[Measure.ANSWER][1] / shown if shown and Measure.ANSWER in sums else None,
+            num(Measure.NEW) / shown if shown else None,
+        )

@@ -1,0 +1,86 @@
+"""Outcomes over HTTP: what became of answers."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from core.clock import DAY_MS, Clock
+from core.errors import InvalidInput
+from core.interactions import check_time_ms, shorten
+from core.outcomes.report import GROUPINGS, Grouping, ImpressionSource, outcome_report
+from core.ports.store import Store
+from serving.http.replies import json_reply
+from serving.http.requests import check_query
+from serving.runtime.engine import Engine
+from serving.schemas import outcomes as schemas
+
+DEFAULT_DAYS = 7
+
+
+class OutcomeRoutes:
+    """Reads the stored counts."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def register(self, router: APIRouter) -> None:
+        """Add the routes."""
+        router.add_api_route("/v1/outcomes", self.get, methods=["GET"], **schemas.GET_OUTCOMES)
+
+    async def get(self, request: Request) -> Response:
+        """Impressions, clicks, conversions and revenue of the answers of some days, by group."""
+        query = request.query_params
+        check_query(query, ("since", "until", "by"))
+        services = self._engine.services
+        by = grouping_of(query.get("by", "scenario"))
+        since_day, until_day = days_of(query.get("since"), query.get("until"), clock=services.clock)
+        listed = int(services.snapshots.current().catalogue.listed.sum())
+        report = await self._engine.executor.run(
+            lambda: outcomes_document(
+                services.store,
+                by=by,
+                since_day=since_day,
+                until_day=until_day,
+                impressions=services.impressions,
+                num_listed=listed,
+            )
+        )
+        return json_reply(report)
+
+
+def outcomes_document(
+    store: Store, *, by: Grouping, since_day: int, until_day: int, impressions: ImpressionSource, num_listed: int
+) -> dict[str, object]:
+    """The report of some days, as `schemas.OutcomesOut`."""
+    with store.read() as read:
+        report = outcome_report(
+            read,
+            by=by,
+            since_day=since_day,
+            until_day=until_day,
+            impressions=impressions,
+            num_listed=num_listed,
+        )
+    return schemas.outcomes_out(report, impressions)
+
+
+def grouping_of(text: str) -> Grouping:
+    """What to group by; raises `InvalidInput`."""
+    if text not in GROUPINGS:
+        msg = f"by: wanted one of {', '.join(GROUPINGS)}, got {shorten(text)}"
+        raise InvalidInput(msg, field="by")
+    return text
+
+
+def days_of(since: str | None, until: str | None, *, clock: Clock) -> tuple[int, int]:
+    """The first and the last day of a period, in days since 1970; raises `InvalidInput`."""
+    until_day = clock.now_ms() // DAY_MS if until is None else _day("until", until)
+    since_day = until_day - DEFAULT_DAYS + 1 if since is None else _day("since", since)
+    if since_day > until_day:
+        msg = f"since: wanted a day that is not after the last one, got {shorten(since)}"
+        raise InvalidInput(msg, field="since")
+    return since_day, until_day
+
+
+def _day(name: str, text: str) -> int:
+    return check_time_ms(name, int(text) if text.isdecimal() and len(text) < 20 else text) // DAY_MS

@@ -1,0 +1,108 @@
+"""Outcomes: what GET /v1/outcomes answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from core.clock import DAY_MS
+from core.outcomes.rates import RateEstimate
+from core.outcomes.report import GROUPINGS, Grouping, ImpressionSource, OutcomeReport, OutcomeRow
+from serving.schemas.base import Schema
+from serving.schemas.openapi import document, parameter
+
+
+class RateOut(Schema):
+    """A share with its 95% interval (Wilson), from 0 to 1."""
+
+    value: float
+    low: float
+    high: float
+
+
+class OutcomeRowOut(Schema):
+    """The outcomes of one group, or of all together. By position, what only whole lists have is null."""
+
+    group: str | int
+    """The scenario, the arm as `experiment/arm`, the model version, the position from 1, or the day (UTC)."""
+    answers: int | None
+    """How many lists were given."""
+    impressions: int
+    """How many items were shown; see `impressions` of the answer."""
+    clicks: int
+    """How many of them were clicked, each once."""
+    conversions: int
+    """How many of them were bought, each once."""
+    revenue: float
+    """The sum of the values of all attributed purchases."""
+    ctr: RateOut | None
+    """Clicks per impression; null without impressions."""
+    conversion_rate: RateOut | None
+    """Conversions per impression."""
+    items: int | None
+    """How many different items were shown."""
+    coverage: float | None
+    """Their share of the items that can be recommended."""
+    novelty: float | None
+    """The mean novelty of the items shown, in bits: -log2 of an item's share of popularity."""
+    new_share: float | None
+    """The share of the items shown that were new."""
+
+
+class OutcomesOut(Schema):
+    """The outcomes of the answers of some days."""
+
+    since: int
+    """The start of the first day (UTC)."""
+    until: int
+    """The end of the last day."""
+    by: Literal["scenario", "arm", "model", "position", "day"]
+    impressions: Literal["answers", "client"]
+    """Whether each item of an answer counts as shown, or those for which an event proves it."""
+    rows: list[OutcomeRowOut]
+    """Ascending."""
+    total: OutcomeRowOut
+
+
+def outcomes_out(report: OutcomeReport, impressions: ImpressionSource) -> dict[str, object]:
+    """A report as `OutcomesOut`."""
+    return {
+        "since": report.since_day * DAY_MS,
+        "until": (report.until_day + 1) * DAY_MS,
+        "by": report.by,
+        "impressions": impressions,
+        "rows": [_row(row, report.by) for row in report.rows],
+        "total": _row(report.total, None),
+    }
+
+
+def _row(row: OutcomeRow, by: Grouping | None) -> dict[str, object]:
+    return {
+        "group": f"{datetime.fromtimestamp(int(row.group) * 86_400, UTC):%Y-%m-%d}" if by == "day" else row.group,
+        "answers": row.answers,
+        "impressions": row.impressions,
+        "clicks": row.clicks,
+        "conversions": row.conversions,
+        "revenue": row.revenue,
+        "ctr": _rate(row.ctr),
+        "conversion_rate": _rate(row.conversion_rate),
+        "items": row.num_items,
+        "coverage": row.coverage,
+        "novelty": row.novelty,
+        "new_share": row.new_share,
+    }
+
+
+def _rate(rate: RateEstimate | None) -> dict[str, float] | None:
+    return None if rate is None else {"value": rate.value, "low": rate.low, "high": rate.high}
+
+
+GET_OUTCOMES = document(
+    OutcomesOut,
+    tag="outcomes",
+    parameters=(
+        parameter("since", "string", "The first day: ms or ISO 8601; by default six days before the last."),
+        parameter("until", "string", "The last day: ms or ISO 8601; by default today."),
+        parameter("by", "string", "What to group by.", enum=list(GROUPINGS), default="scenario"),
+    ),
+)

@@ -1,0 +1,127 @@
+"""Outcomes on every store: what is counted equals a recount from events and answers."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from outcome_log import OutcomeShop, random_steps
+
+from core.clock import DAY_MS
+from core.outcome_records import CountKey, Measure, Origin, Outcome, StoredAnswer, first_key_at
+from core.ports.offsets import ANSWERS
+from core.ports.store import Store
+
+DAY = 20_000
+MORNING_MS = DAY * DAY_MS
+
+
+def answer(number: int, *, user_id: str | None = "ann", at_ms: int = MORNING_MS, origin_key: int = 1) -> StoredAnswer:
+    key = (int.from_bytes(first_key_at(at_ms), "big") + number).to_bytes(16, "big")
+    return StoredAnswer(key, user_id, at_ms, origin_key, (7, 4_000_000_000), (0.5, 1.0), 1, 2.5)
+
+
+def outcome(number: int, of: StoredAnswer, *, position: int = 1, measure: Measure = Measure.CLICK) -> Outcome:
+    key = number.to_bytes(16, "big")
+    return Outcome(of.key, position, measure, key, of.origin_key, of.time_ms, of.propensity_at(position), 1.5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_counts_equal_a_recount_before_and_after_a_rebuild(store: Store, seed: int) -> None:
+    shop = OutcomeShop(store)
+    shop.apply(random_steps(Random(seed)))
+    shop.flush()
+    shop.assert_counted()
+    shop.rebuild()
+    shop.assert_counted()
+
+
+def test_answers_are_stored_once_and_read_as_they_were(store: Store) -> None:
+    first, second, nameless = answer(1), answer(2, at_ms=MORNING_MS + 5), answer(3, user_id=None)
+    with store.transaction() as tx:
+        assert tx.answers.add([second, first, nameless]) == [second, first, nameless]
+        assert tx.answers.add([first, answer(4)]) == [answer(4)]
+        tx.commit()
+    with store.read() as read:
+        assert read.answers.by_key([first.key, nameless.key]) == {first.key: first, nameless.key: nameless}
+        period = {"since_ms": MORNING_MS + 1, "until_ms": MORNING_MS + 5}
+        assert read.answers.of_users(["ann", "bob"], **period) == [second]
+
+
+def test_answers_are_renamed_erased_and_grow_old(store: Store) -> None:
+    old, guest, other = answer(1, at_ms=MORNING_MS - 1), answer(2, user_id="guest"), answer(3, user_id="bob")
+    with store.transaction() as tx:
+        tx.answers.add([old, guest, other])
+        tx.answers.rename_user("guest", to="ann")
+        origin_key = tx.answers.name_origins([Origin()])[Origin()]
+        tx.answers.add_items_shown([(DAY - 1, origin_key, 7), (DAY, origin_key, 7)])
+        assert tx.answers.delete_before(MORNING_MS, limit=10) == 2, "one answer, one item of the day before"
+        assert [gone.key for gone in tx.answers.erase_users(["ann"])] == [guest.key]
+        assert tx.answers.lock([old.key, guest.key, other.key]) == {other.key: other}
+        assert tx.answers.num_items_shown(None, since_day=0, until_day=DAY) == {"": 1}
+
+
+def test_items_shown_are_counted_once_in_each_group(store: Store) -> None:
+    home, cart = Origin("home", "test/a", "v1"), Origin("cart", "", "v1")
+    with store.transaction() as tx:
+        keys = tx.answers.name_origins([home, cart])
+        assert tx.answers.name_origins([cart]) == {cart: keys[cart]}
+        shown = [(DAY, keys[home], 7), (DAY, keys[home], 8), (DAY, keys[cart], 7), (DAY + 1, keys[cart], 7)]
+        tx.answers.add_items_shown(shown)
+        tx.answers.add_items_shown(shown[:1])
+        tx.commit()
+    with store.read() as read:
+        days = {"since_day": DAY, "until_day": DAY + 1}
+        assert read.answers.origins() == {keys[home]: home, keys[cart]: cart}
+        assert read.answers.num_items_shown("scenario", **days) == {"home": 2, "cart": 1}
+        assert read.answers.num_items_shown("model_version", **days) == {"v1": 2}
+        assert read.answers.num_items_shown("day", **days) == {DAY: 2, DAY + 1: 1}
+        assert read.answers.num_items_shown(None, since_day=0, until_day=1) == {"": 0}
+
+
+def test_outcomes_are_read_by_answer_by_event_and_in_pages(store: Store) -> None:
+    first, second = answer(1), answer(2)
+    rows = [outcome(1, first), outcome(2, first, position=2), outcome(3, second, measure=Measure.CONVERSION)]
+    with store.transaction() as tx:
+        tx.outcomes.add(rows)
+        tx.commit()
+    with store.transaction() as tx:
+        assert tx.outcomes.of_answers([first.key]) == rows[:2]
+        assert tx.outcomes.of_events([rows[2].event_key]) == rows[2:]
+        pages = list(tx.outcomes.pages(chunk=1))
+        assert [row for page in pages for row in page] == rows
+        in_pages = [key for page in pages for key in {row.answer_key for row in page}]
+        assert len(in_pages) == len(set(in_pages)), "no page splits an answer"
+        tx.outcomes.delete([rows[0].event_key])
+        assert tx.outcomes.of_answers([first.key]) == rows[1:2]
+
+
+def test_counts_of_writers_are_summed_by_group(store: Store) -> None:
+    counts = {CountKey(DAY, 1, 1, Measure.CLICK): (2, 0.0), CountKey(DAY, 2, 1, Measure.CONVERSION): (1, 9.5)}
+    with store.transaction() as tx:
+        writers = tx.offsets.lock(ANSWERS, [0, 1])
+        for writer in writers.values():
+            tx.outcomes.add_counts(writer.key, counts)
+        tx.outcomes.add_counts(writers[0].key, {CountKey(DAY + 1, 1, 3, Measure.SHOWN): (5, 0.0)})
+        tx.commit()
+    with store.transaction() as tx:
+        days = {"since_day": DAY, "until_day": DAY + 1}
+        assert tx.outcomes.totals("origin", **days) == [(1, 1, 4, 0.0), (1, 3, 5, 0.0), (2, 2, 2, 19.0)]
+        assert tx.outcomes.totals("position", **days) == [(1, 1, 4, 0.0), (1, 2, 2, 19.0), (3, 3, 5, 0.0)]
+        assert tx.outcomes.totals("day", since_day=DAY, until_day=DAY) == [(DAY, 1, 4, 0.0), (DAY, 2, 2, 19.0)]
+        tx.outcomes.clear_counts()
+        assert tx.outcomes.totals("origin", **days) == [(1, 3, 5, 0.0)], "what answers showed is not in the events"
+
+
+def test_deferred_events_wait_for_their_answer_for_a_while(store: Store) -> None:
+    stored, missing = answer(1), answer(2)
+    with store.transaction() as tx:
+        tx.outcomes.defer([(b"a" * 16, stored.key), (b"b" * 16, missing.key)], now_ms=10)
+        assert tx.outcomes.deferred(limit=10) == []
+        tx.answers.add([stored])
+        assert tx.outcomes.deferred(limit=10) == [(b"a" * 16, stored.key)]
+        tx.outcomes.expire_deferred(before_ms=11)
+        tx.answers.add([missing])
+        assert tx.outcomes.deferred(limit=10) == [(b"a" * 16, stored.key)]
+        tx.outcomes.delete_deferred([b"a" * 16])
+        assert tx.outcomes.deferred(limit=10) == []

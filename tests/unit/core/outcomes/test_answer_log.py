@@ -1,0 +1,143 @@
+"""The answer log: written behind requests, once each, bounded, and with its counts or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from domain_doubles import NOW_MS
+from doubles import MemoryStore, MemoryTransaction
+from outcome_log import OutcomeShop
+
+from core.errors import StoreUnavailable
+from core.outcome_records import Measure
+from core.outcomes import answer_log
+from core.outcomes.answer_log import AnswerLog
+from core.outcomes.retention import Retention
+
+ANSWER = ("ann", ["lamp", "mug"], "", 0)
+
+
+class CrashingTransaction(MemoryTransaction):
+    """Fails at the commit; `committed`: after the database has committed, so that nobody knows."""
+
+    after_commit = False
+
+    def commit(self) -> None:
+        if self.after_commit:
+            super().commit()
+        msg = "the connection was lost"
+        raise StoreUnavailable(msg)
+
+
+class CrashingStore(MemoryStore):
+    """Loses the connection at its next commits."""
+
+    def __init__(self, crashes: list[str]) -> None:
+        super().__init__()
+        self._crashes = crashes
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
+        if not self._crashes:
+            with super().transaction() as transaction:
+                yield transaction
+            return
+        transaction = CrashingTransaction(self._data.copy())
+        transaction.after_commit = self._crashes.pop(0) == "after"
+        try:
+            yield transaction
+        finally:
+            if transaction.committed:
+                self._data = transaction.data
+
+
+def num_answers(store: MemoryStore) -> int:
+    with store.read() as read:
+        totals = read.outcomes.totals("day", since_day=0, until_day=10**6)
+    return sum(num for _, measure, num, _ in totals if measure == Measure.ANSWER)
+
+
+@pytest.mark.parametrize("crashes", [["before"], ["after"], ["before", "after", "before"]])
+def test_a_crash_between_log_and_count_counts_once(crashes: list[str]) -> None:
+    num_crashes = len(crashes)
+    shop = OutcomeShop(CrashingStore(crashes))
+    shop.answer(ANSWER)
+    for _ in range(num_crashes):
+        with pytest.raises(StoreUnavailable):
+            shop.log.flush()
+    shop.flush()
+    shop.assert_counted()
+    assert num_answers(shop.store) == 1  # type: ignore[arg-type]
+
+
+def test_answers_of_a_killed_process_are_lost_with_their_counts() -> None:
+    shop = OutcomeShop(MemoryStore())
+    shop.answer(ANSWER)
+    click = ("ann", "mug", "click", 0, 0)
+    shop.event(click)
+    killed = shop.answers.pop()
+    shop.__post_init__()
+    shop.flush()
+    shop.assert_counted()
+    assert shop.events[0].awaited == killed.answer.recommendation_id
+
+
+def test_events_of_a_lost_answer_are_forgotten_after_a_while() -> None:
+    store = MemoryStore()
+    shop = OutcomeShop(store)
+    shop.answer(ANSWER)
+    shop.event(("ann", "mug", "click", 0, 0))
+    with store.transaction() as tx:
+        tx.outcomes.expire_deferred(before_ms=NOW_MS + 10**12)
+        tx.commit()
+    shop.log.flush()
+    with store.read() as read:
+        assert Measure.CLICK not in {row[1] for row in read.outcomes.totals("day", since_day=0, until_day=10**6)}
+
+
+def test_the_thread_writes_what_waits_when_it_stops() -> None:
+    shop = OutcomeShop(MemoryStore())
+    shop.log.start()
+    shop.answer(ANSWER)
+    shop.log.stop()
+    assert num_answers(shop.store) == 1  # type: ignore[arg-type]
+
+
+def test_too_many_waiting_answers_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_log, "MAX_WAITING", 2)
+    shop = OutcomeShop(MemoryStore())
+    for _ in range(3):
+        shop.answer(ANSWER)
+    assert shop.log.num_dropped == 1
+    shop.log.flush()
+    assert num_answers(shop.store) == 2  # type: ignore[arg-type]
+
+
+def test_old_answers_are_deleted_in_steps_and_their_counts_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_log, "DELETE_STEP", 2)
+    shop = OutcomeShop(MemoryStore())
+    for at_s in (0, 3000, 6000, 9000):
+        shop.answer(("ann", ["lamp"], "", at_s))
+    shop.log.flush()
+    clock = shop.clock
+    clock.advance(by_ms=30 * 86_400_000 + 7_000_000)
+    now_s = [0.0]
+    keeper = AnswerLog(
+        shop.store,
+        shop.ingestor.attributor,
+        shop.log._items,  # noqa: SLF001
+        clock=clock,
+        wall=clock,
+        retention=Retention(days=30),
+        seconds=lambda: now_s[0],
+    )
+    now_s[0] = 60.0
+    left = []
+    for _ in range(3):
+        keeper.flush()
+        with shop.store.read() as read:
+            left.append(len(read.answers.of_users(["ann"], since_ms=0, until_ms=NOW_MS * 2)))
+    assert left == [2, 1, 1]
+    assert num_answers(shop.store) == 4  # type: ignore[arg-type]

@@ -1,0 +1,52 @@
+"""The report: groups, rates and what whole lists have."""
+
+from __future__ import annotations
+
+from doubles import MemoryStore
+from outcome_log import OutcomeShop
+
+from core.clock import DAY_MS
+from core.outcomes.report import Grouping, ImpressionSource, OutcomeReport, outcome_report
+
+
+def a_shop() -> OutcomeShop:
+    """Three answers of two items each; of the first, one item is clicked and bought for 2.5."""
+    shop = OutcomeShop(MemoryStore())
+    answers = [("answer", ("ann", ["lamp", "mug"], scenario, 0)) for scenario in ("home", "home", "")]
+    events = [("event", ("ann", "mug", kind, 0, 0)) for kind in ("click", "purchase")]
+    shop.apply([*answers, ("flush", None), *events])
+    return shop
+
+
+def report(shop: OutcomeShop, by: Grouping, impressions: ImpressionSource = "answers") -> OutcomeReport:
+    day = shop.answers[0].answer.time_ms // DAY_MS
+    with shop.store.read() as read:
+        return outcome_report(read, by=by, since_day=day, until_day=day, impressions=impressions, num_listed=8)
+
+
+def test_scenarios_and_their_total() -> None:
+    result = report(a_shop(), "scenario")
+    rows = [(row.group, row.answers, row.impressions, row.clicks, row.conversions, row.revenue) for row in result.rows]
+    assert rows == [("", 1, 2, 0, 0, 0.0), ("home", 2, 4, 1, 1, 2.5)]
+    total = result.total
+    assert (total.impressions, total.num_items, total.coverage) == (6, 2, 0.25)
+    home = result.rows[1]
+    assert home.ctr is not None
+    assert (home.ctr.value, home.num_items, home.new_share) == (0.25, 2, 0.0)
+
+
+def test_positions_have_no_answers() -> None:
+    rows = report(a_shop(), "position").rows
+    assert [(row.group, row.answers, row.impressions, row.clicks) for row in rows] == [(1, None, 3, 0), (2, None, 3, 1)]
+
+
+def test_impressions_of_clients_are_items_with_an_event() -> None:
+    total = report(a_shop(), "model", "client").total
+    assert (total.answers, total.impressions, total.clicks) == (3, 1, 1)
+    assert total.ctr is not None
+    assert total.ctr.value == 1.0
+
+
+def test_a_day_without_answers_has_no_rates() -> None:
+    total = report(OutcomeShop(MemoryStore(), answers=a_shop().answers), "day").total
+    assert (total.answers, total.ctr, total.novelty) == (0, None, None)

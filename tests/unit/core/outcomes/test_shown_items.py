@@ -1,0 +1,28 @@
+"""What is known of items when they are shown: key, newness and novelty."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from serving_doubles import Shop
+
+from core.clock import DAY_MS
+from core.outcomes.shown_items import ShownItems
+
+
+def test_novelty_is_the_self_information_of_the_share_of_popularity() -> None:
+    shop = Shop(item_ids="abcd")
+    snapshot = replace(shop.snapshots.current(), popularity=np.array([2800.0, 2799.0, 2799.0, -np.inf]))
+    facts = ShownItems(lambda: snapshot).facts(["a", "b", "d", "unknown"], now_ms=shop.clock.now_ms())
+    assert {item_id: item.novelty for item_id, item in facts.items()} == {"a": 1.0, "b": 2.0, "d": 2.0}
+
+
+def test_items_are_new_for_a_while_and_have_no_novelty_before_any_event() -> None:
+    shop = Shop(item_ids="a")
+    items = ShownItems(shop.snapshots.current, new_item_days=30)
+    now_ms = shop.clock.now_ms()
+    [fresh, old] = [items.facts(["a"], now_ms=now_ms + days * DAY_MS)["a"] for days in (29, 31)]
+    assert (fresh.is_new, old.is_new, fresh.novelty) == (True, False, pytest.approx(0))
+    assert fresh.key == int(shop.snapshots.current().catalogue.keys[0])
