@@ -3,7 +3,7 @@
     python -m benchmarks.experiments                              all parts, some 20 minutes of one core
     python -m benchmarks.experiments --parts alarms --runs 50     one part, shorter
 
-A/A: both arms are the same, and every 10th answer is followed by a look; a run in which any look finds a difference is
+A/A: both arms are the same, and every 20th answer is followed by a look; a run in which any look finds a difference is
 a false alarm. Lifts: the click rate of one arm is higher; the experiment ends at the first look that finds it or with
 the planned number of users. Off-policy: a log of one policy estimates what others earn, whose truth is known.
 """
@@ -28,7 +28,7 @@ from core.experiments.planning import rate_variance, users_needed
 from core.experiments.sample_ratio import sample_ratio
 
 ARRIVALS: tuple[Arrival, ...] = ("new", "returning")
-LIFTS = (0.05, 0.1, 0.2, 0.5)
+LIFTS = (0.1, 0.2, 0.5)
 DAYS = 28
 PARTS = ("alarms", "ratio", "lifts", "policies")
 
@@ -131,11 +131,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--runs", type=int, default=1_000, help="A/A experiments per kind of visitors")
-    parser.add_argument("--lift-runs", type=int, default=100, help="experiments per lift")
+    parser.add_argument("--lift-runs", type=int, default=50, help="experiments per lift")
     parser.add_argument("--policies", type=int, default=50, help="policies per kind of log")
-    parser.add_argument("--answers", type=int, default=30_000, help="answers per A/A experiment")
+    parser.add_argument("--answers", type=int, default=20_000, help="answers per A/A experiment")
     parser.add_argument("--log", type=int, default=500_000, help="answers per log of a policy")
-    parser.add_argument("--step", type=int, default=10, help="answers between two looks")
+    parser.add_argument("--step", type=int, default=20, help="answers between two looks")
     options = parser.parse_args()
     started_s = time.process_time()
     figures: dict[str, object] = {}

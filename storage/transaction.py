@@ -10,6 +10,7 @@ from core.records import StoreTotals
 from storage import tables
 from storage.dialects import Dialect
 from storage.repositories.answers import AnswerRepository
+from storage.repositories.arms import ArmRepository
 from storage.repositories.dead_letters import DeadLetterRepository
 from storage.repositories.drift import DriftRepository
 from storage.repositories.event_counts import EventCountRepository
@@ -54,6 +55,7 @@ class SqlTransaction(Transaction):
         self.event_counts = EventCountRepository(session)
         self.answers = AnswerRepository(session)
         self.outcomes = OutcomeRepository(session)
+        self.arms = ArmRepository(session)
         self.dead_letters = DeadLetterRepository(session)
         self.models = ModelRepository(session)
         self.leases = LeaseRepository(session)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from memory_store.arms import MemoryArms
 from memory_store.data import Data
 from memory_store.dead_letters import MemoryDeadLetters
 from memory_store.drift import MemoryDrift
@@ -44,6 +45,7 @@ class MemoryTransaction(Transaction):
         self.transitions = MemoryTransitions(data)
         self.answers = MemoryAnswers(data)
         self.outcomes = MemoryOutcomes(data)
+        self.arms = MemoryArms(data)
         self.dead_letters = MemoryDeadLetters(data)
         self.models = MemoryModels(data)
         self.keys = MemoryKeys(data)

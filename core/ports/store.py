@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from core.ports.arms import ArmReader
 from core.ports.dead_letters import DeadLetterReader, DeadLetterRepository
 from core.ports.drift import DriftReader, DriftRepository
 from core.ports.events import EventReader, EventRepository
@@ -38,6 +39,7 @@ class ReadTransaction(Protocol):
     transitions: TransitionReader
     answers: AnswerReader
     outcomes: OutcomeReader
+    arms: ArmReader
     dead_letters: DeadLetterReader
     models: ModelReader
     leases: LeaseReader
