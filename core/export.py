@@ -29,6 +29,9 @@ ITEM_FIELDS = {
     "categories": "VARCHAR[]",
     "attributes": "JSON",
     "hidden": "BOOLEAN",
+    "available_from": "BIGINT",
+    "available_until": "BIGINT",
+    "stock": "BIGINT",
 }
 USER_FIELDS = {"user_id": "VARCHAR", "user_seq": "BIGINT", "newest_event": "BIGINT", "items": "VARCHAR[]"}
 
@@ -55,15 +58,7 @@ def export_items(read: ReadTransaction) -> Iterator[Record]:
     after = ""
     while page := read.items.page(after=after, limit=PAGE):
         for row in page:
-            item = row.item
-            yield {
-                "item_id": item.item_id,
-                "title": item.title,
-                "text": item.text,
-                "categories": list(item.categories),
-                "attributes": dict(item.attributes),
-                "hidden": item.hidden,
-            }
+            yield row.item.fields()
         after = page[-1].item.item_id
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.items import ITEM_FIELDS, Item, parse_item
+from core.items import Item, parse_item
 
 
 def parse_patch(raw: object) -> dict[str, Any]:
@@ -21,8 +21,7 @@ def parse_patch(raw: object) -> dict[str, Any]:
 
 def patched(item: Item, patch: Mapping[str, Any]) -> Item:
     """The item with a patch applied; raises `InvalidItem` where both together are no valid item."""
-    stored = {name: getattr(item, name) for name in ITEM_FIELDS}
-    return parse_item(_merged(stored, patch))
+    return parse_item(_merged(item.fields(), patch))
 
 
 def _merged(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

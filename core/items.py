@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import IntArray
+from core.arrays import BoolArray, IntArray
 from core.attributes import NO_ROWS, AttributeIndex
+from core.availability import ALWAYS, AVAILABILITY_FIELDS, Availability, ListedTimes, parse_availability
 from core.columns import Column, extended, with_rows
 from core.errors import InvalidInput, InvalidItem
 from core.interactions import check_id, field_name, is_scalar, shorten
@@ -28,7 +29,7 @@ MAX_ATTRIBUTES = 64
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A catalogue item. `hidden` items are never recommended; their events still count."""
+    """A catalogue item. `hidden` items are never recommended, others only while available; their events still count."""
 
     item_id: str
     title: str = ""
@@ -36,9 +37,15 @@ class Item:
     categories: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
     hidden: bool = False
+    availability: Availability = ALWAYS
+
+    def fields(self) -> dict[str, Any]:
+        """The item as `parse_item` reads it, with all of `ITEM_FIELDS`."""
+        return {name: getattr(self, name) for name in OWN_FIELDS} | self.availability._asdict()
 
 
-ITEM_FIELDS = ("item_id", "title", "text", "categories", "attributes", "hidden")
+OWN_FIELDS = ("item_id", "title", "text", "categories", "attributes", "hidden")
+ITEM_FIELDS = OWN_FIELDS + AVAILABILITY_FIELDS
 
 
 def parse_item(raw: object) -> Item:
@@ -64,6 +71,7 @@ def parse_item(raw: object) -> Item:
             _categories(raw.get("categories")),
             _attributes(raw.get("attributes")),
             bool(hidden),
+            parse_availability(raw),
         )
     except InvalidItem:
         raise
@@ -107,10 +115,11 @@ def _attributes(value: object) -> dict[str, Any]:
 class Catalogue:
     """All known items at one revision, in columns; row i of every column is the same item.
 
-    `keys`: (n,) integer keys, ascending. `listed`: (n,) bool, whether the item can be recommended (in the catalogue and
-    not hidden; uncatalogued items, known from events only, are not listed). `revision`: the newest change included.
+    `keys`: (n,) integer keys, ascending. `listed`: (n,) bool, whether the item can be recommended while it is available
+    (in the catalogue, not hidden, in stock; uncatalogued items, known from events only, are not listed).
+    `limits`: (n, 2) the times from which and until which it is available. `revision`: the newest change included.
     `created_ms`: (n,) when each item was first seen, 0 if unknown. `content_revisions`: (n,) the revision of the newest
-    change of title, text, categories or collected features, 0 before the first. The last four columns are optional:
+    change of title, text, categories or collected features, 0 before the first. The last five columns are optional:
     training does without them.
     """
 
@@ -124,10 +133,11 @@ class Catalogue:
     attributes: Sequence[Mapping[str, Any]] | None = None
     titles: Sequence[str] = ()
     content_revisions: IntArray | None = None
+    limits: IntArray | None = None
 
     def __post_init__(self) -> None:
         columns = (self.keys, self.item_ids, self.texts, self.categories, self.listed)
-        optional = (self.created_ms, self.attributes, self.titles or None, self.content_revisions)
+        optional = (self.created_ms, self.attributes, self.titles or None, self.content_revisions, self.limits)
         sizes = {len(column) for column in (*columns, *optional) if column is not None}
         assert len(sizes) == 1, f"wanted columns of one length, got {sizes}"
 
@@ -171,10 +181,23 @@ class Catalogue:
         """The rows of item ids, -1 for ids that the catalogue does not hold."""
         return np.fromiter(map(self.row_of, item_ids), np.int64, len(item_ids))
 
+    def ids_of(self, keys: IntArray) -> list[str]:
+        """The ids of the items that the catalogue holds."""
+        return [self.item_ids[row] for row in self.rows(keys).tolist() if row >= 0]
+
     @cached_property
     def _rows_by_id(self) -> dict[str, int]:
         """The row of each item id; newer catalogues share and extend it."""
         return {item_id: row for row, item_id in enumerate(self.item_ids)}
+
+    def listed_at(self, now_ms: int) -> BoolArray:
+        """(n,) whether each item can be recommended at a time; not to be written to."""
+        return self.listed if self.limits is None else self._listed_times.at(now_ms)
+
+    @cached_property
+    def _listed_times(self) -> ListedTimes:
+        assert self.limits is not None
+        return ListedTimes.of(self.listed, self.limits)
 
     @cached_property
     def by_attribute(self) -> AttributeIndex:
@@ -237,6 +260,7 @@ class Catalogue:
             merged(self.attributes or (), changes.attributes or ()),
             merged(self.titles, changes.titles),
             merged_array(self.content_revisions, changes.content_revisions),
+            merged_array(self.limits, changes.limits),
         )
 
     def _appended(self, changes: Catalogue, rows: IntArray) -> Catalogue:
@@ -247,7 +271,7 @@ class Catalogue:
 
         def column(values: Sequence[T], new: Sequence[T]) -> Column[T]:
             changed = {row: value for row, value in zip(rows.tolist(), new, strict=True)}
-            same = {row for row in rows[old].tolist() if values[row] == changed[row]}
+            same = {row for row in rows[old].tolist() if _is_same(values[row], changed[row])}
             return Column.of(values).with_values({row: changed[row] for row in changed.keys() - same})
 
         def array(values: Any, new: Any) -> Any:
@@ -265,6 +289,7 @@ class Catalogue:
             column(self.attributes, changes.attributes),
             column(self.titles, changes.titles),
             array(self.content_revisions, changes.content_revisions),
+            array(self.limits, changes.limits),
         )
         self._pass_on(catalogue, rows)
         return catalogue
@@ -281,6 +306,9 @@ class Catalogue:
             derived["by_attribute"] = self.by_attribute.with_rows(
                 rows, [catalogue.attributes[row] for row in changed], num_rows=len(self)
             )
+        if "_listed_times" in known:
+            assert catalogue.limits is not None
+            derived["_listed_times"] = self._listed_times.with_rows(catalogue.listed, catalogue.limits, rows)
         if "newest_first" in known:
             derived["newest_first"] = self._newest_first_with(catalogue)
         if "searched" in known:
@@ -309,6 +337,11 @@ class Catalogue:
             kept = np.setdiff1d(rows.get(name, NO_ROWS), before.get(name, NO_ROWS), assume_unique=True)
             rows[name] = np.union1d(kept, after.get(name, NO_ROWS))
         return {name: own_rows for name, own_rows in rows.items() if len(own_rows)}
+
+
+def _is_same(old: object, new: object) -> bool:
+    """Equal also as text: an attribute of 1 is another one than true, though they are equal."""
+    return old == new and repr(old) == repr(new)
 
 
 def _searched(item_id: str, text: str) -> str:

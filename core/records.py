@@ -85,8 +85,14 @@ class StoredItem:
     updated_ms: int
 
     def listed(self, *, include_uncatalogued: bool) -> bool:
-        """Whether it can be recommended; `include_uncatalogued`: also if it is not in the catalogue."""
-        return (self.in_catalogue or include_uncatalogued) and not self.item.hidden
+        """Whether it can be recommended while available; `include_uncatalogued`: also if not in the catalogue."""
+        return self.exclusion(include_uncatalogued=include_uncatalogued) is None and self.item.availability.is_in_stock
+
+    def exclusion(self, *, include_uncatalogued: bool) -> str | None:
+        """Why it is no answer at any time; None if it is one while available."""
+        if self.item.hidden:
+            return "hidden" if self.in_catalogue else "removed from the catalogue"
+        return None if self.in_catalogue or include_uncatalogued else "not in the catalogue"
 
 
 @dataclass(frozen=True, slots=True)

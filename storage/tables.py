@@ -66,6 +66,7 @@ items = Table(
     Column("categories", Text, nullable=False),
     Column("attributes", Text, nullable=False),
     Column("hidden", Boolean, nullable=False),
+    *(Column(name, BigInteger) for name in ("available_from_ms", "available_until_ms", "stock")),
     Column("in_catalogue", Boolean, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),

@@ -31,7 +31,11 @@ from storage.session import Session
 
 def _totals(dialect: Dialect) -> CompilerElement:
     item = tables.items.c
-    listed = select(func.count()).where(item.in_catalogue, item.hidden.is_(False)).scalar_subquery()
+    listed = (
+        select(func.count())
+        .where(item.in_catalogue, item.hidden.is_(False), func.coalesce(item.stock, 1) > 0)
+        .scalar_subquery()
+    )
     num_users = select(func.count()).where(tables.users.c.merged_into.is_(None)).scalar_subquery()
     num_items, num_events, num_dead_letters = (
         select(func.count()).select_from(table).scalar_subquery()

@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from core.clock import WallClock
 from core.errors import InvalidInput
 from core.imports.event_rows import HistoryColumns, RowRules
-from core.imports.item_import import ItemColumns
+from core.imports.item_import import STATED_FIELDS, ItemColumns
 from core.imports.rows import FileFormat, RowReader
 from core.interactions import LARGEST_TIME_MS, SMALLEST_TIME_MS
 from tidewise.settings.schema import Settings
 
 EVENT_FIELDS = ("user", "item", "time", "type", "value", "event_id")
-ITEM_FIELDS = ("item_id", "title", "text", "categories", "hidden")
+ITEM_FIELDS = ("item_id", "title", "text", "categories", *STATED_FIELDS)
 PROBED_ROWS = 100  # to find the unit of the time column
 
 
@@ -100,7 +100,7 @@ def _unit_of(time: float) -> str:
 
 
 def item_columns(text: str, *, attributes: str, separator: str) -> ItemColumns:
-    """`item_id=COLUMN,title=COLUMN,text=COLUMN+COLUMN,categories=COLUMN,hidden=COLUMN` as column names."""
+    """`item_id=COLUMN,title=COLUMN,text=COLUMN+COLUMN,categories=COLUMN,stock=COLUMN` as column names."""
     names: dict[str, str] = {}
     for entry in text.split(","):
         field, sign, column = entry.partition("=")
@@ -113,7 +113,7 @@ def item_columns(text: str, *, attributes: str, separator: str) -> ItemColumns:
         title=names.get("title"),
         text=names_in(names.get("text", ""), "+"),
         categories=names.get("categories"),
-        hidden=names.get("hidden"),
+        stated={name: names[name] for name in STATED_FIELDS if name in names},
         attributes=names_in(attributes, ","),
         separator=separator,
     )

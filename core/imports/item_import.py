@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from core.availability import AVAILABILITY_FIELDS
 from core.errors import InvalidInput
 from core.imports.event_import import BrokenImport, ImportReport, Progress
 from core.imports.event_rows import id_text
@@ -16,6 +17,7 @@ from core.ports.store import Store
 from core.records import DeadLetter, StoredItem
 
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
+STATED_FIELDS = ("hidden", *AVAILABILITY_FIELDS)
 BATCH_ITEMS = 2_000  # per transaction, each one revision of the catalogue
 
 
@@ -23,29 +25,30 @@ BATCH_ITEMS = 2_000  # per transaction, each one revision of the catalogue
 class ItemColumns:
     """The column names of an item file. `text`: joined by line breaks. `attributes`: named as their columns.
 
-    `hidden`: true or false, 1 or 0; an item of which the file does not say it stays hidden or shown as it is.
+    `stated`: the columns of `STATED_FIELDS`, which an item keeps where its row says nothing: whether it is hidden (true
+    or false, 1 or 0), and its availability.
     """
 
     item_id: str = "item_id"
     title: str | None = None
     text: tuple[str, ...] = ()
     categories: str | None = None
-    hidden: str | None = None
+    stated: Mapping[str, str] = field(default_factory=dict)
     attributes: tuple[str, ...] = ()
     separator: str = "|"  # between the categories of one item
     names: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        named = (self.title, *self.text, self.categories, self.hidden, *self.attributes)
+        named = (self.title, *self.text, self.categories, *self.stated.values(), *self.attributes)
         object.__setattr__(self, "names", tuple(dict.fromkeys(name for name in named if name is not None)))
 
 
 @dataclass(frozen=True, slots=True)
 class _ItemRow:
-    """The item of a row, and whether the row says if it is hidden."""
+    """The item of a row, and the fields that the row has."""
 
     item: Item
-    says_hidden: bool
+    fields: Mapping[str, object]
 
 
 def import_items(
@@ -120,9 +123,11 @@ def _with_stored(entry: _ItemRow, stored: StoredItem | None, *, keep_attributes:
     """What to save of a row, given the item in the catalogue."""
     if stored is None or not stored.in_catalogue:
         return entry.item
-    hidden = entry.item.hidden if entry.says_hidden else stored.item.hidden
-    kept = stored.item.attributes if keep_attributes else {}
-    return replace(entry.item, hidden=hidden, attributes={**kept, **entry.item.attributes})
+    own, known = entry.item, stored.item
+    hidden = own.hidden if "hidden" in entry.fields else known.hidden
+    stated = {name: value for name, value in own.availability._asdict().items() if name in entry.fields}
+    attributes = {**(known.attributes if keep_attributes else {}), **own.attributes}
+    return replace(own, hidden=hidden, availability=known.availability._replace(**stated), attributes=attributes)
 
 
 def _chunks(
@@ -142,7 +147,7 @@ def _items(chunk: Chunk, columns: ItemColumns, report: ImportReport) -> list[_It
             by_column = dict(zip(columns.names, map(_trimmed, values), strict=True))
             fields = _fields(item_id, by_column, columns)
             num_cut = _cut_texts(fields)
-            items.append(_ItemRow(parse_item(fields), "hidden" in fields))
+            items.append(_ItemRow(parse_item(fields), fields))
             report.num_cut += num_cut
         except InvalidInput as error:
             chunk.reject(index, str(error))
@@ -160,14 +165,23 @@ def _fields(item_id: object, by_column: Mapping[str, Any], columns: ItemColumns)
         fields["title"] = _title(by_column[columns.title])
     if columns.categories is not None:
         fields["categories"] = _categories(by_column[columns.categories], columns.separator)
-    if columns.hidden is not None and by_column[columns.hidden] not in (None, ""):
-        fields["hidden"] = _flag(by_column[columns.hidden])
+    for name, column in columns.stated.items():
+        if by_column[column] not in (None, ""):
+            fields[name] = _flag(by_column[column]) if name == "hidden" else _whole(by_column[column])
     return fields
 
 
 def _flag(value: object) -> object:
     """True or false as text or number; anything else stays, and is refused with its field's name."""
     return FLAGS.get(str(value).lower(), value)
+
+
+def _whole(value: object) -> object:
+    """An integer as text or number ("3.0" too); anything else stays, such as an ISO time."""
+    try:
+        return int(str(value).removesuffix(".0"))
+    except ValueError:
+        return value
 
 
 def _trimmed(value: object) -> object:

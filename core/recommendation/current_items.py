@@ -34,10 +34,11 @@ class CurrentItems:
     catalogue: Catalogue
     revision: int
     include_uncatalogued: bool
+    now_ms: int
     _stored: dict[int, StoredItem] = field(default_factory=dict)
 
     def listed(self, rows: IntArray) -> BoolArray:
-        """(n,) whether each of these rows, which the catalogue lists, can still be recommended."""
+        """(n,) whether each of these rows, which the catalogue lists now, can still be recommended."""
         if self._is_unchanged:
             return np.ones(len(rows), np.bool_)
         keys = self.catalogue.keys[rows].tolist()
@@ -68,7 +69,18 @@ class CurrentItems:
         return self.revision == self.catalogue.revision
 
     def _is_listed(self, stored: StoredItem | None) -> bool:
-        return stored is not None and stored.listed(include_uncatalogued=self.include_uncatalogued)
+        return self._exclusion(stored) is None
+
+    def exclusions(self, item_ids: Sequence[str]) -> Mapping[str, str | None]:
+        """Why each of these items is no answer for anybody; None if it is one."""
+        stored = self.read.items.by_id(item_ids) if item_ids else {}
+        return {item_id: self._exclusion(stored.get(item_id)) for item_id in item_ids}
+
+    def _exclusion(self, stored: StoredItem | None) -> str | None:
+        if stored is None:
+            return "unknown"
+        never = stored.exclusion(include_uncatalogued=self.include_uncatalogued)
+        return never or stored.item.availability.problem(self.now_ms)
 
     def _read(self, keys: Sequence[int]) -> None:
         missing = [key for key in keys if key not in self._stored]

@@ -49,6 +49,7 @@ from core.scenarios.pools import RandomSource
 from core.scenarios.slate import DEFAULT_RANDOM
 
 NOTHING_LISTED = "the catalogue has no item that can be recommended"
+DISLIKED, NOT_YET_READ = "disliked by the user", "changed a moment ago"
 
 
 class Recommender:
@@ -85,11 +86,12 @@ class Recommender:
     def recommend(self, user_id: str, request: RecommendationRequest) -> RecommendationResult:
         """The next items for a user; popular items for a user without a history."""
         snapshot = self._snapshots()
+        now_ms = self._now_ms(request)
         with self._store.read(snapshot=False) as read:
-            items, user = self._read_user(read, snapshot, user_id, request)
+            items, user = self._read_user(read, snapshot, user_id, request, now_ms)
             state, hidden = _parts(user)
             history = state.window.history if state else EMPTY_HISTORY
-            now_ms, gap_ms = self._now(request, history)
+            gap_ms = _gap_ms(now_ms, history)
             ranker = self._ranker_for(read, snapshot, state, gap_ms, hidden)
             selected = self._selected(items, snapshot, ranker, request, hidden, now_ms)
             if request.explain:
@@ -105,12 +107,13 @@ class Recommender:
         With `user_id`: the items that this user would get if these events were appended to the history.
         """
         snapshot = self._snapshots()
+        now_ms = self._now_ms(request)
         with self._store.read(snapshot=False) as read:
-            items, user = self._read_user(read, snapshot, user_id, request)
+            items, user = self._read_user(read, snapshot, user_id, request, now_ms)
             state, hidden = _parts(user)
             session = _session(items, events)
             history = _continued(state.window if state else EMPTY_WINDOW, session, self._shape)
-            now_ms, gap_ms = self._now(request, history)
+            gap_ms = _gap_ms(now_ms, history)
             if request.exclude_seen:
                 hidden = np.union1d(hidden, session.items)
             if not len(history):
@@ -128,23 +131,26 @@ class Recommender:
         return _answer(snapshot.catalogue, ranker, request, selected, now_ms, seq=seq, gap_ms=gap_ms)
 
     def rank(self, user_id: str, item_ids: Sequence[str], *, at_ms: int | None = None) -> RecommendationResult:
-        """These items ranked for a user. `excluded` lists the unknown, hidden, removed and disliked ones."""
+        """These items ranked for a user. `excluded` says of the other ones why they cannot be shown."""
         snapshot, request = self._snapshots(), RecommendationRequest(at_ms=at_ms, exclude_seen=False)
         distinct = list(dict.fromkeys(item_ids))
         rows = snapshot.catalogue.rows_of_ids(distinct)
+        now_ms = self._now_ms(request)
         with self._store.read(snapshot=False) as read:
-            items, user = self._read_user(read, snapshot, user_id, request)
+            items, user = self._read_user(read, snapshot, user_id, request, now_ms)
             state, disliked = _parts(user)
-            now_ms, gap_ms = self._now(request, state.window.history if state else EMPTY_HISTORY)
+            gap_ms = _gap_ms(now_ms, state.window.history if state else EMPTY_HISTORY)
             ranker = self._ranker_for(read, snapshot, state, gap_ms, NO_KEYS)
             rows = rows[rows >= 0]
-            rows = rows[snapshot.catalogue.listed[rows] & ~np.isin(snapshot.catalogue.keys[rows], disliked)]
+            rows = rows[snapshot.catalogue.listed_at(now_ms)[rows] & ~np.isin(snapshot.catalogue.keys[rows], disliked)]
             rows = rows[items.listed(rows)]
             scores = ranker.scores(rows)
             order = np.argsort(-scores, kind="stable")
             ranked = tuple(map(scored, map(items.name, rows[order].tolist()), scores[order].tolist()))
-        shown = {item.item_id for item in ranked}
-        excluded = tuple(item_id for item_id in distinct if item_id not in shown)
+            shown = {item.item_id for item in ranked}
+            reasons = items.exclusions([item_id for item_id in distinct if item_id not in shown])
+        own = {item_id: DISLIKED for item_id in snapshot.catalogue.ids_of(disliked)}
+        excluded = {item_id: reason or own.get(item_id, NOT_YET_READ) for item_id, reason in reasons.items()}
         return _answer(
             snapshot.catalogue,
             ranker,
@@ -198,16 +204,21 @@ class Recommender:
         return self._encoder.encode_stale(self._snapshots(), states)
 
     def _read_user(
-        self, read: ReadTransaction, snapshot: ServingSnapshot, user_id: str | None, request: RecommendationRequest
+        self,
+        read: ReadTransaction,
+        snapshot: ServingSnapshot,
+        user_id: str | None,
+        request: RecommendationRequest,
+        now_ms: int,
     ) -> tuple[CurrentItems, CurrentUser | None]:
         """The items and the user at this moment, by one statement."""
         if user_id is None:
-            return self._current(read, snapshot, read.items.revision()), None
+            return self._current(read, snapshot, read.items.revision(), now_ms), None
         revision, user = self._users.read(read, user_id, self._hidden_items[request.exclude_seen])
-        return self._current(read, snapshot, revision), user
+        return self._current(read, snapshot, revision, now_ms), user
 
-    def _current(self, read: ReadTransaction, snapshot: ServingSnapshot, revision: int) -> CurrentItems:
-        return CurrentItems(read, snapshot.catalogue, revision, self._include_uncatalogued)
+    def _current(self, read: ReadTransaction, snapshot: ServingSnapshot, revision: int, now_ms: int) -> CurrentItems:
+        return CurrentItems(read, snapshot.catalogue, revision, self._include_uncatalogued, now_ms)
 
     def _categories(self, snapshot: ServingSnapshot, item_id: str, row: int) -> tuple[str, ...]:
         """An item's categories, also if it is newer than the snapshot; raises `NotFound` for an unknown item."""
@@ -229,9 +240,9 @@ class Recommender:
         among: BoolArray | None = None,
     ) -> RecommendationResult:
         """A result without a user, over all rows or those of the mask `among`."""
-        now_ms, _ = self._now(request, EMPTY_HISTORY)
+        now_ms = self._now_ms(request)
         with self._store.read(snapshot=False) as read:
-            items = self._current(read, snapshot, read.items.revision())
+            items = self._current(read, snapshot, read.items.revision(), now_ms)
             selected = self._selected(items, snapshot, ranker, request, NO_KEYS, now_ms, among)
         return _answer(snapshot.catalogue, ranker, request, selected, now_ms)
 
@@ -253,10 +264,9 @@ class Recommender:
         query = _query(snapshot.model, self._encoder.vector(read, snapshot, snapshot.model, state), gap_ms)
         return _by_model(snapshot, snapshot.model, query, state.window.history, hidden, "ranked by the user's history")
 
-    def _now(self, request: RecommendationRequest, history: History) -> tuple[int, int | None]:
-        """The time of the answer, and the gap to it from the last event of a history; None without one."""
-        now_ms = self._clock.now_ms() if request.at_ms is None else request.at_ms
-        return now_ms, max(0, now_ms - int(history.times_ms[-1])) if len(history) else None
+    def _now_ms(self, request: RecommendationRequest) -> int:
+        """The time of the answer."""
+        return self._clock.now_ms() if request.at_ms is None else request.at_ms
 
     def _selected(
         self,
@@ -269,7 +279,7 @@ class Recommender:
         among: BoolArray | None = None,
     ) -> tuple[ScoredItem, ...]:
         """The items of the answer. `among`: (N,) those that the ranking is about."""
-        allowed = allowed_rows(snapshot.catalogue, request, hidden)
+        allowed = allowed_rows(snapshot.catalogue, request, hidden, now_ms)
         if request.scenario is not None:
             selection = ScenarioSelection(request.scenario, items, snapshot, ranker, now_ms, self._random)
             return selection.of(request.n, allowed, among)
@@ -281,6 +291,11 @@ class Recommender:
 def _parts(user: CurrentUser | None) -> tuple[UserState | None, IntArray]:
     """The state of a user and the keys of the items that are no answers."""
     return (None, NO_KEYS) if user is None else (user.state, user.hidden)
+
+
+def _gap_ms(now_ms: int, history: History) -> int | None:
+    """The gap from the last event of a history to the answer; None without one."""
+    return max(0, now_ms - int(history.times_ms[-1])) if len(history) else None
 
 
 def _explained(
@@ -368,12 +383,12 @@ def _answer(
     *,
     seq: int | None = None,
     gap_ms: int | None = None,
-    excluded: tuple[str, ...] = (),
+    excluded: Mapping[str, str] | None = None,
 ) -> RecommendationResult:
     new_id = new_recommendation_id(now_ms)
-    reason = ranker.reason if items or catalogue.listed.any() else NOTHING_LISTED
+    reason = ranker.reason if items or catalogue.listed_at(now_ms).any() else NOTHING_LISTED
     scenario = request.scenario.name if request.scenario else ""
     version = ranker.version
     return RecommendationResult(
-        new_id, items, ranker.source, reason, now_ms, version, seq, gap_ms, excluded, scenario=scenario
+        new_id, items, ranker.source, reason, now_ms, version, seq, gap_ms, excluded or {}, scenario=scenario
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from core.filters import Filter
@@ -60,8 +60,9 @@ class RecommendationResult:
     """A ranked list of items and how it was computed.
 
     `reason`: why this source was used. `gap_ms`: from the user's last event to `now_ms` (0 if `at` lies before it),
-    None without a history. `excluded`: requested items that cannot be shown. `scenario`: its name, "" without one.
-    `arm`: as "experiment/arm", "" without one. `propensities`: of the items, None where none was randomised.
+    None without a history. `excluded`: requested items that cannot be shown, each with the reason. `scenario`: its
+    name, "" without one. `arm`: as "experiment/arm", "" without one. `propensities`: of the items, None where none was
+    randomised.
     """
 
     recommendation_id: str
@@ -72,7 +73,7 @@ class RecommendationResult:
     model_version: str | None = None
     user_seq: int | None = None
     gap_ms: int | None = None
-    excluded: tuple[str, ...] = ()
+    excluded: Mapping[str, str] = field(default_factory=dict)
     scenario: str = ""
     arm: str = ""
     propensities: tuple[float, ...] | None = None

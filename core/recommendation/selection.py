@@ -17,14 +17,15 @@ from core.recommendation.requests import ItemReason, RecommendationRequest, Scor
 NUM_SPARE = 8  # candidates beyond n, to replace those that the final check removes
 
 
-def allowed_rows(catalogue: Catalogue, request: RecommendationRequest, hidden: IntArray) -> BoolArray:
+def allowed_rows(catalogue: Catalogue, request: RecommendationRequest, hidden: IntArray, now_ms: int) -> BoolArray:
     """(N,) the catalogue rows that can be recommended. `hidden`: item keys that are no answers for the user."""
+    listed = catalogue.listed_at(now_ms)
     if request.category is None:
-        allowed = catalogue.listed.copy()
+        allowed = listed.copy()
     else:
         allowed = np.zeros(len(catalogue), np.bool_)
         inside = catalogue.category_rows.get(request.category, np.empty(0, np.int64))
-        allowed[inside] = catalogue.listed[inside]
+        allowed[inside] = listed[inside]
     if request.where:
         allowed &= matching(catalogue, request.where)
     _exclude(allowed, catalogue.rows(hidden))

@@ -192,7 +192,8 @@ class ItemRoutes:
 
     def _categories(self) -> dict[str, object]:
         catalogue = self._services.snapshots.current().catalogue
-        sizes = {name: int(catalogue.listed[rows].sum()) for name, rows in catalogue.category_rows.items()}
+        listed = catalogue.listed_at(self._services.clock.now_ms())
+        sizes = {name: int(listed[rows].sum()) for name, rows in catalogue.category_rows.items()}
         return {"categories": [{"category": name, "items": sizes[name]} for name in sorted(sizes)]}
 
 

@@ -21,6 +21,12 @@ class ItemIn(Schema):
     attributes: dict[str, str | float | bool | None] | None = None
     hidden: bool | None = None
     """Exclude it from every answer, at once; by default false."""
+    available_from: int | str | None = None
+    """Exclude it from answers for earlier times: in milliseconds, or as 2026-12-31T23:00:00Z."""
+    available_until: int | str | None = None
+    """Exclude it from answers for this time and later ones."""
+    stock: int | None = None
+    """With 0 or less, exclude it from every answer; by default not counted."""
 
 
 class ItemsIn(Schema):
@@ -64,6 +70,9 @@ class ItemOut(Schema):
     categories: list[str]
     attributes: dict[str, Any]
     hidden: bool
+    available_from: int | None
+    available_until: int | None
+    stock: int | None
     revision: int
     updated: int
     """When it was last changed, in milliseconds."""
@@ -108,17 +117,7 @@ class CategoriesOut(Schema):
 
 def item_out(stored: StoredItem) -> dict[str, object]:
     """A stored item as `ItemOut`."""
-    item = stored.item
-    return {
-        "item_id": item.item_id,
-        "title": item.title,
-        "text": item.text,
-        "categories": item.categories,
-        "attributes": item.attributes,
-        "hidden": item.hidden,
-        "revision": stored.revision,
-        "updated": stored.updated_ms,
-    }
+    return stored.item.fields() | {"revision": stored.revision, "updated": stored.updated_ms}
 
 
 _TAG = "items"
@@ -149,7 +148,11 @@ PATCH_ITEM = document(
     tag=_TAG,
     parameters=_ITEM_ID,
     bodies=(ItemIn,),
-    examples={"hide it": {"hidden": True}, "attributes": {"attributes": {"price": 24.5, "colour": None}}},
+    examples={
+        "hide it": {"hidden": True},
+        "sold out": {"stock": 0},
+        "attributes": {"attributes": {"price": 24.5, "colour": None}},
+    },
     errors=ERRORS_404,
 )
 PATCH_ITEMS = document(
@@ -165,7 +168,7 @@ GET_SEARCH = document(
     parameters=(
         parameter("query", "string", "Words that all occur in the item's id, title or text."),
         parameter("category", "string", "Only items of this category."),
-        parameter("hidden", "string", "Only hidden items.", enum=["only"]),
+        parameter("hidden", "string", "Only items that are hidden or out of stock.", enum=["only"]),
         parameter("n", "integer", "How many items.", minimum=1, maximum=200, default=20),
     ),
 )

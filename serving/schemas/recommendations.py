@@ -71,7 +71,9 @@ class RecommendationsOut(Schema):
     now: int
     """The time that the answer is for, in milliseconds."""
     excluded: list[str] | None = None
-    """Ranking only: requested items that cannot be shown (unknown, hidden, removed, disliked)."""
+    """Ranking only: requested items that cannot be shown (unknown, hidden, removed, disliked, not available)."""
+    excluded_because: dict[str, str] | None = None
+    """Ranking only: for each of these the reason, for people."""
 
 
 class SessionEventIn(Schema):
@@ -127,7 +129,7 @@ def recommendations_out(answer: RecommendationResult, age_ms: int | None) -> dic
         "gap_ms": answer.gap_ms,
         "age_ms": age_ms,
         "now": answer.now_ms,
-        **({"excluded": answer.excluded} if answer.excluded else {}),
+        **({"excluded": list(answer.excluded), "excluded_because": dict(answer.excluded)} if answer.excluded else {}),
     }
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, case, func, or_, select, update
 from sqlalchemy.sql.elements import CompilerElement
 from sqlalchemy.sql.selectable import ScalarSelect
 
+from core.availability import Availability, limits_of
 from core.items import Catalogue, Item
 from core.records import StoredItem
 from core.topics import NO_TOPIC
@@ -21,7 +22,9 @@ from storage.session import Session
 from storage.tables import counters, items
 
 columns = items.c
-CONTENT = ("title", "text", "categories", "attributes", "hidden", "in_catalogue", "revision", "updated_ms", "topic")
+AVAILABILITY = ("available_from_ms", "available_until_ms", "stock")
+OWN = ("title", "text", "categories", "attributes", "hidden", *AVAILABILITY)
+CONTENT = (*OWN, "in_catalogue", "revision", "updated_ms", "topic")
 FIRST = ("created_ms", "content_revision")  # of an insert, in the order of the table
 STORED = tuple(columns[name] for name in ("key", "item_id", *CONTENT[:-1]))
 REVISION = "item_revision"
@@ -73,7 +76,7 @@ def _list(dialect: Dialect) -> CompilerElement:
     return page.order_by(columns.item_id).limit(bindparam("limit"))
 
 
-CATALOGUE = ("title", "text", "categories", "attributes", "hidden", "in_catalogue", "created_ms", "content_revision")
+CATALOGUE = (*OWN, "in_catalogue", "created_ms", "content_revision")
 
 
 def _all(dialect: Dialect) -> CompilerElement:
@@ -121,7 +124,7 @@ class ItemRepository:
         keys: dict[str, int] = dict(self._session.rows(_keys, item_ids=self._session.array(item_ids)))
         missing = sorted(set(item_ids).difference(keys))
         if missing:
-            empty = ("", "", "[]", "{}", False, False, 0, 0, NO_TOPIC, now_ms, 0)
+            empty = ("", "", "[]", "{}", False, None, None, None, False, 0, 0, NO_TOPIC, now_ms, 0)
             self._session.write(_insert_stubs, [(item_id, *empty) for item_id in missing])
             keys.update(self._session.rows(_keys, item_ids=self._session.array(missing)))
         return keys
@@ -208,13 +211,19 @@ def _columns(rows: Sequence[Row], revision: int, *, include_uncatalogued: bool) 
         tuple(row[1] for row in rows),
         tuple(_joined(row[2], row[3]) for row in rows),
         tuple(tuple(orjson.loads(row[4])) for row in rows),
-        np.fromiter(((bool(row[7]) or include_uncatalogued) and not row[6] for row in rows), np.bool_, len(rows)),
+        np.fromiter((_is_listed(row, include_uncatalogued) for row in rows), np.bool_, len(rows)),
         revision,
-        np.fromiter((row[8] or 0 for row in rows), np.int64, len(rows)),
+        np.fromiter((row[11] or 0 for row in rows), np.int64, len(rows)),
         tuple(NO_ATTRIBUTES if row[5] == "{}" else orjson.loads(row[5]) for row in rows),
         tuple(row[2] for row in rows),
-        np.fromiter((row[9] for row in rows), np.int64, len(rows)),
+        np.fromiter((row[12] for row in rows), np.int64, len(rows)),
+        limits_of([row[7:9] for row in rows]),
     )
+
+
+def _is_listed(row: Row, include_uncatalogued: bool) -> bool:
+    """Whether the item of a row of the catalogue can be recommended while it is available."""
+    return bool(row[10] or include_uncatalogued) and not row[6] and (row[9] is None or row[9] > 0)
 
 
 def _joined(title: str, text: str) -> str:
@@ -228,10 +237,12 @@ def _topic(item: Item, codes: Mapping[str, int]) -> int:
 
 def _packed(item: Item) -> Row:
     content = (item.title, item.text, pack_json(item.categories), pack_json(dict(item.attributes)))
-    return (item.item_id, *content, item.hidden)
+    return (item.item_id, *content, item.hidden, *item.availability)
 
 
 def _stored(row: Row) -> StoredItem:
-    key, item_id, title, text, categories, attributes, hidden, in_catalogue, changed, updated_ms = row
-    content = (title, text, tuple(unpack_json(categories)), unpack_json(attributes))
-    return StoredItem(key, Item(item_id, *content, bool(hidden)), bool(in_catalogue), changed, updated_ms)
+    key, item_id, title, text, categories, attributes, hidden, begin_ms, end_ms, stock, *catalogued = row
+    in_catalogue, changed, updated_ms = catalogued
+    content = (title, text, tuple(unpack_json(categories)), unpack_json(attributes), bool(hidden))
+    item = Item(item_id, *content, Availability(begin_ms, end_ms, stock))
+    return StoredItem(key, item, bool(in_catalogue), changed, updated_ms)

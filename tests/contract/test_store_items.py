@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.items import Item
+from core.availability import Availability
+from core.items import Catalogue, Item
 from core.manage import patch_items
 from core.ports.store import Store
 
-SHOE = Item("shoe", "Red shoe", "Runs fast", ("shoes", "sport"), {"price": 9.5, "sale": True, "note": None})
+SALE = Availability(1_700_000_000_000, 1_800_000_000_000, stock=3)
+SHOE = Item(
+    "shoe", "Red shoe", "Runs fast", ("shoes", "sport"), {"price": 9.5, "sale": True, "note": None}, False, SALE
+)
 HAT = Item("hat", "Hat")
 
 
@@ -156,13 +160,31 @@ def test_an_empty_store_has_an_empty_catalogue(store: Store) -> None:
         assert (read.items.revision(), read.items.newest_key()) == (0, 0)
 
 
+def test_the_catalogue_knows_limits_and_stock(store: Store) -> None:
+    first = save(store, SHOE, HAT, Item("gone", availability=Availability(stock=0)))
+    with store.read() as read:
+        before = read.items.catalogue()
+    patch_items(
+        store, [{"item_id": "hat", "available_until": "2023-11-14T22:13:20Z"}, {"item_id": "shoe", "stock": -1}]
+    )
+    with store.read() as read:
+        after = before.with_changes(read.items.changes(revision=first, newest_key=int(before.keys[-1])))
+    times_ms = (SALE.available_from or 0) - 1, SALE.available_from or 0, SALE.available_until or 0
+    assert [sorted(_listed(before, time_ms)) for time_ms in times_ms] == [["hat"], ["hat", "shoe"], ["hat"]]
+    assert [sorted(_listed(after, time_ms)) for time_ms in times_ms] == [["hat"], [], []]
+
+
+def _listed(catalogue: Catalogue, now_ms: int) -> list[str]:
+    return [item_id for item_id, listed in zip(catalogue.item_ids, catalogue.listed_at(now_ms), strict=True) if listed]
+
+
 def test_totals_count_listed_items_separately(store: Store) -> None:
-    save(store, SHOE, HAT, Item("secret", hidden=True))
+    save(store, SHOE, HAT, Item("secret", hidden=True), Item("gone", availability=Availability(stock=0)))
     with store.transaction() as tx:
         tx.items.resolve(["stub"])
         tx.commit()
     with store.read() as read:
-        assert (read.totals().items, read.totals().listed_items) == (4, 2)
+        assert (read.totals().items, read.totals().listed_items) == (5, 2)
 
 
 def test_touching_items_changes_only_their_revision(store: Store) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from core.availability import limits_of
 from core.items import Catalogue, Item
 from core.records import StoredItem
 from memory_store.data import MemoryRepository
@@ -44,6 +45,7 @@ class MemoryItems(MemoryRepository):
             tuple(stored.item.attributes for stored in rows),
             tuple(stored.item.title for stored in rows),
             np.array([self.data.content_revisions.get(stored.key, 0) for stored in rows], np.int64),
+            limits_of([stored.item.availability[:2] for stored in rows]),
         )
 
     def revision(self) -> int:

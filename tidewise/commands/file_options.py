@@ -14,6 +14,7 @@ from core.imports.item_import import ItemColumns
 from core.imports.rows import FileFormat, missing_column
 from tidewise.commands.presets import PRESETS, fitting_preset, preset_format, preset_of
 from tidewise.files import (
+    ITEM_FIELDS,
     event_columns,
     guess_time_unit,
     item_columns,
@@ -25,7 +26,7 @@ from tidewise.files import (
 )
 from tidewise.settings.schema import Settings
 
-ITEM_COLUMNS_HELP = "Columns of item_id, title, text, categories, hidden (default: item_id=item_id,title=title)."
+ITEM_COLUMNS_HELP = f"Columns of {', '.join(ITEM_FIELDS)} (default: item_id=item_id,title=title)."
 ItemColumnNames = Annotated[
     str,
     typer.Option("--item-columns", help=ITEM_COLUMNS_HELP, metavar="FIELD=COLUMN[+COLUMN],...", show_default=False),

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.attributes import Between, Condition
+from core.availability import Availability, limits_of
 from core.items import Catalogue, Item
 
 TEXTS = st.sampled_from(["", "tea", "jam"])
@@ -22,6 +23,7 @@ ITEMS = st.builds(
     st.lists(st.sampled_from(["food", "hot"]), unique=True).map(tuple),
     ATTRIBUTES,
     st.booleans(),
+    st.builds(Availability, *[st.sampled_from([None, 10, 20, 30])] * 2),
 )
 CHANGES = st.lists(st.dictionaries(st.integers(1, 12), ITEMS, min_size=1, max_size=4), min_size=1, max_size=6)
 CONDITIONS = [
@@ -47,6 +49,7 @@ def catalogue_of(items: dict[int, Item], revisions: dict[int, int], revision: in
         tuple(item.attributes for item in rows),
         tuple(item.title for item in rows),
         np.array([revisions[key] for key in keys], np.int64),
+        limits_of([item.availability[:2] for item in rows]),
     )
 
 
@@ -60,6 +63,7 @@ def described(catalogue: Catalogue) -> dict[str, Any]:
         "categories": list(catalogue.categories),
         "attributes": list(catalogue.attributes or ()),
         "listed": catalogue.listed.tolist(),
+        "listed at": [catalogue.listed_at(now_ms).tolist() for now_ms in (15, 5, 30, 99, 10)],
         "revision": catalogue.revision,
         "content": [catalogue.content_state(catalogue.keys[row : row + 1]) for row in range(len(catalogue))],
         "newest first": catalogue.newest_first.tolist(),
@@ -130,3 +134,10 @@ def test_values_that_no_item_has_any_more_are_dropped() -> None:
         for choice in ("2999", "2998", Between(2_990, 3_000))
     ]
     assert found == [[0], [], [0]]
+
+
+def test_a_number_that_becomes_true_is_a_change() -> None:
+    one = catalogue_of({1: Item("", attributes={"price": 1})}, {1: 1}, 1)
+    described(one)
+    true = one.with_changes(catalogue_of({1: Item("", attributes={"price": True})}, {1: 1}, 2))
+    assert [true.by_attribute.rows(Condition("price", (choice,))).tolist() for choice in ("1", "true")] == [[], [0]]

@@ -70,7 +70,8 @@ def test_what_is_no_object_is_refused(raw: object) -> None:
         (
             "price",
             3,
-            "'price': unknown field; known fields are item_id, title, text, categories, attributes, hidden; put",
+            "'price': unknown field; known fields are item_id, title, text, categories, attributes, hidden, "
+            "available_from, available_until, stock; put",
         ),
         ("title", 3, "title: wanted text of at most 10000 characters, got 3"),
         ("text", "x" * 10_001, "text: wanted text of at most 10000 characters"),

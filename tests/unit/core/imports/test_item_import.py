@@ -7,9 +7,11 @@ import json
 from typing import Any
 
 import pytest
+from domain_doubles import NOW_MS
 from doubles import MemoryStore
 from file_doubles import rows_of
 
+from core.availability import Availability
 from core.errors import InvalidInput
 from core.imports.event_import import BrokenImport, ImportReport
 from core.imports.item_import import ItemColumns, import_items, read_items
@@ -158,16 +160,29 @@ def test_a_file_may_say_what_is_hidden() -> None:
     store = MemoryStore()
     hide(store, Item("1", hidden=True))
     hide(store, Item("3", hidden=True))
-    columns = ItemColumns("id", hidden="gone")
+    columns = ItemColumns("id", stated={"hidden": "gone"})
     take(store, "id,gone\n1,False\n2,1\n3,\n", columns=columns)
     assert [(item.item_id, item.hidden) for item in stored(store)] == [("1", False), ("2", True), ("3", True)]
     take(store, json.dumps({"id": 1, "gone": True}), "items.jsonl", columns=columns)
     assert stored(store)[0].hidden
 
 
+def test_a_file_may_state_availability_and_keeps_what_it_does_not_state() -> None:
+    store = MemoryStore()
+    hide(store, Item("1", availability=Availability(NOW_MS, stock=5)))
+    names = {"available_from": "from", "available_until": "until", "stock": "left"}
+    content = f"id,from,until,left\n1,,2024-01-01,\n2,{NOW_MS},,0\n3,soon,,\n4,,,many\n"
+    report = take(store, content, columns=ItemColumns("id", stated=names))
+    assert [(item.item_id, item.availability) for item in stored(store)] == [
+        ("1", Availability(NOW_MS, 1_704_067_200_000, 5)),
+        ("2", Availability(NOW_MS, stock=0)),
+    ]
+    assert [bad.reason.partition(":")[0] for bad in report.bad_lines] == ["available_from", "stock"]
+
+
 def test_another_word_for_hidden_is_refused_by_name() -> None:
     store = MemoryStore()
-    report = take(store, "id,gone\n1,perhaps\n2,0\n", columns=ItemColumns("id", hidden="gone"))
+    report = take(store, "id,gone\n1,perhaps\n2,0\n", columns=ItemColumns("id", stated={"hidden": "gone"}))
     assert [bad.reason for bad in report.bad_lines] == ["hidden: wanted true or false, got 'perhaps'"]
 
 

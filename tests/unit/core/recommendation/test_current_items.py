@@ -20,7 +20,7 @@ def names_read(store: ReadSpyingStore, catalogue: Catalogue) -> tuple[list[str],
 
     def name_all() -> None:
         with store.read() as read:
-            items = CurrentItems(read, catalogue, read.items.revision(), include_uncatalogued=False)
+            items = CurrentItems(read, catalogue, read.items.revision(), False, now_ms=1)
             ids.extend(name.item_id for name in items.names(catalogue.keys.tolist()).values())
 
     return ids, store.reads_of(name_all)

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.arrays import FloatArray, IntArray
+from core.availability import Availability
 from core.clock import ManualClock
 from core.filters import filter_in
 from core.history import History
@@ -34,6 +35,7 @@ ITEMS = st.builds(
     st.lists(st.sampled_from(["food", "hot"]), unique=True).map(tuple),
     st.dictionaries(st.just("price"), st.integers(0, 2)),
     st.booleans(),
+    st.builds(Availability, *[st.sampled_from([None, NOW_MS, NOW_MS + 10**9])] * 2, st.sampled_from([None, 0, 1])),
 )
 STEPS = st.lists(
     st.one_of(

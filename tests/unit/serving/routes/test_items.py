@@ -44,6 +44,19 @@ def test_a_patch_hides_an_item_and_keeps_its_content(api: Api) -> None:
     assert api.get("/v1/items/a").json() == before | {"hidden": True, "revision": 2}
 
 
+def test_limits_and_stock_exclude_an_item_and_say_why(api: Api) -> None:
+    api.put("/v1/items/a", json={"available_until": "2023-01-01T00:00:00Z"})
+    api.patch("/v1/items/b", json={"stock": 0})
+    bad = api.patch("/v1/items/c", json={"stock": "few"})
+    ranked = api.post("/v1/users/u/rank", json={"item_ids": ["a", "b", "c"]}).json()
+    assert recommended(api) == list("fedc")
+    assert api.get("/v1/items/a").json()["available_until"] == 1_672_531_200_000
+    assert (bad.status_code, bad.json()["error"]["field"]) == (422, "stock")
+    assert ranked["excluded_because"] == {"a": "was available until 2023-01-01 00:00:00 UTC", "b": "out of stock"}
+    api.patch("/v1/items/b", json={"stock": None})
+    assert "b" in recommended(api)
+
+
 def test_a_patch_of_an_item_outside_the_catalogue_is_404(api: Api) -> None:
     api.post("/v1/interactions", json={"user_id": "u", "item_id": "stub"})
     for item_id in ("stub", "unknown"):
