@@ -193,3 +193,19 @@ class StoreTotals:
     listed_items: int
     events: int
     dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A change by hand. `key`: assigned by the store, ascending; None before."""
+
+    time_ms: int
+    actor: str
+    action: str
+    target: str
+    key: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form of the API and the command line."""
+        fields = {"key": self.key, "time": self.time_ms, "actor": self.actor}
+        return {**fields, "action": self.action, "target": self.target}

@@ -14,6 +14,7 @@ from serving.http.guards import KeyGuard, LocalGuard, RawPath, UnexpectedErrors
 from serving.http.keys import RELOAD_S, KeyRing
 from serving.http.metrics import MetricsMiddleware
 from serving.http.replies import add_error_replies
+from serving.routes.audit import AuditRoutes
 from serving.routes.dashboard import DashboardRoutes
 from serving.routes.dead_letters import DeadLetterRoutes
 from serving.routes.drift import DriftRoutes
@@ -108,5 +109,6 @@ def _routes(engine: Engine) -> APIRouter:
     DeadLetterRoutes(engine).register(router)
     IngestionRoutes(engine).register(router)
     StatusRoutes(engine).register(router)
+    AuditRoutes(engine).register(router)
     DashboardRoutes().register(router)
     return router

@@ -11,6 +11,7 @@ from storage import tables
 from storage.dialects import Dialect
 from storage.repositories.answers import AnswerRepository
 from storage.repositories.arms import ArmRepository
+from storage.repositories.audit import AuditRepository
 from storage.repositories.dead_letters import DeadLetterRepository
 from storage.repositories.drift import DriftRepository
 from storage.repositories.event_counts import EventCountRepository
@@ -64,6 +65,7 @@ class SqlTransaction(Transaction):
         self.models = ModelRepository(session)
         self.leases = LeaseRepository(session)
         self.keys = KeyRepository(session)
+        self.audit = AuditRepository(session)
         self.vectors = VectorRepository(session)
         self.drift = DriftRepository(session)
         self.metadata = MetadataRepository(session)

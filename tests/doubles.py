@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from memory_store.arms import MemoryArms
+from memory_store.audit import MemoryAudit
 from memory_store.data import Data
 from memory_store.dead_letters import MemoryDeadLetters
 from memory_store.drift import MemoryDrift
@@ -49,6 +50,7 @@ class MemoryTransaction(Transaction):
         self.dead_letters = MemoryDeadLetters(data)
         self.models = MemoryModels(data)
         self.keys = MemoryKeys(data)
+        self.audit = MemoryAudit(data)
         self.leases = MemoryLeases(data)
         self.vectors = MemoryVectors(data)
         self.drift = MemoryDrift(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tidewise.commands import (
     ask,
+    audit,
     backup,
     data,
     dead_letters,
@@ -42,6 +43,7 @@ for module in (
     export,
     backup,
     keys,
+    audit,
 ):
     module.register(app)
 

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from core.ports.arms import ArmReader
+from core.ports.audit import AuditReader, AuditRepository
 from core.ports.dead_letters import DeadLetterReader, DeadLetterRepository
 from core.ports.drift import DriftReader, DriftRepository
 from core.ports.events import EventReader, EventRepository
@@ -44,6 +45,7 @@ class ReadTransaction(Protocol):
     models: ModelReader
     leases: LeaseReader
     keys: KeyReader
+    audit: AuditReader
     vectors: VectorReader
     drift: DriftReader
     metadata: MetadataReader
@@ -69,6 +71,7 @@ class Transaction(ReadTransaction, Protocol):
     models: ModelRepository
     leases: LeaseRepository
     keys: KeyRepository
+    audit: AuditRepository
     vectors: VectorRepository
     drift: DriftRepository
     metadata: MetadataRepository

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.api_keys import Scope as KeyScope
+from serving.http.audit import ACTOR
 from serving.http.keys import Access, KeyRing
 from serving.http.replies import error_body, internal_error, json_reply
 from serving.http.security import foreign_origin, required_scope
@@ -47,6 +48,8 @@ class KeyGuard:
             return await self._app(scope, receive, send)
         access = self._keys.granted(scope["headers"])
         refusal = _refusal(access, required_scope(scope["method"], scope["path"]))
+        if access:
+            scope.setdefault("state", {})[ACTOR] = access.name
         await (refusal or self._app)(scope, receive, send)
 
 

@@ -15,6 +15,7 @@ from core.interactions import shorten
 
 READING_POSTS = frozenset({"/v1/recommendations"})  # POSTs that change nothing
 
+ADMIN_READS = frozenset({"/v1/audit"})
 WRITES = ("/v1/interactions", "/v1/items")  # with all paths below
 
 
@@ -38,6 +39,8 @@ def check_exposure(host: str, api_key: str | None) -> None:
 
 def required_scope(method: str, path: str) -> Scope:
     """The scope that a request needs; by default the highest."""
+    if path in ADMIN_READS:
+        return Scope.ADMIN
     if method in ("GET", "HEAD") or (method == "POST" and (path in READING_POSTS or path.endswith("/rank"))):
         return Scope.READ
     merges = method == "POST" and path.startswith("/v1/users/") and path.endswith("/merge")

@@ -6,9 +6,11 @@ from collections.abc import Collection
 
 from fastapi import APIRouter, Request, Response
 
+from core.audit import named
 from core.errors import InvalidInput
 from core.ingestion.dead_letters import dead_letter_json, discard, retry
 from core.interactions import shorten
+from serving.http.audit import audited
 from serving.http.replies import json_reply
 from serving.http.requests import check_query, integer_query, read_object
 from serving.runtime.engine import Engine
@@ -50,7 +52,7 @@ class DeadLetterRoutes:
     async def discard(self, request: Request) -> Response:
         """Delete dead letters permanently."""
         keys = await self._keys(request)
-        num = await self._engine.writer.run(lambda: discard(self._services.store, source=None, keys=keys))
+        num = await self._engine.writer.run(lambda: self._discard(request, keys))
         return json_reply({"discarded": num})
 
     async def _keys(self, request: Request) -> set[int] | None:
@@ -69,6 +71,10 @@ class DeadLetterRoutes:
         ]
         return {"total": total, "dead_letters": page}
 
+    def _discard(self, request: Request, keys: Collection[int] | None) -> int:
+        store = audited(self._services, request, "discard dead letters", _target(keys))
+        return discard(store, source=None, keys=keys)
+
     def _retry(self, keys: Collection[int] | None) -> dict[str, object]:
         decoder, services = self._services.dead_letter_decoder, self._services
         sums = {"retried": 0, "succeeded": 0, "accepted": 0}
@@ -80,6 +86,10 @@ class DeadLetterRoutes:
             sums["accepted"] += retried.num_accepted
             failures += [dead_letter_json(failure) | {"retryable": True} for failure in retried.failures[:MAX_SHOWN]]
         return sums | {"failed": sums["retried"] - sums["succeeded"], "failures": failures[:MAX_SHOWN]}
+
+
+def _target(keys: Collection[int] | None) -> str:
+    return "all" if keys is None else named([str(key) for key in sorted(keys)])
 
 
 def _checked(value: object) -> set[int]:

@@ -14,6 +14,7 @@ from core.errors import InvalidEvent, InvalidInput
 from core.ingestion.sources import EventOutcome
 from core.interactions import Interaction, parse_interaction, shorten
 from core.statuses import EventStatus
+from serving.http.audit import audited
 from serving.http.replies import error_body, invalid_entries, json_reply, problem_of
 from serving.http.requests import check_query, many_or_one, path_id, read_json
 from serving.runtime.engine import Engine
@@ -68,7 +69,7 @@ class InteractionRoutes:
         event_id = path_id(request, "event_id")
         services = self._services
         state = await self._engine.writer.run(
-            lambda: undo_event(services.store, event_id, services.ingestor.derivation)
+            lambda: undo_event(audited(services, request, "undo event"), event_id, services.ingestor.derivation)
         )
         if state is not None:
             services.encode([state])

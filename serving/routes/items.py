@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Request, Response
 
 from core.arrays import IntArray
+from core.audit import named
 from core.errors import InvalidInput, InvalidItem, NotFound
 from core.interactions import check_id, shorten
 from core.item_patches import parse_patch
@@ -16,6 +17,7 @@ from core.manage import patch_items, remove_item, save_items
 from core.recommendation.search import search_rows
 from core.recommendation.snapshot import ServingSnapshot
 from core.records import StoredItem
+from serving.http.audit import audited
 from serving.http.replies import invalid_entries, json_reply, problem_of
 from serving.http.requests import check_query, integer_query, many_or_one, path_id, read_json
 from serving.runtime.engine import Engine
@@ -83,7 +85,7 @@ class ItemRoutes:
     async def patch(self, request: Request) -> Response:
         """Change the given fields of one item."""
         patch = parse_patch(await self._body_of(request))
-        revision, (problem,) = await self._patch([patch])
+        revision, (problem,) = await self._patch(request, [patch])
         if problem is not None:
             raise problem
         return json_reply({"item_id": patch["item_id"], "status": "accepted", "revision": revision})
@@ -91,7 +93,7 @@ class ItemRoutes:
     async def patch_many(self, request: Request) -> Response:
         """Change fields of many items in one revision; each gets its own outcome."""
         entries = await self._entries(request, parse_patch)
-        revision, problems = await self._patch([entry for entry in entries if isinstance(entry, dict)])
+        revision, problems = await self._patch(request, [entry for entry in entries if isinstance(entry, dict)])
         remaining = iter(problems)
         results = [_outcome(next(remaining) or entry if isinstance(entry, dict) else entry) for entry in entries]
         return _outcomes(revision, results)
@@ -99,7 +101,7 @@ class ItemRoutes:
     async def delete(self, request: Request) -> Response:
         """Remove an item from the catalogue; events with it are still trained on."""
         item_id = path_id(request, "item_id")
-        await self._engine.writer.run(lambda: self._remove(item_id))
+        await self._engine.writer.run(lambda: self._remove(request, item_id))
         return json_reply({"item_id": item_id, "status": "removed"})
 
     async def search(self, request: Request) -> Response:
@@ -138,9 +140,14 @@ class ItemRoutes:
             raise invalid_entries("items", problems, single=single)
         return entries
 
-    async def _patch(self, patches: Sequence[dict[str, Any]]) -> tuple[int, list[InvalidItem | NotFound | None]]:
+    async def _patch(
+        self, request: Request, patches: Sequence[dict[str, Any]]
+    ) -> tuple[int, list[InvalidItem | NotFound | None]]:
+        moved = [patch["item_id"] for patch in patches if "hidden" in patch]
+        store = audited(self._services, request, "hide or show items", named(moved)) if moved else self._store
+
         def patch() -> tuple[int, list[InvalidItem | NotFound | None]]:
-            revision, problems = patch_items(self._store, patches, clock=self._services.wall)
+            revision, problems = patch_items(store, patches, clock=self._services.wall)
             self._services.items_changed()
             return revision, problems
 
@@ -154,8 +161,8 @@ class ItemRoutes:
 
         return await self._engine.writer.run(save)
 
-    def _remove(self, item_id: str) -> None:
-        remove_item(self._store, item_id, clock=self._services.wall)
+    def _remove(self, request: Request, item_id: str) -> None:
+        remove_item(audited(self._services, request, "remove item", item_id), item_id, clock=self._services.wall)
         self._services.items_changed()
 
     def _read_page(self, after: str, limit: int) -> list[StoredItem]:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 
+from core.audit import AuditedStore
 from core.errors import InvalidInput
 from core.interactions import shorten
 from core.learn.versions import named, promote, roll_back
 from core.records import Promotion
+from serving.http.audit import audited
 from serving.http.replies import json_reply
 from serving.http.requests import path_id, read_object
 from serving.runtime.engine import Engine
@@ -52,15 +54,20 @@ class ModelRoutes:
         if not isinstance(force, bool):
             msg = f"force: wanted true or false, got {shorten(force)}"
             raise InvalidInput(msg, field="force")
-        return await self._change(lambda tx, **facts: promote(tx, version, force=force, **facts), _reason(body))
+        return await self._change(
+            lambda tx, **facts: promote(tx, version, force=force, **facts),
+            _reason(body),
+            audited(self._services, request, "promote model", version),
+        )
 
     async def roll_back(self, request: Request) -> Response:
         """Make the previous champion serve again."""
-        return await self._change(roll_back, _reason(await self._body(request, schemas.RollbackIn)))
+        reason = _reason(await self._body(request, schemas.RollbackIn))
+        return await self._change(roll_back, reason, audited(self._services, request, "roll back model"))
 
-    async def _change(self, change: Callable[..., Promotion], reason: str) -> Response:
+    async def _change(self, change: Callable[..., Promotion], reason: str, store: AuditedStore) -> Response:
         def apply() -> Promotion:
-            with self._services.store.transaction() as tx:
+            with store.transaction() as tx:
                 promotion = change(tx, decided_by=DECIDED_BY, reason=reason, now_ms=self._services.wall.now_ms())
                 tx.commit()
             self._services.champion_changed()

@@ -11,6 +11,7 @@ from core.corrections.merge import merge_users
 from core.errors import InvalidInput, NotFound
 from core.interactions import check_id, shorten
 from core.records import EventRow, StoredItem, UserState
+from serving.http.audit import audited
 from serving.http.replies import json_reply
 from serving.http.requests import check_query, integer_query, path_id, read_object
 from serving.runtime.engine import Engine
@@ -68,7 +69,9 @@ class UserRoutes:
         from_id = check_id("from", body.get("from"))
         services = self._services
         state, num_gained = await self._engine.writer.run(
-            lambda: merge_users(services.store, user_id, from_id, services.ingestor.derivation)
+            lambda: merge_users(
+                audited(services, request, "merge users"), user_id, from_id, services.ingestor.derivation
+            )
         )
         services.encode([state])
         reply = {"user_id": user_id, "from": from_id, "status": "merged", "events": num_gained, "user_seq": state.seq}
@@ -77,12 +80,12 @@ class UserRoutes:
     async def delete(self, request: Request) -> Response:
         """Delete everything about a user; redelivered events from before the erasure are dropped."""
         user_id = path_id(request, "user_id")
-        await self._engine.writer.run(lambda: self._erase(user_id))
-        return json_reply({"user_id": user_id, "status": "erased"})
-
-    def _erase(self, user_id: str) -> None:
         services = self._services
-        erase_user(services.store, user_id, clock=services.clock, derivation=services.ingestor.derivation)
+        store = audited(services, request, "erase user")
+        await self._engine.writer.run(
+            lambda: erase_user(store, user_id, clock=services.clock, derivation=services.ingestor.derivation)
+        )
+        return json_reply({"user_id": user_id, "status": "erased"})
 
     def _read_page(self, prefix: str, after: str, limit: int) -> list[tuple[str, UserState]]:
         with self._services.store.read() as read:

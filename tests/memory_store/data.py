@@ -10,7 +10,17 @@ from core.api_keys import ApiKey
 from core.arrays import FloatArray
 from core.drift_records import Alarm, Bucket, BucketCounts, Point, SampledEvent, Score
 from core.outcome_records import Origin, Outcome, StoredAnswer
-from core.records import DeadLetter, EventRow, LeaseRecord, ModelRecord, Promotion, StoredItem, UserState, WriterOffset
+from core.records import (
+    AuditEntry,
+    DeadLetter,
+    EventRow,
+    LeaseRecord,
+    ModelRecord,
+    Promotion,
+    StoredItem,
+    UserState,
+    WriterOffset,
+)
 from core.transitions.transition import Transition
 
 
@@ -68,6 +78,7 @@ class Data:
     models: dict[str, ModelRecord] = field(default_factory=dict)
     promotions: list[Promotion] = field(default_factory=list)
     leases: dict[str, LeaseRecord] = field(default_factory=dict)
+    audit: list[AuditEntry] = field(default_factory=list)
     keys: list[ApiKey] = field(default_factory=list)
     vectors: dict[tuple[int, str], tuple[str, int, FloatArray]] = field(default_factory=dict)  # (user, version)
     meta: dict[str, str] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from core.ingestion.dead_letters import dead_letter_json
 from core.interactions import shorten
 from core.records import DeadLetter
 from tidewise.bootstrap import open_existing
+from tidewise.commands.audit import audited
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 
 app = typer.Typer(no_args_is_help=True, help="List, retry or discard input that could not be applied.")
@@ -99,7 +100,7 @@ def discard(
 
     selected = _selected(keys, all_)
     with open_existing(settings_of(data, config, set_)) as system:
-        num = discard_letters(system.store, source=source, keys=selected)
+        num = discard_letters(audited(system, "discard dead letters"), source=source, keys=selected)
     if json_:
         print_json({"discarded": num})
     else:

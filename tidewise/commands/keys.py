@@ -11,6 +11,7 @@ from core.api_keys import ApiKey, Scope
 from core.clock import DAY_MS, WallClock
 from core.key_management import create_key, revoke_key, rotate_key
 from tidewise.bootstrap import open_existing, open_system
+from tidewise.commands.audit import audited
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.settings.schema import Settings
 
@@ -51,7 +52,7 @@ def create(
     expires_ms = None if days is None else now_ms + int(days * DAY_MS)
     with open_system(settings) as system:
         secret = create_key(
-            system.store,
+            audited(system, "create key", name),
             name,
             Scope[scope.upper()],
             now_ms=now_ms,
@@ -84,14 +85,19 @@ def rotate(
     """Give a key a new secret; the old one expires after an overlap."""
     settings = settings_of(data, config, set_)
     with open_existing(settings) as system:
-        secret = rotate_key(system.store, name, now_ms=WallClock().now_ms(), overlap_ms=int(overlap_hours * HOUR_MS))
+        secret = rotate_key(
+            audited(system, "rotate key", name),
+            name,
+            now_ms=WallClock().now_ms(),
+            overlap_ms=int(overlap_hours * HOUR_MS),
+        )
     _print_secret(settings, name, secret, json_=json_)
 
 
 def revoke(name: Name, data: Data = None, config: Config = None, set_: Set = None) -> None:
     """Delete a key; servers refuse it within a second."""
     with open_existing(settings_of(data, config, set_)) as system:
-        revoke_key(system.store, name)
+        revoke_key(audited(system, "revoke key", name), name)
     notes.print(f"{name}: revoked.", markup=False, highlight=False)
 
 

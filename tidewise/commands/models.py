@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +13,7 @@ from core.clock import WallClock
 from core.learn.versions import named, promote, roll_back
 from core.records import ModelRecord, Promotion
 from tidewise.bootstrap import open_existing
+from tidewise.commands.audit import account, audited
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.commands.verdicts import print_comparisons
 
@@ -84,14 +85,15 @@ def promote_(
 
     Every running process serves it within seconds.
     """
-    _change(lambda tx, **facts: promote(tx, version, force=force, **facts), reason, data, config, set_, json_)
+    change = partial(promote, version=version, force=force)
+    _change(change, "promote model", version, reason, data, config, set_, json_)
 
 
 def rollback(
     reason: Reason = "", data: Data = None, config: Config = None, set_: Set = None, json_: Json = False
 ) -> None:
     """Promote the previously serving version again."""
-    _change(roll_back, reason, data, config, set_, json_)
+    _change(roll_back, "roll back model", "", reason, data, config, set_, json_)
 
 
 def diff(
@@ -126,9 +128,18 @@ def differences(left: Mapping[str, Any], right: Mapping[str, Any], prefix: str =
     return changes
 
 
-def _change(change: Callable[..., Promotion], reason: str, data: Any, config: Any, set_: Any, json_: bool) -> None:
-    with open_existing(settings_of(data, config, set_)) as system, system.store.transaction() as tx:
-        promotion = change(tx, decided_by=f"{getpass.getuser()} by command", reason=reason, now_ms=WallClock().now_ms())
+def _change(
+    change: Callable[..., Promotion],
+    action: str,
+    target: str,
+    reason: str,
+    data: Any,
+    config: Any,
+    set_: Any,
+    json_: bool,
+) -> None:
+    with open_existing(settings_of(data, config, set_)) as system, audited(system, action, target).transaction() as tx:
+        promotion = change(tx, decided_by=f"{account()} by command", reason=reason, now_ms=WallClock().now_ms())
         tx.commit()
     if json_:
         print_json(promotion.to_json())

@@ -12,6 +12,7 @@ from core.errors import InvalidInput
 from core.ingestion.offsets import PartitionPosition, move_offset
 from core.ports.store import Store
 from tidewise.bootstrap import open_existing
+from tidewise.commands.audit import audited
 from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
 from tidewise.settings.schema import Settings
 
@@ -60,7 +61,7 @@ def set_offset(
         if not yes and not typer.confirm("Continue?", err=True):
             notes.print("Nothing changed.")
             raise typer.Exit(1)
-        move_offset(system.store, position, to=offset)
+        move_offset(audited(system, "set offset", f"{position.stream}/{partition}: {offset}"), position, to=offset)
     notes.print(f"{position.stream}/{partition}: workers continue at {offset}.", markup=False, highlight=False)
 
 
