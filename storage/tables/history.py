@@ -46,6 +46,7 @@ items = Table(
     Column("categories", Text, nullable=False),
     Column("attributes", Text, nullable=False),
     Column("hidden", Boolean, nullable=False),
+    *(Column(name, BigInteger) for name in ("available_from_ms", "available_until_ms", "stock")),
     Column("in_catalogue", Boolean, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
@@ -53,7 +54,6 @@ items = Table(
     Column("created_ms", BigInteger),  # NULL for items older than this column
     # The revision of the newest change of title, text, categories or collected features.
     Column("content_revision", BigInteger, nullable=False, server_default="0"),
-    *(Column(name, BigInteger) for name in ("available_from_ms", "available_until_ms", "stock")),
 )
 
 Index("ix_items_revision", items.c.revision)
