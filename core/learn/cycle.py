@@ -24,11 +24,11 @@ from core.clock import Clock
 from core.errors import InvalidInput, NotReady
 from core.history import WindowShape
 from core.items import Catalogue
-from core.learn.baselines import baseline_trials
-from core.learn.blended_trial import try_bundle
+from core.learn.baselines import COUNTS, POPULARITY, try_popularity
+from core.learn.blended_trial import try_bundles
 from core.learn.gate import Verdict, judge
 from core.learn.tasks import Policy, Task, Trainer, TrainingInput, task_by_hand, task_of
-from core.learn.trial import TrialResult, TrialSlice, select_slice
+from core.learn.trial import select_slice
 from core.learn.triggers import (
     REQUEST_KEY,
     Job,
@@ -226,19 +226,19 @@ class LearningCycle:
         )
         if not len(held_out):
             return Verdict("undecided", EMPTY_SLICE, {"events": 0, "users": 0, "compared": []})
-        baselines = baseline_trials(half_life_ms=policy.half_life_ms)
+        records = [record for record in (challenger, champion, anchor) if record is not None]
+        bundles = [self.trainer.load(record) for record in records]
+        half_life_ms = policy.half_life_ms
+        *models, counts = try_bundles([*bundles, None], held_out, self.shape, half_life_ms=half_life_ms)
+        results = {record.version: result for record, result in zip(records, models, strict=True)}
         return judge(
             held_out.users,
-            self._trial(challenger, held_out),
-            self._trial(champion, held_out) if champion else None,
-            anchor=self._trial(anchor, held_out) if anchor else None,
-            baselines={name: trial(held_out) for name, trial in baselines.items()},
+            results[challenger.version],
+            results[champion.version] if champion else None,
+            anchor=results[anchor.version] if anchor else None,
+            baselines={POPULARITY: try_popularity(held_out, half_life_ms=half_life_ms), COUNTS: counts},
             rules=policy.rules,
         )
-
-    def _trial(self, record: ModelRecord, held_out: TrialSlice) -> TrialResult:
-        """The trial of a model as it would serve: blended with live counts where it has weights."""
-        return try_bundle(self.trainer.load(record), held_out, self.shape, half_life_ms=self.policy.half_life_ms)
 
     def _apply(
         self,

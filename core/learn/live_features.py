@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
-from core.blending.blend import ItemCounts
+from core.blending.blend import LAST_ITEMS, ItemCounts
 from core.blending.features import BlendFeatures, DecayedEvents, LastNeighbours
 from core.history import History
 from core.learn.trial import TrialSlice
@@ -29,6 +29,7 @@ class LiveFeatures:
         self._num_counted = 0
         self._logs: FloatArray | None = None
         self._logs_place = 0
+        self._latest: tuple[int, bytes, BlendFeatures] | None = None  # event, last items: models ask for the same
 
     @property
     def places(self) -> IntArray:
@@ -37,6 +38,12 @@ class LiveFeatures:
 
     def at(self, index: int, window: History) -> BlendFeatures:
         """Before an event, with the user's window at it; its place is not before that of an earlier call."""
+        last = window.items[-LAST_ITEMS:].tobytes()
+        if self._latest is None or self._latest[:2] != (index, last):
+            self._latest = (index, last, self._features(index, window))
+        return self._latest[2]
+
+    def _features(self, index: int, window: History) -> BlendFeatures:
         place = int(self.places[index])
         counts = self._replay.advance(place)
         self._count_recent(place)

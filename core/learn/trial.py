@@ -7,7 +7,7 @@ are no queries, because no model serves users without a history. Shapes: q queri
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +57,11 @@ class TrialSlice:
         begin += shape.start(index - begin)
         return History(self.columns.items[begin:index], self.columns.times_ms[begin:index])
 
+    def history(self, index: int) -> History:
+        """The user's events before this event."""
+        past = slice(int(self.starts[index]), index)
+        return History(self.columns.items[past], self.columns.times_ms[past])
+
     def seen(self, index: int) -> IntArray:
         """The rows of the user's items before this event."""
         return self.rows[self.starts[index] : index]
@@ -87,9 +92,6 @@ class TrialResult:
     def top_share(self) -> float:
         """The share of the lists that begin with the most frequent first item."""
         return float(np.unique(self.top[:, 0], return_counts=True)[1].max() / len(self.top)) if len(self.top) else 0.0
-
-
-TrialFunction = Callable[[TrialSlice], TrialResult]  # of a model or a baseline
 
 
 def select_slice(
@@ -152,16 +154,22 @@ class SliceEncoder:
         return windows, scores
 
 
-def rank_each(
-    trial_slice: TrialSlice, scored: Iterable[tuple[int, FloatArray | DoubleArray]]
-) -> tuple[Array, IntArray]:
-    """(q,) ranks and (q, 10) best rows, from the numbers of all queries in any order with (N,) scores for each."""
-    ranks = np.empty(len(trial_slice))
-    top = np.empty((len(trial_slice), min(TOP, len(trial_slice.catalogue))), np.int64)
-    for number, scores_N in scored:
+class QueryRanks:
+    """The ranks of a slice's queries, which are given one after the other in any order."""
+
+    def __init__(self, trial_slice: TrialSlice) -> None:
+        self._slice = trial_slice
+        self._ranks = np.empty(len(trial_slice))
+        self._top = np.empty((len(trial_slice), min(TOP, len(trial_slice.catalogue))), np.int64)
+
+    def add(self, number: int, scores_N: FloatArray | DoubleArray) -> None:
+        """The (N,) scores of all items for the query of this number."""
         line = slice(number, number + 1)
-        ranks[line], top[line] = rank(scores_N[None], trial_slice, [int(trial_slice.indices[number])])
-    return ranks, top
+        self._ranks[line], self._top[line] = rank(scores_N[None], self._slice, [int(self._slice.indices[number])])
+
+    def result(self, *, ms_per_user: float = 0.0) -> TrialResult:
+        """Of all queries; each has been given."""
+        return TrialResult(self._ranks, self._top, ms_per_user)
 
 
 def rank(scores: FloatArray | Array, trial_slice: TrialSlice, indices: list[int]) -> tuple[Array, IntArray]:

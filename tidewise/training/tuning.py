@@ -17,7 +17,7 @@ import numpy as np
 from core.errors import NotReady
 from core.evaluation.metrics import Array, Interval, bootstrap_over_users, ndcg
 from core.items import Catalogue
-from core.learn.blended_trial import try_bundle
+from core.learn.blended_trial import try_bundles
 from core.learn.tasks import Policy, task_by_hand
 from core.learn.trial import TrialSlice, select_slice
 from core.learn.versions import with_status
@@ -163,7 +163,7 @@ class _Trials:
         started_s = time.monotonic()
         settings = with_choices(self.settings, {**best, **change, "train.max_minutes": minutes})
         bundle = train_fully(settings, self.columns, self.catalogue, self.progress, resumable=False)
-        trial = try_bundle(bundle, self.held_out, settings.window_shape(), half_life_ms=self.policy.half_life_ms)
+        [trial] = try_bundles([bundle], self.held_out, settings.window_shape(), half_life_ms=self.policy.half_life_ms)
         gains, users = np.nan_to_num(ndcg(trial.ranks, TOP)), self.held_out.users
         difference = None if best_gains is None else bootstrap_over_users(gains - best_gains, users)
         kept = difference is None or difference.mean > 0
