@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,8 @@ import hypothesis
 import pytest
 from services import postgres
 from services.databases import Database, missing
+from services.forked_process import RealPopen, forked_children, server_name
+from services.one_per_run import made_once
 
 from storage import open_store
 
@@ -36,6 +39,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.no_cover)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _forked_children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Commands of ours are forks of one process that has imported the product, which the first one starts."""
+    with forked_children(server_name(tmp_path_factory)):
+        yield
+
+
+@pytest.fixture
+def real_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of ours start as a user's do, in an interpreter of their own."""
+    monkeypatch.setattr(subprocess, "Popen", RealPopen)
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty SQLite file: copying it is a hundred times faster than migrating."""
@@ -49,7 +65,7 @@ def shop_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder of a small simulated shop with a trained model; made once, copied by whoever changes it."""
     from services import small_shop  # the whole product: nothing for those who run one unit test
 
-    return small_shop.made_once(tmp_path_factory, "small-shop", small_shop.build)
+    return made_once(tmp_path_factory, "small-shop", small_shop.build)
 
 
 @pytest.fixture(scope="session")

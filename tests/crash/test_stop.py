@@ -10,8 +10,11 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from oracle import Snapshot, event_key
 from services.up_process import UpProcess, quiet_environment, up
+
+pytestmark = pytest.mark.usefixtures("real_start")
 
 NUM_REQUESTS = 4
 BATCH = 100

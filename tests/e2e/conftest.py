@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import Browser
-from services import dashboard_shop, small_shop
+from services import dashboard_shop
 from services.browser import Tab, chromium, tab
+from services.one_per_run import made_once
 from services.up_process import up
 
 OpenTab = Callable[..., Tab]
@@ -39,7 +40,7 @@ def open_tab(browser: Browser) -> Iterator[OpenTab]:
 
 @pytest.fixture(scope="session")
 def dashboard_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_shop.made_once(tmp_path_factory, "dashboard-shop", dashboard_shop.build)
+    return made_once(tmp_path_factory, "dashboard-shop", dashboard_shop.build)
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,7 @@ def test_console_script_ignores_modules_in_the_working_directory(data: Path) -> 
     assert (ended.returncode, ended.stderr.strip()) == (0, "No training is due.")
 
 
+@pytest.mark.usefixtures("real_start")
 def test_learning_child_ignores_modules_in_the_working_directory(data: Path) -> None:
     jobs = [Job("first", "a test")]
     learning = LearningScheduler(

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from tidewise.bootstrap import open_system
 from tidewise.demo.demo import fill
@@ -46,18 +41,3 @@ def build(folder: Path) -> None:
     with open_system(settings_in(folder)) as system:
         fill(system, simulate_shop(seed=3, num_users=40, num_items=336, days=20, live_days=1, end_ms=END_MS))
         train_model(system, progress=lambda _: None)
-
-
-def made_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
-    """A folder that the first test process builds and the others wait for."""
-    shared = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    folder = shared / name
-    with (shared / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            aside = shared / f"{name}.new"
-            build(aside)
-            aside.rename(folder)
-    return folder

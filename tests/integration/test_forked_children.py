@@ -1,0 +1,70 @@
+"""Children that tests fork instead of starting an interpreter are processes like those of a user."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from services.forked_process import ForkServerClient, server_name
+
+SCRIPT = """
+import json, os, signal, sys, time
+print(json.dumps([sys.argv[1:], os.getcwd(), os.environ.get("COLOUR"), sys.stdin.read()]), flush=True)
+if "wait" in sys.argv:
+    time.sleep(60)
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> list[str]:
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    return [sys.executable, "-P", str(path)]
+
+
+def test_a_child_has_its_arguments_folder_environment_and_streams(script: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*script, "3", "x"], cwd=tmp_path, env={"COLOUR": "red"}, input="hello", capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (3, f'[["3", "x"], "{tmp_path}", "red", "hello"]\n')
+
+
+def test_a_command_of_ours_runs_and_its_usage_errors_are_told() -> None:
+    done = subprocess.run([sys.executable, "-P", "-m", "tidewise", "fly"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "No such command 'fly'" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_child_dies_of_a_signal(script: list[str], number: signal.Signals) -> None:
+    with subprocess.Popen([*script, "0", "wait"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline()
+        assert child.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.01)
+        child.send_signal(number)
+        assert child.wait(10) == -number
+
+
+def test_a_child_ends_with_the_process_that_asked_for_it(
+    script: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Its end closes the connection."""
+    client = ForkServerClient(server_name(tmp_path_factory))
+    command = {"arguments": [*script[2:], "0", "wait"], "environment": {}, "folder": "/"}
+    with Path(os.devnull).open("r+b") as nothing:
+        connection, pid = client.request(json.dumps(command).encode(), [nothing.fileno()] * 3)
+    ended = os.pidfd_open(pid)
+    client.close()
+    assert not select.select([ended], [], [], 0.2)[0]
+    connection.close()
+    assert select.select([ended], [], [], 20)[0]
+    os.close(ended)
