@@ -18,6 +18,7 @@ from core.errors import InvalidInput, NotFound
 from core.ingestion.derivation import Derivation
 from core.ingestion.rebuild import rebuild
 from core.ingestion.sources import RequestSource
+from core.ingestion.verify import verify
 from core.interactions import Interaction
 from core.outcome_records import Answer, Measure, Origin, new_recommendation_id
 from core.outcomes.answer_log import AnswerLog
@@ -252,6 +253,7 @@ class OutcomeShop:
             days = {"since_day": 0, "until_day": 10**6}
             by_day = _sums((row[0], *row[1:]) for row in read.outcomes.totals("day", **days))
             by_position = _sums((row[0], *row[1:]) for row in read.outcomes.totals("position", **days))
+            assert not verify(read, Derivation(TYPES, SHAPE), progress=lambda _: None).examples
             by_scenario = _sums((origins[row[0]].scenario, *row[1:]) for row in read.outcomes.totals("origin", **days))
         assert by_day == _sums((cell[0], cell[3], *sums) for cell, sums in expected.items())
         assert by_scenario == _sums((cell[1], cell[3], *sums) for cell, sums in expected.items())

@@ -6,29 +6,34 @@ the topics that items had when their events came.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from core.history import EMPTY_WINDOW, Window
 from core.ingestion.derivation import Derivation, event_counts
 from core.ingestion.rebuild import user_groups
+from core.outcome_records import OF_EVENTS, Measure
+from core.outcomes.counting import NOTHING, outcome_counts
 from core.popularity import add_log2
+from core.ports.outcomes import Dimension
 from core.ports.store import ReadTransaction
 from core.records import EventRow
 from core.transitions.sums import TransitionSums
 from core.transitions.transition import of_history
 
-Part = Literal["window", "sequence", "popularity", "transitions", "event count"]
-PARTS: tuple[Part, ...] = ("window", "sequence", "popularity", "transitions", "event count")
+Part = Literal["window", "sequence", "popularity", "transitions", "event count", "outcome count"]
+PARTS: tuple[Part, ...] = ("window", "sequence", "popularity", "transitions", "event count", "outcome count")
 MAX_EXAMPLES = 20
 LOG2_TOLERANCE = 1e-3  # of popularity: other orders of summation, and what corrections took back (`subtract_log2`)
 PAGE_USERS = 10_000
+LAST_DAY = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Verification:
 
 
 def verify(read: ReadTransaction, derivation: Derivation, *, progress: Callable[[int], None]) -> Verification:
-    """Compare windows, sequences, popularity, transitions and event counts with what follows from the stored events.
+    """Compare windows, sequences, popularity, transitions, event and outcome counts with what stored events give.
 
     `progress` is called with the number of events read so far. Memory grows with users, items and the log of
     transitions, not with events.
@@ -91,6 +96,7 @@ def verify(read: ReadTransaction, derivation: Derivation, *, progress: Callable[
     _compare_popularity(read, result, popularity)
     _compare_transitions(read, result, transitions)
     _compare_event_counts(read, result, counts)
+    _compare_outcome_counts(read, result)
     return result
 
 
@@ -142,6 +148,23 @@ def _compare_event_counts(read: ReadTransaction, result: Verification, expected:
     for bucket_ms, code in sorted(stored.keys() | expected.keys()):
         name = f"{bucket_ms} ms, type {code}"
         result.compare("event count", name, stored.get((bucket_ms, code), 0), expected[bucket_ms, code])
+
+
+def _compare_outcome_counts(read: ReadTransaction, result: Verification) -> None:
+    """By day, origin and position of the answer: the numbers, and the sums of values but for rounding."""
+    counts = outcome_counts(chain.from_iterable(read.outcomes.pages()))
+    for by in get_args(Dimension):
+        expected: dict[tuple[int, int], tuple[int, float]] = {}
+        for key, (num, value) in counts.items():
+            group = {"day": key.day, "origin": key.origin_key, "position": key.position}[by]
+            old_num, old_value = expected.get((group, key.measure), NOTHING)
+            expected[group, key.measure] = old_num + num, old_value + value
+        totals = read.outcomes.totals(by, since_day=0, until_day=LAST_DAY)
+        stored = {(group, measure): (num, value) for group, measure, num, value in totals if measure in OF_EVENTS}
+        for group, measure in sorted(stored.keys() | expected.keys()):
+            old, new = stored.get((group, measure), NOTHING), expected.get((group, measure), NOTHING)
+            if old[0] != new[0] or not math.isclose(old[1], new[1], rel_tol=1e-9, abs_tol=1e-6):
+                result.compare("outcome count", f"{Measure(measure).name.lower()}, {by} {group}", old, new)
 
 
 def _item_names(read: ReadTransaction, keys: Sequence[int]) -> dict[int, str]:

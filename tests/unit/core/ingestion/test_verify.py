@@ -14,6 +14,7 @@ from core.history import EMPTY_WINDOW
 from core.ingestion.derivation import Derivation
 from core.ingestion.sources import RequestSource
 from core.ingestion.verify import Verification, verify
+from core.outcome_records import CountKey, Measure
 from core.ports.offsets import CORRECTIONS
 from core.ports.store import Transaction
 from core.transitions.transition import Transition
@@ -106,3 +107,11 @@ def test_many_differences_are_counted_and_the_first_are_kept(store: MemoryStore)
     result = verified(store)
     assert result.different["window"] == 52
     assert len(result.examples) == 20
+
+
+def test_an_outcome_that_was_counted_twice_is_named(store: MemoryStore) -> None:
+    key = CountKey(19_000, 1, 3, Measure.CLICK)
+    changed(store, lambda tx: tx.outcomes.add_counts(tx.offsets.lock("again", [0])[0].key, {key: (1, 0.0)}))
+    result = verified(store)
+    assert [found.name for found in result.examples] == ["click, day 19000", "click, origin 1", "click, position 3"]
+    assert result.examples[0].stored == "(1, 0.0)"
