@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from core.errors import InvalidInput
 from core.interactions import field_name, shorten
 
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 MAX_DESCRIPTION_CHARS = 500
+
+
+def check_name(name: str) -> str:
+    """The name of a definition: lower case, digits, "-" and "_"; raises `InvalidInput`."""
+    if not NAME.fullmatch(name):
+        msg = f"name: wanted 1 to 64 of a-z, 0-9, - and _, beginning with a letter or digit, got {shorten(name)}"
+        raise InvalidInput(msg, field="name")
+    return name
 
 
 def object_fields(raw: object, field: str, known: Sequence[str], *, required: Sequence[str] = ()) -> dict[str, Any]:

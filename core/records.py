@@ -46,6 +46,17 @@ class WriterOffset:
     newest_ms: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class ScenarioRevision:
+    """One change of a scenario. `definition`: JSON values, None: deleted."""
+
+    revision: int
+    name: str
+    definition: Mapping[str, Any] | None
+    author: str
+    time_ms: int
+
+
 class EventRow(NamedTuple):
     """A stored interaction, fields in the order of the columns. A tuple, because imports create millions."""
 

@@ -24,6 +24,7 @@ from serving.routes.items import ItemRoutes
 from serving.routes.models import ModelRoutes
 from serving.routes.outcomes import OutcomeRoutes
 from serving.routes.recommendations import RecommendationRoutes
+from serving.routes.scenarios import ScenarioRoutes
 from serving.routes.status import StatusRoutes
 from serving.routes.users import UserRoutes
 from serving.runtime.engine import Engine
@@ -104,6 +105,7 @@ def _routes(engine: Engine) -> APIRouter:
     ItemRoutes(engine).register(router)
     UserRoutes(engine).register(router)
     ModelRoutes(engine).register(router)
+    ScenarioRoutes(engine).register(router)
     DriftRoutes(engine).register(router)
     OutcomeRoutes(engine).register(router)
     DeadLetterRoutes(engine).register(router)

@@ -24,6 +24,7 @@ from storage.repositories.models import ModelRepository
 from storage.repositories.offsets import OffsetRepository
 from storage.repositories.outcomes import OutcomeRepository
 from storage.repositories.popularity import PopularityRepository
+from storage.repositories.scenarios import ScenarioRepository
 from storage.repositories.transitions import TransitionRepository
 from storage.repositories.users import UserRepository
 from storage.repositories.vectors import VectorRepository
@@ -63,6 +64,7 @@ class SqlTransaction(Transaction):
         self.arms = ArmRepository(session)
         self.dead_letters = DeadLetterRepository(session)
         self.models = ModelRepository(session)
+        self.scenarios = ScenarioRepository(session)
         self.leases = LeaseRepository(session)
         self.keys = KeyRepository(session)
         self.audit = AuditRepository(session)

@@ -23,6 +23,7 @@ from memory_store.models import MemoryModels
 from memory_store.offsets import MemoryOffsets
 from memory_store.outcomes import MemoryAnswers, MemoryOutcomes
 from memory_store.popularity import MemoryEventCounts, MemoryPopularity
+from memory_store.scenarios import MemoryScenarios
 from memory_store.transitions import MemoryTransitions
 from memory_store.users import MemoryUsers
 from memory_store.vectors import MemoryVectors
@@ -51,6 +52,7 @@ class MemoryTransaction(Transaction):
         self.models = MemoryModels(data)
         self.keys = MemoryKeys(data)
         self.audit = MemoryAudit(data)
+        self.scenarios = MemoryScenarios(data)
         self.leases = MemoryLeases(data)
         self.vectors = MemoryVectors(data)
         self.drift = MemoryDrift(data)

@@ -29,6 +29,7 @@ from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.user_snapshots import UserSnapshots
 from core.recommendation.vector_cache import VectorCache
 from core.records import ModelRecord, UserState
+from core.scenarios.current import CurrentScenarios
 from serving.runtime.services import Services
 
 T = TypeVar("T")
@@ -126,6 +127,7 @@ class Shop:
             snapshots=self.snapshots,
             types=TYPES,
             clock=self.clock,
+            scenarios=CurrentScenarios(self.store),
             wall=self.clock,
             encode=self.changed_users.extend,
             items_changed=self._refresh,

@@ -29,6 +29,7 @@ from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.user_snapshots import UserSnapshots
 from core.recommendation.vector_cache import VectorCache
 from core.records import ModelRecord
+from core.scenarios.current import CurrentScenarios
 from core.transitions.counts import CountRules
 from core.transitions.transition import NUM_PREVIOUS
 from tidewise.data_folder import make_folder
@@ -54,6 +55,7 @@ class System:
     snapshots: SnapshotManager
     recommender: Recommender
     interests: Interests
+    scenarios: CurrentScenarios
 
     def __enter__(self) -> Self:
         return self
@@ -144,7 +146,8 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
         false_alarms=settings.interest.false_positive_rate,
         max_events=settings.interest.max_events,
     )
-    return System(settings, store, types, shape, clock, ingestor, snapshots, recommender, interests)
+    scenarios = CurrentScenarios(store, settings=settings.scenarios.by_name)
+    return System(settings, store, types, shape, clock, ingestor, snapshots, recommender, interests, scenarios)
 
 
 def _sampler(settings: Settings) -> DriftSampler:

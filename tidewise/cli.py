@@ -19,6 +19,7 @@ from tidewise.commands import (
     offsets,
     replay,
     run,
+    scenarios,
     show,
 )
 from tidewise.shell import new_app
@@ -36,6 +37,7 @@ for module in (
     ask,
     drift,
     models,
+    scenarios,
     dead_letters,
     offsets,
     show,

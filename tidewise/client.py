@@ -64,9 +64,12 @@ class Client:
         """Merge a guest into a user: both histories become one, and both ids mean the user."""
         return self._call("POST", f"/v1/users/{_part(user_id)}/merge", json={"from": from_id})
 
-    def recommend(self, user_id: str, *, n: int = 10, category: str | None = None) -> Json:
-        """A user's recommendations."""
-        params = {"n": str(n)} | ({"category": category} if category else {})
+    def recommend(
+        self, user_id: str, *, n: int | None = None, category: str | None = None, scenario: str | None = None
+    ) -> Json:
+        """A user's recommendations; by default as many as the scenario says, else 10."""
+        given = {"n": None if n is None else str(n), "category": category, "scenario": scenario}
+        params = {name: value for name, value in given.items() if value is not None}
         return self._call("GET", f"/v1/users/{_part(user_id)}/recommendations", params=params)
 
     def recommend_all(self, user_ids: Sequence[str], *, n: int = 10) -> list[Json]:
@@ -118,6 +121,34 @@ class Client:
     def patch_items(self, items: Sequence[Json]) -> Json:
         """Change fields of many items in one revision of the catalogue."""
         return self._call("PATCH", "/v1/items", json={"items": list(items)})
+
+    def scenarios(self) -> list[Json]:
+        """All scenarios, by name."""
+        scenarios: list[Json] = self._call("GET", "/v1/scenarios")["scenarios"]
+        return scenarios
+
+    def put_scenario(self, name: str, definition: Json, *, author: str = "api") -> Json:
+        """Insert or replace a scenario; returns the revision."""
+        return self._call("PUT", f"/v1/scenarios/{_part(name)}", json=definition, params={"author": author})
+
+    def delete_scenario(self, name: str, *, author: str = "api") -> Json:
+        """Delete a stored scenario; returns the revision."""
+        return self._call("DELETE", f"/v1/scenarios/{_part(name)}", params={"author": author})
+
+    def scenario_revisions(self, name: str) -> list[Json]:
+        """The stored revisions of a scenario, newest first."""
+        revisions: list[Json] = self._call("GET", f"/v1/scenarios/{_part(name)}/revisions")["revisions"]
+        return revisions
+
+    def revert_scenario(self, name: str, revision: int, *, author: str = "api") -> Json:
+        """Take a scenario back to an older revision; returns the new one."""
+        path = f"/v1/scenarios/{_part(name)}/revert"
+        return self._call("POST", path, json={"revision": revision}, params={"author": author})
+
+    def preview_scenario(self, user_id: str, definition: Json, *, scenario: str | None = None) -> Json:
+        """A user's answers now, or under a stored scenario, and under a definition that is not stored."""
+        body = {"user_id": user_id, "definition": definition, "scenario": scenario}
+        return self._call("POST", "/v1/scenarios/preview", json=body)
 
     def _call(self, method: str, path: str, *, params: dict[str, str] | None = None, json: Json | None = None) -> Json:
         try:

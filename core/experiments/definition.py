@@ -9,8 +9,7 @@ from typing import Any, cast
 from core.errors import InvalidInput
 from core.experiments.experiment import METRICS, Arm, Experiment, Metric
 from core.interactions import check_id, check_time_ms, shorten
-from core.json_fields import check_description, choice, entries, number, object_fields
-from core.scenarios.definition import check_name
+from core.json_fields import check_description, check_name, choice, entries, number, object_fields
 
 FIELDS = ("description", "scenario", "arms", "metric", "salt", "start", "end")
 MAX_ARMS = 10

@@ -22,6 +22,7 @@ from core.ports.models import ModelReader, ModelRepository
 from core.ports.offsets import OffsetReader, OffsetRepository
 from core.ports.outcomes import AnswerReader, AnswerRepository, OutcomeReader, OutcomeRepository
 from core.ports.popularity import EventCountReader, EventCountRepository, PopularityReader, PopularityRepository
+from core.ports.scenarios import ScenarioReader, ScenarioRepository
 from core.ports.transitions import TransitionReader, TransitionRepository
 from core.ports.users import UserReader, UserRepository
 from core.ports.vectors import VectorReader, VectorRepository
@@ -43,6 +44,7 @@ class ReadTransaction(Protocol):
     arms: ArmReader
     dead_letters: DeadLetterReader
     models: ModelReader
+    scenarios: ScenarioReader
     leases: LeaseReader
     keys: KeyReader
     audit: AuditReader
@@ -69,6 +71,7 @@ class Transaction(ReadTransaction, Protocol):
     outcomes: OutcomeRepository
     dead_letters: DeadLetterRepository
     models: ModelRepository
+    scenarios: ScenarioRepository
     leases: LeaseRepository
     keys: KeyRepository
     audit: AuditRepository

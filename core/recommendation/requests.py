@@ -10,6 +10,8 @@ from core.filters import Filter
 from core.scenarios.scenario import Scenario
 
 RankingSource = Literal["model", "counts", "popularity", "similarity", "latest"]
+DEFAULT_N = 10
+
 ReasonKind = Literal["history", "neighbour", "repeat", "popularity", "pin", "boost", "exploration", "fallback"]
 
 
@@ -61,8 +63,7 @@ class RecommendationResult:
 
     `reason`: why this source was used. `gap_ms`: from the user's last event to `now_ms` (0 if `at` lies before it),
     None without a history. `excluded`: requested items that cannot be shown, each with the reason. `scenario`: its
-    name, "" without one. `arm`: as "experiment/arm", "" without one. `propensities`: of the items, None where none was
-    randomised.
+    name, "" without one. `arm`: as "experiment/arm", "" without one.
     """
 
     recommendation_id: str
@@ -76,7 +77,12 @@ class RecommendationResult:
     excluded: Mapping[str, str] = field(default_factory=dict)
     scenario: str = ""
     arm: str = ""
-    propensities: tuple[float, ...] | None = None
+
+    @property
+    def propensities(self) -> tuple[float, ...] | None:
+        """Those of the items; None where nothing was randomised."""
+        propensities = tuple(item.propensity for item in self.items)
+        return None if all(propensity == 1 for propensity in propensities) else propensities
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,7 @@ class RecommendationRequest:
     how the answer is selected; `n` and `exclude_seen` are the request's.
     """
 
-    n: int = 10
+    n: int = DEFAULT_N
     category: str | None = None
     where: Filter = ()
     exclude: Sequence[str] = ()

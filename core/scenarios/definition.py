@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -13,7 +12,6 @@ from core.json_fields import check_description, choice, entries, number, object_
 from core.scenarios.scenario import Boost, Cap, Exploration, Fallback, Pin, Scenario
 
 DAY_MS = 86_400_000
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 MAX_N, MAX_POSITION = 500, 100
 MAX_BOOSTS, MAX_PINS, MAX_CAPS = 16, 32, 4
 MAX_POOL = 1_000
@@ -21,14 +19,6 @@ MAX_DAYS = 36_500.0
 MAX_FACTOR = 1_000.0
 
 FIELDS = ("description", "n", "where", "max_age_days", "seen", "boosts", "pins", "diversity", "exploration", "fallback")
-
-
-def check_name(name: str) -> str:
-    """The name of a scenario: lower case, digits, "-" and "_"; raises `InvalidInput`."""
-    if not NAME.fullmatch(name):
-        msg = f"name: wanted 1 to 64 of a-z, 0-9, - and _, beginning with a letter or digit, got {shorten(name)}"
-        raise InvalidInput(msg, field="name")
-    return name
 
 
 def parse_scenario(raw: object, *, name: str = "") -> Scenario:

@@ -74,3 +74,6 @@ class Scenario:
     mmr: float | None = None
     exploration: Exploration | None = None
     fallback: Fallback = "popular"
+
+
+NO_SCENARIO = Scenario()  # says nothing

@@ -16,12 +16,12 @@ from starlette.datastructures import QueryParams
 from core.errors import InvalidInput
 from core.filters import filter_in, filter_of
 from core.interactions import MAX_ID_BYTES, check_id, check_time_ms, field_name, shorten
-from core.recommendation.requests import RecommendationRequest
+from core.recommendation.requests import DEFAULT_N, RecommendationRequest
+from core.scenarios.scenario import NO_SCENARIO, Scenario
 from serving.http.replies import HTTPError
 from serving.runtime.services import Services
 
-RECOMMENDATION_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "explain", "record")
-DEFAULT_N = 10
+RECOMMENDATION_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "explain", "scenario", "record")
 
 
 async def read_json(request: Request, *, max_bytes: int) -> object:
@@ -116,18 +116,25 @@ def read_recommendation_query(request: Request, services: Services) -> Recommend
     return replace(parse_recommendation_request(values, services), where=filter_in(query.getlist("where")))
 
 
-def parse_recommendation_request(values: Mapping[str, object], services: Services) -> RecommendationRequest:
-    """The recommendation request of a body, or of a query string whose numbers are parsed."""
+def parse_recommendation_request(
+    values: Mapping[str, object], services: Services, scenario: Scenario | None = None
+) -> RecommendationRequest:
+    """The recommendation request of a body, or of a query string whose numbers are parsed.
+
+    `scenario`: one that has no name yet; by default the one that the values name, if any.
+    """
     category, at = values.get("category"), values.get("at")
+    scenario = scenario or _scenario(values.get("scenario"), services)
     return RecommendationRequest(
-        n=_n(values.get("n", DEFAULT_N), services.limits.max_n),
+        n=_n(values.get("n", (scenario or NO_SCENARIO).n or DEFAULT_N), services.limits.max_n),
         category=None if category is None else check_id("category", category),
         where=filter_of(values.get("where")),
         exclude=check_ids("exclude", values.get("exclude", []), limit=services.limits.max_ids),
-        exclude_seen=_exclude_seen(values.get("seen"), services),
+        exclude_seen=_exclude_seen(values.get("seen"), services, scenario),
         at_ms=None if at is None else check_time_ms("at", at),
         explain=_explain(values.get("explain")),
         record=_record(values.get("record")),
+        scenario=scenario,
     )
 
 
@@ -168,9 +175,14 @@ def _in_range(name: str, value: int, highest: int) -> int:
     return value
 
 
-def _exclude_seen(value: object, services: Services) -> bool:
+def _scenario(name: object, services: Services) -> Scenario | None:
+    return None if name is None else services.scenarios.get(check_id("scenario", name))
+
+
+def _exclude_seen(value: object, services: Services, scenario: Scenario | None) -> bool:
     if value is None:
-        return services.exclude_seen
+        own = (scenario or NO_SCENARIO).exclude_seen
+        return services.exclude_seen if own is None else own
     if value not in ("exclude", "include"):
         msg = f"seen: wanted exclude or include, got {shorten(value)}"
         raise InvalidInput(msg, field="seen")

@@ -13,7 +13,7 @@ from core.api_keys import Scope
 from core.errors import InvalidSettings
 from core.interactions import shorten
 
-READING_POSTS = frozenset({"/v1/recommendations"})  # POSTs that change nothing
+READING_POSTS = frozenset({"/v1/recommendations", "/v1/scenarios/preview"})  # POSTs that change nothing
 
 ADMIN_READS = frozenset({"/v1/audit"})
 WRITES = ("/v1/interactions", "/v1/items")  # with all paths below

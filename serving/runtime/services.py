@@ -21,6 +21,7 @@ from core.ports.store import Store
 from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import ServingSnapshot
 from core.records import DeadLetter, UserState
+from core.scenarios.current import CurrentScenarios
 
 
 class Snapshots(Protocol):
@@ -119,6 +120,7 @@ class Services:
     types: EventTypes
     clock: Clock
     answers: AnswerLog
+    scenarios: CurrentScenarios
     wall: Clock = field(default_factory=WallClock)
     writer_name: str = "http"
     log: EventLog | None = None

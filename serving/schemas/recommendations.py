@@ -44,6 +44,8 @@ class RecommendedItem(Schema):
     """Comparable within one answer only; null where the source has no scores."""
     reason: Reason | None = None
     """In answers that blend the model with counts."""
+    propensity: float | None = None
+    """Under a scenario: the probability that this item stands at this position, given those before it."""
     contributions: list[Contribution] | None = None
     """With `explain=full`: the events with the largest contributions; empty where the model did not rank."""
 
@@ -70,6 +72,8 @@ class RecommendationsOut(Schema):
     """The age of the newest event; differs from `gap_ms` only with `at`."""
     now: int
     """The time that the answer is for, in milliseconds."""
+    scenario: str | None = None
+    """The scenario of the request."""
     excluded: list[str] | None = None
     """Ranking only: requested items that cannot be shown (unknown, hidden, removed, disliked, not available)."""
     excluded_because: dict[str, str] | None = None
@@ -102,6 +106,8 @@ class SessionIn(Schema):
     at: int | None = None
     record: bool | None = None
     """False: do not remember the answer; no outcomes are counted for it."""
+    scenario: str | None = None
+    """The name of a scenario."""
 
 
 class UsersRecommendationsOut(Schema):
@@ -121,7 +127,7 @@ def recommendations_out(answer: RecommendationResult, age_ms: int | None) -> dic
     """An answer as `RecommendationsOut`."""
     return {
         "recommendation_id": answer.recommendation_id,
-        "items": [_item(item) for item in answer.items],
+        "items": [_item(item, in_scenario=bool(answer.scenario)) for item in answer.items],
         "source": answer.source,
         "reason": answer.reason,
         "model_version": answer.model_version,
@@ -130,10 +136,11 @@ def recommendations_out(answer: RecommendationResult, age_ms: int | None) -> dic
         "age_ms": age_ms,
         "now": answer.now_ms,
         **({"excluded": list(answer.excluded), "excluded_because": dict(answer.excluded)} if answer.excluded else {}),
+        **({"scenario": answer.scenario} if answer.scenario else {}),
     }
 
 
-def _item(item: ScoredItem) -> dict[str, object]:
+def _item(item: ScoredItem, *, in_scenario: bool) -> dict[str, object]:
     content: dict[str, object] = {
         "item_id": item.item_id,
         "title": item.title,
@@ -142,6 +149,8 @@ def _item(item: ScoredItem) -> dict[str, object]:
     }
     if item.reason is not None:
         content["reason"] = {"kind": item.reason.kind, "item_id": item.reason.item_id, "text": _text(item.reason)}
+    if in_scenario:
+        content["propensity"] = item.propensity
     if item.contributions is None:
         return content
     contributions = [
@@ -185,6 +194,7 @@ _QUERY = (
         "record", "boolean", "False: do not remember the answer, so that no outcomes count for it.", default=True
     ),
     parameter("at", "integer", "Answer as of this time (ms): moves now, not the known events."),
+    parameter("scenario", "string", "The name of a scenario."),
 )
 _TAG = "recommendations"
 

@@ -18,6 +18,7 @@ from core.topics import NO_TOPIC
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
 from storage.repositories import topics
+from storage.repositories.counters import raised, value_of
 from storage.session import Session
 from storage.tables import counters, items
 
@@ -95,20 +96,9 @@ def _newest_key(dialect: Dialect) -> CompilerElement:
     return select(func.max(columns.key))
 
 
-def _raise_revision(dialect: Dialect) -> CompilerElement:
-    insert = dialect.insert(counters, "name", "value")
-    return insert.on_conflict_do_update(
-        index_elements=["name"], set_={"value": counters.c.value + insert.excluded.value}
-    )
-
-
 def current_revision() -> ScalarSelect[int]:
     """The revision of the newest change of a catalogue item, for use in a statement; NULL before the first."""
     return select(counters.c.value).where(counters.c.name == REVISION).scalar_subquery()
-
-
-def _revision(dialect: Dialect) -> CompilerElement:
-    return select(current_revision())
 
 
 class ItemRepository:
@@ -131,17 +121,15 @@ class ItemRepository:
 
     def revision(self) -> int:
         """The revision of the newest change of a catalogue item."""
-        row = self._session.row(_revision)
-        return 0 if row is None or row[0] is None else int(row[0])
+        return value_of(self._session, REVISION)
 
     def _next_revision(self) -> int:
         """Increment the revision and lock it until the transaction ends: revisions commit in ascending order."""
-        self._session.write(_raise_revision, [(REVISION, 1)])
-        return self.revision()
+        return raised(self._session, REVISION)
 
     def lock_revision(self) -> None:
         """Keep other transactions from changing the catalogue until this one ends."""
-        self._session.write(_raise_revision, [(REVISION, 0)])
+        raised(self._session, REVISION, by=0)
 
     def save(self, new_items: Sequence[Item], *, now_ms: int) -> int:
         """Insert or replace catalogue items, all under one new revision. Of duplicate ids the last is stored."""

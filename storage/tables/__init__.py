@@ -12,6 +12,7 @@ from storage.tables.drift import drift_alarms, drift_buckets, drift_counts, drif
 from storage.tables.history import dead_letters, erased_users, interactions, items, undone_events, users, writer_offsets
 from storage.tables.operation import api_keys, audit_log, counters, leases, meta, models, promotions, vectors
 from storage.tables.outcomes import answer_origins, answers, deferred_outcomes, items_shown, outcome_counts, outcomes
+from storage.tables.scenarios import scenario_revisions
 
 __all__ = [
     "answer_origins",
@@ -40,6 +41,7 @@ __all__ = [
     "popularity",
     "popularity_changes",
     "promotions",
+    "scenario_revisions",
     "topics",
     "transitions",
     "undone_events",

@@ -17,6 +17,7 @@ from core.records import (
     LeaseRecord,
     ModelRecord,
     Promotion,
+    ScenarioRevision,
     StoredItem,
     UserState,
     WriterOffset,
@@ -77,6 +78,7 @@ class Data:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     models: dict[str, ModelRecord] = field(default_factory=dict)
     promotions: list[Promotion] = field(default_factory=list)
+    scenarios: list[ScenarioRevision] = field(default_factory=list)
     leases: dict[str, LeaseRecord] = field(default_factory=dict)
     audit: list[AuditEntry] = field(default_factory=list)
     keys: list[ApiKey] = field(default_factory=list)

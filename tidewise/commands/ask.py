@@ -11,7 +11,8 @@ from rich.table import Table
 from core.filters import filter_in
 from core.interactions import check_time_ms
 from core.interests.user_interest import UserInterest
-from core.recommendation.requests import RecommendationRequest, RecommendationResult
+from core.recommendation.requests import DEFAULT_N, RecommendationRequest, RecommendationResult
+from core.scenarios.scenario import NO_SCENARIO
 from tidewise.bootstrap import open_existing
 from tidewise.commands.advice import catalogue_findings, warn
 from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
@@ -25,7 +26,9 @@ def register(app: typer.Typer) -> None:
 
 def recommend(
     user: Annotated[str, typer.Argument(help="The user's id.")],
-    n: Annotated[int, typer.Option("--n", min=1, help="Number of items.")] = 10,
+    n: Annotated[
+        int | None, typer.Option("--n", min=1, help="Number of items (default: of the scenario, else 10).")
+    ] = None,
     category: Annotated[str | None, typer.Option(help="Only items of this category.")] = None,
     where: Annotated[
         list[str] | None,
@@ -34,6 +37,7 @@ def recommend(
             help="Only items with this attribute, such as brand:acme, !brand:acme or price:..30; repeat for more.",
         ),
     ] = None,
+    scenario: Annotated[str | None, typer.Option(help="The name of a scenario.")] = None,
     at: Annotated[int | None, typer.Option(help="Time of the request, in ms since 1970 (default: now).")] = None,
     data: Data = None,
     config: Config = None,
@@ -45,14 +49,18 @@ def recommend(
     settings = settings_of(data, config, set_)
     with open_existing(settings, recommends=True) as system:
         system.snapshots.refresh()
-        wish = RecommendationRequest(
-            n=n,
+        system.scenarios.follow()
+        rules = NO_SCENARIO if scenario is None else system.scenarios.get(scenario)
+        exclude_seen = settings.recommend.exclude_seen if rules.exclude_seen is None else rules.exclude_seen
+        request = RecommendationRequest(
+            n=n or rules.n or DEFAULT_N,
             category=category,
             where=filter_in(where or []),
             at_ms=at_ms,
-            exclude_seen=settings.recommend.exclude_seen,
+            exclude_seen=exclude_seen,
+            scenario=None if scenario is None else rules,
         )
-        answer = system.recommender.recommend(user, wish)
+        answer = system.recommender.recommend(user, request)
         with system.store.read() as read:
             findings = [] if answer.items else list(catalogue_findings(read, settings))
     if json_:

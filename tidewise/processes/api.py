@@ -132,14 +132,8 @@ def _serve(
         snapshots=system.snapshots,
         types=system.types,
         clock=system.clock,
-        answers=AnswerLog(
-            system.store,
-            system.ingestor.attributor,
-            ShownItems(system.snapshots.current, new_item_days=settings.outcomes.new_item_days),
-            clock=system.clock,
-            wall=WallClock(),
-            retention=settings.outcomes.retention(),
-        ),
+        answers=_answer_log(system),
+        scenarios=system.scenarios,
         log=log,
         encode=encoding_queue.submit,
         items_changed=refresh.follow_items,
@@ -169,3 +163,15 @@ def _serve(
     server = settings.server
     tls = Tls(server.tls_certificate, server.tls_key) if server.tls_certificate else None
     serve(app, host=server.host, port=server.port, on_bound=on_bound, shares_port=shares_port, tls=tls)
+
+
+def _answer_log(system: System) -> AnswerLog:
+    outcomes = system.settings.outcomes
+    return AnswerLog(
+        system.store,
+        system.ingestor.attributor,
+        ShownItems(system.snapshots.current, new_item_days=outcomes.new_item_days),
+        clock=system.clock,
+        wall=WallClock(),
+        retention=outcomes.retention(),
+    )

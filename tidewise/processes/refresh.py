@@ -1,4 +1,4 @@
-"""The refresh of a process: its snapshot follows the items within milliseconds, and all else every second."""
+"""The refresh of a process: items and scenarios are followed within milliseconds, all else every second."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from contextlib import ExitStack
 
 from core.background import BackgroundThread
 from core.recommendation.snapshot import SnapshotManager
+from core.scenarios.current import CurrentScenarios
 from tidewise.bootstrap import System
 
 logger = logging.getLogger(__name__)
 
 REFRESH_S = 1.0  # how old popularity may be, and how soon another process's promotion is noticed
-ITEMS_S = 0.05  # how soon another process's item changes are noticed: one small query
+ITEMS_S = 0.05  # how soon another process's changes of items and scenarios are noticed: two small queries
 
 
 class SnapshotRefresh:
     """Renews the snapshots of a process on a thread of its own."""
 
-    def __init__(self, snapshots: SnapshotManager) -> None:
+    def __init__(self, snapshots: SnapshotManager, scenarios: CurrentScenarios) -> None:
         self._snapshots = snapshots
+        self._scenarios = scenarios
         self._due_s = 0.0  # of the next whole refresh
         self._thread = BackgroundThread("refresh", self._renew, period_s=ITEMS_S)
 
@@ -47,6 +49,7 @@ class SnapshotRefresh:
         self._thread.stop()
 
     def _renew(self) -> None:
+        self._scenarios.follow()
         if time.monotonic() < self._due_s:
             self._snapshots.follow_items()
             return
@@ -60,9 +63,10 @@ def start_refresh(stack: ExitStack, system: System) -> SnapshotRefresh:
 
     limit_threads(1)  # requests run side by side; more threads each would only queue
     system.snapshots.refresh()
+    system.scenarios.follow()
     if system.snapshots.problem:
         logger.error("the champion does not serve: %s", system.snapshots.problem)
-    refresh = SnapshotRefresh(system.snapshots)
+    refresh = SnapshotRefresh(system.snapshots, system.scenarios)
     refresh.start()
     stack.callback(refresh.stop)
     return refresh

@@ -137,7 +137,8 @@ def settings_page() -> str:
     rows = settings_table()
     for section, field in Settings.model_fields.items():
         parts.append(f"## {section}\n\n{_about(section_of(field))}\n")
-        parts.append(_table([row for row in rows if row.name.startswith(f"{section}.")]))
+        own = [row for row in rows if row.name.startswith(f"{section}.")]
+        parts.extend([_table(own)] if own else [])
         if section == "events":
             parts.append(EVENT_TYPES)
             parts.append(_type_table())

@@ -27,6 +27,7 @@ from tidewise.settings.kafka import KafkaSection
 from tidewise.settings.learning import LearnSettings, ModelSettings, TrainSettings
 from tidewise.settings.observability import LogSettings, MetricsSettings
 from tidewise.settings.outcomes import OutcomeSettings
+from tidewise.settings.scenarios import ScenarioSettings
 from tidewise.settings.section import Amount, Count, Section, split_names
 from tidewise.settings.sources import Flag, Source, TomlFile, has_value, variables
 
@@ -282,6 +283,7 @@ class Settings(BaseSettings):
     items: ItemSettings = ItemSettings()
     recommend: RecommendSettings = RecommendSettings()
     outcomes: OutcomeSettings = OutcomeSettings()
+    scenarios: ScenarioSettings = ScenarioSettings()
     popularity: PopularitySettings = PopularitySettings()
     interest: InterestSettings = InterestSettings()
     drift: DriftSettings = DriftSettings()

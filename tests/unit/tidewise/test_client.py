@@ -51,3 +51,29 @@ def test_patches_are_sent_as_merge_patches() -> None:
         ("PATCH", "/v1/items/a%2Fb", {"hidden": True}),
         ("PATCH", "/v1/items", {"items": [{"item_id": "a", "title": None}]}),
     ]
+
+
+def test_scenarios_are_changed_previewed_and_named_in_requests() -> None:
+    requests: list[tuple[str, str, object]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content) if request.content else None
+        requests.append((request.method, request.url.raw_path.decode(), body))
+        return httpx.Response(200, json={"revision": 1, "scenarios": [], "revisions": [], "items": []})
+
+    with Client("http://shop", transport=httpx.MockTransport(answer)) as client:
+        client.put_scenario("home", {"n": 3}, author="ann")
+        assert (client.scenarios(), client.scenario_revisions("home")) == ([], [])
+        client.revert_scenario("home", 1)
+        client.delete_scenario("home")
+        client.preview_scenario("ann", {"n": 2}, scenario="home")
+        client.recommend("ann", scenario="home")
+    assert requests == [
+        ("PUT", "/v1/scenarios/home?author=ann", {"n": 3}),
+        ("GET", "/v1/scenarios", None),
+        ("GET", "/v1/scenarios/home/revisions", None),
+        ("POST", "/v1/scenarios/home/revert?author=api", {"revision": 1}),
+        ("DELETE", "/v1/scenarios/home?author=api", None),
+        ("POST", "/v1/scenarios/preview", {"user_id": "ann", "definition": {"n": 2}, "scenario": "home"}),
+        ("GET", "/v1/users/ann/recommendations?scenario=home", None),
+    ]

@@ -9,7 +9,8 @@ import pytest
 from core.attributes import Between, Condition
 from core.errors import InvalidInput
 from core.filters import Not
-from core.scenarios.definition import check_name, parse_scenario
+from core.json_fields import check_name
+from core.scenarios.definition import parse_scenario
 from core.scenarios.scenario import Boost, Cap, Exploration, Pin, Scenario
 
 DAY_MS = 86_400_000

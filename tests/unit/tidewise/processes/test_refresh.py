@@ -5,11 +5,15 @@ from __future__ import annotations
 import queue
 
 import pytest
+from doubles import MemoryStore
 
+from core.scenarios.current import CurrentScenarios
+from core.scenarios.manage import save_scenario
 from tidewise.processes import refresh
 from tidewise.processes.refresh import SnapshotRefresh
 
 WAIT_S = 20.0
+SCENARIOS = CurrentScenarios(MemoryStore())
 
 
 class SnapshotCalls:
@@ -30,7 +34,7 @@ class SnapshotCalls:
 def test_items_are_followed_between_whole_refreshes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refresh, "REFRESH_S", 1e9)
     snapshots = SnapshotCalls()
-    thread = SnapshotRefresh(snapshots)  # type: ignore[arg-type]
+    thread = SnapshotRefresh(snapshots, SCENARIOS)  # type: ignore[arg-type]
     thread.start()
     assert [snapshots.calls.get(timeout=WAIT_S) for _ in range(3)] == ["all", "items", "items"]
     thread.follow_champion()
@@ -43,9 +47,21 @@ def test_an_item_change_is_followed_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(refresh, "REFRESH_S", 1e9)
     monkeypatch.setattr(refresh, "ITEMS_S", 1e6)
     snapshots = SnapshotCalls()
-    thread = SnapshotRefresh(snapshots)  # type: ignore[arg-type]
+    thread = SnapshotRefresh(snapshots, SCENARIOS)  # type: ignore[arg-type]
     thread.start()
     for expected in ("all", "items"):
         thread.follow_items()
         assert snapshots.calls.get(timeout=WAIT_S) == expected
+    thread.stop()
+
+
+def test_a_scenario_of_another_process_is_followed_as_items_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refresh, "REFRESH_S", 1e9)
+    store, snapshots = MemoryStore(), SnapshotCalls()
+    scenarios = CurrentScenarios(store)
+    thread = SnapshotRefresh(snapshots, scenarios)  # type: ignore[arg-type]
+    save_scenario(store, "home", {"n": 3}, author="another process")
+    thread.start()
+    snapshots.calls.get(timeout=WAIT_S)
+    assert scenarios.get("home").n == 3
     thread.stop()

@@ -212,6 +212,29 @@ def test_an_event_type_has_no_other_fields_and_a_valid_name(tmp_path: Path) -> N
         load('[events.types.""]\nweight = 1', folder=tmp_path)
 
 
+def test_scenarios_are_tables_by_name(tmp_path: Path) -> None:
+    toml = '[scenarios.home]\nn = 3\n[scenarios.cart]\nboosts = [{where = {brand = "x"}, factor = 2}]'
+    assert load(toml, folder=tmp_path).scenarios.by_name == {
+        "home": {"n": 3},
+        "cart": {"boosts": [{"where": {"brand": "x"}, "factor": 2}]},
+    }
+    assert load().scenarios.by_name == {}
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("[scenarios.home]\nn = 0", "home: n: wanted a whole number from 1 to 500, got 0"),
+        ("[scenarios.home]\ncolour = 1", "home: 'colour': unknown field of scenario"),
+        ("[scenarios.Home]\nn = 1", "name: wanted 1 to 64 of a-z"),
+        ("[scenarios]\nhome = 1", r"scenarios\.home .*: wanted a table of named values"),
+    ],
+)
+def test_a_wrong_scenario_is_an_error_that_says_where(toml: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match=message):
+        load(toml, folder=tmp_path)
+
+
 def test_foreign_fields_are_mapped_to_ours() -> None:
     environment = {"TIDEWISE_KAFKA__FIELDS__USER_ID": "payload.customer.id"}
     assert load(environment=environment).kafka.fields == {"user_id": "payload.customer.id"}

@@ -1,0 +1,65 @@
+"""Changes of scenarios, each one revision with author and time, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.clock import Clock, WallClock
+from core.errors import NotFound
+from core.json_fields import check_name
+from core.ports.scenarios import ScenarioReader
+from core.ports.store import Store
+from core.records import ScenarioRevision
+from core.scenarios.definition import parse_scenario
+
+_WALL = WallClock()
+MAX_REVISIONS = 1_000  # of a scenario that can be listed and taken back to
+
+
+def save_scenario(
+    store: Store, name: str, definition: Mapping[str, Any], *, author: str, clock: Clock = _WALL
+) -> ScenarioRevision:
+    """Insert or replace a scenario; the same definition again changes nothing. Raises `InvalidInput`."""
+    parse_scenario(definition, name=check_name(name))
+    with store.transaction() as tx:
+        tx.scenarios.lock()
+        change = _newest(tx.scenarios, name)
+        if change is None or change.definition != definition:
+            change = tx.scenarios.add(name, definition, author=author, now_ms=clock.now_ms())
+            tx.commit()
+    return change
+
+
+def delete_scenario(store: Store, name: str, *, author: str, clock: Clock = _WALL) -> ScenarioRevision:
+    """Delete a stored scenario, which can be taken back; raises `NotFound`."""
+    with store.transaction() as tx:
+        tx.scenarios.lock()
+        newest = _newest(tx.scenarios, name)
+        if newest is None or newest.definition is None:
+            raise not_stored(name)
+        change = tx.scenarios.add(name, None, author=author, now_ms=clock.now_ms())
+        tx.commit()
+    return change
+
+
+def revert_scenario(store: Store, name: str, revision: int, *, author: str, clock: Clock = _WALL) -> ScenarioRevision:
+    """A new revision equal to an older one of the scenario; raises `NotFound`."""
+    with store.transaction() as tx:
+        tx.scenarios.lock()
+        older = {change.revision: change for change in tx.scenarios.history(name, limit=MAX_REVISIONS)}
+        if revision not in older:
+            msg = f"scenario {name!r} has no revision {revision}; its revisions are listed under /revisions"
+            raise NotFound(msg)
+        change = tx.scenarios.add(name, older[revision].definition, author=author, now_ms=clock.now_ms())
+        tx.commit()
+    return change
+
+
+def not_stored(name: str) -> NotFound:
+    """The error of a name under which nothing is stored."""
+    return NotFound(f"no scenario is stored as {name!r}; GET /v1/scenarios lists all")
+
+
+def _newest(scenarios: ScenarioReader, name: str) -> ScenarioRevision | None:
+    return next(iter(scenarios.history(name, limit=1)), None)

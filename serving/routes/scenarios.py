@@ -1,0 +1,132 @@
+"""Scenarios over HTTP: list, change, take back, and preview a definition that is not stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, Request, Response
+
+from core.errors import InvalidInput
+from core.interactions import check_id, shorten
+from core.recommendation.requests import RecommendationResult
+from core.records import ScenarioRevision
+from core.scenarios.definition import FIELDS, parse_scenario
+from core.scenarios.manage import MAX_REVISIONS, delete_scenario, not_stored, revert_scenario, save_scenario
+from core.scenarios.scenario import Scenario
+from serving.http.replies import json_reply
+from serving.http.requests import check_query, parse_recommendation_request, path_id, read_object
+from serving.runtime.engine import Engine
+from serving.schemas import scenarios as schemas
+from serving.schemas.base import Schema
+from serving.schemas.recommendations import recommendations_out
+
+AUTHOR, PREVIEW = "api", "preview"
+
+
+class ScenarioRoutes:
+    """A change takes effect in this process at once, in the others as soon as they follow it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._services = engine.services
+        self._scenarios = engine.services.scenarios
+
+    def register(self, router: APIRouter) -> None:
+        """Add the routes."""
+        scenarios, scenario = "/v1/scenarios", "/v1/scenarios/{name}"
+        router.add_api_route(scenarios, self.list_all, methods=["GET"], **schemas.GET_SCENARIOS)
+        router.add_api_route(f"{scenarios}/preview", self.preview, methods=["POST"], **schemas.POST_PREVIEW)
+        router.add_api_route(scenario, self.get, methods=["GET"], **schemas.GET_SCENARIO)
+        router.add_api_route(scenario, self.put, methods=["PUT"], **schemas.PUT_SCENARIO)
+        router.add_api_route(scenario, self.delete, methods=["DELETE"], **schemas.DELETE_SCENARIO)
+        router.add_api_route(f"{scenario}/revisions", self.revisions, methods=["GET"], **schemas.GET_REVISIONS)
+        router.add_api_route(f"{scenario}/revert", self.revert, methods=["POST"], **schemas.POST_REVERT)
+
+    async def list_all(self, _request: Request) -> Response:
+        """All scenarios, by name."""
+        return json_reply({"scenarios": [schemas.scenario_out(*entry) for entry in self._scenarios.all().items()]})
+
+    async def get(self, request: Request) -> Response:
+        """One scenario."""
+        name = path_id(request, "name")
+        named = self._scenarios.all().get(name)
+        if named is None:
+            raise not_stored(name)
+        return json_reply(schemas.scenario_out(name, named))
+
+    async def put(self, request: Request) -> Response:
+        """Insert or replace a scenario: one revision."""
+        name, author = path_id(request, "name"), _author(request)
+        definition = await self._body(request, FIELDS)
+        clock = self._services.wall
+        return await self._change(
+            lambda: save_scenario(self._services.store, name, definition, author=author, clock=clock)
+        )
+
+    async def delete(self, request: Request) -> Response:
+        """Delete a stored scenario: one more revision, which can be taken back."""
+        name, author = path_id(request, "name"), _author(request)
+        clock = self._services.wall
+        return await self._change(lambda: delete_scenario(self._services.store, name, author=author, clock=clock))
+
+    async def revert(self, request: Request) -> Response:
+        """Take back to an older revision: one more revision, equal to it."""
+        name, author = path_id(request, "name"), _author(request)
+        revision = (await self._body(request, schemas.RevertIn)).get("revision")
+        if isinstance(revision, bool) or not isinstance(revision, int):
+            msg = f"revision: wanted the number of a revision, got {shorten(revision)}"
+            raise InvalidInput(msg, field="revision")
+        clock = self._services.wall
+        return await self._change(
+            lambda: revert_scenario(self._services.store, name, revision, author=author, clock=clock)
+        )
+
+    async def revisions(self, request: Request) -> Response:
+        """The stored revisions of a scenario, newest first."""
+        name = path_id(request, "name")
+
+        def read() -> list[ScenarioRevision]:
+            with self._services.store.read() as read:
+                return read.scenarios.history(name, limit=MAX_REVISIONS)
+
+        changes = await self._engine.executor.run(read)
+        if not changes:
+            raise not_stored(name)
+        return json_reply({"revisions": [schemas.revision_out(change) for change in changes]})
+
+    async def preview(self, request: Request) -> Response:
+        """A user's answers now and under a definition that is not stored."""
+        body = await self._body(request, schemas.PreviewIn)
+        user_id = check_id("user_id", body.get("user_id"))
+        proposed = parse_scenario(body.get("definition"), name=PREVIEW)
+        current = None if body.get("scenario") is None else self._scenarios.get(str(body["scenario"]))
+
+        def answers() -> dict[str, object]:
+            lists = {"current": self._answer(user_id, current), "proposed": self._answer(user_id, proposed)}
+            return {
+                name: {"user_id": user_id} | recommendations_out(answer, answer.gap_ms)
+                for name, answer in lists.items()
+            }
+
+        return json_reply(await self._engine.executor.run(answers))
+
+    def _answer(self, user_id: str, scenario: Scenario | None) -> RecommendationResult:
+        request = parse_recommendation_request({}, self._services, scenario)
+        return self._services.recommender.recommend(user_id, request)
+
+    async def _change(self, change: Callable[[], ScenarioRevision]) -> Response:
+        def apply() -> ScenarioRevision:
+            revision = change()
+            self._scenarios.follow()
+            return revision
+
+        return json_reply(schemas.revision_out(await self._engine.writer.run(apply)))
+
+    async def _body(self, request: Request, fields: type[Schema] | tuple[str, ...]) -> dict[str, object]:
+        names = fields if isinstance(fields, tuple) else tuple(fields.model_fields)
+        return await read_object(request, names, max_bytes=self._services.limits.max_body_bytes)
+
+
+def _author(request: Request) -> str:
+    check_query(request.query_params, ("author",))
+    return check_id("author", request.query_params.get("author", AUTHOR))

@@ -1,0 +1,183 @@
+"""Scenarios: what their routes take and answer."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from core.records import ScenarioRevision
+from core.scenarios.current import NamedScenario
+from serving.schemas.base import Schema
+from serving.schemas.openapi import ERRORS_404, document, parameter, path_parameter
+from serving.schemas.recommendations import RecommendationsOut
+
+
+class BoostIn(Schema):
+    """Items whose odds are multiplied."""
+
+    where: dict[str, Any]
+    """A filter, as `where` of a request: by attribute, `categories` or `item_id`."""
+    factor: float
+    """0.001 to 1000; below 1 demotes."""
+
+
+class PinIn(Schema):
+    """What stands at a position: one item, or the best one that satisfies a filter."""
+
+    position: int
+    item_id: str | None = None
+    where: dict[str, Any] | None = None
+
+
+class DiversityIn(Schema):
+    """How items of one answer differ."""
+
+    at_most: dict[str, int] | None = None
+    """How many items may share a category (`categories`) or a value of an attribute."""
+    mmr: float | None = None
+    """The weight of relevance in maximal marginal relevance, 0 to 1."""
+
+
+class ExplorationIn(Schema):
+    """How often a position shows an item drawn from a pool."""
+
+    share: float
+    """The probability of each position without a pin."""
+    pool: int = 100
+    """How many items, the best of the ranking, are in the pool."""
+    new_share: float = 0.5
+    """The share of draws from new items alone."""
+    new_days: float = 30
+    """Since when an item is new."""
+
+
+class ScenarioIn(Schema):
+    """The definition of a scenario; what is left out is as without it."""
+
+    description: str | None = None
+    n: int | None = None
+    """How many items, where the request does not say."""
+    where: dict[str, Any] | None = None
+    max_age_days: float | None = None
+    """Since when items are in the catalogue."""
+    seen: Literal["exclude", "include"] | None = None
+    boosts: list[BoostIn] = Field(default=[])
+    pins: list[PinIn] = Field(default=[])
+    diversity: DiversityIn | None = None
+    exploration: ExplorationIn | None = None
+    fallback: Literal["popular", "latest", "none"] = "popular"
+    """What fills an answer with too few items."""
+
+
+class ScenarioOut(Schema):
+    """A scenario as it serves."""
+
+    name: str
+    origin: Literal["settings", "stored"]
+    revision: int | None
+    """Of the stored definition; null in the settings."""
+    author: str | None
+    time: int | None
+    definition: dict[str, Any]
+
+
+class ScenariosOut(Schema):
+    """All scenarios, by name."""
+
+    scenarios: list[ScenarioOut]
+
+
+class ScenarioRevisionOut(Schema):
+    """One change of a scenario."""
+
+    name: str
+    revision: int
+    author: str
+    time: int
+    definition: dict[str, Any] | None
+    """Null: deleted."""
+
+
+class ScenarioRevisionsOut(Schema):
+    """The stored revisions of a scenario, newest first."""
+
+    revisions: list[ScenarioRevisionOut]
+
+
+class RevertIn(Schema):
+    """The revision to take back to."""
+
+    revision: int
+
+
+class PreviewIn(Schema):
+    """A user, and a definition that is not stored."""
+
+    user_id: str
+    definition: dict[str, Any]
+    scenario: str | None = None
+    """The scenario to compare with; by default answers without one."""
+
+
+class PreviewOut(Schema):
+    """Two answers for one user; neither counts as shown."""
+
+    current: RecommendationsOut
+    proposed: RecommendationsOut
+
+
+def scenario_out(name: str, named: NamedScenario) -> dict[str, object]:
+    """A scenario as `ScenarioOut`."""
+    stored = named.stored
+    return {
+        "name": name,
+        "origin": "settings" if stored is None else "stored",
+        "revision": stored and stored.revision,
+        "author": stored and stored.author,
+        "time": stored and stored.time_ms,
+        "definition": named.definition,
+    }
+
+
+def revision_out(change: ScenarioRevision) -> dict[str, object]:
+    """A change as `ScenarioRevisionOut`."""
+    return {
+        "name": change.name,
+        "revision": change.revision,
+        "author": change.author,
+        "time": change.time_ms,
+        "definition": change.definition,
+    }
+
+
+_TAG = "scenarios"
+_NAME = path_parameter("name")
+_AUTHOR = parameter("author", "string", "Who changes it, for the history; by default api.")
+_EXAMPLE = {"where": {"not": {"categories": "light"}}, "diversity": {"at_most": {"categories": 1}}}
+
+GET_SCENARIOS = document(ScenariosOut, tag=_TAG, errors=(401, 403, 503))
+GET_SCENARIO = document(ScenarioOut, tag=_TAG, parameters=(_NAME,), errors=ERRORS_404)
+PUT_SCENARIO = document(
+    ScenarioRevisionOut,
+    tag=_TAG,
+    parameters=(_NAME, _AUTHOR),
+    bodies=(ScenarioIn,),
+    examples={"a filter and a cap": _EXAMPLE},
+)
+DELETE_SCENARIO = document(ScenarioRevisionOut, tag=_TAG, parameters=(_NAME, _AUTHOR), errors=ERRORS_404)
+GET_REVISIONS = document(ScenarioRevisionsOut, tag=_TAG, parameters=(_NAME,), errors=ERRORS_404)
+POST_REVERT = document(
+    ScenarioRevisionOut,
+    tag=_TAG,
+    parameters=(_NAME, _AUTHOR),
+    bodies=(RevertIn,),
+    examples={"to the first": {"revision": 1}},
+    errors=ERRORS_404,
+)
+POST_PREVIEW = document(
+    PreviewOut,
+    tag=_TAG,
+    bodies=(PreviewIn,),
+    examples={"for one user": {"user_id": "ann", "definition": _EXAMPLE}},
+)
