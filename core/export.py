@@ -1,4 +1,4 @@
-"""Export: events, items and users of a store as records, in pages; independent of files."""
+"""Export: events, items, users and outcomes of a store as records, in pages; independent of files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from core.interactions import EventTypes
+from core.outcome_records import Measure
 from core.ports.store import ReadTransaction
 
 PAGE = 10_000
@@ -34,6 +35,22 @@ ITEM_FIELDS = {
     "stock": "BIGINT",
 }
 USER_FIELDS = {"user_id": "VARCHAR", "user_seq": "BIGINT", "newest_event": "BIGINT", "items": "VARCHAR[]"}
+
+OUTCOME_FIELDS = {
+    "recommendation_id": "VARCHAR",
+    "answered": "BIGINT",
+    "scenario": "VARCHAR",
+    "arm": "VARCHAR",
+    "model_version": "VARCHAR",
+    "position": "INTEGER",
+    "propensity": "DOUBLE",
+    "counts_as": "VARCHAR",
+    "user_id": "VARCHAR",
+    "item_id": "VARCHAR",
+    "type": "VARCHAR",
+    "time": "BIGINT",
+    "value": "DOUBLE",
+}
 
 
 def export_events(read: ReadTransaction, types: EventTypes) -> Iterator[Record]:
@@ -75,6 +92,29 @@ def export_users(read: ReadTransaction) -> Iterator[Record]:
                 "items": [item_ids[key] for key in history.items.tolist()],
             }
         after = page[-1][0]
+
+
+def export_outcomes(read: ReadTransaction, types: EventTypes) -> Iterator[Record]:
+    """All events that are attributed to answers, by answer and position; times in ms."""
+    user_ids, item_ids, names = dict(_users(read)), _item_ids(read), list(types.codes)
+    origins = read.answers.origins()
+    for outcomes in read.outcomes.pages(chunk=PAGE):
+        events = read.events.by_key([outcome.event_key for outcome in outcomes])
+        for outcome in outcomes:
+            event = events[outcome.event_key]
+            yield {
+                "recommendation_id": outcome.answer_key.hex(),
+                "answered": outcome.answered_ms,
+                **origins[outcome.origin_key]._asdict(),
+                "position": outcome.position,
+                "propensity": outcome.propensity,
+                "counts_as": Measure(outcome.measure).name.lower(),
+                "user_id": user_ids[event.user_key],
+                "item_id": item_ids[event.item_key],
+                "type": names[event.type_code],
+                "time": event.time_ms,
+                "value": event.value,
+            }
 
 
 def _users(read: ReadTransaction) -> Iterator[tuple[int, str]]:

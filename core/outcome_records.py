@@ -57,9 +57,11 @@ class Answer:
     propensities: tuple[float, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
-    """An answer as stored. `novelty`: of all items, in bits. `num_new`: how many of them were new."""
+class StoredAnswer(NamedTuple):
+    """An answer as stored. `novelty`: of all items, in bits. `num_new`: how many of them were new.
+
+    A tuple, because ingest reads all answers to a user within the window.
+    """
 
     key: bytes
     user_id: str | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from core.history import EMPTY_HISTORY, History
 
 LITTLE_INT64 = np.dtype("<i8")
-LITTLE_UINT32 = np.dtype("<u4")  # keys of items: a database has fewer than 4 billion
+KEY_BYTES = 4  # of an item in an answer: a database has fewer than 4 billion
 LITTLE_FLOAT32 = np.dtype("<f4")
 
 
@@ -32,12 +33,12 @@ def unpack_history(packed: bytes) -> History:
 
 def pack_keys(keys: Sequence[int]) -> bytes:
     """Item keys as little-endian unsigned 32-bit integers."""
-    return np.array(keys, LITTLE_UINT32).tobytes()
+    return struct.pack(f"<{len(keys)}I", *keys)
 
 
 def unpack_keys(packed: bytes) -> tuple[int, ...]:
-    """The inverse of `pack_keys`."""
-    return tuple(np.frombuffer(packed, LITTLE_UINT32).tolist())
+    """The inverse of `pack_keys`. By `struct`: for ten keys numpy takes four times as long."""
+    return struct.unpack(f"<{len(packed) // KEY_BYTES}I", packed)
 
 
 def pack_numbers(numbers: Sequence[float] | None) -> bytes | None:

@@ -102,6 +102,11 @@ class Client:
         """The drift alarms, and the signals of the last day."""
         return self._call("GET", "/v1/drift", params={"days": "1"})
 
+    def outcomes(self, *, by: str = "scenario", since: str | None = None, until: str | None = None) -> Json:
+        """Impressions, clicks, conversions and revenue of the answers of some days; by default of the last seven."""
+        params = {"by": by} | {name: day for name, day in (("since", since), ("until", until)) if day is not None}
+        return self._call("GET", "/v1/outcomes", params=params)
+
     def models(self) -> Json:
         """All model versions, newest first, and every promotion."""
         return self._call("GET", "/v1/models")

@@ -64,6 +64,11 @@ class AnswerLog:
         self._thread = BackgroundThread("answer log", self.flush, period_s=PERIOD_S)
         self.num_dropped = 0
 
+    @property
+    def num_waiting(self) -> int:
+        """How many answers wait to be written."""
+        return len(self._waiting)
+
     def add(self, answer: Answer) -> None:
         """Remember an answer; returns at once. It is dropped where too many wait, or it has no items."""
         if len(self._waiting) >= MAX_WAITING:

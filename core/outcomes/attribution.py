@@ -58,7 +58,7 @@ class Attributor:
         An event that names an answer which is not stored (yet) is remembered for `attribute_deferred`.
         """
         named: list[tuple[EventRow, bytes]] = []
-        unnamed: list[tuple[EventRow, str]] = []
+        unnamed: dict[int, list[tuple[EventRow, str]]] = {}  # by window
         for row, user_id in zip(rows, user_ids, strict=True):
             kind = self._types.get(row.type_code)
             if kind is None:
@@ -68,9 +68,9 @@ class Attributor:
                 if key is not None:
                     named.append((row, key))
             elif kind.window_ms:
-                unnamed.append((row, user_id))
-        if unnamed:
-            named += self._newest_answers(tx, unnamed)
+                unnamed.setdefault(kind.window_ms, []).append((row, user_id))
+        for window_ms, events in unnamed.items():
+            named += self._newest_answers(tx, events, window_ms)
         if not named:
             return {}
         answers = tx.answers.lock(sorted({key for _, key in named}))
@@ -93,20 +93,20 @@ class Attributor:
         tx.outcomes.delete_deferred(event_keys)
         return self._record(tx, writer_key, pairs)
 
-    def _newest_answers(self, tx: Transaction, events: Sequence[tuple[EventRow, str]]) -> list[tuple[EventRow, bytes]]:
+    def _newest_answers(
+        self, tx: Transaction, events: Sequence[tuple[EventRow, str]], window_ms: int
+    ) -> list[tuple[EventRow, bytes]]:
         """The events that an answer precedes within the window, each with the key of the newest such answer."""
-        since_ms = min(row.time_ms - self._types[row.type_code].window_ms for row, _ in events)
-        until_ms = max(row.time_ms for row, _ in events)
+        times_ms = [row.time_ms for row, _ in events]
+        period = {"since_ms": min(times_ms) - window_ms, "until_ms": max(times_ms)}
         by_user: dict[str | None, list[StoredAnswer]] = {}
-        users = sorted({user_id for _, user_id in events})
-        for answer in tx.answers.of_users(users, since_ms=since_ms, until_ms=until_ms):
+        for answer in tx.answers.of_users(sorted({user_id for _, user_id in events}), **period):
             by_user.setdefault(answer.user_id, []).append(answer)
         chosen = []
-        for row, user_id in events:
+        for row, user_id in events if by_user else ():
             answers = by_user.get(user_id, [])
-            first_ms = row.time_ms - self._types[row.type_code].window_ms
             for answer in reversed(answers[: bisect_right(answers, row.time_ms, key=_time_ms)]):
-                if answer.time_ms < first_ms:
+                if answer.time_ms < row.time_ms - window_ms:
                     break
                 if row.item_key in answer.item_keys:
                     chosen.append((row, answer.key))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from core.outcome_records import Measure, Origin
 from core.outcomes.rates import RateEstimate, rate
 from core.ports.outcomes import Dimension, Total
 from core.ports.store import ReadTransaction
 
+T = TypeVar("T")
 Grouping = Literal["scenario", "arm", "model", "position", "day"]
 GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 ImpressionSource = Literal["answers", "client"]
@@ -80,6 +81,17 @@ def outcome_report(
     return OutcomeReport(by, since_day, until_day, kept, make.row("", everything.get("", {}), all_items))
 
 
+def origin_rows(
+    read: ReadTransaction, group_of: Callable[[Origin], T], *, day: int, impressions: ImpressionSource
+) -> dict[T, OutcomeRow]:
+    """The outcomes of one day's answers by a group of their origins; without the numbers of different items."""
+    origins = read.answers.origins()
+    totals = read.outcomes.totals("origin", since_day=day, until_day=day)
+    make = _RowMaker(impressions, 0)
+    groups = _grouped(totals, lambda key: group_of(origins[key]))
+    return {group: make.row("", sums, 0) for group, sums in groups.items()}
+
+
 Sums = Mapping[int, tuple[int, float]]  # number and value by measure
 
 
@@ -89,8 +101,8 @@ def _group_of(by: Grouping, origins: Mapping[int, Origin]) -> Callable[[int], st
     return lambda origin_key: str(getattr(origins[origin_key], FIELDS[by]))
 
 
-def _grouped(totals: Sequence[Total], group_of: Callable[[int], str | int]) -> dict[str | int, Sums]:
-    groups: dict[str | int, dict[int, tuple[int, float]]] = defaultdict(dict)
+def _grouped(totals: Sequence[Total], group_of: Callable[[int], T]) -> dict[T, Sums]:
+    groups: dict[T, dict[int, tuple[int, float]]] = defaultdict(dict)
     for group, measure, num, value in totals:
         sums = groups[group_of(group)]
         old_num, old_value = sums.get(measure, (0, 0.0))

@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from core.errors import NotReady
+from serving.runtime.outcome_metrics import OutcomeCollector
 from serving.runtime.services import Services
 
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -38,6 +39,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second, unused series for each counter
         self._registry = CollectorRegistry()
         self._registry.register(_StateCollector(services, num_waiting_events, num_waiting_requests))
+        self._registry.register(OutcomeCollector(services))
         for collector in services.collectors:
             self._registry.register(collector)
         own: CollectorRegistry | None = self._registry

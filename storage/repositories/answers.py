@@ -158,5 +158,6 @@ def _row(answer: StoredAnswer) -> Row:
 
 def _answer(row: Row) -> StoredAnswer:
     key, user_id, time_ms, origin_key, item_keys, propensities, num_new, novelty = row
-    of_items = unpack_keys(item_keys), unpack_numbers(propensities)
-    return StoredAnswer(bytes(key), user_id, time_ms, origin_key, *of_items, num_new, novelty)
+    probabilities = None if propensities is None else unpack_numbers(propensities)
+    keys = unpack_keys(item_keys)
+    return StoredAnswer(bytes(key), user_id, time_ms, origin_key, keys, probabilities, num_new, novelty)

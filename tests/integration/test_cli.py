@@ -177,10 +177,10 @@ def test_an_export_can_be_imported(
     columns = "item_id=item_id,title=title,categories=categories"
     tidewise("import", "--items", items, "--item-columns", columns, "--attributes", "year")
     tidewise("import", "--events", events(rows(NOON_MS, NOON_MS + 1)))
-    written = {kind: tmp_path / f"{kind}.{ending}" for kind in ("events", "items", "users")}
+    written = {kind: tmp_path / f"{kind}.{ending}" for kind in ("events", "items", "users", "outcomes")}
     options = [word for kind, path in written.items() for word in (f"--{kind}", str(path))]
     counts = json.loads(tidewise("export", *options, "--json").out)
-    assert counts == {"events": 2, "items": 1, "users": 1}
+    assert counts == {"events": 2, "items": 1, "users": 1, "outcomes": 0}
     with open_rows(written["users"]) as reader:
         assert [list(row) for chunk in reader.chunks(["user_id", "items"], size=9) for row in chunk.rows] == [
             ["ann", ["item-0", "item-1"]]
@@ -190,6 +190,14 @@ def test_an_export_can_be_imported(
     names = ("--columns", "user_id,item_id,time,type,value", "--item-columns", columns)
     assert json.loads(tidewise("import", *files, *names, "--json", *other).out)["events"]["num_accepted"] == 2
     assert json.loads(tidewise("recommend", "bob", "--json", *other).out)["items"][0]["categories"] == ["x", "y"]
+
+
+def test_outcomes_are_printed_for_people_and_programs(tidewise: Command, events: Callable[[str], str]) -> None:
+    tidewise("import", "--events", events(rows(NOON_MS)))
+    document = json.loads(tidewise("outcomes", "--by", "day", "--since", "2026-01-01", "--json").out)
+    assert (document["by"], document["total"]["answers"], document["rows"]) == ("day", 0, [])
+    assert "CTR (95%)" in tidewise("outcomes").out
+    assert "by: wanted one of scenario, arm" in tidewise("outcomes", "--by", "colour").err
 
 
 def test_unknown_columns_are_errors_that_list_the_known(tidewise: Command, events: Callable[[str], str]) -> None:

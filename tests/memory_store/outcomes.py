@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from core.clock import DAY_MS
 from core.outcome_records import OF_EVENTS, Counts, Origin, Outcome, StoredAnswer, first_key_at
@@ -53,7 +52,7 @@ class MemoryAnswers(MemoryRepository):
         self.data.items_shown |= set(shown)
 
     def rename_user(self, user_id: str, *, to: str) -> None:
-        renamed = [replace(answer, user_id=to) for answer in self.data.answers.values() if answer.user_id == user_id]
+        renamed = [answer._replace(user_id=to) for answer in self.data.answers.values() if answer.user_id == user_id]
         self.data.answers |= {answer.key: answer for answer in renamed}
 
     def erase_users(self, user_ids: Sequence[str]) -> list[StoredAnswer]:

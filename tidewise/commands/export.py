@@ -1,4 +1,4 @@
-"""`tidewise export`: writes events, items and users of the database to files."""
+"""`tidewise export`: writes events, items, users and outcomes of the database to files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from core.errors import InvalidInput
-from core.export import EVENT_FIELDS, ITEM_FIELDS, USER_FIELDS, export_events, export_items, export_users
+from core.export import (
+    EVENT_FIELDS,
+    ITEM_FIELDS,
+    OUTCOME_FIELDS,
+    USER_FIELDS,
+    export_events,
+    export_items,
+    export_outcomes,
+    export_users,
+)
 from tidewise.bootstrap import open_existing
 from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
 
@@ -26,18 +35,21 @@ def export(
     users: Annotated[
         Path | None, typer.Option(help="Write the users with the items of their window.", show_default=False)
     ] = None,
+    outcomes: Annotated[
+        Path | None, typer.Option(help="Write the events that are attributed to answers.", show_default=False)
+    ] = None,
     data: Data = None,
     config: Config = None,
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Write events, items and users of the database to files, as of one moment."""
+    """Write events, items, users and outcomes of the database to files, as of one moment."""
     from storage.files.writing import check_writable, write_records
 
-    paths = {"events": events, "items": items, "users": users}
+    paths = {"events": events, "items": items, "users": users, "outcomes": outcomes}
     named = {kind: path for kind, path in paths.items() if path is not None}
     if not named:
-        msg = "export: wanted --events FILE, --items FILE or --users FILE, got none"
+        msg = "export: wanted --events FILE, --items FILE, --users FILE or --outcomes FILE, got none"
         raise InvalidInput(msg)
     for path in named.values():
         check_writable(path)
@@ -47,6 +59,7 @@ def export(
             "events": (export_events(read, system.types), EVENT_FIELDS),
             "items": (export_items(read), ITEM_FIELDS),
             "users": (export_users(read), USER_FIELDS),
+            "outcomes": (export_outcomes(read, system.types), OUTCOME_FIELDS),
         }
         for kind, path in named.items():
             counts[kind] = write_records(path, *sources[kind])

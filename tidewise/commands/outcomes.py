@@ -1,0 +1,76 @@
+"""`tidewise outcomes`: what became of recommendations, by scenario, arm, model version, position or day."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from tidewise.bootstrap import open_existing
+from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
+
+HEADINGS = ("shown", "clicks", "CTR (95%)", "bought", "rate (95%)", "revenue")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("outcomes")(outcomes)
+
+
+def outcomes(
+    by: Annotated[str, typer.Option(help="scenario, arm, model, position or day.")] = "scenario",
+    since: Annotated[
+        str | None, typer.Option(help="First day (UTC), as 2026-11-01; by default six days before the last.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Last day; by default today.")] = None,
+    data: Data = None,
+    config: Config = None,
+    set_: Set = None,
+    json_: Json = False,
+) -> None:
+    """Show impressions, clicks, conversions and revenue of recommendations, with 95% intervals of the rates."""
+    from serving.routes.outcomes import days_of, grouping_of, outcomes_document
+
+    grouping = grouping_of(by)
+    with open_existing(settings_of(data, config, set_)) as system:
+        first, last = days_of(since, until, clock=system.clock)
+        with system.store.read() as read:
+            catalogue = read.items.catalogue(include_uncatalogued=system.settings.items.catalogue == "none")
+        document = outcomes_document(
+            system.store,
+            by=grouping,
+            since_day=first,
+            until_day=last,
+            impressions=system.settings.outcomes.impressions,
+            num_listed=int(catalogue.listed.sum()),
+        )
+    if json_:
+        print_json(document)
+    else:
+        _print(document)
+
+
+def _print(document: dict[str, Any]) -> None:
+    table = Table(title=f"Outcomes by {document['by']}", title_justify="left")
+    table.add_column(document["by"])
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right")
+    for row in document["rows"]:
+        table.add_row(str(row["group"]) or "(default)", *_cells(row))
+    table.add_section()
+    total = document["total"]
+    table.add_row("all", *_cells(total))
+    screen.print(table)
+    if total["answers"]:
+        lists = f"{total['answers']:,} answers showed {total['items']:,} different items"
+        screen.print(f"{lists} ({total['coverage'] or 0:.0%} of those listed)", markup=False, highlight=False)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    shown = (f"{row['impressions']:,}", f"{row['clicks']:,}", _rate(row["ctr"]))
+    return (*shown, f"{row['conversions']:,}", _rate(row["conversion_rate"]), f"{row['revenue']:,.2f}")
+
+
+def _rate(rate: dict[str, float] | None) -> str:
+    return "" if rate is None else f"{rate['value']:.2%} ({100 * rate['low']:.2f}-{100 * rate['high']:.2f})"
