@@ -200,6 +200,28 @@ def test_outcomes_are_printed_for_people_and_programs(tidewise: Command, events:
     assert "by: wanted one of scenario, arm" in tidewise("outcomes", "--by", "colour").err
 
 
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_lists_of_all_users_are_written_by_processes(
+    tidewise: Command, events: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr("tidewise.processes.user_lists.SMALL", 0)
+    written = tmp_path / f"lists.{ending}"
+    tidewise("import", "--items", events("item_id,title\nitem-0,Tea\nnew,Jam\n", "items.csv"))
+    tidewise("import", "--events", events(rows(NOON_MS, NOON_MS + 1)))
+    assert tidewise("recommend", "--all", "--out", str(written), "--processes", "2").code == 0
+    alone = json.loads(tidewise("recommend", "ann", "--json").out)["items"]
+    with open_rows(written) as reader:
+        lists = [list(row) for chunk in reader.chunks(["user_id", "items", "source"], size=9) for row in chunk.rows]
+    assert lists == [["ann", [item["item_id"] for item in alone], "popularity"]]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--all"], ["ann", "--all", "--out", "x.jsonl"], ["--out", "x.jsonl"]])
+def test_recommend_wants_a_user_or_all_with_a_file(tidewise: Command, arguments: list[str]) -> None:
+    outcome = tidewise("recommend", *arguments)
+    assert outcome.code == 2
+    assert "recommend: wanted" in outcome.err
+
+
 def test_unknown_columns_are_errors_that_list_the_known(tidewise: Command, events: Callable[[str], str]) -> None:
     outcome = tidewise("import", "--events", events(rows(NOON_MS)), "--columns", "user_id,sku,time")
     assert outcome.code == 2

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import Progress
 from rich.table import Table
 
+from core.errors import InvalidInput
 from core.filters import filter_in
 from core.interactions import check_time_ms
 from core.interests.user_interest import UserInterest
 from core.recommendation.requests import DEFAULT_N, RecommendationRequest, RecommendationResult
+from core.recommendation.user_lists import LIST_FIELDS
 from core.scenarios.scenario import NO_SCENARIO
-from tidewise.bootstrap import open_existing
+from tidewise.bootstrap import System, open_existing
 from tidewise.commands.advice import catalogue_findings, warn
-from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
+from tidewise.commands.export import FORMATS_HELP
+from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +31,12 @@ def register(app: typer.Typer) -> None:
 
 
 def recommend(
-    user: Annotated[str, typer.Argument(help="The user's id.")],
+    user: Annotated[str | None, typer.Argument(help="The user's id.", show_default=False)] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Write the lists of all users to the file --out.")] = False,
+    out: Annotated[Path | None, typer.Option(help=f"With --all: {FORMATS_HELP}.", show_default=False)] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="With --all: processes that compute (default: one per core).")
+    ] = None,
     n: Annotated[
         int | None, typer.Option("--n", min=1, help="Number of items (default: of the scenario, else 10).")
     ] = None,
@@ -44,7 +55,10 @@ def recommend(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Recommend items to a user, straight from the database."""
+    """Recommend items to a user, or to all users, straight from the database."""
+    if (user is None) != all_ or all_ != (out is not None):
+        msg = "recommend: wanted a user's id, or --all with --out FILE"
+        raise InvalidInput(msg)
     at_ms = None if at is None else check_time_ms("--at", at)
     settings = settings_of(data, config, set_)
     with open_existing(settings, recommends=True) as system:
@@ -60,6 +74,10 @@ def recommend(
             exclude_seen=exclude_seen,
             scenario=None if scenario is None else rules,
         )
+        if user is None or out is not None:
+            assert out is not None
+            _write_lists(system, request, out, processes or len(os.sched_getaffinity(0)), json_=json_)
+            return
         answer = system.recommender.recommend(user, request)
         with system.store.read() as read:
             findings = [] if answer.items else list(catalogue_findings(read, settings))
@@ -68,6 +86,27 @@ def recommend(
     else:
         _print(user, answer)
     warn(findings)
+
+
+def _write_lists(system: System, request: RecommendationRequest, out: Path, num_processes: int, *, json_: bool) -> None:
+    """Write the lists of all users to a file."""
+    from storage.files.writing import check_writable, write_records
+    from tidewise.processes.user_lists import user_lists
+
+    check_writable(out)
+    with Progress(console=notes, transient=True) as progress:
+        task = progress.add_task("recommending", total=None)
+        lists = user_lists(
+            system,
+            request,
+            num_processes=num_processes,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+        num_users = write_records(out, lists, LIST_FIELDS)
+    if json_:
+        print_json({"users": num_users})
+    else:
+        screen.print(f"Lists of {num_users:,} users written to {out}", markup=False, highlight=False)
 
 
 def interests(

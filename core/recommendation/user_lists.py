@@ -1,0 +1,79 @@
+"""Lists of many users: a page of users is encoded as one batch, then each is answered as a single request is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from core.ports.store import ReadTransaction, Store
+from core.recommendation.recommender import Recommender
+from core.recommendation.requests import RecommendationRequest
+from core.records import UserState
+
+PAGE_USERS = 256  # what fits the smallest cache of vectors, and is a good batch for the encoder
+
+Record = dict[str, Any]
+
+# DuckDB's types of the fields.
+LIST_FIELDS = {
+    "user_id": "VARCHAR",
+    "user_seq": "BIGINT",
+    "source": "VARCHAR",
+    "model_version": "VARCHAR",
+    "now": "BIGINT",
+    "items": "VARCHAR[]",
+    "scores": "DOUBLE[]",
+}
+
+
+class UserPage(NamedTuple):
+    """The users with ids after `after` up to `last`; `num_users` of them when it was read."""
+
+    after: str
+    last: str
+    num_users: int
+
+
+def user_pages(store: Store, *, page_users: int = PAGE_USERS) -> Iterator[UserPage]:
+    """All users in ascending id; an id that was merged into another user is none."""
+    after = ""
+    while True:
+        with store.read() as read:
+            page = read.users.page(after=after, limit=page_users)
+        if not page:
+            return
+        last = page[-1][0]
+        yield UserPage(after, last, len(page))
+        after = last
+
+
+def lists_of(store: Store, recommender: Recommender, request: RecommendationRequest, page: UserPage) -> list[Record]:
+    """The answers for the users of a page, with the fields of `LIST_FIELDS`."""
+    with store.read() as read:
+        users = list(_users_of(read, page))
+    recommender.encode([state for _, state in users])
+    return [_list_of(recommender, request, user_id) for user_id, _ in users]
+
+
+def _users_of(read: ReadTransaction, page: UserPage) -> Iterator[tuple[str, UserState]]:
+    """Those with ids within the page, also if some came after it was read."""
+    after = page.after
+    while batch := read.users.page(after=after, limit=PAGE_USERS):
+        for user_id, state in batch:
+            if user_id > page.last:
+                return
+            yield user_id, state
+        after = batch[-1][0]
+
+
+def _list_of(recommender: Recommender, request: RecommendationRequest, user_id: str) -> Record:
+    answer = recommender.recommend(user_id, request)
+    return {
+        "user_id": user_id,
+        "user_seq": answer.user_seq,
+        "source": answer.source,
+        "model_version": answer.model_version,
+        "now": answer.now_ms,
+        "items": [item.item_id for item in answer.items],
+        "scores": [item.score for item in answer.items],
+    }
