@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tidewise.process_setup import limit_native_threads
+from tidewise.process_setup import forbid_core_dumps, limit_native_threads
 
 SERVING_COMMANDS = ("up", "serve", "worker")
 
@@ -24,6 +24,7 @@ def serves(arguments: Sequence[str]) -> bool:
 def main() -> None:
     """Run the command line. Variables that are set in the environment already stay as they are."""
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # children, also multiprocessing's, import nothing from the folder
+    forbid_core_dumps()
     if serves(sys.argv):
         limit_native_threads()
         _serve()

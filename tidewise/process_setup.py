@@ -10,6 +10,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -28,6 +29,12 @@ def limit_native_threads() -> None:
     """One native thread per pool, unless the environment says otherwise; to be called before numpy is imported."""
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, "1")
+
+
+def forbid_core_dumps() -> None:
+    """Write no memory image after a crash, of this process or its children: it would hold keys and personal data."""
+    _, highest = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, highest))
 
 
 def freeze_gc() -> None:

@@ -44,9 +44,18 @@ class HTTPError(Exception):
         self.body = error_body(code, message, field=field, details=details)
 
 
+# Answers hold personal data, which no proxy keeps, and are never taken for a page.
+ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
 def json_reply(content: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Content as JSON."""
-    return Response(orjson.dumps(content), status, headers, "application/json")
+    return encoded_reply(orjson.dumps(content), status=status, headers=headers)
+
+
+def encoded_reply(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON that is encoded already."""
+    return Response(body, status, {**ALWAYS, **headers} if headers else ALWAYS, "application/json")
 
 
 def error_body(

@@ -11,6 +11,7 @@ from core.errors import InvalidInput
 from core.interactions import check_id, check_time_ms, shorten
 from core.outcome_records import Answer, Origin
 from core.recommendation.requests import RecommendationRequest, RecommendationResult, SessionEvent
+from serving.http.replies import encoded_reply
 from serving.http.requests import (
     check_fields,
     check_ids,
@@ -98,7 +99,7 @@ class RecommendationRoutes:
             ]
             return orjson.dumps({"users": answers})
 
-        return Response(await self._engine.executor.run(content), media_type="application/json")
+        return encoded_reply(await self._engine.executor.run(content))
 
     async def rank(self, request: Request) -> Response:
         """The items of the body, best first for a user."""
@@ -169,7 +170,7 @@ class RecommendationRoutes:
         def content() -> bytes:
             return orjson.dumps(self._content(query(), request, list_name=list_name, **about))
 
-        return Response(await self._engine.executor.run(content), media_type="application/json")
+        return encoded_reply(await self._engine.executor.run(content))
 
     def _content(
         self, answer: RecommendationResult, request: RecommendationRequest, *, list_name: str = "", **about: str

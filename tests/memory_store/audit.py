@@ -12,7 +12,7 @@ class MemoryAudit(MemoryRepository):
     """`core.ports.audit.AuditRepository`."""
 
     def add(self, entry: AuditEntry) -> None:
-        self.data.audit = [*self.data.audit, replace(entry, key=self.data.next_key())]
+        self.data.audit = [*self.data.audit, replace(entry, key=len(self.data.audit) + 1)]
 
     def page(self, *, before: int | None = None, limit: int = 100) -> list[AuditEntry]:
         older = [entry for entry in self.data.audit if before is None or (entry.key or 0) < before]

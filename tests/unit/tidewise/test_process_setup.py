@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import subprocess
+import sys
 import weakref
 from io import StringIO
 
@@ -28,6 +30,13 @@ def test_a_log_record_is_one_line_of_json() -> None:
     assert (entry["level"], entry["logger"], entry["message"]) == ("ERROR", "tidewise.test", 'user "é" said\nnothing')
     assert entry["traceback"].endswith("ValueError: boom")
     assert entry["time"].endswith("+00:00")
+
+
+def test_no_memory_image_is_written_after_a_crash() -> None:
+    script = "import resource; from tidewise.process_setup import forbid_core_dumps; forbid_core_dumps(); "
+    script += "print(resource.getrlimit(resource.RLIMIT_CORE)[0])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "0\n"
 
 
 def test_the_log_format_is_text_unless_json_is_set(monkeypatch: pytest.MonkeyPatch) -> None:

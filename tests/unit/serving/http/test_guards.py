@@ -117,6 +117,13 @@ def test_an_unexpected_error_is_500_without_internals_and_logged(caplog: pytest.
     assert "RuntimeError: password=hunter2" in caplog.text
 
 
+def test_answers_and_errors_are_kept_by_no_cache() -> None:
+    with Api(create_app(Shop().services)) as api:
+        replies = [api.get("/v1/users/u/recommendations"), api.get("/v2/what"), api.post("/v1/status")]
+    for reply in replies:
+        assert (reply.headers["cache-control"], reply.headers["x-content-type-options"]) == ("no-store", "nosniff")
+
+
 def test_unknown_paths_and_wrong_methods_have_the_error_shape() -> None:
     with Api(create_app(Shop().services)) as api:
         missing, wrong = api.get("/v2/what"), api.post("/v1/status")
