@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from urllib.parse import quote
 
 import httpx
 import pytest
 from playwright.sync_api import expect
 from services.browser import PHONE, Tab
-from services.dashboard_shop import CHALLENGER, EVIL, EVIL_CATEGORY, EVIL_ITEM, EVIL_USER, OLDER, REFUSED
+from services.dashboard_shop import CHALLENGER, DAY_MS, EVIL, EVIL_CATEGORY, EVIL_ITEM, EVIL_USER, OLDER, REFUSED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 USER = "user-0007"
@@ -154,6 +155,19 @@ def test_an_item_is_hidden_and_unhidden(shop: httpx.Client, tab: Tab) -> None:
     tab.page.get_by_role("button", name="Unhide").click()
     expect(tab.page.get_by_role("button", name="Hide", exact=True)).to_be_visible()
     assert shop.get(f"/v1/items/{item['item_id']}").json()["hidden"] is False
+
+
+def test_outcomes_show_rates_by_day_and_by_what_is_chosen(shop: httpx.Client, tab: Tab) -> None:
+    tab.go(page_of(shop, "/outcomes"))
+    total = shop.get("/v1/outcomes", params={"since": time.time_ns() // 1_000_000 - 29 * DAY_MS}).json()["total"]
+    assert f"{total['impressions']:,}" in tab.text
+    assert f"{total['ctr']['value']:.2%}" in tab.text
+    assert tab.page.locator(".u-wrap canvas").count() == 1
+    tab.page.get_by_label("by", exact=True).select_option("arm")
+    expect(tab.page.get_by_role("cell", name="layout/b")).to_be_visible()
+    tab.page.get_by_label("by", exact=True).select_option("position")
+    expect(tab.page.get_by_role("region", name="Outcomes by position").get_by_role("row")).to_have_count(11)
+    assert tab.errors == []
 
 
 def test_drift_shows_alarms_category_mix_and_signals(shop: httpx.Client, tab: Tab) -> None:

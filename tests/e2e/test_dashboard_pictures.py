@@ -32,6 +32,7 @@ PAGES = {
     "what-if": "users/USER",
     "items": "items",
     "item": "items/tea-001",
+    "outcomes": "outcomes",
     "drift": "drift",
     "models": "models",
     "ingestion": "ingestion",

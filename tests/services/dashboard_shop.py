@@ -17,6 +17,9 @@ from typing import Any
 from core.drift_records import Alarm, Point
 from core.items import Item
 from core.manage import save_items
+from core.outcome_records import CountKey, Measure, Origin
+from core.ports.offsets import ANSWERS
+from core.ports.store import Transaction
 from core.records import DeadLetter, ModelRecord
 from tidewise.bootstrap import System, open_system
 from tidewise.demo.demo import fill
@@ -77,6 +80,7 @@ def plant(system: System, now_ms: int) -> None:
         tx.drift.save_points(list(_points(now_ms)))
         tx.drift.save_alarms(_alarms(now_ms))
         tx.dead_letters.add(_letters(now_ms))
+        _count_outcomes(tx, now_ms)
         tx.commit()
 
 
@@ -129,6 +133,24 @@ def _points(now_ms: int) -> Iterator[Point]:
             expected = level + swing * rhythm
             value = (after if moved else level) + swing * rhythm + chance.gauss(0, 0.04 * level)
             yield Point(name, "", start_ms, start_ms + HOUR_MS, 120, max(0.0, value), expected)
+
+
+def _count_outcomes(tx: Transaction, now_ms: int) -> None:
+    """Ten days of two scenarios, one of them in two arms."""
+    origins = [Origin("homepage", "layout/a", OLDER), Origin("homepage", "layout/b", OLDER), Origin("", "", OLDER)]
+    writer = tx.offsets.lock(ANSWERS, [0])[0]
+    for weight, key in enumerate(tx.answers.name_origins(origins).values(), 1):
+        for day in range(now_ms // DAY_MS - 9, now_ms // DAY_MS + 1):
+            shown = 300 * weight + 17 * (day % 7)
+            counts = {CountKey(day, key, 0, Measure.ANSWER): (shown, 90.0 * shown)}
+            counts[CountKey(day, key, 0, Measure.NEW)] = (shown // 2, 0.0)
+            for position in range(1, 11):
+                num_clicks = (shown * (2 + day % 3)) // (20 + 12 * position)
+                counts[CountKey(day, key, position, Measure.SHOWN)] = (shown, 0.0)
+                counts[CountKey(day, key, position, Measure.CLICK)] = (num_clicks, 0.0)
+                bought = num_clicks // 9
+                counts[CountKey(day, key, position, Measure.CONVERSION)] = (bought, 24.5 * bought)
+            tx.outcomes.add_counts(writer.key, counts)
 
 
 def _alarms(now_ms: int) -> list[Alarm]:

@@ -73,25 +73,27 @@ async function read(response) {
 }
 
 const get = (path, signal) => call("GET", path, { signal });
+// What the dashboard asks for was shown to no user: it does not count as outcomes.
+const unrecorded = (parameters) => ({ record: false, ...parameters });
 const post = (path, body, signal) => call("POST", path, { body, signal });
 
 export const api = {
   status: (signal) => get("/v1/status", signal),
   activity: (signal) => get("/v1/activity", signal),
   ingestion: (signal) => get("/v1/ingestion", signal),
-  popular: (parameters, signal) => get("/v1/items/popular" + query(parameters), signal),
-  trending: (parameters, signal) => get("/v1/items/trending" + query(parameters), signal),
+  popular: (parameters, signal) => get("/v1/items/popular" + query(unrecorded(parameters)), signal),
+  trending: (parameters, signal) => get("/v1/items/trending" + query(unrecorded(parameters)), signal),
   categories: (signal) => get("/v1/categories", signal),
   search: (parameters, signal) => get("/v1/items/search" + query(parameters), signal),
   items: (parameters, signal) => get("/v1/items" + query(parameters), signal),
   item: (item, signal) => get("/v1/items/" + itemId(item), signal),
   putItem: (item, body, signal) => call("PUT", "/v1/items/" + itemId(item), { body, signal }),
-  similar: (item, parameters, signal) => get(`/v1/items/${itemId(item)}/similar` + query(parameters), signal),
+  similar: (item, parameters, signal) => get(`/v1/items/${itemId(item)}/similar` + query(unrecorded(parameters)), signal),
   users: (parameters, signal) => get("/v1/users" + query(parameters), signal),
   events: (user, parameters, signal) => get(`/v1/users/${id(user)}/events` + query(parameters), signal),
   interests: (user, signal) => get(`/v1/users/${id(user)}/interests`, signal),
-  recommend: (user, parameters, signal) => get(`/v1/users/${id(user)}/recommendations` + query(parameters), signal),
-  whatIf: (body, signal) => post("/v1/recommendations", body, signal),
+  recommend: (user, parameters, signal) => get(`/v1/users/${id(user)}/recommendations` + query(unrecorded(parameters)), signal),
+  whatIf: (body, signal) => post("/v1/recommendations", unrecorded(body), signal),
   send: (event, signal) => post("/v1/interactions?wait=applied", event, signal),
   deadLetters: (parameters, signal) => get("/v1/dead-letters" + query(parameters), signal),
   retry: (body, signal) => post("/v1/dead-letters/retry", body, signal),
@@ -100,6 +102,7 @@ export const api = {
   promote: (version, body, signal) => post(`/v1/models/${id(version)}/promote`, body, signal),
   rollback: (body, signal) => post("/v1/models/rollback", body, signal),
   drift: (parameters, signal) => get("/v1/drift" + query(parameters), signal),
+  outcomes: (parameters, signal) => get("/v1/outcomes" + query(parameters), signal),
   categoryMix: (parameters, signal) => get("/v1/drift/categories" + query(parameters), signal),
 };
 

@@ -1,0 +1,143 @@
+// Outcomes: what became of recommendations, over time and by scenario, arm, model version or position.
+import { api } from "../api.js";
+import { lineChart } from "../charts.js";
+import { el, fill } from "../dom.js";
+import { number, percent, plural } from "../format.js";
+import { card, empty, head, stat, table } from "../parts.js";
+
+const PERIOD_S = 30;
+const DAY_MS = 86400000;
+const SPANS = [
+  [7, "7 days"],
+  [30, "30 days"],
+  [90, "90 days"],
+  [365, "a year"],
+];
+const GROUPS = [
+  ["scenario", "scenario"],
+  ["arm", "arm of an experiment"],
+  ["model", "model version"],
+  ["position", "position"],
+];
+const COLUMNS = [
+  ["Group", "keep"],
+  ["Shown", "number"],
+  ["Clicks", "number"],
+  ["Click-through rate", "number"],
+  ["Bought", "number"],
+  ["Conversion rate", "number"],
+  ["Revenue", "number"],
+];
+
+export async function showOutcomes(visit) {
+  const { signal, view } = visit;
+  const stats = el("div.stats"),
+    note = el("div"),
+    groups = el("div");
+  const chart = lineChart({
+    caption: "Click-through and conversion rate by day",
+    format: (share) => percent(share, 2),
+    height: 220,
+  });
+  const days = choice("days", SPANS, "30"),
+    grouping = choice("by", GROUPS, "scenario");
+
+  function choice(id, options, value) {
+    const select = el(
+      "select",
+      { id, onchange: () => load() },
+      options.map(([name, text]) => el("option", { value: name }, text)),
+    );
+    select.value = value;
+    return select;
+  }
+
+  async function load() {
+    const until = Date.now();
+    const period = { since: until - (Number(days.value) - 1) * DAY_MS, until };
+    const [byDay, byGroup] = await Promise.all([
+      api.outcomes({ by: "day", ...period }, signal),
+      api.outcomes({ by: grouping.value, ...period }, signal),
+    ]);
+    fill(stats, ...figures(byDay.total, byDay.impressions));
+    drawDays(byDay.rows);
+    fill(
+      groups,
+      byGroup.rows.length
+        ? table(`Outcomes by ${grouping.value}`, COLUMNS, byGroup.rows.map(cells))
+        : empty("No recommendations in these days."),
+    );
+  }
+
+  function drawDays(rows) {
+    const isEmpty = rows.length < 2;
+    fill(note, isEmpty ? empty("The chart needs two days with recommendations.") : null);
+    chart.node.hidden = isEmpty;
+    if (isEmpty) return;
+    const values = (name) => rows.map((row) => row[name]?.value ?? null);
+    chart.set({
+      times: rows.map((row) => Date.parse(row.group)),
+      series: [
+        { name: "click-through rate", colour: "c0", values: values("ctr") },
+        { name: "conversion rate", colour: "c1", values: values("conversion_rate") },
+      ],
+      marks: [],
+    });
+  }
+
+  await load();
+  fill(
+    view,
+    head(
+      "Outcomes",
+      "What was shown, clicked and bought.",
+      el("label", { for: "days" }, "The last"),
+      days,
+      el("label", { for: "by" }, "by"),
+      grouping,
+    ),
+    stats,
+    card("By day", { about: "days of the recommendations, UTC" }, note, chart.node),
+    el("div", { class: "spacer" }),
+    card("Groups", { about: "rates with their 95% intervals" }, groups),
+  );
+  chart.redraw();
+  visit.every(PERIOD_S, load);
+}
+
+function figures(total, impressions) {
+  const source = impressions === "client" ? "items with an event that proves it" : "all items of all lists";
+  return [
+    stat("Items shown", number(total.impressions), source),
+    stat("Click-through rate", percent(total.ctr?.value, 2), clicks(total)),
+    stat("Conversion rate", percent(total.conversion_rate?.value, 2), plural(total.conversions, "item") + " bought"),
+    stat("Revenue", money(total.revenue), "value of attributed purchases"),
+    stat("Coverage", percent(total.coverage), `${plural(total.items, "item")} shown`),
+    stat(
+      "New items",
+      percent(total.new_share),
+      total.novelty === null ? "" : `novelty ${total.novelty.toFixed(1)} bits per item`,
+    ),
+  ];
+}
+
+const clicks = (total) => (total.ctr ? `${number(total.clicks)} clicked, ${interval(total.ctr)}` : "nothing shown");
+const interval = (rate) => `${(rate.low * 100).toFixed(2)} to ${percent(rate.high, 2)}`;
+const money = (value) => number(Math.round(value * 100) / 100);
+
+function cells(row) {
+  return [
+    row.group === "" ? "default" : String(row.group),
+    number(row.impressions),
+    number(row.clicks),
+    withInterval(row.ctr),
+    number(row.conversions),
+    withInterval(row.conversion_rate),
+    money(row.revenue),
+  ];
+}
+
+function withInterval(rate) {
+  if (!rate) return "–";
+  return el("span", {}, percent(rate.value, 2), " ", el("span.soft.small", {}, `(${interval(rate)})`));
+}
