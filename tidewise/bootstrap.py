@@ -7,6 +7,7 @@ Opening a system connects to the database only; the first refresh loads the mode
 from __future__ import annotations
 
 import dataclasses
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -38,6 +39,7 @@ from tidewise.settings.schema import ClockSettings, Settings
 if TYPE_CHECKING:
     from model.bundle import HM4SRBundle
 
+CURSOR_KEY = "cursors.key"  # in the metadata
 MODELS_FOLDER = "models"
 FEATURES_FOLDER = "features"
 
@@ -183,6 +185,19 @@ def agree_on_meta(store: Store, settings: Settings) -> None:
         with store.transaction() as tx:
             tx.metadata.save(missing)
             tx.commit()
+
+
+def cursor_key(store: Store) -> bytes:
+    """The key that signs the cursors of pages, the same in all processes; made by the first one."""
+    with store.read() as read:
+        stored = read.metadata.all().get(CURSOR_KEY)
+    if stored is None:
+        with store.transaction() as tx:
+            tx.scenarios.lock()  # of processes that start together, one makes it
+            stored = tx.metadata.all().get(CURSOR_KEY, secrets.token_hex(32))
+            tx.metadata.save({CURSOR_KEY: stored})
+            tx.commit()
+    return bytes.fromhex(stored)
 
 
 def check_rebuildable(store: Store, settings: Settings) -> None:

@@ -5,7 +5,7 @@ Independent of the server's code; an unsuccessful response raises `ApiError` wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -72,6 +72,16 @@ class Client:
         params = {name: value for name, value in given.items() if value is not None}
         return self._call("GET", f"/v1/users/{_part(user_id)}/recommendations", params=params)
 
+    def pages(self, user_id: str, *, n: int = 10, scenario: str | None = None) -> Iterator[Json]:
+        """A user's recommendations page by page, until the list ends; no item comes twice."""
+        path = f"/v1/users/{_part(user_id)}/recommendations"
+        params = {"n": str(n), "pages": "true"} | ({"scenario": scenario} if scenario else {})
+        page = self._call("GET", path, params=params)
+        yield page
+        while page["next"]:
+            page = self._call("GET", path, params={"n": str(n), "next": page["next"]})
+            yield page
+
     def recommend_all(self, user_ids: Sequence[str], *, n: int = 10) -> list[Json]:
         """The recommendations of up to 100 users, in their order."""
         users: list[Json] = self._call("POST", "/v1/recommendations", json={"users": list(user_ids), "n": n})["users"]
@@ -132,23 +142,23 @@ class Client:
         scenarios: list[Json] = self._call("GET", "/v1/scenarios")["scenarios"]
         return scenarios
 
-    def put_scenario(self, name: str, definition: Json, *, author: str = "api") -> Json:
+    def put_scenario(self, name: str, definition: Json, *, author: str | None = None) -> Json:
         """Insert or replace a scenario; returns the revision."""
-        return self._call("PUT", f"/v1/scenarios/{_part(name)}", json=definition, params={"author": author})
+        return self._call("PUT", f"/v1/scenarios/{_part(name)}", json=definition, params=_author(author))
 
-    def delete_scenario(self, name: str, *, author: str = "api") -> Json:
+    def delete_scenario(self, name: str, *, author: str | None = None) -> Json:
         """Delete a stored scenario; returns the revision."""
-        return self._call("DELETE", f"/v1/scenarios/{_part(name)}", params={"author": author})
+        return self._call("DELETE", f"/v1/scenarios/{_part(name)}", params=_author(author))
 
     def scenario_revisions(self, name: str) -> list[Json]:
         """The stored revisions of a scenario, newest first."""
         revisions: list[Json] = self._call("GET", f"/v1/scenarios/{_part(name)}/revisions")["revisions"]
         return revisions
 
-    def revert_scenario(self, name: str, revision: int, *, author: str = "api") -> Json:
+    def revert_scenario(self, name: str, revision: int, *, author: str | None = None) -> Json:
         """Take a scenario back to an older revision; returns the new one."""
         path = f"/v1/scenarios/{_part(name)}/revert"
-        return self._call("POST", path, json={"revision": revision}, params={"author": author})
+        return self._call("POST", path, json={"revision": revision}, params=_author(author))
 
     def preview_scenario(self, user_id: str, definition: Json, *, scenario: str | None = None) -> Json:
         """A user's answers now, or under a stored scenario, and under a definition that is not stored."""
@@ -179,6 +189,10 @@ def event_json(event: Interaction) -> Json:
         "time": event.time_ms,
         **optional,
     }
+
+
+def _author(author: str | None) -> dict[str, str]:
+    return {} if author is None else {"author": author}
 
 
 def _reason(response: httpx.Response) -> str:

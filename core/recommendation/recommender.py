@@ -29,16 +29,17 @@ from core.recommendation.bound_model import BoundModel
 from core.recommendation.current_items import CurrentItems, ItemName
 from core.recommendation.explain import EventContribution, contributions_of
 from core.recommendation.neighbour_scores import NeighbourScores
+from core.recommendation.pages import Selected, next_page, select
 from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
 from core.recommendation.requests import (
     Contribution,
     RecommendationRequest,
     RecommendationResult,
+    RestOfList,
     ScoredItem,
     SessionEvent,
 )
-from core.recommendation.scenario_selection import ScenarioSelection
-from core.recommendation.selection import allowed_rows, best, named, scored
+from core.recommendation.selection import scored
 from core.recommendation.snapshot import ServingSnapshot
 from core.recommendation.trends import Trends
 from core.recommendation.user_encoder import UserEncoder
@@ -93,9 +94,9 @@ class Recommender:
             history = state.window.history if state else EMPTY_HISTORY
             gap_ms = _gap_ms(now_ms, history)
             ranker = self._ranker_for(read, snapshot, state, gap_ms, hidden)
-            selected = self._selected(items, snapshot, ranker, request, hidden, now_ms)
+            selected = select(request, items, snapshot, ranker, hidden=hidden, random=self._random)
             if request.explain:
-                selected = _explained(items, snapshot, selected, history, now_ms)
+                selected = selected._replace(items=_explained(items, snapshot, selected.items, history, now_ms))
         seq = state.seq if state else None
         return _answer(snapshot.catalogue, ranker, request, selected, now_ms, seq=seq, gap_ms=gap_ms)
 
@@ -124,9 +125,9 @@ class Recommender:
                 query = _query(snapshot.model, snapshot.model.encoder.encode([history]), gap_ms)
                 reason = "ranked by the session" if state is None else "ranked by the user's history and the session"
                 ranker = _by_model(snapshot, snapshot.model, query, history, hidden, reason)
-            selected = self._selected(items, snapshot, ranker, request, hidden, now_ms)
+            selected = select(request, items, snapshot, ranker, hidden=hidden, random=self._random)
             if request.explain:
-                selected = _explained(items, snapshot, selected, history, now_ms)
+                selected = selected._replace(items=_explained(items, snapshot, selected.items, history, now_ms))
         seq = state.seq if state else None
         return _answer(snapshot.catalogue, ranker, request, selected, now_ms, seq=seq, gap_ms=gap_ms)
 
@@ -155,12 +156,20 @@ class Recommender:
             snapshot.catalogue,
             ranker,
             request,
-            ranked,
+            Selected(ranked),
             now_ms,
             seq=state.seq if state else None,
             gap_ms=gap_ms,
             excluded=excluded,
         )
+
+    def next_page(self, rest: RestOfList, n: int, *, user_id: str | None = None) -> RecommendationResult:
+        """The next n items of a list, without those that the user has seen or disliked meanwhile."""
+        request = RecommendationRequest(n=n, exclude_seen=rest.exclude_seen)
+        with self._store.read(snapshot=False) as read:
+            items, user = self._read_user(read, self._snapshots(), user_id, request, self._now_ms(request))
+            state, hidden = _parts(user)
+            return next_page(rest, request, items, hidden=hidden, seq=state.seq if state else None)
 
     def similar(self, item_id: str, request: RecommendationRequest) -> RecommendationResult:
         """The items most similar to an item (cosine of item vectors); raises `NotFound` for an unknown item."""
@@ -243,7 +252,7 @@ class Recommender:
         now_ms = self._now_ms(request)
         with self._store.read(snapshot=False) as read:
             items = self._current(read, snapshot, read.items.revision(), now_ms)
-            selected = self._selected(items, snapshot, ranker, request, NO_KEYS, now_ms, among)
+            selected = select(request, items, snapshot, ranker, hidden=NO_KEYS, random=self._random, among=among)
         return _answer(snapshot.catalogue, ranker, request, selected, now_ms)
 
     def _ranker_for(
@@ -267,25 +276,6 @@ class Recommender:
     def _now_ms(self, request: RecommendationRequest) -> int:
         """The time of the answer."""
         return self._clock.now_ms() if request.at_ms is None else request.at_ms
-
-    def _selected(
-        self,
-        items: CurrentItems,
-        snapshot: ServingSnapshot,
-        ranker: Ranker,
-        request: RecommendationRequest,
-        hidden: IntArray,
-        now_ms: int,
-        among: BoolArray | None = None,
-    ) -> tuple[ScoredItem, ...]:
-        """The items of the answer. `among`: (N,) those that the ranking is about."""
-        allowed = allowed_rows(snapshot.catalogue, request, hidden, now_ms)
-        if request.scenario is not None:
-            selection = ScenarioSelection(request.scenario, items, snapshot, ranker, now_ms, self._random)
-            return selection.of(request.n, allowed, among)
-        if among is not None:
-            allowed &= among
-        return named(items, ranker, *best(items, ranker.ranking(allowed), request.n))
 
 
 def _parts(user: CurrentUser | None) -> tuple[UserState | None, IntArray]:
@@ -378,7 +368,7 @@ def _answer(
     catalogue: Catalogue,
     ranker: Ranker,
     request: RecommendationRequest,
-    items: tuple[ScoredItem, ...],
+    selected: Selected,
     now_ms: int,
     *,
     seq: int | None = None,
@@ -386,9 +376,18 @@ def _answer(
     excluded: Mapping[str, str] | None = None,
 ) -> RecommendationResult:
     new_id = new_recommendation_id(now_ms)
+    items = selected.items
     reason = ranker.reason if items or catalogue.listed_at(now_ms).any() else NOTHING_LISTED
-    scenario = request.scenario.name if request.scenario else ""
-    version = ranker.version
     return RecommendationResult(
-        new_id, items, ranker.source, reason, now_ms, version, seq, gap_ms, excluded or {}, scenario=scenario
+        new_id,
+        items,
+        ranker.source,
+        reason,
+        now_ms,
+        ranker.version,
+        seq,
+        gap_ms,
+        excluded or {},
+        scenario=request.scenario.name if request.scenario else "",
+        rest=selected.rest,
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from core.arrays import FloatArray, IntArray
 from core.filters import Filter
 from core.scenarios.scenario import Scenario
 
 RankingSource = Literal["model", "counts", "popularity", "similarity", "latest"]
 DEFAULT_N = 10
+MAX_LIST = 300  # items of a list over all its pages: a cursor has at most 5,600 characters
 
 ReasonKind = Literal["history", "neighbour", "repeat", "popularity", "pin", "boost", "exploration", "fallback"]
 
@@ -58,12 +60,40 @@ class ScoredItem:
 
 
 @dataclass(frozen=True, slots=True)
+class RestOfList:
+    """What the next pages of a list show: (R,) item `keys` in order, why each stands there, and its propensity.
+
+    `subject`: what the list is of, as "user ann"; `start_ms`: of its first answer, of which the other fields are too.
+    A kind is that of a scenario, None where the ranking put the item there.
+    """
+
+    subject: str
+    start_ms: int
+    source: RankingSource
+    reason: str
+    model_version: str | None
+    scenario: str
+    exclude_seen: bool
+    keys: IntArray
+    kinds: tuple[ReasonKind | None, ...]
+    propensities: FloatArray
+
+    def after(self, num: int) -> RestOfList | None:
+        """Without the first items; None if nothing is left."""
+        if num >= len(self.keys):
+            return None
+        keys, kinds, propensities = self.keys[num:], self.kinds[num:], self.propensities[num:]
+        return replace(self, keys=keys, kinds=kinds, propensities=propensities)
+
+
+@dataclass(frozen=True, slots=True)
 class RecommendationResult:
     """A ranked list of items and how it was computed.
 
     `reason`: why this source was used. `gap_ms`: from the user's last event to `now_ms` (0 if `at` lies before it),
     None without a history. `excluded`: requested items that cannot be shown, each with the reason. `scenario`: its
     name, "" without one. `arm`: as "experiment/arm", "" without one.
+    `rest`: what the next pages show, where they were asked for.
     """
 
     recommendation_id: str
@@ -77,6 +107,7 @@ class RecommendationResult:
     excluded: Mapping[str, str] = field(default_factory=dict)
     scenario: str = ""
     arm: str = ""
+    rest: RestOfList | None = None
 
     @property
     def propensities(self) -> tuple[float, ...] | None:
@@ -92,7 +123,8 @@ class RecommendationRequest:
     `where`: what every item satisfies. `exclude`: item ids. `exclude_seen`: exclude items that the user has
     seen. `at_ms`: the time taken as now. `explain`: compute the contributions of past events to each item's score;
     costs an encode per event of the window. `record`: remember the answer, so that outcomes are counted. `scenario`:
-    how the answer is selected; `n` and `exclude_seen` are the request's.
+    how the answer is selected; `n` and `exclude_seen` are the request's. `pages_of`: what the list is of, as "user
+    ann", where the next pages will be asked for.
     """
 
     n: int = DEFAULT_N
@@ -103,6 +135,7 @@ class RecommendationRequest:
     at_ms: int | None = None
     explain: bool = False
     scenario: Scenario | None = None
+    pages_of: str = ""
     record: bool = True
 
 

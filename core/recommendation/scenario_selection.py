@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from core.arrays import BoolArray, FloatArray, IntArray
+from core.arrays import BoolArray, FloatArray
 from core.filters import matching
 from core.recommendation.current_items import CurrentItems
 from core.recommendation.item_indexes import unit
 from core.recommendation.rankers import PopularityRanker, Ranker, Ranking, RecencyRanker
-from core.recommendation.requests import ItemReason, RankingSource, ReasonKind, ScoredItem
-from core.recommendation.selection import NUM_SPARE, best, named
+from core.recommendation.requests import RankingSource, ReasonKind
+from core.recommendation.selection import NUM_SPARE, Pick, best
 from core.recommendation.snapshot import ServingSnapshot
 from core.scenarios.boosts import added_by, boosted
 from core.scenarios.candidates import Candidates, DiverseCandidates
@@ -52,8 +52,11 @@ class ScenarioSelection:
     now_ms: int
     random: RandomSource
 
-    def of(self, n: int, allowed: BoolArray, among: BoolArray | None = None) -> tuple[ScoredItem, ...]:
-        """The first n items. `allowed`: (N,) by the request; `among`: (N,) those that the ranking is about."""
+    def picks(self, n: int, allowed: BoolArray, among: BoolArray | None, *, num: int) -> list[Pick]:
+        """The first `num` items, in pages of n, for each of which caps count anew.
+
+        `allowed`: (N,) by the request; `among`: (N,) those that the ranking is about.
+        """
         scenario, catalogue = self.scenario, self.snapshot.catalogue
         obeying = allowed & matching(catalogue, scenario.where) if scenario.where else allowed
         ranked = obeying if among is None else obeying & among
@@ -62,18 +65,27 @@ class ScenarioSelection:
         added = added_by(scenario.boosts, catalogue, unit=UNITS[self.ranker.source])
         rank = self.ranker.ranking(ranked) if added is None else boosted(self.ranker, ranked, added)
         candidates = self._candidates(rank, n)
-        slate = Slate(
-            candidates,
-            Caps(catalogue, scenario.caps),
-            num_rows=len(catalogue),
-            pools=self._pools(scenario.exploration, candidates, ranked) if scenario.exploration else None,
-            random=self.random,
-            is_listed=lambda row: bool(self.items.listed(np.array([row]))[0]),
-        )
-        slots = slate.fill(n, self._pins(allowed))
-        filled = self._named(slots, candidates, added, n)
-        placed = np.array([slot.row for slot in slots], np.int64)
-        return filled + self._filling(n - len(slots), obeying, placed)
+        pools = self._pools(scenario.exploration, candidates, ranked) if scenario.exploration else None
+        pins = self._pins(allowed, num)
+        placed = np.zeros(len(catalogue), np.bool_)
+        placed[list(pins.values())] = True
+        picks: list[Pick] = []
+        while len(picks) < num:
+            size, start = min(n, num - len(picks)), len(picks)
+            caps = Caps(catalogue, scenario.caps)
+            slate = Slate(candidates, caps, placed, pools=pools, random=self.random, is_listed=self._is_listed)
+            slots = slate.fill(size, {position - start: row for position, row in pins.items() if position > start})
+            placed[[slot.row for slot in slots]] = True
+            page = self._scored(slots, candidates, added, num)
+            page += self._filling(size - len(page), obeying & ~placed)
+            placed[[pick.row for pick in page]] = True
+            picks += page
+            if len(page) < size:
+                break
+        return picks
+
+    def _is_listed(self, row: int) -> bool:
+        return bool(self.items.listed(np.array([row]))[0])
 
     def _newer_than(self, age_ms: int) -> BoolArray:
         """(N,) the items first seen at most so long ago."""
@@ -105,11 +117,11 @@ class ScenarioSelection:
         new = np.flatnonzero(ranked & self._newer_than(rule.new_ms)) if rule.new_share else np.empty(0, np.int64)
         return Pools(rule, candidates.rows[: rule.pool], new)
 
-    def _pins(self, allowed: BoolArray) -> dict[int, int]:
-        """The catalogue rows of the pins by position; a pin whose items can't be shown has none."""
+    def _pins(self, allowed: BoolArray, num: int) -> dict[int, int]:
+        """The catalogue rows of the pins up to a position; a pin whose items can't be shown has none."""
         rows: dict[int, int] = {}
         for pin in self.scenario.pins:
-            row = self._pinned(pin, allowed, list(rows.values()))
+            row = self._pinned(pin, allowed, list(rows.values())) if pin.position <= num else None
             if row is not None:
                 rows[pin.position] = row
         return rows
@@ -126,44 +138,31 @@ class ScenarioSelection:
             rows = rows[self.items.listed(rows)]
         return int(rows[0]) if len(rows) else None
 
-    def _named(
-        self, slots: Sequence[Slot], candidates: Candidates, added: FloatArray | None, n: int
-    ) -> tuple[ScoredItem, ...]:
+    def _scored(self, slots: Sequence[Slot], candidates: Candidates, added: FloatArray | None, num: int) -> list[Pick]:
         rows = np.array([slot.row for slot in slots], np.int64)
         boosts = np.zeros(len(rows), np.float32) if added is None else added[rows]
         scores = self.ranker.scores(rows) + boosts
-        lifted = np.zeros(len(rows), np.bool_) if added is None else self._lifted(scores, boosts, candidates, added, n)
-        return tuple(
-            replace(item, reason=_reason(slot, item.reason, is_lifted=is_lifted), propensity=slot.propensity)
-            for slot, item, is_lifted in zip(
-                slots, named(self.items, self.ranker, rows, scores), lifted.tolist(), strict=True
-            )
-        )
+        lifted = np.zeros(len(rows), np.bool_)
+        if added is not None and len(candidates.rows):
+            # Not among the best without the boost: below the score that this many items have without theirs.
+            own = np.sort(candidates.scores - added[candidates.rows])[::-1]
+            lifted = (boosts > 0) & (scores - boosts < own[min(num, len(own)) - 1])
+        return [
+            Pick(slot.row, score, _kind(slot, is_lifted=is_lifted), slot.propensity)
+            for slot, score, is_lifted in zip(slots, scores.tolist(), lifted.tolist(), strict=True)
+        ]
 
-    def _lifted(
-        self, scores: FloatArray, boosts: FloatArray, candidates: Candidates, added: FloatArray, n: int
-    ) -> BoolArray:
-        """(R,) whether an item would not be among the best n without its boost."""
-        own = np.sort(candidates.scores - added[candidates.rows])[::-1]
-        return (boosts > 0) & (scores - boosts < own[min(n, len(own)) - 1] if len(own) else False)
-
-    def _filling(self, num: int, allowed: BoolArray, placed: IntArray) -> tuple[ScoredItem, ...]:
+    def _filling(self, num: int, free: BoolArray) -> list[Pick]:
         """As many more items, by the fallback of the scenario."""
         if num <= 0 or self.scenario.fallback == "none":
-            return ()
-        free = allowed.copy()
-        free[placed] = False
+            return []
         is_popular = self.scenario.fallback == "popular"
         ranker = PopularityRanker(self.snapshot, "") if is_popular else RecencyRanker(self.snapshot)
-        rows, scores = best(self.items, ranker.ranking(free), num)
-        return tuple(
-            replace(item, score=None, reason=ItemReason("fallback")) for item in named(self.items, ranker, rows, scores)
-        )
+        rows, _ = best(self.items, ranker.ranking(free), num)
+        return [Pick(row, -math.inf, "fallback") for row in rows.tolist()]
 
 
-def _reason(slot: Slot, reason: ItemReason | None, *, is_lifted: bool) -> ItemReason | None:
-    """Why an item stands at its position: the scenario's reason before that of the ranking."""
-    if slot.origin == "ranking":
-        return ItemReason("boost") if is_lifted else reason
-    kind: ReasonKind = slot.origin
-    return ItemReason(kind)
+def _kind(slot: Slot, *, is_lifted: bool) -> ReasonKind | None:
+    if slot.origin != "ranking":
+        return slot.origin
+    return "boost" if is_lifted else None

@@ -5,6 +5,10 @@ Shapes: N items of the catalogue, R rows of a result.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
@@ -12,9 +16,18 @@ from core.filters import matching
 from core.items import Catalogue
 from core.recommendation.current_items import CurrentItems, ItemName
 from core.recommendation.rankers import Ranker, Ranking
-from core.recommendation.requests import ItemReason, RecommendationRequest, ScoredItem
+from core.recommendation.requests import ItemReason, ReasonKind, RecommendationRequest, ScoredItem
 
 NUM_SPARE = 8  # candidates beyond n, to replace those that the final check removes
+
+
+class Pick(NamedTuple):
+    """A chosen item: catalogue row, score, what in a scenario put it there if anything did, and its propensity."""
+
+    row: int
+    score: float
+    kind: ReasonKind | None = None
+    propensity: float = 1.0
 
 
 def allowed_rows(catalogue: Catalogue, request: RecommendationRequest, hidden: IntArray, now_ms: int) -> BoolArray:
@@ -50,6 +63,16 @@ def named(items: CurrentItems, ranker: Ranker, rows: IntArray, scores: FloatArra
     return tuple(
         scored(items.name(row), score, reason)
         for row, score, reason in zip(rows.tolist(), scores.tolist(), reasons, strict=True)
+    )
+
+
+def named_picks(items: CurrentItems, ranker: Ranker, picks: Sequence[Pick]) -> tuple[ScoredItem, ...]:
+    """The chosen items as an answer names them; the reason of a scenario comes before that of the ranking."""
+    rows = np.array([pick.row for pick in picks], np.int64)
+    scores = np.array([pick.score for pick in picks], np.float32)
+    return tuple(
+        replace(item, reason=ItemReason(pick.kind) if pick.kind else item.reason, propensity=pick.propensity)
+        for item, pick in zip(named(items, ranker, rows, scores), picks, strict=True)
     )
 
 

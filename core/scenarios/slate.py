@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from random import SystemRandom
 from typing import Literal, NamedTuple
 
-import numpy as np
-
+from core.arrays import BoolArray
 from core.scenarios.candidates import Candidates
 from core.scenarios.caps import Caps
 from core.scenarios.pools import Pools, RandomSource
@@ -34,19 +33,22 @@ class Slate:
         self,
         candidates: Candidates,
         caps: Caps,
+        placed: BoolArray,
         *,
-        num_rows: int,
         pools: Pools | None = None,
         random: RandomSource = DEFAULT_RANDOM,
         is_listed: Callable[[int], bool] = lambda _row: True,
     ) -> None:
-        """`num_rows`: N. `pools`: None without exploration. `is_listed`: whether a drawn item can be shown now."""
+        """`placed`: (N,) the rows that were shown before or are pins. `pools`: None without exploration.
+
+        `is_listed`: whether a drawn item can be shown now.
+        """
         self._candidates = candidates
         self._caps = caps
         self._pools = pools
         self._random = random
         self._is_listed = is_listed
-        self.blocked = np.zeros(num_rows, np.bool_)  # the rows that are in the answer or can't follow
+        self.blocked = placed.copy()  # the rows that are in the answer or can't follow
 
     def fill(self, n: int, pins: Mapping[int, int]) -> list[Slot]:
         """The first n positions, or fewer if nothing else may follow. `pins`: catalogue rows by position.

@@ -16,12 +16,14 @@ from starlette.datastructures import QueryParams
 from core.errors import InvalidInput
 from core.filters import filter_in, filter_of
 from core.interactions import MAX_ID_BYTES, check_id, check_time_ms, field_name, shorten
-from core.recommendation.requests import DEFAULT_N, RecommendationRequest
+from core.recommendation.cursors import decode_cursor
+from core.recommendation.requests import DEFAULT_N, RecommendationRequest, RestOfList
 from core.scenarios.scenario import NO_SCENARIO, Scenario
 from serving.http.replies import HTTPError
 from serving.runtime.services import Services
 
 RECOMMENDATION_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "explain", "scenario", "record")
+NEXT_PAGE_FIELDS = ("next", "n", "record")
 
 
 async def read_json(request: Request, *, max_bytes: int) -> object:
@@ -107,13 +109,28 @@ def path_id(request: Request, name: str) -> str:
 def read_recommendation_query(request: Request, services: Services) -> RecommendationRequest:
     """The recommendation request of a query string."""
     query = request.query_params
-    check_query(query, RECOMMENDATION_FIELDS, repeatable=("where", "exclude"))
+    check_query(query, (*RECOMMENDATION_FIELDS, "pages"), repeatable=("where", "exclude"))
     values: dict[str, object] = {name: query[name] for name in query if name not in ("where", "exclude")}
     for name in ("n", "at"):
         if name in query:
             values[name] = _integer(name, query[name])
     values["exclude"] = _split(query.getlist("exclude"))
-    return replace(parse_recommendation_request(values, services), where=filter_in(query.getlist("where")))
+    return replace(
+        parse_recommendation_request(values, services),
+        where=filter_in(query.getlist("where")),
+        pages_of=request.url.path if _flag("pages", query.get("pages"), default=False) else "",
+    )
+
+
+def read_next_page(request: Request, services: Services) -> tuple[RestOfList, RecommendationRequest]:
+    """What `next` in a query string continues, and the request of its next page."""
+    query = request.query_params
+    check_query(query, NEXT_PAGE_FIELDS)
+    now_ms = services.clock.now_ms()
+    rest = decode_cursor(query["next"], services.cursor_key, subject=request.url.path, now_ms=now_ms)
+    n = _n(_integer("n", query.get("n", str(DEFAULT_N))), services.limits.max_n)
+    record = _flag("record", query.get("record"), default=True)
+    return rest, RecommendationRequest(n=n, record=record, pages_of=rest.subject)
 
 
 def parse_recommendation_request(
@@ -133,7 +150,7 @@ def parse_recommendation_request(
         exclude_seen=_exclude_seen(values.get("seen"), services, scenario),
         at_ms=None if at is None else check_time_ms("at", at),
         explain=_explain(values.get("explain")),
-        record=_record(values.get("record")),
+        record=_flag("record", values.get("record"), default=True),
         scenario=scenario,
     )
 
@@ -196,11 +213,11 @@ def _explain(value: object) -> bool:
     return bool(value == "full")
 
 
-def _record(value: object) -> bool:
+def _flag(name: str, value: object, *, default: bool) -> bool:
     if value not in (None, True, False, "true", "false"):
-        msg = f"record: wanted true or false, got {shorten(value)}"
-        raise InvalidInput(msg, field="record")
-    return value not in (False, "false")
+        msg = f"{name}: wanted true or false, got {shorten(value)}"
+        raise InvalidInput(msg, field=name)
+    return default if value is None else value in (True, "true")
 
 
 def _split(values: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from core.errors import InvalidInput
 from core.interactions import check_id, check_time_ms, shorten
 from core.outcome_records import Answer, Origin
+from core.recommendation.cursors import encode_cursor
 from core.recommendation.requests import RecommendationRequest, RecommendationResult, SessionEvent
 from serving.http.replies import encoded_reply
 from serving.http.requests import (
@@ -17,6 +18,7 @@ from serving.http.requests import (
     check_ids,
     parse_recommendation_request,
     path_id,
+    read_next_page,
     read_object,
     read_recommendation_query,
 )
@@ -52,15 +54,8 @@ class RecommendationRoutes:
 
     async def recommend(self, request: Request) -> Response:
         """The next items for a user."""
-        user_id, recommendation_request = (
-            path_id(request, "user_id"),
-            read_recommendation_query(request, self._services),
-        )
-        return await self._reply(
-            lambda: self._recommender.recommend(user_id, recommendation_request),
-            recommendation_request,
-            user_id=user_id,
-        )
+        user_id = path_id(request, "user_id")
+        return await self._list(request, lambda wanted: self._recommender.recommend(user_id, wanted), user_id=user_id)
 
     async def recommend_session(self, request: Request) -> Response:
         """The next items for a session given in the body: anonymous, or as if it were a user's next events.
@@ -116,39 +111,42 @@ class RecommendationRoutes:
 
     async def similar(self, request: Request) -> Response:
         """The items most similar to an item."""
-        item_id, recommendation_request = (
-            path_id(request, "item_id"),
-            read_recommendation_query(request, self._services),
-        )
-        return await self._reply(
-            lambda: self._recommender.similar(item_id, recommendation_request),
-            recommendation_request,
-            list_name="similar",
-            item_id=item_id,
+        item_id = path_id(request, "item_id")
+        return await self._list(
+            request, lambda wanted: self._recommender.similar(item_id, wanted), list_name="similar", item_id=item_id
         )
 
     async def popular(self, request: Request) -> Response:
         """The most popular items, time-decayed."""
-        recommendation_request = read_recommendation_query(request, self._services)
-        return await self._reply(
-            lambda: self._recommender.popular(recommendation_request), recommendation_request, list_name="popular"
-        )
+        return await self._list(request, self._recommender.popular, list_name="popular")
 
     async def latest(self, request: Request) -> Response:
         """The newest items of the catalogue."""
-        recommendation_request = read_recommendation_query(request, self._services)
-        return await self._reply(
-            lambda: self._recommender.latest(recommendation_request), recommendation_request, list_name="latest"
-        )
+        return await self._list(request, self._recommender.latest, list_name="latest")
 
     async def trending(self, request: Request) -> Response:
         """The items that gain popularity most."""
-        recommendation_request = read_recommendation_query(request, self._services)
         trends = self._engine.trends
+        return await self._list(
+            request, lambda wanted: self._recommender.trending(wanted, trends), list_name="trending"
+        )
+
+    async def _list(
+        self,
+        request: Request,
+        query: Callable[[RecommendationRequest], RecommendationResult],
+        *,
+        list_name: str = "",
+        **about: str,
+    ) -> Response:
+        """The answer to a query string: of a list, or of the next page of one."""
+        if "next" not in request.query_params:
+            wanted = read_recommendation_query(request, self._services)
+            return await self._reply(lambda: query(wanted), wanted, list_name=list_name, **about)
+        rest, wanted = read_next_page(request, self._services)
+        user_id = about.get("user_id")
         return await self._reply(
-            lambda: self._recommender.trending(recommendation_request, trends),
-            recommendation_request,
-            list_name="trending",
+            lambda: self._recommender.next_page(rest, wanted.n, user_id=user_id), wanted, list_name=list_name, **about
         )
 
     def _session(self, raw: object) -> list[SessionEvent]:
@@ -178,7 +176,10 @@ class RecommendationRoutes:
         self._engine.metrics.count_recommendation(answer.source)
         if request.record and request.at_ms is None:
             self._services.answers.add(_recorded(answer, about.get("user_id"), list_name))
-        return about | schemas.recommendations_out(answer, self._age_ms(answer, request.at_ms))
+        content = about | schemas.recommendations_out(answer, self._age_ms(answer, request.at_ms))
+        if request.pages_of:
+            content["next"] = answer.rest and encode_cursor(answer.rest, self._services.cursor_key)
+        return content
 
     def _age_ms(self, answer: RecommendationResult, at_ms: int | None) -> int | None:
         """The age of the newest event that an answer knows, whatever `at` the request has."""

@@ -13,6 +13,7 @@ from core.records import ScenarioRevision
 from core.scenarios.definition import FIELDS, parse_scenario
 from core.scenarios.manage import MAX_REVISIONS, delete_scenario, not_stored, revert_scenario, save_scenario
 from core.scenarios.scenario import Scenario
+from serving.http.audit import actor_of, audited
 from serving.http.replies import json_reply
 from serving.http.requests import check_query, parse_recommendation_request, path_id, read_object
 from serving.runtime.engine import Engine
@@ -20,7 +21,7 @@ from serving.schemas import scenarios as schemas
 from serving.schemas.base import Schema
 from serving.schemas.recommendations import recommendations_out
 
-AUTHOR, PREVIEW = "api", "preview"
+PREVIEW = "preview"  # the name of a scenario that has none
 
 
 class ScenarioRoutes:
@@ -60,14 +61,20 @@ class ScenarioRoutes:
         definition = await self._body(request, FIELDS)
         clock = self._services.wall
         return await self._change(
-            lambda: save_scenario(self._services.store, name, definition, author=author, clock=clock)
+            lambda: save_scenario(
+                audited(self._services, request, "store scenario", name), name, definition, author=author, clock=clock
+            )
         )
 
     async def delete(self, request: Request) -> Response:
         """Delete a stored scenario: one more revision, which can be taken back."""
         name, author = path_id(request, "name"), _author(request)
         clock = self._services.wall
-        return await self._change(lambda: delete_scenario(self._services.store, name, author=author, clock=clock))
+        return await self._change(
+            lambda: delete_scenario(
+                audited(self._services, request, "delete scenario", name), name, author=author, clock=clock
+            )
+        )
 
     async def revert(self, request: Request) -> Response:
         """Take back to an older revision: one more revision, equal to it."""
@@ -78,7 +85,9 @@ class ScenarioRoutes:
             raise InvalidInput(msg, field="revision")
         clock = self._services.wall
         return await self._change(
-            lambda: revert_scenario(self._services.store, name, revision, author=author, clock=clock)
+            lambda: revert_scenario(
+                audited(self._services, request, "revert scenario", name), name, revision, author=author, clock=clock
+            )
         )
 
     async def revisions(self, request: Request) -> Response:
@@ -129,4 +138,4 @@ class ScenarioRoutes:
 
 def _author(request: Request) -> str:
     check_query(request.query_params, ("author",))
-    return check_id("author", request.query_params.get("author", AUTHOR))
+    return check_id("author", request.query_params.get("author", actor_of(request)))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -137,6 +138,7 @@ class Services:
     api_key: str | None = None
     write_key: str | None = None
     read_key: str | None = None
+    cursor_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     cors_origins: Sequence[str] = ()  # of web pages that may call the API; only with `api_key`
     limits: Limits = field(default_factory=Limits)
     version: str = "0"

@@ -74,6 +74,8 @@ class RecommendationsOut(Schema):
     """The time that the answer is for, in milliseconds."""
     scenario: str | None = None
     """The scenario of the request."""
+    next: str | None = None
+    """With `pages=true`: the cursor of the next page; null on the last one."""
     excluded: list[str] | None = None
     """Ranking only: requested items that cannot be shown (unknown, hidden, removed, disliked, not available)."""
     excluded_because: dict[str, str] | None = None
@@ -195,6 +197,8 @@ _QUERY = (
     ),
     parameter("at", "integer", "Answer as of this time (ms): moves now, not the known events."),
     parameter("scenario", "string", "The name of a scenario."),
+    parameter("pages", "boolean", "Answer with `next`, the cursor of the next page.", default=False),
+    parameter("next", "string", "The cursor of an earlier answer: its next page. Only `n` and `record` go with it."),
 )
 _TAG = "recommendations"
 

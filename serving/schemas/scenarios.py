@@ -153,7 +153,7 @@ def revision_out(change: ScenarioRevision) -> dict[str, object]:
 
 _TAG = "scenarios"
 _NAME = path_parameter("name")
-_AUTHOR = parameter("author", "string", "Who changes it, for the history; by default api.")
+_AUTHOR = parameter("author", "string", "Who changes it, for the history; by default the name of the API key.")
 _EXAMPLE = {"where": {"not": {"categories": "light"}}, "diversity": {"at_most": {"categories": 1}}}
 
 GET_SCENARIOS = document(ScenariosOut, tag=_TAG, errors=(401, 403, 503))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 import tomllib
@@ -17,6 +16,7 @@ from core.records import ScenarioRevision
 from core.scenarios.current import NamedScenario
 from core.scenarios.manage import MAX_REVISIONS, delete_scenario, not_stored, revert_scenario, save_scenario
 from tidewise.bootstrap import open_existing
+from tidewise.commands.audit import account, audited
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 
 app = typer.Typer(no_args_is_help=True, help="List, show, store, delete or revert scenarios.")
@@ -81,13 +81,13 @@ def put(
     """
     definition = _definition(file)
     with open_existing(settings_of(data, config, set_)) as system:
-        _print(save_scenario(system.store, name, definition, author=_author()), json_)
+        _print(save_scenario(audited(system, "store scenario", name), name, definition, author=account()), json_)
 
 
 def delete(name: Name, data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
     """Delete a stored scenario; one of the settings with its name serves again."""
     with open_existing(settings_of(data, config, set_)) as system:
-        _print(delete_scenario(system.store, name, author=_author()), json_)
+        _print(delete_scenario(audited(system, "delete scenario", name), name, author=account()), json_)
 
 
 def revert(
@@ -100,7 +100,7 @@ def revert(
 ) -> None:
     """Take a scenario back to an older revision."""
     with open_existing(settings_of(data, config, set_)) as system:
-        _print(revert_scenario(system.store, name, revision, author=_author()), json_)
+        _print(revert_scenario(audited(system, "revert scenario", name), name, revision, author=account()), json_)
 
 
 def _definition(file: Path) -> dict[str, Any]:
@@ -114,10 +114,6 @@ def _definition(file: Path) -> dict[str, Any]:
         msg = f"{file}: wanted an object with the fields of a scenario; docs/scenarios.md lists them"
         raise InvalidInput(msg)
     return definition
-
-
-def _author() -> str:
-    return f"{getpass.getuser()} by command"
 
 
 def _print(change: ScenarioRevision, json_: bool) -> None:

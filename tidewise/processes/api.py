@@ -19,7 +19,7 @@ from core.clock import WallClock
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.shown_items import ShownItems
 from tidewise import __version__
-from tidewise.bootstrap import System, open_system
+from tidewise.bootstrap import System, cursor_key, open_system
 from tidewise.data_folder import hold
 from tidewise.metrics.monitor import MonitorCollector, StoredDriftCollector
 from tidewise.process_setup import freeze_gc, use_log_format
@@ -134,6 +134,7 @@ def _serve(
         clock=system.clock,
         answers=_answer_log(system),
         scenarios=system.scenarios,
+        cursor_key=cursor_key(system.store),
         log=log,
         encode=encoding_queue.submit,
         items_changed=refresh.follow_items,

@@ -72,8 +72,20 @@ def test_scenarios_are_changed_previewed_and_named_in_requests() -> None:
         ("PUT", "/v1/scenarios/home?author=ann", {"n": 3}),
         ("GET", "/v1/scenarios", None),
         ("GET", "/v1/scenarios/home/revisions", None),
-        ("POST", "/v1/scenarios/home/revert?author=api", {"revision": 1}),
-        ("DELETE", "/v1/scenarios/home?author=api", None),
+        ("POST", "/v1/scenarios/home/revert", {"revision": 1}),
+        ("DELETE", "/v1/scenarios/home", None),
         ("POST", "/v1/scenarios/preview", {"user_id": "ann", "definition": {"n": 2}, "scenario": "home"}),
         ("GET", "/v1/users/ann/recommendations?scenario=home", None),
     ]
+
+
+def test_pages_follow_the_cursor_to_the_end() -> None:
+    queries: list[dict[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        queries.append(dict(request.url.params))
+        return httpx.Response(200, json={"items": [], "next": "b" if len(queries) == 1 else None})
+
+    with Client("http://shop", transport=httpx.MockTransport(answer)) as client:
+        assert len(list(client.pages("ann", n=2, scenario="home"))) == 2
+    assert queries == [{"n": "2", "pages": "true", "scenario": "home"}, {"n": "2", "next": "b"}]

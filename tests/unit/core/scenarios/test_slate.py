@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.arrays import FloatArray, IntArray
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.items import Catalogue
 from core.scenarios.candidates import Candidates, DiverseCandidates
 from core.scenarios.caps import Caps
@@ -32,6 +32,11 @@ def catalogue(categories: Sequence[Sequence[str]], brands: Sequence[str | None] 
     attributes = [{"brand": brand} if brand else {} for brand in brands] or [{}] * num
     listed = np.ones(num, np.bool_)
     return Catalogue(np.arange(num), names, names, list(map(tuple, categories)), listed, attributes=attributes)
+
+
+def nothing(num: int) -> BoolArray:
+    """No row is placed yet."""
+    return np.zeros(num, np.bool_)
 
 
 def plain(num: int) -> Catalogue:
@@ -52,7 +57,7 @@ class Order:
 
 
 def slate(items: Catalogue, *caps: Cap, depth: int = 4) -> Slate:
-    return Slate(Candidates(Order(len(items)), depth=depth), Caps(items, caps), num_rows=len(items))
+    return Slate(Candidates(Order(len(items)), depth=depth), Caps(items, caps), nothing(len(items)))
 
 
 def rows(slots: Sequence[Slot]) -> list[int]:
@@ -79,7 +84,7 @@ def test_a_pin_behind_the_end_of_a_short_list_follows_it() -> None:
 def test_a_cap_is_not_exceeded_and_deeper_items_follow() -> None:
     items = catalogue([["tents"]] * 30 + [["mugs"], ["tents"], ["maps"]])
     order = Order(len(items))
-    filled = Slate(Candidates(order, depth=4), Caps(items, [Cap("categories", 2)]), num_rows=len(items)).fill(4, {})
+    filled = Slate(Candidates(order, depth=4), Caps(items, [Cap("categories", 2)]), nothing(len(items))).fill(4, {})
     assert rows(filled) == [0, 1, 30, 32]
     assert order.depths == [4, 16, 64], "the list grows until the positions are filled"
 
@@ -119,7 +124,7 @@ def diverse(directions: Sequence[str], weight: float, n: int = 3, depth: int = 5
     candidates = DiverseCandidates(
         Order(len(items)), depth=depth, weight=weight, vectors=lambda chosen: vectors[chosen]
     )
-    return rows(Slate(candidates, Caps(items, ()), num_rows=len(items)).fill(n, {}))
+    return rows(Slate(candidates, Caps(items, ()), nothing(len(items))).fill(n, {}))
 
 
 def test_an_item_unlike_those_placed_comes_before_a_more_relevant_like_one() -> None:
@@ -156,7 +161,7 @@ class Draws:
 def explored(num: int, rule: Exploration, new: Sequence[int], draws: Draws, n: int = 2) -> list[Slot]:
     candidates = Candidates(Order(num), depth=num)
     pools = Pools(rule, np.arange(min(rule.pool, num)), np.array(new, np.int64))
-    return Slate(candidates, Caps(plain(num), ()), num_rows=num, pools=pools, random=draws).fill(n, {})
+    return Slate(candidates, Caps(plain(num), ()), nothing(num), pools=pools, random=draws).fill(n, {})
 
 
 def test_a_drawn_item_states_how_likely_it_was() -> None:
@@ -184,7 +189,7 @@ def test_a_drawn_item_that_was_hidden_a_moment_ago_is_drawn_again() -> None:
     draws = Draws(0.0, 0.5, 0.99, 0.0, 0.5, 0.99)
     candidates = Candidates(Order(4), depth=4)
     caps = Caps(plain(4), ())
-    hidden = Slate(candidates, caps, num_rows=4, pools=pools, random=draws, is_listed=lambda row: row != 3)
+    hidden = Slate(candidates, caps, nothing(4), pools=pools, random=draws, is_listed=lambda row: row != 3)
     assert hidden.fill(1, {}) == [Slot(2, "exploration", pytest.approx(1 / 3))]
 
 

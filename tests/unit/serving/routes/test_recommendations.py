@@ -296,3 +296,35 @@ def test_several_users_get_their_answers_in_one_request(api: Api) -> None:
 def test_an_invalid_request_for_several_users_names_its_field(api: Api, body: dict[str, object], field: str) -> None:
     reply = api.post("/v1/recommendations", json=body)
     assert (reply.status_code, reply.json()["error"]["field"]) == (422, field)
+
+
+# --- pages
+
+
+def test_following_next_shows_the_whole_list_once() -> None:
+    with Api(create_app(Shop().services)) as api:
+        click(api, "a", user_id="ann")
+        path, listed = "/v1/users/ann/recommendations", []
+        answer = api.get(f"{path}?n=2&pages=true").json()
+        while True:
+            listed += [item["item_id"] for item in answer["items"]]
+            if answer["next"] is None:
+                break
+            click(api, listed[-1], user_id="ann")
+            answer = api.get(f"{path}?n=2&next={answer['next']}").json()
+        assert listed == ["b", "c", "d", "e", "f"]
+
+
+def test_a_cursor_of_another_list_or_with_other_parameters_is_refused() -> None:
+    with Api(create_app(Shop().services)) as api:
+        cursor = api.get("/v1/items/latest?n=2&pages=true").json()["next"]
+        assert len(api.get(f"/v1/items/latest?next={cursor}").json()["items"]) == 4
+        for url, field in (
+            (f"/v1/items/popular?next={cursor}", "next"),
+            (f"/v1/items/latest?next={cursor}&category=odd", "category"),
+            (f"/v1/items/latest?next={cursor}x", "next"),
+            ("/v1/items/latest?pages=many", "pages"),
+        ):
+            reply = api.get(url)
+            assert (reply.status_code, reply.json()["error"]["field"]) == (422, field)
+        assert "next" not in api.get("/v1/items/latest").json()

@@ -1,0 +1,104 @@
+"""Pages: the items of an answer with those of its next pages, which a list decides at its first answer.
+
+Shapes: N items of the catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from core.arrays import BoolArray, IntArray
+from core.outcome_records import new_recommendation_id
+from core.recommendation.current_items import CurrentItems
+from core.recommendation.rankers import Ranker
+from core.recommendation.requests import (
+    MAX_LIST,
+    ItemReason,
+    RecommendationRequest,
+    RecommendationResult,
+    RestOfList,
+    ScoredItem,
+)
+from core.recommendation.scenario_selection import ScenarioSelection
+from core.recommendation.selection import Pick, allowed_rows, best, named, named_picks
+from core.recommendation.snapshot import ServingSnapshot
+from core.scenarios.pools import RandomSource
+
+
+class Selected(NamedTuple):
+    """The items of an answer, and what its next pages show."""
+
+    items: tuple[ScoredItem, ...]
+    rest: RestOfList | None = None
+
+
+def select(
+    request: RecommendationRequest,
+    items: CurrentItems,
+    snapshot: ServingSnapshot,
+    ranker: Ranker,
+    *,
+    hidden: IntArray,
+    random: RandomSource,
+    among: BoolArray | None = None,
+) -> Selected:
+    """The items of an answer. `hidden`: keys of items that are no answers; `among`: (N,) what the ranking is about."""
+    allowed, n = allowed_rows(snapshot.catalogue, request, hidden, items.now_ms), request.n
+    num = max(n, MAX_LIST) if request.pages_of else n
+    if request.scenario is not None:
+        selection = ScenarioSelection(request.scenario, items, snapshot, ranker, items.now_ms, random)
+        picks = selection.picks(n, allowed, among, num=num)
+        return Selected(named_picks(items, ranker, picks[:n]), _rest(picks[n:], request, items, ranker))
+    if among is not None:
+        allowed &= among
+    rows, scores = best(items, ranker.ranking(allowed), num)
+    later = [Pick(row, 0.0) for row in rows[n:].tolist()]
+    return Selected(named(items, ranker, rows[:n], scores[:n]), _rest(later, request, items, ranker))
+
+
+def _rest(
+    picks: Sequence[Pick], request: RecommendationRequest, items: CurrentItems, ranker: Ranker
+) -> RestOfList | None:
+    if not picks:
+        return None
+    return RestOfList(
+        subject=request.pages_of,
+        start_ms=items.now_ms,
+        source=ranker.source,
+        reason=ranker.reason,
+        model_version=ranker.version,
+        scenario=request.scenario.name if request.scenario else "",
+        exclude_seen=request.exclude_seen,
+        keys=items.catalogue.keys[[pick.row for pick in picks]],
+        kinds=tuple(pick.kind for pick in picks),
+        propensities=np.array([pick.propensity for pick in picks], np.float32),
+    )
+
+
+def next_page(
+    rest: RestOfList, request: RecommendationRequest, items: CurrentItems, *, hidden: IntArray, seq: int | None
+) -> RecommendationResult:
+    """The next items of a list that can still be shown; they have no scores. `seq`: of the user's newest event."""
+    allowed = allowed_rows(items.catalogue, request, hidden, items.now_ms)
+    rows = items.catalogue.rows(rest.keys)
+    places = np.flatnonzero((rows >= 0) & allowed[rows])
+    places = places[items.listed(rows[places])][: request.n]
+    kinds = [rest.kinds[place] for place in places.tolist()]
+    page = tuple(
+        ScoredItem(*items.name(row), None, ItemReason(kind) if kind else None, propensity=propensity)
+        for row, kind, propensity in zip(rows[places].tolist(), kinds, rest.propensities[places].tolist(), strict=True)
+    )
+    return RecommendationResult(
+        new_recommendation_id(items.now_ms),
+        page,
+        rest.source,
+        rest.reason,
+        items.now_ms,
+        rest.model_version,
+        seq,
+        scenario=rest.scenario,
+        rest=rest.after(int(places[-1]) + 1) if len(page) == request.n else None,
+    )
