@@ -95,7 +95,7 @@ class ShopPlan:
         """Whether an alarm says what the change was."""
         if self.kind == "segment":
             return alarm.segment == f"category={self.category}" or f"mostly in {self.category}:" in alarm.cause
-        said = f"to {self.category} (" if self.kind == "interests" else "people choose differently within them"
+        said = f"to {self.category} (" if self.kind == "interests" else "users choose differently within them"
         return said in alarm.cause
 
 

@@ -151,8 +151,10 @@ class Point(NamedTuple):
 class Alarm:
     """A detected change.
 
-    `onset_ms`: when it probably began. `before`, `after`: the signal on both sides of the onset. `cause`: the likely
-    cause, in words. `sent_ms`: when the webhook accepted it; `num_attempts`: how often it was sent.
+    `onset_ms`: when it probably began. `before`: the value that was expected since the onset; `after`: the value seen,
+    with its 95% interval from `low` to `high`. `cause`: the likely cause, in words. `over_ms`: when it ended, and
+    `ending` how (`Ending`); None while it lasts. `sent_ms`: when the webhook accepted it; `num_attempts`: how often it
+    was sent.
     """
 
     alarm_id: str
@@ -162,7 +164,11 @@ class Alarm:
     onset_ms: int
     before: float
     after: float
+    low: float
+    high: float
     cause: str
     model_version: str | None = None
+    over_ms: int | None = None
+    ending: str | None = None
     sent_ms: int | None = None
     num_attempts: int = 0

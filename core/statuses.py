@@ -32,3 +32,12 @@ class PromotionKind(StrEnum):
 
     PROMOTION = "promotion"
     ROLLBACK = "rollback"  # to a version that served before
+
+
+class AlarmEnding(StrEnum):
+    """How a drift alarm ended."""
+
+    RECOVERED = "recovered"  # the signal is back at what was expected before
+    NEW_NORMAL = "new normal"  # the change lasted; it is what is expected now
+    NEW_MODEL = "new model"  # another model serves, whose loss is not comparable
+    RESUMED = "events resumed"  # of a silence

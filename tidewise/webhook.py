@@ -143,7 +143,7 @@ class WebhookSender:
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**alarm.num_attempts)
             self._not_before_s[alarm.alarm_id] = self._seconds() + pause_s
         with self._store.transaction() as tx:
-            tx.drift.save_alarms([attempted])
+            tx.drift.save_delivery(attempted)
             tx.commit()
         return attempted.sent_ms is not None
 

@@ -77,17 +77,20 @@ class MixBaseline:
 
 
 class LevelBaseline:
-    """The expected mean of a number: a level plus an offset per hour of the week."""
+    """The expected mean of a number from `low` to `high`: a level plus an offset per hour of the week."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, low: float = -np.inf, high: float = np.inf) -> None:
+        self._low, self._high = low, high
         self._level, self._known = 0.0, 0.0
         self._sums = np.zeros((DAYS, HOURS))
         self._counts = np.zeros((DAYS, HOURS))
         self._newest_ms = 0
+        self._offsets: FloatArray | None = None  # (7, 24), until the next block is learned
 
     def expected(self, time_ms: int) -> tuple[float, float]:
         """The mean, and the number of events behind its level."""
-        return self._level + self._offset(*hour_of_week(time_ms)), self._known
+        mean = self._level + self._offset(*hour_of_week(time_ms))
+        return min(max(mean, self._low), self._high), self._known
 
     def learn(self, time_ms: int, num: int, value: float) -> None:
         """Add the mean of some events."""
@@ -103,43 +106,53 @@ class LevelBaseline:
         self._level += (value - offset - self._level) * num / self._known
         self._sums[day, hour] += num * (value - self._level)
         self._counts[day, hour] += num
+        self._offsets = None
 
     def settle(self) -> None:
         """After an alarm: relearn the level; the offsets of the hours stay."""
         self._known = 0.0
 
     def _offset(self, day: int, hour: int) -> float:
-        daily = self._sums[:, hour].sum() / (self._counts[:, hour].sum() + LEVEL_PRIOR_EVENTS)
-        own_sum, own_count = self._sums[day, hour], self._counts[day, hour]
-        return float((own_sum + LEVEL_PRIOR_EVENTS * daily) / (own_count + LEVEL_PRIOR_EVENTS))
+        """Of the hour of the day, plus that of the weekday, plus what is the hour of the week's own."""
+        if self._offsets is None:
+            prior = LEVEL_PRIOR_EVENTS
+            of_hour = self._sums.sum(axis=0) / (self._counts.sum(axis=0) + prior)
+            rest = (self._sums - self._counts * of_hour).sum(axis=1, keepdims=True)
+            coarse = of_hour + rest / (self._counts.sum(axis=1, keepdims=True) + prior)
+            self._offsets = (self._sums + prior * coarse) / (self._counts + prior)
+        return float(self._offsets[day, hour])
 
 
 class RunningZScore:
-    """Running z-scores: the distance of a number from the running mean in running standard deviations."""
+    """Running z-scores: the distance of a number from the running mean (or 0) in running standard deviations."""
 
     MEMORY = 300.0
     MIN_DEVIATION = 0.01  # against a division by 0 for constant numbers
     CLIP = 4.0  # outliers are clipped to that many deviations
 
-    def __init__(self) -> None:
+    def __init__(self, *, centred: bool = True) -> None:
+        """`centred`: whether the distance is from the running mean; else from 0."""
         self.num = 0
         self.mean, self._square = 0.0, 0.0
+        self._centred = centred
 
     def score(self, value: float) -> float:
         """The z-score of a number, clipped, by the numbers before it."""
-        return float(np.clip((value - self.mean) / self._deviation(), -self.CLIP, self.CLIP))
+        return float(np.clip((value - self.mean) / self.deviation, -self.CLIP, self.CLIP))
 
     def learn(self, value: float) -> None:
         """Update with a number."""
-        deviation = self._deviation()
+        deviation = self.deviation
         if self.num > 10:
             value = float(np.clip(value, self.mean - self.CLIP * deviation, self.mean + self.CLIP * deviation))
         self.num += 1
         weight = max(1 / self.num, 1 / self.MEMORY)
-        self.mean += weight * (value - self.mean)
+        self.mean += weight * (value - self.mean) if self._centred else 0.0
         self._square += weight * (value * value - self._square)
 
-    def _deviation(self) -> float:
+    @property
+    def deviation(self) -> float:
+        """The running standard deviation."""
         # Few numbers underestimate the deviation; widening it keeps early false alarms rare.
         widened = 1 + 4 / max(self.num, 1)
         return max(float(np.sqrt(max(self._square - self.mean**2, 0.0) * widened)), self.MIN_DEVIATION)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import pi, sqrt
 
 from core.clock import HOUR_MS
+from core.drift.changes import SignalChange
 from core.drift_records import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, ScoreTally
 from core.topics import NO_TOPIC
 
@@ -44,13 +45,16 @@ class Recent:
         for code, tally in bucket.topics.items():
             hour.topics[code] = hour.topics.get(code, ScoreTally()) + tally
 
-    def cause(self, signal: str, *, onset_ms: int) -> str:
-        """What else changed at the onset."""
-        onset_ms = onset_ms // HOUR_MS * HOUR_MS
+    def cause(self, signal: str, change: SignalChange) -> str:
+        """What else changed at the onset, compared with the same hours of the days before it."""
+        onset_ms = change.onset_ms // HOUR_MS * HOUR_MS
         since_for_ms = self._hours[-1].start_ms + BUCKET_MS - onset_ms
         day_ms = 24 * HOUR_MS
         from_ms = onset_ms - max(7 * day_ms, -(-since_for_ms // day_ms) * day_ms)
-        before = _joined(hour for hour in self._hours if from_ms <= hour.start_ms < onset_ms)
+        hours = {hour.start_ms % day_ms for hour in self._hours if hour.start_ms >= onset_ms}
+        before = _joined(
+            hour for hour in self._hours if from_ms <= hour.start_ms < onset_ms and hour.start_ms % day_ms in hours
+        )
         since = _joined(hour for hour in self._hours if hour.start_ms >= onset_ms)
         if not before.counts.num_events:
             return "a slow change: no counts before its onset are kept"
@@ -59,18 +63,18 @@ class Recent:
         if signal == "categories":
             return self._mix(before, since)[1]
         if signal in ("new_users", "new_items"):
-            return _newcomers(before.counts, since.counts, least=1.0) or "fewer newcomers than before"
-        return self._model(before, since)
+            return _newcomers(signal, change)
+        return self._model(before, since, is_worse=change.rises == (signal == "loss"))
 
-    def _model(self, before: _Hour, since: _Hour) -> str:
+    def _model(self, before: _Hour, since: _Hour, *, is_worse: bool) -> str:
         """The cause of a change of a model's scores."""
         shift, explanation = self._mix(before, since)
         if shift >= MIX_SHIFT + _by_chance(before.counts.topics, since.counts.topics):
             return explanation
-        newcomers = _newcomers(before.counts, since.counts, least=NEWCOMER_RISE)
-        if newcomers:
-            return newcomers
-        return self._worst(before, since) or "the same categories and users; users choose differently within them"
+        if not is_worse:
+            return "the same categories and users; users choose more of what the model ranks first"
+        same = "the same categories and users; users choose differently within them"
+        return _more_newcomers(before.counts, since.counts) or self._worst(before, since) or same
 
     def _mix(self, before: _Hour, since: _Hour) -> tuple[float, str]:
         """The total variation distance of the topic mix, and its largest loser and gainer in words."""
@@ -123,14 +127,22 @@ def _by_chance(before: Counter[int], since: Counter[int]) -> float:
     return sum(sqrt(share * (1 - share) * choices * 2 / pi) for share in shares) / 2
 
 
-def _newcomers(before: BucketCounts, since: BucketCounts, *, least: float) -> str:
-    """A rise of the share of new items or users by at least a factor, in words."""
+def _newcomers(signal: str, change: SignalChange) -> str:
+    """A change of the share of new users or items, in words."""
+    events = "first events of users" if signal == "new_users" else "events of items less than a week old"
+    more = "more" if change.rises else "fewer"
+    before, after, _ = change.difference
+    return f"{more} {events} than usual at these hours: {after:.1%} of all events instead of {before:.1%}"
+
+
+def _more_newcomers(before: BucketCounts, since: BucketCounts) -> str:
+    """A large rise of the share of new items or users, in words."""
     for label, old, new in (
         ("items less than a week old", before.num_new_items, since.num_new_items),
         ("new users", before.num_new_users, since.num_new_users),
     ):
         was, now = old / max(before.num_events, 1), new / max(since.num_events, 1)
-        if new >= MIN_SCORES and now > least * was:
+        if new >= MIN_SCORES and now > NEWCOMER_RISE * was:
             return f"more events of {label}: {was:.1%} to {now:.1%}"
     return ""
 

@@ -1,4 +1,4 @@
-"""The detector bank: reads closed buckets in order, emits points of all signals and alarms.
+"""The detector bank: reads closed buckets in order, emits points of all signals, alarms and their ends.
 
 A pure function of the buckets, so that a monitor that crashed replays them and reaches the same state. Detectors are
 injected. Independent of stores, clocks and detector libraries.
@@ -6,53 +6,49 @@ injected. Independent of stores, clocks and detector libraries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from math import inf
+from typing import NamedTuple
 
 import numpy as np
 
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.causes import Recent
-from core.drift.lag import GROWTH
-from core.drift.signals import COUNT_BLOCK, SCORE_BLOCK, SEGMENT_BLOCK, LevelSignal, MixSignal, Reading, Signal, Sums
-from core.drift_records import NUM_GAPS, Alarm, Bucket, BucketCounts, Point, ScoreTally
+from core.drift.changes import SignalChange
+from core.drift.effects import SmallestEffects
+from core.drift.expectations import LevelExpectation, MixExpectation
+from core.drift.gaps import GapSignal
+from core.drift.monitored_signal import Detectors, MonitoredSignal, SignalKind, SignalSpec
+from core.drift.signals import BlockShape, Reading, Signal, Sums
+from core.drift.silence import Silence, SilenceDetector
+from core.drift_records import Alarm, Bucket, Point, ScoreTally
+from core.statuses import AlarmEnding
 from core.topics import NO_TOPIC, NUM_TOPICS
 
-MAX_READINGS = 2_000  # per signal since its last alarm: the onset is searched in them
-MIN_SEGMENT_SCORES = 3 * SEGMENT_BLOCK  # before a segment is monitored
-
-
-class Detector(Protocol):
-    """A change detector on a stream of z-scores: mean 0 and deviation 1 while nothing changes."""
-
-    def update(self, value: float) -> bool:
-        """Add a number; True if the mean has changed."""
-        ...
-
-
-Detectors = Callable[[bool], Detector]  # makes a detector; True: one of many, with a stricter threshold
+BLOCKS: dict[SignalKind, tuple[int, int]] = {  # observations and time of a block
+    "scores": (25, 0),
+    "segment": (10, HOUR_MS),
+    "counts": (200, HOUR_MS),  # the standard error of a share of 10% is then 2%
+}
+MIN_SEGMENT_SCORES = 30  # before a segment is monitored
+NEW_NORMAL_MS = 7 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The points and alarms of a bucket."""
+    """The points of a bucket, the alarms it raises, and those that are over."""
 
     points: list[Point] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
+    ended: list[Alarm] = field(default_factory=list)
 
 
-@dataclass
-class _MonitoredSignal:
-    """A signal with its detector. `worse`: the direction that raises alarms: 1 up, -1 down, 0 both."""
+class _Version(NamedTuple):
+    """The model that serves, and since when scores are its."""
 
     name: str
-    segment: str
-    signal: Signal
-    detector: Detector
-    worse: int
-    of_model: bool
-    readings: list[Reading] = field(default_factory=list)
+    since_ms: int
 
 
 class DetectorBank:
@@ -62,48 +58,66 @@ class DetectorBank:
         self,
         detectors: Detectors,
         *,
+        smallest: SmallestEffects | None = None,
         warmup_ms: int = 7 * DAY_MS,
+        new_normal_ms: int = NEW_NORMAL_MS,
         max_segments: int = 20,
         topic_name: Callable[[int], str] = str,
     ) -> None:
-        """`topic_name`: the name of a topic code, for explanations."""
+        """`new_normal_ms`: how long a change lasts until it is expected. `topic_name`: of a code, for explanations."""
         self._detectors = detectors
-        self._warmup_ms = warmup_ms
+        self._smallest = smallest or SmallestEffects()
+        self._warmup_ms, self._new_normal_ms = warmup_ms, new_normal_ms
         self._max_segments = max_segments
+        size, span_ms = BLOCKS["counts"]
+        self._of_counts: BlockShape = {"block": size, "span_ms": span_ms, "warmup_ms": warmup_ms}
         self._recent = Recent(topic_name)
-        self._version: str | None = None
+        self._silences = SilenceDetector()
+        self._version: _Version | None = None
         self._pending: dict[str, int] = {}  # scores of segments that are not monitored yet
-        self._segments: set[str] = set()
+        self._segments: dict[str, list[MonitoredSignal]] = {}
         self._signals = [
-            self._level_signal("hit_rate", _hits, worse=-1, of_model=True),
-            self._level_signal("loss", _loss, worse=1, of_model=True),
-            self._mix_signal("categories", NUM_TOPICS + 1, _known_topics),
-            # In a new installation the share of long gaps grows by itself and has to be learned without a lag.
-            self._mix_signal("gaps", NUM_GAPS, lambda counts: counts.gaps, lag=0.0),
-            self._level_signal("new_users", lambda bucket: _share(bucket, bucket.counts.num_new_users), worse=1),
-            self._level_signal("new_items", lambda bucket: _share(bucket, bucket.counts.num_new_items), worse=1),
+            self._scores("hit_rate", _hits),
+            self._scores("loss", _loss),
+            self._mix("categories", Signal(_topics, MixExpectation(NUM_TOPICS + 1), **self._of_counts)),
+            self._mix("gaps", GapSignal(self._silences, **self._of_counts)),
+            self._share("new_users", lambda bucket: bucket.counts.num_new_users),
+            self._share("new_items", lambda bucket: bucket.counts.num_new_items),
         ]
 
     def read(self, bucket: Bucket) -> Findings:
         """Read the next bucket."""
-        if bucket.version is not None and bucket.version != self._version:
-            self._begin_version(bucket.version)
+        findings = Findings()
+        if bucket.version is not None and (self._version is None or bucket.version != self._version.name):
+            self._begin_version(bucket.version, bucket.start_ms, findings)
+        silence = self._silences.read(bucket)
+        if silence is not None and silence.hours >= self._smallest.silence:
+            findings.alarms.append(_silence_alarm(silence, self._version))
         self._recent.add(bucket)
         self._admit(bucket.segments)
-        findings = Findings()
-        for monitored in self._signals:
-            reading = monitored.signal.feed(bucket)
-            if reading is not None:
-                findings.points.append(_point(monitored, reading))
-                findings.alarms.extend(self._judge(monitored, reading))
+        own = (each for name in bucket.segments for each in self._segments.get(name, ()))
+        for monitored in (*self._signals, *own):
+            fed = monitored.feed(bucket)
+            if fed is None:
+                continue
+            reading, ended = fed
+            findings.points.append(_point(monitored.spec, reading))
+            findings.ended.extend(ended)
+            change = monitored.change(reading)
+            if change is not None:
+                self._judge(monitored, change, findings)
         return findings
 
-    def _begin_version(self, version: str) -> None:
-        """Another model serves: relearn the levels of the model's signals."""
-        self._version = version
-        for monitored in self._signals:
-            if monitored.of_model:
-                self._settle(monitored)
+    def _begin_version(self, version: str, start_ms: int, findings: Findings) -> None:
+        """Another model serves: its losses have a level of their own; its hits are expected to be as many as before."""
+        is_first = self._version is None
+        self._version = _Version(version, start_ms)
+        if is_first:
+            return
+        for monitored in self._all():
+            if monitored.spec.name == "loss":
+                findings.ended.extend(monitored.close_all(start_ms, AlarmEnding.NEW_MODEL))
+                monitored.settle(start_ms)
 
     def _admit(self, segments: Mapping[str, ScoreTally]) -> None:
         """Monitor a segment once it has enough scores; at most `max_segments`, first come first served."""
@@ -113,125 +127,133 @@ class DetectorBank:
             if name in self._pending or len(self._pending) < 50 * self._max_segments:
                 self._pending[name] = self._pending.get(name, 0) + segments[name].num
             if self._pending.get(name, 0) >= MIN_SEGMENT_SCORES and len(self._segments) < self._max_segments:
-                self._segments.add(name)
-                self._signals.append(
-                    self._level_signal("hit_rate", _SegmentSums(name, _hits_of), name, worse=-1, of_model=True)
-                )
-                self._signals.append(
-                    self._level_signal("loss", _SegmentSums(name, _loss_of), name, worse=1, of_model=True)
-                )
+                self._segments[name] = [self._scores("hit_rate", _hits, name), self._scores("loss", _loss, name)]
 
-    def _judge(self, monitored: _MonitoredSignal, reading: Reading) -> list[Alarm]:
-        if reading.surprise is None:
-            return []
-        monitored.readings.append(reading)
-        del monitored.readings[:-MAX_READINGS]
-        if not monitored.detector.update(reading.surprise):
-            return []
-        before, since = _split_at_onset(monitored.readings)
-        change = _mean(since) - _mean(before)
-        alarms = [] if change * monitored.worse < 0 else [self._alarm(monitored, before, since)]
-        for covered in self._covered(monitored) if alarms else [monitored]:
-            self._settle(covered)
-        return alarms
+    def _all(self) -> list[MonitoredSignal]:
+        return [*self._signals, *(each for signals in self._segments.values() for each in signals)]
 
-    def _covered(self, alarmed: _MonitoredSignal) -> list[_MonitoredSignal]:
+    def _judge(self, monitored: MonitoredSignal, change: SignalChange, findings: Findings) -> None:
+        """Raise an alarm, unless a change is for the better or back to normal."""
+        returned = monitored.returns(change)
+        findings.ended.extend(returned)
+        if returned:
+            return
+        if not monitored.is_worse(change):
+            monitored.settle(change.onset_ms)
+            return
+        alarm = self._alarm(monitored.spec, change)
+        findings.alarms.append(alarm)
+        for covered in self._covered(monitored):
+            covered.settle(change.onset_ms, alarm if covered is monitored else None)
+
+    def _covered(self, alarmed: MonitoredSignal) -> list[MonitoredSignal]:
         """The signals that an alarm covers: an alarm on the model's overall scores covers those of its segments."""
-        if not alarmed.of_model:
+        if not alarmed.spec.of_model:
             return [alarmed]
-        return [s for s in self._signals if s.of_model and alarmed.segment in ("", s.segment)]
+        of_model = (each for each in self._all() if each.spec.of_model)
+        return [each for each in of_model if alarmed.spec.segment in ("", each.spec.segment)]
 
-    def _settle(self, monitored: _MonitoredSignal) -> None:
-        monitored.signal.settle()
-        monitored.detector = self._detectors(bool(monitored.segment))
-        monitored.readings = []
-
-    def _alarm(self, monitored: _MonitoredSignal, before: Sequence[Reading], since: Sequence[Reading]) -> Alarm:
-        detected_ms, onset_ms = since[-1].end_ms, since[0].start_ms
+    def _alarm(self, spec: SignalSpec, change: SignalChange) -> Alarm:
+        low, high = change.interval(low=spec.low, high=spec.high)
+        promoted = (
+            self._version if self._version and abs(change.onset_ms - self._version.since_ms) <= DAY_MS / 4 else None
+        )
+        cause = self._recent.cause(spec.name, change)
+        if spec.of_model and promoted is not None and promoted.since_ms > 0:
+            cause = f"began when model {promoted.name} was promoted; {cause}"
         return Alarm(
-            f"{monitored.name}/{monitored.segment}/{detected_ms}",
-            monitored.name,
-            monitored.segment,
-            detected_ms,
-            onset_ms,
-            _mean(before),
-            _mean(since),
-            self._recent.cause(monitored.name, onset_ms=onset_ms),
-            self._version,
+            f"{spec.name}/{spec.segment}/{change.detected_ms}",
+            spec.name,
+            spec.segment,
+            change.detected_ms,
+            change.onset_ms,
+            change.difference.before,
+            change.difference.after,
+            low,
+            high,
+            cause,
+            self._version.name if self._version else None,
         )
 
-    def _level_signal(
-        self,
-        name: str,
-        sums_of: Callable[[Bucket], Sums],
-        segment: str = "",
-        *,
-        worse: int = 0,
-        of_model: bool = False,
-    ) -> _MonitoredSignal:
-        of_all = (SCORE_BLOCK, 0) if of_model else (COUNT_BLOCK, HOUR_MS)
-        size, span_ms = (SEGMENT_BLOCK, HOUR_MS) if segment else of_all
-        signal = LevelSignal(sums_of, block=size, span_ms=span_ms, warmup_ms=self._warmup_ms)
-        return _MonitoredSignal(name, segment, signal, self._detectors(bool(segment)), worse, of_model)
+    def _scores(self, name: str, sums_of: Callable[[ScoreTally], float], segment: str = "") -> MonitoredSignal:
+        """A signal of a model's scores."""
+        is_rate = name == "hit_rate"
+        kind: SignalKind = "segment" if segment else "scores"
+        spec = SignalSpec(
+            name,
+            kind,
+            worse=-1 if is_rate else 1,
+            smallest=self._smallest.of(name),
+            segment=segment,
+            high=1.0 if is_rate else inf,
+            slow=is_rate and not segment,
+        )
+        return self._level(spec, _TallySums(segment, sums_of))
 
-    def _mix_signal(
-        self, name: str, num_kinds: int, counts_of: Callable[..., dict[int, int]], *, lag: float = GROWTH
-    ) -> _MonitoredSignal:
-        signal = MixSignal(num_kinds, counts_of, warmup_ms=self._warmup_ms, lag=lag)
-        return _MonitoredSignal(name, "", signal, self._detectors(False), 1, False)
+    def _share(self, name: str, num_of: Callable[[Bucket], int]) -> MonitoredSignal:
+        """A signal that is a share of all events."""
+        spec = SignalSpec(name, "counts", worse=1, smallest=self._smallest.of(name))
+        return self._level(spec, lambda bucket: Sums(bucket.counts.num_events, num_of(bucket)))
+
+    def _level(self, spec: SignalSpec, sums_of: Callable[[Bucket], Sums | None]) -> MonitoredSignal:
+        size, span_ms = BLOCKS[spec.kind]
+        expectation = LevelExpectation(size, low=spec.low, high=spec.high)
+        signal = Signal(sums_of, expectation, block=size, span_ms=span_ms, warmup_ms=self._warmup_ms)
+        return MonitoredSignal(spec, signal, self._detectors, self._new_normal_ms)
+
+    def _mix(self, name: str, signal: Signal) -> MonitoredSignal:
+        """A signal of the shares of kinds of events."""
+        spec = SignalSpec(name, "counts", worse=1, smallest=self._smallest.of(name))
+        return MonitoredSignal(spec, signal, self._detectors, self._new_normal_ms)
 
 
 @dataclass(frozen=True, slots=True)
-class _SegmentSums:
-    """The sums of a segment."""
+class _TallySums:
+    """The sums of the scores of all events, or of a segment's."""
 
     segment: str
-    sums_of: Callable[[ScoreTally], Sums]
+    sum_of: Callable[[ScoreTally], float]
 
-    def __call__(self, bucket: Bucket) -> Sums:
-        return self.sums_of(bucket.segments.get(self.segment, ScoreTally()))
+    def __call__(self, bucket: Bucket) -> Sums | None:
+        tally = bucket.segments.get(self.segment) if self.segment else bucket.tally
+        return Sums(tally.num, self.sum_of(tally)) if tally is not None else None
 
 
-def _known_topics(counts: BucketCounts) -> dict[int, int]:
+def _hits(tally: ScoreTally) -> float:
+    return tally.hits
+
+
+def _loss(tally: ScoreTally) -> float:
+    return tally.loss
+
+
+def _topics(bucket: Bucket) -> Sums | None:
     """Events by topic, without items that have none: assigning them one later is no drift."""
-    return {code: num for code, num in counts.topics.items() if code != NO_TOPIC}
+    counts = np.zeros(NUM_TOPICS + 1)
+    counts[list(bucket.counts.topics)] = list(bucket.counts.topics.values())
+    counts[NO_TOPIC] = 0.0
+    return Sums(float(counts.sum()), counts)
 
 
-def _hits_of(tally: ScoreTally) -> Sums:
-    return Sums(tally.num, tally.hits)
+def _point(spec: SignalSpec, reading: Reading) -> Point:
+    num, value, expected, *_ = reading.comparison
+    return Point(spec.name, spec.segment, reading.start_ms, reading.end_ms, int(num), value, expected)
 
 
-def _loss_of(tally: ScoreTally) -> Sums:
-    return Sums(tally.num, tally.loss)
-
-
-def _hits(bucket: Bucket) -> Sums:
-    return _hits_of(bucket.tally)
-
-
-def _loss(bucket: Bucket) -> Sums:
-    return _loss_of(bucket.tally)
-
-
-def _share(bucket: Bucket, num: int) -> Sums:
-    return Sums(bucket.counts.num_events, num)
-
-
-def _point(monitored: _MonitoredSignal, reading: Reading) -> Point:
-    return Point(monitored.name, monitored.segment, *reading[:5])
-
-
-def _split_at_onset(readings: Sequence[Reading]) -> tuple[Sequence[Reading], Sequence[Reading]]:
-    """The readings before and since the most likely change point: where the two sides differ most."""
-    surprises = np.array([reading.surprise for reading in readings])
-    sums, ranks = np.cumsum(surprises)[:-1], np.arange(1, len(readings))
-    if not len(ranks):
-        return readings, readings
-    differences = (sums - ranks * surprises.mean()) ** 2 / (ranks * (len(readings) - ranks))
-    cut = 1 + int(differences.argmax())
-    return readings[:cut], readings[cut:]
-
-
-def _mean(readings: Sequence[Reading]) -> float:
-    num = sum(reading.num for reading in readings)
-    return sum(reading.num * reading.value for reading in readings) / num
+def _silence_alarm(silence: Silence, version: _Version | None) -> Alarm:
+    """An alarm that is over already: it is known when events resume."""
+    return Alarm(
+        f"silence//{silence.end_ms}",
+        "silence",
+        "",
+        silence.end_ms,
+        silence.start_ms,
+        silence.expected,
+        0.0,
+        0.0,
+        0.0,
+        "an outage, or events that were not delivered; says nothing about interests",
+        version.name if version else None,
+        over_ms=silence.end_ms,
+        ending=AlarmEnding.RESUMED,
+    )

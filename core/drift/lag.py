@@ -34,3 +34,9 @@ class Lag(Generic[T]):
         self._waiting.append((end_ms, entry))
         while self._waiting and self._waiting[0][0] <= end_ms - lag_ms:
             yield self._waiting.popleft()[1]
+
+    def drain(self) -> list[T]:
+        """Release all entries, oldest first."""
+        entries = [entry for _, entry in self._waiting]
+        self._waiting.clear()
+        return entries

@@ -42,7 +42,7 @@ class Monitor:
         keep_ms: int,
         on_alarm: Callable[[Alarm], None],
     ) -> None:
-        """`detector_bank`: its factory. `keep_ms`: how long scores are kept. `on_alarm`: called with new alarms."""
+        """`detector_bank`: its factory. `keep_ms`: of scores. `on_alarm`: called with alarms that are new or over."""
         self._store = store
         self._lease = lease
         self._scoring = scoring
@@ -131,11 +131,12 @@ class Monitor:
         findings = [detector_bank.read(bucket) for bucket in closed]
         points = [point for finding in findings for point in finding.points]
         alarms = [alarm for finding in findings for alarm in finding.alarms]
-        self._store_all(closed, points, alarms)
+        ended = [alarm for finding in findings for alarm in finding.ended]
+        self._store_all(closed, points, [*alarms, *ended])
         self._detector_bank, self._last_ms = detector_bank, starts[-1]
         self.num_buckets += len(closed)
         self.num_alarms += len(alarms)
-        for alarm in alarms:
+        for alarm in (*alarms, *ended):
             self._on_alarm(alarm)
         return len(settled) > MAX_CLOSED
 

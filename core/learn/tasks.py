@@ -77,7 +77,8 @@ class TrainingInput:
     @property
     def facts(self) -> dict[str, Any]:
         """What the lineage of a model records."""
-        return {"data_hash": digest_of(self.columns), "offsets": self.offsets}
+        facts = {"data_hash": digest_of(self.columns), "offsets": self.offsets}
+        return facts if self.newest_alarm_ms is None else facts | {"alarms_through_ms": self.newest_alarm_ms}
 
 
 class Trainer(Protocol):

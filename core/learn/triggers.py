@@ -23,6 +23,7 @@ JobKind = Literal["first", "fine-tune", "retrain", "judge", "by hand"]
 REQUEST_KEY = "training.request"  # of the metadata: the training request that waits
 ACKNOWLEDGED_KEY = "training.acknowledged_alarm_ms"  # of the metadata; `detected_ms` of an alarm
 JUDGE_AGAIN_GROWTH = 2.0
+MAX_ALARMS = 20  # the newest ones, among which one that lasts is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +143,13 @@ def requested_training(meta: Mapping[str, str]) -> TrainingRequest | None:
 
 
 def unacknowledged_alarm(read: ReadTransaction) -> Alarm | None:
-    """The newest alarm, unless a training has begun since it was raised."""
+    """The newest alarm that lasts, unless a training has begun since it was raised."""
     newest_ms = read.drift.newest_alarm_ms()
-    if newest_ms is None or newest_ms <= int(read.metadata.all().get(ACKNOWLEDGED_KEY) or -1):
+    acknowledged_ms = int(read.metadata.all().get(ACKNOWLEDGED_KEY) or -1)
+    if newest_ms is None or newest_ms <= acknowledged_ms:
         return None
-    return next(iter(read.drift.alarms(limit=1)), None)
+    alarms = read.drift.alarms(limit=MAX_ALARMS)
+    return next((alarm for alarm in alarms if alarm.over_ms is None and alarm.detected_ms > acknowledged_ms), None)
 
 
 def acknowledge_alarms(tx: Transaction, newest_alarm_ms: int | None) -> None:

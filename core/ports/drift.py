@@ -92,7 +92,11 @@ class DriftRepository(DriftReader, Protocol):
         ...
 
     def save_alarms(self, alarms: Sequence[Alarm]) -> None:
-        """Insert or replace alarms by their ids."""
+        """Insert alarms, or replace all but their delivery, by their ids."""
+        ...
+
+    def save_delivery(self, alarm: Alarm) -> None:
+        """Store when an alarm was sent and how often; the rest of it stays."""
         ...
 
     def delete_scores(self, *, before_ms: int) -> int:

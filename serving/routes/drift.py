@@ -60,11 +60,12 @@ def drift_report(store: Store, *, clock: Clock, limit: int, days: int) -> dict[s
         through_ms = None if last_ms is None else last_ms + BUCKET_MS
         alarms = read.drift.alarms(limit=limit)
         points = read.drift.points(since_ms=(through_ms or 0) - days * DAY_MS)
-        champion, lease = read.models.champion(), read.leases.find(ROLE)
+        models, promotions = read.models.all(), read.models.promotions()
+        lease = read.leases.find(ROLE)
     return {
         "now": clock.now_ms(),
         "monitored_through": through_ms,
         "monitor": lease.holder if lease else None,
-        "alarms": [schemas.alarm_out(alarm, champion) for alarm in alarms],
+        "alarms": [schemas.alarm_out(alarm, models, promotions) for alarm in alarms],
         "signals": schemas.signals_out(points),
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from operator import itemgetter
 
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.sql.elements import CompilerElement
@@ -17,7 +19,8 @@ from storage.repositories.items import ItemRepository
 from storage.session import Session
 from storage.tables import drift_alarms, drift_buckets, drift_counts, drift_points, drift_scores, items
 
-ALARM = tuple(column.name for column in drift_alarms.c)
+ALARM = tuple(field.name for field in fields(Alarm))
+DETECTED = tuple(name for name in ALARM if name not in ("sent_ms", "num_attempts"))  # written by the monitor
 SCORE = (drift_scores.c.event_key, drift_scores.c.user_key, drift_scores.c.time_ms)
 SCORED = ("version", "rank", "loss", "topic", "segments")
 
@@ -121,8 +124,13 @@ def _points(dialect: Dialect) -> CompilerElement:
 
 def _save_alarms(dialect: Dialect) -> CompilerElement:
     insert = dialect.insert(drift_alarms, *ALARM)
-    new = {name: insert.excluded[name] for name in ALARM if name != "alarm_id"}
+    new = {name: insert.excluded[name] for name in DETECTED if name != "alarm_id"}
     return insert.on_conflict_do_update(index_elements=["alarm_id"], set_=new)
+
+
+def _save_delivery(dialect: Dialect) -> CompilerElement:
+    own = drift_alarms.c.alarm_id == bindparam("id")
+    return update(drift_alarms).where(own).values(sent_ms=bindparam("sent"), num_attempts=bindparam("num"))
 
 
 def _alarms(dialect: Dialect) -> CompilerElement:
@@ -254,9 +262,13 @@ class DriftRepository:
         self._session.write(_save_points, sorted(points))
 
     def save_alarms(self, alarms: Sequence[Alarm]) -> None:
-        """Insert or replace alarms."""
+        """Insert alarms, or replace all but their delivery."""
         rows = [tuple(getattr(alarm, name) for name in ALARM) for alarm in alarms]
-        self._session.write(_save_alarms, sorted(rows))
+        self._session.write(_save_alarms, sorted(rows, key=itemgetter(0)))
+
+    def save_delivery(self, alarm: Alarm) -> None:
+        """Store when an alarm was sent and how often; the rest of it stays."""
+        self._session.run(_save_delivery, id=alarm.alarm_id, sent=alarm.sent_ms, num=alarm.num_attempts)
 
     def delete_scores(self, *, before_ms: int) -> int:
         """Delete samples and scores of events before a time."""

@@ -1,42 +1,48 @@
-"""Change detectors: two-sided CUSUM and river's ADWIN, with thresholds from the trade-off curve in docs/drift.md.
+"""Change detectors: CUSUM charts and river's ADWIN, with thresholds from the trade-off curve in docs/drift.md.
 
-CUSUM (Page-Hinkley with a known mean) detects a jump earliest; ADWIN also detects a slow change. Independent of Kafka
-and of what the values mean: without a change their mean is about 0 and their standard deviation about 1.
+A CUSUM chart detects soonest a jump of twice its slack, so one with a small and one with a large slack run together
+(Lucas, 1982). ADWIN detects slow changes. Independent of Kafka and of what the
+values mean: without a change their mean is about 0 and their standard deviation about 1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from river._river_rust.drift import AdaptiveWindowing  # river.drift also imports scikit-learn and scipy: 1.5 s of CPU
 
+from core.drift.monitored_signal import SignalKind
+
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """Thresholds. A higher `threshold` and a smaller `delta` give fewer false alarms and later detections.
+    """Thresholds. Higher ones and a smaller `delta` give fewer false alarms and later detections.
 
-    `slack`: CUSUM's slack per value, in standard deviations; smaller changes are left to ADWIN.
+    `charts`: slack and threshold of each, in standard deviations. `delta`: of ADWIN.
     """
 
-    threshold: float = 11.0
-    slack: float = 0.5
+    charts: Sequence[tuple[float, float]] = ((0.5, 14.0), (1.5, 3.7))
     delta: float = 1e-5
 
-    def stricter(self) -> Sensitivity:
-        """Stricter thresholds for a segment: with dozens of segments, false alarms add up."""
-        return Sensitivity(self.threshold + 4.0, self.slack, self.delta / 100)
+    def scaled(self, factor: float) -> Sensitivity:
+        """The charts with thresholds times a factor."""
+        return Sensitivity([(slack, threshold * factor) for slack, threshold in self.charts], self.delta)
 
 
-DEFAULT = Sensitivity()
+SENSITIVITY: dict[SignalKind, Sensitivity] = {
+    "scores": Sensitivity(),
+    "segment": Sensitivity(((0.5, 17.0), (1.5, 4.7)), delta=1e-7),  # there are dozens, whose false alarms add up
+    "counts": Sensitivity(((0.5, 11.0),)),  # no chart for large jumps: bursts of one user are large and short
+}
 
 
 class Detectors:
-    """CUSUM and ADWIN over one stream of values."""
+    """CUSUM charts and ADWIN over one stream of values."""
 
-    def __init__(self, sensitivity: Sensitivity = DEFAULT) -> None:
-        self._threshold, self._slack = sensitivity.threshold, sensitivity.slack
-        self._up = self._down = 0.0
+    def __init__(self, sensitivity: Sensitivity) -> None:
+        self._charts = [_Chart(slack, threshold) for slack, threshold in sensitivity.charts]
         self._delta = sensitivity.delta
         self._adwin = self._new_adwin()
 
@@ -46,14 +52,26 @@ class Detectors:
 
     def update(self, value: float) -> bool:
         """Add a value; returns whether a detector reports a change."""
-        self._up = max(0.0, self._up + value - self._slack)
-        self._down = max(0.0, self._down - value - self._slack)
+        has_jumped = max([chart.update(value) for chart in self._charts], default=False)
         has_changed = bool(self._adwin.update(value))
         if has_changed:
             self._adwin = self._new_adwin()
-        return max(self._up, self._down) > self._threshold or has_changed
+        return has_jumped or has_changed
 
 
-def detectors(one_of_many: bool) -> Detectors:
-    """New detectors with the default thresholds, stricter for one of many segments."""
-    return Detectors(DEFAULT.stricter() if one_of_many else DEFAULT)
+class _Chart:
+    """A two-sided CUSUM; at the threshold a sum grows no further, so that it falls as soon as the change ends."""
+
+    def __init__(self, slack: float, threshold: float) -> None:
+        self._slack, self._threshold = slack, threshold
+        self._up = self._down = 0.0
+
+    def update(self, value: float) -> bool:
+        self._up = min(self._threshold, max(0.0, self._up + value - self._slack))
+        self._down = min(self._threshold, max(0.0, self._down - value - self._slack))
+        return max(self._up, self._down) >= self._threshold
+
+
+def detectors(kind: SignalKind, *, factor: float = 1.0) -> Detectors:
+    """New detectors with the default thresholds of a kind of signal, times a factor."""
+    return Detectors(SENSITIVITY[kind].scaled(factor))

@@ -21,10 +21,11 @@ from core.drift_records import (
 from core.errors import StoreConflict
 from core.items import Item
 from core.ports.store import Store
+from core.statuses import AlarmEnding
 from core.topics import OTHERS, OTHERS_NAME
 
 HOUR = 3_600_000
-ALARM = Alarm("hit_rate//5", "hit_rate", "", 5, 2, 0.2, 0.1, "events moved from Tea to Wok", "v1")
+ALARM = Alarm("hit_rate//5", "hit_rate", "", 5, 2, 0.2, 0.1, 0.08, 0.12, "events moved from Tea to Wok", "v1")
 
 
 def key(number: int) -> bytes:
@@ -180,10 +181,20 @@ def test_alarms_are_newest_first_and_unsent_ones_oldest_first(store: Store) -> N
         assert read.drift.alarms(limit=1) == [later]
         assert read.drift.alarms(unsent=True) == [ALARM, later]
         assert read.drift.newest_alarm_ms() == 9
-    write(store, "save_alarms", [replace(ALARM, sent_ms=50, num_attempts=2)])
+    write(store, "save_delivery", replace(ALARM, sent_ms=50, num_attempts=2))
     with store.read() as read:
         assert read.drift.alarms(unsent=True) == [later]
         assert read.drift.alarms()[1] == replace(ALARM, sent_ms=50, num_attempts=2)
+
+
+def test_the_end_of_an_alarm_and_its_delivery_do_not_overwrite_each_other(store: Store) -> None:
+    write(store, "save_alarms", [ALARM])
+    write(store, "save_delivery", replace(ALARM, sent_ms=50, num_attempts=1))
+    ended = replace(ALARM, over_ms=90, ending=AlarmEnding.RECOVERED)
+    write(store, "save_alarms", [ended])
+    write(store, "save_delivery", replace(ALARM, sent_ms=60, num_attempts=2))
+    with store.read() as read:
+        assert read.drift.alarms() == [replace(ended, sent_ms=60, num_attempts=2)]
 
 
 def test_deleting_buckets_keeps_alarms(store: Store) -> None:

@@ -176,7 +176,7 @@ def test_drift_shows_alarms_category_mix_and_signals(shop: httpx.Client, tab: Ta
     expect(alarms).to_have_count(3)
     expect(alarms.first).to_contain_text("Hit rate fell from 31.0% to 17.0%")
     expect(alarms.first).to_contain_text("Events moved from Cooking to Camping.")
-    expect(alarms.last).to_contain_text("New items in category Tea rose from 2.0% to 19.0%")
+    expect(alarms.last).to_contain_text("Events of new items in category Tea rose from 2.0% to 19.0%")
     for name in ("Hit rate over time", "Loss over time", "Category mix over time", "New users over time"):
         expect(tab.page.get_by_role("img", name=name, exact=True)).to_be_visible()
     mix = shop.get("/v1/drift/categories").json()

@@ -19,7 +19,7 @@ from tidewise.settings.schema import Settings, load_settings
 
 LEARN = {"learn.min_new_events": "100", "learn.drift_cooldown_minutes": "0", "learn.epochs": "1"}
 GAP_MS = 60_000  # new events are counted by five minutes
-ALARM = Alarm("categories//9", "categories", "", 9, 8, 0.1, 0.5, "from Cooking to Tea")
+ALARM = Alarm("categories//9", "categories", "", 9, 8, 0.1, 0.5, 0.4, 0.6, "from Cooking to Tea")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 
 from core.drift_records import Alarm, Bucket, BucketCounts, ItemFacts, Point, SampledEvent, Score
 from core.errors import StoreConflict
@@ -93,7 +94,13 @@ class MemoryDrift(MemoryRepository):
         self._data.points |= {(point.signal, point.segment, point.start_ms): point for point in points}
 
     def save_alarms(self, alarms: Sequence[Alarm]) -> None:
-        self._data.alarms |= {alarm.alarm_id: alarm for alarm in alarms}
+        for alarm in alarms:
+            known = self._data.alarms.get(alarm.alarm_id, alarm)
+            self._data.alarms[alarm.alarm_id] = replace(alarm, sent_ms=known.sent_ms, num_attempts=known.num_attempts)
+
+    def save_delivery(self, alarm: Alarm) -> None:
+        known = self._data.alarms[alarm.alarm_id]
+        self._data.alarms[alarm.alarm_id] = replace(known, sent_ms=alarm.sent_ms, num_attempts=alarm.num_attempts)
 
     def delete_scores(self, *, before_ms: int) -> int:
         old = [key for key, event in self._data.samples.items() if event.time_ms < before_ms]

@@ -21,6 +21,7 @@ from core.outcome_records import CountKey, Measure, Origin
 from core.ports.offsets import ANSWERS
 from core.ports.store import Transaction
 from core.records import DeadLetter, ModelRecord
+from core.statuses import AlarmEnding
 from tidewise.bootstrap import System, open_system
 from tidewise.demo.demo import fill
 from tidewise.demo.simulator import Shop, simulate_shop
@@ -158,9 +159,13 @@ def _alarms(now_ms: int) -> list[Alarm]:
     moved, put = "events moved from Cooking to Camping", "40 items of Tea were put within an hour"
     tea = "category=Tea"
     return [
-        Alarm("hit_rate//2", "hit_rate", "", moved_ms + 3 * HOUR_MS, moved_ms, 0.31, 0.17, moved),
-        Alarm("categories//1", "categories", "", moved_ms + 2 * HOUR_MS, moved_ms, 0.05, 0.21, moved),
-        Alarm(f"new_items/{tea}/0", "new_items", tea, put_ms, put_ms - HOUR_MS, 0.02, 0.19, put, OLDER),
+        Alarm("hit_rate//2", "hit_rate", "", moved_ms + 3 * HOUR_MS, moved_ms, 0.31, 0.17, 0.15, 0.19, moved),
+        Alarm("categories//1", "categories", "", moved_ms + 2 * HOUR_MS, moved_ms, 0.05, 0.21, 0.18, 0.24, moved),
+        Alarm(
+            *(f"new_items/{tea}/0", "new_items", tea, put_ms, put_ms - HOUR_MS, 0.02, 0.19, 0.15, 0.23, put, OLDER),
+            over_ms=put_ms + DAY_MS,
+            ending=AlarmEnding.RECOVERED,
+        ),
     ]
 
 

@@ -60,13 +60,10 @@ def monitor(data: Data = None, config: Config = None, set_: Set = None) -> None:
 
 def _print(document: dict[str, Any]) -> None:
     table = Table(title="Drift alarms", title_justify="left")
-    for heading in ("detected", "since", "signal", "before", "after", "likely cause", ""):
-        table.add_column(heading, justify="right" if heading in ("before", "after") else "left")
+    for heading in ("since", "what changed", "likely cause", "state"):
+        table.add_column(heading)
     for alarm in document["alarms"]:
-        signal = alarm["signal"] + (f" {alarm['segment']}" if alarm["segment"] else "")
-        before, after = f"{alarm['before']:.3g}", f"{alarm['after']:.3g}"
-        times = (_minute(alarm["detected"]), _minute(alarm["onset"]))
-        table.add_row(*times, signal, before, after, alarm["cause"], alarm["status"])
+        table.add_row(_minute(alarm["onset"]), alarm["text"], alarm["cause"], _state(alarm))
     screen.print(table)
     progress = (
         "no counts processed yet"
@@ -74,6 +71,17 @@ def _print(document: dict[str, Any]) -> None:
         else f"processed through {_minute(document['monitored_through'])} UTC"
     )
     screen.print(progress, markup=False)
+
+
+def _state(alarm: dict[str, Any]) -> str:
+    """Whether an alarm lasts, and what was done."""
+    if alarm["status"] == "over":
+        return f"over {_minute(alarm['over'])}: {alarm['ending']}"
+    response = alarm["response"]
+    if response is None:
+        return "open"
+    done = "promoted" if response["promoted"] is not None else response["verdict"] or "not judged yet"
+    return f"{alarm['status']}: {response['model_version']}, {done}"
 
 
 def _minute(time_ms: int) -> str:

@@ -18,6 +18,7 @@ from core.clock import DAY_MS
 from core.drift.detector_bank import DetectorBank
 from core.drift.monitor import ROLE, Monitor
 from core.drift.scoring import Scoring
+from core.drift.words import headline
 from core.drift_records import Alarm
 from core.errors import InvalidSettings, NotReady
 from core.lease import Lease
@@ -29,7 +30,7 @@ from tidewise.settings.schema import Settings
 from tidewise.webhook import WebhookSender, webhook_of
 
 if TYPE_CHECKING:
-    from core.drift.detector_bank import Detectors
+    from core.drift.monitored_signal import Detectors
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,9 @@ def new_detector_bank(system: System) -> DetectorBank:
     options = system.settings.drift
     return DetectorBank(
         _detectors(),
+        smallest=options.smallest_effects(),
         warmup_ms=int(options.warmup_days * DAY_MS),
+        new_normal_ms=int(options.new_normal_days * DAY_MS),
         max_segments=options.max_segments,
         topic_name=lambda code: _topic_name(system.store, code),
     )
@@ -154,14 +157,8 @@ def _topic_name(store: Store, code: int) -> str:
 
 
 def _log_alarm(alarm: Alarm) -> None:
-    onset = datetime.fromtimestamp(alarm.onset_ms / 1000, UTC)
-    segment = f" of {alarm.segment}" if alarm.segment else ""
-    logger.warning(
-        "drift: %s%s from %.3g to %.3g since %s: %s",
-        alarm.signal,
-        segment,
-        alarm.before,
-        alarm.after,
-        f"{onset:%Y-%m-%d %H:%M} UTC",
-        alarm.cause,
-    )
+    if alarm.over_ms is not None and alarm.over_ms > alarm.detected_ms:
+        logger.info("drift over: %s: %s", headline(alarm), alarm.ending)
+        return
+    onset = f"{datetime.fromtimestamp(alarm.onset_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+    logger.warning("drift: %s, since %s: %s", headline(alarm), onset, alarm.cause)

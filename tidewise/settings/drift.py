@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from tidewise.settings.section import Amount, Count, Section, split_names
+from core.drift.effects import SmallestEffects
+from tidewise.settings.section import Amount, Count, Section, Share, split_names
 
 
 class DriftSettings(Section):
@@ -18,6 +20,22 @@ class DriftSettings(Section):
     """How many live events each process samples, to record the rank that the champion gives their items."""
     warmup_days: float = Field(7.0, ge=0, allow_inf_nan=False)
     """How many days a signal is observed before it can raise an alarm; a week covers daily and weekly cycles."""
+    new_normal_days: Amount = 7.0
+    """How many days a change lasts until it is what is expected, which ends its alarm."""
+    effect_hit_rate: Share = 0.03
+    """The smallest fall in hit rate that raises an alarm, 0 to 1."""
+    effect_loss: Amount = 0.15
+    """The smallest rise in loss that raises an alarm, in nats."""
+    effect_categories: Share = 0.05
+    """The smallest share of events moved to other categories that raises an alarm, 0 to 1."""
+    effect_gaps: Share = 0.05
+    """The smallest share of gaps between events moved to other lengths that raises an alarm, 0 to 1."""
+    effect_new_users: Share = 0.02
+    """The smallest rise in the share of first events of users that raises an alarm, 0 to 1."""
+    effect_new_items: Share = 0.05
+    """The smallest rise in the share of events of new items that raises an alarm, 0 to 1."""
+    effect_silence: Amount = 3.0
+    """The shortest time without events, where events were expected, that raises an alarm, in hours."""
     segments: str = "category"
     """Segments to monitor separately, comma-separated: `category`, `item.NAME` (attribute), `event.NAME` (context)."""
     max_segments: Count = 12
@@ -48,6 +66,11 @@ class DriftSettings(Section):
             msg = f"drift.webhook_url needs drift.webhook_secret of at least 16 characters; {advice}"
             raise ValueError(msg)
         return self
+
+    def smallest_effects(self) -> SmallestEffects:
+        """The smallest effects that raise an alarm."""
+        names = (field.name for field in fields(SmallestEffects))
+        return SmallestEffects(**{name: getattr(self, f"effect_{name}") for name in names})
 
     def segment_names(self) -> tuple[str, ...]:
         """The segments to monitor separately."""

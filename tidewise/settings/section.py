@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Count = Annotated[int, Field(ge=1)]
 Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+Share = Annotated[float, Field(gt=0, le=1)]
+
 
 class Section(BaseModel):
     """A section: frozen, unknown names forbidden; the docstring below a field describes it."""

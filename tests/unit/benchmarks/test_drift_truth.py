@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from benchmarks.drift.streams import (
+    BURST_EVENTS,
     DAY_MS,
     HIT_RATE,
     LOSS_OF_HITS,
     LOSS_OF_MISSES,
     MONDAY_MS,
+    OUTAGE_MS,
     Kind,
     StreamPlan,
     draw_events,
@@ -38,6 +40,28 @@ def test_the_change_comes_when_and_as_large_as_the_plan_says(kind: Kind, ratio: 
     assert events.hits[after].mean() / events.hits[before].mean() == pytest.approx(ratio, abs=0.04)
     moved = (events.topics[after] == 11).mean() - (events.topics[before] == 11).mean()
     assert moved == pytest.approx(0.19 if kind == "interests" else 0.0, abs=0.03)
+
+
+def test_an_outage_has_no_events_and_longer_gaps_after_it() -> None:
+    plan = StreamPlan("outage", seed=2, days=20)
+    events = draw_events(plan)
+    since_ms = events.times_ms - plan.moment_ms
+    assert not ((since_ms > DAY_MS / 24) & (since_ms < OUTAGE_MS)).any()  # visits that began before go on
+    returns = (since_ms >= OUTAGE_MS) & (since_ms < OUTAGE_MS + DAY_MS) & (events.gaps_s > 3600)
+    assert np.median(events.gaps_s[returns]) > 1.3 * np.median(events.gaps_s[(since_ms < 0) & (events.gaps_s > 3600)])
+
+
+def test_a_sale_is_a_day_of_more_visits() -> None:
+    plan = StreamPlan("sale", seed=2, days=20)
+    days = np.bincount((draw_events(plan).times_ms - plan.moment_ms) // DAY_MS + 15)
+    assert days[15] > 2 * days[13]
+    assert days[16] < 1.5 * days[13]
+
+
+def test_a_burst_is_one_user_within_an_hour() -> None:
+    events = draw_events(StreamPlan("burst", seed=2, days=20))
+    hours = np.bincount((events.times_ms - MONDAY_MS) // 3_600_000)
+    assert hours.max() > BURST_EVENTS > 3 * np.median(hours)
 
 
 def test_buckets_hold_every_event_once_and_no_user_twice() -> None:
@@ -68,7 +92,7 @@ def test_the_summary_counts_false_alarms_per_100_000_events_and_delays() -> None
     outcomes = [
         StreamResult("sudden", 50_000, (), 1_000, "loss", 0.5),
         StreamResult("sudden", 50_000, ("gaps",), 3_000, "hit_rate", 1.5),
-        StreamResult("sudden", 100_000, (), None, None, None),
+        StreamResult("sudden", 100_000, ()),
     ]
     figures = summary(outcomes)
     assert figures["false_alarms_per_100k"] == 0.5

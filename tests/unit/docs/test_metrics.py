@@ -48,7 +48,7 @@ def of_the_monitor() -> set[str]:
     assert monitor.step()
     with shop.store.transaction() as tx:
         tx.drift.add_bucket(Bucket(0, BucketCounts()))
-        tx.drift.save_alarms([Alarm("a", "loss", "", 5, 2, 0.2, 0.1, "why")])
+        tx.drift.save_alarms([Alarm("a", "loss", "", 5, 2, 0.2, 0.1, 0.08, 0.12, "why")])
         tx.drift.save_points([Point("loss", "", 0, 10, 5, 1.0, 1.1)])
         tx.commit()
     return names_of(MonitorMetrics(shop.store, monitor, clock=shop.clock).registry)

@@ -18,7 +18,7 @@ from tidewise.settings.schema import load_settings
 from tidewise.webhook import MAX_AGE_MS, SIGNATURE, Webhook, WebhookRefused, WebhookSender, signature, webhook_of
 
 SECRET = "a secret of sixteen"
-ALARM = Alarm("hit_rate//5", "hit_rate", "", 5, 2, 0.2, 0.1, "events moved", "v1")
+ALARM = Alarm("hit_rate//5", "hit_rate", "", 5, 2, 0.2, 0.1, 0.08, 0.12, "events moved", "v1")
 
 
 class Receiver:

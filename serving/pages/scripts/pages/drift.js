@@ -5,7 +5,7 @@ import { el, fill } from "../dom.js";
 import { ago, moment, number, percent, span } from "../format.js";
 import { badge, card, empty, head, stat, when } from "../parts.js";
 import { bandsOf } from "./bands.js";
-import { alarmTitle, hitRate, signalOf, SIGNALS } from "./drift_state.js";
+import { hitRate, signalOf, SIGNALS } from "./drift_state.js";
 
 const PERIOD_S = 30;
 const SPANS = [
@@ -124,7 +124,7 @@ export async function showDrift(visit) {
 }
 
 function figures(drift) {
-  const open = drift.alarms.filter((alarm) => alarm.status === "open").length;
+  const open = drift.alarms.filter((alarm) => alarm.status !== "over").length;
   const hits = hitRate(drift);
   return [
     stat(
@@ -158,10 +158,8 @@ function timeline(drift) {
         el(
           "div.row.spread",
           {},
-          el("strong", {}, alarmTitle(alarm)),
-          alarm.status === "open"
-            ? badge("open", "bad")
-            : badge("retrained", "good", "A model trained after the alarm serves."),
+          el("strong", {}, alarm.text),
+          stateBadge(alarm),
         ),
         alarm.cause ? el("p", {}, sentence(alarm.cause)) : null,
         el(
@@ -173,11 +171,36 @@ function timeline(drift) {
           when(alarm.detected, drift.now),
           alarm.detected > alarm.onset ? `, ${span(alarm.detected - alarm.onset)} later` : "",
           alarm.sent === null ? "" : "; sent to the webhook",
+          ".",
         ),
+        el("p.soft.small", {}, response(alarm), ending(alarm)),
       ),
     ),
   );
 }
+
+function stateBadge(alarm) {
+  if (alarm.status === "over") return badge("over", "", ENDINGS[alarm.ending]);
+  if (alarm.status === "retrained") return badge("retrained", "good", "A model trained after the alarm was promoted.");
+  return badge("open", "bad");
+}
+
+const ENDINGS = {
+  recovered: "The signal is back at what was expected before.",
+  "new normal": "The change lasted; it is what is expected now.",
+  "new model": "Another model serves, whose loss is not comparable.",
+  "events resumed": "Events arrive again.",
+};
+
+function response(alarm) {
+  if (alarm.signal === "silence") return "";
+  if (alarm.response === null) return "No training since. ";
+  const { model_version: version, verdict, promoted } = alarm.response;
+  const outcome = promoted !== null ? `promoted ${moment(promoted)}` : verdict ? `verdict: ${verdict}` : "not judged yet";
+  return `Trained since: ${version}, ${outcome}. `;
+}
+
+const ending = (alarm) => (alarm.over === null ? "" : `Over since ${moment(alarm.over)}. ${ENDINGS[alarm.ending]}`);
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 

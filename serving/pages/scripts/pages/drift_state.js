@@ -14,13 +14,11 @@ export const SIGNALS = {
   },
   categories: {
     name: "Category mix",
-    subject: "Events in unexpected categories",
     about: "share of events in other categories than expected",
     format: (value) => percent(value, 1),
   },
   gaps: {
     name: "Gaps between events",
-    subject: "Gaps of unexpected length",
     about: "share of gaps of another length than expected",
     format: (value) => percent(value, 1),
   },
@@ -38,12 +36,6 @@ export const SIGNALS = {
 
 export const signalOf = (name) => SIGNALS[name] || { name, about: "", format: (value) => value.toFixed(3) };
 
-export function alarmTitle(alarm) {
-  const { name, subject = name, format } = signalOf(alarm.signal);
-  const where = alarm.segment ? ` in ${alarm.segment.replace("=", " ")}` : "";
-  return `${subject}${where} ${alarm.after < alarm.before ? "fell" : "rose"} from ${format(alarm.before)} to ${format(alarm.after)}`;
-}
-
 // The newest overall hit rate, or null before the first scored event.
 export function hitRate(drift) {
   const points = drift.signals.find((series) => series.name === "hit_rate" && series.segment === null)?.points ?? [];
@@ -54,11 +46,11 @@ export function hitRate(drift) {
 }
 
 export function driftState(drift) {
-  const open = drift.alarms.filter((alarm) => alarm.status === "open");
+  const open = drift.alarms.filter((alarm) => alarm.status !== "over");
   if (open.length)
     return {
       text: plural(open.length, "open alarm"),
-      note: `${signalOf(open[0].signal).name}, ${ago(open[0].detected, drift.now)}`,
+      note: `${open[0].text}, ${ago(open[0].detected, drift.now)}`,
       kind: "bad",
     };
   if (drift.monitored_through === null) return { text: "not monitored yet", note: "no events read so far", kind: "" };

@@ -290,7 +290,7 @@ def test_an_alarm_starts_one_fine_tune_whose_lineage_names_it() -> None:
     outcome(shop)
     shop.add_days(8)
     with shop.store.transaction() as tx:
-        tx.drift.save_alarms([Alarm("loss//9", "loss", "", 9, 8, 1.0, 2.0, "more of Tea")])
+        tx.drift.save_alarms([Alarm("loss//9", "loss", "", 9, 8, 1.0, 2.0, 1.8, 2.2, "more of Tea")])
         tx.commit()
     shop.clock.advance(by_ms=1_000)
     schedule = Schedule(min_new_events=10, drift_pause_ms=900)

@@ -19,13 +19,14 @@ from core.learn.triggers import (
     unacknowledged_alarm,
 )
 from core.records import ModelRecord
+from core.statuses import AlarmEnding
 
 SCHEDULE = Schedule(
     first_events=1000, every_events=10_000, every_ms=3_600_000, min_new_events=500, drift_pause_ms=600_000
 )
 CHAMPION = ModelRecord("a", "models/a", "champion", 1_000_000, {"before_ms": 5})
 NOTHING = TrainingState((), 0, 0, 0, None, False, 2_000_000)
-ALARM = Alarm("loss//70", "loss", "", 70, 60, 1.0, 2.0, "more of Tea")
+ALARM = Alarm("loss//70", "loss", "", 70, 60, 1.0, 2.0, 1.8, 2.2, "more of Tea")
 SERVING = replace(NOTHING, models=(CHAMPION,))
 
 
@@ -103,6 +104,16 @@ def test_alarm_stays_unacknowledged_until_a_training_has_read_it() -> None:
         acknowledge_alarms(tx, 70)
         tx.commit()
     assert alarm() is None
+
+
+def test_an_alarm_that_is_over_asks_for_no_training() -> None:
+    store = MemoryStore()
+    lasting = replace(ALARM, alarm_id="gaps//50", detected_ms=50)
+    with store.transaction() as tx:
+        tx.drift.save_alarms([lasting, replace(ALARM, over_ms=80, ending=AlarmEnding.RECOVERED)])
+        tx.commit()
+    with store.read() as read:
+        assert unacknowledged_alarm(read) == lasting
 
 
 def test_interrupted_training_comes_first() -> None:

@@ -1,0 +1,23 @@
+"""The smallest effects that raise an alarm, each in the unit of its signal: significance alone never does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SmallestEffects:
+    """By signal. `silence`: in hours; the others in the signal's unit (shares from 0 to 1, `loss` in nats)."""
+
+    hit_rate: float = 0.03
+    loss: float = 0.15
+    categories: float = 0.05
+    gaps: float = 0.05
+    new_users: float = 0.02
+    new_items: float = 0.05
+    silence: float = 3.0
+
+    def of(self, signal: str) -> float:
+        """The smallest effect of a signal."""
+        effect: float = getattr(self, signal)
+        return effect

@@ -1,0 +1,180 @@
+"""What is expected of a signal, learned from its blocks: a level with a rhythm, or a mix of kinds.
+
+A block is compared before it is learned. Independent of detectors and alarms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.drift.baseline import FloatArray, LevelBaseline, MixBaseline, RunningZScore
+from core.drift.blocks import Block
+
+MIN_BLOCKS = 10  # before the deviation between blocks is known
+MIN_KNOWN = 200  # events behind a usable expectation of a mix
+KNOWN_BLOCKS = 3  # the same of a level, in blocks
+
+
+class BlockComparison(NamedTuple):
+    """A block against what was expected of it.
+
+    `value`, `expected`: of the block; `expected` is None while too little is known. `deviation`: what the z-score is
+    computed from. `moved`: () or (K,) how much more was observed than expected, summed over `num` observations.
+    """
+
+    num: float
+    value: float
+    expected: float | None
+    deviation: float
+    moved: NDArray[np.float32]
+
+
+class SignalDifference(NamedTuple):
+    """Several blocks together against what was expected of them. `error`: the standard error of `after` − `before`."""
+
+    before: float
+    after: float
+    error: float
+
+    @property
+    def effect(self) -> float:
+        """The size, in the signal's unit; negative for a fall."""
+        return self.after - self.before
+
+
+class Expectation(Protocol):
+    """Compares blocks with what it has learned."""
+
+    def compare(self, block: Block) -> BlockComparison:
+        """A block against the expectation."""
+        ...
+
+    def surprise(self, comparison: BlockComparison) -> float | None:
+        """The z-score of a comparison; None while too few blocks are known."""
+        ...
+
+    def difference(self, comparisons: Sequence[BlockComparison]) -> SignalDifference:
+        """Blocks together; all have an expected value."""
+        ...
+
+    def learn(self, block: Block, comparison: BlockComparison) -> None:
+        """Add a block to the expectation."""
+        ...
+
+    def forget(self) -> None:
+        """Keep little of the past: what comes next is the new normal."""
+        ...
+
+
+class LevelExpectation:
+    """The expected mean of a number within `low` and `high`.
+
+    The z-score is not centred on earlier deviations, so that a gap to the expected value is seen while it lasts.
+    """
+
+    def __init__(self, block: int, *, low: float = 0.0, high: float = np.inf) -> None:
+        """`block`: the number of observations of a block."""
+        self._min_known = KNOWN_BLOCKS * block
+        self._baseline = LevelBaseline(low=low, high=high)
+        self._spread = RunningZScore(centred=False)
+        self._known = 0.0  # observations behind the level
+
+    def compare(self, block: Block) -> BlockComparison:
+        """The block's mean against the level of its hours."""
+        value = float(sum(values for _, _, values in block.parts)) / block.num
+        means = [(num, *self._baseline.expected(time_ms)) for time_ms, num, _ in block.parts]
+        expected = sum(num * mean for num, mean, _ in means) / block.num
+        self._known = means[0][2]
+        deviation = (value - expected) / sqrt(1 / block.num + 1 / max(self._known, 1.0))
+        moved = np.asarray(block.num * (value - expected))
+        usable = expected if self._known >= self._min_known else None
+        return BlockComparison(block.num, value, usable, deviation, moved.astype(np.float32))
+
+    def surprise(self, comparison: BlockComparison) -> float | None:
+        """The deviation in its running standard deviations."""
+        usable = comparison.expected is not None and self._spread.num >= MIN_BLOCKS
+        return self._spread.score(comparison.deviation) if usable else None
+
+    def difference(self, comparisons: Sequence[BlockComparison]) -> SignalDifference:
+        """The mean of blocks against the mean that was expected."""
+        num = sum(each.num for each in comparisons)
+        after = sum(each.num * each.value for each in comparisons) / num
+        effect = float(sum(each.moved for each in comparisons)) / num
+        return SignalDifference(
+            after - effect, after, self._spread.deviation * sqrt(1 / num + 1 / max(self._known, 1.0))
+        )
+
+    def learn(self, block: Block, comparison: BlockComparison) -> None:
+        """Add a block."""
+        for time_ms, num, values in block.parts:
+            self._baseline.learn(time_ms, int(num), float(values / num))
+        if comparison.expected is not None:
+            self._spread.learn(comparison.deviation)
+
+    def forget(self) -> None:
+        """Relearn the level; the rhythm and the spread between blocks stay."""
+        self._baseline.settle()
+
+
+class MixExpectation:
+    """The expected shares of K kinds; the value of a block is its total variation distance from them, 0 to 1."""
+
+    def __init__(self, num_kinds: int) -> None:
+        self._num_kinds = num_kinds
+        self._baseline = MixBaseline(num_kinds)
+        self._strength, self._distance = RunningZScore(), RunningZScore()
+
+    def compare(self, block: Block) -> BlockComparison:
+        """The block's mix against the one of its hours; the expected distance is the usual one of equal mixes."""
+        observed, expected_counts, known = np.zeros(self._num_kinds), np.zeros(self._num_kinds), np.inf
+        for time_ms, num, counts in block.parts:
+            shares, from_events = self._baseline.expected(time_ms)
+            observed, expected_counts = observed + counts, expected_counts + num * shares
+            known = min(known, from_events)
+        # An expectation from few events is uncertain itself: subtract that from the surprise.
+        distances = (observed - expected_counts) ** 2 / (expected_counts + 1)
+        chi_square = float(distances.sum() / (1 + block.num / max(known, 1.0)))
+        moved = observed - expected_counts
+        value = float(np.abs(moved).sum() / 2 / block.num)
+        if known < MIN_KNOWN:
+            return BlockComparison(block.num, value, None, np.nan, moved.astype(np.float32))
+        usual = max(self._distance.mean, 0.0) if self._strength.num >= MIN_BLOCKS else None
+        return BlockComparison(block.num, value, usual, float(np.log1p(chi_square)), moved.astype(np.float32))
+
+    def surprise(self, comparison: BlockComparison) -> float | None:
+        """How far the evidence against the expected mix is above its usual value."""
+        return None if comparison.expected is None else self._strength.score(comparison.deviation)
+
+    def difference(self, comparisons: Sequence[BlockComparison]) -> SignalDifference:
+        """The distance of all blocks' mix, beyond what is usual by chance for as many observations."""
+        num, blocks = sum(each.num for each in comparisons), len(comparisons)
+        moved = np.sum([each.moved for each in comparisons], axis=0)
+        usual = sum(each.num * (each.expected or 0.0) for each in comparisons) / num
+        return SignalDifference(
+            usual / sqrt(blocks), float(np.abs(moved).sum()) / 2 / num, self._distance.deviation / sqrt(blocks)
+        )
+
+    def learn(self, block: Block, comparison: BlockComparison) -> None:
+        """Add a block."""
+        for time_ms, _num, counts in block.parts:
+            self._baseline.learn(time_ms, np.asarray(counts))
+        if np.isfinite(comparison.deviation):
+            self._strength.learn(comparison.deviation)
+            self._distance.learn(comparison.value)
+
+    def forget(self) -> None:
+        """Reduce the weight of the past mix."""
+        self._baseline.settle()
+        self._strength, self._distance = RunningZScore(), RunningZScore()
+
+    def fill(self, time_ms: int, counts: FloatArray, unknown: NDArray[np.bool_]) -> FloatArray:
+        """(K,) counts whose kinds of `unknown`, (K,) booleans, have their expected share of the others' counts."""
+        shares, _ = self._baseline.expected(time_ms)
+        known = float(shares[~unknown].sum())
+        filled: FloatArray = np.where(unknown, shares * counts[~unknown].sum() / max(known, 1e-9), counts)
+        return filled

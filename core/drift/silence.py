@@ -1,0 +1,80 @@
+"""Silences: times without any event where events were expected. An outage says nothing about interests.
+
+The usual number of events per hour of the week is learned online. A silence is known when events resume, because a
+bucket without events is not stored. Independent of other signals.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from core.clock import HOUR_MS
+from core.drift.baseline import DAYS, HOURS, hour_of_week
+from core.drift_records import BUCKET_MS, Bucket
+
+MIN_EXPECTED = 100.0  # events; as they come in visits, fewer can be missing by chance
+LONGEST_HOURS = 366 * 24
+
+
+class Silence(NamedTuple):
+    """From the end of the last bucket with events to the start of the next. `expected`: the usual number of events."""
+
+    start_ms: int
+    end_ms: int
+    expected: float
+
+    @property
+    def hours(self) -> float:
+        """Its length."""
+        return (self.end_ms - self.start_ms) / HOUR_MS
+
+
+class SilenceDetector:
+    """Finds silences between buckets."""
+
+    def __init__(self) -> None:
+        self.newest: Silence | None = None
+        self._sums, self._nums = np.zeros((DAYS, HOURS)), np.zeros((DAYS, HOURS))
+        self._hour: int | None = None
+        self._num_events = 0.0
+        self._end_ms = 0
+
+    def read(self, bucket: Bucket) -> Silence | None:
+        """Add a bucket; the silence that it ends."""
+        hour = bucket.start_ms // HOUR_MS
+        silence = self._silence_before(bucket.start_ms) if self._hour is not None else None
+        if silence is not None:
+            self.newest = silence
+        elif self._hour is not None and hour != self._hour:
+            self._learn(self._hour, self._num_events)
+            for empty in range(self._hour + 1, min(hour, self._hour + LONGEST_HOURS)):
+                self._learn(empty, 0.0)
+        if hour != self._hour:
+            self._hour, self._num_events = hour, 0.0
+        self._num_events += bucket.counts.num_events
+        self._end_ms = bucket.start_ms + BUCKET_MS
+        return silence
+
+    def _learn(self, hour: int, num_events: float) -> None:
+        day_and_hour = hour_of_week(hour * HOUR_MS)
+        self._sums[day_and_hour] += num_events
+        self._nums[day_and_hour] += 1
+
+    def _silence_before(self, start_ms: int) -> Silence | None:
+        """None if events can have been missing by chance, as at night."""
+        if start_ms - self._end_ms < HOUR_MS:
+            return None
+        last = min(start_ms // HOUR_MS, self._end_ms // HOUR_MS + LONGEST_HOURS)
+        hours = np.arange(self._end_ms // HOUR_MS, last + 1)
+        starts_ms, ends_ms = np.maximum(hours * HOUR_MS, self._end_ms), np.minimum((hours + 1) * HOUR_MS, start_ms)
+        rates = np.array([self._usual(*hour_of_week(int(hour) * HOUR_MS)) for hour in hours])
+        expected = float((rates * (ends_ms - starts_ms)).sum() / HOUR_MS)
+        return Silence(self._end_ms, start_ms, expected) if expected >= MIN_EXPECTED else None
+
+    def _usual(self, day: int, hour: int) -> float:
+        """Events of an hour: the fewer of that hour of the week and that hour of all days."""
+        daily = self._sums[:, hour].sum() / max(self._nums[:, hour].sum(), 1.0)
+        own = self._nums[day, hour]
+        return float(min(daily, self._sums[day, hour] / own) if own else daily)

@@ -1,0 +1,49 @@
+"""Silences: an outage is one, a quiet night or a small shop's pause is none."""
+
+from __future__ import annotations
+
+from core.clock import DAY_MS, HOUR_MS
+from core.drift.silence import SilenceDetector
+from core.drift_records import BUCKET_MS, Bucket, BucketCounts
+
+MONDAY_MS = 1_699_833_600_000
+
+
+def feed(
+    detector: SilenceDetector, *, from_ms: int, to_ms: int, num: int = 20, open_hours: range = range(24)
+) -> list[float]:
+    """The hours of the silences that buckets of `num` events in the open hours end."""
+    starts_ms = range(MONDAY_MS + from_ms, MONDAY_MS + to_ms, BUCKET_MS)
+    found = (
+        detector.read(Bucket(start_ms, BucketCounts(num)))
+        for start_ms in starts_ms
+        if start_ms // HOUR_MS % 24 in open_hours
+    )
+    return [silence.hours for silence in found if silence is not None]
+
+
+def test_two_days_without_events_are_a_silence() -> None:
+    detector = SilenceDetector()
+    assert feed(detector, from_ms=0, to_ms=7 * DAY_MS) == []
+    assert feed(detector, from_ms=9 * DAY_MS, to_ms=10 * DAY_MS) == [48.0]
+    assert detector.newest is not None
+    assert round(detector.newest.expected) == 2 * 24 * 12 * 20
+
+
+def test_nights_of_a_shop_that_closes_are_none() -> None:
+    assert feed(SilenceDetector(), from_ms=0, to_ms=14 * DAY_MS, open_hours=range(8, 20)) == []
+
+
+def test_a_pause_in_which_few_events_were_expected_is_none() -> None:
+    detector = SilenceDetector()
+    feed(detector, from_ms=0, to_ms=7 * DAY_MS, num=1)
+    assert feed(detector, from_ms=7 * DAY_MS + 5 * HOUR_MS, to_ms=8 * DAY_MS, num=1) == []
+
+
+def test_a_silence_is_not_learned_as_usual() -> None:
+    detector = SilenceDetector()
+    feed(detector, from_ms=0, to_ms=7 * DAY_MS)
+    feed(detector, from_ms=9 * DAY_MS, to_ms=14 * DAY_MS)
+    assert feed(detector, from_ms=16 * DAY_MS, to_ms=17 * DAY_MS) == [48.0]
+    assert detector.newest is not None
+    assert round(detector.newest.expected) == 2 * 24 * 12 * 20
