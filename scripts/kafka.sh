@@ -8,6 +8,7 @@
 #   scripts/kafka.sh wipe      stop, then delete this instance's data (the jars stay)
 #   scripts/kafka.sh status    exit 0 while this instance answers
 #   scripts/kafka.sh fetch     fetch the jars and nothing else
+#   scripts/kafka.sh format    make this instance's empty storage, which `start` does where there is none
 #
 # Every process that it signals is one that it started: the pid file is believed only if that process's command line
 # names this instance's configuration.
@@ -175,5 +176,6 @@ case ${1:-} in
   wipe) end_with TERM && rm -rf "$instance" ;;
   status) pid=$(running_pid) && answers && tell "answers on 127.0.0.1:$port, pid $pid" ;;
   fetch) fetch ;;
-  *) fail "wanted start, stop, kill, wipe, status or fetch, got '${1:-}'" ;;
+  format) fetch && configure && format ;;
+  *) fail "wanted start, stop, kill, wipe, status, fetch or format, got '${1:-}'" ;;
 esac

@@ -1,15 +1,31 @@
-"""Real services for integration tests, one of each per run."""
+"""Real services for integration tests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
-from services.kafka import Broker, kafka_broker
+from services.kafka import Broker, KafkaNode, format_storage, kafka_node, shared_broker
+from services.one_per_run import made_once, run_folder
 
 
 @pytest.fixture(scope="session")
-def broker() -> Iterator[Broker]:
-    """A real Kafka; skips without Java on a laptop, fails in CI."""
-    with kafka_broker() as broker:
+def broker(tmp_path_factory: pytest.TempPathFactory, kafka_storage: Callable[[], Path]) -> Iterator[Broker]:
+    """A real Kafka, one for the whole run; skips without Java on a laptop, fails in CI."""
+    with shared_broker(run_folder(tmp_path_factory) / "kafka", kafka_storage) as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def own_broker(kafka_storage: Callable[[], Path]) -> Iterator[KafkaNode]:
+    """A broker of this test process alone, for tests that kill it."""
+    with kafka_node(kafka_storage()) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def kafka_storage(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Makes, when first asked, the formatted storage that new brokers begin with."""
+    return partial(made_once, tmp_path_factory, "kafka-storage", format_storage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -23,48 +24,54 @@ sys.meta_path.insert(0, Missing())
 """
 
 
-def python(program: str, *, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program where no extra is installed."""
-    command = [sys.executable, "-c", WITHOUT_EXTRAS + program]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
-
-
-def test_the_demo_starts_without_extras(tmp_path: Path) -> None:
-    program = """
+COMMANDS = {
+    "the demo": ["demo", "--exit"],
+    "worker": ["worker", "--kafka", "localhost:9"],
+    "serve before Kafka": ["serve", "--kafka", "localhost:9", "--port", "0"],
+    "serve on PostgreSQL": ["serve", "--set", "database.url=postgresql://localhost:9/none", "--port", "0"],
+}
+# One process for all: it spends seconds on imports, and no command leaves anything behind for the next.
+RUN_ALL = f"""
+import contextlib, io, json
+import tidewise.processes.api, tidewise.training.learning, tidewise.demo.tour, serving.app, serving.http.server
+import storage, model.training.train, index.exact, tidewise.processes.kafka
 import tidewise.demo.demo
-tidewise.demo.demo.run_demo = lambda settings, options, *, console: print("it runs")
-sys.argv = ["tidewise", "demo", "--exit"]
 from tidewise.cli import main
-main()
+tidewise.demo.demo.run_demo = lambda settings, options, *, console: print("it runs")
+ends = {{}}
+for name, words in {COMMANDS!r}.items():
+    sys.argv = ["tidewise", *words, "--data", "data"]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            main()
+            status = None
+        except SystemExit as end:
+            status = end.code
+    ends[name] = [status or 0, out.getvalue(), err.getvalue()]
+print(json.dumps(ends))
 """
-    done = python(program, folder=tmp_path)
-    assert done.stdout == "it runs\n", done.stderr
 
 
-def test_the_embedded_system_can_be_imported_without_extras(tmp_path: Path) -> None:
-    modules = (
-        "tidewise.processes.api, tidewise.training.learning, tidewise.demo.tour, serving.app,"
-        " serving.http.server, storage, model.training.train"
-    )
-    done = python(f"import {modules}, index.exact, tidewise.processes.kafka", folder=tmp_path)
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str, str]]:
+    """How each command ended where no extra is installed: exit status, output, errors."""
+    folder = tmp_path_factory.mktemp("without-extras")
+    command = [sys.executable, "-c", WITHOUT_EXTRAS + RUN_ALL]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
+    return {name: tuple(end) for name, end in json.loads(done.stdout).items()}
+
+
+def test_the_demo_starts_and_the_embedded_system_imports_without_extras(ends: dict[str, tuple[int, str, str]]) -> None:
+    assert ends["the demo"][:2] == (0, "it runs\n")
 
 
 @pytest.mark.parametrize(
-    ("words", "extra"),
-    [
-        (["worker", "--kafka", "localhost:9"], "kafka"),
-        (["serve", "--kafka", "localhost:9", "--port", "0"], "kafka"),
-        (["serve", "--set", "database.url=postgresql://localhost:9/none", "--port", "0"], "postgres"),
-    ],
-    ids=["worker", "serve before Kafka", "serve on PostgreSQL"],
+    ("name", "extra"), [("worker", "kafka"), ("serve before Kafka", "kafka"), ("serve on PostgreSQL", "postgres")]
 )
-def test_a_missing_extra_is_an_error_that_says_how_to_install_it(tmp_path: Path, words: list[str], extra: str) -> None:
-    program = f"""
-sys.argv = ["tidewise", *{words!r}, "--data", "data"]
-from tidewise.cli import main
-main()
-"""
-    done = python(program, folder=tmp_path)
-    assert done.returncode == 2, done.stderr
-    assert f"tidewise[{extra}]" in done.stderr.replace("\n", "")
+def test_a_missing_extra_is_an_error_that_says_how_to_install_it(
+    ends: dict[str, tuple[int, str, str]], name: str, extra: str
+) -> None:
+    status, _, errors = ends[name]
+    assert status == 2, errors
+    assert f"tidewise[{extra}]" in errors.replace("\n", "")

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 from services import workers
-from services.kafka import Broker
+from services.kafka import Broker, KafkaNode, fresh_settings
+from services.replays import await_message, log_file, messages_in_topic, result_of, start_replay
 from services.streaming import Streaming, assert_counted_once, clicks, streaming
 from services.workers import wait_until
 
@@ -40,18 +41,32 @@ def sending(stream: Streaming, count: int, *, rate: int = 1_000) -> Iterator[Non
         assert sender.wait(90.0) == 0
 
 
-def test_a_killed_broker_delays_events_and_loses_none(broker: Broker, sqlite_database: Any, tmp_path: Path) -> None:
-    if broker.node is None:
-        pytest.skip("a broker named in TIDEWISE_TEST_KAFKA is not killed")
+def test_a_killed_broker_delays_events_and_loses_none(
+    own_broker: KafkaNode, sqlite_database: Any, tmp_path: Path
+) -> None:
     events = clicks(3_000)
-    with streaming(broker.address, sqlite_database.url, sqlite_database.store, tmp_path) as stream:
+    with streaming(own_broker.address, sqlite_database.url, sqlite_database.store, tmp_path) as stream:
         stream.worker.start()
         with sending(stream, len(events)):
             stream.await_events(1_000)
-            broker.node.command("kill")
-            broker.node.command("start")
+            own_broker.command("kill")
+            own_broker.command("start")
         stream.await_events(3_000, timeout_s=60.0)
         assert_counted_once(stream.store, events)
+
+
+def test_a_restarted_broker_delays_a_replay_and_loses_nothing(own_broker: KafkaNode, tmp_path: Path) -> None:
+    kafka = fresh_settings(own_broker.address, partitions=3)
+    process = start_replay(kafka, log_file(tmp_path), "--rate", "200")
+    await_message(kafka)
+    own_broker.command("kill")
+    own_broker.command("start")
+    assert result_of(process)["events"] == 600
+    sent = [
+        event["event_id"] for messages in messages_in_topic(kafka).values() for message in messages for event in message
+    ]
+    assert sorted(sent) == sorted(set(sent))
+    assert len(sent) == 600
 
 
 def test_a_worker_suspended_past_its_session_changes_nothing_afterwards(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,13 @@ listener.name.tls.ssl.client.auth=required
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredListeners]:
+def secured(tmp_path_factory: pytest.TempPathFactory, kafka_storage: Callable[[], Path]) -> Iterator[SecuredListeners]:
     """The address of each listener and its settings."""
     program("openssl", package="openssl")
     pems = certificates(tmp_path_factory.mktemp("certificates"))
     ports = dict(zip(("LOGIN", "TLSLOGIN", "TLS"), free_ports(3), strict=True))
-    with kafka_node(properties=lambda listeners: broker_properties(listeners, ports=ports, pems=pems)) as node:
+    properties = partial(broker_properties, ports=ports, pems=pems)
+    with kafka_node(kafka_storage(), properties=properties) as node:
         admin = KafkaAdminClient(bootstrap_servers=node.address)
         admin.alter_user_scram_credentials(
             [UserScramCredentialUpsertion("tidewise", ScramMechanism.SCRAM_SHA_512, PASSWORD)]

@@ -62,7 +62,7 @@ class Command:
     folder: str
 
     def run(self) -> None:
-        """Run it as the interpreter would: `-m MODULE ARGUMENTS` or `FILE ARGUMENTS`."""
+        """Run it as the interpreter would: `-m MODULE`, `-c PROGRAM` or `FILE`, and arguments."""
         os.chdir(self.folder)
         os.environ.clear()
         os.environ.update(self.environment)
@@ -70,6 +70,9 @@ class Command:
             case ["-m", module, *options]:
                 sys.argv = [module, *options]
                 runpy.run_module(module, run_name="__main__", alter_sys=True)
+            case ["-c", program, *options]:
+                sys.argv = ["-c", *options]
+                exec(program, {"__name__": "__main__"})
             case [file, *options]:
                 sys.argv = [file, *options]
                 runpy.run_path(file, run_name="__main__")

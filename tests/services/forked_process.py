@@ -135,11 +135,11 @@ def popen_class(client: ForkServerClient) -> type[subprocess.Popen[Any]]:
 
 
 def is_forkable(arguments: object) -> bool:
-    """Whether a command line is one of Python's that runs our commands or a file."""
+    """Whether a command line is one of Python's that runs our commands, a program or a file."""
     if not isinstance(arguments, list) or arguments[: len(INTERPRETER)] != INTERPRETER:
         return False
     words = [str(word) for word in arguments[len(INTERPRETER) :]]
-    return words[:2] == ["-m", "tidewise"] or words[0].endswith(".py")
+    return words[:2] == ["-m", "tidewise"] or words[0] == "-c" or words[0].endswith(".py")
 
 
 def server_name(factory: pytest.TempPathFactory) -> str:

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pytest
+from services.databases import missing
+from services.one_per_run import shared_service
 
 from stream.kafka.settings import KafkaSecurity, StreamSettings
 
@@ -47,41 +48,67 @@ class KafkaNode:
         done = subprocess.run([RECIPE, name], env=self._environment, capture_output=True, text=True, timeout=180)
         assert done.returncode == 0, f"kafka.sh {name}: {done.stderr}"
 
+    @property
+    def storage(self) -> Path:
+        return self._folder / "node" / "data"
+
+    def start(self, storage: Path) -> None:
+        """Start with a copy of formatted storage."""
+        shutil.copytree(storage, self.storage)
+        self.command("start")
+
+    def remove(self) -> None:
+        """Stop it and delete its files."""
+        self.command("wipe")
+        shutil.rmtree(self._folder)
+
 
 @dataclass(frozen=True)
 class Broker:
-    """A broker for tests. `node` is None where TIDEWISE_TEST_KAFKA names it: it must not be killed."""
+    """A broker for many tests, which use different topics and do not kill it."""
 
     address: str
-    node: KafkaNode | None
 
 
 @contextmanager
-def kafka_broker() -> Iterator[Broker]:
-    """A broker for many tests, which use different topics."""
-    address = os.environ.get("TIDEWISE_TEST_KAFKA")
-    if address:
-        yield Broker(address, None)
+def shared_broker(folder: Path, storage: Callable[[], Path]) -> Iterator[Broker]:
+    """The broker that TIDEWISE_TEST_KAFKA names, else one for all processes of the run; `folder` is for its name."""
+
+    def start() -> KafkaNode:
+        node = KafkaNode(_node_folder())
+        node.start(storage())
+        return node
+
+    if address := os.environ.get("TIDEWISE_TEST_KAFKA"):
+        yield Broker(address)
         return
-    with kafka_node() as node:
-        yield Broker(node.address, node)
+    with shared_service(folder, start=start, stop=KafkaNode.remove) as node:
+        yield Broker(node.address)
 
 
 @contextmanager
-def kafka_node(*, properties: Callable[[str], str] = lambda listeners: "") -> Iterator[KafkaNode]:
-    """A new broker, while the block runs."""
+def kafka_node(storage: Path, *, properties: Callable[[str], str] = lambda listeners: "") -> Iterator[KafkaNode]:
+    """A new broker, while the block runs. `storage`: made by `format_storage`."""
+    node = KafkaNode(_node_folder(), properties=properties)
+    try:
+        node.start(storage)
+        yield node
+    finally:
+        node.remove()
+
+
+def format_storage(folder: Path) -> None:
+    """Make the storage of a new broker: a Java program takes 4 s of CPU for it."""
     if shutil.which("java") is None or shutil.which("mvn") is None:
-        reason = "needs Java 17 and Maven, or a broker's address in TIDEWISE_TEST_KAFKA"
-        if os.environ.get("CI", "").lower() in ("1", "true"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with tempfile.TemporaryDirectory(prefix="tidewise-kafka-") as folder:
-        node = KafkaNode(Path(folder), properties=properties)
-        try:
-            node.command("start")
-            yield node
-        finally:
-            node.command("wipe")
+        missing("needs Java 17 and Maven, or a broker's address in TIDEWISE_TEST_KAFKA")
+    node = KafkaNode(_node_folder())
+    node.command("format")
+    shutil.copytree(node.storage, folder)
+    node.remove()
+
+
+def _node_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="tidewise-kafka-"))
 
 
 def fresh_settings(address: str, *, partitions: int = 2, security: KafkaSecurity | None = None) -> StreamSettings:
