@@ -13,6 +13,7 @@ Shapes: N items of the catalogue, D width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,7 @@ from core.recommendation.snapshot import ServingSnapshot
 
 FIRST = 64  # candidates of each part at the first try
 GROWTH = 4
+PARTS: tuple[ReasonKind, ...] = ("history", "neighbour", "repeat", "popularity")
 ROUNDING = 1e-5  # the index and numpy round the same product differently, relative to the score
 
 
@@ -125,26 +127,21 @@ class BlendedRanker:
         return self._scores(rows, self.added)
 
     def reasons(self, rows: IntArray, items: ItemLookup) -> list[ItemReason | None]:
-        """For each row the part of its score that is highest above that of a mean item."""
-        kinds = self._kinds(rows)
-        near = np.array([kind == "neighbour" for kind in kinds], np.bool_)
+        """For each row the part of its score that is highest above that of a mean item, and the shares of all parts."""
+        shares = [_shares(parts) for parts in self._parts(rows).T.tolist()]
+        near = np.array([parts[0][0] == "neighbour" for parts in shares], np.bool_)
         sources = np.full(len(rows), -1)
         if near.any():
             sources[near] = self.neighbours.sources(self.snapshot.catalogue.keys[rows[near]])
         known = np.unique(sources[sources >= 0]).tolist()
         named = items(known) if known else {}
-        return [_reason(kind, named.get(source)) for kind, source in zip(kinds, sources.tolist(), strict=True)]
+        return [_reason(parts, named.get(source)) for parts, source in zip(shares, sources.tolist(), strict=True)]
 
-    def _kinds(self, rows: IntArray) -> list[ReasonKind]:
+    def _parts(self, rows: IntArray) -> FloatArray:
+        """(4, N) how far each part of `PARTS` is above that of a mean item."""
         mean_product = 0.0 if self.model is None or self.query is None else float(self.model.mean @ self.query)
-        parts: dict[ReasonKind, FloatArray] = {
-            "history": self._products(rows) - mean_product,
-            "neighbour": self.neighbours.added.at(rows),
-            "repeat": self.repeats.at(rows),
-            "popularity": self.values.values[rows] - self.values.mean,
-        }
-        kinds = list(parts)
-        return [kinds[best] for best in np.argmax(np.stack(list(parts.values())), axis=0).tolist()]
+        products, values = self._products(rows) - mean_product, self.values.values[rows] - self.values.mean
+        return np.stack([products, self.neighbours.added.at(rows), self.repeats.at(rows), values])
 
     def _scores(self, rows: IntArray, added: AddedScores) -> FloatArray:
         scores: FloatArray = self._products(rows) + added.at(rows) + self.values.values[rows]
@@ -158,7 +155,16 @@ class BlendedRanker:
         return products
 
 
-def _reason(kind: ReasonKind, source: ItemName | None) -> ItemReason:
+def _shares(parts: Sequence[float]) -> list[tuple[ReasonKind, float]]:
+    """The shares of the positive parts, largest first; the largest part alone where none is positive."""
+    ranked = sorted(zip(PARTS, parts, strict=True), key=lambda part: -part[1])
+    positive = [(kind, part) for kind, part in ranked if part > 0]
+    total = sum(part for _, part in positive)
+    return [(kind, part / total) for kind, part in positive] or [(ranked[0][0], 1.0)]
+
+
+def _reason(shares: Sequence[tuple[ReasonKind, float]], source: ItemName | None) -> ItemReason:
+    kind = shares[0][0]
     if kind != "neighbour" or source is None:
-        return ItemReason(kind)
-    return ItemReason(kind, source.item_id, source.title)
+        return ItemReason(kind, shares=tuple(shares))
+    return ItemReason(kind, source.item_id, source.title, tuple(shares))

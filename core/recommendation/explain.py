@@ -7,12 +7,13 @@ raises all scores alike. Independent of users, stores and titles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
+from core.blending.blend import LAST_ITEMS
 from core.history import History
 from core.items import Catalogue
 from core.ports.encoder import Encoder
@@ -33,12 +34,33 @@ class EventContribution:
 
 
 def contributions_of(
-    encoder: Encoder, catalogue: Catalogue, history: History, *, rows: IntArray, now_ms: int
+    encoder: Encoder,
+    catalogue: Catalogue,
+    history: History,
+    *,
+    rows: IntArray,
+    now_ms: int,
+    weight: float = 1.0,
+    counted: Callable[[History], FloatArray] | None = None,
 ) -> list[list[EventContribution]]:
-    """For each item (by row) the events that contribute most to its score, strongest first."""
+    """For each item (by row) the events that contribute most to its score, strongest first.
+
+    Of a blended score: `weight` of the encoder, and `counted`, (K,) what counts add to the items for a history. Counts
+    read its last `LAST_ITEMS` events.
+    """
     indices = np.arange(max(0, len(history) - MAX_EVENTS), len(history))
     gains_KP = _gains(encoder, catalogue, history, indices=indices, rows=rows, now_ms=now_ms)
+    if counted is not None and len(history) > 1:
+        gains_KP *= np.float32(weight)
+        gains_KP[:, -LAST_ITEMS:] += _counted_gains(counted, history, indices[-LAST_ITEMS:])
     return [_strongest(history, indices, gains_P) for gains_P in gains_KP]
+
+
+def _counted_gains(counted: Callable[[History], FloatArray], history: History, indices: IntArray) -> FloatArray:
+    """(K, P) by how much each of P events raises what counts add to K items."""
+    without = [counted(_without(history, index)) for index in indices.tolist()]
+    gains_KP: FloatArray = counted(history)[:, None] - np.stack(without, axis=1)
+    return gains_KP
 
 
 def _gains(

@@ -96,7 +96,7 @@ class Recommender:
             ranker = self._ranker_for(read, snapshot, state, gap_ms, hidden)
             selected = select(request, items, snapshot, ranker, hidden=hidden, random=self._random)
             if request.explain:
-                selected = selected._replace(items=_explained(items, snapshot, selected.items, history, now_ms))
+                selected = selected._replace(items=_explained(items, snapshot, selected.items, history, hidden, now_ms))
         seq = state.seq if state else None
         return _answer(snapshot.catalogue, ranker, request, selected, now_ms, seq=seq, gap_ms=gap_ms)
 
@@ -127,7 +127,7 @@ class Recommender:
                 ranker = _by_model(snapshot, snapshot.model, query, history, hidden, reason)
             selected = select(request, items, snapshot, ranker, hidden=hidden, random=self._random)
             if request.explain:
-                selected = selected._replace(items=_explained(items, snapshot, selected.items, history, now_ms))
+                selected = selected._replace(items=_explained(items, snapshot, selected.items, history, hidden, now_ms))
         seq = state.seq if state else None
         return _answer(snapshot.catalogue, ranker, request, selected, now_ms, seq=seq, gap_ms=gap_ms)
 
@@ -289,13 +289,27 @@ def _gap_ms(now_ms: int, history: History) -> int | None:
 
 
 def _explained(
-    items: CurrentItems, snapshot: ServingSnapshot, scored: tuple[ScoredItem, ...], history: History, now_ms: int
+    items: CurrentItems,
+    snapshot: ServingSnapshot,
+    scored: tuple[ScoredItem, ...],
+    history: History,
+    hidden: IntArray,
+    now_ms: int,
 ) -> tuple[ScoredItem, ...]:
-    """The items, each with the events that contribute most to its score."""
-    if snapshot.model is None or not scored or not len(history):
+    """The items, each with the events that contribute most to its score, which counts may be blended into."""
+    model, counts, catalogue = snapshot.model, snapshot.counts, snapshot.catalogue
+    if model is None or not scored or not len(history):
         return tuple(replace(item, contributions=()) for item in scored)
-    rows = snapshot.catalogue.rows_of_ids([item.item_id for item in scored])
-    by_item = contributions_of(snapshot.model.encoder, snapshot.catalogue, history, rows=rows, now_ms=now_ms)
+    rows, blend, counted = catalogue.rows_of_ids([item.item_id for item in scored]), model.blend, None
+    if blend is not None and counts is not None and snapshot.values is not None:
+
+        def counted(past: History) -> FloatArray:
+            return NeighbourScores.of(blend, counts, catalogue, past, hidden).added.at(rows)
+
+    weight = 1.0 if blend is None else blend.encoder
+    by_item = contributions_of(
+        model.encoder, catalogue, history, rows=rows, now_ms=now_ms, weight=weight, counted=counted
+    )
     named = items.names(sorted({event.item_key for events in by_item for event in events}))
     return tuple(
         replace(item, contributions=tuple(_contribution(event, named) for event in events if event.item_key in named))

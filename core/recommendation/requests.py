@@ -33,12 +33,14 @@ class ItemReason:
 
     "history": the encoder, by the whole history; "neighbour": it often came next to `item_id`, one of the last items;
     "repeat": the user had it before; "popularity": it is popular. Of a scenario: "pin"; "boost": without it the item
-    would not be in the answer; "exploration": drawn from a pool; "fallback": nothing else was left.
+    would not be in the answer; "exploration": drawn from a pool; "fallback": nothing else was left. `shares`: of a
+    blended score, the shares of the parts that speak for the item, largest first, with a sum of 1.
     """
 
     kind: ReasonKind
     item_id: str | None = None
     title: str = ""
+    shares: tuple[tuple[ReasonKind, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

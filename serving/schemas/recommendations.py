@@ -32,6 +32,8 @@ class Reason(Schema):
     """Of a neighbour: one of the user's last items."""
     text: str
     """For people."""
+    shares: dict[str, float] | None = None
+    """Of a blended score: the shares of the kinds that speak for the item, largest first, with a sum of 1."""
 
 
 class RecommendedItem(Schema):
@@ -150,7 +152,7 @@ def _item(item: ScoredItem, *, in_scenario: bool) -> dict[str, object]:
         "score": item.score,
     }
     if item.reason is not None:
-        content["reason"] = {"kind": item.reason.kind, "item_id": item.reason.item_id, "text": _text(item.reason)}
+        content["reason"] = _reason(item.reason)
     if in_scenario:
         content["propensity"] = item.propensity
     if item.contributions is None:
@@ -173,9 +175,16 @@ TEXTS: Mapping[ReasonKind, str] = {
 }
 
 
+def _reason(reason: ItemReason) -> dict[str, object]:
+    content: dict[str, object] = {"kind": reason.kind, "item_id": reason.item_id, "text": _text(reason)}
+    if not reason.shares:
+        return content
+    return content | {"shares": {kind: round(share, 3) for kind, share in reason.shares}}
+
+
 def _text(reason: ItemReason) -> str:
     if reason.kind == "neighbour":
-        return f"often comes next to {reason.title or reason.item_id}" if reason.item_id else "often comes next"
+        return f"users with {reason.title or reason.item_id} went on to this" if reason.item_id else "often comes next"
     return TEXTS[reason.kind]
 
 

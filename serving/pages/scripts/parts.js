@@ -121,8 +121,10 @@ export const categoriesOf = (item) =>
 
 // Why an item is recommended: the part that speaks most for it, or the events that contribute most to the model's score.
 export function contributions(item) {
-  if (item.reason && item.reason.kind !== "history") return el("span", {}, item.reason.text);
-  if (!item.contributions || !item.contributions.length) return item.reason ? el("span", {}, item.reason.text) : null;
+  const share = item.reason?.shares?.[item.reason.kind];
+  const text = item.reason && item.reason.text + (share === undefined ? "" : ` (${percent(share)} of the score)`);
+  if (item.reason && item.reason.kind !== "history") return el("span", {}, text);
+  if (!item.contributions || !item.contributions.length) return item.reason ? el("span", {}, text) : null;
   const events = item.contributions.map((event) => el("span", {}, itemLink(event), ` ${percent(event.share)}`));
   return add(
     el("span", {}, "based on "),
