@@ -26,17 +26,15 @@ from core.ports.store import ReadTransaction, Store
 from core.recommendation.added_scores import NOTHING_ADDED, repeat_scores
 from core.recommendation.blended_ranker import BlendedRanker
 from core.recommendation.bound_model import BoundModel
-from core.recommendation.current_items import CurrentItems, ItemName
-from core.recommendation.explain import EventContribution, contributions_of
+from core.recommendation.current_items import CurrentItems
+from core.recommendation.explained_items import explained
 from core.recommendation.neighbour_scores import NeighbourScores
 from core.recommendation.pages import Selected, next_page, select
 from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
 from core.recommendation.requests import (
-    Contribution,
     RecommendationRequest,
     RecommendationResult,
     RestOfList,
-    ScoredItem,
     SessionEvent,
 )
 from core.recommendation.selection import scored
@@ -96,7 +94,7 @@ class Recommender:
             ranker = self._ranker_for(read, snapshot, state, gap_ms, hidden)
             selected = select(request, items, snapshot, ranker, hidden=hidden, random=self._random)
             if request.explain:
-                selected = selected._replace(items=_explained(items, snapshot, selected.items, history, hidden, now_ms))
+                selected = selected._replace(items=explained(items, snapshot, selected.items, history, hidden, now_ms))
         seq = state.seq if state else None
         return _answer(snapshot.catalogue, ranker, request, selected, now_ms, seq=seq, gap_ms=gap_ms)
 
@@ -127,7 +125,7 @@ class Recommender:
                 ranker = _by_model(snapshot, snapshot.model, query, history, hidden, reason)
             selected = select(request, items, snapshot, ranker, hidden=hidden, random=self._random)
             if request.explain:
-                selected = selected._replace(items=_explained(items, snapshot, selected.items, history, hidden, now_ms))
+                selected = selected._replace(items=explained(items, snapshot, selected.items, history, hidden, now_ms))
         seq = state.seq if state else None
         return _answer(snapshot.catalogue, ranker, request, selected, now_ms, seq=seq, gap_ms=gap_ms)
 
@@ -288,35 +286,6 @@ def _gap_ms(now_ms: int, history: History) -> int | None:
     return max(0, now_ms - int(history.times_ms[-1])) if len(history) else None
 
 
-def _explained(
-    items: CurrentItems,
-    snapshot: ServingSnapshot,
-    scored: tuple[ScoredItem, ...],
-    history: History,
-    hidden: IntArray,
-    now_ms: int,
-) -> tuple[ScoredItem, ...]:
-    """The items, each with the events that contribute most to its score, which counts may be blended into."""
-    model, counts, catalogue = snapshot.model, snapshot.counts, snapshot.catalogue
-    if model is None or not scored or not len(history):
-        return tuple(replace(item, contributions=()) for item in scored)
-    rows, blend, counted = catalogue.rows_of_ids([item.item_id for item in scored]), model.blend, None
-    if blend is not None and counts is not None and snapshot.values is not None:
-
-        def counted(past: History) -> FloatArray:
-            return NeighbourScores.of(blend, counts, catalogue, past, hidden).added.at(rows)
-
-    weight = 1.0 if blend is None else blend.encoder
-    by_item = contributions_of(
-        model.encoder, catalogue, history, rows=rows, now_ms=now_ms, weight=weight, counted=counted
-    )
-    named = items.names(sorted({event.item_key for events in by_item for event in events}))
-    return tuple(
-        replace(item, contributions=tuple(_contribution(event, named) for event in events if event.item_key in named))
-        for item, events in zip(scored, by_item, strict=True)
-    )
-
-
 def _session(items: CurrentItems, events: Sequence[SessionEvent]) -> History:
     """The events of a session by time; an unknown item has key -1."""
     ordered = sorted(events, key=lambda event: event.time_ms)
@@ -352,11 +321,6 @@ def _without_model(snapshot: ServingSnapshot, history: History, hidden: IntArray
         return PopularityRanker(snapshot, reason)
     reason = f"ranked by what came next to the user's last items; {reason}"
     return BlendedRanker(snapshot, None, None, NOTHING_ADDED, neighbours, reason)
-
-
-def _contribution(event: EventContribution, named: Mapping[int, ItemName]) -> Contribution:
-    name = named[event.item_key]
-    return Contribution(name.item_id, name.title, event.time_ms, event.share)
 
 
 def _continued(window: Window, session: History, shape: WindowShape) -> History:
