@@ -3,6 +3,8 @@
     python -m benchmarks.serving                       a simulated shop, built for the occasion
     python -m benchmarks.serving --data .tidewise      your own state (a copy of it: nothing is written to the original)
 
+    python -m benchmarks.serving --scenario a.json     answers under this scenario too, beside those without
+
 Half of the requests come right after an event of the same user, so that their vector can't have been waiting. Clients
 and server share the machine.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -51,13 +54,18 @@ class Caller:
         return answer
 
 
-def measure(port: int, users: list[str], items: list[str], *, requests: int, seed: int) -> dict[str, list[float]]:
-    """Seconds of single calls by one client: recommend after an event, recommend without, event -> changed answer."""
+def measure(
+    port: int, users: list[str], items: list[str], *, requests: int, seed: int, options: str = ""
+) -> dict[str, list[float]]:
+    """Seconds of single calls by one client: recommend after an event, recommend without, event -> changed answer.
+
+    `options`: more of the query string, as "&scenario=homepage".
+    """
     random_source, caller = random.Random(seed), Caller(port)
     seconds: dict[str, list[float]] = {"fresh": [], "settled": [], "changed": [], "post": []}
     for number in range(requests):
         user = random_source.choice(users)
-        path = f"/v1/users/{quote(user, safe='')}/recommendations?n={ANSWERS}"
+        path = f"/v1/users/{quote(user, safe='')}/recommendations?n={ANSWERS}{options}"
         start_s, wanted = time.perf_counter(), 0
         if number % 2 == 0:
             event = {"user_id": user, "item_id": random_source.choice(items), "type": "click"}
@@ -115,6 +123,9 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="settings of the server")
+    parser.add_argument(
+        "--scenario", action="append", default=[], type=Path, metavar="FILE", help="a definition in JSON"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
@@ -136,6 +147,29 @@ def main() -> None:
             rate = len(many["fresh"] + many["settled"]) / (time.perf_counter() - start_s)
             figures = {**summary(many), "recommendations/s (with an event before half of them)": round(rate)}
             publish(f"{options.clients} clients", figures)
+            if options.scenario:
+                compare_scenarios(port, server.pid, users, items, options.scenario, requests=options.requests)
+
+
+def compare_scenarios(
+    port: int, pid: int, users: list[str], items: list[str], files: list[Path], *, requests: int
+) -> None:
+    """CPU of the server and latency of answers without a scenario and under each; without is measured twice."""
+    caller = Caller(port)
+    for file in files:
+        caller.call("PUT", f"/v1/scenarios/{file.stem}", json.loads(file.read_text("utf-8")))
+    for name in ("", *(file.stem for file in files), ""):
+        begin_s = cpu_s(pid)
+        seconds = measure(port, users, items, requests=requests, seed=1, options=f"&scenario={name}" if name else "")
+        per_request_ms = 1000 * (cpu_s(pid) - begin_s) / requests
+        figures = {"server CPU per request, ms (half with an event)": round(per_request_ms, 2)}
+        publish(f"scenario {name}" if name else "no scenario", {**figures, **summary(seconds)})
+
+
+def cpu_s(pid: int) -> float:
+    """User and system seconds of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def ids_of(data: Path) -> tuple[list[str], list[str]]:

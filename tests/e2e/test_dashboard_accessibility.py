@@ -13,7 +13,17 @@ from services.dashboard_shop import EVIL_ITEM
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
-PATHS = ["", "users", "users/user-0007", "users/nobody", "items", f"items/{EVIL_ITEM}", "outcomes", "drift"]
+PATHS = [
+    "",
+    "users",
+    "users/user-0007",
+    "users/nobody",
+    "items",
+    f"items/{EVIL_ITEM}",
+    "scenarios",
+    "outcomes",
+    "drift",
+]
 PATHS += ["models", "ingestion"]
 RULES_OF_COLOUR = ["color-contrast", "link-in-text-block"]  # the others find the same in light and dark
 FAULTS = """async (rules) => {

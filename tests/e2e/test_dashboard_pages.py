@@ -157,6 +157,33 @@ def test_an_item_is_hidden_and_unhidden(shop: httpx.Client, tab: Tab) -> None:
     assert shop.get(f"/v1/items/{item['item_id']}").json()["hidden"] is False
 
 
+def test_a_scenario_is_previewed_stored_and_taken_back(shop: httpx.Client, tab: Tab) -> None:
+    tab.go(page_of(shop, "/scenarios"))
+    items = [item["item_id"] for item in shop.get("/v1/items/popular?record=false").json()["items"]]
+    tab.page.get_by_role("combobox", name="Name").fill("homepage")
+    tab.page.get_by_label("Preview for the user").fill(USER)
+    tab.page.get_by_role("textbox", name="Definition").fill('{"n": 0}')
+    tab.page.get_by_role("button", name="Preview", exact=True).click()
+    expect(tab.page.get_by_role("alert").filter(has_text="n: wanted a whole number")).to_be_visible()
+    definition = f'{{"n": 3, "seen": "include", "pins": [{{"position": 1, "item_id": "{items[-1]}"}}]}}'
+    tab.page.get_by_role("textbox", name="Definition").fill(definition)
+    tab.page.get_by_role("button", name="Preview", exact=True).click()
+    expect(tab.page.get_by_role("list", name=re.compile("^Now")).get_by_role("listitem")).to_have_count(10)
+    proposed = tab.page.get_by_role("list", name=re.compile("^Proposed")).get_by_role("listitem")
+    expect(proposed.first).to_contain_text("pinned by the scenario")
+    expect(proposed).to_have_count(3)
+    assert shop.get("/v1/scenarios").json() == {"scenarios": []}, "a preview stores nothing"
+    tab.page.get_by_role("button", name="Store").click()
+    expect(tab.page.get_by_text("Revision 1")).to_be_visible()
+    tab.page.get_by_role("textbox", name="Definition").fill('{"n": 4}')
+    tab.page.get_by_role("button", name="Store").click()
+    tab.page.get_by_role("button", name="Take back to revision 1").click()
+    tab.page.get_by_role("dialog").get_by_role("button", name="Take back").click()
+    expect(tab.page.get_by_text("Revision 3")).to_be_visible()
+    assert shop.get("/v1/scenarios/homepage").json()["definition"]["n"] == 3
+    shop.delete("/v1/scenarios/homepage")
+
+
 def test_outcomes_show_rates_by_day_and_by_what_is_chosen(shop: httpx.Client, tab: Tab) -> None:
     tab.go(page_of(shop, "/outcomes"))
     total = shop.get("/v1/outcomes", params={"since": time.time_ns() // 1_000_000 - 29 * DAY_MS}).json()["total"]

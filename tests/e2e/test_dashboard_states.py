@@ -15,7 +15,7 @@ from services.browser import DESK, LOAD_FAILURE, PHONE, Tab
 from services.up_process import UpProcess, up
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-PATHS = ["", "users", "users/nobody", "items", "outcomes", "drift", "models", "ingestion"]
+PATHS = ["", "users", "users/nobody", "items", "scenarios", "outcomes", "drift", "models", "ingestion"]
 KEY = "a-key-of-sixteen-characters"
 LONG = "An exceedingly long name " * 40
 UNBROKEN = "unbroken" * 30  # 240 characters
@@ -51,6 +51,7 @@ EMPTY_TEXTS = {
     "users/nobody": "No events of this user yet",
     "items": "The catalogue is empty",
     "items/nothing": "This item is not in the catalogue",
+    "scenarios": "No scenario yet",
     "outcomes": "No recommendations in these days.",
     "drift": "No events have been read yet",
     "models": "No model yet",

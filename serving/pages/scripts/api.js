@@ -101,6 +101,14 @@ export const api = {
   models: (signal) => get("/v1/models", signal),
   promote: (version, body, signal) => post(`/v1/models/${id(version)}/promote`, body, signal),
   rollback: (body, signal) => post("/v1/models/rollback", body, signal),
+  scenarios: (signal) => get("/v1/scenarios", signal),
+  putScenario: (name, body, parameters, signal) =>
+    call("PUT", `/v1/scenarios/${id(name)}` + query(parameters), { body, signal }),
+  deleteScenario: (name, parameters, signal) => call("DELETE", `/v1/scenarios/${id(name)}` + query(parameters), { signal }),
+  scenarioRevisions: (name, signal) => get(`/v1/scenarios/${id(name)}/revisions`, signal),
+  revertScenario: (name, body, parameters, signal) =>
+    post(`/v1/scenarios/${id(name)}/revert` + query(parameters), body, signal),
+  previewScenario: (body, signal) => post("/v1/scenarios/preview", body, signal),
   drift: (parameters, signal) => get("/v1/drift" + query(parameters), signal),
   outcomes: (parameters, signal) => get("/v1/outcomes" + query(parameters), signal),
   categoryMix: (parameters, signal) => get("/v1/drift/categories" + query(parameters), signal),

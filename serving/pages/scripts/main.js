@@ -9,6 +9,7 @@ import { showItems } from "./pages/items.js";
 import { showModels } from "./pages/models.js";
 import { showOutcomes } from "./pages/outcomes.js";
 import { showOverview } from "./pages/overview.js";
+import { showScenarios } from "./pages/scenarios.js";
 import { showUser } from "./pages/user.js";
 import { showUsers } from "./pages/users.js";
 
@@ -16,6 +17,7 @@ const PAGES = {
   "": { name: "overview", title: () => "Overview", show: showOverview },
   users: { name: "users", title: () => "Users", show: showUsers, detail: { title: (user) => user, show: showUser } },
   items: { name: "items", title: () => "Items", show: showItems, detail: { title: (item) => item, show: showItem } },
+  scenarios: { name: "scenarios", title: () => "Scenarios", show: showScenarios },
   outcomes: { name: "outcomes", title: () => "Outcomes", show: showOutcomes },
   drift: { name: "drift", title: () => "Drift", show: showDrift },
   models: { name: "models", title: () => "Models", show: showModels },
