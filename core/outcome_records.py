@@ -81,6 +81,15 @@ class StoredAnswer(NamedTuple):
         return 1.0 if self.propensities is None else self.propensities[position - 1]
 
 
+class Wanted(NamedTuple):
+    """An answer that is looked for: one that showed an item to a user, with `since_ms` <= time <= `until_ms`."""
+
+    user_id: str
+    item_key: int
+    since_ms: int
+    until_ms: int
+
+
 class Outcome(NamedTuple):
     """An event attributed to an item of an answer. What it needs of the answer is copied: answers are deleted."""
 

@@ -7,19 +7,15 @@ computed again from outcomes, also after the answers were deleted. Locks answers
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 from core.clock import HOUR_MS, Clock, WallClock
 from core.interactions import EventTypes
-from core.outcome_records import Counts, Measure, Outcome, StoredAnswer, answer_key_of
+from core.outcome_records import Counts, Measure, Outcome, StoredAnswer, Wanted, answer_key_of
 from core.outcomes.counting import difference, outcome_counts
 from core.ports.store import Transaction
 from core.records import EventRow
-
-_time_ms = attrgetter("time_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,8 @@ class Attributor:
         An event that names an answer which is not stored (yet) is remembered for `attribute_deferred`.
         """
         named: list[tuple[EventRow, bytes]] = []
-        unnamed: dict[int, list[tuple[EventRow, str]]] = {}  # by window
+        unnamed: list[EventRow] = []
+        wanted: list[Wanted] = []
         for row, user_id in zip(rows, user_ids, strict=True):
             kind = self._types.get(row.type_code)
             if kind is None:
@@ -68,9 +65,10 @@ class Attributor:
                 if key is not None:
                     named.append((row, key))
             elif kind.window_ms:
-                unnamed.setdefault(kind.window_ms, []).append((row, user_id))
-        for window_ms, events in unnamed.items():
-            named += self._newest_answers(tx, events, window_ms)
+                unnamed.append(row)
+                wanted.append(Wanted(user_id, row.item_key, row.time_ms - kind.window_ms, row.time_ms))
+        newest = tx.answers.newest(wanted)
+        named += [(row, key) for row, key in zip(unnamed, newest, strict=True) if key is not None]
         if not named:
             return {}
         answers = tx.answers.lock(sorted({key for _, key in named}))
@@ -92,26 +90,6 @@ class Attributor:
         pairs = [(rows[event], answers[key]) for event, key in deferred if event in rows and key in answers]
         tx.outcomes.delete_deferred(event_keys)
         return self._record(tx, writer_key, pairs)
-
-    def _newest_answers(
-        self, tx: Transaction, events: Sequence[tuple[EventRow, str]], window_ms: int
-    ) -> list[tuple[EventRow, bytes]]:
-        """The events that an answer precedes within the window, each with the key of the newest such answer."""
-        times_ms = [row.time_ms for row, _ in events]
-        period = {"since_ms": min(times_ms) - window_ms, "until_ms": max(times_ms)}
-        by_user: dict[str | None, list[StoredAnswer]] = {}
-        for answer in tx.answers.of_users(sorted({user_id for _, user_id in events}), **period):
-            by_user.setdefault(answer.user_id, []).append(answer)
-        chosen = []
-        for row, user_id in events if by_user else ():
-            answers = by_user.get(user_id, [])
-            for answer in reversed(answers[: bisect_right(answers, row.time_ms, key=_time_ms)]):
-                if answer.time_ms < row.time_ms - window_ms:
-                    break
-                if row.item_key in answer.item_keys:
-                    chosen.append((row, answer.key))
-                    break
-        return chosen
 
     def _record(self, tx: Transaction, writer_key: int, pairs: Sequence[tuple[EventRow, StoredAnswer]]) -> Counts:
         new = [self._outcome(row, answer) for row, answer in pairs if row.item_key in answer.item_keys]

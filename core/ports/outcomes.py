@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
 
-from core.outcome_records import Counts, Origin, Outcome, StoredAnswer
+from core.outcome_records import Counts, Origin, Outcome, StoredAnswer, Wanted
 
 Dimension = Literal["day", "origin", "position"]
 Total = tuple[int, int, int, float]  # group, measure, number, value
@@ -18,8 +18,8 @@ class AnswerReader(Protocol):
         """Stored answers by their keys."""
         ...
 
-    def of_users(self, user_ids: Sequence[str], *, since_ms: int, until_ms: int) -> list[StoredAnswer]:
-        """The answers to these ids with `since_ms` <= time <= `until_ms`, by user and ascending time."""
+    def newest(self, wanted: Sequence[Wanted]) -> list[bytes | None]:
+        """For each of them the key of the newest answer, None where there is none."""
         ...
 
     def origins(self) -> dict[int, Origin]:

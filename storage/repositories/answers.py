@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, tuple_, update
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.clock import DAY_MS
-from core.outcome_records import Origin, StoredAnswer, first_key_at
+from core.outcome_records import Origin, StoredAnswer, Wanted, first_key_at
 from storage.codec import pack_keys, pack_numbers, unpack_keys, unpack_numbers
 from storage.dialects import Dialect, Row
 from storage.session import Session
@@ -29,10 +30,10 @@ def _lock(dialect: Dialect) -> CompilerElement:
     return rows.with_for_update()
 
 
-def _of_users(dialect: Dialect) -> CompilerElement:
+def _shown_to(dialect: Dialect) -> CompilerElement:
     between = (answers.c.time_ms >= bindparam("since_ms"), answers.c.time_ms <= bindparam("until_ms"))
-    rows = select(*ROW).where(OWNER.is_not(None), dialect.is_in(OWNER, "user_ids"), *between)
-    return rows.order_by(OWNER, answers.c.time_ms, answers.c.key)
+    rows = select(OWNER, answers.c.time_ms, answers.c.key, answers.c.item_keys)
+    return rows.where(OWNER.is_not(None), dialect.is_in(OWNER, "user_ids"), *between)
 
 
 def _add(dialect: Dialect) -> CompilerElement:
@@ -98,10 +99,18 @@ class AnswerRepository:
         rows = self._session.rows(_by_key, keys=self._session.keys(keys)) if keys else []
         return {answer.key: answer for answer in map(_answer, rows)}
 
-    def of_users(self, user_ids: Sequence[str], *, since_ms: int, until_ms: int) -> list[StoredAnswer]:
-        """The answers to these ids between two times, by user and ascending time."""
-        period = {"since_ms": since_ms, "until_ms": until_ms}
-        return [_answer(row) for row in self._session.rows(_of_users, user_ids=self._session.array(user_ids), **period)]
+    def newest(self, wanted: Sequence[Wanted]) -> list[bytes | None]:
+        """For each of them the key of the newest answer; items are looked up in the packed lists."""
+        if not wanted:
+            return []
+        users = self._session.array(sorted({one.user_id for one in wanted}))
+        period = {"since_ms": min(one.since_ms for one in wanted), "until_ms": max(one.until_ms for one in wanted)}
+        shown: dict[str, list[list[Any]]] = {}
+        for user_id, *answer in self._session.rows(_shown_to, user_ids=users, **period):
+            shown.setdefault(user_id, []).append(answer)
+        for answers_of_user in shown.values():
+            answers_of_user.sort(reverse=True)
+        return [_newest(one, shown[one.user_id]) if one.user_id in shown else None for one in wanted]
 
     def origins(self) -> dict[int, Origin]:
         """All origins by key."""
@@ -149,6 +158,18 @@ class AnswerRepository:
         """Delete at most `limit` answers, and notes of items shown, from before a time; returns how many of both."""
         num_answers = self._session.run(_delete_before, first_key=first_key_at(time_ms), limit=limit)
         return num_answers + self._session.run(_delete_shown_before, first_day=time_ms // DAY_MS, limit=limit)
+
+
+def _newest(wanted: Wanted, shown: Sequence[Sequence[Any]]) -> bytes | None:
+    """`shown`: time, key and packed items of the user's answers, newest first."""
+    packed = pack_keys([wanted.item_key])
+    for time_ms, key, item_keys in shown:
+        if time_ms < wanted.since_ms:
+            return None
+        # The bytes of a key may also lie across two others.
+        if time_ms <= wanted.until_ms and packed in item_keys and wanted.item_key in unpack_keys(item_keys):
+            return bytes(key)
+    return None
 
 
 def _row(answer: StoredAnswer) -> Row:

@@ -8,7 +8,7 @@ import pytest
 from outcome_log import OutcomeShop, random_steps
 
 from core.clock import DAY_MS
-from core.outcome_records import CountKey, Measure, Origin, Outcome, StoredAnswer, first_key_at
+from core.outcome_records import CountKey, Measure, Origin, Outcome, StoredAnswer, Wanted, first_key_at
 from core.ports.offsets import ANSWERS
 from core.ports.store import Store
 
@@ -44,8 +44,18 @@ def test_answers_are_stored_once_and_read_as_they_were(store: Store) -> None:
         tx.commit()
     with store.read() as read:
         assert read.answers.by_key([first.key, nameless.key]) == {first.key: first, nameless.key: nameless}
-        period = {"since_ms": MORNING_MS + 1, "until_ms": MORNING_MS + 5}
-        assert read.answers.of_users(["ann", "bob"], **period) == [second]
+
+
+def test_the_newest_answer_that_showed_an_item_to_a_user_is_found(store: Store) -> None:
+    first, second, nameless = answer(1), answer(2, at_ms=MORNING_MS + 5), answer(3, user_id=None, at_ms=MORNING_MS + 6)
+    crossing = StoredAnswer(first_key_at(MORNING_MS + 9), "ann", MORNING_MS + 9, 1, (7 << 16, 0))  # 7 across two keys
+    with store.transaction() as tx:
+        tx.answers.add([first, second, nameless, crossing])
+        times = (MORNING_MS - 1, MORNING_MS, MORNING_MS + 4, MORNING_MS + 5, MORNING_MS + 20)
+        wanted = [Wanted("ann", 7, MORNING_MS, at_ms) for at_ms in times]
+        assert tx.answers.newest(wanted) == [None, first.key, first.key, second.key, second.key]
+        others = [("ann", 8, 0), ("bob", 7, 0), ("ann", 7, MORNING_MS + 6)]
+        assert tx.answers.newest([Wanted(*other, MORNING_MS + 20) for other in others]) == [None, None, None]
 
 
 def test_answers_are_renamed_erased_and_grow_old(store: Store) -> None:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from core.clock import DAY_MS
-from core.outcome_records import OF_EVENTS, Counts, Origin, Outcome, StoredAnswer, first_key_at
+from core.outcome_records import OF_EVENTS, Counts, Origin, Outcome, StoredAnswer, Wanted, first_key_at
 from core.ports.outcomes import Dimension, Total
 from memory_store.data import MemoryRepository
 
@@ -20,10 +20,17 @@ class MemoryAnswers(MemoryRepository):
     def lock(self, keys: Sequence[bytes]) -> dict[bytes, StoredAnswer]:
         return self.by_key(keys)
 
-    def of_users(self, user_ids: Sequence[str], *, since_ms: int, until_ms: int) -> list[StoredAnswer]:
-        rows = [answer for answer in self.data.answers.values() if answer.user_id in user_ids]
-        between = [answer for answer in rows if since_ms <= answer.time_ms <= until_ms]
-        return sorted(between, key=lambda answer: (answer.user_id or "", answer.time_ms, answer.key))
+    def newest(self, wanted: Sequence[Wanted]) -> list[bytes | None]:
+        return [self._newest(one) for one in wanted]
+
+    def _newest(self, wanted: Wanted) -> bytes | None:
+        fitting = [
+            (answer.time_ms, answer.key)
+            for answer in self.data.answers.values()
+            if (answer.user_id == wanted.user_id and wanted.item_key in answer.item_keys)
+            and wanted.since_ms <= answer.time_ms <= wanted.until_ms
+        ]
+        return max(fitting)[1] if fitting else None
 
     def origins(self) -> dict[int, Origin]:
         return {key: origin for origin, key in self.data.origins.items()}
