@@ -22,14 +22,17 @@ class Candidates:
     def __init__(self, rank: Ranking, *, depth: int) -> None:
         """`rank`: returns fewer than requested only if there are no more."""
         self._rank = rank
+        self._blocked: BoolArray | None = None  # of the page that is being filled
         self._take(depth)
 
     def best(self, blocked: BoolArray) -> int | None:
         """The row of the next item; None if all are blocked. `blocked`: (N,) the rows that cannot follow."""
+        if blocked is not self._blocked:
+            self._blocked, self._begin = blocked, 0  # on a new page caps count anew
         while True:
-            free = np.flatnonzero(~blocked[self.rows])
-            if len(free):
-                return int(self.rows[self._choice(free)])
+            place = self._choice(blocked)
+            if place is not None:
+                return self._row_list[place]
             if len(self.rows) < self._depth:
                 return None
             self._take(self._depth * GROWTH)
@@ -40,10 +43,14 @@ class Candidates:
     def _take(self, depth: int) -> None:
         self._depth = depth
         self.rows, self.scores = self._rank(depth)
+        self._row_list: list[int] = self.rows.tolist()
+        self._begin = 0
 
-    def _choice(self, free: IntArray) -> int:
-        """Which of the free candidates, ascending, is next."""
-        return int(free[0])
+    def _choice(self, blocked: BoolArray) -> int | None:
+        """Which candidate that is not blocked is next: rows stay blocked until the page is full."""
+        while self._begin < len(self._row_list) and blocked[self._row_list[self._begin]]:
+            self._begin += 1
+        return self._begin if self._begin < len(self._row_list) else None
 
 
 class DiverseCandidates(Candidates):
@@ -86,6 +93,9 @@ class DiverseCandidates(Candidates):
         highest: FloatArray = cosines.max(axis=1, initial=0.0)
         return highest
 
-    def _choice(self, free: IntArray) -> int:
+    def _choice(self, blocked: BoolArray) -> int | None:
+        free = np.flatnonzero(~blocked[self.rows])
+        if not len(free):
+            return None
         values = self._weight * self._relevance[free] - (1 - self._weight) * self._similarities[free]
         return int(free[np.argmax(values)])
