@@ -47,8 +47,8 @@ class WriterOffset:
 
 
 @dataclass(frozen=True, slots=True)
-class ScenarioRevision:
-    """One change of a scenario. `definition`: JSON values, None: deleted."""
+class DefinitionRevision:
+    """One change of a scenario or an experiment. `definition`: JSON values, None: deleted."""
 
     revision: int
     name: str

@@ -18,6 +18,7 @@ from serving.routes.audit import AuditRoutes
 from serving.routes.dashboard import DashboardRoutes
 from serving.routes.dead_letters import DeadLetterRoutes
 from serving.routes.drift import DriftRoutes
+from serving.routes.experiments import ExperimentRoutes
 from serving.routes.ingestion import IngestionRoutes
 from serving.routes.interactions import InteractionRoutes
 from serving.routes.items import ItemRoutes
@@ -106,6 +107,7 @@ def _routes(engine: Engine) -> APIRouter:
     UserRoutes(engine).register(router)
     ModelRoutes(engine).register(router)
     ScenarioRoutes(engine).register(router)
+    ExperimentRoutes(engine).register(router)
     DriftRoutes(engine).register(router)
     OutcomeRoutes(engine).register(router)
     DeadLetterRoutes(engine).register(router)

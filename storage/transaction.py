@@ -13,6 +13,7 @@ from storage.repositories.answers import AnswerRepository
 from storage.repositories.arms import ArmRepository
 from storage.repositories.audit import AuditRepository
 from storage.repositories.dead_letters import DeadLetterRepository
+from storage.repositories.definitions import EXPERIMENTS, SCENARIOS, DefinitionRepository
 from storage.repositories.drift import DriftRepository
 from storage.repositories.event_counts import EventCountRepository
 from storage.repositories.events import EventRepository
@@ -24,7 +25,6 @@ from storage.repositories.models import ModelRepository
 from storage.repositories.offsets import OffsetRepository
 from storage.repositories.outcomes import OutcomeRepository
 from storage.repositories.popularity import PopularityRepository
-from storage.repositories.scenarios import ScenarioRepository
 from storage.repositories.transitions import TransitionRepository
 from storage.repositories.users import UserRepository
 from storage.repositories.vectors import VectorRepository
@@ -64,7 +64,8 @@ class SqlTransaction(Transaction):
         self.arms = ArmRepository(session)
         self.dead_letters = DeadLetterRepository(session)
         self.models = ModelRepository(session)
-        self.scenarios = ScenarioRepository(session)
+        self.scenarios = DefinitionRepository(session, SCENARIOS)
+        self.experiments = DefinitionRepository(session, EXPERIMENTS)
         self.leases = LeaseRepository(session)
         self.keys = KeyRepository(session)
         self.audit = AuditRepository(session)

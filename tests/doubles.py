@@ -13,6 +13,7 @@ from memory_store.arms import MemoryArms
 from memory_store.audit import MemoryAudit
 from memory_store.data import Data
 from memory_store.dead_letters import MemoryDeadLetters
+from memory_store.definitions import MemoryDefinitions
 from memory_store.drift import MemoryDrift
 from memory_store.events import MemoryEvents
 from memory_store.items import MemoryItems
@@ -23,7 +24,6 @@ from memory_store.models import MemoryModels
 from memory_store.offsets import MemoryOffsets
 from memory_store.outcomes import MemoryAnswers, MemoryOutcomes
 from memory_store.popularity import MemoryEventCounts, MemoryPopularity
-from memory_store.scenarios import MemoryScenarios
 from memory_store.transitions import MemoryTransitions
 from memory_store.users import MemoryUsers
 from memory_store.vectors import MemoryVectors
@@ -52,7 +52,8 @@ class MemoryTransaction(Transaction):
         self.models = MemoryModels(data)
         self.keys = MemoryKeys(data)
         self.audit = MemoryAudit(data)
-        self.scenarios = MemoryScenarios(data)
+        self.scenarios = MemoryDefinitions(data.scenarios)
+        self.experiments = MemoryDefinitions(data.experiments)
         self.leases = MemoryLeases(data)
         self.vectors = MemoryVectors(data)
         self.drift = MemoryDrift(data)

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from core.arrays import FloatArray, IntArray
 from core.clock import ManualClock
+from core.experiments.current import CurrentExperiments
 from core.history import History, WindowShape
 from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes
@@ -128,6 +129,7 @@ class Shop:
             types=TYPES,
             clock=self.clock,
             scenarios=CurrentScenarios(self.store),
+            experiments=CurrentExperiments(self.store),
             wall=self.clock,
             encode=self.changed_users.extend,
             items_changed=self._refresh,

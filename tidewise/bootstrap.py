@@ -16,6 +16,7 @@ from core.arrays import FloatArray, IntArray
 from core.clock import DAY_MS, Clock, StreamClock, WallClock
 from core.drift.counting import DriftSampler
 from core.errors import CheckpointError, NotFound, StoreMismatch
+from core.experiments.current import CurrentExperiments
 from core.history import WindowShape
 from core.ingestion.ingest import Ingestor
 from core.interactions import EventTypes
@@ -58,6 +59,7 @@ class System:
     recommender: Recommender
     interests: Interests
     scenarios: CurrentScenarios
+    experiments: CurrentExperiments
 
     def __enter__(self) -> Self:
         return self
@@ -148,8 +150,8 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
         false_alarms=settings.interest.false_positive_rate,
         max_events=settings.interest.max_events,
     )
-    scenarios = CurrentScenarios(store, settings=settings.scenarios.by_name)
-    return System(settings, store, types, shape, clock, ingestor, snapshots, recommender, interests, scenarios)
+    definitions = CurrentScenarios(store, settings=settings.scenarios.by_name), CurrentExperiments(store)
+    return System(settings, store, types, shape, clock, ingestor, snapshots, recommender, interests, *definitions)
 
 
 def _sampler(settings: Settings) -> DriftSampler:

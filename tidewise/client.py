@@ -165,6 +165,27 @@ class Client:
         body = {"user_id": user_id, "definition": definition, "scenario": scenario}
         return self._call("POST", "/v1/scenarios/preview", json=body)
 
+    def experiments(self) -> list[Json]:
+        """All experiments, by name."""
+        experiments: list[Json] = self._call("GET", "/v1/experiments")["experiments"]
+        return experiments
+
+    def put_experiment(self, name: str, definition: Json, *, author: str = "api") -> Json:
+        """Insert or replace an experiment; returns the revision."""
+        return self._call("PUT", f"/v1/experiments/{_part(name)}", json=definition, params={"author": author})
+
+    def stop_experiment(self, name: str, *, author: str = "api") -> Json:
+        """End an experiment now; returns the revision."""
+        return self._call("POST", f"/v1/experiments/{_part(name)}/stop", params={"author": author})
+
+    def delete_experiment(self, name: str, *, author: str = "api") -> Json:
+        """Delete an experiment; returns the revision."""
+        return self._call("DELETE", f"/v1/experiments/{_part(name)}", params={"author": author})
+
+    def experiment_results(self, name: str) -> Json:
+        """The arms compared with the control, day by day."""
+        return self._call("GET", f"/v1/experiments/{_part(name)}/results")
+
     def _call(self, method: str, path: str, *, params: dict[str, str] | None = None, json: Json | None = None) -> Json:
         try:
             response = self._http.request(method, path, params=params, json=json)

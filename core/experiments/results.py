@@ -6,43 +6,12 @@ Computed from sums over users for each day, which add up: see `ArmDay`. Independ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Self
+from dataclasses import dataclass
 
+from core.arm_records import ArmDay, ArmSums, UserSums
 from core.experiments.comparison import ERROR, ArmComparison, compare
 from core.experiments.experiment import METRICS, Experiment, Metric
 from core.experiments.sample_ratio import SampleRatio, sample_ratio
-from core.experiments.user_sums import UserSums
-
-
-@dataclass(frozen=True, slots=True)
-class ArmSums:
-    """The sums over the users of an arm: answers, and for each metric those of `UserSums`."""
-
-    answers: int = 0
-    clicks: UserSums = field(default_factory=UserSums)
-    conversions: UserSums = field(default_factory=UserSums)
-    revenue: UserSums = field(default_factory=UserSums)
-
-    def __add__(self, other: Self) -> Self:
-        """Both together."""
-        return type(self)(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
-
-    def of(self, metric: Metric) -> UserSums:
-        """The sums of a metric."""
-        return {METRICS[0]: self.clicks, METRICS[1]: self.conversions, METRICS[2]: self.revenue}[metric]
-
-
-@dataclass(frozen=True, slots=True)
-class ArmDay:
-    """What a day adds to an arm's sums. `arm`: as "experiment/arm"; `day`: since 1970, UTC.
-
-    Squares and products are of users' totals since the start: the days of an experiment add up to its sums.
-    """
-
-    arm: str
-    day: int
-    added: ArmSums
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +61,18 @@ def results_of(experiment: Experiment, days: Sequence[ArmDay]) -> ExperimentResu
     return ExperimentResults(arms, sample_ratio(counts, [arm.share for arm in experiment.arms]), tuple(history))
 
 
+def sums_of(arm: ArmSums, metric: Metric) -> UserSums:
+    """The sums of a metric."""
+    return {METRICS[0]: arm.clicks, METRICS[1]: arm.conversions, METRICS[2]: arm.revenue}[metric]
+
+
 def _comparisons(experiment: Experiment, sums: Mapping[str, ArmSums], metric: Metric) -> dict[str, ArmComparison]:
     """Each arm but the first compared with it; the error is shared between the comparisons."""
     control, *others = (arm.name for arm in experiment.arms)
     return {
         name: compare(
-            sums[control].of(metric),
-            sums[name].of(metric),
+            sums_of(sums[control], metric),
+            sums_of(sums[name], metric),
             num_observations=sums[control].answers + sums[name].answers,
             error=ERROR / len(others),
         )

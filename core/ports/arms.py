@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from core.experiments.results import ArmDay
+from core.arm_records import ArmDay
 
 
 class ArmReader(Protocol):

@@ -12,6 +12,7 @@ from typing import Protocol
 from core.ports.arms import ArmReader
 from core.ports.audit import AuditReader, AuditRepository
 from core.ports.dead_letters import DeadLetterReader, DeadLetterRepository
+from core.ports.definitions import DefinitionReader, DefinitionRepository
 from core.ports.drift import DriftReader, DriftRepository
 from core.ports.events import EventReader, EventRepository
 from core.ports.items import ItemReader, ItemRepository
@@ -22,7 +23,6 @@ from core.ports.models import ModelReader, ModelRepository
 from core.ports.offsets import OffsetReader, OffsetRepository
 from core.ports.outcomes import AnswerReader, AnswerRepository, OutcomeReader, OutcomeRepository
 from core.ports.popularity import EventCountReader, EventCountRepository, PopularityReader, PopularityRepository
-from core.ports.scenarios import ScenarioReader, ScenarioRepository
 from core.ports.transitions import TransitionReader, TransitionRepository
 from core.ports.users import UserReader, UserRepository
 from core.ports.vectors import VectorReader, VectorRepository
@@ -44,7 +44,8 @@ class ReadTransaction(Protocol):
     arms: ArmReader
     dead_letters: DeadLetterReader
     models: ModelReader
-    scenarios: ScenarioReader
+    scenarios: DefinitionReader
+    experiments: DefinitionReader
     leases: LeaseReader
     keys: KeyReader
     audit: AuditReader
@@ -71,7 +72,8 @@ class Transaction(ReadTransaction, Protocol):
     outcomes: OutcomeRepository
     dead_letters: DeadLetterRepository
     models: ModelRepository
-    scenarios: ScenarioRepository
+    scenarios: DefinitionRepository
+    experiments: DefinitionRepository
     leases: LeaseRepository
     keys: KeyRepository
     audit: AuditRepository

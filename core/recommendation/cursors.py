@@ -20,7 +20,7 @@ from core.recommendation.requests import ReasonKind, RestOfList
 
 LIFETIME_MS = 24 * 3_600_000
 KINDS: tuple[ReasonKind | None, ...] = (None, *get_args(ReasonKind))
-ABOUT = ("subject", "start_ms", "source", "reason", "model_version", "scenario", "exclude_seen")
+ABOUT = ("subject", "start_ms", "source", "reason", "model_version", "scenario", "arm", "exclude_seen")
 MAC_BYTES = 16
 HEADER = 2  # bytes that hold the length of the JSON
 

@@ -71,6 +71,7 @@ def _rest(
         reason=ranker.reason,
         model_version=ranker.version,
         scenario=request.scenario.name if request.scenario else "",
+        arm=request.arm,
         exclude_seen=request.exclude_seen,
         keys=items.catalogue.keys[[pick.row for pick in picks]],
         kinds=tuple(pick.kind for pick in picks),
@@ -100,5 +101,6 @@ def next_page(
         rest.model_version,
         seq,
         scenario=rest.scenario,
+        arm=rest.arm,
         rest=rest.after(int(places[-1]) + 1) if len(page) == request.n else None,
     )

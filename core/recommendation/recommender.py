@@ -367,5 +367,6 @@ def _answer(
         gap_ms,
         excluded or {},
         scenario=request.scenario.name if request.scenario else "",
+        arm=request.arm,
         rest=selected.rest,
     )

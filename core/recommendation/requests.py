@@ -75,6 +75,7 @@ class RestOfList:
     reason: str
     model_version: str | None
     scenario: str
+    arm: str
     exclude_seen: bool
     keys: IntArray
     kinds: tuple[ReasonKind | None, ...]
@@ -125,8 +126,8 @@ class RecommendationRequest:
     `where`: what every item satisfies. `exclude`: item ids. `exclude_seen`: exclude items that the user has
     seen. `at_ms`: the time taken as now. `explain`: compute the contributions of past events to each item's score;
     costs an encode per event of the window. `record`: remember the answer, so that outcomes are counted. `scenario`:
-    how the answer is selected; `n` and `exclude_seen` are the request's. `pages_of`: what the list is of, as "user
-    ann", where the next pages will be asked for.
+    how the answer is selected; `n` and `exclude_seen` are the request's. `arm`: as "experiment/arm", "" without one.
+    `pages_of`: what the list is of, as "user ann", where the next pages will be asked for.
     """
 
     n: int = DEFAULT_N
@@ -137,6 +138,7 @@ class RecommendationRequest:
     at_ms: int | None = None
     explain: bool = False
     scenario: Scenario | None = None
+    arm: str = ""
     pages_of: str = ""
     record: bool = True
 

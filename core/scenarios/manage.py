@@ -8,9 +8,9 @@ from typing import Any
 from core.clock import Clock, WallClock
 from core.errors import NotFound
 from core.json_fields import check_name
-from core.ports.scenarios import ScenarioReader
+from core.ports.definitions import DefinitionReader
 from core.ports.store import Store
-from core.records import ScenarioRevision
+from core.records import DefinitionRevision
 from core.scenarios.definition import parse_scenario
 
 _WALL = WallClock()
@@ -19,7 +19,7 @@ MAX_REVISIONS = 1_000  # of a scenario that can be listed and taken back to
 
 def save_scenario(
     store: Store, name: str, definition: Mapping[str, Any], *, author: str, clock: Clock = _WALL
-) -> ScenarioRevision:
+) -> DefinitionRevision:
     """Insert or replace a scenario; the same definition again changes nothing. Raises `InvalidInput`."""
     parse_scenario(definition, name=check_name(name))
     with store.transaction() as tx:
@@ -31,7 +31,7 @@ def save_scenario(
     return change
 
 
-def delete_scenario(store: Store, name: str, *, author: str, clock: Clock = _WALL) -> ScenarioRevision:
+def delete_scenario(store: Store, name: str, *, author: str, clock: Clock = _WALL) -> DefinitionRevision:
     """Delete a stored scenario, which can be taken back; raises `NotFound`."""
     with store.transaction() as tx:
         tx.scenarios.lock()
@@ -43,7 +43,7 @@ def delete_scenario(store: Store, name: str, *, author: str, clock: Clock = _WAL
     return change
 
 
-def revert_scenario(store: Store, name: str, revision: int, *, author: str, clock: Clock = _WALL) -> ScenarioRevision:
+def revert_scenario(store: Store, name: str, revision: int, *, author: str, clock: Clock = _WALL) -> DefinitionRevision:
     """A new revision equal to an older one of the scenario; raises `NotFound`."""
     with store.transaction() as tx:
         tx.scenarios.lock()
@@ -61,5 +61,5 @@ def not_stored(name: str) -> NotFound:
     return NotFound(f"no scenario is stored as {name!r}; GET /v1/scenarios lists all")
 
 
-def _newest(scenarios: ScenarioReader, name: str) -> ScenarioRevision | None:
+def _newest(scenarios: DefinitionReader, name: str) -> DefinitionRevision | None:
     return next(iter(scenarios.history(name, limit=1)), None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import Request
 
 from core.audit import AuditedStore
+from core.interactions import check_id
+from serving.http.requests import check_query
 from serving.runtime.services import Services
 
 LOCAL = "local"  # an API without keys
@@ -20,3 +22,9 @@ def actor_of(request: Request) -> str:
 def audited(services: Services, request: Request, action: str, target: str = "") -> AuditedStore:
     """The store for one change by a request."""
     return AuditedStore(services.store, actor_of(request), action, target, services.wall)
+
+
+def change_author(request: Request) -> str:
+    """Who makes a change of a definition, for its history: the parameter `author`, or the name of the key."""
+    check_query(request.query_params, ("author",))
+    return check_id("author", request.query_params.get("author", actor_of(request)))

@@ -106,8 +106,10 @@ def path_id(request: Request, name: str) -> str:
         raise InvalidInput(msg, field=name) from None
 
 
-def read_recommendation_query(request: Request, services: Services) -> RecommendationRequest:
-    """The recommendation request of a query string."""
+def read_recommendation_query(
+    request: Request, services: Services, *, user_id: str | None = None
+) -> RecommendationRequest:
+    """The recommendation request of a query string; `user_id`: whom an experiment may assign to an arm."""
     query = request.query_params
     check_query(query, (*RECOMMENDATION_FIELDS, "pages"), repeatable=("where", "exclude"))
     values: dict[str, object] = {name: query[name] for name in query if name not in ("where", "exclude")}
@@ -116,7 +118,7 @@ def read_recommendation_query(request: Request, services: Services) -> Recommend
             values[name] = _integer(name, query[name])
     values["exclude"] = _split(query.getlist("exclude"))
     return replace(
-        parse_recommendation_request(values, services),
+        parse_recommendation_request(values, services, user_id=user_id),
         where=filter_in(query.getlist("where")),
         pages_of=request.url.path if _flag("pages", query.get("pages"), default=False) else "",
     )
@@ -134,14 +136,21 @@ def read_next_page(request: Request, services: Services) -> tuple[RestOfList, Re
 
 
 def parse_recommendation_request(
-    values: Mapping[str, object], services: Services, scenario: Scenario | None = None
+    values: Mapping[str, object],
+    services: Services,
+    scenario: Scenario | None = None,
+    *,
+    user_id: str | None = None,
 ) -> RecommendationRequest:
     """The recommendation request of a body, or of a query string whose numbers are parsed.
 
-    `scenario`: one that has no name yet; by default the one that the values name, if any.
+    `scenario`: one that has no name yet; by default the one that the values name, if any, or, for a user, the one of
+    the arm that an experiment on it assigns.
     """
     category, at = values.get("category"), values.get("at")
-    scenario = scenario or _scenario(values.get("scenario"), services)
+    arm = ""
+    if scenario is None:
+        scenario, arm = _scenario(values.get("scenario"), services, user_id)
     return RecommendationRequest(
         n=_n(values.get("n", (scenario or NO_SCENARIO).n or DEFAULT_N), services.limits.max_n),
         category=None if category is None else check_id("category", category),
@@ -152,6 +161,7 @@ def parse_recommendation_request(
         explain=_explain(values.get("explain")),
         record=_flag("record", values.get("record"), default=True),
         scenario=scenario,
+        arm=arm,
     )
 
 
@@ -192,8 +202,15 @@ def _in_range(name: str, value: int, highest: int) -> int:
     return value
 
 
-def _scenario(name: object, services: Services) -> Scenario | None:
-    return None if name is None else services.scenarios.get(check_id("scenario", name))
+def _scenario(given: object, services: Services, user_id: str | None) -> tuple[Scenario | None, str]:
+    """The scenario that answers, and the arm."""
+    name, arm = "" if given is None else check_id("scenario", given), ""
+    if name:
+        services.scenarios.get(name)  # an unknown one is refused, whatever the arm
+    if user_id is not None:
+        is_known = services.scenarios.all().__contains__
+        name, arm = services.experiments.assign(name, user_id, now_ms=services.clock.now_ms(), is_known=is_known)
+    return services.scenarios.get(name) if name else None, arm
 
 
 def _exclude_seen(value: object, services: Services, scenario: Scenario | None) -> bool:

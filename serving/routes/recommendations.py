@@ -63,34 +63,30 @@ class RecommendationRoutes:
         With `users`: the next items of each of them.
         """
         body = await read_object(request, SESSION_FIELDS, max_bytes=self._engine.limits.max_body_bytes)
-        recommendation_request = parse_recommendation_request(body, self._services)
         if body.get("users") is not None:
-            return await self._recommend_all(body, recommendation_request)
+            return await self._recommend_all(body)
+        user_id = None if body.get("user_id") is None else check_id("user_id", body["user_id"])
+        recommendation_request = parse_recommendation_request(body, self._services, user_id=user_id)
         events = self._session(body.get("events", []))
-        if body.get("user_id") is None:
-            return await self._reply(
-                lambda: self._recommender.recommend_session(events, recommendation_request),
-                recommendation_request,
-            )
-        user_id = check_id("user_id", body["user_id"])
         return await self._reply(
             lambda: self._recommender.recommend_session(events, recommendation_request, user_id=user_id),
             recommendation_request,
-            user_id=user_id,
+            **({} if user_id is None else {"user_id": user_id}),
         )
 
-    async def _recommend_all(self, body: dict[str, object], request: RecommendationRequest) -> Response:
+    async def _recommend_all(self, body: dict[str, object]) -> Response:
         """One answer per user of the body, in their order."""
         extra = next((name for name in ("user_id", "events") if body.get(name) is not None), None)
         if extra is not None:
             msg = f"{extra}: wanted either users, or a session, in one request; leave one out"
             raise InvalidInput(msg, field=extra)
         user_ids = check_ids("users", body["users"], limit=MAX_USERS)
+        requests = [parse_recommendation_request(body, self._services, user_id=user_id) for user_id in user_ids]
 
         def content() -> bytes:
             answers = [
                 self._content(self._recommender.recommend(user_id, request), request, user_id=user_id)
-                for user_id in user_ids
+                for user_id, request in zip(user_ids, requests, strict=True)
             ]
             return orjson.dumps({"users": answers})
 
@@ -141,7 +137,8 @@ class RecommendationRoutes:
     ) -> Response:
         """The answer to a query string: of a list, or of the next page of one."""
         if "next" not in request.query_params:
-            wanted = read_recommendation_query(request, self._services)
+            assigned = None if list_name else about.get("user_id")
+            wanted = read_recommendation_query(request, self._services, user_id=assigned)
             return await self._reply(lambda: query(wanted), wanted, list_name=list_name, **about)
         rest, wanted = read_next_page(request, self._services)
         user_id = about.get("user_id")

@@ -9,16 +9,17 @@ from fastapi import APIRouter, Request, Response
 from core.errors import InvalidInput
 from core.interactions import check_id, shorten
 from core.recommendation.requests import RecommendationResult
-from core.records import ScenarioRevision
+from core.records import DefinitionRevision
 from core.scenarios.definition import FIELDS, parse_scenario
 from core.scenarios.manage import MAX_REVISIONS, delete_scenario, not_stored, revert_scenario, save_scenario
 from core.scenarios.scenario import Scenario
-from serving.http.audit import actor_of, audited
+from serving.http.audit import audited, change_author
 from serving.http.replies import json_reply
-from serving.http.requests import check_query, parse_recommendation_request, path_id, read_object
+from serving.http.requests import parse_recommendation_request, path_id, read_object
 from serving.runtime.engine import Engine
 from serving.schemas import scenarios as schemas
 from serving.schemas.base import Schema
+from serving.schemas.definitions import revision_out
 from serving.schemas.recommendations import recommendations_out
 
 PREVIEW = "preview"  # the name of a scenario that has none
@@ -57,7 +58,7 @@ class ScenarioRoutes:
 
     async def put(self, request: Request) -> Response:
         """Insert or replace a scenario: one revision."""
-        name, author = path_id(request, "name"), _author(request)
+        name, author = path_id(request, "name"), change_author(request)
         definition = await self._body(request, FIELDS)
         clock = self._services.wall
         return await self._change(
@@ -68,7 +69,7 @@ class ScenarioRoutes:
 
     async def delete(self, request: Request) -> Response:
         """Delete a stored scenario: one more revision, which can be taken back."""
-        name, author = path_id(request, "name"), _author(request)
+        name, author = path_id(request, "name"), change_author(request)
         clock = self._services.wall
         return await self._change(
             lambda: delete_scenario(
@@ -78,7 +79,7 @@ class ScenarioRoutes:
 
     async def revert(self, request: Request) -> Response:
         """Take back to an older revision: one more revision, equal to it."""
-        name, author = path_id(request, "name"), _author(request)
+        name, author = path_id(request, "name"), change_author(request)
         revision = (await self._body(request, schemas.RevertIn)).get("revision")
         if isinstance(revision, bool) or not isinstance(revision, int):
             msg = f"revision: wanted the number of a revision, got {shorten(revision)}"
@@ -94,14 +95,14 @@ class ScenarioRoutes:
         """The stored revisions of a scenario, newest first."""
         name = path_id(request, "name")
 
-        def read() -> list[ScenarioRevision]:
+        def read() -> list[DefinitionRevision]:
             with self._services.store.read() as read:
                 return read.scenarios.history(name, limit=MAX_REVISIONS)
 
         changes = await self._engine.executor.run(read)
         if not changes:
             raise not_stored(name)
-        return json_reply({"revisions": [schemas.revision_out(change) for change in changes]})
+        return json_reply({"revisions": [revision_out(change) for change in changes]})
 
     async def preview(self, request: Request) -> Response:
         """A user's answers now and under a definition that is not stored."""
@@ -123,19 +124,14 @@ class ScenarioRoutes:
         request = parse_recommendation_request({}, self._services, scenario)
         return self._services.recommender.recommend(user_id, request)
 
-    async def _change(self, change: Callable[[], ScenarioRevision]) -> Response:
-        def apply() -> ScenarioRevision:
+    async def _change(self, change: Callable[[], DefinitionRevision]) -> Response:
+        def apply() -> DefinitionRevision:
             revision = change()
             self._scenarios.follow()
             return revision
 
-        return json_reply(schemas.revision_out(await self._engine.writer.run(apply)))
+        return json_reply(revision_out(await self._engine.writer.run(apply)))
 
     async def _body(self, request: Request, fields: type[Schema] | tuple[str, ...]) -> dict[str, object]:
         names = fields if isinstance(fields, tuple) else tuple(fields.model_fields)
         return await read_object(request, names, max_bytes=self._services.limits.max_body_bytes)
-
-
-def _author(request: Request) -> str:
-    check_query(request.query_params, ("author",))
-    return check_id("author", request.query_params.get("author", actor_of(request)))

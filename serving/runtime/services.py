@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from core.clock import Clock, WallClock
+from core.experiments.current import CurrentExperiments
 from core.ingestion.dead_letters import Decode
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import LogPosition
@@ -122,6 +123,7 @@ class Services:
     clock: Clock
     answers: AnswerLog
     scenarios: CurrentScenarios
+    experiments: CurrentExperiments
     wall: Clock = field(default_factory=WallClock)
     writer_name: str = "http"
     log: EventLog | None = None

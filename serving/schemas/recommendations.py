@@ -75,7 +75,9 @@ class RecommendationsOut(Schema):
     now: int
     """The time that the answer is for, in milliseconds."""
     scenario: str | None = None
-    """The scenario of the request."""
+    """The scenario that answered."""
+    arm: str | None = None
+    """The arm of an experiment that the user is in, as `experiment/arm`."""
     next: str | None = None
     """With `pages=true`: the cursor of the next page; null on the last one."""
     excluded: list[str] | None = None
@@ -141,6 +143,7 @@ def recommendations_out(answer: RecommendationResult, age_ms: int | None) -> dic
         "now": answer.now_ms,
         **({"excluded": list(answer.excluded), "excluded_because": dict(answer.excluded)} if answer.excluded else {}),
         **({"scenario": answer.scenario} if answer.scenario else {}),
+        **({"arm": answer.arm} if answer.arm else {}),
     }
 
 

@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from core.records import ScenarioRevision
-from core.scenarios.current import NamedScenario
+from core.definitions.followed import NamedDefinition
+from core.scenarios.scenario import Scenario
 from serving.schemas.base import Schema
-from serving.schemas.openapi import ERRORS_404, document, parameter, path_parameter
+from serving.schemas.definitions import CHANGE_AUTHOR, DefinitionRevisionOut
+from serving.schemas.openapi import ERRORS_404, document, path_parameter
 from serving.schemas.recommendations import RecommendationsOut
 
 
@@ -88,21 +89,10 @@ class ScenariosOut(Schema):
     scenarios: list[ScenarioOut]
 
 
-class ScenarioRevisionOut(Schema):
-    """One change of a scenario."""
-
-    name: str
-    revision: int
-    author: str
-    time: int
-    definition: dict[str, Any] | None
-    """Null: deleted."""
-
-
 class ScenarioRevisionsOut(Schema):
     """The stored revisions of a scenario, newest first."""
 
-    revisions: list[ScenarioRevisionOut]
+    revisions: list[DefinitionRevisionOut]
 
 
 class RevertIn(Schema):
@@ -127,7 +117,7 @@ class PreviewOut(Schema):
     proposed: RecommendationsOut
 
 
-def scenario_out(name: str, named: NamedScenario) -> dict[str, object]:
+def scenario_out(name: str, named: NamedDefinition[Scenario]) -> dict[str, object]:
     """A scenario as `ScenarioOut`."""
     stored = named.stored
     return {
@@ -140,37 +130,25 @@ def scenario_out(name: str, named: NamedScenario) -> dict[str, object]:
     }
 
 
-def revision_out(change: ScenarioRevision) -> dict[str, object]:
-    """A change as `ScenarioRevisionOut`."""
-    return {
-        "name": change.name,
-        "revision": change.revision,
-        "author": change.author,
-        "time": change.time_ms,
-        "definition": change.definition,
-    }
-
-
 _TAG = "scenarios"
 _NAME = path_parameter("name")
-_AUTHOR = parameter("author", "string", "Who changes it, for the history; by default the name of the API key.")
 _EXAMPLE = {"where": {"not": {"categories": "light"}}, "diversity": {"at_most": {"categories": 1}}}
 
 GET_SCENARIOS = document(ScenariosOut, tag=_TAG, errors=(401, 403, 503))
 GET_SCENARIO = document(ScenarioOut, tag=_TAG, parameters=(_NAME,), errors=ERRORS_404)
 PUT_SCENARIO = document(
-    ScenarioRevisionOut,
+    DefinitionRevisionOut,
     tag=_TAG,
-    parameters=(_NAME, _AUTHOR),
+    parameters=(_NAME, CHANGE_AUTHOR),
     bodies=(ScenarioIn,),
     examples={"a filter and a cap": _EXAMPLE},
 )
-DELETE_SCENARIO = document(ScenarioRevisionOut, tag=_TAG, parameters=(_NAME, _AUTHOR), errors=ERRORS_404)
+DELETE_SCENARIO = document(DefinitionRevisionOut, tag=_TAG, parameters=(_NAME, CHANGE_AUTHOR), errors=ERRORS_404)
 GET_REVISIONS = document(ScenarioRevisionsOut, tag=_TAG, parameters=(_NAME,), errors=ERRORS_404)
 POST_REVERT = document(
-    ScenarioRevisionOut,
+    DefinitionRevisionOut,
     tag=_TAG,
-    parameters=(_NAME, _AUTHOR),
+    parameters=(_NAME, CHANGE_AUTHOR),
     bodies=(RevertIn,),
     examples={"to the first": {"revision": 1}},
     errors=ERRORS_404,

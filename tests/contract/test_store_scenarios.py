@@ -9,7 +9,7 @@ import pytest
 from core.clock import ManualClock
 from core.errors import InvalidInput, NotFound
 from core.ports.store import Store
-from core.records import ScenarioRevision
+from core.records import DefinitionRevision
 from core.scenarios.current import CurrentScenarios
 from core.scenarios.manage import delete_scenario, revert_scenario, save_scenario
 
@@ -18,18 +18,18 @@ PLAIN: dict[str, Any] = {"n": 5}
 FULL: dict[str, Any] = {"where": {"brand": ["ä", 1, True]}, "boosts": [{"where": {"a": 1}, "factor": 1.5}]}
 
 
-def save(store: Store, name: str, definition: dict[str, Any], author: str = "ann") -> ScenarioRevision:
+def save(store: Store, name: str, definition: dict[str, Any], author: str = "ann") -> DefinitionRevision:
     return save_scenario(store, name, definition, author=author, clock=CLOCK)
 
 
-def history(store: Store, name: str) -> list[ScenarioRevision]:
+def history(store: Store, name: str) -> list[DefinitionRevision]:
     with store.read() as read:
         return read.scenarios.history(name, limit=10)
 
 
 def test_each_change_is_a_revision_with_author_and_time(store: Store) -> None:
     first, other, second = save(store, "home", FULL), save(store, "cart", PLAIN), save(store, "home", PLAIN, "bob")
-    assert first == ScenarioRevision(1, "home", FULL, "ann", 70)
+    assert first == DefinitionRevision(1, "home", FULL, "ann", 70)
     assert history(store, "home") == [second, first]
     assert history(store, "cart") == [other]
     assert history(store, "nothing") == []
@@ -54,7 +54,7 @@ def test_a_change_is_taken_back_by_a_revision_equal_to_an_older_one(store: Store
     save(store, "home", FULL)
     save(store, "home", PLAIN)
     back = revert_scenario(store, "home", 1, author="eve", clock=CLOCK)
-    assert back == ScenarioRevision(3, "home", FULL, "eve", 70)
+    assert back == DefinitionRevision(3, "home", FULL, "eve", 70)
     delete_scenario(store, "home", author="ann", clock=CLOCK)
     assert revert_scenario(store, "home", 2, author="ann", clock=CLOCK).definition == PLAIN
     assert revert_scenario(store, "home", 4, author="ann", clock=CLOCK).definition is None, "deleted again"

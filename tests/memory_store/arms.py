@@ -7,9 +7,8 @@ from dataclasses import fields
 
 import numpy as np
 
+from core.arm_records import ArmDay, ArmSums, UserSums
 from core.clock import DAY_MS
-from core.experiments.results import ArmDay, ArmSums
-from core.experiments.user_sums import UserSums
 from core.outcome_records import Measure, StoredAnswer
 from memory_store.data import MemoryRepository
 

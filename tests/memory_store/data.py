@@ -13,11 +13,11 @@ from core.outcome_records import Origin, Outcome, StoredAnswer
 from core.records import (
     AuditEntry,
     DeadLetter,
+    DefinitionRevision,
     EventRow,
     LeaseRecord,
     ModelRecord,
     Promotion,
-    ScenarioRevision,
     StoredItem,
     UserState,
     WriterOffset,
@@ -78,7 +78,8 @@ class Data:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     models: dict[str, ModelRecord] = field(default_factory=dict)
     promotions: list[Promotion] = field(default_factory=list)
-    scenarios: list[ScenarioRevision] = field(default_factory=list)
+    scenarios: list[DefinitionRevision] = field(default_factory=list)
+    experiments: list[DefinitionRevision] = field(default_factory=list)
     leases: dict[str, LeaseRecord] = field(default_factory=dict)
     audit: list[AuditEntry] = field(default_factory=list)
     keys: list[ApiKey] = field(default_factory=list)

@@ -135,6 +135,7 @@ def _serve(
         answers=_answer_log(system),
         scenarios=system.scenarios,
         cursor_key=cursor_key(system.store),
+        experiments=system.experiments,
         log=log,
         encode=encoding_queue.submit,
         items_changed=refresh.follow_items,

@@ -1,28 +1,29 @@
-"""The refresh of a process: items and scenarios are followed within milliseconds, all else every second."""
+"""The refresh of a process: items and definitions are followed within milliseconds, all else every second."""
 
 from __future__ import annotations
 
 import logging
 import time
 from contextlib import ExitStack
+from typing import Any
 
 from core.background import BackgroundThread
+from core.definitions.followed import FollowedDefinitions
 from core.recommendation.snapshot import SnapshotManager
-from core.scenarios.current import CurrentScenarios
 from tidewise.bootstrap import System
 
 logger = logging.getLogger(__name__)
 
 REFRESH_S = 1.0  # how old popularity may be, and how soon another process's promotion is noticed
-ITEMS_S = 0.05  # how soon another process's changes of items and scenarios are noticed: two small queries
+ITEMS_S = 0.05  # how soon another process's changes of these are noticed: three small queries
 
 
 class SnapshotRefresh:
     """Renews the snapshots of a process on a thread of its own."""
 
-    def __init__(self, snapshots: SnapshotManager, scenarios: CurrentScenarios) -> None:
+    def __init__(self, snapshots: SnapshotManager, *definitions: FollowedDefinitions[Any]) -> None:
         self._snapshots = snapshots
-        self._scenarios = scenarios
+        self._definitions = definitions
         self._due_s = 0.0  # of the next whole refresh
         self._thread = BackgroundThread("refresh", self._renew, period_s=ITEMS_S)
 
@@ -49,7 +50,8 @@ class SnapshotRefresh:
         self._thread.stop()
 
     def _renew(self) -> None:
-        self._scenarios.follow()
+        for definitions in self._definitions:
+            definitions.follow()
         if time.monotonic() < self._due_s:
             self._snapshots.follow_items()
             return
@@ -64,9 +66,10 @@ def start_refresh(stack: ExitStack, system: System) -> SnapshotRefresh:
     limit_threads(1)  # requests run side by side; more threads each would only queue
     system.snapshots.refresh()
     system.scenarios.follow()
+    system.experiments.follow()
     if system.snapshots.problem:
         logger.error("the champion does not serve: %s", system.snapshots.problem)
-    refresh = SnapshotRefresh(system.snapshots, system.scenarios)
+    refresh = SnapshotRefresh(system.snapshots, system.scenarios, system.experiments)
     refresh.start()
     stack.callback(refresh.stop)
     return refresh

@@ -19,6 +19,7 @@ REST = RestOfList(
     reason="ranked by the user's history",
     model_version=None,
     scenario="home",
+    arm="test/home",
     exclude_seen=False,
     keys=np.array([7, 2**40, 3]),
     kinds=(None, "pin", "exploration"),

@@ -18,7 +18,7 @@ def test_scenarios_are_listed_by_name_with_their_origin() -> None:
     current = CurrentScenarios(store, settings={"home": {"n": 3}, "cart": {"n": 4}})
     change = save_scenario(store, "home", {"n": 7}, author="ann")
     current.follow()
-    assert {name: (named.scenario.n, named.stored) for name, named in current.all().items()} == {
+    assert {name: (named.parsed.n, named.stored) for name, named in current.all().items()} == {
         "cart": (4, None),
         "home": (7, change),
     }

@@ -1,14 +1,14 @@
-"""Sums over the users of an arm, from which a metric and its variance follow.
+"""The records of arms of experiments: sums over users, from which a metric and its variance follow.
 
 Users are assigned to arms, so users are what is independent: clicks of one user are not. A metric is the ratio of two
 sums over users: clicks to impressions (click-through rate), or revenue to 1 (revenue per user). The variance of a ratio
 follows from squares and products of the two (delta method; A. Deng, U. Knoblich, J. Lu, "Applying the delta method in
-metric analytics", KDD 2018). The sums add up, so an arm costs six numbers however many users it has.
+metric analytics", KDD 2018). The sums add up, so an arm costs a few numbers however many users it has.
 """
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field, fields
 from typing import Self
 
 from core.arrays import DoubleArray
@@ -61,3 +61,29 @@ class UserSums:
         ratio = self.ratio
         squares = self.value_squares - 2 * ratio * self.products + ratio * ratio * self.base_squares
         return max(squares, 0.0) / (self.users - 1) * (self.users / self.base) ** 2
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSums:
+    """The sums over the users of an arm: answers, and for each metric those of `UserSums`."""
+
+    answers: int = 0
+    clicks: UserSums = field(default_factory=UserSums)
+    conversions: UserSums = field(default_factory=UserSums)
+    revenue: UserSums = field(default_factory=UserSums)
+
+    def __add__(self, other: Self) -> Self:
+        """Both together."""
+        return type(self)(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class ArmDay:
+    """What a day adds to an arm's sums. `arm`: as "experiment/arm"; `day`: since 1970, UTC.
+
+    Squares and products are of users' totals since the start: the days of an experiment add up to its sums.
+    """
+
+    arm: str
+    day: int
+    added: ArmSums

@@ -1,0 +1,1 @@
+"""Named definitions that are stored with revisions, and followed by every process."""

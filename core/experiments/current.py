@@ -1,0 +1,45 @@
+"""The current experiments of a process, and which arm answers a user's request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from core.definitions.followed import FollowedDefinitions
+from core.experiments.assignment import assign
+from core.experiments.definition import parse_experiment
+from core.experiments.experiment import Experiment
+from core.ports.store import Store
+
+
+class Assignment(NamedTuple):
+    """The scenario that answers ("": none), and the arm as "experiment/arm" ("": outside every experiment)."""
+
+    scenario: str = ""
+    arm: str = ""
+
+
+class CurrentExperiments(FollowedDefinitions[Experiment]):
+    """The experiments by name; thread-safe."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, "experiment", attrgetter("experiments"), _parse)
+
+    def assign(self, scenario: str, user_id: str, *, now_ms: int, is_known: Callable[[str], bool]) -> Assignment:
+        """What answers a user's request under a scenario ("": none), by the experiment that runs on it, if any.
+
+        `is_known`: whether a scenario exists; one that was deleted answers nobody, and its users are outside.
+        """
+        for named in self.all().values():
+            experiment = named.parsed
+            if experiment.scenario == scenario and experiment.runs_at(now_ms):
+                arm = assign(experiment, user_id)
+                if arm is None or (arm.scenario and not is_known(arm.scenario)):
+                    break
+                return Assignment(arm.scenario or scenario, experiment.label(arm))
+        return Assignment(scenario)
+
+
+def _parse(definition: Mapping[str, Any], name: str) -> Experiment:
+    return parse_experiment(definition, name=name)

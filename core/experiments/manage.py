@@ -1,0 +1,101 @@
+"""Changes of experiments, each one revision with author and time, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import Any
+
+from core.clock import Clock, WallClock
+from core.errors import InvalidInput, NotFound
+from core.experiments.definition import parse_experiment
+from core.experiments.experiment import Experiment
+from core.json_fields import check_name
+from core.ports.store import Store, Transaction
+from core.records import DefinitionRevision
+
+_WALL = WallClock()
+SPLIT = ("scenario", "arms", "salt", "metric")  # fields after a change of which results begin anew
+
+
+def save_experiment(
+    store: Store,
+    name: str,
+    definition: Mapping[str, Any],
+    *,
+    author: str,
+    scenarios: Container[str],
+    clock: Clock = _WALL,
+) -> DefinitionRevision:
+    """Insert or replace an experiment; raises `InvalidInput`. `scenarios`: the names of those that exist.
+
+    Without a `start` it starts now, or keeps its start while what splits users and decides stays the same: results of
+    different splits are never added. Only one experiment at a time may run on a scenario.
+    """
+    now_ms = clock.now_ms()
+    experiment = parse_experiment(definition, name=check_name(name), now_ms=now_ms)
+    for scenario in (experiment.scenario, *(arm.scenario for arm in experiment.arms)):
+        if scenario and scenario not in scenarios:
+            msg = f"scenario: wanted a known name, got {scenario!r}; PUT /v1/scenarios/NAME makes one"
+            raise InvalidInput(msg, field="scenario")
+    with store.transaction() as tx:
+        tx.experiments.lock()
+        newest = _newest(tx, name)
+        if "start" not in definition:
+            same = newest is not None and all(newest.get(field) == definition.get(field) for field in SPLIT)
+            definition = {**definition, "start": newest["start"] if newest is not None and same else now_ms}
+        _check_alone(tx, parse_experiment(definition, name=name))
+        change = tx.experiments.add(name, definition, author=author, now_ms=now_ms)
+        tx.commit()
+    return change
+
+
+def stop_experiment(store: Store, name: str, *, author: str, clock: Clock = _WALL) -> DefinitionRevision:
+    """End an experiment now: its users are answered as without it, its results stay. Raises `NotFound`."""
+    now_ms = clock.now_ms()
+    with store.transaction() as tx:
+        tx.experiments.lock()
+        definition = dict(_stored(tx, name))
+        experiment = parse_experiment(definition, name=name)
+        if experiment.runs_at(now_ms) or now_ms < experiment.start_ms:
+            definition |= {"start": min(experiment.start_ms, now_ms), "end": now_ms}
+        change = tx.experiments.add(name, definition, author=author, now_ms=now_ms)
+        tx.commit()
+    return change
+
+
+def delete_experiment(store: Store, name: str, *, author: str, clock: Clock = _WALL) -> DefinitionRevision:
+    """Delete an experiment; the answers of its arms stay counted. Raises `NotFound`."""
+    with store.transaction() as tx:
+        tx.experiments.lock()
+        _stored(tx, name)
+        change = tx.experiments.add(name, None, author=author, now_ms=clock.now_ms())
+        tx.commit()
+    return change
+
+
+def _stored(tx: Transaction, name: str) -> Mapping[str, Any]:
+    definition = _newest(tx, name)
+    if definition is None:
+        raise not_stored(name)
+    return definition
+
+
+def not_stored(name: str) -> NotFound:
+    """The error of a name under which nothing is stored."""
+    return NotFound(f"no experiment is stored as {name!r}; GET /v1/experiments lists all")
+
+
+def _newest(tx: Transaction, name: str) -> Mapping[str, Any] | None:
+    return next((change.definition for change in tx.experiments.history(name, limit=1)), None)
+
+
+def _check_alone(tx: Transaction, new: Experiment) -> None:
+    for change in tx.experiments.changed_since(0):
+        if change.name == new.name or change.definition is None:
+            continue
+        other = parse_experiment(change.definition, name=change.name)
+        ends = [each.end_ms for each in (new, other) if each.end_ms is not None]
+        if other.scenario == new.scenario and max(new.start_ms, other.start_ms) < min(ends, default=2**63):
+            on = f"scenario {new.scenario!r}" if new.scenario else "answers without a scenario"
+            msg = f"scenario: wanted one experiment at a time on {on}, got {new.name!r} beside {other.name!r}; stop one"
+            raise InvalidInput(msg, field="scenario")

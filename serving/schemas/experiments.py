@@ -1,0 +1,187 @@
+"""Experiments: what their routes take and answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from core.clock import DAY_MS
+from core.definitions.followed import NamedDefinition
+from core.experiments.comparison import ArmComparison
+from core.experiments.experiment import METRICS, Arm, Experiment, Metric
+from core.experiments.results import ArmOutcome, ExperimentResults, sums_of
+from serving.schemas.base import Schema
+from serving.schemas.definitions import CHANGE_AUTHOR, DefinitionRevisionOut, revision_out
+from serving.schemas.openapi import ERRORS_404, document, path_parameter
+
+
+class ArmIn(Schema):
+    """One way of answering; the first arm is the control."""
+
+    name: str
+    share: float
+    """Of the users of the scenario; shares below 1 in all leave the others outside."""
+    scenario: str | None = None
+    """What answers; by default the scenario of the experiment itself."""
+
+
+class ExperimentIn(Schema):
+    """The definition of an experiment."""
+
+    description: str | None = None
+    scenario: str | None = None
+    """Requests under it are split; by default those without a scenario."""
+    arms: list[ArmIn]
+    metric: Metric = METRICS[0]
+    """What decides."""
+    salt: str | None = None
+    """Users are split by its hash; by default the name."""
+    start: int | None = None
+    """From when users are split, and results count; by default now."""
+    end: int | None = None
+
+
+class ExperimentOut(Schema):
+    """An experiment as it is stored."""
+
+    name: str
+    running: bool
+    revision: int
+    author: str
+    time: int
+    definition: dict[str, Any]
+
+
+class ExperimentsOut(Schema):
+    """All experiments, by name."""
+
+    experiments: list[ExperimentOut]
+
+
+class DifferenceOut(Schema):
+    """A difference to the control and its interval, which holds at all looks together."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class MetricOut(Schema):
+    """A metric of an arm; the control has no comparison."""
+
+    value: float | None
+    difference: DifferenceOut | None = None
+    """Null with fewer than 100 users, or 30 with a click, a conversion or revenue, in either arm."""
+    lift: float | None = None
+    """The relative difference."""
+    judgement: Literal["better", "worse", "undecided", "too few"] | None = None
+    """What the interval says, at any time and however often it is read."""
+
+
+class ArmOut(Schema):
+    """An arm so far."""
+
+    name: str
+    scenario: str
+    share: float
+    users: int
+    expected_users: float
+    """By the share, of all users in arms."""
+    answers: int
+    metrics: dict[str, MetricOut]
+
+
+class DayOut(Schema):
+    """The difference in the experiment's metric as it stood at the end of a day, by arm."""
+
+    day: str
+    differences: dict[str, DifferenceOut | None]
+
+
+class ResultsOut(Schema):
+    """The results of an experiment from the answers that are remembered."""
+
+    name: str
+    metric: Metric
+    running: bool
+    start: int
+    end: int | None
+    arms: list[ArmOut]
+    sample_ratio: Literal["as planned", "mismatch"]
+    """Mismatch: some arm loses users, so that the arms cannot be compared."""
+    days: list[DayOut]
+
+
+def experiment_out(named: NamedDefinition[Experiment], *, now_ms: int) -> dict[str, object]:
+    """An experiment as `ExperimentOut`."""
+    assert named.stored is not None
+    return revision_out(named.stored) | {"running": named.parsed.runs_at(now_ms)}
+
+
+def results_out(experiment: Experiment, results: ExperimentResults, *, now_ms: int) -> dict[str, object]:
+    """Results as `ResultsOut`."""
+    arms = zip(experiment.arms, results.arms, results.ratio.expected, strict=True)
+    return {
+        "name": experiment.name,
+        "metric": experiment.metric,
+        "running": experiment.runs_at(now_ms),
+        "start": experiment.start_ms,
+        "end": experiment.end_ms,
+        "arms": [_arm(arm, outcome, expected) for arm, outcome, expected in arms],
+        "sample_ratio": "mismatch" if results.ratio.is_mismatch else "as planned",
+        "days": [
+            {
+                "day": f"{datetime.fromtimestamp(each.day * DAY_MS / 1000, UTC):%Y-%m-%d}",
+                "differences": {name: _difference(comparison) for name, comparison in each.comparisons.items()},
+            }
+            for each in results.days
+        ],
+    }
+
+
+def _arm(arm: Arm, outcome: ArmOutcome, expected: float) -> dict[str, object]:
+    return {
+        "name": arm.name,
+        "scenario": arm.scenario,
+        "share": arm.share,
+        "users": outcome.sums.clicks.users,
+        "expected_users": round(expected, 1),
+        "answers": outcome.sums.answers,
+        "metrics": {metric: _metric(metric, outcome) for metric in METRICS},
+    }
+
+
+def _metric(metric: Metric, outcome: ArmOutcome) -> dict[str, object]:
+    sums = sums_of(outcome.sums, metric)
+    value: dict[str, object] = {"value": sums.ratio if sums.base else None}
+    comparison = outcome.comparisons.get(metric)
+    if comparison is None:
+        return value
+    return value | {
+        "difference": _difference(comparison),
+        "lift": comparison.lift,
+        "judgement": comparison.judgement,
+    }
+
+
+def _difference(comparison: ArmComparison) -> dict[str, float] | None:
+    interval = comparison.difference
+    return None if interval is None else {"mean": interval.mean, "low": interval.low, "high": interval.high}
+
+
+_TAG = "experiments"
+_NAME = path_parameter("name")
+_EXAMPLE = {"arms": [{"name": "control", "share": 0.5}, {"name": "home", "share": 0.5, "scenario": "homepage"}]}
+
+GET_EXPERIMENTS = document(ExperimentsOut, tag=_TAG, errors=(401, 403, 503))
+GET_EXPERIMENT = document(ExperimentOut, tag=_TAG, parameters=(_NAME,), errors=ERRORS_404)
+PUT_EXPERIMENT = document(
+    DefinitionRevisionOut,
+    tag=_TAG,
+    parameters=(_NAME, CHANGE_AUTHOR),
+    bodies=(ExperimentIn,),
+    examples={"two arms": _EXAMPLE},
+)
+POST_STOP = document(DefinitionRevisionOut, tag=_TAG, parameters=(_NAME, CHANGE_AUTHOR), errors=ERRORS_404)
+DELETE_EXPERIMENT = document(DefinitionRevisionOut, tag=_TAG, parameters=(_NAME, CHANGE_AUTHOR), errors=ERRORS_404)
+GET_RESULTS = document(ResultsOut, tag=_TAG, parameters=(_NAME,), errors=ERRORS_404)

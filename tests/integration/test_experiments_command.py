@@ -1,0 +1,48 @@
+"""`tidewise experiments`: store, list, results and stop on a database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from integration.test_scenarios_command import run
+from services.small_shop import settings_in
+
+from core.errors import InvalidInput, NotFound
+from core.items import Item
+from core.manage import save_items
+from tidewise.bootstrap import open_system
+
+DEFINITION = {"arms": [{"name": "control", "share": 0.5}, {"name": "cart", "share": 0.5, "scenario": "cart"}]}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A shop with one scenario in its settings file."""
+    with open_system(settings_in(tmp_path)) as system:
+        save_items(system.store, [Item("a")])
+    (tmp_path / "tidewise.toml").write_text("[scenarios.cart]\nn = 1\n")
+    return tmp_path
+
+
+def test_an_experiment_is_stored_listed_read_stopped_and_deleted(folder: Path) -> None:
+    assert "revision 1  stored" in run(folder, "experiments", "put", "test", "-", stdin=json.dumps(DEFINITION))
+    assert run(folder, "experiments", "list").split()[:3] == ["test", "running", "revision"]
+    assert "start" in run(folder, "experiments", "list", "--json")["test"]["definition"]
+    lines = run(folder, "experiments", "results", "test").splitlines()
+    assert [line.split()[0] for line in lines] == ["control", "cart"]
+    assert lines[1].endswith("too few users yet")
+    results = run(folder, "experiments", "results", "test", "--json")
+    assert (results["arms"]["cart"]["judgement"], results["mismatch"]) == ("too few", False)
+    run(folder, "experiments", "stop", "test")
+    assert "not running" in run(folder, "experiments", "list")
+    assert "revision 3  deleted" in run(folder, "experiments", "delete", "test")
+    with pytest.raises(NotFound, match="'test'"):
+        run(folder, "experiments", "results", "test")
+
+
+def test_an_unknown_scenario_is_refused(folder: Path) -> None:
+    arms = [DEFINITION["arms"][0], {"name": "b", "share": 0.5, "scenario": "shop"}]
+    with pytest.raises(InvalidInput, match="wanted a known name, got 'shop'"):
+        run(folder, "experiments", "put", "test", "-", stdin=json.dumps({"arms": arms}))

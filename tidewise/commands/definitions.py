@@ -1,0 +1,53 @@
+"""What the commands of scenarios and of experiments share: reading a definition, and printing a change."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from core.errors import InvalidInput
+from core.records import DefinitionRevision
+from tidewise.commands.options import print_json, screen
+
+
+def read_definition(file: Path) -> dict[str, Any]:
+    """A definition from a file, or `-`: JSON from stdin; raises `InvalidInput`."""
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+        definition = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+    except (OSError, ValueError) as error:
+        msg = f"{file}: wanted a readable definition in JSON or TOML, got: {error}"
+        raise InvalidInput(msg) from None
+    if not isinstance(definition, dict):
+        msg = f"{file}: wanted an object with the fields of a definition; docs/api.md lists them"
+        raise InvalidInput(msg)
+    return definition
+
+
+def print_change(change: DefinitionRevision, json_: bool) -> None:
+    """Print a change for people, or as JSON."""
+    if json_:
+        print_json(change_json(change))
+    else:
+        screen.print(change_line(change), markup=False, highlight=False, soft_wrap=True)
+
+
+def change_json(change: DefinitionRevision) -> dict[str, Any]:
+    """A change as JSON."""
+    return {
+        "revision": change.revision,
+        "author": change.author,
+        "time": change.time_ms,
+        "definition": change.definition,
+    }
+
+
+def change_line(change: DefinitionRevision) -> str:
+    """A change as a line."""
+    what = "deleted" if change.definition is None else "stored"
+    time = datetime.fromtimestamp(change.time_ms / 1000, UTC)
+    return f"revision {change.revision}  {what} {time:%Y-%m-%d %H:%M:%S}, by {change.author}"

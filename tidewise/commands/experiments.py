@@ -1,0 +1,134 @@
+"""`tidewise experiments`: users split into arms, results that may be read at any time, and stopping."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from core.experiments.experiment import Experiment
+from core.experiments.manage import delete_experiment, not_stored, save_experiment, stop_experiment
+from core.experiments.report import read_results
+from core.experiments.results import ArmOutcome, ExperimentResults, sums_of
+from tidewise.bootstrap import System, open_existing
+from tidewise.commands.audit import account, audited
+from tidewise.commands.definitions import change_line, print_change, read_definition
+from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
+
+app = typer.Typer(no_args_is_help=True, help="List, store, stop or delete experiments, and show their results.")
+
+Name = Annotated[str, typer.Argument(help="The experiment's name.")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("list")(list_)
+    app.command("put")(put)
+    app.command("results")(results)
+    app.command("stop")(stop)
+    app.command("delete")(delete)
+    parent.add_typer(app, name="experiments")
+
+
+def list_(data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
+    """List the experiments, by name."""
+    with open_existing(settings_of(data, config, set_)) as system:
+        system.experiments.follow()
+        experiments = system.experiments.all()
+        now_ms = system.clock.now_ms()
+    if json_:
+        print_json({name: {"definition": each.definition} for name, each in experiments.items()})
+        return
+    for name, named in experiments.items():
+        state = "running" if named.parsed.runs_at(now_ms) else "not running"
+        line = f"{name:<20}  {state:<12}  {named.stored and change_line(named.stored)}"
+        screen.print(line, markup=False, highlight=False, soft_wrap=True)
+    if not experiments:
+        notes.print("No experiments yet; `tidewise experiments put NAME FILE` stores one.")
+
+
+def put(
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="A file with the definition, .json or .toml; - reads JSON from stdin.")],
+    data: Data = None,
+    config: Config = None,
+    set_: Set = None,
+    json_: Json = False,
+) -> None:
+    """Store an experiment; it starts now unless the definition has a start."""
+    definition = read_definition(file)
+    with open_existing(settings_of(data, config, set_)) as system:
+        system.scenarios.follow()
+        known, author = system.scenarios.all(), account()
+        change = save_experiment(system.store, name, definition, author=author, scenarios=known, clock=system.clock)
+        print_change(change, json_)
+
+
+def results(name: Name, data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
+    """Compare the arms with the control; the intervals allow to look at any time."""
+    settings = settings_of(data, config, set_)
+    with open_existing(settings) as system:
+        experiment = _experiment(system, name)
+        report = read_results(system.store, experiment, proven_impressions=settings.outcomes.impressions == "client")
+    if json_:
+        print_json(_results_json(experiment, report))
+        return
+    for arm in report.arms:
+        screen.print(_arm_line(experiment, arm), markup=False, highlight=False, soft_wrap=True)
+    if report.ratio.is_mismatch:
+        notes.print("The numbers of users do not fit the shares: some arm loses users, so do not compare the arms.")
+
+
+def stop(name: Name, data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
+    """End an experiment now; its results stay."""
+    with open_existing(settings_of(data, config, set_)) as system:
+        print_change(
+            stop_experiment(audited(system, "stop experiment", name), name, author=account(), clock=system.clock),
+            json_,
+        )
+
+
+def delete(name: Name, data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
+    """Delete an experiment."""
+    with open_existing(settings_of(data, config, set_)) as system:
+        print_change(
+            delete_experiment(audited(system, "delete experiment", name), name, author=account(), clock=system.clock),
+            json_,
+        )
+
+
+def _experiment(system: System, name: str) -> Experiment:
+    system.experiments.follow()
+    named = system.experiments.all().get(name)
+    if named is None:
+        raise not_stored(name)
+    return named.parsed
+
+
+def _arm_line(experiment: Experiment, arm: ArmOutcome) -> str:
+    sums = sums_of(arm.sums, experiment.metric)
+    line = f"{arm.name:<20}  {sums.users:>9,} users  {experiment.metric} {sums.ratio:.4f}"
+    comparison = arm.comparisons.get(experiment.metric)
+    if comparison is None:
+        return f"{line}  control"
+    if comparison.difference is None:
+        return f"{line}  too few users yet"
+    low, high = comparison.difference.low, comparison.difference.high
+    return f"{line}  {comparison.difference.mean:+.4f} [{low:+.4f}, {high:+.4f}]  {comparison.judgement}"
+
+
+def _results_json(experiment: Experiment, report: ExperimentResults) -> dict[str, Any]:
+    def of_arm(arm: ArmOutcome) -> dict[str, Any]:
+        sums, comparison = sums_of(arm.sums, experiment.metric), arm.comparisons.get(experiment.metric)
+        difference = comparison and comparison.difference
+        return {
+            "users": sums.users,
+            "answers": arm.sums.answers,
+            "value": sums.ratio if sums.base else None,
+            "difference": difference and [difference.low, difference.high],
+            "judgement": comparison and comparison.judgement,
+        }
+
+    arms = {arm.name: of_arm(arm) for arm in report.arms}
+    return {"metric": experiment.metric, "arms": arms, "mismatch": report.ratio.is_mismatch}
