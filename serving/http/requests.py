@@ -24,6 +24,7 @@ from serving.runtime.services import Services
 
 RECOMMENDATION_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "explain", "scenario", "record")
 NEXT_PAGE_FIELDS = ("next", "n", "record")
+DOT_SEGMENTS = {".;": ".", "..;": ".."}  # HTTP clients remove both from a path, percent-encoded or not
 
 
 async def read_json(request: Request, *, max_bytes: int) -> object:
@@ -98,11 +99,12 @@ def check_query(query: QueryParams, known: Sequence[str], *, repeatable: Sequenc
 
 
 def path_id(request: Request, name: str) -> str:
-    """An id from the path, which is routed percent-encoded."""
+    """An id from the path, which is routed percent-encoded; "." and ".." are sent as DOT_SEGMENTS."""
+    sent = request.path_params[name]
     try:
-        return check_id(name, unquote(request.path_params[name], errors="strict"))
+        return check_id(name, DOT_SEGMENTS.get(sent) or unquote(sent, errors="strict"))
     except UnicodeDecodeError:
-        msg = f"{name}: wanted percent-encoded UTF-8 in the path, got {shorten(request.path_params[name])}"
+        msg = f"{name}: wanted percent-encoded UTF-8 in the path, got {shorten(sent)}"
         raise InvalidInput(msg, field=name) from None
 
 

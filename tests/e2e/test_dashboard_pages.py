@@ -68,7 +68,7 @@ def test_a_user_page_shows_recommendations_events_and_interests(shop: httpx.Clie
             expect(shown.nth(index)).to_contain_text(item["reason"]["text"])
         elif item["contributions"]:
             expect(shown.nth(index)).to_contain_text(f"based on {item['contributions'][0]['title']}")
-    events = shop.get(f"/v1/users/{USER}/events", params={"limit": 60}).json()["events"]
+    events = shop.get(f"/v1/users/{USER}/events", params={"limit": 40}).json()["events"]
     timeline = tab.page.get_by_role("list", name="Events, newest first")
     expect(timeline.locator("li:not(.gap)")).to_have_count(len(events))
     gaps_ms = [event["gap_ms"] for event in events if event["gap_ms"] is not None]
@@ -120,6 +120,34 @@ def test_what_if_accepts_any_item_found_by_search(shop: httpx.Client, tab: Tab) 
     expect(tab.page.get_by_role("list", name="What-if recommendations").get_by_role("listitem")).to_have_count(10)
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_dots_are_ids_as_any_other(shop: httpx.Client, tab: Tab, name: str) -> None:
+    shop.post("/v1/items", json={"item_id": name, "title": f"Item {name}"}).raise_for_status()
+    tab.go(page_of(shop, f"/items/{name}"))
+    expect(tab.page.get_by_role("heading", level=1)).to_have_text(f"Item {name}")
+    tab.go(page_of(shop, f"/users/{name}"))
+    assert "No events of this user yet" in tab.text
+
+
+TICKS = """async (ticks) => {
+    const { UNITS } = await import(new URL("pages/scripts/format.js", location.href));
+    return ticks.map(([unit, value, step]) => UNITS[unit].tick(value, step));
+}"""
+
+
+def test_ticks_have_a_unit_and_the_digits_that_tell_them_apart(shop: httpx.Client, tab: Tab) -> None:
+    tab.go(page_of(shop))
+    ticks = [
+        ("share", 0, 0.001),
+        ("share", 0.002, 0.001),
+        ("share", 0.5, 0.25),
+        ("perSecond", 0.25, 0.25),
+        ("milliseconds", 20, 10),
+        ("count", 12_000, 2_000),
+    ]
+    assert tab.page.evaluate(TICKS, ticks) == ["0%", "0.2%", "50%", "0.25/s", "20 ms", "12K"]
+
+
 def test_an_unknown_user_gets_popular_items(shop: httpx.Client, tab: Tab) -> None:
     tab.go(page_of(shop, "/users/nobody-knows-me"))
     assert "No events of this user yet" in tab.text
@@ -131,7 +159,7 @@ def test_items_are_found_by_words_and_open_their_page(shop: httpx.Client, tab: T
     tab.page.get_by_label("Words in title, text or id").fill("TEA pot")
     results = tab.page.get_by_role("region", name="Items")
     titles = [
-        item["title"] for item in shop.get("/v1/items/search", params={"query": "tea pot", "n": 50}).json()["items"]
+        item["title"] for item in shop.get("/v1/items/search", params={"query": "tea pot", "n": 20}).json()["items"]
     ]
     assert len(titles) > 1
     expect(results.locator("tbody tr")).to_have_count(len(titles))

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PATHS = ["", "users", "users/nobody", "items", "scenarios", "outcomes", "drift", "models", "ingestion"]
 KEY = "a-key-of-sixteen-characters"
 LONG = "An exceedingly long name " * 40
+MAX_HEIGHT = 4000  # CSS pixels, also on a phone
 UNBROKEN = "unbroken" * 30  # 240 characters
 BUSY_USER = f"busy-{UNBROKEN}"
 NUM_ITEMS, NUM_EVENTS, BATCH = 10_000, 1_000, 2_500
@@ -78,7 +79,7 @@ def huge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         up(tmp_path_factory.mktemp("huge") / "data") as (server, address),
         httpx.Client(base_url=address, timeout=60) as http,
     ):
-        names = {0: LONG, 1: UNBROKEN}
+        names = {0: LONG, 1: UNBROKEN, 699: "x" * 10_000}
         items = [
             {"item_id": f"item-{n:05}", "title": names.get(n, f"Thing {n}"), "categories": [f"c{n % 300}", UNBROKEN]}
             for n in range(NUM_ITEMS)
@@ -95,7 +96,7 @@ def huge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-HUGE_PATHS = ["", "users", f"users/{quote(BUSY_USER)}", "items", "items/item-00000", "items/item-00001", "drift"]
+HUGE_PATHS = ["", "users", f"users/{quote(BUSY_USER)}", "items", "items/item-00001", "items/item-00699", "drift"]
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
@@ -104,6 +105,7 @@ def test_very_long_names_do_not_break_the_layout(huge: str, open_tab, path: str,
     tab = open_tab(size=size)
     tab.go(f"{huge}/#/{path}")
     assert tab.overflow() == 0
+    assert tab.height() <= MAX_HEIGHT
     assert tab.errors == []
 
 
@@ -121,9 +123,9 @@ def test_a_thousand_events_are_paged(huge: str, tab: Tab) -> None:
     tab.go(f"{huge}/#/users/{quote(BUSY_USER)}")
     assert "1,000 events" in tab.text
     events = tab.page.get_by_role("list", name="Events, newest first").locator("li:not(.gap)")
-    expect(events).to_have_count(60)
+    expect(events).to_have_count(40)
     tab.page.get_by_role("button", name="Earlier events").click()
-    expect(events).to_have_count(120)
+    expect(events).to_have_count(80)
     assert tab.errors == []
 
 
@@ -160,7 +162,7 @@ def test_a_late_answer_never_replaces_a_newer_one(shop: httpx.Client, tab: Tab) 
     words = tab.page.get_by_label("Words in title, text or id")
     words.fill("tea")
     words.fill("yoga mat")
-    expected = [item["title"] for item in shop.get("/v1/items/search?query=yoga+mat&n=30").json()["items"]]
+    expected = [item["title"] for item in shop.get("/v1/items/search?query=yoga+mat&n=20").json()["items"]]
     titles = tab.page.get_by_role("region", name="Items").locator("tbody tr td:first-child")
     expect(titles).to_have_text(expected)
     with tab.page.expect_response("**/v1/items/search?query=tea*") as late:

@@ -50,6 +50,12 @@ class Tab:
         return width
 
 
+    def height(self) -> int:
+        """The height of the whole page in pixels."""
+        height: int = self.page.evaluate("document.documentElement.scrollHeight")
+        return height
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser, for one module of tests: while it runs, its thread can run no other event loop."""

@@ -8,7 +8,8 @@ export class ApiError extends Error {
   }
 }
 
-const id = encodeURIComponent;
+// HTTP clients remove the path segments "." and ".."; the API reads them with a semicolon behind.
+const id = (name) => (name === "." || name === ".." ? name + ";" : encodeURIComponent(name));
 // For an item named like a route, one letter is percent-encoded.
 const ROUTES = new Set(["popular", "search", "trending", "latest"]);
 const itemId = (name) => (ROUTES.has(name) ? "%" + name.charCodeAt(0).toString(16) + name.slice(1) : id(name));
@@ -30,7 +31,7 @@ export function connect({ onKeyRequired, onReachable }) {
 export async function call(method, path, { body, signal } = {}) {
   for (;;) {
     const key = sessionStorage.getItem("key");
-    const headers = { Accept: "application/json" };
+    const headers = { Accept: "application/json", "X-Tidewise-Client": "dashboard" };
     if (key) headers["X-API-Key"] = key;
     if (body !== undefined) headers["Content-Type"] = "application/json";
     const response = await reach(path, {

@@ -1,10 +1,14 @@
 // Charts drawn by uPlot in the colours of the theme, each with a legend that follows the cursor and a table of its data.
 import { add, el, fill } from "./dom.js";
-import { exact } from "./format.js";
+import { clock, day, exact, month, seconds, year } from "./format.js";
 
 const uPlot = window.uPlot;
 export const MAX_BANDS = 9; // the number of distinguishable colours
 const MAX_ROWS = 40;
+const MINUTE_MS = 60000;
+const DAY_MS = 86400000;
+const GAP = 1.5; // steps without a point, from which on a line is interrupted
+const NEAR_PX = 12; // how close the cursor must be to a mark to read it
 const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const live = new Set();
 
@@ -82,7 +86,7 @@ class Chart {
   }
 }
 
-function axes(format, timeSpan) {
+function axes(unit) {
   const line = {
     stroke: colour("soft"),
     font: FONT,
@@ -90,75 +94,96 @@ function axes(format, timeSpan) {
     ticks: { show: false },
   };
   return [
-    { ...line, grid: { show: false }, space: 70, size: 26, values: timeLabels(timeSpan) },
+    { ...line, grid: { show: false }, space: 70, size: 38, values: timeLabels },
     {
       ...line,
-      size: 46,
+      size: (_, labels) => 18 + 6.5 * Math.max(3, ...(labels ?? []).map((label) => label.length)),
       space: 32,
-      values: (_, splits) => splits.map((value) => (value === null ? "" : format(value))),
+      values: (_, splits, axis, space, step) => splits.map((value) => (value === null ? "" : unit.tick(value, step))),
     },
   ];
 }
 
-function timeLabels(span) {
-  const style =
-    span > 300 * 86400000
-      ? { month: "short", year: "numeric" }
-      : span > 2 * 86400000
-        ? { day: "numeric", month: "short" }
-        : { hour: "2-digit", minute: "2-digit", second: span < 10 * 60000 ? "2-digit" : undefined, hour12: false };
-  const shown = new Intl.DateTimeFormat("en", style);
-  return (_, splits) => splits.map((ms) => shown.format(ms));
+// Two lines: what changes from tick to tick, and below it the day or the year where that changes.
+function timeLabels(_, splits, axis, space, step) {
+  const [fine, coarse] =
+    step < MINUTE_MS ? [seconds, day] : step < DAY_MS ? [clock, day] : step < 28 * DAY_MS ? [day, year] : [month, year];
+  let shown = null;
+  return splits.map((ms) => {
+    const period = coarse.format(ms);
+    const label = period === shown ? fine.format(ms) : `${fine.format(ms)}\n${period}`;
+    shown = period;
+    return label;
+  });
 }
 
-// A chart over time. `linesOf(data)`: the lines of legend and table, [{name, colour, values}]; `drawn(data)`: the uPlot
-// options; `showsNewest`: the legend shows the newest values while the cursor is elsewhere.
-function timeChart({ caption, format, height, showsNewest }, linesOf, drawn) {
+// The points with nulls where some are missing, so that lines and bands are interrupted there. `step`: ms between points.
+function interrupted(times, lines, step) {
+  const after = new Set(times.map((_, index) => index).filter((index) => step && times[index + 1] - times[index] > GAP * step));
+  if (!after.size) return { times, lines };
+  const insert = (values, missing) =>
+    values.flatMap((value, index) => (after.has(index) ? [value, missing(index)] : [value]));
+  return {
+    times: insert(times, (index) => times[index] + step),
+    lines: lines.map((line) => ({ ...line, values: insert(line.values, () => null) })),
+  };
+}
+
+// A chart over time. Its data: `marks`, [{time, label, colour}], are drawn as vertical lines; `range`, [from, to] in ms,
+// else from the first to the last point; `step`, ms between points, where missing points are to be seen.
+// `linesOf(data)`: the lines of legend and table, [{name, colour, values}]; `drawn(lines)`: the uPlot options;
+// `showsNewest`: the legend shows the newest values while the cursor is elsewhere. `unit`: see format.js.
+function timeChart({ caption, unit, height, showsNewest }, linesOf, drawn) {
   const build = (data) => {
-    const { times, marks = [] } = data;
-    const lines = linesOf(data);
+    const { marks = [], range: timeRange } = data;
+    const { times, lines } = interrupted(data.times, linesOf(data), data.step);
     const valueAt = ({ values }, index) => {
-      if (index !== null) return text(values[index], format);
+      if (index !== null) return text(values[index], unit);
       return showsNewest
         ? text(
             values.findLast((value) => value !== null),
-            format,
+            unit,
           )
         : null;
     };
-    const show = (index) =>
+    const show = (index, near = []) =>
       fill(
         chart.legend,
         lines.map((line) => entry(line.colour, line.name, valueAt(line, index))),
         index === null ? null : el("li", {}, exact(times[index])),
+        near.map((mark) => el("li.mark", {}, mark.label)),
       );
     show(null);
-    const { columns, range, series, points } = drawn(data);
+    const follow = (plot) => show(plot.cursor.idx ?? null, marksNear(plot, marks));
+    const { columns, range, series, points } = drawn(lines);
     return {
       columns: [times, ...columns],
       options: {
         cursor: { y: false, points, drag: { x: false, y: false } },
-        scales: { x: { time: true }, y: { range } },
-        axes: axes(format, times.at(-1) - times[0]),
+        scales: { x: { time: true, ...(timeRange && { range: () => timeRange }) }, y: { range } },
+        axes: axes(unit),
         series: [{}, ...series],
-        hooks: { setCursor: [(plot) => show(plot.cursor.idx ?? null)], draw: [(plot) => drawMarks(plot, marks)] },
+        hooks: { setCursor: [follow], draw: [(plot) => drawMarks(plot, marks)] },
       },
     };
   };
-  const chart = new Chart(caption, height, build, (data) => numbers(caption, data.times, linesOf(data), format));
+  const chart = new Chart(caption, height, build, (data) => [
+    numbers(caption, data.times, linesOf(data), unit),
+    markList(caption, data.marks ?? []),
+  ]);
   return chart;
 }
 
-// Lines over time. `series`: [{name, colour, values, dashed}]; `marks`: [{time, colour}] are drawn as vertical lines.
-export function lineChart({ caption, format, height = 170, area = false }) {
+// Lines over time. `series`: [{name, colour, values, dashed}].
+export function lineChart({ caption, unit, height = 170, area = false }) {
   return timeChart(
-    { caption, format, height, showsNewest: true },
+    { caption, unit, height, showsNewest: true },
     ({ series }) => series,
-    ({ series }) => ({
-      columns: series.map((line) => line.values),
-      range: (_, low, high) => [0, Math.max(high * 1.15, 1e-9) || 1],
+    (lines) => ({
+      columns: lines.map((line) => line.values),
+      range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.15 : 1],
       points: { size: 6 },
-      series: series.map((line) => ({
+      series: lines.map((line) => ({
         stroke: colour(line.colour),
         width: 1.5,
         dash: line.dashed ? [5, 4] : undefined,
@@ -171,29 +196,43 @@ export function lineChart({ caption, format, height = 170, area = false }) {
 }
 
 // A stacked area chart of shares. `bands`: [{name, values}], largest first.
-export function streamChart({ caption, format, height = 200 }) {
+export function streamChart({ caption, unit, height = 200 }) {
   return timeChart(
-    { caption, format, height, showsNewest: false },
+    { caption, unit, height, showsNewest: false },
     ({ bands }) => bands.map((line, index) => ({ ...line, colour: line.colour ?? bandColour(index) })),
-    ({ bands }) => {
+    (lines) => {
       const tops = [];
-      bands.forEach((band, index) =>
-        tops.push(band.values.map((value, at) => (value ?? 0) + (index ? tops[index - 1][at] : 0))),
+      lines.forEach((line, index) =>
+        tops.push(line.values.map((value, at) => (value === null ? null : value + (index ? tops[index - 1][at] : 0)))),
       );
       const top = Math.max(...tops.at(-1)) || 1;
-      const order = bands.map((_, index) => index).reverse(); // top band first: each is painted over by the bands below
+      const order = lines.map((_, index) => index).reverse(); // top band first: each is painted over by the bands below
       return {
         columns: order.map((index) => tops[index]),
         range: () => [0, top],
         points: { show: false },
-        series: order.map((index) => {
-          const name = bands[index].colour ?? bandColour(index);
-          return { stroke: colour("surface"), width: 1, fill: colour(name), points: { show: false } };
-        }),
+        series: order.map((index) => ({
+          stroke: colour("surface"),
+          width: 1,
+          fill: colour(lines[index].colour),
+          points: { show: false },
+        })),
       };
     },
   );
 }
+
+const marksNear = (plot, marks) =>
+  marks.filter((mark) => Math.abs(plot.valToPos(mark.time, "x") - (plot.cursor.left ?? -1e9)) < NEAR_PX);
+
+const markList = (caption, marks) =>
+  marks.length
+    ? el(
+        "ul.small.soft",
+        { "aria-label": `${caption}: marks` },
+        marks.map((mark) => el("li", {}, `${exact(mark.time)}: ${mark.label}`)),
+      )
+    : null;
 
 function drawMarks(plot, marks) {
   const { ctx, bbox } = plot;
@@ -212,7 +251,7 @@ function drawMarks(plot, marks) {
   ctx.restore();
 }
 
-const text = (value, format) => (value === null || value === undefined ? "–" : format(value));
+const text = (value, unit) => (value === null || value === undefined ? "–" : unit.text(value));
 
 function entry(swatch, name, value) {
   return el(
@@ -225,7 +264,7 @@ function entry(swatch, name, value) {
 }
 
 // The data as a table for screen readers, thinned out if long.
-function numbers(caption, times, lines, format) {
+function numbers(caption, times, lines, unit) {
   const step = Math.max(1, Math.ceil(times.length / MAX_ROWS));
   const indices = times
     .map((_, index) => index)
@@ -236,7 +275,7 @@ function numbers(caption, times, lines, format) {
       "tr",
       {},
       el("td.keep", {}, exact(times[index])),
-      lines.map(({ values }) => el("td.number", {}, text(values[index], format))),
+      lines.map(({ values }) => el("td.number", {}, text(values[index], unit))),
     ),
   );
   const header = el(

@@ -2,12 +2,15 @@
 
 const whole = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hour12: false });
-const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "short" });
+export const seconds = new Intl.DateTimeFormat("en", { timeStyle: "medium", hourCycle: "h23" });
+export const clock = new Intl.DateTimeFormat("en", { timeStyle: "short", hourCycle: "h23" });
+export const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+export const month = new Intl.DateTimeFormat("en", { month: "short" });
+export const year = new Intl.DateTimeFormat("en", { year: "numeric" });
 const dayAndYear = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", year: "numeric" });
 const full = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium", hour12: false });
 
-const UNITS = [
+const SPANS = [
   ["year", 31557600000],
   ["month", 2629800000],
   ["day", 86400000],
@@ -43,9 +46,28 @@ export function duration(ms) {
 
 export const milliseconds = (ms) => (ms === null || ms === undefined ? "–" : duration(ms).join(" "));
 
+// The unit of a chart's values: `text(value)` for legends and tables; `tick(value, step)` for an axis, with as many digits
+// as ticks that lie `step` apart need.
+const unit = (text, suffix, factor = 1) => ({
+  text,
+  tick: (value, step) => {
+    if (value === 0) return `0${suffix}`;
+    const size = step * factor;
+    const digits = [0, 1, 2, 3, 4, 5].find((count) => Math.abs(size * 10 ** count - Math.round(size * 10 ** count)) < 1e-6);
+    return (size >= 1000 ? short(value * factor) : (value * factor).toFixed(digits ?? 6)) + suffix;
+  },
+});
+export const UNITS = {
+  share: unit((share) => percent(share, 1), "%", 100),
+  perSecond: unit((value) => `${rate(value)}/s`, "/s"),
+  milliseconds: unit((ms) => milliseconds(ms), " ms"),
+  count: unit((value) => number(Math.round(value)), ""),
+  plain: unit((value) => String(Number(value.toPrecision(3))), ""),
+};
+
 // "3 hours", from its largest unit.
 export function span(ms) {
-  const [name, size] = UNITS.find(([, size]) => Math.abs(ms) >= size) || UNITS.at(-1);
+  const [name, size] = SPANS.find(([, size]) => Math.abs(ms) >= size) || SPANS.at(-1);
   const count = Math.round(ms / size);
   return `${whole.format(count)} ${name}${Math.abs(count) === 1 ? "" : "s"}`;
 }

@@ -22,7 +22,7 @@ export function head(title, about, ...tools) {
   return el(
     "div.head",
     {},
-    el("h1", { id: "title" }, title),
+    el("h1", { id: "title", title: title.length > 200 ? title : null }, title),
     about ? el("p", {}, about) : null,
     tools.length ? el("div.tools", {}, ...tools) : null,
   );

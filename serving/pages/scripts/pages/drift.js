@@ -2,12 +2,13 @@
 import { api } from "../api.js";
 import { lineChart, streamChart } from "../charts.js";
 import { el, fill } from "../dom.js";
-import { ago, moment, number, percent, span } from "../format.js";
+import { ago, moment, number, percent, plural, span, UNITS } from "../format.js";
 import { badge, card, empty, head, stat, when } from "../parts.js";
 import { bandsOf } from "./bands.js";
 import { hitRate, signalOf, SIGNALS } from "./drift_state.js";
 
 const PERIOD_S = 30;
+const LEADING = 2; // signals that are shown whether they moved or not
 const SPANS = [
   [1, "a day"],
   [7, "a week"],
@@ -22,10 +23,13 @@ export async function showDrift(visit) {
     alarms = el("div"),
     mixNote = el("div"),
     signals = el("div.grid"),
+    calm = el("div.grid"),
+    calmCount = el("summary"),
+    rest = el("details", {}, calmCount, calm),
     note = el("p.soft.small");
   const stream = streamChart({
     caption: "Share of each category in the events, over time",
-    format: (share) => percent(share),
+    unit: UNITS.share,
     height: 240,
   });
   const choice = el(
@@ -50,7 +54,7 @@ export async function showDrift(visit) {
               : "No alarms. Daily and weekly cycles are part of the baseline and raise none.",
           ),
     );
-    const marks = drift.alarms.map((alarm) => ({ time: alarm.onset, colour: "ink" }));
+    const marks = drift.alarms.map((alarm) => ({ time: alarm.onset, colour: "ink", label: alarm.text }));
     drawMix(mix, marks);
     drawSignals(drift);
   }
@@ -68,7 +72,7 @@ export async function showDrift(visit) {
       };
     });
     fill(note, `Time buckets of ${span(mix.bucket_ms)}. A vertical line marks the probable onset of an alarm.`);
-    stream.set({ ...bandsOf(mix.categories, points), marks });
+    stream.set({ ...bandsOf(mix.categories, points), marks, step: mix.bucket_ms });
   }
 
   function drawSignals(drift) {
@@ -78,8 +82,9 @@ export async function showDrift(visit) {
       current.add(id);
       if (!charts.has(id)) charts.set(id, signalCard(series));
       const { node, chart } = charts.get(id);
-      if (!node.isConnected) signals.append(node);
       const marks = drift.alarms.filter((alarm) => alarm.signal === series.name && alarm.segment === series.segment);
+      const place = marks.length || current.size <= LEADING ? signals : calm;
+      if (node.parentElement !== place) place.append(node);
       chart.set({
         times: series.points.map((point) => point.end),
         series: [
@@ -87,8 +92,8 @@ export async function showDrift(visit) {
           { name: "expected", colour: "other", values: series.points.map((point) => point.expected), dashed: true },
         ],
         marks: marks.flatMap((alarm) => [
-          { time: alarm.onset, colour: "soft" },
-          { time: alarm.detected, colour: "bad" },
+          { time: alarm.onset, colour: "soft", label: "probable onset" },
+          { time: alarm.detected, colour: "bad", label: "detected" },
         ]),
       });
     }
@@ -97,6 +102,8 @@ export async function showDrift(visit) {
         node.remove();
         charts.delete(id);
       }
+    rest.hidden = !calm.childElementCount;
+    fill(calmCount, `${plural(calm.childElementCount, "more signal")} without an alarm`);
   }
 
   await load();
@@ -117,6 +124,7 @@ export async function showDrift(visit) {
     ),
     el("div", { class: "spacer" }),
     signals,
+    rest,
   );
   stream.redraw();
   charts.forEach(({ chart }) => chart.redraw());
@@ -215,8 +223,8 @@ function ordered(signals) {
 }
 
 function signalCard(series) {
-  const { name, about, format } = signalOf(series.name);
+  const { name, about, unit } = signalOf(series.name);
   const title = series.segment === null ? name : `${name}, ${series.segment.replace("=", " ")}`;
-  const chart = lineChart({ caption: `${title} over time`, format, height: 140 });
+  const chart = lineChart({ caption: `${title} over time`, unit, height: 140 });
   return { chart, node: card(title, { where: "half", about }, chart.node) };
 }

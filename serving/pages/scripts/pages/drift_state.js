@@ -1,40 +1,40 @@
 // Texts and figures from GET /v1/drift, shared by the overview and the drift page.
-import { ago, percent, plural } from "../format.js";
+import { ago, percent, plural, UNITS } from "../format.js";
 
 export const SIGNALS = {
   hit_rate: {
     name: "Hit rate",
     about: "hit rate at 10 of the scored events",
-    format: (value) => percent(value, 1),
+    unit: UNITS.share,
   },
   loss: {
     name: "Loss",
     about: "cross-entropy of the scored events; lower is better",
-    format: (value) => value.toFixed(2),
+    unit: UNITS.plain,
   },
   categories: {
     name: "Category mix",
     about: "share of events in other categories than expected",
-    format: (value) => percent(value, 1),
+    unit: UNITS.share,
   },
   gaps: {
     name: "Gaps between events",
     about: "share of gaps of another length than expected",
-    format: (value) => percent(value, 1),
+    unit: UNITS.share,
   },
   new_users: {
     name: "New users",
     about: "share of events that are a user's first",
-    format: (value) => percent(value, 1),
+    unit: UNITS.share,
   },
   new_items: {
     name: "New items",
     about: "share of events with items younger than a week",
-    format: (value) => percent(value, 1),
+    unit: UNITS.share,
   },
 };
 
-export const signalOf = (name) => SIGNALS[name] || { name, about: "", format: (value) => value.toFixed(3) };
+export const signalOf = (name) => SIGNALS[name] || { name, about: "", unit: UNITS.plain };
 
 // The newest overall hit rate, or null before the first scored event.
 export function hitRate(drift) {

@@ -2,7 +2,7 @@
 import { api } from "../api.js";
 import { lineChart } from "../charts.js";
 import { announce, el, fill } from "../dom.js";
-import { exact, milliseconds, number, plural, rate } from "../format.js";
+import { exact, milliseconds, number, plural, rate, UNITS } from "../format.js";
 import { lastMinuteMean } from "./overview.js";
 import { action, badge, card, confirmed, empty, head, stat, table, when } from "../parts.js";
 
@@ -17,7 +17,7 @@ export async function showIngestion(visit) {
     problem = el("div"),
     ratesState = el("div"),
     outcome = el("div", { role: "status" });
-  const rates = lineChart({ caption: "Events applied per second in the last hour", format: rate, area: true });
+  const rates = lineChart({ caption: "Events applied per second in the last hour", unit: UNITS.perSecond, area: true });
   const selected = new Set();
 
   async function load() {
@@ -28,15 +28,20 @@ export async function showIngestion(visit) {
     );
     fill(stats, ...figures(state, activity.samples));
     fill(writers, state.writers.length ? writerTable(state) : empty("No events have been written yet."));
-    draw(activity.samples);
+    draw(activity);
   }
 
-  function draw(samples) {
+  function draw(activity) {
+    const { samples } = activity;
     const tooFewSamples = samples.time.length < 2;
     fill(ratesState, tooFewSamples ? empty("The first samples arrive within ten seconds.") : null);
     rates.node.hidden = tooFewSamples;
     if (!tooFewSamples)
-      rates.set({ times: samples.time, series: [{ name: "events/s", colour: "c0", values: samples.events_per_s }] });
+      rates.set({
+        times: samples.time,
+        step: activity.period_ms,
+        series: [{ name: "events/s", colour: "c0", values: samples.events_per_s }],
+      });
   }
 
   async function loadDeadLetters() {

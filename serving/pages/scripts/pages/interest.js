@@ -2,7 +2,7 @@
 import { api } from "../api.js";
 import { streamChart } from "../charts.js";
 import { el, fill } from "../dom.js";
-import { percent } from "../format.js";
+import { percent, UNITS } from "../format.js";
 import { empty, failed } from "../parts.js";
 import { bandsOf } from "./bands.js";
 
@@ -30,7 +30,7 @@ function interestParts(interest) {
   if (times.length > 1) {
     const chart = streamChart({
       caption: "Shares of each category over time",
-      format: (share) => percent(share),
+      unit: UNITS.share,
       height: 180,
     });
     charts.set(chart.node, chart);

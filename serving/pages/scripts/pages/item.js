@@ -75,7 +75,7 @@ export async function showItem(visit) {
       card(
         "Content",
         { where: "half" },
-        stored.text ? el("p", {}, stored.text) : empty("No description; the model reads the title."),
+        stored.text ? el("p.long", { tabindex: "0" }, stored.text) : empty("No description; the model reads the title."),
         el("h3", {}, "Properties"),
         facts([
           ["Id", el("code", {}, stored.item_id)],

@@ -2,7 +2,7 @@
 import { api } from "../api.js";
 import { lineChart } from "../charts.js";
 import { el, fill } from "../dom.js";
-import { ago, duration, milliseconds, number, percent, rate, short } from "../format.js";
+import { ago, duration, milliseconds, number, percent, rate, short, UNITS } from "../format.js";
 import { card, empty, facts, head, itemList, stat, when } from "../parts.js";
 import { driftState, hitRate } from "./drift_state.js";
 
@@ -13,12 +13,12 @@ export async function showOverview(visit) {
   const { signal, view } = visit;
   const rates = lineChart({
     caption: "Events and recommendations per second in the last hour",
-    format: rate,
+    unit: UNITS.perSecond,
     area: true,
   });
   const latency = lineChart({
     caption: "Recommendation latency in milliseconds in the last hour",
-    format: (ms) => `${rate(ms)}`,
+    unit: UNITS.milliseconds,
   });
   const stats = el("div.stats");
   const inventoryBody = el("div"),
@@ -43,10 +43,11 @@ export async function showOverview(visit) {
         ? itemList(top.items, { label: "Popular items", kind: "columns" })
         : empty("The catalogue is empty. Put items with POST /v1/items or `tidewise import`."),
     );
-    draw(activity.samples);
+    draw(activity);
   }
 
-  function draw(samples) {
+  function draw(activity) {
+    const { samples } = activity;
     const tooFewSamples = samples.time.length < 2;
     fill(ratesState, tooFewSamples ? empty("The first samples arrive within ten seconds.") : null);
     fill(
@@ -60,6 +61,7 @@ export async function showOverview(visit) {
     if (tooFewSamples) return;
     rates.set({
       times: samples.time,
+      step: activity.period_ms,
       series: [
         { name: "events/s", colour: "c0", values: samples.events_per_s },
         { name: "recommendations/s", colour: "c1", values: samples.recommendations_per_s, dashed: true },
@@ -68,9 +70,10 @@ export async function showOverview(visit) {
     if (latency.node.hidden) return;
     latency.set({
       times: samples.time,
+      step: activity.period_ms,
       series: [
-        { name: "p50 (ms)", colour: "c2", values: samples.recommendation_p50_ms },
-        { name: "p99 (ms)", colour: "c3", values: samples.recommendation_p99_ms, dashed: true },
+        { name: "p50", colour: "c2", values: samples.recommendation_p50_ms },
+        { name: "p99", colour: "c3", values: samples.recommendation_p99_ms, dashed: true },
       ],
     });
   }

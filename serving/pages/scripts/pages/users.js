@@ -4,7 +4,7 @@ import { el, fill } from "../dom.js";
 import { number } from "../format.js";
 import { action, card, empty, failed, head, table, userHref, userLink, when } from "../parts.js";
 
-const PAGE = 50;
+const PAGE = 25;
 
 export async function showUsers(visit) {
   const { signal, view } = visit;

@@ -39,6 +39,13 @@ def test_requests_are_counted_by_route_not_by_path(api: Api) -> None:
     assert value(api, "tidewise_http_request_seconds_count", **labels) == 3
 
 
+def test_requests_of_the_dashboard_are_not_counted(api: Api) -> None:
+    api.get("/v1/users/u/recommendations", headers={"X-Tidewise-Client": "dashboard"})
+    labels = {"method": "GET", "route": "/v1/users/{user_id}/recommendations"}
+    assert value(api, "tidewise_http_requests_total", **labels, status="200") is None
+    assert value(api, "tidewise_http_request_seconds_count", **labels) is None
+
+
 def test_unknown_paths_and_methods_share_one_series(api: Api) -> None:
     api.get("/admin.php")
     api.run(api.client.request("BREW", "/pot"))

@@ -35,6 +35,12 @@ def test_user_events_are_paged_newest_first_with_their_gaps(api: Api) -> None:
     assert (first["user_seq"], last["next_before"]) == (3, None)
 
 
+@pytest.mark.parametrize(("name", "sent"), [(".", ".;"), ("..", "..;"), ("x;", "x;")])
+def test_ids_that_clients_remove_from_paths_are_sent_with_a_semicolon(api: Api, name: str, sent: str) -> None:
+    click(api, name, "a")
+    assert api.get(f"/v1/users/{sent}/events").json()["user_id"] == name
+
+
 def test_events_of_a_user_with_a_slash_and_of_an_unknown_user(api: Api) -> None:
     click(api, "a/b", "a")
     assert api.get("/v1/users/a%2Fb/events").json()["user_id"] == "a/b"
