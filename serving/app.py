@@ -27,6 +27,7 @@ from serving.routes.outcomes import OutcomeRoutes
 from serving.routes.recommendations import RecommendationRoutes
 from serving.routes.scenarios import ScenarioRoutes
 from serving.routes.status import StatusRoutes
+from serving.routes.timeline import TimelineRoutes
 from serving.routes.users import UserRoutes
 from serving.runtime.engine import Engine
 from serving.runtime.services import Limits, Services
@@ -114,5 +115,6 @@ def _routes(engine: Engine) -> APIRouter:
     IngestionRoutes(engine).register(router)
     StatusRoutes(engine).register(router)
     AuditRoutes(engine).register(router)
+    TimelineRoutes(engine).register(router)
     DashboardRoutes().register(router)
     return router

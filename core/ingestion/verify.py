@@ -144,7 +144,7 @@ def _compare_transitions(read: ReadTransaction, result: Verification, expected: 
 
 
 def _compare_event_counts(read: ReadTransaction, result: Verification, expected: Counter[tuple[int, int]]) -> None:
-    stored = read.event_counts.by_bucket()
+    stored = read.event_counts.by_step()
     for bucket_ms, code in sorted(stored.keys() | expected.keys()):
         name = f"{bucket_ms} ms, type {code}"
         result.compare("event count", name, stored.get((bucket_ms, code), 0), expected[bucket_ms, code])

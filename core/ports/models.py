@@ -18,8 +18,8 @@ class ModelReader(Protocol):
         """The serving model."""
         ...
 
-    def promotions(self) -> list[Promotion]:
-        """All changes of the serving model, newest first."""
+    def promotions(self, *, since_ms: int = 0) -> list[Promotion]:
+        """The changes of the serving model since a time, newest first."""
         ...
 
 

@@ -54,8 +54,11 @@ class EventCountReader(Protocol):
         """The number of events (of these types) in buckets that begin at `since_ms` or later."""
         ...
 
-    def by_bucket(self) -> dict[tuple[int, int], int]:
-        """All numbers that are not 0, by bucket start (ms) and type code, summed over all writers."""
+    def by_step(self, *, since_ms: int = 0, before_ms: int = 2**62, step_ms: int = 1) -> dict[tuple[int, int], int]:
+        """All numbers that are not 0, by step start (ms) and type code, summed over all writers.
+
+        Of the buckets that begin from `since_ms` on and before `before_ms`; a step begins at a multiple of `step_ms`.
+        """
         ...
 
 

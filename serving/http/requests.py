@@ -182,6 +182,14 @@ def integer_query(request: Request, name: str, *, default: int, highest: int) ->
     return _in_range(name, default if text is None else _integer(name, text), highest)
 
 
+def time_query(request: Request, name: str, *, default: int) -> int:
+    """A time in the query string, in milliseconds or as ISO 8601."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    return check_time_ms(name, _integer(name, text) if text.isascii() and text.isdecimal() else text)
+
+
 def _integer(name: str, text: str) -> int:
     try:
         return int(text) if text.isascii() and len(text) < 20 else int("")

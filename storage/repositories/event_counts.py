@@ -29,9 +29,17 @@ def _total_of_types(dialect: Dialect) -> CompilerElement:
     return select(SUM).where(RECENT, dialect.is_in(event_counts.c.type_code, "type_codes"))
 
 
-def _by_bucket(dialect: Dialect) -> CompilerElement:
-    bucket = (event_counts.c.bucket_ms, event_counts.c.type_code)
-    return select(*bucket, SUM).group_by(*bucket).having(SUM != 0)
+def _by_step(dialect: Dialect) -> CompilerElement:
+    bucket_ms, code = event_counts.c.bucket_ms, event_counts.c.type_code
+    start_ms = (bucket_ms - bucket_ms % bindparam("step_ms", type_=BigInteger)).label("start_ms")
+    within = (bucket_ms >= bindparam("since_ms"), bucket_ms < bindparam("before_ms"))
+    steps = select(start_ms, code, event_counts.c.num).where(*within).subquery()
+    total = cast(func.sum(steps.c.num), BigInteger)
+    return (
+        select(steps.c.start_ms, steps.c.type_code, total)
+        .group_by(steps.c.start_ms, steps.c.type_code)
+        .having(total != 0)
+    )
 
 
 def _clear(dialect: Dialect) -> CompilerElement:
@@ -59,9 +67,10 @@ class EventCountRepository:
             row = self._session.row(_total_of_types, since_ms=since_ms, type_codes=codes)
         return int(row[0]) if row else 0
 
-    def by_bucket(self) -> dict[tuple[int, int], int]:
-        """All numbers that are not 0, by bucket start and type code."""
-        return {(bucket_ms, code): num for bucket_ms, code, num in self._session.rows(_by_bucket)}
+    def by_step(self, *, since_ms: int = 0, before_ms: int = 2**62, step_ms: int = 1) -> dict[tuple[int, int], int]:
+        """All numbers that are not 0, by step start and type code."""
+        rows = self._session.rows(_by_step, since_ms=since_ms, before_ms=before_ms, step_ms=step_ms)
+        return {(start_ms, code): num for start_ms, code, num in rows}
 
     def clear(self) -> None:
         """Delete all counters."""

@@ -44,7 +44,9 @@ def _add_promotion(dialect: Dialect) -> CompilerElement:
 
 
 def _promotions(dialect: Dialect) -> CompilerElement:
-    return select(*(promotions.c[field.name] for field in fields(Promotion))).order_by(promotions.c.key.desc())
+    columns = (promotions.c[field.name] for field in fields(Promotion))
+    recent = promotions.c.time_ms >= bindparam("since_ms")
+    return select(*columns).where(recent).order_by(promotions.c.key.desc())
 
 
 class ModelRepository:
@@ -74,9 +76,9 @@ class ModelRepository:
         """Record a change of the serving model."""
         self._session.write(_add_promotion, [astuple(promotion)])
 
-    def promotions(self) -> list[Promotion]:
-        """All changes of the serving model, newest first."""
-        return [Promotion(*row) for row in self._session.rows(_promotions)]
+    def promotions(self, *, since_ms: int = 0) -> list[Promotion]:
+        """The changes of the serving model since a time, newest first."""
+        return [Promotion(*row) for row in self._session.rows(_promotions, since_ms=since_ms)]
 
     def champion(self) -> ModelRecord | None:
         """The serving model."""

@@ -99,6 +99,8 @@ def test_a_promotion_changes_the_champion_and_is_recorded(store: Store) -> None:
             Promotion("b", "a", "promotion", "test", "to see", 7),
             Promotion("a", None, "promotion", "test", "to see", 7),
         ]
+        assert len(read.models.promotions(since_ms=7)) == 2
+        assert read.models.promotions(since_ms=8) == []
 
 
 def test_an_uncommitted_promotion_is_rolled_back(store: Store) -> None:

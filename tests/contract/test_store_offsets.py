@@ -125,3 +125,16 @@ def test_events_are_counted_by_bucket_and_type(store: Store) -> None:
         assert read.event_counts.total(type_codes=[1], since_ms=0) == 12
         assert read.event_counts.total(type_codes=[1, 2], since_ms=1) == 18
         assert read.event_counts.total(type_codes=[1], since_ms=300_001) == 0
+
+
+def test_event_counts_are_summed_over_writers_in_longer_steps(store: Store) -> None:
+    with store.transaction() as tx:
+        for stream in ("http", "import"):
+            key = tx.offsets.lock(stream, [0])[0].key
+            tx.event_counts.add(key, {(0, CLICK): 5, (300_000, CLICK): 2, (600_000, VIEW): 1, (900_000, VIEW): 4})
+        tx.commit()
+    with store.read() as read:
+        assert read.event_counts.by_step(since_ms=300_000, before_ms=900_000, step_ms=600_000) == {
+            (0, CLICK): 4,
+            (600_000, VIEW): 2,
+        }

@@ -27,12 +27,15 @@ def tab(open_tab) -> Tab:  # type: ignore[no-untyped-def]
     return open_tab()
 
 
-def test_overview_shows_rates_latency_champion_and_popular_items(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop))
+def test_overview_shows_the_state_the_figures_and_popular_items(shop: httpx.Client, tab: Tab) -> None:
+    tab.go(page_of(shop, "/?range=30d"))
     status = shop.get("/v1/status").json()
     assert status["model"]["serving"] in tab.text
     assert f"{status['events']:,} in total" in tab.text
-    assert "2 open alarms" in tab.text
+    state = tab.page.get_by_role("region", name="State")
+    expect(state).to_contain_text("Needs attention")
+    expect(state.get_by_role("link", name=re.compile("^2 open alarms"))).to_have_attribute("href", "#/drift")
+    expect(state.get_by_role("link", name=re.compile("dead letters? w(as|ere) not applied$"))).to_be_visible()
     for item in shop.get("/v1/items/popular").json()["items"]:
         assert item["title"] in tab.text
     assert tab.page.locator(".u-wrap canvas").count() == 2
@@ -40,11 +43,12 @@ def test_overview_shows_rates_latency_champion_and_popular_items(shop: httpx.Cli
 
 
 def test_a_chart_has_its_data_as_a_table(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop))
+    tab.go(page_of(shop, "/?range=30d"))
     tab.page.get_by_text("As a table").first.click()
-    heading = tab.page.get_by_role("region", name=re.compile("per second in the last hour, as a table"))
-    expect(heading.get_by_role("columnheader")).to_have_text(["Time", "events/s", "recommendations/s"])
+    heading = tab.page.get_by_role("region", name="Events over time, by type, as a table")
+    expect(heading.get_by_role("columnheader")).to_have_text(["Time", "view", "cart", "purchase", "click"])
     assert heading.get_by_role("row").count() > 1
+    expect(tab.page.get_by_role("list", name="Events over time, by type: marks")).to_contain_text("promotion of")
 
 
 def test_a_user_is_found_by_id_prefix_and_opened_by_keyboard(shop: httpx.Client, tab: Tab) -> None:
@@ -68,7 +72,7 @@ def test_a_user_page_shows_recommendations_events_and_interests(shop: httpx.Clie
             expect(shown.nth(index)).to_contain_text(item["reason"]["text"])
         elif item["contributions"]:
             expect(shown.nth(index)).to_contain_text(f"based on {item['contributions'][0]['title']}")
-    events = shop.get(f"/v1/users/{USER}/events", params={"limit": 40}).json()["events"]
+    events = shop.get(f"/v1/users/{USER}/events", params={"limit": 30}).json()["events"]
     timeline = tab.page.get_by_role("list", name="Events, newest first")
     expect(timeline.locator("li:not(.gap)")).to_have_count(len(events))
     gaps_ms = [event["gap_ms"] for event in events if event["gap_ms"] is not None]
@@ -226,12 +230,13 @@ def test_outcomes_show_rates_by_day_and_by_what_is_chosen(shop: httpx.Client, ta
 
 
 def test_drift_shows_alarms_category_mix_and_signals(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/drift"))
+    tab.go(page_of(shop, "/drift?range=30d"))
     alarms = tab.page.get_by_role("list", name="Alarms, newest first").get_by_role("listitem")
     expect(alarms).to_have_count(3)
     expect(alarms.first).to_contain_text("Hit rate fell from 31.0% to 17.0%")
     expect(alarms.first).to_contain_text("Events moved from Cooking to Camping.")
     expect(alarms.last).to_contain_text("Events of new items in category Tea rose from 2.0% to 19.0%")
+    tab.page.get_by_text("1 more signal without an alarm").click()
     for name in ("Hit rate over time", "Loss over time", "Category mix over time", "New users over time"):
         expect(tab.page.get_by_role("img", name=name, exact=True)).to_be_visible()
     mix = shop.get("/v1/drift/categories").json()
@@ -319,6 +324,34 @@ def test_markup_in_ids_and_titles_stays_readable(shop: httpx.Client, tab: Tab) -
 def test_a_link_with_a_user_parameter_opens_the_user_page(shop: httpx.Client, tab: Tab) -> None:
     tab.go(f"{shop.base_url}/?user={USER}")
     expect(tab.page.get_by_role("heading", level=1)).to_have_text(USER)
+
+
+def test_one_time_range_is_kept_by_all_pages_and_chosen_by_keyboard(shop: httpx.Client, tab: Tab) -> None:
+    tab.go(page_of(shop, "/drift?range=7d"))
+    chosen = tab.page.get_by_label("Time range")
+    expect(chosen).to_have_value("7d")
+    tab.page.keyboard.press("]")
+    expect(chosen).to_have_value("30d")
+    tab.page.wait_for_url("**/#/drift?range=30d")
+    tab.page.get_by_role("link", name="Ingestion").click()
+    expect(tab.page.get_by_text("events per 6 hours")).to_be_visible()
+    tab.page.wait_for_url("**/#/ingestion?range=30d")
+    chosen.select_option("1h")
+    expect(tab.page.get_by_text("events per 5 minutes")).to_be_visible()
+    assert tab.errors == []
+
+
+def test_a_hidden_tab_asks_for_nothing(shop: httpx.Client, tab: Tab) -> None:
+    tab.page.clock.install()
+    tab.go(page_of(shop))
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+    tab.page.evaluate("Object.defineProperty(document, 'hidden', { get: () => window.isAway, configurable: true })")
+    tab.page.evaluate("window.isAway = true")
+    tab.page.clock.run_for(60_000)
+    assert asked == []
+    with tab.page.expect_request("**/v1/timeline*"):
+        tab.page.evaluate("window.isAway = false; document.dispatchEvent(new Event('visibilitychange'))")
 
 
 def test_pages_are_reached_by_keyboard_and_focus_moves_to_the_content(shop: httpx.Client, tab: Tab) -> None:

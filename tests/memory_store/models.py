@@ -17,8 +17,8 @@ class MemoryModels(MemoryRepository):
     def champion(self) -> ModelRecord | None:
         return next((model for model in self.all() if model.status == "champion"), None)
 
-    def promotions(self) -> list[Promotion]:
-        return self.data.promotions[::-1]
+    def promotions(self, *, since_ms: int = 0) -> list[Promotion]:
+        return [promotion for promotion in self.data.promotions[::-1] if promotion.time_ms >= since_ms]
 
     def lock(self) -> list[ModelRecord]:
         return self.all()

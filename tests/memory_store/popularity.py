@@ -65,10 +65,11 @@ class MemoryEventCounts(MemoryRepository):
         )
         return sum(kept)
 
-    def by_bucket(self) -> dict[tuple[int, int], int]:
+    def by_step(self, *, since_ms: int = 0, before_ms: int = 2**62, step_ms: int = 1) -> dict[tuple[int, int], int]:
         sums: Counter[tuple[int, int]] = Counter()
         for (bucket_ms, _, type_code), num in self.data.counts.items():
-            sums[bucket_ms, type_code] += num
+            if since_ms <= bucket_ms < before_ms:
+                sums[bucket_ms - bucket_ms % step_ms, type_code] += num
         return {bucket: num for bucket, num in sums.items() if num}
 
     def add(self, writer_key: int, counts: Mapping[tuple[int, int], int]) -> None:

@@ -49,7 +49,6 @@ class Tab:
         width: int = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         return width
 
-
     def height(self) -> int:
         """The height of the whole page in pixels."""
         height: int = self.page.evaluate("document.documentElement.scrollHeight")

@@ -81,6 +81,7 @@ const post = (path, body, signal) => call("POST", path, { body, signal });
 export const api = {
   status: (signal) => get("/v1/status", signal),
   activity: (signal) => get("/v1/activity", signal),
+  timeline: ([since, until], signal) => get("/v1/timeline" + query({ since, until }), signal),
   ingestion: (signal) => get("/v1/ingestion", signal),
   popular: (parameters, signal) => get("/v1/items/popular" + query(unrecorded(parameters)), signal),
   trending: (parameters, signal) => get("/v1/items/trending" + query(unrecorded(parameters)), signal),

@@ -2,6 +2,7 @@
 import { connect } from "./api.js";
 import { announce, fill } from "./dom.js";
 import { empty, failed, head } from "./parts.js";
+import { rangeOf } from "./range.js";
 import { showDrift } from "./pages/drift.js";
 import { showIngestion } from "./pages/ingestion.js";
 import { showItem } from "./pages/item.js";
@@ -26,26 +27,35 @@ const PAGES = {
 
 const view = document.getElementById("view");
 let controller = new AbortController();
-let isFirst = true;
+let openPath = null;
 
-// What a page gets: its element, an abort signal for when it is left, and periodic work while it is visible.
+// What a page gets: its element, the time range, an abort signal for when it is left, and periodic work.
 class Visit {
-  constructor(view, id, signal) {
+  constructor(view, id, range, signal) {
     this.view = view;
     this.id = id;
+    this.range = range;
     this.signal = signal;
   }
 
+  // Works every few seconds while the tab is visible, and at once when it becomes visible after a longer time.
   every(seconds, work) {
+    let ranAt = Date.now();
+    let isRunning = false;
     const run = async () => {
-      if (document.hidden) return;
+      if (document.hidden || isRunning || Date.now() - ranAt < 900 * seconds) return;
+      isRunning = true;
       try {
         await work();
       } catch (error) {
         if (error.name !== "AbortError" && error.status !== 0) console.warn(error);
+      } finally {
+        ranAt = Date.now();
+        isRunning = false;
       }
     };
     const timer = setInterval(run, seconds * 1000);
+    document.addEventListener("visibilitychange", run, { signal: this.signal });
     this.signal.addEventListener("abort", () => clearInterval(timer));
   }
 
@@ -73,6 +83,7 @@ async function open() {
   controller = new AbortController();
   const { signal } = controller;
   const { page, id } = parse(location.hash);
+  const range = rangeOf(location.hash);
   const shown = page && id !== null ? page.detail : page;
   for (const link of document.querySelectorAll("[data-page]")) {
     if (link.dataset.page === page?.name) link.setAttribute("aria-current", "page");
@@ -80,16 +91,17 @@ async function open() {
   }
   const title = shown ? shown.title(id) : "Page not found";
   document.title = `${title} · Tidewise`;
-  if (!isFirst) {
+  const path = location.hash.split("?")[0];
+  if (openPath !== null && openPath !== path) {
     // keyboard focus continues at the start of the page
     view.focus({ preventScroll: true });
     scrollTo(0, 0);
     announce(title);
   }
-  isFirst = false;
+  openPath = path;
   view.setAttribute("aria-busy", "true");
   try {
-    if (shown) await shown.show(new Visit(view, id, signal));
+    if (shown) await shown.show(new Visit(view, id, range, signal));
     else fill(view, head("Page not found"), empty("There is no such page. The links above lead to all pages."));
   } catch (error) {
     if (error.name === "AbortError" || signal.aborted) return;

@@ -9,16 +9,9 @@ import { hitRate, signalOf, SIGNALS } from "./drift_state.js";
 
 const PERIOD_S = 30;
 const LEADING = 2; // signals that are shown whether they moved or not
-const SPANS = [
-  [1, "a day"],
-  [7, "a week"],
-  [30, "30 days"],
-  [90, "90 days"],
-  [365, "a year"],
-];
 
 export async function showDrift(visit) {
-  const { signal, view } = visit;
+  const { range, signal, view } = visit;
   const stats = el("div.stats"),
     alarms = el("div"),
     mixNote = el("div"),
@@ -32,16 +25,10 @@ export async function showDrift(visit) {
     unit: UNITS.share,
     height: 240,
   });
-  const choice = el(
-    "select",
-    { id: "days", onchange: () => load() },
-    SPANS.map(([days, text]) => el("option", { value: days }, text)),
-  );
-  choice.value = "30";
   const charts = new Map();
 
   async function load() {
-    const days = Number(choice.value);
+    const { days } = range;
     const [drift, mix] = await Promise.all([api.drift({ days }, signal), api.categoryMix({ days }, signal)]);
     fill(stats, ...figures(drift));
     fill(
@@ -109,12 +96,7 @@ export async function showDrift(visit) {
   await load();
   fill(
     view,
-    head(
-      "Drift",
-      "Changes of the event stream, and when they were detected.",
-      el("label", { for: "days" }, "The last"),
-      choice,
-    ),
+    head("Drift", "Changes of the event stream, and when they were detected."),
     stats,
     el(
       "div.grid",

@@ -36,10 +36,12 @@ export const SIGNALS = {
 
 export const signalOf = (name) => SIGNALS[name] || { name, about: "", unit: UNITS.plain };
 
+export const hitRatePoints = (drift) =>
+  drift.signals.find((series) => series.name === "hit_rate" && series.segment === null)?.points ?? [];
+
 // The newest overall hit rate, or null before the first scored event.
 export function hitRate(drift) {
-  const points = drift.signals.find((series) => series.name === "hit_rate" && series.segment === null)?.points ?? [];
-  const last = points.at(-1);
+  const last = hitRatePoints(drift).at(-1);
   if (!last) return null;
   const expected = last.expected === null ? "" : `, ${percent(last.expected, 1)} expected`;
   return { value: last.value, note: `in the top 10${expected}` };

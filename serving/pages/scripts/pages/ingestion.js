@@ -1,8 +1,8 @@
 // Ingestion: event rate, writers with their lag, dead letters.
 import { api } from "../api.js";
-import { lineChart } from "../charts.js";
 import { announce, el, fill } from "../dom.js";
-import { exact, milliseconds, number, plural, rate, UNITS } from "../format.js";
+import { exact, milliseconds, number, plural, rate } from "../format.js";
+import { eventChart, stepText } from "./event_chart.js";
 import { lastMinuteMean } from "./overview.js";
 import { action, badge, card, confirmed, empty, head, stat, table, when } from "../parts.js";
 
@@ -10,38 +10,30 @@ const PERIOD_S = 5;
 const PAGE = 100;
 
 export async function showIngestion(visit) {
-  const { signal, view } = visit;
+  const { range, signal, view } = visit;
   const stats = el("div.stats"),
     writers = el("div"),
     deadLettersBody = el("div"),
     problem = el("div"),
-    ratesState = el("div"),
     outcome = el("div", { role: "status" });
-  const rates = lineChart({ caption: "Events applied per second in the last hour", unit: UNITS.perSecond, area: true });
+  const events = eventChart(),
+    step = el("span");
   const selected = new Set();
 
   async function load() {
-    const [state, activity] = await Promise.all([api.ingestion(signal), api.activity(signal)]);
+    const [state, activity, timeline] = await Promise.all([
+      api.ingestion(signal),
+      api.activity(signal),
+      api.timeline(range.period(), signal),
+    ]);
     fill(
       problem,
       state.problem ? el("p.note.warn", { role: "alert" }, `The event log is unavailable: ${state.problem}`) : null,
     );
     fill(stats, ...figures(state, activity.samples));
     fill(writers, state.writers.length ? writerTable(state) : empty("No events have been written yet."));
-    draw(activity);
-  }
-
-  function draw(activity) {
-    const { samples } = activity;
-    const tooFewSamples = samples.time.length < 2;
-    fill(ratesState, tooFewSamples ? empty("The first samples arrive within ten seconds.") : null);
-    rates.node.hidden = tooFewSamples;
-    if (!tooFewSamples)
-      rates.set({
-        times: samples.time,
-        step: activity.period_ms,
-        series: [{ name: "events/s", colour: "c0", values: samples.events_per_s }],
-      });
+    events.show(timeline);
+    fill(step, stepText(timeline));
   }
 
   async function loadDeadLetters() {
@@ -137,12 +129,12 @@ export async function showIngestion(visit) {
     el(
       "div.grid",
       {},
-      card("Events", { where: "half", about: "applied, per second" }, ratesState, rates.node),
+      card("Events", { where: "half", about: step }, events.node),
       card("Writers", { where: "half", about: "by partition or process" }, writers),
       card("Dead letters", { about: "input that could not be applied" }, outcome, deadLettersBody),
     ),
   );
-  rates.redraw();
+  events.redraw();
   visit.every(PERIOD_S, load);
 }
 

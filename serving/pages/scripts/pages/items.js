@@ -109,8 +109,8 @@ function itemTable(items) {
     "Items",
     [["Item"], ["Categories"], ["State", "keep"], ["Updated", "keep"]],
     items.map((item) => [
-      itemLink(item),
-      el("span.soft", {}, categoriesOf(item)),
+      el("span.clamp", {}, itemLink(item)),
+      el("span.soft.clamp", {}, categoriesOf(item)),
       item.hidden ? badge("hidden", "warn") : badge("visible", "good"),
       when(item.updated),
     ]),

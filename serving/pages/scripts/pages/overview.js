@@ -1,41 +1,43 @@
-// The overview: rates, latencies, the serving model, popular items.
+// The overview: the state in words, business figures, system health, events and hit rate over the time range.
 import { api } from "../api.js";
 import { lineChart } from "../charts.js";
 import { el, fill } from "../dom.js";
 import { ago, duration, milliseconds, number, percent, rate, short, UNITS } from "../format.js";
 import { card, empty, facts, head, itemList, stat, when } from "../parts.js";
-import { driftState, hitRate } from "./drift_state.js";
+import { driftState, hitRate, hitRatePoints } from "./drift_state.js";
+import { eventChart, marksOf, numEvents, stepText } from "./event_chart.js";
+import { checklist, problemsOf, stateBanner } from "./health.js";
 
 const PERIOD_S = 5;
 const POPULAR = 12;
 
 export async function showOverview(visit) {
-  const { signal, view } = visit;
-  const rates = lineChart({
-    caption: "Events and recommendations per second in the last hour",
-    unit: UNITS.perSecond,
-    area: true,
-  });
-  const latency = lineChart({
-    caption: "Recommendation latency in milliseconds in the last hour",
-    unit: UNITS.milliseconds,
-  });
-  const stats = el("div.stats");
-  const inventoryBody = el("div"),
-    popular = el("div"),
-    problem = el("div");
-  const ratesState = el("div"),
-    latencyState = el("div");
+  const { range, signal, view } = visit;
+  const events = eventChart(),
+    hits = lineChart({ caption: "Hit rate over time", unit: UNITS.share });
+  const state = el("div"),
+    firstSteps = el("div.first"),
+    business = el("div.stats"),
+    system = el("div.stats"),
+    step = el("span"),
+    hitsState = el("div"),
+    inventoryBody = el("div"),
+    popular = el("div");
 
   async function load() {
-    const [status, activity, top, drift] = await Promise.all([
+    const [status, activity, top, drift, ingestion, timeline] = await Promise.all([
       api.status(signal),
       api.activity(signal),
       api.popular({ n: POPULAR }, signal),
-      api.drift({ days: 7, limit: 20 }, signal),
+      api.drift({ days: range.days, limit: 20 }, signal),
+      api.ingestion(signal),
+      api.timeline(range.period(), signal),
     ]);
-    fill(stats, ...figures(status, activity.samples, drift));
-    fill(problem, problemNote(status));
+    const missing = checklist(status);
+    fill(state, missing ? null : stateBanner(problemsOf({ status, drift, ingestion })));
+    fill(firstSteps, missing && card("First steps", { about: "until recommendations are personal" }, missing));
+    fill(business, ...businessFigures(status, drift, timeline, range));
+    fill(system, ...systemFigures(status, activity.samples, drift, ingestion));
     fill(inventoryBody, inventory(status));
     fill(
       popular,
@@ -43,37 +45,23 @@ export async function showOverview(visit) {
         ? itemList(top.items, { label: "Popular items", kind: "columns" })
         : empty("The catalogue is empty. Put items with POST /v1/items or `tidewise import`."),
     );
-    draw(activity);
+    events.show(timeline);
+    fill(step, stepText(timeline));
+    drawHits(drift, timeline);
   }
 
-  function draw(activity) {
-    const { samples } = activity;
-    const tooFewSamples = samples.time.length < 2;
-    fill(ratesState, tooFewSamples ? empty("The first samples arrive within ten seconds.") : null);
-    fill(
-      latencyState,
-      !tooFewSamples && samples.recommendation_p50_ms.every((ms) => ms === null)
-        ? empty("This process served no recommendations in the last hour.")
-        : null,
-    );
-    rates.node.hidden = tooFewSamples;
-    latency.node.hidden = tooFewSamples || samples.recommendation_p50_ms.every((ms) => ms === null);
-    if (tooFewSamples) return;
-    rates.set({
-      times: samples.time,
-      step: activity.period_ms,
+  function drawHits(drift, timeline) {
+    const points = hitRatePoints(drift).filter((point) => point.end >= timeline.since);
+    fill(hitsState, points.length < 2 ? empty("No events were scored in this time.") : null);
+    hits.node.hidden = points.length < 2;
+    if (hits.node.hidden) return;
+    hits.set({
+      times: points.map((point) => point.end),
+      range: [timeline.since, timeline.until],
+      marks: marksOf(timeline),
       series: [
-        { name: "events/s", colour: "c0", values: samples.events_per_s },
-        { name: "recommendations/s", colour: "c1", values: samples.recommendations_per_s, dashed: true },
-      ],
-    });
-    if (latency.node.hidden) return;
-    latency.set({
-      times: samples.time,
-      step: activity.period_ms,
-      series: [
-        { name: "p50", colour: "c2", values: samples.recommendation_p50_ms },
-        { name: "p99", colour: "c3", values: samples.recommendation_p99_ms, dashed: true },
+        { name: "observed", colour: "c0", values: points.map((point) => point.value) },
+        { name: "expected", colour: "other", values: points.map((point) => point.expected), dashed: true },
       ],
     });
   }
@@ -81,25 +69,29 @@ export async function showOverview(visit) {
   await load();
   fill(
     view,
-    head("Overview", "The last hour."),
-    problem,
-    stats,
+    head("Overview", `${range.name}.`),
+    state,
+    firstSteps,
+    el("h2.section", {}, "Business"),
+    business,
+    el("h2.section", {}, "System"),
+    system,
     el(
       "div.grid",
       {},
+      card("Events", { where: "half", about: step }, events.node),
       card(
-        "Events",
-        { where: "half", about: "events applied and recommendations served, per second" },
-        ratesState,
-        rates.node,
+        "Hit rate",
+        { where: "half", about: "share of events whose item was in the top 10" },
+        hitsState,
+        hits.node,
       ),
-      card("Latency", { where: "half", about: "milliseconds per recommendation" }, latencyState, latency.node),
       card("Popular now", { where: "two-thirds", about: "time-decayed" }, popular),
       card("Inventory", { where: "third" }, inventoryBody),
     ),
   );
-  rates.redraw();
-  latency.redraw();
+  events.redraw();
+  hits.redraw();
   visit.every(PERIOD_S, load);
 }
 
@@ -113,30 +105,40 @@ export function lastMinuteMean(values) {
   return minute.length ? minute.reduce((sum, value) => sum + value, 0) / minute.length : 0;
 }
 
-function figures(status, samples, drift) {
+function businessFigures(status, drift, timeline, range) {
+  const hitRateNow = hitRate(drift);
+  const counted = numEvents(timeline);
+  const [type, nums] = leadingType(timeline);
+  return [
+    stat("Events", number(counted), `${range.name.toLowerCase()}; ${number(status.events)} in total`),
+    stat("Most frequent", type ? [number(nums), type] : "–", "events by type"),
+    stat("Users", number(status.users), "known"),
+    stat("Items", number(status.listed_items), `visible of ${number(status.items)}`),
+    stat("Hit rate", hitRateNow ? percent(hitRateNow.value, 1) : "–", hitRateNow?.note ?? "no events scored yet"),
+  ];
+}
+
+function leadingType(timeline) {
+  const sums = Object.entries(timeline.events).map(([type, nums]) => [type, nums.reduce((sum, num) => sum + num, 0)]);
+  return sums.sort(([, one], [, other]) => other - one)[0] ?? [null, 0];
+}
+
+// Latency and freshness are those of the process that answers, and of the last hour.
+function systemFigures(status, samples, drift, ingestion) {
   const { model } = status;
   const state = driftState(drift);
-  const hitRateNow = hitRate(drift);
-  const p50 = last(samples.freshness_p50_ms),
-    p99 = last(samples.freshness_p99_ms);
+  const p50 = last(samples.freshness_p50_ms);
   return [
-    stat("Events", [rate(lastMinuteMean(samples.events_per_s)), "per second"], `${number(status.events)} in total`),
+    stat("Ingestion", [rate(lastMinuteMean(samples.events_per_s)), "events/s"], lagText(ingestion)),
     stat(
       "Freshness",
       duration(p50),
-      p50 === null
-        ? "event to recommendation; none yet"
-        : `event to recommendation; p99 ${milliseconds(p99)}`,
+      p50 === null ? "event to answer; none yet" : `event to answer; p99 ${milliseconds(last(samples.freshness_p99_ms))}`,
     ),
     stat(
       "Latency",
       duration(last(samples.recommendation_p50_ms)),
-      `p50; p99 ${milliseconds(last(samples.recommendation_p99_ms))}`,
-    ),
-    stat(
-      "Hit rate",
-      hitRateNow ? [percent(hitRateNow.value, 1), ""] : "–",
-      hitRateNow ? hitRateNow.note : "no events scored yet",
+      `p50 of answers; p99 ${milliseconds(last(samples.recommendation_p99_ms))}`,
     ),
     stat(
       "Champion",
@@ -148,10 +150,8 @@ function figures(status, samples, drift) {
   ];
 }
 
-function problemNote(status) {
-  const { problem } = status.model;
-  return problem ? el("p.note.warn", { role: "alert" }, `The champion could not be loaded: ${problem}`) : null;
-}
+const lagText = ({ lag, topic }) =>
+  topic === null ? "applied at once" : lag === null ? "lag unknown" : `${number(lag)} messages wait`;
 
 function inventory(status) {
   return facts([

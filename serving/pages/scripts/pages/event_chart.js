@@ -1,0 +1,33 @@
+// The numbers of events over the time range, by type, with promotions and alarms marked.
+import { lineChart } from "../charts.js";
+import { span, UNITS } from "../format.js";
+
+const TYPES = 5; // the most frequent ones have a line each
+const MARKS = { promotion: "good", rollback: "warn", alarm: "bad" };
+
+export const marksOf = (timeline) =>
+  timeline.marks.map(({ time, kind, text }) => ({ time, label: text, colour: MARKS[kind] }));
+
+const sum = (values) => values.reduce((total, value) => total + value, 0);
+export const numEvents = (timeline) => sum(Object.values(timeline.events).map(sum));
+
+// {node, show(timeline), redraw()}.
+export function eventChart() {
+  const chart = lineChart({ caption: "Events over time, by type", unit: UNITS.count });
+  function show(timeline) {
+    const isOver = (start) => start + timeline.step_ms <= timeline.now; // a step that runs would look like a fall
+    const times = timeline.time.filter(isOver);
+    const types = Object.entries(timeline.events).sort(([, nums], [, others]) => sum(others) - sum(nums));
+    chart.set({
+      times,
+      range: [timeline.since, timeline.until],
+      marks: marksOf(timeline),
+      series: (types.length ? types : [["events", times.map(() => 0)]])
+        .slice(0, TYPES)
+        .map(([name, nums], index) => ({ name, colour: `c${index}`, values: nums.slice(0, times.length) })),
+    });
+  }
+  return { node: chart.node, show, redraw: () => chart.redraw() };
+}
+
+export const stepText = (timeline) => `events per ${span(timeline.step_ms).replace(/^1 /, "")}`;
