@@ -162,7 +162,7 @@ def test_a_late_answer_never_replaces_a_newer_one(shop: httpx.Client, tab: Tab) 
     words = tab.page.get_by_label("Words in title, text or id")
     words.fill("tea")
     words.fill("yoga mat")
-    expected = [item["title"] for item in shop.get("/v1/items/search?query=yoga+mat&n=20").json()["items"]]
+    expected = [item["title"] for item in shop.get("/v1/items/search?query=yoga+mat&n=15").json()["items"]]
     titles = tab.page.get_by_role("region", name="Items").locator("tbody tr td:first-child")
     expect(titles).to_have_text(expected)
     with tab.page.expect_response("**/v1/items/search?query=tea*") as late:
@@ -231,4 +231,4 @@ def test_a_read_key_reads_and_forbidden_actions_are_reported(locked: str, tab: T
     give(tab, f"{KEY}-to-read")
     expect(tab.page.get_by_role("heading", level=1)).to_have_text("Tent")
     tab.page.get_by_role("button", name="Hide", exact=True).click()
-    expect(tab.page.get_by_text("this key is for read only")).to_be_visible()
+    expect(tab.page.get_by_text("this key has the scope read")).to_be_visible()

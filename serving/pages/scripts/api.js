@@ -111,8 +111,8 @@ export const api = {
   revertScenario: (name, body, parameters, signal) =>
     post(`/v1/scenarios/${id(name)}/revert` + query(parameters), body, signal),
   previewScenario: (body, signal) => post("/v1/scenarios/preview", body, signal),
-  drift: (parameters, signal) => get("/v1/drift" + query(parameters), signal),
   outcomes: (parameters, signal) => get("/v1/outcomes" + query(parameters), signal),
+  drift: (parameters, signal) => get("/v1/drift" + query(parameters), signal),
   categoryMix: (parameters, signal) => get("/v1/drift/categories" + query(parameters), signal),
 };
 

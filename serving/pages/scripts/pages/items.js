@@ -4,7 +4,7 @@ import { el, fill } from "../dom.js";
 import { number, plural } from "../format.js";
 import { badge, card, categoriesOf, empty, failed, head, itemLink, itemList, table, when } from "../parts.js";
 
-const MAX_RESULTS = 20;
+const MAX_RESULTS = 15;
 const TOP = 8;
 
 export async function showItems(visit) {

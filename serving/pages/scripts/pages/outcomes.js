@@ -2,17 +2,11 @@
 import { api } from "../api.js";
 import { lineChart } from "../charts.js";
 import { el, fill } from "../dom.js";
-import { number, percent, plural } from "../format.js";
+import { number, percent, plural, UNITS } from "../format.js";
 import { card, empty, head, stat, table } from "../parts.js";
 
 const PERIOD_S = 30;
 const DAY_MS = 86400000;
-const SPANS = [
-  [7, "7 days"],
-  [30, "30 days"],
-  [90, "90 days"],
-  [365, "a year"],
-];
 const GROUPS = [
   ["scenario", "scenario"],
   ["arm", "arm of an experiment"],
@@ -30,17 +24,16 @@ const COLUMNS = [
 ];
 
 export async function showOutcomes(visit) {
-  const { signal, view } = visit;
+  const { range, signal, view } = visit;
   const stats = el("div.stats"),
     note = el("div"),
     groups = el("div");
   const chart = lineChart({
     caption: "Click-through and conversion rate by day",
-    format: (share) => percent(share, 2),
+    unit: UNITS.share,
     height: 220,
   });
-  const days = choice("days", SPANS, "30"),
-    grouping = choice("by", GROUPS, "scenario");
+  const grouping = choice("by", GROUPS, "scenario");
 
   function choice(id, options, value) {
     const select = el(
@@ -54,7 +47,7 @@ export async function showOutcomes(visit) {
 
   async function load() {
     const until = Date.now();
-    const period = { since: until - (Number(days.value) - 1) * DAY_MS, until };
+    const period = { since: until - (range.days - 1) * DAY_MS, until };
     const [byDay, byGroup] = await Promise.all([
       api.outcomes({ by: "day", ...period }, signal),
       api.outcomes({ by: grouping.value, ...period }, signal),
@@ -77,6 +70,7 @@ export async function showOutcomes(visit) {
     const values = (name) => rows.map((row) => row[name]?.value ?? null);
     chart.set({
       times: rows.map((row) => Date.parse(row.group)),
+      step: DAY_MS,
       series: [
         { name: "click-through rate", colour: "c0", values: values("ctr") },
         { name: "conversion rate", colour: "c1", values: values("conversion_rate") },
@@ -91,8 +85,6 @@ export async function showOutcomes(visit) {
     head(
       "Outcomes",
       "What was shown, clicked and bought.",
-      el("label", { for: "days" }, "The last"),
-      days,
       el("label", { for: "by" }, "by"),
       grouping,
     ),

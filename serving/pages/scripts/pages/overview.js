@@ -2,7 +2,7 @@
 import { api } from "../api.js";
 import { lineChart } from "../charts.js";
 import { el, fill } from "../dom.js";
-import { ago, duration, milliseconds, number, percent, rate, short, UNITS } from "../format.js";
+import { ago, date, duration, milliseconds, number, percent, plural, rate, short, UNITS } from "../format.js";
 import { card, empty, facts, head, itemList, stat, when } from "../parts.js";
 import { driftState, hitRate, hitRatePoints } from "./drift_state.js";
 import { eventChart, marksOf, numEvents, stepText } from "./event_chart.js";
@@ -25,18 +25,19 @@ export async function showOverview(visit) {
     popular = el("div");
 
   async function load() {
-    const [status, activity, top, drift, ingestion, timeline] = await Promise.all([
+    const [status, activity, top, drift, ingestion, timeline, outcomes] = await Promise.all([
       api.status(signal),
       api.activity(signal),
       api.popular({ n: POPULAR }, signal),
       api.drift({ days: range.days, limit: 20 }, signal),
       api.ingestion(signal),
       api.timeline(range.period(), signal),
+      api.outcomes({ since: range.period()[0], by: "day" }, signal),
     ]);
     const missing = checklist(status);
     fill(state, missing ? null : stateBanner(problemsOf({ status, drift, ingestion })));
     fill(firstSteps, missing && card("First steps", { about: "until recommendations are personal" }, missing));
-    fill(business, ...businessFigures(status, drift, timeline, range));
+    fill(business, ...businessFigures({ status, drift, timeline, outcomes, range }));
     fill(system, ...systemFigures(status, activity.samples, drift, ingestion));
     fill(inventoryBody, inventory(status));
     fill(
@@ -105,23 +106,21 @@ export function lastMinuteMean(values) {
   return minute.length ? minute.reduce((sum, value) => sum + value, 0) / minute.length : 0;
 }
 
-function businessFigures(status, drift, timeline, range) {
+function businessFigures({ status, drift, timeline, outcomes, range }) {
   const hitRateNow = hitRate(drift);
   const counted = numEvents(timeline);
-  const [type, nums] = leadingType(timeline);
+  const { answers, clicks, conversions, ctr, impressions, revenue } = outcomes.total;
+  const since = `since ${date(outcomes.since)}`; // outcomes are counted by day
   return [
     stat("Events", number(counted), `${range.name.toLowerCase()}; ${number(status.events)} in total`),
-    stat("Most frequent", type ? [number(nums), type] : "–", "events by type"),
-    stat("Users", number(status.users), "known"),
-    stat("Items", number(status.listed_items), `visible of ${number(status.items)}`),
+    stat("Answers", number(answers), `${number(impressions)} items shown, ${since}`),
+    stat("Click rate", ctr ? percent(ctr.value, 1) : "–", ctr ? `${interval(ctr)}; ${plural(clicks, "click")}` : "no items shown yet"),
+    stat("Revenue", revenue ? short(revenue) : "–", `${plural(conversions, "conversion")} from answers`),
     stat("Hit rate", hitRateNow ? percent(hitRateNow.value, 1) : "–", hitRateNow?.note ?? "no events scored yet"),
   ];
 }
 
-function leadingType(timeline) {
-  const sums = Object.entries(timeline.events).map(([type, nums]) => [type, nums.reduce((sum, num) => sum + num, 0)]);
-  return sums.sort(([, one], [, other]) => other - one)[0] ?? [null, 0];
-}
+const interval = ({ low, high }) => `${percent(low, 1)} to ${percent(high, 1)}`;
 
 // Latency and freshness are those of the process that answers, and of the last hour.
 function systemFigures(status, samples, drift, ingestion) {

@@ -73,6 +73,7 @@ def test_recommendations_are_counted_by_source(api: Api) -> None:
     api.post("/v1/interactions", json=event(1))
     api.get("/v1/users/u/recommendations")
     api.get("/v1/items/popular")
+    api.get("/v1/items/popular?record=false")
     assert value(api, "tidewise_recommendations_total", source="model") == 1
     assert value(api, "tidewise_recommendations_total", source="popularity") == 1
 
