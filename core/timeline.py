@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from core.drift.words import headline
 from core.ports.store import ReadTransaction
 
 STEPS_MS = (
@@ -75,7 +76,7 @@ def _promotions(read: ReadTransaction, since_ms: int) -> list[Mark]:
 
 def _alarms(read: ReadTransaction, since_ms: int) -> list[Mark]:
     return [
-        Mark(alarm.onset_ms, "alarm", f"alarm: {' of '.join(filter(None, (alarm.signal, alarm.segment)))}")
+        Mark(alarm.onset_ms, "alarm", headline(alarm))
         for alarm in read.drift.alarms(limit=MAX_ALARMS)
         if alarm.onset_ms >= since_ms
     ]

@@ -176,10 +176,10 @@ def check_ids(name: str, value: object, *, limit: int) -> list[str]:
     return [check_id(name, item_id) for item_id in value]
 
 
-def integer_query(request: Request, name: str, *, default: int, highest: int) -> int:
-    """A whole number from 1 to `highest` in the query string."""
+def integer_query(request: Request, name: str, *, default: int, highest: int, lowest: int = 1) -> int:
+    """A whole number from `lowest` to `highest` in the query string."""
     text = request.query_params.get(name)
-    return _in_range(name, default if text is None else _integer(name, text), highest)
+    return _in_range(name, default if text is None else _integer(name, text), highest, lowest)
 
 
 def time_query(request: Request, name: str, *, default: int) -> int:
@@ -205,9 +205,9 @@ def _n(value: object, highest: int) -> int:
     return _in_range("n", value, highest)
 
 
-def _in_range(name: str, value: int, highest: int) -> int:
-    if not 1 <= value <= highest:
-        msg = f"{name}: wanted 1 to {highest}, got {shorten(value)}"
+def _in_range(name: str, value: int, highest: int, lowest: int = 1) -> int:
+    if not lowest <= value <= highest:
+        msg = f"{name}: wanted {lowest} to {highest}, got {shorten(value)}"
         raise InvalidInput(msg, field=name)
     return value
 

@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 MAX_PAGE = 1_000
 MAX_MATCHES = 200
+MAX_OFFSET = 100_000
 MAX_QUERY_CHARS = 200
 
 
@@ -107,15 +108,18 @@ class ItemRoutes:
     async def search(self, request: Request) -> Response:
         """Catalogue items that contain all words of a query, most popular first, with or only hidden ones."""
         query = request.query_params
-        check_query(query, ("query", "category", "hidden", "n"))
+        check_query(query, ("query", "category", "hidden", "n", "offset"))
         n = integer_query(request, "n", default=20, highest=MAX_MATCHES)
+        offset = integer_query(request, "offset", default=0, highest=MAX_OFFSET, lowest=0)
         text = query.get("query", "")
         if len(text) > MAX_QUERY_CHARS:
             msg = f"query: wanted at most {MAX_QUERY_CHARS} characters, got {shorten(text)}"
             raise InvalidInput(msg, field="query")
         category = check_id("category", query["category"]) if query.get("category") else None
         only_hidden = _only_hidden(query.get("hidden"))
-        return json_reply(await self._engine.executor.run(lambda: self._search(text.split(), category, only_hidden, n)))
+        return json_reply(
+            await self._engine.executor.run(lambda: self._search(text.split(), category, only_hidden, offset, n))
+        )
 
     async def categories(self, _request: Request) -> Response:
         """Every category and how many of its items may be recommended."""
@@ -178,24 +182,34 @@ class ItemRoutes:
             raise NotFound(msg)
         return stored
 
-    def _search(self, words: list[str], category: str | None, only_hidden: bool, n: int) -> dict[str, object]:
+    def _search(
+        self, words: list[str], category: str | None, only_hidden: bool, offset: int, n: int
+    ) -> dict[str, object]:
         snapshot = self._services.snapshots.current()
         rows = search_rows(snapshot, words, category=category)
         if only_hidden:
             rows = rows[~snapshot.catalogue.listed[rows]]
-        return {"items": self._read_matches(snapshot, rows, n), "matching": len(rows)}
+        matches, next_offset = self._read_matches(snapshot, rows, offset, n)
+        return {"items": matches, "matching": len(rows), "next_offset": next_offset}
 
-    def _read_matches(self, snapshot: ServingSnapshot, rows: IntArray, n: int) -> list[dict[str, object]]:
-        """The first n that are in the catalogue now; removed items and those known from events only are skipped."""
+    def _read_matches(
+        self, snapshot: ServingSnapshot, rows: IntArray, offset: int, n: int
+    ) -> tuple[list[dict[str, object]], int | None]:
+        """The first n from `offset` on that are in the catalogue now, and the offset behind the last of them.
+
+        Removed items and those known from events only are skipped.
+        """
         matches: list[dict[str, object]] = []
         with self._store.read() as read:
-            for first in range(0, len(rows), MAX_MATCHES):
+            for first in range(offset, len(rows), MAX_MATCHES):
                 keys = snapshot.catalogue.keys[rows[first : first + MAX_MATCHES]].tolist()
                 stored = read.items.by_key(keys)
-                matches += [schemas.item_out(stored[key]) for key in keys if key in stored and stored[key].in_catalogue]
-                if len(matches) >= n:
-                    break
-        return matches[:n]
+                for place, key in enumerate(keys, first + 1):
+                    if key in stored and stored[key].in_catalogue:
+                        matches.append(schemas.item_out(stored[key]))
+                    if len(matches) == n:
+                        return matches, place if place < len(rows) else None
+        return matches, None
 
     def _categories(self) -> dict[str, object]:
         catalogue = self._services.snapshots.current().catalogue

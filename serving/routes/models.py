@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter, Request, Response
 
 from core.audit import AuditedStore
 from core.errors import InvalidInput
 from core.interactions import shorten
-from core.learn.versions import named, promote, roll_back
-from core.records import Promotion
+from core.learn.versions import named, predecessor, promote, roll_back
+from core.records import ModelRecord, Promotion
+from core.statuses import ModelStatus
 from serving.http.audit import audited
 from serving.http.replies import json_reply
 from serving.http.requests import path_id, read_object
@@ -85,6 +86,7 @@ class ModelRoutes:
             models, promotions = read.models.all(), read.models.promotions()
         return {
             "serving": model.version if model else None,
+            "rollback_to": _rollback_target(models, promotions),
             "models": [record.to_json() for record in models],
             "promotions": [promotion.to_json() for promotion in promotions],
         }
@@ -92,6 +94,12 @@ class ModelRoutes:
     def _read_version(self, version: str) -> dict[str, object]:
         with self._services.store.read() as read:
             return named(read.models.all(), version).to_json()
+
+
+def _rollback_target(models: Sequence[ModelRecord], promotions: Sequence[Promotion]) -> str | None:
+    champion = next((model for model in models if model.status == ModelStatus.CHAMPION), None)
+    target = None if champion is None else predecessor(models, promotions, champion)
+    return None if target is None else target.version
 
 
 def _reason(body: dict[str, object]) -> str:

@@ -99,6 +99,8 @@ class SearchOut(Schema):
     items: list[ItemOut]
     matching: int
     """How many items match in all, including items known from events only."""
+    next_offset: int | None
+    """The `offset` of the next page; null at the end."""
 
 
 class CategoryOut(Schema):
@@ -170,6 +172,7 @@ GET_SEARCH = document(
         parameter("category", "string", "Only items of this category."),
         parameter("hidden", "string", "Only items that are hidden or out of stock.", enum=["only"]),
         parameter("n", "integer", "How many items.", minimum=1, maximum=200, default=20),
+        parameter("offset", "integer", "How many to skip.", minimum=0, maximum=100_000, default=0),
     ),
 )
 GET_CATEGORIES = document(CategoriesOut, tag=_TAG, errors=(401, 403, 503))

@@ -38,6 +38,8 @@ class ModelsOut(Schema):
 
     serving: str | None
     """The version that this process serves now."""
+    rollback_to: str | None
+    """The version that a rollback would make the champion; null where there is none."""
     models: list[ModelOut]
     promotions: list[PromotionOut]
 

@@ -25,6 +25,7 @@ PATHS = [
     "drift",
 ]
 PATHS += ["models", "ingestion"]
+MAX_REQUESTS = 8  # of the API, by one page
 RULES_OF_COLOUR = ["color-contrast", "link-in-text-block"]  # the others find the same in light and dark
 FAULTS = """async (rules) => {
     const results = await axe.run(document, { resultTypes: ["violations"], ...(rules && { runOnly: rules }) });
@@ -62,6 +63,15 @@ def test_what_opens_later_has_no_serious_fault_either(shop: httpx.Client, open_t
     tab.page.get_by_role("button", name="Delete all").click()
     expect(tab.page.get_by_role("dialog")).to_be_visible()
     assert faults(tab) == []
+
+
+def test_pages_ask_for_little(shop: httpx.Client, open_tab) -> None:  # type: ignore[no-untyped-def]
+    tab = open_tab()
+    for path in PATHS:
+        asked: list[str] = []
+        tab.page.on("request", lambda request, asked=asked: "/v1/" in request.url and asked.append(request.url))
+        tab.go(f"{shop.base_url}/#/{path}")
+        assert len(asked) <= MAX_REQUESTS, asked
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -88,6 +88,7 @@ export const api = {
   categories: (signal) => get("/v1/categories", signal),
   search: (parameters, signal) => get("/v1/items/search" + query(parameters), signal),
   items: (parameters, signal) => get("/v1/items" + query(parameters), signal),
+  patchItems: (body, signal) => call("PATCH", "/v1/items", { body, signal }),
   item: (item, signal) => get("/v1/items/" + itemId(item), signal),
   putItem: (item, body, signal) => call("PUT", "/v1/items/" + itemId(item), { body, signal }),
   similar: (item, parameters, signal) => get(`/v1/items/${itemId(item)}/similar` + query(unrecorded(parameters)), signal),

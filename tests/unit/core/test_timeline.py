@@ -6,6 +6,7 @@ import pytest
 from doubles import MemoryStore
 
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from core.drift.words import headline
 from core.drift_records import Alarm
 from core.records import Promotion
 from core.timeline import MAX_STEPS, Mark, read_timeline, step_of
@@ -45,19 +46,17 @@ def test_counts_of_all_writers_are_added_in_steps() -> None:
 
 def test_promotions_and_onsets_of_alarms_in_the_period_are_marked() -> None:
     store = MemoryStore()
+    gaps = Alarm("x", "gaps", "", NOW_MS, NOW_MS - 20, 0.1, 0.2, 0.05, 0.15, "")
     with store.transaction() as tx:
         for version, time_ms in (("a", NOW_MS - 2 * HOUR_MS), ("b", NOW_MS - 10), ("c", NOW_MS)):
             tx.models.add_promotion(Promotion(version, None, "promotion", "gate", "", time_ms))
         tx.drift.save_alarms(
-            [
-                Alarm("x", "gaps", "", NOW_MS, NOW_MS - 20, 0.1, 0.2, ""),
-                Alarm("y", "loss", "category=Tea", NOW_MS, NOW_MS - 2 * HOUR_MS, 0.1, 0.2, ""),
-            ]
+            [gaps, Alarm("y", "loss", "category=Tea", NOW_MS, NOW_MS - 2 * HOUR_MS, 0.1, 0.2, 0.05, 0.15, "")]
         )
         tx.commit()
     with store.read() as read:
         timeline = read_timeline(read, since_ms=NOW_MS - HOUR_MS, until_ms=NOW_MS)
     assert timeline.marks == [
-        Mark(NOW_MS - 20, "alarm", "alarm: gaps"),
+        Mark(NOW_MS - 20, "alarm", headline(gaps)),
         Mark(NOW_MS - 10, "promotion", "promotion of b by gate"),
     ]

@@ -1,24 +1,22 @@
 // Ingestion: event rate, writers with their lag, dead letters.
 import { api } from "../api.js";
-import { announce, el, fill } from "../dom.js";
-import { exact, milliseconds, number, plural, rate } from "../format.js";
+import { el, fill } from "../dom.js";
+import { milliseconds, number, rate } from "../format.js";
+import { deadLetters } from "./dead_letters.js";
 import { eventChart, stepText } from "./event_chart.js";
 import { lastMinuteMean } from "./overview.js";
-import { action, badge, card, confirmed, empty, head, stat, table, when } from "../parts.js";
+import { card, empty, head, stat, table, when } from "../parts.js";
 
 const PERIOD_S = 5;
-const PAGE = 100;
 
 export async function showIngestion(visit) {
   const { range, signal, view } = visit;
   const stats = el("div.stats"),
     writers = el("div"),
-    deadLettersBody = el("div"),
-    problem = el("div"),
-    outcome = el("div", { role: "status" });
+    problem = el("div");
   const events = eventChart(),
     step = el("span");
-  const selected = new Set();
+  const letters = deadLetters({ signal, changed: () => load() });
 
   async function load() {
     const [state, activity, timeline] = await Promise.all([
@@ -36,91 +34,7 @@ export async function showIngestion(visit) {
     fill(step, stepText(timeline));
   }
 
-  async function loadDeadLetters() {
-    const page = await api.deadLetters({ limit: PAGE }, signal);
-    selected.clear();
-    fill(deadLettersBody, page.total ? deadLetterTable(page) : empty("No dead letters: all input was applied."));
-  }
-
-  async function apply(work, all) {
-    const body = all ? { all: true } : { keys: [...selected] };
-    fill(outcome, el("p.note", {}, await work(body)));
-    await Promise.all([loadDeadLetters(), load()]);
-  }
-
-  const retry = (all) =>
-    apply(async (body) => {
-      const result = await api.retry(body, signal);
-      const text = `${plural(result.retried, "dead letter")} retried: ${number(result.succeeded)} succeeded, ${plural(result.accepted, "new event")}, ${number(result.failed)} failed again.`;
-      announce(text);
-      return text;
-    }, all);
-
-  async function discard(all, count) {
-    if (!(await confirmed(`Delete ${all ? "all " : ""}${plural(count, "dead letter")} permanently?`, "Delete"))) return;
-    await apply(async (body) => `${plural((await api.discard(body, signal)).discarded, "dead letter")} deleted.`, all);
-  }
-
-  function deadLetterTable(page) {
-    const shown = page.dead_letters;
-    const boxes = shown.map((deadLetter) =>
-      el("input", {
-        type: "checkbox",
-        "aria-label": `Select dead letter ${deadLetter.key}`,
-        onchange: (event) => {
-          if (event.target.checked) selected.add(deadLetter.key);
-          else selected.delete(deadLetter.key);
-          update();
-        },
-      }),
-    );
-    const selectAll = el("input", {
-      type: "checkbox",
-      "aria-label": "Select all dead letters shown",
-      onchange: () => {
-        boxes.forEach((box, index) => {
-          box.checked = selectAll.checked;
-          if (selectAll.checked) selected.add(shown[index].key);
-          else selected.delete(shown[index].key);
-        });
-        update();
-      },
-    });
-    const retrySelected = action("Retry selected", () => retry(false)),
-      discardSelected = action("Delete selected", () => discard(false, selected.size), { kind: "danger" });
-    function update() {
-      retrySelected.disabled = discardSelected.disabled = selected.size === 0;
-      selectAll.checked = selected.size === shown.length;
-      selectAll.indeterminate = selected.size > 0 && selected.size < shown.length;
-    }
-    update();
-    const bar = el(
-      "div.row.spread.bar",
-      {},
-      el("div.row", {}, retrySelected, discardSelected),
-      el(
-        "div.row",
-        {},
-        action("Retry all", () => retry(true)),
-        action("Delete all", () => discard(true, page.total), { kind: "danger" }),
-      ),
-    );
-    const rows = shown.map((deadLetter, index) => [
-      boxes[index],
-      when(deadLetter.time),
-      origin(deadLetter),
-      content(deadLetter),
-    ]);
-    return [
-      bar,
-      table("Dead letters", [[selectAll, "keep box"], ["Time", "keep"], ["Source"], ["Reason and payload"]], rows),
-      page.total > shown.length
-        ? el("p.soft.small", {}, `The newest ${number(shown.length)} of ${number(page.total)}.`)
-        : null,
-    ];
-  }
-
-  await Promise.all([load(), loadDeadLetters()]);
+  await Promise.all([load(), letters.load()]);
   fill(
     view,
     head("Ingestion", "Event rate, lag, and input that could not be applied."),
@@ -131,7 +45,7 @@ export async function showIngestion(visit) {
       {},
       card("Events", { where: "half", about: step }, events.node),
       card("Writers", { where: "half", about: "by partition or process" }, writers),
-      card("Dead letters", { about: "input that could not be applied" }, outcome, deadLettersBody),
+      card("Dead letters", { about: "input that could not be applied, by reason" }, ...letters.nodes),
     ),
   );
   events.redraw();
@@ -175,31 +89,4 @@ function writerTable(state) {
       when(writer.newest_event, state.now),
     ]),
   );
-}
-
-function origin(deadLetter) {
-  return [
-    el("div", {}, deadLetter.source),
-    el(
-      "div.soft.small",
-      {},
-      deadLetter.retryable
-        ? `partition ${deadLetter.partition}, offset ${number(deadLetter.offset)}`
-        : `line ${number(deadLetter.offset)}; import the file again`,
-    ),
-    deadLetter.retries ? badge(`retried ${deadLetter.retries}×`, "warn") : null,
-  ];
-}
-
-function content(deadLetter) {
-  const text = deadLetter.payload ?? deadLetter.payload_base64;
-  return [
-    el("div", {}, deadLetter.reason),
-    el(
-      "details",
-      {},
-      el("summary", {}, deadLetter.payload === undefined ? "payload (base64)" : "payload"),
-      el("pre", { title: exact(deadLetter.time) }, text),
-    ),
-  ];
 }

@@ -1,11 +1,11 @@
 // The catalogue: search, trending and popular items.
 import { api } from "../api.js";
-import { el, fill } from "../dom.js";
+import { announce, el, fill } from "../dom.js";
 import { number, plural } from "../format.js";
-import { badge, card, categoriesOf, empty, failed, head, itemLink, itemList, table, when } from "../parts.js";
+import { action, badge, card, categoriesOf, empty, failed, head, itemLink, itemList, table, when } from "../parts.js";
 
-const MAX_RESULTS = 15;
-const TOP = 8;
+const PAGE = 10;
+const TOP = 5;
 
 export async function showItems(visit) {
   const { signal, view } = visit;
@@ -21,32 +21,61 @@ export async function showItems(visit) {
     el("option", { value: "" }, "all"),
     el("option", { value: "only" }, "hidden only"),
   );
+  const earlier = []; // the offsets of the pages before this one
   let searches = 0;
 
-  async function search() {
+  async function search(offset = 0) {
     const turn = ++searches;
+    if (!offset) earlier.length = 0;
     const hits = await api.search(
-      { query: words.value, category: category.value, hidden: state.value, n: MAX_RESULTS },
+      { query: words.value, category: category.value, hidden: state.value, n: PAGE, offset },
       signal,
     );
     if (turn !== searches) return;
     fill(
       results,
       hits.items.length
-        ? itemTable(hits.items)
+        ? selection(hits.items, () => search(offset))
         : empty(
             words.value || category.value || state.value
               ? "No items match."
               : "The catalogue is empty. Put items with POST /v1/items or `tidewise import`.",
           ),
-      hits.matching > hits.items.length
-        ? el(
-            "p.soft.small",
-            {},
-            `The first ${number(hits.items.length)} of ${plural(hits.matching, "item")}, most popular first. Add words to narrow the search.`,
-          )
-        : null,
+      hits.matching > PAGE ? pager(offset, hits) : null,
     );
+  }
+
+  function pager(offset, { items, matching, next_offset: next }) {
+    return el(
+      "div.row.spread",
+      {},
+      el("span.soft.small", {}, `${plural(items.length, "item")} of ${number(matching)}, most popular first`),
+      el(
+        "div.row",
+        {},
+        earlier.length ? action("Previous", () => search(earlier.pop())) : null,
+        next === null
+          ? null
+          : action("Next", () => {
+              earlier.push(offset);
+              return search(next);
+            }),
+      ),
+    );
+  }
+
+  // The items as a table, and buttons that hide or unhide those selected.
+  function selection(items, again) {
+    const selected = new Set();
+    const set = (hidden) => async () => {
+      await api.patchItems({ items: [...selected].map((item_id) => ({ item_id, hidden })) }, signal);
+      announce(`${plural(selected.size, "item")} ${hidden ? "hidden" : "visible"}.`);
+      await again();
+    };
+    const buttons = [action("Hide selected", set(true), { kind: "danger" }), action("Unhide selected", set(false))];
+    const update = () => buttons.forEach((button) => (button.disabled = !selected.size));
+    update();
+    return [el("div.row.bar", {}, buttons), itemTable(items, selected, update)];
   }
 
   async function loadPopular() {
@@ -69,12 +98,12 @@ export async function showItems(visit) {
     work().catch((error) => {
       if (error.name !== "AbortError") fill(results, failed(error));
     });
-  words.addEventListener("input", guarded(search));
+  words.addEventListener("input", guarded(() => search()));
   category.addEventListener(
     "change",
     guarded(() => Promise.all([search(), loadPopular()])),
   );
-  state.addEventListener("change", guarded(search));
+  state.addEventListener("change", guarded(() => search()));
   const [categories] = await Promise.all([api.categories(signal), search(), loadPopular()]);
   for (const entry of categories.categories)
     category.append(el("option", { value: entry.category }, `${entry.category} (${number(entry.items)})`));
@@ -104,12 +133,23 @@ export async function showItems(visit) {
   visit.every(15, loadPopular);
 }
 
-function itemTable(items) {
+function itemTable(items, selected, update) {
+  const box = (item) =>
+    el("input", {
+      type: "checkbox",
+      "aria-label": `Select ${item.item_id}`,
+      onchange: (event) => {
+        selected[event.target.checked ? "add" : "delete"](item.item_id);
+        update();
+      },
+    });
   return table(
     "Items",
-    [["Item"], ["Categories"], ["State", "keep"], ["Updated", "keep"]],
+    [[el("span.unseen", {}, "Select"), "keep box"], ["Item"], ["Price", "number"], ["Categories"], ["State", "keep"], ["Updated", "keep"]],
     items.map((item) => [
-      el("span.clamp", {}, itemLink(item)),
+      box(item),
+      [el("span.clamp", {}, itemLink(item)), el("code.soft.clamp", {}, item.item_id)],
+      typeof item.attributes.price === "number" ? number(item.attributes.price) : "–",
       el("span.soft.clamp", {}, categoriesOf(item)),
       item.hidden ? badge("hidden", "warn") : badge("visible", "good"),
       when(item.updated),

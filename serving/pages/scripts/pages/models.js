@@ -2,9 +2,12 @@
 import { api } from "../api.js";
 import { announce, el, fill } from "../dom.js";
 import { exact, number, plural, span } from "../format.js";
-import { action, badge, card, confirmed, empty, facts, head, stat, table, when } from "../parts.js";
+import { namesOf } from "./model_names.js";
+import { learningCurve, verdicts } from "./verdicts.js";
+import { action, badge, card, confirmed, empty, facts, head, stat, when } from "../parts.js";
 
 const PERIOD_S = 10;
+const PAGE = 8; // versions
 const KINDS = { champion: "good", challenger: "accent", refused: "bad", retired: "", superseded: "" };
 const MEANINGS = {
   champion: "serves",
@@ -20,7 +23,11 @@ export async function showModels(visit) {
     versions = el("div"),
     promotions = el("div"),
     tools = el("div.row"),
-    problem = el("div");
+    problem = el("div"),
+    older = el("footer"),
+    curve = learningCurve();
+  let nameOf = (version) => version;
+  let numShown = PAGE;
   let lastDrawn = "";
 
   async function load() {
@@ -31,36 +38,43 @@ export async function showModels(visit) {
         ? el("p.note.warn", { role: "alert" }, `The champion could not be loaded: ${status.model.problem}`)
         : null,
     );
-    fill(stats, ...figures(report));
+    nameOf = namesOf(report.models);
+    fill(stats, ...figures(report, nameOf));
     if (JSON.stringify(report) === lastDrawn) return; // opened details stay open
     lastDrawn = JSON.stringify(report);
-    fill(tools, ...(report.promotions.length ? [action("Roll back", () => rollBack(report), { kind: "danger" })] : []));
+    fill(tools, report.rollback_to && action("Roll back", () => rollBack(report), { kind: "danger" }));
     fill(
       versions,
       report.models.length
         ? el(
             "ol.versions",
             { "aria-label": "Versions, newest first" },
-            report.models.map((model) => version(model, report)),
+            report.models.slice(0, numShown).map((model) => version(model, report)),
           )
         : empty(
             "No model yet. The first is trained automatically once there are enough events; until then popularity serves.",
           ),
     );
-    fill(promotions, report.promotions.length ? promotionList(report) : empty("No promotions yet."));
+    fill(older, report.models.length > numShown && action("Older versions", showOlder));
+    curve.show(report.models, changesOf(report, nameOf));
+    fill(promotions, report.promotions.length ? promotionList(report, nameOf) : empty("No promotions yet."));
   }
 
   async function change(question, yes, work) {
     if (!(await confirmed(question, yes))) return;
     const promotion = await work();
-    announce(`${promotion.version} is the champion.`);
+    announce(`${nameOf(promotion.version)} is the champion.`);
+    await load();
+  }
+
+  async function showOlder() {
+    numShown += PAGE;
+    lastDrawn = "";
     await load();
   }
 
   const rollBack = (report) =>
-    change(`Roll back to the version that served before ${report.serving ?? "this model"}?`, "Roll back", () =>
-      api.rollback({ reason: "from the dashboard" }, signal),
-    );
+    change(rollbackQuestion(report, nameOf), "Roll back", () => api.rollback({ reason: "from the dashboard" }, signal));
 
   function version(model, report) {
     const { lineage } = model;
@@ -70,7 +84,7 @@ export async function showModels(visit) {
         ? action(
             "Promote",
             () =>
-              change(`Promote ${model.version}${isRefused ? ", although the gate refused it" : ""}?`, "Promote", () =>
+              change(`Promote ${nameOf(model.version)} (${model.version})${isRefused ? ", although the gate refused it" : ""}?`, "Promote", () =>
                 api.promote(model.version, { reason: "from the dashboard", force: isRefused }, signal),
               ),
             { kind: "small", label: `Promote ${model.version}` },
@@ -85,7 +99,9 @@ export async function showModels(visit) {
         el(
           "span",
           {},
-          el("code", {}, model.version),
+          el("strong", {}, nameOf(model.version)),
+          " ",
+          el("code.soft", {}, model.version),
           " ",
           badge(model.status, KINDS[model.status], MEANINGS[model.status]),
           model.version === report.serving ? [" ", badge("serving", "accent")] : null,
@@ -93,8 +109,8 @@ export async function showModels(visit) {
         ),
         promote,
       ),
-      el("p.soft.small", {}, summary(model)),
-      verdicts(model.version, lineage.trials ?? []),
+      el("p.soft.small", {}, summary(model, nameOf)),
+      verdicts(nameOf(model.version), lineage.trials ?? []),
       el(
         "details",
         {},
@@ -117,21 +133,38 @@ export async function showModels(visit) {
     el(
       "div.grid",
       {},
-      card("Versions", { where: "two-thirds", about: "newest first" }, versions),
-      card("Promotions", { where: "third", about: "newest first" }, promotions),
+      card("Versions", { where: "two-thirds", about: "newest first" }, versions, older),
+      el(
+        "div.third.stack",
+        {},
+        card("Learning curve", { about: "each version when it was judged" }, curve.node),
+        card("Promotions", { about: "newest first" }, promotions),
+      ),
     ),
   );
+  curve.redraw();
   visit.every(PERIOD_S, load);
 }
 
-function figures(report) {
+const changesOf = (report, nameOf) =>
+  report.promotions.map(({ version, kind, time }) => ({ time, label: `${kind} of ${nameOf(version)}`, colour: "good" }));
+
+function rollbackQuestion(report, nameOf) {
+  const [target, champion] = [report.rollback_to, report.models.find((model) => model.status === "champion")?.version];
+  const record = (version) => report.models.find((model) => model.version === version);
+  const [before, after] = [record(champion)?.lineage.num_events, record(target)?.lineage.num_events];
+  const events = before && after ? ` It was trained on ${number(after)} events, the champion on ${number(before)}.` : "";
+  return `Roll back from ${nameOf(champion)} to ${nameOf(target)} (${target})?${events} All answers come from it at once; the champion stays and can be promoted again.`;
+}
+
+function figures(report, nameOf) {
   const champion = report.models.find((model) => model.status === "champion");
   const challengers = report.models.filter((model) => model.status === "challenger").length;
   const refused = report.models.filter((model) => model.status === "refused").length;
   return [
     stat(
       "Champion",
-      champion?.version ?? "none",
+      champion ? nameOf(champion.version) : "none",
       champion ? ["trained ", when(champion.created)] : "popularity serves",
       { words: true },
     ),
@@ -145,73 +178,33 @@ function figures(report) {
   ];
 }
 
-function summary(model) {
+function summary(model, nameOf) {
   const { lineage } = model;
   return [
     "trained ",
     when(model.created),
     lineage.kind ? ` (${lineage.kind})` : "",
-    lineage.parent ? [", from ", el("code", {}, lineage.parent)] : "",
+    lineage.parent ? [", from ", nameOf(lineage.parent)] : "",
     lineage.num_events ? `, on ${plural(lineage.num_events, "event")}` : "",
     lineage.seconds ? ` in ${span(lineage.seconds * 1000)}` : "",
     lineage.trigger ? `: ${lineage.trigger}` : "",
   ];
 }
 
-// The verdicts of the gate.
-function verdicts(version, trials) {
-  if (!trials.length) return null;
-  return el(
-    "ul.verdicts",
-    { "aria-label": "Verdicts of the gate" },
-    trials.map((trial) =>
-      el(
-        "li",
-        {},
-        badge(trial.verdict, { promote: "good", refuse: "bad", undecided: "warn" }[trial.verdict] ?? ""),
-        " ",
-        el("span", {}, trial.reason),
-        el(
-          "span.soft.small",
-          {},
-          ` · ${plural(trial.events ?? 0, "event")}${trial.users ? ` of ${plural(trial.users, "user")}` : ""}, `,
-          when(trial.time),
-        ),
-        comparisons(version, trial.compared ?? []),
-      ),
-    ),
-  );
-}
+const PROMOTIONS = 10; // shown
 
-// NDCG@10 of the challenger and of each model or baseline that it was compared with; none in trials of earlier versions.
-function comparisons(version, compared) {
-  if (!compared.length) return null;
-  return el(
-    "details",
-    {},
-    el("summary", {}, "Comparison"),
-    table(
-      `NDCG@10 of ${version} and of others, with 95% intervals`,
-      [["Compared"], ["NDCG@10"], ["Difference"]],
-      compared.map((line) => [line.name, interval(line.ndcg_10), line.difference ? interval(line.difference) : "–"]),
-    ),
-  );
-}
-
-const interval = ({ mean, low, high }) => `${mean.toFixed(4)} [${low.toFixed(4)}, ${high.toFixed(4)}]`;
-
-function promotionList(report) {
+function promotionList(report, nameOf) {
   return el(
     "ol.timeline.wide",
     { "aria-label": "Promotions, newest first" },
-    report.promotions.map((promotion) =>
+    report.promotions.slice(0, PROMOTIONS).map((promotion) =>
       el(
         "li",
         {},
         el(
           "div",
           {},
-          el("code", {}, promotion.version),
+          el("span", { title: promotion.version }, nameOf(promotion.version)),
           " ",
           badge(promotion.kind, promotion.kind === "rollback" ? "warn" : "good"),
         ),
@@ -220,7 +213,7 @@ function promotionList(report) {
           {},
           when(promotion.time),
           ` by ${promotion.decided_by}`,
-          promotion.previous ? [", replacing ", el("code", {}, promotion.previous)] : ", replacing popularity",
+          promotion.previous ? `, replacing ${nameOf(promotion.previous)}` : ", replacing popularity",
           promotion.reason ? `: ${promotion.reason}` : "",
         ),
       ),

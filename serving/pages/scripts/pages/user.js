@@ -7,7 +7,7 @@ import { picker } from "./item_picker.js";
 import { chartOf, loadInterest } from "./interest.js";
 
 const SESSION_GAP_MS = 30 * 60000;
-const PAGE = 30;
+const PAGE = 25;
 const LIST = 10;
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 const UNKNOWN = "No events of this user yet. They get popular items until their first event.";

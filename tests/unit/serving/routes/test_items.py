@@ -154,6 +154,10 @@ def test_search_finds_catalogue_items_by_words_hidden_ones_included(api: Api) ->
     results = api.get("/v1/items/search", params={"query": "ITEM", "n": 3}).json()
     assert [item["item_id"] for item in results["items"]] == ["a", "b", "c"]
     assert [item["hidden"] for item in results["items"]] == [False, True, False]
+    next_page = api.get("/v1/items/search", params={"query": "ITEM", "n": 3, "offset": results["next_offset"]}).json()
+    assert [item["item_id"] for item in next_page["items"]] == ["d", "e", "f"]
+    assert next_page["next_offset"] is None
+    assert api.get("/v1/items/search?offset=-1").json()["error"]["field"] == "offset"
     assert api.get("/v1/items/search", params={"category": "even"}).json()["matching"] == 2
     assert [item["item_id"] for item in api.get("/v1/items/search?hidden=only").json()["items"]] == ["b"]
     assert api.get("/v1/items/search?hidden=no").json()["error"]["field"] == "hidden"

@@ -52,6 +52,7 @@ def test_promotion_and_rollback_take_effect_at_once_in_this_process() -> None:
             "try",
         )
         assert api.get("/v1/models").json()["serving"] == "b"
+        assert api.get("/v1/models").json()["rollback_to"] == "a"
         assert api.post("/v1/models/rollback").json()["kind"] == "rollback"
         listed = api.get("/v1/models").json()
     assert listed["serving"] == "a"
