@@ -55,11 +55,11 @@ class FakeApi:
             case "POST", ["v1", "interactions"]:
                 return self.post(body["events"])
             case "GET", ["v1", "users", user_id, "recommendations"]:
-                return self.recommend(user_id, int(params["n"]), params.get("category"))
+                return self.recommend(user_id, int(params.get("n", 10)), params.get("category"))
             case "GET", ["v1", "items", "popular"]:
-                return self.listed("popularity", int(params["n"]), params.get("category"))
+                return self.listed("popularity", int(params.get("n", 10)), params.get("category"))
             case "GET", ["v1", "items", item_id, "similar"]:
-                return self.listed("model", int(params["n"]), self.items[item_id]["categories"][0])
+                return self.listed("model", int(params.get("n", 10)), self.items[item_id]["categories"][0])
             case "GET", ["v1", "items", item_id]:
                 return httpx.Response(200, json=self.items[item_id])
             case "PUT", ["v1", "items", item_id]:
