@@ -199,7 +199,11 @@ def _create(admin: KafkaAdminClient, name: str, partitions: int, settings: Strea
     spec: Mapping[str, Any] = {
         "num_partitions": partitions,
         "replication_factor": settings.replication,
-        "configs": {"retention.ms": str(settings.retention_ms), "max.message.bytes": str(MAX_MESSAGE_BYTES)},
+        "configs": {
+            "retention.ms": str(settings.retention_ms),
+            "max.message.bytes": str(MAX_MESSAGE_BYTES),
+            "min.insync.replicas": str(settings.min_insync_replicas),
+        },
     }
     if name in admin.list_topics():
         return

@@ -92,6 +92,7 @@ class StreamSettings:
     dead_letter_topic: str = "interactions.dead-letters"
     partitions: int = 4
     replication: int = 1
+    min_insync_replicas: int = 1
     retention_ms: int = 7 * DAY_MS
     group: str = "tidewise"
     request_timeout_s: float = 10.0

@@ -44,6 +44,7 @@ def kafka_settings(settings: Settings) -> StreamSettings:
         dead_letter_topic=options.dead_letter_topic,
         partitions=options.partitions,
         replication=options.replication_factor,
+        min_insync_replicas=options.min_insync_replicas,
         retention_ms=int(options.retention_days * DAY_MS),
         group=options.group_id,
         isolation_level=options.isolation_level,

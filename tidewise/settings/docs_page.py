@@ -14,9 +14,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from tidewise.settings.errors import section_of
 from tidewise.settings.schema import EventTypeSettings, Settings
-from tidewise.settings.sources import NESTING, PREFIX
+from tidewise.settings.section import section_of
+from tidewise.settings.sources import variable_name
 
 HEAD = """\
 # Settings
@@ -26,7 +26,9 @@ HEAD = """\
 A value comes from, strongest first:
 
 1. a flag of the command (`tidewise up --help` lists them),
-2. an environment variable: `TIDEWISE_`, the section, two underscores, the name,
+2. an environment variable: `TIDEWISE_`, the section, two underscores, the name; with `_FILE` behind the name its value
+   is the path of a file that contains the setting, such as a secret of Docker or Kubernetes:
+   `TIDEWISE_SERVER__API_KEY_FILE=/run/secrets/api_key` (line breaks at its end are ignored),
 3. a TOML file: the one named with `--config`, else `tidewise.toml` in the data folder,
 4. the default.
 
@@ -97,9 +99,8 @@ def settings_table() -> list[SettingRow]:
 
 
 def _row(name: str, field: FieldInfo) -> SettingRow:
-    variable = PREFIX + name.upper().replace(".", NESTING)
     default = field.get_default(call_default_factory=True, validated_data={})
-    return SettingRow(name, variable, _type_name(field), _shown(default), field.description or "")
+    return SettingRow(name, variable_name(name), _type_name(field), _shown(default), field.description or "")
 
 
 def _type_name(field: FieldInfo) -> str:

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from core.interactions import shorten
 from tidewise.settings.renamed import RENAMED
+from tidewise.settings.section import field_at, leaf_names
 from tidewise.settings.sources import Source, origin_of
 
 PLAIN = (str, int, float, bool)
@@ -47,29 +48,6 @@ def _advice(name: str, table: type[BaseModel]) -> str:
         return f"it is called {RENAMED[name]} since version 0.2"
     near = difflib.get_close_matches(name, leaf_names(table), n=1)
     return f"did you mean {near[0]}?" if near else "docs/settings.md lists every name"
-
-
-def leaf_names(table: type[BaseModel]) -> list[str]:
-    """The dotted names of all settings of a table of sections."""
-    return [
-        f"{section}.{name}" for section, field in table.model_fields.items() for name in section_of(field).model_fields
-    ]
-
-
-def section_of(field: FieldInfo) -> type[BaseModel]:
-    """The section that a field of the table holds."""
-    assert isinstance(field.annotation, type)
-    assert issubclass(field.annotation, BaseModel)
-    return field.annotation
-
-
-def field_at(path: Sequence[object], table: type[BaseModel]) -> FieldInfo | None:
-    """The field of a setting by its path, or None where the path names none."""
-    match path:
-        case (str(section), str(name), *_) if section in table.model_fields:
-            return section_of(table.model_fields[section]).model_fields.get(name)
-        case _:
-            return None
 
 
 def is_secret(field: FieldInfo | None) -> bool:

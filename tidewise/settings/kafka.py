@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from core.interactions import FIELDS
 from tidewise.settings.section import Amount, Count, Section
@@ -23,6 +23,10 @@ class KafkaSection(Section):
     """The number of partitions of a topic that Tidewise creates; at most that many workers share the load."""
     replication_factor: Count = 1
     """The replication factor of a topic that Tidewise creates; 3 in a cluster of three or more brokers."""
+    min_insync_replicas: Count = 1
+    """The fewest replicas that must have an event before it is acknowledged, in a topic that Tidewise creates.
+
+    At most `kafka.replication_factor`; 2 of 3 survive the loss of a broker without losing events or pausing."""
     retention_days: Amount = 7.0
     """The retention in days of a topic that Tidewise creates."""
     worker: str = Field("worker-1", min_length=1)
@@ -56,6 +60,16 @@ class KafkaSection(Section):
     """The SASL user name, where `kafka.security_protocol` begins with SASL."""
     sasl_password: SecretStr = SecretStr("")
     """The SASL password; set it as `TIDEWISE_KAFKA__SASL_PASSWORD`, not by `--set`."""
+
+    @model_validator(mode="after")
+    def _replicas_suffice(self) -> Self:
+        if self.min_insync_replicas > self.replication_factor:
+            msg = (
+                f"min_insync_replicas: wanted at most kafka.replication_factor, got {self.min_insync_replicas} and "
+                f"{self.replication_factor}"
+            )
+            raise ValueError(msg)
+        return self
 
     @field_validator("fields")
     @classmethod

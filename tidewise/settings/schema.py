@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import quote
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
@@ -33,6 +35,7 @@ from tidewise.settings.sources import Flag, Source, TomlFile, has_value, variabl
 
 CONFIG_NAME = "tidewise.toml"
 DATABASE_NAME = "tidewise.db"
+URL_WITHOUT_PASSWORD = re.compile(r"^([\w+]+://[^:@/?]+)@")  # group 1: up to the user
 
 
 class DataSettings(Section):
@@ -47,6 +50,22 @@ class DatabaseSettings(Section):
 
     url: SecretStr = SecretStr("")
     """An SQLAlchemy URL, as `postgresql+psycopg://user:password@host/name`; empty: SQLite in the data folder."""
+    password: SecretStr = SecretStr("")
+    """The password of the user in `database.url`, where the URL has none."""
+
+    @model_validator(mode="after")
+    def _password_has_a_user(self) -> Self:
+        if self.password.get_secret_value() and not URL_WITHOUT_PASSWORD.match(self.url.get_secret_value()):
+            msg = "password needs a database.url with a user and without a password, as postgresql+psycopg://user@host/name"
+            raise ValueError(msg)
+        return self
+
+    def full_url(self) -> str:
+        """The URL with the password, unmasked; empty for SQLite in the data folder."""
+        url = self.url.get_secret_value()
+        if password := self.password.get_secret_value():
+            return URL_WITHOUT_PASSWORD.sub(lambda user: f"{user[1]}:{quote(password, safe='')}@", url)
+        return url
 
 
 class ServerSettings(Section):
@@ -310,7 +329,7 @@ class Settings(BaseSettings):
 
     def database_url(self) -> str:
         """The database URL, unmasked."""
-        return self.database.url.get_secret_value() or f"sqlite:///{self.data.folder / DATABASE_NAME}"
+        return self.database.full_url() or f"sqlite:///{self.data.folder / DATABASE_NAME}"
 
     def has_database(self) -> bool:
         """Whether a database may exist: an SQLite file is created when it is first opened."""

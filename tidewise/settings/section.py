@@ -1,10 +1,12 @@
-"""The base class of all sections of the settings, and the types of numbers."""
+"""The base class of all sections of the settings, the types of numbers, and the names in a table of sections."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 Count = Annotated[int, Field(ge=1)]
 Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -21,3 +23,26 @@ class Section(BaseModel):
 def split_names(text: str) -> tuple[str, ...]:
     """Comma-separated names."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def leaf_names(table: type[BaseModel]) -> list[str]:
+    """The dotted names of all settings of a table of sections."""
+    return [
+        f"{section}.{name}" for section, field in table.model_fields.items() for name in section_of(field).model_fields
+    ]
+
+
+def section_of(field: FieldInfo) -> type[BaseModel]:
+    """The section that a field of the table holds."""
+    assert isinstance(field.annotation, type)
+    assert issubclass(field.annotation, BaseModel)
+    return field.annotation
+
+
+def field_at(path: Sequence[object], table: type[BaseModel]) -> FieldInfo | None:
+    """The field of a setting by its path, or None where the path names none."""
+    match path:
+        case (str(section), str(name), *_) if section in table.model_fields:
+            return section_of(table.model_fields[section]).model_fields.get(name)
+        case _:
+            return None

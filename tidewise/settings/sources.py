@@ -1,4 +1,4 @@
-"""Where settings come from: flags, environment variables and a TOML file, as sources of pydantic-settings.
+"""Where settings come from: flags, environment variables, files that these name, and TOML, for pydantic-settings.
 
 Each source has an `origin`, its name in messages. Independent of which settings exist: that table is
 `tidewise.settings.schema`.
@@ -7,7 +7,7 @@ Each source has an `origin`, its name in messages. Independent of which settings
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, TomlConfigSettingsSource
 
 from core.errors import InvalidSettings
+from tidewise.settings.section import leaf_names
 
 PREFIX = "TIDEWISE_"
 TEST_PREFIX = "TIDEWISE_TEST_"  # variables that configure the test suite
 NESTING = "__"
+FILE_SUFFIX = "_FILE"
 
 
 class Flag(InitSettingsSource):
@@ -54,6 +56,22 @@ class Variable(EnvSettingsSource):
             return value
 
 
+class VariableFile(Variable):
+    """A variable that names the file of a setting: `TIDEWISE_SERVER__API_KEY_FILE=/run/secrets/api_key`.
+
+    Raises `InvalidSettings` where the file cannot be read. Line breaks at the end are not part of the value.
+    """
+
+    def __init__(self, table: type[BaseSettings], name: str, path: Path) -> None:
+        try:
+            value = path.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            msg = f"environment variable {name}: wanted the path of a readable text file, got: {error}"
+            raise InvalidSettings(msg) from None
+        super().__init__(table, name.removesuffix(FILE_SUFFIX), value)
+        self.origin = f"file {path} (environment variable {name})"
+
+
 class TomlFile(TomlConfigSettingsSource):
     """A TOML file; raises `InvalidSettings` where it is missing or malformed."""
 
@@ -73,7 +91,20 @@ Source = Flag | Variable | TomlFile
 def variables(table: type[BaseSettings], environment: Mapping[str, str]) -> list[Variable]:
     """A source for each `TIDEWISE_` variable; of two for the same setting the longer name is stronger."""
     names = [name for name in environment if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX)]
-    return [Variable(table, name, environment[name]) for name in sorted(names, reverse=True)]
+    settings = {variable_name(leaf) for leaf in leaf_names(table)}
+    return [_variable(table, name, environment[name], settings) for name in sorted(names, reverse=True)]
+
+
+def _variable(table: type[BaseSettings], name: str, value: str, settings: Collection[str]) -> Variable:
+    """The source of a variable; `kafka.ssl_ca_file` is a setting of its own, not the file of one."""
+    if name.endswith(FILE_SUFFIX) and name not in settings and name.removesuffix(FILE_SUFFIX) in settings:
+        return VariableFile(table, name, Path(value))
+    return Variable(table, name, value)
+
+
+def variable_name(setting: str) -> str:
+    """The environment variable of a setting by its dotted name."""
+    return PREFIX + setting.upper().replace(".", NESTING)
 
 
 def origin_of(location: Sequence[object], sources: Sequence[Source]) -> str:

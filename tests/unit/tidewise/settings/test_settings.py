@@ -79,6 +79,56 @@ def test_a_variable_that_matches_no_setting_is_an_error_that_names_it(variable: 
         load(environment={variable: "1"})
 
 
+def test_a_variable_may_name_the_file_of_a_setting(tmp_path: Path) -> None:
+    secret = tmp_path / "api_key"
+    secret.write_text(f"{KEY}\n")
+    assert load(environment={"TIDEWISE_SERVER__API_KEY_FILE": str(secret)}).api_key() == KEY
+
+
+def test_a_setting_of_a_file_name_is_no_variable_for_a_file() -> None:
+    assert load(environment={"TIDEWISE_KAFKA__SSL_CA_FILE": "/no/such.pem"}).kafka.ssl_ca_file == "/no/such.pem"
+
+
+def test_the_file_of_a_setting_must_be_readable(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    message = rf"environment variable TIDEWISE_SERVER__API_KEY_FILE: wanted the path of a readable .*{missing}"
+    with pytest.raises(InvalidSettings, match=message):
+        load(environment={"TIDEWISE_SERVER__API_KEY_FILE": str(missing)})
+
+
+def test_a_wrong_value_in_a_file_is_an_error_that_names_both(tmp_path: Path) -> None:
+    secret = tmp_path / "api_key"
+    secret.write_text("hunter2")
+    origin = rf"server\.api_key \(file {secret} \(environment variable TIDEWISE_SERVER__API_KEY_FILE\)\): wanted"
+    with pytest.raises(InvalidSettings, match=origin) as caught:
+        load(environment={"TIDEWISE_SERVER__API_KEY_FILE": str(secret)})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_file_of_no_setting_is_an_error_that_names_the_variable() -> None:
+    with pytest.raises(InvalidSettings, match=r"environment variable TIDEWISE_SERVER__API_KYE_FILE\): "):
+        load(environment={"TIDEWISE_SERVER__API_KYE_FILE": "/run/secrets/api_key"})
+
+
+def test_the_password_of_the_database_is_put_into_its_url() -> None:
+    settings = load(database_url="postgresql+psycopg://shop@db:5432/tidewise", database_password="p@ss/word")
+    assert settings.database_url() == "postgresql+psycopg://shop:p%40ss%2Fword@db:5432/tidewise"
+    assert "word" not in str(settings.masked()["database"]["password"])
+
+
+@pytest.mark.parametrize("url", ["", "sqlite:///x.db", "postgresql://db/tidewise", "postgresql://shop:one@db/tidewise"])
+def test_a_password_needs_a_url_with_a_user_and_without_password(url: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"^database .*: password needs a database\.url with a user") as caught:
+        load(database_url=url, database_password="hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_acknowledgement_needs_no_more_replicas_than_there_are() -> None:
+    assert load(kafka_replication_factor=3, kafka_min_insync_replicas=2).kafka.min_insync_replicas == 2
+    with pytest.raises(InvalidSettings, match=r"wanted at most kafka\.replication_factor, got 2 and 1"):
+        load(kafka_min_insync_replicas=2)
+
+
 def test_an_unknown_name_in_the_file_is_an_error_with_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(
         InvalidSettings, match=r"^server\.prot \(file .*\): no such setting; did you mean server\.port\?$"
