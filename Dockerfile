@@ -1,5 +1,6 @@
 # One image for every role: migrate, worker, serve, learn, monitor. CPU-only torch, no compiler, no root.
-FROM python:3.12-slim AS build
+ARG PYTHON=python:3.12.12-slim-trixie
+FROM $PYTHON AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /src
 RUN python -m venv /opt/tidewise && /opt/tidewise/bin/pip install --no-cache-dir uv
@@ -19,11 +20,17 @@ RUN torch=$(sed -n 's/^torch==\([^ ;]*\).*/torch==\1/p' constraints.txt | head -
       --constraint constraints.txt '.[kafka,postgres,drift]' \
  && /opt/tidewise/bin/pip uninstall --yes uv
 
-FROM python:3.12-slim
-RUN useradd --system --uid 10001 --create-home tidewise && install -d -o tidewise /var/lib/tidewise
+FROM $PYTHON
+# pg_dump, for `tidewise backup`
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends postgresql-client \
+ && rm -rf /var/lib/apt/lists/*
+RUN groupadd --gid 10001 tidewise \
+ && useradd --uid 10001 --gid tidewise --create-home tidewise \
+ && install -d -o tidewise -g tidewise /var/lib/tidewise
 COPY --from=build /opt/tidewise /opt/tidewise
 ENV PATH=/opt/tidewise/bin:$PATH PYTHONUNBUFFERED=1 TIDEWISE_DATA__FOLDER=/var/lib/tidewise
-USER tidewise
+USER 10001:10001
 VOLUME /var/lib/tidewise
 ENTRYPOINT ["tidewise"]
 CMD ["--help"]

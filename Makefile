@@ -64,9 +64,13 @@ demo: $(if $(KAFKA),$(VENV)/.installed-kafka,$(VENV)/.installed) ## run the demo
 	$(BIN)/tidewise demo --data $(DATA)/demo$(if $(KAFKA),-kafka --kafka $(BROKER)) $(if $(EXIT),--exit) $(ARGS) \
 	  || status=$$?; $(if $(filter 1,$(KAFKA)),KAFKA_PORT=$(KAFKA_PORT) scripts/kafka.sh stop;) exit $${status:-0}
 
+.PHONY: secrets
+secrets: ## make the secrets of docker-compose.yml in deploy/secrets
+	scripts/secrets.sh
+
 .PHONY: stack
-stack: $(VENV)/.installed-dev ## run the services of docker-compose.yml as local processes (EXIT=1: exit after the demonstration)
-	$(BIN)/python scripts/stack.py --data $(DATA)/stack $(if $(EXIT),--exit) $(ARGS)
+stack: $(VENV)/.installed-dev ## run the services of docker-compose.yml as local processes (BROKERS=3: three of Kafka; EXIT=1: exit after the demonstration)
+	$(BIN)/python scripts/stack.py --data $(DATA)/stack $(if $(BROKERS),--brokers $(BROKERS)) $(if $(EXIT),--exit) $(ARGS)
 
 .PHONY: up
 up: $(VENV)/.installed ## start Tidewise on DATA (default: .tidewise)

@@ -1,13 +1,14 @@
 """Read docker-compose.yml as a plan for local processes: services, environment, order.
 
-Commands and variables stay as they are. Only locations change: hosts and ports of other services, the data folder and
-the listen addresses. Independent of how processes are started.
+Commands and variables stay as they are. Only locations change: hosts and ports of other services, the data folder, the
+folder of secrets and the listen addresses; and numbers of replicas, where fewer brokers run than there. Independent of
+how processes are started; `compose_kafka` plans the brokers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,22 @@ import yaml
 
 OUR_IMAGE = "tidewise:latest"
 DATA_FOLDER = "/var/lib/tidewise"
+SECRETS_FOLDER = "/run/secrets"
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """The addresses of the stack on this machine. `port`: returns a free port, preferably the given one."""
+    """The addresses of the stack on this machine.
 
-    kafka: str
+    `kafka`: of each broker. `folder`: of data; `secrets`: of secrets. `port`: returns a free port, preferably the given
+    one.
+    """
+
+    kafka: Sequence[str]
     postgres: str
     folder: Path
+    secrets: Path
     port: Callable[[int], int]
 
 
@@ -71,11 +78,12 @@ def plan(services: Mapping[str, Any], *, variables: Mapping[str, str], addresses
 
 def _service(name: str, service: Mapping[str, Any], variables: Mapping[str, str], addresses: Addresses) -> Service:
     original = {key: substituted(str(value), variables) for key, value in service["environment"].items()}
-    environment = {key: _localized(value, addresses) for key, value in original.items()}
+    environment = {key: _localized(value, addresses) for key, value in original.items()} | _replication(
+        original, addresses
+    )
     url = metrics_url = None
     if "TIDEWISE_SERVER__PORT" in original:
-        published = int(service["ports"][0].split(":")[1])  # "127.0.0.1:8081:8080": the middle one is the host's
-        url = _listen(environment, "TIDEWISE_SERVER", addresses.port(published))
+        url = _listen(environment, "TIDEWISE_SERVER", addresses.port(int(original["TIDEWISE_SERVER__PORT"])))
         metrics_url = url
     elif "TIDEWISE_METRICS__PORT" in original:
         metrics_url = _listen(environment, "TIDEWISE_METRICS", addresses.port(int(original["TIDEWISE_METRICS__PORT"])))
@@ -84,10 +92,34 @@ def _service(name: str, service: Mapping[str, Any], variables: Mapping[str, str]
 
 def _localized(value: str, addresses: Addresses) -> str:
     """A value with the containers' addresses replaced by those of this machine."""
-    moves = {"kafka:9092": addresses.kafka, "postgres:5432": addresses.postgres, DATA_FOLDER: str(addresses.folder)}
+    moves = {
+        "postgres:5432": addresses.postgres,
+        DATA_FOLDER: str(addresses.folder),
+        SECRETS_FOLDER: str(addresses.secrets),
+    }
     for container, local in moves.items():
         value = value.replace(container, local)
     return value
+
+
+def _replication(original: Mapping[str, str], addresses: Addresses) -> dict[str, str]:
+    """The variables that depend on which brokers run."""
+    num_brokers = len(addresses.kafka)
+    return {
+        "TIDEWISE_KAFKA__BOOTSTRAP_SERVERS": ",".join(addresses.kafka),
+        "TIDEWISE_KAFKA__REPLICATION_FACTOR": replicas(original["TIDEWISE_KAFKA__REPLICATION_FACTOR"], num_brokers),
+        "TIDEWISE_KAFKA__MIN_INSYNC_REPLICAS": in_sync(original["TIDEWISE_KAFKA__MIN_INSYNC_REPLICAS"], num_brokers),
+    }
+
+
+def replicas(configured: str, num_brokers: int) -> str:
+    """A replication factor that so many brokers allow."""
+    return str(min(int(configured), num_brokers))
+
+
+def in_sync(configured: str, num_brokers: int) -> str:
+    """A number of replicas in sync that so many brokers reach while one of several is down."""
+    return str(min(int(configured), max(1, num_brokers - 1)))
 
 
 def _listen(environment: dict[str, str], section: str, port: int) -> str:

@@ -30,12 +30,21 @@ FOLDERS = {
     "storage/migrations/": "Alembic migrations, one file per schema change.",
 }
 OTHER_FOLDERS = {
-    "scripts/": ("Tools of this repository.", {"kafka.sh": "Start and stop one Kafka broker for demos and tests."}),
-    "deploy/": (
-        "Monitoring of the distributed system.",
+    "scripts/": (
+        "Tools of this repository.",
         {
+            "kafka.sh": "Start and stop one Kafka broker for demos and tests.",
+            "secrets.sh": "Make the secrets of docker-compose.yml.",
+        },
+    ),
+    "deploy/": (
+        "The proxy and the monitoring of the distributed system, and its manifests for Kubernetes.",
+        {
+            "alertmanager.yml": "Who is told of alerts: a sample.",
             "alerts.yml": "Alert rules of Prometheus.",
+            "Caddyfile": "The proxy: TLS, and requests spread over the APIs.",
             "grafana/": "The Grafana dashboard.",
+            "kubernetes/": "Manifests for kustomize: a base, components and an example of an overlay.",
             "prometheus.yml": "What Prometheus scrapes.",
         },
     ),

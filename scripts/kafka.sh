@@ -24,6 +24,7 @@ jars=${KAFKA_JARS:-$root/.cache/kafka/jars-$version}    # shared by all instance
 heap=${KAFKA_HEAP:-512m}
 jvm=${KAFKA_JVM:--XX:+UseG1GC}                          # options of the Java virtual machine
 extra=${KAFKA_PROPERTIES:-}                             # more lines for the broker's configuration, as it has them
+cluster_id=${KAFKA_CLUSTER_ID:-}                        # the same for all nodes of a cluster; empty: a random one
 partitions=${KAFKA_PARTITIONS:-4}
 start_timeout_s=${KAFKA_START_TIMEOUT_S:-60}
 stop_timeout_s=${KAFKA_STOP_TIMEOUT_S:-30}
@@ -113,8 +114,7 @@ PROPERTIES
 format() {
   [ ! -e "$instance/data/meta.properties" ] || return 0
   # 16 bytes as URL-safe base64; the leading letter keeps it from looking like an option.
-  local cluster_id
-  cluster_id=T$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | cut -c1-20)A
+  [ -n "$cluster_id" ] || cluster_id=T$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | cut -c1-20)A
   # shellcheck disable=SC2086  # several options
   java $jvm -cp "$jars/*" kafka.tools.StorageTool format --cluster-id "$cluster_id" --config "$config" >>"$log" 2>&1 ||
     fail "formatting $instance/data failed: $(tail -1 "$log")"

@@ -1,10 +1,10 @@
 """Run the services of docker-compose.yml as local processes: Kafka, PostgreSQL, workers, APIs, trainer, monitor.
 
-    python scripts/stack.py [--data FOLDER] [--exit]
+    python scripts/stack.py [--data FOLDER] [--brokers N] [--exit]
 
 Needs Java 17, Maven (once, for Kafka's jars) and PostgreSQL's server binaries; names what is missing and installs
-nothing. The first run loads a simulated shop through the API and trains a model; later runs use both. Prometheus and
-Grafana run only in Compose.
+nothing. The first run loads a simulated shop through the API and trains a model; later runs use both. The proxy,
+Prometheus, Alertmanager and Grafana run only in Compose.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import compose
+import compose_kafka
 import psycopg
 from local_postgres import NoPostgres, PostgresServer, find_binaries
 from psycopg import sql
@@ -35,7 +37,8 @@ from tidewise.process_setup import own_command
 from tidewise.processes.children import ProcessError, free_port, wait_ready
 
 ROOT = Path(__file__).resolve().parents[1]
-KAFKA_PORT, POSTGRES_PORT = 29092, 25432
+KAFKA = ROOT / "scripts" / "kafka.sh"
+POSTGRES_PORT = 25432
 BATCH = 1000
 EPOCHS = 6  # enough for a small shop
 TIMEOUT_S = 300.0
@@ -45,6 +48,7 @@ def main() -> int:
     """Start everything, show a click, run until Ctrl-C; the exit code."""
     parser = argparse.ArgumentParser(description="Run the services of docker-compose.yml as local processes.")
     parser.add_argument("--data", type=Path, default=ROOT / ".tidewise" / "stack", help="folder for all state and logs")
+    parser.add_argument("--brokers", type=int, choices=[1, 3], default=1, help="how many brokers to start (default: 1)")
     parser.add_argument("--exit", action="store_true", help="exit after the demonstration")
     options = parser.parse_args()
     if names := missing():
@@ -53,7 +57,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: whatever was started is ended
     try:
         with ExitStack() as stack:
-            apis = start(stack, options.data.resolve())
+            apis = start(stack, options.data.resolve(), num_brokers=options.brokers)
             show_click(*apis[:2])
             if not options.exit:
                 say("Running until Ctrl-C.")
@@ -96,19 +100,23 @@ def missing() -> list[str]:
     return names
 
 
-def start(stack: ExitStack, folder: Path) -> list[Client]:
+def start(stack: ExitStack, folder: Path, *, num_brokers: int) -> list[Client]:
     """Start our services of docker-compose.yml in their order; clients of the APIs."""
     for name in ("postgres", "logs"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    key = secrets.token_hex(24)
+    subprocess.run([ROOT / "scripts" / "secrets.sh", folder / "secrets"], check=True)
+    services = compose.read(ROOT / "docker-compose.yml")
+    ports = Ports()
     addresses = compose.Addresses(
-        kafka=stack.enter_context(kafka(folder)),
+        kafka=stack.enter_context(kafka(services, folder, num_brokers=num_brokers, port=ports)),
         postgres=stack.enter_context(postgres(folder)),
         folder=folder / "data",
-        port=Ports(),
+        secrets=folder / "secrets",
+        port=ports,
     )
-    services = compose.read(ROOT / "docker-compose.yml")
-    planned = compose.plan(services, variables={**os.environ, "TIDEWISE_API_KEY": key}, addresses=addresses)
+    planned = compose.plan(services, variables=os.environ, addresses=addresses)
+    key_file = addresses.secrets / "api_key"
+    key = key_file.read_text()
     for service in planned:
         if service.runs_once:
             subprocess.run(command_of(service.command), env=environment_of(service), check=True)
@@ -125,9 +133,6 @@ def start(stack: ExitStack, folder: Path) -> list[Client]:
         if child.poll() is not None:
             msg = f"{service.name} ended with code {child.returncode}; its log is {log_of(service, folder)}"
             raise ProcessError(msg)
-    key_file = folder / "api.key"
-    key_file.touch(mode=0o600)
-    key_file.write_text(key)
     say(f"APIs: {', '.join(api.base_url for api in apis)}   key: in {key_file}   logs: {folder / 'logs'}")
     return apis
 
@@ -185,17 +190,21 @@ def _click(user_id: str, item_id: str, name: str) -> dict[str, str]:
 
 
 @contextmanager
-def kafka(folder: Path) -> Iterator[str]:
-    """A broker; its address."""
-    port = free_port(KAFKA_PORT)
-    ports = {"KAFKA_PORT": str(port), "KAFKA_CONTROLLER_PORT": str(free_port(port + 1))}
-    own = {**ports, "KAFKA_INSTANCE": str(folder / "kafka")}
-    recipe = [str(ROOT / "scripts" / "kafka.sh")]
-    subprocess.run([*recipe, "start"], env={**os.environ, **own}, check=True)
+def kafka(services: Mapping[str, Any], folder: Path, *, num_brokers: int, port: Ports) -> Iterator[list[str]]:
+    """The brokers; their addresses."""
+    brokers = compose_kafka.plan(
+        services, num_brokers=num_brokers, folder=folder / "kafka", secrets=folder / "secrets", port=port
+    )
     try:
-        yield f"127.0.0.1:{port}"
+        # Together: none answers before most of the voters run.
+        started = [subprocess.Popen([KAFKA, "start"], env=os.environ | broker.variables) for broker in brokers]
+        if any([process.wait() for process in started]):
+            msg = f"Kafka did not start; its logs are in {folder / 'kafka'}"
+            raise ProcessError(msg)
+        yield [broker.address for broker in brokers]
     finally:
-        subprocess.run([*recipe, "stop"], env={**os.environ, **own}, check=False)
+        for broker in reversed(brokers):
+            subprocess.run([KAFKA, "stop"], env=os.environ | broker.variables, check=False)
 
 
 @contextmanager

@@ -133,5 +133,5 @@ def test_prometheus_scrapes_every_api_worker_and_trainer() -> None:
 def test_the_files_that_containers_read_are_there() -> None:
     mounts = [volume for service in COMPOSE["services"].values() for volume in service.get("volumes", [])]
     files = [ROOT / mount.split(":")[0] for mount in mounts if mount.startswith("./")]
-    assert len(files) == 4
+    assert len(files) == 6
     assert [path for path in files if not path.exists()] == []
