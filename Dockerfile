@@ -3,8 +3,16 @@ ARG PYTHON=python:3.12.12-slim-trixie
 FROM $PYTHON AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /src
-RUN python -m venv /opt/tidewise && /opt/tidewise/bin/pip install --no-cache-dir uv
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY constraints.txt deploy/requirements.txt ./
+RUN python -m venv /opt/tidewise \
+ && /opt/tidewise/bin/pip install --no-cache-dir "$(grep '^uv==' constraints.txt)"
+ENV UV_NO_CACHE=1
+# torch alone, in its build for CPUs: nothing else may come from its index. The rest only as the file with their hashes says.
+RUN /opt/tidewise/bin/uv pip install --python /opt/tidewise/bin/python --no-deps --compile-bytecode \
+      --index-url "$TORCH_INDEX" "$(sed -n 's/^torch==\([^ ;]*\).*/torch==\1/p' constraints.txt | head -n 1)" \
+ && /opt/tidewise/bin/uv pip install --python /opt/tidewise/bin/python --no-deps --compile-bytecode \
+      --require-hashes --requirement requirements.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY core core
 COPY stream stream
 COPY model model
@@ -12,12 +20,8 @@ COPY index index
 COPY storage storage
 COPY serving serving
 COPY tidewise tidewise
-ENV UV_NO_CACHE=1
-# torch first, alone: its CPU build comes from an index of its own, and nothing else may come from there.
-RUN torch=$(sed -n 's/^torch==\([^ ;]*\).*/torch==\1/p' constraints.txt | head -n 1) \
- && /opt/tidewise/bin/uv pip install --python /opt/tidewise/bin/python --index-url "$TORCH_INDEX" "$torch" \
- && /opt/tidewise/bin/uv pip install --python /opt/tidewise/bin/python --compile-bytecode \
-      --constraint constraints.txt '.[kafka,postgres,drift]' \
+RUN /opt/tidewise/bin/uv pip install --python /opt/tidewise/bin/python --no-deps --compile-bytecode \
+      --no-build-isolation . \
  && /opt/tidewise/bin/pip uninstall --yes uv
 
 FROM $PYTHON

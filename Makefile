@@ -102,6 +102,21 @@ check: $(VENV)/.installed-dev docs ## lint, format, types, layer contracts, docu
 wheel-test: $(VENV)/.installed-dev ## install the wheel into an empty environment and run it there (ARGS=--demo: the demo too)
 	$(BIN)/python scripts/wheel_test.py $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(ARGS)
 
+.PHONY: image-test
+image-test: $(VENV)/.installed-dev ## run the steps of the Dockerfile in an empty folder, without a container engine, and try the result
+	$(BIN)/python scripts/image_test.py $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(ARGS)
+
+.PHONY: lock
+lock: $(UV) ## write deploy/requirements.txt, the versions and hashes of the image's packages
+	$(PYTHON) scripts/lock.py
+
+.PHONY: sbom
+sbom: $(UV) ## write build/sbom.json, the bill of materials of the image's packages (CycloneDX)
+	@mkdir -p build
+	{ grep -v '^#' deploy/requirements.txt; grep '^torch==' constraints.txt; } >build/requirements.txt
+	$(UV) tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements --pyproject pyproject.toml \
+	  --output-reproducible --output-file build/sbom.json build/requirements.txt
+
 .PHONY: docs
 docs: $(VENV)/.installed-dev ## build the documentation site into build/site; dead links and anchors fail it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build $(ARGS)

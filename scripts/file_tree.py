@@ -46,6 +46,7 @@ OTHER_FOLDERS = {
             "grafana/": "The Grafana dashboard.",
             "kubernetes/": "Manifests for kustomize: a base, components and an example of an overlay.",
             "prometheus.yml": "What Prometheus scrapes.",
+            "requirements.txt": "The packages of the image, by version and hash; `make lock` writes it.",
         },
     ),
     "tests/": (

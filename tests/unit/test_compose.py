@@ -70,12 +70,6 @@ def test_every_own_service_is_started_with_its_command() -> None:
     ]
 
 
-def test_the_image_holds_the_extras_that_services_need() -> None:
-    match = re.search(r"'\.\[([\w,]+)\]'", (ROOT / "Dockerfile").read_text("utf-8"))
-    assert match is not None
-    assert set(match[1].split(",")) == {"kafka", "postgres", "drift"}  # the worker, the database, the monitor
-
-
 def test_every_service_gets_exactly_its_variables() -> None:
     for name, service in PLANNED.items():
         assert service.environment.keys() == SERVICES[name]["environment"].keys(), name
