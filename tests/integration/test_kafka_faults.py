@@ -5,40 +5,21 @@ Every event counts exactly once, and everything recovers by itself.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from services import workers
 from services.kafka import Broker, KafkaNode, fresh_settings
 from services.replays import await_message, log_file, messages_in_topic, result_of, start_replay
-from services.streaming import Streaming, assert_counted_once, clicks, streaming
+from services.streaming import assert_counted_once, clicks, sending, streaming
 from services.workers import wait_until
-
-SERVICES = Path(workers.__file__).parent
 
 SOUGHT = "reading from the database's offsets"
 REBALANCED = "Successfully synced group"
 
 pytestmark = pytest.mark.slow
-
-
-@contextmanager
-def sending(stream: Streaming, count: int, *, rate: int = 1_000) -> Iterator[None]:
-    """Send clicks while the block runs; at its end Kafka has acknowledged all of them."""
-    settings = json.dumps(dataclasses.asdict(stream.kafka))
-    command = [sys.executable, "-P", str(SERVICES / "sender_process.py"), settings, str(count), str(rate)]
-    with subprocess.Popen(command) as sender:
-        yield
-        assert sender.wait(90.0) == 0
 
 
 def test_a_killed_broker_delays_events_and_loses_none(

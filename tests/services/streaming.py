@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +25,7 @@ from stream.replay import Replay
 
 TIME_MS = 1_700_000_000_000
 SHAPE = WindowShape(8, 4)  # as in worker_process.py
+SENDER = Path(__file__).with_name("sender_process.py")
 
 
 class Streaming:
@@ -49,10 +54,17 @@ class Streaming:
 
 @contextmanager
 def streaming(
-    address: str, url: str, store: Store, folder: Path, *, num_workers: int = 1, security: KafkaSecurity | None = None
+    address: str,
+    url: str,
+    store: Store,
+    folder: Path,
+    *,
+    num_workers: int = 1,
+    security: KafkaSecurity | None = None,
+    num_replicas: int = 1,
 ) -> Iterator[Streaming]:
     """Fresh topics and workers that are not started; afterwards workers are killed and topics deleted."""
-    kafka = fresh_settings(address, security=security)
+    kafka = fresh_settings(address, security=security, num_replicas=num_replicas)
     ensure_topics(kafka)
     stream = Streaming(kafka, url, store, folder, num_workers=num_workers)
     try:
@@ -74,6 +86,23 @@ def clicks(count: int, *, users: int = 40, first: int = 0) -> list[Interaction]:
 def send(kafka: StreamSettings, events: Sequence[Interaction], *, group: int = 1) -> None:
     with EventProducer(kafka, linger_ms=5) as producer:
         Replay(producer, group=group).run(events)
+
+
+@contextmanager
+def sending(stream: Streaming, count: int, *, rate: int = 1_000) -> Iterator[None]:
+    """Send clicks while the block runs; at its end Kafka has acknowledged all of them."""
+    settings = json.dumps(dataclasses.asdict(stream.kafka))
+    command = [
+        sys.executable,
+        "-P",
+        str(Path(__file__).with_name("sender_process.py")),
+        settings,
+        str(count),
+        str(rate),
+    ]
+    with subprocess.Popen(command) as sender:
+        yield
+        assert sender.wait(90.0) == 0
 
 
 def assert_counted_once(store: Store, events: Sequence[Interaction]) -> None:
