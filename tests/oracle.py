@@ -4,8 +4,10 @@ Written from the rules alone, without a line of the product, so that both can on
 
 - history order is (time, sequence); with n windowed events the window starts at rank S * ceil(max(0, n - N) / S);
 - `users.window` holds all item keys, then all times, each a little-endian 64-bit integer;
-- a user's sequence numbers are 1, 2, ..., `users.seq`, one per event of any type;
-- `popularity.score` is the log2 of the sum of weight * 2^(time / half-life), kept per writer;
+- a user's sequence numbers are distinct, one per event of any type; each undone event leaves a gap and takes another
+  number, and so does each id that was merged into the user: `users.seq` is events + 2 * undone events + merged ids;
+- `popularity.score` is the log2 of the sum of weight * 2^(time / half-life), kept per writer; the writer `corrections`
+  counts negatively;
 - `interactions.event_key` is the 16-byte BLAKE2b hash of the event id.
 """
 
@@ -44,11 +46,15 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredUser:
-    """A row of `users`, its window decoded as (item key, time) pairs."""
+    """A row of `users` that is not merged into another, its window decoded as (item key, time) pairs.
+
+    `num_corrections`: numbers that its sequence skipped, by undone events and merged ids.
+    """
 
     seq: int
     num_events: int
     window: list[tuple[int, int]]
+    num_corrections: int
 
 
 class Snapshot:
@@ -59,11 +65,15 @@ class Snapshot:
             database.execute("BEGIN")
             self.integrity = [row[0] for row in database.execute("PRAGMA integrity_check")]
             self.users = {
-                user_id: StoredUser(seq, num_events, unpack_window(window))
-                for user_id, seq, num_events, window in database.execute(
-                    "SELECT user_id, seq, num_events, window FROM users"
+                user_id: StoredUser(seq, num_events, unpack_window(window), num_corrections)
+                for user_id, seq, num_events, window, num_corrections in database.execute(
+                    "SELECT user_id, seq, num_events, window,"
+                    " 2 * (SELECT count(*) FROM undone_events WHERE user_key = users.key)"
+                    " + (SELECT count(*) FROM users AS merged WHERE merged.merged_into = users.key)"
+                    " FROM users WHERE merged_into IS NULL"
                 )
             }
+            self.undone = {bytes(key) for (key,) in database.execute("SELECT event_key FROM undone_events")}
             self.events = [
                 StoredEvent(*row)
                 for row in database.execute(
@@ -72,7 +82,10 @@ class Snapshot:
                 )
             ]
             self.num_rows = database.execute("SELECT count(*) FROM interactions").fetchone()[0]
-            self.scores = database.execute("SELECT item_key, score FROM popularity").fetchall()
+            self.scores = database.execute(
+                "SELECT item_key, score, CASE stream WHEN 'corrections' THEN -1 ELSE 1 END"
+                " FROM popularity JOIN writer_offsets ON writer_offsets.key = writer_key"
+            ).fetchall()
             self.counts = database.execute("SELECT bucket_ms, type_code, num FROM event_counts").fetchall()
 
     def histories(self, num_codes: int) -> dict[str, list[tuple[int, int]]]:
@@ -121,26 +134,30 @@ def _assert_sequences(snapshot: Snapshot) -> None:
     for event in snapshot.events:
         seqs[event.user_id].append(event.user_seq)
     for user_id, user in snapshot.users.items():
-        assert sorted(seqs[user_id]) == list(range(1, user.seq + 1)), user_id
+        assert len(set(seqs[user_id])) == len(seqs[user_id]), user_id
+        assert user.seq == len(seqs[user_id]) + user.num_corrections, user_id
+        assert max(seqs[user_id], default=0) <= user.seq, user_id
 
 
 def _assert_popularity(snapshot: Snapshot) -> None:
-    expected: dict[int, list[float]] = defaultdict(list)
+    expected: dict[int, list[tuple[float, int]]] = defaultdict(list)
     for event in snapshot.events:
         if WEIGHTS[event.code]:
-            expected[event.item_key].append(event.time_ms / HALF_LIFE_MS + math.log2(WEIGHTS[event.code]))
-    stored: dict[int, list[float]] = defaultdict(list)
-    for item_key, score in snapshot.scores:
-        stored[item_key].append(score)
-    assert stored.keys() == expected.keys()
-    for item_key, logs in expected.items():
-        assert math.isclose(log2_sum(stored[item_key]), log2_sum(logs), abs_tol=1e-9, rel_tol=0), item_key
+            expected[event.item_key].append((event.time_ms / HALF_LIFE_MS + math.log2(WEIGHTS[event.code]), 1))
+    stored: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for item_key, score, sign in snapshot.scores:
+        stored[item_key].append((score, sign))
+    assert expected.keys() <= stored.keys()
+    for item_key, counts in stored.items():
+        difference = counts + [(log, -sign) for log, sign in expected[item_key]]
+        assert abs(share_of_largest(difference)) < 1e-9, item_key
 
 
-def log2_sum(logs: Iterable[float]) -> float:
-    """The log2 of the sum of 2^log, without overflow."""
-    logs = list(logs)
-    return max(logs) + math.log2(math.fsum(2.0 ** (log - max(logs)) for log in logs))
+def share_of_largest(counts: Iterable[tuple[float, int]]) -> float:
+    """The sum of sign * 2^log, relative to the largest term, without overflow."""
+    counts = list(counts)
+    largest = max(log for log, _ in counts)
+    return math.fsum(sign * 2.0 ** (log - largest) for log, sign in counts)
 
 
 def _assert_counts(snapshot: Snapshot) -> None:

@@ -1,7 +1,7 @@
-"""Clients that keep posting events while their server is killed, and a ledger of the answers.
+"""Clients that keep posting and correcting events while their server is killed, and a ledger of the answers.
 
-A client without an answer sends the same events again, or gives up. Independent of the database, so that its ledger is
-the oracle.
+A client without an answer sends the same events again, or gives up. Clients undo events of theirs, sent again later or
+not, and merge a guest each into a user. Independent of the database, so that its ledger is the oracle.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ DAY_MS = 86_400_000
 KINDS = ("view", "view", "view", "click", "cart", "purchase", "dislike", "impression")
 LARGEST_BATCH = 40
 SINGLE, LATE, REPEATED, GIVES_UP = 0.5, 0.2, 0.1, 0.2  # the chances of each
+UNDONE, MERGED = 0.1, 0.1  # of each request that was answered
 TIMEOUT_S = 60.0
 
 
@@ -37,13 +38,16 @@ class Ledger:
     """The requests and answers of all clients; to be read while they pause.
 
     `sent`: every event by id. `acknowledged`: the answers about each acknowledged event. `lost`: events of requests
-    without an answer, whether or not they were sent again.
+    without an answer, whether or not they were sent again. `undone`, and `merged` (with the user of each guest): False
+    for those without an answer, which may have happened.
     """
 
     def __init__(self) -> None:
         self.sent: dict[str, Event] = {}
         self.acknowledged: dict[str, list[Acknowledgement]] = {}
         self.lost: set[str] = set()
+        self.undone: dict[str, bool] = {}
+        self.merged: dict[str, tuple[str, bool]] = {}
         self.num_lost_requests = 0
 
     def send(self, events: Sequence[Event]) -> None:
@@ -59,6 +63,11 @@ class Ledger:
     def lose(self, events: Sequence[Event]) -> None:
         self.num_lost_requests += 1
         self.lost |= {event["event_id"] for event in events}
+
+    def owners(self, user_id: str) -> set[str]:
+        """The users that events of an id may belong to."""
+        owner, is_answered = self.merged.get(user_id, (user_id, True))
+        return {owner} if is_answered else {owner, user_id}
 
     def newest_seqs(self) -> Counter[str]:
         """The highest acknowledged sequence number of each user."""
@@ -130,12 +139,36 @@ class Traffic:
         with self._changed:
             self._in_flight -= 1
             self._changed.notify_all()
-            if response is None or response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            if response is None:
                 self.ledger.lose(events)
                 return False
             assert response.status_code == httpx.codes.OK, response.text
             self.ledger.acknowledge(events, response.json()["results"])
             return True
+
+    def undo(self, http: httpx.Client, url: str, event_id: str) -> bool:
+        """Undo an event and record the answer; False if none came."""
+        with self._changed:
+            self.ledger.undone[event_id] = False
+        response = _answered(lambda: http.delete(f"{url}/v1/interactions/{event_id}"))
+        if response is None:
+            return False
+        assert response.status_code == httpx.codes.OK, response.text
+        with self._changed:
+            self.ledger.undone[event_id] = True
+        return True
+
+    def merge(self, http: httpx.Client, url: str, guest: str, user_id: str) -> bool:
+        """Merge a guest into a user and record the answer; False if none came."""
+        with self._changed:
+            self.ledger.merged[guest] = (user_id, False)
+        response = _answered(lambda: http.post(f"{url}/v1/users/{user_id}/merge", json={"from": guest}))
+        if response is None:
+            return False
+        assert response.status_code == httpx.codes.OK, response.text
+        with self._changed:
+            self.ledger.merged[guest] = (user_id, True)
+        return True
 
     def next_server(self, *, after: str | None) -> str | None:
         """The next server after `after`, once it is known; None when finishing."""
@@ -191,7 +224,18 @@ class _Client:
                         break
                     self._acknowledged += events[:1]
                     events = []
+                    if not self._correct(http, url):
+                        break
             gone, again = url, ([] if self._rng.random() < GIVES_UP else events)
+
+    def _correct(self, http: httpx.Client, url: str) -> bool:
+        """Undo an event or merge the client's guest, now and then; False if no answer came."""
+        chance = self._rng.random()
+        if chance < UNDONE:
+            return self._traffic.undo(http, url, self._rng.choice(self._acknowledged)["event_id"])
+        if chance < UNDONE + MERGED:
+            return self._traffic.merge(http, url, f"guest-{self._number}", self._traffic.users[self._number])
+        return True
 
     def _make(self) -> list[Event]:
         size = 1 if self._rng.random() < SINGLE else self._rng.randint(2, LARGEST_BATCH)
@@ -213,7 +257,15 @@ class _Client:
 
 
 def _post(http: httpx.Client, url: str, events: Sequence[Event]) -> httpx.Response | None:
+    return _answered(
+        lambda: http.post(f"{url}/v1/interactions", json={"events": events} if len(events) > 1 else events[0])
+    )
+
+
+def _answered(request: Callable[[], httpx.Response]) -> httpx.Response | None:
+    """The response; None if none came, or the server is not ready."""
     try:
-        return http.post(f"{url}/v1/interactions", json={"events": events} if len(events) > 1 else events[0])
+        response = request()
     except httpx.TransportError:
         return None
+    return None if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else response
