@@ -1,11 +1,15 @@
-"""A client of the public HTTP API, for `tidewise replay` and the demo.
+"""A client of the public HTTP API; `tidewise.async_client` has the same calls for asyncio.
 
-Independent of the server's code; an unsuccessful response raises `ApiError` with the server's message.
+Independent of the server's code; an unsuccessful response raises `ApiError` with the server's message. A call that may
+be repeated without another effect is, where the server gave no answer or was not ready.
 """
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -15,6 +19,9 @@ import httpx
 from core.errors import TidewiseError
 from core.interactions import Interaction, shorten
 
+BATCH_EVENTS = 1_000  # of one request
+PAUSE_S = 0.2  # before the first repetition; doubled for each further one
+NOT_READY = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE})
 OPTIONAL_FIELDS = ("value", "context", "recommendation_id")
 Json = dict[str, Any]
 
@@ -27,7 +34,10 @@ class ApiError(TidewiseError):
 
 
 class Client:
-    """The API at a URL, with a persistent connection: use it in a `with` block."""
+    """The API at a URL, with persistent connections: use it in a `with` block. Thread-safe.
+
+    `retries`: how often a call is repeated that has no answer, or is answered 429, 502 or 503.
+    """
 
     def __init__(
         self,
@@ -35,10 +45,12 @@ class Client:
         *,
         api_key: str | None = None,
         timeout_s: float = 30.0,
+        retries: int = 2,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self.base_url = base_url.rstrip("/")
+        self._retries = retries
         self._http = httpx.Client(base_url=self.base_url, headers=headers, timeout=timeout_s, transport=transport)
 
     def __enter__(self) -> Self:
@@ -47,22 +59,31 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def send(self, events: Sequence[Json], *, wait: bool = False) -> list[Json]:
-        """Post events; returns the outcome of each, in order. `wait`: return after they are applied."""
+        """Post any number of events, in order; returns the outcome of each. `wait`: return after they are applied.
+
+        An event without id and time gets an id, so that its repetition counts once.
+        """
         params = {"wait": "applied"} if wait else {}
-        body = {"events": list(events)}
-        results: list[Json] = self._call("POST", "/v1/interactions", json=body, params=params)["results"]
+        results: list[Json] = []
+        for begin in range(0, len(events), BATCH_EVENTS):
+            body = {"events": [_identified(event) for event in events[begin : begin + BATCH_EVENTS]]}
+            results += self._call("POST", "/v1/interactions", json=body, params=params, repeatable=True)["results"]
         return results
 
     def undo(self, event_id: str) -> Json:
         """Undo an event: everything is as if it had never been sent."""
-        return self._call("DELETE", f"/v1/interactions/{_part(event_id)}")
+        return self._call("DELETE", f"/v1/interactions/{_part(event_id)}", repeatable=True)
 
     def merge(self, user_id: str, from_id: str) -> Json:
         """Merge a guest into a user: both histories become one, and both ids mean the user."""
-        return self._call("POST", f"/v1/users/{_part(user_id)}/merge", json={"from": from_id})
+        return self._call("POST", f"/v1/users/{_part(user_id)}/merge", json={"from": from_id}, repeatable=True)
 
     def recommend(
         self, user_id: str, *, n: int | None = None, category: str | None = None, scenario: str | None = None
@@ -84,7 +105,9 @@ class Client:
 
     def recommend_all(self, user_ids: Sequence[str], *, n: int = 10) -> list[Json]:
         """The recommendations of up to 100 users, in their order."""
-        users: list[Json] = self._call("POST", "/v1/recommendations", json={"users": list(user_ids), "n": n})["users"]
+        users: list[Json] = self._call(
+            "POST", "/v1/recommendations", json={"users": list(user_ids), "n": n}, repeatable=True
+        )["users"]
         return users
 
     def similar(self, item_id: str, *, n: int = 10) -> Json:
@@ -127,7 +150,7 @@ class Client:
 
     def put_items(self, items: Sequence[Json]) -> Json:
         """Insert or replace many items in one revision of the catalogue."""
-        return self._call("POST", "/v1/items", json={"items": list(items)})
+        return self._call("POST", "/v1/items", json={"items": list(items)}, repeatable=True)
 
     def patch_item(self, item_id: str, fields: Json) -> Json:
         """Change the given fields of an item; `attributes` are merged by name, null removes."""
@@ -186,14 +209,35 @@ class Client:
         """The arms compared with the control, day by day."""
         return self._call("GET", f"/v1/experiments/{_part(name)}/results")
 
-    def _call(self, method: str, path: str, *, params: dict[str, str] | None = None, json: Json | None = None) -> Json:
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, str] | None = None,
+        json: Json | None = None,
+        repeatable: bool | None = None,
+    ) -> Json:
+        """`repeatable`: whether another try has no further effect; by default for GET, PUT and PATCH."""
+        may_repeat = method in ("GET", "PUT", "PATCH") if repeatable is None else repeatable
+        for attempt in range(self._retries if may_repeat else 0):
+            with suppress(httpx.TransportError):
+                response = self._http.request(method, path, params=params, json=json)
+                if response.status_code not in NOT_READY:
+                    return self._body(response, f"{method} {self.base_url}{path}")
+            time.sleep(PAUSE_S * 2**attempt)
         try:
             response = self._http.request(method, path, params=params, json=json)
         except httpx.HTTPError as error:
             msg = f"{method} {self.base_url}{path}: no answer ({error}); is `tidewise up` running there?"
             raise ApiError(msg) from None
+        return self._body(response, f"{method} {self.base_url}{path}")
+
+    @staticmethod
+    def _body(response: httpx.Response, call: str) -> Json:
+        """The JSON of a successful response."""
         if not response.is_success:
-            msg = f"{method} {self.base_url}{path}: answered {response.status_code}: {_reason(response)}"
+            msg = f"{call}: answered {response.status_code}: {_reason(response)}"
             raise ApiError(msg)
         body: Json = response.json() if response.content else {}
         return body
@@ -214,6 +258,12 @@ def event_json(event: Interaction) -> Json:
 
 def _author(author: str | None) -> dict[str, str]:
     return {} if author is None else {"author": author}
+
+
+def _identified(event: Json) -> Json:
+    """An event that counts once however often it is sent: by its id, else by its content with its time."""
+    is_identified = event.get("event_id") is not None or event.get("time") is not None
+    return event if is_identified else {**event, "event_id": secrets.token_hex(16)}
 
 
 def _reason(response: httpx.Response) -> str:

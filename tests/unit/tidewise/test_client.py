@@ -2,11 +2,83 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 
 import httpx
+import pytest
 
-from tidewise.client import Client
+from tidewise.async_client import AsyncClient
+from tidewise.client import BATCH_EVENTS, ApiError, Client
+
+LAMP = {"user_id": "ann", "item_id": "lamp"}
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidewise.client.PAUSE_S", 0.0)
+
+
+def failing_first(
+    num_failures: int, requests: list[httpx.Request], *, status: int = 0
+) -> Callable[[httpx.Request], httpx.Response]:
+    """A server that gives the first requests no answer, or one of this status."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        if len(requests) > num_failures:
+            return httpx.Response(200, json={"results": [], "items": [], "revision": 1})
+        if status:
+            return httpx.Response(status, json={"error": {"message": "try again"}})
+        msg = "connection lost"
+        raise httpx.ReadError(msg)
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [0, 429, 503])
+def test_events_are_sent_again_under_the_same_id(status: int) -> None:
+    requests: list[httpx.Request] = []
+    transport = httpx.MockTransport(failing_first(2, requests, status=status))
+    with Client("http://shop", transport=transport) as client:
+        client.send([LAMP, {**LAMP, "time": 1_700_000_000_000}])
+    bodies = [json.loads(request.content)["events"] for request in requests]
+    assert bodies[0] == bodies[1] == bodies[2]
+    assert ["event_id" in event for event in bodies[0]] == [True, False], "the content names an event with a time"
+
+
+def test_what_may_not_be_repeated_is_sent_once() -> None:
+    requests: list[httpx.Request] = []
+    with Client("http://shop", transport=httpx.MockTransport(failing_first(9, requests))) as client:
+        for call in (lambda: client.revert_scenario("home", 1), lambda: client.popular()):
+            with pytest.raises(ApiError, match="no answer"):
+                call()
+    assert [request.method for request in requests] == ["POST", "GET", "GET", "GET"]
+
+
+def test_many_events_are_sent_in_batches() -> None:
+    requests: list[httpx.Request] = []
+    with Client("http://shop", transport=httpx.MockTransport(failing_first(0, requests))) as client:
+        client.send([LAMP] * (2 * BATCH_EVENTS + 1))
+    assert [len(json.loads(request.content)["events"]) for request in requests] == [BATCH_EVENTS, BATCH_EVENTS, 1]
+
+
+def test_the_calls_are_there_for_asyncio_at_once() -> None:
+    requests: list[httpx.Request] = []
+    transport = httpx.MockTransport(failing_first(1, requests))
+
+    async def calls() -> list[object]:
+        async with AsyncClient("http://shop", transport=transport) as client:
+            names = ("ann", "bob")
+            return list(await asyncio.gather(*(client.call(Client.recommend, name, n=2) for name in names)))
+
+    answers = asyncio.run(calls())
+    assert len(answers) == 2
+    assert {request.url.path for request in requests} == {
+        "/v1/users/ann/recommendations",
+        "/v1/users/bob/recommendations",
+    }
 
 
 def test_an_event_is_undone_by_its_encoded_id() -> None:
