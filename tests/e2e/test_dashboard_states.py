@@ -111,7 +111,7 @@ def test_very_long_names_do_not_break_the_layout(huge: str, open_tab, path: str,
 
 def test_search_among_ten_thousand_items_updates_while_typing(huge: str, tab: Tab) -> None:
     tab.go(f"{huge}/#/items")
-    assert "of 10,000 items" in tab.text
+    assert "items of 10,000, most popular first" in tab.text
     words = tab.page.get_by_label("Words in title, text or id")
     words.press_sequentially("thing 9999", delay=10)
     rows = tab.page.get_by_role("region", name="Items").locator("tbody tr")
