@@ -206,12 +206,12 @@ def test_a_scenario_is_previewed_stored_and_taken_back(shop: httpx.Client, tab: 
     expect(proposed).to_have_count(3)
     assert shop.get("/v1/scenarios").json() == {"scenarios": []}, "a preview stores nothing"
     tab.page.get_by_role("button", name="Store").click()
-    expect(tab.page.get_by_text("Revision 1")).to_be_visible()
+    expect(tab.page.get_by_text("Revision 1", exact=True)).to_be_visible()
     tab.page.get_by_role("textbox", name="Definition").fill('{"n": 4}')
     tab.page.get_by_role("button", name="Store").click()
     tab.page.get_by_role("button", name="Take back to revision 1").click()
     tab.page.get_by_role("dialog").get_by_role("button", name="Take back").click()
-    expect(tab.page.get_by_text("Revision 3")).to_be_visible()
+    expect(tab.page.get_by_text("Revision 3", exact=True)).to_be_visible()
     assert shop.get("/v1/scenarios/homepage").json()["definition"]["n"] == 3
     shop.delete("/v1/scenarios/homepage")
 

@@ -41,7 +41,8 @@ export async function call(method, path, { body, signal } = {}) {
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     if (response.status === 401) {
-      await requestKey(key ? "The server rejected this key." : "");
+      // Not while a key that was given meanwhile has not been tried.
+      if (sessionStorage.getItem("key") === key) await requestKey(key ? "The server rejected this key." : "");
       signal?.throwIfAborted();
       continue;
     }
