@@ -69,23 +69,21 @@ def test_a_restored_installation_has_events_and_models(installation: Settings, n
     assert not (tmp_path / "restored/models/.unfinished").exists()
 
 
-def test_a_backup_beside_a_writer_is_of_one_moment(
-    installation: Settings, database: Database, new_url: str, tmp_path: Path
-) -> None:
+def test_a_backup_beside_a_writer_is_of_one_moment(installation: Settings, new_url: str, tmp_path: Path) -> None:
     started, stop, acknowledged = Event(), Event(), list[str]()
 
     def write() -> None:
-        writer = ingestor(database.store)
-        while not stop.is_set():
-            events = [event(f"user-{place}", f"item-{len(acknowledged)}") for place in range(3)]
-            writer.ingest(events, RequestSource("api"))
-            acknowledged.extend(sent.event_id for sent in events)
-            started.set()
+        with open_existing(installation) as system:  # with the window of the settings, by which the copy is verified
+            while not stop.is_set():
+                events = [event(f"user-{place}", f"item-{len(acknowledged)}") for place in range(3)]
+                system.ingestor.ingest(events, RequestSource("api"))
+                acknowledged.extend(sent.event_id for sent in events)
+                started.set()
 
     thread = Thread(target=write)
     thread.start()
     try:
-        started.wait()
+        assert started.wait(timeout=60)
         before = len(acknowledged)
         a_backup(tmp_path / "backup", installation)
     finally:
