@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
+from core.definitions.kinds import DefinitionKind
 from core.errors import InvalidInput
-from core.ports.definitions import DefinitionReader
-from core.ports.store import ReadTransaction, Store
+from core.ports.store import Store
 from core.records import DefinitionRevision
 
 _log = logging.getLogger(__name__)
@@ -36,19 +36,17 @@ class FollowedDefinitions(Generic[T]):
     def __init__(
         self,
         store: Store,
-        kind: str,
-        reader: Callable[[ReadTransaction], DefinitionReader],
+        kind: DefinitionKind,
         parse: Parse[T],
         *,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        """`kind`: "scenario" or "experiment". `settings`: definitions used while none is stored under their name.
+        """`settings`: definitions used while none is stored under their name.
 
         Raises `InvalidInput` for an invalid definition of the settings.
         """
         self._store = store
         self._kind = kind
-        self._reader = reader
         self._parse = parse
         self._own = {
             name: NamedDefinition(parse(definition, name), definition) for name, definition in (settings or {}).items()
@@ -61,13 +59,20 @@ class FollowedDefinitions(Generic[T]):
         """All by name, in order of the name."""
         return self._by_name
 
+    def named(self, name: str) -> NamedDefinition[T]:
+        """One by name; raises `NotFound`."""
+        named = self._by_name.get(name)
+        if named is None:
+            raise self._kind.not_stored(name)
+        return named
+
     def follow(self) -> bool:
         """Read what changed in the store; whether anything did."""
         with self._store.read(snapshot=False) as read:
-            if self._reader(read).revision() == self._revision:
+            if self._kind.reader(read).revision() == self._revision:
                 return False
         with self._following, self._store.read() as read:
-            changes = self._reader(read).changed_since(self._revision)
+            changes = self._kind.reader(read).changed_since(self._revision)
             by_name = dict(self._by_name)
             for change in changes:
                 self._apply(change, by_name)
@@ -84,6 +89,6 @@ class FollowedDefinitions(Generic[T]):
         try:
             parsed = self._parse(change.definition, change.name)
         except InvalidInput as error:  # written by another version of Tidewise
-            _log.error("%s %s, revision %d does not serve: %s", self._kind, change.name, change.revision, error)
+            _log.error("%s %s, revision %d does not serve: %s", self._kind.name, change.name, change.revision, error)
             return
         by_name[change.name] = NamedDefinition(parsed, change.definition, change)

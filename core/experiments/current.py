@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from core.definitions.followed import FollowedDefinitions
+from core.definitions.kinds import EXPERIMENT
 from core.experiments.assignment import assign
 from core.experiments.definition import parse_experiment
 from core.experiments.experiment import Experiment
@@ -24,7 +24,7 @@ class CurrentExperiments(FollowedDefinitions[Experiment]):
     """The experiments by name; thread-safe."""
 
     def __init__(self, store: Store) -> None:
-        super().__init__(store, "experiment", attrgetter("experiments"), _parse)
+        super().__init__(store, EXPERIMENT, _parse)
 
     def assign(self, scenario: str, user_id: str, *, now_ms: int, is_known: Callable[[str], bool]) -> Assignment:
         """What answers a user's request under a scenario ("": none), by the experiment that runs on it, if any.

@@ -6,7 +6,8 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from core.clock import Clock, WallClock
-from core.errors import InvalidInput, NotFound
+from core.definitions.kinds import EXPERIMENT, newest_revision
+from core.errors import InvalidInput
 from core.experiments.definition import parse_experiment
 from core.experiments.experiment import Experiment
 from core.json_fields import check_name
@@ -39,7 +40,8 @@ def save_experiment(
             raise InvalidInput(msg, field="scenario")
     with store.transaction() as tx:
         tx.experiments.lock()
-        newest = _newest(tx, name)
+        before = newest_revision(tx.experiments, name)
+        newest = None if before is None else before.definition
         if "start" not in definition:
             same = newest is not None and all(newest.get(field) == definition.get(field) for field in SPLIT)
             definition = {**definition, "start": newest["start"] if newest is not None and same else now_ms}
@@ -54,39 +56,16 @@ def stop_experiment(store: Store, name: str, *, author: str, clock: Clock = _WAL
     now_ms = clock.now_ms()
     with store.transaction() as tx:
         tx.experiments.lock()
-        definition = dict(_stored(tx, name))
+        newest = newest_revision(tx.experiments, name)
+        if newest is None or newest.definition is None:
+            raise EXPERIMENT.not_stored(name)
+        definition = dict(newest.definition)
         experiment = parse_experiment(definition, name=name)
         if experiment.runs_at(now_ms) or now_ms < experiment.start_ms:
             definition |= {"start": min(experiment.start_ms, now_ms), "end": now_ms}
         change = tx.experiments.add(name, definition, author=author, now_ms=now_ms)
         tx.commit()
     return change
-
-
-def delete_experiment(store: Store, name: str, *, author: str, clock: Clock = _WALL) -> DefinitionRevision:
-    """Delete an experiment; the answers of its arms stay counted. Raises `NotFound`."""
-    with store.transaction() as tx:
-        tx.experiments.lock()
-        _stored(tx, name)
-        change = tx.experiments.add(name, None, author=author, now_ms=clock.now_ms())
-        tx.commit()
-    return change
-
-
-def _stored(tx: Transaction, name: str) -> Mapping[str, Any]:
-    definition = _newest(tx, name)
-    if definition is None:
-        raise not_stored(name)
-    return definition
-
-
-def not_stored(name: str) -> NotFound:
-    """The error of a name under which nothing is stored."""
-    return NotFound(f"no experiment is stored as {name!r}; GET /v1/experiments lists all")
-
-
-def _newest(tx: Transaction, name: str) -> Mapping[str, Any] | None:
-    return next((change.definition for change in tx.experiments.history(name, limit=1)), None)
 
 
 def _check_alone(tx: Transaction, new: Experiment) -> None:

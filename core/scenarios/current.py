@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import attrgetter
 from typing import Any
 
 from core.definitions.followed import FollowedDefinitions
+from core.definitions.kinds import SCENARIO
 from core.errors import InvalidInput
 from core.interactions import shorten
 from core.json_fields import check_name
@@ -20,7 +20,7 @@ class CurrentScenarios(FollowedDefinitions[Scenario]):
 
     def __init__(self, store: Store, *, settings: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """`settings`: definitions by name, used while none is stored under the name; raises `InvalidInput`."""
-        super().__init__(store, "scenario", attrgetter("scenarios"), _parse, settings=settings)
+        super().__init__(store, SCENARIO, _parse, settings=settings)
 
     def get(self, name: str) -> Scenario:
         """One by name; raises `InvalidInput`."""

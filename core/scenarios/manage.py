@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.clock import Clock, WallClock
+from core.definitions.kinds import newest_revision
 from core.errors import NotFound
 from core.json_fields import check_name
-from core.ports.definitions import DefinitionReader
 from core.ports.store import Store
 from core.records import DefinitionRevision
 from core.scenarios.definition import parse_scenario
@@ -24,22 +24,10 @@ def save_scenario(
     parse_scenario(definition, name=check_name(name))
     with store.transaction() as tx:
         tx.scenarios.lock()
-        change = _newest(tx.scenarios, name)
+        change = newest_revision(tx.scenarios, name)
         if change is None or change.definition != definition:
             change = tx.scenarios.add(name, definition, author=author, now_ms=clock.now_ms())
             tx.commit()
-    return change
-
-
-def delete_scenario(store: Store, name: str, *, author: str, clock: Clock = _WALL) -> DefinitionRevision:
-    """Delete a stored scenario, which can be taken back; raises `NotFound`."""
-    with store.transaction() as tx:
-        tx.scenarios.lock()
-        newest = _newest(tx.scenarios, name)
-        if newest is None or newest.definition is None:
-            raise not_stored(name)
-        change = tx.scenarios.add(name, None, author=author, now_ms=clock.now_ms())
-        tx.commit()
     return change
 
 
@@ -54,12 +42,3 @@ def revert_scenario(store: Store, name: str, revision: int, *, author: str, cloc
         change = tx.scenarios.add(name, older[revision].definition, author=author, now_ms=clock.now_ms())
         tx.commit()
     return change
-
-
-def not_stored(name: str) -> NotFound:
-    """The error of a name under which nothing is stored."""
-    return NotFound(f"no scenario is stored as {name!r}; GET /v1/scenarios lists all")
-
-
-def _newest(scenarios: DefinitionReader, name: str) -> DefinitionRevision | None:
-    return next(iter(scenarios.history(name, limit=1)), None)

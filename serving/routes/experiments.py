@@ -7,10 +7,10 @@ from time import monotonic
 
 from fastapi import APIRouter, Request, Response
 
-from core.definitions.followed import NamedDefinition
+from core.definitions.kinds import EXPERIMENT, delete_definition
 from core.experiments.definition import FIELDS
 from core.experiments.experiment import Experiment
-from core.experiments.manage import delete_experiment, not_stored, save_experiment, stop_experiment
+from core.experiments.manage import save_experiment, stop_experiment
 from core.experiments.report import read_results
 from core.records import DefinitionRevision
 from serving.http.audit import audited, change_author
@@ -50,7 +50,7 @@ class ExperimentRoutes:
 
     async def get(self, request: Request) -> Response:
         """One experiment."""
-        named = self._named(path_id(request, "name"))
+        named = self._experiments.named(path_id(request, "name"))
         return json_reply(schemas.experiment_out(named, now_ms=self._services.clock.now_ms()))
 
     async def put(self, request: Request) -> Response:
@@ -73,11 +73,11 @@ class ExperimentRoutes:
         """Delete an experiment."""
         name, author = path_id(request, "name"), change_author(request)
         store, clock = audited(self._services, request, "delete experiment", name), self._services.clock
-        return await self._change(lambda: delete_experiment(store, name, author=author, clock=clock))
+        return await self._change(lambda: delete_definition(store, EXPERIMENT, name, author=author, clock=clock))
 
     async def results(self, request: Request) -> Response:
         """The arms compared with the control, day by day."""
-        experiment = self._named(path_id(request, "name")).parsed
+        experiment = self._experiments.named(path_id(request, "name")).parsed
         return json_reply(await self._engine.executor.run(lambda: self._read(experiment)))
 
     def _read(self, experiment: Experiment) -> dict[str, object]:
@@ -91,16 +91,5 @@ class ExperimentRoutes:
             self._results = {experiment: (started_s + REUSE * took_s, document)} if took_s > 1 else {}
         return document
 
-    def _named(self, name: str) -> NamedDefinition[Experiment]:
-        named = self._experiments.all().get(name)
-        if named is None:
-            raise not_stored(name)
-        return named
-
     async def _change(self, change: Callable[[], DefinitionRevision]) -> Response:
-        def apply() -> DefinitionRevision:
-            revision = change()
-            self._experiments.follow()
-            return revision
-
-        return json_reply(revision_out(await self._engine.writer.run(apply)))
+        return json_reply(revision_out(await self._engine.change_definition(self._experiments, change)))

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 
+from core.definitions.kinds import SCENARIO, delete_definition
 from core.errors import InvalidInput
 from core.interactions import check_id, shorten
 from core.recommendation.requests import RecommendationResult
 from core.records import DefinitionRevision
 from core.scenarios.definition import FIELDS, parse_scenario
-from core.scenarios.manage import MAX_REVISIONS, delete_scenario, not_stored, revert_scenario, save_scenario
+from core.scenarios.manage import MAX_REVISIONS, revert_scenario, save_scenario
 from core.scenarios.scenario import Scenario
 from serving.http.audit import audited, change_author
 from serving.http.replies import json_reply
@@ -51,10 +52,7 @@ class ScenarioRoutes:
     async def get(self, request: Request) -> Response:
         """One scenario."""
         name = path_id(request, "name")
-        named = self._scenarios.all().get(name)
-        if named is None:
-            raise not_stored(name)
-        return json_reply(schemas.scenario_out(name, named))
+        return json_reply(schemas.scenario_out(name, self._scenarios.named(name)))
 
     async def put(self, request: Request) -> Response:
         """Insert or replace a scenario: one revision."""
@@ -72,8 +70,8 @@ class ScenarioRoutes:
         name, author = path_id(request, "name"), change_author(request)
         clock = self._services.wall
         return await self._change(
-            lambda: delete_scenario(
-                audited(self._services, request, "delete scenario", name), name, author=author, clock=clock
+            lambda: delete_definition(
+                audited(self._services, request, "delete scenario", name), SCENARIO, name, author=author, clock=clock
             )
         )
 
@@ -101,7 +99,7 @@ class ScenarioRoutes:
 
         changes = await self._engine.executor.run(read)
         if not changes:
-            raise not_stored(name)
+            raise SCENARIO.not_stored(name)
         return json_reply({"revisions": [revision_out(change) for change in changes]})
 
     async def preview(self, request: Request) -> Response:
@@ -125,12 +123,7 @@ class ScenarioRoutes:
         return self._services.recommender.recommend(user_id, request)
 
     async def _change(self, change: Callable[[], DefinitionRevision]) -> Response:
-        def apply() -> DefinitionRevision:
-            revision = change()
-            self._scenarios.follow()
-            return revision
-
-        return json_reply(revision_out(await self._engine.writer.run(apply)))
+        return json_reply(revision_out(await self._engine.change_definition(self._scenarios, change)))
 
     async def _body(self, request: Request, fields: type[Schema] | tuple[str, ...]) -> dict[str, object]:
         names = fields if isinstance(fields, tuple) else tuple(fields.model_fields)

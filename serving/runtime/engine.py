@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Protocol
+from typing import Any, Protocol
 
+from core.definitions.followed import FollowedDefinitions
 from core.ingestion.sources import EventOutcome
 from core.interactions import Interaction
 from core.recommendation.trends import Trends
+from core.records import DefinitionRevision
 from serving.runtime.activity import ActivitySampler
 from serving.runtime.log_event_sink import LogEventSink
 from serving.runtime.metrics import Metrics
@@ -65,6 +67,18 @@ class Engine:
     def num_waiting_requests(self) -> int:
         """How many requests wait for workers; none without an event log."""
         return 0 if self._log_sink is None else self._log_sink.num_waiting
+
+    async def change_definition(
+        self, definitions: FollowedDefinitions[Any], change: Callable[[], DefinitionRevision]
+    ) -> DefinitionRevision:
+        """The revision of a change, which takes effect in this process at once."""
+
+        def apply() -> DefinitionRevision:
+            revision = change()
+            definitions.follow()
+            return revision
+
+        return await self.writer.run(apply)
 
     def _update_trends(self) -> None:
         self.trends.note(self.services.snapshots.current(), self.services.wall.now_ms())

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from core.clock import DAY_MS, ManualClock
+from core.definitions.kinds import EXPERIMENT, delete_definition
 from core.errors import InvalidInput, NotFound
 from core.experiments.current import Assignment, CurrentExperiments
-from core.experiments.manage import delete_experiment, save_experiment, stop_experiment
+from core.experiments.manage import save_experiment, stop_experiment
 from core.ports.store import Store
 from core.records import DefinitionRevision
 
@@ -69,12 +70,13 @@ def test_a_stopped_or_deleted_one_assigns_nobody(store: Store) -> None:
     stop_experiment(store, "test", author="ann", clock=ManualClock(NOW_MS + 5))
     current.follow()
     assert assigned() == outside
-    delete_experiment(store, "test", author="ann")
+    delete_definition(store, EXPERIMENT, "test", author="ann")
     current.follow()
     assert (assigned(), dict(current.all())) == (outside, {})
 
 
 def test_what_is_not_stored_is_neither_stopped_nor_deleted(store: Store) -> None:
-    for change in (stop_experiment, delete_experiment):
-        with pytest.raises(NotFound, match="no experiment is stored as 'test'"):
-            change(store, "test", author="ann")
+    with pytest.raises(NotFound, match="no experiment is stored as 'test'"):
+        stop_experiment(store, "test", author="ann")
+    with pytest.raises(NotFound, match="no experiment is stored as 'test'"):
+        delete_definition(store, EXPERIMENT, "test", author="ann")

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from core.clock import ManualClock
+from core.definitions.kinds import SCENARIO, delete_definition
 from core.errors import InvalidInput, NotFound
 from core.ports.store import Store
 from core.records import DefinitionRevision
 from core.scenarios.current import CurrentScenarios
-from core.scenarios.manage import delete_scenario, revert_scenario, save_scenario
+from core.scenarios.manage import revert_scenario, save_scenario
 
 CLOCK = ManualClock(70)
 PLAIN: dict[str, Any] = {"n": 5}
@@ -55,21 +56,21 @@ def test_a_change_is_taken_back_by_a_revision_equal_to_an_older_one(store: Store
     save(store, "home", PLAIN)
     back = revert_scenario(store, "home", 1, author="eve", clock=CLOCK)
     assert back == DefinitionRevision(3, "home", FULL, "eve", 70)
-    delete_scenario(store, "home", author="ann", clock=CLOCK)
+    delete_definition(store, SCENARIO, "home", author="ann", clock=CLOCK)
     assert revert_scenario(store, "home", 2, author="ann", clock=CLOCK).definition == PLAIN
     assert revert_scenario(store, "home", 4, author="ann", clock=CLOCK).definition is None, "deleted again"
 
 
 def test_what_is_not_there_is_neither_deleted_nor_taken_back(store: Store) -> None:
     with pytest.raises(NotFound, match="no scenario is stored as 'home'"):
-        delete_scenario(store, "home", author="ann")
+        delete_definition(store, SCENARIO, "home", author="ann")
     save(store, "home", PLAIN)
     save(store, "cart", PLAIN)
     with pytest.raises(NotFound, match="has no revision 2"):
         revert_scenario(store, "home", 2, author="ann")
-    delete_scenario(store, "home", author="ann")
+    delete_definition(store, SCENARIO, "home", author="ann")
     with pytest.raises(NotFound):
-        delete_scenario(store, "home", author="ann")
+        delete_definition(store, SCENARIO, "home", author="ann")
 
 
 def test_a_reader_follows_the_newest_change_of_each_name(store: Store) -> None:
@@ -88,5 +89,5 @@ def test_a_process_sees_the_changes_of_another(store: Store) -> None:
     save(store, "home", PLAIN)
     assert current.get("home").n is None, "not yet"
     assert [current.follow(), current.get("home").n, current.follow()] == [True, 5, False]
-    delete_scenario(store, "home", author="ann")
+    delete_definition(store, SCENARIO, "home", author="ann")
     assert [current.follow(), current.get("home").n] == [True, None], "that of the settings serves again"

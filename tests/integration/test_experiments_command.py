@@ -28,6 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_an_experiment_is_stored_listed_read_stopped_and_deleted(folder: Path) -> None:
     assert "revision 1  stored" in run(folder, "experiments", "put", "test", "-", stdin=json.dumps(DEFINITION))
+    assert ": store experiment test" in run(folder, "audit")
     assert run(folder, "experiments", "list").split()[:3] == ["test", "running", "revision"]
     assert "start" in run(folder, "experiments", "list", "--json")["test"]["definition"]
     lines = run(folder, "experiments", "results", "test").splitlines()

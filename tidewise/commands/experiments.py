@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from core.definitions.kinds import EXPERIMENT, delete_definition
 from core.experiments.experiment import Experiment
-from core.experiments.manage import delete_experiment, not_stored, save_experiment, stop_experiment
+from core.experiments.manage import save_experiment, stop_experiment
 from core.experiments.report import read_results
 from core.experiments.results import ArmOutcome, ExperimentResults, sums_of
-from tidewise.bootstrap import System, open_existing
+from tidewise.bootstrap import open_existing
 from tidewise.commands.audit import account, audited
 from tidewise.commands.definitions import change_line, print_change, read_definition
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
@@ -60,8 +61,8 @@ def put(
     definition = read_definition(file)
     with open_existing(settings_of(data, config, set_)) as system:
         system.scenarios.follow()
-        known, author = system.scenarios.all(), account()
-        change = save_experiment(system.store, name, definition, author=author, scenarios=known, clock=system.clock)
+        store, known = audited(system, "store experiment", name), system.scenarios.all()
+        change = save_experiment(store, name, definition, author=account(), scenarios=known, clock=system.clock)
         print_change(change, json_)
 
 
@@ -69,7 +70,8 @@ def results(name: Name, data: Data = None, config: Config = None, set_: Set = No
     """Compare the arms with the control; the intervals allow to look at any time."""
     settings = settings_of(data, config, set_)
     with open_existing(settings) as system:
-        experiment = _experiment(system, name)
+        system.experiments.follow()
+        experiment = system.experiments.named(name).parsed
         report = read_results(system.store, experiment, proven_impressions=settings.outcomes.impressions == "client")
     if json_:
         print_json(_results_json(experiment, report))
@@ -83,27 +85,15 @@ def results(name: Name, data: Data = None, config: Config = None, set_: Set = No
 def stop(name: Name, data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
     """End an experiment now; its results stay."""
     with open_existing(settings_of(data, config, set_)) as system:
-        print_change(
-            stop_experiment(audited(system, "stop experiment", name), name, author=account(), clock=system.clock),
-            json_,
-        )
+        store = audited(system, "stop experiment", name)
+        print_change(stop_experiment(store, name, author=account(), clock=system.clock), json_)
 
 
 def delete(name: Name, data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
     """Delete an experiment."""
     with open_existing(settings_of(data, config, set_)) as system:
-        print_change(
-            delete_experiment(audited(system, "delete experiment", name), name, author=account(), clock=system.clock),
-            json_,
-        )
-
-
-def _experiment(system: System, name: str) -> Experiment:
-    system.experiments.follow()
-    named = system.experiments.all().get(name)
-    if named is None:
-        raise not_stored(name)
-    return named.parsed
+        store = audited(system, "delete experiment", name)
+        print_change(delete_definition(store, EXPERIMENT, name, author=account(), clock=system.clock), json_)
 
 
 def _arm_line(experiment: Experiment, arm: ArmOutcome) -> str:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from core.definitions.followed import NamedDefinition
-from core.scenarios.manage import MAX_REVISIONS, delete_scenario, not_stored, revert_scenario, save_scenario
+from core.definitions.kinds import SCENARIO, delete_definition
+from core.scenarios.manage import MAX_REVISIONS, revert_scenario, save_scenario
 from core.scenarios.scenario import Scenario
 from tidewise.bootstrap import open_existing
 from tidewise.commands.audit import account, audited
@@ -54,7 +55,7 @@ def show(name: Name, data: Data = None, config: Config = None, set_: Set = None,
         with system.store.read() as read:
             changes = read.scenarios.history(name, limit=MAX_REVISIONS)
     if named is None and not changes:
-        raise not_stored(name)
+        raise SCENARIO.not_stored(name)
     if json_:
         print_json({"definition": named and named.definition, "revisions": [change_json(change) for change in changes]})
         return
@@ -84,7 +85,8 @@ def put(
 def delete(name: Name, data: Data = None, config: Config = None, set_: Set = None, json_: Json = False) -> None:
     """Delete a stored scenario; one of the settings with its name serves again."""
     with open_existing(settings_of(data, config, set_)) as system:
-        print_change(delete_scenario(audited(system, "delete scenario", name), name, author=account()), json_)
+        store = audited(system, "delete scenario", name)
+        print_change(delete_definition(store, SCENARIO, name, author=account()), json_)
 
 
 def revert(

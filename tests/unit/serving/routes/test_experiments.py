@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from serving_doubles import NOW_MS, Api, Shop
 
 from core.experiments.report import read_results
-from serving.app import create_app
 from serving.routes import experiments as routes
 
 USERS = [f"user-{number}" for number in range(40)]
@@ -20,19 +18,13 @@ DEFINITION = {
 
 
 @pytest.fixture
-def shop() -> Shop:
-    return Shop()
-
-
-@pytest.fixture
-def api(shop: Shop) -> Iterator[Api]:
+def api(api: Api) -> Api:
     """Two scenarios, and an experiment that answers half of the users under the other one."""
-    with Api(create_app(shop.services)) as api:
-        api.put("/v1/scenarios/home", json={"n": 3, "exploration": {"share": 0.5}})
-        api.put("/v1/scenarios/short", json={"n": 1})
-        reply = api.put("/v1/experiments/test?author=ann", json=DEFINITION)
-        assert reply.status_code == 200, reply.text
-        yield api
+    api.put("/v1/scenarios/home", json={"n": 3, "exploration": {"share": 0.5}})
+    api.put("/v1/scenarios/short", json={"n": 1})
+    reply = api.put("/v1/experiments/test?author=ann", json=DEFINITION)
+    assert reply.status_code == 200, reply.text
+    return api
 
 
 def answer(api: Api, user_id: str, scenario: str = "?scenario=home") -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,15 +14,9 @@ from serving.http.security import Scope, required_scope
 
 
 @pytest.fixture
-def shop() -> Shop:
-    return Shop()
-
-
-@pytest.fixture
-def api(shop: Shop) -> Iterator[Api]:
-    with Api(create_app(shop.services)) as api:
-        click(api, "ann", "a")
-        yield api
+def api(api: Api) -> Api:
+    click(api, "ann", "a")
+    return api
 
 
 def put(api: Api, name: str, definition: dict[str, Any], author: str = "eve") -> dict[str, Any]:

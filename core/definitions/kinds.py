@@ -1,0 +1,52 @@
+"""The kinds of named definitions, and what changes of all kinds share: each is one revision in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+
+from core.clock import Clock, WallClock
+from core.errors import NotFound
+from core.ports.definitions import DefinitionReader, DefinitionRepository
+from core.ports.store import ReadTransaction, Store, Transaction
+from core.records import DefinitionRevision
+
+_WALL = WallClock()
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionKind:
+    """A kind of definitions by its name, with its repository in a transaction."""
+
+    name: str
+    reader: Callable[[ReadTransaction], DefinitionReader]
+    repository: Callable[[Transaction], DefinitionRepository]
+
+    def not_stored(self, name: str) -> NotFound:
+        """The error of a name under which nothing is stored."""
+        return NotFound(f"no {self.name} is stored as {name!r}; GET /v1/{self.name}s lists all")
+
+
+SCENARIO = DefinitionKind("scenario", attrgetter("scenarios"), attrgetter("scenarios"))
+EXPERIMENT = DefinitionKind("experiment", attrgetter("experiments"), attrgetter("experiments"))
+
+
+def newest_revision(definitions: DefinitionReader, name: str) -> DefinitionRevision | None:
+    """The newest change of a definition, which may be its deletion; None for an unknown name."""
+    return next(iter(definitions.history(name, limit=1)), None)
+
+
+def delete_definition(
+    store: Store, kind: DefinitionKind, name: str, *, author: str, clock: Clock = _WALL
+) -> DefinitionRevision:
+    """Delete a stored definition; its revisions stay. Raises `NotFound`."""
+    with store.transaction() as tx:
+        definitions = kind.repository(tx)
+        definitions.lock()
+        newest = newest_revision(definitions, name)
+        if newest is None or newest.definition is None:
+            raise kind.not_stored(name)
+        change = definitions.add(name, None, author=author, now_ms=clock.now_ms())
+        tx.commit()
+    return change
