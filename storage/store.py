@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -12,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import StoreError, StoreUnavailable
+from core.ports.metadata import Secret
 from core.ports.store import ReadTransaction, Transaction
 from storage.dialects import dialect_of
 from storage.engine import POOL_TIMEOUT_S, open_engine, parse_url
@@ -52,7 +52,7 @@ class SqlStore:
         except DBAPIError as error:
             raise self._dialect.failure(cast(Exception, error.orig)) from error
         with self._session(self._dialect.begin_write) as session:
-            self._secret = bytes.fromhex(MetadataRepository(session).erasure_secret(secrets.token_hex(32)))
+            self._secret = MetadataRepository(session).secret(Secret.ERASURE)
             session.command("COMMIT")
 
     @contextmanager

@@ -7,7 +7,6 @@ Opening a system connects to the database only; the first refresh loads the mode
 from __future__ import annotations
 
 import dataclasses
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -25,6 +24,7 @@ from core.interests.user_interest import Interests
 from core.outcomes.attribution import Attributor
 from core.ports.encoder import ModelBundle
 from core.ports.index import ItemIndex
+from core.ports.metadata import Secret
 from core.ports.store import Store
 from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import SnapshotManager
@@ -40,7 +40,6 @@ from tidewise.settings.schema import ClockSettings, Settings
 if TYPE_CHECKING:
     from model.bundle import HM4SRBundle
 
-CURSOR_KEY = "cursors.key"  # in the metadata
 MODELS_FOLDER = "models"
 FEATURES_FOLDER = "features"
 
@@ -190,16 +189,11 @@ def agree_on_meta(store: Store, settings: Settings) -> None:
 
 
 def cursor_key(store: Store) -> bytes:
-    """The key that signs the cursors of pages, the same in all processes; made by the first one."""
-    with store.read() as read:
-        stored = read.metadata.all().get(CURSOR_KEY)
-    if stored is None:
-        with store.transaction() as tx:
-            tx.scenarios.lock()  # of processes that start together, one makes it
-            stored = tx.metadata.all().get(CURSOR_KEY, secrets.token_hex(32))
-            tx.metadata.save({CURSOR_KEY: stored})
-            tx.commit()
-    return bytes.fromhex(stored)
+    """The key that signs the cursors of pages, the same in all processes."""
+    with store.transaction() as tx:
+        key = tx.metadata.secret(Secret.CURSORS)
+        tx.commit()
+    return key
 
 
 def check_rebuildable(store: Store, settings: Settings) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 
 from sqlalchemy import select
 from sqlalchemy.sql.elements import CompilerElement
 
+from core.ports.metadata import Secret
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import meta
 
-ERASURE_SECRET = "erasure_secret"  # noqa: S105 - the name of the value, not the secret
+SECRET_BYTES = 32
+SECRETS = frozenset(Secret)
 
 
 def _save(dialect: Dialect) -> CompilerElement:
@@ -36,15 +39,14 @@ class MetadataRepository:
         self._session = session
 
     def all(self) -> dict[str, str]:
-        """All values by name, except the secret."""
-        return {name: value for name, value in self._session.rows(_all) if name != ERASURE_SECRET}
+        """All values by name, except secrets."""
+        return {name: value for name, value in self._session.rows(_all) if name not in SECRETS}
 
     def save(self, values: Mapping[str, str]) -> None:
         """Insert or replace values."""
         self._session.write(_save, sorted(values.items()))
 
-    def erasure_secret(self, new: str) -> str:
-        """The secret in the keyed hashes of erased users; `new` is stored where there is none yet."""
-        self._session.write(_add, [(ERASURE_SECRET, new)])
-        secret: str = next(value for name, value in self._session.rows(_all) if name == ERASURE_SECRET)
-        return secret
+    def secret(self, name: Secret) -> bytes:
+        """A secret of 32 random bytes, made by the first process that needs it."""
+        self._session.write(_add, [(name.value, secrets.token_hex(SECRET_BYTES))])
+        return bytes.fromhex(next(value for stored, value in self._session.rows(_all) if stored == name))

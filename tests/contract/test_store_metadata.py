@@ -1,0 +1,26 @@
+"""Metadata: named values, and secrets that stay the same and are not among them."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.ports.metadata import Secret
+from core.ports.store import Store
+
+
+@pytest.mark.parametrize("name", Secret)
+def test_a_secret_is_made_once_and_is_no_value(store: Store, name: Secret) -> None:
+    made = []
+    for _ in range(2):
+        with store.transaction() as tx:
+            made.append(tx.metadata.secret(name))
+            tx.commit()
+    with store.read() as read:
+        assert name not in read.metadata.all()
+    assert made[0] == made[1]
+    assert len(made[0]) == 32
+
+
+def test_secrets_differ(store: Store) -> None:
+    with store.transaction() as tx:
+        assert tx.metadata.secret(Secret.ERASURE) != tx.metadata.secret(Secret.CURSORS)
