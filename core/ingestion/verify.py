@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import chain, groupby
+from itertools import groupby
 from operator import attrgetter
 from typing import Any, Literal, get_args
 
@@ -132,15 +132,16 @@ def _compare_popularity(read: ReadTransaction, result: Verification, expected: d
         for key in stored.keys() | expected.keys()
         if abs(stored.get(key, -np.inf) - expected.get(key, -np.inf)) > LOG2_TOLERANCE
     ]
-    for key, name in _item_names(read, different).items():
-        result.compare("popularity", name, f"log2 {stored.get(key)}", f"log2 {expected.get(key)}")
+    _add_items(
+        read, result, "popularity", different, lambda key: (f"log2 {stored.get(key)}", f"log2 {expected.get(key)}")
+    )
 
 
 def _compare_transitions(read: ReadTransaction, result: Verification, expected: TransitionSums) -> None:
     stored = TransitionSums()
     stored.add(read.transitions.since({}).rows)
-    for key, name in _item_names(read, stored.differing_items(expected)).items():
-        result.compare("transitions", name, stored.describe(key), expected.describe(key))
+    different = stored.differing_items(expected)
+    _add_items(read, result, "transitions", different, lambda key: (stored.describe(key), expected.describe(key)))
 
 
 def _compare_event_counts(read: ReadTransaction, result: Verification, expected: Counter[tuple[int, int]]) -> None:
@@ -152,22 +153,38 @@ def _compare_event_counts(read: ReadTransaction, result: Verification, expected:
 
 def _compare_outcome_counts(read: ReadTransaction, result: Verification) -> None:
     """By day, origin and position of the answer: the numbers, and the sums of values but for rounding."""
-    counts = outcome_counts(chain.from_iterable(read.outcomes.pages()))
-    for by in get_args(Dimension):
-        expected: dict[tuple[int, int], tuple[int, float]] = {}
-        for key, (num, value) in counts.items():
-            group = {"day": key.day, "origin": key.origin_key, "position": key.position}[by]
-            old_num, old_value = expected.get((group, key.measure), NOTHING)
-            expected[group, key.measure] = old_num + num, old_value + value
+    expected: dict[Dimension, dict[tuple[int, int], tuple[int, float]]] = {by: {} for by in get_args(Dimension)}
+    for page in read.outcomes.pages():
+        for key, (num, value) in outcome_counts(page).items():
+            groups: dict[Dimension, int] = {"day": key.day, "origin": key.origin_key, "position": key.position}
+            for by, group in groups.items():
+                old_num, old_value = expected[by].get((group, key.measure), NOTHING)
+                expected[by][group, key.measure] = old_num + num, old_value + value
+    for by, sums in expected.items():
         totals = read.outcomes.totals(by, since_day=0, until_day=LAST_DAY)
         stored = {(group, measure): (num, value) for group, measure, num, value in totals if measure in OF_EVENTS}
-        for group, measure in sorted(stored.keys() | expected.keys()):
-            old, new = stored.get((group, measure), NOTHING), expected.get((group, measure), NOTHING)
+        for group, measure in sorted(stored.keys() | sums.keys()):
+            old, new = stored.get((group, measure), NOTHING), sums.get((group, measure), NOTHING)
             if old[0] != new[0] or not math.isclose(old[1], new[1], rel_tol=1e-9, abs_tol=1e-6):
                 result.compare("outcome count", f"{Measure(measure).name.lower()}, {by} {group}", old, new)
 
 
-def _item_names(read: ReadTransaction, keys: Sequence[int]) -> dict[int, str]:
-    """The ids of items by key; an item that is not stored is named by its key."""
-    items = read.items.by_key(keys)
-    return {key: items[key].item.item_id if key in items else f"item key {key}" for key in sorted(keys)}
+def _add_items(
+    read: ReadTransaction,
+    result: Verification,
+    part: Part,
+    keys: Sequence[int],
+    values: Callable[[int], tuple[str, str]],
+) -> None:
+    """Count the items with these keys as different, and name the first; one that is not stored has its key for a name.
+
+    `values`: the stored and the expected one of an item.
+    """
+    if not keys:
+        return
+    result.different[part] += len(keys)
+    first = sorted(keys)[: MAX_EXAMPLES - len(result.examples)]
+    items = read.items.by_key(first)
+    for key in first:
+        name = items[key].item.item_id if key in items else f"item key {key}"
+        result.examples.append(Difference(part, name, *values(key)))

@@ -142,8 +142,9 @@ class AnswerLog:
             return
         now_ms = self._clock.now_ms()
         with self._store.transaction() as tx:
+            oldest_day = self._retention.oldest_ms(now_ms) // DAY_MS
             tx.outcomes.expire_deferred(before_ms=self._wall.now_ms() - DEFERRED_MS)
-            totals = tx.outcomes.totals("day", since_day=0, until_day=now_ms // DAY_MS + 1)
+            totals = tx.outcomes.totals("day", since_day=oldest_day, until_day=now_ms // DAY_MS + 1)
             by_day = {day: num for day, measure, num, _ in totals if measure == Measure.ANSWER}
             num_deleted = tx.answers.delete_before(self._retention.first_ms(now_ms, by_day), limit=DELETE_STEP)
             tx.commit()

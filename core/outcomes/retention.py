@@ -15,12 +15,17 @@ class Retention:
     days: float = 30.0
     max_answers: int = 5_000_000
 
+    def oldest_ms(self, now_ms: int) -> int:
+        """The time before which answers are deleted for their age."""
+        return now_ms - int(self.days * DAY_MS)
+
     def first_ms(self, now_ms: int, answers_by_day: Mapping[int, int]) -> int:
-        """The time before which answers are deleted. `answers_by_day`: how many were counted, by days since 1970.
+        """The time before which answers are deleted. `answers_by_day`: how many were counted, by days since 1970,
+        from that of `oldest_ms` on.
 
         Within the day that exceeds `max_answers`, answers are taken as evenly spread.
         """
-        oldest_ms = now_ms - int(self.days * DAY_MS)
+        oldest_ms = self.oldest_ms(now_ms)
         num_kept = 0
         for day in sorted(answers_by_day, reverse=True):
             num = answers_by_day[day]
