@@ -193,17 +193,17 @@ class Client:
         experiments: list[Json] = self._call("GET", "/v1/experiments")["experiments"]
         return experiments
 
-    def put_experiment(self, name: str, definition: Json, *, author: str = "api") -> Json:
+    def put_experiment(self, name: str, definition: Json, *, author: str | None = None) -> Json:
         """Insert or replace an experiment; returns the revision."""
-        return self._call("PUT", f"/v1/experiments/{_part(name)}", json=definition, params={"author": author})
+        return self._call("PUT", f"/v1/experiments/{_part(name)}", json=definition, params=_author(author))
 
-    def stop_experiment(self, name: str, *, author: str = "api") -> Json:
+    def stop_experiment(self, name: str, *, author: str | None = None) -> Json:
         """End an experiment now; returns the revision."""
-        return self._call("POST", f"/v1/experiments/{_part(name)}/stop", params={"author": author})
+        return self._call("POST", f"/v1/experiments/{_part(name)}/stop", params=_author(author))
 
-    def delete_experiment(self, name: str, *, author: str = "api") -> Json:
+    def delete_experiment(self, name: str, *, author: str | None = None) -> Json:
         """Delete an experiment; returns the revision."""
-        return self._call("DELETE", f"/v1/experiments/{_part(name)}", params={"author": author})
+        return self._call("DELETE", f"/v1/experiments/{_part(name)}", params=_author(author))
 
     def experiment_results(self, name: str) -> Json:
         """The arms compared with the control, day by day."""

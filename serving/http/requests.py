@@ -185,8 +185,11 @@ def integer_query(request: Request, name: str, *, default: int, highest: int, lo
 def time_query(request: Request, name: str, *, default: int) -> int:
     """A time in the query string, in milliseconds or as ISO 8601."""
     text = request.query_params.get(name)
-    if text is None:
-        return default
+    return default if text is None else time_of(name, text)
+
+
+def time_of(name: str, text: str) -> int:
+    """A time in milliseconds, sent as such or as ISO 8601; raises `InvalidInput`."""
     return check_time_ms(name, _integer(name, text) if text.isascii() and text.isdecimal() else text)
 
 

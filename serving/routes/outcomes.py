@@ -6,11 +6,11 @@ from fastapi import APIRouter, Request, Response
 
 from core.clock import DAY_MS, Clock
 from core.errors import InvalidInput
-from core.interactions import check_time_ms, shorten
+from core.interactions import shorten
 from core.outcomes.report import GROUPINGS, Grouping, ImpressionSource, outcome_report
 from core.ports.store import Store
 from serving.http.replies import json_reply
-from serving.http.requests import check_query
+from serving.http.requests import check_query, time_of
 from serving.runtime.engine import Engine
 from serving.schemas import outcomes as schemas
 
@@ -74,13 +74,9 @@ def grouping_of(text: str) -> Grouping:
 
 def days_of(since: str | None, until: str | None, *, clock: Clock) -> tuple[int, int]:
     """The first and the last day of a period, in days since 1970; raises `InvalidInput`."""
-    until_day = clock.now_ms() // DAY_MS if until is None else _day("until", until)
-    since_day = until_day - DEFAULT_DAYS + 1 if since is None else _day("since", since)
+    until_day = clock.now_ms() // DAY_MS if until is None else time_of("until", until) // DAY_MS
+    since_day = until_day - DEFAULT_DAYS + 1 if since is None else time_of("since", since) // DAY_MS
     if since_day > until_day:
         msg = f"since: wanted a day that is not after the last one, got {shorten(since)}"
         raise InvalidInput(msg, field="since")
     return since_day, until_day
-
-
-def _day(name: str, text: str) -> int:
-    return check_time_ms(name, int(text) if text.isdecimal() and len(text) < 20 else text) // DAY_MS
