@@ -6,7 +6,6 @@ Shapes: n catalogue rows, m changed ones, t transitions (a row becomes available
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from core.arrays import BoolArray, IntArray
 from core.columns import with_rows
 from core.errors import InvalidItem
 from core.interactions import check_time_ms, is_scalar, shorten
+from core.times import second_text
 
 BEGIN_MS, END_MS = -(2**62), 2**62  # of an item without limits
 UNLIMITED = (BEGIN_MS, END_MS)
@@ -37,9 +37,9 @@ class Availability(NamedTuple):
         if not self.is_in_stock:
             return "out of stock"
         if self.available_from is not None and now_ms < self.available_from:
-            return f"available from {_moment(self.available_from)}"
+            return f"available from {second_text(self.available_from)} UTC"
         if self.available_until is not None and now_ms >= self.available_until:
-            return f"was available until {_moment(self.available_until)}"
+            return f"was available until {second_text(self.available_until)} UTC"
         return None
 
 
@@ -169,7 +169,3 @@ def _within(limits: IntArray, now_ms: int) -> BoolArray:
     """(m,) whether a time is within (m, 2) limits."""
     is_within: BoolArray = (limits[:, 0] <= now_ms) & (now_ms < limits[:, 1])
     return is_within
-
-
-def _moment(time_ms: int) -> str:
-    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,4 +1,4 @@
-"""Times of files and messages as integer milliseconds UTC: numbers in a unit, or ISO 8601 texts."""
+"""Times as integer milliseconds UTC: from numbers in a unit or ISO 8601 texts, and as text for people."""
 
 from __future__ import annotations
 
@@ -30,3 +30,13 @@ def iso_ms(text: str, zone: tzinfo = UTC) -> int | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC if text.endswith(" UTC") else zone)
     return (moment - _EPOCH) // _MS
+
+
+def minute_text(time_ms: int) -> str:
+    """A time (UTC) to the minute, as 2026-11-28 15:04."""
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M}"
+
+
+def second_text(time_ms: int) -> str:
+    """A time (UTC) to the second, as 2026-11-28 15:04:05."""
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import getpass
 import json
 import logging
 import os
@@ -81,6 +82,14 @@ def use_log_format(log_format: Literal["text", "json"]) -> None:
 def process_name() -> str:
     """A name that no other process has, on any machine at any time; it begins with the host, for people."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def account() -> str:
+    """The account that runs this process, for people."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # an account without a name, as in containers
+        return "unknown"
 
 
 def shutdown_requested() -> Event:

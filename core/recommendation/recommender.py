@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import numpy as np
 
@@ -46,6 +45,7 @@ from core.recommendation.vector_cache import VectorCache
 from core.records import UserState
 from core.scenarios.pools import RandomSource
 from core.scenarios.slate import DEFAULT_RANDOM
+from core.times import minute_text
 
 NOTHING_LISTED = "the catalogue has no item that can be recommended"
 DISLIKED, NOT_YET_READ = "disliked by the user", "changed a moment ago"
@@ -332,8 +332,7 @@ def _continued(window: Window, session: History, shape: WindowShape) -> History:
 def _trend_reason(since_ms: int | None) -> str:
     if since_ms is None:
         return "no trend is known yet"
-    since = datetime.fromtimestamp(since_ms / 1000, UTC)
-    return f"gains since {since:%Y-%m-%d %H:%M} UTC, compared with all time before"
+    return f"gains since {minute_text(since_ms)} UTC, compared with all time before"
 
 
 def _query(model: BoundModel, vector: FloatArray, gap_ms: int | None) -> FloatArray:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from core.audit import AuditedStore
 from core.records import AuditEntry
+from core.times import second_text
 from tidewise.bootstrap import System, open_existing
 from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
+from tidewise.process_setup import account
 
 
 def register(app: typer.Typer) -> None:
@@ -41,14 +41,6 @@ def audited(system: System, action: str, target: str = "") -> AuditedStore:
     return AuditedStore(system.store, f"command line ({account()})", action, target)
 
 
-def account() -> str:
-    """The account that runs this command."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # an account without a name, as in containers
-        return "unknown"
-
-
 def _line(entry: AuditEntry) -> str:
-    time = f"{datetime.fromtimestamp(entry.time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    return f"{time}  {entry.actor}: {entry.action}{f' {entry.target}' if entry.target else ''}"
+    what = f"{entry.action} {entry.target}".rstrip()
+    return f"{second_text(entry.time_ms)} UTC  {entry.actor}: {what}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from rich.progress import Progress
 from core.clock import DAY_MS, WallClock
 from core.ingestion.derivation import Derivation
 from core.ingestion.verify import Verification
+from core.times import minute_text
 from tidewise.bootstrap import open_existing
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 
@@ -74,7 +74,7 @@ def restore(
     if json_:
         print_json({"folder": str(folder), "restored": not check, "made": found.made_ms, "bytes": found.num_bytes})
         return
-    made = f"made {datetime.fromtimestamp(found.made_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC by Tidewise {found.version}"
+    made = f"made {minute_text(found.made_ms)} UTC by Tidewise {found.version}"
     screen.print(f"{folder}: whole, {made}", markup=False, highlight=False, soft_wrap=True)
     if not check:
         screen.print(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from core.errors import InvalidInput
 from core.ingestion.dead_letters import dead_letter_json
 from core.interactions import shorten
 from core.records import DeadLetter
+from core.times import second_text
 from tidewise.bootstrap import open_existing
 from tidewise.commands.audit import audited
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
@@ -116,8 +116,7 @@ def _selected(keys: Sequence[int] | None, all_: bool) -> set[int] | None:
 
 
 def _line(dead_letter: DeadLetter) -> str:
-    at = datetime.fromtimestamp(dead_letter.time_ms / 1000, UTC)
     retried = f" (retried {dead_letter.num_retries}x)" if dead_letter.num_retries else ""
     position = f"{dead_letter.source}/{dead_letter.partition}@{dead_letter.offset}"
-    head = f"{dead_letter.key}  {at:%Y-%m-%d %H:%M:%S}  {position}{retried}"
+    head = f"{dead_letter.key}  {second_text(dead_letter.time_ms)}  {position}{retried}"
     return f"{head}\n    {dead_letter.reason}\n    {shorten(dead_letter.payload)}"

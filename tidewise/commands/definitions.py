@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from core.errors import InvalidInput
 from core.records import DefinitionRevision
+from core.times import second_text
 from tidewise.commands.options import print_json, screen
 
 
@@ -49,5 +49,4 @@ def change_json(change: DefinitionRevision) -> dict[str, Any]:
 def change_line(change: DefinitionRevision) -> str:
     """A change as a line."""
     what = "deleted" if change.definition is None else "stored"
-    time = datetime.fromtimestamp(change.time_ms / 1000, UTC)
-    return f"revision {change.revision}  {what} {time:%Y-%m-%d %H:%M:%S}, by {change.author}"
+    return f"revision {change.revision}  {what} {second_text(change.time_ms)}, by {change.author}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Annotated
 
 import httpx
@@ -12,6 +11,7 @@ import typer
 from core.clock import DAY_MS, WallClock
 from core.errors import TidewiseError
 from core.ports.store import ReadTransaction
+from core.times import minute_text
 from tidewise.bootstrap import System, open_existing
 from tidewise.commands.advice import Finding, catalogue_findings, model_findings
 from tidewise.commands.offsets import positions_of
@@ -73,8 +73,7 @@ def _event_findings(read: ReadTransaction, system: System) -> Iterator[Finding]:
     if not totals.events or newest_ms is None:
         yield Finding("events", "none", problem=True, command="`tidewise import --events FILE`, or post them")
     else:
-        newest = f"{datetime.fromtimestamp(newest_ms / 1000, UTC):%Y-%m-%d %H:%M}"
-        text = f"{totals.events:,} by {totals.users:,} users, the newest of {newest} UTC"
+        text = f"{totals.events:,} by {totals.users:,} users, the newest of {minute_text(newest_ms)} UTC"
         is_old = system.settings.clock.mode == "wall" and WallClock().now_ms() - newest_ms > OLD_DAYS * DAY_MS
         remark = "; for an old log, a database made with --set clock.mode=stream answers as of its end"
         yield Finding("events", text + (remark if is_old else ""))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from core.times import minute_text
 from tidewise.bootstrap import open_existing
 from tidewise.commands.options import Config, Data, Json, Set, notes, overrides_of, print_json, screen, settings_of
 from tidewise.settings.schema import load_settings
@@ -63,12 +63,12 @@ def _print(document: dict[str, Any]) -> None:
     for heading in ("since", "what changed", "likely cause", "state"):
         table.add_column(heading)
     for alarm in document["alarms"]:
-        table.add_row(_minute(alarm["onset"]), alarm["text"], alarm["cause"], _state(alarm))
+        table.add_row(minute_text(alarm["onset"]), alarm["text"], alarm["cause"], _state(alarm))
     screen.print(table)
     progress = (
         "no counts processed yet"
         if document["monitored_through"] is None
-        else f"processed through {_minute(document['monitored_through'])} UTC"
+        else f"processed through {minute_text(document['monitored_through'])} UTC"
     )
     screen.print(progress, markup=False)
 
@@ -76,13 +76,9 @@ def _print(document: dict[str, Any]) -> None:
 def _state(alarm: dict[str, Any]) -> str:
     """Whether an alarm lasts, and what was done."""
     if alarm["status"] == "over":
-        return f"over {_minute(alarm['over'])}: {alarm['ending']}"
+        return f"over {minute_text(alarm['over'])}: {alarm['ending']}"
     response = alarm["response"]
     if response is None:
         return "open"
     done = "promoted" if response["promoted"] is not None else response["verdict"] or "not judged yet"
     return f"{alarm['status']}: {response['model_version']}, {done}"
-
-
-def _minute(time_ms: int) -> str:
-    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.table import Table
@@ -15,6 +14,7 @@ from core.imports.item_import import ItemColumns, read_items
 from core.imports.rows import BadLine, FileFormat, RowReader
 from core.interactions import Interaction
 from core.items import Item
+from core.times import second_text
 from tidewise.bootstrap import open_existing
 from tidewise.commands.options import screen
 from tidewise.files import opened
@@ -56,7 +56,7 @@ class Preview:
             _print_detected(reader, f"numeric times in {rules.time_unit}")
             events = self._counted(read_history(reader, rules=rules, on_bad=bad.extend))
             first = [event for _, event in zip(range(SHOWN_ROWS), events, strict=False)]
-            rows = ((e.user_id, e.item_id, e.type, _moment(e.time_ms), e.value) for e in first)
+            rows = ((e.user_id, e.item_id, e.type, second_text(e.time_ms), e.value) for e in first)
             _print_table(("user", "item", "type", "time (UTC)", "value"), rows)
             for _ in events:
                 pass
@@ -120,10 +120,6 @@ def _print_bad(counted: str, bad: list[BadLine]) -> None:
     _say(f"{counted}, {len(bad):,} bad")
     for line in bad[:SHOWN_BAD_LINES]:
         _say(f"  line {line.line}: {line.reason}")
-
-
-def _moment(time_ms: int) -> str:
-    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _say(text: str) -> None:

@@ -13,9 +13,10 @@ from core.experiments.manage import save_experiment, stop_experiment
 from core.experiments.report import read_results
 from core.experiments.results import ArmOutcome, ExperimentResults, sums_of
 from tidewise.bootstrap import open_existing
-from tidewise.commands.audit import account, audited
+from tidewise.commands.audit import audited
 from tidewise.commands.definitions import change_line, print_change, read_definition
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
+from tidewise.process_setup import account
 
 app = typer.Typer(no_args_is_help=True, help="List, store, stop or delete experiments, and show their results.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from core.api_keys import ApiKey, Scope
 from core.clock import DAY_MS, WallClock
 from core.key_management import create_key, revoke_key, rotate_key
+from core.times import minute_text
 from tidewise.bootstrap import open_existing, open_system
 from tidewise.commands.audit import audited
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
@@ -121,9 +121,5 @@ def _line(key: ApiKey, now_ms: int) -> str:
     if key.expires_ms is None:
         expiry = ""
     else:
-        expiry = f", {'expired' if key.expires_ms <= now_ms else 'expires'} {_time(key.expires_ms)}"
-    return f"{key.name}: {key.scope.name.lower()}{limit}, made {_time(key.created_ms)}{expiry}"
-
-
-def _time(time_ms: int) -> str:
-    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+        expiry = f", {'expired' if key.expires_ms <= now_ms else 'expires'} {minute_text(key.expires_ms)} UTC"
+    return f"{key.name}: {key.scope.name.lower()}{limit}, made {minute_text(key.created_ms)} UTC{expiry}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import signal
 import sys
@@ -27,7 +26,7 @@ from tidewise.commands.options import (
 )
 from tidewise.commands.tuning_table import print_tuning
 from tidewise.commands.verdicts import print_training, training_json
-from tidewise.process_setup import end_with_parent, use_log_format
+from tidewise.process_setup import account, end_with_parent, use_log_format
 from tidewise.settings.schema import load_settings
 from tidewise.training.processes import assist_training, rank
 from tidewise.training.progress import TrainingBar
@@ -69,7 +68,7 @@ def train(
         return
     settings = settings_of(data, config, set_)
     before_ms = None if before is None else check_time_ms("--before", before)
-    by_operator = Force(f"{getpass.getuser()} by command", "tidewise train --force") if force else None
+    by_operator = Force(f"{account()} by command", "tidewise train --force") if force else None
     tuning = None
     if tunes:
         with open_existing(settings) as system, TrainingBar() as bar:

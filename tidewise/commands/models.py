@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -12,10 +11,12 @@ import typer
 from core.clock import WallClock
 from core.learn.versions import named, promote, roll_back
 from core.records import ModelRecord, Promotion
+from core.times import second_text
 from tidewise.bootstrap import open_existing
-from tidewise.commands.audit import account, audited
+from tidewise.commands.audit import audited
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.commands.verdicts import print_comparisons
+from tidewise.process_setup import account
 
 app = typer.Typer(no_args_is_help=True, help="List, show, compare, promote or roll back model versions.")
 
@@ -47,7 +48,7 @@ def list_(data: Data = None, config: Config = None, set_: Set = None, json_: Jso
     for record in models:
         gone = "" if record.path else "  (files deleted)"
         why = record.lineage.get("refused") or _verdict(record.lineage)
-        line = f"{record.version}  {_at(record.created_ms)}  {record.status:<10}  {why}{gone}"
+        line = f"{record.version}  {second_text(record.created_ms)}  {record.status:<10}  {why}{gone}"
         screen.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
     if not models:
         notes.print("No models yet; `tidewise train` makes the first.")
@@ -61,7 +62,7 @@ def show(version: Version, data: Data = None, config: Config = None, set_: Set =
     if json_:
         print_json({**record.to_json(), "promotions": [promotion.to_json() for promotion in own]})
         return
-    screen.print(f"[bold]{record.version}[/]  {record.status}, made {_at(record.created_ms)}", highlight=False)
+    screen.print(f"[bold]{record.version}[/]  {record.status}, made {second_text(record.created_ms)}", highlight=False)
     for name, value in record.lineage.items():
         if name != "trials":
             screen.print(f"  {name}: {value}", markup=False, highlight=False, soft_wrap=True)
@@ -152,20 +153,16 @@ def _read(data: Any, config: Any, set_: Any) -> tuple[list[ModelRecord], list[Pr
         return read.models.all(), read.models.promotions()
 
 
-def _at(time_ms: int) -> str:
-    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
-
-
 def _verdict(lineage: Mapping[str, Any]) -> str:
     trials = lineage.get("trials", ())
     return f"{trials[-1]['verdict']}: {trials[-1]['reason']}" if trials else ""
 
 
 def _trial_line(trial: Mapping[str, Any]) -> str:
-    return f"  trial {_at(trial['time'])}  {trial['verdict']}: {trial['reason']}"
+    return f"  trial {second_text(trial['time'])}  {trial['verdict']}: {trial['reason']}"
 
 
 def _promotion_line(promotion: Promotion) -> str:
     change = f"{promotion.previous or 'popularity'} -> {promotion.version}"
     reason = f": {promotion.reason}" if promotion.reason else ""
-    return f"{promotion.kind} {_at(promotion.time_ms)}  {change}, by {promotion.decided_by}{reason}"
+    return f"{promotion.kind} {second_text(promotion.time_ms)}  {change}, by {promotion.decided_by}{reason}"

@@ -13,9 +13,10 @@ from core.definitions.kinds import SCENARIO, delete_definition
 from core.scenarios.manage import MAX_REVISIONS, revert_scenario, save_scenario
 from core.scenarios.scenario import Scenario
 from tidewise.bootstrap import open_existing
-from tidewise.commands.audit import account, audited
+from tidewise.commands.audit import audited
 from tidewise.commands.definitions import change_json, change_line, print_change, read_definition
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
+from tidewise.process_setup import account
 
 app = typer.Typer(no_args_is_help=True, help="List, show, store, delete or revert scenarios.")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from core.drift_records import Alarm
 from core.errors import InvalidSettings, NotReady
 from core.lease import Lease
 from core.ports.store import Store
+from core.times import minute_text
 from tidewise.bootstrap import System, open_system
 from tidewise.process_setup import process_name, shutdown_requested, use_log_format
 from tidewise.processes.refresh import start_refresh
@@ -160,5 +160,4 @@ def _log_alarm(alarm: Alarm) -> None:
     if alarm.over_ms is not None and alarm.over_ms > alarm.detected_ms:
         logger.info("drift over: %s: %s", headline(alarm), alarm.ending)
         return
-    onset = f"{datetime.fromtimestamp(alarm.onset_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
-    logger.warning("drift: %s, since %s: %s", headline(alarm), onset, alarm.cause)
+    logger.warning("drift: %s, since %s UTC: %s", headline(alarm), minute_text(alarm.onset_ms), alarm.cause)

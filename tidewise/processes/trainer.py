@@ -5,7 +5,6 @@ Trainings run in a child process, which holds the trainer's lease, so that their
 
 from __future__ import annotations
 
-import getpass
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,7 +19,7 @@ from core.lease import Lease
 from tidewise.bootstrap import open_existing, open_system
 from tidewise.metrics.port import exposed
 from tidewise.metrics.trainer import TrainerMetrics
-from tidewise.process_setup import shutdown_requested, use_log_format
+from tidewise.process_setup import account, shutdown_requested, use_log_format
 from tidewise.processes.learning_scheduler import start_learning
 from tidewise.settings.schema import Settings
 from tidewise.training.learning import learning_cycle, trainer_lease
@@ -68,7 +67,7 @@ def run_due_job(settings: Settings, *, progress: ProgressCallback) -> str:
 def request_job(settings: Settings, *, kind: JobKind) -> None:
     """Request a training from the process that holds the trainer's lease."""
     with open_existing(settings) as system, system.store.transaction() as tx:
-        request_training(tx, kind=kind, by=f"{getpass.getuser()} by command", reason="", now_ms=WallClock().now_ms())
+        request_training(tx, kind=kind, by=f"{account()} by command", reason="", now_ms=WallClock().now_ms())
         tx.commit()
 
 
