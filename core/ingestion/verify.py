@@ -16,6 +16,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from core.drift_records import BUCKET_MS
 from core.history import EMPTY_WINDOW, Window
 from core.ingestion.derivation import Derivation, event_counts
 from core.ingestion.rebuild import user_groups
@@ -145,10 +147,15 @@ def _compare_transitions(read: ReadTransaction, result: Verification, expected: 
 
 
 def _compare_event_counts(read: ReadTransaction, result: Verification, expected: Counter[tuple[int, int]]) -> None:
-    stored = read.event_counts.by_step()
-    for bucket_ms, code in sorted(stored.keys() | expected.keys()):
-        name = f"{bucket_ms} ms, type {code}"
-        result.compare("event count", name, stored.get((bucket_ms, code), 0), expected[bucket_ms, code])
+    """Of buckets, and their sums by hour and by day, which are stored with them."""
+    for step_ms in (BUCKET_MS, HOUR_MS, DAY_MS):
+        sums: Counter[tuple[int, int]] = Counter()
+        for (bucket_ms, code), num in expected.items():
+            sums[bucket_ms - bucket_ms % step_ms, code] += num
+        stored = read.event_counts.by_step(step_ms=step_ms)
+        for start_ms, code in sorted(stored.keys() | sums.keys()):
+            name = f"{step_ms // MINUTE_MS} minutes from {start_ms} ms, type {code}"
+            result.compare("event count", name, stored.get((start_ms, code), 0), sums[start_ms, code])
 
 
 def _compare_outcome_counts(read: ReadTransaction, result: Verification) -> None:

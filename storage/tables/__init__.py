@@ -7,7 +7,7 @@ foreign keys: writers resolve keys in the transaction that uses them, and each c
 from __future__ import annotations
 
 from storage.tables.base import metadata
-from storage.tables.counts import event_counts, popularity, popularity_changes, transitions
+from storage.tables.counts import event_count_rollups, event_counts, popularity, popularity_changes, transitions
 from storage.tables.definitions import experiment_revisions, scenario_revisions
 from storage.tables.drift import drift_alarms, drift_buckets, drift_counts, drift_points, drift_scores, topics
 from storage.tables.history import dead_letters, erased_users, interactions, items, undone_events, users, writer_offsets
@@ -28,6 +28,7 @@ __all__ = [
     "drift_points",
     "drift_scores",
     "erased_users",
+    "event_count_rollups",
     "event_counts",
     "experiment_revisions",
     "interactions",

@@ -28,3 +28,15 @@ event_counts = Table(
     Column("num", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+
+# Sums of event_counts by hour and by day, kept with them.
+event_count_rollups = Table(
+    "event_count_rollups",
+    metadata,
+    Column("step_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("writer_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("type_code", SmallInteger, primary_key=True, autoincrement=False),
+    Column("num", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)

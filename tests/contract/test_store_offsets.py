@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from stored_events import CLICK, VIEW
 
+from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from core.ports.store import Store
 from core.records import WriterPosition
 
@@ -138,3 +141,38 @@ def test_event_counts_are_summed_over_writers_in_longer_steps(store: Store) -> N
             (0, CLICK): 4,
             (600_000, VIEW): 2,
         }
+
+
+PERIODS_MS = [(0, 2**62), (7 * MINUTE_MS, 3 * DAY_MS), (DAY_MS - HOUR_MS, DAY_MS + 90 * MINUTE_MS), (HOUR_MS, HOUR_MS)]
+
+
+@pytest.mark.parametrize("step_ms", [HOUR_MS, 6 * HOUR_MS, DAY_MS, 4 * DAY_MS])
+def test_long_steps_are_the_sums_of_their_buckets(store: Store, step_ms: int) -> None:
+    chance = random.Random(3)
+    buckets = [chance.randrange(0, 6 * DAY_MS, 5 * MINUTE_MS) for _ in range(300)]
+    with store.transaction() as tx:
+        key = tx.offsets.lock("http", [0])[0].key
+        for bucket_ms in buckets:
+            tx.event_counts.add(key, {(bucket_ms, CLICK): chance.choice([1, 3, -1]), (bucket_ms, VIEW): 1})
+        tx.commit()
+    with store.read() as read:
+        for since_ms, before_ms in PERIODS_MS:
+            sums: Counter[tuple[int, int]] = Counter()
+            fine = read.event_counts.by_step(since_ms=since_ms, before_ms=before_ms)
+            for (bucket_ms, code), num in fine.items():
+                sums[bucket_ms - bucket_ms % step_ms, code] += num
+            steps = read.event_counts.by_step(since_ms=since_ms, before_ms=before_ms, step_ms=step_ms)
+            assert steps == {name: num for name, num in sums.items() if num}
+            total = sum(read.event_counts.by_step(since_ms=since_ms).values())
+            assert read.event_counts.total(since_ms=since_ms) == total
+
+
+def test_cleared_event_counts_are_gone_from_their_sums(store: Store) -> None:
+    with store.transaction() as tx:
+        key = tx.offsets.lock("http", [0])[0].key
+        tx.event_counts.add(key, {(0, CLICK): 5})
+        tx.event_counts.clear()
+        tx.event_counts.add(key, {(0, CLICK): 2})
+        tx.commit()
+    with store.read() as read:
+        assert read.event_counts.by_step(step_ms=DAY_MS) == {(0, CLICK): 2}

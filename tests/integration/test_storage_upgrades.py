@@ -15,6 +15,7 @@ from alembic.config import Config
 from services import postgres
 from sqlalchemy import create_engine, text
 
+from core.clock import DAY_MS
 from core.drift_records import BucketCounts, SampledEvent
 from core.errors import StoreMismatch
 from core.learn.cycle import training_state
@@ -123,6 +124,7 @@ def test_a_database_of_version_0_1_keeps_its_data(old_database: OldDatabase) -> 
             assert read.offsets.positions() == [WriterPosition("s", 0, 41, 9), WriterPosition("s", 1, None, 9)]
             assert [part.tolist() for part in read.popularity.scores()] == [[5], [1.5]]
             assert read.event_counts.total(since_ms=0) == 7
+            assert read.event_counts.by_step(step_ms=DAY_MS) == {(0, 1): 7}
             assert read.drift.counts([0]) == {0: BucketCounts(3, 1, 0)}
             assert read.drift.unscored(limit=9) == [SampledEvent(b"k" * 16, 1, 2)]
         with store.transaction() as tx:

@@ -10,6 +10,7 @@ import pytest
 from domain_doubles import NOW_MS, SHAPE, TYPES, event, ingestor
 from doubles import MemoryStore
 
+from core.clock import HOUR_MS
 from core.history import EMPTY_WINDOW
 from core.ingestion.derivation import Derivation
 from core.ingestion.sources import RequestSource
@@ -95,9 +96,12 @@ def test_an_event_count_is_named_by_its_bucket_and_type(store: MemoryStore) -> N
     bucket_ms = NOW_MS // 300_000 * 300_000
     code = TYPES.code("click")
     changed(store, lambda tx: tx.event_counts.add(tx.offsets.lock("again", [0])[0].key, {(bucket_ms, code): 1}))
-    [difference] = verified(store).examples
-    assert (difference.part, difference.name) == ("event count", f"{bucket_ms} ms, type {code}")
-    assert (difference.stored, difference.expected) == ("4", "3")
+    by_step = {difference.name: difference for difference in verified(store).examples}
+    bucket = f"5 minutes from {bucket_ms} ms, type {code}"
+    hour = f"60 minutes from {NOW_MS - NOW_MS % HOUR_MS} ms, type {code}"
+    assert len(by_step) == 3  # the third is the day
+    assert {by_step[bucket].part, by_step[hour].part} == {"event count"}
+    assert (by_step[bucket].stored, by_step[bucket].expected) == ("4", "3")
 
 
 def test_many_differences_are_counted_and_the_first_are_kept(store: MemoryStore) -> None:
