@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import faiss
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
+from core.ports.array_folders import Arrays
 from index.exact import ExactIndex
 from index.quantised import QuantisedIndex
 from index.recall import RECALL_BOUND
@@ -45,6 +47,27 @@ class LiveIndex:
         exact = ExactIndex(rows, vectors)
         return cls(exact, None, ExactIndex(NO_ROWS, exact.vectors[:0]))
 
+    @classmethod
+    def of(cls, arrays: Arrays) -> LiveIndex:
+        """The index whose `arrays` these are, which it shares."""
+        exact = ExactIndex(arrays["rows"], arrays["vectors"])
+        delta = ExactIndex(arrays["delta_rows"], arrays["delta_vectors"])
+        recall = float(arrays["measured"][0]) if len(arrays["measured"]) else None
+        quantised = QuantisedIndex.of(exact, arrays) if "codes" in arrays else None
+        return cls(exact, quantised, delta, arrays["gone"], recall)
+
+    def arrays(self) -> Arrays:
+        """Everything, as `of` reads it; shared, not copied."""
+        return {
+            "rows": self.exact.rows,
+            "vectors": self.exact.vectors,
+            "delta_rows": self.delta.rows,
+            "delta_vectors": self.delta.vectors,
+            "gone": self.gone,
+            "measured": np.array([] if self.recall is None else [self.recall]),
+            **(self.quantised.arrays() if self.quantised else {}),
+        }
+
     def __len__(self) -> int:
         return len(self.exact) - len(self.gone) + len(self.delta)
 
@@ -74,7 +97,7 @@ class LiveIndex:
         merged = LiveIndex.flat(*self._merged())
         if len(merged) <= EXACT_SIZE:
             return merged
-        quantised = QuantisedIndex(merged.exact, _queries(merged.exact.vectors, queries))
+        quantised = QuantisedIndex.built(merged.exact, _queries(merged.exact.vectors, queries))
         serves = quantised.recall >= RECALL_BOUND
         return replace(merged, quantised=quantised if serves else None, recall=quantised.recall)
 
@@ -109,6 +132,11 @@ class LiveIndex:
         rows = np.concatenate([self.exact.rows[kept], self.delta.rows])
         order = np.argsort(rows)
         return rows[order], np.concatenate([self.exact.vectors[kept], self.delta.vectors])[order]
+
+
+def library() -> str:
+    """The library that searches, with its version: another one may read other arrays."""
+    return f"faiss {faiss.__version__}"
 
 
 def _queries(vectors: FloatArray, queries: FloatArray | None) -> FloatArray:

@@ -9,10 +9,13 @@ Shapes: N items, D width, M queries, C lists.
 
 from __future__ import annotations
 
+from typing import Self
+
 import faiss
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
+from core.ports.array_folders import Arrays
 from index.clusters import Clusters, cluster
 from index.exact import ExactIndex, check_query
 from index.probes import DEPTHS, ProbeCounts
@@ -36,25 +39,47 @@ class QuantisedIndex:
     `recall`: recall@10 on queries that were not used to build it, measured against `exact`.
     """
 
-    def __init__(self, exact: ExactIndex, queries: FloatArray) -> None:
+    def __init__(self, exact: ExactIndex, codes: faiss.IndexIVFPQFastScan, probes: ProbeCounts, recall: float) -> None:
+        """`codes`: of all vectors of `exact`, in their lists."""
+        self._exact = exact
+        self._codes = codes
+        self._probes = probes
+        self.recall = recall
+        self._rows_are_positions = bool(len(exact)) and int(exact.rows[-1]) == len(exact) - 1
+
+    @classmethod
+    def built(cls, exact: ExactIndex, queries: FloatArray) -> Self:
         """`exact`: holds the rows and vectors. `queries`: (M, D) like those that will be searched, at least 2."""
         num_tuning = max(1, int(TUNING_SHARE * len(queries)))
         tuning, measured = queries[:num_tuning], queries[num_tuning:]
         clusters = cluster(exact.vectors, tuning)
-        self._exact = exact
-        self._probes = ProbeCounts.tuned(exact, clusters, tuning)
-        self._quantiser = _flat(clusters.means)  # kept here, because FAISS refers to it without keeping it alive
-        self._index = _encoded(exact, clusters, self._quantiser)
-        self._rows_are_positions = bool(len(exact)) and int(exact.rows[-1]) == len(exact) - 1
+        index = cls(exact, _encoded(exact, clusters), ProbeCounts.tuned(exact, clusters, tuning), 0.0)
         sample = RecallSample.of(exact, measured)
-        self.recall = sample.recall(self)
-        while self.recall < AIM and (more := self._probes.doubled()):
-            fewer, self._probes = self._probes, more
-            better = sample.recall(self)
-            if better - self.recall < LEAST_GAIN:  # what is missed is not in the other lists
-                self._probes = fewer
+        index.recall = sample.recall(index)
+        while index.recall < AIM and (more := index._probes.doubled()):
+            fewer, index._probes = index._probes, more
+            better = sample.recall(index)
+            if better - index.recall < LEAST_GAIN:  # what is missed is not in the other lists
+                index._probes = fewer
                 break
-            self.recall = better
+            index.recall = better
+        return index
+
+    @classmethod
+    def of(cls, exact: ExactIndex, arrays: Arrays) -> Self:
+        """The index over `exact` whose `arrays` these are."""
+        num_lists, *num_probes = arrays["probes"].tolist()
+        codes = faiss.deserialize_index(arrays["codes"])
+        assert isinstance(codes, faiss.IndexIVFPQFastScan)
+        return cls(exact, codes, ProbeCounts(tuple(num_probes), num_lists), float(arrays["recall"][0]))
+
+    def arrays(self) -> Arrays:
+        """All but the vectors, as `of` reads it."""
+        return {
+            "codes": faiss.serialize_index(self._codes),
+            "probes": np.array([self._probes.num_lists, *self._probes.num_probes]),
+            "recall": np.array([self.recall]),
+        }
 
     def __len__(self) -> int:
         return len(self._exact)
@@ -117,7 +142,7 @@ class QuantisedIndex:
         parameters.nprobe = num_probes
         if bits is not None:
             parameters.sel = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-        estimates, rows = self._index.search(np.ascontiguousarray(query[None], np.float32), num, params=parameters)
+        estimates, rows = self._codes.search(np.ascontiguousarray(query[None], np.float32), num, params=parameters)
         known = rows[0] >= 0
         return rows[0, known], estimates[0, known]
 
@@ -125,17 +150,12 @@ class QuantisedIndex:
         return rows if self._rows_are_positions else np.searchsorted(self._exact.rows, rows)
 
 
-def _flat(means: FloatArray) -> faiss.IndexFlatIP:
-    quantiser = faiss.IndexFlatIP(means.shape[1])
-    quantiser.add(means)
-    return quantiser
-
-
-def _encoded(exact: ExactIndex, clusters: Clusters, quantiser: faiss.IndexFlatIP) -> faiss.IndexIVFPQFastScan:
+def _encoded(exact: ExactIndex, clusters: Clusters) -> faiss.IndexIVFPQFastScan:
     """The codes of all vectors in their lists; made by the plain index, which takes lists as given, then packed."""
     width = exact.vectors.shape[1]
-    metric = faiss.METRIC_INNER_PRODUCT
-    plain = faiss.IndexIVFPQ(quantiser, width, len(clusters.means), width, CODE_BITS, metric)
+    quantiser = faiss.IndexFlatIP(width)
+    quantiser.add(clusters.means)
+    plain = faiss.IndexIVFPQ(quantiser, width, len(clusters.means), width, CODE_BITS, faiss.METRIC_INNER_PRODUCT)
     plain.by_residual = False
     step = max(1, len(exact) // ENCODER_POINTS)
     plain.train(np.ascontiguousarray(exact.vectors[::step]))
@@ -146,4 +166,7 @@ def _encoded(exact: ExactIndex, clusters: Clusters, quantiser: faiss.IndexFlatIP
         faiss.swig_ptr(exact.rows),
         faiss.swig_ptr(lists),
     )
-    return faiss.IndexIVFPQFastScan(plain)
+    packed = faiss.IndexIVFPQFastScan(plain)
+    quantiser.this.disown()  # type: ignore[attr-defined]
+    packed.own_fields = True  # of the quantiser, which would end with this function
+    return packed

@@ -147,8 +147,10 @@ class HM4SRBundle:
         """The trained row of each item, or the row that stands in for all others."""
         return np.fromiter((self._rows.get(item_id, UNSEEN) for item_id in item_ids), np.int64, len(item_ids))
 
-    def bind(self, catalogue: Catalogue) -> BoundEncoder:
-        """The encoder over this catalogue."""
+    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> BoundEncoder:
+        """The encoder over this catalogue; nothing is encoded where `slots` hold it (see `core.ports.encoder`)."""
+        if slots is not None:
+            return BoundEncoder(self, catalogue, ItemTable.in_place(slots, len(catalogue)))
         return BoundEncoder(self, catalogue, ItemTable.of(self.item_vectors(catalogue, and_absent=True)))
 
     def item_vectors(self, catalogue: Catalogue, *, and_absent: bool = False) -> FloatArray:

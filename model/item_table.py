@@ -21,10 +21,9 @@ ROOM = 8  # one slot of room for each so many items
 class _Slots:
     """(S, C) vectors with room behind the first `used`."""
 
-    def __init__(self, vectors: FloatArray) -> None:
-        room = np.empty((len(vectors) // ROOM + ROOM, vectors.shape[1]), np.float32)
-        self.vectors = np.concatenate([vectors, room])
-        self.used = len(vectors)
+    def __init__(self, vectors: FloatArray, used: int) -> None:
+        self.vectors = vectors
+        self.used = used
         self._lock = Lock()
 
     def append(self, vectors: FloatArray) -> int | None:
@@ -48,7 +47,13 @@ class ItemTable:
     @classmethod
     def of(cls, vectors: FloatArray) -> ItemTable:
         """From (N + 1, C) vectors."""
-        return cls(_Slots(vectors), np.arange(len(vectors), dtype=np.int32))
+        room = np.empty((len(vectors) // ROOM + ROOM, vectors.shape[1]), np.float32)
+        return cls.in_place(np.concatenate([vectors, room]), len(vectors) - 1)
+
+    @classmethod
+    def in_place(cls, slots: FloatArray, num_items: int) -> ItemTable:
+        """Over (S, C) slots, of which the first N + 1 are in use; it writes to the others."""
+        return cls(_Slots(slots, num_items + 1), np.arange(num_items + 1, dtype=np.int32))
 
     def take(self, rows: IntArray) -> FloatArray:
         """(m, C) the vectors of rows; -1 is the last row."""

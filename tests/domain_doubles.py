@@ -20,6 +20,7 @@ from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import StreamSource
 from core.interactions import EventTypes, Interaction
 from core.items import Catalogue
+from core.ports.array_folders import Arrays
 from core.records import ModelRecord, UserState
 
 NOW_MS = 1_700_000_000_000
@@ -222,8 +223,8 @@ class AxisBundle:
         self.version, self.window, self.each_adds, self.blend = version, window, each_adds, blend
         self.encoders: list[AxisEncoder] = []
 
-    def bind(self, catalogue: Catalogue) -> AxisEncoder:
-        """An encoder as wide as the catalogue."""
+    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> AxisEncoder:
+        """An encoder as wide as the catalogue, which needs no vectors."""
         self.encoders.append(AxisEncoder(catalogue, each_adds=self.each_adds))
         return self.encoders[-1]
 
@@ -247,6 +248,15 @@ class BruteForceIndex:
         """The same."""
         return type(self)(self._rows, self._vectors)
 
+    @classmethod
+    def of(cls, arrays: Arrays) -> BruteForceIndex:
+        """From arrays."""
+        return cls(arrays["rows"], arrays["vectors"])
+
+    def arrays(self) -> Arrays:
+        """Both."""
+        return {"rows": self._rows, "vectors": self._vectors}
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -255,6 +265,41 @@ class BruteForceIndex:
         scores = self._vectors @ query
         order = [i for i in np.lexsort((self._rows, -scores)) if allowed is None or allowed[self._rows[i]]][:n]
         return self._rows[order], scores[order]
+
+
+class MemoryArrayFolders:
+    """`core.ports.array_folders.ArrayFolders` in memory. `age_s`: how old all are; `is_locked`: another one writes."""
+
+    def __init__(self) -> None:
+        self.saved: dict[str, tuple[Arrays, Any]] = {}
+        self.seconds = 0.0
+        self.is_locked = False
+
+    def names(self) -> list[str]:
+        """The last one first."""
+        return list(reversed(self.saved))
+
+    def age_s(self, name: str) -> float:
+        """As given."""
+        return self.seconds
+
+    def save(self, name: str, arrays: Arrays, about: Any) -> None:
+        """Copies."""
+        self.saved[name] = ({key: np.array(array) for key, array in arrays.items()}, dict(about))
+
+    def load(self, name: str) -> tuple[Arrays, Any]:
+        """Copies, since an encoder may write to them."""
+        arrays, about = self.saved[name]
+        return {key: np.array(array) for key, array in arrays.items()}, about
+
+    def delete(self, name: str) -> None:
+        """Gone."""
+        del self.saved[name]
+
+    @contextmanager
+    def writing(self) -> Iterator[bool]:
+        """As given."""
+        yield not self.is_locked
 
 
 def champion(version: str = "v1", *, created_ms: int = NOW_MS) -> ModelRecord:

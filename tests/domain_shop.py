@@ -104,7 +104,7 @@ class GivenVectors(AxisBundle):
         super().__init__(version)
         self._vectors = vectors
 
-    def bind(self, catalogue: Catalogue) -> AxisEncoder:
-        encoder = super().bind(catalogue)
+    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> AxisEncoder:
+        encoder = super().bind(catalogue, slots=slots)
         encoder.items = lambda rows: self._vectors[rows]  # type: ignore[method-assign]
         return encoder

@@ -85,7 +85,7 @@ class AxisBundle:
     window = SHAPE
     blend = None
 
-    def bind(self, catalogue: Catalogue) -> AxisEncoder:
+    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> AxisEncoder:
         return AxisEncoder(catalogue)
 
 

@@ -7,6 +7,8 @@ Opening a system connects to the database only; the first refresh loads the mode
 from __future__ import annotations
 
 import dataclasses
+import platform
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -31,9 +33,11 @@ from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.user_snapshots import UserSnapshots
 from core.recommendation.vector_cache import VectorCache
 from core.records import ModelRecord
+from core.saved_snapshots.saved_snapshots import Identity, SavedSnapshots
 from core.scenarios.current import CurrentScenarios
 from core.transitions.counts import CountRules
 from core.transitions.transition import NUM_PREVIOUS
+from tidewise import __version__
 from tidewise.data_folder import make_folder
 from tidewise.settings.schema import ClockSettings, Settings
 
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
 
 MODELS_FOLDER = "models"
 FEATURES_FOLDER = "features"
+SNAPSHOTS_FOLDER = "snapshots"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,7 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
         shape=shape,
         include_uncatalogued=include_uncatalogued,
         count_rules=CountRules() if recommends and settings.recommend.blend else None,
+        saved=_saved_snapshots(settings) if recommends else None,
     )
     recommender = Recommender(
         store,
@@ -249,6 +255,15 @@ def _item_index(rows: IntArray, vectors: FloatArray) -> ItemIndex:
     from index.live import LiveIndex
 
     return LiveIndex.flat(rows, vectors)
+
+
+def _saved_snapshots(settings: Settings) -> SavedSnapshots:
+    from index.live import LiveIndex, library
+    from storage.array_folders import NumpyFolders
+
+    program = f"tidewise {__version__}, {library()}, {platform.machine()} {sys.byteorder}-endian"
+    identity = Identity(program, include_uncatalogued=settings.items.catalogue == "none")
+    return SavedSnapshots(NumpyFolders(settings.data.folder / SNAPSHOTS_FOLDER), identity, LiveIndex.of)
 
 
 def _newest_event_ms(store: Store) -> int | None:

@@ -33,7 +33,7 @@ class CollapsedModel:
     def __init__(self, counts: IntArray, window: WindowShape) -> None:
         self._counts, self.window = counts.astype(np.float32), window
 
-    def bind(self, catalogue: Catalogue) -> CollapsedModel:
+    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> CollapsedModel:
         """The same for any catalogue."""
         return self
 

@@ -62,6 +62,10 @@ class ModelBundle(Protocol):
         """The weights of encoder, counts and popularity in its answers; None: the encoder alone."""
         ...
 
-    def bind(self, catalogue: Catalogue) -> Encoder:
-        """The encoder over this catalogue: an item without a trained row is "unseen id" plus its content."""
+    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> Encoder:
+        """The encoder over this catalogue: an item without a trained row is "unseen id" plus its content.
+
+        `slots`: (S, D) the vectors of its N items as another binding computed them, then that of row -1, then room,
+        which the encoder may write to; without them it encodes all items.
+        """
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, Self
 
 from core.arrays import BoolArray, FloatArray, IntArray
+from core.ports.array_folders import Arrays
 
 
 class ItemIndex(Protocol):
@@ -48,6 +49,18 @@ class ItemIndex(Protocol):
 
         `queries`: (M, D) users' vectors as they will be searched; an approximate index is tuned and measured on them.
         """
+        ...
+
+    def arrays(self) -> Arrays:
+        """All that an equal index can be read from; shared, not copied."""
+        ...
+
+
+class IndexReader(Protocol):
+    """Reads an index."""
+
+    def __call__(self, arrays: Arrays) -> ItemIndex:
+        """The index whose `ItemIndex.arrays` these are, which it shares."""
         ...
 
 

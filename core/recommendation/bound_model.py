@@ -6,6 +6,7 @@ Shapes: N items of the catalogue, D width of a vector.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +15,15 @@ from core.blending.blend import Blend
 from core.columns import with_rows
 from core.errors import CheckpointError
 from core.items import Catalogue
+from core.ports.array_folders import Arrays
 from core.ports.encoder import Encoder, ModelBundle
-from core.ports.index import IndexBuilder, ItemIndex
+from core.ports.index import IndexBuilder, IndexReader, ItemIndex
 from core.ports.store import Store
 from core.recommendation.index_keeper import IndexChange
 from core.recommendation.item_indexes import ItemIndexes
 
 SMALL_CATALOGUE = 20_000  # items: up to here, scoring all of them is faster than a search
+SAVED_ROOM = 8  # in saved vectors one row of room for each so many items
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,20 @@ class BoundModel:
     mean: FloatArray
     vectors: FloatArray | None = None
     blend: Blend | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the indexes are built as they will stay."""
+        return not self.index.is_worn and not self.similar.is_worn
+
+    def arrays(self, num_items: int) -> Arrays:
+        """What `ModelBinder.restore` reads: the vectors of N items with room for more, the mean, and both indexes."""
+        vectors = self.encoder.items(np.append(np.arange(num_items), -1))
+        room = np.zeros((len(vectors) // SAVED_ROOM + SAVED_ROOM, vectors.shape[1]), np.float32)
+        arrays: dict[str, Any] = {"slots": np.concatenate([vectors, room]), "mean": self.mean}
+        for name, index in (("index", self.index), ("similar", self.similar)):
+            arrays |= {f"{name}_{key}": array for key, array in index.arrays().items()}
+        return arrays
 
 
 class ModelBinder:
@@ -58,6 +75,15 @@ class ModelBinder:
         mean = vectors.mean(axis=0) if len(rows) else np.zeros(encoder.width, np.float32)
         everything = encoder.items(np.arange(len(catalogue))) if len(catalogue) <= SMALL_CATALOGUE else None
         return BoundModel(bundle.version, encoder, index, similar, mean, everything, bundle.blend)
+
+    def restore(self, bundle: ModelBundle, catalogue: Catalogue, arrays: Arrays, read: IndexReader) -> BoundModel:
+        """The model over the catalogue of its `BoundModel.arrays`, which it shares: nothing is encoded or built."""
+        encoder = bundle.bind(catalogue, slots=arrays["slots"])
+        self._indexes.adopt(encoder, *(read(_part(arrays, name)) for name in ("index", "similar")))
+        self._bundle = bundle
+        index, similar = self._indexes.current()
+        everything = arrays["slots"][: len(catalogue)] if len(catalogue) <= SMALL_CATALOGUE else None
+        return BoundModel(bundle.version, encoder, index, similar, arrays["mean"], everything, bundle.blend)
 
     def rebind(self, model: BoundModel, old: Catalogue, catalogue: Catalogue) -> BoundModel:
         """The model, bound to `old`, over its successor: only items whose content is new are encoded.
@@ -80,6 +106,10 @@ class ModelBinder:
         index, similar = self._indexes.current()
         is_same = index is model.index and similar is model.similar
         return model if is_same else replace(model, index=index, similar=similar)
+
+
+def _part(arrays: Arrays, name: str) -> Arrays:
+    return {key.removeprefix(f"{name}_"): array for key, array in arrays.items() if key.startswith(f"{name}_")}
 
 
 def _finite_items(version: str, encoder: Encoder, rows: IntArray) -> FloatArray:

@@ -27,13 +27,13 @@ class ItemIndexes:
 
     def build(self, encoder: Encoder, rows: IntArray, vectors: FloatArray) -> None:
         """Index the (N, D) vectors of ascending rows of another model version."""
+        self.adopt(encoder, self._build(rows, vectors), self._build(rows, unit(vectors)))
+
+    def adopt(self, encoder: Encoder, products: ItemIndex, cosines: ItemIndex) -> None:
+        """Go on with two indexes of the vectors of another model version."""
         self._keepers = (
-            IndexKeeper(
-                self._build(rows, vectors),
-                queries=lambda: queries_of_users(self._store, encoder),
-                run_aside=self._run_aside,
-            ),
-            IndexKeeper(self._build(rows, unit(vectors)), queries=lambda: None, run_aside=self._run_aside),
+            IndexKeeper(products, queries=lambda: queries_of_users(self._store, encoder), run_aside=self._run_aside),
+            IndexKeeper(cosines, queries=lambda: None, run_aside=self._run_aside),
         )
 
     def apply(self, change: IndexChange) -> None:

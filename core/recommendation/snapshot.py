@@ -15,6 +15,7 @@ from threading import Lock
 import numpy as np
 
 from core.arrays import DoubleArray, IntArray
+from core.attributes import NO_ROWS
 from core.blending.blend import COUNTS_BLEND, Blend
 from core.errors import CheckpointError, NotReady
 from core.history import History, WindowShape
@@ -26,6 +27,7 @@ from core.ports.store import ReadTransaction, Store
 from core.recommendation.bound_model import BoundModel, ModelBinder
 from core.recommendation.item_values import ItemValues, item_values
 from core.records import ModelRecord
+from core.saved_snapshots.saved_snapshots import SPARE_KEYS, SavedSnapshots
 from core.transitions.counts import CountRules, TransitionCounts
 
 LONG_S = 0.02  # of computing item values: some 100,000 items
@@ -75,11 +77,13 @@ class SnapshotManager:
         shape: WindowShape,
         include_uncatalogued: bool = False,
         count_rules: CountRules | None = None,
+        saved: SavedSnapshots | None = None,
     ) -> None:
-        """`count_rules`: how transitions count; None where nothing recommends."""
+        """`count_rules`: how transitions count; None where nothing recommends. `saved`: to start from; None: none."""
         self._store = store
         self._load = load
         self._binder = ModelBinder(store, build)
+        self._saved = saved
         self._shape = shape
         self._include_uncatalogued = include_uncatalogued
         self._count_rules = count_rules
@@ -87,6 +91,7 @@ class SnapshotManager:
         self._popularity_position: Mapping[int, int] | None = None
         self._values_due_s = 0.0
         self._snapshot: ServingSnapshot | None = None
+        self._basis: ServingSnapshot | None = None  # what the next one is made from: the current or a saved one
         self._loaded: str | None = None
         self._refreshes_since_failure = 0
         self._refreshing = Lock()
@@ -107,6 +112,8 @@ class SnapshotManager:
         with self._refreshing:
             with self._store.read() as read:
                 champion = read.models.champion()
+                if self._basis is None and champion is not None:
+                    self._basis = self._restored(read, champion)
                 catalogue = self._read_catalogue(read)
                 changes = read.popularity.since(self._popularity_position)
                 popularity = self._popularity(read, changes, catalogue)
@@ -129,10 +136,10 @@ class SnapshotManager:
 
     def _read_catalogue(self, read: ReadTransaction) -> Catalogue:
         """The catalogue now: the old one, if it is unchanged, else made from it and the items that changed."""
-        old = self._snapshot.catalogue if self._snapshot else None
+        old = self._basis.catalogue if self._basis else None
         if old is None:
             return read.items.catalogue(include_uncatalogued=self._include_uncatalogued)
-        newest_key = int(old.keys.max(initial=0))
+        newest_key = int(old.keys.max(initial=0)) - (SPARE_KEYS if self._snapshot is None else 0)
         is_stub_new = read.items.newest_key() > newest_key  # users are encoded with it, though nobody is shown it
         if read.items.revision() == old.revision and not is_stub_new:
             return old
@@ -160,9 +167,9 @@ class SnapshotManager:
 
     def _popularity(self, read: ReadTransaction, changes: PopularityChanges, catalogue: Catalogue) -> DoubleArray:
         """(n,) popularity now: the old array, if nothing changed, else a copy with what changed."""
-        if self._snapshot is None or changes.restarted:
+        if self._basis is None or changes.restarted:
             return by_row(catalogue, changes.item_keys, changes.scores)
-        popularity = _extended_popularity(read, self._snapshot, catalogue)
+        popularity = _extended_popularity(read, self._basis, catalogue)
         rows = catalogue.rows(changes.item_keys)
         if (rows >= 0).any():
             popularity = popularity.copy()
@@ -178,7 +185,7 @@ class SnapshotManager:
         counted: bool,
     ) -> bool:
         """Build the next snapshot and switch to it; whether the catalogue or the model changed."""
-        old = self._snapshot
+        old = self._basis
         changed = old is None or catalogue is not old.catalogue
         adopted = self._adopt(champion, catalogue)
         model = adopted or (old.model if old else None)
@@ -190,7 +197,8 @@ class SnapshotManager:
         snapshot = replace(snapshot, values=self._item_values(snapshot, old if adopted is None else None, is_same))
         if old is not None and model is not None and (old.model is None or old.model.version != model.version):
             self.before_switch(snapshot)
-        self._snapshot = snapshot
+        changed = changed or self._snapshot is None
+        self._snapshot = self._basis = snapshot
         return changed or adopted is not None
 
     def _follow_counts(self, read: ReadTransaction) -> bool:
@@ -211,16 +219,44 @@ class SnapshotManager:
             return None
         self._loaded = champion.version
         try:
-            bundle = self._load(champion)
-            if bundle.window != self._shape:
-                msg = f"model {bundle.version} was trained for {bundle.window}, wanted {self._shape}; train again"
-                raise CheckpointError(msg)
-            model = self._binder.bind(bundle, catalogue)
+            model = self._binder.bind(self._bundle(champion), catalogue)
         except CheckpointError as error:
             self.problem = str(error)
             return None
         self.problem = None
         return model
+
+    def _restored(self, read: ReadTransaction, champion: ModelRecord) -> ServingSnapshot | None:
+        """What was saved of this champion, without popularity and counts; None if nothing fits."""
+        saved = self._saved.load(read, champion.version) if self._saved else None
+        if self._saved is None or saved is None:
+            return None
+        try:
+            bundle = self._bundle(champion)
+        except CheckpointError:
+            return None  # `_adopt` says it
+        catalogue = saved.catalogue
+        model = self._binder.restore(bundle, catalogue, saved.model, self._saved.read_index)
+        self._loaded = champion.version
+        return ServingSnapshot(catalogue, by_row(catalogue, NO_ROWS, np.empty(0)), model)
+
+    def _bundle(self, champion: ModelRecord) -> ModelBundle:
+        """The model; raises `CheckpointError` where it is damaged or made for another window."""
+        bundle = self._load(champion)
+        if bundle.window != self._shape:
+            msg = f"model {bundle.version} was trained for {bundle.window}, wanted {self._shape}; train again"
+            raise CheckpointError(msg)
+        return bundle
+
+    def save_if_due(self) -> bool:
+        """Save the current snapshot, where it can be saved and the saved one is far behind; takes seconds."""
+        snapshot = self._snapshot
+        if self._saved is None or snapshot is None or snapshot.model is None or not snapshot.model.is_settled:
+            return False
+        catalogue, model = snapshot.catalogue, snapshot.model
+        if not self._saved.is_due(model.version, catalogue):
+            return False
+        return self._saved.save(self._store, model.version, catalogue, model.arrays(len(catalogue)))
 
     def _is_retry_due(self) -> bool:
         """Whether to retry a champion that could not be loaded: its folder may have been restored."""

@@ -96,9 +96,9 @@ class CachedBundle:
         """The weights of the encoder beside live counts."""
         return self.bundle.blend
 
-    def bind(self, catalogue: Catalogue) -> CachedEncoder:
+    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> CachedEncoder:
         """The encoder over this catalogue. The newest binding has the memory; older ones answer by full encodes."""
-        plain = self.bundle.bind(catalogue)
+        plain = self.bundle.bind(catalogue, slots=slots)
         with self._lock:
             if self._incremental is None:
                 self._incremental = IncrementalEncoder(plain, memory_mib=self._memory_mib)

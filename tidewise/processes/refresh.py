@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 REFRESH_S = 1.0  # how old popularity may be, and how soon another process's promotion is noticed
 ITEMS_S = 0.05  # how soon another process's changes of these are noticed: three small queries
+SAVE_CHECK_S = 5.0  # how soon a snapshot is saved for the next start, once its indexes are built
 
 
 class SnapshotRefresh:
@@ -72,4 +73,7 @@ def start_refresh(stack: ExitStack, system: System) -> SnapshotRefresh:
     refresh = SnapshotRefresh(system.snapshots, system.scenarios, system.experiments)
     refresh.start()
     stack.callback(refresh.stop)
+    saver = BackgroundThread("saved snapshots", system.snapshots.save_if_due, period_s=SAVE_CHECK_S)
+    saver.start()
+    stack.callback(saver.request_stop)
     return refresh

@@ -19,7 +19,9 @@ from index.recall import RECALL_BOUND, RecallSample
 CATALOGUE = 60  # rows
 NO_ROWS = np.empty(0, np.int64)
 steps = st.lists(
-    st.tuples(st.sampled_from(["change", "compact", "search"]), st.integers(0, 2**32 - 1)), min_size=1, max_size=12
+    st.tuples(st.sampled_from(["change", "compact", "read", "search"]), st.integers(0, 2**32 - 1)),
+    min_size=1,
+    max_size=12,
 )
 
 
@@ -49,6 +51,8 @@ def test_any_changes_and_compactions_equal_brute_force(actions: list[tuple[str, 
             expected = {row: vector for row, vector in expected.items() if row not in removed}
         elif action == "compact":
             index = index.compacted()
+        elif action == "read":
+            index = LiveIndex.of(index.arrays())
         allowed = random.random(CATALOGUE) < random.choice([0.05, 0.5, 1.0]) if random.random() < 0.7 else None
         query, n = whole(random, 1)[0], int(random.integers(0, CATALOGUE + 3))
         scored = [(-float(v @ query), row) for row, v in expected.items() if allowed is None or allowed[row]]

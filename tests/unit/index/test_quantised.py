@@ -21,7 +21,7 @@ TESTED = queries(40, seed=7)
 
 @pytest.fixture(scope="module")
 def index() -> QuantisedIndex:
-    return QuantisedIndex(EXACT, queries(128))
+    return QuantisedIndex.built(EXACT, queries(128))
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.05, 0.005])
@@ -66,9 +66,16 @@ def test_never_fewer_than_n_while_n_are_allowed(index: QuantisedIndex) -> None:
 
 
 def test_the_same_vectors_and_queries_make_the_same_index(index: QuantisedIndex) -> None:
-    again = QuantisedIndex(EXACT, queries(128))
+    again = QuantisedIndex.built(EXACT, queries(128))
     for query in TESTED[:5]:
         assert again.search(query, 30)[0].tolist() == index.search(query, 30)[0].tolist()
+
+
+def test_an_index_read_from_its_arrays_searches_alike(index: QuantisedIndex) -> None:
+    read = QuantisedIndex.of(EXACT, {name: np.array(array) for name, array in index.arrays().items()})
+    assert read.recall == index.recall
+    for query in TESTED[:5]:
+        assert read.search(query, 30)[0].tolist() == index.search(query, 30)[0].tolist()
 
 
 def test_a_query_that_is_not_finite_is_refused(index: QuantisedIndex) -> None:

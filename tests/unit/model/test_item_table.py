@@ -29,6 +29,15 @@ def test_a_table_made_by_changes_equals_the_changed_array(changes: list[tuple[se
         np.testing.assert_array_equal(each.take(np.array([-1])), absent)
 
 
+def test_a_table_in_place_shares_the_given_slots_and_writes_to_those_left() -> None:
+    slots = np.arange(5, dtype=np.float32)[:, None]
+    table = ItemTable.in_place(slots, 2)
+    assert table.take(np.array([0, 1, -1])).tolist() == [[0.0], [1.0], [2.0]]
+    changed = table.with_rows(np.array([0, 2]), np.array([[7.0], [8.0]], np.float32))
+    assert changed.take(np.array([0, 1, 2, -1])).tolist() == [[7.0], [1.0], [8.0], [2.0]]
+    assert slots[:, 0].tolist() == [0.0, 1.0, 2.0, 7.0, 8.0]
+
+
 def test_two_successors_of_a_table_do_not_disturb_each_other() -> None:
     table = ItemTable.of(np.zeros((3, 1), np.float32))
     left, right = (table.with_rows(np.array([0]), np.array([[value]], np.float32)) for value in (1, 2))

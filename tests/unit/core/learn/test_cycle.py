@@ -11,6 +11,7 @@ import pytest
 from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, AxisEncoder, crown, event, ingestor
 from doubles import MemoryStore
 
+from core.arrays import FloatArray
 from core.clock import ManualClock
 from core.drift_records import Alarm
 from core.errors import InvalidInput, LeaseLost, NotReady
@@ -37,8 +38,8 @@ class Forward(AxisBundle):
         super().__init__(version, window=SHAPE)
         self.step = step
 
-    def bind(self, catalogue: Catalogue) -> AxisEncoder:
-        encoder = super().bind(catalogue)
+    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> AxisEncoder:
+        encoder = super().bind(catalogue, slots=slots)
         plain = encoder.encode
         encoder.encode = lambda histories: np.roll(plain(histories), self.step - 1, axis=1)  # type: ignore[method-assign]
         return encoder

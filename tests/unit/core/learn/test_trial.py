@@ -95,7 +95,7 @@ class BrokenEncoder(AxisEncoder):
 
 
 class BrokenBundle(AxisBundle):
-    def bind(self, catalogue: Catalogue) -> AxisEncoder:
+    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> AxisEncoder:
         return BrokenEncoder(catalogue)
 
 

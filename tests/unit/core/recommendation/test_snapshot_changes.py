@@ -7,7 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, AxisEncoder, BruteForceIndex, crown, event, ingestor
+from domain_doubles import (
+    NOW_MS,
+    SHAPE,
+    TYPES,
+    AxisBundle,
+    AxisEncoder,
+    BruteForceIndex,
+    MemoryArrayFolders,
+    crown,
+    event,
+    ingestor,
+)
 from doubles import MemoryStore
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -24,6 +35,7 @@ from core.recommendation.requests import RecommendationRequest, RecommendationRe
 from core.recommendation.snapshot import SnapshotManager
 from core.recommendation.user_snapshots import UserSnapshots
 from core.recommendation.vector_cache import VectorCache
+from core.saved_snapshots.saved_snapshots import Identity, SavedSnapshots
 
 USERS = ("ann", "bob", "nobody")
 NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
@@ -70,7 +82,8 @@ class ContentEncoder(AxisEncoder):
         return vectors
 
     def items(self, rows: IntArray) -> FloatArray:
-        return self.vectors[rows]
+        absent = np.zeros((1, 4), np.float32)
+        return np.concatenate([self.vectors, absent])[rows]
 
     def rebind(self, catalogue: Catalogue, rows: IntArray) -> ContentEncoder:
         rebound = ContentEncoder(catalogue)
@@ -82,8 +95,11 @@ class ContentEncoder(AxisEncoder):
 class ContentBundle(AxisBundle):
     """Binds content encoders."""
 
-    def bind(self, catalogue: Catalogue) -> ContentEncoder:  # type: ignore[override]
-        return ContentEncoder(catalogue)
+    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> ContentEncoder:  # type: ignore[override]
+        encoder = ContentEncoder(catalogue)
+        if slots is not None:
+            encoder.vectors = slots[: len(catalogue)]
+        return encoder
 
 
 def _vectors(catalogue: Catalogue, rows: IntArray) -> FloatArray:
@@ -92,14 +108,19 @@ def _vectors(catalogue: Catalogue, rows: IntArray) -> FloatArray:
     return np.array([[(h >> 8 * part) % 251 for part in range(4)] for h in hashes], np.float32).reshape(-1, 4)
 
 
-def process(store: MemoryStore, *, include_uncatalogued: bool) -> tuple[SnapshotManager, Recommender]:
-    """The snapshots and the recommender of a process."""
+def process(
+    store: MemoryStore, *, include_uncatalogued: bool, folders: MemoryArrayFolders | None = None
+) -> tuple[SnapshotManager, Recommender]:
+    """The snapshots and the recommender of a process, which starts from a saved snapshot in the folders."""
+    identity = Identity("tests", include_uncatalogued)
+    saved = SavedSnapshots(folders, identity, BruteForceIndex.of, min_items=0) if folders else None
     snapshots = SnapshotManager(
         store,
         load=lambda _: ContentBundle(),  # type: ignore[arg-type, return-value]
         build=BruteForceIndex,
         shape=SHAPE,
         include_uncatalogued=include_uncatalogued,
+        saved=saved,
     )
     snapshots.refresh()
     recommender = Recommender(
@@ -159,3 +180,21 @@ def test_answers_equal_those_of_a_process_that_starts_now(
             answers(recommender)
     snapshots.refresh()
     assert answers(recommender) == answers(process(store, include_uncatalogued=include_uncatalogued)[1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS, STEPS, st.booleans())
+@example([("event", ("ann", "a"))], [("save", [Item("a", "tea")])], False)
+def test_a_process_that_starts_from_a_saved_snapshot_answers_as_one_that_reads_everything(
+    before: list[tuple[str, Any]], after: list[tuple[str, Any]], include_uncatalogued: bool
+) -> None:
+    store, folders = MemoryStore(), MemoryArrayFolders()
+    crown(store)
+    for at_s, (kind, what) in enumerate(before):
+        apply(store, kind, what, at_s)
+    snapshots, _ = process(store, include_uncatalogued=include_uncatalogued, folders=folders)
+    assert snapshots.save_if_due()
+    for at_s, (kind, what) in enumerate(after):
+        apply(store, kind, what, len(before) + at_s)
+    started = process(store, include_uncatalogued=include_uncatalogued, folders=folders)[1]
+    assert answers(started) == answers(process(store, include_uncatalogued=include_uncatalogued)[1])

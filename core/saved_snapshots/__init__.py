@@ -1,0 +1,1 @@
+"""Saved snapshots: catalogue, item vectors and item index on disk, from which a process starts."""

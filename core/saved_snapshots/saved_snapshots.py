@@ -1,0 +1,162 @@
+"""Saved snapshots: what a process starts from instead of reading all items, encoding them and building the index.
+
+One holds the catalogue at a revision, the item vectors of a model version, and the indexes. The process that loads it
+follows the changes since that revision. A saved snapshot fits if it was made
+
+- from this database: each writes its mark into the metadata. A database that was restored to an earlier time lacks the
+  mark; one that has it holds all that was committed before, so the revisions up to the saved one are the same,
+- for the model version that serves,
+- by a program that stores and computes the same: version, libraries, kind of machine.
+
+Else it is discarded, with a line in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from core.items import Catalogue
+from core.ports.array_folders import ArrayFolders, Arrays, DamagedArrays
+from core.ports.index import IndexReader
+from core.ports.store import ReadTransaction, Store
+from core.saved_snapshots.catalogue_arrays import arrays_of, catalogue_of
+
+logger = logging.getLogger(__name__)
+
+LAYOUT = 1  # of the arrays; another number discards what was saved
+MARKS = "saved_snapshots"
+MIN_ITEMS = 5_000  # below, a start from the database is as fast
+PERIOD_S = 900.0  # between two of the same model version: each writes 1.5 GB for a million items
+CHANGED_SHARE = 0.02  # of the items; after fewer revisions a saved snapshot stays, however old
+NUM_MARKS = 32  # of the newest saved snapshots, of all machines that share the database
+SPARE_KEYS = 1024  # below the highest: PostgreSQL may commit an item after one with a higher key
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSnapshot:
+    """A catalogue, and the arrays of the model that is bound to it."""
+
+    catalogue: Catalogue
+    model: Arrays
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a saved snapshot was made for, beside the model version: it serves no other."""
+
+    program: str
+    include_uncatalogued: bool
+
+    def about(self, version: str) -> dict[str, Any]:
+        """As it is stored."""
+        return {
+            "layout": LAYOUT,
+            "model": version,
+            "program": self.program,
+            "include_uncatalogued": self.include_uncatalogued,
+        }
+
+
+class SavedSnapshots:
+    """Reads and writes saved snapshots; the newest one of a model version stays."""
+
+    def __init__(
+        self, folders: ArrayFolders, identity: Identity, read_index: IndexReader, *, min_items: int = MIN_ITEMS
+    ) -> None:
+        """`min_items`: smaller catalogues are not saved."""
+        self._min_items = min_items
+        self.read_index = read_index
+        self._folders = folders
+        self._identity = identity
+
+    def revision_of(self, version: str) -> int | None:
+        """The catalogue revision of the newest one of a model version; None if there is none."""
+        revisions = [_revision(name, version) for name in self._folders.names()]
+        return max((revision for revision in revisions if revision >= 0), default=None)
+
+    def is_due(self, version: str, catalogue: Catalogue) -> bool:
+        """Whether a start from the saved one would have much to read, or there is none."""
+        if len(catalogue) < self._min_items:
+            return False
+        saved = self.revision_of(version)
+        if saved is None:
+            return True
+        is_old = self._folders.age_s(_name(version, saved)) > PERIOD_S
+        return is_old and catalogue.revision - saved > len(catalogue) * CHANGED_SHARE
+
+    def load(self, read: ReadTransaction, version: str) -> SavedSnapshot | None:
+        """The newest one of a model version, if it fits."""
+        revision = self.revision_of(version)
+        if revision is None:
+            return None
+        name = _name(version, revision)
+        try:
+            arrays, about = self._folders.load(name)
+            problem = self._misfit(read, version, revision, about)
+            if problem is None:
+                return _unpacked(arrays, revision)
+        except (DamagedArrays, KeyError) as error:
+            problem = str(error)
+        logger.warning("the saved snapshot %s is discarded: %s; the process starts from the database", name, problem)
+        self._folders.delete(name)
+        return None
+
+    def save(self, store: Store, version: str, catalogue: Catalogue, model: Arrays) -> bool:
+        """Write one and delete all others; False where another process is writing."""
+        with self._folders.writing() as may_write:
+            if not may_write:
+                return False
+            begin_s = time.monotonic()
+            mark = secrets.token_hex(8)
+            _add_mark(store, mark)
+            name = _name(version, catalogue.revision)
+            arrays = {f"catalogue_{key}": array for key, array in arrays_of(catalogue).items()}
+            arrays |= {f"model_{key}": array for key, array in model.items()}
+            self._folders.save(name, arrays, self._identity.about(version) | {"mark": mark})
+            for other in self._folders.names():
+                if other != name:
+                    self._folders.delete(other)
+        logger.info("snapshot of %d items saved in %.1f s", len(catalogue), time.monotonic() - begin_s)
+        return True
+
+    def _misfit(self, read: ReadTransaction, version: str, revision: int, about: Any) -> str | None:
+        """Why it does not fit; None if it does."""
+        for key, wanted in self._identity.about(version).items():
+            if about[key] != wanted:
+                return f"wanted {key} {wanted}, got {about[key]}"
+        if about["mark"] not in _marks(read) or revision > read.items.revision():
+            return "it was not made from this state of the database"
+        return None
+
+
+def _unpacked(arrays: Arrays, revision: int) -> SavedSnapshot:
+    parts: dict[str, dict[str, Any]] = {"catalogue": {}, "model": {}}
+    for name, array in arrays.items():
+        part, _, key = name.partition("_")
+        parts[part][key] = array
+    return SavedSnapshot(catalogue_of(parts["catalogue"], revision), parts["model"])
+
+
+def _name(version: str, revision: int) -> str:
+    return f"{version}@{revision}"
+
+
+def _revision(name: str, version: str) -> int:
+    """The revision in a name; -1 if it is of another version."""
+    own, _, revision = name.rpartition("@")
+    return int(revision) if own == version and revision.isdecimal() else -1
+
+
+def _marks(read: ReadTransaction) -> list[str]:
+    return read.metadata.all().get(MARKS, "").split()
+
+
+def _add_mark(store: Store, mark: str) -> None:
+    with store.transaction() as tx:
+        tx.items.lock_revision()  # one process after the other
+        tx.metadata.save({MARKS: " ".join([*_marks(tx), mark][-NUM_MARKS:])})
+        tx.commit()

@@ -1,0 +1,128 @@
+"""Folders of arrays: NumPy files with a manifest, written aside, checksummed, and mapped into memory when read.
+
+    FOLDER/NAME/manifest.json     what the arrays are about, and the size and checksum of each file
+    FOLDER/NAME/*.npy             the arrays
+    FOLDER/.NAME.*                one that is being written, or was when its process died
+
+Independent of what the arrays mean. Implements `core.ports.array_folders.ArrayFolders`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.ports.array_folders import Arrays, DamagedArrays
+
+MANIFEST = "manifest.json"
+LOCK = ".lock"
+PIECE_BYTES = 1 << 24  # checksummed at once
+
+
+class NumpyFolders:
+    """The folders of arrays in one folder, which is made when the first is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self) -> list[str]:
+        """The complete folders, the newest first."""
+        manifests = {path: path.stat().st_mtime_ns for path in self._folder.glob(f"[!.]*/{MANIFEST}")}
+        return [path.parent.name for path in sorted(manifests, key=manifests.__getitem__, reverse=True)]
+
+    def age_s(self, name: str) -> float:
+        """Seconds since a complete folder was written; 0 if another process has just deleted it."""
+        try:
+            return time.time() - (self._folder / name / MANIFEST).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    def save(self, name: str, arrays: Arrays, about: Mapping[str, Any]) -> None:
+        """Write all files and flush them to the disk, then give the folder its name; an existing one stays."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=self._folder))
+        try:
+            files = {key: _write(unfinished / f"{key}.npy", array) for key, array in arrays.items()}
+            with (unfinished / MANIFEST).open("w", encoding="utf-8") as manifest:
+                json.dump({"about": about, "files": files}, manifest, indent=1)
+                manifest.flush()
+                os.fsync(manifest.fileno())
+            _flush_folder(unfinished)
+            if not (self._folder / name).exists():
+                unfinished.rename(self._folder / name)
+                _flush_folder(self._folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def load(self, name: str) -> tuple[Arrays, Mapping[str, Any]]:
+        """Map the arrays into memory, after a comparison with their checksums; raises `DamagedArrays`."""
+        folder = self._folder / name
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            arrays = {key: _read(folder / f"{key}.npy", *expected) for key, expected in manifest["files"].items()}
+            return arrays, manifest["about"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            msg = f"{folder} is damaged ({error})"
+            raise DamagedArrays(msg) from error
+
+    def delete(self, name: str) -> None:
+        """Delete a folder."""
+        shutil.rmtree(self._folder / name, ignore_errors=True)
+
+    @contextmanager
+    def writing(self) -> Iterator[bool]:
+        """Whether no other process writes here; what a process left that died while it wrote is deleted."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / LOCK).open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            for unfinished in self._folder.glob(".*/"):
+                shutil.rmtree(unfinished, ignore_errors=True)
+            yield True
+
+
+def _write(path: Path, array: Any) -> tuple[int, int]:
+    """The size and the checksum of the file that is written."""
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+        os.fsync(file.fileno())
+    return path.stat().st_size, _checksum(path)
+
+
+def _read(path: Path, size: int, checksum: int) -> Any:
+    """The array, mapped privately: what this process writes to it, it alone sees; raises `ValueError`."""
+    if path.stat().st_size != size or _checksum(path) != checksum:
+        msg = f"{path.name} differs from its checksum"
+        raise ValueError(msg)
+    array = np.load(path, mmap_mode="c", allow_pickle=False)
+    return np.asarray(array) if array.size else array
+
+
+def _checksum(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            checksum = zlib.crc32(piece, checksum)
+    return checksum
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
