@@ -34,7 +34,13 @@ ITEM_FIELDS = {
     "available_until": "BIGINT",
     "stock": "BIGINT",
 }
-USER_FIELDS = {"user_id": "VARCHAR", "user_seq": "BIGINT", "newest_event": "BIGINT", "items": "VARCHAR[]"}
+USER_FIELDS = {
+    "user_id": "VARCHAR",
+    "user_seq": "BIGINT",
+    "newest_event": "BIGINT",
+    "items": "VARCHAR[]",
+    "attributes": "JSON",
+}
 
 OUTCOME_FIELDS = {
     "recommendation_id": "VARCHAR",
@@ -80,9 +86,10 @@ def export_items(read: ReadTransaction) -> Iterator[Record]:
 
 
 def export_users(read: ReadTransaction) -> Iterator[Record]:
-    """Users in ascending id with the items of their window, oldest first."""
+    """Users in ascending id with attributes and the items of their window, oldest first."""
     item_ids, after = _item_ids(read), ""
     while page := read.users.page(after=after, limit=PAGE):
+        attributes = read.user_attributes.by_key([state.key for _, state in page])
         for user_id, state in page:
             history = state.window.history
             yield {
@@ -90,6 +97,7 @@ def export_users(read: ReadTransaction) -> Iterator[Record]:
                 "user_seq": state.seq,
                 "newest_event": int(history.times_ms[-1]) if len(history.times_ms) else None,
                 "items": [item_ids[key] for key in history.items.tolist()],
+                "attributes": attributes.get(state.key, {}),
             }
         after = page[-1][0]
 

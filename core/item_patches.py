@@ -21,10 +21,10 @@ def parse_patch(raw: object) -> dict[str, Any]:
 
 def patched(item: Item, patch: Mapping[str, Any]) -> Item:
     """The item with a patch applied; raises `InvalidItem` where both together are no valid item."""
-    return parse_item(_merged(item.fields(), patch))
+    return parse_item(merge_patch(item.fields(), patch))
 
 
-def _merged(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """MergePatch of RFC 7396, section 2."""
     merged = dict(target)
     for name, value in patch.items():
@@ -32,7 +32,7 @@ def _merged(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, An
             merged.pop(name, None)
         elif isinstance(value, Mapping):
             known = merged.get(name)
-            merged[name] = _merged(known if isinstance(known, Mapping) else {}, value)
+            merged[name] = merge_patch(known if isinstance(known, Mapping) else {}, value)
         else:
             merged[name] = value
     return merged

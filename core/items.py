@@ -69,7 +69,7 @@ def parse_item(raw: object) -> Item:
             _text("title", raw.get("title")),
             _text("text", raw.get("text")),
             _categories(raw.get("categories")),
-            _attributes(raw.get("attributes")),
+            parse_attributes(raw.get("attributes")),
             bool(hidden),
             parse_availability(raw),
         )
@@ -97,7 +97,8 @@ def _categories(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(check_id("categories", name) for name in value))
 
 
-def _attributes(value: object) -> dict[str, Any]:
+def parse_attributes(value: object) -> dict[str, Any]:
+    """Attributes of an item or a user: names with text, numbers and booleans; raises `InvalidInput`."""
     if value is None:
         return {}
     if not isinstance(value, Mapping) or len(value) > MAX_ATTRIBUTES:

@@ -26,6 +26,7 @@ from storage.repositories.offsets import OffsetRepository
 from storage.repositories.outcomes import OutcomeRepository
 from storage.repositories.popularity import PopularityRepository
 from storage.repositories.transitions import TransitionRepository
+from storage.repositories.user_attributes import UserAttributeRepository
 from storage.repositories.users import UserRepository
 from storage.repositories.vectors import VectorRepository
 from storage.session import Session
@@ -53,6 +54,7 @@ class SqlTransaction(Transaction):
         """`secret`: the key of the hashes that stand for erased users."""
         self._session = session
         self.users = UserRepository(session, secret)
+        self.user_attributes = UserAttributeRepository(session)
         self.items = ItemRepository(session)
         self.events = EventRepository(session)
         self.offsets = OffsetRepository(session)

@@ -81,6 +81,7 @@ class ShopLog:
         self.undone: dict[str, list[Interaction]] = defaultdict(list)
         self.erased_ms: dict[str, int] = {}
         self.owner: dict[str, str] = {}
+        self.created: set[str] = set()  # users who are stored with or without events
 
     def send(self, events: Iterable[Interaction]) -> None:
         for event in events:
@@ -102,15 +103,17 @@ class ShopLog:
             return
         for part in (self.events, self.undone):
             part[owner] += part.pop(from_id, [])
+        self.created.discard(from_id)
         self.owner |= {name: owner for name, known in self.owner.items() if known == from_id} | {from_id: owner}
 
     def erase(self, user_id: str) -> None:
         owner = self.owner.get(user_id, user_id)
         names = [owner, *(name for name, known in self.owner.items() if known == owner)]
         own = [*self.events.pop(owner, []), *self.undone.pop(owner, [])]
-        if own or len(names) > 1:
+        if own or len(names) > 1 or owner in self.created:
             marks = [NOW_MS, *(event.time_ms for event in own), *(self.erased_ms.get(name, 0) for name in names)]
             self.erased_ms |= dict.fromkeys(names, max(marks))
+        self.created.discard(owner)
         for name in names[1:]:
             del self.owner[name]
 

@@ -25,6 +25,7 @@ from memory_store.offsets import MemoryOffsets
 from memory_store.outcomes import MemoryAnswers, MemoryOutcomes
 from memory_store.popularity import MemoryEventCounts, MemoryPopularity
 from memory_store.transitions import MemoryTransitions
+from memory_store.user_attributes import MemoryUserAttributes
 from memory_store.users import MemoryUsers
 from memory_store.vectors import MemoryVectors
 
@@ -39,6 +40,7 @@ class MemoryTransaction(Transaction):
         self.data = data
         self.committed = False
         self.users = MemoryUsers(data)
+        self.user_attributes = MemoryUserAttributes(data)
         self.items = MemoryItems(data)
         self.events = MemoryEvents(data)
         self.offsets = MemoryOffsets(data)

@@ -1,8 +1,8 @@
 """A state machine over all use cases that change a store, against plain Python: hypothesis chooses the steps.
 
-Events of several writers in any order, late, repeated; undone events, merged and erased users; rebuilds; items put,
-patched and removed; models promoted and rolled back; backups restored. Each step is checked by what it returns, the
-whole store at the end of each run.
+Events of several writers in any order, late, repeated; undone events, merged and erased users, their attributes;
+rebuilds; items put, patched and removed; models promoted and rolled back; backups restored. Each step is checked by
+what it returns, the whole store at the end of each run.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from core.manage import patch_items, remove_item, save_items
 from core.ports.store import Store
 from core.records import ModelRecord
 from core.statuses import EventStatus, ModelStatus
+from core.users.attributes import UserAttributes
+from core.users.manage import patch_users, save_users
 
 ITEMS = ("tea", "mug", "lamp", "rope")
 PARTITION_OF = {user_id: index % 2 for index, user_id in enumerate(USERS)}
@@ -54,6 +56,7 @@ class Expected:
     sent: list[Interaction] = field(default_factory=list)
     partitions: dict[int, list[Interaction]] = field(default_factory=lambda: {0: [], 1: []})
     applied: dict[int, int] = field(default_factory=lambda: {0: 0, 1: 0})
+    attributes: dict[str, dict[str, int]] = field(default_factory=dict)  # of users by their own id
     hidden: dict[str, bool] = field(default_factory=dict)  # of the items in the catalogue
     promoted: list[tuple[str, str | None]] = field(default_factory=list)  # (version, the one before)
     champion: str | None = None
@@ -124,7 +127,12 @@ class StoreMachine(RuleBasedStateMachine):
     def merge(self, user_id: str, from_id: str) -> None:
         with suppress(InvalidInput):
             merge_users(self.store, user_id, from_id, DERIVATION)
-        self.expected.log.merge(user_id, from_id)
+        log, attributes = self.expected.log, self.expected.attributes
+        is_new = from_id not in log.owner and from_id != log.owner.get(user_id, user_id)
+        log.merge(user_id, from_id)
+        if is_new:
+            own = log.owner[from_id]
+            attributes[own] = {**attributes.pop(from_id, {}), **attributes.get(own, {})}
 
     @rule(user_id=users)
     def erase(self, user_id: str) -> None:
@@ -132,7 +140,21 @@ class StoreMachine(RuleBasedStateMachine):
             erase_user(self.store, user_id, clock=ManualClock(NOW_MS), derivation=DERIVATION)
         except NotFound:
             assert not self.expected.log.history(user_id)
+        self.expected.attributes.pop(self._owner(user_id), None)
         self.expected.log.erase(user_id)
+
+    @rule(user_id=users, name=st.sampled_from(["age", "level"]), value=st.integers(0, 3), patched=st.booleans())
+    def set_attribute(self, user_id: str, name: str, value: int, patched: bool) -> None:
+        """0 removes it."""
+        entry = UserAttributes(user_id, {name: value or None})
+        if patched:
+            assert patch_users(self.store, [entry]) == [None]
+        else:
+            save_users(self.store, [entry])
+        self.expected.log.created.add(self._owner(user_id))
+        known = self.expected.attributes.get(self._owner(user_id), {}) if patched else {}
+        kept = {**known, name: value}
+        self.expected.attributes[self._owner(user_id)] = {name: value for name, value in kept.items() if value}
 
     @rule(item_id=items, hidden=st.booleans())
     def put_item(self, item_id: str, hidden: bool) -> None:
@@ -207,6 +229,9 @@ class StoreMachine(RuleBasedStateMachine):
             finally:
                 self.store.close()
 
+    def _owner(self, user_id: str) -> str:
+        return self.expected.log.owner.get(user_id, user_id)
+
     def _made(self, drawn: list[Drawn]) -> list[Interaction]:
         first = len(self.expected.sent)
         made = [
@@ -228,8 +253,10 @@ class StoreMachine(RuleBasedStateMachine):
         with self.store.read() as read:
             stored = read.items.by_id(ITEMS)
             hidden = {item_id: item.item.hidden for item_id, item in stored.items() if item.in_catalogue}
+            attributes = {user_id: dict(read.user_attributes.of(user_id)) for user_id in USERS}
             champions = [record.version for record in read.models.all() if record.status == ModelStatus.CHAMPION]
             applied = {number: offset + 1 for number, offset in read.offsets.applied(STREAM).items()}
         assert hidden == expected.hidden
+        assert attributes == {user_id: expected.attributes.get(self._owner(user_id), {}) for user_id in USERS}
         assert champions == [expected.champion] * (expected.champion is not None)
         assert applied == {number: num for number, num in expected.applied.items() if num}

@@ -85,6 +85,18 @@ class Client:
         """Merge a guest into a user: both histories become one, and both ids mean the user."""
         return self._call("POST", f"/v1/users/{_part(user_id)}/merge", json={"from": from_id}, repeatable=True)
 
+    def user(self, user_id: str) -> Json:
+        """A user with attributes."""
+        return self._call("GET", f"/v1/users/{_part(user_id)}")
+
+    def put_users(self, users: Sequence[Json]) -> Json:
+        """Replace the attributes of many users: objects with `user_id` and `attributes`."""
+        return self._call("POST", "/v1/users", json={"users": list(users)}, repeatable=True)
+
+    def patch_user(self, user_id: str, attributes: Json) -> Json:
+        """Change some attributes of a user; None removes one."""
+        return self._call("PATCH", f"/v1/users/{_part(user_id)}", json={"attributes": attributes})
+
     def recommend(
         self, user_id: str, *, n: int | None = None, category: str | None = None, scenario: str | None = None
     ) -> Json:

@@ -8,33 +8,17 @@ read, so a correction costs time in proportion to them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from core.drift_records import BucketCounts
-from core.errors import StoreConflict, StoreUnavailable
 from core.ingestion.derivation import Derivation, event_counts
-from core.ingestion.ingest import MAX_CONFLICTS
 from core.outcomes.attribution import remove_outcomes
 from core.ports.offsets import CORRECTIONS
 from core.ports.store import Transaction
 from core.records import EventRow, UserState
 from core.transitions.transition import Transition, of_history
 
-T = TypeVar("T")
-
 AFTER_ALL = (2**62, 0)  # (time, sequence)
-
-
-def retried(correct: Callable[[], T]) -> T:
-    """The result of a correction, run again where a concurrent writer won; raises `StoreUnavailable` in the end."""
-    for _ in range(MAX_CONFLICTS):
-        try:
-            return correct()
-        except StoreConflict:
-            continue
-    msg = f"{MAX_CONFLICTS} conflicts in a row while correcting a user; send the request again"
-    raise StoreUnavailable(msg)
 
 
 def lock_corrections(tx: Transaction) -> int:

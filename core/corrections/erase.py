@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from core.clock import Clock
-from core.corrections.derived import events_of, lock_corrections, replace_derived, retried
+from core.conflicts import retried
+from core.corrections.derived import events_of, lock_corrections, replace_derived
 from core.errors import NotFound
 from core.ingestion.derivation import Derivation
 from core.outcomes.counting import answer_counts, difference

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from core.corrections.derived import events_of, lock_corrections, replace_derived, retried
+from core.conflicts import retried
+from core.corrections.derived import events_of, lock_corrections, replace_derived
 from core.errors import InvalidInput
 from core.ingestion.derivation import Derivation
 from core.ports.store import Store
 from core.records import UserState
+from core.users.attributes import merged_attributes
 
 
 def merge_users(store: Store, user_id: str, from_id: str, derivation: Derivation) -> tuple[UserState, int]:
@@ -14,7 +16,8 @@ def merge_users(store: Store, user_id: str, from_id: str, derivation: Derivation
 
     Each event counts once, in the order of the times; at equal times those of `from_id` come later. Later events of
     `from_id`, redelivered or new, are the user's, and erasing either erases both. The answers to `from_id` so far
-    become answers to `user_id`: what a guest was shown counts for what the user buys. Unknown users are created: a
+    become answers to `user_id`: what a guest was shown counts for what the user buys. Of an attribute that both have,
+    the user's value stays. Unknown users are created: a
     guest may have no event yet. Merging again changes nothing. Raises `InvalidInput` where both ids are the same, or
     `from_id` belongs to another user already.
     """
@@ -39,6 +42,10 @@ def _merge(store: Store, user_id: str, from_id: str, derivation: Derivation) -> 
         after = sorted([*own, *moved], key=lambda row: (row.time_ms, row.user_seq))
         replace_derived(tx, writer_key, derivation, before=[own, gained], after=after)
         tx.users.merge(guest, user)
+        attributes = tx.user_attributes.by_key([user.key, guest.key])
+        if guest.key in attributes:
+            both = merged_attributes(attributes.get(user.key, {}), attributes[guest.key])
+            tx.user_attributes.save({user.key: both, guest.key: {}})
         tx.answers.rename_user(from_id, to=user_id)
         window = derivation.window(derivation.history(after))
         changed = UserState(user.key, user.seq + guest.seq + 1, window, user.erased_ms)

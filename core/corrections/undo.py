@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from core.corrections.derived import events_of, lock_corrections, replace_derived, retried
+from core.conflicts import retried
+from core.corrections.derived import events_of, lock_corrections, replace_derived
 from core.errors import NotFound
 from core.ingestion.derivation import Derivation
 from core.interactions import event_key_of, shorten

@@ -26,6 +26,7 @@ from operator import attrgetter
 
 import numpy as np
 
+from core.conflicts import MAX_CONFLICTS
 from core.drift.counting import DriftSampler
 from core.errors import PartitionLost, StoreConflict, StoreUnavailable
 from core.history import History, Window, WindowShape, append
@@ -41,7 +42,6 @@ from core.statuses import EventStatus
 from core.transitions.transition import NUM_PREVIOUS, Transition, appended, inserted
 
 _event_key = attrgetter("event_key")
-MAX_CONFLICTS = 8  # a conflict means that another writer succeeded, so this many in a row is a fault
 MAX_ITEM_KEYS = 200_000  # cached per process: about 20 MB
 COMPACT_EVERY = 4096  # commits of a writer between compactions of its transitions
 

@@ -30,8 +30,8 @@ from core.records import EventRow
 from core.transitions.sums import TransitionSums
 from core.transitions.transition import of_history
 
-Part = Literal["window", "sequence", "popularity", "transitions", "event count", "outcome count"]
-PARTS: tuple[Part, ...] = ("window", "sequence", "popularity", "transitions", "event count", "outcome count")
+Part = Literal["window", "sequence", "popularity", "transitions", "event count", "outcome count", "attributes"]
+PARTS: tuple[Part, ...] = get_args(Part)
 MAX_EXAMPLES = 20
 LOG2_TOLERANCE = 1e-3  # of popularity: other orders of summation, and what corrections took back (`subtract_log2`)
 PAGE_USERS = 10_000
@@ -116,14 +116,18 @@ def _described(window: Window) -> str:
 def _compare_users(
     read: ReadTransaction, result: Verification, windows: dict[int, str], sequences: dict[int, int]
 ) -> None:
-    """All stored users, also those without an event."""
+    """All stored users, also those without an event; attributes belong to one of them."""
     empty, after = _described(EMPTY_WINDOW), ""
+    owners = {key for page in read.user_attributes.pages() for key in page}
     while page := read.users.page(after=after, limit=PAGE_USERS):
         for user_id, state in page:
             result.compare("window", user_id, _described(state.window), windows.get(state.key, empty))
             result.compare("sequence", user_id, state.seq, max(state.seq, sequences.get(state.key, 0)))
+        owners.difference_update(state.key for _, state in page)
         result.num_users += len(page)
         after = page[-1][0]
+    for key in sorted(owners):
+        result.compare("attributes", f"user key {key}", "stored", "no such user")
 
 
 def _compare_popularity(read: ReadTransaction, result: Verification, expected: dict[int, float]) -> None:

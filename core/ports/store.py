@@ -24,6 +24,7 @@ from core.ports.offsets import OffsetReader, OffsetRepository
 from core.ports.outcomes import AnswerReader, AnswerRepository, OutcomeReader, OutcomeRepository
 from core.ports.popularity import EventCountReader, EventCountRepository, PopularityReader, PopularityRepository
 from core.ports.transitions import TransitionReader, TransitionRepository
+from core.ports.user_attributes import UserAttributeReader, UserAttributeRepository
 from core.ports.users import UserReader, UserRepository
 from core.ports.vectors import VectorReader, VectorRepository
 from core.records import StoreTotals
@@ -33,6 +34,7 @@ class ReadTransaction(Protocol):
     """Reads from one snapshot, unless opened without."""
 
     users: UserReader
+    user_attributes: UserAttributeReader
     items: ItemReader
     events: EventReader
     offsets: OffsetReader
@@ -62,6 +64,7 @@ class Transaction(ReadTransaction, Protocol):
     """A write transaction; reads see its own changes."""
 
     users: UserRepository
+    user_attributes: UserAttributeRepository
     items: ItemRepository
     events: EventRepository
     offsets: OffsetRepository

@@ -74,7 +74,7 @@ def problem_of(error: InvalidInput | NotFound) -> dict[str, Any]:
 
 
 def invalid_entries(name: str, problems: Sequence[dict[str, Any]], *, single: bool) -> HTTPError:
-    """The error for a request without a valid entry; `single`: it was one bare object. `name`: events or items."""
+    """The error for a request without a valid entry of `name`, such as events; `single`: it was one bare object."""
     if single:
         return HTTPError(422, "invalid_input", problems[0]["message"], field=problems[0].get("field"))
     message = (

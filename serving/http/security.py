@@ -43,9 +43,10 @@ def required_scope(method: str, path: str) -> Scope:
         return Scope.ADMIN
     if method in ("GET", "HEAD") or (method == "POST" and (path in READING_POSTS or path.endswith("/rank"))):
         return Scope.READ
-    merges = method == "POST" and path.startswith("/v1/users/") and path.endswith("/merge")
+    if path == "/v1/users" or path.startswith("/v1/users/"):
+        return Scope.ADMIN if method == "DELETE" else Scope.WRITE
     writes = path in WRITES or path.startswith(tuple(f"{name}/" for name in WRITES))
-    return Scope.WRITE if writes or merges else Scope.ADMIN
+    return Scope.WRITE if writes else Scope.ADMIN
 
 
 def foreign_origin(headers: list[tuple[bytes, bytes]]) -> str | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -18,12 +18,11 @@ from core.recommendation.search import search_rows
 from core.recommendation.snapshot import ServingSnapshot
 from core.records import StoredItem
 from serving.http.audit import audited
-from serving.http.replies import invalid_entries, json_reply, problem_of
-from serving.http.requests import check_query, integer_query, many_or_one, path_id, read_json
+from serving.http.entries import read_entries, read_one
+from serving.http.replies import json_reply
+from serving.http.requests import check_query, integer_query, path_id
 from serving.runtime.engine import Engine
 from serving.schemas import items as schemas
-
-T = TypeVar("T")
 
 MAX_PAGE = 1_000
 MAX_MATCHES = 200
@@ -72,20 +71,19 @@ class ItemRoutes:
 
     async def put(self, request: Request) -> Response:
         """Insert or replace one item; the next answer knows the change."""
-        body = await self._body_of(request)
-        item = parse_item(body)
+        item = parse_item(await read_one(request, self._engine, "item_id"))
         revision = await self._save([item])
         return json_reply({"item_id": item.item_id, "status": "accepted", "revision": revision})
 
     async def post(self, request: Request) -> Response:
         """Insert or replace one item or many, all in one revision; each gets its own outcome."""
-        entries = await self._entries(request, parse_item)
-        items = [entry for entry in entries if isinstance(entry, Item)]
-        return _outcomes(await self._save(items), [_outcome(entry) for entry in entries])
+        entries = await read_entries(request, self._engine, "items", parse_item)
+        revision = await self._save(entries.valid)
+        return json_reply({"revision": revision, **entries.outcomes("item_id", lambda item: item.item_id)})
 
     async def patch(self, request: Request) -> Response:
         """Change the given fields of one item."""
-        patch = parse_patch(await self._body_of(request))
+        patch = parse_patch(await read_one(request, self._engine, "item_id"))
         revision, (problem,) = await self._patch(request, [patch])
         if problem is not None:
             raise problem
@@ -93,11 +91,10 @@ class ItemRoutes:
 
     async def patch_many(self, request: Request) -> Response:
         """Change fields of many items in one revision; each gets its own outcome."""
-        entries = await self._entries(request, parse_patch)
-        revision, problems = await self._patch(request, [entry for entry in entries if isinstance(entry, dict)])
-        remaining = iter(problems)
-        results = [_outcome(next(remaining) or entry if isinstance(entry, dict) else entry) for entry in entries]
-        return _outcomes(revision, results)
+        entries = await read_entries(request, self._engine, "items", parse_patch)
+        revision, problems = await self._patch(request, entries.valid)
+        outcomes = entries.outcomes("item_id", lambda patch: str(patch["item_id"]), problems)
+        return json_reply({"revision": revision, **outcomes})
 
     async def delete(self, request: Request) -> Response:
         """Remove an item from the catalogue; events with it are still trained on."""
@@ -124,25 +121,6 @@ class ItemRoutes:
     async def categories(self, _request: Request) -> Response:
         """Every category and how many of its items may be recommended."""
         return json_reply(await self._engine.executor.run(self._categories))
-
-    async def _body_of(self, request: Request) -> object:
-        """The body of a request about one item, with the id of its path."""
-        item_id = path_id(request, "item_id")
-        body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
-        if isinstance(body, dict) and body.setdefault("item_id", item_id) != item_id:
-            msg = f"item_id: the path says {shorten(item_id)}, the body {shorten(body['item_id'])}; leave it out there"
-            raise InvalidInput(msg, field="item_id")
-        return body
-
-    async def _entries(self, request: Request, parse: Callable[[object], T]) -> list[T | InvalidItem]:
-        """The parsed entries of a request about many items, or why one cannot be parsed; 422 without a valid one."""
-        body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
-        raw, single = many_or_one(body, "items", limit=self._engine.limits.max_events)
-        entries = await self._engine.executor.run(lambda: [_parsed(entry, parse) for entry in raw])
-        problems = [problem_of(entry) for entry in entries if isinstance(entry, InvalidItem)]
-        if len(problems) == len(entries):
-            raise invalid_entries("items", problems, single=single)
-        return entries
 
     async def _patch(
         self, request: Request, patches: Sequence[dict[str, Any]]
@@ -216,26 +194,6 @@ class ItemRoutes:
         listed = catalogue.listed_at(self._services.clock.now_ms())
         sizes = {name: int(listed[rows].sum()) for name, rows in catalogue.category_rows.items()}
         return {"categories": [{"category": name, "items": sizes[name]} for name in sorted(sizes)]}
-
-
-def _parsed(raw: object, parse: Callable[[object], T]) -> T | InvalidItem:
-    try:
-        return parse(raw)
-    except InvalidItem as error:
-        return error
-
-
-def _outcome(entry: Item | dict[str, Any] | InvalidItem | NotFound) -> dict[str, object]:
-    """The result of one entry: an item, a patch, or the problem with it."""
-    if isinstance(entry, InvalidItem | NotFound):
-        return {"status": "rejected", "error": problem_of(entry)}
-    return {"status": "accepted", "item_id": entry.item_id if isinstance(entry, Item) else entry["item_id"]}
-
-
-def _outcomes(revision: int, results: Sequence[dict[str, object]]) -> Response:
-    accepted = sum(result["status"] == "accepted" for result in results)
-    sums = {"accepted": accepted, "rejected": len(results) - accepted}
-    return json_reply({"revision": revision, **sums, "results": results})
 
 
 def _only_hidden(value: str | None) -> bool:

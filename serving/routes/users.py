@@ -1,4 +1,4 @@
-"""Users over HTTP: list them, page through their events, read their interests, merge and erase them."""
+"""Users over HTTP: their attributes, events and interests; merge and erase them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from core.corrections.merge import merge_users
 from core.errors import InvalidInput, NotFound
 from core.interactions import check_id, shorten
 from core.records import EventRow, StoredItem, UserState
+from core.users.attributes import UserAttributes, parse_user
+from core.users.manage import patch_users, save_users
 from serving.http.audit import audited
+from serving.http.entries import read_entries, read_one
 from serving.http.replies import json_reply
 from serving.http.requests import check_query, integer_query, path_id, read_object
 from serving.runtime.engine import Engine
@@ -22,7 +25,7 @@ AFTER_ALL_EVENTS = (2**62, 0)  # (time, sequence)
 
 
 class UserRoutes:
-    """Users, their events and interests; erasure."""
+    """Reads come from the store; changes go through the writer."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -36,6 +39,11 @@ class UserRoutes:
         router.add_api_route(f"{user}/events", self.events, methods=["GET"], **schemas.GET_USER_EVENTS)
         router.add_api_route(f"{user}/interests", self.interests, methods=["GET"], **schemas.GET_INTERESTS)
         router.add_api_route(f"{user}/merge", self.merge, methods=["POST"], **schemas.POST_MERGE)
+        router.add_api_route("/v1/users", self.post, methods=["POST"], **schemas.POST_USERS)
+        router.add_api_route("/v1/users", self.patch_many, methods=["PATCH"], **schemas.PATCH_USERS)
+        router.add_api_route(user, self.get, methods=["GET"], **schemas.GET_USER)
+        router.add_api_route(user, self.put, methods=["PUT"], **schemas.PUT_USER)
+        router.add_api_route(user, self.patch, methods=["PATCH"], **schemas.PATCH_USER)
         router.add_api_route(user, self.delete, methods=["DELETE"], **schemas.DELETE_USER)
 
     async def list_page(self, request: Request) -> Response:
@@ -62,6 +70,37 @@ class UserRoutes:
         interests = self._services.interests
         return json_reply(await self._engine.executor.run(lambda: schemas.interest_out(interests.of(user_id))))
 
+    async def get(self, request: Request) -> Response:
+        """One user, with attributes."""
+        user_id = path_id(request, "user_id")
+        return json_reply(await self._engine.executor.run(lambda: self._read(user_id)))
+
+    async def put(self, request: Request) -> Response:
+        """Replace the attributes of a user, who is created if new."""
+        user = parse_user(await read_one(request, self._engine, "user_id"))
+        await self._engine.writer.run(lambda: save_users(self._services.store, [user]))
+        return json_reply({"user_id": user.user_id, "status": "accepted"})
+
+    async def post(self, request: Request) -> Response:
+        """Replace the attributes of one user or many; each gets its own outcome."""
+        entries = await read_entries(request, self._engine, "users", parse_user)
+        await self._engine.writer.run(lambda: save_users(self._services.store, entries.valid))
+        return json_reply(entries.outcomes("user_id", _id_of))
+
+    async def patch(self, request: Request) -> Response:
+        """Change some attributes of a user, who is created if new; null removes one."""
+        user = parse_user(await read_one(request, self._engine, "user_id"))
+        (problem,) = await self._engine.writer.run(lambda: patch_users(self._services.store, [user]))
+        if problem is not None:
+            raise problem
+        return json_reply({"user_id": user.user_id, "status": "accepted"})
+
+    async def patch_many(self, request: Request) -> Response:
+        """Change some attributes of many users; each gets its own outcome."""
+        entries = await read_entries(request, self._engine, "users", parse_user)
+        problems = await self._engine.writer.run(lambda: patch_users(self._services.store, entries.valid))
+        return json_reply(entries.outcomes("user_id", _id_of, problems))
+
     async def merge(self, request: Request) -> Response:
         """Merge another user, a guest, into this one; later events of the guest's id are this user's."""
         user_id = path_id(request, "user_id")
@@ -87,6 +126,13 @@ class UserRoutes:
         )
         return json_reply({"user_id": user_id, "status": "erased"})
 
+    def _read(self, user_id: str) -> dict[str, object]:
+        with self._services.store.read() as read:
+            state = read.users.find(user_id)
+            if state is None:
+                raise _unknown(user_id)
+            return {**_user(user_id, state), "attributes": read.user_attributes.of(user_id)}
+
     def _read_page(self, prefix: str, after: str, limit: int) -> list[tuple[str, UserState]]:
         with self._services.store.read() as read:
             return read.users.page(prefix=prefix, after=after, limit=limit)
@@ -96,8 +142,7 @@ class UserRoutes:
         with self._services.store.read() as read:
             state = read.users.find(user_id)
             if state is None:
-                msg = f"user {user_id!r} is not known"
-                raise NotFound(msg)
+                raise _unknown(user_id)
             rows = read.events.history_page(state.key, before=before, limit=limit + 1)
             items = read.items.by_key(sorted({row.item_key for row in rows}))
         events = [
@@ -120,6 +165,14 @@ class UserRoutes:
             "context": row.context,
             "recommendation_id": row.recommendation_id,
         }
+
+
+def _unknown(user_id: str) -> NotFound:
+    return NotFound(f"user {user_id!r} is not known")
+
+
+def _id_of(user: UserAttributes) -> str:
+    return user.user_id
 
 
 def _optional_id(request: Request, name: str) -> str:

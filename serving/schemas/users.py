@@ -8,7 +8,7 @@ from pydantic import Field
 
 from core.interests.interest import FloatArray, InterestShift
 from core.interests.user_interest import UserInterest
-from serving.schemas.base import Schema
+from serving.schemas.base import Problem, Schema
 from serving.schemas.openapi import ERRORS_404, document, limit_parameter, parameter, path_parameter
 
 
@@ -28,6 +28,52 @@ class UserPage(Schema):
     users: list[UserOut]
     next_after: str | None
     """Pass it as `after` for the next page; null on the last one."""
+
+
+class UserIn(Schema):
+    """The attributes of a user: PUT and POST replace all, PATCH those that are given, and null removes one."""
+
+    user_id: str | None = None
+    """1-256 bytes of UTF-8; where the path has it, it may be left out."""
+    attributes: dict[str, str | float | bool | None] | None = None
+
+
+class UsersIn(Schema):
+    """The attributes of many users."""
+
+    users: list[UserIn]
+
+
+class UserSaved(Schema):
+    """The attributes were stored."""
+
+    user_id: str
+    status: Literal["accepted"]
+
+
+class UserResult(Schema):
+    """The outcome of one user."""
+
+    status: Literal["accepted", "rejected"]
+    user_id: str | None = None
+    error: Problem | None = None
+
+
+class UsersOut(Schema):
+    """The outcomes of the users, in the order sent."""
+
+    accepted: int
+    rejected: int
+    results: list[UserResult]
+
+
+class UserDetail(Schema):
+    """A user with attributes."""
+
+    user_id: str
+    user_seq: int
+    newest_event: int | None
+    attributes: dict[str, Any]
 
 
 class UserEvent(Schema):
@@ -192,6 +238,31 @@ GET_USERS = document(
         parameter("after", "string", "Start after this id."),
         limit_parameter(),
     ),
+)
+_ANN = {"attributes": {"country": "de", "plan": "premium", "age": 34}}
+POST_USERS = document(
+    UsersOut,
+    tag=_TAG,
+    bodies=(UserIn, UsersIn),
+    examples={
+        "one": {"user_id": "ann", **_ANN},
+        "many": {"users": [{"user_id": "ann", **_ANN}, {"user_id": "bob", "attributes": {"country": "fr"}}]},
+    },
+)
+PATCH_USERS = document(
+    UsersOut,
+    tag=_TAG,
+    bodies=(UserIn, UsersIn),
+    examples={"many": {"users": [{"user_id": "ann", "attributes": {"plan": "basic"}}]}},
+)
+GET_USER = document(UserDetail, tag=_TAG, parameters=(_USER_ID,), errors=ERRORS_404)
+PUT_USER = document(UserSaved, tag=_TAG, parameters=(_USER_ID,), bodies=(UserIn,), examples={"a user": _ANN})
+PATCH_USER = document(
+    UserSaved,
+    tag=_TAG,
+    parameters=(_USER_ID,),
+    bodies=(UserIn,),
+    examples={"change and remove": {"attributes": {"plan": "basic", "age": None}}},
 )
 GET_USER_EVENTS = document(
     UserEvents,

@@ -18,6 +18,7 @@ from storage.dialects import Dialect, Row
 from storage.repositories.dead_letters import DeadLetterRepository
 from storage.repositories.drift import DriftRepository
 from storage.repositories.items import current_revision
+from storage.repositories.user_attributes import UserAttributeRepository
 from storage.repositories.vectors import VectorRepository
 from storage.session import Session
 from storage.tables import erased_users, interactions, undone_events, users
@@ -287,6 +288,7 @@ class UserRepository:
         self._session.run(_delete_undone, user_key=state.key)
         VectorRepository(self._session).erase_user(state.key)
         DriftRepository(self._session).erase_user(state.key)
+        UserAttributeRepository(self._session).delete([state.key])
         self._session.run(_delete, user_key=state.key)
         for name, _ in ids:
             DeadLetterRepository(self._session).erase_user(name)

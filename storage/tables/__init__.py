@@ -10,7 +10,16 @@ from storage.tables.base import metadata
 from storage.tables.counts import event_count_rollups, event_counts, popularity, popularity_changes, transitions
 from storage.tables.definitions import experiment_revisions, scenario_revisions
 from storage.tables.drift import drift_alarms, drift_buckets, drift_counts, drift_points, drift_scores, topics
-from storage.tables.history import dead_letters, erased_users, interactions, items, undone_events, users, writer_offsets
+from storage.tables.history import (
+    dead_letters,
+    erased_users,
+    interactions,
+    items,
+    undone_events,
+    user_attributes,
+    users,
+    writer_offsets,
+)
 from storage.tables.operation import api_keys, audit_log, counters, leases, meta, models, promotions, vectors
 from storage.tables.outcomes import answer_origins, answers, deferred_outcomes, items_shown, outcome_counts, outcomes
 
@@ -47,6 +56,7 @@ __all__ = [
     "topics",
     "transitions",
     "undone_events",
+    "user_attributes",
     "users",
     "vectors",
     "writer_offsets",

@@ -36,6 +36,15 @@ MERGED = users.c.merged_into.is_not(None)
 
 Index("ix_users_merged_into", users.c.merged_into, sqlite_where=MERGED, postgresql_where=MERGED)
 
+# Not in `users`, whose rows are written with every event.
+user_attributes = Table(
+    "user_attributes",
+    metadata,
+    Column("user_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("attributes", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 items = Table(
     "items",
     metadata,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from core.api_keys import ApiKey
 from core.arrays import FloatArray
@@ -61,6 +63,7 @@ class Data:
     users: dict[str, UserState] = field(default_factory=dict)
     merged: dict[str, tuple[str, int | None]] = field(default_factory=dict)  # id -> (the user's id, own erased_ms)
     erased: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # hash -> (erased_ms, last_seq)
+    user_attributes: dict[int, Mapping[str, Any]] = field(default_factory=dict)  # by user key
     items: dict[str, StoredItem] = field(default_factory=dict)
     events: dict[bytes, EventRow] = field(default_factory=dict)
     undone: dict[bytes, EventRow] = field(default_factory=dict)

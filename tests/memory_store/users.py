@@ -110,6 +110,7 @@ class MemoryUsers(MemoryRepository):
         self.data.vectors = {key: kept for key, kept in self.data.vectors.items() if key[0] != state.key}
         samples = self.data.drift.samples
         self.data.drift.samples = {key: kept for key, kept in samples.items() if kept.user_key != state.key}
+        self.data.user_attributes.pop(state.key, None)
         self.data.erased |= {user_hash(name): (mark_ms, state.seq) for name in (user_id, *merged)}
         return True
 

@@ -1,4 +1,4 @@
-"""`tidewise import`: loads events and items from files into the database."""
+"""`tidewise import`: loads events, items and users from files into the database."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from core.imports.event_import import Progress as ProgressCallback
 from core.imports.event_rows import RowRules
 from core.imports.item_import import import_items
 from core.imports.rows import BadLine, RowReader
+from core.imports.user_import import UserColumns, import_users
 from core.items import MAX_TEXT_CHARS
 from tidewise.bootstrap import System, open_system
 from tidewise.commands.advice import catalogue_findings, warn
-from tidewise.commands.dry_run import dry_run
+from tidewise.commands.dry_run import Preview, dry_run
 from tidewise.commands.file_options import FORMATS_HELP, FileOptions
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.commands.requests import command_of
-from tidewise.files import opened
+from tidewise.files import names_in, opened
 from tidewise.training.text_topics import name_text_topics
 
 SHOWN_BAD_LINES = 10
@@ -39,10 +40,19 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportRequest(FileOptions):
-    """Load events and items from files into the database.
+    """Load events, items and users from files into the database.
 
     A repeated import has no effect: known events and items are duplicates.
     """
+
+    users: Annotated[Path | None, typer.Option(help=f"Users with attributes: {FORMATS_HELP}.", show_default=False)] = (
+        None
+    )
+    user_id: Annotated[str, typer.Option(metavar="COLUMN", help="The users file's column of ids.")] = "user_id"
+    user_attributes: Annotated[
+        str | None,
+        typer.Option(help="User columns to store as attributes, comma-separated (default: all).", show_default=False),
+    ] = None
 
     events: Annotated[
         list[Path] | None, typer.Option(help=f"Events: {FORMATS_HELP}; repeat for more.", show_default=False)
@@ -56,24 +66,34 @@ class ImportRequest(FileOptions):
     ] = False
     attributes: Annotated[str, typer.Option(help="Item columns to store as attributes, comma-separated.")] = ""
     keep_attributes: Annotated[
-        bool, typer.Option("--keep-attributes", help="Keep attributes of known items that the file does not name.")
+        bool,
+        typer.Option("--keep-attributes", help="Keep attributes of known items and users that the file does not name."),
     ] = False
     data: Data = None
     config: Config = None
     set_: Set = None
     json: Json = False
 
+    @property
+    def columns_of_users(self) -> UserColumns:
+        """The columns of the file of users."""
+        names = None if self.user_attributes is None else names_in(self.user_attributes, ",")
+        return UserColumns(self.user_id, names)
+
 
 def import_files(request: ImportRequest) -> None:
-    """Import the items, then the events, and report."""
-    if not request.events and request.items is None:
-        msg = "import: wanted --events FILE, --items FILE or both, got neither"
+    """Import the items, then the users and the events, and report."""
+    if not request.events and request.items is None and request.users is None:
+        msg = "import: wanted --events FILE, --items FILE or --users FILE, got none"
         raise InvalidInput(msg)
     settings = settings_of(request.data, request.config, request.set_)
     columns = request.columns_of_items(request.attributes)
     rules = {path: request.rules(settings, path) for path in request.events or ()}
     if request.dry_run:
-        dry_run(settings, rules, request.items, columns=columns, format_of=request.format_of)
+        preview = Preview(settings)
+        if request.users is not None:
+            preview.show_users(request.users, request.format_of(request.users), request.columns_of_users)
+        dry_run(preview, rules, request.items, columns=columns, format_of=request.format_of)
         return
     reports = Reports(silent=request.json)
     try:
@@ -91,6 +111,18 @@ def import_files(request: ImportRequest) -> None:
                         )
                     )
                 name_text_topics(system.store)  # before the events, which are counted by topic
+            if request.users is not None:
+                with _reading(request.users, request) as (reader, bar), reports.of("users", request.users) as take:
+                    take(
+                        import_users(
+                            reader,
+                            system.store,
+                            columns=request.columns_of_users,
+                            now_ms=_now_ms(),
+                            keep_attributes=request.keep_attributes,
+                            progress=bar,
+                        )
+                    )
             for path in rules:
                 with _reading(path, request) as (reader, bar), reports.of("events", path) as take:
                     take(_import_events(reader, system, rules[path], before=request.before, progress=bar))
@@ -178,7 +210,8 @@ def _bar(path: Path) -> Iterator[Callable[[int, int | None], None]]:
 
 def _print_report(kind: str, path: Path, report: ImportReport, elapsed_s: float) -> None:
     rate = report.num_rows / max(elapsed_s, 1e-9)
-    remarks = f", {report.num_cut:,} texts cut to {MAX_TEXT_CHARS:,} characters" if report.num_cut else ""
+    remarks = f", {report.num_erased:,} of erased users" if report.num_erased else ""
+    remarks += f", {report.num_cut:,} texts cut to {MAX_TEXT_CHARS:,} characters" if report.num_cut else ""
     screen.print(
         f"{kind}: {report.num_rows:,} rows in {elapsed_s:.1f} s ({rate:,.0f}/s): {report.num_accepted:,} new, "
         f"{report.num_duplicates:,} duplicates, {report.num_bad:,} bad{remarks}",

@@ -12,6 +12,7 @@ from core.imports.event_import import read_history
 from core.imports.event_rows import RowRules
 from core.imports.item_import import ItemColumns, read_items
 from core.imports.rows import BadLine, FileFormat, RowReader
+from core.imports.user_import import UserColumns, read_users
 from core.interactions import Interaction
 from core.items import Item
 from core.times import second_text
@@ -48,6 +49,15 @@ class Preview:
         _print_table(("item", "title", "text", "categories", "attributes"), rows)
         _print_bad(f"{len(self.catalogue):,} items", bad)
 
+    def show_users(self, path: Path, file_format: FileFormat, columns: UserColumns) -> None:
+        """Read a file of users and show what is in it."""
+        bad: list[BadLine] = []
+        with opened(path, file_format) as reader:
+            _print_detected(reader)
+            users = list(read_users(reader, columns=columns, on_bad=bad.extend))
+        _print_table(("user", "attributes"), users[:SHOWN_ROWS])
+        _print_bad(f"{len(users):,} users", bad)
+
     def show_events(self, path: Path, file_format: FileFormat, rules: RowRules) -> None:
         """Read a file of events and show what is in it; raises `InvalidInput` where most rows are bad."""
         bad: list[BadLine] = []
@@ -83,7 +93,7 @@ class Preview:
 
 
 def dry_run(
-    settings: Settings,
+    preview: Preview,
     events: Mapping[Path, RowRules],
     items: Path | None,
     *,
@@ -91,7 +101,6 @@ def dry_run(
     format_of: Callable[[Path], FileFormat],
 ) -> None:
     """Show what the files hold and what does not match."""
-    preview = Preview(settings)
     if items is not None:
         preview.show_items(items, format_of(items), columns)
     for path, rules in events.items():

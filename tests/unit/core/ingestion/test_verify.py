@@ -119,3 +119,10 @@ def test_an_outcome_that_was_counted_twice_is_named(store: MemoryStore) -> None:
     result = verified(store)
     assert [found.name for found in result.examples] == ["click, day 19000", "click, origin 1", "click, position 3"]
     assert result.examples[0].stored == "(1, 0.0)"
+
+
+def test_attributes_of_no_user_are_named_by_their_key(store: MemoryStore) -> None:
+    changed(store, lambda tx: tx.user_attributes.save({tx.users.lock(["ann"])["ann"].key: {"plan": "x"}}))
+    assert verified(store).examples == []
+    changed(store, lambda tx: tx.user_attributes.save({10**6: {"plan": "x"}}))
+    assert [(found.part, found.name) for found in verified(store).examples] == [("attributes", "user key 1000000")]

@@ -120,3 +120,42 @@ def test_a_guest_who_signs_in_keeps_the_history(shop: Shop) -> None:
 def test_an_invalid_merge_names_from(api: Api, body: dict[str, object]) -> None:
     reply = api.post("/v1/users/ann/merge", json=body)
     assert (reply.status_code, reply.json()["error"]["field"]) == (422, "from")
+
+
+def test_attributes_are_put_patched_and_read(api: Api) -> None:
+    reply = api.put("/v1/users/a%2Fb", json={"attributes": {"country": "de", "age": 34}})
+    assert reply.json() == {"user_id": "a/b", "status": "accepted"}
+    api.patch("/v1/users/a%2Fb", json={"attributes": {"age": None, "plan": "x"}})
+    user = api.get("/v1/users/a%2Fb").json()
+    assert user == {
+        "user_id": "a/b",
+        "user_seq": 0,
+        "newest_event": None,
+        "attributes": {"country": "de", "plan": "x"},
+    }
+    assert api.get("/v1/users/nobody").status_code == 404
+
+
+def test_many_users_have_an_outcome_each(api: Api) -> None:
+    users = [{"user_id": "ann", "attributes": {"plan": "x"}}, {"user_id": "bob", "attributes": {"plan": ["x"]}}]
+    for reply in (api.post("/v1/users", json={"users": users}), api.patch("/v1/users", json={"users": users})):
+        outcome = reply.json()
+        assert (outcome["accepted"], outcome["rejected"]) == (1, 1)
+        assert outcome["results"][0] == {"status": "accepted", "user_id": "ann"}
+        assert outcome["results"][1]["error"]["field"] == "attributes.plan"
+    assert api.get("/v1/users/ann").json()["attributes"] == {"plan": "x"}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"attributes": {"plan": {"x": 1}}}, "attributes.plan"),
+        ({"attributes": 3}, "attributes"),
+        ({"plan": "x"}, "plan"),
+        ({"user_id": "bob"}, "user_id"),
+    ],
+)
+def test_invalid_attributes_are_422(api: Api, body: dict[str, object], field: str) -> None:
+    reply = api.put("/v1/users/ann", json=body)
+    assert (reply.status_code, reply.json()["error"]["field"]) == (422, field)
+    assert api.get("/v1/users/ann").status_code == 404

@@ -1,0 +1,1 @@
+"""Users beyond their events: attributes."""
