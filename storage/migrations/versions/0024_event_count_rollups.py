@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0023"
-down_revision = "0022"
+revision = "0024"
+down_revision = "0023"
 
 FILL = sa.text(
     "INSERT INTO event_count_rollups (step_ms, start_ms, writer_key, type_code, num) "
