@@ -67,7 +67,7 @@ class _AttributeColumn:
         new = [value for value in distinct if self.code_of.get(value, size) >= size]
         code_of = extended(self.code_of, size, {value: size + place for place, value in enumerate(new)})
         codes = np.array([-1 if value is None else code_of[value] for value in values], np.int32)
-        numbers = np.append(self.numbers, [_number(value) for value in new]) if new else self.numbers
+        numbers = np.append(self.numbers, [number_of(value) for value in new]) if new else self.numbers
         return _AttributeColumn(with_rows(self.codes, rows, codes), code_of, numbers)
 
     def differs(self, rows: IntArray, values: Sequence[str | None]) -> bool:
@@ -124,7 +124,8 @@ def _texts(attributes: Sequence[Mapping[str, Any]], name: str) -> list[str | Non
     return [None if value is None else as_text(value) for value in found]
 
 
-def _number(text: str) -> float:
+def number_of(text: str) -> float:
+    """The number that a text is, NaN for other text."""
     return float(text) if PLAIN_NUMBER.fullmatch(text) else np.nan
 
 

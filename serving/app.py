@@ -26,6 +26,7 @@ from serving.routes.models import ModelRoutes
 from serving.routes.outcomes import OutcomeRoutes
 from serving.routes.recommendations import RecommendationRoutes
 from serving.routes.scenarios import ScenarioRoutes
+from serving.routes.segments import SegmentRoutes
 from serving.routes.status import StatusRoutes
 from serving.routes.timeline import TimelineRoutes
 from serving.routes.users import UserRoutes
@@ -108,6 +109,7 @@ def _routes(engine: Engine) -> APIRouter:
     UserRoutes(engine).register(router)
     ModelRoutes(engine).register(router)
     ScenarioRoutes(engine).register(router)
+    SegmentRoutes(engine).register(router)
     ExperimentRoutes(engine).register(router)
     DriftRoutes(engine).register(router)
     OutcomeRoutes(engine).register(router)

@@ -13,7 +13,7 @@ from storage.repositories.answers import AnswerRepository
 from storage.repositories.arms import ArmRepository
 from storage.repositories.audit import AuditRepository
 from storage.repositories.dead_letters import DeadLetterRepository
-from storage.repositories.definitions import EXPERIMENTS, SCENARIOS, DefinitionRepository
+from storage.repositories.definitions import EXPERIMENTS, SCENARIOS, SEGMENTS, DefinitionRepository
 from storage.repositories.drift import DriftRepository
 from storage.repositories.event_counts import EventCountRepository
 from storage.repositories.events import EventRepository
@@ -68,6 +68,7 @@ class SqlTransaction(Transaction):
         self.models = ModelRepository(session)
         self.scenarios = DefinitionRepository(session, SCENARIOS)
         self.experiments = DefinitionRepository(session, EXPERIMENTS)
+        self.segments = DefinitionRepository(session, SEGMENTS)
         self.leases = LeaseRepository(session)
         self.keys = KeyRepository(session)
         self.audit = AuditRepository(session)

@@ -56,6 +56,7 @@ class MemoryTransaction(Transaction):
         self.audit = MemoryAudit(data)
         self.scenarios = MemoryDefinitions(data.scenarios)
         self.experiments = MemoryDefinitions(data.experiments)
+        self.segments = MemoryDefinitions(data.segments)
         self.leases = MemoryLeases(data)
         self.vectors = MemoryVectors(data)
         self.drift = MemoryDrift(data)

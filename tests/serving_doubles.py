@@ -31,6 +31,7 @@ from core.recommendation.user_snapshots import UserSnapshots
 from core.recommendation.vector_cache import VectorCache
 from core.records import ModelRecord, UserState
 from core.scenarios.current import CurrentScenarios
+from core.users.segments import CurrentSegments
 from serving.runtime.services import Services
 
 T = TypeVar("T")
@@ -107,6 +108,7 @@ class Shop:
         ]
         save_items(self.store, items, clock=self.clock)
         self.snapshots.refresh()
+        segments = CurrentSegments(self.store)
         recommender = Recommender(
             self.store,
             snapshots=self.snapshots.current,
@@ -115,6 +117,7 @@ class Shop:
             shape=SHAPE,
             vectors=VectorCache(max_mib=1),
             users=UserSnapshots(max_mib=1),
+            segments=segments.conditions,
         )
         ingestor = Ingestor(self.store, types=TYPES, shape=SHAPE)
         shown = ShownItems(self.snapshots.current)
@@ -130,6 +133,7 @@ class Shop:
             clock=self.clock,
             scenarios=CurrentScenarios(self.store),
             experiments=CurrentExperiments(self.store),
+            segments=segments,
             wall=self.clock,
             encode=self.changed_users.extend,
             items_changed=self._refresh,

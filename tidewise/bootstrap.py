@@ -37,6 +37,7 @@ from core.saved_snapshots.saved_snapshots import Identity, SavedSnapshots
 from core.scenarios.current import CurrentScenarios
 from core.transitions.counts import CountRules
 from core.transitions.transition import NUM_PREVIOUS
+from core.users.segments import CurrentSegments
 from tidewise import __version__
 from tidewise.data_folder import make_folder
 from tidewise.settings.schema import ClockSettings, Settings
@@ -64,6 +65,7 @@ class System:
     interests: Interests
     scenarios: CurrentScenarios
     experiments: CurrentExperiments
+    segments: CurrentSegments
 
     def __enter__(self) -> Self:
         return self
@@ -129,6 +131,7 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
         count_rules=CountRules() if recommends and settings.recommend.blend else None,
         saved=_saved_snapshots(settings) if recommends else None,
     )
+    segments = CurrentSegments(store)
     recommender = Recommender(
         store,
         snapshots=snapshots.current,
@@ -139,6 +142,7 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
         users=UserSnapshots(max_mib=settings.cache.users_mib),
         include_uncatalogued=include_uncatalogued,
         shared=settings.shares_vectors,
+        segments=segments.conditions,
     )
     snapshots.before_switch = recommender.warm
     half_life_ms = settings.popularity.half_life_days * DAY_MS
@@ -155,7 +159,8 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
         false_alarms=settings.interest.false_positive_rate,
         max_events=settings.interest.max_events,
     )
-    definitions = CurrentScenarios(store, settings=settings.scenarios.by_name), CurrentExperiments(store)
+    scenarios = CurrentScenarios(store, settings=settings.scenarios.by_name)
+    definitions = scenarios, CurrentExperiments(store), segments
     return System(settings, store, types, shape, clock, ingestor, snapshots, recommender, interests, *definitions)
 
 

@@ -22,6 +22,7 @@ from tidewise.commands import (
     replay,
     run,
     scenarios,
+    segments,
     show,
 )
 from tidewise.shell import new_app
@@ -42,6 +43,7 @@ for module in (
     outcomes,
     models,
     scenarios,
+    segments,
     dead_letters,
     offsets,
     show,

@@ -200,6 +200,10 @@ class Client:
         body = {"user_id": user_id, "definition": definition, "scenario": scenario}
         return self._call("POST", "/v1/scenarios/preview", json=body)
 
+    def put_segment(self, name: str, definition: Json, *, author: str | None = None) -> Json:
+        """Insert or replace a segment of users; returns the revision."""
+        return self._call("PUT", f"/v1/segments/{_part(name)}", json=definition, params=_author(author))
+
     def experiments(self) -> list[Json]:
         """All experiments, by name."""
         experiments: list[Json] = self._call("GET", "/v1/experiments")["experiments"]

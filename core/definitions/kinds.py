@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
 from core.clock import Clock, WallClock
 from core.errors import NotFound
@@ -29,12 +30,27 @@ class DefinitionKind:
 
 
 SCENARIO = DefinitionKind("scenario", attrgetter("scenarios"), attrgetter("scenarios"))
+SEGMENT = DefinitionKind("segment", attrgetter("segments"), attrgetter("segments"))
 EXPERIMENT = DefinitionKind("experiment", attrgetter("experiments"), attrgetter("experiments"))
 
 
 def newest_revision(definitions: DefinitionReader, name: str) -> DefinitionRevision | None:
     """The newest change of a definition, which may be its deletion; None for an unknown name."""
     return next(iter(definitions.history(name, limit=1)), None)
+
+
+def save_definition(
+    store: Store, kind: DefinitionKind, name: str, definition: Mapping[str, Any], *, author: str, clock: Clock = _WALL
+) -> DefinitionRevision:
+    """Insert or replace a valid definition; the same one again changes nothing, and its newest revision is returned."""
+    with store.transaction() as tx:
+        definitions = kind.repository(tx)
+        definitions.lock()
+        change = newest_revision(definitions, name)
+        if change is None or change.definition != definition:
+            change = definitions.add(name, definition, author=author, now_ms=clock.now_ms())
+            tx.commit()
+    return change
 
 
 def delete_definition(

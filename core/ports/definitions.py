@@ -1,4 +1,4 @@
-"""The repositories of named definitions, of scenarios and of experiments, with all their revisions."""
+"""The repositories of named definitions, of scenarios, experiments and segments, with all their revisions."""
 
 from __future__ import annotations
 

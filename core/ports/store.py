@@ -48,6 +48,7 @@ class ReadTransaction(Protocol):
     models: ModelReader
     scenarios: DefinitionReader
     experiments: DefinitionReader
+    segments: DefinitionReader
     leases: LeaseReader
     keys: KeyReader
     audit: AuditReader
@@ -77,6 +78,7 @@ class Transaction(ReadTransaction, Protocol):
     models: ModelRepository
     scenarios: DefinitionRepository
     experiments: DefinitionRepository
+    segments: DefinitionRepository
     leases: LeaseRepository
     keys: KeyRepository
     audit: AuditRepository

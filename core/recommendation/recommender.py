@@ -16,6 +16,7 @@ from core.arrays import BoolArray, FloatArray, IntArray
 from core.blending.blend import COUNTS_BLEND
 from core.clock import Clock
 from core.errors import NotFound
+from core.filters import Filter
 from core.hidden_items import NO_KEYS, HiddenItems
 from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, Window, WindowShape, append
 from core.interactions import EventTypes
@@ -46,6 +47,7 @@ from core.records import UserState
 from core.scenarios.pools import RandomSource
 from core.scenarios.slate import DEFAULT_RANDOM
 from core.times import minute_text
+from core.users.conditions import UserFacts
 
 NOTHING_LISTED = "the catalogue has no item that can be recommended"
 DISLIKED, NOT_YET_READ = "disliked by the user", "changed a moment ago"
@@ -67,10 +69,11 @@ class Recommender:
         include_uncatalogued: bool = False,
         shared: bool = False,
         random: RandomSource = DEFAULT_RANDOM,
+        segments: Callable[[], Mapping[str, Filter]] = dict,
     ) -> None:
         """`include_uncatalogued`: recommend uncatalogued items too. `shared`: see `UserEncoder`.
 
-        `random`: what exploration draws with.
+        `random`: what exploration draws with. `segments`: the conditions of segments by name.
         """
         self._store = store
         self._snapshots = snapshots
@@ -81,6 +84,7 @@ class Recommender:
         self._encoder = UserEncoder(store, cache=vectors, shared=shared)
         self._include_uncatalogued = include_uncatalogued
         self._random = random
+        self._segments = segments
 
     def recommend(self, user_id: str, request: RecommendationRequest) -> RecommendationResult:
         """The next items for a user; popular items for a user without a history."""
@@ -88,6 +92,7 @@ class Recommender:
         now_ms = self._now_ms(request)
         with self._store.read(snapshot=False) as read:
             items, user = self._read_user(read, snapshot, user_id, request, now_ms)
+            request = self._for_user(read, request, user_id)
             state, hidden = _parts(user)
             history = state.window.history if state else EMPTY_HISTORY
             gap_ms = _gap_ms(now_ms, history)
@@ -109,6 +114,7 @@ class Recommender:
         now_ms = self._now_ms(request)
         with self._store.read(snapshot=False) as read:
             items, user = self._read_user(read, snapshot, user_id, request, now_ms)
+            request = self._for_user(read, request, user_id)
             state, hidden = _parts(user)
             session = _session(items, events)
             history = _continued(state.window if state else EMPTY_WINDOW, session, self._shape)
@@ -224,6 +230,15 @@ class Recommender:
         revision, user = self._users.read(read, user_id, self._hidden_items[request.exclude_seen])
         return self._current(read, snapshot, revision, now_ms), user
 
+    def _for_user(
+        self, read: ReadTransaction, request: RecommendationRequest, user_id: str | None
+    ) -> RecommendationRequest:
+        """The request with filters of items alone; reads the attributes only where a filter asks for them."""
+        if not request.depends_on_user:
+            return request
+        facts = UserFacts({} if user_id is None else read.user_attributes.of(user_id), self._segments())
+        return request.for_user(facts.hold)
+
     def _current(self, read: ReadTransaction, snapshot: ServingSnapshot, revision: int, now_ms: int) -> CurrentItems:
         return CurrentItems(read, snapshot.catalogue, revision, self._include_uncatalogued, now_ms)
 
@@ -250,6 +265,7 @@ class Recommender:
         now_ms = self._now_ms(request)
         with self._store.read(snapshot=False) as read:
             items = self._current(read, snapshot, read.items.revision(), now_ms)
+            request = self._for_user(read, request, None)
             selected = select(request, items, snapshot, ranker, hidden=NO_KEYS, random=self._random, among=among)
         return _answer(snapshot.catalogue, ranker, request, selected, now_ms)
 

@@ -9,6 +9,7 @@ from typing import Literal
 from core.arrays import FloatArray, IntArray
 from core.filters import Filter
 from core.scenarios.scenario import Scenario
+from core.users.conditions import Holds, depends_on_user, for_user
 
 RankingSource = Literal["model", "counts", "popularity", "similarity", "latest"]
 DEFAULT_N = 10
@@ -141,6 +142,16 @@ class RecommendationRequest:
     arm: str = ""
     pages_of: str = ""
     record: bool = True
+
+    @property
+    def depends_on_user(self) -> bool:
+        """Whether a filter has a condition on the user."""
+        return depends_on_user(self.where) or (self.scenario is not None and self.scenario.depends_on_user)
+
+    def for_user(self, holds: Holds) -> RecommendationRequest:
+        """The request with filters of items alone, for the user of whom `holds` tells the conditions."""
+        scenario = None if self.scenario is None else self.scenario.for_user(holds)
+        return replace(self, where=for_user(self.where, holds), scenario=scenario)
 
 
 @dataclass(frozen=True, slots=True)

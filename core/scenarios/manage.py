@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.clock import Clock, WallClock
-from core.definitions.kinds import newest_revision
+from core.definitions.kinds import SCENARIO, save_definition
 from core.errors import NotFound
 from core.json_fields import check_name
 from core.ports.store import Store
@@ -22,13 +22,7 @@ def save_scenario(
 ) -> DefinitionRevision:
     """Insert or replace a scenario; the same definition again changes nothing. Raises `InvalidInput`."""
     parse_scenario(definition, name=check_name(name))
-    with store.transaction() as tx:
-        tx.scenarios.lock()
-        change = newest_revision(tx.scenarios, name)
-        if change is None or change.definition != definition:
-            change = tx.scenarios.add(name, definition, author=author, now_ms=clock.now_ms())
-            tx.commit()
-    return change
+    return save_definition(store, SCENARIO, name, definition, author=author, clock=clock)
 
 
 def revert_scenario(store: Store, name: str, revision: int, *, author: str, clock: Clock = _WALL) -> DefinitionRevision:

@@ -5,10 +5,11 @@ Plain values; `core.scenarios.definition` reads them from JSON.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from core.filters import Filter
+from core.users.conditions import Holds, depends_on_user, for_user
 
 Fallback = Literal["popular", "latest", "none"]
 
@@ -74,6 +75,24 @@ class Scenario:
     mmr: float | None = None
     exploration: Exploration | None = None
     fallback: Fallback = "popular"
+    depends_on_user: bool = field(init=False, default=False, repr=False)  # whether a filter has a condition on the user
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depends_on_user", any(map(depends_on_user, self.filters)))
+
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        """All its filters."""
+        return (self.where, *(boost.where for boost in self.boosts), *(pin.where for pin in self.pins))
+
+    def for_user(self, holds: Holds) -> Scenario:
+        """The scenario with filters of items alone, for the user of whom `holds` tells the conditions."""
+        return replace(
+            self,
+            where=for_user(self.where, holds),
+            boosts=tuple(replace(boost, where=for_user(boost.where, holds)) for boost in self.boosts),
+            pins=tuple(replace(pin, where=for_user(pin.where, holds)) for pin in self.pins),
+        )
 
 
 NO_SCENARIO = Scenario()  # says nothing

@@ -1,1 +1,1 @@
-"""Users beyond their events: attributes."""
+"""Users beyond their events: attributes, and segments of users by them."""

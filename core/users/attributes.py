@@ -9,6 +9,7 @@ from core.errors import InvalidInput
 from core.interactions import check_id, field_name, shorten
 from core.items import MAX_ATTRIBUTES, parse_attributes
 
+SEGMENT = "segment"
 USER_FIELDS = ("user_id", "attributes")
 
 
@@ -28,7 +29,11 @@ def parse_user(raw: object) -> UserAttributes:
     if unknown is not None:
         msg = f"{shorten(unknown)}: unknown field; known are {', '.join(USER_FIELDS)}; put others in attributes"
         raise InvalidInput(msg, field=field_name(unknown))
-    return UserAttributes(check_id("user_id", raw.get("user_id")), parse_attributes(raw.get("attributes")))
+    attributes = parse_attributes(raw.get("attributes"))
+    if SEGMENT in attributes:
+        msg = f"attributes.{SEGMENT}: wanted another name; user.{SEGMENT} in a filter means the segments of the user"
+        raise InvalidInput(msg, field=f"attributes.{SEGMENT}")
+    return UserAttributes(check_id("user_id", raw.get("user_id")), attributes)
 
 
 def present(attributes: Mapping[str, Any]) -> dict[str, Any]:

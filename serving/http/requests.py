@@ -119,9 +119,11 @@ def read_recommendation_query(
         if name in query:
             values[name] = _integer(name, query[name])
     values["exclude"] = _split(query.getlist("exclude"))
+    where = filter_in(query.getlist("where"))
+    services.segments.check(where)
     return replace(
         parse_recommendation_request(values, services, user_id=user_id),
-        where=filter_in(query.getlist("where")),
+        where=where,
         pages_of=request.url.path if _flag("pages", query.get("pages"), default=False) else "",
     )
 
@@ -153,10 +155,12 @@ def parse_recommendation_request(
     arm = ""
     if scenario is None:
         scenario, arm = _scenario(values.get("scenario"), services, user_id)
+    where = filter_of(values.get("where"))
+    services.segments.check(where)
     return RecommendationRequest(
         n=_n(values.get("n", (scenario or NO_SCENARIO).n or DEFAULT_N), services.limits.max_n),
         category=None if category is None else check_id("category", category),
-        where=filter_of(values.get("where")),
+        where=where,
         exclude=check_ids("exclude", values.get("exclude", []), limit=services.limits.max_ids),
         exclude_seen=_exclude_seen(values.get("seen"), services, scenario),
         at_ms=None if at is None else check_time_ms("at", at),

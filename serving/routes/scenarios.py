@@ -58,6 +58,7 @@ class ScenarioRoutes:
         """Insert or replace a scenario: one revision."""
         name, author = path_id(request, "name"), change_author(request)
         definition = await self._body(request, FIELDS)
+        self._services.segments.check(*parse_scenario(definition).filters)
         clock = self._services.wall
         return await self._change(
             lambda: save_scenario(
@@ -107,6 +108,7 @@ class ScenarioRoutes:
         body = await self._body(request, schemas.PreviewIn)
         user_id = check_id("user_id", body.get("user_id"))
         proposed = parse_scenario(body.get("definition"), name=PREVIEW)
+        self._services.segments.check(*proposed.filters)
         current = None if body.get("scenario") is None else self._scenarios.get(str(body["scenario"]))
 
         def answers() -> dict[str, object]:

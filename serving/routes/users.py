@@ -131,7 +131,9 @@ class UserRoutes:
             state = read.users.find(user_id)
             if state is None:
                 raise _unknown(user_id)
-            return {**_user(user_id, state), "attributes": read.user_attributes.of(user_id)}
+            attributes = read.user_attributes.of(user_id)
+        segments = self._services.segments.of(attributes)
+        return {**_user(user_id, state), "attributes": attributes, "segments": segments}
 
     def _read_page(self, prefix: str, after: str, limit: int) -> list[tuple[str, UserState]]:
         with self._services.store.read() as read:

@@ -24,6 +24,7 @@ from core.recommendation.recommender import Recommender
 from core.recommendation.snapshot import ServingSnapshot
 from core.records import DeadLetter, UserState
 from core.scenarios.current import CurrentScenarios
+from core.users.segments import CurrentSegments
 
 
 class Snapshots(Protocol):
@@ -124,6 +125,7 @@ class Services:
     answers: AnswerLog
     scenarios: CurrentScenarios
     experiments: CurrentExperiments
+    segments: CurrentSegments
     wall: Clock = field(default_factory=WallClock)
     writer_name: str = "http"
     log: EventLog | None = None

@@ -74,6 +74,8 @@ class UserDetail(Schema):
     user_seq: int
     newest_event: int | None
     attributes: dict[str, Any]
+    segments: list[str]
+    """Those that the user is in, by name."""
 
 
 class UserEvent(Schema):

@@ -1,4 +1,4 @@
-"""Named definitions, of scenarios and of experiments: every change is a row; the newest of a name is what serves."""
+"""Named definitions of scenarios, experiments and segments: each change is a row; the newest of a name serves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
 from storage.repositories.counters import raised, value_of
 from storage.session import Session
-from storage.tables import experiment_revisions, scenario_revisions
+from storage.tables import experiment_revisions, scenario_revisions, segment_revisions
 
 FIELDS = ("revision", "name", "definition", "author", "time_ms")
 
@@ -44,6 +44,7 @@ class DefinitionTable:
 
 SCENARIOS = DefinitionTable(scenario_revisions, "scenario_revision")
 EXPERIMENTS = DefinitionTable(experiment_revisions, "experiment_revision")
+SEGMENTS = DefinitionTable(segment_revisions, "segment_revision")
 
 
 class DefinitionRepository:

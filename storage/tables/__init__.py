@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from storage.tables.base import metadata
 from storage.tables.counts import event_count_rollups, event_counts, popularity, popularity_changes, transitions
-from storage.tables.definitions import experiment_revisions, scenario_revisions
+from storage.tables.definitions import experiment_revisions, scenario_revisions, segment_revisions
 from storage.tables.drift import drift_alarms, drift_buckets, drift_counts, drift_points, drift_scores, topics
 from storage.tables.history import (
     dead_letters,
@@ -53,6 +53,7 @@ __all__ = [
     "popularity_changes",
     "promotions",
     "scenario_revisions",
+    "segment_revisions",
     "topics",
     "transitions",
     "undone_events",

@@ -1,4 +1,4 @@
-"""Tables of named definitions with revisions: scenarios and experiments."""
+"""Tables of named definitions with revisions: scenarios, experiments and segments."""
 
 from __future__ import annotations
 
@@ -24,3 +24,4 @@ def _revisions(name: str) -> Table:
 
 scenario_revisions = _revisions("scenario_revisions")
 experiment_revisions = _revisions("experiment_revisions")
+segment_revisions = _revisions("segment_revisions")

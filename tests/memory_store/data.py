@@ -83,6 +83,7 @@ class Data:
     promotions: list[Promotion] = field(default_factory=list)
     scenarios: list[DefinitionRevision] = field(default_factory=list)
     experiments: list[DefinitionRevision] = field(default_factory=list)
+    segments: list[DefinitionRevision] = field(default_factory=list)
     leases: dict[str, LeaseRecord] = field(default_factory=dict)
     audit: list[AuditEntry] = field(default_factory=list)
     keys: list[ApiKey] = field(default_factory=list)

@@ -64,6 +64,7 @@ def recommend(
     with open_existing(settings, recommends=True) as system:
         system.snapshots.refresh()
         system.scenarios.follow()
+        system.segments.follow()
         rules = NO_SCENARIO if scenario is None else system.scenarios.get(scenario)
         exclude_seen = settings.recommend.exclude_seen if rules.exclude_seen is None else rules.exclude_seen
         request = RecommendationRequest(

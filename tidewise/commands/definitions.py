@@ -1,4 +1,4 @@
-"""What the commands of scenarios and of experiments share: reading a definition, and printing a change."""
+"""What the commands of scenarios, experiments and segments share: reading a definition, and printing a change."""
 
 from __future__ import annotations
 

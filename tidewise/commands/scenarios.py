@@ -10,6 +10,7 @@ import typer
 
 from core.definitions.followed import NamedDefinition
 from core.definitions.kinds import SCENARIO, delete_definition
+from core.scenarios.definition import parse_scenario
 from core.scenarios.manage import MAX_REVISIONS, revert_scenario, save_scenario
 from core.scenarios.scenario import Scenario
 from tidewise.bootstrap import open_existing
@@ -80,6 +81,8 @@ def put(
     """
     definition = read_definition(file)
     with open_existing(settings_of(data, config, set_)) as system:
+        system.segments.follow()
+        system.segments.check(*parse_scenario(definition).filters)
         print_change(save_scenario(audited(system, "store scenario", name), name, definition, author=account()), json_)
 
 

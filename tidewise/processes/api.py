@@ -136,6 +136,7 @@ def _serve(
         scenarios=system.scenarios,
         cursor_key=cursor_key(system.store),
         experiments=system.experiments,
+        segments=system.segments,
         log=log,
         encode=encoding_queue.submit,
         items_changed=refresh.follow_items,

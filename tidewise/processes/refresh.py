@@ -15,7 +15,7 @@ from tidewise.bootstrap import System
 logger = logging.getLogger(__name__)
 
 REFRESH_S = 1.0  # how old popularity may be, and how soon another process's promotion is noticed
-ITEMS_S = 0.05  # how soon another process's changes of these are noticed: three small queries
+ITEMS_S = 0.05  # how soon another process's changes of these are noticed: four small queries
 SAVE_CHECK_S = 5.0  # how soon a snapshot is saved for the next start, once its indexes are built
 
 
@@ -68,9 +68,10 @@ def start_refresh(stack: ExitStack, system: System) -> SnapshotRefresh:
     system.snapshots.refresh()
     system.scenarios.follow()
     system.experiments.follow()
+    system.segments.follow()
     if system.snapshots.problem:
         logger.error("the champion does not serve: %s", system.snapshots.problem)
-    refresh = SnapshotRefresh(system.snapshots, system.scenarios, system.experiments)
+    refresh = SnapshotRefresh(system.snapshots, system.scenarios, system.experiments, system.segments)
     refresh.start()
     stack.callback(refresh.stop)
     saver = BackgroundThread("saved snapshots", system.snapshots.save_if_due, period_s=SAVE_CHECK_S)

@@ -132,6 +132,7 @@ def test_attributes_are_put_patched_and_read(api: Api) -> None:
         "user_seq": 0,
         "newest_event": None,
         "attributes": {"country": "de", "plan": "x"},
+        "segments": [],
     }
     assert api.get("/v1/users/nobody").status_code == 404
 
@@ -152,6 +153,7 @@ def test_many_users_have_an_outcome_each(api: Api) -> None:
         ({"attributes": {"plan": {"x": 1}}}, "attributes.plan"),
         ({"attributes": 3}, "attributes"),
         ({"plan": "x"}, "plan"),
+        ({"attributes": {"segment": "x"}}, "attributes.segment"),
         ({"user_id": "bob"}, "user_id"),
     ],
 )
