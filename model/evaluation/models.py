@@ -179,9 +179,13 @@ ABLATIONS: Mapping[str, Change] = {
     "no-aux": _without_loss("idcl", "cp", "pcl"),
     "frozen-experts": _with(),  # also read in `_make_hm4sr`
     "sparse-experts": _with(sparse_experts=4),
-    "recency": _with(),  # also read in `_make_hm4sr`
     "released": _with(released=True, id_dropout=0.0, **PAPER),  # the released code's ways; no expert is trained
     "unit-losses": lambda config: replace(config, losses=replace(config.losses, idcl=1.0, cp=1.0, pcl=1.0)),
+}
+PLANS: Mapping[str, Mapping[str, Any]] = {  # those that change how it is trained
+    "recency": {"half_life": RECENCY_HALF_LIFE},
+    "mixed": {"loss": "mixed", "num_samples": 1024},
+    "gbce": {"loss": "gbce", "num_samples": 1024},
 }
 
 
@@ -191,10 +195,11 @@ def _make_hm4sr(ablations: Sequence[str], config: Config, seed: int, setting: Fi
     shape = replace(shape, contents=setting.contents.modalities(), losses=LOSSES, repeats=repeats)
     shape = replace(shape, fused_id=True, relative_attention=True)
     for name in ablations:
-        shape = ABLATIONS[name](shape)
-    half_life = RECENCY_HALF_LIFE if "recency" in ablations else 0.0
-    frozen_experts = "frozen-experts" in ablations
-    return _network(HM4SR, shape, config, seed, setting, frozen_experts=frozen_experts, half_life=half_life)
+        shape = ABLATIONS.get(name, _with())(shape)
+    plan: dict[str, Any] = {}
+    for name in ablations:
+        plan |= PLANS.get(name, {})
+    return _network(HM4SR, shape, config, seed, setting, frozen_experts="frozen-experts" in ablations, plan=plan)
 
 
 def _make_network(
@@ -216,10 +221,10 @@ def _network(
     setting: FitContext,
     *,
     frozen_experts: bool = False,
-    half_life: float = 0.0,
+    plan: Mapping[str, Any] | None = None,
 ) -> Scorer:
-    plan = replace(setting.budget.plan(learning_rate=config["learning_rate"]), half_life=half_life)
-    return setting.network(network, shape, plan, seed, frozen_experts=frozen_experts)
+    training = replace(setting.budget.plan(learning_rate=config["learning_rate"]), **(plan or {}))
+    return setting.network(network, shape, training, seed, frozen_experts=frozen_experts)
 
 
 def _trained(name: str, make: Make) -> ModelSpec:
@@ -290,7 +295,7 @@ COUNTS = ModelSpec("counts", partial(_make_blend, None), ({},), "model.evaluatio
 
 def available() -> tuple[str, ...]:
     """All names; ablations of `hm4sr:` may be joined by a plus sign."""
-    return (*BASELINES, COUNTS.name, BLEND, "hm4sr", *(f"hm4sr:{name}" for name in ABLATIONS))
+    return (*BASELINES, COUNTS.name, BLEND, "hm4sr", *(f"hm4sr:{name}" for name in (*ABLATIONS, *PLANS)))
 
 
 def spec_of(name: str, extra: Mapping[str, ModelSpec] | None = None) -> ModelSpec:
@@ -302,8 +307,10 @@ def spec_of(name: str, extra: Mapping[str, ModelSpec] | None = None) -> ModelSpe
         return _blend_spec(name)
     family, _, joined = name.partition(":")
     ablations = joined.split("+") if joined else []
-    if family != "hm4sr" or any(ablation not in ABLATIONS for ablation in ablations):
+    if family != "hm4sr" or any(ablation not in (*ABLATIONS, *PLANS) for ablation in ablations):
         names = ", ".join((*known, "blend:NETWORK", "hm4sr", "hm4sr:ABLATION+..."))
-        msg = f"--model: unknown model {name!r}; known are {names}, with the ablations {', '.join(ABLATIONS)}"
+        msg = (
+            f"--model: unknown model {name!r}; known are {names}, with the ablations {', '.join((*ABLATIONS, *PLANS))}"
+        )
         raise InvalidInput(msg)
     return _trained(name, partial(_make_hm4sr, ablations))

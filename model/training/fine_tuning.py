@@ -22,7 +22,7 @@ from model.bundle import HM4SRBundle
 from model.checkpoint import version_of
 from model.training.data import Split, TrainingData, training_data
 from model.training.growth import grow
-from model.training.plan import ProgressCallback, TrainingPlan, silent
+from model.training.plan import NextItemLoss, ProgressCallback, TrainingPlan, silent
 from model.training.resume import ResumeFile, fingerprint
 from model.training.run import TrainingRun
 from model.training.sequences import Sequences, UserRanges, cut_windows
@@ -33,7 +33,7 @@ class FineTuningPlan:
     """How to fine-tune. `replay`: how many events of old windows are trained on again for each new one.
 
     `num_samples`: the softmax runs over the items that a step asks for and so many drawn at random (log-Q corrected);
-    where there are fewer, over all.
+    where there are fewer, over all. `loss`, `calibration`: as in `TrainingPlan`.
     """
 
     epochs: int = 2
@@ -42,6 +42,8 @@ class FineTuningPlan:
     learning_rate: float = 2e-3
     replay: float = 1.0
     num_samples: int = 2048
+    loss: NextItemLoss = "softmax"
+    calibration: float = 0.75
 
     def training_plan(self) -> TrainingPlan:
         """As the training loop wants it: nothing is held out, because the gate judges the result on later events."""
@@ -54,6 +56,8 @@ class FineTuningPlan:
             validation_share=0.0,
             sampled_above=self.num_samples,
             num_samples=self.num_samples,
+            loss=self.loss,
+            calibration=self.calibration,
         )
 
 

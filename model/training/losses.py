@@ -1,7 +1,7 @@
-"""The auxiliary losses of HM4SR (paper, section 3.5): IDCL, CP and PCL. Independent of how batches are made.
+"""The auxiliary losses of HM4SR (paper, section 3.5): IDCL, CP and PCL; and gBCE. Independent of how batches are made.
 
-Shapes: B queries, N items, K categories, M content towers, D width of a tower. With `released`, pairs with the same
-target score 0 instead of being left out: parity with the released code needs that, and nothing else does.
+Shapes: B queries, P positions, N items, K categories, M content towers, D width of a tower. With `released`, pairs with
+the same target score 0 instead of being left out: parity with the released code needs that, and nothing else does.
 """
 
 from __future__ import annotations
@@ -41,3 +41,18 @@ def placeholder_contrast(
     pairs = zip(plain_MBD, replaced_MBD, strict=True)
     losses = [_contrast(a, b, targets_B, temperature=temperature, released=released) for a, b in pairs]
     return torch.stack(losses).mean()
+
+
+def generalised_bce(positive_P: Tensor, negative_PN: Tensor, *, sampling_rate: float, calibration: float) -> Tensor:
+    """The loss gBCE of gSASRec (arXiv 2308.07192): the mean over positions, 0 without one.
+
+        -(log sigmoid(s+) ** beta + sum over k negatives of log(1 - sigmoid(s-))) / (k + 1)
+        beta = a * (t * (1 - 1 / a) + 1 / a) = 1 - t * (1 - a)
+
+    s: scores; a negative of minus infinity is none. a: `sampling_rate`, the probability of an item to be among the
+    negatives. t: `calibration`; 0 is plain BCE, 1 predicts probabilities as if no negative had been left out.
+    """
+    beta = 1 - calibration * (1 - sampling_rate)
+    terms_P = 1 + (~negative_PN.isneginf()).sum(1)
+    loss_P = (beta * F.softplus(-positive_P) + F.softplus(negative_PN).sum(1)) / terms_P
+    return loss_P.sum() / max(1, len(loss_P))

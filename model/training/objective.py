@@ -1,8 +1,8 @@
 """The training objective: from a batch of windows to one loss. Independent of optimisers, epochs or clocks.
 
-Next-item cross-entropy at every position in one pass, and what is switched on of IDCL, CP and PCL. IDCL and PCL look at
-the last and one random position of each window, CP once at each distinct item. Shapes: N candidates, R rows in use,
-B windows, L events, M towers, P positions, Q = 2 * B picked positions, C = M * D.
+The next-item loss at every position in one pass (cross-entropy or gBCE), and what is switched on of IDCL, CP and PCL.
+IDCL and PCL look at the last and one random position of each window, CP once at each distinct item. Shapes: N
+candidates, R rows in use, B windows, L events, M towers, P positions, Q = 2 * B picked positions, C = M * D.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from model.network.hm4sr import HM4SR, UNSEEN, TowerInputs, queries_of
 from model.network.now_gap import UNKNOWN
 from model.training.data import TrainingData
-from model.training.losses import category_prediction, id_contrast, placeholder_contrast
+from model.training.losses import category_prediction, generalised_bce, id_contrast, placeholder_contrast
+from model.training.negatives import mixed, uniform
 from model.training.process_group import SINGLE, ProcessGroup, Share
 from model.training.sequences import Sequences, padded, trained_positions
 from model.training.softmax import Added, cross_entropy
@@ -35,7 +36,7 @@ class Batch:
     gaps_ms_BL: Tensor  # from each input to its target
     real_BL: Tensor
     trained_BL: Tensor  # the real ones whose targets the next-item loss predicts
-    scored_N: Tensor | None  # which rows the softmax runs over, None for all
+    scored_N: Tensor | None  # which rows the next-item loss runs over, None for all; gBCE: its negatives
     bias_N: Tensor | None
 
     def windows(self, kept: slice) -> Batch:
@@ -58,9 +59,10 @@ class Objective:
     """The loss of one model on one set of data.
 
     Above `sampled_above` candidates the softmax runs over the batch's targets and `num_samples` uniform ones, each
-    corrected by the logarithm of its probability to be among them (log-Q). `probabilities_n`: of each event to be a
-    target in an epoch (see `recency`); None: all are. `group`: the processes that divide the windows of each batch;
-    `draws`: what they draw alike, as for the whole batch (None: torch's default generator).
+    corrected by the logarithm of its probability to be among them (log-Q). `calibration`: gBCE's t, over `num_samples`
+    uniform negatives; None: softmax. `probabilities_n`: of each event to be a target in an epoch (see `recency`); None:
+    all are. `group`: the processes that divide the windows of each batch; `draws`: what they draw alike, as for the
+    whole batch (None: torch's default generator).
     """
 
     model: HM4SR
@@ -71,6 +73,7 @@ class Objective:
     probabilities_n: Tensor | None = None
     group: ProcessGroup = SINGLE
     draws: torch.Generator | None = None
+    calibration: float | None = None
 
     def __call__(self, sequences: Sequences) -> Tensor:
         """The weighted sum of the losses that are switched on; over all processes these add up to that of the batch.
@@ -110,7 +113,7 @@ class Objective:
         real, trained = torch.from_numpy(real_BL).to(device), torch.from_numpy(trained_positions(sequences)).to(device)
         trained = self._drawn(trained, targets)
         num_items = len(self.data.id_rows)
-        if num_items <= self.sampled_above:
+        if self.calibration is None and num_items <= self.sampled_above:
             rows_R = torch.arange(num_items, device=device)
             return Batch(rows_R, inputs_BL, targets_BL, times_ms_BL, gaps_ms_BL, real, trained, None, None)
         candidates_N, bias_N = self._sampled(targets_BL[trained])
@@ -128,13 +131,11 @@ class Objective:
         drawn_BL = trained_BL & (self._rand(*trained_BL.shape).to(chances_BL.device) < chances_BL)
         return drawn_BL if drawn_BL.any() else trained_BL
 
-    def _sampled(self, targets_P: Tensor) -> tuple[Tensor, Tensor]:
-        """The candidates of one step, ascending, and -log of the probability that each is among them."""
-        num_items = len(self.data.id_rows)
-        drawn = torch.randint(0, num_items, (self.num_samples,), generator=self.draws).to(targets_P.device)
-        candidates_N = torch.unique(torch.cat([targets_P, drawn]))
-        expected_N = len(targets_P) * self.data.target_share[candidates_N] + self.num_samples / num_items
-        return candidates_N, -torch.log(-torch.expm1(-expected_N))
+    def _sampled(self, targets_P: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The candidates of one step, ascending, and what is added to their scores."""
+        if self.calibration is not None:
+            return uniform(len(self.data.id_rows), self.num_samples, self.draws).to(targets_P.device), None
+        return mixed(targets_P, self.data.target_share, self.num_samples, self.draws)
 
     def _dropped_ids(self, rows_R: Tensor) -> Tensor:
         """The id rows of candidates, a random few replaced by the "unseen" row for this step, everywhere at once."""
@@ -149,7 +150,7 @@ class Objective:
     def _next_item(
         self, batch: Batch, vectors_RC: Tensor, towers_MBLD: Tensor, num_trained: int, positions: slice
     ) -> Tensor:
-        """Cross-entropy of the next item at every trained position, which are `positions` of the whole batch's."""
+        """The loss of the next item at every trained position, which are `positions` of the whole batch's."""
         queries_PC, targets_P = queries_of(towers_MBLD)[batch.trained_BL], batch.targets_BL[batch.trained_BL]
         if self.model.now_gap is not None:
             gaps_ms_P = batch.gaps_ms_BL[batch.trained_BL]
@@ -157,23 +158,46 @@ class Objective:
             rows_P = self.model.now_gap.rows(drawn_ms_P)
             knows_P = self._rand(num_trained)[positions].to(rows_P.device) < TOLD_SHARE
             queries_PC = self.model.now_gap(queries_PC, torch.where(knows_P, rows_P, UNKNOWN))
+        if self.calibration is not None:
+            return self._gbce(batch, queries_PC, vectors_RC, targets_P)
         if batch.scored_N is not None:
             vectors_RC, targets_P = vectors_RC[batch.scored_N], torch.searchsorted(batch.scored_N, targets_P)
         return cross_entropy(
             queries_PC, vectors_RC, targets_P, batch.bias_N, added=self._added(batch), dtype=self.dtype
         )
 
+    def _gbce(self, batch: Batch, queries_PC: Tensor, vectors_RC: Tensor, targets_P: Tensor) -> Tensor:
+        """The loss over the drawn negatives; what a window adds counts for targets too, unless it hides them."""
+        assert batch.scored_N is not None
+        assert self.calibration is not None
+        positive_P = (queries_PC * vectors_RC[targets_P]).sum(1)
+        negative_PN = queries_PC @ vectors_RC[batch.scored_N].T
+        own = self._window_scores(batch)
+        if own is not None:
+            of_target_PS = torch.where(own.places_PS == targets_P.unsqueeze(1), own.scores_PS, 0.0)
+            positive_P = positive_P + of_target_PS.masked_fill(of_target_PS.isneginf(), 0.0).sum(1)
+            among = self._among(own, batch.scored_N)
+            negative_PN = negative_PN.scatter_add(1, among.places_PS, among.scores_PS.to(negative_PN.dtype))
+        negative_PN = negative_PN.masked_fill(batch.scored_N == targets_P.unsqueeze(1), -torch.inf)
+        sampling_rate = len(batch.scored_N) / len(self.data.id_rows)
+        return generalised_bce(positive_P, negative_PN, sampling_rate=sampling_rate, calibration=self.calibration)
+
     def _added(self, batch: Batch) -> Added | None:
         """What windows add to the scores of their own items; nothing to those that are no candidates in this step."""
+        own = self._window_scores(batch)
+        return own if own is None or batch.scored_N is None else self._among(own, batch.scored_N)
+
+    def _window_scores(self, batch: Batch) -> Added | None:
+        """What windows add to the scores of their own items, by rows in use."""
         rows_P, positions_P = batch.trained_BL.nonzero(as_tuple=True)
         added_PS = self.model.score_offsets(batch.times_ms_BL[rows_P], positions_P)
-        if added_PS is None:
-            return None
-        items_PS, scored_N = batch.inputs_BL[rows_P], batch.scored_N
-        if scored_N is None:
-            return Added(items_PS, added_PS)
-        places_PS = torch.searchsorted(scored_N, items_PS).clamp(max=len(scored_N) - 1)
-        return Added(places_PS, torch.where(scored_N[places_PS] == items_PS, added_PS, 0.0))
+        return None if added_PS is None else Added(batch.inputs_BL[rows_P], added_PS)
+
+    @staticmethod
+    def _among(own: Added, scored_N: Tensor) -> Added:
+        """The same by places among the candidates; 0 for items that are none."""
+        places_PS = torch.searchsorted(scored_N, own.places_PS).clamp(max=len(scored_N) - 1)
+        return Added(places_PS, torch.where(scored_N[places_PS] == own.places_PS, own.scores_PS, 0.0))
 
     def _picks(self, real_BL: Tensor) -> Tensor:
         """(B, 2) the last and one random real position of each row."""

@@ -64,7 +64,15 @@ class TrainingRun:
         # What all processes draw alike; a process alone draws dropout from the same generator.
         self.draws = torch.default_generator if self.group.size == 1 else torch.Generator().manual_seed(self.seed)
         self.objective = Objective(
-            self.model, data, plan.sampled_above, plan.num_samples, dtype, probabilities_n, self.group, self.draws
+            self.model,
+            data,
+            sampled_above=0 if plan.loss == "mixed" else plan.sampled_above,
+            num_samples=plan.num_samples,
+            dtype=dtype,
+            probabilities_n=probabilities_n,
+            group=self.group,
+            draws=self.draws,
+            calibration=plan.calibration if plan.loss == "gbce" else None,
         )
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = Adam(trained)

@@ -81,6 +81,13 @@ class TrainSettings(Section):
     """The number of events in a training step."""
     learning_rate: Amount = 2e-3
     """The peak learning rate."""
+    loss: Literal["softmax", "mixed", "gbce"] = "softmax"
+    """The next-item loss, of fine-tunes too: `softmax` over all items (above 50,000 as `mixed`), `mixed` over a step's
+    targets and sampled items, or `gbce` (gSASRec) over sampled negatives."""
+    num_negatives: Count = 8192
+    """The sampled negatives of a step; only `mixed` and `gbce` sample (gSASRec's authors use 256)."""
+    gbce_calibration: float = Field(0.75, ge=0, le=1)
+    """The calibration t of `gbce`: 0 is plain binary cross-entropy, 1 corrects its overconfidence completely."""
     recency_half_life: float = Field(0.0, ge=0, allow_inf_nan=False)
     """Each such share of newer events halves an event's probability to be a target in an epoch; 0: all events are
     targets in each epoch."""

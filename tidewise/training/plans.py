@@ -96,6 +96,9 @@ def training_plan(settings: Settings) -> TrainingPlan:
         max_seconds=options.max_minutes * 60,
         batch_events=options.batch_events,
         learning_rate=options.learning_rate,
+        loss=options.loss,
+        calibration=options.gbce_calibration,
+        num_samples=options.num_negatives,
         half_life=options.recency_half_life,
         precision=options.precision,
         device=options.device,
@@ -114,4 +117,6 @@ def fine_tuning_plan(settings: Settings) -> FineTuningPlan:
         learning_rate=options.learning_rate,
         replay=options.replay_ratio,
         num_samples=options.num_negatives,
+        loss=settings.train.loss,
+        calibration=settings.train.gbce_calibration,
     )

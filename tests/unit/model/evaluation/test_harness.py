@@ -222,6 +222,9 @@ def test_ablations_change_what_they_name_and_combine(dataset: Dataset) -> None:
     assert built("hm4sr:sparse-experts", dataset).config == replace(full, sparse_experts=4)
     assert built("hm4sr:recency", dataset).plan.half_life == RECENCY_HALF_LIFE
     assert not built("hm4sr", dataset).plan.half_life
+    gbce = built("hm4sr:gbce+recency", dataset)
+    assert (gbce.config, gbce.plan.loss, gbce.plan.half_life) == (full, "gbce", RECENCY_HALF_LIFE)
+    assert built("hm4sr:mixed", dataset).plan.loss == "mixed"
 
 
 @pytest.mark.parametrize("name", ["hm4sr", "sasrec-text-repeats"])
