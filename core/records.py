@@ -26,6 +26,25 @@ class UserState:
     erased_ms: int | None = None
 
 
+class UserShift(NamedTuple):
+    """The newest test of a user's interest: since when (ms) and how far, 0 to 1, it shifted; None where it did not."""
+
+    user_key: int
+    since_ms: int | None
+    distance: float | None
+
+
+class ListedUser(NamedTuple):
+    """A user in a list. `newest_ms`: of the window's newest event; None without one. `shift_*`: see `UserShift`."""
+
+    key: int
+    user_id: str
+    seq: int
+    newest_ms: int | None
+    shift_ms: int | None
+    shift_distance: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class UserSnapshot:
     """What an answer needs of a user at one moment.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.drift.detector_bank import DetectorBank
@@ -10,6 +11,7 @@ from core.drift.scoring import Scoring
 from core.history import WindowShape
 from core.interactions import EventTypes
 from core.lease import Lease
+from core.records import UserShift
 
 
 class Quiet:
@@ -19,7 +21,14 @@ class Quiet:
         return False
 
 
-def monitor_of(shop: Any, name: str = "one") -> Monitor:
+def no_shifts(_user_keys: Sequence[int]) -> list[UserShift]:
+    """No user is tested."""
+    return []
+
+
+def monitor_of(
+    shop: Any, name: str = "one", shifts: Callable[[Sequence[int]], Sequence[UserShift]] = no_shifts
+) -> Monitor:
     scoring = Scoring(shop.store, snapshots=shop.snapshots.current, types=EventTypes(), shape=WindowShape(5, 2))
     return Monitor(
         shop.store,
@@ -29,4 +38,5 @@ def monitor_of(shop: Any, name: str = "one") -> Monitor:
         clock=shop.clock,
         keep_ms=10**12,
         on_alarm=lambda alarm: None,
+        shifts=shifts,
     )

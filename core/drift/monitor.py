@@ -19,6 +19,7 @@ from core.drift_records import BUCKET_MS, Alarm, Bucket, BucketCounts, Point, Sc
 from core.errors import LeaseLost, StoreConflict
 from core.lease import Lease
 from core.ports.store import Store
+from core.records import UserShift
 
 ROLE = "monitor"
 GRACE_MS = 60_000  # a bucket is closed this long after its end, for late events
@@ -41,8 +42,12 @@ class Monitor:
         clock: Clock,
         keep_ms: int,
         on_alarm: Callable[[Alarm], None],
+        shifts: Callable[[Sequence[int]], Sequence[UserShift]],
     ) -> None:
-        """`detector_bank`: its factory. `keep_ms`: of scores. `on_alarm`: called with alarms that are new or over."""
+        """`detector_bank`: its factory. `keep_ms`: of scores. `on_alarm`: called with alarms that are new or over.
+
+        `shifts`: tests the interests of users by key; it is called for the users of the sampled events.
+        """
         self._store = store
         self._lease = lease
         self._scoring = scoring
@@ -50,6 +55,7 @@ class Monitor:
         self._clock = clock
         self._keep_ms = keep_ms
         self._on_alarm = on_alarm
+        self._shifts = shifts
         self._detector_bank: DetectorBank | None = None
         self._last_ms = -1
         self._backlog: dict[int, int] = {}  # buckets at the last step, with their numbers of events
@@ -90,14 +96,24 @@ class Monitor:
         self._lease.release()
 
     def _score(self) -> None:
-        """Score all unscored samples."""
+        """Score all unscored samples, and test whether their users' interests shifted."""
         while scores := self._scoring.next_scores():
             with self._lease.transaction() as tx:
                 tx.drift.save_scores(scores)
                 tx.commit()
             self.num_scored += len(scores)
+            self._test_interests(sorted({score.user_key for score in scores}))
             if not self._lease.hold():
                 return
+
+    def _test_interests(self, user_keys: Sequence[int]) -> None:
+        """In a transaction of their own: an erasure locks first a user, then the scores."""
+        shifts = self._shifts(user_keys)
+        if shifts:
+            with self._lease.transaction() as tx:
+                tx.users.lock_by_key(user_keys)
+                tx.users.save_shifts(shifts)
+                tx.commit()
 
     def _replay(self) -> DetectorBank:
         """A detector bank that has read all closed buckets."""

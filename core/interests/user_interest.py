@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from core.interactions import EventTypes
 from core.interests.interest import Horizons, Interest, Topics, interest_of
 from core.ports.store import ReadTransaction, Store
 from core.recommendation.snapshot import ServingSnapshot
+from core.records import UserShift
 from core.topics import NO_TOPIC
 
 DEFAULT_FALSE_ALARMS = 0.05
@@ -55,6 +57,18 @@ class Interests:
         self._false_alarms = false_alarms
         self._max_events = max_events
         self._codes = [code for code, kind in types.kinds.items() if kind.weight > 0 and not kind.negative]
+
+    def shifts_of(self, user_keys: Sequence[int]) -> list[UserShift]:
+        """The newest shifts of these users' interests, ascending by key; erased users are missing."""
+        with self._store.read() as read:
+            names = [(key, ids[0]) for key in sorted(user_keys) if (ids := read.users.ids_of(key))]
+        shifts = []
+        for key, user_id in names:
+            with suppress(NotFound):  # erased meanwhile
+                drift = self.of(user_id).interest.drift
+                found = (drift.since_ms, drift.distance) if drift.is_significant else (None, None)
+                shifts.append(UserShift(key, *found))
+        return shifts
 
     def of(self, user_id: str) -> UserInterest:
         """A user's interests; raises `NotFound` for an unknown user."""

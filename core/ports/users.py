@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from core.records import UserSnapshot, UserState
+from core.records import ListedUser, UserShift, UserSnapshot, UserState
 
 
 class UserReader(Protocol):
@@ -31,6 +31,25 @@ class UserReader(Protocol):
 
     def page(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[tuple[str, UserState]]:
         """Users in ascending id after `after` whose id begins with `prefix`."""
+        ...
+
+    def by_id(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[ListedUser]:
+        """The same users as `page`, without their windows."""
+        ...
+
+    def by_activity(self, *, before: tuple[int, int] = (2**62, 0), limit: int = 100) -> list[ListedUser]:
+        """Users in descending time of their newest windowed event, then key; those without one are missing.
+
+        `before`: that time and the key of the last user of the page before. Reads what it returns, not all users.
+        """
+        ...
+
+    def by_shift(self, *, before: tuple[int, int] = (2**62, 0), limit: int = 100) -> list[ListedUser]:
+        """Users whose interest shifted, in descending time of the shift, then key; `before` as in `by_activity`."""
+        ...
+
+    def ids_of(self, key: int) -> list[str]:
+        """All ids of the user with this key: the user's own, then those of users merged into it, ascending."""
         ...
 
     def erasure_times(self, user_ids: Sequence[str]) -> dict[str, int]:
@@ -59,12 +78,12 @@ class UserRepository(UserReader, Protocol):
         """The states of the users with these keys, in ascending key, locked until the transaction ends."""
         ...
 
-    def ids_of(self, key: int) -> list[str]:
-        """All ids of the user with this key: the user's own, then those of users merged into it, ascending."""
-        ...
-
     def merge(self, source: UserState, target: UserState) -> None:
         """Give a locked user's events and ids to another; sequences of events grow by that of `target`."""
+        ...
+
+    def save_shifts(self, shifts: Sequence[UserShift]) -> None:
+        """Store the newest tests of locked users' interests."""
         ...
 
     def save(self, states: Sequence[UserState]) -> None:

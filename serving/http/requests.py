@@ -186,6 +186,15 @@ def integer_query(request: Request, name: str, *, default: int, highest: int, lo
     return _in_range(name, default if text is None else _integer(name, text), highest, lowest)
 
 
+def choice_query(request: Request, name: str, choices: Sequence[str]) -> str:
+    """One of some words in the query string; the first is the default."""
+    text = request.query_params.get(name, choices[0])
+    if text not in choices:
+        msg = f"{name}: wanted one of {', '.join(choices)}, got {shorten(text)}"
+        raise InvalidInput(msg, field=name)
+    return text
+
+
 def time_query(request: Request, name: str, *, default: int) -> int:
     """A time in the query string, in milliseconds or as ISO 8601."""
     text = request.query_params.get(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter, Request, Response
 
@@ -10,18 +10,19 @@ from core.corrections.erase import erase_user
 from core.corrections.merge import merge_users
 from core.errors import InvalidInput, NotFound
 from core.interactions import check_id, shorten
-from core.records import EventRow, StoredItem, UserState
+from core.ports.store import ReadTransaction
+from core.records import EventRow, ListedUser, StoredItem
 from core.users.attributes import UserAttributes, parse_user
 from core.users.manage import patch_users, save_users
 from serving.http.audit import audited
 from serving.http.entries import read_entries, read_one
 from serving.http.replies import json_reply
-from serving.http.requests import check_query, integer_query, path_id, read_object
+from serving.http.requests import check_query, choice_query, integer_query, path_id, read_object
 from serving.runtime.engine import Engine
 from serving.schemas import users as schemas
 
 MAX_PAGE = 1_000
-AFTER_ALL_EVENTS = (2**62, 0)  # (time, sequence)
+FROM_THE_NEWEST = (2**62, 0)  # a time, and the sequence of an event or the key of a user
 
 
 class UserRoutes:
@@ -47,20 +48,41 @@ class UserRoutes:
         router.add_api_route(user, self.delete, methods=["DELETE"], **schemas.DELETE_USER)
 
     async def list_page(self, request: Request) -> Response:
-        """A page of users in ascending id."""
-        check_query(request.query_params, ("prefix", "after", "limit"))
+        """A page of users in ascending id, by their newest event, or by the time when their interest shifted."""
+        check_query(request.query_params, ("prefix", "after", "limit", "order"))
         limit = integer_query(request, "limit", default=100, highest=MAX_PAGE)
-        prefix, after = (_optional_id(request, name) for name in ("prefix", "after"))
-        users = await self._engine.executor.run(lambda: self._read_page(prefix, after, limit))
-        next_after = users[-1][0] if len(users) == limit else None
-        return json_reply({"users": [_user(*user) for user in users], "next_after": next_after})
+        order = choice_query(request, "order", ("id", "activity", "shift"))
+        prefix = _optional_id(request, "prefix")
+        if order == "id":
+            after = _optional_id(request, "after")
+            users = await self._read_users(lambda read: read.users.by_id(prefix=prefix, after=after, limit=limit))
+        elif prefix:
+            msg = f"prefix: wanted none with order={order}; users are found by prefix in the order of their ids"
+            raise InvalidInput(msg, field="prefix")
+        else:
+            before = _position(request.query_params.get("after"), "next_after", "after")
+            users = await self._read_users(
+                lambda read: (
+                    read.users.by_activity(before=before, limit=limit)
+                    if order == "activity"
+                    else read.users.by_shift(before=before, limit=limit)
+                )
+            )
+        return json_reply(schemas.users_out(users, order, limit))
+
+    async def _read_users(self, query: Callable[[ReadTransaction], list[ListedUser]]) -> list[ListedUser]:
+        def work() -> list[ListedUser]:
+            with self._services.store.read() as read:
+                return query(read)
+
+        return await self._engine.executor.run(work)
 
     async def events(self, request: Request) -> Response:
         """The events of a user, newest first."""
         check_query(request.query_params, ("before", "limit"))
         user_id = path_id(request, "user_id")
         limit = integer_query(request, "limit", default=100, highest=MAX_PAGE)
-        before = _position(request.query_params.get("before"))
+        before = _position(request.query_params.get("before"), "next_before", "before")
         return json_reply(await self._engine.executor.run(lambda: self._history(user_id, before, limit)))
 
     async def interests(self, request: Request) -> Response:
@@ -132,12 +154,9 @@ class UserRoutes:
             if state is None:
                 raise _unknown(user_id)
             attributes = read.user_attributes.of(user_id)
+        stored = {"user_seq": state.seq, "newest_event": state.window.last_time_ms}
         segments = self._services.segments.of(attributes)
-        return {**_user(user_id, state), "attributes": attributes, "segments": segments}
-
-    def _read_page(self, prefix: str, after: str, limit: int) -> list[tuple[str, UserState]]:
-        with self._services.store.read() as read:
-            return read.users.page(prefix=prefix, after=after, limit=limit)
+        return {"user_id": user_id, **stored, "attributes": attributes, "segments": segments}
 
     def _history(self, user_id: str, before: tuple[int, int], limit: int) -> dict[str, object]:
         """Reads one more event than requested: for the gap before the last one, and to know whether more follow."""
@@ -182,16 +201,12 @@ def _optional_id(request: Request, name: str) -> str:
     return check_id(name, value) if value else ""
 
 
-def _position(text: str | None) -> tuple[int, int]:
-    """(time, sequence) before which a page of events begins: `next_before` of the previous page."""
+def _position(text: str | None, source: str, name: str) -> tuple[int, int]:
+    """(time, number) before which a page begins: the field `source` of the previous page."""
     if text is None:
-        return AFTER_ALL_EVENTS
+        return FROM_THE_NEWEST
     parts: Sequence[str] = text.split(".")
     if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):
-        msg = f"before: wanted next_before of an earlier page, got {shorten(text)}"
-        raise InvalidInput(msg, field="before")
+        msg = f"{name}: wanted {source} of an earlier page, got {shorten(text)}"
+        raise InvalidInput(msg, field=name)
     return int(parts[0]), int(parts[1])
-
-
-def _user(user_id: str, state: UserState) -> dict[str, object]:
-    return {"user_id": user_id, "user_seq": state.seq, "newest_event": state.window.last_time_ms}

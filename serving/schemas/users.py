@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
 from core.interests.interest import FloatArray, InterestShift
 from core.interests.user_interest import UserInterest
+from core.records import ListedUser
 from serving.schemas.base import Problem, Schema
 from serving.schemas.openapi import ERRORS_404, document, limit_parameter, parameter, path_parameter
+
+
+class UserShiftOut(Schema):
+    """A shift of a user's interest."""
+
+    since: int
+    """The time of the first event after it."""
+    distance: float
+    """The share of interest that moved to other topics, 0 to 1."""
 
 
 class UserOut(Schema):
@@ -20,10 +31,12 @@ class UserOut(Schema):
     """The sequence number of their newest event."""
     newest_event: int | None
     """The time of the newest event in the model's window."""
+    interest_shift: UserShiftOut | None
+    """As of the newest test by the monitor, which tests the users of sampled events; null without a shift."""
 
 
 class UserPage(Schema):
-    """A page of users in ascending id."""
+    """A page of users in ascending id, by their newest event, or by the time when their interest shifted."""
 
     users: list[UserOut]
     next_after: str | None
@@ -188,6 +201,31 @@ class InterestOut(Schema):
     drift: InterestDrift
 
 
+def users_out(users: Sequence[ListedUser], order: str, limit: int) -> dict[str, object]:
+    """A page of users as `UserPage`."""
+    last = users[-1] if len(users) == limit else None
+    next_after = (
+        last
+        and {
+            "id": last.user_id,
+            "activity": f"{last.newest_ms}.{last.key}",
+            "shift": f"{last.shift_ms}.{last.key}",
+        }[order]
+    )
+    return {"users": [_user(user) for user in users], "next_after": next_after}
+
+
+def _user(user: ListedUser) -> dict[str, object]:
+    distance = user.shift_distance
+    shift = None if distance is None else {"since": user.shift_ms, "distance": round(distance, 4)}
+    return {
+        "user_id": user.user_id,
+        "user_seq": user.seq,
+        "newest_event": user.newest_ms,
+        "interest_shift": shift,
+    }
+
+
 def interest_out(user: UserInterest) -> dict[str, object]:
     """An interest as `InterestOut`."""
     interest = user.interest
@@ -237,7 +275,10 @@ GET_USERS = document(
     tag=_TAG,
     parameters=(
         parameter("prefix", "string", "Only ids with this prefix."),
-        parameter("after", "string", "Start after this id."),
+        parameter("after", "string", "`next_after` of the previous page; in the order of ids any id."),
+        parameter(
+            "order", "string", "`id`, the default; `activity` or `shift`: the latest event or shift of interest first."
+        ),
         limit_parameter(),
     ),
 )

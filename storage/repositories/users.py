@@ -7,12 +7,25 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ScalarSelect, Select, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.errors import StoreConflict
 from core.history import Window
-from core.records import UserSnapshot, UserState
+from core.records import ListedUser, UserShift, UserSnapshot, UserState
 from storage.codec import pack_history, unpack_history, user_hash
 from storage.dialects import Dialect, Row
 from storage.repositories.dead_letters import DeadLetterRepository
@@ -25,6 +38,10 @@ from storage.tables import erased_users, interactions, undone_events, users
 
 MAX_TYPES = 2**15  # event types: their codes are 16-bit integers
 HIGHEST_CHARACTER = "\U0010ffff"  # ids with a prefix sort before the prefix and this
+ACTIVITY_MS = 300_000  # the steps of users.active_ms
+AFTER_ALL = (2**62, 0)  # a time and a key
+LISTED = tuple(users.c[name] for name in ListedUser._fields)
+NO_WINDOW = {"num_events": 0, "window": b"", "newest_ms": None, "active_ms": None}
 STATE = (users.c.key, users.c.seq, users.c.num_events, users.c.window, users.c.erased_ms)
 
 
@@ -60,10 +77,33 @@ def _find_by_key(dialect: Dialect) -> Select[Any]:
 
 
 def _list(dialect: Dialect) -> CompilerElement:
+    return _page_of(users.c.user_id, *STATE)
+
+
+def _page_of(*columns: ColumnElement[Any]) -> Select[Any]:
     inside = (users.c.user_id > bindparam("after"), users.c.user_id >= bindparam("first"))
-    own = users.c.merged_into.is_(None)
-    page = select(users.c.user_id, *STATE).where(*inside, users.c.user_id < bindparam("end"), own)
+    page = select(*columns).where(*inside, users.c.user_id < bindparam("end"), users.c.merged_into.is_(None))
     return page.order_by(users.c.user_id).limit(bindparam("limit"))
+
+
+def _recent(dialect: Dialect) -> CompilerElement:
+    """Sorts only the users of one step of activity at a time; the index has the others in order."""
+    newest, key = users.c.newest_ms, users.c.key
+    within = users.c.active_ms <= bindparam("active_ms", type_=BigInteger)
+    before = or_(newest < bindparam("newest_ms"), and_(newest == bindparam("newest_ms"), key < bindparam("before_key")))
+    page = select(*LISTED).where(within, before)
+    return page.order_by(users.c.active_ms.desc(), newest.desc(), key.desc()).limit(bindparam("limit"))
+
+
+def _shifted(dialect: Dialect) -> CompilerElement:
+    shift, key, own = users.c.shift_ms, users.c.key, users.c.merged_into.is_(None)
+    before = or_(shift < bindparam("shift_ms"), and_(shift == bindparam("shift_ms"), key < bindparam("before_key")))
+    page = select(*LISTED).where(shift.is_not(None), before, own)
+    return page.order_by(shift.desc(), key.desc()).limit(bindparam("limit"))
+
+
+def _by_id(dialect: Dialect) -> CompilerElement:
+    return _page_of(*LISTED)
 
 
 def _insert(dialect: Dialect) -> CompilerElement:
@@ -87,7 +127,7 @@ def _ids(dialect: Dialect) -> CompilerElement:
 
 def _rename(dialect: Dialect) -> CompilerElement:
     names = or_(users.c.key == bindparam("source_key"), users.c.merged_into == bindparam("source_key"))
-    return update(users).where(names).values(merged_into=bindparam("target_key"), num_events=0, window=b"")
+    return update(users).where(names).values(merged_into=bindparam("target_key"), **NO_WINDOW)
 
 
 def _move_events(dialect: Dialect) -> CompilerElement:
@@ -105,7 +145,11 @@ def _lock_by_key(dialect: Dialect) -> CompilerElement:
 
 
 def _save(dialect: Dialect) -> CompilerElement:
-    return dialect.update(users, "seq", "num_events", "window", key="key")
+    return dialect.update(users, "seq", "num_events", "window", "newest_ms", "active_ms", key="key")
+
+
+def _save_shifts(dialect: Dialect) -> CompilerElement:
+    return dialect.update(users, "shift_ms", "shift_distance", key="key")
 
 
 def _erasures(dialect: Dialect) -> CompilerElement:
@@ -138,12 +182,22 @@ def _newest_ms(dialect: Dialect) -> CompilerElement:
 
 
 def _clear_windows(dialect: Dialect) -> CompilerElement:
-    return update(users).values(num_events=0, window=b"")
+    return update(users).values(**NO_WINDOW)
 
 
 def _state(row: Row) -> UserState:
     key, seq, num_events, window, erased_ms = row
     return UserState(key, seq, Window(num_events, unpack_history(window)), erased_ms)
+
+
+def _step(time_ms: int) -> int:
+    return time_ms - time_ms % ACTIVITY_MS
+
+
+def _saved(state: UserState) -> tuple[int, int, bytes, int | None, int | None, int]:
+    newest_ms = state.window.last_time_ms
+    active_ms = None if newest_ms is None else _step(newest_ms)
+    return (state.seq, state.window.num_events, pack_history(state.window.history), newest_ms, active_ms, state.key)
 
 
 class UserRepository:
@@ -184,6 +238,27 @@ class UserRepository:
         end = prefix + HIGHEST_CHARACTER
         rows = self._session.rows(_list, after=after, first=prefix, end=end, limit=limit)
         return [(row[0], _state(row[1:])) for row in rows]
+
+    def by_id(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[ListedUser]:
+        """Users in ascending id after `after` whose id begins with `prefix`."""
+        end = prefix + HIGHEST_CHARACTER
+        return [ListedUser(*row) for row in self._session.rows(_by_id, after=after, first=prefix, end=end, limit=limit)]
+
+    def by_activity(self, *, before: tuple[int, int] = AFTER_ALL, limit: int = 100) -> list[ListedUser]:
+        """Users in descending time of their newest windowed event, then key."""
+        newest_ms, key = before
+        parameters = {"active_ms": _step(newest_ms), "newest_ms": newest_ms, "before_key": key}
+        return [ListedUser(*row) for row in self._session.rows(_recent, limit=limit, **parameters)]
+
+    def by_shift(self, *, before: tuple[int, int] = AFTER_ALL, limit: int = 100) -> list[ListedUser]:
+        """Users whose interest shifted, in descending time of the shift, then key."""
+        shift_ms, key = before
+        rows = self._session.rows(_shifted, shift_ms=shift_ms, before_key=key, limit=limit)
+        return [ListedUser(*row) for row in rows]
+
+    def save_shifts(self, shifts: Sequence[UserShift]) -> None:
+        """Store the newest tests of users' interests."""
+        self._session.write(_save_shifts, [(shift.since_ms, shift.distance, shift.user_key) for shift in shifts])
 
     def lock(self, user_ids: Sequence[str], *, unless_erased: Mapping[str, int] | None = None) -> dict[str, UserState]:
         """The states of these users, created where they are new, locked until the transaction ends.
@@ -269,9 +344,7 @@ class UserRepository:
 
     def save(self, states: Sequence[UserState]) -> None:
         """Store sequence and window of locked users."""
-        self._session.write(
-            _save, [(s.seq, s.window.num_events, pack_history(s.window.history), s.key) for s in states]
-        )
+        self._session.write(_save, [_saved(state) for state in states])
 
     def erase(self, user_id: str, *, now_ms: int) -> bool:
         """Delete all data of a user except a keyed hash of each id; False if there was no data."""

@@ -29,12 +29,24 @@ users = Table(
     Column("window", LargeBinary, nullable=False, quote=True),  # see codec.pack_history; a keyword of SQLite
     Column("erased_ms", BigInteger),
     Column("merged_into", BigInteger),  # the key of the user that this id means; NULL: this one
+    Column("newest_ms", BigInteger),  # the time of the window's newest event; NULL: it has none
+    # The same in whole steps of five minutes: the index changes once in a visit, not with each event, so that
+    # PostgreSQL can update most rows in place.
+    Column("active_ms", BigInteger),
+    # When and how far (0 to 1) the user's interest shifted, as tested last; NULL: it did not.
+    Column("shift_ms", BigInteger),
+    Column("shift_distance", Double),
     sqlite_autoincrement=True,  # the key of an erased user is never used again
 )
 
 MERGED = users.c.merged_into.is_not(None)
 
 Index("ix_users_merged_into", users.c.merged_into, sqlite_where=MERGED, postgresql_where=MERGED)
+Index("ix_users_active_ms", users.c.active_ms)
+
+SHIFTED = users.c.shift_ms.is_not(None)
+
+Index("ix_users_shift_ms", users.c.shift_ms, sqlite_where=SHIFTED, postgresql_where=SHIFTED)
 
 # Not in `users`, whose rows are written with every event.
 user_attributes = Table(

@@ -12,7 +12,7 @@ from stored_events import add_users
 from core.history import History, Window
 from core.items import Item
 from core.ports.store import Store
-from core.records import EventRow, UserState
+from core.records import EventRow, ListedUser, UserShift, UserState
 
 NOTHING = (None, None, None)  # value, context and recommendation id of an event
 
@@ -81,6 +81,49 @@ def test_users_are_listed_by_ascending_id_in_pages(store: Store) -> None:
         rest = read.users.page(after=first[-1][0], limit=9)
     assert [user_id for user_id, _ in [*first, *rest]] == ["Zoe", "ann", "bob", "äda"]
     assert {user_id: state.key for user_id, state in [*first, *rest]} == keys
+
+
+def test_users_are_listed_by_their_newest_event_in_pages(store: Store) -> None:
+    with store.transaction() as tx:
+        states = tx.users.lock(["ann", "bob", "cid", "dan", "eve", "new"])
+        times_ms = {"ann": 900_000, "bob": 900_001, "cid": 600_000, "dan": 900_000, "eve": 599_999}
+        tx.users.save([replace(states[n], window=window([5], [ms], num_events=1)) for n, ms in times_ms.items()])
+        tx.users.save([replace(states["eve"], window=window([5, 5], [599_999, 2_000_000], num_events=2))])
+        tx.commit()
+    with store.read() as read:
+        first = read.users.by_activity(limit=3)
+        rest = read.users.by_activity(before=(first[-1].newest_ms or 0, first[-1].key))
+        listed = read.users.by_id(prefix="a")
+    assert [user.user_id for user in [*first, *rest]] == ["eve", "bob", "dan", "ann", "cid"]
+    assert listed == [ListedUser(states["ann"].key, "ann", 0, 900_000, None, None)] == [rest[0]]
+
+
+def test_users_are_listed_by_the_newest_shift_of_their_interest(store: Store) -> None:
+    keys = add_users(store, "ann", "bob", "cid", "dan")
+    with store.transaction() as tx:
+        shifts = {"ann": 500, "bob": 700, "cid": 500}
+        tx.users.save_shifts([UserShift(keys[name], since_ms, 0.25) for name, since_ms in shifts.items()])
+        tx.users.save_shifts([UserShift(keys["bob"], None, None), UserShift(keys["dan"], 400, 0.5)])
+        tx.commit()
+    with store.read() as read:
+        first = read.users.by_shift(limit=1)
+        rest = read.users.by_shift(before=(500, first[-1].key))
+    assert [(user.user_id, user.shift_ms, user.shift_distance) for user in [*first, *rest]] == [
+        ("cid", 500, 0.25),
+        ("ann", 500, 0.25),
+        ("dan", 400, 0.5),
+    ]
+
+
+def test_users_without_a_window_are_not_listed_by_their_newest_event(store: Store) -> None:
+    with store.transaction() as tx:
+        states = tx.users.lock(["ann", "bob"])
+        tx.users.save([replace(state, window=window([5], [9], num_events=1)) for state in states.values()])
+        tx.users.clear_windows()
+        tx.users.save([replace(states["bob"], window=window([5], [7], num_events=1))])
+        tx.commit()
+    with store.read() as read:
+        assert [user.user_id for user in read.users.by_activity()] == ["bob"]
 
 
 def test_user_prefix_is_matched_literally(store: Store) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -130,6 +131,19 @@ def test_a_database_of_version_0_1_keeps_its_data(old_database: OldDatabase) -> 
         with store.transaction() as tx:
             writers = tx.offsets.lock("s", [0, 1, 2])
             assert [writers[partition].key for partition in (0, 1, 2)] == [1, 2, 3]
+
+
+def test_users_of_older_versions_are_listed_by_their_newest_event(old_database: OldDatabase) -> None:
+    old_database.migrate("0025")
+    for user_id, times_ms in (("ann", [5]), ("bob", [600_000, 900_000]), ("cid", [])):
+        old_database.sql(
+            'INSERT INTO users (user_id, seq, num_events, "window") VALUES (:user_id, 1, :num, :window)',
+            user_id=user_id,
+            num=len(times_ms),
+            window=np.array([7] * len(times_ms) + times_ms, "<i8").tobytes(),
+        )
+    with closing(open_store(old_database.url)) as store, store.read() as read:
+        assert [user.user_id for user in read.users.by_activity()] == ["bob", "ann"]
 
 
 def test_training_requests_and_acknowledged_alarms_survive_the_upgrade(old_database: OldDatabase) -> None:

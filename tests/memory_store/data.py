@@ -21,6 +21,7 @@ from core.records import (
     ModelRecord,
     Promotion,
     StoredItem,
+    UserShift,
     UserState,
     WriterOffset,
 )
@@ -61,6 +62,7 @@ class Data:
     """All data of a store."""
 
     users: dict[str, UserState] = field(default_factory=dict)
+    shifts: dict[int, UserShift] = field(default_factory=dict)  # by user key
     merged: dict[str, tuple[str, int | None]] = field(default_factory=dict)  # id -> (the user's id, own erased_ms)
     erased: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # hash -> (erased_ms, last_seq)
     user_attributes: dict[int, Mapping[str, Any]] = field(default_factory=dict)  # by user key

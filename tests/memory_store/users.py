@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from core.history import EMPTY_WINDOW
-from core.records import UserSnapshot, UserState
+from core.records import ListedUser, UserShift, UserSnapshot, UserState
 from memory_store.data import MemoryRepository, user_hash
 from memory_store.events import MemoryEvents
 
@@ -41,6 +41,29 @@ class MemoryUsers(MemoryRepository):
             user_id for user_id in self.data.users if user_id.startswith(prefix) and user_id.encode() > after.encode()
         )
         return [(user_id, self.data.users[user_id]) for user_id in ids[:limit]]
+
+    def by_id(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[ListedUser]:
+        return [self._listed(user_id, state) for user_id, state in self.page(prefix=prefix, after=after, limit=limit)]
+
+    def by_activity(self, *, before: tuple[int, int] = (2**62, 0), limit: int = 100) -> list[ListedUser]:
+        return self._newest(lambda user: user.newest_ms, before, limit)
+
+    def by_shift(self, *, before: tuple[int, int] = (2**62, 0), limit: int = 100) -> list[ListedUser]:
+        return self._newest(lambda user: user.shift_ms, before, limit)
+
+    def _listed(self, user_id: str, state: UserState) -> ListedUser:
+        shift = self.data.shifts.get(state.key, UserShift(state.key, None, None))
+        return ListedUser(state.key, user_id, state.seq, state.window.last_time_ms, *shift[1:])
+
+    def _newest(
+        self, time_of: Callable[[ListedUser], int | None], before: tuple[int, int], limit: int
+    ) -> list[ListedUser]:
+        users = [self._listed(user_id, state) for user_id, state in self.data.users.items()]
+        dated = [((time_ms, user.key), user) for user in users if (time_ms := time_of(user)) is not None]
+        return [user for place, user in sorted(dated, reverse=True) if place < before][:limit]
+
+    def save_shifts(self, shifts: Sequence[UserShift]) -> None:
+        self.data.shifts |= {shift.user_key: shift for shift in shifts}
 
     def erasure_times(self, user_ids: Sequence[str]) -> dict[str, int]:
         marks = {user_id: self.data.erased.get(user_hash(user_id)) for user_id in user_ids}

@@ -57,6 +57,7 @@ def open_monitor(system: System) -> Monitor:
         clock=system.clock,
         keep_ms=int(options.retention_days * DAY_MS),
         on_alarm=_log_alarm,
+        shifts=system.interests.shifts_of,
     )
 
 

@@ -1,8 +1,8 @@
-// Users, searched by id prefix.
+// Users: those active last, or in the order of their ids, searched by prefix.
 import { api } from "../api.js";
 import { el, fill } from "../dom.js";
-import { number } from "../format.js";
-import { action, card, empty, failed, head, table, userHref, userLink, when } from "../parts.js";
+import { number, percent } from "../format.js";
+import { action, badge, card, empty, failed, head, table, userHref, userLink, when } from "../parts.js";
 
 const PAGE = 25;
 
@@ -11,12 +11,20 @@ export async function showUsers(visit) {
   const results = el("div", { "aria-live": "polite" }),
     more = el("footer");
   const field = el("input", { type: "search", id: "user-id", autocomplete: "off", spellcheck: "false" });
+  const order = el(
+    "select",
+    { id: "order", onchange: () => reload() },
+    el("option", { value: "activity" }, "newest event"),
+    el("option", { value: "shift" }, "shift of interest"),
+    el("option", { value: "id" }, "id"),
+  );
   let users = [];
   let searches = 0;
 
   async function load(after) {
     const turn = ++searches;
-    const page = await api.users({ prefix: field.value, after, limit: PAGE }, signal);
+    const ordered = field.value ? { prefix: field.value } : { order: order.value };
+    const page = await api.users({ ...ordered, after, limit: PAGE }, signal);
     if (turn !== searches) return; // a newer search has started
     users = after ? [...users, ...page.users] : page.users;
     fill(
@@ -26,21 +34,27 @@ export async function showUsers(visit) {
         : empty(
             field.value
               ? "No user id has this prefix."
+              : order.value === "shift"
+                ? "No shift of interest was found. The monitor tests the users of sampled events."
               : "No users yet. Send events with POST /v1/interactions or `tidewise import`.",
           ),
     );
     fill(more, page.next_after ? action("More", () => load(page.next_after)) : null);
   }
 
-  field.addEventListener("input", () =>
+  const reload = () =>
     load().catch((error) => {
       if (error.name !== "AbortError") fill(results, failed(error));
-    }),
-  );
+    });
+  field.addEventListener("input", () => {
+    order.disabled = field.value !== ""; // users are found in the order of their ids
+    reload();
+  });
   const form = el(
     "form.search",
     { role: "search" },
     el("div.grow", {}, el("label", { for: "user-id" }, "User id or prefix"), field),
+    el("div", {}, el("label", { for: "order" }, "Order by"), order),
     el("button.primary", {}, "Open"),
   );
   form.addEventListener("submit", (event) => {
@@ -58,7 +72,14 @@ export async function showUsers(visit) {
 function userTable(users) {
   return table(
     "Users",
-    [["User"], ["Events", "number"], ["Newest event", "keep"]],
-    users.map((user) => [userLink(user.user_id), number(user.user_seq), when(user.newest_event)]),
+    [["User"], ["Events", "number"], ["Newest event", "keep"], ["Shift of interest", "keep"]],
+    users.map((user) => [
+      userLink(user.user_id),
+      number(user.user_seq),
+      when(user.newest_event),
+      user.interest_shift
+        ? [badge(`${percent(user.interest_shift.distance)} moved`, "accent"), " ", when(user.interest_shift.since)]
+        : el("span.soft", {}, "–"),
+    ]),
   );
 }

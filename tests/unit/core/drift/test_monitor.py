@@ -17,6 +17,7 @@ from core.drift_records import BUCKET_MS, BucketCounts, Score, ScoreTally
 from core.errors import StoreUnavailable
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
+from core.records import UserShift
 
 START_MS = NOW_MS // BUCKET_MS * BUCKET_MS
 FIRST_S = (START_MS - NOW_MS) // 1000
@@ -78,6 +79,16 @@ def test_what_was_sampled_is_scored_before_its_bucket_closes() -> None:
     assert bucket.version == "v1"
     assert bucket.tally.num == 1  # two scores of one user are one observation
     assert bucket.tally.hits == 1.0
+
+
+def test_the_interests_of_users_with_sampled_events_are_tested() -> None:
+    shop = Shop()
+    visit(shop, 0, "a", "b")
+    monitor_of(shop, shifts=lambda keys: [UserShift(key, START_MS, 0.5) for key in keys]).step()
+    with shop.store.read() as read:
+        assert [(user.user_id, user.shift_ms, user.shift_distance) for user in read.users.by_shift()] == [
+            ("ann", START_MS, 0.5)
+        ]
 
 
 def test_a_backlog_waits_while_it_grows() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from serving_doubles import NOW_MS, Api, Shop, click
 
+from core.records import UserShift
 from serving.app import create_app
 
 DAY_MS = 86_400_000
@@ -16,8 +17,45 @@ def test_users_are_paged_and_filtered_by_id_prefix(api: Api) -> None:
     page = api.get("/v1/users", params={"limit": 2}).json()
     assert [user["user_id"] for user in page["users"]] == ["ann", "anna"]
     next_page = api.get("/v1/users", params={"after": page["next_after"]}).json()
-    assert next_page == {"users": [{"user_id": "bob", "user_seq": 1, "newest_event": NOW_MS}], "next_after": None}
+    assert next_page == {
+        "users": [{"user_id": "bob", "user_seq": 1, "newest_event": NOW_MS, "interest_shift": None}],
+        "next_after": None,
+    }
     assert len(api.get("/v1/users", params={"prefix": "ann"}).json()["users"]) == 2
+
+
+def test_users_are_paged_by_their_newest_event(api: Api) -> None:
+    for user_id in ("bob", "ann", "cid"):
+        click(api, user_id, "a")
+    page = api.get("/v1/users", params={"order": "activity", "limit": 2}).json()
+    rest = api.get("/v1/users", params={"order": "activity", "after": page["next_after"]}).json()
+    assert [user["user_id"] for user in page["users"] + rest["users"]] == ["cid", "ann", "bob"]
+    assert rest["next_after"] is None
+
+
+def test_users_whose_interest_shifted_are_listed(api: Api, shop: Shop) -> None:
+    for user_id in ("bob", "ann"):
+        click(api, user_id, "a")
+    with shop.store.transaction() as tx:
+        tx.users.save_shifts([UserShift(tx.users.lock(["ann"])["ann"].key, NOW_MS - DAY_MS, 0.62)])
+        tx.commit()
+    [ann] = api.get("/v1/users", params={"order": "shift"}).json()["users"]
+    assert ann["user_id"] == "ann"
+    assert ann["interest_shift"] == {"since": NOW_MS - DAY_MS, "distance": 0.62}
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"order": "name"}, "order: wanted one of id, activity, shift, got 'name'"),
+        ({"order": "activity", "after": "bob"}, "after: wanted next_after of an earlier page, got 'bob'"),
+        ({"order": "activity", "prefix": "a"}, "prefix: wanted none with order=activity"),
+    ],
+)
+def test_an_order_that_cannot_be_is_refused(api: Api, query: dict[str, str], message: str) -> None:
+    reply = api.get("/v1/users", params=query)
+    assert reply.status_code == 422
+    assert message in reply.json()["error"]["message"]
 
 
 def test_user_events_are_paged_newest_first_with_their_gaps(api: Api) -> None:
@@ -74,6 +112,17 @@ def test_a_shift_from_odd_to_even_items_is_detected(api: Api) -> None:
     assert body["topics"] == ["even", "odd"]
     assert body["short_term"]["even"] > body["long_term"]["even"]
     assert sum(bucket["events"] for bucket in body["history"]["buckets"]) == body["events"] == 36
+
+
+def test_the_shifts_of_users_are_those_of_their_pages(api: Api, shop: Shop) -> None:
+    daily(api, *"ace" * 8, *"bdf" * 4)
+    click(api, "calm", "a")
+    shifted = api.get("/v1/users/u/interests").json()["drift"]
+    with shop.store.read() as read:
+        keys = [user.key for user_id in ("u", "calm") if (user := read.users.find(user_id))]
+    first, second = shop.services.interests.shifts_of(keys)
+    assert (first.since_ms, round(first.distance or 0, 4)) == (shifted["since"], shifted["distance"])
+    assert second == UserShift(keys[1], None, None)
 
 
 def test_dislikes_and_impressions_are_no_interest(api: Api) -> None:
