@@ -34,6 +34,14 @@ class PromotionKind(StrEnum):
     ROLLBACK = "rollback"  # to a version that served before
 
 
+class ExperimentState(StrEnum):
+    """Whether an experiment assigns users."""
+
+    SCHEDULED = "scheduled"  # it starts later
+    RUNNING = "running"
+    ENDED = "ended"  # users are answered as without it; its results stay
+
+
 class AlarmEnding(StrEnum):
     """How a drift alarm ended."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from core.statuses import ExperimentState
+
 Metric = Literal["click_through_rate", "conversions_per_user", "revenue_per_user"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
@@ -41,6 +43,12 @@ class Experiment:
     def runs_at(self, time_ms: int) -> bool:
         """Whether users are assigned at a time."""
         return self.start_ms <= time_ms and (self.end_ms is None or time_ms < self.end_ms)
+
+    def state_at(self, time_ms: int) -> ExperimentState:
+        """Whether users are assigned at a time, were before it, or will be after it."""
+        if self.runs_at(time_ms):
+            return ExperimentState.RUNNING
+        return ExperimentState.SCHEDULED if time_ms < self.start_ms else ExperimentState.ENDED
 
     def label(self, arm: Arm) -> str:
         """What answers of an arm are remembered by: "experiment/arm"."""

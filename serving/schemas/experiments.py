@@ -10,6 +10,7 @@ from core.definitions.followed import NamedDefinition
 from core.experiments.comparison import ArmComparison
 from core.experiments.experiment import METRICS, Arm, Experiment, Metric
 from core.experiments.results import ArmOutcome, ExperimentResults, sums_of
+from core.statuses import ExperimentState
 from serving.schemas.base import Schema
 from serving.schemas.definitions import CHANGE_AUTHOR, DefinitionRevisionOut, revision_out
 from serving.schemas.openapi import ERRORS_404, document, path_parameter
@@ -45,7 +46,7 @@ class ExperimentOut(Schema):
     """An experiment as it is stored."""
 
     name: str
-    running: bool
+    state: ExperimentState
     revision: int
     author: str
     time: int
@@ -103,7 +104,7 @@ class ResultsOut(Schema):
 
     name: str
     metric: Metric
-    running: bool
+    state: ExperimentState
     start: int
     end: int | None
     arms: list[ArmOut]
@@ -115,7 +116,7 @@ class ResultsOut(Schema):
 def experiment_out(named: NamedDefinition[Experiment], *, now_ms: int) -> dict[str, object]:
     """An experiment as `ExperimentOut`."""
     assert named.stored is not None
-    return revision_out(named.stored) | {"running": named.parsed.runs_at(now_ms)}
+    return revision_out(named.stored) | {"state": named.parsed.state_at(now_ms)}
 
 
 def results_out(experiment: Experiment, results: ExperimentResults, *, now_ms: int) -> dict[str, object]:
@@ -124,7 +125,7 @@ def results_out(experiment: Experiment, results: ExperimentResults, *, now_ms: i
     return {
         "name": experiment.name,
         "metric": experiment.metric,
-        "running": experiment.runs_at(now_ms),
+        "state": experiment.state_at(now_ms),
         "start": experiment.start_ms,
         "end": experiment.end_ms,
         "arms": [_arm(arm, outcome, expected) for arm, outcome, expected in arms],

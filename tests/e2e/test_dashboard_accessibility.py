@@ -21,6 +21,8 @@ PATHS = [
     "items",
     f"items/{EVIL_ITEM}",
     "scenarios",
+    "experiments",
+    "experiments/layout",
     "outcomes",
     "drift",
 ]

@@ -216,6 +216,44 @@ def test_a_scenario_is_previewed_stored_and_taken_back(shop: httpx.Client, tab: 
     shop.delete("/v1/scenarios/homepage")
 
 
+def test_an_experiment_shows_its_arms_its_verdict_and_stops(shop: httpx.Client, tab: Tab) -> None:
+    tab.go(page_of(shop, "/experiments"))
+    row = tab.page.get_by_role("region", name="Experiments, by name").get_by_role("row").nth(1)
+    expect(row).to_contain_text("running")
+    expect(row).to_contain_text("a 50%, b 50%")
+    tab.page.get_by_role("link", name="layout").click()
+    control, wide = shop.get("/v1/experiments/layout/results").json()["arms"]
+    difference = wide["metrics"]["click_through_rate"]["difference"]
+    compared = tab.page.get_by_role("list", name="Arms compared with the control")
+    expect(compared).to_contain_text(f"better b +{100 * difference['mean']:.2f} points")
+    expect(compared).to_contain_text(
+        f"between +{100 * difference['low']:.2f} points and +{100 * difference['high']:.2f} points"
+    )
+    expect(tab.page.get_by_text(f"The numbers of users fit the shares: {control['users']} in a")).to_be_visible()
+    expect(tab.page.get_by_role("img", name="Difference in click-through rate to the control, by day")).to_be_visible()
+    tab.page.get_by_role("button", name="Stop").click()
+    tab.page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(tab.page.get_by_role("button", name="Start again")).to_be_visible()
+    assert shop.get("/v1/experiments/layout").json()["state"] == "ended"
+    tab.page.get_by_role("button", name="Start again").click()
+    expect(tab.page.get_by_role("button", name="Stop")).to_be_visible()
+    assert shop.get("/v1/experiments/layout/results").json()["arms"][0]["users"] == control["users"]
+    assert tab.errors == []
+
+
+def test_an_experiment_is_stored_from_its_definition(shop: httpx.Client, tab: Tab) -> None:
+    tab.go(page_of(shop, "/experiments"))
+    tab.page.get_by_label("Name").fill("halves")
+    tab.page.get_by_role("textbox", name="Definition").fill('{"arms": []}')
+    tab.page.get_by_role("button", name="Store").click()
+    expect(tab.page.get_by_role("alert").filter(has_text="arms: wanted two to 10 arms")).to_be_visible()
+    later = '{"arms": [{"name": "one", "share": 0.1}, {"name": "two", "share": 0.1}], "start": 4102444800000}'
+    tab.page.get_by_role("textbox", name="Definition").fill(later)
+    tab.page.get_by_role("button", name="Store").click()
+    expect(tab.page.get_by_role("row", name="halves")).to_contain_text("scheduled")
+    shop.delete("/v1/experiments/halves").raise_for_status()
+
+
 def test_outcomes_show_rates_by_day_and_by_what_is_chosen(shop: httpx.Client, tab: Tab) -> None:
     tab.go(page_of(shop, "/outcomes?range=30d"))
     total = shop.get("/v1/outcomes", params={"since": time.time_ns() // 1_000_000 - 29 * DAY_MS}).json()["total"]

@@ -15,7 +15,7 @@ from services.browser import DESK, LOAD_FAILURE, PHONE, Tab
 from services.up_process import UpProcess, up
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-PATHS = ["", "users", "users/nobody", "items", "scenarios", "outcomes", "drift", "models", "ingestion"]
+PATHS = ["", "users", "users/nobody", "items", "scenarios", "experiments", "outcomes", "drift", "models", "ingestion"]
 KEY = "a-key-of-sixteen-characters"
 LONG = "An exceedingly long name " * 40
 MAX_HEIGHT = 4000  # CSS pixels, also on a phone
@@ -53,6 +53,7 @@ EMPTY_TEXTS = {
     "items": "The catalogue is empty",
     "items/nothing": "This item is not in the catalogue",
     "scenarios": "No scenario yet",
+    "experiments": "No experiment yet. Store another way of answering as a scenario",
     "outcomes": "No recommendations in these days.",
     "drift": "No events have been read yet",
     "models": "No model yet",

@@ -12,6 +12,7 @@ from services.small_shop import settings_in
 from core.errors import InvalidInput, NotFound
 from core.items import Item
 from core.manage import save_items
+from serving.schemas.experiments import ResultsOut
 from tidewise.bootstrap import open_system
 
 DEFINITION = {"arms": [{"name": "control", "share": 0.5}, {"name": "cart", "share": 0.5, "scenario": "cart"}]}
@@ -30,14 +31,17 @@ def test_an_experiment_is_stored_listed_read_stopped_and_deleted(folder: Path) -
     assert "revision 1  stored" in run(folder, "experiments", "put", "test", "-", stdin=json.dumps(DEFINITION))
     assert ": store experiment test" in run(folder, "audit")
     assert run(folder, "experiments", "list").split()[:3] == ["test", "running", "revision"]
-    assert "start" in run(folder, "experiments", "list", "--json")["test"]["definition"]
+    [listed] = run(folder, "experiments", "list", "--json")["experiments"]
+    assert "start" in listed["definition"]
     lines = run(folder, "experiments", "results", "test").splitlines()
     assert [line.split()[0] for line in lines] == ["control", "cart"]
     assert lines[1].endswith("too few users yet")
     results = run(folder, "experiments", "results", "test", "--json")
-    assert (results["arms"]["cart"]["judgement"], results["mismatch"]) == ("too few", False)
+    assert results["arms"][1]["metrics"]["click_through_rate"]["judgement"] == "too few"
+    assert results["sample_ratio"] == "as planned"
+    assert results.keys() == set(ResultsOut.model_fields), "one form, that of the API"
     run(folder, "experiments", "stop", "test")
-    assert "not running" in run(folder, "experiments", "list")
+    assert "ended" in run(folder, "experiments", "list")
     assert "revision 3  deleted" in run(folder, "experiments", "delete", "test")
     with pytest.raises(NotFound, match="'test'"):
         run(folder, "experiments", "results", "test")

@@ -17,7 +17,7 @@ from typing import Any
 from core.drift_records import Alarm, Point
 from core.items import Item
 from core.manage import save_items
-from core.outcome_records import CountKey, Measure, Origin
+from core.outcome_records import CountKey, Measure, Origin, Outcome, StoredAnswer, first_key_at
 from core.ports.offsets import ANSWERS
 from core.ports.store import Transaction
 from core.records import DeadLetter, ModelRecord
@@ -82,6 +82,7 @@ def plant(system: System, now_ms: int) -> None:
         tx.drift.save_alarms(_alarms(now_ms))
         tx.dead_letters.add(_letters(now_ms))
         _count_outcomes(tx, now_ms)
+        _plant_experiment(tx, now_ms)
         tx.commit()
 
 
@@ -152,6 +153,28 @@ def _count_outcomes(tx: Transaction, now_ms: int) -> None:
                 bought = num_clicks // 9
                 counts[CountKey(day, key, position, Measure.CONVERSION)] = (bought, 24.5 * bought)
             tx.outcomes.add_counts(writer.key, counts)
+
+
+def _plant_experiment(tx: Transaction, now_ms: int) -> None:
+    """Three days of "layout", on a scenario that no page requests; more users of b click."""
+    arms = [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5, "scenario": "wide"}]
+    definition = {"description": "Wide pictures", "scenario": "homepage", "arms": arms, "start": now_ms - 3 * DAY_MS}
+    tx.experiments.lock()
+    tx.experiments.add("layout", definition, author="ann", now_ms=now_ms - 3 * DAY_MS)
+    origins = [Origin("homepage", "layout/a", OLDER), Origin("wide", "layout/b", OLDER)]
+    keys = tx.answers.name_origins(origins)
+    answers, clicks = [], []
+    for number in range(1_200):
+        time_ms = now_ms - 3 * DAY_MS + number * (3 * DAY_MS // 1_200)
+        arm = number % 2
+        key = first_key_at(time_ms)[:-4] + number.to_bytes(4, "big")
+        answer = StoredAnswer(key, f"visitor-{number}", time_ms, keys[origins[arm]], (1, 2, 3, 4, 5))
+        answers.append(answer)
+        if number % 10 < (6 if arm else 2):
+            event_key = number.to_bytes(16, "big")
+            clicks.append(Outcome(key, 1, Measure.CLICK, event_key, answer.origin_key, time_ms, 1.0, None))
+    tx.answers.add(answers)
+    tx.outcomes.add(sorted(clicks))
 
 
 def _alarms(now_ms: int) -> list[Alarm]:

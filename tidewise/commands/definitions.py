@@ -31,19 +31,11 @@ def read_definition(file: Path) -> dict[str, Any]:
 def print_change(change: DefinitionRevision, json_: bool) -> None:
     """Print a change for people, or as JSON."""
     if json_:
-        print_json(change_json(change))
+        from serving.schemas.definitions import revision_out
+
+        print_json(revision_out(change))
     else:
         screen.print(change_line(change), markup=False, highlight=False, soft_wrap=True)
-
-
-def change_json(change: DefinitionRevision) -> dict[str, Any]:
-    """A change as JSON."""
-    return {
-        "revision": change.revision,
-        "author": change.author,
-        "time": change.time_ms,
-        "definition": change.definition,
-    }
 
 
 def change_line(change: DefinitionRevision) -> str:

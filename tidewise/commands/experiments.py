@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from core.definitions.kinds import EXPERIMENT, delete_definition
 from core.experiments.experiment import Experiment
 from core.experiments.manage import save_experiment, stop_experiment
 from core.experiments.report import read_results
-from core.experiments.results import ArmOutcome, ExperimentResults, sums_of
+from core.experiments.results import ArmOutcome, sums_of
 from tidewise.bootstrap import open_existing
 from tidewise.commands.audit import audited
 from tidewise.commands.definitions import change_line, print_change, read_definition
@@ -40,11 +40,12 @@ def list_(data: Data = None, config: Config = None, set_: Set = None, json_: Jso
         experiments = system.experiments.all()
         now_ms = system.clock.now_ms()
     if json_:
-        print_json({name: {"definition": each.definition} for name, each in experiments.items()})
+        from serving.schemas.experiments import experiment_out
+
+        print_json({"experiments": [experiment_out(named, now_ms=now_ms) for named in experiments.values()]})
         return
     for name, named in experiments.items():
-        state = "running" if named.parsed.runs_at(now_ms) else "not running"
-        line = f"{name:<20}  {state:<12}  {named.stored and change_line(named.stored)}"
+        line = f"{name:<20}  {named.parsed.state_at(now_ms):<9}  {named.stored and change_line(named.stored)}"
         screen.print(line, markup=False, highlight=False, soft_wrap=True)
     if not experiments:
         notes.print("No experiments yet; `tidewise experiments put NAME FILE` stores one.")
@@ -74,8 +75,11 @@ def results(name: Name, data: Data = None, config: Config = None, set_: Set = No
         system.experiments.follow()
         experiment = system.experiments.named(name).parsed
         report = read_results(system.store, experiment, proven_impressions=settings.outcomes.impressions == "client")
+        now_ms = system.clock.now_ms()
     if json_:
-        print_json(_results_json(experiment, report))
+        from serving.schemas.experiments import results_out
+
+        print_json(results_out(experiment, report, now_ms=now_ms))
         return
     for arm in report.arms:
         screen.print(_arm_line(experiment, arm), markup=False, highlight=False, soft_wrap=True)
@@ -107,19 +111,3 @@ def _arm_line(experiment: Experiment, arm: ArmOutcome) -> str:
         return f"{line}  too few users yet"
     low, high = comparison.difference.low, comparison.difference.high
     return f"{line}  {comparison.difference.mean:+.4f} [{low:+.4f}, {high:+.4f}]  {comparison.judgement}"
-
-
-def _results_json(experiment: Experiment, report: ExperimentResults) -> dict[str, Any]:
-    def of_arm(arm: ArmOutcome) -> dict[str, Any]:
-        sums, comparison = sums_of(arm.sums, experiment.metric), arm.comparisons.get(experiment.metric)
-        difference = comparison and comparison.difference
-        return {
-            "users": sums.users,
-            "answers": arm.sums.answers,
-            "value": sums.ratio if sums.base else None,
-            "difference": difference and [difference.low, difference.high],
-            "judgement": comparison and comparison.judgement,
-        }
-
-    arms = {arm.name: of_arm(arm) for arm in report.arms}
-    return {"metric": experiment.metric, "arms": arms, "mismatch": report.ratio.is_mismatch}

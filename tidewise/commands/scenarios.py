@@ -15,7 +15,7 @@ from core.scenarios.manage import MAX_REVISIONS, revert_scenario, save_scenario
 from core.scenarios.scenario import Scenario
 from tidewise.bootstrap import open_existing
 from tidewise.commands.audit import audited
-from tidewise.commands.definitions import change_json, change_line, print_change, read_definition
+from tidewise.commands.definitions import change_line, print_change, read_definition
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.process_setup import account
 
@@ -59,7 +59,10 @@ def show(name: Name, data: Data = None, config: Config = None, set_: Set = None,
     if named is None and not changes:
         raise SCENARIO.not_stored(name)
     if json_:
-        print_json({"definition": named and named.definition, "revisions": [change_json(change) for change in changes]})
+        from serving.schemas.definitions import revision_out
+
+        revisions = [revision_out(change) for change in changes]
+        print_json({"definition": named and named.definition, "revisions": revisions})
         return
     if named is not None:
         screen.print(json.dumps(named.definition, indent=2, ensure_ascii=False), markup=False, highlight=False)

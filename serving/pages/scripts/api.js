@@ -113,6 +113,14 @@ export const api = {
   revertScenario: (name, body, parameters, signal) =>
     post(`/v1/scenarios/${id(name)}/revert` + query(parameters), body, signal),
   previewScenario: (body, signal) => post("/v1/scenarios/preview", body, signal),
+  experiments: (signal) => get("/v1/experiments", signal),
+  experiment: (name, signal) => get(`/v1/experiments/${id(name)}`, signal),
+  experimentResults: (name, signal) => get(`/v1/experiments/${id(name)}/results`, signal),
+  putExperiment: (name, body, parameters, signal) =>
+    call("PUT", `/v1/experiments/${id(name)}` + query(parameters), { body, signal }),
+  stopExperiment: (name, parameters, signal) => post(`/v1/experiments/${id(name)}/stop` + query(parameters), {}, signal),
+  deleteExperiment: (name, parameters, signal) =>
+    call("DELETE", `/v1/experiments/${id(name)}` + query(parameters), { signal }),
   outcomes: (parameters, signal) => get("/v1/outcomes" + query(parameters), signal),
   drift: (parameters, signal) => get("/v1/drift" + query(parameters), signal),
   categoryMix: (parameters, signal) => get("/v1/drift/categories" + query(parameters), signal),

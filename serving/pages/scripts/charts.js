@@ -155,7 +155,7 @@ function timeChart({ caption, unit, height, showsNewest }, linesOf, drawn) {
       );
     show(null);
     const follow = (plot) => show(plot.cursor.idx ?? null, marksNear(plot, marks));
-    const { columns, range, series, points } = drawn(lines);
+    const { columns, range, series, points, bands } = drawn(lines);
     return {
       columns: [times, ...columns],
       options: {
@@ -163,6 +163,7 @@ function timeChart({ caption, unit, height, showsNewest }, linesOf, drawn) {
         scales: { x: { time: true, ...(timeRange && { range: () => timeRange }) }, y: { range } },
         axes: axes(unit),
         series: [{}, ...series],
+        bands,
         hooks: { setCursor: [follow], draw: [(plot) => drawMarks(plot, marks)] },
       },
     };
@@ -191,6 +192,41 @@ export function lineChart({ caption, unit, height = 170, area = false }) {
         fill: area ? colour(line.colour, 0.12) : undefined,
         spanGaps: false,
       })),
+    }),
+  );
+}
+
+// Estimates with intervals over time, as lines within bands. `estimates`: [{name, colour, points: [{mean, low, high} or null]}].
+export function intervalChart({ caption, unit, height = 200 }) {
+  const BOUNDS = [
+    ["", "mean"],
+    [": lower bound", "low"],
+    [": upper bound", "high"],
+  ];
+  return timeChart(
+    { caption, unit, height, showsNewest: true },
+    ({ estimates }) =>
+      estimates.flatMap(({ name, colour, points }) =>
+        BOUNDS.map(([bound, key]) => ({
+          name: name + bound,
+          colour,
+          isBound: bound !== "",
+          values: points.map((point) => point?.[key] ?? null),
+        })),
+      ),
+    (lines) => ({
+      columns: lines.map((line) => line.values),
+      range: (_, low, high) => [Math.min(0, low ?? 0) * 1.1, Math.max(0, high ?? 0) * 1.1 || 1],
+      points: { size: 6 },
+      series: lines.map((line) => ({
+        stroke: colour(line.colour, line.isBound ? 0.5 : 1),
+        width: line.isBound ? 1 : 1.5,
+        points: { size: 5, space: 12, show: !line.isBound },
+        spanGaps: false,
+      })),
+      bands: lines.flatMap((line, index) =>
+        line.isBound ? [] : [{ series: [index + 3, index + 2], fill: colour(line.colour, 0.12) }],
+      ),
     }),
   );
 }

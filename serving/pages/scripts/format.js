@@ -46,6 +46,8 @@ export function duration(ms) {
 
 export const milliseconds = (ms) => (ms === null || ms === undefined ? "–" : duration(ms).join(" "));
 
+const signed = (value, text) => (value > 0 ? "+" : "") + text;
+
 // The unit of a chart's values: `text(value)` for legends and tables; `tick(value, step)` for an axis, with as many digits
 // as ticks that lie `step` apart need.
 const unit = (text, suffix, factor = 1) => ({
@@ -62,6 +64,8 @@ export const UNITS = {
   perSecond: unit((value) => `${rate(value)}/s`, "/s"),
   milliseconds: unit((ms) => milliseconds(ms), " ms"),
   count: unit((value) => number(Math.round(value)), ""),
+  difference: unit((share) => signed(share, `${(100 * share).toFixed(2)} points`), "%", 100),
+  plainDifference: unit((value) => signed(value, String(Number(value.toPrecision(3)))), ""),
   plain: unit((value) => String(Number(value.toPrecision(3))), ""),
 };
 

@@ -4,6 +4,8 @@ import { announce, fill } from "./dom.js";
 import { empty, failed, head } from "./parts.js";
 import { rangeOf } from "./range.js";
 import { showDrift } from "./pages/drift.js";
+import { showExperiment } from "./pages/experiment.js";
+import { showExperiments } from "./pages/experiments.js";
 import { showIngestion } from "./pages/ingestion.js";
 import { showItem } from "./pages/item.js";
 import { showItems } from "./pages/items.js";
@@ -19,6 +21,12 @@ const PAGES = {
   users: { name: "users", title: () => "Users", show: showUsers, detail: { title: (user) => user, show: showUser } },
   items: { name: "items", title: () => "Items", show: showItems, detail: { title: (item) => item, show: showItem } },
   scenarios: { name: "scenarios", title: () => "Scenarios", show: showScenarios },
+  experiments: {
+    name: "experiments",
+    title: () => "Experiments",
+    show: showExperiments,
+    detail: { title: (name) => name, show: showExperiment },
+  },
   outcomes: { name: "outcomes", title: () => "Outcomes", show: showOutcomes },
   drift: { name: "drift", title: () => "Drift", show: showDrift },
   models: { name: "models", title: () => "Models", show: showModels },

@@ -149,6 +149,17 @@ export function action(text, work, { kind = "", title = null, label = null } = {
   return button;
 }
 
+export const labelled = (text, control) => el("div.field", {}, el("label", { for: control.id }, text), control);
+
+// A definition as typed in JSON.
+export function definitionOf(field) {
+  try {
+    return JSON.parse(field.value);
+  } catch (error) {
+    throw new Error(`The definition is not JSON: ${error.message}`);
+  }
+}
+
 // Asks for confirmation of an irreversible action.
 export function confirmed(question, yes) {
   return new Promise((resolve) => {

@@ -4,6 +4,7 @@ import { lineChart } from "../charts.js";
 import { el, fill } from "../dom.js";
 import { number, percent, plural, UNITS } from "../format.js";
 import { card, empty, head, stat, table } from "../parts.js";
+import { experimentHref } from "./experiment_words.js";
 
 const PERIOD_S = 30;
 const DAY_MS = 86400000;
@@ -57,7 +58,7 @@ export async function showOutcomes(visit) {
     fill(
       groups,
       byGroup.rows.length
-        ? table(`Outcomes by ${grouping.value}`, COLUMNS, byGroup.rows.map(cells))
+        ? table(`Outcomes by ${grouping.value}`, COLUMNS, byGroup.rows.map((row) => cells(row, byGroup.by)))
         : empty("No recommendations in these days."),
     );
   }
@@ -117,9 +118,14 @@ const clicks = (total) => (total.ctr ? `${number(total.clicks)} clicked, ${inter
 const interval = (rate) => `${(rate.low * 100).toFixed(2)} to ${percent(rate.high, 2)}`;
 const money = (value) => number(Math.round(value * 100) / 100);
 
-function cells(row) {
+function groupName(group, by) {
+  if (group === "") return "default";
+  return by === "arm" ? el("a", { href: experimentHref(group.split("/")[0]) }, group) : String(group);
+}
+
+function cells(row, by) {
   return [
-    row.group === "" ? "default" : String(row.group),
+    groupName(row.group, by),
     number(row.impressions),
     number(row.clicks),
     withInterval(row.ctr),

@@ -2,7 +2,21 @@
 import { api } from "../api.js";
 import { announce, el, fill, joined } from "../dom.js";
 import { percent } from "../format.js";
-import { action, badge, card, confirmed, contributions, empty, failed, head, itemList, table, when } from "../parts.js";
+import {
+  action,
+  badge,
+  card,
+  confirmed,
+  contributions,
+  definitionOf,
+  empty,
+  failed,
+  head,
+  itemList,
+  labelled,
+  table,
+  when,
+} from "../parts.js";
 
 const AUTHOR = "dashboard";
 const EXAMPLE = {
@@ -83,17 +97,9 @@ export async function showScenarios(visit) {
       ),
     );
 
-  // The definition as typed; a mistake is shown above the buttons.
-  function typed() {
-    fill(problem);
-    try {
-      return JSON.parse(definition.value);
-    } catch (error) {
-      throw new Error(`The definition is not JSON: ${error.message}`);
-    }
-  }
-
+  // A mistake is shown above the buttons.
   async function attempt(work) {
+    fill(problem);
     try {
       await work();
     } catch (error) {
@@ -104,7 +110,7 @@ export async function showScenarios(visit) {
   const compare = () =>
     attempt(async () => {
       const current = scenarios.some((scenario) => scenario.name === name.value) ? name.value : null;
-      const body = { user_id: user.value, definition: typed(), scenario: current };
+      const body = { user_id: user.value, definition: definitionOf(definition), scenario: current };
       const lists = await api.previewScenario(body, signal);
       const places = new Map(lists.current.items.map((item, index) => [item.item_id, index]));
       fill(
@@ -117,7 +123,7 @@ export async function showScenarios(visit) {
 
   const store = () =>
     attempt(async () => {
-      const change = await api.putScenario(name.value, typed(), { author: AUTHOR }, signal);
+      const change = await api.putScenario(name.value, definitionOf(definition), { author: AUTHOR }, signal);
       announce(`${change.name} is stored as revision ${change.revision}.`);
       await load();
       await loadHistory();
@@ -179,8 +185,6 @@ export async function showScenarios(visit) {
 }
 
 const field = (name, attributes) => el("input", { id: `scenario-${name}`, type: "text", ...attributes });
-
-const labelled = (text, control) => el("div.field", {}, el("label", { for: control.id }, text), control);
 
 function answer(title, about, items, change) {
   const place = new Map(items.map((item, index) => [item.item_id, index]));

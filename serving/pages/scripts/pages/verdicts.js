@@ -2,6 +2,7 @@
 import { lineChart } from "../charts.js";
 import { el } from "../dom.js";
 import { plural, UNITS } from "../format.js";
+import { intervals } from "../intervals.js";
 import { badge, table, when } from "../parts.js";
 
 const KINDS = { promote: "good", refuse: "bad", undecided: "warn" };
@@ -34,7 +35,11 @@ export function verdicts(name, trials) {
 function comparisons(name, compared) {
   if (!compared.length) return null;
   return [
-    intervals(compared),
+    intervals(
+      "NDCG@10 with 95% intervals",
+      compared.map((line) => ({ name: line.name, ...line.ndcg_10 })),
+      (value) => value.toFixed(3),
+    ),
     el(
       "details",
       {},
@@ -49,24 +54,6 @@ function comparisons(name, compared) {
 }
 
 const text = ({ mean, low, high }) => `${mean.toFixed(4)} [${low.toFixed(4)}, ${high.toFixed(4)}]`;
-
-function intervals(compared) {
-  const low = Math.min(...compared.map((line) => line.ndcg_10.low));
-  const high = Math.max(...compared.map((line) => line.ndcg_10.high));
-  const at = (value) => `${(100 * (value - low)) / (high - low || 1)}%`;
-  return el(
-    "div.intervals",
-    { role: "img", "aria-label": `NDCG@10 with 95% intervals, from ${low.toFixed(3)} to ${high.toFixed(3)}` },
-    compared.map(({ name, ndcg_10: { mean, low, high } }) => {
-      const range = el("span.range"),
-        point = el("span.point");
-      range.style.left = at(low);
-      range.style.right = `calc(100% - ${at(high)})`;
-      point.style.left = at(mean);
-      return [el("span.label", { title: name }, name), el("span.track", {}, range, point), el("b", {}, mean.toFixed(3))];
-    }),
-  );
-}
 
 // NDCG@10 of each challenger and of the champion that it was compared with, in the order of the trials.
 export function learningCurve() {

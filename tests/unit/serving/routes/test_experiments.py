@@ -64,7 +64,7 @@ def test_results_count_users_of_remembered_answers(api: Api, shop: Shop) -> None
     assert one["metrics"]["click_through_rate"]["value"] == 1
     assert one["metrics"]["click_through_rate"]["judgement"] == "too few"
     assert one["metrics"]["conversions_per_user"]["lift"] is None
-    assert (results["sample_ratio"], results["running"], len(results["days"])) == ("as planned", True, 1)
+    assert (results["sample_ratio"], results["state"], len(results["days"])) == ("as planned", "running", 1)
     with shop.store.read() as read:
         stored = read.answers.by_key([bytes.fromhex(first["recommendation_id"]) for first in answers])
     explored = [each.propensities for each in stored.values() if len(each.item_keys) == 3]
@@ -73,12 +73,12 @@ def test_results_count_users_of_remembered_answers(api: Api, shop: Shop) -> None
 
 def test_an_experiment_is_listed_stopped_and_deleted(api: Api, shop: Shop) -> None:
     listed = api.get("/v1/experiments").json()["experiments"]
-    assert [(each["name"], each["author"], each["running"]) for each in listed] == [("test", "ann", True)]
+    assert [(each["name"], each["author"], each["state"]) for each in listed] == [("test", "ann", "running")]
     assert api.get("/v1/experiments/test").json() == listed[0]
     stopped = api.post("/v1/experiments/test/stop").json()
     assert (stopped["revision"], stopped["definition"]["end"]) == (2, shop.clock.now_ms())
     assert "arm" not in answer(api, "user-1")
-    assert api.get("/v1/experiments/test/results").json()["running"] is False
+    assert api.get("/v1/experiments/test/results").json()["state"] == "ended"
     assert api.delete("/v1/experiments/test").json()["definition"] is None
     for path in ("", "/results"):
         assert api.get(f"/v1/experiments/test{path}").status_code == 404
