@@ -82,9 +82,11 @@ class AxisEncoder:
 class AxisBundle:
     """A model version of axis vectors."""
 
-    version = "axes-1"
     window = SHAPE
     blend = None
+
+    def __init__(self, version: str = "axes-1") -> None:
+        self.version = version
 
     def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> AxisEncoder:
         return AxisEncoder(catalogue)
@@ -101,7 +103,14 @@ class Shop:
             with self.store.transaction() as tx:
                 tx.models.save(ModelRecord("axes-1", "axes-1", "champion", NOW_MS))
                 tx.commit()
-        self.snapshots = SnapshotManager(self.store, load=self._load, build=BruteForceIndex, shape=SHAPE)
+        self.experiments = CurrentExperiments(self.store)
+        self.snapshots = SnapshotManager(
+            self.store,
+            load=self._load,
+            build=BruteForceIndex,
+            shape=SHAPE,
+            arm_versions=lambda: self.experiments.models(now_ms=self.clock.now_ms()),
+        )
         items = [
             Item(item_id, title=f"Item {item_id}", categories=("even" if i % 2 else "odd",))
             for i, item_id in enumerate(item_ids)
@@ -132,7 +141,7 @@ class Shop:
             types=TYPES,
             clock=self.clock,
             scenarios=CurrentScenarios(self.store),
-            experiments=CurrentExperiments(self.store),
+            experiments=self.experiments,
             segments=segments,
             wall=self.clock,
             encode=self.changed_users.extend,
@@ -148,8 +157,8 @@ class Shop:
         return replace(self.services, **changes)
 
     def _load(self, record: ModelRecord) -> AxisBundle:
-        assert Path(record.path).name == "axes-1"
-        return AxisBundle()
+        assert Path(record.path).name in ("axes-1", "axes-2")
+        return AxisBundle(record.version)
 
 
 class Api:

@@ -122,6 +122,7 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
     types, shape = settings.event_types(), settings.window_shape()
     include_uncatalogued = settings.items.catalogue == "none"
     clock: Clock = StreamClock(lambda: _newest_event_ms(store)) if settings.clock.mode == "stream" else WallClock()
+    experiments = CurrentExperiments(store)
     snapshots = SnapshotManager(
         store,
         load=lambda record: _with_state_cache(settings, load_model(settings, record)),
@@ -130,6 +131,7 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
         include_uncatalogued=include_uncatalogued,
         count_rules=CountRules() if recommends and settings.recommend.blend else None,
         saved=_saved_snapshots(settings) if recommends else None,
+        arm_versions=lambda: experiments.models(now_ms=clock.now_ms()),
     )
     segments = CurrentSegments(store)
     recommender = Recommender(
@@ -160,7 +162,7 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
         max_events=settings.interest.max_events,
     )
     scenarios = CurrentScenarios(store, settings=settings.scenarios.by_name)
-    definitions = scenarios, CurrentExperiments(store), segments
+    definitions = scenarios, experiments, segments
     return System(settings, store, types, shape, clock, ingestor, snapshots, recommender, interests, *definitions)
 
 

@@ -14,6 +14,7 @@ from core.json_fields import check_description, check_name, choice, entries, num
 FIELDS = ("description", "scenario", "arms", "metric", "salt", "start", "end")
 MAX_ARMS = 10
 MIN_SHARE = 0.001
+MAX_MODELS = 3  # versions that arms name: every process keeps them loaded beside the champion
 
 
 def parse_experiment(raw: object, *, name: str, now_ms: int = 0) -> Experiment:
@@ -47,16 +48,21 @@ def _arms(values: Mapping[str, Any]) -> tuple[Arm, ...]:
     if total > 1 + 1e-9:
         msg = f"arms: wanted shares that add up to at most 1, got {total:g}"
         raise InvalidInput(msg, field="arms")
+    num_models = len({arm.model for arm in arms if arm.model})
+    if num_models > MAX_MODELS:
+        msg = f"arms: wanted at most {MAX_MODELS} different model versions, got {num_models}"
+        raise InvalidInput(msg, field="arms")
     return arms
 
 
 def _arm(raw: object, field: str) -> Arm:
-    values = object_fields(raw, field, ("name", "share", "scenario"), required=("name", "share"))
+    values = object_fields(raw, field, ("name", "share", "scenario", "model"), required=("name", "share"))
     if not isinstance(values["name"], str):
         msg = f"{field}.name: wanted text, got {shorten(values['name'])}"
         raise InvalidInput(msg, field=f"{field}.name")
     share = number(values["share"], f"{field}.share", low=MIN_SHARE, high=1.0)
-    return Arm(check_name(values["name"]), share, _scenario(values, f"{field}.scenario"))
+    model = check_id(f"{field}.model", values["model"]) if values.get("model") else ""
+    return Arm(check_name(values["name"]), share, _scenario(values, f"{field}.scenario"), model)
 
 
 def _scenario(values: Mapping[str, Any], field: str) -> str:

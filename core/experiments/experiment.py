@@ -16,11 +16,15 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One way of answering. `share`: of users, above 0. `scenario`: what answers; "": the experiment's own scenario."""
+    """One way of answering. `share`: of users, above 0.
+
+    `scenario`: what answers; "": the experiment's own scenario. `model`: the version that answers; "": the champion.
+    """
 
     name: str
     share: float
     scenario: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,11 @@ class Experiment:
     metric: Metric = "click_through_rate"
     start_ms: int = 0
     end_ms: int | None = None
+
+    @property
+    def models(self) -> frozenset[str]:
+        """The model versions that its arms name."""
+        return frozenset(arm.model for arm in self.arms if arm.model)
 
     def runs_at(self, time_ms: int) -> bool:
         """Whether users are assigned at a time."""

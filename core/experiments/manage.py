@@ -11,8 +11,10 @@ from core.errors import InvalidInput
 from core.experiments.definition import parse_experiment
 from core.experiments.experiment import Experiment
 from core.json_fields import check_name
+from core.ports.definitions import DefinitionReader
 from core.ports.store import Store, Transaction
 from core.records import DefinitionRevision
+from core.statuses import ExperimentState
 
 _WALL = WallClock()
 SPLIT = ("scenario", "arms", "salt", "metric")  # fields after a change of which results begin anew
@@ -39,6 +41,7 @@ def save_experiment(
             msg = f"scenario: wanted a known name, got {scenario!r}; PUT /v1/scenarios/NAME makes one"
             raise InvalidInput(msg, field="scenario")
     with store.transaction() as tx:
+        _check_models(tx, experiment)
         tx.experiments.lock()
         before = newest_revision(tx.experiments, name)
         newest = None if before is None else before.definition
@@ -66,6 +69,21 @@ def stop_experiment(store: Store, name: str, *, author: str, clock: Clock = _WAL
         change = tx.experiments.add(name, definition, author=author, now_ms=now_ms)
         tx.commit()
     return change
+
+
+def _check_models(tx: Transaction, experiment: Experiment) -> None:
+    kept = {record.version for record in tx.models.lock() if record.path} if experiment.models else set()
+    unknown = sorted(experiment.models - kept)
+    if unknown:
+        msg = f"model: wanted a version with its files, got {unknown[0]!r}; `tidewise models list` shows all"
+        raise InvalidInput(msg, field="model")
+
+
+def unfinished_experiments(definitions: DefinitionReader, *, now_ms: int) -> list[Experiment]:
+    """The stored experiments that run now or start later."""
+    stored = (change for change in definitions.changed_since(0) if change.definition is not None)
+    experiments = (parse_experiment(change.definition, name=change.name) for change in stored)
+    return [experiment for experiment in experiments if experiment.state_at(now_ms) != ExperimentState.ENDED]
 
 
 def _check_alone(tx: Transaction, new: Experiment) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 
 from core.clock import Clock
 from core.errors import InvalidInput, NotReady
+from core.experiments.manage import unfinished_experiments
 from core.history import WindowShape
 from core.items import Catalogue
 from core.learn.baselines import COUNTS, POPULARITY, try_popularity
@@ -274,7 +275,10 @@ class LearningCycle:
     def _delete_expired(self) -> None:
         """Delete the files and vectors of versions that are too old for a rollback."""
         with self.lease.transaction() as tx:
-            expired = expired_versions(tx.models.lock(), tx.models.promotions(), keep=self.policy.keep)
+            models, promotions = tx.models.lock(), tx.models.promotions()
+            experiments = unfinished_experiments(tx.experiments, now_ms=self.clock.now_ms())
+            in_use = {version for experiment in experiments for version in experiment.models}
+            expired = expired_versions(models, promotions, keep=self.policy.keep, in_use=in_use)
             for record in expired:
                 tx.models.save(replace(record, path=""))
                 tx.vectors.delete(record.version)

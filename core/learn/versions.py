@@ -6,7 +6,7 @@ records stay.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -87,11 +87,17 @@ def ancestors(models: Sequence[ModelRecord], promotions: Sequence[Promotion], *,
     return line
 
 
-def expired_versions(models: Sequence[ModelRecord], promotions: Sequence[Promotion], *, keep: int) -> list[ModelRecord]:
-    """Models whose files can be deleted: all but the champion, its `keep` predecessors and the newest `keep`."""
+def expired_versions(
+    models: Sequence[ModelRecord], promotions: Sequence[Promotion], *, keep: int, in_use: Collection[str] = ()
+) -> list[ModelRecord]:
+    """Models whose files can be deleted: all but the champion, its `keep` predecessors, the newest `keep`, `in_use`.
+
+    `in_use`: versions of experiments.
+    """
     kept = {record.version for record in ancestors(models, promotions, limit=keep)}
     kept |= {record.version for record in models[:keep]}
     kept |= {record.version for record in models if record.status in (ModelStatus.CHALLENGER, ModelStatus.CHAMPION)}
+    kept |= set(in_use)
     return [record for record in models if record.path and record.version not in kept]
 
 

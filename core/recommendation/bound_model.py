@@ -5,6 +5,7 @@ Shapes: N items of the catalogue, D width of a vector.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from core.arrays import FloatArray, IntArray
 from core.blending.blend import Blend
 from core.columns import with_rows
 from core.errors import CheckpointError
+from core.history import WindowShape
 from core.items import Catalogue
 from core.ports.array_folders import Arrays
 from core.ports.encoder import Encoder, ModelBundle
@@ -21,6 +23,7 @@ from core.ports.index import IndexBuilder, IndexReader, ItemIndex
 from core.ports.store import Store
 from core.recommendation.index_keeper import IndexChange
 from core.recommendation.item_indexes import ItemIndexes
+from core.records import ModelRecord
 
 SMALL_CATALOGUE = 20_000  # items: up to here, scoring all of them is faster than a search
 SAVED_ROOM = 8  # in saved vectors one row of room for each so many items
@@ -58,11 +61,27 @@ class BoundModel:
 
 
 class ModelBinder:
-    """Binds one model version after the other. Used by one thread."""
+    """Loads and binds one model version after the other. Used by one thread."""
 
-    def __init__(self, store: Store, build: IndexBuilder) -> None:
+    def __init__(
+        self, store: Store, build: IndexBuilder, load: Callable[[ModelRecord], ModelBundle], shape: WindowShape
+    ) -> None:
         self._indexes = ItemIndexes(store, build)
+        self._load = load
+        self._shape = shape
         self._bundle: ModelBundle
+
+    def bundle(self, record: ModelRecord) -> ModelBundle:
+        """A stored model; raises `CheckpointError` where it is damaged or made for another window."""
+        bundle = self._load(record)
+        if bundle.window != self._shape:
+            msg = f"model {bundle.version} was trained for {bundle.window}, wanted {self._shape}; train again"
+            raise CheckpointError(msg)
+        return bundle
+
+    def load(self, record: ModelRecord, catalogue: Catalogue) -> BoundModel:
+        """A stored model over all items; raises `CheckpointError`."""
+        return self.bind(self.bundle(record), catalogue)
 
     def bind(self, bundle: ModelBundle, catalogue: Catalogue) -> BoundModel:
         """The model over all items; raises `CheckpointError` if one of their vectors is not finite."""
@@ -100,6 +119,10 @@ class ModelBinder:
             everything = None if everything is None else with_rows(everything, rows, vectors)
         self._indexes.apply(_index_change(encoder, old, catalogue, rows))
         return self.compacted(replace(model, encoder=encoder, vectors=everything))
+
+    def follow(self, model: BoundModel, old: Catalogue, catalogue: Catalogue) -> BoundModel:
+        """The model, bound to `old`, over the catalogue that serves now, which may be the same."""
+        return self.compacted(model) if catalogue is old else self.rebind(model, old, catalogue)
 
     def compacted(self, model: BoundModel) -> BoundModel:
         """The model with its indexes as they are changed and compacted by now."""

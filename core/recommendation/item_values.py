@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from core.items import Catalogue
 from core.transitions.counts import TransitionCounts
 
 GROWTH = 4  # of the part of the order that is scanned
+LONG_S = 0.02  # of computing item values: some 100,000 items
+VALUES_PAUSE = 50  # times as long nothing is computed after a long computation: 2% of a core
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,34 @@ class ItemValues:
             parts.append(rows[allowed[rows]][:missing])
             missing, begin, step = missing - len(parts[-1]), begin + step, step * GROWTH
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+class ItemValuesKeeper:
+    """The item values of one model after another. They are of all items: where that takes long, they wait."""
+
+    def __init__(self) -> None:
+        self._due_s = 0.0
+
+    def values(
+        self,
+        blend: Blend,
+        catalogue: Catalogue,
+        popularity: DoubleArray,
+        counts: TransitionCounts,
+        *,
+        old: tuple[ItemValues, Catalogue] | None,
+        is_same: bool,
+    ) -> ItemValues:
+        """The values now; those of the old catalogue where they are the same, or the next ones are not due yet."""
+        if old is not None and (is_same or time.monotonic() < self._due_s):
+            values = old[0].for_successor(blend, old[1], catalogue)
+            if values is not None:
+                return values
+        begin_s = time.monotonic()
+        values = item_values(blend, catalogue, popularity, counts)
+        end_s = time.monotonic()
+        self._due_s = end_s + (VALUES_PAUSE * (end_s - begin_s) if end_s - begin_s > LONG_S else 0.0)
+        return values
 
 
 def item_values(blend: Blend, catalogue: Catalogue, popularity: DoubleArray, counts: TransitionCounts) -> ItemValues:

@@ -88,7 +88,7 @@ class Recommender:
 
     def recommend(self, user_id: str, request: RecommendationRequest) -> RecommendationResult:
         """The next items for a user; popular items for a user without a history."""
-        snapshot = self._snapshots()
+        snapshot, request = _pinned(self._snapshots(), request)
         now_ms = self._now_ms(request)
         with self._store.read(snapshot=False) as read:
             items, user = self._read_user(read, snapshot, user_id, request, now_ms)
@@ -110,7 +110,7 @@ class Recommender:
 
         With `user_id`: the items that this user would get if these events were appended to the history.
         """
-        snapshot = self._snapshots()
+        snapshot, request = _pinned(self._snapshots(), request)
         now_ms = self._now_ms(request)
         with self._store.read(snapshot=False) as read:
             items, user = self._read_user(read, snapshot, user_id, request, now_ms)
@@ -290,6 +290,12 @@ class Recommender:
     def _now_ms(self, request: RecommendationRequest) -> int:
         """The time of the answer."""
         return self._clock.now_ms() if request.at_ms is None else request.at_ms
+
+
+def _pinned(snapshot: ServingSnapshot, request: RecommendationRequest) -> tuple[ServingSnapshot, RecommendationRequest]:
+    """The snapshot of the request's model; that of the champion, outside its experiment, if it was just unloaded."""
+    pinned = snapshot.of(request.model)
+    return (snapshot, replace(request, arm="", model="")) if pinned is None else (pinned, request)
 
 
 def _parts(user: CurrentUser | None) -> tuple[UserState | None, IntArray]:

@@ -7,9 +7,8 @@ the memory of all others.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import numpy as np
@@ -24,14 +23,13 @@ from core.popularity import PopularityChanges
 from core.ports.encoder import ModelBundle
 from core.ports.index import IndexBuilder
 from core.ports.store import ReadTransaction, Store
+from core.recommendation.arm_models import ArmModel, ArmModels
 from core.recommendation.bound_model import BoundModel, ModelBinder
-from core.recommendation.item_values import ItemValues, item_values
+from core.recommendation.item_values import ItemValues, ItemValuesKeeper
 from core.records import ModelRecord
 from core.saved_snapshots.saved_snapshots import SPARE_KEYS, SavedSnapshots
 from core.transitions.counts import CountRules, TransitionCounts
 
-LONG_S = 0.02  # of computing item values: some 100,000 items
-VALUES_PAUSE = 50  # times as long nothing is computed after a long computation: 2% of a core
 RETRY_REFRESHES = 30  # about half a minute: reading a damaged model is expensive
 
 
@@ -42,6 +40,7 @@ class ServingSnapshot:
     `popularity`: (n,) decayed log2 counts by catalogue row, -inf without events. `counts`: transition counts, which
     newer snapshots share: they follow events within a snapshot too; None where nothing recommends. `values`: of the
     blend that ranks, of the model's or, without a model, of the counts alone; None where the encoder ranks alone.
+    `arms`: this snapshot with other model versions, which arms of experiments name.
     """
 
     catalogue: Catalogue
@@ -49,6 +48,13 @@ class ServingSnapshot:
     model: BoundModel | None
     counts: TransitionCounts | None = None
     values: ItemValues | None = None
+    arms: Mapping[str, ServingSnapshot] = field(default_factory=dict)
+
+    def of(self, version: str) -> ServingSnapshot | None:
+        """The snapshot with a model version, "" for that of the champion; None where it is not loaded."""
+        if not version or (self.model is not None and self.model.version == version):
+            return self
+        return self.arms.get(version)
 
     @property
     def blend(self) -> Blend | None:
@@ -78,18 +84,23 @@ class SnapshotManager:
         include_uncatalogued: bool = False,
         count_rules: CountRules | None = None,
         saved: SavedSnapshots | None = None,
+        arm_versions: Callable[[], Collection[str]] = tuple,
     ) -> None:
-        """`count_rules`: how transitions count; None where nothing recommends. `saved`: to start from; None: none."""
+        """`count_rules`: how transitions count; None where nothing recommends. `saved`: to start from; None: none.
+
+        `arm_versions`: the model versions to load for arms of experiments.
+        """
         self._store = store
-        self._load = load
-        self._binder = ModelBinder(store, build)
+        self._binder = ModelBinder(store, build, load, shape)
+        self._values = ItemValuesKeeper()
         self._saved = saved
-        self._shape = shape
+        self._arm_versions = arm_versions
+        self._arms = ArmModels(lambda: ModelBinder(store, build, load, shape))
+        self._arm_records: Collection[ModelRecord] = ()
         self._include_uncatalogued = include_uncatalogued
         self._count_rules = count_rules
         self._counts: TransitionCounts | None = None
         self._popularity_position: Mapping[int, int] | None = None
-        self._values_due_s = 0.0
         self._snapshot: ServingSnapshot | None = None
         self._basis: ServingSnapshot | None = None  # what the next one is made from: the current or a saved one
         self._loaded: str | None = None
@@ -114,10 +125,13 @@ class SnapshotManager:
                 champion = read.models.champion()
                 if self._basis is None and champion is not None:
                     self._basis = self._restored(read, champion)
+                versions = self._arm_versions()
+                arms = [record for record in read.models.all() if record.version in versions] if versions else []
                 catalogue = self._read_catalogue(read)
                 changes = read.popularity.since(self._popularity_position)
                 popularity = self._popularity(read, changes, catalogue)
                 counted = self._follow_counts(read)
+            self._arm_records = arms
             renewed = self._switch(champion, catalogue, popularity, counted=counted)
             self._popularity_position = changes.position  # only now: after a failure they are read again
             return renewed
@@ -148,23 +162,6 @@ class SnapshotManager:
         )
         return old.with_changes(changes)
 
-    def _item_values(self, snapshot: ServingSnapshot, old: ServingSnapshot | None, is_same: bool) -> ItemValues | None:
-        """The item values; those of the old snapshot where they are the same, or the next ones are not due yet.
-
-        They are of all items: where computing them takes long, it is done in a small share of the time.
-        """
-        if snapshot.counts is None or snapshot.blend is None:
-            return None
-        if old is not None and old.values is not None and (is_same or time.monotonic() < self._values_due_s):
-            values = old.values.for_successor(snapshot.blend, old.catalogue, snapshot.catalogue)
-            if values is not None:
-                return values
-        begin_s = time.monotonic()
-        values = item_values(snapshot.blend, snapshot.catalogue, snapshot.popularity, snapshot.counts)
-        end_s = time.monotonic()
-        self._values_due_s = end_s + (VALUES_PAUSE * (end_s - begin_s) if end_s - begin_s > LONG_S else 0.0)
-        return values
-
     def _popularity(self, read: ReadTransaction, changes: PopularityChanges, catalogue: Catalogue) -> DoubleArray:
         """(n,) popularity now: the old array, if nothing changed, else a copy with what changed."""
         if self._basis is None or changes.restarted:
@@ -190,16 +187,30 @@ class SnapshotManager:
         adopted = self._adopt(champion, catalogue)
         model = adopted or (old.model if old else None)
         if old is not None and adopted is None and model is not None:
-            rebind, compacted = self._binder.rebind, self._binder.compacted
-            model = rebind(model, old.catalogue, catalogue) if changed else compacted(model)
+            model = self._binder.follow(model, old.catalogue, catalogue)
         snapshot = ServingSnapshot(catalogue, popularity, model, self._counts)
-        is_same = old is not None and adopted is None and not counted and popularity is old.popularity
-        snapshot = replace(snapshot, values=self._item_values(snapshot, old if adopted is None else None, is_same))
+        is_same = old is not None and not counted and popularity is old.popularity
+        snapshot = _with_values(snapshot, self._values, old if adopted is None else None, is_same=is_same)
+        snapshot = replace(snapshot, arms=self._arm_snapshots(snapshot, old, is_same=is_same))
         if old is not None and model is not None and (old.model is None or old.model.version != model.version):
             self.before_switch(snapshot)
         changed = changed or self._snapshot is None
         self._snapshot = self._basis = snapshot
         return changed or adopted is not None
+
+    def _arm_snapshots(
+        self, snapshot: ServingSnapshot, old: ServingSnapshot | None, *, is_same: bool
+    ) -> Mapping[str, ServingSnapshot]:
+        """A snapshot with each model version that arms name beside its own."""
+        serving = snapshot.model.version if snapshot.model else None
+        records = [record for record in self._arm_records if record.version != serving]
+        models = self._arms.follow(records, old.catalogue if old else None, snapshot.catalogue)
+
+        def of(version: str, arm: ArmModel) -> ServingSnapshot:
+            before = old.arms.get(version) if old else None
+            return _with_values(replace(snapshot, model=arm.bound), arm.values, before, is_same=is_same)
+
+        return {version: of(version, arm) for version, arm in models.items()}
 
     def _follow_counts(self, read: ReadTransaction) -> bool:
         """Count what the log added, whether it added anything; a restarted log is counted aside, into new counts."""
@@ -219,7 +230,7 @@ class SnapshotManager:
             return None
         self._loaded = champion.version
         try:
-            model = self._binder.bind(self._bundle(champion), catalogue)
+            model = self._binder.load(champion, catalogue)
         except CheckpointError as error:
             self.problem = str(error)
             return None
@@ -232,21 +243,13 @@ class SnapshotManager:
         if self._saved is None or saved is None:
             return None
         try:
-            bundle = self._bundle(champion)
+            bundle = self._binder.bundle(champion)
         except CheckpointError:
             return None  # `_adopt` says it
         catalogue = saved.catalogue
         model = self._binder.restore(bundle, catalogue, saved.model, self._saved.read_index)
         self._loaded = champion.version
         return ServingSnapshot(catalogue, by_row(catalogue, NO_ROWS, np.empty(0)), model)
-
-    def _bundle(self, champion: ModelRecord) -> ModelBundle:
-        """The model; raises `CheckpointError` where it is damaged or made for another window."""
-        bundle = self._load(champion)
-        if bundle.window != self._shape:
-            msg = f"model {bundle.version} was trained for {bundle.window}, wanted {self._shape}; train again"
-            raise CheckpointError(msg)
-        return bundle
 
     def save_if_due(self) -> bool:
         """Save the current snapshot, where it can be saved and the saved one is far behind; takes seconds."""
@@ -268,6 +271,18 @@ class SnapshotManager:
 
 def _no_preparation(snapshot: ServingSnapshot) -> None:
     """No preparation: users are encoded at their next request."""
+
+
+def _with_values(
+    snapshot: ServingSnapshot, keeper: ItemValuesKeeper, old: ServingSnapshot | None, *, is_same: bool
+) -> ServingSnapshot:
+    """The snapshot with its item values. `old`: of the same model; `is_same`: popularity and counts are those of it."""
+    if snapshot.counts is None or snapshot.blend is None:
+        return snapshot
+    catalogue, popularity, counts = snapshot.catalogue, snapshot.popularity, snapshot.counts
+    before = None if old is None or old.values is None else (old.values, old.catalogue)
+    values = keeper.values(snapshot.blend, catalogue, popularity, counts, old=before, is_same=is_same)
+    return replace(snapshot, values=values)
 
 
 def _extended_popularity(read: ReadTransaction, old: ServingSnapshot, catalogue: Catalogue) -> DoubleArray:

@@ -14,6 +14,7 @@ from fastapi import Request
 from starlette.datastructures import QueryParams
 
 from core.errors import InvalidInput
+from core.experiments.current import Assignment
 from core.filters import filter_in, filter_of
 from core.interactions import MAX_ID_BYTES, check_id, check_time_ms, field_name, shorten
 from core.recommendation.cursors import decode_cursor
@@ -152,9 +153,9 @@ def parse_recommendation_request(
     the arm that an experiment on it assigns.
     """
     category, at = values.get("category"), values.get("at")
-    arm = ""
+    assigned = Assignment()
     if scenario is None:
-        scenario, arm = _scenario(values.get("scenario"), services, user_id)
+        scenario, assigned = _scenario(values.get("scenario"), services, user_id)
     where = filter_of(values.get("where"))
     services.segments.check(where)
     return RecommendationRequest(
@@ -167,7 +168,8 @@ def parse_recommendation_request(
         explain=_explain(values.get("explain")),
         record=_flag("record", values.get("record"), default=True),
         scenario=scenario,
-        arm=arm,
+        arm=assigned.arm,
+        model=assigned.model,
     )
 
 
@@ -228,15 +230,20 @@ def _in_range(name: str, value: int, highest: int, lowest: int = 1) -> int:
     return value
 
 
-def _scenario(given: object, services: Services, user_id: str | None) -> tuple[Scenario | None, str]:
-    """The scenario that answers, and the arm."""
-    name, arm = "" if given is None else check_id("scenario", given), ""
-    if name:
-        services.scenarios.get(name)  # an unknown one is refused, whatever the arm
+def _scenario(given: object, services: Services, user_id: str | None) -> tuple[Scenario | None, Assignment]:
+    """The scenario that answers, and the assignment to an arm."""
+    assigned = Assignment("" if given is None else check_id("scenario", given))
+    if assigned.scenario:
+        services.scenarios.get(assigned.scenario)  # an unknown one is refused, whatever the arm
     if user_id is not None:
-        is_known = services.scenarios.all().__contains__
-        name, arm = services.experiments.assign(name, user_id, now_ms=services.clock.now_ms(), is_known=is_known)
-    return services.scenarios.get(name) if name else None, arm
+        assigned = services.experiments.assign(
+            assigned.scenario,
+            user_id,
+            now_ms=services.clock.now_ms(),
+            is_known=services.scenarios.all().__contains__,
+            is_loaded=lambda version: services.snapshots.current().of(version) is not None,
+        )
+    return services.scenarios.get(assigned.scenario) if assigned.scenario else None, assigned
 
 
 def _exclude_seen(value: object, services: Services, scenario: Scenario | None) -> bool:

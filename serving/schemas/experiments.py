@@ -24,6 +24,8 @@ class ArmIn(Schema):
     """Of the users of the scenario; shares below 1 in all leave the others outside."""
     scenario: str | None = None
     """What answers; by default the scenario of the experiment itself."""
+    model: str | None = None
+    """The model version that answers; by default the champion."""
 
 
 class ExperimentIn(Schema):
@@ -84,6 +86,7 @@ class ArmOut(Schema):
 
     name: str
     scenario: str
+    model: str
     share: float
     users: int
     expected_users: float
@@ -144,6 +147,7 @@ def _arm(arm: Arm, outcome: ArmOutcome, expected: float) -> dict[str, object]:
     return {
         "name": arm.name,
         "scenario": arm.scenario,
+        "model": arm.model,
         "share": arm.share,
         "users": outcome.sums.clicks.users,
         "expected_users": round(expected, 1),

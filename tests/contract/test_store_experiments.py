@@ -12,7 +12,7 @@ from core.errors import InvalidInput, NotFound
 from core.experiments.current import Assignment, CurrentExperiments
 from core.experiments.manage import save_experiment, stop_experiment
 from core.ports.store import Store
-from core.records import DefinitionRevision
+from core.records import DefinitionRevision, ModelRecord
 
 NOW_MS = 20_000 * DAY_MS
 ARMS = [{"name": "control", "share": 0.5}, {"name": "other", "share": 0.5, "scenario": "diverse"}]
@@ -54,6 +54,40 @@ def test_its_scenarios_must_exist(store: Store) -> None:
         save(store, "test", HOME | {"scenario": "shop"})
 
 
+def test_models_of_its_arms_must_have_files(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.models.save(ModelRecord("kept", "models/kept", "champion", 1))
+        tx.models.save(ModelRecord("old", "", "retired", 0))
+        tx.commit()
+    arms = [{"name": "control", "share": 0.5}, {"name": "other", "share": 0.5, "model": "old"}]
+    with pytest.raises(InvalidInput, match="model: wanted a version with its files, got 'old'"):
+        save(store, "test", {"arms": arms})
+    arms[1]["model"] = "kept"
+    save(store, "test", {"arms": arms})
+    current = CurrentExperiments(store)
+    current.follow()
+    assert (current.models(now_ms=NOW_MS), current.models(now_ms=NOW_MS - 1)) == ({"kept"}, frozenset())
+
+
+def test_users_are_outside_until_every_model_of_it_is_loaded(store: Store) -> None:
+    with store.transaction() as tx:
+        for version in ("one", "two"):
+            tx.models.save(ModelRecord(version, version, "retired", 1))
+        tx.commit()
+    arms = [{"name": version, "share": 0.5, "model": version} for version in ("one", "two")]
+    save(store, "test", {"arms": arms})
+    current = CurrentExperiments(store)
+    current.follow()
+
+    def assigned(*loaded: str) -> set[Assignment]:
+        users = [f"user-{number}" for number in range(20)]
+        is_loaded = loaded.__contains__
+        return {current.assign("", user, now_ms=NOW_MS, is_known=bool, is_loaded=is_loaded) for user in users}
+
+    assert assigned("one") == {Assignment()}
+    assert assigned("one", "two") == {Assignment("", "test/one", "one"), Assignment("", "test/two", "two")}
+
+
 def test_a_stopped_or_deleted_one_assigns_nobody(store: Store) -> None:
     save(store, "test", HOME)
     current = CurrentExperiments(store)
@@ -61,7 +95,9 @@ def test_a_stopped_or_deleted_one_assigns_nobody(store: Store) -> None:
     users = [f"user-{number}" for number in range(20)]
 
     def assigned(scenario: str = "home", *, known: str = "diverse") -> set[Assignment]:
-        return {current.assign(scenario, user, now_ms=NOW_MS + 9, is_known=known.__eq__) for user in users}
+        return {
+            current.assign(scenario, user, now_ms=NOW_MS + 9, is_known=known.__eq__, is_loaded=bool) for user in users
+        }
 
     outside = {Assignment("home")}
     assert assigned() == {Assignment("home", "test/control"), Assignment("diverse", "test/other")}

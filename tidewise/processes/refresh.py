@@ -65,10 +65,10 @@ def start_refresh(stack: ExitStack, system: System) -> SnapshotRefresh:
     from model.training.threads import limit_threads
 
     limit_threads(1)  # requests run side by side; more threads each would only queue
-    system.snapshots.refresh()
     system.scenarios.follow()
-    system.experiments.follow()
+    system.experiments.follow()  # before the snapshot: it has the models of their arms
     system.segments.follow()
+    system.snapshots.refresh()
     if system.snapshots.problem:
         logger.error("the champion does not serve: %s", system.snapshots.problem)
     refresh = SnapshotRefresh(system.snapshots, system.scenarios, system.experiments, system.segments)

@@ -54,7 +54,7 @@ def test_an_experiment_starts_now_and_has_no_end() -> None:
         ({"arms": [{"name": "a/b", "share": 0.5}]}, "name", "wanted 1 to 64 of a-z"),
         ({"arms": [{"name": 5, "share": 0.5}]}, "arms[0].name", "wanted text, got 5"),
         ({"arms": [{"name": "a", "share": 0}]}, "arms[0].share", "wanted a number from 0.001 to 1, got 0"),
-        ({"arms": [{"name": "a", "share": 1, "model": 3}]}, "model", "unknown field of arms[0]"),
+        ({"arms": [{"name": "a", "share": 1, "model": 3}]}, "arms[0].model", "got 3"),
         ({"arms": [{"name": "a", "share": 1, "scenario": 3}]}, "arms[0].scenario", "wanted the name of a scenario"),
         ({"scenario": "A b"}, "name", "wanted 1 to 64 of a-z"),
         ({"metric": "likes"}, "metric", "wanted click_through_rate, conversions_per_user or revenue_per_user"),

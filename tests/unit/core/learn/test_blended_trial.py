@@ -20,7 +20,7 @@ from core.items import Catalogue
 from core.learn.blended_trial import calibrated, try_bundles
 from core.learn.trial import TrialSlice, select_slice, try_model
 from core.popularity import DEFAULT_HALF_LIFE_MS
-from core.recommendation import snapshot
+from core.recommendation import item_values
 from core.recommendation.requests import RecommendationRequest
 from core.records import EventColumns
 
@@ -38,7 +38,7 @@ def slice_of(shop: Shop, *, since_ms: int, hide_seen: bool) -> TrialSlice:
 def _current_counts() -> Iterator[None]:
     """A busy machine makes reading the counts look long, and a snapshot then keeps old ones for a while."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshot, "LONG_S", math.inf)
+        patch.setattr(item_values, "LONG_S", math.inf)
         yield
 
 

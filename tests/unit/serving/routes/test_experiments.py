@@ -8,6 +8,7 @@ import pytest
 from serving_doubles import NOW_MS, Api, Shop
 
 from core.experiments.report import read_results
+from core.records import ModelRecord
 from serving.routes import experiments as routes
 
 USERS = [f"user-{number}" for number in range(40)]
@@ -82,6 +83,28 @@ def test_an_experiment_is_listed_stopped_and_deleted(api: Api, shop: Shop) -> No
     assert api.delete("/v1/experiments/test").json()["definition"] is None
     for path in ("", "/results"):
         assert api.get(f"/v1/experiments/test{path}").status_code == 404
+
+
+def test_arms_answer_with_their_models(api: Api, shop: Shop) -> None:
+    with shop.store.transaction() as tx:
+        tx.models.save(ModelRecord("axes-2", "axes-2", "challenger", NOW_MS))
+        tx.commit()
+    api.post("/v1/interactions", json={"events": [{"user_id": user, "item_id": "a"} for user in USERS]})
+    arms = [{"name": "control", "share": 0.5}, {"name": "new", "share": 0.5, "model": "axes-2", "scenario": "short"}]
+    assert api.put("/v1/experiments/models", json={"arms": arms}).status_code == 200
+    before = [answer(api, user, "") for user in USERS[:2]]
+    assert all("arm" not in each for each in before), "its model is not loaded yet"
+    shop.snapshots.refresh()
+    versions = {"models/control": "axes-1", "models/new": "axes-2"}
+    answers = [answer(api, user, "") for user in USERS]
+    assert {each["arm"]: each["model_version"] for each in answers} == versions
+    assert {each["arm"]: len(each["items"]) for each in answers} == {"models/control": 5, "models/new": 1}
+    results = api.get("/v1/experiments/models/results").json()
+    assert [each["model"] for each in results["arms"]] == ["", "axes-2"]
+    api.post("/v1/experiments/models/stop")
+    shop.snapshots.refresh()
+    assert shop.snapshots.current().of("axes-2") is None, "unloaded"
+    assert "arm" not in answer(api, USERS[0], "")
 
 
 def test_a_wrong_definition_names_the_field(api: Api) -> None:
