@@ -60,16 +60,17 @@ class Client:
 
 
 def children(server: UpProcess) -> list[int]:
-    """The supervised processes, without multiprocessing's own."""
-    tasks = Path(f"/proc/{server.pid}/task/{server.pid}/children")
-    return [pid for pid in map(int, tasks.read_text().split()) if b"spawn_main" in command_line(pid)]
+    """The supervised processes: the fork server of the supervisor has forked them."""
+    fork_server = next(pid for pid in children_of(server.pid) if b"forkserver" in command_line(pid))
+    return children_of(fork_server)
+
+
+def children_of(pid: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def command_line(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:  # it has just ended
-        return b""
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def requests_counted(url: str) -> int:

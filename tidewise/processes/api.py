@@ -38,6 +38,20 @@ if TYPE_CHECKING:
 
 OnBound = Callable[[str, int], None]
 
+# What API processes and the monitor import.
+PRELOADED = (
+    "index.live",
+    "model.checkpoint",
+    "model.inference.cached",
+    "serving.app",
+    "serving.http.server",
+    "storage",
+    "stream.drift.detectors",
+    "tidewise.processes.api",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+)
+
 
 def run_up(
     settings: Settings, *, arguments: Sequence[str], variables: Mapping[str, str], on_bound: OnBound, train: bool = True
@@ -92,7 +106,7 @@ def _supervise(
         os.environ[METRICS_FOLDER_VARIABLE] = folder
         own = settings.model_copy(update={"server": settings.server.model_copy(update={"port": port})})
         apis = [Role(f"api-{number + 1}", partial(run, own)) for number in range(settings.server.num_processes)]
-        Supervisor([*apis, *others], on_ready=lambda: on_bound(host, port)).run()
+        Supervisor([*apis, *others], on_ready=lambda: on_bound(host, port), preloaded=PRELOADED).run()
 
 
 def _api_process(settings: Settings, announce: Announce, *, publishes: bool = False, monitored: bool = False) -> None:

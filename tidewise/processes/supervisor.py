@@ -1,6 +1,8 @@
 """The supervisor: processes side by side, started together, restarted when one dies, and drained together.
 
-Independent of what the processes do: a role is a name and a function that runs in a new interpreter.
+They are forks of one process that has imported what they need and does nothing else (multiprocessing's fork server):
+they share these pages, and one that died is back within a second. Independent of what the processes do: a role is a
+name and a function.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -25,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # before a process that died soon after its start is started again
 SETTLED_S = 10.0  # a process that ran so long is started again at once
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 DRAIN_S = 20.0  # requests in flight may take 10 s
 
 Announce = Callable[[], None]
@@ -62,24 +67,25 @@ class Supervisor:
     """Runs roles until SIGINT or SIGTERM; for the main thread.
 
     `on_ready` is called once, when every process has been ready. A process that dies before that ends all of them.
+    `preloaded`: modules that are imported once for all processes; they must start no threads.
     """
 
     roles: Sequence[Role]
     on_ready: Callable[[], None]
+    preloaded: Sequence[str] = ()
     _places: list[_Place] = field(init=False)
     _is_ready: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._places = [_Place(role) for role in self.roles]
-        self._context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
+        self._context = multiprocessing.get_context("forkserver")  # a fork of this one would copy locks of its threads
+        self._context.set_forkserver_preload(list(self.preloaded))
 
     def run(self) -> None:
         """Start all and keep them running; raises `ProcessError` where one dies before all were ready."""
         wake_reader, wake_writer = os.pipe()
-        before = {
-            number: signal.signal(number, lambda *_: os.write(wake_writer, b"!"))
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        _start_fork_server()
+        before = {number: signal.signal(number, lambda *_: os.write(wake_writer, b"!")) for number in STOPPING}
         try:
             while not self._step(wake_reader):
                 pass
@@ -159,10 +165,28 @@ class Supervisor:
                 process.join()
 
 
+def _start_fork_server() -> None:
+    """With the signals blocked that stop the supervisor: sent to a whole group, they would end it before the others."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_supervisor() -> None:
+    supervisor = multiprocessing.parent_process()
+    assert supervisor is not None
+    supervisor.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _run(run: Callable[[Announce], None], readiness: Connection, log_level: int) -> None:
     """The child, in a session of its own: Ctrl-C reaches the supervisor alone, which ends it as its own end does."""
     os.setsid()
-    end_with_parent()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    end_with_parent()  # the fork server
+    threading.Thread(target=_end_with_supervisor, daemon=True).start()
     start_log(log_level)
     try:
         with readiness:
