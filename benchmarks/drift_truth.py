@@ -2,6 +2,7 @@
 
     python -m benchmarks.drift_truth --streams 100
     python -m benchmarks.drift_truth --streams 20 --factors 0.8 0.9 1 1.1 1.2   # the trade-off behind the thresholds
+    python -m benchmarks.drift_truth --results build/drift_truth.jsonl          # goes on where it was interrupted
 
 All default detectors together over streams of `benchmarks.drift.streams`, as the monitor would read them, each category
 watched apart (`--max-segments 0`: none). False alarms are those where nothing changes, and those before a change, per
@@ -12,10 +13,11 @@ change to the end of the block that brought the alarm.
 from __future__ import annotations
 
 import argparse
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -125,8 +127,25 @@ def main() -> None:
                     StreamPlan(kind, seed, hit_rate=options.hit_rate, events_per_day=options.events_per_day)
                     for seed in range(options.first_seed, options.first_seed + options.streams)
                 ]
-                figures[kind] = summary(list(pool.map(measured, plans)))
+                figures[kind] = summary(_measure_all(pool, measured, plans, options.results))
         publish("drift truth", {"config": {**vars(options), "factors": factor}, **figures})
+
+
+def _measure_all(
+    pool: ProcessPoolExecutor, measured: Callable[[StreamPlan], StreamResult], plans: Sequence[StreamPlan], path: str
+) -> list[StreamResult]:
+    """The results of streams; with a path, those that its lines hold are read and the others appended to it."""
+    known: dict[str, StreamResult] = {}
+    if path and os.path.exists(path):
+        with open(path, encoding="utf-8") as lines:
+            known = {plan: StreamResult(**result) for plan, result in map(json.loads, lines)}
+    missing = [plan for plan in plans if str(plan) not in known]
+    for plan, result in zip(missing, pool.map(measured, missing), strict=True):
+        known[str(plan)] = result
+        if path:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps((str(plan), asdict(result))) + "\n")
+    return [known[str(plan)] for plan in plans]
 
 
 def _options() -> argparse.Namespace:
@@ -138,6 +157,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--max-segments", type=int, default=MAX_SEGMENTS, help="how many categories to watch apart")
     parser.add_argument("--factors", type=float, nargs="+", default=[1.0], help="of all thresholds")
     parser.add_argument("--first-seed", type=int, default=0, help="the thresholds were chosen on seeds from 1000 on")
+    parser.add_argument("--results", default="", help="file of single results, for one set of options")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     return parser.parse_args()
 

@@ -31,7 +31,8 @@ class BucketCounts:
     """The counts of a bucket of event time.
 
     `topics`: events by topic code. `gaps`: by the bin of the time since the user's previous event (first events have
-    none). `num_new_users`: first events of users. `num_new_items`: events of recently added items.
+    none). `num_new_users`: first events of users. `num_new_items`: events of recently added items. `segments`: events
+    by topic code in parts of all events, as `event.country=DE` (`core.drift.segments`).
     """
 
     num_events: int = 0
@@ -39,6 +40,7 @@ class BucketCounts:
     num_new_items: int = 0
     topics: Counter[int] = field(default_factory=Counter)
     gaps: Counter[int] = field(default_factory=Counter)
+    segments: dict[str, Counter[int]] = field(default_factory=dict)
 
     def add(self, other: BucketCounts) -> None:
         """Add the counts of another writer or batch of the same bucket."""
@@ -47,6 +49,8 @@ class BucketCounts:
         self.num_new_items += other.num_new_items
         self.topics.update(other.topics)
         self.gaps.update(other.gaps)
+        for name, topics in other.segments.items():
+            self.segments.setdefault(name, Counter()).update(topics)
 
     def subtract(self, other: BucketCounts) -> None:
         """Subtract counts of the same bucket; differences may be negative."""
@@ -55,18 +59,22 @@ class BucketCounts:
         self.num_new_items -= other.num_new_items
         self.topics.subtract(other.topics)
         self.gaps.subtract(other.gaps)
+        for name, topics in other.segments.items():
+            self.segments.setdefault(name, Counter()).subtract(topics)
 
     def any(self) -> bool:
         """Whether any count is not 0."""
         scalars = (self.num_events, self.num_new_users, self.num_new_items)
-        return any((*scalars, *self.topics.values(), *self.gaps.values()))
+        of_segments = (num for topics in self.segments.values() for num in topics.values())
+        return any((*scalars, *self.topics.values(), *self.gaps.values(), *of_segments))
 
     def at_least_zero(self) -> BucketCounts:
         """The same without negative counts."""
         num_events, num_new_users, num_new_items = (
             max(0, num) for num in (self.num_events, self.num_new_users, self.num_new_items)
         )
-        return BucketCounts(num_events, num_new_users, num_new_items, +self.topics, +self.gaps)
+        segments = {name: kept for name, topics in self.segments.items() if (kept := +topics)}
+        return BucketCounts(num_events, num_new_users, num_new_items, +self.topics, +self.gaps, segments)
 
 
 class ItemFacts(NamedTuple):

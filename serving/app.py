@@ -21,6 +21,7 @@ from serving.routes.drift import DriftRoutes
 from serving.routes.experiments import ExperimentRoutes
 from serving.routes.ingestion import IngestionRoutes
 from serving.routes.interactions import InteractionRoutes
+from serving.routes.interests import InterestRoutes
 from serving.routes.items import ItemRoutes
 from serving.routes.models import ModelRoutes
 from serving.routes.outcomes import OutcomeRoutes
@@ -112,6 +113,7 @@ def _routes(engine: Engine) -> APIRouter:
     SegmentRoutes(engine).register(router)
     ExperimentRoutes(engine).register(router)
     DriftRoutes(engine).register(router)
+    InterestRoutes(engine).register(router)
     OutcomeRoutes(engine).register(router)
     DeadLetterRoutes(engine).register(router)
     IngestionRoutes(engine).register(router)

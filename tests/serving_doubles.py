@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from core.arrays import FloatArray, IntArray
 from core.clock import ManualClock
+from core.drift.counting import DriftSampler
 from core.experiments.current import CurrentExperiments
 from core.history import History, WindowShape
 from core.ingestion.ingest import Ingestor
@@ -128,7 +129,8 @@ class Shop:
             users=UserSnapshots(max_mib=1),
             segments=segments.conditions,
         )
-        ingestor = Ingestor(self.store, types=TYPES, shape=SHAPE)
+        sampler = DriftSampler(window_codes=TYPES.flagged("window"), samples_per_minute=60)
+        ingestor = Ingestor(self.store, types=TYPES, shape=SHAPE, sampler=sampler)
         shown = ShownItems(self.snapshots.current)
         self.answers = AnswerLog(self.store, ingestor.attributor, shown, clock=self.clock, wall=self.clock)
         self.services = Services(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from core.arrays import FloatArray, IntArray
 from core.clock import DAY_MS, Clock, StreamClock, WallClock
 from core.drift.counting import DriftSampler
+from core.drift.segments import EventSegments
 from core.errors import CheckpointError, NotFound, StoreMismatch
 from core.experiments.current import CurrentExperiments
 from core.history import WindowShape
@@ -148,10 +149,17 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
     )
     snapshots.before_switch = recommender.warm
     half_life_ms = settings.popularity.half_life_days * DAY_MS
-    sampler = _sampler(settings) if settings.drift.enabled else None
+    event_segments = EventSegments(settings.interest.segment_names())
+    sampler = _sampler(settings, event_segments) if settings.drift.enabled else None
     attributor = Attributor(types, settings.outcomes.outcome_types())
     ingestor = Ingestor(
-        store, types=types, shape=shape, half_life_ms=half_life_ms, sampler=sampler, attributor=attributor
+        store,
+        types=types,
+        shape=shape,
+        half_life_ms=half_life_ms,
+        sampler=sampler,
+        attributor=attributor,
+        segments=event_segments,
     )
     interests = Interests(
         store,
@@ -166,9 +174,10 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
     return System(settings, store, types, shape, clock, ingestor, snapshots, recommender, interests, *definitions)
 
 
-def _sampler(settings: Settings) -> DriftSampler:
+def _sampler(settings: Settings, segments: EventSegments) -> DriftSampler:
     windowed = frozenset(settings.event_types().flagged("window"))
-    return DriftSampler(window_codes=windowed, samples_per_minute=settings.drift.samples_per_minute)
+    per_minute = settings.drift.samples_per_minute
+    return DriftSampler(window_codes=windowed, samples_per_minute=per_minute, segments=segments)
 
 
 def meta_of(settings: Settings) -> dict[str, str]:

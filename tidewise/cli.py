@@ -9,7 +9,6 @@ from tidewise.commands import (
     data,
     dead_letters,
     doctor,
-    drift,
     evaluate,
     experiments,
     export,
@@ -25,6 +24,7 @@ from tidewise.commands import (
     segments,
     show,
 )
+from tidewise.commands.drift import alarms
 from tidewise.shell import new_app
 from tidewise.shell import run as run_app
 
@@ -39,7 +39,7 @@ for module in (
     experiments,
     run,
     ask,
-    drift,
+    alarms,
     outcomes,
     models,
     scenarios,

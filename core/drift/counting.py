@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from core.clock import DAY_MS
+from core.drift.segments import EventSegments
 from core.drift_records import BUCKET_MS, GAP_EDGES_S, BucketCounts, ItemFacts, SampledEvent
 from core.ports.store import Transaction
 from core.records import EventRow, UserState
@@ -32,9 +34,11 @@ class DriftSampler:
         *,
         window_codes: Collection[int],
         samples_per_minute: float,
+        segments: EventSegments | None = None,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._window_codes = window_codes
+        self._segments = segments or EventSegments()
         self._per_s = samples_per_minute / 60
         self._burst = max(1.0, samples_per_minute)
         self._seconds = seconds
@@ -48,10 +52,15 @@ class DriftSampler:
         """Count new events and, if `live`, store a sample; `before`: their users' states before the batch."""
         states = {state.key: state for state in before}
         facts = self._facts_of(tx, {row.item_key for row in rows})
-        tx.drift.add_counts(writer_key, count(rows, states, facts, window_codes=self._window_codes))
+        tx.drift.add_counts(writer_key, self._count(rows, states, facts))
         chosen = self._choose(rows, states) if live else []
         if chosen:
             tx.drift.add_samples(chosen)
+
+    def _count(
+        self, rows: Sequence[EventRow], states: Mapping[int, UserState], facts: Mapping[int, ItemFacts]
+    ) -> dict[int, BucketCounts]:
+        return count(rows, states, facts, window_codes=self._window_codes, segments=self._segments)
 
     def _facts_of(self, tx: Transaction, item_keys: Collection[int]) -> Mapping[int, ItemFacts]:
         """From the cache; items without a topic are read again, because they can get one later."""
@@ -87,6 +96,7 @@ def count(
     facts: Mapping[int, ItemFacts],
     *,
     window_codes: Collection[int],
+    segments: EventSegments,
 ) -> dict[int, BucketCounts]:
     """The counts of new events by bucket; `before`: the states of their users before them."""
     by_bucket: dict[int, BucketCounts] = {}
@@ -98,6 +108,8 @@ def count(
         counts.num_events += 1
         topic, created_ms = facts[row.item_key]
         counts.topics[topic] += 1
+        for name in segments.of(row):
+            counts.segments.setdefault(name, Counter())[topic] += 1
         if created_ms is not None and 0 <= row.time_ms - created_ms < NEW_ITEM_MS:
             counts.num_new_items += 1
         if row.user_key in new_users:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from core.drift.counting import count
+from core.drift.segments import EventSegments
 from core.drift_records import BUCKET_MS, BucketCounts, ItemFacts
 from core.history import History, Window, WindowShape, windows_of
 from core.interactions import EventTypes
@@ -22,11 +23,12 @@ from core.records import EventRow, UserState
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """An installation's rules: event types, window, and the half-life of popularity in ms."""
+    """An installation's rules: event types, window, the half-life of popularity in ms, and segments of events."""
 
     types: EventTypes
     shape: WindowShape
     half_life_ms: float = DEFAULT_HALF_LIFE_MS
+    segments: EventSegments = field(default_factory=EventSegments, compare=False)
 
     @property
     def window_codes(self) -> tuple[int, ...]:
@@ -54,7 +56,7 @@ class Derivation:
     def drift_counts(self, rows: Sequence[EventRow], facts: Mapping[int, ItemFacts]) -> dict[int, BucketCounts]:
         """The drift counts by bucket of complete histories of users."""
         new_users = {key: UserState(key) for key in {row.user_key for row in rows}}
-        return count(rows, new_users, facts, window_codes=self.window_codes)
+        return count(rows, new_users, facts, window_codes=self.window_codes, segments=self.segments)
 
 
 def event_counts(rows: Sequence[EventRow]) -> Counter[tuple[int, int]]:

@@ -28,6 +28,7 @@ import numpy as np
 
 from core.conflicts import MAX_CONFLICTS
 from core.drift.counting import DriftSampler
+from core.drift.segments import EventSegments
 from core.errors import PartitionLost, StoreConflict, StoreUnavailable
 from core.history import History, Window, WindowShape, append
 from core.ingestion.derivation import Derivation, event_counts
@@ -62,12 +63,13 @@ class Ingestor:
         half_life_ms: float = DEFAULT_HALF_LIFE_MS,
         sampler: DriftSampler | None = None,
         attributor: Attributor | None = None,
+        segments: EventSegments | None = None,
     ) -> None:
-        """`sampler`: counts and samples for drift monitoring. `attributor`: default rules if None."""
+        """`sampler`: counts and samples for drift monitoring. `attributor`, `segments`: default rules if None."""
         self._store = store
         self._sampler = sampler
         self.attributor = attributor or Attributor(types)
-        self.derivation = Derivation(types, shape, half_life_ms)
+        self.derivation = Derivation(types, shape, half_life_ms, segments or EventSegments())
         self._types = types
         self._shape = shape
         self._window_codes = types.flagged("window")

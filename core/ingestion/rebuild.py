@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
 
+from core.drift.segments import EventSegments
 from core.drift_records import BucketCounts
 from core.history import WindowShape
 from core.ingestion.derivation import Derivation, event_counts
@@ -31,13 +32,14 @@ def rebuild(
     shape: WindowShape,
     half_life_ms: float,
     meta: Mapping[str, str],
+    segments: EventSegments | None = None,
     progress: Callable[[int], None],
 ) -> int:
     """Recompute all derived state and store its settings in `meta`; returns the number of events read.
 
     `progress` is called with the number of events read so far.
     """
-    derivation = Derivation(types, shape, half_life_ms)
+    derivation = Derivation(types, shape, half_life_ms, segments or EventSegments())
     num_events = 0
     scores: dict[int, float] = {}
     counts: Counter[tuple[int, int]] = Counter()

@@ -1,1 +1,1 @@
-"""Short-term and long-term interests of one user, and shifts between them."""
+"""Interests over time: of one user, with a test for shifts, and of everybody, compared between periods."""

@@ -27,6 +27,10 @@ class DriftReader(Protocol):
         """The counts of these buckets, summed over all writers; none is below 0 (a correction may take back more)."""
         ...
 
+    def day_counts(self, *, since_ms: int, before_ms: int) -> dict[int, BucketCounts]:
+        """The topics and segments of days (UTC) with `since_ms` <= start < `before_ms`, summed as by `counts`."""
+        ...
+
     def unscored(self, *, limit: int) -> list[SampledEvent]:
         """Sampled events without a score, oldest first."""
         ...
@@ -68,7 +72,7 @@ class DriftRepository(DriftReader, Protocol):
         ...
 
     def add_counts(self, writer_key: int, counts: Mapping[int, BucketCounts]) -> None:
-        """Add to this writer's counts by bucket start (ms)."""
+        """Add to this writer's counts by bucket start (ms), and to those of the buckets' days."""
         ...
 
     def add_samples(self, samples: Sequence[SampledEvent]) -> None:

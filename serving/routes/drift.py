@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from core.clock import DAY_MS, Clock
-from core.drift.mix import read_mix
 from core.drift.monitor import ROLE
 from core.drift_records import BUCKET_MS
+from core.interests.mix import EVERYBODY, Period, read_mixes
 from core.ports.store import Store
 from serving.http.replies import json_reply
 from serving.http.requests import check_query, integer_query
@@ -49,7 +49,8 @@ class DriftRoutes:
     def _mix(self, days: int) -> dict[str, object]:
         with self._engine.services.store.read() as read:
             newest_ms = read.offsets.newest_event_ms() or 0
-            mix = read_mix(read.drift, to_ms=newest_ms, span_ms=days * DAY_MS)
+            period = Period(newest_ms + 1 - days * DAY_MS, newest_ms + 1).aligned()
+            mix = read_mixes(read.drift, period)[EVERYBODY]
         return schemas.category_mix(mix)
 
 

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Literal
 
-from core.drift.mix import Mix
 from core.drift.words import headline
 from core.drift_records import Alarm, Point
+from core.interests.mix import Mix
 from core.records import ModelRecord, Promotion
 from serving.schemas.base import Schema
 from serving.schemas.openapi import document, limit_parameter, parameter
+
+MAX_BUCKETS = 40
 
 
 class AlarmResponse(Schema):
@@ -115,10 +117,11 @@ class CategoryMix(Schema):
 
 def category_mix(mix: Mix) -> dict[str, object]:
     """A mix as `CategoryMix`."""
+    mix = mix.at_most(MAX_BUCKETS)
     return {
-        "bucket_ms": mix.length_ms,
+        "bucket_ms": mix.block_ms,
         "categories": mix.categories,
-        "buckets": [{"start": bucket.start_ms, "events": dict(bucket.events)} for bucket in mix.periods],
+        "buckets": [{"start": bucket.start_ms, "events": dict(bucket.events)} for bucket in mix.blocks],
     }
 
 

@@ -13,7 +13,7 @@ from core.drift_records import Alarm, Bucket, BucketCounts, ItemFacts, Point, Sa
 from core.errors import StoreConflict
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
-from storage.repositories import topics
+from storage.repositories import topic_days, topics
 from storage.repositories.drift_codec import pack_bucket, pack_counts, unpack_bucket, unpack_counts
 from storage.repositories.items import ItemRepository
 from storage.session import Session
@@ -189,6 +189,10 @@ class DriftRepository:
             totals.setdefault(start_ms, BucketCounts()).add(unpack_counts(packed))
         return {start_ms: counts.at_least_zero() for start_ms, counts in totals.items()}
 
+    def day_counts(self, *, since_ms: int, before_ms: int) -> dict[int, BucketCounts]:
+        """The topics and segments of days (UTC) with `since_ms` <= start < `before_ms`, over all writers."""
+        return topic_days.read(self._session, since_ms=since_ms, before_ms=before_ms)
+
     def unscored(self, *, limit: int) -> list[SampledEvent]:
         """Sampled events without a score, oldest first."""
         return [SampledEvent(bytes(key), *rest) for key, *rest in self._session.rows(_unscored, limit=limit)]
@@ -231,6 +235,7 @@ class DriftRepository:
 
     def add_counts(self, writer_key: int, counts: Mapping[int, BucketCounts]) -> None:
         """Add to this writer's counts. Reads and rewrites them, because no other transaction writes these rows."""
+        topic_days.add(self._session, writer_key, counts)
         starts = sorted(counts)
         for start_ms, packed in self._session.rows(
             _counts_of_writer, writer_key=writer_key, buckets=self._session.array(starts)
@@ -282,6 +287,7 @@ class DriftRepository:
     def clear_counts(self) -> None:
         """Delete the counts of all writers."""
         self._session.run(_clear_counts)
+        topic_days.clear(self._session)
 
     def move_user(self, source_key: int, target_key: int) -> None:
         """Give all samples and scores of a user to another."""

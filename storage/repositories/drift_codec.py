@@ -48,7 +48,8 @@ def unpack_bucket(start_ms: int, packed: str) -> Bucket:
 
 def _counts_as_list(counts: BucketCounts) -> list[Any]:
     scalars = [counts.num_events, counts.num_new_users, counts.num_new_items]
-    return [*scalars, _sorted(counts.topics), _sorted(counts.gaps)]
+    content = [*scalars, _sorted(counts.topics), _sorted(counts.gaps)]
+    return [*content, {name: _sorted(counts.segments[name]) for name in sorted(counts.segments)}]
 
 
 def _sorted(counts: Mapping[int, int]) -> dict[int, int]:
@@ -56,6 +57,11 @@ def _sorted(counts: Mapping[int, int]) -> dict[int, int]:
 
 
 def _counts_from_list(content: list[Any]) -> BucketCounts:
-    num_events, num_new_users, num_new_items, topics, gaps = content
-    topics, gaps = ({int(code): num for code, num in counts.items()} for counts in (topics, gaps))
-    return BucketCounts(num_events, num_new_users, num_new_items, Counter(topics), Counter(gaps))
+    """Counts of before segments were counted have five entries."""
+    num_events, num_new_users, num_new_items, topics, gaps, *rest = content
+    segments = {name: _codes(topics) for name, topics in rest[0].items()} if rest else {}
+    return BucketCounts(num_events, num_new_users, num_new_items, _codes(topics), _codes(gaps), segments)
+
+
+def _codes(counts: Mapping[str, int]) -> Counter[int]:
+    return Counter({int(code): num for code, num in counts.items()})

@@ -9,7 +9,15 @@ from __future__ import annotations
 from storage.tables.base import metadata
 from storage.tables.counts import event_count_rollups, event_counts, popularity, popularity_changes, transitions
 from storage.tables.definitions import experiment_revisions, scenario_revisions, segment_revisions
-from storage.tables.drift import drift_alarms, drift_buckets, drift_counts, drift_points, drift_scores, topics
+from storage.tables.drift import (
+    drift_alarms,
+    drift_buckets,
+    drift_counts,
+    drift_points,
+    drift_scores,
+    topic_days,
+    topics,
+)
 from storage.tables.history import (
     dead_letters,
     erased_users,
@@ -54,6 +62,7 @@ __all__ = [
     "promotions",
     "scenario_revisions",
     "segment_revisions",
+    "topic_days",
     "topics",
     "transitions",
     "undone_events",

@@ -22,6 +22,17 @@ drift_counts = Table(
     sqlite_with_rowid=False,
 )
 
+topic_days = Table(
+    "topic_days",
+    metadata,
+    Column("day_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("writer_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("segment", Name, primary_key=True),  # empty: all events
+    Column("topic", SmallInteger, primary_key=True, autoincrement=False),
+    Column("num", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 drift_scores = Table(
     "drift_scores",
     metadata,

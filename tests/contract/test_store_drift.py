@@ -40,7 +40,8 @@ def write(store: Store, method: str, *args: Any, **named: Any) -> Any:
 
 
 def counts(num: int, **topics: int) -> BucketCounts:
-    return BucketCounts(num, 1, 2, Counter({int(code[1:]): n for code, n in topics.items()}), Counter({3: num}))
+    by_code = Counter({int(code[1:]): n for code, n in topics.items()})
+    return BucketCounts(num, 1, 2, by_code, Counter({3: num}), {"user=new": by_code.copy()} if by_code else {})
 
 
 def test_drift_counts_are_summed_over_batches_and_writers(store: Store) -> None:
@@ -52,7 +53,23 @@ def test_drift_counts_are_summed_over_batches_and_writers(store: Store) -> None:
         assert read.drift.counted_ms(after_ms=-1, before_ms=2 * HOUR, limit=9) == [HOUR]
         assert read.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=1) == [HOUR]
         sums = read.drift.counts([HOUR, 7 * HOUR])
-    assert sums == {HOUR: BucketCounts(15, 3, 6, Counter({5: 15}), Counter({3: 15}))}
+    assert sums == {HOUR: BucketCounts(15, 3, 6, Counter({5: 15}), Counter({3: 15}), {"user=new": Counter({5: 15})})}
+
+
+def test_days_hold_the_sum_of_their_buckets(store: Store) -> None:
+    starts_ms = [0, HOUR, 23 * HOUR, 24 * HOUR, 49 * HOUR]
+    for writer in (1, 2, 1):
+        write(store, "add_counts", writer, {start_ms: counts(3, t5=2, t7=1) for start_ms in starts_ms})
+    write(store, "add_counts", 3, {HOUR: counts(-4, t5=-4)})
+    with store.read() as read:
+        days = read.drift.day_counts(since_ms=0, before_ms=48 * HOUR)
+        buckets = read.drift.counts(starts_ms)
+        assert list(read.drift.day_counts(since_ms=1, before_ms=49 * HOUR)) == [24 * HOUR, 48 * HOUR]
+    first = BucketCounts()
+    for start_ms in starts_ms[:3]:
+        first.add(BucketCounts(topics=buckets[start_ms].topics, segments=buckets[start_ms].segments))
+    second = buckets[24 * HOUR]
+    assert days == {0: first, 24 * HOUR: BucketCounts(topics=second.topics, segments=second.segments)}
 
 
 def test_clearing_drift_counts_deletes_all(store: Store) -> None:
@@ -213,3 +230,4 @@ def test_an_empty_store_has_no_drift_data(store: Store) -> None:
         assert read.drift.last_bucket_ms() is None
         assert read.drift.newest_alarm_ms() is None
         assert read.drift.counts([HOUR]) == {}
+        assert read.drift.day_counts(since_ms=0, before_ms=24 * HOUR) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
@@ -111,7 +112,8 @@ def test_a_database_of_version_0_1_keeps_its_data(old_database: OldDatabase) -> 
         )
     old_database.sql("INSERT INTO popularity (source_key, item_key, score) VALUES (2, 5, 1.5)")
     old_database.sql("INSERT INTO event_counts (bucket_ms, source_key, type_code, num) VALUES (0, 2, 1, 7)")
-    old_database.sql("INSERT INTO drift_counts (bucket_ms, source_key, counts) VALUES (0, 2, '[3, 1, 0, {}, {}]')")
+    packed = '[3, 1, 0, {"5": 2}, {}]'
+    old_database.sql("INSERT INTO drift_counts (bucket_ms, source_key, counts) VALUES (0, 2, :packed)", packed=packed)
     old_database.sql(
         "INSERT INTO scores (event_key, user_key, time_ms, scored) VALUES (:key, 1, 2, FALSE)", key=b"k" * 16
     )
@@ -126,7 +128,8 @@ def test_a_database_of_version_0_1_keeps_its_data(old_database: OldDatabase) -> 
             assert [part.tolist() for part in read.popularity.scores()] == [[5], [1.5]]
             assert read.event_counts.total(since_ms=0) == 7
             assert read.event_counts.by_step(step_ms=DAY_MS) == {(0, 1): 7}
-            assert read.drift.counts([0]) == {0: BucketCounts(3, 1, 0)}
+            assert read.drift.counts([0]) == {0: BucketCounts(3, 1, 0, Counter({5: 2}))}
+            assert read.drift.day_counts(since_ms=0, before_ms=1) == {0: BucketCounts(topics=Counter({5: 2}))}
             assert read.drift.unscored(limit=9) == [SampledEvent(b"k" * 16, 1, 2)]
         with store.transaction() as tx:
             writers = tx.offsets.lock("s", [0, 1, 2])

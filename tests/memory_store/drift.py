@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
+from core.clock import DAY_MS
 from core.drift_records import Alarm, Bucket, BucketCounts, ItemFacts, Point, SampledEvent, Score
 from core.errors import StoreConflict
 from core.topics import NO_TOPIC, OTHERS, OTHERS_NAME, new_codes
@@ -35,6 +36,15 @@ class MemoryDrift(MemoryRepository):
             if start_ms in starts_ms:
                 joined.setdefault(start_ms, BucketCounts()).add(counts)
         return {start_ms: counts.at_least_zero() for start_ms, counts in joined.items()}
+
+    def day_counts(self, *, since_ms: int, before_ms: int) -> dict[int, BucketCounts]:
+        days: dict[int, BucketCounts] = {}
+        for (start_ms, _), counts in self._data.counts.items():
+            day_ms = start_ms // DAY_MS * DAY_MS
+            if since_ms <= day_ms < before_ms:
+                own = BucketCounts(topics=counts.topics, segments=counts.segments)
+                days.setdefault(day_ms, BucketCounts()).add(own)
+        return {day_ms: counts.at_least_zero() for day_ms, counts in sorted(days.items())}
 
     def unscored(self, *, limit: int) -> list[SampledEvent]:
         unscored = [event for event in self._data.samples.values() if isinstance(event, SampledEvent)]

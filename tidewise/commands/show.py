@@ -6,6 +6,7 @@ import typer
 from rich.progress import Progress
 
 from core.clock import DAY_MS
+from core.drift.segments import EventSegments
 from tidewise.bootstrap import check_rebuildable, meta_of, open_existing, open_system
 from tidewise.commands.options import Config, Data, Json, Set, notes, overrides_of, print_json, screen, settings_of
 from tidewise.settings.schema import open_sources
@@ -40,6 +41,7 @@ def rebuild(data: Data = None, config: Config = None, set_: Set = None, json_: J
                 shape=system.shape,
                 half_life_ms=chosen.popularity.half_life_days * DAY_MS,
                 meta=meta,
+                segments=EventSegments(chosen.interest.segment_names()),
                 progress=lambda done: progress.update(task, completed=done),
             )
     if json_:

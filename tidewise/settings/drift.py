@@ -88,6 +88,22 @@ class InterestSettings(Section):
     """The share of users with a stable interest for whom drift may be reported (false positives)."""
     max_events: Count = 500
     """The number of a user's newest events that their interest is computed from."""
+    segments: str = ""
+    """Fields of events whose values are compared side by side, comma-separated, as `event.country`; few values each."""
+
+    @field_validator("segments")
+    @classmethod
+    def _known_segments(cls, segments: str) -> str:
+        for name in split_names(segments):
+            kind, dot, rest = name.partition(".")
+            if kind != "event" or not dot or not rest:
+                msg = f"wanted event.NAME, a field of the events' context, got {name!r}"
+                raise ValueError(msg)
+        return segments
+
+    def segment_names(self) -> tuple[str, ...]:
+        """The fields whose values are compared side by side."""
+        return split_names(self.segments)
 
     @model_validator(mode="after")
     def _short_is_shorter(self) -> Self:

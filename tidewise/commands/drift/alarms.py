@@ -9,17 +9,23 @@ from rich.table import Table
 
 from core.times import minute_text
 from tidewise.bootstrap import open_existing
+from tidewise.commands.drift.compare import compare
 from tidewise.commands.options import Config, Data, Json, Set, notes, overrides_of, print_json, screen, settings_of
 from tidewise.settings.schema import load_settings
 
+app = typer.Typer(help="List drift alarms, compare interests between periods, or write a report.")
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command("drift")(drift)
-    app.command("monitor")(monitor)
+
+def register(parent: typer.Typer) -> None:
+    """Add the commands of this package."""
+    app.callback(invoke_without_command=True)(drift)
+    app.command("compare")(compare)
+    parent.add_typer(app, name="drift")
+    parent.command("monitor")(monitor)
 
 
 def drift(
+    context: typer.Context,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of alarms.")] = 20,
     days: Annotated[int, typer.Option(min=1, help="With --json: number of days of signals.")] = 30,
     catch_up: Annotated[
@@ -34,6 +40,8 @@ def drift(
     json_: Json = False,
 ) -> None:
     """List the alarms about changes of all users together, newest first."""
+    if context.invoked_subcommand is not None:
+        return
     from serving.routes.drift import drift_report
     from tidewise.processes.monitor import read_all
 

@@ -1,0 +1,1 @@
+"""`tidewise drift` and its commands: alarms, interests compared between periods, and a report to send."""
