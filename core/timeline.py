@@ -39,17 +39,19 @@ class Mark:
 class Timeline:
     """Numbers of events from the first of `starts_ms` on, in steps of `step_ms`; the last step may not be over.
 
-    `counts`: by type code, as long as `starts_ms`. `marks`: ascending in time.
+    `counts`: by type code, as long as `starts_ms`. `marks`: ascending in time. `lags`: the highest lag in messages by
+    partition of the event log, as long as `starts_ms`; None where there was no reading.
     """
 
     step_ms: int
     starts_ms: list[int]
     counts: dict[int, list[int]]
     marks: list[Mark]
+    lags: dict[int, list[int | None]]
 
 
-def read_timeline(read: ReadTransaction, *, since_ms: int, until_ms: int) -> Timeline:
-    """The timeline of a period. It begins with the step that contains `since_ms`."""
+def read_timeline(read: ReadTransaction, *, since_ms: int, until_ms: int, stream: str | None = None) -> Timeline:
+    """The timeline of a period, from the step that contains `since_ms` on. `stream`: the event log's, if any."""
     step_ms = step_of(until_ms - since_ms)
     first_ms = since_ms - since_ms % step_ms
     starts_ms = list(range(first_ms, until_ms, step_ms))
@@ -59,7 +61,15 @@ def read_timeline(read: ReadTransaction, *, since_ms: int, until_ms: int) -> Tim
         for code in sorted({code for _, code in counted})
     }
     marks = [mark for mark in _promotions(read, first_ms) + _alarms(read, first_ms) if mark.time_ms < until_ms]
-    return Timeline(step_ms, starts_ms, counts, sorted(marks, key=lambda mark: mark.time_ms))
+    marks.sort(key=lambda mark: mark.time_ms)
+    stored = (
+        read.offsets.lags(stream, since_ms=first_ms, before_ms=until_ms, step_ms=step_ms) if stream is not None else {}
+    )
+    lags = {
+        partition: [stored.get((start_ms, partition)) for start_ms in starts_ms]
+        for partition in sorted({partition for _, partition in stored})
+    }
+    return Timeline(step_ms, starts_ms, counts, marks, lags)
 
 
 def step_of(span_ms: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from core.records import WriterOffset, WriterPosition
@@ -26,6 +26,13 @@ class OffsetReader(Protocol):
         """The highest event time applied by any writer: the stream clock."""
         ...
 
+    def lags(self, stream: str, *, since_ms: int, before_ms: int, step_ms: int) -> dict[tuple[int, int], int]:
+        """The highest lag, in messages, by step start (ms) and partition; steps without a reading are missing.
+
+        Of the buckets that begin from `since_ms` on and before `before_ms`; a step begins at a multiple of `step_ms`.
+        """
+        ...
+
 
 class OffsetRepository(OffsetReader, Protocol):
     """Reads and writes the offsets of writers."""
@@ -36,4 +43,12 @@ class OffsetRepository(OffsetReader, Protocol):
 
     def save(self, offsets: Sequence[WriterOffset]) -> None:
         """Store offsets and newest event times of locked writers."""
+        ...
+
+    def note_lags(self, stream: str, lags: Mapping[int, int], *, bucket_ms: int) -> None:
+        """Store the lags of partitions in the bucket that begins at `bucket_ms`; the highest of a bucket is kept."""
+        ...
+
+    def delete_lags(self, *, before_ms: int) -> None:
+        """Delete the lags of buckets that begin before a time."""
         ...

@@ -38,5 +38,6 @@ class TimelineRoutes:
 
     def _read(self, since_ms: int, until_ms: int) -> dict[str, object]:
         with self._services.store.read() as read:
-            timeline = read_timeline(read, since_ms=since_ms, until_ms=until_ms)
+            stream = None if self._services.log is None else self._services.log.name
+            timeline = read_timeline(read, since_ms=since_ms, until_ms=until_ms, stream=stream)
         return schemas.timeline_out(timeline, self._services.types)

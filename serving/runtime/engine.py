@@ -13,6 +13,7 @@ from core.interactions import Interaction
 from core.recommendation.trends import Trends
 from core.records import DefinitionRevision
 from serving.runtime.activity import ActivitySampler
+from serving.runtime.lag_recorder import LagRecorder
 from serving.runtime.log_event_sink import LogEventSink
 from serving.runtime.metrics import Metrics
 from serving.runtime.query_executor import QueryExecutor
@@ -60,8 +61,9 @@ class Engine:
             num_waiting=lambda: self.writer.num_waiting,
             now_ms=services.wall.now_ms,
             period_s=limits.activity_period_s,
-            after_sample=self._update_trends,
+            after_sample=self._after_sample,
         )
+        self._lags = LagRecorder(services)
 
     @property
     def num_waiting_requests(self) -> int:
@@ -80,7 +82,8 @@ class Engine:
 
         return await self.writer.run(apply)
 
-    def _update_trends(self) -> None:
+    def _after_sample(self) -> None:
+        self._lags.record()
         self.trends.note(self.services.snapshots.current(), self.services.wall.now_ms())
 
     @asynccontextmanager

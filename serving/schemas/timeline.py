@@ -29,6 +29,8 @@ class TimelineOut(Schema):
     """The start of each step; the last may not be over."""
     events: dict[str, list[int]]
     """The number of events in each step, by type; types without events are omitted."""
+    lag: dict[str, list[int | None]]
+    """The highest lag in each step, in messages, by partition of the event log; null without a reading."""
     marks: list[MarkOut]
     """In ascending time."""
 
@@ -40,7 +42,8 @@ def timeline_out(timeline: Timeline, types: EventTypes) -> dict[str, object]:
         name = types.name(code)
         events[name] = [num + other for num, other in zip(nums, events.get(name, [0] * len(nums)), strict=True)]
     marks = [{"time": mark.time_ms, "kind": mark.kind, "text": mark.text} for mark in timeline.marks]
-    return {"step_ms": timeline.step_ms, "time": timeline.starts_ms, "events": events, "marks": marks}
+    lags = {str(partition): lag for partition, lag in timeline.lags.items()}
+    return {"step_ms": timeline.step_ms, "time": timeline.starts_ms, "events": events, "lag": lags, "marks": marks}
 
 
 GET_TIMELINE = document(

@@ -1,17 +1,17 @@
-"""Writer offsets: applied offset and newest event time per writer."""
+"""Writer offsets: applied offset and newest event time per writer; and how far partitions lagged over time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import BigInteger, bindparam, case, delete, func, select
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.ports.offsets import INTERNAL_STREAMS
 from core.records import WriterOffset, WriterPosition
 from storage.dialects import Dialect
 from storage.session import Session
-from storage.tables import writer_offsets
+from storage.tables import partition_lags, writer_offsets
 
 columns = writer_offsets.c
 
@@ -43,6 +43,26 @@ def _positions(dialect: Dialect) -> CompilerElement:
 
 def _newest_ms(dialect: Dialect) -> CompilerElement:
     return select(func.max(columns.newest_ms))
+
+
+def _note_lags(dialect: Dialect) -> CompilerElement:
+    insert = dialect.insert(partition_lags, "bucket_ms", "stream", "partition", "lag")
+    old, new = partition_lags.c.lag, insert.excluded.lag
+    highest = {"lag": case((new > old, new), else_=old)}
+    return insert.on_conflict_do_update(index_elements=["bucket_ms", "stream", "partition"], set_=highest)
+
+
+def _lags(dialect: Dialect) -> CompilerElement:
+    lags = partition_lags.c
+    start_ms = lags.bucket_ms - lags.bucket_ms % bindparam("step_ms", type_=BigInteger)
+    within = (lags.bucket_ms >= bindparam("since_ms"), lags.bucket_ms < bindparam("before_ms"))
+    rows = select(start_ms.label("start_ms"), lags.partition, lags.lag)
+    steps = rows.where(*within, lags.stream == bindparam("stream")).subquery().c
+    return select(steps.start_ms, steps.partition, func.max(steps.lag)).group_by(steps.start_ms, steps.partition)
+
+
+def _delete_lags(dialect: Dialect) -> CompilerElement:
+    return delete(partition_lags).where(partition_lags.c.bucket_ms < bindparam("before_ms"))
 
 
 class OffsetRepository:
@@ -82,3 +102,16 @@ class OffsetRepository:
         """The highest event time applied by any writer."""
         row = self._session.row(_newest_ms)
         return None if row is None else row[0]
+
+    def lags(self, stream: str, *, since_ms: int, before_ms: int, step_ms: int) -> dict[tuple[int, int], int]:
+        """The highest lag of each step and partition."""
+        rows = self._session.rows(_lags, stream=stream, since_ms=since_ms, before_ms=before_ms, step_ms=step_ms)
+        return {(start_ms, partition): lag for start_ms, partition, lag in rows}
+
+    def note_lags(self, stream: str, lags: Mapping[int, int], *, bucket_ms: int) -> None:
+        """Store the lags of partitions in a bucket, where they are higher than those stored."""
+        self._session.write(_note_lags, [(bucket_ms, stream, partition, lags[partition]) for partition in sorted(lags)])
+
+    def delete_lags(self, *, before_ms: int) -> None:
+        """Delete the lags of buckets that begin before a time."""
+        self._session.run(_delete_lags, before_ms=before_ms)

@@ -118,6 +118,17 @@ writer_offsets = Table(
     UniqueConstraint("stream", "partition"),
 )
 
+# The highest lag of each partition in each five minutes.
+partition_lags = Table(
+    "partition_lags",
+    metadata,
+    Column("bucket_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("stream", Name, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("lag", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 dead_letters = Table(
     "dead_letters",
     metadata,

@@ -167,6 +167,25 @@ def test_long_steps_are_the_sums_of_their_buckets(store: Store, step_ms: int) ->
             assert read.event_counts.total(since_ms=since_ms) == total
 
 
+def test_the_highest_lag_of_a_step_is_kept(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.offsets.note_lags("topic", {0: 5, 1: 0}, bucket_ms=0)
+        tx.offsets.note_lags("topic", {0: 3, 1: 2}, bucket_ms=0)
+        tx.offsets.note_lags("topic", {0: 9}, bucket_ms=300_000)
+        tx.offsets.note_lags("other", {0: 99}, bucket_ms=300_000)
+        tx.offsets.note_lags("topic", {0: 1}, bucket_ms=600_000)
+        tx.commit()
+    with store.read() as read:
+        steps = {"since_ms": 0, "before_ms": 900_000, "step_ms": 600_000}
+        assert read.offsets.lags("topic", **steps) == {(0, 0): 9, (0, 1): 2, (600_000, 0): 1}
+        assert read.offsets.lags("topic", since_ms=0, before_ms=300_000, step_ms=300_000) == {(0, 0): 5, (0, 1): 2}
+    with store.transaction() as tx:
+        tx.offsets.delete_lags(before_ms=600_000)
+        tx.commit()
+    with store.read() as read:
+        assert read.offsets.lags("topic", **steps) == {(600_000, 0): 1}
+
+
 def test_cleared_event_counts_are_gone_from_their_sums(store: Store) -> None:
     with store.transaction() as tx:
         key = tx.offsets.lock("http", [0])[0].key

@@ -70,6 +70,7 @@ class Data:
     events: dict[bytes, EventRow] = field(default_factory=dict)
     undone: dict[bytes, EventRow] = field(default_factory=dict)
     writers: dict[tuple[str, int], WriterOffset] = field(default_factory=dict)
+    lags: dict[tuple[int, str, int], int] = field(default_factory=dict)  # (bucket, stream, partition)
     scores: dict[tuple[int, int], float] = field(default_factory=dict)  # (writer, item) -> decayed log2 count
     popularity_log: list[tuple[int, int, tuple[int, ...]]] = field(default_factory=list)  # (key, writer, items)
     transitions: list[tuple[int, int, tuple[Transition, ...]]] = field(default_factory=list)  # (key, writer, rows)

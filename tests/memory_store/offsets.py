@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from core.ports.offsets import INTERNAL_STREAMS
 from core.records import WriterOffset, WriterPosition
@@ -36,3 +36,19 @@ class MemoryOffsets(MemoryRepository):
     def save(self, offsets: Sequence[WriterOffset]) -> None:
         names = {stored.key: name for name, stored in self.data.writers.items()}
         self.data.writers |= {names[offset.key]: offset for offset in offsets}
+
+    def lags(self, stream: str, *, since_ms: int, before_ms: int, step_ms: int) -> dict[tuple[int, int], int]:
+        highest: dict[tuple[int, int], int] = {}
+        for (bucket_ms, name, partition), lag in self.data.lags.items():
+            if name == stream and since_ms <= bucket_ms < before_ms:
+                step = (bucket_ms - bucket_ms % step_ms, partition)
+                highest[step] = max(lag, highest.get(step, 0))
+        return highest
+
+    def note_lags(self, stream: str, lags: Mapping[int, int], *, bucket_ms: int) -> None:
+        for partition, lag in lags.items():
+            name = (bucket_ms, stream, partition)
+            self.data.lags[name] = max(lag, self.data.lags.get(name, 0))
+
+    def delete_lags(self, *, before_ms: int) -> None:
+        self.data.lags = {name: lag for name, lag in self.data.lags.items() if name[0] >= before_ms}

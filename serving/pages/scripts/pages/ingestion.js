@@ -1,9 +1,10 @@
 // Ingestion: event rate, writers with their lag, dead letters.
 import { api } from "../api.js";
+import { lineChart, MAX_BANDS } from "../charts.js";
 import { el, fill } from "../dom.js";
-import { milliseconds, number, rate } from "../format.js";
+import { milliseconds, number, rate, UNITS } from "../format.js";
 import { deadLetters } from "./dead_letters.js";
-import { eventChart, stepText } from "./event_chart.js";
+import { eventChart, marksOf, stepText } from "./event_chart.js";
 import { lastMinuteMean } from "./overview.js";
 import { card, empty, head, stat, table, when } from "../parts.js";
 
@@ -15,6 +16,8 @@ export async function showIngestion(visit) {
     writers = el("div"),
     problem = el("div");
   const events = eventChart(),
+    lags = lineChart({ caption: "Lag over time, by partition", unit: UNITS.count }),
+    lagCard = card("Lag", { where: "half", about: "highest in each step, in messages, by partition" }, lags.node),
     step = el("span");
   const letters = deadLetters({ signal, changed: () => load() });
 
@@ -31,7 +34,23 @@ export async function showIngestion(visit) {
     fill(stats, ...figures(state, activity.samples));
     fill(writers, state.writers.length ? writerTable(state) : empty("No events have been written yet."));
     events.show(timeline);
+    showLags(timeline);
     fill(step, stepText(timeline));
+  }
+
+  function showLags(timeline) {
+    // The partitions that lagged most; gaps where nothing was read.
+    const partitions = Object.entries(timeline.lag).sort(([, one], [, other]) => Math.max(...other) - Math.max(...one));
+    lagCard.hidden = !partitions.length;
+    if (lagCard.hidden) return;
+    lags.set({
+      times: timeline.time,
+      range: [timeline.since, timeline.until],
+      marks: marksOf(timeline),
+      series: partitions
+        .slice(0, MAX_BANDS)
+        .map(([partition, values], index) => ({ name: `partition ${partition}`, colour: `c${index}`, values })),
+    });
   }
 
   await Promise.all([load(), letters.load()]);
@@ -45,10 +64,12 @@ export async function showIngestion(visit) {
       {},
       card("Events", { where: "half", about: step }, events.node),
       card("Writers", { where: "half", about: "by partition or process" }, writers),
+      lagCard,
       card("Dead letters", { about: "input that could not be applied, by reason" }, ...letters.nodes),
     ),
   );
   events.redraw();
+  lags.redraw();
   visit.every(PERIOD_S, load);
 }
 
