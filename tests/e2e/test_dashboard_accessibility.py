@@ -27,6 +27,8 @@ PATHS = [
     "drift",
 ]
 PATHS += ["models", "ingestion"]
+MAX_HEIGHT = 4_000  # CSS pixels of a page on a phone
+MAX_CPU_S = 1.0  # of the main thread, to load and draw a page
 MAX_REQUESTS = 8  # of the API, by one page
 RULES_OF_COLOUR = ["color-contrast", "link-in-text-block"]  # the others find the same in light and dark
 FAULTS = """async (rules) => {
@@ -69,11 +71,16 @@ def test_what_opens_later_has_no_serious_fault_either(shop: httpx.Client, open_t
 
 def test_pages_ask_for_little(shop: httpx.Client, open_tab) -> None:  # type: ignore[no-untyped-def]
     tab = open_tab()
+    session = tab.page.context.new_cdp_session(tab.page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})  # CPU time, also on a busy machine
     for path in PATHS:
         asked: list[str] = []
         tab.page.on("request", lambda request, asked=asked: "/v1/" in request.url and asked.append(request.url))
         tab.go(f"{shop.base_url}/#/{path}")
         assert len(asked) <= MAX_REQUESTS, asked
+        spent = {entry["name"]: entry["value"] for entry in session.send("Performance.getMetrics")["metrics"]}
+        assert spent["TaskDuration"] <= MAX_CPU_S, path
+        print("CPU", path, spent["TaskDuration"], spent["ScriptDuration"])
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -81,4 +88,5 @@ def test_a_page_fits_a_phone(shop: httpx.Client, open_tab, path: str) -> None:  
     tab = open_tab(size=PHONE)
     tab.go(f"{shop.base_url}/#/{path}")
     assert tab.overflow() == 0
+    assert tab.height() <= MAX_HEIGHT
     assert faults(tab) == []

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Request, expect
 from services.browser import PHONE, Tab
 from services.dashboard_shop import CHALLENGER, DAY_MS, EVIL, EVIL_CATEGORY, EVIL_ITEM, EVIL_USER, OLDER, REFUSED
 
@@ -30,7 +30,7 @@ def tab(open_tab) -> Tab:  # type: ignore[no-untyped-def]
 def test_overview_shows_the_state_the_figures_and_popular_items(shop: httpx.Client, tab: Tab) -> None:
     tab.go(page_of(shop, "/?range=30d"))
     status = shop.get("/v1/status").json()
-    assert status["model"]["serving"] in tab.text
+    expect(tab.page.get_by_title(status["model"]["serving"])).to_have_text(re.compile("training|fine-tune"))
     assert f"{status['events']:,} in total" in tab.text
     state = tab.page.get_by_role("region", name="State")
     expect(state).to_contain_text("Needs attention")
@@ -62,6 +62,17 @@ def test_a_user_is_found_by_id_prefix_and_opened_by_keyboard(shop: httpx.Client,
     assert tab.errors == []
 
 
+def test_users_are_listed_by_their_newest_event_and_by_shifts_of_interest(shop: httpx.Client, tab: Tab) -> None:
+    tab.go(page_of(shop, "/users"))
+    rows = tab.page.get_by_role("region", name="Users").locator("tbody tr")
+    newest = shop.get("/v1/users", params={"order": "activity", "limit": 25}).json()["users"]
+    expect(rows.locator("a")).to_have_text([user["user_id"] for user in newest])
+    tab.page.get_by_label("Order by").select_option("shift")
+    expect(rows.first).to_contain_text("62% moved")
+    expect(rows.locator("a")).to_have_text([USER])
+    assert tab.errors == []
+
+
 def test_a_user_page_shows_recommendations_events_and_interests(shop: httpx.Client, tab: Tab) -> None:
     tab.go(page_of(shop, f"/users/{USER}"))
     answer = shop.get(f"/v1/users/{USER}/recommendations", params={"explain": "full"}).json()
@@ -82,6 +93,24 @@ def test_a_user_page_shows_recommendations_events_and_interests(shop: httpx.Clie
     expect(gap_lines).to_have_count(len(between_sessions))
     expect(tab.page.get_by_role("img", name="Shares of each category over time")).to_be_visible()
     assert tab.errors == []
+
+
+def test_what_a_users_page_asks_for_is_neither_timed_nor_recorded(shop: httpx.Client, tab: Tab) -> None:
+    def timed() -> list[str]:
+        lines = shop.get("/metrics").text.splitlines()
+        return [line for line in lines if line.startswith("tidewise_http_request_seconds_count") and "/v1/" in line]
+
+    asked: list[Request] = []
+    tab.page.on("request", lambda request: "/v1/" in request.url and asked.append(request))
+    before = timed()
+    tab.go(page_of(shop, f"/users/{USER}"))
+    tab.page.get_by_role("button", name=re.compile("What if the user clicked")).first.click()
+    expect(tab.page.get_by_role("list", name="What-if recommendations")).to_be_visible()
+    assert timed() == before
+    answers = [request for request in asked if "recommendations" in request.url]
+    assert [request.method for request in answers] == ["GET", "POST"]
+    assert "record=false" in answers[0].url
+    assert answers[1].post_data_json["record"] is False
 
 
 def test_what_if_predicts_the_list_after_a_click_and_can_send_it(shop: httpx.Client, tab: Tab) -> None:
@@ -285,6 +314,9 @@ def test_items_are_paged_and_hidden_together(shop: httpx.Client, tab: Tab) -> No
 
 def test_drift_shows_alarms_category_mix_and_signals(shop: httpx.Client, tab: Tab) -> None:
     tab.go(page_of(shop, "/drift?range=30d"))
+    verdicts = tab.page.get_by_role("region", name="Verdicts, by signal").get_by_role("row")
+    expect(verdicts.filter(has_text="Hit rate")).to_contain_text("moved 2 days ago")
+    expect(verdicts.filter(has_text="New users")).to_contain_text("as expected")
     alarms = tab.page.get_by_role("list", name="Alarms, newest first").get_by_role("listitem")
     expect(alarms).to_have_count(3)
     expect(alarms.first).to_contain_text("Hit rate fell from 31.0% to 17.0%")

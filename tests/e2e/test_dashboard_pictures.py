@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pages import page
 from PIL import Image
 from services.browser import DESK, PHONE
 from services.up_process import quiet_environment, up
@@ -28,21 +31,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 MODES = {"light": (False, DESK), "dark": (True, DESK), "phone": (False, PHONE)}
 PAGES = {
     "overview": "",
+    "users": "users?range=30d",
     "user": "users/USER",
     "what-if": "users/USER",
     "items": "items",
     "item": "items/tea-001",
     "outcomes": "outcomes",
-    "drift": "drift",
+    "drift": "drift?range=30d",
     "models": "models",
     "ingestion": "ingestion",
 }
+SHOWN = re.findall(r"images/([a-z-]+)-(light|dark|phone)\.png", page("docs/dashboard.md").text)
 # Without SCREENSHOTS each page is pictured once, the modes in turn; test_dashboard_accessibility opens it in all.
-PICTURES = (
-    list(itertools.product(PAGES, MODES))
-    if os.environ.get("SCREENSHOTS")
-    else list(zip(PAGES, itertools.cycle(MODES), strict=False))
-)
+PICTURES = SHOWN if os.environ.get("SCREENSHOTS") else list(zip(PAGES, itertools.cycle(MODES), strict=False))
 MAX_HEIGHT = {"light": 1250, "dark": 1250, "phone": 1500}
 MAX_BYTES = 150 * 1024
 COLOURS = 256
@@ -87,14 +88,22 @@ def tidewise(*words: str) -> None:
 
 
 def send_traffic(shop: httpx.Client, *, for_s: float) -> None:
-    """What the day that was kept back had, happening now, in waves; and people who ask."""
+    """What the day that was kept back had, happening now, in waves; people who ask, and some click and buy."""
+    shop.put("/v1/scenarios/homepage", json={"diversity": {"at_most": {"categories": 3}}}).raise_for_status()
+    chance = random.Random(7)
     live = itertools.cycle(make_shop(season_days=LIVE_DAYS).live)
     began_s = time.monotonic()
     while (passed_s := time.monotonic() - began_s) < for_s:
         taken = list(itertools.islice(live, 3 + round(2 * math.sin(passed_s / 9))))
         events = [{"user_id": one.user_id, "item_id": one.item_id, "type": one.type} for one in taken]
         shop.post("/v1/interactions", json={"events": events}).raise_for_status()
-        shop.get(f"/v1/users/{taken[0].user_id}/recommendations").raise_for_status()
+        scenario = chance.choice([{}, {"scenario": "homepage"}])
+        answer = shop.get(f"/v1/users/{taken[0].user_id}/recommendations", params=scenario).raise_for_status().json()
+        kinds = ["click"] * (chance.random() < 0.4) + ["purchase"] * (chance.random() < 0.1)
+        shown = chance.choice(answer["items"])["item_id"]
+        reaction = {"user_id": taken[0].user_id, "item_id": shown, "recommendation_id": answer["recommendation_id"]}
+        for kind in kinds:
+            shop.post("/v1/interactions", json=reaction | {"type": kind, "value": 24.9}).raise_for_status()
         time.sleep(0.4)
 
 

@@ -20,7 +20,7 @@ from core.manage import save_items
 from core.outcome_records import CountKey, Measure, Origin, Outcome, StoredAnswer, first_key_at
 from core.ports.offsets import ANSWERS
 from core.ports.store import Transaction
-from core.records import DeadLetter, ModelRecord
+from core.records import DeadLetter, ModelRecord, UserShift
 from core.statuses import AlarmEnding
 from tidewise.bootstrap import System, open_system
 from tidewise.demo.demo import fill
@@ -49,6 +49,7 @@ DAY_MS = 24 * HOUR_MS
 EVIL = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">"
 EVIL_USER = "eve/<img src=x onerror=alert(1)>?&#/.."
 EVIL_ITEM = "evil-1"
+SHIFTED_USER = "user-0007"
 EVIL_CATEGORY = "<b>bold</b>"
 OLDER, REFUSED, CHALLENGER = "hm4sr-0d8fb31c77aa", "hm4sr-52c09e1b6f40", "hm4sr-9b1e64f0c2d8"
 
@@ -81,6 +82,7 @@ def plant(system: System, now_ms: int) -> None:
         tx.drift.save_points(list(_points(now_ms)))
         tx.drift.save_alarms(_alarms(now_ms))
         tx.dead_letters.add(_letters(now_ms))
+        tx.users.save_shifts([UserShift(tx.users.lock([SHIFTED_USER])[SHIFTED_USER].key, now_ms - DAY_MS, 0.62)])
         _count_outcomes(tx, now_ms)
         _plant_experiment(tx, now_ms)
         tx.commit()

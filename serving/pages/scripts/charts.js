@@ -108,7 +108,7 @@ function axes(unit) {
 function timeLabels(_, splits, axis, space, step) {
   const [fine, coarse] =
     step < MINUTE_MS ? [seconds, day] : step < DAY_MS ? [clock, day] : step < 28 * DAY_MS ? [day, year] : [month, year];
-  let shown = null;
+  let shown = coarse === year ? year.format(Date.now()) : null; // this year goes without saying
   return splits.map((ms) => {
     const period = coarse.format(ms);
     const label = period === shown ? fine.format(ms) : `${fine.format(ms)}\n${period}`;
@@ -132,19 +132,14 @@ function interrupted(times, lines, step) {
 // A chart over time. Its data: `marks`, [{time, label, colour}], are drawn as vertical lines; `range`, [from, to] in ms,
 // else from the first to the last point; `step`, ms between points, where missing points are to be seen.
 // `linesOf(data)`: the lines of legend and table, [{name, colour, values}]; `drawn(lines)`: the uPlot options;
-// `showsNewest`: the legend shows the newest values while the cursor is elsewhere. `unit`: see format.js.
-function timeChart({ caption, unit, height, showsNewest }, linesOf, drawn) {
+// `atRest(values)`: what the legend shows while the cursor is elsewhere, if anything. `unit`: see format.js.
+function timeChart({ caption, unit, height, atRest }, linesOf, drawn) {
   const build = (data) => {
     const { marks = [], range: timeRange } = data;
     const { times, lines } = interrupted(data.times, linesOf(data), data.step);
     const valueAt = ({ values }, index) => {
       if (index !== null) return text(values[index], unit);
-      return showsNewest
-        ? text(
-            values.findLast((value) => value !== null),
-            unit,
-          )
-        : null;
+      return atRest ? text(atRest(values), unit) : null;
     };
     const show = (index, near = []) =>
       fill(
@@ -175,10 +170,12 @@ function timeChart({ caption, unit, height, showsNewest }, linesOf, drawn) {
   return chart;
 }
 
+const newest = (values) => values.findLast((value) => value !== null);
+
 // Lines over time. `series`: [{name, colour, values, dashed}].
-export function lineChart({ caption, unit, height = 170, area = false }) {
+export function lineChart({ caption, unit, height = 170, area = false, atRest = newest }) {
   return timeChart(
-    { caption, unit, height, showsNewest: true },
+    { caption, unit, height, atRest },
     ({ series }) => series,
     (lines) => ({
       columns: lines.map((line) => line.values),
@@ -234,7 +231,7 @@ export function intervalChart({ caption, unit, height = 200 }) {
 // A stacked area chart of shares. `bands`: [{name, values}], largest first.
 export function streamChart({ caption, unit, height = 200 }) {
   return timeChart(
-    { caption, unit, height, showsNewest: false },
+    { caption, unit, height },
     ({ bands }) => bands.map((line, index) => ({ ...line, colour: line.colour ?? bandColour(index) })),
     (lines) => {
       const tops = [];

@@ -3,7 +3,7 @@ import { api } from "../api.js";
 import { lineChart, streamChart } from "../charts.js";
 import { el, fill } from "../dom.js";
 import { ago, moment, number, percent, plural, span, UNITS } from "../format.js";
-import { badge, card, empty, head, stat, when } from "../parts.js";
+import { badge, card, empty, head, stat, table, when } from "../parts.js";
 import { bandsOf } from "./bands.js";
 import { hitRate, signalOf, SIGNALS } from "./drift_state.js";
 
@@ -15,6 +15,7 @@ export async function showDrift(visit) {
   const stats = el("div.stats"),
     alarms = el("div"),
     mixNote = el("div"),
+    verdicts = el("div"),
     signals = el("div.grid"),
     calm = el("div.grid"),
     calmCount = el("summary"),
@@ -43,6 +44,7 @@ export async function showDrift(visit) {
     );
     const marks = drift.alarms.map((alarm) => ({ time: alarm.onset, colour: "ink", label: alarm.text }));
     drawMix(mix, marks);
+    fill(verdicts, verdictTable(drift));
     drawSignals(drift);
   }
 
@@ -74,6 +76,7 @@ export async function showDrift(visit) {
       if (node.parentElement !== place) place.append(node);
       chart.set({
         times: series.points.map((point) => point.end),
+        range: range.period(drift.now),
         series: [
           { name: "observed", colour: "c0", values: series.points.map((point) => point.value) },
           { name: "expected", colour: "other", values: series.points.map((point) => point.expected), dashed: true },
@@ -101,6 +104,7 @@ export async function showDrift(visit) {
     el(
       "div.grid",
       {},
+      card("Verdicts", { about: "each signal's newest reading, against what was expected" }, verdicts),
       card("Categories", { where: "two-thirds", about: "shares of all events" }, mixNote, stream.node, note),
       card("Alarms", { where: "third", about: "newest first" }, alarms),
     ),
@@ -135,6 +139,31 @@ function figures(drift) {
       kind: drift.monitor ? "" : "warn",
     }),
   ];
+}
+
+// One line for each signal of all events: whether it moved, and its newest reading.
+function verdictTable(drift) {
+  const overall = ordered(drift.signals).filter((series) => series.segment === null);
+  if (!overall.length) return empty("No signal has a reading in this time.");
+  const open = drift.alarms.filter((alarm) => alarm.status !== "over");
+  return table(
+    "Verdicts, by signal",
+    [["Signal"], ["Verdict", "keep"], ["Now", "number"], ["Expected", "number"], ["Segments that moved"]],
+    overall.map(({ name, points }) => {
+      const { unit, name: title, about } = signalOf(name);
+      const { value, expected } = points.at(-1);
+      const alarms = open.filter((alarm) => alarm.signal === name);
+      const own = alarms.find((alarm) => alarm.segment === null);
+      const moved = alarms.map((alarm) => alarm.segment).filter((segment) => segment !== null);
+      return [
+        [el("strong", {}, title), el("div.soft.small", {}, about)],
+        own ? badge(`moved ${ago(own.onset, drift.now)}`, "bad", own.text) : badge("as expected", "good"),
+        unit.text(value),
+        expected === null ? "–" : unit.text(expected),
+        moved.length ? moved.map((segment) => segment.replace("=", " ")).join(", ") : el("span.soft", {}, "none"),
+      ];
+    }),
+  );
 }
 
 function timeline(drift) {

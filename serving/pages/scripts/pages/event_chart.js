@@ -13,7 +13,7 @@ export const numEvents = (timeline) => sum(Object.values(timeline.events).map(su
 
 // {node, show(timeline), redraw()}.
 export function eventChart() {
-  const chart = lineChart({ caption: "Events over time, by type", unit: UNITS.count });
+  const chart = lineChart({ caption: "Events over time, by type", unit: UNITS.count, atRest: sum });
   function show(timeline) {
     const isOver = (start) => start + timeline.step_ms <= timeline.now; // a step that runs would look like a fall
     const times = timeline.time.filter(isOver);

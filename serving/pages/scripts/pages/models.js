@@ -137,7 +137,7 @@ export async function showModels(visit) {
       el(
         "div.third.stack",
         {},
-        card("Learning curve", { about: "each version when it was judged" }, curve.node),
+        card("Learning curve", { about: "each version when it was judged" }, ...curve.nodes),
         card("Promotions", { about: "newest first" }, promotions),
       ),
     ),

@@ -6,6 +6,7 @@ import { ago, date, duration, milliseconds, number, percent, plural, rate, short
 import { card, empty, facts, head, itemList, stat, when } from "../parts.js";
 import { driftState, hitRate, hitRatePoints } from "./drift_state.js";
 import { eventChart, marksOf, numEvents, stepText } from "./event_chart.js";
+import { namesOf } from "./model_names.js";
 import { checklist, problemsOf, stateBanner } from "./health.js";
 
 const PERIOD_S = 5;
@@ -25,7 +26,7 @@ export async function showOverview(visit) {
     popular = el("div");
 
   async function load() {
-    const [status, activity, top, drift, ingestion, timeline, outcomes] = await Promise.all([
+    const [status, activity, top, drift, ingestion, timeline, outcomes, models] = await Promise.all([
       api.status(signal),
       api.activity(signal),
       api.popular({ n: POPULAR }, signal),
@@ -33,12 +34,13 @@ export async function showOverview(visit) {
       api.ingestion(signal),
       api.timeline(range.period(), signal),
       api.outcomes({ since: range.period()[0], by: "day" }, signal),
+      api.models(signal),
     ]);
     const missing = checklist(status);
     fill(state, missing ? null : stateBanner(problemsOf({ status, drift, ingestion })));
     fill(firstSteps, missing && card("First steps", { about: "until recommendations are personal" }, missing));
     fill(business, ...businessFigures({ status, drift, timeline, outcomes, range }));
-    fill(system, ...systemFigures(status, activity.samples, drift, ingestion));
+    fill(system, ...systemFigures(status, activity.samples, drift, ingestion, namesOf(models.models)));
     fill(inventoryBody, inventory(status));
     fill(
       popular,
@@ -123,7 +125,7 @@ function businessFigures({ status, drift, timeline, outcomes, range }) {
 const interval = ({ low, high }) => `${percent(low, 1)} to ${percent(high, 1)}`;
 
 // Latency and freshness are those of the process that answers, and of the last hour.
-function systemFigures(status, samples, drift, ingestion) {
+function systemFigures(status, samples, drift, ingestion, nameOf) {
   const { model } = status;
   const state = driftState(drift);
   const p50 = last(samples.freshness_p50_ms);
@@ -141,7 +143,7 @@ function systemFigures(status, samples, drift, ingestion) {
     ),
     stat(
       "Champion",
-      el("a", { href: "#/models" }, model.serving || "none"),
+      el("a", { href: "#/models", title: model.serving }, model.serving ? nameOf(model.serving) : "none"),
       model.serving ? `trained ${ago(model.created)}` : "popularity serves",
       { words: true },
     ),

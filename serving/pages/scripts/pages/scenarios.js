@@ -28,7 +28,7 @@ const EXAMPLE = {
 export async function showScenarios(visit) {
   const { signal, view } = visit;
   const list = el("div"),
-    history = el("div"),
+    history = el("div", {}, empty("Choose a scenario, or enter a name, to see its revisions.")),
     preview = el("div.grid"),
     problem = el("div");
   const name = field("name", { autocomplete: "off", spellcheck: "false", placeholder: "homepage", list: "scenario-names" });

@@ -3,7 +3,7 @@ import { lineChart } from "../charts.js";
 import { el } from "../dom.js";
 import { plural, UNITS } from "../format.js";
 import { intervals } from "../intervals.js";
-import { badge, table, when } from "../parts.js";
+import { badge, empty, table, when } from "../parts.js";
 
 const KINDS = { promote: "good", refuse: "bad", undecided: "warn" };
 
@@ -58,6 +58,7 @@ const text = ({ mean, low, high }) => `${mean.toFixed(4)} [${low.toFixed(4)}, ${
 // NDCG@10 of each challenger and of the champion that it was compared with, in the order of the trials.
 export function learningCurve() {
   const chart = lineChart({ caption: "NDCG@10 of challengers and champions on held-out events", unit: UNITS.plain });
+  const none = empty("The curve begins with the second verdict of the gate.");
   const value = (trial, name) => trial.compared.find((line) => line.name === name)?.ndcg_10.mean ?? null;
   function show(models, marks) {
     const trials = models
@@ -65,6 +66,7 @@ export function learningCurve() {
       .filter((trial) => trial.compared?.length)
       .sort((one, other) => one.time - other.time);
     chart.node.hidden = trials.length < 2;
+    none.hidden = !chart.node.hidden;
     if (chart.node.hidden) return;
     chart.set({
       times: trials.map((trial) => trial.time),
@@ -75,5 +77,5 @@ export function learningCurve() {
       ].filter((line) => line.values.some((number) => number !== null)),
     });
   }
-  return { node: chart.node, show, redraw: () => chart.redraw() };
+  return { nodes: [none, chart.node], show, redraw: () => chart.redraw() };
 }
