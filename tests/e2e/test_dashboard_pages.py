@@ -264,15 +264,19 @@ def test_an_experiment_shows_its_arms_its_verdict_and_stops(shop: httpx.Client, 
     tab.page.get_by_role("dialog").get_by_role("button", name="Stop").click()
     expect(tab.page.get_by_role("button", name="Start again")).to_be_visible()
     assert shop.get("/v1/experiments/layout").json()["state"] == "ended"
+    for name in ("homepage", "wide"):  # that its arms name
+        shop.put(f"/v1/scenarios/{name}", json={"n": 5}).raise_for_status()
     tab.page.get_by_role("button", name="Start again").click()
     expect(tab.page.get_by_role("button", name="Stop")).to_be_visible()
     assert shop.get("/v1/experiments/layout/results").json()["arms"][0]["users"] == control["users"]
+    for name in ("homepage", "wide"):
+        shop.delete(f"/v1/scenarios/{name}").raise_for_status()
     assert tab.errors == []
 
 
 def test_an_experiment_is_stored_from_its_definition(shop: httpx.Client, tab: Tab) -> None:
     tab.go(page_of(shop, "/experiments"))
-    tab.page.get_by_label("Name").fill("halves")
+    tab.page.get_by_role("textbox", name="Name").fill("halves")
     tab.page.get_by_role("textbox", name="Definition").fill('{"arms": []}')
     tab.page.get_by_role("button", name="Store").click()
     expect(tab.page.get_by_role("alert").filter(has_text="arms: wanted two to 10 arms")).to_be_visible()
