@@ -41,34 +41,47 @@ def save_experiment(
             msg = f"scenario: wanted a known name, got {scenario!r}; PUT /v1/scenarios/NAME makes one"
             raise InvalidInput(msg, field="scenario")
     with store.transaction() as tx:
-        _check_models(tx, experiment)
-        tx.experiments.lock()
-        before = newest_revision(tx.experiments, name)
-        newest = None if before is None else before.definition
-        if "start" not in definition:
-            same = newest is not None and all(newest.get(field) == definition.get(field) for field in SPLIT)
-            definition = {**definition, "start": newest["start"] if newest is not None and same else now_ms}
-        _check_alone(tx, parse_experiment(definition, name=name))
-        change = tx.experiments.add(name, definition, author=author, now_ms=now_ms)
+        change = add_experiment(tx, name, definition, author=author, now_ms=now_ms)
         tx.commit()
     return change
+
+
+def add_experiment(
+    tx: Transaction, name: str, definition: Mapping[str, Any], *, author: str, now_ms: int
+) -> DefinitionRevision:
+    """As `save_experiment`, in a transaction; its scenarios are known to exist."""
+    _check_models(tx, parse_experiment(definition, name=name, now_ms=now_ms))
+    tx.experiments.lock()
+    before = newest_revision(tx.experiments, name)
+    newest = None if before is None else before.definition
+    if "start" not in definition:
+        same = newest is not None and all(newest.get(field) == definition.get(field) for field in SPLIT)
+        definition = {**definition, "start": newest["start"] if newest is not None and same else now_ms}
+    _check_alone(tx, parse_experiment(definition, name=name))
+    return tx.experiments.add(name, definition, author=author, now_ms=now_ms)
 
 
 def stop_experiment(store: Store, name: str, *, author: str, clock: Clock = _WALL) -> DefinitionRevision:
     """End an experiment now: its users are answered as without it, its results stay. Raises `NotFound`."""
-    now_ms = clock.now_ms()
     with store.transaction() as tx:
-        tx.experiments.lock()
-        newest = newest_revision(tx.experiments, name)
-        if newest is None or newest.definition is None:
+        change = end_experiment(tx, name, author=author, now_ms=clock.now_ms())
+        if change is None:
             raise EXPERIMENT.not_stored(name)
-        definition = dict(newest.definition)
-        experiment = parse_experiment(definition, name=name)
-        if experiment.runs_at(now_ms) or now_ms < experiment.start_ms:
-            definition |= {"start": min(experiment.start_ms, now_ms), "end": now_ms}
-        change = tx.experiments.add(name, definition, author=author, now_ms=now_ms)
         tx.commit()
     return change
+
+
+def end_experiment(tx: Transaction, name: str, *, author: str, now_ms: int) -> DefinitionRevision | None:
+    """As `stop_experiment`, in a transaction; None where it is not stored."""
+    tx.experiments.lock()
+    newest = newest_revision(tx.experiments, name)
+    if newest is None or newest.definition is None:
+        return None
+    definition = dict(newest.definition)
+    experiment = parse_experiment(definition, name=name)
+    if experiment.state_at(now_ms) != ExperimentState.ENDED:
+        definition |= {"start": min(experiment.start_ms, now_ms), "end": now_ms}
+    return tx.experiments.add(name, definition, author=author, now_ms=now_ms)
 
 
 def _check_models(tx: Transaction, experiment: Experiment) -> None:

@@ -28,6 +28,13 @@ from core.items import Catalogue
 from core.learn.baselines import COUNTS, POPULARITY, try_popularity
 from core.learn.blended_trial import try_bundles
 from core.learn.gate import Verdict, judge
+from core.learn.promotion_experiments import (
+    DECIDED_BY,
+    ExperimentPlan,
+    check_experiment,
+    end_orphaned,
+    start_experiment,
+)
 from core.learn.tasks import Policy, Task, Trainer, TrainingInput, task_by_hand, task_of
 from core.learn.trial import select_slice
 from core.learn.triggers import (
@@ -58,7 +65,6 @@ from core.statuses import ModelStatus
 logger = logging.getLogger(__name__)
 
 TASK_KEY = "training.task"  # of the metadata: the unfinished task
-DECIDED_BY = "the gate"
 EMPTY_SLICE = "none of the newest events can be ranked: wanted listed items, of users with earlier events"
 
 
@@ -98,6 +104,8 @@ class LearningCycle:
 
     def run(self, job: Job) -> Verdict | None:
         """Train, judge, promote; None where there is no challenger that the gate could judge."""
+        if job.kind == "check":
+            return check_experiment(self.store, self.lease, self.policy.experiment or ExperimentPlan(), self.clock)
         if job.kind != "judge":
             self.train(job)
         return self.judge()
@@ -114,6 +122,7 @@ class LearningCycle:
         record = self._trained(task, data, parent=champion if task.kind == "fine-tune" else None)
         with self.lease.transaction() as tx:
             _store(tx, record)
+            end_orphaned(tx, now_ms=self.clock.now_ms())
             tx.metadata.save({TASK_KEY: ""})
             tx.commit()
         return record
@@ -142,10 +151,11 @@ class LearningCycle:
         with self.lease.transaction() as tx:
             _check_new(tx, record)
             propose(tx, record)
+            end_orphaned(tx, now_ms=self.clock.now_ms())
             acknowledge_alarms(tx, data.newest_alarm_ms)
             tx.commit()
         report("Comparing the model with what serves and with the baselines on the events held out.")
-        judging = replace(self, policy=replace(self.policy, promotes=True))
+        judging = replace(self, policy=replace(self.policy, promotes=True, experiment=None))
         verdict = judging.judge(record.version, force=force)
         if verdict is None:
             msg = f"model {record.version} was replaced by another training before it was judged; train again"
@@ -268,6 +278,8 @@ class LearningCycle:
                 note(tx, record.version, {"trials": trials})
             if force is not None:
                 promote(tx, record.version, decided_by=force.operator, reason=force.reason, now_ms=now_ms)
+            elif verdict.outcome == "promote" and self.policy.experiment is not None and champion is not None:
+                note(tx, record.version, start_experiment(tx, champion, record, self.policy.experiment, now_ms=now_ms))
             elif verdict.outcome == "promote" and self.policy.promotes:
                 promote(tx, record.version, decided_by=DECIDED_BY, reason=verdict.reason, now_ms=now_ms)
             tx.commit()

@@ -17,6 +17,7 @@ from core.clock import DAY_MS
 from core.errors import NotReady
 from core.items import Catalogue
 from core.learn.gate import GateRules
+from core.learn.promotion_experiments import ExperimentPlan
 from core.learn.triggers import Job, JobKind, Schedule, trained_through_ms
 from core.ports.encoder import ModelBundle
 from core.records import EventColumns, ModelRecord
@@ -28,7 +29,8 @@ class Policy:
 
     `slice_share`: the share of new events held out for the trial, within `min_slice` and `max_slice`. `anchor_age`:
     how many promotions ago the anchor served. `keep`: how many old versions stay on disk. `promotes`: False leaves
-    promotions to an operator. `max_events`: how many of the newest events are read.
+    promotions to an operator. `experiment`: the winner against a champion is tested by it first. `max_events`: how many
+    of the newest events are read.
     """
 
     rules: GateRules = field(default_factory=GateRules)
@@ -39,6 +41,7 @@ class Policy:
     anchor_age: int = 5
     keep: int = 5
     promotes: bool = True
+    experiment: ExperimentPlan | None = None
     hide_seen: bool = True
     half_life_ms: float = 7 * DAY_MS
     max_events: int = 2_000_000

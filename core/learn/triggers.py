@@ -2,7 +2,8 @@
 
 The first model is trained once there are enough events. A champion is fine-tuned after a number of new events, after a
 time, after a drift alarm or on request. An undecided challenger is judged again when its slice has doubled, so that
-frequent judging does not raise the share of false promotions.
+frequent judging does not raise the share of false promotions. While an experiment decides on a challenger, only its
+checks are due.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from typing import Literal
 
 from core.clock import HOUR_MS, MINUTE_MS
 from core.drift_records import Alarm
+from core.learn.promotion_experiments import EXPERIMENT, is_check_due, is_orphaned
 from core.learn.versions import with_status
 from core.ports.store import ReadTransaction, Transaction
 from core.records import ModelRecord
 from core.statuses import ModelStatus
 
-JobKind = Literal["first", "fine-tune", "retrain", "judge", "by hand"]
+JobKind = Literal["first", "fine-tune", "retrain", "judge", "check", "by hand"]
 REQUEST_KEY = "training.request"  # of the metadata: the training request that waits
 ACKNOWLEDGED_KEY = "training.acknowledged_alarm_ms"  # of the metadata; `detected_ms` of an alarm
 JUDGE_AGAIN_GROWTH = 2.0
@@ -87,6 +89,10 @@ def choose_job(state: TrainingState, schedule: Schedule) -> Job | None:
     if request is not None:
         kind: JobKind = request.kind if champion else "first"
         return Job(kind, f"requested by {request.by}" + (f": {request.reason}" if request.reason else ""))
+    tested = next((record for record in state.models if record.lineage.get(EXPERIMENT)), None)
+    if tested is not None:
+        is_due = is_orphaned(tested) or is_check_due(tested, state.now_ms)
+        return Job("check", f"experiment {tested.lineage[EXPERIMENT]['name']}") if is_due else None
     challenger = with_status(state.models, ModelStatus.CHALLENGER)
     if challenger is not None and state.num_since_challenger >= JUDGE_AGAIN_GROWTH * _judged_on(challenger):
         return Job("judge", f"{state.num_since_challenger:,} events since the challenger's last one")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from core.experiments.experiment import METRICS, Metric
 from tidewise.settings.section import Amount, Count, Section, split_names
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -106,8 +107,18 @@ class TrainSettings(Section):
 class LearnSettings(Section):
     """Continuous learning: fine-tuning, the gate, promotion."""
 
-    mode: Literal["auto", "propose", "off"] = "auto"
-    """`auto`: the gate promotes; `propose`: the gate judges, an operator promotes; `off`: no automatic training."""
+    mode: Literal["auto", "propose", "experiment", "off"] = "auto"
+    """`auto`: the gate promotes; `propose`: the gate judges, an operator promotes; `experiment`: the gate's winner is
+    promoted by an experiment; `off`: no automatic training."""
+    experiment_metric: Metric = METRICS[0]
+    """With `learn.mode = "experiment"`: the metric that decides."""
+    experiment_share: float = Field(0.5, ge=0.01, le=0.99)
+    """With `learn.mode = "experiment"`: the share of users whom the challenger answers."""
+    experiment_days: Amount = 14.0
+    """With `learn.mode = "experiment"`: the days after which a challenger without a decision is refused."""
+    experiment_margin: float = Field(0.02, ge=0, lt=1)
+    """With `learn.mode = "experiment"`: the tolerated loss, as a share of the champion's metric; 0: only a win
+    promotes."""
     every_events: Count = 10_000
     """The number of new events that triggers a fine-tune."""
     every_minutes: Amount = 60.0

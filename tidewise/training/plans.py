@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from core.clock import DAY_MS, MINUTE_MS
 from core.errors import InvalidSettings
 from core.learn.gate import GateRules
+from core.learn.promotion_experiments import ExperimentPlan
 from core.learn.tasks import Policy
 from core.learn.triggers import Schedule
 from tidewise.settings.schema import Settings
@@ -30,9 +31,21 @@ def learning_policy(settings: Settings) -> Policy:
         anchor_age=learn.lookback_promotions,
         keep=learn.keep_versions,
         promotes=learn.mode != "propose",
+        experiment=_experiment_plan(settings) if learn.mode == "experiment" else None,
         hide_seen=settings.recommend.exclude_seen,
         half_life_ms=settings.popularity.half_life_days * DAY_MS,
         max_events=learn.max_events,
+    )
+
+
+def _experiment_plan(settings: Settings) -> ExperimentPlan:
+    learn = settings.learn
+    return ExperimentPlan(
+        metric=learn.experiment_metric,
+        share=learn.experiment_share,
+        days=learn.experiment_days,
+        margin=learn.experiment_margin,
+        proven_impressions=settings.outcomes.impressions == "client",
     )
 
 
