@@ -34,6 +34,7 @@ class SASRec(HM4SR):
             temporal_moe=False,
             relative_attention=False,
             sparse_experts=0,
+            facet_experts=0,
             losses=LossWeights(),
         )
         super().__init__(plain, num_items=num_items)

@@ -21,9 +21,8 @@ from torch import Tensor
 from core.arrays import FloatArray, IntArray
 from core.history import History
 from model.bundle import BoundEncoder, batches_by_length
-from model.inference.folded import FoldedLayer
+from model.inference.folded import FoldedFacets, FoldedLayer, fold
 from model.inference.layer_inputs import LayerInputCache
-from model.network.towers import TowerLayer
 
 FETCHED_AT_ONCE = 64  # users whose inputs lie in the processor's second cache (2 MiB) together: 25 KiB each
 MAX_CATCH_UP = 4  # a user further behind is encoded whole: four single positions cost about as much as one window
@@ -68,7 +67,7 @@ class IncrementalEncoder:
     def __init__(self, encoder: BoundEncoder, *, memory_mib: float = 256.0) -> None:
         self._encoder = encoder
         self._cache = LayerInputCache(encoder.model.config, memory_mib=memory_mib)
-        self._layers = [FoldedLayer(cast(TowerLayer, layer)) for layer in encoder.model.towers.layers]
+        self._layers = [fold(layer) for layer in encoder.model.towers.layers]
         self._fetched = torch.empty(FETCHED_AT_ONCE, *self._cache.inputs[0].shape[1:])
         self._lock = threading.Lock()
         self.counts = EncoderCounts()
@@ -181,7 +180,7 @@ class IncrementalEncoder:
         return [torch.zeros(later_BW.shape).masked_fill_(later_BW, -torch.inf)[:, None, None]] * len(self._layers)
 
     def _attend(
-        self, folded: FoldedLayer, x_MBD: Tensor, inputs_SMWD: Tensor, slots_B: Tensor, bias_BMHW: Tensor
+        self, folded: FoldedLayer | FoldedFacets, x_MBD: Tensor, inputs_SMWD: Tensor, slots_B: Tensor, bias_BMHW: Tensor
     ) -> Tensor:
         """One layer's output at one position of each user; the input at that position is cached already."""
         queries_BMHD = folded.queries(x_MBD)

@@ -50,6 +50,8 @@ class ModelConfig:
     `relative_attention`: attention depends on the steps and on the time between two events (HSTU; not in the paper).
     `sparse_experts`: so many small experts beside each feed-forward part, two of them at a time (HyMoERec; not in the
     paper); 0: none.
+    `facet_experts`: so many queries of each head of the last layer, whose heads are facets of an item (FAME; not in the
+    paper); 0: a layer like the others.
     `hides_seen`: it is trained for answers without what the user has had: the items of a window are no candidates after
     it (ours, not in the paper). With either, the Temporal MoE starts near doing nothing.
     `released=True` keeps the arithmetic of the authors' released code, faults included: it serves their weights alone.
@@ -78,6 +80,7 @@ class ModelConfig:
     repeats: bool = False
     relative_attention: bool = False
     sparse_experts: int = 0
+    facet_experts: int = 0
     hides_seen: bool = False
     id_dropout: float = 0.1
     num_categories: int = 0
@@ -91,6 +94,7 @@ class ModelConfig:
             "a width that num_heads divides": self.width > 0 and self.width % self.num_heads == 0,
             "at least one layer": self.num_layers > 0,
             "no sparse experts, or at least 2": self.sparse_experts == 0 or self.sparse_experts >= 2,
+            "no facet experts, or more": self.facet_experts >= 0,
             "losses of weight 0 or more": min(self.losses.idcl, self.losses.cp, self.losses.pcl) >= 0,
             "0 <= pcl_share <= 1": 0 <= self.losses.pcl_share <= 1,
             "0 <= dropout < 1": 0 <= self.dropout < 1,

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.network.attention import mask_of_last, split_heads
 from model.network.config import ModelConfig
 from model.network.dropout import drop
+from model.network.facets import FacetLayer
 from model.network.layers import StackedLinear, StackedNorm
 from model.network.sparse_experts import SparseExperts
 
@@ -36,12 +38,6 @@ class TowerLayer(nn.Module):
         self.experts = SparseExperts(config) if config.sparse_experts else None
         self.inner_norm = StackedNorm(num_towers, width, config.layer_norm_eps)
 
-    def heads(self, x_MBLD: Tensor) -> Tensor:
-        """(M * B, H, L, K): the layout that attention wants."""
-        num_towers, batch, length, width = x_MBLD.shape
-        shape = (num_towers * batch, length, self.num_heads, width // self.num_heads)
-        return x_MBLD.reshape(shape).transpose(1, 2)
-
     def finish(self, x_MBLD: Tensor, told_MBLD: Tensor) -> Tensor:
         """Everything after the attention and its output map: both residuals and the feed-forward."""
         x_MBLD = self.attention_norm(x_MBLD + drop(told_MBLD, self.dropout, training=self.training))
@@ -53,7 +49,7 @@ class TowerLayer(nn.Module):
 
     def forward(self, x_MBLD: Tensor, bias_MBHLL: Tensor | None = None) -> Tensor:
         """All positions: the plain reference. `bias_MBHLL`: what is added to the scores, with the causal mask in it."""
-        q, k, v = (self.heads(part) for part in self.query_key_value(x_MBLD).chunk(3, dim=-1))
+        q, k, v = (split_heads(part, self.num_heads) for part in self.query_key_value(x_MBLD).chunk(3, dim=-1))
         mask = None if bias_MBHLL is None else bias_MBHLL[-len(x_MBLD) :].flatten(0, 1)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
         return self.finish(x_MBLD, self.out(mixed.transpose(1, 2).reshape(x_MBLD.shape)))
@@ -66,26 +62,25 @@ class TowerLayer(nn.Module):
         weight, bias = self.query_key_value.weight, self.query_key_value.bias
         q = torch.baddbmm(bias[..., :width], last_MB1D.flatten(1, 2), weight[..., :width])
         pairs = torch.baddbmm(bias[..., width:], x_MBLD.flatten(1, 2), weight[..., width:])
-        k, v = (self.heads(part) for part in pairs.view(num_towers, batch, length, -1).chunk(2, dim=-1))
-        visible_BL = torch.arange(length, device=x_MBLD.device) < lengths_B.unsqueeze(1)
-        mask = visible_BL.repeat(num_towers, 1)[:, None, None, :]
-        if bias_MBHLL is not None:
-            mask = bias_MBHLL[:, rows_B, :, lengths_B - 1].transpose(0, 1).flatten(0, 1).unsqueeze(2)
-        mixed = F.scaled_dot_product_attention(self.heads(q.view_as(last_MB1D)), k, v, attn_mask=mask)
+        parts = pairs.view(num_towers, batch, length, -1).chunk(2, dim=-1)
+        q, k, v = (split_heads(part, self.num_heads) for part in (q.view_as(last_MB1D), *parts))
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask_of_last(x_MBLD, lengths_B, bias_MBHLL))
         return self.finish(last_MB1D, self.out(mixed.transpose(1, 2).reshape(last_MB1D.shape))).squeeze(2)
 
 
 class Towers(nn.Module):
-    """The stack of layers."""
+    """The stack of layers; the last may be one of facets."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.layers = nn.ModuleList(TowerLayer(config) for _ in range(config.num_layers))
+        if config.facet_experts:
+            self.layers[-1] = FacetLayer(config)
 
     def initialise(self) -> None:
         """Norms start as they are made: weight 1, bias 0."""
         for module in self.modules():
-            if isinstance(module, StackedLinear):
+            if isinstance(module, (StackedLinear, FacetLayer)):
                 module.initialise()
 
     def forward(self, x_MBLD: Tensor, bias_NMBHLL: Tensor | None = None) -> Tensor:
@@ -96,7 +91,7 @@ class Towers(nn.Module):
 
     def last(self, x_MBLD: Tensor, lengths_B: Tensor, bias_NMBHLL: Tensor | None = None) -> Tensor:
         """(M, B, D) outputs at the last position of each row: the fast path of `forward`."""
-        *lower, top = (cast(TowerLayer, layer) for layer in self.layers)
+        *lower, top = (cast(TowerLayer | FacetLayer, layer) for layer in self.layers)
         for number, layer in enumerate(lower):
             x_MBLD = layer(x_MBLD, None if bias_NMBHLL is None else bias_NMBHLL[number])
         return top.last(x_MBLD, lengths_B, None if bias_NMBHLL is None else bias_NMBHLL[-1])
