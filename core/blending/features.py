@@ -32,6 +32,22 @@ class LastNeighbours:
         keys = last.tolist()
         return cls(last, [counts.after(key) for key in keys], [counts.before(key) for key in keys])
 
+    def before(self, item_key: int, weights: Sequence[float]) -> LastNeighbours:
+        """As they were before an event of that item, which came after the last ones and has been counted since.
+
+        `weights`: what it added to the counts of the newest of the last items, see `TransitionCounts.weights_at`.
+        """
+        added: dict[int, float] = {}
+        for key, weight in zip(self.last.tolist(), weights, strict=False):
+            if key != item_key:
+                added[key] = added.get(key, 0.0) + weight
+        last = self.last.tolist()
+        followers = [
+            of_item.without(item_key, added[key]) if key in added else of_item
+            for key, of_item in zip(last, self.followers, strict=True)
+        ]
+        return LastNeighbours(self.last, followers, self.predecessors)
+
     def forward(self, hidden: IntArray) -> tuple[IntArray, FloatArray]:
         """Item keys and their shares among what followed; see `neighbour_shares`."""
         return neighbour_shares(self.followers, hidden)

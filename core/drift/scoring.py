@@ -1,7 +1,8 @@
-"""Scoring: ranks the sampled events with the serving model, each with the user's state before it.
+"""Scoring: ranks the sampled events as they are served, blended where the model is, each with the state before it.
 
-The state strictly before an event follows from the (time, sequence) order, so that the result does not depend on when
-an event is scored, or by which process. Independent of HTTP, detectors and alarms.
+The user's state strictly before an event follows from the (time, sequence) order, so that it does not depend on when
+an event is scored, or by which process. Live counts are those of the scoring, some seconds later, without what the
+event itself added to them. Independent of HTTP, detectors and alarms.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
+from core.blending.features import LastNeighbours
 from core.drift_records import ItemFacts, SampledEvent, Score
 from core.hidden_items import HiddenItems
 from core.history import History, WindowShape, windows_of
 from core.interactions import EventTypes
-from core.items import Catalogue
 from core.ports.store import ReadTransaction, Store
 from core.recommendation.added_scores import add_repeats
 from core.recommendation.bound_model import BoundModel
+from core.recommendation.neighbour_scores import NeighbourScores
 from core.recommendation.snapshot import ServingSnapshot
 from core.records import EventRow, StoredItem
 
@@ -29,11 +31,16 @@ MAX_PAST = 2_000  # of a user's newest events
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """An event to score: the history before it, its row, and the rows that could have been recommended."""
+    """An event to score: the history before it, its item, and what could have been recommended.
+
+    `excluded`: keys of items that the answer leaves out; `allowed`: (N,) all other listed rows.
+    """
 
     sample: SampledEvent
     history: History
+    item_key: int
     row: int
+    excluded: IntArray
     allowed: BoolArray
     gap_ms: int
 
@@ -61,7 +68,10 @@ class Scoring:
         exclude_seen: bool = True,
         segments: Sequence[str] = (),
     ) -> None:
-        """`segments`: to monitor separately: `category` (or the topic of a text), `item.NAME`, `event.NAME`."""
+        """`snapshots`: called after the samples were read, so that its counts hold their events.
+
+        `segments`: to monitor separately: `category` (or the topic of a text), `item.NAME`, `event.NAME`.
+        """
         self._store = store
         self._snapshots = snapshots
         self._shape = shape
@@ -72,15 +82,18 @@ class Scoring:
 
     def next_scores(self) -> list[Score]:
         """The scores of the oldest unscored events, to be stored by the caller; empty if there are none."""
-        snapshot = self._snapshots()
         with self._store.read() as read:
             samples = read.drift.unscored(limit=BATCH)
+        if not samples:
+            return []
+        snapshot = self._snapshots()
+        with self._store.read() as read:
             events = read.events.by_key([sample.event_key for sample in samples])
             items = read.items.by_key([event.item_key for event in events.values()])
             topics = read.drift.topics() if "category" in self._segments else {}
             known = _Known(events, items, read.drift.item_facts(sorted(items)), topics)
             cases = [case for sample in samples if (case := self._case(read, snapshot, sample, events)) is not None]
-        scored = _rank_and_loss(snapshot.model, snapshot.catalogue, cases) if snapshot.model and cases else {}
+        scored = _rank_and_loss(snapshot, snapshot.model, cases) if snapshot.model and cases else {}
         version = snapshot.model.version if snapshot.model else None
         return [self._score(sample, known, version, scored) for sample in samples]
 
@@ -98,14 +111,16 @@ class Scoring:
         past = read.events.recent(event.user_key, type_codes=self._codes, limit=MAX_PAST, before=before)
         windowed = [row for row in past if row.type_code in self._windowed]
         past_types = np.array([(row.item_key, row.type_code) for row in past], np.int64).reshape(-1, 2)
-        excluded = snapshot.catalogue.rows(self._hidden_items.of(past_types))
-        if not windowed or item_row in excluded:
+        excluded = self._hidden_items.of(past_types)
+        if not windowed or event.item_key in excluded:
             return None
         allowed = snapshot.catalogue.listed.copy()
-        allowed[excluded[excluded >= 0]] = False
+        excluded_rows = snapshot.catalogue.rows(excluded)
+        allowed[excluded_rows[excluded_rows >= 0]] = False
         times_ms = np.array([row.time_ms for row in windowed], np.int64)
         history = windows_of(_keys(windowed), times_ms, self._shape).history
-        return _Case(sample, history, item_row, allowed, event.time_ms - int(times_ms[-1]))
+        gap_ms = event.time_ms - int(times_ms[-1])
+        return _Case(sample, history, event.item_key, item_row, excluded, allowed, gap_ms)
 
     def _score(
         self, sample: SampledEvent, known: _Known, version: str | None, scored: Mapping[bytes, tuple[int, float]]
@@ -123,14 +138,23 @@ def _keys(events: Iterable[EventRow]) -> IntArray:
     return np.array([event.item_key for event in events], np.int64)
 
 
-def _rank_and_loss(model: BoundModel, catalogue: Catalogue, cases: Sequence[_Case]) -> dict[bytes, tuple[int, float]]:
+def _rank_and_loss(
+    snapshot: ServingSnapshot, model: BoundModel, cases: Sequence[_Case]
+) -> dict[bytes, tuple[int, float]]:
     """The rank, from 1, and the loss of each case's item among its allowed rows."""
     histories = [case.history for case in cases]
     encoded = model.encoder.encode(histories)
     queries = model.encoder.query(encoded, np.array([case.gap_ms for case in cases], np.int64))
     rows = np.flatnonzero(np.logical_or.reduce([case.allowed for case in cases]))
     scores = queries @ model.encoder.items(rows).T
-    add_repeats(scores, rows, model.encoder, catalogue, histories)
+    add_repeats(scores, rows, model.encoder, snapshot.catalogue, histories)
+    if model.blend is not None and snapshot.counts is not None and snapshot.values is not None:
+        scores = np.float32(model.blend.encoder) * scores + snapshot.values.values[rows]
+        for case, own in zip(cases, scores, strict=True):
+            near = LastNeighbours.of(snapshot.counts, case.history.items)
+            near = near.before(case.item_key, snapshot.counts.weights_at(case.sample.time_ms))
+            neighbours = NeighbourScores.of_near(model.blend, near, snapshot.catalogue, case.excluded)
+            neighbours.added.add_to(own, rows)
     return {case.sample.event_key: _rank_case(scores[n], rows, case) for n, case in enumerate(cases)}
 
 

@@ -31,7 +31,11 @@ class NeighbourScores:
         cls, blend: Blend, counts: TransitionCounts, catalogue: Catalogue, history: History, hidden: IntArray
     ) -> NeighbourScores:
         """Of the last items of a history; `hidden`: item keys that are no answers, because they were seen."""
-        near = LastNeighbours.of(counts, history.items)
+        return cls.of_near(blend, LastNeighbours.of(counts, history.items), catalogue, hidden)
+
+    @classmethod
+    def of_near(cls, blend: Blend, near: LastNeighbours, catalogue: Catalogue, hidden: IntArray) -> NeighbourScores:
+        """Of the neighbours of last items."""
         (forward_keys, forward), (backward_keys, backward) = near.forward(hidden), near.backward(hidden)
         rows = catalogue.rows(np.concatenate([forward_keys, backward_keys]))
         parts = np.concatenate([blend.forward_part(forward), blend.backward_part(backward)])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.arrays import DoubleArray, IntArray
 from core.transitions.neighbours import NeighbourCounts, Neighbours, Pairs, joined
-from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, Transition, TransitionChanges
+from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, WEEK_MS, Transition, TransitionChanges
 
 SMALLEST = 1e-6  # of a count in present units: the rest of one that was taken back, or twenty half-lives old
 
@@ -77,6 +77,11 @@ class TransitionCounts:
     def before(self, item_key: int) -> Neighbours:
         """The strongest predecessors of an item, by decayed counts in present units."""
         return self._in_present(self._predecessors.of(item_key))
+
+    def weights_at(self, time_ms: int) -> tuple[float, ...]:
+        """What an event of that time adds to the counts of the items before it, nearest first, in present units."""
+        decay = float(np.exp2((time_ms // WEEK_MS - self._newest_week) / self.rules.half_life_weeks))
+        return tuple(distance * decay for distance in self.rules.distances)
 
     def shares(self, item_keys: IntArray) -> DoubleArray:
         """(n,) the share of each item in the decayed number of events; 0 for an item without any."""

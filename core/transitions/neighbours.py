@@ -24,6 +24,13 @@ class Neighbours(NamedTuple):
     counts: FloatArray
     total: float
 
+    def without(self, item_key: int, weight: float) -> Neighbours:
+        """As they were before a weight of one neighbour was counted; one that is not kept changes the total alone."""
+        lowered = np.maximum(self.counts - np.float32(weight), np.float32(0))
+        return Neighbours(
+            self.keys, np.where(self.keys == item_key, lowered, self.counts), max(self.total - weight, 0.0)
+        )
+
 
 class Pairs(NamedTuple):
     """(m,) weights of pairs of item keys: the item, and its neighbour."""

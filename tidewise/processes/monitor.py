@@ -22,6 +22,7 @@ from core.drift_records import Alarm
 from core.errors import InvalidSettings, NotReady
 from core.lease import Lease
 from core.ports.store import Store
+from core.recommendation.snapshot import ServingSnapshot
 from core.times import minute_text
 from tidewise.bootstrap import System, open_system
 from tidewise.process_setup import process_name, shutdown_requested, use_log_format
@@ -43,7 +44,7 @@ def open_monitor(system: System) -> Monitor:
     _detectors()  # reports a missing extra now instead of at the first bucket
     scoring = Scoring(
         system.store,
-        snapshots=system.snapshots.current,
+        snapshots=partial(_newest_snapshot, system),
         types=system.types,
         shape=system.shape,
         exclude_seen=system.settings.recommend.exclude_seen,
@@ -59,6 +60,12 @@ def open_monitor(system: System) -> Monitor:
         on_alarm=_log_alarm,
         shifts=system.interests.shifts_of,
     )
+
+
+def _newest_snapshot(system: System) -> ServingSnapshot:
+    """With the counts of all stored events; reading what is new costs some milliseconds a batch."""
+    system.snapshots.refresh()
+    return system.snapshots.current()
 
 
 def new_detector_bank(system: System) -> DetectorBank:
@@ -131,7 +138,7 @@ def run_monitor(settings: Settings, *, on_ready: Callable[[], None]) -> None:
         raise InvalidSettings(msg)
     use_log_format(settings.log.format)
     with ExitStack() as stack:
-        system = stack.enter_context(open_system(settings))
+        system = stack.enter_context(open_system(settings, recommends=True))
         start_refresh(stack, system)
         monitor = open_monitor(system)
         _start_threads(stack, system, monitor)

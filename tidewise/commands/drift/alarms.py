@@ -45,7 +45,7 @@ def drift(
     from serving.routes.drift import drift_report
     from tidewise.processes.monitor import read_all
 
-    with open_existing(settings_of(data, config, set_)) as system:
+    with open_existing(settings_of(data, config, set_), recommends=catch_up or again) as system:
         if catch_up or again:
             read_all(system, again=again)
         document = drift_report(system.store, clock=system.clock, limit=limit, days=days)

@@ -7,6 +7,7 @@ import pytest
 from domain_doubles import NOW_MS, SHAPE, TYPES, event
 from domain_shop import Shop
 
+from core.blending.blend import Blend
 from core.corrections.erase import erase_user
 from core.drift.scoring import Scoring
 from core.drift_records import SampledEvent, Score
@@ -14,6 +15,7 @@ from core.ingestion.derivation import Derivation
 from core.ingestion.sources import RequestSource
 from core.items import Item
 from core.manage import remove_item
+from core.recommendation.requests import RecommendationRequest
 
 
 def sampled(shop: Shop, user_id: str, item_id: str, at_s: int, *, kind: str = "click") -> bytes:
@@ -98,6 +100,36 @@ def test_what_the_history_adds_to_its_own_items_counts() -> None:
     sampled(shop, "ann", "a", 10)
     (score,) = scores(shop, exclude_seen=False)
     assert score.rank == 1, "it was the fifth by the vectors alone"
+
+
+def blended() -> Shop:
+    """A shop in which two others went from "a" to "e"; followers rank first, the network orders the rest."""
+    shop = Shop(blend=Blend(encoder=1e-3, forward=1.0, backward=0.5, recent=0.0, lasting=0.0, events=0.0), counts=True)
+    for user_id in ("bob", "eve"):
+        shop.had("a", user_id=user_id)
+        shop.had("e", 1, user_id=user_id)
+    shop.had("a", 2)
+    shop.snapshots.refresh()
+    return shop
+
+
+@pytest.mark.parametrize(("item_id", "rank"), [("e", 1), ("b", 2), ("f", 5)])
+def test_the_rank_is_that_of_the_blended_answer_before_the_event(item_id: str, rank: int) -> None:
+    shop = blended()
+    served = shop.for_ann(RecommendationRequest(n=6, exclude_seen=True))
+    sampled(shop, "ann", item_id, 10)
+    shop.snapshots.refresh()  # the counts hold the event now
+    assert ranks(shop) == [served.index(item_id) + 1] == [rank]
+
+
+def test_only_the_events_own_part_of_the_counts_is_left_out() -> None:
+    shop = blended()
+    sampled(shop, "ann", "f", 10)
+    for user_id in ("kim", "lea"):
+        shop.had("a", 3, user_id=user_id)
+        shop.had("f", 4, user_id=user_id)
+    shop.snapshots.refresh()
+    assert ranks(shop) == [2], "equal to e by what others did, and behind it by the network"
 
 
 def test_who_had_no_history_is_not_scored() -> None:
