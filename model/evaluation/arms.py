@@ -5,6 +5,7 @@
     frozen           the same model, users as they are: the reference
     fine-tune        fine-tuned at each period's end on the period's events alone
     fine-tune+replay with as many old events drawn at random
+    fine-tune+rank   the same by low-rank updates, anchored
     retrain          trained anew on everything at each period's end
 
 All networks begin with the same model of a seed. Trained models are kept on disk, so that a killed run goes on.
@@ -38,9 +39,15 @@ COUNTING: Mapping[str, Callable[[], Scorer]] = {
     "co-occurrence": lambda: CoOccurrence(half_life_days=7, both_ways=True),
     "vsknn": lambda: VSKNN(k=100, sample=1000, num_last=50),
 }
-NETWORKS = ("frozen-frozen", "frozen", "fine-tune", "fine-tune+replay", "retrain")
+NETWORKS = ("frozen-frozen", "frozen", "fine-tune", "fine-tune+replay", "fine-tune+rank", "retrain")
 ARMS = (*COUNTING, *NETWORKS)
+DEFAULT_ARMS = tuple(name for name in ARMS if name != "fine-tune+rank")
 REFERENCE = "frozen"
+TUNINGS: Mapping[str, Mapping[str, Any]] = {  # how each fine-tuned arm differs from the recipe's fine-tunes
+    "fine-tune": {"replay": 0.0},
+    "fine-tune+replay": {},
+    "fine-tune+rank": {"rank": 4, "anchor": 1.0},
+}
 
 
 @dataclass(frozen=True)
@@ -74,8 +81,8 @@ def _models(stream: PrequentialStream, name: str, recipe: TrainingRecipe, seed: 
     """The first model, and those of the ends of periods."""
     starts_ms = [int(start) for start in stream.starts_ms]
     chain = [_trained(stream, recipe, seed, starts_ms[0])]
-    if name in ("fine-tune", "fine-tune+replay"):
-        tuning = recipe.tuning if name == "fine-tune+replay" else replace(recipe.tuning, replay=0.0)
+    if name in TUNINGS:
+        tuning = replace(recipe.tuning, **TUNINGS[name])
         for since_ms, until_ms in pairwise(starts_ms):
             chain.append(_tuned(stream, recipe, tuning, seed, chain[-1], since_ms, until_ms))
     elif name == "retrain":

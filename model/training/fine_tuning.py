@@ -22,6 +22,7 @@ from model.bundle import HM4SRBundle
 from model.checkpoint import version_of
 from model.training.data import Split, TrainingData, training_data
 from model.training.growth import grow
+from model.training.low_rank import LowRankTuning
 from model.training.plan import NextItemLoss, ProgressCallback, TrainingPlan, silent
 from model.training.resume import ResumeFile, fingerprint
 from model.training.run import TrainingRun
@@ -33,7 +34,8 @@ class FineTuningPlan:
     """How to fine-tune. `replay`: how many events of old windows are trained on again for each new one.
 
     `num_samples`: the softmax runs over the items that a step asks for and so many drawn at random (log-Q corrected);
-    where there are fewer, over all. `loss`, `calibration`: as in `TrainingPlan`.
+    where there are fewer, over all. `loss`, `calibration`: as in `TrainingPlan`. `rank`:
+    weights learn low-rank updates only, `anchor` holds them near the parent's (see `low_rank`); 0: all weights learn.
     """
 
     epochs: int = 2
@@ -44,6 +46,8 @@ class FineTuningPlan:
     num_samples: int = 2048
     loss: NextItemLoss = "softmax"
     calibration: float = 0.75
+    rank: int = 0
+    anchor: float = 0.0
 
     def training_plan(self) -> TrainingPlan:
         """As the training loop wants it: nothing is held out, because the gate judges the result on later events."""
@@ -103,9 +107,16 @@ def fine_tune(
         return recent.join(replayed(data.ranges, parent.window, int(plan.replay * recent.num_targets), rng))
 
     file = ResumeFile(resume, fingerprint(columns, catalogue, parent.version, plan, since_ms, seed)) if resume else None
-    run = TrainingRun(model, data, plan.training_plan(), seed, progress, started_s, file, windows=windows)
+    low_rank = LowRankTuning.begin(model, rank=plan.rank, anchor=plan.anchor, seed=seed) if plan.rank else None
+    penalty = low_rank.penalty if low_rank else None
+    run = TrainingRun(
+        model, data, plan.training_plan(), seed, progress, started_s, file, windows=windows, penalty=penalty
+    )
+    report = run.train()
+    if low_rank:
+        low_rank.end()
     facts = {"parent": parent.version, "since_ms": since_ms, "new_items": len(new_ids), "categories": list(names)}
-    bundle = HM4SRBundle(model, item_ids, parent.sources, "untitled", {**run.train(), **facts})
+    bundle = HM4SRBundle(model, item_ids, parent.sources, "untitled", {**report, **facts})
     return replace(bundle, version=version_of(bundle))
 
 

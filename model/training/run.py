@@ -46,6 +46,7 @@ class TrainingRun:
     counters: Counters = field(default_factory=Counters)
     steps: int = 0
     windows: Callable[[np.random.Generator], Sequences] | None = None  # of an epoch; None: all training events
+    penalty: Callable[[], Tensor] | None = None  # added to the loss of each step
     history: list[float] = field(default_factory=list)
     timer: Timer = time.monotonic
     group: ProcessGroup = SINGLE
@@ -190,6 +191,8 @@ class TrainingRun:
         self.optimizer.forget_gradients()
         with autocast(self.device, enabled=self.bfloat16):
             loss = self.objective(batch)
+            if self.penalty is not None:
+                loss = loss + self.penalty()
         loss.backward()  # type: ignore[no-untyped-call]
         total = self.group.add_gradients(self.optimizer.parameters, loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip_norm)

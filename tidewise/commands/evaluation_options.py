@@ -53,7 +53,10 @@ MODELS = (
     "hm4sr:ABLATION+..., river-mf, rectools:sasrec, rectools:sasrec-sampled, rectools:ligr, rectools:bert4rec, "
     "implicit:als, implicit:bpr (default: most of them)"
 )
-ARMS = "popularity, co-occurrence, vsknn, frozen-frozen, frozen, fine-tune, fine-tune+replay, retrain (default: all)"
+ARMS = (
+    "popularity, co-occurrence, vsknn, frozen-frozen, frozen, fine-tune, fine-tune+replay, fine-tune+rank, retrain "
+    "(default: all but fine-tune+rank)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

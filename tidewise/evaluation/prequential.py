@@ -45,7 +45,7 @@ def arms_of(names: Sequence[str] | None, against: str | None) -> tuple[Sequence[
     """The arms to run and the baseline arm; raises `InvalidInput` for an unknown arm."""
     from model.evaluation import arms
 
-    chosen = names or arms.ARMS, against or arms.REFERENCE
+    chosen = names or arms.DEFAULT_ARMS, against or arms.REFERENCE
     arms.check([*chosen[0], chosen[1]])
     return chosen
 

@@ -141,6 +141,10 @@ class LearnSettings(Section):
     """The number of old events replayed for each new event, in randomly sampled windows."""
     num_negatives: Count = 2_048
     """The number of sampled negatives in a step of a fine-tune; all items where there are fewer."""
+    rank: int = Field(0, ge=0)
+    """The rank of the updates that a fine-tune adds to each weight matrix; 0: all weights learn freely."""
+    anchor: float = Field(1.0, ge=0, allow_inf_nan=False)
+    """How strongly low-rank updates are held near 0: the weight of their mean square in the loss."""
     max_minutes: Amount = 10.0
     """The maximum duration of a fine-tune in minutes."""
     max_events: Count = 2_000_000

@@ -133,4 +133,6 @@ def fine_tuning_plan(settings: Settings) -> FineTuningPlan:
         num_samples=options.num_negatives,
         loss=settings.train.loss,
         calibration=settings.train.gbce_calibration,
+        rank=options.rank,
+        anchor=options.anchor,
     )

@@ -152,12 +152,12 @@ def test_a_new_model_answers_only_after_its_training_has_ended() -> None:
 
 def test_all_arms_run_and_a_second_run_takes_the_models_from_disk(tmp_path: Path) -> None:
     recipe = TrainingRecipe(CONFIG, RECIPE.plan, RECIPE.tuning, folder=tmp_path)
-    names = ("frozen-frozen", "frozen", "fine-tune", "fine-tune+replay", "retrain", "vsknn")
+    names = ("frozen-frozen", "frozen", "fine-tune", "fine-tune+replay", "fine-tune+rank", "retrain", "vsknn")
     case = PrequentialReplay(stream(max_test_events=60), recipe, names, (0,), "frozen")
     document = replay(case, progress=lambda step, share: None)
     num_models = len(list(tmp_path.iterdir()))
     second = replay(case, progress=lambda step, share: None)
-    assert num_models == 4  # the first, two fine-tunes, a second full training
+    assert num_models == 5  # the first, three fine-tunes, a second full training
     assert len(list(tmp_path.iterdir())) == num_models
     assert set(document["arms"]) == {"popularity", *names}
     for name in names:
