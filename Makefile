@@ -165,6 +165,11 @@ state-machine: $(VENV)/.installed-dev ## random sequences of all use cases again
 faults: $(VENV)/.installed-dev ## run the fault campaign: kill workers, broker, PostgreSQL and APIs under load (ARGS=--quick)
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
+FUZZ ?= 30
+.PHONY: fuzz
+fuzz: $(VENV)/.installed-dev ## send valid and invalid requests made of the OpenAPI document to the API (FUZZ=N of each kind per operation)
+	FUZZ=$(FUZZ) $(BIN)/pytest --timeout 0 tests/integration/test_bad_requests.py $(ARGS)
+
 .PHONY: exactness
 exactness: $(VENV)/.installed-dev ## replay a file through Kafka and compare the database with it (ARGS="--events FILE --columns USER,ITEM,TIME")
 	$(BIN)/python -m benchmarks.exactness $(ARGS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from serving.schemas.base import Schema
 from serving.schemas.openapi import document, limit_parameter
 
@@ -38,7 +40,7 @@ class DeadLettersOut(Schema):
 class DeadLetterKeys(Schema):
     """Which dead letters: their keys, or all."""
 
-    keys: list[int] | None = None
+    keys: list[int] | None = Field(default=None, min_length=1, max_length=10_000)
     all: Literal[True] | None = None
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from pydantic import Field
+
 from core.clock import DAY_MS
 from core.definitions.followed import NamedDefinition
 from core.experiments.comparison import ArmComparison
@@ -34,7 +36,7 @@ class ExperimentIn(Schema):
     description: str | None = None
     scenario: str | None = None
     """Requests under it are split; by default those without a scenario."""
-    arms: list[ArmIn]
+    arms: list[ArmIn] = Field(min_length=2, max_length=10)
     metric: Metric = METRICS[0]
     """What decides."""
     salt: str | None = None
@@ -178,7 +180,7 @@ _TAG = "experiments"
 _NAME = path_parameter("name")
 _EXAMPLE = {"arms": [{"name": "control", "share": 0.5}, {"name": "home", "share": 0.5, "scenario": "homepage"}]}
 
-GET_EXPERIMENTS = document(ExperimentsOut, tag=_TAG, errors=(401, 403, 503))
+GET_EXPERIMENTS = document(ExperimentsOut, tag=_TAG)
 GET_EXPERIMENT = document(ExperimentOut, tag=_TAG, parameters=(_NAME,), errors=ERRORS_404)
 PUT_EXPERIMENT = document(
     DefinitionRevisionOut,

@@ -40,4 +40,4 @@ class IngestionOut(Schema):
     dead_letters: int
 
 
-GET_INGESTION = document(IngestionOut, tag="operations", errors=(401, 403, 503))
+GET_INGESTION = document(IngestionOut, tag="operations")

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
 from core.statuses import EventStatus
-from serving.schemas.base import Problem, Schema
+from serving.schemas.base import Id, Problem, Schema
 from serving.schemas.openapi import ERRORS_404, document, parameter, path_parameter, reply
 
 
 class EventIn(Schema):
     """One interaction."""
 
-    user_id: str = Field(min_length=1)
+    user_id: Id
     """1-256 bytes of UTF-8."""
-    item_id: str = Field(min_length=1)
+    item_id: Id
     """1-256 bytes of UTF-8. An item that is not in the catalogue is trained on, but not recommended."""
     type: str | None = None
     """One of the event types of the settings; by default `click`."""
     time: int | str | None = None
     """Event time in integer milliseconds since 1970 (UTC), or ISO 8601 (in UTC without an offset); by default now."""
-    event_id: str | None = None
+    event_id: Id | None = None
     """Idempotency key: the same id sent again changes nothing. By default a hash of the content."""
     value: float | None = None
     """A rating, a price, a quantity."""

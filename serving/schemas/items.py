@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from core.records import StoredItem
-from serving.schemas.base import Problem, Schema
-from serving.schemas.openapi import ERRORS_404, document, limit_parameter, parameter, path_parameter
+from serving.schemas.base import Id, Problem, Schema
+from serving.schemas.openapi import ERRORS_404, document, id_parameter, limit_parameter, parameter, path_parameter
 
 
-class ItemIn(Schema):
-    """One catalogue item. With PATCH, a field that is left out stays, and null empties it."""
+class ItemFieldsIn(Schema):
+    """An item whose id is in the path. With PATCH, a field that is left out stays, and null empties it."""
 
-    item_id: str | None = None
-    """1-256 bytes of UTF-8; where the path has it, it may be left out."""
     title: str | None = None
     text: str | None = None
     """A description: the model reads title and text."""
@@ -27,6 +25,13 @@ class ItemIn(Schema):
     """Exclude it from answers for this time and later ones."""
     stock: int | None = None
     """With 0 or less, exclude it from every answer; by default not counted."""
+
+
+class ItemIn(ItemFieldsIn):
+    """One catalogue item."""
+
+    item_id: Id
+    """1-256 bytes of UTF-8."""
 
 
 class ItemsIn(Schema):
@@ -129,7 +134,7 @@ _ITEM = {"item_id": "lamp", "title": "Camping lamp", "categories": ["camping"], 
 GET_ITEMS = document(
     ItemPage,
     tag=_TAG,
-    parameters=(parameter("after", "string", "Start after this id."), limit_parameter()),
+    parameters=(id_parameter("after", "Start after this id."), limit_parameter()),
 )
 POST_ITEMS = document(
     ItemsOut,
@@ -142,14 +147,14 @@ PUT_ITEM = document(
     ItemSaved,
     tag=_TAG,
     parameters=_ITEM_ID,
-    bodies=(ItemIn,),
+    bodies=(ItemFieldsIn,),
     examples={"an item": {"title": "Camping lamp", "categories": ["camping"]}},
 )
 PATCH_ITEM = document(
     ItemSaved,
     tag=_TAG,
     parameters=_ITEM_ID,
-    bodies=(ItemIn,),
+    bodies=(ItemFieldsIn,),
     examples={
         "hide it": {"hidden": True},
         "sold out": {"stock": 0},
@@ -169,10 +174,10 @@ GET_SEARCH = document(
     tag=_TAG,
     parameters=(
         parameter("query", "string", "Words that all occur in the item's id, title or text."),
-        parameter("category", "string", "Only items of this category."),
+        id_parameter("category", "Only items of this category."),
         parameter("hidden", "string", "Only items that are hidden or out of stock.", enum=["only"]),
         parameter("n", "integer", "How many items.", minimum=1, maximum=200, default=20),
         parameter("offset", "integer", "How many to skip.", minimum=0, maximum=100_000, default=0),
     ),
 )
-GET_CATEGORIES = document(CategoriesOut, tag=_TAG, errors=(401, 403, 503))
+GET_CATEGORIES = document(CategoriesOut, tag=_TAG)

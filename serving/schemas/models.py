@@ -60,8 +60,8 @@ class RollbackIn(Schema):
 _TAG = "models"
 _VERSION = (path_parameter("version"),)
 
-GET_MODELS = document(ModelsOut, tag=_TAG, errors=(401, 403, 503))
-GET_MODEL = document(ModelOut, tag=_TAG, parameters=_VERSION, errors=(401, 403, 404, 503))
+GET_MODELS = document(ModelsOut, tag=_TAG)
+GET_MODEL = document(ModelOut, tag=_TAG, parameters=_VERSION, errors=ERRORS_404)
 POST_PROMOTE = document(
     PromotionOut,
     tag=_TAG,

@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from serving.schemas.base import ErrorReply, Schema
+from serving.schemas.base import MAX_ID_CHARS, NO_CONTROL_CHARACTERS, ErrorReply, Schema
 
 Options = dict[str, Any]  # keyword arguments of `APIRouter.add_api_route`
 
@@ -33,6 +33,14 @@ _FAILURES = {
 }
 
 
+ID_SCHEMA: Options = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_ID_CHARS,
+    "pattern": NO_CONTROL_CHARACTERS,
+}
+
+
 def parameter(name: str, kind: str, description: str, **schema: Any) -> Options:
     """A query parameter."""
     return {"name": name, "in": "query", "description": description, "schema": {"type": kind} | schema}
@@ -40,8 +48,12 @@ def parameter(name: str, kind: str, description: str, **schema: Any) -> Options:
 
 def path_parameter(name: str) -> Options:
     """An id in the path."""
-    schema = {"type": "string", "minLength": 1}
-    return {"name": name, "in": "path", "required": True, "description": "Percent-encoded.", "schema": schema}
+    return {"name": name, "in": "path", "required": True, "description": "Percent-encoded.", "schema": ID_SCHEMA}
+
+
+def id_parameter(name: str, description: str) -> Options:
+    """An id or a name in the query string."""
+    return {"name": name, "in": "query", "description": description, "schema": ID_SCHEMA}
 
 
 def limit_parameter(description: str = "Page size.") -> Options:
@@ -57,6 +69,7 @@ def document(
     bodies: Sequence[type[BaseModel]] = (),
     examples: dict[str, Any] | None = None,
     errors: Sequence[int] = ERRORS,
+    needs_key: bool = True,
 ) -> Options:
     """The options of `add_api_route` that document a route."""
     extra: Options = {"parameters": list(parameters)} if parameters else {}
@@ -68,6 +81,8 @@ def document(
             "content": {"application/json": {"schema": schema, "examples": named}},
         }
         errors = sorted({400, 413, *errors})
+    if not needs_key:
+        extra["security"] = []
     failures = {status: reply(ErrorReply, description=_FAILURES[status]) for status in errors}
     responses = {200: reply(answer, description=(answer.__doc__ or "").strip())} | failures
     return {"responses": responses, "openapi_extra": extra, "tags": [tag]}

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from core.recommendation.requests import ItemReason, ReasonKind, RecommendationResult, ScoredItem
-from serving.schemas.base import Schema
-from serving.schemas.openapi import ERRORS_404, document, parameter, path_parameter, reply
+from serving.schemas.base import Id, Schema
+from serving.schemas.openapi import ERRORS_404, ID_SCHEMA, document, id_parameter, parameter, path_parameter, reply
 
 
 class Contribution(Schema):
@@ -89,7 +89,7 @@ class RecommendationsOut(Schema):
 class SessionEventIn(Schema):
     """One event of an anonymous session."""
 
-    item_id: str
+    item_id: Id
     time: int | None = None
     """In milliseconds; by default now."""
 
@@ -97,22 +97,22 @@ class SessionEventIn(Schema):
 class SessionIn(Schema):
     """A session and what to recommend for it."""
 
-    user_id: str | None = None
+    user_id: Id | None = None
     """Treat the events as this user's next ones; by default the session is anonymous."""
     events: list[SessionEventIn] = Field(default=[])
-    users: list[str] | None = None
+    users: list[Id] | None = Field(default=None, min_length=1, max_length=100)
     """Instead of a session: at most 100 users, each of whom gets an answer."""
-    n: int = 10
-    category: str | None = None
+    n: int = Field(default=10, ge=1)
+    category: Id | None = None
     where: dict[str, Any] = Field(default={})
     """Filters by attribute: a value, `{"min", "max"}`, or a list of alternatives; `not` and `or` combine filters."""
-    exclude: list[str] = Field(default=[])
+    exclude: list[Id] = Field(default=[])
     seen: Literal["exclude", "include"] | None = None
     explain: Literal["full"] | None = None
     at: int | None = None
     record: bool | None = None
     """False: do not remember the answer; no outcomes are counted for it."""
-    scenario: str | None = None
+    scenario: Id | None = None
     """The name of a scenario."""
 
 
@@ -125,7 +125,7 @@ class UsersRecommendationsOut(Schema):
 class RankIn(Schema):
     """Items to rank."""
 
-    item_ids: list[str]
+    item_ids: list[Id]
     at: int | None = None
 
 
@@ -193,7 +193,7 @@ def _text(reason: ItemReason) -> str:
 
 _QUERY = (
     parameter("n", "integer", "How many items.", minimum=1, default=10),
-    parameter("category", "string", "Only items of this category."),
+    id_parameter("category", "Only items of this category."),
     parameter(
         "where",
         "array",
@@ -201,14 +201,14 @@ _QUERY = (
         "conditions on the same attribute are alternatives, and !brand:acme keeps all others.",
         items={"type": "string"},
     ),
-    parameter("exclude", "array", "Item ids to exclude: repeated, or comma-separated.", items={"type": "string"}),
+    parameter("exclude", "array", "Item ids to exclude: repeated, or comma-separated.", items=ID_SCHEMA),
     parameter("seen", "string", "Whether items of the user's history may be recommended.", enum=["exclude", "include"]),
     parameter("explain", "string", "Add the contributing events of each item.", enum=["full"]),
     parameter(
         "record", "boolean", "False: do not remember the answer, so that no outcomes count for it.", default=True
     ),
     parameter("at", "integer", "Answer as of this time (ms): moves now, not the known events."),
-    parameter("scenario", "string", "The name of a scenario."),
+    id_parameter("scenario", "The name of a scenario."),
     parameter("pages", "boolean", "Answer with `next`, the cursor of the next page.", default=False),
     parameter("next", "string", "The cursor of an earlier answer: its next page. Only `n` and `record` go with it."),
 )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from core.definitions.followed import NamedDefinition
 from core.scenarios.scenario import Scenario
-from serving.schemas.base import Schema
+from serving.schemas.base import Id, Schema
 from serving.schemas.definitions import CHANGE_AUTHOR, DefinitionRevisionOut
 from serving.schemas.openapi import ERRORS_404, document, path_parameter
 from serving.schemas.recommendations import RecommendationsOut
@@ -98,15 +98,15 @@ class ScenarioRevisionsOut(Schema):
 class RevertIn(Schema):
     """The revision to take back to."""
 
-    revision: int
+    revision: int = Field(ge=1)
 
 
 class PreviewIn(Schema):
     """A user, and a definition that is not stored."""
 
-    user_id: str
+    user_id: Id
     definition: dict[str, Any]
-    scenario: str | None = None
+    scenario: Id | None = None
     """The scenario to compare with; by default answers without one."""
 
 
@@ -134,7 +134,7 @@ _TAG = "scenarios"
 _NAME = path_parameter("name")
 _EXAMPLE = {"where": {"not": {"categories": "light"}}, "diversity": {"at_most": {"categories": 1}}}
 
-GET_SCENARIOS = document(ScenariosOut, tag=_TAG, errors=(401, 403, 503))
+GET_SCENARIOS = document(ScenariosOut, tag=_TAG)
 GET_SCENARIO = document(ScenarioOut, tag=_TAG, parameters=(_NAME,), errors=ERRORS_404)
 PUT_SCENARIO = document(
     DefinitionRevisionOut,

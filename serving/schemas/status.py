@@ -106,8 +106,8 @@ class ActivityOut(Schema):
 
 _TAG = "operations"
 
-GET_HEALTH = document(Health, tag=_TAG, errors=(403,))
-GET_READY = document(Readiness, tag=_TAG, errors=(403,))
+GET_HEALTH = document(Health, tag=_TAG, errors=(403,), needs_key=False)
+GET_READY = document(Readiness, tag=_TAG, errors=(403,), needs_key=False)
 GET_READY["responses"][503] = reply(Readiness, description="Not ready; the checks say why.")
-GET_STATUS = document(StatusOut, tag=_TAG, errors=(401, 403, 503))
-GET_ACTIVITY = document(ActivityOut, tag=_TAG, errors=(401, 403))
+GET_STATUS = document(StatusOut, tag=_TAG)
+GET_ACTIVITY = document(ActivityOut, tag=_TAG)

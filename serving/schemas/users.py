@@ -10,8 +10,8 @@ from pydantic import Field
 from core.interests.interest import FloatArray, InterestShift
 from core.interests.user_interest import UserInterest
 from core.records import ListedUser
-from serving.schemas.base import Problem, Schema
-from serving.schemas.openapi import ERRORS_404, document, limit_parameter, parameter, path_parameter
+from serving.schemas.base import Id, Problem, Schema
+from serving.schemas.openapi import ERRORS_404, document, id_parameter, limit_parameter, parameter, path_parameter
 
 
 class UserShiftOut(Schema):
@@ -43,12 +43,17 @@ class UserPage(Schema):
     """Pass it as `after` for the next page; null on the last one."""
 
 
-class UserIn(Schema):
+class UserAttributesIn(Schema):
     """The attributes of a user: PUT and POST replace all, PATCH those that are given, and null removes one."""
 
-    user_id: str | None = None
-    """1-256 bytes of UTF-8; where the path has it, it may be left out."""
     attributes: dict[str, str | float | bool | None] | None = None
+
+
+class UserIn(UserAttributesIn):
+    """A user and their attributes."""
+
+    user_id: Id
+    """1-256 bytes of UTF-8."""
 
 
 class UsersIn(Schema):
@@ -120,7 +125,7 @@ class UserEvents(Schema):
 class MergeIn(Schema):
     """The user to merge into the user of the path."""
 
-    from_id: str = Field(alias="from")
+    from_id: Id = Field(alias="from")
     """A guest's id, with events or without."""
 
 
@@ -274,10 +279,13 @@ GET_USERS = document(
     UserPage,
     tag=_TAG,
     parameters=(
-        parameter("prefix", "string", "Only ids with this prefix."),
-        parameter("after", "string", "`next_after` of the previous page; in the order of ids any id."),
+        id_parameter("prefix", "Only ids with this prefix."),
+        id_parameter("after", "`next_after` of the previous page; in the order of ids any id."),
         parameter(
-            "order", "string", "`id`, the default; `activity` or `shift`: the latest event or shift of interest first."
+            "order",
+            "string",
+            "`id`, the default; `activity` or `shift`: the latest event or shift of interest first.",
+            enum=["id", "activity", "shift"],
         ),
         limit_parameter(),
     ),
@@ -299,12 +307,12 @@ PATCH_USERS = document(
     examples={"many": {"users": [{"user_id": "ann", "attributes": {"plan": "basic"}}]}},
 )
 GET_USER = document(UserDetail, tag=_TAG, parameters=(_USER_ID,), errors=ERRORS_404)
-PUT_USER = document(UserSaved, tag=_TAG, parameters=(_USER_ID,), bodies=(UserIn,), examples={"a user": _ANN})
+PUT_USER = document(UserSaved, tag=_TAG, parameters=(_USER_ID,), bodies=(UserAttributesIn,), examples={"a user": _ANN})
 PATCH_USER = document(
     UserSaved,
     tag=_TAG,
     parameters=(_USER_ID,),
-    bodies=(UserIn,),
+    bodies=(UserAttributesIn,),
     examples={"change and remove": {"attributes": {"plan": "basic", "age": None}}},
 )
 GET_USER_EVENTS = document(
