@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
@@ -16,6 +17,7 @@ from alembic import command
 from alembic.config import Config
 from services import postgres
 from sqlalchemy import create_engine, text
+from typer.testing import CliRunner
 
 from core.clock import DAY_MS
 from core.drift_records import BucketCounts, SampledEvent
@@ -28,7 +30,13 @@ from core.topics import OTHERS
 from storage import open_store
 from storage.migrate import MIGRATIONS
 from tidewise.bootstrap import agree_on_meta
+from tidewise.cli import app
 from tidewise.settings.schema import Settings
+
+# Made by `tidewise import` of version 0.1 (commit 244b12c) from 120 events of 8 users and 12 items.
+SHOP_OF_0_1 = Path(__file__).with_name("version_0_1.sql")
+EVENTS = """SELECT user_id, item_id, type_code, time_ms FROM interactions
+            JOIN users ON users.key = user_key JOIN items ON items.key = item_key"""
 
 
 @dataclass
@@ -176,3 +184,22 @@ def test_an_upgraded_database_with_events_needs_a_rebuild(old_database: OldDatab
         outcome = nullcontext() if not num_events else pytest.raises(StoreMismatch, match="run `tidewise rebuild`")
         with outcome:
             agree_on_meta(store, Settings())
+
+
+def test_a_shop_made_by_version_0_1_is_upgraded_with_its_events(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "tidewise.db")) as database:
+        database.executescript(SHOP_OF_0_1.read_text())
+        before = set(database.execute(EVENTS))
+    assert "run `tidewise rebuild`" in run_command("verify", tmp_path, status=1)
+    run_command("rebuild", tmp_path)
+    report = json.loads(run_command("verify", tmp_path, "--json"))
+    with closing(sqlite3.connect(tmp_path / "tidewise.db")) as database:
+        assert set(database.execute(EVENTS)) == before
+    assert (len(before), report["events"], report["users"], report["examples"]) == (120, 120, 8, [])
+    assert json.loads(run_command("recommend", tmp_path, "user-1", "--json"))["items"]
+
+
+def run_command(name: str, folder: Path, *words: str, status: int = 0) -> str:
+    outcome = CliRunner().invoke(app, [name, *words, "--data", str(folder)])
+    assert outcome.exit_code == status, outcome.output
+    return outcome.stdout if not status else str(outcome.exception or outcome.output)
