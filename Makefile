@@ -161,8 +161,17 @@ STEPS ?= 1000000
 state-machine: $(VENV)/.installed-dev ## random sequences of all use cases against plain Python, on each store (STEPS=N)
 	$(BIN)/pytest --timeout 0 tests/contract/test_store_machine.py --machine-steps $(STEPS) $(ARGS)
 
+N ?= 200
 .PHONY: faults
-faults: $(VENV)/.installed-dev ## run the fault campaign: kill workers, broker, PostgreSQL and APIs under load (ARGS=--quick)
+faults: faults-embedded faults-distributed ## run both fault campaigns
+
+.PHONY: faults-embedded
+faults-embedded: $(VENV)/.installed-dev ## kill, suspend and fill the disk of `tidewise up` at random, alone and in pairs, under load; resumable (N=1000 ARGS="--seed 1")
+	@mkdir -p build
+	$(BIN)/python -m benchmarks.faults.embedded --faults $(N) $(ARGS)
+
+.PHONY: faults-distributed
+faults-distributed: $(VENV)/.installed-dev ## kill workers, broker, PostgreSQL and APIs under load (ARGS=--quick)
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
 FUZZ ?= 30

@@ -25,16 +25,8 @@ from tidewise.demo.simulator import Shop, simulate_shop
 from tidewise.processes.children import free_port
 from tidewise.settings.schema import CONFIG_NAME, Settings, load_settings
 
-# Six partitions: Faust assigns no worker more than its share rounded up, so of four the third worker would get none.
-# The model is as small as possible: events do not depend on it.
-CONFIG = """
-[database]
-url = "{database}"
-
-[kafka]
-bootstrap_servers = "{kafka}"
-partitions = 6
-
+# As small as possible: events do not depend on it.
+SMALL_MODEL = """
 [model]
 width = 16
 layers = 1
@@ -46,10 +38,32 @@ epochs = 1
 threads = 1
 """
 
+# Six partitions: Faust assigns no worker more than its share rounded up, so of four the third worker would get none.
+CONFIG = (
+    """
+[database]
+url = "{database}"
+
+[kafka]
+bootstrap_servers = "{kafka}"
+partitions = 6
+"""
+    + SMALL_MODEL
+)
+
 
 def shop() -> Shop:
     """The content of the database before the first fault."""
     return simulate_shop(seed=3, num_users=40, num_items=336, days=20, live_days=1)
+
+
+def fill_and_train(settings: Settings) -> None:
+    """Fill a new database with the shop, and train a model."""
+    from tidewise.training.learning import train_model
+
+    with open_system(settings) as system:
+        fill(system, shop())
+        train_model(system, progress=lambda _: None)
 
 
 class Broker:
@@ -135,15 +149,11 @@ class DistributedSystem:
 
     def prepare(self) -> None:
         """Fill the new database with a small shop and train a model."""
-        from tidewise.training.learning import train_model
-
         servers = Servers(self.broker.address, self.database.url)
         url = servers.postgres.replace("postgresql://", "postgresql+psycopg://")
         self.data.mkdir()
         (self.data / CONFIG_NAME).write_text(CONFIG.format(database=url, kafka=servers.kafka))
-        with open_system(self.settings()) as system:
-            fill(system, shop())
-            train_model(system, progress=lambda _: None)
+        fill_and_train(self.settings())
 
 
 @contextmanager
@@ -169,7 +179,7 @@ def system(folder: Path) -> Iterator[DistributedSystem]:
 
 def step_of(worker: Child, database: Database) -> str:
     """The step of a suspended worker's commit, from the state of its connections in the database."""
-    ports = _local_ports(worker.process.pid)
+    ports = local_ports(worker.process.pid)
     with psycopg.connect(database.url, autocommit=True) as admin:
         rows = admin.execute("SELECT client_port, state, query FROM pg_stat_activity WHERE client_port IS NOT NULL")
         states = Counter(_step(state, query) for port, state, query in rows if port in ports)
@@ -186,7 +196,7 @@ def _step(state: str | None, query: str) -> str:
     return "in a transaction" if busy else "between transactions"
 
 
-def _local_ports(pid: int) -> set[int]:
+def local_ports(pid: int) -> set[int]:
     """The local TCP ports of a process, from /proc."""
     sockets = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():

@@ -47,7 +47,7 @@ def segment_out(named: NamedDefinition[Segment]) -> dict[str, object]:
 _TAG = "segments"
 _NAME = path_parameter("name")
 
-GET_SEGMENTS = document(SegmentsOut, tag=_TAG, errors=(401, 403, 503))
+GET_SEGMENTS = document(SegmentsOut, tag=_TAG)
 GET_SEGMENT = document(SegmentOut, tag=_TAG, parameters=(_NAME,), errors=ERRORS_404)
 PUT_SEGMENT = document(
     DefinitionRevisionOut,

@@ -6,11 +6,14 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from core.errors import CheckpointError
 from core.history import History
@@ -52,6 +55,35 @@ def test_one_flipped_bit_is_found_and_the_file_named(folder: Path, name: str) ->
     (folder / name).write_bytes(data)
     with pytest.raises(CheckpointError, match=rf"{name}: damaged: wanted digest"):
         load(folder)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from([WEIGHTS, BUNDLE, MANIFEST]),
+    place=st.floats(0, 1, exclude_max=True),
+    bit=st.integers(0, 7),
+    is_cut=st.booleans(),
+)
+def test_a_damaged_model_is_refused(folder: Path, name: str, place: float, bit: int, is_cut: bool) -> None:
+    path = folder / name
+    sound = path.read_bytes()
+    damaged = bytearray(sound)
+    index = int(place * len(sound))
+    damaged[index] ^= 1 << bit
+    path.write_bytes(sound[:index] if is_cut else damaged)
+    # What the manifest says of a model's origin has no digest of its own.
+    is_allowed = name == MANIFEST and is_loaded(folder)
+    with nullcontext() if is_allowed else pytest.raises(CheckpointError, match=str(folder)):
+        load(folder)
+    path.write_bytes(sound)
+
+
+def is_loaded(folder: Path) -> bool:
+    try:
+        load(folder)
+    except CheckpointError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, BUNDLE, MANIFEST])

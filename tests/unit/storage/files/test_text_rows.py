@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 
 import pytest
 from file_doubles import rows_of
@@ -260,6 +261,19 @@ def test_a_damaged_gzip_is_named_as_such() -> None:
 def test_a_gzip_that_breaks_off_in_its_header_is_named_as_such() -> None:
     with pytest.raises(DamagedFile, match="truncated after line 0"):
         rows_of("f.csv.gz", gzip.compress(table(10))[:12])
+
+
+def test_a_file_that_unpacks_to_one_endless_line_is_read_in_little_memory() -> None:
+    num_bytes = 64 << 20
+    packed = gzip.compress(b"user,item\nann,x\n" + b"x" * num_bytes, 1)
+    assert len(packed) < num_bytes / 100
+    tracemalloc.start()
+    chunk = read("f.csv.gz", packed, "user", "item")
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert values(chunk) == [["ann", "x"]]
+    assert len(chunk.bad) == 1
+    assert peak_bytes < num_bytes / 4
 
 
 @given(st.lists(st.tuples(st.text(max_size=20), st.text(max_size=20)), max_size=20))

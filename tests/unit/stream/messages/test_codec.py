@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.clock import ManualClock
@@ -160,6 +160,21 @@ def test_encoded_events_are_decoded_alone_and_in_arrays(event: Interaction) -> N
 def test_any_bytes_are_decoded_into_events_or_dead_letters(value: bytes) -> None:
     decoded = decode(message(value))
     assert len(decoded.events) + len(decoded.dead_letters) >= 1
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(sorted(EVENT)), st.text() | st.sampled_from(["\n2026 ERROR forged", "\x1b[2J", "a\u2028b"]))
+def test_what_is_wrong_with_a_message_is_told_on_one_line(field: str, value: str) -> None:
+    for dead_letter in decode(message(EVENT | {field: value, value: 1})).dead_letters:
+        assert dead_letter.reason.isprintable()
+
+
+@given(st.integers(0, 8 * len(orjson.dumps(EVENT)) - 1), st.integers(1, len(orjson.dumps(EVENT))))
+def test_a_damaged_message_is_an_event_or_a_dead_letter(bit: int, length: int) -> None:
+    content = bytearray(orjson.dumps(EVENT))
+    content[bit // 8] ^= 1 << bit % 8
+    decoded = decode(message(bytes(content)), message(bytes(content[:length])))
+    assert len(decoded.events) + len(decoded.dead_letters) == 2
 
 
 def test_foreign_events_are_mapped_by_dotted_paths() -> None:

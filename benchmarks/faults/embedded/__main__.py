@@ -1,0 +1,109 @@
+"""Random faults of the embedded system under load, in rounds that can be resumed.
+
+    python -m benchmarks.faults.embedded --faults 200 --seed 1 --out faults.jsonl
+
+Clients send, undo, merge and erase, change items and read answers under an experiment; an operator imports, backs up,
+trains and promotes. API processes, monitor, supervisor and the operator's commands are killed or suspended, and the
+disk is full for a while, alone and in pairs, at random. At the end of each round the database and the newest backup are
+compared with what clients were told. A round's figures are a line of the file; rounds that are there already are not
+run again. The exit code is 1 where a promise was broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.faults.campaign import report
+from benchmarks.faults.embedded.campaign import run_round, settings_in
+from benchmarks.faults.embedded.faults import drawn
+from benchmarks.faults.system import SMALL_MODEL, fill_and_train
+from benchmarks.report import publish
+from tidewise.settings.schema import CONFIG_NAME
+
+PER_ROUND = 20
+
+
+def main() -> int:
+    """Run the rounds that are missing, and publish the figures of all; returns the exit code."""
+    options = parse_options()
+    sizes = [min(PER_ROUND, options.faults - begin) for begin in range(0, options.faults, PER_ROUND)]
+    done = finished_rounds(options.out, seed=options.seed)
+    report(f"seed {options.seed}, {options.faults} incidents in {len(sizes)} rounds, {len(done)} of them done")
+    with tempfile.TemporaryDirectory() as name:
+        shop = Path(name) / "shop"
+        shop.mkdir()
+        (shop / CONFIG_NAME).write_text(SMALL_MODEL)
+        fill_and_train(settings_in(shop))
+        for number, size in enumerate(sizes):
+            if number in done:
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                seed = options.seed * 1000 + number
+                rng = random.Random(seed)
+                incidents = [drawn(rng) for _ in range(size)]
+                result = run_round(shop, Path(folder), seed=seed, incidents=incidents, report=report)
+            entry = {"seed": options.seed, "round": number, "date": time.strftime("%F"), **asdict(result)}
+            with options.out.open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+            report(f"round {number + 1}: {result.num_events} events, violations {result.violations}")
+    rounds = finished_rounds(options.out, seed=options.seed)
+    figures = summary(list(rounds.values()))
+    publish("random faults of the embedded system", figures)
+    return int(any(figures["violations"].values()))
+
+
+def finished_rounds(path: Path, *, seed: int) -> dict[int, dict[str, object]]:
+    """The rounds of a seed in the file of figures, by number."""
+    if not path.exists():
+        return {}
+    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    return {entry["round"]: entry for entry in entries if entry["seed"] == seed}
+
+
+def summary(rounds: Sequence[dict[str, object]]) -> dict[str, object]:
+    """The figures of all rounds: recoveries by what was hit alone, longest outages, and violations."""
+    by_hit, violations = defaultdict(list), defaultdict(int)
+    for entry in rounds:
+        for incident in entry["incidents"]:
+            by_hit[incident["hit"] if " + " not in incident["hit"] else "two faults"].append(incident)
+        for name, num in entry["violations"].items():
+            violations[name] += num
+    return {
+        "incidents": sum(map(len, by_hit.values())),
+        "events acknowledged": sum(entry["num_events"] for entry in rounds),
+        **{name: _times(incidents) for name, incidents in sorted(by_hit.items())},
+        "violations": dict(violations),
+    }
+
+
+def _times(incidents: Sequence[dict[str, float]]) -> dict[str, float]:
+    ready_s = [incident["ready_s"] for incident in incidents]
+    return {
+        "num": len(incidents),
+        "ready_median_s": round(statistics.median(ready_s), 2),
+        "ready_max_s": max(ready_s),
+        "unanswered_max_s": max(incident["unanswered_s"] for incident in incidents),
+    }
+
+
+def parse_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faults", type=int, default=200, help="how many incidents")
+    parser.add_argument("--seed", type=int, default=0, help="kind, place and time of the faults")
+    parser.add_argument("--out", type=Path, default=Path("build/faults.jsonl"), help="the file of figures")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

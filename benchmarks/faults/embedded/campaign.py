@@ -1,0 +1,157 @@
+"""One round of a campaign: clients and an operator at work, incidents, and the comparison at the end."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.faults.embedded.calls import Calls, Outages
+from benchmarks.faults.embedded.comparison import compare, event_key, keys_of_events
+from benchmarks.faults.embedded.faults import Incident, cause
+from benchmarks.faults.embedded.promises import merged
+from benchmarks.faults.embedded.server import SupervisedServer
+from benchmarks.faults.embedded.shop_client import EXPERIMENT_SCENARIO, ShopClient
+from benchmarks.faults.embedded.shop_operator import Operator
+from core.clock import DAY_MS
+from core.ingestion.derivation import Derivation
+from core.ingestion.verify import verify
+from core.records import ModelRecord
+from tidewise.backups import restore_backup
+from tidewise.bootstrap import open_system
+from tidewise.settings.schema import CONFIG_NAME, Settings, load_settings
+
+NUM_CLIENTS = 4
+SETTINGS = "\n[learn]\nmode = 'propose'\nlease_s = 1\nevery_events = 300\nepochs = 1\n"
+
+
+@dataclass
+class Round:
+    """The result: what was hit, how long until all ran again, how long no call was answered, violated promises."""
+
+    incidents: list[dict[str, object]] = field(default_factory=list)
+    violations: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    num_events: int = 0
+
+
+def run_round(
+    shop: Path, folder: Path, *, seed: int, incidents: Sequence[Incident], report: Callable[[str], None]
+) -> Round:
+    """Cause incidents on a copy of the shop in `shop`, and compare what is stored with what clients were told.
+
+    `folder`: an empty one. `seed`: of the clients and of which process is hit. `report` is called with a line for each
+    incident.
+    """
+    data, rng, result, outages = folder / "data", random.Random(seed), Round(), Outages()
+    versions = _copy(shop, data)
+    before = keys_of_events(data / "tidewise.db")
+    server = SupervisedServer(data)
+    with ExitStack() as stack:
+        server.start()
+        stack.callback(server.stop)
+        server.await_ready()
+        items = _prepare(server, outages)
+        clients = [
+            ShopClient(number, server.url, items=items, seed=seed, outages=outages) for number in range(NUM_CLIENTS)
+        ]
+
+        def acknowledged() -> set[str]:
+            told = [client.promises for client in clients]
+            return {name for each in told for name in list(each.events) if name not in each.undone}
+
+        operator = Operator(
+            data, server.url, versions=versions, items=items, acknowledged=acknowledged, seed=seed, outages=outages
+        )
+        with _working(clients, operator):
+            for number, incident in enumerate(incidents, start=1):
+                hit, recovery_s = _cause(incident, server, operator, rng)
+                unanswered_s = outages.longest_s()
+                result.incidents.append(
+                    {"hit": hit, "ready_s": round(recovery_s, 2), "unanswered_s": round(unanswered_s, 2)}
+                )
+                times = f"ready after {recovery_s:.2f} s, {unanswered_s:.2f} s without an answer"
+                report(f"{number}/{len(incidents)} {hit}: {times}")
+            time.sleep(1.5)  # an answer is written at most a second later, and its events are attributed then
+        server.await_ready()
+    told = merged([client.promises for client in clients])
+    result.num_events = len(told.events)
+    result.violations = compare(data / "tidewise.db", told, operator, before=before)
+    result.violations["derived state"] = _num_different(settings_in(data))
+    result.violations |= _backup_violations(operator, folder / "restored", undone=told.undone)
+    return result
+
+
+@contextmanager
+def _working(clients: list[ShopClient], operator: Operator) -> Iterator[None]:
+    """Let them work while the block runs."""
+    workers = [*clients, operator]
+    for worker in workers:
+        worker.start()
+    with ExitStack() as stack:
+        for worker in workers:
+            stack.callback(worker.stop)
+        yield
+
+
+def _cause(incident: Incident, server: SupervisedServer, operator: Operator, rng: random.Random) -> tuple[str, float]:
+    """Cause an incident, and wait until every process runs; returns what was hit and the seconds since."""
+    hit = cause(incident, server, operator, rng)
+    caused_s = time.monotonic()
+    server.await_ready()
+    return hit, time.monotonic() - caused_s
+
+
+def _copy(shop: Path, data: Path) -> list[str]:
+    """Copy a shop, with a copy of its model as a second version; returns both versions."""
+    shutil.copytree(shop, data)
+    with (data / CONFIG_NAME).open("a") as config:
+        config.write(SETTINGS)
+    with open_system(settings_in(data)) as system, system.store.transaction() as tx:
+        champion = next(record for record in tx.models.all() if record.status == "champion")
+        second = ModelRecord("second", "models/second", "retired", champion.created_ms - 1)
+        shutil.copytree(data / champion.path, data / second.path)
+        manifest = data / second.path / "manifest.json"
+        manifest.write_text(manifest.read_text().replace(champion.version, second.version))
+        tx.models.save(second)
+        tx.commit()
+    return [champion.version, second.version]
+
+
+def _prepare(server: SupervisedServer, outages: Outages) -> list[str]:
+    """Store an experiment, whose arms answer in two ways; returns items of the catalogue."""
+    with Calls(server.url, outages) as calls:
+        calls.until_answered("PUT", f"/v1/scenarios/{EXPERIMENT_SCENARIO}", json={"n": 5})
+        arms = [{"name": "control", "share": 0.5}, {"name": "other", "share": 0.5}]
+        experiment = {"scenario": EXPERIMENT_SCENARIO, "arms": arms}
+        calls.until_answered("PUT", "/v1/experiments/campaign", json=experiment)
+        return [item["item_id"] for item in calls.until_answered("GET", "/v1/items?limit=100")["items"]]
+
+
+def settings_in(folder: Path) -> Settings:
+    """The settings of a data folder."""
+    return load_settings(overrides={"data.folder": str(folder)}, environment={})
+
+
+def _num_different(settings: Settings) -> int:
+    """How many entries of derived state differ from the stored events."""
+    with open_system(settings) as system, system.store.read() as read:
+        derivation = Derivation(system.types, system.shape, settings.popularity.half_life_days * DAY_MS)
+        return verify(read, derivation, progress=lambda _num: None).different.total()
+
+
+def _backup_violations(operator: Operator, folder: Path, *, undone: set[str]) -> dict[str, int]:
+    """Restore the newest backup: it holds every event acknowledged before it, and its derived state agrees."""
+    if not operator.backups:
+        return {}
+    backup, acknowledged = operator.backups[-1]
+    folder.mkdir()
+    shutil.copy(operator.data / CONFIG_NAME, folder)
+    restore_backup(backup, settings_in(folder), progress=lambda _step: None)
+    stored = keys_of_events(folder / "tidewise.db")
+    missing = {name for name in acknowledged - undone if "-erased-" not in name and event_key(name) not in stored}
+    return {"missing in the backup": len(missing), "derived state of the backup": _num_different(settings_in(folder))}

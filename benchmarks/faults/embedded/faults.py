@@ -1,0 +1,102 @@
+"""Faults drawn at random in kind, place and time, alone or in pairs."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from benchmarks.faults.embedded.server import SupervisedServer, kill
+from benchmarks.faults.embedded.shop_operator import Operator
+
+LONGEST_DELAY_S, LONGEST_GAP_S, LONGEST_PAUSE_S = 1.5, 0.5, 3.0
+PAIRS = 0.3
+KILLED = (("api", 8), ("command", 8), ("monitor", 2), ("supervisor", 2))
+SUSPENDED = (("api", 4), ("command", 2), ("supervisor", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`kind`: "kill", "suspend" or "full disk". `target`: a role, or "command". `pause_s`: until it ends by itself."""
+
+    kind: str
+    target: str
+    pause_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One or two faults: the first after `delay_s`, the second `gap_s` later."""
+
+    faults: tuple[Fault, ...]
+    delay_s: float
+    gap_s: float
+
+    @property
+    def name(self) -> str:
+        """For reports."""
+        return " + ".join(f"{fault.kind} {fault.target}".strip() for fault in self.faults)
+
+
+def drawn(rng: random.Random) -> Incident:
+    """The next incident."""
+    faults = tuple(_fault(rng) for _ in range(2 if rng.random() < PAIRS else 1))
+    return Incident(faults, rng.uniform(0.0, LONGEST_DELAY_S), rng.uniform(0.0, LONGEST_GAP_S))
+
+
+def _fault(rng: random.Random) -> Fault:
+    kind = rng.choices(("kill", "suspend", "full disk"), (6, 3, 1))[0]
+    if kind == "full disk":
+        return Fault(kind, "", rng.uniform(0.2, LONGEST_PAUSE_S))
+    targets, weights = zip(*(KILLED if kind == "kill" else SUSPENDED), strict=True)
+    return Fault(kind, rng.choices(targets, weights)[0], rng.uniform(0.2, LONGEST_PAUSE_S))
+
+
+def cause(incident: Incident, server: SupervisedServer, operator: Operator, rng: random.Random) -> str:
+    """Cause the faults, and end those that last; returns what they hit."""
+    time.sleep(incident.delay_s)
+    hit, ends = [], []
+    for fault in incident.faults:
+        name, end = _cause(fault, server, operator, rng)
+        hit.append(name)
+        ends.append((time.monotonic() + fault.pause_s, end))
+        time.sleep(incident.gap_s if len(incident.faults) > 1 else 0.0)
+    for end_s, end in sorted(ends, key=lambda pair: pair[0]):
+        if end is not None:
+            time.sleep(max(0.0, end_s - time.monotonic()))
+            end()
+    return " + ".join(hit)
+
+
+def _cause(
+    fault: Fault, server: SupervisedServer, operator: Operator, rng: random.Random
+) -> tuple[str, Callable[[], None] | None]:
+    """What was hit, and how the fault ends."""
+    if fault.kind == "full disk":
+        disk = server.full_disk()
+        disk.__enter__()
+        return "full disk", lambda: disk.__exit__(None, None, None) and None
+    if fault.target == "command":
+        found = operator.command()
+        if found is None:
+            return f"{fault.kind} no command", None
+        name, pid = found
+    else:
+        name, pids = fault.target, server.processes(fault.target)
+        if not pids:  # it is starting after the fault before
+            return f"{fault.kind} no {name}", None
+        pid = rng.choice(pids)
+    if fault.kind == "kill":
+        kill(pid)
+        return f"kill {name}", None
+    _signal(pid, signal.SIGSTOP)
+    return f"suspend {name}", lambda: _signal(pid, signal.SIGCONT)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -1,0 +1,120 @@
+"""`tidewise up` with several API processes and a monitor, whose processes may be killed, suspended or out of disk."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import httpx
+
+from benchmarks.faults.processes import POLL_S, TIMEOUT_S, RecoveryTimeout, wait_until
+from benchmarks.faults.system import local_ports
+from tidewise.processes.children import free_port, running
+
+NUM_APIS = 2
+READY_S = 300.0  # a start takes 3 s; minutes on a machine busy with other things
+FORK_SERVER = b"forkserver"  # in the command line of the process that forks the others
+
+
+class SupervisedServer:
+    """One `tidewise up` on a data folder and a port; after `kill` it may be started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._port = free_port(0)
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.log_path = folder.parent / "up.log"
+        self._stack = ExitStack()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, without waiting."""
+        arguments = ["up", "--data", str(self.folder), "--port", str(self._port), "--processes", str(NUM_APIS)]
+        self._process = self._stack.enter_context(running([*arguments, "--no-train"], log=self.log_path))
+
+    def stop(self) -> None:
+        """Send SIGTERM, and wait for its exit."""
+        self._stack.close()
+
+    @property
+    def supervisor(self) -> subprocess.Popen[bytes]:
+        """The process that starts the others."""
+        assert self._process is not None
+        return self._process
+
+    def children(self) -> list[int]:
+        """The process ids of APIs and monitor, which the supervisor's fork server has forked."""
+        servers = [pid for pid in _children_of(self.supervisor.pid) if FORK_SERVER in _command_line(pid)]
+        return [child for pid in servers for child in _children_of(pid)]
+
+    def processes(self, role: str) -> list[int]:
+        """The process ids of the supervisor, the APIs or the monitor; those of APIs listen on the port."""
+        if role == "supervisor":
+            return [self.supervisor.pid]
+        apis = [pid for pid in self.children() if self._port in local_ports(pid)]
+        return apis if role == "api" else [pid for pid in self.children() if pid not in apis]
+
+    def await_ready(self) -> None:
+        """Wait until every process runs and `/ready` answers 200; starts the supervisor again if it is dead."""
+        if self.supervisor.poll() is not None:
+            self.start()
+        wait_until(
+            f"{NUM_APIS} APIs and a monitor run",
+            lambda: len(self.processes("api")) == NUM_APIS and len(self.processes("monitor")) == 1,
+            timeout_s=READY_S,
+        )
+        wait_until(f"{self.url} is ready", self._is_ready, timeout_s=READY_S)
+
+    def _is_ready(self) -> bool:
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/ready", timeout=2.0).status_code == httpx.codes.OK
+        return False
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """No file of the processes that run now may grow beyond the longest one while the block runs."""
+        pids = self.children()
+        longest = max(path.stat().st_size for path in self.folder.iterdir())
+        _limit_files(pids, longest)
+        try:
+            yield
+        finally:
+            _limit_files(pids, resource.RLIM_INFINITY)
+
+
+def _limit_files(pids: Sequence[int], num_bytes: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (num_bytes, resource.RLIM_INFINITY))
+
+
+def kill(pid: int) -> None:
+    """SIGKILL, and wait until the process is gone."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while _command_line(pid):  # empty: a zombie, or none
+        if time.monotonic() > deadline_s:
+            msg = f"process {pid} survived SIGKILL for {TIMEOUT_S:.0f} s"
+            raise RecoveryTimeout(msg)
+        time.sleep(POLL_S)
+
+
+def _children_of(pid: int) -> list[int]:
+    try:
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except OSError:  # it is dead
+        return []
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

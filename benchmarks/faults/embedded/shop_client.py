@@ -1,0 +1,179 @@
+"""A client of the shop: sends events, undoes, merges and erases, changes items, and reads recommendations.
+
+Each has users and items of its own and one call at a time, so what must be stored follows from the answers.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from benchmarks.faults.embedded.calls import Calls, Json, Outages
+from benchmarks.faults.embedded.promises import Promises, Shown
+
+NUM_USERS, LARGEST_BATCH = 4, 20
+GIVES_UP, REPEATED, LATE = 0.05, 0.1, 0.2  # of each batch, each batch, each event
+DAY_MS = 86_400_000
+KINDS = ("view", "view", "click", "cart", "purchase", "dislike")
+EXPERIMENT_SCENARIO = "campaign"
+FOLLOWED_S = 2.0  # how soon an answer must follow a change of an item through another process
+CLIENT_PAUSE_S = 0.02
+
+
+class ShopClient:
+    """One client. `run` ends after `stop`; then `promises` says what it was told."""
+
+    def __init__(self, number: int, url: str, *, items: Sequence[str], seed: int, outages: Outages) -> None:
+        self.promises = Promises()
+        self._name = f"client-{number}"
+        self._url, self._items, self._outages = url, items, outages
+        self._rng = random.Random(f"{seed}/{number}")
+        self._users = [f"{self._name}-user-{index}" for index in range(NUM_USERS)]
+        self._count = 0
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=self._name)
+
+    def start(self) -> None:
+        """Start calling."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the current call has been answered; raises what went wrong."""
+        self._stop.set()
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        actions = (
+            (40, self._send_events),
+            (30, self._ask),
+            (8, self._undo),
+            (4, self._merge),
+            (2, self._erase),
+            (8, self._change_item),
+            (4, self._expire_item),
+        )
+        weights, choices = zip(*actions, strict=True)
+        try:
+            with Calls(self._url, self._outages) as self._calls:
+                while not self._stop.wait(CLIENT_PAUSE_S):
+                    action: Callable[[], None] = self._rng.choices(choices, weights)[0]
+                    action()
+        except BaseException as error:  # raised by `stop`
+            self._failure = error
+
+    def _event(self, user_id: str, item_id: str, **more: object) -> Json:
+        self._count += 1
+        late_ms = self._rng.randrange(30 * DAY_MS) if not more and self._rng.random() < LATE else 0
+        event = {"event_id": f"{self._name}-{self._count}", "user_id": user_id, "item_id": item_id}
+        return event | {"type": self._rng.choice(KINDS), "time": now_ms() - late_ms} | more
+
+    def _send_events(self) -> None:
+        user_ids = [*self._users, *(guest for guest in self.promises.merged)]
+        events = [
+            self._event(self._rng.choice(user_ids), self._rng.choice(self._items))
+            for _ in range(self._rng.choice((1, 1, self._rng.randint(2, LARGEST_BATCH))))
+        ]
+        if self._rng.random() < GIVES_UP:
+            self.promises.unanswered |= {event["event_id"]: event for event in events}
+            response = self._calls.once("POST", "/v1/interactions", json={"events": events})
+            if response is not None and response.is_success:
+                self._acknowledge(events, response.json())
+            return
+        repeatable = [event for event in self.promises.events.values() if event["user_id"] not in self.promises.erased]
+        if repeatable and self._rng.random() < REPEATED:
+            events.append(self._rng.choice(repeatable))
+        self._send(events)
+
+    def _send(self, events: list[Json]) -> None:
+        self._acknowledge(events, self._calls.until_answered("POST", "/v1/interactions", json={"events": events}))
+
+    def _acknowledge(self, events: list[Json], body: Json) -> None:
+        for event, result in zip(events, body["results"], strict=True):
+            known = event["event_id"] in self.promises.events
+            if result["status"] not in ("accepted", "duplicate") or (known and result["status"] == "accepted"):
+                self.promises.wrong[f"an event {'sent again ' if known else ''}was {result['status']}"] += 1
+            self.promises.events[event["event_id"]] = event
+            self.promises.unanswered.pop(event["event_id"], None)
+            owner = self.promises.owner(event["user_id"])
+            self.promises.seqs[owner] = max(self.promises.seqs.get(owner, 0), result.get("user_seq", 0))
+
+    def _ask(self) -> None:
+        user_id, asked_s = self._rng.choice(self._users), time.monotonic()
+        params = {"n": 5, "scenario": EXPERIMENT_SCENARIO}
+        answer = self._calls.until_answered("GET", f"/v1/users/{user_id}/recommendations", params=params)
+        promises, item_ids = self.promises, tuple(item["item_id"] for item in answer["items"])
+        if (answer["user_seq"] or 0) < promises.seqs.get(user_id, 0):
+            promises.wrong["an answer without an acknowledged event"] += 1
+        if promises.arms.setdefault(user_id, answer["arm"]) != answer["arm"]:
+            promises.wrong["a user in two arms"] += 1
+        if any(promises.expired_s.get(item_id, asked_s) + FOLLOWED_S < asked_s for item_id in item_ids):
+            promises.wrong["an expired item was recommended"] += 1
+        if not item_ids:
+            return
+        promises.shown[answer["recommendation_id"]] = Shown(item_ids, time.monotonic())
+        chosen = self._rng.choice(item_ids)
+        named = {"recommendation_id": answer["recommendation_id"]}
+        seen = [self._event(user_id, item_id, type="impression", **named) for item_id in item_ids]
+        self._send([*seen, self._event(user_id, chosen, type=self._rng.choice(("click", "purchase")), **named)])
+
+    def _undo(self) -> None:
+        candidates = [name for name, event in self.promises.events.items() if event["user_id"] in self._users]
+        if not candidates:
+            return
+        event_id = self._rng.choice(candidates)
+        self._calls.until_answered("DELETE", f"/v1/interactions/{event_id}")
+        self.promises.undone.add(event_id)
+
+    def _merge(self) -> None:
+        guest, user_id = f"{self._name}-guest-{len(self.promises.merged)}", self._rng.choice(self._users)
+        self._send([self._event(guest, self._rng.choice(self._items)) for _ in range(3)])
+        answer = self._calls.until_answered("POST", f"/v1/users/{user_id}/merge", json={"from": guest})
+        self.promises.merged[guest] = user_id
+        self.promises.seqs[user_id] = max(self.promises.seqs.get(user_id, 0), answer["user_seq"])
+
+    def _erase(self) -> None:
+        user_id = f"{self._name}-erased-{len(self.promises.erased)}"
+        self._send([event := self._event(user_id, self._rng.choice(self._items))])
+        self._calls.until_answered("DELETE", f"/v1/users/{user_id}", done=(404,))
+        self.promises.erased.add(user_id)
+        body = self._calls.until_answered("POST", "/v1/interactions", json={"events": [event]})
+        if body["results"][0]["status"] != "erased":
+            self.promises.wrong["an event of an erased user came back"] += 1
+
+    def _change_item(self) -> None:
+        known = [name for name, fields in self.promises.items.items() if fields is not None]
+        chance = self._rng.random()
+        if not known or chance < 0.4:
+            fields = {"title": f"Item {self._rng.randrange(100)}", "stock": 5}
+            item_id = f"{self._name}-item-{self._rng.randrange(10)}"
+            self._calls.until_answered("PUT", f"/v1/items/{item_id}", json=fields)
+            self.promises.items[item_id] = fields | {"available_until": None}
+            self.promises.expired_s.pop(item_id, None)
+            return
+        item_id = self._rng.choice(known)
+        if chance < 0.8:
+            fields = {"title": f"Item {self._rng.randrange(100)}", "stock": self._rng.randrange(1, 9)}
+            self._calls.until_answered("PATCH", f"/v1/items/{item_id}", json=fields)
+            self.promises.items[item_id] = (self.promises.items[item_id] or {}) | fields
+            return
+        self._calls.until_answered("DELETE", f"/v1/items/{item_id}", done=(404,))
+        self.promises.items[item_id] = None
+
+    def _expire_item(self) -> None:
+        known = [name for name, fields in self.promises.items.items() if fields is not None]
+        if not known:
+            return
+        item_id, until = self._rng.choice(known), now_ms() - 1
+        self._calls.until_answered("PATCH", f"/v1/items/{item_id}", json={"available_until": until})
+        self.promises.items[item_id] = (self.promises.items[item_id] or {}) | {"available_until": until}
+        self.promises.expired_s.setdefault(item_id, time.monotonic())
+
+
+def now_ms() -> int:
+    """The wall clock."""
+    return time.time_ns() // 1_000_000
