@@ -80,7 +80,6 @@ def test_pages_ask_for_little(shop: httpx.Client, open_tab) -> None:  # type: ig
         assert len(asked) <= MAX_REQUESTS, asked
         spent = {entry["name"]: entry["value"] for entry in session.send("Performance.getMetrics")["metrics"]}
         assert spent["TaskDuration"] <= MAX_CPU_S, path
-        print("CPU", path, spent["TaskDuration"], spent["ScriptDuration"])
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -320,7 +320,7 @@ def test_drift_shows_alarms_category_mix_and_signals(shop: httpx.Client, tab: Ta
     tab.go(page_of(shop, "/drift?range=30d"))
     verdicts = tab.page.get_by_role("region", name="Verdicts, by signal").get_by_role("row")
     expect(verdicts.filter(has_text="Hit rate")).to_contain_text("moved 2 days ago")
-    expect(verdicts.filter(has_text="New users")).to_contain_text("as expected")
+    expect(verdicts.filter(has_text="New users")).to_contain_text("no alarm")
     alarms = tab.page.get_by_role("list", name="Alarms, newest first").get_by_role("listitem")
     expect(alarms).to_have_count(3)
     expect(alarms.first).to_contain_text("Hit rate fell from 31.0% to 17.0%")

@@ -157,7 +157,7 @@ function verdictTable(drift) {
       const moved = alarms.map((alarm) => alarm.segment).filter((segment) => segment !== null);
       return [
         [el("strong", {}, title), el("div.soft.small", {}, about)],
-        own ? badge(`moved ${ago(own.onset, drift.now)}`, "bad", own.text) : badge("as expected", "good"),
+        own ? badge(`moved ${ago(own.onset, drift.now)}`, "bad", own.text) : badge("no alarm", "good"),
         unit.text(value),
         expected === null ? "–" : unit.text(expected),
         moved.length ? moved.map((segment) => segment.replace("=", " ")).join(", ") : el("span.soft", {}, "none"),
