@@ -15,8 +15,8 @@ KAFKA_PORT ?= 19092
 BROKER = $(if $(filter 1,$(KAFKA)),127.0.0.1:$(KAFKA_PORT),$(KAFKA))
 # The data folder of `make demo`, `make stack` and `make up`.
 DATA ?= .tidewise
-# Tests often wait for servers, so two processes more than cores.
-TEST_PROCESSES ?= $(shell echo $$(( $$(nproc) + 2 )))
+# Tests often wait for servers, so three processes a core; they are forks of one that has collected the tests.
+TEST_PROCESSES ?= $(shell echo $$(( 3 * $$(nproc) )))
 
 .PHONY: help
 help: ## list the targets
@@ -81,7 +81,9 @@ test: export OMP_NUM_THREADS = 1
 test: export OPENBLAS_NUM_THREADS = 1
 .PHONY: test
 test: $(VENV)/.installed-dev ## run all tests (ARGS="-k NAME": some)
-	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+	@rm -f .coverage .coverage.*  # --cov-append: else each process deletes what the collection of the tests has covered
+	$(BIN)/pytest --tx '$(TEST_PROCESSES)*popen//python=$(BIN)/python tests/services/forked_interpreter.py' \
+	  --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(VENV)/.installed-dev ## run the fast unit tests; they need no services

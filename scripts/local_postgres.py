@@ -65,7 +65,7 @@ class PostgresServer:
         if os.geteuid() == 0:
             shutil.chown(self.folder, _server_account())
         settings = ["-U", "tidewise", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        if self._run("initdb", "-D", str(self.folder / "data"), *settings).wait(START_TIMEOUT_S):
+        if self.run("initdb", "-D", str(self.folder / "data"), *settings).wait(START_TIMEOUT_S):
             msg = f"initdb failed:\n{self._log_end()}"
             raise NoPostgres(msg)
 
@@ -73,7 +73,7 @@ class PostgresServer:
         """Start, and return when it answers; raises `NoPostgres`."""
         options = [part for option in self._options for part in ("-c", option)]
         where = ["-D", str(self.folder / "data"), "-h", "127.0.0.1", "-p", str(self._port)]
-        self._process = self._run("postgres", *where, *options)
+        self._process = self.run("postgres", *where, *options)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -98,7 +98,8 @@ class PostgresServer:
             return False
         return True
 
-    def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a program of PostgreSQL's under the server's account."""
         name = _server_account() if os.geteuid() == 0 else None
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(

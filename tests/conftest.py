@@ -13,7 +13,7 @@ import pytest
 from services import postgres
 from services.databases import Database, missing
 from services.forked_process import RealPopen, forked_children, server_name
-from services.one_per_run import made_once
+from services.one_per_run import made_once, run_folder
 
 from storage import open_store
 
@@ -55,9 +55,7 @@ def real_start(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty SQLite file: copying it is a hundred times faster than migrating."""
-    path = tmp_path_factory.mktemp("template") / "empty.db"
-    open_store(f"sqlite:///{path}").close()
-    return path
+    return made_once(tmp_path_factory, "empty.db", lambda path: open_store(f"sqlite:///{path}").close())
 
 
 @pytest.fixture(scope="session")
@@ -69,20 +67,25 @@ def shop_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The URL of a PostgreSQL server whose user may create databases."""
+def postgres_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.SharedServer]:
+    """A PostgreSQL server, one for the whole run."""
     try:
-        with postgres.server_url() as url:
-            yield url
+        with postgres.shared_server(run_folder(tmp_path_factory) / "postgres") as server:
+            yield server
     except postgres.NoPostgres as error:
         missing(str(error))
 
 
 @pytest.fixture(scope="session")
-def postgres_migrated(postgres_server: str) -> Iterator[str]:
+def postgres_server(postgres_shared: postgres.SharedServer) -> str:
+    """The URL of a PostgreSQL server whose user may create databases."""
+    return postgres_shared.url
+
+
+@pytest.fixture(scope="session")
+def postgres_migrated(postgres_shared: postgres.SharedServer) -> Iterator[str]:
     """The URL of a database with our tables, shared by the session; emptied before each test."""
-    with postgres.fresh_database(postgres_server) as url:
-        open_store(url).close()
+    with postgres.fresh_database(postgres_shared.url, template=postgres_shared.template) as url:
         yield url
 
 

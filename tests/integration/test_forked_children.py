@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from services.forked_process import ForkServerClient, server_name
+from services.fork_client import ForkServerClient
+from services.forked_process import server_name
 
 SCRIPT = """
 import json, os, signal, sys, time

@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import NoReturn
 
-from services.forked_process import ForkServerClient, popen_class
+from services.fork_client import ForkServerClient
+from services.forked_process import popen_class
 
 # What the commands import when they need it.
 PRELOADED = (
@@ -153,6 +154,13 @@ class ForkServer:
 def main() -> None:
     for name in PRELOADED:
         import_module(name)
+    run = serve()
+    subprocess.Popen = popen_class(ForkServerClient(sys.argv[1]))  # type: ignore[misc]  # its children are forked too
+    end(run)
+
+
+def serve() -> Callable[[], None]:
+    """Serve on the socket that is standard input until no connection is left; returns, in each child, what to run."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it
     threads = os.listdir("/proc/self/task")
     assert len(threads) == 1, f"a fork would copy the locks of {len(threads) - 1} other threads"
@@ -160,9 +168,9 @@ def main() -> None:
     gc.freeze()  # children share the pages of what is imported
     with socket.socket(fileno=os.dup(0)) as listener:
         command = ForkServer(listener).command()
-    if command is not None:
-        subprocess.Popen = popen_class(ForkServerClient(sys.argv[1]))  # type: ignore[misc]  # its children are forked too
-        end(command.run)
+    if command is None:
+        sys.exit()
+    return command.run
 
 
 def end(run: Callable[[], None]) -> NoReturn:

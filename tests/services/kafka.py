@@ -21,8 +21,11 @@ from services.one_per_run import shared_service
 
 from stream.kafka.settings import KafkaSecurity, StreamSettings
 
-# A broker that lives for minutes spends more on optimising its code than it saves, and needs no parallel collector.
-SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# A broker that lives for minutes spends more on optimising and verifying its code than it saves (4.5 s of CPU until it
+# answers, 3.2 without), and needs no parallel collector.
+SHORT_LIVED_JVM = (
+    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+)
 RECIPE = Path(__file__).parents[2] / "scripts" / "kafka.sh"
 
 
@@ -58,8 +61,8 @@ class KafkaNode:
         self.command("start")
 
     def remove(self) -> None:
-        """Stop it and delete its files."""
-        self.command("wipe")
+        """End it and delete its files: nobody needs the snapshots of an orderly stop."""
+        self.command("kill")
         shutil.rmtree(self._folder)
 
 

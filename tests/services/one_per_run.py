@@ -22,7 +22,7 @@ def run_folder(factory: pytest.TempPathFactory) -> Path:
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
-    """A folder that the first test process builds and the others wait for."""
+    """A file or folder that the first test process builds and the others wait for."""
     folder = run_folder(factory) / name
     with _locked(folder.with_suffix(".lock")):
         if not folder.exists():

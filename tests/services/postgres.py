@@ -1,23 +1,29 @@
-"""One private PostgreSQL server for tests: loopback, a free port, a folder of its own, gone when the tests are.
+"""One PostgreSQL server for a whole test run, and private ones for tests that stop theirs.
 
-Used where the environment names no server (TIDEWISE_TEST_POSTGRES, a URL whose user may create databases).
+The environment may name one (TIDEWISE_TEST_POSTGRES, a URL whose user may create databases); else it is started on
+loopback, with a free port and a folder of its own, and gone when the tests are.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from local_postgres import OPTIONS as LOCAL_OPTIONS
 from local_postgres import NoPostgres as NoPostgres
 from local_postgres import PostgresServer, find_binaries
 from psycopg import sql
+from services.one_per_run import shared_service
 
+from storage import open_store
 from storage.tables import metadata
 
 URL_VARIABLE = "TIDEWISE_TEST_POSTGRES"
@@ -47,24 +53,79 @@ def private_server() -> Iterator[PostgresServer]:
             server.stop()
 
 
+@dataclass(frozen=True)
+class SharedServer:
+    """A server for all processes of a test run, with a database that has our tables and no rows."""
+
+    url: str
+    template: str
+    folder: Path | None  # of a server of our own
+
+    def stop(self) -> None:
+        """End a server of our own with its data; of another, drop the template."""
+        if self.folder is None:
+            with psycopg.connect(self.url, autocommit=True) as admin:
+                admin.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(self.template)))
+        else:
+            _control(self.folder, "stop", "--mode=immediate")
+            shutil.rmtree(self.folder)
+
+
 @contextmanager
-def server_url() -> Iterator[str]:
-    """The URL of a server whose user may create databases: the one named in the environment, else a private one."""
+def shared_server(folder: Path) -> Iterator[SharedServer]:
+    """The server named in the environment, else one of our own; `folder` is for its name. Raises `NoPostgres`."""
+    with shared_service(folder, start=_start_shared, stop=SharedServer.stop) as server:
+        yield server
+
+
+def _start_shared() -> SharedServer:
+    folder = None
     if named := os.environ.get(URL_VARIABLE):
-        yield named.replace("+psycopg", "")
-        return
-    with private_server() as server:
-        yield server.url
+        url = named.replace("+psycopg", "")
+    else:
+        folder = Path(tempfile.mkdtemp(prefix="tidewise-postgres-"))
+        url = _start_own(folder)
+    template = _new_name()
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(template)))
+    open_store(_database_url(url, template)).close()
+    return SharedServer(url, template, folder)
+
+
+def _start_own(folder: Path) -> str:
+    port = free_port()
+    server = PostgresServer(folder, binaries=find_binaries(), port=port)
+    server.initialise()
+    settings = " ".join(f"-c {option}" for option in (*LOCAL_OPTIONS, *OPTIONS, "max_connections=200"))
+    options = f"-h 127.0.0.1 -p {port} {settings}"
+    _control(folder, "start", "--log", str(folder / "server.log"), "--options", options)
+    return server.url
+
+
+def _control(folder: Path, *arguments: str) -> None:
+    """Start or stop a server as a process of its own: the test process that stops it may not be its parent."""
+    server = PostgresServer(folder, binaries=find_binaries(), port=0)
+    assert server.run("pg_ctl", "--pgdata", str(folder / "data"), *arguments).wait(60) == 0, (
+        folder / "log"
+    ).read_text()
 
 
 @contextmanager
-def fresh_database(url: str) -> Iterator[str]:
-    """A new empty database on that server, as a URL for `open_store`; dropped at the end."""
-    name = f"tidewise_test_{uuid.uuid4().hex[:12]}"
+def fresh_database(url: str, *, template: str = "template1") -> Iterator[str]:
+    """A new database on that server, as a URL for `open_store`; dropped at the end. `template`: what it has."""
+    name = sql.Identifier(_new_name())
     with psycopg.connect(url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        yield f"{url.rsplit('/', 1)[0]}/{name}".replace("postgresql://", "postgresql+psycopg://")
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template)))
+        yield _database_url(url, name.as_string().strip('"'))
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+def _new_name() -> str:
+    return f"tidewise_test_{uuid.uuid4().hex[:12]}"
+
+
+def _database_url(url: str, name: str) -> str:
+    return f"{url.rsplit('/', 1)[0]}/{name}".replace("postgresql://", "postgresql+psycopg://")
 
 
 def empty(url: str) -> None:
