@@ -38,6 +38,23 @@ def open_tab(browser: Browser) -> Iterator[OpenTab]:
         assert [url for window in opened for url in window.foreign_requests] == []
 
 
+@pytest.fixture(scope="module")
+def reader(browser: Browser) -> Iterator[OpenTab]:
+    """Windows that stay open, one for each set of options, for tests that read pages or leave them as they were."""
+    with ExitStack() as stack:
+        opened: dict[str, Tab] = {}
+
+        def reuse(**options: object) -> Tab:
+            name = repr(sorted(options.items()))
+            if name not in opened:
+                opened[name] = stack.enter_context(tab(browser, **options))  # type: ignore[arg-type]
+            opened[name].errors.clear()
+            return opened[name]
+
+        yield reuse
+        assert [url for window in opened.values() for url in window.foreign_requests] == []
+
+
 @pytest.fixture(scope="session")
 def dashboard_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_once(tmp_path_factory, "dashboard-shop", dashboard_shop.build)

@@ -47,9 +47,10 @@ def faults(tab: Tab, rules: list[str] | None = None) -> list[str]:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_page_has_no_serious_fault(shop: httpx.Client, open_tab, path: str) -> None:  # type: ignore[no-untyped-def]
-    tab = open_tab()
-    tab.go(f"{shop.base_url}/#/{path}")
+def test_a_page_has_no_serious_fault(shop: httpx.Client, reader, path: str) -> None:  # type: ignore[no-untyped-def]
+    tab = reader()
+    tab.page.emulate_media(color_scheme="light")
+    tab.follow(f"{shop.base_url}/#/{path}")
     for summary in tab.page.locator("details > summary:visible").all()[:3]:
         summary.click()
     assert faults(tab) == []
@@ -83,9 +84,9 @@ def test_pages_ask_for_little(shop: httpx.Client, open_tab) -> None:  # type: ig
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_page_fits_a_phone(shop: httpx.Client, open_tab, path: str) -> None:  # type: ignore[no-untyped-def]
-    tab = open_tab(size=PHONE)
-    tab.go(f"{shop.base_url}/#/{path}")
+def test_a_page_fits_a_phone(shop: httpx.Client, reader, path: str) -> None:  # type: ignore[no-untyped-def]
+    tab = reader(size=PHONE)
+    tab.follow(f"{shop.base_url}/#/{path}")
     assert tab.overflow() == 0
     assert tab.height() <= MAX_HEIGHT
     assert faults(tab) == []

@@ -396,8 +396,9 @@ EVIL_PATHS = [
 
 
 @pytest.mark.parametrize("path", EVIL_PATHS)
-def test_markup_from_outside_is_shown_as_text(shop: httpx.Client, tab: Tab, path: str) -> None:
-    tab.go(page_of(shop, path))
+def test_markup_from_outside_is_shown_as_text(shop: httpx.Client, reader, path: str) -> None:  # type: ignore[no-untyped-def]
+    tab = reader()
+    tab.follow(page_of(shop, path))
     tab.page.wait_for_function("[...document.images].every((image) => image.complete)")
     assert "taken" not in tab.page.title().replace(EVIL, "")
     assert tab.page.locator("main img, main script, main b:not(.legend b)").count() == 0

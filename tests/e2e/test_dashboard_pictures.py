@@ -120,11 +120,11 @@ def mover(pictured: httpx.Client) -> str:
 
 @pytest.mark.parametrize(("name", "mode"), PICTURES)
 def test_a_picture_of_each_page(  # type: ignore[no-untyped-def]
-    pictured: httpx.Client, open_tab, folder: Path, mover: str, name: str, mode: str
+    pictured: httpx.Client, reader, folder: Path, mover: str, name: str, mode: str
 ) -> None:
     dark, size = MODES[mode]
-    tab = open_tab(dark=dark, size=size)
-    tab.go(f"{pictured.base_url}/#/{PAGES[name].replace('USER', mover)}")
+    tab = reader(dark=dark, size=size)
+    tab.follow(f"{pictured.base_url}/#/{PAGES[name].replace('USER', mover)}")
     if name == "what-if":
         tab.page.get_by_role("button", name="What if the user clicked").nth(3).click()
         tab.page.get_by_role("list", name="What-if recommendations").wait_for()

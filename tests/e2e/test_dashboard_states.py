@@ -63,8 +63,9 @@ EMPTY_TEXTS = {
 
 
 @pytest.mark.parametrize("path", EMPTY_TEXTS)
-def test_a_page_without_data_says_so_and_what_to_do(empty: str, tab: Tab, path: str) -> None:
-    tab.go(f"{empty}/#/{path}")
+def test_a_page_without_data_says_so_and_what_to_do(empty: str, reader, path: str) -> None:  # type: ignore[no-untyped-def]
+    tab = reader()
+    tab.follow(f"{empty}/#/{path}")
     expect(tab.page.locator("main")).to_contain_text(EMPTY_TEXTS[path])
     assert not re.search(r"NaN|undefined|null|\[object|Infinity", tab.text)
     assert [error for error in tab.errors if LOAD_FAILURE not in error] == []
@@ -102,9 +103,9 @@ HUGE_PATHS = ["", "users", f"users/{quote(BUSY_USER)}", "items", "items/item-000
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 @pytest.mark.parametrize("path", HUGE_PATHS)
-def test_very_long_names_do_not_break_the_layout(huge: str, open_tab, path: str, size: tuple[int, int]) -> None:  # type: ignore[no-untyped-def]
-    tab = open_tab(size=size)
-    tab.go(f"{huge}/#/{path}")
+def test_very_long_names_do_not_break_the_layout(huge: str, reader, path: str, size: tuple[int, int]) -> None:  # type: ignore[no-untyped-def]
+    tab = reader(size=size)
+    tab.follow(f"{huge}/#/{path}")
     assert tab.overflow() == 0
     assert tab.height() <= MAX_HEIGHT
     assert tab.errors == []
@@ -134,10 +135,11 @@ def test_a_thousand_events_are_paged(huge: str, tab: Tab) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_server_error_is_shown_with_a_retry(shop: httpx.Client, tab: Tab, path: str) -> None:
+def test_a_server_error_is_shown_with_a_retry(shop: httpx.Client, reader, path: str) -> None:  # type: ignore[no-untyped-def]
     body = {"error": {"code": "internal", "message": "the server failed while answering"}}
+    tab = reader()
     tab.page.route("**/v1/**", lambda route: route.fulfill(status=500, json=body))
-    tab.go(f"{shop.base_url}/#/{path}")
+    tab.follow(f"{shop.base_url}/#/{path}")
     expect(tab.page.get_by_role("alert").filter(has_text="the server failed while answering").first).to_be_visible()
     assert [error for error in tab.errors if LOAD_FAILURE not in error] == []
     tab.page.unroute("**/v1/**")
