@@ -119,6 +119,10 @@ sbom: $(UV) ## write build/sbom.json, the bill of materials of the image's packa
 	$(UV) tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements --pyproject pyproject.toml \
 	  --output-reproducible --output-file build/sbom.json build/requirements.txt
 
+.PHONY: typescript
+typescript: $(VENV)/.installed-dev ## generate TypeScript types of the API in build/typescript and check calls with them; needs npm
+	$(BIN)/python scripts/typescript.py
+
 .PHONY: docs
 docs: $(VENV)/.installed-dev ## build the documentation site into build/site; dead links and anchors fail it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build $(ARGS)

@@ -35,6 +35,7 @@ OTHER_FOLDERS = {
         {
             "kafka.sh": "Start and stop one Kafka broker for demos and tests.",
             "secrets.sh": "Make the secrets of docker-compose.yml.",
+            "typescript/": "Calls with the generated TypeScript types, which `make typescript` checks.",
         },
     ),
     "deploy/": (

@@ -13,7 +13,20 @@ from typer.core import TyperGroup
 
 from tidewise.cli import app
 
-PROGRAMS = {"tidewise", "make", "curl", "source", "python", "cp", "sqlite3", "docker", "export", "torchrun"}
+PROGRAMS = {
+    "tidewise",
+    "make",
+    "curl",
+    "source",
+    "python",
+    "cp",
+    "sqlite3",
+    "docker",
+    "export",
+    "torchrun",
+    "npm",
+    "npx",
+}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^\.PHONY: (\S+)$", MAKEFILE, re.M))
 PACKAGES = ("core", "stream", "model", "index", "storage", "serving", "tidewise", "benchmarks")
