@@ -1,6 +1,7 @@
 """kill -9 of `tidewise up` with requests in flight: acknowledged events count exactly once, and answers continue.
 
-Undone events stay undone, also when they are sent again, and merged guests' events are the user's.
+Undone events stay undone, also when they are sent again, and merged guests' events are the user's. Answered patches of
+items and users stand, an item that expired is in no answer, and importing everything again adds only what was lost.
 
 The clients' own log is the oracle of the events, `oracle` that of everything derived from them. `make test-crash`
 kills 20 times, a usual run twice; CRASHES=n chooses.
@@ -17,8 +18,9 @@ import httpx
 import pytest
 from oracle import KINDS, Snapshot, StoredEvent, assert_consistent, event_key
 from services.answers_by_hand import AnswersByHand
+from services.reimport import import_again
 from services.small_shop import WINDOW_SIZE, WINDOW_STEP
-from services.traffic import Event, Ledger, Traffic
+from services.traffic import EXPIRED_MS, Event, Ledger, Traffic
 from services.up_process import UpProcess
 
 from core.history import WindowShape
@@ -56,6 +58,7 @@ def test_kill_9_under_load_loses_no_event_and_counts_none_twice(
             )
             server.kill()
             traffic.pause()
+            import_again(shop, traffic.ledger.sent.values(), items[:NUM_CLIENTS])
         url = server.start_and_wait()
         traffic.resume(url)
         traffic.finish()
@@ -66,6 +69,7 @@ def test_kill_9_under_load_loses_no_event_and_counts_none_twice(
             server.kill()
     assert_verified(shop)
     assert any(traffic.ledger.undone.values())
+    assert {path.split("/")[2] for path in traffic.ledger.patched} == {"items", "users"}
     assert any(is_answered for _, is_answered in traffic.ledger.merged.values())
     assert traffic.ledger.num_lost_requests >= NUM_CRASHES, "the server was killed while nobody waited for it"
 
@@ -79,6 +83,11 @@ def check(shop: Path, url: str, before: Snapshot, ledger: Ledger, *, users: list
     by_hand = AnswersByHand(shop, model, size=WINDOW_SIZE, step=WINDOW_STEP)
     newest = ledger.newest_seqs()
     with httpx.Client(base_url=url, timeout=30) as http:
+        for path, rounds in ledger.patched.items():
+            stored = http.get(path).json()
+            assert (number := stored["attributes"].get("round", 0)) in rounds, f"{path}: {number}, not in {rounds}"
+            if path.startswith("/v1/items/"):
+                assert stored["available_until"] == (EXPIRED_MS if number % 2 else None)
         for user_id in users:
             if user_id in now.users:
                 answer = http.get(f"/v1/users/{user_id}/recommendations", params={"n": 20}).json()

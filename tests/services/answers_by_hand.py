@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from oracle import NUM_SEEN, NUM_WINDOWED, Snapshot, window_start
 
+from core.clock import WallClock
 from core.history import History
 from core.items import Catalogue
 from core.ports.encoder import Encoder
@@ -26,6 +27,7 @@ class AnswersByHand:
         self._size, self._step = size, step
         self._bundle = load(model)
         self._catalogue = _catalogue(data)
+        self._is_listed = self._catalogue.listed_at(WallClock().now_ms())
         self._encoder: Encoder = self._bundle.bind(self._catalogue)
         snapshot = Snapshot(data / "tidewise.db")
         self._users = snapshot.users
@@ -36,7 +38,9 @@ class AnswersByHand:
         """The answer stands at the user's newest event, shows nothing seen, and holds the best of all the rest."""
         assert answer["user_seq"] == self._users[user_id].seq
         listed = self._listed(user_id)
-        assert {item["item_id"] for item in answer["items"]} <= listed.keys(), "hidden, seen or not in the catalogue"
+        assert {item["item_id"] for item in answer["items"]} <= listed.keys(), (
+            "hidden, expired, seen or not in the catalogue"
+        )
         if not self._histories.get(user_id):
             assert answer["source"] == "popularity"
             return
@@ -51,7 +55,7 @@ class AnswersByHand:
         """The rows of all items that may be shown to a user, by id."""
         seen = {item_key for item_key, _ in self._seen.get(user_id, ())}
         catalogue = self._catalogue
-        rows = zip(catalogue.item_ids, catalogue.keys.tolist(), catalogue.listed.tolist(), strict=True)
+        rows = zip(catalogue.item_ids, catalogue.keys.tolist(), self._is_listed.tolist(), strict=True)
         return {item_id: row for row, (item_id, key, is_listed) in enumerate(rows) if is_listed and key not in seen}
 
     def _scores(self, user_id: str, listed: Mapping[str, int], *, gap_ms: int) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Clients that keep posting and correcting events while their server is killed, and a ledger of the answers.
 
 A client without an answer sends the same events again, or gives up. Clients undo events of theirs, sent again later or
-not, and merge a guest each into a user. Independent of the database, so that its ledger is the oracle.
+not, merge a guest each into a user, and patch an item and a user each. Independent of the database, so that its ledger
+is the oracle.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ DAY_MS = 86_400_000
 KINDS = ("view", "view", "view", "click", "cart", "purchase", "dislike", "impression")
 LARGEST_BATCH = 40
 SINGLE, LATE, REPEATED, GIVES_UP = 0.5, 0.2, 0.1, 0.2  # the chances of each
-UNDONE, MERGED = 0.1, 0.1  # of each request that was answered
+UNDONE, MERGED, PATCHED = 0.15, 0.1, 0.25  # of each request that was answered
+EXPIRED_MS = NEWEST_MS - DAY_MS  # until when expired items were available; the wall clock of answers is later
 TIMEOUT_S = 60.0
 
 
@@ -39,7 +41,8 @@ class Ledger:
 
     `sent`: every event by id. `acknowledged`: the answers about each acknowledged event. `lost`: events of requests
     without an answer, whether or not they were sent again. `undone`, and `merged` (with the user of each guest): False
-    for those without an answer, which may have happened.
+    for those without an answer, which may have happened. `patched`: by path, the rounds of patches that may stand
+    there: the last answered one, and those without an answer since.
     """
 
     def __init__(self) -> None:
@@ -48,6 +51,7 @@ class Ledger:
         self.lost: set[str] = set()
         self.undone: dict[str, bool] = {}
         self.merged: dict[str, tuple[str, bool]] = {}
+        self.patched: dict[str, list[int]] = {}
         self.num_lost_requests = 0
 
     def send(self, events: Sequence[Event]) -> None:
@@ -170,6 +174,19 @@ class Traffic:
             self.ledger.merged[guest] = (user_id, True)
         return True
 
+    def patch(self, http: httpx.Client, url: str, path: str, number: int, fields: dict[str, Any]) -> bool:
+        """Patch an item or a user, with a round number as attribute, and record the answer; False if none came."""
+        with self._changed:
+            self.ledger.patched.setdefault(path, [0]).append(number)
+        body = {"attributes": {"round": number}, **fields}
+        response = _answered(lambda: http.patch(f"{url}{path}", json=body))
+        if response is None:
+            return False
+        assert response.status_code == httpx.codes.OK, response.text
+        with self._changed:
+            self.ledger.patched[path] = [number]
+        return True
+
     def next_server(self, *, after: str | None) -> str | None:
         """The next server after `after`, once it is known; None when finishing."""
         with self._changed:
@@ -208,7 +225,7 @@ class _Client:
         self._traffic = traffic
         self._number = number
         self._rng = rng
-        self._num_made = 0
+        self._num_made = self._num_patches = 0
         self._acknowledged: list[Event] = []
 
     def run(self) -> None:
@@ -229,13 +246,25 @@ class _Client:
             gone, again = url, ([] if self._rng.random() < GIVES_UP else events)
 
     def _correct(self, http: httpx.Client, url: str) -> bool:
-        """Undo an event or merge the client's guest, now and then; False if no answer came."""
+        """Undo an event, merge the client's guest or patch its item or user, now and then; False if no answer came."""
         chance = self._rng.random()
         if chance < UNDONE:
             return self._traffic.undo(http, url, self._rng.choice(self._acknowledged)["event_id"])
         if chance < UNDONE + MERGED:
             return self._traffic.merge(http, url, f"guest-{self._number}", self._traffic.users[self._number])
+        if chance < UNDONE + MERGED + PATCHED:
+            return self._patch(http, url)
         return True
+
+    def _patch(self, http: httpx.Client, url: str) -> bool:
+        """Every other patch of the item lets it expire, the next one brings it back."""
+        self._num_patches += 1
+        if self._rng.random() < 0.5:
+            path, fields = f"/v1/users/{self._traffic.users[self._number]}", {}
+        else:
+            path = f"/v1/items/{self._traffic.items[self._number]}"
+            fields = {"available_until": EXPIRED_MS if self._num_patches % 2 else None}
+        return self._traffic.patch(http, url, path, self._num_patches, fields)
 
     def _make(self) -> list[Event]:
         size = 1 if self._rng.random() < SINGLE else self._rng.randint(2, LARGEST_BATCH)
