@@ -17,6 +17,7 @@ from core.records import DeadLetter
 from core.users.attributes import UserAttributes, parse_user, present
 
 BATCH_USERS = 2_000  # per transaction
+MAX_ROWS_OF_USER = 2  # on average; more are a file of events
 MAP_COLUMN = "attributes"  # of an export: all of a user's attributes in one map
 
 
@@ -114,8 +115,15 @@ def _chunks(
 ) -> Iterator[tuple[int, list[UserAttributes], list[BadLine]]]:
     """The file in chunks: the number of lines, their users and the bad lines."""
     for chunk in reader.chunks((columns.user_id,), optional=names, size=size, multiline=True):
-        num_lines = chunk.num_lines
-        yield num_lines, _users(chunk, names), chunk.bad
+        num_lines, users = chunk.num_lines, _users(chunk, names)
+        num_distinct = len({user.user_id for user in users})
+        if num_distinct * MAX_ROWS_OF_USER < len(users):
+            msg = (
+                f"{reader.name}: wanted one row for each user, got {len(users):,} rows of {num_distinct:,} users; "
+                "if it is a file of events, import it with --events"
+            )
+            raise InvalidInput(msg)
+        yield num_lines, users, chunk.bad
 
 
 def _users(chunk: Chunk, names: Sequence[str]) -> list[UserAttributes]:

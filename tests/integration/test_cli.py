@@ -15,6 +15,7 @@ from core.interactions import Interaction
 from storage.files import open_rows
 from tidewise import __version__
 from tidewise.cli import main
+from tidewise.commands.doctor import FIRST_STEPS
 from tidewise.live_traffic import ReplayReport
 
 HEADER = "user_id,item_id,time\n"
@@ -242,7 +243,7 @@ def test_a_truncated_gzip_is_imported_up_to_the_damage(tidewise: Command, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "wanted --events FILE, --items FILE or both"),
+        ([], "wanted --events FILE, --items FILE or --users FILE"),
         (["--events", "nowhere.csv"], "nowhere.csv: cannot be read"),
         (["--events", "nowhere.csv", "--columns", "a,b"], "--columns: wanted USER,ITEM,TIME"),
         (["--items", "nowhere.csv", "--item-columns", "sku"], "--item-columns: wanted FIELD=COLUMN"),
@@ -319,9 +320,36 @@ def test_events_of_uncatalogued_items_are_reported(tidewise: Command, events: Ca
     assert "1 items of events are not in it and are not recommended, such as item-1" in outcome.err
 
 
+def test_what_is_missing_in_a_file_is_told_with_the_option_to_use(
+    tidewise: Command, events: Callable[[str], str]
+) -> None:
+    values = events("ann,tent,1700000000\nbob,rope,1700000060\n", "values.csv")
+    named = events("id,country\nann,de\n", "named.csv")
+    errors = {
+        ("--events", values): "the file has no header: --no-header --columns 1,2,3",
+        ("--users", named): "has no column 'user_id'; its columns are 'id', 'country'; name it: --user-id COLUMN",
+        ("--items", named): "name it: --item-columns item_id=COLUMN,title=COLUMN",
+    }
+    for arguments, message in errors.items():
+        outcome = tidewise("import", *arguments)
+        assert outcome.code == 2
+        assert message in outcome.err
+    assert "no such database" in tidewise("doctor").out, "a mistake made one"
+
+
+def test_users_are_imported_and_exported(tidewise: Command, events: Callable[[str], str], tmp_path: Path) -> None:
+    users = events("id,country,plan\nann,de,premium\nbob,fr,\n", "users.csv")
+    outcome = tidewise("import", "--users", users, "--user-id", "id")
+    assert "users: 2 rows" in outcome.out
+    out = tmp_path / "users.jsonl"
+    assert tidewise("export", "--users", str(out)).code == 0
+    stored = {record["user_id"]: record["attributes"] for record in map(json.loads, out.read_text().splitlines())}
+    assert stored == {"ann": {"country": "de", "plan": "premium"}, "bob": {"country": "fr"}}
+
+
 def test_doctor_says_what_to_do_next(tidewise: Command, events: Callable[[str], str]) -> None:
     outcome = tidewise("doctor")
-    assert (outcome.code, outcome.out.splitlines()[-1]) == (1, "Next: `tidewise demo` shows a simulated shop")
+    assert (outcome.code, outcome.out.splitlines()[-1]) == (1, f"Next: {FIRST_STEPS}")
     tidewise("import", "--events", events(rows(NOON_MS) + "bad\n"))
     outcome = tidewise("doctor", "--url", "http://127.0.0.1:9")
     assert outcome.code == 1

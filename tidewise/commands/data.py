@@ -87,6 +87,8 @@ def import_files(request: ImportRequest) -> None:
         msg = "import: wanted --events FILE, --items FILE or --users FILE, got none"
         raise InvalidInput(msg)
     settings = settings_of(request.data, request.config, request.set_)
+    if request.users is not None:
+        request.require(request.users, request.user_id, "--user-id COLUMN")
     columns = request.columns_of_items(request.attributes)
     rules = {path: request.rules(settings, path) for path in request.events or ()}
     if request.dry_run:
@@ -225,11 +227,14 @@ def _print_report(kind: str, path: Path, report: ImportReport, elapsed_s: float)
             highlight=False,
             soft_wrap=True,
         )
-    _print_bad(report.bad_lines[:SHOWN_BAD_LINES], more=report.num_bad - SHOWN_BAD_LINES)
+    if not report.num_rows:
+        screen.print(f"  {path.name} has no rows below its header", markup=False, highlight=False, soft_wrap=True)
+    stored = report.num_accepted + report.num_duplicates > 0
+    _print_bad(report.bad_lines[:SHOWN_BAD_LINES], more=report.num_bad - SHOWN_BAD_LINES, stored=stored)
 
 
-def _print_bad(lines: Sequence[BadLine], *, more: int) -> None:
+def _print_bad(lines: Sequence[BadLine], *, more: int, stored: bool) -> None:
     for bad in lines:
         screen.print(f"  line {bad.line}: {bad.reason}", markup=False, highlight=False, soft_wrap=True)
     if more > 0:
-        screen.print(f"  and {more:,} more, all written to the dead letters", highlight=False)
+        screen.print(f"  and {more:,} more" + (", all written to the dead letters" if stored else ""), highlight=False)

@@ -19,6 +19,7 @@ from tidewise.commands.options import Config, Data, Json, Kafka, Set, print_json
 from tidewise.settings.schema import Settings
 
 EXIT_PROBLEM = 1
+FIRST_STEPS = "`tidewise import --events FILE --items FILE` loads your data, `tidewise demo` shows a simulated shop"
 OLD_DAYS = 30
 TIMEOUT_S = 2.0
 
@@ -64,7 +65,7 @@ def _findings(settings: Settings, url: str) -> Iterator[Finding]:
             if settings.kafka.bootstrap_servers:
                 yield from _kafka_findings(settings, system)
     except TidewiseError as error:
-        yield Finding("database", str(error), problem=True, command="`tidewise demo` shows a simulated shop")
+        yield Finding("database", str(error), problem=True, command=FIRST_STEPS)
     yield _server_finding(url, settings)
 
 

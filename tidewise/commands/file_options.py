@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from core.attributes import PLAIN_NUMBER
 from core.imports.event_rows import HistoryColumns, RowRules
 from core.imports.item_import import ItemColumns
 from core.imports.rows import FileFormat, missing_column
@@ -97,7 +98,15 @@ class EventFileOptions:
             preset = fitting_preset(reader.columns)
             if missing:
                 remedy = f"use --preset {preset}" if preset else "name them: --columns USER,ITEM,TIME"
+                if any(PLAIN_NUMBER.fullmatch(name) for name in reader.columns):
+                    remedy = "if these are values, the file has no header: --no-header --columns 1,2,3"
                 raise missing_column(reader.name, missing[0], reader.columns, f"; {remedy}")
+
+    def require(self, path: Path, column: str, remedy: str) -> None:
+        """Raise `InvalidInput` with what to do where a file has no such column."""
+        with opened(path, self.format_of(path)) as reader:
+            if column not in reader.columns and column.split(".")[0] not in reader.columns:
+                raise missing_column(reader.name, column, reader.columns, f"; name it: {remedy}")
 
     @property
     def type_names(self) -> Mapping[str, str]:
@@ -127,6 +136,9 @@ class FileOptions(EventFileOptions):
     def columns_of_items(self, attributes: str = "") -> ItemColumns:
         """The columns of the file of items: as given, or by the preset."""
         if self.items is None or self.preset is None or self.item_columns is not None:
-            return item_columns(self.item_columns or ITEM_COLUMNS, attributes=attributes, separator=self.separator)
+            columns = item_columns(self.item_columns or ITEM_COLUMNS, attributes=attributes, separator=self.separator)
+            if self.items is not None:
+                self.require(self.items, columns.item_id, "--item-columns item_id=COLUMN,title=COLUMN")
+            return columns
         columns = preset_of(self.preset).item_columns_of(self.items, self.format_of(self.items))
         return replace(columns, attributes=names_in(attributes, ","))

@@ -87,3 +87,10 @@ def test_an_erased_user_comes_back_by_events_but_not_by_a_file() -> None:
     ingestor(store).ingest([event("ann", "a", 60)], RequestSource("api"))
     take(store, content)
     assert stored(store)["ann"] == {"plan": "x"}
+
+
+def test_a_file_of_events_is_refused() -> None:
+    store = MemoryStore()
+    with pytest.raises(InvalidInput, match=r"one row for each user, got 3 rows of 1 users; if .* with --events"):
+        take(store, "user_id,item_id\nann,a\nann,b\nann,c\n")
+    assert stored(store) == {}
