@@ -159,20 +159,22 @@ class HM4SRBundle:
         id_rows_N = torch.from_numpy(np.append(id_rows, UNSEEN) if and_absent else id_rows)
         with torch.inference_mode():
             contents = [self._contents(source, catalogue, and_absent=and_absent) for source in self.sources]
-            parts = [content_ND[:, : self.config.width] for content_ND in contents]
+            projected = [content_ND[:, : self.config.width] for content_ND, _ in contents]
+            parts = self.model.weighted(projected, [present_N for _, present_N in contents])
             if self.config.use_id:
                 ids_ND = self.model.id_embedding[id_rows_N]
                 if self.config.fuses_id:
-                    ids_ND = sum((content_ND[:, self.config.width :] for content_ND in contents), ids_ND)
+                    ids_ND = sum((content_ND[:, self.config.width :] for content_ND, _ in contents), ids_ND)
                 parts = [ids_ND, *parts]
             return torch.cat(parts, dim=-1).numpy()
 
-    def _contents(self, source: FeatureSource, catalogue: Catalogue, *, and_absent: bool) -> Tensor:
-        """(N, D or 2 D) projected contents; the same content is computed once."""
+    def _contents(self, source: FeatureSource, catalogue: Catalogue, *, and_absent: bool) -> tuple[Tensor, Tensor]:
+        """(N, D or 2 D) projected contents, and (N,) which items have one; the same content is computed once."""
         keys = [*source.keys(catalogue), *([""] if and_absent else ())]
         distinct = {key: place for place, key in enumerate(dict.fromkeys(keys))}
         values, present = source.transform(list(distinct))
         features = Features(torch.from_numpy(values), torch.from_numpy(present))
         projections = [kind[source.name] for kind in (self.model.contents, self.model.fused) if source.name in kind]
         projected = torch.cat([projection(features) for projection in projections], dim=-1)
-        return projected[torch.tensor([distinct[key] for key in keys], dtype=torch.int64)]
+        places = torch.tensor([distinct[key] for key in keys], dtype=torch.int64)
+        return projected[places], features.present[places]

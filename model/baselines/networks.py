@@ -35,6 +35,7 @@ class SASRec(HM4SR):
             relative_attention=False,
             sparse_experts=0,
             facet_experts=0,
+            content_experts=0,
             losses=LossWeights(),
         )
         super().__init__(plain, num_items=num_items)

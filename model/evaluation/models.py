@@ -180,6 +180,7 @@ ABLATIONS: Mapping[str, Change] = {
     "frozen-experts": _with(),  # also read in `_make_hm4sr`
     "sparse-experts": _with(sparse_experts=4),
     "facets": _with(facet_experts=2),
+    "content-experts": _with(content_experts=4),
     "released": _with(released=True, id_dropout=0.0, **PAPER),  # the released code's ways; no expert is trained
     "unit-losses": lambda config: replace(config, losses=replace(config.losses, idcl=1.0, cp=1.0, pcl=1.0)),
 }

@@ -26,7 +26,8 @@ class Modality:
 class LossWeights:
     """The auxiliary losses of the paper (section 3.5): a weight of 0 switches one off and saves its cost.
 
-    `temperature` belongs to IDCL; `pcl_temperature` and `pcl_share` (of events that become placeholders) to PCL.
+    `balance`: of the modality weights (MAMEX, not in the paper). `temperature` belongs to IDCL; `pcl_temperature`
+    and `pcl_share` (of events that become placeholders) to PCL.
     """
 
     idcl: float = 0.0
@@ -35,6 +36,7 @@ class LossWeights:
     temperature: float = 0.2
     pcl_temperature: float = 1.0
     pcl_share: float = 0.3
+    balance: float = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class ModelConfig:
     `relative_attention`: attention depends on the steps and on the time between two events (HSTU; not in the paper).
     `sparse_experts`: so many small experts beside each feed-forward part, two of them at a time (HyMoERec; not in the
     paper); 0: none.
+    `content_experts`: each content is projected by two of so many experts, and contents are weighted for each item
+    (MAMEX; not in the paper); 0: by one linear map.
     `facet_experts`: so many queries of each head of the last layer, whose heads are facets of an item (FAME; not in the
     paper); 0: a layer like the others.
     `hides_seen`: it is trained for answers without what the user has had: the items of a window are no candidates after
@@ -80,6 +84,7 @@ class ModelConfig:
     repeats: bool = False
     relative_attention: bool = False
     sparse_experts: int = 0
+    content_experts: int = 0
     facet_experts: int = 0
     hides_seen: bool = False
     id_dropout: float = 0.1
@@ -94,6 +99,7 @@ class ModelConfig:
             "a width that num_heads divides": self.width > 0 and self.width % self.num_heads == 0,
             "at least one layer": self.num_layers > 0,
             "no sparse experts, or at least 2": self.sparse_experts == 0 or self.sparse_experts >= 2,
+            "no content experts, or at least 2": self.content_experts == 0 or self.content_experts >= 2,
             "no facet experts, or more": self.facet_experts >= 0,
             "losses of weight 0 or more": min(self.losses.idcl, self.losses.cp, self.losses.pcl) >= 0,
             "0 <= pcl_share <= 1": 0 <= self.losses.pcl_share <= 1,
@@ -117,6 +123,11 @@ class ModelConfig:
     def fuses_id(self) -> bool:
         """Whether contents are added to the id rows; it needs both."""
         return self.fused_id and self.use_id and bool(self.contents)
+
+    @property
+    def weighs_modalities(self) -> bool:
+        """Whether contents are weighted for each item; it needs two."""
+        return self.content_experts > 0 and len(self.contents) > 1
 
     @property
     def predicts_categories(self) -> bool:

@@ -9,7 +9,7 @@ embedding and projected contents.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.network.config import Modality, ModelConfig
+from model.network.content_experts import ExpertProjection, ModalityWeights
 from model.network.dropout import drop
 from model.network.layers import Linear, StackedNorm
 from model.network.mixtures import InteractiveMoE, TemporalMoE
@@ -66,9 +67,12 @@ class TowerInputs:
 class ContentProjection(nn.Module):
     """Projects one modality to the width of its tower; an item without this content has a learned vector instead."""
 
-    def __init__(self, modality: Modality, width: int) -> None:
+    def __init__(self, modality: Modality, width: int, *, num_experts: int = 0) -> None:
+        """`num_experts`: of which each item uses two; 0: one linear map."""
         super().__init__()
-        self.linear = Linear(modality.size, width)
+        self.linear: Linear | ExpertProjection = Linear(modality.size, width)
+        if num_experts:
+            self.linear = ExpertProjection(modality.size, width, num_experts)
         self.absent = nn.Parameter(torch.zeros(width))
 
     def forward(self, features: Features) -> Tensor:
@@ -90,7 +94,12 @@ class HM4SR(nn.Module):
         self.config, self.num_items = config, num_items
         if config.use_id:
             self.id_embedding = nn.Parameter(torch.empty(num_items + 1, config.width))
-        self.contents = nn.ModuleDict({c.name: ContentProjection(c, config.width) for c in config.contents})
+        self.contents = nn.ModuleDict(
+            {c.name: ContentProjection(c, config.width, num_experts=config.content_experts) for c in config.contents}
+        )
+        self.modality_weights = (
+            ModalityWeights(len(config.contents), config.width) if config.weighs_modalities else None
+        )
         fused = config.contents if config.fuses_id else ()
         self.fused = nn.ModuleDict({c.name: ContentProjection(c, config.width) for c in fused})
         self.position_embedding = nn.Parameter(torch.empty(config.window.size, config.width))
@@ -113,9 +122,9 @@ class HM4SR(nn.Module):
             torch.manual_seed(seed)
             if self.config.use_id:
                 nn.init.normal_(self.id_embedding, std=0.02)
-            for projection in self.contents.values():
-                assert isinstance(projection, ContentProjection)
-                _initialise(projection.linear)
+            for module in self.contents.modules():
+                if isinstance(module, Linear):
+                    _initialise(module)
             for weight in self.fused.parameters():
                 nn.init.zeros_(weight)  # at first the id tower reads ids alone; training adds contents
             nn.init.normal_(self.position_embedding, std=0.02)
@@ -137,13 +146,23 @@ class HM4SR(nn.Module):
 
     def item_vectors(self, id_rows_N: Tensor, features: Mapping[str, Features]) -> Tensor:
         """(N, C) item vectors: the inputs of histories, and the vectors that queries are multiplied with."""
-        contents = [projection(features[name]) for name, projection in self.contents.items()]
+        contents = self.weighted(
+            [projection(features[name]) for name, projection in self.contents.items()],
+            [features[name].present for name in self.contents],
+        )
         if not self.config.use_id:
             return torch.cat(contents, dim=-1)
         ids_ND = F.embedding(id_rows_N, self.id_embedding)
         for name, projection in self.fused.items():
             ids_ND = ids_ND + projection(features[name])
         return torch.cat([ids_ND, *contents], dim=-1)
+
+    def weighted(self, contents: Sequence[Tensor], present: Sequence[Tensor]) -> list[Tensor]:
+        """M of (N, D) projected contents and (N,) whether an item has it, as parts of item vectors."""
+        if self.modality_weights is None:
+            return list(contents)
+        weights_NM = self.modality_weights(contents, torch.stack(list(present), dim=1))
+        return [part * (len(contents) * weights_NM[:, [place]]) for place, part in enumerate(contents)]
 
     def events(self, items_BLC: Tensor, times_ms_BL: Tensor) -> TowerInputs:
         """Item vectors with position, Interactive MoE and Temporal MoE applied."""

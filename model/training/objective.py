@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model.network.content_experts import imbalance
 from model.network.hm4sr import HM4SR, UNSEEN, TowerInputs, queries_of
 from model.network.now_gap import UNKNOWN
 from model.training.data import TrainingData
@@ -98,6 +99,8 @@ class Objective:
                 loss = loss + weights.idcl / self.group.size * self._idcl(vectors_RC, towers_MBLD, picked)
             if config.uses_placeholders:
                 loss = loss + weights.pcl / self.group.size * self._pcl(whole.real_BL, events, towers_MBLD, picked)
+        if self.model.modality_weights is not None:
+            loss = loss + weights.balance / self.group.size * self._imbalance(batch.rows_R)
         if config.predicts_categories:
             loss = loss + weights.cp / self.group.size * self._cp(whole, vectors_RC)
         return loss
@@ -228,6 +231,14 @@ class Objective:
         return placeholder_contrast(
             plain_MQD, replaced_MQD, picked.targets_Q, temperature=temperature, released=released
         )
+
+    def _imbalance(self, rows_R: Tensor) -> Tensor:
+        """How far the weights of modalities are from equal ones, over the items in use."""
+        features = self.data.take(rows_R)
+        contents = [projection(features[name]) for name, projection in self.model.contents.items()]
+        present_RM = torch.stack([features[name].present for name in self.model.contents], dim=1)
+        assert self.model.modality_weights is not None
+        return imbalance(self.model.modality_weights(contents, present_RM))
 
     def _cp(self, batch: Batch, vectors_RC: Tensor) -> Tensor:
         """Over the distinct items of the batch that have categories; those without are unknown, not in none."""

@@ -45,6 +45,9 @@ class ModelSettings(Section):
     """Whether attention depends on the steps and on the time between two events (not in the paper)."""
     sparse_experts: int = Field(0, ge=0)
     """Experts beside the feed-forward part of each layer, of which an event uses two (not in the paper); 0: none."""
+    content_experts: int = Field(0, ge=0)
+    """Experts that project each content, of which an item uses two, with weights of contents (not in the paper); 0: one
+    linear map."""
     facet_experts: int = Field(0, ge=0)
     """Queries of each head of the last layer, whose heads are facets of an item (not in the paper); 0: no facets."""
     fused_id: bool = False

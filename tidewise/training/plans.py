@@ -92,6 +92,7 @@ def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> M
         now_gap=shape.now_gap,
         relative_attention=shape.relative_attention,
         sparse_experts=shape.sparse_experts,
+        content_experts=shape.content_experts,
         facet_experts=shape.facet_experts,
         fused_id=shape.fused_id,
         repeats=shape.repeat_consumption and not settings.recommend.exclude_seen,

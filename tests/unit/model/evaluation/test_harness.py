@@ -220,6 +220,7 @@ def test_ablations_change_what_they_name_and_combine(dataset: Dataset) -> None:
     assert not built("hm4sr:no-moe", dataset).frozen_experts
     assert built("hm4sr:no-relative", dataset).config == replace(full, relative_attention=False)
     assert built("hm4sr:sparse-experts", dataset).config == replace(full, sparse_experts=4)
+    assert built("hm4sr:content-experts", dataset).config == replace(full, content_experts=4)
     assert built("hm4sr:facets", dataset).config == replace(full, facet_experts=2)
     assert built("hm4sr:recency", dataset).plan.half_life == RECENCY_HALF_LIFE
     assert not built("hm4sr", dataset).plan.half_life
