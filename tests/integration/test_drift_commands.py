@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,16 @@ def test_a_spreadsheet_gets_the_events_of_one_user(folder: Path) -> None:
     assert num_rows == report["period"]["events"] + report["reference"]["events"] > 40
     with pytest.raises(NotFound, match="user 'zoe' is not known"):
         run(folder, "drift", "compare", "--user", "zoe")
+
+
+def test_a_colleague_gets_one_page_without_other_files(folder: Path) -> None:
+    path = folder / "report.html"
+    run(folder, "drift", "report", "--until", str(NOW_MS), "--out", str(path))
+    page = path.read_text()
+    assert "<li>Tea rose from 33.3% to 66.7% of all events" in page
+    assert page.count("<svg") == 2  # shares over time, what moved most; without a monitor there are no signals
+    assert "country DE" in page
+    assert not re.search(r"(src|href)=[\"']?(?!#)[a-z]", page.replace("xlink:href", ""))
 
 
 def test_a_rebuild_counts_what_was_counted_live(folder: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def require_matplotlib() -> None:
 
 def write_line_chart(path: Path, title: str, lines: Mapping[str, Sequence[float]], labels: Sequence[str]) -> None:
     """A line for each name, its points above the labels of the horizontal axis."""
-    with _svg(path, height_in=LINES_HEIGHT_IN) as figure:
+    with svg_figure(path, height_in=LINES_HEIGHT_IN) as figure:
         axes = figure.subplots()
         axes.set_title(title, loc="left")
         for name, values in lines.items():
@@ -60,8 +60,13 @@ def write_line_chart(path: Path, title: str, lines: Mapping[str, Sequence[float]
 
 def write_signal_chart(path: Path, title: str, panels: Sequence[SignalPanel]) -> None:
     """A panel for each signal, one below the other, over the same time."""
-    with _svg(path, height_in=0.5 + PANEL_HEIGHT_IN * len(panels)) as figure:
-        figure.suptitle(f"{title}: observed (blue), expected (grey), onsets of alarms (red)")
+    draw_signals(path, panels, title=f"{title}: ")
+
+
+def draw_signals(path: Path | IO[str], panels: Sequence[SignalPanel], *, title: str = "") -> None:
+    """The same, with the meaning of the colours after a title."""
+    with svg_figure(path, height_in=0.5 + PANEL_HEIGHT_IN * len(panels)) as figure:
+        figure.suptitle(f"{title}observed (blue), expected (grey), onsets of alarms (red)")
         column = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for axes, panel in zip(column, panels, strict=True):
             _draw_panel(axes, panel)
@@ -80,14 +85,17 @@ def _draw_panel(axes: Axes, panel: SignalPanel) -> None:
 
 
 @contextmanager
-def _svg(path: Path, *, height_in: float) -> Iterator[Figure]:
-    """A figure to draw in, written to the path at the end."""
+def svg_figure(path: Path | IO[str], *, height_in: float) -> Iterator[Figure]:
+    """A figure to draw in, written to the path or the text buffer at the end."""
     require_matplotlib()
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     salt = "tidewise"  # the ids of elements are a hash; without a salt they are random
-    with mpl.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none", "font.family": ["sans-serif"]}):
+    dates = "concise"
+    with mpl.rc_context(
+        {"svg.hashsalt": salt, "svg.fonttype": "none", "font.family": ["sans-serif"], "date.converter": dates}
+    ):
         figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
         yield figure
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})

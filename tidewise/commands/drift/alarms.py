@@ -10,6 +10,7 @@ from rich.table import Table
 from core.times import minute_text
 from tidewise.bootstrap import open_existing
 from tidewise.commands.drift.compare import compare
+from tidewise.commands.drift.report import report
 from tidewise.commands.options import Config, Data, Json, Set, notes, overrides_of, print_json, screen, settings_of
 from tidewise.settings.schema import load_settings
 
@@ -20,6 +21,7 @@ def register(parent: typer.Typer) -> None:
     """Add the commands of this package."""
     app.callback(invoke_without_command=True)(drift)
     app.command("compare")(compare)
+    app.command("report")(report)
     parent.add_typer(app, name="drift")
     parent.command("monitor")(monitor)
 
