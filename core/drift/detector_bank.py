@@ -72,7 +72,7 @@ class DetectorBank:
         size, span_ms = BLOCKS["counts"]
         self._of_counts: BlockShape = {"block": size, "span_ms": span_ms, "warmup_ms": warmup_ms}
         self._recent = Recent(topic_name)
-        self._silences = SilenceDetector()
+        self._silences = SilenceDetector(warmup_ms=warmup_ms)
         self._version: _Version | None = None
         self._pending: dict[str, int] = {}  # scores of segments that are not monitored yet
         self._segments: dict[str, list[MonitoredSignal]] = {}

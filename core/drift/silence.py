@@ -1,7 +1,8 @@
 """Silences: times without any event where events were expected. An outage says nothing about interests.
 
 The usual number of events per hour of the week is learned online. A silence is known when events resume, because a
-bucket without events is not stored. Independent of other signals.
+bucket without events is not stored. Hours that were silent a week before, too, are those of a shop that closes on that
+day: nothing is expected there. Independent of other signals.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from core.drift_records import BUCKET_MS, Bucket
 
 MIN_EXPECTED = 100.0  # events; as they come in visits, fewer can be missing by chance
 LONGEST_HOURS = 366 * 24
+WEEK_HOURS = 7 * 24
 
 
 class Silence(NamedTuple):
@@ -34,7 +36,11 @@ class Silence(NamedTuple):
 class SilenceDetector:
     """Finds silences between buckets."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, warmup_ms: int = 0) -> None:
+        """`warmup_ms`: the time after the first event in which it is not known yet when the shop closes."""
+        self._warmup_ms = warmup_ms
+        self._first_ms: int | None = None
+        self._silent: set[int] = set()  # hours since 1970 of silences of the last two weeks
         self.newest: Silence | None = None
         self._sums, self._nums = np.zeros((DAYS, HOURS)), np.zeros((DAYS, HOURS))
         self._hour: int | None = None
@@ -42,11 +48,13 @@ class SilenceDetector:
         self._end_ms = 0
 
     def read(self, bucket: Bucket) -> Silence | None:
-        """Add a bucket; the silence that it ends."""
+        """Add a bucket; the silence that it ends, after the warm-up."""
+        self._first_ms = bucket.start_ms if self._first_ms is None else self._first_ms
         hour = bucket.start_ms // HOUR_MS
         silence = self._silence_before(bucket.start_ms) if self._hour is not None else None
         if silence is not None:
             self.newest = silence
+            self._remember(silence)
         elif self._hour is not None and hour != self._hour:
             self._learn(self._hour, self._num_events)
             for empty in range(self._hour + 1, min(hour, self._hour + LONGEST_HOURS)):
@@ -55,7 +63,13 @@ class SilenceDetector:
             self._hour, self._num_events = hour, 0.0
         self._num_events += bucket.counts.num_events
         self._end_ms = bucket.start_ms + BUCKET_MS
-        return silence
+        is_warm = silence is not None and silence.start_ms >= self._first_ms + self._warmup_ms
+        return silence if is_warm else None
+
+    def _remember(self, silence: Silence) -> None:
+        last = silence.end_ms // HOUR_MS
+        first = max(silence.start_ms // HOUR_MS, last - LONGEST_HOURS)
+        self._silent = {hour for hour in (*self._silent, *range(first, last + 1)) if hour > last - 2 * WEEK_HOURS}
 
     def _learn(self, hour: int, num_events: float) -> None:
         day_and_hour = hour_of_week(hour * HOUR_MS)
@@ -69,12 +83,15 @@ class SilenceDetector:
         last = min(start_ms // HOUR_MS, self._end_ms // HOUR_MS + LONGEST_HOURS)
         hours = np.arange(self._end_ms // HOUR_MS, last + 1)
         starts_ms, ends_ms = np.maximum(hours * HOUR_MS, self._end_ms), np.minimum((hours + 1) * HOUR_MS, start_ms)
-        rates = np.array([self._usual(*hour_of_week(int(hour) * HOUR_MS)) for hour in hours])
+        rates = np.array([self._usual(hour) for hour in hours.tolist()])
         expected = float((rates * (ends_ms - starts_ms)).sum() / HOUR_MS)
         return Silence(self._end_ms, start_ms, expected) if expected >= MIN_EXPECTED else None
 
-    def _usual(self, day: int, hour: int) -> float:
-        """Events of an hour: the fewer of that hour of the week and that hour of all days."""
+    def _usual(self, hour_since_1970: int) -> float:
+        """Events of an hour: the fewer of that hour of the week and that hour of all days; 0 where it was silent."""
+        if hour_since_1970 - WEEK_HOURS in self._silent:
+            return 0.0
+        day, hour = hour_of_week(hour_since_1970 * HOUR_MS)
         daily = self._sums[:, hour].sum() / max(self._nums[:, hour].sum(), 1.0)
         own = self._nums[day, hour]
         return float(min(daily, self._sums[day, hour] / own) if own else daily)

@@ -34,6 +34,28 @@ def test_nights_of_a_shop_that_closes_are_none() -> None:
     assert feed(SilenceDetector(), from_ms=0, to_ms=14 * DAY_MS, open_hours=range(8, 20)) == []
 
 
+def closed_on_sundays(detector: SilenceDetector, *, weeks: int) -> list[float]:
+    found = []
+    for week in range(weeks):
+        first_ms = week * 7 * DAY_MS
+        found += feed(detector, from_ms=first_ms, to_ms=first_ms + 6 * DAY_MS, open_hours=range(8, 20))
+    return found
+
+
+def test_a_weekly_closing_day_is_a_silence_once() -> None:
+    assert closed_on_sundays(SilenceDetector(), weeks=6) == [36.0]  # Saturday evening to Monday morning
+
+
+def test_a_closing_day_that_the_warm_up_has_seen_is_none() -> None:
+    assert closed_on_sundays(SilenceDetector(warmup_ms=7 * DAY_MS), weeks=6) == []
+
+
+def test_an_outage_of_a_shop_with_a_closing_day_is_a_silence() -> None:
+    detector = SilenceDetector(warmup_ms=7 * DAY_MS)
+    closed_on_sundays(detector, weeks=3)
+    assert feed(detector, from_ms=23 * DAY_MS, to_ms=24 * DAY_MS, open_hours=range(8, 20)) == [84.0]
+
+
 def test_a_pause_in_which_few_events_were_expected_is_none() -> None:
     detector = SilenceDetector()
     feed(detector, from_ms=0, to_ms=7 * DAY_MS, num=1)
@@ -43,7 +65,7 @@ def test_a_pause_in_which_few_events_were_expected_is_none() -> None:
 def test_a_silence_is_not_learned_as_usual() -> None:
     detector = SilenceDetector()
     feed(detector, from_ms=0, to_ms=7 * DAY_MS)
-    feed(detector, from_ms=9 * DAY_MS, to_ms=14 * DAY_MS)
-    assert feed(detector, from_ms=16 * DAY_MS, to_ms=17 * DAY_MS) == [48.0]
+    feed(detector, from_ms=9 * DAY_MS, to_ms=17 * DAY_MS)
+    assert feed(detector, from_ms=19 * DAY_MS, to_ms=20 * DAY_MS) == [48.0]
     assert detector.newest is not None
     assert round(detector.newest.expected) == 2 * 24 * 12 * 20
