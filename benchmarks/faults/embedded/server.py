@@ -57,8 +57,13 @@ class SupervisedServer:
         """The process ids of the supervisor, the APIs or the monitor; those of APIs listen on the port."""
         if role == "supervisor":
             return [self.supervisor.pid]
-        apis = [pid for pid in self.children() if self._port in local_ports(pid)]
+        apis = [pid for pid in self.children() if self._listens(pid)]
         return apis if role == "api" else [pid for pid in self.children() if pid not in apis]
+
+    def _listens(self, pid: int) -> bool:
+        with suppress(OSError):  # it has just ended
+            return self._port in local_ports(pid)
+        return False
 
     def await_ready(self) -> None:
         """Wait until every process runs and `/ready` answers 200; starts the supervisor again if it is dead."""
