@@ -67,14 +67,13 @@ class SupervisedServer:
 
     def await_ready(self) -> None:
         """Wait until every process runs and `/ready` answers 200; starts the supervisor again if it is dead."""
+        wait_until(f"{NUM_APIS} APIs and a monitor run", self._is_whole, timeout_s=READY_S)
+        wait_until(f"{self.url} is ready", self._is_ready, timeout_s=READY_S)
+
+    def _is_whole(self) -> bool:
         if self.supervisor.poll() is not None:
             self.start()
-        wait_until(
-            f"{NUM_APIS} APIs and a monitor run",
-            lambda: len(self.processes("api")) == NUM_APIS and len(self.processes("monitor")) == 1,
-            timeout_s=READY_S,
-        )
-        wait_until(f"{self.url} is ready", self._is_ready, timeout_s=READY_S)
+        return len(self.processes("api")) == NUM_APIS and len(self.processes("monitor")) == 1
 
     def _is_ready(self) -> bool:
         with suppress(httpx.TransportError):
