@@ -14,14 +14,19 @@ from core.interests.words import segment_name
 from core.times import minute_text
 
 NUM_ROWS = 15
-STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1d2330;background:#fff}
-h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2rem 0 .5rem}p.about{color:#5a6272;margin:.2rem 0 1rem}
-svg{width:100%;height:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem .6rem;border-bottom:1px solid #e2e5ea;text-align:right;vertical-align:top}
-th:first-child,td:first-child,td.text,th.text{text-align:left}tr.moved td{font-weight:600}.wide{overflow-x:auto}
-li{margin:.3rem 0}
-"""
+STYLE = {
+    "body": "font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1d2330",
+    "h1": "font-size:1.6rem;margin:0",
+    "h2": "font-size:1.15rem;margin:2rem 0 .5rem",
+    "p.about": "color:#5a6272;margin:.2rem 0 1rem",
+    "svg": "width:100%;height:auto",
+    "table": "border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums",
+    "th,td": "padding:.3rem .6rem;border-bottom:1px solid #e2e5ea;text-align:right;vertical-align:top",
+    "th:first-child,td:first-child,td.text,th.text": "text-align:left",
+    "tr.moved td": "font-weight:600",
+    ".wide": "overflow-x:auto",
+    "li": "margin:.3rem 0",
+}  # rules by selector
 
 
 def interest_page(report: InterestReport, alarms: Sequence[Alarm], charts: Mapping[str, str]) -> str:
@@ -42,7 +47,8 @@ def interest_page(report: InterestReport, alarms: Sequence[Alarm], charts: Mappi
         "Intervals are 95% and do not take the events of a visit as independent. Bold: changed.</p>",
     ]
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-    page = f"<head>{head}<style>{STYLE}</style></head><body>{''.join(parts)}</body>"
+    style = "".join(f"{selector}{{{rule}}}" for selector, rule in STYLE.items())
+    page = f"<head>{head}<style>{style}</style></head><body>{''.join(parts)}</body>"
     return f'<!doctype html><html lang="en">{page}</html>'
 
 
