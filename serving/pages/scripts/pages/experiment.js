@@ -1,7 +1,7 @@
 // One experiment: its state, its arms compared with the control, and how the difference developed.
 import { api } from "../api.js";
 import { intervalChart } from "../charts.js";
-import { announce, el, fill } from "../dom.js";
+import { announce, el, fill, joined } from "../dom.js";
 import { number, percent } from "../format.js";
 import { intervals } from "../intervals.js";
 import { action, badge, card, confirmed, empty, facts, head, stat, table } from "../parts.js";
@@ -124,6 +124,14 @@ function comparison(results, metric) {
   ];
 }
 
+function answersWith({ scenario, model }) {
+  const named = [
+    scenario && el("a", { href: "#/scenarios" }, `scenario ${scenario}`),
+    model && el("a", { href: "#/models" }, `model ${model}`),
+  ].filter(Boolean);
+  return named.length ? joined(named, ", ") : "as without the experiment";
+}
+
 function armTable(results) {
   const metrics = Object.entries(METRICS);
   return table(
@@ -131,7 +139,7 @@ function armTable(results) {
     [...COLUMNS, ...metrics.map(([, { name }]) => [name[0].toUpperCase() + name.slice(1), "number"])],
     results.arms.map((arm, index) => [
       [arm.name, index ? null : [" ", badge("control")]],
-      arm.scenario ? el("a", { href: "#/scenarios" }, `scenario ${arm.scenario}`) : "as without the experiment",
+      answersWith(arm),
       percent(arm.share),
       number(arm.users),
       number(arm.answers),
