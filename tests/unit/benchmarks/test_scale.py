@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from benchmarks.peers.gorse import record
 from benchmarks.scale import floor
 from benchmarks.scale.catalogue import moved
 from benchmarks.scale.client import WrkReport, parsed
+from benchmarks.scale.killed import listeners
 from benchmarks.scale.processes import cpu_s, family, memory_bytes
+from benchmarks.scale.versions import ratios
 
 REPORT = """
   Latency Distribution
@@ -74,3 +77,16 @@ def test_gorse_gets_users_items_and_events_in_its_own_terms() -> None:
     event = record("feedback", ("ann", "tent", 1_700_000_000_000))
     assert event["Timestamp"] == "2023-11-14T22:13:20+00:00"
     assert (event["UserId"], event["ItemId"], event["FeedbackType"]) == ("ann", "tent", "click")
+
+
+def test_the_listeners_of_a_port_are_the_processes_with_its_sockets() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert listeners(os.getpid(), port) == [os.getpid()]
+    assert listeners(os.getpid(), port) == []
+
+
+def test_versions_are_compared_by_ratios_of_new_to_old() -> None:
+    old = {"rate": 100.0, "p50_ms": 8.0, "p99_ms": 50.0, "cpu_ms": 10.0}
+    new = {"rate": 800.0, "p50_ms": 2.0, "p99_ms": 5.0, "cpu_ms": 2.5}
+    assert ratios(old, new) == {"rate": 8.0, "p50_ms": 0.25, "p99_ms": 0.1, "cpu_ms": 0.25}
