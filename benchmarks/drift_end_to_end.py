@@ -25,10 +25,10 @@ import numpy as np
 from benchmarks.report import publish
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.monitor import GRACE_MS, HIT_RANK
-from core.drift_records import BUCKET_MS, Alarm, Score
 from core.ingestion.sources import RequestSource
 from core.ports.drift import DriftReader
 from core.ports.store import Store
+from core.records.drift import BUCKET_MS, Alarm, Score
 from tidewise.bootstrap import open_system
 from tidewise.demo.demo import fill
 from tidewise.demo.shop_changes import Change

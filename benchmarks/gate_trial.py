@@ -23,13 +23,13 @@ import numpy as np
 from benchmarks.learning.challengers import ChallengeMoment, plainly_spoilt, subtly_spoilt
 from benchmarks.report import publish
 from core.arrays import IntArray
+from core.catalogue.items import Catalogue
 from core.evaluation.metrics import ndcg
-from core.history import WindowShape
-from core.items import Catalogue
+from core.events.history import WindowShape
 from core.learn.gate import GateRules, judge
 from core.learn.trial import TrialResult, TrialSlice, select_slice, try_model
 from core.ports.encoder import ModelBundle
-from core.records import EventColumns
+from core.records.stored import EventColumns
 from model.bundle import HM4SRBundle
 from model.evaluation.dataset import Dataset
 from model.network.config import Modality, ModelConfig

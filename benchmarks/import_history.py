@@ -23,13 +23,13 @@ from typing import TypeVar
 
 from benchmarks.report import percentiles, publish
 from core.clock import WallClock
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes, Interaction
 from core.imports.event_import import ImportReport, import_history, read_history
 from core.imports.event_rows import HistoryColumns, RowRules
 from core.imports.rows import FileFormat, RowReader
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
-from core.interactions import EventTypes, Interaction
 from storage import SqlStore, open_store
 from storage.files.opening import text_rows
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import percentiles, publish
-from core.history import History, WindowShape, windows_of
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
+from core.events.history import History, WindowShape, windows_of
 from model.bundle import BoundEncoder, HM4SRBundle
 from model.features import VectorFeatures
 from model.inference.incremental import IncrementalEncoder

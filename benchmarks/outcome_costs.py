@@ -20,15 +20,15 @@ from typing import Any
 
 from benchmarks.report import publish
 from core.clock import WallClock
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes, Interaction
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
-from core.interactions import EventTypes, Interaction
-from core.outcome_records import Answer, Counts, Origin, new_recommendation_id
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.attribution import Attributor
 from core.outcomes.shown_items import ShownItem, ShownItems
 from core.ports.store import Store
+from core.records.outcomes import Answer, Counts, Origin, new_recommendation_id
 from storage import open_store
 
 NOW_MS = 1_790_000_000_000

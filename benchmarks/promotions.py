@@ -35,7 +35,7 @@ from benchmarks.serving import Caller
 from core.errors import NotFound
 from core.learn.versions import promote, propose, roll_back
 from core.ports.store import Transaction
-from core.records import ModelRecord
+from core.records.stored import ModelRecord
 from tidewise.bootstrap import System, load_model, models_folder
 
 NUM_USERS, NUM_CLIENTS, ANSWERS = 300, 16, 10

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.report import publish
-from core.history import WindowShape
+from core.events.history import WindowShape
 from model.evaluation.models import LOSSES, Budget
 from model.evaluation.networks import Contents
 from model.evaluation.protocols import leave_one_out

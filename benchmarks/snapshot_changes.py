@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import publish
-from core.history import WindowShape
+from core.catalogue.items import Item
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes, Interaction
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
-from core.interactions import EventTypes, Interaction
-from core.items import Item
 from core.manage import save_items
 from core.ports.store import Store
-from core.recommendation.snapshot import SnapshotManager
-from core.records import ModelRecord
+from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.records.stored import ModelRecord
 from core.transitions.counts import CountRules
 from index.exact import ExactIndex
 from storage import open_store

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import publish
-from core.items import Item
+from core.catalogue.items import Item
 from core.lease import NoLease
-from core.records import EventRow
+from core.records.stored import EventRow
 from storage import SqlStore
 from tidewise.bootstrap import open_system
 from tidewise.settings.schema import Settings, load_settings

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from core.interactions import EventTypes
-from core.outcome_records import Measure
+from core.events.interactions import EventTypes
 from core.ports.store import ReadTransaction
+from core.records.outcomes import Measure
 
 PAGE = 10_000
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from core.errors import InvalidInput
-from core.interactions import field_name, shorten
+from core.events.interactions import field_name, shorten
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 MAX_DESCRIPTION_CHARS = 500

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from core.errors import LeaseLost
 from core.ports.store import Store, Transaction
-from core.records import LeaseRecord
+from core.records.stored import LeaseRecord
 
 TTL_MS = 30_000
 

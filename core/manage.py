@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.catalogue.items import Item
+from core.catalogue.patches import patched
 from core.clock import Clock, WallClock
 from core.errors import InvalidItem, NotFound
-from core.item_patches import patched
-from core.items import Item
 from core.ports.store import Store
 
 _WALL = WallClock()  # catalogue changes have wall-clock times, also while an old log is replayed
@@ -29,7 +29,7 @@ def save_items(store: Store, items: Sequence[Item], *, clock: Clock = _WALL) -> 
 def patch_items(
     store: Store, patches: Sequence[Mapping[str, Any]], *, clock: Clock = _WALL
 ) -> tuple[int, list[InvalidItem | NotFound | None]]:
-    """Apply patches (see `core.item_patches`) in order, under one new revision.
+    """Apply patches (see `core.catalogue.patches`) in order, under one new revision.
 
     Returns the catalogue's revision and for each patch None, or why it was not applied: its item is not in the
     catalogue, or would not be valid.

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from core.arrays import FloatArray, IntArray
 from core.blending.blend import Blend
-from core.history import History, WindowShape
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
+from core.events.history import History, WindowShape
 from model.features import FeatureSource
 from model.item_table import ItemTable
 from model.network.config import ModelConfig

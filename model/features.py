@@ -20,8 +20,8 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from core.arrays import BoolArray, FloatArray
+from core.catalogue.items import Catalogue
 from core.errors import InvalidInput
-from core.items import Catalogue
 from model.content.source import CollectedFeatures
 
 WORD = re.compile(r"\w+")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import FloatArray, IntArray
-from core.columns import with_rows
+from core.catalogue.columns import with_rows
 
 ROOM = 8  # one slot of room for each so many items
 

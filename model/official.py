@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from core.errors import CheckpointError
-from core.history import WindowShape
+from core.events.history import WindowShape
 from model.bundle import HM4SRBundle
 from model.features import VectorFeatures
 from model.network.config import LossWeights, Modality, ModelConfig

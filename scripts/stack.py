@@ -28,7 +28,7 @@ import psycopg
 from local_postgres import NoPostgres, PostgresServer, find_binaries
 from psycopg import sql
 
-from core.items import Item
+from core.catalogue.items import Item
 from tidewise.client import ApiError, Client, event_json
 from tidewise.demo.demo import make_shop
 from tidewise.demo.guide import ids_of

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, contextmanager
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from core.api_keys import Scope
 from core.background import BackgroundThread
+from core.records.api_keys import Scope
 from serving.http.guards import KeyGuard, LocalGuard, RawPath, UnexpectedErrors
 from serving.http.keys import RELOAD_S, KeyRing
 from serving.http.metrics import MetricsMiddleware

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from core.history import EMPTY_HISTORY, History
+from core.events.history import EMPTY_HISTORY, History
 
 LITTLE_INT64 = np.dtype("<i8")
 KEY_BYTES = 4  # of an item in an answer: a database has fewer than 4 billion

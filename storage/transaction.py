@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.ports.store import Transaction
-from core.records import StoreTotals
+from core.records.stored import StoreTotals
 from storage import tables
 from storage.dialects import Dialect
 from storage.repositories.answers import AnswerRepository

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from core.errors import InvalidSettings, StreamUnavailable
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 
 GROUP_LINGER_S = 0.05  # then an incomplete group is sent, so that a slow replay does not delay events
 PROGRESS_EVERY = 1_000  # events

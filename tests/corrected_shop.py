@@ -21,11 +21,11 @@ from core.corrections.erase import erase_user
 from core.corrections.merge import merge_users
 from core.corrections.undo import undo_event
 from core.errors import InvalidInput, NotFound
+from core.events.interactions import EventType, EventTypes, Interaction
 from core.ingestion.derivation import Derivation
 from core.ingestion.rebuild import rebuild
 from core.ingestion.sources import RequestSource
 from core.ingestion.verify import verify
-from core.interactions import EventType, EventTypes, Interaction
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.ports.store import ReadTransaction, Store
 

@@ -14,14 +14,14 @@ from doubles import MemoryStore, MemoryTransaction
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.blending.blend import Blend
+from core.catalogue.items import Catalogue
 from core.errors import StoreConflict, StoreUnavailable
-from core.history import History, Window, WindowShape
+from core.events.history import History, Window, WindowShape
+from core.events.interactions import EventTypes, Interaction
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import StreamSource
-from core.interactions import EventTypes, Interaction
-from core.items import Catalogue
 from core.ports.array_folders import Arrays
-from core.records import ModelRecord, UserState
+from core.records.stored import ModelRecord, UserState
 
 NOW_MS = 1_700_000_000_000
 TYPES = EventTypes()

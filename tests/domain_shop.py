@@ -7,15 +7,15 @@ from doubles import MemoryStore
 
 from core.arrays import FloatArray
 from core.blending.blend import Blend
+from core.catalogue.items import Catalogue, Item
 from core.clock import ManualClock
 from core.ingestion.sources import RequestSource
-from core.items import Catalogue, Item
 from core.manage import save_items
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
-from core.recommendation.snapshot import SnapshotManager
-from core.recommendation.user_snapshots import UserSnapshots
-from core.recommendation.vector_cache import VectorCache
+from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.recommendation.user_vectors.user_snapshots import UserSnapshots
+from core.recommendation.user_vectors.vector_cache import VectorCache
 from core.transitions.counts import CountRules
 
 NAMES = ("a", "b", "c", "d", "e", "f")

@@ -30,7 +30,7 @@ from memory_store.users import MemoryUsers
 from memory_store.vectors import MemoryVectors
 
 from core.ports.store import Transaction
-from core.records import StoreTotals
+from core.records.stored import StoreTotals
 
 
 class MemoryTransaction(Transaction):

@@ -8,10 +8,10 @@ from typing import Any
 from core.drift.detector_bank import DetectorBank
 from core.drift.monitor import Monitor
 from core.drift.scoring import Scoring
-from core.history import WindowShape
-from core.interactions import EventTypes
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes
 from core.lease import Lease
-from core.records import UserShift
+from core.records.stored import UserShift
 
 
 class Quiet:

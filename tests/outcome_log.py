@@ -15,17 +15,17 @@ from core.corrections.erase import erase_user
 from core.corrections.merge import merge_users
 from core.corrections.undo import undo_event
 from core.errors import InvalidInput, NotFound
+from core.events.interactions import Interaction
 from core.ingestion.derivation import Derivation
 from core.ingestion.rebuild import rebuild
 from core.ingestion.sources import RequestSource
 from core.ingestion.verify import verify
-from core.interactions import Interaction
-from core.outcome_records import Answer, Measure, Origin, new_recommendation_id
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.shown_items import ShownItem
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.ports.store import Store
-from core.statuses import EventStatus
+from core.records.outcomes import Answer, Measure, Origin, new_recommendation_id
+from core.records.statuses import EventStatus
 
 USERS = ("ann", "bob", "cid")
 ITEMS = ("lamp", "mug", "rope", "tent")

@@ -15,22 +15,22 @@ from doubles import MemoryStore
 from fastapi import FastAPI
 
 from core.arrays import FloatArray, IntArray
+from core.catalogue.items import Catalogue, Item
 from core.clock import ManualClock
 from core.drift.counting import DriftSampler
+from core.events.history import History, WindowShape
+from core.events.interactions import EventTypes
 from core.experiments.current import CurrentExperiments
-from core.history import History, WindowShape
 from core.ingestion.ingest import Ingestor
-from core.interactions import EventTypes
 from core.interests.user_interest import Interests
-from core.items import Catalogue, Item
 from core.manage import save_items
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.shown_items import ShownItems
 from core.recommendation.recommender import Recommender
-from core.recommendation.snapshot import SnapshotManager
-from core.recommendation.user_snapshots import UserSnapshots
-from core.recommendation.vector_cache import VectorCache
-from core.records import ModelRecord, UserState
+from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.recommendation.user_vectors.user_snapshots import UserSnapshots
+from core.recommendation.user_vectors.vector_cache import VectorCache
+from core.records.stored import ModelRecord, UserState
 from core.scenarios.current import CurrentScenarios
 from core.users.segments import CurrentSegments
 from serving.runtime.services import Services

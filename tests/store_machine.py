@@ -17,19 +17,19 @@ from domain_doubles import NOW_MS, ingestor
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from core.catalogue.items import Item
 from core.clock import ManualClock
 from core.corrections.erase import erase_user
 from core.corrections.merge import merge_users
 from core.corrections.undo import undo_event
 from core.errors import InvalidInput, NotFound
+from core.events.interactions import Interaction
 from core.ingestion.sources import RequestSource, StreamSource
-from core.interactions import Interaction
-from core.items import Item
 from core.learn import versions
 from core.manage import patch_items, remove_item, save_items
 from core.ports.store import Store
-from core.records import ModelRecord
-from core.statuses import EventStatus, ModelStatus
+from core.records.statuses import EventStatus, ModelStatus
+from core.records.stored import ModelRecord
 from core.users.attributes import UserAttributes
 from core.users.manage import patch_users, save_users
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.ports.store import Store
-from core.records import EventRow
+from core.records.stored import EventRow
 
 CLICK, VIEW, IMPRESSION = 0, 1, 2
 

@@ -18,10 +18,10 @@ from core.clock import DAY_MS, Clock, StreamClock, WallClock
 from core.drift.counting import DriftSampler
 from core.drift.segments import EventSegments
 from core.errors import CheckpointError, NotFound, StoreMismatch
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes
 from core.experiments.current import CurrentExperiments
-from core.history import WindowShape
 from core.ingestion.ingest import Ingestor
-from core.interactions import EventTypes
 from core.interests.interest import Horizons
 from core.interests.user_interest import Interests
 from core.outcomes.attribution import Attributor
@@ -30,10 +30,10 @@ from core.ports.index import ItemIndex
 from core.ports.metadata import Secret
 from core.ports.store import Store
 from core.recommendation.recommender import Recommender
-from core.recommendation.snapshot import SnapshotManager
-from core.recommendation.user_snapshots import UserSnapshots
-from core.recommendation.vector_cache import VectorCache
-from core.records import ModelRecord
+from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.recommendation.user_vectors.user_snapshots import UserSnapshots
+from core.recommendation.user_vectors.vector_cache import VectorCache
+from core.records.stored import ModelRecord
 from core.saved_snapshots.saved_snapshots import Identity, SavedSnapshots
 from core.scenarios.current import CurrentScenarios
 from core.transitions.counts import CountRules

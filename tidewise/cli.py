@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from tidewise.commands import (
-    ask,
-    audit,
-    backup,
-    data,
-    dead_letters,
-    doctor,
-    evaluate,
-    experiments,
-    export,
-    features,
-    keys,
-    learn,
-    models,
-    offsets,
-    outcomes,
-    replay,
-    run,
-    scenarios,
-    segments,
-    show,
-)
+from tidewise.commands import ask, experiments, outcomes, run, scenarios, segments
 from tidewise.commands.drift import alarms
+from tidewise.commands.evaluation import evaluate
+from tidewise.commands.files import data, export, replay
+from tidewise.commands.learning import features, learn, models
+from tidewise.commands.operation import audit, backup, dead_letters, doctor, keys, offsets, show
 from tidewise.shell import new_app
 from tidewise.shell import run as run_app
 

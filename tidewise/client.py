@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 
 from core.errors import TidewiseError
-from core.interactions import Interaction, shorten
+from core.events.interactions import Interaction, shorten
 
 BATCH_EVENTS = 1_000  # of one request
 PAUSE_S = 0.2  # before the first repetition; doubled for each further one

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from core.clock import WallClock
 from core.errors import InvalidInput
+from core.events.interactions import LARGEST_TIME_MS, SMALLEST_TIME_MS
 from core.imports.event_rows import HistoryColumns, RowRules
 from core.imports.item_import import STATED_FIELDS, ItemColumns
 from core.imports.rows import FileFormat, RowReader
-from core.interactions import LARGEST_TIME_MS, SMALLEST_TIME_MS
 from tidewise.settings.schema import Settings
 
 EVENT_FIELDS = ("user", "item", "time", "type", "value", "event_id")

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 from tidewise.client import ApiError, Client, event_json
 
 REQUESTS_PER_S = 8  # with --rate: smooth, and few enough to cost little

@@ -24,9 +24,9 @@ from urllib.parse import urlsplit
 import httpcore
 
 from core.clock import DAY_MS, Clock
-from core.drift_records import Alarm
 from core.errors import InvalidSettings, TidewiseError
 from core.ports.store import Store
+from core.records.drift import Alarm
 from tidewise import __version__
 from tidewise.settings.schema import Settings
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.clock import DAY_MS, HOUR_MS
-from core.drift_records import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, ScoreTally
+from core.records.drift import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, ScoreTally
 from tidewise.demo.simulator import HOUR_WEIGHTS, WEEKDAY_WEIGHTS
 
 Kind = Literal[

@@ -24,7 +24,7 @@ from benchmarks.faults.ledger import Ledger, event_key
 from benchmarks.faults.processes import POLL_S, TIMEOUT_S, RecoveryTimeout
 from core.clock import HOUR_MS
 from core.errors import StreamUnavailable
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 from stream.kafka.producer import EventProducer, SendFuture
 from stream.kafka.settings import StreamSettings
 from stream.messages.partitioning import partition_of

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from core.arrays import BoolArray, FloatArray, IntArray
+from core.catalogue.items import Catalogue
 from core.clock import DAY_MS
-from core.history import History, WindowShape
-from core.items import Catalogue
+from core.events.history import History, WindowShape
 from core.ports.encoder import ModelBundle
-from core.records import EventColumns
+from core.records.stored import EventColumns
 from model.bundle import HM4SRBundle
 from model.training.fine_tuning import FineTuningPlan, fine_tune
 

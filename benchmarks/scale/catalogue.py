@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from core.arrays import FloatArray, IntArray
+from core.catalogue.items import Item
 from core.clock import WallClock
-from core.items import Item
 from core.learn.versions import promote, propose
 from core.manage import save_items
-from core.records import ModelRecord
+from core.records.stored import ModelRecord
 from model.bundle import HM4SRBundle
 from model.checkpoint import save, version_of
 from model.network.hm4sr import HM4SR

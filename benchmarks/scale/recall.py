@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.scale.catalogue import BUCKETS
-from core.attributes import Between, Condition
-from core.filters import Filter
+from core.catalogue.attributes import Between, Condition
+from core.catalogue.filters import Filter
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
-from core.recommendation.snapshot import ServingSnapshot
-from core.recommendation.user_snapshots import UserSnapshots
-from core.recommendation.vector_cache import VectorCache
+from core.recommendation.snapshots.snapshot import ServingSnapshot
+from core.recommendation.user_vectors.user_snapshots import UserSnapshots
+from core.recommendation.user_vectors.vector_cache import VectorCache
 from tidewise.bootstrap import System
 
 ANSWERS = 10

@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from core.arm_records import UserSums
 from core.arrays import BoolArray, DoubleArray, IntArray
 from core.experiments.assignment import assign
 from core.experiments.experiment import Arm, Experiment, Metric
+from core.records.arms import UserSums
 
 Arrival = Literal["new", "returning"]
 ANSWERS_PER_USER: dict[Arrival, float] = {"new": 1.2, "returning": 12.0}

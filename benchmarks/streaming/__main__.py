@@ -34,7 +34,7 @@ from benchmarks.report import publish
 from benchmarks.streaming.freshness import freshness
 from benchmarks.streaming.servers import Servers, kafka_of, servers
 from core.clock import DAY_MS
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 from stream.kafka.admin import ensure_topics
 from stream.kafka.producer import EventProducer
 from stream.kafka.settings import StreamSettings

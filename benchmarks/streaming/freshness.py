@@ -16,7 +16,7 @@ import psycopg
 
 from benchmarks.report import percentiles
 from benchmarks.streaming.servers import Servers, kafka_of
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 from stream.kafka.admin import ensure_topics
 from stream.kafka.producer import EventProducer
 from stream.kafka.settings import StreamSettings

@@ -21,12 +21,12 @@ import numpy as np
 
 from benchmarks.report import publish
 from core.arrays import FloatArray, IntArray
+from core.catalogue.items import Catalogue
 from core.clock import DAY_MS
 from core.evaluation.metrics import Array, bootstrap_over_users, hit, ndcg
-from core.history import History, WindowShape
-from core.items import Catalogue
+from core.events.history import History, WindowShape
 from core.ports.encoder import Encoder
-from core.recommendation.added_scores import add_repeats
+from core.recommendation.ranking.added_scores import add_repeats
 from tidewise.bootstrap import load_model, open_system
 from tidewise.settings.schema import load_settings
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from core.drift_records import BucketCounts
 from core.ingestion.derivation import Derivation, event_counts
 from core.outcomes.attribution import remove_outcomes
 from core.ports.offsets import CORRECTIONS
 from core.ports.store import Transaction
-from core.records import EventRow, UserState
+from core.records.drift import BucketCounts
+from core.records.stored import EventRow, UserState
 from core.transitions.transition import Transition, of_history
 
 AFTER_ALL = (2**62, 0)  # (time, sequence)

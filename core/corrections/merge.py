@@ -7,7 +7,7 @@ from core.corrections.derived import events_of, lock_corrections, replace_derive
 from core.errors import InvalidInput
 from core.ingestion.derivation import Derivation
 from core.ports.store import Store
-from core.records import UserState
+from core.records.stored import UserState
 from core.users.attributes import merged_attributes
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from core.conflicts import retried
 from core.corrections.derived import events_of, lock_corrections, replace_derived
 from core.errors import NotFound
+from core.events.interactions import event_key_of, shorten
 from core.ingestion.derivation import Derivation
-from core.interactions import event_key_of, shorten
 from core.ports.store import Store
-from core.records import UserState
+from core.records.stored import UserState
 
 
 def undo_event(store: Store, event_id: str, derivation: Derivation) -> UserState | None:

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from core.definitions.kinds import DefinitionKind
 from core.errors import InvalidInput
 from core.ports.store import Store
-from core.records import DefinitionRevision
+from core.records.stored import DefinitionRevision
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")

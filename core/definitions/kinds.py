@@ -11,7 +11,7 @@ from core.clock import Clock, WallClock
 from core.errors import NotFound
 from core.ports.definitions import DefinitionReader, DefinitionRepository
 from core.ports.store import ReadTransaction, Store, Transaction
-from core.records import DefinitionRevision
+from core.records.stored import DefinitionRevision
 
 _WALL = WallClock()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from core.clock import HOUR_MS
 from core.drift.baseline import FloatArray
-from core.drift_records import BUCKET_MS
+from core.records.drift import BUCKET_MS
 
 Values = FloatArray | float
 

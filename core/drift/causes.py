@@ -9,7 +9,7 @@ from math import pi, sqrt
 
 from core.clock import HOUR_MS
 from core.drift.changes import SignalChange
-from core.drift_records import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, ScoreTally
+from core.records.drift import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, ScoreTally
 from core.topics import NO_TOPIC
 
 KEPT_HOURS = 28 * 24

@@ -15,9 +15,9 @@ from operator import attrgetter
 
 from core.clock import DAY_MS
 from core.drift.segments import EventSegments
-from core.drift_records import BUCKET_MS, GAP_EDGES_S, BucketCounts, ItemFacts, SampledEvent
 from core.ports.store import Transaction
-from core.records import EventRow, UserState
+from core.records.drift import BUCKET_MS, GAP_EDGES_S, BucketCounts, ItemFacts, SampledEvent
+from core.records.stored import EventRow, UserState
 from core.topics import NO_TOPIC
 
 NEW_ITEM_MS = 7 * DAY_MS

@@ -22,8 +22,8 @@ from core.drift.gaps import GapSignal
 from core.drift.monitored_signal import Detectors, MonitoredSignal, SignalKind, SignalSpec
 from core.drift.signals import BlockShape, Reading, Signal, Sums
 from core.drift.silence import Silence, SilenceDetector
-from core.drift_records import Alarm, Bucket, Point, ScoreTally
-from core.statuses import AlarmEnding
+from core.records.drift import Alarm, Bucket, Point, ScoreTally
+from core.records.statuses import AlarmEnding
 from core.topics import NO_TOPIC, NUM_TOPICS
 
 BLOCKS: dict[SignalKind, tuple[int, int]] = {  # observations and time of a block

@@ -14,7 +14,7 @@ import numpy as np
 from core.drift.expectations import MixExpectation
 from core.drift.signals import BlockShape, Signal, Sums
 from core.drift.silence import SilenceDetector
-from core.drift_records import GAP_EDGES_S, NUM_GAPS, Bucket
+from core.records.drift import GAP_EDGES_S, NUM_GAPS, Bucket
 
 _UPPER_MS = np.array([*GAP_EDGES_S, 2 * GAP_EDGES_S[-1]]) * 1000  # of each bin; the last one has none: twice its lower
 

@@ -15,11 +15,11 @@ from itertools import groupby
 from core.clock import Clock
 from core.drift.detector_bank import DetectorBank
 from core.drift.scoring import Scoring
-from core.drift_records import BUCKET_MS, Alarm, Bucket, BucketCounts, Point, Score, ScoreTally
 from core.errors import LeaseLost, StoreConflict
 from core.lease import Lease
 from core.ports.store import Store
-from core.records import UserShift
+from core.records.drift import BUCKET_MS, Alarm, Bucket, BucketCounts, Point, Score, ScoreTally
+from core.records.stored import UserShift
 
 ROLE = "monitor"
 GRACE_MS = 60_000  # a bucket is closed this long after its end, for late events

@@ -10,8 +10,8 @@ from core.drift.blocks import Block
 from core.drift.changes import SignalChange, SlowChangeDetector, largest_change
 from core.drift.open_alarms import OpenAlarm
 from core.drift.signals import Reading, Signal
-from core.drift_records import Alarm, Bucket
-from core.statuses import AlarmEnding
+from core.records.drift import Alarm, Bucket
+from core.records.statuses import AlarmEnding
 
 MIN_BLOCKS = 3  # of a change; blocks of counts are an hour each, so that a burst of one user is none
 MAX_READINGS = 2_000  # since the last alarm: the onset is searched in them

@@ -14,8 +14,8 @@ from core.clock import HOUR_MS
 from core.drift.blocks import Block
 from core.drift.changes import Z95
 from core.drift.expectations import BlockComparison, Expectation, SignalDifference
-from core.drift_records import Alarm
-from core.statuses import AlarmEnding
+from core.records.drift import Alarm
+from core.records.statuses import AlarmEnding
 
 RETURN_MS = 6 * HOUR_MS  # the shortest return to normal
 RETURN_BLOCKS = 5

@@ -14,16 +14,16 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.blending.features import LastNeighbours
-from core.drift_records import ItemFacts, SampledEvent, Score
-from core.hidden_items import HiddenItems
-from core.history import History, WindowShape, windows_of
-from core.interactions import EventTypes
+from core.events.hidden_items import HiddenItems
+from core.events.history import History, WindowShape, windows_of
+from core.events.interactions import EventTypes
 from core.ports.store import ReadTransaction, Store
-from core.recommendation.added_scores import add_repeats
-from core.recommendation.bound_model import BoundModel
-from core.recommendation.neighbour_scores import NeighbourScores
-from core.recommendation.snapshot import ServingSnapshot
-from core.records import EventRow, StoredItem
+from core.recommendation.ranking.added_scores import add_repeats
+from core.recommendation.ranking.neighbour_scores import NeighbourScores
+from core.recommendation.snapshots.bound_model import BoundModel
+from core.recommendation.snapshots.snapshot import ServingSnapshot
+from core.records.drift import ItemFacts, SampledEvent, Score
+from core.records.stored import EventRow, StoredItem
 
 BATCH = 64
 MAX_PAST = 2_000  # of a user's newest events

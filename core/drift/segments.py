@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.records import EventRow
+from core.records.stored import EventRow
 
 NEW_USER_EVENTS = 20  # a user is new during their first events
 NEW, RETURNING = "user=new", "user=returning"

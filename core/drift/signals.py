@@ -15,7 +15,7 @@ import numpy as np
 from core.drift.blocks import Block, Values
 from core.drift.expectations import BlockComparison, Expectation
 from core.drift.lag import GROWTH, Lag
-from core.drift_records import Bucket
+from core.records.drift import Bucket
 
 
 class Sums(NamedTuple):

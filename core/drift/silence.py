@@ -13,7 +13,7 @@ import numpy as np
 
 from core.clock import HOUR_MS
 from core.drift.baseline import DAYS, HOURS, hour_of_week
-from core.drift_records import BUCKET_MS, Bucket
+from core.records.drift import BUCKET_MS, Bucket
 
 MIN_EXPECTED = 100.0  # events; as they come in visits, fewer can be missing by chance
 LONGEST_HOURS = 366 * 24

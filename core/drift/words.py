@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.clock import HOUR_MS
-from core.drift_records import Alarm
+from core.records.drift import Alarm
 
 SUBJECTS = {
     "hit_rate": "Hit rate",

@@ -13,8 +13,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
-from core.history import History
-from core.records import EventColumns
+from core.events.history import History
+from core.records.stored import EventColumns
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from core.arm_records import UserSums
 from core.evaluation.metrics import Interval
+from core.records.arms import UserSums
 
 Judgement = Literal["better", "worse", "undecided", "too few"]
 ERROR = 0.05

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from core.errors import InvalidInput
+from core.events.interactions import check_id, check_time_ms, shorten
 from core.experiments.experiment import METRICS, Arm, Experiment, Metric
-from core.interactions import check_id, check_time_ms, shorten
 from core.json_fields import check_description, check_name, choice, entries, number, object_fields
 
 FIELDS = ("description", "scenario", "arms", "metric", "salt", "start", "end")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from core.statuses import ExperimentState
+from core.records.statuses import ExperimentState
 
 Metric = Literal["click_through_rate", "conversions_per_user", "revenue_per_user"]
 METRICS: tuple[Metric, ...] = get_args(Metric)

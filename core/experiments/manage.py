@@ -13,8 +13,8 @@ from core.experiments.experiment import Experiment
 from core.json_fields import check_name
 from core.ports.definitions import DefinitionReader
 from core.ports.store import Store, Transaction
-from core.records import DefinitionRevision
-from core.statuses import ExperimentState
+from core.records.statuses import ExperimentState
+from core.records.stored import DefinitionRevision
 
 _WALL = WallClock()
 SPLIT = ("scenario", "arms", "salt", "metric")  # fields after a change of which results begin anew

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from core.arm_records import ArmDay, ArmSums, UserSums
 from core.experiments.comparison import ERROR, ArmComparison, compare
 from core.experiments.experiment import METRICS, Experiment, Metric
 from core.experiments.sample_ratio import SampleRatio, sample_ratio
+from core.records.arms import ArmDay, ArmSums, UserSums
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import InvalidInput
+from core.events.interactions import Interaction
 from core.imports.event_names import EventNames, fingerprint
 from core.imports.event_rows import RowMapper, RowRules
 from core.imports.rows import BadLine, DamagedFile, RowReader, plain_name
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
-from core.interactions import Interaction
 from core.ports.store import Store
-from core.records import DeadLetter
-from core.statuses import EventStatus
+from core.records.statuses import EventStatus
+from core.records.stored import DeadLetter
 
 BATCH_ROWS = 50_000  # per transaction: blocks other writers for about a second; a sixth faster than 20,000
 MAX_BAD_SHOWN = 20

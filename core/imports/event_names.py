@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from core.events.interactions import Interaction
 from core.imports.row_ordinals import RowOrdinals
-from core.interactions import Interaction
 
 
 class EventNames:

@@ -14,8 +14,7 @@ from itertools import repeat
 from typing import Any
 
 from core.errors import InvalidEvent, InvalidInput, InvalidSettings
-from core.imports.rows import Chunk
-from core.interactions import (
+from core.events.interactions import (
     LARGEST_TIME_MS,
     SMALLEST_TIME_MS,
     EventTypes,
@@ -24,6 +23,7 @@ from core.interactions import (
     check_value,
     shorten,
 )
+from core.imports.rows import Chunk
 from core.times import MS_PER_UNIT, in_ms, iso_ms
 
 MAX_CACHED_IDS = 200_000

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.availability import AVAILABILITY_FIELDS
+from core.catalogue.availability import AVAILABILITY_FIELDS
+from core.catalogue.items import MAX_TEXT_CHARS, Item, parse_item
 from core.errors import InvalidInput
 from core.imports.event_import import BrokenImport, ImportReport, Progress
 from core.imports.event_rows import id_text
 from core.imports.rows import BadLine, Chunk, DamagedFile, RowReader, plain_name
-from core.items import MAX_TEXT_CHARS, Item, parse_item
 from core.ports.store import Store
-from core.records import DeadLetter, StoredItem
+from core.records.stored import DeadLetter, StoredItem
 
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 STATED_FIELDS = ("hidden", *AVAILABILITY_FIELDS)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from core.errors import InvalidInput
-from core.interactions import shorten
+from core.events.interactions import shorten
 
 MAX_COLUMNS_SHOWN = 50
 

@@ -13,7 +13,7 @@ from core.imports.event_import import BrokenImport, ImportReport, Progress
 from core.imports.event_rows import id_text
 from core.imports.rows import BadLine, Chunk, DamagedFile, RowReader, plain_name
 from core.ports.store import Store
-from core.records import DeadLetter
+from core.records.stored import DeadLetter
 from core.users.attributes import UserAttributes, parse_user, present
 
 BATCH_USERS = 2_000  # per transaction

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.errors import InvalidInput, StoreError
+from core.events.interactions import Interaction
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
-from core.interactions import Interaction
 from core.ports.store import Store, Transaction
-from core.records import DeadLetter
+from core.records.stored import DeadLetter
 
 PAGE = 100  # dead letters in one transaction; each may hold a mebibyte
 SOURCE = RequestSource("dead-letters")

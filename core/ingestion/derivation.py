@@ -14,11 +14,11 @@ import numpy as np
 
 from core.drift.counting import count
 from core.drift.segments import EventSegments
-from core.drift_records import BUCKET_MS, BucketCounts, ItemFacts
-from core.history import History, Window, WindowShape, windows_of
-from core.interactions import EventTypes
+from core.events.history import History, Window, WindowShape, windows_of
+from core.events.interactions import EventTypes
 from core.popularity import DEFAULT_HALF_LIFE_MS, decayed_log2
-from core.records import EventRow, UserState
+from core.records.drift import BUCKET_MS, BucketCounts, ItemFacts
+from core.records.stored import EventRow, UserState
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,16 +30,16 @@ from core.conflicts import MAX_CONFLICTS
 from core.drift.counting import DriftSampler
 from core.drift.segments import EventSegments
 from core.errors import PartitionLost, StoreConflict, StoreUnavailable
-from core.history import History, Window, WindowShape, append
+from core.events.history import History, Window, WindowShape, append
+from core.events.interactions import EventTypes, Interaction
 from core.ingestion.derivation import Derivation, event_counts
 from core.ingestion.resolved_batch import ResolvedBatch
 from core.ingestion.sources import EventBatch, IngestResult, RequestSource, Source, StreamSource
-from core.interactions import EventTypes, Interaction
 from core.outcomes.attribution import Attributor
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.ports.store import Store, Transaction
-from core.records import DeadLetter, EventRow, UserState, WriterOffset
-from core.statuses import EventStatus
+from core.records.statuses import EventStatus
+from core.records.stored import DeadLetter, EventRow, UserState, WriterOffset
 from core.transitions.transition import NUM_PREVIOUS, Transition, appended, inserted
 
 _event_key = attrgetter("event_key")

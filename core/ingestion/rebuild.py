@@ -13,15 +13,15 @@ from itertools import groupby
 from operator import attrgetter
 
 from core.drift.segments import EventSegments
-from core.drift_records import BucketCounts
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes
 from core.ingestion.derivation import Derivation, event_counts
-from core.interactions import EventTypes
 from core.outcomes.counting import outcome_counts
 from core.popularity import add_log2
 from core.ports.offsets import REBUILD
 from core.ports.store import ReadTransaction, Store, Transaction
-from core.records import EventRow
+from core.records.drift import BucketCounts
+from core.records.stored import EventRow
 from core.transitions.transition import of_history
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from core.interactions import EventTypes, Interaction
+from core.events.interactions import EventTypes, Interaction
 from core.ports.store import Transaction
-from core.records import EventRow, UserState
-from core.statuses import EventStatus
+from core.records.statuses import EventStatus
+from core.records.stored import EventRow, UserState
 
 
 class ResolvedBatch:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from core.interactions import Interaction
-from core.records import DeadLetter, UserState
-from core.statuses import EventStatus
+from core.events.interactions import Interaction
+from core.records.statuses import EventStatus
+from core.records.stored import DeadLetter, UserState
 
 
 @dataclass(frozen=True, slots=True)

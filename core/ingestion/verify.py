@@ -17,16 +17,16 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
-from core.drift_records import BUCKET_MS
-from core.history import EMPTY_WINDOW, Window
+from core.events.history import EMPTY_WINDOW, Window
 from core.ingestion.derivation import Derivation, event_counts
 from core.ingestion.rebuild import user_groups
-from core.outcome_records import OF_EVENTS, Measure
 from core.outcomes.counting import NOTHING, outcome_counts
 from core.popularity import add_log2
 from core.ports.outcomes import Dimension
 from core.ports.store import ReadTransaction
-from core.records import EventRow
+from core.records.drift import BUCKET_MS
+from core.records.outcomes import OF_EVENTS, Measure
+from core.records.stored import EventRow
 from core.transitions.sums import TransitionSums
 from core.transitions.transition import of_history
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.segments import NEW, RETURNING
-from core.drift_records import BUCKET_MS, BucketCounts
 from core.ports.drift import DriftReader
+from core.records.drift import BUCKET_MS, BucketCounts
 
 MAX_BLOCKS = 40  # of up to a day; a period of more than 40 days has more
 LENGTHS_MS = (BUCKET_MS, 3 * BUCKET_MS, *(HOUR_MS * hours for hours in (1, 3, 6, 12, 24)))

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from core.drift_records import BUCKET_MS, BucketCounts
 from core.errors import InvalidInput, NotFound
 from core.interests.comparison import PeriodChange, growth, part_change, share_changes
 from core.interests.mix import EVERYBODY, Mix, Period, mixes_of, read_mixes
 from core.interests.words import sentences
 from core.ports.store import ReadTransaction
+from core.records.drift import BUCKET_MS, BucketCounts
 
 MAX_SEGMENTS = 40  # those with most events
 PAGE = 2_000  # events of a user read at once

@@ -14,11 +14,11 @@ import numpy as np
 
 from core.arrays import IntArray
 from core.errors import NotFound
-from core.interactions import EventTypes
+from core.events.interactions import EventTypes
 from core.interests.interest import Horizons, Interest, Topics, interest_of
 from core.ports.store import ReadTransaction, Store
-from core.recommendation.snapshot import ServingSnapshot
-from core.records import UserShift
+from core.recommendation.snapshots.snapshot import ServingSnapshot
+from core.records.stored import UserShift
 from core.topics import NO_TOPIC
 
 DEFAULT_FALSE_ALARMS = 0.05

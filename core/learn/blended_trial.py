@@ -14,7 +14,7 @@ from core.arrays import FloatArray
 from core.blending.blend import COUNTS_BLEND, Blend
 from core.blending.calibration import calibrate, choice_of
 from core.blending.features import BlendFeatures
-from core.history import History, WindowShape
+from core.events.history import History, WindowShape
 from core.learn.live_features import LiveFeatures
 from core.learn.trial import QueryRanks, SliceEncoder, TrialResult, TrialSlice, check_not_empty, try_model
 from core.ports.encoder import Encoder, ModelBundle

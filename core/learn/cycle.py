@@ -20,11 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from core.catalogue.items import Catalogue
 from core.clock import Clock
 from core.errors import InvalidInput, NotReady
+from core.events.history import WindowShape
 from core.experiments.manage import unfinished_experiments
-from core.history import WindowShape
-from core.items import Catalogue
 from core.learn.baselines import COUNTS, POPULARITY, try_popularity
 from core.learn.blended_trial import try_bundles
 from core.learn.gate import Verdict, judge
@@ -59,8 +59,8 @@ from core.learn.versions import (
 )
 from core.lease import Lease, NoLease
 from core.ports.store import ReadTransaction, Store, Transaction
-from core.records import EventColumns, ModelRecord
-from core.statuses import ModelStatus
+from core.records.statuses import ModelStatus
+from core.records.stored import EventColumns, ModelRecord
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import numpy as np
 from core.arrays import FloatArray, IntArray
 from core.blending.blend import LAST_ITEMS, ItemCounts
 from core.blending.features import BlendFeatures, DecayedEvents, LastNeighbours
-from core.history import History
+from core.events.history import History
 from core.learn.trial import TrialSlice
 from core.transitions.counts import CountRules, TransitionCounts
 from core.transitions.replay import TransitionReplay

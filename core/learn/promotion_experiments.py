@@ -31,8 +31,8 @@ from core.learn.gate import Verdict
 from core.learn.versions import named, note, promote, with_status
 from core.lease import Lease, NoLease
 from core.ports.store import Store, Transaction
-from core.records import ModelRecord
-from core.statuses import ExperimentState, ModelStatus
+from core.records.statuses import ExperimentState, ModelStatus
+from core.records.stored import ModelRecord
 
 logger = logging.getLogger(__name__)
 

@@ -13,14 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from core.arrays import IntArray
+from core.catalogue.items import Catalogue
 from core.clock import DAY_MS
 from core.errors import NotReady
-from core.items import Catalogue
 from core.learn.gate import GateRules
 from core.learn.promotion_experiments import ExperimentPlan
 from core.learn.triggers import Job, JobKind, Schedule, trained_through_ms
 from core.ports.encoder import ModelBundle
-from core.records import EventColumns, ModelRecord
+from core.records.stored import EventColumns, ModelRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from core.catalogue.items import Catalogue
 from core.errors import NotReady
 from core.evaluation.metrics import Array, ranks_of
 from core.evaluation.sampling import sample_of
-from core.history import History, WindowShape
-from core.items import Catalogue
+from core.events.history import History, WindowShape
 from core.ports.encoder import Encoder, ModelBundle
-from core.recommendation.added_scores import add_repeats
-from core.records import EventColumns
+from core.recommendation.ranking.added_scores import add_repeats
+from core.records.stored import EventColumns
 
 TOP = 10
 BATCH = 128

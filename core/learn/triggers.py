@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.clock import HOUR_MS, MINUTE_MS
-from core.drift_records import Alarm
 from core.learn.promotion_experiments import EXPERIMENT, is_check_due, is_orphaned
 from core.learn.versions import with_status
 from core.ports.store import ReadTransaction, Transaction
-from core.records import ModelRecord
-from core.statuses import ModelStatus
+from core.records.drift import Alarm
+from core.records.statuses import ModelStatus
+from core.records.stored import ModelRecord
 
 JobKind = Literal["first", "fine-tune", "retrain", "judge", "check", "by hand"]
 REQUEST_KEY = "training.request"  # of the metadata: the training request that waits

@@ -1,7 +1,7 @@
 """Model versions: proposing, promoting and rolling back; each change is part of the caller's transaction.
 
-`core.statuses.ModelStatus` says what a version can be. Files of old versions may be deleted (`expired_versions`); their
-records stay.
+`core.records.statuses.ModelStatus` says what a version can be. Files of old versions may be deleted
+(`expired_versions`); their records stay.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 from core.errors import InvalidInput, NotFound
 from core.ports.store import Transaction
-from core.records import ModelRecord, Promotion
-from core.statuses import ModelStatus, PromotionKind
+from core.records.statuses import ModelStatus, PromotionKind
+from core.records.stored import ModelRecord, Promotion
 
 
 def named(models: Sequence[ModelRecord], version: str) -> ModelRecord:

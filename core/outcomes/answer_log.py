@@ -16,13 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from core.background import BackgroundThread
 from core.clock import DAY_MS, Clock
 from core.errors import StoreError
-from core.outcome_records import Answer, Measure, Origin, StoredAnswer
 from core.outcomes.attribution import Attributor
 from core.outcomes.counting import answer_counts
 from core.outcomes.retention import Retention
 from core.outcomes.shown_items import ShownItem, ShownItems
 from core.ports.offsets import ANSWERS
 from core.ports.store import Store, Transaction
+from core.records.outcomes import Answer, Measure, Origin, StoredAnswer
 
 logger = logging.getLogger(__name__)
 

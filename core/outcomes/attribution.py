@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.clock import HOUR_MS, Clock, WallClock
-from core.interactions import EventTypes
-from core.outcome_records import Counts, Measure, Outcome, StoredAnswer, Wanted, answer_key_of
+from core.events.interactions import EventTypes
 from core.outcomes.counting import difference, outcome_counts
 from core.ports.store import Transaction
-from core.records import EventRow
+from core.records.outcomes import Counts, Measure, Outcome, StoredAnswer, Wanted, answer_key_of
+from core.records.stored import EventRow
 
 
 @dataclass(frozen=True, slots=True)

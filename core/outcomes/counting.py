@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from core.clock import DAY_MS
-from core.outcome_records import MAX_POSITION, CountKey, Counts, Measure, Outcome, StoredAnswer
+from core.records.outcomes import MAX_POSITION, CountKey, Counts, Measure, Outcome, StoredAnswer
 
 NOTHING = (0, 0.0)
 

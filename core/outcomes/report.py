@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
-from core.outcome_records import Measure, Origin
 from core.outcomes.rates import RateEstimate, rate
 from core.ports.outcomes import Dimension, Total
 from core.ports.store import ReadTransaction
+from core.records.outcomes import Measure, Origin
 
 T = TypeVar("T")
 Grouping = Literal["scenario", "arm", "model", "position", "day"]

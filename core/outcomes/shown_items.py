@@ -15,7 +15,7 @@ import numpy as np
 
 from core.arrays import DoubleArray
 from core.clock import DAY_MS
-from core.recommendation.snapshot import ServingSnapshot
+from core.recommendation.snapshots.snapshot import ServingSnapshot
 
 NEW_ITEM_DAYS = 30
 TOTALS_PERIOD_S = 60.0  # summing up the popularity of all items costs time in proportion to them

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from core.arm_records import ArmDay
+from core.records.arms import ArmDay
 
 
 class ArmReader(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from core.records import AuditEntry
+from core.records.stored import AuditEntry
 
 
 class AuditReader(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from core.records import DeadLetter
+from core.records.stored import DeadLetter
 
 
 class DeadLetterReader(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from core.drift_records import Alarm, Bucket, BucketCounts, ItemFacts, Point, SampledEvent, Score
+from core.records.drift import Alarm, Bucket, BucketCounts, ItemFacts, Point, SampledEvent, Score
 
 
 class DriftReader(Protocol):

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from core.arrays import FloatArray, IntArray
 from core.blending.blend import Blend
-from core.history import History, WindowShape
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
+from core.events.history import History, WindowShape
 
 
 class Encoder(Protocol):

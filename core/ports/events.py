@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from core.arrays import IntArray
-from core.history import History
-from core.records import EventColumns, EventRow
+from core.events.history import History
+from core.records.stored import EventColumns, EventRow
 
 
 class EventReader(Protocol):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from core.items import Catalogue, Item
-from core.records import StoredItem
+from core.catalogue.items import Catalogue, Item
+from core.records.stored import StoredItem
 
 
 class ItemReader(Protocol):

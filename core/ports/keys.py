@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from core.api_keys import ApiKey
+from core.records.api_keys import ApiKey
 
 
 class KeyReader(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from core.records import LeaseRecord
+from core.records.stored import LeaseRecord
 
 
 class LeaseReader(Protocol):

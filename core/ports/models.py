@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from core.records import ModelRecord, Promotion
+from core.records.stored import ModelRecord, Promotion
 
 
 class ModelReader(Protocol):

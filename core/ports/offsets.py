@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from core.records import WriterOffset, WriterPosition
+from core.records.stored import WriterOffset, WriterPosition
 
 REBUILD, CORRECTIONS, ANSWERS = "rebuild", "corrections", "answers"
 INTERNAL_STREAMS = (REBUILD, CORRECTIONS, ANSWERS)  # writers of derived state that apply no events

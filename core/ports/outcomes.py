@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
 
-from core.outcome_records import Counts, Origin, Outcome, StoredAnswer, Wanted
+from core.records.outcomes import Counts, Origin, Outcome, StoredAnswer, Wanted
 
 Dimension = Literal["day", "origin", "position"]
 Total = tuple[int, int, int, float]  # group, measure, number, value

@@ -27,7 +27,7 @@ from core.ports.transitions import TransitionReader, TransitionRepository
 from core.ports.user_attributes import UserAttributeReader, UserAttributeRepository
 from core.ports.users import UserReader, UserRepository
 from core.ports.vectors import VectorReader, VectorRepository
-from core.records import StoreTotals
+from core.records.stored import StoreTotals
 
 
 class ReadTransaction(Protocol):

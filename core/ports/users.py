@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from core.records import ListedUser, UserShift, UserSnapshot, UserState
+from core.records.stored import ListedUser, UserShift, UserSnapshot, UserState
 
 
 class UserReader(Protocol):

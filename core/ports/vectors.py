@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from core.arrays import FloatArray
-from core.records import UserState
+from core.records.stored import UserState
 
 
 class VectorReader(Protocol):

@@ -14,10 +14,10 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.blending.blend import LAST_ITEMS
-from core.history import History
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
+from core.events.history import History
 from core.ports.encoder import Encoder
-from core.recommendation.added_scores import repeat_scores
+from core.recommendation.ranking.added_scores import repeat_scores
 
 MAX_EVENTS = 50  # of the newest; each costs an encode of the window
 MAX_CONTRIBUTIONS = 3

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from core.arrays import BoolArray, IntArray
-from core.outcome_records import new_recommendation_id
-from core.recommendation.current_items import CurrentItems
-from core.recommendation.rankers import Ranker
+from core.recommendation.ranking.rankers import Ranker
+from core.recommendation.ranking.scenario_selection import ScenarioSelection
+from core.recommendation.ranking.selection import Pick, allowed_rows, best, named, named_picks
 from core.recommendation.requests import (
     MAX_LIST,
     ItemReason,
@@ -22,9 +22,9 @@ from core.recommendation.requests import (
     RestOfList,
     ScoredItem,
 )
-from core.recommendation.scenario_selection import ScenarioSelection
-from core.recommendation.selection import Pick, allowed_rows, best, named, named_picks
-from core.recommendation.snapshot import ServingSnapshot
+from core.recommendation.snapshots.current_items import CurrentItems
+from core.recommendation.snapshots.snapshot import ServingSnapshot
+from core.records.outcomes import new_recommendation_id
 from core.scenarios.pools import RandomSource
 
 

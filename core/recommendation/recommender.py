@@ -14,36 +14,36 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.blending.blend import COUNTS_BLEND
+from core.catalogue.filters import Filter
+from core.catalogue.items import Catalogue
 from core.clock import Clock
 from core.errors import NotFound
-from core.filters import Filter
-from core.hidden_items import NO_KEYS, HiddenItems
-from core.history import EMPTY_HISTORY, EMPTY_WINDOW, History, Window, WindowShape, append
-from core.interactions import EventTypes
-from core.items import Catalogue
-from core.outcome_records import new_recommendation_id
+from core.events.hidden_items import NO_KEYS, HiddenItems
+from core.events.history import EMPTY_HISTORY, EMPTY_WINDOW, History, Window, WindowShape, append
+from core.events.interactions import EventTypes
 from core.ports.store import ReadTransaction, Store
-from core.recommendation.added_scores import NOTHING_ADDED, repeat_scores
-from core.recommendation.blended_ranker import BlendedRanker
-from core.recommendation.bound_model import BoundModel
-from core.recommendation.current_items import CurrentItems
 from core.recommendation.explained_items import explained
-from core.recommendation.neighbour_scores import NeighbourScores
 from core.recommendation.pages import Selected, next_page, select
-from core.recommendation.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
+from core.recommendation.ranking.added_scores import NOTHING_ADDED, repeat_scores
+from core.recommendation.ranking.blended_ranker import BlendedRanker
+from core.recommendation.ranking.neighbour_scores import NeighbourScores
+from core.recommendation.ranking.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
+from core.recommendation.ranking.selection import scored
 from core.recommendation.requests import (
     RecommendationRequest,
     RecommendationResult,
     RestOfList,
     SessionEvent,
 )
-from core.recommendation.selection import scored
-from core.recommendation.snapshot import ServingSnapshot
+from core.recommendation.snapshots.bound_model import BoundModel
+from core.recommendation.snapshots.current_items import CurrentItems
+from core.recommendation.snapshots.snapshot import ServingSnapshot
 from core.recommendation.trends import Trends
-from core.recommendation.user_encoder import UserEncoder
-from core.recommendation.user_snapshots import CurrentUser, UserSnapshots
-from core.recommendation.vector_cache import VectorCache
-from core.records import UserState
+from core.recommendation.user_vectors.user_encoder import UserEncoder
+from core.recommendation.user_vectors.user_snapshots import CurrentUser, UserSnapshots
+from core.recommendation.user_vectors.vector_cache import VectorCache
+from core.records.outcomes import new_recommendation_id
+from core.records.stored import UserState
 from core.scenarios.pools import RandomSource
 from core.scenarios.slate import DEFAULT_RANDOM
 from core.times import minute_text

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from core.arrays import FloatArray, IntArray
-from core.filters import Filter
+from core.catalogue.filters import Filter
 from core.scenarios.scenario import Scenario
 from core.users.conditions import Holds, depends_on_user, for_user
 

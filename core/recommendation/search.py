@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.arrays import IntArray
-from core.recommendation.snapshot import ServingSnapshot
+from core.recommendation.snapshots.snapshot import ServingSnapshot
 
 
 def search_rows(snapshot: ServingSnapshot, words: Sequence[str], *, category: str | None = None) -> IntArray:

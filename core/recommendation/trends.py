@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core.arrays import IntArray
 from core.clock import HOUR_MS
-from core.recommendation.snapshot import ServingSnapshot, by_row
+from core.recommendation.snapshots.snapshot import ServingSnapshot, by_row
 
 NUM_HOURS = 24
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from core.ports.store import ReadTransaction, Store
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest
-from core.records import UserState
+from core.records.stored import UserState
 
 PAGE_USERS = 256  # what fits the smallest cache of vectors, and is a good batch for the encoder
 

@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.columns import Column
-from core.items import Catalogue
+from core.catalogue.columns import Column
+from core.catalogue.items import Catalogue
 from core.ports.array_folders import Arrays
 from core.saved_snapshots.packed_columns import PackedColumn, as_is, packed
 

@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
 from core.ports.array_folders import ArrayFolders, Arrays, DamagedArrays
 from core.ports.index import IndexReader
 from core.ports.store import ReadTransaction, Store

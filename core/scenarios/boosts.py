@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.filters import matching
-from core.items import Catalogue
+from core.catalogue.filters import matching
+from core.catalogue.items import Catalogue
 from core.scenarios.scenario import Boost
 
 Ranking = Callable[[int], tuple[IntArray, FloatArray]]  # n -> the best n (rows, scores), best first
@@ -22,7 +22,7 @@ MAX_GROUPS = 8  # above, scoring all allowed items is cheaper than ranking each 
 
 
 class Scores(Protocol):
-    """Ranks and scores catalogue rows: `core.recommendation.rankers.Ranker`."""
+    """Ranks and scores catalogue rows: `core.recommendation.ranking.rankers.Ranker`."""
 
     def ranking(self, allowed: BoolArray) -> Ranking:
         """A ranking of the allowed rows."""

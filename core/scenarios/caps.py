@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from core.arrays import IntArray
-from core.attributes import Condition, as_text
-from core.filters import CATEGORIES, rows_with
-from core.items import Catalogue
+from core.catalogue.attributes import Condition, as_text
+from core.catalogue.filters import CATEGORIES, rows_with
+from core.catalogue.items import Catalogue
 from core.scenarios.scenario import Cap
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from core.definitions.followed import FollowedDefinitions
 from core.definitions.kinds import SCENARIO
 from core.errors import InvalidInput
-from core.interactions import shorten
+from core.events.interactions import shorten
 from core.json_fields import check_name
 from core.ports.store import Store
 from core.scenarios.definition import parse_scenario

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from core.catalogue.filters import ITEM_ID, Filter, filter_of
 from core.errors import InvalidInput
-from core.filters import ITEM_ID, Filter, filter_of
-from core.interactions import check_id, shorten
+from core.events.interactions import check_id, shorten
 from core.json_fields import check_description, choice, entries, number, object_fields, optional_number, whole_number
 from core.scenarios.scenario import Boost, Cap, Exploration, Fallback, Pin, Scenario
 

@@ -10,7 +10,7 @@ from core.definitions.kinds import SCENARIO, save_definition
 from core.errors import NotFound
 from core.json_fields import check_name
 from core.ports.store import Store
-from core.records import DefinitionRevision
+from core.records.stored import DefinitionRevision
 from core.scenarios.definition import parse_scenario
 
 _WALL = WallClock()

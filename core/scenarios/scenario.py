@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from core.filters import Filter
+from core.catalogue.filters import Filter
 from core.users.conditions import Holds, depends_on_user, for_user
 
 Fallback = Literal["popular", "latest", "none"]

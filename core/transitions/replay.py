@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import IntArray
-from core.records import EventColumns
+from core.records.stored import EventColumns
 from core.transitions.counts import CountRules, TransitionCounts
 from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, WEEK_MS, TransitionChanges
 

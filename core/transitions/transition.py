@@ -15,7 +15,7 @@ import numpy as np
 
 from core.arrays import BoolArray, IntArray
 from core.clock import DAY_MS
-from core.history import History
+from core.events.history import History
 
 NUM_PREVIOUS = 3
 NO_ITEM = 0  # item keys begin at 1

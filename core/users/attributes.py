@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from core.catalogue.items import MAX_ATTRIBUTES, parse_attributes
 from core.errors import InvalidInput
-from core.interactions import check_id, field_name, shorten
-from core.items import MAX_ATTRIBUTES, parse_attributes
+from core.events.interactions import check_id, field_name, shorten
 
 SEGMENT = "segment"
 USER_FIELDS = ("user_id", "attributes")

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.attributes import Between, Condition, as_text, number_of
-from core.filters import Filter, Not, Or
+from core.catalogue.attributes import Between, Condition, as_text, number_of
+from core.catalogue.filters import Filter, Not, Or
 from core.users.attributes import SEGMENT
 
 PREFIX = "user."

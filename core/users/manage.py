@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.catalogue.items import parse_attributes
+from core.catalogue.patches import merge_patch
 from core.conflicts import retried
 from core.errors import InvalidInput
-from core.item_patches import merge_patch
-from core.items import parse_attributes
 from core.ports.store import Store, Transaction
 from core.users.attributes import UserAttributes, present
 

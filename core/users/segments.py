@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.catalogue.filters import Filter, filter_of
 from core.clock import Clock, WallClock
 from core.definitions.followed import FollowedDefinitions
 from core.definitions.kinds import SEGMENT, save_definition
 from core.errors import InvalidInput
-from core.filters import Filter, filter_of
-from core.interactions import shorten
+from core.events.interactions import shorten
 from core.json_fields import check_description, check_name, object_fields
 from core.ports.store import Store
-from core.records import DefinitionRevision
+from core.records.stored import DefinitionRevision
 from core.users.conditions import PREFIX, SEGMENT_NAME, satisfies, user_conditions
 
 FIELDS = ("description", "where")

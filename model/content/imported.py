@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from core.arrays import FloatArray
 from core.errors import InvalidInput
-from core.interactions import check_id
+from core.events.interactions import check_id
 from model.content.collect import Described
 
 TENSOR = "vectors"

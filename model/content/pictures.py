@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from core.errors import InvalidInput
-from core.interactions import check_id
+from core.events.interactions import check_id
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 MAX_PICTURE_BYTES = 32 * 2**20  # a larger file is a mistake, or an attack

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from core.arrays import BoolArray, FloatArray
+from core.catalogue.items import Catalogue
 from core.errors import InvalidInput
-from core.items import Catalogue
 from model.content.collection import Collection, stamp
 
 MAX_FITTED = 30_000  # vectors that components are fitted to: beyond it they hardly move

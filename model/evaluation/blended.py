@@ -18,7 +18,7 @@ from core.blending.features import BlendFeatures, DecayedEvents, LastNeighbours
 from core.blending.likelihood import Choice
 from core.evaluation.sampling import sample_of
 from core.evaluation.scorers import Past, Scorer, TrainingPart
-from core.history import History
+from core.events.history import History
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.transitions.counts import TransitionCounts
 from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, WEEK_MS, TransitionChanges

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import IntArray
+from core.catalogue.items import Catalogue, Item
 from core.errors import InvalidInput
-from core.items import Catalogue, Item
-from core.records import EventColumns
+from core.records.stored import EventColumns
 
 Ties = Literal["source", "hash"]
 Row = tuple[str, str, int]  # user id, item id, time in ms

@@ -13,7 +13,7 @@ from typing import Any
 
 from core.errors import InvalidInput
 from core.evaluation.scorers import Scorer
-from core.history import WindowShape
+from core.events.history import WindowShape
 from model.baselines.counting import CoOccurrence, RecentPopularity
 from model.baselines.ease import EASE
 from model.baselines.neighbours import VSKNN, ItemKNN

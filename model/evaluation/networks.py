@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from core.arrays import FloatArray, IntArray
+from core.catalogue.items import Catalogue
 from core.errors import InvalidInput
 from core.evaluation.scorers import Past, TrainingPart
-from core.items import Catalogue
 from model.features import FeatureSource, TextFeatures, digest_of
 from model.network.config import Modality, ModelConfig
 from model.network.hm4sr import HM4SR, UNSEEN, Features

@@ -16,14 +16,14 @@ from functools import cached_property
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
+from core.catalogue.items import Catalogue
 from core.errors import InvalidInput
 from core.evaluation.metrics import Array, ranks_of
 from core.evaluation.scorers import LiveScorer, Past, Scorer, TrainingPart
-from core.history import History, WindowShape
-from core.items import Catalogue
+from core.events.history import History, WindowShape
 from core.ports.encoder import ModelBundle
-from core.recommendation.added_scores import add_repeats
-from core.records import EventColumns
+from core.recommendation.ranking.added_scores import add_repeats
+from core.records.stored import EventColumns
 from model.evaluation.dataset import Dataset
 from model.training.sequences import UserRanges
 

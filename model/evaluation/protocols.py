@@ -15,8 +15,8 @@ import numpy as np
 from core.arrays import BoolArray, IntArray
 from core.errors import InvalidInput
 from core.evaluation.scorers import Past, TrainingPart
-from core.history import History
-from core.records import EventColumns
+from core.events.history import History
+from core.records.stored import EventColumns
 from model.evaluation.dataset import Dataset
 from model.training.sequences import UserRanges
 

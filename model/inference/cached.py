@@ -15,8 +15,8 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.blending.blend import Blend
-from core.history import History, WindowShape
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
+from core.events.history import History, WindowShape
 from model.bundle import BoundEncoder, HM4SRBundle
 from model.inference.incremental import IncrementalEncoder
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from core.arrays import FloatArray, IntArray
-from core.history import History
+from core.events.history import History
 from model.bundle import BoundEncoder, batches_by_length
 from model.inference.folded import FoldedFacets, FoldedLayer, fold
 from model.inference.layer_inputs import LayerInputCache

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from core.errors import InvalidSettings
-from core.history import WindowShape
+from core.events.history import WindowShape
 
 YEAR_S = 31_556_952
 Gaps = Literal["on", "off", "shuffled"]

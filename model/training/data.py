@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from core.arrays import BoolArray, IntArray
+from core.catalogue.items import Catalogue
 from core.errors import InvalidInput
-from core.items import Catalogue
-from core.records import EventColumns
+from core.records.stored import EventColumns
 from model.features import FeatureSource
 from model.network.hm4sr import UNSEEN, Features
 from model.training.sequences import UserRanges, held_out

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.catalogue.items import Catalogue
 from core.errors import InvalidInput
-from core.history import WindowShape
-from core.items import Catalogue
-from core.records import EventColumns
+from core.events.history import WindowShape
+from core.records.stored import EventColumns
 from model.bundle import HM4SRBundle
 from model.checkpoint import version_of
 from model.training.data import Split, TrainingData, training_data

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from core.arrays import FloatArray
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
 from model.bundle import HM4SRBundle
 from model.network.hm4sr import HM4SR, UNSEEN
 

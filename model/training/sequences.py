@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.arrays import BoolArray, IntArray
-from core.history import WindowShape
-from core.records import EventColumns
+from core.events.history import WindowShape
+from core.records.stored import EventColumns
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from core.catalogue.items import Catalogue
 from core.errors import InvalidInput
-from core.items import Catalogue
-from core.records import EventColumns
+from core.records.stored import EventColumns
 from model.bundle import HM4SRBundle
 from model.checkpoint import version_of
 from model.features import FeatureSource, TextFeatures, digest_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import Request
 
-from core.audit import AuditedStore
-from core.interactions import check_id
+from core.access.audit import AuditedStore
+from core.events.interactions import check_id
 from serving.http.requests import check_query
 from serving.runtime.services import Services
 

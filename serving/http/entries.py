@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from fastapi import Request
 
 from core.errors import InvalidInput, NotFound
-from core.interactions import shorten
+from core.events.interactions import shorten
 from serving.http.replies import invalid_entries, problem_of
 from serving.http.requests import many_or_one, path_id, read_json
 from serving.runtime.engine import Engine

@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.api_keys import Scope as KeyScope
+from core.records.api_keys import Scope as KeyScope
 from serving.http.audit import ACTOR
 from serving.http.keys import Access, KeyRing
 from serving.http.replies import error_body, internal_error, json_reply

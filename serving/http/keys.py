@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from core.api_keys import ApiKey, Scope, digest_of
 from core.clock import Clock
 from core.ports.store import Store
+from core.records.api_keys import ApiKey, Scope, digest_of
 from serving.http.rate_limit import TokenBucket
 
 RELOAD_S = 1.0  # how soon a new key is accepted and a revoked one refused

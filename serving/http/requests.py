@@ -13,10 +13,10 @@ import orjson
 from fastapi import Request
 from starlette.datastructures import QueryParams
 
+from core.catalogue.filters import filter_in, filter_of
 from core.errors import InvalidInput
+from core.events.interactions import MAX_ID_BYTES, check_id, check_time_ms, field_name, shorten
 from core.experiments.current import Assignment
-from core.filters import filter_in, filter_of
-from core.interactions import MAX_ID_BYTES, check_id, check_time_ms, field_name, shorten
 from core.recommendation.cursors import decode_cursor
 from core.recommendation.requests import DEFAULT_N, RecommendationRequest, RestOfList
 from core.scenarios.scenario import NO_SCENARIO, Scenario

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from core.api_keys import Scope
 from core.errors import InvalidSettings
-from core.interactions import shorten
+from core.events.interactions import shorten
+from core.records.api_keys import Scope
 
 READING_POSTS = frozenset({"/v1/recommendations", "/v1/scenarios/preview"})  # POSTs that change nothing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from core.records import AuditEntry
+from core.records.stored import AuditEntry
 from serving.http.replies import json_reply
 from serving.http.requests import check_query, integer_query
 from serving.runtime.engine import Engine

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 from fastapi import APIRouter, Request, Response
 
-from core.audit import named
+from core.access.audit import named
 from core.errors import InvalidInput
+from core.events.interactions import shorten
 from core.ingestion.dead_letters import dead_letter_json, discard, retry
-from core.interactions import shorten
 from serving.http.audit import audited
 from serving.http.replies import json_reply
 from serving.http.requests import check_query, integer_query, read_object

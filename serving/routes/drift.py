@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request, Response
 
 from core.clock import DAY_MS, Clock
 from core.drift.monitor import ROLE
-from core.drift_records import BUCKET_MS
 from core.interests.mix import EVERYBODY, Period, read_mixes
 from core.ports.store import Store
+from core.records.drift import BUCKET_MS
 from serving.http.replies import json_reply
 from serving.http.requests import check_query, integer_query
 from serving.runtime.engine import Engine

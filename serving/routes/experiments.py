@@ -12,7 +12,7 @@ from core.experiments.definition import FIELDS
 from core.experiments.experiment import Experiment
 from core.experiments.manage import save_experiment, stop_experiment
 from core.experiments.report import read_results
-from core.records import DefinitionRevision
+from core.records.stored import DefinitionRevision
 from serving.http.audit import audited, change_author
 from serving.http.replies import json_reply
 from serving.http.requests import path_id, read_object

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fastapi import APIRouter, Request, Response
 
 from core.errors import StreamUnavailable
-from core.records import WriterPosition
+from core.records.stored import WriterPosition
 from serving.http.replies import json_reply
 from serving.runtime.engine import Engine
 from serving.schemas import ingestion as schemas

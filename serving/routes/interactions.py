@@ -11,9 +11,9 @@ from fastapi import APIRouter, Request, Response
 from core.clock import WallClock
 from core.corrections.undo import undo_event
 from core.errors import InvalidEvent, InvalidInput
+from core.events.interactions import Interaction, parse_interaction, shorten
 from core.ingestion.sources import EventOutcome
-from core.interactions import Interaction, parse_interaction, shorten
-from core.statuses import EventStatus
+from core.records.statuses import EventStatus
 from serving.http.audit import audited
 from serving.http.replies import error_body, invalid_entries, json_reply, problem_of
 from serving.http.requests import check_query, many_or_one, path_id, read_json

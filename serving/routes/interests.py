@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from core.clock import DAY_MS
 from core.errors import InvalidInput
-from core.interactions import check_id, shorten
+from core.events.interactions import check_id, shorten
 from core.interests.mix import Period
 from core.interests.report import InterestReport, interest_report
 from core.interests.table import csv_text

@@ -7,16 +7,16 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from core.access.audit import named
 from core.arrays import IntArray
-from core.audit import named
+from core.catalogue.items import Item, parse_item
+from core.catalogue.patches import parse_patch
 from core.errors import InvalidInput, InvalidItem, NotFound
-from core.interactions import check_id, shorten
-from core.item_patches import parse_patch
-from core.items import Item, parse_item
+from core.events.interactions import check_id, shorten
 from core.manage import patch_items, remove_item, save_items
 from core.recommendation.search import search_rows
-from core.recommendation.snapshot import ServingSnapshot
-from core.records import StoredItem
+from core.recommendation.snapshots.snapshot import ServingSnapshot
+from core.records.stored import StoredItem
 from serving.http.audit import audited
 from serving.http.entries import read_entries, read_one
 from serving.http.replies import json_reply

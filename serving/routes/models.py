@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter, Request, Response
 
-from core.audit import AuditedStore
+from core.access.audit import AuditedStore
 from core.errors import InvalidInput
-from core.interactions import shorten
+from core.events.interactions import shorten
 from core.learn.versions import named, predecessor, promote, roll_back
-from core.records import ModelRecord, Promotion
-from core.statuses import ModelStatus
+from core.records.statuses import ModelStatus
+from core.records.stored import ModelRecord, Promotion
 from serving.http.audit import audited
 from serving.http.replies import json_reply
 from serving.http.requests import path_id, read_object

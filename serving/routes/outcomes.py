@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from core.clock import DAY_MS, Clock
 from core.errors import InvalidInput
-from core.interactions import shorten
+from core.events.interactions import shorten
 from core.outcomes.report import GROUPINGS, Grouping, ImpressionSource, outcome_report
 from core.ports.store import Store
 from serving.http.replies import json_reply

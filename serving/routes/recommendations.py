@@ -8,10 +8,10 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from core.errors import InvalidInput
-from core.interactions import check_id, check_time_ms, shorten
-from core.outcome_records import Answer, Origin
+from core.events.interactions import check_id, check_time_ms, shorten
 from core.recommendation.cursors import encode_cursor
 from core.recommendation.requests import RecommendationRequest, RecommendationResult, SessionEvent
+from core.records.outcomes import Answer, Origin
 from serving.http.replies import encoded_reply
 from serving.http.requests import (
     check_fields,

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request, Response
 
 from core.definitions.kinds import SCENARIO, delete_definition
 from core.errors import InvalidInput
-from core.interactions import check_id, shorten
+from core.events.interactions import check_id, shorten
 from core.recommendation.requests import RecommendationResult
-from core.records import DefinitionRevision
+from core.records.stored import DefinitionRevision
 from core.scenarios.definition import FIELDS, parse_scenario
 from core.scenarios.manage import MAX_REVISIONS, revert_scenario, save_scenario
 from core.scenarios.scenario import Scenario

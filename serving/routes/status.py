@@ -7,7 +7,7 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 
 from core.errors import NotReady, TidewiseError
-from core.recommendation.snapshot import ServingSnapshot
+from core.recommendation.snapshots.snapshot import ServingSnapshot
 from serving.http.replies import json_reply
 from serving.runtime.engine import Engine
 from serving.runtime.metrics import CONTENT_TYPE

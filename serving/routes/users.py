@@ -9,9 +9,9 @@ from fastapi import APIRouter, Request, Response
 from core.corrections.erase import erase_user
 from core.corrections.merge import merge_users
 from core.errors import InvalidInput, NotFound
-from core.interactions import check_id, shorten
+from core.events.interactions import check_id, shorten
 from core.ports.store import ReadTransaction
-from core.records import EventRow, ListedUser, StoredItem
+from core.records.stored import EventRow, ListedUser, StoredItem
 from core.users.attributes import UserAttributes, parse_user
 from core.users.manage import patch_users, save_users
 from serving.http.audit import audited

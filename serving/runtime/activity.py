@@ -17,9 +17,9 @@ from threading import Lock
 import numpy as np
 
 from core.clock import DAY_MS, HOUR_MS
-from core.drift_records import BUCKET_MS
 from core.errors import TidewiseError
 from core.ports.store import Store
+from core.records.drift import BUCKET_MS
 from serving.runtime.query_executor import QueryExecutor
 
 _log = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from core.definitions.followed import FollowedDefinitions
+from core.events.interactions import Interaction
 from core.ingestion.sources import EventOutcome
-from core.interactions import Interaction
 from core.recommendation.trends import Trends
-from core.records import DefinitionRevision
+from core.records.stored import DefinitionRevision
 from serving.runtime.activity import ActivitySampler
 from serving.runtime.lag_recorder import LagRecorder
 from serving.runtime.log_event_sink import LogEventSink

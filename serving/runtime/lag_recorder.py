@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.clock import DAY_MS, MINUTE_MS
-from core.drift_records import BUCKET_MS
+from core.records.drift import BUCKET_MS
 from serving.runtime.services import Services
 
 PERIOD_MS = MINUTE_MS

@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Sequence
 
 from core.errors import StreamUnavailable
+from core.events.interactions import Interaction
 from core.ingestion.sources import EventOutcome, LogPosition
-from core.interactions import Interaction
 from core.ports.store import Store
-from core.statuses import EventStatus
+from core.records.statuses import EventStatus
 from serving.runtime.offset_waiter import Offsets, OffsetWaiter
 from serving.runtime.query_executor import QueryExecutor
 from serving.runtime.services import EventLog, Limits

@@ -8,8 +8,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from core.clock import DAY_MS
 from core.errors import TidewiseError
-from core.outcome_records import Origin
 from core.outcomes.report import OutcomeRow, origin_rows
+from core.records.outcomes import Origin
 from serving.runtime.services import Services
 
 MAX_GROUPS = 100  # scenarios with arms; those with the fewest impressions are left out

@@ -11,24 +11,24 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from core.clock import Clock, WallClock
+from core.events.interactions import EventTypes, Interaction
 from core.experiments.current import CurrentExperiments
 from core.ingestion.dead_letters import Decode
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import LogPosition
-from core.interactions import EventTypes, Interaction
 from core.interests.user_interest import Interests
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.report import ImpressionSource
 from core.ports.store import Store
 from core.recommendation.recommender import Recommender
-from core.recommendation.snapshot import ServingSnapshot
-from core.records import DeadLetter, UserState
+from core.recommendation.snapshots.snapshot import ServingSnapshot
+from core.records.stored import DeadLetter, UserState
 from core.scenarios.current import CurrentScenarios
 from core.users.segments import CurrentSegments
 
 
 class Snapshots(Protocol):
-    """Provides the current serving snapshot: `core.recommendation.snapshot.SnapshotManager`."""
+    """Provides the current serving snapshot: `core.recommendation.snapshots.snapshot.SnapshotManager`."""
 
     problem: str | None  # why the champion does not serve
 

@@ -12,7 +12,7 @@ from threading import Lock
 
 from core.clock import Clock
 from core.ports.store import ReadTransaction
-from core.records import StoreTotals
+from core.records.stored import StoreTotals
 
 CHEAP_S = 0.05  # faster counts are not cached
 MAX_SHARE = 0.01  # of the time may be spent on slower counts

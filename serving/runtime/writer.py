@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 
 from core.background import BackgroundThread
 from core.errors import Overloaded, StoreUnavailable
+from core.events.interactions import Interaction
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import EventOutcome, IngestResult, RequestSource
-from core.interactions import Interaction
-from core.records import UserState
+from core.records.stored import UserState
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")

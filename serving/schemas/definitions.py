@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.records import DefinitionRevision
+from core.records.stored import DefinitionRevision
 from serving.schemas.base import Schema
 from serving.schemas.openapi import parameter
 

@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import Any, Literal
 
 from core.drift.words import headline
-from core.drift_records import Alarm, Point
 from core.interests.mix import Mix
-from core.records import ModelRecord, Promotion
+from core.records.drift import Alarm, Point
+from core.records.stored import ModelRecord, Promotion
 from serving.schemas.base import Schema
 from serving.schemas.openapi import document, limit_parameter, parameter
 

@@ -12,7 +12,7 @@ from core.definitions.followed import NamedDefinition
 from core.experiments.comparison import ArmComparison
 from core.experiments.experiment import METRICS, Arm, Experiment, Metric
 from core.experiments.results import ArmOutcome, ExperimentResults, sums_of
-from core.statuses import ExperimentState
+from core.records.statuses import ExperimentState
 from serving.schemas.base import Schema
 from serving.schemas.definitions import CHANGE_AUTHOR, DefinitionRevisionOut, revision_out
 from serving.schemas.openapi import ERRORS_404, document, path_parameter

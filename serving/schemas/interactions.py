@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from core.statuses import EventStatus
+from core.records.statuses import EventStatus
 from serving.schemas.base import Id, Problem, Schema
 from serving.schemas.openapi import ERRORS_404, document, parameter, path_parameter, reply
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from core.records import StoredItem
+from core.records.stored import StoredItem
 from serving.schemas.base import Id, Problem, Schema
 from serving.schemas.openapi import ERRORS_404, document, id_parameter, limit_parameter, parameter, path_parameter
 

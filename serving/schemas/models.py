@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.statuses import ModelStatus, PromotionKind
+from core.records.statuses import ModelStatus, PromotionKind
 from serving.schemas.base import Schema
 from serving.schemas.openapi import ERRORS_404, document, path_parameter
 

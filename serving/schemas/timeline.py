@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from core.interactions import EventTypes
+from core.events.interactions import EventTypes
 from core.timeline import Timeline
 from serving.schemas.base import Schema
 from serving.schemas.openapi import document, parameter

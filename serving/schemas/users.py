@@ -9,7 +9,7 @@ from pydantic import Field
 
 from core.interests.interest import FloatArray, InterestShift
 from core.interests.user_interest import UserInterest
-from core.records import ListedUser
+from core.records.stored import ListedUser
 from serving.schemas.base import Id, Problem, Schema
 from serving.schemas.openapi import ERRORS_404, document, id_parameter, limit_parameter, parameter, path_parameter
 

@@ -8,8 +8,8 @@ from io import RawIOBase
 from pathlib import Path
 
 from core.errors import InvalidInput
+from core.events.interactions import shorten
 from core.imports.rows import FileFormat, RowReader, plain_name
-from core.interactions import shorten
 from storage.files.table_rows import TITLES as TABLES
 from storage.files.table_rows import TableRows
 from storage.files.text_rows import TextFormat, TextRows

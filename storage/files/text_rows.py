@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Never
 
 from core.errors import InvalidInput
-from core.foreign_fields import value_at
+from core.events.foreign_fields import value_at
+from core.events.interactions import shorten
 from core.imports.rows import Chunk, DamagedFile, missing_column
-from core.interactions import shorten
 from storage.files.lines import Lines, damaged
 from storage.files.unpacking import DAMAGES, position, unpacked
 

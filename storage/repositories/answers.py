@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, func, select, tuple_, update
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.clock import DAY_MS
-from core.outcome_records import Origin, StoredAnswer, Wanted, first_key_at
+from core.records.outcomes import Origin, StoredAnswer, Wanted, first_key_at
 from storage.codec import pack_keys, pack_numbers, unpack_keys, unpack_numbers
 from storage.dialects import Dialect, Row
 from storage.session import Session

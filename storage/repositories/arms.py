@@ -14,9 +14,9 @@ from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.elements import CompilerElement
 from sqlalchemy.sql.selectable import CTE
 
-from core.arm_records import ArmDay, ArmSums, UserSums
 from core.clock import DAY_MS
-from core.outcome_records import Measure, first_key_at
+from core.records.arms import ArmDay, ArmSums, UserSums
+from core.records.outcomes import Measure, first_key_at
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import answer_origins, answers, outcomes

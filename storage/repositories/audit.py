@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import bindparam, select
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.records import AuditEntry
+from core.records.stored import AuditEntry
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import audit_log

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, delete, func, or_, select
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.records import DeadLetter
+from core.records.stored import DeadLetter
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import dead_letters

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Table, bindparam, func, select
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.records import DefinitionRevision
+from core.records.stored import DefinitionRevision
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
 from storage.repositories.counters import raised, value_of

@@ -9,8 +9,8 @@ from operator import itemgetter
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.drift_records import Alarm, Bucket, BucketCounts, ItemFacts, Point, SampledEvent, Score
 from core.errors import StoreConflict
+from core.records.drift import Alarm, Bucket, BucketCounts, ItemFacts, Point, SampledEvent, Score
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
 from storage.repositories import topic_days, topics

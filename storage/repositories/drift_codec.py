@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import astuple
 from typing import Any
 
-from core.drift_records import Bucket, BucketCounts, ScoreTally
+from core.records.drift import Bucket, BucketCounts, ScoreTally
 from storage.codec import pack_json, unpack_json
 
 

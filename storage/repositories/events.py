@@ -10,8 +10,8 @@ from sqlalchemy import bindparam, delete, func, literal, select, tuple_
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.arrays import IntArray
-from core.history import EMPTY_HISTORY, History
-from core.records import EventColumns, EventRow
+from core.events.history import EMPTY_HISTORY, History
+from core.records.stored import EventColumns, EventRow
 from storage.codec import pack_context, unpack_json
 from storage.dialects import Dialect, Row
 from storage.session import Session

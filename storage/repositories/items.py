@@ -11,9 +11,9 @@ from sqlalchemy import bindparam, case, func, or_, select, update
 from sqlalchemy.sql.elements import CompilerElement
 from sqlalchemy.sql.selectable import ScalarSelect
 
-from core.availability import Availability, limits_of
-from core.items import Catalogue, Item
-from core.records import StoredItem
+from core.catalogue.availability import Availability, limits_of
+from core.catalogue.items import Catalogue, Item
+from core.records.stored import StoredItem
 from core.topics import NO_TOPIC
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row

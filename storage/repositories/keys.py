@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.api_keys import ApiKey, Scope
+from core.records.api_keys import ApiKey, Scope
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import api_keys

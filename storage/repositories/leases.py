@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, bindparam, or_, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.errors import LeaseLost
-from core.records import LeaseRecord
+from core.records.stored import LeaseRecord
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import leases

@@ -7,7 +7,7 @@ from dataclasses import astuple, fields
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.records import ModelRecord, Promotion
+from core.records.stored import ModelRecord, Promotion
 from storage.codec import pack_json, unpack_json
 from storage.dialects import Dialect, Row
 from storage.session import Session

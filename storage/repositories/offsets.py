@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, bindparam, case, delete, func, select
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.ports.offsets import INTERNAL_STREAMS
-from core.records import WriterOffset, WriterPosition
+from core.records.stored import WriterOffset, WriterPosition
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import partition_lags, writer_offsets

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from sqlalchemy import BigInteger, bindparam, cast, delete, func, select
 from sqlalchemy.sql.elements import CompilerElement
 
-from core.outcome_records import OF_EVENTS, Counts, Outcome
 from core.ports.outcomes import Dimension, Total
+from core.records.outcomes import OF_EVENTS, Counts, Outcome
 from storage.dialects import Dialect, Row
 from storage.session import Session
 from storage.tables import answers, deferred_outcomes, outcome_counts, outcomes

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, bindparam, cast, delete, func, select
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.clock import DAY_MS
-from core.drift_records import BucketCounts
+from core.records.drift import BucketCounts
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import topic_days

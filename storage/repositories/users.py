@@ -24,8 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.errors import StoreConflict
-from core.history import Window
-from core.records import ListedUser, UserShift, UserSnapshot, UserState
+from core.events.history import Window
+from core.records.stored import ListedUser, UserShift, UserSnapshot, UserState
 from storage.codec import pack_history, unpack_history, user_hash
 from storage.dialects import Dialect, Row
 from storage.repositories.dead_letters import DeadLetterRepository

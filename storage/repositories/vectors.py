@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.arrays import FloatArray
-from core.records import UserState
+from core.records.stored import UserState
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import vectors

@@ -39,7 +39,7 @@ vectors = Table(
     metadata,
     Column("user_key", BigInteger, primary_key=True, autoincrement=False),
     Column("version", Name, primary_key=True),
-    Column("binding", Name, nullable=False),  # see core.recommendation.snapshot
+    Column("binding", Name, nullable=False),  # see core.recommendation.snapshots.snapshot
     Column("user_seq", BigInteger, nullable=False),
     Column("vector", LargeBinary, nullable=False),  # little-endian float32
     sqlite_with_rowid=False,

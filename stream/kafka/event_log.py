@@ -12,7 +12,7 @@ from threading import Lock, Thread
 from typing import Protocol
 
 from core.errors import StreamUnavailable
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 from stream.kafka.producer import EventProducer, Position
 from stream.kafka.settings import StreamSettings
 

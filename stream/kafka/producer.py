@@ -13,8 +13,8 @@ from typing import Any, Self
 from kafka import KafkaProducer
 
 from core.errors import InvalidEvent
-from core.interactions import Interaction
-from core.records import DeadLetter
+from core.events.interactions import Interaction
+from core.records.stored import DeadLetter
 from stream.kafka.admin import MAX_MESSAGE_BYTES, client_options, kafka_errors, num_partitions, require_broker
 from stream.kafka.settings import StreamSettings
 from stream.messages.codec import encode, encode_many

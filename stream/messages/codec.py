@@ -15,8 +15,8 @@ import orjson
 
 from core.clock import HOUR_MS, Clock, WallClock
 from core.errors import InvalidEvent
-from core.interactions import SCHEMA_VERSION, EventTypes, Interaction, parse_interaction, shorten
-from core.records import DeadLetter
+from core.events.interactions import SCHEMA_VERSION, EventTypes, Interaction, parse_interaction, shorten
+from core.records.stored import DeadLetter
 from stream.messages.fields import FieldMap
 from stream.messages.partitioning import partition_of
 

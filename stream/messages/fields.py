@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import InvalidEvent, InvalidSettings
-from core.foreign_fields import value_at
-from core.interactions import FIELDS, SCHEMA_VERSION, shorten
+from core.events.foreign_fields import value_at
+from core.events.interactions import FIELDS, SCHEMA_VERSION, shorten
 from core.times import MS_PER_UNIT, in_ms
 
 IDS = ("event_id", "user_id", "item_id", "recommendation_id")

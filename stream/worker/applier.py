@@ -25,7 +25,7 @@ from typing import Protocol, TypeVar
 
 from core.errors import InvalidInput, PartitionLost, StoreConflict, StoreMismatch, StoreUnavailable, StreamUnavailable
 from core.ingestion.sources import EventBatch, IngestResult, StreamSource
-from core.records import DeadLetter
+from core.records.stored import DeadLetter
 from stream.messages.codec import Codec, Decoded, Message, encode
 from stream.worker.status import WorkerCounters
 

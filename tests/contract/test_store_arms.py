@@ -11,8 +11,8 @@ import pytest
 from core.clock import DAY_MS
 from core.experiments.experiment import Arm, Experiment
 from core.experiments.results import results_of
-from core.outcome_records import Measure, Origin, Outcome, StoredAnswer, first_key_at
 from core.ports.store import Store
+from core.records.outcomes import Measure, Origin, Outcome, StoredAnswer, first_key_at
 
 DAY = 20_000
 MORNING_MS = DAY * DAY_MS

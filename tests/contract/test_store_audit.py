@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from domain_doubles import NOW_MS
 
-from core.audit import AuditedStore, named
+from core.access.audit import AuditedStore, named
+from core.catalogue.items import Item
 from core.clock import ManualClock
 from core.errors import NotFound
-from core.items import Item
 from core.manage import remove_item, save_items
 from core.ports.store import Store
 

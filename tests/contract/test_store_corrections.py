@@ -13,13 +13,13 @@ from core.clock import ManualClock
 from core.corrections.erase import erase_user
 from core.corrections.merge import merge_users
 from core.corrections.undo import undo_event
-from core.drift_records import BucketCounts, SampledEvent
 from core.errors import InvalidInput, NotFound
+from core.events.interactions import Interaction
 from core.ingestion.sources import RequestSource
-from core.interactions import Interaction
 from core.ports.offsets import CORRECTIONS
 from core.ports.store import Store
-from core.statuses import EventStatus
+from core.records.drift import BucketCounts, SampledEvent
+from core.records.statuses import EventStatus
 
 CLICK = Interaction("e1", "ann", "lamp", "click", NOW_MS)
 API = RequestSource("api")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core.ports.store import Store
-from core.records import DeadLetter
+from core.records.stored import DeadLetter
 
 
 def test_newest_dead_letters_are_read_back_complete(store: Store) -> None:

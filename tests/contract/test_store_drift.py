@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from core.drift_records import (
+from core.catalogue.items import Item
+from core.errors import StoreConflict
+from core.ports.store import Store
+from core.records.drift import (
     Alarm,
     Bucket,
     BucketCounts,
@@ -18,10 +21,7 @@ from core.drift_records import (
     Score,
     ScoreTally,
 )
-from core.errors import StoreConflict
-from core.items import Item
-from core.ports.store import Store
-from core.statuses import AlarmEnding
+from core.records.statuses import AlarmEnding
 from core.topics import OTHERS, OTHERS_NAME
 
 HOUR = 3_600_000

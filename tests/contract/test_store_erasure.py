@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from core.ports.store import Store
-from core.records import DeadLetter, EventRow
+from core.records.stored import DeadLetter, EventRow
 
 
 def visit(store: Store, user_id: str, *, seq: int, item: str = "x") -> int:

@@ -8,7 +8,7 @@ from stored_events import CLICK, IMPRESSION, VIEW, add_users, event, event_key, 
 
 from core.errors import StoreConflict
 from core.ports.store import Store
-from core.records import EventRow
+from core.records.stored import EventRow
 
 
 def test_recent_events_are_complete_and_in_history_order(store: Store) -> None:

@@ -12,7 +12,7 @@ from core.errors import InvalidInput, NotFound
 from core.experiments.current import Assignment, CurrentExperiments
 from core.experiments.manage import save_experiment, stop_experiment
 from core.ports.store import Store
-from core.records import DefinitionRevision, ModelRecord
+from core.records.stored import DefinitionRevision, ModelRecord
 
 NOW_MS = 20_000 * DAY_MS
 ARMS = [{"name": "control", "share": 0.5}, {"name": "other", "share": 0.5, "scenario": "diverse"}]

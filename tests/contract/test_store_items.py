@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.availability import Availability
-from core.items import Catalogue, Item
+from core.catalogue.availability import Availability
+from core.catalogue.items import Catalogue, Item
 from core.manage import patch_items
 from core.ports.store import Store
 

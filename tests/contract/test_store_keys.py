@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.api_keys import ApiKey, Scope
 from core.ports.store import Store
+from core.records.api_keys import ApiKey, Scope
 
 SHOP = ApiKey(b"a" * 32, "shop", Scope.WRITE, 1, expires_ms=50, max_per_s=2.5)
 SHOP_LATER = ApiKey(b"b" * 32, "shop", Scope.WRITE, 2)

@@ -7,7 +7,7 @@ import pytest
 from core.errors import LeaseLost
 from core.lease import Lease
 from core.ports.store import Store
-from core.records import LeaseRecord
+from core.records.stored import LeaseRecord
 
 LONG_MS, NO_TIME_MS = 60_000, 0
 

@@ -18,8 +18,8 @@ from core.learn.versions import (
     roll_back,
 )
 from core.ports.store import Store
-from core.records import ModelRecord, Promotion, UserState
-from core.statuses import ModelStatus
+from core.records.statuses import ModelStatus
+from core.records.stored import ModelRecord, Promotion, UserState
 
 
 class Decision(TypedDict):

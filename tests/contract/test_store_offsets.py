@@ -12,7 +12,7 @@ from stored_events import CLICK, VIEW
 
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from core.ports.store import Store
-from core.records import WriterPosition
+from core.records.stored import WriterPosition
 
 
 def test_writers_start_without_an_offset_and_keep_their_keys(store: Store) -> None:

@@ -8,9 +8,9 @@ import pytest
 from outcome_log import OutcomeShop, random_steps
 
 from core.clock import DAY_MS
-from core.outcome_records import CountKey, Measure, Origin, Outcome, StoredAnswer, Wanted, first_key_at
 from core.ports.offsets import ANSWERS
 from core.ports.store import Store
+from core.records.outcomes import CountKey, Measure, Origin, Outcome, StoredAnswer, Wanted, first_key_at
 
 DAY = 20_000
 MORNING_MS = DAY * DAY_MS

@@ -10,7 +10,7 @@ from core.clock import ManualClock
 from core.definitions.kinds import SCENARIO, delete_definition
 from core.errors import InvalidInput, NotFound
 from core.ports.store import Store
-from core.records import DefinitionRevision
+from core.records.stored import DefinitionRevision
 from core.scenarios.current import CurrentScenarios
 from core.scenarios.manage import revert_scenario, save_scenario
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from stored_events import CLICK, event
 
-from core.history import History, Window
+from core.events.history import History, Window
 from core.ports.store import Store
 
 

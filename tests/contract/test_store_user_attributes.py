@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.catalogue.items import MAX_ATTRIBUTES
 from core.clock import ManualClock
 from core.corrections.erase import erase_user
 from core.corrections.merge import merge_users
 from core.errors import InvalidInput
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes
 from core.ingestion.derivation import Derivation
-from core.interactions import EventTypes
-from core.items import MAX_ATTRIBUTES
 from core.ports.store import Store
 from core.users.attributes import UserAttributes
 from core.users.manage import patch_users, save_users

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from stored_events import add_users
 
-from core.history import History, Window
-from core.items import Item
+from core.catalogue.items import Item
+from core.events.history import History, Window
 from core.ports.store import Store
-from core.records import EventRow, ListedUser, UserShift, UserState
+from core.records.stored import EventRow, ListedUser, UserShift, UserState
 
 NOTHING = (None, None, None)  # value, context and recommendation id of an event
 

@@ -5,7 +5,7 @@ import pytest
 
 from core.arrays import FloatArray
 from core.ports.store import Store
-from core.records import UserState
+from core.records.stored import UserState
 
 USER = UserState(key=7, seq=3)
 

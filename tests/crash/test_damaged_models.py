@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from services.up_process import up
 
-from core.records import ModelRecord
+from core.records.stored import ModelRecord
 from storage import open_store
 
 

@@ -17,8 +17,8 @@ import pytest
 from services.small_shop import settings_in
 from services.up_process import quiet_environment, up
 
+from core.events.interactions import Interaction
 from core.ingestion.sources import RequestSource
-from core.interactions import Interaction
 from tidewise.bootstrap import open_system
 from tidewise.settings.schema import CONFIG_NAME
 

@@ -23,10 +23,10 @@ from services.small_shop import WINDOW_SIZE, WINDOW_STEP
 from services.traffic import EXPIRED_MS, Event, Ledger, Traffic
 from services.up_process import UpProcess
 
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes
 from core.ingestion.derivation import Derivation
 from core.ingestion.verify import verify
-from core.interactions import EventTypes
 from storage import open_store
 
 NUM_CRASHES = int(os.environ.get("CRASHES", "2"))

@@ -21,10 +21,10 @@ from oracle import NUM_WINDOWED, Snapshot, assert_consistent
 from services.small_shop import WINDOW_SIZE, WINDOW_STEP
 
 from core.arrays import FloatArray
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes, Interaction
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
-from core.interactions import EventTypes, Interaction
 from model.bundle import HM4SRBundle
 from model.checkpoint import load
 from storage import open_store

@@ -11,11 +11,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 from storage.files import open_rows
 from tidewise import __version__
 from tidewise.cli import main
-from tidewise.commands.doctor import FIRST_STEPS
+from tidewise.commands.operation.doctor import FIRST_STEPS
 from tidewise.live_traffic import ReplayReport
 
 HEADER = "user_id,item_id,time\n"
@@ -480,7 +480,7 @@ def test_a_replay_names_the_lines_that_it_cannot_read(
         sent.extend(f"{event.item_id} {event.time_ms}" for event in found)
         return ReplayReport({"accepted": len(sent)}, 1.0)
 
-    monkeypatch.setattr("tidewise.commands.replay.replay_live", send)
+    monkeypatch.setattr("tidewise.commands.files.replay.replay_live", send)
     paths = [
         events("user_id,item_id,time\nann,i1,2022-06-24 21:20:11\nann,,2022-06-24\n", "monday.csv"),
         events("user_id;item_id;time\nann;i2;2022-06-25\nann;i3\n", "tuesday.csv"),

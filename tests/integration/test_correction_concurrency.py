@@ -12,10 +12,10 @@ from services.databases import Database
 
 from core.corrections.merge import merge_users
 from core.corrections.undo import undo_event
+from core.events.interactions import Interaction
 from core.ingestion.derivation import Derivation
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
-from core.interactions import Interaction
 from core.ports.store import Store
 from storage import open_store
 

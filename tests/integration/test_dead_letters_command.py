@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from core.errors import InvalidInput
 from core.ingestion.sources import RequestSource
-from core.records import DeadLetter
+from core.records.stored import DeadLetter
 from tidewise.bootstrap import open_system
 from tidewise.cli import app
 from tidewise.settings.schema import load_settings

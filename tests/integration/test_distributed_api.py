@@ -16,7 +16,7 @@ from services import postgres
 from services.distributed import Distributed, distributed
 from services.kafka import KafkaNode
 
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 
 pytestmark = pytest.mark.timeout(300)  # five processes start on busy cores
 USER = "user-1"

@@ -9,11 +9,11 @@ import pytest
 from integration.test_scenarios_command import run
 from services.small_shop import settings_in
 
+from core.catalogue.items import Item
 from core.clock import DAY_MS, HOUR_MS
 from core.errors import NotFound
+from core.events.interactions import Interaction
 from core.ingestion.sources import RequestSource
-from core.interactions import Interaction
-from core.items import Item
 from core.manage import save_items
 from tidewise.bootstrap import open_system
 

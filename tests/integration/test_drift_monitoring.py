@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.drift.streams import MONDAY_MS, Kind, StreamPlan, draw_events
+from core.catalogue.items import Item
 from core.clock import DAY_MS
+from core.events.interactions import Interaction
 from core.ingestion.sources import RequestSource
-from core.interactions import Interaction
-from core.items import Item
 from core.manage import save_items
 from core.ports.store import Store
 from serving.routes.drift import drift_report

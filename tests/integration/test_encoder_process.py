@@ -14,7 +14,7 @@ from psycopg import sql
 from services.postgres import fresh_database
 
 from core.errors import StoreUnavailable
-from core.records import UserState
+from core.records.stored import UserState
 from tidewise.bootstrap import System, open_system
 from tidewise.demo.demo import fill, make_shop
 from tidewise.processes.encoder_process import EncoderGone, EncoderProcess

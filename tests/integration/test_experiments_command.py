@@ -9,8 +9,8 @@ import pytest
 from integration.test_scenarios_command import run
 from services.small_shop import settings_in
 
+from core.catalogue.items import Item
 from core.errors import InvalidInput, NotFound
-from core.items import Item
 from core.manage import save_items
 from serving.schemas.experiments import ResultsOut
 from tidewise.bootstrap import open_system

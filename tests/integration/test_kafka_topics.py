@@ -14,8 +14,8 @@ from kafka import KafkaConsumer
 from services.kafka import Broker, fresh_settings
 
 from core.errors import InvalidEvent, InvalidSettings, StreamUnavailable, TopicMissing
-from core.interactions import Interaction
-from core.records import DeadLetter
+from core.events.interactions import Interaction
+from core.records.stored import DeadLetter
 from stream.kafka.admin import delete_topics, ensure_topics, num_partitions, partition_statuses
 from stream.kafka.producer import DeadLetterTopic, EventProducer
 from stream.kafka.settings import StreamSettings

@@ -15,7 +15,7 @@ from services.kafka import Broker
 from services.streaming import Streaming, assert_counted_once, clicks, streaming
 from services.workers import num_events, wait_until
 
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 from stream.kafka.admin import partition_statuses
 from stream.messages.codec import encode
 from stream.messages.partitioning import partition_of

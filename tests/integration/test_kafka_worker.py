@@ -17,9 +17,9 @@ from services.kafka import Broker
 from services.streaming import SHAPE, Streaming, assert_counted_once, clicks, send, streaming
 from services.workers import num_events
 
+from core.events.interactions import EventTypes, Interaction
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import StreamSource
-from core.interactions import EventTypes, Interaction
 from stream.kafka.admin import MAX_MESSAGE_BYTES
 from stream.kafka.producer import EventProducer
 from stream.kafka.settings import StreamSettings

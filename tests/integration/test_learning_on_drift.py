@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from core.drift_records import Alarm
+from core.events.interactions import Interaction
 from core.ingestion.sources import RequestSource
-from core.interactions import Interaction
 from core.learn.versions import with_status
-from core.records import ModelRecord
-from core.statuses import ModelStatus
+from core.records.drift import Alarm
+from core.records.statuses import ModelStatus
+from core.records.stored import ModelRecord
 from tidewise.bootstrap import open_system
 from tidewise.processes.trainer import run_due_job
 from tidewise.settings.schema import Settings, load_settings

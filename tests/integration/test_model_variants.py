@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from services.small_shop import settings_in
 
-from core.history import History
+from core.events.history import History
 from core.learn.tasks import Task
 from tidewise.bootstrap import load_model, open_system
 from tidewise.settings.schema import ModelSettings

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from core.errors import NotFound
 from tidewise.bootstrap import open_system
 from tidewise.cli import app
-from tidewise.commands.models import differences
+from tidewise.commands.learning.models import differences
 from tidewise.training.learning import train_model
 
 

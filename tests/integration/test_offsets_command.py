@@ -13,9 +13,9 @@ from services.kafka import Broker
 from services.streaming import SHAPE, Streaming, assert_counted_once, clicks, send, streaming
 from typer.testing import CliRunner
 
+from core.events.interactions import EventTypes
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import StreamSource
-from core.interactions import EventTypes
 from stream.messages.partitioning import partition_of
 from tidewise.cli import app
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from pages import page
 
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes, Interaction
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import StreamSource
-from core.interactions import EventTypes, Interaction
-from core.records import DeadLetter
+from core.records.stored import DeadLetter
 from storage import open_store
 
 NOW_MS = 1_700_000_000_000

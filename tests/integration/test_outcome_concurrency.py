@@ -13,13 +13,13 @@ from services.databases import Database
 from core.clock import ManualClock
 from core.corrections.erase import erase_user
 from core.errors import StoreConflict
+from core.events.interactions import Interaction
 from core.ingestion.derivation import Derivation
 from core.ingestion.sources import RequestSource
-from core.interactions import Interaction
-from core.outcome_records import Answer, Measure, Origin, new_recommendation_id
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.attribution import Attributor
 from core.ports.store import Store
+from core.records.outcomes import Answer, Measure, Origin, new_recommendation_id
 from storage import open_store
 
 NUM_ANSWERS = 12

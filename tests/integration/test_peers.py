@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from core.errors import InvalidInput
 from core.evaluation.scorers import Past, TrainingPart
-from core.history import EMPTY_HISTORY, History, WindowShape
-from core.records import EventColumns
+from core.events.history import EMPTY_HISTORY, History, WindowShape
+from core.records.stored import EventColumns
 from model.evaluation.dataset import Dataset
 from model.evaluation.harness import Harness
 from model.evaluation.models import Budget

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 import pytest
 from file_doubles import rows_of
 
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes
 from core.imports.event_import import ImportReport, import_history
 from core.imports.event_rows import HistoryColumns, RowRules
 from core.ingestion.ingest import Ingestor
-from core.interactions import EventTypes
 from core.ports.store import Store
 from storage import open_store
 

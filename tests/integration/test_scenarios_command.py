@@ -10,8 +10,8 @@ import pytest
 from services.small_shop import settings_in
 from typer.testing import CliRunner
 
+from core.catalogue.items import Item
 from core.errors import InvalidInput, NotFound
-from core.items import Item
 from core.manage import save_items
 from tidewise.bootstrap import open_system
 from tidewise.cli import app

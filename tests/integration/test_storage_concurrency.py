@@ -13,14 +13,14 @@ import pytest
 from services.databases import Database
 from services.postgres import fresh_database
 
+from core.catalogue.items import Item
 from core.errors import StoreConflict
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes, Interaction
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
-from core.interactions import EventTypes, Interaction
-from core.items import Item
 from core.ports.store import Store, Transaction
-from core.records import UserState
+from core.records.stored import UserState
 from storage import open_store
 
 USERS = [f"user{number}" for number in range(12)]

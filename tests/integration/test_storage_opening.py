@@ -15,8 +15,8 @@ from services.databases import Database, missing
 from services.postgres import NoPostgres, PostgresServer, private_server
 from sqlalchemy import create_engine, event, inspect
 
+from core.catalogue.items import Item
 from core.errors import InvalidSettings, StoreError, StoreMismatch, StoreUnavailable
-from core.items import Item
 from storage import SqlStore, engine, open_store
 from storage.migrate import HEAD, MIGRATIONS
 from storage.tables import metadata

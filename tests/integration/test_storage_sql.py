@@ -9,9 +9,9 @@ import pytest
 from services.databases import Database
 from sqlalchemy.exc import IntegrityError
 
-from core.history import History, Window
-from core.items import Item
-from core.records import DeadLetter, EventRow, ModelRecord
+from core.catalogue.items import Item
+from core.events.history import History, Window
+from core.records.stored import DeadLetter, EventRow, ModelRecord
 from storage.tables import metadata
 
 

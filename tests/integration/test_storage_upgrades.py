@@ -20,12 +20,12 @@ from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
 
 from core.clock import DAY_MS
-from core.drift_records import BucketCounts, SampledEvent
 from core.errors import StoreMismatch
 from core.learn.cycle import training_state
 from core.learn.triggers import TrainingRequest
-from core.records import WriterPosition
-from core.statuses import ModelStatus
+from core.records.drift import BucketCounts, SampledEvent
+from core.records.statuses import ModelStatus
+from core.records.stored import WriterPosition
 from core.topics import OTHERS
 from storage import open_store
 from storage.migrate import MIGRATIONS

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from serving_doubles import NOW_MS, Api, Shop
 
-from core.api_keys import Scope
-from core.key_management import create_key
+from core.access.key_management import create_key
+from core.records.api_keys import Scope
 from serving.app import create_app
 from storage import open_store
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+from core.catalogue.items import Item
+from core.events.interactions import Interaction
 from core.ingestion.sources import RequestSource
-from core.interactions import Interaction
-from core.items import Item
 from core.manage import save_items
 from tidewise.bootstrap import System, open_system
 from tidewise.settings.schema import load_settings

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.catalogue.items import Catalogue
 from core.errors import InvalidSettings, TrainingProcessLost
-from core.history import WindowShape
-from core.items import Catalogue
-from core.records import EventColumns
+from core.events.history import WindowShape
+from core.records.stored import EventColumns
 from model.network.config import LossWeights, Modality, ModelConfig
 from model.training.plan import TrainingPlan, TrainingProgress
 from model.training.process_group import SINGLE, ProcessGroup

@@ -7,9 +7,9 @@ from dataclasses import fields
 
 import numpy as np
 
-from core.arm_records import ArmDay, ArmSums, UserSums
 from core.clock import DAY_MS
-from core.outcome_records import Measure, StoredAnswer
+from core.records.arms import ArmDay, ArmSums, UserSums
+from core.records.outcomes import Measure, StoredAnswer
 from memory_store.data import MemoryRepository
 
 

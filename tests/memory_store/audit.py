@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.records import AuditEntry
+from core.records.stored import AuditEntry
 from memory_store.data import MemoryRepository
 
 

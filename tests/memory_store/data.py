@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.api_keys import ApiKey
 from core.arrays import FloatArray
-from core.drift_records import Alarm, Bucket, BucketCounts, Point, SampledEvent, Score
-from core.outcome_records import Origin, Outcome, StoredAnswer
-from core.records import (
+from core.records.api_keys import ApiKey
+from core.records.drift import Alarm, Bucket, BucketCounts, Point, SampledEvent, Score
+from core.records.outcomes import Origin, Outcome, StoredAnswer
+from core.records.stored import (
     AuditEntry,
     DeadLetter,
     DefinitionRevision,

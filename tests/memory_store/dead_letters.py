@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from core.records import DeadLetter
+from core.records.stored import DeadLetter
 from memory_store.data import MemoryRepository, origin_of
 
 

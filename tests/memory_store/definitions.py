@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.records import DefinitionRevision
+from core.records.stored import DefinitionRevision
 
 
 class MemoryDefinitions:

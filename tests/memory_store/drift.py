@@ -7,8 +7,8 @@ from copy import deepcopy
 from dataclasses import replace
 
 from core.clock import DAY_MS
-from core.drift_records import Alarm, Bucket, BucketCounts, ItemFacts, Point, SampledEvent, Score
 from core.errors import StoreConflict
+from core.records.drift import Alarm, Bucket, BucketCounts, ItemFacts, Point, SampledEvent, Score
 from core.topics import NO_TOPIC, OTHERS, OTHERS_NAME, new_codes
 from memory_store.data import DriftData, MemoryRepository
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from core.arrays import IntArray
 from core.errors import StoreConflict
-from core.history import History
-from core.records import EventColumns, EventRow
+from core.events.history import History
+from core.records.stored import EventColumns, EventRow
 from memory_store.data import MemoryRepository, history_order
 
 

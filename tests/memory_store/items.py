@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.availability import limits_of
-from core.items import Catalogue, Item
-from core.records import StoredItem
+from core.catalogue.availability import limits_of
+from core.catalogue.items import Catalogue, Item
+from core.records.stored import StoredItem
 from memory_store.data import MemoryRepository
 from memory_store.drift import MemoryDrift
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.api_keys import ApiKey
+from core.records.api_keys import ApiKey
 from memory_store.data import MemoryRepository
 
 

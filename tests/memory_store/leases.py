@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from core.clock import WallClock
 from core.errors import LeaseLost
-from core.records import LeaseRecord
+from core.records.stored import LeaseRecord
 from memory_store.data import MemoryRepository
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.records import ModelRecord, Promotion
+from core.records.stored import ModelRecord, Promotion
 from memory_store.data import MemoryRepository
 
 

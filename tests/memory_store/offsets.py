@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.ports.offsets import INTERNAL_STREAMS
-from core.records import WriterOffset, WriterPosition
+from core.records.stored import WriterOffset, WriterPosition
 from memory_store.data import MemoryRepository
 
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from core.clock import DAY_MS
-from core.outcome_records import OF_EVENTS, Counts, Origin, Outcome, StoredAnswer, Wanted, first_key_at
 from core.ports.outcomes import Dimension, Total
+from core.records.outcomes import OF_EVENTS, Counts, Origin, Outcome, StoredAnswer, Wanted, first_key_at
 from memory_store.data import MemoryRepository
 
 

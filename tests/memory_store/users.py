@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from core.history import EMPTY_WINDOW
-from core.records import ListedUser, UserShift, UserSnapshot, UserState
+from core.events.history import EMPTY_WINDOW
+from core.records.stored import ListedUser, UserShift, UserSnapshot, UserState
 from memory_store.data import MemoryRepository, user_hash
 from memory_store.events import MemoryEvents
 

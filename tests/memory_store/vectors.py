@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.arrays import FloatArray
-from core.records import UserState
+from core.records.stored import UserState
 from memory_store.data import MemoryRepository
 
 

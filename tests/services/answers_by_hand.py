@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from oracle import NUM_SEEN, NUM_WINDOWED, Snapshot, window_start
 
+from core.catalogue.items import Catalogue
 from core.clock import WallClock
-from core.history import History
-from core.items import Catalogue
+from core.events.history import History
 from core.ports.encoder import Encoder
 from model.checkpoint import load
 from storage import open_store

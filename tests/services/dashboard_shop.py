@@ -14,14 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.drift_records import Alarm, Point
-from core.items import Item
+from core.catalogue.items import Item
 from core.manage import save_items
-from core.outcome_records import CountKey, Measure, Origin, Outcome, StoredAnswer, first_key_at
 from core.ports.offsets import ANSWERS
 from core.ports.store import Transaction
-from core.records import DeadLetter, ModelRecord, UserShift
-from core.statuses import AlarmEnding
+from core.records.drift import Alarm, Point
+from core.records.outcomes import CountKey, Measure, Origin, Outcome, StoredAnswer, first_key_at
+from core.records.statuses import AlarmEnding
+from core.records.stored import DeadLetter, ModelRecord, UserShift
 from tidewise.bootstrap import System, open_system
 from tidewise.demo.demo import fill
 from tidewise.demo.simulator import Shop, simulate_shop

@@ -12,10 +12,10 @@ from services.small_shop import settings_in
 from services.traffic import Event
 
 from core.clock import WallClock
+from core.events.interactions import EventTypes
 from core.imports.event_import import import_history
 from core.imports.event_rows import HistoryColumns, RowRules
 from core.imports.item_import import ItemColumns, import_items
-from core.interactions import EventTypes
 from storage.files import open_rows
 from tidewise.bootstrap import open_system
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from services.kafka import fresh_settings
 from services.workers import WorkerProcess, num_events, wait_until
 
-from core.history import WindowShape
-from core.interactions import Interaction
+from core.events.history import WindowShape
+from core.events.interactions import Interaction
 from core.ports.store import Store
 from stream.kafka.admin import delete_topics, ensure_topics
 from stream.kafka.producer import EventProducer

@@ -9,9 +9,9 @@ import json
 import logging
 import sys
 
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes
 from core.ingestion.ingest import Ingestor
-from core.interactions import EventTypes
 from storage import open_store
 from stream.kafka.admin import ensure_topics
 from stream.kafka.producer import DeadLetterTopic

@@ -11,16 +11,16 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
+from core.catalogue.filters import filter_in
 from core.errors import InvalidInput
-from core.filters import filter_in
-from core.interactions import check_time_ms
+from core.events.interactions import check_time_ms
 from core.interests.user_interest import UserInterest
 from core.recommendation.requests import DEFAULT_N, RecommendationRequest, RecommendationResult
 from core.recommendation.user_lists import LIST_FIELDS
 from core.scenarios.scenario import NO_SCENARIO
 from tidewise.bootstrap import System, open_existing
-from tidewise.commands.advice import catalogue_findings, warn
-from tidewise.commands.export import FORMATS_HELP
+from tidewise.commands.files.export import FORMATS_HELP
+from tidewise.commands.operation.advice import catalogue_findings, warn
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 
 

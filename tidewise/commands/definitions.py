@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InvalidInput
-from core.records import DefinitionRevision
+from core.records.stored import DefinitionRevision
 from core.times import second_text
 from tidewise.commands.options import print_json, screen
 

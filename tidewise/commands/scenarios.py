@@ -14,8 +14,8 @@ from core.scenarios.definition import parse_scenario
 from core.scenarios.manage import MAX_REVISIONS, revert_scenario, save_scenario
 from core.scenarios.scenario import Scenario
 from tidewise.bootstrap import open_existing
-from tidewise.commands.audit import audited
 from tidewise.commands.definitions import change_line, print_change, read_definition
+from tidewise.commands.operation.audit import audited
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.process_setup import account
 

@@ -11,8 +11,8 @@ import typer
 from core.definitions.kinds import SEGMENT, delete_definition
 from core.users.segments import save_segment
 from tidewise.bootstrap import open_existing
-from tidewise.commands.audit import audited
 from tidewise.commands.definitions import print_change, read_definition
+from tidewise.commands.operation.audit import audited
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.process_setup import account
 

@@ -16,8 +16,8 @@ from rich.console import Console
 
 from core.clock import DAY_MS
 from core.errors import InvalidSettings
+from core.events.interactions import Interaction
 from core.ingestion.sources import RequestSource
-from core.interactions import Interaction
 from core.manage import save_items
 from tidewise.bootstrap import System, open_system
 from tidewise.client import Client

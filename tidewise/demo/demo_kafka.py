@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from rich.console import Console
 from rich.progress import Progress
 
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 from stream.kafka.admin import ensure_topics
 from stream.kafka.producer import EventProducer
 from stream.replay import Replay

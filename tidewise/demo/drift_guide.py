@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 from tidewise.client import Client, Json
 
 ALARM_TIMEOUT_S = 120.0

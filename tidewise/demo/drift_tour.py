@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from core.clock import HOUR_MS
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 from tidewise.client import Client, Json
 from tidewise.demo.drift_guide import DriftGuide, visitors_of
 from tidewise.demo.shop_changes import Change

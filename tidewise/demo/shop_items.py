@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.catalogue.items import Item
 from core.errors import InvalidInput
-from core.items import Item
 from tidewise.demo.shop_words import BRANDS, BRANDS_PER_CATEGORY, COLOURS, KINDS, NUM_MAIN_KINDS, USES
 
 IntArray = NDArray[np.int64]

@@ -20,9 +20,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from core.catalogue.items import Item
 from core.clock import DAY_MS, HOUR_MS
-from core.interactions import Interaction
-from core.items import Item
+from core.events.interactions import Interaction
 from tidewise.demo.shop_changes import Change
 from tidewise.demo.shop_items import Assortment, make_assortment
 

@@ -13,14 +13,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.catalogue.items import Item
 from core.clock import WallClock
 from core.errors import InvalidInput
+from core.events.interactions import EventTypes
 from core.imports.event_import import read_history
 from core.imports.event_rows import HistoryColumns, RowRules
 from core.imports.item_import import ItemColumns, read_items
 from core.imports.rows import BadLine, FileFormat
-from core.interactions import EventTypes
-from core.items import Item
 from tidewise.evaluation.product import product_specs
 from tidewise.files import guess_time_unit, opened
 from tidewise.training.features import sources_of

@@ -12,9 +12,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from core.clock import DAY_MS, Clock
 from core.drift.monitor import Monitor
-from core.drift_records import BUCKET_MS, Point
 from core.errors import TidewiseError
 from core.ports.store import Store
+from core.records.drift import BUCKET_MS, Point
 
 RECENT_MS = 7 * DAY_MS
 

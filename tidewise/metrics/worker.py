@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from core.recommendation.encoding_queue import EncodingQueue
+from core.recommendation.user_vectors.encoding_queue import EncodingQueue
 from stream.worker.status import WorkerStatus
 
 BATCH_EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)

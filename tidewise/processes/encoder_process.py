@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from threading import Event
 
 from core.errors import StoreUnavailable, TidewiseError
-from core.records import UserState
+from core.records.stored import UserState
 from tidewise.bootstrap import System, open_system
 from tidewise.process_setup import end_with_parent
 from tidewise.processes.refresh import start_refresh

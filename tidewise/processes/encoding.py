@@ -6,8 +6,8 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from core.recommendation.encoding_queue import EncodingQueue
-from core.records import UserState
+from core.recommendation.user_vectors.encoding_queue import EncodingQueue
+from core.records.stored import UserState
 from tidewise.bootstrap import System
 from tidewise.processes.encoder_process import STARTUP_DELAY_S, EncoderProcess
 from tidewise.settings.schema import Settings

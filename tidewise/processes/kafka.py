@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from core.clock import DAY_MS
 from core.errors import InvalidSettings, StreamUnavailable
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 from tidewise.settings.schema import Settings
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from core.drift.detector_bank import DetectorBank
 from core.drift.monitor import ROLE, Monitor
 from core.drift.scoring import Scoring
 from core.drift.words import headline
-from core.drift_records import Alarm
 from core.errors import InvalidSettings, NotReady
 from core.lease import Lease
 from core.ports.store import Store
-from core.recommendation.snapshot import ServingSnapshot
+from core.recommendation.snapshots.snapshot import ServingSnapshot
+from core.records.drift import Alarm
 from core.times import minute_text
 from tidewise.bootstrap import System, open_system
 from tidewise.process_setup import process_name, shutdown_requested, use_log_format

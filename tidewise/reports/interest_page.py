@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from core.drift.words import headline
-from core.drift_records import Alarm
 from core.interests.comparison import PeriodChange
 from core.interests.mix import Mix
 from core.interests.report import InterestReport
 from core.interests.words import segment_name
+from core.records.drift import Alarm
 from core.times import minute_text
 
 NUM_ROWS = 15

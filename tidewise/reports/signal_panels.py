@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from math import nan
 
-from core.drift_records import Alarm, Point
+from core.records.drift import Alarm, Point
 from tidewise.evaluation.charts import SignalPanel
 
 MAX_POINTS = 220

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from core.interactions import shorten
+from core.events.interactions import shorten
 from tidewise.settings.renamed import RENAMED
 from tidewise.settings.section import field_at, leaf_names
 from tidewise.settings.sources import Source, origin_of

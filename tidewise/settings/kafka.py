@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from core.interactions import FIELDS
+from core.events.interactions import FIELDS
 from tidewise.settings.section import Amount, Count, Section
 
 

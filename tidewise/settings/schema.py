@@ -19,9 +19,9 @@ from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDi
 from pydantic_settings import PydanticBaseSettingsSource as AnySource
 
 from core.errors import InvalidSettings
-from core.event_values import ValueWeight
-from core.history import WindowShape
-from core.interactions import DEFAULT_EVENT_TYPES, EventType, EventTypes, check_id
+from core.events.history import WindowShape
+from core.events.interactions import DEFAULT_EVENT_TYPES, EventType, EventTypes, check_id
+from core.events.values import ValueWeight
 from tidewise.settings.drift import DriftSettings, InterestSettings
 from tidewise.settings.errors import explain
 from tidewise.settings.kafka import KafkaSection

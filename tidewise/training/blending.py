@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from core.blending.calibration import MAX_CHOICES
+from core.catalogue.items import Catalogue
 from core.clock import DAY_MS
-from core.items import Catalogue
 from core.learn.blended_trial import calibrated
 from core.learn.trial import select_slice
-from core.records import EventColumns
+from core.records.stored import EventColumns
 from tidewise.settings.schema import Settings
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.catalogue.items import Catalogue
 from core.clock import WallClock
 from core.errors import InvalidInput
-from core.items import Catalogue
 from core.ports.store import Store
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from core.catalogue.items import Catalogue
 from core.clock import WallClock
 from core.errors import NotReady
-from core.items import Catalogue
 from core.learn.cycle import Force, LearningCycle, TrainingByHand
 from core.learn.tasks import Task
 from core.learn.triggers import JobKind, trained_through_ms
 from core.lease import Lease, NoLease
 from core.ports.encoder import ModelBundle
-from core.records import EventColumns, ModelRecord
-from core.statuses import ModelStatus
+from core.records.statuses import ModelStatus
+from core.records.stored import EventColumns, ModelRecord
 from tidewise.bootstrap import MODELS_FOLDER, System, features_folder, load_model, models_folder
 from tidewise.process_setup import process_name
 from tidewise.settings.schema import Settings

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.catalogue.items import Catalogue
 from core.errors import NotReady
 from core.evaluation.metrics import Array, Interval, bootstrap_over_users, ndcg
-from core.items import Catalogue
 from core.learn.blended_trial import try_bundles
 from core.learn.tasks import Policy, task_by_hand
 from core.learn.trial import TrialSlice, select_slice
 from core.learn.versions import with_status
-from core.records import EventColumns
-from core.statuses import ModelStatus
+from core.records.statuses import ModelStatus
+from core.records.stored import EventColumns
 from tidewise.bootstrap import System
 from tidewise.settings.schema import Settings
 from tidewise.training.learning import prepare_training, train_fully

@@ -21,7 +21,7 @@ from benchmarks.faults.embedded.shop_operator import Operator
 from core.clock import DAY_MS
 from core.ingestion.derivation import Derivation
 from core.ingestion.verify import verify
-from core.records import ModelRecord
+from core.records.stored import ModelRecord
 from tidewise.backups import restore_backup
 from tidewise.bootstrap import open_system
 from tidewise.settings.schema import CONFIG_NAME, Settings, load_settings

@@ -13,7 +13,7 @@ import numpy as np
 
 from core.arrays import FloatArray, IntArray
 from core.evaluation.scorers import Past
-from core.records import EventColumns
+from core.records.stored import EventColumns
 
 
 def write_events(path: Path, events: EventColumns) -> None:

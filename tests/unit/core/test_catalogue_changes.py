@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.attributes import Between, Condition
-from core.availability import Availability, limits_of
-from core.items import Catalogue, Item
+from core.catalogue.attributes import Between, Condition
+from core.catalogue.availability import Availability, limits_of
+from core.catalogue.items import Catalogue, Item
 
 TEXTS = st.sampled_from(["", "tea", "jam"])
 ATTRIBUTES = st.dictionaries(st.sampled_from(["price", "brand"]), st.sampled_from([1, 2.5, "x", True, None]))

@@ -6,10 +6,10 @@ import pytest
 from domain_doubles import NOW_MS, event, ingestor
 from doubles import MemoryStore
 
+from core.catalogue.items import Item
 from core.clock import ManualClock
 from core.errors import NotFound
 from core.ingestion.sources import RequestSource
-from core.items import Item
 from core.manage import patch_items, remove_item, save_items
 
 CLOCK = ManualClock(NOW_MS)

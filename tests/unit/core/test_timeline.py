@@ -7,8 +7,8 @@ from doubles import MemoryStore
 
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from core.drift.words import headline
-from core.drift_records import Alarm
-from core.records import Promotion
+from core.records.drift import Alarm
+from core.records.stored import Promotion
 from core.timeline import MAX_STEPS, Mark, read_timeline, step_of
 
 NOW_MS = 20_000 * DAY_MS

@@ -12,8 +12,8 @@ from domain_shop import Shop as WatchedShop
 from drift_doubles import monitor_of
 from serving_doubles import Shop
 
-from core.drift_records import Alarm, Bucket, BucketCounts, Point
-from core.recommendation.encoding_queue import EncodingQueue
+from core.recommendation.user_vectors.encoding_queue import EncodingQueue
+from core.records.drift import Alarm, Bucket, BucketCounts, Point
 from serving.runtime.metrics import Metrics, names_of
 from tidewise.metrics.monitor import MonitorMetrics
 from tidewise.metrics.trainer import TrainerMetrics

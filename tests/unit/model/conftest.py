@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.history import History, WindowShape
-from core.items import Catalogue
-from core.records import EventColumns
+from core.catalogue.items import Catalogue
+from core.events.history import History, WindowShape
+from core.records.stored import EventColumns
 from model.bundle import HM4SRBundle
 from model.features import TextFeatures
 from model.network.config import Modality, ModelConfig

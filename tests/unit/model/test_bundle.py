@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.history import History, WindowShape
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
+from core.events.history import History, WindowShape
 from model.bundle import HM4SRBundle
 from model.features import TextFeatures
 from model.network.hm4sr import HM4SR, UNSEEN, Features

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.catalogue.items import Catalogue
 from core.errors import CheckpointError
-from core.history import History
-from core.items import Catalogue
+from core.events.history import History
 from model.bundle import HM4SRBundle
 from model.checkpoint import BUNDLE, MANIFEST, WEIGHTS, load, save, version_of
 from model.network.hm4sr import HM4SR

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
 from model.features import TextFeatures, described, restore_source, words
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from benchmarks.learning.challengers import BLURS, ChallengeMoment, plainly_spoilt, subtly_spoilt
-from core.history import History, WindowShape
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
+from core.events.history import History, WindowShape
 from core.ports.encoder import ModelBundle
-from core.records import EventColumns
+from core.records.stored import EventColumns
 from model.bundle import HM4SRBundle
 from model.network.config import ModelConfig
 from model.training.train import TrainingPlan, train

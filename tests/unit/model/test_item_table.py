@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.columns import with_rows
+from core.catalogue.columns import with_rows
 from model.item_table import ItemTable
 
 CHANGES = st.lists(st.tuples(st.sets(st.integers(0, 5), max_size=3), st.integers(0, 3)), max_size=12)

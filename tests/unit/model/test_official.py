@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from core.catalogue.items import Catalogue
 from core.errors import CheckpointError
-from core.history import History
-from core.items import Catalogue
+from core.events.history import History
 from model.checkpoint import load, save
 from model.features import VectorFeatures, restore_source
 from model.official import load_official_checkpoint, official_bundle

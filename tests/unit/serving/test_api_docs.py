@@ -12,9 +12,9 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter
 from serving_doubles import Api, Shop
 
-from core.items import Item
+from core.catalogue.items import Item
 from core.manage import save_items
-from core.records import ModelRecord
+from core.records.stored import ModelRecord
 from serving.app import create_app
 from serving.schemas.base import Schema
 from serving.schemas.interactions import EventIn
@@ -126,8 +126,8 @@ def test_every_referenced_schema_is_defined(app: FastAPI) -> None:
 
 
 def test_documented_request_fields_are_those_of_the_domain() -> None:
-    from core.interactions import FIELDS
-    from core.items import ITEM_FIELDS
+    from core.catalogue.items import ITEM_FIELDS
+    from core.events.interactions import FIELDS
     from serving.http.requests import RECOMMENDATION_FIELDS
 
     assert set(EventIn.model_fields) == set(FIELDS)

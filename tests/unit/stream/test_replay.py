@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from core.errors import InvalidSettings, StreamUnavailable
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 from stream.replay import GROUP_LINGER_S, FullSpeed, Rate, Replay, ReplayPace, TimeLapse
 
 START_MS = 1_700_000_000_000

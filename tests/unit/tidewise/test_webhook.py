@@ -12,8 +12,8 @@ import pytest
 from doubles import MemoryStore
 
 from core.clock import ManualClock
-from core.drift_records import Alarm
 from core.errors import InvalidSettings
+from core.records.drift import Alarm
 from tidewise.settings.schema import load_settings
 from tidewise.webhook import MAX_AGE_MS, SIGNATURE, Webhook, WebhookRefused, WebhookSender, signature, webhook_of
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from core.drift_records import Alarm
 from core.interests.report import InterestReport
 from core.ports.store import ReadTransaction
+from core.records.drift import Alarm
 from tidewise.bootstrap import open_existing
 from tidewise.commands.drift.compare import ReferenceSince, ReferenceUntil, Since, Until, bounds_of, read_chosen
 from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of

@@ -6,15 +6,15 @@ import pytest
 from domain_doubles import NOW_MS, SHAPE, TYPES, event, offsets
 from doubles import MemoryStore
 
+from core.catalogue.items import Item
 from core.clock import ManualClock
 from core.drift.counting import NEW_ITEM_MS, DriftSampler
-from core.drift_records import BUCKET_MS, GAP_EDGES_S, NUM_GAPS, BucketCounts
 from core.ingestion.ingest import Ingestor
 from core.ingestion.rebuild import rebuild
 from core.ingestion.sources import RequestSource
-from core.items import Item
 from core.manage import save_items
 from core.popularity import DEFAULT_HALF_LIFE_MS
+from core.records.drift import BUCKET_MS, GAP_EDGES_S, NUM_GAPS, BucketCounts
 
 WINDOWED = TYPES.flagged("window")
 LIVE = RequestSource("api")

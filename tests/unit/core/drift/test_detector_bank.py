@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from core.drift.detector_bank import DetectorBank
-from core.drift_records import BUCKET_MS, Alarm, Bucket, BucketCounts, ScoreTally
-from core.statuses import AlarmEnding
+from core.records.drift import BUCKET_MS, Alarm, Bucket, BucketCounts, ScoreTally
+from core.records.statuses import AlarmEnding
 from stream.drift.detectors import detectors
 
 DAY_MS = 86_400_000

@@ -13,11 +13,11 @@ from drift_doubles import monitor_of
 
 from core.drift.counting import DriftSampler
 from core.drift.monitor import GRACE_MS, bucket_of
-from core.drift_records import BUCKET_MS, BucketCounts, Score, ScoreTally
 from core.errors import StoreUnavailable
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
-from core.records import UserShift
+from core.records.drift import BUCKET_MS, BucketCounts, Score, ScoreTally
+from core.records.stored import UserShift
 
 START_MS = NOW_MS // BUCKET_MS * BUCKET_MS
 FIRST_S = (START_MS - NOW_MS) // 1000

@@ -8,14 +8,14 @@ from domain_doubles import NOW_MS, SHAPE, TYPES, event
 from domain_shop import Shop
 
 from core.blending.blend import Blend
+from core.catalogue.items import Item
 from core.corrections.erase import erase_user
 from core.drift.scoring import Scoring
-from core.drift_records import SampledEvent, Score
 from core.ingestion.derivation import Derivation
 from core.ingestion.sources import RequestSource
-from core.items import Item
 from core.manage import remove_item
 from core.recommendation.requests import RecommendationRequest
+from core.records.drift import SampledEvent, Score
 
 
 def sampled(shop: Shop, user_id: str, item_id: str, at_s: int, *, kind: str = "click") -> bytes:

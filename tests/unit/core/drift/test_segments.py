@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.drift.segments import MAX_VALUES, NEW, NEW_USER_EVENTS, EventSegments
-from core.records import EventRow
+from core.records.stored import EventRow
 
 
 def row(user_seq: int = 100, context: Mapping[str, Any] | None = None) -> EventRow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.silence import SilenceDetector
-from core.drift_records import BUCKET_MS, Bucket, BucketCounts
+from core.records.drift import BUCKET_MS, Bucket, BucketCounts
 
 MONDAY_MS = 1_699_833_600_000
 

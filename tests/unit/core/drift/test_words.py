@@ -12,7 +12,7 @@ from core.drift.causes import Recent
 from core.drift.changes import SignalChange
 from core.drift.expectations import SignalDifference
 from core.drift.words import SUBJECTS, headline
-from core.drift_records import BUCKET_MS, Alarm, Bucket, BucketCounts, ScoreTally
+from core.records.drift import BUCKET_MS, Alarm, Bucket, BucketCounts, ScoreTally
 
 ALARM = Alarm("id", "hit_rate", "", 9 * HOUR_MS, 0, 0.2, 0.1, 0.08, 0.12, "why")
 CONTRADICTIONS = {True: ("fewer", "fell", "less often"), False: ("more ", "rose")}

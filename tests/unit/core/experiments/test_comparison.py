@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.arm_records import UserSums
 from core.experiments.comparison import MIN_ACTIVE, MIN_USERS, boundary, compare
 from core.experiments.planning import rate_variance, users_needed
+from core.records.arms import UserSums
 
 values = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=2, max_size=30)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.arm_records import ArmDay, ArmSums, UserSums
 from core.experiments.comparison import compare
 from core.experiments.experiment import Arm, Experiment
 from core.experiments.results import results_of
+from core.records.arms import ArmDay, ArmSums, UserSums
 
 TWO = Experiment("x", (Arm("a", 0.5), Arm("b", 0.5)), metric="conversions_per_user")
 THREE = Experiment("x", (Arm("a", 0.4), Arm("b", 0.3), Arm("c", 0.3)))

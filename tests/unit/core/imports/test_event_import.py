@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidEvent, InvalidInput, InvalidSettings
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes, Interaction
 from core.imports.event_import import BrokenImport, ImportReport, import_history, read_history
 from core.imports.event_rows import HistoryColumns, RowRules
 from core.ingestion.ingest import Ingestor
-from core.interactions import EventTypes, Interaction
 
 HEADER = "user_id,item_id,time\n"
 NOW_MS = 1_800_000_000_000

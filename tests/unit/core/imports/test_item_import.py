@@ -11,12 +11,12 @@ from domain_doubles import NOW_MS
 from doubles import MemoryStore
 from file_doubles import rows_of
 
-from core.availability import Availability
+from core.catalogue.availability import Availability
+from core.catalogue.items import Item
 from core.errors import InvalidInput
 from core.imports.event_import import BrokenImport, ImportReport
 from core.imports.item_import import ItemColumns, import_items, read_items
 from core.imports.rows import BadLine
-from core.items import Item
 
 COLUMNS = ItemColumns("id", title="name", text=("plot", "cast"), categories="genres", attributes=("year", "mood"))
 

@@ -9,13 +9,13 @@ from doubles import MemoryStore
 
 from core.clock import ManualClock
 from core.errors import StoreUnavailable
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes, Interaction
 from core.ingestion.dead_letters import PAGE, discard, retry
 from core.ingestion.derivation import Derivation
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
-from core.interactions import EventTypes, Interaction
-from core.records import DeadLetter
+from core.records.stored import DeadLetter
 
 NOW_MS = 1_700_000_000_000
 TYPES = EventTypes()

@@ -11,12 +11,12 @@ from doubles import MemoryStore
 from core.clock import ManualClock
 from core.corrections.erase import erase_user
 from core.errors import PartitionLost
-from core.history import EMPTY_WINDOW
+from core.events.history import EMPTY_WINDOW
+from core.events.interactions import Interaction
 from core.ingestion.derivation import Derivation
 from core.ingestion.sources import EventBatch, RequestSource, StreamSource
-from core.interactions import Interaction
-from core.records import DeadLetter
-from core.statuses import EventStatus
+from core.records.statuses import EventStatus
+from core.records.stored import DeadLetter
 
 REQUEST = RequestSource("api")
 

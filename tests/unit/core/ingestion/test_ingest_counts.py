@@ -21,11 +21,11 @@ from domain_doubles import (
 from doubles import MemoryStore
 
 from core.conflicts import MAX_CONFLICTS
-from core.drift_records import BUCKET_MS
 from core.errors import StoreUnavailable
+from core.events.interactions import EventType, EventTypes
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
-from core.interactions import EventType, EventTypes
+from core.records.drift import BUCKET_MS
 
 REQUEST = RequestSource("api")
 

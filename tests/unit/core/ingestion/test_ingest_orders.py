@@ -10,9 +10,9 @@ from doubles import MemoryStore
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import Interaction
 from core.ingestion.sources import RequestSource
-from core.interactions import Interaction
 
 # Distinct times: the list index is the time, so a permutation of the list is an arrival order.
 KINDS = ["click", "purchase", "dislike", "impression"]

@@ -8,11 +8,11 @@ import pytest
 from doubles import MemoryStore
 
 from core.errors import PartitionLost
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes
 from core.ingestion.ingest import Ingestor
 from core.ingestion.offsets import PartitionPosition, move_offset
 from core.ingestion.sources import StreamSource
-from core.interactions import EventTypes
 
 FITS = PartitionPosition("interactions", 0, applied=41, log_start=10, log_end=100)
 

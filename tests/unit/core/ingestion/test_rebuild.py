@@ -13,11 +13,11 @@ from memory_store.events import MemoryEvents
 
 from core.clock import ManualClock
 from core.corrections.erase import erase_user
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventType, EventTypes, Interaction
 from core.ingestion.derivation import Derivation
 from core.ingestion.rebuild import rebuild
 from core.ingestion.sources import RequestSource
-from core.interactions import EventType, EventTypes, Interaction
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.transitions.transition import Transition
 

@@ -11,13 +11,13 @@ from domain_doubles import NOW_MS, SHAPE, TYPES, event, ingestor
 from doubles import MemoryStore
 
 from core.clock import HOUR_MS
-from core.history import EMPTY_WINDOW
+from core.events.history import EMPTY_WINDOW
 from core.ingestion.derivation import Derivation
 from core.ingestion.sources import RequestSource
 from core.ingestion.verify import Verification, verify
-from core.outcome_records import CountKey, Measure
 from core.ports.offsets import CORRECTIONS
 from core.ports.store import Transaction
+from core.records.outcomes import CountKey, Measure
 from core.transitions.transition import Transition
 
 DERIVATION = Derivation(TYPES, SHAPE)

@@ -9,8 +9,8 @@ from doubles import MemoryStore
 
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.segments import NEW, RETURNING
-from core.drift_records import BUCKET_MS, BucketCounts
 from core.interests.mix import EVERYBODY, WITHOUT, Mix, Period, mixes_of, read_mixes
+from core.records.drift import BUCKET_MS, BucketCounts
 from core.topics import NO_TOPIC
 
 TEA, TENTS = 1, 2

@@ -10,17 +10,17 @@ import pytest
 from domain_doubles import NOW_MS, SHAPE, TYPES, event
 from doubles import MemoryStore
 
+from core.catalogue.items import Item
 from core.clock import DAY_MS, HOUR_MS, ManualClock
 from core.drift.segments import NEW, RETURNING
-from core.drift_records import BucketCounts
 from core.errors import InvalidInput, NotFound
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
 from core.interests.mix import Period
 from core.interests.report import InterestReport, interest_report
 from core.interests.table import COLUMNS, csv_text
-from core.items import Item
 from core.manage import save_items
+from core.records.drift import BucketCounts
 
 WEEK_MS = 7 * DAY_MS
 THIS_WEEK = Period(WEEK_MS, 2 * WEEK_MS)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.history import WindowShape
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
+from core.events.history import WindowShape
 from core.learn.baselines import try_popularity
 from core.learn.blended_trial import try_bundles
 from core.learn.trial import TrialResult, TrialSlice, select_slice
-from core.records import EventColumns
+from core.records.stored import EventColumns
 
 KEYS = np.array([10, 20, 30, 40], np.int64)
 NO_DECAY = {"half_life_ms": 1e9}

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.blending.blend import Blend
-from core.history import WindowShape
+from core.catalogue.items import Catalogue
+from core.events.history import WindowShape
 from core.ingestion.sources import RequestSource
-from core.items import Catalogue
 from core.learn.blended_trial import calibrated, try_bundles
 from core.learn.trial import TrialSlice, select_slice, try_model
 from core.popularity import DEFAULT_HALF_LIFE_MS
-from core.recommendation import item_values
 from core.recommendation.requests import RecommendationRequest
-from core.records import EventColumns
+from core.recommendation.snapshots import item_values
+from core.records.stored import EventColumns
 
 BLEND = Blend(encoder=0.3, forward=1.0, backward=0.5, recent=0.2, lasting=0.1, events=-0.3)
 some_events = st.lists(st.tuples(st.sampled_from(["ann", "bob", "cid"]), st.sampled_from("abcdef")), min_size=4)

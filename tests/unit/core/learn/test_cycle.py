@@ -12,11 +12,10 @@ from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, AxisEncoder, crown,
 from doubles import MemoryStore
 
 from core.arrays import FloatArray
+from core.catalogue.items import Catalogue, Item
 from core.clock import ManualClock
-from core.drift_records import Alarm
 from core.errors import InvalidInput, LeaseLost, NotReady
 from core.ingestion.sources import RequestSource
-from core.items import Catalogue, Item
 from core.learn.cycle import TASK_KEY, Force, LearningCycle, TrainingByHand, next_job
 from core.learn.gate import GateRules
 from core.learn.tasks import Policy, Task
@@ -24,7 +23,8 @@ from core.learn.triggers import Job, Schedule, request_training
 from core.learn.versions import promote, propose
 from core.lease import Lease, NoLease
 from core.manage import save_items
-from core.records import EventColumns, ModelRecord
+from core.records.drift import Alarm
+from core.records.stored import EventColumns, ModelRecord
 
 NUM_ITEMS, NUM_USERS, NUM_DAYS = 12, 40, 12
 JOB_DUE = Job("fine-tune", "a test")

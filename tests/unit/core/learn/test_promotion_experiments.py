@@ -15,8 +15,8 @@ from core.learn.cycle import next_job
 from core.learn.promotion_experiments import ExperimentPlan
 from core.learn.triggers import Schedule, request_training
 from core.learn.versions import promote
-from core.outcome_records import Measure, Origin, Outcome, StoredAnswer, first_key_at
-from core.records import ModelRecord
+from core.records.outcomes import Measure, Origin, Outcome, StoredAnswer, first_key_at
+from core.records.stored import ModelRecord
 
 NAME = "promote-m1"
 NUM_ANSWERS = 2_000

@@ -9,11 +9,11 @@ import pytest
 from domain_doubles import SHAPE, AxisBundle, AxisEncoder
 
 from core.arrays import FloatArray
+from core.catalogue.items import Catalogue
 from core.errors import NotReady
-from core.history import History
-from core.items import Catalogue
+from core.events.history import History
 from core.learn.trial import TrialSlice, select_slice, try_model
-from core.records import EventColumns
+from core.records.stored import EventColumns
 
 KEYS = np.array([10, 20, 30, 40], np.int64)
 ROWS = {10: 0, 20: 1, 30: 2, 40: 3}

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from doubles import MemoryStore
 
-from core.drift_records import Alarm
 from core.learn.triggers import (
     Job,
     Schedule,
@@ -18,8 +17,9 @@ from core.learn.triggers import (
     trained_through_ms,
     unacknowledged_alarm,
 )
-from core.records import ModelRecord
-from core.statuses import AlarmEnding
+from core.records.drift import Alarm
+from core.records.statuses import AlarmEnding
+from core.records.stored import ModelRecord
 
 SCHEDULE = Schedule(
     first_events=1000, every_events=10_000, every_ms=3_600_000, min_new_events=500, drift_pause_ms=600_000

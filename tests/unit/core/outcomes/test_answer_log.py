@@ -11,10 +11,10 @@ from doubles import MemoryStore, MemoryTransaction
 from outcome_log import OutcomeShop
 
 from core.errors import StoreUnavailable
-from core.outcome_records import Measure
 from core.outcomes import answer_log
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.retention import Retention
+from core.records.outcomes import Measure
 
 ANSWER = ("ann", ["lamp", "mug"], "", 0)
 

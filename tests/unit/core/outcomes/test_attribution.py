@@ -6,7 +6,7 @@ from doubles import MemoryStore
 from hypothesis import given, settings
 from outcome_log import OutcomeShop, Step, step_lists
 
-from core.outcome_records import Measure
+from core.records.outcomes import Measure
 
 
 @settings(max_examples=200, deadline=None)

@@ -10,8 +10,8 @@ from domain_doubles import NOW_MS, crown
 from domain_shop import Shop
 
 from core.arrays import FloatArray, IntArray
-from core.history import History
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
+from core.events.history import History
 from core.recommendation.explain import MAX_EVENTS, EventContribution, contributions_of
 from core.recommendation.requests import Contribution, RecommendationRequest, SessionEvent
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from domain_shop import Shop, names
 
-from core.items import Item
+from core.catalogue.items import Item
 from core.manage import remove_item
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
 from core.scenarios.definition import parse_scenario

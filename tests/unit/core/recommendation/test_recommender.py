@@ -9,10 +9,10 @@ import pytest
 from domain_doubles import NOW_MS, AxisBundle, ReadSpyingStore, crown, user
 from domain_shop import ALL, Shop, names, popular_shop
 
-from core.items import Item
+from core.catalogue.items import Item
 from core.manage import remove_item
+from core.recommendation.ranking.selection import NUM_SPARE
 from core.recommendation.requests import RecommendationRequest, SessionEvent
-from core.recommendation.selection import NUM_SPARE
 
 # --- for a user with a history
 

@@ -7,9 +7,9 @@ import pytest
 from domain_doubles import NOW_MS, crown
 from domain_shop import ALL, GivenVectors, Shop, names, popular_shop
 
+from core.catalogue.filters import filter_in
+from core.catalogue.items import Item
 from core.errors import NotFound
-from core.filters import filter_in
-from core.items import Item
 from core.manage import remove_item
 from core.recommendation.requests import RecommendationRequest, SessionEvent
 

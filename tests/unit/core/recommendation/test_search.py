@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from domain_shop import Shop
 
-from core.items import Item
+from core.catalogue.items import Item
 from core.recommendation.search import search_rows
 
 

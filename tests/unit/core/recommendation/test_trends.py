@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from domain_shop import ALL, Shop, names
 
+from core.catalogue.items import Item
 from core.clock import HOUR_MS
-from core.items import Item
 from core.recommendation.requests import RecommendationRequest
 from core.recommendation.trends import NUM_HOURS, Trends
 

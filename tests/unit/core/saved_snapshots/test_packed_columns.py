@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.columns import Column
+from core.catalogue.columns import Column
 from core.saved_snapshots.packed_columns import PackedColumn, as_is, packed
 
 TEXTS = st.lists(st.text(max_size=4), max_size=12)

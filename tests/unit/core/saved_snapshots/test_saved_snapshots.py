@@ -9,12 +9,12 @@ import pytest
 from domain_doubles import NOW_MS, SHAPE, AxisBundle, BruteForceIndex, MemoryArrayFolders, ReadSpyingStore, crown
 from doubles import MemoryStore
 
+from core.catalogue.items import Item
 from core.clock import ManualClock
-from core.items import Item
 from core.manage import save_items
 from core.ports.array_folders import Arrays, DamagedArrays
-from core.recommendation.snapshot import SnapshotManager
-from core.records import ModelRecord
+from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.records.stored import ModelRecord
 from core.saved_snapshots.saved_snapshots import PERIOD_S, Identity, SavedSnapshots
 
 OURS = Identity("tests", include_uncatalogued=False)

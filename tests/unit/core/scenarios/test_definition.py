@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from core.attributes import Between, Condition
+from core.catalogue.attributes import Between, Condition
+from core.catalogue.filters import Not
 from core.errors import InvalidInput
-from core.filters import Not
 from core.json_fields import check_name
 from core.scenarios.definition import parse_scenario
 from core.scenarios.scenario import Boost, Cap, Exploration, Pin, Scenario

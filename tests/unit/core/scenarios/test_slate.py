@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
 from core.scenarios.candidates import Candidates, DiverseCandidates
 from core.scenarios.caps import Caps
 from core.scenarios.pools import Pools

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.history import History
-from core.records import EventColumns
+from core.events.history import History
+from core.records.stored import EventColumns
 from core.transitions import replay
 from core.transitions.counts import CountRules, TransitionCounts
 from core.transitions.replay import TransitionReplay, transition_rows

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.history import EMPTY_HISTORY, History
+from core.events.history import EMPTY_HISTORY, History
 from core.transitions.transition import WEEK_MS, Transition, appended, inserted, of_history, taken_back
 
 

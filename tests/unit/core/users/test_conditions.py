@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.filters import filter_in, filter_of, matching
-from core.items import Catalogue
+from core.catalogue.filters import filter_in, filter_of, matching
+from core.catalogue.items import Catalogue
 from core.users.conditions import UserFacts, depends_on_user, for_user, satisfies
 
 SHOP = Catalogue(

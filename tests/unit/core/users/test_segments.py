@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from doubles import MemoryStore
 
+from core.catalogue.filters import filter_of
 from core.definitions.kinds import SEGMENT, delete_definition
 from core.errors import InvalidInput
-from core.filters import filter_of
 from core.users.segments import CurrentSegments, parse_segment, save_segment
 
 

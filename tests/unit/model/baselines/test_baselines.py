@@ -11,10 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.catalogue.items import Catalogue
 from core.evaluation.scorers import LiveScorer, Past, TrainingPart
-from core.history import History, WindowShape
-from core.items import Catalogue
-from core.records import EventColumns
+from core.events.history import History, WindowShape
+from core.records.stored import EventColumns
 from model.baselines.counting import CoOccurrence, RecentPopularity
 from model.baselines.neighbours import VSKNN, ItemKNN
 from model.baselines.networks import GRU4Rec, SASRec

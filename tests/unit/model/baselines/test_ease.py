@@ -7,8 +7,8 @@ import pytest
 
 from core.errors import InvalidInput
 from core.evaluation.scorers import Past, TrainingPart
-from core.history import EMPTY_HISTORY, History
-from core.records import EventColumns
+from core.events.history import EMPTY_HISTORY, History
+from core.records.stored import EventColumns
 from model.baselines.ease import EASE
 
 TAKEN_UN = np.array([[1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [0, 1, 1, 0, 0], [1, 0, 0, 1, 0]])  # nobody takes the last item

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from core.evaluation.scorers import LiveScorer, Past, TrainingPart
-from core.history import History
-from core.records import EventColumns
+from core.events.history import History
+from core.records.stored import EventColumns
 from model.baselines.factorisation import OnlineFactorisation
 
 T0 = 1_300_000_000_000

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from core.arrays import FloatArray
+from core.catalogue.items import Catalogue
 from core.errors import InvalidInput
-from core.items import Catalogue
 from model.content.collect import collect
 from model.content.collection import Collection
 from model.content.imported import ImportedVectors, read_vectors

@@ -14,8 +14,8 @@ from core.blending.calibration import LEAST_ENCODER
 from core.clock import DAY_MS
 from core.errors import InvalidInput
 from core.evaluation.scorers import LiveScorer, Past, TrainingPart
-from core.history import EMPTY_HISTORY, History
-from core.records import EventColumns
+from core.events.history import EMPTY_HISTORY, History
+from core.records.stored import EventColumns
 from model.evaluation.blended import BlendScorer
 from model.evaluation.models import available, spec_of
 

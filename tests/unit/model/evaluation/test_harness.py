@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from core.arrays import FloatArray
+from core.catalogue.items import Item
 from core.errors import InvalidInput
 from core.evaluation.scorers import Past, Scorer, TrainingPart
-from core.history import WindowShape
-from core.items import Item
+from core.events.history import WindowShape
 from model.evaluation.code import code_version
 from model.evaluation.dataset import Dataset
 from model.evaluation.harness import EvaluatedModel, Harness
@@ -349,10 +349,11 @@ def test_a_damaged_result_counts_as_none(tmp_path: Path, content: bytes) -> None
 
 def test_the_version_of_code_follows_imports() -> None:
     versions = {
-        name: code_version(name) for name in ("model.baselines.counting", "model.baselines.neighbours", "core.history")
+        name: code_version(name)
+        for name in ("model.baselines.counting", "model.baselines.neighbours", "core.events.history")
     }
     assert len(set(versions.values())) == 3
-    assert code_version("core.history") == versions["core.history"]
+    assert code_version("core.events.history") == versions["core.events.history"]
 
 
 # --- report

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from core.arrays import FloatArray
+from core.catalogue.items import Item
 from core.errors import InvalidInput
 from core.evaluation.scorers import Past, TrainingPart
-from core.history import WindowShape
-from core.items import Item
+from core.events.history import WindowShape
 from model.evaluation.arms import TrainingRecipe, check, run_arm
 from model.evaluation.dataset import Dataset
 from model.evaluation.prequential import DeployedModel, PrequentialStream, run_models, run_scorer

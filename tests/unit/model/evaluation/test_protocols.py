@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.catalogue.items import Item
 from core.errors import InvalidInput
 from core.evaluation.scorers import TrainingPart
-from core.items import Item
 from model.evaluation.dataset import Dataset, Ties
 from model.evaluation.protocols import Fold, cut_at_share, leave_one_out, temporal
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.history import History
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
+from core.events.history import History
 from core.ports.encoder import Encoder, ModelBundle
 from model.bundle import HM4SRBundle
 from model.inference.cached import SMALLEST_BATCH, CachedBundle, CachedEncoder

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.catalogue.items import Catalogue
 from core.errors import InvalidSettings
-from core.history import History, WindowShape, windows_of
-from core.items import Catalogue
+from core.events.history import History, WindowShape, windows_of
 from model.bundle import BoundEncoder, HM4SRBundle
 from model.inference.folded import FoldedLayer
 from model.inference.incremental import EncoderCounts, IncrementalEncoder

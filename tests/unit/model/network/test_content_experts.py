@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from core.history import History
-from core.items import Catalogue
-from core.records import EventColumns
+from core.catalogue.items import Catalogue
+from core.events.history import History
+from core.records.stored import EventColumns
 from model.bundle import HM4SRBundle
 from model.checkpoint import load, save
 from model.features import TextFeatures

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from core.catalogue.items import Catalogue
 from core.clock import MINUTE_MS
-from core.history import History
-from core.items import Catalogue
-from core.records import EventColumns
+from core.events.history import History
+from core.records.stored import EventColumns
 from model.network.config import ModelConfig
 from model.network.now_gap import NUM_ROWS, UNKNOWN, NowGap
 from model.training.train import TrainingPlan, train

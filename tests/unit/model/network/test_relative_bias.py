@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.history import History
-from core.items import Catalogue
+from core.catalogue.items import Catalogue
+from core.events.history import History
 from model.bundle import HM4SRBundle
 from model.checkpoint import load, save
 from model.features import TextFeatures

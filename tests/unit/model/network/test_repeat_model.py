@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.catalogue.items import Catalogue
 from core.errors import InvalidSettings
-from core.history import History
-from core.items import Catalogue
-from core.records import EventColumns
+from core.events.history import History
+from core.records.stored import EventColumns
 from model.bundle import HM4SRBundle
 from model.features import TextFeatures
 from model.network.config import Modality, ModelConfig

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.catalogue.items import Catalogue
 from core.errors import InvalidSettings
-from core.history import History
-from core.items import Catalogue
+from core.events.history import History
 from model.bundle import HM4SRBundle
 from model.checkpoint import load, save
 from model.features import TextFeatures

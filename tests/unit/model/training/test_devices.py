@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.items import Catalogue
-from core.records import EventColumns
+from core.catalogue.items import Catalogue
+from core.records.stored import EventColumns
 from model.baselines.networks import GRU4Rec, SASRec
 from model.features import TextFeatures
 from model.network.config import LossWeights, ModelConfig

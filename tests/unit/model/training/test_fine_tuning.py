@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.catalogue.items import Catalogue
 from core.errors import InvalidInput
-from core.history import WindowShape
-from core.items import Catalogue
-from core.records import EventColumns
+from core.events.history import WindowShape
+from core.records.stored import EventColumns
 from model.bundle import HM4SRBundle
 from model.network.config import Modality, ModelConfig
 from model.network.hm4sr import UNSEEN

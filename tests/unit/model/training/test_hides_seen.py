@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.records import EventColumns
+from core.records.stored import EventColumns
 from model.network.config import ModelConfig
 from model.network.hm4sr import HM4SR
 from model.training import softmax

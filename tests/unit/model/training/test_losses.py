@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.items import Catalogue
-from core.records import EventColumns
+from core.catalogue.items import Catalogue
+from core.records.stored import EventColumns
 from model.network.config import LossWeights, ModelConfig
 from model.training import objective
 from model.training.losses import category_prediction, id_contrast, placeholder_contrast

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from core.history import History
-from core.items import Catalogue
-from core.records import EventColumns
+from core.catalogue.items import Catalogue
+from core.events.history import History
+from core.records.stored import EventColumns
 from model.bundle import HM4SRBundle
 from model.checkpoint import load, save
 from model.inference.incremental import IncrementalEncoder

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from core.history import History
-from core.items import Catalogue
-from core.records import EventColumns
+from core.catalogue.items import Catalogue
+from core.events.history import History
+from core.records.stored import EventColumns
 from model.network.config import ModelConfig
 from model.network.hm4sr import HM4SR
 from model.training.data import TrainingData

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.records import EventColumns
+from core.records.stored import EventColumns
 from model.network.config import ModelConfig
 from model.network.hm4sr import HM4SR
 from model.training.data import TrainingData

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.items import Catalogue
-from core.records import EventColumns
+from core.catalogue.items import Catalogue
+from core.records.stored import EventColumns
 from model.features import TextFeatures
 from model.network.config import ModelConfig
 from model.network.hm4sr import HM4SR

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.history import WindowShape, windows_of
-from core.records import EventColumns
+from core.events.history import WindowShape, windows_of
+from core.records.stored import EventColumns
 from model.training.sequences import (
     Sequences,
     UserRanges,

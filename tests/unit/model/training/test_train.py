@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from core.catalogue.items import Catalogue
 from core.errors import InvalidInput
-from core.history import History
-from core.items import Catalogue
-from core.records import EventColumns
+from core.events.history import History
+from core.records.stored import EventColumns
 from model.bundle import HM4SRBundle
 from model.network.config import ModelConfig
 from model.training.precision import Precision

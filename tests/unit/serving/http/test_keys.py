@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serving_doubles import Api, Shop
 
-from core.api_keys import Scope
+from core.access.key_management import create_key, revoke_key, rotate_key
 from core.clock import ManualClock
 from core.errors import StoreUnavailable
-from core.key_management import create_key, revoke_key, rotate_key
+from core.records.api_keys import Scope
 from serving.app import create_app
 from serving.http.keys import KeyRing
 from serving.http.rate_limit import TokenBucket

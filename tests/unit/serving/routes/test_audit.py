@@ -5,8 +5,8 @@ from __future__ import annotations
 from domain_doubles import NOW_MS
 from serving_doubles import Api, Shop
 
-from core.api_keys import Scope
-from core.key_management import create_key
+from core.access.key_management import create_key
+from core.records.api_keys import Scope
 from serving.app import create_app
 
 ADMIN = "admin-key-of-the-settings"

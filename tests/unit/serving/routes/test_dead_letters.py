@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 from serving_doubles import NOW_MS, Api, Shop
 
-from core.interactions import Interaction
-from core.records import DeadLetter
+from core.events.interactions import Interaction
+from core.records.stored import DeadLetter
 from serving.app import create_app
 from serving.runtime.services import DeadLetterDecoder
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from core.drift_records import Alarm
-from core.records import ModelRecord, Promotion
-from core.statuses import AlarmEnding
+from core.records.drift import Alarm
+from core.records.statuses import AlarmEnding
+from core.records.stored import ModelRecord, Promotion
 from serving.schemas.drift import alarm_out
 
 ALARM = Alarm("hit_rate//500", "hit_rate", "", 500, 400, 0.4, 0.2, 0.18, 0.22, "people choose differently", "first")

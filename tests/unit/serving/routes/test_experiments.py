@@ -8,7 +8,7 @@ import pytest
 from serving_doubles import NOW_MS, Api, Shop
 
 from core.experiments.report import read_results
-from core.records import ModelRecord
+from core.records.stored import ModelRecord
 from serving.routes import experiments as routes
 
 USERS = [f"user-{number}" for number in range(40)]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from serving_doubles import NOW_MS, Api, Shop, click
 
 from core.errors import StreamUnavailable
+from core.events.interactions import Interaction
 from core.ingestion.sources import StreamSource
-from core.interactions import Interaction
 from serving.app import create_app
 
 

@@ -6,8 +6,8 @@ from domain_doubles import BruteForceIndex
 from serving_doubles import SHAPE, Api, AxisBundle, Shop
 
 from core.errors import CheckpointError
-from core.recommendation.snapshot import SnapshotManager
-from core.records import ModelRecord
+from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.records.stored import ModelRecord
 from serving.app import create_app
 
 KEY = "a-key-of-sixteen-characters"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from serving_doubles import NOW_MS, Api, Shop, click
 
-from core.records import UserShift
+from core.records.stored import UserShift
 from serving.app import create_app
 
 DAY_MS = 86_400_000

@@ -14,10 +14,10 @@ from serving_doubles import NOW_MS, SHAPE, TYPES, Api, Shop
 from core.corrections.erase import erase_user
 from core.corrections.undo import undo_event
 from core.errors import StoreUnavailable, StreamUnavailable
+from core.events.interactions import Interaction
 from core.ingestion.derivation import Derivation
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import StreamSource
-from core.interactions import Interaction
 from serving.app import create_app
 from serving.runtime.offset_waiter import OffsetWaiter
 from serving.runtime.services import Limits

@@ -6,7 +6,7 @@ from typing import cast
 
 from core.clock import StreamClock
 from core.ports.store import ReadTransaction
-from core.records import StoreTotals
+from core.records.stored import StoreTotals
 from serving.runtime.store_counts import StoreCounts
 
 

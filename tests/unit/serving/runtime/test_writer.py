@@ -13,9 +13,9 @@ from doubles import MemoryStore, MemoryTransaction
 from serving_doubles import NOW_MS, SHAPE, TYPES, Api, Shop
 
 from core.errors import Overloaded, StoreUnavailable
+from core.events.interactions import Interaction
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import EventOutcome, IngestResult, RequestSource
-from core.interactions import Interaction
 from serving.app import create_app
 from serving.runtime.writer import Writer
 

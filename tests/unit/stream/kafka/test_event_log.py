@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from core.errors import StreamUnavailable
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 from stream.kafka.event_log import MAX_GROUP, MAX_SINGLE, KafkaLog
 from stream.kafka.producer import Position
 from stream.kafka.settings import StreamSettings

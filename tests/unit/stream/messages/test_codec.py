@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from core.clock import ManualClock
 from core.errors import InvalidSettings
-from core.interactions import Interaction
-from core.records import DeadLetter
+from core.events.interactions import Interaction
+from core.records.stored import DeadLetter
 from stream.messages.codec import (
     MAX_EVENTS_PER_MESSAGE,
     MAX_PAYLOAD_BYTES,

@@ -18,11 +18,11 @@ from core.errors import (
     StoreUnavailable,
     StreamUnavailable,
 )
-from core.history import WindowShape
+from core.events.history import WindowShape
+from core.events.interactions import EventTypes, Interaction
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import EventBatch, IngestResult, StreamSource
-from core.interactions import EventTypes, Interaction
-from core.records import DeadLetter
+from core.records.stored import DeadLetter
 from stream.messages.codec import Codec, Decoded, Message
 from stream.worker.applier import MAX_UNEXPECTED_ERRORS, Applier, Backoff, ShutdownRequested
 

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from rich.console import Console
 
-from core.interactions import Interaction
-from core.items import Item
+from core.catalogue.items import Item
+from core.events.interactions import Interaction
 from tidewise.client import Client
 from tidewise.demo.drift_guide import ALARM_TIMEOUT_S, DriftGuide, visitors_of
 from tidewise.demo.drift_tour import recall_drift, take_drift_tour

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 
+from core.catalogue.items import parse_item
 from core.clock import DAY_MS
 from core.errors import InvalidInput
-from core.interactions import DEFAULT_EVENT_TYPES, Interaction, check_id, check_time_ms
-from core.items import parse_item
+from core.events.interactions import DEFAULT_EVENT_TYPES, Interaction, check_id, check_time_ms
 from tidewise.demo.shop_changes import Change, Kind
 from tidewise.demo.shop_items import MAX_ITEMS
 from tidewise.demo.simulator import DEFAULT_END_MS, Shop, simulate_shop

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from rich.console import Console
 
-from core.interactions import Interaction
+from core.events.interactions import Interaction
 from tidewise.client import ApiError, Client, event_json
 from tidewise.demo.guide import TIMEOUT_S, Guide
 from tidewise.demo.tour import show_where_to_look, take_tour

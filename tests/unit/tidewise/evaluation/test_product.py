@@ -11,14 +11,14 @@ from domain_doubles import AxisEncoder
 
 from core.arrays import FloatArray
 from core.blending.calibration import MAX_CHOICES
+from core.catalogue.items import Catalogue, Item
 from core.evaluation.scorers import Past, TrainingPart
-from core.history import History, WindowShape
-from core.items import Catalogue, Item
+from core.events.history import History, WindowShape
 from core.learn import live_features
 from core.learn.blended_trial import calibrated
 from core.learn.trial import select_slice
 from core.popularity import DEFAULT_HALF_LIFE_MS
-from core.records import EventColumns
+from core.records.stored import EventColumns
 from model.evaluation.blended import BlendScorer
 from model.evaluation.dataset import Dataset
 from model.evaluation.models import Budget, FitContext

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from core.recommendation.encoding_queue import EncodingQueue
-from core.records import UserState
+from core.recommendation.user_vectors.encoding_queue import EncodingQueue
+from core.records.stored import UserState
 from stream.kafka.admin import PartitionStatus
 from stream.worker.status import WorkerCounters, WorkerStatus
 from tidewise.metrics.worker import WorkerMetrics

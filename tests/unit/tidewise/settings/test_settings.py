@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from core.errors import InvalidSettings
-from core.history import WindowShape
-from core.interactions import DEFAULT_EVENT_TYPES, EventTypes
+from core.events.history import WindowShape
+from core.events.interactions import DEFAULT_EVENT_TYPES, EventTypes
 from tidewise.settings.docs_page import settings_table
 from tidewise.settings.renamed import RENAMED
 from tidewise.settings.schema import Settings, load_settings

@@ -1,0 +1,1 @@
+"""Items: their records and validation, the columnar catalogue, filters, availability and changes."""

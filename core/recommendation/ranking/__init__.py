@@ -1,0 +1,1 @@
+"""From scores to the best items that a request may get."""

@@ -1,0 +1,170 @@
+"""The blended ranker: the best items of a sum of three parts over the whole catalogue, exactly.
+
+    score(item) = <query, vector of the item> + added(item) + value(item)
+
+In a small catalogue all items are scored. Else the first part is searched in the index, `added` is given for few items
+(neighbours and repeats), and `value` is the same for all users (popularity), sorted once. Candidates are the best of
+each; an item that is no candidate scores at most the last candidate of the index plus the last by value. While the n-th
+best candidate is not above that bound, more are taken (the threshold algorithm of Fagin, Lotem and Naor, 2003).
+The result is exact relative to the order of the index: where the index is approximate, an item that it misses is missed
+here too, unless it is a neighbour or popular. The index measures how many it misses (`ItemIndex.recall`).
+Shapes: N items of the catalogue, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.arrays import BoolArray, FloatArray, IntArray
+from core.recommendation.ranking.added_scores import AddedScores
+from core.recommendation.ranking.neighbour_scores import NeighbourScores
+from core.recommendation.ranking.rankers import ItemLookup, Ranking
+from core.recommendation.requests import ItemReason, RankingSource, ReasonKind
+from core.recommendation.snapshots.bound_model import BoundModel
+from core.recommendation.snapshots.current_items import ItemName
+from core.recommendation.snapshots.item_values import ItemValues
+from core.recommendation.snapshots.snapshot import ServingSnapshot
+
+FIRST = 64  # candidates of each part at the first try
+GROWTH = 4
+PARTS: tuple[ReasonKind, ...] = ("history", "neighbour", "repeat", "popularity")
+ROUNDING = 1e-5  # the index and numpy round the same product differently, relative to the score
+
+
+@dataclass(frozen=True, slots=True)
+class BlendedRanker:
+    """Ranks by the sum of the parts. `query`: (D,), already weighted, as `repeats` are; None without a model.
+
+    The snapshot has `values`.
+    """
+
+    snapshot: ServingSnapshot
+    model: BoundModel | None
+    query: FloatArray | None
+    repeats: AddedScores
+    neighbours: NeighbourScores
+    reason: str
+
+    @property
+    def source(self) -> RankingSource:
+        """The model, or counts alone."""
+        return "counts" if self.model is None else "model"
+
+    @property
+    def version(self) -> str | None:
+        """The model's version."""
+        return None if self.model is None else self.model.version
+
+    @property
+    def values(self) -> ItemValues:
+        """The part that is the same for all users."""
+        assert self.snapshot.values is not None
+        return self.snapshot.values
+
+    @property
+    def added(self) -> AddedScores:
+        """The parts of few items."""
+        return self.neighbours.added.plus(self.repeats)
+
+    def ranking(self, allowed: BoolArray) -> Ranking:
+        """Highest scores first, equal ones by row."""
+        if self.model is not None and self.model.vectors is not None:
+            return self._scan(self.model.vectors, allowed)
+        return self._search(allowed)
+
+    def _scan(self, vectors: FloatArray, allowed: BoolArray) -> Ranking:
+        """By the scores of all items."""
+        assert self.query is not None
+        scores_N: FloatArray = vectors @ self.query + self.values.values
+        added = self.added
+        scores_N[added.rows] += added.added
+        scores_N[~allowed] = -np.inf
+
+        def rank(n: int) -> tuple[IntArray, FloatArray]:
+            nth = np.partition(scores_N, -n)[-n] if n < len(scores_N) else -np.inf
+            rows = np.flatnonzero((scores_N >= nth) & allowed)
+            order = np.lexsort((rows, -scores_N[rows]))[:n]
+            return rows[order], scores_N[rows[order]]
+
+        return rank
+
+    def _search(self, allowed: BoolArray) -> Ranking:
+        """By the threshold algorithm."""
+        num_allowed = int(np.count_nonzero(allowed))
+        added = self.added
+        own = added.among(allowed)
+
+        def rank(n: int) -> tuple[IntArray, FloatArray]:
+            num_candidates = max(FIRST, 2 * n)
+            while True:
+                rows, bound = self._candidates(num_candidates, allowed, own)
+                scores = self._scores(rows, added)
+                order = np.lexsort((rows, -scores))[:n]
+                complete = num_candidates >= num_allowed
+                if complete or (len(order) == n and scores[order[-1]] > bound):
+                    return rows[order], scores[order]
+                num_candidates *= GROWTH
+
+        return rank
+
+    def _candidates(self, num: int, allowed: BoolArray, own: IntArray) -> tuple[IntArray, float]:
+        """The candidates and the highest score that any other allowed item can have."""
+        valued = self.values.best(num, allowed)
+        bound = float(self.values.values[valued[-1]]) if len(valued) else np.inf
+        if self.model is None or self.query is None:
+            return np.unique(np.concatenate([valued, own])), bound
+        near, products = self.model.index.search(self.query, num, allowed=allowed)
+        rows = np.unique(np.concatenate([near, valued, own]))
+        if not len(near):
+            return rows, np.inf
+        return rows, bound + float(products[-1]) + ROUNDING * (1 + abs(float(products[-1])))
+
+    def scores(self, rows: IntArray) -> FloatArray:
+        """(N,) the sums of the parts."""
+        return self._scores(rows, self.added)
+
+    def reasons(self, rows: IntArray, items: ItemLookup) -> list[ItemReason | None]:
+        """For each row the part of its score that is highest above that of a mean item, and the shares of all parts."""
+        shares = [_shares(parts) for parts in self._parts(rows).T.tolist()]
+        near = np.array([parts[0][0] == "neighbour" for parts in shares], np.bool_)
+        sources = np.full(len(rows), -1)
+        if near.any():
+            sources[near] = self.neighbours.sources(self.snapshot.catalogue.keys[rows[near]])
+        known = np.unique(sources[sources >= 0]).tolist()
+        named = items(known) if known else {}
+        return [_reason(parts, named.get(source)) for parts, source in zip(shares, sources.tolist(), strict=True)]
+
+    def _parts(self, rows: IntArray) -> FloatArray:
+        """(4, N) how far each part of `PARTS` is above that of a mean item."""
+        mean_product = 0.0 if self.model is None or self.query is None else float(self.model.mean @ self.query)
+        products, values = self._products(rows) - mean_product, self.values.values[rows] - self.values.mean
+        return np.stack([products, self.neighbours.added.at(rows), self.repeats.at(rows), values])
+
+    def _scores(self, rows: IntArray, added: AddedScores) -> FloatArray:
+        scores: FloatArray = self._products(rows) + added.at(rows) + self.values.values[rows]
+        return scores
+
+    def _products(self, rows: IntArray) -> FloatArray:
+        """(N,) the encoder's part, 0 without a model."""
+        if self.model is None or self.query is None:
+            return np.zeros(len(rows), np.float32)
+        products: FloatArray = self.model.encoder.items(rows) @ self.query
+        return products
+
+
+def _shares(parts: Sequence[float]) -> list[tuple[ReasonKind, float]]:
+    """The shares of the positive parts, largest first; the largest part alone where none is positive."""
+    ranked = sorted(zip(PARTS, parts, strict=True), key=lambda part: -part[1])
+    positive = [(kind, part) for kind, part in ranked if part > 0]
+    total = sum(part for _, part in positive)
+    return [(kind, part / total) for kind, part in positive] or [(ranked[0][0], 1.0)]
+
+
+def _reason(shares: Sequence[tuple[ReasonKind, float]], source: ItemName | None) -> ItemReason:
+    kind = shares[0][0]
+    if kind != "neighbour" or source is None:
+        return ItemReason(kind, shares=tuple(shares))
+    return ItemReason(kind, source.item_id, source.title, tuple(shares))

@@ -1,0 +1,168 @@
+"""Selection under a scenario: which items, boosted by how much, fill the positions of an answer, and why.
+
+The pure part is in `core.scenarios`; here it meets the snapshot, the ranker and the items of the moment.
+Shapes: N items of the catalogue, R rows of a result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.arrays import BoolArray, FloatArray
+from core.catalogue.filters import matching
+from core.recommendation.ranking.rankers import PopularityRanker, Ranker, Ranking, RecencyRanker
+from core.recommendation.ranking.selection import NUM_SPARE, Pick, best
+from core.recommendation.requests import RankingSource, ReasonKind
+from core.recommendation.snapshots.current_items import CurrentItems
+from core.recommendation.snapshots.item_indexes import unit
+from core.recommendation.snapshots.snapshot import ServingSnapshot
+from core.scenarios.boosts import added_by, boosted
+from core.scenarios.candidates import Candidates, DiverseCandidates
+from core.scenarios.caps import Caps
+from core.scenarios.pools import Pools, RandomSource
+from core.scenarios.scenario import Exploration, Pin, Scenario
+from core.scenarios.slate import Slate, Slot
+
+# The score of odds times e: model and counts score log odds, popularity log2 of counts; similar items are read as a
+# softmax of cosines at temperature 0.1; the newest items have no score.
+UNITS: Mapping[RankingSource, float] = {
+    "model": 1.0,
+    "counts": 1.0,
+    "popularity": 1 / math.log(2),
+    "similarity": 0.1,
+    "latest": 0.0,
+}
+MMR_DEPTH = 5  # candidates for each item, among which relevance is weighed against similarity
+MIN_MMR_DEPTH = 50
+MAX_SCORED_PINS = 64  # items of a pin that are scored one by one; more are ranked
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioSelection:
+    """One answer under a scenario. `now_ms`: by which the age of items is counted."""
+
+    scenario: Scenario
+    items: CurrentItems
+    snapshot: ServingSnapshot
+    ranker: Ranker
+    now_ms: int
+    random: RandomSource
+
+    def picks(self, n: int, allowed: BoolArray, among: BoolArray | None, *, num: int) -> list[Pick]:
+        """The first `num` items, in pages of n, for each of which caps count anew.
+
+        `allowed`: (N,) by the request; `among`: (N,) those that the ranking is about.
+        """
+        scenario, catalogue = self.scenario, self.snapshot.catalogue
+        obeying = allowed & matching(catalogue, scenario.where) if scenario.where else allowed
+        ranked = obeying if among is None else obeying & among
+        if scenario.max_age_ms is not None:
+            ranked = ranked & self._newer_than(scenario.max_age_ms)
+        added = added_by(scenario.boosts, catalogue, unit=UNITS[self.ranker.source])
+        rank = self.ranker.ranking(ranked) if added is None else boosted(self.ranker, ranked, added)
+        candidates = self._candidates(rank, n)
+        pools = self._pools(scenario.exploration, candidates, ranked) if scenario.exploration else None
+        pins = self._pins(allowed, num)
+        placed = np.zeros(len(catalogue), np.bool_)
+        placed[list(pins.values())] = True
+        picks: list[Pick] = []
+        while len(picks) < num:
+            size, start = min(n, num - len(picks)), len(picks)
+            caps = Caps(catalogue, scenario.caps)
+            slate = Slate(candidates, caps, placed, pools=pools, random=self.random, is_listed=self._is_listed)
+            slots = slate.fill(size, {position - start: row for position, row in pins.items() if position > start})
+            placed[[slot.row for slot in slots]] = True
+            page = self._scored(slots, candidates, added, num)
+            page += self._filling(size - len(page), obeying & ~placed)
+            placed[[pick.row for pick in page]] = True
+            picks += page
+            if len(page) < size:
+                break
+        return picks
+
+    def _is_listed(self, row: int) -> bool:
+        return bool(self.items.listed(np.array([row]))[0])
+
+    def _newer_than(self, age_ms: int) -> BoolArray:
+        """(N,) the items first seen at most so long ago."""
+        created_ms = self.snapshot.catalogue.created_ms
+        if created_ms is None:
+            return np.zeros(len(self.snapshot.catalogue), np.bool_)
+        newer: BoolArray = created_ms >= self.now_ms - age_ms
+        return newer
+
+    def _candidates(self, rank: Ranking, n: int) -> Candidates:
+        model, weight = self.snapshot.model, self.scenario.mmr
+        depth = n + NUM_SPARE
+        if self.scenario.exploration is not None:
+            depth = max(depth, self.scenario.exploration.pool)
+        if weight is None or weight == 1 or model is None:
+            return Candidates(self._listed(rank), depth=depth)
+        return DiverseCandidates(
+            self._listed(rank),
+            depth=max(depth, MMR_DEPTH * n, MIN_MMR_DEPTH),
+            weight=weight,
+            vectors=lambda rows: unit(model.encoder.items(rows)),
+        )
+
+    def _listed(self, rank: Ranking) -> Ranking:
+        """The ranking of the items that are listed now."""
+        return lambda depth: best(self.items, rank, depth)
+
+    def _pools(self, rule: Exploration, candidates: Candidates, ranked: BoolArray) -> Pools:
+        new = np.flatnonzero(ranked & self._newer_than(rule.new_ms)) if rule.new_share else np.empty(0, np.int64)
+        return Pools(rule, candidates.rows[: rule.pool], new)
+
+    def _pins(self, allowed: BoolArray, num: int) -> dict[int, int]:
+        """The catalogue rows of the pins up to a position; a pin whose items can't be shown has none."""
+        rows: dict[int, int] = {}
+        for pin in self.scenario.pins:
+            row = self._pinned(pin, allowed, list(rows.values())) if pin.position <= num else None
+            if row is not None:
+                rows[pin.position] = row
+        return rows
+
+    def _pinned(self, pin: Pin, allowed: BoolArray, placed: Sequence[int]) -> int | None:
+        """The item with the highest score that satisfies a pin and is not placed yet."""
+        matches = allowed & matching(self.snapshot.catalogue, pin.where)
+        matches[placed] = False
+        rows = np.flatnonzero(matches)
+        if len(rows) > MAX_SCORED_PINS:
+            rows, _ = best(self.items, self.ranker.ranking(matches), 1)
+        elif len(rows):
+            rows = rows[np.argsort(-self.ranker.scores(rows), kind="stable")]
+            rows = rows[self.items.listed(rows)]
+        return int(rows[0]) if len(rows) else None
+
+    def _scored(self, slots: Sequence[Slot], candidates: Candidates, added: FloatArray | None, num: int) -> list[Pick]:
+        rows = np.array([slot.row for slot in slots], np.int64)
+        boosts = np.zeros(len(rows), np.float32) if added is None else added[rows]
+        scores = self.ranker.scores(rows) + boosts
+        lifted = np.zeros(len(rows), np.bool_)
+        if added is not None and len(candidates.rows):
+            # Not among the best without the boost: below the score that this many items have without theirs.
+            own = np.sort(candidates.scores - added[candidates.rows])[::-1]
+            lifted = (boosts > 0) & (scores - boosts < own[min(num, len(own)) - 1])
+        return [
+            Pick(slot.row, score, _kind(slot, is_lifted=is_lifted), slot.propensity)
+            for slot, score, is_lifted in zip(slots, scores.tolist(), lifted.tolist(), strict=True)
+        ]
+
+    def _filling(self, num: int, free: BoolArray) -> list[Pick]:
+        """As many more items, by the fallback of the scenario."""
+        if num <= 0 or self.scenario.fallback == "none":
+            return []
+        is_popular = self.scenario.fallback == "popular"
+        ranker = PopularityRanker(self.snapshot, "") if is_popular else RecencyRanker(self.snapshot)
+        rows, _ = best(self.items, ranker.ranking(free), num)
+        return [Pick(row, -math.inf, "fallback") for row in rows.tolist()]
+
+
+def _kind(slot: Slot, *, is_lifted: bool) -> ReasonKind | None:
+    if slot.origin != "ranking":
+        return slot.origin
+    return "boost" if is_lifted else None

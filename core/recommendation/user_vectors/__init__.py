@@ -1,0 +1,1 @@
+"""A user's state and vector, read or encoded once and kept while unchanged."""

@@ -1,0 +1,90 @@
+"""The user encoder: a user's current vector, from the cache, the store or the model.
+
+A vector is used only if it has exactly the user's sequence number and binding, so that the result does not depend on
+where it comes from. Other items may change without making it stale.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from core.arrays import FloatArray
+from core.errors import StoreUnavailable
+from core.ports.store import ReadTransaction, Store
+from core.recommendation.snapshots.bound_model import BoundModel
+from core.recommendation.snapshots.snapshot import ServingSnapshot
+from core.recommendation.user_vectors.vector_cache import VectorCache
+from core.records.stored import UserState
+
+WARM_USERS = 2_000
+WARM_BATCH = 16  # about 5 ms of encoding, the longest that a request waits
+WARM_S = 2.0
+
+
+class UserEncoder:
+    """Computes and caches the vectors of users. `shared`: processes exchange vectors through the store."""
+
+    def __init__(self, store: Store, *, cache: VectorCache, shared: bool) -> None:
+        self._store = store
+        self._cache = cache
+        self._shared = shared
+        self.num_encoded = (
+            0  # by the model in this process; for metrics, so that a lost update between threads is harmless
+        )
+
+    def vector(
+        self, read: ReadTransaction, snapshot: ServingSnapshot, model: BoundModel, state: UserState
+    ) -> FloatArray:
+        """(1, D) the cached or stored vector if it is current, else a new one. The history must not be empty."""
+        binding = snapshot.binding(state.window.history)
+        kept = self._cache.get(state.key, binding=binding, seq=state.seq)
+        if kept is not None:
+            return kept[None]
+        stored = read.vectors.find(state, version=model.version, binding=binding) if self._shared else None
+        if stored is not None:
+            fresh = stored[None]
+        else:
+            fresh = model.encoder.encode([state.window.history])
+            self.num_encoded += 1
+        self._cache.put([state], fresh, [binding])
+        return fresh
+
+    def encode_stale(self, snapshot: ServingSnapshot, states: Sequence[UserState]) -> int:
+        """Encode the users whose vector is not current; returns how many."""
+        if snapshot.model is None:
+            return 0
+        stale = [state for state in states if len(state.window.history) and not self._is_current(snapshot, state)]
+        if not stale:
+            return 0
+        vectors = snapshot.model.encoder.encode([state.window.history for state in stale])
+        self.num_encoded += len(stale)
+        bindings = [snapshot.binding(state.window.history) for state in stale]
+        self._cache.put(stale, vectors, bindings)
+        if self._shared:
+            with self._store.transaction() as tx:
+                tx.vectors.save(stale, vectors, bindings, version=snapshot.model.version)
+                tx.commit()
+        return len(stale)
+
+    def warm(self, snapshot: ServingSnapshot) -> int:
+        """Encode recently active users for a snapshot that is about to serve, for at most `WARM_S`; returns how many.
+
+        Stops if the database is unavailable; the other users are then encoded at their next request.
+        """
+        deadline_s, num = time.monotonic() + WARM_S, 0
+        try:
+            keys = self._cache.recent_users(WARM_USERS)
+            for begin in range(0, len(keys), WARM_BATCH):
+                if time.monotonic() >= deadline_s:
+                    break
+                with self._store.read() as read:
+                    states = read.users.by_key(keys[begin : begin + WARM_BATCH])
+                num += self.encode_stale(snapshot, states)
+        except StoreUnavailable:
+            return num
+        return num
+
+    def _is_current(self, snapshot: ServingSnapshot, state: UserState) -> bool:
+        binding = snapshot.binding(state.window.history)
+        return self._cache.get(state.key, binding=binding, seq=state.seq) is not None

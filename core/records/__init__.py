@@ -1,0 +1,1 @@
+"""The records that pass through the ports: plain values. Independent of storage."""

@@ -1,0 +1,1 @@
+"""`tidewise evaluate`: its options, protocols and tables."""

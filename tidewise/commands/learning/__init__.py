@@ -1,0 +1,1 @@
+"""Commands that train, tune, compare and promote models."""

@@ -1,0 +1,1 @@
+"""Commands for operators: keys, backups, audit, dead letters, checks."""
