@@ -25,7 +25,7 @@ from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
 from core.manage import save_items
 from core.ports.store import Store
-from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from core.records.stored import ModelRecord
 from core.transitions.counts import CountRules
 from index.exact import ExactIndex

@@ -13,7 +13,7 @@ from core.ingestion.sources import RequestSource
 from core.manage import save_items
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
-from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from core.recommendation.user_vectors.user_snapshots import UserSnapshots
 from core.recommendation.user_vectors.vector_cache import VectorCache
 from core.transitions.counts import CountRules

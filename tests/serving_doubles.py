@@ -27,7 +27,7 @@ from core.manage import save_items
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.shown_items import ShownItems
 from core.recommendation.recommender import Recommender
-from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from core.recommendation.user_vectors.user_snapshots import UserSnapshots
 from core.recommendation.user_vectors.vector_cache import VectorCache
 from core.records.stored import ModelRecord, UserState

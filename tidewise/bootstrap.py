@@ -30,7 +30,7 @@ from core.ports.index import ItemIndex
 from core.ports.metadata import Secret
 from core.ports.store import Store
 from core.recommendation.recommender import Recommender
-from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from core.recommendation.user_vectors.user_snapshots import UserSnapshots
 from core.recommendation.user_vectors.vector_cache import VectorCache
 from core.records.stored import ModelRecord

@@ -7,8 +7,9 @@ r"""Two versions of Tidewise on the same events, asked in alternation by the sam
     python -m benchmarks.scale.versions run --old OLD --folder FOLDER --rounds 4 --seconds 8
 
 `prepare` imports and trains with each version into a folder of its own (a training of a minute: only its shape
-matters here). `run` starts one server after the other, asks for 20 items with 1 and 8 clients, and prints rates,
-latencies and CPU time per answer of each round, and the median ratios of the rounds. The old version runs from its
+matters here). `run` starts one server after the other, waits until it has read the history and is idle, asks for 20
+items with 1 and 8 clients, and prints rates, latencies and CPU time per answer of each round, and the median ratios
+of the rounds. The old version runs from its
 checkout with the packages of this environment, in one process, as it does; the new one in one per core.
 """
 
@@ -38,6 +39,8 @@ from tidewise.processes.children import free_port, wait_ready
 
 CLIENTS = (1, 8)
 WARM_S = 2
+IDLE_CPU_S = 0.25  # in a second, of all processes of a server that has nothing to catch up with
+MAX_BUSY_S = 180
 TRAINING_MINUTES = 1.0
 NUM_USERS = 2000
 
@@ -92,6 +95,7 @@ def measure(version: TimedVersion, users: Sequence[str], folder: Path, *, second
         answer: Any = httpx.get(f"http://127.0.0.1:{port}{paths[0]}").json()
         assert len(answer["items"]) == ANSWERS, answer
         assert answer["model_version"], f"{version.name}: wanted a model that serves, got {answer}"
+        wait_idle(server.pid)
         for clients in CLIENTS:
             run_clients(port, paths, clients=clients, seconds=WARM_S, folder=folder)
             begin_s, begin_cpu_s = time.perf_counter(), cpu_s(server.pid)
@@ -100,6 +104,17 @@ def measure(version: TimedVersion, users: Sequence[str], folder: Path, *, second
             cpu_ms = 1000 * (cpu_s(server.pid) - begin_cpu_s) / num_answers
             figures[clients] = {**vars(load), "cpu_ms": round(cpu_ms, 2)}
     return figures
+
+
+def wait_idle(pid: int) -> None:
+    """Wait until a server's start is over: the first pass of the monitor and the encodings of users."""
+    deadline = time.monotonic() + MAX_BUSY_S
+    busy_s = float("inf")
+    while busy_s > IDLE_CPU_S:
+        assert time.monotonic() < deadline, f"the server still computes {busy_s:.2f} s in each second"
+        before_s = cpu_s(pid)
+        time.sleep(1)
+        busy_s = cpu_s(pid) - before_s
 
 
 def ratios(old: Mapping[str, float], new: Mapping[str, float]) -> dict[str, float]:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from core.arrays import IntArray
 from core.clock import HOUR_MS
-from core.recommendation.snapshots.snapshot import ServingSnapshot, by_row
+from core.recommendation.snapshots.popularity_rows import by_row
+from core.recommendation.snapshots.snapshot import ServingSnapshot
 
 NUM_HOURS = 24
 

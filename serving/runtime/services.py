@@ -28,7 +28,7 @@ from core.users.segments import CurrentSegments
 
 
 class Snapshots(Protocol):
-    """Provides the current serving snapshot: `core.recommendation.snapshots.snapshot.SnapshotManager`."""
+    """Provides the current serving snapshot: `core.recommendation.snapshots.snapshot_manager.SnapshotManager`."""
 
     problem: str | None  # why the champion does not serve
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.background import BackgroundThread
 from core.definitions.followed import FollowedDefinitions
-from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from tidewise.bootstrap import System
 
 logger = logging.getLogger(__name__)

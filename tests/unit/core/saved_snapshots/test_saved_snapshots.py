@@ -13,7 +13,7 @@ from core.catalogue.items import Item
 from core.clock import ManualClock
 from core.manage import save_items
 from core.ports.array_folders import Arrays, DamagedArrays
-from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from core.records.stored import ModelRecord
 from core.saved_snapshots.saved_snapshots import PERIOD_S, Identity, SavedSnapshots
 

@@ -7,7 +7,7 @@ from domain_doubles import BruteForceIndex
 from doubles import MemoryStore
 from serving_doubles import NOW_MS, SHAPE, Api, AxisBundle, Shop
 
-from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from core.records.stored import ModelRecord
 from serving.app import create_app
 from serving.http.security import Scope, required_scope

@@ -6,7 +6,7 @@ from domain_doubles import BruteForceIndex
 from serving_doubles import SHAPE, Api, AxisBundle, Shop
 
 from core.errors import CheckpointError
-from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from core.records.stored import ModelRecord
 from serving.app import create_app
 

@@ -32,7 +32,7 @@ from core.events.history import History
 from core.ingestion.sources import RequestSource
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
-from core.recommendation.snapshots.snapshot import SnapshotManager
+from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from core.recommendation.user_vectors.user_snapshots import UserSnapshots
 from core.recommendation.user_vectors.vector_cache import VectorCache
 from core.saved_snapshots.saved_snapshots import Identity, SavedSnapshots

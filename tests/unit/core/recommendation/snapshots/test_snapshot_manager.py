@@ -28,7 +28,7 @@ from core.ingestion.rebuild import rebuild
 from core.ingestion.sources import RequestSource
 from core.manage import save_items
 from core.recommendation.snapshots.item_indexes import unit
-from core.recommendation.snapshots.snapshot import RETRY_REFRESHES, SnapshotManager
+from core.recommendation.snapshots.snapshot_manager import RETRY_REFRESHES, SnapshotManager
 from core.records.stored import ModelRecord
 from core.transitions.counts import CountRules
 
