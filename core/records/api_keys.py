@@ -23,7 +23,8 @@ class ApiKey:
     """A secret of a key, as stored.
 
     `digest`: SHA-256 of the secret. `created_ms`, `expires_ms`: by the wall clock; None: it does not expire.
-    `max_per_s`: requests per second to one API process; None: unlimited.
+    `max_per_s`: requests per second to one API process; None: unlimited. `scenarios`: the key may only ask for
+    recommendations by these; empty: whatever its scope permits.
     """
 
     digest: bytes
@@ -32,6 +33,7 @@ class ApiKey:
     created_ms: int
     expires_ms: int | None = None
     max_per_s: float | None = None
+    scenarios: tuple[str, ...] = ()
 
 
 def digest_of(secret: bytes) -> bytes:

@@ -8,10 +8,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.records.api_keys import Scope as KeyScope
 from serving.http.audit import ACTOR
 from serving.http.keys import Access, KeyRing
 from serving.http.replies import error_body, internal_error, json_reply
+from serving.http.scenario_access import SCENARIOS, is_recommendation
 from serving.http.security import foreign_origin, required_scope
 
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/openapi.json"})
@@ -47,19 +47,23 @@ class KeyGuard:
         if scope["type"] != "http" or _is_open(scope["path"]):
             return await self._app(scope, receive, send)
         access = self._keys.granted(scope["headers"])
-        refusal = _refusal(access, required_scope(scope["method"], scope["path"]))
+        refusal = _refusal(access, scope["method"], scope["path"])
         if access:
-            scope.setdefault("state", {})[ACTOR] = access.name
+            scope.setdefault("state", {}).update({ACTOR: access.name, SCENARIOS: access.scenarios})
         await (refusal or self._app)(scope, receive, send)
 
 
-def _refusal(access: Access | None, required: KeyScope) -> Response | None:
+def _refusal(access: Access | None, method: str, path: str) -> Response | None:
     """The answer to a request that its key does not permit."""
     if access is None:
         message = "an API key is needed; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
         return json_reply(error_body("unauthorized", message), status=401, headers={"WWW-Authenticate": "Bearer"})
+    required = required_scope(method, path)
     if access.scope < required:
         message = f"this key has the scope {access.scope.name.lower()}; this request needs {required.name.lower()}"
+        return json_reply(error_body("forbidden", message), status=403)
+    if access.scenarios and not is_recommendation(method, path):
+        message = f"this key may only ask for recommendations by {', '.join(access.scenarios)}"
         return json_reply(error_body("forbidden", message), status=403)
     wait_s = access.bucket.take() if access.bucket else 0.0
     if wait_s > 0:

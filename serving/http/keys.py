@@ -17,12 +17,13 @@ SETTINGS_NAME = "settings"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a key grants: its name, its scope, until when (ms, None: always), and how often it may be used."""
+    """What a key grants: its name, its scope, until when (ms, None: always), how often, and by which scenarios."""
 
     name: str
     scope: Scope
     expires_ms: int | None = None
     bucket: TokenBucket | None = None
+    scenarios: tuple[str, ...] = ()
 
 
 class KeyRing:
@@ -72,7 +73,7 @@ class KeyRing:
 
     def _access_of(self, key: ApiKey) -> Access:
         bucket = None if key.max_per_s is None else self._buckets[key.name, key.max_per_s]
-        return Access(key.name, key.scope, key.expires_ms, bucket)
+        return Access(key.name, key.scope, key.expires_ms, bucket, key.scenarios)
 
     def _bucket(self, max_per_s: float) -> TokenBucket:
         return TokenBucket(max_per_s, now_s=self._monotonic_s)

@@ -21,6 +21,7 @@ from core.recommendation.cursors import decode_cursor
 from core.recommendation.requests import DEFAULT_N, RecommendationRequest, RestOfList
 from core.scenarios.scenario import NO_SCENARIO, Scenario
 from serving.http.replies import HTTPError
+from serving.http.scenario_access import check_scenario
 from serving.runtime.services import Services
 
 RECOMMENDATION_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "explain", "scenario", "record")
@@ -115,6 +116,7 @@ def read_recommendation_query(
     """The recommendation request of a query string; `user_id`: whom an experiment may assign to an arm."""
     query = request.query_params
     check_query(query, (*RECOMMENDATION_FIELDS, "pages"), repeatable=("where", "exclude"))
+    check_scenario(request, query.get("scenario"))
     values: dict[str, object] = {name: query[name] for name in query if name not in ("where", "exclude")}
     for name in ("n", "at"):
         if name in query:

@@ -22,6 +22,7 @@ from serving.http.requests import (
     read_object,
     read_recommendation_query,
 )
+from serving.http.scenario_access import check_scenario
 from serving.runtime.engine import Engine
 from serving.schemas import recommendations as schemas
 
@@ -63,6 +64,7 @@ class RecommendationRoutes:
         With `users`: the next items of each of them.
         """
         body = await read_object(request, SESSION_FIELDS, max_bytes=self._engine.limits.max_body_bytes)
+        check_scenario(request, body.get("scenario"))
         if body.get("users") is not None:
             return await self._recommend_all(body)
         user_id = None if body.get("user_id") is None else check_id("user_id", body["user_id"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.sql.elements import CompilerElement
 
@@ -42,12 +44,15 @@ class KeyRepository:
     def all(self) -> list[ApiKey]:
         """The secrets of all keys, expired ones included, by name and age."""
         rows = self._session.rows(_all)
-        return [ApiKey(bytes(digest), name, Scope[scope], *times) for digest, name, scope, *times in rows]
+        return [
+            ApiKey(bytes(digest), name, Scope[scope], created_ms, expires_ms, max_per_s, tuple(json.loads(scenarios)))
+            for digest, name, scope, created_ms, expires_ms, max_per_s, scenarios in rows
+        ]
 
     def add(self, key: ApiKey) -> None:
         """Store a secret."""
-        row = (key.digest, key.name, key.scope.name, key.created_ms, key.expires_ms, key.max_per_s)
-        self._session.write(_add, [row])
+        limits = (key.created_ms, key.expires_ms, key.max_per_s, json.dumps(key.scenarios))
+        self._session.write(_add, [(key.digest, key.name, key.scope.name, *limits)])
 
     def expire(self, name: str, *, at_ms: int) -> None:
         """Let all secrets of a key expire at a time, unless they do so earlier."""

@@ -71,6 +71,7 @@ api_keys = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger),
     Column("max_per_s", Double),
+    Column("scenarios", Text, nullable=False, server_default="[]"),  # a JSON array; empty: any
     sqlite_with_rowid=False,
 )
 

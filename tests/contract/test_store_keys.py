@@ -7,7 +7,7 @@ from core.records.api_keys import ApiKey, Scope
 
 SHOP = ApiKey(b"a" * 32, "shop", Scope.WRITE, 1, expires_ms=50, max_per_s=2.5)
 SHOP_LATER = ApiKey(b"b" * 32, "shop", Scope.WRITE, 2)
-REPORTS = ApiKey(b"c" * 32, "reports", Scope.READ, 3)
+REPORTS = ApiKey(b"c" * 32, "reports", Scope.READ, 3, scenarios=("home, page", "cart"))
 
 
 def add(store: Store, *keys: ApiKey) -> None:

@@ -42,6 +42,10 @@ def create(
         float | None,
         typer.Option(min=0.001, help="Requests per second that each API process accepts.", show_default=False),
     ] = None,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(help="May only ask for recommendations by this scenario (repeatable).", show_default=False),
+    ] = None,
     data: Data = None,
     config: Config = None,
     set_: Set = None,
@@ -58,6 +62,7 @@ def create(
             now_ms=now_ms,
             expires_ms=expires_ms,
             max_per_s=max_per_second,
+            scenarios=scenario or (),
         )
     _print_secret(settings, name, secret, json_=json_)
 
@@ -113,13 +118,15 @@ def _print_secret(settings: Settings, name: str, secret: str, *, json_: bool) ->
 
 def _document(key: ApiKey) -> dict[str, object]:
     times = {"created": key.created_ms, "expires": key.expires_ms}
-    return {"name": key.name, "scope": key.scope.name.lower(), "max_per_second": key.max_per_s, **times}
+    permits = {"scope": key.scope.name.lower(), "scenarios": key.scenarios, "max_per_second": key.max_per_s}
+    return {"name": key.name, **permits, **times}
 
 
 def _line(key: ApiKey, now_ms: int) -> str:
+    scenarios = f", scenarios {', '.join(key.scenarios)}" if key.scenarios else ""
     limit = "" if key.max_per_s is None else f", {key.max_per_s:g}/s per process"
     if key.expires_ms is None:
         expiry = ""
     else:
         expiry = f", {'expired' if key.expires_ms <= now_ms else 'expires'} {minute_text(key.expires_ms)} UTC"
-    return f"{key.name}: {key.scope.name.lower()}{limit}, made {minute_text(key.created_ms)} UTC{expiry}"
+    return f"{key.name}: {key.scope.name.lower()}{scenarios}{limit}, made {minute_text(key.created_ms)} UTC{expiry}"

@@ -60,3 +60,15 @@ def test_a_revoked_key_is_gone_and_unknown_ones_are_named() -> None:
         revoke_key(store, "shop")
     with pytest.raises(NotFound, match="there is no key 'shop'"):
         rotate_key(store, "shop", now_ms=1, overlap_ms=1)
+
+
+def test_a_key_limited_to_scenarios_keeps_them_when_it_is_rotated() -> None:
+    store = MemoryStore()
+    create_key(store, "page", Scope.READ, now_ms=1, scenarios=["homepage", "cart"])
+    rotate_key(store, "page", now_ms=2, overlap_ms=0)
+    assert [key.scenarios for key in stored(store)] == [("homepage", "cart")] * 2
+
+
+def test_only_keys_that_read_are_limited_to_scenarios() -> None:
+    with pytest.raises(InvalidInput, match="only a key of scope read can be limited to scenarios, got write"):
+        create_key(MemoryStore(), "page", Scope.WRITE, now_ms=1, scenarios=["homepage"])

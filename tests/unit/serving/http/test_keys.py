@@ -155,3 +155,31 @@ def test_a_refusal_names_both_scopes_and_no_secret() -> None:
         reply = api.run(api.client.delete("/v1/users/ann", headers={"X-API-Key": secret}))
     message = "this key has the scope write; this request needs admin"
     assert (reply.status_code, reply.json()["error"]["message"]) == (403, message)
+
+
+def test_a_key_limited_to_scenarios_asks_for_their_recommendations_and_nothing_else() -> None:
+    shop = Shop()
+    secret = create_key(shop.store, "page", Scope.READ, now_ms=NOW_MS, scenarios=["home"])
+    user, session = "/v1/users/ann/recommendations", "/v1/recommendations"
+    with Api(create_app(shop.with_services(api_key=ADMIN)), headers={"X-API-Key": secret}) as api:
+        for name in ("home", "cart"):
+            api.put(f"/v1/scenarios/{name}", json={"n": 2}, headers={"X-API-Key": ADMIN})
+        permitted = [
+            api.get(f"{user}?scenario=home"),
+            api.post(session, json={"scenario": "home"}),
+            api.post(session, json={"users": ["ann"], "scenario": "home"}),
+        ]
+        refused = [
+            api.get(user),
+            api.get(f"{user}?scenario=cart"),
+            api.post(session, json={}),
+            api.post(session, json={"users": ["ann"], "scenario": "cart"}),
+            api.get("/v1/users"),
+            api.get("/v1/items/popular?scenario=home"),
+            api.post("/v1/scenarios/preview", json={"definition": {}}),
+        ]
+    assert [reply.status_code for reply in permitted] == [200] * 3
+    assert [reply.status_code for reply in refused] == [403] * 7
+    message = "scenario: this key is limited to home; this request names 'cart'"
+    assert refused[1].json()["error"] == {"code": "forbidden", "message": message, "field": "scenario"}
+    assert refused[4].json()["error"]["message"] == "this key may only ask for recommendations by home"
