@@ -51,12 +51,14 @@ def select(
     if request.scenario is not None:
         selection = ScenarioSelection(request.scenario, items, snapshot, ranker, items.now_ms, random)
         picks = selection.picks(n, allowed, among, num=num)
-        return Selected(named_picks(items, ranker, picks[:n]), _rest(picks[n:], request, items, ranker))
+        shown = named_picks(items, ranker, picks[:n], with_reasons=request.reasons)
+        return Selected(shown, _rest(picks[n:], request, items, ranker))
     if among is not None:
         allowed &= among
     rows, scores = best(items, ranker.ranking(allowed), num)
     later = [Pick(row, 0.0) for row in rows[n:].tolist()]
-    return Selected(named(items, ranker, rows[:n], scores[:n]), _rest(later, request, items, ranker))
+    shown = named(items, ranker, rows[:n], scores[:n], with_reasons=request.reasons)
+    return Selected(shown, _rest(later, request, items, ranker))
 
 
 def _rest(

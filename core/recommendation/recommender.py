@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.blending.blend import COUNTS_BLEND
 from core.catalogue.filters import Filter
 from core.catalogue.items import Catalogue
 from core.clock import Clock
@@ -24,18 +24,16 @@ from core.events.interactions import EventTypes
 from core.ports.store import ReadTransaction, Store
 from core.recommendation.explained_items import explained
 from core.recommendation.pages import Selected, next_page, select
-from core.recommendation.ranking.added_scores import NOTHING_ADDED, repeat_scores
-from core.recommendation.ranking.blended_ranker import BlendedRanker
-from core.recommendation.ranking.neighbour_scores import NeighbourScores
-from core.recommendation.ranking.rankers import ModelRanker, PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
+from core.recommendation.ranking.choice import by_model, ranker_of, without_model
+from core.recommendation.ranking.rankers import PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
 from core.recommendation.ranking.selection import scored
+from core.recommendation.ranking.shared_products import with_products
 from core.recommendation.requests import (
     RecommendationRequest,
     RecommendationResult,
     RestOfList,
     SessionEvent,
 )
-from core.recommendation.snapshots.bound_model import BoundModel
 from core.recommendation.snapshots.current_items import CurrentItems
 from core.recommendation.snapshots.snapshot import ServingSnapshot
 from core.recommendation.trends import Trends
@@ -51,6 +49,28 @@ from core.users.conditions import UserFacts
 
 NOTHING_LISTED = "the catalogue has no item that can be recommended"
 DISLIKED, NOT_YET_READ = "disliked by the user", "changed a moment ago"
+
+
+class _Asked(NamedTuple):
+    """A request of a user at its moment. `hidden`: keys of the items that are no answers because of the events."""
+
+    snapshot: ServingSnapshot
+    request: RecommendationRequest
+    items: CurrentItems
+    state: UserState | None
+    hidden: IntArray
+
+    @property
+    def history(self) -> History:
+        return self.state.window.history if self.state else EMPTY_HISTORY
+
+    @property
+    def seq(self) -> int | None:
+        return self.state.seq if self.state else None
+
+    @property
+    def gap_ms(self) -> int | None:
+        return _gap_ms(self.items.now_ms, self.history)
 
 
 class Recommender:
@@ -88,20 +108,16 @@ class Recommender:
 
     def recommend(self, user_id: str, request: RecommendationRequest) -> RecommendationResult:
         """The next items for a user; popular items for a user without a history."""
-        snapshot, request = _pinned(self._snapshots(), request)
-        now_ms = self._now_ms(request)
+        [answer] = self.recommend_all([(user_id, request)])
+        return answer
+
+    def recommend_all(self, wanted: Sequence[tuple[str, RecommendationRequest]]) -> list[RecommendationResult]:
+        """The answer of `recommend` for each user, encoded and scored together; scores may differ by rounding."""
+        serving = self._snapshots()
         with self._store.read(snapshot=False) as read:
-            items, user = self._read_user(read, snapshot, user_id, request, now_ms)
-            request = self._for_user(read, request, user_id)
-            state, hidden = _parts(user)
-            history = state.window.history if state else EMPTY_HISTORY
-            gap_ms = _gap_ms(now_ms, history)
-            ranker = self._ranker_for(read, snapshot, state, gap_ms, hidden)
-            selected = select(request, items, snapshot, ranker, hidden=hidden, random=self._random)
-            if request.explain:
-                selected = selected._replace(items=explained(items, snapshot, selected.items, history, hidden, now_ms))
-        seq = state.seq if state else None
-        return _answer(snapshot.catalogue, ranker, request, selected, now_ms, seq=seq, gap_ms=gap_ms)
+            asked = [self._asked(read, serving, user_id, request) for user_id, request in wanted]
+            rankers = with_products(self._rankers_for(read, asked))
+            return [self._answered(one, ranker) for one, ranker in zip(asked, rankers, strict=True)]
 
     def recommend_session(
         self, events: Sequence[SessionEvent], request: RecommendationRequest, *, user_id: str | None = None
@@ -124,11 +140,12 @@ class Recommender:
             if not len(history):
                 ranker: Ranker = PopularityRanker(snapshot, "the session is empty")
             elif snapshot.model is None:
-                ranker = _without_model(snapshot, history, hidden)
+                ranker = without_model(snapshot, history, hidden)
             else:
-                query = _query(snapshot.model, snapshot.model.encoder.encode([history]), gap_ms)
+                encoder = snapshot.model.encoder
+                query = encoder.query(encoder.encode([history]), np.array([gap_ms or 0], np.int64))[0]
                 reason = "ranked by the session" if state is None else "ranked by the user's history and the session"
-                ranker = _by_model(snapshot, snapshot.model, query, history, hidden, reason)
+                ranker = by_model(snapshot, snapshot.model, query, history, hidden, reason)
             selected = select(request, items, snapshot, ranker, hidden=hidden, random=self._random)
             if request.explain:
                 selected = selected._replace(items=explained(items, snapshot, selected.items, history, hidden, now_ms))
@@ -140,12 +157,10 @@ class Recommender:
         snapshot, request = self._snapshots(), RecommendationRequest(at_ms=at_ms, exclude_seen=False)
         distinct = list(dict.fromkeys(item_ids))
         rows = snapshot.catalogue.rows_of_ids(distinct)
-        now_ms = self._now_ms(request)
         with self._store.read(snapshot=False) as read:
-            items, user = self._read_user(read, snapshot, user_id, request, now_ms)
-            state, disliked = _parts(user)
-            gap_ms = _gap_ms(now_ms, state.window.history if state else EMPTY_HISTORY)
-            ranker = self._ranker_for(read, snapshot, state, gap_ms, NO_KEYS)
+            asked = self._asked(read, snapshot, user_id, request)
+            items, disliked, now_ms = asked.items, asked.hidden, asked.items.now_ms
+            [ranker] = self._rankers_for(read, [asked._replace(hidden=NO_KEYS)])
             rows = rows[rows >= 0]
             rows = rows[snapshot.catalogue.listed_at(now_ms)[rows] & ~np.isin(snapshot.catalogue.keys[rows], disliked)]
             rows = rows[items.listed(rows)]
@@ -162,8 +177,8 @@ class Recommender:
             request,
             Selected(ranked),
             now_ms,
-            seq=state.seq if state else None,
-            gap_ms=gap_ms,
+            seq=asked.seq,
+            gap_ms=asked.gap_ms,
             excluded=excluded,
         )
 
@@ -269,23 +284,40 @@ class Recommender:
             selected = select(request, items, snapshot, ranker, hidden=NO_KEYS, random=self._random, among=among)
         return _answer(snapshot.catalogue, ranker, request, selected, now_ms)
 
-    def _ranker_for(
-        self,
-        read: ReadTransaction,
-        snapshot: ServingSnapshot,
-        state: UserState | None,
-        gap_ms: int | None,
-        hidden: IntArray,
-    ) -> Ranker:
-        """`hidden`: keys of the items that are no answers because of the user's events."""
-        if state is None:
-            return PopularityRanker(snapshot, "the user is unknown")
-        if not len(state.window.history):
-            return PopularityRanker(snapshot, "the user has no history")
-        if snapshot.model is None:
-            return _without_model(snapshot, state.window.history, hidden)
-        query = _query(snapshot.model, self._encoder.vector(read, snapshot, snapshot.model, state), gap_ms)
-        return _by_model(snapshot, snapshot.model, query, state.window.history, hidden, "ranked by the user's history")
+    def _asked(
+        self, read: ReadTransaction, serving: ServingSnapshot, user_id: str, request: RecommendationRequest
+    ) -> _Asked:
+        snapshot, request = _pinned(serving, request)
+        items, user = self._read_user(read, snapshot, user_id, request, self._now_ms(request))
+        return _Asked(snapshot, self._for_user(read, request, user_id), items, *_parts(user))
+
+    def _rankers_for(self, read: ReadTransaction, asked: Sequence[_Asked]) -> list[Ranker]:
+        queries = zip(asked, self._queries_of(read, asked), strict=True)
+        return [ranker_of(one.snapshot, one.state, one.hidden, query) for one, query in queries]
+
+    def _queries_of(self, read: ReadTransaction, asked: Sequence[_Asked]) -> list[FloatArray | None]:
+        """(D,) the query of each user whom a model serves; those of one model are encoded together."""
+        queries: list[FloatArray | None] = [None] * len(asked)
+        served: dict[str, list[int]] = {}
+        for place, one in enumerate(asked):
+            if one.snapshot.model is not None and len(one.history):
+                served.setdefault(one.snapshot.model.version, []).append(place)
+        for places in served.values():
+            snapshot, states = asked[places[0]].snapshot, [asked[place].state for place in places]
+            assert snapshot.model is not None
+            vectors = self._encoder.vectors(read, snapshot, snapshot.model, [state for state in states if state])
+            gaps_ms = np.array([asked[place].gap_ms or 0 for place in places], np.int64)
+            for place, query in zip(places, snapshot.model.encoder.query(vectors, gaps_ms), strict=True):
+                queries[place] = query
+        return queries
+
+    def _answered(self, asked: _Asked, ranker: Ranker) -> RecommendationResult:
+        snapshot, request, items, _, hidden = asked
+        selected = select(request, items, snapshot, ranker, hidden=hidden, random=self._random)
+        if request.explain:
+            shown = explained(items, snapshot, selected.items, asked.history, hidden, items.now_ms)
+            selected = selected._replace(items=shown)
+        return _answer(snapshot.catalogue, ranker, request, selected, items.now_ms, seq=asked.seq, gap_ms=asked.gap_ms)
 
     def _now_ms(self, request: RecommendationRequest) -> int:
         """The time of the answer."""
@@ -321,30 +353,6 @@ def _session(items: CurrentItems, events: Sequence[SessionEvent]) -> History:
     return History(np.array(keys, np.int64), np.array([event.time_ms for event in ordered], np.int64))
 
 
-def _by_model(
-    snapshot: ServingSnapshot, model: BoundModel, query: FloatArray, history: History, hidden: IntArray, reason: str
-) -> Ranker:
-    """A ranking by the model, blended with counts where it has weights for them."""
-    repeats = repeat_scores(model.encoder, snapshot.catalogue, history)
-    if model.blend is None or snapshot.counts is None or snapshot.values is None:
-        return ModelRanker(model, query, reason, repeats)
-    neighbours = NeighbourScores.of(model.blend, snapshot.counts, snapshot.catalogue, history, hidden)
-    weight = np.float32(model.blend.encoder)
-    return BlendedRanker(snapshot, model, weight * query, repeats.times(weight), neighbours, reason)
-
-
-def _without_model(snapshot: ServingSnapshot, history: History, hidden: IntArray) -> Ranker:
-    """A ranking by transition counts and popularity, or by popularity where nothing is counted."""
-    reason = "no model serves yet"
-    if snapshot.counts is None or snapshot.values is None:
-        return PopularityRanker(snapshot, reason)
-    neighbours = NeighbourScores.of(COUNTS_BLEND, snapshot.counts, snapshot.catalogue, history, hidden)
-    if not len(neighbours.added.rows):
-        return PopularityRanker(snapshot, reason)
-    reason = f"ranked by what came next to the user's last items; {reason}"
-    return BlendedRanker(snapshot, None, None, NOTHING_ADDED, neighbours, reason)
-
-
 def _continued(window: Window, session: History, shape: WindowShape) -> History:
     """A window with a session appended; earlier times of the session are raised to that of the window's last event."""
     times_ms = session.times_ms if window.last_time_ms is None else np.maximum(session.times_ms, window.last_time_ms)
@@ -355,12 +363,6 @@ def _trend_reason(since_ms: int | None) -> str:
     if since_ms is None:
         return "no trend is known yet"
     return f"gains since {minute_text(since_ms)} UTC, compared with all time before"
-
-
-def _query(model: BoundModel, vector: FloatArray, gap_ms: int | None) -> FloatArray:
-    """(D,): the query of a (1, D) user vector after the gap to now."""
-    query: FloatArray = model.encoder.query(vector, np.array([gap_ms or 0], np.int64))[0]
-    return query
 
 
 def _answer(

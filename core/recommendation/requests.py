@@ -128,7 +128,7 @@ class RecommendationRequest:
     seen. `at_ms`: the time taken as now. `explain`: compute the contributions of past events to each item's score;
     costs an encode per event of the window. `record`: remember the answer, so that outcomes are counted. `scenario`:
     how the answer is selected; `n` and `exclude_seen` are the request's. `arm`: as "experiment/arm", "" without one.
-    `model`: the version that the arm names, "" for the champion.
+    `model`: the version that the arm names, "" for the champion. `reasons`: say why each item is in the answer.
     `pages_of`: what the list is of, as "user ann", where the next pages will be asked for.
     """
 
@@ -139,6 +139,7 @@ class RecommendationRequest:
     exclude_seen: bool = True
     at_ms: int | None = None
     explain: bool = False
+    reasons: bool = True
     scenario: Scenario | None = None
     arm: str = ""
     model: str = ""

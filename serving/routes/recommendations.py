@@ -86,11 +86,11 @@ class RecommendationRoutes:
         requests = [parse_recommendation_request(body, self._services, user_id=user_id) for user_id in user_ids]
 
         def content() -> bytes:
-            answers = [
-                self._content(self._recommender.recommend(user_id, request), request, user_id=user_id)
-                for user_id, request in zip(user_ids, requests, strict=True)
-            ]
-            return orjson.dumps({"users": answers})
+            wanted = list(zip(user_ids, requests, strict=True))
+            answers = zip(wanted, self._recommender.recommend_all(wanted), strict=True)
+            return orjson.dumps(
+                {"users": [self._content(answer, request, user_id=user_id) for (user_id, request), answer in answers]}
+            )
 
         return encoded_reply(await self._engine.executor.run(content))
 

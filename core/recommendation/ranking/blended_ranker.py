@@ -38,7 +38,7 @@ ROUNDING = 1e-5  # the index and numpy round the same product differently, relat
 class BlendedRanker:
     """Ranks by the sum of the parts. `query`: (D,), already weighted, as `repeats` are; None without a model.
 
-    The snapshot has `values`.
+    The snapshot has `values`. `products`: (N,) of the query with all items of a small catalogue, if known already.
     """
 
     snapshot: ServingSnapshot
@@ -47,6 +47,7 @@ class BlendedRanker:
     repeats: AddedScores
     neighbours: NeighbourScores
     reason: str
+    products: FloatArray | None = None
 
     @property
     def source(self) -> RankingSource:
@@ -57,6 +58,11 @@ class BlendedRanker:
     def version(self) -> str | None:
         """The model's version."""
         return None if self.model is None else self.model.version
+
+    @property
+    def scanned(self) -> FloatArray | None:
+        """(N, D) the vectors of a catalogue so small that all items are scored."""
+        return None if self.model is None else self.model.vectors
 
     @property
     def values(self) -> ItemValues:
@@ -71,14 +77,13 @@ class BlendedRanker:
 
     def ranking(self, allowed: BoolArray) -> Ranking:
         """Highest scores first, equal ones by row."""
-        if self.model is not None and self.model.vectors is not None:
-            return self._scan(self.model.vectors, allowed)
-        return self._search(allowed)
+        return self._search(allowed) if self.scanned is None else self._scan(self.scanned, allowed)
 
     def _scan(self, vectors: FloatArray, allowed: BoolArray) -> Ranking:
         """By the scores of all items."""
         assert self.query is not None
-        scores_N: FloatArray = vectors @ self.query + self.values.values
+        products_N = vectors @ self.query if self.products is None else self.products
+        scores_N: FloatArray = products_N + self.values.values
         added = self.added
         scores_N[added.rows] += added.added
         scores_N[~allowed] = -np.inf

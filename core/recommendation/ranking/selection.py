@@ -57,22 +57,27 @@ def best(items: CurrentItems, rank: Ranking, n: int) -> tuple[IntArray, FloatArr
         num_candidates *= 4
 
 
-def named(items: CurrentItems, ranker: Ranker, rows: IntArray, scores: FloatArray) -> tuple[ScoredItem, ...]:
-    """The items in (R,) rows as an answer names them, with the ranker's reasons."""
-    reasons = ranker.reasons(rows, items.names)
+def named(
+    items: CurrentItems, ranker: Ranker, rows: IntArray, scores: FloatArray, *, with_reasons: bool
+) -> tuple[ScoredItem, ...]:
+    """The items in (R,) rows as an answer names them, with the ranker's reasons if wanted."""
+    reasons = ranker.reasons(rows, items.names) if with_reasons else [None] * len(rows)
     return tuple(
         scored(items.name(row), score, reason)
         for row, score, reason in zip(rows.tolist(), scores.tolist(), reasons, strict=True)
     )
 
 
-def named_picks(items: CurrentItems, ranker: Ranker, picks: Sequence[Pick]) -> tuple[ScoredItem, ...]:
+def named_picks(
+    items: CurrentItems, ranker: Ranker, picks: Sequence[Pick], *, with_reasons: bool
+) -> tuple[ScoredItem, ...]:
     """The chosen items as an answer names them; the reason of a scenario comes before that of the ranking."""
     rows = np.array([pick.row for pick in picks], np.int64)
     scores = np.array([pick.score for pick in picks], np.float32)
+    ranked = named(items, ranker, rows, scores, with_reasons=with_reasons)
     return tuple(
         replace(item, reason=ItemReason(pick.kind) if pick.kind else item.reason, propensity=pick.propensity)
-        for item, pick in zip(named(items, ranker, rows, scores), picks, strict=True)
+        for item, pick in zip(ranked, picks, strict=True)
     )
 
 

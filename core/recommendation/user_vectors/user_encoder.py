@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import numpy as np
+
 from core.arrays import FloatArray
 from core.errors import StoreUnavailable
 from core.ports.store import ReadTransaction, Store
@@ -33,22 +35,34 @@ class UserEncoder:
             0  # by the model in this process; for metrics, so that a lost update between threads is harmless
         )
 
-    def vector(
-        self, read: ReadTransaction, snapshot: ServingSnapshot, model: BoundModel, state: UserState
+    def vectors(
+        self, read: ReadTransaction, snapshot: ServingSnapshot, model: BoundModel, states: Sequence[UserState]
     ) -> FloatArray:
-        """(1, D) the cached or stored vector if it is current, else a new one. The history must not be empty."""
-        binding = snapshot.binding(state.window.history)
+        """(B, D) the cached or stored vectors where they are current, else new ones, encoded as one batch.
+
+        No history may be empty.
+        """
+        bindings = [snapshot.binding(state.window.history) for state in states]
+        vectors = [self._known(read, model, state, binding) for state, binding in zip(states, bindings, strict=True)]
+        stale = [place for place, vector in enumerate(vectors) if vector is None]
+        if stale:
+            missing = [states[place] for place in stale]
+            fresh = model.encoder.encode([state.window.history for state in missing])
+            self.num_encoded += len(missing)
+            self._cache.put(missing, fresh, [bindings[place] for place in stale])
+            for place, vector in zip(stale, fresh, strict=True):
+                vectors[place] = vector
+        return np.stack([vector for vector in vectors if vector is not None])
+
+    def _known(self, read: ReadTransaction, model: BoundModel, state: UserState, binding: str) -> FloatArray | None:
+        """(D,) the cached or stored vector if it is current."""
         kept = self._cache.get(state.key, binding=binding, seq=state.seq)
-        if kept is not None:
-            return kept[None]
-        stored = read.vectors.find(state, version=model.version, binding=binding) if self._shared else None
+        if kept is not None or not self._shared:
+            return kept
+        stored = read.vectors.find(state, version=model.version, binding=binding)
         if stored is not None:
-            fresh = stored[None]
-        else:
-            fresh = model.encoder.encode([state.window.history])
-            self.num_encoded += 1
-        self._cache.put([state], fresh, [binding])
-        return fresh
+            self._cache.put([state], stored[None], [binding])
+        return stored
 
     def encode_stale(self, snapshot: ServingSnapshot, states: Sequence[UserState]) -> int:
         """Encode the users whose vector is not current; returns how many."""

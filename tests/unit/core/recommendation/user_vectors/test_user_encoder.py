@@ -19,11 +19,15 @@ class CountingEncoder:
 
     width = 1
 
+    @property
+    def num_asked(self) -> int:
+        return sum(self.batch_sizes)
+
     def __init__(self) -> None:
-        self.num_asked = 0
+        self.batch_sizes: list[int] = []
 
     def encode(self, histories: list[History]) -> FloatArray:
-        self.num_asked += len(histories)
+        self.batch_sizes.append(len(histories))
         return np.array([[len(history)] for history in histories], np.float32)
 
 
@@ -43,7 +47,7 @@ def encoder_over(store: MemoryStore, *, shared: bool) -> UserEncoder:
 def ask(store: MemoryStore, users: UserEncoder, snapshot: ServingSnapshot, state: UserState) -> FloatArray:
     assert snapshot.model is not None
     with store.read() as read:
-        return users.vector(read, snapshot, snapshot.model, state)
+        return users.vectors(read, snapshot, snapshot.model, [state])
 
 
 def test_a_user_is_encoded_once_while_nothing_changes() -> None:
@@ -82,3 +86,16 @@ def test_users_without_a_history_or_already_current_are_not_behind() -> None:
     assert users.encode_stale(snapshot, [user()]) == 1
     assert users.encode_stale(snapshot, [user()]) == 0
     assert users.encode_stale(EMPTY_SNAPSHOT, [user(seq=9)]) == 0
+
+
+def test_users_asked_for_together_are_encoded_as_one_batch_without_those_known() -> None:
+    encoder, store = CountingEncoder(), MemoryStore()
+    users, snapshot = encoder_over(store, shared=False), snapshot_of(encoder)
+    longer = History(np.array([1, 2, 3]), np.array([10, 20, 30]))
+    states = [user(), UserState(8, 1, Window(1, HISTORY)), UserState(9, 3, Window(3, longer))]
+    ask(store, users, snapshot, states[0])
+    assert snapshot.model is not None
+    with store.read() as read:
+        vectors = users.vectors(read, snapshot, snapshot.model, states)
+    assert vectors.tolist() == [[2], [2], [3]]
+    assert encoder.batch_sizes == [1, 2]
