@@ -155,9 +155,15 @@ def read_history(
 def _chunks(reader: RowReader, rules: RowRules, size: int) -> Iterator[tuple[int, list[Interaction], list[BadLine]]]:
     """The file in chunks: the number of lines, their events without ids, and the bad lines."""
     mapper, optional = RowMapper(rules), tuple(rules.columns.optional().values())
-    for chunk in reader.chunks(rules.columns.required, optional=optional, size=size):
-        num_lines = chunk.num_lines  # before the mapper moves rows to the bad lines
-        yield num_lines, mapper.events(chunk), chunk.bad
+    chunks = reader.chunks(rules.columns.required, optional=optional, size=size)
+    while True:
+        with _without_gc():  # not while others use what is yielded
+            chunk = next(chunks, None)
+            if chunk is None:
+                return
+            num_lines = chunk.num_lines  # before the mapper moves rows to the bad lines
+            events = mapper.events(chunk)
+        yield num_lines, events, chunk.bad
 
 
 def _names_of(

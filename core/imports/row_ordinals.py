@@ -27,11 +27,13 @@ class RowOrdinals:
         return len(self._runs)
 
     def ordinals(self, digests: Sequence[bytes]) -> list[int]:
-        """For each digest (at least 8 bytes) the number of equal ones before it.
+        """For each digest (all of as many bytes, a multiple of 8) the number of equal ones before it.
 
         Rows with equal first 64 bits count as equal; their event ids still differ.
         """
-        hashes = np.frombuffer(b"".join(digest[:8] for digest in digests), np.uint64)
+        if not digests:
+            return []
+        hashes = np.frombuffer(b"".join(digests), np.uint64).reshape(len(digests), -1)[:, 0]
         distinct, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
         known = self._are_known(distinct)
         ordinals = [0] * len(digests)
@@ -51,7 +53,7 @@ class RowOrdinals:
 
     def _remember(self, hashes: Hashes) -> None:
         while self._runs and len(self._runs[-1]) < 2 * len(hashes):
-            # A stable sort of two sorted runs is a merge.
-            hashes = np.sort(np.concatenate([self._runs.pop(), hashes]), kind="stable")
+            hashes = np.concatenate([self._runs.pop(), hashes])
+            hashes.sort(kind="stable")  # of two sorted runs: a merge, in place
         if len(hashes):
             self._runs.append(hashes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
+from itertools import islice
 
 from core.imports.rows import BadLine, DamagedFile, raw_bytes
 from storage.files.unpacking import DAMAGES
@@ -20,6 +21,7 @@ class Lines:
         self._name = name
         self._lines = _split(blocks)
         self._pushed_back: list[str] = []
+        self._damage: DamagedFile | None = None  # after the lines that were taken
 
     def __iter__(self) -> Lines:
         return self
@@ -29,9 +31,25 @@ class Lines:
             text = self._pushed_back.pop() if self._pushed_back else next(self._lines)
         except DAMAGES as error:
             raise damaged(self._name, error, self.number) from None
+        except StopIteration:
+            if self._damage is not None:
+                raise self._damage from None
+            raise
         self.number += 1
         self.recent.append(text)
         return text
+
+    def take(self, num: int) -> list[str]:
+        """The next lines, at most `num`, without noting them; fewer at the end, before a damage, or if put back."""
+        if self._pushed_back:
+            return []
+        texts: list[str] = []
+        try:
+            texts.extend(islice(self._lines, num))  # keeps those before an error
+        except DAMAGES as error:
+            self._damage = damaged(self._name, error, self.number + len(texts))
+        self.number += len(texts)
+        return texts
 
     def reject(self, reason: str) -> BadLine:
         """Reject the first line of the row; its other lines are pushed back."""

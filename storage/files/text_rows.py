@@ -26,6 +26,7 @@ from storage.files.unpacking import DAMAGES, position, unpacked
 
 DELIMITERS = (",", "\t", ";", "|", "::")
 NOT_UTF8 = "is no UTF-8; name the encoding of the file (--encoding latin-1, or cp1252)"
+PIECE_LINES = 1_000  # that are split together; where one of them is no plain row, they are read one by one
 MAX_LINES_TRIED = 1000  # to find the first JSON object
 
 
@@ -95,6 +96,21 @@ class TextRows:
         pick = itemgetter(*indices) if len(indices) > 1 else lambda row: (row[indices[0]],)
 
         def read(chunk: Chunk, size: int, multiline: bool) -> None:
+            while (num := min(PIECE_LINES, size - chunk.num_lines)) > 0:
+                texts = lines.take(num)
+                rows = self._plain_rows(texts, width)
+                if rows:
+                    chunk.lines += range(lines.number + 1 - len(rows), lines.number + 1)
+                    chunk.texts += texts
+                    chunk.rows += map(pick, rows)
+                    continue
+                lines.put_back(texts)
+                wanted = chunk.num_lines + num
+                read_lines(chunk, wanted, multiline)
+                if chunk.num_lines < wanted:
+                    return
+
+        def read_lines(chunk: Chunk, size: int, multiline: bool) -> None:
             for text in lines:
                 try:
                     row = self._values(text)
@@ -146,6 +162,14 @@ class TextRows:
     def _is_decoded(self, text: str) -> bool:
         """Whether a line of a UTF-8 file holds no undecodable bytes; other encodings decide for themselves."""
         return text.isascii() or not self._is_strict or _is_text(text)
+
+    def _plain_rows(self, texts: Sequence[str], width: int) -> list[list[str]]:
+        """The values of lines that are one good row each, in a third of the time; none if any must be looked at."""
+        joined = "".join(texts)
+        if (self._quoted and '"' in joined) or not self._is_decoded(joined):
+            return []
+        rows = [text.rstrip("\r\n").split(self._delimiter) for text in texts]
+        return rows if {width}.issuperset(map(len, rows)) else []
 
     def _values(self, text: str) -> list[str]:
         """The values of a line, and of the following ones if a quote continues. Lines without quotes are split."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 from dataclasses import replace
@@ -354,6 +355,12 @@ def test_reading_without_applying_names_events_as_an_import_would() -> None:
     shop.take(content)
     with shop.store.read() as stored:
         assert {event.event_key for event in read(content)} == set(stored.data.events)
+
+
+def test_garbage_is_collected_while_events_that_were_read_are_used() -> None:
+    reader = rows_of("log.csv", HEADER + "ann,x,1700000000\n")
+    events = read_history(reader, rules=_rules({}), on_bad=print)
+    assert [gc.isenabled() for _ in events] == [True]
 
 
 def test_reading_hands_over_bad_lines() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from core.errors import InvalidInput
 from core.imports.rows import BadLine, Chunk, DamagedFile, FileFormat
+from storage.files import text_rows
 from storage.files.lines import MAX_LINE_CHARS
 
 
@@ -100,6 +101,23 @@ def test_quoted_values_may_go_over_several_lines_where_that_is_allowed() -> None
 def test_the_size_of_chunks_changes_nothing(size: int) -> None:
     content = 'user,item\nann,x\nbad\n"bob",y\ncid,"z\ndan,w\n'
     assert read("f.csv", content, "user", "item", size=size) == read("f.csv", content, "user", "item")
+
+
+lines_of_files = st.lists(st.sampled_from(["a,b", '"a,x",b', "a", "", 'a",b', '"a', "\u00e9,b"]), max_size=12)
+
+
+@given(lines_of_files, st.integers(1, 4))
+def test_lines_that_are_split_together_are_read_as_one_by_one(texts: list[str], num: int) -> None:
+    content = "user,item\n" + "".join(f"{text}\n" for text in texts)
+    chunks = []
+    for piece_lines in (num, 1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(text_rows, "PIECE_LINES", piece_lines)
+            chunks.append(read("f.csv", content, "user", "item", size=5))
+    assert chunks[0] == chunks[1]
+    assert set(chunks[0].lines) | {bad.line for bad in chunks[0].bad} == {
+        number for number, text in enumerate(texts, 2) if text
+    }
 
 
 def test_a_missing_column_is_named_with_those_the_file_has() -> None:
