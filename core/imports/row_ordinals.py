@@ -1,17 +1,20 @@
-"""Ordinals of identical rows, in about nine bytes per row.
+"""Ordinals of identical rows, in memory that grows only with the number of those that repeat.
 
 An import gives identical rows different event ids by their ordinal. A set of Python objects takes a hundred bytes per
-row; this keeps sorted arrays of 64-bit hashes, merged as they grow.
+row; this keeps sorted arrays of 64-bit hashes, merged as they grow. Long ones are in temporary files without names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from tempfile import TemporaryFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
+
+MAX_IN_MEMORY = 1 << 21  # hashes of a run: 16 MiB, three times that while two are merged
 
 
 class RowOrdinals:
@@ -23,7 +26,7 @@ class RowOrdinals:
 
     @property
     def num_runs(self) -> int:
-        """The number of sorted arrays that a lookup searches: about log2 of the number of batches."""
+        """The number of sorted arrays that a lookup searches: log2 of a number of batches, and those in files."""
         return len(self._runs)
 
     def ordinals(self, digests: Sequence[bytes]) -> list[int]:
@@ -52,8 +55,19 @@ class RowOrdinals:
         return known
 
     def _remember(self, hashes: Hashes) -> None:
-        while self._runs and len(self._runs[-1]) < 2 * len(hashes):
+        while self._runs and len(self._runs[-1]) < min(2 * len(hashes), MAX_IN_MEMORY):
             hashes = np.concatenate([self._runs.pop(), hashes])
             hashes.sort(kind="stable")  # of two sorted runs: a merge, in place
         if len(hashes):
-            self._runs.append(hashes)
+            self._runs.append(hashes if len(hashes) < MAX_IN_MEMORY else _in_file(hashes))
+
+
+def _in_file(hashes: Hashes) -> Hashes:
+    """The same hashes, mapped from a file, whose pages the system may drop; in memory where the disk is full."""
+    try:
+        with TemporaryFile() as file:
+            hashes.tofile(file)
+            file.flush()
+            return np.memmap(file, np.uint64, mode="r")
+    except OSError:
+        return hashes
