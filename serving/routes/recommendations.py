@@ -173,7 +173,7 @@ class RecommendationRoutes:
         self, answer: RecommendationResult, request: RecommendationRequest, *, list_name: str = "", **about: str
     ) -> dict[str, object]:
         if request.record:
-            self._engine.metrics.count_recommendation(answer.source)
+            self._engine.metrics.count_recommendation(list_name, answer.source)
         if request.record and request.at_ms is None:
             self._services.answers.add(_recorded(answer, about.get("user_id"), list_name))
         content = about | schemas.recommendations_out(answer, self._age_ms(answer, request.at_ms))

@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from core.errors import NotReady
+from serving.runtime.model_metrics import ChampionCollector
 from serving.runtime.outcome_metrics import OutcomeCollector
 from serving.runtime.services import Services
 
@@ -40,6 +41,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._registry.register(_StateCollector(services, num_waiting_events, num_waiting_requests))
         self._registry.register(OutcomeCollector(services))
+        self._registry.register(ChampionCollector(services.store))
         for collector in services.collectors:
             self._registry.register(collector)
         own: CollectorRegistry | None = self._registry
@@ -58,7 +60,7 @@ class Metrics:
         )
         self._events = Counter("tidewise_events", "Events of requests, by status.", ["status"], registry=own)
         self._recommendations = Counter(
-            "tidewise_recommendations", "Lists of items served, by source.", ["source"], registry=own
+            "tidewise_recommendations", "Lists of items served.", ["list", "source"], registry=own
         )
         self._encoded = Counter("tidewise_vectors_encoded", "User vectors computed by the model.", registry=own)
         self._num_encoded = services.num_encoded
@@ -73,10 +75,6 @@ class Metrics:
             self._num_encoded_before = num_encoded
         return generate_latest(self._registry)
 
-    def names(self) -> set[str]:
-        """The names of all metrics, as queries use them."""
-        return names_of(self._registry)
-
     def count_request(self, *, method: str, route: str, status: str, took_s: float) -> None:
         """Count one request."""
         self._requests.labels(method, route, status).inc()
@@ -88,14 +86,9 @@ class Metrics:
             if num:
                 self._events.labels(status).inc(num)
 
-    def count_recommendation(self, source: str) -> None:
-        """Count one list of items."""
-        self._recommendations.labels(source).inc()
-
-
-def names_of(registry: CollectorRegistry) -> set[str]:
-    """The names of all metrics of a registry as queries use them: counters end in _total."""
-    return {f"{metric.name}_total" if metric.type == "counter" else metric.name for metric in registry.collect()}
+    def count_recommendation(self, list_name: str, source: str) -> None:
+        """Count one list of items. `list_name`: of the kind of list, "" for next items."""
+        self._recommendations.labels(list_name or "next", source).inc()
 
 
 class _StateCollector:

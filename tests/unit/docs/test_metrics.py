@@ -1,20 +1,26 @@
-"""docs/metrics.md, the code and the dashboard name the same metrics; Prometheus scrapes the services that have them."""
+"""docs/metrics.md, board, alert rules and processes name the same metrics and labels; Prometheus scrapes all."""
 
 from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from domain_shop import Shop as WatchedShop
 from drift_doubles import monitor_of
-from serving_doubles import Shop
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from serving_doubles import Api, Shop, click
 
 from core.recommendation.user_vectors.encoding_queue import EncodingQueue
 from core.records.drift import Alarm, Bucket, BucketCounts, Point
-from serving.runtime.metrics import Metrics, names_of
+from serving.app import create_app
+from stream.kafka.admin import PartitionStatus
+from stream.worker.status import WorkerStatus
 from tidewise.metrics.monitor import MonitorMetrics
 from tidewise.metrics.trainer import TrainerMetrics
 from tidewise.metrics.worker import WorkerMetrics
@@ -25,24 +31,52 @@ PAGE = (ROOT / "docs" / "metrics.md").read_text("utf-8")
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "tidewise.json").read_text("utf-8"))
 PROMETHEUS = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text("utf-8"))
 ALERTS = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text("utf-8"))
+DEPLOYMENT = (ROOT / "docs" / "deployment.md").read_text("utf-8")
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 NAME = re.compile(r"tidewise_\w+")
 
 
-def of_the_api() -> set[str]:
-    return Metrics(Shop().services).names()
+Labels = dict[str, set[str]]  # of metrics by their names in queries
 
 
-def of_the_worker() -> set[str]:
-    return names_of(WorkerMetrics(EncodingQueue(len, on_error=lambda error: None)).registry)
+def exported(text: str) -> Labels:
+    """The metrics of a scrape with their labels."""
+    labels: Labels = {}
+    for family in text_string_to_metric_families(text):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels.setdefault(name, set()).update(*(sample.labels.keys() for sample in family.samples))
+    return {name: own - {"le"} for name, own in labels.items()}
 
 
-def of_the_trainer() -> set[str]:
+def of(registry: CollectorRegistry) -> Labels:
+    return exported(generate_latest(registry).decode())
+
+
+@cache
+def of_the_api() -> Labels:
+    shop = Shop()
+    with Api(create_app(shop.services)) as api:
+        click(api, "ann", "a")
+        api.get("/v1/users/ann/recommendations")
+        shop.answers.flush()
+        return exported(api.get("/metrics").text)
+
+
+@cache
+def of_the_worker() -> Labels:
+    metrics = WorkerMetrics(EncodingQueue(len, on_error=lambda error: None))
+    metrics.set_status(WorkerStatus("w", {0: PartitionStatus(0, 5)}))
+    return of(metrics.registry)
+
+
+@cache
+def of_the_trainer() -> Labels:
     learning = LearningScheduler(next_job=lambda: None, arguments=[], variables={})
-    return names_of(TrainerMetrics(learning).registry)
+    return of(TrainerMetrics(learning).registry)
 
 
-def of_the_monitor() -> set[str]:
+@cache
+def of_the_monitor() -> Labels:
     shop = WatchedShop()
     monitor = monitor_of(shop)
     assert monitor.step()
@@ -51,29 +85,43 @@ def of_the_monitor() -> set[str]:
         tx.drift.save_alarms([Alarm("a", "loss", "", 5, 2, 0.2, 0.1, 0.08, 0.12, "why")])
         tx.drift.save_points([Point("loss", "", 0, 10, 5, 1.0, 1.1)])
         tx.commit()
-    return names_of(MonitorMetrics(shop.store, monitor, clock=shop.clock).registry)
+    return of(MonitorMetrics(shop.store, monitor, clock=shop.clock).registry)
 
 
-def documented(section: str) -> set[str]:
-    """The names in the first column of a section's table."""
-    text = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
-    return set(re.findall(r"^\| `(tidewise_\w+)` \|", text, re.M))
+PROCESSES = {"API": of_the_api, "Worker": of_the_worker, "Trainer": of_the_trainer, "Monitor": of_the_monitor}
 
 
-def test_documented_metrics_of_the_api_are_those_it_exports() -> None:
-    assert documented("API") == of_the_api()
+def of_all() -> Labels:
+    return {name: labels for metrics in PROCESSES.values() for name, labels in metrics().items()}
 
 
-def test_documented_metrics_of_a_worker_are_those_it_exports() -> None:
-    assert documented("Worker") == of_the_worker()
+def rows(section: str = "") -> list[list[str]]:
+    """The cells of the tables of metrics in a section, or in all."""
+    text = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0] if section else PAGE
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("| `tidewise_")
+    ]
 
 
-def test_documented_metrics_of_the_trainer_are_those_it_exports() -> None:
-    assert documented("Trainer") == of_the_trainer()
+def expressions() -> list[str]:
+    """The queries of the board and of the alert rules."""
+    of_rules = [rule["expr"] for group in ALERTS["groups"] for rule in group["rules"]]
+    return [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]] + of_rules
 
 
-def test_documented_metrics_of_the_monitor_are_those_it_exports() -> None:
-    assert documented("Monitor") == of_the_monitor()
+@pytest.mark.parametrize("process", PROCESSES)
+def test_documented_metrics_and_labels_are_those_exported(process: str) -> None:
+    documented = {cells[0].strip("`"): set(re.findall(r"`(\w+)`", cells[1])) for cells in rows(process)}
+    assert documented == PROCESSES[process]()
+
+
+def test_every_metric_has_its_meaning_and_what_to_do() -> None:
+    assert {cells[0].strip("`") for cells in rows()} == of_all().keys()
+    assert [
+        cells for cells in rows() if len(cells) != 4 or not cells[2].endswith(".") or not cells[3].endswith((".", "?"))
+    ] == []
 
 
 def test_standby_monitor_reports_no_stored_metrics() -> None:
@@ -81,25 +129,42 @@ def test_standby_monitor_reports_no_stored_metrics() -> None:
     assert monitor_of(shop, "one").step()
     second = monitor_of(shop, "two")
     second.step()
-    names = names_of(MonitorMetrics(shop.store, second, clock=shop.clock).registry)
+    names = of(MonitorMetrics(shop.store, second, clock=shop.clock).registry)
     assert "tidewise_drift_active" in names
     assert "tidewise_drift_signal" not in names
 
 
-def test_alert_rules_use_existing_metrics_and_say_what_to_do() -> None:
+def test_alert_rules_say_what_to_do() -> None:
     rules = [rule for group in ALERTS["groups"] for rule in group["rules"]]
-    mentioned = {name for rule in rules for name in NAME.findall(rule["expr"])}
-    assert mentioned <= of_the_api() | of_the_worker() | of_the_monitor()
+    documented = re.findall(r"^\| `(Tidewise\w+)`", DEPLOYMENT, re.M)
     assert all(rule["annotations"]["summary"] for rule in rules)
-    assert len({rule["alert"] for rule in rules}) == len(rules)
+    assert sorted(documented) == sorted(rule["alert"] for rule in rules)
     assert PROMETHEUS["rule_files"] == ["/etc/prometheus/alerts.yml"]
 
 
-def test_metrics_named_on_the_page_and_dashboard_exist() -> None:
-    known = of_the_api() | of_the_worker() | of_the_trainer() | of_the_monitor()
-    queries = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
-    mentioned = set(NAME.findall(PAGE)) | {name for query in queries for name in NAME.findall(query)}
-    assert {re.sub(r"_bucket$", "", name) for name in mentioned} <= known
+@pytest.mark.parametrize("query", expressions())
+def test_queries_of_board_and_rules_name_existing_metrics_and_labels(query: str) -> None:
+    known = of_all()
+    names = NAME.findall(query)
+    assert names
+    labels: set[str] = set()
+    for name, selectors in re.findall(r"(tidewise_\w+?)(?:_bucket)?\b(?:\{(.*?)\})?", query):
+        assert set(re.findall(r"(\w+) ?[=!]~?\"", selectors)) <= known[name]
+        labels |= known[name]
+    grouped = {label for group in re.findall(r"by \((.*?)\)", query) for label in group.split(", ")}
+    assert grouped <= labels | {"instance", "le"}
+
+
+def test_metrics_named_on_the_page_exist() -> None:
+    assert set(NAME.findall(PAGE)) <= of_all().keys()
+
+
+def test_the_board_shows_what_operators_are_alerted_of() -> None:
+    shown = {
+        name for panel in DASHBOARD["panels"] for target in panel["targets"] for name in NAME.findall(target["expr"])
+    }
+    alerted = {name for query in expressions() for name in NAME.findall(query)}
+    assert alerted - shown == {"tidewise_drift_newest_alarm_timestamp_seconds", "tidewise_snapshot_age_seconds"}
 
 
 def test_dashboard_panels_do_not_overlap_and_use_the_data_source() -> None:

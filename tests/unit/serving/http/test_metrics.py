@@ -69,13 +69,13 @@ def test_events_are_counted_by_status(api: Api) -> None:
     assert value(api, "tidewise_events_total", status="rejected") == 2
 
 
-def test_recommendations_are_counted_by_source(api: Api) -> None:
+def test_recommendations_are_counted_by_list_and_source(api: Api) -> None:
     api.post("/v1/interactions", json=event(1))
     api.get("/v1/users/u/recommendations")
     api.get("/v1/items/popular")
     api.get("/v1/items/popular?record=false")
-    assert value(api, "tidewise_recommendations_total", source="model") == 1
-    assert value(api, "tidewise_recommendations_total", source="popularity") == 1
+    assert value(api, "tidewise_recommendations_total", list="next", source="model") == 1
+    assert value(api, "tidewise_recommendations_total", list="popular", source="popularity") == 1
 
 
 def test_the_serving_model_and_snapshot_are_exported(api: Api, shop: Shop) -> None:
