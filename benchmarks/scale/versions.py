@@ -7,10 +7,11 @@ r"""Two versions of Tidewise on the same events, asked in alternation by the sam
     python -m benchmarks.scale.versions run --old OLD --folder FOLDER --rounds 4 --seconds 8
 
 `prepare` imports and trains with each version into a folder of its own (a training of a minute: only its shape
-matters here). `run` starts one server after the other, waits until it has read the history and is idle, asks for 20
-items with 1 and 8 clients, and prints rates, latencies and CPU time per answer of each round, and the median ratios
-of the rounds. The old version runs from its
-checkout with the packages of this environment, in one process, as it does; the new one in one per core.
+matters here). `run` starts one server after the other, waits until it has read the history and is idle, asks once for
+each user, who is encoded by that, as events encode them in a running shop. Then it asks for 20 items with 1 and 8
+clients, and prints rates, latencies and CPU time per answer of each round, and the median ratios of the rounds. The
+old version runs from its checkout with the packages of this environment, in one process, as it does; the new one in
+one per core.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ WARM_S = 2
 IDLE_CPU_S = 0.25  # in a second, of all processes of a server that has nothing to catch up with
 MAX_BUSY_S = 180
 TRAINING_MINUTES = 1.0
-NUM_USERS = 2000
+NUM_USERS = 500
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def measure(version: TimedVersion, users: Sequence[str], folder: Path, *, second
     paths = [f"/v1/users/{quote(user, safe='')}/recommendations?n={ANSWERS}" for user in users]
     figures: dict[int, dict[str, float]] = {}
     with version.serving(folder / f"{version.name}.log") as (server, port):
-        answer: Any = httpx.get(f"http://127.0.0.1:{port}{paths[0]}").json()
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            answer: Any = [client.get(path).json() for path in paths][-1]
         assert len(answer["items"]) == ANSWERS, answer
         assert answer["model_version"], f"{version.name}: wanted a model that serves, got {answer}"
         wait_idle(server.pid)

@@ -104,7 +104,10 @@ class ForkServer:
         self._selector.register(connection, selectors.EVENT_READ, lambda: self._read(connection))
 
     def _read(self, connection: socket.socket) -> Command | None:
-        message, streams, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 3)
+        try:
+            message, streams, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 3)
+        except ConnectionResetError:  # closed with an exit status unread
+            message, streams = b"", []
         if not message:
             if connection in self._children:
                 os.kill(self._children[connection], signal.SIGTERM)
