@@ -4,6 +4,8 @@
     python -m benchmarks.serving --data .tidewise      your own state (a copy of it: nothing is written to the original)
 
     python -m benchmarks.serving --scenario a.json     answers under this scenario too, beside those without
+    python -m benchmarks.serving --scenario a.json --rounds 6     the same with answers remembered and an experiment
+                                                       running, in turns with plain answers that are not remembered
 
 Half of the requests come right after an event of the same user, so that their vector can't have been waiting. Clients
 and server share the machine.
@@ -23,6 +25,7 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from statistics import median
 from urllib.parse import quote
 
 from rich.console import Console
@@ -85,14 +88,14 @@ def measure(
 
 
 def measure_many(
-    port: int, users: list[str], items: list[str], *, clients: int, requests: int
+    port: int, users: list[str], items: list[str], *, clients: int, requests: int, options: str = ""
 ) -> dict[str, list[float]]:
     """The same by several clients at once, each with its share of the users."""
     results: list[dict[str, list[float]]] = []
 
     def work(number: int) -> None:
         own = users[number::clients]
-        results.append(measure(port, own, items, requests=requests // clients, seed=number))
+        results.append(measure(port, own, items, requests=requests // clients, seed=number, options=options))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(clients)]
     for thread in threads:
@@ -126,7 +129,10 @@ def main() -> None:
     parser.add_argument(
         "--scenario", action="append", default=[], type=Path, metavar="FILE", help="a definition in JSON"
     )
+    parser.add_argument("--rounds", type=int, default=0, help="turns with and without the first scenario's experiment")
     options = parser.parse_args()
+    if options.rounds and not options.scenario:
+        parser.error("--rounds needs --scenario FILE")
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         if options.data:
@@ -147,7 +153,11 @@ def main() -> None:
             rate = len(many["fresh"] + many["settled"]) / (time.perf_counter() - start_s)
             figures = {**summary(many), "recommendations/s (with an event before half of them)": round(rate)}
             publish(f"{options.clients} clients", figures)
-            if options.scenario:
+            if options.rounds:
+                [file, *_] = options.scenario
+                turns = Turns(port, server.pid, users, items, requests=options.requests, clients=options.clients)
+                turns.publish(file, rounds=options.rounds)
+            elif options.scenario:
                 compare_scenarios(port, server.pid, users, items, options.scenario, requests=options.requests)
 
 
@@ -164,6 +174,41 @@ def compare_scenarios(
         per_request_ms = 1000 * (cpu_s(pid) - begin_s) / requests
         figures = {"server CPU per request, ms (half with an event)": round(per_request_ms, 2)}
         publish(f"scenario {name}" if name else "no scenario", {**figures, **summary(seconds)})
+
+
+class Turns:
+    """Plain answers and those with scenario, answer log and experiment, in turns by several clients at once."""
+
+    def __init__(self, port: int, pid: int, users: list[str], items: list[str], *, requests: int, clients: int) -> None:
+        """`requests`, `clients`: of each turn."""
+        self._port, self._pid, self._users, self._items = port, pid, users, items
+        self._requests, self._clients = requests, clients
+
+    def publish(self, file: Path, *, rounds: int) -> None:
+        """Publish recommendations per second and the server's CPU of both, and the ratio of their medians."""
+        caller, name = Caller(self._port), file.stem
+        caller.call("PUT", f"/v1/scenarios/{name}", json.loads(file.read_text("utf-8")))
+        arms = [{"name": "control", "share": 0.5}, {"name": "same", "share": 0.5, "scenario": name}]
+        caller.call("PUT", f"/v1/experiments/{name}", {"scenario": name, "arms": arms})
+        options = {"without": "&record=false", "with": f"&scenario={name}"}
+        turns: dict[str, list[tuple[float, float]]] = {kind: [] for kind in options}
+        for number in range(rounds):
+            for kind in sorted(options, reverse=number % 2 == 0):
+                turns[kind].append(self._turn(options[kind]))
+        rates = {kind: median(rate for rate, _ in turns[kind]) for kind in options}
+        figures: dict[str, object] = {f"recommendations/s {kind}": round(rate) for kind, rate in rates.items()}
+        for kind, measured in turns.items():
+            figures[f"server CPU per request {kind}, ms"] = round(median(cpu_ms for _, cpu_ms in measured), 2)
+        publish(f"scenario {name}, answer log and experiment", figures | {"ratio": rates["with"] / rates["without"]})
+
+    def _turn(self, options: str) -> tuple[float, float]:
+        """Recommendations per second, and ms of the server's CPU for each."""
+        start_s, begin_s = time.perf_counter(), cpu_s(self._pid)
+        many = measure_many(
+            self._port, self._users, self._items, clients=self._clients, requests=self._requests, options=options
+        )
+        num = len(many["fresh"] + many["settled"])
+        return num / (time.perf_counter() - start_s), 1000 * (cpu_s(self._pid) - begin_s) / num
 
 
 def cpu_s(pid: int) -> float:

@@ -22,6 +22,10 @@ class AnswerReader(Protocol):
         """For each of them the key of the newest answer, None where there is none."""
         ...
 
+    def randomised(self, origin_keys: Sequence[int], *, limit: int) -> list[StoredAnswer]:
+        """The newest answers to users, by these origins, in which something was drawn; newest first."""
+        ...
+
     def origins(self) -> dict[int, Origin]:
         """All origins by key."""
         ...

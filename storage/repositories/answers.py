@@ -60,6 +60,15 @@ def _delete_shown_before(dialect: Dialect) -> CompilerElement:
     return delete(items_shown).where(tuple_(*key).in_(oldest))
 
 
+def _randomised(dialect: Dialect) -> CompilerElement:
+    drawn = (
+        OWNER.is_not(None),
+        answers.c.propensities.is_not(None),
+        dialect.is_in(answers.c.origin_key, "origin_keys"),
+    )
+    return select(*ROW).where(*drawn).order_by(answers.c.key.desc()).limit(bindparam("limit"))
+
+
 def _origins(dialect: Dialect) -> CompilerElement:
     return select(answer_origins.c.key, *ORIGIN)
 
@@ -111,6 +120,11 @@ class AnswerRepository:
         for answers_of_user in shown.values():
             answers_of_user.sort(reverse=True)
         return [_newest(one, shown[one.user_id]) if one.user_id in shown else None for one in wanted]
+
+    def randomised(self, origin_keys: Sequence[int], *, limit: int) -> list[StoredAnswer]:
+        """The newest answers to users, by these origins, in which something was drawn; newest first."""
+        keys = self._session.array(origin_keys)
+        return [_answer(row) for row in self._session.rows(_randomised, origin_keys=keys, limit=limit)]
 
     def origins(self) -> dict[int, Origin]:
         """All origins by key."""

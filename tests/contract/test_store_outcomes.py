@@ -46,6 +46,16 @@ def test_answers_are_stored_once_and_read_as_they_were(store: Store) -> None:
         assert read.answers.by_key([first.key, nameless.key]) == {first.key: first, nameless.key: nameless}
 
 
+def test_the_newest_answers_in_which_something_was_drawn_are_found(store: Store) -> None:
+    drawn = [answer(number, at_ms=MORNING_MS + number) for number in range(3)]
+    others = [answer(4, user_id=None), answer(5)._replace(propensities=None), answer(6, origin_key=2)]
+    with store.transaction() as tx:
+        tx.answers.add([*drawn, *others])
+        assert tx.answers.randomised([1], limit=2) == [drawn[2], drawn[1]]
+        assert tx.answers.randomised([2, 3], limit=9) == [others[2]]
+        assert tx.answers.randomised([], limit=9) == []
+
+
 def test_the_newest_answer_that_showed_an_item_to_a_user_is_found(store: Store) -> None:
     first, second, nameless = answer(1), answer(2, at_ms=MORNING_MS + 5), answer(3, user_id=None, at_ms=MORNING_MS + 6)
     crossing = StoredAnswer(first_key_at(MORNING_MS + 9), "ann", MORNING_MS + 9, 1, (7 << 16, 0))  # 7 across two keys

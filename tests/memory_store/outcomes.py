@@ -32,6 +32,14 @@ class MemoryAnswers(MemoryRepository):
         ]
         return max(fitting)[1] if fitting else None
 
+    def randomised(self, origin_keys: Sequence[int], *, limit: int) -> list[StoredAnswer]:
+        drawn = [
+            answer
+            for _, answer in sorted(self.data.answers.items(), reverse=True)
+            if answer.origin_key in origin_keys and answer.user_id is not None and answer.propensities is not None
+        ]
+        return drawn[:limit]
+
     def origins(self) -> dict[int, Origin]:
         return {key: origin for origin, key in self.data.origins.items()}
 

@@ -14,11 +14,13 @@ from core.experiments.report import read_results
 from core.experiments.results import ArmOutcome, sums_of
 from tidewise.bootstrap import open_existing
 from tidewise.commands.definitions import change_line, print_change, read_definition
+from tidewise.commands.experiment_estimates import estimate
+from tidewise.commands.experiment_plans import plan
 from tidewise.commands.operation.audit import audited
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.process_setup import account
 
-app = typer.Typer(no_args_is_help=True, help="List, store, stop or delete experiments, and show their results.")
+app = typer.Typer(no_args_is_help=True, help="Plan, store, stop or delete experiments, and show their results.")
 
 Name = Annotated[str, typer.Argument(help="The experiment's name.")]
 
@@ -28,6 +30,8 @@ def register(parent: typer.Typer) -> None:
     app.command("list")(list_)
     app.command("put")(put)
     app.command("results")(results)
+    app.command("plan")(plan)
+    app.command("estimate")(estimate)
     app.command("stop")(stop)
     app.command("delete")(delete)
     parent.add_typer(app, name="experiments")
