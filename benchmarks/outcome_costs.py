@@ -108,6 +108,7 @@ def _answers(draw: Random, num: int) -> list[Answer]:
             NOW_MS + number,
             Origin(model_version="v1"),
             tuple(draw.sample(names, NUM_SHOWN)),
+            is_fallback=False,
         )
         for number in range(num)
     ]

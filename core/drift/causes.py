@@ -9,7 +9,7 @@ from math import pi, sqrt
 
 from core.clock import HOUR_MS
 from core.drift.changes import SignalChange
-from core.records.drift import BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, ScoreTally
+from core.records.drift import ANSWER_SIGNALS, BUCKET_MS, GAP_EDGES_S, Bucket, BucketCounts, ScoreTally
 from core.topics import NO_TOPIC
 
 KEPT_HOURS = 28 * 24
@@ -47,6 +47,8 @@ class Recent:
 
     def cause(self, signal: str, change: SignalChange) -> str:
         """What else changed at the onset, compared with the same hours of the days before it."""
+        if signal in ANSWER_SIGNALS:
+            return _shown(signal, change)
         onset_ms = change.onset_ms // HOUR_MS * HOUR_MS
         since_for_ms = self._hours[-1].start_ms + BUCKET_MS - onset_ms
         day_ms = 24 * HOUR_MS
@@ -133,6 +135,17 @@ def _newcomers(signal: str, change: SignalChange) -> str:
     more = "more" if change.rises else "fewer"
     before, after, _ = change.difference
     return f"{more} {events} than usual at these hours: {after:.1%} of all events instead of {before:.1%}"
+
+
+def _shown(signal: str, change: SignalChange) -> str:
+    """A change of what answers show, in words."""
+    before, after, _ = change.difference
+    if signal == "fallback":
+        why = "no model serves, or users" if change.rises else "a model serves, or fewer users"
+        shares = f"popularity answered {after:.1%} of the lists that a model is meant for instead of {before:.1%}"
+        return f"{why} without a history ask: {shares}"
+    items = "more popular items" if change.rises else "less popular items"
+    return f"{items} are shown: ahead of {after:.1%} of the catalogue on average instead of {before:.1%}"
 
 
 def _more_newcomers(before: BucketCounts, since: BucketCounts) -> str:

@@ -22,7 +22,7 @@ from core.drift.gaps import GapSignal
 from core.drift.monitored_signal import Detectors, MonitoredSignal, SignalKind, SignalSpec
 from core.drift.signals import BlockShape, Reading, Signal, Sums
 from core.drift.silence import Silence, SilenceDetector
-from core.records.drift import Alarm, Bucket, Point, ScoreTally
+from core.records.drift import ANSWER_SIGNALS, PER_MILLE, Alarm, Bucket, BucketCounts, Point, ScoreTally
 from core.records.statuses import AlarmEnding
 from core.topics import NO_TOPIC, NUM_TOPICS
 
@@ -83,6 +83,8 @@ class DetectorBank:
             self._mix("gaps", GapSignal(self._silences, **self._of_counts)),
             self._share("new_users", lambda bucket: bucket.counts.num_new_users),
             self._share("new_items", lambda bucket: bucket.counts.num_new_items),
+            self._of_answers("fallback", lambda counts: counts.num_fallbacks),
+            self._of_answers("popularity_bias", lambda counts: counts.popularity / PER_MILLE),
         ]
 
     def read(self, bucket: Bucket) -> Findings:
@@ -159,7 +161,7 @@ class DetectorBank:
             self._version if self._version and abs(change.onset_ms - self._version.since_ms) <= DAY_MS / 4 else None
         )
         cause = self._recent.cause(spec.name, change)
-        if spec.of_model and promoted is not None and promoted.since_ms > 0:
+        if (spec.of_model or spec.name in ANSWER_SIGNALS) and promoted is not None and promoted.since_ms > 0:
             cause = f"began when model {promoted.name} was promoted; {cause}"
         return Alarm(
             f"{spec.name}/{spec.segment}/{change.detected_ms}",
@@ -194,6 +196,11 @@ class DetectorBank:
         """A signal that is a share of all events."""
         spec = SignalSpec(name, "counts", worse=1, smallest=self._smallest.of(name))
         return self._level(spec, lambda bucket: Sums(bucket.counts.num_events, num_of(bucket)))
+
+    def _of_answers(self, name: str, sum_of: Callable[[BucketCounts], float]) -> MonitoredSignal:
+        """A signal that is a mean over answers."""
+        spec = SignalSpec(name, "counts", worse=1, smallest=self._smallest.of(name))
+        return self._level(spec, lambda bucket: Sums(bucket.counts.num_answers, sum_of(bucket.counts)))
 
     def _level(self, spec: SignalSpec, sums_of: Callable[[Bucket], Sums | None]) -> MonitoredSignal:
         size, span_ms = BLOCKS[spec.kind]

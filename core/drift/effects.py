@@ -15,6 +15,8 @@ class SmallestEffects:
     gaps: float = 0.05
     new_users: float = 0.02
     new_items: float = 0.05
+    fallback: float = 0.05
+    popularity_bias: float = 0.05
     silence: float = 3.0
 
     def of(self, signal: str) -> float:

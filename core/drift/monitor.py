@@ -9,7 +9,7 @@ Independent of detector libraries, HTTP and threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 from core.clock import Clock
@@ -134,7 +134,8 @@ class Monitor:
         with self._store.read() as read:
             waiting = read.drift.counted_ms(after_ms=self._last_ms, before_ms=before_ms, limit=MAX_BACKLOG)
             counts = read.drift.counts(waiting)
-            settled = self._settled({start: counts[start].num_events for start in waiting})
+            known = len(waiting) if len(waiting) == MAX_BACKLOG else _up_to_newest_event(waiting, counts)
+            settled = self._settled({start: counts[start].num_events for start in waiting[:known]})
             starts = settled[:MAX_CLOSED]
             if not starts:
                 return False
@@ -180,6 +181,11 @@ class Monitor:
             tx.drift.save_alarms(alarms)
             tx.drift.delete_scores(before_ms=closed[-1].start_ms - self._keep_ms)
             tx.commit()
+
+
+def _up_to_newest_event(starts_ms: Sequence[int], counts: Mapping[int, BucketCounts]) -> int:
+    """How many buckets there are up to the newest with events: earlier events may follow those of answers alone."""
+    return max((number for number, start in enumerate(starts_ms, 1) if counts[start].num_events), default=0)
 
 
 def bucket_of(start_ms: int, counts: BucketCounts, scores: Sequence[Score]) -> Bucket:

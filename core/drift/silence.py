@@ -48,7 +48,9 @@ class SilenceDetector:
         self._end_ms = 0
 
     def read(self, bucket: Bucket) -> Silence | None:
-        """Add a bucket; the silence that it ends, after the warm-up."""
+        """Add a bucket; the silence that it ends, after the warm-up. Buckets of answers alone are part of a silence."""
+        if not bucket.counts.num_events:
+            return None
         self._first_ms = bucket.start_ms if self._first_ms is None else self._first_ms
         hour = bucket.start_ms // HOUR_MS
         silence = self._silence_before(bucket.start_ms) if self._hour is not None else None

@@ -12,6 +12,8 @@ SUBJECTS = {
     "gaps": "Gaps of unexpected length",
     "new_users": "First events of users",
     "new_items": "Events of new items",
+    "fallback": "Answers by popularity",
+    "popularity_bias": "Popularity percentile of shown items",
 }
 
 

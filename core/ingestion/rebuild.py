@@ -18,7 +18,7 @@ from core.events.interactions import EventTypes
 from core.ingestion.derivation import Derivation, event_counts
 from core.outcomes.counting import outcome_counts
 from core.popularity import add_log2
-from core.ports.offsets import REBUILD
+from core.ports.offsets import ANSWERS, REBUILD
 from core.ports.store import ReadTransaction, Store, Transaction
 from core.records.drift import BucketCounts
 from core.records.stored import EventRow
@@ -72,13 +72,13 @@ def rebuild(
 
 
 def _clear_derived(tx: Transaction) -> None:
-    """Delete everything computed from events. Events, items and sequences stay."""
+    """Delete everything computed from events. Events, items, sequences and what was counted of answers stay."""
     tx.users.clear_windows()
     tx.vectors.clear()
     tx.popularity.clear()
     tx.transitions.clear()
     tx.event_counts.clear()
-    tx.drift.clear_counts()
+    tx.drift.clear_counts(kept_writer=tx.offsets.lock(ANSWERS, [0])[0].key)
     tx.outcomes.clear_counts()
 
 

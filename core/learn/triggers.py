@@ -17,7 +17,7 @@ from core.clock import HOUR_MS, MINUTE_MS
 from core.learn.promotion_experiments import EXPERIMENT, is_check_due, is_orphaned
 from core.learn.versions import with_status
 from core.ports.store import ReadTransaction, Transaction
-from core.records.drift import Alarm
+from core.records.drift import ANSWER_SIGNALS, Alarm
 from core.records.statuses import ModelStatus
 from core.records.stored import ModelRecord
 
@@ -149,13 +149,14 @@ def requested_training(meta: Mapping[str, str]) -> TrainingRequest | None:
 
 
 def unacknowledged_alarm(read: ReadTransaction) -> Alarm | None:
-    """The newest alarm that lasts, unless a training has begun since it was raised."""
+    """The newest alarm that lasts and that training may remedy, unless one has begun since it was raised."""
     newest_ms = read.drift.newest_alarm_ms()
     acknowledged_ms = int(read.metadata.all().get(ACKNOWLEDGED_KEY) or -1)
     if newest_ms is None or newest_ms <= acknowledged_ms:
         return None
     alarms = read.drift.alarms(limit=MAX_ALARMS)
-    return next((alarm for alarm in alarms if alarm.over_ms is None and alarm.detected_ms > acknowledged_ms), None)
+    waiting = (alarm for alarm in alarms if alarm.over_ms is None and alarm.detected_ms > acknowledged_ms)
+    return next((alarm for alarm in waiting if alarm.signal not in ANSWER_SIGNALS), None)
 
 
 def acknowledge_alarms(tx: Transaction, newest_alarm_ms: int | None) -> None:

@@ -19,6 +19,7 @@ from core.errors import StoreError
 from core.outcomes.attribution import Attributor
 from core.outcomes.counting import answer_counts
 from core.outcomes.retention import Retention
+from core.outcomes.shown_counts import shown_counts
 from core.outcomes.shown_items import ShownItem, ShownItems
 from core.ports.offsets import ANSWERS
 from core.ports.store import Store, Transaction
@@ -113,6 +114,9 @@ class AnswerLog:
             shown = {(a.time_ms // DAY_MS, a.origin_key, item) for a in added for item in a.item_keys} - self._shown
             tx.answers.add_items_shown(sorted(shown))
             tx.outcomes.add_counts(writer.key, answer_counts(added))
+            new = {stored.key for stored in added}
+            counted = (answer for answer in kept if bytes.fromhex(answer.recommendation_id) in new)
+            tx.drift.add_counts(writer.key, shown_counts(counted, items))
             tx.commit()
         if len(self._shown) > MAX_KNOWN:
             self._shown.clear()

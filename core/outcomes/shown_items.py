@@ -1,8 +1,9 @@
-"""What answers say of the items that they show: integer key, whether the item is new, and its novelty in bits.
+"""What answers say of the items that they show: integer key, whether the item is new, novelty and popularity.
 
 Novelty is the self-information of an item, -log2 of its share of all time-decayed popularity: a popular item says
 little (Castells, Hurley and Vargas, Recommender Systems Handbook, 2015, "novelty and diversity"). An item without
-events counts as the rarest item that has some.
+events counts as the rarest item that has some. The popularity percentile of an item is the share of the catalogue that
+is less popular.
 """
 
 from __future__ import annotations
@@ -19,14 +20,19 @@ from core.recommendation.snapshots.snapshot import ServingSnapshot
 
 NEW_ITEM_DAYS = 30
 TOTALS_PERIOD_S = 60.0  # summing up the popularity of all items costs time in proportion to them
+RANKED = 10_000  # items, evenly drawn, that percentiles are read from: sorting all would take longer than summing up
 
 
 class ShownItem(NamedTuple):
-    """An item as it was when it was shown. `novelty`: in bits; 0 before the first event of any item."""
+    """An item as it was when it was shown. `novelty`: in bits; 0 before the first event of any item.
+
+    `popularity`: its percentile, from 0 to 1.
+    """
 
     key: int
     is_new: bool
     novelty: float
+    popularity: float = 0.0
 
 
 class ShownItems:
@@ -45,6 +51,7 @@ class ShownItems:
         self._summed_s = -np.inf
         self._log2_total = 0.0
         self._rarest = -np.inf
+        self._ranked: DoubleArray = np.empty(0)
 
     def facts(self, item_ids: Sequence[str], *, now_ms: int) -> dict[str, ShownItem]:
         """Of those of these items that the snapshot holds."""
@@ -55,18 +62,30 @@ class ShownItems:
         created = snapshot.catalogue.created_ms
         created_ms = np.zeros(len(kept), np.int64) if created is None else created[kept]
         is_new = (created_ms > 0) & (created_ms > now_ms - self._new_item_ms)
-        columns = (snapshot.catalogue.keys[kept], is_new, self._novelty(snapshot.popularity, snapshot.popularity[kept]))
+        self._sum_up(snapshot.popularity)
+        scores = snapshot.popularity[kept]
+        columns = (snapshot.catalogue.keys[kept], is_new, self._novelty(scores), self._percentiles(scores))
         names = (item_id for item_id, held in zip(item_ids, known.tolist(), strict=True) if held)
         return dict(zip(names, map(ShownItem, *(column.tolist() for column in columns)), strict=True))
 
-    def _novelty(self, all_scores: DoubleArray, scores: DoubleArray) -> DoubleArray:
+    def _sum_up(self, all_scores: DoubleArray) -> None:
+        """Read the popularity of all items, once a minute."""
         now_s = self._seconds()
-        if now_s - self._summed_s >= TOTALS_PERIOD_S:
-            finite = all_scores[np.isfinite(all_scores)]
-            if not len(finite):
-                return np.zeros(len(scores))
-            highest = finite.max()
-            self._log2_total = float(highest + np.log2(np.exp2(finite - highest).sum()))
-            self._rarest = float(finite.min())
-            self._summed_s = now_s
+        if now_s - self._summed_s < TOTALS_PERIOD_S:
+            return
+        finite = all_scores[np.isfinite(all_scores)]
+        if not len(finite):
+            return
+        highest = finite.max()
+        self._log2_total = float(highest + np.log2(np.exp2(finite - highest).sum()))
+        self._rarest = float(finite.min())
+        self._ranked = np.sort(all_scores[:: -(-len(all_scores) // RANKED)])
+        self._summed_s = now_s
+
+    def _novelty(self, scores: DoubleArray) -> DoubleArray:
+        if not len(self._ranked):
+            return np.zeros(len(scores))
         return np.maximum(0.0, self._log2_total - np.maximum(scores, self._rarest))
+
+    def _percentiles(self, scores: DoubleArray) -> DoubleArray:
+        return np.searchsorted(self._ranked, scores) / max(1, len(self._ranked))

@@ -111,6 +111,6 @@ class DriftRepository(DriftReader, Protocol):
         """Delete closed buckets and points. Alarms stay."""
         ...
 
-    def clear_counts(self) -> None:
-        """Delete the counts of all writers."""
+    def clear_counts(self, *, kept_writer: int) -> None:
+        """Delete the counts of all writers but one, and those of days of all writers."""
         ...

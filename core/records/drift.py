@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from core.topics import NO_TOPIC
@@ -24,6 +24,8 @@ GAP_EDGES_S = (
     2_592_000,
 )  # one bin below, between and above the edges
 NUM_GAPS = len(GAP_EDGES_S) + 1
+ANSWER_SIGNALS = ("fallback", "popularity_bias")  # of what is shown: another training is no remedy
+PER_MILLE = 1000
 
 
 @dataclass(slots=True)
@@ -32,7 +34,9 @@ class BucketCounts:
 
     `topics`: events by topic code. `gaps`: by the bin of the time since the user's previous event (first events have
     none). `num_new_users`: first events of users. `num_new_items`: events of recently added items. `segments`: events
-    by topic code in parts of all events, as `event.country=DE` (`core.drift.segments`).
+    by topic code in parts of all events, as `event.country=DE` (`core.drift.segments`). `num_answers`: lists that a
+    model is meant for. `num_fallbacks`: those by popularity instead. `popularity`: the mean popularity percentile of
+    each list's items in 1/1000, summed: whole numbers, whose sums don't depend on their order.
     """
 
     num_events: int = 0
@@ -41,12 +45,14 @@ class BucketCounts:
     topics: Counter[int] = field(default_factory=Counter)
     gaps: Counter[int] = field(default_factory=Counter)
     segments: dict[str, Counter[int]] = field(default_factory=dict)
+    num_answers: int = 0
+    num_fallbacks: int = 0
+    popularity: int = 0
 
     def add(self, other: BucketCounts) -> None:
         """Add the counts of another writer or batch of the same bucket."""
-        self.num_events += other.num_events
-        self.num_new_users += other.num_new_users
-        self.num_new_items += other.num_new_items
+        for name in NUMBERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         self.topics.update(other.topics)
         self.gaps.update(other.gaps)
         for name, topics in other.segments.items():
@@ -54,9 +60,8 @@ class BucketCounts:
 
     def subtract(self, other: BucketCounts) -> None:
         """Subtract counts of the same bucket; differences may be negative."""
-        self.num_events -= other.num_events
-        self.num_new_users -= other.num_new_users
-        self.num_new_items -= other.num_new_items
+        for name in NUMBERS:
+            setattr(self, name, getattr(self, name) - getattr(other, name))
         self.topics.subtract(other.topics)
         self.gaps.subtract(other.gaps)
         for name, topics in other.segments.items():
@@ -64,17 +69,18 @@ class BucketCounts:
 
     def any(self) -> bool:
         """Whether any count is not 0."""
-        scalars = (self.num_events, self.num_new_users, self.num_new_items)
+        numbers = (getattr(self, name) for name in NUMBERS)
         of_segments = (num for topics in self.segments.values() for num in topics.values())
-        return any((*scalars, *self.topics.values(), *self.gaps.values(), *of_segments))
+        return any((*numbers, *self.topics.values(), *self.gaps.values(), *of_segments))
 
     def at_least_zero(self) -> BucketCounts:
         """The same without negative counts."""
-        num_events, num_new_users, num_new_items = (
-            max(0, num) for num in (self.num_events, self.num_new_users, self.num_new_items)
-        )
         segments = {name: kept for name, topics in self.segments.items() if (kept := +topics)}
-        return BucketCounts(num_events, num_new_users, num_new_items, +self.topics, +self.gaps, segments)
+        numbers = {name: max(0, getattr(self, name)) for name in NUMBERS}
+        return BucketCounts(topics=+self.topics, gaps=+self.gaps, segments=segments, **numbers)
+
+
+NUMBERS = tuple(each.name for each in fields(BucketCounts) if each.type == "int")
 
 
 class ItemFacts(NamedTuple):

@@ -46,7 +46,8 @@ class Answer:
     """An answer as it was given: its items in order, and the propensity of each, 1.0 where nothing was randomised.
 
     `user_id`: the id that the request named; None for an anonymous session and for lists without a user.
-    `propensities`: None where all are 1.0.
+    `propensities`: None where all are 1.0. `is_fallback`: whether popularity answered in place of a model; None for
+    lists that no model is meant for.
     """
 
     recommendation_id: str
@@ -55,6 +56,7 @@ class Answer:
     origin: Origin
     item_ids: tuple[str, ...]
     propensities: tuple[float, ...] | None = None
+    is_fallback: bool | None = None
 
 
 class StoredAnswer(NamedTuple):

@@ -28,6 +28,7 @@ from serving.schemas import recommendations as schemas
 
 MAX_USERS = 100  # of one request, which occupies one reader thread
 SESSION_FIELDS = tuple(schemas.SessionIn.model_fields)
+MODEL_LISTS = ("", "rank", "similar")  # kinds of lists that a model is meant for; "": next items
 SESSION_EVENT_FIELDS = tuple(schemas.SessionEventIn.model_fields)
 RANK_FIELDS = tuple(schemas.RankIn.model_fields)
 
@@ -192,7 +193,8 @@ def _recorded(answer: RecommendationResult, user_id: str | None, list_name: str)
     """What is remembered of an answer. `list_name`: of other lists than the next items, in place of a scenario."""
     origin = Origin(answer.scenario or list_name, answer.arm, answer.model_version or "")
     item_ids = tuple([item.item_id for item in answer.items])
-    return Answer(answer.recommendation_id, user_id, answer.now_ms, origin, item_ids, answer.propensities)
+    is_fallback = answer.source == "popularity" if list_name in MODEL_LISTS else None
+    return Answer(answer.recommendation_id, user_id, answer.now_ms, origin, item_ids, answer.propensities, is_fallback)
 
 
 def _lacks_time(raw: object) -> bool:

@@ -149,7 +149,7 @@ def _newest_alarm(dialect: Dialect) -> CompilerElement:
 
 
 def _clear_counts(dialect: Dialect) -> CompilerElement:
-    return delete(drift_counts)
+    return delete(drift_counts).where(drift_counts.c.writer_key != bindparam("kept_writer"))
 
 
 def _clear_buckets(dialect: Dialect) -> CompilerElement:
@@ -284,9 +284,9 @@ class DriftRepository:
         self._session.run(_clear_buckets)
         self._session.run(_clear_points)
 
-    def clear_counts(self) -> None:
-        """Delete the counts of all writers."""
-        self._session.run(_clear_counts)
+    def clear_counts(self, *, kept_writer: int) -> None:
+        """Delete the counts of all writers but one."""
+        self._session.run(_clear_counts, kept_writer=kept_writer)
         topic_days.clear(self._session)
 
     def move_user(self, source_key: int, target_key: int) -> None:

@@ -49,7 +49,8 @@ def unpack_bucket(start_ms: int, packed: str) -> Bucket:
 def _counts_as_list(counts: BucketCounts) -> list[Any]:
     scalars = [counts.num_events, counts.num_new_users, counts.num_new_items]
     content = [*scalars, _sorted(counts.topics), _sorted(counts.gaps)]
-    return [*content, {name: _sorted(counts.segments[name]) for name in sorted(counts.segments)}]
+    segments = {name: _sorted(counts.segments[name]) for name in sorted(counts.segments)}
+    return [*content, segments, [counts.num_answers, counts.num_fallbacks, counts.popularity]]
 
 
 def _sorted(counts: Mapping[int, int]) -> dict[int, int]:
@@ -57,10 +58,11 @@ def _sorted(counts: Mapping[int, int]) -> dict[int, int]:
 
 
 def _counts_from_list(content: list[Any]) -> BucketCounts:
-    """Counts of before segments were counted have five entries."""
+    """Counts of before segments and answers were counted have five or six entries."""
     num_events, num_new_users, num_new_items, topics, gaps, *rest = content
     segments = {name: _codes(topics) for name, topics in rest[0].items()} if rest else {}
-    return BucketCounts(num_events, num_new_users, num_new_items, _codes(topics), _codes(gaps), segments)
+    of_events = (num_events, num_new_users, num_new_items, _codes(topics), _codes(gaps), segments)
+    return BucketCounts(*of_events, *(rest[1] if len(rest) > 1 else ()))
 
 
 def _codes(counts: Mapping[str, int]) -> Counter[int]:

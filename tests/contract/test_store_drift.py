@@ -72,13 +72,17 @@ def test_days_hold_the_sum_of_their_buckets(store: Store) -> None:
     assert days == {0: first, 24 * HOUR: BucketCounts(topics=second.topics, segments=second.segments)}
 
 
-def test_clearing_drift_counts_deletes_all(store: Store) -> None:
+def test_clearing_drift_counts_deletes_those_of_all_other_writers(store: Store) -> None:
+    of_answers = BucketCounts(num_answers=4, num_fallbacks=1, popularity=2_700)
     write(store, "add_counts", 1, {HOUR: counts(1)})
+    for _ in range(2):
+        write(store, "add_counts", 2, {HOUR: replace(of_answers)})
     with store.transaction() as tx:
-        tx.drift.clear_counts()
+        tx.drift.clear_counts(kept_writer=2)
         tx.commit()
     with store.read() as read:
-        assert read.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=9) == []
+        kept = read.drift.counts(read.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=9))
+    assert kept == {HOUR: BucketCounts(num_answers=8, num_fallbacks=2, popularity=5_400)}
 
 
 def test_item_topic_changes_with_the_catalogue_but_not_its_creation(store: Store) -> None:

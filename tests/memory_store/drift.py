@@ -122,8 +122,8 @@ class MemoryDrift(MemoryRepository):
         self._data.buckets.clear()
         self._data.points.clear()
 
-    def clear_counts(self) -> None:
-        self._data.counts = {}
+    def clear_counts(self, *, kept_writer: int) -> None:
+        self._data.counts = {name: counts for name, counts in self._data.counts.items() if name[1] == kept_writer}
 
 
 def _facts(data: DriftData, item_keys: Iterable[int]) -> dict[int, ItemFacts]:

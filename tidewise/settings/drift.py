@@ -34,6 +34,10 @@ class DriftSettings(Section):
     """The smallest rise in the share of first events of users that raises an alarm, 0 to 1."""
     effect_new_items: Share = 0.05
     """The smallest rise in the share of events of new items that raises an alarm, 0 to 1."""
+    effect_fallback: Share = 0.05
+    """The smallest rise in the share of answers by popularity in place of a model that raises an alarm, 0 to 1."""
+    effect_popularity_bias: Share = 0.05
+    """The smallest rise in the mean popularity percentile of shown items that raises an alarm, 0 to 1."""
     effect_silence: Amount = 3.0
     """The shortest time without events, where events were expected, that raises an alarm, in hours."""
     segments: str = "category"

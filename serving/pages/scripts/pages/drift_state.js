@@ -32,6 +32,16 @@ export const SIGNALS = {
     about: "share of events with items younger than a week",
     unit: UNITS.share,
   },
+  fallback: {
+    name: "Fallback",
+    about: "share of answers by popularity where a model was meant to rank",
+    unit: UNITS.share,
+  },
+  popularity_bias: {
+    name: "Popularity bias",
+    about: "share of the catalogue less popular than a shown item, on average",
+    unit: UNITS.share,
+  },
 };
 
 export const signalOf = (name) => SIGNALS[name] || { name, about: "", unit: UNITS.plain };

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from core.drift.detector_bank import DetectorBank
-from core.records.drift import BUCKET_MS, Alarm, Bucket, BucketCounts, ScoreTally
+from core.records.drift import BUCKET_MS, PER_MILLE, Alarm, Bucket, BucketCounts, ScoreTally
 from core.records.statuses import AlarmEnding
 from stream.drift.detectors import detectors
 
@@ -185,6 +185,34 @@ def test_without_a_model_only_what_is_counted_is_watched() -> None:
     bank = detector_bank()
     points = [point for bucket in buckets(days=9, version=None) for point in bank.read(bucket).points]
     assert {point.signal for point in points} <= {"categories", "gaps", "new_users", "new_items"}
+
+
+def with_answers(some: Iterator[Bucket], *, fallback: float = 0.1, percentile: float = 0.6) -> Iterator[Bucket]:
+    """Buckets with 20 answers each, whose mean percentiles vary as those of real answers."""
+    rng = np.random.default_rng(5)
+    for bucket in some:
+        percentiles = np.clip(rng.normal(percentile, 0.15, 20), 0, 1) * PER_MILLE
+        shown = {"num_fallbacks": int(rng.binomial(20, fallback)), "popularity": int(percentiles.sum())}
+        yield replace(bucket, counts=replace(bucket.counts, num_answers=20, **shown))
+
+
+@pytest.mark.parametrize(
+    ("signal", "changed"), [("fallback", {"fallback": 0.3}), ("popularity_bias", {"percentile": 0.8})]
+)
+def test_what_answers_show_is_monitored_and_alarms_once(signal: str, changed: dict[str, float]) -> None:
+    bank = detector_bank()
+    assert read(bank, with_answers(buckets(days=14))) == []
+    (alarm,) = read(bank, with_answers(buckets(days=5, first_day=14), **changed))
+    change_ms = MONDAY_MS + 14 * DAY_MS
+    assert alarm.signal == signal
+    assert abs(alarm.onset_ms - change_ms) <= DAY_MS / 12
+    assert alarm.after == pytest.approx(next(iter(changed.values())), abs=0.05)
+
+
+def test_less_fallback_and_less_popular_items_are_no_trouble() -> None:
+    bank = detector_bank()
+    better = with_answers(buckets(days=3, first_day=14), fallback=0.0, percentile=0.4)
+    assert read(bank, with_answers(buckets(days=14)), better) == []
 
 
 def in_segments(some: Iterator[Bucket], **hits: float) -> Iterator[Bucket]:

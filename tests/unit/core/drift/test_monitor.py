@@ -56,6 +56,21 @@ def test_bucket_is_closed_after_the_grace_period() -> None:
     assert closed(shop) == [(0, 2)]
 
 
+def test_buckets_of_answers_alone_wait_for_the_next_events() -> None:
+    shop = Shop()
+    visit(shop, 0, "a", "b")
+    with shop.store.transaction() as tx:
+        tx.drift.add_counts(99, {START_MS + number * BUCKET_MS: BucketCounts(num_answers=5) for number in range(1, 4)})
+        tx.commit()
+    at_the_end_of(shop, 4)
+    monitor = monitor_of(shop)
+    assert monitor.catch_up()
+    assert closed(shop) == [(0, 2)]
+    visit(shop, 2, "c")  # an import, of events before the newest answer
+    assert monitor.catch_up()
+    assert closed(shop) == [(0, 2), (1, 0), (2, 1)]
+
+
 def test_events_that_come_too_late_change_nothing_that_was_read() -> None:
     shop = Shop()
     visit(shop, 0, "a", "b")

@@ -30,6 +30,13 @@ def test_two_days_without_events_are_a_silence() -> None:
     assert round(detector.newest.expected) == 2 * 24 * 12 * 20
 
 
+def test_answers_do_not_end_a_silence() -> None:
+    detector = SilenceDetector()
+    feed(detector, from_ms=0, to_ms=7 * DAY_MS)
+    assert feed(detector, from_ms=8 * DAY_MS, to_ms=9 * DAY_MS, num=0) == []
+    assert feed(detector, from_ms=9 * DAY_MS, to_ms=10 * DAY_MS) == [48.0]
+
+
 def test_nights_of_a_shop_that_closes_are_none() -> None:
     assert feed(SilenceDetector(), from_ms=0, to_ms=14 * DAY_MS, open_hours=range(8, 20)) == []
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
 from core.clock import HOUR_MS
 from core.drift.causes import Recent
 from core.drift.changes import SignalChange
+from core.drift.effects import SmallestEffects
 from core.drift.expectations import SignalDifference
 from core.drift.words import SUBJECTS, headline
-from core.records.drift import BUCKET_MS, Alarm, Bucket, BucketCounts, ScoreTally
+from core.records.drift import ANSWER_SIGNALS, BUCKET_MS, Alarm, Bucket, BucketCounts, ScoreTally
 
+ROOT = Path(__file__).parents[4]
 ALARM = Alarm("id", "hit_rate", "", 9 * HOUR_MS, 0, 0.2, 0.1, 0.08, 0.12, "why")
-CONTRADICTIONS = {True: ("fewer", "fell", "less often"), False: ("more ", "rose")}
+CONTRADICTIONS = {True: ("fewer", "fell", "less often", "less popular items"), False: ("more ", "rose")}
+ONE_FIGURE = (
+    "new_users",
+    "new_items",
+    *ANSWER_SIGNALS,
+)  # their causes name no other figure, which may have moved otherwise
 
 
 def recent() -> Recent:
@@ -36,8 +45,20 @@ def test_neither_headline_nor_cause_contradicts_the_direction(signal: str, rises
     cause = recent().cause(signal, change)
     text = headline(replace(ALARM, signal=signal, before=before, after=after, low=after, high=after))
     assert ("rose" in text) == rises
-    assert not [word for word in CONTRADICTIONS[rises] if word in f"{text} {cause}" and signal.startswith("new_")]
+    assert not [word for word in CONTRADICTIONS[rises] if word in f"{text} {cause}" and signal in ONE_FIGURE]
     assert cause
+
+
+def test_every_signal_has_a_name_a_setting_and_its_documentation() -> None:
+    settings = {each.name for each in fields(SmallestEffects)}
+    assert set(SUBJECTS) == settings - {"silence"}
+    for page, pattern in {
+        "docs/drift.md": r"^\| `(\w+)` \| .*\| .*`drift\.effect_\w+`\) \|$",
+        "docs/settings.md": r"^\| `drift\.effect_(\w+)`",
+    }.items():
+        assert set(re.findall(pattern, (ROOT / page).read_text("utf-8"), re.M)) == settings
+    script = (ROOT / "serving/pages/scripts/pages/drift_state.js").read_text("utf-8")
+    assert re.findall(r"^  (\w+): \{$", script, re.M) == list(SUBJECTS)
 
 
 def test_a_headline_names_segment_values_and_interval() -> None:

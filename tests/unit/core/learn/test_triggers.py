@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from doubles import MemoryStore
 
 from core.learn.triggers import (
@@ -17,7 +18,7 @@ from core.learn.triggers import (
     trained_through_ms,
     unacknowledged_alarm,
 )
-from core.records.drift import Alarm
+from core.records.drift import ANSWER_SIGNALS, Alarm
 from core.records.statuses import AlarmEnding
 from core.records.stored import ModelRecord
 
@@ -104,6 +105,16 @@ def test_alarm_stays_unacknowledged_until_a_training_has_read_it() -> None:
         acknowledge_alarms(tx, 70)
         tx.commit()
     assert alarm() is None
+
+
+@pytest.mark.parametrize("signal", ANSWER_SIGNALS)
+def test_an_alarm_about_what_is_shown_asks_for_no_training(signal: str) -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        tx.drift.save_alarms([replace(ALARM, signal=signal)])
+        tx.commit()
+    with store.read() as read:
+        assert unacknowledged_alarm(read) is None
 
 
 def test_an_alarm_that_is_over_asks_for_no_training() -> None:

@@ -9,6 +9,7 @@ import pytest
 from serving_doubles import Shop
 
 from core.clock import DAY_MS
+from core.outcomes import shown_items
 from core.outcomes.shown_items import ShownItems
 
 
@@ -17,6 +18,21 @@ def test_novelty_is_the_self_information_of_the_share_of_popularity() -> None:
     snapshot = replace(shop.snapshots.current(), popularity=np.array([2800.0, 2799.0, 2799.0, -np.inf]))
     facts = ShownItems(lambda: snapshot).facts(["a", "b", "d", "unknown"], now_ms=shop.clock.now_ms())
     assert {item_id: item.novelty for item_id, item in facts.items()} == {"a": 1.0, "b": 2.0, "d": 2.0}
+
+
+def test_the_percentile_is_the_share_of_the_catalogue_that_is_less_popular() -> None:
+    shop = Shop(item_ids="abcd")
+    snapshot = replace(shop.snapshots.current(), popularity=np.array([2800.0, 2799.0, 2799.0, -np.inf]))
+    facts = ShownItems(lambda: snapshot).facts(list("abcd"), now_ms=shop.clock.now_ms())
+    assert {item_id: item.popularity for item_id, item in facts.items()} == {"a": 0.75, "b": 0.25, "c": 0.25, "d": 0.0}
+
+
+def test_percentiles_of_a_large_catalogue_are_read_from_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shown_items, "RANKED", 2)
+    shop = Shop(item_ids="abcd")
+    snapshot = replace(shop.snapshots.current(), popularity=np.array([2800.0, 2799.0, 2798.0, 2797.0]))
+    facts = ShownItems(lambda: snapshot).facts(["b"], now_ms=shop.clock.now_ms())
+    assert facts["b"].popularity == 0.5
 
 
 def test_items_are_new_for_a_while_and_have_no_novelty_before_any_event() -> None:

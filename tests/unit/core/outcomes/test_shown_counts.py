@@ -1,0 +1,53 @@
+"""Counts of what answers show: of lists that a model is meant for, in whole numbers, once each."""
+
+from __future__ import annotations
+
+from domain_doubles import NOW_MS
+from doubles import MemoryStore
+from outcome_log import OutcomeShop
+
+from core.outcomes.shown_counts import shown_counts
+from core.outcomes.shown_items import ShownItem
+from core.records.drift import BUCKET_MS, BucketCounts
+from core.records.outcomes import Answer, Origin, new_recommendation_id
+
+ITEMS = {"lamp": ShownItem(1, False, 0.0, 0.9), "mug": ShownItem(2, False, 0.0, 0.4), "rope": ShownItem(3, False, 0.0)}
+START_MS = NOW_MS // BUCKET_MS * BUCKET_MS
+
+
+def answer(*item_ids: str, time_ms: int = START_MS, is_fallback: bool | None = False) -> Answer:
+    return Answer(new_recommendation_id(time_ms), None, time_ms, Origin(), item_ids, is_fallback=is_fallback)
+
+
+def test_answers_fallbacks_and_mean_percentiles_are_counted_by_bucket() -> None:
+    later = answer("rope", time_ms=START_MS + BUCKET_MS)
+    counts = shown_counts([answer("lamp", "mug"), answer("lamp", is_fallback=True), later], ITEMS)
+    assert counts == {
+        START_MS: BucketCounts(num_answers=2, num_fallbacks=1, popularity=650 + 900),
+        START_MS + BUCKET_MS: BucketCounts(num_answers=1),
+    }
+
+
+def test_lists_that_no_model_is_meant_for_are_not_counted() -> None:
+    assert shown_counts([answer("lamp", is_fallback=None)], ITEMS) == {}
+
+
+def test_an_answer_that_is_written_twice_counts_once() -> None:
+    shop = OutcomeShop(MemoryStore())
+    given = answer("lamp", is_fallback=True)
+    for _ in range(2):
+        shop.log.add(given)
+        shop.log.flush()
+    with shop.store.read() as read:
+        assert read.drift.counts([START_MS]) == {START_MS: BucketCounts(num_answers=1, num_fallbacks=1)}
+
+
+def test_rebuild_keeps_what_was_counted_of_answers() -> None:
+    shop = OutcomeShop(MemoryStore())
+    shop.log.add(answer("lamp", is_fallback=True))
+    shop.log.flush()
+    shop.event(("ann", "lamp", "click", 0, None))
+    shop.rebuild()
+    with shop.store.read() as read:
+        counts = read.drift.counts([START_MS])[START_MS]
+    assert (counts.num_events, counts.num_answers, counts.num_fallbacks) == (1, 1, 1)
