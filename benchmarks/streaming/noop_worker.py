@@ -26,6 +26,10 @@ class CountingIngestor:
         """No offset is ever applied."""
         return self._offsets.get(partition)
 
+    def adopt_log(self, stream: str, log_id: str) -> bool:
+        """Every log is the one whose offsets are known."""
+        return False
+
     def ingest_together(self, batches: Sequence[EventBatch]) -> IngestResult:
         """Count events."""
         self._first_s = self._first_s or time.perf_counter()

@@ -26,13 +26,14 @@ from operator import attrgetter
 
 import numpy as np
 
-from core.conflicts import MAX_CONFLICTS
+from core.conflicts import MAX_CONFLICTS, retried
 from core.drift.counting import DriftSampler
 from core.drift.segments import EventSegments
 from core.errors import PartitionLost, StoreConflict, StoreUnavailable
 from core.events.history import History, Window, WindowShape, append
 from core.events.interactions import EventTypes, Interaction
 from core.ingestion.derivation import Derivation, event_counts
+from core.ingestion.offsets import adopt_log
 from core.ingestion.resolved_batch import ResolvedBatch
 from core.ingestion.sources import EventBatch, IngestResult, RequestSource, Source, StreamSource
 from core.outcomes.attribution import Attributor
@@ -88,6 +89,10 @@ class Ingestor:
             offset = read.offsets.applied(stream).get(partition)
         self._last_read[stream, partition] = offset
         return offset
+
+    def adopt_log(self, stream: str, log_id: str) -> bool:
+        """Let the offsets of a stream belong to the log with this id; True where they were those of another one."""
+        return retried(lambda: adopt_log(self._store, stream, log_id))
 
     def ingest(
         self,

@@ -1,4 +1,4 @@
-"""Moves a partition's applied offset on an operator's request, when the log and the database do not match.
+"""Changes applied offsets where the log and the database do not match: by an operator, or because the log is new.
 
 Safe while workers run: it is the same compare-and-set as theirs. A worker with another offset is fenced off at its next
 batch and reads on from the database's offset. Independent of Kafka.
@@ -61,3 +61,24 @@ def move_offset(store: Store, position: PartitionPosition, *, to: int) -> None:
             raise PartitionLost(msg, partitions=[position.partition])
         tx.offsets.save([replace(writer, applied_offset=to - 1)])
         tx.commit()
+
+
+def adopt_log(store: Store, stream: str, log_id: str) -> bool:
+    """Let the offsets of a stream belong to the log with this id; True where they were those of another log.
+
+    They are then forgotten, because a topic that was deleted and made anew counts from 0 again. Nothing is lost: what
+    is read again counts once, by its event id. The first id is only noted. Raises `StoreConflict` and
+    `StoreUnavailable`.
+    """
+    name = f"log_id:{stream}"
+    with store.read() as read:
+        if read.metadata.all().get(name) == log_id:
+            return False
+    with store.transaction() as tx:
+        writers = tx.offsets.lock(stream, sorted(tx.offsets.applied(stream)))  # as workers do, before the id is read
+        known = tx.metadata.all().get(name)
+        if is_other := known not in (None, log_id):
+            tx.offsets.save([replace(writer, applied_offset=None) for writer in writers.values()])
+        tx.metadata.save({name: log_id})
+        tx.commit()
+    return is_other

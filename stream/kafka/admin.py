@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from kafka import KafkaAdminClient, OffsetSpec, TopicPartition
 from kafka.admin import MemberToRemove
@@ -19,6 +20,7 @@ from kafka.protocol.consumer import IsolationLevel
 
 from core.errors import InvalidSettings, StreamUnavailable, TopicMissing
 from stream.kafka.settings import StreamSettings
+from stream.messages.partitioning import UserPartitions
 
 logger = logging.getLogger(__name__)
 
@@ -71,10 +73,30 @@ def ensure_topics(settings: StreamSettings, *, grow: bool = False) -> int:
     return settings.partitions
 
 
+def ensured_partitions(settings: StreamSettings) -> UserPartitions:
+    """Create missing topics as `ensure_topics` does; the partitions of users, also while the topic grows."""
+
+    def recount() -> int:
+        try:
+            return num_partitions(settings)
+        except StreamUnavailable as error:
+            logger.warning("topic %s: its number of partitions is not known: %s", settings.topic, error)
+            return 0
+
+    return UserPartitions(ensure_topics(settings), recount=recount)
+
+
 def num_partitions(settings: StreamSettings) -> int:
     """How many partitions the events' topic has; raises `TopicMissing` when it does not exist."""
     with connected_admin(settings) as admin:
         return partitions_of(admin, settings.topic)
+
+
+def topic_id(settings: StreamSettings) -> str | None:
+    """The id of the events' topic; None where brokers have none (before Kafka 2.8); raises `TopicMissing`."""
+    with connected_admin(settings) as admin:
+        found = _described(admin, settings.topic).get("topic_id")
+    return None if found is None or UUID(str(found)).int == 0 else str(found)
 
 
 def delete_topics(settings: StreamSettings) -> None:
@@ -189,10 +211,15 @@ def connected_admin(settings: StreamSettings) -> Iterator[KafkaAdminClient]:
 
 def partitions_of(admin: KafkaAdminClient, name: str) -> int:
     """How many partitions a topic has; raises `TopicMissing` when it does not exist."""
+    return len(_described(admin, name)["partitions"])
+
+
+def _described(admin: KafkaAdminClient, name: str) -> Mapping[str, Any]:
     if name not in admin.list_topics():
         msg = f"topic {name} does not exist; start a worker, which creates it"
         raise TopicMissing(msg)
-    return len(admin.describe_topics([name])[0]["partitions"])
+    described: Mapping[str, Any] = admin.describe_topics([name])[0]
+    return described
 
 
 def _create(admin: KafkaAdminClient, name: str, partitions: int, settings: StreamSettings) -> None:

@@ -24,7 +24,7 @@ from faust.types import TP
 from mode.services import WaitResults
 
 from core.errors import StreamUnavailable
-from stream.kafka.admin import log_bounds
+from stream.kafka.admin import log_bounds, topic_id
 from stream.kafka.eager import EagerCoroutine
 from stream.kafka.settings import StreamSettings
 
@@ -260,9 +260,17 @@ class DatabaseOffsetConsumer(driver.Consumer):
             logger.warning("%s: requesting log start and end offsets on a new connection (%s)", self._topic, reason)
         return await self.log_bounds_on_new_connection()
 
+    async def log_id(self) -> str | None:
+        """The topic's id, which another topic of its name does not have; None where brokers have none."""
+        return await asyncio.to_thread(topic_id, self._impatient)
+
     async def log_bounds_on_new_connection(self) -> Mapping[int, tuple[int, int]]:
         """Log start offset and end offset of every partition, independent of the state of this consumer's client."""
-        return await asyncio.to_thread(log_bounds, replace(self._transport.kafka, request_timeout_s=BOUNDS_TIMEOUT_S))
+        return await asyncio.to_thread(log_bounds, self._impatient)
+
+    @property
+    def _impatient(self) -> StreamSettings:
+        return replace(self._transport.kafka, request_timeout_s=BOUNDS_TIMEOUT_S)
 
     def end_offset(self, partition: int) -> int | None:
         """The end offset as of the last fetch; None where it is not known."""

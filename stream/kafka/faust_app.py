@@ -39,6 +39,7 @@ def make_app(kafka: StreamSettings, worker: WorkerSettings, *, data_dir: Path) -
         topic_allow_declare=False,  # stream.kafka.admin creates topics
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=worker.name,  # a restarted worker gets its partitions back in 2 s instead of 5
+        consumer_metadata_max_age_ms=5_000,  # new partitions are noticed after 5 s instead of 5 minutes
         broker_session_timeout=6.0,  # a dead worker is noticed after 6 s instead of a minute
         broker_heartbeat_interval=1.5,
         broker_rebalance_timeout=10.0,

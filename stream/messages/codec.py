@@ -18,7 +18,7 @@ from core.errors import InvalidEvent
 from core.events.interactions import SCHEMA_VERSION, EventTypes, Interaction, parse_interaction, shorten
 from core.records.stored import DeadLetter
 from stream.messages.fields import FieldMap
-from stream.messages.partitioning import partition_of
+from stream.messages.partitioning import UserPartitions, partition_of
 
 MAX_PAYLOAD_BYTES = 1 << 20  # a dead letter keeps so much of a payload, and its reason says that it was cut
 MAX_EVENTS_PER_MESSAGE = 10_000
@@ -55,14 +55,14 @@ class Decoded:
 class Codec:
     """Decodes messages of one topic.
 
-    `num_partitions`: events of users of other partitions are rejected; None accepts any (for producers with their own
+    `partitions`: events of users of other partitions are rejected; None accepts any (for producers with their own
     partitioner, which must still keep each user in one partition).
     """
 
     types: EventTypes = field(default_factory=EventTypes)
     fields: FieldMap = field(default_factory=FieldMap)
     clock: Clock = field(default_factory=WallClock)
-    num_partitions: int | None = None
+    partitions: UserPartitions | None = None
     max_future_ms: int = HOUR_MS
     default_type: str = "click"
 
@@ -127,14 +127,14 @@ class Codec:
             new_id=_position_id(message, index),
             default_type=self.default_type,
         )
-        if self.num_partitions is not None:
-            partition = partition_of(event.user_id, num_partitions=self.num_partitions)
-            if partition != message.partition:
-                msg = (
-                    f"user_id: {shorten(event.user_id)} belongs to partition {partition} of {self.num_partitions}, but "
-                    f"came in {message.partition}; send with the user id as key, hashed by Kafka's murmur2"
-                )
-                raise InvalidEvent(msg, field="user_id")
+        if self.partitions is not None and not self.partitions.include(event.user_id, message.partition):
+            count = self.partitions.counts[0]
+            partition = partition_of(event.user_id, num_partitions=count)
+            msg = (
+                f"user_id: {shorten(event.user_id)} belongs to partition {partition} of {count}, but "
+                f"came in {message.partition}; send with the user id as key, hashed by Kafka's murmur2"
+            )
+            raise InvalidEvent(msg, field="user_id")
         return event
 
 
@@ -162,10 +162,12 @@ def encode_many(events: Sequence[Interaction]) -> bytes:
 def _position_id(message: Message, index: int) -> str:
     """An event id from the position in the log, so that a redelivered event without an id is a duplicate.
 
-    A dead letter may hold one element of an array, whose index is lost: its key makes the id unique.
+    The timestamp tells it from the event at this position of a topic that was made anew. A dead letter may hold one
+    element of an array, whose index is lost: its key makes the id unique.
     """
     suffix = "" if message.dead_letter_key is None else f":letter-{message.dead_letter_key}"
-    return f"k:{message.topic}:{message.partition}:{message.offset}:{index}{suffix}"
+    timestamp = "" if message.timestamp_ms is None else f"@{message.timestamp_ms}"
+    return f"k:{message.topic}:{message.partition}:{message.offset}:{index}{timestamp}{suffix}"
 
 
 def _timed_by_log(raw: Mapping[str, Any], message: Message, index: int) -> Mapping[str, Any]:

@@ -6,8 +6,12 @@ kafka-python and aiokafka use this hash by default; librdkafka does with `partit
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from functools import lru_cache
 
+RECOUNT_EVERY_S = 1.0
 _SEED = 0x9747B28C
 _MULTIPLIER = 0x5BD1E995
 _MASK = 0xFFFFFFFF
@@ -36,3 +40,35 @@ def _user_hash(user_id: str) -> int:
 def partition_of(user_id: str, *, num_partitions: int) -> int:
     """The partition of a topic to which all events of this user belong."""
     return _user_hash(user_id) % num_partitions
+
+
+class UserPartitions:
+    """The partitions in which a user's events may be: a topic that grows moves users, and producers notice at any time.
+
+    So a user belongs to a partition by the topic's number of partitions now, and by each that it had since the start.
+    `recount` asks Kafka for the number, at most once a second, where an event is in none of them.
+    """
+
+    def __init__(
+        self, num_partitions: int, *, recount: Callable[[], int], now_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.counts = [num_partitions]  # the newest first
+        self._recount = recount
+        self._now_s = now_s
+        self._recounted_s = -math.inf
+
+    def include(self, user_id: str, partition: int) -> bool:
+        """Whether the user's events may be in this partition."""
+        if any(partition_of(user_id, num_partitions=count) == partition for count in self.counts):
+            return True
+        return self._has_grown() and partition_of(user_id, num_partitions=self.counts[0]) == partition
+
+    def _has_grown(self) -> bool:
+        if self._now_s() - self._recounted_s < RECOUNT_EVERY_S:
+            return False
+        self._recounted_s = self._now_s()
+        count = self._recount()
+        if count <= self.counts[0]:
+            return False
+        self.counts.insert(0, count)
+        return True

@@ -47,6 +47,10 @@ class BatchIngestor(Protocol):
         """The offset up to which the database has applied a partition."""
         ...
 
+    def adopt_log(self, stream: str, log_id: str) -> bool:
+        """Let the offsets of a stream belong to the log with this id; True where they were those of another one."""
+        ...
+
 
 class DeadLetterSink(Protocol):
     """Publishes dead letters, besides the database that keeps them: `stream.kafka.producer.DeadLetterTopic`."""

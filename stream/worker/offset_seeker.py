@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
 from core.errors import OffsetOutOfLog, StoreUnavailable, StreamUnavailable, TopicMissing
+from stream.worker.log_identity import IdentifiedLog, LogIdentity
 from stream.worker.offset_tracker import OffsetTracker
 
 logger = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ RETRY_S = 0.5
 T = TypeVar("T")
 
 
-class SeekableConsumer(Protocol):
+class SeekableConsumer(IdentifiedLog, Protocol):
     """The assigned partitions of one topic: `stream.kafka.consumer.DatabaseOffsetConsumer`."""
 
     def assigned_partitions(self) -> set[int]:
@@ -39,7 +40,7 @@ def resume_offset(topic: str, partition: int, *, applied: int | None, log_start:
     """The offset to read next, between the log start offset and the end offset.
 
     Raises `OffsetOutOfLog` where messages after `applied` have been deleted, or where the log is shorter than what the
-    database has applied (a recreated topic, a restored broker).
+    database has applied (a restored broker).
     """
     if applied is None:
         return log_start
@@ -74,6 +75,7 @@ class OffsetSeeker:
         topic: str,
         *,
         offsets: OffsetTracker,
+        log: LogIdentity,
         applied_offset: Callable[[int], Awaitable[int | None]],
         fail: Callable[[BaseException], None],
         reset_watchdog: Callable[[], None] = lambda: None,
@@ -81,6 +83,7 @@ class OffsetSeeker:
     ) -> None:
         self._topic = topic
         self._offsets = offsets
+        self._log = log
         self._applied_offset = applied_offset
         self._fail = fail
         self._reset_watchdog = reset_watchdog
@@ -127,6 +130,14 @@ class OffsetSeeker:
         await self.seek(consumer, consumer.assigned_partitions())
         self._done.set()
 
+    async def follow_log(self, consumer: SeekableConsumer) -> None:
+        """Seek every assigned partition again where the topic was made anew."""
+        if await self._log.is_replaced(consumer):
+            partitions = consumer.assigned_partitions()
+            for partition in partitions:
+                self._offsets.forget(partition)
+            await self.seek(consumer, partitions)
+
     async def seek(self, consumer: SeekableConsumer, partitions: Iterable[int]) -> None:
         """Seek some partitions, retrying while the database or Kafka is unavailable."""
         try:
@@ -144,8 +155,9 @@ class OffsetSeeker:
 
     async def _log_bounds(self, consumer: SeekableConsumer, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
         try:
+            await self._log.adopt(consumer)  # first: bounds of an older log would skip messages of this one
             return await consumer.log_bounds(partitions)
-        except TopicMissing:  # end the worker: its restart creates the topic, then refuses it as another log
+        except TopicMissing:  # end the worker: its restart creates the topic
             raise
         except StreamUnavailable:
             self._reset_watchdog()

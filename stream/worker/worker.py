@@ -42,6 +42,7 @@ from stream.worker.applier import (
     ignore_commit,
     publish_nothing,
 )
+from stream.worker.log_identity import LogIdentity
 from stream.worker.micro_batch_buffer import MicroBatchBuffer
 from stream.worker.offset_seeker import OffsetSeeker
 from stream.worker.offset_tracker import OffsetCheck, OffsetTracker
@@ -93,6 +94,7 @@ class StreamWorker:
         self._seeker = OffsetSeeker(
             kafka.topic,
             offsets=self._offsets,
+            log=LogIdentity(kafka.topic, adopt=self._adopt_log),
             applied_offset=self._applied_offset,
             fail=self._fail,
             reset_watchdog=self._watchdog.reset,
@@ -217,6 +219,9 @@ class StreamWorker:
         self._watchdog.reset()
         return await self._off_loop(self._ingestor.applied_offset, self._kafka.topic, partition)
 
+    async def _adopt_log(self, log_id: str) -> bool:
+        return await self._off_loop(self._ingestor.adopt_log, self._kafka.topic, log_id)
+
     async def _off_loop(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call in the only thread that uses the database."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, partial(call, *args, **kwargs))
@@ -226,6 +231,7 @@ class StreamWorker:
         while True:
             status = self.status()
             self._on_status(status)
+            await self._seeker.follow_log(self._consumer)
             if not self._is_busy:
                 await self._apply_gaps(status.partitions)
                 await self._stall_recovery.request_end_offsets(status.partitions, self._consumer)

@@ -13,7 +13,7 @@ from core.events.history import WindowShape
 from core.events.interactions import EventTypes
 from core.ingestion.ingest import Ingestor
 from storage import open_store
-from stream.kafka.admin import ensure_topics
+from stream.kafka.admin import ensured_partitions
 from stream.kafka.producer import DeadLetterTopic
 from stream.kafka.settings import KafkaSecurity, StreamSettings, WorkerSettings
 from stream.messages.codec import Codec
@@ -36,7 +36,7 @@ def main() -> None:
             kafka,
             WorkerSettings(name=sys.argv[3], stall_timeout_s=30.0),
             ingestor=Ingestor(store, types=types, shape=SHAPE),
-            codec=Codec(types=types, num_partitions=ensure_topics(kafka)),
+            codec=Codec(types=types, partitions=ensured_partitions(kafka)),
             publish_dead_letters=dead_letter_topic,
         ).run()
     finally:

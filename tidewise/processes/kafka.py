@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stream.kafka.event_log import KafkaLog
     from stream.kafka.settings import StreamSettings
     from stream.messages.codec import Codec
+    from stream.messages.partitioning import UserPartitions
     from stream.replay import Replayed
 
 logger = logging.getLogger(__name__)
@@ -82,8 +83,8 @@ def open_log(stack: ExitStack, settings: Settings) -> KafkaLog | None:
     return log
 
 
-def codec_of(settings: Settings, *, num_partitions: int | None = None) -> Codec:
-    """The decoder of the events' topic; `num_partitions`: to reject events of users of other partitions."""
+def codec_of(settings: Settings, *, partitions: UserPartitions | None = None) -> Codec:
+    """The decoder of the events' topic; `partitions`: to reject events of users of other partitions."""
     from stream.messages.codec import Codec
     from stream.messages.fields import FieldMap
 
@@ -91,7 +92,7 @@ def codec_of(settings: Settings, *, num_partitions: int | None = None) -> Codec:
     return Codec(
         types=settings.event_types(),
         fields=FieldMap(paths=options.fields, types=options.types, time_unit=options.time_unit),
-        num_partitions=num_partitions,
+        partitions=partitions,
         max_future_ms=int(settings.events.max_future_s * 1000),
         default_type=settings.events.default_type,
     )

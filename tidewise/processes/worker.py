@@ -16,7 +16,7 @@ def run_worker(settings: Settings) -> None:
     """Consume interactions from Kafka until SIGINT or SIGTERM; to be called in the main thread."""
     kafka = kafka_settings(settings)
     try:
-        from stream.kafka.admin import ensure_topics
+        from stream.kafka.admin import ensured_partitions
         from stream.kafka.producer import DeadLetterTopic
         from stream.kafka.settings import WorkerSettings
         from stream.worker.worker import StreamWorker
@@ -30,7 +30,7 @@ def run_worker(settings: Settings) -> None:
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings))
         dead_letter_topic = stack.enter_context(closing(DeadLetterTopic(kafka)))
-        codec = codec_of(settings, num_partitions=ensure_topics(kafka))
+        codec = codec_of(settings, partitions=ensured_partitions(kafka))
         encoding_queue = start_worker_encoding(stack, settings)
         metrics = WorkerMetrics(encoding_queue)
         stack.enter_context(exposed(metrics.registry, settings.metrics))

@@ -11,7 +11,7 @@ from core.errors import PartitionLost
 from core.events.history import WindowShape
 from core.events.interactions import EventTypes
 from core.ingestion.ingest import Ingestor
-from core.ingestion.offsets import PartitionPosition, move_offset
+from core.ingestion.offsets import PartitionPosition, adopt_log, move_offset
 from core.ingestion.sources import StreamSource
 
 FITS = PartitionPosition("interactions", 0, applied=41, log_start=10, log_end=100)
@@ -84,3 +84,27 @@ def test_a_partition_that_was_never_read_can_be_moved_too() -> None:
     store = MemoryStore()
     move_offset(store, replace(FITS, applied=None), to=100)
     assert applied(store) == {0: 99}
+
+
+def test_offsets_are_forgotten_where_their_log_was_made_anew() -> None:
+    store = MemoryStore()
+    worker = ingestor(store)
+    worker.ingest([], StreamSource("interactions", 0, [], 0, 41))
+    worker.ingest([], StreamSource("others", 0, [], 0, 7))
+    assert [adopt_log(store, "interactions", log_id) for log_id in ("first", "first")] == [False, False]
+    assert applied(store) == {0: 41}
+    assert adopt_log(store, "interactions", "second")
+    assert applied(store) == {}
+    assert not adopt_log(store, "interactions", "second")
+    with store.read() as read:
+        assert read.offsets.applied("others") == {0: 7}
+
+
+def test_a_new_log_fences_off_a_worker_of_the_old_one() -> None:
+    store = MemoryStore()
+    worker = ingestor(store)
+    adopt_log(store, "interactions", "first")
+    worker.ingest([], StreamSource("interactions", 0, [], 0, 41))
+    ingestor(store).adopt_log("interactions", "second")
+    with pytest.raises(PartitionLost):
+        worker.ingest([], StreamSource("interactions", 0, [], 42, 50))

@@ -28,6 +28,7 @@ from stream.kafka.consumer import (
 )
 from stream.kafka.faust_app import make_app
 from stream.kafka.settings import StreamSettings, WorkerSettings
+from stream.worker.log_identity import LogIdentity
 from stream.worker.offset_seeker import OffsetSeeker
 from stream.worker.offset_tracker import OffsetTracker
 
@@ -76,8 +77,15 @@ class FakeThreadConsumer(DatabaseOffsetConsumer):
         self.thread = FakeThread(self)
         return self.thread
 
+    async def log_id(self) -> str | None:
+        return None
+
     def _to_message(self, tp: TP, record: Any) -> Any:
         return SimpleNamespace(tp=tp, offset=record.offset, topic=tp.topic, key=None, value=None)
+
+
+async def _adopt(log_id: str) -> bool:
+    return False
 
 
 class Case:
@@ -89,7 +97,11 @@ class Case:
         self.database_is_back = asyncio.Event()
         self.database_is_back.set()
         self.seeker = OffsetSeeker(
-            "interactions", offsets=self.offsets, applied_offset=self._applied_offset, fail=self.failures.append
+            "interactions",
+            offsets=self.offsets,
+            log=LogIdentity("interactions", adopt=_adopt),
+            applied_offset=self._applied_offset,
+            fail=self.failures.append,
         )
         self.app = make_app(StreamSettings(), WorkerSettings(), data_dir=folder)
         self.app.transport = DatabaseOffsetTransport(self.app, kafka=StreamSettings(), listener=self.seeker)
@@ -249,7 +261,13 @@ def thread(_uvloop: None, tmp_path: Path) -> Iterator[ResilientConsumerThread]:
 
     async def make() -> ResilientConsumerThread:
         app = make_app(StreamSettings(), WorkerSettings(), data_dir=tmp_path)
-        seeker = OffsetSeeker("interactions", offsets=OffsetTracker(), applied_offset=_nothing, fail=lambda error: None)
+        seeker = OffsetSeeker(
+            "interactions",
+            offsets=OffsetTracker(),
+            log=LogIdentity("interactions", adopt=_adopt),
+            applied_offset=_nothing,
+            fail=lambda error: None,
+        )
         app.transport = DatabaseOffsetTransport(app, kafka=StreamSettings(), listener=seeker)
         consumer = RealThreadConsumer(app.transport, _nothing, _nothing, _nothing, loop=asyncio.get_running_loop())
         return consumer.thread

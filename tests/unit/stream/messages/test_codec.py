@@ -21,7 +21,7 @@ from stream.messages.codec import (
     encode_many,
 )
 from stream.messages.fields import FieldMap
-from stream.messages.partitioning import partition_of
+from stream.messages.partitioning import UserPartitions, partition_of
 
 NOW_MS = 1_700_000_000_000
 EVENT = {"event_id": "e1", "user_id": "ann", "item_id": "lamp", "type": "click", "time": NOW_MS - 5}
@@ -120,15 +120,15 @@ def test_a_redelivered_event_without_time_and_id_is_the_same_event() -> None:
     first = decode(bare).events
     again = decode(bare, codec=Codec(clock=ManualClock(NOW_MS + 60_000))).events
     assert first == again
-    assert first[0].event_id == "k:interactions:0:7:0"
-    assert first[1].event_id == "k:interactions:0:7:1"
+    assert first[0].event_id == f"k:interactions:0:7:0@{NOW_MS - 1}"
+    assert first[1].event_id == f"k:interactions:0:7:1@{NOW_MS - 1}"
     assert first[0].time_ms == NOW_MS - 1
 
 
 def test_an_event_in_the_wrong_partition_is_rejected() -> None:
     right = partition_of("ann", num_partitions=4)
     wrong = (right + 1) % 4
-    codec = Codec(clock=ManualClock(NOW_MS), num_partitions=4)
+    codec = Codec(clock=ManualClock(NOW_MS), partitions=UserPartitions(4, recount=lambda: 4))
     decoded = decode(message(EVENT, partition=wrong), message([EVENT], partition=right), codec=codec)
     assert [event.event_id for event in decoded.events] == ["e1"]
     (dead_letter,) = decoded.dead_letters

@@ -7,7 +7,7 @@ from aiokafka.partitioner import murmur2 as murmur2_of_aiokafka
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.messages.partitioning import murmur2, partition_of
+from stream.messages.partitioning import RECOUNT_EVERY_S, UserPartitions, murmur2, partition_of
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,38 @@ def test_a_user_always_belongs_to_the_same_partition(user_id: str, num_partition
 def test_users_spread_over_all_partitions() -> None:
     partitions = [partition_of(f"user-{number}", num_partitions=4) for number in range(4_000)]
     assert all(partitions.count(partition) > 800 for partition in range(4))
+
+
+def moved_user(*, before: int, after: int) -> str:
+    """A user who moves to another of the partitions that there were before."""
+    users = (f"user-{number}" for number in range(1_000))
+    return next(
+        user
+        for user in users
+        if partition_of(user, num_partitions=before) != partition_of(user, num_partitions=after) < before
+    )
+
+
+def test_users_belong_to_their_partition_before_and_after_the_topic_grew() -> None:
+    count = 2
+    partitions = UserPartitions(2, recount=lambda: count, now_s=lambda: 0.0)
+    user = moved_user(before=2, after=3)
+    count = 3
+    assert partitions.include(user, partition_of(user, num_partitions=3))
+    assert partitions.include(user, partition_of(user, num_partitions=2))
+    assert not partitions.include(user, 2)
+
+
+def test_partitions_are_counted_at_most_once_a_second() -> None:
+    recounts: list[float] = []
+    now_s = [0.0]
+
+    def recount() -> int:
+        recounts.append(now_s[0])
+        return 2
+
+    partitions = UserPartitions(2, recount=recount, now_s=lambda: now_s[0])
+    wrong = 1 - partition_of("ann", num_partitions=2)
+    for now_s[0] in (0.0, RECOUNT_EVERY_S / 2, RECOUNT_EVERY_S):
+        assert not partitions.include("ann", wrong)
+    assert recounts == [0.0, RECOUNT_EVERY_S]

@@ -46,6 +46,9 @@ class FailingIngest:
     def applied_offset(self, stream: str, partition: int) -> int | None:
         return self._real.applied_offset(stream, partition)
 
+    def adopt_log(self, stream: str, log_id: str) -> bool:
+        return self._real.adopt_log(stream, log_id)
+
 
 def reject_nothing(events: Sequence[Interaction]) -> None:
     """Accept everything."""

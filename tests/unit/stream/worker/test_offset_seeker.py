@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import OffsetOutOfLog, StoreUnavailable, StreamUnavailable, TopicMissing
 from stream.worker import offset_seeker
+from stream.worker.log_identity import CHECK_EVERY_S, LogIdentity
 from stream.worker.offset_seeker import OffsetSeeker, resume_offset
 from stream.worker.offset_tracker import OffsetTracker
 
@@ -45,6 +46,10 @@ class FakeConsumer:
     def __init__(self) -> None:
         self.sought: dict[int, int] = {}
         self.errors: list[StreamUnavailable] = []
+        self.topic_id: str | None = "topic-1"
+
+    async def log_id(self) -> str | None:
+        return self.topic_id
 
     def assigned_partitions(self) -> set[int]:
         return {0, 1}
@@ -62,7 +67,9 @@ class Case:
     """A seeker over a database that is unavailable for the first `num_failures` reads."""
 
     def __init__(self, applied: Mapping[int, int | None], *, num_failures: int = 0, timeout_s: float = 5.0) -> None:
-        self.applied = applied
+        self.applied = dict(applied)
+        self.adopted: list[str] = []
+        self.now_s = 0.0
         self.num_failures = num_failures
         self.failures: list[BaseException] = []
         self.num_watchdog_resets = 0
@@ -71,6 +78,7 @@ class Case:
         self.seeker = OffsetSeeker(
             "interactions",
             offsets=self.offsets,
+            log=LogIdentity("interactions", adopt=self.adopt, now_s=lambda: self.now_s),
             applied_offset=self.applied_offset,
             fail=self.failures.append,
             reset_watchdog=self.reset_watchdog,
@@ -80,6 +88,13 @@ class Case:
 
     def reset_watchdog(self) -> None:
         self.num_watchdog_resets += 1
+
+    async def adopt(self, log_id: str) -> bool:
+        is_other = bool(self.adopted) and self.adopted[-1] != log_id
+        self.adopted.append(log_id)
+        if is_other:
+            self.applied = dict.fromkeys(self.applied)
+        return is_other
 
     async def applied_offset(self, partition: int) -> int | None:
         if self.num_failures:
@@ -154,3 +169,36 @@ def test_an_offset_outside_the_log_fails_the_worker() -> None:
     (error,) = case.failures
     assert isinstance(error, OffsetOutOfLog)
     assert case.consumer.sought == {}
+
+
+def follow(case: Case, *, topic_id: str | None, after_s: float) -> None:
+    """Seek, then ask again when the topic has another id."""
+
+    async def scenario() -> None:
+        await case.seeker.seek_assigned(case.consumer)
+        case.consumer.topic_id = topic_id
+        case.now_s += after_s
+        await case.seeker.follow_log(case.consumer)
+
+    asyncio.run(scenario())
+
+
+def test_a_topic_made_anew_is_read_from_its_start(caplog: pytest.LogCaptureFixture) -> None:
+    case = Case({0: 9, 1: 9})
+    follow(case, topic_id="topic-2", after_s=CHECK_EVERY_S)
+    assert case.consumer.sought == {0: 0, 1: 0}
+    assert case.adopted == ["topic-1", "topic-2"]
+    assert "topic interactions was deleted and made anew: it is read from its start" in caplog.messages
+
+
+def test_the_topics_id_is_asked_every_ten_seconds() -> None:
+    case = Case({0: 9, 1: 9})
+    follow(case, topic_id="topic-2", after_s=CHECK_EVERY_S - 1)
+    assert case.consumer.sought == {0: 10, 1: 10}
+
+
+def test_without_topic_ids_the_databases_offsets_hold() -> None:
+    case = Case({0: 9, 1: 9})
+    case.consumer.topic_id = None
+    follow(case, topic_id="topic-2", after_s=CHECK_EVERY_S)
+    assert (case.consumer.sought, case.adopted) == ({0: 10, 1: 10}, [])

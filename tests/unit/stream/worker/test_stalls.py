@@ -10,6 +10,7 @@ import pytest
 
 from core.errors import StreamUnavailable
 from stream.kafka.admin import PartitionStatus
+from stream.worker.log_identity import LogIdentity
 from stream.worker.offset_seeker import OffsetSeeker
 from stream.worker.offset_tracker import OffsetTracker
 from stream.worker.stalls import StallDetector, StallRecovery, Watchdog
@@ -112,6 +113,9 @@ class StalledConsumer:
     def assigned_partitions(self) -> set[int]:
         return {0}
 
+    async def log_id(self) -> str | None:
+        return None
+
     async def log_bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
         return {partition: (0, self.end_offset) for partition in partitions}
 
@@ -137,6 +141,7 @@ class RecoveryCase:
         seeker = OffsetSeeker(
             "interactions",
             offsets=offsets,
+            log=LogIdentity("interactions", adopt=self._adopt),
             applied_offset=self._applied_offset,
             fail=self._fail,
             reset_watchdog=self._reset_watchdog,
@@ -150,6 +155,9 @@ class RecoveryCase:
             exit_worker=self._exit,
             now_s=lambda: self.now_s,
         )
+
+    async def _adopt(self, log_id: str) -> bool:
+        return False
 
     async def _applied_offset(self, partition: int) -> int | None:
         return 41
