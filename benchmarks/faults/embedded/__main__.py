@@ -30,7 +30,7 @@ from benchmarks.faults.system import SMALL_MODEL, fill_and_train
 from benchmarks.report import publish
 from tidewise.settings.schema import CONFIG_NAME
 
-PER_ROUND = 20
+PER_ROUND = 10
 
 
 def main() -> int:
