@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.faults.embedded.calls import Calls, Outages
 from benchmarks.faults.embedded.comparison import compare, event_key, keys_of_events
 from benchmarks.faults.embedded.faults import Incident, cause
-from benchmarks.faults.embedded.promises import merged
+from benchmarks.faults.embedded.promises import Promises, merged
 from benchmarks.faults.embedded.server import SupervisedServer
 from benchmarks.faults.embedded.shop_client import EXPERIMENT_SCENARIO, ShopClient
 from benchmarks.faults.embedded.shop_operator import Operator
@@ -82,7 +82,7 @@ def run_round(
     result.num_events = len(told.events)
     result.violations = compare(data / "tidewise.db", told, operator, before=before)
     result.violations["derived state"] = _num_different(settings_in(data))
-    result.violations |= _backup_violations(operator, folder / "restored", undone=told.undone)
+    result.violations |= _backup_violations(operator, folder / "restored", told)
     return result
 
 
@@ -144,7 +144,7 @@ def _num_different(settings: Settings) -> int:
         return verify(read, derivation, progress=lambda _num: None).different.total()
 
 
-def _backup_violations(operator: Operator, folder: Path, *, undone: set[str]) -> dict[str, int]:
+def _backup_violations(operator: Operator, folder: Path, told: Promises) -> dict[str, int]:
     """Restore the newest backup: it holds every event acknowledged before it, and its derived state agrees."""
     if not operator.backups:
         return {}
@@ -153,5 +153,5 @@ def _backup_violations(operator: Operator, folder: Path, *, undone: set[str]) ->
     shutil.copy(operator.data / CONFIG_NAME, folder)
     restore_backup(backup, settings_in(folder), progress=lambda _step: None)
     stored = keys_of_events(folder / "tidewise.db")
-    missing = {name for name in acknowledged - undone if "-erased-" not in name and event_key(name) not in stored}
+    missing = {name for name in acknowledged & told.stored_events().keys() if event_key(name) not in stored}
     return {"missing in the backup": len(missing), "derived state of the backup": _num_different(settings_in(folder))}
