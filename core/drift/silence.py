@@ -1,8 +1,10 @@
 """Silences: times without any event where events were expected. An outage says nothing about interests.
 
-The usual number of events per hour of the week is learned online. A silence is known when events resume, because a
-bucket without events is not stored. Hours that were silent a week before, too, are those of a shop that closes on that
-day: nothing is expected there. Independent of other signals.
+The usual number of events per hour of the week is learned online, and how much hours vary around it: the quasi-Poisson
+dispersion (McCullagh and Nelder, Generalized Linear Models, 1989, section 4.5), the mean of (events - usual)^2 / usual.
+It is 1 for events that come independently, and as large as a visit where they come in visits. A silence is known when
+events resume, because a bucket without events is not stored. Hours that were silent a week before, too, are those of a
+shop that closes on that day: nothing is expected there. Independent of other signals.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from core.clock import HOUR_MS
 from core.drift.baseline import DAYS, HOURS, hour_of_week
 from core.records.drift import BUCKET_MS, Bucket
 
-MIN_EXPECTED = 100.0  # events; as they come in visits, fewer can be missing by chance
+MIN_EXPECTED = 100.0  # events
+MIN_EXPECTED_VISITS = 14.0  # all of them are missing by chance once in a million times
 LONGEST_HOURS = 366 * 24
 WEEK_HOURS = 7 * 24
+DISPERSION_HOURS = 4 * WEEK_HOURS  # the mean forgets older ones, such as those of a sale
 
 
 class Silence(NamedTuple):
@@ -43,6 +47,7 @@ class SilenceDetector:
         self._silent: set[int] = set()  # hours since 1970 of silences of the last two weeks
         self.newest: Silence | None = None
         self._sums, self._nums = np.zeros((DAYS, HOURS)), np.zeros((DAYS, HOURS))
+        self._dispersion, self._num_deviations = 0.0, 0
         self._hour: int | None = None
         self._num_events = 0.0
         self._end_ms = 0
@@ -74,6 +79,10 @@ class SilenceDetector:
         self._silent = {hour for hour in (*self._silent, *range(first, last + 1)) if hour > last - 2 * WEEK_HOURS}
 
     def _learn(self, hour: int, num_events: float) -> None:
+        usual = self._usual(hour)
+        if usual > 0:
+            self._num_deviations = min(self._num_deviations + 1, DISPERSION_HOURS)
+            self._dispersion += ((num_events - usual) ** 2 / usual - self._dispersion) / self._num_deviations
         day_and_hour = hour_of_week(hour * HOUR_MS)
         self._sums[day_and_hour] += num_events
         self._nums[day_and_hour] += 1
@@ -87,7 +96,8 @@ class SilenceDetector:
         starts_ms, ends_ms = np.maximum(hours * HOUR_MS, self._end_ms), np.minimum((hours + 1) * HOUR_MS, start_ms)
         rates = np.array([self._usual(hour) for hour in hours.tolist()])
         expected = float((rates * (ends_ms - starts_ms)).sum() / HOUR_MS)
-        return Silence(self._end_ms, start_ms, expected) if expected >= MIN_EXPECTED else None
+        is_chance = expected < max(MIN_EXPECTED, MIN_EXPECTED_VISITS * self._dispersion)
+        return None if is_chance else Silence(self._end_ms, start_ms, expected)
 
     def _usual(self, hour_since_1970: int) -> float:
         """Events of an hour: the fewer of that hour of the week and that hour of all days; 0 where it was silent."""

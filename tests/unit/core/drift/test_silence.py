@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from core.clock import DAY_MS, HOUR_MS
 from core.drift.silence import SilenceDetector
 from core.records.drift import BUCKET_MS, Bucket, BucketCounts
@@ -76,3 +78,11 @@ def test_a_silence_is_not_learned_as_usual() -> None:
     assert feed(detector, from_ms=19 * DAY_MS, to_ms=20 * DAY_MS) == [48.0]
     assert detector.newest is not None
     assert round(detector.newest.expected) == 2 * 24 * 12 * 20
+
+
+def test_a_pause_between_visits_of_many_events_is_none() -> None:
+    random = Random(3)
+    visits_ms = sorted(random.sample(range(0, 60 * DAY_MS, BUCKET_MS), 400))  # one in four hours, at random
+    detector = SilenceDetector(warmup_ms=7 * DAY_MS)
+    found = [detector.read(Bucket(MONDAY_MS + start_ms, BucketCounts(150))) for start_ms in visits_ms]
+    assert [silence for silence in found if silence is not None] == []
