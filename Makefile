@@ -15,8 +15,8 @@ KAFKA_PORT ?= 19092
 BROKER = $(if $(filter 1,$(KAFKA)),127.0.0.1:$(KAFKA_PORT),$(KAFKA))
 # The data folder of `make demo`, `make stack` and `make up`.
 DATA ?= .tidewise
-# Tests often wait for servers, so three processes a core; they are forks of one that has collected the tests.
-TEST_PROCESSES ?= $(shell echo $$(( 3 * $$(nproc) )))
+# Tests often wait for servers, so two processes more than cores: with more, children at low priority starve.
+TEST_PROCESSES ?= $(shell echo $$(( $$(nproc) + 2 )))
 
 .PHONY: help
 help: ## list the targets

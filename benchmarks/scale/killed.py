@@ -78,10 +78,16 @@ def listeners(supervisor: int, port: int) -> list[int]:
 def links(pid: int) -> list[str]:
     """What the descriptors of a process are, as "socket:[INODE]"."""
     found = []
-    with suppress(OSError):  # it has just ended
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+    for descriptor in _descriptors(pid):
+        with suppress(OSError):  # it has just been closed
             found.append(os.readlink(descriptor))
     return found
+
+
+def _descriptors(pid: int) -> list[Path]:
+    with suppress(OSError):  # the process has just ended
+        return list(Path(f"/proc/{pid}/fd").iterdir())
+    return []
 
 
 def main() -> None:

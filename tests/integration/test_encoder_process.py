@@ -21,6 +21,8 @@ from tidewise.processes.encoder_process import EncoderGone, EncoderProcess
 from tidewise.settings.schema import Settings, load_settings
 from tidewise.training.learning import train_model
 
+pytestmark = pytest.mark.timeout(300)  # the child has low priority, and a test run leaves it little
+
 
 @pytest.fixture(scope="module")
 def settings(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
