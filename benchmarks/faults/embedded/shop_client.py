@@ -6,12 +6,12 @@ Each has users and items of its own and one call at a time, so what must be stor
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable, Sequence
 
 from benchmarks.faults.embedded.calls import Calls, Json, Outages
 from benchmarks.faults.embedded.promises import Promises, Shown
+from benchmarks.faults.embedded.work import StoppableWork
 
 NUM_USERS, LARGEST_BATCH = 4, 20
 GIVES_UP, REPEATED, LATE = 0.05, 0.1, 0.2  # of each batch, each batch, each event
@@ -22,32 +22,20 @@ FOLLOWED_S = 2.0  # how soon an answer must follow a change of an item through a
 CLIENT_PAUSE_S = 0.02
 
 
-class ShopClient:
-    """One client. `run` ends after `stop`; then `promises` says what it was told."""
+class ShopClient(StoppableWork):
+    """One client. After `stop`, `promises` says what it was told."""
 
     def __init__(self, number: int, url: str, *, items: Sequence[str], seed: int, outages: Outages) -> None:
-        self.promises = Promises()
         self._name = f"client-{number}"
+        super().__init__(self._name)
+        self.promises = Promises()
         self._url, self._items, self._outages = url, items, outages
         self._rng = random.Random(f"{seed}/{number}")
         self._users = [f"{self._name}-user-{index}" for index in range(NUM_USERS)]
         self._count = 0
-        self._stop = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=self._name)
 
-    def start(self) -> None:
-        """Start calling."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the current call has been answered; raises what went wrong."""
-        self._stop.set()
-        self._thread.join()
-        if self._failure is not None:
-            raise self._failure
-
-    def _run(self) -> None:
+    def work(self) -> None:
+        """Call at random until stopped."""
         actions = (
             (40, self._send_events),
             (30, self._ask),
@@ -58,13 +46,10 @@ class ShopClient:
             (4, self._expire_item),
         )
         weights, choices = zip(*actions, strict=True)
-        try:
-            with Calls(self._url, self._outages) as self._calls:
-                while not self._stop.wait(CLIENT_PAUSE_S):
-                    action: Callable[[], None] = self._rng.choices(choices, weights)[0]
-                    action()
-        except BaseException as error:  # raised by `stop`
-            self._failure = error
+        with Calls(self._url, self._outages) as self._calls:
+            while not self.stopping.wait(CLIENT_PAUSE_S):
+                action: Callable[[], None] = self._rng.choices(choices, weights)[0]
+                action()
 
     def _event(self, user_id: str, item_id: str, **more: object) -> Json:
         self._count += 1

@@ -10,12 +10,12 @@ import json
 import random
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.faults.embedded.calls import Calls, Outages
 from benchmarks.faults.embedded.shop_client import now_ms
+from benchmarks.faults.embedded.work import StoppableWork
 from tidewise.processes.children import running
 
 IMPORTED_ROWS = 2_000
@@ -24,8 +24,8 @@ FAILED = 2  # the exit status of a command that was refused, as by a lease
 COMMAND_TIMEOUT_S = 1200.0  # a training takes 20 s, on a machine busy with other things minutes
 
 
-class Operator:
-    """One operator. `run` ends after `stop`.
+class Operator(StoppableWork):
+    """One operator.
 
     `champion`: the version promoted last, as acknowledged. `backups`: each with the events acknowledged before it.
     `imported`: the ids of the events of all files that were imported.
@@ -42,6 +42,7 @@ class Operator:
         seed: int,
         outages: Outages,
     ) -> None:
+        super().__init__("operator")
         self.champion = versions[0]
         self.backups: list[tuple[Path, set[str]]] = []
         self.imported: dict[str, tuple[str, str, int]] = {}
@@ -50,36 +51,20 @@ class Operator:
         self._rng = random.Random(seed)
         self._command: tuple[str, subprocess.Popen[bytes]] | None = None
         self._numbers = itertools.count()
-        self._stop = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="operator")
-
-    def start(self) -> None:
-        """Start working."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the current task has been done; raises what went wrong."""
-        self._stop.set()
-        self._thread.join()
-        if self._failure is not None:
-            raise self._failure
 
     def command(self) -> tuple[str, int] | None:
         """The name and process id of the command that runs now."""
         command = self._command
         return None if command is None else (command[0], command[1].pid)
 
-    def _run(self) -> None:
+    def work(self) -> None:
+        """Do one task after the other until stopped."""
         tasks = (self._import, self._promote, self._back_up, self._promote, self._train)
-        try:
-            with Calls(self._url, self._outages) as self._calls:
-                for task in itertools.cycle(tasks):
-                    if self._stop.wait(0.1):
-                        return
-                    task()
-        except BaseException as error:  # raised by `stop`
-            self._failure = error
+        with Calls(self._url, self._outages) as self._calls:
+            for task in itertools.cycle(tasks):
+                if self.stopping.wait(0.1):
+                    return
+                task()
 
     def _until_done(self, name: str, arguments: Sequence[str], *, allowed: Sequence[int] = (0,)) -> None:
         """Run a command until it ends by itself."""
@@ -91,7 +76,7 @@ class Operator:
                 self._command = None
             if status in allowed:
                 return
-            if status >= 0 and self._stop.is_set():
+            if status >= 0 and self.stopping.is_set():
                 msg = f"`tidewise {name}` ended with {status}: {log.read_text(errors='replace')[-1500:]}"
                 raise RuntimeError(msg)
 

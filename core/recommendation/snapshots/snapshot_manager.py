@@ -67,9 +67,8 @@ class SnapshotManager:
         self._loaded: str | None = None
         self._refreshes_since_failure = 0
         self._refreshing = Lock()
-        self.before_switch: Callable[[ServingSnapshot], object] = (
-            _no_preparation  # called with the snapshot of a new model
-        )
+        # Called with the snapshot of a new model.
+        self.before_switch: Callable[[ServingSnapshot], object] = _no_preparation
         self.problem: str | None = None  # why the champion does not serve: for `/ready` and operators
 
     def current(self) -> ServingSnapshot:

@@ -31,9 +31,8 @@ class UserEncoder:
         self._store = store
         self._cache = cache
         self._shared = shared
-        self.num_encoded = (
-            0  # by the model in this process; for metrics, so that a lost update between threads is harmless
-        )
+        # By the model in this process; for metrics, so that a lost update between threads is harmless.
+        self.num_encoded = 0
 
     def vectors(
         self, read: ReadTransaction, snapshot: ServingSnapshot, model: BoundModel, states: Sequence[UserState]
@@ -46,13 +45,17 @@ class UserEncoder:
         vectors = [self._known(read, model, state, binding) for state, binding in zip(states, bindings, strict=True)]
         stale = [place for place, vector in enumerate(vectors) if vector is None]
         if stale:
-            missing = [states[place] for place in stale]
-            fresh = model.encoder.encode([state.window.history for state in missing])
-            self.num_encoded += len(missing)
-            self._cache.put(missing, fresh, [bindings[place] for place in stale])
+            fresh = self._encode(model, [states[place] for place in stale], [bindings[place] for place in stale])
             for place, vector in zip(stale, fresh, strict=True):
                 vectors[place] = vector
         return np.stack([vector for vector in vectors if vector is not None])
+
+    def _encode(self, model: BoundModel, states: Sequence[UserState], bindings: Sequence[str]) -> FloatArray:
+        """(B, D) new vectors, which are cached."""
+        vectors = model.encoder.encode([state.window.history for state in states])
+        self.num_encoded += len(states)
+        self._cache.put(states, vectors, bindings)
+        return vectors
 
     def _known(self, read: ReadTransaction, model: BoundModel, state: UserState, binding: str) -> FloatArray | None:
         """(D,) the cached or stored vector if it is current."""
@@ -71,10 +74,8 @@ class UserEncoder:
         stale = [state for state in states if len(state.window.history) and not self._is_current(snapshot, state)]
         if not stale:
             return 0
-        vectors = snapshot.model.encoder.encode([state.window.history for state in stale])
-        self.num_encoded += len(stale)
         bindings = [snapshot.binding(state.window.history) for state in stale]
-        self._cache.put(stale, vectors, bindings)
+        vectors = self._encode(snapshot.model, stale, bindings)
         if self._shared:
             with self._store.transaction() as tx:
                 tx.vectors.save(stale, vectors, bindings, version=snapshot.model.version)
