@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from incremental_parity import num_extended_as_full
 from torch import nn
 
 from core.catalogue.items import Catalogue
@@ -18,7 +19,6 @@ from core.records.stored import EventColumns
 from model.bundle import HM4SRBundle
 from model.checkpoint import load, save
 from model.features import TextFeatures
-from model.inference.incremental import IncrementalEncoder
 from model.network.config import LossWeights, Modality
 from model.network.content_experts import ExpertProjection, ModalityWeights, imbalance
 from model.network.hm4sr import HM4SR
@@ -127,10 +127,6 @@ def test_incremental_vectors_and_a_checkpoint_equal_a_full_encode(
     save(expert_bundle, tmp_path / "model")
     again = load(tmp_path / "model")
     assert again.config.content_experts == 3
-    plain = expert_bundle.bind(shop)
-    incremental = IncrementalEncoder(plain, memory_mib=1)
-    histories = [make_history(8, seed=seed) for seed in range(4)]
-    for length in (3, 4, 6, 8):
-        parts = [History(history.items[:length], history.times_ms[:length]) for history in histories]
-        np.testing.assert_allclose(incremental.encode(range(4), parts), plain.encode(parts), atol=1e-5)
+    num_extended_as_full(expert_bundle, shop, make_history, lengths=(3, 4, 6, 8), num_users=4)
+    histories, plain = [make_history(8, seed=seed) for seed in range(4)], expert_bundle.bind(shop)
     np.testing.assert_array_equal(again.bind(shop).encode(histories), plain.encode(histories))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from incremental_parity import num_extended_as_full
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,7 +17,6 @@ from core.events.history import History
 from model.bundle import HM4SRBundle
 from model.checkpoint import load, save
 from model.features import TextFeatures
-from model.inference.incremental import IncrementalEncoder
 from model.network.config import Modality, ModelConfig
 from model.network.facets import FacetLayer
 from model.network.hm4sr import HM4SR
@@ -103,13 +103,7 @@ def test_it_starts_with_heads_of_equal_weight_each_on_its_part_of_the_item(
 def test_incremental_vectors_equal_a_full_encode(
     facet_bundle: HM4SRBundle, shop: Catalogue, make_history: Callable[..., History]
 ) -> None:
-    plain = facet_bundle.bind(shop)
-    incremental = IncrementalEncoder(plain, memory_mib=1)
-    histories = [make_history(10, seed=seed) for seed in range(6)]
-    for length in (3, 4, 6, 10):
-        parts = [History(history.items[:length], history.times_ms[:length]) for history in histories]
-        np.testing.assert_allclose(incremental.encode(range(6), parts), plain.encode(parts), atol=1e-5)
-    assert incremental.counts.extended == 18
+    assert num_extended_as_full(facet_bundle, shop, make_history) == 18
 
 
 def test_the_plain_forward_equals_the_encoders(
