@@ -7,25 +7,21 @@ A conditional logit (McFadden 1974), linear in the logarithms of what each part 
              + events * log(1 + n(i))
 
 e(i): the encoder's score. F(i), B(i): shares of i among what followed and what preceded the user's last items
-(`neighbour_shares`). p7(i), p90(i): shares of i in all events, decayed with half-lives of 7 and 90 days; n(i): its
+(`NeighbourShares`). p7(i), p90(i): shares of i in all events, decayed with half-lives of 7 and 90 days; n(i): its
 number of events. Only e, F and B depend on the user: F and B are 0 for all but the neighbours of the last items, and
 the other terms are one number for each item. Independent of stores and models. Shapes: N items.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from core.transitions.neighbours import Neighbours
+from core.arrays import DoubleArray, FloatArray
 
-LAST_ITEMS = 10  # of a history, whose neighbours count
-LAST_DECAY = 0.8  # the weight of each of them, relative to the one after
-SHRINKAGE = 1.0  # added to an item's total count: few observations give small shares
 SHARE_FLOOR = 1e-3
 POPULARITY_FLOOR = 1e-5
 
@@ -102,25 +98,3 @@ def share_logs(shares: FloatArray) -> FloatArray:
     """(N,) log(1 + share / SHARE_FLOOR): 0 for an item that is no neighbour."""
     logs: FloatArray = np.log1p(np.asarray(shares, np.float32) / np.float32(SHARE_FLOOR))
     return logs
-
-
-def neighbour_shares(neighbours: Sequence[Neighbours], hidden: IntArray) -> tuple[IntArray, FloatArray]:
-    """Ascending item keys and their shares among the neighbours of a user's last items.
-
-    share(i) = sum over j of v(j) * count(j, i) / (total(j) + SHRINKAGE), v(j) proportional to LAST_DECAY^j with a sum
-    of 1. `neighbours`: of the last items, the newest first, at most LAST_ITEMS. `hidden`: keys that can be no answer;
-    they count neither as neighbours nor in the totals.
-    """
-    if not neighbours:
-        return np.empty(0, np.int64), np.empty(0, np.float32)
-    weights = LAST_DECAY ** np.arange(len(neighbours))
-    lengths = [len(each.keys) for each in neighbours]
-    last = np.repeat(np.arange(len(neighbours)), lengths)
-    keys = np.concatenate([each.keys for each in neighbours])
-    counts = np.concatenate([each.counts for each in neighbours]).astype(np.float64)
-    shown: BoolArray = np.isin(keys, hidden, invert=True) if len(hidden) else np.ones(len(keys), np.bool_)
-    totals = np.array([each.total for each in neighbours]) - np.bincount(last, counts * ~shown, len(neighbours))
-    factors = weights / weights.sum() / (np.maximum(totals, 0) + SHRINKAGE)
-    distinct, inverse = np.unique(keys[shown], return_inverse=True)
-    shares = np.bincount(inverse, (counts * factors[last])[shown], len(distinct))
-    return distinct, shares.astype(np.float32)

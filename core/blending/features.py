@@ -1,6 +1,7 @@
 """The features of a blend: what the neighbours of a user's last items and recent events say of all items.
 
-Serving, the gate, calibration and evaluation compute them here. Shapes: N items, J last items, n events.
+Serving, the gate, calibration and evaluation compute them here. Shapes: N items, J last items, k neighbours,
+n events.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from core.arrays import DoubleArray, FloatArray, IntArray
-from core.blending.blend import LAST_ITEMS, Blend, neighbour_shares, share_logs, shares_of
+from core.blending.blend import Blend, share_logs, shares_of
+from core.blending.neighbour_shares import LAST_ITEMS, NeighbourShares
 from core.transitions.counts import TransitionCounts
 from core.transitions.neighbours import Neighbours
 
@@ -48,16 +50,9 @@ class LastNeighbours:
         ]
         return LastNeighbours(self.last, followers, self.predecessors)
 
-    def forward(self, hidden: IntArray) -> tuple[IntArray, FloatArray]:
-        """Item keys and their shares among what followed; see `neighbour_shares`."""
-        return neighbour_shares(self.followers, hidden)
-
-    def backward(self, hidden: IntArray) -> tuple[IntArray, FloatArray]:
-        """Item keys and their shares among what preceded; see `neighbour_shares`."""
-        return neighbour_shares(self.predecessors, hidden)
-
-
-NO_NEIGHBOURS = LastNeighbours(np.empty(0, np.int64), (), ())
+    def shares(self, hidden: IntArray) -> NeighbourShares:
+        """The shares of the neighbours. `hidden`: item keys that are no answers."""
+        return NeighbourShares.of(self.followers, self.predecessors, hidden)
 
 
 class DecayedEvents:
@@ -91,13 +86,16 @@ class BlendFeatures(NamedTuple):
         cls, near: LastNeighbours, hidden: IntArray, items: FloatArray, rows_of: Callable[[IntArray], IntArray]
     ) -> BlendFeatures:
         """After one history. `hidden`: item keys that are no answers; `rows_of`: rows of item keys, -1 for none."""
+        shares = near.shares(hidden)
+        rows = rows_of(shares.keys)
+        known = rows >= 0
 
-        def logs_of(keys: IntArray, shares: FloatArray) -> FloatArray:
-            logs_N, rows = np.zeros(len(items), np.float32), rows_of(keys)
-            logs_N[rows[rows >= 0]] = share_logs(shares[rows >= 0])
+        def logs_of(shares_k: FloatArray) -> FloatArray:
+            logs_N = np.zeros(len(items), np.float32)
+            logs_N[rows[known]] = share_logs(shares_k[known])
             return logs_N
 
-        return cls(logs_of(*near.forward(hidden)), logs_of(*near.backward(hidden)), items)
+        return cls(logs_of(shares.forward), logs_of(shares.backward), items)
 
     def scores(self, blend: Blend, encoder_N: FloatArray) -> FloatArray:
         """(N,) the blended scores, given those of the encoder."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
-from core.blending.blend import LAST_ITEMS, ItemCounts
+from core.blending.blend import ItemCounts
 from core.blending.features import BlendFeatures, DecayedEvents, LastNeighbours
+from core.blending.neighbour_shares import LAST_ITEMS
 from core.events.history import History
 from core.learn.trial import TrialSlice
 from core.transitions.counts import CountRules, TransitionCounts

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
-from core.blending.blend import LAST_ITEMS
+from core.blending.neighbour_shares import LAST_ITEMS
 from core.catalogue.items import Catalogue
 from core.events.history import History
 from core.ports.encoder import Encoder

@@ -31,6 +31,7 @@ from core.recommendation.snapshots.snapshot import ServingSnapshot
 FIRST = 64  # candidates of each part at the first try
 GROWTH = 4
 PARTS: tuple[ReasonKind, ...] = ("history", "neighbour", "repeat", "popularity")
+SMALLEST = float(np.finfo(np.float32).tiny)  # instead of a sum of 0
 ROUNDING = 1e-5  # the index and numpy round the same product differently, relative to the score
 
 
@@ -133,14 +134,17 @@ class BlendedRanker:
 
     def reasons(self, rows: IntArray, items: ItemLookup) -> list[ItemReason | None]:
         """For each row the part of its score that is highest above that of a mean item, and the shares of all parts."""
-        shares = [_shares(parts) for parts in self._parts(rows).T.tolist()]
-        near = np.array([parts[0][0] == "neighbour" for parts in shares], np.bool_)
+        parts = self._parts(rows)
+        order = np.argsort(-parts, axis=0, kind="stable")
+        shares = np.maximum(parts, 0) / np.maximum(np.maximum(parts, 0).sum(axis=0), SMALLEST)
+        near = order[0] == PARTS.index("neighbour")
         sources = np.full(len(rows), -1)
         if near.any():
             sources[near] = self.neighbours.sources(self.snapshot.catalogue.keys[rows[near]])
-        known = np.unique(sources[sources >= 0]).tolist()
-        named = items(known) if known else {}
-        return [_reason(parts, named.get(source)) for parts, source in zip(shares, sources.tolist(), strict=True)]
+        known = set(sources.tolist()) - {-1}
+        named = items(sorted(known)) if known else {}
+        columns = zip(order.T.tolist(), shares.T.tolist(), sources.tolist(), strict=True)
+        return [_reason(ranked, own, named.get(source)) for ranked, own, source in columns]
 
     def _parts(self, rows: IntArray) -> FloatArray:
         """(4, N) how far each part of `PARTS` is above that of a mean item."""
@@ -160,16 +164,10 @@ class BlendedRanker:
         return products
 
 
-def _shares(parts: Sequence[float]) -> list[tuple[ReasonKind, float]]:
-    """The shares of the positive parts, largest first; the largest part alone where none is positive."""
-    ranked = sorted(zip(PARTS, parts, strict=True), key=lambda part: -part[1])
-    positive = [(kind, part) for kind, part in ranked if part > 0]
-    total = sum(part for _, part in positive)
-    return [(kind, part / total) for kind, part in positive] or [(ranked[0][0], 1.0)]
-
-
-def _reason(shares: Sequence[tuple[ReasonKind, float]], source: ItemName | None) -> ItemReason:
-    kind = shares[0][0]
-    if kind != "neighbour" or source is None:
-        return ItemReason(kind, shares=tuple(shares))
-    return ItemReason(kind, source.item_id, source.title, tuple(shares))
+def _reason(ranked: Sequence[int], shares: Sequence[float], source: ItemName | None) -> ItemReason:
+    """`ranked`: places in `PARTS`, the largest part first; it counts alone where none is positive."""
+    kind = PARTS[ranked[0]]
+    named = tuple([(PARTS[place], shares[place]) for place in ranked if shares[place] > 0]) or ((kind, 1.0),)
+    if source is None:
+        return ItemReason(kind, shares=named)
+    return ItemReason(kind, source.item_id, source.title, named)

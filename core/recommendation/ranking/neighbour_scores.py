@@ -9,22 +9,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.arrays import FloatArray, IntArray
-from core.blending.blend import LAST_DECAY, SHRINKAGE, Blend
+from core.arrays import IntArray
+from core.blending.blend import Blend
 from core.blending.features import LastNeighbours
+from core.blending.neighbour_shares import SharePairs
 from core.catalogue.items import Catalogue
 from core.events.history import History
-from core.recommendation.ranking.added_scores import AddedScores
+from core.recommendation.ranking.added_scores import NOTHING_ADDED, AddedScores
 from core.transitions.counts import TransitionCounts
-from core.transitions.neighbours import Neighbours
 
 
 @dataclass(frozen=True, slots=True)
 class NeighbourScores:
-    """The added scores of one history, and the neighbours of its last items, from which they come."""
+    """The added scores of one history. `last`: (J,) its last items; `pairs`: of them and their neighbours, if any."""
 
     added: AddedScores
-    near: LastNeighbours
+    last: IntArray
+    pairs: SharePairs | None
 
     @classmethod
     def of(
@@ -36,26 +37,18 @@ class NeighbourScores:
     @classmethod
     def of_near(cls, blend: Blend, near: LastNeighbours, catalogue: Catalogue, hidden: IntArray) -> NeighbourScores:
         """Of the neighbours of last items."""
-        (forward_keys, forward), (backward_keys, backward) = near.forward(hidden), near.backward(hidden)
-        rows = catalogue.rows(np.concatenate([forward_keys, backward_keys]))
-        parts = np.concatenate([blend.forward_part(forward), blend.backward_part(backward)])
-        return cls(AddedScores.summed(rows, parts), near)
+        shares = near.shares(hidden)
+        rows = catalogue.rows(shares.keys)
+        known = rows >= 0
+        added = (blend.forward_part(shares.forward) + blend.backward_part(shares.backward))[known]
+        return cls(AddedScores(rows[known], added), near.last, shares.pairs)
 
     def sources(self, item_keys: IntArray) -> IntArray:
-        """(n,) for each item the last item that it most often stood next to, -1 where it did with none."""
-        last = self.near.last
-        weights = LAST_DECAY ** np.arange(len(last))
-        shares = np.zeros((max(len(last), 1), len(item_keys)))
-        for neighbours in (self.near.followers, self.near.predecessors):
-            for place, of_item in enumerate(neighbours):
-                shares[place] += weights[place] * _counts_of(of_item, item_keys) / (of_item.total + SHRINKAGE)
-        best = shares.argmax(axis=0)
-        known = shares.max(axis=0) > 0
-        return np.where(known, last[best] if len(last) else -1, -1)
+        """(n,) for each of these distinct items the last item that adds most to its shares, -1 where none does."""
+        if self.pairs is None:
+            return np.full(len(item_keys), -1)
+        largest = self.pairs.largest(item_keys)
+        return np.where(largest >= 0, self.last[largest], -1)
 
 
-def _counts_of(neighbours: Neighbours, item_keys: IntArray) -> FloatArray:
-    if not len(neighbours.keys):
-        return np.zeros(len(item_keys), np.float32)
-    places = np.searchsorted(neighbours.keys, item_keys).clip(max=len(neighbours.keys) - 1)
-    return np.where(neighbours.keys[places] == item_keys, neighbours.counts[places], np.float32(0))
+NO_NEIGHBOUR_SCORES = NeighbourScores(NOTHING_ADDED, np.empty(0, np.int64), None)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from domain_shop import ALL, Shop, names
 
-from core.blending.blend import COUNTS_BLEND, POPULARITY_FLOOR, SHARE_FLOOR, SHRINKAGE, Blend
+from core.blending.blend import COUNTS_BLEND, POPULARITY_FLOOR, SHARE_FLOOR, Blend
+from core.blending.neighbour_shares import SHRINKAGE
 from core.recommendation.requests import ItemReason, RecommendationRequest, RecommendationResult, SessionEvent
 
 BLEND = Blend(encoder=0.1, forward=1.0, backward=0.5, recent=0.2, lasting=0.1, events=-0.3)

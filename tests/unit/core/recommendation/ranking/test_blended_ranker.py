@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from domain_doubles import AxisEncoder, BruteForceIndex
@@ -9,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.arrays import BoolArray, FloatArray, IntArray
-from core.blending.features import NO_NEIGHBOURS
 from core.catalogue.items import Catalogue
 from core.recommendation.ranking import blended_ranker
 from core.recommendation.ranking.added_scores import AddedScores
 from core.recommendation.ranking.blended_ranker import BlendedRanker
-from core.recommendation.ranking.neighbour_scores import NeighbourScores
+from core.recommendation.ranking.neighbour_scores import NO_NEIGHBOUR_SCORES
 from core.recommendation.snapshots.bound_model import BoundModel
 from core.recommendation.snapshots.item_values import ItemValues
 from core.recommendation.snapshots.snapshot import ServingSnapshot
@@ -62,7 +63,7 @@ def shop(
     repeats = AddedScores(repeated, random.normal(scale=3, size=len(repeated)).astype(np.float32))
     values = ItemValues.of((spread * random.exponential(size=num_items)).astype(np.float32))
     snapshot = ServingSnapshot(catalogue, np.zeros(num_items), bound, None, values)
-    neighbours = NeighbourScores(added, NO_NEIGHBOURS)
+    neighbours = replace(NO_NEIGHBOUR_SCORES, added=added)
     query = random.normal(size=4).astype(np.float32) if model else None
     return BlendedRanker(snapshot, bound, query, repeats, neighbours, "because"), random.random(num_items) < 0.7
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from domain_doubles import AxisEncoder, BruteForceIndex
 
-from core.blending.features import NO_NEIGHBOURS
 from core.catalogue.items import Catalogue
 from core.recommendation.ranking.added_scores import NOTHING_ADDED
 from core.recommendation.ranking.blended_ranker import BlendedRanker
-from core.recommendation.ranking.neighbour_scores import NeighbourScores
+from core.recommendation.ranking.neighbour_scores import NO_NEIGHBOUR_SCORES
 from core.recommendation.ranking.rankers import PopularityRanker, Ranker
 from core.recommendation.ranking.shared_products import with_products
 from core.recommendation.snapshots.bound_model import BoundModel
@@ -34,7 +33,7 @@ def ranker_of(model: BoundModel) -> BlendedRanker:
     values = ItemValues.of(RANDOM.random(NUM_ITEMS).astype(np.float32))
     snapshot = ServingSnapshot(CATALOGUE, np.zeros(NUM_ITEMS), model, None, values)
     query = RANDOM.normal(size=WIDTH).astype(np.float32)
-    return BlendedRanker(snapshot, model, query, NOTHING_ADDED, NeighbourScores(NOTHING_ADDED, NO_NEIGHBOURS), "")
+    return BlendedRanker(snapshot, model, query, NOTHING_ADDED, NO_NEIGHBOUR_SCORES, "")
 
 
 def test_rankings_are_those_of_each_ranker_alone_whichever_model_it_has() -> None:
