@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
 from core.background import BackgroundThread
 from core.records.api_keys import Scope
+from serving.http.direct_routes import DirectRoutes
 from serving.http.guards import KeyGuard, LocalGuard, RawPath, UnexpectedErrors
 from serving.http.keys import RELOAD_S, KeyRing
 from serving.http.metrics import MetricsMiddleware
@@ -35,6 +37,7 @@ from serving.runtime.engine import Engine
 from serving.runtime.services import Limits, Services
 from serving.schemas.openapi import publish
 
+FREQUENT = ("/v1/users/{user_id:path}/recommendations", "/v1/interactions")
 CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 __all__ = ["Limits", "Services", "create_app"]
@@ -65,6 +68,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(app.state.router)
     add_error_replies(app)
     publish(app)
+    app.router.middleware_stack = DirectRoutes(app.router.middleware_stack, _frequent(app.state.router))
     if keys:  # middleware runs in reverse order of this list
         app.add_middleware(KeyGuard, keys=keys)
         if services.cors_origins:
@@ -76,6 +80,13 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(MetricsMiddleware, metrics=engine.metrics, activity=engine.activity)
     return app
+
+
+def _frequent(router: APIRouter) -> list[APIRoute]:
+    """The routes that a shop calls for each page view and each event."""
+    routes = [route for route in router.routes if isinstance(route, APIRoute) and route.path in FREQUENT]
+    assert len(routes) == len(FREQUENT), f"wanted the routes {FREQUENT}, got {routes}"
+    return routes
 
 
 def _key_ring(services: Services) -> KeyRing | None:

@@ -23,6 +23,7 @@ from typing import Literal
 # They set the size of native thread pools.
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 CHATTY_LOGGERS = ("httpx", "httpcore", "uvicorn.error", "alembic", "faiss", "kafka", "aiokafka", "faust", "mode")
+LOW_PRIORITY = 5  # niceness of a process that works beside those that answer or commit
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 

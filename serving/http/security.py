@@ -7,6 +7,7 @@ A browser on this machine has access, but not a web page of another site in it: 
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from core.errors import InvalidSettings
@@ -19,6 +20,7 @@ ADMIN_READS = frozenset({"/v1/audit"})
 WRITES = ("/v1/interactions", "/v1/items")  # with all paths below
 
 
+@lru_cache(maxsize=64)  # each request names the host that it was sent to
 def is_loopback(host: str) -> bool:
     """Whether an address to listen on can be reached from this machine only: localhost, 127.0.0.0/8, ::1."""
     try:
@@ -61,6 +63,7 @@ def foreign_origin(headers: list[tuple[bytes, bytes]]) -> str | None:
     return None
 
 
+@lru_cache(maxsize=64)
 def _name(host: str) -> str:
     """The host name of `name:port`, `[::1]:port`."""
     try:

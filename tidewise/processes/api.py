@@ -22,7 +22,7 @@ from tidewise import __version__
 from tidewise.bootstrap import System, cursor_key, open_system
 from tidewise.data_folder import hold
 from tidewise.metrics.monitor import MonitorCollector, StoredDriftCollector
-from tidewise.process_setup import freeze_gc, use_log_format
+from tidewise.process_setup import LOW_PRIORITY, freeze_gc, use_log_format
 from tidewise.processes.encoding import start_encoding
 from tidewise.processes.kafka import dead_letter_decoder, end_offsets, open_log
 from tidewise.processes.learning_scheduler import start_learning
@@ -120,6 +120,7 @@ def _api_process(settings: Settings, announce: Announce, *, publishes: bool = Fa
 
 
 def _monitor_process(settings: Settings, announce: Announce) -> None:
+    os.nice(LOW_PRIORITY)  # it reads its whole history at a start, and answers come first
     run_monitor(settings, on_ready=announce)
 
 

@@ -18,11 +18,10 @@ from threading import Event
 from core.errors import StoreUnavailable, TidewiseError
 from core.records.stored import UserState
 from tidewise.bootstrap import System, open_system
-from tidewise.process_setup import end_with_parent
+from tidewise.process_setup import LOW_PRIORITY, end_with_parent
 from tidewise.processes.refresh import start_refresh
 from tidewise.settings.schema import Settings
 
-LOW_PRIORITY = 5
 STOP_TIMEOUT_S = 2.0
 STARTUP_DELAY_S = 3.0  # a restarted worker catches up before its child uses two seconds of a core to load torch
 POLL_S = 0.1  # how soon `encode` notices an interrupt

@@ -1,0 +1,37 @@
+"""Direct routes: the endpoints that a shop calls all day, without the router's search and its dependencies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class DirectRoutes:
+    """Calls the endpoint of one of these routes itself; everything else goes to the router.
+
+    The router keeps them: it documents them, and answers other methods. Their endpoints take a request alone.
+    """
+
+    def __init__(self, router: ASGIApp, routes: Sequence[APIRoute]) -> None:
+        self._router = router
+        self._routes = [(method, route) for route in routes for method in route.methods or ()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass on."""
+        route = self._matching(scope) if scope["type"] == "http" else None
+        if route is None:
+            return await self._router(scope, receive, send)
+        endpoint: Any = route.endpoint
+        await (await endpoint(Request(scope, receive)))(scope, receive, send)
+
+    def _matching(self, scope: Scope) -> APIRoute | None:
+        """The route of a request, which is noted in the scope as the router notes it."""
+        for method, route in self._routes:
+            if scope["method"] == method and (found := route.path_regex.match(scope["path"])):
+                scope.update(route=route, path_params=found.groupdict())
+                return route
+        return None
