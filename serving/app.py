@@ -24,6 +24,7 @@ from serving.routes.experiments import ExperimentRoutes
 from serving.routes.ingestion import IngestionRoutes
 from serving.routes.interactions import InteractionRoutes
 from serving.routes.interests import InterestRoutes
+from serving.routes.item_search import ItemSearchRoutes
 from serving.routes.items import ItemRoutes
 from serving.routes.models import ModelRoutes
 from serving.routes.outcomes import OutcomeRoutes
@@ -117,6 +118,7 @@ def _routes(engine: Engine) -> APIRouter:
     router = APIRouter()
     InteractionRoutes(engine).register(router)
     RecommendationRoutes(engine).register(router)
+    ItemSearchRoutes(engine).register(router)
     ItemRoutes(engine).register(router)
     UserRoutes(engine).register(router)
     ModelRoutes(engine).register(router)

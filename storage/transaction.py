@@ -17,6 +17,7 @@ from storage.repositories.definitions import EXPERIMENTS, SCENARIOS, SEGMENTS, D
 from storage.repositories.drift import DriftRepository
 from storage.repositories.event_counts import EventCountRepository
 from storage.repositories.events import EventRepository
+from storage.repositories.item_counts import ItemCountRepository
 from storage.repositories.items import ItemRepository
 from storage.repositories.keys import KeyRepository
 from storage.repositories.leases import LeaseRepository
@@ -63,6 +64,7 @@ class SqlTransaction(Transaction):
         self.event_counts = EventCountRepository(session)
         self.answers = AnswerRepository(session)
         self.outcomes = OutcomeRepository(session)
+        self.item_counts = ItemCountRepository(session)
         self.arms = ArmRepository(session)
         self.dead_letters = DeadLetterRepository(session)
         self.models = ModelRepository(session)

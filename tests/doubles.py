@@ -16,6 +16,7 @@ from memory_store.dead_letters import MemoryDeadLetters
 from memory_store.definitions import MemoryDefinitions
 from memory_store.drift import MemoryDrift
 from memory_store.events import MemoryEvents
+from memory_store.item_counts import MemoryItemCounts
 from memory_store.items import MemoryItems
 from memory_store.keys import MemoryKeys
 from memory_store.leases import MemoryLeases
@@ -49,6 +50,7 @@ class MemoryTransaction(Transaction):
         self.transitions = MemoryTransitions(data)
         self.answers = MemoryAnswers(data)
         self.outcomes = MemoryOutcomes(data)
+        self.item_counts = MemoryItemCounts(data)
         self.arms = MemoryArms(data)
         self.dead_letters = MemoryDeadLetters(data)
         self.models = MemoryModels(data)

@@ -10,7 +10,7 @@ from typing import Any
 from domain_doubles import NOW_MS, SHAPE, TYPES, ingestor
 from hypothesis import strategies as st
 
-from core.clock import ManualClock
+from core.clock import DAY_MS, ManualClock
 from core.corrections.erase import erase_user
 from core.corrections.merge import merge_users
 from core.corrections.undo import undo_event
@@ -24,6 +24,7 @@ from core.outcomes.answer_log import AnswerLog
 from core.outcomes.shown_items import ShownItem
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.ports.store import Store
+from core.records.item_counts import measure_of_type
 from core.records.outcomes import Answer, Measure, Origin, new_recommendation_id
 from core.records.statuses import EventStatus
 
@@ -245,8 +246,37 @@ class OutcomeShop:
                     revenue[_cell(sent.answer, position, Measure.CONVERSION)] += 2.5  # type: ignore[assignment]
         return {cell: (num, revenue[cell]) for cell, num in Counter(cell for _, cell in counted).items()}
 
+    def expected_by_item(self) -> Counter[tuple[str, int, int]]:
+        """What must be counted now by item, day and measure."""
+        counted: set[tuple[int, str, int, int]] = set()
+        events: Counter[tuple[str, int, int]] = Counter()
+        for given in self.answers:
+            if given.status == "stored":
+                day = given.answer.time_ms // DAY_MS
+                counted |= {(id(given), item_id, day, Measure.SHOWN) for item_id in given.answer.item_ids}
+        for sent in (sent for sent in self.events if sent.live):
+            item_id, measure = sent.event.item_id, measure_of_type(TYPES.codes[sent.event.type])
+            events[item_id, sent.event.time_ms // DAY_MS, measure] += 1
+            if sent.answer is not None:
+                day = sent.answer.answer.time_ms // DAY_MS
+                counted.add((id(sent.answer), item_id, day, Measure.IMPRESSION))
+                counted.add((id(sent.answer), item_id, day, MEASURES[sent.event.type]))
+        return events + Counter((item_id, day, measure) for _, item_id, day, measure in counted)
+
+    def assert_counted_by_item(self) -> None:
+        """The stored counts by item are those."""
+        with self.store.read() as read:
+            stored = read.items.by_id(ITEMS)
+            names = {item.key: item_id for item_id, item in stored.items()}
+            days = {"since_day": NOW_MS // DAY_MS - 2, "until_day": NOW_MS // DAY_MS + 4}
+            counts = read.item_counts.of_items(list(names), measures=range(64), **days)
+        assert {(names[key.item_key], key.day, key.measure): num for key, num in counts.items()} == dict(
+            self.expected_by_item()
+        )
+
     def assert_counted(self) -> None:
         """The stored counts are those, by each dimension."""
+        self.assert_counted_by_item()
         expected = self.expected()
         with self.store.read() as read:
             origins = read.answers.origins()

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from core.ingestion.derivation import Derivation, event_counts
 from core.outcomes.attribution import remove_outcomes
+from core.outcomes.item_counts import changed, item_event_counts
 from core.ports.offsets import CORRECTIONS
 from core.ports.store import Transaction
 from core.records.drift import BucketCounts
@@ -49,6 +50,7 @@ def replace_derived(
     remove_outcomes(tx, writer_key, gone)
     tx.popularity.add(writer_key, derivation.popularity(gone))
     tx.event_counts.add(writer_key, {name: -num for name, num in event_counts(gone).items()})
+    tx.item_counts.add(writer_key, changed({}, item_event_counts(gone)))
     tx.transitions.add(writer_key, _changed_transitions(derivation, before, after))
     facts = tx.drift.item_facts(sorted({row.item_key for row in old}))
     changes = derivation.drift_counts(after, facts)

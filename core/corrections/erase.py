@@ -8,6 +8,7 @@ from core.corrections.derived import events_of, lock_corrections, replace_derive
 from core.errors import NotFound
 from core.ingestion.derivation import Derivation
 from core.outcomes.counting import answer_counts, difference
+from core.outcomes.item_counts import changed, item_answer_counts
 from core.ports.store import Store
 
 
@@ -28,6 +29,7 @@ def _erase(store: Store, user_id: str, clock: Clock, derivation: Derivation) -> 
             user_ids = tx.users.ids_of(state.key)
         answers = tx.answers.erase_users(user_ids)
         tx.outcomes.add_counts(writer_key, difference({}, answer_counts(answers)))
+        tx.item_counts.add(writer_key, changed({}, item_answer_counts(answers)))
         if not tx.users.erase(user_id, now_ms=clock.now_ms()) and not answers:
             msg = f"user {user_id!r} is not known"
             raise NotFound(msg)

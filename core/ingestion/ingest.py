@@ -37,6 +37,7 @@ from core.ingestion.offsets import adopt_log
 from core.ingestion.resolved_batch import ResolvedBatch
 from core.ingestion.sources import EventBatch, IngestResult, RequestSource, Source, StreamSource
 from core.outcomes.attribution import Attributor
+from core.outcomes.item_counts import item_event_counts
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.ports.store import Store, Transaction
 from core.records.statuses import EventStatus
@@ -216,6 +217,7 @@ class Ingestor:
         if scores:
             tx.popularity.add(writer.key, scores)
         tx.event_counts.add(writer.key, event_counts(rows))
+        tx.item_counts.add(writer.key, item_event_counts(rows))
 
 
 def _highest(applied: int | None, offset: int) -> int:

@@ -17,6 +17,7 @@ from core.events.history import WindowShape
 from core.events.interactions import EventTypes
 from core.ingestion.derivation import Derivation, event_counts
 from core.outcomes.counting import outcome_counts
+from core.outcomes.item_counts import item_event_counts, item_outcome_counts, places_of
 from core.popularity import add_log2
 from core.ports.offsets import ANSWERS, REBUILD
 from core.ports.store import ReadTransaction, Store, Transaction
@@ -58,6 +59,7 @@ def rebuild(
             tx.transitions.add(writer.key, [transition for history in histories for transition in of_history(history)])
             scores |= add_log2(scores, derivation.popularity(rows))
             counts.update(event_counts(rows))
+            tx.item_counts.add(writer.key, item_event_counts(rows))
             facts = tx.drift.item_facts(sorted({row.item_key for row in rows}))
             for start_ms, more in derivation.drift_counts(rows, facts).items():
                 drift_counts.setdefault(start_ms, BucketCounts()).add(more)
@@ -66,6 +68,8 @@ def rebuild(
         _save_totals(tx, writer.key, scores, counts, drift_counts)
         for outcomes in read.outcomes.pages():
             tx.outcomes.add_counts(writer.key, outcome_counts(outcomes))
+            events = read.events.by_key([outcome.event_key for outcome in outcomes])
+            tx.item_counts.add(writer.key, item_outcome_counts(outcomes, places_of(outcomes, events)))
         tx.metadata.save(meta)
         tx.commit()
     return num_events
@@ -80,6 +84,7 @@ def _clear_derived(tx: Transaction) -> None:
     tx.event_counts.clear()
     tx.drift.clear_counts(kept_writer=tx.offsets.lock(ANSWERS, [0])[0].key)
     tx.outcomes.clear_counts()
+    tx.item_counts.clear()
 
 
 def user_groups(read: ReadTransaction) -> Iterator[list[EventRow]]:

@@ -21,16 +21,21 @@ from core.events.history import EMPTY_WINDOW, Window
 from core.ingestion.derivation import Derivation, event_counts
 from core.ingestion.rebuild import user_groups
 from core.outcomes.counting import NOTHING, outcome_counts
+from core.outcomes.item_counts import item_event_counts, item_outcome_counts, places_of
 from core.popularity import add_log2
+from core.ports.item_counts import ItemDimension
 from core.ports.outcomes import Dimension
 from core.ports.store import ReadTransaction
 from core.records.drift import BUCKET_MS
+from core.records.item_counts import ItemCountKey
 from core.records.outcomes import OF_EVENTS, Measure
 from core.records.stored import EventRow
 from core.transitions.sums import TransitionSums
 from core.transitions.transition import of_history
 
-Part = Literal["window", "sequence", "popularity", "transitions", "event count", "outcome count", "attributes"]
+Part = Literal[
+    "window", "sequence", "popularity", "transitions", "event count", "outcome count", "item count", "attributes"
+]
 PARTS: tuple[Part, ...] = get_args(Part)
 MAX_EXAMPLES = 20
 LOG2_TOLERANCE = 1e-3  # of popularity: other orders of summation, and what corrections took back (`subtract_log2`)
@@ -84,6 +89,7 @@ def verify(read: ReadTransaction, derivation: Derivation, *, progress: Callable[
     popularity: dict[int, float] = {}
     counts: Counter[tuple[int, int]] = Counter()
     transitions = TransitionSums()
+    item_counts = _ItemSums()
     for rows in user_groups(read):
         for key, group in groupby(rows, attrgetter("user_key")):
             own = list(group)
@@ -92,13 +98,15 @@ def verify(read: ReadTransaction, derivation: Derivation, *, progress: Callable[
             transitions.add(np.array(of_history(history), np.int64))
         popularity |= add_log2(popularity, derivation.popularity(rows))
         counts.update(event_counts(rows))
+        item_counts.add(item_event_counts(rows))
         result.num_events += len(rows)
         progress(result.num_events)
     _compare_users(read, result, windows, sequences)
     _compare_popularity(read, result, popularity)
     _compare_transitions(read, result, transitions)
     _compare_event_counts(read, result, counts)
-    _compare_outcome_counts(read, result)
+    _compare_outcome_counts(read, result, item_counts)
+    _compare_item_counts(read, result, item_counts)
     return result
 
 
@@ -162,10 +170,37 @@ def _compare_event_counts(read: ReadTransaction, result: Verification, expected:
             result.compare("event count", name, stored.get((start_ms, code), 0), sums[start_ms, code])
 
 
-def _compare_outcome_counts(read: ReadTransaction, result: Verification) -> None:
-    """By day, origin and position of the answer: the numbers, and the sums of values but for rounding."""
+class _ItemSums:
+    """Sums of counts by item and by day, each with the measure."""
+
+    def __init__(self) -> None:
+        self.sums: dict[ItemDimension, Counter[tuple[int, int]]] = {"item": Counter(), "day": Counter()}
+
+    def add(self, counts: Counter[ItemCountKey]) -> None:
+        for (measure, day, item_key), num in counts.items():
+            self.sums["item"][item_key, measure] += num
+            self.sums["day"][day, measure] += num
+
+
+def _compare_item_counts(read: ReadTransaction, result: Verification, expected: _ItemSums) -> None:
+    measures = sorted({*OF_EVENTS, *(measure for _, measure in expected.sums["day"])})
+    for by, sums in expected.sums.items():
+        totals = read.item_counts.totals(by, measures=measures, since_day=0, until_day=LAST_DAY)
+        stored = {(group, measure): num for group, measure, num in totals.tolist()}
+        for group, measure in sorted(stored.keys() | sums.keys()):
+            name = f"measure {measure}, {by} {group}"
+            result.compare("item count", name, stored.get((group, measure), 0), sums[group, measure])
+
+
+def _compare_outcome_counts(read: ReadTransaction, result: Verification, item_counts: _ItemSums) -> None:
+    """By day, origin and position of the answer: the numbers, and the sums of values but for rounding.
+
+    Adds what outcomes count by item to `item_counts`.
+    """
     expected: dict[Dimension, dict[tuple[int, int], tuple[int, float]]] = {by: {} for by in get_args(Dimension)}
     for page in read.outcomes.pages():
+        events = read.events.by_key([outcome.event_key for outcome in page])
+        item_counts.add(item_outcome_counts(page, places_of(page, events)))
         for key, (num, value) in outcome_counts(page).items():
             groups: dict[Dimension, int] = {"day": key.day, "origin": key.origin_key, "position": key.position}
             for by, group in groups.items():

@@ -18,6 +18,7 @@ from core.clock import DAY_MS, Clock
 from core.errors import StoreError
 from core.outcomes.attribution import Attributor
 from core.outcomes.counting import answer_counts
+from core.outcomes.item_counts import item_answer_counts
 from core.outcomes.retention import Retention
 from core.outcomes.shown_counts import shown_counts
 from core.outcomes.shown_items import ShownItem, ShownItems
@@ -114,6 +115,7 @@ class AnswerLog:
             shown = {(a.time_ms // DAY_MS, a.origin_key, item) for a in added for item in a.item_keys} - self._shown
             tx.answers.add_items_shown(sorted(shown))
             tx.outcomes.add_counts(writer.key, answer_counts(added))
+            tx.item_counts.add(writer.key, item_answer_counts(added))
             new = {stored.key for stored in added}
             counted = (answer for answer in kept if bytes.fromhex(answer.recommendation_id) in new)
             tx.drift.add_counts(writer.key, shown_counts(counted, items))
@@ -151,6 +153,7 @@ class AnswerLog:
             totals = tx.outcomes.totals("day", since_day=oldest_day, until_day=now_ms // DAY_MS + 1)
             by_day = {day: num for day, measure, num, _ in totals if measure == Measure.ANSWER}
             num_deleted = tx.answers.delete_before(self._retention.first_ms(now_ms, by_day), limit=DELETE_STEP)
+            num_deleted += tx.item_counts.delete_shown_before(oldest_day, limit=DELETE_STEP)
             tx.commit()
         if num_deleted < DELETE_STEP:
             self._maintained_s = self._seconds()

@@ -15,6 +15,7 @@ from core.ports.dead_letters import DeadLetterReader, DeadLetterRepository
 from core.ports.definitions import DefinitionReader, DefinitionRepository
 from core.ports.drift import DriftReader, DriftRepository
 from core.ports.events import EventReader, EventRepository
+from core.ports.item_counts import ItemCountReader, ItemCountRepository
 from core.ports.items import ItemReader, ItemRepository
 from core.ports.keys import KeyReader, KeyRepository
 from core.ports.leases import LeaseReader, LeaseRepository
@@ -43,6 +44,7 @@ class ReadTransaction(Protocol):
     transitions: TransitionReader
     answers: AnswerReader
     outcomes: OutcomeReader
+    item_counts: ItemCountReader
     arms: ArmReader
     dead_letters: DeadLetterReader
     models: ModelReader
@@ -74,6 +76,7 @@ class Transaction(ReadTransaction, Protocol):
     transitions: TransitionRepository
     answers: AnswerRepository
     outcomes: OutcomeRepository
+    item_counts: ItemCountRepository
     dead_letters: DeadLetterRepository
     models: ModelRepository
     scenarios: DefinitionRepository

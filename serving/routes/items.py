@@ -1,4 +1,4 @@
-"""The catalogue over HTTP: read, search, insert, replace, patch and remove items."""
+"""The catalogue over HTTP: read, insert, replace, patch and remove items."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from core.access.audit import named
-from core.arrays import IntArray
 from core.catalogue.items import Item, parse_item
 from core.catalogue.patches import parse_patch
-from core.errors import InvalidInput, InvalidItem, NotFound
-from core.events.interactions import check_id, shorten
+from core.errors import InvalidItem, NotFound
+from core.events.interactions import check_id
 from core.manage import patch_items, remove_item, save_items
-from core.recommendation.search import search_rows
-from core.recommendation.snapshots.snapshot import ServingSnapshot
 from core.records.stored import StoredItem
 from serving.http.audit import audited
 from serving.http.entries import read_entries, read_one
@@ -25,13 +22,10 @@ from serving.runtime.engine import Engine
 from serving.schemas import items as schemas
 
 MAX_PAGE = 1_000
-MAX_MATCHES = 200
-MAX_OFFSET = 100_000
-MAX_QUERY_CHARS = 200
 
 
 class ItemRoutes:
-    """Reads come from the store, searches from the serving snapshot; changes go through the writer, after the events
+    """Reads come from the store; changes go through the writer, after the events
     that came before them.
     """
 
@@ -43,7 +37,6 @@ class ItemRoutes:
     def register(self, router: APIRouter) -> None:
         """Add the routes; those with fixed names first, because an id matches every path."""
         item = "/v1/items/{item_id:path}"
-        router.add_api_route("/v1/items/search", self.search, methods=["GET"], **schemas.GET_SEARCH)
         router.add_api_route("/v1/items", self.list_page, methods=["GET"], **schemas.GET_ITEMS)
         router.add_api_route("/v1/items", self.post, methods=["POST"], **schemas.POST_ITEMS)
         router.add_api_route("/v1/items", self.patch_many, methods=["PATCH"], **schemas.PATCH_ITEMS)
@@ -102,22 +95,6 @@ class ItemRoutes:
         await self._engine.writer.run(lambda: self._remove(request, item_id))
         return json_reply({"item_id": item_id, "status": "removed"})
 
-    async def search(self, request: Request) -> Response:
-        """Catalogue items that contain all words of a query, most popular first, with or only hidden ones."""
-        query = request.query_params
-        check_query(query, ("query", "category", "hidden", "n", "offset"))
-        n = integer_query(request, "n", default=20, highest=MAX_MATCHES)
-        offset = integer_query(request, "offset", default=0, highest=MAX_OFFSET, lowest=0)
-        text = query.get("query", "")
-        if len(text) > MAX_QUERY_CHARS:
-            msg = f"query: wanted at most {MAX_QUERY_CHARS} characters, got {shorten(text)}"
-            raise InvalidInput(msg, field="query")
-        category = check_id("category", query["category"]) if query.get("category") else None
-        only_hidden = _only_hidden(query.get("hidden"))
-        return json_reply(
-            await self._engine.executor.run(lambda: self._search(text.split(), category, only_hidden, offset, n))
-        )
-
     async def categories(self, _request: Request) -> Response:
         """Every category and how many of its items may be recommended."""
         return json_reply(await self._engine.executor.run(self._categories))
@@ -160,44 +137,8 @@ class ItemRoutes:
             raise NotFound(msg)
         return stored
 
-    def _search(
-        self, words: list[str], category: str | None, only_hidden: bool, offset: int, n: int
-    ) -> dict[str, object]:
-        snapshot = self._services.snapshots.current()
-        rows = search_rows(snapshot, words, category=category)
-        if only_hidden:
-            rows = rows[~snapshot.catalogue.listed[rows]]
-        matches, next_offset = self._read_matches(snapshot, rows, offset, n)
-        return {"items": matches, "matching": len(rows), "next_offset": next_offset}
-
-    def _read_matches(
-        self, snapshot: ServingSnapshot, rows: IntArray, offset: int, n: int
-    ) -> tuple[list[dict[str, object]], int | None]:
-        """The first n from `offset` on that are in the catalogue now, and the offset behind the last of them.
-
-        Removed items and those known from events only are skipped.
-        """
-        matches: list[dict[str, object]] = []
-        with self._store.read() as read:
-            for first in range(offset, len(rows), MAX_MATCHES):
-                keys = snapshot.catalogue.keys[rows[first : first + MAX_MATCHES]].tolist()
-                stored = read.items.by_key(keys)
-                for place, key in enumerate(keys, first + 1):
-                    if key in stored and stored[key].in_catalogue:
-                        matches.append(schemas.item_out(stored[key]))
-                    if len(matches) == n:
-                        return matches, place if place < len(rows) else None
-        return matches, None
-
     def _categories(self) -> dict[str, object]:
         catalogue = self._services.snapshots.current().catalogue
         listed = catalogue.listed_at(self._services.clock.now_ms())
         sizes = {name: int(listed[rows].sum()) for name, rows in catalogue.category_rows.items()}
         return {"categories": [{"category": name, "items": sizes[name]} for name in sorted(sizes)]}
-
-
-def _only_hidden(value: str | None) -> bool:
-    if value not in (None, "only"):
-        msg = f"hidden: wanted only (or nothing), got {shorten(value)}"
-        raise InvalidInput(msg, field="hidden")
-    return value == "only"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from core.records.stored import StoredItem
 from serving.schemas.base import Id, Problem, Schema
-from serving.schemas.openapi import ERRORS_404, document, id_parameter, limit_parameter, parameter, path_parameter
+from serving.schemas.openapi import ERRORS_404, document, id_parameter, limit_parameter, path_parameter
 
 
 class ItemFieldsIn(Schema):
@@ -98,16 +98,6 @@ class ItemRemoved(Schema):
     status: Literal["removed"]
 
 
-class SearchOut(Schema):
-    """The items that match a search."""
-
-    items: list[ItemOut]
-    matching: int
-    """How many items match in all, including items known from events only."""
-    next_offset: int | None
-    """The `offset` of the next page; null at the end."""
-
-
 class CategoryOut(Schema):
     """A category of the catalogue."""
 
@@ -169,15 +159,4 @@ PATCH_ITEMS = document(
     examples={"many": {"items": [{"item_id": "lamp", "hidden": True}, {"item_id": "mug", "title": "Steel mug"}]}},
 )
 DELETE_ITEM = document(ItemRemoved, tag=_TAG, parameters=_ITEM_ID, errors=ERRORS_404)
-GET_SEARCH = document(
-    SearchOut,
-    tag=_TAG,
-    parameters=(
-        parameter("query", "string", "Words that all occur in the item's id, title or text."),
-        id_parameter("category", "Only items of this category."),
-        parameter("hidden", "string", "Only items that are hidden or out of stock.", enum=["only"]),
-        parameter("n", "integer", "How many items.", minimum=1, maximum=200, default=20),
-        parameter("offset", "integer", "How many to skip.", minimum=0, maximum=100_000, default=0),
-    ),
-)
 GET_CATEGORIES = document(CategoriesOut, tag=_TAG)

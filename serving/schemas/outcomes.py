@@ -84,8 +84,8 @@ def _row(row: OutcomeRow, by: Grouping | None) -> dict[str, object]:
         "clicks": row.clicks,
         "conversions": row.conversions,
         "revenue": row.revenue,
-        "ctr": _rate(row.ctr),
-        "conversion_rate": _rate(row.conversion_rate),
+        "ctr": rate_out(row.ctr),
+        "conversion_rate": rate_out(row.conversion_rate),
         "items": row.num_items,
         "coverage": row.coverage,
         "novelty": row.novelty,
@@ -93,7 +93,8 @@ def _row(row: OutcomeRow, by: Grouping | None) -> dict[str, object]:
     }
 
 
-def _rate(rate: RateEstimate | None) -> dict[str, float] | None:
+def rate_out(rate: RateEstimate | None) -> dict[str, float] | None:
+    """An estimate as `RateOut`."""
     return None if rate is None else {"value": rate.value, "low": rate.low, "high": rate.high}
 
 

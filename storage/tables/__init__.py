@@ -30,7 +30,15 @@ from storage.tables.history import (
     writer_offsets,
 )
 from storage.tables.operation import api_keys, audit_log, counters, leases, meta, models, promotions, vectors
-from storage.tables.outcomes import answer_origins, answers, deferred_outcomes, items_shown, outcome_counts, outcomes
+from storage.tables.outcomes import (
+    answer_origins,
+    answers,
+    deferred_outcomes,
+    item_counts,
+    items_shown,
+    outcome_counts,
+    outcomes,
+)
 
 __all__ = [
     "answer_origins",
@@ -50,6 +58,7 @@ __all__ = [
     "event_counts",
     "experiment_revisions",
     "interactions",
+    "item_counts",
     "items",
     "items_shown",
     "leases",

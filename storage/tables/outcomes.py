@@ -100,3 +100,15 @@ outcome_counts = Table(
     Column("value", Double, nullable=False),
     sqlite_with_rowid=False,
 )
+
+# `measure` first: the counts of items shown are deleted from their oldest day on, all others stay with their events.
+item_counts = Table(
+    "item_counts",
+    metadata,
+    Column("measure", SmallInteger, primary_key=True, autoincrement=False),  # see core.records.item_counts
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("item_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("writer_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("num", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -10,6 +10,7 @@ from outcome_log import OutcomeShop, random_steps
 from core.clock import DAY_MS
 from core.ports.offsets import ANSWERS
 from core.ports.store import Store
+from core.records.item_counts import ItemCountKey
 from core.records.outcomes import CountKey, Measure, Origin, Outcome, StoredAnswer, Wanted, first_key_at
 
 DAY = 20_000
@@ -131,6 +132,27 @@ def test_counts_of_writers_are_summed_by_group(store: Store) -> None:
         assert tx.outcomes.totals("day", since_day=DAY, until_day=DAY) == [(DAY, 1, 4, 0.0), (DAY, 2, 2, 19.0)]
         tx.outcomes.clear_counts()
         assert tx.outcomes.totals("origin", **days) == [(1, 3, 5, 0.0)], "what answers showed is not in the events"
+
+
+def test_counts_by_item_are_summed_over_writers(store: Store) -> None:
+    shown, clicked, later = (ItemCountKey(*key) for key in ((3, DAY, 7), (1, DAY, 7), (1, DAY + 1, 8)))
+    with store.transaction() as tx:
+        writers = tx.offsets.lock(ANSWERS, [0, 1])
+        for writer in writers.values():
+            tx.item_counts.add(writer.key, {shown: 5, clicked: 2})
+        tx.item_counts.add(writers[0].key, {later: 1, ItemCountKey(3, DAY - 1, 7): 4, clicked: -1})
+        tx.commit()
+    with store.transaction() as tx:
+        days = {"since_day": DAY, "until_day": DAY + 1}
+        assert tx.item_counts.of_items([7, 9], measures=[1, 3], **days) == {shown: 10, clicked: 3}
+        assert tx.item_counts.of_items([8], measures=[1], since_day=DAY, until_day=DAY) == {}
+        by_item, by_day = (tx.item_counts.totals(by, measures=[1, 3], **days).tolist() for by in ("item", "day"))
+        assert by_item == [[7, 1, 3], [7, 3, 10], [8, 1, 1]]
+        assert by_day == [[DAY, 1, 3], [DAY, 3, 10], [DAY + 1, 1, 1]]
+        assert tx.item_counts.delete_shown_before(DAY, limit=10) == 1
+        tx.item_counts.clear()
+        kept = tx.item_counts.totals("item", measures=[1, 3], since_day=0, until_day=DAY + 1).tolist()
+        assert kept == [[7, 3, 10]], "what answers showed is not in the events"
 
 
 def test_deferred_events_wait_for_their_answer_for_a_while(store: Store) -> None:

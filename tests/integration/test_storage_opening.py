@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from random import Random
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from outcome_log import DERIVATION, OutcomeShop, random_steps
 from services.databases import Database, missing
 from services.postgres import NoPostgres, PostgresServer, private_server
 from sqlalchemy import create_engine, event, inspect
 
 from core.catalogue.items import Item
 from core.errors import InvalidSettings, StoreError, StoreMismatch, StoreUnavailable
+from core.ingestion.verify import verify
 from storage import SqlStore, engine, open_store
 from storage.migrate import HEAD, MIGRATIONS
 from storage.tables import metadata
@@ -60,6 +63,20 @@ def test_opening_again_keeps_the_data(database: Database) -> None:
         tx.commit()
     with closing(open_store(database.url, create=False)) as store, store.read() as read:
         assert read.users.find("ann") is not None
+
+
+def test_opening_a_database_of_before_counts_by_item_counts_them(database: Database) -> None:
+    shop = OutcomeShop(database.store)
+    shop.apply([step for step in random_steps(Random(3)) if step[0] != "erase"])
+    shop.flush()
+    shown = [*database.sql("SELECT * FROM item_counts WHERE measure = 3")]
+    database.sql("DROP TABLE item_counts")
+    database.sql("UPDATE alembic_version SET version_num = '0029'")
+    with closing(open_store(database.url, create=False)) as store, store.read() as read:
+        verified = verify(read, DERIVATION, progress=lambda _: None)
+    assert shown
+    assert verified.num_events > 0
+    assert verified.examples == []
 
 
 def test_a_database_of_a_newer_version_is_refused_unchanged(database: Database) -> None:

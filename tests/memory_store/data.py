@@ -11,6 +11,7 @@ from typing import Any
 from core.arrays import FloatArray
 from core.records.api_keys import ApiKey
 from core.records.drift import Alarm, Bucket, BucketCounts, Point, SampledEvent, Score
+from core.records.item_counts import ItemCountKey
 from core.records.outcomes import Origin, Outcome, StoredAnswer
 from core.records.stored import (
     AuditEntry,
@@ -80,6 +81,7 @@ class Data:
     items_shown: set[tuple[int, int, int]] = field(default_factory=set)  # (day, origin, item)
     outcomes: set[Outcome] = field(default_factory=set)
     outcome_counts: dict[tuple[int, int, int, int, int], tuple[int, float]] = field(default_factory=dict)
+    item_counts: dict[ItemCountKey, int] = field(default_factory=dict)
     deferred: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)  # event -> (answer, deferred_ms)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     models: dict[str, ModelRecord] = field(default_factory=dict)

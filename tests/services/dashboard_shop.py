@@ -19,6 +19,7 @@ from core.manage import save_items
 from core.ports.offsets import ANSWERS
 from core.ports.store import Transaction
 from core.records.drift import Alarm, Point
+from core.records.item_counts import ItemCountKey
 from core.records.outcomes import CountKey, Measure, Origin, Outcome, StoredAnswer, first_key_at
 from core.records.statuses import AlarmEnding
 from core.records.stored import DeadLetter, ModelRecord, UserShift
@@ -116,7 +117,7 @@ def _trial(time_ms: int, verdict: str, mean: float) -> dict[str, Any]:
     own, difference = {"mean": 0.3, "low": 0.28, "high": 0.32}, {"mean": mean, "low": low, "high": high}
     counts = {"name": "transition counts", "ndcg_10": {"mean": 0.2104, "low": 0.1995, "high": 0.2223}}
     compared = [{"name": "challenger", "ndcg_10": own}, counts | {"difference": difference}]
-    figures = {"events": 812, "users": 164, "compared": compared}
+    figures = {"events": 812, "available": 4_060, "users": 164, "compared": compared}
     return {"time": time_ms, "verdict": verdict, "reason": reason, **figures}
 
 
@@ -155,6 +156,19 @@ def _count_outcomes(tx: Transaction, now_ms: int) -> None:
                 bought = num_clicks // 9
                 counts[CountKey(day, key, position, Measure.CONVERSION)] = (bought, 24.5 * bought)
             tx.outcomes.add_counts(writer.key, counts)
+    _count_items(tx, writer.key, now_ms)
+
+
+def _count_items(tx: Transaction, writer_key: int, now_ms: int) -> None:
+    """Twenty days of ten items of Tea, the first of them more often than the others."""
+    counts: dict[ItemCountKey, int] = {}
+    keys = tx.items.resolve([f"tea-{number:03}" for number in range(1, 11)])
+    for place, item_key in enumerate(keys.values(), 1):
+        for day in range(now_ms // DAY_MS - 19, now_ms // DAY_MS + 1):
+            shown = 1_000 // place + 17 * (day % 7)
+            counts[ItemCountKey(Measure.SHOWN, day, item_key)] = shown
+            counts[ItemCountKey(Measure.CLICK, day, item_key)] = shown // (9 + place)
+    tx.item_counts.add(writer_key, counts)
 
 
 def _plant_experiment(tx: Transaction, now_ms: int) -> None:

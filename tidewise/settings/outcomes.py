@@ -44,7 +44,7 @@ class OutcomeSettings(Section):
     types: dict[str, OutcomeTypeSettings] = Field(default_factory=_default_types, validate_default=True)
     """The event types that count, each with `counts_as` and `window_h`."""
     answer_days: Amount = 30.0
-    """For how many days answers are remembered; their counts stay."""
+    """For how many days answers are remembered, and how often each item was shown; all other counts stay."""
     max_answers: Count = 5_000_000
     """About how many answers are remembered; older ones are deleted."""
     new_item_days: Amount = NEW_ITEM_DAYS

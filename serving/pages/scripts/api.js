@@ -92,6 +92,7 @@ export const api = {
   patchItems: (body, signal) => call("PATCH", "/v1/items", { body, signal }),
   item: (item, signal) => get("/v1/items/" + itemId(item), signal),
   putItem: (item, body, signal) => call("PUT", "/v1/items/" + itemId(item), { body, signal }),
+  itemStatistics: (item, parameters, signal) => get(`/v1/items/${itemId(item)}/statistics` + query(parameters), signal),
   similar: (item, parameters, signal) => get(`/v1/items/${itemId(item)}/similar` + query(unrecorded(parameters)), signal),
   users: (parameters, signal) => get("/v1/users" + query(parameters), signal),
   events: (user, parameters, signal) => get(`/v1/users/${id(user)}/events` + query(parameters), signal),

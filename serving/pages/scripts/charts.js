@@ -10,6 +10,7 @@ const DAY_MS = 86400000;
 const GAP = 1.5; // steps without a point, from which on a line is interrupted
 const NEAR_PX = 12; // how close the cursor must be to a mark to read it
 const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+const WHOLE_STEPS = [...Array(10).keys()].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
 const live = new Set();
 
 // A colour of the style sheet, resolved for the canvas.
@@ -99,6 +100,7 @@ function axes(unit) {
       ...line,
       size: (_, labels) => 18 + 6.5 * Math.max(3, ...(labels ?? []).map((label) => label.length)),
       space: 32,
+      ...(unit.isWhole && { incrs: WHOLE_STEPS }),
       values: (_, splits, axis, space, step) => splits.map((value) => (value === null ? "" : unit.tick(value, step))),
     },
   ];

@@ -49,9 +49,10 @@ export const milliseconds = (ms) => (ms === null || ms === undefined ? "–" : d
 const signed = (value, text) => (value > 0 ? "+" : "") + text;
 
 // The unit of a chart's values: `text(value)` for legends and tables; `tick(value, step)` for an axis, with as many digits
-// as ticks that lie `step` apart need.
-const unit = (text, suffix, factor = 1) => ({
+// as ticks that lie `step` apart need; `isWhole`: whether all values are whole numbers.
+const unit = (text, suffix, { factor = 1, isWhole = false } = {}) => ({
   text,
+  isWhole,
   tick: (value, step) => {
     if (value === 0) return `0${suffix}`;
     const size = step * factor;
@@ -60,11 +61,11 @@ const unit = (text, suffix, factor = 1) => ({
   },
 });
 export const UNITS = {
-  share: unit((share) => percent(share, 1), "%", 100),
+  share: unit((share) => percent(share, 1), "%", { factor: 100 }),
   perSecond: unit((value) => `${rate(value)}/s`, "/s"),
   milliseconds: unit((ms) => milliseconds(ms), " ms"),
-  count: unit((value) => number(Math.round(value)), ""),
-  difference: unit((share) => signed(share, `${(100 * share).toFixed(2)} points`), "%", 100),
+  count: unit((value) => number(Math.round(value)), "", { isWhole: true }),
+  difference: unit((share) => signed(share, `${(100 * share).toFixed(2)} points`), "%", { factor: 100 }),
   plainDifference: unit((value) => signed(value, String(Number(value.toPrecision(3)))), ""),
   plain: unit((value) => String(Number(value.toPrecision(3))), ""),
 };

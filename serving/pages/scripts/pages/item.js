@@ -1,13 +1,19 @@
-// One item: its content, similar items, and whether it is hidden.
+// One item: what became of it day by day, its content, similar items, and whether it is hidden.
 import { api } from "../api.js";
+import { lineChart } from "../charts.js";
 import { announce, el, fill } from "../dom.js";
-import { number } from "../format.js";
-import { action, badge, card, empty, facts, failed, head, itemList, when } from "../parts.js";
+import { number, percent, UNITS } from "../format.js";
+import { action, badge, card, empty, facts, failed, head, itemList, stat, when } from "../parts.js";
+import { interval, trend } from "./item_numbers.js";
 
 const SIMILAR = 12;
+const TYPES = 5; // the most frequent ones have a line each
+const MIN_DAYS = 7; // of the charts
+const DAY_MS = 86400000;
+const PERIOD_S = 30;
 
 export async function showItem(visit) {
-  const { id, signal, view } = visit;
+  const { id, range, signal, view } = visit;
   const stored = await api.item(id, signal).catch((error) => {
     if (error.status === 404) return null;
     throw error;
@@ -21,7 +27,13 @@ export async function showItem(visit) {
     return;
   }
   const similar = el("div"),
-    state = el("span");
+    state = el("span"),
+    stats = el("div.stats");
+  const charts = {
+    events: lineChart({ caption: "Events by day, by type", unit: UNITS.count, atRest: sum, height: 170 }),
+    impressions: lineChart({ caption: "Times shown by day", unit: UNITS.count, atRest: sum, height: 170 }),
+    clicks: lineChart({ caption: "Clicked and bought by day", unit: UNITS.count, atRest: sum, height: 170 }),
+  };
   visit.title(stored.title || id);
 
   async function loadSimilar() {
@@ -45,6 +57,19 @@ export async function showItem(visit) {
     }
   }
 
+  async function loadNumbers() {
+    const [since, until] = range.period();
+    const [totals, days] = await Promise.all([
+      api.itemStatistics(id, { since, until }, signal),
+      api.itemStatistics(id, { since: Math.min(since, until - MIN_DAYS * DAY_MS), until }, signal),
+    ]);
+    fill(stats, ...figures(totals.total, range.name.toLowerCase()));
+    const types = Object.entries(days.events).sort(([, nums], [, others]) => sum(others) - sum(nums));
+    draw(charts.events, days, types.length ? types.slice(0, TYPES) : [["events", days.days.map(() => 0)]]);
+    draw(charts.impressions, days, [["shown", days.impressions]]);
+    draw(charts.clicks, days, [["clicked", days.clicks], ["bought", days.conversions]]);
+  }
+
   function showState() {
     const toggle = action(
       stored.hidden ? "Unhide" : "Hide",
@@ -60,7 +85,7 @@ export async function showItem(visit) {
   }
 
   showState();
-  await loadSimilar();
+  await Promise.all([loadSimilar(), loadNumbers()]);
   const attributes = Object.entries(stored.attributes);
   fill(
     view,
@@ -69,9 +94,13 @@ export async function showItem(visit) {
       stored.categories.map((name) => [badge(name), " "]),
       state,
     ),
+    stats,
     el(
       "div.grid",
       {},
+      card("Events", { where: "third", about: "per day, UTC" }, charts.events.node),
+      card("Shown", { where: "third", about: "times per day" }, charts.impressions.node),
+      card("Clicked and bought", { where: "third", about: "of the lists of each day" }, charts.clicks.node),
       card(
         "Content",
         { where: "half" },
@@ -87,6 +116,26 @@ export async function showItem(visit) {
       card("Similar items", { where: "half" }, similar),
     ),
   );
+  Object.values(charts).forEach((chart) => chart.redraw());
+  visit.every(PERIOD_S, loadNumbers);
+}
+
+const sum = (values) => values.reduce((total, value) => total + value, 0);
+
+// The day that is not over would look like a fall.
+function draw(chart, { days }, lines) {
+  const times = days.map((day) => Date.parse(day)).filter((day) => day + DAY_MS <= Date.now());
+  const series = lines.map(([name, values], index) => ({ name, colour: `c${index}`, values: values.slice(0, times.length) }));
+  chart.set({ times, series, marks: [] });
+}
+
+function figures({ events, impressions, clicks, ctr, trend: change }, period) {
+  return [
+    stat("Events", number(events), `${period}, whole days`),
+    stat("Shown", number(impressions), "times in lists"),
+    stat("Click rate", percent(ctr?.value, 1), ctr ? `${number(clicks)} clicked, ${interval(ctr)}` : "not shown"),
+    stat("Trend", trend(change), "events, against as many days before"),
+  ];
 }
 
 // The body of a PUT: the content, without the fields that the server adds.

@@ -1,14 +1,22 @@
-// The catalogue: search, trending and popular items.
+// The catalogue: search in any order, with what became of each item; trending and popular items.
 import { api } from "../api.js";
 import { announce, el, fill } from "../dom.js";
 import { number, plural } from "../format.js";
-import { action, badge, card, categoriesOf, empty, failed, head, itemLink, itemList, table, when } from "../parts.js";
+import { action, badge, card, categoriesOf, empty, failed, head, itemLink, itemList, table } from "../parts.js";
+import { clickRate, trend } from "./item_numbers.js";
 
 const PAGE = 10;
 const TOP = 5;
+const ORDERS = [
+  ["popularity", "popularity"],
+  ["events", "events"],
+  ["impressions", "times shown"],
+  ["ctr", "click rate"],
+  ["trend", "trend"],
+];
 
 export async function showItems(visit) {
-  const { signal, view } = visit;
+  const { range, signal, view } = visit;
   const results = el("div", { "aria-live": "polite" }),
     popular = el("div"),
     trending = el("div"),
@@ -21,14 +29,20 @@ export async function showItems(visit) {
     el("option", { value: "" }, "all"),
     el("option", { value: "only" }, "hidden only"),
   );
+  const order = el(
+    "select",
+    { id: "order" },
+    ORDERS.map(([value, text]) => el("option", { value }, text)),
+  );
   const earlier = []; // the offsets of the pages before this one
   let searches = 0;
 
   async function search(offset = 0) {
     const turn = ++searches;
     if (!offset) earlier.length = 0;
+    const [since, until] = range.period();
     const hits = await api.search(
-      { query: words.value, category: category.value, hidden: state.value, n: PAGE, offset },
+      { query: words.value, category: category.value, hidden: state.value, sort: order.value, since, until, n: PAGE, offset },
       signal,
     );
     if (turn !== searches) return;
@@ -49,7 +63,7 @@ export async function showItems(visit) {
     return el(
       "div.row.spread",
       {},
-      el("span.soft.small", {}, `${plural(items.length, "item")} of ${number(matching)}, most popular first`),
+      el("span.soft.small", {}, `${plural(items.length, "item")} of ${number(matching)}`),
       el(
         "div.row",
         {},
@@ -103,7 +117,7 @@ export async function showItems(visit) {
     "change",
     guarded(() => Promise.all([search(), loadPopular()])),
   );
-  state.addEventListener("change", guarded(() => search()));
+  for (const field of [state, order]) field.addEventListener("change", guarded(() => search()));
   const [categories] = await Promise.all([api.categories(signal), search(), loadPopular()]);
   for (const entry of categories.categories)
     category.append(el("option", { value: entry.category }, `${entry.category} (${number(entry.items)})`));
@@ -113,21 +127,18 @@ export async function showItems(visit) {
     el("div.grow", {}, el("label", { for: "words" }, "Words in title, text or id"), words),
     el("div", {}, el("label", { for: "category" }, "Category"), category),
     el("div", {}, el("label", { for: "state" }, "State"), state),
+    el("div", {}, el("label", { for: "order" }, "Sort by"), order),
   );
   form.addEventListener("submit", (event) => event.preventDefault());
   fill(
     view,
-    head("Items", "The catalogue: visible and hidden items."),
+    head("Items", `The catalogue, and what became of items: ${range.name.toLowerCase()}, in whole days (UTC).`),
     el(
       "div.grid",
       {},
-      card("Search", { where: "two-thirds" }, form, results),
-      el(
-        "div.third.stack",
-        {},
-        card("Trending", { about: "gaining popularity" }, since, trending),
-        card("Popular now", { about: "time-decayed" }, popular),
-      ),
+      card("Search", {}, form, results),
+      card("Trending", { about: "gaining popularity", where: "half" }, since, trending),
+      card("Popular now", { about: "time-decayed", where: "half" }, popular),
     ),
   );
   visit.every(15, loadPopular);
@@ -145,14 +156,26 @@ function itemTable(items, selected, update) {
     });
   return table(
     "Items",
-    [[el("span.unseen", {}, "Select"), "keep box"], ["Item"], ["Price", "number"], ["Categories"], ["State", "keep"], ["Updated", "keep"]],
+    [
+      [el("span.unseen", {}, "Select"), "keep box"],
+      ["Item"],
+      ["Price", "number"],
+      ["Events", "number"],
+      ["Shown", "number"],
+      ["Click rate", "number"],
+      ["Trend", "number"],
+    ],
     items.map((item) => [
       box(item),
-      [el("span.clamp", {}, itemLink(item)), el("code.soft.clamp", {}, item.item_id)],
+      [
+        el("span.clamp", {}, itemLink(item), item.hidden ? [" ", badge("hidden", "warn")] : null),
+        el("span.soft.small.clamp", {}, el("code", {}, item.item_id), item.categories.length ? ` · ${categoriesOf(item)}` : null),
+      ],
       typeof item.attributes.price === "number" ? number(item.attributes.price) : "–",
-      el("span.soft.clamp", {}, categoriesOf(item)),
-      item.hidden ? badge("hidden", "warn") : badge("visible", "good"),
-      when(item.updated),
+      number(item.statistics.events),
+      number(item.statistics.impressions),
+      clickRate(item.statistics.ctr),
+      trend(item.statistics.trend),
     ]),
   );
 }

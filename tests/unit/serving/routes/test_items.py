@@ -1,11 +1,11 @@
-"""The catalogue over HTTP: the next answer knows each change; search and categories."""
+"""The catalogue over HTTP: the next answer knows each change; categories."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from serving_doubles import Api, Shop, click
+from serving_doubles import Api, Shop
 
 from serving.app import create_app
 
@@ -146,22 +146,6 @@ def test_an_item_named_like_a_route_is_reached_by_encoding_a_letter(api: Api) ->
     assert "items" in api.get("/v1/items/popular").json()
     assert api.get("/v1/items/%70opular").json()["title"] == "A book called Popular"
     assert api.get("/v1/items/a%2Fsimilar").json()["title"] == "A slash"
-
-
-def test_search_finds_catalogue_items_by_words_hidden_ones_included(api: Api) -> None:
-    click(api, "ann", "item stub")
-    api.put("/v1/items/b", json={"title": "Item b", "hidden": True})
-    results = api.get("/v1/items/search", params={"query": "ITEM", "n": 3}).json()
-    assert [item["item_id"] for item in results["items"]] == ["a", "b", "c"]
-    assert [item["hidden"] for item in results["items"]] == [False, True, False]
-    next_page = api.get("/v1/items/search", params={"query": "ITEM", "n": 3, "offset": results["next_offset"]}).json()
-    assert [item["item_id"] for item in next_page["items"]] == ["d", "e", "f"]
-    assert next_page["next_offset"] is None
-    assert api.get("/v1/items/search?offset=-1").json()["error"]["field"] == "offset"
-    assert api.get("/v1/items/search", params={"category": "even"}).json()["matching"] == 2
-    assert [item["item_id"] for item in api.get("/v1/items/search?hidden=only").json()["items"]] == ["b"]
-    assert api.get("/v1/items/search?hidden=no").json()["error"]["field"] == "hidden"
-    assert api.get("/v1/items/search", params={"query": "x" * 201}).status_code == 422
 
 
 def test_categories_count_their_visible_items(api: Api) -> None:

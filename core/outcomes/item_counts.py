@@ -1,0 +1,59 @@
+"""Counts by item and day: pure functions of events, answers and outcomes, so that `rebuild` and corrections agree.
+
+An item of an answer has at most one impression, one click and one conversion, as in `core.outcomes.counting`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from core.clock import DAY_MS
+from core.records.item_counts import ItemCountKey, ItemCounts, measure_of_type
+from core.records.outcomes import Measure, Outcome, StoredAnswer
+from core.records.stored import EventRow
+
+Places = Mapping[tuple[bytes, int], int]  # item key by answer key and position
+
+
+def item_event_counts(rows: Iterable[EventRow]) -> Counter[ItemCountKey]:
+    """The numbers of events by type."""
+    return Counter(ItemCountKey(measure_of_type(row.type_code), row.time_ms // DAY_MS, row.item_key) for row in rows)
+
+
+def item_answer_counts(answers: Iterable[StoredAnswer]) -> Counter[ItemCountKey]:
+    """How often items were shown."""
+    return Counter(
+        ItemCountKey(Measure.SHOWN, answer.time_ms // DAY_MS, item_key)
+        for answer in answers
+        for item_key in answer.item_keys
+    )
+
+
+def item_outcome_counts(outcomes: Iterable[Outcome], places: Places) -> Counter[ItemCountKey]:
+    """The counts of all outcomes of some answers at these places; at others they are left out."""
+    counted = {
+        (outcome.answer_key, outcome.position, measure): outcome.answered_ms // DAY_MS
+        for outcome in outcomes
+        for measure in (Measure.IMPRESSION, outcome.measure)
+    }
+    return Counter(
+        ItemCountKey(measure, day, places[answer_key, position])
+        for (answer_key, position, measure), day in counted.items()
+        if (answer_key, position) in places
+    )
+
+
+def places_of(outcomes: Iterable[Outcome], rows: Mapping[bytes, EventRow]) -> Places:
+    """Where the items of events stood. `rows`: events by key."""
+    return {
+        (outcome.answer_key, outcome.position): rows[outcome.event_key].item_key
+        for outcome in outcomes
+        if outcome.event_key in rows
+    }
+
+
+def changed(after: ItemCounts, before: ItemCounts) -> ItemCounts:
+    """What has to be added to `before` to get `after`."""
+    changes = {key: after.get(key, 0) - before.get(key, 0) for key in after.keys() | before.keys()}
+    return {key: num for key, num in changes.items() if num}
