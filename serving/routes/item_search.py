@@ -16,9 +16,9 @@ from core.ports.store import ReadTransaction
 from core.recommendation.search import search_rows
 from core.recommendation.snapshots.snapshot import ServingSnapshot
 from core.records.stored import StoredItem
+from serving.http.periods import days_of
 from serving.http.replies import json_reply
 from serving.http.requests import check_query, integer_query, path_id
-from serving.routes.outcomes import days_of
 from serving.runtime.engine import Engine
 from serving.schemas import item_search as schemas
 from serving.schemas.items import item_out

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from core.clock import DAY_MS, Clock
 from core.errors import InvalidInput
 from core.events.interactions import shorten
 from core.outcomes.report import GROUPINGS, Grouping, ImpressionSource, outcome_report
 from core.ports.store import Store
+from serving.http.periods import days_of
 from serving.http.replies import json_reply
-from serving.http.requests import check_query, time_of
+from serving.http.requests import check_query
 from serving.runtime.engine import Engine
 from serving.schemas import outcomes as schemas
-
-DEFAULT_DAYS = 7
 
 
 class OutcomeRoutes:
@@ -70,13 +68,3 @@ def grouping_of(text: str) -> Grouping:
         msg = f"by: wanted one of {', '.join(GROUPINGS)}, got {shorten(text)}"
         raise InvalidInput(msg, field="by")
     return text
-
-
-def days_of(since: str | None, until: str | None, *, clock: Clock) -> tuple[int, int]:
-    """The first and the last day of a period, in days since 1970; raises `InvalidInput`."""
-    until_day = clock.now_ms() // DAY_MS if until is None else time_of("until", until) // DAY_MS
-    since_day = until_day - DEFAULT_DAYS + 1 if since is None else time_of("since", since) // DAY_MS
-    if since_day > until_day:
-        msg = f"since: wanted a day that is not after the last one, got {shorten(since)}"
-        raise InvalidInput(msg, field="since")
-    return since_day, until_day

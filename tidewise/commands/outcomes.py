@@ -30,7 +30,8 @@ def outcomes(
     json_: Json = False,
 ) -> None:
     """Show impressions, clicks, conversions and revenue of recommendations, with 95% intervals of the rates."""
-    from serving.routes.outcomes import days_of, grouping_of, outcomes_document
+    from serving.http.periods import days_of
+    from serving.routes.outcomes import grouping_of, outcomes_document
 
     grouping = grouping_of(by)
     with open_existing(settings_of(data, config, set_)) as system:

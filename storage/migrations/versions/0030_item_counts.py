@@ -6,20 +6,17 @@ from alembic import op
 revision = "0030"
 down_revision = "0029"
 
-COLUMNS = "INSERT INTO item_counts (measure, day, item_key, writer_key, num) "
-EVENTS = "SELECT 16 + type_code, time_ms / 86400000 AS day, item_key, 0, count(*) FROM interactions GROUP BY type_code, day, item_key"
-OF_OUTCOMES = (
-    "o.answered_ms / 86400000 AS day, i.item_key FROM outcomes o JOIN interactions i ON i.event_key = o.event_key"
+EVENTS = (
+    "INSERT INTO item_counts (measure, day, item_key, writer_key, num) "
+    "SELECT 16 + type_code, time_ms / 86400000 AS day, item_key, 0, count(*) FROM interactions "
+    "GROUP BY type_code, day, item_key"
 )
-IMPRESSIONS = (
-    "SELECT 0, day, item_key, 0, count(*) FROM (SELECT DISTINCT o.answer_key, o.position, "
-    + OF_OUTCOMES
-    + ") AS counted GROUP BY day, item_key"
-)
-OTHERS = (
-    "SELECT measure, day, item_key, 0, count(*) FROM (SELECT DISTINCT o.measure, o.answer_key, o.position, "
-    + OF_OUTCOMES
-    + " WHERE o.measure > 0) AS counted GROUP BY measure, day, item_key"
+OUTCOMES = (
+    "INSERT INTO item_counts (measure, day, item_key, writer_key, num) "
+    "SELECT measure, day, item_key, 0, count(*) FROM (SELECT DISTINCT o.answer_key, o.position, p.measure, "
+    "o.answered_ms / 86400000 AS day, i.item_key FROM outcomes o JOIN interactions i ON i.event_key = o.event_key "
+    "JOIN (SELECT 0 AS measure UNION SELECT 1 UNION SELECT 2) p ON p.measure IN (0, o.measure)) AS counted "
+    "GROUP BY measure, day, item_key"
 )
 
 
@@ -35,5 +32,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("measure", "day", "item_key", "writer_key", name="pk_item_counts"),
         sqlite_with_rowid=False,
     )
-    for counted in (EVENTS, IMPRESSIONS, OTHERS):
-        op.execute(COLUMNS + counted)
+    op.execute(EVENTS)
+    op.execute(OUTCOMES)
