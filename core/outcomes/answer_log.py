@@ -83,10 +83,11 @@ class AnswerLog:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what waits, and end."""
+        """Write what waits, attribute the events that came before it, and end."""
         self._thread.stop()
         try:
             self._write_waiting()
+            self._attribute_deferred()
         except StoreError as error:
             logger.error("%d answers could not be remembered: %s", len(self._waiting), error)
 

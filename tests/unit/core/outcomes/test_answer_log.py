@@ -105,6 +105,15 @@ def test_the_thread_writes_what_waits_when_it_stops() -> None:
     assert num_answers(shop.store) == 1  # type: ignore[arg-type]
 
 
+def test_events_that_came_before_the_last_answers_are_attributed_when_it_stops() -> None:
+    shop = OutcomeShop(MemoryStore())
+    shop.answer(ANSWER)
+    shop.event(("ann", "mug", "click", 0, 0))
+    shop.log.stop()
+    with shop.store.read() as read:
+        assert Measure.CLICK in {row[1] for row in read.outcomes.totals("day", since_day=0, until_day=10**6)}
+
+
 def test_too_many_waiting_answers_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer_log, "MAX_WAITING", 2)
     shop = OutcomeShop(MemoryStore())
