@@ -27,19 +27,6 @@ def main() -> None:
     forbid_core_dumps()
     if serves(sys.argv):
         limit_native_threads()
-        _serve()
-    else:
-        from tidewise.cli import main as run_any
+    from tidewise.cli import main as run  # imports numpy
 
-        run_any()
-
-
-def _serve() -> None:
-    """Import only the serving commands, so that a killed worker restarts quickly."""
-    from tidewise.commands import run
-    from tidewise.shell import new_app
-    from tidewise.shell import run as run_app
-
-    app = new_app()
-    run.register(app)
-    run_app(app)
+    run()

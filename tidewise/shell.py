@@ -1,6 +1,6 @@
 """The frame of the command line: global options, logging, and errors as messages with an exit status.
 
-Independent of the commands: `tidewise.cli` adds all of them, `tidewise.entry` only those of serving processes.
+Independent of the commands, which `tidewise.cli` adds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import logging
 import sys
 
 import typer
+from typer.core import TyperGroup
 
 from core.errors import InvalidInput, NotFound, TidewiseError
 from tidewise import __version__
@@ -18,10 +19,11 @@ from tidewise.process_setup import start_log
 EXIT_ERROR, EXIT_BAD_INPUT = 1, 2
 
 
-def new_app() -> typer.Typer:
-    """A command line without commands."""
+def new_app(group: type[TyperGroup] = TyperGroup) -> typer.Typer:
+    """A command line without commands, or with those of the group."""
     app = typer.Typer(
         name="tidewise",
+        cls=group,
         help="A streaming recommender with incremental updates. Start with `tidewise demo`.",
         no_args_is_help=True,
         add_completion=False,

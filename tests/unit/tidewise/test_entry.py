@@ -13,7 +13,7 @@ from tidewise.cli import app
 from tidewise.entry import serves
 
 IMPORTED = "print(*{name.partition('.')[0] for name in sys.modules})"
-WORKER = "import tidewise.shell, tidewise.commands.run, tidewise.processes.worker, stream.worker.worker, storage"
+WORKER = "import tidewise.cli as cli, tidewise.processes.worker, stream.worker.worker, storage; cli.commands['worker']"
 SERVER = "import serving.app, model.checkpoint, model.inference.cached, stream.drift.detectors"
 
 

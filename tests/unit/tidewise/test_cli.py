@@ -1,0 +1,24 @@
+"""Which command is in which module, without importing the others."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from tidewise.cli import MODULES, app, commands_in
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_registers_the_commands_that_are_listed(module: str) -> None:
+    assert list(commands_in(module)) == MODULES[module]
+
+
+def test_help_lists_every_command_in_order() -> None:
+    lines = CliRunner().invoke(app, ["--help"]).output.partition("Commands:")[2].splitlines()
+    assert [line.split()[0] for line in lines if line] == [name for names in MODULES.values() for name in names]
+
+
+def test_an_unknown_command_is_an_error_with_a_suggestion() -> None:
+    result = CliRunner().invoke(app, ["recomend"])
+    assert result.exit_code == 2
+    assert "Did you mean 'recommend'?" in result.output
