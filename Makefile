@@ -94,10 +94,19 @@ test-crash: $(VENV)/.installed-dev ## run the crash tests: kill the server 20 ti
 	CRASHES=$(or $(CRASHES),20) $(BIN)/pytest tests/crash $(ARGS)
 
 .PHONY: check
-check: $(VENV)/.installed-dev docs ## lint, format, types, layer contracts, documentation site
+check: lint types contracts docs ## lint, format, types, layer contracts, documentation site
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev ## lint, and whether the code is formatted
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: $(VENV)/.installed-dev ## check the types
 	$(BIN)/mypy
+
+.PHONY: contracts
+contracts: $(VENV)/.installed-dev ## check which package may import which
 	$(BIN)/lint-imports
 
 .PHONY: wheel-test
