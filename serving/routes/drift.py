@@ -1,4 +1,4 @@
-"""Drift over HTTP: alarms, signals, and the mix of categories over time."""
+"""Drift over HTTP: alarms and signals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request, Response
 
 from core.clock import DAY_MS, Clock
 from core.drift.monitor import ROLE
-from core.interests.mix import EVERYBODY, Period, read_mixes
 from core.ports.store import Store
 from core.records.drift import BUCKET_MS
 from serving.http.replies import json_reply
@@ -25,8 +24,7 @@ class DriftRoutes:
         self._engine = engine
 
     def register(self, router: APIRouter) -> None:
-        """Add the routes."""
-        router.add_api_route("/v1/drift/categories", self.categories, methods=["GET"], **schemas.GET_DRIFT_CATEGORIES)
+        """Add the route."""
         router.add_api_route("/v1/drift", self.get, methods=["GET"], **schemas.GET_DRIFT)
 
     async def get(self, request: Request) -> Response:
@@ -39,19 +37,6 @@ class DriftRoutes:
             lambda: drift_report(services.store, clock=services.clock, limit=limit, days=days)
         )
         return json_reply(report)
-
-    async def categories(self, request: Request) -> Response:
-        """Events by category over time."""
-        check_query(request.query_params, ("days",))
-        days = integer_query(request, "days", default=DEFAULT_DAYS, highest=MAX_DAYS)
-        return json_reply(await self._engine.executor.run(lambda: self._mix(days)))
-
-    def _mix(self, days: int) -> dict[str, object]:
-        with self._engine.services.store.read() as read:
-            newest_ms = read.offsets.newest_event_ms() or 0
-            period = Period(newest_ms + 1 - days * DAY_MS, newest_ms + 1).aligned()
-            mix = read_mixes(read.drift, period)[EVERYBODY]
-        return schemas.category_mix(mix)
 
 
 def drift_report(store: Store, *, clock: Clock, limit: int, days: int) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Drift: what the routes of alarms, signals and the category mix answer."""
+"""Drift: what the route of alarms and signals answers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from itertools import groupby
 from typing import Any, Literal
 
 from core.drift.words import headline
-from core.interests.mix import Mix
 from core.records.drift import Alarm, Point
 from core.records.stored import ModelRecord, Promotion
 from serving.schemas.base import Schema
 from serving.schemas.openapi import document, limit_parameter, parameter
-
-MAX_BUCKETS = 40
 
 
 class AlarmResponse(Schema):
@@ -97,34 +94,6 @@ class DriftOut(Schema):
     signals: list[SignalOut]
 
 
-class CategoryMixBucket(Schema):
-    """Events by category in one time bucket."""
-
-    start: int
-    events: dict[str, int]
-
-
-class CategoryMix(Schema):
-    """The mix of categories over time."""
-
-    bucket_ms: int
-    """The length of a bucket: the shortest with which at most 40 cover the requested days."""
-    categories: list[str]
-    """Largest first; categories that are counted together are named together."""
-    buckets: list[CategoryMixBucket]
-    """Oldest first; buckets without events are omitted."""
-
-
-def category_mix(mix: Mix) -> dict[str, object]:
-    """A mix as `CategoryMix`."""
-    mix = mix.at_most(MAX_BUCKETS)
-    return {
-        "bucket_ms": mix.block_ms,
-        "categories": mix.categories,
-        "buckets": [{"start": bucket.start_ms, "events": dict(bucket.events)} for bucket in mix.blocks],
-    }
-
-
 def signals_out(points: list[Point]) -> list[dict[str, Any]]:
     """Points, ordered by signal and segment, as `SignalOut`s."""
     return [
@@ -185,13 +154,6 @@ def _point(point: Point) -> dict[str, object]:
 
 _TAG = "operations"
 
-GET_DRIFT_CATEGORIES = document(
-    CategoryMix,
-    tag=_TAG,
-    parameters=(
-        parameter("days", "integer", "How many days before the newest event.", minimum=1, maximum=3650, default=30),
-    ),
-)
 GET_DRIFT = document(
     DriftOut,
     tag=_TAG,

@@ -335,9 +335,17 @@ def test_drift_shows_alarms_category_mix_and_signals(shop: httpx.Client, tab: Ta
     tab.page.get_by_text("1 more signal without an alarm").click()
     for name in ("Hit rate over time", "Loss over time", "Category mix over time", "New users over time"):
         expect(tab.page.get_by_role("img", name=name, exact=True)).to_be_visible()
-    mix = shop.get("/v1/drift/categories").json()
+    now_ms = time.time_ns() // 1_000_000
+    report = shop.get("/v1/interests", params={"since": now_ms - 30 * DAY_MS, "until": now_ms}).json()
     expect(tab.page.get_by_role("img", name="Share of each category in the events, over time")).to_be_visible()
-    assert mix["categories"][0] in tab.text
+    assert report["categories"][0]["name"] in tab.text
+    assert (
+        f"{report['reference']['events']:,} events" in tab.page.get_by_role("region", name="What changed").inner_text()
+    )
+    expect(tab.page.get_by_role("region", name="Segments of all events").get_by_role("row")).to_have_count(3)
+    tab.go(page_of(shop, "/drift?range=7d"))
+    expect(alarms).to_have_count(2)
+    expect(tab.page.get_by_text("1 earlier alarm: choose a longer time range")).to_be_visible()
     assert tab.errors == []
 
 

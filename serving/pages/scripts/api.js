@@ -124,7 +124,7 @@ export const api = {
     call("DELETE", `/v1/experiments/${id(name)}` + query(parameters), { signal }),
   outcomes: (parameters, signal) => get("/v1/outcomes" + query(parameters), signal),
   drift: (parameters, signal) => get("/v1/drift" + query(parameters), signal),
-  categoryMix: (parameters, signal) => get("/v1/drift/categories" + query(parameters), signal),
+  interestReport: (parameters, signal) => get("/v1/interests" + query(parameters), signal),
 };
 
 // Not randomUUID: browsers have it on secure pages only, and this page may be served over plain HTTP in a network.

@@ -1,20 +1,25 @@
-// Drift: alarms, the category mix over time, and the signals.
+// Drift: a verdict for each signal, what changed since the period before, alarms, and the signals over time.
 import { api } from "../api.js";
 import { lineChart, streamChart } from "../charts.js";
 import { el, fill } from "../dom.js";
 import { ago, moment, number, percent, plural, span, UNITS } from "../format.js";
 import { badge, card, empty, head, stat, table, when } from "../parts.js";
 import { bandsOf } from "./bands.js";
-import { hitRate, signalOf, SIGNALS } from "./drift_state.js";
+import { hitRate, openAlarms, retrainedAlarms, signalOf, SIGNALS } from "./drift_state.js";
+import { changes, segmentTable } from "./interest_changes.js";
 
 const PERIOD_S = 30;
+const DAY_MS = 86400000; // readings span an hour or more, so that the charts show a day at least
 const LEADING = 2; // signals that are shown whether they moved or not
 
 export async function showDrift(visit) {
   const { range, signal, view } = visit;
   const stats = el("div.stats"),
     alarms = el("div"),
+    earlier = el("p.soft.small"),
     mixNote = el("div"),
+    changed = el("div"),
+    segments = el("div"),
     verdicts = el("div"),
     signals = el("div.grid"),
     calm = el("div.grid"),
@@ -29,39 +34,39 @@ export async function showDrift(visit) {
   const charts = new Map();
 
   async function load() {
-    const { days } = range;
-    const [drift, mix] = await Promise.all([api.drift({ days }, signal), api.categoryMix({ days }, signal)]);
+    const [since, until] = range.period();
+    const [drift, report] = await Promise.all([
+      api.drift({ days: range.days }, signal),
+      api.interestReport({ since, until }, signal),
+    ]);
     fill(stats, ...figures(drift));
-    fill(
-      alarms,
-      drift.alarms.length
-        ? timeline(drift)
-        : empty(
-            drift.monitored_through === null
-              ? "No events have been read yet. The monitor reads them in time buckets of five minutes."
-              : "No alarms. Daily and weekly cycles are part of the baseline and raise none.",
-          ),
-    );
+    const shown = drift.alarms.filter((alarm) => alarm.status === "open" || alarm.detected >= since);
+    const others = drift.alarms.length - shown.length;
+    fill(alarms, shown.length ? timeline({ ...drift, alarms: shown }) : empty(noAlarm(drift)));
+    fill(earlier, others ? `${plural(others, "earlier alarm")}: choose a longer time range to see ${others === 1 ? "it" : "them"}.` : null);
     const marks = drift.alarms.map((alarm) => ({ time: alarm.onset, colour: "ink", label: alarm.text }));
-    drawMix(mix, marks);
+    drawMix(report, marks);
+    fill(changed, changes(report));
+    fill(segments, segmentTable(report));
     fill(verdicts, verdictTable(drift));
     drawSignals(drift);
   }
 
-  function drawMix(mix, marks) {
-    const isEmpty = mix.buckets.length < 2;
+  function drawMix({ categories, period }, marks) {
+    const isEmpty = period.buckets.length < 2;
     fill(mixNote, isEmpty ? empty("The chart needs two time buckets with events.") : null);
     stream.node.hidden = note.hidden = isEmpty;
     if (isEmpty) return;
-    const points = mix.buckets.map(({ start, events }) => {
+    const points = period.buckets.map(({ start, events }) => {
       const total = Object.values(events).reduce((sum, num) => sum + num, 0);
       return {
         time: start,
         shares: Object.fromEntries(Object.entries(events).map(([name, num]) => [name, num / total])),
       };
     });
-    fill(note, `Time buckets of ${span(mix.bucket_ms)}. A vertical line marks the probable onset of an alarm.`);
-    stream.set({ ...bandsOf(mix.categories, points), marks, step: mix.bucket_ms });
+    fill(note, `Time buckets of ${span(period.bucket_ms)}. A vertical line marks the probable onset of an alarm.`);
+    const names = categories.map(({ name }) => name);
+    stream.set({ ...bandsOf(names, points), marks, step: period.bucket_ms, range: [period.since, period.until] });
   }
 
   function drawSignals(drift) {
@@ -76,7 +81,7 @@ export async function showDrift(visit) {
       if (node.parentElement !== place) place.append(node);
       chart.set({
         times: series.points.map((point) => point.end),
-        range: range.period(drift.now),
+        range: [drift.now - range.days * DAY_MS, drift.now],
         series: [
           { name: "observed", colour: "c0", values: series.points.map((point) => point.value) },
           { name: "expected", colour: "other", values: series.points.map((point) => point.expected), dashed: true },
@@ -106,7 +111,13 @@ export async function showDrift(visit) {
       {},
       card("Verdicts", { about: "each signal's newest reading, against what was expected" }, verdicts),
       card("Categories", { where: "two-thirds", about: "shares of all events" }, mixNote, stream.node, note),
-      card("Alarms", { where: "third", about: "newest first" }, alarms),
+      el(
+        "div.third.stack",
+        {},
+        card("What changed", { about: "beyond chance" }, changed),
+        card("Segments", { about: "of all events, against the period before" }, segments),
+      ),
+      card("Alarms", { about: "newest first" }, alarms, earlier),
     ),
     el("div", { class: "spacer" }),
     signals,
@@ -118,13 +129,14 @@ export async function showDrift(visit) {
 }
 
 function figures(drift) {
-  const open = drift.alarms.filter((alarm) => alarm.status !== "over").length;
+  const open = openAlarms(drift).length;
+  const retrained = retrainedAlarms(drift).length;
   const hits = hitRate(drift);
   return [
     stat(
       "Open alarms",
       number(open),
-      open ? `of ${number(drift.alarms.length)} in total` : `${number(drift.alarms.length)} in total`,
+      retrained ? `${number(retrained)} more, a model was promoted since` : `${number(drift.alarms.length)} in total`,
       { kind: open ? "bad" : "" },
     ),
     stat("Hit rate", hits ? percent(hits.value, 1) : "–", hits ? hits.note : "no events scored yet"),
@@ -145,25 +157,36 @@ function figures(drift) {
 function verdictTable(drift) {
   const overall = ordered(drift.signals).filter((series) => series.segment === null);
   if (!overall.length) return empty("No signal has a reading in this time.");
-  const open = drift.alarms.filter((alarm) => alarm.status !== "over");
+  const lasting = [...openAlarms(drift), ...retrainedAlarms(drift)];
   return table(
     "Verdicts, by signal",
     [["Signal"], ["Verdict", "keep"], ["Now", "number"], ["Expected", "number"], ["Segments that moved"]],
     overall.map(({ name, points }) => {
       const { unit, name: title, about } = signalOf(name);
       const { value, expected } = points.at(-1);
-      const alarms = open.filter((alarm) => alarm.signal === name);
+      const alarms = lasting.filter((alarm) => alarm.signal === name);
       const own = alarms.find((alarm) => alarm.segment === null);
       const moved = alarms.map((alarm) => alarm.segment).filter((segment) => segment !== null);
       return [
         [el("strong", {}, title), el("div.soft.small", {}, about)],
-        own ? badge(`moved ${ago(own.onset, drift.now)}`, "bad", own.text) : badge("no alarm", "good"),
+        own ? movedBadge(own, drift.now) : badge("no alarm", "good"),
         unit.text(value),
         expected === null ? "–" : unit.text(expected),
         moved.length ? moved.map((segment) => segment.replace("=", " ")).join(", ") : el("span.soft", {}, "none"),
       ];
     }),
   );
+}
+
+function movedBadge(alarm, now) {
+  const moved = `moved ${ago(alarm.onset, now)}`;
+  return alarm.status === "open" ? badge(moved, "bad", alarm.text) : badge(`${moved}, retrained`, "warn", alarm.text);
+}
+
+function noAlarm(drift) {
+  if (drift.monitored_through === null)
+    return "No events have been read yet. The monitor reads them in time buckets of five minutes.";
+  return "No alarms. Daily and weekly cycles are part of the baseline and raise none.";
 }
 
 function timeline(drift) {

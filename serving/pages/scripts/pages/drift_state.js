@@ -57,8 +57,13 @@ export function hitRate(drift) {
   return { value: last.value, note: `in the top 10${expected}` };
 }
 
+// Alarms that nothing was done about yet, and those that last although a model was trained and promoted since.
+export const openAlarms = (drift) => drift.alarms.filter((alarm) => alarm.status === "open");
+export const retrainedAlarms = (drift) => drift.alarms.filter((alarm) => alarm.status === "retrained");
+
 export function driftState(drift) {
-  const open = drift.alarms.filter((alarm) => alarm.status !== "over");
+  const open = openAlarms(drift);
+  const retrained = retrainedAlarms(drift).length;
   if (open.length)
     return {
       text: plural(open.length, "open alarm"),
@@ -66,5 +71,8 @@ export function driftState(drift) {
       kind: "bad",
     };
   if (drift.monitored_through === null) return { text: "not monitored yet", note: "no events read so far", kind: "" };
-  return { text: "no open alarms", note: `monitored through ${ago(drift.monitored_through, drift.now)}`, kind: "" };
+  const note = retrained
+    ? `a model was promoted since ${plural(retrained, "alarm")}`
+    : `monitored through ${ago(drift.monitored_through, drift.now)}`;
+  return { text: "no open alarms", note, kind: "" };
 }
