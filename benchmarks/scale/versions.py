@@ -40,7 +40,7 @@ from tidewise.processes.children import free_port, wait_ready
 
 CLIENTS = (1, 8)
 WARM_S = 2
-IDLE_CPU_S = 0.25  # in a second, of all processes of a server that has nothing to catch up with
+IDLE_CPU_S = 0.12  # in a second, of all processes of a server that has nothing to catch up with
 MAX_BUSY_S = 180
 TRAINING_MINUTES = 1.0
 NUM_USERS = 500
