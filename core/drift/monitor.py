@@ -26,7 +26,7 @@ GRACE_MS = 60_000  # a bucket is closed this long after its end, for late events
 HIT_RANK = 10
 MAX_CLOSED = 200  # buckets per transaction: about 20 ms
 MAX_BACKLOG = 2_000  # buckets of a backlog read at once: a week
-PAGE = 5_000  # closed buckets read at once
+PAGE = 500  # closed buckets read at once: about half a second
 
 
 class Monitor:
@@ -57,6 +57,7 @@ class Monitor:
         self._on_alarm = on_alarm
         self._shifts = shifts
         self._detector_bank: DetectorBank | None = None
+        self._stopping = False
         self._last_ms = -1
         self._backlog: dict[int, int] = {}  # buckets at the last step, with their numbers of events
         self.num_scored = 0
@@ -76,8 +77,8 @@ class Monitor:
         try:
             self._score()
             detector_bank = self._detector_bank or self._replay()
-            while self._close(detector_bank):
-                if not self._lease.hold():
+            while detector_bank and self._close(detector_bank):
+                if self._stopping or not self._lease.hold():
                     break
         except (LeaseLost, StoreConflict):
             self._detector_bank = None  # another monitor has taken over: replay before the next step
@@ -90,6 +91,10 @@ class Monitor:
             if not self._backlog:  # else there is a backlog: check again whether it grows
                 return True
         return False
+
+    def request_stop(self) -> None:
+        """Ask a step in progress to end soon; from any thread."""
+        self._stopping = True
 
     def release(self) -> None:
         """Release the lease."""
@@ -115,10 +120,10 @@ class Monitor:
                 tx.users.save_shifts(shifts)
                 tx.commit()
 
-    def _replay(self) -> DetectorBank:
-        """A detector bank that has read all closed buckets."""
+    def _replay(self) -> DetectorBank | None:
+        """A detector bank that has read all closed buckets; None where it has to stop before, or loses the lease."""
         detector_bank, self._last_ms = self._new_detector_bank(), -1
-        while True:
+        while not self._stopping and self._lease.hold():
             with self._store.read() as read:
                 closed = read.drift.buckets(after_ms=self._last_ms, limit=PAGE)
             for bucket in closed:
@@ -127,6 +132,7 @@ class Monitor:
             if not closed:
                 self._detector_bank = detector_bank
                 return detector_bank
+        return None
 
     def _close(self, detector_bank: DetectorBank) -> bool:
         """Close up to `MAX_CLOSED` complete buckets; False if there are no more."""

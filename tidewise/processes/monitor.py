@@ -110,6 +110,7 @@ def _start_threads(stack: ExitStack, system: System, monitor: Monitor) -> None:
         thread = BackgroundThread(name, work, period_s=PERIOD_S)
         thread.start()
         stack.callback(thread.stop)
+    stack.callback(monitor.request_stop)
 
 
 def read_all(system: System, *, again: bool) -> None:

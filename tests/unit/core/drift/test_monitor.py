@@ -198,6 +198,23 @@ def test_a_crash_before_the_commit_loses_nothing_and_reads_nothing_twice() -> No
     assert monitor.num_buckets == 1
 
 
+def test_a_stop_ends_the_start_and_the_next_monitor_continues() -> None:
+    shop = Shop()
+    visit(shop, 0, "a", "b")
+    visit(shop, 1, "a", "b")
+    at_the_end_of(shop, 1)
+    assert monitor_of(shop).catch_up()
+    stopped = monitor_of(shop)
+    visit(shop, 2, "c")
+    at_the_end_of(shop, 2)
+    stopped.request_stop()
+    assert stopped.step()
+    assert (stopped.num_buckets, closed(shop)) == (0, [(0, 2), (1, 2)])
+    stopped.release()
+    assert monitor_of(shop).catch_up()
+    assert closed(shop) == [(0, 2), (1, 2), (2, 1)]
+
+
 def test_catching_up_reads_everything_that_can_be_closed() -> None:
     shop = Shop()
     for bucket in range(5):
