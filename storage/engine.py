@@ -23,6 +23,13 @@ CACHE_KIB = 32 * 1024  # of pages, per SQLite connection
 CHECKPOINT_PAGES = 4_000  # 16 MiB of WAL between checkpoints: imports spend less time in them than with 4 MiB
 CONNECT_TIMEOUT_S = 5
 IDLE_TRANSACTION_TIMEOUT_S = 10
+SILENCE_S = 10  # TCP alone takes 15 minutes to notice that the other end acknowledges nothing
+KEEPALIVES = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": SILENCE_S * 1000,  # ms
+}
 
 
 def parse_url(text: str) -> URL:
@@ -114,6 +121,7 @@ def _postgres_engine(url: URL) -> Engine:
             pool_use_lifo=True,
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_S,
+                **KEEPALIVES,
                 "application_name": "tidewise",
                 # A process that is suspended inside a transaction must not keep its locks: another one takes over.
                 "options": f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_TIMEOUT_S}s",

@@ -1,7 +1,9 @@
-"""A process that is suspended inside a PostgreSQL transaction loses its locks and gets an error when it resumes."""
+"""Where a process is suspended or a network silent: PostgreSQL and Tidewise let go of each other."""
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from contextlib import closing
 
@@ -26,6 +28,17 @@ def test_idle_transactions_time_out_after_ten_seconds(postgres_database: Databas
     opened = engine.open_engine(engine.parse_url(postgres_database.url), create=False)
     with opened.connect() as connection:
         assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "10s"
+    opened.dispose()
+
+
+def test_a_connection_without_acknowledgements_is_lost_after_ten_seconds(postgres_database: Database) -> None:
+    opened = engine.open_engine(engine.parse_url(postgres_database.url), create=False)
+    with opened.connect() as connection:
+        descriptor = connection.connection.driver_connection.fileno()  # type: ignore[union-attr]
+        with socket.socket(fileno=os.dup(descriptor)) as copy:
+            assert copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+            assert copy.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
     opened.dispose()
 
 
