@@ -16,11 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from core.outcomes.answer_log import AnswerLog
-from core.outcomes.shown_items import ShownItems
-from serving.app import Services, create_app
-from tidewise import __version__
+from serving.app import create_app
 from tidewise.bootstrap import open_system
+from tidewise.processes.api_services import api_services
 from tidewise.settings.schema import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,23 +44,7 @@ def main(folder: Path) -> None:
 def document() -> dict[str, Any]:
     """The OpenAPI document of this checkout, from an app over an empty database."""
     with tempfile.TemporaryDirectory() as data, open_system(Settings(data={"folder": data})) as system:
-        shown = ShownItems(system.snapshots.current)
-        answers = AnswerLog(system.store, system.ingestor.attributor, shown, clock=system.clock, wall=system.clock)
-        services = Services(
-            store=system.store,
-            recommender=system.recommender,
-            interests=system.interests,
-            ingestor=system.ingestor,
-            snapshots=system.snapshots,
-            types=system.types,
-            clock=system.clock,
-            answers=answers,
-            scenarios=system.scenarios,
-            experiments=system.experiments,
-            segments=system.segments,
-            version=__version__,
-        )
-        return create_app(services).openapi()
+        return create_app(api_services(system)).openapi()
 
 
 def run(folder: Path, *command: str) -> None:

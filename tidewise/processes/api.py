@@ -11,20 +11,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from core.clock import WallClock
-from core.outcomes.answer_log import AnswerLog
-from core.outcomes.shown_items import ShownItems
-from tidewise import __version__
-from tidewise.bootstrap import System, cursor_key, open_system
+from tidewise.bootstrap import System, open_system
 from tidewise.data_folder import hold
 from tidewise.metrics.monitor import MonitorCollector, StoredDriftCollector
 from tidewise.process_setup import LOW_PRIORITY, freeze_gc, use_log_format
+from tidewise.processes.api_services import api_services
 from tidewise.processes.encoding import start_encoding
-from tidewise.processes.kafka import dead_letter_decoder, end_offsets, open_log
+from tidewise.processes.kafka import open_log
 from tidewise.processes.learning_scheduler import start_learning
 from tidewise.processes.monitor import can_monitor, run_monitor, start_monitor
 from tidewise.processes.refresh import start_refresh
@@ -133,63 +131,19 @@ def _serve(
     collectors: Sequence[Collector] = (),
     shares_port: bool = False,
 ) -> None:
-    from serving.app import Limits, Services, create_app
+    from serving.app import create_app
     from serving.http.server import Tls, serve
 
-    settings = system.settings
     refresh = start_refresh(stack, system)
-    encoding_queue = start_encoding(stack, system)
-    services = Services(
-        store=system.store,
-        recommender=system.recommender,
-        interests=system.interests,
-        ingestor=system.ingestor,
-        snapshots=system.snapshots,
-        types=system.types,
-        clock=system.clock,
-        answers=_answer_log(system),
-        scenarios=system.scenarios,
-        cursor_key=cursor_key(system.store),
-        experiments=system.experiments,
-        segments=system.segments,
-        log=log,
-        encode=encoding_queue.submit,
+    services = replace(
+        api_services(system, log=log, collectors=collectors),
+        encode=start_encoding(stack, system).submit,
         items_changed=refresh.follow_items,
         champion_changed=refresh.follow_champion,
-        dead_letter_decoder=dead_letter_decoder(settings),
-        log_end_offsets=end_offsets(settings),
-        num_encoded=lambda: system.recommender.num_encoded,
         snapshot_age_s=lambda: refresh.age_s,
-        default_type=settings.events.default_type,
-        exclude_seen=settings.recommend.exclude_seen,
-        impressions=settings.outcomes.impressions,
-        api_key=settings.api_key(),
-        write_key=settings.write_key(),
-        read_key=settings.read_key(),
-        cors_origins=settings.server.origins,
-        limits=Limits(
-            max_events=settings.server.max_batch,
-            max_body_bytes=settings.server.max_body_mib * 2**20,
-            max_n=settings.recommend.max_n,
-            max_future_ms=int(settings.events.max_future_s * 1000),
-        ),
-        version=__version__,
-        collectors=collectors,
     )
     app = create_app(services)
     freeze_gc()
-    server = settings.server
+    server = system.settings.server
     tls = Tls(server.tls_certificate, server.tls_key) if server.tls_certificate else None
     serve(app, host=server.host, port=server.port, on_bound=on_bound, shares_port=shares_port, tls=tls)
-
-
-def _answer_log(system: System) -> AnswerLog:
-    outcomes = system.settings.outcomes
-    return AnswerLog(
-        system.store,
-        system.ingestor.attributor,
-        ShownItems(system.snapshots.current, new_item_days=outcomes.new_item_days),
-        clock=system.clock,
-        wall=WallClock(),
-        retention=outcomes.retention(),
-    )

@@ -1,0 +1,70 @@
+"""The services of an API over an open system, by its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from core.clock import WallClock
+from core.outcomes.answer_log import AnswerLog
+from core.outcomes.shown_items import ShownItems
+from tidewise import __version__
+from tidewise.bootstrap import System, cursor_key
+from tidewise.processes.kafka import dead_letter_decoder, end_offsets
+
+if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
+    from serving.runtime.services import EventLog, Services
+
+
+def api_services(system: System, *, log: EventLog | None = None, collectors: Sequence[Collector] = ()) -> Services:
+    """What routes call; users are encoded when they are read, and nothing is told of changes. `log`: of events."""
+    from serving.runtime.services import Limits, Services
+
+    settings = system.settings
+    return Services(
+        store=system.store,
+        recommender=system.recommender,
+        interests=system.interests,
+        ingestor=system.ingestor,
+        snapshots=system.snapshots,
+        types=system.types,
+        clock=system.clock,
+        answers=_answer_log(system),
+        scenarios=system.scenarios,
+        cursor_key=cursor_key(system.store),
+        experiments=system.experiments,
+        segments=system.segments,
+        log=log,
+        dead_letter_decoder=dead_letter_decoder(settings),
+        log_end_offsets=end_offsets(settings),
+        num_encoded=lambda: system.recommender.num_encoded,
+        default_type=settings.events.default_type,
+        exclude_seen=settings.recommend.exclude_seen,
+        impressions=settings.outcomes.impressions,
+        api_key=settings.api_key(),
+        write_key=settings.write_key(),
+        read_key=settings.read_key(),
+        cors_origins=settings.server.origins,
+        limits=Limits(
+            max_events=settings.server.max_batch,
+            max_body_bytes=settings.server.max_body_mib * 2**20,
+            max_n=settings.recommend.max_n,
+            max_future_ms=int(settings.events.max_future_s * 1000),
+        ),
+        version=__version__,
+        collectors=collectors,
+    )
+
+
+def _answer_log(system: System) -> AnswerLog:
+    outcomes = system.settings.outcomes
+    return AnswerLog(
+        system.store,
+        system.ingestor.attributor,
+        ShownItems(system.snapshots.current, new_item_days=outcomes.new_item_days),
+        clock=system.clock,
+        wall=WallClock(),
+        retention=outcomes.retention(),
+    )
