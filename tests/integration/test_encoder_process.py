@@ -11,12 +11,13 @@ import numpy as np
 import psycopg
 import pytest
 from psycopg import sql
+from services import small_shop
 from services.postgres import fresh_database
 
 from core.errors import StoreUnavailable
 from core.records.stored import UserState
 from tidewise.bootstrap import System, open_system
-from tidewise.demo.demo import fill, make_shop
+from tidewise.demo.demo import fill
 from tidewise.processes.encoder_process import EncoderGone, EncoderProcess
 from tidewise.settings.schema import Settings, load_settings
 from tidewise.training.learning import train_model
@@ -43,7 +44,7 @@ def settings(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> 
 def system(settings: Settings) -> Iterator[System]:
     """A system with a small shop and a barely trained model."""
     with open_system(settings) as system:
-        fill(system, make_shop())
+        fill(system, small_shop.simulated())
         train_model(system, progress=lambda at: None)
         system.snapshots.refresh()
         yield system
@@ -60,9 +61,9 @@ def encoder(settings: Settings) -> Iterator[EncoderProcess]:
 @pytest.fixture(scope="module")
 def states(system: System) -> list[UserState]:
     """Twenty users of the shop."""
-    shop = make_shop()
+    user_ids = sorted({event.user_id for event in small_shop.simulated().history})
     with system.store.read() as read:
-        states = [read.users.find(user_id) for user_id in sorted({event.user_id for event in shop.history})[:20]]
+        states = [read.users.find(user_id) for user_id in user_ids[:20]]
     return [state for state in states if state is not None]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tidewise.bootstrap import open_system
 from tidewise.demo.demo import fill
-from tidewise.demo.simulator import simulate_shop
+from tidewise.demo.simulator import Shop, simulate_shop
 from tidewise.settings.schema import CONFIG_NAME, Settings, load_settings
 from tidewise.training.learning import train_model
 
@@ -34,10 +34,15 @@ def settings_in(folder: Path) -> Settings:
     return load_settings(overrides={"data.folder": str(folder)}, environment={})
 
 
+def simulated() -> Shop:
+    """40 users, 336 items, some 700 events."""
+    return simulate_shop(seed=3, num_users=40, num_items=336, days=20, live_days=1, end_ms=END_MS)
+
+
 def build(folder: Path) -> None:
-    """40 users, 336 items, some 700 events, and a champion trained on them."""
+    """The shop, and a champion trained on it."""
     folder.mkdir()
     (folder / CONFIG_NAME).write_text(SETTINGS)
     with open_system(settings_in(folder)) as system:
-        fill(system, simulate_shop(seed=3, num_users=40, num_items=336, days=20, live_days=1, end_ms=END_MS))
+        fill(system, simulated())
         train_model(system, progress=lambda _: None)
