@@ -8,7 +8,7 @@ import pytest
 from benchmarks.drift.streams import draw_scores
 from benchmarks.drift_end_to_end import EndToEndResult, ShopPlan, learn, run, summary
 
-PLAN = ShopPlan("interests", 3)
+PLAN = ShopPlan("interests", 3, num_users=1_000, days=29, days_trained=12)
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
