@@ -23,7 +23,15 @@ def page_of(shop: httpx.Client, path: str = "/") -> str:
 
 
 @pytest.fixture
-def tab(open_tab) -> Tab:  # type: ignore[no-untyped-def]
+def tab(reader) -> Tab:  # type: ignore[no-untyped-def]
+    tab: Tab = reader()
+    tab.forget()
+    return tab
+
+
+@pytest.fixture
+def new_tab(open_tab) -> Tab:  # type: ignore[no-untyped-def]
+    """A window for a test that changes its clock or its colours."""
     return open_tab()
 
 
@@ -448,17 +456,17 @@ def test_one_time_range_is_kept_by_all_pages_and_chosen_by_keyboard(shop: httpx.
     assert tab.errors == []
 
 
-def test_a_hidden_tab_asks_for_nothing(shop: httpx.Client, tab: Tab) -> None:
-    tab.page.clock.install()
-    tab.go(page_of(shop))
+def test_a_hidden_tab_asks_for_nothing(shop: httpx.Client, new_tab: Tab) -> None:
+    new_tab.page.clock.install()
+    new_tab.go(page_of(shop))
     asked: list[str] = []
-    tab.page.on("request", lambda request: asked.append(request.url))
-    tab.page.evaluate("Object.defineProperty(document, 'hidden', { get: () => window.isAway, configurable: true })")
-    tab.page.evaluate("window.isAway = true")
-    tab.page.clock.run_for(60_000)
+    new_tab.page.on("request", lambda request: asked.append(request.url))
+    new_tab.page.evaluate("Object.defineProperty(document, 'hidden', { get: () => window.isAway, configurable: true })")
+    new_tab.page.evaluate("window.isAway = true")
+    new_tab.page.clock.run_for(60_000)
     assert asked == []
-    with tab.page.expect_request("**/v1/timeline*"):
-        tab.page.evaluate("window.isAway = false; document.dispatchEvent(new Event('visibilitychange'))")
+    with new_tab.page.expect_request("**/v1/timeline*"):
+        new_tab.page.evaluate("window.isAway = false; document.dispatchEvent(new Event('visibilitychange'))")
 
 
 def test_pages_are_reached_by_keyboard_and_focus_moves_to_the_content(shop: httpx.Client, tab: Tab) -> None:
@@ -474,15 +482,15 @@ def test_pages_are_reached_by_keyboard_and_focus_moves_to_the_content(shop: http
     expect(tab.page.get_by_role("link", name="Users", exact=True)).to_have_attribute("aria-current", "page")
 
 
-def test_the_theme_follows_the_system_until_selected_then_persists(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop))
+def test_the_theme_follows_the_system_until_selected_then_persists(shop: httpx.Client, new_tab: Tab) -> None:
+    new_tab.go(page_of(shop))
     background = "getComputedStyle(document.body).backgroundColor"
-    light = tab.page.evaluate(background)
-    tab.page.emulate_media(color_scheme="dark")
-    dark = tab.page.evaluate(background)
+    light = new_tab.page.evaluate(background)
+    new_tab.page.emulate_media(color_scheme="dark")
+    dark = new_tab.page.evaluate(background)
     assert light != dark
-    tab.page.get_by_role("button", name="Theme: system").click()
-    assert tab.page.evaluate(background) == light
-    tab.page.reload()
-    expect(tab.page.get_by_role("button", name="Theme: light")).to_be_visible()
-    assert tab.page.evaluate(background) == light
+    new_tab.page.get_by_role("button", name="Theme: system").click()
+    assert new_tab.page.evaluate(background) == light
+    new_tab.page.reload()
+    expect(new_tab.page.get_by_role("button", name="Theme: light")).to_be_visible()
+    assert new_tab.page.evaluate(background) == light

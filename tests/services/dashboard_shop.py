@@ -41,7 +41,7 @@ experts = 2
 text_dim = 32
 
 [train]
-epochs = 8
+epochs = 3
 threads = 1
 """
 MINUTE_MS = 60_000
