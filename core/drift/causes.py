@@ -144,8 +144,17 @@ def _shown(signal: str, change: SignalChange) -> str:
         why = "no model serves, or users" if change.rises else "a model serves, or fewer users"
         shares = f"popularity answered {after:.1%} of the lists that a model is meant for instead of {before:.1%}"
         return f"{why} without a history ask: {shares}"
-    items = "more popular items" if change.rises else "less popular items"
-    return f"{items} are shown: ahead of {after:.1%} of the catalogue on average instead of {before:.1%}"
+    if signal == "popularity_bias":
+        items = "more popular items" if change.rises else "less popular items"
+        return f"{items} are shown: ahead of {after:.1%} of the catalogue on average instead of {before:.1%}"
+    if signal == "novelty":
+        items = "rarer items" if change.rises else "better-known items"
+        return f"{items} are shown: {after:.1f} bits each on average instead of {before:.1f}"
+    if signal == "diversity":
+        items = "items of different categories" if change.rises else "items of the same category"
+        return f"lists hold more {items}: {after:.1%} of pairs differ instead of {before:.1%}"
+    lists = "lists of different users differ more" if change.rises else "different users get the same items"
+    return f"{lists}: {after:.1%} of the items of 20 lists are different ones instead of {before:.1%}"
 
 
 def _more_newcomers(before: BucketCounts, since: BucketCounts) -> str:

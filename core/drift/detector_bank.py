@@ -22,7 +22,7 @@ from core.drift.gaps import GapSignal
 from core.drift.monitored_signal import Detectors, MonitoredSignal, SignalKind, SignalSpec
 from core.drift.signals import BlockShape, Reading, Signal, Sums
 from core.drift.silence import Silence, SilenceDetector
-from core.records.drift import ANSWER_SIGNALS, PER_MILLE, Alarm, Bucket, BucketCounts, Point, ScoreTally
+from core.records.drift import ANSWER_SIGNALS, PER_MILLE, Alarm, Bucket, Point, ScoreTally
 from core.records.statuses import AlarmEnding
 from core.topics import NO_TOPIC, NUM_TOPICS
 
@@ -30,6 +30,13 @@ BLOCKS: dict[SignalKind, tuple[int, int]] = {  # observations and time of a bloc
     "scores": (25, 0),
     "segment": (10, HOUR_MS),
     "counts": (200, HOUR_MS),  # the standard error of a share of 10% is then 2%
+}
+OF_ANSWERS = {  # numbers of answers, their sums, the unit of these, and the direction that raises alarms
+    "fallback": ("num_answers", "num_fallbacks", 1.0, 1),
+    "popularity_bias": ("num_answers", "popularity", 1 / PER_MILLE, 1),
+    "novelty": ("num_novel", "novelty", 1 / PER_MILLE, -1),
+    "diversity": ("num_diverse", "diversity", 1 / PER_MILLE, -1),
+    "coverage": ("num_grouped", "coverage", 1 / PER_MILLE, -1),
 }
 MIN_SEGMENT_SCORES = 30  # before a segment is monitored
 NEW_NORMAL_MS = 7 * DAY_MS
@@ -83,8 +90,7 @@ class DetectorBank:
             self._mix("gaps", GapSignal(self._silences, **self._of_counts)),
             self._share("new_users", lambda bucket: bucket.counts.num_new_users),
             self._share("new_items", lambda bucket: bucket.counts.num_new_items),
-            self._of_answers("fallback", lambda counts: counts.num_fallbacks),
-            self._of_answers("popularity_bias", lambda counts: counts.popularity / PER_MILLE),
+            *(self._of_answers(name, *of_answers) for name, of_answers in OF_ANSWERS.items()),
         ]
 
     def read(self, bucket: Bucket) -> Findings:
@@ -149,7 +155,9 @@ class DetectorBank:
             covered.settle(change.onset_ms, alarm if covered is monitored else None)
 
     def _covered(self, alarmed: MonitoredSignal) -> list[MonitoredSignal]:
-        """The signals that an alarm covers: an alarm on the model's overall scores covers those of its segments."""
+        """The signals that an alarm covers: one of the overall scores those of segments, one of answers the others."""
+        if alarmed.spec.name in ANSWER_SIGNALS:
+            return [each for each in self._signals if each.spec.name in ANSWER_SIGNALS]
         if not alarmed.spec.of_model:
             return [alarmed]
         of_model = (each for each in self._all() if each.spec.of_model)
@@ -197,10 +205,11 @@ class DetectorBank:
         spec = SignalSpec(name, "counts", worse=1, smallest=self._smallest.of(name))
         return self._level(spec, lambda bucket: Sums(bucket.counts.num_events, num_of(bucket)))
 
-    def _of_answers(self, name: str, sum_of: Callable[[BucketCounts], float]) -> MonitoredSignal:
-        """A signal that is a mean over answers."""
-        spec = SignalSpec(name, "counts", worse=1, smallest=self._smallest.of(name))
-        return self._level(spec, lambda bucket: Sums(bucket.counts.num_answers, sum_of(bucket.counts)))
+    def _of_answers(self, name: str, num: str, total: str, unit: float, worse: int) -> MonitoredSignal:
+        """A signal that is a mean over answers: `num`, `total` name their counts, the total is in units of `unit`."""
+        high = inf if name == "novelty" else 1.0
+        spec = SignalSpec(name, "counts", worse=worse, smallest=self._smallest.of(name), high=high)
+        return self._level(spec, lambda bucket: Sums(getattr(bucket.counts, num), getattr(bucket.counts, total) * unit))
 
     def _level(self, spec: SignalSpec, sums_of: Callable[[Bucket], Sums | None]) -> MonitoredSignal:
         size, span_ms = BLOCKS[spec.kind]

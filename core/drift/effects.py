@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SmallestEffects:
-    """By signal. `silence`: in hours; the others in the signal's unit (shares from 0 to 1, `loss` in nats)."""
+    """By signal, in its unit: shares from 0 to 1, `loss` in nats, `novelty` in bits, `silence` in hours."""
 
     hit_rate: float = 0.03
     loss: float = 0.15
@@ -17,6 +17,9 @@ class SmallestEffects:
     new_items: float = 0.05
     fallback: float = 0.05
     popularity_bias: float = 0.05
+    novelty: float = 0.5
+    diversity: float = 0.05
+    coverage: float = 0.05
     silence: float = 3.0
 
     def of(self, signal: str) -> float:

@@ -14,6 +14,9 @@ SUBJECTS = {
     "new_items": "Events of new items",
     "fallback": "Answers by popularity",
     "popularity_bias": "Popularity percentile of shown items",
+    "novelty": "Novelty of shown items",
+    "diversity": "Diversity of lists",
+    "coverage": "Different items in 20 lists",
 }
 
 
@@ -33,6 +36,8 @@ def headline(alarm: Alarm) -> str:
 
 def number(signal: str, value: float) -> str:
     """A value in its signal's unit."""
+    if signal == "novelty":
+        return f"{value:.1f} bits"
     return f"{value:.2f}" if signal == "loss" else f"{value:.1%}"
 
 

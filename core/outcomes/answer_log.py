@@ -20,7 +20,7 @@ from core.outcomes.attribution import Attributor
 from core.outcomes.counting import answer_counts
 from core.outcomes.item_counts import item_answer_counts
 from core.outcomes.retention import Retention
-from core.outcomes.shown_counts import shown_counts
+from core.outcomes.shown_counts import Lists, shown_counts
 from core.outcomes.shown_items import ShownItem, ShownItems
 from core.ports.offsets import ANSWERS
 from core.ports.store import Store, Transaction
@@ -62,6 +62,7 @@ class AnswerLog:
         self._seconds = seconds
         self._waiting: deque[Answer] = deque()
         self._shown: set[tuple[int, int, int]] = set()
+        self._ungrouped: Lists = ()
         self._maintained_s = seconds()
         self._thread = BackgroundThread("answer log", self.flush, period_s=PERIOD_S)
         self.num_dropped = 0
@@ -119,8 +120,10 @@ class AnswerLog:
             tx.item_counts.add(writer.key, item_answer_counts(added))
             new = {stored.key for stored in added}
             counted = (answer for answer in kept if bytes.fromhex(answer.recommendation_id) in new)
-            tx.drift.add_counts(writer.key, shown_counts(counted, items))
+            counts, ungrouped = shown_counts(counted, items, self._ungrouped)
+            tx.drift.add_counts(writer.key, counts)
             tx.commit()
+        self._ungrouped = ungrouped
         if len(self._shown) > MAX_KNOWN:
             self._shown.clear()
         self._shown |= shown

@@ -1,4 +1,4 @@
-"""What answers say of the items that they show: integer key, whether the item is new, novelty and popularity.
+"""What answers say of the items that they show: integer key, whether the item is new, novelty, popularity, category.
 
 Novelty is the self-information of an item, -log2 of its share of all time-decayed popularity: a popular item says
 little (Castells, Hurley and Vargas, Recommender Systems Handbook, 2015, "novelty and diversity"). An item without
@@ -26,13 +26,14 @@ RANKED = 10_000  # items, evenly drawn, that percentiles are read from: sorting 
 class ShownItem(NamedTuple):
     """An item as it was when it was shown. `novelty`: in bits; 0 before the first event of any item.
 
-    `popularity`: its percentile, from 0 to 1.
+    `popularity`: its percentile, from 0 to 1. `category`: its first one; empty if it has none.
     """
 
     key: int
     is_new: bool
     novelty: float
     popularity: float = 0.0
+    category: str = ""
 
 
 class ShownItems:
@@ -66,7 +67,9 @@ class ShownItems:
         scores = snapshot.popularity[kept]
         columns = (snapshot.catalogue.keys[kept], is_new, self._novelty(scores), self._percentiles(scores))
         names = (item_id for item_id, held in zip(item_ids, known.tolist(), strict=True) if held)
-        return dict(zip(names, map(ShownItem, *(column.tolist() for column in columns)), strict=True))
+        categories = ("".join(snapshot.catalogue.categories[row][:1]) for row in kept.tolist())
+        shown = map(ShownItem, *(column.tolist() for column in columns), categories)
+        return dict(zip(names, shown, strict=True))
 
     def _sum_up(self, all_scores: DoubleArray) -> None:
         """Read the popularity of all items, once a minute."""

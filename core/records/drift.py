@@ -24,7 +24,13 @@ GAP_EDGES_S = (
     2_592_000,
 )  # one bin below, between and above the edges
 NUM_GAPS = len(GAP_EDGES_S) + 1
-ANSWER_SIGNALS = ("fallback", "popularity_bias")  # of what is shown: another training is no remedy
+ANSWER_SIGNALS = (
+    "fallback",
+    "popularity_bias",
+    "novelty",
+    "diversity",
+    "coverage",
+)  # of what is shown: another training is no remedy
 PER_MILLE = 1000
 
 
@@ -36,7 +42,9 @@ class BucketCounts:
     none). `num_new_users`: first events of users. `num_new_items`: events of recently added items. `segments`: events
     by topic code in parts of all events, as `event.country=DE` (`core.drift.segments`). `num_answers`: lists that a
     model is meant for. `num_fallbacks`: those by popularity instead. `popularity`: the mean popularity percentile of
-    each list's items in 1/1000, summed: whole numbers, whose sums don't depend on their order.
+    each list's items in 1/1000, summed: whole numbers, whose sums don't depend on their order. `novelty`: the same in
+    bits/1000 over `num_novel` lists; `diversity`: over `num_diverse`; `coverage`: over `num_grouped`
+    (`core.outcomes.shown_counts`).
     """
 
     num_events: int = 0
@@ -48,6 +56,12 @@ class BucketCounts:
     num_answers: int = 0
     num_fallbacks: int = 0
     popularity: int = 0
+    num_novel: int = 0
+    novelty: int = 0
+    num_diverse: int = 0
+    diversity: int = 0
+    num_grouped: int = 0
+    coverage: int = 0
 
     def add(self, other: BucketCounts) -> None:
         """Add the counts of another writer or batch of the same bucket."""
@@ -81,6 +95,7 @@ class BucketCounts:
 
 
 NUMBERS = tuple(each.name for each in fields(BucketCounts) if each.type == "int")
+OF_ANSWERS = NUMBERS[NUMBERS.index("num_answers") :]
 
 
 class ItemFacts(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import astuple
 from typing import Any
 
-from core.records.drift import Bucket, BucketCounts, ScoreTally
+from core.records.drift import OF_ANSWERS, Bucket, BucketCounts, ScoreTally
 from storage.codec import pack_json, unpack_json
 
 
@@ -50,7 +50,7 @@ def _counts_as_list(counts: BucketCounts) -> list[Any]:
     scalars = [counts.num_events, counts.num_new_users, counts.num_new_items]
     content = [*scalars, _sorted(counts.topics), _sorted(counts.gaps)]
     segments = {name: _sorted(counts.segments[name]) for name in sorted(counts.segments)}
-    return [*content, segments, [counts.num_answers, counts.num_fallbacks, counts.popularity]]
+    return [*content, segments, [getattr(counts, name) for name in OF_ANSWERS]]
 
 
 def _sorted(counts: Mapping[int, int]) -> dict[int, int]:

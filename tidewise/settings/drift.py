@@ -38,6 +38,12 @@ class DriftSettings(Section):
     """The smallest rise in the share of answers by popularity in place of a model that raises an alarm, 0 to 1."""
     effect_popularity_bias: Share = 0.05
     """The smallest rise in the mean popularity percentile of shown items that raises an alarm, 0 to 1."""
+    effect_novelty: Amount = 0.5
+    """The smallest fall in the mean novelty of shown items that raises an alarm, in bits."""
+    effect_diversity: Share = 0.05
+    """The smallest fall in the share of a list's pairs of items of different categories that raises an alarm."""
+    effect_coverage: Share = 0.05
+    """The smallest fall in the share of different items among those of 20 lists that raises an alarm, 0 to 1."""
     effect_silence: Amount = 3.0
     """The shortest time without events, where events were expected, that raises an alarm, in hours."""
     segments: str = "category"

@@ -64,6 +64,7 @@ export const UNITS = {
   share: unit((share) => percent(share, 1), "%", { factor: 100 }),
   perSecond: unit((value) => `${rate(value)}/s`, "/s"),
   milliseconds: unit((ms) => milliseconds(ms), " ms"),
+  bits: unit((value) => `${value.toFixed(1)} bits`, " bits"),
   count: unit((value) => number(Math.round(value)), "", { isWhole: true }),
   difference: unit((share) => signed(share, `${(100 * share).toFixed(2)} points`), "%", { factor: 100 }),
   plainDifference: unit((value) => signed(value, String(Number(value.toPrecision(3)))), ""),

@@ -42,6 +42,21 @@ export const SIGNALS = {
     about: "share of the catalogue less popular than a shown item, on average",
     unit: UNITS.share,
   },
+  novelty: {
+    name: "Novelty",
+    about: "self-information of a shown item, on average: a popular item says little",
+    unit: UNITS.bits,
+  },
+  diversity: {
+    name: "Diversity",
+    about: "share of pairs of a list's items that are of different categories",
+    unit: UNITS.share,
+  },
+  coverage: {
+    name: "Coverage",
+    about: "share of different items among those of 20 consecutive lists",
+    unit: UNITS.share,
+  },
 };
 
 export const signalOf = (name) => SIGNALS[name] || { name, about: "", unit: UNITS.plain };

@@ -200,29 +200,47 @@ def test_without_a_model_only_what_is_counted_is_watched() -> None:
     assert {point.signal for point in points} <= {"categories", "gaps", "new_users", "new_items"}
 
 
-def with_answers(some: Iterable[Bucket], *, fallback: float = 0.1, percentile: float = 0.6) -> Iterator[Bucket]:
-    """Buckets with 20 answers each, whose mean percentiles vary as those of real answers."""
-    rng = np.random.default_rng(5)
+SHOWN = {"fallback": 0.1, "popularity_bias": 0.6, "novelty": 9.0, "diversity": 0.7, "coverage": 0.5}
+
+
+def with_answers(some: Iterable[Bucket], **changed: float) -> Iterator[Bucket]:
+    """Buckets with 20 answers each, which vary as real ones; what they show is `SHOWN`, or `changed`."""
+    rng, shown = np.random.default_rng(5), SHOWN | changed
     for bucket in some:
-        percentiles = np.clip(rng.normal(percentile, 0.15, 20), 0, 1) * PER_MILLE
-        shown = {"num_fallbacks": int(rng.binomial(20, fallback)), "popularity": int(percentiles.sum())}
-        yield replace(bucket, counts=replace(bucket.counts, num_answers=20, **shown))
+        counts = replace(bucket.counts, num_answers=20, num_fallbacks=int(rng.binomial(20, shown["fallback"])))
+        for name, num, total, high in (
+            ("popularity_bias", "num_answers", "popularity", 1.0),
+            ("novelty", "num_novel", "novelty", np.inf),
+            ("diversity", "num_diverse", "diversity", 1.0),
+            ("coverage", "num_grouped", "coverage", 1.0),
+        ):
+            values = np.clip(rng.normal(shown[name], 0.15, 20), 0, high) * PER_MILLE
+            counts = replace(counts, **{num: 20, total: int(values.sum())})
+        yield replace(bucket, counts=counts)
 
 
 @pytest.mark.parametrize(
-    ("signal", "changed"), [("fallback", {"fallback": 0.3}), ("popularity_bias", {"percentile": 0.8})]
+    ("signal", "worse"),
+    [("fallback", 0.3), ("popularity_bias", 0.8), ("novelty", 7.0), ("diversity", 0.5), ("coverage", 0.3)],
 )
-def test_what_answers_show_is_monitored_and_alarms_once(signal: str, changed: dict[str, float]) -> None:
-    (alarm,) = read(bank_after_two_weeks(answered=True), with_answers(buckets(days=5, first_day=14), **changed))
+def test_what_answers_show_is_monitored_and_alarms_once(signal: str, worse: float) -> None:
+    (alarm,) = read(bank_after_two_weeks(answered=True), with_answers(buckets(days=2, first_day=14), **{signal: worse}))
     change_ms = MONDAY_MS + 14 * DAY_MS
     assert alarm.signal == signal
     assert abs(alarm.onset_ms - change_ms) <= DAY_MS / 12
-    assert alarm.after == pytest.approx(next(iter(changed.values())), abs=0.05)
+    assert alarm.after == pytest.approx(worse, abs=0.05)
 
 
-def test_less_fallback_and_less_popular_items_are_no_trouble() -> None:
-    better = with_answers(buckets(days=3, first_day=14), fallback=0.0, percentile=0.4)
-    assert read(bank_after_two_weeks(answered=True), better) == []
+def test_answers_that_become_alike_in_all_ways_raise_one_alarm() -> None:
+    alike = {"popularity_bias": 0.8, "novelty": 7.0, "diversity": 0.5, "coverage": 0.3}
+    alarms = read(bank_after_two_weeks(answered=True), with_answers(buckets(days=2, first_day=14), **alike))
+    assert len(alarms) == 1
+
+
+def test_what_is_better_in_answers_is_no_trouble() -> None:
+    better = {"fallback": 0.0, "popularity_bias": 0.4, "novelty": 11.0, "diversity": 0.9, "coverage": 0.7}
+    changed = with_answers(buckets(days=2, first_day=14), **better)
+    assert read(bank_after_two_weeks(answered=True), changed) == []
 
 
 def in_segments(some: Iterable[Bucket], **hits: float) -> Iterator[Bucket]:

@@ -19,7 +19,10 @@ from core.records.drift import ANSWER_SIGNALS, BUCKET_MS, Alarm, Bucket, BucketC
 
 ROOT = Path(__file__).parents[4]
 ALARM = Alarm("id", "hit_rate", "", 9 * HOUR_MS, 0, 0.2, 0.1, 0.08, 0.12, "why")
-CONTRADICTIONS = {True: ("fewer", "fell", "less often", "less popular items"), False: ("more ", "rose")}
+CONTRADICTIONS = {
+    True: ("fewer", "fell", "less often", "less popular items", "better-known", "same category", "same items"),
+    False: ("more popular", "more first events", "more events", "rose", "rarer", "different categories", "differ more"),
+}
 ONE_FIGURE = (
     "new_users",
     "new_items",

@@ -6,12 +6,17 @@ from domain_doubles import NOW_MS
 from doubles import MemoryStore
 from outcome_log import OutcomeShop
 
-from core.outcomes.shown_counts import shown_counts
+from core.outcomes.shown_counts import GROUP, shown_counts
 from core.outcomes.shown_items import ShownItem
 from core.records.drift import BUCKET_MS, BucketCounts
 from core.records.outcomes import Answer, Origin, new_recommendation_id
 
-ITEMS = {"lamp": ShownItem(1, False, 0.0, 0.9), "mug": ShownItem(2, False, 0.0, 0.4), "rope": ShownItem(3, False, 0.0)}
+ITEMS = {
+    "lamp": ShownItem(1, False, 2.0, 0.9, "light"),
+    "mug": ShownItem(2, False, 5.0, 0.4, "kitchen"),
+    "pan": ShownItem(4, False, 5.0, 0.4, "kitchen"),
+    "rope": ShownItem(3, False, 0.0),
+}
 START_MS = NOW_MS // BUCKET_MS * BUCKET_MS
 
 
@@ -21,15 +26,30 @@ def answer(*item_ids: str, time_ms: int = START_MS, is_fallback: bool | None = F
 
 def test_answers_fallbacks_and_mean_percentiles_are_counted_by_bucket() -> None:
     later = answer("rope", time_ms=START_MS + BUCKET_MS)
-    counts = shown_counts([answer("lamp", "mug"), answer("lamp", is_fallback=True), later], ITEMS)
+    counts, _ = shown_counts([answer("lamp", "mug"), answer("lamp", is_fallback=True), later], ITEMS)
+    own = {"num_novel": 2, "novelty": 3_500 + 2_000, "num_diverse": 1, "diversity": 1_000}
     assert counts == {
-        START_MS: BucketCounts(num_answers=2, num_fallbacks=1, popularity=650 + 900),
-        START_MS + BUCKET_MS: BucketCounts(num_answers=1),
+        START_MS: BucketCounts(num_answers=2, num_fallbacks=1, popularity=650 + 900, **own),
+        START_MS + BUCKET_MS: BucketCounts(num_answers=1, num_novel=1),
     }
 
 
+def test_diversity_is_the_share_of_pairs_of_different_categories() -> None:
+    counts, _ = shown_counts([answer("lamp", "mug", "pan", "rope")], ITEMS)
+    assert (counts[START_MS].num_diverse, counts[START_MS].diversity) == (1, 667), "two of three pairs; rope has none"
+
+
+def test_coverage_is_the_share_of_different_items_of_twenty_lists() -> None:
+    waiting: tuple[tuple[str, ...], ...] = ()
+    first, waiting = shown_counts([answer("lamp", "mug")] * (GROUP - 1), ITEMS, waiting)
+    assert (first[START_MS].num_grouped, len(waiting)) == (0, GROUP - 1)
+    last, waiting = shown_counts([answer("pan", "rope"), answer("lamp")], ITEMS, waiting)
+    assert (last[START_MS].num_grouped, last[START_MS].coverage) == (GROUP, GROUP * 100), "4 of 40"
+    assert waiting == (("lamp",),)
+
+
 def test_lists_that_no_model_is_meant_for_are_not_counted() -> None:
-    assert shown_counts([answer("lamp", is_fallback=None)], ITEMS) == {}
+    assert shown_counts([answer("lamp", is_fallback=None)], ITEMS) == ({}, ())
 
 
 def test_an_answer_that_is_written_twice_counts_once() -> None:
@@ -39,7 +59,8 @@ def test_an_answer_that_is_written_twice_counts_once() -> None:
         shop.log.add(given)
         shop.log.flush()
     with shop.store.read() as read:
-        assert read.drift.counts([START_MS]) == {START_MS: BucketCounts(num_answers=1, num_fallbacks=1)}
+        counted = BucketCounts(num_answers=1, num_fallbacks=1, num_novel=1)
+        assert read.drift.counts([START_MS]) == {START_MS: counted}
 
 
 def test_rebuild_keeps_what_was_counted_of_answers() -> None:
