@@ -13,7 +13,9 @@ from services.up_process import quiet_environment
 
 WINDOW_SIZE, WINDOW_STEP = 20, 5  # not the defaults: every process of the demo must use them
 SMALL = ("model.width=16", "model.layers=1", "model.experts=2", "model.text_dim=16", "train.epochs=1")
-SETTINGS = (*SMALL, f"window.size={WINDOW_SIZE}", f"window.step={WINDOW_STEP}")
+SHORT = ("learn.epochs=1", "learn.num_negatives=128", "learn.max_holdout_events=1000")
+SETTINGS = (*SMALL, *SHORT, f"window.size={WINDOW_SIZE}", f"window.step={WINDOW_STEP}")
+NUM_USERS = 700
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -21,7 +23,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 def run_demo(folder: Path) -> str:
     """Run the demo; its output."""
     options = [word for setting in SETTINGS for word in ("--set", setting)]
-    command = [sys.executable, "-P", "-m", "tidewise", "demo", "--exit", "--port", "0", "--data", str(folder), *options]
+    own = ["--exit", "--port", "0", "--users", str(NUM_USERS), "--data", str(folder)]
+    command = [sys.executable, "-P", "-m", "tidewise", "demo", *own, *options]
     done = subprocess.run(command, env=quiet_environment(), capture_output=True, text=True, timeout=480, check=False)
     log = folder / "up.log"
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{log.read_text() if log.exists() else ''}"

@@ -110,6 +110,9 @@ def demo(
     ] = None,
     kafka: Kafka = None,
     exit_: Annotated[bool, typer.Option("--exit", help="End after the tour.")] = False,
+    users: Annotated[
+        int, typer.Option(help="Users of the simulated shop; with half of them the demo needs half the time.", min=500)
+    ] = 1_500,
     set_: Set = None,
 ) -> None:
     """Simulate a shop: train, serve and replay live traffic.
@@ -120,7 +123,7 @@ def demo(
 
     overrides = {**DEMO_SETTINGS, **overrides_of(data, set_, kafka__bootstrap_servers=kafka)}
     settings = load_settings(config=config, overrides=overrides)
-    options = DemoOptions(as_arguments(overrides, config), port=port, exit_after_tour=exit_)
+    options = DemoOptions(as_arguments(overrides, config), port=port, exit_after_tour=exit_, num_users=users)
     if settings.kafka.bootstrap_servers:
         from tidewise.demo.demo_kafka import run_kafka_demo  # needs the kafka extra
 

@@ -23,7 +23,7 @@ from tidewise.bootstrap import System, open_system
 from tidewise.client import Client
 from tidewise.demo.drift_tour import recall_drift, take_drift_tour
 from tidewise.demo.shop_changes import Change
-from tidewise.demo.simulator import Shop, simulate_shop
+from tidewise.demo.simulator import NUM_USERS, Shop, simulate_shop
 from tidewise.demo.tour import show_where_to_look, take_tour
 from tidewise.live_traffic import TrafficPace, replay_live
 from tidewise.processes.children import PREFERRED_PORT, free_port, running, wait_ready
@@ -41,24 +41,27 @@ BATCH = 5000
 class DemoOptions:
     """Options of the demo. `arguments`: options that give a child process the same settings.
 
-    `port`: None takes 8080, or a free one if that is taken. `exit_after_tour`: do not wait for Ctrl-C.
+    `port`: None takes 8080, or a free one if that is taken. `exit_after_tour`: do not wait for Ctrl-C. `num_users`: of
+    the simulated shop.
     """
 
     arguments: Sequence[str]
     port: int | None = None
     exit_after_tour: bool = False
+    num_users: int = NUM_USERS
 
 
 def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> None:
     """Build what is missing, serve, send live traffic, show the tour, and wait for Ctrl-C unless it should end."""
     started_s = time.monotonic()
     port = choose_port(options)
-    is_new = prepare(settings, console)
+    is_new = prepare(settings, console, num_users=options.num_users)
     url, log = f"http://127.0.0.1:{port}", settings.data.folder / "up.log"
     arguments = ["up", *options.arguments, "--port", str(port)]
     with ExitStack() as stack:
         server = stack.enter_context(running(arguments, log=log))
-        shop = make_shop(season_days=SEASON_DAYS if is_new else LIVE_DAYS)  # while the server starts
+        season_days = SEASON_DAYS if is_new else LIVE_DAYS
+        shop = make_shop(season_days=season_days, num_users=options.num_users)  # while the server starts
         wait_ready(server, url, log=log)
         client = stack.enter_context(Client(url, api_key=settings.api_key()))
         user_id = shop.typical_user()
@@ -84,14 +87,14 @@ def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> N
             wait_for_interrupt()
 
 
-def prepare(settings: Settings, console: Console) -> bool:
+def prepare(settings: Settings, console: Console, *, num_users: int = NUM_USERS) -> bool:
     """Fill the database with the shop and train a model; False if an earlier run has done so."""
     with open_system(settings) as system:
         with system.store.read() as read:
             if read.models.champion() is not None:
                 return False
         console.print("Building a simulated shop ...")
-        shop = make_shop()
+        shop = make_shop(num_users=num_users)
         fill(system, shop)
         sizes = f"{len(shop.items):,} items, {len(shop.history):,} events"
         console.print(f"{sizes}, {len(shop.drifts):,} users whose interest drifts.")
@@ -113,14 +116,14 @@ def _train(system: System) -> None:
         train_model(system, progress=bar.show)
 
 
-def make_shop(*, season_days: int = 0) -> Shop:
+def make_shop(*, season_days: int = 0, num_users: int = NUM_USERS) -> Shop:
     """The demo's shop: always the same items and users, with traffic up to now.
 
     `season_days`: how many days ago interests began to shift; 0: they do not.
     """
     end_ms = time.time_ns() // 1_000_000
     change = Change("season", end_ms - season_days * DAY_MS, SEASON) if season_days else None
-    return simulate_shop(seed=SEED, live_days=LIVE_DAYS, end_ms=end_ms, change=change)
+    return simulate_shop(seed=SEED, num_users=num_users, live_days=LIVE_DAYS, end_ms=end_ms, change=change)
 
 
 def choose_port(options: DemoOptions) -> int:

@@ -30,7 +30,7 @@ def run_kafka_demo(settings: Settings, options: DemoOptions, *, console: Console
     """Train on the simulated shop, start a worker and an API, send traffic and a click through Kafka."""
     started_s = time.monotonic()
     port = choose_port(options)
-    prepare(settings, console)
+    prepare(settings, console, num_users=options.num_users)
     kafka = kafka_settings(settings)
     ensure_topics(kafka)
     url, folder = f"http://127.0.0.1:{port}", settings.data.folder
@@ -38,7 +38,7 @@ def run_kafka_demo(settings: Settings, options: DemoOptions, *, console: Console
         worker_log, api_log = folder / "worker.log", folder / "serve.log"
         worker = stack.enter_context(running(["worker", *options.arguments], log=worker_log))
         api = stack.enter_context(running(["serve", *options.arguments, "--port", str(port)], log=api_log))
-        shop = make_shop()
+        shop = make_shop(num_users=options.num_users)
         wait_ready(api, url, log=api_log)
         client = stack.enter_context(Client(url, api_key=settings.api_key()))
         producer = stack.enter_context(EventProducer(kafka))

@@ -28,6 +28,7 @@ from tidewise.demo.shop_items import Assortment, make_assortment
 
 DEFAULT_END_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 
+NUM_USERS = 1_500
 SESSIONS_PER_DAY = 0.13  # of the average user; with sessions of 5 views, 1,500 users make about 1,000 events a day
 MIN_SESSIONS = 3
 MAX_SESSION_VIEWS = 14
@@ -108,7 +109,7 @@ class _Views:
 def simulate_shop(
     *,
     seed: int = 7,
-    num_users: int = 1500,
+    num_users: int = NUM_USERS,
     num_items: int = 1800,
     days: int = 60,
     live_days: int = 2,

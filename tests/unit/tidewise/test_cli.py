@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from tidewise.cli import MODULES, app, commands_in
+from tidewise.cli import MODULES, app, commands, commands_in
+from tidewise.demo.simulator import NUM_USERS
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -22,3 +23,8 @@ def test_an_unknown_command_is_an_error_with_a_suggestion() -> None:
     result = CliRunner().invoke(app, ["recomend"])
     assert result.exit_code == 2
     assert "Did you mean 'recommend'?" in result.output
+
+
+def test_the_demo_has_the_users_of_the_simulator_by_default() -> None:
+    (users,) = [option for option in commands["demo"].params if option.name == "users"]
+    assert users.default == NUM_USERS
