@@ -46,6 +46,15 @@ class Statement:
         return [named[name] for name in self.names]
 
 
+@dataclass(frozen=True, slots=True)
+class ParameterRows:
+    """The columns of rows that are parameters: their number from 0, a text and some bytes."""
+
+    number: ColumnElement[int]
+    text: ColumnElement[str]
+    part: ColumnElement[bytes]
+
+
 Builder = Callable[["Dialect"], CompilerElement]
 Insert = sqlite.Insert | postgresql.Insert
 Row = tuple[Any, ...]
@@ -89,8 +98,12 @@ class Dialect(ABC):
         """The condition that `column` (16-byte keys) is in parameter `name`, a value of `keys`."""
 
     @abstractmethod
-    def contains(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-        """The condition that `column` (bytes) contains parameter `name`."""
+    def contains(self, column: ColumnElement[bytes], part: ColumnElement[bytes]) -> ColumnElement[bool]:
+        """The condition that `column` contains the bytes of `part`."""
+
+    @abstractmethod
+    def pairs(self, texts: str, parts: str, *, part_bytes: int) -> ParameterRows:
+        """The rows of two parameters: `texts` a value of `array`, `parts` one of `keys`, `part_bytes` each."""
 
     @abstractmethod
     def collected(self, column: ColumnElement[int], *primary_key: ColumnElement[int]) -> ColumnElement[Any]:
@@ -163,9 +176,15 @@ class SqliteDialect(Dialect):
         slices = slices.union_all(select(next_start).where(next_start < func.length(blob)))
         return column.in_(select(func.substr(blob, slices.c.start, KEY_BYTES)))
 
-    def contains(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    def contains(self, column: ColumnElement[bytes], part: ColumnElement[bytes]) -> ColumnElement[bool]:
         """By SQLite's `instr`, which compares bytes."""
-        return func.instr(column, bindparam(name)) > 0
+        return func.instr(column, part) > 0
+
+    def pairs(self, texts: str, parts: str, *, part_bytes: int) -> ParameterRows:
+        """The elements of a JSON array, with slices of a blob."""
+        elements = func.json_each(bindparam(texts)).table_valued("key", "value", name="pairs").c
+        blob = bindparam(parts, type_=LargeBinary)
+        return ParameterRows(elements.key, elements.value, func.substr(blob, elements.key * part_bytes + 1, part_bytes))
 
     def collected(self, column: ColumnElement[int], *primary_key: ColumnElement[int]) -> ColumnElement[Any]:
         """Text: integers with commas between them. Rows are read in the order of the key, which clusters the table."""
@@ -242,9 +261,16 @@ class PostgresDialect(Dialect):
         """Any of an array."""
         return column == any_(_array_parameter(name, LargeBinary()))
 
-    def contains(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    def contains(self, column: ColumnElement[bytes], part: ColumnElement[bytes]) -> ColumnElement[bool]:
         """By `position`, which is defined for bytes too."""
-        return func.pg_catalog.position(column, cast(bindparam(name), LargeBinary)) > 0
+        return func.pg_catalog.position(column, part) > 0
+
+    def pairs(self, texts: str, parts: str, *, part_bytes: int) -> ParameterRows:
+        """Two arrays, unnested together."""
+        arrays = (_array_parameter(texts, Text()), _array_parameter(parts, LargeBinary()))
+        rows = func.unnest(*arrays).table_valued("text", "part", with_ordinality="number")
+        columns = rows.render_derived(name="pairs").c
+        return ParameterRows(columns.number - 1, columns.text, columns.part)
 
     def collected(self, column: ColumnElement[int], *primary_key: ColumnElement[int]) -> ColumnElement[Any]:
         """An array."""

@@ -15,6 +15,7 @@ from core.events.interactions import EventTypes
 from core.outcomes.counting import difference, outcome_counts
 from core.outcomes.item_counts import Places, changed, item_outcome_counts, places_of
 from core.ports.store import Transaction
+from core.records.item_counts import ItemCounts
 from core.records.outcomes import Counts, Measure, Outcome, StoredAnswer, Wanted, answer_key_of
 from core.records.stored import EventRow
 
@@ -98,8 +99,9 @@ class Attributor:
             return {}
         before = tx.outcomes.of_answers(sorted({outcome.answer_key for outcome in new}))
         tx.outcomes.add(sorted(new))
-        rows = {row.event_key: row for row, _ in pairs}
-        return _add_difference(tx, writer_key, [*before, *new], before, places_of(new, rows))
+        counts, places = outcome_counts(new, before=before), places_of(new, {row.event_key: row for row, _ in pairs})
+        _add_counts(tx, writer_key, counts, _item_changes([*before, *new], before, places))
+        return counts
 
     def _outcome(self, row: EventRow, answer: StoredAnswer) -> Outcome:
         position = answer.position_of(row.item_key)
@@ -119,14 +121,16 @@ def remove_outcomes(tx: Transaction, writer_key: int, rows: Sequence[EventRow]) 
     event_keys = {outcome.event_key for outcome in gone}
     after = [outcome for outcome in before if outcome.event_key not in event_keys]
     tx.outcomes.delete(sorted(event_keys))
-    _add_difference(tx, writer_key, after, before, places_of(gone, {row.event_key: row for row in rows}))
-
-
-def _add_difference(
-    tx: Transaction, writer_key: int, after: Sequence[Outcome], before: Sequence[Outcome], places: Places
-) -> Counts:
-    """Count what makes the difference between two sets of outcomes. `places`: where the outcomes differ."""
     counts = difference(outcome_counts(after), outcome_counts(before))
+    places = places_of(gone, {row.event_key: row for row in rows})
+    _add_counts(tx, writer_key, counts, _item_changes(after, before, places))
+
+
+def _item_changes(after: Sequence[Outcome], before: Sequence[Outcome], places: Places) -> ItemCounts:
+    """What makes the difference between two sets of outcomes. `places`: where the outcomes differ."""
+    return changed(item_outcome_counts(after, places), item_outcome_counts(before, places))
+
+
+def _add_counts(tx: Transaction, writer_key: int, counts: Counts, item_counts: ItemCounts) -> None:
     tx.outcomes.add_counts(writer_key, counts)
-    tx.item_counts.add(writer_key, changed(item_outcome_counts(after, places), item_outcome_counts(before, places)))
-    return counts
+    tx.item_counts.add(writer_key, item_counts)

@@ -12,20 +12,27 @@ from core.clock import DAY_MS
 from core.records.outcomes import MAX_POSITION, CountKey, Counts, Measure, Outcome, StoredAnswer
 
 NOTHING = (0, 0.0)
+IMPRESSION = (Measure.IMPRESSION,)
 
 
-def outcome_counts(outcomes: Iterable[Outcome]) -> Counts:
-    """The counts of all outcomes of some answers."""
-    counted: set[tuple[bytes, int, int]] = set()
+def outcome_counts(outcomes: Iterable[Outcome], *, before: Iterable[Outcome] = ()) -> Counts:
+    """What `outcomes` add to the counts of the outcomes `before` them; both of some answers, which they cover."""
+    counted = {(known.answer_key, known.position, measure) for known in before for measure in _proven(known)}
     counts: dict[CountKey, tuple[int, float]] = {}
     for outcome in outcomes:
         day, position = outcome.answered_ms // DAY_MS, min(outcome.position, MAX_POSITION)
-        for measure in {Measure.IMPRESSION, outcome.measure}:
+        for measure in _proven(outcome):
             name = (outcome.answer_key, outcome.position, measure)
             value = (outcome.value or 0.0) if measure == Measure.CONVERSION else 0.0
-            _add(counts, CountKey(day, outcome.origin_key, position, measure), int(name not in counted), value)
-            counted.add(name)
+            if name not in counted or value:
+                _add(counts, CountKey(day, outcome.origin_key, position, measure), int(name not in counted), value)
+                counted.add(name)
     return counts
+
+
+def _proven(outcome: Outcome) -> tuple[int, ...]:
+    """What it counts as: whatever happened to an item, it was shown."""
+    return IMPRESSION if outcome.measure == Measure.IMPRESSION else (Measure.IMPRESSION, outcome.measure)
 
 
 def answer_counts(answers: Iterable[StoredAnswer]) -> Counts:

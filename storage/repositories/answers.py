@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, tuple_, update
+from sqlalchemy import bindparam, delete, exists, func, select, tuple_, update
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.clock import DAY_MS
 from core.records.outcomes import Origin, StoredAnswer, Wanted, first_key_at
-from storage.codec import pack_keys, pack_numbers, unpack_keys, unpack_numbers
+from storage.codec import KEY_BYTES, pack_keys, pack_numbers, unpack_keys, unpack_numbers
 from storage.dialects import Dialect, Row
 from storage.session import Session
 from storage.tables import answer_origins, answers, items_shown
@@ -30,10 +29,21 @@ def _lock(dialect: Dialect) -> CompilerElement:
     return rows.with_for_update()
 
 
-def _shown_to(dialect: Dialect) -> CompilerElement:
-    between = (answers.c.time_ms >= bindparam("since_ms"), answers.c.time_ms <= bindparam("until_ms"))
-    rows = select(OWNER, answers.c.time_ms, answers.c.key, answers.c.item_keys)
-    return rows.where(OWNER.is_not(None), dialect.is_in(OWNER, "user_ids"), *between)
+def _that_showed(dialect: Dialect) -> CompilerElement:
+    """Answers in a period that hold the bytes of an item's key, for each pair of user and item.
+
+    One look at the primary key ends it where no answer is that recent, as in an import of old events.
+    """
+    pairs = dialect.pairs("user_ids", "items", part_bytes=KEY_BYTES)
+    recent = select(answers.c.key).where(answers.c.key >= bindparam("first_key"), answers.c.key < bindparam("last_key"))
+    return select(pairs.number, answers.c.time_ms, answers.c.key, answers.c.item_keys).where(
+        exists(recent.correlate(None)),
+        OWNER.is_not(None),
+        pairs.text == OWNER,
+        answers.c.time_ms >= bindparam("since_ms"),
+        answers.c.time_ms <= bindparam("until_ms"),
+        dialect.contains(answers.c.item_keys, pairs.part),
+    )
 
 
 def _add(dialect: Dialect) -> CompilerElement:
@@ -109,17 +119,27 @@ class AnswerRepository:
         return {answer.key: answer for answer in map(_answer, rows)}
 
     def newest(self, wanted: Sequence[Wanted]) -> list[bytes | None]:
-        """For each of them the key of the newest answer; items are looked up in the packed lists."""
+        """For each of them the key of the newest answer."""
         if not wanted:
             return []
-        users = self._session.array(sorted({one.user_id for one in wanted}))
-        period = {"since_ms": min(one.since_ms for one in wanted), "until_ms": max(one.until_ms for one in wanted)}
-        shown: dict[str, list[list[Any]]] = {}
-        for user_id, *answer in self._session.rows(_shown_to, user_ids=users, **period):
-            shown.setdefault(user_id, []).append(answer)
-        for answers_of_user in shown.values():
-            answers_of_user.sort(reverse=True)
-        return [_newest(one, shown[one.user_id]) if one.user_id in shown else None for one in wanted]
+        since_ms, until_ms = min(one.since_ms for one in wanted), max(one.until_ms for one in wanted)
+        rows = self._session.rows(
+            _that_showed,
+            user_ids=self._session.array(one.user_id for one in wanted),
+            items=self._session.keys(pack_keys([one.item_key]) for one in wanted),
+            since_ms=since_ms,
+            until_ms=until_ms,
+            first_key=first_key_at(since_ms),
+            last_key=first_key_at(until_ms + 1),
+        )
+        newest: list[tuple[int, bytes] | None] = [None] * len(wanted)
+        for number, time_ms, key, item_keys in rows:
+            one, known = wanted[number], newest[number]
+            # The bytes of a key may also lie across two others.
+            fits = one.since_ms <= time_ms <= one.until_ms and one.item_key in unpack_keys(item_keys)
+            if fits and (known is None or known < (time_ms, bytes(key))):
+                newest[number] = (time_ms, bytes(key))
+        return [None if answer is None else answer[1] for answer in newest]
 
     def randomised(self, origin_keys: Sequence[int], *, limit: int) -> list[StoredAnswer]:
         """The newest answers to users, by these origins, in which something was drawn; newest first."""
@@ -172,18 +192,6 @@ class AnswerRepository:
         """Delete at most `limit` answers, and notes of items shown, from before a time; returns how many of both."""
         num_answers = self._session.run(_delete_before, first_key=first_key_at(time_ms), limit=limit)
         return num_answers + self._session.run(_delete_shown_before, first_day=time_ms // DAY_MS, limit=limit)
-
-
-def _newest(wanted: Wanted, shown: Sequence[Sequence[Any]]) -> bytes | None:
-    """`shown`: time, key and packed items of the user's answers, newest first."""
-    packed = pack_keys([wanted.item_key])
-    for time_ms, key, item_keys in shown:
-        if time_ms < wanted.since_ms:
-            return None
-        # The bytes of a key may also lie across two others.
-        if time_ms <= wanted.until_ms and packed in item_keys and wanted.item_key in unpack_keys(item_keys):
-            return bytes(key)
-    return None
 
 
 def _row(answer: StoredAnswer) -> Row:

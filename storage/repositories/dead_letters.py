@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, delete, func, or_, select
+from sqlalchemy import LargeBinary, bindparam, cast, delete, func, or_, select
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.records.stored import DeadLetter
@@ -44,8 +44,8 @@ def _update(dialect: Dialect) -> CompilerElement:
 
 
 def _candidates(dialect: Dialect) -> CompilerElement:
-    matches = or_(dialect.contains(columns.payload, "plain"), dialect.contains(columns.payload, "escaped"))
-    return select(columns.key, columns.payload).where(matches)
+    parts = (cast(bindparam(name), LargeBinary) for name in ("plain", "escaped"))
+    return select(columns.key, columns.payload).where(or_(*(dialect.contains(columns.payload, part) for part in parts)))
 
 
 def _delete(dialect: Dialect) -> CompilerElement:

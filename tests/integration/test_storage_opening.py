@@ -34,7 +34,9 @@ def test_head_is_the_newest_migration() -> None:
 def test_migrations_create_the_tables_of_the_code(database: Database) -> None:
     opened = create_engine(database.url)
     with opened.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        only = {None, connection.dialect.name}  # `info` of an index names the only database that has it
+        here = {"include_object": lambda named, *_: named.info.get("dialect") in only}
+        context = MigrationContext.configure(connection, opts={"compare_type": True, **here})
         differences = compare_metadata(context, metadata)
         columns = {name: {c["name"] for c in inspect(connection).get_columns(name)} for name in metadata.tables}
         keys = {name: inspect(connection).get_pk_constraint(name)["constrained_columns"] for name in metadata.tables}
