@@ -23,7 +23,7 @@ MODULES = {
     "learning.features": ["features"],
     "learning.learn": ["train", "learn"],
     "evaluation.evaluate": ["evaluate"],
-    "experiments": ["experiments"],
+    "experiments.manage": ["experiments"],
     "run": ["up", "serve", "worker", "demo"],
     "ask": ["recommend", "interests"],
     "drift.alarms": ["monitor", "drift"],

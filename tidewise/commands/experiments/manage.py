@@ -14,8 +14,8 @@ from core.experiments.report import read_results
 from core.experiments.results import ArmOutcome, sums_of
 from tidewise.bootstrap import open_existing
 from tidewise.commands.definitions import change_line, print_change, read_definition
-from tidewise.commands.experiment_estimates import estimate
-from tidewise.commands.experiment_plans import plan
+from tidewise.commands.experiments.estimate import estimate
+from tidewise.commands.experiments.plan import plan
 from tidewise.commands.operation.audit import audited
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.process_setup import account
